@@ -1,0 +1,2 @@
+//! (room: engine)
+pub mod raft;

@@ -1,0 +1,22 @@
+//! latchd: one lock table behind several wire dialects.
+//!
+//! ```text
+//! cli ──► server ──► dialects, status ──► engine ──► domain
+//!  │        │             │
+//!  │        └► access     └► access        (who may do what)
+//!  ├► config   every key, layered: defaults, file, environment, flags
+//!  ├► client   the Rust client that the command line and the tests use
+//!  └► telemetry   logs and metrics, set up once
+//! ```
+//! Arrows point at what a room may import; `tests/tidy.rs` enforces them.
+
+pub mod access;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod dialects;
+pub mod domain;
+pub mod engine;
+pub mod server;
+pub mod status;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! Entry point: everything lives in the library.
+
+fn main() {}

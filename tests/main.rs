@@ -1,0 +1,1 @@
+//! The one integration test binary: each room of the tests is a module.
