@@ -1,2 +1,8 @@
-//! (room: engine)
+//! Drives the table: batches commands into log entries, stamps cluster time, wakes waiting requests.
+
+pub mod error;
+pub mod face;
 pub mod raft;
+
+pub use error::{EngineError, Fault};
+pub use face::{Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};

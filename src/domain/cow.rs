@@ -1,0 +1,134 @@
+//! A map in shards that are copied only when written while a snapshot still reads them.
+//!
+//! Freezing costs one reference count a shard, whatever the map holds; afterwards the first write to a shard
+//! copies that shard alone. So a snapshot of a million locks never stalls a grant.
+
+use std::collections::{BTreeMap, btree_map};
+use std::sync::Arc;
+
+const SHARDS: usize = 4096;
+
+/// A key that says in which shard it lives; must not change between versions of the binary for equal snapshots.
+pub trait ShardKey: Ord + Clone {
+    fn shard_hash(&self) -> u64;
+}
+
+pub struct CowMap<K, V> {
+    shards: Box<[Arc<BTreeMap<K, V>>]>,
+    len: usize,
+}
+
+/// A consistent view that is read while the map goes on.
+pub struct FrozenMap<K, V> {
+    shards: Vec<Arc<BTreeMap<K, V>>>,
+    len: usize,
+}
+
+impl<K: ShardKey, V: Clone> Default for CowMap<K, V> {
+    fn default() -> Self {
+        CowMap { shards: (0..SHARDS).map(|_| Arc::default()).collect(), len: 0 }
+    }
+}
+
+impl<K: ShardKey, V: Clone> CowMap<K, V> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.shards[shard(key)].get(key)
+    }
+
+    /// The key as stored, with its value: lets callers share the stored name.
+    pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
+        self.shards[shard(key)].get_key_value(key)
+    }
+
+    /// Copies the shard if a snapshot reads it, so ask only for what will be written.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.shard_mut(key).get_mut(key)
+    }
+
+    pub fn insert(&mut self, key: K, value: V) {
+        if self.shard_mut(&key).insert(key, value).is_none() {
+            self.len += 1;
+        }
+    }
+
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let removed = self.shard_mut(key).remove(key);
+        self.len -= usize::from(removed.is_some());
+        removed
+    }
+
+    pub fn freeze(&self) -> FrozenMap<K, V> {
+        FrozenMap { shards: self.shards.to_vec(), len: self.len }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    fn shard_mut(&mut self, key: &K) -> &mut BTreeMap<K, V> {
+        Arc::make_mut(&mut self.shards[shard(key)])
+    }
+}
+
+impl<K: ShardKey, V> FrozenMap<K, V> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Shard by shard: the same order for equal content.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    /// Each shard's entries from `start` on, in order of the keys.
+    pub fn ranges_from<'a>(&'a self, start: &'a K) -> impl Iterator<Item = btree_map::Range<'a, K, V>> {
+        self.shards.iter().map(move |shard| shard.range::<K, _>(start..))
+    }
+}
+
+fn shard<K: ShardKey>(key: &K) -> usize {
+    (key.shard_hash() >> 32) as usize % SHARDS
+}
+
+/// FNV-1a with a final mix: fixed for all time, unlike the standard library's hasher.
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl ShardKey for u64 {
+        fn shard_hash(&self) -> u64 {
+            stable_hash(&self.to_le_bytes())
+        }
+    }
+
+    #[test]
+    fn a_frozen_view_does_not_see_later_writes() {
+        let mut map = CowMap::default();
+        (0..10_000_u64).for_each(|n| map.insert(n, n));
+        let frozen = map.freeze();
+        (0..10_000_u64).for_each(|n| *map.get_mut(&n).unwrap() = 0);
+        map.remove(&7);
+        assert_eq!(frozen.len(), 10_000);
+        assert!(frozen.iter().all(|(key, value)| key == value));
+        assert_eq!(map.len(), 9_999);
+    }
+
+    #[test]
+    fn shards_are_evenly_filled() {
+        let mut map = CowMap::default();
+        (0..409_600_u64).for_each(|n| map.insert(n, ()));
+        let fullest = map.shards.iter().map(|shard| shard.len()).max().unwrap();
+        assert!(fullest < 200, "a shard holds {fullest} of 409600 keys, 100 expected");
+    }
+}

@@ -1,0 +1,95 @@
+//! Identities: what names a lock, a session, a hold, a waiter and a command.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A lock's name: any UTF-8 text without NUL, compared byte by byte.
+pub type Name = Arc<str>;
+
+/// 128 bits in the order of a UUID's bytes. Byte array, not `u128`: the tables stay 8-byte aligned.
+macro_rules! id128 {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 16]);
+
+        impl fmt::Display for $name {
+            /// 32 lower-case hex digits.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            /// Keys and session ids are secrets: only a short prefix is ever shown.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:02x}{:02x}…)"), self.0[0], self.0[1])
+            }
+        }
+    };
+}
+
+id128! {
+    /// Identifies one hold, and proves the right to renew or release it. Made outside the domain.
+    HoldKey
+}
+id128! {
+    /// Identifies a session; whoever knows it, owns it.
+    SessionId
+}
+
+/// A fencing token: rises with every grant of the whole service and is never given twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Token(pub u64);
+
+impl Token {
+    /// Tokens stay below 2^53 so that JSON readers with doubles keep them exact.
+    pub const END: u64 = 1 << 53;
+}
+
+/// A waiter's place of arrival in the whole service.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WaiterId(pub u64);
+
+/// One run of one node's process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Incarnation(pub u64);
+
+/// Identifies a command: the node's run that made it and a number that rises within that run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CommandId {
+    pub incarnation: Incarnation,
+    pub sequence: u64,
+}
+
+/// The wire dialect through which a hold was taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Dialect {
+    /// LDLM's REST sessions API, the native one.
+    SessionsV1 = 0,
+    /// DoubleDutch's GET_LOCK style.
+    GetLock = 1,
+    /// RaftLock's lock/unlock JSON.
+    LockUnlock = 2,
+    /// lockd's lock by name.
+    LockByName = 3,
+}
+
+impl Dialect {
+    pub const ALL: [Dialect; 4] = [Dialect::SessionsV1, Dialect::GetLock, Dialect::LockUnlock, Dialect::LockByName];
+
+    /// The name in JSON, metrics and on the status page.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dialect::SessionsV1 => "sessions-v1",
+            Dialect::GetLock => "get-lock",
+            Dialect::LockUnlock => "lock-unlock",
+            Dialect::LockByName => "lock-by-name",
+        }
+    }
+
+    pub(super) fn from_u8(byte: u8) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| *dialect as u8 == byte)
+    }
+}

@@ -1,0 +1,100 @@
+//! Every bound that the table consults. Replicated: each leadership sets them, apply never reads a configuration.
+
+use super::command::{Acquire, Wait};
+use super::metadata::Metadata;
+use super::outcome::Refusal;
+
+/// The bounds in force. Durations in milliseconds, lengths in bytes of UTF-8.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub name_bytes_max: u64,
+    pub metadata_entries_max: u64,
+    pub metadata_key_bytes_max: u64,
+    pub metadata_value_bytes_max: u64,
+    pub wait_ms_max: u64,
+    pub lease_ms_max: u64,
+    pub size_max: u64,
+    pub waiters_per_lock_max: u64,
+    /// Holds and waiters together, in the whole service.
+    pub holds_max: u64,
+    pub sessions_max: u64,
+    /// Holds and waiters together, of one session.
+    pub holds_per_session_max: u64,
+    pub remembered_sizes_max: u64,
+    pub remembered_size_idle_ms: u64,
+}
+
+/// What a limit is about; each dialect has its own name for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Field {
+    Name,
+    Size,
+    Lease,
+    Wait,
+    MetadataEntries,
+    MetadataKey,
+    MetadataValue,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            name_bytes_max: 512,
+            metadata_entries_max: 16,
+            metadata_key_bytes_max: 64,
+            metadata_value_bytes_max: 256,
+            wait_ms_max: 24 * 3_600_000,
+            lease_ms_max: 720 * 3_600_000,
+            size_max: 10_000,
+            waiters_per_lock_max: 10_000,
+            holds_max: 5_000_000,
+            sessions_max: 100_000,
+            holds_per_session_max: 10_000,
+            remembered_sizes_max: 10_000,
+            remembered_size_idle_ms: 300_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks what needs no state. Called before a command is proposed and again when it is applied.
+    pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
+        self.check_name(&acquire.name)?;
+        within(Field::Size, u64::from(acquire.size), self.size_max)?;
+        if acquire.size == 0 {
+            return Err(Refusal::ZeroSize);
+        }
+        self.check_lease(acquire.lease_ms)?;
+        if let Some(wait) = acquire.wait {
+            within(Field::Wait, wait.timeout_ms(), self.wait_ms_max)?;
+            let ends_by_itself = acquire.lease_ms.is_some() || acquire.session.is_some();
+            if matches!(wait, Wait::Attached { .. }) && !ends_by_itself {
+                return Err(Refusal::UnboundedHold);
+            }
+        }
+        self.check_metadata(&acquire.metadata)
+    }
+
+    /// A name's length and content.
+    pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
+        within(Field::Name, name.len() as u64, self.name_bytes_max)?;
+        if name.contains('\0') { Err(Refusal::NulInName) } else { Ok(()) }
+    }
+
+    /// A lease's length.
+    pub fn check_lease(&self, lease_ms: Option<u64>) -> Result<(), Refusal> {
+        lease_ms.map_or(Ok(()), |lease| within(Field::Lease, lease, self.lease_ms_max))
+    }
+
+    fn check_metadata(&self, metadata: &Metadata) -> Result<(), Refusal> {
+        within(Field::MetadataEntries, metadata.len() as u64, self.metadata_entries_max)?;
+        metadata.iter().try_for_each(|(key, value)| {
+            within(Field::MetadataKey, key.len() as u64, self.metadata_key_bytes_max)?;
+            within(Field::MetadataValue, value.len() as u64, self.metadata_value_bytes_max)
+        })
+    }
+}
+
+fn within(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {
+    if value <= limit { Ok(()) } else { Err(Refusal::LimitExceeded { field, limit }) }
+}

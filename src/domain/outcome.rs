@@ -1,0 +1,155 @@
+//! What apply answers: an outcome for each command, and events for what happened besides.
+
+use super::ids::{CommandId, HoldKey, Name, SessionId, Token};
+use super::limits::Field;
+use super::metadata::Metadata;
+use super::time::Timestamp;
+
+/// All that one entry did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// One per command, in the entry's order.
+    pub outcomes: Vec<(CommandId, Outcome)>,
+    pub events: Vec<Event>,
+}
+
+/// The result of one command. A refusal is an answer, not an error.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Outcome {
+    SessionOpened,
+    SessionClosed,
+    Acquired(Grant),
+    /// In the queue; an event ends the wait. `position` counts those ahead.
+    Queued {
+        position: u32,
+    },
+    Released {
+        waiter_granted: bool,
+    },
+    Renewed {
+        token: Token,
+        deadline: Timestamp,
+    },
+    /// The acquire is undone, whether it waited, held, or was already gone.
+    Cancelled,
+    Refused(Refusal),
+    /// Applied before under the same id; its outcome went out then.
+    Duplicate,
+}
+
+/// A hold as its owner gets it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Grant {
+    pub key: HoldKey,
+    pub token: Token,
+    pub since: Timestamp,
+    /// When the lease ends; `None` without one.
+    pub deadline: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Refusal {
+    SessionUnknown,
+    SessionExists,
+    /// All room is taken, or others wait ahead.
+    Held(Box<HeldBy>),
+    /// The wait ended without a grant.
+    WaitTimedOut,
+    /// The waiter was removed before its turn (its session ended, or its request was cancelled).
+    WaitCancelled,
+    SizeMismatch {
+        size: u32,
+    },
+    ZeroSize,
+    /// Nothing is known under this name.
+    NoSuchLock,
+    /// The lock exists, but this proof opens none of its holds.
+    WrongKey,
+    /// A lease cannot be renewed where none was asked for.
+    NoLease,
+    LimitExceeded {
+        field: Field,
+        limit: u64,
+    },
+    NulInName,
+    /// A waiter's hold would have neither a lease nor a session to end it.
+    UnboundedHold,
+    QueueFull {
+        limit: u64,
+    },
+    HoldsFull {
+        limit: u64,
+    },
+    SessionHoldsFull {
+        limit: u64,
+    },
+    SessionsFull {
+        limit: u64,
+    },
+    /// 2^53 tokens were given.
+    TokensExhausted,
+    /// The command comes from a process that this leadership does not know.
+    UnknownOrigin,
+    /// A broken invariant; nothing was changed.
+    Broken(&'static str),
+}
+
+/// What a refused caller may know of those in its way.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HeldBy {
+    pub since: Timestamp,
+    /// The earliest moment at which a lease ends; `None` where no hold has one.
+    pub deadline: Option<Timestamp>,
+    /// Of the oldest hold.
+    pub metadata: Metadata,
+    pub token: Token,
+    pub waiters: u32,
+}
+
+/// What happened besides the answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// An attached waiter's turn came: answers the request of `command`.
+    WaiterGranted {
+        command: CommandId,
+        name: Name,
+        grant: Grant,
+    },
+    /// An attached waiter's wait ended without a grant.
+    WaiterEnded {
+        command: CommandId,
+        why: WaitEnd,
+    },
+    /// A detached waiter's turn came; nobody is told until it asks.
+    DetachedGranted {
+        name: Name,
+        grant: Grant,
+    },
+    HoldEnded {
+        name: Name,
+        token: Token,
+        why: EndReason,
+    },
+    SessionEnded {
+        session: SessionId,
+        idle: bool,
+    },
+    /// A broken invariant: named, counted, never fatal.
+    Broken(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitEnd {
+    TimedOut,
+    Cancelled,
+    SessionEnded,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndReason {
+    Released,
+    Expired,
+    Forced,
+    SessionEnded,
+    Cancelled,
+}

@@ -1,0 +1,44 @@
+//! Why the engine could not answer; what the table itself refuses is a [`Refusal`].
+
+use crate::domain::Refusal;
+
+/// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("this node does not lead and cannot reach the leader")]
+    NotLeader,
+    #[error("no quorum: nothing was proposed")]
+    NoQuorum,
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// Handed to the log, end not seen.
+    #[error("the outcome is unknown")]
+    OutcomeUnknown,
+    #[error("the log cannot be written")]
+    StorageFailed,
+    /// The queue of commands is full.
+    #[error("too many requests are waiting for the log")]
+    Overloaded,
+    /// Free space on the data disk is below `storage.min_free_bytes`: no new holds, releases and renewals pass.
+    #[error("the data disk is nearly full: no new locks or sessions until space is freed")]
+    DiskNearlyFull,
+}
+
+/// Every way in which a request can end without what it asked for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fault {
+    Refused(Refusal),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Fault {
+        Fault::Engine(error)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        Fault::Refused(refusal)
+    }
+}
