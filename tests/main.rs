@@ -1,1 +1,4 @@
 //! The one integration test binary: each room of the tests is a module.
+
+mod support;
+mod tidy;
