@@ -1,4 +1,5 @@
 //! The one integration test binary: each room of the tests is a module.
 
+mod cli;
 mod support;
 mod tidy;

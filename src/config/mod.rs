@@ -1,1 +1,145 @@
-//! (room: config)
+//! Configuration: plain validated structs, one file per concern, read from one merged document.
+//!
+//! Defaults (the `config.toml` at the top of the repository, compiled in) <- file <- environment <- flags. No room
+//! below `cli` and `server` reads the environment; whoever needs a value is given it.
+
+pub mod access;
+pub mod env;
+mod error;
+mod layers;
+pub mod limits;
+pub mod listen;
+pub mod log;
+pub mod server;
+pub mod storage;
+pub mod tls;
+mod value;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use self::access::AccessConfig;
+pub use self::error::ConfigError;
+pub use self::layers::Source;
+pub use self::limits::{LocksConfig, SessionsConfig};
+pub use self::listen::ListenUrl;
+pub use self::log::LogConfig;
+pub use self::server::ServerConfig;
+pub use self::storage::StorageConfig;
+pub use self::tls::TlsConfig;
+pub use self::value::Secret;
+
+use self::access::PlainCredentials;
+use self::layers::Layers;
+
+/// The document of defaults: every key, its default and a comment.
+pub const DEFAULTS: &str = include_str!("../../config.toml");
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: Vec<ListenUrl>,
+    pub data_dir: PathBuf,
+    pub in_memory: bool,
+    pub tls: TlsConfig,
+    pub access: AccessConfig,
+    pub server: ServerConfig,
+    pub sessions: SessionsConfig,
+    pub locks: LocksConfig,
+    pub storage: StorageConfig,
+    pub log: LogConfig,
+    /// From `--password`, `--api-key` and their variables; no key of the document.
+    #[serde(skip)]
+    pub plain: PlainCredentials,
+}
+
+/// What the configuration is made from.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// `--config`; without it `LATCHD_CONFIG` is followed.
+    pub file: Option<PathBuf>,
+    /// The environment; only `LATCHD_*` is looked at.
+    pub env: Vec<(String, String)>,
+    /// Flags that set a key.
+    pub flags: Vec<FlagValue>,
+    /// Credentials given in plain.
+    pub plain: PlainCredentials,
+}
+
+/// A flag that sets a key.
+#[derive(Clone, Debug)]
+pub struct FlagValue {
+    /// As the user typed it, for messages: `--session-timeout`.
+    pub flag: &'static str,
+    pub key: &'static str,
+    pub value: String,
+}
+
+impl Config {
+    /// Merges the layers and checks the result.
+    pub fn load(inputs: Inputs) -> Result<Self, ConfigError> {
+        let mut layers = Layers::new(DEFAULTS);
+        if let Some(path) = inputs.file.clone().or_else(|| named_by_env(&inputs.env)) {
+            let file = path.display().to_string();
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| ConfigError::Unreadable { file: file.clone(), reason: error.to_string() })?;
+            layers.file(&file, &text)?;
+        }
+        let mut plain = PlainCredentials::default();
+        env::apply(&mut layers, &mut plain, &inputs.env)?;
+        for FlagValue { flag, key, value } in inputs.flags {
+            layers.text(key, &value, Source::Flag(flag.to_owned()))?;
+        }
+        plain.passwords.extend(inputs.plain.passwords);
+        plain.api_keys.extend(inputs.plain.api_keys);
+        let config = Self { plain, ..layers.read()? };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether any password or key is configured.
+    pub fn has_credentials(&self) -> bool {
+        !(self.access.passwords.is_empty() && self.access.keys.is_empty() && self.plain.is_empty())
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let conflict = |text: String| Err(ConfigError::Conflict(text));
+        self.tls.check()?;
+        if self.listen.is_empty() {
+            return conflict("listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443".to_owned());
+        }
+        if self.data_dir.as_os_str().is_empty() && !self.in_memory {
+            return conflict("data_dir is empty: name a directory (--data-dir) or choose --in-memory".to_owned());
+        }
+        for (key, lease) in
+            [("get_lock_lifetime", self.locks.get_lock_lifetime), ("lock_unlock_ttl", self.locks.lock_unlock_ttl)]
+        {
+            if lease > self.locks.lease_max {
+                return conflict(format!("locks.{key} is longer than locks.lease_max: shorten it or raise lease_max"));
+            }
+        }
+        let open = self.listen.iter().find(|url| !url.is_loopback());
+        match open {
+            Some(url) if !self.access.allow_anonymous && !self.has_credentials() => conflict(format!(
+                "listen = {url} is reachable from other machines, but no credential is configured: set \
+                 --password or --api-key (or access.passwords, access.keys in the file), listen on 127.0.0.1 only, \
+                 or allow anybody with --allow-anonymous"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for Config {
+    /// The configuration of an empty file.
+    fn default() -> Self {
+        Self::load(Inputs::default()).expect("the compiled-in config.toml is valid")
+    }
+}
+
+fn named_by_env(env: &[(String, String)]) -> Option<PathBuf> {
+    let (_, path) = env.iter().find(|(name, path)| name == env::CONFIG && !path.is_empty())?;
+    Some(PathBuf::from(path))
+}

@@ -1,0 +1,187 @@
+//! Layering: defaults, file, environment, flags. The last one that names a key wins, and its source is remembered
+//! for messages.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Default,
+    File(String),
+    Env(String),
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("built-in defaults"),
+            Self::File(path) => write!(f, "file {path}"),
+            Self::Env(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// The merged document.
+pub struct Layers {
+    document: Table,
+    /// Every key as `section.key`, with the kind of value that its default has.
+    known: BTreeMap<String, Value>,
+    sources: BTreeMap<String, Source>,
+}
+
+impl Layers {
+    /// Starts from the document of defaults, which also says which keys exist.
+    pub fn new(defaults: &str) -> Self {
+        let document: Table = defaults.parse().expect("the compiled-in config.toml is TOML");
+        let mut known = BTreeMap::new();
+        for (name, value) in &document {
+            match value {
+                Value::Table(section) => {
+                    known.extend(section.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone())));
+                }
+                value => {
+                    known.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        Self { document, known, sources: BTreeMap::new() }
+    }
+
+    /// Every known key.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.known.keys().map(String::as_str)
+    }
+
+    /// Lays the text of a configuration file over what is there.
+    pub fn file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| not_toml(path, text, &error))?;
+        let source = Source::File(path.to_owned());
+        for (name, value) in table {
+            match value {
+                Value::Table(section) if self.is_section(&name) => {
+                    for (key, value) in section {
+                        self.set(&format!("{name}.{key}"), value, source.clone())?;
+                    }
+                }
+                Value::Table(_) if !self.known.contains_key(&name) => {
+                    return Err(self.unknown_section(name, source));
+                }
+                value => self.set(&name, value, source.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets one key from a text, read as the kind of value that the key has.
+    pub fn text(&mut self, key: &str, text: &str, source: Source) -> Result<(), ConfigError> {
+        let value = match self.known.get(key) {
+            Some(kind) => typed(kind, text).map_err(|accepted| bad_value(key, &source, text, accepted))?,
+            None => Value::String(text.to_owned()),
+        };
+        self.set(key, value, source)
+    }
+
+    /// Sets one key.
+    pub fn set(&mut self, key: &str, value: Value, source: Source) -> Result<(), ConfigError> {
+        if !self.known.contains_key(key) {
+            let nearest = nearest(key, self.keys()).to_owned();
+            return Err(ConfigError::UnknownKey { source, key: key.to_owned(), nearest });
+        }
+        let place = match key.split_once('.') {
+            Some((section, key)) => self.document[section].as_table_mut().expect("a known section").entry(key),
+            None => self.document.entry(key),
+        };
+        *place.or_insert(Value::Boolean(false)) = value;
+        self.sources.insert(key.to_owned(), source);
+        Ok(())
+    }
+
+    /// Reads the merged document; an error names the source of the value at fault.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        serde_path_to_error::deserialize(self.document.clone()).map_err(|error| {
+            let path = error.path().to_string();
+            let key = self.keys().find(|key| covers(key, &path)).unwrap_or(&path).to_owned();
+            let source = self.sources.get(&key).cloned().unwrap_or(Source::Default);
+            let value = self.value(&key).map(Value::to_string).unwrap_or_default();
+            let accepted = accepted(error.inner().message());
+            bad_value_at(&path, &key, source, value, accepted)
+        })
+    }
+
+    fn value(&self, key: &str) -> Option<&Value> {
+        match key.split_once('.') {
+            Some((section, key)) => self.document.get(section)?.get(key),
+            None => self.document.get(key),
+        }
+    }
+
+    fn unknown_section(&self, name: String, source: Source) -> ConfigError {
+        let sections = self.document.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str());
+        let nearest = format!("[{}]", nearest(&name, sections));
+        ConfigError::UnknownKey { source, key: format!("[{name}]"), nearest }
+    }
+
+    fn is_section(&self, name: &str) -> bool {
+        self.document.get(name).is_some_and(Value::is_table)
+    }
+}
+
+/// The name among `names` that differs least from `name`; a forgotten section counts as one difference.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> &'a str {
+    let distance = |known: &&str| {
+        let whole = strsim::damerau_levenshtein(name, known);
+        let last = known.rsplit_once('.').map(|(_, last)| 1 + strsim::damerau_levenshtein(name, last));
+        last.map_or(whole, |last| last.min(whole))
+    };
+    names.min_by_key(distance).expect("there are known names")
+}
+
+/// Reads a text from the environment or a flag as the kind of value that `kind` is.
+fn typed(kind: &Value, text: &str) -> Result<Value, &'static str> {
+    match kind {
+        Value::Boolean(_) => text.parse().map(Value::Boolean).map_err(|_| "expected true or false"),
+        Value::Integer(_) => text.parse().map(Value::Integer).map_err(|_| "expected a whole number"),
+        Value::Array(_) if text.trim_start().starts_with('[') => format!("list = {text}")
+            .parse::<Table>()
+            .map(|mut table| table.remove("list").expect("the one key"))
+            .map_err(|_| "expected a comma separated list, or a TOML list in brackets"),
+        Value::Array(_) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+        }
+        _ => Ok(Value::String(text.to_owned())),
+    }
+}
+
+fn covers(key: &str, path: &str) -> bool {
+    path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// From serde's words keeps what is accepted; the value is told by our own message, and never if it is secret.
+fn accepted(message: &str) -> String {
+    let keep = ["expected", "missing field", "unknown field"].iter().filter_map(|word| message.find(word)).min();
+    message[keep.unwrap_or(0)..].trim_end().to_owned()
+}
+
+fn bad_value(key: &str, source: &Source, value: &str, accepted: &str) -> ConfigError {
+    bad_value_at(key, key, source.clone(), format!("{value:?}"), accepted.to_owned())
+}
+
+fn bad_value_at(path: &str, key: &str, source: Source, value: String, accepted: String) -> ConfigError {
+    let secret = matches!(key, "access.passwords" | "access.keys");
+    ConfigError::BadValue { source, key: path.to_owned(), value: (!secret).then_some(value), accepted }
+}
+
+fn not_toml(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let offset = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = 1 + text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count();
+    ConfigError::NotToml { file: path.to_owned(), line, reason: error.message().trim().to_owned() }
+}

@@ -1,0 +1,56 @@
+//! `[sessions]` and `[locks]`: what bounds the lock table, and the defaults of the dialects.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::value::{duration, positive, positive_duration};
+
+/// Sessions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsConfig {
+    #[serde(deserialize_with = "positive_duration")]
+    pub idle_timeout: Duration,
+    #[serde(deserialize_with = "positive")]
+    pub count_max: u64,
+    #[serde(deserialize_with = "positive")]
+    pub holds_max: u64,
+}
+
+/// Locks, holds and waiters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocksConfig {
+    #[serde(deserialize_with = "positive")]
+    pub name_bytes_max: usize,
+    pub metadata_entries_max: usize,
+    pub metadata_key_bytes_max: usize,
+    pub metadata_value_bytes_max: usize,
+    #[serde(deserialize_with = "positive_duration")]
+    pub wait_max: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub lease_max: Duration,
+    #[serde(deserialize_with = "positive")]
+    pub size_max: u32,
+    #[serde(deserialize_with = "positive")]
+    pub waiters_per_lock_max: u64,
+    #[serde(deserialize_with = "positive")]
+    pub holds_max: u64,
+    #[serde(deserialize_with = "duration")]
+    max_hold: Duration,
+    pub remembered_sizes_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub remembered_size_idle: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub get_lock_lifetime: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub lock_unlock_ttl: Duration,
+}
+
+impl LocksConfig {
+    /// The bound on a lock-by-name hold, when there is one.
+    pub fn max_hold(&self) -> Option<Duration> {
+        (!self.max_hold.is_zero()).then_some(self.max_hold)
+    }
+}

@@ -1,0 +1,119 @@
+//! `listen`: URLs whose scheme chooses the transport.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::de::{self, Deserialize, Deserializer};
+
+/// What an address speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
+}
+
+/// One URL to listen on. Port 0 lets the system choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenUrl {
+    pub scheme: Scheme,
+    /// An address without brackets, or a host name.
+    pub host: String,
+    pub port: u16,
+}
+
+/// What is accepted, for messages.
+pub const ACCEPTED: &str = "expected a URL like https://127.0.0.1:8443, http://[::1]:8080 or https://localhost:0";
+
+impl ListenUrl {
+    /// Parses `scheme://host:port`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let scheme = match scheme {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return None,
+        };
+        let (host, port) = rest.strip_suffix('/').unwrap_or(rest).rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        let host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+            None if is_host(host) => host.to_owned(),
+            None => return None,
+        };
+        Some(Self { scheme, host, port })
+    }
+
+    /// Whether only this machine can reach it. A host name other than `localhost` counts as reachable.
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+impl fmt::Display for ListenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port } = self;
+        if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
+    }
+}
+
+impl<'de> Deserialize<'de> for ListenUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from).map_err(|_| de::Error::custom(ACCEPTED))?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom(ACCEPTED))
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_parse_and_print() {
+        for text in ["https://127.0.0.1:8443", "http://[::1]:8080", "https://localhost:0", "http://0.0.0.0:1"] {
+            assert_eq!(ListenUrl::parse(text).expect(text).to_string(), text);
+        }
+        assert_eq!(ListenUrl::parse("http://h:1/").expect("slash").to_string(), "http://h:1");
+        for bad in [
+            "ftp://h:1",
+            "h:1",
+            "http://h",
+            "http://h:70000",
+            "http://:1",
+            "http://a b:1",
+            "http://h:1/x",
+            "http://[h]:1",
+        ] {
+            assert_eq!(ListenUrl::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_what_only_this_machine_reaches() {
+        for (text, loopback) in [
+            ("http://127.0.0.9:1", true),
+            ("http://[::1]:1", true),
+            ("http://localhost:1", true),
+            ("http://0.0.0.0:1", false),
+            ("http://[::]:1", false),
+            ("http://example.org:1", false),
+        ] {
+            assert_eq!(ListenUrl::parse(text).expect(text).is_loopback(), loopback, "{text}");
+        }
+    }
+}

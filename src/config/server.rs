@@ -1,0 +1,51 @@
+//! `[server]`: bounds on connections and requests, and who is believed about addresses.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use super::value::{bytes, positive, positive_duration};
+
+/// Connection handling.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// `servername` in the GET_LOCK dialect.
+    pub name: String,
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    #[serde(deserialize_with = "positive")]
+    pub connections_max: usize,
+    #[serde(deserialize_with = "positive_duration")]
+    pub header_timeout: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub body_timeout: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub idle_timeout: Duration,
+    #[serde(deserialize_with = "header_bytes")]
+    pub header_bytes_max: usize,
+    #[serde(deserialize_with = "bytes")]
+    pub body_bytes_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub drain_timeout: Duration,
+}
+
+/// hyper refuses to run with a smaller buffer.
+const HEADER_BYTES_MIN: u64 = 8 << 10;
+
+fn header_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let value = bytes(from)?;
+    if !(HEADER_BYTES_MIN..=1 << 20).contains(&value) {
+        return Err(de::Error::custom("expected a size from 8KiB to 1MiB"));
+    }
+    usize::try_from(value).map_err(de::Error::custom)
+}
+
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    let expected = || de::Error::custom("expected networks like 10.0.0.0/8 or fd00::/8, or single addresses");
+    let texts = Vec::<String>::deserialize(from).map_err(|_| expected())?;
+    let parse = |text: &String| text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+    texts.iter().map(|text| parse(text).map_err(|_| expected())).collect()
+}

@@ -1,0 +1,133 @@
+//! Flags win over the environment, the environment over the file, the file over the defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use latchd::config::access::{PlainCredentials, Role};
+use latchd::config::{Config, ConfigError, FlagValue, Inputs, Secret};
+
+/// Inputs with a configuration file of the given text; the directory lives as long as the test.
+pub struct Given {
+    directory: tempfile::TempDir,
+    inputs: Inputs,
+}
+
+impl Given {
+    pub fn file(text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("latchd.toml");
+        std::fs::write(&file, text).expect("a file");
+        Self { directory, inputs: Inputs { file: Some(file), ..Inputs::default() } }
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.inputs.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn flag(mut self, flag: &'static str, key: &'static str, value: &str) -> Self {
+        self.inputs.flags.push(FlagValue { flag, key, value: value.to_owned() });
+        self
+    }
+
+    pub fn load(self) -> Result<Config, ConfigError> {
+        Config::load(self.inputs)
+    }
+
+    /// The message of the refusal, with the directory of the file cut off.
+    pub fn refusal(self) -> String {
+        let prefix = format!("{}/", self.directory.path().display());
+        Config::load(self.inputs).expect_err("a refusal").to_string().replace(&prefix, "")
+    }
+}
+
+#[test]
+fn each_layer_wins_over_the_one_below() {
+    let text = "[sessions]\nidle_timeout = \"1s\"\n";
+    let idle = |given: Given| given.load().expect("valid").sessions.idle_timeout;
+    assert_eq!(idle(Given::file("")), Duration::from_secs(600));
+    assert_eq!(idle(Given::file(text)), Duration::from_secs(1));
+    let with_env = || Given::file(text).env("LATCHD_SESSIONS_IDLE_TIMEOUT", "2s");
+    assert_eq!(idle(with_env()), Duration::from_secs(2));
+    let flag = with_env().flag("--session-timeout", "sessions.idle_timeout", "250ms");
+    assert_eq!(idle(flag), Duration::from_millis(250));
+}
+
+#[test]
+fn a_key_that_a_higher_layer_leaves_alone_keeps_the_lower_value() {
+    let config = Given::file("data_dir = \"/srv/latchd\"\n[locks]\nsize_max = 7\n")
+        .env("LATCHD_STORAGE_FSYNC", "false")
+        .load()
+        .expect("valid");
+    assert_eq!(config.data_dir, PathBuf::from("/srv/latchd"));
+    assert_eq!((config.locks.size_max, config.storage.fsync), (7, false));
+    assert_eq!(config.locks.name_bytes_max, 512);
+}
+
+#[test]
+fn the_environment_sets_lists_numbers_and_sizes() {
+    let config = Given::file("")
+        .env("LATCHD_LISTEN", "http://127.0.0.1:0, https://[::1]:0")
+        .env("LATCHD_SERVER_CONNECTIONS_MAX", "12")
+        .env("LATCHD_SERVER_BODY_BYTES_MAX", "1000")
+        .env("LATCHD_STORAGE_MIN_FREE_BYTES", "1GiB")
+        .env("LATCHD_SERVER_TRUSTED_PROXIES", "10.0.0.0/8,::1")
+        .env("UNRELATED", "ignored")
+        .load()
+        .expect("valid");
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.listen[1].to_string(), "https://[::1]:0");
+    assert_eq!((config.server.connections_max, config.server.body_bytes_max), (12, 1000));
+    assert_eq!(config.storage.min_free_bytes, 1 << 30);
+    assert_eq!(config.server.trusted_proxies[1].to_string(), "::1/128");
+}
+
+#[test]
+fn api_keys_come_from_the_file_or_as_a_list_from_the_environment() {
+    let sum = "ab".repeat(32);
+    let keys = format!(r#"[{{ name = "ci", sha256 = "{sum}", role = "read-only", prefixes = ["build/"] }}]"#);
+    let from_file = Given::file(&format!("[access]\nkeys = {keys}\n")).load().expect("valid");
+    let from_env = Given::file("").env("LATCHD_ACCESS_KEYS", &keys).load().expect("valid");
+    for config in [from_file, from_env] {
+        let key = &config.access.keys[0];
+        assert_eq!((key.name.as_str(), key.role, key.sha256), ("ci", Role::ReadOnly, [0xab; 32]));
+        assert_eq!(key.prefixes, ["build/"]);
+        assert!(config.has_credentials());
+    }
+}
+
+#[test]
+fn the_environment_names_the_file_unless_a_flag_does() {
+    let given = Given::file("[locks]\nsize_max = 7\n");
+    let path = given.inputs.file.clone().expect("a file");
+    let env = vec![("LATCHD_CONFIG".to_owned(), path.display().to_string())];
+    let config = Config::load(Inputs { env, ..Inputs::default() }).expect("valid");
+    assert_eq!(config.locks.size_max, 7);
+    let config = given.env("LATCHD_CONFIG", "/nonexistent").load().expect("the flag wins");
+    assert_eq!(config.locks.size_max, 7);
+}
+
+#[test]
+fn kubernetes_service_variables_configure_nothing() {
+    let given = Given::file("").env("LATCHD_PORT", "tcp://10.0.0.1:8443").env("LATCHD_SERVICE_HOST", "10.0.0.1");
+    given.env("LATCHD_PORT_8443_TCP_ADDR", "10.0.0.1").load().expect("ignored");
+}
+
+#[test]
+fn plain_credentials_come_from_flags_and_environment_and_stay_hidden() {
+    let mut given = Given::file("").env("LATCHD_PASSWORD", "sesame-1").env("LATCHD_API_KEY", "sesame-2");
+    given.inputs.plain = PlainCredentials { passwords: vec![], api_keys: vec![Secret::new("sesame-3")] };
+    let config = given.load().expect("valid");
+    assert_eq!((config.plain.passwords.len(), config.plain.api_keys.len()), (1, 2));
+    assert_eq!(config.plain.api_keys[1].expose(), "sesame-3");
+    assert!(!format!("{config:?}").contains("sesame"), "a secret in Debug output");
+}
+
+#[test]
+fn listening_beyond_loopback_needs_a_credential_or_permission() {
+    let open = || Given::file("listen = [\"http://127.0.0.1:1\", \"http://0.0.0.0:2\"]\n");
+    open().load().expect_err("refused");
+    open().env("LATCHD_PASSWORD", "p").load().expect("a password");
+    open().env("LATCHD_API_KEY", "k").load().expect("a key");
+    open().flag("--allow-anonymous", "access.allow_anonymous", "true").load().expect("permitted");
+}

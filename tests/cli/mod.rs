@@ -1,0 +1,5 @@
+//! The command line and the configuration, as a user meets them.
+
+mod config_document;
+mod config_errors;
+mod config_layers;
