@@ -3,7 +3,8 @@
 //! Freezing costs one reference count a shard, whatever the map holds; afterwards the first write to a shard
 //! copies that shard alone. So a snapshot of a million locks never stalls a grant.
 
-use std::collections::{BTreeMap, btree_map};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 const SHARDS: usize = 4096;
@@ -79,16 +80,56 @@ impl<K: ShardKey, V> FrozenMap<K, V> {
         self.len
     }
 
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.shards[shard(key)].get(key)
+    }
+
     /// Shard by shard: the same order for equal content.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
-    /// Each shard's entries from `start` on, in order of the keys.
-    pub fn ranges_from<'a>(&'a self, start: &'a K) -> impl Iterator<Item = btree_map::Range<'a, K, V>> {
-        self.shards.iter().map(move |shard| shard.range::<K, _>(start..))
+    /// All entries from `start` on, in order of the keys: a merge of the shards, paid for as far as it is read.
+    pub fn ordered_from(&self, start: &K) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V> {
+        let mut ranges: Vec<_> = self.shards.iter().map(|shard| shard.range::<K, _>(start..)).collect();
+        let mut heads = BinaryHeap::with_capacity(ranges.len());
+        for (at, range) in ranges.iter_mut().enumerate() {
+            heads.extend(range.next().map(|(key, value)| Reverse(Head { key, value, at })));
+        }
+        std::iter::from_fn(move || {
+            let Reverse(Head { key, value, at }) = heads.pop()?;
+            heads.extend(ranges[at].next().map(|(key, value)| Reverse(Head { key, value, at })));
+            Some((key, value))
+        })
     }
 }
+
+/// The next entry of one shard; ordered by its key.
+struct Head<'a, K, V> {
+    key: &'a K,
+    value: &'a V,
+    at: usize,
+}
+
+impl<K: Ord, V> Ord for Head<'_, K, V> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(other.key)
+    }
+}
+
+impl<K: Ord, V> PartialOrd for Head<'_, K, V> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K: Ord, V> PartialEq for Head<'_, K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl<K: Ord, V> Eq for Head<'_, K, V> {}
 
 fn shard<K: ShardKey>(key: &K) -> usize {
     (key.shard_hash() >> 32) as usize % SHARDS
@@ -122,6 +163,14 @@ mod tests {
         assert_eq!(frozen.len(), 10_000);
         assert!(frozen.iter().all(|(key, value)| key == value));
         assert_eq!(map.len(), 9_999);
+    }
+
+    #[test]
+    fn the_merge_of_the_shards_is_in_order() {
+        let mut map = CowMap::default();
+        (0..20_000_u64).rev().for_each(|n| map.insert(n, ()));
+        let keys: Vec<u64> = map.freeze().ordered_from(&1_234).map(|(key, ())| *key).collect();
+        assert!(keys.into_iter().eq(1_234..20_000));
     }
 
     #[test]

@@ -5,12 +5,23 @@
 //!
 //! What may not: async, I/O, clocks, randomness, configuration, unordered maps, other rooms.
 
+pub mod codec;
 pub mod command;
+mod cow;
+mod expiry;
+mod grant;
 pub mod ids;
+mod index;
 pub mod limits;
+pub mod lock;
 mod metadata;
 pub mod outcome;
+mod remembered;
+mod session;
+mod snapshot;
+mod table;
 pub mod time;
+mod verbs;
 pub mod view;
 
 pub use command::{Acquire, Body, Command, Entry, LeaderStart, Proof, Submitted, Wait};
@@ -18,4 +29,6 @@ pub use ids::{CommandId, Dialect, HoldKey, Incarnation, Name, SessionId, Token, 
 pub use limits::{Field, Limits};
 pub use metadata::Metadata;
 pub use outcome::{Applied, EndReason, Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
+pub use snapshot::{FrozenTable, RestoreError};
+pub use table::{StaleEpoch, Table};
 pub use time::Timestamp;

@@ -1,7 +1,9 @@
 //! What readers see: locks and sessions as they count now, ended holds and waiters left out.
 
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
+use super::lock::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
+use super::table::Table;
 use super::time::Timestamp;
 use std::sync::Arc;
 
@@ -55,4 +57,51 @@ pub struct LockFilter {
     pub held: Option<bool>,
     /// Only locks with (`true`) or without (`false`) waiters.
     pub contended: Option<bool>,
+}
+
+impl Lock {
+    /// This lock as it counts at `now`: what has ended is left out. `None` if nothing is left.
+    pub(super) fn view(&self, name: &Name, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Option<LockView> {
+        let owned_by_live = |owner: &Owner| owner.session().is_none_or(&is_live);
+        let holds: Vec<HoldView> = self
+            .holds
+            .iter()
+            .filter(|hold| !hold.deadline.is_past(now) && owned_by_live(&hold.owner))
+            .map(hold_view)
+            .collect();
+        let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && owned_by_live(&waiter.owner);
+        let waiters = self.queue.iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
+        let in_use = !holds.is_empty() || waiters > 0;
+        in_use.then(|| LockView { name: name.clone(), size: self.size, holds, waiters })
+    }
+}
+
+fn hold_view(hold: &Hold) -> HoldView {
+    HoldView {
+        key: hold.key,
+        token: hold.token,
+        dialect: hold.dialect,
+        session: hold.owner.session(),
+        label: match &hold.owner {
+            Owner::Label(label) => Some(label.clone()),
+            Owner::Bearer | Owner::Session(_) => None,
+        },
+        since: hold.since,
+        deadline: hold.lease(),
+        metadata: hold.metadata.clone(),
+    }
+}
+
+impl Table {
+    /// A lock as it counts at `now`; `None` if it is free.
+    pub fn lock_view(&self, name: &Name, now: Timestamp) -> Option<LockView> {
+        self.locks.get(name)?.view(name, now, |session| self.is_live(session))
+    }
+}
+
+impl LockFilter {
+    pub fn accepts(&self, lock: &LockView) -> bool {
+        let held = self.held.is_none_or(|held| held != lock.holds.is_empty());
+        held && self.contended.is_none_or(|contended| contended == (lock.waiters > 0))
+    }
 }

@@ -1,0 +1,100 @@
+//! What is due when, and what belongs to whom: derived from the locks and sessions, never in a snapshot.
+
+use super::ids::{CommandId, HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
+use super::lock::{Hold, Place, Waiter};
+use super::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Default)]
+pub struct Index {
+    /// Leases by their end.
+    pub leases: BTreeMap<(Timestamp, Token), Name>,
+    /// Waits by their end.
+    pub waits: BTreeMap<(Timestamp, WaiterId), Name>,
+    /// Idle timeouts by their end; a session that waits has none.
+    pub sessions: BTreeSet<(Timestamp, SessionId)>,
+    /// Ended sessions whose holds and waiters are not all swept yet.
+    pub ended_sessions: BTreeSet<SessionId>,
+    pub holds_of: BTreeMap<(SessionId, Token), Name>,
+    pub waiters_of: BTreeMap<(SessionId, WaiterId), Name>,
+    /// Where to find a waiter by the key that its hold will have.
+    pub waiting_keys: BTreeMap<HoldKey, (Name, Place)>,
+    /// Attached waiters by the process that answers them.
+    pub attached: BTreeMap<(Incarnation, WaiterId), Name>,
+    pub hold_count: u64,
+}
+
+impl Index {
+    pub fn add_hold(&mut self, name: &Name, hold: &Hold) {
+        self.hold_count += 1;
+        self.add_lease(name, hold);
+        if let Some(session) = hold.owner.session() {
+            self.holds_of.insert((session, hold.token), name.clone());
+        }
+    }
+
+    pub fn remove_hold(&mut self, hold: &Hold) {
+        self.hold_count = self.hold_count.saturating_sub(1);
+        self.remove_lease(hold);
+        if let Some(session) = hold.owner.session() {
+            self.holds_of.remove(&(session, hold.token));
+        }
+    }
+
+    pub fn add_lease(&mut self, name: &Name, hold: &Hold) {
+        if hold.lease().is_some() {
+            self.leases.insert((hold.deadline, hold.token), name.clone());
+        }
+    }
+
+    pub fn remove_lease(&mut self, hold: &Hold) {
+        if hold.lease().is_some() {
+            self.leases.remove(&(hold.deadline, hold.token));
+        }
+    }
+
+    pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: &Waiter) {
+        self.waits.insert((waiter.deadline, place.1), name.clone());
+        self.waiting_keys.insert(waiter.key, (name.clone(), place));
+        if let Some(session) = waiter.owner.session() {
+            self.waiters_of.insert((session, place.1), name.clone());
+        }
+        if let Some(CommandId { incarnation, .. }) = waiter.answered_by() {
+            self.attached.insert((incarnation, place.1), name.clone());
+        }
+    }
+
+    pub fn remove_waiter(&mut self, place: Place, waiter: &Waiter) {
+        self.waits.remove(&(waiter.deadline, place.1));
+        self.waiting_keys.remove(&waiter.key);
+        if let Some(session) = waiter.owner.session() {
+            self.waiters_of.remove(&(session, place.1));
+        }
+        if let Some(CommandId { incarnation, .. }) = waiter.answered_by() {
+            self.attached.remove(&(incarnation, place.1));
+        }
+    }
+
+    /// Forgets a hold or waiter of this session that no lock knows; see `Table::sweep`.
+    pub fn forget_any_of(&mut self, session: SessionId) {
+        let hold = self.holds_of.range((session, Token(0))..).next().map(|(key, _)| *key);
+        if let Some(key) = hold.filter(|(owner, _)| *owner == session) {
+            self.holds_of.remove(&key);
+        } else if let Some((key, _)) = self.waiters_of.range((session, WaiterId(0))..).next() {
+            let key = *key;
+            self.waiters_of.remove(&key);
+        }
+    }
+
+    pub fn waiter_count(&self) -> u64 {
+        self.waiting_keys.len() as u64
+    }
+
+    /// Some hold or waiter of this session, holds first.
+    pub fn any_of(&self, session: SessionId) -> Option<&Name> {
+        let hold = self.holds_of.range((session, Token(0))..).next().filter(|((owner, _), _)| *owner == session);
+        let waiter =
+            || self.waiters_of.range((session, WaiterId(0))..).next().filter(|((owner, _), _)| *owner == session);
+        hold.map(|(_, name)| name).or_else(|| waiter().map(|(_, name)| name))
+    }
+}

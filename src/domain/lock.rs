@@ -1,0 +1,168 @@
+//! One lock: its holds and its queue. Knows nothing of other locks or of sessions.
+
+use super::command::Wait;
+use super::cow::{ShardKey, stable_hash};
+use super::ids::{CommandId, Dialect, HoldKey, Name, SessionId, Token, WaiterId};
+use super::metadata::Metadata;
+use super::outcome::Grant;
+use super::time::Timestamp;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl ShardKey for Name {
+    fn shard_hash(&self) -> u64 {
+        stable_hash(self.as_bytes())
+    }
+}
+
+/// Present in the table only while it has a hold or a waiter.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Lock {
+    /// Room for this many holds; set by the first of them.
+    pub size: u32,
+    /// Its size is to be remembered when it is free (LDLM's rule).
+    pub remember: bool,
+    /// No deadline in here is earlier: until it has passed, nothing needs looking at.
+    pub next_due: Timestamp,
+    /// Oldest first.
+    pub holds: Vec<Hold>,
+    pub queue: Queue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    pub key: HoldKey,
+    pub token: Token,
+    pub since: Timestamp,
+    /// `Timestamp::NEVER` without a lease.
+    pub deadline: Timestamp,
+    pub owner: Owner,
+    pub metadata: Metadata,
+    pub dialect: Dialect,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Whoever knows the key (or, in a dialect without keys, the name).
+    Bearer,
+    Session(SessionId),
+    Label(Arc<str>),
+}
+
+/// Priority first, then arrival. Boxed: most locks have no waiters.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(clippy::box_collection, reason = "16 bytes less for each lock, of which there may be millions")]
+pub struct Queue(Option<Box<BTreeMap<Place, Waiter>>>);
+
+/// A waiter's place: the smallest is next.
+pub type Place = (Reverse<i32>, WaiterId);
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiter {
+    /// The acquire that waits; its origin is the node that answers the request.
+    pub command: CommandId,
+    pub key: HoldKey,
+    pub since: Timestamp,
+    pub wait: Wait,
+    pub deadline: Timestamp,
+    pub owner: Owner,
+    pub size: u32,
+    pub remembers_size: bool,
+    pub lease_ms: Option<u64>,
+    pub metadata: Metadata,
+    pub dialect: Dialect,
+}
+
+impl Hold {
+    pub fn grant(&self) -> Grant {
+        Grant { key: self.key, token: self.token, since: self.since, deadline: self.lease() }
+    }
+
+    pub fn lease(&self) -> Option<Timestamp> {
+        (self.deadline != Timestamp::NEVER).then_some(self.deadline)
+    }
+}
+
+impl Owner {
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Owner::Session(session) => Some(*session),
+            Owner::Bearer | Owner::Label(_) => None,
+        }
+    }
+}
+
+impl Lock {
+    /// Whether a hold of this size fits beside those there are.
+    pub fn has_room(&self, size: u32) -> bool {
+        self.holds.is_empty() || (self.size == size && self.holds.len() < size as usize)
+    }
+
+    pub fn is_unused(&self) -> bool {
+        self.holds.is_empty() && self.queue.is_empty()
+    }
+
+    /// Notes a deadline that was added.
+    pub fn expects(&mut self, deadline: Timestamp) {
+        self.next_due = self.next_due.min(deadline);
+    }
+
+    /// Finds the bound anew after deadlines were removed.
+    pub fn recompute_next_due(&mut self) {
+        let holds = self.holds.iter().map(|hold| hold.deadline);
+        let waiters = self.queue.iter().map(|(_, waiter)| waiter.deadline);
+        self.next_due = holds.chain(waiters).min().unwrap_or(Timestamp::NEVER);
+    }
+}
+
+impl Queue {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Place, &Waiter)> {
+        self.0.iter().flat_map(|queue| queue.iter())
+    }
+
+    pub fn first(&self) -> Option<(&Place, &Waiter)> {
+        self.0.as_ref().and_then(|queue| queue.first_key_value())
+    }
+
+    pub fn get(&self, place: &Place) -> Option<&Waiter> {
+        self.0.as_ref().and_then(|queue| queue.get(place))
+    }
+
+    pub fn get_mut(&mut self, place: &Place) -> Option<&mut Waiter> {
+        self.0.as_mut().and_then(|queue| queue.get_mut(place))
+    }
+
+    pub fn insert(&mut self, place: Place, waiter: Waiter) {
+        self.0.get_or_insert_default().insert(place, waiter);
+    }
+
+    pub fn remove(&mut self, place: &Place) -> Option<Waiter> {
+        let queue = self.0.as_mut()?;
+        let removed = queue.remove(place);
+        if queue.is_empty() {
+            self.0 = None;
+        }
+        removed
+    }
+
+    /// How many are ahead of this place.
+    pub fn ahead(&self, place: &Place) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.range(..place).count())
+    }
+}
+
+impl Waiter {
+    /// The command whose request is answered when the wait ends; `None` for a detached waiter.
+    pub fn answered_by(&self) -> Option<CommandId> {
+        matches!(self.wait, Wait::Attached { .. }).then_some(self.command)
+    }
+}

@@ -1,0 +1,58 @@
+//! Sizes of idle locks, where a dialect's rules keep them (LDLM): bounded, and forgotten after an idle time.
+
+use super::ids::Name;
+use super::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Shared with snapshots, copied only if one is being written.
+#[derive(Clone, Default)]
+pub struct Remembered {
+    sizes: Arc<BTreeMap<Name, (u32, Timestamp)>>,
+    by_end: BTreeSet<(Timestamp, Name)>,
+}
+
+impl Remembered {
+    pub fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    pub fn size(&self, name: &Name) -> Option<u32> {
+        self.sizes.get(name).map(|(size, _)| *size)
+    }
+
+    /// Keeps a size until `until`; beyond `count_max` the one that would end first gives way.
+    pub fn remember(&mut self, name: &Name, size: u32, until: Timestamp, count_max: u64) {
+        self.forget(name);
+        while self.sizes.len() as u64 >= count_max {
+            let Some((_, first)) = self.by_end.first().cloned() else { return };
+            self.forget(&first);
+        }
+        Arc::make_mut(&mut self.sizes).insert(name.clone(), (size, until));
+        self.by_end.insert((until, name.clone()));
+    }
+
+    pub fn forget(&mut self, name: &Name) {
+        if !self.sizes.contains_key(name) {
+            return;
+        }
+        if let Some((name, (_, until))) = Arc::make_mut(&mut self.sizes).remove_entry(name) {
+            self.by_end.remove(&(until, name));
+        }
+    }
+
+    /// Forgets one whose time has passed; whether there was one.
+    pub fn forget_due(&mut self, now: Timestamp) -> bool {
+        let due = self.by_end.first().filter(|(until, _)| until.is_past(now)).map(|(_, name)| name.clone());
+        due.inspect(|name| self.forget(name)).is_some()
+    }
+
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.by_end.first().map(|(until, _)| *until)
+    }
+
+    /// The sizes for a snapshot, without the order of their ends.
+    pub fn freeze(&self) -> Arc<BTreeMap<Name, (u32, Timestamp)>> {
+        self.sizes.clone()
+    }
+}

@@ -1,0 +1,137 @@
+//! Sessions: opened, touched, ended; their holds and waiters are swept in bounded batches.
+
+use super::cow::{ShardKey, stable_hash};
+use super::ids::SessionId;
+use super::outcome::{Event, Outcome, Refusal};
+use super::table::{Run, Table};
+use super::time::Timestamp;
+use super::view::SessionView;
+
+impl ShardKey for SessionId {
+    fn shard_hash(&self) -> u64 {
+        stable_hash(&self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub idle_timeout_ms: u64,
+    /// When it ends unless touched. Kept while a request of it waits, but not watched.
+    pub deadline: Timestamp,
+    /// Ended: counts as gone wherever it is looked at, and is removed when swept.
+    pub ended: bool,
+    /// Its holds and waiters, ended ones included until they are swept. Not in a snapshot: counted anew.
+    pub holds: u32,
+    pub waiters: u32,
+}
+
+impl Table {
+    pub fn is_live(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|session| !session.ended)
+    }
+
+    pub(super) fn open_session(&mut self, id: SessionId, idle_timeout_ms: u64) -> Outcome {
+        if self.sessions.get(&id).is_some() {
+            return Outcome::Refused(Refusal::SessionExists);
+        }
+        if self.sessions.len() as u64 >= self.limits.sessions_max {
+            return Outcome::Refused(Refusal::SessionsFull { limit: self.limits.sessions_max });
+        }
+        let deadline = self.now.after_ms(idle_timeout_ms);
+        self.sessions.insert(id, Session { idle_timeout_ms, deadline, ended: false, holds: 0, waiters: 0 });
+        self.index.sessions.insert((deadline, id));
+        Outcome::SessionOpened
+    }
+
+    pub(super) fn close_session(&mut self, run: &mut Run, id: SessionId) -> Outcome {
+        if !self.is_live(id) {
+            return Outcome::Refused(Refusal::SessionUnknown);
+        }
+        self.end_session(run, id, false);
+        Outcome::SessionClosed
+    }
+
+    /// Starts the idle time anew. An ended session stays ended.
+    pub(super) fn touch_session(&mut self, id: SessionId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get(&id) else { return };
+        let deadline = now.after_ms(session.idle_timeout_ms);
+        if session.ended || session.deadline == deadline {
+            return;
+        }
+        let watched = self.index.sessions.remove(&(session.deadline, id));
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.deadline = deadline;
+        }
+        if watched {
+            self.index.sessions.insert((deadline, id));
+        }
+    }
+
+    /// Marks it ended: from here on its holds count as free and its waiters as gone.
+    pub(super) fn end_session(&mut self, run: &mut Run, id: SessionId, idle: bool) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.ended = true;
+        let deadline = session.deadline;
+        self.index.sessions.remove(&(deadline, id));
+        self.index.ended_sessions.insert(id);
+        run.events.push(Event::SessionEnded { session: id, idle });
+    }
+
+    /// Counts one more hold of it.
+    pub(super) fn count_hold(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.holds = session.holds.saturating_add(1);
+        }
+    }
+
+    pub(super) fn discount_hold(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.holds = session.holds.saturating_sub(1);
+        }
+    }
+
+    /// Counts one more waiter of it: a session that waits is not idle.
+    pub(super) fn count_waiter(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.waiters = session.waiters.saturating_add(1);
+            self.index.sessions.remove(&(session.deadline, id));
+        }
+    }
+
+    /// When the last wait of a live session ends, its idle time starts anew.
+    pub(super) fn discount_waiter(&mut self, id: SessionId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.waiters = session.waiters.saturating_sub(1);
+        if session.waiters == 0 && !session.ended {
+            session.deadline = now.after_ms(session.idle_timeout_ms);
+            self.index.sessions.insert((session.deadline, id));
+        }
+    }
+
+    /// A leadership begins: what was seen since the last entry is lost, so every idle time starts anew.
+    pub(super) fn touch_all_sessions(&mut self) {
+        let live: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| !session.ended).map(|(id, _)| *id).collect();
+        live.into_iter().for_each(|id| self.touch_session(id));
+    }
+
+    /// A live session.
+    pub fn session_view(&self, id: SessionId) -> Option<SessionView> {
+        let session = self.sessions.get(&id).filter(|session| !session.ended)?;
+        Some(session.view(id))
+    }
+}
+
+impl Session {
+    pub fn view(&self, session: SessionId) -> SessionView {
+        SessionView {
+            session,
+            idle_timeout_ms: self.idle_timeout_ms,
+            deadline: (self.waiters == 0).then_some(self.deadline),
+            holds: self.holds,
+            waiters: self.waiters,
+        }
+    }
+}
