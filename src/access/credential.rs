@@ -1,0 +1,185 @@
+//! Credentials as configured, checked once, and turned into what the checker holds.
+
+use std::fmt;
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{self, PasswordVerifier as _, phc::PasswordHash},
+};
+
+use super::{
+    digest::{Sha256Digest, sha256},
+    identity::{Identity, Role},
+};
+
+/// A verification may take so much memory; more is a mistake in the hash, or an attack by it.
+const MAX_PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
+/// Shorter hashes could be hit by another password.
+const MIN_PASSWORD_HASH_BYTES: usize = 16;
+
+/// Something that opens the service. `name` is for people and logs.
+#[derive(Clone)]
+pub enum Credential {
+    ApiKey {
+        name: String,
+        sha256: [u8; 32],
+        role: Role,
+        prefixes: Vec<String>,
+    },
+    /// An argon2id hash as a PHC string (`$argon2id$v=19$...`).
+    PasswordHash {
+        name: String,
+        phc: String,
+        role: Role,
+        prefixes: Vec<String>,
+    },
+    /// From the command line: hashed at once, has the admin role.
+    PlainKey {
+        name: String,
+        secret: String,
+    },
+    PlainPassword {
+        name: String,
+        secret: String,
+    },
+}
+
+impl Credential {
+    pub fn name(&self) -> &str {
+        match self {
+            Credential::ApiKey { name, .. }
+            | Credential::PasswordHash { name, .. }
+            | Credential::PlainKey { name, .. }
+            | Credential::PlainPassword { name, .. } => name,
+        }
+    }
+
+    /// Who it makes the caller, and how its secret is recognised.
+    pub(super) fn prepare(self) -> Result<(Identity, Proof), AccessError> {
+        match self {
+            Credential::ApiKey {
+                name,
+                sha256,
+                role,
+                prefixes,
+            } => Ok((Identity::new(&name, role, &prefixes), key(&name, sha256)?)),
+            Credential::PasswordHash {
+                name,
+                phc,
+                role,
+                prefixes,
+            } => {
+                let problem = |problem| AccessError::PasswordHash {
+                    name: name.clone(),
+                    problem,
+                };
+                let hash = Password::parse(&phc).map_err(problem)?;
+                Ok((
+                    Identity::new(&name, role, &prefixes),
+                    Proof::Password(Box::new(hash)),
+                ))
+            }
+            Credential::PlainKey { name, secret } | Credential::PlainPassword { name, secret } => {
+                Ok((
+                    Identity::new(&name, Role::Admin, &[]),
+                    key(&name, sha256(&secret))?,
+                ))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({:?}, ..)", self.name())
+    }
+}
+
+pub(super) enum Proof {
+    Key(Sha256Digest),
+    Password(Box<Password>),
+}
+
+fn key(name: &str, digest: Sha256Digest) -> Result<Proof, AccessError> {
+    if digest == sha256("") {
+        return Err(AccessError::Empty {
+            name: name.to_owned(),
+        });
+    }
+    Ok(Proof::Key(digest))
+}
+
+pub(super) struct Password(PasswordHash);
+
+impl Password {
+    fn parse(phc: &str) -> Result<Password, String> {
+        let hash = PasswordHash::new(phc).map_err(|error| error.to_string())?;
+        if Algorithm::try_from(hash.algorithm.as_str()) != Ok(Algorithm::Argon2id) {
+            return Err(format!("it must be argon2id, not {}", hash.algorithm));
+        }
+        if let Some(version) = hash.version {
+            Version::try_from(version).map_err(|error| error.to_string())?;
+        }
+        if hash.salt.is_none() {
+            return Err("it has no salt".to_owned());
+        }
+        let length = hash.hash.map_or(0, |output| output.len());
+        if length < MIN_PASSWORD_HASH_BYTES {
+            return Err(format!(
+                "its hash is {length} bytes long, and at least {MIN_PASSWORD_HASH_BYTES} are needed"
+            ));
+        }
+        let params = Params::try_from(&hash).map_err(|error| error.to_string())?;
+        if params.m_cost() > MAX_PASSWORD_MEMORY_KIB {
+            return Err(format!(
+                "it asks for {} KiB of memory (m), and at most {MAX_PASSWORD_MEMORY_KIB} are allowed",
+                params.m_cost()
+            ));
+        }
+        Ok(Password(hash))
+    }
+
+    /// `None`: it could not be found out (no memory). Slow by design.
+    pub(super) fn verify(&self, secret: &str) -> Option<bool> {
+        match Argon2::default().verify_password(secret.as_bytes(), &self.0) {
+            Ok(()) => Some(true),
+            Err(password_hash::Error::PasswordInvalid) => Some(false),
+            Err(_) => None,
+        }
+    }
+}
+
+/// 64 hexadecimal digits, either case: how a key's SHA-256 stands in a configuration file.
+pub fn sha256_from_hex(text: &str) -> Option<[u8; 32]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != 32 || !rest.is_empty() {
+        return None;
+    }
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let mut digest = [0; 32];
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(digest)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    #[error("the password hash of credential `{name}` cannot be used: {problem}")]
+    PasswordHash { name: String, problem: String },
+    #[error("the secret of credential `{name}` is empty")]
+    Empty { name: String },
+    #[error("credentials `{first}` and `{second}` have the same secret but different rights")]
+    SameSecret { first: String, second: String },
+    #[error("`{option}` must be at least {least}")]
+    OptionTooSmall {
+        option: &'static str,
+        least: &'static str,
+    },
+    #[error("the operating system's random generator failed: {problem}")]
+    Random { problem: String },
+}

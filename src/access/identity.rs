@@ -1,0 +1,105 @@
+//! A caller, once known: a name for the logs, a role, and the lock names it is limited to.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// What a caller may do, before prefixes narrow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Takes, renews and releases locks, and reads.
+    Client,
+    /// Everything: also force releases, and sees keys and tokens.
+    Admin,
+    /// Reads only.
+    ReadOnly,
+}
+
+impl Role {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Role::Client => "client",
+            Role::Admin => "admin",
+            Role::ReadOnly => "read-only",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown role `{0}`: use `client`, `admin` or `read-only`")]
+pub struct UnknownRole(String);
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Role, UnknownRole> {
+        [Role::Client, Role::Admin, Role::ReadOnly]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| UnknownRole(text.to_owned()))
+    }
+}
+
+/// A recognised caller. Cheap to clone: two reference counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub name: Arc<str>,
+    pub role: Role,
+    /// Empty: every name.
+    prefixes: Arc<[Box<str>]>,
+}
+
+impl Identity {
+    pub fn new(name: &str, role: Role, prefixes: &[String]) -> Identity {
+        let prefixes = prefixes.iter().map(|prefix| prefix.as_str().into());
+        Identity {
+            name: name.into(),
+            role,
+            prefixes: prefixes.collect(),
+        }
+    }
+
+    /// The caller of a server without credentials.
+    pub fn anonymous(role: Role) -> Identity {
+        Identity::new("anonymous", role, &[])
+    }
+
+    /// May take, renew and release (its own holds of) this lock.
+    pub fn may_take(&self, lock_name: &str) -> bool {
+        self.may_write() && self.covers(lock_name)
+    }
+
+    pub fn may_read(&self, lock_name: &str) -> bool {
+        self.covers(lock_name)
+    }
+
+    /// May end other people's holds of this lock and see their keys.
+    pub fn may_administer(&self, lock_name: &str) -> bool {
+        self.is_admin() && self.covers(lock_name)
+    }
+
+    /// May change anything at all, such as open a session, which names no lock yet.
+    pub fn may_write(&self) -> bool {
+        match self.role {
+            Role::Client | Role::Admin => true,
+            Role::ReadOnly => false,
+        }
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    pub(super) fn has_rights_of(&self, other: &Identity) -> bool {
+        self.role == other.role && self.prefixes == other.prefixes
+    }
+
+    fn covers(&self, lock_name: &str) -> bool {
+        let mut prefixes = self.prefixes.iter();
+        self.prefixes.is_empty() || prefixes.any(|prefix| lock_name.starts_with(&**prefix))
+    }
+}

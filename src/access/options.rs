@@ -1,0 +1,61 @@
+//! What the checker is told, and what it answers.
+
+use std::time::Duration;
+
+use super::{
+    credential::AccessError,
+    identity::{Identity, Role},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Granted(Identity),
+    /// Nothing was presented.
+    Missing,
+    Wrong,
+    /// 429: too many failures from there, or too many passwords to verify at once.
+    Throttled {
+        retry_after_seconds: u32,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessOptions {
+    /// What everybody is when no credential is configured. Admin suits a server that only loopback can
+    /// reach, where the caller owns the machine anyway; beyond it, `Client`.
+    pub anonymous_role: Role,
+    /// Failures from one address that are answered plainly in a window; further ones are throttled.
+    pub failures_per_window: u32,
+    pub window: Duration,
+    /// Addresses whose failures are remembered; the oldest gives way.
+    pub max_addresses: usize,
+    /// Password verifications that run at the same time; each keeps one core busy.
+    pub max_verifications: usize,
+}
+
+impl Default for AccessOptions {
+    fn default() -> AccessOptions {
+        AccessOptions {
+            anonymous_role: Role::Client,
+            failures_per_window: 20,
+            window: Duration::from_secs(60),
+            max_addresses: 10_000,
+            max_verifications: 1,
+        }
+    }
+}
+
+impl AccessOptions {
+    pub(super) fn validate(&self) -> Result<(), AccessError> {
+        let checks = [
+            (self.failures_per_window >= 1, "failures_per_window", "1"),
+            (self.window >= Duration::from_secs(1), "window", "1s"),
+            (self.max_addresses >= 1, "max_addresses", "1"),
+            (self.max_verifications >= 1, "max_verifications", "1"),
+        ];
+        match checks.into_iter().find(|(fits, ..)| !fits) {
+            Some((_, option, least)) => Err(AccessError::OptionTooSmall { option, least }),
+            None => Ok(()),
+        }
+    }
+}

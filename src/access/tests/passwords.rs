@@ -1,0 +1,113 @@
+//! Passwords: verified once, then remembered; wrong ones too; and what is remembered is bounded.
+
+use std::sync::Barrier;
+
+use super::{
+    digest::{Keyed, KeyedDigest},
+    memory::{KnownSecrets, RefusedSecrets},
+    *,
+};
+
+fn digests(count: usize) -> Vec<KeyedDigest> {
+    let keyed = Keyed::new().unwrap();
+    (0..count).map(|n| keyed.digest(&n.to_string())).collect()
+}
+
+#[test]
+fn a_password_blocks_once_and_is_fast_from_then_on() {
+    let access = access(vec![password("ops", "pass")]);
+    assert_eq!(access.check_fast(&["pass"], ip(HOME), START), None);
+    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+    let again = access.check_fast(&["pass"], ip(HOME), START);
+    assert_eq!(name(again.unwrap()), "ops");
+}
+
+#[test]
+fn a_wrong_password_is_verified_once() {
+    let access = access(vec![password("ops", "pass")]);
+    assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
+    assert_eq!(access.check(&["wrong"], ip(HOME), START), Verdict::Wrong);
+    assert_eq!(
+        access.check_fast(&["wrong"], ip(HOME), START),
+        Some(Verdict::Wrong)
+    );
+}
+
+#[test]
+fn once_every_password_is_known_wrong_ones_cost_no_verification() {
+    let access = access(vec![password("a", "pass a"), password("b", "pass b")]);
+    assert_eq!(name(access.check(&["pass a"], ip(HOME), START)), "a");
+    assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
+    assert_eq!(name(access.check(&["pass b"], ip(HOME), START)), "b");
+    assert_eq!(
+        access.check_fast(&["wrong"], ip(HOME), START),
+        Some(Verdict::Wrong)
+    );
+}
+
+#[test]
+fn a_valid_secret_beside_wrong_ones_opens() {
+    let access = access(vec![password("ops", "pass"), plain_key("k")]);
+    assert_eq!(
+        name(access.check(&["wrong", "pass"], ip(HOME), START)),
+        "ops"
+    );
+    let beside_unverified = access.check_fast(&["never seen", "k"], ip(HOME), START);
+    assert_eq!(name(beside_unverified.unwrap()), "command line");
+}
+
+#[test]
+fn an_empty_password_is_wrong_without_verification() {
+    let access = access(vec![password("ops", "pass")]);
+    assert_eq!(
+        access.check_fast(&[""], ip(HOME), START),
+        Some(Verdict::Wrong)
+    );
+}
+
+#[test]
+fn a_fleet_that_starts_at_once_is_let_in_whole() {
+    const CLIENTS: usize = 64;
+    for _ in 0..20 {
+        let access = access(vec![password("ops", "pass"), password("other", "more")]);
+        let together = Barrier::new(CLIENTS);
+        std::thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    together.wait();
+                    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn known_secrets_never_outgrow_their_table() {
+    let known = KnownSecrets::for_credentials(3);
+    let digests = digests(20);
+    for (credential, digest) in digests.iter().enumerate() {
+        known.remember(digest, credential);
+        known.remember(digest, credential);
+    }
+    for (credential, digest) in digests.iter().enumerate() {
+        let expected = (credential < 8).then_some(credential);
+        assert_eq!(known.credential_of(digest), expected, "{credential}");
+    }
+}
+
+#[test]
+fn refused_secrets_forget_the_oldest() {
+    let refused = RefusedSecrets::new(4);
+    let digests = digests(6);
+    for digest in &digests {
+        refused.remember(*digest);
+        refused.remember(*digest);
+    }
+    assert_eq!(refused.len(), 4);
+    let kept: Vec<_> = digests
+        .iter()
+        .map(|digest| refused.contains(digest))
+        .collect();
+    assert_eq!(kept, [false, false, true, true, true, true]);
+}
