@@ -239,9 +239,12 @@ impl Access {
     }
 
     fn may_be_judged(&self, secret: &str, address: AddressGroup, now: Duration) -> bool {
+        // Read first: turns are taken and jobs queued in one step, so if another request took the
+        // last turn for this same secret, the gate shows its job, or the job has ended.
+        let has_turn = self.throttle.may_verify(address, now);
         match self.gate.admission(&self.keyed.digest(secret), address) {
             Admission::Join => true,
-            Admission::Queue => self.throttle.may_verify(address, now),
+            Admission::Queue => has_turn,
             Admission::Full => false,
         }
     }

@@ -65,21 +65,51 @@ fn an_empty_password_is_wrong_without_verification() {
     );
 }
 
+/// Many requests bring the same unseen password at the same moment; every one must be granted.
+fn let_in_a_fleet(access: &Access) {
+    const CLIENTS: usize = 64;
+    let together = Barrier::new(CLIENTS);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                together.wait();
+                assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+            });
+        }
+    });
+}
+
 #[test]
 fn a_fleet_that_starts_at_once_is_let_in_whole() {
-    const CLIENTS: usize = 64;
     for _ in 0..20 {
-        let access = access(vec![password("ops", "pass"), password("other", "more")]);
-        let together = Barrier::new(CLIENTS);
-        std::thread::scope(|scope| {
-            for _ in 0..CLIENTS {
-                scope.spawn(|| {
-                    together.wait();
-                    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
-                });
-            }
-        });
+        let_in_a_fleet(&access(vec![
+            password("ops", "pass"),
+            password("other", "more"),
+        ]));
     }
+}
+
+#[test]
+fn a_fleet_behind_a_throttled_address_shares_its_one_verification() {
+    for _ in 0..20 {
+        let access = strict(vec![password("ops", "pass"), password("other", "more")]);
+        for wrong in ["1", "2", "3"] {
+            assert_eq!(access.check(&[wrong], ip(HOME), START), Verdict::Wrong);
+        }
+        let_in_a_fleet(&access);
+    }
+}
+
+#[test]
+fn every_byte_of_a_digest_counts() {
+    let wanted = digest::sha256("x");
+    for byte in 0..32 {
+        let mut near = wanted;
+        near[byte] ^= 1;
+        assert_eq!(digest::position(&[near], &wanted), None, "{byte}");
+        assert_eq!(digest::position(&[near, wanted, near], &wanted), Some(1));
+    }
+    assert_eq!(digest::position(&[], &wanted), None);
 }
 
 #[test]
