@@ -19,13 +19,9 @@ pub fn pair() -> &'static Pair {
         std::fs::create_dir_all(&directory).expect("the certificate directory can be made");
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()])
             .expect("a certificate can be made");
-        let pair = Pair {
-            certificate: directory.join("cert.pem"),
-            key: directory.join("key.pem"),
-        };
+        let pair = Pair { certificate: directory.join("cert.pem"), key: directory.join("key.pem") };
         std::fs::write(&pair.certificate, made.cert.pem()).expect("the certificate can be written");
-        std::fs::write(&pair.key, made.signing_key.serialize_pem())
-            .expect("the key can be written");
+        std::fs::write(&pair.key, made.signing_key.serialize_pem()).expect("the key can be written");
         pair
     })
 }
@@ -35,11 +31,8 @@ pub fn client_config() -> Arc<rustls::ClientConfig> {
     static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
         let mut roots = rustls::RootCertStore::empty();
-        let certificate =
-            CertificateDer::from_pem_file(&pair().certificate).expect("the certificate is PEM");
-        roots
-            .add(certificate)
-            .expect("the certificate can be trusted");
+        let certificate = CertificateDer::from_pem_file(&pair().certificate).expect("the certificate is PEM");
+        roots.add(certificate).expect("the certificate can be trusted");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

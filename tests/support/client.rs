@@ -36,13 +36,7 @@ impl Client {
     /// A client of the chosen listener.
     pub fn new(server: &Server, wire: Wire) -> Self {
         let address = address_of(server, wire);
-        Self {
-            address,
-            wire,
-            headers: Vec::new(),
-            cookies: Vec::new(),
-            connection: None,
-        }
+        Self { address, wire, headers: Vec::new(), cookies: Vec::new(), connection: None }
     }
 
     /// Sends this header with every request.
@@ -59,10 +53,7 @@ impl Client {
 
     /// The value of a cookie that the server has set.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        self.cookies
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Sets a cookie, as a browser would after an answer that sets it.
@@ -75,8 +66,7 @@ impl Client {
 
     /// Sends a request; panics when no answer arrives.
     pub fn send(&mut self, method: &str, target: &str, body: &[u8]) -> Response {
-        self.try_send(method, target, body)
-            .unwrap_or_else(|error| panic!("{method} {target} got no answer: {error}"))
+        self.try_send(method, target, body).unwrap_or_else(|error| panic!("{method} {target} got no answer: {error}"))
     }
 
     /// Sends a request; an error means that its outcome is unknown.
@@ -103,25 +93,13 @@ impl Client {
     }
 
     fn exchange(&mut self, method: &str, target: &str, body: &[u8]) -> io::Result<Response> {
-        let cookies = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>()
-            .join("; ");
-        let mut headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let mut headers: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if !cookies.is_empty() {
             headers.push(("Cookie", &cookies));
         }
-        if !body.is_empty()
-            && !headers
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
+        if !body.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             headers.push(("Content-Type", "application/json"));
         }
         let mut connection = match self.connection.take() {
@@ -129,10 +107,7 @@ impl Client {
             None => self.connect()?,
         };
         let response = connection.request(method, target, &headers, body)?;
-        if !response
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-        {
+        if !response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
             self.connection = Some(connection);
         }
         Ok(response)

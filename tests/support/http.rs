@@ -24,9 +24,7 @@ enum Transport {
 impl Connection {
     /// Connects in plaintext.
     pub fn plain(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            stream: BufReader::new(Transport::Plain(connect(address)?)),
-        })
+        Ok(Self { stream: BufReader::new(Transport::Plain(connect(address)?)) })
     }
 
     /// Connects over TLS, trusting only the tests' own certificate.
@@ -35,16 +33,11 @@ impl Connection {
     }
 
     /// Connects over TLS with a configuration of the test's own.
-    pub fn tls_with(
-        address: SocketAddr,
-        config: std::sync::Arc<rustls::ClientConfig>,
-    ) -> io::Result<Self> {
+    pub fn tls_with(address: SocketAddr, config: std::sync::Arc<rustls::ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("localhost is a name");
         let session = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
         let stream = rustls::StreamOwned::new(session, connect(address)?);
-        Ok(Self {
-            stream: BufReader::new(Transport::Tls(Box::new(stream))),
-        })
+        Ok(Self { stream: BufReader::new(Transport::Tls(Box::new(stream))) })
     }
 
     /// The socket, to close it half or whole, or to give it another timeout.
@@ -93,11 +86,7 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| malformed(&line))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut response = Response {
-            status,
-            headers,
-            body: Vec::new(),
-        };
+        let mut response = Response { status, headers, body: Vec::new() };
         if !head && status != 204 && status != 304 {
             response.body = self.body(&response)?;
         }
@@ -105,10 +94,7 @@ impl Connection {
     }
 
     fn body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
-        if response
-            .header("transfer-encoding")
-            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
-        {
+        if response.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
             return self.chunks();
         }
         let mut body = Vec::new();
@@ -173,10 +159,7 @@ pub struct Response {
 impl Response {
     /// The first header of this (lower case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// The value that this answer sets for a cookie.
@@ -209,17 +192,11 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn parse_status(line: &str) -> io::Result<u16> {
-    line.split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .ok_or_else(|| malformed(line))
+    line.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| malformed(line))
 }
 
 fn malformed(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("malformed answer: {what:?}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("malformed answer: {what:?}"))
 }
 
 impl Read for Transport {

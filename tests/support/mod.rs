@@ -1,9 +1,6 @@
 //! What every test needs to meet the real binary: a process harness, a certificate and a raw HTTP/1.1 client.
 //! Nothing here knows a dialect; those helpers live beside the tests of each dialect.
-#![allow(
-    dead_code,
-    reason = "a toolbox: the benchmark includes it too and uses only some of its tools"
-)]
+#![allow(dead_code, reason = "a toolbox: the benchmark includes it too and uses only some of its tools")]
 
 pub mod certificate;
 pub mod client;

@@ -22,10 +22,7 @@ impl Captured {
     pub fn spawn(read: impl FnOnce(Arc<Mutex<String>>) + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let shared = Arc::clone(&text);
-        Self {
-            text,
-            reader: std::thread::spawn(move || read(shared)),
-        }
+        Self { text, reader: std::thread::spawn(move || read(shared)) }
     }
 
     pub fn text(&self) -> MutexGuard<'_, String> {
@@ -46,8 +43,6 @@ impl Captured {
 pub fn copy(mut from: impl Read, to: &Mutex<String>) {
     let mut chunk = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut chunk) {
-        to.lock()
-            .expect("no reader panics")
-            .push_str(&String::from_utf8_lossy(&chunk[..count]));
+        to.lock().expect("no reader panics").push_str(&String::from_utf8_lossy(&chunk[..count]));
     }
 }

@@ -36,24 +36,10 @@ impl Server {
     }
 
     fn assemble(spec: Spec, home: tempfile::TempDir, launched: Launched) -> Self {
-        let Launched {
-            child,
-            first_line,
-            stdout,
-            stderr,
-        } = launched;
+        let Launched { child, first_line, stdout, stderr } = launched;
         let https = bound(&first_line, "https://");
         let http = bound(&first_line, "http://");
-        Self {
-            spec,
-            home,
-            child,
-            first_line,
-            https,
-            http,
-            stdout,
-            stderr,
-        }
+        Self { spec, home, child, first_line, https, http, stdout, stderr }
     }
 
     /// The address of the TLS listener.
@@ -95,11 +81,7 @@ impl Server {
     pub fn stop(mut self) -> Ended {
         self.signal(Signal::TERM);
         let status = self.wait();
-        Ended {
-            status,
-            stdout: self.stdout.finish(),
-            stderr: self.stderr.finish(),
-        }
+        Ended { status, stdout: self.stdout.finish(), stderr: self.stderr.finish() }
     }
 
     /// Sends SIGTERM and does not wait.
@@ -138,11 +120,7 @@ impl Server {
     pub fn stop_and_restart(mut self) -> Self {
         self.signal(Signal::TERM);
         let status = self.wait();
-        assert!(
-            status.success(),
-            "SIGTERM ends with {status}: {}",
-            self.stderr()
-        );
+        assert!(status.success(), "SIGTERM ends with {status}: {}", self.stderr());
         self.start_again()
     }
 
@@ -170,10 +148,7 @@ impl Server {
                 return status;
             }
             if Instant::now() > deadline {
-                panic!(
-                    "the server did not end within {PATIENCE:?}: {}",
-                    self.stderr()
-                );
+                panic!("the server did not end within {PATIENCE:?}: {}", self.stderr());
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -198,10 +173,7 @@ pub struct Ended {
 /// Runs `latchd` with `arguments` to its end: for commands that are expected to end by themselves.
 pub fn run_to_end(arguments: &[&str]) -> Ended {
     let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let mut child = command(&home)
-        .args(arguments)
-        .spawn()
-        .expect("the binary starts");
+    let mut child = command(&home).args(arguments).spawn().expect("the binary starts");
     let stdout = Captured::of(child.stdout.take().expect("stdout is piped"));
     let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
     let deadline = Instant::now() + PATIENCE;
@@ -212,18 +184,11 @@ pub fn run_to_end(arguments: &[&str]) -> Ended {
         if Instant::now() > deadline {
             let _ = child.kill();
             let _ = child.wait();
-            panic!(
-                "latchd {arguments:?} did not end within {PATIENCE:?}: {}",
-                stderr.finish()
-            );
+            panic!("latchd {arguments:?} did not end within {PATIENCE:?}: {}", stderr.finish());
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    Ended {
-        status,
-        stdout: stdout.finish(),
-        stderr: stderr.finish(),
-    }
+    Ended { status, stdout: stdout.finish(), stderr: stderr.finish() }
 }
 
 struct Launched {
@@ -242,10 +207,7 @@ fn command(home: &tempfile::TempDir) -> Command {
         }
     }
     command.current_dir(home.path());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -257,10 +219,7 @@ fn launch(spec: &Spec, home: &tempfile::TempDir) -> Launched {
         std::fs::write(&file, text).expect("the configuration can be written");
         command.arg("--config").arg(file);
     }
-    let mut child = command
-        .args(spec.serve_arguments())
-        .spawn()
-        .expect("the binary starts");
+    let mut child = command.args(spec.serve_arguments()).spawn().expect("the binary starts");
     let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
     let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let (send, receive) = mpsc::channel();
@@ -272,19 +231,13 @@ fn launch(spec: &Spec, home: &tempfile::TempDir) -> Launched {
         copy(stdout, &text);
     });
     match receive.recv_timeout(PATIENCE) {
-        Ok(Ok(line)) if line.contains("listening on") => Launched {
-            child,
-            first_line: line.trim_end().to_owned(),
-            stdout: rest,
-            stderr,
-        },
+        Ok(Ok(line)) if line.contains("listening on") => {
+            Launched { child, first_line: line.trim_end().to_owned(), stdout: rest, stderr }
+        }
         other => {
             let _ = child.kill();
             let status = child.wait();
-            panic!(
-                "the server did not start: {other:?}, {status:?}\n{}",
-                stderr.finish()
-            );
+            panic!("the server did not start: {other:?}, {status:?}\n{}", stderr.finish());
         }
     }
 }

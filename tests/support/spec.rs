@@ -20,10 +20,7 @@ impl Spec {
 
     /// A server that keeps its data in `directory`, which outlives it.
     pub fn durable(directory: &Path) -> Self {
-        Self {
-            data_directory: Some(directory.to_owned()),
-            ..Self::default()
-        }
+        Self { data_directory: Some(directory.to_owned()), ..Self::default() }
     }
 
     /// Adds one command line argument.

@@ -14,19 +14,11 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code: code_of(text),
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), code: code_of(text) }
     }
 
     pub fn read(root: &Path, file: &Path) -> Self {
-        let path = file
-            .strip_prefix(root)
-            .expect("the file lies below the root")
-            .display()
-            .to_string();
+        let path = file.strip_prefix(root).expect("the file lies below the root").display().to_string();
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{path}: {error}"));
         Self::new(&path, &text)
     }
@@ -34,9 +26,7 @@ impl Source {
     /// The room of a file under `src/`: `src/engine/raft/log.rs` is in `engine`.
     fn room(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
-        let (room, _) = inside
-            .split_once('/')
-            .unwrap_or((inside.strip_suffix(".rs")?, ""));
+        let (room, _) = inside.split_once('/').unwrap_or((inside.strip_suffix(".rs")?, ""));
         (room != "lib").then_some(room)
     }
 
@@ -54,10 +44,7 @@ impl Source {
 
 /// Every complaint about one file.
 pub fn all(source: &Source) -> Vec<String> {
-    [imports, reserved, purity, notes, sizes, heading]
-        .iter()
-        .flat_map(|check| check(source))
-        .collect()
+    [imports, reserved, purity, notes, sizes, heading].iter().flat_map(|check| check(source)).collect()
 }
 
 /// Imports that the table of rooms does not allow.
@@ -87,10 +74,7 @@ fn crate_paths(source: &Source) -> Vec<(usize, String)> {
     for lead in ["crate::", "latchd::", to_the_top.as_str()] {
         for (offset, _) in source.code.match_indices(lead) {
             let before = &source.code[..offset];
-            let within_longer = before
-                .chars()
-                .next_back()
-                .is_some_and(|c| is_word(c) || c == ':');
+            let within_longer = before.chars().next_back().is_some_and(|c| is_word(c) || c == ':');
             if lead.is_empty() || within_longer {
                 continue;
             }
@@ -119,9 +103,7 @@ fn first_segments(after: &str) -> Vec<String> {
                 in_first = true;
             }
             ':' => in_first = false,
-            word if depth == 0 && in_first && is_word(word) => {
-                names.last_mut().expect("never empty").push(word)
-            }
+            word if depth == 0 && in_first && is_word(word) => names.last_mut().expect("never empty").push(word),
             _ => {}
         }
     }
@@ -135,18 +117,11 @@ pub fn reserved(source: &Source) -> Vec<String> {
     }
     let mut complaints = Vec::new();
     for rule in RESERVED {
-        if rule
-            .only_in
-            .iter()
-            .any(|place| source.path.starts_with(place))
-        {
+        if rule.only_in.iter().any(|place| source.path.starts_with(place)) {
             continue;
         }
         for offset in words(&source.code, rule.word) {
-            complaints.push(source.complain(
-                offset,
-                &format!("{} does not belong here: {}", rule.word, rule.why),
-            ));
+            complaints.push(source.complain(offset, &format!("{} does not belong here: {}", rule.word, rule.why)));
         }
     }
     complaints
@@ -157,23 +132,13 @@ pub fn purity(source: &Source) -> Vec<String> {
     if source.room() != Some("domain") {
         return Vec::new();
     }
-    let found = NOT_IN_DOMAIN.iter().flat_map(|word| {
-        words(&source.code, word)
-            .into_iter()
-            .map(move |at| (at, word))
-    });
-    found
-        .map(|(offset, word)| source.complain(offset, &format!("the domain is pure: no {word}")))
-        .collect()
+    let found = NOT_IN_DOMAIN.iter().flat_map(|word| words(&source.code, word).into_iter().map(move |at| (at, word)));
+    found.map(|(offset, word)| source.complain(offset, &format!("the domain is pure: no {word}"))).collect()
 }
 
 /// Notes to oneself, also in comments and literals.
 pub fn notes(source: &Source) -> Vec<String> {
-    let found = NOTES.iter().flat_map(|note| {
-        words(&source.text, note)
-            .into_iter()
-            .map(move |at| (at, note))
-    });
+    let found = NOTES.iter().flat_map(|note| words(&source.text, note).into_iter().map(move |at| (at, note)));
     found
         .map(|(offset, note)| {
             let line = source.text[..offset].matches('\n').count() + 1;
@@ -187,18 +152,13 @@ pub fn sizes(source: &Source) -> Vec<String> {
     let lines = source.text.lines().count();
     let mut complaints = Vec::new();
     if lines > LINES_PER_FILE {
-        complaints.push(format!(
-            "{}: {lines} lines, at most {LINES_PER_FILE}",
-            source.path
-        ));
+        complaints.push(format!("{}: {lines} lines, at most {LINES_PER_FILE}", source.path));
     }
     for offset in words(&source.code, "fn") {
         let length = function_lines(&source.code[offset..]);
         if length > LINES_PER_FUNCTION {
-            complaints.push(source.complain(
-                offset,
-                &format!("a function of {length} lines, at most {LINES_PER_FUNCTION}"),
-            ));
+            complaints
+                .push(source.complain(offset, &format!("a function of {length} lines, at most {LINES_PER_FUNCTION}")));
         }
     }
     complaints
@@ -224,11 +184,7 @@ fn function_lines(code: &str) -> usize {
 /// Modules that do not say what lives in them.
 pub fn heading(source: &Source) -> Vec<String> {
     let starts_well = source.text.starts_with("//!");
-    if starts_well {
-        Vec::new()
-    } else {
-        vec![format!("{}:1: no //! heading", source.path)]
-    }
+    if starts_well { Vec::new() } else { vec![format!("{}:1: no //! heading", source.path)] }
 }
 
 /// Where a word stands in a text, not as a part of a longer word.
@@ -238,8 +194,5 @@ fn words(text: &str, word: &str) -> Vec<usize> {
         let after = text[at + word.len()..].chars().next();
         !(before.is_some_and(is_word) || word.ends_with(is_word) && after.is_some_and(is_word))
     };
-    text.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(|at| whole(*at))
-        .collect()
+    text.match_indices(word).map(|(at, _)| at).filter(|at| whole(*at)).collect()
 }

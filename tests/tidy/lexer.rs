@@ -2,10 +2,7 @@
 
 /// The source with every comment and the inside of every literal blanked; line breaks stay where they are.
 pub fn code_of(source: &str) -> String {
-    let mut cursor = Cursor {
-        rest: source,
-        code: String::with_capacity(source.len()),
-    };
+    let mut cursor = Cursor { rest: source, code: String::with_capacity(source.len()) };
     while !cursor.rest.is_empty() {
         cursor.step();
     }
@@ -44,10 +41,7 @@ impl Cursor<'_> {
 
     fn blank(&mut self, length: usize) {
         let (gone, rest) = self.rest.split_at(length);
-        self.code.extend(
-            gone.chars()
-                .map(|character| if character == '\n' { '\n' } else { ' ' }),
-        );
+        self.code.extend(gone.chars().map(|character| if character == '\n' { '\n' } else { ' ' }));
         self.rest = rest;
     }
 }
@@ -84,11 +78,7 @@ fn raw_string(rest: &str) -> Option<usize> {
     let inside = after_prefix[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
     let start = rest.len() - inside.len();
-    Some(
-        inside
-            .find(&end)
-            .map_or(rest.len(), |at| start + at + end.len()),
-    )
+    Some(inside.find(&end).map_or(rest.len(), |at| start + at + end.len()))
 }
 
 fn string(rest: &str) -> usize {
@@ -113,7 +103,5 @@ fn character(rest: &str) -> Option<usize> {
         return escape[skip..].find('\'').map(|at| 2 + skip + at + 1);
     }
     let first = inside.chars().next()?;
-    inside[first.len_utf8()..]
-        .starts_with('\'')
-        .then(|| 1 + first.len_utf8() + 1)
+    inside[first.len_utf8()..].starts_with('\'').then(|| 1 + first.len_utf8() + 1)
 }

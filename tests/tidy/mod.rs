@@ -19,18 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dialects", &["access", "domain", "engine"]),
     ("domain", &[]),
     ("engine", &["domain"]),
-    (
-        "server",
-        &[
-            "access",
-            "config",
-            "dialects",
-            "domain",
-            "engine",
-            "status",
-            "telemetry",
-        ],
-    ),
+    ("server", &["access", "config", "dialects", "domain", "engine", "status", "telemetry"]),
     ("status", &["domain", "engine"]),
     ("telemetry", &[]),
 ];
@@ -47,56 +36,16 @@ const RAFT: &[&str] = &["src/engine/raft/"];
 
 /// Words of the source (comments and strings aside) that belong to few places or to none.
 const RESERVED: &[Reserved] = &[
-    Reserved {
-        word: "Instant::now",
-        only_in: CLOCK,
-        why: "one file reads the clock",
-    },
-    Reserved {
-        word: "SystemTime::now",
-        only_in: CLOCK,
-        why: "one file reads the clock",
-    },
-    Reserved {
-        word: "UNIX_EPOCH",
-        only_in: CLOCK,
-        why: "one file reads the clock",
-    },
-    Reserved {
-        word: "elapsed()",
-        only_in: CLOCK,
-        why: "it reads the clock",
-    },
-    Reserved {
-        word: "openraft",
-        only_in: RAFT,
-        why: "one room knows the consensus library",
-    },
-    Reserved {
-        word: "raft_log",
-        only_in: RAFT,
-        why: "one room knows the log store",
-    },
-    Reserved {
-        word: "unsafe",
-        only_in: &[],
-        why: "nothing here needs it",
-    },
-    Reserved {
-        word: "dbg!",
-        only_in: &[],
-        why: "it is a leftover",
-    },
-    Reserved {
-        word: "todo!",
-        only_in: &[],
-        why: "nothing is left undone",
-    },
-    Reserved {
-        word: "unimplemented!",
-        only_in: &[],
-        why: "nothing is left undone",
-    },
+    Reserved { word: "Instant::now", only_in: CLOCK, why: "one file reads the clock" },
+    Reserved { word: "SystemTime::now", only_in: CLOCK, why: "one file reads the clock" },
+    Reserved { word: "UNIX_EPOCH", only_in: CLOCK, why: "one file reads the clock" },
+    Reserved { word: "elapsed()", only_in: CLOCK, why: "it reads the clock" },
+    Reserved { word: "openraft", only_in: RAFT, why: "one room knows the consensus library" },
+    Reserved { word: "raft_log", only_in: RAFT, why: "one room knows the log store" },
+    Reserved { word: "unsafe", only_in: &[], why: "nothing here needs it" },
+    Reserved { word: "dbg!", only_in: &[], why: "it is a leftover" },
+    Reserved { word: "todo!", only_in: &[], why: "nothing is left undone" },
+    Reserved { word: "unimplemented!", only_in: &[], why: "nothing is left undone" },
 ];
 
 /// Words that the pure room may not say: they are unordered, asynchronous, or reach outside.
@@ -121,11 +70,7 @@ const NOT_IN_DOMAIN: &[&str] = &[
 ];
 
 /// Notes to oneself, looked for in comments too. Split so that this file does not hold them.
-const NOTES: &[&str] = &[
-    concat!("FIX", "ME"),
-    concat!("TO", "DO"),
-    concat!("XX", "X"),
-];
+const NOTES: &[&str] = &[concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X")];
 
 const LINES_PER_FILE: usize = 400;
 const LINES_PER_FUNCTION: usize = 70;
@@ -133,17 +78,9 @@ const LINES_PER_FUNCTION: usize = 70;
 #[test]
 fn the_source_keeps_the_house_rules() {
     let sources = read_all(&["src", "tests", "benches"]);
-    assert!(
-        sources.iter().any(|source| source.path == "src/lib.rs"),
-        "the source was not found"
-    );
+    assert!(sources.iter().any(|source| source.path == "src/lib.rs"), "the source was not found");
     let complaints: Vec<String> = sources.iter().flat_map(checks::all).collect();
-    assert!(
-        complaints.is_empty(),
-        "{} complaints:\n{}",
-        complaints.len(),
-        complaints.join("\n")
-    );
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }
 
 fn read_all(folders: &[&str]) -> Vec<Source> {
@@ -157,8 +94,7 @@ fn read_all(folders: &[&str]) -> Vec<Source> {
 }
 
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
-    let entries =
-        std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let path = entry.expect("the folder can be read").path();
         if path.is_dir() {

@@ -12,23 +12,11 @@ fn complaints(check: fn(&Source) -> Vec<String>, path: &str, text: &str) -> usiz
 fn forbidden_imports_are_seen_in_every_form() {
     let bad = [
         ("src/domain/table.rs", "use crate::engine::Clock;"),
-        (
-            "src/engine/mod.rs",
-            "use crate::{domain::Lock, dialects::code};",
-        ),
-        (
-            "src/dialects/sessions.rs",
-            "fn f() { crate::server::run() }",
-        ),
-        (
-            "src/dialects/grpc/ldlm.rs",
-            "use super::super::super::status::page;",
-        ),
+        ("src/engine/mod.rs", "use crate::{domain::Lock, dialects::code};"),
+        ("src/dialects/sessions.rs", "fn f() { crate::server::run() }"),
+        ("src/dialects/grpc/ldlm.rs", "use super::super::super::status::page;"),
         ("src/access/mod.rs", "use super::config;"),
-        (
-            "src/status/page.rs",
-            "use crate::{\n    engine::{Reader, raft},\n    access::Role,\n};",
-        ),
+        ("src/status/page.rs", "use crate::{\n    engine::{Reader, raft},\n    access::Role,\n};"),
         ("src/main.rs", "fn main() { latchd::server::run() }"),
         ("src/attic/mod.rs", "//! A room that nobody knows."),
     ];
@@ -41,14 +29,8 @@ fn forbidden_imports_are_seen_in_every_form() {
 fn allowed_imports_pass() {
     let good = [
         ("src/engine/mod.rs", "use crate::domain::{Lock, server};"),
-        (
-            "src/dialects/sessions.rs",
-            "// crate::server is not for us\nuse super::code; use crate::access::Role;",
-        ),
-        (
-            "src/server/router.rs",
-            "use crate::{dialects, status, engine::Engine};",
-        ),
+        ("src/dialects/sessions.rs", "// crate::server is not for us\nuse super::code; use crate::access::Role;"),
+        ("src/server/router.rs", "use crate::{dialects, status, engine::Engine};"),
         ("src/main.rs", "fn main() { latchd::cli::run() }"),
         ("src/lib.rs", "pub mod domain; pub use crate::server::run;"),
         ("src/domain/mod.rs", "let text = \"crate::engine\";"),
@@ -63,84 +45,26 @@ fn reserved_words_are_seen_outside_their_place() {
     let text = "fn f() { let now = std::time::Instant::now(); }";
     assert_eq!(complaints(checks::reserved, "src/server/run.rs", text), 1);
     assert_eq!(complaints(checks::reserved, "src/engine/clock.rs", text), 0);
-    assert_eq!(
-        complaints(
-            checks::reserved,
-            "src/engine/propose.rs",
-            "use openraft::Raft;"
-        ),
-        1
-    );
-    assert_eq!(
-        complaints(
-            checks::reserved,
-            "src/engine/raft/log.rs",
-            "use openraft::Raft;"
-        ),
-        0
-    );
-    assert_eq!(
-        complaints(checks::reserved, "src/cli/serve.rs", "fn f() { todo!() }"),
-        1
-    );
-    assert_eq!(
-        complaints(
-            checks::reserved,
-            "src/cli/serve.rs",
-            "// todo!() and unsafe, in a comment"
-        ),
-        0
-    );
-    assert_eq!(
-        complaints(
-            checks::reserved,
-            "src/cli/serve.rs",
-            "#![forbid(unsafe_code)]"
-        ),
-        0
-    );
+    assert_eq!(complaints(checks::reserved, "src/engine/propose.rs", "use openraft::Raft;"), 1);
+    assert_eq!(complaints(checks::reserved, "src/engine/raft/log.rs", "use openraft::Raft;"), 0);
+    assert_eq!(complaints(checks::reserved, "src/cli/serve.rs", "fn f() { todo!() }"), 1);
+    assert_eq!(complaints(checks::reserved, "src/cli/serve.rs", "// todo!() and unsafe, in a comment"), 0);
+    assert_eq!(complaints(checks::reserved, "src/cli/serve.rs", "#![forbid(unsafe_code)]"), 0);
 }
 
 #[test]
 fn an_impure_domain_is_seen() {
-    assert_eq!(
-        complaints(
-            checks::purity,
-            "src/domain/table.rs",
-            "use std::collections::HashMap;"
-        ),
-        1
-    );
-    assert_eq!(
-        complaints(checks::purity, "src/domain/table.rs", "async fn f() {}"),
-        1
-    );
-    assert_eq!(
-        complaints(
-            checks::purity,
-            "src/domain/table.rs",
-            "use std::collections::BTreeMap;"
-        ),
-        0
-    );
-    assert_eq!(
-        complaints(
-            checks::purity,
-            "src/engine/mod.rs",
-            "use std::collections::HashMap;"
-        ),
-        0
-    );
+    assert_eq!(complaints(checks::purity, "src/domain/table.rs", "use std::collections::HashMap;"), 1);
+    assert_eq!(complaints(checks::purity, "src/domain/table.rs", "async fn f() {}"), 1);
+    assert_eq!(complaints(checks::purity, "src/domain/table.rs", "use std::collections::BTreeMap;"), 0);
+    assert_eq!(complaints(checks::purity, "src/engine/mod.rs", "use std::collections::HashMap;"), 0);
 }
 
 #[test]
 fn notes_are_seen_in_comments() {
     let note = concat!("// FIX", "ME: later");
     assert_eq!(complaints(checks::notes, "src/cli/serve.rs", note), 1);
-    assert_eq!(
-        complaints(checks::notes, "src/cli/serve.rs", "// fixed later"),
-        0
-    );
+    assert_eq!(complaints(checks::notes, "src/cli/serve.rs", "// fixed later"), 0);
 }
 
 #[test]
@@ -148,10 +72,7 @@ fn long_files_and_functions_are_seen() {
     let long_file = "//! x\n".repeat(401);
     assert_eq!(complaints(checks::sizes, "src/cli/serve.rs", &long_file), 1);
     let body = |lines: usize| {
-        format!(
-            "trait T {{ fn a(&self) -> u8; }}\nfn f<const N: usize>() {{\n{}}}\n",
-            "    g('}');\n".repeat(lines)
-        )
+        format!("trait T {{ fn a(&self) -> u8; }}\nfn f<const N: usize>() {{\n{}}}\n", "    g('}');\n".repeat(lines))
     };
     assert_eq!(complaints(checks::sizes, "src/cli/serve.rs", &body(69)), 1);
     assert_eq!(complaints(checks::sizes, "src/cli/serve.rs", &body(68)), 0);
@@ -159,22 +80,13 @@ fn long_files_and_functions_are_seen() {
 
 #[test]
 fn a_missing_heading_is_seen() {
-    assert_eq!(
-        complaints(checks::heading, "src/cli/serve.rs", "use std::fmt;"),
-        1
-    );
-    assert_eq!(
-        complaints(checks::heading, "src/cli/serve.rs", "//! Serves."),
-        0
-    );
+    assert_eq!(complaints(checks::heading, "src/cli/serve.rs", "use std::fmt;"), 1);
+    assert_eq!(complaints(checks::heading, "src/cli/serve.rs", "//! Serves."), 0);
 }
 
 #[test]
 fn comments_and_literals_are_no_code() {
     let text = "a /* b /* c */ d */ e // f\n'g' '\\'' r#\"h\"i\"# \"j\\\"k\" b\"l\" &'m n";
-    let code: String = code_of(text)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let code: String = code_of(text).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(code, "a e b &'m n");
 }

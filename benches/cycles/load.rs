@@ -1,0 +1,83 @@
+//! The closed loop: each client sends its next request when the answer to the last one is there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::servers::Transport;
+use crate::session::{Numbers, Session, name};
+use crate::statistics::Percentiles;
+
+/// Whom the clients talk to.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub transport: Transport,
+    /// Whether there are sessions to open; the echo has none.
+    pub sessions: bool,
+}
+
+/// How long one measurement lasts.
+#[derive(Clone, Copy)]
+pub struct Window {
+    pub warmup: Duration,
+    pub measured: Duration,
+}
+
+/// What one measurement gave.
+pub struct Measured {
+    pub cycles_per_second: f64,
+    pub latency: Percentiles,
+}
+
+/// Runs lock + unlock cycles of random names from so many clients.
+pub async fn cycles(target: Target, clients: usize, window: Window) -> Measured {
+    let mut sessions = Vec::new();
+    for _ in 0..clients {
+        sessions.push(connect(target).await.expect("every client connects"));
+    }
+    let start = Instant::now() + window.warmup;
+    let end = start + window.measured;
+    let tasks: Vec<_> = (0_u64..)
+        .zip(sessions)
+        .map(|(client, session)| tokio::spawn(one_client(session, Numbers::of_client(client), start, end)))
+        .collect();
+    let mut latencies = Vec::new();
+    for task in tasks {
+        latencies.extend(task.await.expect("no client panics").expect("every request is answered"));
+    }
+    Measured {
+        cycles_per_second: latencies.len() as f64 / window.measured.as_secs_f64(),
+        latency: Percentiles::of(latencies),
+    }
+}
+
+async fn connect(target: Target) -> io::Result<Session> {
+    if target.sessions {
+        Session::open(target.address, target.transport).await
+    } else {
+        Session::pretend(target.address, target.transport).await
+    }
+}
+
+/// The latencies of the cycles that ended within the window.
+async fn one_client(
+    mut session: Session,
+    mut numbers: Numbers,
+    start: Instant,
+    end: Instant,
+) -> io::Result<Vec<Duration>> {
+    let mut latencies = Vec::with_capacity(4096);
+    let mut began = Instant::now();
+    while began < end {
+        let name = name("free", numbers.next());
+        let key = session.lock(&name).await?;
+        session.unlock(&name, &key).await?;
+        let now = Instant::now();
+        if began >= start && now <= end {
+            latencies.push(now - began);
+        }
+        began = now;
+    }
+    Ok(latencies)
+}

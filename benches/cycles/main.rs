@@ -1,0 +1,55 @@
+//! `make bench`: how fast latchd answers, beside a bare HTTP echo measured by the same client in the same run.
+//!
+//! Three parts, each a module: uncontended cycles, hand-off of a contended lock, and a table that holds a million locks.
+//! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
+
+mod arguments;
+mod echo;
+mod handoff;
+mod held;
+mod history;
+mod load;
+mod report;
+mod servers;
+mod session;
+mod statistics;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+mod uncontended;
+mod wire;
+
+use arguments::{Arguments, Mode, Part};
+use clap::Parser;
+
+/// As many as the machine that the targets are for has cores.
+const CLIENT_THREADS: usize = 2;
+
+fn main() {
+    let arguments = Arguments::parse();
+    rustls::crypto::ring::default_provider().install_default().expect("no other provider is installed");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CLIENT_THREADS)
+        .enable_all()
+        .build()
+        .expect("a runtime can be built");
+    match &arguments.mode {
+        Some(Mode::Echo { certificate, key }) => runtime.block_on(echo::run(certificate, key)),
+        None => runtime.block_on(measure(&arguments)),
+    }
+}
+
+async fn measure(arguments: &Arguments) {
+    report::machine();
+    if arguments.part(Part::Cycles) {
+        uncontended::run(arguments).await;
+    }
+    if arguments.part(Part::Handoff) {
+        handoff::run(arguments).await;
+    }
+    if arguments.part(Part::Held) {
+        held::run(arguments).await;
+    }
+    if arguments.part(Part::History) {
+        history::run(arguments).await;
+    }
+}

@@ -1,0 +1,156 @@
+//! Lock and unlock of random names that nobody else wants, beside the echo.
+
+use std::time::Duration;
+
+use crate::arguments::{Arguments, Row};
+use crate::load::{Measured, Target, Window, cycles};
+use crate::report::{Table, against, progress};
+use crate::servers::{Echo, Latchd, Storage, Transport};
+use crate::statistics::{Percentiles, median, spread_percent};
+
+/// The targets hold for this many clients.
+const TARGET_CLIENTS: usize = 64;
+
+/// The share of the echo that must be reached at 64 clients.
+fn target_share(storage: Storage) -> f64 {
+    match storage {
+        Storage::Memory => 0.85,
+        Storage::Durable => 0.6,
+    }
+}
+
+/// All passes of one row.
+struct Series {
+    storage: Storage,
+    transport: Transport,
+    clients: usize,
+    rates: Vec<f64>,
+    echo_rates: Vec<f64>,
+    latencies: Vec<Percentiles>,
+    echo_latencies: Vec<Percentiles>,
+}
+
+pub async fn run(arguments: &Arguments) {
+    let storages: Vec<Storage> = [(Row::Memory, Storage::Memory), (Row::Durable, Storage::Durable)]
+        .into_iter()
+        .filter_map(|(row, storage)| arguments.row(row).then_some(storage))
+        .collect();
+    let transports: Vec<Transport> = [(Row::Plain, Transport::Plain), (Row::Tls, Transport::Tls)]
+        .into_iter()
+        .filter_map(|(row, transport)| arguments.row(row).then_some(transport))
+        .collect();
+    let echo = Echo::start();
+    let servers: Vec<(Storage, Latchd)> = storages.iter().map(|&storage| (storage, Latchd::start(storage))).collect();
+    let mut all = Vec::new();
+    for &transport in &transports {
+        for &clients in &arguments.clients {
+            all.extend(storages.iter().map(|&storage| Series::new(storage, transport, clients)));
+        }
+    }
+    for pass in 1..=arguments.passes {
+        for &transport in &transports {
+            for &clients in &arguments.clients {
+                let label = format!("pass {pass}/{}, {}, {clients} clients", arguments.passes, transport.name());
+                one_point(arguments, &label, &echo, &servers, (transport, clients), &mut all).await;
+            }
+        }
+    }
+    print(&all, &storages, &transports);
+}
+
+/// The echo and each server at one transport and number of clients, one right after the other.
+async fn one_point(
+    arguments: &Arguments,
+    label: &str,
+    echo: &Echo,
+    servers: &[(Storage, Latchd)],
+    (transport, clients): (Transport, usize),
+    all: &mut [Series],
+) {
+    let window = Window {
+        warmup: Duration::from_secs_f64(arguments.warmup),
+        measured: Duration::from_secs_f64(arguments.seconds),
+    };
+    let target = Target { address: echo.address(transport), transport, sessions: false };
+    let bare = cycles(target, clients, window).await;
+    progress(&format!("{label}: echo {:.0} cycles/s", bare.cycles_per_second));
+    for (storage, server) in servers {
+        let target = Target { address: server.address(transport), transport, sessions: true };
+        let measured = cycles(target, clients, window).await;
+        let share = measured.cycles_per_second / bare.cycles_per_second;
+        progress(&format!(
+            "{label}: {} {:.0} cycles/s, {share:.2} of the echo",
+            storage.name(),
+            measured.cycles_per_second
+        ));
+        let series = all.iter_mut().find(|series| series.is(*storage, transport, clients));
+        series.expect("every point has a series").add(&measured, &bare);
+    }
+}
+
+impl Series {
+    fn new(storage: Storage, transport: Transport, clients: usize) -> Self {
+        let (rates, echo_rates, latencies, echo_latencies) = Default::default();
+        Self { storage, transport, clients, rates, echo_rates, latencies, echo_latencies }
+    }
+
+    fn is(&self, storage: Storage, transport: Transport, clients: usize) -> bool {
+        self.storage == storage && self.transport == transport && self.clients == clients
+    }
+
+    fn add(&mut self, measured: &Measured, bare: &Measured) {
+        self.rates.push(measured.cycles_per_second);
+        self.latencies.push(measured.latency);
+        self.echo_rates.push(bare.cycles_per_second);
+        self.echo_latencies.push(bare.latency);
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let shares: Vec<f64> = self.rates.iter().zip(&self.echo_rates).map(|(rate, echo)| rate / echo).collect();
+        let share = median(&shares);
+        let target = target_share(self.storage);
+        let verdict = if self.clients == TARGET_CLIENTS {
+            against(format!(">= {target:.2}"), share >= target)
+        } else {
+            "-".to_owned()
+        };
+        vec![
+            self.clients.to_string(),
+            rate(&self.echo_rates),
+            milliseconds(&self.echo_latencies),
+            rate(&self.rates),
+            milliseconds(&self.latencies),
+            format!("{share:.2} ({:.0}%)", spread_percent(&shares)),
+            verdict,
+        ]
+    }
+}
+
+fn rate(rates: &[f64]) -> String {
+    format!("{:.0} ({:.0}%)", median(rates), spread_percent(rates))
+}
+
+fn milliseconds(passes: &[Percentiles]) -> String {
+    let of = Percentiles::medians(passes);
+    format!("{:.2} / {:.2} / {:.2}", of.p50, of.p99, of.p999)
+}
+
+fn print(all: &[Series], storages: &[Storage], transports: &[Transport]) {
+    for &storage in storages {
+        for &transport in transports {
+            let mut table = Table::new(&[
+                "clients",
+                "echo cycles/s",
+                "p50 / p99 / p99.9 ms",
+                "latchd cycles/s",
+                "p50 / p99 / p99.9 ms",
+                "of the echo",
+                "target",
+            ]);
+            for series in all.iter().filter(|series| series.storage == storage && series.transport == transport) {
+                table.row(series.cells());
+            }
+            table.print(&format!("Lock + unlock, {}, {}", storage.name(), transport.name()));
+        }
+    }
+}
