@@ -27,11 +27,8 @@ use super::{
 
 /// A request has three places for a secret; whoever sends more is not a client of ours.
 const MAX_PRESENTED: usize = 4;
-const MAX_REFUSED: usize = 1024;
 /// For an attempt that could not be judged now: a second is when the next one may be.
-const RETRY_SOON: Verdict = Verdict::Throttled {
-    retry_after_seconds: 1,
-};
+const RETRY_SOON: Verdict = Verdict::Throttled { retry_after_seconds: 1 };
 
 /// All credentials of the server.
 pub struct Access {
@@ -68,14 +65,9 @@ enum Judged {
 }
 
 impl Access {
-    pub fn new(
-        credentials: Vec<Credential>,
-        options: AccessOptions,
-    ) -> Result<Access, AccessError> {
+    pub fn new(credentials: Vec<Credential>, options: AccessOptions) -> Result<Access, AccessError> {
         options.validate()?;
-        let random = |error: getrandom::Error| AccessError::Random {
-            problem: error.to_string(),
-        };
+        let random = |error: getrandom::Error| AccessError::Random { problem: error.to_string() };
         let mut access = Access {
             identities: Vec::with_capacity(credentials.len()),
             anonymous: Identity::anonymous(options.anonymous_role),
@@ -83,12 +75,8 @@ impl Access {
             passwords: Vec::new(),
             keyed: Keyed::new().map_err(random)?,
             known: KnownSecrets::for_credentials(credentials.len()),
-            refused: RefusedSecrets::new(MAX_REFUSED),
-            throttle: Throttle::new(
-                options.failures_per_window,
-                options.window,
-                options.max_addresses,
-            ),
+            refused: RefusedSecrets::new(options.max_refused),
+            throttle: Throttle::new(options.failures_per_window, options.window, options.max_addresses),
             gate: Gate::new(options.max_verifications),
         };
         for credential in credentials {
@@ -152,11 +140,7 @@ impl Access {
                 Judged::NotNow => all_judged = false,
             }
         }
-        if all_judged {
-            self.failed(address, now)
-        } else {
-            RETRY_SOON
-        }
+        if all_judged { self.failed(address, now) } else { RETRY_SOON }
     }
 
     fn add(&mut self, credential: Credential) -> Result<(), AccessError> {
@@ -165,11 +149,7 @@ impl Access {
         match proof {
             Proof::Password(password) => {
                 let is_known = AtomicBool::new(false);
-                self.passwords.push(PasswordProof {
-                    credential,
-                    password,
-                    is_known,
-                });
+                self.passwords.push(PasswordProof { credential, password, is_known });
             }
             Proof::Key(digest) => {
                 if let Some(same) = position(&self.keys.digests, &digest) {
@@ -189,10 +169,7 @@ impl Access {
         if first.has_rights_of(second) {
             return Ok(());
         }
-        Err(AccessError::SameSecret {
-            first: first.name.to_string(),
-            second: second.name.to_string(),
-        })
+        Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })
     }
 
     fn granted(&self, presented: &[&str]) -> Option<Verdict> {
@@ -207,9 +184,7 @@ impl Access {
     fn failed(&self, address: AddressGroup, now: Duration) -> Verdict {
         match self.throttle.fail(address, now) {
             None => Verdict::Wrong,
-            Some(retry_after_seconds) => Verdict::Throttled {
-                retry_after_seconds,
-            },
+            Some(retry_after_seconds) => Verdict::Throttled { retry_after_seconds },
         }
     }
 
@@ -232,9 +207,7 @@ impl Access {
         if let Some(credential) = self.recognise(secret) {
             return Some(Judged::Right(credential));
         }
-        let is_wrong = all_passwords_known
-            || secret.is_empty()
-            || self.refused.contains(&self.keyed.digest(secret));
+        let is_wrong = all_passwords_known || secret.is_empty() || self.refused.contains(&self.keyed.digest(secret));
         is_wrong.then_some(Judged::Wrong)
     }
 
@@ -297,8 +270,6 @@ impl Access {
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access")
-            .field("identities", &self.identities)
-            .finish_non_exhaustive()
+        f.debug_struct("Access").field("identities", &self.identities).finish_non_exhaustive()
     }
 }

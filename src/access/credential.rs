@@ -57,33 +57,16 @@ impl Credential {
     /// Who it makes the caller, and how its secret is recognised.
     pub(super) fn prepare(self) -> Result<(Identity, Proof), AccessError> {
         match self {
-            Credential::ApiKey {
-                name,
-                sha256,
-                role,
-                prefixes,
-            } => Ok((Identity::new(&name, role, &prefixes), key(&name, sha256)?)),
-            Credential::PasswordHash {
-                name,
-                phc,
-                role,
-                prefixes,
-            } => {
-                let problem = |problem| AccessError::PasswordHash {
-                    name: name.clone(),
-                    problem,
-                };
+            Credential::ApiKey { name, sha256, role, prefixes } => {
+                Ok((Identity::new(&name, role, &prefixes), key(&name, sha256)?))
+            }
+            Credential::PasswordHash { name, phc, role, prefixes } => {
+                let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
                 let hash = Password::parse(&phc).map_err(problem)?;
-                Ok((
-                    Identity::new(&name, role, &prefixes),
-                    Proof::Password(Box::new(hash)),
-                ))
+                Ok((Identity::new(&name, role, &prefixes), Proof::Password(Box::new(hash))))
             }
             Credential::PlainKey { name, secret } | Credential::PlainPassword { name, secret } => {
-                Ok((
-                    Identity::new(&name, Role::Admin, &[]),
-                    key(&name, sha256(&secret))?,
-                ))
+                Ok((Identity::new(&name, Role::Admin, &[]), key(&name, sha256(&secret))?))
             }
         }
     }
@@ -102,9 +85,7 @@ pub(super) enum Proof {
 
 fn key(name: &str, digest: Sha256Digest) -> Result<Proof, AccessError> {
     if digest == sha256("") {
-        return Err(AccessError::Empty {
-            name: name.to_owned(),
-        });
+        return Err(AccessError::Empty { name: name.to_owned() });
     }
     Ok(Proof::Key(digest))
 }
@@ -125,9 +106,7 @@ impl Password {
         }
         let length = hash.hash.map_or(0, |output| output.len());
         if length < MIN_PASSWORD_HASH_BYTES {
-            return Err(format!(
-                "its hash is {length} bytes long, and at least {MIN_PASSWORD_HASH_BYTES} are needed"
-            ));
+            return Err(format!("its hash is {length} bytes long, and at least {MIN_PASSWORD_HASH_BYTES} are needed"));
         }
         let params = Params::try_from(&hash).map_err(|error| error.to_string())?;
         if params.m_cost() > MAX_PASSWORD_MEMORY_KIB {
@@ -149,24 +128,6 @@ impl Password {
     }
 }
 
-/// 64 hexadecimal digits, either case: how a key's SHA-256 stands in a configuration file.
-pub fn sha256_from_hex(text: &str) -> Option<[u8; 32]> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != 32 || !rest.is_empty() {
-        return None;
-    }
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut digest = [0; 32];
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(digest)
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     #[error("the password hash of credential `{name}` cannot be used: {problem}")]
@@ -176,10 +137,9 @@ pub enum AccessError {
     #[error("credentials `{first}` and `{second}` have the same secret but different rights")]
     SameSecret { first: String, second: String },
     #[error("`{option}` must be at least {least}")]
-    OptionTooSmall {
-        option: &'static str,
-        least: &'static str,
-    },
+    OptionTooSmall { option: &'static str, least: &'static str },
     #[error("the operating system's random generator failed: {problem}")]
     Random { problem: String },
+    #[error("the password cannot be hashed: {problem}")]
+    Hashing { problem: String },
 }

@@ -17,17 +17,16 @@ pub(super) fn position(table: &[Sha256Digest], wanted: &Sha256Digest) -> Option<
     for (index, row) in (0u64..).zip(table) {
         found.conditional_assign(&index, equal(row, wanted));
     }
-    usize::try_from(found)
-        .ok()
-        .filter(|index| *index < table.len())
+    usize::try_from(found).ok().filter(|index| *index < table.len())
 }
 
 /// Eight bytes at a time: comparing a wrong key with many configured ones must stay cheap as well.
 fn equal(left: &Sha256Digest, right: &Sha256Digest) -> Choice {
     let (left, right) = (left.as_chunks().0, right.as_chunks().0);
-    let difference = left.iter().zip(right).fold(0, |all, (left, right)| {
-        all | (u64::from_ne_bytes(*left) ^ u64::from_ne_bytes(*right))
-    });
+    let difference = left
+        .iter()
+        .zip(right)
+        .fold(0, |all, (left, right)| all | (u64::from_ne_bytes(*left) ^ u64::from_ne_bytes(*right)));
     difference.ct_eq(&0)
 }
 
@@ -44,9 +43,7 @@ impl Keyed {
     pub(super) fn new() -> Result<Keyed, getrandom::Error> {
         let mut key = [0; 64];
         getrandom::fill(&mut key)?;
-        Ok(Keyed {
-            after_key: Sha256::new_with_prefix(key),
-        })
+        Ok(Keyed { after_key: Sha256::new_with_prefix(key) })
     }
 
     pub(super) fn digest(&self, secret: &str) -> KeyedDigest {

@@ -51,11 +51,7 @@ pub(super) struct Turn<'a> {
 
 impl Gate {
     pub(super) fn new(max_running: usize) -> Gate {
-        Gate {
-            max_running,
-            jobs: Mutex::default(),
-            changed: Condvar::new(),
-        }
+        Gate { max_running, jobs: Mutex::default(), changed: Condvar::new() }
     }
 
     /// What [`Gate::enter`] would do now; looks only.
@@ -80,9 +76,8 @@ impl Gate {
             }
             Admission::Queue if may_start() => {
                 jobs.push_back(Job { digest, address });
-                let behind = |jobs: &mut VecDeque<Job>| {
-                    place(jobs, &digest).is_some_and(|place| place >= self.max_running)
-                };
+                let behind =
+                    |jobs: &mut VecDeque<Job>| place(jobs, &digest).is_some_and(|place| place >= self.max_running);
                 drop(self.wait_while(jobs, behind));
                 Entered::Turn(Turn { gate: self, digest })
             }

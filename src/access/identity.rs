@@ -1,6 +1,6 @@
 //! A caller, once known: a name for the logs, a role, and the lock names it is limited to.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// What a caller may do, before prefixes narrow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +29,6 @@ impl fmt::Display for Role {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role `{0}`: use `client`, `admin` or `read-only`")]
-pub struct UnknownRole(String);
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Role, UnknownRole> {
-        [Role::Client, Role::Admin, Role::ReadOnly]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| UnknownRole(text.to_owned()))
-    }
-}
-
 /// A recognised caller. Cheap to clone: two reference counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -56,11 +41,7 @@ pub struct Identity {
 impl Identity {
     pub fn new(name: &str, role: Role, prefixes: &[String]) -> Identity {
         let prefixes = prefixes.iter().map(|prefix| prefix.as_str().into());
-        Identity {
-            name: name.into(),
-            role,
-            prefixes: prefixes.collect(),
-        }
+        Identity { name: name.into(), role, prefixes: prefixes.collect() }
     }
 
     /// The caller of a server without credentials.

@@ -20,9 +20,7 @@ pub(super) struct KnownSecrets {
 impl KnownSecrets {
     pub(super) fn for_credentials(count: usize) -> KnownSecrets {
         let size = (2 * count.max(1)).next_power_of_two();
-        KnownSecrets {
-            slots: (0..size).map(|_| OnceLock::new()).collect(),
-        }
+        KnownSecrets { slots: (0..size).map(|_| OnceLock::new()).collect() }
     }
 
     pub(super) fn credential_of(&self, digest: &KeyedDigest) -> Option<usize> {
@@ -65,10 +63,7 @@ struct Refused {
 
 impl RefusedSecrets {
     pub(super) fn new(capacity: usize) -> RefusedSecrets {
-        RefusedSecrets {
-            capacity,
-            refused: Mutex::default(),
-        }
+        RefusedSecrets { capacity, refused: Mutex::default() }
     }
 
     pub(super) fn contains(&self, digest: &KeyedDigest) -> bool {

@@ -12,6 +12,7 @@ mod checker;
 mod credential;
 mod digest;
 mod gate;
+mod hashing;
 mod identity;
 mod memory;
 mod options;
@@ -22,7 +23,8 @@ mod throttle;
 mod tests;
 
 pub use checker::Access;
-pub use credential::{AccessError, Credential, sha256_from_hex};
-pub use identity::{Identity, Role, UnknownRole};
+pub use credential::{AccessError, Credential};
+pub use hashing::{hash_key, hash_password};
+pub use identity::{Identity, Role};
 pub use options::{AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};

@@ -31,6 +31,8 @@ pub struct AccessOptions {
     pub max_addresses: usize,
     /// Password verifications that run at the same time; each keeps one core busy.
     pub max_verifications: usize,
+    /// Wrong passwords that are remembered, so that repeating one costs no verification.
+    pub max_refused: usize,
 }
 
 impl Default for AccessOptions {
@@ -41,6 +43,7 @@ impl Default for AccessOptions {
             window: Duration::from_secs(60),
             max_addresses: 10_000,
             max_verifications: 1,
+            max_refused: 1024,
         }
     }
 }
@@ -52,6 +55,7 @@ impl AccessOptions {
             (self.window >= Duration::from_secs(1), "window", "1s"),
             (self.max_addresses >= 1, "max_addresses", "1"),
             (self.max_verifications >= 1, "max_verifications", "1"),
+            (self.max_refused >= 1, "max_refused", "1"),
         ];
         match checks.into_iter().find(|(fits, ..)| !fits) {
             Some((_, option, least)) => Err(AccessError::OptionTooSmall { option, least }),

@@ -53,17 +53,12 @@ pub struct InHeaders<'a> {
 
 impl InHeaders<'_> {
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        [&self.authorization, &self.x_api_key]
-            .into_iter()
-            .filter_map(Presented::as_secret)
+        [&self.authorization, &self.x_api_key].into_iter().filter_map(Presented::as_secret)
     }
 }
 
 /// Reads `Authorization` (Basic, Bearer, or the bare secret as some clients send it) and `X-API-Key`.
-pub fn presented_in_headers<'a>(
-    authorization: Option<&'a [u8]>,
-    x_api_key: Option<&'a [u8]>,
-) -> InHeaders<'a> {
+pub fn presented_in_headers<'a>(authorization: Option<&'a [u8]>, x_api_key: Option<&'a [u8]>) -> InHeaders<'a> {
     InHeaders {
         authorization: text(authorization, in_authorization),
         x_api_key: text(x_api_key, |key| Presented::Secret(key.into())),
@@ -82,9 +77,7 @@ fn in_authorization(value: &str) -> Presented<'_> {
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     let rest = rest.trim_start_matches(' ');
     if scheme.eq_ignore_ascii_case("basic") {
-        basic_password(rest).map_or(Presented::Unreadable, |password| {
-            Presented::Secret(password.into())
-        })
+        basic_password(rest).map_or(Presented::Unreadable, |password| Presented::Secret(password.into()))
     } else if scheme.eq_ignore_ascii_case("bearer") {
         Presented::Secret(rest.into())
     } else {

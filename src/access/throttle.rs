@@ -48,17 +48,8 @@ struct Window {
 }
 
 impl Throttle {
-    pub(super) fn new(
-        failures_per_window: u32,
-        window: Duration,
-        max_addresses: usize,
-    ) -> Throttle {
-        Throttle {
-            failures_per_window,
-            window,
-            max_addresses,
-            windows: Mutex::default(),
-        }
+    pub(super) fn new(failures_per_window: u32, window: Duration, max_addresses: usize) -> Throttle {
+        Throttle { failures_per_window, window, max_addresses, windows: Mutex::default() }
     }
 
     /// Counts a failure. `Some(seconds)` when it is one too many: how long until the window has passed.
@@ -129,11 +120,7 @@ impl Windows {
             }
             self.oldest_first.push_back(address);
         }
-        self.by_address.entry(address).or_insert(Window {
-            since: now,
-            failures: 0,
-            last_verification: None,
-        })
+        self.by_address.entry(address).or_insert(Window { since: now, failures: 0, last_verification: None })
     }
 
     fn drop_oldest(&mut self) {

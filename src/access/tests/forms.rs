@@ -70,10 +70,7 @@ fn any_credential_opens_in_any_form() {
         (Some("Basic ???"), Some("k3y"), "command line"),
     ];
     for (authorization, x_api_key, expected) in forms {
-        let headers = presented_in_headers(
-            authorization.map(str::as_bytes),
-            x_api_key.map(str::as_bytes),
-        );
+        let headers = presented_in_headers(authorization.map(str::as_bytes), x_api_key.map(str::as_bytes));
         let presented: Vec<_> = headers.secrets().collect();
         assert_eq!(name(access.check(&presented, ip(HOME), START)), expected);
     }
@@ -89,8 +86,5 @@ fn debug_shows_no_secret() {
         access(vec![plain_key("hunter2")]),
     );
     assert!(shown.contains("command line"), "{shown}");
-    assert!(
-        !shown.contains("hunter2") && !shown.contains("$argon2"),
-        "{shown}"
-    );
+    assert!(!shown.contains("hunter2") && !shown.contains("$argon2"), "{shown}");
 }

@@ -54,11 +54,7 @@ fn the_last_word_is_asked_before_queueing() {
     let digest = Keyed::new().unwrap().digest("x");
     let refused = gate.enter(digest, address(1), || false);
     assert!(matches!(refused, Entered::Refused));
-    assert_eq!(
-        gate.admission(&digest, address(1)),
-        Admission::Queue,
-        "nothing stays behind"
-    );
+    assert_eq!(gate.admission(&digest, address(1)), Admission::Queue, "nothing stays behind");
 }
 
 #[test]
@@ -80,10 +76,7 @@ fn jobs_run_one_after_another_in_order_of_arrival() {
         assert!(order.try_recv().is_err(), "all wait for the first");
         drop(first);
     });
-    assert_eq!(
-        order.try_iter().collect::<Vec<_>>(),
-        ["second", "third", "fourth"]
-    );
+    assert_eq!(order.try_iter().collect::<Vec<_>>(), ["second", "third", "fourth"]);
 }
 
 #[test]
@@ -91,9 +84,7 @@ fn the_same_secret_joins_from_any_address_even_at_a_full_queue() {
     let gate = Gate::new(100);
     let keyed = Keyed::new().unwrap();
     let digest = |n: usize| keyed.digest(&n.to_string());
-    let turns: Vec<_> = (0..16)
-        .map(|n| turn(&gate, digest(n), n).unwrap())
-        .collect();
+    let turns: Vec<_> = (0..16).map(|n| turn(&gate, digest(n), n).unwrap()).collect();
     for n in 0..16 {
         assert_eq!(gate.admission(&digest(n), address(99)), Admission::Join);
     }

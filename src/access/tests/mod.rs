@@ -28,12 +28,7 @@ fn phc(password: &str) -> String {
 }
 
 fn password(name: &str, secret: &str) -> Credential {
-    Credential::PasswordHash {
-        name: name.to_owned(),
-        phc: phc(secret),
-        role: Role::Client,
-        prefixes: Vec::new(),
-    }
+    Credential::PasswordHash { name: name.to_owned(), phc: phc(secret), role: Role::Client, prefixes: Vec::new() }
 }
 
 fn key(name: &str, secret: &str, role: Role, prefixes: &[&str]) -> Credential {
@@ -46,10 +41,7 @@ fn key(name: &str, secret: &str, role: Role, prefixes: &[&str]) -> Credential {
 }
 
 fn plain_key(secret: &str) -> Credential {
-    Credential::PlainKey {
-        name: "command line".to_owned(),
-        secret: secret.to_owned(),
-    }
+    Credential::PlainKey { name: "command line".to_owned(), secret: secret.to_owned() }
 }
 
 fn access(credentials: Vec<Credential>) -> Access {
@@ -58,18 +50,12 @@ fn access(credentials: Vec<Credential>) -> Access {
 
 /// Three failures a minute, then throttled.
 fn strict(credentials: Vec<Credential>) -> Access {
-    let options = AccessOptions {
-        failures_per_window: 3,
-        max_addresses: 2,
-        ..AccessOptions::default()
-    };
+    let options = AccessOptions { failures_per_window: 3, max_addresses: 2, ..AccessOptions::default() };
     Access::new(credentials, options).unwrap()
 }
 
 fn throttled(retry_after_seconds: u32) -> Verdict {
-    Verdict::Throttled {
-        retry_after_seconds,
-    }
+    Verdict::Throttled { retry_after_seconds }
 }
 
 /// The name behind a grant; panics on any other verdict.

@@ -27,10 +27,7 @@ fn a_wrong_password_is_verified_once() {
     let access = access(vec![password("ops", "pass")]);
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
     assert_eq!(access.check(&["wrong"], ip(HOME), START), Verdict::Wrong);
-    assert_eq!(
-        access.check_fast(&["wrong"], ip(HOME), START),
-        Some(Verdict::Wrong)
-    );
+    assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), Some(Verdict::Wrong));
 }
 
 #[test]
@@ -39,19 +36,13 @@ fn once_every_password_is_known_wrong_ones_cost_no_verification() {
     assert_eq!(name(access.check(&["pass a"], ip(HOME), START)), "a");
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
     assert_eq!(name(access.check(&["pass b"], ip(HOME), START)), "b");
-    assert_eq!(
-        access.check_fast(&["wrong"], ip(HOME), START),
-        Some(Verdict::Wrong)
-    );
+    assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), Some(Verdict::Wrong));
 }
 
 #[test]
 fn a_valid_secret_beside_wrong_ones_opens() {
     let access = access(vec![password("ops", "pass"), plain_key("k")]);
-    assert_eq!(
-        name(access.check(&["wrong", "pass"], ip(HOME), START)),
-        "ops"
-    );
+    assert_eq!(name(access.check(&["wrong", "pass"], ip(HOME), START)), "ops");
     let beside_unverified = access.check_fast(&["never seen", "k"], ip(HOME), START);
     assert_eq!(name(beside_unverified.unwrap()), "command line");
 }
@@ -59,10 +50,7 @@ fn a_valid_secret_beside_wrong_ones_opens() {
 #[test]
 fn an_empty_password_is_wrong_without_verification() {
     let access = access(vec![password("ops", "pass")]);
-    assert_eq!(
-        access.check_fast(&[""], ip(HOME), START),
-        Some(Verdict::Wrong)
-    );
+    assert_eq!(access.check_fast(&[""], ip(HOME), START), Some(Verdict::Wrong));
 }
 
 /// Many requests bring the same unseen password at the same moment; every one must be granted.
@@ -82,10 +70,7 @@ fn let_in_a_fleet(access: &Access) {
 #[test]
 fn a_fleet_that_starts_at_once_is_let_in_whole() {
     for _ in 0..20 {
-        let_in_a_fleet(&access(vec![
-            password("ops", "pass"),
-            password("other", "more"),
-        ]));
+        let_in_a_fleet(&access(vec![password("ops", "pass"), password("other", "more")]));
     }
 }
 
@@ -135,9 +120,6 @@ fn refused_secrets_forget_the_oldest() {
         refused.remember(*digest);
     }
     assert_eq!(refused.len(), 4);
-    let kept: Vec<_> = digests
-        .iter()
-        .map(|digest| refused.contains(digest))
-        .collect();
+    let kept: Vec<_> = digests.iter().map(|digest| refused.contains(digest)).collect();
     assert_eq!(kept, [false, false, true, true, true, true]);
 }

@@ -20,10 +20,7 @@ fn further_failures_are_throttled_until_the_window_has_passed() {
     let fail_at = |now| access.check(&["wrong"], ip(HOME), now);
     assert_eq!(fail_at(START), throttled(60));
     assert_eq!(fail_at(START + Duration::from_millis(59_001)), throttled(1));
-    assert_eq!(
-        fail_at(START + MINUTE - Duration::from_nanos(1)),
-        throttled(1)
-    );
+    assert_eq!(fail_at(START + MINUTE - Duration::from_nanos(1)), throttled(1));
     // Failing while throttled did not prolong it.
     assert_eq!(fail_at(START + MINUTE), Verdict::Wrong);
 }
@@ -45,17 +42,10 @@ fn a_valid_credential_is_never_hit() {
     for _ in 0..10 {
         assert_eq!(access.check(&["wrong"], ip(HOME), START), throttled(60));
         let valid = |secret| access.check_fast(&[secret], ip(HOME), START).unwrap();
-        assert_eq!(
-            name(valid("k")),
-            "command line",
-            "a key not seen before, or seen"
-        );
+        assert_eq!(name(valid("k")), "command line", "a key not seen before, or seen");
         assert_eq!(name(valid("pass")), "ops", "a password seen before");
     }
-    assert_eq!(
-        access.check(&["wrong"], ip("192.0.2.2"), START),
-        Verdict::Wrong
-    );
+    assert_eq!(access.check(&["wrong"], ip("192.0.2.2"), START), Verdict::Wrong);
 }
 
 #[test]
@@ -65,10 +55,7 @@ fn an_unseen_password_passes_at_once_where_others_repeat_a_wrong_one() {
         assert_eq!(access.check(&["stale"], ip(HOME), START), Verdict::Wrong);
     }
     for _ in 0..100 {
-        assert_eq!(
-            access.check_fast(&["stale"], ip(HOME), START),
-            Some(throttled(60))
-        );
+        assert_eq!(access.check_fast(&["stale"], ip(HOME), START), Some(throttled(60)));
     }
     assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
 }
@@ -79,32 +66,20 @@ fn a_throttled_address_has_one_verification_a_second() {
     fail_times(&access, 3, HOME);
     assert_eq!(access.check(&["guess 1"], ip(HOME), START), throttled(60));
     // Not judged, so not called wrong: it may be right, and may try again soon.
-    assert_eq!(
-        access.check_fast(&["guess 2"], ip(HOME), START),
-        Some(throttled(1))
-    );
-    assert_eq!(
-        access.check_fast(&["pass"], ip(HOME), START),
-        Some(throttled(1))
-    );
+    assert_eq!(access.check_fast(&["guess 2"], ip(HOME), START), Some(throttled(1)));
+    assert_eq!(access.check_fast(&["pass"], ip(HOME), START), Some(throttled(1)));
     let elsewhere = access.check_fast(&["guess 2"], ip("192.0.2.2"), START);
     assert_eq!(elsewhere, None, "another address has its own turns");
 
     let now = START + SECOND;
     assert_eq!(name(access.check(&["pass"], ip(HOME), now)), "ops");
-    assert_eq!(
-        name(access.check_fast(&["pass"], ip(HOME), now).unwrap()),
-        "ops"
-    );
+    assert_eq!(name(access.check_fast(&["pass"], ip(HOME), now).unwrap()), "ops");
 }
 
 #[test]
 fn addresses_are_grouped() {
     let group = |address: &str| AddressGroup::from(ip(address));
-    assert_eq!(
-        group("2001:db8:1:2::1"),
-        group("2001:db8:1:2:ffff:ffff:ffff:ffff")
-    );
+    assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff:ffff:ffff:ffff"));
     assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
     assert_eq!(group("::ffff:192.0.2.1"), group("192.0.2.1"));
     assert_ne!(group("::ffff:192.0.2.1"), group("::ffff:192.0.2.2"));
@@ -126,11 +101,7 @@ fn the_oldest_address_gives_way() {
     assert_eq!(fail("192.0.2.1", 2), Some(58));
     assert_eq!(fail("192.0.2.3", 3), None);
     assert_eq!(throttle.addresses(), 2);
-    assert_eq!(
-        fail("192.0.2.2", 4),
-        Some(57),
-        "the younger one is still remembered"
-    );
+    assert_eq!(fail("192.0.2.2", 4), Some(57), "the younger one is still remembered");
     assert_eq!(fail("192.0.2.1", 5), None, "the oldest is forgotten");
     assert_eq!(throttle.addresses(), 2);
 }
@@ -142,10 +113,7 @@ fn passed_windows_leave_no_trace() {
         throttle.fail(ip(&format!("192.0.2.{host}")).into(), START);
     }
     assert_eq!(throttle.addresses(), 50);
-    assert_eq!(
-        throttle.fail(ip("198.51.100.1").into(), START + MINUTE),
-        None
-    );
+    assert_eq!(throttle.fail(ip("198.51.100.1").into(), START + MINUTE), None);
     assert_eq!(throttle.addresses(), 1);
 }
 
