@@ -1,5 +1,6 @@
 //! The one integration test binary: each room of the tests is a module.
 
 mod cli;
+mod engine;
 mod support;
 mod tidy;

@@ -1,0 +1,79 @@
+//! The bytes on disk, written out: a change here is a new format version.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use openraft::{BasicNode, CommittedLeaderId};
+
+use super::codec::Wire;
+use super::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
+
+fn encode(value: &impl Wire) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let len = value.put(&mut bytes).expect("a Vec takes everything");
+    assert_eq!(len, bytes.len(), "the reported length");
+    bytes
+}
+
+#[track_caller]
+fn golden<T: Wire + Debug>(value: &T, hex: &str) {
+    let bytes = encode(value);
+    let found: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(found, hex.replace([' ', '\n'], ""));
+    let back = T::get(&mut bytes.as_slice()).expect("what was written");
+    assert_eq!(format!("{back:?}"), format!("{value:?}"));
+    for len in 0..bytes.len() {
+        T::get(&mut &bytes[..len]).expect_err("a part of it");
+    }
+}
+
+fn log_id(term: u64, node_id: u64, index: u64) -> LogId {
+    LogId::new(CommittedLeaderId::new(term, node_id), index)
+}
+
+fn membership() -> Membership {
+    let nodes = [(1, BasicNode::default()), (7, BasicNode { addr: "b:1".to_owned() })];
+    Membership::new(vec![BTreeSet::from([1])], BTreeMap::from(nodes))
+}
+
+const LOG_ID: &str = "a1 0000000000000002 0000000000000001 0000000000000102";
+const MEMBERSHIP: &str = "a4 00000001 00000001 0000000000000001 00000002 \
+    0000000000000001 00000000 0000000000000007 00000003 623a31";
+
+#[test]
+fn log_id_and_vote() {
+    golden(&log_id(2, 1, 258), LOG_ID);
+    golden(&Vote::new(3, 9), "a2 0000000000000003 0000000000000009 00");
+    golden(&Vote::new_committed(3, 9), "a2 0000000000000003 0000000000000009 01");
+}
+
+#[test]
+fn entries() {
+    golden(&EntryPayload::Blank, "a3 00 00000000 2e4ac2e3");
+    golden(&EntryPayload::Normal(Bytes::from_static(b"hi")), "a3 01 00000002 fd248a7f 6869");
+    golden(&EntryPayload::Membership(membership()), &format!("a3 02 00000030 7253a12f {MEMBERSHIP}"));
+}
+
+#[test]
+fn membership_and_snapshot_header() {
+    golden(&membership(), MEMBERSHIP);
+    let stored = StoredMembership::new(Some(log_id(2, 1, 258)), membership());
+    golden(&snapshot_meta(Some(log_id(2, 1, 258)), stored), &format!("a5 01 {LOG_ID} 01 {LOG_ID} {MEMBERSHIP}"));
+    let empty = snapshot_meta(None, StoredMembership::default());
+    golden::<SnapshotMeta>(&empty, "a5 00 00 a4 00000000 00000000");
+}
+
+#[test]
+fn a_damaged_kind_or_length_is_no_other_value() {
+    let payload = encode(&EntryPayload::Normal(Bytes::from_static(b"hi")));
+    for at in 0..10 {
+        for bit in 0..8 {
+            let mut damaged = payload.clone();
+            damaged[at] ^= 1 << bit;
+            let error = EntryPayload::get(&mut damaged.as_slice()).expect_err("a damaged header");
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "byte {at}, bit {bit}: {error}");
+        }
+    }
+    Vote::get(&mut encode(&log_id(2, 1, 258)).as_slice()).expect_err("a log id is no vote");
+}

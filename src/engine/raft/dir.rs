@@ -1,0 +1,98 @@
+//! The data directory: its layout, its format version, and the lock that keeps a second process out.
+//!
+//! ```text
+//! data/
+//!   format      "latchd data 1"
+//!   lock        locked while a process uses the directory
+//!   log/        the raft log, in files of a few MiB
+//!   snapshot/   the newest snapshot
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::StartError;
+
+const FORMAT_PREFIX: &str = "latchd data ";
+const FORMAT_VERSION: u64 = 1;
+
+/// A data directory that this process, and no other, may use until this value is dropped.
+#[derive(Debug)]
+pub(super) struct DataDir {
+    pub log: PathBuf,
+    pub snapshot: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Locks `dir`, checks its format, and creates what is missing.
+    pub fn open(dir: &Path) -> Result<Self, StartError> {
+        let created = create_dir(dir)?;
+        let lock = lock(dir)?;
+        check_format(dir, created)?;
+        let data_dir = Self { log: dir.join("log"), snapshot: dir.join("snapshot"), _lock: lock };
+        create_dir(&data_dir.log)?;
+        create_dir(&data_dir.snapshot)?;
+        sync_dir(dir).map_err(|e| StartError::io(dir, e))?;
+        Ok(data_dir)
+    }
+}
+
+fn create_dir(dir: &Path) -> Result<bool, StartError> {
+    if dir.is_dir() {
+        return Ok(false);
+    }
+    fs::create_dir_all(dir).map_err(|e| StartError::io(dir, e))?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_dir(parent).map_err(|e| StartError::io(parent, e))?;
+    Ok(true)
+}
+
+fn lock(dir: &Path) -> Result<File, StartError> {
+    let path = dir.join("lock");
+    let options = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = options.map_err(|e| StartError::io(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(e)) => Err(StartError::io(&path, e)),
+    }
+}
+
+fn check_format(dir: &Path, created: bool) -> Result<(), StartError> {
+    let path = dir.join("format");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound && (created || !dir.join("log").exists()) => {
+            return write_format(&path).map_err(|e| StartError::io(&path, e));
+        }
+        Err(e) => return Err(StartError::io(&path, e)),
+    };
+    let version = text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u64>().ok());
+    match version {
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(found) => Err(StartError::OtherFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION }),
+        None => Err(StartError::damaged(&path, 0, format!("it does not read \"{FORMAT_PREFIX}{FORMAT_VERSION}\""))),
+    }
+}
+
+/// Written aside and renamed, so that a crash leaves no half-written file that a later start would refuse.
+fn write_format(path: &Path) -> io::Result<()> {
+    let aside = path.with_extension("tmp");
+    let mut file = File::create(&aside)?;
+    writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}")?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
+}
+
+/// Makes created, renamed and removed names in `dir` survive a power loss.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// How many bytes an ordinary process may still write to the file system that holds `dir`.
+pub fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,142 @@
+//! Reads the whole log before it is opened, cuts what a power loss tore off its end, and refuses any other damage.
+//!
+//! The log crate would cut at any record that ends too early, also one in the middle whose length was damaged, and
+//! would lose the good records behind it. Here a cut needs proof: nothing readable follows, and the last record is
+//! incomplete or ends in zeros where its checksum belongs.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use raft_log::RaftLogRecord;
+use raft_log::chunked_wal::{ChunkId, Config};
+use raft_log::codeq::Decode;
+
+use super::StartError;
+use super::codec::{LOG_ID_BYTES, PAYLOAD_HEADER_BYTES, payload_len};
+use super::dir::sync_dir;
+use super::log_disk::LogTypes;
+
+const RECORD_TYPE_BYTES: usize = 4;
+const CHECKSUM_BYTES: usize = 8;
+const APPEND: [u8; RECORD_TYPE_BYTES] = [0, 0, 0, 1];
+
+/// Leaves the log in `dir` such that every byte of it is a good record, or says what is wrong.
+pub(super) fn check_and_cut(dir: &Path) -> Result<(), StartError> {
+    let mut chunks = chunk_files(dir)?;
+    while let Some(last) = chunks.pop() {
+        let bytes = read(&last.path)?;
+        let good = good_bytes(&bytes);
+        if let Some(error) = good.error {
+            refuse_unless_torn(&last.path, &bytes, good.bytes, &error)?;
+            tracing::warn!(
+                file = %last.path.display(), offset = good.bytes, bytes = bytes.len() - good.bytes,
+                "cut the torn end of the log"
+            );
+        }
+        if good.bytes > 0 {
+            cut(&last.path, good.bytes, bytes.len())?;
+            return check_earlier(&chunks, last.start);
+        }
+        // A file is created before the one before it is complete: its end may be torn too.
+        fs::remove_file(&last.path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&last.path, e))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct ChunkFile {
+    start: u64,
+    path: PathBuf,
+}
+
+fn chunk_files(dir: &Path) -> Result<Vec<ChunkFile>, StartError> {
+    let mut chunks = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|e| StartError::io(dir, e))? {
+        let name = entry.map_err(|e| StartError::io(dir, e))?.file_name();
+        if let Ok(start) = Config::parse_chunk_file_name(&name.to_string_lossy()) {
+            chunks.push(ChunkFile { start, path: dir.join(Config::chunk_file_name(ChunkId(start))) });
+        }
+    }
+    chunks.sort_by_key(|chunk| chunk.start);
+    Ok(chunks)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(path).map_err(|e| StartError::io(path, e))
+}
+
+/// Every file but the last must be good to its end, which is where the next one starts.
+fn check_earlier(chunks: &[ChunkFile], mut next_start: u64) -> Result<(), StartError> {
+    for chunk in chunks.iter().rev() {
+        let bytes = read(&chunk.path)?;
+        let good = good_bytes(&bytes);
+        if let Some(error) = good.error {
+            return Err(StartError::damaged(&chunk.path, good.bytes as u64, error.to_string()));
+        }
+        if chunk.start + bytes.len() as u64 != next_start {
+            let reason =
+                format!("the log goes on at {next_start}, this file ends at {}", chunk.start + bytes.len() as u64);
+            return Err(StartError::damaged(&chunk.path, bytes.len() as u64, reason));
+        }
+        next_start = chunk.start;
+    }
+    Ok(())
+}
+
+fn cut(path: &Path, len: usize, old_len: usize) -> Result<(), StartError> {
+    if len == old_len {
+        return Ok(());
+    }
+    let file = OpenOptions::new().write(true).open(path).map_err(|e| StartError::io(path, e))?;
+    file.set_len(len as u64).and_then(|()| file.sync_all()).map_err(|e| StartError::io(path, e))
+}
+
+/// How far the records are good, and what is wrong with the first that is not.
+struct Good {
+    bytes: usize,
+    error: Option<io::Error>,
+}
+
+fn good_bytes(bytes: &[u8]) -> Good {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match record_len(rest) {
+            Ok(len) => rest = &rest[len..],
+            Err(error) => return Good { bytes: bytes.len() - rest.len(), error: Some(error) },
+        }
+    }
+    Good { bytes: bytes.len(), error: None }
+}
+
+fn record_len(bytes: &[u8]) -> io::Result<usize> {
+    let mut rest = bytes;
+    RaftLogRecord::<LogTypes>::decode(&mut rest)?;
+    Ok(bytes.len() - rest.len())
+}
+
+fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Error) -> Result<(), StartError> {
+    let bad = &bytes[offset..];
+    let len = intact_len(bad);
+    if len.is_some_and(|len| len > bad.len()) {
+        return Ok(());
+    }
+    // What an intact header claims as its record is not searched: a payload may hold anything.
+    let behind = len.unwrap_or(1);
+    let readable = (behind..bad.len()).find(|at| record_len(&bad[*at..]).is_ok());
+    let reason = match readable {
+        Some(at) => format!("{error}, and good records follow from byte {}", offset + at),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+        None if bad.len() < CHECKSUM_BYTES || bad.ends_with(&[0; CHECKSUM_BYTES]) => return Ok(()),
+        None => error.to_string(),
+    };
+    Err(StartError::damaged(path, offset as u64, reason))
+}
+
+/// The length of an entry's record, where the part of it that says so is intact.
+fn intact_len(record: &[u8]) -> Option<usize> {
+    let header_at = RECORD_TYPE_BYTES + LOG_ID_BYTES;
+    let header = record.get(header_at..header_at + PAYLOAD_HEADER_BYTES)?;
+    let body = payload_len(header.try_into().ok()?).ok()?;
+    record.starts_with(&APPEND).then_some(header_at + PAYLOAD_HEADER_BYTES + body + CHECKSUM_BYTES)
+}

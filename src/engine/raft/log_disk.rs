@@ -1,0 +1,242 @@
+//! The log on disk: the `raft-log` crate behind openraft's storage trait.
+//!
+//! One append is one write and one fdatasync, done by the crate's own thread; openraft is told only after both.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use openraft::storage::RaftLogStorage;
+use openraft::{AnyError, OptionalSend, RaftLogReader, StorageIOError};
+use raft_log::api::raft_log_writer::RaftLogWriter;
+use tokio::sync::{mpsc, oneshot};
+
+use super::codec::Wire;
+use super::fatal;
+use super::log_memory::index_range;
+use super::meters::Meters;
+use super::types::{Entry, EntryPayload, LogFlushed, LogId, LogState, StorageError, TypeConfig, Vote};
+
+/// Small files, because only whole files of purged entries can be removed.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Entries beyond this are read back from their file; those of the newest file are always kept.
+const CACHE_BYTES: usize = 4 << 20;
+const READ_BUFFER_BYTES: usize = 1 << 20;
+/// Appends arrive one at a time, so that this bounds the bytes of one append rather than a queue.
+const QUEUE_BYTES: usize = 64 << 20;
+
+/// Our encodings under the crate's codec trait.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OnDisk<T>(pub T);
+
+impl<T: Wire> raft_log::codeq::Encode for OnDisk<T> {
+    fn encode<W: io::Write>(&self, mut out: W) -> io::Result<usize> {
+        self.0.put(&mut out)
+    }
+}
+
+impl<T: Wire> raft_log::codeq::Decode for OnDisk<T> {
+    fn decode<R: io::Read>(mut input: R) -> io::Result<Self> {
+        T::get(&mut input).map(OnDisk)
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct LogTypes;
+
+impl raft_log::Types for LogTypes {
+    type LogId = OnDisk<LogId>;
+    type LogPayload = OnDisk<EntryPayload>;
+    type Vote = OnDisk<Vote>;
+    type Callback = Flushed;
+    type UserData = ();
+
+    fn log_index(log_id: &Self::LogId) -> u64 {
+        log_id.0.index
+    }
+
+    fn payload_size(payload: &Self::LogPayload) -> u64 {
+        match &payload.0 {
+            EntryPayload::Normal(bytes) => bytes.len() as u64,
+            EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+        }
+    }
+}
+
+/// Who waits for a write to be on disk. A failed one ends the process before anybody is told.
+pub(super) enum Flushed {
+    Append(LogFlushed),
+    Waiter(oneshot::Sender<()>),
+    Nobody,
+}
+
+impl raft_log::Callback for Flushed {
+    fn send(self, result: io::Result<()>) {
+        if let Err(error) = result {
+            fatal::abort("cannot write the log", &error);
+        }
+        match self {
+            Flushed::Append(callback) => callback.log_io_completed(Ok(())),
+            // The waiter is gone when the node shuts down; the write is safe all the same.
+            Flushed::Waiter(sender) => drop(sender.send(())),
+            Flushed::Nobody => {}
+        }
+    }
+}
+
+type RaftLog = raft_log::RaftLog<LogTypes>;
+
+/// Cheap to clone; all clones are the same log.
+#[derive(Clone)]
+pub(super) struct DiskLog {
+    log: Arc<Mutex<RaftLog>>,
+    sync: bool,
+    meters: Arc<Meters>,
+    /// Dropped after the log is closed, which is how a shutdown knows that it is.
+    _alive: mpsc::Sender<()>,
+}
+
+impl DiskLog {
+    /// Opens the log in `dir`, which `log_check` has found sound: nothing is cut or repaired here.
+    pub fn open(dir: &Path, sync: bool, meters: Arc<Meters>, alive: mpsc::Sender<()>) -> io::Result<Self> {
+        let log = RaftLog::open(Arc::new(config(dir)?))?;
+        let last = log.log_state().last().map_or(0, |id| id.0.index);
+        meters.last_log_index.store(last, Relaxed);
+        Ok(Self { log: Arc::new(Mutex::new(log)), sync, meters, _alive: alive })
+    }
+
+    pub fn span(&self) -> LogSpan {
+        let log = self.lock();
+        let state = log.log_state();
+        let purged = state.purged().map(|id| id.0);
+        let last = state.last().map(|id| id.0);
+        let next = purged.map_or(0, |id| id.index + 1);
+        let starts_at_next = log.read(next, next + 1).next().is_some();
+        LogSpan { vote: state.vote().map(|vote| vote.0), purged, last, complete: last <= purged || starts_at_next }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RaftLog> {
+        // A panic inside the crate while locked would leave the log in doubt; openraft then stops the node.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change`, which must end in a flush that reports to the given callback, and waits for it.
+    async fn change_and_wait(&self, change: impl FnOnce(&mut RaftLog) -> io::Result<()>, sync: bool) {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut log = self.lock();
+            let sent = change(&mut log).and_then(|()| log.flush(sync, Some(Flushed::Waiter(sender))));
+            sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        }
+        if receiver.await.is_err() {
+            fatal::abort("cannot write the log", &"the log's writer has stopped");
+        }
+    }
+}
+
+/// What the log holds, as read at start.
+#[derive(Debug)]
+pub(super) struct LogSpan {
+    pub vote: Option<Vote>,
+    pub purged: Option<LogId>,
+    pub last: Option<LogId>,
+    /// Whether the entries follow `purged` without a gap.
+    pub complete: bool,
+}
+
+pub(super) fn config(dir: &Path) -> io::Result<raft_log::Config> {
+    let dir = dir.to_str().ok_or_else(|| io::Error::other("the data directory's path is not UTF-8"))?;
+    let mut config = raft_log::Config::new(dir);
+    config.log_cache_capacity = Some(CACHE_BYTES);
+    config.wal.chunk_max_size = Some(CHUNK_BYTES);
+    config.wal.read_buffer_size = Some(READ_BUFFER_BYTES);
+    config.wal.flush_batch_wait = Some(Duration::ZERO);
+    config.wal.flush_queue_max_bytes = Some(QUEUE_BYTES);
+    config.wal.truncate_incomplete_record = Some(false);
+    Ok(config)
+}
+
+impl RaftLogReader<TypeConfig> for DiskLog {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, StorageError> {
+        let (from, to) = index_range(&range);
+        let log = self.lock();
+        let entries = log.read(from, to).map(|entry| {
+            let (log_id, payload) = entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?;
+            Ok(Entry { log_id: log_id.0, payload: payload.0 })
+        });
+        entries.collect()
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for DiskLog {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState, StorageError> {
+        let log = self.lock();
+        let state = log.log_state();
+        Ok(LogState { last_purged_log_id: state.purged().map(|id| id.0), last_log_id: state.last().map(|id| id.0) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
+        let vote = OnDisk(*vote);
+        self.change_and_wait(|log| log.save_vote(vote).map(drop), self.sync).await;
+        Ok(())
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
+        Ok(self.lock().log_state().vote().map(|vote| vote.0))
+    }
+
+    /// Not flushed by itself: it travels with the next append, and losing it costs nothing but a later apply.
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        if let Some(committed) = committed {
+            let saved = self.lock().commit(OnDisk(committed));
+            saved.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        }
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
+        Ok(self.lock().log_state().committed().map(|id| id.0))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: LogFlushed) -> Result<(), StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut log = self.lock();
+        // What a snapshot has replaced is not stored again.
+        let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
+        let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
+        let entries = entries.map(|entry| (OnDisk(entry.log_id), OnDisk(entry.payload)));
+        let sent = log.append(entries).and_then(|_| log.flush(self.sync, Some(Flushed::Append(callback))));
+        sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        self.meters.last_log_index.store(log.log_state().last().map_or(0, |id| id.0.index), Relaxed);
+        Ok(())
+    }
+
+    async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        self.change_and_wait(|log| log.truncate(log_id.index).map(drop), true).await;
+        Ok(())
+    }
+
+    /// Files that hold purged entries only are removed by the log's writer, after the purge itself is on disk.
+    async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        let mut log = self.lock();
+        let sent = log.purge(OnDisk(log_id)).and_then(|_| log.flush(true, Some(Flushed::Nobody)));
+        sent.unwrap_or_else(|error| fatal::abort("cannot purge the log", &error));
+        Ok(())
+    }
+}

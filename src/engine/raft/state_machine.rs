@@ -1,0 +1,230 @@
+//! Feeds committed entries to the [`Machine`] and takes its snapshots.
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use openraft::storage::RaftStateMachine;
+use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, StorageIOError};
+use tokio::sync::mpsc;
+
+use super::fatal::{self, AbortOnPanic};
+use super::meters::Meters;
+use super::snapshot_dir::SnapshotDir;
+use super::snapshot_file::SnapshotReader;
+use super::types::{
+    Entry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, snapshot_meta,
+};
+use super::{Frozen, Machine};
+
+/// Where snapshots go.
+#[derive(Debug, Clone)]
+pub(super) enum Snapshots {
+    /// Nowhere: a node without a disk has nothing to restart from, so that a snapshot only allows the log to be
+    /// trimmed. The state is encoded when another node asks for it.
+    OnDemand,
+    Dir(Arc<SnapshotDir>),
+}
+
+/// The applied state and where it stands in the log.
+pub(super) struct StateMachine<M> {
+    /// Never contended: openraft wants shared references to be sendable, a machine need not allow that.
+    machine: Mutex<M>,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    snapshots: Snapshots,
+    /// Whether `OnDemand` has a snapshot to offer.
+    snapshot_taken: bool,
+    meters: Arc<Meters>,
+    /// Dropped with this value, which is how a shutdown knows that nothing is applied any more.
+    alive: mpsc::Sender<()>,
+}
+
+impl<M: Machine> StateMachine<M> {
+    /// Starts from the current snapshot, where there is one.
+    pub fn new(
+        mut machine: M,
+        snapshots: Snapshots,
+        meters: Arc<Meters>,
+        alive: mpsc::Sender<()>,
+    ) -> Result<Self, RestoreError> {
+        let current = match &snapshots {
+            Snapshots::OnDemand => None,
+            Snapshots::Dir(dir) => dir.current(),
+        };
+        let (mut applied, mut membership) = (None, StoredMembership::default());
+        if let Some(stored) = current {
+            let mut reader = SnapshotReader::open(&stored.path).map_err(|e| RestoreError::new(0, e.to_string()))?;
+            restore(&mut machine, &mut reader)?;
+            (applied, membership) = (stored.meta.last_log_id, stored.meta.last_membership);
+            let index = applied.map_or(0, |id| id.index);
+            meters.applied_index.store(index, Relaxed);
+            meters.snapshot_ended(index, stored.bytes);
+        }
+        let machine = Mutex::new(machine);
+        Ok(Self { machine, applied, membership, snapshots, snapshot_taken: false, meters, alive })
+    }
+
+    fn machine(&mut self) -> &mut M {
+        self.machine.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meta(&self) -> SnapshotMeta {
+        snapshot_meta(self.applied, self.membership.clone())
+    }
+
+    fn replace_state(&mut self, meta: &SnapshotMeta, reader: &mut dyn io::Read) -> Result<(), StorageError> {
+        let restored = self.machine().restore(reader);
+        restored.map_err(|reason| StorageIOError::write_state_machine(AnyError::error(reason)))?;
+        (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
+        Ok(())
+    }
+}
+
+/// Why a snapshot could not be loaded, and where in the file reading had arrived.
+#[derive(Debug)]
+pub(super) struct RestoreError {
+    pub offset: u64,
+    pub reason: String,
+}
+
+impl RestoreError {
+    fn new(offset: u64, reason: String) -> Self {
+        Self { offset, reason }
+    }
+}
+
+fn restore(machine: &mut impl Machine, reader: &mut SnapshotReader) -> Result<(), RestoreError> {
+    machine.restore(reader).map_err(|reason| RestoreError::new(reader.offset, reason))?;
+    reader.verify_rest().map_err(|e| RestoreError::new(reader.offset, e.to_string()))
+}
+
+impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<()>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let _guard = AbortOnPanic("cannot apply a log entry");
+        let mut count = 0;
+        for entry in entries {
+            let mut bytes = 0;
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(payload) => {
+                    self.machine().apply(&payload);
+                    bytes = payload.len();
+                }
+                EntryPayload::Membership(membership) => {
+                    self.membership = StoredMembership::new(Some(entry.log_id), membership);
+                }
+            }
+            self.applied = Some(entry.log_id);
+            self.meters.entry_applied(entry.log_id.index, bytes);
+            count += 1;
+        }
+        // Units take no memory: this only carries the count.
+        Ok(vec![(); count])
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        self.meters.snapshot_started();
+        self.snapshot_taken = true;
+        let task = match &self.snapshots {
+            Snapshots::OnDemand => None,
+            Snapshots::Dir(dir) => {
+                let dir = dir.clone();
+                Some((dir, self.machine().freeze()))
+            }
+        };
+        SnapshotBuilder {
+            meta: self.meta(),
+            task: Mutex::new(task),
+            meters: self.meters.clone(),
+            _alive: self.alive.clone(),
+        }
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotBody>, StorageError> {
+        Ok(Box::new(SnapshotBody::Bytes(Bytes::new())))
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, body: Box<SnapshotBody>) -> Result<(), StorageError> {
+        let failed = |e: io::Error| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::new(&e));
+        let mut stored_bytes = 0;
+        match (self.snapshots.clone(), *body) {
+            (Snapshots::Dir(dir), SnapshotBody::File(path)) => {
+                let stored = dir.receive(meta, &path).map_err(failed)?;
+                let mut reader = SnapshotReader::open(&stored.path).map_err(failed)?;
+                self.replace_state(meta, &mut reader)?;
+                stored_bytes = stored.bytes;
+            }
+            (Snapshots::OnDemand, SnapshotBody::Bytes(bytes)) => self.replace_state(meta, &mut bytes.as_ref())?,
+            (_, body) => Err(failed(io::Error::other(format!("not a form this node stores: {body:?}"))))?,
+        }
+        self.snapshot_taken = true;
+        let index = meta.last_log_id.map_or(0, |id| id.index);
+        self.meters.applied_index.store(index, Relaxed);
+        self.meters.snapshot_started();
+        self.meters.snapshot_ended(index, stored_bytes);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
+        match &self.snapshots {
+            Snapshots::Dir(dir) => Ok(dir
+                .current()
+                .map(|stored| Snapshot { meta: stored.meta, snapshot: Box::new(SnapshotBody::File(stored.path)) })),
+            Snapshots::OnDemand if !self.snapshot_taken => Ok(None),
+            Snapshots::OnDemand => {
+                let mut bytes = Vec::new();
+                let written = self.machine().freeze().write_to(&mut bytes);
+                written.map_err(|e| StorageIOError::read_snapshot(None, AnyError::new(&e)))?;
+                Ok(Some(Snapshot { meta: self.meta(), snapshot: Box::new(SnapshotBody::Bytes(bytes.into())) }))
+            }
+        }
+    }
+}
+
+/// What is left to write, and where; nothing on a node without a disk.
+type Task = (Arc<SnapshotDir>, Box<dyn Frozen>);
+
+/// One snapshot being built beside the running state machine.
+pub(super) struct SnapshotBuilder {
+    meta: SnapshotMeta,
+    task: Mutex<Option<Task>>,
+    meters: Arc<Meters>,
+    _alive: mpsc::Sender<()>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
+        let index = self.meta.last_log_id.map_or(0, |id| id.index);
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((dir, frozen)) = task else {
+            self.meters.snapshot_ended(index, 0);
+            return Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(SnapshotBody::OnDemand) });
+        };
+        let meta = self.meta.clone();
+        let write = move || {
+            let _guard = AbortOnPanic("cannot write a snapshot");
+            dir.write(&meta, frozen.as_ref())
+        };
+        let stored = match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(error)) => fatal::abort("cannot write a snapshot", &error),
+            // The runtime is going down and never ran it; the snapshot before is still in place.
+            Err(error) => Err(StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&error)))?,
+        };
+        tracing::info!(index, bytes = stored.bytes, "snapshot written");
+        self.meters.snapshot_ended(index, stored.bytes);
+        Ok(Snapshot { meta: stored.meta, snapshot: Box::new(SnapshotBody::File(stored.path)) })
+    }
+}

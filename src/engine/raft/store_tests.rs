@@ -1,0 +1,79 @@
+//! openraft's own storage test suite on both stores.
+
+use std::io;
+use std::sync::Arc;
+
+use openraft::testing::{StoreBuilder, Suite};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::dir::DataDir;
+use super::log_disk::DiskLog;
+use super::log_memory::MemoryLog;
+use super::meters::Meters;
+use super::snapshot_dir::SnapshotDir;
+use super::state_machine::{Snapshots, StateMachine};
+use super::types::{StorageError, TypeConfig};
+use super::{Frozen, Machine, log_check};
+
+/// Remembers what was applied.
+#[derive(Debug, Default, Clone)]
+struct Collector(Vec<u8>);
+
+impl Machine for Collector {
+    fn apply(&mut self, payload: &[u8]) {
+        self.0.extend(payload);
+    }
+
+    fn freeze(&self) -> Box<dyn Frozen> {
+        Box::new(self.clone())
+    }
+
+    fn restore(&mut self, snapshot: &mut dyn io::Read) -> Result<(), String> {
+        self.0.clear();
+        snapshot.read_to_end(&mut self.0).map(drop).map_err(|e| e.to_string())
+    }
+}
+
+impl Frozen for Collector {
+    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        out.write_all(&self.0)
+    }
+}
+
+struct OnMemory;
+
+impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnMemory {
+    async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
+        let meters = Arc::new(Meters::new(u64::MAX));
+        let (alive, _) = mpsc::channel(1);
+        let machine = StateMachine::new(Collector::default(), Snapshots::OnDemand, meters.clone(), alive);
+        Ok(((), MemoryLog::new(meters), machine.expect("nothing to restore")))
+    }
+}
+
+struct OnDisk;
+
+impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, (TempDir, DataDir)> for OnDisk {
+    async fn build(&self) -> Result<((TempDir, DataDir), DiskLog, StateMachine<Collector>), StorageError> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data_dir = DataDir::open(dir.path()).expect("an empty data directory");
+        log_check::check_and_cut(&data_dir.log).expect("an empty log");
+        let meters = Arc::new(Meters::new(u64::MAX));
+        let (alive, _) = mpsc::channel(1);
+        let log = DiskLog::open(&data_dir.log, true, meters.clone(), alive.clone()).expect("an empty log");
+        let snapshots = Snapshots::Dir(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
+        let machine = StateMachine::new(Collector::default(), snapshots, meters, alive).expect("nothing to restore");
+        Ok(((dir, data_dir), log, machine))
+    }
+}
+
+#[test]
+fn memory_passes_openrafts_suite() {
+    Suite::test_all(OnMemory).expect("the suite");
+}
+
+#[test]
+fn disk_passes_openrafts_suite() {
+    Suite::test_all(OnDisk).expect("the suite");
+}

@@ -1,0 +1,52 @@
+//! The types openraft is instantiated with.
+//!
+//! A log entry's payload is an opaque byte string: what it means is the business of the
+//! [`Machine`](super::Machine) behind the log.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+openraft::declare_raft_types!(
+    /// One choice of types for the whole house; the stores are chosen at run time.
+    pub TypeConfig:
+        D = Bytes,
+        R = (),
+        NodeId = u64,
+        Node = openraft::BasicNode,
+        SnapshotData = SnapshotBody,
+);
+
+pub(super) type NodeId = u64;
+pub(super) type Raft = openraft::Raft<TypeConfig>;
+pub(super) type Entry = openraft::Entry<TypeConfig>;
+pub(super) type EntryPayload = openraft::EntryPayload<TypeConfig>;
+pub(super) type LogId = openraft::LogId<NodeId>;
+pub(super) type Vote = openraft::Vote<NodeId>;
+pub(super) type Membership = openraft::Membership<NodeId, openraft::BasicNode>;
+pub(super) type StoredMembership = openraft::StoredMembership<NodeId, openraft::BasicNode>;
+pub(super) type SnapshotMeta = openraft::SnapshotMeta<NodeId, openraft::BasicNode>;
+pub(super) type Snapshot = openraft::Snapshot<TypeConfig>;
+pub(super) type LogState = openraft::LogState<TypeConfig>;
+pub(super) type StorageError = openraft::StorageError<NodeId>;
+pub(super) type LogFlushed = openraft::storage::LogFlushed<TypeConfig>;
+
+/// Where a snapshot's content is.
+#[derive(Debug, Clone)]
+pub enum SnapshotBody {
+    /// A verified snapshot file (header, chunks, trailer), on a node with a disk.
+    File(PathBuf),
+    /// The content as encoded by the machine, on a node without a disk.
+    Bytes(Bytes),
+    /// Nowhere yet: a node without a disk encodes its state only when another node asks for it.
+    OnDemand,
+}
+
+/// The name of a snapshot is what it covers: two snapshots up to the same entry have the same content.
+pub(super) fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership) -> SnapshotMeta {
+    let snapshot_id = match applied {
+        Some(id) => format!("{}-{}-{}", id.leader_id.term, id.leader_id.node_id, id.index),
+        None => "empty".to_owned(),
+    };
+    SnapshotMeta { last_log_id: applied, last_membership: membership, snapshot_id }
+}
