@@ -79,6 +79,10 @@ impl Identity {
         self.role == other.role && self.prefixes == other.prefixes
     }
 
+    pub(super) fn prefixes(&self) -> &[Box<str>] {
+        &self.prefixes
+    }
+
     fn covers(&self, lock_name: &str) -> bool {
         let mut prefixes = self.prefixes.iter();
         self.prefixes.is_empty() || prefixes.any(|prefix| lock_name.starts_with(&**prefix))

@@ -18,6 +18,7 @@ mod memory;
 mod options;
 mod presented;
 mod throttle;
+mod visible;
 
 #[cfg(test)]
 mod tests;
@@ -28,3 +29,4 @@ pub use hashing::{hash_key, hash_password};
 pub use identity::{Identity, Role};
 pub use options::{AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
+pub use visible::session_handle;

@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod face;
+pub mod listing;
 pub mod raft;
 
 pub use error::{EngineError, Fault};

@@ -1,1 +1,17 @@
-//! (room: status)
+//! The pages for people: the status page and the API page.
+//!
+//! What lives here: what they show and how it looks, as HTML, one style sheet and one small script, all compiled in.
+//! What may not: routes, credentials and decisions about locks. Nothing here loads anything from another host.
+
+pub mod assets;
+mod html;
+mod human;
+mod locks;
+mod page;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use page::page;
+pub use view::{Question, View, gather};

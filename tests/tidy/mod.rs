@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
     ("server", &["access", "config", "dialects", "domain", "engine", "status", "telemetry"]),
-    ("status", &["domain", "engine"]),
+    ("status", &["access", "domain", "engine"]),
     ("telemetry", &[]),
 ];
 

@@ -1,0 +1,123 @@
+//! The status page as HTML.
+
+use super::html::{Html, fill};
+use super::human::{Count, Grouped, Span};
+use super::locks;
+use super::view::{Session, View, Whole};
+
+const TEMPLATE: &str = include_str!("assets/page.html");
+
+/// The whole page.
+pub fn page(view: &View) -> String {
+    let (mut title, mut prefix) = (Html::default(), Html::default());
+    title.text(Title(view));
+    prefix.text(&view.question.prefix);
+    fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view))])
+}
+
+struct Title<'a>(&'a View);
+
+impl std::fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0.whole {
+            _ if !self.0.ready => f.write_str("not ready · latchd"),
+            Some(whole) if whole.counts.waiters > 0 => {
+                write!(f, "{}, {} waiting · latchd", Count(whole.counts.locks, "lock"), whole.counts.waiters)
+            }
+            Some(whole) => write!(f, "{} · latchd", Count(whole.counts.locks, "lock")),
+            None => f.write_str("Locks · latchd"),
+        }
+    }
+}
+
+fn body(view: &View) -> Html {
+    let mut html = Html::default();
+    state(&mut html, view);
+    if let Some(whole) = &view.whole {
+        figures(&mut html, whole);
+    }
+    if view.contended.is_empty() && view.others.is_empty() && view.question.after.is_none() {
+        nothing(&mut html, view);
+    } else {
+        locks::tables(&mut html, view);
+    }
+    if let Some(whole) = view.whole.as_ref().filter(|whole| !whole.sessions.is_empty()) {
+        sessions(&mut html, whole);
+    }
+    html
+}
+
+fn state(html: &mut Html, view: &View) {
+    html.raw("<p class=\"state\">");
+    match view.ready {
+        true => html.raw("Ready"),
+        false => html.raw("<span class=\"off\">Not ready</span>: starting, stopping, or without a leader"),
+    };
+    html.raw(" · up ").text(Span(view.uptime)).raw(" · latchd ").text(view.version).raw("</p>\n");
+}
+
+fn figures(html: &mut Html, whole: &Whole) {
+    let counts = &whole.counts;
+    html.raw("<dl class=\"figures\">");
+    figure(html, "locks", counts.locks, false);
+    figure(html, "holds", counts.holds, false);
+    figure(html, "waiting", counts.waiters, counts.waiters > 0);
+    figure(html, "sessions", counts.sessions, false);
+    html.raw("</dl>\n");
+}
+
+fn figure(html: &mut Html, label: &'static str, number: u64, is_busy: bool) {
+    html.raw(if is_busy { "<div class=\"busy\"><dt>" } else { "<div><dt>" });
+    html.raw(label).raw("</dt><dd>").text(Grouped(number)).raw("</dd></div>");
+}
+
+/// Says what to do next instead of showing an empty table.
+fn nothing(html: &mut Html, view: &View) {
+    html.raw("<section class=\"empty\">");
+    if view.question.prefix.is_empty() {
+        html.raw("<h2>Nothing is locked</h2><p>Open a session and take a lock for a minute:</p>");
+        example(html, view);
+    } else {
+        html.raw("<h2>No lock here</h2><p>No lock that you may see starts with <span class=\"name\">");
+        html.text(&view.question.prefix).raw("</span>. <a href=\"/status\">Show all locks</a></p>");
+    }
+    html.raw("</section>\n");
+}
+
+fn example(html: &mut Html, view: &View) {
+    let credential = if view.question.needs_credential { " -u :PASSWORD" } else { "" };
+    let insecure = if view.question.origin.starts_with("https:") { " -k" } else { "" };
+    html.raw("<pre>curl").raw(insecure).raw(credential).raw(" -c jar -X POST ");
+    html.text(&view.question.origin).raw("/session\ncurl").raw(insecure).raw(credential).raw(" -b jar -d ");
+    html.text("'{\"name\": \"demo\", \"lock_timeout_seconds\": 60}' ");
+    html.text(&view.question.origin).raw("/v1/lock</pre>");
+}
+
+fn sessions(html: &mut Html, whole: &Whole) {
+    html.raw("<h2>Sessions");
+    let shown = whole.sessions.len() as u64;
+    if shown < whole.counts.sessions {
+        html.raw(" <span class=\"quiet\">first ").text(shown).raw(" of ").text(Grouped(whole.counts.sessions));
+        html.raw("</span>");
+    }
+    html.raw("</h2>\n<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Session</th>");
+    html.raw(
+        "<th class=\"number\">Holds</th><th class=\"number\">Waits</th><th class=\"number\">Ends if idle for</th>",
+    );
+    html.raw("<th class=\"number\">Ends in</th></tr></thead><tbody>\n");
+    whole.sessions.iter().for_each(|session| session_row(html, session));
+    html.raw("</tbody></table></div>\n");
+}
+
+fn session_row(html: &mut Html, session: &Session) {
+    html.raw("<tr><td><span class=\"handle\">").text(&session.handle).raw("</span></td>");
+    html.raw("<td class=\"number\" data-label=\"Holds\">").text(Grouped(session.holds.into())).raw("</td>");
+    html.raw("<td class=\"number\" data-label=\"Waits\">").text(Grouped(session.waiters.into())).raw("</td>");
+    html.raw("<td class=\"number\" data-label=\"Ends if idle for\">").text(Span(session.idle_timeout)).raw("</td>");
+    html.raw("<td class=\"number\" data-label=\"Ends in\">");
+    match session.ends_in {
+        Some(left) => html.text(Span(left)),
+        None => html.raw("in a request"),
+    };
+    html.raw("</td></tr>\n");
+}

@@ -1,0 +1,149 @@
+//! What the status page shows, and what it never shows.
+
+use super::page::page;
+use super::view::{Hold, Lock, Question, Session, View, Whole};
+use crate::domain::view::Counts;
+use crate::domain::{Dialect, Token};
+use std::time::Duration;
+
+fn view() -> View {
+    View {
+        question: Question { origin: "https://127.0.0.1:8443".into(), ..Question::default() },
+        version: "0.1.0",
+        ready: true,
+        uptime: Duration::from_secs(185),
+        whole: Some(Whole { counts: Counts::default(), sessions: Vec::new() }),
+        contended: Vec::new(),
+        more_contended: false,
+        others: Vec::new(),
+        next: None,
+    }
+}
+
+fn hold() -> Hold {
+    Hold {
+        token: Token(77_001),
+        dialect: Dialect::SessionsV1,
+        session: Some("a1b2c3d4e5f6".into()),
+        label: None,
+        metadata: vec![("host".into(), "web-1".into())],
+        held_for: Duration::from_secs(61),
+        remaining: Some(Duration::from_secs(59)),
+    }
+}
+
+fn lock(name: &str, waiters: u32) -> Lock {
+    Lock { name: name.into(), size: 1, waiters, holds: vec![hold()], holds_not_shown: 0 }
+}
+
+#[test]
+fn an_empty_page_says_what_to_do_next() {
+    let shown = page(&view());
+    assert!(shown.contains("Nothing is locked"));
+    assert!(shown.contains("curl -k -c jar -X POST https://127.0.0.1:8443/session"), "{shown}");
+    assert!(!shown.contains("-u :PASSWORD"));
+}
+
+#[test]
+fn the_example_names_a_credential_where_one_is_needed() {
+    let mut view = view();
+    view.question.needs_credential = true;
+    assert!(page(&view).contains("curl -k -u :PASSWORD -c jar"));
+}
+
+#[test]
+fn a_search_without_a_match_says_so_and_offers_the_way_back() {
+    let mut view = view();
+    view.question.prefix = "<b>\"x".into();
+    let shown = page(&view);
+    assert!(shown.contains("No lock that you may see starts with <span class=\"name\">&lt;b&gt;&quot;x</span>"));
+    assert!(shown.contains("value=\"&lt;b&gt;&quot;x\""));
+}
+
+#[test]
+fn names_labels_and_metadata_cannot_become_markup() {
+    let hostile = "<script>alert(1)</script>";
+    let mut view = view();
+    let mut lock = lock(hostile, 1);
+    lock.holds[0].label = Some(hostile.into());
+    lock.holds[0].metadata = vec![(hostile.into(), hostile.into())];
+    view.contended = vec![lock];
+    view.next = Some(hostile.into());
+    let shown = page(&view);
+    assert!(!shown.contains("<script>alert"), "{shown}");
+    assert_eq!(shown.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count(), 4);
+    assert!(shown.contains("after=%3Cscript%3E"));
+}
+
+#[test]
+fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
+    let shown = page(&view());
+    assert!(!shown.contains(" style="));
+    assert!(!shown.contains(" onclick"));
+    let own_links = shown.matches("href=\"/").count() + shown.matches("src=\"/").count();
+    assert_eq!(shown.matches("href=").count() + shown.matches("src=").count(), own_links);
+}
+
+#[test]
+fn contended_locks_stand_before_the_others() {
+    let mut view = view();
+    view.whole = Some(Whole {
+        counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0 },
+        sessions: vec![],
+    });
+    view.contended = vec![lock("zebra", 3)];
+    view.others = vec![lock("apple", 0)];
+    let shown = page(&view);
+    assert!(shown.find("zebra").unwrap() < shown.find("apple").unwrap());
+    assert!(shown.contains("<span class=\"queue\">3</span>"));
+    assert!(shown.contains("<title>2 locks, 3 waiting · latchd</title>"));
+    assert!(shown.contains("1 min 1 s"));
+}
+
+#[test]
+fn a_semaphore_says_how_many_holds_are_not_listed() {
+    let mut view = view();
+    view.others = vec![Lock { size: 1_000, holds_not_shown: 40, holds: vec![hold(), hold()], ..lock("pool", 0) }];
+    let shown = page(&view);
+    assert!(shown.contains("42 of 1\u{202f}000 held"));
+    assert!(shown.contains("and 40 more holds"));
+}
+
+#[test]
+fn a_hold_without_a_lease_says_what_ends_it() {
+    let mut view = view();
+    let (with_session, mut without) = (hold(), hold());
+    without.session = None;
+    view.others = vec![Lock {
+        size: 2,
+        holds: vec![Hold { remaining: None, ..with_session }, Hold { remaining: None, ..without }],
+        ..lock("migration", 0)
+    }];
+    let shown = page(&view);
+    assert!(shown.contains("with its session"));
+    assert!(shown.contains("when released"));
+}
+
+#[test]
+fn sessions_are_shown_by_their_handles() {
+    let mut view = view();
+    let session = Session {
+        handle: "a1b2c3d4e5f6".into(),
+        holds: 2,
+        waiters: 0,
+        idle_timeout: Duration::from_secs(600),
+        ends_in: None,
+    };
+    view.whole = Some(Whole { counts: Counts { sessions: 1, ..Counts::default() }, sessions: vec![session] });
+    let shown = page(&view);
+    assert!(shown.contains("a1b2c3d4e5f6"));
+    assert!(shown.contains("in a request"));
+    assert!(shown.contains("10 min 0 s"));
+}
+
+#[test]
+fn a_server_that_is_not_ready_says_so_in_its_title() {
+    let mut view = view();
+    view.ready = false;
+    assert!(page(&view).contains("<title>not ready · latchd</title>"));
+}

@@ -1,0 +1,141 @@
+//! What the page shows, gathered from the engine: bounded, contended locks first, without keys.
+
+use crate::access::{Identity, session_handle};
+use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
+use crate::domain::{Dialect, Name, Timestamp, Token};
+use crate::engine::listing::locks_under;
+use crate::engine::{Engine, Fault};
+use std::sync::Arc;
+use std::time::Duration;
+
+const LOCKS_SHOWN: usize = 100;
+const SESSIONS_SHOWN: usize = 50;
+/// Of one lock; a semaphore may have thousands.
+const HOLDS_SHOWN: usize = 8;
+
+/// What a viewer asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// Only names that start like this.
+    pub prefix: String,
+    /// The last name of the page before; the contended locks stand on the first page.
+    pub after: Option<String>,
+    /// Where the viewer found this server, for the example of the empty page: `https://host:port`.
+    pub origin: String,
+    /// A credential is configured, so that the example needs one.
+    pub needs_credential: bool,
+}
+
+pub struct View {
+    pub question: Question,
+    pub version: &'static str,
+    pub ready: bool,
+    pub uptime: Duration,
+    /// `None` for a viewer who may not see the whole service.
+    pub whole: Option<Whole>,
+    pub contended: Vec<Lock>,
+    pub more_contended: bool,
+    pub others: Vec<Lock>,
+    /// The name after which the next page begins.
+    pub next: Option<Name>,
+}
+
+/// What only a viewer of every name may see.
+pub struct Whole {
+    pub counts: Counts,
+    pub sessions: Vec<Session>,
+}
+
+pub struct Lock {
+    pub name: Name,
+    pub size: u32,
+    pub waiters: u32,
+    pub holds: Vec<Hold>,
+    pub holds_not_shown: usize,
+}
+
+pub struct Hold {
+    pub token: Token,
+    pub dialect: Dialect,
+    pub session: Option<String>,
+    pub label: Option<Arc<str>>,
+    pub metadata: Vec<(String, String)>,
+    pub held_for: Duration,
+    pub remaining: Option<Duration>,
+}
+
+pub struct Session {
+    pub handle: String,
+    pub holds: u32,
+    pub waiters: u32,
+    pub idle_timeout: Duration,
+    pub ends_in: Option<Duration>,
+}
+
+/// Asks the engine for what this viewer may see.
+pub async fn gather(engine: &Engine, viewer: &Identity, question: Question) -> Result<View, Fault> {
+    let prefixes = viewer.prefixes_under(&question.prefix);
+    let contended = LockFilter { contended: Some(true), ..LockFilter::default() };
+    let others = LockFilter { contended: Some(false), ..LockFilter::default() };
+    let after = question.after.as_deref().map(Name::from);
+    let first = match after {
+        None => Some(locks_under(engine, &prefixes, &contended, None, LOCKS_SHOWN).await?),
+        Some(_) => None,
+    };
+    let rest = locks_under(engine, &prefixes, &others, after, LOCKS_SHOWN).await?;
+    let whole = if viewer.sees_every_name() { Some(whole(engine).await?) } else { None };
+    Ok(View {
+        question,
+        version: env!("CARGO_PKG_VERSION"),
+        ready: engine.is_ready(),
+        uptime: engine.overview().uptime,
+        whole,
+        more_contended: first.as_ref().is_some_and(|page| page.next.is_some()),
+        contended: first.map_or_else(Vec::new, |page| longest_queue_first(page.locks, page.now)),
+        others: rest.locks.into_iter().map(|view| lock(view, rest.now)).collect(),
+        next: rest.next,
+    })
+}
+
+async fn whole(engine: &Engine) -> Result<Whole, Fault> {
+    let page = engine.sessions(None, SESSIONS_SHOWN).await?;
+    let sessions = page.sessions.iter().map(|view| session(view, page.now)).collect();
+    Ok(Whole { counts: engine.overview().counts, sessions })
+}
+
+fn longest_queue_first(mut views: Vec<LockView>, now: Timestamp) -> Vec<Lock> {
+    views.sort_by(|one, other| other.waiters.cmp(&one.waiters).then_with(|| one.name.cmp(&other.name)));
+    views.into_iter().map(|view| lock(view, now)).collect()
+}
+
+fn lock(view: LockView, now: Timestamp) -> Lock {
+    Lock {
+        name: view.name,
+        size: view.size,
+        waiters: view.waiters,
+        holds_not_shown: view.holds.len().saturating_sub(HOLDS_SHOWN),
+        holds: view.holds.iter().take(HOLDS_SHOWN).map(|view| hold(view, now)).collect(),
+    }
+}
+
+fn hold(view: &HoldView, now: Timestamp) -> Hold {
+    Hold {
+        token: view.token,
+        dialect: view.dialect,
+        session: view.session.map(|session| session_handle(&session.0)),
+        label: view.label.clone(),
+        metadata: view.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        held_for: now.since(view.since),
+        remaining: view.deadline.map(|deadline| deadline.since(now)),
+    }
+}
+
+fn session(view: &SessionView, now: Timestamp) -> Session {
+    Session {
+        handle: session_handle(&view.session.0),
+        holds: view.holds,
+        waiters: view.waiters,
+        idle_timeout: Duration::from_millis(view.idle_timeout_ms),
+        ends_in: view.deadline.map(|deadline| deadline.since(now)),
+    }
+}
