@@ -1,3 +1,10 @@
-//! Entry point: everything lives in the library.
+//! Entry point: parse, dispatch, exit code. Everything else lives in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use latchd::cli;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}

@@ -1,1 +1,56 @@
-//! (room: cli)
+//! The command line: one file per subcommand. Messages are for people: what is wrong, where, and what to do.
+
+mod hash;
+mod health;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A lock service: sessions, leases, fencing tokens and fair queues over HTTPS, durable in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "latchd", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service
+    Serve(serve::Serve),
+    /// Asks a running service whether it is ready; exit code 0 if so, 1 if not
+    Health(health::Health),
+    /// Hashes a password or a key from stdin for the configuration file
+    Hash(hash::Hash),
+}
+
+const EXAMPLES: &str = "Examples:
+  latchd serve                                    durable in ./data, https://127.0.0.1:8443
+  latchd serve --in-memory --listen http://127.0.0.1:8080
+  latchd serve --config /etc/latchd.toml --listen https://0.0.0.0:8443 --api-key \"$KEY\"
+  latchd health --url https://127.0.0.1:8443";
+
+/// Runs the chosen subcommand to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Health(health) => health.run(),
+        Command::Hash(hash) => hash.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("latchd: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a person is told when a subcommand fails.
+type Failure = String;
+
+fn told(error: impl std::fmt::Display) -> Failure {
+    error.to_string()
+}

@@ -1,1 +1,5 @@
 //! (room: dialects)
+
+pub mod body;
+pub mod delivery;
+pub mod peer;

@@ -1,5 +1,6 @@
 //! Drives the table: batches commands into log entries, stamps cluster time, wakes waiting requests.
 
+pub mod clock;
 pub mod error;
 pub mod face;
 pub mod listing;

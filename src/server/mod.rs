@@ -1,1 +1,19 @@
-//! (room: server)
+//! Composes: listeners, TLS, connections, drain, and the router on top. Decides nothing about locks.
+
+mod accept;
+pub mod drain;
+pub mod edge;
+pub mod forwarded;
+mod link;
+pub mod listeners;
+pub mod probes;
+mod run;
+mod serve;
+mod socket;
+pub mod tls;
+mod tracked;
+
+pub use drain::Drain;
+pub use edge::Clock;
+pub use run::run;
+pub use serve::{Listening, StartError};

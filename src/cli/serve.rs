@@ -1,0 +1,132 @@
+//! `latchd serve`: flags to configuration, then the server.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Failure, told};
+use crate::config::access::PlainCredentials;
+use crate::config::log::{LogFormat, LogLevel};
+use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret};
+use crate::telemetry::logs;
+
+/// Every flag wins over its LATCHD_* variable, that over the file, and that over the defaults.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Serve {
+    /// Configuration file; config.toml of the source shows every key (also LATCHD_CONFIG)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// URL to listen on, https or http; may be given several times
+    #[arg(long, value_name = "URL")]
+    listen: Vec<String>,
+    /// Directory of the durable state
+    #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
+    data_dir: Option<String>,
+    /// Keep the state in memory only
+    #[arg(long)]
+    in_memory: bool,
+    /// Password with the admin role (also LATCHD_PASSWORD, which other users of this machine cannot see)
+    #[arg(long, value_name = "PASSWORD", value_parser = secret)]
+    password: Option<Secret>,
+    /// API key with the admin role; may be given several times (also LATCHD_API_KEY)
+    #[arg(long, value_name = "KEY", value_parser = secret)]
+    api_key: Vec<Secret>,
+    /// A session without any request for this long ends
+    #[arg(long, value_name = "DURATION")]
+    session_timeout: Option<String>,
+    /// PEM file with the certificate chain
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// PEM file with the authorities of client certificates, which are then required
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<String>,
+    /// Listen beyond loopback although no password and no key is configured
+    #[arg(long)]
+    allow_anonymous: bool,
+    /// error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How log lines look on stderr
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+const EXAMPLES: &str = "Examples:
+  latchd serve
+  latchd serve --in-memory --listen http://127.0.0.1:8080
+  latchd serve --config /etc/latchd.toml --session-timeout 30s
+  latchd serve --listen https://0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --api-key \"$KEY\"";
+
+impl Serve {
+    pub fn run(self) -> Result<(), Failure> {
+        let config = Config::load(self.inputs()).map_err(told)?;
+        start_logging(&config.log);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(told)?;
+        runtime.block_on(crate::server::run(config)).map_err(told)
+    }
+
+    fn inputs(self) -> Inputs {
+        let mut flags = Vec::new();
+        let mut set = |flag, key, value: Option<String>| {
+            flags.extend(value.map(|value| FlagValue { flag, key, value }));
+        };
+        let yes = |given: bool| given.then(|| "true".to_owned());
+        set("--listen", "listen", (!self.listen.is_empty()).then(|| self.listen.join(",")));
+        // Naming a directory means to use it, whatever a file says.
+        set("--data-dir", "in_memory", self.data_dir.as_ref().map(|_| "false".to_owned()));
+        set("--data-dir", "data_dir", self.data_dir);
+        set("--in-memory", "in_memory", yes(self.in_memory));
+        set("--session-timeout", "sessions.idle_timeout", self.session_timeout);
+        set("--tls-cert", "tls.cert", self.tls_cert);
+        set("--tls-key", "tls.key", self.tls_key);
+        set("--client-ca", "tls.client_ca", self.client_ca);
+        set("--allow-anonymous", "access.allow_anonymous", yes(self.allow_anonymous));
+        set("--log-level", "log.level", self.log_level);
+        let format = self.log_format.map(|format| match format {
+            Format::Text => "text".to_owned(),
+            Format::Json => "json".to_owned(),
+        });
+        set("--log-format", "log.format", format);
+        let plain = PlainCredentials { passwords: self.password.into_iter().collect(), api_keys: self.api_key };
+        Inputs { file: self.config, env: environment(), flags, plain }
+    }
+}
+
+/// Our own variables; a value that is no text is as unusable as a wrong one, and is told the same way.
+fn environment() -> Vec<(String, String)> {
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    if text.is_empty() {
+        Err("an empty one would open the service to everybody".to_owned())
+    } else {
+        Ok(Secret::new(text))
+    }
+}
+
+fn start_logging(config: &LogConfig) {
+    let level = match config.level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    let format = match config.format {
+        LogFormat::Text => logs::Format::Text,
+        LogFormat::Json => logs::Format::Json,
+    };
+    logs::start(level, format);
+}

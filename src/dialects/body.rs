@@ -1,0 +1,161 @@
+//! Reading a request body within its bounds. What the refusal looks like on the wire is each dialect's own affair.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use tokio::time::{Sleep, sleep};
+
+/// The bounds on a body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    pub bytes_max: u64,
+    /// For the whole body.
+    pub timeout: Duration,
+}
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Answered 413.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge { limit_bytes: u64 },
+    /// Answered 408.
+    #[error("the body did not arrive within {}", humantime::format_duration(*.timeout))]
+    Timeout { timeout: Duration },
+    /// The client went away, or its framing is broken; answered 400 where anybody still listens.
+    #[error("the body broke off")]
+    Disconnected,
+}
+
+/// The whole body, or why not.
+pub async fn read(body: Body, limits: BodyLimits) -> Result<Bytes, BodyError> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let too_large = BodyError::TooLarge { limit_bytes: limits.bytes_max };
+    if body.size_hint().lower() > limits.bytes_max {
+        return Err(too_large);
+    }
+    let (mut body, mut patience) = (body, Patience::new(limits.timeout));
+    let mut whole = Whole::default();
+    loop {
+        match poll_fn(|context| next_chunk(&mut body, &mut patience, context)).await? {
+            Some(chunk) if whole.len() + chunk.len() as u64 > limits.bytes_max => return Err(too_large),
+            Some(chunk) => whole.push(chunk),
+            None => return Ok(whole.finish()),
+        }
+        if body.is_end_stream() {
+            return Ok(whole.finish());
+        }
+    }
+}
+
+fn next_chunk(
+    body: &mut Body,
+    patience: &mut Patience,
+    context: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, BodyError>> {
+    loop {
+        match Pin::new(&mut *body).poll_frame(context) {
+            Poll::Ready(None) => return Poll::Ready(Ok(None)),
+            Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyError::Disconnected)),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(chunk) => return Poll::Ready(Ok(Some(chunk))),
+                Err(_trailers) => {}
+            },
+            Poll::Pending => return patience.poll(context).map(Err),
+        }
+    }
+}
+
+/// The bound on time. The HTTP layer hands a body over only after it was asked for, so the first Pending says nothing:
+/// asking once more before a timer is made spares almost every request the timer.
+struct Patience {
+    timeout: Duration,
+    asked: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self { timeout, asked: false, timer: None }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        if !std::mem::replace(&mut self.asked, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let timeout = self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        timer.as_mut().poll(context).map(|()| BodyError::Timeout { timeout })
+    }
+}
+
+/// Chunks put together; a single one, the usual case, is not copied.
+#[derive(Default)]
+struct Whole {
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Whole {
+    fn len(&self) -> u64 {
+        (self.first.len() + self.joined.len()) as u64
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.first.is_empty() && self.joined.is_empty() {
+            self.first = chunk;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&chunk);
+    }
+
+    fn finish(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{StreamExt, stream};
+
+    const LIMITS: BodyLimits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20) };
+
+    fn chunks(parts: &'static [&'static str]) -> Body {
+        Body::from_stream(stream::iter(parts).map(|part| Ok::<_, std::io::Error>(Bytes::from_static(part.as_bytes()))))
+    }
+
+    #[tokio::test]
+    async fn chunks_are_joined_up_to_the_limit() {
+        assert_eq!(read(Body::empty(), LIMITS).await, Ok(Bytes::new()));
+        assert_eq!(read(Body::from("12345678"), LIMITS).await, Ok(Bytes::from("12345678")));
+        assert_eq!(read(chunks(&["12", "", "345", "678"]), LIMITS).await, Ok(Bytes::from("12345678")));
+        let too_large = Err(BodyError::TooLarge { limit_bytes: 8 });
+        assert_eq!(read(Body::from("123456789"), LIMITS).await, too_large);
+        assert_eq!(read(chunks(&["1234", "56789"]), LIMITS).await, too_large);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_arriving_runs_out_of_time() {
+        let stuck = chunks(&["12"]).into_data_stream().chain(stream::pending());
+        let timeout = LIMITS.timeout;
+        assert_eq!(read(Body::from_stream(stuck), LIMITS).await, Err(BodyError::Timeout { timeout }));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_told_apart() {
+        let broken = stream::iter([Ok(Bytes::from("12")), Err(std::io::Error::other("gone"))]);
+        assert_eq!(read(Body::from_stream(broken), LIMITS).await, Err(BodyError::Disconnected));
+    }
+}

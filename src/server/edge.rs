@@ -1,0 +1,152 @@
+//! What surrounds every request, at the cost of a few atomics: who asks, how long it took, and a last net for panics.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode, Version, header};
+use axum::routing::future::RouteFuture;
+use tower::Service;
+
+use super::forwarded::TrustedProxies;
+use super::link::Link;
+use crate::dialects::peer::{ClientAddr, Peer};
+use crate::telemetry::requests::Spoken;
+
+/// Reads a monotonic clock.
+pub type Clock = fn() -> Duration;
+
+/// What all connections share about requests.
+pub struct Surroundings {
+    pub trusted: TrustedProxies,
+    pub clock: Clock,
+}
+
+/// The service of one connection.
+#[derive(Clone)]
+pub struct Edge {
+    router: Router,
+    link: Arc<Link>,
+    surroundings: Arc<Surroundings>,
+    /// The peer is a trusted proxy, so its headers are read.
+    proxied: bool,
+}
+
+impl Edge {
+    /// Surrounds `router` for one connection.
+    pub fn new(router: Router, link: Arc<Link>, surroundings: Arc<Surroundings>) -> Self {
+        let proxied = surroundings.trusted.trust(link.peer.ip);
+        Self { router, link, surroundings, proxied }
+    }
+
+    fn client<B>(&self, request: &Request<B>) -> ClientAddr {
+        match self.proxied {
+            true => self.surroundings.trusted.client(self.link.peer, request.headers()),
+            false => self.link.peer,
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Edge
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Answering {
+        let client = self.client(&request);
+        let connection = Arc::clone(&self.link.delivery);
+        let in_flight = InFlight::begin(&self.link, request.version());
+        let clock = self.surroundings.clock;
+        let asked = Asked {
+            dialect: Spoken::on(request.uri().path()),
+            method: method_name(request.method()),
+            has_body: !request.body().is_end_stream(),
+            at: clock(),
+        };
+        request.extensions_mut().insert(Peer { client, connection });
+        Answering { answer: self.router.call(request), in_flight, asked, clock }
+    }
+}
+
+/// An answer in the making.
+pub struct Answering {
+    answer: RouteFuture<Infallible>,
+    in_flight: InFlight,
+    asked: Asked,
+    clock: Clock,
+}
+
+/// What is remembered of a request until it is answered.
+struct Asked {
+    dialect: Spoken,
+    method: &'static str,
+    has_body: bool,
+    at: Duration,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        // A handler that panics has broken its own request only; the future is not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.answer).poll(context)));
+        let Ok(response) = ready!(polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))));
+        let link = &this.in_flight.0;
+        let status = response.status();
+        link.note_unread_body(this.asked.has_body && status.as_u16() >= 400);
+        let metrics = link.metrics();
+        metrics.requests.count(this.asked.dialect, this.asked.method, status.as_u16());
+        metrics.request_seconds.observe((this.clock)().saturating_sub(this.asked.at));
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// A request counts as in flight until its answer is ready or its connection is gone.
+struct InFlight(Arc<Link>);
+
+impl InFlight {
+    fn begin(link: &Arc<Link>, version: Version) -> Self {
+        link.request_begins(version == Version::HTTP_2);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.request_ends();
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+fn panicked() -> Response<Body> {
+    tracing::error!("a request handler panicked; its client got 500");
+    let problem = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
+    let mut response = Response::new(Body::from(problem));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let content_type = header::HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,199 @@
+//! What is known about one connection, and the sweep that ends those that take too long.
+//!
+//! Time is counted in ticks of one shared sweep instead of one timer per request: a request pays a few atomic
+//! operations, and a bound is kept to within two ticks.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+
+use super::drain::Drain;
+use crate::config::ServerConfig;
+use crate::dialects::delivery::ConnState;
+use crate::dialects::peer::ClientAddr;
+use crate::telemetry::Metrics;
+
+/// How long a connection may be kept after our last byte so that a peer that still sends can read it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// All connections of the process.
+pub struct Links {
+    connections_max: usize,
+    open: AtomicUsize,
+    tick: AtomicU64,
+    links: Mutex<Vec<Weak<Link>>>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// One connection.
+pub struct Link {
+    all: Arc<Links>,
+    /// As the socket says it; a proxy may say otherwise request by request.
+    pub peer: ClientAddr,
+    pub delivery: Arc<ConnState>,
+    /// Requests being handled.
+    requests: AtomicU32,
+    /// The tick at which the present phase began: head, idle or lingering.
+    since: AtomicU64,
+    /// Bytes came since the last request ended: a head is being read. Also true before the first request.
+    in_head: AtomicBool,
+    /// HTTP/2 sends frames of its own between requests, so they do not begin a head.
+    is_http2: AtomicBool,
+    /// The request's body may not have been read to its end.
+    unread_body: AtomicBool,
+    lingering: AtomicBool,
+    expired: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Links {
+    /// No connection yet.
+    pub fn new(config: &ServerConfig, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            connections_max: config.connections_max,
+            open: AtomicUsize::new(0),
+            tick: AtomicU64::new(0),
+            links: Mutex::default(),
+            metrics,
+        })
+    }
+
+    /// Admits a connection unless there are too many.
+    pub fn admit(self: &Arc<Self>, peer: ClientAddr) -> Option<Arc<Link>> {
+        if self.open.fetch_add(1, Relaxed) >= self.connections_max {
+            self.open.fetch_sub(1, Relaxed);
+            self.metrics.connections_refused.inc();
+            return None;
+        }
+        self.metrics.connections.inc();
+        let link = Arc::new(Link {
+            all: Arc::clone(self),
+            peer,
+            delivery: Arc::default(),
+            requests: AtomicU32::new(0),
+            since: AtomicU64::new(self.tick.load(Relaxed)),
+            in_head: AtomicBool::new(true),
+            is_http2: AtomicBool::new(false),
+            unread_body: AtomicBool::new(false),
+            lingering: AtomicBool::new(false),
+            expired: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        });
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&link));
+        Some(link)
+    }
+
+    /// Ends connections that take too long. Runs until the process ends.
+    pub async fn sweep(self: Arc<Self>, config: ServerConfig, drain: Drain) {
+        let shortest = config.header_timeout.min(config.idle_timeout).min(LINGER);
+        let pause = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
+        let ticks = |bound: Duration| u64::try_from(bound.as_nanos().div_ceil(pause.as_nanos())).unwrap_or(u64::MAX);
+        let usual =
+            Bounds { head: ticks(config.header_timeout), idle: ticks(config.idle_timeout), linger: ticks(LINGER) };
+        // A connection without a request must not hold up the end.
+        let draining = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1 };
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = self.tick.fetch_add(1, Relaxed) + 1;
+            let bounds = if drain.is_draining() { &draining } else { &usual };
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.retain(|link| link.upgrade().inspect(|link| link.judge(now, bounds)).is_some());
+        }
+    }
+}
+
+/// The bounds in ticks.
+struct Bounds {
+    head: u64,
+    idle: u64,
+    linger: u64,
+}
+
+impl Link {
+    /// Bytes arrived.
+    pub fn read_some(&self) {
+        if !self.in_head.load(Relaxed) && self.requests.load(Relaxed) == 0 && !self.is_http2.load(Relaxed) {
+            self.begin_phase(true);
+        }
+    }
+
+    /// A request's head is complete.
+    pub fn request_begins(&self, is_http2: bool) {
+        self.requests.fetch_add(1, Relaxed);
+        if is_http2 {
+            self.is_http2.store(true, Relaxed);
+        }
+    }
+
+    /// A request's answer is ready, or nobody waits for it any more.
+    pub fn request_ends(&self) {
+        if self.requests.fetch_sub(1, Relaxed) == 1 {
+            self.begin_phase(false);
+        }
+    }
+
+    /// Notes whether the request that is answered may have left a part of its body unread.
+    pub fn note_unread_body(&self, unread: bool) {
+        self.unread_body.store(unread, Relaxed);
+    }
+
+    /// Whether the peer may still be sending what we will not read, so that a plain close would make its kernel
+    /// throw our last answer away.
+    pub fn should_linger(&self) -> bool {
+        self.in_head.load(Relaxed) || self.unread_body.load(Relaxed)
+    }
+
+    /// The last byte was sent; what still comes is thrown away for a moment.
+    pub fn lingers(&self) {
+        if !self.lingering.swap(true, Relaxed) {
+            self.since.store(self.all.tick.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Whether the sweep has ended this connection; otherwise the waker is called when it does.
+    pub fn is_expired(&self, waker: &Waker) -> bool {
+        self.waker.register(waker);
+        self.expired.load(Relaxed)
+    }
+
+    /// The same without a waker.
+    pub fn has_expired(&self) -> bool {
+        self.expired.load(Relaxed)
+    }
+
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.all.metrics
+    }
+
+    fn begin_phase(&self, in_head: bool) {
+        self.since.store(self.all.tick.load(Relaxed), Relaxed);
+        self.in_head.store(in_head, Relaxed);
+    }
+
+    fn judge(&self, now: u64, bounds: &Bounds) {
+        let bound = if self.lingering.load(Relaxed) {
+            bounds.linger
+        } else if self.requests.load(Relaxed) > 0 {
+            return;
+        } else if self.in_head.load(Relaxed) {
+            bounds.head
+        } else {
+            bounds.idle
+        };
+        if now.saturating_sub(self.since.load(Relaxed)) > bound {
+            self.expired.store(true, Relaxed);
+            self.waker.wake();
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.all.open.fetch_sub(1, Relaxed);
+        self.all.metrics.connections.dec();
+    }
+}

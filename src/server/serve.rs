@@ -1,0 +1,117 @@
+//! Serving a router on every bound address until the drain is over.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Handle, Server};
+use tokio::task::JoinSet;
+
+use super::accept::EdgeAcceptor;
+use super::drain::Drain;
+use super::edge::{Clock, Surroundings};
+use super::forwarded::TrustedProxies;
+use super::link::Links;
+use super::listeners::{BindError, Bound};
+use super::tls::{Tls, TlsError};
+use crate::config::listen::Scheme;
+use crate::config::{Config, ServerConfig};
+use crate::telemetry::Metrics;
+
+/// Why nothing is served. Told to the person who starts the service.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the system refuses what a server needs: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Bound addresses that nobody serves yet: connections queue in the kernel until `serve`.
+pub struct Listening {
+    bound: Vec<Bound>,
+    tls: Option<Tls>,
+    config: Config,
+}
+
+impl Listening {
+    /// Binds every address and loads the certificate.
+    pub fn open(config: &Config) -> Result<Self, StartError> {
+        let bound = Bound::all(&config.listen)?;
+        let wants_tls = bound.iter().any(|bound| bound.scheme == Scheme::Https);
+        let tls = wants_tls.then(|| Tls::open(&config.tls, &config.listen)).transpose()?;
+        Ok(Self { bound, tls, config: config.clone() })
+    }
+
+    /// The line that names every URL, with the real ports.
+    pub fn line(&self) -> String {
+        let urls: Vec<String> = self.bound.iter().map(ToString::to_string).collect();
+        format!("latchd {} listening on {}", env!("CARGO_PKG_VERSION"), urls.join(" "))
+    }
+
+    /// The bound addresses, in the order of `listen`.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(|bound| bound.address).collect()
+    }
+
+    /// Serves until the drain has begun and its requests are finished, or their time is up.
+    pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<()> {
+        let server = &self.config.server;
+        let links = Links::new(server, metrics);
+        let surroundings =
+            Arc::new(Surroundings { trusted: TrustedProxies::new(server.trusted_proxies.clone()), clock });
+        if let Some(tls) = &self.tls {
+            tls.watch(&self.config.tls);
+        }
+        let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
+        let mut serving = JoinSet::new();
+        let mut handles = Vec::new();
+        for bound in self.bound {
+            let handle = Handle::new();
+            let acceptor = EdgeAcceptor {
+                scheme: bound.scheme,
+                links: Arc::clone(&links),
+                surroundings: Arc::clone(&surroundings),
+            };
+            let mut http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
+            shape(&mut http, server);
+            let make = router.clone().into_make_service();
+            match &self.tls {
+                Some(tls) if bound.scheme == Scheme::Https => {
+                    let handshake = RustlsAcceptor::new(tls.live.clone());
+                    let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);
+                    serving.spawn(http.map(|edge| handshake.acceptor(edge)).serve(make));
+                }
+                _ => drop(serving.spawn(http.serve(make))),
+            }
+            handles.push(handle);
+        }
+        let timeout = server.drain_timeout;
+        serving.spawn(async move {
+            drain.begun().await;
+            handles.iter().for_each(|handle| handle.graceful_shutdown(Some(timeout)));
+            Ok(())
+        });
+        let ended = finish(serving).await;
+        sweep.abort();
+        ended
+    }
+}
+
+/// The bounds on what hyper reads before we are asked. Its own timers stay off: the sweep bounds connections.
+fn shape<A>(http: &mut Server<SocketAddr, A>, config: &ServerConfig) {
+    let builder = http.http_builder();
+    builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
+    let header_list = u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX);
+    builder.http2().max_header_list_size(header_list);
+}
+
+async fn finish(mut serving: JoinSet<std::io::Result<()>>) -> std::io::Result<()> {
+    while let Some(ended) = serving.join_next().await {
+        ended.map_err(std::io::Error::other)??;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Options of our sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::TcpStream;
+
+/// Connections the kernel may hold for us while we are busy; the kernel cuts it to its own bound.
+const BACKLOG: i32 = 4096;
+
+/// A silent peer is probed after 20 s and then every 5 s. 20 s + 5 * 5 s = 45 s, which is also how long bytes we sent
+/// may stay unacknowledged: so a dead peer is noticed within 45 s whether or not anything is on its way to it.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 5;
+const USER_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// A listening socket, ready for the runtime.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the connections of the process before.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Prepares an accepted connection: answers leave at once, and a dead peer is noticed.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_connection_is_prepared() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("in the runtime");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        prepare(&stream).expect("the options are known");
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("asked") && socket.keepalive().expect("asked"));
+        let probing = socket.tcp_keepalive_interval().expect("asked") * socket.tcp_keepalive_retries().expect("asked");
+        assert_eq!(socket.tcp_keepalive_time().expect("asked") + probing, Duration::from_secs(45));
+        assert_eq!(socket.tcp_user_timeout().expect("asked"), Some(Duration::from_secs(45)));
+    }
+}

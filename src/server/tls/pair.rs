@@ -1,0 +1,100 @@
+//! The files behind https, and a rustls configuration made from them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
+
+use super::TlsError;
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What the files held at one moment.
+#[derive(PartialEq, Eq)]
+pub struct Contents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Files {
+    /// Reads all files.
+    pub fn read(&self) -> Result<Contents, TlsError> {
+        let client_ca = self.client_ca.as_deref().map(read).transpose()?;
+        Ok(Contents { cert: read(&self.cert)?, key: read(&self.key)?, client_ca })
+    }
+
+    /// Checks that the contents belong together and makes a configuration from them.
+    pub fn build(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
+        let chain = certificates(&self.cert, &contents.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|error| unusable(&self.key, format!("holds no PEM private key ({error})")))?;
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&self.cert, error.to_string()))?;
+        let builder = match self.client_ca.as_deref().zip(contents.client_ca.as_deref()) {
+            None => builder.with_no_client_auth(),
+            Some((path, pem)) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots(path, pem)?.into(), provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| unusable(path, error.to_string()))?)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+            unusable(&self.cert, format!("does not go with the key {} ({error})", self.key.display()))
+        })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+impl Contents {
+    /// SHA-256 of the first certificate, as browsers and openssl print it.
+    pub fn fingerprint(&self) -> String {
+        let first = CertificateDer::from_pem_slice(&self.cert).map(|der| der.to_vec()).unwrap_or_default();
+        let pairs: Vec<String> = Sha256::digest(first).iter().map(|byte| format!("{byte:02X}")).collect();
+        pairs.join(":")
+    }
+}
+
+/// Says which certificate clients see now.
+pub fn log_fingerprint(what: &str, cert: &Path, fingerprint: &str) {
+    let cert = cert.display();
+    tracing::info!(%cert, fingerprint, "{what} the certificate {cert}, SHA-256 fingerprint {fingerprint}");
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|reason| TlsError::Unreadable { path: path.to_owned(), reason })
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match parsed {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(unusable(path, "holds no PEM certificate".to_owned())),
+        Err(error) => Err(unusable(path, format!("is not PEM ({error})"))),
+    }
+}
+
+fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(path, pem)? {
+        store.add(certificate).map_err(|error| unusable(path, format!("holds no usable authority ({error})")))?;
+    }
+    Ok(store)
+}
+
+fn unusable(path: &Path, reason: String) -> TlsError {
+    TlsError::Unusable { path: path.to_owned(), reason }
+}

@@ -1,0 +1,47 @@
+//! A renewed certificate is picked up without a restart. Connections keep the configuration they began with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::tls_rustls::RustlsConfig;
+
+use super::pair::{Contents, Files, log_fingerprint};
+
+/// Looks at the files every `interval`. A new pair that is no good is reported once, and the old one stays.
+///
+/// Contents are compared, not times: a renewal by rename, by copy or through a mounted secret all look the same, and a
+/// pair whose second file is still being written is tried again when that is done.
+pub async fn follow(live: RustlsConfig, files: Files, interval: Duration) {
+    let mut seen: Option<Contents> = None;
+    let mut unreadable = false;
+    loop {
+        let reading = files.clone();
+        // It fails only when the process ends.
+        let Ok(read) = tokio::task::spawn_blocking(move || reading.read()).await else { return };
+        match read {
+            Ok(contents) => {
+                unreadable = false;
+                if seen.as_ref().is_some_and(|seen| *seen != contents) {
+                    renew(&live, &files, &contents);
+                }
+                seen = Some(contents);
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut unreadable, true) {
+                    tracing::warn!(%error, "{error}; the certificate in use stays");
+                }
+            }
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+fn renew(live: &RustlsConfig, files: &Files, contents: &Contents) {
+    match files.build(contents) {
+        Ok(config) => {
+            live.reload_from_config(Arc::new(config));
+            log_fingerprint("renewed", &files.cert, &contents.fingerprint());
+        }
+        Err(error) => tracing::warn!(%error, "{error}; the certificate in use stays"),
+    }
+}
