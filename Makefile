@@ -1,0 +1,50 @@
+# The commands of this repository. `make` lists them.
+
+VENV := target/venv
+VENV_READY := $(VENV)/.ready
+# The program that a test needs, and the Debian package that brings it.
+TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
+         mkfs.ext4:e2fsprogs mount:mount losetup:mount
+ROUNDS ?= 2000
+
+.PHONY: help test tools packages bench lint fmt soak
+help: ## List the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
+	cargo test --locked
+
+tools: packages $(VENV_READY) ## Only set up what the tests need
+
+packages:
+	@missing=""; \
+	for tool in $(TOOLS); do \
+	  command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool##*:}"; \
+	done; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; \
+	  as_root=""; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -q && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+# The mark is written last, so that a broken installation is begun anew.
+$(VENV_READY): tests/python/requirements.txt
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/requirements.txt
+	touch $@
+
+bench: ## Measure beside a bare HTTP echo; options by ARGS="--clients 64 --passes 3 --only memory,plain"
+	cargo bench --locked --bench cycles -- $(ARGS)
+
+lint: ## What CI checks besides the tests; changes nothing
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+fmt: ## Format the source
+	cargo fmt
+
+soak: tools ## The crash tests for hours: ROUNDS kills and as many power losses, optimised binary
+	PROOF_ROUNDS=$(ROUNDS) cargo test --locked --release proof::crash -- --nocapture
