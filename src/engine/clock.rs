@@ -1,9 +1,75 @@
 //! The only file that reads a clock.
+//!
+//! Cluster time is the table's `now` when this leadership's first entry was applied, plus this process's monotonic
+//! time since. The wall clock has two uses, none of them a decision about a lock: where the fencing tokens of a new
+//! service begin, and the `Expires` of cookies.
 
-use std::time::{Duration, Instant};
+use crate::domain::Timestamp;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Cluster time as this node may stamp it.
+pub struct Clock {
+    started: Instant,
+    /// Cluster time minus this process's age, in milliseconds.
+    offset_ms: AtomicU64,
+}
+
+impl Clock {
+    pub fn start() -> Clock {
+        Clock { started: Instant::now(), offset_ms: AtomicU64::new(0) }
+    }
+
+    /// Since this process started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// A leadership begins: from here on time goes on from the table's.
+    pub fn resume_at(&self, now: Timestamp) {
+        let age_ms = self.age_ms();
+        // Wrapping: the offset is negative after a restart of an old service in a young process is not possible,
+        // but a table of a young service in an old process is.
+        self.offset_ms.store(now.0.wrapping_sub(age_ms), Ordering::Relaxed);
+    }
+
+    /// A floor of the present moment: a stamp is never later than what it stamps.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.offset_ms.load(Ordering::Relaxed).wrapping_add(self.age_ms()))
+    }
+
+    /// How long until `deadline` has strictly passed.
+    pub fn until_past(&self, deadline: Timestamp) -> Duration {
+        deadline.after_ms(1).since(self.now())
+    }
+
+    fn age_ms(&self) -> u64 {
+        self.age().as_millis() as u64
+    }
+}
+
+/// Seconds since 1970 by the wall clock.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// Since this process first asked: for rates and throttles outside the lock table.
 pub fn process_age() -> Duration {
     static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     STARTED.get_or_init(Instant::now).elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_from_where_the_table_stands() {
+        let clock = Clock::start();
+        clock.resume_at(Timestamp(5_000_000));
+        let now = clock.now();
+        assert!((5_000_000..5_001_000).contains(&now.0), "{now:?}");
+        clock.resume_at(Timestamp(0));
+        assert!(clock.now().0 < 1_000);
+    }
 }

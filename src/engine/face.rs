@@ -1,13 +1,35 @@
 //! The engine's narrow face: all that dialects, pages and the server may ask of it.
 
-use super::error::Fault;
+use super::delivery::Delivery;
+use super::error::{EngineError, Fault};
+use super::machine::Shared;
+use super::raft::{Progress, RaftNode};
+use super::start::random_id;
+use super::stats::Stats;
 use crate::domain::view::{Counts, LockFilter, LockView, SessionView};
-use crate::domain::{Acquire, HoldKey, Limits, Name, Proof, SessionId, Token};
+use crate::domain::{Acquire, Command, HoldKey, Limits, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// A handle on the running lock service; cheap to clone.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub shared: Arc<Shared>,
+    pub raft: RaftNode,
+    /// Whether this node leads behind its barrier.
+    pub leads: watch::Receiver<bool>,
+    pub stop: watch::Sender<bool>,
+    pub proposer: AbortHandle,
+    pub limits: Limits,
+    pub session_idle_timeout: Duration,
+    pub draining: AtomicBool,
+    pub disk_nearly_full: Arc<AtomicBool>,
+}
 
 /// A hold, as answered. Until its answer is handed to the kernel the hold is given back when this is dropped.
 pub struct Granted {
@@ -17,10 +39,6 @@ pub struct Granted {
     pub expires_in: Option<Duration>,
     pub delivery: Delivery,
 }
-
-/// Gives the hold back when dropped, unless the answer was delivered.
-#[must_use]
-pub struct Delivery {}
 
 pub struct Released {
     /// A waiter holds the lock now.
@@ -38,21 +56,23 @@ pub struct LockPage {
     /// The name to pass as `after` for the next page; `None` at the end.
     pub next: Option<Name>,
     /// Cluster time of this view: a deadline minus this is what remains.
-    pub now: crate::domain::Timestamp,
+    pub now: Timestamp,
 }
 
 pub struct SessionPage {
     pub sessions: Vec<SessionView>,
     pub next: Option<SessionId>,
-    pub now: crate::domain::Timestamp,
+    pub now: Timestamp,
 }
 
 /// The service in numbers.
 pub struct Overview {
     pub counts: Counts,
+    pub stats: Stats,
     pub leader: bool,
     pub term: u64,
-    pub applied_index: u64,
+    pub log: Progress,
+    pub disk_nearly_full: bool,
     /// Since this process started.
     pub uptime: Duration,
 }
@@ -65,70 +85,182 @@ impl Engine {
 
     /// Opens a session with the configured idle timeout; its id has 128 bits from the OS's generator.
     pub async fn open_session(&self) -> Result<SessionId, Fault> {
-        unimplemented!()
+        self.check_room()?;
+        let session = SessionId(random_id());
+        let idle_timeout_ms = crate::domain::time::round_up_ms(self.0.session_idle_timeout);
+        match self.run(Command::OpenSession { session, idle_timeout_ms }).await? {
+            Outcome::SessionOpened => Ok(session),
+            other => Err(unexpected(other)),
+        }
     }
 
-    pub async fn close_session(&self, _session: SessionId) -> Result<(), Fault> {
-        unimplemented!()
+    pub async fn close_session(&self, session: SessionId) -> Result<(), Fault> {
+        match self.run(Command::CloseSession { session }).await? {
+            Outcome::SessionClosed => Ok(()),
+            other => Err(unexpected(other)),
+        }
     }
 
     /// Starts the session's idle time anew; refuses an unknown one.
-    pub async fn touch_session(&self, _session: SessionId) -> Result<(), Fault> {
-        unimplemented!()
+    pub async fn touch_session(&self, session: SessionId) -> Result<(), Fault> {
+        self.check_leads()?;
+        if !self.0.shared.table().is_live(session) {
+            return Err(Refusal::SessionUnknown.into());
+        }
+        self.0.shared.intake.touch(session);
+        Ok(())
     }
 
     /// How long a session lives without a request.
     pub fn session_idle_timeout(&self) -> Duration {
-        unimplemented!()
+        self.0.session_idle_timeout
     }
 
     /// The bounds in force, for messages that name them.
     pub fn limits(&self) -> &Limits {
-        unimplemented!()
+        &self.0.limits
     }
 
     /// Takes or waits for a hold. Dropping the future cancels the wait.
-    pub async fn acquire(&self, _acquire: Acquire) -> Result<Granted, Fault> {
-        unimplemented!()
+    ///
+    /// A hold whose lease is over before the answer could leave is given back and answered as not acquired.
+    pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
+        self.0.limits.check_acquire(&acquire)?;
+        self.check_room()?;
+        let (name, key) = (acquire.name.clone(), acquire.key);
+        let receiver = self.0.shared.intake.submit(Command::Acquire(Box::new(acquire)))?;
+        let delivery = Delivery::new(self.0.shared.clone(), name, key, receiver);
+        let (delivery, answer) = delivery.answered().await;
+        let grant = match answer? {
+            Outcome::Acquired(grant) => grant,
+            other => {
+                delivery.delivered();
+                return Err(unexpected(other));
+            }
+        };
+        let now = self.0.shared.clock.now();
+        if grant.deadline.is_some_and(|deadline| deadline.is_past(now)) {
+            return Err(Refusal::WaitTimedOut.into());
+        }
+        let expires_in = grant.deadline.map(|deadline| deadline.since(now));
+        Ok(Granted { key: grant.key, token: grant.token, expires_in, delivery })
     }
 
-    pub async fn release(&self, _name: Name, _session: Option<SessionId>, _proof: Proof) -> Result<Released, Fault> {
-        unimplemented!()
+    pub async fn release(&self, name: Name, session: Option<SessionId>, proof: Proof) -> Result<Released, Fault> {
+        self.released(Command::Release { name, session, proof }).await
+    }
+
+    pub async fn force_release(&self, name: Name, key: HoldKey) -> Result<Released, Fault> {
+        self.released(Command::ForceRelease { name, key }).await
     }
 
     pub async fn renew(
         &self,
-        _name: Name,
-        _session: Option<SessionId>,
-        _key: HoldKey,
-        _lease_ms: u64,
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+        lease_ms: u64,
     ) -> Result<Renewed, Fault> {
-        unimplemented!()
-    }
-
-    pub async fn force_release(&self, _name: Name, _key: HoldKey) -> Result<Released, Fault> {
-        unimplemented!()
+        self.0.limits.check_lease(Some(lease_ms))?;
+        match self.run(Command::Renew { name, session, key, lease_ms }).await? {
+            Outcome::Renewed { token, deadline } => {
+                Ok(Renewed { token, expires_in: deadline.since(self.0.shared.clock.now()) })
+            }
+            other => Err(unexpected(other)),
+        }
     }
 
     /// One lock, `None` if it is free; with the cluster time of the view.
-    pub async fn lock(&self, _name: &Name) -> Result<(Option<LockView>, crate::domain::Timestamp), Fault> {
-        unimplemented!()
+    pub async fn lock(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
+        self.check_leads()?;
+        let now = self.0.shared.clock.now();
+        Ok((self.0.shared.table().lock_view(name, now), now))
     }
 
-    pub async fn locks(&self, _filter: LockFilter, _after: Option<Name>, _limit: usize) -> Result<LockPage, Fault> {
-        unimplemented!()
+    /// Locks in order of their names.
+    pub async fn locks(&self, filter: LockFilter, after: Option<Name>, limit: usize) -> Result<LockPage, Fault> {
+        self.check_leads()?;
+        let (frozen, now) = (self.0.shared.table().freeze(), self.0.shared.clock.now());
+        // On a thread of its own: a filter that few locks pass reads all of them.
+        let page = tokio::task::spawn_blocking(move || {
+            let mut matching = frozen.locks(&filter, after.as_ref(), now);
+            let locks: Vec<LockView> = matching.by_ref().take(limit).collect();
+            let more = matching.next().is_some();
+            let next = locks.last().filter(|_| more).map(|lock| lock.name.clone());
+            LockPage { locks, next, now }
+        });
+        page.await.map_err(|_| EngineError::ShuttingDown.into())
     }
 
-    pub async fn sessions(&self, _after: Option<SessionId>, _limit: usize) -> Result<SessionPage, Fault> {
-        unimplemented!()
+    /// Live sessions in order of their ids.
+    pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
+        self.check_leads()?;
+        let (frozen, now) = (self.0.shared.table().freeze(), self.0.shared.clock.now());
+        let page = tokio::task::spawn_blocking(move || {
+            let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));
+            let more = sessions.len() > limit;
+            sessions.truncate(limit);
+            let next = sessions.last().filter(|_| more).map(|last| last.session);
+            SessionPage { sessions, next, now }
+        });
+        page.await.map_err(|_| EngineError::ShuttingDown.into())
+    }
+
+    /// Cluster time: a deadline minus this is what remains.
+    pub fn now(&self) -> Timestamp {
+        self.0.shared.clock.now()
     }
 
     pub fn overview(&self) -> Overview {
-        unimplemented!()
+        let leadership = *self.0.raft.leadership().borrow();
+        Overview {
+            counts: self.0.shared.table().counts(),
+            stats: self.0.shared.counters.read(),
+            leader: *self.0.leads.borrow(),
+            term: leadership.term,
+            log: self.0.raft.progress(),
+            disk_nearly_full: self.0.disk_nearly_full.load(Ordering::Relaxed),
+            uptime: self.0.shared.clock.age(),
+        }
     }
 
     /// Whether this node leads behind its barrier and is not draining.
     pub fn is_ready(&self) -> bool {
-        unimplemented!()
+        *self.0.leads.borrow() && !self.0.draining.load(Ordering::Acquire)
+    }
+
+    async fn released(&self, command: Command) -> Result<Released, Fault> {
+        match self.run(command).await? {
+            Outcome::Released { waiter_granted } => Ok(Released { waiter_granted }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn run(&self, command: Command) -> Result<Outcome, EngineError> {
+        let receiver = self.0.shared.intake.submit(command)?;
+        receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))
+    }
+
+    fn check_leads(&self) -> Result<(), EngineError> {
+        if *self.0.leads.borrow() { Ok(()) } else { Err(EngineError::NoQuorum) }
+    }
+
+    /// New holds and sessions need a disk that can take them and a server that stays.
+    fn check_room(&self) -> Result<(), EngineError> {
+        if self.0.draining.load(Ordering::Acquire) {
+            return Err(EngineError::ShuttingDown);
+        }
+        if self.0.disk_nearly_full.load(Ordering::Relaxed) {
+            return Err(EngineError::DiskNearlyFull);
+        }
+        Ok(())
+    }
+}
+
+/// A refusal, or an outcome that does not belong to the command, which is a bug.
+fn unexpected(outcome: Outcome) -> Fault {
+    match outcome {
+        Outcome::Refused(refusal) => refusal.into(),
+        _ => Refusal::Broken("an outcome of another kind than the command").into(),
     }
 }

@@ -1,10 +1,25 @@
 //! Drives the table: batches commands into log entries, stamps cluster time, wakes waiting requests.
+//!
+//! Upwards only [`Engine`] and the types of its face are seen. What may not live here: HTTP, dialects, pages; and
+//! outside `raft/` nothing names the consensus library.
 
 pub mod clock;
-pub mod error;
-pub mod face;
+mod delivery;
+mod error;
+mod face;
+mod intake;
 pub mod listing;
+mod machine;
+mod pending;
+mod proposer;
 pub mod raft;
+mod start;
+mod stats;
 
+pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
+pub use intake::BatchBounds;
+pub use raft::StartError;
+pub use start::EngineOptions;
+pub use stats::Stats;

@@ -2,3 +2,4 @@
 
 mod raft_log;
 mod raft_support;
+mod service;

@@ -1,0 +1,105 @@
+//! What the engine counts, for `/metrics` and the status page.
+
+use crate::domain::{Applied, EndReason, Event, Outcome};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        #[derive(Default)]
+        pub struct Counters {
+            $(pub(super) $name: AtomicU64,)+
+        }
+
+        /// The counters at one moment; all of them only rise while the process lives.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl Counters {
+            pub fn read(&self) -> Stats {
+                Stats { $($name: self.$name.load(Ordering::Relaxed),)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Log entries applied.
+    entries,
+    /// Commands applied.
+    commands,
+    /// Holds granted, at once or after a wait.
+    grants,
+    /// Acquires that were put in a queue.
+    waits,
+    /// Acquires and waits that ended without a grant.
+    refusals,
+    /// Waits that ended by their timeout.
+    wait_timeouts,
+    /// Holds given back by their owners.
+    releases,
+    /// Holds ended by their lease.
+    expirations,
+    /// Holds ended by an operator.
+    forced_releases,
+    /// Holds ended with their session.
+    session_releases,
+    /// Holds taken back because the answer could not be delivered.
+    undelivered_grants,
+    sessions_opened,
+    sessions_closed,
+    sessions_idled_out,
+    renewals,
+    /// Broken invariants: any but 0 is a bug.
+    broken_invariants,
+}
+
+impl Counters {
+    pub fn count(&self, applied: &Applied) {
+        add(&self.entries, 1);
+        add(&self.commands, applied.outcomes.len() as u64);
+        applied.outcomes.iter().for_each(|(_, outcome)| self.count_outcome(outcome));
+        applied.events.iter().for_each(|event| self.count_event(event));
+    }
+
+    fn count_outcome(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Acquired(_) => add(&self.grants, 1),
+            Outcome::Queued { .. } => add(&self.waits, 1),
+            Outcome::Refused(_) => add(&self.refusals, 1),
+            Outcome::SessionOpened => add(&self.sessions_opened, 1),
+            Outcome::Renewed { .. } => add(&self.renewals, 1),
+            Outcome::SessionClosed | Outcome::Released { .. } | Outcome::Cancelled | Outcome::Duplicate => {}
+        }
+    }
+
+    fn count_event(&self, event: &Event) {
+        match event {
+            Event::WaiterGranted { .. } | Event::DetachedGranted { .. } => add(&self.grants, 1),
+            Event::WaiterEnded { why: crate::domain::WaitEnd::TimedOut, .. } => add(&self.wait_timeouts, 1),
+            Event::WaiterEnded { .. } => {}
+            Event::HoldEnded { why, .. } => add(self.ended(*why), 1),
+            Event::SessionEnded { idle: true, .. } => add(&self.sessions_idled_out, 1),
+            Event::SessionEnded { idle: false, .. } => add(&self.sessions_closed, 1),
+            Event::Broken(what) => {
+                add(&self.broken_invariants, 1);
+                tracing::error!(what, "a broken invariant: please report this");
+            }
+        }
+    }
+
+    fn ended(&self, why: EndReason) -> &AtomicU64 {
+        match why {
+            EndReason::Released => &self.releases,
+            EndReason::Expired => &self.expirations,
+            EndReason::Forced => &self.forced_releases,
+            EndReason::SessionEnded => &self.session_releases,
+            EndReason::Cancelled => &self.undelivered_grants,
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}

@@ -1,0 +1,180 @@
+//! The engine through its face: grants, waits, hand-over, expiry, sessions, restart.
+
+use latchd::domain::{Acquire, Dialect, Limits, Proof, Refusal, SessionId, Wait};
+use latchd::engine::{BatchBounds, Engine, EngineError, EngineOptions, Fault, Granted};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub fn options(data_dir: Option<&Path>) -> EngineOptions {
+    EngineOptions {
+        data_dir: data_dir.map(Path::to_path_buf),
+        fsync: true,
+        snapshot_log_bytes: 8 << 20,
+        min_free_bytes: 0,
+        limits: Limits::default(),
+        session_idle_timeout: Duration::from_secs(600),
+        batch: BatchBounds { commands_max: 1024, bytes_max: 256 << 10 },
+        queue_commands_max: 65_536,
+    }
+}
+
+pub async fn start(data_dir: Option<&Path>) -> Engine {
+    Engine::start(options(data_dir)).await.expect("the engine starts")
+}
+
+pub fn ask(name: &str) -> Acquire {
+    Acquire {
+        name: Arc::from(name),
+        key: Engine::new_key(),
+        dialect: Dialect::GetLock,
+        session: None,
+        label: None,
+        reentrant: false,
+        size: 1,
+        remembers_size: false,
+        lease_ms: Some(60_000),
+        wait: None,
+        priority: 0,
+        metadata: Default::default(),
+    }
+}
+
+pub fn ask_waiting(name: &str) -> Acquire {
+    Acquire { wait: Some(Wait::Attached { timeout_ms: 60_000 }), ..ask(name) }
+}
+
+/// Takes a lock and keeps it.
+pub async fn hold(engine: &Engine, acquire: Acquire) -> Result<(latchd::domain::HoldKey, u64), Fault> {
+    let Granted { key, token, delivery, .. } = engine.acquire(acquire).await?;
+    delivery.delivered();
+    Ok((key, token.0))
+}
+
+async fn waiters(engine: &Engine, name: &str) -> u32 {
+    engine.lock(&Arc::from(name)).await.unwrap().0.map_or(0, |lock| lock.waiters)
+}
+
+/// Waits until `count` waiters are in the queue.
+async fn until_waiting(engine: &Engine, name: &str, count: u32) {
+    while waiters(engine, name).await != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_held(result: Result<(latchd::domain::HoldKey, u64), Fault>) -> bool {
+    matches!(result, Err(Fault::Refused(Refusal::Held(_))))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_taken_once_and_handed_on_in_order() {
+    let engine = start(None).await;
+    let (key, first) = hold(&engine, ask("a")).await.unwrap();
+    assert!(is_held(hold(&engine, ask("a")).await));
+    let mut queue = Vec::new();
+    for place in 1..=5 {
+        let waiter = engine.clone();
+        queue.push(tokio::spawn(async move { hold(&waiter, ask_waiting("a")).await.unwrap() }));
+        until_waiting(&engine, "a", place).await;
+    }
+    let (mut key, mut last) = (key, first);
+    for waiter in queue {
+        assert!(!waiter.is_finished(), "nobody is granted before the release");
+        let released = engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+        assert!(released.waiter_granted);
+        let (next_key, token) = waiter.await.unwrap();
+        assert!(token > last, "{token} after {last}");
+        (key, last) = (next_key, token);
+    }
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_wait_leaves_the_queue_and_a_dropped_grant_is_given_back() {
+    let engine = start(None).await;
+    let (key, _) = hold(&engine, ask("a")).await.unwrap();
+    let (gone, stays) = (engine.clone(), engine.clone());
+    let gone = tokio::spawn(async move { hold(&gone, ask_waiting("a")).await });
+    until_waiting(&engine, "a", 1).await;
+    let stays = tokio::spawn(async move { hold(&stays, ask_waiting("a")).await });
+    until_waiting(&engine, "a", 2).await;
+    gone.abort();
+    until_waiting(&engine, "a", 1).await;
+    engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+    let (key, _) = stays.await.unwrap().unwrap();
+    engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+
+    let undelivered = engine.acquire(ask("b")).await.unwrap();
+    drop(undelivered.delivery);
+    let (_, _) = hold(&engine, ask_waiting("b")).await.expect("given back, not kept for its lease");
+    assert_eq!(engine.overview().stats.undelivered_grants, 1);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_ends_by_itself_and_never_early() {
+    let engine = start(None).await;
+    let asked = tokio::time::Instant::now();
+    hold(&engine, Acquire { lease_ms: Some(120), ..ask("a") }).await.unwrap();
+    hold(&engine, ask_waiting("a")).await.unwrap();
+    let waited = asked.elapsed();
+    assert!(waited >= Duration::from_millis(120), "the lease ended after {waited:?}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_lives_by_being_seen_and_takes_its_holds_along() {
+    let idle = Duration::from_millis(200);
+    let engine = Engine::start(EngineOptions { session_idle_timeout: idle, ..options(None) }).await.unwrap();
+    let session = engine.open_session().await.unwrap();
+    let of_session = |name: &str| Acquire { session: Some(session), lease_ms: None, ..ask(name) };
+    hold(&engine, of_session("a")).await.unwrap();
+    let started = tokio::time::Instant::now();
+    while started.elapsed() < 3 * idle {
+        engine.touch_session(session).await.expect("a session that is seen does not end");
+        tokio::time::sleep(idle / 10).await;
+    }
+    let seen = tokio::time::Instant::now();
+    hold(&engine, ask_waiting("a")).await.expect("the session's end frees its lock");
+    assert!(seen.elapsed() + idle / 10 >= idle, "it ended after {:?}", seen.elapsed());
+    let unknown = Err(Fault::Refused(Refusal::SessionUnknown));
+    assert_eq!(engine.touch_session(session).await, unknown);
+    assert_eq!(engine.touch_session(SessionId([7; 16])).await, unknown);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_keeps_holds_sessions_and_the_token_counter() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(Some(dir.path())).await;
+    let session = engine.open_session().await.unwrap();
+    let (key, token) = hold(&engine, Acquire { session: Some(session), ..ask("a") }).await.unwrap();
+    let (other, _) = hold(&engine, ask("b")).await.unwrap();
+    engine.release(Arc::from("b"), None, Proof::Key(other)).await.unwrap();
+    engine.stop().await;
+    drop(engine);
+
+    let engine = start(Some(dir.path())).await;
+    engine.touch_session(session).await.unwrap();
+    assert!(is_held(hold(&engine, ask("a")).await));
+    let (_, later) = hold(&engine, ask("b")).await.unwrap();
+    assert!(later > token + 1, "{later} was given before");
+    engine.release(Arc::from("a"), Some(session), Proof::Key(key)).await.unwrap();
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_answers_the_waiting_and_refuses_new_holds() {
+    let engine = start(None).await;
+    let (key, _) = hold(&engine, ask("a")).await.unwrap();
+    let waiting = engine.clone();
+    let waiting = tokio::spawn(async move { hold(&waiting, ask_waiting("a")).await });
+    until_waiting(&engine, "a", 1).await;
+    engine.drain();
+    let shutting_down = Err(Fault::Engine(EngineError::ShuttingDown));
+    assert_eq!(waiting.await.unwrap(), shutting_down);
+    assert_eq!(hold(&engine, ask("b")).await, shutting_down);
+    assert!(!engine.is_ready());
+    engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("releases pass to the end");
+    engine.stop().await;
+}
