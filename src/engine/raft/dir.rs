@@ -28,9 +28,9 @@ pub(super) struct DataDir {
 impl DataDir {
     /// Locks `dir`, checks its format, and creates what is missing.
     pub fn open(dir: &Path) -> Result<Self, StartError> {
-        let created = create_dir(dir)?;
+        create_dir(dir)?;
         let lock = lock(dir)?;
-        check_format(dir, created)?;
+        check_format(dir)?;
         let data_dir = Self { log: dir.join("log"), snapshot: dir.join("snapshot"), _lock: lock };
         create_dir(&data_dir.log)?;
         create_dir(&data_dir.snapshot)?;
@@ -39,14 +39,13 @@ impl DataDir {
     }
 }
 
-fn create_dir(dir: &Path) -> Result<bool, StartError> {
+fn create_dir(dir: &Path) -> Result<(), StartError> {
     if dir.is_dir() {
-        return Ok(false);
+        return Ok(());
     }
     fs::create_dir_all(dir).map_err(|e| StartError::io(dir, e))?;
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_dir(parent).map_err(|e| StartError::io(parent, e))?;
-    Ok(true)
+    sync_dir(parent).map_err(|e| StartError::io(parent, e))
 }
 
 fn lock(dir: &Path) -> Result<File, StartError> {
@@ -60,14 +59,18 @@ fn lock(dir: &Path) -> Result<File, StartError> {
     }
 }
 
-fn check_format(dir: &Path, created: bool) -> Result<(), StartError> {
+fn check_format(dir: &Path) -> Result<(), StartError> {
     let path = dir.join("format");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound && (created || !dir.join("log").exists()) => {
-            return write_format(&path).map_err(|e| StartError::io(&path, e));
+        // It is written before anything else.
+        Err(e) if e.kind() == io::ErrorKind::NotFound && dir.join("log").exists() => {
+            return Err(StartError::damaged(&path, 0, "it is missing"));
         }
-        Err(e) => return Err(StartError::io(&path, e)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return write_format(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(dir, e));
+        }
+        Err(e) => return Err(StartError::unreadable(&path, 0, e)),
     };
     let version = text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u64>().ok());
     match version {

@@ -21,25 +21,28 @@ const RECORD_TYPE_BYTES: usize = 4;
 const CHECKSUM_BYTES: usize = 8;
 const APPEND: [u8; RECORD_TYPE_BYTES] = [0, 0, 0, 1];
 
-/// Leaves the log in `dir` such that every byte of it is a good record, or says what is wrong.
+/// Leaves the log in `dir` such that every byte of it is a good record, or says what is wrong and changes nothing.
 pub(super) fn check_and_cut(dir: &Path) -> Result<(), StartError> {
     let mut chunks = chunk_files(dir)?;
+    let mut begun = Vec::new();
     while let Some(last) = chunks.pop() {
         let bytes = read(&last.path)?;
         let good = good_bytes(&bytes);
         if let Some(error) = good.error {
             refuse_unless_torn(&last.path, &bytes, good.bytes, &error)?;
-            tracing::warn!(
-                file = %last.path.display(), offset = good.bytes, bytes = bytes.len() - good.bytes,
-                "cut the torn end of the log"
-            );
+            let torn_bytes = bytes.len() - good.bytes;
+            tracing::warn!(file = %last.path.display(), offset = good.bytes, torn_bytes, "the log has a torn end");
         }
         if good.bytes > 0 {
+            check_earlier(&chunks, last.start)?;
             cut(&last.path, good.bytes, bytes.len())?;
-            return check_earlier(&chunks, last.start);
+            break;
         }
         // A file is created before the one before it is complete: its end may be torn too.
-        fs::remove_file(&last.path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&last.path, e))?;
+        begun.push(last.path);
+    }
+    for path in begun {
+        fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&path, e))?;
     }
     Ok(())
 }
@@ -127,7 +130,7 @@ fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Erro
     let reason = match readable {
         Some(at) => format!("{error}, and good records follow from byte {}", offset + at),
         None if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-        None if bad.len() < CHECKSUM_BYTES || bad.ends_with(&[0; CHECKSUM_BYTES]) => return Ok(()),
+        None if bad.iter().all(|byte| *byte == 0) || bad.ends_with(&[0; CHECKSUM_BYTES]) => return Ok(()),
         None => error.to_string(),
     };
     Err(StartError::damaged(path, offset as u64, reason))

@@ -15,6 +15,8 @@ mod codec_tests;
 mod dir;
 mod fatal;
 mod log_check;
+#[cfg(test)]
+mod log_check_tests;
 mod log_disk;
 mod log_memory;
 mod meters;

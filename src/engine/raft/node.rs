@@ -17,7 +17,7 @@ use super::log_disk::{DiskLog, LogSpan};
 use super::log_memory::MemoryLog;
 use super::meters::Meters;
 use super::network::NoPeers;
-use super::snapshot_dir::SnapshotDir;
+use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::state_machine::{Snapshots, StateMachine};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{Leadership, Machine, Progress, ProposeError, RaftOptions, StartError, Store, fatal, log_check};
@@ -140,17 +140,28 @@ fn open_disk<M: Machine>(
     let log = DiskLog::open(&data_dir.log, fsync, meters.clone(), alive.clone());
     let log = log.map_err(|e| StartError::unreadable(&data_dir.log, 0, e))?;
     let span = log.span();
-    let applied = stored.as_ref().and_then(|stored| stored.meta.last_log_id);
-    if !span.complete || span.purged > applied {
-        let reason = format!("entries are missing after {:?}, the snapshot ends at {applied:?}", span.purged);
-        return Err(StartError::damaged(&data_dir.log, 0, reason));
-    }
+    check_fit(&data_dir, &span, stored.as_ref())?;
     let empty = is_empty(&span) && stored.is_none();
     let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), alive).map_err(|e| {
         let file = stored.map_or_else(|| data_dir.snapshot.clone(), |stored| stored.path);
         StartError::damaged(&file, e.offset, e.reason)
     })?;
     Ok(DiskStores { log, machine, empty, data_dir })
+}
+
+/// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
+fn check_fit(data_dir: &DataDir, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), StartError> {
+    let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
+    let purged = span.purged.map(|id| id.index);
+    let reason = match stored {
+        _ if !span.complete => format!("the entries after {purged:?} are missing"),
+        _ if purged > covered => {
+            format!("the entries up to {purged:?} are in no snapshot: the newest covers {covered:?}")
+        }
+        Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(StartError::damaged(&data_dir.log, 0, reason))
 }
 
 fn is_empty(span: &LogSpan) -> bool {

@@ -1,0 +1,102 @@
+//! A data directory that cannot be trusted is refused, with what is wrong and what to do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use latchd::engine::raft::{RaftOptions, StartError, Store};
+
+use super::raft_support::{on_disk, start};
+
+/// A directory with a snapshot and some log behind it.
+async fn used_dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (node, _) = start(RaftOptions { snapshot_log_bytes: 1000, ..on_disk(dir.path()) }).await.expect("a node");
+    // Far enough that the log no longer begins with the first entry.
+    while node.progress().snapshot_index < 100 {
+        node.propose(vec![b'x'; 100]).await.expect("applied");
+    }
+    node.shutdown().await;
+    dir
+}
+
+fn only_file(dir: &Path, suffix: &str) -> PathBuf {
+    let files = fs::read_dir(dir).expect("the directory").map(|file| file.expect("a file").path());
+    let files: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(suffix)).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    file.clone()
+}
+
+async fn refusal(dir: &Path) -> StartError {
+    start(on_disk(dir)).await.err().expect("a refusal")
+}
+
+fn flip_byte(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).expect("the file");
+    bytes[at] ^= 0x10;
+    fs::write(path, bytes).expect("the file");
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_refused_with_file_offset_and_advice() {
+    let dir = used_dir().await;
+    let file = only_file(&dir.path().join("log"), ".wal");
+    flip_byte(&file, 200);
+    let message = refusal(dir.path()).await.to_string();
+    for part in [file.to_str().expect("UTF-8"), "damaged at byte ", "Restore the data directory"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_refused_with_file_offset_and_advice() {
+    let dir = used_dir().await;
+    let file = only_file(&dir.path().join("snapshot"), ".snapshot");
+    let len = fs::metadata(&file).expect("the file").len() as usize;
+    for at in [0, 20, len / 2, len - 1] {
+        flip_byte(&file, at);
+        let message = refusal(dir.path()).await.to_string();
+        for part in [file.to_str().expect("UTF-8"), "damaged at byte ", "Restore the data directory"] {
+            assert!(message.contains(part), "{message}");
+        }
+        flip_byte(&file, at);
+    }
+    start(on_disk(dir.path())).await.expect("the undamaged file").0.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_missing_snapshot_or_log_is_refused() {
+    let dir = used_dir().await;
+    let snapshot = only_file(&dir.path().join("snapshot"), ".snapshot");
+    let aside = dir.path().join("aside");
+    fs::rename(&snapshot, &aside).expect("moved");
+    let error = refusal(dir.path()).await;
+    assert!(error.to_string().contains("in no snapshot"), "{error}");
+    fs::rename(&aside, &snapshot).expect("moved back");
+    fs::remove_file(only_file(&dir.path().join("log"), ".wal")).expect("removed");
+    let error = refusal(dir.path()).await;
+    assert!(error.to_string().contains("no vote"), "{error}");
+}
+
+#[tokio::test]
+async fn another_format_and_another_node_are_refused() {
+    let dir = used_dir().await;
+    let other = RaftOptions { node_id: 2, ..on_disk(dir.path()) };
+    let error = start(other).await.err().expect("a refusal");
+    assert!(matches!(&error, StartError::OtherNode { node_id: 2, found } if *found == [1]), "{error}");
+    let format = dir.path().join("format");
+    fs::write(&format, "latchd data 2\n").expect("the file");
+    let error = refusal(dir.path()).await;
+    assert!(matches!(error, StartError::OtherFormat { found: 2, supported: 1, .. }), "{error}");
+    fs::write(&format, "something else\n").expect("the file");
+    assert!(matches!(refusal(dir.path()).await, StartError::Damaged { .. }));
+    fs::remove_file(&format).expect("the file");
+    assert!(matches!(refusal(dir.path()).await, StartError::Damaged { .. }));
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_refused() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let store = Store::Disk { dir: file.path().join("data"), fsync: true };
+    let error = start(RaftOptions::new(1, store)).await.err().expect("a refusal");
+    assert!(matches!(error, StartError::Io { .. }), "{error}");
+}
