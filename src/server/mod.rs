@@ -1,6 +1,7 @@
 //! Composes: listeners, TLS, connections, drain, and the router on top. Decides nothing about locks.
 
 mod accept;
+pub mod compose;
 pub mod drain;
 pub mod edge;
 pub mod forwarded;

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use super::compose;
 use super::drain::Drain;
 use super::probes;
 use super::serve::{Listening, StartError};
 use crate::config::Config;
-use crate::engine::clock;
+use crate::engine::{Engine, clock};
 use crate::telemetry::Metrics;
 
 /// Serves until a signal ends it and its requests are finished.
@@ -15,10 +16,25 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::default());
     let drain = Drain::default();
     drain.follow_signals().map_err(StartError::Runtime)?;
+    let _access = compose::access(&config)?;
     let listening = Listening::open(&config)?;
-    let router = probes::routes(drain.clone(), Arc::clone(&metrics), || true, |_| {});
+    let engine = Engine::start(compose::engine_options(&config)).await?;
+    let ready = engine.clone();
+    let router = probes::routes(drain.clone(), Arc::clone(&metrics), move || ready.is_ready(), |_| {});
+    end_waits_with(&drain, engine.clone());
     announce(&listening.line());
-    listening.serve(router, metrics, drain, clock::process_age).await.map_err(StartError::Runtime)
+    let served = listening.serve(router, metrics, drain, clock::process_age).await;
+    engine.stop().await;
+    served.map_err(StartError::Runtime)
+}
+
+/// A drain answers those who wait, and lets nobody begin to.
+fn end_waits_with(drain: &Drain, engine: Engine) {
+    let drain = drain.clone();
+    tokio::spawn(async move {
+        drain.begun().await;
+        engine.drain();
+    });
 }
 
 /// The one line on stdout. Who reads it may be gone, and that is no reason to stop.

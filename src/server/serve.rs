@@ -26,6 +26,10 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Engine(#[from] crate::engine::StartError),
+    #[error(transparent)]
+    Access(#[from] crate::access::AccessError),
     #[error("the system refuses what a server needs: {0}")]
     Runtime(std::io::Error),
 }

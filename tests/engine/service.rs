@@ -1,5 +1,6 @@
 //! The engine through its face: grants, waits, hand-over, expiry, sessions, restart.
 
+use latchd::domain::view::LockFilter;
 use latchd::domain::{Acquire, Dialect, Limits, Proof, Refusal, SessionId, Wait};
 use latchd::engine::{BatchBounds, Engine, EngineError, EngineOptions, Fault, Granted};
 use std::path::Path;
@@ -176,5 +177,83 @@ async fn a_drain_answers_the_waiting_and_refuses_new_holds() {
     assert_eq!(hold(&engine, ask("b")).await, shutting_down);
     assert!(!engine.is_ready());
     engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("releases pass to the end");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_wait_at_the_same_moment_share_an_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(Some(dir.path())).await;
+    let before = engine.overview().stats;
+    let takers: Vec<_> = (0..500)
+        .map(|n| {
+            let engine = engine.clone();
+            tokio::spawn(async move { hold(&engine, ask(&format!("lock-{n}"))).await.unwrap().1 })
+        })
+        .collect();
+    let mut tokens = Vec::new();
+    for taker in takers {
+        tokens.push(taker.await.unwrap());
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 500, "every grant has a token of its own");
+    let after = engine.overview().stats;
+    let (entries, commands) = (after.entries - before.entries, after.commands - before.commands);
+    assert_eq!(commands, 500);
+    assert!(entries < commands / 2, "{commands} commands took {entries} entries");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nearly_full_disk_refuses_new_holds_while_releases_and_renewals_pass() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(Some(dir.path())).await;
+    let (key, _) = hold(&engine, ask("a")).await.unwrap();
+    engine.stop().await;
+    drop(engine);
+
+    let no_disk_is_so_free = EngineOptions { min_free_bytes: u64::MAX, ..options(Some(dir.path())) };
+    let engine = Engine::start(no_disk_is_so_free).await.unwrap();
+    let nearly_full = Fault::Engine(EngineError::DiskNearlyFull);
+    assert_eq!(hold(&engine, ask("b")).await, Err(nearly_full.clone()));
+    assert_eq!(engine.open_session().await, Err(nearly_full));
+    engine.renew(Arc::from("a"), None, key, 60_000).await.expect("a renewal passes");
+    engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("a release passes");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_be_refused_without_the_log_writes_no_entry() {
+    let engine = start(None).await;
+    let before = engine.overview().stats.entries;
+    let limits = Limits::default();
+    let too_long = "x".repeat(limits.name_bytes_max as usize + 1);
+    assert!(matches!(hold(&engine, ask(&too_long)).await, Err(Fault::Refused(Refusal::LimitExceeded { .. }))));
+    assert_eq!(hold(&engine, ask("a\0b")).await, Err(Fault::Refused(Refusal::NulInName)));
+    let endless = Acquire { lease_ms: None, ..ask_waiting("a") };
+    assert_eq!(hold(&engine, endless).await, Err(Fault::Refused(Refusal::UnboundedHold)));
+    assert_eq!(engine.overview().stats.entries, before);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_go_through_all_locks_in_order() {
+    let engine = start(None).await;
+    for n in [3, 1, 2, 5, 4] {
+        hold(&engine, ask(&format!("page/{n}"))).await.unwrap();
+    }
+    hold(&engine, ask("other")).await.unwrap();
+    let filter = LockFilter { prefix: "page/".to_owned(), ..LockFilter::default() };
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = engine.locks(filter.clone(), after, 2).await.unwrap();
+        seen.extend(page.locks.iter().map(|lock| lock.name.to_string()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["page/1", "page/2", "page/3", "page/4", "page/5"]);
     engine.stop().await;
 }

@@ -1,0 +1,94 @@
+//! From the configuration to the parts of the service: the engine and the access checker.
+
+use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
+use crate::config::access::{KeyConfig, Role as ConfiguredRole};
+use crate::config::{Config, Secret};
+use crate::domain::Limits;
+use crate::domain::time::round_up_ms;
+use crate::engine::{BatchBounds, EngineOptions};
+use std::time::Duration;
+
+/// How the engine is started.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    let storage = &config.storage;
+    EngineOptions {
+        data_dir: (!config.in_memory).then(|| config.data_dir.clone()),
+        fsync: storage.fsync,
+        snapshot_log_bytes: storage.snapshot_log_bytes,
+        min_free_bytes: storage.min_free_bytes,
+        limits: limits(config),
+        session_idle_timeout: config.sessions.idle_timeout,
+        batch: BatchBounds {
+            commands_max: storage.batch_commands_max,
+            bytes_max: usize::try_from(storage.batch_bytes_max).unwrap_or(usize::MAX),
+        },
+        queue_commands_max: storage.queue_commands_max,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let (locks, sessions) = (&config.locks, &config.sessions);
+    Limits {
+        name_bytes_max: locks.name_bytes_max as u64,
+        metadata_entries_max: locks.metadata_entries_max as u64,
+        metadata_key_bytes_max: locks.metadata_key_bytes_max as u64,
+        metadata_value_bytes_max: locks.metadata_value_bytes_max as u64,
+        wait_ms_max: round_up_ms(locks.wait_max),
+        lease_ms_max: round_up_ms(locks.lease_max),
+        size_max: locks.size_max.into(),
+        waiters_per_lock_max: locks.waiters_per_lock_max,
+        holds_max: locks.holds_max,
+        sessions_max: sessions.count_max,
+        holds_per_session_max: sessions.holds_max,
+        remembered_sizes_max: locks.remembered_sizes_max,
+        remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
+    }
+}
+
+/// Who may do what. Nobody has to say who they are where no credential is configured: on loopback whoever can
+/// connect owns the machine anyway, beyond it they may use locks but not force them.
+pub fn access(config: &Config) -> Result<Access, AccessError> {
+    let only_loopback = config.listen.iter().all(|url| url.is_loopback());
+    let options = AccessOptions {
+        anonymous_role: if only_loopback { Role::Admin } else { Role::Client },
+        failures_per_window: config.access.failure_limit,
+        window: Duration::from_secs(60),
+        max_addresses: config.access.failure_addresses_max,
+        max_refused: config.access.password_cache_max,
+        ..AccessOptions::default()
+    };
+    Access::new(credentials(config), options)
+}
+
+fn credentials(config: &Config) -> Vec<Credential> {
+    let keys = config.access.keys.iter().map(api_key);
+    let passwords = named("password", &config.access.passwords).map(|(name, phc)| Credential::PasswordHash {
+        name,
+        phc,
+        role: Role::Admin,
+        prefixes: Vec::new(),
+    });
+    let plain_keys =
+        named("command-line-key", &config.plain.api_keys).map(|(name, secret)| Credential::PlainKey { name, secret });
+    let plain_passwords = named("command-line-password", &config.plain.passwords)
+        .map(|(name, secret)| Credential::PlainPassword { name, secret });
+    keys.chain(passwords).chain(plain_keys).chain(plain_passwords).collect()
+}
+
+fn api_key(key: &KeyConfig) -> Credential {
+    Credential::ApiKey {
+        name: key.name.clone(),
+        sha256: key.sha256,
+        role: match key.role {
+            ConfiguredRole::Client => Role::Client,
+            ConfiguredRole::Admin => Role::Admin,
+            ConfiguredRole::ReadOnly => Role::ReadOnly,
+        },
+        prefixes: key.prefixes.clone(),
+    }
+}
+
+/// Numbered names, for logs, of secrets that have none: `password-1`, `password-2`.
+fn named<'a>(kind: &'static str, secrets: &'a [Secret]) -> impl Iterator<Item = (String, String)> + 'a {
+    secrets.iter().enumerate().map(move |(at, secret)| (format!("{kind}-{}", at + 1), secret.expose().to_owned()))
+}
