@@ -8,7 +8,7 @@ use super::pending::Pending;
 use super::proposer::Proposer;
 use super::raft::{RaftNode, RaftOptions, StartError, Store, free_bytes};
 use crate::domain::{Incarnation, Limits};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -62,6 +62,7 @@ impl Engine {
         let proposer = tokio::spawn(proposer.run(stopped.clone()));
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
+            look_at_free_space(&dir, options.min_free_bytes, &disk_nearly_full);
             tokio::spawn(watch_free_space(dir, options.min_free_bytes, disk_nearly_full.clone(), stopped));
         }
         // An error means that the proposer is gone, which the first request will be told.
@@ -96,18 +97,18 @@ impl Engine {
 
 async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {
     loop {
-        match free_bytes(&dir) {
-            Ok(free) => report_free_space(free, min_bytes, &nearly_full),
-            Err(error) => tracing::warn!(%error, "the free space of the data disk cannot be read"),
-        }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(FREE_SPACE_INTERVAL) => {}
+            () = tokio::time::sleep(FREE_SPACE_INTERVAL) => look_at_free_space(&dir, min_bytes, &nearly_full),
         }
     }
 }
 
-fn report_free_space(free: u64, min_bytes: u64, nearly_full: &AtomicBool) {
+fn look_at_free_space(dir: &Path, min_bytes: u64, nearly_full: &AtomicBool) {
+    let free = match free_bytes(dir) {
+        Ok(free) => free,
+        Err(error) => return tracing::warn!(%error, "the free space of the data disk cannot be read"),
+    };
     let full = free < min_bytes;
     if nearly_full.swap(full, Ordering::Relaxed) != full {
         match full {
