@@ -1,6 +1,6 @@
 //! What is proposed is applied, in order, and is there again after a restart.
 
-use latchd::engine::raft::{ProposeError, RaftOptions, StartError, Store};
+use latchd::engine::raft::{ProposeError, RaftOptions, StartError, Store, free_bytes};
 
 use super::raft_support::{on_disk, start};
 
@@ -47,4 +47,45 @@ async fn a_directory_in_use_is_refused_and_free_after_shutdown() {
     node.shutdown().await;
     let (node, _) = start(on_disk(dir.path())).await.expect("free again");
     node.shutdown().await;
+}
+
+/// A restarted node leads at once, whether it resumes its old term or takes a new one, and says so.
+#[tokio::test]
+async fn leadership_is_told_after_every_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut term = 0;
+    for round in 0..4 {
+        let (node, _) = start(on_disk(dir.path())).await.expect("a node that leads");
+        let now = *node.leadership().borrow();
+        assert!(now.is_leader && now.leader == Some(1) && now.term >= term, "round {round}: {now:?}");
+        term = now.term;
+        node.shutdown().await;
+    }
+}
+
+/// Dropped without a shutdown, as in a process that ends by an error, it gives everything back too.
+#[tokio::test]
+async fn a_dropped_node_frees_its_directory() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (node, _) = start(on_disk(dir.path())).await.expect("a node");
+    node.propose("a".into()).await.expect("applied");
+    let mut leadership = node.leadership();
+    drop(node);
+    while leadership.changed().await.is_ok() {}
+    let (node, journal) = loop {
+        match start(on_disk(dir.path())).await {
+            Err(StartError::InUse { .. }) => tokio::task::yield_now().await,
+            other => break other.expect("the same node"),
+        }
+    };
+    node.propose("b".into()).await.expect("applied");
+    assert_eq!(journal.strings(), ["a", "b"]);
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn free_space_is_known() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    assert!(free_bytes(dir.path()).expect("a file system") > 0);
+    free_bytes(&dir.path().join("missing")).expect_err("no directory");
 }

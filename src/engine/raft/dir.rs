@@ -11,6 +11,9 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
 
 use super::StartError;
 
@@ -36,6 +39,22 @@ impl DataDir {
         create_dir(&data_dir.snapshot)?;
         sync_dir(dir).map_err(|e| StartError::io(dir, e))?;
         Ok(data_dir)
+    }
+}
+
+/// Kept by everything that writes to the stores; the directory is free again when the last one is dropped.
+#[derive(Debug)]
+pub(super) struct Hold {
+    /// Before the signal, so that it is unlocked by the time the signal is seen.
+    _dir: Option<DataDir>,
+    _signal: mpsc::Sender<()>,
+}
+
+impl Hold {
+    /// The hold, and a receiver that ends with it.
+    pub fn new(dir: Option<DataDir>) -> (Arc<Self>, mpsc::Receiver<()>) {
+        let (signal, released) = mpsc::channel(1);
+        (Arc::new(Self { _dir: dir, _signal: signal }), released)
     }
 }
 

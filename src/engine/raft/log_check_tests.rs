@@ -8,9 +8,9 @@ use bytes::Bytes;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, RaftLogReader};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
 use super::StartError;
+use super::dir::Hold;
 use super::log_check::check_and_cut;
 use super::log_disk::DiskLog;
 use super::meters::Meters;
@@ -18,8 +18,8 @@ use super::types::{Entry, EntryPayload, LogId, Vote};
 
 fn open(dir: &Path) -> DiskLog {
     check_and_cut(dir).expect("a sound log");
-    let (alive, _) = mpsc::channel(1);
-    DiskLog::open(dir, true, Arc::new(Meters::new(u64::MAX)), alive).expect("an open log")
+    let (hold, _) = Hold::new(None);
+    DiskLog::open(dir, true, Arc::new(Meters::new(u64::MAX)), hold).expect("an open log")
 }
 
 fn log_id(term: u64, index: u64) -> LogId {

@@ -13,9 +13,10 @@ use std::time::Duration;
 use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, OptionalSend, RaftLogReader, StorageIOError};
 use raft_log::api::raft_log_writer::RaftLogWriter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::codec::Wire;
+use super::dir::Hold;
 use super::fatal;
 use super::log_memory::index_range;
 use super::meters::Meters;
@@ -96,17 +97,17 @@ pub(super) struct DiskLog {
     log: Arc<Mutex<RaftLog>>,
     sync: bool,
     meters: Arc<Meters>,
-    /// Dropped after the log is closed, which is how a shutdown knows that it is.
-    _alive: mpsc::Sender<()>,
+    /// After the log, so that it is closed before the directory is given up.
+    _hold: Arc<Hold>,
 }
 
 impl DiskLog {
     /// Opens the log in `dir`, which `log_check` has found sound: nothing is cut or repaired here.
-    pub fn open(dir: &Path, sync: bool, meters: Arc<Meters>, alive: mpsc::Sender<()>) -> io::Result<Self> {
+    pub fn open(dir: &Path, sync: bool, meters: Arc<Meters>, hold: Arc<Hold>) -> io::Result<Self> {
         let log = RaftLog::open(Arc::new(config(dir)?))?;
         let last = log.log_state().last().map_or(0, |id| id.0.index);
         meters.last_log_index.store(last, Relaxed);
-        Ok(Self { log: Arc::new(Mutex::new(log)), sync, meters, _alive: alive })
+        Ok(Self { log: Arc::new(Mutex::new(log)), sync, meters, _hold: hold })
     }
 
     pub fn span(&self) -> LogSpan {
@@ -200,8 +201,14 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
 
     /// Not flushed by itself: it travels with the next append, and losing it costs nothing but a later apply.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
-        if let Some(committed) = committed {
-            let saved = self.lock().commit(OnDisk(committed));
+        let mut log = self.lock();
+        let state = log.log_state();
+        let known = |id: Option<&OnDisk<LogId>>| id.map(|id| id.0);
+        // An installed snapshot may be ahead of the log; the crate takes only what the log holds.
+        if let Some(committed) =
+            committed.filter(|id| Some(*id) > known(state.committed()) && Some(*id) <= known(state.last()))
+        {
+            let saved = log.commit(OnDisk(committed));
             saved.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
         }
         Ok(())

@@ -29,6 +29,7 @@ mod snapshot_tests;
 mod state_machine;
 #[cfg(test)]
 mod store_tests;
+mod stores;
 mod types;
 
 use std::io;

@@ -1,8 +1,7 @@
 //! One node: its start, proposals, leadership and end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::error::{ClientWriteError, Fatal};
@@ -12,15 +11,11 @@ use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-use super::dir::DataDir;
-use super::log_disk::{DiskLog, LogSpan};
-use super::log_memory::MemoryLog;
 use super::meters::Meters;
 use super::network::NoPeers;
-use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
-use super::state_machine::{Snapshots, StateMachine};
+use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
-use super::{Leadership, Machine, Progress, ProposeError, RaftOptions, StartError, Store, fatal, log_check};
+use super::{Leadership, Machine, Progress, ProposeError, RaftOptions, StartError, Store, fatal};
 
 /// Entries kept behind a snapshot, for followers that are only a little late. Few, because one entry may be a batch of
 /// a thousand commands and the log is bounded in bytes.
@@ -37,9 +32,8 @@ struct Inner {
     leadership: watch::Receiver<Leadership>,
     meters: Arc<Meters>,
     store_was_empty: bool,
-    /// Ends when the stores are closed; taken by the first shutdown.
+    /// Ends when the stores are closed and the data directory is free.
     closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
-    data_dir: Mutex<Option<DataDir>>,
     snapshots: AbortHandle,
 }
 
@@ -49,20 +43,16 @@ impl RaftNode {
     /// On an empty store this node makes itself a cluster of one.
     pub async fn start(options: RaftOptions, machine: impl Machine) -> Result<RaftNode, StartError> {
         let meters = Arc::new(Meters::new(options.snapshot_log_bytes));
-        let (alive, closed) = mpsc::channel(1);
         match options.store {
             Store::Memory => {
-                let log = MemoryLog::new(meters.clone());
-                let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), alive);
-                let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
-                run(options.node_id, log, machine, Opened { meters, closed, empty: true, data_dir: None }).await
+                let stores = stores::open_memory(machine, &meters)?;
+                run(options.node_id, stores, meters).await
             }
             Store::Disk { dir, fsync } => {
-                let open = move || open_disk(&dir, fsync, machine, &meters, alive).map(|stores| (stores, meters));
-                let opened = tokio::task::spawn_blocking(open).await;
-                let (stores, meters) = opened.map_err(|e| StartError::Engine(e.to_string()))??;
-                let opened = Opened { meters, closed, empty: stores.empty, data_dir: Some(stores.data_dir) };
-                run(options.node_id, stores.log, stores.machine, opened).await
+                let shared = meters.clone();
+                let open = tokio::task::spawn_blocking(move || stores::open_disk(&dir, fsync, machine, &shared));
+                let stores = open.await.map_err(|e| StartError::Engine(e.to_string()))??;
+                run(options.node_id, stores, meters).await
             }
         }
     }
@@ -105,86 +95,39 @@ impl RaftNode {
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::error!(%error, "the log engine did not stop cleanly");
         }
-        // Every holder of a store has a sender and none sends: this ends when the last one is gone.
+        // Nobody sends: this ends when the last store is gone.
         self.inner.closed.lock().await.recv().await;
-        self.inner.data_dir.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// What `start` has opened, besides the log and the machine.
-struct Opened {
-    meters: Arc<Meters>,
-    closed: mpsc::Receiver<()>,
-    empty: bool,
-    data_dir: Option<DataDir>,
+impl Drop for Inner {
+    /// The task holds the log engine, which would otherwise outlive the last handle on this node.
+    fn drop(&mut self) {
+        self.snapshots.abort();
+    }
 }
 
-struct DiskStores<M> {
-    log: DiskLog,
-    machine: StateMachine<M>,
-    empty: bool,
-    data_dir: DataDir,
-}
-
-fn open_disk<M: Machine>(
-    dir: &Path,
-    fsync: bool,
-    machine: M,
-    meters: &Arc<Meters>,
-    alive: mpsc::Sender<()>,
-) -> Result<DiskStores<M>, StartError> {
-    let data_dir = DataDir::open(dir)?;
-    log_check::check_and_cut(&data_dir.log)?;
-    let snapshots = Arc::new(SnapshotDir::open(&data_dir.snapshot)?);
-    let stored = snapshots.current();
-    let log = DiskLog::open(&data_dir.log, fsync, meters.clone(), alive.clone());
-    let log = log.map_err(|e| StartError::unreadable(&data_dir.log, 0, e))?;
-    let span = log.span();
-    check_fit(&data_dir, &span, stored.as_ref())?;
-    let empty = is_empty(&span) && stored.is_none();
-    let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), alive).map_err(|e| {
-        let file = stored.map_or_else(|| data_dir.snapshot.clone(), |stored| stored.path);
-        StartError::damaged(&file, e.offset, e.reason)
-    })?;
-    Ok(DiskStores { log, machine, empty, data_dir })
-}
-
-/// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
-fn check_fit(data_dir: &DataDir, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), StartError> {
-    let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
-    let purged = span.purged.map(|id| id.index);
-    let reason = match stored {
-        _ if !span.complete => format!("the entries after {purged:?} are missing"),
-        _ if purged > covered => {
-            format!("the entries up to {purged:?} are in no snapshot: the newest covers {covered:?}")
-        }
-        Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
-        _ => return Ok(()),
-    };
-    Err(StartError::damaged(&data_dir.log, 0, reason))
-}
-
-fn is_empty(span: &LogSpan) -> bool {
-    span.vote.is_none() && span.last.is_none()
-}
-
-async fn run<L, M>(node_id: NodeId, log: L, machine: StateMachine<M>, opened: Opened) -> Result<RaftNode, StartError>
+async fn run<L, M>(node_id: NodeId, stores: Stores<L, M>, meters: Arc<Meters>) -> Result<RaftNode, StartError>
 where
     L: RaftLogStorage<TypeConfig>,
     M: Machine,
 {
     let engine = |e: &dyn std::fmt::Display| StartError::Engine(e.to_string());
+    let Stores { log, machine, empty, mut released } = stores;
     let config = config().map_err(|e| engine(&e))?;
     let raft = Raft::new(node_id, Arc::new(config), NoPeers, log, machine).await.map_err(|e| engine(&e))?;
-    lead(&raft, node_id).await?;
-    let meters = opened.meters;
+    if let Err(refused) = lead(&raft, node_id).await {
+        // The caller may want the directory right away.
+        drop(raft.shutdown().await);
+        released.recv().await;
+        return Err(refused);
+    }
     let inner = Inner {
         leadership: watch_leadership(&raft),
         snapshots: tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle(),
         meters,
-        store_was_empty: opened.empty,
-        closed: tokio::sync::Mutex::new(opened.closed),
-        data_dir: Mutex::new(opened.data_dir),
+        store_was_empty: empty,
+        closed: tokio::sync::Mutex::new(released),
         raft,
     };
     Ok(RaftNode { inner: Arc::new(inner) })
@@ -233,7 +176,8 @@ fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
             sender.send_if_modified(|before| std::mem::replace(before, now) != now);
         }
         sender.send_modify(|leadership| leadership.is_leader = false);
-        if let Err(error @ (Fatal::StorageError(_) | Fatal::Panicked)) = &metrics.borrow().running_state {
+        // A panic is not seen from here; the next proposal finds it.
+        if let Err(error @ Fatal::StorageError(_)) = &metrics.borrow().running_state {
             fatal::abort("the log engine has failed", error);
         }
     });
@@ -259,7 +203,9 @@ async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
 
 fn not_sent(error: Fatal<NodeId>) -> ProposeError {
     match error {
-        Fatal::StorageError(_) | Fatal::Panicked => ProposeError::StorageFailed,
+        // Who watches the engine is about to end the process.
+        Fatal::StorageError(_) => ProposeError::StorageFailed,
+        Fatal::Panicked => fatal::abort("the log engine has failed", &error),
         Fatal::Stopped => ProposeError::ShuttingDown,
     }
 }

@@ -22,6 +22,19 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// The format, written out: a change here is a new version of it.
+#[test]
+fn a_file_byte_by_byte() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("s");
+    write(&path, b"locks");
+    let found: String = fs::read(&path).expect("the file").iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = "4c41544348534e50 00000001 0000000c a5 00 00 a4 00000000 00000000 9cf0190e";
+    let chunk = "00000005 dc1a8e24 6c6f636b73";
+    let trailer = "00000000 00000001 0000000000000005 1cc426a3";
+    assert_eq!(found, [header, chunk, trailer].concat().replace(' ', ""));
+}
+
 #[test]
 fn content_of_any_size_comes_back() {
     let dir = tempfile::tempdir().expect("a temporary directory");

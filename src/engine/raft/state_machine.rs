@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, StorageIOError};
-use tokio::sync::mpsc;
 
+use super::dir::Hold;
 use super::fatal::{self, AbortOnPanic};
 use super::meters::Meters;
 use super::snapshot_dir::SnapshotDir;
@@ -37,8 +37,7 @@ pub(super) struct StateMachine<M> {
     /// Whether `OnDemand` has a snapshot to offer.
     snapshot_taken: bool,
     meters: Arc<Meters>,
-    /// Dropped with this value, which is how a shutdown knows that nothing is applied any more.
-    alive: mpsc::Sender<()>,
+    hold: Arc<Hold>,
 }
 
 impl<M: Machine> StateMachine<M> {
@@ -47,7 +46,7 @@ impl<M: Machine> StateMachine<M> {
         mut machine: M,
         snapshots: Snapshots,
         meters: Arc<Meters>,
-        alive: mpsc::Sender<()>,
+        hold: Arc<Hold>,
     ) -> Result<Self, RestoreError> {
         let current = match &snapshots {
             Snapshots::OnDemand => None,
@@ -63,7 +62,7 @@ impl<M: Machine> StateMachine<M> {
             meters.snapshot_ended(index, stored.bytes);
         }
         let machine = Mutex::new(machine);
-        Ok(Self { machine, applied, membership, snapshots, snapshot_taken: false, meters, alive })
+        Ok(Self { machine, applied, membership, snapshots, snapshot_taken: false, meters, hold })
     }
 
     fn machine(&mut self) -> &mut M {
@@ -148,7 +147,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             meta: self.meta(),
             task: Mutex::new(task),
             meters: self.meters.clone(),
-            _alive: self.alive.clone(),
+            _hold: self.hold.clone(),
         }
     }
 
@@ -201,7 +200,7 @@ pub(super) struct SnapshotBuilder {
     meta: SnapshotMeta,
     task: Mutex<Option<Task>>,
     meters: Arc<Meters>,
-    _alive: mpsc::Sender<()>,
+    _hold: Arc<Hold>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {

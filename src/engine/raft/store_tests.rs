@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use openraft::testing::{StoreBuilder, Suite};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
-use super::dir::DataDir;
+use super::dir::{DataDir, Hold};
 use super::log_disk::DiskLog;
 use super::log_memory::MemoryLog;
 use super::meters::Meters;
 use super::snapshot_dir::SnapshotDir;
 use super::state_machine::{Snapshots, StateMachine};
 use super::types::{StorageError, TypeConfig};
-use super::{Frozen, Machine, log_check};
+use super::{Frozen, Machine};
 
 /// Remembers what was applied.
 #[derive(Debug, Default, Clone)]
@@ -46,25 +45,25 @@ struct OnMemory;
 impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnMemory {
     async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
         let meters = Arc::new(Meters::new(u64::MAX));
-        let (alive, _) = mpsc::channel(1);
-        let machine = StateMachine::new(Collector::default(), Snapshots::OnDemand, meters.clone(), alive);
+        let (hold, _) = Hold::new(None);
+        let machine = StateMachine::new(Collector::default(), Snapshots::OnDemand, meters.clone(), hold);
         Ok(((), MemoryLog::new(meters), machine.expect("nothing to restore")))
     }
 }
 
 struct OnDisk;
 
-impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, (TempDir, DataDir)> for OnDisk {
-    async fn build(&self) -> Result<((TempDir, DataDir), DiskLog, StateMachine<Collector>), StorageError> {
+impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnDisk {
+    async fn build(&self) -> Result<(TempDir, DiskLog, StateMachine<Collector>), StorageError> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data_dir = DataDir::open(dir.path()).expect("an empty data directory");
-        log_check::check_and_cut(&data_dir.log).expect("an empty log");
-        let meters = Arc::new(Meters::new(u64::MAX));
-        let (alive, _) = mpsc::channel(1);
-        let log = DiskLog::open(&data_dir.log, true, meters.clone(), alive.clone()).expect("an empty log");
         let snapshots = Snapshots::Dir(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
-        let machine = StateMachine::new(Collector::default(), snapshots, meters, alive).expect("nothing to restore");
-        Ok(((dir, data_dir), log, machine))
+        let log_dir = data_dir.log.clone();
+        let (hold, _) = Hold::new(Some(data_dir));
+        let meters = Arc::new(Meters::new(u64::MAX));
+        let log = DiskLog::open(&log_dir, true, meters.clone(), hold.clone()).expect("an empty log");
+        let machine = StateMachine::new(Collector::default(), snapshots, meters, hold).expect("nothing to restore");
+        Ok((dir, log, machine))
     }
 }
 

@@ -1,0 +1,74 @@
+//! Opens what a node stores, and refuses what does not fit together.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::dir::{DataDir, Hold};
+use super::log_disk::{DiskLog, LogSpan};
+use super::log_memory::MemoryLog;
+use super::meters::Meters;
+use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
+use super::state_machine::{Snapshots, StateMachine};
+use super::{Machine, StartError, log_check};
+
+/// What openraft takes over, and what the node keeps.
+pub(super) struct Stores<L, M> {
+    pub log: L,
+    pub machine: StateMachine<M>,
+    /// Whether nothing had been stored before.
+    pub empty: bool,
+    /// Ends when the stores are closed and the data directory is free.
+    pub released: mpsc::Receiver<()>,
+}
+
+pub(super) fn open_memory<M: Machine>(machine: M, meters: &Arc<Meters>) -> Result<Stores<MemoryLog, M>, StartError> {
+    let (hold, released) = Hold::new(None);
+    let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), hold);
+    let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
+    Ok(Stores { log: MemoryLog::new(meters.clone()), machine, empty: true, released })
+}
+
+/// Blocks for as long as reading the directory takes.
+pub(super) fn open_disk<M: Machine>(
+    dir: &Path,
+    fsync: bool,
+    machine: M,
+    meters: &Arc<Meters>,
+) -> Result<Stores<DiskLog, M>, StartError> {
+    let data_dir = DataDir::open(dir)?;
+    let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
+    let (hold, released) = Hold::new(Some(data_dir));
+    log_check::check_and_cut(&log_dir)?;
+    let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
+    let stored = snapshots.current();
+    let log = DiskLog::open(&log_dir, fsync, meters.clone(), hold.clone()).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock => StartError::InUse { dir: dir.to_owned() },
+        _ => StartError::unreadable(&log_dir, 0, e),
+    })?;
+    let span = log.span();
+    check_fit(&log_dir, &span, stored.as_ref())?;
+    let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
+    let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), hold).map_err(|e| {
+        let file = stored.map_or(snapshot_dir, |stored| stored.path);
+        StartError::damaged(&file, e.offset, e.reason)
+    })?;
+    Ok(Stores { log, machine, empty, released })
+}
+
+/// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
+fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), StartError> {
+    let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
+    let purged = span.purged.map(|id| id.index);
+    let reason = match stored {
+        _ if !span.complete => format!("the entries after {purged:?} are missing"),
+        _ if purged > covered => {
+            format!("the entries up to {purged:?} are in no snapshot: the newest covers {covered:?}")
+        }
+        Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(StartError::damaged(log_dir, 0, reason))
+}
