@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::link::Link;
 
 /// What a peer may still send after our last byte before we stop reading it.
-const LINGER_BYTES_MAX: usize = 4 << 20;
+const LINGER_BYTES_MAX: usize = 16 << 20;
 
 /// A TCP connection and what is known about it.
 pub struct Tracked {

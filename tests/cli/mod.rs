@@ -1,5 +1,6 @@
 //! The command line and the configuration, as a user meets them.
 
+mod binary;
 mod config_document;
 mod config_errors;
 mod config_layers;

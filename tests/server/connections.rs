@@ -1,0 +1,102 @@
+//! Slow, idle and too many connections are bounded; a request that waits is not.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::time::{Instant, sleep};
+
+use super::rig::Rig;
+
+const SHORT: &[(&str, &str)] = &[("server.header_timeout", "200ms"), ("server.idle_timeout", "400ms")];
+
+fn router() -> Router {
+    let slow = || async {
+        sleep(Duration::from_millis(1_500)).await;
+        "slow"
+    };
+    Router::new().route("/", get(|| async { "fine" })).route("/slow", get(slow))
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_to_its_end_is_cut_off() {
+    let rig = Rig::start(router(), SHORT);
+    for tls in [false, true] {
+        let mut connection = rig.connect(tls).await;
+        let begun = Instant::now();
+        connection.send("GET / HTTP/1.1\r\nhost:").await;
+        connection.until_closed().await;
+        let took = begun.elapsed();
+        assert!((Duration::from_millis(150)..Duration::from_millis(400)).contains(&took), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off_too() {
+    let rig = Rig::start(router(), SHORT);
+    let mut connection = rig.plain().await;
+    let begun = Instant::now();
+    connection.send("GET / HTTP/1.1\r\n").await;
+    for _ in 0..30 {
+        connection.send("a: b\r\n").await;
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(connection.until_closed().await, "");
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
+    let rig = Rig::start(router(), SHORT);
+    for tls in [false, true] {
+        let mut connection = rig.connect(tls).await;
+        assert_eq!(connection.get("/").await.body, "fine");
+        sleep(Duration::from_millis(250)).await;
+        assert_eq!(connection.get("/").await.body, "fine", "idle for less than the bound");
+        let begun = Instant::now();
+        connection.until_closed().await;
+        let took = begun.elapsed();
+        assert!((Duration::from_millis(350)..Duration::from_millis(700)).contains(&took), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_longer_than_all_bounds_is_answered() {
+    let rig = Rig::start(router(), SHORT);
+    assert_eq!(rig.plain().await.get("/slow").await.body, "slow");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_are_refused_and_the_place_is_free_again_later() {
+    let rig = Rig::start(router(), &[("server.connections_max", "2")]);
+    let (mut first, mut second) = (rig.plain().await, rig.tls().await);
+    assert_eq!((first.get("/").await.status, second.get("/").await.status), (200, 200));
+    let refused = rig.plain().await.get("/").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.head.contains("retry-after: 1") && refused.body.contains("connections_max"), "{refused:?}");
+    let handshake = super::raw::Raw::tls(rig.https(), crate::support::certificate::client_config()).await;
+    assert!(handshake.is_err(), "a TLS connection is closed before its handshake");
+    assert_eq!(rig.metric("latchd_connections_refused_total"), "2");
+    assert_eq!(rig.metric("latchd_connections "), "2");
+    drop(first);
+    while rig.metric("latchd_connections ") != "1" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.plain().await.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_a_panic_is_a_500() {
+    let broken = || async {
+        if true {
+            panic!("a defect, on purpose");
+        }
+        "never"
+    };
+    let rig = Rig::start(router().route("/lock", get(broken)), &[]);
+    let mut connection = rig.plain().await;
+    assert_eq!(connection.get("/lock").await.status, 500);
+    assert_eq!(connection.get("/").await.body, "fine", "the connection lives on");
+    let line = r#"latchd_http_requests_total{dialect="lock_unlock",method="GET",status_class="5xx"}"#;
+    assert_eq!(rig.metric(line), "1");
+}

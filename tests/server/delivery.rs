@@ -1,0 +1,181 @@
+//! A guard learns whether its answer was handed to the kernel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::routing::get;
+use axum::{Extension, Router};
+use bytes::Bytes;
+use latchd::dialects::delivery::{DeliveryGuard, guarded};
+use latchd::dialects::peer::Peer;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use super::raw::Raw;
+use super::rig::{PATIENCE, Rig};
+
+/// Tells the test what became of it.
+struct Guard(mpsc::UnboundedSender<&'static str>);
+
+impl DeliveryGuard for Guard {
+    fn delivered(self: Box<Self>) {
+        let _ = self.0.send("delivered");
+    }
+
+    fn lost(self: Box<Self>) {
+        let _ = self.0.send("lost");
+    }
+}
+
+/// A service whose answers wait for the test and carry guards.
+struct Guarded {
+    rig: Rig,
+    fates: mpsc::UnboundedReceiver<&'static str>,
+    /// Lets one waiting handler answer.
+    answer: Arc<Notify>,
+    /// Handlers begun and handlers dropped before they answered.
+    begun: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+struct CountDrop(Arc<AtomicUsize>, AtomicBool);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        if !self.1.load(Ordering::SeqCst) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Guarded {
+    /// `size` is that of each answer's body.
+    fn start(size: usize) -> Self {
+        let (tell, fates) = mpsc::unbounded_channel();
+        let (answer, begun, dropped) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)), Arc::default());
+        let state = (Arc::clone(&answer), Arc::clone(&begun), Arc::clone(&dropped));
+        let handler = move |Extension(peer): Extension<Peer>| {
+            let (tell, (answer, begun, dropped)) = (tell.clone(), state.clone());
+            async move {
+                let unanswered = CountDrop(dropped, AtomicBool::new(false));
+                begun.fetch_add(1, Ordering::SeqCst);
+                answer.notified().await;
+                unanswered.1.store(true, Ordering::SeqCst);
+                guarded(Bytes::from(vec![b'x'; size]), peer.connection, Box::new(Guard(tell)))
+            }
+        };
+        let at_once = || async { Body::from("at once") };
+        let router = Router::new().route("/", get(handler)).route("/at-once", get(at_once));
+        Self { rig: Rig::start(router, &[]), fates, answer, begun, dropped }
+    }
+
+    async fn fate(&mut self) -> &'static str {
+        timeout(PATIENCE, self.fates.recv()).await.expect("told in time").expect("told")
+    }
+
+    async fn until(&self, counter: &AtomicUsize, count: usize) {
+        let reached = async {
+            while counter.load(Ordering::SeqCst) < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, reached).await.expect("reached in time");
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: t\r\n\r\n";
+
+#[tokio::test]
+async fn an_answer_that_leaves_is_delivered() {
+    let mut service = Guarded::start(10);
+    for tls in [false, true] {
+        let mut connection = service.rig.connect(tls).await;
+        for _ in 0..3 {
+            connection.send(GET).await;
+            service.answer.notify_one();
+            assert_eq!(connection.answer().await.status, 200);
+            assert_eq!(service.fate().await, "delivered");
+            assert_eq!(connection.get("/at-once").await.body, "at once");
+        }
+    }
+    assert!(service.fates.try_recv().is_err(), "told once each");
+}
+
+#[tokio::test]
+async fn pipelined_answers_are_each_told() {
+    let mut service = Guarded::start(10);
+    let mut connection = service.rig.plain().await;
+    connection.send(GET.repeat(3)).await;
+    for _ in 0..3 {
+        service.answer.notify_one();
+        assert_eq!(connection.answer().await.status, 200);
+        assert_eq!(service.fate().await, "delivered");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_its_connection_is_closed() {
+    let service = Guarded::start(10);
+    for (count, tls) in [(1, false), (2, true)] {
+        let mut connection = service.rig.connect(tls).await;
+        connection.send(GET).await;
+        service.until(&service.begun, count).await;
+        drop(connection);
+        service.until(&service.dropped, count).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_leave_whole_is_lost_with_its_connection() {
+    // Larger than what the two kernels hold between them, so it is never wholly handed over.
+    let mut service = Guarded::start(64 << 20);
+    for tls in [false, true] {
+        let mut connection = service.rig.connect(tls).await;
+        connection.send(GET).await;
+        service.answer.notify_one();
+        assert!(timeout(Duration::from_millis(200), service.fates.recv()).await.is_err(), "neither yet");
+        drop(connection);
+        assert_eq!(service.fate().await, "lost");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_connection_that_was_reset_is_lost() {
+    let mut service = Guarded::start(10);
+    let stream = TcpStream::connect(service.rig.http()).await.expect("a connection");
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("the option is known");
+    let mut connection = Raw::over(stream);
+    connection.send(GET).await;
+    service.until(&service.begun, 1).await;
+    // The runtime of this test has one thread: the server sees the reset and the permission to answer together.
+    drop(connection);
+    service.answer.notify_one();
+    let told = timeout(Duration::from_millis(500), service.fates.recv()).await;
+    let dropped = service.dropped.load(Ordering::SeqCst);
+    assert!(told == Ok(Some("lost")) || dropped == 1, "never delivered: {told:?}, dropped {dropped}");
+}
+
+#[tokio::test]
+async fn http2_answers_are_told_too() {
+    let mut service = Guarded::start(10);
+    let url = format!("https://localhost:{}", service.rig.https().port());
+    let pem = std::fs::read(&crate::support::certificate::pair().certificate).expect("the certificate");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+    let client = reqwest::Client::builder().tls_certs_only([authority]).build().expect("a client");
+    let requests: Vec<_> = (0..3).map(|_| tokio::spawn(client.get(&url).send())).collect();
+    service.until(&service.begun, 3).await;
+    service.answer.notify_waiters();
+    for request in requests {
+        let answer = request.await.expect("no panic").expect("an answer");
+        assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+        assert_eq!(service.fate().await, "delivered");
+    }
+    let waiting = tokio::spawn(client.get(&url).send());
+    service.until(&service.begun, 4).await;
+    waiting.abort();
+    service.until(&service.dropped, 1).await;
+}

@@ -1,0 +1,93 @@
+//! The end: what is in flight is answered, nothing else holds it up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use latchd::server::{Drain, probes};
+use latchd::telemetry::Metrics;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::rig::Rig;
+
+/// `/wait` answers when the end begins, `/stuck` never.
+fn router(wait: &Arc<Notify>) -> Router {
+    let wait = Arc::clone(wait);
+    let waiting = move || async move {
+        wait.notified().await;
+        "released"
+    };
+    Router::new().route("/", get(|| async { "fine" })).route("/wait", get(waiting)).route("/stuck", get(stuck))
+}
+
+async fn stuck() -> &'static str {
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn requests_in_flight_are_answered_and_then_it_ends() {
+    let wait = Arc::new(Notify::new());
+    let rig = Rig::start(router(&wait), &[]);
+    let (mut plain, mut tls, mut idle) = (rig.plain().await, rig.tls().await, rig.tls().await);
+    assert_eq!(idle.get("/").await.body, "fine");
+    for connection in [&mut plain, &mut tls] {
+        connection.send("GET /wait HTTP/1.1\r\nhost: t\r\n\r\n").await;
+    }
+    assert_eq!(rig.plain().await.get("/").await.body, "fine");
+    rig.drain.begin();
+    rig.drain.begun().await;
+    idle.until_closed().await;
+    wait.notify_waiters();
+    for connection in [&mut plain, &mut tls] {
+        let answer = connection.answer().await;
+        assert_eq!(answer.body, "released");
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+    }
+    rig.ended().await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_given_up_after_drain_timeout() {
+    let rig = Rig::start(router(&Arc::default()), &[("server.drain_timeout", "300ms")]);
+    let mut connection = rig.plain().await;
+    connection.send("GET /stuck HTTP/1.1\r\nhost: t\r\n\r\n").await;
+    assert_eq!(rig.plain().await.get("/").await.body, "fine", "the other one is in flight by now");
+    let begun = Instant::now();
+    rig.drain.begin();
+    rig.ended().await;
+    let took = begun.elapsed();
+    assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{took:?}");
+    connection.until_closed().await;
+}
+
+#[tokio::test]
+async fn connections_without_a_request_hold_nothing_up() {
+    let rig = Rig::start(router(&Arc::default()), &[("server.header_timeout", "10s"), ("server.drain_timeout", "10s")]);
+    let (mut silent, mut begun) = (rig.plain().await, rig.plain().await);
+    let no_handshake = tokio::net::TcpStream::connect(rig.https()).await.expect("a connection");
+    begun.send("GET / HTTP/1.1\r\n").await;
+    assert_eq!(rig.plain().await.get("/").await.body, "fine");
+    let start = Instant::now();
+    rig.drain.begin();
+    rig.ended().await;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    silent.until_closed().await;
+    drop(no_handshake);
+}
+
+#[tokio::test]
+async fn readiness_goes_before_the_requests_in_flight() {
+    let (drain, metrics) = (Drain::default(), Arc::new(Metrics::default()));
+    let probes = probes::routes(drain.clone(), metrics, || true, |_| {});
+    let rig = Rig::start(probes, &[]);
+    let mut connection = rig.plain().await;
+    assert_eq!(connection.get("/readyz").await.status, 200);
+    drain.begin();
+    assert_eq!(connection.get("/readyz").await.status, 503);
+    assert_eq!(connection.get("/livez").await.status, 200);
+    let metrics = connection.get("/metrics").await;
+    assert!(metrics.head.contains("application/openmetrics-text"), "{}", metrics.head);
+    assert!(metrics.body.ends_with("# EOF\n"), "{}", metrics.body);
+}
