@@ -4,6 +4,7 @@ use super::ids::{Name, SessionId};
 use super::outcome::{Event, WaitEnd};
 use super::table::{Run, Table};
 use super::time::Timestamp;
+use std::collections::BTreeSet;
 
 impl Table {
     /// When something is due next; a past moment while there is a backlog. `None` when nothing is pending.
@@ -50,6 +51,7 @@ impl Table {
             .filter(|((process, _), _)| !self.origins.contains_key(process))
             .map(|((_, waiter), name)| (*waiter, name.clone()))
             .collect();
+        let mut left = BTreeSet::new();
         for (waiter, name) in dead {
             let place = self
                 .locks
@@ -57,9 +59,11 @@ impl Table {
                 .and_then(|lock| lock.queue.iter().map(|(place, _)| *place).find(|place| place.1 == waiter));
             if let Some(place) = place {
                 self.end_wait(run, &name, place, WaitEnd::Cancelled);
-                self.hand_on(run, &name);
             }
+            left.insert(name);
         }
+        // Only now, so that none of the dead gets its turn when one before it leaves.
+        left.iter().for_each(|name| _ = self.hand_on(run, name));
     }
 
     fn due_session(&self) -> Option<SessionId> {

@@ -14,6 +14,9 @@ impl Table {
         if let Err(refusal) = self.limits.check_acquire(&acquire) {
             return Outcome::Refused(refusal);
         }
+        if self.next_token >= Token::END {
+            return Outcome::Refused(Refusal::TokensExhausted);
+        }
         if let Some(outcome) = self.reenter(run, id, &acquire) {
             return outcome;
         }
@@ -60,10 +63,15 @@ impl Table {
         if !free && waiters >= limits.waiters_per_lock_max {
             return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
         }
-        if free && self.next_token >= Token::END {
-            return Err(Refusal::TokensExhausted);
+        if free { Ok(()) } else { self.check_waiting_key(acquire, None) }
+    }
+
+    /// A waiter is found by its key, so no other may wait with it. Keys are made fresh: this never happens.
+    fn check_waiting_key(&self, acquire: &Acquire, own: Option<Place>) -> Result<(), Refusal> {
+        match self.index.waiting_keys.get(&acquire.key) {
+            Some((_, place)) if own != Some(*place) => Err(Refusal::Broken("two waiters with one key")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The same owner label asks again: its hold stays, is never shortened and gets a new token; its place in the
@@ -72,7 +80,7 @@ impl Table {
         if !acquire.reentrant {
             return None;
         }
-        let owner = Owner::Label(acquire.label.clone()?);
+        let owner = Some(owner(acquire)).filter(|owner| matches!(owner, Owner::Label(_)))?;
         let lock = self.locks.get(&acquire.name)?;
         if let Some(at) = lock.holds.iter().position(|hold| hold.owner == owner) {
             return Some(self.extend_own(acquire, at));
@@ -80,17 +88,20 @@ impl Table {
         let (place, _) = lock.queue.iter().find(|(_, waiter)| waiter.owner == owner)?;
         let place = *place;
         acquire.wait?;
+        if let Err(refusal) = self.check_waiting_key(acquire, Some(place)) {
+            return Some(Outcome::Refused(refusal));
+        }
         let waiter = self.take_waiter(&acquire.name, place)?;
         self.tell_wait_ended(run, &waiter, WaitEnd::Cancelled);
         let moved = Waiter { since: waiter.since, ..self.waiter(id, acquire) };
         let place = (Reverse(acquire.priority), place.1);
-        Some(self.enqueue(&acquire.name, place, moved))
+        let outcome = self.enqueue(&acquire.name, place, moved);
+        // Another may be next now, and fit.
+        self.hand_on(run, &acquire.name);
+        Some(outcome)
     }
 
     fn extend_own(&mut self, acquire: &Acquire, at: usize) -> Outcome {
-        if self.next_token >= Token::END {
-            return Outcome::Refused(Refusal::TokensExhausted);
-        }
         let asked = self.lease_end(acquire.lease_ms);
         let token = self.next_token();
         let Some(lock) = self.locks.get_mut(&acquire.name) else {
@@ -149,9 +160,6 @@ impl Table {
     }
 
     fn enqueue(&mut self, name: &Name, place: Place, waiter: Waiter) -> Outcome {
-        if self.index.waiting_keys.contains_key(&waiter.key) {
-            return Outcome::Refused(Refusal::Broken("two waiters with one key"));
-        }
         let Some((name, _)) = self.locks.get_key_value(name) else {
             return Outcome::Refused(Refusal::Broken("a waiter for a free lock"));
         };
@@ -222,23 +230,26 @@ impl Table {
     /// own end came in the same entry still gets its turn: the free room came first.
     pub(super) fn hand_on(&mut self, run: &mut Run, name: &Name) -> bool {
         let mut granted = false;
-        while let Some(place) = self.next_to_grant(name) {
+        while let Some((place, gone)) = self.next_to_leave_the_queue(name) {
             let Some(waiter) = self.take_waiter(name, place) else { break };
-            if waiter.owner.session().is_some_and(|session| !self.is_live(session)) {
+            if gone {
                 self.tell_wait_ended(run, &waiter, WaitEnd::SessionEnded);
-                continue;
+            } else {
+                self.grant_waiter(run, name, waiter);
+                granted = true;
             }
-            self.grant_waiter(run, name, waiter);
-            granted = true;
         }
         self.forget_unused(name);
         granted
     }
 
-    fn next_to_grant(&self, name: &Name) -> Option<Place> {
+    /// The head of the queue if its session is gone (`true`) or its turn has come.
+    fn next_to_leave_the_queue(&self, name: &Name) -> Option<(Place, bool)> {
         let lock = self.locks.get(name)?;
         let (place, waiter) = lock.queue.first()?;
-        (lock.has_room(waiter.size) && self.next_token < Token::END).then_some(*place)
+        let gone = waiter.owner.session().is_some_and(|session| !self.is_live(session));
+        let fits = lock.has_room(waiter.size) && self.next_token < Token::END;
+        (gone || fits).then_some((*place, gone))
     }
 
     fn grant_waiter(&mut self, run: &mut Run, name: &Name, waiter: Waiter) {
@@ -275,7 +286,9 @@ impl Table {
         }
         if let Some(lock) = self.locks.get_mut(&name) {
             lock.size = size;
-            lock.remember |= remember;
+            if remember {
+                lock.size_to_remember = size;
+            }
             lock.expects(hold.deadline);
             lock.holds.reserve_exact(usize::from(lock.holds.is_empty()));
             lock.holds.push(hold);

@@ -1,6 +1,6 @@
 //! Every bound that the table consults. Replicated: each leadership sets them, apply never reads a configuration.
 
-use super::command::{Acquire, Wait};
+use super::command::Acquire;
 use super::metadata::Metadata;
 use super::outcome::Refusal;
 
@@ -68,7 +68,7 @@ impl Limits {
         if let Some(wait) = acquire.wait {
             within(Field::Wait, wait.timeout_ms(), self.wait_ms_max)?;
             let ends_by_itself = acquire.lease_ms.is_some() || acquire.session.is_some();
-            if matches!(wait, Wait::Attached { .. }) && !ends_by_itself {
+            if !ends_by_itself {
                 return Err(Refusal::UnboundedHold);
             }
         }

@@ -21,8 +21,8 @@ impl ShardKey for Name {
 pub struct Lock {
     /// Room for this many holds; set by the first of them.
     pub size: u32,
-    /// Its size is to be remembered when it is free (LDLM's rule).
-    pub remember: bool,
+    /// The size to remember when it is free (LDLM's rule); 0 if no client with that rule held it.
+    pub size_to_remember: u32,
     /// No deadline in here is earlier: until it has passed, nothing needs looking at.
     pub next_due: Timestamp,
     /// Oldest first.

@@ -24,12 +24,12 @@ impl Remembered {
     /// Keeps a size until `until`; beyond `count_max` the one that would end first gives way.
     pub fn remember(&mut self, name: &Name, size: u32, until: Timestamp, count_max: u64) {
         self.forget(name);
-        while self.sizes.len() as u64 >= count_max {
+        Arc::make_mut(&mut self.sizes).insert(name.clone(), (size, until));
+        self.by_end.insert((until, name.clone()));
+        while self.sizes.len() as u64 > count_max {
             let Some((_, first)) = self.by_end.first().cloned() else { return };
             self.forget(&first);
         }
-        Arc::make_mut(&mut self.sizes).insert(name.clone(), (size, until));
-        self.by_end.insert((until, name.clone()));
     }
 
     pub fn forget(&mut self, name: &Name) {

@@ -214,7 +214,7 @@ fn take_session(take: &mut Take) -> Result<(SessionId, Session), DecodeError> {
 fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock) {
     out.put_text(name);
     out.put_u64(lock.size.into());
-    out.put_u8(u8::from(lock.remember));
+    out.put_u64(lock.size_to_remember.into());
     out.put_u64(lock.holds.len() as u64);
     lock.holds.iter().for_each(|hold| put_hold(out, hold));
     out.put_u64(lock.queue.len() as u64);
@@ -223,7 +223,7 @@ fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock) {
 
 fn take_lock(take: &mut Take) -> Result<(Name, Lock), DecodeError> {
     let name = take.name()?;
-    let mut lock = Lock { size: take.u32()?, remember: take.flag()?, ..Lock::default() };
+    let mut lock = Lock { size: take.u32()?, size_to_remember: take.u32()?, ..Lock::default() };
     let count = take.count(22)?;
     lock.holds = Vec::with_capacity(count);
     for _ in 0..count {

@@ -2,7 +2,7 @@
 
 use super::command::Proof;
 use super::ids::{HoldKey, Name, Token};
-use super::lock::{Hold, Owner, Place, Waiter};
+use super::lock::{Hold, Lock, Owner, Place, Waiter};
 use super::outcome::{EndReason, Event, Outcome, Refusal, WaitEnd};
 use super::table::{Run, Table};
 
@@ -92,6 +92,7 @@ impl Table {
 
     pub(super) fn end_wait(&mut self, run: &mut Run, name: &Name, place: Place, why: WaitEnd) {
         if let Some(waiter) = self.take_waiter(name, place) {
+            run.budget = run.budget.saturating_sub(1);
             self.tell_wait_ended(run, &waiter, why);
         }
     }
@@ -116,12 +117,10 @@ impl Table {
         if !self.locks.get(name).is_some_and(|lock| lock.is_unused()) {
             return;
         }
-        if let Some(lock) = self.locks.remove(name)
-            && lock.remember
-        {
+        if let Some(Lock { size_to_remember: size @ 1.., .. }) = self.locks.remove(name) {
             let limits = &self.limits;
             let until = self.now.after_ms(limits.remembered_size_idle_ms);
-            self.remembered.remember(name, lock.size, until, limits.remembered_sizes_max);
+            self.remembered.remember(name, size, until, limits.remembered_sizes_max);
         }
     }
 }

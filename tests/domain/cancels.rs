@@ -1,0 +1,80 @@
+//! Taking an acquire back, whatever became of it.
+
+use super::kit::{Asking, Bench, ask, cancel, key, name, release};
+use latchd::domain::{EndReason, Event, Outcome, WaitEnd};
+
+#[test]
+fn a_waiter_that_cancels_leaves_the_queue_and_is_told() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    let waiting = bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
+    let (outcome, events) = bench.run(cancel("a", 2));
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn a_hold_that_cancels_is_released_and_handed_on() {
+    let mut bench = Bench::new();
+    let token = bench.acquired(ask("a", 1)).token;
+    bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
+    let (outcome, events) = bench.run(cancel("a", 1));
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(events[0], Event::HoldEnded { name: name("a"), token, why: EndReason::Cancelled });
+    let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("the waiter has it");
+    assert_eq!((view.holds[0].key, view.waiters), (key(2), 0));
+}
+
+#[test]
+fn a_wait_that_was_granted_meanwhile_is_released() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
+    bench.outcome(release("a", 1));
+    assert_eq!(bench.outcome(cancel("a", 2)), Outcome::Cancelled);
+    assert_eq!(bench.seen("a"), (0, 0));
+}
+
+#[test]
+fn cancelling_the_unknown_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
+    for command in [cancel("a", 3), cancel("b", 1), cancel("b", 2)] {
+        let (outcome, events) = bench.run(command);
+        assert_eq!((outcome, events), (Outcome::Cancelled, vec![]));
+    }
+    assert_eq!(bench.seen("a"), (1, 1));
+}
+
+#[test]
+fn a_head_of_the_queue_that_cancels_lets_the_next_in() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).size(2));
+    bench.queued(ask("a", 2).size(3).lease_ms(10).wait_ms(10));
+    bench.queued(ask("a", 3).size(2).lease_ms(10).wait_ms(10));
+    assert_eq!(bench.seen("a"), (1, 2), "the head wants another size, and none overtakes it");
+    bench.outcome(cancel("a", 2));
+    assert_eq!(bench.seen("a"), (2, 0));
+}
+
+#[test]
+fn a_wait_that_ends_lets_the_next_in() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).size(2));
+    let waiting = bench.queued(ask("a", 2).size(3).lease_ms(10).wait_ms(10));
+    bench.queued(ask("a", 3).size(2).lease_ms(10).wait_ms(20));
+    let events = bench.pass_ms(11).tick();
+    assert_eq!(events[0], Event::WaiterEnded { command: waiting, why: WaitEnd::TimedOut });
+    assert_eq!(bench.seen("a"), (2, 0));
+}
+
+#[test]
+fn a_detached_wait_ends_in_silence() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(ask("a", 2).label("x").lease_ms(10).detached_ms(10));
+    assert_eq!(bench.pass_ms(11).tick(), []);
+    assert_eq!(bench.seen("a"), (1, 0));
+}

@@ -1,0 +1,267 @@
+//! A table with a leader and a hand on its clock: what the directed tests are written with.
+
+use latchd::domain::{
+    Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, Grant, HoldKey, Incarnation, LeaderStart,
+    Limits, Metadata, Name, Outcome, Proof, Refusal, SessionId, Submitted, Table, Timestamp, Wait,
+};
+
+/// The first token of every table in these tests.
+pub const FIRST_TOKEN: u64 = 1_000;
+/// The process run whose commands a [`Bench`] submits.
+pub const RUN: Incarnation = Incarnation(1);
+/// Entries enough to work off whatever a directed test piles up.
+const ENTRIES_TO_SETTLE: usize = 64;
+
+pub struct Bench {
+    pub table: Table,
+    at: u64,
+    sequence: u64,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        Bench::with_limits(|_| {})
+    }
+
+    pub fn with_limits(edit: impl FnOnce(&mut Limits)) -> Bench {
+        let mut limits = Limits::default();
+        edit(&mut limits);
+        let mut bench = Bench { table: Table::default(), at: 0, sequence: 0 };
+        bench.lead(LeaderStart { first_token: FIRST_TOKEN, limits, live: vec![RUN] });
+        bench
+    }
+
+    /// A leadership begins.
+    pub fn lead(&mut self, start: LeaderStart) -> Vec<Event> {
+        let entry = Entry { at: Timestamp(self.at), epoch: 0, body: Body::LeaderStart(start) };
+        self.table.apply(entry).expect("a leadership may always begin").events
+    }
+
+    /// A leadership begins with the same limits; `live` are the process runs that are left.
+    pub fn lead_with(&mut self, live: &[Incarnation]) -> Vec<Event> {
+        let limits = self.table.limits().clone();
+        self.lead(LeaderStart { first_token: 1, limits, live: live.to_vec() })
+    }
+
+    /// Lets time pass; nothing sees it before the next entry.
+    pub fn pass_ms(&mut self, ms: u64) -> &mut Bench {
+        self.at += ms;
+        self
+    }
+
+    pub fn submit(&mut self, touches: Vec<SessionId>, more_touches: bool, commands: Vec<Submitted>) -> Applied {
+        let body = Body::Batch { touches, more_touches, commands };
+        let entry = Entry { at: Timestamp(self.at), epoch: self.table.epoch(), body };
+        let applied = self.table.apply(entry).expect("the epoch is the table's own");
+        let broken = applied.events.iter().find(|event| matches!(event, Event::Broken(_)));
+        assert_eq!(broken, None, "the table finds itself broken");
+        applied
+    }
+
+    /// One entry with these commands.
+    pub fn batch(&mut self, commands: Vec<Command>) -> Applied {
+        let commands = commands.into_iter().map(|command| self.submitted(command)).collect();
+        self.submit(Vec::new(), false, commands)
+    }
+
+    /// One entry with one command.
+    pub fn run(&mut self, command: impl IntoCommand) -> (Outcome, Vec<Event>) {
+        let mut applied = self.batch(vec![command.into_command()]);
+        assert_eq!(applied.outcomes.len(), 1);
+        (applied.outcomes.remove(0).1, applied.events)
+    }
+
+    /// An entry without commands.
+    pub fn tick(&mut self) -> Vec<Event> {
+        self.submit(Vec::new(), false, Vec::new()).events
+    }
+
+    /// Ticks until nothing is due any more.
+    pub fn settle(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..ENTRIES_TO_SETTLE {
+            events.extend(self.tick());
+            if self.table.next_deadline().is_none_or(|deadline| !deadline.is_past(self.table.now())) {
+                return events;
+            }
+        }
+        panic!("still not settled after {ENTRIES_TO_SETTLE} entries");
+    }
+
+    pub fn submitted(&mut self, command: Command) -> Submitted {
+        self.sequence += 1;
+        Submitted { id: self.last_id(), command }
+    }
+
+    /// The id of the command submitted last.
+    pub fn last_id(&self) -> CommandId {
+        CommandId { incarnation: RUN, sequence: self.sequence }
+    }
+
+    pub fn outcome(&mut self, command: impl IntoCommand) -> Outcome {
+        self.run(command).0
+    }
+
+    pub fn acquired(&mut self, acquire: Acquire) -> Grant {
+        match self.outcome(acquire) {
+            Outcome::Acquired(grant) => grant,
+            other => panic!("not acquired: {other:?}"),
+        }
+    }
+
+    /// Queues it, and gives the id that its end will name.
+    pub fn queued(&mut self, acquire: Acquire) -> CommandId {
+        let outcome = self.outcome(acquire);
+        assert!(matches!(outcome, Outcome::Queued { .. }), "not queued: {outcome:?}");
+        self.last_id()
+    }
+
+    pub fn refused(&mut self, command: impl IntoCommand) -> Refusal {
+        match self.outcome(command) {
+            Outcome::Refused(refusal) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    pub fn open(&mut self, id: u8, idle_timeout_ms: u64) {
+        assert_eq!(
+            self.outcome(Command::OpenSession { session: session(id), idle_timeout_ms }),
+            Outcome::SessionOpened
+        );
+    }
+
+    /// How many live holds and waiters a lock shows.
+    pub fn seen(&self, lock: &str) -> (usize, u32) {
+        let view = self.table.lock_view(&name(lock), self.table.now());
+        view.map_or((0, 0), |view| (view.holds.len(), view.waiters))
+    }
+
+    pub fn snapshot(&self) -> Vec<u8> {
+        snapshot(&self.table)
+    }
+}
+
+pub fn snapshot(table: &Table) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    table.freeze().write_to(&mut bytes).expect("a vector takes all");
+    bytes
+}
+
+pub fn name(text: &str) -> Name {
+    Name::from(text)
+}
+
+pub fn key(number: u64) -> HoldKey {
+    HoldKey(u128::from(number).to_be_bytes())
+}
+
+pub fn session(number: u8) -> SessionId {
+    SessionId([number; 16])
+}
+
+/// Asks for size 1, without lease, session or wait; refined by [`Asking`].
+pub fn ask(lock: &str, key_number: u64) -> Acquire {
+    Acquire {
+        name: name(lock),
+        key: key(key_number),
+        dialect: Dialect::GetLock,
+        session: None,
+        label: None,
+        reentrant: false,
+        size: 1,
+        remembers_size: false,
+        lease_ms: None,
+        wait: None,
+        priority: 0,
+        metadata: Metadata::default(),
+    }
+}
+
+/// One word for each thing that an acquire may ask for.
+pub trait Asking: Sized {
+    fn edit(self, edit: impl FnOnce(&mut Acquire)) -> Self;
+
+    fn size(self, size: u32) -> Self {
+        self.edit(|ask| ask.size = size)
+    }
+    /// As LDLM's clients ask: the size binds, and is remembered.
+    fn ldlm(self, size: u32) -> Self {
+        self.size(size).edit(|ask| (ask.remembers_size, ask.dialect) = (true, Dialect::SessionsV1))
+    }
+    fn dialect(self, dialect: Dialect) -> Self {
+        self.edit(|ask| ask.dialect = dialect)
+    }
+    fn lease_ms(self, lease_ms: u64) -> Self {
+        self.edit(|ask| ask.lease_ms = Some(lease_ms))
+    }
+    fn wait_ms(self, timeout_ms: u64) -> Self {
+        self.edit(|ask| ask.wait = Some(Wait::Attached { timeout_ms }))
+    }
+    fn detached_ms(self, timeout_ms: u64) -> Self {
+        self.edit(|ask| ask.wait = Some(Wait::Detached { timeout_ms }))
+    }
+    fn session(self, number: u8) -> Self {
+        self.edit(|ask| ask.session = Some(session(number)))
+    }
+    fn label(self, label: &str) -> Self {
+        self.edit(|ask| ask.label = Some(label.into()))
+    }
+    /// The same label asking again keeps its hold.
+    fn reentrant(self, label: &str) -> Self {
+        self.label(label).edit(|ask| ask.reentrant = true)
+    }
+    fn priority(self, priority: i32) -> Self {
+        self.edit(|ask| ask.priority = priority)
+    }
+    fn metadata(self, pairs: &[(&str, &str)]) -> Self {
+        self.edit(|ask| ask.metadata = pairs.iter().copied().collect())
+    }
+}
+
+impl Asking for Acquire {
+    fn edit(mut self, edit: impl FnOnce(&mut Acquire)) -> Acquire {
+        edit(&mut self);
+        self
+    }
+}
+
+pub fn acquire(acquire: Acquire) -> Command {
+    Command::Acquire(Box::new(acquire))
+}
+
+pub fn release(lock: &str, key_number: u64) -> Command {
+    Command::Release { name: name(lock), session: None, proof: Proof::Key(key(key_number)) }
+}
+
+pub fn renew(lock: &str, key_number: u64, lease_ms: u64) -> Command {
+    Command::Renew { name: name(lock), session: None, key: key(key_number), lease_ms }
+}
+
+pub fn cancel(lock: &str, key_number: u64) -> Command {
+    Command::Cancel { name: name(lock), key: key(key_number) }
+}
+
+pub fn force(lock: &str, key_number: u64) -> Command {
+    Command::ForceRelease { name: name(lock), key: key(key_number) }
+}
+
+pub fn close(number: u8) -> Command {
+    Command::CloseSession { session: session(number) }
+}
+
+/// An acquire is a command without further words.
+pub trait IntoCommand {
+    fn into_command(self) -> Command;
+}
+
+impl IntoCommand for Command {
+    fn into_command(self) -> Command {
+        self
+    }
+}
+
+impl IntoCommand for Acquire {
+    fn into_command(self) -> Command {
+        acquire(self)
+    }
+}

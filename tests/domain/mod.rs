@@ -1,0 +1,18 @@
+//! The lock table, through its public face.
+//!
+//! One rule a test, written with the words of [`kit`].
+
+mod bursts;
+mod cancels;
+mod duplicates;
+mod kit;
+mod leadership;
+mod limits;
+mod queue;
+mod reentry;
+mod releases;
+mod remembered_sizes;
+mod renewals;
+mod sessions;
+mod sizes;
+mod tokens;

@@ -1,0 +1,79 @@
+//! Fencing tokens: one counter for all, below 2^53 for ever.
+
+use super::kit::{Asking, Bench, RUN, ask, name, release};
+use latchd::domain::{Acquire, LeaderStart, Limits, Outcome, Refusal, Table, Token};
+
+const END: u64 = 1 << 53;
+
+/// A table that has `left` tokens to give.
+fn bench(left: u64) -> Bench {
+    let mut bench = Bench::new();
+    bench.table = Table::default();
+    bench.lead(LeaderStart { first_token: END - left, limits: Limits::default(), live: vec![RUN] });
+    bench
+}
+
+fn waiting(key: u64) -> Acquire {
+    ask("a", key).lease_ms(1_000).wait_ms(1_000)
+}
+
+#[test]
+fn one_counter_serves_all_locks() {
+    let mut bench = bench(10);
+    let tokens: Vec<u64> = ["a", "b", "c"].map(|lock| bench.acquired(ask(lock, 1)).token.0).into();
+    assert_eq!(tokens, [END - 10, END - 9, END - 8]);
+}
+
+#[test]
+fn a_token_is_not_given_again_after_its_release() {
+    let mut bench = bench(10);
+    let first = bench.acquired(ask("a", 1)).token;
+    bench.outcome(release("a", 1));
+    assert!(bench.acquired(ask("a", 1)).token > first);
+}
+
+#[test]
+fn the_last_token_is_below_two_to_the_53rd_and_then_all_is_refused() {
+    let mut bench = bench(1);
+    assert_eq!(bench.acquired(ask("a", 1)).token, Token(END - 1));
+    assert_eq!(bench.refused(ask("b", 1)), Refusal::TokensExhausted);
+    assert_eq!(bench.refused(waiting(2)), Refusal::TokensExhausted, "it would wait for nothing");
+    assert_eq!(bench.table.last_token(), Token(END - 1));
+}
+
+#[test]
+fn asking_again_needs_a_token_too() {
+    let mut bench = bench(1);
+    bench.acquired(ask("a", 1).reentrant("x"));
+    assert_eq!(bench.refused(ask("a", 1).reentrant("x")), Refusal::TokensExhausted);
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn who_waits_when_the_tokens_end_is_not_granted_and_its_wait_ends() {
+    let mut bench = bench(2);
+    bench.acquired(ask("a", 1));
+    bench.queued(waiting(2));
+    bench.acquired(ask("b", 3));
+    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: false });
+    assert_eq!(bench.seen("a"), (0, 1));
+    bench.pass_ms(1_001).settle();
+    assert!(bench.table.lock_view(&name("a"), bench.table.now()).is_none());
+    assert_eq!(bench.table.counts().locks, 1, "only the other lock is left");
+}
+
+#[test]
+fn a_first_token_beyond_the_end_gives_none() {
+    let mut bench = Bench::new();
+    bench.table = Table::default();
+    bench.lead(LeaderStart { first_token: u64::MAX, limits: Limits::default(), live: vec![RUN] });
+    assert_eq!(bench.refused(ask("a", 1)), Refusal::TokensExhausted);
+}
+
+#[test]
+fn a_first_token_of_zero_begins_at_one() {
+    let mut bench = Bench::new();
+    bench.table = Table::default();
+    bench.lead(LeaderStart { first_token: 0, limits: Limits::default(), live: vec![RUN] });
+    assert_eq!(bench.acquired(ask("a", 1)).token, Token(1));
+}
