@@ -1,5 +1,28 @@
-//! (room: dialects)
+//! The wire dialects: thin translations between HTTP and the engine's face.
+//!
+//! What lives here: one file (or small folder) per dialect, and what they share: the one error table ([`code`]),
+//! credentials ([`auth`]), the session cookie ([`cookie`]), bodies within bounds ([`body`]).
+//!
+//! What may not: decisions about locks, clocks, sockets, other rooms than access, domain and engine.
 
+pub mod auth;
 pub mod body;
+pub mod code;
+pub mod cookie;
 pub mod delivery;
+pub mod failure;
+pub mod get_lock;
+mod handover;
+mod key;
+pub mod lock_by_name;
+pub mod lock_unlock;
+mod message;
+mod numbers;
 pub mod peer;
+pub mod problem;
+mod query;
+pub mod respond;
+pub mod service;
+pub mod sessions_v1;
+
+pub use service::{Clock, Service, Settings, Shared};

@@ -1,0 +1,69 @@
+//! Who is calling: the secrets of a request in every form, checked. What a refusal looks like is each dialect's business.
+
+use super::code::Code;
+use super::failure::Failure;
+use super::service::{Attempt, Shared, client};
+use crate::access::{Identity, Verdict, presented_in_headers};
+use axum::http::{HeaderName, header, request::Parts};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The caller of a request that carries its secrets in headers.
+pub async fn identify(service: &Shared, head: &Parts) -> Attempt<Identity> {
+    identify_with(service, head, None).await
+}
+
+/// As [`identify`], with one more secret from elsewhere (`auth` in a query string). Any valid one opens.
+pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) -> Attempt<Identity> {
+    let bytes = |name: HeaderName| head.headers.get(name).map(|value| value.as_bytes());
+    let in_headers = presented_in_headers(bytes(header::AUTHORIZATION), bytes(X_API_KEY));
+    let mut secrets = [""; 3];
+    let mut count = 0;
+    for secret in extra.into_iter().chain(in_headers.secrets()) {
+        secrets[count] = secret;
+        count += 1;
+    }
+    let secrets = &secrets[..count];
+    let from = client(head).ip;
+    let now = (service.clock.uptime)();
+    match service.access.check_fast(secrets, from, now) {
+        Some(verdict) => granted(verdict),
+        None => check_slowly(service, secrets, from).await,
+    }
+}
+
+/// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
+async fn check_slowly(service: &Shared, secrets: &[&str], from: std::net::IpAddr) -> Attempt<Identity> {
+    let owned: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+    let closed = |_| Failure::new(Code::Internal, "password checks have ended");
+    let _turn = service.blocking_checks.acquire().await.map_err(closed)?;
+    let service = Shared::clone(service);
+    let check = move || {
+        let secrets: Vec<&str> = owned.iter().map(String::as_str).collect();
+        service.access.check(&secrets, from, (service.clock.uptime)())
+    };
+    let crashed = |_| Failure::new(Code::Internal, "the password check failed");
+    granted(tokio::task::spawn_blocking(check).await.map_err(crashed)?)
+}
+
+fn granted(verdict: Verdict) -> Attempt<Identity> {
+    match verdict {
+        Verdict::Granted(identity) => Ok(identity),
+        Verdict::Missing => Err(Failure::new(Code::CredentialMissing, "a password or an API key is needed")),
+        Verdict::Wrong => Err(Failure::new(Code::CredentialWrong, "this password or API key is not known")),
+        Verdict::Throttled { retry_after_seconds } => Err(Failure {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Failure::new(Code::TooManyAttempts, "too many failed attempts from this address")
+        }),
+    }
+}
+
+/// Whether the caller may take or give back this lock; says which right is missing.
+pub fn may_take(identity: &Identity, name: &str) -> Attempt<()> {
+    if identity.may_take(name) { Ok(()) } else { Err(Failure::forbidden("take", Some(name))) }
+}
+
+/// Whether the caller may know about this lock.
+pub fn may_read(identity: &Identity, name: &str) -> Attempt<()> {
+    if identity.may_read(name) { Ok(()) } else { Err(Failure::forbidden("read", Some(name))) }
+}

@@ -1,0 +1,181 @@
+//! `GET /getlock` and `DELETE /releaselock`.
+
+use super::super::auth::{identify_with, may_take};
+use super::super::code::{Code, FieldNames};
+use super::super::cookie::{Carried, carried};
+use super::super::failure::Failure;
+use super::super::handover::granted;
+use super::super::key;
+use super::super::numbers::text_to_ms;
+use super::super::query::Query;
+use super::super::respond::{self, seconds};
+use super::super::service::{Attempt, Shared};
+use super::answer::{self, CredentialWords};
+use super::schema::{NotTaken, ReleaseAnswer, Taken};
+use crate::access::Identity;
+use crate::domain::{Acquire, Dialect, Metadata, Name, Proof, Refusal, SessionId, Wait};
+use crate::engine::{Engine, Fault, Granted};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header, request::Parts};
+use axum::response::Response;
+
+const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
+
+const AT_GETLOCK: CredentialWords = CredentialWords {
+    key: "error",
+    missing: (StatusCode::UNAUTHORIZED, "no api key supplied"),
+    wrong: "invalid api key",
+};
+const AT_RELEASELOCK: CredentialWords =
+    CredentialWords { key: "error", missing: (StatusCode::BAD_REQUEST, "invalid params"), wrong: "invalid key" };
+
+/// Takes a lock, or waits for it up to `timeout` seconds.
+///
+/// Routed for every method: a router's GET would answer HEAD too, and HEAD must never take a lock.
+pub async fn get_lock(State(service): State<Shared>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    if head.method != Method::GET {
+        return answer::other_method(&service, head.method == Method::OPTIONS, "OPTIONS, GET");
+    }
+    match try_get_lock(&service, &head).await {
+        Ok(response) => response,
+        Err(failure) => answer::failure(&service, &failure),
+    }
+}
+
+async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
+    let query = Query::of(&head.uri);
+    let Some(name) = query.text("lockname")? else {
+        return Err(Failure::field("lockname", "no lockname supplied"));
+    };
+    let auth = query.text("auth")?;
+    let identity = match identify_with(service, head, auth.as_deref()).await {
+        Ok(identity) => identity,
+        Err(denied) => return Ok(answer::not_let_in(service, &denied, AT_GETLOCK)),
+    };
+    let limits = service.engine.limits();
+    let lease_ms = match query.text("lifetime")? {
+        Some(text) => text_to_ms("lifetime", &text, limits.lease_ms_max)?,
+        None => service.settings.get_lock_lifetime_ms,
+    };
+    if lease_ms == 0 {
+        return Err(Failure::field("lifetime", "lifetime must be a number of seconds greater than 0"));
+    }
+    let timeout_ms = match query.text("timeout")? {
+        Some(text) => text_to_ms("timeout", &text, limits.wait_ms_max)?,
+        None => 0,
+    };
+    may_take(&identity, &name)?;
+    let session = bound_session(head)?;
+    let wait = (timeout_ms > 0).then_some(Wait::Attached { timeout_ms });
+    let name = Name::from(&*name);
+    let answered = service.engine.acquire(ask(name.clone(), session, lease_ms, wait)).await;
+    answer_acquire(service, head, &name, session, answered)
+}
+
+fn ask(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>) -> Acquire {
+    Acquire {
+        name,
+        key: Engine::new_key(),
+        dialect: Dialect::GetLock,
+        session,
+        label: None,
+        reentrant: false,
+        size: 1,
+        remembers_size: false,
+        lease_ms: Some(lease_ms),
+        wait,
+        priority: 0,
+        metadata: Metadata::default(),
+    }
+}
+
+/// The session that a cookie binds the hold to. A deleted session's empty cookie binds to nothing.
+fn bound_session(head: &Parts) -> Attempt<Option<SessionId>> {
+    match carried(&head.headers) {
+        Carried::Session(session) => Ok(Some(session)),
+        Carried::Nothing | Carried::Empty => Ok(None),
+        Carried::Unreadable => Err(Failure::new(Code::SessionUnknown, "session cookie invalid or expired")),
+    }
+}
+
+fn answer_acquire(
+    service: &Shared,
+    head: &Parts,
+    name: &str,
+    session: Option<SessionId>,
+    answered: Result<Granted, Fault>,
+) -> Attempt<Response> {
+    let mut response = match answered {
+        Ok(hold) => taken(service, head, name, hold),
+        Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. })) => {
+            let body = NotTaken {
+                servername: answer::server_name(service),
+                lockname: name,
+                sessiontoken: "",
+                lockacquired: false,
+            };
+            answer::json(service, StatusCode::OK, &body)
+        }
+        Err(Fault::Refused(Refusal::SessionUnknown | Refusal::WaitCancelled)) => {
+            return Err(Failure::new(Code::SessionUnknown, "session cookie invalid or expired"));
+        }
+        Err(fault) => return Err(Failure::from_fault(&fault, &NAMES)),
+    };
+    if let Some(session) = session {
+        response.headers_mut().insert(header::SET_COOKIE, service.session_cookie(session, head));
+    }
+    Ok(response)
+}
+
+fn taken(service: &Shared, head: &Parts, name: &str, hold: Granted) -> Response {
+    let body = Taken {
+        servername: answer::server_name(service),
+        lockname: name,
+        sessiontoken: &hold.key.to_string(),
+        lockacquired: true,
+        fencing_token: hold.token.0,
+        expires_in: hold.expires_in.map(seconds),
+    };
+    let body = respond::to_json(&body);
+    answer::dressed(service, granted(head, hold.delivery, StatusCode::OK, body))
+}
+
+/// Gives a lock back. The token alone shows the right to, as the older generation of clients expects.
+pub async fn release_lock(State(service): State<Shared>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    if head.method != Method::DELETE {
+        return answer::other_method(&service, head.method == Method::OPTIONS, "OPTIONS, DELETE");
+    }
+    match try_release_lock(&service, &head).await {
+        Ok(response) => response,
+        Err(failure) => answer::failure(&service, &failure),
+    }
+}
+
+async fn try_release_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
+    let query = Query::of(&head.uri);
+    let (Some(name), Some(token)) = (query.text("lockname")?, query.text("token")?) else {
+        return Err(Failure::new(Code::InvalidField, "invalid params"));
+    };
+    let auth = query.text("auth")?;
+    match identify_with(service, head, auth.as_deref()).await {
+        Ok(identity) => allowed_to_release(&identity, &name)?,
+        Err(missing) if missing.code == Code::CredentialMissing => {}
+        Err(denied) => return Ok(answer::not_let_in(service, &denied, AT_RELEASELOCK)),
+    }
+    service.touch_carried(&head.headers).await;
+    let proof = Proof::Key(key::from_hex(&token).unwrap_or(key::NOBODY));
+    let released = match service.engine.release(Name::from(&*name), None, proof).await {
+        Ok(_) => true,
+        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => false,
+        Err(fault) => return Err(Failure::from_fault(&fault, &NAMES)),
+    };
+    let body = ReleaseAnswer { servername: answer::server_name(service), lockname: &name, lockreleased: released };
+    let status = if released { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    Ok(answer::json(service, status, &body))
+}
+
+fn allowed_to_release(identity: &Identity, name: &str) -> Attempt<()> {
+    may_take(identity, name)
+}

@@ -1,0 +1,78 @@
+//! How holds and sessions are named on the wire: always the same 128 bits, in the writing of each dialect.
+//!
+//! Only the exact text that was given out is read back, so that no two texts stand for one key.
+
+use crate::domain::{HoldKey, SessionId};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+/// What no hold has: stands for a presented key that cannot be one, so that the table still says why it opens nothing.
+pub const NOBODY: HoldKey = HoldKey([0; 16]);
+
+/// 36 characters, as sessions v1 shows keys.
+pub fn dashed(key: HoldKey) -> String {
+    Uuid::from_bytes(key.0).hyphenated().to_string()
+}
+
+/// Reads what [`dashed`] wrote.
+pub fn from_dashed(text: &str) -> Option<HoldKey> {
+    parse(text, 36).map(HoldKey)
+}
+
+/// Reads 32 lower-case hex digits as a key.
+pub fn from_hex(text: &str) -> Option<HoldKey> {
+    parse(text, 32).map(HoldKey)
+}
+
+/// Reads 32 lower-case hex digits as a session id.
+pub fn session_from_hex(text: &str) -> Option<SessionId> {
+    parse(text, 32).map(SessionId)
+}
+
+/// A hold and its lock in one word: the key in hex, a dot, the lock's name in base64url.
+pub fn lock_id(key: HoldKey, name: &str) -> String {
+    let mut text = key.to_string();
+    text.push('.');
+    BASE64_URL_SAFE_NO_PAD.encode_string(name, &mut text);
+    text
+}
+
+/// Reads what [`lock_id`] wrote.
+pub fn from_lock_id(text: &str) -> Option<(HoldKey, String)> {
+    let (key, name) = text.split_once('.')?;
+    let name = BASE64_URL_SAFE_NO_PAD.decode(name).ok()?;
+    Some((from_hex(key)?, String::from_utf8(name).ok()?))
+}
+
+fn parse(text: &str, length: usize) -> Option<[u8; 16]> {
+    let is_lower = text.len() == length && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_lower.then(|| Uuid::try_parse(text).ok()).flatten().map(Uuid::into_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: HoldKey = HoldKey([0x9e, 0x2c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+
+    #[test]
+    fn each_writing_is_read_back() {
+        assert_eq!(dashed(KEY), "9e2c0102-0304-0506-0708-090a0b0c0d0e");
+        assert_eq!(from_dashed(&dashed(KEY)), Some(KEY));
+        assert_eq!(from_hex(&KEY.to_string()), Some(KEY));
+        let id = lock_id(KEY, "日/本 \n");
+        assert_eq!(from_lock_id(&id), Some((KEY, "日/本 \n".to_owned())));
+    }
+
+    #[test]
+    fn other_writings_of_a_key_are_not_read() {
+        let dashed = dashed(KEY);
+        for text in [dashed.to_uppercase(), format!("{{{dashed}}}"), format!("urn:uuid:{dashed}"), KEY.to_string()] {
+            assert_eq!(from_dashed(&text), None, "{text}");
+        }
+        assert_eq!(from_hex(&dashed), None);
+        assert_eq!(from_lock_id("abc"), None);
+        assert_eq!(from_lock_id(&format!("{KEY}.!!")), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! Lock by name: lockd's `/lock/{name}`, byte for byte. No owner, no key, no lease: a name is held or it is not.
+//!
+//! DELETE releases only what this dialect took, because a name proves nothing about the holds of others. `max_hold` or
+//! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does.
+
+use super::auth::{identify, may_read, may_take};
+use super::code::{Code, FieldNames};
+use super::failure::Failure;
+use super::handover::carrying;
+use super::respond;
+use super::service::{Attempt, Shared};
+use crate::access::Identity;
+use crate::domain::{Acquire, Dialect, Metadata, Name, Proof, Refusal};
+use crate::engine::{Engine, Fault};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use axum::response::Response;
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+const NAME_BYTES_MAX: usize = 128;
+const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
+const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
+const DONE: &str = "{}\n";
+
+/// Everything below `/lock/`. One handler for all of it, because lockd decodes a path before it looks for slashes.
+pub async fn lock_by_name(State(service): State<Shared>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    let raw = head.uri.path().strip_prefix("/lock/").unwrap_or_default();
+    let name: Cow<'_, [u8]> = percent_decode_str(raw).into();
+    if !matches!(head.method, Method::GET | Method::POST | Method::DELETE) {
+        return page_not_found();
+    }
+    if let Some(bare) = name.strip_suffix(b"/") {
+        return if is_one_segment(bare) { redirect(&head.method, raw) } else { page_not_found() };
+    }
+    if !is_one_segment(&name) {
+        return page_not_found();
+    }
+    let answered = match checked(&name) {
+        Ok(name) => answer(&service, &head, name).await,
+        Err(failure) => Err(failure),
+    };
+    answered.unwrap_or_else(|failure| fail(&failure))
+}
+
+/// lockd's router finds nothing at empty, dotted and split names.
+fn is_one_segment(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/')
+}
+
+async fn answer(service: &Shared, head: &Parts, name: &str) -> Attempt<Response> {
+    let identity = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
+    match head.method {
+        Method::POST => lock(service, head, &identity, name).await,
+        Method::DELETE => unlock(service, &identity, name).await,
+        _ => is_locked(service, &identity, name).await,
+    }
+}
+
+async fn is_locked(service: &Shared, identity: &Identity, name: &str) -> Attempt<Response> {
+    may_read(identity, name)?;
+    let (lock, _) = service.engine.lock(&Name::from(name)).await.map_err(|fault| explain(&fault))?;
+    if lock.is_some_and(|lock| !lock.holds.is_empty()) { Ok(done()) } else { Ok(not_found()) }
+}
+
+async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -> Attempt<Response> {
+    may_take(identity, name)?;
+    let acquire = Acquire {
+        name: Name::from(name),
+        key: Engine::new_key(),
+        dialect: Dialect::LockByName,
+        session: None,
+        label: None,
+        reentrant: false,
+        size: 1,
+        remembers_size: false,
+        lease_ms: service.settings.max_hold_ms,
+        wait: None,
+        priority: 0,
+        metadata: Metadata::default(),
+    };
+    match service.engine.acquire(acquire).await {
+        Ok(hold) => {
+            let body = carrying(head, hold.delivery, DONE.into());
+            let mut response = respond::with_body(StatusCode::OK, Some(JSON), body);
+            response.headers_mut().insert(FENCING_TOKEN, hold.token.0.into());
+            Ok(response)
+        }
+        Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. })) => {
+            Ok(json(StatusCode::CONFLICT, "{\"error\":\"Lock conflict\"}\n"))
+        }
+        Err(fault) => Err(explain(&fault)),
+    }
+}
+
+async fn unlock(service: &Shared, identity: &Identity, name: &str) -> Attempt<Response> {
+    may_take(identity, name)?;
+    match service.engine.release(Name::from(name), None, Proof::TakenBy(Dialect::LockByName)).await {
+        Ok(_) => Ok(done()),
+        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(not_found()),
+        Err(fault) => Err(explain(&fault)),
+    }
+}
+
+/// lockd's rules for names, in its order and words.
+fn checked(name: &[u8]) -> Attempt<&str> {
+    if name.len() > NAME_BYTES_MAX {
+        let detail = format!("Name is too long ({} bytes > max of {NAME_BYTES_MAX})", name.len());
+        return Err(Failure::limit("name", NAME_BYTES_MAX as u64, detail));
+    }
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"$-._".contains(byte);
+    match (name.iter().position(|byte| !is_allowed(byte)), std::str::from_utf8(name)) {
+        (None, Ok(name)) => Ok(name),
+        (offset, _) => {
+            let offset = offset.unwrap_or_default();
+            let byte = name.get(offset).copied().unwrap_or_default();
+            let detail = format!("Name contains non-printable/non-ascii byte {byte} at offset {offset}");
+            Err(Failure::field("name", detail))
+        }
+    }
+}
+
+/// Where lockd has words for a fault, its words.
+fn explain(fault: &Fault) -> Failure {
+    let failure = Failure::from_fault(fault, &NAMES);
+    let words = match failure.code {
+        Code::NotLeader | Code::NoQuorum => "Not currently in LEADER state",
+        Code::ShuttingDown => "ConsensusModule is stopped",
+        Code::OutcomeUnknown => "Result Unknown (leadership was lost before commit)",
+        _ => return failure,
+    };
+    Failure { detail: words.into(), ..failure }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+fn json(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    respond::with_body(status, Some(JSON), body)
+}
+
+fn done() -> Response {
+    json(StatusCode::OK, DONE)
+}
+
+fn not_found() -> Response {
+    json(StatusCode::NOT_FOUND, "{\"error\":\"Not Found\"}\n")
+}
+
+/// What lockd's router says where it has no route, other methods included.
+pub fn page_not_found() -> Response {
+    let plain = HeaderValue::from_static("text/plain");
+    respond::with_body(StatusCode::NOT_FOUND, Some(plain), "404 page not found")
+}
+
+/// A slash too many is redirected, for reading by 301 with a page, otherwise by 307, which keeps the method.
+fn redirect(method: &Method, raw: &str) -> Response {
+    let bare = raw.strip_suffix('/').or_else(|| raw.strip_suffix("%2F")).or_else(|| raw.strip_suffix("%2f"));
+    let location = format!("/lock/{}", bare.unwrap_or(raw));
+    let mut response = if *method == Method::GET {
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        let page = format!("<a href=\"{}\">Moved Permanently</a>.\n\n", escape_html(&location));
+        respond::with_body(StatusCode::MOVED_PERMANENTLY, Some(html), page)
+    } else {
+        respond::with_body(StatusCode::TEMPORARY_REDIRECT, None, Vec::new())
+    };
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The location comes from the request and goes into a page.
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('\'', "&#39;")
+}
+
+/// `{"error":"…"}` as Go writes it: HTML's special characters escaped, a newline at the end.
+fn fail(failure: &Failure) -> Response {
+    let mut text = Vec::new();
+    respond::push_string(&mut text, &failure.detail);
+    let text = String::from_utf8_lossy(&text);
+    let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let response = json(failure.code.status(), format!("{{\"error\":{text}}}\n"));
+    respond::with_failure_headers(response, failure)
+}
+
+/// Lock by name's part of the OpenAPI document.
+#[derive(utoipa::OpenApi)]
+#[openapi()]
+pub struct Doc;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(name: &[u8]) -> String {
+        checked(name).expect_err("refused").detail.into_owned()
+    }
+
+    #[test]
+    fn names_are_refused_in_lockds_words() {
+        assert_eq!(words(b"A+B"), "Name contains non-printable/non-ascii byte 43 at offset 1");
+        assert_eq!(words(b"hi\n"), "Name contains non-printable/non-ascii byte 10 at offset 2");
+        assert_eq!(words("日本語".as_bytes()), "Name contains non-printable/non-ascii byte 230 at offset 0");
+        assert_eq!(words(b"\xbd"), "Name contains non-printable/non-ascii byte 189 at offset 0");
+        assert_eq!(words(&[b'a'; 129]), "Name is too long (129 bytes > max of 128)");
+        assert!(checked(&[b'a'; 128]).is_ok());
+        assert!(checked(b"$-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").is_ok());
+    }
+
+    #[test]
+    fn only_one_plain_segment_is_a_name() {
+        assert!(is_one_segment(b"a"));
+        assert!([&b""[..], b".", b"..", b"a/b", b"/"].iter().all(|name| !is_one_segment(name)));
+    }
+}

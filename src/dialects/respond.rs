@@ -1,0 +1,90 @@
+//! Small makers of responses that all dialects share, and JSON written by hand where every request pays for it.
+
+use super::code::Code;
+use super::failure::Failure;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+use std::io::Write as _;
+use std::time::Duration;
+
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A JSON answer.
+pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    with_body(status, Some(JSON), body)
+}
+
+/// An answer with this body; `None` leaves its content type unsaid, as some old servers do.
+pub fn with_body(status: StatusCode, content_type: Option<HeaderValue>, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    response
+}
+
+/// The headers that go with a failure whatever its body: when to retry, how to log in.
+pub fn with_failure_headers(mut response: Response, failure: &Failure) -> Response {
+    if let Some(seconds) = failure.retry_after_seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if matches!(failure.code, Code::CredentialMissing | Code::CredentialWrong) {
+        let realm = HeaderValue::from_static("Basic realm=\"Restricted\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+    }
+    response
+}
+
+/// Adds one header.
+pub fn with_header(mut response: Response, name: HeaderName, value: &'static str) -> Response {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
+}
+
+/// The bytes of a value that serialises without fail.
+pub fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("answers are structs of strings and numbers")
+}
+
+/// Appends a JSON string, quotes included.
+pub fn push_string(body: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(body, text).expect("a vector takes every byte");
+}
+
+/// Appends a number.
+pub fn push_number(body: &mut Vec<u8>, number: u64) {
+    write!(body, "{number}").expect("a vector takes every byte");
+}
+
+/// Appends a duration in seconds, rounded down to a millisecond: what is promised is never too much.
+pub fn push_seconds(body: &mut Vec<u8>, duration: Option<Duration>) {
+    let written = match duration {
+        Some(left) => write!(body, "{}.{:03}", left.as_secs(), left.subsec_millis()),
+        None => write!(body, "null"),
+    };
+    written.expect("a vector takes every byte");
+}
+
+/// A duration in seconds for answers that are not written by hand, rounded down to a millisecond.
+pub fn seconds(duration: Duration) -> f64 {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_written_as_json() {
+        let mut body = Vec::new();
+        push_string(&mut body, "a\"\\\n\u{1}日<&>");
+        push_number(&mut body, 7);
+        push_seconds(&mut body, Some(Duration::from_micros(29_999_999)));
+        push_seconds(&mut body, None);
+        assert_eq!(String::from_utf8(body).expect("UTF-8"), "\"a\\\"\\\\\\n\\u0001日<&>\"729.999null");
+    }
+}

@@ -1,0 +1,94 @@
+//! What every handler is given: the engine's face, the access checker, and the few settings that dialects have.
+
+use super::code::Code;
+use super::cookie::{Carried, Wardrobe, carried};
+use super::failure::Failure;
+use super::peer::{ClientAddr, Peer};
+use crate::access::Access;
+use crate::domain::SessionId;
+use crate::engine::Engine;
+use super::body::{self, BodyError, BodyLimits};
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Threads that password checks may borrow at once; more wait their turn without one.
+const BLOCKING_CHECKS_MAX: usize = 32;
+
+/// Shared by all requests.
+pub type Shared = Arc<Service>;
+
+pub struct Service {
+    pub engine: Engine,
+    pub access: Arc<Access>,
+    pub settings: Settings,
+    pub clock: Clock,
+    pub(super) wardrobe: Wardrobe,
+    pub(super) blocking_checks: Semaphore,
+}
+
+/// What the configuration says about dialects.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `servername` in the GET_LOCK dialect.
+    pub server_name: HeaderValue,
+    pub body_limits: BodyLimits,
+    /// The lease of a lock-by-name hold; `None`: it has no end of its own.
+    pub max_hold_ms: Option<u64>,
+    /// The lease of a GET_LOCK hold that names no lifetime.
+    pub get_lock_lifetime_ms: u64,
+    /// The lease of a `/lock` hold that names no ttl.
+    pub lock_unlock_ttl_ms: u64,
+}
+
+/// Time, handed in: this room reads no clock. Neither reading decides about a lock.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    /// Wall clock, for `Expires` alone.
+    pub unix_seconds: fn() -> u64,
+    /// Monotonic, since the process started; for the throttle of failed attempts.
+    pub uptime: fn() -> Duration,
+}
+
+impl Service {
+    pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
+        let blocking_checks = Semaphore::new(BLOCKING_CHECKS_MAX);
+        Arc::new(Service { engine, access, settings, clock, wardrobe: Wardrobe::default(), blocking_checks })
+    }
+
+    /// The cookie that goes with an answer to this session.
+    pub(super) fn session_cookie(&self, session: SessionId, head: &Parts) -> HeaderValue {
+        let now = (self.clock.unix_seconds)();
+        self.wardrobe.session(session, now, self.engine.session_idle_timeout(), client(head).https)
+    }
+
+    /// Starts the idle time of a carried session anew, in dialects that do not use it: any request counts.
+    pub(super) async fn touch_carried(&self, headers: &HeaderMap) {
+        if let Carried::Session(session) = carried(headers) {
+            // An unknown session is no concern of a dialect without sessions.
+            let _ = self.engine.touch_session(session).await;
+        }
+    }
+
+    /// The body of a request, within its bounds.
+    pub(super) async fn body(&self, body: Body) -> Attempt<Bytes> {
+        body::read(body, self.settings.body_limits).await.map_err(|error| match error {
+            BodyError::TooLarge { limit_bytes } => Failure::body_too_large(limit_bytes),
+            BodyError::Timeout { .. } => Failure::new(Code::BodyTimeout, error.to_string()),
+            BodyError::Disconnected => Failure::new(Code::MalformedBody, error.to_string()),
+        })
+    }
+}
+
+/// Who sent a request. Without a listener (a handler called in process) it is this machine, in plaintext.
+pub(super) fn client(head: &Parts) -> ClientAddr {
+    const LOCAL: ClientAddr = ClientAddr { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), https: false };
+    head.extensions.get::<Peer>().map_or(LOCAL, |peer| peer.client)
+}
+
+/// Most handlers end early with a failure in their dialect's shape.
+pub(super) type Attempt<T> = Result<T, Failure>;

@@ -1,0 +1,182 @@
+//! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
+
+use super::super::auth::may_take;
+use super::super::code::FieldNames;
+use super::super::failure::Failure;
+use super::super::handover::granted;
+use super::super::key;
+use super::super::respond;
+use super::super::service::Shared;
+use super::answer::{self, LockError};
+use super::caller::{Caller, Stop, check_grpc_timeout, method_not_allowed};
+use super::request::{Asked, LockRequest, RenewRequest, UnlockRequest};
+use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
+use crate::engine::{Engine, Fault};
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+
+const NAMES: FieldNames =
+    FieldNames { name: "name", size: "size", lease: "lock_timeout_seconds", wait: "wait_timeout_seconds" };
+
+/// The engine's word in this dialect's.
+pub(super) fn failure(fault: &Fault) -> Failure {
+    Failure::from_fault(fault, &NAMES)
+}
+
+/// Takes a lock, or waits for it when `wait_timeout_seconds` is there.
+pub async fn lock(State(service): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let caller = match Caller::enter(&service, &head).await {
+        Ok(caller) => caller,
+        Err(response) => return response,
+    };
+    let outcome = match post_body(&caller, body).await {
+        Ok(body) => acquire(&caller, &body).await,
+        Err(stop) => Err(stop),
+    };
+    caller.answer(outcome).await
+}
+
+/// Gives a lock back.
+pub async fn unlock(State(service): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let caller = match Caller::enter(&service, &head).await {
+        Ok(caller) => caller,
+        Err(response) => return response,
+    };
+    let outcome = match post_body(&caller, body).await {
+        Ok(body) => release(&caller, &body).await,
+        Err(stop) => Err(stop),
+    };
+    caller.answer(outcome).await
+}
+
+/// Starts a lease anew.
+pub async fn renew(State(service): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let caller = match Caller::enter(&service, &head).await {
+        Ok(caller) => caller,
+        Err(response) => return response,
+    };
+    let outcome = match post_body(&caller, body).await {
+        Ok(body) => extend(&caller, &body).await,
+        Err(stop) => Err(stop),
+    };
+    caller.answer(outcome).await
+}
+
+async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Stop> {
+    if caller.head.method != Method::POST {
+        return Err(Stop::Early(method_not_allowed("POST")));
+    }
+    check_grpc_timeout(caller.head)?;
+    Ok(caller.service.body(body).await?)
+}
+
+async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
+    let limits = caller.service.engine.limits();
+    let asked = LockRequest::parse(body, limits)?;
+    let key = Engine::new_key();
+    if let Some(objection) = asked.objection() {
+        return Err(Stop::Early(objected(&asked, key, objection.into())));
+    }
+    may_take(&caller.identity, &asked.name)?;
+    let name = Name::from(&*asked.name);
+    let acquire = Acquire {
+        name: name.clone(),
+        key,
+        dialect: Dialect::SessionsV1,
+        session: Some(caller.session),
+        label: None,
+        reentrant: false,
+        size: u32::try_from(asked.size).expect("a size that is not positive is objected to above"),
+        remembers_size: true,
+        lease_ms: match asked.lock_timeout {
+            Asked::Ms(ms) => Some(ms),
+            Asked::Absent | Asked::Zero | Asked::Negative => None,
+        },
+        wait: wait(asked.wait_timeout, limits.wait_ms_max),
+        priority: 0,
+        metadata: asked.metadata,
+    };
+    match caller.service.engine.acquire(acquire).await {
+        Ok(hold) => {
+            let body = answer::locked(&name, &key::dashed(hold.key), hold.token, hold.expires_in);
+            Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
+        }
+        Err(fault) => not_acquired(&name, key, fault),
+    }
+}
+
+/// Present means waiting; 0 is LDLM's "as long as it takes", which is bounded here.
+fn wait(asked: Asked, longest_ms: u64) -> Option<Wait> {
+    match asked {
+        Asked::Absent | Asked::Negative => None,
+        Asked::Zero => Some(Wait::Attached { timeout_ms: longest_ms }),
+        Asked::Ms(timeout_ms) => Some(Wait::Attached { timeout_ms }),
+    }
+}
+
+fn objected(asked: &LockRequest<'_>, key: HoldKey, error: LockError) -> Response {
+    // LDLM makes a key before it looks at name and size, and after it has looked at the timeouts.
+    let early = asked.lock_timeout == Asked::Negative || asked.wait_timeout == Asked::Negative;
+    let key = if early { String::new() } else { key::dashed(key) };
+    ok(answer::not_locked(&asked.name, &key, Some(error)))
+}
+
+fn not_acquired(name: &str, key: HoldKey, fault: Fault) -> Result<Response, Stop> {
+    let error = match &fault {
+        Fault::Refused(Refusal::Held(_)) => None,
+        Fault::Refused(Refusal::WaitTimedOut) => Some(LockError::LockWaitTimeout),
+        Fault::Refused(Refusal::SizeMismatch { .. }) => Some(LockError::LockSizeMismatch),
+        Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
+        _ => return Err(late(fault)),
+    };
+    Ok(ok(answer::not_locked(name, &key::dashed(key), error)))
+}
+
+async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
+    let asked = UnlockRequest::parse(body)?;
+    may_take(&caller.identity, &asked.name)?;
+    let name = Name::from(&*asked.name);
+    let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NOBODY));
+    let released = caller.service.engine.release(name.clone(), Some(caller.session), proof).await;
+    let error = match released {
+        Ok(_) => return Ok(ok(answer::unlocked(&name))),
+        Err(Fault::Refused(Refusal::NoSuchLock)) => LockError::LockDoesNotExist,
+        Err(Fault::Refused(Refusal::WrongKey)) => LockError::InvalidLockKey,
+        Err(fault) => return Err(late(fault)),
+    };
+    Ok(ok(answer::not_unlocked(&name, error)))
+}
+
+async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
+    let asked = RenewRequest::parse(body, caller.service.engine.limits())?;
+    let Asked::Ms(lease_ms) = asked.lock_timeout else {
+        let error = LockError::Unknown("lock timeout must be greater than 0");
+        return Err(Stop::Early(ok(answer::not_locked(&asked.name, "", Some(error)))));
+    };
+    may_take(&caller.identity, &asked.name)?;
+    let name = Name::from(&*asked.name);
+    let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
+    match caller.service.engine.renew(name, Some(caller.session), key, lease_ms).await {
+        Ok(renewed) => Ok(ok(answer::locked(&asked.name, &asked.key, renewed.token, Some(renewed.expires_in)))),
+        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
+            let error = LockError::Unknown("lock does not exist or invalid key");
+            Ok(ok(answer::not_locked(&asked.name, &asked.key, Some(error))))
+        }
+        Err(fault) => Err(late(fault)),
+    }
+}
+
+/// What the engine refuses before it looks at the session (a name too long) is early, its other words are not.
+fn late(fault: Fault) -> Stop {
+    let failure = failure(&fault);
+    if failure.code.status() == StatusCode::BAD_REQUEST { failure.into() } else { Stop::Late(fault) }
+}
+
+fn ok(body: Vec<u8>) -> Response {
+    respond::json(StatusCode::OK, body)
+}

@@ -1,0 +1,229 @@
+//! The messages of sessions v1: names as LDLM has them, fractions of a second, waiting and metadata added.
+
+use super::super::failure::Failure;
+use super::super::message::{FieldName, Trailing, Value, parse};
+use super::super::numbers::seconds_to_ms;
+use crate::domain::{Limits, Metadata};
+use std::borrow::Cow;
+
+const NAME: FieldName = FieldName { name: "name", alias: "name" };
+const KEY: FieldName = FieldName { name: "key", alias: "key" };
+const SIZE: FieldName = FieldName { name: "size", alias: "size" };
+const LOCK_TIMEOUT: FieldName = FieldName { name: "lock_timeout_seconds", alias: "lockTimeoutSeconds" };
+const WAIT_TIMEOUT: FieldName = FieldName { name: "wait_timeout_seconds", alias: "waitTimeoutSeconds" };
+const METADATA: FieldName = FieldName { name: "metadata", alias: "metadata" };
+
+/// Why a message is not carried out although it can be read: answered 200 with this `error` object, as LDLM does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Objection {
+    LockTimeoutNegative,
+    WaitTimeoutNegative,
+    NameEmpty,
+    SizeNotPositive,
+}
+
+/// A duration as asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Absent,
+    Negative,
+    /// 0 is LDLM's word for "without end".
+    Zero,
+    Ms(u64),
+}
+
+#[derive(Debug)]
+pub struct LockRequest<'a> {
+    pub name: Cow<'a, str>,
+    pub size: i32,
+    pub lock_timeout: Asked,
+    pub wait_timeout: Asked,
+    pub metadata: Metadata,
+}
+
+impl<'a> LockRequest<'a> {
+    pub fn parse(body: &'a [u8], limits: &Limits) -> Result<LockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 5] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA];
+        let [name, size, lock_timeout, wait_timeout, metadata] = parse(body, &FIELDS, Trailing::Ignored)?;
+        Ok(LockRequest {
+            name: text(name, &NAME)?,
+            size: int32(size)?.unwrap_or(1),
+            lock_timeout: asked(lock_timeout, &LOCK_TIMEOUT, limits.lease_ms_max)?,
+            wait_timeout: asked(wait_timeout, &WAIT_TIMEOUT, limits.wait_ms_max)?,
+            metadata: metadata.map(METADATA.name)?,
+        })
+    }
+
+    /// LDLM's own checks, in its order.
+    pub fn objection(&self) -> Option<Objection> {
+        if self.lock_timeout == Asked::Negative {
+            Some(Objection::LockTimeoutNegative)
+        } else if self.wait_timeout == Asked::Negative {
+            Some(Objection::WaitTimeoutNegative)
+        } else if self.name.is_empty() {
+            Some(Objection::NameEmpty)
+        } else if self.size <= 0 {
+            Some(Objection::SizeNotPositive)
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct UnlockRequest<'a> {
+    pub name: Cow<'a, str>,
+    pub key: Cow<'a, str>,
+}
+
+impl<'a> UnlockRequest<'a> {
+    pub fn parse(body: &'a [u8]) -> Result<UnlockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 2] = [NAME, KEY];
+        let [name, key] = parse(body, &FIELDS, Trailing::Ignored)?;
+        Ok(UnlockRequest { name: text(name, &NAME)?, key: text(key, &KEY)? })
+    }
+}
+
+#[derive(Debug)]
+pub struct RenewRequest<'a> {
+    pub name: Cow<'a, str>,
+    pub key: Cow<'a, str>,
+    pub lock_timeout: Asked,
+}
+
+impl<'a> RenewRequest<'a> {
+    pub fn parse(body: &'a [u8], limits: &Limits) -> Result<RenewRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 3] = [NAME, KEY, LOCK_TIMEOUT];
+        let [name, key, lock_timeout] = parse(body, &FIELDS, Trailing::Ignored)?;
+        Ok(RenewRequest {
+            name: text(name, &NAME)?,
+            key: text(key, &KEY)?,
+            lock_timeout: asked(lock_timeout, &LOCK_TIMEOUT, limits.lease_ms_max)?,
+        })
+    }
+}
+
+fn text<'a>(value: Value<'a>, field: &FieldName) -> Result<Cow<'a, str>, Failure> {
+    Ok(value.text(field.name)?.unwrap_or_default())
+}
+
+/// A whole number of 32 bits: `3`, `"3"`, `2.0` and `1e0` are.
+fn int32(value: Value<'_>) -> Result<Option<i32>, Failure> {
+    let Some(number) = value.number(SIZE.name)? else {
+        return Ok(None);
+    };
+    let fits = number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
+    if fits {
+        Ok(Some(number as i32))
+    } else {
+        let limit = i32::MAX;
+        let detail = format!("invalid value for int32 field size: {number:e}, it must be a whole number up to {limit}");
+        Err(Failure::field(SIZE.name, detail))
+    }
+}
+
+fn asked(value: Value<'_>, field: &FieldName, limit_ms: u64) -> Result<Asked, Failure> {
+    let Some(seconds) = value.number(field.name)? else {
+        return Ok(Asked::Absent);
+    };
+    // What an int32 could say keeps LDLM's own answer; what it could not is no number of seconds at all.
+    if (f64::from(i32::MIN)..0.0).contains(&seconds) {
+        return Ok(Asked::Negative);
+    }
+    Ok(match seconds_to_ms(field.name, seconds, limit_ms)? {
+        0 => Asked::Zero,
+        ms => Asked::Ms(ms),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
+        LockRequest::parse(body.as_bytes(), &Limits::default())
+    }
+
+    #[test]
+    fn both_spellings_and_every_form_of_number_are_read() {
+        for body in [
+            r#"{"name":"a","size":3,"lock_timeout_seconds":2.5,"wait_timeout_seconds":"1e0"}"#,
+            r#"{"size":"3","lockTimeoutSeconds":"2.5","waitTimeoutSeconds":1,"name":"\u0061"} junk"#,
+            r#"{"name":"a","size":3.0,"lock_timeout_seconds":2.4999,"wait_timeout_seconds":1.0,"unknown":[{"x":null}]}"#,
+        ] {
+            let request = lock(body).expect("read");
+            assert_eq!((&*request.name, request.size), ("a", 3), "{body}");
+            assert_eq!((request.lock_timeout, request.wait_timeout), (Asked::Ms(2_500), Asked::Ms(1_000)), "{body}");
+        }
+    }
+
+    #[test]
+    fn absent_null_zero_and_negative_are_told_apart() {
+        for body in ["", " \n", "{}", r#"{"name":null,"size":null,"lock_timeout_seconds":null,"metadata":null}"#] {
+            let request = lock(body).expect("read");
+            assert_eq!((&*request.name, request.size, request.lock_timeout), ("", 1, Asked::Absent));
+            assert_eq!(request.objection(), Some(Objection::NameEmpty));
+        }
+        let timeout = |text: &str| lock(&format!(r#"{{"name":"a","lock_timeout_seconds":{text}}}"#)).map(|r| r.lock_timeout);
+        assert_eq!(timeout("0"), Ok(Asked::Zero));
+        assert_eq!(timeout("-0.5"), Ok(Asked::Negative));
+        assert_eq!(timeout("1e-9"), Ok(Asked::Ms(1)));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (body, field) in [
+            (r#"{"name":5}"#, "name"),
+            (r#"{"name":["a"]}"#, "name"),
+            (r#"{"name":true}"#, "name"),
+            (r#"{"size":2.5}"#, "size"),
+            (r#"{"size":"abc"}"#, "size"),
+            (r#"{"size":3000000000}"#, "size"),
+            (r#"{"size":9223372036854775808}"#, "size"),
+            (r#"{"lock_timeout_seconds":1e308}"#, "lock_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":1e999}"#, "lock_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":-1e308}"#, "lock_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":"NaN"}"#, "lock_timeout_seconds"),
+            (r#"{"wait_timeout_seconds":"inf"}"#, "wait_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":1,"lockTimeoutSeconds":1}"#, "lock_timeout_seconds"),
+            (r#"{"name":"a","name":"a"}"#, "name"),
+            (r#"{"metadata":{"a":1}}"#, "metadata"),
+            (r#"{"metadata":{"a":"1","a":"1"}}"#, "metadata"),
+            (r#"{"metadata":"x"}"#, "metadata"),
+        ] {
+            let failure = lock(body).expect_err(body);
+            assert_eq!(failure.field, Some(field), "{body}");
+            assert!(failure.detail.contains(field), "{body}: {}", failure.detail);
+            assert_eq!(failure.code.status(), 400);
+        }
+    }
+
+    #[test]
+    fn broken_json_is_a_malformed_body() {
+        for body in ["null", "[]", "{", r#"{"name":"a""#, "x", "\"a\"", "{\"name\":\"\\ud800\"}"] {
+            let failure = lock(body).expect_err(body);
+            assert_eq!(failure.code.status(), 400, "{body}");
+        }
+        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default()).is_err());
+        assert_eq!(lock("{").expect_err("cut off").detail, "unexpected EOF");
+    }
+
+    #[test]
+    fn fields_of_other_messages_are_unknown_and_skipped() {
+        let request = UnlockRequest::parse(br#"{"name":"a","key":"k","size":"abc"}"#).expect("read");
+        assert_eq!((&*request.name, &*request.key), ("a", "k"));
+        let renew = RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default()).expect("read");
+        assert_eq!(renew.lock_timeout, Asked::Ms(3_000));
+    }
+
+    #[test]
+    fn objections_come_in_ldlms_order() {
+        let objection = |body: &str| lock(body).expect("read").objection();
+        let body = r#"{"name":"","size":0,"lock_timeout_seconds":-1,"wait_timeout_seconds":-1}"#;
+        assert_eq!(objection(body), Some(Objection::LockTimeoutNegative));
+        assert_eq!(objection(r#"{"size":0,"wait_timeout_seconds":-1}"#), Some(Objection::WaitTimeoutNegative));
+        assert_eq!(objection(r#"{"size":0}"#), Some(Objection::NameEmpty));
+        assert_eq!(objection(r#"{"name":"a","size":0}"#), Some(Objection::SizeNotPositive));
+        assert_eq!(objection(r#"{"name":"a"}"#), None);
+    }
+}

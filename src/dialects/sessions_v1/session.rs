@@ -1,0 +1,70 @@
+//! `/session`: opening and closing sessions.
+
+use super::super::auth::identify;
+use super::super::code::Code;
+use super::super::cookie::{self, Carried, carried};
+use super::super::failure::Failure;
+use super::super::respond;
+use super::super::service::{Shared, client};
+use super::answer;
+use super::caller::{Caller, Stop};
+use super::holds::failure;
+use crate::domain::Refusal;
+use crate::engine::Fault;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header, request::Parts};
+use axum::response::Response;
+
+/// Every method on `/session`. Other methods than LDLM's two find nothing there, as with LDLM.
+pub async fn session(State(service): State<Shared>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    match head.method {
+        Method::POST => open(&service, &head).await.unwrap_or_else(|failure| answer::failure(&failure)),
+        Method::DELETE => close(&service, &head).await.unwrap_or_else(|failure| answer::failure(&failure)),
+        _ => nothing_here(&service, &head).await,
+    }
+}
+
+/// LDLM asks for the session before it looks for the path. Kept for the paths that only its clients could mean
+/// (`/v1/lock/`, `/session/`): anywhere else a missing cookie would hide other dialects' answers.
+pub async fn not_found(State(service): State<Shared>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    nothing_here(&service, &head).await
+}
+
+async fn nothing_here(service: &Shared, head: &Parts) -> Response {
+    match Caller::enter(service, head).await {
+        Ok(caller) => caller.answer(Err(Stop::from(Failure::new(Code::NotFound, "Not Found")))).await,
+        Err(response) => response,
+    }
+}
+
+/// A new session, whatever cookie the request carries.
+async fn open(service: &Shared, head: &Parts) -> Result<Response, Failure> {
+    let identity = identify(service, head).await?;
+    if !identity.may_write() {
+        return Err(Failure::forbidden("open a session", None));
+    }
+    let session = service.engine.open_session().await.map_err(|fault| failure(&fault))?;
+    let mut response = respond::json(StatusCode::CREATED, answer::session(Some(session)));
+    response.headers_mut().insert(header::SET_COOKIE, service.session_cookie(session, head));
+    Ok(response)
+}
+
+async fn close(service: &Shared, head: &Parts) -> Result<Response, Failure> {
+    identify(service, head).await?;
+    let session = match carried(&head.headers) {
+        Carried::Session(session) => session,
+        Carried::Nothing => return Ok(answer::cookie_missing()),
+        Carried::Empty | Carried::Unreadable => return Ok(answer::session_not_found()),
+    };
+    match service.engine.close_session(session).await {
+        Ok(()) => {
+            let mut response = respond::json(StatusCode::OK, answer::session(None));
+            response.headers_mut().insert(header::SET_COOKIE, cookie::cleared(client(head).https));
+            Ok(response)
+        }
+        Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(answer::session_not_found()),
+        Err(fault) => Err(failure(&fault)),
+    }
+}
