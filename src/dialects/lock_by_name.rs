@@ -186,11 +186,6 @@ fn fail(failure: &Failure) -> Response {
     respond::with_failure_headers(response, failure)
 }
 
-/// Lock by name's part of the OpenAPI document.
-#[derive(utoipa::OpenApi)]
-#[openapi()]
-pub struct Doc;
-
 #[cfg(test)]
 mod tests {
     use super::*;

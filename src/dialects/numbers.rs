@@ -6,11 +6,7 @@ use super::failure::{Failure, Seconds};
 pub fn seconds_to_ms(field: &'static str, seconds: f64, limit_ms: u64) -> Result<u64, Failure> {
     let limit_seconds = limit_ms as f64 / 1000.0;
     // A NaN is in no range.
-    if (0.0..=limit_seconds).contains(&seconds) {
-        Ok(round_up(seconds))
-    } else {
-        Err(out_of_range(field, limit_ms))
-    }
+    if (0.0..=limit_seconds).contains(&seconds) { Ok(round_up(seconds)) } else { Err(out_of_range(field, limit_ms)) }
 }
 
 /// As [`seconds_to_ms`], for text such as `30`, `2.5` or `1e3`.

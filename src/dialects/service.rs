@@ -1,5 +1,6 @@
 //! What every handler is given: the engine's face, the access checker, and the few settings that dialects have.
 
+use super::body::{self, BodyError, BodyLimits};
 use super::code::Code;
 use super::cookie::{Carried, Wardrobe, carried};
 use super::failure::Failure;
@@ -7,7 +8,6 @@ use super::peer::{ClientAddr, Peer};
 use crate::access::Access;
 use crate::domain::SessionId;
 use crate::engine::Engine;
-use super::body::{self, BodyError, BodyLimits};
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};

@@ -8,9 +8,11 @@ pub mod forwarded;
 mod link;
 pub mod listeners;
 pub mod probes;
+mod router;
 mod run;
 mod serve;
 mod socket;
+mod state;
 pub mod tls;
 mod tracked;
 

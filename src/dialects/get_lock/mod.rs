@@ -5,11 +5,10 @@
 
 mod answer;
 mod holds;
-mod schema;
+pub(super) mod schema;
 mod status;
 
 pub use holds::{get_lock, release_lock};
-pub use schema::Doc;
 pub use status::status;
 
 use super::service::Shared;

@@ -1,4 +1,4 @@
-//! The bodies of the GET_LOCK style, and its part of the OpenAPI document.
+//! The bodies of the GET_LOCK style.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -61,8 +61,3 @@ pub struct OtherHold {
     pub dialect: &'static str,
     pub remaining: Option<f64>,
 }
-
-/// The GET_LOCK style's part of the OpenAPI document.
-#[derive(utoipa::OpenApi)]
-#[openapi()]
-pub struct Doc;

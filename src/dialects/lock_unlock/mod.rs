@@ -4,9 +4,7 @@
 //! says who is in the way.
 
 mod request;
-mod schema;
-
-pub use schema::Doc;
+pub(super) mod schema;
 
 use super::auth::{identify, may_take};
 use super::code::{Code, FieldNames};

@@ -34,7 +34,12 @@ impl<'a> LockRequest<'a> {
             Some(seconds) => seconds_to_ms("wait", seconds, limits.wait_ms_max)?,
             None => 0,
         };
-        Ok(LockRequest { resource: needed(resource, "resource")?, ttl_ms, wait_ms, metadata: metadata.map("metadata")? })
+        Ok(LockRequest {
+            resource: needed(resource, "resource")?,
+            ttl_ms,
+            wait_ms,
+            metadata: metadata.map("metadata")?,
+        })
     }
 }
 

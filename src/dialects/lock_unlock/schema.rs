@@ -1,4 +1,4 @@
-//! The bodies of lock/unlock JSON, and its part of the OpenAPI document.
+//! The bodies of lock/unlock JSON.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -57,8 +57,3 @@ pub struct Holder<'a> {
     /// How many wait for this lock.
     pub queue_length: u32,
 }
-
-/// The part of the OpenAPI document about lock/unlock JSON.
-#[derive(utoipa::OpenApi)]
-#[openapi()]
-pub struct Doc;

@@ -23,14 +23,20 @@ pub struct Caller<'a> {
 /// Why there is no ordinary answer.
 pub enum Stop {
     /// Found before the engine saw the session, which still has to be asked for.
-    Early(Response),
+    Early(Box<Response>),
     /// The engine's word.
     Late(Fault),
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Stop {
-        Stop::Early(answer::failure(&failure))
+        Stop::early(answer::failure(&failure))
+    }
+}
+
+impl Stop {
+    pub fn early(response: Response) -> Stop {
+        Stop::Early(Box::new(response))
     }
 }
 
@@ -49,7 +55,7 @@ impl<'a> Caller<'a> {
         match outcome {
             Ok(response) => self.with_cookie(response),
             Err(Stop::Early(response)) => match self.service.engine.touch_session(self.session).await {
-                Ok(()) => self.with_cookie(response),
+                Ok(()) => self.with_cookie(*response),
                 Err(fault) => self.refused(&fault),
             },
             Err(Stop::Late(fault)) => self.refused(&fault),

@@ -69,7 +69,7 @@ pub async fn renew(State(service): State<Shared>, request: Request) -> Response 
 
 async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Stop> {
     if caller.head.method != Method::POST {
-        return Err(Stop::Early(method_not_allowed("POST")));
+        return Err(Stop::early(method_not_allowed("POST")));
     }
     check_grpc_timeout(caller.head)?;
     Ok(caller.service.body(body).await?)
@@ -80,7 +80,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     let asked = LockRequest::parse(body, limits)?;
     let key = Engine::new_key();
     if let Some(objection) = asked.objection() {
-        return Err(Stop::Early(objected(&asked, key, objection.into())));
+        return Err(Stop::early(objected(&asked, key, objection.into())));
     }
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
@@ -156,7 +156,7 @@ async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     let asked = RenewRequest::parse(body, caller.service.engine.limits())?;
     let Asked::Ms(lease_ms) = asked.lock_timeout else {
         let error = LockError::Unknown("lock timeout must be greater than 0");
-        return Err(Stop::Early(ok(answer::not_locked(&asked.name, "", Some(error)))));
+        return Err(Stop::early(ok(answer::not_locked(&asked.name, "", Some(error)))));
     };
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);

@@ -7,9 +7,7 @@ mod answer;
 mod caller;
 mod holds;
 mod request;
-mod schema;
 mod session;
 
 pub use holds::{lock, renew, unlock};
-pub use schema::Doc;
 pub use session::{not_found, session};

@@ -164,7 +164,8 @@ mod tests {
             assert_eq!((&*request.name, request.size, request.lock_timeout), ("", 1, Asked::Absent));
             assert_eq!(request.objection(), Some(Objection::NameEmpty));
         }
-        let timeout = |text: &str| lock(&format!(r#"{{"name":"a","lock_timeout_seconds":{text}}}"#)).map(|r| r.lock_timeout);
+        let timeout =
+            |text: &str| lock(&format!(r#"{{"name":"a","lock_timeout_seconds":{text}}}"#)).map(|r| r.lock_timeout);
         assert_eq!(timeout("0"), Ok(Asked::Zero));
         assert_eq!(timeout("-0.5"), Ok(Asked::Negative));
         assert_eq!(timeout("1e-9"), Ok(Asked::Ms(1)));

@@ -1,0 +1,33 @@
+//! What handlers share, made from the configuration.
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::dialects::body::BodyLimits;
+use crate::dialects::{Clock, Service, Settings, Shared};
+use crate::domain::time::round_up_ms;
+use crate::engine::{Engine, clock};
+use axum::http::HeaderValue;
+use std::sync::Arc;
+
+/// The state of every dialect.
+pub fn service(config: &Config, engine: Engine, access: Access) -> Shared {
+    let clock = Clock { unix_seconds: clock::unix_seconds, uptime: clock::process_age };
+    Service::new(engine, Arc::new(access), settings(config), clock)
+}
+
+fn settings(config: &Config) -> Settings {
+    let (locks, server) = (&config.locks, &config.server);
+    Settings {
+        server_name: server_name(&server.name),
+        body_limits: BodyLimits { bytes_max: server.body_bytes_max, timeout: server.body_timeout },
+        max_hold_ms: locks.max_hold().map(round_up_ms),
+        get_lock_lifetime_ms: round_up_ms(locks.get_lock_lifetime),
+        lock_unlock_ttl_ms: round_up_ms(locks.lock_unlock_ttl),
+    }
+}
+
+/// The name is also a header, which has no room for line breaks and the like.
+fn server_name(name: &str) -> HeaderValue {
+    let printable: String = name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
+    HeaderValue::from_str(printable.trim()).unwrap_or(HeaderValue::from_static("latchd"))
+}
