@@ -18,8 +18,10 @@ pub(super) struct Meters {
     snapshot_log_bytes: u64,
     log_bytes: AtomicU64,
     last_snapshot_bytes: AtomicU64,
+    /// Asked for, and not begun yet.
+    wanted: AtomicBool,
     building: AtomicBool,
-    wanted: Notify,
+    wanted_or_begun: Notify,
 }
 
 impl Meters {
@@ -46,20 +48,27 @@ impl Meters {
         let added = payload_bytes as u64 + ENTRY_OVERHEAD_BYTES;
         let log_bytes = self.log_bytes.fetch_add(added, Relaxed) + added;
         let enough = self.snapshot_log_bytes.max(self.last_snapshot_bytes.load(Relaxed));
-        if log_bytes > enough && !self.building.swap(true, Relaxed) {
-            self.wanted.notify_one();
+        if log_bytes > enough && !self.building.load(Relaxed) && !self.wanted.swap(true, Relaxed) {
+            self.wanted_or_begun.notify_one();
         }
     }
 
-    /// Resolves when a snapshot should be built.
-    pub async fn snapshot_wanted(&self) {
-        self.wanted.notified().await;
+    /// Whether a snapshot should be built that has not begun.
+    pub fn snapshot_wanted(&self) -> bool {
+        self.wanted.load(Relaxed)
+    }
+
+    /// Resolves soon after the answer of `snapshot_wanted` has changed.
+    pub async fn snapshot_wanted_changed(&self) {
+        self.wanted_or_begun.notified().await;
     }
 
     /// The state up to the last applied entry is frozen; entries from here on belong to the next snapshot.
     pub fn snapshot_started(&self) {
         self.building.store(true, Relaxed);
         self.log_bytes.store(0, Relaxed);
+        self.wanted.store(false, Relaxed);
+        self.wanted_or_begun.notify_one();
     }
 
     pub fn snapshot_ended(&self, index: u64, bytes: u64) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::error::{ClientWriteError, Fatal};
@@ -20,6 +21,8 @@ use super::{Leadership, Machine, Progress, ProposeError, RaftOptions, StartError
 /// Entries kept behind a snapshot, for followers that are only a little late. Few, because one entry may be a batch of
 /// a thousand commands and the log is bounded in bytes.
 const KEPT_ENTRIES: u64 = 16;
+
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A running node; clones are the same node.
 #[derive(Clone)]
@@ -192,11 +195,16 @@ fn view(server: &RaftServerMetrics<NodeId, BasicNode>) -> Leadership {
     }
 }
 
+/// openraft drops a request that arrives before it has noticed the end of the last build, so that asking once is not enough.
 async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
     loop {
-        meters.snapshot_wanted().await;
-        if raft.trigger().snapshot().await.is_err() {
-            return;
+        if meters.snapshot_wanted() {
+            if raft.trigger().snapshot().await.is_err() {
+                return;
+            }
+            drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_wanted_changed()).await);
+        } else {
+            meters.snapshot_wanted_changed().await;
         }
     }
 }
