@@ -4,6 +4,8 @@ mod accept;
 pub mod compose;
 pub mod drain;
 pub mod edge;
+mod engine_metrics;
+mod files;
 pub mod forwarded;
 mod link;
 pub mod listeners;

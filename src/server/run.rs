@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::compose;
 use super::drain::Drain;
+use super::engine_metrics;
+use super::files;
 use super::probes;
 use super::router::router;
 use super::serve::{Listening, StartError};
@@ -18,11 +20,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::default());
     let drain = Drain::default();
     drain.follow_signals().map_err(StartError::Runtime)?;
+    files::allow_connections(config.server.connections_max);
     let access = compose::access(&config)?;
     let listening = Listening::open(&config)?;
     let engine = Engine::start(compose::engine_options(&config)).await?;
-    let ready = engine.clone();
-    let probes = probes::routes(drain.clone(), Arc::clone(&metrics), move || ready.is_ready(), |_| {});
+    let (ready, numbers) = (engine.clone(), engine.clone());
+    let refresh = move |metrics: &Metrics| engine_metrics::refresh(metrics, &numbers.overview());
+    let probes = probes::routes(drain.clone(), Arc::clone(&metrics), move || ready.is_ready(), refresh);
     let router = router(state::service(&config, engine.clone(), access)).merge(probes);
     end_waits_with(&drain, engine.clone());
     announce(&listening.line());

@@ -17,17 +17,60 @@ pub struct Metrics {
     pub request_seconds: DurationHistogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
-    pub deliveries_lost: Counter,
-    pub grants: Counter,
-    pub releases: Counter,
-    pub expirations: Counter,
-    pub snapshots: Counter,
-    /// Commands that apply refused because an invariant was broken; anything above zero is a defect.
-    pub broken_invariants: Counter,
-    pub locks_held: Gauge,
-    pub waiters: Gauge,
-    pub sessions: Gauge,
-    pub log_bytes: Gauge,
+    pub engine: EngineMetrics,
+}
+
+macro_rules! engine_metrics {
+    (counters { $($counter:ident $counter_help:literal,)+ } gauges { $($gauge:ident $gauge_help:literal,)+ }) => {
+        /// What the engine counts by itself; set from its numbers just before they are shown.
+        #[derive(Debug)]
+        pub struct EngineMetrics {
+            $(pub $counter: Counter,)+
+            $(pub $gauge: Gauge,)+
+        }
+
+        impl EngineMetrics {
+            fn new(shown: &mut Shown) -> Self {
+                Self {
+                    $($counter: shown.counter(stringify!($counter), $counter_help),)+
+                    $($gauge: shown.gauge(stringify!($gauge), $gauge_help),)+
+                }
+            }
+        }
+    };
+}
+
+engine_metrics! {
+    counters {
+        log_entries "Log entries applied",
+        commands "Commands applied; divided by the log entries, the size of a batch",
+        grants "Holds granted, at once or after a wait",
+        waits "Acquires that were put in a queue",
+        refusals "Acquires that ended without a grant at once",
+        wait_timeouts "Waits that ended by their timeout",
+        renewals "Leases begun anew",
+        releases "Holds given back by their owners",
+        expirations "Holds that ended with their lease",
+        forced_releases "Holds ended by an operator",
+        session_releases "Holds that ended with their session",
+        undelivered_grants "Holds given back because their answer could not be delivered",
+        sessions_opened "Sessions opened",
+        sessions_closed "Sessions closed by their clients",
+        sessions_idled_out "Sessions ended because nothing was heard of them",
+        broken_invariants "Commands refused by a broken invariant; anything above zero is a defect",
+    }
+    gauges {
+        locks_held "Locks with at least one hold or waiter",
+        holds "Holds of all locks",
+        waiters "Requests waiting for a lock",
+        sessions "Open sessions",
+        leader "1 while this node leads and serves",
+        term "Term of the leadership",
+        log_applied_index "Index of the last log entry applied",
+        log_snapshot_index "Index of the last log entry in a snapshot",
+        log_bytes "Bytes of the log since its last snapshot",
+        disk_nearly_full "1 while new grants are refused for lack of disk space",
+    }
 }
 
 /// The content type that `encode` writes.
@@ -45,16 +88,7 @@ impl Default for Metrics {
             request_seconds,
             connections: shown.gauge("connections", "Open connections"),
             connections_refused: shown.counter("connections_refused", "Connections beyond connections_max"),
-            deliveries_lost: shown.counter("deliveries_lost", "Grants given back because their connection closed"),
-            grants: shown.counter("grants", "Holds granted"),
-            releases: shown.counter("releases", "Holds released by request"),
-            expirations: shown.counter("expirations", "Holds that ended with their lease or session"),
-            snapshots: shown.counter("snapshots", "Snapshots written"),
-            broken_invariants: shown.counter("broken_invariants", "Commands refused by a broken invariant"),
-            locks_held: shown.gauge("locks_held", "Locks with at least one hold"),
-            waiters: shown.gauge("waiters", "Requests waiting for a lock"),
-            sessions: shown.gauge("sessions", "Open sessions"),
-            log_bytes: shown.gauge("log_bytes", "Bytes of the log since its last purge"),
+            engine: EngineMetrics::new(&mut shown),
             registry: shown.0,
         }
     }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
+use crate::support::http::Connection;
 use crate::support::process::run_to_end;
 use crate::support::spec::Spec;
 
@@ -58,6 +59,17 @@ fn health_tells_by_its_exit_code() {
     let ended = run_to_end(&["health", "--url", &url, "--ca", "/nonexistent.pem"]);
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains("/nonexistent.pem cannot be used as a certificate authority"), "{}", ended.stderr);
+}
+
+#[test]
+fn metrics_show_the_engines_own_numbers() {
+    let server = Spec::in_memory().start();
+    let mut connection = Connection::plain(server.http()).expect("a connection");
+    let answer = connection.request("GET", "/metrics", &[], b"").expect("an answer");
+    let text = String::from_utf8_lossy(&answer.body);
+    for line in ["latchd_leader 1", "latchd_broken_invariants_total 0", "latchd_connections 1"] {
+        assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
+    }
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! The engine's own numbers, shown as metrics.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::engine::Overview;
+use crate::telemetry::Metrics;
+
+/// Sets what is read from the engine, just before it is shown.
+pub fn refresh(metrics: &Metrics, overview: &Overview) {
+    let (shown, stats, counts, log) = (&metrics.engine, &overview.stats, &overview.counts, &overview.log);
+    let counters: [(&Counter, u64); 16] = [
+        (&shown.log_entries, stats.entries),
+        (&shown.commands, stats.commands),
+        (&shown.grants, stats.grants),
+        (&shown.waits, stats.waits),
+        (&shown.refusals, stats.refusals),
+        (&shown.wait_timeouts, stats.wait_timeouts),
+        (&shown.renewals, stats.renewals),
+        (&shown.releases, stats.releases),
+        (&shown.expirations, stats.expirations),
+        (&shown.forced_releases, stats.forced_releases),
+        (&shown.session_releases, stats.session_releases),
+        (&shown.undelivered_grants, stats.undelivered_grants),
+        (&shown.sessions_opened, stats.sessions_opened),
+        (&shown.sessions_closed, stats.sessions_closed),
+        (&shown.sessions_idled_out, stats.sessions_idled_out),
+        (&shown.broken_invariants, stats.broken_invariants),
+    ];
+    // The engine's counters only rise, so storing one keeps what a counter promises.
+    counters.iter().for_each(|(counter, value)| counter.inner().store(*value, Relaxed));
+    let gauges: [(&Gauge, u64); 10] = [
+        (&shown.locks_held, counts.locks),
+        (&shown.holds, counts.holds),
+        (&shown.waiters, counts.waiters),
+        (&shown.sessions, counts.sessions),
+        (&shown.leader, overview.leader.into()),
+        (&shown.term, overview.term),
+        (&shown.log_applied_index, log.applied_index),
+        (&shown.log_snapshot_index, log.snapshot_index),
+        (&shown.log_bytes, log.log_bytes),
+        (&shown.disk_nearly_full, overview.disk_nearly_full.into()),
+    ];
+    for (gauge, value) in gauges {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+}
