@@ -1,0 +1,131 @@
+//! What no dialect may choke on: every malformed, oversized or absurd input gets a 4xx that says what is wrong.
+
+use super::speaker::{Speaker, Tongue};
+use crate::support::client::Client;
+use crate::support::http::Response;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+
+/// Method, target, body, and what the answer must name besides being a 4xx.
+type Row = (&'static str, &'static str, &'static [u8], &'static [&'static str]);
+
+const ABSURD: &[Row] = &[
+    ("POST", "/v1/lock", br#"{"name":"a","lock_timeout_seconds":1e308}"#, &["lock_timeout_seconds", "2592000"]),
+    ("POST", "/v1/lock", br#"{"name":"a","lock_timeout_seconds":"NaN"}"#, &["lock_timeout_seconds", "2592000"]),
+    ("POST", "/v1/lock", br#"{"name":"a","lock_timeout_seconds":9223372036854775808}"#, &["lock_timeout_seconds"]),
+    ("POST", "/v1/lock", br#"{"name":"a","wait_timeout_seconds":1e999}"#, &["wait_timeout_seconds"]),
+    ("POST", "/v1/lock", br#"{"name":"a","wait_timeout_seconds":86401}"#, &["wait_timeout_seconds", "86400"]),
+    ("POST", "/v1/lock", br#"{"name":"a","size":10001}"#, &["size", "10000"]),
+    ("POST", "/v1/lock", br#"{"name":"a\u0000b"}"#, &["name", "NUL"]),
+    ("POST", "/v1/lock", b"{\"name\":\"\xff\"}", &["name"]),
+    ("POST", "/v1/renew", br#"{"name":"a","key":"k","lock_timeout_seconds":1e308}"#, &["lock_timeout_seconds"]),
+    ("GET", "/getlock?lockname=a&lifetime=nan", b"", &["lifetime", "2592000"]),
+    ("GET", "/getlock?lockname=a&lifetime=inf", b"", &["lifetime", "2592000"]),
+    ("GET", "/getlock?lockname=a&lifetime=1e308", b"", &["lifetime", "2592000"]),
+    ("GET", "/getlock?lockname=a&lifetime=0", b"", &["lifetime"]),
+    ("GET", "/getlock?lockname=a&lifetime=-1", b"", &["lifetime"]),
+    ("GET", "/getlock?lockname=a&lifetime=", b"", &["lifetime"]),
+    ("GET", "/getlock?lockname=a&timeout=-1", b"", &["timeout", "86400"]),
+    ("GET", "/getlock?lockname=a&timeout=9223372036854775808", b"", &["timeout", "86400"]),
+    ("GET", "/getlock?lockname=%00", b"", &["lockname", "NUL"]),
+    ("GET", "/getlock?lockname=%ff", b"", &["lockname", "UTF-8"]),
+    ("DELETE", "/releaselock?lockname=%ff&token=x", b"", &["lockname"]),
+    ("POST", "/lock", br#"{"resource":"a","ttl":1e308}"#, &["ttl", "2592000"]),
+    ("POST", "/lock", br#"{"resource":"a","ttl":0}"#, &["ttl"]),
+    ("POST", "/lock", br#"{"resource":"a","ttl":-5}"#, &["ttl", "2592000"]),
+    ("POST", "/lock", br#"{"resource":"a","ttl":"NaN"}"#, &["ttl"]),
+    ("POST", "/lock", br#"{"resource":"a","wait":9223372036854775808}"#, &["wait", "86400"]),
+    ("POST", "/lock", br#"{"resource":"a\u0000"}"#, &["resource", "NUL"]),
+    ("POST", "/lock", br#"{"resource":"a","metadata":{"k":7}}"#, &["metadata"]),
+    ("POST", "/lock", br#"{"resource":"a","resource":"b"}"#, &["resource"]),
+    ("POST", "/lock", b"{\"resource\":\"\xff\"}", &["resource"]),
+    ("POST", "/lock", b"", &["resource"]),
+    ("POST", "/unlock", b"{}", &["lock_id"]),
+    ("POST", "/unlock", br#"{"lock_id":7}"#, &["lock_id"]),
+    ("POST", "/lock/a%00", b"", &["Name", "offset 1"]),
+];
+
+fn refused(response: &Response, row: &str, naming: &[&str]) {
+    let text = response.text();
+    assert!((400..500).contains(&response.status), "{row}: {} {text}", response.status);
+    for word in naming {
+        assert!(text.contains(word), "{row}: {text} does not name {word}");
+    }
+}
+
+#[test]
+fn absurd_values_are_refused_by_field_and_limit() {
+    let server = Spec::in_memory().start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    for (method, target, body, naming) in ABSURD {
+        let response = client.send(method, target, body);
+        refused(&response, &format!("{method} {target} {}", String::from_utf8_lossy(body)), naming);
+    }
+}
+
+#[test]
+fn every_limit_on_what_is_stored_is_named() {
+    let server = Spec::in_memory().start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let long_name = "n".repeat(513);
+    let many: serde_json::Map<_, _> = (0..17).map(|at| (format!("k{at}"), "v".into())).collect();
+    let long_key: serde_json::Map<_, _> = [("k".repeat(65), "v".into())].into_iter().collect();
+    let long_value: serde_json::Map<_, _> = [("k".to_owned(), "v".repeat(257).into())].into_iter().collect();
+    for (field, path) in [("name", "/v1/lock"), ("resource", "/lock")] {
+        let response = client.post(path, &serde_json::json!({field: long_name}));
+        refused(&response, path, &[field, "512"]);
+        for (metadata, limit) in [(&many, "16"), (&long_key, "64"), (&long_value, "256")] {
+            let response = client.post(path, &serde_json::json!({field: "a", "metadata": metadata}));
+            refused(&response, path, &["metadata", limit]);
+        }
+    }
+    refused(&client.get(&format!("/getlock?lockname={long_name}")), "/getlock", &["lockname", "512"]);
+}
+
+#[test]
+fn a_body_beyond_its_limit_is_a_413() {
+    let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let body = format!(r#"{{"name":"a","resource":"a","lock_id":"a","x":"{}"}}"#, "x".repeat(1024));
+    for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock"] {
+        let response = client.send("POST", path, body.as_bytes());
+        assert_eq!(response.status, 413, "{path}");
+        refused(&response, path, &["1024"]);
+    }
+    // Where bodies are ignored, so is their size.
+    assert_eq!(client.send("POST", "/lock/name", body.as_bytes()).status, 200);
+}
+
+#[test]
+fn unknown_paths_are_problem_documents() {
+    let server = Spec::in_memory().start();
+    let mut client = Client::tls(&server);
+    for path in ["/nothing", "/v1", "/v2/lock", "/api/lock", "/%ff", "/v1/lock/x"] {
+        let answer = client.send("POST", path, b"{}");
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!(answer.json()["code"], "not-found");
+    }
+}
+
+#[test]
+fn a_server_that_was_sent_nonsense_goes_on() {
+    let server = Spec::in_memory().start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let deep = "[".repeat(20_000);
+    let nested = format!(r#"{{"x":{deep}"#);
+    for body in [&b"\0"[..], b"{\"name\":", b"\xef\xbb\xbf{}", nested.as_bytes(), b"{\"\\ud800\":1}"] {
+        for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock"] {
+            let status = client.send("POST", path, body).status;
+            assert!((400..500).contains(&status), "{path}: {status}");
+        }
+    }
+    still_works(&server);
+}
+
+fn still_works(server: &Server) {
+    for tongue in Tongue::ALL {
+        assert!(Speaker::new(tongue, server).take(&format!("after-{tongue:?}")).is_some());
+    }
+    assert!(!server.stderr().contains("panic"), "{}", server.stderr());
+}

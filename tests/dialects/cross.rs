@@ -1,0 +1,71 @@
+//! All dialects share one table: what one holds is held for every other.
+
+use super::speaker::{Speaker, Tongue, in_the_way};
+use crate::support::client::Client;
+use crate::support::spec::Spec;
+use serde_json::json;
+
+#[test]
+fn a_lock_of_one_dialect_is_held_for_every_other() {
+    let server = Spec::in_memory().start();
+    for holds in Tongue::ALL {
+        for asks in Tongue::ALL {
+            let name = format!("{holds:?}.{asks:?}");
+            let (mut holder, mut asker) = (Speaker::new(holds, &server), Speaker::new(asks, &server));
+            let first = holder.take(&name).expect("free");
+            assert!(asker.take(&name).is_none(), "{name}");
+            assert!(holder.give_back(&name), "{name}");
+            let second = asker.take(&name).unwrap_or_else(|| panic!("{name} is free"));
+            assert!(second.token > first.token, "{name}");
+            assert!(asker.give_back(&name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn lock_by_name_deletes_only_what_it_took() {
+    let server = Spec::in_memory().start();
+    for tongue in Tongue::WAITING {
+        let name = format!("not-yours-{tongue:?}");
+        let (mut holder, mut by_name) = (Speaker::new(tongue, &server), Speaker::new(Tongue::LockByName, &server));
+        holder.take(&name).expect("free");
+        let answer = by_name.client.delete(&format!("/lock/{name}"));
+        assert_eq!((answer.status, &*answer.text()), (404, "{\"error\":\"Not Found\"}\n"));
+        assert_eq!(by_name.client.get(&format!("/lock/{name}")).status, 200, "still held");
+        assert!(holder.give_back(&name));
+    }
+}
+
+#[test]
+fn dialects_without_a_size_are_kept_out_of_a_semaphore_in_use_but_not_of_an_idle_one() {
+    let server = Spec::in_memory().start();
+    let mut pool = Speaker::new(Tongue::SessionsV1, &server);
+    for tongue in [Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName] {
+        let name = format!("pool-{tongue:?}");
+        let held = pool.client.post("/v1/lock", &json!({"name": name, "size": 3})).json();
+        assert_eq!(held["locked"], true);
+        let mut other = Speaker::new(tongue, &server);
+        assert!(other.take(&name).is_none(), "{tongue:?} took a place in a semaphore");
+        let key = held["key"].clone();
+        assert_eq!(pool.client.post("/v1/unlock", &json!({"name": name, "key": key})).json()["unlocked"], true);
+        assert!(other.take(&name).is_some(), "{tongue:?}: an idle size binds LDLM's clients only");
+    }
+}
+
+#[test]
+fn a_refusal_tells_who_is_in_the_way_whatever_it_speaks() {
+    let server = Spec::in_memory().start();
+    let mut session = Speaker::new(Tongue::SessionsV1, &server);
+    let request = json!({"name": "seen", "lock_timeout_seconds": 60, "metadata": {"host": "web-1"}});
+    let token = session.client.post("/v1/lock", &request).json()["fencing_token"].clone();
+    let holder = in_the_way(&server, "seen").expect("held");
+    assert_eq!(holder["metadata"], json!({"host": "web-1"}));
+    assert_eq!(holder["fencing_token"], token);
+    let remaining = holder["remaining_seconds"].as_f64().expect("a lease");
+    assert!(remaining > 50.0 && remaining <= 60.0, "{remaining}");
+    assert!(holder["held_for_seconds"].as_f64().expect("a number") >= 0.0);
+    assert_eq!(in_the_way(&server, "free"), None);
+    // Without a lease nothing remains to be told.
+    Client::tls(&server).send("POST", "/lock/endless", b"");
+    assert_eq!(in_the_way(&server, "endless").expect("held")["remaining_seconds"], json!(null));
+}

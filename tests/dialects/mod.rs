@@ -1,0 +1,13 @@
+//! The four wire dialects over real TLS sockets: what they have in common, what each has alone, what all refuse.
+
+mod access;
+mod bad_input;
+mod common;
+mod cross;
+mod get_lock;
+mod lock_by_name;
+mod lock_unlock;
+mod sessions_v1;
+mod sessions_v1_sessions;
+mod speaker;
+mod waiting;

@@ -1,0 +1,148 @@
+//! The sessions of sessions v1: their cookie, their idle time, and what their end gives back.
+
+use super::speaker::{Speaker, Tongue, until};
+use crate::support::client::{Client, Wire};
+use crate::support::spec::Spec;
+use serde_json::json;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tower_cookies::Cookie;
+
+const NOT_FOUND: &str = r#"{"error": "session cookie not found. create a new session at /session"}"#;
+const INVALID: &str = r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#;
+
+#[test]
+fn opening_a_session_sets_ldlms_cookie_dressed_for_its_wire() {
+    let server = Spec::in_memory().argument("--session-timeout").argument("7m").start();
+    for wire in [Wire::Tls, Wire::Plain] {
+        let answer = Client::new(&server, wire).send("POST", "/session", b"ignored");
+        assert_eq!((answer.status, answer.header("content-type")), (201, Some("application/json")));
+        let set: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "set-cookie").collect();
+        assert_eq!(set.len(), 1);
+        let cookie = Cookie::parse(set[0].1.as_str()).expect("a cookie");
+        assert_eq!((cookie.name(), cookie.path(), cookie.max_age()), ("ldlm-session", Some("/"), None));
+        assert_eq!(cookie.http_only(), Some(true));
+        assert_eq!(cookie.same_site().map(|site| site.to_string()).as_deref(), Some("Lax"));
+        assert_eq!(cookie.secure().unwrap_or(false), wire == Wire::Tls);
+        assert!(cookie.value().len() == 32 && cookie.value().bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(answer.text(), format!("{{\"session_id\": \"{}\"}}", cookie.value()));
+        let expires = cookie.expires_datetime().expect("an expiry").unix_timestamp();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+        assert!((expires - now - 420).abs() <= 2, "{expires} is not seven minutes after {now}");
+    }
+}
+
+#[test]
+fn a_new_session_is_made_whatever_cookie_is_carried() {
+    let server = Spec::in_memory().start();
+    let mut client = Client::tls(&server);
+    let first = client.send("POST", "/session", b"").text();
+    assert_ne!(client.send("POST", "/session", b"").text(), first);
+}
+
+#[test]
+fn without_a_living_session_nothing_else_is_looked_at() {
+    let server = Spec::in_memory().start();
+    for (method, path, body) in [
+        ("POST", "/v1/lock", r#"{"name":"a"}"#),
+        ("POST", "/v1/lock", "{"),
+        ("POST", "/v1/lock", ""),
+        ("POST", "/v1/lock", r#"{"name":"a","size":0}"#),
+        ("POST", "/v1/unlock", r#"{"name":"a","key":"k"}"#),
+        ("POST", "/v1/renew", r#"{"name":"a","key":"k","lock_timeout_seconds":1}"#),
+        ("POST", "/v1/refreshlock", ""),
+        ("GET", "/v1/lock", ""),
+        ("POST", "/v1/lock/", ""),
+        ("GET", "/session", ""),
+    ] {
+        let answer = Client::tls(&server).send(method, path, body.as_bytes());
+        assert_eq!((answer.status, &*answer.text()), (401, NOT_FOUND), "{method} {path} {body}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        for unknown in ["00112233445566778899aabbccddeeff", "nonsense"] {
+            let mut client = Client::tls(&server);
+            client.set_cookie("ldlm-session", unknown);
+            let answer = client.send(method, path, body.as_bytes());
+            assert_eq!((answer.status, &*answer.text()), (401, INVALID), "{method} {path} {body} {unknown}");
+            assert!(answer.header("set-cookie").is_none());
+        }
+    }
+}
+
+#[test]
+fn every_answer_to_a_living_session_sets_its_cookie_anew() {
+    let server = Spec::in_memory().start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let session = client.cookie("ldlm-session").expect("a session").to_owned();
+    for (method, path, body) in [
+        ("POST", "/v1/lock", r#"{"name":"a"}"#),
+        ("POST", "/v1/lock", r#"{"name":"a"}"#),
+        ("POST", "/v1/lock", "{"),
+        ("POST", "/v1/unlock", ""),
+        ("GET", "/v1/renew", ""),
+        ("GET", "/session", ""),
+    ] {
+        let answer = client.send(method, path, body.as_bytes());
+        assert_eq!(answer.cookie("ldlm-session"), Some(&*session), "{method} {path} {body}");
+    }
+}
+
+#[test]
+fn deleting_a_session_gives_back_all_it_holds() {
+    let server = Spec::in_memory().start();
+    let (mut one, mut two) = (Speaker::new(Tongue::SessionsV1, &server), Speaker::new(Tongue::GetLock, &server));
+    assert!(one.take("a").is_some() && one.take("b").is_some());
+    let id = one.client.cookie("ldlm-session").expect("a session").to_owned();
+    let answer = one.client.delete("/session");
+    assert_eq!((answer.status, &*answer.text()), (200, r#"{"session_id": ""}"#));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let cookie = Cookie::parse(answer.header("set-cookie").expect("a cookie").to_owned()).expect("a cookie");
+    assert_eq!((cookie.name(), cookie.value(), cookie.path()), ("ldlm-session", "", Some("/")));
+    assert!(cookie.expires().is_none() && cookie.max_age().is_none());
+    assert!(two.take("a").is_some() && two.take("b").is_some());
+    one.client.set_cookie("ldlm-session", &id);
+    let again = one.client.delete("/session");
+    assert_eq!((again.status, &*again.text()), (409, r#"{"error": "session not found"}"#));
+    let without = Client::tls(&server).delete("/session");
+    assert_eq!((without.status, &*without.text()), (401, NOT_FOUND));
+}
+
+#[test]
+fn an_idle_session_ends_and_any_request_keeps_it() {
+    const IDLE: Duration = Duration::from_millis(900);
+    let server = Spec::in_memory().argument("--session-timeout").argument("900ms").start();
+    let (mut idle, mut busy) = (Speaker::new(Tongue::SessionsV1, &server), Speaker::new(Tongue::SessionsV1, &server));
+    assert!(idle.take("idle").is_some() && busy.take("busy").is_some());
+    let began = Instant::now();
+    let mut other = Speaker::new(Tongue::LockByName, &server);
+    let mut kinds = [("POST", "/v1/lock", "{"), ("GET", "/v1/lock", ""), ("POST", "/lock/by-name", "")].iter().cycle();
+    until("the idle session to end", || {
+        // Requests that change nothing, also of other dialects, count.
+        let (method, path, body) = kinds.next().expect("endless");
+        busy.client.send(method, path, body.as_bytes());
+        other.take("idle").is_some()
+    });
+    assert!(began.elapsed() >= IDLE, "it ended early");
+    assert_eq!(idle.client.post("/v1/lock", &json!({"name": "x"})).status, 401);
+    assert!(other.take("busy").is_none(), "a busy session ended");
+}
+
+#[test]
+fn a_request_in_flight_keeps_its_session() {
+    let server = Spec::in_memory().argument("--session-timeout").argument("500ms").start();
+    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    holder.take("long").expect("free");
+    let mut waiter = Speaker::new(Tongue::SessionsV1, &server);
+    let waiting = std::thread::spawn(move || waiter.wait("long", 2.0));
+    assert!(waiting.join().expect("the waiter lives").is_none(), "it waited as long as it asked to");
+}
+
+#[test]
+fn sessions_go_on_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let server = Spec::durable(directory.path()).start();
+    let mut speaker = Speaker::new(Tongue::SessionsV1, &server);
+    assert!(speaker.take("kept").is_some());
+    let server = server.stop_and_restart();
+    speaker.client.move_to(&server);
+    assert!(speaker.take("another").is_some(), "the cookie goes on");
+    assert!(speaker.give_back("kept"));
+}

@@ -1,0 +1,167 @@
+//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all four.
+
+use crate::support::client::Client;
+use crate::support::http::Response;
+use crate::support::process::Server;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tongue {
+    SessionsV1,
+    GetLock,
+    LockUnlock,
+    LockByName,
+}
+
+impl Tongue {
+    pub const ALL: [Tongue; 4] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName];
+    /// Lock by name tries once.
+    pub const WAITING: [Tongue; 3] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock];
+}
+
+/// A client that speaks one dialect and remembers what opens its holds.
+pub struct Speaker {
+    pub tongue: Tongue,
+    pub client: Client,
+    proofs: HashMap<String, String>,
+}
+
+/// A hold as it was answered.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Hold {
+    pub token: u64,
+    pub expires_in: Option<f64>,
+}
+
+impl Speaker {
+    pub fn new(tongue: Tongue, server: &Server) -> Speaker {
+        Speaker::of(tongue, Client::tls(server))
+    }
+
+    /// Speaks through this client; opens a session where the dialect needs one.
+    pub fn of(tongue: Tongue, mut client: Client) -> Speaker {
+        if tongue == Tongue::SessionsV1 {
+            assert_eq!(client.send("POST", "/session", b"").status, 201);
+        }
+        Speaker { tongue, client, proofs: HashMap::new() }
+    }
+
+    /// Tries once, with a lease that outlasts any test.
+    pub fn take(&mut self, name: &str) -> Option<Hold> {
+        self.ask(name, 600.0, None)
+    }
+
+    /// Tries once. Lock by name has no lease and ignores it.
+    pub fn take_for(&mut self, name: &str, lease_seconds: f64) -> Option<Hold> {
+        self.ask(name, lease_seconds, None)
+    }
+
+    /// Waits in the queue.
+    pub fn wait(&mut self, name: &str, wait_seconds: f64) -> Option<Hold> {
+        self.ask(name, 600.0, Some(wait_seconds))
+    }
+
+    fn ask(&mut self, name: &str, lease: f64, wait: Option<f64>) -> Option<Hold> {
+        let (method, target, body) = request(self.tongue, name, lease, wait);
+        let response = self.client.send(method, &target, body.as_bytes());
+        self.understand(name, &response)
+    }
+
+    fn understand(&mut self, name: &str, response: &Response) -> Option<Hold> {
+        let (taken, proof, expiry) = match self.tongue {
+            Tongue::SessionsV1 => ("locked", "key", "expires_in_seconds"),
+            Tongue::GetLock => ("lockacquired", "sessiontoken", "expires_in"),
+            Tongue::LockUnlock => ("", "lock_id", "expires_in_seconds"),
+            Tongue::LockByName => return by_name(response),
+        };
+        let answer = response.json();
+        if self.tongue == Tongue::LockUnlock && response.status == 409 {
+            return None;
+        }
+        assert_eq!(response.status, 200, "{answer}");
+        if self.tongue != Tongue::LockUnlock && answer[taken] == false {
+            return None;
+        }
+        let proof = answer[proof].as_str().unwrap_or_else(|| panic!("no proof in {answer}"));
+        self.proofs.insert(name.to_owned(), proof.to_owned());
+        let token = answer["fencing_token"].as_u64().unwrap_or_else(|| panic!("no token in {answer}"));
+        Some(Hold { token, expires_in: answer[expiry].as_f64() })
+    }
+
+    /// Gives back what it took last under this name; whether the server says that this released it.
+    pub fn give_back(&mut self, name: &str) -> bool {
+        let proof = self.proofs.get(name).cloned().unwrap_or_default();
+        match self.tongue {
+            Tongue::SessionsV1 => {
+                self.client.post("/v1/unlock", &json!({"name": name, "key": proof})).json()["unlocked"] == true
+            }
+            Tongue::GetLock => {
+                let answer = self.client.delete(&format!("/releaselock?lockname={name}&token={proof}"));
+                answer.json()["lockreleased"] == true
+            }
+            Tongue::LockUnlock => self.client.post("/unlock", &json!({"lock_id": proof})).status == 200,
+            Tongue::LockByName => self.client.delete(&format!("/lock/{name}")).status == 200,
+        }
+    }
+}
+
+/// The request that takes a lock: method, target, body.
+pub fn request(tongue: Tongue, name: &str, lease: f64, wait: Option<f64>) -> (&'static str, String, String) {
+    match tongue {
+        Tongue::SessionsV1 => {
+            let mut body = json!({"name": name, "lock_timeout_seconds": lease});
+            if let Some(wait) = wait {
+                body["wait_timeout_seconds"] = wait.into();
+            }
+            ("POST", "/v1/lock".to_owned(), body.to_string())
+        }
+        Tongue::GetLock => {
+            let timeout = wait.unwrap_or(0.0);
+            let target = format!("/getlock?lockname={name}&lifetime={lease}&timeout={timeout}");
+            ("GET", target, String::new())
+        }
+        Tongue::LockUnlock => {
+            let body = json!({"resource": name, "ttl": lease, "wait": wait});
+            ("POST", "/lock".to_owned(), body.to_string())
+        }
+        Tongue::LockByName => ("POST", format!("/lock/{name}"), String::new()),
+    }
+}
+
+fn by_name(response: &Response) -> Option<Hold> {
+    match response.status {
+        200 => {
+            let token = response.header("fencing-token").expect("a fencing token");
+            Some(Hold { token: token.parse().expect("a number"), expires_in: None })
+        }
+        409 => None,
+        other => panic!("{other}: {}", response.text()),
+    }
+}
+
+/// What a refused `/lock` says about those in the way; `None` when the lock was free (and is again).
+pub fn in_the_way(server: &Server, name: &str) -> Option<Value> {
+    let mut client = Client::tls(server);
+    let answer = client.post("/lock", &json!({"resource": name}));
+    if answer.status == 200 {
+        client.post("/unlock", &json!({"lock_id": answer.json()["lock_id"]}));
+        return None;
+    }
+    Some(answer.json()["holder"].clone())
+}
+
+/// Returns when so many wait for the lock.
+pub fn until_waiting(server: &Server, name: &str, count: u64) {
+    let what = format!("{count} waiters for {name}");
+    until(&what, || in_the_way(server, name).is_some_and(|holder| holder["queue_length"] == count));
+}
+
+/// Asks until the answer is yes.
+pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+    }
+}

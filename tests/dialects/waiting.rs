@@ -1,0 +1,131 @@
+//! Waiting in the queue, in the dialects that can: hand-off, order, end of patience, and clients that leave.
+
+use super::speaker::{Speaker, Tongue, in_the_way, request, until, until_waiting};
+use crate::support::client::Client;
+use crate::support::http::{Connection, encode};
+use crate::support::spec::Spec;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_release_wakes_the_waiter() {
+    let server = Spec::in_memory().start();
+    for tongue in Tongue::WAITING {
+        let name = format!("wake-{tongue:?}");
+        let mut holder = Speaker::new(tongue, &server);
+        let first = holder.take(&name).expect("free");
+        let mut waiter = Speaker::new(tongue, &server);
+        let waiting = thread::spawn({
+            let name = name.clone();
+            move || (waiter.wait(&name, 30.0), waiter)
+        });
+        until_waiting(&server, &name, 1);
+        let released = Instant::now();
+        assert!(holder.give_back(&name));
+        let (hold, mut waiter) = waiting.join().expect("the waiter lives");
+        let hold = hold.expect("granted");
+        assert!(released.elapsed() < Duration::from_secs(2), "{tongue:?}: it was not the release that woke it");
+        assert!(hold.token > first.token);
+        assert!(waiter.give_back(&name));
+    }
+}
+
+#[test]
+fn waiters_of_all_dialects_stand_in_one_queue_in_order_of_arrival() {
+    let server = Spec::in_memory().start();
+    let name = "one-queue";
+    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    holder.take(name).expect("free");
+    let (granted, grants) = mpsc::channel();
+    let mut waiting = Vec::new();
+    let arrivals: Vec<Tongue> = Tongue::WAITING.into_iter().chain(Tongue::WAITING).collect();
+    for (place, tongue) in arrivals.iter().enumerate() {
+        let (granted, mut waiter) = (granted.clone(), Speaker::new(*tongue, &server));
+        waiting.push(thread::spawn(move || {
+            waiter.wait(name, 30.0).expect("granted");
+            granted.send(place).expect("the test listens");
+            assert!(waiter.give_back(name));
+        }));
+        until_waiting(&server, name, place as u64 + 1);
+    }
+    assert!(holder.give_back(name));
+    let order: Vec<usize> = grants.iter().take(arrivals.len()).collect();
+    assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+    waiting.into_iter().for_each(|thread| thread.join().expect("the waiter lives"));
+}
+
+#[test]
+fn patience_ends_with_a_refusal_and_not_early() {
+    let server = Spec::in_memory().start();
+    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    holder.take("patience").expect("free");
+    for tongue in Tongue::WAITING {
+        let mut waiter = Speaker::new(tongue, &server);
+        let asked = Instant::now();
+        assert!(waiter.wait("patience", 0.3).is_none());
+        assert!(asked.elapsed() >= Duration::from_millis(300), "{tongue:?}: {:?}", asked.elapsed());
+        assert_eq!(in_the_way(&server, "patience").expect("held")["queue_length"], 0);
+    }
+}
+
+#[test]
+fn an_expiry_hands_on_to_the_waiter() {
+    let server = Spec::in_memory().start();
+    for tongue in Tongue::WAITING {
+        let name = format!("expiry-{tongue:?}");
+        let (mut holder, mut waiter) = (Speaker::new(tongue, &server), Speaker::new(tongue, &server));
+        let asked = Instant::now();
+        holder.take_for(&name, 0.3).expect("free");
+        assert!(waiter.wait(&name, 30.0).is_some());
+        let waited = asked.elapsed();
+        assert!(waited >= Duration::from_millis(300) && waited < Duration::from_secs(3), "{tongue:?}: {waited:?}");
+    }
+}
+
+#[test]
+fn a_waiter_whose_connection_closes_leaves_the_queue() {
+    let server = Spec::in_memory().start();
+    for tongue in Tongue::WAITING {
+        let name = format!("gone-{tongue:?}");
+        let mut holder = Speaker::new(Tongue::LockByName, &server);
+        holder.take(&name).expect("free");
+        let connection = waiting_connection(&server, tongue, &name);
+        until_waiting(&server, &name, 1);
+        connection.close();
+        until_waiting(&server, &name, 0);
+        assert!(holder.give_back(&name));
+        assert!(holder.take(&name).is_some(), "{tongue:?}: the lock went to a client that is gone");
+    }
+}
+
+#[test]
+fn a_session_that_ends_takes_its_waiters_along() {
+    let server = Spec::in_memory().start();
+    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    holder.take("ends").expect("free");
+    let mut waiter = Speaker::new(Tongue::SessionsV1, &server);
+    let session = waiter.client.cookie("ldlm-session").expect("a session").to_owned();
+    let waiting = thread::spawn(move || {
+        let (method, target, body) = request(Tongue::SessionsV1, "ends", 600.0, Some(30.0));
+        waiter.client.send(method, &target, body.as_bytes())
+    });
+    until_waiting(&server, "ends", 1);
+    let mut same_session = Client::tls(&server);
+    same_session.set_cookie("ldlm-session", &session);
+    assert_eq!(same_session.delete("/session").status, 200);
+    let answer = waiting.join().expect("the waiter lives");
+    assert_eq!(answer.status, 401, "{}", answer.text());
+    until("the queue to be empty", || in_the_way(&server, "ends").expect("held")["queue_length"] == 0);
+}
+
+/// A connection on which a request waits.
+fn waiting_connection(server: &crate::support::process::Server, tongue: Tongue, name: &str) -> Connection {
+    let speaker = Speaker::new(tongue, server);
+    let cookie = speaker.client.cookie("ldlm-session").map(|id| format!("ldlm-session={id}")).unwrap_or_default();
+    let (method, target, body) = request(tongue, name, 600.0, Some(30.0));
+    let headers = [("Cookie", &*cookie), ("Content-Type", "application/json")];
+    let mut connection = Connection::tls(server.https()).expect("a connection");
+    connection.send(&encode(method, &target, &headers, body.as_bytes())).expect("sent");
+    connection
+}
