@@ -1,5 +1,7 @@
 //! What is proposed is applied, in order, and is there again after a restart.
 
+use std::os::unix::fs::PermissionsExt;
+
 use latchd::engine::raft::{ProposeError, RaftOptions, StartError, Store, free_bytes};
 
 use super::raft_support::{on_disk, start};
@@ -47,6 +49,29 @@ async fn a_directory_in_use_is_refused_and_free_after_shutdown() {
     node.shutdown().await;
     let (node, _) = start(on_disk(dir.path())).await.expect("free again");
     node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_new_directory_is_for_its_owner_only() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("a/data");
+    let (node, _) = start(on_disk(&data)).await.expect("a node");
+    let mode = std::fs::metadata(&data).expect("the directory").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    node.shutdown().await;
+}
+
+/// Only for the power-loss proof, which must fail without it; otherwise the same node.
+#[tokio::test]
+async fn without_fsync_a_clean_restart_keeps_everything() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::Disk { dir: dir.path().to_owned(), fsync: false };
+    for round in 1..4 {
+        let (node, journal) = start(RaftOptions::new(1, store.clone())).await.expect("a node");
+        node.propose("a".into()).await.expect("applied");
+        assert_eq!(journal.strings().len(), round);
+        node.shutdown().await;
+    }
 }
 
 /// A restarted node leads at once, whether it resumes its old term or takes a new one, and says so.

@@ -121,7 +121,7 @@ fn record_len(bytes: &[u8]) -> io::Result<usize> {
 fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Error) -> Result<(), StartError> {
     let bad = &bytes[offset..];
     let len = intact_len(bad);
-    if len.is_some_and(|len| len > bad.len()) {
+    if len.is_some_and(|len| len > bad.len()) || bad.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
     // What an intact header claims as its record is not searched: a payload may hold anything.
@@ -130,7 +130,7 @@ fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Erro
     let reason = match readable {
         Some(at) => format!("{error}, and good records follow from byte {}", offset + at),
         None if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-        None if bad.iter().all(|byte| *byte == 0) || bad.ends_with(&[0; CHECKSUM_BYTES]) => return Ok(()),
+        None if bad.ends_with(&[0; CHECKSUM_BYTES]) => return Ok(()),
         None => error.to_string(),
     };
     Err(StartError::damaged(path, offset as u64, reason))
