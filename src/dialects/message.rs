@@ -60,7 +60,7 @@ fn explain(error: &serde_json::Error, at_fault: Option<&'static str>) -> Failure
     let text = full.strip_suffix(&place).unwrap_or(&full);
     let (line, column) = (error.line(), error.column());
     match at_fault {
-        Some(field) if error.is_data() || text == "number out of range" => {
+        Some(field) if !error.is_eof() => {
             Failure::field(field, format!("(line {line}:{column}): {text} (field {field})"))
         }
         _ if error.is_eof() => Failure::new(Code::MalformedBody, "unexpected EOF"),

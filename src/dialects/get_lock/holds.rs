@@ -53,6 +53,8 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
         Ok(identity) => identity,
         Err(denied) => return Ok(answer::not_let_in(service, &denied, AT_GETLOCK)),
     };
+    // Also when the request turns out to be no good: any request of a session keeps it.
+    service.touch_carried(&head.headers).await;
     let limits = service.engine.limits();
     let lease_ms = match query.text("lifetime")? {
         Some(text) => text_to_ms("lifetime", &text, limits.lease_ms_max)?,

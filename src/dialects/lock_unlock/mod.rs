@@ -45,11 +45,11 @@ pub async fn unlock(State(service): State<Shared>, request: Request) -> Response
 async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Response> {
     check_method(head)?;
     let identity = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
     check_content_type(&head.headers)?;
     let body = service.body(body).await?;
     let asked = LockRequest::parse(&body, service.engine.limits(), service.settings.lock_unlock_ttl_ms)?;
     may_take(&identity, &asked.resource)?;
-    service.touch_carried(&head.headers).await;
     let name = Name::from(&*asked.resource);
     let acquire = Acquire {
         name: name.clone(),
@@ -83,10 +83,10 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
 async fn try_unlock(service: &Shared, head: &Parts, body: Body) -> Attempt<Response> {
     check_method(head)?;
     let identity = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
     check_content_type(&head.headers)?;
     let body = service.body(body).await?;
     let asked = UnlockRequest::parse(&body)?;
-    service.touch_carried(&head.headers).await;
     let Some((key, name)) = key::from_lock_id(&asked.lock_id) else {
         return Err(unknown_lock_id());
     };
