@@ -17,6 +17,7 @@ mod identity;
 mod memory;
 mod options;
 mod presented;
+mod seal;
 mod throttle;
 mod visible;
 
@@ -29,4 +30,5 @@ pub use hashing::{hash_key, hash_password};
 pub use identity::{Identity, Role};
 pub use options::{AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
+pub use seal::Seal;
 pub use visible::session_handle;

@@ -5,6 +5,7 @@
 //!
 //! What may not: decisions about locks, clocks, sockets, other rooms than access, domain and engine.
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod code;
@@ -18,6 +19,7 @@ pub mod lock_by_name;
 pub mod lock_unlock;
 mod message;
 mod numbers;
+pub mod openapi;
 pub mod peer;
 pub mod problem;
 mod query;

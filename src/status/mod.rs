@@ -4,6 +4,7 @@
 //! What may not: routes, credentials and decisions about locks. Nothing here loads anything from another host.
 
 pub mod assets;
+mod docs;
 mod html;
 mod human;
 mod locks;
@@ -13,5 +14,6 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use page::page;
+pub use docs::{docs_page, errors_page};
+pub use page::{page, trouble_page};
 pub use view::{Question, View, gather};

@@ -15,6 +15,15 @@ pub fn page(view: &View) -> String {
     fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view))])
 }
 
+/// A page in place of the state that cannot be shown now; it tries again by itself.
+pub fn trouble_page(why: &str) -> String {
+    let (mut title, mut body) = (Html::default(), Html::default());
+    title.raw("No view · latchd");
+    body.raw("<section class=\"empty\"><h2>The locks cannot be shown</h2><p>").text(why);
+    body.raw(".</p></section>");
+    fill(TEMPLATE, vec![("title", title), ("prefix", Html::default()), ("body", body)])
+}
+
 struct Title<'a>(&'a View);
 
 impl std::fmt::Display for Title<'_> {

@@ -1,0 +1,97 @@
+//! The forced release: an admin ends somebody else's hold, says why, and is written down for it.
+
+use super::super::auth::identify;
+use super::super::code::Code;
+use super::super::failure::Failure;
+use super::super::query::Query;
+use super::super::service::{Attempt, Service, Shared};
+use super::name::{Captured, hold_key, lock_name};
+use super::{ForcedRelease, answer, from_fault};
+use crate::access::Identity;
+use crate::domain::{HoldKey, Name, Token};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+const REASON_BYTES_MAX: usize = 256;
+
+/// The body, where the reason is not in the query.
+#[derive(Deserialize, ToSchema)]
+pub struct ForceReleaseRequest {
+    /// Why the hold is ended; written to the log with the caller's name.
+    #[schema(min_length = 1, max_length = 256, example = "the worker hangs, ticket 4411")]
+    pub reason: String,
+}
+
+/// `DELETE /v1/locks/{name}/holds/{key}`
+pub async fn force_release(State(service): State<Shared>, captured: Captured, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    answer(release(&service, captured, &head, body).await)
+}
+
+async fn release(service: &Shared, captured: Captured, head: &Parts, body: Body) -> Attempt<ForcedRelease> {
+    let actor = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
+    let name = lock_name(service, &captured)?;
+    if !actor.may_administer(&name) {
+        return Err(Failure::forbidden("force the release of", Some(&name)));
+    }
+    let key = hold_key(&captured, &name)?;
+    let reason = reason(service, head, body).await?;
+    let token = token_of(service, &name, key).await?;
+    let released = service.engine.force_release(name.clone(), key).await.map_err(from_fault)?;
+    write_down(&actor, &name, token, &reason);
+    Ok(ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
+}
+
+/// The token says in the log which hold it was, without telling its key.
+async fn token_of(service: &Service, name: &Name, key: HoldKey) -> Attempt<Token> {
+    let (lock, _) = service.engine.lock(name).await.map_err(from_fault)?;
+    let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, Code::NoSuchLock.row().title))?;
+    let hold = lock.holds.iter().find(|hold| hold.key == key);
+    hold.map(|hold| hold.token).ok_or_else(|| Failure::new(Code::WrongKey, Code::WrongKey.row().title))
+}
+
+fn write_down(actor: &Identity, name: &str, token: Token, reason: &str) {
+    let (actor, token) = (&*actor.name, token.0);
+    tracing::warn!(actor, lock = ?name, token, reason = ?reason, "{actor} forced the release of {name:?}: {reason:?}");
+}
+
+async fn reason(service: &Service, head: &Parts, body: Body) -> Attempt<String> {
+    let reason = match Query::of(&head.uri).text("reason")? {
+        Some(reason) => reason.into_owned(),
+        None => reason_in(&service.body(body).await?)?,
+    };
+    let length = reason.trim().len();
+    if (1..=REASON_BYTES_MAX).contains(&length) {
+        Ok(reason.trim().to_owned())
+    } else {
+        let detail = format!("reason must be given, in the query or as JSON, with 1 to {REASON_BYTES_MAX} bytes");
+        Err(Failure { limit: Some(REASON_BYTES_MAX as u64), ..Failure::field("reason", detail) })
+    }
+}
+
+fn reason_in(body: &[u8]) -> Attempt<String> {
+    if body.trim_ascii().is_empty() {
+        return Ok(String::new());
+    }
+    let read = serde_json::from_slice::<ForceReleaseRequest>(body);
+    let malformed =
+        |error| Failure::new(Code::MalformedBody, format!("the body must be {{\"reason\": \"…\"}}: {error}"));
+    read.map(|request| request.reason).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_may_stand_in_the_body() {
+        assert_eq!(reason_in(br#"{"reason": "it hangs", "more": 1}"#).as_deref(), Ok("it hangs"));
+        assert_eq!(reason_in(b" ").as_deref(), Ok(""));
+        assert_eq!(reason_in(b"reason").expect_err("refused").code, Code::MalformedBody);
+    }
+}

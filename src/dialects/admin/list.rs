@@ -1,0 +1,71 @@
+//! The listings, and one lock in detail.
+
+use super::super::auth::{identify, may_read};
+use super::super::code::Code;
+use super::super::failure::Failure;
+use super::super::query::Query;
+use super::super::service::{Attempt, Shared};
+use super::name::{Captured, lock_name};
+use super::{Lock, LockList, SessionList, answer, ask, cursor, from_fault};
+use crate::domain::Name;
+use crate::domain::view::LockFilter;
+use crate::engine::listing::locks_under;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::Response;
+
+/// `GET /v1/locks`
+pub async fn list_locks(State(service): State<Shared>, head: Parts) -> Response {
+    answer(locks(&service, &head).await)
+}
+
+async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
+    let viewer = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
+    let query = Query::of(&head.uri);
+    let prefix = ask::prefix(query, service.engine.limits().name_bytes_max)?;
+    let filter = LockFilter {
+        held: ask::flag(query, "held")?,
+        contended: ask::flag(query, "contended")?,
+        ..LockFilter::default()
+    };
+    let after = ask::cursor(query, cursor::read_name)?.map(Name::from);
+    let limit = ask::limit(query)?;
+    let prefixes = viewer.prefixes_under(&prefix);
+    let page = locks_under(&service.engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
+    let next = page.next.as_deref().map(cursor::after_name);
+    Ok(LockList::new(&page.locks, next, page.now, &viewer))
+}
+
+/// `GET /v1/locks/{name}`
+pub async fn show_lock(State(service): State<Shared>, captured: Captured, head: Parts) -> Response {
+    answer(lock(&service, captured, &head).await)
+}
+
+async fn lock(service: &Shared, captured: Captured, head: &Parts) -> Attempt<Lock> {
+    let viewer = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
+    let name = lock_name(service, &captured)?;
+    may_read(&viewer, &name)?;
+    let (lock, now) = service.engine.lock(&name).await.map_err(from_fault)?;
+    let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
+    Ok(Lock::new(&lock, now, &viewer))
+}
+
+/// `GET /v1/sessions`
+pub async fn list_sessions(State(service): State<Shared>, head: Parts) -> Response {
+    answer(sessions(&service, &head).await)
+}
+
+async fn sessions(service: &Shared, head: &Parts) -> Attempt<SessionList> {
+    let viewer = identify(service, head).await?;
+    service.touch_carried(&head.headers).await;
+    if !viewer.sees_every_name() {
+        // A session's holds may lie under any prefix, so those of others would show through.
+        return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));
+    }
+    let query = Query::of(&head.uri);
+    let after = ask::cursor(query, cursor::read_session)?;
+    let page = service.engine.sessions(after, ask::limit(query)?).await.map_err(from_fault)?;
+    Ok(SessionList::new(&page.sessions, page.next.map(cursor::after_session), page.now))
+}

@@ -1,0 +1,103 @@
+//! Reading and repairing.
+
+use super::super::code::Code;
+use super::kit::{Endpoint, PROBLEM, boolean, delete, get, integer, json, path, query, string};
+use serde_json::json as value;
+use utoipa::openapi::Required;
+
+pub const TAG: &str = "Reading and repairing";
+pub const ABOUT: &str = "Who holds what, which sessions there are, and the forced release of a hold. A credential \
+    that is limited to name prefixes sees only those names. Keys are shown to admins only, session ids to nobody: \
+    a session is named by a handle that is made from its id.";
+
+const ANY: [Code; 7] = [
+    Code::CredentialMissing,
+    Code::CredentialWrong,
+    Code::TooManyAttempts,
+    Code::NotLeader,
+    Code::NoQuorum,
+    Code::ShuttingDown,
+    Code::Overloaded,
+];
+
+fn codes(own: &[Code]) -> Vec<Code> {
+    own.iter().chain(&ANY).copied().collect()
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![list_locks(), show_lock(), force_release(), list_sessions()]
+}
+
+fn list_locks() -> Endpoint {
+    get("/v1/locks", "list_locks", TAG, "List locks")
+        .about("Locks that are held or waited for, in the order of their names, page by page.")
+        .parameter(query("prefix", "Only names that start with this.", false, string("")))
+        .parameter(query("held", "Only locks with (`true`) or without (`false`) a hold.", false, boolean("")))
+        .parameter(query("contended", "Only locks with (`true`) or without (`false`) waiters.", false, boolean("")))
+        .parameter(limit())
+        .parameter(cursor())
+        .answer(200, json("One page of locks.", "LockList"))
+        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded]))
+}
+
+fn show_lock() -> Endpoint {
+    get("/v1/locks/{name}", "show_lock", TAG, "Show one lock")
+        .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
+        .answer(200, json("The lock, its holders and the length of its queue.", "Lock"))
+        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock]))
+}
+
+fn force_release() -> Endpoint {
+    delete("/v1/locks/{name}/holds/{key}", "force_release", TAG, "End somebody else's hold")
+        .about(
+            "Needs the admin role. The reason is required, in the query or in the body, and is written to the log \
+             with the caller's name, the lock and the fencing token. The next waiter gets the lock at once, with a \
+             higher token; the old holder is not told before it asks.",
+        )
+        .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
+        .parameter(path(
+            "key",
+            "The hold's key, as `GET /v1/locks/{name}` shows it to admins.",
+            string("").min_length(Some(1)),
+        ))
+        .parameter(query("reason", "Why, in at most 256 bytes; may stand in the body instead.", false, string("")))
+        .body("ForceReleaseRequest", Required::False, value!({"reason": "the worker hangs, ticket 4411"}))
+        .answer(200, json("The hold was ended.", "ForcedRelease"))
+        .errors(
+            PROBLEM,
+            &codes(&[
+                Code::MalformedBody,
+                Code::InvalidField,
+                Code::LimitExceeded,
+                Code::BodyTooLarge,
+                Code::BodyTimeout,
+                Code::Forbidden,
+                Code::NoSuchLock,
+                Code::WrongKey,
+                Code::OutcomeUnknown,
+                Code::StorageFailed,
+            ]),
+        )
+}
+
+fn list_sessions() -> Endpoint {
+    get("/v1/sessions", "list_sessions", TAG, "List sessions")
+        .about("Refused to a credential that is limited to name prefixes.")
+        .parameter(limit())
+        .parameter(cursor())
+        .answer(200, json("One page of sessions.", "SessionList"))
+        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::Forbidden]))
+}
+
+fn name() -> utoipa::openapi::schema::ObjectBuilder {
+    string("").min_length(Some(1)).max_length(Some(512)).examples([value!("deploy/production")])
+}
+
+fn limit() -> utoipa::openapi::path::Parameter {
+    let schema = integer("").minimum(Some(1)).maximum(Some(1000)).default(Some(value!(100)));
+    query("limit", "Entries of a page.", false, schema)
+}
+
+fn cursor() -> utoipa::openapi::path::Parameter {
+    query("cursor", "The `next_cursor` of the page before.", false, string(""))
+}

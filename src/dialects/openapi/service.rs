@@ -1,0 +1,47 @@
+//! What is asked about the service itself: probes, metrics, documents, pages.
+
+use super::super::code::Code;
+use super::kit::{Endpoint, PROBLEM, get, json, text};
+
+pub const TAG: &str = "The service";
+pub const ABOUT: &str = "Probes, metrics, documents and the page for people.";
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let plain = "text/plain; charset=utf-8";
+    let html = "text/html; charset=utf-8";
+    vec![
+        get("/livez", "live", TAG, "Ask whether the process lives")
+            .without_credential()
+            .answer(200, text("It does.", plain)),
+        get("/readyz", "ready", TAG, "Ask whether the service takes requests")
+            .without_credential()
+            .answer(200, text("It does.", plain))
+            .answer(503, text("It starts, stops, or has no leader; the text says which.", plain)),
+        get("/metrics", "metrics", TAG, "Read the metrics")
+            .about("Needs a credential of any role where one is configured.")
+            .answer(
+                200,
+                text(
+                    "Metrics in the text format of Prometheus.",
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                ),
+            )
+            .errors(PROBLEM, &[Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts]),
+        get("/openapi.json", "openapi", TAG, "Read this document")
+            .without_credential()
+            .answer(200, json("This document.", "Document")),
+        get("/docs", "docs", TAG, "Read this document as a page")
+            .without_credential()
+            .answer(200, text("The page.", html)),
+        get("/docs/errors", "errors", TAG, "Read about every error")
+            .about("The `type` of a problem document points here.")
+            .without_credential()
+            .answer(200, text("The page.", html)),
+        get("/", "page", TAG, "Look at the locks")
+            .about("The status page, as `/status` shows it to browsers.")
+            .answer(200, text("The page.", html))
+            .answer(401, text("No credential, or a wrong one.", html))
+            .answer(429, text("Too many failed attempts.", html))
+            .answer(503, text("The state cannot be read now; the page says why and tries again.", html)),
+    ]
+}

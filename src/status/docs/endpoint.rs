@@ -1,0 +1,91 @@
+//! One endpoint: what it takes and what it answers.
+
+use super::super::html::Html;
+use super::prose::{inline, prose, with_error_links};
+use super::schema::{link, sort_of};
+use super::{list, text};
+use serde_json::Value;
+
+pub fn endpoint(html: &mut Html, path: &str, method: &str, operation: &Value) {
+    html.raw("<section class=\"endpoint\"><h3 id=\"").text(text(&operation["operationId"])).raw("\"><code>");
+    html.text(method.to_uppercase()).raw(" ").text(path).raw("</code> <span class=\"quiet\">");
+    html.text(text(&operation["summary"])).raw("</span></h3>\n");
+    prose(html, text(&operation["description"]));
+    needs(html, operation);
+    parameters(html, list(&operation["parameters"]));
+    body(html, &operation["requestBody"]);
+    answers(html, &operation["responses"]);
+    html.raw("</section>\n");
+}
+
+/// What a caller has to show, where it differs from the rule.
+fn needs(html: &mut Html, operation: &Value) {
+    let Some(alternatives) = operation["security"].as_array() else {
+        return;
+    };
+    let takes_session = |one: &Value| one.get("session").is_some();
+    if alternatives.iter().any(takes_session) {
+        html.raw("<p>Needs the session cookie.</p>\n");
+    } else if alternatives.iter().all(|one| one.as_object().is_some_and(serde_json::Map::is_empty)) {
+        html.raw("<p>Open to everybody.</p>\n");
+    }
+}
+
+fn parameters(html: &mut Html, parameters: &[Value]) {
+    if parameters.is_empty() {
+        return;
+    }
+    html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Parameter</th><th>In</th><th>Value</th>");
+    html.raw("<th>Meaning</th></tr></thead><tbody>\n");
+    for parameter in parameters {
+        html.raw("<tr><td><code>").text(text(&parameter["name"])).raw("</code>");
+        if parameter["required"] == true {
+            html.raw(" <span class=\"quiet\">required</span>");
+        }
+        html.raw("</td><td>").text(text(&parameter["in"])).raw("</td><td>");
+        sort_of(html, &parameter["schema"]);
+        html.raw("</td><td>");
+        inline(html, text(&parameter["description"]));
+        html.raw("</td></tr>\n");
+    }
+    html.raw("</tbody></table></div>\n");
+}
+
+fn body(html: &mut Html, body: &Value) {
+    let contents = body["content"].as_object().into_iter().flatten();
+    for (content_type, content) in contents {
+        html.raw("<p>Body: <code>").text(content_type).raw("</code>, ");
+        link(html, &content["schema"]);
+        html.raw(if body["required"] == true { "." } else { "; may be left out." }).raw("</p>\n");
+        if let Some(example) = content.get("example") {
+            html.raw("<pre>").text(example).raw("</pre>\n");
+        }
+    }
+}
+
+fn answers(html: &mut Html, responses: &Value) {
+    html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Status</th><th>Meaning</th><th>Body</th></tr>");
+    html.raw("</thead><tbody>\n");
+    for (status, response) in responses.as_object().into_iter().flatten() {
+        html.raw("<tr><td>").text(status).raw("</td><td>");
+        with_error_links(html, text(&response["description"]));
+        html.raw("</td><td>");
+        answer_bodies(html, response);
+        html.raw("</td></tr>\n");
+    }
+    html.raw("</tbody></table></div>\n");
+}
+
+fn answer_bodies(html: &mut Html, response: &Value) {
+    for (at, (content_type, content)) in response["content"].as_object().into_iter().flatten().enumerate() {
+        if at > 0 {
+            html.raw("<br>");
+        }
+        let schema = &content["schema"];
+        if schema.get("$ref").is_some() || schema.get("anyOf").is_some() {
+            link(html, schema);
+        } else {
+            html.raw("<code>").text(content_type).raw("</code>");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The API as a page to read, made from the OpenAPI document, and the page about errors that problem types point at.
+//!
+//! The document is handed in as JSON, so that this page shows exactly what a generated client is made from.
+
+mod endpoint;
+mod errors;
+mod prose;
+mod schema;
+
+use super::html::{Html, fill};
+use prose::prose;
+use serde_json::Value;
+
+pub use errors::errors_page;
+
+const TEMPLATE: &str = include_str!("../assets/docs.html");
+const METHODS: [&str; 3] = ["get", "post", "delete"];
+
+/// The page of all endpoints, grouped by dialect.
+pub fn docs_page(document: &Value) -> String {
+    let mut html = Html::default();
+    html.raw("<h1>API</h1>\n");
+    prose(&mut html, text(&document["info"]["description"]));
+    contents(&mut html, document);
+    for tag in list(&document["tags"]) {
+        group(&mut html, document, tag);
+    }
+    schema::all(&mut html, document);
+    framed("API · latchd", html)
+}
+
+fn framed(title: &'static str, body: Html) -> String {
+    let mut shown_title = Html::default();
+    shown_title.raw(title);
+    fill(TEMPLATE, vec![("title", shown_title), ("body", body)])
+}
+
+fn contents(html: &mut Html, document: &Value) {
+    html.raw("<ul class=\"contents\">");
+    for tag in list(&document["tags"]) {
+        html.raw("<li><a href=\"#").text(anchor(text(&tag["name"]))).raw("\">").text(text(&tag["name"])).raw("</a>");
+        html.raw("<ul>");
+        for (path, method, operation) in operations(document, text(&tag["name"])) {
+            html.raw("<li><a href=\"#").text(text(&operation["operationId"])).raw("\"><code>");
+            html.text(method.to_uppercase()).raw(" ").text(path).raw("</code></a></li>");
+        }
+        html.raw("</ul></li>\n");
+    }
+    html.raw("<li><a href=\"#shapes\">Shapes</a></li></ul>\n");
+}
+
+fn group(html: &mut Html, document: &Value, tag: &Value) {
+    let name = text(&tag["name"]);
+    html.raw("<h2 id=\"").text(anchor(name)).raw("\">").text(name).raw("</h2>\n");
+    prose(html, text(&tag["description"]));
+    for (path, method, operation) in operations(document, name) {
+        endpoint::endpoint(html, path, method, operation);
+    }
+}
+
+/// The operations under a tag: path, method, description.
+fn operations<'a>(document: &'a Value, tag: &'a str) -> Vec<(&'a str, &'static str, &'a Value)> {
+    let has_tag = move |operation: &Value| list(&operation["tags"]).iter().any(|name| text(name) == tag);
+    let of_path = |(path, item): (&'a String, &'a Value)| {
+        METHODS.map(|method| (path.as_str(), method, &item[method])).into_iter()
+    };
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(of_path).filter(|(_, _, operation)| has_tag(operation)).collect()
+}
+
+fn anchor(name: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    name.chars().map(plain).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_page_shows_parameters_bodies_and_answers_and_escapes_them() {
+        let document = json!({
+            "info": {"description": "About <all>."},
+            "tags": [{"name": "Locks & more", "description": "Take `one`."}],
+            "paths": {"/lock/{name}": {"post": {
+                "tags": ["Locks & more"], "operationId": "take", "summary": "Take",
+                "parameters": [{"name": "name", "in": "path", "required": true, "description": "Which.",
+                                "schema": {"type": "string", "maxLength": 128}}],
+                "requestBody": {"content": {"application/json": {
+                    "schema": {"$ref": "#/components/schemas/Ask"}, "example": {"a": "<b>"}}}},
+                "responses": {"409": {"description": "`held`", "content": {"application/json": {
+                    "schema": {"$ref": "#/components/schemas/Problem"}}}}},
+            }}},
+            "components": {"schemas": {"Ask": {"properties": {"a": {"type": "string", "description": "It."}}}}},
+        });
+        let shown = docs_page(&document);
+        for part in [
+            "About &lt;all&gt;.",
+            "<h2 id=\"locks---more\">Locks &amp; more</h2>",
+            "Take <code>one</code>.",
+            "POST",
+            "/lock/{name}",
+            "at most 128 characters",
+            "&lt;b&gt;",
+            "<a href=\"/docs/errors#held\"><code>held</code></a>",
+            "href=\"#shape-Ask\"",
+            "id=\"shape-Ask\"",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+}
