@@ -5,5 +5,6 @@ mod dialects;
 mod domain;
 mod engine;
 mod server;
+mod pages;
 mod support;
 mod tidy;

@@ -1,24 +1,24 @@
-//! What a machine asks about the process: alive, ready, metrics. Nobody needs a credential for these.
-
-use std::sync::Arc;
-
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+//! What a machine asks about the process: alive, ready, metrics.
 
 use super::drain::Drain;
-use crate::telemetry::{Metrics, metrics};
+use super::engine_metrics;
+use super::pages::method_not_allowed;
+use crate::dialects::Shared;
+use crate::dialects::auth::identify;
+use crate::dialects::problem::problem;
+use crate::dialects::respond::{with_body, with_header};
+use crate::engine::Engine;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use std::sync::Arc;
 
-/// `/livez`, `/readyz` and `/metrics`. `is_ready` is asked on every probe; draining always means not ready.
-///
-/// `refresh` sets the gauges that are read from elsewhere, just before they are shown.
-pub fn routes(
-    drain: Drain,
-    metrics: Arc<Metrics>,
-    is_ready: impl Fn() -> bool + Clone + Send + Sync + 'static,
-    refresh: impl Fn(&Metrics) + Clone + Send + Sync + 'static,
-) -> Router {
+/// `/livez` and `/readyz`, open to everybody. Draining always means not ready.
+pub fn routes(drain: Drain, is_ready: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Router {
     let ready = move || async move {
         match (drain.is_draining(), is_ready()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
@@ -26,9 +26,26 @@ pub fn routes(
             (false, true) => (StatusCode::OK, "ready\n"),
         }
     };
-    let show = move || async move {
-        refresh(&metrics);
-        ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()).into_response()
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }).fallback(method_not_allowed))
+        .route("/readyz", get(ready).fallback(method_not_allowed))
+}
+
+/// `/metrics`, for any credential where one is configured: the numbers tell who is busy, and how much.
+pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
+    let show = move |request: Request| async move {
+        let (head, _) = request.into_parts();
+        match identify(&service, &head).await {
+            Ok(_) => exposition(&service.engine, &metrics),
+            Err(failure) => problem(&failure),
+        }
     };
-    Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready)).route("/metrics", get(show))
+    Router::new().route("/metrics", get(show).fallback(method_not_allowed))
+}
+
+fn exposition(engine: &Engine, metrics: &Metrics) -> Response {
+    engine_metrics::refresh(metrics, &engine.overview());
+    let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());
+    with_header(response, header::CACHE_CONTROL, "no-store")
 }

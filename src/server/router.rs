@@ -6,13 +6,16 @@
 use crate::dialects::code::Code;
 use crate::dialects::failure::Failure;
 use crate::dialects::problem::problem;
-use crate::dialects::{Shared, get_lock, lock_by_name, lock_unlock, sessions_v1};
+use super::pages;
+use crate::dialects::{Shared, admin, get_lock, lock_by_name, lock_unlock, sessions_v1};
+use crate::status::assets;
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 
-/// The routes of all dialects. `any`, because what a wrong method gets is also each dialect's own affair.
+/// The routes of all dialects and pages. `any`, because what a wrong method gets is also each dialect's own affair.
 pub fn router(service: Shared) -> Router {
     Router::new()
         // Sessions v1 (LDLM)
@@ -31,7 +34,7 @@ pub fn router(service: Shared) -> Router {
         .route("/getlock/", any(get_lock::not_found))
         .route("/releaselock", any(get_lock::release_lock))
         .route("/releaselock/", any(get_lock::not_found))
-        .route("/status", any(get_lock::status))
+        .route("/status", any(pages::status))
         .route("/status/", any(get_lock::not_found))
         // Lock/unlock JSON (RaftLock)
         .route("/lock", any(lock_unlock::lock))
@@ -39,8 +42,31 @@ pub fn router(service: Shared) -> Router {
         // Lock by name (lockd)
         .route("/lock/", any(lock_by_name::lock_by_name))
         .route("/lock/{*name}", any(lock_by_name::lock_by_name))
+        // Reading and repairing
+        .route("/v1/locks", get(admin::list_locks))
+        .route("/v1/locks/{name}", get(admin::show_lock))
+        .route("/v1/locks/{name}/holds/{key}", delete(admin::force_release))
+        .route("/v1/sessions", get(admin::list_sessions))
+        // Pages and documents
+        .route("/", get(pages::page))
+        .route("/docs", get(pages::docs))
+        .route("/docs/errors", get(pages::errors))
+        .route("/openapi.json", get(pages::openapi_json))
+        .route(assets::STYLE.path, get(async || pages::file(assets::STYLE)))
+        .route(assets::SCRIPT.path, get(async || pages::file(assets::SCRIPT)))
+        .route(assets::ICON.path, get(async || pages::file(assets::ICON)))
         .fallback(nothing_here)
         .with_state(service)
+}
+
+/// A path of ours that is only read.
+fn get<H: Handler<T, Shared>, T: 'static>(handler: H) -> MethodRouter<Shared> {
+    axum::routing::get(handler).fallback(pages::method_not_allowed)
+}
+
+/// A path of ours that is only deleted.
+fn delete<H: Handler<T, Shared>, T: 'static>(handler: H) -> MethodRouter<Shared> {
+    axum::routing::delete(handler).fallback(pages::method_not_allowed)
 }
 
 async fn nothing_here(request: Request) -> Response {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::compose;
 use super::drain::Drain;
-use super::engine_metrics;
 use super::files;
 use super::probes;
 use super::router::router;
@@ -24,10 +23,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let access = compose::access(&config)?;
     let listening = Listening::open(&config)?;
     let engine = Engine::start(compose::engine_options(&config)).await?;
-    let (ready, numbers) = (engine.clone(), engine.clone());
-    let refresh = move |metrics: &Metrics| engine_metrics::refresh(metrics, &numbers.overview());
-    let probes = probes::routes(drain.clone(), Arc::clone(&metrics), move || ready.is_ready(), refresh);
-    let router = router(state::service(&config, engine.clone(), access)).merge(probes);
+    let ready = engine.clone();
+    let service = state::service(&config, engine.clone(), access);
+    let probes = probes::routes(drain.clone(), move || ready.is_ready());
+    let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics));
+    let router = router(service).merge(probes).merge(metrics_route);
     end_waits_with(&drain, engine.clone());
     announce(&listening.line());
     let served = listening.serve(router, metrics, drain, clock::process_age).await;

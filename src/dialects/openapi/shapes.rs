@@ -1,6 +1,6 @@
 //! The JSON shapes of bodies and answers.
 
-use super::super::admin::{ForceReleaseRequest, ForcedRelease, Lock, LockList, SessionList};
+use super::super::admin::{ForceReleaseRequest, ForcedRelease, Hold, Lock, LockList, Session, SessionList};
 use super::super::get_lock::schema as get_lock;
 use super::super::lock_unlock::schema as lock_unlock;
 use super::super::problem::Problem;
@@ -15,6 +15,8 @@ pub fn all(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema_from::<Problem>()
         .schema_from::<LockList>()
         .schema_from::<Lock>()
+        .schema_from::<Hold>()
+        .schema_from::<Session>()
         .schema_from::<SessionList>()
         .schema_from::<ForcedRelease>()
         .schema_from::<ForceReleaseRequest>()

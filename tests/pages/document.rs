@@ -1,0 +1,59 @@
+//! The OpenAPI document: committed, served, and complete.
+
+use super::body;
+use crate::support::client::Client;
+use crate::support::spec::Spec;
+use latchd::dialects::code::Code;
+use std::path::Path;
+
+const REFRESH: &str = "LATCHD_REFRESH=1 cargo test --test all pages::document";
+
+#[test]
+fn the_committed_copy_is_the_one_that_the_code_makes() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/latchd.json");
+    let made = latchd::dialects::openapi::json();
+    if std::env::var_os("LATCHD_REFRESH").is_some() {
+        std::fs::write(&committed, &made).expect("the copy can be written");
+    }
+    let copy = std::fs::read_to_string(&committed).unwrap_or_default();
+    assert!(copy == made, "openapi/latchd.json is not what the code makes; refresh it with: {REFRESH}");
+}
+
+#[test]
+fn the_document_is_served_and_the_page_shows_each_endpoint_and_error() {
+    let server = Spec::in_memory().api_key("secret").start();
+    let mut anybody = Client::plain(&server);
+    let served = anybody.get("/openapi.json");
+    assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
+    let document = body(&served);
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(served.text(), latchd::dialects::openapi::json());
+    let page = anybody.get("/docs").text();
+    let paths = document["paths"].as_object().expect("paths");
+    assert!(paths.len() > 20);
+    for path in paths.keys() {
+        assert!(page.contains(&format!(" {path}</code></h3>").replace("</code></h3>", "</code> <span")), "{path}");
+    }
+    let errors = anybody.get("/docs/errors").text();
+    for code in Code::ALL {
+        assert!(errors.contains(&format!("id=\"{}\"", code.row().name)), "{code:?}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
+    let document: serde_json::Value = serde_json::from_str(&latchd::dialects::openapi::json()).expect("JSON");
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let text = document.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().expect("a name");
+        assert!(schemas.contains_key(name), "{name} is not described");
+    }
+    let items = document["paths"].as_object().expect("paths").values();
+    let operations = items.flat_map(|item| item.as_object().expect("methods").values());
+    let mut names: Vec<&str> = operations.filter_map(|operation| operation["operationId"].as_str()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
