@@ -1,6 +1,8 @@
 //! The command line and the configuration, as a user meets them.
 
 mod binary;
+mod client;
 mod config_document;
 mod config_errors;
 mod config_layers;
+mod ending;

@@ -61,6 +61,24 @@ async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
 }
 
 #[tokio::test]
+async fn an_http2_connection_is_idle_between_its_requests() {
+    let rig = Rig::start(router(), SHORT);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().expect("a client");
+    let url = format!("http://{}/", rig.http());
+    for _ in 0..3 {
+        assert_eq!(client.get(&url).send().await.expect("an answer").version(), reqwest::Version::HTTP_2);
+        sleep(Duration::from_millis(250)).await;
+        assert_eq!(rig.metric("latchd_connections "), "1", "idle for less than the bound");
+    }
+    let begun = Instant::now();
+    while rig.metric("latchd_connections ") != "0" {
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_request_that_waits_longer_than_all_bounds_is_answered() {
     let rig = Rig::start(router(), SHORT);
     assert_eq!(rig.plain().await.get("/slow").await.body, "slow");

@@ -57,6 +57,15 @@ impl Pair {
     }
 }
 
+#[tokio::test]
+async fn plain_http_to_the_tls_port_is_told_so() {
+    let rig = Rig::start(router(), &[]);
+    let answer = Raw::plain(rig.https()).await.get("/").await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.starts_with("Client sent an HTTP request to an HTTPS server."), "{}", answer.body);
+    assert_eq!(rig.tls().await.get("/").await.body, "fine");
+}
+
 const WATCHED: &[(&str, &str)] = &[("tls.reload_interval", "20ms")];
 
 #[tokio::test]

@@ -26,27 +26,41 @@ const LIFETIME: Duration = Duration::from_secs(397 * 86_400);
 /// A pair with less than this left is made anew at the next start.
 const RENEW_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
+/// Several processes may start in one directory at once, and mix their files; then one of them makes both anew.
+const ATTEMPTS: usize = 5;
+
 /// The pair in `directory`, made anew when it is missing, damaged, about to expire or without a name listened on.
 pub fn ensure(directory: &Path, listen: &[ListenUrl]) -> Result<(PathBuf, PathBuf), TlsError> {
     let (cert, key) = (directory.join(CERT), directory.join(KEY));
     let names = names(listen);
     // The wall clock judges certificates only, never a lock.
     let now = UnixTime::now();
-    if is_good(&cert, &key, &names, now) {
-        return Ok((cert, key));
+    for _ in 0..ATTEMPTS {
+        if is_good(&cert, &key, &names, now) {
+            break;
+        }
+        renew(directory, &cert, &key, &names, now)?;
     }
+    Ok((cert, key))
+}
+
+fn renew(directory: &Path, cert: &Path, key: &Path, names: &[String], now: UnixTime) -> Result<(), TlsError> {
     let unwritable = |path: &Path| {
         let path = path.to_owned();
         move |reason| TlsError::Unwritable { path, reason }
     };
     std::fs::create_dir_all(directory).map_err(unwritable(directory))?;
-    let (cert_pem, key_pem) =
-        make(&names, now).map_err(|error| unwritable(&cert)(io::Error::other(error.to_string())))?;
-    write(&key, &key_pem, 0o600).map_err(unwritable(&key))?;
-    write(&cert, &cert_pem, 0o644).map_err(unwritable(&cert))?;
+    let made = make(names, now).map_err(|error| unwritable(cert)(io::Error::other(error.to_string())));
+    let (cert_pem, key_pem) = made?;
+    write(key, &key_pem, 0o600).map_err(unwritable(key))?;
+    write(cert, &cert_pem, 0o644).map_err(unwritable(cert))?;
     let place = directory.display();
-    tracing::warn!(%place, "no certificate is configured: made a self-signed development pair in {place}; set tls.cert and tls.key in production");
-    Ok((cert, key))
+    tracing::warn!(
+        %place,
+        "no certificate is configured: made a self-signed development pair in {place}; set tls.cert and tls.key in \
+         production"
+    );
+    Ok(())
 }
 
 /// Every name a client on this machine may use, and the addresses listened on.

@@ -1,0 +1,57 @@
+//! The Rust client against the binary.
+
+use std::time::Duration;
+
+use latchd::client::{Client, LockRequest, Trust};
+
+use crate::support::certificate;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+
+const KEY: &str = "a key for these tests";
+
+fn client(server: &Server) -> Client {
+    let trust = Trust::Authority(certificate::pair().certificate.clone());
+    let url = format!("https://{}", server.https());
+    Client::builder(&url).expect("a URL").trust(trust).api_key(KEY).build().expect("a client")
+}
+
+#[tokio::test]
+async fn a_lock_is_taken_renewed_and_given_back() {
+    let server = Spec::in_memory().api_key(KEY).start();
+    let (first, second) = (client(&server), client(&server));
+    first.ready().await.expect("ready");
+    assert_eq!(first.open_session().await.expect("a session").len(), 32);
+    second.open_session().await.expect("a session");
+    let request = LockRequest::new("a lock").lease(Duration::from_millis(30_500)).metadata("who", "first");
+    let taken = first.lock(&request).await.expect("an answer");
+    assert!(taken.expires_in_seconds.is_some_and(|left| left > 29.0 && left <= 30.5), "{taken:?}");
+    let held = taken.held().expect("the lock");
+    let tried = second.lock(&LockRequest::new("a lock")).await.expect("an answer");
+    assert!(!tried.locked && tried.held().is_none());
+    let renewed = first.renew("a lock", &held.key, Duration::from_secs(60)).await.expect("an answer");
+    assert!(renewed.locked && renewed.error.is_none(), "{renewed:?}");
+    let waiting = tokio::spawn({
+        let second = second.clone();
+        async move { second.lock(&LockRequest::new("a lock").wait(Duration::from_secs(20))).await }
+    });
+    let wrong = first.unlock("a lock", "no key").await.expect("an answer");
+    assert!(!wrong.unlocked && wrong.error.is_some());
+    assert!(first.unlock("a lock", &held.key).await.expect("an answer").unlocked);
+    let handed_on = waiting.await.expect("no panic").expect("an answer").held().expect("the lock");
+    assert!(handed_on.fencing_token > held.fencing_token);
+    second.close_session().await.expect("closed");
+    assert!(first.lock(&LockRequest::new("a lock").size(1)).await.expect("an answer").locked, "free with its session");
+}
+
+#[tokio::test]
+async fn refusals_tell_status_and_body_and_a_stranger_is_not_trusted() {
+    let server = Spec::in_memory().api_key(KEY).start();
+    let refused = client(&server).lock(&LockRequest::new("x")).await.expect_err("no session").to_string();
+    assert!(refused.contains("/v1/lock answered 401") && refused.contains("session cookie"), "{refused}");
+    let url = format!("https://{}", server.https());
+    let stranger = Client::builder(&url).expect("a URL").build().expect("a client");
+    let refused = stranger.ready().await.expect_err("an unknown authority").to_string();
+    assert!(refused.contains("cannot be reached"), "{refused}");
+    assert!(!format!("{:?}", client(&server)).contains(KEY), "the key in Debug output");
+}

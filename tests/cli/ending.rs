@@ -1,0 +1,83 @@
+//! Signals: the first ends in good order, the second at once.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::http::Connection;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+
+/// A request whose body never comes: it is in flight until `server.body_timeout`.
+fn stuck_request(server: &Server) -> Connection {
+    let mut connection = Connection::plain(server.http()).expect("a connection");
+    connection.send(b"POST /unlock HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n{").expect("sent");
+    connection
+}
+
+/// Another request on a new connection is answered, so the ones sent before are being handled.
+fn catch_up(server: &Server) {
+    let mut connection = Connection::plain(server.http()).expect("a connection");
+    assert_eq!(connection.request("GET", "/livez", &[], b"").expect("an answer").status, 200);
+}
+
+fn end_of(mut server: Server) -> std::process::ExitStatus {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match server.ended() {
+            Some(status) => return status,
+            None => assert!(Instant::now() < deadline, "no end"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_first_signal_gives_requests_in_flight_up_after_drain_timeout() {
+    let server = Spec::in_memory().configuration("[server]\ndrain_timeout = \"400ms\"\n").start();
+    let _stuck = stuck_request(&server);
+    catch_up(&server);
+    let begun = Instant::now();
+    server.begin_stop();
+    let status = end_of(server);
+    assert!(status.success(), "{status}");
+    assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let server = Spec::in_memory().configuration("[server]\ndrain_timeout = \"60s\"\n").start();
+    let _stuck = stuck_request(&server);
+    catch_up(&server);
+    server.begin_stop();
+    while !server.stderr().contains("another one ends at once") {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let pid = Pid::from_raw(i32::try_from(server.pid()).expect("a pid")).expect("a pid");
+    kill_process(pid, Signal::INT).expect("sent");
+    assert_eq!(end_of(server).code(), Some(1));
+}
+
+#[test]
+fn who_waits_for_a_lock_gets_an_answer_when_the_end_begins() {
+    let server = Spec::in_memory().start();
+    let get = |path: &str| {
+        let mut connection = Connection::plain(server.http()).expect("a connection");
+        connection.send(format!("GET {path} HTTP/1.1\r\nhost: t\r\n\r\n").as_bytes()).expect("sent");
+        connection
+    };
+    let taken = get("/getlock?lockname=contended&timeout=5&lifetime=30").receive(false).expect("an answer");
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    let mut waiting = get("/getlock?lockname=contended&timeout=60&lifetime=30");
+    loop {
+        let metrics = get("/metrics").receive(false).expect("an answer").text();
+        if metrics.contains("latchd_waiters 1") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    server.begin_stop();
+    let answer = waiting.receive(false).expect("an answer");
+    assert!(!answer.text().contains("\"lockacquired\":true"), "{} {}", answer.status, answer.text());
+    assert!(end_of(server).success());
+}
