@@ -4,7 +4,7 @@ mod cli;
 mod dialects;
 mod domain;
 mod engine;
-mod server;
 mod pages;
+mod server;
 mod support;
 mod tidy;

@@ -16,6 +16,7 @@ use tower::Service;
 
 use super::forwarded::TrustedProxies;
 use super::link::Link;
+use super::unread::ReadToTheEnd;
 use crate::dialects::peer::{ClientAddr, Peer};
 use crate::telemetry::requests::Spoken;
 
@@ -78,6 +79,12 @@ where
             at: clock(),
         };
         request.extensions_mut().insert(Peer { client, connection });
+        // Under HTTP/1 the connection itself lingers over what is unread.
+        let read_to_the_end = request.version() == Version::HTTP_2 && asked.has_body;
+        let request = request.map(|body| match (Body::new(body), read_to_the_end) {
+            (body, true) => Body::new(ReadToTheEnd::new(body)),
+            (body, false) => body,
+        });
         Answering { answer: self.router.call(request), in_flight, asked, clock }
     }
 }

@@ -18,6 +18,7 @@ mod socket;
 mod state;
 pub mod tls;
 mod tracked;
+mod unread;
 
 pub use drain::Drain;
 pub use edge::Clock;

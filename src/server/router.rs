@@ -3,10 +3,10 @@
 //! No layers: what surrounds every request (who asks, metrics, the net for panics) is in `edge.rs`, and each dialect
 //! checks credentials itself, because each has its own answer for those who have none.
 
+use super::pages;
 use crate::dialects::code::Code;
 use crate::dialects::failure::Failure;
 use crate::dialects::problem::problem;
-use super::pages;
 use crate::dialects::{Shared, admin, get_lock, lock_by_name, lock_unlock, sessions_v1};
 use crate::status::assets;
 use axum::Router;

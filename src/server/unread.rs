@@ -1,0 +1,101 @@
+//! What a handler leaves unread of a request's body on an HTTP/2 stream.
+//!
+//! Letting go of an unfinished stream resets it, and a client that still uploads then never sees the answer that it
+//! was given early (a missing credential, a wrong method). So the rest is read and thrown away, within bounds.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::BoxError;
+use axum::body::{Body, Bytes};
+use futures_util::StreamExt;
+use http_body::{Body as _, Frame, SizeHint};
+
+/// As much as any client sends before it reads; more is its own fault.
+const BYTES_MAX: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A body whose rest is read when it is let go.
+pub struct ReadToTheEnd {
+    body: Option<Body>,
+}
+
+impl ReadToTheEnd {
+    pub fn new(body: Body) -> Self {
+        Self { body: Some(body) }
+    }
+}
+
+impl http_body::Body for ReadToTheEnd {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        if let Poll::Ready(None | Some(Err(_))) = frame {
+            self.body = None;
+        }
+        frame.map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for ReadToTheEnd {
+    fn drop(&mut self) {
+        let rest = self.body.take().filter(|body| !body.is_end_stream());
+        // Outside a runtime nobody serves, and nobody waits for an answer.
+        if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(TIMEOUT, throw_away(rest)));
+        }
+    }
+}
+
+async fn throw_away(rest: Body) {
+    let mut chunks = rest.into_data_stream();
+    let mut left = BYTES_MAX;
+    while let Some(Ok(chunk)) = chunks.next().await
+        && chunk.len() <= left
+    {
+        left -= chunk.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use tokio::sync::mpsc;
+
+    /// A body of so many chunks that reports each one as it is read.
+    fn body(chunks: usize, read: mpsc::UnboundedSender<usize>) -> Body {
+        Body::from_stream(stream::iter(0..chunks).map(move |at| {
+            // The test may have stopped listening.
+            let _ = read.send(at);
+            Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 << 10]))
+        }))
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_read_within_the_bound() {
+        for (chunks, expected) in [(3, 3), (1_000, BYTES_MAX / (64 << 10) + 1)] {
+            let (read, mut reads) = mpsc::unbounded_channel();
+            drop(Body::new(ReadToTheEnd::new(body(chunks, read))));
+            let mut count = 0;
+            while reads.recv().await.is_some() {
+                count += 1;
+            }
+            assert_eq!(count, expected);
+        }
+    }
+}
