@@ -26,8 +26,9 @@ pub struct FrozenMap<K, V> {
 }
 
 impl<K: ShardKey, V: Clone> Default for CowMap<K, V> {
+    /// All shards are one empty map until they are written.
     fn default() -> Self {
-        CowMap { shards: (0..SHARDS).map(|_| Arc::default()).collect(), len: 0 }
+        CowMap { shards: vec![Arc::default(); SHARDS].into(), len: 0 }
     }
 }
 

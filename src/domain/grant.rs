@@ -24,7 +24,7 @@ impl Table {
             return Outcome::Refused(refusal);
         }
         let lock = self.locks.get(&acquire.name);
-        let free = lock.is_none_or(|lock| lock.queue.is_empty() && lock.has_room(acquire.size));
+        let free = lock.is_none_or(|lock| lock.has_room(acquire.size) && lock.queue.lets_pass(acquire.priority));
         if !free && acquire.wait.is_none() {
             return Outcome::Refused(self.held(lock));
         }

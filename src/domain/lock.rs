@@ -154,6 +154,11 @@ impl Queue {
         removed
     }
 
+    /// Whether a newcomer of this priority would be first; the head may wait for another size.
+    pub fn lets_pass(&self, priority: i32) -> bool {
+        self.first().is_none_or(|((Reverse(first), _), _)| *first < priority)
+    }
+
     /// How many are ahead of this place.
     pub fn ahead(&self, place: &Place) -> usize {
         self.0.as_ref().map_or(0, |queue| queue.range(..place).count())

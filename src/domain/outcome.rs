@@ -51,7 +51,7 @@ pub struct Grant {
 pub enum Refusal {
     SessionUnknown,
     SessionExists,
-    /// All room is taken, or others wait ahead.
+    /// All room is taken, or others of the same or a higher priority wait.
     Held(Box<HeldBy>),
     /// The wait ended without a grant.
     WaitTimedOut,

@@ -8,6 +8,7 @@ mod duplicates;
 mod kit;
 mod leadership;
 mod limits;
+mod model;
 mod queue;
 mod reentry;
 mod releases;

@@ -61,6 +61,16 @@ fn who_does_not_wait_does_not_overtake() {
 }
 
 #[test]
+fn who_has_a_higher_priority_and_fits_does_not_wait_behind_one_who_does_not_fit() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).size(3));
+    bench.queued(ask("a", 2).size(5).lease_ms(10).wait_ms(10));
+    bench.acquired(ask("a", 3).size(3).priority(1).lease_ms(10).wait_ms(10));
+    bench.acquired(ask("a", 4).size(3).priority(1));
+    assert_eq!(bench.seen("a"), (3, 1));
+}
+
+#[test]
 fn a_lease_starts_with_the_grant_not_with_the_wait() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));

@@ -1,0 +1,104 @@
+//! The table and the naive model agree on every outcome, on every event, and on all that can be seen.
+
+use super::driver::Played;
+use super::reference::Reference;
+use super::script::{NAMES, SESSIONS, steps};
+use super::{CASES, for_all_scripts_of};
+use crate::domain::kit::session;
+use latchd::domain::view::{Counts, HoldView};
+use latchd::domain::{Name, Timestamp};
+
+#[test]
+fn the_table_does_what_the_naive_model_does() {
+    for_all_scripts_of(4 * CASES, steps(), || {
+        let mut reference = Reference::default();
+        move |played| {
+            reference.apply(played)?;
+            compare_locks(&reference, played)?;
+            compare_sessions(&reference, played)?;
+            compare_numbers(&reference, played)
+        }
+    });
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, actual: T) -> Result<(), String> {
+    if expected == actual {
+        Ok(())
+    } else {
+        Err(format!("{what}:\n    expected {expected:?}\n    but was  {actual:?}"))
+    }
+}
+
+/// A view says what counts now: a leadership's start, which ends nothing, leaves behind what does not.
+fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
+    let now = reference.now;
+    for name in NAMES.map(Name::from) {
+        let holds: Vec<_> =
+            reference.holds_of(&name).filter(|hold| hold.deadline.is_none_or(|deadline| now <= deadline)).collect();
+        let waiters = reference.waiters_of(&name).filter(|waiter| now <= waiter.deadline).count() as u32;
+        let view = played.table.lock_view(&name, now);
+        same("shown at all", !holds.is_empty() || waiters > 0, view.is_some())?;
+        let Some(view) = view else { continue };
+        same("size", reference.sizes.get(&name), Some(&view.size))?;
+        same("waiters", waiters, view.waiters)?;
+        let expected: Vec<String> = holds
+            .into_iter()
+            .cloned()
+            .map(|hold| {
+                shown(&HoldView {
+                    key: hold.key,
+                    token: hold.token,
+                    dialect: hold.dialect,
+                    session: hold.owner.session,
+                    label: hold.owner.label,
+                    since: hold.since,
+                    deadline: hold.deadline,
+                    metadata: hold.metadata,
+                })
+            })
+            .collect();
+        same("holds", expected, view.holds.iter().map(shown).collect())?;
+    }
+    Ok(())
+}
+
+/// With the whole key, which the usual form keeps to itself.
+fn shown(hold: &HoldView) -> String {
+    format!("{} {hold:?}", hold.key)
+}
+
+fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String> {
+    for id in (0..SESSIONS).map(session) {
+        let expected = reference.sessions.get(&id).map(|session| {
+            let waits = reference.waits_of(id);
+            let deadline = (waits == 0).then(|| session.seen.after_ms(session.idle_timeout_ms));
+            let holds = reference.holds.iter().filter(|hold| hold.owner.session == Some(id)).count();
+            (session.idle_timeout_ms, deadline, holds as u32, waits as u32)
+        });
+        let actual = played.table.session_view(id);
+        let actual = actual.map(|view| (view.idle_timeout_ms, view.deadline, view.holds, view.waiters));
+        same("session", expected, actual)?;
+    }
+    Ok(())
+}
+
+fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String> {
+    let counts = Counts {
+        locks: reference.names().len() as u64,
+        holds: reference.holds.len() as u64,
+        waiters: reference.waiters.len() as u64,
+        sessions: reference.sessions.len() as u64,
+        remembered_sizes: reference.idle_sizes.len() as u64,
+    };
+    same("counts", counts, played.table.counts())?;
+    same("now", reference.now, played.table.now())?;
+    same("next deadline", next_deadline(reference), played.table.next_deadline())
+}
+
+fn next_deadline(reference: &Reference) -> Option<Timestamp> {
+    let leases = reference.holds.iter().filter_map(|hold| hold.deadline);
+    let waits = reference.waiters.iter().map(|waiter| waiter.deadline);
+    let idle = reference.sessions.iter().filter(|(id, _)| reference.waits_of(**id) == 0);
+    let idle = idle.map(|(_, session)| session.seen.after_ms(session.idle_timeout_ms));
+    leases.chain(waits).chain(idle).chain(reference.idle_sizes.iter().map(|(until, ..)| *until)).min()
+}

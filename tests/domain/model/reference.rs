@@ -1,0 +1,308 @@
+//! A lock table as one would write it without a thought for speed: flat lists, searched from end to end.
+//!
+//! Written from what is promised, not from the code, so that the two can disagree. Here: what there is, what time
+//! does, and who is next. What commands do is in `reference_commands`. It predicts everything but the numbers of
+//! the fencing tokens, which it takes from the table (`tokens` checks those).
+
+use super::driver::Played;
+use latchd::domain::{
+    Body, CommandId, Dialect, EndReason, Entry, Event, Grant, HoldKey, Incarnation, LeaderStart, Limits, Metadata,
+    Name, Outcome, SessionId, Submitted, Timestamp, Token, Wait, WaitEnd,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Default)]
+pub struct Reference {
+    pub now: Timestamp,
+    epoch: u64,
+    pub limits: Limits,
+    pub last_sequence: BTreeMap<Incarnation, u64>,
+    pub sessions: BTreeMap<SessionId, Session>,
+    /// Of all locks, in the order in which they were granted.
+    pub holds: Vec<Hold>,
+    /// Of all locks, in the order in which they came.
+    pub waiters: Vec<Waiter>,
+    /// As the last hold set it, of locks in use.
+    pub sizes: BTreeMap<Name, u32>,
+    /// As the last LDLM hold set it, of locks in use.
+    ldlm_sizes: BTreeMap<Name, u32>,
+    /// Of idle locks: until when, whose, which.
+    pub idle_sizes: Vec<(Timestamp, Name, u32)>,
+    /// What the table told and this model has not yet seen coming.
+    unexplained: Vec<Event>,
+    wrong: Vec<String>,
+}
+
+#[derive(Clone)]
+pub struct Session {
+    pub idle_timeout_ms: u64,
+    pub seen: Timestamp,
+    pub ended: bool,
+}
+
+#[derive(Clone)]
+pub struct Owner {
+    pub session: Option<SessionId>,
+    pub label: Option<Arc<str>>,
+}
+
+#[derive(Clone)]
+pub struct Hold {
+    pub name: Name,
+    pub key: HoldKey,
+    pub token: Token,
+    pub since: Timestamp,
+    pub deadline: Option<Timestamp>,
+    pub owner: Owner,
+    pub metadata: Metadata,
+    pub dialect: Dialect,
+}
+
+#[derive(Clone)]
+pub struct Waiter {
+    pub name: Name,
+    pub key: HoldKey,
+    pub command: CommandId,
+    pub wait: Wait,
+    pub deadline: Timestamp,
+    pub owner: Owner,
+    pub priority: i32,
+    pub size: u32,
+    pub remembers_size: bool,
+    pub lease_ms: Option<u64>,
+    pub metadata: Metadata,
+    pub dialect: Dialect,
+}
+
+impl Reference {
+    /// Does what the entry says, and compares what the table told.
+    pub fn apply(&mut self, played: &Played) -> Result<(), String> {
+        self.unexplained = played.events().to_vec();
+        let Entry { at, epoch, body } = played.entry;
+        match (body, played.applied) {
+            (Body::Batch { .. }, Err(stale)) if *epoch != self.epoch && stale.expected == self.epoch => return Ok(()),
+            (Body::Batch { .. }, Ok(_)) if *epoch != self.epoch => return Err("a stale entry was applied".into()),
+            (_, Err(stale)) => return Err(format!("refused: {stale}")),
+            (Body::LeaderStart(start), Ok(_)) => {
+                self.now = self.now.max(*at);
+                self.lead(start);
+            }
+            (Body::Batch { touches, more_touches, commands }, Ok(applied)) => {
+                self.now = self.now.max(*at);
+                self.see(touches, commands);
+                self.expire(!more_touches);
+                for (submitted, (id, actual)) in commands.iter().zip(&applied.outcomes) {
+                    self.check_outcome(submitted, *id, actual);
+                }
+                self.sweep();
+            }
+        }
+        let unexplained = self.unexplained.drain(..).map(|event| format!("told for no reason: {event:?}"));
+        self.wrong.extend(unexplained);
+        if self.wrong.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.wrong).join("\n")) }
+    }
+
+    fn check_outcome(&mut self, submitted: &Submitted, id: CommandId, actual: &Outcome) {
+        let given = if let Outcome::Acquired(grant) = actual { grant.token } else { Token(0) };
+        let expected = self.run(submitted, given);
+        if id != submitted.id || expected != *actual {
+            self.wrong.push(format!("{submitted:?}:\n    expected {expected:?}\n    but was  {actual:?}"));
+        }
+    }
+
+    fn lead(&mut self, start: &LeaderStart) {
+        self.epoch += 1;
+        self.limits = start.limits.clone();
+        let before = std::mem::take(&mut self.last_sequence);
+        self.last_sequence = start.live.iter().map(|run| (*run, before.get(run).copied().unwrap_or(0))).collect();
+        self.sessions.values_mut().for_each(|session| session.seen = self.now);
+        let dead = |waiter: &Waiter| {
+            matches!(waiter.wait, Wait::Attached { .. }) && !start.live.contains(&waiter.command.incarnation)
+        };
+        for waiter in self.waiters.clone().into_iter().filter(dead) {
+            self.end_wait(waiter.key, WaitEnd::Cancelled);
+        }
+        self.names().iter().for_each(|name| _ = self.hand_on(name));
+    }
+
+    fn see(&mut self, touches: &[SessionId], commands: &[Submitted]) {
+        let callers = commands.iter().filter_map(|submitted| submitted.command.session());
+        for id in touches.iter().copied().chain(callers) {
+            self.sessions.entry(id).and_modify(|session| session.seen = self.now);
+        }
+    }
+
+    fn expire(&mut self, sessions_may_end: bool) {
+        for (id, session) in self.sessions.clone() {
+            let idle = self.now > session.seen.after_ms(session.idle_timeout_ms) && self.waits_of(id) == 0;
+            if sessions_may_end && idle {
+                self.end_session(id, true);
+            }
+        }
+        self.sweep();
+        self.idle_sizes.retain(|(until, ..)| self.now <= *until);
+    }
+
+    /// Ends whatever has ended, everywhere, and forgets ended sessions.
+    fn sweep(&mut self) {
+        self.names().iter().for_each(|name| self.settle(name));
+        self.sessions.retain(|_, session| !session.ended);
+    }
+
+    /// Ends what has ended of one lock. Free room is handed on before waits are judged too long.
+    pub fn settle(&mut self, name: &Name) {
+        for hold in self.holds.clone().into_iter().filter(|hold| hold.name == *name) {
+            if hold.deadline.is_some_and(|deadline| self.now > deadline) {
+                self.end_hold(hold.token, EndReason::Expired);
+            } else if self.is_gone(&hold.owner) {
+                self.end_hold(hold.token, EndReason::SessionEnded);
+            }
+        }
+        self.hand_on(name);
+        for waiter in self.waiters.clone().into_iter().filter(|waiter| waiter.name == *name) {
+            if self.is_gone(&waiter.owner) {
+                self.end_wait(waiter.key, WaitEnd::SessionEnded);
+            } else if self.now > waiter.deadline {
+                self.end_wait(waiter.key, WaitEnd::TimedOut);
+            }
+        }
+        self.hand_on(name);
+    }
+
+    /// Grants to those next in line as long as they fit; those of ended sessions do not count.
+    pub fn hand_on(&mut self, name: &Name) -> bool {
+        let mut granted = false;
+        while let Some(next) = self.next(name).filter(|next| self.fits(name, next.size)) {
+            self.waiters.retain(|waiter| waiter.key != next.key);
+            self.after_wait(&next.owner);
+            let token = self.expect_grant(&next);
+            self.add_hold(next, token);
+            granted = true;
+        }
+        if !self.is_in_use(name) {
+            self.sizes.remove(name);
+            if let Some(size) = self.ldlm_sizes.remove(name) {
+                let until = self.now.after_ms(self.limits.remembered_size_idle_ms);
+                self.idle_sizes.push((until, name.clone(), size));
+                self.idle_sizes.sort();
+                let surplus = self.idle_sizes.len().saturating_sub(self.limits.remembered_sizes_max as usize);
+                self.idle_sizes.drain(..surplus);
+            }
+        }
+        granted
+    }
+
+    fn next(&self, name: &Name) -> Option<Waiter> {
+        let waiting = self.waiters.iter().filter(|waiter| waiter.name == *name && !self.is_gone(&waiter.owner));
+        // The first of those with the highest priority: they are in order of arrival.
+        waiting.min_by_key(|waiter| std::cmp::Reverse(waiter.priority)).cloned()
+    }
+
+    pub fn fits(&self, name: &Name, size: u32) -> bool {
+        let holds = self.holds_of(name).count();
+        holds == 0 || (self.sizes.get(name) == Some(&size) && holds < size as usize)
+    }
+
+    pub fn add_hold(&mut self, asked: Waiter, token: Token) -> Grant {
+        self.sizes.insert(asked.name.clone(), asked.size);
+        if asked.remembers_size {
+            self.ldlm_sizes.insert(asked.name.clone(), asked.size);
+            self.idle_sizes.retain(|(_, name, _)| *name != asked.name);
+        }
+        let deadline = asked.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
+        let grant = Grant { key: asked.key, token, since: self.now, deadline };
+        let Waiter { name, key, owner, metadata, dialect, .. } = asked;
+        self.holds.push(Hold { name, key, token, since: self.now, deadline, owner, metadata, dialect });
+        grant
+    }
+
+    pub fn end_session(&mut self, id: SessionId, idle: bool) {
+        self.sessions.entry(id).and_modify(|session| session.ended = true);
+        self.expect(Event::SessionEnded { session: id, idle });
+    }
+
+    pub fn end_hold(&mut self, token: Token, why: EndReason) {
+        let Some(at) = self.holds.iter().position(|hold| hold.token == token) else { return };
+        let name = self.holds.remove(at).name;
+        self.expect(Event::HoldEnded { name, token, why });
+    }
+
+    pub fn end_wait(&mut self, key: HoldKey, why: WaitEnd) {
+        let Some(at) = self.waiters.iter().position(|waiter| waiter.key == key) else { return };
+        let waiter = self.waiters.remove(at);
+        self.after_wait(&waiter.owner);
+        self.tell_wait_ended(&waiter, why);
+    }
+
+    pub fn tell_wait_ended(&mut self, waiter: &Waiter, why: WaitEnd) {
+        if matches!(waiter.wait, Wait::Attached { .. }) {
+            self.expect(Event::WaiterEnded { command: waiter.command, why });
+        }
+    }
+
+    /// A session is idle from the end of its last wait.
+    fn after_wait(&mut self, owner: &Owner) {
+        if let Some(id) = owner.session.filter(|id| self.waits_of(*id) == 0) {
+            self.sessions.entry(id).and_modify(|session| session.seen = self.now);
+        }
+    }
+
+    fn expect(&mut self, event: Event) {
+        match self.unexplained.iter().position(|told| *told == event) {
+            Some(at) => _ = self.unexplained.remove(at),
+            None => self.wrong.push(format!("not told: {event:?}")),
+        }
+    }
+
+    /// The next grant that was told of this lock must be this waiter's; its token is taken from there.
+    fn expect_grant(&mut self, next: &Waiter) -> Token {
+        let deadline = next.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
+        let told = self.unexplained.iter().find_map(|event| match event {
+            Event::WaiterGranted { name, grant, .. } | Event::DetachedGranted { name, grant } => {
+                (*name == next.name).then_some(grant.token)
+            }
+            _ => None,
+        });
+        let token = told.unwrap_or(Token(0));
+        let (name, grant) = (next.name.clone(), Grant { key: next.key, token, since: self.now, deadline });
+        self.expect(match next.wait {
+            Wait::Attached { .. } => Event::WaiterGranted { command: next.command, name, grant },
+            Wait::Detached { .. } => Event::DetachedGranted { name, grant },
+        });
+        token
+    }
+
+    pub fn holds_of<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Hold> {
+        self.holds.iter().filter(move |hold| hold.name == *name)
+    }
+
+    pub fn waiters_of<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Waiter> {
+        self.waiters.iter().filter(move |waiter| waiter.name == *name)
+    }
+
+    pub fn waits_of(&self, id: SessionId) -> usize {
+        self.waiters.iter().filter(|waiter| waiter.owner.session == Some(id)).count()
+    }
+
+    pub fn is_in_use(&self, name: &Name) -> bool {
+        self.holds_of(name).next().is_some() || self.waiters_of(name).next().is_some()
+    }
+
+    pub fn is_live(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| !session.ended)
+    }
+
+    fn is_gone(&self, owner: &Owner) -> bool {
+        owner.session.is_some_and(|id| !self.is_live(id))
+    }
+
+    /// Of all locks in use.
+    pub fn names(&self) -> Vec<Name> {
+        let mut names: Vec<Name> = self.holds.iter().map(|hold| hold.name.clone()).collect();
+        names.extend(self.waiters.iter().map(|waiter| waiter.name.clone()));
+        names.sort();
+        names.dedup();
+        names
+    }
+}

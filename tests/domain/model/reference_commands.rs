@@ -1,0 +1,263 @@
+//! What each command does to the reference model.
+
+use super::reference::{Hold, Owner, Reference, Session, Waiter};
+use latchd::domain::CommandId;
+use latchd::domain::{
+    Acquire, Command, EndReason, Field, Grant, HeldBy, HoldKey, Name, Outcome, Proof, Refusal, Submitted, Token, Wait,
+    WaitEnd,
+};
+
+impl Reference {
+    /// The outcome that is due; `given` is the token that the table gave if it granted.
+    pub fn run(&mut self, submitted: &Submitted, given: Token) -> Outcome {
+        let Submitted { id, command } = submitted;
+        match self.last_sequence.get_mut(&id.incarnation) {
+            None => return Outcome::Refused(Refusal::UnknownOrigin),
+            Some(last) if id.sequence <= *last => return Outcome::Duplicate,
+            Some(last) => *last = id.sequence,
+        }
+        if command.session().is_some_and(|session| !self.is_live(session)) {
+            return Outcome::Refused(Refusal::SessionUnknown);
+        }
+        if let Some(name) = command.name() {
+            self.settle(name);
+        }
+        let outcome = match command {
+            Command::OpenSession { session, idle_timeout_ms } => {
+                if self.sessions.contains_key(session) {
+                    Err(Refusal::SessionExists)
+                } else if self.sessions.len() as u64 >= self.limits.sessions_max {
+                    Err(Refusal::SessionsFull { limit: self.limits.sessions_max })
+                } else {
+                    let opened = Session { idle_timeout_ms: *idle_timeout_ms, seen: self.now, ended: false };
+                    self.sessions.insert(*session, opened);
+                    Ok(Outcome::SessionOpened)
+                }
+            }
+            Command::CloseSession { session } if !self.is_live(*session) => Err(Refusal::SessionUnknown),
+            Command::CloseSession { session } => {
+                self.end_session(*session, false);
+                Ok(Outcome::SessionClosed)
+            }
+            Command::Acquire(acquire) => self.acquire(*id, acquire, given),
+            Command::Release { name, proof, .. } => self.end_one(name, EndReason::Released, |hold| opens(proof, hold)),
+            Command::ForceRelease { name, key } => self.end_one(name, EndReason::Forced, |hold| hold.key == *key),
+            Command::Renew { name, key, lease_ms, .. } => self.renew(name, *key, *lease_ms),
+            Command::Cancel { name, key } => Ok(self.cancel(name, *key)),
+        };
+        outcome.unwrap_or_else(Outcome::Refused)
+    }
+
+    fn acquire(&mut self, id: CommandId, ask: &Acquire, given: Token) -> Result<Outcome, Refusal> {
+        self.check_limits(ask)?;
+        let own_label = ask.label.as_deref().filter(|_| ask.reentrant && ask.session.is_none());
+        if let Some(label) = own_label {
+            let is_own = |owner: &Owner| owner.session.is_none() && owner.label.as_deref() == Some(label);
+            if let Some(at) = self.holds.iter().position(|hold| hold.name == ask.name && is_own(&hold.owner)) {
+                return Ok(Outcome::Acquired(self.reenter(at, ask, given)));
+            }
+            let queued = self.waiters.iter().position(|waiter| waiter.name == ask.name && is_own(&waiter.owner));
+            if let (Some(at), Some(_)) = (queued, ask.wait) {
+                return self.wait_anew(at, id, ask);
+            }
+        }
+        self.check_size(ask)?;
+        let queue = self.waiters_of(&ask.name).count();
+        let others_first = self.waiters_of(&ask.name).any(|waiter| waiter.priority >= ask.priority);
+        let free = !others_first && self.fits(&ask.name, ask.size);
+        if !free && ask.wait.is_none() {
+            return Err(self.held(&ask.name));
+        }
+        self.check_counts(ask, free, queue)?;
+        let asked = self.waiter(id, ask);
+        if free {
+            return Ok(Outcome::Acquired(self.add_hold(asked, given)));
+        }
+        self.check_key(ask.key)?;
+        self.waiters.push(asked);
+        Ok(Outcome::Queued { position: self.ahead_of(ask.key) })
+    }
+
+    fn check_limits(&self, ask: &Acquire) -> Result<(), Refusal> {
+        let limits = &self.limits;
+        let over = |field, limit| Err(Refusal::LimitExceeded { field, limit });
+        if ask.name.len() as u64 > limits.name_bytes_max {
+            return over(Field::Name, limits.name_bytes_max);
+        }
+        if ask.name.contains('\0') {
+            return Err(Refusal::NulInName);
+        }
+        if u64::from(ask.size) > limits.size_max {
+            return over(Field::Size, limits.size_max);
+        }
+        if ask.size == 0 {
+            return Err(Refusal::ZeroSize);
+        }
+        if ask.lease_ms.is_some_and(|lease_ms| lease_ms > limits.lease_ms_max) {
+            return over(Field::Lease, limits.lease_ms_max);
+        }
+        if ask.wait.is_some_and(|wait| wait.timeout_ms() > limits.wait_ms_max) {
+            return over(Field::Wait, limits.wait_ms_max);
+        }
+        if ask.wait.is_some() && ask.lease_ms.is_none() && ask.session.is_none() {
+            return Err(Refusal::UnboundedHold);
+        }
+        if ask.metadata.len() as u64 > limits.metadata_entries_max {
+            return over(Field::MetadataEntries, limits.metadata_entries_max);
+        }
+        for (key, value) in ask.metadata.iter() {
+            if key.len() as u64 > limits.metadata_key_bytes_max {
+                return over(Field::MetadataKey, limits.metadata_key_bytes_max);
+            }
+            if value.len() as u64 > limits.metadata_value_bytes_max {
+                return over(Field::MetadataValue, limits.metadata_value_bytes_max);
+            }
+        }
+        Ok(())
+    }
+
+    /// LDLM's clients agree on a size, also on that of an idle lock; nobody else is asked to.
+    fn check_size(&self, ask: &Acquire) -> Result<(), Refusal> {
+        let idle = self.idle_sizes.iter().find(|(_, name, _)| *name == ask.name).map(|(.., size)| *size);
+        let size = if self.is_in_use(&ask.name) { self.sizes.get(&ask.name).copied() } else { idle };
+        match size {
+            Some(size) if ask.remembers_size && size != ask.size => Err(Refusal::SizeMismatch { size }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_counts(&self, ask: &Acquire, free: bool, queue: usize) -> Result<(), Refusal> {
+        let limits = &self.limits;
+        if (self.holds.len() + self.waiters.len()) as u64 >= limits.holds_max {
+            return Err(Refusal::HoldsFull { limit: limits.holds_max });
+        }
+        if let Some(id) = ask.session {
+            let holds = self.holds.iter().filter(|hold| hold.owner.session == Some(id)).count();
+            if (holds + self.waits_of(id)) as u64 >= limits.holds_per_session_max {
+                return Err(Refusal::SessionHoldsFull { limit: limits.holds_per_session_max });
+            }
+        }
+        if !free && queue as u64 >= limits.waiters_per_lock_max {
+            return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
+        }
+        Ok(())
+    }
+
+    fn check_key(&self, key: HoldKey) -> Result<(), Refusal> {
+        match self.waiters.iter().any(|waiter| waiter.key == key) {
+            true => Err(Refusal::Broken("two waiters with one key")),
+            false => Ok(()),
+        }
+    }
+
+    /// The label's own hold: kept, never shortened, with a new token.
+    fn reenter(&mut self, at: usize, ask: &Acquire, given: Token) -> Grant {
+        let until = ask.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
+        let hold = &mut self.holds[at];
+        hold.token = given;
+        hold.deadline = hold.deadline.zip(until).map(|(old, new)| old.max(new));
+        if !ask.metadata.is_empty() {
+            hold.metadata = ask.metadata.clone();
+        }
+        Grant { key: hold.key, token: given, since: hold.since, deadline: hold.deadline }
+    }
+
+    /// The label's own place in the queue: kept, for the new request.
+    fn wait_anew(&mut self, at: usize, id: CommandId, ask: &Acquire) -> Result<Outcome, Refusal> {
+        if self.waiters[at].key != ask.key {
+            self.check_key(ask.key)?;
+        }
+        let anew = self.waiter(id, ask);
+        let old = std::mem::replace(&mut self.waiters[at], anew);
+        self.tell_wait_ended(&old, WaitEnd::Cancelled);
+        let position = self.ahead_of(ask.key);
+        self.hand_on(&ask.name);
+        Ok(Outcome::Queued { position })
+    }
+
+    fn waiter(&self, command: CommandId, ask: &Acquire) -> Waiter {
+        let wait = ask.wait.unwrap_or(Wait::Detached { timeout_ms: 0 });
+        let label = if ask.session.is_none() { ask.label.clone() } else { None };
+        Waiter {
+            name: ask.name.clone(),
+            key: ask.key,
+            command,
+            wait,
+            deadline: self.now.after_ms(wait.timeout_ms()),
+            owner: Owner { session: ask.session, label },
+            priority: ask.priority,
+            size: ask.size,
+            remembers_size: ask.remembers_size,
+            lease_ms: ask.lease_ms,
+            metadata: ask.metadata.clone(),
+            dialect: ask.dialect,
+        }
+    }
+
+    fn ahead_of(&self, key: HoldKey) -> u32 {
+        let Some(at) = self.waiters.iter().position(|waiter| waiter.key == key) else { return 0 };
+        let own = &self.waiters[at];
+        let is_ahead = |(other, waiter): (usize, &Waiter)| {
+            waiter.name == own.name
+                && (waiter.priority > own.priority || (waiter.priority == own.priority && other < at))
+        };
+        self.waiters.iter().enumerate().filter(|place| is_ahead(*place)).count() as u32
+    }
+
+    fn held(&self, name: &Name) -> Refusal {
+        let Some(oldest) = self.holds_of(name).next() else { return Refusal::Broken("nobody is in the way") };
+        Refusal::Held(Box::new(HeldBy {
+            since: oldest.since,
+            deadline: self.holds_of(name).filter_map(|hold| hold.deadline).min(),
+            metadata: oldest.metadata.clone(),
+            token: oldest.token,
+            waiters: self.waiters_of(name).count() as u32,
+        }))
+    }
+
+    fn end_one(&mut self, name: &Name, why: EndReason, wanted: impl Fn(&Hold) -> bool) -> Result<Outcome, Refusal> {
+        let token = self.find(name, wanted)?;
+        self.end_hold(token, why);
+        Ok(Outcome::Released { waiter_granted: self.hand_on(name) })
+    }
+
+    fn find(&self, name: &Name, wanted: impl Fn(&Hold) -> bool) -> Result<Token, Refusal> {
+        let known = self.is_in_use(name) || self.idle_sizes.iter().any(|(_, idle, _)| idle == name);
+        let missing = if known { Refusal::WrongKey } else { Refusal::NoSuchLock };
+        self.holds_of(name).find(|hold| wanted(hold)).map(|hold| hold.token).ok_or(missing)
+    }
+
+    fn renew(&mut self, name: &Name, key: HoldKey, lease_ms: u64) -> Result<Outcome, Refusal> {
+        if lease_ms > self.limits.lease_ms_max {
+            return Err(Refusal::LimitExceeded { field: Field::Lease, limit: self.limits.lease_ms_max });
+        }
+        let token = self.find(name, |hold| hold.key == key)?;
+        let deadline = self.now.after_ms(lease_ms.max(1));
+        let hold = self.holds.iter_mut().find(|hold| hold.token == token).ok_or(Refusal::WrongKey)?;
+        hold.deadline.replace(deadline).ok_or(Refusal::NoLease).inspect_err(|_| hold.deadline = None)?;
+        Ok(Outcome::Renewed { token, deadline })
+    }
+
+    fn cancel(&mut self, name: &Name, key: HoldKey) -> Outcome {
+        if self.waiters_of(name).any(|waiter| waiter.key == key) {
+            self.end_wait(key, WaitEnd::Cancelled);
+            self.hand_on(name);
+        } else if let Ok(token) = self.find(name, |hold| hold.key == key) {
+            self.end_hold(token, EndReason::Cancelled);
+            self.hand_on(name);
+        }
+        Outcome::Cancelled
+    }
+}
+
+fn opens(proof: &Proof, hold: &Hold) -> bool {
+    match proof {
+        Proof::Key(key) => hold.key == *key,
+        Proof::TakenBy(dialect) => hold.dialect == *dialect,
+        Proof::Label { label, token } => {
+            hold.owner.session.is_none()
+                && hold.owner.label.as_ref() == Some(label)
+                && token.is_none_or(|token| token == hold.token)
+        }
+    }
+}

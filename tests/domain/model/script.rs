@@ -1,0 +1,194 @@
+//! What a random script is made of. Names, sessions, labels and keys are few, so that they collide often.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One log entry to be.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Lead(Lead),
+    Batch(Batch),
+}
+
+/// A leadership begins.
+#[derive(Clone, Debug)]
+pub struct Lead {
+    /// Milliseconds since the last entry; negative is a stamp that lags.
+    pub pass_ms: i64,
+    /// Numbers of the process runs that live.
+    pub live: Vec<u8>,
+    /// Whether its limits are the tighter ones.
+    pub tight: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub pass_ms: i64,
+    /// Stamped with the epoch before the present one.
+    pub stale: bool,
+    pub touches: Vec<u8>,
+    pub more_touches: bool,
+    pub commands: Vec<Asked>,
+}
+
+/// A command and who sends it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Which of the live process runs; [`STRANGER`] is none of them.
+    pub from: u8,
+    /// Under the id of the command before.
+    pub repeated: bool,
+    pub verb: Verb,
+}
+
+pub const STRANGER: u8 = 9;
+
+#[derive(Clone, Debug)]
+pub enum Verb {
+    Open { session: u8, idle_ms: u64 },
+    Close { session: u8 },
+    Acquire(Wanted),
+    Release { name: &'static str, session: Option<u8>, proof: Shown },
+    Renew { name: &'static str, session: Option<u8>, key: Key, lease_ms: u64 },
+    Cancel { name: &'static str, key: Key },
+    Force { name: &'static str, key: Key },
+}
+
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub name: &'static str,
+    /// One of few keys instead of a fresh one.
+    pub key: Option<u8>,
+    pub dialect: u8,
+    pub session: Option<u8>,
+    pub label: Option<&'static str>,
+    pub reentrant: bool,
+    pub size: u32,
+    pub remembers_size: bool,
+    pub lease_ms: Option<u64>,
+    /// Whether it is detached, and for how long.
+    pub wait: Option<(bool, u64)>,
+    pub priority: i32,
+    pub metadata: Vec<(&'static str, &'static str)>,
+}
+
+/// A key by where it comes from.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// Of a hold of that lock.
+    OfHold(u8),
+    /// Of one of the last acquires of that lock, whatever became of it.
+    OfAcquire(u8),
+    OneOfFew(u8),
+}
+
+#[derive(Clone, Debug)]
+pub enum Shown {
+    Key(Key),
+    TakenBy(u8),
+    /// With the token of that label's hold plus this much.
+    Label(&'static str, Option<u64>),
+}
+
+pub const NAMES: [&str; 3] = ["a", "ab", "b"];
+pub const SESSIONS: u8 = 5;
+const LABELS: [&str; 2] = ["x", "y"];
+const METADATA: [(&str, &str); 4] = [("k", "v"), ("k", "w"), ("long-key", "v"), ("j", "long-value")];
+
+pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+    vec(prop_oneof![12 => batch().prop_map(Step::Batch), 1 => lead().prop_map(Step::Lead)], 1..60)
+}
+
+fn lead() -> impl Strategy<Value = Lead> {
+    (pass_ms(), vec(1..5_u8, 1..4), any::<bool>()).prop_map(|(pass_ms, live, tight)| Lead { pass_ms, live, tight })
+}
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let touches = vec(0..SESSIONS, 0..3);
+    (pass_ms(), rarely(), touches, rarely(), vec(asked(), 0..5)).prop_map(
+        |(pass_ms, stale, touches, more_touches, commands)| Batch { pass_ms, stale, touches, more_touches, commands },
+    )
+}
+
+/// Mostly small steps, so that several things are due between two entries only now and then.
+fn pass_ms() -> impl Strategy<Value = i64> {
+    prop_oneof![2 => Just(0), 6 => 1..4_i64, 2 => 4..20_i64, 1 => 20..100_i64, 1 => -5..0_i64]
+}
+
+fn rarely() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.06)
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let from = prop_oneof![20 => 0..STRANGER, 1 => Just(STRANGER)];
+    (from, rarely(), verb()).prop_map(|(from, repeated, verb)| Asked { from, repeated, verb })
+}
+
+fn verb() -> impl Strategy<Value = Verb> {
+    let session = || 0..SESSIONS;
+    prop_oneof![
+        3 => (session(), prop_oneof![3 => 1..40_u64, 1 => Just(u64::MAX)])
+            .prop_map(|(session, idle_ms)| Verb::Open { session, idle_ms }),
+        1 => session().prop_map(|session| Verb::Close { session }),
+        12 => wanted().prop_map(Verb::Acquire),
+        4 => (name(), caller(), shown()).prop_map(|(name, session, proof)| Verb::Release { name, session, proof }),
+        2 => (name(), caller(), key(), 0..40_u64)
+            .prop_map(|(name, session, key, lease_ms)| Verb::Renew { name, session, key, lease_ms }),
+        2 => (name(), key()).prop_map(|(name, key)| Verb::Cancel { name, key }),
+        1 => (name(), key()).prop_map(|(name, key)| Verb::Force { name, key }),
+    ]
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let owner = (caller(), prop::option::of(prop::sample::select(&LABELS[..])), any::<bool>());
+    let size = (prop_oneof![5 => Just(1_u32), 3 => Just(2), 2 => Just(3), 1 => 0..5_u32], any::<bool>());
+    let lease = prop::option::weighted(0.8, 0..35_u64);
+    let wait = prop::option::weighted(0.6, (prop::bool::weighted(0.3), 0..35_u64));
+    let metadata = prop_oneof![6 => Just(Vec::new()), 1 => vec(prop::sample::select(&METADATA[..]), 0..4)];
+    let key = prop::option::weighted(0.1, 0..3_u8);
+    (name(), key, 0..4_u8, owner, size, lease, wait, priority(), metadata).prop_map(
+        |(name, key, dialect, owner, size, lease_ms, wait, priority, metadata)| Wanted {
+            name,
+            key,
+            dialect,
+            session: owner.0,
+            label: owner.1,
+            reentrant: owner.2,
+            size: size.0,
+            remembers_size: size.1,
+            lease_ms,
+            wait,
+            priority,
+            metadata,
+        },
+    )
+}
+
+fn name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![30 => prop::sample::select(&NAMES[..]), 1 => Just("too-long-a-name"), 1 => Just("n\0l")]
+}
+
+fn caller() -> impl Strategy<Value = Option<u8>> {
+    prop::option::weighted(0.5, 0..SESSIONS)
+}
+
+fn priority() -> impl Strategy<Value = i32> {
+    prop_oneof![4 => Just(0), 1 => -1..2_i32]
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        4 => (0..3_u8).prop_map(Key::OfHold),
+        4 => (0..5_u8).prop_map(Key::OfAcquire),
+        1 => (0..3_u8).prop_map(Key::OneOfFew),
+    ]
+}
+
+fn shown() -> impl Strategy<Value = Shown> {
+    let label = (prop::sample::select(&LABELS[..]), prop::option::of(prop_oneof![4 => Just(0), 1 => Just(1)]));
+    prop_oneof![
+        6 => key().prop_map(Shown::Key),
+        1 => (0..4_u8).prop_map(Shown::TakenBy),
+        2 => label.prop_map(|(label, token)| Shown::Label(label, token)),
+    ]
+}

@@ -1,0 +1,44 @@
+//! A snapshot and the rest of the log are the whole log.
+
+use super::replays::apply_all;
+use super::script::steps;
+use super::{driver, for_all};
+use crate::domain::kit::snapshot;
+use latchd::domain::Table;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+#[test]
+fn a_snapshot_and_the_rest_of_the_log_are_the_whole_log() {
+    for_all((steps(), any::<Index>()), |(script, cut)| {
+        let (log, whole) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        let (before, after) = log.split_at(cut.index(log.len()));
+        let (table, _) = apply_all(Table::default(), before);
+        let bytes = snapshot(&table);
+        let restored = Table::restore(&mut bytes.as_slice()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert!(snapshot(&restored) == bytes, "the restored table has another snapshot");
+        prop_assert_eq!(restored.next_deadline(), table.next_deadline());
+        prop_assert_eq!(restored.counts(), table.counts());
+        let (table, told) = apply_all(table, after);
+        let (restored, told_by_restored) = apply_all(restored, after);
+        prop_assert_eq!(told, told_by_restored);
+        prop_assert!(snapshot(&restored) == snapshot(&whole), "the restored table went another way");
+        prop_assert!(snapshot(&table) == snapshot(&whole), "the same entries went another way");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_snapshot_is_of_its_moment_whatever_happens_while_it_is_written() {
+    for_all((steps(), any::<Index>()), |(script, cut)| {
+        let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        let (before, after) = log.split_at(cut.index(log.len()));
+        let (table, _) = apply_all(Table::default(), before);
+        let (expected, frozen) = (snapshot(&table), table.freeze());
+        apply_all(table, after);
+        let mut bytes = Vec::new();
+        frozen.write_to(&mut bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert!(bytes == expected, "the snapshot saw what came after it");
+        Ok(())
+    });
+}
