@@ -6,6 +6,7 @@ mod errors;
 mod force;
 mod html;
 mod listing;
+mod readme;
 mod service;
 
 use crate::support::client::Client;

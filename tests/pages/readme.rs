@@ -1,0 +1,93 @@
+//! The README's tour, run word for word against the binary as a first start makes it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+const PORT: &str = "8443";
+
+/// A server with a development certificate in its own directory; ends when dropped.
+struct FirstStart {
+    home: tempfile::TempDir,
+    child: Child,
+    port: String,
+}
+
+impl FirstStart {
+    fn new() -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_latchd"))
+            .args(["serve", "--listen", "https://127.0.0.1:0"])
+            .current_dir(home.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the first line");
+        let port = line.trim().rsplit(':').next().expect("a port").to_owned();
+        FirstStart { home, child, port }
+    }
+
+    /// Runs a block of the README with this server's port in place of the usual one.
+    fn run(&self, program: &Path, arguments: &[&str], block: &str) -> Output {
+        let text = block.replace(PORT, &self.port);
+        let mut command = Command::new(program);
+        command.args(arguments).arg(text).current_dir(self.home.path());
+        command.output().unwrap_or_else(|error| panic!("{}: {error}; `make tools` installs it", program.display()))
+    }
+}
+
+impl Drop for FirstStart {
+    fn drop(&mut self) {
+        // Both fail only when the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The block of the README that is marked as part of the tour.
+fn block(language: &str) -> String {
+    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README");
+    let (_, after) = readme.split_once(&format!("```{language} tour\n")).expect("a block of the tour");
+    after.split_once("```").expect("the block ends").0.to_owned()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The fencing tokens in the order in which answers with them arrived.
+fn tokens(shown: &str) -> Vec<u64> {
+    let after = shown.split("\"fencing_token\":").skip(1);
+    after.map(|rest| rest.split([',', '}']).next().expect("a number").parse().expect("a token")).collect()
+}
+
+#[test]
+fn the_tour_with_curl_goes_as_it_is_written() {
+    let server = FirstStart::new();
+    let output = server.run(Path::new("bash"), &["-euo", "pipefail", "-c"], &block("sh"));
+    let shown = text(&output);
+    assert!(output.status.success(), "{shown}");
+    assert!(!shown.contains("error"), "{shown}");
+    let tokens = tokens(&shown);
+    let (first, last) = (tokens.first().expect("a grant"), tokens.last().expect("the holder"));
+    assert!(last > first, "the second holder has a higher token: {shown}");
+    assert_eq!(shown.matches("\"locked\":false").count(), 1, "{shown}");
+    assert_eq!(shown.matches("\"unlocked\":true").count(), 1, "{shown}");
+}
+
+#[test]
+fn the_python_script_goes_as_it_is_written() {
+    let server = FirstStart::new();
+    let python: PathBuf = repository().join("target/venv/bin/python");
+    let output = server.run(&python, &["-c"], &block("python"));
+    let shown = text(&output);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("working under fencing token"), "{shown}");
+}
