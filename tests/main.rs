@@ -5,6 +5,7 @@ mod dialects;
 mod domain;
 mod engine;
 mod pages;
+mod proof;
 mod server;
 mod support;
 mod tidy;

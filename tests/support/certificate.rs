@@ -15,6 +15,7 @@ pub struct Pair {
 pub fn pair() -> &'static Pair {
     static PAIR: OnceLock<Pair> = OnceLock::new();
     PAIR.get_or_init(|| {
+        forget_the_dead();
         let directory = scratch_directory().join(format!("certificate-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("the certificate directory can be made");
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()])
@@ -24,6 +25,18 @@ pub fn pair() -> &'static Pair {
         std::fs::write(&pair.key, made.signing_key.serialize_pem()).expect("the key can be written");
         pair
     })
+}
+
+/// Removes what earlier test processes left behind.
+fn forget_the_dead() {
+    for entry in std::fs::read_dir(scratch_directory()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix("certificate-");
+        if process.is_some_and(|process| !std::path::Path::new("/proc").join(process).exists()) {
+            // Another test process may do the same at the same time.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A TLS client configuration that trusts the pair and nothing else; HTTP/1.1 only.

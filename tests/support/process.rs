@@ -28,18 +28,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the binary and waits for the line that names its ports; panics with its output when it fails.
-    pub fn start(spec: Spec) -> Self {
+    /// Starts the binary and waits for the line that names its ports; an error holds its output.
+    pub fn start(spec: Spec) -> Result<Self, String> {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
-        let launched = launch(&spec, &home);
-        Self::assemble(spec, home, launched)
-    }
-
-    fn assemble(spec: Spec, home: tempfile::TempDir, launched: Launched) -> Self {
-        let Launched { child, first_line, stdout, stderr } = launched;
+        let Launched { child, first_line, stdout, stderr } = launch(&spec, &home)?;
         let https = bound(&first_line, "https://");
         let http = bound(&first_line, "http://");
-        Self { spec, home, child, first_line, https, http, stdout, stderr }
+        Ok(Self { spec, home, child, first_line, https, http, stdout, stderr })
     }
 
     /// The address of the TLS listener.
@@ -99,6 +94,17 @@ impl Server {
         self.signal(Signal::STOP);
     }
 
+    /// Freezes the process and waits until each of its threads stands still.
+    pub fn freeze_whole(&self) {
+        self.freeze();
+        let tasks = format!("/proc/{}/task", self.pid());
+        let deadline = Instant::now() + PATIENCE;
+        while !stands_still(&tasks) {
+            assert!(Instant::now() < deadline, "the server did not stop on SIGSTOP");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Lets a frozen process go on (SIGCONT).
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
@@ -124,8 +130,11 @@ impl Server {
         self.start_again()
     }
 
-    fn start_again(mut self) -> Self {
-        let launched = launch(&self.spec, &self.home);
+    /// Starts again after the process has ended, with the same arguments (on new ports).
+    pub fn start_again(mut self) -> Self {
+        let ended = self.ended();
+        assert!(ended.is_some(), "the server still runs");
+        let launched = launch(&self.spec, &self.home).unwrap_or_else(|output| panic!("{output}"));
         self.https = bound(&launched.first_line, "https://");
         self.http = bound(&launched.first_line, "http://");
         self.child = launched.child;
@@ -211,7 +220,7 @@ fn command(home: &tempfile::TempDir) -> Command {
     command
 }
 
-fn launch(spec: &Spec, home: &tempfile::TempDir) -> Launched {
+fn launch(spec: &Spec, home: &tempfile::TempDir) -> Result<Launched, String> {
     let mut command = command(home);
     command.arg("serve");
     if let Some(text) = spec.configuration_text() {
@@ -232,14 +241,24 @@ fn launch(spec: &Spec, home: &tempfile::TempDir) -> Launched {
     });
     match receive.recv_timeout(PATIENCE) {
         Ok(Ok(line)) if line.contains("listening on") => {
-            Launched { child, first_line: line.trim_end().to_owned(), stdout: rest, stderr }
+            Ok(Launched { child, first_line: line.trim_end().to_owned(), stdout: rest, stderr })
         }
         other => {
             let _ = child.kill();
             let status = child.wait();
-            panic!("the server did not start: {other:?}, {status:?}\n{}", stderr.finish());
+            Err(format!("the server did not start: {other:?}, {status:?}\n{}", stderr.finish()))
         }
     }
+}
+
+/// Whether every thread listed there is stopped, none of them still in a system call.
+fn stands_still(tasks: &str) -> bool {
+    let threads = std::fs::read_dir(tasks).expect("the process exists");
+    threads.flatten().all(|thread| {
+        // A thread that ended meanwhile has no status, and stands still too.
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().find(|line| line.starts_with("State:")).is_none_or(|line| line.contains("T (stopped)"))
+    })
 }
 
 fn bound(line: &str, scheme: &str) -> SocketAddr {

@@ -47,6 +47,11 @@ impl Spec {
 
     /// Starts a server, over HTTPS and plain HTTP on free ports, and waits until it listens.
     pub fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|output| panic!("{output}"))
+    }
+
+    /// The same, for a start that may fail; the error holds what the server wrote.
+    pub fn try_start(&self) -> Result<Server, String> {
         Server::start(self.clone())
     }
 

@@ -1,0 +1,80 @@
+//! The status page in headless Chromium: what a person sees, and that it stays fresh by itself.
+
+use serde_json::json;
+
+use super::webdriver::Browser;
+use crate::support::client::Client;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+
+const PASSWORD: &str = "for-the-browser";
+/// `:for-the-browser` in base64, for our own clients.
+const BASIC: &str = "Basic OmZvci10aGUtYnJvd3Nlcg==";
+
+fn session(server: &Server) -> Client {
+    let mut client = Client::tls(server).with_header("Authorization", BASIC);
+    assert_eq!(client.send("POST", "/session", b"").status, 201);
+    client
+}
+
+fn lock(client: &mut Client, body: &serde_json::Value) -> serde_json::Value {
+    let answer = client.post("/v1/lock", body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[test]
+fn the_status_page_shows_locks_holders_and_waiters_and_stays_fresh() {
+    let server = Spec::in_memory().password(PASSWORD).start();
+    let mut holder = session(&server);
+    let request =
+        json!({"name": "deploy/production", "lock_timeout_seconds": 600, "metadata": {"who": "release-robot"}});
+    let held = lock(&mut holder, &request);
+    assert_eq!(held["locked"], true);
+    let waiting = session(&server);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(move || {
+            let mut client = waiting;
+            lock(
+                &mut client,
+                &json!({"name": "deploy/production", "wait_timeout_seconds": 30, "lock_timeout_seconds": 60}),
+            )
+        });
+        let browser = Browser::start();
+        let origin = format!("localhost:{}", server.https().port());
+        browser.open(&format!("https://anyone:{PASSWORD}@{origin}/status"));
+        let text = browser.wait_for_text("deploy/production");
+        assert!(text.contains("release-robot"), "the holder's metadata is shown:\n{text}");
+        browser.wait_for_text("waiting\n1\n");
+
+        // Nothing reloads the page from here on, or the mark would be lost.
+        browser.evaluate("(window.mark = 'still here')");
+        assert_eq!(
+            lock(&mut holder, &json!({"name": "a <b>second</b> lock", "lock_timeout_seconds": 600}))["locked"],
+            true
+        );
+        browser.wait_for_text("a <b>second</b> lock");
+        assert_eq!(browser.evaluate("window.mark"), "still here");
+
+        let key = held["key"].as_str().expect("a key");
+        let released = holder.post("/v1/unlock", &json!({"name": "deploy/production", "key": key}));
+        assert_eq!(released.json()["unlocked"], true);
+        let granted = waiter.join().expect("the waiter is answered");
+        assert_eq!(granted["locked"], true);
+        check_privacy(&browser, &origin, &[key, granted["key"].as_str().expect("a key"), PASSWORD]);
+    });
+}
+
+/// Secrets are nowhere in the page, nothing came from another host, and the browser had nothing to complain about.
+fn check_privacy(browser: &Browser, origin: &str, secrets: &[&str]) {
+    let source = browser.source();
+    for secret in secrets {
+        assert!(!source.contains(secret), "{secret} is in the page:\n{source}");
+    }
+    let loaded = browser.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)");
+    for url in loaded.as_array().expect("a list").iter().filter_map(|url| url.as_str()) {
+        assert!(url.starts_with(&format!("https://{origin}/")), "{url} was loaded from elsewhere");
+    }
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:?}");
+}

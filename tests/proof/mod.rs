@@ -1,0 +1,10 @@
+//! The proof from outside: the built binary under crashes, real clients, a fuzzed API and a browser.
+
+mod browser;
+mod crash;
+mod curl;
+mod python;
+mod random;
+mod schema;
+mod tools;
+mod webdriver;

@@ -1,0 +1,39 @@
+//! The programs that tests call. A missing one is an error that says what to run, never a skipped test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A program of the system.
+pub fn program(name: &str) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    let Some(file) = found.map(|folder| folder.join(name)).find(|file| file.is_file()) else {
+        panic!("the tests need {name}: run `make tools`");
+    };
+    Command::new(file)
+}
+
+/// A program of the pinned Python environment.
+pub fn python(name: &str) -> Command {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin").join(name);
+    assert!(file.is_file(), "the tests need {}: run `make tools`", file.display());
+    Command::new(file)
+}
+
+/// Runs a program to its end; panics with its output when it fails.
+pub fn run(command: &mut Command) -> String {
+    let output = output(command);
+    let text = both(&output);
+    assert!(output.status.success(), "{command:?} ended with {}:\n{text}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a program to its end, whatever that is.
+pub fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// What a program wrote, for a message.
+pub fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
