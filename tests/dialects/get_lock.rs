@@ -183,3 +183,19 @@ fn a_thousand_locks_at_once_are_all_taken_and_all_listed() {
         !listed.as_array().expect("a list").iter().any(|lock| lock["lockname"] == "brief")
     });
 }
+
+#[test]
+fn a_timeout_as_long_as_the_lifetime_outlasts_it() {
+    let server = spec().start();
+    std::thread::scope(|scope| {
+        for at in 0..16 {
+            let mut client = Client::tls(&server);
+            scope.spawn(move || {
+                // Nothing lies between the two, so that the lease and the wait end in the same millisecond.
+                let mut take = |wait: &str| client.get(&format!("/getlock?lockname=tie{at}&lifetime=0.7{wait}")).json();
+                assert_eq!(take("")["lockacquired"], true);
+                assert_eq!(take("&timeout=0.7")["lockacquired"], true);
+            });
+        }
+    });
+}

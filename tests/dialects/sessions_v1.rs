@@ -6,6 +6,7 @@ use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn session(server: &Server) -> Client {
     Speaker::new(Tongue::SessionsV1, server).client
@@ -251,4 +252,27 @@ fn a_hold_without_a_lease_has_no_expiry() {
         let answer = send(&mut client, "/v1/lock", body);
         assert_eq!(answer.json()["expires_in_seconds"], json!(null), "{}", answer.text());
     }
+}
+
+#[test]
+fn renewing_keeps_a_hold_beyond_its_first_lease_and_may_shorten_it() {
+    let server = Spec::in_memory().start();
+    let mut client = session(&server);
+    let held = send(&mut client, "/v1/lock", r#"{"name":"kept","lock_timeout_seconds":0.4}"#).json();
+    let mut other = Speaker::new(Tongue::GetLock, &server);
+    let renew = |client: &mut Client, seconds: f64| {
+        let body = json!({"name": "kept", "key": held["key"], "lock_timeout_seconds": seconds});
+        client.post("/v1/renew", &body).json()
+    };
+    let asked = Instant::now();
+    assert_eq!(renew(&mut client, 600.0)["fencing_token"], held["fencing_token"], "renewing is no new grant");
+    until("the first lease to be over", || {
+        assert!(other.take("kept").is_none(), "a renewed hold ended");
+        asked.elapsed() > Duration::from_millis(500)
+    });
+    assert_eq!(renew(&mut client, 0.2)["locked"], true);
+    assert!(other.wait("kept", 30.0).is_some());
+    assert!(asked.elapsed() < Duration::from_secs(20), "the shorter lease counts");
+    let late = renew(&mut client, 5.0);
+    assert_eq!(late["error"]["message"], "lock does not exist or invalid key");
 }
