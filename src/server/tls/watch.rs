@@ -11,8 +11,9 @@ use super::pair::{Contents, Files, log_fingerprint};
 ///
 /// Contents are compared, not times: a renewal by rename, by copy or through a mounted secret all look the same, and a
 /// pair whose second file is still being written is tried again when that is done.
-pub async fn follow(live: RustlsConfig, files: Files, interval: Duration) {
-    let mut seen: Option<Contents> = None;
+/// They are compared with what is served, so a renewal between loading and the first look is not missed.
+pub async fn follow(live: RustlsConfig, files: Files, served: Arc<Contents>, interval: Duration) {
+    let mut seen = served;
     let mut unreadable = false;
     loop {
         let reading = files.clone();
@@ -21,10 +22,10 @@ pub async fn follow(live: RustlsConfig, files: Files, interval: Duration) {
         match read {
             Ok(contents) => {
                 unreadable = false;
-                if seen.as_ref().is_some_and(|seen| *seen != contents) {
+                if *seen != contents {
                     renew(&live, &files, &contents);
+                    seen = Arc::new(contents);
                 }
-                seen = Some(contents);
             }
             Err(error) => {
                 if !std::mem::replace(&mut unreadable, true) {
