@@ -103,6 +103,8 @@ impl FrozenTable {
             .ordered_from(&start)
             .skip_while(move |(name, _)| Some(*name) == after.as_ref())
             .take_while(|(name, _)| name.starts_with(&filter.prefix))
+            // Views copy their holds: not made for the many that nobody waits for.
+            .filter(|(_, lock)| filter.contended != Some(true) || !lock.queue.is_empty())
             .filter_map(move |(name, lock)| lock.view(name, now, |session| self.is_live(session)))
             .filter(|view| filter.accepts(view))
     }

@@ -29,6 +29,8 @@ pub(super) struct Inner {
     pub session_idle_timeout: Duration,
     pub draining: AtomicBool,
     pub disk_nearly_full: Arc<AtomicBool>,
+    /// One listing at a time: a filter that few of a million locks pass must not take all cores from those who lock.
+    pub listings: tokio::sync::Semaphore,
 }
 
 /// A hold, as answered. Until its answer is handed to the kernel the hold is given back when this is dropped.
@@ -179,7 +181,7 @@ impl Engine {
 
     /// Locks in order of their names.
     pub async fn locks(&self, filter: LockFilter, after: Option<Name>, limit: usize) -> Result<LockPage, Fault> {
-        self.check_leads()?;
+        let _turn = self.listing_turn().await?;
         let (frozen, now) = (self.0.shared.table().freeze(), self.0.shared.clock.now());
         // On a thread of its own: a filter that few locks pass reads all of them.
         let page = tokio::task::spawn_blocking(move || {
@@ -192,9 +194,15 @@ impl Engine {
         page.await.map_err(|_| EngineError::ShuttingDown.into())
     }
 
+    async fn listing_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
+        let turn = self.0.listings.acquire().await.map_err(|_| EngineError::ShuttingDown)?;
+        self.check_leads()?;
+        Ok(turn)
+    }
+
     /// Live sessions in order of their ids.
     pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
-        self.check_leads()?;
+        let _turn = self.listing_turn().await?;
         let (frozen, now) = (self.0.shared.table().freeze(), self.0.shared.clock.now());
         let page = tokio::task::spawn_blocking(move || {
             let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));

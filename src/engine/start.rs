@@ -77,6 +77,7 @@ impl Engine {
             session_idle_timeout: options.session_idle_timeout,
             draining: AtomicBool::new(false),
             disk_nearly_full,
+            listings: tokio::sync::Semaphore::new(1),
         };
         Ok(Engine(Arc::new(inner)))
     }

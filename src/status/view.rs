@@ -78,9 +78,12 @@ pub async fn gather(engine: &Engine, viewer: &Identity, question: Question) -> R
     let contended = LockFilter { contended: Some(true), ..LockFilter::default() };
     let others = LockFilter { contended: Some(false), ..LockFilter::default() };
     let after = question.after.as_deref().map(Name::from);
+    // Looking for waiters reads every lock, so it is not done where there are none.
     let first = match after {
-        None => Some(locks_under(engine, &prefixes, &contended, None, LOCKS_SHOWN).await?),
-        Some(_) => None,
+        None if engine.overview().counts.waiters > 0 => {
+            Some(locks_under(engine, &prefixes, &contended, None, LOCKS_SHOWN).await?)
+        }
+        _ => None,
     };
     let rest = locks_under(engine, &prefixes, &others, after, LOCKS_SHOWN).await?;
     let whole = if viewer.sees_every_name() { Some(whole(engine).await?) } else { None };
