@@ -27,41 +27,32 @@ pub(super) fn failure(fault: &Fault) -> Failure {
 
 /// Takes a lock, or waits for it when `wait_timeout_seconds` is there.
 pub async fn lock(State(service): State<Shared>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let caller = match Caller::enter(&service, &head).await {
-        Ok(caller) => caller,
-        Err(response) => return response,
-    };
-    let outcome = match post_body(&caller, body).await {
-        Ok(body) => acquire(&caller, &body).await,
-        Err(stop) => Err(stop),
-    };
-    caller.answer(outcome).await
+    carry_out(&service, request, acquire).await
 }
 
 /// Gives a lock back.
 pub async fn unlock(State(service): State<Shared>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let caller = match Caller::enter(&service, &head).await {
-        Ok(caller) => caller,
-        Err(response) => return response,
-    };
-    let outcome = match post_body(&caller, body).await {
-        Ok(body) => release(&caller, &body).await,
-        Err(stop) => Err(stop),
-    };
-    caller.answer(outcome).await
+    carry_out(&service, request, release).await
 }
 
 /// Starts a lease anew.
 pub async fn renew(State(service): State<Shared>, request: Request) -> Response {
+    carry_out(&service, request, extend).await
+}
+
+/// Credential and cookie first, then method and body, then the operation; a living session's cookie goes with all.
+async fn carry_out(
+    service: &Shared,
+    request: Request,
+    operation: impl AsyncFnOnce(&Caller<'_>, &[u8]) -> Result<Response, Stop>,
+) -> Response {
     let (head, body) = request.into_parts();
-    let caller = match Caller::enter(&service, &head).await {
+    let caller = match Caller::enter(service, &head).await {
         Ok(caller) => caller,
         Err(response) => return response,
     };
     let outcome = match post_body(&caller, body).await {
-        Ok(body) => extend(&caller, &body).await,
+        Ok(body) => operation(&caller, &body).await,
         Err(stop) => Err(stop),
     };
     caller.answer(outcome).await
