@@ -2,22 +2,35 @@
 
 use super::failure::{Failure, Seconds};
 
-/// Milliseconds, rounded up; 0 only for 0. Refuses what is no number from 0 to the limit, and names both.
-pub fn seconds_to_ms(field: &'static str, seconds: f64, limit_ms: u64) -> Result<u64, Failure> {
-    let limit_seconds = limit_ms as f64 / 1000.0;
-    // A NaN is in no range.
-    if (0.0..=limit_seconds).contains(&seconds) { Ok(round_up(seconds)) } else { Err(out_of_range(field, limit_ms)) }
+/// A duration as a request names it.
+#[derive(Clone, Copy)]
+pub struct DurationField {
+    pub name: &'static str,
+    /// Whether 0 means something here.
+    pub zero: bool,
+    pub limit_ms: u64,
 }
 
-/// As [`seconds_to_ms`], for text such as `30`, `2.5` or `1e3`.
-pub fn text_to_ms(field: &'static str, text: &str, limit_ms: u64) -> Result<u64, Failure> {
-    let seconds = text.parse::<f64>().map_err(|_| out_of_range(field, limit_ms))?;
-    seconds_to_ms(field, seconds, limit_ms)
-}
+impl DurationField {
+    /// Milliseconds, rounded up. Refuses what is no number within the bounds, and names field and bounds.
+    pub fn ms(self, seconds: f64) -> Result<u64, Failure> {
+        let limit_seconds = self.limit_ms as f64 / 1000.0;
+        // A NaN is in no range.
+        let fits = (0.0..=limit_seconds).contains(&seconds) && (self.zero || seconds > 0.0);
+        if fits { Ok(round_up(seconds)) } else { Err(self.out_of_range()) }
+    }
 
-fn out_of_range(field: &'static str, limit_ms: u64) -> Failure {
-    let detail = format!("{field} must be a number of seconds from 0 to {}", Seconds(limit_ms));
-    Failure { limit: Some(limit_ms / 1000), ..Failure::field(field, detail) }
+    /// As [`DurationField::ms`], for text such as `30`, `2.5` or `1e3`.
+    pub fn ms_of_text(self, text: &str) -> Result<u64, Failure> {
+        self.ms(text.parse::<f64>().map_err(|_| self.out_of_range())?)
+    }
+
+    fn out_of_range(self) -> Failure {
+        let (name, limit) = (self.name, Seconds(self.limit_ms));
+        let from = if self.zero { "from 0" } else { "greater than 0, up" };
+        let detail = format!("{name} must be a number of seconds {from} to {limit}");
+        Failure { limit: Some(self.limit_ms / 1000), ..Failure::field(name, detail) }
+    }
 }
 
 fn round_up(seconds: f64) -> u64 {
@@ -34,11 +47,13 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 86_400_000;
+    const WAIT: DurationField = DurationField { name: "timeout", zero: true, limit_ms: DAY };
+    const LEASE: DurationField = DurationField { name: "ttl", zero: false, limit_ms: DAY };
 
     #[test]
     fn seconds_round_up_to_a_millisecond_and_never_to_zero() {
         for (seconds, ms) in [(0.0, 0), (-0.0, 0), (1e-9, 1), (0.07, 70), (0.0011, 2), (1.001, 1001), (86400.0, DAY)] {
-            assert_eq!(seconds_to_ms("ttl", seconds, DAY), Ok(ms), "{seconds}");
+            assert_eq!(WAIT.ms(seconds), Ok(ms), "{seconds}");
         }
     }
 
@@ -46,18 +61,20 @@ mod tests {
     fn absurd_numbers_are_refused_with_field_and_limit() {
         let absurd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, 9.3e18, -1.0, 86_400.001];
         for seconds in absurd {
-            let failure = seconds_to_ms("ttl", seconds, DAY).expect_err("refused");
-            assert_eq!(failure.detail, "ttl must be a number of seconds from 0 to 86400");
+            let failure = LEASE.ms(seconds).expect_err("refused");
+            assert_eq!(failure.detail, "ttl must be a number of seconds greater than 0, up to 86400");
             assert_eq!((failure.field, failure.limit), (Some("ttl"), Some(86_400)));
         }
+        assert!(LEASE.ms(0.0).is_err() && LEASE.ms(1e-9) == Ok(1));
+        assert_eq!(WAIT.ms(-1.0).expect_err("refused").detail, "timeout must be a number of seconds from 0 to 86400");
     }
 
     #[test]
     fn text_is_a_decimal_number_and_nothing_else() {
-        assert_eq!(text_to_ms("timeout", "1e3", DAY), Ok(1_000_000));
-        assert_eq!(text_to_ms("timeout", "2.5", DAY), Ok(2_500));
+        assert_eq!(WAIT.ms_of_text("1e3"), Ok(1_000_000));
+        assert_eq!(WAIT.ms_of_text("2.5"), Ok(2_500));
         for text in ["", " 1", "1 ", "0x10", "abc", "1,5", "nan", "inf", "9223372036854775808", "1e308", "-1"] {
-            assert!(text_to_ms("timeout", text, DAY).is_err(), "{text:?}");
+            assert!(WAIT.ms_of_text(text).is_err(), "{text:?}");
         }
     }
 }

@@ -31,7 +31,7 @@ const ABSURD: &[Row] = &[
     ("GET", "/getlock?lockname=%ff", b"", &["lockname", "UTF-8"]),
     ("DELETE", "/releaselock?lockname=%ff&token=x", b"", &["lockname"]),
     ("POST", "/lock", br#"{"resource":"a","ttl":1e308}"#, &["ttl", "2592000"]),
-    ("POST", "/lock", br#"{"resource":"a","ttl":0}"#, &["ttl"]),
+    ("POST", "/lock", br#"{"resource":"a","ttl":0}"#, &["ttl", "2592000"]),
     ("POST", "/lock", br#"{"resource":"a","ttl":-5}"#, &["ttl", "2592000"]),
     ("POST", "/lock", br#"{"resource":"a","ttl":"NaN"}"#, &["ttl"]),
     ("POST", "/lock", br#"{"resource":"a","wait":9223372036854775808}"#, &["wait", "86400"]),

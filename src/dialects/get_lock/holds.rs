@@ -6,7 +6,7 @@ use super::super::cookie::{Carried, carried};
 use super::super::failure::Failure;
 use super::super::handover::granted;
 use super::super::key;
-use super::super::numbers::text_to_ms;
+use super::super::numbers::DurationField;
 use super::super::query::Query;
 use super::super::respond::{self, seconds};
 use super::super::service::{Attempt, Shared};
@@ -56,17 +56,13 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     // Also when the request turns out to be no good: any request of a session keeps it.
     service.touch_carried(&head.headers).await;
     let limits = service.engine.limits();
-    let lease_ms = match query.text("lifetime")? {
-        Some(text) => text_to_ms("lifetime", &text, limits.lease_ms_max)?,
+    let lifetime = DurationField { name: "lifetime", zero: false, limit_ms: limits.lease_ms_max };
+    let lease_ms = match query.text(lifetime.name)? {
+        Some(text) => lifetime.ms_of_text(&text)?,
         None => service.settings.get_lock_lifetime_ms,
     };
-    if lease_ms == 0 {
-        return Err(Failure::field("lifetime", "lifetime must be a number of seconds greater than 0"));
-    }
-    let timeout_ms = match query.text("timeout")? {
-        Some(text) => text_to_ms("timeout", &text, limits.wait_ms_max)?,
-        None => 0,
-    };
+    let timeout = DurationField { name: "timeout", zero: true, limit_ms: limits.wait_ms_max };
+    let timeout_ms = query.text(timeout.name)?.map_or(Ok(0), |text| timeout.ms_of_text(&text))?;
     may_take(&identity, &name)?;
     let session = bound_session(head)?;
     let wait = (timeout_ms > 0).then_some(Wait::Attached { timeout_ms });

@@ -2,7 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::message::{FieldName, Trailing, Value, parse};
-use super::super::numbers::seconds_to_ms;
+use super::super::numbers::DurationField;
 use crate::domain::{Limits, Metadata};
 use std::borrow::Cow;
 
@@ -23,17 +23,10 @@ impl<'a> LockRequest<'a> {
     pub fn parse(body: &'a [u8], limits: &Limits, default_ttl_ms: u64) -> Result<LockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 4] = [field("resource"), field("ttl"), field("wait"), field("metadata")];
         let [resource, ttl, wait, metadata] = parse(body, &FIELDS, Trailing::Refused)?;
-        let ttl_ms = match ttl.number("ttl")? {
-            Some(seconds) => seconds_to_ms("ttl", seconds, limits.lease_ms_max)?,
-            None => default_ttl_ms,
-        };
-        if ttl_ms == 0 {
-            return Err(Failure::field("ttl", "ttl must be a number of seconds greater than 0"));
-        }
-        let wait_ms = match wait.number("wait")? {
-            Some(seconds) => seconds_to_ms("wait", seconds, limits.wait_ms_max)?,
-            None => 0,
-        };
+        let lease = DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max };
+        let ttl_ms = ttl.number(lease.name)?.map_or(Ok(default_ttl_ms), |seconds| lease.ms(seconds))?;
+        let patience = DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max };
+        let wait_ms = wait.number(patience.name)?.map_or(Ok(0), |seconds| patience.ms(seconds))?;
         Ok(LockRequest {
             resource: needed(resource, "resource")?,
             ttl_ms,

@@ -2,7 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::message::{FieldName, Trailing, Value, parse};
-use super::super::numbers::seconds_to_ms;
+use super::super::numbers::DurationField;
 use crate::domain::{Limits, Metadata};
 use std::borrow::Cow;
 
@@ -130,7 +130,7 @@ fn asked(value: Value<'_>, field: &FieldName, limit_ms: u64) -> Result<Asked, Fa
     if (f64::from(i32::MIN)..0.0).contains(&seconds) {
         return Ok(Asked::Negative);
     }
-    Ok(match seconds_to_ms(field.name, seconds, limit_ms)? {
+    Ok(match (DurationField { name: field.name, zero: true, limit_ms }).ms(seconds)? {
         0 => Asked::Zero,
         ms => Asked::Ms(ms),
     })
