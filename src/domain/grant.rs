@@ -194,10 +194,19 @@ impl Table {
 
     fn remove_ended_holds(&mut self, run: &mut Run, name: &Name) {
         let Some(lock) = self.locks.get(name) else { return };
-        let ended: Vec<(Token, EndReason)> =
-            lock.holds.iter().filter_map(|hold| Some((hold.token, self.why_ended(hold)?))).collect();
-        for (token, why) in ended {
-            self.end_hold(run, name, token, why);
+        let reasons: Vec<Option<EndReason>> = lock.holds.iter().map(|hold| self.why_ended(hold)).collect();
+        if reasons.iter().all(Option::is_none) {
+            return;
+        }
+        // In one pass: a lock may have thousands of holds that end together.
+        let mut reasons = reasons.into_iter();
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        let holds = std::mem::take(&mut lock.holds);
+        let (ended, kept): (Vec<_>, Vec<_>) =
+            holds.into_iter().map(|hold| (hold, reasons.next().flatten())).partition(|(_, why)| why.is_some());
+        lock.holds = kept.into_iter().map(|(hold, _)| hold).collect();
+        for (hold, why) in ended.into_iter().filter_map(|(hold, why)| Some((hold, why?))) {
+            self.forget_hold(run, name, &hold, why);
         }
     }
 

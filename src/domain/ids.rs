@@ -55,7 +55,7 @@ pub struct WaiterId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Incarnation(pub u64);
 
-/// Identifies a command: the node's run that made it and a number that rises within that run.
+/// Identifies a command: the node's run that made it and a number that rises within that run, from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CommandId {
     pub incarnation: Incarnation,

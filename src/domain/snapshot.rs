@@ -151,9 +151,9 @@ fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     }
     let mut table = Table {
         now: Timestamp(take.u64()?),
-        epoch: take.u64()?,
+        epoch: take_counter(take)?,
         next_token: take.u64()?,
-        next_waiter: take.u64()?,
+        next_waiter: take_counter(take)?,
         limits: Limits::take(take)?,
         ..Table::default()
     };
@@ -162,6 +162,9 @@ fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     }
     for _ in 0..take.count(19)? {
         let (id, session) = take_session(take)?;
+        if table.sessions.get(&id).is_some() {
+            return Err(DecodeError::Twice("a session"));
+        }
         table.adopt_session(id, session);
     }
     for _ in 0..take.count(3)? {
@@ -170,6 +173,7 @@ fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     }
     for _ in 0..take.count(4)? {
         let (name, lock) = take_lock(take)?;
+        table.check_lock(&name, &lock)?;
         table.adopt_lock(name, lock);
     }
     take.end()?;
@@ -186,6 +190,16 @@ impl Table {
         self.sessions.insert(id, session);
     }
 
+    /// A token or place at or past the counters would be given a second time.
+    fn check_lock(&self, name: &Name, lock: &Lock) -> Result<(), DecodeError> {
+        if self.locks.get(name).is_some() {
+            return Err(DecodeError::Twice("a lock"));
+        }
+        let given = lock.holds.iter().all(|hold| hold.token.0 < self.next_token)
+            && lock.queue.iter().all(|(place, _)| place.1.0 < self.next_waiter);
+        if given { Ok(()) } else { Err(DecodeError::Range) }
+    }
+
     fn adopt_lock(&mut self, name: Name, mut lock: Lock) {
         lock.recompute_next_due();
         for hold in &lock.holds {
@@ -198,6 +212,11 @@ impl Table {
         }
         self.locks.insert(name, lock);
     }
+}
+
+/// A number that is counted up by one now and then, and so never comes near its end.
+fn take_counter(take: &mut Take) -> Result<u64, DecodeError> {
+    take.u64().and_then(|value| if value < 1 << 63 { Ok(value) } else { Err(DecodeError::Range) })
 }
 
 fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session) {

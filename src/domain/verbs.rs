@@ -82,12 +82,17 @@ impl Table {
         let Some(lock) = self.locks.get_mut(name) else { return };
         let Some(at) = lock.holds.iter().position(|hold| hold.token == token) else { return };
         let hold = lock.holds.remove(at);
+        self.forget_hold(run, name, &hold, why);
+    }
+
+    /// What else knows of a hold that its lock has no more.
+    pub(super) fn forget_hold(&mut self, run: &mut Run, name: &Name, hold: &Hold, why: EndReason) {
         run.budget = run.budget.saturating_sub(1);
-        self.index.remove_hold(&hold);
+        self.index.remove_hold(hold);
         if let Some(session) = hold.owner.session() {
             self.discount_hold(session);
         }
-        run.events.push(Event::HoldEnded { name: name.clone(), token, why });
+        run.events.push(Event::HoldEnded { name: name.clone(), token: hold.token, why });
     }
 
     pub(super) fn end_wait(&mut self, run: &mut Run, name: &Name, place: Place, why: WaitEnd) {

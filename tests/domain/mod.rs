@@ -2,9 +2,12 @@
 //!
 //! One rule a test, written with the words of [`kit`].
 
+mod arbitrary;
 mod bursts;
 mod cancels;
 mod duplicates;
+mod fuzzed;
+mod golden;
 mod kit;
 mod leadership;
 mod limits;

@@ -23,6 +23,8 @@ pub enum DecodeError {
     Range,
     #[error("a text is not UTF-8")]
     Utf8,
+    #[error("{0} is there twice")]
+    Twice(&'static str),
 }
 
 /// Appends values to a buffer.

@@ -8,7 +8,7 @@
 //! ```
 
 mod agrees;
-mod driver;
+pub mod driver;
 mod encodings;
 mod ended_sessions;
 mod fifo;

@@ -1,0 +1,184 @@
+//! Whatever an entry or a snapshot says, apply does not panic. The fuzz targets in `fuzz/` look longer.
+
+use super::fuzzed::{apply_as_current, apply_entries, joined, led, look_at_all, restore_and_apply};
+use super::kit::snapshot;
+use super::model::script::steps;
+use super::model::{driver, for_all};
+use latchd::domain::{
+    Acquire, Body, Command, CommandId, Dialect, Entry, HoldKey, Incarnation, LeaderStart, Limits, Metadata, Name,
+    Proof, SessionId, Submitted, Table, Timestamp, Token, Wait,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::sync::Arc;
+
+#[test]
+fn random_bytes_as_entries_and_snapshots() {
+    for_all((vec(any::<u8>(), 0..400), vec(any::<u8>(), 0..400)), |(snapshot, entries)| {
+        apply_entries(&entries);
+        restore_and_apply(&snapshot, &entries);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_good_log_with_some_bytes_changed() {
+    for_all((steps(), changes()), |(script, changes)| {
+        let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        apply_entries(&changed(joined(&log), &changes));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_good_snapshot_with_some_bytes_changed() {
+    for_all((steps(), changes(), vec(entry(), 0..4)), |(script, changes, entries)| {
+        let (_, table) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        restore_and_apply(&changed(snapshot(&table), &changes), &joined(&entries));
+        Ok(())
+    });
+}
+
+#[test]
+fn entries_with_extreme_numbers() {
+    for_all(vec(entry(), 1..20), |entries| {
+        let mut table = led(Table::default());
+        for entry in entries {
+            prop_assert_eq!(Entry::decode(&entry.encode()), Ok(entry.clone()));
+            apply_as_current(&mut table, entry);
+        }
+        look_at_all(&table);
+        Ok(())
+    });
+}
+
+/// Where, and what instead: a byte, nothing, or one more.
+fn changes() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
+    vec((any::<Index>(), any::<u8>(), 0..6_u8), 1..6)
+}
+
+fn changed(mut bytes: Vec<u8>, changes: &[(Index, u8, u8)]) -> Vec<u8> {
+    for (at, value, how) in changes.iter().filter(|_| !bytes.is_empty()).cloned().collect::<Vec<_>>() {
+        let at = at.index(bytes.len());
+        match how {
+            0 => bytes.truncate(at.max(1)),
+            1 => bytes.insert(at, value),
+            2 => bytes[at] = 0xff,
+            3 => bytes[at] ^= 1 << (value % 8),
+            _ => bytes[at] = value,
+        }
+    }
+    bytes
+}
+
+/// Near the ends of all ranges that matter, and sometimes anywhere.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => 0..5_u64,
+        1 => prop::sample::select(vec![u64::MAX, u64::MAX - 1, 1 << 63, (1 << 53) - 1, 1 << 53, 1 << 32]),
+        1 => any::<u64>(),
+    ]
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let batch = (vec(session(), 0..3), any::<bool>(), vec(submitted(), 0..6))
+        .prop_map(|(touches, more_touches, commands)| Body::Batch { touches, more_touches, commands });
+    let start = (number(), prop::option::of(limits()), vec(0..4_u64, 0..4)).prop_map(|(first_token, limits, live)| {
+        let live = live.into_iter().map(Incarnation).collect();
+        Body::LeaderStart(LeaderStart { first_token, limits: limits.unwrap_or_default(), live })
+    });
+    (number(), number(), prop_oneof![5 => batch, 1 => start]).prop_map(|(at, epoch, body)| Entry {
+        at: Timestamp(at),
+        epoch,
+        body,
+    })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    vec(number(), 13).prop_map(|numbers| Limits {
+        name_bytes_max: numbers[0],
+        metadata_entries_max: numbers[1],
+        metadata_key_bytes_max: numbers[2],
+        metadata_value_bytes_max: numbers[3],
+        wait_ms_max: numbers[4],
+        lease_ms_max: numbers[5],
+        size_max: numbers[6],
+        waiters_per_lock_max: numbers[7],
+        holds_max: numbers[8],
+        sessions_max: numbers[9],
+        holds_per_session_max: numbers[10],
+        remembered_sizes_max: numbers[11],
+        remembered_size_idle_ms: numbers[12],
+    })
+}
+
+fn submitted() -> impl Strategy<Value = Submitted> {
+    (0..4_u64, number(), command()).prop_map(|(run, sequence, command)| {
+        let id = CommandId { incarnation: Incarnation(run), sequence };
+        Submitted { id, command }
+    })
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let caller = || prop::option::of(session());
+    prop_oneof![
+        2 => (session(), number())
+            .prop_map(|(session, idle_timeout_ms)| Command::OpenSession { session, idle_timeout_ms }),
+        1 => session().prop_map(|session| Command::CloseSession { session }),
+        6 => acquire().prop_map(|acquire| Command::Acquire(Box::new(acquire))),
+        2 => (text(), caller(), proof()).prop_map(|(name, session, proof)| Command::Release { name, session, proof }),
+        1 => (text(), caller(), key(), number())
+            .prop_map(|(name, session, key, lease_ms)| Command::Renew { name, session, key, lease_ms }),
+        1 => (text(), key()).prop_map(|(name, key)| Command::Cancel { name, key }),
+        1 => (text(), key()).prop_map(|(name, key)| Command::ForceRelease { name, key }),
+    ]
+}
+
+fn acquire() -> impl Strategy<Value = Acquire> {
+    let owner = (prop::option::of(session()), prop::option::of(text()), any::<bool>());
+    let size = (prop_oneof![4 => 0..3_u32, 1 => Just(u32::MAX)], any::<bool>());
+    let wait = prop::option::of((any::<bool>(), number()));
+    let rest = (prop::option::of(number()), wait, any::<i32>(), vec((text(), text()), 0..2));
+    (text(), key(), dialect(), owner, size, rest).prop_map(|(name, key, dialect, owner, size, rest)| Acquire {
+        name,
+        key,
+        dialect,
+        session: owner.0,
+        label: owner.1,
+        reentrant: owner.2,
+        size: size.0,
+        remembers_size: size.1,
+        lease_ms: rest.0,
+        wait: rest.1.map(|(detached, timeout_ms)| match detached {
+            true => Wait::Detached { timeout_ms },
+            false => Wait::Attached { timeout_ms },
+        }),
+        priority: rest.2,
+        metadata: Metadata::from_iter(rest.3.iter().map(|(key, value)| (&**key, &**value))),
+    })
+}
+
+fn proof() -> impl Strategy<Value = Proof> {
+    prop_oneof![
+        key().prop_map(Proof::Key),
+        dialect().prop_map(Proof::TakenBy),
+        (text(), prop::option::of(number().prop_map(Token))).prop_map(|(label, token)| Proof::Label { label, token }),
+    ]
+}
+
+fn dialect() -> impl Strategy<Value = Dialect> {
+    prop::sample::select(&Dialect::ALL[..])
+}
+
+fn key() -> impl Strategy<Value = HoldKey> {
+    (0..6_u8).prop_map(|number| HoldKey([number; 16]))
+}
+
+fn session() -> impl Strategy<Value = SessionId> {
+    (0..3_u8).prop_map(|number| SessionId([number; 16]))
+}
+
+fn text() -> impl Strategy<Value = Name> {
+    prop::sample::select(vec!["a", "b", "", "\0", "é"]).prop_map(Arc::from)
+}

@@ -1,0 +1,79 @@
+//! What the fuzz targets in `fuzz/` and the short runs in `arbitrary` do with bytes that anyone may have made.
+
+use latchd::domain::{
+    Body, Entry, Incarnation, LeaderStart, Limits, Name, SessionId, Table, Timestamp, view::LockFilter,
+};
+
+/// Bytes that say how long the next entry is.
+const LENGTH_BYTES: usize = 2;
+
+/// A leadership, then the entries that the bytes hold, each led by its length.
+pub fn apply_entries(bytes: &[u8]) {
+    let mut table = led(Table::default());
+    for piece in pieces(bytes) {
+        if let Ok(entry) = Entry::decode(piece) {
+            apply_as_current(&mut table, entry);
+        }
+    }
+    look_at_all(&table);
+}
+
+/// A snapshot of the rest of the bytes behind some entries; if it can be restored, the entries are applied to it.
+pub fn restore_and_apply(snapshot: &[u8], entries: &[u8]) {
+    let Ok(mut table) = Table::restore(&mut &*snapshot) else { return };
+    look_at_all(&table);
+    tick(&mut table, u64::MAX / 2);
+    for entry in pieces(entries).into_iter().filter_map(|piece| Entry::decode(piece).ok()) {
+        apply_as_current(&mut table, entry);
+    }
+    let mut table = led(table);
+    tick(&mut table, u64::MAX);
+    look_at_all(&table);
+}
+
+/// In the table's own epoch, or almost nothing would get past its check.
+pub fn apply_as_current(table: &mut Table, entry: Entry) {
+    let epoch = table.epoch();
+    _ = table.apply(Entry { epoch, ..entry });
+}
+
+/// Reads all that there is to read.
+pub fn look_at_all(table: &Table) {
+    let now = table.now();
+    _ = (table.counts(), table.next_deadline(), table.last_token(), table.session_view(SessionId([0; 16])));
+    let frozen = table.freeze();
+    let names: Vec<Name> = frozen.locks(&LockFilter::default(), None, now).take(9).map(|view| view.name).collect();
+    names.iter().for_each(|name| assert!(table.lock_view(name, now).is_some()));
+    let mut bytes = Vec::new();
+    frozen.write_to(&mut bytes).expect("a vector takes all");
+    assert!(Table::restore(&mut bytes.as_slice()).is_ok(), "what a table writes it can read");
+}
+
+pub fn led(mut table: Table) -> Table {
+    let live = (0..4).map(Incarnation).collect();
+    let start = LeaderStart { first_token: 1, limits: Limits::default(), live };
+    table.apply(Entry { at: Timestamp(0), epoch: 0, body: Body::LeaderStart(start) }).expect("always accepted");
+    table
+}
+
+fn tick(table: &mut Table, at: u64) {
+    let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
+    apply_as_current(table, Entry { at: Timestamp(at), epoch: 0, body });
+}
+
+fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    while let Some((length, rest)) = bytes.split_at_checked(LENGTH_BYTES) {
+        let length = usize::from(u16::from_le_bytes([length[0], length[1]])).min(rest.len());
+        let (piece, rest) = rest.split_at(length);
+        pieces.push(piece);
+        bytes = rest;
+    }
+    pieces
+}
+
+/// The reverse of what [`apply_entries`] takes apart.
+pub fn joined(entries: &[Entry]) -> Vec<u8> {
+    let encoded = entries.iter().map(Entry::encode);
+    encoded.flat_map(|bytes| [&(bytes.len() as u16).to_le_bytes(), bytes.as_slice()].concat()).collect()
+}
