@@ -1,7 +1,7 @@
 //! The pages for people and the documents for machines: who may see them, and the headers that they leave with.
 
 use crate::access::Identity;
-use crate::dialects::auth::identify;
+use crate::dialects::auth::identify_with;
 use crate::dialects::code::Code;
 use crate::dialects::failure::Failure;
 use crate::dialects::openapi;
@@ -46,7 +46,9 @@ pub async fn status(state: State<Shared>, request: Request) -> Response {
 /// The status page.
 pub async fn page(State(service): State<Shared>, request: Request) -> Response {
     let (head, _) = request.into_parts();
-    let viewer = match identify(&service, &head).await {
+    // The JSON of `/status` takes the credential there, so a bookmark with it shows the page too.
+    let auth = parameter(head.uri.query().unwrap_or_default(), "auth");
+    let viewer = match identify_with(&service, &head, auth.as_deref()).await {
         Ok(viewer) => viewer,
         Err(failure) => return no_page(&failure),
     };

@@ -6,13 +6,13 @@ use crate::support::spec::Spec;
 use latchd::dialects::code::Code;
 use std::path::Path;
 
-const REFRESH: &str = "LATCHD_REFRESH=1 cargo test --test all pages::document";
+const REFRESH: &str = "REFRESH_OPENAPI=1 cargo test --test all pages::document";
 
 #[test]
 fn the_committed_copy_is_the_one_that_the_code_makes() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/latchd.json");
     let made = latchd::dialects::openapi::json();
-    if std::env::var_os("LATCHD_REFRESH").is_some() {
+    if std::env::var_os("REFRESH_OPENAPI").is_some() {
         std::fs::write(&committed, &made).expect("the copy can be written");
     }
     let copy = std::fs::read_to_string(&committed).unwrap_or_default();

@@ -77,6 +77,7 @@ fn a_browser_without_a_password_is_asked_for_one() {
     let known = "Basic YW55Ym9keTpvcGVuIHNlc2FtZQ==";
     let mut friend = Client::plain(&server).with_header("Accept", BROWSER).with_header("Authorization", known);
     assert_eq!(friend.get("/status").status, 200);
+    assert_eq!(stranger.get("/status?auth=open+sesame").status, 200);
 }
 
 #[test]

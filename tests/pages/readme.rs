@@ -16,7 +16,10 @@ struct FirstStart {
 impl FirstStart {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_latchd"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
+        let own = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LATCHD_"));
+        own.for_each(|(name, _)| drop(command.env_remove(name)));
+        let mut child = command
             .args(["serve", "--listen", "https://127.0.0.1:0"])
             .current_dir(home.path())
             .stdout(Stdio::piped())

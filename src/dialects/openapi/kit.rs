@@ -122,8 +122,12 @@ pub fn json(about: &str, shape: &str) -> Response {
 
 /// A JSON answer of this shape that sets the session cookie anew.
 pub fn json_with_cookie(about: &str, shape: &str) -> Response {
-    let mut response = json(about, shape);
-    response.headers.insert("Set-Cookie".into(), header("`ldlm-session`, with a new expiry.").into());
+    with_header(json(about, shape), "Set-Cookie", "`ldlm-session`, with a new expiry.")
+}
+
+/// The same answer with one more header.
+pub fn with_header(mut response: Response, name: &str, about: &str) -> Response {
+    response.headers.insert(name.to_owned(), header(about).into());
     response
 }
 

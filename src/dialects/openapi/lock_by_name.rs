@@ -1,7 +1,7 @@
 //! Lock by name.
 
 use super::super::code::Code;
-use super::kit::{Endpoint, ErrorShape, delete, get, json, path, post, string};
+use super::kit::{Endpoint, ErrorShape, delete, get, json, path, post, string, with_header};
 use serde_json::json as value;
 use utoipa::openapi::path::Parameter;
 
@@ -34,7 +34,10 @@ pub fn endpoints() -> Vec<Endpoint> {
             .errors(ERROR, &ANY),
         post("/lock/{name}", "lock_by_name", TAG, "Take a lock")
             .parameter(name())
-            .answer(200, json("Taken.", "NamedLock"))
+            .answer(
+                200,
+                with_header(json("Taken.", "NamedLock"), "Fencing-Token", "Higher than every token given before."),
+            )
             .answer(409, json("Somebody holds it, or waits for it.", "NamedLockError"))
             .errors(ERROR, &[&ANY[..], &[Code::HoldsFull, Code::DiskNearlyFull]].concat()),
         delete("/lock/{name}", "unlock_by_name", TAG, "Give a lock back")

@@ -1,7 +1,7 @@
 //! Sessions v1, the native dialect.
 
 use super::super::code::Code;
-use super::kit::{Endpoint, ErrorShape, delete, json, json_with_cookie, post};
+use super::kit::{Endpoint, ErrorShape, delete, json, json_with_cookie, post, with_header};
 use serde_json::{Value, json as value};
 use utoipa::openapi::{Required, Response};
 
@@ -111,7 +111,6 @@ fn no_session() -> Response {
 }
 
 fn no_credential() -> Response {
-    let mut response = Response::new("No credential, or a wrong one; without a body.");
-    response.headers.insert("WWW-Authenticate".into(), utoipa::openapi::header::Header::default().into());
-    response
+    let response = Response::new("No credential, or a wrong one; without a body.");
+    with_header(response, "WWW-Authenticate", "`Basic realm=\"Restricted\"`")
 }
