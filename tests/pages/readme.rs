@@ -17,8 +17,9 @@ impl FirstStart {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
-        let own = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LATCHD_"));
-        own.for_each(|(name, _)| drop(command.env_remove(name)));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LATCHD_")) {
+            command.env_remove(name);
+        }
         let mut child = command
             .args(["serve", "--listen", "https://127.0.0.1:0"])
             .current_dir(home.path())
