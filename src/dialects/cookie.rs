@@ -3,7 +3,6 @@
 use super::key;
 use crate::domain::SessionId;
 use axum::http::{HeaderMap, HeaderValue, header};
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tower_cookies::Cookie;
@@ -62,8 +61,8 @@ impl Wardrobe {
     /// The cookie of a living session.
     pub fn session(&self, session: SessionId, now_unix_seconds: u64, idle: Duration, is_tls: bool) -> HeaderValue {
         let attributes = self.attributes(now_unix_seconds.saturating_add(idle.as_secs()), is_tls);
-        let mut text = String::with_capacity(NAME.len() + 33 + attributes.len());
-        write!(text, "{NAME}={session}{attributes}").expect("a string takes every character");
+        let mut id = [0; 32];
+        let text = [NAME, "=", key::session_hex(session, &mut id), &attributes].concat();
         HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
     }
 

@@ -12,7 +12,17 @@ pub const NOBODY: HoldKey = HoldKey([0; 16]);
 
 /// 36 characters, as sessions v1 shows keys.
 pub fn dashed(key: HoldKey) -> String {
-    Uuid::from_bytes(key.0).hyphenated().to_string()
+    dashed_in(key, &mut [0; 36]).to_owned()
+}
+
+/// As [`dashed`], for those who only pass it on.
+pub fn dashed_in(key: HoldKey, buffer: &mut [u8; 36]) -> &str {
+    Uuid::from_bytes(key.0).hyphenated().encode_lower(buffer)
+}
+
+/// A session id as its cookie has it: what `Display` writes, without a formatter.
+pub fn session_hex(session: SessionId, buffer: &mut [u8; 32]) -> &str {
+    Uuid::from_bytes(session.0).simple().encode_lower(buffer)
 }
 
 /// Reads what [`dashed`] wrote.
@@ -61,6 +71,8 @@ mod tests {
         assert_eq!(dashed(KEY), "9e2c0102-0304-0506-0708-090a0b0c0d0e");
         assert_eq!(from_dashed(&dashed(KEY)), Some(KEY));
         assert_eq!(from_hex(&KEY.to_string()), Some(KEY));
+        let session = SessionId(KEY.0);
+        assert_eq!(session_hex(session, &mut [0; 32]), session.to_string());
         let id = lock_id(KEY, "日/本 \n");
         assert_eq!(from_lock_id(&id), Some((KEY, "日/本 \n".to_owned())));
     }

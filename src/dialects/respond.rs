@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
-use std::io::Write as _;
 use std::time::Duration;
 
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -55,17 +54,25 @@ pub fn push_string(body: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends a number.
-pub fn push_number(body: &mut Vec<u8>, number: u64) {
-    write!(body, "{number}").expect("a vector takes every byte");
+pub fn push_number(body: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    while start == digits.len() || number > 0 {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    body.extend_from_slice(&digits[start..]);
 }
 
 /// Appends a duration in seconds, rounded down to a millisecond: what is promised is never too much.
 pub fn push_seconds(body: &mut Vec<u8>, duration: Option<Duration>) {
-    let written = match duration {
-        Some(left) => write!(body, "{}.{:03}", left.as_secs(), left.subsec_millis()),
-        None => write!(body, "null"),
+    let Some(left) = duration else {
+        return body.extend_from_slice(b"null");
     };
-    written.expect("a vector takes every byte");
+    push_number(body, left.as_secs());
+    let digit = |unit: u32| b'0' + (left.subsec_millis() / unit % 10) as u8;
+    body.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
 }
 
 /// A duration in seconds for answers that are not written by hand, rounded down to a millisecond.
@@ -85,6 +92,12 @@ mod tests {
         push_number(&mut body, 7);
         push_seconds(&mut body, Some(Duration::from_micros(29_999_999)));
         push_seconds(&mut body, None);
-        assert_eq!(String::from_utf8(body).expect("UTF-8"), "\"a\\\"\\\\\\n\\u0001日<&>\"729.999null");
+        push_number(&mut body, 0);
+        push_seconds(&mut body, Some(Duration::from_millis(1_040)));
+        push_number(&mut body, u64::MAX);
+        assert_eq!(
+            String::from_utf8(body).expect("UTF-8"),
+            "\"a\\\"\\\\\\n\\u0001日<&>\"729.999null01.04018446744073709551615"
+        );
     }
 }

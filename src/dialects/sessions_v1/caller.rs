@@ -9,8 +9,10 @@ use super::answer;
 use crate::access::Identity;
 use crate::domain::{Refusal, SessionId};
 use crate::engine::Fault;
-use axum::http::{HeaderValue, header, request::Parts};
+use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::response::Response;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A request with a valid credential and a readable cookie. Whether its session lives, the engine says.
 pub struct Caller<'a> {
@@ -88,7 +90,7 @@ pub fn method_not_allowed(allowed: &'static str) -> Response {
 
 /// A `Grpc-Timeout` header must be digits and a unit, as the gateway demands; it bounds nothing here.
 pub fn check_grpc_timeout(head: &Parts) -> Result<(), Failure> {
-    let Some(value) = head.headers.get("grpc-timeout") else {
+    let Some(value) = head.headers.get(GRPC_TIMEOUT) else {
         return Ok(());
     };
     let valid = match value.as_bytes().split_last() {

@@ -94,7 +94,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     };
     match caller.service.engine.acquire(acquire).await {
         Ok(hold) => {
-            let body = answer::locked(&name, &key::dashed(hold.key), hold.token, hold.expires_in);
+            let body = answer::locked(&name, key::dashed_in(hold.key, &mut [0; 36]), hold.token, hold.expires_in);
             Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
         }
         Err(fault) => not_acquired(&name, key, fault),
@@ -113,8 +113,9 @@ fn wait(asked: Asked, longest_ms: u64) -> Option<Wait> {
 fn objected(asked: &LockRequest<'_>, key: HoldKey, error: LockError) -> Response {
     // LDLM makes a key before it looks at name and size, and after it has looked at the timeouts.
     let early = asked.lock_timeout == Asked::Negative || asked.wait_timeout == Asked::Negative;
-    let key = if early { String::new() } else { key::dashed(key) };
-    ok(answer::not_locked(&asked.name, &key, Some(error)))
+    let mut buffer = [0; 36];
+    let key = if early { "" } else { key::dashed_in(key, &mut buffer) };
+    ok(answer::not_locked(&asked.name, key, Some(error)))
 }
 
 fn not_acquired(name: &str, key: HoldKey, fault: Fault) -> Result<Response, Stop> {
@@ -125,7 +126,7 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault) -> Result<Response, Stop
         Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
         _ => return Err(late(fault)),
     };
-    Ok(ok(answer::not_locked(name, &key::dashed(key), error)))
+    Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
 }
 
 async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
