@@ -1,8 +1,9 @@
 //! Lock by name.
 
 use super::super::code::Code;
-use super::kit::{Endpoint, ErrorShape, delete, get, json, path, post, string, with_header};
+use super::kit::{Endpoint, ErrorShape, delete, get, json, path, post, string, text, with_header};
 use serde_json::json as value;
+use utoipa::openapi::Response;
 use utoipa::openapi::path::Parameter;
 
 pub const TAG: &str = "Lock by name";
@@ -26,27 +27,38 @@ const ANY: [Code; 11] = [
 ];
 
 pub fn endpoints() -> Vec<Endpoint> {
-    vec![
-        get("/lock/{name}", "is_locked", TAG, "Ask whether a lock is held")
-            .parameter(name())
-            .answer(200, json("It is held, through whatever dialect.", "NamedLock"))
-            .answer(404, json("It is not held.", "NamedLockError"))
-            .errors(ERROR, &ANY),
-        post("/lock/{name}", "lock_by_name", TAG, "Take a lock")
-            .parameter(name())
-            .answer(
-                200,
-                with_header(json("Taken.", "NamedLock"), "Fencing-Token", "Higher than every token given before."),
-            )
-            .answer(409, json("Somebody holds it, or waits for it.", "NamedLockError"))
-            .errors(ERROR, &[&ANY[..], &[Code::HoldsFull, Code::DiskNearlyFull]].concat()),
-        delete("/lock/{name}", "unlock_by_name", TAG, "Give a lock back")
-            .about("Releases only what was taken through this dialect.")
-            .parameter(name())
-            .answer(200, json("Given back.", "NamedLock"))
-            .answer(404, json("Nothing was taken here under this name.", "NamedLockError"))
-            .errors(ERROR, &ANY),
-    ]
+    let is_locked = get("/lock/{name}", "is_locked", TAG, "Ask whether a lock is held")
+        .parameter(name())
+        .answer(200, json("It is held, through whatever dialect.", "NamedLock"))
+        .answer(301, text(SLASH, "text/html; charset=utf-8"))
+        .answer(404, not_found("It is not held."))
+        .errors(ERROR, &ANY);
+    let taken = with_header(json("Taken.", "NamedLock"), "Fencing-Token", "Higher than every token given before.");
+    let lock = post("/lock/{name}", "lock_by_name", TAG, "Take a lock")
+        .parameter(name())
+        .answer(200, taken)
+        .answer(307, Response::new(SLASH))
+        .answer(404, not_found(SPLIT))
+        .answer(409, json("Somebody holds it, or waits for it.", "NamedLockError"))
+        .errors(ERROR, &[&ANY[..], &[Code::HoldsFull, Code::DiskNearlyFull]].concat());
+    let unlock = delete("/lock/{name}", "unlock_by_name", TAG, "Give a lock back")
+        .about("Releases only what was taken through this dialect.")
+        .parameter(name())
+        .answer(200, json("Given back.", "NamedLock"))
+        .answer(307, Response::new(SLASH))
+        .answer(404, not_found("Nothing was taken here under this name."))
+        .errors(ERROR, &ANY);
+    vec![is_locked, lock, unlock]
+}
+
+const SLASH: &str = "The name ends in a slash: `Location` is the path without it.";
+const SPLIT: &str = "A name with a slash, also an encoded one, is no name here (then as text).";
+
+/// lockd's two forms: what is not held as JSON, what is no name as text.
+fn not_found(about: &str) -> Response {
+    let mut response = json(about, "NamedLockError");
+    response.content.extend(text("", "text/plain").content);
+    response
 }
 
 fn name() -> Parameter {
