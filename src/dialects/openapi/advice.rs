@@ -12,7 +12,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::BodyTimeout => "Send the whole body at once; the limit is `server.body_timeout`.",
         Code::UnsupportedMediaType => "Send `Content-Type: application/json`, or none.",
         Code::MethodNotAllowed => "Use a method that the `Allow` header names.",
-        Code::NotFound => "Check the path against this page.",
+        Code::NotFound => "Check the path against the API page.",
         Code::CredentialMissing => "Send a password or an API key: Basic, Bearer or `X-API-Key`.",
         Code::CredentialWrong => "Check the password or the API key; the server knows only its hash.",
         Code::TooManyAttempts => "Wait for `Retry-After` seconds. A valid credential is let in even now.",

@@ -5,7 +5,9 @@ const PERIOD_MS = 2000;
 const freshness = document.getElementById("freshness");
 
 async function refresh() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+  // Not location.href: it may hold a password (https://user:password@host/), and fetch refuses such a URL.
+  const here = location.origin + location.pathname + location.search;
+  const answer = await fetch(here, { headers: { Accept: "text/html" }, cache: "no-store" });
   if (!answer.ok) {
     throw new Error("the server answered " + answer.status);
   }
