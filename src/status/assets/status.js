@@ -5,7 +5,7 @@ const PERIOD_MS = 2000;
 const freshness = document.getElementById("freshness");
 
 async function refresh() {
-  // Not location.href: it may hold a password (https://user:password@host/), and fetch refuses such a URL.
+  // Not location.href: it may hold a password (user:password@host), and fetch refuses such an address.
   const here = location.origin + location.pathname + location.search;
   const answer = await fetch(here, { headers: { Accept: "text/html" }, cache: "no-store" });
   if (!answer.ok) {
