@@ -15,6 +15,8 @@ pub struct Target {
     pub transport: Transport,
     /// Whether there are sessions to open; the echo has none.
     pub sessions: bool,
+    /// The process that answers.
+    pub pid: u32,
 }
 
 /// How long one measurement lasts.
@@ -28,6 +30,8 @@ pub struct Window {
 pub struct Measured {
     pub cycles_per_second: f64,
     pub latency: Percentiles,
+    /// Microseconds of processor time that the server took for each cycle: comparable also on a busy machine.
+    pub processor_us: f64,
 }
 
 /// Runs lock + unlock cycles of random names from so many clients.
@@ -42,14 +46,30 @@ pub async fn cycles(target: Target, clients: usize, window: Window) -> Measured 
         .zip(sessions)
         .map(|(client, session)| tokio::spawn(one_client(session, Numbers::of_client(client), start, end)))
         .collect();
+    tokio::time::sleep_until(start.into()).await;
+    let before = processor_time(target.pid);
+    tokio::time::sleep_until(end.into()).await;
+    let used = processor_time(target.pid) - before;
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await.expect("no client panics").expect("every request is answered"));
     }
     Measured {
         cycles_per_second: latencies.len() as f64 / window.measured.as_secs_f64(),
+        processor_us: used.as_secs_f64() * 1e6 / latencies.len().max(1) as f64,
         latency: Percentiles::of(latencies),
     }
+}
+
+/// What a process has used of the processors so far, in user and kernel mode.
+fn processor_time(pid: u32) -> Duration {
+    /// Linux counts in hundredths of a second on every architecture that it tells user space about.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
+    // The name of the program, in parentheses, may hold spaces; user and system time are fields 14 and 15.
+    let (_, fields) = stat.rsplit_once(") ").expect("the kernel writes the name in parentheses");
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u32>().expect("a number of ticks"));
+    ticks.sum::<u32>() * TICK
 }
 
 async fn connect(target: Target) -> io::Result<Session> {

@@ -109,6 +109,10 @@ impl Echo {
         Self { https: address("https://"), http: address("http://"), child }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn address(&self, transport: Transport) -> SocketAddr {
         match transport {
             Transport::Plain => self.http,

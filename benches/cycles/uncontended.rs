@@ -28,6 +28,8 @@ struct Series {
     echo_rates: Vec<f64>,
     latencies: Vec<Percentiles>,
     echo_latencies: Vec<Percentiles>,
+    processor_us: Vec<f64>,
+    echo_processor_us: Vec<f64>,
 }
 
 pub async fn run(arguments: &Arguments) {
@@ -71,11 +73,11 @@ async fn one_point(
         warmup: Duration::from_secs_f64(arguments.warmup),
         measured: Duration::from_secs_f64(arguments.seconds),
     };
-    let target = Target { address: echo.address(transport), transport, sessions: false };
+    let target = Target { address: echo.address(transport), transport, sessions: false, pid: echo.pid() };
     let bare = cycles(target, clients, window).await;
     progress(&format!("{label}: echo {:.0} cycles/s", bare.cycles_per_second));
     for (storage, server) in servers {
-        let target = Target { address: server.address(transport), transport, sessions: true };
+        let target = Target { address: server.address(transport), transport, sessions: true, pid: server.server.pid() };
         let measured = cycles(target, clients, window).await;
         let share = measured.cycles_per_second / bare.cycles_per_second;
         progress(&format!(
@@ -91,7 +93,18 @@ async fn one_point(
 impl Series {
     fn new(storage: Storage, transport: Transport, clients: usize) -> Self {
         let (rates, echo_rates, latencies, echo_latencies) = Default::default();
-        Self { storage, transport, clients, rates, echo_rates, latencies, echo_latencies }
+        let (processor_us, echo_processor_us) = Default::default();
+        Self {
+            storage,
+            transport,
+            clients,
+            rates,
+            echo_rates,
+            latencies,
+            echo_latencies,
+            processor_us,
+            echo_processor_us,
+        }
     }
 
     fn is(&self, storage: Storage, transport: Transport, clients: usize) -> bool {
@@ -103,6 +116,8 @@ impl Series {
         self.latencies.push(measured.latency);
         self.echo_rates.push(bare.cycles_per_second);
         self.echo_latencies.push(bare.latency);
+        self.processor_us.push(measured.processor_us);
+        self.echo_processor_us.push(bare.processor_us);
     }
 
     fn cells(&self) -> Vec<String> {
@@ -122,6 +137,7 @@ impl Series {
             milliseconds(&self.latencies),
             format!("{share:.2} ({:.0}%)", spread_percent(&shares)),
             verdict,
+            format!("{:.0} / {:.0}", median(&self.processor_us), median(&self.echo_processor_us)),
         ]
     }
 }
@@ -146,6 +162,7 @@ fn print(all: &[Series], storages: &[Storage], transports: &[Transport]) {
                 "p50 / p99 / p99.9 ms",
                 "of the echo",
                 "target",
+                "server / echo CPU us",
             ]);
             for series in all.iter().filter(|series| series.storage == storage && series.transport == transport) {
                 table.row(series.cells());
