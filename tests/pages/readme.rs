@@ -1,4 +1,4 @@
-//! The README's tour, run word for word against the binary as a first start makes it.
+//! The README: its tour, run word for word against the binary as a first start makes it, and the names that it uses.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -94,4 +94,43 @@ fn the_python_script_goes_as_it_is_written() {
     let shown = text(&output);
     assert!(output.status.success(), "{shown}");
     assert!(shown.contains("working under fencing token"), "{shown}");
+}
+
+/// What stands between backticks in the documents.
+fn quoted() -> Vec<String> {
+    let read = |name| std::fs::read_to_string(repository().join(name)).expect("a document");
+    let text = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(read).concat();
+    let outside_blocks = text.split("```").step_by(2);
+    outside_blocks.flat_map(|part| part.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_key_that_a_document_names_is_one() {
+    let defaults: toml::Table = latchd::config::DEFAULTS.parse().expect("TOML");
+    let mut found = 0;
+    for word in quoted() {
+        let Some((section, key)) = word.split_once('.') else { continue };
+        let Some(section) = defaults.get(section).and_then(toml::Value::as_table) else { continue };
+        if key == "rs" {
+            continue;
+        }
+        let name = key.split([' ', '=']).next().unwrap_or_default();
+        assert!(section.contains_key(name), "`{word}` is no key of config.toml");
+        found += 1;
+    }
+    assert!(found > 15, "only {found} keys were found");
+}
+
+#[test]
+fn every_metric_that_a_document_names_is_shown() {
+    let shown = latchd::telemetry::Metrics::default().encode();
+    let words = quoted();
+    let metrics = words.iter().flat_map(|word| word.split([' ', '/'])).filter(|word| word.starts_with("latchd_"));
+    let mut found = 0;
+    for metric in metrics.filter(|metric| !metric.ends_with('_')) {
+        let registered = metric.trim_end_matches("_total");
+        assert!(shown.contains(&format!("# HELP {registered} ")), "{metric} is not shown:\n{shown}");
+        found += 1;
+    }
+    assert!(found > 4, "only {found} metrics were found");
 }
