@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use latchd::cli;
 
+/// Requests are short-lived small allocations on all threads, and a million holds are small ones for long.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run(cli::Cli::parse())
 }

@@ -20,10 +20,10 @@ impl Table {
         if let Some(outcome) = self.reenter(run, id, &acquire) {
             return outcome;
         }
-        if let Err(refusal) = self.check_size(&acquire) {
+        let lock = self.locks.get(&acquire.name);
+        if let Err(refusal) = self.check_size(lock, &acquire) {
             return Outcome::Refused(refusal);
         }
-        let lock = self.locks.get(&acquire.name);
         let free = lock.is_none_or(|lock| lock.has_room(acquire.size) && lock.queue.lets_pass(acquire.priority));
         if !free && acquire.wait.is_none() {
             return Outcome::Refused(self.held(lock));
@@ -35,11 +35,11 @@ impl Table {
     }
 
     /// LDLM's clients are told when they disagree about the size, also about that of an idle lock.
-    fn check_size(&self, acquire: &Acquire) -> Result<(), Refusal> {
+    fn check_size(&self, lock: Option<&Lock>, acquire: &Acquire) -> Result<(), Refusal> {
         if !acquire.remembers_size {
             return Ok(());
         }
-        let size = match self.locks.get(&acquire.name) {
+        let size = match lock {
             Some(lock) => Some(lock.size),
             None => self.remembered.size(&acquire.name),
         };
@@ -282,28 +282,27 @@ impl Table {
     }
 
     fn add_hold(&mut self, name: Name, size: u32, remember: bool, hold: Hold) {
-        let name = match self.locks.get_key_value(&name) {
-            Some((stored, _)) => stored.clone(),
-            None => {
-                self.locks.insert(name.clone(), Lock { next_due: Timestamp::NEVER, ..Lock::default() });
-                name
-            }
-        };
+        let name = self.locks.get_key_value(&name).map_or(name, |(stored, _)| stored.clone());
         self.index.add_hold(&name, &hold);
         if let Some(session) = hold.owner.session() {
             self.count_hold(session);
         }
-        if let Some(lock) = self.locks.get_mut(&name) {
-            lock.size = size;
-            if remember {
-                lock.size_to_remember = size;
-            }
-            lock.expects(hold.deadline);
-            lock.holds.reserve_exact(usize::from(lock.holds.is_empty()));
-            lock.holds.push(hold);
-        }
         if remember {
             self.remembered.forget(&name);
+        }
+        let size_to_remember = if remember { size } else { 0 };
+        match self.locks.get_mut(&name) {
+            Some(lock) => {
+                lock.size = size;
+                lock.size_to_remember = if remember { size } else { lock.size_to_remember };
+                lock.expects(hold.deadline);
+                lock.holds.push(hold);
+            }
+            None => {
+                let next_due = hold.deadline;
+                let lock = Lock { size, size_to_remember, next_due, holds: vec![hold], ..Lock::default() };
+                self.locks.insert(name, lock);
+            }
         }
     }
 

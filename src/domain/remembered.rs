@@ -1,14 +1,13 @@
 //! Sizes of idle locks, where a dialect's rules keep them (LDLM): bounded, and forgotten after an idle time.
 
+use super::cow::{CowMap, FrozenMap};
 use super::ids::Name;
 use super::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-/// Shared with snapshots, copied only if one is being written.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Remembered {
-    sizes: Arc<BTreeMap<Name, (u32, Timestamp)>>,
+    sizes: CowMap<Name, (u32, Timestamp)>,
     by_end: BTreeSet<(Timestamp, Name)>,
 }
 
@@ -24,7 +23,7 @@ impl Remembered {
     /// Keeps a size until `until`; beyond `count_max` the one that would end first gives way.
     pub fn remember(&mut self, name: &Name, size: u32, until: Timestamp, count_max: u64) {
         self.forget(name);
-        Arc::make_mut(&mut self.sizes).insert(name.clone(), (size, until));
+        self.sizes.insert(name.clone(), (size, until));
         self.by_end.insert((until, name.clone()));
         while self.sizes.len() as u64 > count_max {
             let Some((_, first)) = self.by_end.first().cloned() else { return };
@@ -33,11 +32,11 @@ impl Remembered {
     }
 
     pub fn forget(&mut self, name: &Name) {
-        if !self.sizes.contains_key(name) {
+        if self.sizes.get(name).is_none() {
             return;
         }
-        if let Some((name, (_, until))) = Arc::make_mut(&mut self.sizes).remove_entry(name) {
-            self.by_end.remove(&(until, name));
+        if let Some((_, until)) = self.sizes.remove(name) {
+            self.by_end.remove(&(until, name.clone()));
         }
     }
 
@@ -52,7 +51,7 @@ impl Remembered {
     }
 
     /// The sizes for a snapshot, without the order of their ends.
-    pub fn freeze(&self) -> Arc<BTreeMap<Name, (u32, Timestamp)>> {
-        self.sizes.clone()
+    pub fn freeze(&self) -> FrozenMap<Name, (u32, Timestamp)> {
+        self.sizes.freeze()
     }
 }

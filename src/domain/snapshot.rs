@@ -29,7 +29,7 @@ pub struct FrozenTable {
     origins: BTreeMap<Incarnation, u64>,
     locks: FrozenMap<Name, Lock>,
     sessions: FrozenMap<SessionId, Session>,
-    remembered: Arc<BTreeMap<Name, (u32, Timestamp)>>,
+    remembered: FrozenMap<Name, (u32, Timestamp)>,
 }
 
 #[derive(Debug, thiserror::Error)]
