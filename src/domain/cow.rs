@@ -51,10 +51,11 @@ impl<K: ShardKey, V: Clone> CowMap<K, V> {
         self.shard_mut(key).get_mut(key)
     }
 
-    pub fn insert(&mut self, key: K, value: V) {
-        if self.shard_mut(&key).insert(key, value).is_none() {
-            self.len += 1;
-        }
+    /// Whether the key is new.
+    pub fn insert(&mut self, key: K, value: V) -> bool {
+        let is_new = self.shard_mut(&key).insert(key, value).is_none();
+        self.len += usize::from(is_new);
+        is_new
     }
 
     pub fn remove(&mut self, key: &K) -> Option<V> {
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn a_frozen_view_does_not_see_later_writes() {
         let mut map = CowMap::default();
-        (0..10_000_u64).for_each(|n| map.insert(n, n));
+        assert!((0..10_000_u64).all(|n| map.insert(n, n)));
         let frozen = map.freeze();
         (0..10_000_u64).for_each(|n| *map.get_mut(&n).unwrap() = 0);
         map.remove(&7);
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn the_merge_of_the_shards_is_in_order() {
         let mut map = CowMap::default();
-        (0..20_000_u64).rev().for_each(|n| map.insert(n, ()));
+        assert!((0..20_000_u64).rev().all(|n| map.insert(n, ())));
         let keys: Vec<u64> = map.freeze().ordered_from(&1_234).map(|(key, ())| *key).collect();
         assert!(keys.into_iter().eq(1_234..20_000));
     }
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn shards_are_evenly_filled() {
         let mut map = CowMap::default();
-        (0..409_600_u64).for_each(|n| map.insert(n, ()));
+        assert!((0..409_600_u64).all(|n| map.insert(n, ())));
         let fullest = map.shards.iter().map(|shard| shard.len()).max().unwrap();
         assert!(fullest < 200, "a shard holds {fullest} of 409600 keys, 100 expected");
     }

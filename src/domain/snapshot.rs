@@ -162,10 +162,9 @@ fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     }
     for _ in 0..take.count(19)? {
         let (id, session) = take_session(take)?;
-        if table.sessions.get(&id).is_some() {
+        if !table.adopt_session(id, session) {
             return Err(DecodeError::Twice("a session"));
         }
-        table.adopt_session(id, session);
     }
     for _ in 0..take.count(3)? {
         let (name, size, until) = (take.name()?, take.u32()?, Timestamp(take.u64()?));
@@ -173,34 +172,35 @@ fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     }
     for _ in 0..take.count(4)? {
         let (name, lock) = take_lock(take)?;
-        table.check_lock(&name, &lock)?;
-        table.adopt_lock(name, lock);
+        table.check_counters(&lock)?;
+        if !table.adopt_lock(name, lock) {
+            return Err(DecodeError::Twice("a lock"));
+        }
     }
     take.end()?;
     Ok(table)
 }
 
 impl Table {
-    fn adopt_session(&mut self, id: SessionId, session: Session) {
+    /// Whether it is new.
+    fn adopt_session(&mut self, id: SessionId, session: Session) -> bool {
         if session.ended {
             self.index.ended_sessions.insert(id);
         } else {
             self.index.sessions.insert((session.deadline, id));
         }
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, session)
     }
 
     /// A token or place at or past the counters would be given a second time.
-    fn check_lock(&self, name: &Name, lock: &Lock) -> Result<(), DecodeError> {
-        if self.locks.get(name).is_some() {
-            return Err(DecodeError::Twice("a lock"));
-        }
+    fn check_counters(&self, lock: &Lock) -> Result<(), DecodeError> {
         let given = lock.holds.iter().all(|hold| hold.token.0 < self.next_token)
             && lock.queue.iter().all(|(place, _)| place.1.0 < self.next_waiter);
         if given { Ok(()) } else { Err(DecodeError::Range) }
     }
 
-    fn adopt_lock(&mut self, name: Name, mut lock: Lock) {
+    /// Whether it is new.
+    fn adopt_lock(&mut self, name: Name, mut lock: Lock) -> bool {
         lock.recompute_next_due();
         for hold in &lock.holds {
             self.index.add_hold(&name, hold);
@@ -210,7 +210,7 @@ impl Table {
             self.index.add_waiter(&name, *place, waiter);
             waiter.owner.session().into_iter().for_each(|session| self.count_waiter(session));
         }
-        self.locks.insert(name, lock);
+        self.locks.insert(name, lock)
     }
 }
 

@@ -19,4 +19,5 @@ mod remembered_sizes;
 mod renewals;
 mod sessions;
 mod sizes;
+mod snapshots;
 mod tokens;

@@ -1,0 +1,85 @@
+//! Snapshots that cannot be true are refused, with the place where they are wrong.
+
+use super::kit::{Bench, FIRST_TOKEN, ask, snapshot};
+use latchd::domain::codec::DecodeError;
+use latchd::domain::{RestoreError, Table};
+
+/// Where the head of a snapshot has its counters: after version, time and epoch, of one byte each.
+const NEXT_TOKEN_AT: usize = 3;
+/// The tokens of these tests take two bytes.
+const NEXT_WAITER_AT: usize = NEXT_TOKEN_AT + 2;
+
+/// A table without locks and sessions ends with three counts of zero.
+const COUNTS: usize = 3;
+
+fn restore(bytes: &[u8]) -> Result<Table, DecodeError> {
+    Table::restore(&mut &*bytes).map_err(|error| match error {
+        RestoreError::Damaged { error, .. } => error,
+        RestoreError::Io(error) => panic!("{error}"),
+    })
+}
+
+fn error(bytes: &[u8]) -> DecodeError {
+    restore(bytes).err().expect("it is believed")
+}
+
+/// A table with one lock: all before its record, and the record.
+fn one_lock() -> (Vec<u8>, Vec<u8>) {
+    let mut bench = Bench::new();
+    let length = bench.snapshot().len();
+    bench.acquired(ask("a", 1));
+    let mut bytes = bench.snapshot();
+    let record = bytes.split_off(length);
+    (bytes, record)
+}
+
+#[test]
+fn a_lock_or_session_that_is_there_twice_is_refused() {
+    let (mut before, record) = one_lock();
+    assert!(restore(&[&before[..], &record].concat()).is_ok());
+    *before.last_mut().expect("the count of locks") = 2;
+    assert_eq!(error(&[&before[..], &record, &record].concat()), DecodeError::Twice("a lock"));
+
+    let mut bench = Bench::new();
+    let mut before = bench.snapshot();
+    before.truncate(before.len() - COUNTS);
+    bench.open(1, 100);
+    let bytes = bench.snapshot();
+    let record = &bytes[before.len() + 1..bytes.len() - (COUNTS - 1)];
+    assert_eq!(error(&[&before[..], &[2], record, record, &[0, 0]].concat()), DecodeError::Twice("a session"));
+}
+
+#[test]
+fn a_token_that_would_be_given_again_is_refused() {
+    let (before, record) = one_lock();
+    let mut bytes = [before, record].concat();
+    assert_eq!(bytes[NEXT_TOKEN_AT], (FIRST_TOKEN + 1) as u8 | 0x80);
+    bytes[NEXT_TOKEN_AT] -= 1;
+    assert_eq!(error(&bytes), DecodeError::Range);
+}
+
+#[test]
+fn a_counter_near_its_end_is_refused() {
+    let mut bytes = Bench::new().snapshot();
+    let largest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+    bytes.splice(NEXT_WAITER_AT..NEXT_WAITER_AT + 1, largest);
+    assert_eq!(error(&bytes), DecodeError::Range);
+}
+
+#[test]
+fn a_snapshot_cut_short_is_refused_wherever_it_is_cut() {
+    let (before, record) = one_lock();
+    let bytes = [before, record].concat();
+    for length in 0..bytes.len() {
+        assert_eq!(error(&bytes[..length]), DecodeError::Truncated, "{length} of {} bytes pass", bytes.len());
+    }
+    assert_eq!(error(&[&bytes[..], &[0]].concat()), DecodeError::Trailing(1));
+}
+
+#[test]
+fn a_refusal_names_the_place() {
+    let mut bytes = snapshot(&Table::default());
+    bytes[0] = 9;
+    let told = Table::restore(&mut bytes.as_slice()).err().expect("an unknown version").to_string();
+    assert_eq!(told, "is damaged at byte 1: unknown snapshot version 9");
+}
