@@ -137,12 +137,19 @@ fn shard<K: ShardKey>(key: &K) -> usize {
     (key.shard_hash() >> 32) as usize % SHARDS
 }
 
-/// FNV-1a with a final mix: fixed for all time, unlike the standard library's hasher.
+/// Eight bytes at a time, folded by multiplication. Fixed for all time, unlike the standard library's hasher: the
+/// order of a snapshot follows from it.
 pub fn stable_hash(bytes: &[u8]) -> u64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
-    (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fold = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * u128::from(FACTOR);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(bytes.len() as u64 ^ FACTOR, |hash, word| fold(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    fold(fold(hash, u64::from_le_bytes(last)), FACTOR)
 }
 
 #[cfg(test)]
