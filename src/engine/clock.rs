@@ -28,8 +28,7 @@ impl Clock {
     /// A leadership begins: from here on time goes on from the table's.
     pub fn resume_at(&self, now: Timestamp) {
         let age_ms = self.age_ms();
-        // Wrapping: the offset is negative after a restart of an old service in a young process is not possible,
-        // but a table of a young service in an old process is.
+        // Wrapping: where the process is older than the table's time the offset is negative, and `now` wraps it back.
         self.offset_ms.store(now.0.wrapping_sub(age_ms), Ordering::Relaxed);
     }
 
