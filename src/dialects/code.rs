@@ -3,7 +3,7 @@
 //! Every refusal and every engine error has its arm, none is a wildcard: a new one does not compile until it has words.
 
 use crate::domain::{Field, Refusal};
-use crate::engine::{EngineError, Fault};
+use crate::engine::{EngineError, Fault, MemberError};
 use axum::http::StatusCode;
 
 /// Every way in which a request can fail. The names are part of the interface and never change.
@@ -42,6 +42,13 @@ pub enum Code {
     StorageFailed,
     Overloaded,
     DiskNearlyFull,
+    RunsAlone,
+    NoSuchMember,
+    MemberExists,
+    MemberUnreachable,
+    MemberBehind,
+    WouldLoseQuorum,
+    MembershipBusy,
     Internal,
 }
 
@@ -61,7 +68,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 34] = [
+    pub const ALL: [Code; 41] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -95,6 +102,13 @@ impl Code {
         Code::StorageFailed,
         Code::Overloaded,
         Code::DiskNearlyFull,
+        Code::RunsAlone,
+        Code::NoSuchMember,
+        Code::MemberExists,
+        Code::MemberUnreachable,
+        Code::MemberBehind,
+        Code::WouldLoseQuorum,
+        Code::MembershipBusy,
         Code::Internal,
     ];
 
@@ -135,6 +149,13 @@ impl Code {
             Code::StorageFailed => row("storage-failed", S::SERVICE_UNAVAILABLE, false, "The log cannot be written"),
             Code::Overloaded => row("overloaded", S::SERVICE_UNAVAILABLE, true, "Too many requests wait for the log"),
             Code::DiskNearlyFull => row("disk-nearly-full", S::SERVICE_UNAVAILABLE, true, "The data disk is nearly full"),
+            Code::RunsAlone => row("runs-alone", S::CONFLICT, false, "This node runs alone"),
+            Code::NoSuchMember => row("no-such-member", S::NOT_FOUND, false, "No member of the cluster has this id"),
+            Code::MemberExists => row("member-exists", S::CONFLICT, false, "The node is a member already"),
+            Code::MemberUnreachable => row("member-unreachable", S::CONFLICT, true, "The node cannot be added now"),
+            Code::MemberBehind => row("member-behind", S::CONFLICT, true, "The node has not caught up with the log"),
+            Code::WouldLoseQuorum => row("would-lose-quorum", S::CONFLICT, false, "The cluster would lose its quorum"),
+            Code::MembershipBusy => row("membership-busy", S::CONFLICT, true, "Another change of the membership is under way"),
             Code::Internal => row("internal", S::INTERNAL_SERVER_ERROR, false, "A defect of the server"),
         }
     }
@@ -184,11 +205,27 @@ impl From<EngineError> for Code {
     }
 }
 
+impl From<&MemberError> for Code {
+    fn from(error: &MemberError) -> Code {
+        match error {
+            MemberError::Alone => Code::RunsAlone,
+            MemberError::BadAddress(_) => Code::InvalidField,
+            MemberError::Unknown(_) => Code::NoSuchMember,
+            MemberError::AlreadyMember { .. } | MemberError::AlreadyVoter(_) => Code::MemberExists,
+            MemberError::Unreachable { .. } => Code::MemberUnreachable,
+            MemberError::NotCaughtUp { .. } => Code::MemberBehind,
+            MemberError::WouldLoseQuorum(_) => Code::WouldLoseQuorum,
+            MemberError::Busy => Code::MembershipBusy,
+        }
+    }
+}
+
 impl From<&Fault> for Code {
     fn from(fault: &Fault) -> Code {
         match fault {
             Fault::Refused(refusal) => refusal.into(),
             Fault::Engine(error) => (*error).into(),
+            Fault::Member(error) => error.into(),
         }
     }
 }

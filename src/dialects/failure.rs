@@ -2,7 +2,7 @@
 
 use super::code::{Code, FieldNames};
 use crate::domain::{Field, Refusal};
-use crate::engine::Fault;
+use crate::engine::{Fault, MemberError};
 use std::borrow::Cow;
 
 /// What a dialect writes into its own error body.
@@ -57,6 +57,8 @@ impl Failure {
         let code = Code::from(fault);
         match fault {
             Fault::Engine(error) => Failure::new(code, error.to_string()),
+            Fault::Member(error @ MemberError::BadAddress(_)) => Failure::field("address", error.to_string()),
+            Fault::Member(error) => Failure::new(code, error.to_string()),
             Fault::Refused(Refusal::LimitExceeded { field, limit }) => beyond(*field, *limit, names),
             Fault::Refused(Refusal::NulInName) => {
                 Failure::field(names.name, format!("{} must not contain a NUL character", names.name))

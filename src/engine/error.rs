@@ -1,5 +1,6 @@
 //! Why the engine could not answer; what the table itself refuses is a [`Refusal`].
 
+use super::cluster::MemberError;
 use crate::domain::Refusal;
 
 /// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
@@ -29,11 +30,19 @@ pub enum EngineError {
 pub enum Fault {
     Refused(Refusal),
     Engine(EngineError),
+    /// The membership was not changed.
+    Member(MemberError),
 }
 
 impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Fault {
         Fault::Engine(error)
+    }
+}
+
+impl From<MemberError> for Fault {
+    fn from(error: MemberError) -> Fault {
+        Fault::Member(error)
     }
 }
 

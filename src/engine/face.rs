@@ -1,5 +1,6 @@
 //! The engine's narrow face: all that dialects, pages and the server may ask of it.
 
+use super::cluster::ClusterOptions;
 use super::delivery::Delivery;
 use super::error::{EngineError, Fault};
 use super::machine::Shared;
@@ -31,6 +32,9 @@ pub(super) struct Inner {
     pub disk_nearly_full: Arc<AtomicBool>,
     /// One listing at a time: a filter that few of a million locks pass must not take all cores from those who lock.
     pub listings: tokio::sync::Semaphore,
+    /// One backup at a time: each keeps a whole table from being freed.
+    pub backups: Arc<tokio::sync::Semaphore>,
+    pub cluster: ClusterOptions,
 }
 
 /// A hold, as answered. Until its answer is handed to the kernel the hold is given back when this is dropped.
@@ -249,7 +253,7 @@ impl Engine {
         receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))
     }
 
-    fn check_leads(&self) -> Result<(), EngineError> {
+    pub(super) fn check_leads(&self) -> Result<(), EngineError> {
         if *self.0.leads.borrow() { Ok(()) } else { Err(EngineError::NoQuorum) }
     }
 

@@ -3,7 +3,10 @@
 //! Upwards only [`Engine`] and the types of its face are seen. What may not live here: HTTP, dialects, pages; and
 //! outside `raft/` nothing names the consensus library.
 
+mod backup;
+pub mod backup_file;
 pub mod clock;
+pub mod cluster;
 mod delivery;
 mod error;
 mod face;
@@ -16,6 +19,8 @@ pub mod raft;
 mod start;
 mod stats;
 
+pub use backup::Backup;
+pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, PeerTls};
 pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};

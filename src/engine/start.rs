@@ -1,6 +1,7 @@
 //! Brings the engine up on a log, and down again.
 
 use super::clock;
+use super::cluster::ClusterOptions;
 use super::face::{Engine, Inner};
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
@@ -33,6 +34,7 @@ pub struct EngineOptions {
     pub session_idle_timeout: Duration,
     pub batch: BatchBounds,
     pub queue_commands_max: usize,
+    pub cluster: ClusterOptions,
 }
 
 impl Engine {
@@ -44,7 +46,10 @@ impl Engine {
             None => Store::Memory,
             Some(dir) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
         };
-        let raft_options = RaftOptions { snapshot_log_bytes: options.snapshot_log_bytes, ..RaftOptions::new(1, store) };
+        let raft_options = RaftOptions {
+            snapshot_log_bytes: options.snapshot_log_bytes,
+            ..RaftOptions::new(options.cluster.node_id, store)
+        };
         let raft = RaftNode::start(raft_options, LockMachine(shared.clone())).await?;
         let (leading, mut leads) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
@@ -78,6 +83,8 @@ impl Engine {
             draining: AtomicBool::new(false),
             disk_nearly_full,
             listings: tokio::sync::Semaphore::new(1),
+            backups: Arc::new(tokio::sync::Semaphore::new(1)),
+            cluster: options.cluster,
         };
         Ok(Engine(Arc::new(inner)))
     }

@@ -5,7 +5,7 @@ use crate::config::access::{KeyConfig, Role as ConfiguredRole};
 use crate::config::{Config, Secret};
 use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
-use crate::engine::{BatchBounds, EngineOptions};
+use crate::engine::{BatchBounds, ClusterOptions, EngineOptions};
 use std::time::Duration;
 
 /// How the engine is started.
@@ -23,6 +23,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             bytes_max: usize::try_from(storage.batch_bytes_max).unwrap_or(usize::MAX),
         },
         queue_commands_max: storage.queue_commands_max,
+        cluster: ClusterOptions::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine and the log below it.
 
+mod cluster_of_one;
 mod raft_abort;
 mod raft_damage;
 mod raft_log;

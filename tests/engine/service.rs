@@ -2,7 +2,7 @@
 
 use latchd::domain::view::LockFilter;
 use latchd::domain::{Acquire, Dialect, Limits, Proof, Refusal, SessionId, Wait};
-use latchd::engine::{BatchBounds, Engine, EngineError, EngineOptions, Fault, Granted};
+use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineError, EngineOptions, Fault, Granted};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub fn options(data_dir: Option<&Path>) -> EngineOptions {
         session_idle_timeout: Duration::from_secs(600),
         batch: BatchBounds { commands_max: 1024, bytes_max: 256 << 10 },
         queue_commands_max: 65_536,
+        cluster: ClusterOptions::default(),
     }
 }
 

@@ -38,6 +38,13 @@ pub const fn advice(code: Code) -> &'static str {
         Code::StorageFailed => "The server stops by itself, because it answers nothing that it cannot write. Look at its log and its disk.",
         Code::Overloaded => "Ask again after a pause.",
         Code::DiskNearlyFull => "Free disk space. Releases and renewals still work.",
+        Code::RunsAlone => "Start the node with `--peer-listen` and its certificates, then add the others.",
+        Code::NoSuchMember => "Look at `latchd members list` or `GET /v1/cluster` for the ids of the members.",
+        Code::MemberExists => "Nothing is to be done, or remove the node first if it is to come back with an empty disk.",
+        Code::MemberUnreachable => "Start the node, check its address, its certificates and that its data directory is empty, then ask again.",
+        Code::MemberBehind => "Wait until its lag is close to 0, then promote it.",
+        Code::WouldLoseQuorum => "Bring another node up first, or add and promote a new one.",
+        Code::MembershipBusy => "Wait until the other change is finished, then ask again.",
         Code::Internal => "Report it with the server's log of that moment.",
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Caller<'a> {
             Fault::Refused(Refusal::SessionUnknown | Refusal::WaitCancelled) => answer::cookie_invalid(),
             Fault::Refused(_) => self.with_cookie(answer::failure(&super::holds::failure(fault))),
             // Nobody asked whether the session lives.
-            Fault::Engine(_) => answer::failure(&super::holds::failure(fault)),
+            Fault::Engine(_) | Fault::Member(_) => answer::failure(&super::holds::failure(fault)),
         }
     }
 
