@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. Messages are for people: what is wrong, where, and what to do.
 
+mod connect;
 mod hash;
 mod health;
 mod serve;

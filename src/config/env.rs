@@ -11,6 +11,7 @@ const PREFIX: &str = "LATCHD_";
 /// Variables that are no keys of the configuration.
 pub const CONFIG: &str = "LATCHD_CONFIG";
 pub const URL: &str = "LATCHD_URL";
+pub const CA: &str = "LATCHD_CA";
 pub const PASSWORD: &str = "LATCHD_PASSWORD";
 pub const API_KEY: &str = "LATCHD_API_KEY";
 
@@ -24,7 +25,7 @@ pub fn apply(layers: &mut Layers, plain: &mut PlainCredentials, env: &[(String, 
     let variables: Vec<(String, String)> = layers.keys().map(|key| (variable(key), key.to_owned())).collect();
     for (name, text) in env.iter().filter(|(name, _)| name.starts_with(PREFIX) && !is_service_link(name)) {
         match name.as_str() {
-            CONFIG | URL => {}
+            CONFIG | URL | CA => {}
             PASSWORD if !text.is_empty() => plain.passwords.push(Secret::new(text)),
             API_KEY if !text.is_empty() => plain.api_keys.push(Secret::new(text)),
             PASSWORD | API_KEY => {}
@@ -44,7 +45,7 @@ fn is_service_link(name: &str) -> bool {
 }
 
 fn unknown(name: &str, variables: &[(String, String)]) -> ConfigError {
-    let others = [CONFIG, URL, PASSWORD, API_KEY];
+    let others = [CONFIG, URL, CA, PASSWORD, API_KEY];
     let names = variables.iter().map(|(variable, _)| variable.as_str()).chain(others);
     ConfigError::UnknownKey {
         source: Source::Env(name.to_owned()),
