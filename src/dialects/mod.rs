@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod auth;
 pub mod body;
+pub mod cluster;
 pub mod code;
 pub mod cookie;
 pub mod delivery;
@@ -20,6 +21,7 @@ pub mod lock_unlock;
 mod message;
 mod numbers;
 pub mod openapi;
+mod path;
 pub mod peer;
 pub mod problem;
 mod query;

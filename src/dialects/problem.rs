@@ -2,7 +2,8 @@
 
 use super::failure::Failure;
 use super::respond;
-use axum::http::{HeaderValue, header};
+use super::service::Attempt;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +30,15 @@ pub struct Problem<'a> {
     /// The bound that was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+}
+
+/// What our own endpoints answer: JSON or a problem. Either shows a moment, so nobody may keep it.
+pub fn answer(attempt: Attempt<impl Serialize>) -> Response {
+    let response = match attempt {
+        Ok(body) => respond::json(StatusCode::OK, respond::to_json(&body)),
+        Err(failure) => problem(&failure),
+    };
+    respond::with_header(response, header::CACHE_CONTROL, "no-store")
 }
 
 /// Writes a failure as a problem document.

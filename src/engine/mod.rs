@@ -20,7 +20,7 @@ mod start;
 mod stats;
 
 pub use backup::Backup;
-pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, PeerTls};
+pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, PeerTls, check_address};
 pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};

@@ -7,7 +7,7 @@ use super::pages;
 use crate::dialects::code::Code;
 use crate::dialects::failure::Failure;
 use crate::dialects::problem::problem;
-use crate::dialects::{Shared, admin, get_lock, lock_by_name, lock_unlock, sessions_v1};
+use crate::dialects::{Shared, admin, cluster, get_lock, lock_by_name, lock_unlock, sessions_v1};
 use crate::status::assets;
 use axum::Router;
 use axum::extract::Request;
@@ -47,6 +47,12 @@ pub fn router(service: Shared) -> Router {
         .route("/v1/locks/{name}", get(admin::show_lock))
         .route("/v1/locks/{name}/holds/{key}", delete(admin::force_release))
         .route("/v1/sessions", get(admin::list_sessions))
+        // Operating the cluster
+        .route("/v1/cluster", get(cluster::show_cluster))
+        .route("/v1/cluster/members", post(cluster::add_member))
+        .route("/v1/cluster/members/{node}", delete(cluster::remove_member))
+        .route("/v1/cluster/members/{node}/promote", post(cluster::promote_member))
+        .route("/v1/backup", get(cluster::backup))
         // Pages and documents
         .route("/", get(pages::page))
         .route("/docs", get(pages::docs))
@@ -62,6 +68,11 @@ pub fn router(service: Shared) -> Router {
 /// A path of ours that is only read.
 fn get<H: Handler<T, Shared>, T: 'static>(handler: H) -> MethodRouter<Shared> {
     axum::routing::get(handler).fallback(pages::method_not_allowed)
+}
+
+/// A path of ours that is only posted to.
+fn post<H: Handler<T, Shared>, T: 'static>(handler: H) -> MethodRouter<Shared> {
+    axum::routing::post(handler).fallback(pages::method_not_allowed)
 }
 
 /// A path of ours that is only deleted.

@@ -15,11 +15,13 @@ pub enum Spoken {
     LockByName,
     /// `/v1/locks`, `/v1/sessions`: reading and force release.
     Inspect,
+    /// `/v1/cluster`, `/v1/backup`.
+    Operate,
     /// Probes, metrics, documents, the status page and whatever does not exist.
     Other,
 }
 
-const DIALECTS: [&str; 6] = ["sessions_v1", "get_lock", "lock_unlock", "lock_by_name", "inspect", "other"];
+const DIALECTS: [&str; 7] = ["sessions_v1", "get_lock", "lock_unlock", "lock_by_name", "inspect", "operate", "other"];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
@@ -63,6 +65,7 @@ impl Spoken {
             "/lock" | "/unlock" => Self::LockUnlock,
             _ if path.starts_with("/lock/") => Self::LockByName,
             _ if path.starts_with("/v1/locks") || path.starts_with("/v1/sessions") => Self::Inspect,
+            _ if path.starts_with("/v1/cluster") || path == "/v1/backup" => Self::Operate,
             _ => Self::Other,
         }
     }

@@ -11,7 +11,7 @@ fn sha256(secret: &str) -> String {
     Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn server() -> Server {
+pub(super) fn server() -> Server {
     let key = |name: &str, role: &str, prefixes: &str| {
         format!("{{ name = \"{name}\", sha256 = \"{}\", role = \"{role}\", prefixes = [{prefixes}] }}", sha256(name))
     };
@@ -24,7 +24,7 @@ fn server() -> Server {
     Spec::in_memory().configuration(format!("[access]\nkeys = [{}]\n", keys.join(", "))).start()
 }
 
-fn client(server: &Server, key: &str) -> Client {
+pub(super) fn client(server: &Server, key: &str) -> Client {
     Client::tls(server).with_header("X-API-Key", key)
 }
 

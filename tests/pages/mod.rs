@@ -1,5 +1,6 @@
 //! Reading and repairing, the pages for people, the API document, probes and metrics, against the real binary.
 
+mod cluster;
 mod credentials;
 mod document;
 mod errors;

@@ -3,9 +3,10 @@
 use super::super::auth::identify;
 use super::super::code::Code;
 use super::super::failure::Failure;
+use super::super::path::Captured;
 use super::super::query::Query;
 use super::super::service::{Attempt, Service, Shared};
-use super::name::{Captured, hold_key, lock_name};
+use super::name::{hold_key, lock_name};
 use super::{ForcedRelease, answer, from_fault};
 use crate::access::Identity;
 use crate::domain::{HoldKey, Name, Token};

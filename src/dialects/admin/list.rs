@@ -3,9 +3,10 @@
 use super::super::auth::{identify, may_read};
 use super::super::code::Code;
 use super::super::failure::Failure;
+use super::super::path::Captured;
 use super::super::query::Query;
 use super::super::service::{Attempt, Shared};
-use super::name::{Captured, lock_name};
+use super::name::lock_name;
 use super::{Lock, LockList, SessionList, answer, ask, cursor, from_fault};
 use crate::domain::Name;
 use crate::domain::view::LockFilter;

@@ -1,24 +1,11 @@
-//! Names and keys in paths: percent-decoded, so that a name may hold a slash (`%2F`).
+//! Names and keys in paths; a name may hold a slash (`%2F`).
 
-use super::super::failure::Failure;
 use super::super::key;
+use super::super::path::{Captured, capture};
 use super::super::service::{Attempt, Service};
 use super::from_fault;
 use crate::domain::{HoldKey, Name};
 use crate::engine::Fault;
-use axum::extract::RawPathParams;
-use axum::extract::rejection::RawPathParamsRejection;
-
-/// The captures of a route, as axum hands them over.
-pub type Captured = Result<RawPathParams, RawPathParamsRejection>;
-
-/// The capture `field`; axum fails only for what is no UTF-8.
-pub fn capture(captured: &Captured, field: &'static str) -> Attempt<String> {
-    let broken = || Failure::field(field, format!("{field} must be UTF-8, percent-encoded"));
-    let captures = captured.as_ref().map_err(|_| broken())?;
-    let found = captures.iter().find(|(known, _)| *known == field);
-    found.map(|(_, value)| value.to_owned()).ok_or_else(broken)
-}
 
 /// The lock that a path names.
 pub fn lock_name(service: &Service, captured: &Captured) -> Attempt<Name> {

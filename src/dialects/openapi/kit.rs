@@ -137,6 +137,12 @@ pub fn text(about: &str, content_type: &str) -> Response {
     ResponseBuilder::new().description(about).content(content_type, content).build()
 }
 
+/// An answer of bytes without a shape.
+pub fn bytes(about: &str) -> Response {
+    let content = ContentBuilder::new().build();
+    ResponseBuilder::new().description(about).content("application/octet-stream", content).build()
+}
+
 pub fn query(name: &str, about: &str, required: bool, schema: impl Into<Schema>) -> Parameter {
     parameter(ParameterIn::Query, name, about, required, schema)
 }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod advice;
+mod cluster;
 mod get_lock;
 mod kit;
 mod lock_by_name;
@@ -35,6 +36,7 @@ pub fn document() -> OpenApi {
     let groups = [
         sessions_v1::endpoints(),
         admin::endpoints(),
+        cluster::endpoints(),
         get_lock::endpoints(),
         lock_unlock::endpoints(),
         lock_by_name::endpoints(),
@@ -73,6 +75,7 @@ fn tags() -> Vec<Tag> {
     vec![
         tag(sessions_v1::TAG, sessions_v1::ABOUT),
         tag(admin::TAG, admin::ABOUT),
+        tag(cluster::TAG, cluster::ABOUT),
         tag(get_lock::TAG, get_lock::ABOUT),
         tag(lock_unlock::TAG, lock_unlock::ABOUT),
         tag(lock_by_name::TAG, lock_by_name::ABOUT),

@@ -1,6 +1,7 @@
 //! The JSON shapes of bodies and answers.
 
 use super::super::admin::{ForceReleaseRequest, ForcedRelease, Hold, Lock, LockList, Session, SessionList};
+use super::super::cluster::{AddMemberRequest, Cluster, Member};
 use super::super::get_lock::schema as get_lock;
 use super::super::lock_unlock::schema as lock_unlock;
 use super::super::problem::Problem;
@@ -20,6 +21,9 @@ pub fn all(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema_from::<SessionList>()
         .schema_from::<ForcedRelease>()
         .schema_from::<ForceReleaseRequest>()
+        .schema_from::<Cluster>()
+        .schema_from::<Member>()
+        .schema_from::<AddMemberRequest>()
         .schema("Document", object("An OpenAPI 3.1 document."));
     lock_by_name(lock_unlock_json(get_lock_style(sessions_v1(components))))
 }
