@@ -5,7 +5,7 @@ use super::delivery::Delivery;
 use super::error::{EngineError, Fault};
 use super::machine::Shared;
 use super::raft::{Progress, RaftNode};
-use super::start::random_id;
+use super::random::random_id;
 use super::stats::Stats;
 use crate::domain::view::{Counts, LockFilter, LockView, SessionView};
 use crate::domain::{Acquire, Command, HoldKey, Limits, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};

@@ -16,6 +16,7 @@ mod machine;
 mod pending;
 mod proposer;
 pub mod raft;
+pub mod random;
 mod start;
 mod stats;
 

@@ -7,8 +7,10 @@ use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
 use super::proposer::Proposer;
-use super::raft::{RaftNode, RaftOptions, StartError, Store, free_bytes};
+use super::raft::{PeerService, Pending as Answer, RaftNode, RaftOptions, StartError, Store, free_bytes};
+use super::random::random_u64;
 use crate::domain::{Incarnation, Limits};
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +52,7 @@ impl Engine {
             snapshot_log_bytes: options.snapshot_log_bytes,
             ..RaftOptions::new(options.cluster.node_id, store)
         };
-        let raft = RaftNode::start(raft_options, LockMachine(shared.clone())).await?;
+        let raft = RaftNode::start(raft_options, LockMachine(shared.clone()), Arc::new(Alone)).await?;
         let (leading, mut leads) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let proposer = Proposer {
@@ -126,14 +128,15 @@ fn look_at_free_space(dir: &Path, min_bytes: u64, nearly_full: &AtomicBool) {
     }
 }
 
-/// 128 bits from the operating system's generator.
-pub(super) fn random_id() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes
-}
+/// This node runs alone: nobody asks it anything.
+struct Alone;
 
-fn random_u64() -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = random_id();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+impl PeerService for Alone {
+    fn call(&self, _from: u64, _request: Bytes) -> Answer<'_, Bytes> {
+        Box::pin(std::future::ready(Bytes::new()))
+    }
+
+    fn known_store(&self, _node: u64) -> Option<[u8; 16]> {
+        None
+    }
 }

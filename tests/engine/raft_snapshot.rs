@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use latchd::engine::raft::{Frozen, Machine, RaftNode, RaftOptions, Store};
 
-use super::raft_support::{lead, on_disk, start};
+use super::raft_support::{Alone, lead, on_disk, start};
 
 /// Counts entries, so that its state is small however much was applied.
 #[derive(Debug, Default, Clone)]
@@ -50,7 +50,7 @@ fn size(dir: &Path) -> u64 {
 async fn start_counter(dir: &Path) -> (RaftNode, Counter) {
     let counter = Counter::default();
     let options = RaftOptions { snapshot_log_bytes: 1 << 20, ..on_disk(dir) };
-    let node = RaftNode::start(options, counter.clone()).await.expect("a node");
+    let node = RaftNode::start(options, counter.clone(), Arc::new(Alone)).await.expect("a node");
     lead(&node).await;
     (node, counter)
 }
@@ -119,7 +119,7 @@ async fn a_snapshot_waits_for_as_much_log_as_the_last_one_was_large() {
 async fn without_a_disk_the_log_is_trimmed_too() {
     let counter = Counter::default();
     let options = RaftOptions { snapshot_log_bytes: 100_000, ..RaftOptions::new(1, Store::Memory) };
-    let node = RaftNode::start(options, counter.clone()).await.expect("a node");
+    let node = RaftNode::start(options, counter.clone(), Arc::new(Alone)).await.expect("a node");
     lead(&node).await;
     for _ in 0..5000 {
         node.propose(vec![7; 1000]).await.expect("applied");

@@ -4,7 +4,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use latchd::engine::raft::{Frozen, Machine, RaftNode, RaftOptions, StartError, Store};
+use bytes::Bytes;
+use latchd::engine::raft::{Frozen, Machine, PeerService, Pending, RaftNode, RaftOptions, StartError, Store};
 
 /// Keeps every payload, in order; the test looks at it through a clone.
 #[derive(Debug, Default, Clone)]
@@ -56,6 +57,19 @@ impl Frozen for FrozenJournal {
     }
 }
 
+/// The service of a node that nobody asks.
+pub struct Alone;
+
+impl PeerService for Alone {
+    fn call(&self, _from: u64, _request: Bytes) -> Pending<'_, Bytes> {
+        Box::pin(async { unreachable!("nobody can ask") })
+    }
+
+    fn known_store(&self, _node: u64) -> Option<[u8; 16]> {
+        None
+    }
+}
+
 pub fn on_disk(dir: &Path) -> RaftOptions {
     RaftOptions::new(1, Store::Disk { dir: dir.to_owned(), fsync: true })
 }
@@ -63,7 +77,7 @@ pub fn on_disk(dir: &Path) -> RaftOptions {
 /// Starts a node and waits until it leads.
 pub async fn start(options: RaftOptions) -> Result<(RaftNode, Journal), StartError> {
     let journal = Journal::default();
-    let node = RaftNode::start(options, journal.clone()).await?;
+    let node = RaftNode::start(options, journal.clone(), Arc::new(Alone)).await?;
     lead(&node).await;
     Ok((node, journal))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::Progress;
 
@@ -22,6 +22,8 @@ pub(super) struct Meters {
     wanted: AtomicBool,
     building: AtomicBool,
     wanted_or_begun: Notify,
+    /// The same as `applied_index`, for those who wait for it.
+    applied: watch::Sender<u64>,
 }
 
 impl Meters {
@@ -51,6 +53,18 @@ impl Meters {
         if log_bytes > enough && !self.building.load(Relaxed) && !self.wanted.swap(true, Relaxed) {
             self.wanted_or_begun.notify_one();
         }
+    }
+
+    /// Everything up to `index` is applied, or is in a snapshot that was installed: told once for many entries.
+    pub fn applied_up_to(&self, index: u64) {
+        self.applied_index.store(index, Relaxed);
+        self.applied.send_replace(index);
+    }
+
+    /// Resolves when everything up to `index` is applied.
+    pub async fn applied(&self, index: u64) {
+        // The sender is part of this value: waiting cannot fail.
+        drop(self.applied.subscribe().wait_for(|applied| *applied >= index).await);
     }
 
     /// Whether a snapshot should be built that has not begun.

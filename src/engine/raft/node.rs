@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::error::{ClientWriteError, Fatal};
+use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft::storage::RaftLogStorage;
 use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
@@ -16,7 +16,10 @@ use super::meters::Meters;
 use super::network::NoPeers;
 use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
-use super::{Leadership, Machine, Progress, ProposeError, RaftOptions, StartError, Store, fatal};
+use super::{
+    CallError, HandOverError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError,
+    Standing, StartError, Store, fatal,
+};
 
 /// Entries kept behind a snapshot, for followers that are only a little late. Few, because one entry may be a batch of
 /// a thousand commands and the log is bounded in bytes.
@@ -31,9 +34,12 @@ pub struct RaftNode {
 }
 
 struct Inner {
+    id: NodeId,
     raft: Raft,
     leadership: watch::Receiver<Leadership>,
+    standing: watch::Receiver<Standing>,
     meters: Arc<Meters>,
+    store_id: [u8; 16],
     store_was_empty: bool,
     /// Ends when the stores are closed and the data directory is free.
     closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
@@ -43,26 +49,60 @@ struct Inner {
 impl RaftNode {
     /// Opens the store, brings the machine to the newest snapshot, and lets the log bring it up to date.
     ///
-    /// On an empty store this node makes itself a cluster of one.
-    pub async fn start(options: RaftOptions, machine: impl Machine) -> Result<RaftNode, StartError> {
+    /// On an empty store a node without peers makes itself a cluster of one. One with peers returns before it belongs
+    /// to a cluster, so that it can say so: see [`RaftNode::standing`].
+    pub async fn start(
+        options: RaftOptions,
+        machine: impl Machine,
+        service: Arc<dyn PeerService>,
+    ) -> Result<RaftNode, StartError> {
         let meters = Arc::new(Meters::new(options.snapshot_log_bytes));
-        match options.store {
+        match options.store.clone() {
             Store::Memory => {
                 let stores = stores::open_memory(machine, &meters)?;
-                run(options.node_id, stores, meters).await
+                run(options, stores, meters, service).await
             }
             Store::Disk { dir, fsync } => {
-                let shared = meters.clone();
-                let open = tokio::task::spawn_blocking(move || stores::open_disk(&dir, fsync, machine, &shared));
+                let (shared, id) = (meters.clone(), options.node_id);
+                let open = tokio::task::spawn_blocking(move || stores::open_disk(&dir, fsync, id, machine, &shared));
                 let stores = open.await.map_err(|e| StartError::Engine(e.to_string()))??;
-                run(options.node_id, stores, meters).await
+                run(options, stores, meters, service).await
             }
         }
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.inner.id
+    }
+
+    pub(super) fn raft(&self) -> &Raft {
+        &self.inner.raft
     }
 
     /// Whether nothing was stored when this node started, so that its state begins anew.
     pub fn store_was_empty(&self) -> bool {
         self.inner.store_was_empty
+    }
+
+    /// The name of this node's store: made with its data directory; in memory, with the process.
+    pub fn store_id(&self) -> [u8; 16] {
+        self.inner.store_id
+    }
+
+    /// How this node stands to its cluster, now and from now on.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.inner.standing.clone()
+    }
+
+    /// Asks the engine of another node; the caller bounds how long it waits. Nothing is asked twice.
+    pub async fn call(&self, node: u64, _request: Bytes) -> Result<Bytes, CallError> {
+        Err(CallError::UnknownNode { node })
+    }
+
+    /// Has the most advanced of the other voters take over, and resolves when another node leads. Nothing should be
+    /// proposed meanwhile.
+    pub async fn hand_over(&self) -> Result<(), HandOverError> {
+        Err(HandOverError::NoCandidate)
     }
 
     /// Puts `payload` into the log as one entry; resolves with its index after it was applied here.
@@ -85,6 +125,28 @@ impl RaftNode {
     /// Who leads, now and from now on.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.clone()
+    }
+
+    /// One round to a quorum: everything that was answered before this call is at most at the index that it returns.
+    pub async fn read_index(&self) -> Result<u64, ReadError> {
+        match self.inner.raft.get_read_log_id().await {
+            Ok((read, _)) => Ok(read.map_or(0, |id| id.index)),
+            Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
+                Err(ReadError::NotLeader { leader: to.leader_id })
+            }
+            Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
+            Err(RaftError::Fatal(_)) => Err(ReadError::ShuttingDown),
+        }
+    }
+
+    /// Resolves when this node has applied everything up to `index`.
+    pub async fn applied(&self, index: u64) {
+        self.inner.meters.applied(index).await;
+    }
+
+    /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.
+    pub fn quorum_age(&self) -> Option<Duration> {
+        self.inner.raft.metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis)
     }
 
     /// Where the log stands; costs four loads.
@@ -110,13 +172,20 @@ impl Drop for Inner {
     }
 }
 
-async fn run<L, M>(node_id: NodeId, stores: Stores<L, M>, meters: Arc<Meters>) -> Result<RaftNode, StartError>
+async fn run<L, M>(
+    options: RaftOptions,
+    stores: Stores<L, M>,
+    meters: Arc<Meters>,
+    _service: Arc<dyn PeerService>,
+) -> Result<RaftNode, StartError>
 where
     L: RaftLogStorage<TypeConfig>,
     M: Machine,
 {
     let engine = |e: &dyn std::fmt::Display| StartError::Engine(e.to_string());
-    let Stores { log, machine, empty, mut released } = stores;
+    let Stores { log, machine, id: store_id, empty, mut released } = stores;
+    let node_id = options.node_id;
+    let (_, standing) = watch::channel(Standing::Member);
     let config = config().map_err(|e| engine(&e))?;
     let raft = Raft::new(node_id, Arc::new(config), NoPeers, log, machine).await.map_err(|e| engine(&e))?;
     if let Err(refused) = lead(&raft, node_id).await {
@@ -126,6 +195,9 @@ where
         return Err(refused);
     }
     let inner = Inner {
+        id: node_id,
+        standing,
+        store_id,
         leadership: watch_leadership(&raft),
         snapshots: tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle(),
         meters,

@@ -1,7 +1,6 @@
 //! Feeds committed entries to the [`Machine`] and takes its snapshots.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -58,7 +57,7 @@ impl<M: Machine> StateMachine<M> {
             restore(&mut machine, &mut reader)?;
             (applied, membership) = (stored.meta.last_log_id, stored.meta.last_membership);
             let index = applied.map_or(0, |id| id.index);
-            meters.applied_index.store(index, Relaxed);
+            meters.applied_up_to(index);
             meters.snapshot_ended(index, stored.bytes);
         }
         let machine = Mutex::new(machine);
@@ -129,6 +128,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             self.meters.entry_applied(entry.log_id.index, bytes);
             count += 1;
         }
+        self.meters.applied_up_to(self.applied.map_or(0, |id| id.index));
         // Units take no memory: this only carries the count.
         Ok(vec![(); count])
     }
@@ -170,7 +170,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         }
         self.snapshot_taken = true;
         let index = meta.last_log_id.map_or(0, |id| id.index);
-        self.meters.applied_index.store(index, Relaxed);
+        self.meters.applied_up_to(index);
         self.meters.snapshot_started();
         self.meters.snapshot_ended(index, stored_bytes);
         Ok(())

@@ -12,12 +12,15 @@ use super::log_memory::MemoryLog;
 use super::meters::Meters;
 use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::state_machine::{Snapshots, StateMachine};
-use super::{Machine, StartError, log_check};
+use super::types::NodeId;
+use super::{Machine, StartError, log_check, store_id};
 
 /// What openraft takes over, and what the node keeps.
 pub(super) struct Stores<L, M> {
     pub log: L,
     pub machine: StateMachine<M>,
+    /// The name of what is stored here.
+    pub id: [u8; 16],
     /// Whether nothing had been stored before.
     pub empty: bool,
     /// Ends when the stores are closed and the data directory is free.
@@ -28,13 +31,15 @@ pub(super) fn open_memory<M: Machine>(machine: M, meters: &Arc<Meters>) -> Resul
     let (hold, released) = Hold::new(None);
     let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), hold);
     let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
-    Ok(Stores { log: MemoryLog::new(meters.clone()), machine, empty: true, released })
+    let id = crate::engine::random::random_id();
+    Ok(Stores { log: MemoryLog::new(meters.clone()), machine, id, empty: true, released })
 }
 
 /// Blocks for as long as reading the directory takes.
 pub(super) fn open_disk<M: Machine>(
     dir: &Path,
     fsync: bool,
+    node_id: NodeId,
     machine: M,
     meters: &Arc<Meters>,
 ) -> Result<Stores<DiskLog, M>, StartError> {
@@ -51,11 +56,12 @@ pub(super) fn open_disk<M: Machine>(
     let span = log.span();
     check_fit(&log_dir, &span, stored.as_ref())?;
     let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
+    let id = store_id::open(dir, node_id, empty)?;
     let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), hold).map_err(|e| {
         let file = stored.map_or(snapshot_dir, |stored| stored.path);
         StartError::damaged(&file, e.offset, e.reason)
     })?;
-    Ok(Stores { log, machine, empty, released })
+    Ok(Stores { log, machine, id, empty, released })
 }
 
 /// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.

@@ -15,6 +15,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = openraft::BasicNode,
         SnapshotData = SnapshotBody,
+        AsyncRuntime = super::runtime::Runtime,
 );
 
 pub(super) type NodeId = u64;

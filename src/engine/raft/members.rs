@@ -1,0 +1,157 @@
+//! Who belongs to the cluster, and its changes: a node is added as a learner, and promoted to a voter when it has the
+//! log. Only the leader changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::{BasicNode, ChangeMembers};
+
+use super::node::RaftNode;
+use super::types::NodeId;
+use super::{Member, MemberError};
+
+/// A learner this close behind is as good as caught up: entries go on coming while it is looked at.
+const CAUGHT_UP_ENTRIES: u64 = 64;
+
+type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
+
+impl RaftNode {
+    /// The members as this node knows them, in order of their ids.
+    pub fn members(&self) -> Vec<Member> {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+        let matched = |node: &NodeId| metrics.replication.as_ref()?.get(node)?.map(|id| id.index);
+        let member = |(node, basic): (&NodeId, &BasicNode)| Member {
+            node: *node,
+            address: basic.addr.clone(),
+            voter: voters.contains(node),
+            matched_index: matched(node),
+        };
+        membership.nodes().map(member).collect()
+    }
+
+    /// Whether the cluster is this node alone: its own log is the quorum.
+    pub fn is_alone(&self) -> bool {
+        let members = self.members();
+        members.len() == 1 && members[0].node == self.id()
+    }
+
+    /// Adds a node that gets the log but does not vote; resolves when it has caught up, which the caller may bound.
+    pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MemberError> {
+        self.check_leads()?;
+        if let Some(member) = self.members().into_iter().find(|member| member.node == node) {
+            return Err(MemberError::AlreadyMember { node, address: member.address });
+        }
+        self.check_newcomer(node, &address).await?;
+        self.tell_own_address().await?;
+        let nodes = BTreeMap::from([(node, BasicNode { addr: address })]);
+        self.change(ChangeMembers::AddNodes(nodes)).await?;
+        self.caught_up(node).await
+    }
+
+    /// Gives a learner that has caught up a vote.
+    pub async fn promote(&self, node: u64) -> Result<(), MemberError> {
+        self.check_leads()?;
+        let member = self.member(node)?;
+        if member.voter {
+            return Err(MemberError::AlreadyVoter { node });
+        }
+        match self.lag(&member) {
+            lag if lag > CAUGHT_UP_ENTRIES => Err(MemberError::NotCaughtUp { node, lag }),
+            _ => self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node]))).await,
+        }
+    }
+
+    /// Takes a node out, voter or not; its id may come back with an empty store.
+    pub async fn remove(&self, node: u64) -> Result<(), MemberError> {
+        self.check_leads()?;
+        if !self.member(node)?.voter {
+            return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await;
+        }
+        let left: Vec<Member> =
+            self.members().into_iter().filter(|member| member.voter && member.node != node).collect();
+        if left.is_empty() {
+            return Err(MemberError::LastVoter { node });
+        }
+        let reachable = left.iter().filter(|member| self.is_reachable(member.node)).count();
+        if reachable * 2 <= left.len() {
+            return Err(MemberError::WouldLoseQuorum { node, reachable, voters: left.len() });
+        }
+        self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
+    }
+
+    /// Tells the members this node's own address, where a node that ran alone has never said it.
+    pub async fn set_address(&self, address: String) -> Result<(), MemberError> {
+        self.check_leads()?;
+        let nodes = BTreeMap::from([(self.id(), BasicNode { addr: address })]);
+        self.change(ChangeMembers::SetNodes(nodes)).await
+    }
+
+    async fn tell_own_address(&self) -> Result<(), MemberError> {
+        let address = self.advertised().ok_or(MemberError::NoPeers)?.to_owned();
+        match self.member(self.id()) {
+            Ok(own) if own.address == address => Ok(()),
+            _ => self.set_address(address).await,
+        }
+    }
+
+    fn member(&self, node: u64) -> Result<Member, MemberError> {
+        self.members().into_iter().find(|member| member.node == node).ok_or(MemberError::UnknownNode { node })
+    }
+
+    fn lag(&self, member: &Member) -> u64 {
+        let last = self.raft().metrics().borrow().last_log_index.unwrap_or(0);
+        last.saturating_sub(member.matched_index.unwrap_or(0))
+    }
+
+    async fn caught_up(&self, node: u64) -> Result<(), MemberError> {
+        let mut metrics = self.raft().metrics();
+        loop {
+            metrics.borrow_and_update();
+            self.check_leads()?;
+            if self.lag(&self.member(node)?) <= CAUGHT_UP_ENTRIES {
+                return Ok(());
+            }
+            metrics.changed().await.map_err(|_| MemberError::OutcomeUnknown)?;
+        }
+    }
+
+    fn advertised(&self) -> Option<&str> {
+        None
+    }
+
+    fn is_reachable(&self, node: u64) -> bool {
+        node == self.id()
+    }
+
+    async fn check_newcomer(&self, _node: u64, _address: &str) -> Result<(), MemberError> {
+        Err(MemberError::NoPeers)
+    }
+
+    fn check_leads(&self) -> Result<(), MemberError> {
+        let leadership = *self.leadership().borrow();
+        match leadership.leader {
+            _ if leadership.is_leader => Ok(()),
+            None => Err(MemberError::NoQuorum),
+            leader => Err(MemberError::NotLeader { leader }),
+        }
+    }
+
+    async fn change(&self, change: ChangeMembers<NodeId, BasicNode>) -> Result<(), MemberError> {
+        self.raft().change_membership(change, false).await.map(drop).map_err(not_changed)
+    }
+}
+
+fn not_changed(error: WriteError) -> MemberError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => MemberError::NotLeader { leader: to.leader_id },
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
+            ChangeMembershipError::InProgress(_) => MemberError::InProgress,
+            ChangeMembershipError::LearnerNotFound(missing) => MemberError::UnknownNode { node: missing.node_id },
+            ChangeMembershipError::EmptyMembership(_) => MemberError::OutcomeUnknown,
+        },
+        RaftError::Fatal(_) => MemberError::OutcomeUnknown,
+    }
+}

@@ -1,0 +1,31 @@
+//! What carries bytes between nodes. The house has one for the network (`tls.rs`); a simulation brings its own.
+
+use std::fmt::Debug;
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::engine::raft::options::Pending;
+
+/// A connection: bytes in order, both ways.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+pub type Stream = Box<dyn ByteStream>;
+
+/// What is left to do until an accepted connection can be used: awaited beside the next `accept`, and given up when it
+/// takes too long.
+pub type Handshake = Pending<'static, io::Result<Stream>>;
+
+/// The listener and the dialler of one node.
+///
+/// Who comes through is one of the cluster's own machines: whatever proves that (certificates) is the transport's
+/// business. Which node it is, it says itself.
+pub trait Transport: Debug + Send + Sync + 'static {
+    /// The next one who connects. An error says that this one failed, not that listening has ended.
+    fn accept(&self) -> Pending<'_, io::Result<Handshake>>;
+
+    /// Connects to an address as other nodes advertise it.
+    fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>>;
+}

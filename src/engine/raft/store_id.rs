@@ -1,0 +1,95 @@
+//! The name of a data directory: random, made with it, and never changed.
+//!
+//! The replicated state knows each node's, so that a node whose disk was lost is told from one that has restarted.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::StartError;
+use super::dir::sync_dir;
+
+const FILE: &str = "store-id";
+const PREFIX: &str = "latchd store 1";
+/// Before this file there was one node, and it had this number.
+const FIRST_NODE: u64 = 1;
+
+/// Reads the id of the store in `dir`, or makes one; refuses the directory of another node.
+pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8; 16], StartError> {
+    let path = dir.join(FILE);
+    let (owner, id) = match fs::read_to_string(&path) {
+        Ok(text) => parse(&text).ok_or_else(|| {
+            StartError::damaged(&path, 0, format!("it does not read \"{PREFIX} node NUMBER id 32 HEX DIGITS\""))
+        })?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let owner = if store_is_empty { node_id } else { FIRST_NODE };
+            let id = crate::engine::random::random_id();
+            write(dir, owner, &id).map_err(|e| StartError::io(&path, e))?;
+            (owner, id)
+        }
+        Err(e) => return Err(StartError::unreadable(&path, 0, e)),
+    };
+    if owner != node_id {
+        return Err(StartError::OtherNode { node_id, found: vec![owner] });
+    }
+    Ok(id)
+}
+
+/// Written aside and renamed, so that a crash leaves no half-written file that a later start would refuse.
+fn write(dir: &Path, node: u64, id: &[u8; 16]) -> io::Result<()> {
+    let aside = dir.join(format!("{FILE}.tmp"));
+    let mut file = File::create(&aside)?;
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    writeln!(file, "{PREFIX} node {node} id {hex}")?;
+    file.sync_all()?;
+    fs::rename(&aside, dir.join(FILE))?;
+    sync_dir(dir)
+}
+
+fn parse(text: &str) -> Option<(u64, [u8; 16])> {
+    let (node, hex) = text.strip_prefix(PREFIX)?.strip_prefix(" node ")?.trim_end().split_once(" id ")?;
+    let whole = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = whole.then(|| u128::from_str_radix(hex, 16).ok())??;
+    Some((node.parse().ok()?, id.to_be_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_made_once_and_belongs_to_one_node() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let made = open(dir.path(), 7, true).expect("made");
+        assert_eq!(open(dir.path(), 7, false).expect("read"), made);
+        let refused = open(dir.path(), 8, false).expect_err("another node's");
+        assert!(matches!(refused, StartError::OtherNode { node_id: 8, ref found } if *found == [7]), "{refused}");
+        let other = tempfile::tempdir().expect("a temporary directory");
+        assert_ne!(open(other.path(), 7, true).expect("made"), made);
+    }
+
+    /// The bytes in the file: a change here is a new format.
+    #[test]
+    fn the_file_as_text() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let text = "latchd store 1 node 3 id 000102030405060708090a0b0c0d0e0f\n";
+        fs::write(dir.path().join(FILE), text).expect("written");
+        let id = std::array::from_fn(|at| at as u8);
+        assert_eq!(open(dir.path(), 3, false).expect("read"), id);
+        fs::remove_file(dir.path().join(FILE)).expect("removed");
+        write(dir.path(), 3, &id).expect("written");
+        assert_eq!(fs::read_to_string(dir.path().join(FILE)).expect("read"), text);
+        for bad in ["", "latchd store 2 node 3 id 00", &text.replace('f', "g"), &text.replace("00", "0")] {
+            fs::write(dir.path().join(FILE), bad).expect("written");
+            assert!(matches!(open(dir.path(), 3, false), Err(StartError::Damaged { .. })), "{bad:?}");
+        }
+    }
+
+    /// Directories of the first version have no such file.
+    #[test]
+    fn an_older_directory_belongs_to_node_1() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(dir.path(), 2, false).expect_err("it is node 1's");
+        open(dir.path(), 1, false).expect("its own");
+    }
+}
