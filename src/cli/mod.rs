@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. Messages are for people: what is wrong, where, and what to do.
 
+mod cluster_flags;
 mod connect;
 mod hash;
 mod health;
@@ -20,7 +21,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the service
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Asks a running service whether it is ready; exit code 0 if so, 1 if not
     Health(health::Health),
     /// Hashes a password or a key from stdin for the configuration file

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::cluster_flags::ClusterFlags;
 use super::{Failure, told};
 use crate::config::access::PlainCredentials;
 use crate::config::log::{LogFormat, LogLevel};
@@ -53,6 +54,8 @@ pub struct Serve {
     /// How log lines look on stderr
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -65,7 +68,10 @@ const EXAMPLES: &str = "Examples:
   latchd serve
   latchd serve --in-memory --listen http://127.0.0.1:8080
   latchd serve --config /etc/latchd.toml --session-timeout 30s
-  latchd serve --listen https://0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --api-key \"$KEY\"";
+  latchd serve --listen https://0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --api-key \"$KEY\"
+  latchd serve --node-id 1 --peer-listen https://10.0.0.1:9443 \\
+    --peers 1=https://10.0.0.1:9443,2=https://10.0.0.2:9443,3=https://10.0.0.3:9443 \\
+    --peer-ca ca.pem --peer-cert node1.pem --peer-key node1.key";
 
 impl Serve {
     pub fn run(self) -> Result<(), Failure> {
@@ -92,6 +98,7 @@ impl Serve {
         set("--client-ca", "tls.client_ca", self.client_ca);
         set("--allow-anonymous", "access.allow_anonymous", yes(self.allow_anonymous));
         set("--log-level", "log.level", self.log_level);
+        self.cluster.each().into_iter().for_each(|(flag, key, value)| set(flag, key, value));
         let format = self.log_format.map(|format| match format {
             Format::Text => "text".to_owned(),
             Format::Json => "json".to_owned(),

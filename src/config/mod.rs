@@ -4,6 +4,7 @@
 //! below `cli` and `server` reads the environment; whoever needs a value is given it.
 
 pub mod access;
+pub mod cluster;
 pub mod env;
 mod error;
 mod layers;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use self::access::AccessConfig;
+pub use self::cluster::ClusterConfig;
 pub use self::error::ConfigError;
 pub use self::layers::Source;
 pub use self::limits::{LocksConfig, SessionsConfig};
@@ -49,6 +51,7 @@ pub struct Config {
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,
     pub storage: StorageConfig,
+    pub cluster: ClusterConfig,
     pub log: LogConfig,
     /// From `--password`, `--api-key` and their variables; no key of the document.
     #[serde(skip)]
@@ -107,6 +110,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let conflict = |text: String| Err(ConfigError::Conflict(text));
         self.tls.check()?;
+        self.cluster.check()?;
         if self.listen.is_empty() {
             return conflict("listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443".to_owned());
         }

@@ -2,10 +2,11 @@
 
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
 use crate::config::access::{KeyConfig, Role as ConfiguredRole};
-use crate::config::{Config, Secret};
+use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
-use crate::engine::{BatchBounds, ClusterOptions, EngineOptions};
+use crate::engine::{BatchBounds, ClusterOptions, EngineOptions, PeerTls};
+use std::path::Path;
 use std::time::Duration;
 
 /// How the engine is started.
@@ -23,7 +24,25 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             bytes_max: usize::try_from(storage.batch_bytes_max).unwrap_or(usize::MAX),
         },
         queue_commands_max: storage.queue_commands_max,
-        cluster: ClusterOptions::default(),
+        cluster: cluster_options(&config.cluster),
+    }
+}
+
+fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
+    let peers = cluster.peers.iter().map(|peer| (peer.node, peer.url.to_string()));
+    let tls = cluster.tls().map(|files| files.map(Path::to_owned)).map(|[ca, cert, key]| PeerTls { ca, cert, key });
+    ClusterOptions {
+        node_id: cluster.node_id,
+        listen: cluster.listen(),
+        advertise: cluster.advertise().map(ToString::to_string).unwrap_or_default(),
+        peers: peers.collect(),
+        tls,
+        heartbeat: cluster.heartbeat,
+        election_min: cluster.election_min,
+        election_max: cluster.election_max,
+        no_quorum_after: cluster.no_quorum_after,
+        outcome_wait: cluster.outcome_wait,
+        node_down_after: cluster.node_down_after,
     }
 }
 

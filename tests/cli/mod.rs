@@ -2,6 +2,7 @@
 
 mod binary;
 mod client;
+mod config_cluster;
 mod config_document;
 mod config_errors;
 mod config_layers;
