@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::output::printable;
 use super::{Failure, told};
-use crate::client::{Client, Trust};
+use crate::client::{Client, ClientError, Trust};
 use crate::config::Secret;
 
 /// The flags of a connection. A flag wins over its variable.
@@ -14,17 +15,19 @@ use crate::config::Secret;
 #[command(next_help_heading = "Connection")]
 pub struct Connect {
     /// Where the service is
-    #[arg(long, value_name = "URL", env = "LATCHD_URL", default_value = "https://127.0.0.1:8443")]
+    #[arg(long, global = true, value_name = "URL", env = "LATCHD_URL", default_value = "https://127.0.0.1:8443")]
     url: String,
     /// PEM file with the authority of the service's certificate; without it the system's are trusted, and on this
     /// machine also a self-signed certificate
-    #[arg(long, value_name = "FILE", env = "LATCHD_CA")]
+    #[arg(long, global = true, value_name = "FILE", env = "LATCHD_CA")]
     ca: Option<PathBuf>,
     /// API key; the variable keeps it out of the list of processes
-    #[arg(long, value_name = "KEY", env = "LATCHD_API_KEY", hide_env_values = true, value_parser = secret)]
+    #[arg(long, global = true, value_name = "KEY", env = "LATCHD_API_KEY")]
+    #[arg(hide_env_values = true, value_parser = secret)]
     api_key: Option<Secret>,
     /// Password, where no API key is given
-    #[arg(long, value_name = "PASSWORD", env = "LATCHD_PASSWORD", hide_env_values = true, value_parser = secret)]
+    #[arg(long, global = true, value_name = "PASSWORD", env = "LATCHD_PASSWORD")]
+    #[arg(hide_env_values = true, value_parser = secret)]
     password: Option<Secret>,
 }
 
@@ -55,6 +58,21 @@ impl Connect {
 /// An empty one is as good as none: a variable that is set to nothing.
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// What a service refused, in its own words where it says them.
+pub fn explain(error: ClientError) -> Failure {
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    match &error {
+        ClientError::Refused { status, body, .. } => match serde_json::from_str::<Problem>(body) {
+            Ok(problem) => format!("{} ({})", printable(&problem.detail), status.as_u16()),
+            Err(_) => printable(&error.to_string()),
+        },
+        other => other.to_string(),
+    }
 }
 
 /// Runs a command that talks to the service to its end.

@@ -1,9 +1,13 @@
 //! The command line: one file per subcommand. Messages are for people: what is wrong, where, and what to do.
 
+mod backup;
+mod certs;
 mod cluster_flags;
 mod connect;
 mod hash;
 mod health;
+mod members;
+mod output;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,6 +28,12 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Asks a running service whether it is ready; exit code 0 if so, 1 if not
     Health(health::Health),
+    /// Shows and changes the members of a cluster
+    Members(members::Members),
+    /// Writes a backup of a running service to a file
+    Backup(backup::Backup),
+    /// Makes an authority and certificates with which the nodes of a cluster know each other
+    Certs(certs::Certs),
     /// Hashes a password or a key from stdin for the configuration file
     Hash(hash::Hash),
 }
@@ -39,6 +49,9 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Health(health) => health.run(),
+        Command::Members(members) => members.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Certs(certs) => certs.run(),
         Command::Hash(hash) => hash.run(),
     };
     match result {

@@ -1,14 +1,16 @@
 //! A thin client of sessions v1, for the command line and for tests. It knows the wire and nothing of the server.
 
 mod builder;
+mod operate;
 mod wire;
 
 pub use builder::{ClientBuilder, Trust};
+pub use operate::{BackupError, Cluster, Member};
 pub use wire::{Held, LockError, LockRequest, LockResult, UnlockResult};
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,6 +99,12 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<String, ClientError> {
+        let response = self.open(method, path, body).await?;
+        response.text().await.map_err(|reason| ClientError::Unreachable { url: self.url(path), reason })
+    }
+
+    /// A successful answer whose body is not read yet.
+    async fn open(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response, ClientError> {
         let url = self.url(path);
         let mut request = self.http.request(method, &url);
         request = match &self.credential {
@@ -110,11 +118,11 @@ impl Client {
         let unreachable = |reason| ClientError::Unreachable { url: url.clone(), reason };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
-        if !status.is_success() {
-            return Err(ClientError::Refused { url, status, body: text });
+        if status.is_success() {
+            return Ok(response);
         }
-        Ok(text)
+        let body = response.text().await.map_err(unreachable)?;
+        Err(ClientError::Refused { url, status, body })
     }
 
     fn url(&self, path: &str) -> String {

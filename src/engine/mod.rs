@@ -17,6 +17,7 @@ mod pending;
 mod proposer;
 pub mod raft;
 pub mod random;
+mod restore;
 mod start;
 mod stats;
 
@@ -27,5 +28,6 @@ pub use error::{EngineError, Fault};
 pub use face::{Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
 pub use intake::BatchBounds;
 pub use raft::StartError;
+pub use restore::{Contents, RestoreError, check};
 pub use start::EngineOptions;
 pub use stats::Stats;

@@ -9,6 +9,7 @@ mod files;
 pub mod forwarded;
 mod link;
 pub mod listeners;
+pub mod offline;
 mod pages;
 pub mod probes;
 mod router;

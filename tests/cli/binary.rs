@@ -136,8 +136,9 @@ fn hash_makes_what_the_configuration_takes() {
 
 #[test]
 fn help_has_examples_and_the_version_is_told() {
-    for arguments in [&["--help"][..], &["serve", "--help"], &["health", "--help"], &["hash", "--help"]] {
-        let (good, text, _) = latchd(arguments, "");
+    for command in ["serve", "health", "hash", "members", "backup", "certs", ""] {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let (good, text, _) = latchd(&arguments, "");
         assert!(good && text.contains("Examples:"), "{arguments:?}: {text}");
     }
     assert_eq!(latchd(&["--version"], "").1, format!("latchd {}\n", env!("CARGO_PKG_VERSION")));

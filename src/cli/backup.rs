@@ -1,0 +1,101 @@
+//! `latchd backup`: the whole state of a running service, checked before it gets its name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::connect::{Connect, block_on, explain};
+use super::{Failure, told};
+use crate::client::{BackupError, Client};
+use crate::server::offline;
+
+/// Progress is told this often.
+const PROGRESS_BYTES: u64 = 8 << 20;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Backup {
+    /// Where the backup is written; a file of this name is replaced once the new one is whole and checked
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const EXAMPLES: &str = "The service goes on meanwhile; what was answered before the command began is in the backup.
+It holds every key and session id: keep it as secret as the service's own disk.
+
+Examples:
+  latchd backup latchd.backup
+  latchd backup --url https://10.0.0.1:8443 --ca /etc/latchd/ca.pem /backup/latchd-$(date +%F).backup";
+
+impl Backup {
+    pub fn run(self) -> Result<(), Failure> {
+        let client = self.connect.client(None)?;
+        let draft = draft_of(&self.file)?;
+        let taken = take(&client, &draft, &self.file);
+        if taken.is_err() {
+            // What is left of it is of no use to anybody, and the error is told already.
+            let _ = fs::remove_file(&draft);
+        }
+        let contents = taken?;
+        println!("{}: {contents}", self.file.display());
+        Ok(())
+    }
+}
+
+/// Beside the target, so that it can be renamed.
+fn draft_of(file: &Path) -> Result<PathBuf, Failure> {
+    let name = file.file_name().ok_or_else(|| format!("{} is no name for a file", file.display()))?;
+    let mut draft = name.to_owned();
+    draft.push(format!(".{}.part", std::process::id()));
+    Ok(file.with_file_name(draft))
+}
+
+fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::Contents, Failure> {
+    let unwritable = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(draft);
+    let mut out = BufWriter::new(file.map_err(|error| unwritable(draft, error))?);
+    let mut progress = Progress::default();
+    let receiving = block_on(async {
+        client.backup(&mut out, &mut |bytes| progress.reached(bytes)).await.map_err(|error| match error {
+            BackupError::Client(error) => explain(error),
+            other => told(other),
+        })
+    });
+    progress.end();
+    receiving?;
+    let file = out.into_inner().map_err(|error| unwritable(draft, error.into_error()))?;
+    file.sync_all().map_err(|error| unwritable(draft, error))?;
+    let contents = offline::check(draft).map_err(told)?;
+    fs::rename(draft, target).map_err(|error| unwritable(target, error))?;
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(folder, error))?;
+    Ok(contents)
+}
+
+/// A line that is written over, where somebody watches.
+#[derive(Default)]
+struct Progress {
+    told: u64,
+}
+
+impl Progress {
+    fn reached(&mut self, bytes: u64) {
+        if bytes - self.told >= PROGRESS_BYTES && io::stderr().is_terminal() {
+            self.told = bytes;
+            // Whoever watches may have gone.
+            let _ = write!(io::stderr(), "\r{} MiB", bytes >> 20);
+        }
+    }
+
+    fn end(&self) {
+        if self.told > 0 {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

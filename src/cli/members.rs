@@ -1,0 +1,92 @@
+//! `latchd members`: who belongs to the cluster, and changes of that while it runs.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use super::connect::{Connect, block_on, explain};
+use super::output::{Output, Table, print};
+use crate::client::{Client, ClientError, Cluster};
+
+/// A node that is added gets the whole state first.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Members {
+    #[command(subcommand)]
+    action: Action,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Shows the members, who leads, and how far each one's log is behind
+    List,
+    /// Adds a running node with an empty data directory; it gets the log, but has no vote yet
+    Add {
+        /// The id that it was started with (--node-id)
+        #[arg(value_name = "ID")]
+        node: u64,
+        /// Where its peers reach it (its --advertise)
+        #[arg(value_name = "URL")]
+        address: String,
+    },
+    /// Gives a node a vote that was added
+    Promote {
+        #[arg(value_name = "ID")]
+        node: u64,
+    },
+    /// Takes a node out; do it before a node with a lost disk comes back
+    Remove {
+        #[arg(value_name = "ID")]
+        node: u64,
+    },
+}
+
+const EXAMPLES: &str = "Any node may be asked. Changes need the admin role.
+
+Examples:
+  latchd members list
+  latchd members add 4 https://10.0.0.4:9443
+  latchd members promote 4
+  latchd members remove 2 --url https://10.0.0.1:8443 --ca /etc/latchd/ca.pem
+  latchd members list --output json | jq .leader";
+
+impl Members {
+    pub fn run(self) -> Result<(), Failure> {
+        let client = self.connect.client(TIMEOUT)?;
+        let cluster = block_on(async { self.action.perform(&client).await.map_err(explain) })?;
+        if !cluster.has_quorum {
+            eprintln!("latchd: node {} knows no leader with a quorum: nothing is granted", cluster.node);
+        }
+        print(self.output, &cluster, || table(&cluster))
+    }
+}
+
+impl Action {
+    async fn perform(&self, client: &Client) -> Result<Cluster, ClientError> {
+        match self {
+            Action::List => client.cluster().await,
+            Action::Add { node, address } => client.add_member(*node, address).await,
+            Action::Promote { node } => client.promote_member(*node).await,
+            Action::Remove { node } => client.remove_member(*node).await,
+        }
+    }
+}
+
+fn table(cluster: &Cluster) -> Table {
+    let mut table = Table::new(&["NODE", "ROLE", "STATE", "LAG", "ADDRESS"]);
+    for member in &cluster.members {
+        let lag = member.lag_entries.map_or_else(|| "?".to_owned(), |entries| entries.to_string());
+        let state = if member.up { "up" } else { "down" };
+        let address = if member.address.is_empty() { "-" } else { &member.address };
+        table.row([&member.node, &member.role, &state, &lag, &address]);
+    }
+    table
+}

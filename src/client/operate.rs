@@ -1,0 +1,91 @@
+//! Operating the service: its members and its backup.
+
+use std::io::Write;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{Client, ClientError};
+
+/// A backup of which nothing arrives for this long has failed.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// The cluster, as the node that answered sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cluster {
+    pub node: u64,
+    pub leader: Option<u64>,
+    pub term: u64,
+    pub has_quorum: bool,
+    pub feature_level: u32,
+    pub applied_index: u64,
+    pub members: Vec<Member>,
+}
+
+/// One node of the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    pub node: u64,
+    pub address: String,
+    pub role: String,
+    pub up: bool,
+    pub lag_entries: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct NewMember<'a> {
+    node: u64,
+    address: &'a str,
+}
+
+impl Client {
+    /// Who belongs to the cluster, who leads, who lags.
+    pub async fn cluster(&self) -> Result<Cluster, ClientError> {
+        self.call(Method::GET, "/v1/cluster", None::<&()>).await
+    }
+
+    /// Adds a node without a vote; answered when it has caught up enough.
+    pub async fn add_member(&self, node: u64, address: &str) -> Result<Cluster, ClientError> {
+        self.call(Method::POST, "/v1/cluster/members", Some(&NewMember { node, address })).await
+    }
+
+    /// Gives a node a vote.
+    pub async fn promote_member(&self, node: u64) -> Result<Cluster, ClientError> {
+        self.call(Method::POST, &format!("/v1/cluster/members/{node}/promote"), None::<&()>).await
+    }
+
+    /// Takes a node out of the cluster.
+    pub async fn remove_member(&self, node: u64) -> Result<Cluster, ClientError> {
+        self.call(Method::DELETE, &format!("/v1/cluster/members/{node}"), None::<&()>).await
+    }
+
+    /// Writes a backup to `out`, telling `progress` how many bytes there are so far. Who writes a file checks it then:
+    /// only its own end says that it is whole.
+    pub async fn backup(&self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), BackupError> {
+        let mut response = self.open(Method::GET, "/v1/backup", None::<&()>).await?;
+        let mut bytes = 0;
+        loop {
+            let next = tokio::time::timeout(SILENCE_MAX, response.chunk()).await.map_err(|_| BackupError::Silent)?;
+            let Some(chunk) = next.map_err(|error| BackupError::BrokenOff(super::innermost(&error)))? else {
+                return Ok(());
+            };
+            out.write_all(&chunk).map_err(BackupError::Write)?;
+            bytes += chunk.len() as u64;
+            progress(bytes);
+        }
+    }
+}
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the backup broke off: {0}")]
+    BrokenOff(String),
+    #[error("nothing of the backup arrived for {} seconds", SILENCE_MAX.as_secs())]
+    Silent,
+    #[error("the backup cannot be written: {0}")]
+    Write(std::io::Error),
+}

@@ -1,0 +1,63 @@
+//! Backups read back: checked, or made into a new data directory. No engine runs meanwhile.
+
+use super::backup_file::BackupReader;
+use crate::domain::Table;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+/// What a backup holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Contents {
+    pub locks: u64,
+    pub holds: u64,
+    pub waiters: u64,
+    pub sessions: u64,
+    pub bytes: u64,
+}
+
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Contents { locks, holds, waiters, sessions, bytes } = self;
+        write!(f, "{bytes} bytes, checked: locks {locks}, holds {holds}, waiting {waiters}, sessions {sessions}")
+    }
+}
+
+/// Why a backup cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is no whole backup: {reason}; take a new one, or use an older one", path.display())]
+    Damaged { path: PathBuf, reason: String },
+}
+
+/// Reads a backup to its end, every checksum and every record.
+pub fn check(backup: &Path) -> Result<Contents, RestoreError> {
+    read(backup).map(|(_, contents)| contents)
+}
+
+fn read(backup: &Path) -> Result<(Table, Contents), RestoreError> {
+    let unreadable = |source| RestoreError::Unreadable { path: backup.to_owned(), source };
+    let damaged = |reason: String| RestoreError::Damaged { path: backup.to_owned(), reason };
+    let file = File::open(backup).map_err(unreadable)?;
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData => damaged(error.to_string()),
+        _ => unreadable(error),
+    };
+    let mut reader = BackupReader::new(BufReader::new(file)).map_err(told)?;
+    let table = Table::restore(&mut reader).map_err(|error| match error {
+        crate::domain::RestoreError::Io(error) => told(error),
+        error @ crate::domain::RestoreError::Damaged { .. } => damaged(error.to_string()),
+    })?;
+    let counts = table.counts();
+    let contents = Contents {
+        locks: counts.locks,
+        holds: counts.holds,
+        waiters: counts.waiters,
+        sessions: counts.sessions,
+        bytes: reader.content_bytes(),
+    };
+    Ok((table, contents))
+}

@@ -1,0 +1,99 @@
+//! `latchd members` and `latchd backup` against the binary.
+
+use crate::support::certificate;
+use crate::support::client::Client;
+use crate::support::process::{Ended, Server, run_to_end};
+use crate::support::spec::Spec;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+
+const KEY: &str = "a key for operators";
+
+fn server() -> Server {
+    Spec::in_memory().api_key(KEY).start()
+}
+
+/// Runs a command of an operator, who has the key.
+fn operate(server: &Server, arguments: &[&str]) -> Ended {
+    let url = format!("https://{}", server.https());
+    let ca = certificate::pair().certificate.display().to_string();
+    run_to_end(&[arguments, &["--url", &url, "--ca", &ca, "--api-key", KEY]].concat())
+}
+
+fn refused(ended: &Ended, message: &str) {
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("latchd: ") && ended.stderr.contains(message), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn members_are_listed_for_people_and_for_scripts() {
+    let server = server();
+    let shown = operate(&server, &["members", "list"]);
+    assert_eq!(shown.stdout, "NODE  ROLE    STATE  LAG  ADDRESS\n1     leader  up     0    -\n", "{}", shown.stderr);
+    let shown = operate(&server, &["members", "list", "--output", "json"]);
+    let cluster: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!((&cluster["leader"], &cluster["has_quorum"]), (&json!(1), &json!(true)));
+    assert_eq!(cluster["members"][0]["role"], "leader");
+}
+
+#[test]
+fn a_change_that_is_refused_says_why_in_the_services_words() {
+    let server = server();
+    refused(&operate(&server, &["members", "add", "4", "https://127.0.0.1:1"]), "this node runs alone");
+    refused(&operate(&server, &["members", "add", "4", "127.0.0.1:1"]), "expected a URL like https://10.0.0.4:9443");
+    refused(&operate(&server, &["members", "promote", "1"]), "node 1 has a vote already (409)");
+    let url = format!("http://{}", server.http());
+    refused(&run_to_end(&["members", "list", "--url", &url]), "a password or an API key is needed (401)");
+    refused(&run_to_end(&["members", "list", "--url", "http://127.0.0.1:1"]), "cannot be reached");
+}
+
+#[test]
+fn a_backup_gets_its_name_once_it_is_whole() {
+    let server = server();
+    let mut client = Client::tls(&server).with_header("X-API-Key", KEY);
+    client.send("POST", "/session", b"");
+    let locked = client.post("/v1/lock", &json!({"name": "kept"}));
+    assert_eq!(locked.json()["locked"], true);
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("latchd.backup");
+    std::fs::write(&file, "an older one").expect("written");
+    let path = file.display().to_string();
+    let taken = operate(&server, &["backup", &path]);
+    assert!(taken.status.success(), "{}", taken.stderr);
+    let told = taken.stdout;
+    assert!(told.ends_with("bytes, checked: locks 1, holds 1, waiting 0, sessions 1\n"), "{told}");
+    assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(home.path()).expect("listed").count(), 1, "no draft stays");
+    let contents = latchd::engine::check(&file).expect("a backup");
+    assert_eq!((contents.locks, contents.sessions), (1, 1));
+}
+
+#[test]
+fn a_backup_that_fails_leaves_what_was_there() {
+    let server = server();
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("latchd.backup");
+    std::fs::write(&file, "an older one").expect("written");
+    let path = file.display().to_string();
+    let url = format!("http://{}", server.http());
+    refused(&run_to_end(&["backup", &path, "--url", &url]), "a password or an API key is needed");
+    assert_eq!(std::fs::read_to_string(&file).expect("there"), "an older one");
+    assert_eq!(std::fs::read_dir(home.path()).expect("listed").count(), 1, "no draft stays");
+    refused(&operate(&server, &["backup", "/nonexistent/x"]), "cannot be written");
+    refused(&operate(&server, &["backup", "/"]), "is no name for a file");
+}
+
+#[test]
+fn a_damaged_backup_is_told_with_its_name() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("b");
+    let told = |text: &[u8]| {
+        std::fs::write(&file, text).expect("written");
+        latchd::engine::check(&file).expect_err("damaged").to_string()
+    };
+    assert!(
+        told(b"").ends_with("b is no whole backup: it breaks off before its end; take a new one, or use an older one")
+    );
+    assert!(told(b"something else entirely").contains("this is no backup of latchd"));
+}
