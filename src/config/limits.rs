@@ -42,6 +42,8 @@ pub struct LocksConfig {
     pub remembered_sizes_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub remembered_size_idle: Duration,
+    #[serde(deserialize_with = "positive")]
+    pub requests_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub get_lock_lifetime: Duration,
     #[serde(deserialize_with = "positive_duration")]

@@ -80,6 +80,7 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
         wait: None,
         priority: 0,
         metadata: Metadata::default(),
+        request: None,
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {

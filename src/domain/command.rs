@@ -1,6 +1,6 @@
 //! What is asked of the table: commands, and the log entries that carry them.
 
-use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, SessionId, Token};
+use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, NodeId, RequestKey, SessionId, StoreId, Token};
 use super::limits::Limits;
 use super::metadata::Metadata;
 use super::time::Timestamp;
@@ -30,14 +30,22 @@ pub enum Body {
     },
 }
 
-/// Opens a leadership: sets its limits and forgets the requests of dead processes.
+/// Opens a leadership: sets its limits, records the leader's process run, and forgets the requests of dead runs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LeaderStart {
     /// Where the fencing tokens of a fresh table begin; ignored by a table that has given any.
     pub first_token: u64,
     pub limits: Limits,
-    /// The process runs that may have requests waiting; attached waiters of all others are dropped.
-    pub live: Vec<Incarnation>,
+    /// The node that leads.
+    pub node: NodeId,
+    /// The run of its process; a run recorded before is over.
+    pub incarnation: Incarnation,
+    pub store: StoreId,
+    /// The feature level that the leader knows; a fresh table begins at it.
+    pub level: u32,
+    /// Whether grants to waiters stay unconfirmed until their node says that it can answer: where nodes can die and
+    /// others go on.
+    pub confirm: bool,
 }
 
 /// A command with the identity under which it is applied once.
@@ -47,12 +55,14 @@ pub struct Submitted {
     pub command: Command,
 }
 
-/// A change to one lock or one session. Lease, wait and idle times in milliseconds.
+/// A change to one lock, one session, or what is known of the nodes. Lease, wait and idle times in milliseconds.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     OpenSession {
         session: SessionId,
         idle_timeout_ms: u64,
+        /// Asking again under the same key gives the same session.
+        request: Option<RequestKey>,
     },
     CloseSession {
         session: SessionId,
@@ -66,10 +76,11 @@ pub enum Command {
     Renew {
         name: Name,
         session: Option<SessionId>,
-        key: HoldKey,
+        proof: Proof,
         lease_ms: u64,
     },
-    /// Takes back an acquire whose answer can no longer be delivered: removes the waiter or releases the hold.
+    /// Takes back an acquire whose answer can no longer be delivered, by the key that it brought: removes the waiter
+    /// or releases the hold. One with an idempotency key is kept a while for the retry.
     Cancel {
         name: Name,
         key: HoldKey,
@@ -77,6 +88,36 @@ pub enum Command {
     ForceRelease {
         name: Name,
         key: HoldKey,
+    },
+    /// The node of a granted waiter has the grant and is about to answer: its death no longer undoes it.
+    ConfirmDelivery {
+        name: Name,
+        key: HoldKey,
+    },
+    /// Removes the waiter of an owner label.
+    CancelWait {
+        name: Name,
+        label: Arc<str>,
+    },
+    /// A node presented itself to the leader.
+    NodeUp {
+        node: NodeId,
+        incarnation: Incarnation,
+        store: StoreId,
+        level: u32,
+    },
+    /// The leader has not heard of this run of a node for too long.
+    NodeDown {
+        node: NodeId,
+        incarnation: Incarnation,
+    },
+    /// The node is no member any more; its id may come back with another store.
+    ForgetNode {
+        node: NodeId,
+    },
+    /// Switches on what every node knows by now.
+    RaiseLevel {
+        level: u32,
     },
 }
 
@@ -102,6 +143,8 @@ pub struct Acquire {
     /// Higher first.
     pub priority: i32,
     pub metadata: Metadata,
+    /// Asking again under the same key gives the same hold, or takes the same place in the queue.
+    pub request: Option<RequestKey>,
 }
 
 /// How an acquire waits in the queue.
@@ -121,7 +164,7 @@ impl Wait {
     }
 }
 
-/// What shows the right to release a hold.
+/// What shows the right to release or renew a hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Proof {
     Key(HoldKey),
@@ -143,7 +186,13 @@ impl Command {
             Command::OpenSession { .. }
             | Command::CloseSession { .. }
             | Command::Cancel { .. }
-            | Command::ForceRelease { .. } => None,
+            | Command::ForceRelease { .. }
+            | Command::ConfirmDelivery { .. }
+            | Command::CancelWait { .. }
+            | Command::NodeUp { .. }
+            | Command::NodeDown { .. }
+            | Command::ForgetNode { .. }
+            | Command::RaiseLevel { .. } => None,
         }
     }
 
@@ -154,8 +203,15 @@ impl Command {
             Command::Release { name, .. }
             | Command::Renew { name, .. }
             | Command::Cancel { name, .. }
-            | Command::ForceRelease { name, .. } => Some(name),
-            Command::OpenSession { .. } | Command::CloseSession { .. } => None,
+            | Command::ForceRelease { name, .. }
+            | Command::ConfirmDelivery { name, .. }
+            | Command::CancelWait { name, .. } => Some(name),
+            Command::OpenSession { .. }
+            | Command::CloseSession { .. }
+            | Command::NodeUp { .. }
+            | Command::NodeDown { .. }
+            | Command::ForgetNode { .. }
+            | Command::RaiseLevel { .. } => None,
         }
     }
 }

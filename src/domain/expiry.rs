@@ -1,10 +1,10 @@
-//! What time does by itself: leases, waits, idle sessions and remembered sizes end, in bounded batches.
+//! What time does by itself: leases, waits, idle sessions, remembered sizes and idempotency keys end, in bounded
+//! batches.
 
 use super::ids::{Name, SessionId};
-use super::outcome::{Event, WaitEnd};
+use super::outcome::Event;
 use super::table::{Run, Table};
 use super::time::Timestamp;
-use std::collections::BTreeSet;
 
 impl Table {
     /// When something is due next; a past moment while there is a backlog. `None` when nothing is pending.
@@ -15,7 +15,8 @@ impl Table {
         let lease = self.index.leases.first_key_value().map(|((at, _), _)| *at);
         let wait = self.index.waits.first_key_value().map(|((at, _), _)| *at);
         let session = self.index.sessions.first().map(|(at, _)| *at);
-        [lease, wait, session, self.remembered.next_due()].into_iter().flatten().min()
+        let request = self.index.ended_requests.first().map(|(at, _)| *at);
+        [lease, wait, session, request, self.remembered.next_due()].into_iter().flatten().min()
     }
 
     /// Works off what is due, as far as the entry's budget goes. What is left counts as ended wherever a command
@@ -33,6 +34,9 @@ impl Table {
         while run.budget > 0 && self.remembered.forget_due(self.now) {
             run.budget -= 1;
         }
+        while run.budget > 0 && self.drop_due_request() {
+            run.budget -= 1;
+        }
     }
 
     /// Takes holds and waiters from ended sessions, and forgets the sessions that have none left.
@@ -40,30 +44,6 @@ impl Table {
         while let Some(session) = self.index.ended_sessions.first().copied().filter(|_| run.spend()) {
             self.sweep_one(run, session);
         }
-    }
-
-    /// The waits of requests that nobody will answer any more.
-    pub(super) fn drop_waiters_of_dead_processes(&mut self, run: &mut Run) {
-        let dead: Vec<_> = self
-            .index
-            .attached
-            .iter()
-            .filter(|((process, _), _)| !self.origins.contains_key(process))
-            .map(|((_, waiter), name)| (*waiter, name.clone()))
-            .collect();
-        let mut left = BTreeSet::new();
-        for (waiter, name) in dead {
-            let place = self
-                .locks
-                .get(&name)
-                .and_then(|lock| lock.queue.iter().map(|(place, _)| *place).find(|place| place.1 == waiter));
-            if let Some(place) = place {
-                self.end_wait(run, &name, place, WaitEnd::Cancelled);
-            }
-            left.insert(name);
-        }
-        // Only now, so that none of the dead gets its turn when one before it leaves.
-        left.iter().for_each(|name| _ = self.hand_on(run, name));
     }
 
     fn due_session(&self) -> Option<SessionId> {

@@ -3,19 +3,27 @@
 use super::command::{Acquire, Wait};
 use super::ids::{CommandId, Name, Token, WaiterId};
 use super::lock::{Hold, Lock, Owner, Place, Waiter};
-use super::outcome::{EndReason, Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
+use super::outcome::{Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
+use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
 use std::cmp::Reverse;
 
 impl Table {
     /// The lock was settled just before, so what is in it counts.
-    pub(super) fn acquire(&mut self, run: &mut Run, id: CommandId, acquire: Acquire) -> Outcome {
+    pub(super) fn acquire(&mut self, run: &mut Run, id: CommandId, mut acquire: Acquire) -> Outcome {
+        acquire.request = acquire.request.filter(|_| self.knows_clusters());
+        if let Some(outcome) = self.answer_again(run, id, &acquire) {
+            return outcome;
+        }
         if let Err(refusal) = self.limits.check_acquire(&acquire) {
             return Outcome::Refused(refusal);
         }
         if self.next_token >= Token::END {
             return Outcome::Refused(Refusal::TokensExhausted);
+        }
+        if let Err(refusal) = self.check_requests(acquire.request) {
+            return Outcome::Refused(refusal);
         }
         if let Some(outcome) = self.reenter(run, id, &acquire) {
             return outcome;
@@ -31,7 +39,7 @@ impl Table {
         if let Err(refusal) = self.check_counts(&acquire, free) {
             return Outcome::Refused(refusal);
         }
-        if free { self.take(acquire) } else { self.wait(id, acquire) }
+        if free { self.take(run, acquire) } else { self.wait(id, acquire) }
     }
 
     /// LDLM's clients are told when they disagree about the size, also about that of an idle lock.
@@ -83,32 +91,48 @@ impl Table {
         let owner = Some(owner(acquire)).filter(|owner| matches!(owner, Owner::Label(_)))?;
         let lock = self.locks.get(&acquire.name)?;
         if let Some(at) = lock.holds.iter().position(|hold| hold.owner == owner) {
-            return Some(self.extend_own(acquire, at));
+            return Some(self.extend_own(run, acquire, at));
         }
         let (place, _) = lock.queue.iter().find(|(_, waiter)| waiter.owner == owner)?;
         let place = *place;
         acquire.wait?;
-        if let Err(refusal) = self.check_waiting_key(acquire, Some(place)) {
-            return Some(Outcome::Refused(refusal));
-        }
-        let waiter = self.take_waiter(&acquire.name, place)?;
-        self.tell_wait_ended(run, &waiter, WaitEnd::Cancelled);
-        let moved = Waiter { since: waiter.since, ..self.waiter(id, acquire) };
-        let place = (Reverse(acquire.priority), place.1);
-        let outcome = self.enqueue(&acquire.name, place, moved);
-        // Another may be next now, and fit.
-        self.hand_on(run, &acquire.name);
-        Some(outcome)
+        Some(self.wait_anew(run, id, acquire, place, (Reverse(acquire.priority), place.1)))
     }
 
-    fn extend_own(&mut self, acquire: &Acquire, at: usize) -> Outcome {
+    /// A waiter asks again: this request waits in its stead.
+    pub(super) fn wait_anew(
+        &mut self,
+        run: &mut Run,
+        id: CommandId,
+        acquire: &Acquire,
+        place: Place,
+        next: Place,
+    ) -> Outcome {
+        if let Err(refusal) = self.check_waiting_key(acquire, Some(place)) {
+            return Outcome::Refused(refusal);
+        }
+        let Some(waiter) = self.take_waiter(&acquire.name, place) else {
+            return Outcome::Refused(Refusal::Broken("a waiter vanished while it asked again"));
+        };
+        self.forget_wait(run, &waiter, WaitEnd::Cancelled);
+        let moved = Waiter { since: waiter.since, ..self.waiter(id, acquire) };
+        let outcome = self.enqueue(acquire, next, moved);
+        // Another may be next now, and fit.
+        self.hand_on(run, &acquire.name);
+        outcome
+    }
+
+    fn extend_own(&mut self, run: &mut Run, acquire: &Acquire, at: usize) -> Outcome {
         let asked = self.lease_end(acquire.lease_ms);
         let token = self.next_token();
+        let claim = self.claim_again(acquire);
         let Some(lock) = self.locks.get_mut(&acquire.name) else {
             return Outcome::Refused(Refusal::Broken("a lock vanished while it was re-entered"));
         };
         let hold = &mut lock.holds[at];
+        let before = hold.request();
         self.index.remove_hold(hold);
+        hold.claim = claim;
         hold.deadline = hold.deadline.max(asked);
         hold.token = token;
         if !acquire.metadata.is_empty() {
@@ -117,10 +141,14 @@ impl Table {
         let hold = hold.clone();
         lock.recompute_next_due();
         self.index.add_hold(&acquire.name, &hold);
+        before.into_iter().for_each(|request| self.end_request(request));
+        self.granted(run, acquire.name.clone(), &hold);
+        self.note_request(acquire.request, Made::Hold { name: acquire.name.clone(), token });
         Outcome::Acquired(hold.grant())
     }
 
-    fn take(&mut self, acquire: Acquire) -> Outcome {
+    fn take(&mut self, run: &mut Run, acquire: Acquire) -> Outcome {
+        let claim = self.claim_of(&acquire);
         let hold = Hold {
             key: acquire.key,
             token: self.next_token(),
@@ -129,17 +157,27 @@ impl Table {
             owner: owner(&acquire),
             metadata: acquire.metadata,
             dialect: acquire.dialect,
+            claim,
         };
         let grant = hold.grant();
+        self.granted(run, acquire.name.clone(), &hold);
+        if acquire.request.is_some() {
+            self.note_request(acquire.request, Made::Hold { name: acquire.name.clone(), token: grant.token });
+        }
         self.add_hold(acquire.name, acquire.size, acquire.remembers_size, hold);
         Outcome::Acquired(grant)
+    }
+
+    fn granted(&self, run: &mut Run, name: Name, hold: &Hold) {
+        let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
+        run.events.push(Event::Granted { name, token, session, dialect });
     }
 
     fn wait(&mut self, id: CommandId, acquire: Acquire) -> Outcome {
         let place = (Reverse(acquire.priority), WaiterId(self.next_waiter));
         self.next_waiter += 1;
         let waiter = self.waiter(id, &acquire);
-        self.enqueue(&acquire.name, place, waiter)
+        self.enqueue(&acquire, place, waiter)
     }
 
     fn waiter(&self, command: CommandId, acquire: &Acquire) -> Waiter {
@@ -156,11 +194,13 @@ impl Table {
             lease_ms: acquire.lease_ms,
             metadata: acquire.metadata.clone(),
             dialect: acquire.dialect,
+            request: acquire.request.map(|request| request.id),
+            orphaned: false,
         }
     }
 
-    fn enqueue(&mut self, name: &Name, place: Place, waiter: Waiter) -> Outcome {
-        let Some((name, _)) = self.locks.get_key_value(name) else {
+    fn enqueue(&mut self, acquire: &Acquire, place: Place, waiter: Waiter) -> Outcome {
+        let Some((name, _)) = self.locks.get_key_value(&acquire.name) else {
             return Outcome::Refused(Refusal::Broken("a waiter for a free lock"));
         };
         let name = name.clone();
@@ -173,66 +213,9 @@ impl Table {
         };
         lock.expects(waiter.deadline);
         lock.queue.insert(place, waiter);
-        Outcome::Queued { position: lock.queue.ahead(&place) as u32 }
-    }
-
-    /// Removes what has ended from a lock and hands on what became free. Called before a command looks at it.
-    pub(super) fn settle(&mut self, run: &mut Run, name: &Name) {
-        let Some(lock) = self.locks.get(name) else { return };
-        if !lock.next_due.is_past(self.now) && self.index.ended_sessions.is_empty() {
-            return;
-        }
-        self.remove_ended_holds(run, name);
-        self.hand_on(run, name);
-        if self.remove_ended_waits(run, name) {
-            self.hand_on(run, name);
-        }
-        if let Some(lock) = self.locks.get_mut(name) {
-            lock.recompute_next_due();
-        }
-    }
-
-    fn remove_ended_holds(&mut self, run: &mut Run, name: &Name) {
-        let Some(lock) = self.locks.get(name) else { return };
-        let reasons: Vec<Option<EndReason>> = lock.holds.iter().map(|hold| self.why_ended(hold)).collect();
-        if reasons.iter().all(Option::is_none) {
-            return;
-        }
-        // In one pass: a lock may have thousands of holds that end together.
-        let mut reasons = reasons.into_iter();
-        let Some(lock) = self.locks.get_mut(name) else { return };
-        let holds = std::mem::take(&mut lock.holds);
-        let (ended, kept): (Vec<_>, Vec<_>) =
-            holds.into_iter().map(|hold| (hold, reasons.next().flatten())).partition(|(_, why)| why.is_some());
-        lock.holds = kept.into_iter().map(|(hold, _)| hold).collect();
-        for (hold, why) in ended.into_iter().filter_map(|(hold, why)| Some((hold, why?))) {
-            self.forget_hold(run, name, &hold, why);
-        }
-    }
-
-    fn why_ended(&self, hold: &Hold) -> Option<EndReason> {
-        if hold.deadline.is_past(self.now) {
-            return Some(EndReason::Expired);
-        }
-        let session = hold.owner.session()?;
-        (!self.is_live(session)).then_some(EndReason::SessionEnded)
-    }
-
-    fn remove_ended_waits(&mut self, run: &mut Run, name: &Name) -> bool {
-        let Some(lock) = self.locks.get(name) else { return false };
-        let ended: Vec<(Place, WaitEnd)> =
-            lock.queue.iter().filter_map(|(place, waiter)| Some((*place, self.why_wait_ended(waiter)?))).collect();
-        for (place, why) in &ended {
-            self.end_wait(run, name, *place, *why);
-        }
-        !ended.is_empty()
-    }
-
-    fn why_wait_ended(&self, waiter: &Waiter) -> Option<WaitEnd> {
-        if waiter.owner.session().is_some_and(|session| !self.is_live(session)) {
-            return Some(WaitEnd::SessionEnded);
-        }
-        waiter.deadline.is_past(self.now).then_some(WaitEnd::TimedOut)
+        let position = lock.queue.ahead(&place) as u32;
+        self.note_request(acquire.request, Made::Waiter { name, key: acquire.key });
+        Outcome::Queued { position }
     }
 
     /// Grants to those who are next, as far as there is room; a lock that nobody wants is forgotten. A waiter whose
@@ -242,7 +225,7 @@ impl Table {
         while let Some((place, gone)) = self.next_to_leave_the_queue(name) {
             let Some(waiter) = self.take_waiter(name, place) else { break };
             if gone {
-                self.tell_wait_ended(run, &waiter, WaitEnd::SessionEnded);
+                self.forget_wait(run, &waiter, WaitEnd::SessionEnded);
             } else {
                 self.grant_waiter(run, name, waiter);
                 granted = true;
@@ -252,11 +235,12 @@ impl Table {
         granted
     }
 
-    /// The head of the queue if its session is gone (`true`) or its turn has come.
+    /// The head of the queue if nobody is behind it any more (`true`) or its turn has come.
     fn next_to_leave_the_queue(&self, name: &Name) -> Option<(Place, bool)> {
         let lock = self.locks.get(name)?;
         let (place, waiter) = lock.queue.first()?;
-        let gone = waiter.owner.session().is_some_and(|session| !self.is_live(session));
+        let gone = waiter.owner.session().is_some_and(|session| !self.is_live(session))
+            || (waiter.orphaned && waiter.deadline.is_past(self.now));
         let fits = lock.has_room(waiter.size) && self.next_token < Token::END;
         (gone || fits).then_some((*place, gone))
     }
@@ -267,18 +251,21 @@ impl Table {
             key: waiter.key,
             token: self.next_token(),
             since: self.now,
-            deadline: self.lease_end(waiter.lease_ms),
+            deadline: if waiter.orphaned { waiter.deadline } else { self.lease_end(waiter.lease_ms) },
+            claim: self.claim_of_waiter(&waiter),
             owner: waiter.owner,
             metadata: waiter.metadata,
             dialect: waiter.dialect,
         };
-        let grant: Grant = hold.grant();
+        let (grant, unconfirmed): (Grant, bool) = (hold.grant(), hold.unconfirmed().is_some());
+        if let Some(request) = waiter.request {
+            self.keep_request(request, Made::Hold { name: name.clone(), token: grant.token });
+        }
+        if let Some(command) = answered_by {
+            run.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });
+        }
+        self.granted(run, name.clone(), &hold);
         self.add_hold(name.clone(), waiter.size, waiter.remembers_size, hold);
-        let name = name.clone();
-        run.events.push(match answered_by {
-            Some(command) => Event::WaiterGranted { command, name, grant },
-            None => Event::DetachedGranted { name, grant },
-        });
     }
 
     fn add_hold(&mut self, name: Name, size: u32, remember: bool, hold: Hold) {
@@ -306,7 +293,7 @@ impl Table {
         }
     }
 
-    fn lease_end(&self, lease_ms: Option<u64>) -> Timestamp {
+    pub(super) fn lease_end(&self, lease_ms: Option<u64>) -> Timestamp {
         lease_ms.map_or(Timestamp::NEVER, |lease_ms| self.now.after_ms(lease_ms.max(1)))
     }
 
@@ -316,7 +303,7 @@ impl Table {
         token
     }
 
-    fn held(&self, lock: Option<&Lock>) -> Refusal {
+    pub(super) fn held(&self, lock: Option<&Lock>) -> Refusal {
         let Some((lock, oldest)) = lock.and_then(|lock| Some((lock, lock.holds.first()?))) else {
             return Refusal::Broken("a queue without a hold");
         };

@@ -37,6 +37,30 @@ id128! {
     /// Identifies a session; whoever knows it, owns it.
     SessionId
 }
+id128! {
+    /// Identifies a data directory: drawn at random when it is made.
+    StoreId
+}
+id128! {
+    /// Identifies a request across its attempts: a digest of who asks and of the idempotency key.
+    RequestId
+}
+id128! {
+    /// A digest of all that a request asks for, to tell a retry from another request under the same key.
+    BodyDigest
+}
+
+impl StoreId {
+    /// Not known yet: logs from before there were clusters do not say.
+    pub const UNKNOWN: StoreId = StoreId([0; 16]);
+}
+
+/// The idempotency key of a request, as the table keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestKey {
+    pub id: RequestId,
+    pub body: BodyDigest,
+}
 
 /// A fencing token: rises with every grant of the whole service and is never given twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -50,6 +74,16 @@ impl Token {
 /// A waiter's place of arrival in the whole service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WaiterId(pub u64);
+
+/// A member of the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// One run of one node's process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -74,10 +108,27 @@ pub enum Dialect {
     LockUnlock = 2,
     /// lockd's lock by name.
     LockByName = 3,
+    /// LDLM's gRPC service.
+    LdlmGrpc = 4,
+    /// kufuli's gRPC service.
+    Kufuli = 5,
+    /// lockd's gRPC service.
+    LockdGrpc = 6,
+    /// RaftLock's gRPC service.
+    RaftLock = 7,
 }
 
 impl Dialect {
-    pub const ALL: [Dialect; 4] = [Dialect::SessionsV1, Dialect::GetLock, Dialect::LockUnlock, Dialect::LockByName];
+    pub const ALL: [Dialect; 8] = [
+        Dialect::SessionsV1,
+        Dialect::GetLock,
+        Dialect::LockUnlock,
+        Dialect::LockByName,
+        Dialect::LdlmGrpc,
+        Dialect::Kufuli,
+        Dialect::LockdGrpc,
+        Dialect::RaftLock,
+    ];
 
     /// The name in JSON, metrics and on the status page.
     pub fn as_str(self) -> &'static str {
@@ -86,6 +137,10 @@ impl Dialect {
             Dialect::GetLock => "get-lock",
             Dialect::LockUnlock => "lock-unlock",
             Dialect::LockByName => "lock-by-name",
+            Dialect::LdlmGrpc => "ldlm-grpc",
+            Dialect::Kufuli => "kufuli",
+            Dialect::LockdGrpc => "lockd-grpc",
+            Dialect::RaftLock => "raftlock",
         }
     }
 

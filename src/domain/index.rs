@@ -1,9 +1,10 @@
 //! What is due when, and what belongs to whom: derived from the locks and sessions, never in a snapshot.
 
-use super::ids::{CommandId, HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
+use super::ids::{CommandId, HoldKey, Incarnation, Name, RequestId, SessionId, Token, WaiterId};
 use super::lock::{Hold, Place, Waiter};
 use super::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 #[derive(Default)]
 pub struct Index {
@@ -19,8 +20,12 @@ pub struct Index {
     pub waiters_of: BTreeMap<(SessionId, WaiterId), Name>,
     /// Where to find a waiter by the key that its hold will have.
     pub waiting_keys: BTreeMap<HoldKey, (Name, Place)>,
-    /// Attached waiters by the process that answers them.
-    pub attached: BTreeMap<(Incarnation, WaiterId), Name>,
+    /// Attached waiters by the process run that answers them.
+    pub attached: BTreeMap<(Incarnation, WaiterId), (Name, Place)>,
+    /// Holds that a process run was granted and has not confirmed.
+    pub unconfirmed: BTreeMap<(Incarnation, Token), Name>,
+    /// Requests whose session or hold has ended, by the end of the time for which they are kept.
+    pub ended_requests: BTreeSet<(Timestamp, RequestId)>,
     pub hold_count: u64,
 }
 
@@ -31,6 +36,9 @@ impl Index {
         if let Some(session) = hold.owner.session() {
             self.holds_of.insert((session, hold.token), name.clone());
         }
+        if let Some(run) = hold.unconfirmed() {
+            self.unconfirmed.insert((run, hold.token), name.clone());
+        }
     }
 
     pub fn remove_hold(&mut self, hold: &Hold) {
@@ -38,6 +46,13 @@ impl Index {
         self.remove_lease(hold);
         if let Some(session) = hold.owner.session() {
             self.holds_of.remove(&(session, hold.token));
+        }
+        self.remove_unconfirmed(hold);
+    }
+
+    pub fn remove_unconfirmed(&mut self, hold: &Hold) {
+        if let Some(run) = hold.unconfirmed() {
+            self.unconfirmed.remove(&(run, hold.token));
         }
     }
 
@@ -60,7 +75,7 @@ impl Index {
             self.waiters_of.insert((session, place.1), name.clone());
         }
         if let Some(CommandId { incarnation, .. }) = waiter.answered_by() {
-            self.attached.insert((incarnation, place.1), name.clone());
+            self.attached.insert((incarnation, place.1), (name.clone(), place));
         }
     }
 
@@ -84,6 +99,22 @@ impl Index {
             let key = *key;
             self.waiters_of.remove(&key);
         }
+    }
+
+    /// The process runs that have something to answer.
+    pub fn answering_runs(&self) -> BTreeSet<Incarnation> {
+        let mut runs = BTreeSet::new();
+        let mut after = Bound::Unbounded;
+        while let Some(((run, _), _)) = self.attached.range((after, Bound::Unbounded)).next() {
+            runs.insert(*run);
+            after = Bound::Excluded((*run, WaiterId(u64::MAX)));
+        }
+        let mut after = Bound::Unbounded;
+        while let Some(((run, _), _)) = self.unconfirmed.range((after, Bound::Unbounded)).next() {
+            runs.insert(*run);
+            after = Bound::Excluded((*run, Token(u64::MAX)));
+        }
+        runs
     }
 
     pub fn waiter_count(&self) -> u64 {

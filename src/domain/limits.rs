@@ -22,6 +22,8 @@ pub struct Limits {
     pub holds_per_session_max: u64,
     pub remembered_sizes_max: u64,
     pub remembered_size_idle_ms: u64,
+    /// Idempotency keys that are kept.
+    pub requests_max: u64,
 }
 
 /// What a limit is about; each dialect has its own name for it.
@@ -52,6 +54,7 @@ impl Default for Limits {
             holds_per_session_max: 10_000,
             remembered_sizes_max: 10_000,
             remembered_size_idle_ms: 300_000,
+            requests_max: 1_000_000,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::command::Wait;
 use super::cow::{ShardKey, stable_hash};
-use super::ids::{CommandId, Dialect, HoldKey, Name, SessionId, Token, WaiterId};
+use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, RequestId, SessionId, Token, WaiterId};
 use super::metadata::Metadata;
 use super::outcome::Grant;
 use super::time::Timestamp;
@@ -40,6 +40,24 @@ pub struct Hold {
     pub owner: Owner,
     pub metadata: Metadata,
     pub dialect: Dialect,
+    /// Boxed, because most holds have none.
+    pub claim: Option<Box<Claim>>,
+}
+
+/// What is open between a hold and the requests that asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Granted to a waiter of this process run, which has not said yet that it can answer.
+    pub unconfirmed: Option<Incarnation>,
+    /// The request that is given this hold again when it is retried.
+    pub request: Option<RequestId>,
+    /// The attempt, by the key that it brought, without whose answer nobody knows of the hold; `None` once several
+    /// may have been answered.
+    pub attempt: Option<HoldKey>,
+    /// The lease that was asked for.
+    pub lease_ms: Option<u64>,
+    /// Its request was lost: until a retry claims it, its deadline is the end of the time for that.
+    pub orphaned: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +90,10 @@ pub struct Waiter {
     pub lease_ms: Option<u64>,
     pub metadata: Metadata,
     pub dialect: Dialect,
+    /// The request that takes this place again when it is retried.
+    pub request: Option<RequestId>,
+    /// Its request was lost: `deadline` is the end of the time for a retry.
+    pub orphaned: bool,
 }
 
 impl Hold {
@@ -82,6 +104,39 @@ impl Hold {
     pub fn lease(&self) -> Option<Timestamp> {
         (self.deadline != Timestamp::NEVER).then_some(self.deadline)
     }
+
+    pub fn is_of(&self, label: &str) -> bool {
+        self.owner.label().is_some_and(|owner| **owner == *label)
+    }
+
+    pub fn request(&self) -> Option<RequestId> {
+        self.claim.as_ref().and_then(|claim| claim.request)
+    }
+
+    pub fn unconfirmed(&self) -> Option<Incarnation> {
+        self.claim.as_ref().and_then(|claim| claim.unconfirmed)
+    }
+
+    pub fn is_orphaned(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.orphaned)
+    }
+
+    /// Whether nobody knows of this hold if the attempt that brought this key is never answered.
+    pub fn hangs_on(&self, attempt: HoldKey) -> bool {
+        match &self.claim {
+            Some(claim) => claim.attempt == Some(attempt),
+            None => self.key == attempt,
+        }
+    }
+
+    /// Drops a claim that says no more than none would.
+    pub fn drop_empty_claim(&mut self) {
+        let says_nothing =
+            |claim: &Claim| claim.unconfirmed.is_none() && claim.request.is_none() && claim.attempt == Some(self.key);
+        if self.claim.as_deref().is_some_and(says_nothing) {
+            self.claim = None;
+        }
+    }
 }
 
 impl Owner {
@@ -89,6 +144,13 @@ impl Owner {
         match self {
             Owner::Session(session) => Some(*session),
             Owner::Bearer | Owner::Label(_) => None,
+        }
+    }
+
+    pub fn label(&self) -> Option<&Arc<str>> {
+        match self {
+            Owner::Label(label) => Some(label),
+            Owner::Bearer | Owner::Session(_) => None,
         }
     }
 }
@@ -166,8 +228,9 @@ impl Queue {
 }
 
 impl Waiter {
-    /// The command whose request is answered when the wait ends; `None` for a detached waiter.
+    /// The command whose request is answered when the wait ends; `None` for a detached waiter, and for one whose
+    /// request was lost.
     pub fn answered_by(&self) -> Option<CommandId> {
-        matches!(self.wait, Wait::Attached { .. }).then_some(self.command)
+        (matches!(self.wait, Wait::Attached { .. }) && !self.orphaned).then_some(self.command)
     }
 }

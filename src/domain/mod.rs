@@ -5,6 +5,7 @@
 //!
 //! What may not: async, I/O, clocks, randomness, configuration, unordered maps, other rooms.
 
+mod claims;
 pub mod codec;
 pub mod command;
 mod cow;
@@ -15,20 +16,30 @@ mod index;
 pub mod limits;
 pub mod lock;
 mod metadata;
+mod nodes;
 pub mod outcome;
+mod rebase;
 mod remembered;
+mod requests;
 mod session;
+mod settling;
 mod snapshot;
 mod table;
 pub mod time;
 mod verbs;
 pub mod view;
 
+pub use claims::ORPHAN_MS;
 pub use command::{Acquire, Body, Command, Entry, LeaderStart, Proof, Submitted, Wait};
-pub use ids::{CommandId, Dialect, HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
+pub use ids::{
+    BodyDigest, CommandId, Dialect, HoldKey, Incarnation, Name, NodeId, RequestId, RequestKey, SessionId, StoreId,
+    Token, WaiterId,
+};
 pub use limits::{Field, Limits};
 pub use metadata::Metadata;
+pub use nodes::{FEATURE_LEVEL, NodeRecord};
 pub use outcome::{Applied, EndReason, Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
+pub use requests::REQUEST_KEPT_MS;
 pub use snapshot::{FrozenTable, RestoreError};
 pub use table::{StaleEpoch, Table};
 pub use time::Timestamp;

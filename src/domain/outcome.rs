@@ -1,6 +1,6 @@
 //! What apply answers: an outcome for each command, and events for what happened besides.
 
-use super::ids::{CommandId, HoldKey, Name, SessionId, Token};
+use super::ids::{CommandId, Dialect, HoldKey, Name, SessionId, Token};
 use super::limits::Field;
 use super::metadata::Metadata;
 use super::time::Timestamp;
@@ -16,7 +16,10 @@ pub struct Applied {
 /// The result of one command. A refusal is an answer, not an error.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
-    SessionOpened,
+    /// The session asked for, or the one that the same request opened before.
+    SessionOpened {
+        session: SessionId,
+    },
     SessionClosed,
     Acquired(Grant),
     /// In the queue; an event ends the wait. `position` counts those ahead.
@@ -26,12 +29,16 @@ pub enum Outcome {
     Released {
         waiter_granted: bool,
     },
-    Renewed {
-        token: Token,
-        deadline: Timestamp,
-    },
+    Renewed(Grant),
     /// The acquire is undone, whether it waited, held, or was already gone.
     Cancelled,
+    /// The hold is there, and now counts as delivered.
+    Confirmed,
+    /// What is known of the node is as the command says.
+    NodeRecorded,
+    LevelRaised {
+        level: u32,
+    },
     Refused(Refusal),
     /// Applied before under the same id; its outcome went out then.
     Duplicate,
@@ -65,6 +72,12 @@ pub enum Refusal {
     NoSuchLock,
     /// The lock exists, but this proof opens none of its holds.
     WrongKey,
+    /// The lock exists, but this owner label has no hold of it.
+    NotOwner,
+    /// The owner label has a hold, but with another token.
+    TokenMismatch,
+    /// The owner label has no waiter here.
+    NotWaiting,
     /// A lease cannot be renewed where none was asked for.
     NoLease,
     LimitExceeded {
@@ -86,10 +99,26 @@ pub enum Refusal {
     SessionsFull {
         limit: u64,
     },
+    /// No more idempotency keys can be kept.
+    RequestsFull {
+        limit: u64,
+    },
+    /// Another request was made under the same idempotency key.
+    RequestReused,
+    /// What the request was given before has ended: it is not given a second time.
+    RequestEnded,
     /// 2^53 tokens were given.
     TokensExhausted,
-    /// The command comes from a process that this leadership does not know.
+    /// The command comes from a process run that is not recorded, or that was declared dead.
     UnknownOrigin,
+    /// No such run of that node is recorded as living.
+    NodeUnknown,
+    /// The node comes with another data directory than the one recorded.
+    StoreMismatch,
+    /// A node does not know this feature level, or the table is at it already.
+    LevelRefused {
+        level: u32,
+    },
     /// A broken invariant; nothing was changed.
     Broken(&'static str),
 }
@@ -109,26 +138,32 @@ pub struct HeldBy {
 /// What happened besides the answers.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
+    /// A token was given, whether at once or to a waiter.
+    Granted {
+        name: Name,
+        token: Token,
+        session: Option<SessionId>,
+        dialect: Dialect,
+    },
     /// An attached waiter's turn came: answers the request of `command`.
     WaiterGranted {
         command: CommandId,
         name: Name,
         grant: Grant,
+        /// The answer must wait until a `ConfirmDelivery` is applied.
+        unconfirmed: bool,
     },
     /// An attached waiter's wait ended without a grant.
     WaiterEnded {
         command: CommandId,
         why: WaitEnd,
     },
-    /// A detached waiter's turn came; nobody is told until it asks.
-    DetachedGranted {
-        name: Name,
-        grant: Grant,
-    },
     HoldEnded {
         name: Name,
         token: Token,
         why: EndReason,
+        session: Option<SessionId>,
+        dialect: Dialect,
     },
     SessionEnded {
         session: SessionId,

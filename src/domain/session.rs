@@ -1,8 +1,9 @@
 //! Sessions: opened, touched, ended; their holds and waiters are swept in bounded batches.
 
 use super::cow::{ShardKey, stable_hash};
-use super::ids::SessionId;
+use super::ids::{RequestId, RequestKey, SessionId};
 use super::outcome::{Event, Outcome, Refusal};
+use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
 use super::view::SessionView;
@@ -20,6 +21,8 @@ pub struct Session {
     pub deadline: Timestamp,
     /// Ended: counts as gone wherever it is looked at, and is removed when swept.
     pub ended: bool,
+    /// The request that is given this session again when it is retried.
+    pub request: Option<RequestId>,
     /// Its holds and waiters, ended ones included until they are swept. Not in a snapshot: counted anew.
     pub holds: u32,
     pub waiters: u32,
@@ -30,17 +33,33 @@ impl Table {
         self.sessions.get(&session).is_some_and(|session| !session.ended)
     }
 
-    pub(super) fn open_session(&mut self, id: SessionId, idle_timeout_ms: u64) -> Outcome {
+    pub(super) fn open_session(&mut self, id: SessionId, idle_timeout_ms: u64, request: Option<RequestKey>) -> Outcome {
+        let request = request.filter(|_| self.knows_clusters());
+        match request.and_then(|key| self.recall(key)) {
+            Some(Ok(Made::Session(session))) => {
+                self.touch_session(session);
+                return Outcome::SessionOpened { session };
+            }
+            Some(Ok(_)) => return Outcome::Refused(Refusal::RequestReused),
+            Some(Err(refusal)) => return Outcome::Refused(refusal),
+            None => {}
+        }
         if self.sessions.get(&id).is_some() {
             return Outcome::Refused(Refusal::SessionExists);
         }
         if self.sessions.len() as u64 >= self.limits.sessions_max {
             return Outcome::Refused(Refusal::SessionsFull { limit: self.limits.sessions_max });
         }
+        if let Err(refusal) = self.check_requests(request) {
+            return Outcome::Refused(refusal);
+        }
         let deadline = self.now.after_ms(idle_timeout_ms);
-        self.sessions.insert(id, Session { idle_timeout_ms, deadline, ended: false, holds: 0, waiters: 0 });
+        let of_request = request.map(|request| request.id);
+        let session = Session { idle_timeout_ms, deadline, ended: false, request: of_request, holds: 0, waiters: 0 };
+        self.sessions.insert(id, session);
         self.index.sessions.insert((deadline, id));
-        Outcome::SessionOpened
+        self.note_request(request, Made::Session(id));
+        Outcome::SessionOpened { session: id }
     }
 
     pub(super) fn close_session(&mut self, run: &mut Run, id: SessionId) -> Outcome {
@@ -72,7 +91,8 @@ impl Table {
     pub(super) fn end_session(&mut self, run: &mut Run, id: SessionId, idle: bool) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.ended = true;
-        let deadline = session.deadline;
+        let (deadline, request) = (session.deadline, session.request.take());
+        request.into_iter().for_each(|request| self.end_request(request));
         self.index.sessions.remove(&(deadline, id));
         self.index.ended_sessions.insert(id);
         run.events.push(Event::SessionEnded { session: id, idle });

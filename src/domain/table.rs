@@ -2,12 +2,14 @@
 
 use super::command::{Body, Command, Entry, LeaderStart, Submitted};
 use super::cow::CowMap;
-use super::ids::{CommandId, Incarnation, Name, SessionId, Token};
+use super::ids::{CommandId, Name, NodeId, RequestId, SessionId, Token};
 use super::index::Index;
 use super::limits::Limits;
 use super::lock::Lock;
+use super::nodes::NodeRecord;
 use super::outcome::{Applied, Event, Outcome, Refusal};
 use super::remembered::Remembered;
+use super::requests::RequestRecord;
 use super::session::Session;
 use super::time::Timestamp;
 use super::view::Counts;
@@ -22,11 +24,15 @@ pub struct Table {
     pub(super) next_token: u64,
     pub(super) next_waiter: u64,
     pub(super) limits: Limits,
-    /// The live process runs, each with the last sequence applied of it.
-    pub(super) origins: BTreeMap<Incarnation, u64>,
+    /// What apply may do; see `nodes`.
+    pub(super) level: u32,
+    /// Grants to waiters stay unconfirmed until their node says that it can answer.
+    pub(super) confirm: bool,
+    pub(super) nodes: BTreeMap<NodeId, NodeRecord>,
     pub(super) locks: CowMap<Name, Lock>,
     pub(super) sessions: CowMap<SessionId, Session>,
     pub(super) remembered: Remembered,
+    pub(super) requests: CowMap<RequestId, RequestRecord>,
     pub(super) index: Index,
 }
 
@@ -99,6 +105,7 @@ impl Table {
             waiters: self.index.waiter_count(),
             sessions: (self.sessions.len() - self.index.ended_sessions.len()) as u64,
             remembered_sizes: self.remembered.len() as u64,
+            requests: self.requests.len() as u64,
         }
     }
 
@@ -106,12 +113,12 @@ impl Table {
         self.epoch += 1;
         if self.next_token == 0 {
             self.next_token = start.first_token.max(1);
+            self.level = start.level;
         }
-        self.limits = start.limits;
-        let origins = std::mem::take(&mut self.origins);
-        self.origins = start.live.into_iter().map(|run| (run, origins.get(&run).copied().unwrap_or(0))).collect();
         self.touch_all_sessions();
-        self.drop_waiters_of_dead_processes(run);
+        self.record_leader(run, &start);
+        self.confirm = start.confirm;
+        self.limits = start.limits;
     }
 
     /// Every session that a command carries was seen: extended before anything is judged due.
@@ -125,10 +132,8 @@ impl Table {
     }
 
     fn run_once(&mut self, run: &mut Run, id: CommandId, command: Command) -> Outcome {
-        match self.origins.get_mut(&id.incarnation) {
-            None => return Outcome::Refused(Refusal::UnknownOrigin),
-            Some(last) if id.sequence <= *last => return Outcome::Duplicate,
-            Some(last) => *last = id.sequence,
+        if let Err(outcome) = self.admit(id) {
+            return outcome;
         }
         if let Some(session) = command.session()
             && !self.is_live(session)
@@ -139,13 +144,21 @@ impl Table {
             self.settle(run, &name.clone());
         }
         match command {
-            Command::OpenSession { session, idle_timeout_ms } => self.open_session(session, idle_timeout_ms),
+            Command::OpenSession { session, idle_timeout_ms, request } => {
+                self.open_session(session, idle_timeout_ms, request)
+            }
             Command::CloseSession { session } => self.close_session(run, session),
             Command::Acquire(acquire) => self.acquire(run, id, *acquire),
             Command::Release { name, proof, .. } => self.release(run, &name, &proof),
-            Command::Renew { name, key, lease_ms, .. } => self.renew(&name, key, lease_ms),
+            Command::Renew { name, proof, lease_ms, .. } => self.renew(&name, &proof, lease_ms),
             Command::Cancel { name, key } => self.cancel(run, &name, key),
             Command::ForceRelease { name, key } => self.force_release(run, &name, key),
+            Command::ConfirmDelivery { name, key } => self.confirm_delivery(&name, key),
+            Command::CancelWait { name, label } => self.cancel_wait(run, &name, &label),
+            Command::NodeUp { node, incarnation, store, level } => self.node_up(run, node, incarnation, store, level),
+            Command::NodeDown { node, incarnation } => self.node_down(run, node, incarnation),
+            Command::ForgetNode { node } => self.forget_node(run, node),
+            Command::RaiseLevel { level } => self.raise_level(level),
         }
     }
 }

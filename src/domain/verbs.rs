@@ -1,35 +1,38 @@
 //! Giving back: release, renew, cancel, force, and how holds and waits end.
 
+use super::claims::tell_wait_ended;
 use super::command::Proof;
 use super::ids::{HoldKey, Name, Token};
-use super::lock::{Hold, Lock, Owner, Place, Waiter};
+use super::lock::{Hold, Lock, Place, Waiter};
 use super::outcome::{EndReason, Event, Outcome, Refusal, WaitEnd};
 use super::table::{Run, Table};
 
 impl Table {
     pub(super) fn release(&mut self, run: &mut Run, name: &Name, proof: &Proof) -> Outcome {
-        match self.find_hold(name, |hold| proof.opens(hold)) {
+        match self.find_hold(name, proof) {
             Ok(token) => self.end_and_hand_on(run, name, token, EndReason::Released),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
     pub(super) fn force_release(&mut self, run: &mut Run, name: &Name, key: HoldKey) -> Outcome {
-        match self.find_hold(name, |hold| hold.key == key) {
+        match self.find_by_key(name, key) {
             Ok(token) => self.end_and_hand_on(run, name, token, EndReason::Forced),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
     /// The lease starts anew from now; it may become shorter.
-    pub(super) fn renew(&mut self, name: &Name, key: HoldKey, lease_ms: u64) -> Outcome {
+    pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> Outcome {
         if let Err(refusal) = self.limits.check_lease(Some(lease_ms)) {
             return Outcome::Refused(refusal);
         }
-        let token = match self.find_hold(name, |hold| hold.key == key) {
+        let token = match self.find_hold(name, proof) {
             Ok(token) => token,
             Err(refusal) => return Outcome::Refused(refusal),
         };
+        // With an idempotency key several attempts may have been answered, and one of them must have been.
+        self.heard_of(name, token, |claim| claim.attempt.filter(|_| claim.request.is_none()));
         let deadline = self.now.after_ms(lease_ms.max(1));
         let Some((name, lock)) = self.locks.get_key_value(name) else {
             return Outcome::Refused(Refusal::NoSuchLock);
@@ -46,30 +49,59 @@ impl Table {
         self.index.remove_lease(hold);
         hold.deadline = deadline;
         self.index.add_lease(&name, hold);
+        let grant = hold.grant();
         if shortens && let Some(lock) = self.locks.get_mut(&name) {
             lock.expects(deadline);
         }
-        Outcome::Renewed { token, deadline }
+        Outcome::Renewed(grant)
     }
 
-    /// Undoes an acquire by its key, whatever became of it.
+    /// Undoes an acquire by the key that it brought, whatever became of it.
     pub(super) fn cancel(&mut self, run: &mut Run, name: &Name, key: HoldKey) -> Outcome {
-        let waiting = self.index.waiting_keys.get(&key).filter(|(at, _)| at == name).map(|(_, place)| *place);
-        if let Some(place) = waiting {
-            self.end_wait(run, name, place, WaitEnd::Cancelled);
+        if let Some(place) = self.place_of(name, key) {
+            self.lose_wait(run, name, place, WaitEnd::Cancelled);
             self.hand_on(run, name);
-        } else if let Ok(token) = self.find_hold(name, |hold| hold.key == key) {
-            self.end_and_hand_on(run, name, token, EndReason::Cancelled);
+        } else if let Some(token) = self.granted_to(name, key) {
+            self.lose_hold(run, name, token, EndReason::Cancelled);
+            self.hand_on(run, name);
         }
         Outcome::Cancelled
     }
 
-    fn find_hold(&self, name: &Name, wanted: impl Fn(&Hold) -> bool) -> Result<Token, Refusal> {
-        let Some(lock) = self.locks.get(name) else {
-            let remembered = self.remembered.size(name).is_some();
-            return Err(if remembered { Refusal::WrongKey } else { Refusal::NoSuchLock });
+    pub(super) fn cancel_wait(&mut self, run: &mut Run, name: &Name, label: &str) -> Outcome {
+        let is_own = |waiter: &Waiter| waiter.owner.label().is_some_and(|owner| **owner == *label);
+        let queue = self.locks.get(name).map(|lock| &lock.queue);
+        let own = queue.and_then(|queue| queue.iter().find(|(_, waiter)| is_own(waiter)));
+        let Some(place) = own.map(|(place, _)| *place) else {
+            return Outcome::Refused(Refusal::NotWaiting);
         };
-        lock.holds.iter().find(|hold| wanted(hold)).map(|hold| hold.token).ok_or(Refusal::WrongKey)
+        self.end_wait(run, name, place, WaitEnd::Cancelled);
+        self.hand_on(run, name);
+        Outcome::Cancelled
+    }
+
+    /// Where the waiter that came with this key stands.
+    pub(super) fn place_of(&self, name: &Name, key: HoldKey) -> Option<Place> {
+        self.index.waiting_keys.get(&key).filter(|(at, _)| at == name).map(|(_, place)| *place)
+    }
+
+    fn granted_to(&self, name: &Name, attempt: HoldKey) -> Option<Token> {
+        let lock = self.locks.get(name)?;
+        lock.holds.iter().find(|hold| hold.hangs_on(attempt)).map(|hold| hold.token)
+    }
+
+    pub(super) fn find_by_key(&self, name: &Name, key: HoldKey) -> Result<Token, Refusal> {
+        self.find_hold(name, &Proof::Key(key))
+    }
+
+    fn find_hold(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
+        let lock = self.locks.get(name);
+        if lock.is_none() && self.remembered.size(name).is_none() {
+            return Err(Refusal::NoSuchLock);
+        }
+        let holds = lock.map_or(&[][..], |lock| &lock.holds);
+        let opened = holds.iter().find(|hold| proof.opens(hold));
+        opened.map(|hold| hold.token).ok_or_else(|| proof.why_none(holds))
     }
 
     fn end_and_hand_on(&mut self, run: &mut Run, name: &Name, token: Token, why: EndReason) -> Outcome {
@@ -92,20 +124,22 @@ impl Table {
         if let Some(session) = hold.owner.session() {
             self.discount_hold(session);
         }
-        run.events.push(Event::HoldEnded { name: name.clone(), token: hold.token, why });
+        hold.request().into_iter().for_each(|request| self.end_request(request));
+        let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
+        run.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect });
     }
 
     pub(super) fn end_wait(&mut self, run: &mut Run, name: &Name, place: Place, why: WaitEnd) {
         if let Some(waiter) = self.take_waiter(name, place) {
             run.budget = run.budget.saturating_sub(1);
-            self.tell_wait_ended(run, &waiter, why);
+            self.forget_wait(run, &waiter, why);
         }
     }
 
-    pub(super) fn tell_wait_ended(&mut self, run: &mut Run, waiter: &Waiter, why: WaitEnd) {
-        if let Some(command) = waiter.answered_by() {
-            run.events.push(Event::WaiterEnded { command, why });
-        }
+    /// A wait that came to nothing is told, and leaves no trace: its request may be made again.
+    pub(super) fn forget_wait(&mut self, run: &mut Run, waiter: &Waiter, why: WaitEnd) {
+        waiter.request.into_iter().for_each(|request| self.drop_request(request));
+        tell_wait_ended(run, waiter, why);
     }
 
     pub(super) fn take_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
@@ -135,10 +169,16 @@ impl Proof {
         match self {
             Proof::Key(key) => hold.key == *key,
             Proof::TakenBy(dialect) => hold.dialect == *dialect,
-            Proof::Label { label, token } => {
-                matches!(&hold.owner, Owner::Label(owner) if owner == label)
-                    && token.is_none_or(|token| token == hold.token)
-            }
+            Proof::Label { label, token } => hold.is_of(label) && token.is_none_or(|token| token == hold.token),
+        }
+    }
+
+    /// Why it opens none of these.
+    fn why_none(&self, holds: &[Hold]) -> Refusal {
+        match self {
+            Proof::Key(_) | Proof::TakenBy(_) => Refusal::WrongKey,
+            Proof::Label { label, .. } if holds.iter().any(|hold| hold.is_of(label)) => Refusal::TokenMismatch,
+            Proof::Label { .. } => Refusal::NotOwner,
         }
     }
 }

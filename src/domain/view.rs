@@ -29,6 +29,23 @@ pub struct HoldView {
     pub metadata: Metadata,
 }
 
+/// A live waiter, with its place among the others.
+#[derive(Clone, Debug)]
+pub struct WaiterView {
+    pub key: HoldKey,
+    pub label: Option<Arc<str>>,
+    pub session: Option<SessionId>,
+    pub dialect: Dialect,
+    pub since: Timestamp,
+    /// When the wait ends.
+    pub deadline: Timestamp,
+    /// Higher first.
+    pub priority: i32,
+    /// How many are ahead.
+    pub position: u32,
+    pub metadata: Metadata,
+}
+
 #[derive(Clone, Debug)]
 pub struct SessionView {
     pub session: SessionId,
@@ -47,6 +64,8 @@ pub struct Counts {
     pub waiters: u64,
     pub sessions: u64,
     pub remembered_sizes: u64,
+    /// Idempotency keys that are kept.
+    pub requests: u64,
 }
 
 /// Which locks a listing shows.
@@ -76,16 +95,36 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Who waits at `now`, in the order of their turns.
+    pub(super) fn waiters_view(&self, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Vec<WaiterView> {
+        let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && waiter.owner.session().is_none_or(&is_live);
+        let live = self.queue.iter().filter(|(_, waiter)| waits(waiter));
+        live.zip(0..).map(|((place, waiter), position)| waiter_view(place.0.0, waiter, position)).collect()
+    }
+}
+
+fn waiter_view(priority: i32, waiter: &Waiter, position: u32) -> WaiterView {
+    WaiterView {
+        key: waiter.key,
+        label: waiter.owner.label().cloned(),
+        session: waiter.owner.session(),
+        dialect: waiter.dialect,
+        since: waiter.since,
+        deadline: waiter.deadline,
+        priority,
+        position,
+        metadata: waiter.metadata.clone(),
+    }
+}
+
 fn hold_view(hold: &Hold) -> HoldView {
     HoldView {
         key: hold.key,
         token: hold.token,
         dialect: hold.dialect,
         session: hold.owner.session(),
-        label: match &hold.owner {
-            Owner::Label(label) => Some(label.clone()),
-            Owner::Bearer | Owner::Session(_) => None,
-        },
+        label: hold.owner.label().cloned(),
         since: hold.since,
         deadline: hold.lease(),
         metadata: hold.metadata.clone(),
@@ -96,6 +135,12 @@ impl Table {
     /// A lock as it counts at `now`; `None` if it is free.
     pub fn lock_view(&self, name: &Name, now: Timestamp) -> Option<LockView> {
         self.locks.get(name)?.view(name, now, |session| self.is_live(session))
+    }
+
+    /// Who waits for a lock at `now`, in the order of their turns.
+    pub fn waiters_view(&self, name: &Name, now: Timestamp) -> Vec<WaiterView> {
+        let lock = self.locks.get(name);
+        lock.map_or_else(Vec::new, |lock| lock.waiters_view(now, |session| self.is_live(session)))
     }
 }
 

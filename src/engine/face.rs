@@ -8,7 +8,9 @@ use super::raft::{Progress, RaftNode};
 use super::random::random_id;
 use super::stats::Stats;
 use crate::domain::view::{Counts, LockFilter, LockView, SessionView};
-use crate::domain::{Acquire, Command, HoldKey, Limits, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
+use crate::domain::{
+    Acquire, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,6 +54,7 @@ pub struct Released {
 }
 
 pub struct Renewed {
+    pub key: HoldKey,
     pub token: Token,
     pub expires_in: Duration,
 }
@@ -94,8 +97,8 @@ impl Engine {
         self.check_room()?;
         let session = SessionId(random_id());
         let idle_timeout_ms = crate::domain::time::round_up_ms(self.0.session_idle_timeout);
-        match self.run(Command::OpenSession { session, idle_timeout_ms }).await? {
-            Outcome::SessionOpened => Ok(session),
+        match self.run(Command::OpenSession { session, idle_timeout_ms, request: None }).await? {
+            Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),
         }
     }
@@ -164,13 +167,13 @@ impl Engine {
         &self,
         name: Name,
         session: Option<SessionId>,
-        key: HoldKey,
+        proof: Proof,
         lease_ms: u64,
     ) -> Result<Renewed, Fault> {
         self.0.limits.check_lease(Some(lease_ms))?;
-        match self.run(Command::Renew { name, session, key, lease_ms }).await? {
-            Outcome::Renewed { token, deadline } => {
-                Ok(Renewed { token, expires_in: deadline.since(self.0.shared.clock.now()) })
+        match self.run(Command::Renew { name, session, proof, lease_ms }).await? {
+            Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
+                Ok(Renewed { key, token, expires_in: deadline.since(self.0.shared.clock.now()) })
             }
             other => Err(unexpected(other)),
         }

@@ -4,7 +4,9 @@ use super::error::EngineError;
 use super::intake::{Batch, BatchBounds};
 use super::machine::Shared;
 use super::raft::{Leadership, ProposeError, RaftNode};
-use crate::domain::{Body, CommandId, Entry, Incarnation, LeaderStart, Limits, Submitted};
+use crate::domain::{
+    Body, CommandId, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, StoreId, Submitted,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,8 +49,15 @@ impl Proposer {
 
     /// The barrier: until this entry is applied here, nothing is stamped, read or judged.
     async fn open_leadership(&mut self) -> bool {
-        let start =
-            LeaderStart { first_token: self.first_token, limits: self.limits.clone(), live: vec![self.incarnation] };
+        let start = LeaderStart {
+            first_token: self.first_token,
+            limits: self.limits.clone(),
+            node: NodeId(1),
+            incarnation: self.incarnation,
+            store: StoreId::UNKNOWN,
+            level: FEATURE_LEVEL,
+            confirm: false,
+        };
         let at = self.shared.table().now();
         let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };
         if let Err(error) = self.raft.propose(entry.encode()).await {

@@ -65,20 +65,26 @@ impl Counters {
 
     fn count_outcome(&self, outcome: &Outcome) {
         match outcome {
-            Outcome::Acquired(_) => add(&self.grants, 1),
             Outcome::Queued { .. } => add(&self.waits, 1),
             Outcome::Refused(_) => add(&self.refusals, 1),
-            Outcome::SessionOpened => add(&self.sessions_opened, 1),
-            Outcome::Renewed { .. } => add(&self.renewals, 1),
-            Outcome::SessionClosed | Outcome::Released { .. } | Outcome::Cancelled | Outcome::Duplicate => {}
+            Outcome::SessionOpened { .. } => add(&self.sessions_opened, 1),
+            Outcome::Renewed(_) => add(&self.renewals, 1),
+            Outcome::LevelRaised { level } => tracing::info!(level, "the feature level is raised"),
+            Outcome::Acquired(_)
+            | Outcome::SessionClosed
+            | Outcome::Released { .. }
+            | Outcome::Cancelled
+            | Outcome::Confirmed
+            | Outcome::NodeRecorded
+            | Outcome::Duplicate => {}
         }
     }
 
     fn count_event(&self, event: &Event) {
         match event {
-            Event::WaiterGranted { .. } | Event::DetachedGranted { .. } => add(&self.grants, 1),
+            Event::Granted { .. } => add(&self.grants, 1),
             Event::WaiterEnded { why: crate::domain::WaitEnd::TimedOut, .. } => add(&self.wait_timeouts, 1),
-            Event::WaiterEnded { .. } => {}
+            Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => {}
             Event::HoldEnded { why, .. } => add(self.ended(*why), 1),
             Event::SessionEnded { idle: true, .. } => add(&self.sessions_idled_out, 1),
             Event::SessionEnded { idle: false, .. } => add(&self.sessions_closed, 1),

@@ -62,6 +62,7 @@ fn limits(config: &Config) -> Limits {
         holds_per_session_max: sessions.holds_max,
         remembered_sizes_max: locks.remembered_sizes_max,
         remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
+        requests_max: locks.requests_max,
     }
 }
 

@@ -50,6 +50,10 @@ pub fn dialect(dialect: Dialect) -> &'static str {
         Dialect::GetLock => "GET_LOCK style",
         Dialect::LockUnlock => "lock/unlock JSON",
         Dialect::LockByName => "lock by name",
+        Dialect::LdlmGrpc => "LDLM gRPC",
+        Dialect::Kufuli => "kufuli",
+        Dialect::LockdGrpc => "lockd gRPC",
+        Dialect::RaftLock => "RaftLock",
     }
 }
 

@@ -88,7 +88,7 @@ fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
 fn contended_locks_stand_before_the_others() {
     let mut view = view();
     view.whole = Some(Whole {
-        counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0 },
+        counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0, requests: 0 },
         sessions: vec![],
     });
     view.contended = vec![lock("zebra", 3)];

@@ -5,8 +5,8 @@ use super::kit::snapshot;
 use super::model::script::steps;
 use super::model::{driver, for_all};
 use latchd::domain::{
-    Acquire, Body, Command, CommandId, Dialect, Entry, HoldKey, Incarnation, LeaderStart, Limits, Metadata, Name,
-    Proof, SessionId, Submitted, Table, Timestamp, Token, Wait,
+    Acquire, Body, BodyDigest, Command, CommandId, Dialect, Entry, HoldKey, Incarnation, LeaderStart, Limits, Metadata,
+    Name, NodeId, Proof, RequestId, RequestKey, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -84,10 +84,12 @@ fn number() -> impl Strategy<Value = u64> {
 fn entry() -> impl Strategy<Value = Entry> {
     let batch = (vec(session(), 0..3), any::<bool>(), vec(submitted(), 0..6))
         .prop_map(|(touches, more_touches, commands)| Body::Batch { touches, more_touches, commands });
-    let start = (number(), prop::option::of(limits()), vec(0..4_u64, 0..4)).prop_map(|(first_token, limits, live)| {
-        let live = live.into_iter().map(Incarnation).collect();
-        Body::LeaderStart(LeaderStart { first_token, limits: limits.unwrap_or_default(), live })
-    });
+    let start = (number(), prop::option::of(limits()), node(), run(), store(), level(), any::<bool>()).prop_map(
+        |(first_token, limits, node, incarnation, store, level, confirm)| {
+            let limits = limits.unwrap_or_default();
+            Body::LeaderStart(LeaderStart { first_token, limits, node, incarnation, store, level, confirm })
+        },
+    );
     (number(), number(), prop_oneof![5 => batch, 1 => start]).prop_map(|(at, epoch, body)| Entry {
         at: Timestamp(at),
         epoch,
@@ -96,7 +98,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    vec(number(), 13).prop_map(|numbers| Limits {
+    vec(number(), 14).prop_map(|numbers| Limits {
         name_bytes_max: numbers[0],
         metadata_entries_max: numbers[1],
         metadata_key_bytes_max: numbers[2],
@@ -110,12 +112,13 @@ fn limits() -> impl Strategy<Value = Limits> {
         holds_per_session_max: numbers[10],
         remembered_sizes_max: numbers[11],
         remembered_size_idle_ms: numbers[12],
+        requests_max: numbers[13],
     })
 }
 
 fn submitted() -> impl Strategy<Value = Submitted> {
-    (0..4_u64, number(), command()).prop_map(|(run, sequence, command)| {
-        let id = CommandId { incarnation: Incarnation(run), sequence };
+    (run(), number(), command()).prop_map(|(incarnation, sequence, command)| {
+        let id = CommandId { incarnation, sequence };
         Submitted { id, command }
     })
 }
@@ -123,15 +126,25 @@ fn submitted() -> impl Strategy<Value = Submitted> {
 fn command() -> impl Strategy<Value = Command> {
     let caller = || prop::option::of(session());
     prop_oneof![
-        2 => (session(), number())
-            .prop_map(|(session, idle_timeout_ms)| Command::OpenSession { session, idle_timeout_ms }),
+        2 => (session(), number(), request()).prop_map(|(session, idle_timeout_ms, request)| Command::OpenSession {
+            session,
+            idle_timeout_ms,
+            request,
+        }),
         1 => session().prop_map(|session| Command::CloseSession { session }),
         6 => acquire().prop_map(|acquire| Command::Acquire(Box::new(acquire))),
         2 => (text(), caller(), proof()).prop_map(|(name, session, proof)| Command::Release { name, session, proof }),
-        1 => (text(), caller(), key(), number())
-            .prop_map(|(name, session, key, lease_ms)| Command::Renew { name, session, key, lease_ms }),
+        1 => (text(), caller(), proof(), number())
+            .prop_map(|(name, session, proof, lease_ms)| Command::Renew { name, session, proof, lease_ms }),
         1 => (text(), key()).prop_map(|(name, key)| Command::Cancel { name, key }),
         1 => (text(), key()).prop_map(|(name, key)| Command::ForceRelease { name, key }),
+        1 => (text(), key()).prop_map(|(name, key)| Command::ConfirmDelivery { name, key }),
+        1 => (text(), text()).prop_map(|(name, label)| Command::CancelWait { name, label }),
+        2 => (node(), run(), store(), level())
+            .prop_map(|(node, incarnation, store, level)| Command::NodeUp { node, incarnation, store, level }),
+        1 => (node(), run()).prop_map(|(node, incarnation)| Command::NodeDown { node, incarnation }),
+        1 => node().prop_map(|node| Command::ForgetNode { node }),
+        1 => level().prop_map(|level| Command::RaiseLevel { level }),
     ]
 }
 
@@ -139,7 +152,7 @@ fn acquire() -> impl Strategy<Value = Acquire> {
     let owner = (prop::option::of(session()), prop::option::of(text()), any::<bool>());
     let size = (prop_oneof![4 => 0..3_u32, 1 => Just(u32::MAX)], any::<bool>());
     let wait = prop::option::of((any::<bool>(), number()));
-    let rest = (prop::option::of(number()), wait, any::<i32>(), vec((text(), text()), 0..2));
+    let rest = (prop::option::of(number()), wait, any::<i32>(), vec((text(), text()), 0..2), request());
     (text(), key(), dialect(), owner, size, rest).prop_map(|(name, key, dialect, owner, size, rest)| Acquire {
         name,
         key,
@@ -156,6 +169,7 @@ fn acquire() -> impl Strategy<Value = Acquire> {
         }),
         priority: rest.2,
         metadata: Metadata::from_iter(rest.3.iter().map(|(key, value)| (&**key, &**value))),
+        request: rest.4,
     })
 }
 
@@ -165,6 +179,31 @@ fn proof() -> impl Strategy<Value = Proof> {
         dialect().prop_map(Proof::TakenBy),
         (text(), prop::option::of(number().prop_map(Token))).prop_map(|(label, token)| Proof::Label { label, token }),
     ]
+}
+
+fn request() -> impl Strategy<Value = Option<RequestKey>> {
+    let key = (0..3_u8, 0..8_u8).prop_map(|(id, body)| RequestKey {
+        id: RequestId([id; 16]),
+        // Mostly the same body.
+        body: BodyDigest([u8::from(body == 0); 16]),
+    });
+    prop::option::of(key)
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    prop_oneof![5 => 0..3_u64, 1 => number()].prop_map(NodeId)
+}
+
+fn run() -> impl Strategy<Value = Incarnation> {
+    (0..4_u64).prop_map(Incarnation)
+}
+
+fn store() -> impl Strategy<Value = StoreId> {
+    (0..3_u8).prop_map(|number| StoreId([number; 16]))
+}
+
+fn level() -> impl Strategy<Value = u32> {
+    prop_oneof![1 => 0..2_u32, 5 => Just(2), 1 => 3..5_u32, 1 => Just(u32::MAX)]
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {

@@ -67,7 +67,7 @@ fn due_waits_of_long_queues_end_in_batches_of_locks() {
 fn idle_sessions_end_in_batches() {
     let mut bench = Bench::new();
     let ids = (0..MANY).map(|n| latchd::domain::SessionId(u128::from(n).to_be_bytes()));
-    bench.batch(ids.map(|session| Command::OpenSession { session, idle_timeout_ms: 10 }).collect());
+    bench.batch(ids.map(|session| Command::OpenSession { session, idle_timeout_ms: 10, request: None }).collect());
     let events = bench.pass_ms(11).tick();
     assert!(BATCH.contains(&events.len()), "{} sessions ended in one entry", events.len());
     let rest = bench.settle();

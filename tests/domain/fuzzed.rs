@@ -1,7 +1,8 @@
 //! What the fuzz targets in `fuzz/` and the short runs in `arbitrary` do with bytes that anyone may have made.
 
 use latchd::domain::{
-    Body, Entry, Incarnation, LeaderStart, Limits, Name, SessionId, Table, Timestamp, view::LockFilter,
+    Body, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, Name, NodeId, SessionId, StoreId, Table, Timestamp,
+    view::LockFilter,
 };
 
 /// Bytes that say how long the next entry is.
@@ -50,8 +51,15 @@ pub fn look_at_all(table: &Table) {
 }
 
 pub fn led(mut table: Table) -> Table {
-    let live = (0..4).map(Incarnation).collect();
-    let start = LeaderStart { first_token: 1, limits: Limits::default(), live };
+    let start = LeaderStart {
+        first_token: 1,
+        limits: Limits::default(),
+        node: NodeId(1),
+        incarnation: Incarnation(1),
+        store: StoreId([1; 16]),
+        level: FEATURE_LEVEL,
+        confirm: true,
+    };
     table.apply(Entry { at: Timestamp(0), epoch: 0, body: Body::LeaderStart(start) }).expect("always accepted");
     table
 }

@@ -1,39 +1,74 @@
 //! The bytes of one entry of each kind and of one snapshot, committed: the format cannot change unnoticed.
 //!
-//! A change that is meant comes with a new version byte and a reader of the old one. To write the files anew:
-//! `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
+//! A change that is meant comes with a new version byte, a folder of its own, and a reader of the old ones. To write
+//! the files of the present version anew: `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
 
-use super::kit::{Asking, Bench, acquire, ask, cancel, close, force, key, name, renew, session, snapshot};
+use super::kit::{
+    Asking, Bench, RUN, acquire, ask, cancel, cancel_wait, close, confirm, force, key, name, node_down, node_up,
+    release, renew, request, session, snapshot, start,
+};
 use latchd::domain::{
-    Body, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, Proof, Submitted, Table, Timestamp,
-    Token,
+    Acquire, Body, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord, Proof,
+    StoreId, Submitted, Table, Timestamp, Token, view::Counts,
 };
 use std::path::PathBuf;
 
 #[test]
 fn entries_have_the_bytes_they_always_had() {
-    for (file, entry) in entries() {
-        let bytes = golden(file, &entry.encode());
-        assert_eq!(Entry::decode(&bytes), Ok(entry), "{file} is read as another entry");
+    let mut entries: Vec<_> = one_node_entries(Some(request(1, 2))).into_iter().chain(cluster_entries()).collect();
+    entries.push(("leader-start", leader_start(LeaderStart { confirm: true, ..start(Incarnation(7)) })));
+    for (file, entry) in entries {
+        check("v2", file, &entry.encode());
+        assert_eq!(Entry::decode(&golden("v2", file)), Ok(entry), "{file} is read as another entry");
     }
 }
 
 #[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
-    let table = table();
-    let bytes = golden("snapshot", &snapshot(&table));
-    let restored = Table::restore(&mut bytes.as_slice()).expect("it can be read");
+    let table = cluster_table();
+    check("v2", "snapshot", &snapshot(&table));
+    let restored = Table::restore(&mut golden("v2", "snapshot").as_slice()).expect("it can be read");
     assert_eq!(restored.counts(), table.counts());
+    assert_eq!(snapshot(&restored), snapshot(&table));
+}
+
+#[test]
+fn entries_of_a_single_node_are_read_as_they_were_meant() {
+    for (file, entry) in one_node_entries(None) {
+        assert_eq!(Entry::decode(&golden("v1", file)), Ok(entry), "{file} is read as another entry");
+    }
+    // It named two process runs, of which the first was the node's own.
+    let meant = LeaderStart {
+        first_token: 1 << 50,
+        limits: Limits::default(),
+        node: NodeId(1),
+        incarnation: Incarnation(7),
+        store: StoreId::UNKNOWN,
+        level: 1,
+        confirm: false,
+    };
+    assert_eq!(Entry::decode(&golden("v1", "leader-start")), Ok(leader_start(meant)));
+}
+
+#[test]
+fn a_snapshot_of_a_single_node_is_read_as_it_was_meant() {
+    let restored = Table::restore(&mut golden("v1", "snapshot").as_slice()).expect("it can be read");
+    let table = one_node_bench().table;
+    assert_eq!(restored.counts(), Counts { requests: 0, ..table.counts() });
     for lock in ["a", "b", "idle"] {
         let view = |table: &Table| format!("{:?}", table.lock_view(&name(lock), table.now()));
         assert_eq!(view(&restored), view(&table));
     }
     assert_eq!(format!("{:?}", restored.session_view(session(1))), format!("{:?}", table.session_view(session(1))));
+    let (last_sequence, store) = (9, StoreId::UNKNOWN);
+    let node = NodeRecord { incarnation: RUN, last_sequence, up: true, store, level: 1 };
+    assert_eq!(restored.nodes().iter().collect::<Vec<_>>(), [(&NodeId(1), &node)]);
+    assert_eq!((restored.level(), restored.confirms_deliveries()), (1, false));
 }
 
-/// Compares with the committed bytes, which come back.
-fn golden(file: &str, bytes: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file).with_extension("hex");
+/// Compares with the committed bytes.
+fn check(version: &str, file: &str, bytes: &[u8]) {
+    let path = path(version, file);
     let digits: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -41,17 +76,29 @@ fn golden(file: &str, bytes: &[u8]) -> Vec<u8> {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(committed.lines().collect::<Vec<_>>(), digits, "{file} has other bytes than before");
+}
+
+/// The committed bytes.
+pub fn golden(version: &str, file: &str) -> Vec<u8> {
+    let path = path(version, file);
+    let committed = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let committed: String = committed.split_whitespace().collect();
     let byte = |at: usize| u8::from_str_radix(&committed[at..at + 2], 16).expect("hex digits");
     (0..committed.len()).step_by(2).map(byte).collect()
 }
 
-fn entries() -> Vec<(&'static str, Entry)> {
-    let with_session = |proof| Command::Release { name: name("a"), session: Some(session(1)), proof };
+fn path(version: &str, file: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version);
+    folder.join(file).with_extension("hex")
+}
+
+/// What there was from the first version on; since then with an idempotency key.
+fn one_node_entries(request: Option<latchd::domain::RequestKey>) -> Vec<(&'static str, Entry)> {
+    let with_session = |proof: Proof| Command::Release { name: name("a"), session: Some(session(1)), proof };
     let commands = [
-        ("open-session", Command::OpenSession { session: session(1), idle_timeout_ms: 600_000 }),
+        ("open-session", Command::OpenSession { session: session(1), idle_timeout_ms: 600_000, request }),
         ("close-session", close(1)),
-        ("acquire", acquire(full_ask())),
+        ("acquire", acquire(full_ask().edit(|ask| ask.request = request))),
         ("acquire-plain", acquire(ask("a", 1))),
         ("acquire-detached", acquire(ask("a", 1).label("x").lease_ms(1).detached_ms(300))),
         ("release-by-key", with_session(Proof::Key(key(1)))),
@@ -61,23 +108,40 @@ fn entries() -> Vec<(&'static str, Entry)> {
         ("cancel", cancel("a", 1)),
         ("force-release", force("a", 1)),
     ];
-    let batch = |touches, more_touches, commands| Entry {
-        at: Timestamp(1_234_567),
-        epoch: 3,
-        body: Body::Batch { touches, more_touches, commands },
-    };
-    let id = CommandId { incarnation: Incarnation(0x0102_0304_0506_0708), sequence: 300 };
-    let mut entries: Vec<_> =
-        commands.map(|(file, command)| (file, batch(Vec::new(), false, vec![Submitted { id, command }]))).into();
+    let mut entries: Vec<_> = commands.map(|(file, command)| (file, entry_of(command))).into();
     entries.push(("tick", batch(vec![session(1), session(2)], true, Vec::new())));
-    let start =
-        LeaderStart { first_token: 1 << 50, limits: Limits::default(), live: vec![Incarnation(7), Incarnation(8)] };
-    entries.push(("leader-start", Entry { at: Timestamp(0), epoch: 4, body: Body::LeaderStart(start) }));
     entries
 }
 
+fn cluster_entries() -> Vec<(&'static str, Entry)> {
+    let label = Proof::Label { label: "x".into(), token: None };
+    let commands = [
+        ("renew-by-label", Command::Renew { name: name("a"), session: None, proof: label, lease_ms: 30_000 }),
+        ("confirm-delivery", confirm("a", 1)),
+        ("cancel-wait", cancel_wait("a", "x")),
+        ("node-up", node_up(2, Incarnation(8))),
+        ("node-down", node_down(2, Incarnation(8))),
+        ("forget-node", Command::ForgetNode { node: NodeId(2) }),
+        ("raise-level", Command::RaiseLevel { level: 2 }),
+    ];
+    commands.map(|(file, command)| (file, entry_of(command))).into()
+}
+
+fn entry_of(command: Command) -> Entry {
+    let id = CommandId { incarnation: Incarnation(0x0102_0304_0506_0708), sequence: 300 };
+    batch(Vec::new(), false, vec![Submitted { id, command }])
+}
+
+fn batch(touches: Vec<latchd::domain::SessionId>, more_touches: bool, commands: Vec<Submitted>) -> Entry {
+    Entry { at: Timestamp(1_234_567), epoch: 3, body: Body::Batch { touches, more_touches, commands } }
+}
+
+fn leader_start(start: LeaderStart) -> Entry {
+    Entry { at: Timestamp(0), epoch: 4, body: Body::LeaderStart(start) }
+}
+
 /// With something in every field.
-fn full_ask() -> latchd::domain::Acquire {
+fn full_ask() -> Acquire {
     ask("größe", 7)
         .ldlm(3)
         .session(1)
@@ -88,8 +152,8 @@ fn full_ask() -> latchd::domain::Acquire {
         .metadata(&[("host", "db-1"), ("job", "nightly")])
 }
 
-/// With every kind of thing in it.
-fn table() -> Table {
+/// With every kind of thing that there was before clusters.
+fn one_node_bench() -> Bench {
     let mut bench = Bench::new();
     bench.open(1, 600_000);
     bench.open(2, 600_000);
@@ -99,6 +163,26 @@ fn table() -> Table {
     bench.queued(ask("a", 4).label("y").priority(-4).lease_ms(9).detached_ms(5_000));
     bench.acquired(ask("b", 5).dialect(Dialect::LockByName));
     bench.acquired(ask("idle", 6).ldlm(7));
-    bench.outcome(super::kit::release("idle", 6));
+    bench.outcome(release("idle", 6));
+    bench
+}
+
+/// With every kind of thing in it.
+fn cluster_table() -> Table {
+    let mut bench = one_node_bench();
+    bench.lead(LeaderStart { confirm: true, ..start(RUN) });
+    bench.outcome(node_up(2, Incarnation(2)));
+    bench.outcome(node_down(2, Incarnation(2)));
+    bench.outcome(Command::OpenSession { session: session(3), idle_timeout_ms: 600_000, request: Some(request(1, 0)) });
+    bench.acquired(ask("c", 7).request(2).lease_ms(30_000));
+    bench.queued(ask("c", 8).request(3).lease_ms(30_000).wait_ms(60_000));
+    bench.outcome(cancel("c", 8));
+    bench.acquired(ask("d", 9).request(4).dialect(Dialect::Kufuli));
+    bench.outcome(cancel("d", 9));
+    bench.acquired(ask("e", 10).request(5));
+    bench.outcome(release("e", 10));
+    bench.acquired(ask("f", 11));
+    bench.queued(ask("f", 12).lease_ms(30_000).wait_ms(60_000));
+    bench.outcome(release("f", 11));
     bench.table
 }

@@ -1,8 +1,9 @@
 //! A table with a leader and a hand on its clock: what the directed tests are written with.
 
 use latchd::domain::{
-    Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, Grant, HoldKey, Incarnation, LeaderStart,
-    Limits, Metadata, Name, Outcome, Proof, Refusal, SessionId, Submitted, Table, Timestamp, Wait,
+    Acquire, Applied, Body, BodyDigest, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL, Grant,
+    HoldKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Outcome, Proof, Refusal, RequestId, RequestKey,
+    SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 
 /// The first token of every table in these tests.
@@ -27,7 +28,7 @@ impl Bench {
         let mut limits = Limits::default();
         edit(&mut limits);
         let mut bench = Bench { table: Table::default(), at: 0, sequence: 0 };
-        bench.lead(LeaderStart { first_token: FIRST_TOKEN, limits, live: vec![RUN] });
+        bench.lead(LeaderStart { limits, ..start(RUN) });
         bench
     }
 
@@ -37,10 +38,10 @@ impl Bench {
         self.table.apply(entry).expect("a leadership may always begin").events
     }
 
-    /// A leadership begins with the same limits; `live` are the process runs that are left.
-    pub fn lead_with(&mut self, live: &[Incarnation]) -> Vec<Event> {
-        let limits = self.table.limits().clone();
-        self.lead(LeaderStart { first_token: 1, limits, live: live.to_vec() })
+    /// A leadership of node 1 begins with the same limits, in this run of its process.
+    pub fn lead_with(&mut self, run: Incarnation) -> Vec<Event> {
+        let (limits, confirm) = (self.table.limits().clone(), self.table.confirms_deliveries());
+        self.lead(LeaderStart { first_token: 1, limits, confirm, ..start(run) })
     }
 
     /// Lets time pass; nothing sees it before the next entry.
@@ -124,10 +125,7 @@ impl Bench {
     }
 
     pub fn open(&mut self, id: u8, idle_timeout_ms: u64) {
-        assert_eq!(
-            self.outcome(Command::OpenSession { session: session(id), idle_timeout_ms }),
-            Outcome::SessionOpened
-        );
+        assert_eq!(self.outcome(open(id, idle_timeout_ms)), Outcome::SessionOpened { session: session(id) });
     }
 
     /// How many live holds and waiters a lock shows.
@@ -141,10 +139,32 @@ impl Bench {
     }
 }
 
+/// The holds that ended, and why.
+pub fn ended(events: &[Event]) -> Vec<(Token, EndReason)> {
+    let ended = events.iter().filter_map(|event| match event {
+        Event::HoldEnded { token, why, .. } => Some((*token, *why)),
+        _ => None,
+    });
+    ended.collect()
+}
+
 pub fn snapshot(table: &Table) -> Vec<u8> {
     let mut bytes = Vec::new();
     table.freeze().write_to(&mut bytes).expect("a vector takes all");
     bytes
+}
+
+/// Of node 1, in this run of its process.
+pub fn start(run: Incarnation) -> LeaderStart {
+    LeaderStart {
+        first_token: FIRST_TOKEN,
+        limits: Limits::default(),
+        node: NodeId(1),
+        incarnation: run,
+        store: store(1),
+        level: FEATURE_LEVEL,
+        confirm: false,
+    }
 }
 
 pub fn name(text: &str) -> Name {
@@ -157,6 +177,16 @@ pub fn key(number: u64) -> HoldKey {
 
 pub fn session(number: u8) -> SessionId {
     SessionId([number; 16])
+}
+
+/// The data directory of a node.
+pub fn store(number: u8) -> StoreId {
+    StoreId([number; 16])
+}
+
+/// An idempotency key, and what was asked under it.
+pub fn request(id: u8, body: u8) -> RequestKey {
+    RequestKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) }
 }
 
 /// Asks for size 1, without lease, session or wait; refined by [`Asking`].
@@ -174,6 +204,7 @@ pub fn ask(lock: &str, key_number: u64) -> Acquire {
         wait: None,
         priority: 0,
         metadata: Metadata::default(),
+        request: None,
     }
 }
 
@@ -213,6 +244,10 @@ pub trait Asking: Sized {
     fn priority(self, priority: i32) -> Self {
         self.edit(|ask| ask.priority = priority)
     }
+    /// Under this idempotency key, always with the same body.
+    fn request(self, id: u8) -> Self {
+        self.edit(|ask| ask.request = Some(request(id, 0)))
+    }
     fn metadata(self, pairs: &[(&str, &str)]) -> Self {
         self.edit(|ask| ask.metadata = pairs.iter().copied().collect())
     }
@@ -234,7 +269,27 @@ pub fn release(lock: &str, key_number: u64) -> Command {
 }
 
 pub fn renew(lock: &str, key_number: u64, lease_ms: u64) -> Command {
-    Command::Renew { name: name(lock), session: None, key: key(key_number), lease_ms }
+    Command::Renew { name: name(lock), session: None, proof: Proof::Key(key(key_number)), lease_ms }
+}
+
+pub fn confirm(lock: &str, key_number: u64) -> Command {
+    Command::ConfirmDelivery { name: name(lock), key: key(key_number) }
+}
+
+pub fn cancel_wait(lock: &str, label: &str) -> Command {
+    Command::CancelWait { name: name(lock), label: label.into() }
+}
+
+pub fn node_up(node: u8, run: Incarnation) -> Command {
+    Command::NodeUp { node: NodeId(node.into()), incarnation: run, store: store(node), level: FEATURE_LEVEL }
+}
+
+pub fn node_down(node: u8, run: Incarnation) -> Command {
+    Command::NodeDown { node: NodeId(node.into()), incarnation: run }
+}
+
+pub fn open(number: u8, idle_timeout_ms: u64) -> Command {
+    Command::OpenSession { session: session(number), idle_timeout_ms, request: None }
 }
 
 pub fn cancel(lock: &str, key_number: u64) -> Command {

@@ -1,6 +1,6 @@
 //! What the start of a leadership does: time stands still, idle times start anew, dead requests leave.
 
-use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, name, release, session};
+use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, name, release, session, start};
 use latchd::domain::{Event, Incarnation, LeaderStart, Limits, Refusal, Timestamp, Token, WaitEnd};
 
 const NEXT_RUN: Incarnation = Incarnation(2);
@@ -9,7 +9,7 @@ const NEXT_RUN: Incarnation = Incarnation(2);
 fn time_goes_on_from_where_it_stood() {
     let mut bench = Bench::new();
     bench.pass_ms(500).acquired(ask("a", 1).lease_ms(10));
-    let start = LeaderStart { first_token: 1, limits: Limits::default(), live: vec![NEXT_RUN] };
+    let start = LeaderStart { first_token: 1, ..start(NEXT_RUN) };
     let behind = latchd::domain::Entry { at: Timestamp(3), epoch: 0, body: latchd::domain::Body::LeaderStart(start) };
     bench.table.apply(behind).expect("a leadership may always begin");
     assert_eq!(bench.table.now(), Timestamp(500), "an earlier stamp does not turn time back");
@@ -30,7 +30,7 @@ fn a_stamp_that_lags_does_not_turn_time_back() {
 fn every_idle_time_starts_anew() {
     let mut bench = Bench::new();
     bench.open(1, 100);
-    bench.pass_ms(1_000).lead_with(&[NEXT_RUN]);
+    bench.pass_ms(1_000).lead_with(NEXT_RUN);
     assert_eq!(bench.table.session_view(session(1)).expect("it lives").deadline, Some(Timestamp(1_100)));
     bench.pass_ms(100).tick();
     assert!(bench.table.session_view(session(1)).is_some());
@@ -44,7 +44,7 @@ fn attached_waiters_of_dead_processes_leave_and_detached_ones_stay() {
     bench.acquired(ask("a", 1));
     let dead = bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
     bench.queued(ask("a", 3).label("x").lease_ms(100).detached_ms(100));
-    let events = bench.lead_with(&[NEXT_RUN]);
+    let events = bench.lead_with(NEXT_RUN);
     assert_eq!(events, [Event::WaiterEnded { command: dead, why: WaitEnd::Cancelled }]);
     assert_eq!(bench.seen("a"), (1, 1));
 }
@@ -54,7 +54,7 @@ fn attached_waiters_of_living_processes_stay() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
-    assert_eq!(bench.lead_with(&[RUN, NEXT_RUN]), []);
+    assert_eq!(bench.lead_with(RUN), []);
     assert_eq!(bench.seen("a"), (1, 1));
 }
 
@@ -65,12 +65,10 @@ fn no_dead_waiter_gets_its_turn_while_another_leaves() {
     bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
     bench.queued(ask("a", 3).size(3).lease_ms(100).wait_ms(100));
     bench.queued(ask("a", 4).size(3).label("x").lease_ms(100).detached_ms(100));
-    let events = bench.lead_with(&[NEXT_RUN]);
-    let granted: Vec<&Event> = events
-        .iter()
-        .filter(|event| matches!(event, Event::WaiterGranted { .. } | Event::DetachedGranted { .. }))
-        .collect();
-    assert!(matches!(granted[..], [Event::DetachedGranted { .. }]), "{granted:?}");
+    let events = bench.lead_with(NEXT_RUN);
+    let granted: Vec<&Event> =
+        events.iter().filter(|event| matches!(event, Event::WaiterGranted { .. } | Event::Granted { .. })).collect();
+    assert!(matches!(granted[..], [Event::Granted { .. }]), "{granted:?}");
     assert_eq!(bench.seen("a"), (2, 0));
 }
 
@@ -80,7 +78,7 @@ fn a_session_whose_waiter_died_is_idle_from_then_on() {
     bench.open(1, 100);
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).session(1).wait_ms(10_000));
-    bench.pass_ms(1_000).lead_with(&[NEXT_RUN]);
+    bench.pass_ms(1_000).lead_with(NEXT_RUN);
     assert_eq!(bench.table.session_view(session(1)).expect("it lives").deadline, Some(Timestamp(1_100)));
 }
 
@@ -88,7 +86,7 @@ fn a_session_whose_waiter_died_is_idle_from_then_on() {
 fn holds_stay_with_key_token_and_lease() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).lease_ms(100));
-    bench.lead_with(&[NEXT_RUN]);
+    bench.lead_with(NEXT_RUN);
     let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("held");
     let hold = &view.holds[0];
     assert_eq!((hold.key, hold.token, hold.deadline), (grant.key, grant.token, grant.deadline));
@@ -99,7 +97,7 @@ fn the_epoch_rises_and_the_limits_are_the_new_ones() {
     let mut bench = Bench::new();
     let epoch = bench.table.epoch();
     let limits = Limits { size_max: 1, ..Limits::default() };
-    bench.lead(LeaderStart { first_token: 1, limits: limits.clone(), live: vec![RUN] });
+    bench.lead(LeaderStart { first_token: 1, limits: limits.clone(), ..start(RUN) });
     assert_eq!(bench.table.epoch(), epoch + 1);
     assert_eq!(*bench.table.limits(), limits);
     assert!(matches!(bench.refused(ask("a", 1).size(2)), Refusal::LimitExceeded { limit: 1, .. }));
@@ -109,7 +107,7 @@ fn the_epoch_rises_and_the_limits_are_the_new_ones() {
 fn the_first_token_counts_only_in_a_fresh_table() {
     let mut bench = Bench::new();
     assert_eq!(bench.acquired(ask("a", 1)).token, Token(FIRST_TOKEN));
-    let high = LeaderStart { first_token: 1 << 40, limits: Limits::default(), live: vec![RUN] };
+    let high = LeaderStart { first_token: 1 << 40, ..start(RUN) };
     bench.lead(high.clone());
     assert_eq!(bench.acquired(ask("b", 1)).token, Token(FIRST_TOKEN + 1));
     bench.outcome(release("a", 1));

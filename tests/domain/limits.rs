@@ -1,7 +1,7 @@
 //! Every limit, at its bound and one past it.
 
-use super::kit::{Asking, Bench, ask, close, name, release, renew, session};
-use latchd::domain::{Acquire, Command, Field, Limits, Outcome, Refusal};
+use super::kit::{Asking, Bench, ask, close, name, open, release, renew, session};
+use latchd::domain::{Acquire, Field, Limits, Outcome, Refusal};
 
 /// `fits` is granted, `exceeds` is refused for this field; both by the limits alone and by the table.
 fn bound(edit: impl Fn(&mut Limits), field: Field, limit: u64, fits: Acquire, exceeds: Acquire) {
@@ -38,7 +38,7 @@ fn renewed_leases() {
     let mut bench = Bench::with_limits(|limits| limits.lease_ms_max = 9);
     bench.acquired(ask("a", 1).lease_ms(1));
     assert_eq!(bench.refused(renew("a", 1, 10)), Refusal::LimitExceeded { field: Field::Lease, limit: 9 });
-    assert!(matches!(bench.outcome(renew("a", 1, 9)), Outcome::Renewed { .. }));
+    assert!(matches!(bench.outcome(renew("a", 1, 9)), Outcome::Renewed(_)));
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn sessions_of_the_service() {
     let mut bench = Bench::with_limits(|limits| limits.sessions_max = 2);
     bench.open(1, 1_000);
     bench.open(2, 1_000);
-    let third = Command::OpenSession { session: session(3), idle_timeout_ms: 1_000 };
+    let third = open(3, 1_000);
     assert_eq!(bench.refused(third.clone()), Refusal::SessionsFull { limit: 2 });
     bench.outcome(close(1));
-    assert_eq!(bench.outcome(third), Outcome::SessionOpened);
+    assert_eq!(bench.outcome(third), Outcome::SessionOpened { session: session(3) });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Leases: how long they run, and what renewing them does.
 
-use super::kit::{Asking, Bench, ask, key, name, renew, session};
-use latchd::domain::{Command, EndReason, Event, Outcome, Refusal, Timestamp};
+use super::kit::{Asking, Bench, ask, ended, key, name, renew, session};
+use latchd::domain::{Command, EndReason, Grant, Outcome, Proof, Refusal, Timestamp};
 
 #[test]
 fn a_lease_ends_only_strictly_after_its_time() {
@@ -11,7 +11,7 @@ fn a_lease_ends_only_strictly_after_its_time() {
     bench.pass_ms(10).tick();
     assert_eq!(bench.seen("a"), (1, 0), "an equal stamp may be a millisecond early");
     let events = bench.pass_ms(1).tick();
-    assert_eq!(events, [Event::HoldEnded { name: name("a"), token: grant.token, why: EndReason::Expired }]);
+    assert_eq!(ended(&events), [(grant.token, EndReason::Expired)]);
     assert_eq!(bench.seen("a"), (0, 0));
 }
 
@@ -24,10 +24,16 @@ fn a_lease_of_nothing_lasts_a_millisecond() {
 #[test]
 fn renewing_starts_the_lease_anew_longer_or_shorter() {
     let mut bench = Bench::new();
-    let token = bench.acquired(ask("a", 1).lease_ms(100)).token;
+    let grant = bench.acquired(ask("a", 1).lease_ms(100));
     bench.pass_ms(50);
-    assert_eq!(bench.outcome(renew("a", 1, 100)), Outcome::Renewed { token, deadline: Timestamp(150) });
-    assert_eq!(bench.outcome(renew("a", 1, 5)), Outcome::Renewed { token, deadline: Timestamp(55) });
+    assert_eq!(
+        bench.outcome(renew("a", 1, 100)),
+        Outcome::Renewed(Grant { deadline: Some(Timestamp(150)), ..grant.clone() })
+    );
+    assert_eq!(
+        bench.outcome(renew("a", 1, 5)),
+        Outcome::Renewed(Grant { deadline: Some(Timestamp(55)), ..grant.clone() })
+    );
     bench.pass_ms(5).tick();
     assert_eq!(bench.seen("a"), (1, 0));
     bench.pass_ms(1).tick();
@@ -73,7 +79,12 @@ fn another_session_may_renew_but_not_an_unknown_one() {
     bench.open(1, 1_000);
     bench.open(2, 1_000);
     bench.acquired(ask("a", 1).session(1).lease_ms(10));
-    let by = |number| Command::Renew { name: name("a"), session: Some(session(number)), key: key(1), lease_ms: 10 };
-    assert!(matches!(bench.outcome(by(2)), Outcome::Renewed { .. }));
+    let by = |number| Command::Renew {
+        name: name("a"),
+        session: Some(session(number)),
+        proof: Proof::Key(key(1)),
+        lease_ms: 10,
+    };
+    assert!(matches!(bench.outcome(by(2)), Outcome::Renewed(_)));
     assert_eq!(bench.refused(by(3)), Refusal::SessionUnknown);
 }

@@ -1,6 +1,6 @@
 //! Sessions: what keeps one alive, and what its end does to its holds and waiters.
 
-use super::kit::{Asking, Bench, acquire, ask, close, key, name, release, session};
+use super::kit::{Asking, Bench, acquire, ask, close, ended, key, name, open, release, session};
 use latchd::domain::{Command, EndReason, Event, Outcome, Proof, Refusal, Timestamp, WaitEnd};
 
 const IDLE_MS: u64 = 100;
@@ -40,7 +40,7 @@ fn any_command_that_carries_the_session_is_a_sighting() {
     let commands: [fn() -> Command; 4] = [
         || acquire(ask("b", 2).session(1)),
         || Command::Release { name: name("a"), session: Some(session(1)), proof: Proof::Key(key(1)) },
-        || Command::Renew { name: name("a"), session: Some(session(1)), key: key(1), lease_ms: 1 },
+        || Command::Renew { name: name("a"), session: Some(session(1)), proof: Proof::Key(key(1)), lease_ms: 1 },
         || Command::Release { name: name("none"), session: Some(session(1)), proof: Proof::Key(key(9)) },
     ];
     for command in commands {
@@ -61,7 +61,7 @@ fn a_command_of_another_session_is_no_sighting() {
     bench.pass_ms(IDLE_MS + 1).outcome(Command::Renew {
         name: name("a"),
         session: Some(session(2)),
-        key: key(1),
+        proof: Proof::Key(key(1)),
         lease_ms: 1,
     });
     assert!(!lives(&bench, 1));
@@ -118,7 +118,7 @@ fn its_end_frees_its_holds_and_ends_its_waits_and_nobody_elses() {
     let (outcome, events) = bench.run(close(1));
     assert_eq!(outcome, Outcome::SessionClosed);
     assert!(events.contains(&Event::SessionEnded { session: session(1), idle: false }));
-    assert!(events.contains(&Event::HoldEnded { name: name("a"), token, why: EndReason::SessionEnded }));
+    assert_eq!(ended(&events), [(token, EndReason::SessionEnded)]);
     assert!(events.contains(&Event::WaiterEnded { command: waiting, why: WaitEnd::SessionEnded }));
     assert!(events.iter().any(|event| matches!(event, Event::WaiterGranted { command, .. } if *command == next)));
     assert_eq!((bench.seen("a"), bench.seen("b")), ((1, 0), (1, 0)));
@@ -139,10 +139,10 @@ fn an_ended_session_is_unknown() {
 fn an_id_is_opened_once_while_it_lives() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
-    let again = Command::OpenSession { session: session(1), idle_timeout_ms: IDLE_MS };
+    let again = open(1, IDLE_MS);
     assert_eq!(bench.refused(again.clone()), Refusal::SessionExists);
     bench.outcome(close(1));
-    assert_eq!(bench.outcome(again), Outcome::SessionOpened);
+    assert_eq!(bench.outcome(again), Outcome::SessionOpened { session: session(1) });
 }
 
 #[test]

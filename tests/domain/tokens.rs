@@ -1,7 +1,7 @@
 //! Fencing tokens: one counter for all, below 2^53 for ever.
 
-use super::kit::{Asking, Bench, RUN, ask, name, release};
-use latchd::domain::{Acquire, LeaderStart, Limits, Outcome, Refusal, Table, Token};
+use super::kit::{Asking, Bench, RUN, ask, name, release, start};
+use latchd::domain::{Acquire, LeaderStart, Outcome, Refusal, Table, Token};
 
 const END: u64 = 1 << 53;
 
@@ -9,7 +9,7 @@ const END: u64 = 1 << 53;
 fn bench(left: u64) -> Bench {
     let mut bench = Bench::new();
     bench.table = Table::default();
-    bench.lead(LeaderStart { first_token: END - left, limits: Limits::default(), live: vec![RUN] });
+    bench.lead(LeaderStart { first_token: END - left, ..start(RUN) });
     bench
 }
 
@@ -66,7 +66,7 @@ fn who_waits_when_the_tokens_end_is_not_granted_and_its_wait_ends() {
 fn a_first_token_beyond_the_end_gives_none() {
     let mut bench = Bench::new();
     bench.table = Table::default();
-    bench.lead(LeaderStart { first_token: u64::MAX, limits: Limits::default(), live: vec![RUN] });
+    bench.lead(LeaderStart { first_token: u64::MAX, ..start(RUN) });
     assert_eq!(bench.refused(ask("a", 1)), Refusal::TokensExhausted);
 }
 
@@ -74,6 +74,6 @@ fn a_first_token_beyond_the_end_gives_none() {
 fn a_first_token_of_zero_begins_at_one() {
     let mut bench = Bench::new();
     bench.table = Table::default();
-    bench.lead(LeaderStart { first_token: 0, limits: Limits::default(), live: vec![RUN] });
+    bench.lead(LeaderStart { first_token: 0, ..start(RUN) });
     assert_eq!(bench.acquired(ask("a", 1)).token, Token(1));
 }

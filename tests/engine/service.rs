@@ -39,6 +39,7 @@ pub fn ask(name: &str) -> Acquire {
         wait: None,
         priority: 0,
         metadata: Default::default(),
+        request: None,
     }
 }
 
@@ -219,7 +220,7 @@ async fn a_nearly_full_disk_refuses_new_holds_while_releases_and_renewals_pass()
     let nearly_full = Fault::Engine(EngineError::DiskNearlyFull);
     assert_eq!(hold(&engine, ask("b")).await, Err(nearly_full.clone()));
     assert_eq!(engine.open_session().await, Err(nearly_full));
-    engine.renew(Arc::from("a"), None, key, 60_000).await.expect("a renewal passes");
+    engine.renew(Arc::from("a"), None, Proof::Key(key), 60_000).await.expect("a renewal passes");
     engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("a release passes");
     engine.stop().await;
 }

@@ -123,8 +123,10 @@ impl Hold {
 /// The key as the holder's own log has it.
 fn written_key(hold: &HoldView, name: &str) -> String {
     match hold.dialect {
-        Dialect::SessionsV1 => key::dashed(hold.key),
-        Dialect::GetLock | Dialect::LockByName => hold.key.to_string(),
+        Dialect::SessionsV1 | Dialect::LdlmGrpc => key::dashed(hold.key),
+        Dialect::GetLock | Dialect::LockByName | Dialect::Kufuli | Dialect::LockdGrpc | Dialect::RaftLock => {
+            hold.key.to_string()
+        }
         Dialect::LockUnlock => key::lock_id(hold.key, name),
     }
 }

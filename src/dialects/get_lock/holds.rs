@@ -85,6 +85,7 @@ fn ask(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>
         wait,
         priority: 0,
         metadata: Metadata::default(),
+        request: None,
     }
 }
 

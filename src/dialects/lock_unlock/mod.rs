@@ -64,6 +64,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
         wait: (asked.wait_ms > 0).then_some(Wait::Attached { timeout_ms: asked.wait_ms }),
         priority: 0,
         metadata: asked.metadata,
+        request: None,
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {

@@ -91,6 +91,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         wait: wait(asked.wait_timeout, limits.wait_ms_max),
         priority: 0,
         metadata: asked.metadata,
+        request: None,
     };
     match caller.service.engine.acquire(acquire).await {
         Ok(hold) => {
@@ -153,7 +154,7 @@ async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
     let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
-    match caller.service.engine.renew(name, Some(caller.session), key, lease_ms).await {
+    match caller.service.engine.renew(name, Some(caller.session), Proof::Key(key), lease_ms).await {
         Ok(renewed) => Ok(ok(answer::locked(&asked.name, &asked.key, renewed.token, Some(renewed.expires_in)))),
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
             let error = LockError::Unknown("lock does not exist or invalid key");

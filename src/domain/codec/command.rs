@@ -1,8 +1,10 @@
 //! Commands, one tag byte each. Tags are never reused.
 
-use super::{DecodeError, Put, Take};
+use super::{CLUSTERS, DecodeError, Put, Take};
 use crate::domain::command::{Acquire, Command, Proof, Wait};
-use crate::domain::ids::{Dialect, HoldKey, SessionId, Token};
+use crate::domain::ids::{
+    BodyDigest, Dialect, HoldKey, Incarnation, NodeId, RequestId, RequestKey, SessionId, StoreId, Token,
+};
 use std::sync::Arc;
 
 const OPEN_SESSION: u8 = 0;
@@ -12,14 +14,21 @@ const RELEASE: u8 = 3;
 const RENEW: u8 = 4;
 const CANCEL: u8 = 5;
 const FORCE_RELEASE: u8 = 6;
+const CONFIRM_DELIVERY: u8 = 7;
+const CANCEL_WAIT: u8 = 8;
+const NODE_UP: u8 = 9;
+const NODE_DOWN: u8 = 10;
+const FORGET_NODE: u8 = 11;
+const RAISE_LEVEL: u8 = 12;
 
 impl Command {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Command::OpenSession { session, idle_timeout_ms } => {
+            Command::OpenSession { session, idle_timeout_ms, request } => {
                 out.put_u8(OPEN_SESSION);
                 out.put_raw(&session.0);
                 out.put_u64(*idle_timeout_ms);
+                put_request(out, *request);
             }
             Command::CloseSession { session } => {
                 out.put_u8(CLOSE_SESSION);
@@ -35,33 +44,62 @@ impl Command {
                 put_session(out, *session);
                 proof.put(out);
             }
-            Command::Renew { name, session, key, lease_ms } => {
+            Command::Renew { name, session, proof, lease_ms } => {
                 out.put_u8(RENEW);
                 out.put_text(name);
                 put_session(out, *session);
-                out.put_raw(&key.0);
+                proof.put(out);
                 out.put_u64(*lease_ms);
             }
             Command::Cancel { name, key } => put_named_key(out, CANCEL, name, *key),
             Command::ForceRelease { name, key } => put_named_key(out, FORCE_RELEASE, name, *key),
+            Command::ConfirmDelivery { name, key } => put_named_key(out, CONFIRM_DELIVERY, name, *key),
+            Command::CancelWait { name, label } => {
+                out.put_u8(CANCEL_WAIT);
+                out.put_text(name);
+                out.put_text(label);
+            }
+            Command::NodeUp { node, incarnation, store, level } => {
+                put_numbers(out, NODE_UP, &[node.0, incarnation.0]);
+                out.put_raw(&store.0);
+                out.put_u64(u64::from(*level));
+            }
+            Command::NodeDown { node, incarnation } => put_numbers(out, NODE_DOWN, &[node.0, incarnation.0]),
+            Command::ForgetNode { node } => put_numbers(out, FORGET_NODE, &[node.0]),
+            Command::RaiseLevel { level } => put_numbers(out, RAISE_LEVEL, &[u64::from(*level)]),
         }
     }
 }
 
-pub(super) fn take(take: &mut Take) -> Result<Command, DecodeError> {
+pub(super) fn take(take: &mut Take, version: u8) -> Result<Command, DecodeError> {
     Ok(match take.u8()? {
-        OPEN_SESSION => Command::OpenSession { session: SessionId(take.id()?), idle_timeout_ms: take.u64()? },
+        OPEN_SESSION => Command::OpenSession {
+            session: SessionId(take.id()?),
+            idle_timeout_ms: take.u64()?,
+            request: take_request(take, version)?,
+        },
         CLOSE_SESSION => Command::CloseSession { session: SessionId(take.id()?) },
-        ACQUIRE => Command::Acquire(Box::new(Acquire::take(take)?)),
+        ACQUIRE => Command::Acquire(Box::new(Acquire::take(take, version)?)),
         RELEASE => Command::Release { name: take.name()?, session: take_session(take)?, proof: Proof::take(take)? },
         RENEW => Command::Renew {
             name: take.name()?,
             session: take_session(take)?,
-            key: HoldKey(take.id()?),
+            proof: if version >= CLUSTERS { Proof::take(take)? } else { Proof::Key(HoldKey(take.id()?)) },
             lease_ms: take.u64()?,
         },
         CANCEL => Command::Cancel { name: take.name()?, key: HoldKey(take.id()?) },
         FORCE_RELEASE => Command::ForceRelease { name: take.name()?, key: HoldKey(take.id()?) },
+        CONFIRM_DELIVERY => Command::ConfirmDelivery { name: take.name()?, key: HoldKey(take.id()?) },
+        CANCEL_WAIT => Command::CancelWait { name: take.name()?, label: take.name()? },
+        NODE_UP => Command::NodeUp {
+            node: NodeId(take.u64()?),
+            incarnation: Incarnation(take.u64()?),
+            store: StoreId(take.id()?),
+            level: take.u32()?,
+        },
+        NODE_DOWN => Command::NodeDown { node: NodeId(take.u64()?), incarnation: Incarnation(take.u64()?) },
+        FORGET_NODE => Command::ForgetNode { node: NodeId(take.u64()?) },
+        RAISE_LEVEL => Command::RaiseLevel { level: take.u32()? },
         value => return Err(DecodeError::Unknown { what: "command", value: value.into() }),
     })
 }
@@ -80,9 +118,10 @@ impl Acquire {
         put_wait(out, self.wait);
         out.put_i32(self.priority);
         out.put_metadata(&self.metadata);
+        put_request(out, self.request);
     }
 
-    fn take(take: &mut Take) -> Result<Acquire, DecodeError> {
+    fn take(take: &mut Take, version: u8) -> Result<Acquire, DecodeError> {
         Ok(Acquire {
             name: take.name()?,
             key: HoldKey(take.id()?),
@@ -96,6 +135,7 @@ impl Acquire {
             wait: take_wait(take)?,
             priority: take.i32()?,
             metadata: take.metadata()?,
+            request: take_request(take, version)?,
         })
     }
 }
@@ -135,13 +175,39 @@ fn put_named_key(out: &mut Vec<u8>, tag: u8, name: &str, key: HoldKey) {
     out.put_raw(&key.0);
 }
 
+fn put_numbers(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {
+    out.put_u8(tag);
+    numbers.iter().for_each(|number| out.put_u64(*number));
+}
+
 fn put_session(out: &mut Vec<u8>, session: Option<SessionId>) {
-    out.put_u8(u8::from(session.is_some()));
-    session.iter().for_each(|session| out.put_raw(&session.0));
+    put_option(out, session.map(|session| session.0));
 }
 
 fn take_session(take: &mut Take) -> Result<Option<SessionId>, DecodeError> {
-    take.flag()?.then(|| take.id().map(SessionId)).transpose()
+    Ok(take_option(take)?.map(SessionId))
+}
+
+fn put_request(out: &mut Vec<u8>, request: Option<RequestKey>) {
+    put_option(out, request.map(|request| request.id.0));
+    request.iter().for_each(|request| out.put_raw(&request.body.0));
+}
+
+fn take_request(take: &mut Take, version: u8) -> Result<Option<RequestKey>, DecodeError> {
+    if version < CLUSTERS || !take.flag()? {
+        return Ok(None);
+    }
+    Ok(Some(RequestKey { id: RequestId(take.id()?), body: BodyDigest(take.id()?) }))
+}
+
+/// An identity that may be missing.
+pub(in crate::domain) fn put_option(out: &mut Vec<u8>, id: Option<[u8; 16]>) {
+    out.put_u8(u8::from(id.is_some()));
+    id.iter().for_each(|id| out.put_raw(id));
+}
+
+pub(in crate::domain) fn take_option(take: &mut Take) -> Result<Option<[u8; 16]>, DecodeError> {
+    take.flag()?.then(|| take.id()).transpose()
 }
 
 fn put_label(out: &mut Vec<u8>, label: Option<&str>) {

@@ -1,19 +1,18 @@
-//! Log entries. Version 1.
+//! Log entries.
 
-use super::{DecodeError, Put, Take};
+use super::{CLUSTERS, DecodeError, Put, SINGLE_NODE, Take};
 use crate::domain::command::{Body, Entry, LeaderStart, Submitted};
-use crate::domain::ids::{CommandId, Incarnation, SessionId};
+use crate::domain::ids::{CommandId, Incarnation, NodeId, SessionId, StoreId};
 use crate::domain::limits::Limits;
 use crate::domain::time::Timestamp;
 
-const VERSION: u8 = 1;
 const LEADER_START: u8 = 0;
 const BATCH: u8 = 1;
 
 impl Entry {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
-        out.put_u8(VERSION);
+        out.put_u8(CLUSTERS);
         out.put_u64(self.at.0);
         out.put_u64(self.epoch);
         match &self.body {
@@ -36,14 +35,14 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
         let mut take = Take(bytes);
         let version = take.u8()?;
-        if version != VERSION {
+        if version != SINGLE_NODE && version != CLUSTERS {
             return Err(DecodeError::Unknown { what: "entry version", value: version.into() });
         }
         let at = Timestamp(take.u64()?);
         let epoch = take.u64()?;
         let body = match take.u8()? {
-            LEADER_START => Body::LeaderStart(LeaderStart::take(&mut take)?),
-            BATCH => take_batch(&mut take)?,
+            LEADER_START => Body::LeaderStart(LeaderStart::take(&mut take, version)?),
+            BATCH => take_batch(&mut take, version)?,
             value => return Err(DecodeError::Unknown { what: "entry body", value: value.into() }),
         };
         take.end()?;
@@ -51,12 +50,12 @@ impl Entry {
     }
 }
 
-fn take_batch(take: &mut Take) -> Result<Body, DecodeError> {
+fn take_batch(take: &mut Take, version: u8) -> Result<Body, DecodeError> {
     let count = take.count(16)?;
     let touches = (0..count).map(|_| take.id().map(SessionId)).collect::<Result<_, _>>()?;
     let more_touches = take.flag()?;
     let count = take.count(3)?;
-    let commands = (0..count).map(|_| Submitted::take(take)).collect::<Result<_, _>>()?;
+    let commands = (0..count).map(|_| Submitted::take(take, version)).collect::<Result<_, _>>()?;
     Ok(Body::Batch { touches, more_touches, commands })
 }
 
@@ -64,16 +63,36 @@ impl LeaderStart {
     fn put(&self, out: &mut Vec<u8>) {
         out.put_u64(self.first_token);
         self.limits.put(out);
-        out.put_u64(self.live.len() as u64);
-        self.live.iter().for_each(|run| out.put_u64(run.0));
+        out.put_u64(self.node.0);
+        out.put_u64(self.incarnation.0);
+        out.put_raw(&self.store.0);
+        out.put_u64(self.level.into());
+        out.put_u8(u8::from(self.confirm));
     }
 
-    fn take(take: &mut Take) -> Result<LeaderStart, DecodeError> {
+    fn take(take: &mut Take, version: u8) -> Result<LeaderStart, DecodeError> {
         let first_token = take.u64()?;
-        let limits = Limits::take(take)?;
-        let count = take.count(1)?;
-        let live = (0..count).map(|_| take.u64().map(Incarnation)).collect::<Result<_, _>>()?;
-        Ok(LeaderStart { first_token, limits, live })
+        let limits = Limits::take(take, version)?;
+        if version == SINGLE_NODE {
+            return LeaderStart::take_single_node(take, first_token, limits);
+        }
+        Ok(LeaderStart {
+            first_token,
+            limits,
+            node: NodeId(take.u64()?),
+            incarnation: Incarnation(take.u64()?),
+            store: StoreId(take.id()?),
+            level: take.u32()?,
+            confirm: take.flag()?,
+        })
+    }
+
+    /// A list of the process runs that live: always the one of the only node, which was 1.
+    fn take_single_node(take: &mut Take, first_token: u64, limits: Limits) -> Result<LeaderStart, DecodeError> {
+        let live = (0..take.count(1)?).map(|_| take.u64().map(Incarnation)).collect::<Result<Vec<_>, _>>()?;
+        let incarnation = *live.first().ok_or(DecodeError::Truncated)?;
+        let (node, store) = (NodeId(1), StoreId::UNKNOWN);
+        Ok(LeaderStart { first_token, limits, node, incarnation, store, level: 1, confirm: false })
     }
 }
 
@@ -84,9 +103,9 @@ impl Submitted {
         self.command.put(out);
     }
 
-    fn take(take: &mut Take) -> Result<Submitted, DecodeError> {
+    fn take(take: &mut Take, version: u8) -> Result<Submitted, DecodeError> {
         let id = CommandId { incarnation: Incarnation(take.u64()?), sequence: take.u64()? };
-        Ok(Submitted { id, command: super::command::take(take)? })
+        Ok(Submitted { id, command: super::command::take(take, version)? })
     }
 }
 
@@ -107,12 +126,13 @@ impl Limits {
             self.holds_per_session_max,
             self.remembered_sizes_max,
             self.remembered_size_idle_ms,
+            self.requests_max,
         ] {
             out.put_u64(value);
         }
     }
 
-    pub(in crate::domain) fn take(take: &mut Take) -> Result<Limits, DecodeError> {
+    pub(in crate::domain) fn take(take: &mut Take, version: u8) -> Result<Limits, DecodeError> {
         Ok(Limits {
             name_bytes_max: take.u64()?,
             metadata_entries_max: take.u64()?,
@@ -127,6 +147,7 @@ impl Limits {
             holds_per_session_max: take.u64()?,
             remembered_sizes_max: take.u64()?,
             remembered_size_idle_ms: take.u64()?,
+            requests_max: if version >= CLUSTERS { take.u64()? } else { Limits::default().requests_max },
         })
     }
 }

@@ -10,6 +10,11 @@ use super::ids::Name;
 use super::metadata::Metadata;
 use std::sync::Arc;
 
+/// The format of entries and snapshots from when one node was all there was. Still read, no longer written.
+pub(super) const SINGLE_NODE: u8 = 1;
+/// The format with nodes, claims and idempotency keys.
+pub(super) const CLUSTERS: u8 = 2;
+
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -25,6 +30,8 @@ pub enum DecodeError {
     Utf8,
     #[error("{0} is there twice")]
     Twice(&'static str),
+    #[error("{0} and what it made do not match")]
+    Unmatched(&'static str),
 }
 
 /// Appends values to a buffer.

@@ -84,6 +84,7 @@ fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String
 
 fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String> {
     let counts = Counts {
+        requests: 0,
         locks: reference.names().len() as u64,
         holds: reference.holds.len() as u64,
         waiters: reference.waiters.len() as u64,

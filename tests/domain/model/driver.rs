@@ -1,7 +1,7 @@
 //! Plays a script: makes each step concrete against the table as it is, applies it, and shows it to a check.
 
 use super::script::{Asked, Batch, Key, Lead, STRANGER, Shown, Step, Verb, Wanted};
-use crate::domain::kit::{FIRST_TOKEN, session};
+use crate::domain::kit::{session, start};
 use latchd::domain::{
     Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, HoldKey, Incarnation, LeaderStart, Limits, Name,
     Proof, StaleEpoch, Submitted, Table, Timestamp, Token, Wait,
@@ -65,6 +65,7 @@ pub fn limits(tight: bool) -> Limits {
         holds_per_session_max: if tight { 2 } else { 4 },
         remembered_sizes_max: if tight { 1 } else { 2 },
         remembered_size_idle_ms: if tight { 5 } else { 25 },
+        requests_max: if tight { 2 } else { 5 },
     }
 }
 
@@ -72,9 +73,8 @@ impl Driver {
     fn entry(&mut self, step: &Step) -> Entry {
         match step {
             Step::Lead(lead) => {
-                self.live = lead.live.iter().map(|run| Incarnation(u64::from(*run))).collect();
-                let start =
-                    LeaderStart { first_token: FIRST_TOKEN, limits: limits(lead.tight), live: self.live.clone() };
+                self.live = lead.live.iter().take(1).map(|run| Incarnation(u64::from(*run))).collect();
+                let start = LeaderStart { limits: limits(lead.tight), ..start(self.live[0]) };
                 Entry { at: self.at(lead.pass_ms), epoch: 0, body: Body::LeaderStart(start) }
             }
             Step::Batch(batch) => Entry {
@@ -110,7 +110,7 @@ impl Driver {
     fn command(&mut self, verb: &Verb) -> Command {
         match verb {
             Verb::Open { session: number, idle_ms } => {
-                Command::OpenSession { session: session(*number), idle_timeout_ms: *idle_ms }
+                Command::OpenSession { session: session(*number), idle_timeout_ms: *idle_ms, request: None }
             }
             Verb::Close { session: number } => Command::CloseSession { session: session(*number) },
             Verb::Acquire(wanted) => Command::Acquire(Box::new(self.acquire(wanted))),
@@ -120,7 +120,7 @@ impl Driver {
             Verb::Renew { name, session: caller, key, lease_ms } => Command::Renew {
                 name: (*name).into(),
                 session: caller.map(session),
-                key: self.key(name, key),
+                proof: Proof::Key(self.key(name, key)),
                 lease_ms: *lease_ms,
             },
             Verb::Cancel { name, key } => Command::Cancel { name: (*name).into(), key: self.key(name, key) },
@@ -146,6 +146,7 @@ impl Driver {
             }),
             priority: wanted.priority,
             metadata: wanted.metadata.iter().copied().collect(),
+            request: None,
         };
         self.keys.push((acquire.name.clone(), acquire.key));
         acquire

@@ -36,7 +36,7 @@ fn fresh_keys() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// What holders were told, by token: nothing here comes from a look into the table.
+/// What holders were told, by token. Only what nobody was told yet comes from a look into the table.
 #[derive(Default)]
 struct Promised(BTreeMap<Token, Promise>);
 
@@ -57,15 +57,17 @@ impl Promised {
             }
         }
         grants.extend(applied.events.iter().filter_map(|event| match event {
-            Event::WaiterGranted { name, grant, .. } | Event::DetachedGranted { name, grant } => Some((name, grant)),
+            Event::WaiterGranted { name, grant, .. } => Some((name, grant)),
             _ => None,
         }));
+        let silent = silent_grants(played, &grants);
+        grants.extend(silent.iter().map(|(name, grant)| (name, grant)));
         // Tokens tell the order in which the two lists came about.
         grants.sort_by_key(|(_, grant)| grant.token);
         grants.into_iter().for_each(|(name, grant)| self.grant(name, grant));
         for (_, outcome) in &applied.outcomes {
-            if let Outcome::Renewed { token, deadline } = outcome {
-                self.0.entry(*token).and_modify(|promise| promise.deadline = Some(*deadline));
+            if let Outcome::Renewed(grant) = outcome {
+                self.0.entry(grant.token).and_modify(|promise| promise.deadline = grant.deadline);
             }
         }
         Ok(())
@@ -81,8 +83,13 @@ impl Promised {
     fn note_ends(&mut self, played: &Played) -> Result<(), String> {
         let now = played.table.now();
         for event in played.events() {
-            let Event::HoldEnded { name, token, why } = event else { continue };
-            let Some(promise) = self.0.remove(token) else { return Err(format!("{token:?} ended, unknown or twice")) };
+            let Event::HoldEnded { name, token, why, .. } = event else { continue };
+            let Some(promise) = self.0.remove(token) else {
+                return match came_and_went(played, *token) {
+                    true => Ok(()),
+                    false => Err(format!("{token:?} ended, unknown or twice")),
+                };
+            };
             if promise.name != *name {
                 return Err(format!("{token:?} is of {}, not of {name}", promise.name));
             }
@@ -112,6 +119,26 @@ impl Promised {
             self.0.iter().filter(|(_, promise)| !due(promise)).map(|(token, _)| *token).collect();
         if seen == promised { Ok(()) } else { Err(format!("promised {promised:?}, seen {seen:?}")) }
     }
+}
+
+/// Holds of detached waiters: nobody is told before asking again, so they are seen first in a view.
+fn silent_grants(played: &Played, told: &[(&Name, &Grant)]) -> Vec<(Name, Grant)> {
+    let mut silent = Vec::new();
+    for event in played.events() {
+        let Event::Granted { name, token, .. } = event else { continue };
+        let view = played.table.lock_view(name, played.table.now());
+        let hold = view.and_then(|view| view.holds.into_iter().find(|hold| hold.token == *token));
+        if let Some(hold) = hold.filter(|_| told.iter().all(|(_, grant)| grant.token != *token)) {
+            let (key, token, since, deadline) = (hold.key, hold.token, hold.since, hold.deadline);
+            silent.push((name.clone(), Grant { key, token, since, deadline }));
+        }
+    }
+    silent
+}
+
+/// Granted in this entry to nobody who was told, and ended in it.
+fn came_and_went(played: &Played, ended: Token) -> bool {
+    played.events().iter().any(|event| matches!(event, Event::Granted { token, .. } if *token == ended))
 }
 
 fn long_enough(ask: &Acquire, grant: &Grant, now: Timestamp) -> Result<(), String> {

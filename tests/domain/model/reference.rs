@@ -57,6 +57,8 @@ pub struct Hold {
     pub owner: Owner,
     pub metadata: Metadata,
     pub dialect: Dialect,
+    /// The acquire that takes it back if its answer is lost; none once there was an answer before.
+    pub attempt: Option<HoldKey>,
 }
 
 #[derive(Clone)]
@@ -115,10 +117,11 @@ impl Reference {
         self.epoch += 1;
         self.limits = start.limits.clone();
         let before = std::mem::take(&mut self.last_sequence);
-        self.last_sequence = start.live.iter().map(|run| (*run, before.get(run).copied().unwrap_or(0))).collect();
+        let run = start.incarnation;
+        self.last_sequence = BTreeMap::from([(run, before.get(&run).copied().unwrap_or(0))]);
         self.sessions.values_mut().for_each(|session| session.seen = self.now);
         let dead = |waiter: &Waiter| {
-            matches!(waiter.wait, Wait::Attached { .. }) && !start.live.contains(&waiter.command.incarnation)
+            matches!(waiter.wait, Wait::Attached { .. }) && start.incarnation != waiter.command.incarnation
         };
         for waiter in self.waiters.clone().into_iter().filter(dead) {
             self.end_wait(waiter.key, WaitEnd::Cancelled);
@@ -205,6 +208,7 @@ impl Reference {
     }
 
     pub fn add_hold(&mut self, asked: Waiter, token: Token) -> Grant {
+        self.expect_token(&asked.name, token, &asked.owner, asked.dialect);
         self.sizes.insert(asked.name.clone(), asked.size);
         if asked.remembers_size {
             self.ldlm_sizes.insert(asked.name.clone(), asked.size);
@@ -213,7 +217,17 @@ impl Reference {
         let deadline = asked.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let grant = Grant { key: asked.key, token, since: self.now, deadline };
         let Waiter { name, key, owner, metadata, dialect, .. } = asked;
-        self.holds.push(Hold { name, key, token, since: self.now, deadline, owner, metadata, dialect });
+        self.holds.push(Hold {
+            name,
+            key,
+            token,
+            since: self.now,
+            deadline,
+            owner,
+            metadata,
+            dialect,
+            attempt: Some(key),
+        });
         grant
     }
 
@@ -224,8 +238,8 @@ impl Reference {
 
     pub fn end_hold(&mut self, token: Token, why: EndReason) {
         let Some(at) = self.holds.iter().position(|hold| hold.token == token) else { return };
-        let name = self.holds.remove(at).name;
-        self.expect(Event::HoldEnded { name, token, why });
+        let Hold { name, owner, dialect, .. } = self.holds.remove(at);
+        self.expect(Event::HoldEnded { name, token, why, session: owner.session, dialect });
     }
 
     pub fn end_wait(&mut self, key: HoldKey, why: WaitEnd) {
@@ -248,6 +262,10 @@ impl Reference {
         }
     }
 
+    pub fn expect_token(&mut self, name: &Name, token: Token, owner: &Owner, dialect: Dialect) {
+        self.expect(Event::Granted { name: name.clone(), token, session: owner.session, dialect });
+    }
+
     fn expect(&mut self, event: Event) {
         match self.unexplained.iter().position(|told| *told == event) {
             Some(at) => _ = self.unexplained.remove(at),
@@ -259,17 +277,14 @@ impl Reference {
     fn expect_grant(&mut self, next: &Waiter) -> Token {
         let deadline = next.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let told = self.unexplained.iter().find_map(|event| match event {
-            Event::WaiterGranted { name, grant, .. } | Event::DetachedGranted { name, grant } => {
-                (*name == next.name).then_some(grant.token)
-            }
+            Event::Granted { name, token, .. } => (*name == next.name).then_some(*token),
             _ => None,
         });
         let token = told.unwrap_or(Token(0));
-        let (name, grant) = (next.name.clone(), Grant { key: next.key, token, since: self.now, deadline });
-        self.expect(match next.wait {
-            Wait::Attached { .. } => Event::WaiterGranted { command: next.command, name, grant },
-            Wait::Detached { .. } => Event::DetachedGranted { name, grant },
-        });
+        if let Wait::Attached { .. } = next.wait {
+            let (name, grant) = (next.name.clone(), Grant { key: next.key, token, since: self.now, deadline });
+            self.expect(Event::WaiterGranted { command: next.command, name, grant, unconfirmed: false });
+        }
         token
     }
 

@@ -23,7 +23,7 @@ impl Reference {
             self.settle(name);
         }
         let outcome = match command {
-            Command::OpenSession { session, idle_timeout_ms } => {
+            Command::OpenSession { session, idle_timeout_ms, .. } => {
                 if self.sessions.contains_key(session) {
                     Err(Refusal::SessionExists)
                 } else if self.sessions.len() as u64 >= self.limits.sessions_max {
@@ -31,7 +31,7 @@ impl Reference {
                 } else {
                     let opened = Session { idle_timeout_ms: *idle_timeout_ms, seen: self.now, ended: false };
                     self.sessions.insert(*session, opened);
-                    Ok(Outcome::SessionOpened)
+                    Ok(Outcome::SessionOpened { session: *session })
                 }
             }
             Command::CloseSession { session } if !self.is_live(*session) => Err(Refusal::SessionUnknown),
@@ -40,10 +40,11 @@ impl Reference {
                 Ok(Outcome::SessionClosed)
             }
             Command::Acquire(acquire) => self.acquire(*id, acquire, given),
-            Command::Release { name, proof, .. } => self.end_one(name, EndReason::Released, |hold| opens(proof, hold)),
-            Command::ForceRelease { name, key } => self.end_one(name, EndReason::Forced, |hold| hold.key == *key),
-            Command::Renew { name, key, lease_ms, .. } => self.renew(name, *key, *lease_ms),
+            Command::Release { name, proof, .. } => self.end_one(name, EndReason::Released, proof),
+            Command::ForceRelease { name, key } => self.end_one(name, EndReason::Forced, &Proof::Key(*key)),
+            Command::Renew { name, proof, lease_ms, .. } => self.renew(name, proof, *lease_ms),
             Command::Cancel { name, key } => Ok(self.cancel(name, *key)),
+            _ => Err(Refusal::Broken("not in the model")),
         };
         outcome.unwrap_or_else(Outcome::Refused)
     }
@@ -155,11 +156,15 @@ impl Reference {
         let until = ask.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let hold = &mut self.holds[at];
         hold.token = given;
+        hold.attempt = None;
+        let (owner, dialect) = (hold.owner.clone(), hold.dialect);
         hold.deadline = hold.deadline.zip(until).map(|(old, new)| old.max(new));
         if !ask.metadata.is_empty() {
             hold.metadata = ask.metadata.clone();
         }
-        Grant { key: hold.key, token: given, since: hold.since, deadline: hold.deadline }
+        let grant = Grant { key: hold.key, token: given, since: hold.since, deadline: hold.deadline };
+        self.expect_token(&ask.name, given, &owner, dialect);
+        grant
     }
 
     /// The label's own place in the queue: kept, for the new request.
@@ -215,34 +220,48 @@ impl Reference {
         }))
     }
 
-    fn end_one(&mut self, name: &Name, why: EndReason, wanted: impl Fn(&Hold) -> bool) -> Result<Outcome, Refusal> {
-        let token = self.find(name, wanted)?;
+    fn end_one(&mut self, name: &Name, why: EndReason, proof: &Proof) -> Result<Outcome, Refusal> {
+        let token = self.find(name, proof)?;
         self.end_hold(token, why);
         Ok(Outcome::Released { waiter_granted: self.hand_on(name) })
     }
 
-    fn find(&self, name: &Name, wanted: impl Fn(&Hold) -> bool) -> Result<Token, Refusal> {
+    fn find(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
         let known = self.is_in_use(name) || self.idle_sizes.iter().any(|(_, idle, _)| idle == name);
-        let missing = if known { Refusal::WrongKey } else { Refusal::NoSuchLock };
-        self.holds_of(name).find(|hold| wanted(hold)).map(|hold| hold.token).ok_or(missing)
+        if !known {
+            return Err(Refusal::NoSuchLock);
+        }
+        if let Some(hold) = self.holds_of(name).find(|hold| opens(proof, hold)) {
+            return Ok(hold.token);
+        }
+        Err(match proof {
+            Proof::Label { label, .. } => {
+                let without_token = Proof::Label { label: label.clone(), token: None };
+                let is_owner = self.holds_of(name).any(|hold| opens(&without_token, hold));
+                if is_owner { Refusal::TokenMismatch } else { Refusal::NotOwner }
+            }
+            _ => Refusal::WrongKey,
+        })
     }
 
-    fn renew(&mut self, name: &Name, key: HoldKey, lease_ms: u64) -> Result<Outcome, Refusal> {
+    fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> Result<Outcome, Refusal> {
         if lease_ms > self.limits.lease_ms_max {
             return Err(Refusal::LimitExceeded { field: Field::Lease, limit: self.limits.lease_ms_max });
         }
-        let token = self.find(name, |hold| hold.key == key)?;
+        let token = self.find(name, proof)?;
         let deadline = self.now.after_ms(lease_ms.max(1));
         let hold = self.holds.iter_mut().find(|hold| hold.token == token).ok_or(Refusal::WrongKey)?;
         hold.deadline.replace(deadline).ok_or(Refusal::NoLease).inspect_err(|_| hold.deadline = None)?;
-        Ok(Outcome::Renewed { token, deadline })
+        Ok(Outcome::Renewed(Grant { key: hold.key, token, since: hold.since, deadline: Some(deadline) }))
     }
 
     fn cancel(&mut self, name: &Name, key: HoldKey) -> Outcome {
+        let granted = self.holds.iter().find(|hold| hold.name == *name && hold.attempt == Some(key));
+        let granted = granted.map(|hold| hold.token);
         if self.waiters_of(name).any(|waiter| waiter.key == key) {
             self.end_wait(key, WaitEnd::Cancelled);
             self.hand_on(name);
-        } else if let Ok(token) = self.find(name, |hold| hold.key == key) {
+        } else if let Some(token) = granted {
             self.end_hold(token, EndReason::Cancelled);
             self.hand_on(name);
         }

@@ -1,0 +1,165 @@
+//! Between a grant and its client: lost attempts, retries that claim what is kept for them, confirmed deliveries.
+
+use super::command::Acquire;
+use super::ids::{CommandId, HoldKey, Name, Token};
+use super::lock::{Claim, Hold, Place, Waiter};
+use super::outcome::{EndReason, Event, Outcome, Refusal, WaitEnd};
+use super::requests::Made;
+use super::table::{Run, Table};
+
+/// How long a place in the queue or an unheard grant is kept for the retry of a request that was lost.
+pub const ORPHAN_MS: u64 = 10_000;
+
+impl Table {
+    /// A request that was made before is answered with what came of it.
+    pub(super) fn answer_again(&mut self, run: &mut Run, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
+        let made = match self.recall(acquire.request?)? {
+            Ok(made) => made,
+            Err(refusal) => return Some(Outcome::Refused(refusal)),
+        };
+        Some(match made {
+            Made::Hold { name, token } if name == acquire.name => self.claim_hold(&name, token, acquire.key),
+            Made::Waiter { name, key } if name == acquire.name => self.claim_place(run, id, acquire, key),
+            _ => Outcome::Refused(Refusal::RequestReused),
+        })
+    }
+
+    /// The same hold again. A lost one gets its full lease from now; any other keeps its deadline, and as its first
+    /// attempt may have been answered, no lost attempt takes it back any more.
+    fn claim_hold(&mut self, name: &Name, token: Token, attempt: HoldKey) -> Outcome {
+        self.heard_of(name, token, |claim| claim.orphaned.then_some(attempt));
+        let hold = self.locks.get(name).and_then(|lock| lock.holds.iter().find(|hold| hold.token == token));
+        match hold {
+            Some(hold) => Outcome::Acquired(hold.grant()),
+            None => Outcome::Refused(Refusal::Broken("a request without its hold")),
+        }
+    }
+
+    fn claim_place(&mut self, run: &mut Run, id: CommandId, acquire: &Acquire, key: HoldKey) -> Outcome {
+        if let Err(refusal) = self.limits.check_acquire(acquire) {
+            return Outcome::Refused(refusal);
+        }
+        if acquire.wait.is_none() {
+            return Outcome::Refused(self.held(self.locks.get(&acquire.name)));
+        }
+        match self.place_of(&acquire.name, key) {
+            Some(place) => self.wait_anew(run, id, acquire, place, place),
+            None => Outcome::Refused(Refusal::Broken("a request without its waiter")),
+        }
+    }
+
+    /// The hold's node has the grant and will answer, or its client shows that it has it.
+    pub(super) fn confirm_delivery(&mut self, name: &Name, key: HoldKey) -> Outcome {
+        match self.find_by_key(name, key) {
+            Ok(token) => {
+                self.heard_of(name, token, |claim| claim.attempt);
+                Outcome::Confirmed
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// Somebody knows of this hold, or is about to: it is no longer anyone's to take back, and has its full lease.
+    pub(super) fn heard_of(
+        &mut self,
+        name: &Name,
+        token: Token,
+        attempt: impl FnOnce(&Claim) -> Option<HoldKey>,
+    ) -> Option<()> {
+        let has_claim = |hold: &&Hold| hold.token == token && hold.claim.is_some();
+        let (name, lock) = self.locks.get_key_value(name)?;
+        let claim = lock.holds.iter().find(has_claim)?.claim.as_deref()?;
+        let deadline = claim.orphaned.then(|| self.lease_end(claim.lease_ms));
+        let attempt = attempt(claim);
+        let name = name.clone();
+        let lock = self.locks.get_mut(&name)?;
+        let hold = lock.holds.iter_mut().find(|hold| hold.token == token)?;
+        self.index.remove_unconfirmed(hold);
+        self.index.remove_lease(hold);
+        hold.deadline = deadline.unwrap_or(hold.deadline);
+        self.index.add_lease(&name, hold);
+        if let Some(claim) = hold.claim.as_deref_mut() {
+            *claim = Claim { unconfirmed: None, attempt, orphaned: false, ..claim.clone() };
+        }
+        hold.drop_empty_claim();
+        let deadline = hold.deadline;
+        lock.expects(deadline);
+        Some(())
+    }
+
+    /// The request of a waiter is gone. Whoever calls this hands on.
+    pub(super) fn lose_wait(&mut self, run: &mut Run, name: &Name, place: Place, why: WaitEnd) {
+        let until = self.now.after_ms(ORPHAN_MS);
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        match lock.queue.get_mut(&place) {
+            Some(waiter) if waiter.request.is_none() => self.end_wait(run, name, place, why),
+            Some(waiter) if !waiter.orphaned => {
+                self.index.remove_waiter(place, waiter);
+                tell_wait_ended(run, waiter, why);
+                waiter.orphaned = true;
+                waiter.deadline = waiter.deadline.min(until);
+                let deadline = waiter.deadline;
+                self.index.add_waiter(name, place, waiter);
+                lock.expects(deadline);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody will be told of a hold. Whoever calls this hands on.
+    pub(super) fn lose_hold(&mut self, run: &mut Run, name: &Name, token: Token, why: EndReason) {
+        let until = self.now.after_ms(ORPHAN_MS);
+        let Some((name, lock)) = self.locks.get_key_value(name) else { return };
+        let Some(hold) = lock.holds.iter().find(|hold| hold.token == token) else { return };
+        if hold.request().is_none() {
+            return self.end_hold(run, &name.clone(), token, why);
+        }
+        if hold.is_orphaned() {
+            return;
+        }
+        let name = name.clone();
+        let Some(lock) = self.locks.get_mut(&name) else { return };
+        let Some(hold) = lock.holds.iter_mut().find(|hold| hold.token == token) else { return };
+        self.index.remove_unconfirmed(hold);
+        self.index.remove_lease(hold);
+        hold.deadline = hold.deadline.min(until);
+        if let Some(claim) = hold.claim.as_deref_mut() {
+            (claim.orphaned, claim.unconfirmed) = (true, None);
+        }
+        self.index.add_lease(&name, hold);
+        let deadline = hold.deadline;
+        lock.expects(deadline);
+    }
+
+    /// The claim of a hold that is granted at once.
+    pub(super) fn claim_of(&self, acquire: &Acquire) -> Option<Box<Claim>> {
+        let (request, lease_ms) = (acquire.request?.id, acquire.lease_ms);
+        let attempt = Some(acquire.key);
+        Some(Box::new(Claim { unconfirmed: None, request: Some(request), attempt, lease_ms, orphaned: false }))
+    }
+
+    /// The claim of a hold whose owner label asked again: no lost attempt takes back what an earlier answer gave.
+    pub(super) fn claim_again(&self, acquire: &Acquire) -> Option<Box<Claim>> {
+        let (request, lease_ms) = (acquire.request.map(|request| request.id), acquire.lease_ms);
+        let claim = Claim { unconfirmed: None, request, attempt: None, lease_ms, orphaned: false };
+        self.knows_clusters().then(|| Box::new(claim))
+    }
+
+    /// The claim of a hold that is granted to a waiter.
+    pub(super) fn claim_of_waiter(&self, waiter: &Waiter) -> Option<Box<Claim>> {
+        let answered_by = waiter.answered_by().filter(|_| self.confirms_deliveries());
+        let unconfirmed = answered_by.map(|command| command.incarnation);
+        if unconfirmed.is_none() && waiter.request.is_none() {
+            return None;
+        }
+        let (attempt, orphaned) = (Some(waiter.key), waiter.orphaned);
+        let claim = Claim { unconfirmed, request: waiter.request, attempt, lease_ms: waiter.lease_ms, orphaned };
+        Some(Box::new(claim))
+    }
+}
+
+pub(super) fn tell_wait_ended(run: &mut Run, waiter: &Waiter, why: WaitEnd) {
+    if let Some(command) = waiter.answered_by() {
+        run.events.push(Event::WaiterEnded { command, why });
+    }
+}

@@ -1,0 +1,155 @@
+//! A snapshot read back: what cannot be true is refused.
+
+use super::super::codec::{DecodeError, Take};
+use super::super::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
+use super::super::limits::Limits;
+use super::super::lock::Lock;
+use super::super::nodes::NodeRecord;
+use super::super::requests::{Made, RequestRecord};
+use super::super::session::Session;
+use super::super::table::Table;
+use super::super::time::Timestamp;
+use super::records::{take_lock, take_node, take_request, take_session};
+use super::{CLUSTERS, SINGLE_NODE};
+
+pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
+    let version = take.u8()?;
+    if version != SINGLE_NODE && version != CLUSTERS {
+        return Err(DecodeError::Unknown { what: "snapshot version", value: version.into() });
+    }
+    let mut table = Table {
+        now: Timestamp(take.u64()?),
+        epoch: take_counter(take)?,
+        next_token: take.u64()?,
+        next_waiter: take_counter(take)?,
+        ..Table::default()
+    };
+    if version == SINGLE_NODE { take_single_node(take, &mut table) } else { take_nodes(take, &mut table) }?;
+    for _ in 0..take.count(19)? {
+        let (id, session) = take_session(take, version)?;
+        if !table.adopt_session(id, session) {
+            return Err(DecodeError::Twice("a session"));
+        }
+    }
+    for _ in 0..take.count(3)? {
+        let (name, size, until) = (take.name()?, take.u32()?, Timestamp(take.u64()?));
+        table.remembered.remember(&name, size, until, u64::MAX);
+    }
+    if version >= CLUSTERS {
+        take_requests(take, &mut table)?;
+    }
+    for _ in 0..take.count(4)? {
+        let (name, lock) = take_lock(take, version)?;
+        table.check_counters(&lock)?;
+        if !table.adopt_lock(name, lock) {
+            return Err(DecodeError::Twice("a lock"));
+        }
+    }
+    take.end()?;
+    table.check_requests_made()?;
+    Ok(table)
+}
+
+/// Before there were clusters, the only node was 1, and its store had no id.
+fn take_single_node(take: &mut Take, table: &mut Table) -> Result<(), DecodeError> {
+    table.limits = Limits::take(take, SINGLE_NODE)?;
+    table.level = u32::from(table.next_token != 0);
+    for _ in 0..take.count(2)? {
+        let (incarnation, last_sequence) = (Incarnation(take.u64()?), take.u64()?);
+        let record = NodeRecord { incarnation, last_sequence, up: true, store: StoreId::UNKNOWN, level: 1 };
+        table.nodes.entry(NodeId(1)).or_insert(record);
+    }
+    Ok(())
+}
+
+fn take_nodes(take: &mut Take, table: &mut Table) -> Result<(), DecodeError> {
+    table.limits = Limits::take(take, CLUSTERS)?;
+    (table.level, table.confirm) = (take.u32()?, take.flag()?);
+    for _ in 0..take.count(21)? {
+        let (node, record) = take_node(take)?;
+        if table.nodes.insert(node, record).is_some() {
+            return Err(DecodeError::Twice("a node"));
+        }
+    }
+    Ok(())
+}
+
+fn take_requests(take: &mut Take, table: &mut Table) -> Result<(), DecodeError> {
+    for _ in 0..take.count(34)? {
+        let (id, record) = take_request(take)?;
+        if !table.adopt_request(id, record) {
+            return Err(DecodeError::Twice("a request"));
+        }
+    }
+    Ok(())
+}
+
+impl Table {
+    /// Whether it is new.
+    fn adopt_session(&mut self, id: SessionId, session: Session) -> bool {
+        if session.ended {
+            self.index.ended_sessions.insert(id);
+        } else {
+            self.index.sessions.insert((session.deadline, id));
+        }
+        self.sessions.insert(id, session)
+    }
+
+    fn adopt_request(&mut self, id: RequestId, record: RequestRecord) -> bool {
+        if record.made == Made::Ended {
+            self.index.ended_requests.insert((record.until, id));
+        }
+        self.requests.insert(id, record)
+    }
+
+    /// A token or place at or past the counters would be given a second time.
+    fn check_counters(&self, lock: &Lock) -> Result<(), DecodeError> {
+        let given = lock.holds.iter().all(|hold| hold.token.0 < self.next_token)
+            && lock.queue.iter().all(|(place, _)| place.1.0 < self.next_waiter);
+        if given { Ok(()) } else { Err(DecodeError::Range) }
+    }
+
+    /// Whether it is new.
+    fn adopt_lock(&mut self, name: Name, mut lock: Lock) -> bool {
+        lock.recompute_next_due();
+        for hold in &lock.holds {
+            self.index.add_hold(&name, hold);
+            hold.owner.session().into_iter().for_each(|session| self.count_hold(session));
+        }
+        for (place, waiter) in lock.queue.iter() {
+            self.index.add_waiter(&name, *place, waiter);
+            waiter.owner.session().into_iter().for_each(|session| self.count_waiter(session));
+        }
+        self.locks.insert(name, lock)
+    }
+
+    /// A record and what its request made name each other. One without the other would stay for ever, or be given a
+    /// second time.
+    fn check_requests_made(&self) -> Result<(), DecodeError> {
+        let sessions = self.sessions.iter().filter_map(|(id, session)| Some((session.request?, Made::Session(*id))));
+        let holds = self.locks.iter().flat_map(|(name, lock)| {
+            lock.holds
+                .iter()
+                .filter_map(|hold| Some((hold.request()?, Made::Hold { name: name.clone(), token: hold.token })))
+        });
+        let waiters = self.locks.iter().flat_map(|(name, lock)| {
+            lock.queue
+                .iter()
+                .filter_map(|(_, waiter)| Some((waiter.request?, Made::Waiter { name: name.clone(), key: waiter.key })))
+        });
+        let mut living = 0;
+        for (id, made) in sessions.chain(holds).chain(waiters) {
+            if self.requests.get(&id).is_none_or(|record| record.made != made) {
+                return Err(DecodeError::Unmatched("a request"));
+            }
+            living += 1;
+        }
+        let is_matched = living == self.requests.len() - self.index.ended_requests.len();
+        if is_matched { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
+    }
+}
+
+/// A number that is counted up by one now and then, and so never comes near its end.
+fn take_counter(take: &mut Take) -> Result<u64, DecodeError> {
+    take.u64().and_then(|value| if value < 1 << 63 { Ok(value) } else { Err(DecodeError::Range) })
+}
