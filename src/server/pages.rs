@@ -9,7 +9,7 @@ use crate::dialects::peer::Peer;
 use crate::dialects::problem::problem;
 use crate::dialects::respond::{with_body, with_failure_headers, with_header};
 use crate::dialects::{Shared, get_lock};
-use crate::engine::Fault;
+use crate::engine::{ClusterView, Fault};
 use crate::status::assets::{Asset, CONTENT_SECURITY_POLICY};
 use crate::status::{self, Question};
 use axum::extract::{Request, State};
@@ -50,13 +50,14 @@ pub async fn page(State(service): State<Shared>, request: Request) -> Response {
     let auth = parameter(head.uri.query().unwrap_or_default(), "auth");
     let viewer = match identify_with(&service, &head, auth.as_deref()).await {
         Ok(viewer) => viewer,
-        Err(failure) => return no_page(&failure),
+        Err(failure) => return no_page(&failure, None),
     };
     match shown(&service, &viewer, question(&service, &head)).await {
         Ok(html) => html_page(StatusCode::OK, html),
         Err(fault) => {
             let code = Code::from(&fault);
-            no_page(&Failure::new(code, code.row().title))
+            let cluster = service.engine.cluster().await.ok();
+            no_page(&Failure::new(code, code.row().title), cluster.as_ref())
         }
     }
 }
@@ -66,8 +67,8 @@ async fn shown(service: &Shared, viewer: &Identity, question: Question) -> Resul
 }
 
 /// Why there is no page; a browser asks for a password where one is missing, and the page tries again by itself.
-fn no_page(failure: &Failure) -> Response {
-    let response = html_page(failure.code.status(), status::trouble_page(&failure.detail));
+fn no_page(failure: &Failure, cluster: Option<&ClusterView>) -> Response {
+    let response = html_page(failure.code.status(), status::trouble_page(&failure.detail, cluster));
     with_failure_headers(response, failure)
 }
 

@@ -1,9 +1,11 @@
 //! The status page as HTML.
 
+use super::cluster;
 use super::html::{Html, fill};
 use super::human::{Count, Grouped, Span};
 use super::locks;
 use super::view::{Session, View, Whole};
+use crate::engine::ClusterView;
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 
@@ -15,12 +17,16 @@ pub fn page(view: &View) -> String {
     fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view))])
 }
 
-/// A page in place of the state that cannot be shown now; it tries again by itself.
-pub fn trouble_page(why: &str) -> String {
+/// A page in place of the state that cannot be shown now; it tries again by itself. Who may see the state sees how the
+/// cluster stands, which may be the reason.
+pub fn trouble_page(why: &str, cluster: Option<&ClusterView>) -> String {
     let (mut title, mut body) = (Html::default(), Html::default());
     title.raw("No view · latchd");
     body.raw("<section class=\"empty\"><h2>The locks cannot be shown</h2><p>").text(why);
-    body.raw(".</p></section>");
+    body.raw(".</p></section>\n");
+    if let Some(cluster) = cluster {
+        cluster::members(&mut body, cluster);
+    }
     fill(TEMPLATE, vec![("title", title), ("prefix", Html::default()), ("body", body)])
 }
 
@@ -53,6 +59,7 @@ fn body(view: &View) -> Html {
     if let Some(whole) = view.whole.as_ref().filter(|whole| !whole.sessions.is_empty()) {
         sessions(&mut html, whole);
     }
+    cluster::members(&mut html, &view.cluster);
     html
 }
 

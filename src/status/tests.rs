@@ -1,9 +1,10 @@
 //! What the status page shows, and what it never shows.
 
-use super::page::page;
+use super::page::{page, trouble_page};
 use super::view::{Hold, Lock, Question, Session, View, Whole};
 use crate::domain::view::Counts;
 use crate::domain::{Dialect, Token};
+use crate::engine::{ClusterView, MemberRole, MemberView};
 use std::time::Duration;
 
 fn view() -> View {
@@ -12,11 +13,31 @@ fn view() -> View {
         version: "0.1.0",
         ready: true,
         uptime: Duration::from_secs(185),
+        cluster: cluster(&[1]),
         whole: Some(Whole { counts: Counts::default(), sessions: Vec::new() }),
         contended: Vec::new(),
         more_contended: false,
         others: Vec::new(),
         next: None,
+    }
+}
+
+fn cluster(nodes: &[u64]) -> ClusterView {
+    let member = |node: &u64| MemberView {
+        node: *node,
+        address: format!("https://10.0.0.{node}:9443"),
+        role: if *node == 1 { MemberRole::Leader } else { MemberRole::Follower },
+        up: true,
+        lag_entries: Some(0),
+    };
+    ClusterView {
+        node: 2,
+        leader: Some(1),
+        term: 7,
+        has_quorum: true,
+        level: 2,
+        applied_index: 12,
+        members: nodes.iter().map(member).collect(),
     }
 }
 
@@ -146,4 +167,29 @@ fn a_server_that_is_not_ready_says_so_in_its_title() {
     let mut view = view();
     view.ready = false;
     assert!(page(&view).contains("<title>not ready · latchd</title>"));
+}
+
+#[test]
+fn a_node_alone_shows_no_members_and_a_cluster_shows_each() {
+    let mut view = view();
+    assert!(!page(&view).contains("Cluster"));
+    view.cluster = cluster(&[1, 2, 3]);
+    view.cluster.members[2] =
+        MemberView { node: 3, address: "<b>".into(), role: MemberRole::Learner, up: false, lag_entries: Some(12_345) };
+    let shown = page(&view);
+    assert!(shown.contains("led by node 1 in term 7"));
+    assert!(shown.contains("<span class=\"name\">2</span> <span class=\"quiet\">this one</span>"));
+    assert!(shown.contains("https://10.0.0.2:9443") && shown.contains("&lt;b&gt;"));
+    assert!(shown.contains("learner, without a vote"));
+    assert!(shown.contains("<span class=\"down\">down</span>") && shown.contains("12\u{202f}345"));
+    assert!(!shown.contains("No quorum"));
+}
+
+#[test]
+fn without_a_quorum_the_page_says_so_in_place_of_the_locks() {
+    let mut cluster = cluster(&[1, 2, 3]);
+    (cluster.leader, cluster.has_quorum) = (None, false);
+    let shown = trouble_page("no quorum", Some(&cluster));
+    assert!(shown.contains("without a leader") && shown.contains("No quorum"), "{shown}");
+    assert!(!trouble_page("a credential is needed", None).contains("10.0.0."));
 }

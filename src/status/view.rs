@@ -4,7 +4,7 @@ use crate::access::{Identity, session_handle};
 use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
 use crate::domain::{Dialect, Name, Timestamp, Token};
 use crate::engine::listing::locks_under;
-use crate::engine::{Engine, Fault};
+use crate::engine::{ClusterView, Engine, Fault};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub struct View {
     pub version: &'static str,
     pub ready: bool,
     pub uptime: Duration,
+    pub cluster: ClusterView,
     /// `None` for a viewer who may not see the whole service.
     pub whole: Option<Whole>,
     pub contended: Vec<Lock>,
@@ -92,6 +93,7 @@ pub async fn gather(engine: &Engine, viewer: &Identity, question: Question) -> R
         version: env!("CARGO_PKG_VERSION"),
         ready: engine.is_ready(),
         uptime: engine.overview().uptime,
+        cluster: engine.cluster().await?,
         whole,
         more_contended: first.as_ref().is_some_and(|page| page.next.is_some()),
         contended: first.map_or_else(Vec::new, |page| longest_queue_first(page.locks, page.now)),
