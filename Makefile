@@ -4,12 +4,13 @@ VENV := target/venv
 VENV_READY := $(VENV)/.ready
 # The program that a test needs, and the Debian package that brings it.
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
-         mkfs.ext4:e2fsprogs mount:mount losetup:mount
+         mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables
 ROUNDS ?= 2000
+HOURS ?= 8
 
-.PHONY: help test tools packages bench lint fmt soak
+.PHONY: help test tools packages bench lint fmt soak soak-cluster
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
 	cargo test --locked
@@ -48,3 +49,6 @@ fmt: ## Format the source
 
 soak: tools ## The crash tests for hours: ROUNDS kills and as many power losses, optimised binary
 	PROOF_ROUNDS=$(ROUNDS) cargo test --locked --release proof::crash -- --nocapture
+
+soak-cluster: tools ## Clusters under faults for HOURS hours; prints every run, keeps the histories of those with violations
+	HOURS=$(HOURS) cargo test --locked --test all cluster::soak -- --ignored --nocapture

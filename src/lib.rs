@@ -17,6 +17,7 @@ pub mod config;
 pub mod dialects;
 pub mod domain;
 pub mod engine;
+pub mod mutants;
 pub mod server;
 pub mod status;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! The one integration test binary: each room of the tests is a module.
 
 mod cli;
+mod cluster;
 mod dialects;
 mod domain;
 mod engine;

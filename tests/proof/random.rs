@@ -13,6 +13,11 @@ impl Random {
         Self(seed)
     }
 
+    /// What `PROOF_SEED` has to be for the same choices from here on.
+    pub fn seed(&self) -> u64 {
+        self.0
+    }
+
     /// A generator of its own for a thread.
     pub fn fork(&mut self) -> Self {
         Self(self.next())

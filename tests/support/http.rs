@@ -34,9 +34,18 @@ impl Connection {
 
     /// Connects over TLS with a configuration of the test's own.
     pub fn tls_with(address: SocketAddr, config: std::sync::Arc<rustls::ClientConfig>) -> io::Result<Self> {
+        Self::tls_on(connect(address)?, config)
+    }
+
+    /// Speaks TLS on a socket that the test has opened, with the time limits that it has set.
+    pub fn tls_over(socket: TcpStream) -> io::Result<Self> {
+        Self::tls_on(socket, certificate::client_config())
+    }
+
+    fn tls_on(socket: TcpStream, config: std::sync::Arc<rustls::ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("localhost is a name");
         let session = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
-        let stream = rustls::StreamOwned::new(session, connect(address)?);
+        let stream = rustls::StreamOwned::new(session, socket);
         Ok(Self { stream: BufReader::new(Transport::Tls(Box::new(stream))) })
     }
 

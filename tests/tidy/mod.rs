@@ -19,10 +19,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dialects", &["access", "domain", "engine"]),
     ("domain", &[]),
     ("engine", &["domain"]),
+    ("mutants", &[]),
     ("server", &["access", "config", "dialects", "domain", "engine", "status", "telemetry"]),
     ("status", &["access", "domain", "engine"]),
     ("telemetry", &[]),
 ];
+
+/// Rooms that every other may import: planted bugs have to be planted.
+const OPEN: &[&str] = &["mutants"];
 
 /// A word, the only places that may say it (prefixes of paths), and why.
 pub struct Reserved {

@@ -80,6 +80,7 @@ impl raft_log::Callback for Flushed {
         if let Err(error) = result {
             fatal::abort("cannot write the log", &error);
         }
+        std::thread::sleep(crate::mutants::flush_delay());
         match self {
             Flushed::Append(callback) => callback.log_io_completed(Ok(())),
             // The waiter is gone when the node shuts down; the write is safe all the same.

@@ -1,0 +1,69 @@
+//! No lease ends early: before it may be over, its key opens the hold, reads show it, and nobody else is granted.
+
+use super::kit::{Hold, holds, show};
+use crate::cluster::history::{Answer, Ask, History, Op};
+
+pub fn check(history: &History) -> Vec<String> {
+    let holds = holds(history);
+    let mut complaints = Vec::new();
+    for op in &history.ops {
+        let Some(of_name) = holds.get(op.name.as_str()) else { continue };
+        let early = of_name.iter().filter(|hold| {
+            hold.grant.id != op.id && hold.grant.end < op.call && op.end < hold.certain_until() && denies(hold, op)
+        });
+        complaints.extend(early.map(|hold| format!("ended early:\n  {}\n  {}", show(hold.grant), show(op))));
+    }
+    complaints
+}
+
+/// Whether this answer says that the hold is not there.
+fn denies(hold: &Hold<'_>, op: &Op) -> bool {
+    match (&op.ask, &op.answer) {
+        (Ask::Acquire { .. }, Answer::Granted { token }) => *token > hold.token,
+        (Ask::Renew { token, .. }, Answer::NotHeld) => *token == hold.token,
+        (Ask::Read, Answer::Seen { token, .. }) => *token != Some(hold.token),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kit::Script;
+    use super::check;
+    use crate::cluster::history::{Answer, Ask};
+
+    #[test]
+    fn a_lease_may_end_when_it_is_over_by_the_clients_clock() {
+        let fine = Script::default()
+            .lease("a", (0, 10), 1, 100)
+            .read("a", (20, 30), Some(1))
+            .read("a", (95, 101), None)
+            .lease("a", (90, 102), 2, 100);
+        assert_eq!(check(&fine.0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_grant_a_read_and_a_refused_renewal_before_its_end_are_found() {
+        let start = || Script::default().lease("a", (0, 10), 1, 100);
+        assert_eq!(check(&start().lease("a", (20, 99), 2, 1).0).len(), 1);
+        assert_eq!(check(&start().read("a", (20, 99), None).0).len(), 1);
+        let renewal = Ask::Renew { token: 1, lease_ms: 100 };
+        assert_eq!(check(&start().op("a", renewal, (20, 99), Answer::NotHeld).0).len(), 1);
+        let extended = start().op("a", Ask::Renew { token: 1, lease_ms: 100 }, (50, 60), Answer::Renewed).read(
+            "a",
+            (105, 149),
+            None,
+        );
+        assert_eq!(check(&extended.0).len(), 1);
+    }
+
+    #[test]
+    fn after_a_release_was_sent_nothing_is_certain() {
+        let released = Script::default()
+            .lease("a", (0, 10), 1, 100)
+            .lost_release("a", (20, 60), 1)
+            .read("a", (30, 40), None)
+            .lease("a", (30, 45), 2, 100);
+        assert_eq!(check(&released.0), Vec::<String>::new());
+    }
+}

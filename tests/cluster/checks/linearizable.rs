@@ -1,0 +1,175 @@
+//! Every name with a lease that outlives the run behaves like one lock: there is an order of its operations, each at
+//! some moment between its call and its answer, in which a single lock would have given the same answers.
+//!
+//! The search is todc-utils'. What is not known stays open until the end of the history.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use todc_utils::linearizability::WGLChecker;
+use todc_utils::{Action, linearizability::history::History as Actions};
+
+use super::LINEARIZABLE;
+use super::kit::show;
+use super::lock_model::{Lock, Step};
+use crate::cluster::history::{Answer, Ask, History, Nanos, Op};
+
+/// More operations of one name may take the search beyond any time.
+pub const OPERATIONS_PER_NAME: usize = 200;
+/// A name without a verdict by then is a complaint.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Never known to have ended.
+const OPEN: Nanos = Nanos::MAX;
+
+pub fn check(history: &History) -> Vec<String> {
+    let mut names: BTreeMap<&str, Vec<&Op>> = BTreeMap::new();
+    for op in history.ops.iter().filter(|op| op.name.starts_with(LINEARIZABLE)) {
+        names.entry(&op.name).or_default().push(op);
+    }
+    let (verdict, verdicts) = mpsc::channel();
+    let mut waiting = BTreeMap::new();
+    let mut complaints = Vec::new();
+    for (name, ops) in names {
+        if ops.len() > OPERATIONS_PER_NAME {
+            complaints.push(format!("{name} has {} operations, at most {OPERATIONS_PER_NAME} are checked", ops.len()));
+            continue;
+        }
+        let actions = actions(&ops);
+        if actions.is_empty() {
+            continue;
+        }
+        let (verdict, key) = (verdict.clone(), name.to_owned());
+        std::thread::spawn(move || {
+            let linearizable = WGLChecker::<Lock>::is_linearizable(Actions::from_actions(actions));
+            // The receiver is gone only when its patience was at an end.
+            let _ = verdict.send((key, linearizable));
+        });
+        waiting.insert(name.to_owned(), ops);
+        complaints.extend(hear(&verdicts, &mut waiting, MAX_AT_ONCE));
+    }
+    complaints.extend(hear(&verdicts, &mut waiting, 1));
+    complaints
+}
+
+/// How many searches run at once.
+const MAX_AT_ONCE: usize = 4;
+
+/// Waits until fewer than `limit` names have no verdict.
+fn hear(
+    verdicts: &mpsc::Receiver<(String, bool)>,
+    waiting: &mut BTreeMap<String, Vec<&Op>>,
+    limit: usize,
+) -> Vec<String> {
+    let mut complaints = Vec::new();
+    while waiting.len() >= limit {
+        match verdicts.recv_timeout(PATIENCE) {
+            Ok((name, linearizable)) => {
+                let ops = waiting.remove(&name).expect("each name is judged once");
+                if !linearizable {
+                    let shown: Vec<String> = ops.iter().map(|op| show(op)).collect();
+                    complaints.push(format!("{name} does not behave like one lock:\n  {}", shown.join("\n  ")));
+                }
+            }
+            Err(_) => {
+                let names: Vec<String> = std::mem::take(waiting).into_keys().collect();
+                complaints.push(format!("no verdict on {} within {PATIENCE:?}", names.join(", ")));
+            }
+        }
+    }
+    complaints
+}
+
+/// Calls and answers in the order of time; at the same moment calls come first.
+fn actions(ops: &[&Op]) -> Vec<(usize, Action<Step>)> {
+    let mut events: Vec<(Nanos, bool, usize, Step)> = Vec::new();
+    let mut process = 0;
+    for op in ops {
+        for (step, end) in steps(op) {
+            events.push((op.call, false, process, step.clone()));
+            events.push((end, true, process, step));
+            process += 1;
+        }
+    }
+    events.sort_by_key(|event| (event.0, event.1, event.2));
+    let action = |is_answer: bool, step| if is_answer { Action::Response(step) } else { Action::Call(step) };
+    events.into_iter().map(|(_, is_answer, process, step)| (process, action(is_answer, step))).collect()
+}
+
+/// What an operation may have done, and by when. Nothing for what was refused.
+fn steps(op: &Op) -> Vec<(Step, Nanos)> {
+    match (&op.ask, &op.answer) {
+        (_, Answer::Refused(_)) | (Ask::Read | Ask::Renew { .. }, Answer::Unknown(_)) => Vec::new(),
+        (Ask::Acquire { .. }, Answer::Granted { token }) => vec![(Step::Granted(*token), op.end)],
+        (Ask::Acquire { .. }, Answer::Unknown(_)) => {
+            vec![(Step::MaybeGranted(op.id), OPEN), (Step::Undone(op.id), OPEN)]
+        }
+        (Ask::Acquire { .. }, _) => vec![(Step::Contended, op.end)],
+        (Ask::Release { token }, Answer::Released) => vec![(Step::Released(*token), op.end)],
+        (Ask::Release { token }, Answer::Unknown(_)) => vec![(Step::MaybeReleased(*token), OPEN)],
+        (Ask::Renew { token, .. }, Answer::Renewed) => vec![(Step::Renewed(*token), op.end)],
+        (Ask::Release { token } | Ask::Renew { token, .. }, _) => vec![(Step::NotHeld(*token), op.end)],
+        (Ask::Read, Answer::Seen { token, .. }) => vec![(Step::Seen(*token), op.end)],
+        (Ask::Read, answer) => unreachable!("a read is not answered {answer:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kit::Script;
+    use super::check;
+
+    const NAME: &str = "lin-a";
+
+    #[test]
+    fn a_lock_passes_and_so_does_what_stays_open() {
+        let fine = Script::default()
+            .grant(NAME, (0, 10), 5)
+            .contended(NAME, (20, 30))
+            .read(NAME, (25, 28), Some(5))
+            .release(NAME, (40, 60), 5)
+            .grant(NAME, (41, 59), 6)
+            .lost_release(NAME, (70, 80), 6)
+            .lost_acquire(NAME, (90, 95))
+            .read(NAME, (100, 110), Some(7))
+            .read(NAME, (120, 130), None)
+            .grant(NAME, (140, 150), 8);
+        assert_eq!(check(&fine.0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_holders_a_stale_read_a_lost_grant_and_a_token_that_falls_are_found() {
+        let start = || Script::default().grant(NAME, (0, 10), 5);
+        let two_holders = start().grant(NAME, (20, 30), 6);
+        let stale_read = start().release(NAME, (20, 30), 5).read(NAME, (40, 50), Some(5));
+        let lost_grant = start().read(NAME, (20, 30), None);
+        let lost_release = start().release(NAME, (20, 30), 5).contended(NAME, (40, 50));
+        let token_falls = start().release(NAME, (20, 30), 5).grant(NAME, (40, 50), 4);
+        let released_twice = start().release(NAME, (20, 30), 5).release(NAME, (40, 50), 5);
+        for broken in [two_holders, stale_read, lost_grant, lost_release, token_falls, released_twice] {
+            let complaints = check(&broken.0);
+            assert_eq!(complaints.len(), 1, "{:?}", broken.0);
+        }
+    }
+
+    #[test]
+    fn an_acquire_without_an_answer_explains_one_hold_and_not_two() {
+        let once = Script::default().lost_acquire(NAME, (0, 10)).read(NAME, (20, 30), Some(3));
+        assert_eq!(check(&once.0), Vec::<String>::new());
+        let twice = Script::default()
+            .lost_acquire(NAME, (0, 10))
+            .read(NAME, (20, 30), Some(3))
+            .read(NAME, (40, 50), None)
+            .read(NAME, (60, 70), Some(4));
+        assert_eq!(check(&twice.0).len(), 1);
+    }
+
+    #[test]
+    fn too_many_operations_are_told_and_not_searched() {
+        let long = (0..101).fold(Script::default(), |script, at| {
+            script.grant(NAME, (at * 10, at * 10 + 1), at + 1).release(NAME, (at * 10 + 2, at * 10 + 3), at + 1)
+        });
+        assert!(check(&long.0)[0].contains("202 operations"));
+    }
+}

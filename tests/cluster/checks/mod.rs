@@ -1,0 +1,44 @@
+//! Judges of a history, one file each; none of them talks to a server.
+//!
+//! Each returns what it found wrong, in words that name the operations, and has tests with histories that must fail.
+
+mod fifo;
+mod holders;
+mod kit;
+mod leases;
+mod linearizable;
+mod lock_model;
+mod tokens;
+
+use super::history::History;
+
+/// The names of which every operation is checked against a lock: their leases outlive the run.
+pub const LINEARIZABLE: &str = "lin-";
+
+/// A judge and what it is called.
+type Judge = (&'static str, fn(&History) -> Vec<String>);
+
+const JUDGES: [Judge; 5] = [
+    ("linearizable", linearizable::check),
+    ("one holder", holders::check),
+    ("tokens", tokens::check),
+    ("fifo", fifo::check),
+    ("leases", leases::check),
+];
+
+/// Everything that any judge finds wrong.
+pub fn all(history: &History) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (name, judge) in JUDGES {
+        complaints.extend(judge(history).into_iter().map(|what| format!("{name}: {what}")));
+    }
+    complaints
+}
+
+#[test]
+#[ignore = "judges a file again: HISTORY=target/tmp/histories/....jsonl cargo test judges_a_history -- --ignored"]
+fn judges_a_history_file_again() {
+    let Some(file) = std::env::var_os("HISTORY") else { return };
+    let complaints = all(&super::history::read(file.as_ref()));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}

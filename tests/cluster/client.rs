@@ -1,0 +1,341 @@
+//! One client of sessions v1 through all nodes, which notes every call and its answer.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::fleet::Addresses;
+use super::history::{Answer, Ask, Nanos, Op, Recorder};
+use super::wire::{self, Silence, Wire};
+use crate::proof::random::Random;
+use crate::support::http::Response;
+
+/// How long a request without a wait may take before the client gives it up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client goes on with one thing before it takes its end as unknown.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(40);
+const PAUSE: Duration = Duration::from_millis(50);
+const COOKIE: &str = "ldlm-session";
+
+#[derive(Clone, Debug)]
+pub struct Hold {
+    pub name: String,
+    pub key: String,
+    pub token: u64,
+}
+
+/// How to ask for a lock.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    pub lease_ms: u64,
+    pub wait_ms: Option<u64>,
+    /// With an idempotency key, and so again and again until there is an answer.
+    pub keyed: bool,
+    /// How long one of these requests may take; the next one goes to another node.
+    pub patience: Duration,
+}
+
+pub struct Client<'a> {
+    number: u64,
+    nodes: Addresses,
+    recorder: &'a Recorder,
+    random: Random,
+    node: u64,
+    wire: Wire,
+    session: Option<String>,
+    /// What the session was granted and did not give back, also where the lease may be over.
+    held: Vec<Hold>,
+}
+
+impl<'a> Client<'a> {
+    pub fn new(number: u64, nodes: &Addresses, recorder: &'a Recorder, mut random: Random) -> Self {
+        let (node, address) = nodes.pick(random.next());
+        Self {
+            number,
+            nodes: nodes.clone(),
+            recorder,
+            random,
+            node,
+            wire: Wire::new(address),
+            session: None,
+            held: Vec::new(),
+        }
+    }
+
+    /// Goes on at another node, chosen at random, in the same session.
+    pub fn move_on(&mut self) {
+        let (node, address) = self.nodes.pick(self.random.next());
+        self.move_to(node, address);
+    }
+
+    pub fn move_to(&mut self, node: u64, address: std::net::SocketAddr) {
+        self.node = node;
+        self.wire = Wire::new(address);
+    }
+
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// Asks for a lock. `None` when it was not granted, or nobody knows: then the session is closed, and with it whatever was granted.
+    pub fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
+        if !self.has_session() {
+            return None;
+        }
+        let key = format!("{}-{id}-{}", self.number, self.random.next());
+        let mut body = json!({"name": name, "lock_timeout_seconds": seconds(wanted.lease_ms)});
+        if let Some(wait_ms) = wanted.wait_ms {
+            body["wait_timeout_seconds"] = json!(seconds(wait_ms));
+        }
+        let mut tries = Tries::new(self.recorder.now());
+        let (answer, hold_key) = loop {
+            let header = [("Idempotency-Key", key.as_str())];
+            let headers: &[_] = if wanted.keyed { &header } else { &[] };
+            tries.begin(self.recorder.now());
+            let (answer, hold_key) = self.locked("/v1/lock", &body, headers, wanted.patience);
+            let again = wanted.keyed && matches!(answer, Answer::Unknown(_) | Answer::Refused(_));
+            tries.end(self.recorder.now(), &answer);
+            if !again || tries.began.elapsed() > GIVE_UP_AFTER {
+                break (answer, hold_key);
+            }
+            self.move_on();
+            std::thread::sleep(PAUSE);
+        };
+        let Wanted { lease_ms, wait_ms, keyed, .. } = wanted;
+        let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
+        self.note_acquire(op, answer, &tries);
+        let hold = hold_key.map(|(key, token)| Hold { name: name.to_owned(), key, token });
+        if hold.is_none() && tries.lost.is_some() {
+            self.abandon();
+        }
+        self.held.extend(hold.clone());
+        hold
+    }
+
+    /// A request that was lost may be carried out later even where a later one with the same key was refused.
+    fn note_acquire(&self, op: Op, answer: Answer, tries: &Tries) {
+        let lost_for = tries.failed.map_or(0, |failed| tries.last_call.saturating_sub(failed));
+        match answer {
+            Answer::Contended | Answer::Refused(_) if tries.lost.is_some() => {
+                let why = "lost, and asked again in vain".to_owned();
+                self.recorder.op(Op { id: self.recorder.number(), answer: Answer::Unknown(why), ..op.clone() });
+                self.recorder.op(Op { call: tries.last_call, answer, lost_for, ..op });
+            }
+            answer => self.recorder.op(Op { answer, lost_for, ..op }),
+        }
+    }
+
+    /// Gives a hold back, again and again until there is an answer: it does no harm to ask twice.
+    pub fn release(&mut self, hold: &Hold) {
+        self.held.retain(|held| held.token != hold.token);
+        let body = json!({"name": hold.name, "key": hold.key});
+        let mut tries = Tries::new(self.recorder.now());
+        let answer = loop {
+            let answer = match self.send(&wire::Ask::post("/v1/unlock", &body), ANSWER_WITHIN) {
+                Ok(answer) => self.judge(&answer, |body| match (body["unlocked"].as_bool()?, &body["error"]["code"]) {
+                    (true, _) => Some(Answer::Released),
+                    (false, code) if code == "LockDoesNotExist" || code == "InvalidLockKey" => Some(Answer::NotHeld),
+                    _ => None,
+                }),
+                Err(silence) => unanswered(&silence),
+            };
+            tries.end(self.recorder.now(), &answer);
+            match answer {
+                // One that was lost may have done it.
+                Answer::NotHeld if tries.lost.is_some() => break Answer::Unknown("lost, then not held".to_owned()),
+                Answer::Released | Answer::NotHeld => break answer,
+                _ if tries.began.elapsed() > GIVE_UP_AFTER => break Answer::Unknown(format!("given up: {answer:?}")),
+                _ => self.move_on(),
+            }
+            std::thread::sleep(PAUSE);
+        };
+        let given_up = !matches!(answer, Answer::Released | Answer::NotHeld) && tries.began.elapsed() > GIVE_UP_AFTER;
+        let op = self.op(self.recorder.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
+        self.recorder.op(Op { answer, ..op });
+        if given_up {
+            self.abandon();
+        }
+    }
+
+    /// Asks once for a longer lease.
+    pub fn renew(&mut self, hold: &Hold, lease_ms: u64) {
+        let body = json!({"name": hold.name, "key": hold.key, "lock_timeout_seconds": seconds(lease_ms)});
+        let call = self.recorder.now();
+        let (answer, _) = self.locked("/v1/renew", &body, &[], ANSWER_WITHIN);
+        let answer = match answer {
+            Answer::Granted { .. } => Answer::Renewed,
+            Answer::Contended => Answer::NotHeld,
+            other => other,
+        };
+        let op = self.op(self.recorder.number(), &hold.name, Ask::Renew { token: hold.token, lease_ms }, call);
+        self.recorder.op(Op { answer, ..op });
+    }
+
+    /// Looks who holds a lock; `None` where no answer came.
+    pub fn read(&mut self, name: &str) -> Option<(Option<u64>, u64)> {
+        let call = self.recorder.now();
+        let answer = match self.send(&wire::Ask::get(&format!("/v1/locks/{name}")), ANSWER_WITHIN) {
+            Ok(answer) if answer.status == 404 => Answer::Seen { token: None, waiters: 0 },
+            Ok(answer) => self.judge(&answer, |body| {
+                let token = body["holders"].as_array()?.first().map(|hold| hold["fencing_token"].as_u64());
+                Some(Answer::Seen {
+                    token: token.map_or(Some(None), |token| token.map(Some))?,
+                    waiters: body["queue_length"].as_u64()?,
+                })
+            }),
+            Err(silence) => unanswered(&silence),
+        };
+        let seen = match &answer {
+            Answer::Seen { token, waiters } => Some((*token, *waiters)),
+            _ => None,
+        };
+        let op = self.op(self.recorder.number(), name, Ask::Read, call);
+        self.recorder.op(Op { answer, ..op });
+        if seen.is_none() {
+            self.move_on();
+        }
+        seen
+    }
+
+    /// Ends the session, and with it every hold of it, known or not.
+    pub fn abandon(&mut self) {
+        let began = Instant::now();
+        for hold in std::mem::take(&mut self.held) {
+            let now = self.recorder.now();
+            let op = self.op(self.recorder.number(), &hold.name, Ask::Release { token: hold.token }, now);
+            self.recorder.op(Op { answer: Answer::Unknown("its session is closed".to_owned()), ..op });
+        }
+        while self.session.is_some() && began.elapsed() < GIVE_UP_AFTER {
+            let ask = wire::Ask { method: "DELETE", target: "/session", headers: &[], body: None };
+            match self.send(&ask, ANSWER_WITHIN) {
+                Ok(answer) if answer.status == 200 || answer.status == 409 => self.session = None,
+                _ => {
+                    self.move_on();
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+        self.session = None;
+    }
+
+    /// Opens a session unless there is one; false when nobody could open one.
+    fn has_session(&mut self) -> bool {
+        let began = Instant::now();
+        let key = format!("session-{}-{}", self.number, self.random.next());
+        while self.session.is_none() && began.elapsed() < GIVE_UP_AFTER {
+            let headers = [("Idempotency-Key", key.as_str())];
+            let ask = wire::Ask { method: "POST", target: "/session", headers: &headers, body: None };
+            match self.send(&ask, ANSWER_WITHIN) {
+                Ok(answer) if answer.status == 201 => self.session = answer.cookie(COOKIE).map(str::to_owned),
+                _ => {
+                    self.move_on();
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+        self.session.is_some()
+    }
+
+    /// Sends a lock or a renewal: what it says, and key and token of the hold that it is about.
+    fn locked(
+        &mut self,
+        target: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+        within: Duration,
+    ) -> (Answer, Option<(String, u64)>) {
+        let ask = wire::Ask { method: "POST", target, headers, body: Some(body) };
+        let answer = match self.send(&ask, within) {
+            Ok(answer) => answer,
+            Err(silence) => return (unanswered(&silence), None),
+        };
+        let mut hold = None;
+        let judged = self.judge(&answer, |body| {
+            if !body["locked"].as_bool()? {
+                return Some(Answer::Contended);
+            }
+            let token = body["fencing_token"].as_u64()?;
+            hold = Some((body["key"].as_str()?.to_owned(), token));
+            Some(Answer::Granted { token })
+        });
+        (judged, hold)
+    }
+
+    /// An answer in our words: `read` for the bodies of 200, everything else is refused or unknown.
+    fn judge(&mut self, answer: &Response, read: impl FnOnce(&Value) -> Option<Answer>) -> Answer {
+        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let text = format!("{} {}", answer.status, answer.text());
+        match answer.status {
+            200 => read(&body).unwrap_or_else(|| {
+                self.recorder.complain(format!("an answer that nobody can read: {text}"));
+                Answer::Unknown(text)
+            }),
+            // Only what was not done may be asked for again.
+            503 if answer.header("retry-after").is_some() => Answer::Refused(text),
+            503 => Answer::Unknown(text),
+            _ => {
+                self.recorder.complain(format!("client {} at node {} was answered {text}", self.number, self.node));
+                Answer::Unknown(text)
+            }
+        }
+    }
+
+    fn send(&mut self, ask: &wire::Ask<'_>, within: Duration) -> Result<Response, Silence> {
+        let cookie = self.session.as_ref().map(|session| format!("{COOKIE}={session}"));
+        let mut headers = ask.headers.to_vec();
+        headers.extend(cookie.as_deref().map(|cookie| ("Cookie", cookie)));
+        let sent = wire::Ask { headers: &headers, ..*ask };
+        let result = self.wire.send(&sent, within);
+        if result.is_err() {
+            self.wire.close();
+        }
+        result
+    }
+
+    fn op(&self, id: u64, name: &str, ask: Ask, call: Nanos) -> Op {
+        let (client, node, end) = (self.number, self.node, self.recorder.now());
+        let answer = Answer::Unknown(String::new());
+        Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0 }
+    }
+}
+
+/// The requests of one acquire.
+struct Tries {
+    began: Instant,
+    call: Nanos,
+    last_call: Nanos,
+    /// When the first of them was seen lost: it may have been carried out.
+    lost: Option<Nanos>,
+    /// When the first of them was seen lost or refused.
+    failed: Option<Nanos>,
+}
+
+impl Tries {
+    fn new(call: Nanos) -> Self {
+        Self { began: Instant::now(), call, last_call: call, lost: None, failed: None }
+    }
+
+    fn begin(&mut self, at: Nanos) {
+        self.last_call = at;
+    }
+
+    fn end(&mut self, at: Nanos, answer: &Answer) {
+        if matches!(answer, Answer::Unknown(_)) {
+            self.lost.get_or_insert(at);
+        }
+        if matches!(answer, Answer::Unknown(_) | Answer::Refused(_)) {
+            self.failed.get_or_insert(at);
+        }
+    }
+}
+
+fn unanswered(silence: &Silence) -> Answer {
+    match silence {
+        Silence::NotSent(_) => Answer::Refused(silence.to_string()),
+        Silence::Lost(_) => Answer::Unknown(silence.to_string()),
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
+}

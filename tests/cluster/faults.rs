@@ -1,0 +1,169 @@
+//! What is done to a cluster under load, each with its own repair.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::fleet::Fleet;
+use super::network::Cut;
+use crate::proof::random::Random;
+
+/// Whom a fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    Leader,
+    Follower,
+    Anyone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `kill -9`, and a start some time later.
+    Kill(Whom),
+    /// SIGSTOP for so many seconds at most.
+    Pause(Whom, u64),
+    /// SIGTERM, and a start when it has ended.
+    Restart(Whom),
+    /// `kill -9` of two, or of all, and their start.
+    KillTwo,
+    KillAll,
+    /// No packet between the node and the others, in these directions.
+    Cut(Whom, Cut),
+    /// Each flush of the log takes so many milliseconds longer.
+    SlowDisk(Whom, u64),
+    /// No room is left on the data disk for a while.
+    FullDisk(Whom),
+    /// The node comes back with an empty disk, is removed and added again.
+    Wipe(Whom),
+    /// The node never comes back; another takes its place.
+    Replace(Whom),
+}
+
+impl Fault {
+    /// Whether a cluster of `size` in this network can have it.
+    pub fn fits(self, fleet: &Fleet) -> bool {
+        let size = fleet.nodes.len();
+        match self {
+            Self::Cut(..) => size > 1 && fleet.network.can_cut(),
+            Self::KillTwo => size > 2,
+            Self::FullDisk(_) => fleet.nodes.iter().all(|node| node.disk.is_some()),
+            Self::Wipe(_) | Self::Replace(_) => size > 2,
+            Self::Kill(whom) | Self::Pause(whom, _) | Self::Restart(whom) | Self::SlowDisk(whom, _) => {
+                size > 1 || whom != Whom::Follower
+            }
+            Self::KillAll => true,
+        }
+    }
+
+    /// Does it and undoes it; returns when every node runs again, which is not yet when all of them serve.
+    pub fn strike(self, fleet: &mut Fleet, random: &mut Random) {
+        match self {
+            Self::Kill(whom) => {
+                let node = whom.choose(fleet, random);
+                kill_for_a_while(fleet, &[node], random);
+            }
+            Self::KillTwo => {
+                let mut nodes = fleet.ids();
+                nodes.remove(random.below(nodes.len()));
+                kill_for_a_while(fleet, &nodes[..2], random);
+            }
+            Self::KillAll => {
+                let nodes = fleet.ids();
+                kill_for_a_while(fleet, &nodes, random);
+            }
+            Self::Pause(whom, seconds) => {
+                let node = whom.choose(fleet, random);
+                fleet.node(node).signal(Signal::STOP);
+                sleep(random, 1000..seconds * 1000);
+                fleet.node(node).signal(Signal::CONT);
+            }
+            Self::Restart(whom) => restart(whom.choose(fleet, random), fleet),
+            Self::Cut(whom, cut) => {
+                let node = whom.choose(fleet, random);
+                fleet.network.cut(&[node], cut);
+                sleep(random, 1500..6000);
+                fleet.network.heal();
+            }
+            Self::SlowDisk(whom, delay_ms) => {
+                let node = whom.choose(fleet, random);
+                let file = fleet.node(node).flush_delay.clone();
+                std::fs::write(&file, delay_ms.to_string()).expect("the delay can be written");
+                sleep(random, 2000..4000);
+                std::fs::remove_file(&file).expect("the delay can be removed");
+            }
+            Self::FullDisk(whom) => fill_disk(whom.choose(fleet, random), fleet, random),
+            Self::Wipe(whom) => wipe(whom.choose(fleet, random), fleet),
+            Self::Replace(whom) => {
+                let node = whom.choose(fleet, random);
+                fleet.node(node).kill();
+                fleet.remove(node);
+                let added = fleet.add();
+                fleet.join(added);
+            }
+        }
+    }
+}
+
+fn sleep(random: &mut Random, ms: Range<u64>) {
+    let more = random.below(usize::try_from(ms.end - ms.start).expect("a short time"));
+    std::thread::sleep(Duration::from_millis(ms.start + more as u64));
+}
+
+fn restart(node: u64, fleet: &mut Fleet) {
+    fleet.node(node).signal(Signal::TERM);
+    let status = fleet.node(node).wait().expect("it ran");
+    assert!(status.success(), "SIGTERM ends node {node} with {status}:\n{}", fleet.told());
+    fleet.start_node(node);
+}
+
+/// A node that cannot write its log ends; it comes back when there is room.
+fn fill_disk(node: u64, fleet: &mut Fleet, random: &mut Random) {
+    fleet.node(node).disk.as_ref().expect("its disk is small").fill();
+    sleep(random, 2000..4000);
+    fleet.node(node).disk.as_ref().expect("its disk is small").empty();
+    if !fleet.node(node).is_running() {
+        fleet.start_node(node);
+    }
+}
+
+/// An empty disk under a known number may not take part, until an operator says that it is a new node.
+fn wipe(node: u64, fleet: &mut Fleet) {
+    fleet.node(node).kill();
+    fleet.node(node).wipe();
+    fleet.start_node(node);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(fleet.ask(node, "/readyz").is_none(), "node {node} serves with a wiped disk");
+    if fleet.node(node).is_running() {
+        fleet.node(node).kill();
+    }
+    fleet.expel(node);
+    fleet.node(node).wipe();
+    fleet.start_node(node);
+    fleet.join(node);
+}
+
+impl Whom {
+    fn choose(self, fleet: &mut Fleet, random: &mut Random) -> u64 {
+        let leader = fleet.leader();
+        let mut others = fleet.ids();
+        match self {
+            Self::Leader => return leader,
+            Self::Follower => others.retain(|id| *id != leader),
+            Self::Anyone => {}
+        }
+        others[random.below(others.len())]
+    }
+}
+
+fn kill_for_a_while(fleet: &mut Fleet, nodes: &[u64], random: &mut Random) {
+    nodes.iter().for_each(|node| fleet.node(*node).signal(Signal::KILL));
+    for node in nodes {
+        fleet.node(*node).wait();
+    }
+    std::thread::sleep(Duration::from_millis(random.below(3000) as u64));
+    for node in nodes {
+        fleet.start_node(*node);
+        std::thread::sleep(Duration::from_millis(random.below(500) as u64));
+    }
+}

@@ -1,0 +1,22 @@
+//! Clusters of real processes under load and faults, and the judgement of what their clients saw.
+//!
+//! `fleet.rs` starts nodes (`node.rs`), each in a network namespace of its own (`network.rs`); clients (`client.rs`,
+//! `workload.rs`) note every call and answer (`history.rs`); `faults.rs` hits the cluster meanwhile; `checks/` judges.
+//! `PROOF_SEED` repeats the choices of a run; the history of every run stays in `target/tmp/histories`.
+
+mod authority;
+mod binary;
+mod checks;
+mod client;
+mod counter;
+mod disk;
+mod faults;
+mod fleet;
+mod history;
+mod network;
+mod node;
+mod run;
+mod scenarios;
+mod soak;
+mod wire;
+mod workload;
