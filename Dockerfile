@@ -18,7 +18,7 @@ COPY --from=build /build/target/release/latchd /usr/local/bin/latchd
 USER latchd
 WORKDIR /var/lib/latchd
 VOLUME /var/lib/latchd
-EXPOSE 8443
+EXPOSE 8443 9443
 ENV LATCHD_DATA_DIR=/var/lib/latchd/data \
     LATCHD_TLS_DEV_DIR=/var/lib/latchd/certs \
     LATCHD_LISTEN=https://0.0.0.0:8443

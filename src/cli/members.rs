@@ -28,7 +28,10 @@ pub struct Members {
 enum Action {
     /// Shows the members, who leads, and how far each one's log is behind
     List,
-    /// Adds a running node with an empty data directory; it gets the log, but has no vote yet
+    /// Adds a node; it gets the log, but has no vote yet
+    ///
+    /// Start it first, with an empty data directory: its own --node-id, --peer-listen and --advertise, and the members
+    /// as --peers. It waits until it is added.
     Add {
         /// The id that it was started with (--node-id)
         #[arg(value_name = "ID")]

@@ -24,7 +24,7 @@ pub struct ClusterConfig {
     peer_listen: Option<ListenUrl>,
     #[serde(deserialize_with = "optional_url")]
     advertise: Option<ListenUrl>,
-    /// Those who form the cluster; empty for a node that begins alone or is added to a cluster.
+    /// Those who form the cluster, or whom a node without a place in it asks to be added; empty where it begins alone.
     #[serde(deserialize_with = "peers")]
     pub peers: Vec<Peer>,
     peer_ca: PathBuf,
@@ -119,12 +119,12 @@ impl ClusterConfig {
             ));
         }
         let own = self.own_entry();
-        if !self.peers.is_empty() && own.is_none() {
+        if !self.peers.is_empty() && own.is_none() && self.advertise.is_none() {
             let known: Vec<String> = self.peers.iter().map(|peer| peer.node.to_string()).collect();
             let known = known.join(", ");
             return Some(format!(
-                "cluster.peers names the nodes {known}, but not this one: add {id}=https://HOST:PORT, or correct \
-                 cluster.node_id (--node-id)"
+                "cluster.peers names the nodes {known}, but not {id}, which is this one: correct cluster.node_id \
+                 (--node-id), or, where node {id} is to be added to the others, set cluster.advertise (--advertise)"
             ));
         }
         if let Some((own, advertise)) = own.zip(self.advertise.as_ref()).filter(|(own, advertise)| own != advertise) {

@@ -46,9 +46,11 @@ fn the_file_says_the_same() {
 }
 
 #[test]
-fn a_node_that_is_added_later_needs_no_list() {
-    let added = files(Given::file("")).flag("--peer-listen", "cluster.peer_listen", LISTEN).load().expect("valid");
-    assert_eq!(added.cluster.advertise().expect("a URL").to_string(), LISTEN);
+fn a_node_that_begins_alone_needs_no_list_and_one_that_is_added_is_not_in_it() {
+    let alone = files(Given::file("")).flag("--peer-listen", "cluster.peer_listen", LISTEN).load().expect("valid");
+    assert_eq!(alone.cluster.advertise().expect("a URL").to_string(), LISTEN);
+    let fourth = node("4").flag("--advertise", "cluster.advertise", "https://10.0.0.4:9443").load().expect("valid");
+    assert_eq!(fourth.cluster.advertise().expect("a URL").to_string(), "https://10.0.0.4:9443");
 }
 
 #[test]
@@ -93,7 +95,7 @@ fn what_does_not_go_together_is_told_with_the_way_out() {
             listening().flag("--peer-ca", "cluster.peer_ca", "c").flag("--peer-cert", "cluster.peer_cert", "c"),
             "set cluster.peer_key (--peer-key) too; `latchd certs init` makes a set",
         ),
-        (node("4"), "cluster.peers names the nodes 1, 2, 3, but not this one: add 4=https://HOST:PORT"),
+        (node("4"), "cluster.peers names the nodes 1, 2, 3, but not 4, which is this one: correct cluster.node_id"),
         (
             node("1").flag("--advertise", "cluster.advertise", "https://10.0.0.9:9443"),
             "cluster.advertise = https://10.0.0.9:9443 differs from this node's entry https://10.0.0.1:9443",

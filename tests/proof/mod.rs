@@ -3,6 +3,7 @@
 mod browser;
 mod crash;
 mod curl;
+mod deploy;
 mod python;
 pub mod random;
 mod schema;
