@@ -5,6 +5,7 @@ mod cluster;
 mod dialects;
 mod domain;
 mod engine;
+mod grpc;
 mod pages;
 mod proof;
 mod server;

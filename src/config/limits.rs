@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
 use super::value::{duration, positive, positive_duration};
 
@@ -16,6 +17,18 @@ pub struct SessionsConfig {
     pub count_max: u64,
     #[serde(deserialize_with = "positive")]
     pub holds_max: u64,
+    #[serde(deserialize_with = "grace")]
+    pub connection_loss_grace: Duration,
+    pub no_clear_on_disconnect: bool,
+}
+
+/// A node closes the connections that carry sessions five seconds after its last contact with a leader; a session must
+/// not end before that.
+const GRACE_MIN: Duration = Duration::from_secs(10);
+
+fn grace<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let value = duration(from)?;
+    if value < GRACE_MIN { Err(de::Error::custom("expected at least 10s")) } else { Ok(value) }
 }
 
 /// Locks, holds and waiters.

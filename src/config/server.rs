@@ -24,6 +24,10 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub idle_timeout: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub keepalive_interval: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub keepalive_timeout: Duration,
     #[serde(deserialize_with = "header_bytes")]
     pub header_bytes_max: usize,
     #[serde(deserialize_with = "bytes")]

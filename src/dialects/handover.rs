@@ -1,6 +1,6 @@
 //! A granted hold stays with its answer until the kernel has it: lost before that, the hold is given back.
 
-use super::delivery::{DeliveryGuard, guarded};
+use super::delivery::{ConnState, DeliveryGuard, Guard, guarded};
 use super::peer::Peer;
 use super::respond;
 use crate::engine::Delivery;
@@ -16,12 +16,19 @@ pub fn granted(head: &Parts, delivery: Delivery, status: StatusCode, body: Vec<u
 
 /// A body that takes the hold along.
 pub fn carrying(head: &Parts, delivery: Delivery, body: Vec<u8>) -> Body {
+    match guard(head, delivery) {
+        Some((connection, guard)) => guarded(body.into(), connection, guard),
+        None => body.into(),
+    }
+}
+
+/// The guard of a hold whose answer has a body of its own; `None` in process, where the answer has arrived.
+pub fn guard(head: &Parts, delivery: Delivery) -> Option<(Arc<ConnState>, Guard)> {
     match head.extensions.get::<Peer>() {
-        Some(peer) => guarded(body.into(), Arc::clone(&peer.connection), Box::new(Handover(delivery))),
-        // Called in process: whoever called has the answer.
+        Some(peer) => Some((Arc::clone(&peer.connection), Box::new(Handover(delivery)))),
         None => {
             delivery.delivered();
-            body.into()
+            None
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The wire dialects: thin translations between HTTP and the engine's face.
+//! The wire dialects: thin translations between HTTP or gRPC and the engine's face.
 //!
 //! What lives here: one file (or small folder) per dialect, and what they share: the one error table ([`code`]),
 //! credentials ([`auth`]), the session cookie ([`cookie`]), bodies within bounds ([`body`]).
@@ -14,6 +14,7 @@ pub mod cookie;
 pub mod delivery;
 pub mod failure;
 pub mod get_lock;
+pub mod grpc;
 mod handover;
 mod key;
 pub mod lock_by_name;

@@ -4,6 +4,8 @@ use super::body::{self, BodyError, BodyLimits};
 use super::code::Code;
 use super::cookie::{Carried, Wardrobe, carried};
 use super::failure::Failure;
+use super::grpc::Contact;
+use super::grpc::connection::ConnectionSettings;
 use super::peer::{ClientAddr, Peer};
 use crate::access::Access;
 use crate::domain::SessionId;
@@ -14,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Threads that password checks may borrow at once; more wait their turn without one.
 const BLOCKING_CHECKS_MAX: usize = 32;
@@ -27,6 +29,8 @@ pub struct Service {
     pub access: Arc<Access>,
     pub settings: Settings,
     pub clock: Clock,
+    /// Whether requests can be served, followed.
+    pub(super) contact: watch::Receiver<Contact>,
     pub(super) wardrobe: Wardrobe,
     pub(super) blocking_checks: Semaphore,
 }
@@ -43,6 +47,7 @@ pub struct Settings {
     pub get_lock_lifetime_ms: u64,
     /// The lease of a `/lock` hold that names no ttl.
     pub lock_unlock_ttl_ms: u64,
+    pub connections: ConnectionSettings,
 }
 
 /// Time, handed in: this room reads no clock. Neither reading decides about a lock.
@@ -55,9 +60,11 @@ pub struct Clock {
 }
 
 impl Service {
+    /// Needs a runtime: it follows the engine.
     pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
         let blocking_checks = Semaphore::new(BLOCKING_CHECKS_MAX);
-        Arc::new(Service { engine, access, settings, clock, wardrobe: Wardrobe::default(), blocking_checks })
+        let contact = Contact::follow(engine.clone());
+        Arc::new(Service { engine, access, settings, clock, contact, wardrobe: Wardrobe::default(), blocking_checks })
     }
 
     /// The cookie that goes with an answer to this session.

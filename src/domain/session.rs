@@ -33,6 +33,11 @@ impl Table {
         self.sessions.get(&session).is_some_and(|session| !session.ended)
     }
 
+    /// How many holds a live session has.
+    pub fn holds_of(&self, session: SessionId) -> u32 {
+        self.sessions.get(&session).map_or(0, |session| if session.ended { 0 } else { session.holds })
+    }
+
     pub(super) fn open_session(&mut self, id: SessionId, idle_timeout_ms: u64, request: Option<RequestKey>) -> Outcome {
         let request = request.filter(|_| self.knows_clusters());
         match request.and_then(|key| self.recall(key)) {

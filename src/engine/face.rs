@@ -94,9 +94,14 @@ impl Engine {
 
     /// Opens a session with the configured idle timeout; its id has 128 bits from the OS's generator.
     pub async fn open_session(&self) -> Result<SessionId, Fault> {
+        self.open_session_for(self.0.session_idle_timeout).await
+    }
+
+    /// Opens a session that ends after so long without being seen.
+    pub async fn open_session_for(&self, idle_timeout: Duration) -> Result<SessionId, Fault> {
         self.check_room()?;
         let session = SessionId(random_id());
-        let idle_timeout_ms = crate::domain::time::round_up_ms(self.0.session_idle_timeout);
+        let idle_timeout_ms = crate::domain::time::round_up_ms(idle_timeout);
         match self.run(Command::OpenSession { session, idle_timeout_ms, request: None }).await? {
             Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),

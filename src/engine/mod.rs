@@ -7,6 +7,7 @@ mod backup;
 pub mod backup_file;
 pub mod clock;
 pub mod cluster;
+mod connection;
 mod delivery;
 mod error;
 mod face;

@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
-
 use super::drain::Drain;
 use crate::config::ServerConfig;
 use crate::dialects::delivery::ConnState;
@@ -45,8 +43,6 @@ pub struct Link {
     /// The request's body may not have been read to its end.
     unread_body: AtomicBool,
     lingering: AtomicBool,
-    expired: AtomicBool,
-    waker: AtomicWaker,
 }
 
 impl Links {
@@ -79,8 +75,6 @@ impl Links {
             is_http2: AtomicBool::new(false),
             unread_body: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
-            expired: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
         });
         self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&link));
         Some(link)
@@ -91,10 +85,14 @@ impl Links {
         let shortest = config.header_timeout.min(config.idle_timeout).min(LINGER);
         let pause = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
         let ticks = |bound: Duration| u64::try_from(bound.as_nanos().div_ceil(pause.as_nanos())).unwrap_or(u64::MAX);
-        let usual =
-            Bounds { head: ticks(config.header_timeout), idle: ticks(config.idle_timeout), linger: ticks(LINGER) };
+        let usual = Bounds {
+            head: ticks(config.header_timeout),
+            idle: ticks(config.idle_timeout),
+            linger: ticks(LINGER),
+            draining: false,
+        };
         // A connection without a request must not hold up the end.
-        let draining = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1 };
+        let draining = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1, draining: true };
         loop {
             tokio::time::sleep(pause).await;
             let now = self.tick.fetch_add(1, Relaxed) + 1;
@@ -110,6 +108,7 @@ struct Bounds {
     head: u64,
     idle: u64,
     linger: u64,
+    draining: bool,
 }
 
 impl Link {
@@ -153,15 +152,14 @@ impl Link {
         }
     }
 
-    /// Whether the sweep has ended this connection; otherwise the waker is called when it does.
+    /// Whether this connection shall end, by the sweep or by whoever it carries a session for; otherwise the waker is called when it does.
     pub fn is_expired(&self, waker: &Waker) -> bool {
-        self.waker.register(waker);
-        self.expired.load(Relaxed)
+        self.delivery.is_ending(waker)
     }
 
     /// The same without a waker.
     pub fn has_expired(&self) -> bool {
-        self.expired.load(Relaxed)
+        self.delivery.shall_end()
     }
 
     /// The metrics of the process.
@@ -181,12 +179,14 @@ impl Link {
             return;
         } else if self.in_head.load(Relaxed) {
             bounds.head
+        } else if self.delivery.has_session() && !bounds.draining {
+            // It lives as long as its client does, which HTTP/2's pings find out.
+            return;
         } else {
             bounds.idle
         };
         if now.saturating_sub(self.since.load(Relaxed)) > bound {
-            self.expired.store(true, Relaxed);
-            self.waker.wake();
+            self.delivery.end();
         }
     }
 }

@@ -7,7 +7,7 @@ use super::pages;
 use crate::dialects::code::Code;
 use crate::dialects::failure::Failure;
 use crate::dialects::problem::problem;
-use crate::dialects::{Shared, admin, cluster, get_lock, lock_by_name, lock_unlock, sessions_v1};
+use crate::dialects::{Shared, admin, cluster, get_lock, grpc, lock_by_name, lock_unlock, sessions_v1};
 use crate::status::assets;
 use axum::Router;
 use axum::extract::Request;
@@ -61,8 +61,24 @@ pub fn router(service: Shared) -> Router {
         .route(assets::STYLE.path, get(async || pages::file(assets::STYLE)))
         .route(assets::SCRIPT.path, get(async || pages::file(assets::SCRIPT)))
         .route(assets::ICON.path, get(async || pages::file(assets::ICON)))
+        .merge(grpc_routes())
         .fallback(nothing_here)
         .with_state(service)
+}
+
+/// The gRPC services, on the same listeners.
+fn grpc_routes() -> Router<Shared> {
+    Router::new()
+        // LDLM
+        .route("/ldlm.LDLM/Lock", any(grpc::ldlm::lock))
+        .route("/ldlm.LDLM/TryLock", any(grpc::ldlm::try_lock))
+        .route("/ldlm.LDLM/Unlock", any(grpc::ldlm::unlock))
+        .route("/ldlm.LDLM/Renew", any(grpc::ldlm::renew))
+        .route("/ldlm.LDLM/RefreshLock", any(grpc::ldlm::renew))
+        // Health and reflection
+        .route("/grpc.health.v1.Health/Check", any(grpc::health::check))
+        .route("/grpc.health.v1.Health/Watch", any(grpc::health::watch))
+        .merge(grpc::reflection::routes())
 }
 
 /// A path of ours that is only read.
@@ -81,5 +97,9 @@ fn delete<H: Handler<T, Shared>, T: 'static>(handler: H) -> MethodRouter<Shared>
 }
 
 async fn nothing_here(request: Request) -> Response {
-    problem(&Failure::new(Code::NotFound, format!("there is nothing at {}", request.uri().path())))
+    let (head, _) = request.into_parts();
+    if grpc::is_grpc(&head) {
+        return grpc::unknown(&head);
+    }
+    problem(&Failure::new(Code::NotFound, format!("there is nothing at {}", head.uri.path())))
 }

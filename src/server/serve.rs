@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum_server::tls_rustls::RustlsAcceptor;
 use axum_server::{Handle, Server};
+use hyper_util::rt::TokioTimer;
 use tokio::task::JoinSet;
 
 use super::accept::EdgeAcceptor;
@@ -81,7 +82,7 @@ impl Listening {
                 surroundings: Arc::clone(&surroundings),
             };
             let mut http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
-            shape(&mut http, server);
+            shape(&mut http, server, self.config.locks.waiters_per_lock_max);
             let make = router.clone().into_make_service();
             match &self.tls {
                 Some(tls) if bound.scheme == Scheme::Https => {
@@ -105,12 +106,19 @@ impl Listening {
     }
 }
 
-/// The bounds on what hyper reads before we are asked. Its own timers stay off: the sweep bounds connections.
-fn shape<A>(http: &mut Server<SocketAddr, A>, config: &ServerConfig) {
+/// As many waiters as a lock may have, they may all wait on one connection.
+const STREAMS_MIN: u64 = 10_000;
+
+/// The bounds on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
+/// connections, but it cannot tell a peer that holds a lock in silence from one that is gone.
+fn shape<A>(http: &mut Server<SocketAddr, A>, config: &ServerConfig, waiters_max: u64) {
     let builder = http.http_builder();
     builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
     let header_list = u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX);
-    builder.http2().max_header_list_size(header_list);
+    let streams = u32::try_from(waiters_max.max(STREAMS_MIN)).unwrap_or(u32::MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_header_list_size(header_list).max_concurrent_streams(streams);
+    http2.keep_alive_interval(config.keepalive_interval).keep_alive_timeout(config.keepalive_timeout);
 }
 
 async fn finish(mut serving: JoinSet<std::io::Result<()>>) -> std::io::Result<()> {

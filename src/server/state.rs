@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::config::Config;
 use crate::dialects::body::BodyLimits;
+use crate::dialects::grpc::connection::ConnectionSettings;
 use crate::dialects::{Clock, Service, Settings, Shared};
 use crate::domain::time::round_up_ms;
 use crate::engine::{Engine, clock};
@@ -23,6 +24,10 @@ fn settings(config: &Config) -> Settings {
         max_hold_ms: locks.max_hold().map(round_up_ms),
         get_lock_lifetime_ms: round_up_ms(locks.get_lock_lifetime),
         lock_unlock_ttl_ms: round_up_ms(locks.lock_unlock_ttl),
+        connections: ConnectionSettings {
+            loss_grace: config.sessions.connection_loss_grace,
+            no_clear_on_disconnect: config.sessions.no_clear_on_disconnect,
+        },
     }
 }
 

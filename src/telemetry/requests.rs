@@ -13,6 +13,10 @@ pub enum Spoken {
     GetLock,
     LockUnlock,
     LockByName,
+    LdlmGrpc,
+    Kufuli,
+    LockdGrpc,
+    RaftLock,
     /// `/v1/locks`, `/v1/sessions`: reading and force release.
     Inspect,
     /// `/v1/cluster`, `/v1/backup`.
@@ -21,7 +25,19 @@ pub enum Spoken {
     Other,
 }
 
-const DIALECTS: [&str; 7] = ["sessions_v1", "get_lock", "lock_unlock", "lock_by_name", "inspect", "operate", "other"];
+const DIALECTS: [&str; Spoken::Other as usize + 1] = [
+    "sessions_v1",
+    "get_lock",
+    "lock_unlock",
+    "lock_by_name",
+    "ldlm_grpc",
+    "kufuli",
+    "lockd_grpc",
+    "raftlock",
+    "inspect",
+    "operate",
+    "other",
+];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
@@ -64,6 +80,10 @@ impl Spoken {
             "/getlock" | "/releaselock" | "/status" => Self::GetLock,
             "/lock" | "/unlock" => Self::LockUnlock,
             _ if path.starts_with("/lock/") => Self::LockByName,
+            _ if path.starts_with("/ldlm.LDLM/") => Self::LdlmGrpc,
+            _ if path.starts_with("/api.Api/") => Self::Kufuli,
+            _ if path.starts_with("/lockapi.Locking/") => Self::LockdGrpc,
+            _ if path.starts_with("/raftlock.RaftLock/") => Self::RaftLock,
             _ if path.starts_with("/v1/locks") || path.starts_with("/v1/sessions") => Self::Inspect,
             _ if path.starts_with("/v1/cluster") || path == "/v1/backup" => Self::Operate,
             _ => Self::Other,

@@ -9,5 +9,5 @@ mod lock_by_name;
 mod lock_unlock;
 mod sessions_v1;
 mod sessions_v1_sessions;
-mod speaker;
+pub mod speaker;
 mod waiting;

@@ -1,0 +1,78 @@
+//! `grpc.health.v1.Health`: the standard check. SERVING means that this node would serve a request now.
+//!
+//! Asked without credentials, as probes are: it says nothing about locks.
+
+use super::super::service::Shared;
+use super::proto::health::health_check_response::ServingStatus;
+use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
+use super::unary::{failed, message, not_grpc, respond};
+use super::{Contact, frame, reflection};
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::stream::{self, Stream};
+use tokio::sync::watch;
+use tonic::Status;
+
+/// Whether a service is served now; the empty name is the whole server.
+pub async fn check(State(service): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = not_grpc(&head) {
+        return refusal;
+    }
+    let asked = match message::<HealthCheckRequest>(&service, body).await {
+        Ok(asked) => asked,
+        Err(status) => return failed(&status),
+    };
+    if !is_checked(&asked.service) {
+        return failed(&Status::not_found("unknown service"));
+    }
+    let answer = frame::encode(&answer(serving(service.engine.is_ready())));
+    respond(super::super::delivery::framed(answer, frame::ok_trailers(), None))
+}
+
+/// The same now and at every change.
+pub async fn watch(State(service): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = not_grpc(&head) {
+        return refusal;
+    }
+    match message::<HealthCheckRequest>(&service, body).await {
+        Ok(asked) => respond(Body::from_stream(changes(asked.service, service.contact.clone()))),
+        Err(status) => failed(&status),
+    }
+}
+
+/// Ends only with its call. A service that is not here may be here after the next release.
+fn changes(
+    asked: String,
+    contact: watch::Receiver<Contact>,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    stream::unfold((contact, None), move |(mut contact, told)| {
+        let known = is_checked(&asked);
+        async move {
+            loop {
+                let ready = contact.borrow_and_update().ready;
+                let status = if known { serving(ready) } else { ServingStatus::ServiceUnknown };
+                if told != Some(status) {
+                    return Some((Ok(frame::encode(&answer(status))), (contact, Some(status))));
+                }
+                if contact.changed().await.is_err() {
+                    return None;
+                }
+            }
+        }
+    })
+}
+
+fn is_checked(service: &str) -> bool {
+    service.is_empty() || reflection::is_known(service)
+}
+
+fn serving(ready: bool) -> ServingStatus {
+    if ready { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+fn answer(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
+}

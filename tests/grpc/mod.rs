@@ -1,0 +1,7 @@
+//! The gRPC dialects over the real transport: their services, sessions by connection, health, reflection.
+
+mod generated;
+mod ldlm;
+mod sessions;
+mod streams;
+mod transport;

@@ -1,0 +1,158 @@
+//! Sessions of `ldlm.LDLM` live as long as their connection, and their holds a grace longer than their server.
+
+use super::ldlm::{lock, renew, take, try_lock, unlock};
+use crate::dialects::speaker::until;
+use crate::support::client::Client;
+use crate::support::grpc::{GrpcClient, runtime};
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+use latchd::dialects::grpc::proto::ldlm::{LockRequest, LockResponse, TryLockRequest};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tonic::Code;
+
+fn server() -> Server {
+    Spec::in_memory().start()
+}
+
+fn held_for(client: &GrpcClient, name: &str, seconds: i32) -> String {
+    let request =
+        TryLockRequest { name: name.into(), lock_timeout_seconds: Some(seconds), ..TryLockRequest::default() };
+    let answer = try_lock(client, request);
+    assert!(answer.locked, "{name}");
+    answer.key
+}
+
+#[test]
+fn the_end_of_a_connection_gives_its_locks_back_and_no_others() {
+    let server = server();
+    let (leaves, stays) = (GrpcClient::tls(&server), GrpcClient::tls(&server));
+    take(&leaves, "of-the-leaving").expect("free");
+    take(&stays, "of-the-staying").expect("free");
+    let key = take(&stays, "handed-over").expect("free");
+    assert!(unlock(&leaves, "handed-over", &key).unlocked, "the key alone opens");
+    drop(leaves);
+    let left = Instant::now();
+    until("the lock of the closed connection", || take(&stays, "of-the-leaving").is_some());
+    assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
+    assert!(take(&GrpcClient::tls(&server), "of-the-staying").is_none());
+}
+
+#[test]
+fn a_waiting_call_whose_client_goes_away_takes_nothing() {
+    let server = server();
+    let holder = GrpcClient::plain(&server);
+    let key = take(&holder, "a").expect("free");
+    let waiter = GrpcClient::plain(&server);
+    let request = LockRequest { name: "a".into(), ..LockRequest::default() };
+    // One wait ends by a reset of its stream, one by its deadline, one with its connection.
+    let cancelled = waiter.begin::<_, LockResponse>("/ldlm.LDLM/Lock", request.clone());
+    let cancelled = runtime().block_on(async { tokio::time::timeout(Duration::from_millis(300), cancelled).await });
+    assert!(cancelled.is_err(), "it waits");
+    let short = waiter.clone().with_metadata("grpc-timeout", "200m");
+    let late = short.call::<_, LockResponse>("/ldlm.LDLM/Lock", request.clone());
+    assert!(matches!(late.expect_err("too late").code(), Code::DeadlineExceeded | Code::Cancelled));
+    let closes = GrpcClient::plain(&server);
+    let waiting = runtime().spawn(async move { closes.begin::<_, LockResponse>("/ldlm.LDLM/Lock", request).await });
+    let mut watcher = Client::plain(&server);
+    until("only one to wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 1);
+    waiting.abort();
+    until("nobody to wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 0);
+    assert!(unlock(&holder, "a", &key).unlocked);
+    let key = take(&holder, "a").expect("nobody who is gone has it");
+    assert!(unlock(&holder, "a", &key).unlocked);
+}
+
+#[test]
+fn holds_outlive_their_server_and_stay_open_to_their_keys() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut server = Spec::durable(directory.path()).start();
+    let client = GrpcClient::plain(&server);
+    let timed = held_for(&client, "timed", 600);
+    let endless = take(&client, "endless").expect("free");
+    for killed in [true, false] {
+        server = if killed { server.kill_and_restart() } else { server.stop_and_restart() };
+        let client = GrpcClient::plain(&server);
+        assert!(take(&client, "timed").is_none() && take(&client, "endless").is_none(), "killed: {killed}");
+        assert!(renew(&client, "timed", &timed, 600).locked, "killed: {killed}");
+    }
+    let client = GrpcClient::plain(&server);
+    assert!(unlock(&client, "timed", &timed).unlocked && unlock(&client, "endless", &endless).unlocked);
+}
+
+#[test]
+fn holds_of_a_dead_server_end_with_the_grace_unless_renewed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let spec = Spec::durable(directory.path()).configuration("[sessions]\nconnection_loss_grace = \"10s\"\n");
+    let server = spec.start();
+    let (first, second) = (GrpcClient::plain(&server), GrpcClient::plain(&server));
+    let renewed = held_for(&first, "renewed", 600);
+    take(&second, "forgotten").expect("free");
+    let killed = Instant::now();
+    let server = server.kill_and_restart();
+    let client = GrpcClient::plain(&server);
+    until("the end of the grace", || {
+        assert!(renew(&client, "renewed", &renewed, 600).locked);
+        std::thread::sleep(Duration::from_millis(200));
+        take(&client, "forgotten").is_some()
+    });
+    assert!(killed.elapsed() >= Duration::from_secs(10), "{:?}", killed.elapsed());
+    assert!(renew(&client, "renewed", &renewed, 600).locked, "whoever renews keeps its hold");
+}
+
+#[test]
+fn locks_stay_after_a_disconnect_where_that_is_wanted() {
+    let server = Spec::in_memory().configuration("[sessions]\nno_clear_on_disconnect = true\n").start();
+    let leaves = GrpcClient::plain(&server);
+    let key = take(&leaves, "stays").expect("free");
+    let waits = GrpcClient::plain(&server);
+    drop(leaves);
+    let request = LockRequest { name: "stays".into(), wait_timeout_seconds: Some(2), ..LockRequest::default() };
+    assert!(!lock(&waits, request).locked);
+    assert!(unlock(&waits, "stays", &key).unlocked);
+}
+
+/// Carries bytes between a client and the server until it is told to stop; then it keeps silent, and open.
+async fn relay(to: SocketAddr, silent: watch::Receiver<bool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let mut server = TcpStream::connect(to).await.expect("the server listens");
+        let mut silent = silent;
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+            _ = silent.wait_for(|silent| *silent) => {}
+        }
+        std::future::pending::<()>().await;
+        drop((client, server));
+    });
+    address
+}
+
+#[test]
+fn a_peer_that_is_only_half_dead_is_found_out() {
+    let configuration = "[server]\nkeepalive_interval = \"1s\"\nkeepalive_timeout = \"1s\"\n";
+    let server = Spec::in_memory().configuration(configuration).start();
+    let (silence, silent) = watch::channel(false);
+    let half_dead = GrpcClient::at(runtime().block_on(relay(server.http(), silent)));
+    take(&half_dead, "a").expect("free");
+    let other = GrpcClient::plain(&server);
+    // Pings are answered as long as the peer lives.
+    let patient = LockRequest { name: "a".into(), wait_timeout_seconds: Some(4), ..LockRequest::default() };
+    assert!(!lock(&other, patient.clone()).locked, "a living connection was cut");
+    silence.send_replace(true);
+    let patient = LockRequest { wait_timeout_seconds: Some(20), ..patient };
+    assert!(lock(&other, patient).locked, "the dead peer still holds");
+}
+
+#[test]
+fn a_connection_with_a_session_is_not_idle() {
+    let server = Spec::in_memory().configuration("[server]\nidle_timeout = \"500ms\"\n").start();
+    let silent = GrpcClient::plain(&server);
+    take(&silent, "a").expect("free");
+    let request = LockRequest { name: "a".into(), wait_timeout_seconds: Some(3), ..LockRequest::default() };
+    assert!(!lock(&GrpcClient::plain(&server), request).locked, "silence cost a session");
+}

@@ -1,0 +1,94 @@
+//! What is not about locks: health, reflection, unknown methods, requests that are no gRPC, the drain.
+
+use super::ldlm::take;
+use crate::support::client::Client;
+use crate::support::grpc::{GrpcClient, refusal, runtime};
+use crate::support::spec::Spec;
+use latchd::dialects::grpc::proto::health::health_check_response::ServingStatus;
+use latchd::dialects::grpc::proto::health::{HealthCheckRequest, HealthCheckResponse};
+use latchd::dialects::grpc::proto::ldlm::{LockRequest, LockResponse, TryLockRequest};
+use tonic::Code;
+
+fn about(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.into() }
+}
+
+#[test]
+fn health_is_told_to_everybody_for_each_service() {
+    let server = Spec::in_memory().password("sesame").start();
+    for client in [GrpcClient::plain(&server), GrpcClient::tls(&server)] {
+        for service in ["", "ldlm.LDLM", "grpc.health.v1.Health"] {
+            let answer: HealthCheckResponse =
+                client.call("/grpc.health.v1.Health/Check", about(service)).expect("status OK");
+            assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
+        }
+        let unknown = client.call::<_, HealthCheckResponse>("/grpc.health.v1.Health/Check", about("nobody"));
+        assert_eq!(refusal(unknown), (Code::NotFound, "unknown service".into()));
+    }
+}
+
+#[test]
+fn health_is_watched_until_the_drain() {
+    let server = Spec::in_memory().start();
+    let client = GrpcClient::plain(&server);
+    // A call that waits keeps the drain from ending before the watch was told of it.
+    take(&client, "a").expect("free");
+    let told = runtime().block_on(async {
+        let mut watched =
+            client.stream::<_, HealthCheckResponse>("/grpc.health.v1.Health/Watch", about("")).await.expect("a stream");
+        let first = watched.message().await.expect("status OK").expect("a message").status();
+        server.stop();
+        (first, watched.message().await)
+    });
+    assert_eq!(told.0, ServingStatus::Serving);
+    // The last word may be lost with the connection, but it is never that all is well.
+    assert!(!matches!(told.1, Ok(Some(answer)) if answer.status() == ServingStatus::Serving));
+    let unknown = Spec::in_memory().start();
+    let answer = runtime().block_on(async {
+        let client = GrpcClient::plain(&unknown);
+        let mut watched = client
+            .stream::<_, HealthCheckResponse>("/grpc.health.v1.Health/Watch", about("nobody"))
+            .await
+            .expect("a stream");
+        watched.message().await
+    });
+    assert_eq!(answer.expect("status OK").expect("a message").status(), ServingStatus::ServiceUnknown);
+}
+
+#[test]
+fn a_stop_answers_those_who_wait_with_unavailable() {
+    let server = Spec::in_memory().start();
+    let client = GrpcClient::plain(&server);
+    take(&client, "a").expect("free");
+    let waiting = client.clone();
+    let request = LockRequest { name: "a".into(), ..LockRequest::default() };
+    let waiting = runtime().spawn(async move { waiting.begin::<_, LockResponse>("/ldlm.LDLM/Lock", request).await });
+    let mut watcher = Client::plain(&server);
+    crate::dialects::speaker::until("the wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 1);
+    server.stop();
+    let answer = runtime().block_on(waiting).expect("no panic");
+    assert_eq!(refusal(answer).0, Code::Unavailable);
+}
+
+#[test]
+fn what_is_not_here_is_unimplemented_in_the_usual_words() {
+    let server = Spec::in_memory().start();
+    let client = GrpcClient::plain(&server);
+    let ask = |path| refusal(client.call::<_, LockResponse>(path, TryLockRequest::default()));
+    let method = "unknown method RenewLock for service ldlm.LDLM";
+    assert_eq!(ask("/ldlm.LDLM/RenewLock"), (Code::Unimplemented, method.into()));
+    assert_eq!(ask("/no.Such/Thing"), (Code::Unimplemented, "unknown service no.Such".into()));
+}
+
+#[test]
+fn what_is_no_grpc_is_told_so() {
+    let server = Spec::in_memory().start();
+    let mut client = Client::tls(&server);
+    let answer = client.send("POST", "/ldlm.LDLM/Lock", b"{}");
+    assert_eq!(answer.status, 415);
+    assert_eq!(answer.header("grpc-status"), Some("3"));
+    let client = GrpcClient::plain(&server);
+    let too_large = TryLockRequest { name: "x".repeat(100_000), ..TryLockRequest::default() };
+    let (code, words) = refusal(client.call::<_, LockResponse>("/ldlm.LDLM/TryLock", too_large));
+    assert_eq!((code, &*words), (Code::ResourceExhausted, "the body must be at most 65536 bytes long"));
+}

@@ -1,0 +1,134 @@
+//! A blocking gRPC client over the real transport: one connection per client, any method by its path.
+
+use super::certificate;
+use super::client::Wire;
+use super::process::Server;
+use prost::Message;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+
+/// No call of a test waits longer than this without saying so.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One client with one connection, opened at its first call and again after it was closed.
+#[derive(Clone)]
+pub struct GrpcClient {
+    channel: Channel,
+    wire: Wire,
+    metadata: Vec<(&'static str, String)>,
+}
+
+/// Where the connections of all blocking clients live.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    })
+}
+
+impl GrpcClient {
+    /// A client of the chosen listener.
+    pub fn new(server: &Server, wire: Wire) -> Self {
+        let endpoint = match wire {
+            Wire::Plain => endpoint(format!("http://{}", server.http())),
+            Wire::Tls => {
+                let pem = std::fs::read(&certificate::pair().certificate).expect("the certificate is there");
+                let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)).domain_name("localhost");
+                let endpoint = endpoint(format!("https://{}", server.https()));
+                endpoint.tls_config(tls).expect("the certificate can be trusted")
+            }
+        };
+        let _inside = runtime().enter();
+        Self { channel: endpoint.connect_lazy(), wire, metadata: Vec::new() }
+    }
+
+    pub fn plain(server: &Server) -> Self {
+        Self::new(server, Wire::Plain)
+    }
+
+    pub fn tls(server: &Server) -> Self {
+        Self::new(server, Wire::Tls)
+    }
+
+    /// A client of this address in plaintext.
+    pub fn at(address: std::net::SocketAddr) -> Self {
+        let _inside = runtime().enter();
+        let channel = endpoint(format!("http://{address}")).connect_lazy();
+        Self { channel, wire: Wire::Plain, metadata: Vec::new() }
+    }
+
+    /// Sends this metadata with every call.
+    pub fn with_metadata(mut self, name: &'static str, value: &str) -> Self {
+        self.metadata.push((name, value.to_owned()));
+        self
+    }
+
+    /// Goes on with the same metadata against a restarted server.
+    pub fn move_to(&mut self, server: &Server) {
+        self.channel = Self::new(server, self.wire).channel;
+    }
+
+    /// Calls a method and waits for its answer.
+    pub fn call<Q, A>(&self, path: &'static str, request: Q) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        runtime().block_on(self.begin(path, request))
+    }
+
+    /// The same for those who wait for several; dropping it cancels the call.
+    pub async fn begin<Q, A>(&self, path: &'static str, request: Q) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let call = grpc.unary(self.request(request), PathAndQuery::from_static(path), ProstCodec::default());
+        match tokio::time::timeout(PATIENCE, call).await {
+            Ok(answer) => answer.map(tonic::Response::into_inner),
+            Err(_) => panic!("{path} was not answered within {PATIENCE:?}"),
+        }
+    }
+
+    /// The messages that a streaming method sends.
+    pub async fn stream<Q, A>(&self, path: &'static str, request: Q) -> Result<tonic::Streaming<A>, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = PathAndQuery::from_static(path);
+        let answer = grpc.server_streaming(self.request(request), path, ProstCodec::default()).await?;
+        Ok(answer.into_inner())
+    }
+
+    fn request<Q>(&self, message: Q) -> Request<Q> {
+        let mut request = Request::new(message);
+        for (name, value) in &self.metadata {
+            let name: MetadataKey<Ascii> = name.parse().expect("a name");
+            let value: MetadataValue<Ascii> = value.parse().expect("a value");
+            request.metadata_mut().insert(name, value);
+        }
+        request
+    }
+}
+
+/// The code and the words of a call that must fail.
+pub fn refusal<A: std::fmt::Debug>(answer: Result<A, Status>) -> (Code, String) {
+    let status = answer.expect_err("refused");
+    (status.code(), status.message().to_owned())
+}
+
+fn endpoint(url: String) -> Endpoint {
+    Endpoint::from_shared(url).expect("a URL").connect_timeout(PATIENCE)
+}
