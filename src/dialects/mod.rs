@@ -16,6 +16,7 @@ pub mod failure;
 pub mod get_lock;
 pub mod grpc;
 mod handover;
+pub mod idempotency;
 mod key;
 pub mod lock_by_name;
 pub mod lock_unlock;

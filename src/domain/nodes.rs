@@ -40,6 +40,18 @@ impl Table {
         &self.nodes
     }
 
+    /// The last command applied of this run, 0 if none is recorded.
+    pub fn last_sequence(&self, run: Incarnation) -> u64 {
+        self.nodes.values().find(|node| node.incarnation == run).map_or(0, |node| node.last_sequence)
+    }
+
+    /// The commands of this run whose acquire waits in a queue.
+    pub fn waiting_commands(&self, run: Incarnation) -> BTreeSet<u64> {
+        let of_run = self.index.attached.range((run, WaiterId(0))..=(run, WaiterId(u64::MAX)));
+        let command = |(name, place): &(Name, Place)| self.locks.get(name)?.queue.get(place)?.answered_by();
+        of_run.filter_map(|(_, at)| command(at)).map(|command| command.sequence).collect()
+    }
+
     /// The feature level that apply is at; 0 in a table that no leader has opened.
     pub fn level(&self) -> u32 {
         self.level

@@ -30,8 +30,8 @@ impl Engine {
     /// Everything that was answered before this call, and nothing half done. One at a time.
     pub async fn backup(&self) -> Result<Backup, Fault> {
         let turn = self.0.backups.clone().acquire_owned().await.map_err(|_| EngineError::ShuttingDown)?;
-        self.check_leads()?;
-        let frozen = self.0.shared.table().freeze();
+        self.read_barrier().await?;
+        let frozen = self.0.core.shared.table().freeze();
         let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
         tokio::task::spawn_blocking(move || write(&frozen, turn, send));
         Ok(Backup(receive))

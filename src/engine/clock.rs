@@ -1,14 +1,16 @@
 //! The only file that reads a clock.
 //!
-//! Cluster time is the table's `now` when this leadership's first entry was applied, plus this process's monotonic
-//! time since. The wall clock has two uses, none of them a decision about a lock: where the fencing tokens of a new
-//! service begin, and the `Expires` of cookies.
+//! Cluster time is the table's `now` when this leadership's first entry was applied, plus the leader's monotonic time
+//! since; a follower knows it from the leader's answers. The wall clock has two uses, none of them a decision about a
+//! lock: where the fencing tokens of a new service begin, and the `Expires` of cookies.
 
 use crate::domain::Timestamp;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
-/// Cluster time as this node may stamp it.
+/// Cluster time as this node may stamp it, or as it is told. Monotonic time is the runtime's, which a simulation moves.
 pub struct Clock {
     started: Instant,
     /// Cluster time minus this process's age, in milliseconds.
@@ -32,7 +34,13 @@ impl Clock {
         self.offset_ms.store(now.0.wrapping_sub(age_ms), Ordering::Relaxed);
     }
 
-    /// A floor of the present moment: a stamp is never later than what it stamps.
+    /// The leader answered `leader_now` to what this process asked at the age `asked`. The answer may be as old as the
+    /// whole round trip: taken as if it were, so that no remaining time is shown longer than it is.
+    pub fn follow(&self, leader_now: Timestamp, asked: Duration) {
+        self.offset_ms.store(leader_now.0.wrapping_sub(asked.as_millis() as u64), Ordering::Relaxed);
+    }
+
+    /// A floor of the present moment on the leader: a stamp is never later than what it stamps.
     pub fn now(&self) -> Timestamp {
         Timestamp(self.offset_ms.load(Ordering::Relaxed).wrapping_add(self.age_ms()))
     }
@@ -47,8 +55,21 @@ impl Clock {
     }
 }
 
+thread_local! {
+    /// Set by a simulation, which runs on one thread.
+    static PRETENDED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Makes the wall clock of this thread stand still. For simulations only.
+pub fn pretend_unix_seconds(seconds: u64) {
+    PRETENDED.set(Some(seconds));
+}
+
 /// Seconds since 1970 by the wall clock.
 pub fn unix_seconds() -> u64 {
+    if let Some(seconds) = PRETENDED.get() {
+        return seconds;
+    }
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

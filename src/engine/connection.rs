@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 impl Engine {
     /// Whether anything would be lost if this session ended.
     pub fn session_has_holds(&self, session: SessionId) -> bool {
-        self.0.shared.table().holds_of(session) > 0
+        self.0.core.shared.table().holds_of(session) > 0
     }
 
     /// The session that a hold belongs to, as far as this node knows.
     pub fn session_of(&self, name: &Name, key: HoldKey) -> Option<SessionId> {
-        let lock = self.0.shared.table().lock_view(name, self.now())?;
+        let lock = self.0.core.shared.table().lock_view(name, self.now())?;
         lock.holds.iter().find(|hold| hold.key == key)?.session
     }
 

@@ -1,15 +1,15 @@
 //! The engine's narrow face: all that dialects, pages and the server may ask of it.
 
-use super::cluster::ClusterOptions;
+use super::core::Core;
 use super::delivery::Delivery;
 use super::error::{EngineError, Fault};
-use super::machine::Shared;
-use super::raft::{Progress, RaftNode};
+use super::pending::Answered;
+use super::raft::Progress;
 use super::random::random_id;
 use super::stats::Stats;
 use crate::domain::view::{Counts, LockFilter, LockView, SessionView};
 use crate::domain::{
-    Acquire, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token,
+    Acquire, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp, Token,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,15 +19,21 @@ use tokio::task::AbortHandle;
 
 /// A handle on the running lock service; cheap to clone.
 #[derive(Clone)]
-pub struct Engine(pub(super) Arc<Inner>);
+pub struct Engine(pub(super) Arc<Inner>, pub(super) Consistency);
+
+/// How fresh a read is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Consistency {
+    /// Everything that was answered before, on any node, is seen.
+    Linearizable,
+    /// As this node knows it: answered without a leader too, and perhaps of the past.
+    Stale,
+}
 
 pub(super) struct Inner {
-    pub shared: Arc<Shared>,
-    pub raft: RaftNode,
-    /// Whether this node leads behind its barrier.
-    pub leads: watch::Receiver<bool>,
+    pub core: Arc<Core>,
     pub stop: watch::Sender<bool>,
-    pub proposer: AbortHandle,
+    pub tasks: Vec<AbortHandle>,
     pub limits: Limits,
     pub session_idle_timeout: Duration,
     pub draining: AtomicBool,
@@ -36,7 +42,6 @@ pub(super) struct Inner {
     pub listings: tokio::sync::Semaphore,
     /// One backup at a time: each keeps a whole table from being freed.
     pub backups: Arc<tokio::sync::Semaphore>,
-    pub cluster: ClusterOptions,
 }
 
 /// A hold, as answered. Until its answer is handed to the kernel the hold is given back when this is dropped.
@@ -93,16 +98,22 @@ impl Engine {
     }
 
     /// Opens a session with the configured idle timeout; its id has 128 bits from the OS's generator.
-    pub async fn open_session(&self) -> Result<SessionId, Fault> {
-        self.open_session_for(self.0.session_idle_timeout).await
+    ///
+    /// The same request key opens the same session.
+    pub async fn open_session(&self, request: Option<RequestKey>) -> Result<SessionId, Fault> {
+        self.open_session_for(self.0.session_idle_timeout, request).await
     }
 
     /// Opens a session that ends after so long without being seen.
-    pub async fn open_session_for(&self, idle_timeout: Duration) -> Result<SessionId, Fault> {
+    pub async fn open_session_for(
+        &self,
+        idle_timeout: Duration,
+        request: Option<RequestKey>,
+    ) -> Result<SessionId, Fault> {
         self.check_room()?;
         let session = SessionId(random_id());
         let idle_timeout_ms = crate::domain::time::round_up_ms(idle_timeout);
-        match self.run(Command::OpenSession { session, idle_timeout_ms, request: None }).await? {
+        match self.run(Command::OpenSession { session, idle_timeout_ms, request }).await? {
             Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),
         }
@@ -117,11 +128,14 @@ impl Engine {
 
     /// Starts the session's idle time anew; refuses an unknown one.
     pub async fn touch_session(&self, session: SessionId) -> Result<(), Fault> {
-        self.check_leads()?;
-        if !self.0.shared.table().is_live(session) {
-            return Err(Refusal::SessionUnknown.into());
+        // What lives here may have ended elsewhere, and then nothing comes of this; what does not may have begun there.
+        if !self.0.core.shared.table().is_live(session) {
+            self.read_barrier().await?;
+            if !self.0.core.shared.table().is_live(session) {
+                return Err(Refusal::SessionUnknown.into());
+            }
         }
-        self.0.shared.intake.touch(session);
+        self.0.core.shared.intake.touch(session);
         Ok(())
     }
 
@@ -142,22 +156,34 @@ impl Engine {
         self.0.limits.check_acquire(&acquire)?;
         self.check_room()?;
         let (name, key) = (acquire.name.clone(), acquire.key);
-        let receiver = self.0.shared.intake.submit(Command::Acquire(Box::new(acquire)))?;
-        let delivery = Delivery::new(self.0.shared.clone(), name, key, receiver);
+        let receiver = self.0.core.shared.intake.submit(Command::Acquire(Box::new(acquire)))?;
+        let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
         let (delivery, answer) = delivery.answered().await;
         let grant = match answer? {
-            Outcome::Acquired(grant) => grant,
-            other => {
+            Answered::Outcome(Outcome::Acquired(grant)) => grant,
+            Answered::Waited { grant, unconfirmed: false } => grant,
+            Answered::Waited { grant, unconfirmed: true } => self.confirm(name, grant).await?,
+            Answered::Outcome(other) => {
                 delivery.delivered();
                 return Err(unexpected(other));
             }
         };
-        let now = self.0.shared.clock.now();
+        let now = self.0.core.shared.clock.now();
         if grant.deadline.is_some_and(|deadline| deadline.is_past(now)) {
             return Err(Refusal::WaitTimedOut.into());
         }
         let expires_in = grant.deadline.map(|deadline| deadline.since(now));
         Ok(Granted { key: grant.key, token: grant.token, expires_in, delivery })
+    }
+
+    /// Among several nodes the end of a wait is announced before it is answered: if this node is declared down in
+    /// between, the hold goes on to the next, because nobody can have been told of it.
+    async fn confirm(&self, name: Name, grant: Grant) -> Result<Grant, Fault> {
+        match self.run(Command::ConfirmDelivery { name, key: grant.key }).await? {
+            Outcome::Confirmed => Ok(grant),
+            Outcome::Refused(_) => Err(Refusal::WaitCancelled.into()),
+            other => Err(unexpected(other)),
+        }
     }
 
     pub async fn release(&self, name: Name, session: Option<SessionId>, proof: Proof) -> Result<Released, Fault> {
@@ -178,7 +204,7 @@ impl Engine {
         self.0.limits.check_lease(Some(lease_ms))?;
         match self.run(Command::Renew { name, session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
-                Ok(Renewed { key, token, expires_in: deadline.since(self.0.shared.clock.now()) })
+                Ok(Renewed { key, token, expires_in: deadline.since(self.0.core.shared.clock.now()) })
             }
             other => Err(unexpected(other)),
         }
@@ -186,15 +212,29 @@ impl Engine {
 
     /// One lock, `None` if it is free; with the cluster time of the view.
     pub async fn lock(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
-        self.check_leads()?;
-        let now = self.0.shared.clock.now();
-        Ok((self.0.shared.table().lock_view(name, now), now))
+        self.read_barrier().await?;
+        let now = self.0.core.shared.clock.now();
+        Ok((self.0.core.shared.table().lock_view(name, now), now))
+    }
+
+    /// The same service, read with this consistency.
+    pub fn reading(&self, consistency: Consistency) -> Engine {
+        Engine(self.0.clone(), consistency)
+    }
+
+    /// Everything that was answered before this call, on any node, is in this node's table when it returns.
+    pub async fn read_barrier(&self) -> Result<(), EngineError> {
+        let core = &self.0.core;
+        if self.1 == Consistency::Stale || (core.leads() && core.is_alone()) {
+            return Ok(());
+        }
+        core.reads.barrier(core.cluster.no_quorum_after.mul_f32(0.9)).await
     }
 
     /// Locks in order of their names.
     pub async fn locks(&self, filter: LockFilter, after: Option<Name>, limit: usize) -> Result<LockPage, Fault> {
         let _turn = self.listing_turn().await?;
-        let (frozen, now) = (self.0.shared.table().freeze(), self.0.shared.clock.now());
+        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
         // On a thread of its own: a filter that few locks pass reads all of them.
         let page = tokio::task::spawn_blocking(move || {
             let mut matching = frozen.locks(&filter, after.as_ref(), now);
@@ -208,14 +248,14 @@ impl Engine {
 
     async fn listing_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
         let turn = self.0.listings.acquire().await.map_err(|_| EngineError::ShuttingDown)?;
-        self.check_leads()?;
+        self.read_barrier().await?;
         Ok(turn)
     }
 
     /// Live sessions in order of their ids.
     pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
         let _turn = self.listing_turn().await?;
-        let (frozen, now) = (self.0.shared.table().freeze(), self.0.shared.clock.now());
+        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
         let page = tokio::task::spawn_blocking(move || {
             let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));
             let more = sessions.len() > limit;
@@ -228,25 +268,25 @@ impl Engine {
 
     /// Cluster time: a deadline minus this is what remains.
     pub fn now(&self) -> Timestamp {
-        self.0.shared.clock.now()
+        self.0.core.shared.clock.now()
     }
 
     pub fn overview(&self) -> Overview {
-        let leadership = *self.0.raft.leadership().borrow();
+        let leadership = *self.0.core.raft.leadership().borrow();
         Overview {
-            counts: self.0.shared.table().counts(),
-            stats: self.0.shared.counters.read(),
-            leader: *self.0.leads.borrow(),
+            counts: self.0.core.shared.table().counts(),
+            stats: self.0.core.shared.counters.read(),
+            leader: self.0.core.leads(),
             term: leadership.term,
-            log: self.0.raft.progress(),
+            log: self.0.core.raft.progress(),
             disk_nearly_full: self.0.disk_nearly_full.load(Ordering::Relaxed),
-            uptime: self.0.shared.clock.age(),
+            uptime: self.0.core.shared.clock.age(),
         }
     }
 
-    /// Whether this node leads behind its barrier and is not draining.
+    /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
     pub fn is_ready(&self) -> bool {
-        *self.0.leads.borrow() && !self.0.draining.load(Ordering::Acquire)
+        self.0.core.has_quorum() && !self.0.draining.load(Ordering::Acquire)
     }
 
     async fn released(&self, command: Command) -> Result<Released, Fault> {
@@ -257,12 +297,11 @@ impl Engine {
     }
 
     async fn run(&self, command: Command) -> Result<Outcome, EngineError> {
-        let receiver = self.0.shared.intake.submit(command)?;
-        receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))
-    }
-
-    pub(super) fn check_leads(&self) -> Result<(), EngineError> {
-        if *self.0.leads.borrow() { Ok(()) } else { Err(EngineError::NoQuorum) }
+        let receiver = self.0.core.shared.intake.submit(command)?;
+        match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
+            Answered::Outcome(outcome) => Ok(outcome),
+            Answered::Waited { grant, .. } => Ok(Outcome::Acquired(grant)),
+        }
     }
 
     /// New holds and sessions need a disk that can take them and a server that stays.

@@ -1,12 +1,12 @@
 //! What waits to become the next log entry: commands, cancels and sightings of sessions.
 //!
-//! Bounded: commands by `storage.queue_commands_max`; cancels by the acquires that were let in; sightings by the
-//! number of sessions.
+//! Bounded: own commands and those of other nodes each by `storage.queue_commands_max`; cancels by the acquires that
+//! were let in; sightings by the number of sessions; what the leader itself asks by the number of nodes.
 
 use super::error::EngineError;
 use super::pending::Answer;
-use crate::domain::{Command, HoldKey, Name, SessionId};
-use std::collections::{HashSet, VecDeque};
+use crate::domain::{Command, HoldKey, Name, SessionId, Submitted};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
@@ -24,13 +24,29 @@ const TOUCHES_MAX: usize = 1024;
 pub struct Queued {
     pub command: Command,
     pub answer: Option<oneshot::Sender<Answer>>,
+    /// The tick in which it came; see [`Intake::tick`].
+    tick: u64,
 }
 
 #[derive(Default)]
 pub struct Batch {
+    /// What the leader itself asks, bound to its leadership: never sent again under another.
+    pub leaders_own: Vec<Queued>,
+    /// Commands that other nodes have forwarded, with their own identities.
+    pub forwarded: Vec<Submitted>,
     pub queued: Vec<Queued>,
     pub touches: Vec<SessionId>,
     pub more_touches: bool,
+}
+
+impl Batch {
+    pub fn has_commands(&self) -> bool {
+        !(self.leaders_own.is_empty() && self.forwarded.is_empty() && self.queued.is_empty())
+    }
+
+    fn len(&self) -> usize {
+        self.leaders_own.len() + self.forwarded.len() + self.queued.len()
+    }
 }
 
 pub struct Intake {
@@ -41,10 +57,18 @@ pub struct Intake {
 
 #[derive(Default)]
 struct Waiting {
-    open: bool,
+    /// Why nothing is let in any more.
+    closed: Option<EngineError>,
+    /// The leadership of this node, while it leads: what other nodes forward is let in.
+    leading: Option<u64>,
     commands: VecDeque<Queued>,
     cancels: VecDeque<(Name, HoldKey)>,
-    touches: HashSet<SessionId>,
+    forwarded: VecDeque<Submitted>,
+    leaders_own: Vec<Queued>,
+    touches: BTreeSet<SessionId>,
+    /// Sightings are sent at once, because another node judges the sessions.
+    wakes_for_touches: bool,
+    tick: u64,
 }
 
 impl Intake {
@@ -52,35 +76,88 @@ impl Intake {
         Intake { waiting: Mutex::default(), arrived: Notify::new(), commands_max }
     }
 
-    /// Lets commands in while this node leads; refuses them otherwise, before anything is proposed.
-    pub fn set_open(&self, open: bool) {
+    /// Refuses everything from now on, and what waits.
+    pub fn close(&self, error: EngineError) {
         let refused = {
             let mut waiting = self.lock();
-            waiting.open = open;
-            if open { VecDeque::new() } else { std::mem::take(&mut waiting.commands) }
+            waiting.closed = Some(error);
+            std::mem::take(&mut waiting.commands)
         };
-        for queued in refused {
-            queued.answer.map(|answer| answer.send(Err(EngineError::NoQuorum)));
-        }
+        refused.into_iter().for_each(|queued| queued.refuse(error));
+    }
+
+    /// Leading, other nodes' commands are let in. Afterwards they are dropped, because their nodes send them again to
+    /// whoever leads then, and so is what only this leader asked.
+    pub fn set_leading(&self, epoch: Option<u64>) {
+        let refused = {
+            let mut waiting = self.lock();
+            waiting.leading = epoch;
+            waiting.wakes_for_touches = epoch.is_none();
+            waiting.forwarded.clear();
+            std::mem::take(&mut waiting.leaders_own)
+        };
+        refused.into_iter().for_each(|queued| queued.refuse(EngineError::NotLeader));
     }
 
     pub fn submit(&self, command: Command) -> Result<oneshot::Receiver<Answer>, EngineError> {
         let (answer, receiver) = oneshot::channel();
         let wakes = {
             let mut waiting = self.lock();
-            if !waiting.open {
-                return Err(EngineError::NoQuorum);
+            if let Some(error) = waiting.closed {
+                return Err(error);
             }
             if waiting.commands.len() >= self.commands_max {
                 return Err(EngineError::Overloaded);
             }
-            waiting.commands.push_back(Queued { command, answer: Some(answer) });
+            let tick = waiting.tick;
+            waiting.commands.push_back(Queued { command, answer: Some(answer), tick });
             waiting.commands.len() == 1
         };
         if wakes {
             self.arrived.notify_one();
         }
         Ok(receiver)
+    }
+
+    /// Asks as the leader; refused when this node does not lead.
+    pub fn submit_as_leader(&self, command: Command) -> Result<oneshot::Receiver<Answer>, EngineError> {
+        let (answer, receiver) = oneshot::channel();
+        {
+            let mut waiting = self.lock();
+            if waiting.leading.is_none() {
+                return Err(EngineError::NotLeader);
+            }
+            let tick = waiting.tick;
+            waiting.leaders_own.push(Queued { command, answer: Some(answer), tick });
+        }
+        self.arrived.notify_one();
+        Ok(receiver)
+    }
+
+    /// Takes in what another node forwards, in its order; returns the leadership that has it now.
+    pub fn forward(&self, commands: Vec<Submitted>, touches: Vec<SessionId>) -> Result<u64, EngineError> {
+        let epoch = {
+            let mut waiting = self.lock();
+            let epoch = waiting.leading.ok_or(EngineError::NotLeader)?;
+            if waiting.forwarded.len() + commands.len() > self.commands_max {
+                return Err(EngineError::Overloaded);
+            }
+            waiting.forwarded.extend(commands);
+            waiting.touches.extend(touches);
+            epoch
+        };
+        self.arrived.notify_one();
+        Ok(epoch)
+    }
+
+    /// The leadership of this node, while it leads behind its barrier.
+    pub fn leading(&self) -> Option<u64> {
+        self.lock().leading
+    }
+
+    /// Has the driver look around.
+    pub fn wake(&self) {
+        self.arrived.notify_one();
     }
 
     /// Takes an acquire back whose receiver was dropped before this call (see [`Intake::next`]).
@@ -91,11 +168,29 @@ impl Intake {
 
     /// Notes that a request of this session was seen; goes out with the next entry.
     pub fn touch(&self, session: SessionId) {
-        self.lock().touches.insert(session);
+        let wakes = {
+            let mut waiting = self.lock();
+            waiting.touches.insert(session) && waiting.wakes_for_touches
+        };
+        if wakes {
+            self.arrived.notify_one();
+        }
     }
 
     pub async fn arrival(&self) {
         self.arrived.notified().await;
+    }
+
+    /// Counts a stretch of waiting; commands that came `ticks` or more ago are refused: they were never handed on.
+    pub fn tick(&self, ticks: u64) {
+        let late = {
+            let mut waiting = self.lock();
+            waiting.tick += 1;
+            let now = waiting.tick;
+            let late = waiting.commands.iter().take_while(|queued| queued.tick + ticks <= now).count();
+            waiting.commands.drain(..late).collect::<Vec<_>>()
+        };
+        late.into_iter().for_each(|queued| queued.refuse(EngineError::NoQuorum));
     }
 
     /// Takes the next batch; empty if nothing waits.
@@ -104,26 +199,14 @@ impl Intake {
     /// the acquire is skipped, or it went into an earlier entry than its cancel: never the other way round.
     pub fn next(&self, bounds: BatchBounds) -> Batch {
         let mut waiting = self.lock();
-        let mut batch = Batch::default();
-        let mut bytes = 0;
-        let full = |batch: &Batch, bytes: usize| batch.queued.len() >= bounds.commands_max || bytes >= bounds.bytes_max;
-        while !full(&batch, bytes)
-            && let Some((name, key)) = waiting.cancels.pop_front()
-        {
-            bytes += name.len() + 32;
-            batch.queued.push(Queued { command: Command::Cancel { name, key }, answer: None });
-        }
-        while !full(&batch, bytes)
-            && let Some(queued) = waiting.commands.pop_front()
-        {
-            let is_abandoned_acquire = matches!(queued.command, Command::Acquire(_))
-                && queued.answer.as_ref().is_some_and(|answer| answer.is_closed());
-            if !is_abandoned_acquire {
-                bytes += size_hint(&queued.command);
-                batch.queued.push(queued);
-            }
-        }
-        if !waiting.commands.is_empty() || !waiting.cancels.is_empty() {
+        let mut batch = Batch { leaders_own: std::mem::take(&mut waiting.leaders_own), ..Batch::default() };
+        let mut bytes = batch.leaders_own.len() * 64;
+        // Other nodes fill at most half, so that neither they nor this node's own requests starve.
+        let half = BatchBounds { commands_max: bounds.commands_max.div_ceil(2), bytes_max: bounds.bytes_max / 2 };
+        waiting.take_forwarded(&mut batch, &mut bytes, half);
+        waiting.take_own(&mut batch, &mut bytes, bounds);
+        waiting.take_forwarded(&mut batch, &mut bytes, bounds);
+        if !waiting.commands.is_empty() || !waiting.cancels.is_empty() || !waiting.forwarded.is_empty() {
             self.arrived.notify_one();
         }
         waiting.take_touches(&mut batch);
@@ -136,9 +219,37 @@ impl Intake {
 }
 
 impl Waiting {
+    fn take_forwarded(&mut self, batch: &mut Batch, bytes: &mut usize, bounds: BatchBounds) {
+        while !bounds.are_reached(batch, *bytes)
+            && let Some(submitted) = self.forwarded.pop_front()
+        {
+            *bytes += size_hint(&submitted.command);
+            batch.forwarded.push(submitted);
+        }
+    }
+
+    fn take_own(&mut self, batch: &mut Batch, bytes: &mut usize, bounds: BatchBounds) {
+        while !bounds.are_reached(batch, *bytes)
+            && let Some((name, key)) = self.cancels.pop_front()
+        {
+            *bytes += name.len() + 32;
+            batch.queued.push(Queued { command: Command::Cancel { name, key }, answer: None, tick: self.tick });
+        }
+        while !bounds.are_reached(batch, *bytes)
+            && let Some(queued) = self.commands.pop_front()
+        {
+            let is_abandoned_acquire = matches!(queued.command, Command::Acquire(_))
+                && queued.answer.as_ref().is_some_and(|answer| answer.is_closed());
+            if !is_abandoned_acquire {
+                *bytes += size_hint(&queued.command);
+                batch.queued.push(queued);
+            }
+        }
+    }
+
     fn take_touches(&mut self, batch: &mut Batch) {
         if self.touches.len() <= TOUCHES_MAX {
-            batch.touches = self.touches.drain().collect();
+            batch.touches = std::mem::take(&mut self.touches).into_iter().collect();
             return;
         }
         batch.touches = self.touches.iter().take(TOUCHES_MAX).copied().collect();
@@ -146,6 +257,18 @@ impl Waiting {
             self.touches.remove(session);
         });
         batch.more_touches = true;
+    }
+}
+
+impl Queued {
+    fn refuse(self, error: EngineError) {
+        self.answer.map(|answer| answer.send(Err(error)));
+    }
+}
+
+impl BatchBounds {
+    fn are_reached(&self, batch: &Batch, bytes: usize) -> bool {
+        batch.len() >= self.commands_max || bytes >= self.bytes_max
     }
 }
 

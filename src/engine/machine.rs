@@ -68,6 +68,7 @@ impl Machine for LockMachine {
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
         let table = Table::restore(snapshot).map_err(|error| error.to_string())?;
         *self.0.table_mut() = table;
+        self.0.pending.resume_from(&self.0.table());
         Ok(())
     }
 }

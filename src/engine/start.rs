@@ -1,24 +1,31 @@
 //! Brings the engine up on a log, and down again.
 
 use super::clock;
-use super::cluster::ClusterOptions;
-use super::face::{Engine, Inner};
+use super::cluster::service::Service;
+use super::cluster::{ClusterOptions, reads};
+use super::core::Core;
+use super::driver::Driver;
+use super::error::EngineError;
+use super::face::{Consistency, Engine, Inner};
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
-use super::proposer::Proposer;
-use super::raft::{PeerService, Pending as Answer, RaftNode, RaftOptions, StartError, Store, free_bytes};
+use super::raft::{PeerOptions, RaftNode, RaftOptions, StartError, Store, free_bytes};
 use super::random::random_u64;
 use crate::domain::{Incarnation, Limits};
-use bytes::Bytes;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// How often the free space of the data disk is looked at.
 const FREE_SPACE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Another node needs its election: some hundred milliseconds. After this the node ends all the same.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Seconds since 1970 times this is where the tokens of a new service begin: room for a million grants a second
 /// before a service that lost its data could give a token again. 2^53 is reached in the year 2242.
@@ -40,68 +47,108 @@ pub struct EngineOptions {
 }
 
 impl Engine {
-    /// Returns when this node leads and everything that was ever answered is back.
+    /// Returns, on a node that runs alone, when it leads and everything that was ever answered is back. In a cluster it
+    /// returns at once: the others may be started later.
     pub async fn start(options: EngineOptions) -> Result<Engine, StartError> {
         let incarnation = Incarnation(random_u64());
         let shared = Arc::new(Shared::new(Intake::new(options.queue_commands_max), Pending::new(incarnation)));
-        let store = match &options.data_dir {
-            None => Store::Memory,
-            Some(dir) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
-        };
-        let raft_options = RaftOptions {
-            snapshot_log_bytes: options.snapshot_log_bytes,
-            ..RaftOptions::new(options.cluster.node_id, store)
-        };
-        let raft = RaftNode::start(raft_options, LockMachine(shared.clone()), Arc::new(Alone)).await?;
-        let (leading, mut leads) = watch::channel(false);
-        let (stop, stopped) = watch::channel(false);
-        let proposer = Proposer {
-            shared: shared.clone(),
-            raft: raft.clone(),
+        let service = Arc::new(Service::new(shared.clone()));
+        let raft = RaftNode::start(raft_options(&options), LockMachine(shared.clone()), service.clone()).await?;
+        let in_cluster = options.cluster.listen.is_some() || options.cluster.transport.is_some();
+        let core = Arc::new(Core {
+            shared,
+            raft,
             incarnation,
+            cluster: options.cluster,
+            leads: watch::Sender::new(false),
+            heard: Default::default(),
+            reads: Default::default(),
+            handing_over: AtomicBool::new(false),
+            contact_ms: Default::default(),
+        });
+        service.serve(&core);
+        let (stop, stopped) = watch::channel(false);
+        let driver = Driver {
+            core: core.clone(),
             first_token: clock::unix_seconds().saturating_mul(TOKENS_PER_SECOND),
             limits: options.limits.clone(),
             bounds: options.batch,
-            leading,
             sequence: 0,
             epoch: 0,
+            unsettled: VecDeque::new(),
         };
-        let proposer = tokio::spawn(proposer.run(stopped.clone()));
+        let mut leads = core.leads.subscribe();
+        let driver = tokio::spawn(driver.run(stopped.clone()));
+        let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
             look_at_free_space(&dir, options.min_free_bytes, &disk_nearly_full);
             tokio::spawn(watch_free_space(dir, options.min_free_bytes, disk_nearly_full.clone(), stopped));
         }
-        // An error means that the proposer is gone, which the first request will be told.
-        let _ = leads.wait_for(|leads| *leads).await;
+        if !in_cluster {
+            // An error means that the driver is gone, which the first request will be told.
+            let _ = leads.wait_for(|leads| *leads).await;
+        }
         let inner = Inner {
-            shared,
-            raft,
-            leads,
+            core,
             stop,
-            proposer: proposer.abort_handle(),
+            tasks: vec![driver.abort_handle(), reads.abort_handle()],
             limits: options.limits,
             session_idle_timeout: options.session_idle_timeout,
             draining: AtomicBool::new(false),
             disk_nearly_full,
             listings: tokio::sync::Semaphore::new(1),
             backups: Arc::new(tokio::sync::Semaphore::new(1)),
-            cluster: options.cluster,
         };
-        Ok(Engine(Arc::new(inner)))
+        Ok(Engine(Arc::new(inner), Consistency::Linearizable))
     }
 
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
-        self.0.shared.pending.drain();
+        self.0.core.shared.pending.drain();
+    }
+
+    /// Where this node leads others, has the most advanced of them take over. What comes meanwhile waits for that one.
+    pub async fn hand_over(&self) {
+        let core = &self.0.core;
+        if core.is_alone() || !core.leads() {
+            return;
+        }
+        core.handing_over.store(true, Ordering::Release);
+        core.shared.intake.wake();
+        let mut leadership = core.raft.leadership();
+        let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
+        drop(tokio::time::timeout(HAND_OVER_WITHIN, taken).await);
     }
 
     /// Stops the log. Nothing is answered afterwards.
     pub async fn stop(&self) {
+        self.0.core.shared.intake.close(EngineError::ShuttingDown);
         self.0.stop.send_replace(true);
-        self.0.raft.shutdown().await;
-        self.0.proposer.abort();
+        self.0.core.raft.shutdown().await;
+        self.0.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+fn peers(cluster: &ClusterOptions) -> Option<PeerOptions> {
+    let transport = cluster.transport.clone()?;
+    Some(PeerOptions { advertise: cluster.advertise.clone(), initial: cluster.peers.clone(), transport })
+}
+
+fn raft_options(options: &EngineOptions) -> RaftOptions {
+    let cluster = &options.cluster;
+    let store = match &options.data_dir {
+        None => Store::Memory,
+        Some(dir) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
+    };
+    RaftOptions {
+        snapshot_log_bytes: options.snapshot_log_bytes,
+        heartbeat: cluster.heartbeat,
+        election_min: cluster.election_min,
+        election_max: cluster.election_max,
+        peers: peers(cluster),
+        ..RaftOptions::new(cluster.node_id, store)
     }
 }
 
@@ -125,18 +172,5 @@ fn look_at_free_space(dir: &Path, min_bytes: u64, nearly_full: &AtomicBool) {
             true => tracing::error!(free, min_bytes, "the data disk is nearly full: new locks are refused"),
             false => tracing::info!(free, min_bytes, "the data disk has room again"),
         }
-    }
-}
-
-/// This node runs alone: nobody asks it anything.
-struct Alone;
-
-impl PeerService for Alone {
-    fn call(&self, _from: u64, _request: Bytes) -> Answer<'_, Bytes> {
-        Box::pin(std::future::ready(Bytes::new()))
-    }
-
-    fn known_store(&self, _node: u64) -> Option<[u8; 16]> {
-        None
     }
 }

@@ -37,6 +37,7 @@ fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
         advertise: cluster.advertise().map(ToString::to_string).unwrap_or_default(),
         peers: peers.collect(),
         tls,
+        transport: None,
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,

@@ -35,11 +35,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     served.map_err(StartError::Runtime)
 }
 
-/// A drain answers those who wait, and lets nobody begin to.
+/// A drain has another node lead first, so that nobody waits for an election; then it answers those who wait, and lets
+/// nobody begin to.
 fn end_waits_with(drain: &Drain, engine: Engine) {
     let drain = drain.clone();
     tokio::spawn(async move {
         drain.begun().await;
+        engine.hand_over().await;
         engine.drain();
     });
 }

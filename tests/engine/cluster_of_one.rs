@@ -44,7 +44,7 @@ async fn a_node_alone_cannot_change_its_membership() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_holds_what_was_answered_before_it_and_nothing_after() {
     let engine = start(None).await;
-    let session = engine.open_session().await.unwrap();
+    let session = engine.open_session(None).await.unwrap();
     for n in 0..3_000 {
         hold(&engine, ask(&format!("backup/{n}"))).await.unwrap();
     }

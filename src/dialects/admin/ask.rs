@@ -3,6 +3,7 @@
 use super::super::failure::Failure;
 use super::super::query::Query;
 use super::super::service::Attempt;
+use crate::engine::Consistency;
 use std::borrow::Cow;
 
 pub const LIMIT_DEFAULT: usize = 100;
@@ -38,6 +39,15 @@ pub fn prefix(query: Query<'_>, name_bytes_max: u64) -> Attempt<Cow<'_, str>> {
     } else {
         let detail = format!("prefix must be at most {name_bytes_max} bytes long");
         Err(Failure::limit("prefix", name_bytes_max, detail))
+    }
+}
+
+/// `consistency`: `stale` is answered from this node's own state, also without a leader.
+pub fn consistency(query: Query<'_>) -> Attempt<Consistency> {
+    match query.text("consistency")?.as_deref() {
+        None | Some("linearizable") => Ok(Consistency::Linearizable),
+        Some("stale") => Ok(Consistency::Stale),
+        Some(_) => Err(Failure::field("consistency", "consistency must be linearizable or stale")),
     }
 }
 
@@ -78,6 +88,14 @@ mod tests {
         assert_eq!(held("held=true"), Ok(Some(true)));
         assert_eq!(held("held=false"), Ok(Some(false)));
         assert_eq!(held("held=1").expect_err("refused").field, Some("held"));
+    }
+
+    #[test]
+    fn reads_are_linearizable_unless_asked_otherwise() {
+        let read = |query| with(query, consistency);
+        assert_eq!(read(""), Ok(Consistency::Linearizable));
+        assert_eq!(read("consistency=stale"), Ok(Consistency::Stale));
+        assert_eq!(read("consistency=Stale").expect_err("refused").field, Some("consistency"));
     }
 
     #[test]

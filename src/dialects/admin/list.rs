@@ -33,7 +33,8 @@ async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
     let after = ask::cursor(query, cursor::read_name)?.map(Name::from);
     let limit = ask::limit(query)?;
     let prefixes = viewer.prefixes_under(&prefix);
-    let page = locks_under(&service.engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
+    let engine = service.engine.reading(ask::consistency(query)?);
+    let page = locks_under(&engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
     let next = page.next.as_deref().map(cursor::after_name);
     Ok(LockList::new(&page.locks, next, page.now, &viewer))
 }
@@ -48,7 +49,8 @@ async fn lock(service: &Shared, captured: Captured, head: &Parts) -> Attempt<Loc
     service.touch_carried(&head.headers).await;
     let name = lock_name(service, &captured)?;
     may_read(&viewer, &name)?;
-    let (lock, now) = service.engine.lock(&name).await.map_err(from_fault)?;
+    let engine = service.engine.reading(ask::consistency(Query::of(&head.uri))?);
+    let (lock, now) = engine.lock(&name).await.map_err(from_fault)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
     Ok(Lock::new(&lock, now, &viewer))
 }
@@ -67,6 +69,7 @@ async fn sessions(service: &Shared, head: &Parts) -> Attempt<SessionList> {
     }
     let query = Query::of(&head.uri);
     let after = ask::cursor(query, cursor::read_session)?;
-    let page = service.engine.sessions(after, ask::limit(query)?).await.map_err(from_fault)?;
+    let engine = service.engine.reading(ask::consistency(query)?);
+    let page = engine.sessions(after, ask::limit(query)?).await.map_err(from_fault)?;
     Ok(SessionList::new(&page.sessions, page.next.map(cursor::after_session), page.now))
 }

@@ -94,7 +94,7 @@ struct Keeper {
 impl Keeper {
     async fn keep(self) {
         let grace = self.service.settings.connections.loss_grace;
-        match self.service.engine.open_session_for(grace).await {
+        match self.service.engine.open_session_for(grace, None).await {
             Ok(session) => {
                 self.session.state.send_replace(State::Open(session));
                 self.while_connected(session).await;

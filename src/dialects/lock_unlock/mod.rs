@@ -10,6 +10,7 @@ use super::auth::{identify, may_take};
 use super::code::{Code, FieldNames};
 use super::failure::Failure;
 use super::handover::granted;
+use super::idempotency::{Scope, request_key};
 use super::key;
 use super::respond::{self, seconds};
 use super::service::{Attempt, Shared};
@@ -50,6 +51,8 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
     let body = service.body(body).await?;
     let asked = LockRequest::parse(&body, service.engine.limits(), service.settings.lock_unlock_ttl_ms)?;
     may_take(&identity, &asked.resource)?;
+    let scope = Scope { identity: &identity, session: None };
+    let request = request_key(head, asked.request_id.as_deref(), &scope, &body)?;
     let name = Name::from(&*asked.resource);
     let acquire = Acquire {
         name: name.clone(),
@@ -64,7 +67,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
         wait: (asked.wait_ms > 0).then_some(Wait::Attached { timeout_ms: asked.wait_ms }),
         priority: 0,
         metadata: asked.metadata,
-        request: None,
+        request,
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {

@@ -1,6 +1,7 @@
 //! The messages of lock/unlock JSON.
 
 use super::super::failure::Failure;
+use super::super::idempotency;
 use super::super::message::{FieldName, Trailing, Value, parse};
 use super::super::numbers::DurationField;
 use crate::domain::{Limits, Metadata};
@@ -17,12 +18,15 @@ pub struct LockRequest<'a> {
     /// 0: try once.
     pub wait_ms: u64,
     pub metadata: Metadata,
+    /// The same as the header `Idempotency-Key`.
+    pub request_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> LockRequest<'a> {
     pub fn parse(body: &'a [u8], limits: &Limits, default_ttl_ms: u64) -> Result<LockRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 4] = [field("resource"), field("ttl"), field("wait"), field("metadata")];
-        let [resource, ttl, wait, metadata] = parse(body, &FIELDS, Trailing::Refused)?;
+        static FIELDS: [FieldName; 5] =
+            [field("resource"), field("ttl"), field("wait"), field("metadata"), field(idempotency::FIELD)];
+        let [resource, ttl, wait, metadata, request_id] = parse(body, &FIELDS, Trailing::Refused)?;
         let lease = DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max };
         let ttl_ms = ttl.number(lease.name)?.map_or(Ok(default_ttl_ms), |seconds| lease.ms(seconds))?;
         let patience = DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max };
@@ -32,6 +36,7 @@ impl<'a> LockRequest<'a> {
             ttl_ms,
             wait_ms,
             metadata: metadata.map("metadata")?,
+            request_id: request_id.text(idempotency::FIELD)?,
         })
     }
 }

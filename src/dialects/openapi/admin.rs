@@ -36,6 +36,7 @@ fn list_locks() -> Endpoint {
         .parameter(query("contended", "Only locks with (`true`) or without (`false`) waiters.", false, boolean("")))
         .parameter(limit())
         .parameter(cursor())
+        .parameter(consistency())
         .answer(200, json("One page of locks.", "LockList"))
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded]))
 }
@@ -43,6 +44,7 @@ fn list_locks() -> Endpoint {
 fn show_lock() -> Endpoint {
     get("/v1/locks/{name}", "show_lock", TAG, "Show one lock")
         .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
+        .parameter(consistency())
         .answer(200, json("The lock, its holders and the length of its queue.", "Lock"))
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock]))
 }
@@ -85,6 +87,7 @@ fn list_sessions() -> Endpoint {
         .about("Refused to a credential that is limited to name prefixes.")
         .parameter(limit())
         .parameter(cursor())
+        .parameter(consistency())
         .answer(200, json("One page of sessions.", "SessionList"))
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::Forbidden]))
 }
@@ -96,6 +99,13 @@ fn name() -> utoipa::openapi::schema::ObjectBuilder {
 fn limit() -> utoipa::openapi::path::Parameter {
     let schema = integer("").minimum(Some(1)).maximum(Some(1000)).default(Some(value!(100)));
     query("limit", "Entries of a page.", false, schema)
+}
+
+fn consistency() -> utoipa::openapi::path::Parameter {
+    let about = "`linearizable` (the default) sees everything that was answered before, on any node, and needs a \
+        quorum; `stale` is what this node knows.";
+    let schema = string("").enum_values(Some(["linearizable", "stale"])).default(Some(value!("linearizable")));
+    query("consistency", about, false, schema)
 }
 
 fn cursor() -> utoipa::openapi::path::Parameter {

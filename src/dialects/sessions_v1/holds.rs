@@ -4,6 +4,7 @@ use super::super::auth::may_take;
 use super::super::code::FieldNames;
 use super::super::failure::Failure;
 use super::super::handover::granted;
+use super::super::idempotency::{Scope, request_key};
 use super::super::key;
 use super::super::respond;
 use super::super::service::Shared;
@@ -74,6 +75,8 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         return Err(Stop::early(objected(&asked, key, objection.into())));
     }
     may_take(&caller.identity, &asked.name)?;
+    let scope = Scope { identity: &caller.identity, session: Some(caller.session) };
+    let request = request_key(caller.head, asked.request_id.as_deref(), &scope, body)?;
     let name = Name::from(&*asked.name);
     let acquire = Acquire {
         name: name.clone(),
@@ -91,7 +94,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         wait: wait(asked.wait_timeout, limits.wait_ms_max),
         priority: 0,
         metadata: asked.metadata,
-        request: None,
+        request,
     };
     match caller.service.engine.acquire(acquire).await {
         Ok(hold) => {

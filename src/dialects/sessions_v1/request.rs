@@ -12,6 +12,7 @@ const SIZE: FieldName = FieldName { name: "size", alias: "size" };
 const LOCK_TIMEOUT: FieldName = FieldName { name: "lock_timeout_seconds", alias: "lockTimeoutSeconds" };
 const WAIT_TIMEOUT: FieldName = FieldName { name: "wait_timeout_seconds", alias: "waitTimeoutSeconds" };
 const METADATA: FieldName = FieldName { name: "metadata", alias: "metadata" };
+const REQUEST_ID: FieldName = FieldName { name: "request_id", alias: "requestId" };
 
 /// Why a message is not carried out although it can be read: answered 200 with this `error` object, as LDLM does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,18 +40,21 @@ pub struct LockRequest<'a> {
     pub lock_timeout: Asked,
     pub wait_timeout: Asked,
     pub metadata: Metadata,
+    /// The same as the header `Idempotency-Key`.
+    pub request_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> LockRequest<'a> {
     pub fn parse(body: &'a [u8], limits: &Limits) -> Result<LockRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 5] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA];
-        let [name, size, lock_timeout, wait_timeout, metadata] = parse(body, &FIELDS, Trailing::Ignored)?;
+        static FIELDS: [FieldName; 6] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA, REQUEST_ID];
+        let [name, size, lock_timeout, wait_timeout, metadata, request_id] = parse(body, &FIELDS, Trailing::Ignored)?;
         Ok(LockRequest {
             name: text(name, &NAME)?,
             size: int32(size)?.unwrap_or(1),
             lock_timeout: asked(lock_timeout, &LOCK_TIMEOUT, limits.lease_ms_max)?,
             wait_timeout: asked(wait_timeout, &WAIT_TIMEOUT, limits.wait_ms_max)?,
             metadata: metadata.map(METADATA.name)?,
+            request_id: request_id.text(REQUEST_ID.name)?,
         })
     }
 

@@ -4,6 +4,7 @@ use super::super::auth::identify;
 use super::super::code::Code;
 use super::super::cookie::{self, Carried, carried};
 use super::super::failure::Failure;
+use super::super::idempotency::{Scope, request_key};
 use super::super::respond;
 use super::super::service::{Shared, client};
 use super::answer;
@@ -45,7 +46,8 @@ async fn open(service: &Shared, head: &Parts) -> Result<Response, Failure> {
     if !identity.may_write() {
         return Err(Failure::forbidden("open a session", None));
     }
-    let session = service.engine.open_session().await.map_err(|fault| failure(&fault))?;
+    let request = request_key(head, None, &Scope { identity: &identity, session: None }, b"")?;
+    let session = service.engine.open_session(request).await.map_err(|fault| failure(&fault))?;
     let mut response = respond::json(StatusCode::CREATED, answer::session(Some(session)));
     response.headers_mut().insert(header::SET_COOKIE, service.session_cookie(session, head));
     Ok(response)

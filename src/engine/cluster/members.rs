@@ -1,60 +1,9 @@
 //! Who belongs to the cluster, and changes of that.
 
-use super::error::Fault;
-use super::face::Engine;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use super::wire::{Change, MemberLine, Reply, Request};
+use crate::engine::error::{EngineError, Fault};
+use crate::engine::face::Engine;
 use std::time::Duration;
-
-/// What this node is called among others, and how it talks to them.
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    pub node_id: u64,
-    /// Where peers reach this node; `None` runs alone.
-    pub listen: Option<SocketAddr>,
-    /// The URL under which peers find this node.
-    pub advertise: String,
-    /// Those who form the cluster, this node among them; empty where the node begins alone or is added later.
-    pub peers: BTreeMap<u64, String>,
-    pub tls: Option<PeerTls>,
-    pub heartbeat: Duration,
-    pub election_min: Duration,
-    pub election_max: Duration,
-    /// Requests are refused with "no quorum" after this long without one.
-    pub no_quorum_after: Duration,
-    /// How long the end of a command is waited for before it is called unknown.
-    pub outcome_wait: Duration,
-    /// A node that is not heard for this long is declared down.
-    pub node_down_after: Duration,
-}
-
-impl Default for ClusterOptions {
-    /// A node alone.
-    fn default() -> Self {
-        Self {
-            node_id: 1,
-            listen: None,
-            advertise: String::new(),
-            peers: BTreeMap::new(),
-            tls: None,
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(400),
-            no_quorum_after: Duration::from_secs(2),
-            outcome_wait: Duration::from_secs(5),
-            node_down_after: Duration::from_secs(2),
-        }
-    }
-}
-
-/// PEM files: the cluster's own authority, and this node's pair from it.
-#[derive(Clone, Debug)]
-pub struct PeerTls {
-    pub ca: PathBuf,
-    pub cert: PathBuf,
-    pub key: PathBuf,
-}
 
 /// The cluster as this node sees it.
 #[derive(Clone, Debug)]
@@ -142,44 +91,74 @@ pub fn check_address(address: &str) -> Result<(), MemberError> {
     }
 }
 
+/// A learner is added when it has caught up once, which takes as long as a snapshot of everything.
+const CHANGE_WITHIN: Duration = Duration::from_secs(120);
+const ASK_WITHIN: Duration = Duration::from_millis(500);
+
 impl Engine {
     /// The cluster as this node sees it, answered without a quorum too: that is when it is asked for most.
     pub async fn cluster(&self) -> Result<ClusterView, Fault> {
-        let leadership = *self.0.raft.leadership().borrow();
-        let leads = *self.0.leads.borrow();
-        let this = MemberView {
-            node: self.0.cluster.node_id,
-            address: self.0.cluster.advertise.clone(),
-            role: if leads { MemberRole::Leader } else { MemberRole::Follower },
-            up: true,
-            lag_entries: Some(0),
+        let core = &self.0.core;
+        let leadership = *core.raft.leadership().borrow();
+        let lines = match core.leader() {
+            Some(leader) => match core.ask(leader, &Request::Members, ASK_WITHIN).await {
+                Some(Reply::Members { members }) => members,
+                _ => core.member_lines(),
+            },
+            None => core.member_lines(),
         };
+        let mut members: Vec<MemberView> = lines.into_iter().map(|line| view(line, leadership.leader)).collect();
+        members.sort_by_key(|member| member.node);
         Ok(ClusterView {
-            node: this.node,
-            leader: leads.then_some(this.node),
+            node: core.cluster.node_id,
+            leader: leadership.leader,
             term: leadership.term,
-            has_quorum: leads,
-            level: 1,
-            applied_index: self.0.raft.progress().applied_index,
-            members: vec![this],
+            has_quorum: core.has_quorum(),
+            level: core.shared.table().level(),
+            applied_index: core.raft.progress().applied_index,
+            members,
         })
     }
 
     /// Adds a node without a vote; returns when it has caught up enough to answer.
-    pub async fn add_member(&self, _node: u64, _address: String) -> Result<(), Fault> {
-        Err(MemberError::Alone.into())
+    pub async fn add_member(&self, node: u64, address: String) -> Result<(), Fault> {
+        self.change(Change::Add { node, address }).await
     }
 
     /// Gives a vote to a node that was added.
     pub async fn promote_member(&self, node: u64) -> Result<(), Fault> {
-        Err(if node == self.0.cluster.node_id { MemberError::AlreadyVoter(node) } else { MemberError::Alone }.into())
+        self.change(Change::Promote { node }).await
     }
 
     /// Takes a node out of the cluster; its id may come back with an empty disk.
     pub async fn remove_member(&self, node: u64) -> Result<(), Fault> {
-        let last = node == self.0.cluster.node_id;
-        Err(if last { MemberError::WouldLoseQuorum(node) } else { MemberError::Alone }.into())
+        self.change(Change::Remove { node }).await
     }
+
+    /// Asks whoever leads.
+    async fn change(&self, change: Change) -> Result<(), Fault> {
+        let core = &self.0.core;
+        let reply = match core.leader() {
+            Some(leader) => core.ask(leader, &Request::Change(change), CHANGE_WITHIN).await,
+            None if core.leads() => Some(core.change_members(change).await),
+            None => Some(Reply::NoQuorum),
+        };
+        match reply {
+            Some(Reply::Changed) => Ok(()),
+            Some(Reply::Refused(error)) => Err(error.into()),
+            Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) => Err(EngineError::NoQuorum.into()),
+            _ => Err(EngineError::OutcomeUnknown.into()),
+        }
+    }
+}
+
+fn view(line: MemberLine, leader: Option<u64>) -> MemberView {
+    let role = match line.voter {
+        _ if leader == Some(line.node) => MemberRole::Leader,
+        true => MemberRole::Follower,
+        false => MemberRole::Learner,
+    };
+    MemberView { node: line.node, address: line.address, role, up: line.up, lag_entries: line.lag_entries }
 }
 
 #[cfg(test)]

@@ -1,0 +1,73 @@
+//! Safe retries: the same `Idempotency-Key` (or `request_id` in a body) asks for the same thing, not for another one.
+//!
+//! After draft-ietf-httpapi-idempotency-key-header. A key counts within its credential and session. What is remembered
+//! is a digest of it and one of the request, so that another request under the same key is told apart.
+
+use super::failure::Failure;
+use crate::access::Identity;
+use crate::domain::ids::{BodyDigest, RequestId};
+use crate::domain::{RequestKey, SessionId};
+use axum::http::HeaderName;
+use axum::http::request::Parts;
+use sha2::{Digest as _, Sha256};
+
+pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+/// The field of JSON bodies that says the same.
+pub const FIELD: &str = "request_id";
+const KEY_BYTES_MAX: usize = 255;
+
+/// Whose keys they are.
+pub struct Scope<'a> {
+    pub identity: &'a Identity,
+    pub session: Option<SessionId>,
+}
+
+/// The key of a request, if it has one: by header, or by the field `request_id` of its body.
+pub fn request_key(
+    head: &Parts,
+    field: Option<&str>,
+    scope: &Scope<'_>,
+    body: &[u8],
+) -> Result<Option<RequestKey>, Failure> {
+    let header = header(head)?;
+    let key = match (header, field) {
+        (Some(header), Some(field)) if header != field => {
+            return Err(Failure::field(FIELD, "request_id and the header Idempotency-Key differ: send one of them"));
+        }
+        (header, field) => header.or(field),
+    };
+    let Some(key) = key else { return Ok(None) };
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        let name = if header.is_some() { "Idempotency-Key" } else { FIELD };
+        return Err(Failure::field(name, format!("{name} must have 1 to {KEY_BYTES_MAX} bytes, it has {}", key.len())));
+    }
+    let session = scope.session.map_or([0; 16], |session| session.0);
+    let id = digest(&[scope.identity.name.as_bytes(), &session, key.as_bytes()]);
+    let body = digest(&[head.method.as_str().as_bytes(), head.uri.path().as_bytes(), body]);
+    Ok(Some(RequestKey { id: RequestId(id), body: BodyDigest(body) }))
+}
+
+fn header(head: &Parts) -> Result<Option<&str>, Failure> {
+    let mut values = head.headers.get_all(HEADER).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        let several = head.headers.contains_key(HEADER);
+        let refused = || Failure::field("Idempotency-Key", "Idempotency-Key is there more than once");
+        return if several { Err(refused()) } else { Ok(None) };
+    };
+    match value.to_str() {
+        Ok(key) => Ok(Some(key)),
+        Err(_) => Err(Failure::field("Idempotency-Key", "Idempotency-Key must be visible ASCII")),
+    }
+}
+
+/// The first half of a SHA-256 over parts that cannot run into each other.
+fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let whole: [u8; 32] = hasher.finalize().into();
+    let (half, _) = whole.split_at(16);
+    half.try_into().expect("sixteen of thirty-two bytes")
+}

@@ -1,0 +1,60 @@
+//! How a node takes part in a cluster.
+
+use crate::engine::raft::Transport;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What this node is called among others, and how it talks to them.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    pub node_id: u64,
+    /// Where peers reach this node; `None` runs alone.
+    pub listen: Option<SocketAddr>,
+    /// The URL under which peers find this node.
+    pub advertise: String,
+    /// Those who form the cluster, this node among them; empty where the node begins alone or is added later.
+    pub peers: BTreeMap<u64, String>,
+    pub tls: Option<PeerTls>,
+    /// Carries bytes between nodes instead of TLS on `listen`: simulations bring their own.
+    pub transport: Option<Arc<dyn Transport>>,
+    pub heartbeat: Duration,
+    pub election_min: Duration,
+    pub election_max: Duration,
+    /// Requests are refused with "no quorum" after this long without one.
+    pub no_quorum_after: Duration,
+    /// How long the end of a command is waited for before it is called unknown.
+    pub outcome_wait: Duration,
+    /// A node that is not heard for this long is declared down.
+    pub node_down_after: Duration,
+}
+
+impl Default for ClusterOptions {
+    /// A node alone.
+    fn default() -> Self {
+        Self {
+            node_id: 1,
+            listen: None,
+            advertise: String::new(),
+            peers: BTreeMap::new(),
+            tls: None,
+            transport: None,
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(250),
+            election_max: Duration::from_millis(400),
+            no_quorum_after: Duration::from_secs(2),
+            outcome_wait: Duration::from_secs(5),
+            node_down_after: Duration::from_secs(2),
+        }
+    }
+}
+
+/// PEM files: the cluster's own authority, and this node's pair from it.
+#[derive(Clone, Debug)]
+pub struct PeerTls {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}

@@ -1,0 +1,192 @@
+//! What this node answers to the engines of others.
+
+use super::MemberError;
+use super::wire::{Change, MemberLine, Reply, Request};
+use crate::domain::{Body, Command, Entry, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use crate::engine::core::Core;
+use crate::engine::error::EngineError;
+use crate::engine::machine::Shared;
+use crate::engine::pending::Answered;
+use crate::engine::raft::{self, Member, PeerService};
+use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+/// How long the log may take to learn of a node before that node is told to ask again.
+const KNOWN_WITHIN: Duration = Duration::from_millis(400);
+
+/// Answers nothing until the engine is up.
+pub struct Service {
+    shared: Arc<Shared>,
+    core: OnceLock<Weak<Core>>,
+}
+
+impl Service {
+    pub fn new(shared: Arc<Shared>) -> Service {
+        Service { shared, core: OnceLock::new() }
+    }
+
+    pub fn serve(&self, core: &Arc<Core>) {
+        let _ = self.core.set(Arc::downgrade(core));
+    }
+
+    async fn answer(&self, from: u64, request: Bytes) -> Reply {
+        let Some(core) = self.core.get().and_then(Weak::upgrade) else { return Reply::NotLeader };
+        match Request::decode(&request) {
+            Ok(request) => core.answer(from, request).await,
+            Err(error) => {
+                tracing::warn!(from, %error, "another node's message cannot be read");
+                Reply::NotUnderstood
+            }
+        }
+    }
+}
+
+impl PeerService for Service {
+    fn call(&self, from: u64, request: Bytes) -> Pin<Box<dyn Future<Output = Bytes> + Send + '_>> {
+        Box::pin(async move { self.answer(from, request).await.encode().into() })
+    }
+
+    fn known_store(&self, node: u64) -> Option<[u8; 16]> {
+        let table = self.shared.table();
+        table
+            .nodes()
+            .get(&NodeId(node))
+            .map(|record| record.store)
+            .filter(|store| *store != StoreId::UNKNOWN)
+            .map(|id| id.0)
+    }
+}
+
+impl Core {
+    async fn answer(&self, from: u64, request: Request) -> Reply {
+        if !self.leads() {
+            return Reply::NotLeader;
+        }
+        match request {
+            Request::Present { incarnation, store, level } => self.present(from, incarnation, store, level).await,
+            Request::Forward { incarnation, entry } => self.take_in(from, incarnation, entry),
+            Request::ReadIndex => match self.raft.read_index().await {
+                Ok(index) if self.leads() => Reply::ReadIndex { index, now: self.shared.clock.now() },
+                Ok(_) => Reply::NotLeader,
+                Err(_) => Reply::NoQuorum,
+            },
+            Request::Change(change) => self.change_members(change).await,
+            Request::Members => Reply::Members { members: self.member_lines() },
+        }
+    }
+
+    async fn present(&self, from: u64, incarnation: Incarnation, store: StoreId, level: u32) -> Reply {
+        if !self.has_quorum() {
+            return Reply::NoQuorum;
+        }
+        self.heard.note(from, self.shared.clock.age());
+        let node = NodeId(from);
+        let is_known = self.shared.table().nodes().get(&node).is_some_and(|record| {
+            record.up && (record.incarnation, record.store, record.level) == (incarnation, store, level)
+        });
+        if !is_known && let Err(reply) = self.make_known(Command::NodeUp { node, incarnation, store, level }).await {
+            return reply;
+        }
+        match self.shared.intake.leading() {
+            Some(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },
+            None => Reply::NotLeader,
+        }
+    }
+
+    async fn make_known(&self, node_up: Command) -> Result<(), Reply> {
+        let applied = self.shared.intake.submit_as_leader(node_up).map_err(|_| Reply::NotLeader)?;
+        match tokio::time::timeout(KNOWN_WITHIN, applied).await {
+            Ok(Ok(Ok(Answered::Outcome(Outcome::Refused(refusal))))) => {
+                Err(Reply::NotTakenIn { reason: words(&refusal) })
+            }
+            Ok(Ok(Ok(_))) => Ok(()),
+            _ => Err(Reply::NoQuorum),
+        }
+    }
+
+    fn take_in(&self, from: u64, incarnation: Incarnation, entry: Entry) -> Reply {
+        let Body::Batch { touches, commands, .. } = entry.body else { return Reply::NotUnderstood };
+        // A node speaks for itself alone.
+        if commands.iter().any(|submitted| submitted.id.incarnation != incarnation) {
+            return Reply::NotUnderstood;
+        }
+        self.heard.note(from, self.shared.clock.age());
+        match self.shared.intake.forward(commands, touches) {
+            Ok(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },
+            Err(EngineError::Overloaded) => Reply::Busy,
+            Err(_) => Reply::NotLeader,
+        }
+    }
+
+    pub async fn change_members(&self, change: Change) -> Reply {
+        let changed = match &change {
+            Change::Add { node, address } => self.raft.add_learner(*node, address.clone()).await,
+            Change::Promote { node } => self.raft.promote(*node).await,
+            Change::Remove { node } => self.raft.remove(*node).await,
+        };
+        // Whether grants must be confirmed may have changed with it.
+        self.shared.intake.wake();
+        if let Err(error) = changed {
+            return refused(error);
+        }
+        match change {
+            Change::Remove { node } => match self.make_known(Command::ForgetNode { node: NodeId(node) }).await {
+                Ok(()) => Reply::Changed,
+                Err(reply) => reply,
+            },
+            Change::Add { .. } | Change::Promote { .. } => Reply::Changed,
+        }
+    }
+
+    /// The members as this node, leading, sees them.
+    pub fn member_lines(&self) -> Vec<MemberLine> {
+        let last = self.raft.progress().last_log_index;
+        let table = self.shared.table();
+        let line = |member: Member| MemberLine {
+            up: table.nodes().get(&NodeId(member.node)).is_some_and(|record| record.up),
+            node: member.node,
+            address: member.address,
+            voter: member.voter,
+            lag_entries: member.matched_index.map(|matched| last.saturating_sub(matched)),
+        };
+        self.raft.members().into_iter().map(line).collect()
+    }
+}
+
+/// The log room's word in the house's. What is not a refusal is told as the leader's own state.
+fn refused(error: raft::MemberError) -> Reply {
+    let address_of =
+        |node, address, reason: &str| MemberError::Unreachable { node, address, reason: reason.to_owned() };
+    Reply::Refused(match error {
+        raft::MemberError::NotLeader { .. } => return Reply::NotLeader,
+        raft::MemberError::NoQuorum => return Reply::NoQuorum,
+        raft::MemberError::OutcomeUnknown => return Reply::OutcomeUnknown,
+        raft::MemberError::NoPeers => MemberError::Alone,
+        raft::MemberError::AlreadyMember { node, address } => MemberError::AlreadyMember { node, address },
+        raft::MemberError::UnknownNode { node } => MemberError::Unknown(node),
+        raft::MemberError::AlreadyVoter { node } => MemberError::AlreadyVoter(node),
+        raft::MemberError::Unreachable { node, address, reason } => MemberError::Unreachable { node, address, reason },
+        raft::MemberError::NotEmpty { node, address } => {
+            address_of(node, address, "it holds the data of another cluster: start it with an empty data directory")
+        }
+        raft::MemberError::NotCaughtUp { node, lag } => MemberError::NotCaughtUp { node, lag_entries: lag },
+        raft::MemberError::WouldLoseQuorum { node, .. } | raft::MemberError::LastVoter { node } => {
+            MemberError::WouldLoseQuorum(node)
+        }
+        raft::MemberError::InProgress => MemberError::Busy,
+    })
+}
+
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::StoreMismatch => {
+            "this node id is known with another data directory: if its disk was lost, remove it with `latchd members \
+             remove`, then add it again"
+                .to_owned()
+        }
+        other => format!("{other:?}"),
+    }
+}

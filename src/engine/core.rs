@@ -1,0 +1,81 @@
+//! What the tasks and requests of one engine share.
+
+use super::cluster::ClusterOptions;
+use super::cluster::nodes::Heard;
+use super::cluster::reads::Reads;
+use super::cluster::wire::{Reply, Request};
+use super::machine::Shared;
+use super::raft::RaftNode;
+use crate::domain::Incarnation;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A leader whose quorum has not answered for this long, or a follower that has not heard such a leader for this
+/// long, is not ready: two missed rounds of presenting itself.
+const CONTACT_FRESH: Duration = Duration::from_secs(1);
+
+pub struct Core {
+    pub shared: Arc<Shared>,
+    pub raft: RaftNode,
+    pub incarnation: Incarnation,
+    pub cluster: ClusterOptions,
+    /// Whether this node leads behind its barrier.
+    pub leads: watch::Sender<bool>,
+    pub heard: Heard,
+    pub reads: Reads,
+    /// Hands over: nothing is proposed any more, everything waits for the next leader.
+    pub handing_over: AtomicBool,
+    /// Age of this process, in milliseconds, when a leader with a quorum last answered; 0 before the first time.
+    pub contact_ms: AtomicU64,
+}
+
+impl Core {
+    /// Whether the membership is this node alone: then its own log is the quorum.
+    pub fn is_alone(&self) -> bool {
+        self.raft.is_alone()
+    }
+
+    pub fn leads(&self) -> bool {
+        *self.leads.borrow()
+    }
+
+    /// Whether a leader with a quorum is known, and this node is it or hears it.
+    pub fn has_quorum(&self) -> bool {
+        if self.leads() {
+            return self.is_alone() || self.raft.quorum_age().is_some_and(|age| age < CONTACT_FRESH);
+        }
+        self.contact_age().is_some_and(|age| age < CONTACT_FRESH)
+    }
+
+    /// How long ago a leader with a quorum was last heard, by this node as follower.
+    pub fn contact_age(&self) -> Option<Duration> {
+        let contact = self.contact_ms.load(Ordering::Relaxed);
+        (contact > 0).then(|| self.shared.clock.age().saturating_sub(Duration::from_millis(contact)))
+    }
+
+    pub fn note_contact(&self) {
+        let age = self.shared.clock.age().as_millis() as u64;
+        self.contact_ms.store(age.max(1), Ordering::Relaxed);
+    }
+
+    /// Asks another node's engine; `None` if no answer came in time, or none that can be read.
+    pub async fn ask(&self, node: u64, request: &Request, bound: Duration) -> Option<Reply> {
+        let call = self.raft.call(node, request.encode().into());
+        let answer = tokio::time::timeout(bound, call).await.ok()?.ok()?;
+        match Reply::decode(&answer) {
+            Ok(reply) => Some(reply),
+            Err(error) => {
+                tracing::warn!(node, %error, "another node's answer cannot be read");
+                None
+            }
+        }
+    }
+
+    /// The leader, where this node follows one.
+    pub fn leader(&self) -> Option<u64> {
+        let leadership = *self.raft.leadership().borrow();
+        leadership.leader.filter(|_| !leadership.is_leader)
+    }
+}

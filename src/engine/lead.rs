@@ -1,0 +1,227 @@
+//! Leading: opens the leadership, drains what waits into entries, ticks when time is due, judges silent nodes.
+
+use super::driver::{Driver, TICK};
+use super::error::EngineError;
+use super::intake::Batch;
+use super::raft::ProposeError;
+use crate::domain::{Body, Command, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Submitted};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// While anything is pending the log hears of the time at least this often: the most that an outage adds to a lease
+/// besides its own length.
+const TICK_MAX: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Returns when the leadership has ended, or must be opened anew.
+    pub async fn lead(&mut self, term: u64) {
+        let alone = self.core.is_alone();
+        if self.open_leadership(alone).await {
+            self.core.heard.forget_all();
+            self.core.shared.intake.set_leading(Some(self.epoch));
+            self.core.leads.send_replace(true);
+            self.propose_while_leading(term, alone).await;
+            self.core.leads.send_replace(false);
+            self.core.shared.intake.set_leading(None);
+        }
+    }
+
+    /// The barrier: until this entry is applied here, nothing is stamped, read or judged.
+    async fn open_leadership(&mut self, alone: bool) -> bool {
+        let start = LeaderStart {
+            first_token: self.first_token,
+            limits: self.limits.clone(),
+            node: NodeId(self.core.cluster.node_id),
+            incarnation: self.core.incarnation,
+            store: StoreId(self.core.raft.store_id()),
+            level: FEATURE_LEVEL,
+            confirm: !alone,
+        };
+        let at = self.core.shared.table().now();
+        let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };
+        if let Err(error) = self.commit(entry.encode()).await {
+            tracing::warn!(%error, "a leadership could not be opened");
+            return false;
+        }
+        let (epoch, now) = {
+            let table = self.core.shared.table();
+            (table.epoch(), table.now())
+        };
+        self.epoch = epoch;
+        self.core.shared.clock.resume_at(now);
+        tracing::info!(epoch, "leading");
+        true
+    }
+
+    async fn propose_while_leading(&mut self, term: u64, alone: bool) {
+        let mut leadership = self.core.raft.leadership();
+        let ended = |leadership: &super::raft::Leadership| !leadership.is_leader || leadership.term != term;
+        let core = self.core.clone();
+        let mut judged = core.shared.clock.age();
+        loop {
+            if self.is_handing_over() {
+                return self.hand_over(&mut leadership).await;
+            }
+            let batch = self.next_batch();
+            let is_idle = !batch.has_commands() && self.unsettled.is_empty() && !batch.more_touches;
+            if !is_idle || self.tick_is_due() {
+                if !self.propose(batch).await {
+                    return;
+                }
+            } else {
+                // Sightings alone make no entry: they go out with the next.
+                batch.touches.into_iter().for_each(|session| core.shared.intake.touch(session));
+                let until = if alone { self.until_tick() } else { self.until_tick().min(TICK) };
+                tokio::select! {
+                    biased;
+                    () = core.shared.intake.arrival() => {}
+                    () = tokio::time::sleep(until) => {}
+                    _ = leadership.wait_for(ended) => return,
+                }
+            }
+            let age = core.shared.clock.age();
+            if age.saturating_sub(judged) >= TICK {
+                judged = age;
+                // Whether grants must be confirmed is part of the leadership.
+                if core.is_alone() != alone {
+                    return;
+                }
+                self.judge_nodes(age);
+            }
+        }
+    }
+
+    /// What failed before goes first, alone: its order is older than anything that waits.
+    fn next_batch(&mut self) -> Batch {
+        if self.unsettled.is_empty() { self.core.shared.intake.next(self.bounds) } else { Batch::default() }
+    }
+
+    fn tick_is_due(&self) -> bool {
+        let next = self.core.shared.table().next_deadline();
+        next.is_some_and(|deadline| deadline.is_past(self.core.shared.clock.now())) || self.ticked_long_ago()
+    }
+
+    /// Deadlines are pending, and the log has not heard of the time for long.
+    fn ticked_long_ago(&self) -> bool {
+        let table = self.core.shared.table();
+        let silent = self.core.shared.clock.now().since(table.now());
+        silent >= TICK_MAX && table.next_deadline().is_some()
+    }
+
+    fn until_tick(&self) -> Duration {
+        let next = self.core.shared.table().next_deadline();
+        next.map_or(Duration::MAX, |deadline| self.core.shared.clock.until_past(deadline).min(TICK_MAX))
+    }
+
+    /// Proposes one entry and waits until it is applied here; false when the leadership must be opened anew.
+    async fn propose(&mut self, batch: Batch) -> bool {
+        let mut commands: Vec<Submitted> = self.unsettled.drain(..).collect();
+        let again = commands.len();
+        let leaders_own = batch.leaders_own.len();
+        let first_of_leader = self.sequence + 1;
+        self.number(batch.leaders_own, &mut commands);
+        commands.extend(batch.forwarded);
+        self.number(batch.queued, &mut commands);
+        let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };
+        let entry = Entry { at: self.core.shared.clock.now(), epoch: self.epoch, body };
+        let refused = &self.core.shared.refused_entry;
+        let error = match self.commit(entry.encode()).await {
+            Ok(()) if !refused.load(Ordering::Acquire) => return true,
+            Ok(()) => EngineError::NotLeader,
+            Err(error) => {
+                tracing::warn!(%error, "an entry was not committed");
+                EngineError::from(error)
+            }
+        };
+        let Body::Batch { mut commands, .. } = entry.body else { return false };
+        // What only this leadership asked ends with it.
+        commands.drain(again..again + leaders_own);
+        let leaders = first_of_leader..first_of_leader + leaders_own as u64;
+        self.core.shared.pending.fail(leaders, EngineError::OutcomeUnknown);
+        self.keep_unsettled(commands, error);
+        false
+    }
+
+    /// What was not seen to end is sent again under the same numbers, unless the node ends and nobody could.
+    fn keep_unsettled(&mut self, commands: Vec<Submitted>, error: EngineError) {
+        if matches!(error, EngineError::ShuttingDown | EngineError::StorageFailed) {
+            let own = commands.iter().filter(|submitted| submitted.id.incarnation == self.core.incarnation);
+            self.core.shared.pending.fail(own.map(|submitted| submitted.id.sequence), error);
+            return;
+        }
+        self.unsettled = commands.into();
+        self.forget_settled();
+    }
+
+    /// Waits for the log, and meanwhile counts how long others wait behind it.
+    async fn commit(&self, payload: Vec<u8>) -> Result<(), ProposeError> {
+        let mut proposal = std::pin::pin!(self.core.raft.propose(payload));
+        let leadership = self.core.raft.leadership();
+        loop {
+            tokio::select! {
+                biased;
+                applied = &mut proposal => return applied.map(|_| ()),
+                () = tokio::time::sleep(TICK) => self.count_waiting(),
+            }
+            // The answer of a log that another leads may never come.
+            if !leadership.borrow().is_leader {
+                return Err(ProposeError::OutcomeUnknown);
+            }
+        }
+    }
+
+    /// Declares nodes down that have not been heard for long, and raises the feature level when all support it.
+    fn judge_nodes(&self, age: Duration) {
+        let core = &self.core;
+        let up: BTreeMap<u64, Incarnation> = {
+            let table = core.shared.table();
+            let others = table.nodes().iter().filter(|(node, record)| record.up && node.0 != core.cluster.node_id);
+            others.map(|(node, record)| (node.0, record.incarnation)).collect()
+        };
+        for node in core.heard.silent(up.keys().copied(), age, core.cluster.node_down_after) {
+            tracing::warn!(node, "a node is not heard any more: it is declared down");
+            let down = Command::NodeDown { node: NodeId(node), incarnation: up[&node] };
+            drop(core.shared.intake.submit_as_leader(down));
+        }
+        self.raise_level();
+    }
+
+    fn raise_level(&self) {
+        let table = self.core.shared.table();
+        let members = self.core.raft.members();
+        let supported =
+            members.iter().map(|member| table.nodes().get(&NodeId(member.node)).map_or(0, |record| record.level));
+        let level = supported.min().unwrap_or(0).min(FEATURE_LEVEL);
+        if level > table.level() {
+            drop(table);
+            tracing::info!(level, "every member supports a higher feature level: it is raised");
+            drop(self.core.shared.intake.submit_as_leader(Command::RaiseLevel { level }));
+        }
+    }
+
+    /// Nothing is proposed while another node takes over; if none does, this one goes on.
+    async fn hand_over(&mut self, leadership: &mut tokio::sync::watch::Receiver<super::raft::Leadership>) {
+        self.core.leads.send_replace(false);
+        self.core.shared.intake.set_leading(None);
+        if let Err(error) = self.core.raft.hand_over().await {
+            tracing::warn!(%error, "the leadership was not handed over");
+        }
+        self.core.handing_over.store(false, Ordering::Release);
+        // The watch may be a moment behind.
+        let over = leadership.wait_for(|leadership| !leadership.is_leader);
+        drop(tokio::time::timeout(TICK, over).await);
+    }
+}
+
+impl From<ProposeError> for EngineError {
+    fn from(error: ProposeError) -> EngineError {
+        match error {
+            ProposeError::NotLeader { .. } => EngineError::NotLeader,
+            ProposeError::NoQuorum => EngineError::NoQuorum,
+            ProposeError::OutcomeUnknown => EngineError::OutcomeUnknown,
+            ProposeError::ShuttingDown => EngineError::ShuttingDown,
+            ProposeError::StorageFailed => EngineError::StorageFailed,
+        }
+    }
+}
