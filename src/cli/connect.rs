@@ -1,68 +1,173 @@
-//! How every command of a client finds the service and shows who it is: the same flags and variables everywhere.
+//! How a subcommand reaches the service: flags, then `LATCHD_*` variables, then the user's file, then this machine.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::output::printable;
 use super::{Failure, told};
-use crate::client::{Client, ClientError, Trust};
+use crate::client::{Client, ClientBuilder, ClientError, Trust};
 use crate::config::Secret;
 
-/// The flags of a connection. A flag wins over its variable.
-#[derive(Debug, Args)]
+/// Where a service started without any flags is.
+const DEFAULT_URL: &str = "https://127.0.0.1:8443";
+/// For calls that take as long as they take.
+const UNBOUNDED: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The user's file, below `$XDG_CONFIG_HOME` or `~/.config`.
+const FILE: &str = "latchd.toml";
+
+/// The flags that every subcommand has which talks to a running service.
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connect {
-    /// Where the service is
-    #[arg(long, global = true, value_name = "URL", env = "LATCHD_URL", default_value = "https://127.0.0.1:8443")]
-    url: String,
-    /// PEM file with the authority of the service's certificate; without it the system's are trusted, and on this
-    /// machine also a self-signed certificate
-    #[arg(long, global = true, value_name = "FILE", env = "LATCHD_CA")]
+    /// Where the service is, https://127.0.0.1:8443 unless given; several nodes with commas between them (also
+    /// LATCHD_URL)
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// PEM file with the authority of the service's certificate (also LATCHD_CA); without it the system's are
+    /// trusted, and on this machine also a self-signed certificate
+    #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// API key; the variable keeps it out of the list of processes
-    #[arg(long, global = true, value_name = "KEY", env = "LATCHD_API_KEY")]
-    #[arg(hide_env_values = true, value_parser = secret)]
+    /// PEM file with a certificate to show to a service that asks for one (also LATCHD_CLIENT_CERT)
+    #[arg(long, global = true, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// PEM file with the private key of that certificate (also LATCHD_CLIENT_KEY)
+    #[arg(long, global = true, value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// API key (also LATCHD_API_KEY, which other users of this machine cannot see)
+    #[arg(long, global = true, value_name = "KEY", conflicts_with = "password", value_parser = secret)]
     api_key: Option<Secret>,
-    /// Password, where no API key is given
-    #[arg(long, global = true, value_name = "PASSWORD", env = "LATCHD_PASSWORD")]
-    #[arg(hide_env_values = true, value_parser = secret)]
+    /// Password (also LATCHD_PASSWORD, which other users of this machine cannot see)
+    #[arg(long, global = true, value_name = "PASSWORD", value_parser = secret)]
     password: Option<Secret>,
 }
 
+/// One layer of settings: what a file holds, or the environment, or the flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layer {
+    url: Option<String>,
+    ca: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    api_key: Option<String>,
+    password: Option<String>,
+}
+
 impl Connect {
-    /// The URL, for messages.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// The URL or URLs, for messages.
+    pub fn url(&self) -> Result<String, Failure> {
+        Ok(self.layers()?.url.unwrap_or_else(|| DEFAULT_URL.to_owned()))
     }
 
     /// A client whose calls take at most `timeout`; `None` leaves them unbounded.
     pub fn client(&self, timeout: impl Into<Option<Duration>>) -> Result<Client, Failure> {
-        let trust = self.ca.clone().map_or(Trust::AnyOnLoopback, Trust::Authority);
-        let mut builder = Client::builder(&self.url).map_err(told)?.trust(trust);
-        if let Some(timeout) = timeout.into() {
-            builder = builder.timeout(timeout);
-        }
-        let given = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
-        let is_some = |text: &String| !text.is_empty();
-        builder = match (given(&self.api_key).filter(is_some), given(&self.password).filter(is_some)) {
-            (Some(key), _) => builder.api_key(&key),
-            (None, Some(password)) => builder.password(&password),
-            (None, None) => builder,
+        self.builder()?.timeout(timeout.into().unwrap_or(UNBOUNDED)).build().map_err(told)
+    }
+
+    /// The settings, for subcommands that add their own.
+    pub fn builder(&self) -> Result<ClientBuilder, Failure> {
+        self.layers()?.builder()
+    }
+
+    fn layers(&self) -> Result<Layer, Failure> {
+        let file = match file() {
+            Some(path) => Layer::read(path)?,
+            None => Layer::default(),
         };
-        builder.build().map_err(told)
+        Ok(self.flags().over(Layer::environment()).over(file))
+    }
+
+    fn flags(&self) -> Layer {
+        // An empty one is as good as none: a script's variable that is set to nothing.
+        let plain = |secret: &Option<Secret>| {
+            secret.as_ref().map(|secret| secret.expose().to_owned()).filter(|text| !text.is_empty())
+        };
+        Layer {
+            url: self.url.clone(),
+            ca: self.ca.clone(),
+            client_cert: self.client_cert.clone(),
+            client_key: self.client_key.clone(),
+            api_key: plain(&self.api_key),
+            password: plain(&self.password),
+        }
     }
 }
 
-/// An empty one is as good as none: a variable that is set to nothing.
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+impl Layer {
+    /// An empty variable is an unset one.
+    fn environment() -> Layer {
+        let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let path = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        Layer {
+            url: text("LATCHD_URL"),
+            ca: path("LATCHD_CA"),
+            client_cert: path("LATCHD_CLIENT_CERT"),
+            client_key: path("LATCHD_CLIENT_KEY"),
+            api_key: text("LATCHD_API_KEY"),
+            password: text("LATCHD_PASSWORD"),
+        }
+    }
+
+    /// The user's file; paths in it are relative to where it lies.
+    fn read(path: PathBuf) -> Result<Layer, Failure> {
+        let bad = |reason: String| format!("{} cannot be used: {reason}", path.display());
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Layer::default()),
+            read => read.map_err(|error| bad(error.to_string()))?,
+        };
+        let mut layer: Layer = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let folder = path.parent().unwrap_or(&path);
+        for file in [&mut layer.ca, &mut layer.client_cert, &mut layer.client_key].into_iter().flatten() {
+            *file = folder.join(&*file);
+        }
+        Ok(layer)
+    }
+
+    /// Settings that belong together are never mixed from two layers: a key of the file is not shown beside a password
+    /// of the environment.
+    fn over(self, lower: Layer) -> Layer {
+        let has_credential = self.api_key.is_some() || self.password.is_some();
+        let has_identity = self.client_cert.is_some() || self.client_key.is_some();
+        let (api_key, password) =
+            if has_credential { (self.api_key, self.password) } else { (lower.api_key, lower.password) };
+        let (client_cert, client_key) =
+            if has_identity { (self.client_cert, self.client_key) } else { (lower.client_cert, lower.client_key) };
+        Layer { url: self.url.or(lower.url), ca: self.ca.or(lower.ca), client_cert, client_key, api_key, password }
+    }
+
+    fn builder(self) -> Result<ClientBuilder, Failure> {
+        let trust = self.ca.map_or(Trust::AnyOnLoopback, Trust::Authority);
+        let mut builder = Client::builder(self.url.as_deref().unwrap_or(DEFAULT_URL)).map_err(told)?.trust(trust);
+        builder = match (self.client_cert, self.client_key) {
+            (None, None) => builder,
+            (Some(certificate), Some(key)) => builder.identity(certificate, key),
+            _ => return Err("--client-cert and --client-key (or their variables) go together: give both".to_owned()),
+        };
+        Ok(match (self.api_key, self.password) {
+            (Some(key), _) => builder.api_key(&key),
+            (None, Some(password)) => builder.password(&password),
+            (None, None) => builder,
+        })
+    }
+}
+
+fn file() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
+    Some(folder.join(FILE))
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
 /// What a service refused, in its own words where it says them.
 pub fn explain(error: ClientError) -> Failure {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Problem {
         detail: String,
     }
@@ -79,4 +184,42 @@ pub fn explain(error: ClientError) -> Failure {
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(told)?;
     runtime.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(text: &str) -> Layer {
+        toml::from_str(text).expect("TOML")
+    }
+
+    #[test]
+    fn a_higher_layer_wins_and_its_credential_is_never_mixed_with_a_lower_one() {
+        let file = "url = 'https://file'\nca = '/file.pem'\napi_key = 'of the file'";
+        let mixed = layer("url = 'https://flag'\npassword = 'of the flag'").over(layer(file));
+        assert_eq!(mixed.url.as_deref(), Some("https://flag"));
+        assert_eq!(mixed.ca, Some(PathBuf::from("/file.pem")));
+        assert_eq!((mixed.api_key.as_deref(), mixed.password.as_deref()), (None, Some("of the flag")));
+        let lower = Layer::default().over(layer(file));
+        assert_eq!(lower.api_key.as_deref(), Some("of the file"));
+    }
+
+    #[test]
+    fn the_file_is_read_beside_its_certificates_and_an_unknown_key_is_named() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join(FILE);
+        assert!(Layer::read(path.clone()).expect("no file is no error").url.is_none());
+        std::fs::write(&path, "ca = 'ours.pem'\n").expect("written");
+        assert_eq!(Layer::read(path.clone()).expect("read").ca, Some(folder.path().join("ours.pem")));
+        std::fs::write(&path, "uri = 'https://x'\n").expect("written");
+        let refused = Layer::read(path).expect_err("refused");
+        assert!(refused.contains("latchd.toml cannot be used") && refused.contains("`uri`"), "{refused}");
+    }
+
+    #[test]
+    fn half_a_client_certificate_is_refused() {
+        let refused = layer("client_cert = 'a.pem'").builder().expect_err("refused");
+        assert!(refused.contains("--client-key"), "{refused}");
+    }
 }

@@ -25,8 +25,9 @@ const EXAMPLES: &str = "Examples:
 impl Health {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(TIMEOUT)?;
+        let url = self.connect.url()?;
         block_on(async { client.ready().await.map_err(|error| format!("not ready: {error}")) })?;
-        println!("{} is ready", self.connect.url());
+        println!("{url} is ready");
         Ok(())
     }
 }

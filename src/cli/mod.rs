@@ -6,6 +6,7 @@ mod cluster_flags;
 mod connect;
 mod hash;
 mod health;
+mod lock;
 mod members;
 mod output;
 mod serve;
@@ -28,6 +29,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Asks a running service whether it is ready; exit code 0 if so, 1 if not
     Health(health::Health),
+    /// Runs a command while holding a lock
+    Lock(Box<lock::Lock>),
     /// Shows and changes the members of a cluster
     Members(members::Members),
     /// Writes a backup of a running service to a file
@@ -36,13 +39,18 @@ enum Command {
     Certs(certs::Certs),
     /// Hashes a password or a key from stdin for the configuration file
     Hash(hash::Hash),
+    #[command(hide = true)]
+    ExecChild(lock::ExecChild),
+    #[command(hide = true)]
+    GuardChild(lock::GuardChild),
 }
 
 const EXAMPLES: &str = "Examples:
   latchd serve                                    durable in ./data, https://127.0.0.1:8443
   latchd serve --in-memory --listen http://127.0.0.1:8080
   latchd serve --config /etc/latchd.toml --listen https://0.0.0.0:8443 --api-key \"$KEY\"
-  latchd health --url https://127.0.0.1:8443";
+  latchd health --url https://127.0.0.1:8443
+  latchd lock nightly --wait 5m -- ./backup.sh    one run at a time, on any machine";
 
 /// Runs the chosen subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
@@ -53,6 +61,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Certs(certs) => certs.run(),
         Command::Hash(hash) => hash.run(),
+        Command::Lock(lock) => return lock.run(),
+        Command::ExecChild(child) => return child.run(),
+        Command::GuardChild(guard) => return guard.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

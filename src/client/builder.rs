@@ -2,14 +2,22 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::{Certificate, Url};
+use reqwest::{Certificate, Identity, Url};
 
-use super::{Client, ClientError, Credential};
+use super::{Client, ClientError, Credential, Inner};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an attempt may take where nobody says otherwise.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call is repeated where nobody says otherwise: several times what a failover takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Keeps the state of connections alive in whatever translates addresses on the way.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Which certificates an https server may show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,23 +33,38 @@ pub enum Trust {
 /// Collects the settings of a [`Client`].
 #[derive(Debug)]
 pub struct ClientBuilder {
-    base: Url,
+    bases: Vec<Url>,
     trust: Trust,
+    identity: Option<(PathBuf, PathBuf)>,
     credential: Option<Credential>,
-    timeout: Option<Duration>,
+    attempt_timeout: Duration,
+    patience: Duration,
 }
 
 impl ClientBuilder {
-    pub(super) fn new(url: &str) -> Result<Self, ClientError> {
-        let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let base = base.ok_or_else(|| ClientError::BadUrl(url.to_owned()))?;
-        Ok(Self { base, trust: Trust::System, credential: None, timeout: None })
+    pub(super) fn new(urls: &str) -> Result<Self, ClientError> {
+        let bases: Result<Vec<Url>, ClientError> = urls.split(',').map(|url| base(url.trim())).collect();
+        Ok(Self {
+            bases: bases?,
+            trust: Trust::System,
+            identity: None,
+            credential: None,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            patience: PATIENCE,
+        })
     }
 
     /// Sets whom to trust.
     #[must_use]
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
+        self
+    }
+
+    /// Shows this certificate to services that ask for one: PEM files of the chain and of its key.
+    #[must_use]
+    pub fn identity(mut self, certificate: PathBuf, key: PathBuf) -> Self {
+        self.identity = Some((certificate, key));
         self
     }
 
@@ -59,10 +82,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds every call, waits included.
+    /// Bounds every attempt of a call, the time that it asks to wait for a lock aside.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Bounds how long a call is sent again while no node can answer it. With nothing each URL is tried once.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -70,18 +100,44 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, ClientError> {
         // Fails only when a provider is installed already, which is then as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder().no_proxy().cookie_store(true).connect_timeout(CONNECT_TIMEOUT);
-        if let Some(timeout) = self.timeout {
-            http = http.timeout(timeout);
-        }
+        let mut http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(TCP_KEEPALIVE)
+            .redirect(reqwest::redirect::Policy::none());
         http = match &self.trust {
             Trust::Authority(path) => http.tls_certs_only(authorities(path)?),
-            Trust::AnyOnLoopback if is_loopback(&self.base) => http.tls_danger_accept_invalid_certs(true),
+            Trust::AnyOnLoopback if self.bases.iter().all(is_loopback) => http.tls_danger_accept_invalid_certs(true),
             Trust::AnyOnLoopback | Trust::System => http,
         };
-        let unreachable = |reason| ClientError::Unreachable { url: self.base.to_string(), reason };
-        Ok(Client { http: http.build().map_err(unreachable)?, base: self.base, credential: self.credential })
+        if let Some((certificate, key)) = &self.identity {
+            http = http.identity(identity(certificate, key)?);
+        }
+        let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
+        Ok(Client(Arc::new(Inner {
+            http: http.build().map_err(unusable)?,
+            bases: self.bases,
+            turn: AtomicUsize::new(0),
+            credential: self.credential,
+            session: Mutex::default(),
+            attempt_timeout: self.attempt_timeout,
+            patience: self.patience,
+        })))
     }
+}
+
+fn base(url: &str) -> Result<Url, ClientError> {
+    let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    base.ok_or_else(|| ClientError::BadUrl(url.to_owned()))
+}
+
+fn identity(certificate: &Path, key: &Path) -> Result<Identity, ClientError> {
+    let bad = |path: &Path, reason: String| ClientError::BadIdentity { path: path.display().to_string(), reason };
+    let read = |path: &Path| std::fs::read(path).map_err(|error| bad(path, error.to_string()));
+    let mut pem = read(certificate)?;
+    pem.push(b'\n');
+    pem.extend(read(key)?);
+    Identity::from_pem(&pem).map_err(|error| bad(certificate, error.to_string()))
 }
 
 fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
@@ -115,7 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_refused() {
-        assert_eq!(Client::builder("ftp://h").expect_err("refused").to_string(), "ftp://h is not an http or https URL");
+    fn other_schemes_are_refused_wherever_they_stand_in_the_list() {
+        for urls in ["ftp://h", "https://a, ftp://h", "https://a,ftp://h,https://b"] {
+            let refused = Client::builder(urls).expect_err("refused").to_string();
+            assert_eq!(refused, "ftp://h is not an http or https URL", "{urls}");
+        }
+        assert!(Client::builder("https://a:1, https://b:2").is_ok());
     }
 }

@@ -1,45 +1,59 @@
-//! A thin client of sessions v1, for the command line and for tests. It knows the wire and nothing of the server.
+//! The client of sessions v1 and of the listings, for the command line, for tests and for Rust programs. It knows the
+//! wire and nothing of the server.
+//!
+//! A client has one or several URLs of one service and keeps to one of them while it answers. Calls that nobody
+//! answered are sent again, with growing, spread pauses, until the client's patience ends; those that would do harm if
+//! they were done twice carry an `Idempotency-Key`. [`Keeper`] renews a hold and says until when it is certain.
 
+mod acquire;
+mod admin;
 mod builder;
+mod call;
+pub mod clock;
+mod error;
+mod keeper;
 mod operate;
+mod retry;
 mod wire;
 
+pub use acquire::Hold;
+pub use admin::{Holder, Lock, LockQuery, SessionEntry};
 pub use builder::{ClientBuilder, Trust};
+pub use error::ClientError;
+pub use keeper::{Keeper, Standing};
 pub use operate::{BackupError, Cluster, Member};
-pub use wire::{Held, LockError, LockRequest, LockResult, UnlockResult};
+pub use retry::Patience;
+pub use wire::{Held, LockError, LockRequest, LockResult, Session, UnlockResult};
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode, Url};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use reqwest::{Method, Url};
 
-/// Why a call has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("{0} is not an http or https URL")]
-    BadUrl(String),
-    #[error("{path} cannot be used as a certificate authority: {reason}")]
-    BadAuthority { path: String, reason: String },
-    #[error("{url} cannot be reached: {}", innermost(.reason))]
-    Unreachable { url: String, reason: reqwest::Error },
-    /// The server answered with another status than the call succeeds with.
-    #[error("{url} answered {status}: {body}")]
-    Refused { url: String, status: StatusCode, body: String },
-    #[error("{url} answered what is no answer of this call: {reason}")]
-    Unintelligible { url: String, reason: serde_json::Error },
-}
+use call::Call;
+use clock::Moment;
 
-/// One client: its connections, its cookies and with them its session.
-#[derive(Clone, Debug)]
-pub struct Client {
-    base: Url,
+/// The longest pause between two rounds of attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// One client: its connections, its credential and its session. A clone is the same client.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    /// Never empty.
+    bases: Vec<Url>,
+    /// Counts up; which of them is asked next.
+    turn: AtomicUsize,
     http: reqwest::Client,
     credential: Option<Credential>,
+    session: Mutex<Option<String>>,
+    attempt_timeout: Duration,
+    patience: Duration,
 }
 
 /// What the client shows with every request.
-#[derive(Clone)]
 enum Credential {
     Password(String),
     ApiKey(String),
@@ -51,90 +65,87 @@ impl std::fmt::Debug for Credential {
     }
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let urls: Vec<&str> = self.0.bases.iter().map(Url::as_str).collect();
+        f.debug_struct("Client").field("urls", &urls).finish_non_exhaustive()
+    }
+}
+
 impl Client {
-    /// Begins a client of the service at `url`.
-    pub fn builder(url: &str) -> Result<ClientBuilder, ClientError> {
-        ClientBuilder::new(url)
+    /// Begins a client of the service at `urls`: one, or several nodes of it with commas between them.
+    pub fn builder(urls: &str) -> Result<ClientBuilder, ClientError> {
+        ClientBuilder::new(urls)
     }
 
-    /// Whether the service is ready; the error says why not.
+    /// Whether the service is ready; the error says why not. Asks once.
     pub async fn ready(&self) -> Result<(), ClientError> {
-        self.send(Method::GET, "/readyz", None::<&()>).await.map(drop)
+        self.send(&Call::new(Method::GET, "/readyz"), self.once()).await.map(drop)
     }
 
-    /// Opens a session; its cookie goes with every further call. Returns its id.
-    pub async fn open_session(&self) -> Result<String, ClientError> {
-        self.call::<wire::Session>(Method::POST, "/session", None::<&()>).await.map(|session| session.session_id)
+    /// Opens a session; its cookie goes with every further call.
+    pub async fn open_session(&self) -> Result<Session, ClientError> {
+        let call = Call::new(Method::POST, "/session").once();
+        let answer = self.send(&call, self.patience()).await?;
+        let idle_timeout = wire::idle_timeout(&answer.headers);
+        let session = Session { idle_timeout, ..answer.read()? };
+        *self.session() = Some(session.session_id.clone());
+        Ok(session)
     }
 
     /// Ends the session; all it holds is free.
     pub async fn close_session(&self) -> Result<(), ClientError> {
-        self.send(Method::DELETE, "/session", None::<&()>).await.map(drop)
+        let closed = self.send(&Call::new(Method::DELETE, "/session"), self.patience()).await.map(drop);
+        // It may have ended by itself, or the answer to a first attempt was lost.
+        let gone = matches!(&closed, Err(error) if error.status() == Some(409));
+        if closed.is_ok() || gone {
+            *self.session() = None;
+        }
+        if gone { Ok(()) } else { closed }
     }
 
-    /// Takes a lock, waiting as long as the request says.
+    /// Takes a lock, waiting as long as the request says: the plain answer of the service.
+    /// [`Client::acquire`] also judges the lease and outlasts a failover.
     pub async fn lock(&self, request: &LockRequest) -> Result<LockResult, ClientError> {
-        self.call(Method::POST, "/v1/lock", Some(request)).await
+        let call = Call::new(Method::POST, "/v1/lock").json(request).once();
+        let attempt = request.longest_wait().saturating_add(self.0.attempt_timeout);
+        self.send(&call, Patience { attempt, ..self.patience() }).await?.read()
     }
 
     /// Gives a hold back.
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {
-        self.call(Method::POST, "/v1/unlock", Some(&wire::Unlock { name, key })).await
+        let call = Call::new(Method::POST, "/v1/unlock").json(&wire::Unlock { name, key });
+        self.send(&call, self.patience()).await?.read()
     }
 
     /// Starts the lease of a hold anew with this length.
     pub async fn renew(&self, name: &str, key: &str, lease: Duration) -> Result<LockResult, ClientError> {
-        let body = wire::Renew { name, key, lock_timeout_seconds: lease.as_secs_f64() };
-        self.call(Method::POST, "/v1/renew", Some(&body)).await
+        self.renew_within(name, key, lease, self.patience()).await.map(|(result, _)| result)
     }
 
-    async fn call<T: DeserializeOwned>(
+    /// As [`Client::renew`], with when the answered attempt was sent: the lease counts from there at the earliest.
+    async fn renew_within(
         &self,
-        method: Method,
-        path: &str,
-        body: Option<&impl Serialize>,
-    ) -> Result<T, ClientError> {
-        let text = self.send(method, path, body).await?;
-        serde_json::from_str(&text).map_err(|reason| ClientError::Unintelligible { url: self.url(path), reason })
+        name: &str,
+        key: &str,
+        lease: Duration,
+        patience: Patience,
+    ) -> Result<(LockResult, Moment), ClientError> {
+        let body = wire::Renew { name, key, lock_timeout_seconds: lease.as_secs_f64() };
+        let answer = self.send(&Call::new(Method::POST, "/v1/renew").json(&body), patience).await?;
+        Ok((answer.read()?, answer.sent))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<String, ClientError> {
-        let response = self.open(method, path, body).await?;
-        response.text().await.map_err(|reason| ClientError::Unreachable { url: self.url(path), reason })
+    fn patience(&self) -> Patience {
+        Patience { until: Moment::now().after(self.0.patience), attempt: self.0.attempt_timeout, pause_max: PAUSE_MAX }
     }
 
-    /// A successful answer whose body is not read yet.
-    async fn open(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response, ClientError> {
-        let url = self.url(path);
-        let mut request = self.http.request(method, &url);
-        request = match &self.credential {
-            Some(Credential::Password(password)) => request.basic_auth("latchd", Some(password)),
-            Some(Credential::ApiKey(key)) => request.bearer_auth(key),
-            None => request,
-        };
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let unreachable = |reason| ClientError::Unreachable { url: url.clone(), reason };
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let body = response.text().await.map_err(unreachable)?;
-        Err(ClientError::Refused { url, status, body })
+    /// Each URL is tried once.
+    fn once(&self) -> Patience {
+        Patience { until: Moment::now(), ..self.patience() }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+    fn session(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The cause at the bottom says most ("Connection refused"); those above only say that something failed.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::{Client, ClientError};
 
 /// A backup of which nothing arrives for this long has failed.
@@ -42,32 +43,35 @@ struct NewMember<'a> {
 impl Client {
     /// Who belongs to the cluster, who leads, who lags.
     pub async fn cluster(&self) -> Result<Cluster, ClientError> {
-        self.call(Method::GET, "/v1/cluster", None::<&()>).await
+        self.send(&Call::new(Method::GET, "/v1/cluster"), self.patience()).await?.read()
     }
 
     /// Adds a node without a vote; answered when it has caught up enough.
     pub async fn add_member(&self, node: u64, address: &str) -> Result<Cluster, ClientError> {
-        self.call(Method::POST, "/v1/cluster/members", Some(&NewMember { node, address })).await
+        let call = Call::new(Method::POST, "/v1/cluster/members").json(&NewMember { node, address });
+        self.send(&call, self.once()).await?.read()
     }
 
     /// Gives a node a vote.
     pub async fn promote_member(&self, node: u64) -> Result<Cluster, ClientError> {
-        self.call(Method::POST, &format!("/v1/cluster/members/{node}/promote"), None::<&()>).await
+        let call = Call::new(Method::POST, format!("/v1/cluster/members/{node}/promote"));
+        self.send(&call, self.once()).await?.read()
     }
 
     /// Takes a node out of the cluster.
     pub async fn remove_member(&self, node: u64) -> Result<Cluster, ClientError> {
-        self.call(Method::DELETE, &format!("/v1/cluster/members/{node}"), None::<&()>).await
+        let call = Call::new(Method::DELETE, format!("/v1/cluster/members/{node}"));
+        self.send(&call, self.once()).await?.read()
     }
 
     /// Writes a backup to `out`, telling `progress` how many bytes there are so far. Who writes a file checks it then:
     /// only its own end says that it is whole.
     pub async fn backup(&self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), BackupError> {
-        let mut response = self.open(Method::GET, "/v1/backup", None::<&()>).await?;
+        let mut response = self.open(&Call::new(Method::GET, "/v1/backup"), self.once().attempt).await?;
         let mut bytes = 0;
         loop {
             let next = tokio::time::timeout(SILENCE_MAX, response.chunk()).await.map_err(|_| BackupError::Silent)?;
-            let Some(chunk) = next.map_err(|error| BackupError::BrokenOff(super::innermost(&error)))? else {
+            let Some(chunk) = next.map_err(|error| BackupError::BrokenOff(super::error::innermost(&error)))? else {
                 return Ok(());
             };
             out.write_all(&chunk).map_err(BackupError::Write)?;

@@ -15,6 +15,10 @@ pub const CA: &str = "LATCHD_CA";
 pub const PASSWORD: &str = "LATCHD_PASSWORD";
 pub const API_KEY: &str = "LATCHD_API_KEY";
 
+/// What only clients read, and what `latchd lock` gives to its command: a server may be started below either.
+const OF_CLIENTS: [&str; 5] =
+    ["LATCHD_CLIENT_CERT", "LATCHD_CLIENT_KEY", "LATCHD_LOCK_NAME", "LATCHD_LOCK_KEY", "LATCHD_FENCING_TOKEN"];
+
 /// The variable that sets a key: `storage.fsync` -> `LATCHD_STORAGE_FSYNC`.
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
@@ -26,6 +30,7 @@ pub fn apply(layers: &mut Layers, plain: &mut PlainCredentials, env: &[(String, 
     for (name, text) in env.iter().filter(|(name, _)| name.starts_with(PREFIX) && !is_service_link(name)) {
         match name.as_str() {
             CONFIG | URL | CA => {}
+            of_clients if OF_CLIENTS.contains(&of_clients) => {}
             PASSWORD if !text.is_empty() => plain.passwords.push(Secret::new(text)),
             API_KEY if !text.is_empty() => plain.api_keys.push(Secret::new(text)),
             PASSWORD | API_KEY => {}

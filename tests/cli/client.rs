@@ -21,7 +21,7 @@ async fn a_lock_is_taken_renewed_and_given_back() {
     let server = Spec::in_memory().api_key(KEY).start();
     let (first, second) = (client(&server), client(&server));
     first.ready().await.expect("ready");
-    assert_eq!(first.open_session().await.expect("a session").len(), 32);
+    assert_eq!(first.open_session().await.expect("a session").session_id.len(), 32);
     second.open_session().await.expect("a session");
     let request = LockRequest::new("a lock").lease(Duration::from_millis(30_500)).metadata("who", "first");
     let taken = first.lock(&request).await.expect("an answer");

@@ -8,4 +8,5 @@ mod config_document;
 mod config_errors;
 mod config_layers;
 mod ending;
+mod lock;
 mod operate;

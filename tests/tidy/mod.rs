@@ -36,6 +36,8 @@ pub struct Reserved {
 }
 
 const CLOCK: &[&str] = &["src/engine/clock.rs"];
+/// A client judges its leases by a clock of its own.
+const CLIENT_CLOCK: &[&str] = &["src/client/clock.rs"];
 const RAFT: &[&str] = &["src/engine/raft/"];
 
 /// Words of the source (comments and strings aside) that belong to few places or to none.
@@ -44,6 +46,7 @@ const RESERVED: &[Reserved] = &[
     Reserved { word: "SystemTime::now", only_in: CLOCK, why: "one file reads the clock" },
     Reserved { word: "UNIX_EPOCH", only_in: CLOCK, why: "one file reads the clock" },
     Reserved { word: "elapsed()", only_in: CLOCK, why: "it reads the clock" },
+    Reserved { word: "clock_gettime", only_in: CLIENT_CLOCK, why: "one file reads the client's clock" },
     Reserved { word: "openraft", only_in: RAFT, why: "one room knows the consensus library" },
     Reserved { word: "raft_log", only_in: RAFT, why: "one room knows the log store" },
     Reserved { word: "unsafe", only_in: &[], why: "nothing here needs it" },

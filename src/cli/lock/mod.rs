@@ -1,0 +1,130 @@
+//! `latchd lock`: runs a command while holding a lock, and ends it before somebody else can hold the lock too.
+//!
+//! `run.rs` is the course of events, `supervise.rs` what happens while the command runs, `group.rs` the command's
+//! processes, `guard.rs` who ends them when this process is killed, `terminal.rs` who may read from the terminal.
+
+mod exec;
+mod group;
+mod guard;
+mod run;
+mod signals;
+mod supervise;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::connect::Connect;
+use crate::client::LockRequest;
+
+pub use exec::ExecChild;
+pub use guard::GuardChild;
+
+/// Exit codes besides the command's own; those of sysexits.h where it has a fitting one.
+pub(super) mod code {
+    /// No node of the service answered (`EX_UNAVAILABLE`).
+    pub const UNREACHABLE: u8 = 69;
+    /// The operating system did not let the command be started (`EX_OSERR`).
+    pub const OS_ERROR: u8 = 71;
+    /// Somebody else held the lock for the whole wait (`EX_TEMPFAIL`).
+    pub const NOT_ACQUIRED: u8 = 75;
+    /// The lock was lost and the command was ended.
+    pub const LOST: u8 = 76;
+    /// The service refused: credential, right, or a value beyond a limit (`EX_NOPERM`).
+    pub const REFUSED: u8 = 77;
+    /// The settings of the connection cannot be used (`EX_CONFIG`).
+    pub const CONFIG: u8 = 78;
+    /// The command was found and cannot be executed.
+    pub const NOT_EXECUTABLE: u8 = 126;
+    /// The command was not found.
+    pub const NOT_FOUND: u8 = 127;
+    /// Plus the number of the signal that ended the command.
+    pub const SIGNAL: u8 = 128;
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Lock {
+    /// The lock to hold while the command runs
+    name: String,
+    /// How many may hold the lock at once; all who use the lock have to say the same number
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    size: u32,
+    /// How long to wait for the lock, such as 30s; 0s tries once. Waits as long as it takes unless given
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait: Option<Duration>,
+    /// How long the lock stays taken after this process could last renew it; renewed at a third of it
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
+    lease: Duration,
+    /// Shown to whoever asks who holds the lock, beside `host` and `pid`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    metadata: Vec<(String, String)>,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const HELP: &str = "\
+The command runs in a process group of its own, with LATCHD_LOCK_NAME, LATCHD_LOCK_KEY and LATCHD_FENCING_TOKEN in its
+environment. TERM, INT, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT are passed on to the whole group. The lock is given
+back when the command ends; what it leaves running in the background is not protected by it.
+
+If the lock is lost, or cannot be renewed, the group gets TERM, and KILL before the lease ends by this machine's own
+clock, a third of the lease later at most (10 s if that is less). If this process is killed, the group is killed too.
+Whoever was paused for longer than its lease may still be too late: only a resource that compares the fencing token
+refuses it.
+
+Exit codes:
+  that of the command, or 128 + n where signal n ended it
+  69   no node of the service answered for 10 s (for --wait, if that is longer)
+  71   the operating system did not let the command be started
+  75   not acquired: somebody else held the lock for the whole of --wait
+  76   lost: the lock ended or could not be renewed, and the command was ended
+  77   the service refused the request (credential, right, a limit)
+  78   the settings of the connection cannot be used
+  126  the command cannot be executed
+  127  the command was not found
+  2    wrong usage
+
+Examples:
+  latchd lock nightly-backup --wait 0s -- /usr/local/bin/backup --all      skip this run if the last one still runs
+  latchd lock deploy/production --wait 10m --metadata ticket=OPS-7 -- ./deploy.sh
+  latchd lock gpu --size 4 -- sh -c 'train --fence \"$LATCHD_FENCING_TOKEN\"'
+  */5 * * * *  LATCHD_URL=https://locks:8443 latchd lock feed --wait 1m -- fetch-feed        in a crontab";
+
+impl Lock {
+    pub fn run(self) -> ExitCode {
+        ExitCode::from(run::to_the_end(&self).unwrap_or_else(|stop| stop.tell()))
+    }
+
+    fn request(&self) -> LockRequest {
+        let mut request = LockRequest::new(&self.name).size(self.size).lease(self.lease);
+        request = match self.wait {
+            Some(wait) => request.wait(wait),
+            None => request.wait_for_ever(),
+        };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        request = request.metadata("host", &host).metadata("pid", &std::process::id().to_string());
+        self.metadata.iter().fold(request, |request, (key, value)| request.metadata(key, value))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration like 250ms, 30s, 10m or 24h".to_owned())
+}
+
+/// Below a second there is no time to end a command in good order.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = duration(text)?;
+    if lease < Duration::from_secs(1) { Err("a lease must be at least 1s long".to_owned()) } else { Ok(lease) }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,114 @@
+//! Taking a lock so that its lease can be trusted, through failovers and however long it takes.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::call::Call;
+use super::clock::Moment;
+use super::retry::Patience;
+use super::wire::{LockRequest, LockResult};
+use super::{Client, ClientError};
+
+/// How long one request of a wait stays open: less than the idle time after which balancers close connections (60 s
+/// is common). The next one carries the same idempotency key and so takes the old place in the queue.
+const SLICE: Duration = Duration::from_secs(50);
+
+/// How long after the end of a wait the service may still be about to say so.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// The error code of a wait that ended without the lock.
+const WAIT_TIMEOUT: &str = "LockWaitTimeout";
+
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    pub name: String,
+    /// Opens the hold: a secret of its owner.
+    pub key: String,
+    /// Larger than that of every earlier hold of any lock.
+    pub fencing_token: u64,
+    /// The lease that was asked for.
+    pub lease: Option<Duration>,
+    /// Until when it is certainly held if nobody ends it, counted from before it was asked for; `None` without a lease.
+    pub until: Option<Moment>,
+}
+
+impl Client {
+    /// Takes a lock, waiting as long as the request says. `None`: it was not to be had.
+    ///
+    /// That the service cannot be reached is told when the client's patience has ended, or with the wait where that
+    /// is longer.
+    pub async fn acquire(&self, request: &LockRequest) -> Result<Option<Hold>, ClientError> {
+        let ends = request.wait_end(Moment::now());
+        loop {
+            let Some((result, sent)) = self.ask_for(request, ends).await? else { return Ok(None) };
+            if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
+                return Err(ClientError::Objected(error.clone()));
+            }
+            if let Some(hold) = self.trusted(request, result, sent).await? {
+                return Ok(Some(hold));
+            }
+            // Time may be left: the service has a longest wait of its own, and a lease may run out unused.
+            if !request.waits() || ends.is_some_and(Moment::has_come) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Asks, in slices under one idempotency key. `None`: the wait is over and no answer told of it.
+    async fn ask_for(
+        &self,
+        request: &LockRequest,
+        ends: Option<Moment>,
+    ) -> Result<Option<(LockResult, Moment)>, ClientError> {
+        let call = Call::new(Method::POST, "/v1/lock").json(request).once();
+        let ends = ends.map(|end| end.after(LAST_WORD));
+        loop {
+            let patience = self.patience_for(request, ends);
+            let error = match self.send(&call, patience).await {
+                Ok(answer) => return Ok(Some((answer.read()?, answer.sent))),
+                Err(error) => error,
+            };
+            // A request that stood open until the patience was over had somebody at its other end.
+            let was_heard = error.is_timeout() || (patience.until.has_come() && error.worth_another_try().is_some());
+            match ends {
+                _ if !request.waits() || !was_heard || error.is_connect() => return Err(error),
+                Some(end) if end.has_come() => return if error.is_timeout() { Ok(None) } else { Err(error) },
+                _ => {}
+            }
+        }
+    }
+
+    fn patience_for(&self, request: &LockRequest, ends: Option<Moment>) -> Patience {
+        let patience = self.patience();
+        match ends {
+            _ if !request.waits() => patience,
+            None => Patience { attempt: SLICE, ..patience },
+            Some(end) => Patience {
+                until: end.max(patience.until),
+                attempt: end.left().clamp(Duration::from_millis(100), SLICE),
+                ..patience
+            },
+        }
+    }
+
+    /// The hold, once its lease can be counted from before a request that is not long ago. A wait may have been
+    /// granted at any time since it began, so its lease is renewed before anybody relies on it.
+    async fn trusted(
+        &self,
+        request: &LockRequest,
+        result: LockResult,
+        sent: Moment,
+    ) -> Result<Option<Hold>, ClientError> {
+        let lease = request.lease_asked();
+        let Some(held) = result.held() else { return Ok(None) };
+        let (name, until) = (request.name().to_owned(), lease.map(|lease| sent.after(lease)));
+        let hold = Hold { name, key: held.key, fencing_token: held.fencing_token, lease, until };
+        let Some(lease) = lease.filter(|lease| Moment::now().since(sent) > *lease / 4) else {
+            return Ok(Some(hold));
+        };
+        let (renewed, sent) = self.renew_within(&hold.name, &hold.key, lease, self.patience()).await?;
+        Ok(renewed.locked.then(|| Hold { until: Some(sent.after(lease)), ..hold }))
+    }
+}

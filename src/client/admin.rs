@@ -1,0 +1,138 @@
+//! Who holds what, and the forced release: what operators ask.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::call::Call;
+use super::{Client, ClientError};
+
+/// How many entries a page has: as many as the service gives.
+const PAGE: &str = "1000";
+
+/// Which locks a listing shows.
+#[derive(Clone, Debug, Default)]
+pub struct LockQuery {
+    pub prefix: String,
+    /// Only those that somebody holds.
+    pub held: bool,
+    /// Only those that somebody waits for.
+    pub contended: bool,
+}
+
+/// A lock and those who hold it.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Lock {
+    pub name: String,
+    pub size: u32,
+    pub queue_length: u32,
+    /// Oldest first.
+    pub holders: Vec<Holder>,
+}
+
+/// A hold, as others may see it.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Holder {
+    pub fencing_token: u64,
+    pub dialect: String,
+    pub held_for_seconds: f64,
+    /// `None` without a lease.
+    pub remaining_seconds: Option<f64>,
+    /// The handle of its session.
+    pub session: Option<String>,
+    pub owner: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+    /// Shown to admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A session, by its handle.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct SessionEntry {
+    pub session: String,
+    pub holds: u32,
+    pub waiters: u32,
+    pub idle_timeout_seconds: f64,
+    /// `None` while one of its requests waits.
+    pub remaining_seconds: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct LockPage {
+    locks: Vec<Lock>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SessionPage {
+    sessions: Vec<SessionEntry>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Reason<'a> {
+    reason: &'a str,
+}
+
+impl Client {
+    /// Every lock that the query asks for, in the order of their names.
+    pub async fn locks(&self, query: &LockQuery) -> Result<Vec<Lock>, ClientError> {
+        let mut locks = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut call = Call::new(Method::GET, "/v1/locks").query("limit", PAGE).query("prefix", &query.prefix);
+            for (field, _) in [("held", query.held), ("contended", query.contended)].into_iter().filter(|(_, on)| *on) {
+                call = call.query(field, "true");
+            }
+            if let Some(cursor) = cursor {
+                call = call.query("cursor", cursor);
+            }
+            let page: LockPage = self.send(&call, self.patience()).await?.read()?;
+            locks.extend(page.locks);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(locks);
+            }
+        }
+    }
+
+    /// One lock; `None` if nobody holds it or waits for it.
+    pub async fn show_lock(&self, name: &str) -> Result<Option<Lock>, ClientError> {
+        match self.send(&Call::new(Method::GET, lock_path(name)), self.patience()).await {
+            Ok(answer) => answer.read().map(Some),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every live session.
+    pub async fn sessions(&self) -> Result<Vec<SessionEntry>, ClientError> {
+        let mut sessions = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut call = Call::new(Method::GET, "/v1/sessions").query("limit", PAGE);
+            if let Some(cursor) = cursor {
+                call = call.query("cursor", cursor);
+            }
+            let page: SessionPage = self.send(&call, self.patience()).await?.read()?;
+            sessions.extend(page.sessions);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(sessions);
+            }
+        }
+    }
+
+    /// Ends somebody else's hold; the reason is written to the service's log. Needs the admin role.
+    pub async fn force_release(&self, name: &str, key: &str, reason: &str) -> Result<(), ClientError> {
+        let path = format!("{}/holds/{}", lock_path(name), utf8_percent_encode(key, NON_ALPHANUMERIC));
+        let call = Call::new(Method::DELETE, path).json(&Reason { reason });
+        self.send(&call, self.patience()).await.map(drop)
+    }
+}
+
+fn lock_path(name: &str) -> String {
+    format!("/v1/locks/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}

@@ -1,0 +1,160 @@
+//! One call over HTTP: sent to one URL after the other until somebody answers or the patience ends.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::header::{COOKIE, HeaderMap, RETRY_AFTER};
+use reqwest::{Method, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::clock::Moment;
+use super::retry::{Patience, Pauses};
+use super::{Client, ClientError, Credential};
+
+/// The name of the session cookie.
+const SESSION_COOKIE: &str = "ldlm-session";
+/// The header under which a repeated call is known to be the same one.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// What is asked; the same for every attempt.
+pub(super) struct Call {
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    body: Option<Vec<u8>>,
+    /// Present where doing it twice would do harm.
+    idempotency_key: Option<String>,
+}
+
+/// A successful answer.
+pub(super) struct Answer {
+    /// When the attempt that was answered had not been sent yet.
+    pub sent: Moment,
+    pub url: String,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Call {
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), query: Vec::new(), body: None, idempotency_key: None }
+    }
+
+    pub fn query(mut self, field: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((field, value.into()));
+        self
+    }
+
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        self.body = Some(serde_json::to_vec(body).expect("our own messages are JSON"));
+        self
+    }
+
+    /// Makes it safe to send again although it may have been done: under the same key it is done once.
+    pub fn once(mut self) -> Self {
+        self.idempotency_key = Some(uuid::Uuid::new_v4().to_string());
+        self
+    }
+}
+
+impl Answer {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        serde_json::from_str(&self.text).map_err(|reason| ClientError::Unintelligible { url: self.url.clone(), reason })
+    }
+}
+
+impl Client {
+    /// Sends a call until it is answered. What was refused for good is not repeated.
+    pub(super) async fn send(&self, call: &Call, patience: Patience) -> Result<Answer, ClientError> {
+        let mut pauses = Pauses::new(patience.pause_max);
+        let mut tried = 0;
+        loop {
+            let error = match self.attempt(call, patience.attempt).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let Some(asked_for) = error.worth_another_try() else { return Err(error) };
+            self.turn_to_the_next();
+            tried += 1;
+            if tried < self.0.bases.len() {
+                continue;
+            }
+            let pause = if tried % self.0.bases.len() == 0 { pauses.next(asked_for) } else { Duration::ZERO };
+            let next = Moment::now().after(pause);
+            if next >= patience.until {
+                return Err(error);
+            }
+            next.wait().await;
+        }
+    }
+
+    /// One attempt at the URL whose turn it is.
+    async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
+        let sent = Moment::now();
+        let url = self.url_of(&call.path).to_string();
+        let response = self.open(call, timeout).await?;
+        let headers = response.headers().clone();
+        let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
+        Ok(Answer { sent, url, headers, text })
+    }
+
+    /// A successful answer of the URL whose turn it is, its body not read yet.
+    pub(super) async fn open(&self, call: &Call, timeout: Duration) -> Result<Response, ClientError> {
+        let url = self.url_of(&call.path).to_string();
+        let response = self.request(call).timeout(timeout).send().await.map_err(|reason| unreachable(&url, reason))?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.text().await.map_err(|reason| unreachable(&url, reason))?;
+        Err(ClientError::Refused { url, status, body, retry_after })
+    }
+
+    /// The call as a request to the URL whose turn it is, with all that this client shows.
+    fn request(&self, call: &Call) -> reqwest::RequestBuilder {
+        let mut url = self.url_of(&call.path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        let mut request = self.0.http.request(call.method.clone(), url);
+        request = match &self.0.credential {
+            Some(Credential::Password(password)) => request.basic_auth("latchd", Some(password)),
+            Some(Credential::ApiKey(key)) => request.bearer_auth(key),
+            None => request,
+        };
+        if let Some(session) = &*self.session() {
+            request = request.header(COOKIE, format!("{SESSION_COOKIE}={session}"));
+        }
+        if let Some(key) = &call.idempotency_key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        match &call.body {
+            Some(body) => request.header("content-type", "application/json").body(body.clone()),
+            None => request,
+        }
+    }
+
+    /// Below the URL whose turn it is.
+    fn url_of(&self, path: &str) -> Url {
+        let bases = &self.0.bases;
+        let base = &bases[self.0.turn.load(Ordering::Relaxed) % bases.len()];
+        let mut url = base.clone();
+        url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+        url
+    }
+
+    fn turn_to_the_next(&self) {
+        self.0.turn.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn unreachable(url: &str, reason: reqwest::Error) -> ClientError {
+    ClientError::Unreachable { url: url.to_owned(), reason: reason.without_url() }
+}
+
+/// Seconds; a date in this header is not worth a parser here.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

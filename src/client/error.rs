@@ -1,0 +1,138 @@
+//! Why a call has no result, and whether asking again may help.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::wire::LockError;
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("{0} is not an http or https URL")]
+    BadUrl(String),
+    #[error("{path} cannot be used as a certificate authority: {reason}")]
+    BadAuthority { path: String, reason: String },
+    #[error("{path} cannot be used as a client certificate: {reason}")]
+    BadIdentity { path: String, reason: String },
+    #[error("{url} cannot be reached: {}", innermost(.reason))]
+    Unreachable { url: String, reason: reqwest::Error },
+    /// The server answered with another status than the call succeeds with.
+    #[error("{url} answered {status}: {}", said(.body))]
+    Refused { url: String, status: StatusCode, body: String, retry_after: Option<Duration> },
+    /// The service understood and will not do it.
+    #[error("{}", .0.message)]
+    Objected(LockError),
+    #[error("{url} answered what is no answer of this call: {reason}")]
+    Unintelligible { url: String, reason: serde_json::Error },
+}
+
+impl ClientError {
+    /// Whether no node of the service could answer: none was reached, or those that were cannot work now.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            ClientError::Unreachable { .. } => true,
+            ClientError::Refused { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+
+    /// Whether the session of this client is not known to the service or has ended, and with it all its holds.
+    pub fn is_session_unknown(&self) -> bool {
+        // A refused credential is a 401 too, but it speaks of no session.
+        matches!(self, ClientError::Refused { status, body, .. }
+            if *status == StatusCode::UNAUTHORIZED && body.contains("session"))
+    }
+
+    /// The status that a node refused with.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            ClientError::Refused { status, .. } => Some(status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// `None` when asking again is pointless; else how long the service wants to be left alone.
+    pub(super) fn worth_another_try(&self) -> Option<Option<Duration>> {
+        match self {
+            ClientError::Refused { retry_after, .. } if self.is_unavailable() => Some(*retry_after),
+            ClientError::Unreachable { .. } => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Whether not even a connection came about.
+    pub(super) fn is_connect(&self) -> bool {
+        matches!(self, ClientError::Unreachable { reason, .. } if reason.is_connect())
+    }
+
+    /// Whether an attempt ran out of its time: somebody may have been there.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, ClientError::Unreachable { reason, .. } if reason.is_timeout() && !reason.is_connect())
+    }
+}
+
+/// The cause at the bottom says most ("Connection refused"); those above only say that something failed.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// The sentence in an error body, in whichever shape it came; else the body, within reason.
+fn said(body: &str) -> String {
+    let document: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let sentence = document.as_ref().and_then(|document| {
+        let sentences = ["detail", "message", "error"].iter();
+        sentences.filter_map(|field| document.get(field)).find_map(|value| value.as_str())
+    });
+    let text = sentence.unwrap_or(body).trim();
+    if text.is_empty() {
+        return "no reason given".to_owned();
+    }
+    // A terminal obeys control characters.
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().take(300).map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_is_found_in_every_shape_of_error_body() {
+        assert_eq!(
+            said(r#"{"title":"t","detail":"The cluster has no quorum","status":503}"#),
+            "The cluster has no quorum"
+        );
+        assert_eq!(said(r#"{"code":14,"message":"no quorum","details":[]}"#), "no quorum");
+        assert_eq!(said(r#"{"error": "session not found"}"#), "session not found");
+        assert_eq!(said("<html>\n"), "<html>");
+        assert_eq!(said(""), "no reason given");
+        assert_eq!(said("a\u{1b}[2J"), "a\\u{1b}[2J");
+        assert_eq!(said(&"x".repeat(1000)).len(), 300);
+    }
+
+    #[test]
+    fn only_what_may_change_is_worth_another_try() {
+        let refused = |status: u16, body: &str| ClientError::Refused {
+            url: String::new(),
+            status: StatusCode::from_u16(status).expect("a status"),
+            body: body.to_owned(),
+            retry_after: Some(Duration::from_secs(2)),
+        };
+        for status in [429, 502, 503, 504] {
+            assert_eq!(refused(status, "").worth_another_try(), Some(Some(Duration::from_secs(2))), "{status}");
+        }
+        for status in [400, 401, 403, 404, 409, 422, 500] {
+            assert_eq!(refused(status, "").worth_another_try(), None, "{status}");
+        }
+        assert!(refused(401, r#"{"error": "session cookie invalid or expired."}"#).is_session_unknown());
+        assert!(!refused(401, "").is_session_unknown());
+    }
+}

@@ -1,0 +1,117 @@
+//! Exit codes, the command's environment, and what is left behind.
+
+use super::job::{latchd, lock, run, url};
+use crate::support::client::Client;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+
+fn holders(server: &Server, name: &str) -> serde_json::Value {
+    let answer = Client::plain(server).get(&format!("/v1/locks/{name}"));
+    if answer.status == 404 { serde_json::json!([]) } else { answer.json()["holders"].clone() }
+}
+
+#[test]
+fn the_commands_own_exit_code_is_passed_on() {
+    let server = Spec::in_memory().start();
+    for (script, code) in
+        [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -TERM $$", 143)]
+    {
+        let ended = run(lock(&server, "codes", &["--wait", "0s"], script));
+        assert_eq!((ended.code, &*ended.stderr), (Some(code), ""), "{script}");
+    }
+    assert_eq!(holders(&server, "codes"), serde_json::json!([]));
+    let sessions = Client::plain(&server).get("/v1/sessions").json();
+    assert_eq!(sessions["sessions"], serde_json::json!([]), "the session stays behind");
+}
+
+#[test]
+fn a_command_that_cannot_run_is_told_as_shells_do() {
+    let server = Spec::in_memory().start();
+    for (program, code) in [("no-such-program", 127), ("/etc/passwd", 126)] {
+        let mut command = latchd(&url(&server));
+        let ended = run({
+            command.args(["lock", "codes", "--", program]);
+            command
+        });
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains(program), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_environment_names_the_hold_and_the_table_shows_who_holds() {
+    let server = Spec::in_memory().start();
+    let flags = ["--metadata", "ticket=OPS-7", "--metadata", "by=cron=yes"];
+    let script = "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_KEY $LATCHD_FENCING_TOKEN; read -r line";
+    let mut command = lock(&server, "the name", &flags, script);
+    let mut job = super::job::Job::start(command.stdin(std::process::Stdio::piped()));
+    let line = job.line();
+    let holder = holders(&server, "the%20name")[0].clone();
+    let (key, token) = (holder["key"].as_str().expect("a key"), &holder["fencing_token"]);
+    assert_eq!(line, format!("the name {key} {token}"));
+    assert_eq!((&holder["metadata"]["ticket"], &holder["metadata"]["by"]), (&"OPS-7".into(), &"cron=yes".into()));
+    assert!(holder["metadata"]["host"].is_string() && holder["metadata"]["pid"].is_string(), "{holder}");
+    assert!(holder["remaining_seconds"].as_f64().is_some_and(|left| left > 20.0 && left <= 30.0), "{holder}");
+}
+
+#[test]
+fn a_lock_that_is_held_is_not_acquired_and_its_command_not_run() {
+    let server = Spec::in_memory().start();
+    let inner = |wait: &str| format!("{} lock held --wait {wait} -- echo ran; echo $?", env!("CARGO_BIN_EXE_latchd"));
+    for wait in ["0s", "300ms"] {
+        let ended = run(lock(&server, "held", &[], &inner(wait)));
+        assert_eq!(ended.stdout.trim(), "75", "{wait}: {}", ended.stderr);
+        assert!(ended.stderr.contains("\"held\" is held by somebody else"), "{}", ended.stderr);
+    }
+    let semaphore = format!("{} lock two --size 2 --wait 0s -- echo ran; echo $?", env!("CARGO_BIN_EXE_latchd"));
+    assert_eq!(run(lock(&server, "two", &["--size", "2"], &semaphore)).stdout, "ran\n0\n");
+    let another = format!("{} lock two --size 3 --wait 0s -- echo ran; echo $?", env!("CARGO_BIN_EXE_latchd"));
+    let refused = run(lock(&server, "two", &["--size", "2"], &another));
+    assert_eq!(refused.stdout, "77\n", "{}", refused.stderr);
+}
+
+#[test]
+fn what_a_command_leaves_in_the_background_goes_on() {
+    let server = Spec::in_memory().start();
+    let ended = run(lock(&server, "background", &[], "sleep 60 >/dev/null 2>&1 & echo $!"));
+    let pid: u32 = ended.stdout.trim().parse().expect("a process id");
+    assert!(super::job::lives(pid));
+    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it was there");
+}
+
+#[test]
+fn a_service_that_is_not_there_or_refuses_has_codes_of_its_own() {
+    let server = Spec::in_memory().api_key("the right key").start();
+    let wrong = run(lock(&server, "a", &["--api-key", "a wrong key"], "echo ran"));
+    assert_eq!((wrong.code, &*wrong.stdout), (Some(77), ""), "{}", wrong.stderr);
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let dead = format!("http://{nowhere}");
+    let both = run(lock(
+        &server,
+        "a",
+        &["--api-key", "the right key", "--url", &format!("{dead},{}", url(&server))],
+        "echo ran",
+    ));
+    assert_eq!((both.code, &*both.stdout), (Some(0), "ran\n"), "one dead node of two: {}", both.stderr);
+    let unreachable = run(lock(&server, "a", &["--url", &dead], "echo ran"));
+    assert_eq!((unreachable.code, &*unreachable.stdout), (Some(69), ""), "{}", unreachable.stderr);
+    assert!(unreachable.stderr.contains("cannot be reached"), "{}", unreachable.stderr);
+    let unusable = run(lock(&server, "a", &["--url", "ftp://x"], "echo ran"));
+    assert_eq!(unusable.code, Some(78), "{}", unusable.stderr);
+    let wrong_usage = run(lock(&server, "a", &["--lease", "10ms"], "echo ran"));
+    assert_eq!(wrong_usage.code, Some(2));
+    assert!(wrong_usage.stderr.contains("at least 1s"), "{}", wrong_usage.stderr);
+}
+
+#[test]
+fn the_users_file_says_where_the_service_is() {
+    let server = Spec::in_memory().api_key("key of the file").start();
+    let home = tempfile::tempdir().expect("a directory");
+    let text = format!("url = \"{}\"\napi_key = \"key of the file\"\n", url(&server));
+    std::fs::write(home.path().join("latchd.toml"), text).expect("written");
+    let mut command = latchd("");
+    command.env("XDG_CONFIG_HOME", home.path()).args(["lock", "a", "--", "echo", "ran"]);
+    let ended = run(command);
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "ran\n"), "{}", ended.stderr);
+}

@@ -1,0 +1,20 @@
+//! `latchd lock` itself is killed: nothing of its command goes on.
+
+use rustix::process::Signal;
+
+use super::job::{Job, lives, lock, run, wait_until};
+use crate::support::spec::Spec;
+
+#[test]
+fn the_command_and_its_children_die_with_it() {
+    let server = Spec::in_memory().start();
+    let script = "sh -c 'echo $$; exec sleep 60' & echo $$; wait";
+    let mut job = Job::start(&mut lock(&server, "killed", &["--lease", "1s"], script));
+    let processes = [job.number(), job.number()];
+    assert!(processes.into_iter().all(lives));
+    job.signal(Signal::KILL);
+    wait_until("all are dead", || !processes.into_iter().any(lives));
+    assert_eq!(job.end().code, None);
+    let next = run(lock(&server, "killed", &["--wait", "30s"], "echo ran"));
+    assert_eq!((next.code, &*next.stdout), (Some(0), "ran\n"), "the lease did not end");
+}
