@@ -25,10 +25,11 @@ pub fn start(level: Level, format: Format) {
 }
 
 /// Our own lines at `level`; those of the libraries only when they warn, because
-/// they speak of their own insides.
+/// they speak of their own insides. The consensus library warns several times a second of a node that is away: what
+/// matters of it the log room says itself, once.
 fn filter(level: Level) -> EnvFilter {
     let libraries = if level == Level::ERROR { "error" } else { "warn" };
-    EnvFilter::new(format!("{libraries},latchd={}", level.as_str().to_lowercase()))
+    EnvFilter::new(format!("{libraries},openraft=off,latchd={}", level.as_str().to_lowercase()))
 }
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn libraries_stay_quiet_whatever_our_own_level_is() {
-        assert_eq!(filter(Level::TRACE).to_string(), "latchd=trace,warn");
-        assert_eq!(filter(Level::ERROR).to_string(), "latchd=error,error");
+        assert_eq!(filter(Level::TRACE).to_string(), "openraft=off,latchd=trace,warn");
+        assert_eq!(filter(Level::ERROR).to_string(), "openraft=off,latchd=error,error");
     }
 }

@@ -2,8 +2,14 @@
 
 mod cluster_of_one;
 mod raft_abort;
+mod raft_catch_up;
 mod raft_damage;
+mod raft_failover;
+mod raft_forming;
 mod raft_log;
+mod raft_seed;
 mod raft_snapshot;
 mod raft_support;
+mod raft_switchboard;
+mod raft_tls;
 mod service;

@@ -208,19 +208,19 @@ fn get_len(input: &mut impl Read) -> io::Result<u32> {
     Ok(len)
 }
 
-fn get_u64(input: &mut impl Read) -> io::Result<u64> {
+pub(super) fn get_u64(input: &mut impl Read) -> io::Result<u64> {
     let mut bytes = [0; 8];
     input.read_exact(&mut bytes)?;
     Ok(u64::from_be_bytes(bytes))
 }
 
-fn get_u8(input: &mut impl Read) -> io::Result<u8> {
+pub(super) fn get_u8(input: &mut impl Read) -> io::Result<u8> {
     let mut byte = [0];
     input.read_exact(&mut byte)?;
     Ok(byte[0])
 }
 
-fn get_bool(input: &mut impl Read) -> io::Result<bool> {
+pub(super) fn get_bool(input: &mut impl Read) -> io::Result<bool> {
     match get_u8(input)? {
         0 => Ok(false),
         1 => Ok(true),
@@ -236,6 +236,6 @@ fn expect_tag(input: &mut impl Read, tag: u8, what: &str) -> io::Result<()> {
     Err(invalid(format!("expected a {what} (0x{tag:02x}), found 0x{found:02x}")))
 }
 
-fn invalid(reason: impl Into<String>) -> io::Error {
+pub(super) fn invalid(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.into())
 }

@@ -117,6 +117,11 @@ pub enum StartError {
         "the data directory belongs to node {found:?}, this is node {node_id}: set node_id, or use another directory"
     )]
     OtherNode { node_id: u64, found: Vec<u64> },
+    #[error(
+        "the data directory of node {node_id} belongs to a cluster with {voters} voters: set cluster.peer_listen and \
+         its certificates"
+    )]
+    PeersNeeded { node_id: u64, voters: usize },
     #[error("the data directory {} is not empty: a backup is restored into a new one", dir.display())]
     NotEmpty { dir: PathBuf },
     /// Seen only after the start: see [`RaftNode::standing`](super::RaftNode::standing).

@@ -19,7 +19,7 @@ use super::types::{Entry, EntryPayload, LogId, Vote};
 fn open(dir: &Path) -> DiskLog {
     check_and_cut(dir).expect("a sound log");
     let (hold, _) = Hold::new(None);
-    DiskLog::open(dir, true, Arc::new(Meters::new(u64::MAX)), hold).expect("an open log")
+    DiskLog::open(dir, true, Arc::new(Meters::new(u64::MAX, 0)), hold).expect("an open log")
 }
 
 fn log_id(term: u64, index: u64) -> LogId {

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::codec::Wire;
 use super::dir::Hold;
 use super::fatal;
-use super::log_memory::index_range;
+use super::log_memory::{index_range, one_message};
 use super::meters::Meters;
 use super::types::{Entry, EntryPayload, LogFlushed, LogId, LogState, StorageError, TypeConfig, Vote};
 
@@ -121,6 +121,17 @@ impl DiskLog {
         LogSpan { vote: state.vote().map(|vote| vote.0), purged, last, complete: last <= purged || starts_at_next }
     }
 
+    /// Makes an empty log one whose entries up to `at` are in a snapshot. Blocks until it is on disk.
+    pub fn begin_after(self, vote: &Vote, at: LogId) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut log = self.lock();
+        log.save_vote(OnDisk(*vote))?;
+        log.purge(OnDisk(at))?;
+        log.flush(true, Some(Flushed::Waiter(sender)))?;
+        drop(log);
+        receiver.blocking_recv().map_err(io::Error::other)
+    }
+
     fn lock(&self) -> MutexGuard<'_, RaftLog> {
         // A panic inside the crate while locked would leave the log in doubt; openraft then stops the node.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
@@ -174,6 +185,15 @@ impl RaftLogReader<TypeConfig> for DiskLog {
             Ok(Entry { log_id: log_id.0, payload: payload.0 })
         });
         entries.collect()
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+        let log = self.lock();
+        let entries = log.read(start, end).map(|entry| {
+            let (log_id, payload) = entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?;
+            Ok(Entry { log_id: log_id.0, payload: payload.0 })
+        });
+        one_message(entries)
     }
 }
 

@@ -2,16 +2,24 @@
 //! log. Only the leader changes anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{BasicNode, ChangeMembers};
+use openraft::metrics::RaftServerMetrics;
+use openraft::{BasicNode, ChangeMembers, ServerState};
 
 use super::node::RaftNode;
-use super::types::NodeId;
+use super::peers::DialError;
+use super::types::{NodeId, Raft};
 use super::{Member, MemberError};
 
 /// A learner this close behind is as good as caught up: entries go on coming while it is looked at.
 const CAUGHT_UP_ENTRIES: u64 = 64;
+
+const REACHED_WITHIN: Duration = Duration::from_secs(2);
+const COMPLETED_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
 type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
 
@@ -34,8 +42,10 @@ impl RaftNode {
 
     /// Whether the cluster is this node alone: its own log is the quorum.
     pub fn is_alone(&self) -> bool {
-        let members = self.members();
-        members.len() == 1 && members[0].node == self.id()
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow();
+        let mut nodes = metrics.membership_config.nodes().map(|(node, _)| *node);
+        nodes.next() == Some(self.id()) && nodes.next().is_none()
     }
 
     /// Adds a node that gets the log but does not vote; resolves when it has caught up, which the caller may bound.
@@ -75,11 +85,23 @@ impl RaftNode {
         if left.is_empty() {
             return Err(MemberError::LastVoter { node });
         }
-        let reachable = left.iter().filter(|member| self.is_reachable(member.node)).count();
-        if reachable * 2 <= left.len() {
+        let majority_within = tokio::time::timeout(REACHED_WITHIN, self.majority_of(&left));
+        if majority_within.await.is_err() {
+            let reachable = self.reachable_of(&left);
             return Err(MemberError::WouldLoseQuorum { node, reachable, voters: left.len() });
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
+    }
+
+    /// A node that has just come back may not have been talked to yet.
+    async fn majority_of(&self, voters: &[Member]) {
+        while self.reachable_of(voters) * 2 <= voters.len() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn reachable_of(&self, voters: &[Member]) -> usize {
+        voters.iter().filter(|member| self.is_reachable(member.node)).count()
     }
 
     /// Tells the members this node's own address, where a node that ran alone has never said it.
@@ -118,16 +140,21 @@ impl RaftNode {
         }
     }
 
-    fn advertised(&self) -> Option<&str> {
-        None
+    pub(super) fn is_reachable(&self, node: u64) -> bool {
+        let up = || Some(self.peers()?.is_up(node, &self.address_of(node)?));
+        node == self.id() || up().unwrap_or(false)
     }
 
-    fn is_reachable(&self, node: u64) -> bool {
-        node == self.id()
-    }
-
-    async fn check_newcomer(&self, _node: u64, _address: &str) -> Result<(), MemberError> {
-        Err(MemberError::NoPeers)
+    /// A node of another cluster, with another log and perhaps a later term, would do harm.
+    async fn check_newcomer(&self, node: u64, address: &str) -> Result<(), MemberError> {
+        let dialler = self.peers().ok_or(MemberError::NoPeers)?.dialler(node, address);
+        let dialled = tokio::time::timeout(DIAL_WITHIN, dialler.dial()).await.unwrap_or(Err(DialError::Slow));
+        let address = address.to_owned();
+        match dialled {
+            Ok((_, hello)) if hello.empty => Ok(()),
+            Ok(_) => Err(MemberError::NotEmpty { node, address }),
+            Err(error) => Err(MemberError::Unreachable { node, address, reason: error.to_string() }),
+        }
     }
 
     fn check_leads(&self) -> Result<(), MemberError> {
@@ -139,8 +166,33 @@ impl RaftNode {
         }
     }
 
+    /// On a task of its own, because a change of voters takes two entries: a caller that gives up must not leave the
+    /// cluster between them.
     async fn change(&self, change: ChangeMembers<NodeId, BasicNode>) -> Result<(), MemberError> {
-        self.raft().change_membership(change, false).await.map(drop).map_err(not_changed)
+        let raft = self.raft().clone();
+        let changed = tokio::spawn(async move { raft.change_membership(change, false).await });
+        changed.await.map_err(|_| MemberError::OutcomeUnknown)?.map(drop).map_err(not_changed)
+    }
+}
+
+/// Completes what a leader that is gone has left half done: between the two entries of a change both the old and the
+/// new majority are needed for everything. Runs until the log engine is gone.
+pub(super) async fn complete_changes(raft: Raft) {
+    let mut server = raft.server_metrics();
+    let is_between = |now: &RaftServerMetrics<NodeId, BasicNode>| {
+        now.state == ServerState::Leader && now.membership_config.membership().get_joint_config().len() > 1
+    };
+    while server.wait_for(is_between).await.is_ok() {
+        // Whoever has begun it is about to complete it.
+        tokio::time::sleep(COMPLETED_WITHIN).await;
+        let voters = Some(server.borrow().clone())
+            .filter(is_between)
+            .and_then(|now| now.membership_config.membership().get_joint_config().last().cloned());
+        if let Some(voters) = voters
+            && let Err(error) = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await
+        {
+            tracing::debug!(%error, "a change of the members is not complete yet");
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Counters shared by the stores, the state machine and the node, and the rule that asks for a snapshot.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -8,6 +10,19 @@ use super::Progress;
 
 /// What an entry costs in the log beyond its payload: record type, log id, header, checksum and the commit record.
 const ENTRY_OVERHEAD_BYTES: u64 = 84;
+
+/// Entries kept behind a snapshot in any case: few, because one entry may be a batch of a thousand commands.
+const KEPT_ENTRIES: u64 = 16;
+/// A mark is set after each such part of what is kept.
+const MARKS: u64 = 16;
+
+/// Where the log stood after how many bytes, oldest first.
+#[derive(Debug, Default)]
+struct Marks {
+    total_bytes: u64,
+    /// Index, and the bytes up to it.
+    at: VecDeque<(u64, u64)>,
+}
 
 /// Counters that anybody may read at any time without stopping the log.
 #[derive(Debug, Default)]
@@ -21,14 +36,17 @@ pub(super) struct Meters {
     /// Asked for, and not begun yet.
     wanted: AtomicBool,
     building: AtomicBool,
-    wanted_or_begun: Notify,
+    /// How much of the log stays behind a snapshot, for nodes that were away for a short while.
+    kept_bytes: u64,
+    marks: Mutex<Marks>,
+    changed: Notify,
     /// The same as `applied_index`, for those who wait for it.
     applied: watch::Sender<u64>,
 }
 
 impl Meters {
-    pub fn new(snapshot_log_bytes: u64) -> Self {
-        Self { snapshot_log_bytes, ..Self::default() }
+    pub fn new(snapshot_log_bytes: u64, kept_bytes: u64) -> Self {
+        Self { snapshot_log_bytes, kept_bytes, ..Self::default() }
     }
 
     pub fn progress(&self) -> Progress {
@@ -49,9 +67,10 @@ impl Meters {
         self.applied_index.store(index, Relaxed);
         let added = payload_bytes as u64 + ENTRY_OVERHEAD_BYTES;
         let log_bytes = self.log_bytes.fetch_add(added, Relaxed) + added;
+        self.mark(index, added);
         let enough = self.snapshot_log_bytes.max(self.last_snapshot_bytes.load(Relaxed));
         if log_bytes > enough && !self.building.load(Relaxed) && !self.wanted.swap(true, Relaxed) {
-            self.wanted_or_begun.notify_one();
+            self.changed.notify_one();
         }
     }
 
@@ -72,9 +91,9 @@ impl Meters {
         self.wanted.load(Relaxed)
     }
 
-    /// Resolves soon after the answer of `snapshot_wanted` has changed.
-    pub async fn snapshot_wanted_changed(&self) {
-        self.wanted_or_begun.notified().await;
+    /// Resolves soon after a snapshot was wanted, has begun or has ended.
+    pub async fn snapshot_changed(&self) {
+        self.changed.notified().await;
     }
 
     /// The state up to the last applied entry is frozen; entries from here on belong to the next snapshot.
@@ -82,12 +101,43 @@ impl Meters {
         self.building.store(true, Relaxed);
         self.log_bytes.store(0, Relaxed);
         self.wanted.store(false, Relaxed);
-        self.wanted_or_begun.notify_one();
+        self.changed.notify_one();
     }
 
     pub fn snapshot_ended(&self, index: u64, bytes: u64) {
         self.snapshot_index.store(index, Relaxed);
         self.last_snapshot_bytes.store(bytes, Relaxed);
         self.building.store(false, Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// The last entry that need not be kept behind the newest snapshot.
+    pub fn purge_upto(&self) -> Option<u64> {
+        let covered = self.snapshot_index.load(Relaxed).checked_sub(KEPT_ENTRIES)?;
+        if self.kept_bytes == 0 {
+            return Some(covered);
+        }
+        let mut marks = self.marks();
+        let far_enough = marks.total_bytes.checked_sub(self.kept_bytes)?;
+        let count = marks.at.iter().take_while(|(index, bytes)| *index <= covered && *bytes <= far_enough).count();
+        let (last, _) = *marks.at.get(count.checked_sub(1)?)?;
+        marks.at.drain(..count - 1);
+        Some(last)
+    }
+
+    fn mark(&self, index: u64, bytes: u64) {
+        if self.kept_bytes == 0 {
+            return;
+        }
+        let mut marks = self.marks();
+        marks.total_bytes += bytes;
+        let total = marks.total_bytes;
+        if marks.at.back().is_none_or(|(_, marked)| total - marked >= self.kept_bytes.div_ceil(MARKS)) {
+            marks.at.push_back((index, total));
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

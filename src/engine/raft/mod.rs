@@ -15,6 +15,8 @@ mod codec_tests;
 mod dir;
 mod error;
 mod fatal;
+mod forming;
+mod hand_over;
 mod log_check;
 #[cfg(test)]
 mod log_check_tests;
@@ -22,11 +24,13 @@ mod log_disk;
 mod log_memory;
 mod members;
 mod meters;
-mod network;
 mod node;
 mod options;
 mod peers;
+mod pulse;
 mod runtime;
+mod seed;
+mod simulated;
 mod snapshot_dir;
 mod snapshot_file;
 #[cfg(test)]
@@ -44,7 +48,9 @@ pub use dir::free_bytes;
 pub use error::{CallError, HandOverError, MemberError, ProposeError, ReadError, StartError};
 pub use node::RaftNode;
 pub use options::{PeerOptions, PeerService, Pending, RaftOptions, Store};
-pub use peers::{ByteStream, Handshake, Stream, Transport};
+pub use peers::{ByteStream, Handshake, PeerFiles, Stream, TlsTransport, Transport, TransportError};
+pub use seed::seed_store;
+pub use simulated::SimulatedDisk;
 
 /// What the log drives.
 pub trait Machine: Send + 'static {

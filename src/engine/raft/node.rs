@@ -1,7 +1,7 @@
 //! One node: its start, proposals, leadership and end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,18 +13,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::meters::Meters;
-use super::network::NoPeers;
+use super::peers::{self, LinkError, Local, Network, Peers, Serving};
+use super::pulse::Pulse;
 use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{
-    CallError, HandOverError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError,
-    Standing, StartError, Store, fatal,
+    CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
+    Store, fatal, forming, members,
 };
 
-/// Entries kept behind a snapshot, for followers that are only a little late. Few, because one entry may be a batch of
-/// a thousand commands and the log is bounded in bytes.
-const KEPT_ENTRIES: u64 = 16;
-
+/// A bound for tiny ones only.
+const ENTRIES_PER_MESSAGE: u64 = 4096;
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A running node; clones are the same node.
@@ -43,7 +42,15 @@ struct Inner {
     store_was_empty: bool,
     /// Ends when the stores are closed and the data directory is free.
     closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
-    snapshots: AbortHandle,
+    pulse: Arc<Pulse>,
+    peers: Option<InCluster>,
+    /// They hold the log engine, which would otherwise outlive the last handle on this node.
+    tasks: Vec<AbortHandle>,
+}
+
+struct InCluster {
+    advertise: String,
+    peers: Peers,
 }
 
 impl RaftNode {
@@ -56,8 +63,14 @@ impl RaftNode {
         machine: impl Machine,
         service: Arc<dyn PeerService>,
     ) -> Result<RaftNode, StartError> {
-        let meters = Arc::new(Meters::new(options.snapshot_log_bytes));
+        // Who has no peers keeps no log for them.
+        let kept_bytes = options.peers.as_ref().map_or(0, |_| options.snapshot_log_bytes);
+        let meters = Arc::new(Meters::new(options.snapshot_log_bytes, kept_bytes));
         match options.store.clone() {
+            Store::Simulated(disk) => {
+                let stores = stores::open_simulated(&disk, machine, &meters)?;
+                run(options, stores, meters, service).await
+            }
             Store::Memory => {
                 let stores = stores::open_memory(machine, &meters)?;
                 run(options, stores, meters, service).await
@@ -94,15 +107,33 @@ impl RaftNode {
         self.inner.standing.clone()
     }
 
-    /// Asks the engine of another node; the caller bounds how long it waits. Nothing is asked twice.
-    pub async fn call(&self, node: u64, _request: Bytes) -> Result<Bytes, CallError> {
-        Err(CallError::UnknownNode { node })
+    pub(super) fn peers(&self) -> Option<&Peers> {
+        self.inner.peers.as_ref().map(|peers| &peers.peers)
     }
 
-    /// Has the most advanced of the other voters take over, and resolves when another node leads. Nothing should be
-    /// proposed meanwhile.
-    pub async fn hand_over(&self) -> Result<(), HandOverError> {
-        Err(HandOverError::NoCandidate)
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.inner.pulse
+    }
+
+    pub(super) fn advertised(&self) -> Option<&str> {
+        self.inner.peers.as_ref().map(|peers| peers.advertise.as_str())
+    }
+
+    /// Asks the engine of another node; the caller bounds how long it waits. Nothing is asked twice.
+    pub async fn call(&self, node: u64, request: Bytes) -> Result<Bytes, CallError> {
+        let unknown = CallError::UnknownNode { node };
+        let Some(peers) = self.peers() else { return Err(unknown) };
+        let Some(address) = self.address_of(node) else { return Err(unknown) };
+        peers.call(node, &address, request).await.map_err(|error| match error {
+            LinkError::Unreachable(reason) => CallError::Unreachable { node, reason },
+            LinkError::Lost(reason) | LinkError::Failed(reason) => CallError::Lost { node, reason },
+        })
+    }
+
+    pub(super) fn address_of(&self, node: NodeId) -> Option<String> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().get_node(&node).map(|node| node.addr.clone())
     }
 
     /// Puts `payload` into the log as one entry; resolves with its index after it was applied here.
@@ -156,7 +187,7 @@ impl RaftNode {
 
     /// Stops the node and returns when its stores are closed and the data directory is free again.
     pub async fn shutdown(&self) {
-        self.inner.snapshots.abort();
+        self.inner.tasks.iter().for_each(AbortHandle::abort);
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::error!(%error, "the log engine did not stop cleanly");
         }
@@ -166,9 +197,8 @@ impl RaftNode {
 }
 
 impl Drop for Inner {
-    /// The task holds the log engine, which would otherwise outlive the last handle on this node.
     fn drop(&mut self) {
-        self.snapshots.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -176,68 +206,110 @@ async fn run<L, M>(
     options: RaftOptions,
     stores: Stores<L, M>,
     meters: Arc<Meters>,
-    _service: Arc<dyn PeerService>,
+    service: Arc<dyn PeerService>,
 ) -> Result<RaftNode, StartError>
 where
     L: RaftLogStorage<TypeConfig>,
     M: Machine,
 {
-    let engine = |e: &dyn std::fmt::Display| StartError::Engine(e.to_string());
     let Stores { log, machine, id: store_id, empty, mut released } = stores;
-    let node_id = options.node_id;
-    let (_, standing) = watch::channel(Standing::Member);
-    let config = config().map_err(|e| engine(&e))?;
-    let raft = Raft::new(node_id, Arc::new(config), NoPeers, log, machine).await.map_err(|e| engine(&e))?;
-    if let Err(refused) = lead(&raft, node_id).await {
+    let local = Arc::new(Local {
+        node_id: options.node_id,
+        store_id,
+        store_was_empty: empty,
+        initial: options.peers.iter().flat_map(|peers| peers.initial.keys().copied()).collect(),
+        service,
+        raft: OnceLock::new(),
+    });
+    let peers = options.peers.as_ref().map(|peers| Peers::new(local.clone(), peers.transport.clone()));
+    let config = config(&options).map_err(engine_error)?;
+    let raft = Raft::new(options.node_id, Arc::new(config), Network(peers.clone()), log, machine).await;
+    let raft = raft.map_err(engine_error)?;
+    // Cannot be set already: it was made above.
+    let _ = local.raft.set(raft.clone());
+    if let Err(refused) = take_place(&raft, &options).await {
         // The caller may want the directory right away.
         drop(raft.shutdown().await);
         released.recv().await;
         return Err(refused);
     }
+    let pulse = Arc::new(Pulse::new(&options));
+    let mut tasks = vec![tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle()];
+    let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
+    let (stands, standing) = watch::channel(if forms { Standing::Forming } else { Standing::Member });
+    if let (Some(peers), Some(options)) = (&peers, &options.peers) {
+        let serving = Serving { local, raft: raft.clone(), pulse: pulse.clone() };
+        tasks.push(tokio::spawn(peers::listen(serving, options.transport.clone())).abort_handle());
+        tasks.push(tokio::spawn(pulse.clone().beat(raft.clone(), peers.clone())).abort_handle());
+        tasks.push(tokio::spawn(members::complete_changes(raft.clone())).abort_handle());
+        if forms {
+            tasks.push(tokio::spawn(forming::form(peers.clone(), options.initial.clone(), stands)).abort_handle());
+        }
+    }
     let inner = Inner {
-        id: node_id,
-        standing,
-        store_id,
+        id: options.node_id,
         leadership: watch_leadership(&raft),
-        snapshots: tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle(),
+        standing,
         meters,
+        store_id,
         store_was_empty: empty,
         closed: tokio::sync::Mutex::new(released),
+        pulse,
+        peers: peers.zip(options.peers).map(|(peers, options)| InCluster { advertise: options.advertise, peers }),
+        tasks,
         raft,
     };
     Ok(RaftNode { inner: Arc::new(inner) })
 }
 
-fn config() -> Result<Config, openraft::ConfigError> {
+fn engine_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Engine(error.to_string())
+}
+
+/// openraft's timers are off, see `pulse.rs`; what is left of them is how long it protects a leader that was just heard
+/// from candidates: a little less than any of them waits.
+fn config(options: &RaftOptions) -> Result<Config, openraft::ConfigError> {
+    let lease = (options.election_min.as_millis() as u64 * 4 / 5).max(4);
     let config = Config {
         cluster_name: "latchd".to_owned(),
-        heartbeat_interval: 250,
-        election_timeout_min: 1000,
-        election_timeout_max: 2000,
-        // Entries vary from bytes to a megabyte, so their number says nothing: `meters` decides by bytes.
+        enable_elect: false,
+        enable_heartbeat: false,
+        heartbeat_interval: lease / 2,
+        election_timeout_min: lease - 1,
+        election_timeout_max: lease,
+        // Entries vary from bytes to a megabyte, so their number says nothing: `meters` decides by bytes when a snapshot
+        // is taken and what is kept behind it, the logs how much goes into one message.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        max_payload_entries: ENTRIES_PER_MESSAGE,
         ..Config::default()
     };
     config.validate()
 }
 
-/// Makes a cluster of one out of an empty store, and lets the only voter stand for election without a wait.
-async fn lead(raft: &Raft, node_id: NodeId) -> Result<(), StartError> {
-    let engine = |e: &dyn std::fmt::Display| StartError::Engine(e.to_string());
-    if !raft.is_initialized().await.map_err(|e| engine(&e))? {
-        let members = BTreeMap::from([(node_id, BasicNode::default())]);
-        return raft.initialize(members).await.map_err(|e| engine(&e));
+/// Makes a cluster of one out of an empty store that is to be in no other, and lets an only voter stand for election
+/// without a wait.
+async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(), StartError> {
+    let node_id = options.node_id;
+    let peers = options.peers.as_ref();
+    if !raft.is_initialized().await.map_err(engine_error)? {
+        if peers.is_some_and(|peers| peers.has_others(node_id)) {
+            return Ok(());
+        }
+        let address = peers.map_or_else(String::new, |peers| peers.advertise.clone());
+        let members = BTreeMap::from([(node_id, BasicNode { addr: address })]);
+        return raft.initialize(members).await.map_err(engine_error);
     }
     let voters: Vec<NodeId> = raft.server_metrics().borrow().membership_config.voter_ids().collect();
-    if !voters.contains(&node_id) {
-        return Err(StartError::OtherNode { node_id, found: voters });
-    }
-    if voters.len() == 1 {
+    if voters == [node_id] {
         // Nothing happens where this node leads already, which a restarted leader does.
-        raft.trigger().elect().await.map_err(|e| engine(&e))?;
+        return raft.trigger().elect().await.map_err(engine_error);
     }
-    Ok(())
+    match peers {
+        Some(_) => Ok(()),
+        None if voters.contains(&node_id) => Err(StartError::PeersNeeded { node_id, voters: voters.len() }),
+        None => Err(StartError::OtherNode { node_id, found: voters }),
+    }
 }
 
 /// Reduces openraft's view to ours, and ends the process where openraft has failed.
@@ -267,17 +339,23 @@ fn view(server: &RaftServerMetrics<NodeId, BasicNode>) -> Leadership {
     }
 }
 
-/// openraft drops a request that arrives before it has noticed the end of the last build, so that asking once is not enough.
+/// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
+/// what should be purged, so that asking once is not enough.
 async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
     loop {
-        if meters.snapshot_wanted() {
-            if raft.trigger().snapshot().await.is_err() {
-                return;
-            }
-            drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_wanted_changed()).await);
+        let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
+        let asked = if meters.snapshot_wanted() {
+            raft.trigger().snapshot().await
+        } else if let Some(upto) = meters.purge_upto().filter(|upto| Some(*upto) > purged) {
+            raft.trigger().purge_log(upto).await
         } else {
-            meters.snapshot_wanted_changed().await;
+            meters.snapshot_changed().await;
+            continue;
+        };
+        if asked.is_err() {
+            return;
         }
+        drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_changed()).await);
     }
 }
 

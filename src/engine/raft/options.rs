@@ -10,14 +10,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::peers::Transport;
+use super::simulated::SimulatedDisk;
 
 /// Where the log and the snapshots are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Store {
     /// Gone with the process.
     Memory,
     /// `fsync: false` answers before the disk has the data and exists to show that a power loss is then noticed.
     Disk { dir: PathBuf, fsync: bool },
+    /// Outlives the node, and loses what was not synced when the power is lost. For simulations.
+    Simulated(SimulatedDisk),
 }
 
 /// How a node is started.
@@ -64,6 +67,12 @@ pub struct PeerOptions {
     pub initial: BTreeMap<u64, String>,
     /// Listens already.
     pub transport: Arc<dyn Transport>,
+}
+
+impl PeerOptions {
+    pub(super) fn has_others(&self, node_id: u64) -> bool {
+        self.initial.keys().any(|node| *node != node_id)
+    }
 }
 
 /// A future in a box, because these traits are used as objects.

@@ -8,7 +8,11 @@ use rand_core::RngCore;
 
 use crate::engine::random;
 
-/// tokio in everything but randomness.
+/// How long a message may stay without an answer. openraft would take its patience from its timers: a heartbeat's
+/// length for entries, an election's for votes. A disk slower than that would then stop everything.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// tokio in everything but randomness and patience.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Runtime;
 
@@ -41,7 +45,7 @@ impl AsyncRuntime for Runtime {
     }
 
     fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
-        TokioRuntime::timeout(duration, future)
+        TokioRuntime::timeout(duration.max(PATIENCE), future)
     }
 
     fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: Self::Instant, future: F) -> Self::Timeout<R, F> {

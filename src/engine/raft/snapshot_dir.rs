@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::dir::sync_dir;
@@ -11,6 +12,8 @@ use super::types::SnapshotMeta;
 use super::{Frozen, StartError};
 
 const SUFFIX: &str = ".snapshot";
+/// What is not whole yet; removed at the next start.
+const PARTIAL: &str = ".tmp";
 const ASIDE: &str = "aside.tmp";
 
 /// The snapshots of one node; there is at most one, besides the one being written.
@@ -18,6 +21,7 @@ const ASIDE: &str = "aside.tmp";
 pub(super) struct SnapshotDir {
     dir: PathBuf,
     current: Mutex<Option<StoredSnapshot>>,
+    received: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -30,14 +34,16 @@ pub(super) struct StoredSnapshot {
 impl SnapshotDir {
     /// Finds the newest snapshot and checks its header; its content is checked while it is read.
     pub fn open(dir: &Path) -> Result<Self, StartError> {
-        let _ = fs::remove_file(dir.join(ASIDE));
-        let newest = snapshot_files(dir).map_err(|e| StartError::io(dir, e))?.pop();
+        for partial in files(dir, PARTIAL).map_err(|e| StartError::io(dir, e))? {
+            fs::remove_file(&partial).map_err(|e| StartError::io(&partial, e))?;
+        }
+        let newest = files(dir, SUFFIX).map_err(|e| StartError::io(dir, e))?.pop();
         let current = newest.map(|path| {
             let reader = SnapshotReader::open(&path).map_err(|e| StartError::unreadable(&path, 0, e))?;
             let bytes = fs::metadata(&path).map_err(|e| StartError::io(&path, e))?.len();
             Ok(StoredSnapshot { meta: reader.meta, path, bytes })
         });
-        Ok(Self { dir: dir.to_owned(), current: Mutex::new(current.transpose()?) })
+        Ok(Self { dir: dir.to_owned(), current: Mutex::new(current.transpose()?), received: AtomicU64::new(0) })
     }
 
     pub fn current(&self) -> Option<StoredSnapshot> {
@@ -53,12 +59,31 @@ impl SnapshotDir {
         self.adopt(&aside, meta)
     }
 
-    /// Copies a snapshot that another node has sent, checks all of it, and makes it the current one.
+    /// The same for a state that is encoded already.
+    pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<StoredSnapshot> {
+        let aside = self.dir.join(ASIDE);
+        let mut writer = SnapshotWriter::new(File::create(&aside)?, meta)?;
+        io::copy(content, &mut writer)?;
+        writer.finish()?;
+        self.adopt(&aside, meta)
+    }
+
+    /// Where a snapshot that another node sends is put together.
+    pub fn incoming(&self) -> PathBuf {
+        let number = self.received.fetch_add(1, Relaxed);
+        self.dir.join(format!("incoming-{number}{PARTIAL}"))
+    }
+
+    /// Checks all of a snapshot that another node has sent, and makes it the current one. Blocks for that long.
     pub fn receive(&self, meta: &SnapshotMeta, from: &Path) -> io::Result<StoredSnapshot> {
+        File::open(from)?.sync_all()?;
+        SnapshotReader::open(from)?.verify_rest()?;
+        if from.parent() == Some(&self.dir) {
+            return self.adopt(from, meta);
+        }
         let aside = self.dir.join(ASIDE);
         fs::copy(from, &aside)?;
         File::open(&aside)?.sync_all()?;
-        SnapshotReader::open(&aside)?.verify_rest()?;
         self.adopt(&aside, meta)
     }
 
@@ -68,7 +93,7 @@ impl SnapshotDir {
         sync_dir(&self.dir)?;
         let stored = StoredSnapshot { meta: meta.clone(), bytes: fs::metadata(&path)?.len(), path };
         *self.lock() = Some(stored.clone());
-        for old in snapshot_files(&self.dir)?.into_iter().filter(|file| *file != stored.path) {
+        for old in files(&self.dir, SUFFIX)?.into_iter().filter(|file| *file != stored.path) {
             fs::remove_file(old)?;
         }
         Ok(stored)
@@ -85,11 +110,11 @@ fn file_name(meta: &SnapshotMeta) -> String {
     format!("{index:020}-{term:020}{SUFFIX}")
 }
 
-fn snapshot_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+fn files(dir: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.to_string_lossy().ends_with(SUFFIX) {
+        if path.to_string_lossy().ends_with(suffix) {
             files.push(path);
         }
     }

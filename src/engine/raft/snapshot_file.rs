@@ -19,16 +19,34 @@ const VERSION: u32 = 1;
 const CHUNK_BYTES: usize = 1 << 20;
 const MAX_META_BYTES: usize = 4 << 20;
 
+/// Where a snapshot is written.
+pub(super) trait Target: Write {
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Target for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Nothing in memory survives anyway.
+impl Target for Vec<u8> {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Cuts what is written to it into checksummed chunks.
-pub(super) struct SnapshotWriter {
-    file: File,
+pub(super) struct SnapshotWriter<T: Target> {
+    file: T,
     chunk: Vec<u8>,
     chunks: u32,
     content_bytes: u64,
 }
 
-impl SnapshotWriter {
-    pub fn new(mut file: File, meta: &SnapshotMeta) -> io::Result<Self> {
+impl<T: Target> SnapshotWriter<T> {
+    pub fn new(mut file: T, meta: &SnapshotMeta) -> io::Result<Self> {
         let mut encoded_meta = Vec::new();
         meta.put(&mut encoded_meta)?;
         let mut header = MAGIC.to_vec();
@@ -41,14 +59,15 @@ impl SnapshotWriter {
     }
 
     /// Writes the trailer and waits for the disk.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<T> {
         self.end_chunk()?;
         let mut trailer = vec![0; 4];
         trailer.extend(self.chunks.to_be_bytes());
         trailer.extend(self.content_bytes.to_be_bytes());
         trailer.extend(crc32fast::hash(&trailer[4..]).to_be_bytes());
         self.file.write_all(&trailer)?;
-        self.file.sync_all()
+        self.file.sync()?;
+        Ok(self.file)
     }
 
     fn end_chunk(&mut self) -> io::Result<()> {
@@ -60,7 +79,7 @@ impl SnapshotWriter {
         self.file.write_all(&self.chunk)?;
         // A sync of the log waits for whatever the file system has queued before it: a large snapshot left to the page
         // cache would hold up grants for as long as it takes to write all of it.
-        self.file.sync_data()?;
+        self.file.sync()?;
         self.chunks += 1;
         self.content_bytes += self.chunk.len() as u64;
         self.chunk.clear();
@@ -68,7 +87,7 @@ impl SnapshotWriter {
     }
 }
 
-impl Write for SnapshotWriter {
+impl<T: Target> Write for SnapshotWriter<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.chunk.len() == CHUNK_BYTES {
             self.end_chunk()?;
@@ -84,8 +103,8 @@ impl Write for SnapshotWriter {
 }
 
 /// Reads a snapshot's content and fails at the first byte that does not add up.
-pub(super) struct SnapshotReader {
-    file: BufReader<File>,
+pub(super) struct SnapshotReader<R> {
+    file: R,
     pub meta: SnapshotMeta,
     /// Where the part being read begins in the file.
     pub offset: u64,
@@ -96,9 +115,14 @@ pub(super) struct SnapshotReader {
     ended: bool,
 }
 
-impl SnapshotReader {
+impl SnapshotReader<BufReader<File>> {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = BufReader::with_capacity(64 << 10, File::open(path)?);
+        Self::new(BufReader::with_capacity(64 << 10, File::open(path)?))
+    }
+}
+
+impl<R: Read> SnapshotReader<R> {
+    pub fn new(mut file: R) -> io::Result<Self> {
         let mut header = vec![0; 16];
         read_exact(&mut file, &mut header, "header")?;
         if &header[..8] != MAGIC {
@@ -169,7 +193,7 @@ impl SnapshotReader {
     }
 }
 
-impl Read for SnapshotReader {
+impl<R: Read> Read for SnapshotReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.position == self.chunk.len() && !self.ended && !out.is_empty() {
             self.next_chunk()?;

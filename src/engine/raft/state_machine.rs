@@ -10,7 +10,8 @@ use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Storag
 use super::dir::Hold;
 use super::fatal::{self, AbortOnPanic};
 use super::meters::Meters;
-use super::snapshot_dir::SnapshotDir;
+use super::simulated::SimulatedDisk;
+use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::snapshot_file::SnapshotReader;
 use super::types::{
     Entry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, snapshot_meta,
@@ -24,6 +25,7 @@ pub(super) enum Snapshots {
     /// trimmed. The state is encoded when another node asks for it.
     OnDemand,
     Dir(Arc<SnapshotDir>),
+    Simulated(SimulatedDisk),
 }
 
 /// The applied state and where it stands in the log.
@@ -49,16 +51,17 @@ impl<M: Machine> StateMachine<M> {
     ) -> Result<Self, RestoreError> {
         let current = match &snapshots {
             Snapshots::OnDemand => None,
-            Snapshots::Dir(dir) => dir.current(),
+            Snapshots::Dir(dir) => dir.current().map(|stored| restore_file(&mut machine, stored)).transpose()?,
+            Snapshots::Simulated(disk) => {
+                disk.snapshot().map(|(meta, content)| restore_bytes(&mut machine, meta, &content)).transpose()?
+            }
         };
         let (mut applied, mut membership) = (None, StoredMembership::default());
-        if let Some(stored) = current {
-            let mut reader = SnapshotReader::open(&stored.path).map_err(|e| RestoreError::new(0, e.to_string()))?;
-            restore(&mut machine, &mut reader)?;
-            (applied, membership) = (stored.meta.last_log_id, stored.meta.last_membership);
+        if let Some((meta, bytes)) = current {
+            (applied, membership) = (meta.last_log_id, meta.last_membership);
             let index = applied.map_or(0, |id| id.index);
             meters.applied_up_to(index);
-            meters.snapshot_ended(index, stored.bytes);
+            meters.snapshot_ended(index, bytes);
         }
         let machine = Mutex::new(machine);
         Ok(Self { machine, applied, membership, snapshots, snapshot_taken: false, meters, hold })
@@ -93,9 +96,19 @@ impl RestoreError {
     }
 }
 
-fn restore(machine: &mut impl Machine, reader: &mut SnapshotReader) -> Result<(), RestoreError> {
-    machine.restore(reader).map_err(|reason| RestoreError::new(reader.offset, reason))?;
-    reader.verify_rest().map_err(|e| RestoreError::new(reader.offset, e.to_string()))
+/// What a snapshot covers, and its size.
+type Restored = (SnapshotMeta, u64);
+
+fn restore_file(machine: &mut impl Machine, stored: StoredSnapshot) -> Result<Restored, RestoreError> {
+    let mut reader = SnapshotReader::open(&stored.path).map_err(|e| RestoreError::new(0, e.to_string()))?;
+    machine.restore(&mut reader).map_err(|reason| RestoreError::new(reader.offset, reason))?;
+    reader.verify_rest().map_err(|e| RestoreError::new(reader.offset, e.to_string()))?;
+    Ok((stored.meta, stored.bytes))
+}
+
+fn restore_bytes(machine: &mut impl Machine, meta: SnapshotMeta, content: &[u8]) -> Result<Restored, RestoreError> {
+    machine.restore(&mut &*content).map_err(|reason| RestoreError::new(0, reason))?;
+    Ok((meta, content.len() as u64))
 }
 
 impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
@@ -138,10 +151,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         self.snapshot_taken = true;
         let task = match &self.snapshots {
             Snapshots::OnDemand => None,
-            Snapshots::Dir(dir) => {
-                let dir = dir.clone();
-                Some((dir, self.machine().freeze()))
-            }
+            place => Some((place.clone(), self.machine().freeze())),
         };
         SnapshotBuilder {
             meta: self.meta(),
@@ -152,7 +162,10 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotBody>, StorageError> {
-        Ok(Box::new(SnapshotBody::Bytes(Bytes::new())))
+        Ok(Box::new(match &self.snapshots {
+            Snapshots::OnDemand | Snapshots::Simulated(_) => SnapshotBody::Bytes(Bytes::new()),
+            Snapshots::Dir(dir) => SnapshotBody::File(dir.incoming()),
+        }))
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, body: Box<SnapshotBody>) -> Result<(), StorageError> {
@@ -160,12 +173,18 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         let mut stored_bytes = 0;
         match (self.snapshots.clone(), *body) {
             (Snapshots::Dir(dir), SnapshotBody::File(path)) => {
-                let stored = dir.receive(meta, &path).map_err(failed)?;
+                let (receiver, covered) = (dir, meta.clone());
+                let receive = tokio::task::spawn_blocking(move || receiver.receive(&covered, &path));
+                let stored = receive.await.map_err(io::Error::other).and_then(|stored| stored).map_err(failed)?;
                 let mut reader = SnapshotReader::open(&stored.path).map_err(failed)?;
                 self.replace_state(meta, &mut reader)?;
                 stored_bytes = stored.bytes;
             }
             (Snapshots::OnDemand, SnapshotBody::Bytes(bytes)) => self.replace_state(meta, &mut bytes.as_ref())?,
+            (Snapshots::Simulated(disk), SnapshotBody::Bytes(bytes)) => {
+                self.replace_state(meta, &mut bytes.as_ref())?;
+                disk.keep_snapshot(meta, bytes);
+            }
             (_, body) => Err(failed(io::Error::other(format!("not a form this node stores: {body:?}"))))?,
         }
         self.snapshot_taken = true;
@@ -181,6 +200,9 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             Snapshots::Dir(dir) => Ok(dir
                 .current()
                 .map(|stored| Snapshot { meta: stored.meta, snapshot: Box::new(SnapshotBody::File(stored.path)) })),
+            Snapshots::Simulated(disk) => Ok(disk
+                .snapshot()
+                .map(|(meta, bytes)| Snapshot { meta, snapshot: Box::new(SnapshotBody::Bytes(bytes)) })),
             Snapshots::OnDemand if !self.snapshot_taken => Ok(None),
             Snapshots::OnDemand => {
                 let mut bytes = Vec::new();
@@ -193,7 +215,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
 }
 
 /// What is left to write, and where; nothing on a node without a disk.
-type Task = (Arc<SnapshotDir>, Box<dyn Frozen>);
+type Task = (Snapshots, Box<dyn Frozen>);
 
 /// One snapshot being built beside the running state machine.
 pub(super) struct SnapshotBuilder {
@@ -207,11 +229,23 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let index = self.meta.last_log_id.map_or(0, |id| id.index);
         let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((dir, frozen)) = task else {
-            self.meters.snapshot_ended(index, 0);
-            return Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(SnapshotBody::OnDemand) });
-        };
         let meta = self.meta.clone();
+        let (dir, frozen) = match task {
+            Some((Snapshots::Dir(dir), frozen)) => (dir, frozen),
+            Some((Snapshots::Simulated(disk), frozen)) => {
+                let mut content = Vec::new();
+                let written = frozen.write_to(&mut content);
+                written.map_err(|e| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::new(&e)))?;
+                let (bytes, content) = (content.len() as u64, Bytes::from(content));
+                disk.keep_snapshot(&meta, content.clone());
+                self.meters.snapshot_ended(index, bytes);
+                return Ok(Snapshot { meta, snapshot: Box::new(SnapshotBody::Bytes(content)) });
+            }
+            Some((Snapshots::OnDemand, _)) | None => {
+                self.meters.snapshot_ended(index, 0);
+                return Ok(Snapshot { meta, snapshot: Box::new(SnapshotBody::OnDemand) });
+            }
+        };
         let write = move || {
             let _guard = AbortOnPanic("cannot write a snapshot");
             dir.write(&meta, frozen.as_ref())

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::testing::{StoreBuilder, Suite};
 use tempfile::TempDir;
@@ -10,10 +11,11 @@ use super::dir::{DataDir, Hold};
 use super::log_disk::DiskLog;
 use super::log_memory::MemoryLog;
 use super::meters::Meters;
+use super::simulated::SimulatedDisk;
 use super::snapshot_dir::SnapshotDir;
 use super::state_machine::{Snapshots, StateMachine};
 use super::types::{StorageError, TypeConfig};
-use super::{Frozen, Machine};
+use super::{Frozen, Machine, stores};
 
 /// Remembers what was applied.
 #[derive(Debug, Default, Clone)]
@@ -44,10 +46,21 @@ struct OnMemory;
 
 impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnMemory {
     async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
-        let meters = Arc::new(Meters::new(u64::MAX));
+        let meters = Arc::new(Meters::new(u64::MAX, 0));
         let (hold, _) = Hold::new(None);
         let machine = StateMachine::new(Collector::default(), Snapshots::OnDemand, meters.clone(), hold);
         Ok(((), MemoryLog::new(meters), machine.expect("nothing to restore")))
+    }
+}
+
+struct OnSimulatedDisk;
+
+impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnSimulatedDisk {
+    async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
+        let disk = SimulatedDisk::new(Duration::ZERO);
+        let meters = Arc::new(Meters::new(u64::MAX, 0));
+        let stores = stores::open_simulated(&disk, Collector::default(), &meters).expect("nothing to restore");
+        Ok(((), stores.log, stores.machine))
     }
 }
 
@@ -60,7 +73,7 @@ impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnD
         let snapshots = Snapshots::Dir(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
         let log_dir = data_dir.log.clone();
         let (hold, _) = Hold::new(Some(data_dir));
-        let meters = Arc::new(Meters::new(u64::MAX));
+        let meters = Arc::new(Meters::new(u64::MAX, 0));
         let log = DiskLog::open(&log_dir, true, meters.clone(), hold.clone()).expect("an empty log");
         let machine = StateMachine::new(Collector::default(), snapshots, meters, hold).expect("nothing to restore");
         Ok((dir, log, machine))
@@ -70,6 +83,11 @@ impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnD
 #[test]
 fn memory_passes_openrafts_suite() {
     Suite::test_all(OnMemory).expect("the suite");
+}
+
+#[test]
+fn a_simulated_disk_passes_openrafts_suite() {
+    Suite::test_all(OnSimulatedDisk).expect("the suite");
 }
 
 #[test]

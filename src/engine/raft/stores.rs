@@ -10,6 +10,7 @@ use super::dir::{DataDir, Hold};
 use super::log_disk::{DiskLog, LogSpan};
 use super::log_memory::MemoryLog;
 use super::meters::Meters;
+use super::simulated::SimulatedDisk;
 use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::state_machine::{Snapshots, StateMachine};
 use super::types::NodeId;
@@ -33,6 +34,17 @@ pub(super) fn open_memory<M: Machine>(machine: M, meters: &Arc<Meters>) -> Resul
     let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
     let id = crate::engine::random::random_id();
     Ok(Stores { log: MemoryLog::new(meters.clone()), machine, id, empty: true, released })
+}
+
+pub(super) fn open_simulated<M: Machine>(
+    disk: &SimulatedDisk,
+    machine: M,
+    meters: &Arc<Meters>,
+) -> Result<Stores<MemoryLog, M>, StartError> {
+    let (hold, released) = Hold::new(None);
+    let machine = StateMachine::new(machine, Snapshots::Simulated(disk.clone()), meters.clone(), hold);
+    let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
+    Ok(Stores { log: disk.log(meters), machine, id: disk.store_id(), empty: disk.is_empty(), released })
 }
 
 /// Blocks for as long as reading the directory takes.

@@ -1,0 +1,61 @@
+//! A leader that is about to stop lets another node lead without a gap in which nobody does.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::node::RaftNode;
+use super::peers::{Kind, decode, encode};
+use super::{HandOverError, Member};
+
+/// For the next leader to have the whole log, and then to be elected.
+const ALIGNED_WITHIN: Duration = Duration::from_secs(1);
+const TAKEN_WITHIN: Duration = Duration::from_secs(3);
+
+impl RaftNode {
+    /// Has the most advanced of the other voters take over, and resolves when another node leads. Nothing should be
+    /// proposed meanwhile.
+    pub async fn hand_over(&self) -> Result<(), HandOverError> {
+        let mut leadership = self.leadership();
+        if !leadership.borrow().is_leader {
+            return Err(HandOverError::NotLeader);
+        }
+        let _paused = self.pulse().pause();
+        let next = self.next_leader().await.ok_or(HandOverError::NoCandidate)?;
+        let vote = self.raft().metrics().borrow().vote;
+        let lane = self.peers().ok_or(HandOverError::NoCandidate)?.raft_lane(next.node, &next.address);
+        let asked = lane.request(Kind::TakeOver, encode(&vote));
+        let taken = async {
+            let answer = asked.await;
+            if answer.is_ok_and(|answer| !decode(&answer).unwrap_or(false)) {
+                return false;
+            }
+            leadership.wait_for(|now| !now.is_leader && now.leader.is_some()).await.is_ok()
+        };
+        match tokio::time::timeout(TAKEN_WITHIN, taken).await {
+            Ok(true) => Ok(()),
+            _ => Err(HandOverError::NotTaken { to: next.node }),
+        }
+    }
+
+    /// The voter with the most of the log that can be reached, as soon as it has all of it.
+    async fn next_leader(&self) -> Option<Member> {
+        let mut metrics = self.raft().metrics();
+        let aligned = async {
+            loop {
+                let last = metrics.borrow_and_update().last_log_index;
+                let next = self.most_advanced()?;
+                if next.matched_index >= last {
+                    return Some(next);
+                }
+                metrics.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(ALIGNED_WITHIN, aligned).await.ok()?
+    }
+
+    fn most_advanced(&self) -> Option<Member> {
+        let others = self.members().into_iter().filter(|member| member.voter && member.node != self.id());
+        let up = others.filter(|member| self.is_reachable(member.node));
+        up.min_by_key(|member| (Reverse(member.matched_index), member.node))
+    }
+}

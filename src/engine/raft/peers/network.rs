@@ -1,0 +1,104 @@
+//! openraft's way to one node.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use openraft::error::{Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::{BasicNode, OptionalSend};
+
+use super::frame::Kind;
+use super::link::Lane;
+use super::message::{decode, encode};
+use super::{Dialler, Peers, snapshot};
+use crate::engine::raft::codec::Wire;
+use crate::engine::raft::types::{NodeId, Snapshot, TypeConfig, Vote};
+
+type RpcError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
+type StreamError = StreamingError<TypeConfig, Fatal<NodeId>>;
+
+/// After a failed attempt; shorter than any election, so that a node that has come back is told before it stands.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// The other nodes; nobody where this node runs alone.
+#[derive(Clone)]
+pub(in crate::engine::raft) struct Network(pub Option<Peers>);
+
+/// A node that runs alone has no way to any other.
+#[derive(Debug, thiserror::Error)]
+#[error("this node runs alone")]
+struct Vacant;
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> Peer {
+        let way = self
+            .0
+            .as_ref()
+            .map(|peers| Way { lane: peers.raft_lane(target, &node.addr), dialler: peers.dialler(target, &node.addr) });
+        Peer { way }
+    }
+}
+
+struct Way {
+    lane: Lane,
+    dialler: Dialler,
+}
+
+pub(in crate::engine::raft) struct Peer {
+    way: Option<Way>,
+}
+
+impl Peer {
+    fn way(&self) -> Result<&Way, Unreachable> {
+        self.way.as_ref().ok_or_else(|| Unreachable::new(&Vacant))
+    }
+
+    async fn ask<T: Wire>(&self, kind: Kind, request: &impl Wire) -> Result<T, RpcError> {
+        let answer = self.way()?.lane.request(kind, encode(request)).await;
+        let answer = answer.map_err(|e| RPCError::Unreachable(Unreachable::new(&e)))?;
+        decode(&answer).map_err(|e| RPCError::Network(NetworkError::new(&e)))
+    }
+}
+
+impl RaftNetwork<TypeConfig> for Peer {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        self.ask(Kind::Append, &rpc).await
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<NodeId>, _option: RPCOption) -> Result<VoteResponse<NodeId>, RpcError> {
+        self.ask(Kind::Vote, &rpc).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<NodeId>, StreamError> {
+        let unreachable = |e: &io::Error| StreamingError::Unreachable(Unreachable::new(e));
+        let dialler = self.way()?.dialler.clone();
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = snapshot::send(dialler, vote, snapshot) => match sent {
+                Ok(vote) => Ok(SnapshotResponse { vote }),
+                Err(error) => {
+                    tracing::warn!(%error, "a snapshot was not received");
+                    Err(unreachable(&error))
+                }
+            },
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(BACKOFF))
+    }
+}

@@ -1,0 +1,52 @@
+//! Makes a data directory whose start is a cluster of one with a given state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use openraft::{BasicNode, CommittedLeaderId};
+
+use super::dir::{DataDir, Hold};
+use super::log_disk::DiskLog;
+use super::meters::Meters;
+use super::snapshot_dir::SnapshotDir;
+use super::types::{LogId, Membership, StoredMembership, Vote, snapshot_meta};
+use super::{StartError, store_id};
+
+/// The state stands at the first entry, of the first term.
+const FIRST: (u64, u64) = (1, 1);
+
+/// Writes a new data directory in which the machine's snapshot is `content`, and `node_id` the only member. Blocks, and
+/// must not be called on a thread of the runtime. A directory that is not empty is refused.
+pub fn seed_store(dir: &Path, node_id: u64, address: &str, content: &mut dyn Read) -> Result<(), StartError> {
+    let mut found = match fs::read_dir(dir) {
+        Ok(found) => found,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return seed(dir, node_id, address, content),
+        Err(e) => return Err(StartError::io(dir, e)),
+    };
+    match found.next() {
+        Some(_) => Err(StartError::NotEmpty { dir: dir.to_owned() }),
+        None => seed(dir, node_id, address, content),
+    }
+}
+
+fn seed(dir: &Path, node_id: u64, address: &str, content: &mut dyn Read) -> Result<(), StartError> {
+    let data_dir = DataDir::open(dir)?;
+    store_id::open(dir, node_id, true)?;
+    let (term, index) = FIRST;
+    let at = LogId::new(CommittedLeaderId::new(term, node_id), index);
+    let members = BTreeMap::from([(node_id, BasicNode { addr: address.to_owned() })]);
+    let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
+    let meta = snapshot_meta(Some(at), StoredMembership::new(Some(at), membership));
+    let snapshot_dir = data_dir.snapshot.clone();
+    SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| StartError::io(&snapshot_dir, e))?;
+    let log_dir = data_dir.log.clone();
+    let (hold, mut released) = Hold::new(Some(data_dir));
+    let log = DiskLog::open(&log_dir, true, Arc::new(Meters::default()), hold);
+    log.and_then(|log| log.begin_after(&Vote::new(term, node_id), at)).map_err(|e| StartError::io(&log_dir, e))?;
+    // Nobody sends: this ends when the log is closed and the directory free.
+    released.blocking_recv();
+    Ok(())
+}
