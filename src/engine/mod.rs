@@ -26,12 +26,12 @@ mod start;
 mod stats;
 
 pub use backup::Backup;
-pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, PeerTls, check_address};
+pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, Simulation, check_address};
 pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
 pub use intake::BatchBounds;
-pub use raft::StartError;
+pub use raft::{PeerFiles, StartError};
 pub use restore::{Contents, RestoreError, check};
 pub use start::EngineOptions;
 pub use stats::Stats;

@@ -10,7 +10,7 @@ use super::face::{Consistency, Engine, Inner};
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
-use super::raft::{PeerOptions, RaftNode, RaftOptions, StartError, Store, free_bytes};
+use super::raft::{PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport, free_bytes};
 use super::random::random_u64;
 use crate::domain::{Incarnation, Limits};
 use std::collections::VecDeque;
@@ -53,8 +53,9 @@ impl Engine {
         let incarnation = Incarnation(random_u64());
         let shared = Arc::new(Shared::new(Intake::new(options.queue_commands_max), Pending::new(incarnation)));
         let service = Arc::new(Service::new(shared.clone()));
-        let raft = RaftNode::start(raft_options(&options), LockMachine(shared.clone()), service.clone()).await?;
-        let in_cluster = options.cluster.listen.is_some() || options.cluster.transport.is_some();
+        let raft_options = raft_options(&options)?;
+        let in_cluster = raft_options.peers.is_some();
+        let raft = RaftNode::start(raft_options, LockMachine(shared.clone()), service.clone()).await?;
         let core = Arc::new(Core {
             shared,
             raft,
@@ -131,25 +132,32 @@ impl Engine {
     }
 }
 
-fn peers(cluster: &ClusterOptions) -> Option<PeerOptions> {
-    let transport = cluster.transport.clone()?;
-    Some(PeerOptions { advertise: cluster.advertise.clone(), initial: cluster.peers.clone(), transport })
+/// The way to other nodes; bound already. `None` for a node that runs alone.
+fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, StartError> {
+    let transport: Arc<dyn Transport> = match (&cluster.simulation, cluster.listen, &cluster.tls) {
+        (Some(simulation), _, _) => simulation.transport.clone(),
+        (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files.clone())?),
+        (None, _, _) => return Ok(None),
+    };
+    let (advertise, initial) = (cluster.advertise.clone(), cluster.peers.clone());
+    Ok(Some(PeerOptions { advertise, initial, transport }))
 }
 
-fn raft_options(options: &EngineOptions) -> RaftOptions {
+fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
     let cluster = &options.cluster;
-    let store = match &options.data_dir {
-        None => Store::Memory,
-        Some(dir) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
+    let store = match (&cluster.simulation, &options.data_dir) {
+        (Some(simulation), _) => Store::Simulated(simulation.disk.clone()),
+        (None, None) => Store::Memory,
+        (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
     };
-    RaftOptions {
+    Ok(RaftOptions {
         snapshot_log_bytes: options.snapshot_log_bytes,
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,
-        peers: peers(cluster),
+        peers: peers(cluster)?,
         ..RaftOptions::new(cluster.node_id, store)
-    }
+    })
 }
 
 async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {

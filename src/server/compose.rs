@@ -5,7 +5,7 @@ use crate::config::access::{KeyConfig, Role as ConfiguredRole};
 use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
-use crate::engine::{BatchBounds, ClusterOptions, EngineOptions, PeerTls};
+use crate::engine::{BatchBounds, ClusterOptions, EngineOptions, PeerFiles};
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ pub fn engine_options(config: &Config) -> EngineOptions {
 
 fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
     let peers = cluster.peers.iter().map(|peer| (peer.node, peer.url.to_string()));
-    let tls = cluster.tls().map(|files| files.map(Path::to_owned)).map(|[ca, cert, key]| PeerTls { ca, cert, key });
+    let tls = cluster.tls().map(|files| files.map(Path::to_owned)).map(|[ca, cert, key]| PeerFiles { ca, cert, key });
     ClusterOptions {
         node_id: cluster.node_id,
         listen: cluster.listen(),
         advertise: cluster.advertise().map(ToString::to_string).unwrap_or_default(),
         peers: peers.collect(),
         tls,
-        transport: None,
+        simulation: None,
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,

@@ -18,4 +18,4 @@ mod wire_members;
 mod wire_tests;
 
 pub use members::{ClusterView, MemberError, MemberRole, MemberView, check_address};
-pub use options::{ClusterOptions, PeerTls};
+pub use options::{ClusterOptions, Simulation};

@@ -1,9 +1,8 @@
 //! How a node takes part in a cluster.
 
-use crate::engine::raft::Transport;
+use crate::engine::raft::{PeerFiles, SimulatedDisk, Transport};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +16,9 @@ pub struct ClusterOptions {
     pub advertise: String,
     /// Those who form the cluster, this node among them; empty where the node begins alone or is added later.
     pub peers: BTreeMap<u64, String>,
-    pub tls: Option<PeerTls>,
-    /// Carries bytes between nodes instead of TLS on `listen`: simulations bring their own.
-    pub transport: Option<Arc<dyn Transport>>,
+    pub tls: Option<PeerFiles>,
+    /// Instead of the network and the disk of this machine.
+    pub simulation: Option<Simulation>,
     pub heartbeat: Duration,
     pub election_min: Duration,
     pub election_max: Duration,
@@ -40,7 +39,7 @@ impl Default for ClusterOptions {
             advertise: String::new(),
             peers: BTreeMap::new(),
             tls: None,
-            transport: None,
+            simulation: None,
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(250),
             election_max: Duration::from_millis(400),
@@ -51,10 +50,9 @@ impl Default for ClusterOptions {
     }
 }
 
-/// PEM files: the cluster's own authority, and this node's pair from it.
+/// What a simulated node runs on.
 #[derive(Clone, Debug)]
-pub struct PeerTls {
-    pub ca: PathBuf,
-    pub cert: PathBuf,
-    pub key: PathBuf,
+pub struct Simulation {
+    pub transport: Arc<dyn Transport>,
+    pub disk: SimulatedDisk,
 }

@@ -132,6 +132,8 @@ pub enum StartError {
     Wiped { node_id: u64 },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Transport(#[from] super::TransportError),
     #[error("the log engine did not start: {0}")]
     Engine(String),
 }

@@ -38,7 +38,7 @@ impl SnapshotDir {
             fs::remove_file(&partial).map_err(|e| StartError::io(&partial, e))?;
         }
         let newest = files(dir, SUFFIX).map_err(|e| StartError::io(dir, e))?.pop();
-        let current = newest.map(|path| {
+        let current = newest.map(|path| -> Result<StoredSnapshot, StartError> {
             let reader = SnapshotReader::open(&path).map_err(|e| StartError::unreadable(&path, 0, e))?;
             let bytes = fs::metadata(&path).map_err(|e| StartError::io(&path, e))?.len();
             Ok(StoredSnapshot { meta: reader.meta, path, bytes })
