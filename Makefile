@@ -4,16 +4,19 @@ VENV := target/venv
 VENV_READY := $(VENV)/.ready
 # The program that a test needs, and the Debian package that brings it.
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
-         mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables
+         mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables \
+         faketime:faketime
 ROUNDS ?= 2000
 HOURS ?= 8
+ETCD := target/etcd/usr/bin/etcd
 
-.PHONY: help test tools packages bench lint fmt soak soak-cluster
+.PHONY: help test tools packages bench bench-cluster lint fmt soak soak-cluster
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
-	cargo test --locked
+	cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
+	cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
 
 tools: packages $(VENV_READY) ## Only set up what the tests need
 
@@ -39,6 +42,14 @@ $(VENV_READY): tests/python/requirements.txt
 
 bench: ## Measure beside a bare HTTP echo; options by ARGS="--clients 64 --passes 3 --only memory,plain"
 	cargo bench --locked --bench cycles -- $(ARGS)
+
+# Unpacked, not installed: the package would start a server of its own.
+$(ETCD):
+	rm -rf target/etcd && mkdir -p target/etcd
+	cd target/etcd && apt-get download -q etcd-server && dpkg -x etcd-server_*.deb .
+
+bench-cluster: $(ETCD) ## Three nodes beside three of etcd; options by ARGS="--clients 16,64 --seconds 8"
+	PATH=$(CURDIR)/$(dir $(ETCD)):$$PATH cargo bench --locked --bench cluster -- $(ARGS)
 
 lint: ## What CI checks besides the tests; changes nothing
 	cargo fmt --check

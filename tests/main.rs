@@ -6,6 +6,7 @@ mod dialects;
 mod domain;
 mod engine;
 mod grpc;
+mod mutants;
 mod pages;
 mod proof;
 mod server;

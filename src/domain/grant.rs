@@ -7,6 +7,7 @@ use super::outcome::{Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
 use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
+use crate::mutants;
 use std::cmp::Reverse;
 
 impl Table {
@@ -294,12 +295,14 @@ impl Table {
     }
 
     pub(super) fn lease_end(&self, lease_ms: Option<u64>) -> Timestamp {
-        lease_ms.map_or(Timestamp::NEVER, |lease_ms| self.now.after_ms(lease_ms.max(1)))
+        lease_ms.map_or(Timestamp::NEVER, |lease_ms| {
+            self.now.after_ms(lease_ms.max(1) / if mutants::on("lease-halved") { 2 } else { 1 })
+        })
     }
 
     fn next_token(&mut self) -> Token {
         let token = Token(self.next_token);
-        self.next_token += 1;
+        self.next_token += u64::from(!mutants::on("token-reused"));
         token
     }
 

@@ -6,6 +6,7 @@ use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, RequestId, Sess
 use super::metadata::Metadata;
 use super::outcome::Grant;
 use super::time::Timestamp;
+use crate::mutants;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -192,7 +193,8 @@ impl Queue {
     }
 
     pub fn first(&self) -> Option<(&Place, &Waiter)> {
-        self.0.as_ref().and_then(|queue| queue.first_key_value())
+        let last = mutants::on("last-come-first-served");
+        self.0.as_ref().and_then(|queue| if last { queue.last_key_value() } else { queue.first_key_value() })
     }
 
     pub fn get(&self, place: &Place) -> Option<&Waiter> {

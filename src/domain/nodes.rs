@@ -5,6 +5,7 @@ use super::ids::{CommandId, Incarnation, Name, NodeId, StoreId, Token, WaiterId}
 use super::lock::Place;
 use super::outcome::{EndReason, Outcome, Refusal, WaitEnd};
 use super::table::{Run, Table};
+use crate::mutants;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What this program knows to do. Apply does what the table's level says, which is raised only when every recorded
@@ -70,7 +71,7 @@ impl Table {
     pub(super) fn admit(&mut self, id: CommandId) -> Result<(), Outcome> {
         match self.nodes.values_mut().find(|node| node.incarnation == id.incarnation) {
             None => Err(Outcome::Refused(Refusal::UnknownOrigin)),
-            Some(node) if id.sequence <= node.last_sequence => Err(Outcome::Duplicate),
+            Some(node) if id.sequence <= node.last_sequence && !mutants::on("dedup-off") => Err(Outcome::Duplicate),
             Some(node) => {
                 node.last_sequence = id.sequence;
                 if node.up { Ok(()) } else { Err(Outcome::Refused(Refusal::UnknownOrigin)) }
@@ -145,7 +146,7 @@ impl Table {
     /// leave, except that one with an idempotency key is kept a while for its retry.
     fn drop_requests_of_dead_runs(&mut self, run: &mut Run) {
         let mut left = BTreeSet::new();
-        let answering = self.index.answering_runs();
+        let answering = if mutants::on("dead-requests-stay") { BTreeSet::new() } else { self.index.answering_runs() };
         let dead: Vec<Incarnation> = answering.into_iter().filter(|run| !self.is_up(*run)).collect();
         for dead in dead {
             for (name, token) in self.unconfirmed_of(dead) {

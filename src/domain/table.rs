@@ -13,6 +13,7 @@ use super::requests::RequestRecord;
 use super::session::Session;
 use super::time::Timestamp;
 use super::view::Counts;
+use crate::mutants;
 use std::collections::BTreeMap;
 
 /// The whole state of the service.
@@ -65,11 +66,12 @@ impl Table {
                 Vec::new()
             }
             Body::Batch { touches, more_touches, commands } => {
-                if entry.epoch != self.epoch {
+                if entry.epoch != self.epoch && !mutants::on("stale-epoch-applied") {
                     return Err(StaleEpoch { found: entry.epoch, expected: self.epoch });
                 }
                 self.now = self.now.max(entry.at);
-                touches.into_iter().for_each(|session| self.touch_session(session));
+                let heard = touches.into_iter().filter(|_| !mutants::on("touches-forgotten"));
+                heard.for_each(|session| self.touch_session(session));
                 self.touch_callers(&commands);
                 self.expire_due(&mut run, !more_touches);
                 let outcomes = commands.into_iter().map(|submitted| self.run(&mut run, submitted)).collect();

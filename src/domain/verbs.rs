@@ -6,6 +6,7 @@ use super::ids::{HoldKey, Name, Token};
 use super::lock::{Hold, Lock, Place, Waiter};
 use super::outcome::{EndReason, Event, Outcome, Refusal, WaitEnd};
 use super::table::{Run, Table};
+use crate::mutants;
 
 impl Table {
     pub(super) fn release(&mut self, run: &mut Run, name: &Name, proof: &Proof) -> Outcome {
@@ -58,7 +59,7 @@ impl Table {
 
     /// Undoes an acquire by the key that it brought, whatever became of it.
     pub(super) fn cancel(&mut self, run: &mut Run, name: &Name, key: HoldKey) -> Outcome {
-        if let Some(place) = self.place_of(name, key) {
+        if let Some(place) = self.place_of(name, key).filter(|_| !mutants::on("waiter-not-dropped")) {
             self.lose_wait(run, name, place, WaitEnd::Cancelled);
             self.hand_on(run, name);
         } else if let Some(token) = self.granted_to(name, key) {

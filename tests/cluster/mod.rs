@@ -18,5 +18,6 @@ mod node;
 mod run;
 mod scenarios;
 mod soak;
+mod states;
 mod wire;
 mod workload;

@@ -8,6 +8,7 @@ use super::client::{Client, Wanted};
 use super::faults::Fault;
 use super::fleet::Fleet;
 use super::history::{Answer, History, Recorder};
+use super::states;
 use super::workload::Workload;
 use crate::proof::random::Random;
 use crate::support::certificate::scratch_directory;
@@ -50,6 +51,7 @@ pub fn run(scenario: &str, fleet: &mut Fleet, faults: &[Fault], random: &mut Ran
         std::thread::sleep(STEADY);
     });
     let (history, mut complaints) = recorder.finish();
+    complaints.extend(states::diverged(fleet));
     complaints.extend(checks::all(&history));
     complaints.extend(too_little(&history, faults.len()));
     report(path, &history, complaints)

@@ -8,4 +8,5 @@ mod python;
 pub mod random;
 mod schema;
 pub mod tools;
+mod wall_clock;
 mod webdriver;

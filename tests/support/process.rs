@@ -222,7 +222,7 @@ fn command(home: &tempfile::TempDir) -> Command {
 
 fn launch(spec: &Spec, home: &tempfile::TempDir) -> Result<Launched, String> {
     let mut command = command(home);
-    command.arg("serve");
+    command.arg("serve").envs(spec.variables().iter().cloned());
     if let Some(text) = spec.configuration_text() {
         let file = home.path().join("test-config.toml");
         std::fs::write(&file, text).expect("the configuration can be written");

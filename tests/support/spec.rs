@@ -10,6 +10,7 @@ pub struct Spec {
     data_directory: Option<PathBuf>,
     arguments: Vec<String>,
     configuration: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Spec {
@@ -45,6 +46,12 @@ impl Spec {
         self
     }
 
+    /// Starts the server with this variable in its environment.
+    pub fn environment(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
     /// Starts a server, over HTTPS and plain HTTP on free ports, and waits until it listens.
     pub fn start(&self) -> Server {
         self.try_start().unwrap_or_else(|output| panic!("{output}"))
@@ -53,6 +60,10 @@ impl Spec {
     /// The same, for a start that may fail; the error holds what the server wrote.
     pub fn try_start(&self) -> Result<Server, String> {
         Server::start(self.clone())
+    }
+
+    pub(super) fn variables(&self) -> &[(String, String)] {
+        &self.environment
     }
 
     pub(super) fn configuration_text(&self) -> Option<&str> {

@@ -11,6 +11,7 @@ use super::super::requests::{Made, RequestRecord};
 use super::super::session::Session;
 use super::super::time::Timestamp;
 use super::CLUSTERS;
+use crate::mutants;
 use std::cmp::Reverse;
 
 pub fn put_node(out: &mut Vec<u8>, node: NodeId, record: &NodeRecord) {
@@ -90,8 +91,9 @@ pub fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock) {
     out.put_u64(lock.size_to_remember.into());
     out.put_u64(lock.holds.len() as u64);
     lock.holds.iter().for_each(|hold| put_hold(out, hold));
-    out.put_u64(lock.queue.len() as u64);
-    lock.queue.iter().for_each(|(place, waiter)| put_waiter(out, *place, waiter));
+    let kept = if mutants::on("snapshot-without-queue") { 0 } else { lock.queue.len() };
+    out.put_u64(kept as u64);
+    lock.queue.iter().take(kept).for_each(|(place, waiter)| put_waiter(out, *place, waiter));
 }
 
 pub fn take_lock(take: &mut Take, version: u8) -> Result<(Name, Lock), DecodeError> {

@@ -1,0 +1,68 @@
+//! Planted bugs, each caught by the test that is named for it: the suite can fail, and for the right reason.
+//!
+//! This binary runs that one test again with the bug switched on (`src/mutants.rs`), and wants it red within 20 s. That
+//! the same test is green without the bug is shown where it runs by itself.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::output::Captured;
+
+const RED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Each line a planted bug and the test that must catch it.
+macro_rules! caught {
+    ($($name:ident: $mutant:literal by $test:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(not(feature = "mutants"), ignore = "needs --features mutants, as in `make test`")]
+            fn $name() {
+                expect_red($mutant, $test);
+            }
+        )*
+    };
+}
+
+caught! {
+    a_write_that_is_not_flushed: "no-fsync" by "proof::crash::power::nothing_is_lost_by_a_power_loss";
+    a_lease_by_the_wall_clock: "expiry-by-wall-clock" by "proof::wall_clock::the_wall_clock_steps_forward";
+    a_token_given_twice: "token-reused" by "domain::tokens::a_token_is_not_given_again_after_its_release";
+    a_lease_cut_in_half: "lease-halved" by "domain::model::leases::a_hold_lasts_as_long_as_was_promised";
+    a_waiter_that_stays_after_its_cancel: "waiter-not-dropped"
+        by "domain::cancels::a_waiter_that_cancels_leaves_the_queue_and_is_told";
+    a_queue_upside_down: "last-come-first-served" by "domain::queue::equals_are_served_in_order_of_arrival";
+    a_command_applied_twice: "dedup-off" by "domain::duplicates::the_same_id_is_applied_once";
+    an_entry_of_a_former_leader: "stale-epoch-applied"
+        by "domain::duplicates::an_entry_of_another_leadership_changes_nothing_at_all";
+    a_sighting_that_is_forgotten: "touches-forgotten"
+        by "domain::sessions::a_touch_starts_the_idle_time_anew_before_anything_is_judged";
+    a_snapshot_without_those_who_wait: "snapshot-without-queue"
+        by "domain::model::snapshots::a_snapshot_and_the_rest_of_the_log_are_the_whole_log";
+    a_dead_node_whose_waiters_stay: "dead-requests-stay"
+        by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";
+}
+
+fn expect_red(mutant: &str, test: &str) {
+    let began = Instant::now();
+    let mut command = Command::new(std::env::current_exe().expect("the test binary has a path"));
+    command.args(["--exact", "--include-ignored", test]).env("MUTANT", mutant).env("RUST_BACKTRACE", "0");
+    // Red is red: no smaller case is needed.
+    command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let stdout = Captured::of(child.stdout.take().expect("stdout is piped"));
+    let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
+    while child.try_wait().expect("the child can be asked").is_none() {
+        if began.elapsed() > RED_WITHIN {
+            // Both fail only when the process has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{test} with {mutant} is neither red nor green after {RED_WITHIN:?}:\n{}", stdout.finish());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let told = stdout.finish();
+    assert!(told.contains("running 1 test\n"), "there is no test {test}:\n{told}{}", stderr.finish());
+    assert!(told.contains("test result: FAILED"), "{test} does not notice {mutant}:\n{told}");
+    println!("{mutant}: red after {:?}", began.elapsed());
+}

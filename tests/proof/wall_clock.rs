@@ -1,0 +1,82 @@
+//! Steps of the wall clock, as NTP or an operator makes them: they end no lease early, and keep none longer.
+//!
+//! The server runs under libfaketime, which shows it another wall clock and leaves the monotonic one alone.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::tools::program;
+use crate::support::client::Client;
+use crate::support::http::Response;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+
+const API_KEY: &str = "clock-key-0123456789abcdef";
+const LEASE: Duration = Duration::from_secs(4);
+
+/// The library for programs with threads, as the loader is told of it.
+fn library() -> String {
+    let said = super::tools::run(program("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]));
+    assert!(said.contains("libfaketimeMT"), "faketime preloads {said:?}");
+    said.trim().to_owned()
+}
+
+fn serve(offset: &Path) -> Server {
+    let data = Spec::in_memory().api_key(API_KEY).environment("LD_PRELOAD", library());
+    let data = data.environment("FAKETIME_TIMESTAMP_FILE", offset.display()).environment("FAKETIME_NO_CACHE", 1);
+    data.environment("DONT_FAKE_MONOTONIC", 1).environment("FAKETIME_DONT_FAKE_MONOTONIC", 1).start()
+}
+
+fn session(server: &Server) -> (Client, Response) {
+    let mut client = Client::plain(server).with_header("X-API-Key", API_KEY);
+    let opened = client.send("POST", "/session", b"");
+    assert_eq!(opened.status, 201, "{}", opened.text());
+    (client, opened)
+}
+
+fn lock(client: &mut Client, name: &str, wait: Option<Duration>) -> bool {
+    let mut body = json!({"name": name, "lock_timeout_seconds": LEASE.as_secs_f64()});
+    if let Some(wait) = wait {
+        body["wait_timeout_seconds"] = json!(wait.as_secs_f64());
+    }
+    client.post("/v1/lock", &body).json()["locked"] == true
+}
+
+/// The only thing that follows the wall clock, and so shows that the step has reached the server.
+fn expires(server: &Server) -> String {
+    let (_, opened) = session(server);
+    let cookie = opened.header("set-cookie").expect("a session comes as a cookie").to_owned();
+    let expires = cookie.split("; ").find_map(|part| part.strip_prefix("Expires="));
+    expires.unwrap_or_else(|| panic!("no Expires in {cookie}")).to_owned()
+}
+
+fn a_step_changes_no_lease(step: &str) {
+    let offset = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(offset.path(), "+0").expect("the offset can be written");
+    let server = serve(offset.path());
+    let (mut holder, _) = session(&server);
+    let asked = Instant::now();
+    assert!(lock(&mut holder, "stepped", None));
+    let answered = Instant::now();
+    let before = expires(&server);
+    std::fs::write(offset.path(), step).expect("the offset can be written");
+    let after = expires(&server);
+    assert_ne!(before[..22], after[..22], "the server does not see the step");
+    let (mut next, _) = session(&server);
+    assert!(lock(&mut next, "stepped", Some(5 * LEASE)), "the lease ends");
+    assert!(asked.elapsed() >= LEASE, "{step}: the lease ended after {:?}", asked.elapsed());
+    let late = answered.elapsed().saturating_sub(LEASE);
+    assert!(late < LEASE / 2, "{step}: the lease ended {late:?} late");
+}
+
+#[test]
+fn the_wall_clock_steps_forward() {
+    a_step_changes_no_lease("+7200");
+}
+
+#[test]
+fn the_wall_clock_steps_back() {
+    a_step_changes_no_lease("-7200");
+}
