@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use serde_json::{Value, json};
 
 use crate::load::{Client, Service};
@@ -89,6 +89,7 @@ impl Service for Cluster {
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, HeaderValue::from_str(cookie).expect("a cookie is a header"));
         headers.insert("x-api-key", HeaderValue::from_static(API_KEY));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Session { lock: self.url(node, "/v1/lock"), unlock: self.url(node, "/v1/unlock"), http, headers }
     }
 }
@@ -102,8 +103,9 @@ pub struct Session {
 
 impl Session {
     async fn post(&self, url: &str, body: &Value) -> Value {
-        let answer = self.http.post(url).headers(self.headers.clone()).json(body).send().await;
-        answer.expect("latchd answers").json().await.expect("latchd answers JSON")
+        let answer = self.http.post(url).headers(self.headers.clone()).body(body.to_string()).send().await;
+        let answer = answer.expect("latchd answers").bytes().await.expect("latchd answers");
+        serde_json::from_slice(&answer).expect("latchd answers JSON")
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::kit::show;
 use crate::cluster::history::{History, Nanos, Op};
 
-/// A place is lost with its request.
-const PLACE_KEPT: Nanos = 1_000_000;
+/// A place is kept for 10 s after its request was lost; the client notices that later than the server.
+const PLACE_KEPT: Nanos = 7_000_000_000;
 
 pub fn check(history: &History) -> Vec<String> {
     let ops: HashMap<u64, &Op> = history.ops.iter().map(|op| (op.id, op)).collect();
