@@ -61,6 +61,10 @@ pub struct LocksConfig {
     pub get_lock_lifetime: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub lock_unlock_ttl: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub kufuli_wait: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub kufuli_max_lock_span: Duration,
 }
 
 impl LocksConfig {

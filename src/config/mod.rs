@@ -117,9 +117,11 @@ impl Config {
         if self.data_dir.as_os_str().is_empty() && !self.in_memory {
             return conflict("data_dir is empty: name a directory (--data-dir) or choose --in-memory".to_owned());
         }
-        for (key, lease) in
-            [("get_lock_lifetime", self.locks.get_lock_lifetime), ("lock_unlock_ttl", self.locks.lock_unlock_ttl)]
-        {
+        for (key, lease) in [
+            ("get_lock_lifetime", self.locks.get_lock_lifetime),
+            ("lock_unlock_ttl", self.locks.lock_unlock_ttl),
+            ("kufuli_max_lock_span", self.locks.kufuli_max_lock_span),
+        ] {
             if lease > self.locks.lease_max {
                 return conflict(format!("locks.{key} is longer than locks.lease_max: shorten it or raise lease_max"));
             }

@@ -47,6 +47,12 @@ pub fn request_key(
     Ok(Some(RequestKey { id: RequestId(id), body: BodyDigest(body) }))
 }
 
+/// The key of a dialect whose owners name themselves: it counts within the credential and the owner.
+pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> RequestKey {
+    let id = digest(&[identity.name.as_bytes(), &[0; 16], owner.as_bytes(), key.as_bytes()]);
+    RequestKey { id: RequestId(id), body: BodyDigest(digest(&[body])) }
+}
+
 fn header(head: &Parts) -> Result<Option<&str>, Failure> {
     let mut values = head.headers.get_all(HEADER).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -1,6 +1,6 @@
 //! Lock by name: lockd's `/lock/{name}`, byte for byte. No owner, no key, no lease: a name is held or it is not.
 //!
-//! DELETE releases only what this dialect took, because a name proves nothing about the holds of others. `max_hold` or
+//! DELETE releases only what lockd's clients took, over HTTP or gRPC, because a name proves nothing about the holds of others. `max_hold` or
 //! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does.
 
 use super::auth::{identify, may_read, may_take};
@@ -98,11 +98,25 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
 
 async fn unlock(service: &Shared, identity: &Identity, name: &str) -> Attempt<Response> {
     may_take(identity, name)?;
-    match service.engine.release(Name::from(name), None, Proof::TakenBy(Dialect::LockByName)).await {
-        Ok(_) => Ok(done()),
-        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(not_found()),
+    match release_by_name(&service.engine, name, Dialect::LockByName).await {
+        Ok(true) => Ok(done()),
+        Ok(false) => Ok(not_found()),
         Err(fault) => Err(explain(&fault)),
     }
+}
+
+/// Releases what lockd's clients took under this name, of the caller's generation first: over HTTP or over gRPC, it is
+/// one product. `false`: they hold nothing.
+pub(super) async fn release_by_name(engine: &Engine, name: &str, first: Dialect) -> Result<bool, Fault> {
+    let second = if first == Dialect::LockByName { Dialect::LockdGrpc } else { Dialect::LockByName };
+    for dialect in [first, second] {
+        match engine.release(Name::from(name), None, Proof::TakenBy(dialect)).await {
+            Ok(_) => return Ok(true),
+            Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(false)
 }
 
 /// lockd's rules for names, in its order and words.

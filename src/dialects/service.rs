@@ -6,6 +6,7 @@ use super::cookie::{Carried, Wardrobe, carried};
 use super::failure::Failure;
 use super::grpc::Contact;
 use super::grpc::connection::ConnectionSettings;
+use super::grpc::raftlock::pace::Pace;
 use super::peer::{ClientAddr, Peer};
 use crate::access::Access;
 use crate::domain::SessionId;
@@ -31,6 +32,8 @@ pub struct Service {
     pub clock: Clock,
     /// Whether requests can be served, followed.
     pub(super) contact: watch::Receiver<Contact>,
+    /// How fast locks come and go.
+    pub(super) pace: watch::Receiver<Pace>,
     pub(super) wardrobe: Wardrobe,
     pub(super) blocking_checks: Semaphore,
 }
@@ -47,14 +50,19 @@ pub struct Settings {
     pub get_lock_lifetime_ms: u64,
     /// The lease of a `/lock` hold that names no ttl.
     pub lock_unlock_ttl_ms: u64,
+    /// How long a request of kufuli's waits, and how long its lock lasts.
+    pub kufuli_wait_ms: u64,
+    pub kufuli_max_lock_span_ms: u64,
     pub connections: ConnectionSettings,
 }
 
-/// Time, handed in: this room reads no clock. Neither reading decides about a lock.
+/// Time, handed in: this room reads no clock. No reading decides about a lock.
 #[derive(Clone, Copy)]
 pub struct Clock {
     /// Wall clock, for `Expires` alone.
     pub unix_seconds: fn() -> u64,
+    /// The same to the millisecond, for moments in RaftLock's answers.
+    pub unix_time: fn() -> Duration,
     /// Monotonic, since the process started; for the throttle of failed attempts.
     pub uptime: fn() -> Duration,
 }
@@ -63,8 +71,9 @@ impl Service {
     /// Needs a runtime: it follows the engine.
     pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
         let blocking_checks = Semaphore::new(BLOCKING_CHECKS_MAX);
-        let contact = Contact::follow(engine.clone());
-        Arc::new(Service { engine, access, settings, clock, contact, wardrobe: Wardrobe::default(), blocking_checks })
+        let (contact, pace) = (Contact::follow(engine.clone()), Pace::follow(engine.clone()));
+        let wardrobe = Wardrobe::default();
+        Arc::new(Service { engine, access, settings, clock, contact, pace, wardrobe, blocking_checks })
     }
 
     /// The cookie that goes with an answer to this session.

@@ -213,10 +213,11 @@ impl Table {
             return Outcome::Refused(Refusal::Broken("a lock vanished under its waiter"));
         };
         lock.expects(waiter.deadline);
+        let is_attached = matches!(waiter.wait, Wait::Attached { .. });
         lock.queue.insert(place, waiter);
         let position = lock.queue.ahead(&place) as u32;
         self.note_request(acquire.request, Made::Waiter { name, key: acquire.key });
-        Outcome::Queued { position }
+        if is_attached { Outcome::Queued { position } } else { Outcome::Enqueued { position } }
     }
 
     /// Grants to those who are next, as far as there is room; a lock that nobody wants is forgotten. A waiter whose

@@ -26,6 +26,10 @@ pub enum Outcome {
     Queued {
         position: u32,
     },
+    /// In the queue without a request that waits: this is the answer.
+    Enqueued {
+        position: u32,
+    },
     Released {
         waiter_granted: bool,
     },

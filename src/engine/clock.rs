@@ -1,8 +1,8 @@
 //! The only file that reads a clock.
 //!
 //! Cluster time is the table's `now` when this leadership's first entry was applied, plus the leader's monotonic time
-//! since; a follower knows it from the leader's answers. The wall clock has two uses, none of them a decision about a
-//! lock: where the fencing tokens of a new service begin, and the `Expires` of cookies.
+//! since; a follower knows it from the leader's answers. The wall clock has three uses, none of them a decision about a
+//! lock: where the fencing tokens of a new service begin, the `Expires` of cookies, and the moments in RaftLock's answers.
 
 use crate::domain::Timestamp;
 use std::cell::Cell;
@@ -70,10 +70,15 @@ pub fn pretend_unix_seconds(seconds: u64) {
 
 /// Seconds since 1970 by the wall clock.
 pub fn unix_seconds() -> u64 {
-    if let Some(seconds) = PRETENDED.get() {
-        return seconds;
+    unix_time().as_secs()
+}
+
+/// Since 1970 by the wall clock.
+pub fn unix_time() -> Duration {
+    match PRETENDED.get() {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     }
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Since this process first asked: for rates and throttles outside the lock table.

@@ -311,7 +311,7 @@ impl Engine {
         }
     }
 
-    async fn run(&self, command: Command) -> Result<Outcome, EngineError> {
+    pub(super) async fn run(&self, command: Command) -> Result<Outcome, EngineError> {
         let receiver = self.0.core.shared.intake.submit(command)?;
         match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
             Answered::Outcome(outcome) => Ok(outcome),
@@ -320,7 +320,7 @@ impl Engine {
     }
 
     /// New holds and sessions need a disk that can take them and a server that stays.
-    fn check_room(&self) -> Result<(), EngineError> {
+    pub(super) fn check_room(&self) -> Result<(), EngineError> {
         if self.0.draining.load(Ordering::Acquire) {
             return Err(EngineError::ShuttingDown);
         }

@@ -75,6 +75,24 @@ fn grpc_routes() -> Router<Shared> {
         .route("/ldlm.LDLM/Unlock", any(grpc::ldlm::unlock))
         .route("/ldlm.LDLM/Renew", any(grpc::ldlm::renew))
         .route("/ldlm.LDLM/RefreshLock", any(grpc::ldlm::renew))
+        // kufuli
+        .route("/api.Api/RequestLock", any(grpc::kufuli::request_lock))
+        .route("/api.Api/ReleaseLock", any(grpc::kufuli::release_lock))
+        // lockd
+        .route("/lockapi.Locking/IsLocked", any(grpc::lockd::is_locked))
+        .route("/lockapi.Locking/Lock", any(grpc::lockd::lock))
+        .route("/lockapi.Locking/Unlock", any(grpc::lockd::unlock))
+        // RaftLock
+        .route("/raftlock.RaftLock/Acquire", any(grpc::raftlock::acquire))
+        .route("/raftlock.RaftLock/Release", any(grpc::raftlock::release))
+        .route("/raftlock.RaftLock/Renew", any(grpc::raftlock::renew))
+        .route("/raftlock.RaftLock/GetLockInfo", any(grpc::raftlock::get_lock_info))
+        .route("/raftlock.RaftLock/GetLocks", any(grpc::raftlock::get_locks))
+        .route("/raftlock.RaftLock/EnqueueWaiter", any(grpc::raftlock::enqueue_waiter))
+        .route("/raftlock.RaftLock/CancelWait", any(grpc::raftlock::cancel_wait))
+        .route("/raftlock.RaftLock/GetBackoffAdvice", any(grpc::raftlock::get_backoff_advice))
+        .route("/raftlock.RaftLock/GetStatus", any(grpc::raftlock::get_status))
+        .route("/raftlock.RaftLock/Health", any(grpc::raftlock::health))
         // Health and reflection
         .route("/grpc.health.v1.Health/Check", any(grpc::health::check))
         .route("/grpc.health.v1.Health/Watch", any(grpc::health::watch))

@@ -9,10 +9,11 @@ use crate::domain::time::round_up_ms;
 use crate::engine::{Engine, clock};
 use axum::http::HeaderValue;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The state of every dialect.
 pub fn service(config: &Config, engine: Engine, access: Access) -> Shared {
-    let clock = Clock { unix_seconds: clock::unix_seconds, uptime: clock::process_age };
+    let clock = Clock { unix_seconds: clock::unix_seconds, unix_time: clock::unix_time, uptime: clock::process_age };
     Service::new(engine, Arc::new(access), settings(config), clock)
 }
 
@@ -24,11 +25,18 @@ fn settings(config: &Config) -> Settings {
         max_hold_ms: locks.max_hold().map(round_up_ms),
         get_lock_lifetime_ms: round_up_ms(locks.get_lock_lifetime),
         lock_unlock_ttl_ms: round_up_ms(locks.lock_unlock_ttl),
+        kufuli_wait_ms: kufuli_wait_ms(locks.kufuli_wait),
+        kufuli_max_lock_span_ms: round_up_ms(locks.kufuli_max_lock_span),
         connections: ConnectionSettings {
             loss_grace: config.sessions.connection_loss_grace,
             no_clear_on_disconnect: config.sessions.no_clear_on_disconnect,
         },
     }
+}
+
+/// kufuli tries no second time where it is told to wait 0s.
+fn kufuli_wait_ms(wait: Duration) -> u64 {
+    if wait.is_zero() { 0 } else { round_up_ms(wait) }
 }
 
 /// The name is also a header, which has no room for line breaks and the like.

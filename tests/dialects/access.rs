@@ -43,7 +43,7 @@ fn every_form_of_every_credential_opens_every_dialect() {
         ("X-API-Key", PASSWORD.to_owned()),
     ];
     for (at, (header, value)) in forms.iter().enumerate() {
-        for tongue in Tongue::ALL {
+        for tongue in Tongue::HTTP {
             let client = Client::tls(&server).with_header(header, value);
             let hold = Speaker::of(tongue, client).take(&format!("form-{at}-{tongue:?}"));
             assert!(hold.is_some(), "{header} {at} {tongue:?}");
@@ -101,7 +101,7 @@ fn a_reader_reads_and_takes_nothing() {
 #[test]
 fn a_key_limited_to_prefixes_is_told_which_right_it_lacks() {
     let server = server();
-    for tongue in Tongue::ALL {
+    for tongue in Tongue::HTTP {
         let mut builder = Speaker::of(tongue, with_key(&server, "builder"));
         let inside = format!("build-{tongue:?}");
         assert!(builder.take(&inside).is_some() && builder.give_back(&inside));
@@ -132,7 +132,7 @@ fn repeated_failures_are_slowed_and_a_valid_key_is_not() {
     let mut guesser = with_key(&server, "guess");
     let statuses: Vec<u16> = (0..5).map(|_| guesser.send("POST", "/session", b"").status).collect();
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
-    for tongue in Tongue::ALL {
+    for tongue in Tongue::HTTP {
         let (method, target, body) = request(tongue, "a", 60.0, None);
         let answer = guesser.send(method, &target, body.as_bytes());
         assert_eq!(answer.status, 429, "{tongue:?}: {}", answer.text());

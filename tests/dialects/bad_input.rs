@@ -68,13 +68,13 @@ fn every_limit_on_what_is_stored_is_named() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let long_name = "n".repeat(513);
-    let many: serde_json::Map<_, _> = (0..17).map(|at| (format!("k{at}"), "v".into())).collect();
+    let many: serde_json::Map<_, _> = (0..33).map(|at| (format!("k{at}"), "v".into())).collect();
     let long_key: serde_json::Map<_, _> = [("k".repeat(65), "v".into())].into_iter().collect();
     let long_value: serde_json::Map<_, _> = [("k".to_owned(), "v".repeat(257).into())].into_iter().collect();
     for (field, path) in [("name", "/v1/lock"), ("resource", "/lock")] {
         let response = client.post(path, &serde_json::json!({field: long_name}));
         refused(&response, path, &[field, "512"]);
-        for (metadata, limit) in [(&many, "16"), (&long_key, "64"), (&long_value, "256")] {
+        for (metadata, limit) in [(&many, "32"), (&long_key, "64"), (&long_value, "256")] {
             let response = client.post(path, &serde_json::json!({field: "a", "metadata": metadata}));
             refused(&response, path, &["metadata", limit]);
         }
@@ -124,7 +124,7 @@ fn a_server_that_was_sent_nonsense_goes_on() {
 }
 
 fn still_works(server: &Server) {
-    for tongue in Tongue::ALL {
+    for tongue in Tongue::HTTP {
         assert!(Speaker::new(tongue, server).take(&format!("after-{tongue:?}")).is_some());
     }
     assert!(!server.stderr().contains("panic"), "{}", server.stderr());

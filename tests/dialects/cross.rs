@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[test]
 fn a_lock_of_one_dialect_is_held_for_every_other() {
-    let server = Spec::in_memory().start();
+    let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
     for holds in Tongue::ALL {
         for asks in Tongue::ALL {
             let name = format!("{holds:?}.{asks:?}");
@@ -34,6 +34,42 @@ fn lock_by_name_deletes_only_what_it_took() {
         assert_eq!(by_name.client.get(&format!("/lock/{name}")).status, 200, "still held");
         assert!(holder.give_back(&name));
     }
+}
+
+#[test]
+fn both_generations_of_lockd_unlock_what_the_other_locked_and_nothing_else() {
+    let server = Spec::in_memory().start();
+    let mut http = Speaker::new(Tongue::LockByName, &server);
+    let mut grpc = Speaker::new(Tongue::LockdGrpc, &server);
+    assert!(http.take("a").is_some() && grpc.give_back("a") && !http.give_back("a"));
+    assert!(grpc.take("a").is_some() && http.give_back("a") && !grpc.give_back("a"));
+    for tongue in [Tongue::SessionsV1, Tongue::LdlmGrpc, Tongue::Kufuli, Tongue::RaftLock] {
+        let mut other = Speaker::new(tongue, &server);
+        assert!(other.take("a").is_some() && !grpc.give_back("a"), "{tongue:?}");
+        assert!(other.give_back("a"), "{tongue:?}");
+    }
+}
+
+#[test]
+fn owners_of_the_same_name_in_two_dialects_are_two() {
+    use crate::support::grpc::GrpcClient;
+    use latchd::dialects::grpc::proto::{kufuli, raftlock};
+    let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
+    let client = GrpcClient::plain(&server);
+    let of_kufuli = kufuli::Request { resource: "a".into(), service_id: "me".into() };
+    let of_raftlock =
+        raftlock::AcquireRequest { lock_id: "a".into(), client_id: "me".into(), ..raftlock::AcquireRequest::default() };
+    let taken: kufuli::Response = client.call("/api.Api/RequestLock", of_kufuli.clone()).expect("status OK");
+    assert!(taken.success);
+    let entered: raftlock::AcquireResponse =
+        client.call("/raftlock.RaftLock/Acquire", of_raftlock.clone()).expect("status OK");
+    assert!(!entered.acquired, "one dialect's owner re-entered another's hold");
+    let released: kufuli::Response = client.call("/api.Api/ReleaseLock", of_kufuli.clone()).expect("status OK");
+    assert!(released.success);
+    let taken: raftlock::AcquireResponse = client.call("/raftlock.RaftLock/Acquire", of_raftlock).expect("status OK");
+    assert!(taken.acquired);
+    let stolen: kufuli::Response = client.call("/api.Api/ReleaseLock", of_kufuli).expect("status OK");
+    assert!(!stolen.success);
 }
 
 #[test]

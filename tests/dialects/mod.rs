@@ -1,10 +1,11 @@
-//! The four wire dialects over real TLS sockets: what they have in common, what each has alone, what all refuse.
+//! The eight wire dialects over real TLS sockets: what they have in common, what each has alone, what all refuse.
 
 mod access;
 mod bad_input;
 mod common;
 mod cross;
 mod get_lock;
+mod grpc_speaker;
 mod lock_by_name;
 mod lock_unlock;
 mod sessions_v1;

@@ -1,5 +1,6 @@
-//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all four.
+//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all eight.
 
+use super::grpc_speaker::GrpcSpeaker;
 use crate::support::client::Client;
 use crate::support::http::Response;
 use crate::support::process::Server;
@@ -13,11 +14,26 @@ pub enum Tongue {
     GetLock,
     LockUnlock,
     LockByName,
+    LdlmGrpc,
+    Kufuli,
+    LockdGrpc,
+    RaftLock,
 }
 
 impl Tongue {
-    pub const ALL: [Tongue; 4] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName];
-    /// Lock by name tries once.
+    pub const ALL: [Tongue; 8] = [
+        Tongue::SessionsV1,
+        Tongue::GetLock,
+        Tongue::LockUnlock,
+        Tongue::LockByName,
+        Tongue::LdlmGrpc,
+        Tongue::Kufuli,
+        Tongue::LockdGrpc,
+        Tongue::RaftLock,
+    ];
+    /// Those that speak JSON or the like.
+    pub const HTTP: [Tongue; 4] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName];
+    /// Of those, lock by name tries once.
     pub const WAITING: [Tongue; 3] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock];
 }
 
@@ -25,6 +41,7 @@ impl Tongue {
 pub struct Speaker {
     pub tongue: Tongue,
     pub client: Client,
+    grpc: GrpcSpeaker,
     proofs: HashMap<String, String>,
 }
 
@@ -37,15 +54,21 @@ pub struct Hold {
 
 impl Speaker {
     pub fn new(tongue: Tongue, server: &Server) -> Speaker {
-        Speaker::of(tongue, Client::tls(server))
+        Speaker { grpc: GrpcSpeaker::new(server), ..Speaker::of(tongue, Client::tls(server)) }
     }
 
-    /// Speaks through this client; opens a session where the dialect needs one.
+    /// Speaks through this HTTP client; opens a session where the dialect needs one.
     pub fn of(tongue: Tongue, mut client: Client) -> Speaker {
         if tongue == Tongue::SessionsV1 {
             assert_eq!(client.send("POST", "/session", b"").status, 201);
         }
-        Speaker { tongue, client, proofs: HashMap::new() }
+        Speaker { tongue, client, grpc: GrpcSpeaker::mute(), proofs: HashMap::new() }
+    }
+
+    /// Goes on against a restarted server.
+    pub fn move_to(&mut self, server: &Server) {
+        self.client.move_to(server);
+        self.grpc.move_to(server);
     }
 
     /// Tries once, with a lease that outlasts any test.
@@ -64,6 +87,12 @@ impl Speaker {
     }
 
     fn ask(&mut self, name: &str, lease: f64, wait: Option<f64>) -> Option<Hold> {
+        if !Tongue::HTTP.contains(&self.tongue) {
+            assert_eq!(wait, None, "the gRPC dialects' waits have tests of their own");
+            let (token, proof) = self.grpc.take(self.tongue, name, lease)?;
+            self.proofs.insert(name.to_owned(), proof);
+            return Some(Hold { token, expires_in: None });
+        }
         let (method, target, body) = request(self.tongue, name, lease, wait);
         let response = self.client.send(method, &target, body.as_bytes());
         self.understand(name, &response)
@@ -75,6 +104,7 @@ impl Speaker {
             Tongue::GetLock => ("lockacquired", "sessiontoken", "expires_in"),
             Tongue::LockUnlock => ("", "lock_id", "expires_in_seconds"),
             Tongue::LockByName => return by_name(response),
+            Tongue::LdlmGrpc | Tongue::Kufuli | Tongue::LockdGrpc | Tongue::RaftLock => unreachable!("asked above"),
         };
         let answer = response.json();
         if self.tongue == Tongue::LockUnlock && response.status == 409 {
@@ -103,6 +133,9 @@ impl Speaker {
             }
             Tongue::LockUnlock => self.client.post("/unlock", &json!({"lock_id": proof})).status == 200,
             Tongue::LockByName => self.client.delete(&format!("/lock/{name}")).status == 200,
+            Tongue::LdlmGrpc | Tongue::Kufuli | Tongue::LockdGrpc | Tongue::RaftLock => {
+                self.grpc.give_back(self.tongue, name, &proof)
+            }
         }
     }
 }
@@ -127,6 +160,7 @@ pub fn request(tongue: Tongue, name: &str, lease: f64, wait: Option<f64>) -> (&'
             ("POST", "/lock".to_owned(), body.to_string())
         }
         Tongue::LockByName => ("POST", format!("/lock/{name}"), String::new()),
+        Tongue::LdlmGrpc | Tongue::Kufuli | Tongue::LockdGrpc | Tongue::RaftLock => panic!("{tongue:?} is no HTTP"),
     }
 }
 

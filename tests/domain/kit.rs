@@ -113,7 +113,7 @@ impl Bench {
     /// Queues it, and gives the id that its end will name.
     pub fn queued(&mut self, acquire: Acquire) -> CommandId {
         let outcome = self.outcome(acquire);
-        assert!(matches!(outcome, Outcome::Queued { .. }), "not queued: {outcome:?}");
+        assert!(matches!(outcome, Outcome::Queued { .. } | Outcome::Enqueued { .. }), "not queued: {outcome:?}");
         self.last_id()
     }
 

@@ -1,7 +1,9 @@
 //! The gRPC dialects over the real transport: their services, sessions by connection, health, reflection.
 
 mod generated;
+mod kufuli;
 mod ldlm;
+mod raftlock;
 mod sessions;
 mod streams;
 mod transport;

@@ -226,7 +226,7 @@ async fn extend(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockRespon
 
 /// Whoever renews a hold of a connection that is gone with its server keeps it past the grace, as long as it renews.
 async fn keep_session(call: &Call<'_>, name: &Name, key: HoldKey) {
-    if let Some(session) = call.service.engine.session_of(name, key) {
+    if let Some(session) = call.service.engine.hold(name, key).and_then(|hold| hold.session) {
         // If it has ended meanwhile, so has the hold, and the next renewal says so.
         let _ = call.service.engine.touch_session(session).await;
     }

@@ -1,4 +1,4 @@
-//! The gRPC dialects: LDLM's, kufuli's and lockd's services, the standard health check, and reflection.
+//! The gRPC dialects: LDLM's, kufuli's, lockd's and RaftLock's services, the standard health check, and reflection.
 //!
 //! What lives here: one file per service, all alike, and what they share: a call and its answer ([`unary`]), messages in
 //! their frames ([`frame`]), the one table of statuses ([`status`]), sessions that end with their connection
@@ -8,8 +8,11 @@ pub mod connection;
 mod contact;
 mod frame;
 pub mod health;
+pub mod kufuli;
 pub mod ldlm;
+pub mod lockd;
 pub mod proto;
+pub mod raftlock;
 pub mod reflection;
 mod status;
 mod unary;

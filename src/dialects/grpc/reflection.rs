@@ -5,7 +5,7 @@ use axum::Router;
 use tonic_reflection::server::{Builder, Error};
 
 /// The services of this server, as paths name them.
-const SERVICES: [&str; 4] = ["ldlm.LDLM", "api.Api", "lockapi.Locking", "grpc.health.v1.Health"];
+const SERVICES: [&str; 5] = ["ldlm.LDLM", "api.Api", "lockapi.Locking", "raftlock.RaftLock", "grpc.health.v1.Health"];
 
 /// Whether this is the name of one of our services.
 pub fn is_known(service: &str) -> bool {

@@ -76,7 +76,7 @@ impl Reference {
         }
         self.check_key(ask.key)?;
         self.waiters.push(asked);
-        Ok(Outcome::Queued { position: self.ahead_of(ask.key) })
+        Ok(in_queue(ask, self.ahead_of(ask.key)))
     }
 
     fn check_limits(&self, ask: &Acquire) -> Result<(), Refusal> {
@@ -177,7 +177,7 @@ impl Reference {
         self.tell_wait_ended(&old, WaitEnd::Cancelled);
         let position = self.ahead_of(ask.key);
         self.hand_on(&ask.name);
-        Ok(Outcome::Queued { position })
+        Ok(in_queue(ask, position))
     }
 
     fn waiter(&self, command: CommandId, ask: &Acquire) -> Waiter {
@@ -278,5 +278,13 @@ fn opens(proof: &Proof, hold: &Hold) -> bool {
                 && hold.owner.label.as_ref() == Some(label)
                 && token.is_none_or(|token| token == hold.token)
         }
+    }
+}
+
+/// Only a request that waits is told later.
+fn in_queue(ask: &Acquire, position: u32) -> Outcome {
+    match ask.wait {
+        Some(Wait::Detached { .. }) => Outcome::Enqueued { position },
+        Some(Wait::Attached { .. }) | None => Outcome::Queued { position },
     }
 }

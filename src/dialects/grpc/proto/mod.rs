@@ -20,5 +20,10 @@ pub mod health {
     include!("generated/grpc.health.v1.rs");
 }
 
+#[allow(clippy::all, missing_docs)]
+pub mod raftlock {
+    include!("generated/raftlock.rs");
+}
+
 /// All files and what they import, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");

@@ -1,0 +1,128 @@
+//! GetLockInfo and GetLocks: reading.
+
+use super::super::super::auth::may_read;
+use super::super::proto::raftlock::{
+    ErrorCode, GetLockInfoRequest, GetLockInfoResponse, GetLocksRequest, GetLocksResponse, LockFilter, LockInfo,
+    WaiterInfo,
+};
+use super::super::unary::{Call, Reply};
+use super::answer::{self, Calendar, denied, error};
+use super::check;
+use super::wildcard::{matches, prefix};
+use crate::domain::Name;
+use crate::domain::view::{LockFilter as TableFilter, LockView};
+use prost_types::Timestamp as Moment;
+use tonic::Status;
+
+const LIMIT_DEFAULT: usize = 100;
+/// Locks that are looked at in one turn.
+const TURN: usize = 10_000;
+
+pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<GetLockInfoResponse>, Status> {
+    check::lock_id(&asked.lock_id)?;
+    may_read(&call.identity, &asked.lock_id).map_err(denied)?;
+    let read = call.service.engine.lock(&Name::from(&*asked.lock_id)).await;
+    let (lock, _) = read.map_err(|fault| answer::status(&fault))?;
+    let answer = match lock {
+        Some(lock) => {
+            let lock_info = Some(info(call, &lock, asked.include_waiters, Calendar::of(call.service)));
+            GetLockInfoResponse { lock_info, error: None }
+        }
+        None => {
+            let error = Some(error(ErrorCode::LockNotFound, "lockmanager: lock not found"));
+            GetLockInfoResponse { lock_info: None, error }
+        }
+    };
+    Ok(answer.into())
+}
+
+/// In the order of their names, so that pages fit together.
+pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLocksResponse>, Status> {
+    check::list(&asked)?;
+    let wanted = asked.filter.unwrap_or_default();
+    let calendar = Calendar::of(call.service);
+    let limit = usize::try_from(asked.limit).ok().filter(|limit| *limit > 0).unwrap_or(LIMIT_DEFAULT);
+    let offset = usize::try_from(asked.offset).unwrap_or(0);
+    let table_filter = TableFilter {
+        prefix: prefix(&wanted.lock_id_pattern).to_owned(),
+        held: wanted.only_held.then_some(true),
+        contended: wanted.only_contested.then_some(true),
+    };
+    let (mut found, mut total, mut after) = (Vec::new(), 0_usize, None);
+    loop {
+        let turn = call.service.engine.locks(table_filter.clone(), after, TURN).await;
+        let turn = turn.map_err(|fault| answer::status(&fault))?;
+        for lock in turn.locks {
+            if call.identity.may_read(&lock.name) && describes(&wanted, &lock, calendar) {
+                if total >= offset && found.len() < limit {
+                    found.push(lock);
+                }
+                total += 1;
+            }
+        }
+        after = turn.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let has_more = offset.saturating_add(found.len()) < total;
+    let locks = found.iter().map(|lock| info(call, lock, asked.include_waiters, calendar)).collect();
+    let total_matching_filter = i32::try_from(total).unwrap_or(i32::MAX);
+    Ok(GetLocksResponse { locks, total_matching_filter, has_more }.into())
+}
+
+/// A lock with room for several is shown by its oldest hold.
+fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calendar) -> LockInfo {
+    let waiters_info = if include_waiters { waiters(call, &lock.name, calendar) } else { Vec::new() };
+    let shown = lock.holds.first().map(|hold| answer::lock(&lock.name, hold, calendar)).unwrap_or_default();
+    LockInfo {
+        lock_id: lock.name.to_string(),
+        owner_id: shown.owner_id,
+        version: shown.version,
+        acquired_at: shown.acquired_at,
+        expires_at: shown.expires_at,
+        waiter_count: i32::try_from(lock.waiters).unwrap_or(i32::MAX),
+        waiters_info,
+        metadata: shown.metadata,
+        last_modified_at: shown.acquired_at,
+    }
+}
+
+fn waiters(call: &Call<'_>, name: &Name, calendar: Calendar) -> Vec<WaiterInfo> {
+    let waiters = call.service.engine.waiters(name).into_iter();
+    let shown = waiters.map(|waiter| WaiterInfo {
+        client_id: answer::owner_id(waiter.label.as_deref(), waiter.dialect),
+        enqueued_at: Some(calendar.moment(waiter.since)),
+        timeout_at: Some(calendar.moment(waiter.deadline)),
+        priority: waiter.priority,
+        position: i32::try_from(waiter.position).unwrap_or(i32::MAX),
+    });
+    shown.collect()
+}
+
+fn describes(filter: &LockFilter, lock: &LockView, calendar: Calendar) -> bool {
+    matches(&filter.lock_id_pattern, &lock.name) && (asks_nothing_of_holds(filter) || any_hold(filter, lock, calendar))
+}
+
+fn asks_nothing_of_holds(filter: &LockFilter) -> bool {
+    filter.owner_id_pattern.is_empty()
+        && filter.expires_before.is_none()
+        && filter.expires_after.is_none()
+        && filter.metadata_filter.is_empty()
+}
+
+fn any_hold(filter: &LockFilter, lock: &LockView, calendar: Calendar) -> bool {
+    lock.holds.iter().any(|hold| {
+        let hold = answer::lock(&lock.name, hold, calendar);
+        let expires = hold.expires_at.as_ref().map(order);
+        // A hold without an end never expires before anything.
+        let before = filter.expires_before.as_ref().is_none_or(|bound| expires.is_some_and(|at| at <= order(bound)));
+        let after = filter.expires_after.as_ref().is_none_or(|bound| expires.is_none_or(|at| at >= order(bound)));
+        let metadata = filter.metadata_filter.iter().all(|(key, value)| hold.metadata.get(key) == Some(value));
+        matches(&filter.owner_id_pattern, &hold.owner_id) && before && after && metadata
+    })
+}
+
+fn order(moment: &Moment) -> (i64, i32) {
+    (moment.seconds, moment.nanos)
+}

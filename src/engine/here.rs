@@ -1,0 +1,57 @@
+//! What this node's own copy of the table says, and what only gRPC's dialects ask.
+
+use super::error::Fault;
+use super::face::Engine;
+use crate::domain::view::{HoldView, LockView, WaiterView};
+use crate::domain::{Acquire, Command, HoldKey, Name, Outcome, Refusal, SessionId};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Engine {
+    /// Waits in the queue for an owner label, without a request that waits: says how many are ahead, or `None` when the
+    /// lock was free and is now held.
+    pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
+        self.0.limits.check_acquire(&acquire)?;
+        self.check_room()?;
+        match self.run(Command::Acquire(Box::new(acquire))).await? {
+            Outcome::Enqueued { position } => Ok(Some(position)),
+            Outcome::Acquired(_) => Ok(None),
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            _ => Err(Refusal::Broken("an outcome of another kind than the command").into()),
+        }
+    }
+
+    /// Ends the wait of an owner label.
+    pub async fn cancel_wait(&self, name: Name, label: Arc<str>) -> Result<(), Fault> {
+        match self.run(Command::CancelWait { name, label }).await? {
+            Outcome::Cancelled => Ok(()),
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            _ => Err(Refusal::Broken("an outcome of another kind than the command").into()),
+        }
+    }
+
+    /// A lock as far as this node knows; no leader is asked.
+    pub fn lock_here(&self, name: &Name) -> Option<LockView> {
+        self.0.core.shared.table().lock_view(name, self.now())
+    }
+
+    /// A hold as far as this node knows.
+    pub fn hold(&self, name: &Name, key: HoldKey) -> Option<HoldView> {
+        self.lock_here(name)?.holds.into_iter().find(|hold| hold.key == key)
+    }
+
+    /// Who waits for a lock as far as this node knows, in the order of their turns.
+    pub fn waiters(&self, name: &Name) -> Vec<WaiterView> {
+        self.0.core.shared.table().waiters_view(name, self.now())
+    }
+
+    /// Whether anything would be lost if this session ended.
+    pub fn session_has_holds(&self, session: SessionId) -> bool {
+        self.0.core.shared.table().holds_of(session) > 0
+    }
+
+    /// Whether this process is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+}
