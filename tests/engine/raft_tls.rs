@@ -72,6 +72,21 @@ async fn three_nodes_over_tls() {
     stop(&nodes).await;
 }
 
+/// What node 2 says first; returns the first byte of the answer.
+async fn says_hello(transport: &dyn Transport, url: &str) -> std::io::Result<u8> {
+    let hex = include_str!("../golden/frames/v1-hello.hex").trim();
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
+    let hello: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let answer = async {
+        let mut stream = transport.connect(url).await?;
+        stream.write_all(&hello).await?;
+        stream.flush().await?;
+        // TLS 1.3 tells a client only now that its certificate was refused.
+        stream.read_u8().await
+    };
+    tokio::time::timeout(SOON, answer).await.expect("in time")
+}
+
 /// Not even a word of the protocol: the handshake fails, in both directions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_gets_nothing() {
@@ -82,14 +97,9 @@ async fn a_stranger_gets_nothing() {
     let url = format!("https://{address}");
     let node = start(1, transport.clone(), &BTreeMap::from([(1, url.clone())])).await;
     node.follows(&[1]).await;
-    let refused = async {
-        // TLS 1.3 tells the client only after its first words.
-        let mut stream = pretender.connect(&url).await?;
-        stream.write_all(b"hello").await?;
-        stream.flush().await?;
-        stream.read_u8().await
-    };
-    tokio::time::timeout(SOON, refused).await.expect("in time").expect_err("a certificate of another authority");
+    let (insider, _) = bind(files(dir.path(), "insider", &own, &own));
+    assert!(says_hello(&*insider, &url).await.is_ok(), "it answers who has a certificate");
+    says_hello(&*pretender, &url).await.expect_err("a certificate of another authority");
     // Who listens without a good certificate is not talked to either.
     let serves = tokio::spawn(async move {
         let handshake = pretender.accept().await.expect("a connection");

@@ -74,16 +74,16 @@ impl SnapshotDir {
         self.dir.join(format!("incoming-{number}{PARTIAL}"))
     }
 
-    /// Checks all of a snapshot that another node has sent, and makes it the current one. Blocks for that long.
+    /// Makes a snapshot that another node has sent the current one: it was checked when it had arrived here. One that
+    /// lies elsewhere is copied and checked. Blocks for that long.
     pub fn receive(&self, meta: &SnapshotMeta, from: &Path) -> io::Result<StoredSnapshot> {
-        File::open(from)?.sync_all()?;
-        SnapshotReader::open(from)?.verify_rest()?;
         if from.parent() == Some(&self.dir) {
             return self.adopt(from, meta);
         }
         let aside = self.dir.join(ASIDE);
         fs::copy(from, &aside)?;
         File::open(&aside)?.sync_all()?;
+        SnapshotReader::open(&aside)?.verify_rest()?;
         self.adopt(&aside, meta)
     }
 

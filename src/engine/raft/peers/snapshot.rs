@@ -118,12 +118,22 @@ impl Receiving {
         Ok(())
     }
 
+    /// Nothing is installed before the whole of it has been checked.
     pub async fn end(mut self, raft: &Raft) -> io::Result<Vote> {
         let body = match &mut self.sink {
-            Sink::File(_, path) => SnapshotBody::File(path.clone()),
+            Sink::File(file, path) => {
+                let (file, path) = (file.try_clone()?, path.clone());
+                blocking(move || {
+                    file.sync_all()?;
+                    SnapshotReader::open(&path)?.verify_rest()?;
+                    Ok(SnapshotBody::File(path))
+                })
+                .await?
+            }
             Sink::Memory(bytes) => {
                 let mut content = Vec::new();
-                SnapshotReader::new(io::Cursor::new(std::mem::take(bytes)))?.read_to_end(&mut content)?;
+                let mut reader = SnapshotReader::new(io::Cursor::new(std::mem::take(bytes)))?;
+                reader.read_to_end(&mut content)?;
                 SnapshotBody::Bytes(content.into())
             }
         };
