@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::delivery::Delivery;
 use super::error::{EngineError, Fault};
+use super::histogram::Distribution;
 use super::pending::Answered;
 use super::raft::Progress;
 use super::random::random_id;
@@ -89,6 +90,12 @@ pub struct Overview {
     pub term: u64,
     pub log: Progress,
     pub disk_nearly_full: bool,
+    /// Commands of a log entry.
+    pub batch: Distribution,
+    /// From handing an entry to the log until it is applied.
+    pub commit: Distribution,
+    /// From handing an append to the disk until it is flushed.
+    pub flush: Distribution,
     /// Since this process started.
     pub uptime: Duration,
 }
@@ -282,6 +289,9 @@ impl Engine {
             term: leadership.term,
             log: self.0.core.raft.progress(),
             disk_nearly_full: self.0.disk_nearly_full.load(Ordering::Relaxed),
+            batch: self.0.core.shared.timings.batch.read(),
+            commit: self.0.core.shared.timings.commit.read(),
+            flush: self.0.core.raft.flushes(),
             uptime: self.0.core.shared.clock.age(),
         }
     }

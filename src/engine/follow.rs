@@ -92,6 +92,7 @@ impl Driver {
         let batch = self.core.shared.intake.next(self.bounds);
         let mut commands = Vec::with_capacity(batch.queued.len());
         self.number(batch.queued, &mut commands);
+        self.core.shared.counters.count_forwarded(commands.len());
         self.unsettled.extend(commands);
         if batch.more_touches {
             self.core.shared.intake.wake();

@@ -158,10 +158,15 @@ impl Driver {
     async fn commit(&self, payload: Vec<u8>) -> Result<(), ProposeError> {
         let mut proposal = std::pin::pin!(self.core.raft.propose(payload));
         let leadership = self.core.raft.leadership();
+        let shared = &self.core.shared;
+        let began = shared.clock.age();
         loop {
             tokio::select! {
                 biased;
-                applied = &mut proposal => return applied.map(|_| ()),
+                applied = &mut proposal => {
+                    shared.timings.commit.observe_duration(shared.clock.age().saturating_sub(began));
+                    return applied.map(|_| ());
+                }
                 () = tokio::time::sleep(TICK) => self.count_waiting(),
             }
             // The answer of a log that another leads may never come.

@@ -1,11 +1,12 @@
 //! The table behind the log: each committed entry is applied here, and its requests are answered from here.
 
 use super::clock::Clock;
+use super::histogram::Timings;
 use super::intake::Intake;
 use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
-use crate::domain::{Entry, FrozenTable, StaleEpoch, Table};
+use crate::domain::{Body, Entry, FrozenTable, StaleEpoch, Table};
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -16,6 +17,7 @@ pub struct Shared {
     pub intake: Intake,
     pub pending: Pending,
     pub counters: Counters,
+    pub timings: Timings,
     /// The last entry was of another leadership: nothing of it was applied.
     pub refused_entry: AtomicBool,
     table: RwLock<Table>,
@@ -28,6 +30,7 @@ impl Shared {
             intake,
             pending,
             counters: Counters::default(),
+            timings: Timings::default(),
             refused_entry: AtomicBool::new(false),
             table: RwLock::default(),
         }
@@ -47,11 +50,17 @@ pub struct LockMachine(pub Arc<Shared>);
 impl Machine for LockMachine {
     fn apply(&mut self, payload: &[u8]) {
         let entry = Entry::decode(payload).unwrap_or_else(|error| unreadable_entry(&error));
+        let leads_anew = matches!(entry.body, Body::LeaderStart(_));
         let applied = self.0.table_mut().apply(entry);
         match applied {
             Ok(mut applied) => {
                 self.0.refused_entry.store(false, Ordering::Release);
                 self.0.counters.count(&applied);
+                if leads_anew {
+                    self.0.counters.count_leadership();
+                } else {
+                    self.0.timings.batch.observe(applied.outcomes.len() as f64);
+                }
                 self.0.pending.answer(&mut applied);
             }
             Err(StaleEpoch { found, expected }) => {

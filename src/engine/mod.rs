@@ -14,6 +14,7 @@ mod error;
 mod face;
 mod follow;
 mod here;
+mod histogram;
 mod intake;
 mod lead;
 pub mod listing;
@@ -30,6 +31,7 @@ pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberVi
 pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
+pub use histogram::Distribution;
 pub use intake::BatchBounds;
 pub use raft::{PeerFiles, StartError};
 pub use restore::{Contents, RestoreError, check};

@@ -27,6 +27,10 @@ macro_rules! counters {
 counters! {
     /// Log entries applied.
     entries,
+    /// Leaderships begun, by whichever node.
+    elections,
+    /// Commands that this node handed to the leader instead of the log.
+    forwarded,
     /// Commands applied.
     commands,
     /// Holds granted, at once or after a wait.
@@ -61,6 +65,14 @@ impl Counters {
         add(&self.commands, applied.outcomes.len() as u64);
         applied.outcomes.iter().for_each(|(_, outcome)| self.count_outcome(outcome));
         applied.events.iter().for_each(|event| self.count_event(event));
+    }
+
+    pub fn count_leadership(&self) {
+        add(&self.elections, 1);
+    }
+
+    pub fn count_forwarded(&self, commands: usize) {
+        add(&self.forwarded, commands as u64);
     }
 
     fn count_outcome(&self, outcome: &Outcome) {

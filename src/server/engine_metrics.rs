@@ -5,15 +5,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::engine::Overview;
+use crate::engine::{ClusterView, Distribution, Overview};
 use crate::telemetry::Metrics;
+use crate::telemetry::histogram::CopiedHistogram;
 
 /// Sets what is read from the engine, just before it is shown.
-pub fn refresh(metrics: &Metrics, overview: &Overview) {
+pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: Option<&ClusterView>) {
     let (shown, stats, counts, log) = (&metrics.engine, &overview.stats, &overview.counts, &overview.log);
-    let counters: [(&Counter, u64); 16] = [
+    let counters: [(&Counter, u64); 18] = [
         (&shown.log_entries, stats.entries),
         (&shown.commands, stats.commands),
+        (&shown.elections, stats.elections),
+        (&shown.forwarded_commands, stats.forwarded),
         (&shown.grants, stats.grants),
         (&shown.waits, stats.waits),
         (&shown.refusals, stats.refusals),
@@ -46,4 +49,24 @@ pub fn refresh(metrics: &Metrics, overview: &Overview) {
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
+    let histograms: [(&CopiedHistogram, &Distribution); 3] = [
+        (&shown.entry_commands, &overview.batch),
+        (&shown.commit_seconds, &overview.commit),
+        (&shown.log_flush_seconds, &overview.flush),
+    ];
+    for (histogram, known) in histograms {
+        histogram.set(known.buckets.clone(), known.sum);
+    }
+    if let Some(cluster) = cluster {
+        refresh_cluster(metrics, cluster);
+    }
+}
+
+fn refresh_cluster(metrics: &Metrics, cluster: &ClusterView) {
+    let shown = &metrics.engine;
+    shown.has_quorum.set(cluster.has_quorum.into());
+    shown.members.set(cluster.members.len() as i64);
+    shown.feature_level.set(cluster.level.into());
+    let others = cluster.members.iter().filter(|member| Some(member.node) != cluster.leader);
+    metrics.peer_lag.set(others.filter_map(|member| Some((member.node, member.lag_entries?))));
 }

@@ -1,8 +1,9 @@
-//! A histogram of durations that is only atomics, so that a request never waits for another one's bookkeeping.
+//! Histograms: of durations, which is only atomics so that a request never waits for another one's bookkeeping; and
+//! copies of what is counted elsewhere.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -41,6 +42,35 @@ impl EncodeMetric for DurationHistogram {
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let sum = Duration::from_nanos(self.0.sum_nanos.load(Ordering::Relaxed)).as_secs_f64();
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// Shows a histogram that somebody else keeps: set just before it is shown.
+#[derive(Clone, Debug, Default)]
+pub struct CopiedHistogram(Arc<Mutex<Copied>>);
+
+#[derive(Debug, Default)]
+struct Copied {
+    buckets: Vec<(f64, u64)>,
+    sum: f64,
+}
+
+impl CopiedHistogram {
+    /// Buckets with their upper bounds, the last one infinite, and the sum of all that was observed.
+    pub fn set(&self, buckets: Vec<(f64, u64)>, sum: f64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Copied { buckets, sum };
+    }
+}
+
+impl EncodeMetric for CopiedHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let copied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = copied.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(copied.sum, count, &copied.buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {

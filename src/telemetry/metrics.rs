@@ -5,7 +5,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::histogram::DurationHistogram;
+use super::histogram::{CopiedHistogram, DurationHistogram};
+use super::peers::PeerLag;
 use super::requests::Requests;
 
 /// The counters and gauges that the rooms add to, and the registry that shows them.
@@ -18,15 +19,22 @@ pub struct Metrics {
     pub connections: Gauge,
     pub connections_refused: Counter,
     pub engine: EngineMetrics,
+    /// Log entries that each other node lacks.
+    pub peer_lag: PeerLag,
 }
 
 macro_rules! engine_metrics {
-    (counters { $($counter:ident $counter_help:literal,)+ } gauges { $($gauge:ident $gauge_help:literal,)+ }) => {
+    (
+        counters { $($counter:ident $counter_help:literal,)+ }
+        gauges { $($gauge:ident $gauge_help:literal,)+ }
+        histograms { $($histogram:ident $histogram_help:literal,)+ }
+    ) => {
         /// What the engine counts by itself; set from its numbers just before they are shown.
         #[derive(Debug)]
         pub struct EngineMetrics {
             $(pub $counter: Counter,)+
             $(pub $gauge: Gauge,)+
+            $(pub $histogram: CopiedHistogram,)+
         }
 
         impl EngineMetrics {
@@ -34,6 +42,7 @@ macro_rules! engine_metrics {
                 Self {
                     $($counter: shown.counter(stringify!($counter), $counter_help),)+
                     $($gauge: shown.gauge(stringify!($gauge), $gauge_help),)+
+                    $($histogram: shown.histogram(stringify!($histogram), $histogram_help),)+
                 }
             }
         }
@@ -44,6 +53,8 @@ engine_metrics! {
     counters {
         log_entries "Log entries applied",
         commands "Commands applied; divided by the log entries, the size of a batch",
+        elections "Leaderships begun, by whichever node",
+        forwarded_commands "Commands that this node handed to the leader",
         grants "Holds granted, at once or after a wait",
         waits "Acquires that were put in a queue",
         refusals "Acquires that ended without a grant at once",
@@ -64,12 +75,20 @@ engine_metrics! {
         holds "Holds of all locks",
         waiters "Requests waiting for a lock",
         sessions "Open sessions",
+        has_quorum "1 while a leader with a quorum behind it is known",
+        members "Members of the cluster, with and without a vote",
+        feature_level "Feature level that all members support",
         leader "1 while this node leads and serves",
         term "Term of the leadership",
         log_applied_index "Index of the last log entry applied",
         log_snapshot_index "Index of the last log entry in a snapshot",
         log_bytes "Bytes of the log since its last snapshot",
         disk_nearly_full "1 while new grants are refused for lack of disk space",
+    }
+    histograms {
+        entry_commands "Commands of a log entry",
+        commit_seconds "From handing an entry to the log until it is applied, on the leader",
+        log_flush_seconds "From handing an append to the disk until it is flushed",
     }
 }
 
@@ -89,6 +108,7 @@ impl Default for Metrics {
             connections: shown.gauge("connections", "Open connections"),
             connections_refused: shown.counter("connections_refused", "Connections beyond connections_max"),
             engine: EngineMetrics::new(&mut shown),
+            peer_lag: PeerLag::registered(&mut shown.0),
             registry: shown.0,
         }
     }
@@ -111,6 +131,12 @@ impl Shown {
         let counter = Counter::default();
         self.0.register(name, help, counter.clone());
         counter
+    }
+
+    fn histogram(&mut self, name: &str, help: &str) -> CopiedHistogram {
+        let histogram = CopiedHistogram::default();
+        self.0.register(name, help, histogram.clone());
+        histogram
     }
 
     fn gauge(&mut self, name: &str, help: &str) -> Gauge {
@@ -161,5 +187,15 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_node_that_has_gone_is_shown_no_longer() {
+        let metrics = Metrics::default();
+        metrics.peer_lag.set([(2, 7), (3, 0)].into_iter());
+        assert!(metrics.encode().contains("latchd_peer_lag_entries{node=\"2\"} 7"));
+        metrics.peer_lag.set([(3, 1)].into_iter());
+        let text = metrics.encode();
+        assert!(text.contains("latchd_peer_lag_entries{node=\"3\"} 1") && !text.contains("node=\"2\""), "{text}");
     }
 }

@@ -5,6 +5,7 @@
 pub mod histogram;
 pub mod logs;
 pub mod metrics;
+pub mod peers;
 pub mod requests;
 
 pub use metrics::Metrics;

@@ -36,9 +36,34 @@ fn metrics_tell_what_happened_without_naming_anybody() {
         "latchd_broken_invariants_total 0",
         "latchd_leader 1",
         "latchd_holds 1",
+        "latchd_has_quorum 1",
+        "latchd_members 1",
+        "latchd_elections_total 1",
+        "latchd_forwarded_commands_total 0",
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line} in:\n{text}");
     }
     assert!(text.contains("# TYPE latchd_http_request_seconds histogram"), "{text}");
     assert!(!text.contains("telling"), "lock names are no labels");
+}
+
+#[test]
+fn batches_commits_and_flushes_are_shown_as_histograms() {
+    let home = tempfile::tempdir().expect("a directory");
+    let server = Spec::durable(home.path()).start();
+    let mut client = with_session(Client::plain(&server));
+    (0..20).for_each(|n| drop(lock(&mut client, &format!("lock-{n}"))));
+    let text = client.get("/metrics").text();
+    let value = |name: &str| -> f64 {
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name} in:\n{text}"));
+        line.trim().parse().expect("a number")
+    };
+    assert!(value("latchd_entry_commands_count ") >= 21.0, "{text}");
+    assert_eq!(value("latchd_entry_commands_sum "), value("latchd_commands_total "));
+    for name in ["latchd_commit_seconds", "latchd_log_flush_seconds"] {
+        assert!(value(&format!("{name}_count ")) >= 20.0, "{name}");
+        assert!(value(&format!("{name}_sum ")) > 0.0, "{name}");
+        assert_eq!(value(&format!("{name}_bucket{{le=\"+Inf\"}} ")), value(&format!("{name}_count ")));
+    }
 }

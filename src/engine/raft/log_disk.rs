@@ -21,6 +21,7 @@ use super::fatal;
 use super::log_memory::{index_range, one_message};
 use super::meters::Meters;
 use super::types::{Entry, EntryPayload, LogFlushed, LogId, LogState, StorageError, TypeConfig, Vote};
+use crate::engine::clock::process_age;
 
 /// Small files, because only whole files of purged entries can be removed.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -70,7 +71,8 @@ impl raft_log::Types for LogTypes {
 
 /// Who waits for a write to be on disk. A failed one ends the process before anybody is told.
 pub(super) enum Flushed {
-    Append(LogFlushed),
+    /// Who waits for an append, and how long that takes.
+    Append(LogFlushed, Taking),
     Waiter(oneshot::Sender<()>),
     Nobody,
 }
@@ -82,11 +84,30 @@ impl raft_log::Callback for Flushed {
         }
         std::thread::sleep(crate::mutants::flush_delay());
         match self {
-            Flushed::Append(callback) => callback.log_io_completed(Ok(())),
+            Flushed::Append(callback, taking) => {
+                taking.end();
+                callback.log_io_completed(Ok(()));
+            }
             // The waiter is gone when the node shuts down; the write is safe all the same.
             Flushed::Waiter(sender) => drop(sender.send(())),
             Flushed::Nobody => {}
         }
+    }
+}
+
+/// A flush under way.
+pub(super) struct Taking {
+    began: Duration,
+    meters: Arc<Meters>,
+}
+
+impl Taking {
+    fn begin(meters: &Arc<Meters>) -> Self {
+        Self { began: process_age(), meters: meters.clone() }
+    }
+
+    fn end(self) {
+        self.meters.flushes.observe_duration(process_age().saturating_sub(self.began));
     }
 }
 
@@ -250,7 +271,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
         let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
         let entries = entries.map(|entry| (OnDisk(entry.log_id), OnDisk(entry.payload)));
-        let sent = log.append(entries).and_then(|_| log.flush(self.sync, Some(Flushed::Append(callback))));
+        let flushed = Flushed::Append(callback, Taking::begin(&self.meters));
+        let sent = log.append(entries).and_then(|_| log.flush(self.sync, Some(flushed)));
         sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
         self.meters.last_log_index.store(log.log_state().last().map_or(0, |id| id.0.index), Relaxed);
         Ok(())

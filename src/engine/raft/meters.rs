@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::Progress;
+use crate::engine::histogram::Histogram;
 
 /// What an entry costs in the log beyond its payload: record type, log id, header, checksum and the commit record.
 const ENTRY_OVERHEAD_BYTES: u64 = 84;
@@ -40,6 +41,8 @@ pub(super) struct Meters {
     kept_bytes: u64,
     marks: Mutex<Marks>,
     changed: Notify,
+    /// From handing an append to the log's writer until it is on disk.
+    pub flushes: Histogram,
     /// The same as `applied_index`, for those who wait for it.
     applied: watch::Sender<u64>,
 }

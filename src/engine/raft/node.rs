@@ -21,6 +21,7 @@ use super::{
     CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
     Store, fatal, forming, members,
 };
+use crate::engine::histogram::Distribution;
 
 /// A bound for tiny ones only.
 const ENTRIES_PER_MESSAGE: u64 = 4096;
@@ -178,6 +179,11 @@ impl RaftNode {
     /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.
     pub fn quorum_age(&self) -> Option<Duration> {
         self.inner.raft.metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis)
+    }
+
+    /// How long appends took until they were on disk; empty where the log is in memory.
+    pub fn flushes(&self) -> Distribution {
+        self.inner.meters.flushes.read()
     }
 
     /// Where the log stands; costs four loads.
