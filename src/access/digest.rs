@@ -1,9 +1,11 @@
-//! Digests of secrets: plain SHA-256 as configured for keys, and keyed for what is remembered in memory.
+//! Digests of secrets: plain SHA-256 as configured for keys, and keyed BLAKE3 for what is remembered in memory.
 
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-pub(super) type Sha256Digest = [u8; 32];
+pub(super) type Sha256Digest = [u8; DIGEST_BYTES];
+
+const DIGEST_BYTES: usize = 32;
 
 pub(super) fn sha256(secret: &str) -> Sha256Digest {
     Sha256::digest(secret.as_bytes()).into()
@@ -21,7 +23,7 @@ pub(super) fn position(table: &[Sha256Digest], wanted: &Sha256Digest) -> Option<
 }
 
 /// Eight bytes at a time: comparing a wrong key with many configured ones must stay cheap as well.
-fn equal(left: &Sha256Digest, right: &Sha256Digest) -> Choice {
+fn equal(left: &[u8; DIGEST_BYTES], right: &[u8; DIGEST_BYTES]) -> Choice {
     let (left, right) = (left.as_chunks().0, right.as_chunks().0);
     let difference = left
         .iter()
@@ -30,30 +32,27 @@ fn equal(left: &Sha256Digest, right: &Sha256Digest) -> Choice {
     difference.ct_eq(&0)
 }
 
-/// SHA-256 under a random key of this process. Nobody outside can steer such a digest, so it may index a
-/// table; and a dump of that table is of no use without the key.
+/// BLAKE3 under a random key of this process. Nobody outside can steer such a digest, so it may index a
+/// table; and a dump of that table is of no use without the key. Every request pays for one, and on a
+/// processor without instructions for SHA-256 this costs a fraction of that.
 pub(super) struct Keyed {
-    /// The key fills one SHA-256 block, so this is the state after it: a secret of up to 55 bytes then
-    /// costs one compression. Extending a message, the weakness of a key put in front, needs a digest
-    /// that the attacker can see, and these never leave the process.
-    after_key: Sha256,
+    key: [u8; blake3::KEY_LEN],
 }
 
 impl Keyed {
     pub(super) fn new() -> Result<Keyed, getrandom::Error> {
-        let mut key = [0; 64];
+        let mut key = [0; blake3::KEY_LEN];
         getrandom::fill(&mut key)?;
-        Ok(Keyed { after_key: Sha256::new_with_prefix(key) })
+        Ok(Keyed { key })
     }
 
     pub(super) fn digest(&self, secret: &str) -> KeyedDigest {
-        let digest = self.after_key.clone().chain_update(secret.as_bytes());
-        KeyedDigest(digest.finalize().into())
+        KeyedDigest(blake3::keyed_hash(&self.key, secret.as_bytes()).into())
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct KeyedDigest(Sha256Digest);
+pub(super) struct KeyedDigest([u8; DIGEST_BYTES]);
 
 impl KeyedDigest {
     pub(super) fn matches(&self, other: &KeyedDigest) -> bool {

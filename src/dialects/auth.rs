@@ -28,7 +28,8 @@ pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) 
     let now = (service.clock.uptime)();
     match service.access.check_fast(secrets, from, now) {
         Some(verdict) => granted(verdict),
-        None => check_slowly(service, secrets, from).await,
+        // In a box: what this rare way needs would otherwise be carried along by every request.
+        None => Box::pin(check_slowly(service, secrets, from)).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::key;
 use crate::domain::SessionId;
 use axum::http::{HeaderMap, HeaderValue, header};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
 use std::time::Duration;
 use tower_cookies::Cookie;
 use tower_cookies::cookie::time::OffsetDateTime;
@@ -26,14 +26,21 @@ pub enum Carried {
 /// The first session cookie among a request's headers.
 pub fn carried(headers: &HeaderMap) -> Carried {
     for line in headers.get_all(header::COOKIE) {
-        for pair in line.as_bytes().split(|byte| *byte == b';') {
-            let value = pair.trim_ascii_start().strip_prefix(NAME.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
-            if let Some(value) = value {
-                return read(value.trim_ascii_end());
-            }
+        let line = line.as_bytes();
+        // Clients of sessions carry nothing else.
+        if let Some(value) = session_in(line).filter(|value| !value.contains(&b';')) {
+            return read(value.trim_ascii_end());
+        }
+        if let Some(value) = line.split(|byte| *byte == b';').find_map(session_in) {
+            return read(value.trim_ascii_end());
         }
     }
     Carried::Nothing
+}
+
+/// What is behind the name of the session cookie.
+fn session_in(pair: &[u8]) -> Option<&[u8]> {
+    pair.trim_ascii_start().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
 }
 
 fn read(value: &[u8]) -> Carried {
@@ -45,41 +52,40 @@ fn read(value: &[u8]) -> Carried {
     session.map_or(Carried::Unreadable, Carried::Session)
 }
 
-/// Makes `Set-Cookie` values. What follows the session id is the same for a whole second and is kept that long.
-#[derive(Default)]
-pub struct Wardrobe {
-    kept: Mutex<[Option<Attributes>; 2]>,
-}
-
-#[derive(Clone)]
+/// What follows the session id in a cookie: the same for a whole second, and kept that long.
 struct Attributes {
     expires_unix_seconds: u64,
-    text: Arc<str>,
+    text: String,
 }
 
-impl Wardrobe {
-    /// The cookie of a living session.
-    pub fn session(&self, session: SessionId, now_unix_seconds: u64, idle: Duration, is_tls: bool) -> HeaderValue {
-        let attributes = self.attributes(now_unix_seconds.saturating_add(idle.as_secs()), is_tls);
-        let mut id = [0; 32];
-        let text = [NAME, "=", key::session_hex(session, &mut id), &attributes].concat();
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
-    }
+thread_local! {
+    /// Those last made, without and with TLS. One for each thread: every answer reads them, and a lock would be fought for.
+    static KEPT: RefCell<[Option<Attributes>; 2]> = const { RefCell::new([const { None }; 2]) };
+}
 
-    /// What follows the value: `; HttpOnly; …`.
-    fn attributes(&self, expires_unix_seconds: u64, is_tls: bool) -> Arc<str> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = &mut kept[usize::from(is_tls)];
-        if let Some(attributes) = place.as_ref().filter(|kept| kept.expires_unix_seconds == expires_unix_seconds) {
-            return Arc::clone(&attributes.text);
+/// The cookie of a living session.
+pub fn session(session: SessionId, now_unix_seconds: u64, idle: Duration, is_tls: bool) -> HeaderValue {
+    let expires_unix_seconds = now_unix_seconds.saturating_add(idle.as_secs());
+    let mut id = [0; 32];
+    let id = key::session_hex(session, &mut id);
+    let text = KEPT.with_borrow_mut(|kept| {
+        let kept = &mut kept[usize::from(is_tls)];
+        if kept.as_ref().is_none_or(|kept| kept.expires_unix_seconds != expires_unix_seconds) {
+            *kept = None;
         }
+        let attributes = kept.get_or_insert_with(|| Attributes::new(expires_unix_seconds, is_tls));
+        [NAME, "=", id, &attributes.text].concat()
+    });
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
+}
+
+impl Attributes {
+    fn new(expires_unix_seconds: u64, is_tls: bool) -> Attributes {
         let expires = i64::try_from(expires_unix_seconds)
             .ok()
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
             .map_or(Expiration::Session, Expiration::DateTime);
-        let text: Arc<str> = dressed(is_tls, expires).into();
-        *place = Some(Attributes { expires_unix_seconds, text: Arc::clone(&text) });
-        text
+        Attributes { expires_unix_seconds, text: dressed(is_tls, expires) }
     }
 }
 
@@ -113,6 +119,9 @@ mod tests {
     fn a_cookie_is_found_among_others() {
         let id = "abababababababababababababababab";
         assert_eq!(SESSION.to_string(), id);
+        let only = ["ldlm-session=abababababababababababababababab "];
+        assert_eq!(carried(&headers(&only)), Carried::Session(SESSION));
+        assert_eq!(carried(&headers(&["ldlm-session=;ldlm-session=a"])), Carried::Empty);
         let lines = ["a=b; ldlm-session=abababababababababababababababab ;c=d"];
         assert_eq!(carried(&headers(&lines)), Carried::Session(SESSION));
         let split = ["a=b", "ldlm-session=\"abababababababababababababababab\""];
@@ -130,9 +139,8 @@ mod tests {
 
     #[test]
     fn the_cookie_is_dressed_for_its_wire_and_its_second() {
-        let wardrobe = Wardrobe::default();
         let ten_minutes = Duration::from_secs(600);
-        let at = |now, is_tls| wardrobe.session(SESSION, now, ten_minutes, is_tls);
+        let at = |now, is_tls| session(SESSION, now, ten_minutes, is_tls);
         let plain = "ldlm-session=abababababababababababababababab; HttpOnly; SameSite=Lax; Path=/; \
                      Expires=Sat, 21 Nov 2026 01:48:39 GMT";
         assert_eq!(at(1_795_225_119, false), plain);

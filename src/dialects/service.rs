@@ -2,7 +2,7 @@
 
 use super::body::{self, BodyError, BodyLimits};
 use super::code::Code;
-use super::cookie::{Carried, Wardrobe, carried};
+use super::cookie::{self, Carried, carried};
 use super::failure::Failure;
 use super::grpc::Contact;
 use super::grpc::connection::ConnectionSettings;
@@ -34,7 +34,6 @@ pub struct Service {
     pub(super) contact: watch::Receiver<Contact>,
     /// How fast locks come and go.
     pub(super) pace: watch::Receiver<Pace>,
-    pub(super) wardrobe: Wardrobe,
     pub(super) blocking_checks: Semaphore,
 }
 
@@ -72,14 +71,13 @@ impl Service {
     pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
         let blocking_checks = Semaphore::new(BLOCKING_CHECKS_MAX);
         let (contact, pace) = (Contact::follow(engine.clone()), Pace::follow(engine.clone()));
-        let wardrobe = Wardrobe::default();
-        Arc::new(Service { engine, access, settings, clock, contact, pace, wardrobe, blocking_checks })
+        Arc::new(Service { engine, access, settings, clock, contact, pace, blocking_checks })
     }
 
     /// The cookie that goes with an answer to this session.
     pub(super) fn session_cookie(&self, session: SessionId, head: &Parts) -> HeaderValue {
         let now = (self.clock.unix_seconds)();
-        self.wardrobe.session(session, now, self.engine.session_idle_timeout(), client(head).https)
+        cookie::session(session, now, self.engine.session_idle_timeout(), client(head).https)
     }
 
     /// Starts the idle time of a carried session anew, in dialects that do not use it: any request counts.

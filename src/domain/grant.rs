@@ -68,8 +68,8 @@ impl Table {
         {
             return Err(Refusal::SessionHoldsFull { limit: limits.holds_per_session_max });
         }
-        let waiters = self.locks.get(&acquire.name).map_or(0, |lock| lock.queue.len() as u64);
-        if !free && waiters >= limits.waiters_per_lock_max {
+        let waiters = || self.locks.get(&acquire.name).map_or(0, |lock| lock.queue.len() as u64);
+        if !free && waiters() >= limits.waiters_per_lock_max {
             return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
         }
         if free { Ok(()) } else { self.check_waiting_key(acquire, None) }

@@ -22,12 +22,13 @@ impl Remembered {
 
     /// Keeps a size until `until`; beyond `count_max` the one that would end first gives way.
     pub fn remember(&mut self, name: &Name, size: u32, until: Timestamp, count_max: u64) {
-        self.forget(name);
-        self.sizes.insert(name.clone(), (size, until));
+        if let Some((_, before)) = self.sizes.insert(name.clone(), (size, until)) {
+            self.by_end.remove(&(before, name.clone()));
+        }
         self.by_end.insert((until, name.clone()));
         while self.sizes.len() as u64 > count_max {
-            let Some((_, first)) = self.by_end.first().cloned() else { return };
-            self.forget(&first);
+            let Some((_, first)) = self.by_end.pop_first() else { return };
+            self.sizes.remove(&first);
         }
     }
 
@@ -42,8 +43,8 @@ impl Remembered {
 
     /// Forgets one whose time has passed; whether there was one.
     pub fn forget_due(&mut self, now: Timestamp) -> bool {
-        let due = self.by_end.first().filter(|(until, _)| until.is_past(now)).map(|(_, name)| name.clone());
-        due.inspect(|name| self.forget(name)).is_some()
+        let due = self.next_due().filter(|until| until.is_past(now)).and_then(|_| self.by_end.pop_first());
+        due.inspect(|(_, name)| _ = self.sizes.remove(name)).is_some()
     }
 
     pub fn next_due(&self) -> Option<Timestamp> {

@@ -5,6 +5,7 @@ use super::error::EngineError;
 use super::intake::Batch;
 use super::raft::ProposeError;
 use crate::domain::{Body, Command, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Submitted};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Driver {
         };
         let at = self.core.shared.table().now();
         let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };
-        if let Err(error) = self.commit(entry.encode()).await {
+        if let Err(error) = self.commit(self.core.shared.encode(entry)).await {
             tracing::warn!(%error, "a leadership could not be opened");
             return false;
         }
@@ -126,7 +127,8 @@ impl Driver {
         let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };
         let entry = Entry { at: self.core.shared.clock.now(), epoch: self.epoch, body };
         let refused = &self.core.shared.refused_entry;
-        let error = match self.commit(entry.encode()).await {
+        let payload = self.core.shared.encode(entry);
+        let error = match self.commit(payload.clone()).await {
             Ok(()) if !refused.load(Ordering::Acquire) => return true,
             Ok(()) => EngineError::NotLeader,
             Err(error) => {
@@ -134,7 +136,7 @@ impl Driver {
                 EngineError::from(error)
             }
         };
-        let Body::Batch { mut commands, .. } = entry.body else { return false };
+        let Ok(Entry { body: Body::Batch { mut commands, .. }, .. }) = Entry::decode(&payload) else { return false };
         // What only this leadership asked ends with it.
         commands.drain(again..again + leaders_own);
         let leaders = first_of_leader..first_of_leader + leaders_own as u64;
@@ -155,7 +157,7 @@ impl Driver {
     }
 
     /// Waits for the log, and meanwhile counts how long others wait behind it.
-    async fn commit(&self, payload: Vec<u8>) -> Result<(), ProposeError> {
+    async fn commit(&self, payload: Bytes) -> Result<(), ProposeError> {
         let mut proposal = std::pin::pin!(self.core.raft.propose(payload));
         let leadership = self.core.raft.leadership();
         let shared = &self.core.shared;

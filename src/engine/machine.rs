@@ -7,9 +7,10 @@ use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
 use crate::domain::{Body, Entry, FrozenTable, StaleEpoch, Table};
+use bytes::Bytes;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What apply, the proposer and the requests of this node have in common.
 pub struct Shared {
@@ -20,6 +21,8 @@ pub struct Shared {
     pub timings: Timings,
     /// The last entry was of another leadership: nothing of it was applied.
     pub refused_entry: AtomicBool,
+    /// What this node proposed last, until it is applied: encoded, and as it was before.
+    proposed: Mutex<Option<(Bytes, Entry)>>,
     table: RwLock<Table>,
 }
 
@@ -32,12 +35,33 @@ impl Shared {
             counters: Counters::default(),
             timings: Timings::default(),
             refused_entry: AtomicBool::new(false),
+            proposed: Mutex::default(),
             table: RwLock::default(),
         }
     }
 
     pub fn table(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Encodes an entry for the log, and keeps it so that applying it here needs no decoding.
+    pub fn encode(&self, entry: Entry) -> Bytes {
+        let payload = Bytes::from(entry.encode());
+        *self.proposed.lock().unwrap_or_else(PoisonError::into_inner) = Some((payload.clone(), entry));
+        payload
+    }
+
+    /// The entry that a payload stands for.
+    ///
+    /// One that lies where the kept payload lies is that payload: while it is kept, its memory is nobody else's.
+    fn decode(&self, payload: &[u8]) -> Entry {
+        let mut proposed = self.proposed.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = proposed.take_if(|(kept, _)| std::ptr::eq::<[u8]>(&**kept, payload));
+        drop(proposed);
+        match own {
+            Some((_, entry)) => entry,
+            None => Entry::decode(payload).unwrap_or_else(|error| unreadable_entry(&error)),
+        }
     }
 
     fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
@@ -49,7 +73,7 @@ pub struct LockMachine(pub Arc<Shared>);
 
 impl Machine for LockMachine {
     fn apply(&mut self, payload: &[u8]) {
-        let entry = Entry::decode(payload).unwrap_or_else(|error| unreadable_entry(&error));
+        let entry = self.0.decode(payload);
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
         let applied = self.0.table_mut().apply(entry);
         match applied {
@@ -95,4 +119,46 @@ fn unreadable_entry(error: &dyn std::error::Error) -> ! {
     tracing::error!(%error, "a committed log entry cannot be read; was the data written by a newer latchd?");
     eprintln!("latchd: a committed log entry cannot be read ({error}); was the data written by a newer latchd?");
     std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Body, Incarnation, Timestamp};
+
+    fn shared() -> Shared {
+        Shared::new(Intake::new(1), Pending::new(Incarnation(1)))
+    }
+
+    fn tick(at: u64) -> Entry {
+        let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
+        Entry { at: Timestamp(at), epoch: 1, body }
+    }
+
+    fn is_kept(shared: &Shared) -> bool {
+        shared.proposed.lock().expect("sound").is_some()
+    }
+
+    #[test]
+    fn what_was_proposed_here_is_applied_without_decoding() {
+        let shared = shared();
+        let payload = shared.encode(tick(7));
+        // So that the entry that was kept can be told from a decoded one.
+        shared.proposed.lock().expect("sound").as_mut().expect("kept").1.at = Timestamp(8);
+        assert_eq!(shared.decode(&payload).at, Timestamp(8));
+        assert_eq!(shared.decode(&payload).at, Timestamp(7), "taken once");
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_decoded() {
+        let shared = shared();
+        let payload = shared.encode(tick(7));
+        shared.proposed.lock().expect("sound").as_mut().expect("kept").1.at = Timestamp(8);
+        assert_eq!(shared.decode(&payload.to_vec()).at, Timestamp(7));
+        let (other, newer) = (tick(9).encode(), shared.encode(tick(10)));
+        assert_eq!(shared.decode(&other).at, Timestamp(9));
+        assert!(is_kept(&shared));
+        assert_eq!(shared.decode(&newer).at, Timestamp(10));
+        assert!(!is_kept(&shared));
+    }
 }

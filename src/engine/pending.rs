@@ -3,6 +3,7 @@
 use super::error::EngineError;
 use crate::domain::{Applied, Event, Grant, Incarnation, Outcome, Refusal, Table, WaitEnd};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,17 +34,36 @@ pub struct Pending {
 #[derive(Default)]
 struct Requests {
     /// Their command is in the log or on its way there.
-    proposed: HashMap<u64, Sender>,
+    proposed: BySequence,
     /// When the commands of `proposed` were handed over, oldest first.
     handed: VecDeque<(u64, RangeInclusive<u64>)>,
     tick: u64,
     /// Their acquire waits in a queue.
-    parked: HashMap<u64, Sender>,
+    parked: BySequence,
     /// The server drains: nobody is parked any more.
     draining: bool,
 }
 
 type Sender = oneshot::Sender<Answer>;
+type BySequence = HashMap<u64, Sender, BuildHasherDefault<SequenceHasher>>;
+
+/// Sequences count up and no client chooses them, so that spreading their bits is enough.
+#[derive(Default)]
+struct SequenceHasher(u64);
+
+impl Hasher for SequenceHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 << 8 | u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, sequence: u64) {
+        self.0 = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Pending {
     pub fn new(incarnation: Incarnation) -> Pending {

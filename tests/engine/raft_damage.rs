@@ -13,7 +13,7 @@ async fn used_dir() -> tempfile::TempDir {
     let (node, _) = start(RaftOptions { snapshot_log_bytes: 1000, ..on_disk(dir.path()) }).await.expect("a node");
     // Far enough that the log no longer begins with the first entry.
     while node.progress().snapshot_index < 100 {
-        node.propose(vec![b'x'; 100]).await.expect("applied");
+        node.propose(vec![b'x'; 100].into()).await.expect("applied");
     }
     node.shutdown().await;
     dir

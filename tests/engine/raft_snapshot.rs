@@ -61,7 +61,7 @@ async fn the_directory_stays_small_and_restarts_from_the_snapshot() {
     let (node, _) = start_counter(dir.path()).await;
     // 64 MiB of log, through files of 4 MiB and a snapshot for each MiB.
     for _ in 0..1024 {
-        node.propose(vec![7; 64 << 10]).await.expect("applied");
+        node.propose(vec![7; 64 << 10].into()).await.expect("applied");
     }
     let before = node.progress();
     assert!(before.snapshot_index > 900, "{before:?}");
@@ -69,7 +69,7 @@ async fn the_directory_stays_small_and_restarts_from_the_snapshot() {
     let bytes = size(dir.path());
     assert!(bytes < 14 << 20, "{bytes} bytes are left of 64 MiB");
     let (node, counter) = start_counter(dir.path()).await;
-    node.propose(vec![7]).await.expect("applied");
+    node.propose(vec![7].into()).await.expect("applied");
     assert_eq!(counter.0.load(SeqCst), 1025);
     assert!(node.progress().snapshot_index >= before.snapshot_index);
     node.shutdown().await;
@@ -103,7 +103,7 @@ async fn a_snapshot_waits_for_as_much_log_as_the_last_one_was_large() {
     let mut written = Vec::new();
     let mut last = 0;
     for _ in 0..2000 {
-        node.propose(vec![b'x'; 100]).await.expect("applied");
+        node.propose(vec![b'x'; 100].into()).await.expect("applied");
         let index = node.progress().snapshot_index;
         if index != last {
             written.push(index);
@@ -122,7 +122,7 @@ async fn without_a_disk_the_log_is_trimmed_too() {
     let node = RaftNode::start(options, counter.clone(), Arc::new(Alone)).await.expect("a node");
     lead(&node).await;
     for _ in 0..5000 {
-        node.propose(vec![7; 1000]).await.expect("applied");
+        node.propose(vec![7; 1000].into()).await.expect("applied");
     }
     let progress = node.progress();
     assert!(progress.last_log_index - progress.snapshot_index < 500, "{progress:?}");

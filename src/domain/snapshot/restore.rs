@@ -92,14 +92,14 @@ impl Table {
         } else {
             self.index.sessions.insert((session.deadline, id));
         }
-        self.sessions.insert(id, session)
+        self.sessions.insert(id, session).is_none()
     }
 
     fn adopt_request(&mut self, id: RequestId, record: RequestRecord) -> bool {
         if record.made == Made::Ended {
             self.index.ended_requests.insert((record.until, id));
         }
-        self.requests.insert(id, record)
+        self.requests.insert(id, record).is_none()
     }
 
     /// A token or place at or past the counters would be given a second time.
@@ -120,7 +120,7 @@ impl Table {
             self.index.add_waiter(&name, *place, waiter);
             waiter.owner.session().into_iter().for_each(|session| self.count_waiter(session));
         }
-        self.locks.insert(name, lock)
+        self.locks.insert(name, lock).is_none()
     }
 
     /// A record and what its request made name each other. One without the other would stay for ever, or be given a

@@ -138,9 +138,9 @@ impl RaftNode {
     }
 
     /// Puts `payload` into the log as one entry; resolves with its index after it was applied here.
-    pub async fn propose(&self, payload: Vec<u8>) -> Result<u64, ProposeError> {
+    pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
         let led = self.inner.leadership.borrow().is_leader;
-        let sent = self.inner.raft.client_write_ff(Bytes::from(payload)).await;
+        let sent = self.inner.raft.client_write_ff(payload).await;
         let answer = sent.map_err(not_sent)?.await;
         match answer {
             Ok(Ok(written)) => Ok(written.log_id.index),
