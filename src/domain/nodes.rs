@@ -1,6 +1,5 @@
 //! What is recorded of the nodes: which process run of each may answer requests, and what it knows.
 
-use super::command::LeaderStart;
 use super::ids::{CommandId, Incarnation, Name, NodeId, StoreId, Token, WaiterId};
 use super::lock::Place;
 use super::outcome::{EndReason, Outcome, Refusal, WaitEnd};
@@ -80,8 +79,15 @@ impl Table {
     }
 
     /// The election vouches for the leader, so its record becomes what it says.
-    pub(super) fn record_leader(&mut self, run: &mut Run, start: &LeaderStart) {
-        self.record(start.node, start.incarnation, start.store, start.level);
+    pub(super) fn record_leader(
+        &mut self,
+        run: &mut Run,
+        node: NodeId,
+        incarnation: Incarnation,
+        store: StoreId,
+        level: u32,
+    ) {
+        self.record(node, incarnation, store, level);
         self.drop_requests_of_dead_runs(run);
     }
 

@@ -115,12 +115,13 @@ impl Table {
         self.epoch += 1;
         if self.next_token == 0 {
             self.next_token = start.first_token.max(1);
+        }
+        if self.level == 0 {
             self.level = start.level;
         }
+        (self.limits, self.confirm) = (start.limits, start.confirm);
         self.touch_all_sessions();
-        self.record_leader(run, &start);
-        self.confirm = start.confirm;
-        self.limits = start.limits;
+        self.record_leader(run, start.node, start.incarnation, start.store, start.level);
     }
 
     /// Every session that a command carries was seen: extended before anything is judged due.

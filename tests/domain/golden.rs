@@ -53,7 +53,7 @@ fn entries_of_a_single_node_are_read_as_they_were_meant() {
 #[test]
 fn a_snapshot_of_a_single_node_is_read_as_it_was_meant() {
     let restored = Table::restore(&mut golden("v1", "snapshot").as_slice()).expect("it can be read");
-    let table = one_node_bench().table;
+    let table = one_node_bench(start(RUN)).table;
     assert_eq!(restored.counts(), Counts { requests: 0, ..table.counts() });
     for lock in ["a", "b", "idle"] {
         let view = |table: &Table| format!("{:?}", table.lock_view(&name(lock), table.now()));
@@ -153,8 +153,8 @@ fn full_ask() -> Acquire {
 }
 
 /// With every kind of thing that there was before clusters.
-fn one_node_bench() -> Bench {
-    let mut bench = Bench::new();
+pub fn one_node_bench(start: LeaderStart) -> Bench {
+    let mut bench = Bench::started(start);
     bench.open(1, 600_000);
     bench.open(2, 600_000);
     bench.pass_ms(10).acquired(ask("a", 1).ldlm(2).session(1).lease_ms(30_000).metadata(&[("host", "db-1")]));
@@ -169,7 +169,7 @@ fn one_node_bench() -> Bench {
 
 /// With every kind of thing in it.
 fn cluster_table() -> Table {
-    let mut bench = one_node_bench();
+    let mut bench = one_node_bench(start(RUN));
     bench.lead(LeaderStart { confirm: true, ..start(RUN) });
     bench.outcome(node_up(2, Incarnation(2)));
     bench.outcome(node_down(2, Incarnation(2)));

@@ -10,12 +10,15 @@ use latchd::domain::{
 pub const FIRST_TOKEN: u64 = 1_000;
 /// The process run whose commands a [`Bench`] submits.
 pub const RUN: Incarnation = Incarnation(1);
+/// The process run of the other node of a [`Bench::cluster`].
+pub const RUN_OF_2: Incarnation = Incarnation(2);
 /// Entries enough to work off whatever a directed test piles up.
 const ENTRIES_TO_SETTLE: usize = 64;
 
 pub struct Bench {
     pub table: Table,
     at: u64,
+    run: Incarnation,
     sequence: u64,
 }
 
@@ -27,9 +30,26 @@ impl Bench {
     pub fn with_limits(edit: impl FnOnce(&mut Limits)) -> Bench {
         let mut limits = Limits::default();
         edit(&mut limits);
-        let mut bench = Bench { table: Table::default(), at: 0, sequence: 0 };
-        bench.lead(LeaderStart { limits, ..start(RUN) });
+        Bench::started(LeaderStart { limits, ..start(RUN) })
+    }
+
+    pub fn started(start: LeaderStart) -> Bench {
+        let mut bench = Bench { table: Table::default(), at: 0, run: start.incarnation, sequence: 0 };
+        bench.lead(start);
         bench
+    }
+
+    /// Three nodes, as far as the table is concerned: grants to waiters are to be confirmed, and node 2 is up.
+    pub fn cluster() -> Bench {
+        let mut bench = Bench::started(LeaderStart { confirm: true, ..start(RUN) });
+        bench.outcome(node_up(2, RUN_OF_2));
+        bench
+    }
+
+    /// From here on commands come from this process run.
+    pub fn from(&mut self, run: Incarnation) -> &mut Bench {
+        self.run = run;
+        self
     }
 
     /// A leadership begins.
@@ -96,7 +116,7 @@ impl Bench {
 
     /// The id of the command submitted last.
     pub fn last_id(&self) -> CommandId {
-        CommandId { incarnation: RUN, sequence: self.sequence }
+        CommandId { incarnation: self.run, sequence: self.sequence }
     }
 
     pub fn outcome(&mut self, command: impl IntoCommand) -> Outcome {
@@ -137,6 +157,15 @@ impl Bench {
     pub fn snapshot(&self) -> Vec<u8> {
         snapshot(&self.table)
     }
+}
+
+/// The grants that were told to waiting requests, and whether they are to be confirmed.
+pub fn granted(events: &[Event]) -> Vec<(CommandId, bool)> {
+    let granted = events.iter().filter_map(|event| match event {
+        Event::WaiterGranted { command, unconfirmed, .. } => Some((*command, *unconfirmed)),
+        _ => None,
+    });
+    granted.collect()
 }
 
 /// The holds that ended, and why.

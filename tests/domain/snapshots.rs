@@ -1,6 +1,6 @@
 //! Snapshots that cannot be true are refused, with the place where they are wrong.
 
-use super::kit::{Bench, FIRST_TOKEN, ask, snapshot};
+use super::kit::{Asking, Bench, FIRST_TOKEN, ask, snapshot};
 use latchd::domain::codec::DecodeError;
 use latchd::domain::{RestoreError, Table};
 
@@ -82,4 +82,19 @@ fn a_refusal_names_the_place() {
     bytes[0] = 9;
     let told = Table::restore(&mut bytes.as_slice()).err().expect("an unknown version").to_string();
     assert_eq!(told, "is damaged at byte 1: unknown snapshot version 9");
+}
+
+#[test]
+fn a_request_and_what_it_made_must_name_each_other() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).request(77));
+    let bytes = bench.snapshot();
+    let places: Vec<usize> = (0..bytes.len() - 16).filter(|at| bytes[*at..*at + 16] == [77; 16]).collect();
+    assert_eq!(places.len(), 2, "in its record, and in the hold");
+    assert!(restore(&bytes).is_ok());
+    for place in places {
+        let mut bytes = bytes.clone();
+        bytes[place] = 78;
+        assert_eq!(error(&bytes), DecodeError::Unmatched("a request"));
+    }
 }

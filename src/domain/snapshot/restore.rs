@@ -38,16 +38,19 @@ pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     if version >= CLUSTERS {
         take_requests(take, &mut table)?;
     }
+    let mut living = table.check_sessions_requests()?;
     for _ in 0..take.count(4)? {
         let (name, lock) = take_lock(take, version)?;
         table.check_counters(&lock)?;
+        living += table.check_locks_requests(&name, &lock)?;
         if !table.adopt_lock(name, lock) {
             return Err(DecodeError::Twice("a lock"));
         }
     }
     take.end()?;
-    table.check_requests_made()?;
-    Ok(table)
+    // A record without what it made would never be dropped.
+    let is_matched = living == table.requests.len() - table.index.ended_requests.len();
+    if is_matched { Ok(table) } else { Err(DecodeError::Unmatched("a request")) }
 }
 
 /// Before there were clusters, the only node was 1, and its store had no id.
@@ -123,29 +126,32 @@ impl Table {
         self.locks.insert(name, lock).is_none()
     }
 
-    /// A record and what its request made name each other. One without the other would stay for ever, or be given a
-    /// second time.
-    fn check_requests_made(&self) -> Result<(), DecodeError> {
-        let sessions = self.sessions.iter().filter_map(|(id, session)| Some((session.request?, Made::Session(*id))));
-        let holds = self.locks.iter().flat_map(|(name, lock)| {
-            lock.holds
-                .iter()
-                .filter_map(|hold| Some((hold.request()?, Made::Hold { name: name.clone(), token: hold.token })))
-        });
-        let waiters = self.locks.iter().flat_map(|(name, lock)| {
-            lock.queue
-                .iter()
-                .filter_map(|(_, waiter)| Some((waiter.request?, Made::Waiter { name: name.clone(), key: waiter.key })))
-        });
+    /// What a request made and its record name each other, or it could be given a second time. How many there are.
+    fn check_locks_requests(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
         let mut living = 0;
-        for (id, made) in sessions.chain(holds).chain(waiters) {
-            if self.requests.get(&id).is_none_or(|record| record.made != made) {
-                return Err(DecodeError::Unmatched("a request"));
-            }
+        for (request, token) in lock.holds.iter().filter_map(|hold| Some((hold.request()?, hold.token))) {
+            self.check_made(request, Made::Hold { name: name.clone(), token })?;
             living += 1;
         }
-        let is_matched = living == self.requests.len() - self.index.ended_requests.len();
-        if is_matched { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
+        for (request, key) in lock.queue.iter().filter_map(|(_, waiter)| Some((waiter.request?, waiter.key))) {
+            self.check_made(request, Made::Waiter { name: name.clone(), key })?;
+            living += 1;
+        }
+        Ok(living)
+    }
+
+    fn check_sessions_requests(&self) -> Result<usize, DecodeError> {
+        let mut living = 0;
+        for (request, id) in self.sessions.iter().filter_map(|(id, session)| Some((session.request?, *id))) {
+            self.check_made(request, Made::Session(id))?;
+            living += 1;
+        }
+        Ok(living)
+    }
+
+    fn check_made(&self, request: RequestId, made: Made) -> Result<(), DecodeError> {
+        let is_so = self.requests.get(&request).is_some_and(|record| record.made == made);
+        if is_so { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
     }
 }
 

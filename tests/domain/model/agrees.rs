@@ -15,7 +15,9 @@ fn the_table_does_what_the_naive_model_does() {
         move |played| {
             reference.apply(played)?;
             compare_locks(&reference, played)?;
+            compare_waiters(&reference, played)?;
             compare_sessions(&reference, played)?;
+            compare_nodes(&reference, played)?;
             compare_numbers(&reference, played)
         }
     });
@@ -62,6 +64,36 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
     Ok(())
 }
 
+fn compare_waiters(reference: &Reference, played: &Played) -> Result<(), String> {
+    let now = reference.now;
+    for name in NAMES.map(Name::from) {
+        let mut waiting: Vec<_> = reference.waiters_of(&name).filter(|waiter| now <= waiter.deadline).collect();
+        waiting.sort_by_key(|waiter| std::cmp::Reverse(waiter.priority));
+        let expected: Vec<_> = waiting
+            .into_iter()
+            .zip(0_u32..)
+            .map(|(waiter, position)| (waiter.key.0, waiter.since, waiter.deadline, waiter.priority, position))
+            .collect();
+        let views = played.table.waiters_view(&name, now);
+        let actual = views.iter().map(|view| (view.key.0, view.since, view.deadline, view.priority, view.position));
+        same("waiters in line", expected, actual.collect())?;
+    }
+    Ok(())
+}
+
+fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
+    let expected: Vec<_> = reference
+        .nodes
+        .iter()
+        .map(|(id, node)| (*id, node.run, node.last_sequence, node.up, node.store, node.level))
+        .collect();
+    let actual = played.table.nodes().iter();
+    let actual = actual.map(|(id, node)| (*id, node.incarnation, node.last_sequence, node.up, node.store, node.level));
+    same("nodes", expected, actual.collect())?;
+    let of_table = (played.table.level(), played.table.confirms_deliveries());
+    same("level", (reference.level, reference.confirms()), of_table)
+}
+
 /// With the whole key, which the usual form keeps to itself.
 fn shown(hold: &HoldView) -> String {
     format!("{} {hold:?}", hold.key)
@@ -84,7 +116,7 @@ fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String
 
 fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String> {
     let counts = Counts {
-        requests: 0,
+        requests: reference.requests.len() as u64,
         locks: reference.names().len() as u64,
         holds: reference.holds.len() as u64,
         waiters: reference.waiters.len() as u64,
@@ -101,5 +133,7 @@ fn next_deadline(reference: &Reference) -> Option<Timestamp> {
     let waits = reference.waiters.iter().map(|waiter| waiter.deadline);
     let idle = reference.sessions.iter().filter(|(id, _)| reference.waits_of(**id) == 0);
     let idle = idle.map(|(_, session)| session.seen.after_ms(session.idle_timeout_ms));
-    leases.chain(waits).chain(idle).chain(reference.idle_sizes.iter().map(|(until, ..)| *until)).min()
+    let keys =
+        reference.requests.iter().filter(|(id, _)| !reference.made_something(**id)).map(|(_, (_, until))| *until);
+    leases.chain(waits).chain(idle).chain(keys).chain(reference.idle_sizes.iter().map(|(until, ..)| *until)).min()
 }

@@ -1,10 +1,10 @@
 //! Plays a script: makes each step concrete against the table as it is, applies it, and shows it to a check.
 
-use super::script::{Asked, Batch, Key, Lead, STRANGER, Shown, Step, Verb, Wanted};
-use crate::domain::kit::{session, start};
+use super::script::{Asked, Batch, Key, Lead, Shown, Step, Verb, Wanted};
+use crate::domain::kit::{self, FIRST_TOKEN, session, store};
 use latchd::domain::{
     Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, HoldKey, Incarnation, LeaderStart, Limits, Name,
-    Proof, StaleEpoch, Submitted, Table, Timestamp, Token, Wait,
+    NodeId, ORPHAN_MS, Proof, StaleEpoch, Submitted, Table, Timestamp, Token, Wait,
 };
 use std::collections::BTreeMap;
 
@@ -21,15 +21,14 @@ impl Played<'_> {
     }
 }
 
-/// Plays all steps after a first leadership. The whole log comes back.
+/// Plays all steps. The whole log comes back.
 pub fn play(
     script: &[Step],
     mut check: impl FnMut(&Played) -> Result<(), String>,
 ) -> Result<(Vec<Entry>, Table), String> {
-    let first = Step::Lead(Lead { pass_ms: 0, live: vec![1, 2], tight: false });
-    let mut driver = Driver { table: Table::default(), live: Vec::new(), sequences: BTreeMap::new(), keys: Vec::new() };
+    let mut driver = Driver::default();
     let mut log = Vec::new();
-    for step in std::iter::once(&first).chain(script) {
+    for step in script {
         let entry = driver.entry(step);
         let applied = driver.table.apply(entry.clone());
         let played = Played { entry: &entry, applied: &applied, table: &driver.table };
@@ -42,9 +41,11 @@ pub fn play(
     Ok((log, driver.table))
 }
 
+#[derive(Default)]
 struct Driver {
     table: Table,
-    live: Vec<Incarnation>,
+    /// How often each node's process was started.
+    starts: BTreeMap<u8, u64>,
     sequences: BTreeMap<Incarnation, u64>,
     /// Of all acquires so far, with their names.
     keys: Vec<(Name, HoldKey)>,
@@ -56,8 +57,8 @@ pub fn limits(tight: bool) -> Limits {
         metadata_entries_max: 1,
         metadata_key_bytes_max: 4,
         metadata_value_bytes_max: 4,
-        wait_ms_max: 30,
-        lease_ms_max: 30,
+        wait_ms_max: 6 * ORPHAN_MS,
+        lease_ms_max: 6 * ORPHAN_MS,
         size_max: if tight { 2 } else { 3 },
         waiters_per_lock_max: if tight { 1 } else { 3 },
         holds_max: if tight { 5 } else { 9 },
@@ -65,7 +66,7 @@ pub fn limits(tight: bool) -> Limits {
         holds_per_session_max: if tight { 2 } else { 4 },
         remembered_sizes_max: if tight { 1 } else { 2 },
         remembered_size_idle_ms: if tight { 5 } else { 25 },
-        requests_max: if tight { 2 } else { 5 },
+        requests_max: if tight { 2 } else { 3 },
     }
 }
 
@@ -73,9 +74,8 @@ impl Driver {
     fn entry(&mut self, step: &Step) -> Entry {
         match step {
             Step::Lead(lead) => {
-                self.live = lead.live.iter().take(1).map(|run| Incarnation(u64::from(*run))).collect();
-                let start = LeaderStart { limits: limits(lead.tight), ..start(self.live[0]) };
-                Entry { at: self.at(lead.pass_ms), epoch: 0, body: Body::LeaderStart(start) }
+                let at = self.at(lead.pass_ms);
+                Entry { at, epoch: 0, body: Body::LeaderStart(self.leader_start(lead)) }
             }
             Step::Batch(batch) => Entry {
                 at: self.at(batch.pass_ms),
@@ -83,6 +83,26 @@ impl Driver {
                 body: self.batch(batch),
             },
         }
+    }
+
+    fn leader_start(&mut self, lead: &Lead) -> LeaderStart {
+        let incarnation = self.run_of(lead.node, lead.restarted, false);
+        LeaderStart {
+            first_token: FIRST_TOKEN,
+            limits: limits(lead.tight),
+            node: NodeId(lead.node.into()),
+            incarnation,
+            store: store(lead.node),
+            level: lead.level,
+            confirm: lead.confirm,
+        }
+    }
+
+    /// Each run of each node is told by its number.
+    fn run_of(&mut self, node: u8, restarted: bool, belated: bool) -> Incarnation {
+        let starts = self.starts.entry(node).or_insert(1);
+        *starts += u64::from(restarted);
+        Incarnation(u64::from(node) * 1_000 + *starts - u64::from(belated))
     }
 
     fn at(&self, pass_ms: i64) -> Timestamp {
@@ -96,10 +116,7 @@ impl Driver {
     }
 
     fn submitted(&mut self, asked: &Asked, stale: bool) -> Submitted {
-        let incarnation = match asked.from {
-            STRANGER => Incarnation(u64::from(STRANGER)),
-            from => self.live[usize::from(from) % self.live.len()],
-        };
+        let incarnation = self.run_of(asked.from, false, asked.belated);
         let last = self.sequences.entry(incarnation).or_insert(0);
         if !asked.repeated && !stale {
             *last += 1;
@@ -109,27 +126,50 @@ impl Driver {
 
     fn command(&mut self, verb: &Verb) -> Command {
         match verb {
-            Verb::Open { session: number, idle_ms } => {
-                Command::OpenSession { session: session(*number), idle_timeout_ms: *idle_ms, request: None }
-            }
+            Verb::Open { session: number, idle_ms, request } => Command::OpenSession {
+                session: session(*number),
+                idle_timeout_ms: *idle_ms,
+                request: request.map(|(id, body)| kit::request(id, body)),
+            },
             Verb::Close { session: number } => Command::CloseSession { session: session(*number) },
             Verb::Acquire(wanted) => Command::Acquire(Box::new(self.acquire(wanted))),
             Verb::Release { name, session: caller, proof } => {
                 Command::Release { name: (*name).into(), session: caller.map(session), proof: self.proof(name, proof) }
             }
-            Verb::Renew { name, session: caller, key, lease_ms } => Command::Renew {
+            Verb::Renew { name, session: caller, proof, lease_ms } => Command::Renew {
                 name: (*name).into(),
                 session: caller.map(session),
-                proof: Proof::Key(self.key(name, key)),
+                proof: self.proof(name, proof),
                 lease_ms: *lease_ms,
             },
             Verb::Cancel { name, key } => Command::Cancel { name: (*name).into(), key: self.key(name, key) },
             Verb::Force { name, key } => Command::ForceRelease { name: (*name).into(), key: self.key(name, key) },
+            Verb::Confirm { name, key } => Command::ConfirmDelivery { name: (*name).into(), key: self.key(name, key) },
+            Verb::CancelWait { name, label } => Command::CancelWait { name: (*name).into(), label: (*label).into() },
+            verb => self.command_of_leader(verb),
+        }
+    }
+
+    fn command_of_leader(&mut self, verb: &Verb) -> Command {
+        let id = |node: &u8| NodeId(u64::from(*node));
+        match verb {
+            Verb::Up { node, restarted, store: number, level } => Command::NodeUp {
+                node: id(node),
+                incarnation: self.run_of(*node, *restarted, false),
+                store: store(*number),
+                level: *level,
+            },
+            Verb::Down { node, belated } => {
+                Command::NodeDown { node: id(node), incarnation: self.run_of(*node, false, *belated) }
+            }
+            Verb::Forget { node } => Command::ForgetNode { node: id(node) },
+            Verb::Raise { level } => Command::RaiseLevel { level: *level },
+            verb => unreachable!("{verb:?} is a client's"),
         }
     }
 
     fn acquire(&mut self, wanted: &Wanted) -> Acquire {
-        let fresh = crate::domain::kit::key(100 + self.keys.len() as u64);
+        let fresh = kit::key(100 + self.keys.len() as u64);
         let acquire = Acquire {
             name: wanted.name.into(),
             key: wanted.key.map_or(fresh, one_of_few),
@@ -146,7 +186,7 @@ impl Driver {
             }),
             priority: wanted.priority,
             metadata: wanted.metadata.iter().copied().collect(),
-            request: None,
+            request: wanted.request.map(|(id, body)| kit::request(id, body)),
         };
         self.keys.push((acquire.name.clone(), acquire.key));
         acquire
@@ -182,5 +222,5 @@ impl Driver {
 }
 
 fn one_of_few(number: u8) -> HoldKey {
-    crate::domain::kit::key(u64::from(number))
+    kit::key(u64::from(number))
 }

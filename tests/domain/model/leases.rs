@@ -7,7 +7,7 @@ use latchd::domain::{
     Acquire, Applied, Body, Command, EndReason, Event, Grant, HoldKey, Name, Outcome, Timestamp, Token,
 };
 use proptest::strategy::Strategy;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn a_hold_lasts_as_long_as_was_promised() {
@@ -44,40 +44,74 @@ struct Promise {
     name: Name,
     key: HoldKey,
     deadline: Option<Timestamp>,
+    /// The attempts that were answered with it, as far as their answers were not lost. Without any, it may end at
+    /// any time.
+    answers: BTreeSet<HoldKey>,
+    /// It may last longer than was promised.
+    at_least: bool,
 }
 
 impl Promised {
     fn note_grants(&mut self, played: &Played, applied: &Applied) -> Result<(), String> {
-        let mut grants: Vec<(&Name, &Grant)> = Vec::new();
+        let mut grants: Vec<(&Name, &Grant, Option<HoldKey>)> = Vec::new();
         let commands = if let Body::Batch { commands, .. } = &played.entry.body { &commands[..] } else { &[] };
         for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
             if let (Command::Acquire(ask), Outcome::Acquired(grant)) = (&submitted.command, outcome) {
                 long_enough(ask, grant, played.table.now())?;
-                grants.push((&ask.name, grant));
+                grants.push((&ask.name, grant, Some(ask.key)));
             }
         }
         grants.extend(applied.events.iter().filter_map(|event| match event {
-            Event::WaiterGranted { name, grant, .. } => Some((name, grant)),
+            Event::WaiterGranted { name, grant, unconfirmed, .. } => {
+                Some((name, grant, Some(grant.key).filter(|_| !unconfirmed)))
+            }
             _ => None,
         }));
         let silent = silent_grants(played, &grants);
-        grants.extend(silent.iter().map(|(name, grant)| (name, grant)));
-        // Tokens tell the order in which the two lists came about.
-        grants.sort_by_key(|(_, grant)| grant.token);
-        grants.into_iter().for_each(|(name, grant)| self.grant(name, grant));
-        for (_, outcome) in &applied.outcomes {
-            if let Outcome::Renewed(grant) = outcome {
-                self.0.entry(grant.token).and_modify(|promise| promise.deadline = grant.deadline);
-            }
+        grants.extend(silent.iter().map(|(name, grant)| (name, grant, None)));
+        // Tokens tell the order in which the lists came about; a retry is given an older one once more.
+        grants.sort_by_key(|(_, grant, _)| grant.token);
+        grants.into_iter().for_each(|(name, grant, answered)| self.grant(name, grant, answered));
+        for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
+            self.note_other(&submitted.command, outcome);
         }
         Ok(())
     }
 
     /// A label that asks again has the same hold under a new token.
-    fn grant(&mut self, name: &Name, grant: &Grant) {
+    fn grant(&mut self, name: &Name, grant: &Grant, answered: Option<HoldKey>) {
         let Grant { key, token, deadline, .. } = *grant;
+        let before = self.0.remove(&token).map_or_else(BTreeSet::new, |promise| promise.answers);
+        let is_reentry = self.0.values().any(|promise| promise.key == key);
         self.0.retain(|_, promise| promise.key != key);
-        self.0.insert(token, Promise { name: name.clone(), key, deadline });
+        let answered = answered.map(|attempt| if is_reentry { key } else { attempt });
+        let answers = before.into_iter().chain(answered).collect();
+        self.0.insert(token, Promise { name: name.clone(), key, deadline, answers, at_least: false });
+    }
+
+    fn note_other(&mut self, command: &Command, outcome: &Outcome) {
+        match (command, outcome) {
+            (_, Outcome::Renewed(grant)) => {
+                let renewed = self.0.get_mut(&grant.token);
+                if let Some(promise) = renewed {
+                    (promise.deadline, promise.at_least) = (grant.deadline, false);
+                    // Whoever can renew was told, by whatever way.
+                    promise.answers.insert(grant.key);
+                }
+            }
+            (Command::ConfirmDelivery { name, key }, Outcome::Confirmed) => {
+                let confirmed = self.0.values_mut().find(|promise| promise.name == *name && promise.key == *key);
+                if let Some(promise) = confirmed {
+                    promise.answers.insert(*key);
+                    promise.at_least = true;
+                }
+            }
+            (Command::Cancel { name, key }, Outcome::Cancelled) => {
+                let lost = self.0.values_mut().filter(|promise| promise.name == *name);
+                lost.for_each(|promise| _ = promise.answers.remove(key));
+            }
+            _ => {}
+        }
     }
 
     fn note_ends(&mut self, played: &Played) -> Result<(), String> {
@@ -93,8 +127,12 @@ impl Promised {
             if promise.name != *name {
                 return Err(format!("{token:?} is of {}, not of {name}", promise.name));
             }
-            if *why == EndReason::Expired && promise.deadline.is_none_or(|deadline| now <= deadline) {
+            let is_early = promise.deadline.is_none_or(|deadline| now <= deadline);
+            if *why == EndReason::Expired && is_early && !promise.answers.is_empty() {
                 return Err(format!("{token:?} expired at {now:?}, promised until {:?}", promise.deadline));
+            }
+            if *why == EndReason::Cancelled && !promise.answers.is_empty() {
+                return Err(format!("{token:?} was taken back, although it was answered"));
             }
         }
         Ok(())
@@ -104,31 +142,35 @@ impl Promised {
     fn compare(&self, played: &Played) -> Result<(), String> {
         let now = played.table.now();
         let due = |promise: &Promise| promise.deadline.is_some_and(|deadline| now > deadline);
+        let told = || self.0.iter().filter(|(_, promise)| !promise.answers.is_empty());
         if matches!(played.entry.body, Body::Batch { .. })
-            && let Some((token, promise)) = self.0.iter().find(|(_, promise)| due(promise))
+            && let Some((token, promise)) = told().find(|(_, promise)| due(promise) && !promise.at_least)
         {
             return Err(format!("{token:?} was due at {:?} and is not told ended at {now:?}", promise.deadline));
         }
-        let mut seen: Vec<Token> = Vec::new();
+        let mut seen: BTreeSet<Token> = BTreeSet::new();
         for name in NAMES.map(Name::from) {
             let view = played.table.lock_view(&name, now);
             seen.extend(view.iter().flat_map(|view| view.holds.iter().map(|hold| hold.token)));
         }
-        seen.sort();
-        let promised: Vec<Token> =
-            self.0.iter().filter(|(_, promise)| !due(promise)).map(|(token, _)| *token).collect();
-        if seen == promised { Ok(()) } else { Err(format!("promised {promised:?}, seen {seen:?}")) }
+        if let Some((token, _)) = told().find(|(token, promise)| !due(promise) && !seen.contains(token)) {
+            return Err(format!("{token:?} is promised and not seen"));
+        }
+        match seen.iter().find(|token| !self.0.contains_key(token)) {
+            Some(token) => Err(format!("{token:?} is seen, and was never granted")),
+            None => Ok(()),
+        }
     }
 }
 
 /// Holds of detached waiters: nobody is told before asking again, so they are seen first in a view.
-fn silent_grants(played: &Played, told: &[(&Name, &Grant)]) -> Vec<(Name, Grant)> {
+fn silent_grants(played: &Played, told: &[(&Name, &Grant, Option<HoldKey>)]) -> Vec<(Name, Grant)> {
     let mut silent = Vec::new();
     for event in played.events() {
         let Event::Granted { name, token, .. } = event else { continue };
         let view = played.table.lock_view(name, played.table.now());
         let hold = view.and_then(|view| view.holds.into_iter().find(|hold| hold.token == *token));
-        if let Some(hold) = hold.filter(|_| told.iter().all(|(_, grant)| grant.token != *token)) {
+        if let Some(hold) = hold.filter(|_| told.iter().all(|(_, grant, _)| grant.token != *token)) {
             let (key, token, since, deadline) = (hold.key, hold.token, hold.since, hold.deadline);
             silent.push((name.clone(), Grant { key, token, since, deadline }));
         }
@@ -141,8 +183,10 @@ fn came_and_went(played: &Played, ended: Token) -> bool {
     played.events().iter().any(|event| matches!(event, Event::Granted { token, .. } if *token == ended))
 }
 
+/// A retry is given what its first attempt asked for.
 fn long_enough(ask: &Acquire, grant: &Grant, now: Timestamp) -> Result<(), String> {
     let asked = ask.lease_ms.map(|lease_ms| now.after_ms(lease_ms.max(1)));
     let enough = grant.deadline.is_none() || (asked.is_some() && asked <= grant.deadline);
-    if enough { Ok(()) } else { Err(format!("asked until {asked:?}, got {grant:?}")) }
+    let is_retry = ask.request.is_some() && grant.key != ask.key;
+    if enough || is_retry { Ok(()) } else { Err(format!("asked until {asked:?}, got {grant:?}")) }
 }

@@ -19,6 +19,10 @@ fn listings_show_what_views_show() {
         let listed: Vec<String> =
             frozen.locks(&filter, after.as_ref(), table.now()).map(|v| format!("{v:?}")).collect();
         prop_assert_eq!(listed, expected_locks(&table, &filter, after.as_ref()));
+        for name in NAMES.map(Name::from) {
+            let live = format!("{:?}", table.waiters_view(&name, table.now()));
+            prop_assert_eq!(format!("{:?}", frozen.waiters_view(&name, table.now())), live);
+        }
         let (all, some) = (frozen.sessions_after(None, 99), frozen.sessions_after(Some(session(1)), 2));
         prop_assert_eq!(ids(&all), live_sessions(&table, 0, 99));
         prop_assert_eq!(ids(&some), live_sessions(&table, 2, 2));

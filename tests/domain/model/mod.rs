@@ -16,6 +16,8 @@ mod leases;
 mod listings;
 mod reference;
 mod reference_commands;
+mod reference_nodes;
+mod reference_requests;
 mod replays;
 mod room;
 pub mod script;

@@ -1,13 +1,15 @@
 //! A lock table as one would write it without a thought for speed: flat lists, searched from end to end.
 //!
 //! Written from what is promised, not from the code, so that the two can disagree. Here: what there is, what time
-//! does, and who is next. What commands do is in `reference_commands`. It predicts everything but the numbers of
-//! the fencing tokens, which it takes from the table (`tokens` checks those).
+//! does, and who is next. What commands do is in `reference_commands`, nodes are in `reference_nodes`, retries in
+//! `reference_requests`. It predicts everything but the numbers of the fencing tokens, which it takes from the table
+//! (`tokens` checks those).
 
 use super::driver::Played;
+use super::reference_nodes::Node;
 use latchd::domain::{
-    Body, CommandId, Dialect, EndReason, Entry, Event, Grant, HoldKey, Incarnation, LeaderStart, Limits, Metadata,
-    Name, Outcome, SessionId, Submitted, Timestamp, Token, Wait, WaitEnd,
+    Body, BodyDigest, CommandId, Dialect, EndReason, Entry, Event, Grant, HoldKey, Incarnation, LeaderStart, Limits,
+    Metadata, Name, NodeId, Outcome, RequestId, SessionId, Submitted, Timestamp, Token, Wait, WaitEnd,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +19,12 @@ pub struct Reference {
     pub now: Timestamp,
     epoch: u64,
     pub limits: Limits,
-    pub last_sequence: BTreeMap<Incarnation, u64>,
+    pub level: u32,
+    pub confirm: bool,
+    pub nodes: BTreeMap<NodeId, Node>,
+    /// What was asked under each idempotency key, and until when that is kept at least. What came of it is told by
+    /// whoever names the key.
+    pub requests: BTreeMap<RequestId, (BodyDigest, Timestamp)>,
     pub sessions: BTreeMap<SessionId, Session>,
     /// Of all locks, in the order in which they were granted.
     pub holds: Vec<Hold>,
@@ -39,6 +46,7 @@ pub struct Session {
     pub idle_timeout_ms: u64,
     pub seen: Timestamp,
     pub ended: bool,
+    pub request: Option<RequestId>,
 }
 
 #[derive(Clone)]
@@ -59,6 +67,12 @@ pub struct Hold {
     pub dialect: Dialect,
     /// The acquire that takes it back if its answer is lost; none once there was an answer before.
     pub attempt: Option<HoldKey>,
+    /// The lease that was asked for.
+    pub lease_ms: Option<u64>,
+    pub unconfirmed: Option<Incarnation>,
+    pub request: Option<RequestId>,
+    /// Nobody was told, and nobody will be unless the request is retried in time.
+    pub orphaned: bool,
 }
 
 #[derive(Clone)]
@@ -66,6 +80,7 @@ pub struct Waiter {
     pub name: Name,
     pub key: HoldKey,
     pub command: CommandId,
+    pub since: Timestamp,
     pub wait: Wait,
     pub deadline: Timestamp,
     pub owner: Owner,
@@ -75,6 +90,15 @@ pub struct Waiter {
     pub lease_ms: Option<u64>,
     pub metadata: Metadata,
     pub dialect: Dialect,
+    pub request: Option<RequestId>,
+    /// Its request is lost: it keeps its place for the retry.
+    pub orphaned: bool,
+}
+
+impl Waiter {
+    pub fn is_attached(&self) -> bool {
+        matches!(self.wait, Wait::Attached { .. }) && !self.orphaned
+    }
 }
 
 impl Reference {
@@ -116,17 +140,12 @@ impl Reference {
     fn lead(&mut self, start: &LeaderStart) {
         self.epoch += 1;
         self.limits = start.limits.clone();
-        let before = std::mem::take(&mut self.last_sequence);
-        let run = start.incarnation;
-        self.last_sequence = BTreeMap::from([(run, before.get(&run).copied().unwrap_or(0))]);
-        self.sessions.values_mut().for_each(|session| session.seen = self.now);
-        let dead = |waiter: &Waiter| {
-            matches!(waiter.wait, Wait::Attached { .. }) && start.incarnation != waiter.command.incarnation
-        };
-        for waiter in self.waiters.clone().into_iter().filter(dead) {
-            self.end_wait(waiter.key, WaitEnd::Cancelled);
+        self.confirm = start.confirm;
+        if self.level == 0 {
+            self.level = start.level;
         }
-        self.names().iter().for_each(|name| _ = self.hand_on(name));
+        self.sessions.values_mut().for_each(|session| session.seen = self.now);
+        self.record(start.node, start.incarnation, start.store, start.level);
     }
 
     fn see(&mut self, touches: &[SessionId], commands: &[Submitted]) {
@@ -145,6 +164,7 @@ impl Reference {
         }
         self.sweep();
         self.idle_sizes.retain(|(until, ..)| self.now <= *until);
+        self.forget_requests();
     }
 
     /// Ends whatever has ended, everywhere, and forgets ended sessions.
@@ -176,11 +196,18 @@ impl Reference {
     /// Grants to those next in line as long as they fit; those of ended sessions do not count.
     pub fn hand_on(&mut self, name: &Name) -> bool {
         let mut granted = false;
-        while let Some(next) = self.next(name).filter(|next| self.fits(name, next.size)) {
+        while let Some(next) = self.next(name) {
+            if next.orphaned && self.now > next.deadline {
+                self.end_wait(next.key, WaitEnd::TimedOut);
+                continue;
+            }
+            if !self.fits(name, next.size) {
+                break;
+            }
             self.waiters.retain(|waiter| waiter.key != next.key);
             self.after_wait(&next.owner);
             let token = self.expect_grant(&next);
-            self.add_hold(next, token);
+            self.add_hold(next, token, true);
             granted = true;
         }
         if !self.is_in_use(name) {
@@ -207,16 +234,20 @@ impl Reference {
         holds == 0 || (self.sizes.get(name) == Some(&size) && holds < size as usize)
     }
 
-    pub fn add_hold(&mut self, asked: Waiter, token: Token) -> Grant {
+    /// `asked` has waited, or gets it at once.
+    pub fn add_hold(&mut self, asked: Waiter, token: Token, has_waited: bool) -> Grant {
         self.expect_token(&asked.name, token, &asked.owner, asked.dialect);
         self.sizes.insert(asked.name.clone(), asked.size);
         if asked.remembers_size {
             self.ldlm_sizes.insert(asked.name.clone(), asked.size);
             self.idle_sizes.retain(|(_, name, _)| *name != asked.name);
         }
-        let deadline = asked.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
+        let deadline = if asked.orphaned { Some(asked.deadline) } else { self.lease_end(asked.lease_ms) };
         let grant = Grant { key: asked.key, token, since: self.now, deadline };
-        let Waiter { name, key, owner, metadata, dialect, .. } = asked;
+        let is_open = has_waited && asked.is_attached() && self.confirms();
+        let unconfirmed = is_open.then_some(asked.command.incarnation);
+        asked.request.into_iter().for_each(|request| self.keep_request(request));
+        let Waiter { name, key, owner, metadata, dialect, lease_ms, request, orphaned, .. } = asked;
         self.holds.push(Hold {
             name,
             key,
@@ -227,6 +258,10 @@ impl Reference {
             metadata,
             dialect,
             attempt: Some(key),
+            lease_ms,
+            unconfirmed,
+            request,
+            orphaned,
         });
         grant
     }
@@ -247,16 +282,17 @@ impl Reference {
         let waiter = self.waiters.remove(at);
         self.after_wait(&waiter.owner);
         self.tell_wait_ended(&waiter, why);
+        waiter.request.into_iter().for_each(|request| _ = self.requests.remove(&request));
     }
 
     pub fn tell_wait_ended(&mut self, waiter: &Waiter, why: WaitEnd) {
-        if matches!(waiter.wait, Wait::Attached { .. }) {
+        if waiter.is_attached() {
             self.expect(Event::WaiterEnded { command: waiter.command, why });
         }
     }
 
     /// A session is idle from the end of its last wait.
-    fn after_wait(&mut self, owner: &Owner) {
+    pub fn after_wait(&mut self, owner: &Owner) {
         if let Some(id) = owner.session.filter(|id| self.waits_of(*id) == 0) {
             self.sessions.entry(id).and_modify(|session| session.seen = self.now);
         }
@@ -275,17 +311,21 @@ impl Reference {
 
     /// The next grant that was told of this lock must be this waiter's; its token is taken from there.
     fn expect_grant(&mut self, next: &Waiter) -> Token {
-        let deadline = next.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let told = self.unexplained.iter().find_map(|event| match event {
             Event::Granted { name, token, .. } => (*name == next.name).then_some(*token),
             _ => None,
         });
         let token = told.unwrap_or(Token(0));
-        if let Wait::Attached { .. } = next.wait {
+        if next.is_attached() {
+            let (deadline, unconfirmed) = (self.lease_end(next.lease_ms), self.confirms());
             let (name, grant) = (next.name.clone(), Grant { key: next.key, token, since: self.now, deadline });
-            self.expect(Event::WaiterGranted { command: next.command, name, grant, unconfirmed: false });
+            self.expect(Event::WaiterGranted { command: next.command, name, grant, unconfirmed });
         }
         token
+    }
+
+    pub fn lease_end(&self, lease_ms: Option<u64>) -> Option<Timestamp> {
+        lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)))
     }
 
     pub fn holds_of<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Hold> {

@@ -1,20 +1,25 @@
 //! What each command does to the reference model.
 
 use super::reference::{Hold, Owner, Reference, Session, Waiter};
-use latchd::domain::CommandId;
+use super::reference_requests::Made;
 use latchd::domain::{
-    Acquire, Command, EndReason, Field, Grant, HeldBy, HoldKey, Name, Outcome, Proof, Refusal, Submitted, Token, Wait,
-    WaitEnd,
+    Acquire, Command, CommandId, EndReason, Field, Grant, HeldBy, HoldKey, Name, Outcome, Proof, Refusal, RequestKey,
+    SessionId, Submitted, Token, Wait, WaitEnd,
 };
 
 impl Reference {
     /// The outcome that is due; `given` is the token that the table gave if it granted.
     pub fn run(&mut self, submitted: &Submitted, given: Token) -> Outcome {
         let Submitted { id, command } = submitted;
-        match self.last_sequence.get_mut(&id.incarnation) {
+        match self.nodes.values_mut().find(|node| node.run == id.incarnation) {
             None => return Outcome::Refused(Refusal::UnknownOrigin),
-            Some(last) if id.sequence <= *last => return Outcome::Duplicate,
-            Some(last) => *last = id.sequence,
+            Some(node) if id.sequence <= node.last_sequence => return Outcome::Duplicate,
+            Some(node) => {
+                node.last_sequence = id.sequence;
+                if !node.up {
+                    return Outcome::Refused(Refusal::UnknownOrigin);
+                }
+            }
         }
         if command.session().is_some_and(|session| !self.is_live(session)) {
             return Outcome::Refused(Refusal::SessionUnknown);
@@ -23,16 +28,8 @@ impl Reference {
             self.settle(name);
         }
         let outcome = match command {
-            Command::OpenSession { session, idle_timeout_ms, .. } => {
-                if self.sessions.contains_key(session) {
-                    Err(Refusal::SessionExists)
-                } else if self.sessions.len() as u64 >= self.limits.sessions_max {
-                    Err(Refusal::SessionsFull { limit: self.limits.sessions_max })
-                } else {
-                    let opened = Session { idle_timeout_ms: *idle_timeout_ms, seen: self.now, ended: false };
-                    self.sessions.insert(*session, opened);
-                    Ok(Outcome::SessionOpened { session: *session })
-                }
+            Command::OpenSession { session, idle_timeout_ms, request } => {
+                self.open_session(*session, *idle_timeout_ms, request.filter(|_| self.knows_requests()))
             }
             Command::CloseSession { session } if !self.is_live(*session) => Err(Refusal::SessionUnknown),
             Command::CloseSession { session } => {
@@ -44,13 +41,45 @@ impl Reference {
             Command::ForceRelease { name, key } => self.end_one(name, EndReason::Forced, &Proof::Key(*key)),
             Command::Renew { name, proof, lease_ms, .. } => self.renew(name, proof, *lease_ms),
             Command::Cancel { name, key } => Ok(self.cancel(name, *key)),
-            _ => Err(Refusal::Broken("not in the model")),
+            Command::ConfirmDelivery { name, key } => self.confirm_delivery(name, *key),
+            Command::CancelWait { name, label } => self.cancel_wait(name, label),
+            command => self.command_of_leader(command),
         };
         outcome.unwrap_or_else(Outcome::Refused)
     }
 
+    fn open_session(
+        &mut self,
+        id: SessionId,
+        idle_timeout_ms: u64,
+        request: Option<RequestKey>,
+    ) -> Result<Outcome, Refusal> {
+        if let Some(made) = request.and_then(|request| self.recall(request)) {
+            let Made::Session(session) = made? else { return Err(Refusal::RequestReused) };
+            self.sessions.entry(session).and_modify(|session| session.seen = self.now);
+            return Ok(Outcome::SessionOpened { session });
+        }
+        if self.sessions.contains_key(&id) {
+            return Err(Refusal::SessionExists);
+        }
+        if self.sessions.len() as u64 >= self.limits.sessions_max {
+            return Err(Refusal::SessionsFull { limit: self.limits.sessions_max });
+        }
+        self.check_requests(request)?;
+        self.note_request(request);
+        let request = request.map(|request| request.id);
+        self.sessions.insert(id, Session { idle_timeout_ms, seen: self.now, ended: false, request });
+        Ok(Outcome::SessionOpened { session: id })
+    }
+
     fn acquire(&mut self, id: CommandId, ask: &Acquire, given: Token) -> Result<Outcome, Refusal> {
+        let request = ask.request.filter(|_| self.knows_requests());
+        let ask = &Acquire { request, ..ask.clone() };
+        if let Some(answer) = self.answer_again(id, ask) {
+            return answer;
+        }
         self.check_limits(ask)?;
+        self.check_requests(ask.request)?;
         let own_label = ask.label.as_deref().filter(|_| ask.reentrant && ask.session.is_none());
         if let Some(label) = own_label {
             let is_own = |owner: &Owner| owner.session.is_none() && owner.label.as_deref() == Some(label);
@@ -72,14 +101,16 @@ impl Reference {
         self.check_counts(ask, free, queue)?;
         let asked = self.waiter(id, ask);
         if free {
-            return Ok(Outcome::Acquired(self.add_hold(asked, given)));
+            self.note_request(ask.request);
+            return Ok(Outcome::Acquired(self.add_hold(asked, given, false)));
         }
         self.check_key(ask.key)?;
+        self.note_request(ask.request);
         self.waiters.push(asked);
         Ok(in_queue(ask, self.ahead_of(ask.key)))
     }
 
-    fn check_limits(&self, ask: &Acquire) -> Result<(), Refusal> {
+    pub fn check_limits(&self, ask: &Acquire) -> Result<(), Refusal> {
         let limits = &self.limits;
         let over = |field, limit| Err(Refusal::LimitExceeded { field, limit });
         if ask.name.len() as u64 > limits.name_bytes_max {
@@ -156,7 +187,10 @@ impl Reference {
         let until = ask.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let hold = &mut self.holds[at];
         hold.token = given;
-        hold.attempt = None;
+        // Since there are retries, no lost attempt takes back what an earlier answer gave.
+        hold.attempt = if self.level >= 2 { None } else { Some(hold.key) };
+        (hold.unconfirmed, hold.orphaned, hold.lease_ms) = (None, false, ask.lease_ms);
+        hold.request = ask.request.map(|request| request.id);
         let (owner, dialect) = (hold.owner.clone(), hold.dialect);
         hold.deadline = hold.deadline.zip(until).map(|(old, new)| old.max(new));
         if !ask.metadata.is_empty() {
@@ -164,17 +198,21 @@ impl Reference {
         }
         let grant = Grant { key: hold.key, token: given, since: hold.since, deadline: hold.deadline };
         self.expect_token(&ask.name, given, &owner, dialect);
+        self.note_request(ask.request);
         grant
     }
 
     /// The label's own place in the queue: kept, for the new request.
-    fn wait_anew(&mut self, at: usize, id: CommandId, ask: &Acquire) -> Result<Outcome, Refusal> {
+    pub fn wait_anew(&mut self, at: usize, id: CommandId, ask: &Acquire) -> Result<Outcome, Refusal> {
         if self.waiters[at].key != ask.key {
             self.check_key(ask.key)?;
         }
-        let anew = self.waiter(id, ask);
+        let anew = Waiter { since: self.waiters[at].since, ..self.waiter(id, ask) };
         let old = std::mem::replace(&mut self.waiters[at], anew);
+        self.after_wait(&old.owner);
         self.tell_wait_ended(&old, WaitEnd::Cancelled);
+        old.request.into_iter().for_each(|request| _ = self.requests.remove(&request));
+        self.note_request(ask.request);
         let position = self.ahead_of(ask.key);
         self.hand_on(&ask.name);
         Ok(in_queue(ask, position))
@@ -187,6 +225,7 @@ impl Reference {
             name: ask.name.clone(),
             key: ask.key,
             command,
+            since: self.now,
             wait,
             deadline: self.now.after_ms(wait.timeout_ms()),
             owner: Owner { session: ask.session, label },
@@ -196,6 +235,8 @@ impl Reference {
             lease_ms: ask.lease_ms,
             metadata: ask.metadata.clone(),
             dialect: ask.dialect,
+            request: ask.request.map(|request| request.id),
+            orphaned: false,
         }
     }
 
@@ -209,7 +250,7 @@ impl Reference {
         self.waiters.iter().enumerate().filter(|place| is_ahead(*place)).count() as u32
     }
 
-    fn held(&self, name: &Name) -> Refusal {
+    pub fn held(&self, name: &Name) -> Refusal {
         let Some(oldest) = self.holds_of(name).next() else { return Refusal::Broken("nobody is in the way") };
         Refusal::Held(Box::new(HeldBy {
             since: oldest.since,
@@ -226,7 +267,7 @@ impl Reference {
         Ok(Outcome::Released { waiter_granted: self.hand_on(name) })
     }
 
-    fn find(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
+    pub fn find(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
         let known = self.is_in_use(name) || self.idle_sizes.iter().any(|(_, idle, _)| idle == name);
         if !known {
             return Err(Refusal::NoSuchLock);
@@ -249,6 +290,7 @@ impl Reference {
             return Err(Refusal::LimitExceeded { field: Field::Lease, limit: self.limits.lease_ms_max });
         }
         let token = self.find(name, proof)?;
+        self.heard_of(token);
         let deadline = self.now.after_ms(lease_ms.max(1));
         let hold = self.holds.iter_mut().find(|hold| hold.token == token).ok_or(Refusal::WrongKey)?;
         hold.deadline.replace(deadline).ok_or(Refusal::NoLease).inspect_err(|_| hold.deadline = None)?;
@@ -259,12 +301,11 @@ impl Reference {
         let granted = self.holds.iter().find(|hold| hold.name == *name && hold.attempt == Some(key));
         let granted = granted.map(|hold| hold.token);
         if self.waiters_of(name).any(|waiter| waiter.key == key) {
-            self.end_wait(key, WaitEnd::Cancelled);
-            self.hand_on(name);
+            self.lose_wait(key);
         } else if let Some(token) = granted {
-            self.end_hold(token, EndReason::Cancelled);
-            self.hand_on(name);
+            self.lose_hold(token);
         }
+        self.hand_on(name);
         Outcome::Cancelled
     }
 }

@@ -1,5 +1,6 @@
 //! What a random script is made of. Names, sessions, labels and keys are few, so that they collide often.
 
+use latchd::domain::{ORPHAN_MS, REQUEST_KEPT_MS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -15,8 +16,12 @@ pub enum Step {
 pub struct Lead {
     /// Milliseconds since the last entry; negative is a stamp that lags.
     pub pass_ms: i64,
-    /// Numbers of the process runs that live.
-    pub live: Vec<u8>,
+    pub node: u8,
+    /// Its process was started anew.
+    pub restarted: bool,
+    /// The feature level of its program.
+    pub level: u32,
+    pub confirm: bool,
     /// Whether its limits are the tighter ones.
     pub tight: bool,
 }
@@ -34,8 +39,10 @@ pub struct Batch {
 /// A command and who sends it.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Which of the live process runs; [`STRANGER`] is none of them.
+    /// A node; [`STRANGER`] is none of them.
     pub from: u8,
+    /// By the run of its process before the present one.
+    pub belated: bool,
     /// Under the id of the command before.
     pub repeated: bool,
     pub verb: Verb,
@@ -45,13 +52,19 @@ pub const STRANGER: u8 = 9;
 
 #[derive(Clone, Debug)]
 pub enum Verb {
-    Open { session: u8, idle_ms: u64 },
+    Open { session: u8, idle_ms: u64, request: Option<(u8, u8)> },
     Close { session: u8 },
     Acquire(Wanted),
     Release { name: &'static str, session: Option<u8>, proof: Shown },
-    Renew { name: &'static str, session: Option<u8>, key: Key, lease_ms: u64 },
+    Renew { name: &'static str, session: Option<u8>, proof: Shown, lease_ms: u64 },
     Cancel { name: &'static str, key: Key },
     Force { name: &'static str, key: Key },
+    Confirm { name: &'static str, key: Key },
+    CancelWait { name: &'static str, label: &'static str },
+    Up { node: u8, restarted: bool, store: u8, level: u32 },
+    Down { node: u8, belated: bool },
+    Forget { node: u8 },
+    Raise { level: u32 },
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +83,8 @@ pub struct Wanted {
     pub wait: Option<(bool, u64)>,
     pub priority: i32,
     pub metadata: Vec<(&'static str, &'static str)>,
+    /// An idempotency key, and what is asked under it.
+    pub request: Option<(u8, u8)>,
 }
 
 /// A key by where it comes from.
@@ -90,17 +105,37 @@ pub enum Shown {
     Label(&'static str, Option<u64>),
 }
 
+/// Nodes are numbered from 1.
+pub const NODES: u8 = 3;
 pub const NAMES: [&str; 3] = ["a", "ab", "b"];
 pub const SESSIONS: u8 = 5;
 const LABELS: [&str; 2] = ["x", "y"];
 const METADATA: [(&str, &str); 4] = [("k", "v"), ("k", "w"), ("long-key", "v"), ("j", "long-value")];
 
+/// A script begins with a leadership.
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
-    vec(prop_oneof![12 => batch().prop_map(Step::Batch), 1 => lead().prop_map(Step::Lead)], 1..60)
+    let step = prop_oneof![12 => batch().prop_map(Step::Batch), 1 => lead().prop_map(Step::Lead)];
+    (lead(), vec(step, 1..60)).prop_map(|(first, steps)| std::iter::once(Step::Lead(first)).chain(steps).collect())
 }
 
 fn lead() -> impl Strategy<Value = Lead> {
-    (pass_ms(), vec(1..5_u8, 1..4), any::<bool>()).prop_map(|(pass_ms, live, tight)| Lead { pass_ms, live, tight })
+    let flags = (prop::bool::weighted(0.4), prop::bool::weighted(0.6), prop::bool::weighted(0.3));
+    (pass_ms(), node(), level(), flags).prop_map(|(pass_ms, node, level, (restarted, confirm, tight))| Lead {
+        pass_ms,
+        node,
+        restarted,
+        level,
+        confirm,
+        tight,
+    })
+}
+
+fn node() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(1_u8), 2 => 1..=NODES]
+}
+
+fn level() -> impl Strategy<Value = u32> {
+    prop_oneof![1 => Just(1_u32), 8 => Just(2)]
 }
 
 fn batch() -> impl Strategy<Value = Batch> {
@@ -112,7 +147,15 @@ fn batch() -> impl Strategy<Value = Batch> {
 
 /// Mostly small steps, so that several things are due between two entries only now and then.
 fn pass_ms() -> impl Strategy<Value = i64> {
-    prop_oneof![2 => Just(0), 6 => 1..4_i64, 2 => 4..20_i64, 1 => 20..100_i64, 1 => -5..0_i64]
+    prop_oneof![
+        12 => Just(0),
+        36 => 1..4_i64,
+        12 => 4..20_i64,
+        6 => 20..100_i64,
+        6 => -5..0_i64,
+        2 => ORPHAN_MS as i64 - 5..ORPHAN_MS as i64 + 5,
+        1 => REQUEST_KEPT_MS as i64 - 5..REQUEST_KEPT_MS as i64 + 5,
+    ]
 }
 
 fn rarely() -> impl Strategy<Value = bool> {
@@ -120,34 +163,73 @@ fn rarely() -> impl Strategy<Value = bool> {
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
-    let from = prop_oneof![20 => 0..STRANGER, 1 => Just(STRANGER)];
-    (from, rarely(), verb()).prop_map(|(from, repeated, verb)| Asked { from, repeated, verb })
+    let from = prop_oneof![30 => node(), 1 => Just(STRANGER)];
+    (from, rarely(), rarely(), verb()).prop_map(|(from, belated, repeated, verb)| Asked {
+        from,
+        belated,
+        repeated,
+        verb,
+    })
 }
 
 fn verb() -> impl Strategy<Value = Verb> {
     let session = || 0..SESSIONS;
     prop_oneof![
-        3 => (session(), prop_oneof![3 => 1..40_u64, 1 => Just(u64::MAX)])
-            .prop_map(|(session, idle_ms)| Verb::Open { session, idle_ms }),
+        3 => (session(), prop_oneof![3 => 1..40_u64, 2 => Just(u64::MAX)], request())
+            .prop_map(|(session, idle_ms, request)| Verb::Open { session, idle_ms, request }),
         1 => session().prop_map(|session| Verb::Close { session }),
         12 => wanted().prop_map(Verb::Acquire),
         4 => (name(), caller(), shown()).prop_map(|(name, session, proof)| Verb::Release { name, session, proof }),
-        2 => (name(), caller(), key(), 0..40_u64)
-            .prop_map(|(name, session, key, lease_ms)| Verb::Renew { name, session, key, lease_ms }),
+        2 => (name(), caller(), shown(), milliseconds())
+            .prop_map(|(name, session, proof, lease_ms)| Verb::Renew { name, session, proof, lease_ms }),
         2 => (name(), key()).prop_map(|(name, key)| Verb::Cancel { name, key }),
         1 => (name(), key()).prop_map(|(name, key)| Verb::Force { name, key }),
+        2 => (name(), key()).prop_map(|(name, key)| Verb::Confirm { name, key }),
+        1 => (name(), label()).prop_map(|(name, label)| Verb::CancelWait { name, label }),
+        2 => up(),
+        1 => (node(), rarely()).prop_map(|(node, belated)| Verb::Down { node, belated }),
+        1 => prop_oneof![1 => node().prop_map(|node| Verb::Forget { node }), 3 => raise()],
     ]
+}
+
+/// Mostly with the store that it always had.
+fn up() -> impl Strategy<Value = Verb> {
+    (node(), prop::bool::weighted(0.3), 0..12_u8, level()).prop_map(|(node, restarted, store, level)| Verb::Up {
+        node,
+        restarted,
+        store: if store < 10 { node } else { store - 10 },
+        level,
+    })
+}
+
+fn raise() -> impl Strategy<Value = Verb> {
+    prop_oneof![1 => 0..2_u32, 4 => Just(2), 1 => Just(3)].prop_map(|level| Verb::Raise { level })
+}
+
+/// Mostly around the steps of time, sometimes as long as lost requests are kept.
+fn milliseconds() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0..40_u64, 1 => ORPHAN_MS - 5..ORPHAN_MS + 5, 1 => 5 * ORPHAN_MS..7 * ORPHAN_MS]
+}
+
+/// Few keys, and mostly the same body under each.
+fn request() -> impl Strategy<Value = Option<(u8, u8)>> {
+    prop::option::weighted(0.5, (0..4_u8, prop_oneof![9 => Just(0_u8), 1 => Just(1)]))
+}
+
+fn label() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&LABELS[..])
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
     let owner = (caller(), prop::option::of(prop::sample::select(&LABELS[..])), any::<bool>());
     let size = (prop_oneof![5 => Just(1_u32), 3 => Just(2), 2 => Just(3), 1 => 0..5_u32], any::<bool>());
-    let lease = prop::option::weighted(0.8, 0..35_u64);
-    let wait = prop::option::weighted(0.6, (prop::bool::weighted(0.3), 0..35_u64));
+    let lease = prop::option::weighted(0.8, milliseconds());
+    let wait = prop::option::weighted(0.6, (prop::bool::weighted(0.3), milliseconds()));
     let metadata = prop_oneof![6 => Just(Vec::new()), 1 => vec(prop::sample::select(&METADATA[..]), 0..4)];
     let key = prop::option::weighted(0.1, 0..3_u8);
-    (name(), key, 0..4_u8, owner, size, lease, wait, priority(), metadata).prop_map(
-        |(name, key, dialect, owner, size, lease_ms, wait, priority, metadata)| Wanted {
+    let rest = (priority(), metadata, request());
+    (name(), key, 0..4_u8, owner, size, lease, wait, rest).prop_map(
+        |(name, key, dialect, owner, size, lease_ms, wait, (priority, metadata, request))| Wanted {
             name,
             key,
             dialect,
@@ -160,6 +242,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             wait,
             priority,
             metadata,
+            request,
         },
     )
 }
@@ -185,7 +268,7 @@ fn key() -> impl Strategy<Value = Key> {
 }
 
 fn shown() -> impl Strategy<Value = Shown> {
-    let label = (prop::sample::select(&LABELS[..]), prop::option::of(prop_oneof![4 => Just(0), 1 => Just(1)]));
+    let label = (label(), prop::option::of(prop_oneof![4 => Just(0), 1 => Just(1)]));
     prop_oneof![
         6 => key().prop_map(Shown::Key),
         1 => (0..4_u8).prop_map(Shown::TakenBy),

@@ -1,0 +1,76 @@
+//! The feature level: apply does what every node knows, and no more.
+
+use super::kit::{Asking, Bench, RUN, ask, cancel, granted, node_up, release, start, store};
+use latchd::domain::{Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal};
+
+const RAISE: Command = Command::RaiseLevel { level: 2 };
+
+/// A table that a leader of level 1 opened.
+fn old() -> Bench {
+    let mut bench = Bench::started(LeaderStart { level: 1, confirm: true, ..start(RUN) });
+    bench.lead(LeaderStart { confirm: true, ..start(RUN) });
+    bench
+}
+
+#[test]
+fn a_fresh_table_begins_at_its_leaders_level_and_an_old_one_stays_at_its_own() {
+    assert_eq!(Bench::new().table.level(), FEATURE_LEVEL);
+    assert_eq!(old().table.level(), 1);
+}
+
+#[test]
+fn it_is_raised_when_every_node_knows_it() {
+    let mut bench = old();
+    let behind = Command::NodeUp { node: NodeId(2), incarnation: Incarnation(2), store: store(2), level: 1 };
+    bench.outcome(behind);
+    assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 1 });
+    bench.outcome(node_up(2, Incarnation(2)));
+    assert_eq!(bench.outcome(RAISE), Outcome::LevelRaised { level: 2 });
+    assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 2 });
+    assert_eq!(bench.refused(Command::RaiseLevel { level: 3 }), Refusal::LevelRefused { level: 2 });
+}
+
+#[test]
+fn a_node_that_is_down_counts_until_it_is_forgotten() {
+    let mut bench = old();
+    bench.outcome(Command::NodeUp { node: NodeId(2), incarnation: Incarnation(2), store: store(2), level: 1 });
+    bench.outcome(Command::NodeDown { node: NodeId(2), incarnation: Incarnation(2) });
+    assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 1 });
+    bench.outcome(Command::ForgetNode { node: NodeId(2) });
+    assert_eq!(bench.outcome(RAISE), Outcome::LevelRaised { level: 2 });
+}
+
+#[test]
+fn idempotency_keys_are_kept_from_level_2_on() {
+    let mut bench = old();
+    bench.acquired(ask("a", 1).request(1));
+    assert!(matches!(bench.refused(ask("a", 2).request(1)), Refusal::Held(_)));
+    bench.outcome(cancel("a", 1));
+    assert_eq!((bench.seen("a"), bench.table.counts().requests), ((0, 0), 0));
+    bench.outcome(RAISE);
+    let grant = bench.acquired(ask("a", 3).request(1));
+    assert_eq!(bench.acquired(ask("a", 4).request(1)), grant);
+}
+
+#[test]
+fn grants_are_confirmed_from_level_2_on() {
+    let mut bench = old();
+    for (raised, lock) in [(false, "a"), (true, "b")] {
+        bench.acquired(ask(lock, 1));
+        let waiting = bench.queued(ask(lock, 2).lease_ms(9).wait_ms(9));
+        assert_eq!(granted(&bench.run(release(lock, 1)).1), [(waiting, raised)]);
+        bench.outcome(RAISE);
+    }
+}
+
+#[test]
+fn a_lost_attempt_takes_back_a_reentered_hold_only_as_long_as_it_always_did() {
+    let mut bench = old();
+    for (raised, lock) in [(false, "a"), (true, "b")] {
+        bench.acquired(ask(lock, 1).reentrant("x").lease_ms(100));
+        bench.acquired(ask(lock, 2).reentrant("x").lease_ms(100));
+        bench.outcome(cancel(lock, 1));
+        assert_eq!(bench.seen(lock), (usize::from(raised), 0));
+        bench.outcome(RAISE);
+    }
+}

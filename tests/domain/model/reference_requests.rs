@@ -1,0 +1,170 @@
+//! What the reference model knows of lost requests and of their retries.
+
+use super::reference::Reference;
+use latchd::domain::{
+    Acquire, CommandId, EndReason, Grant, HoldKey, Name, ORPHAN_MS, Outcome, Proof, REQUEST_KEPT_MS, Refusal,
+    RequestId, RequestKey, SessionId, Token, WaitEnd,
+};
+
+/// What a request has come to.
+pub enum Made {
+    Session(SessionId),
+    /// Where it is in the list of waiters.
+    Waiter(usize),
+    /// Where it is in the list of holds.
+    Hold(usize),
+}
+
+impl Reference {
+    pub fn knows_requests(&self) -> bool {
+        self.level >= 2
+    }
+
+    pub fn confirms(&self) -> bool {
+        self.confirm && self.level >= 2
+    }
+
+    pub fn made_something(&self, id: RequestId) -> bool {
+        self.made_by(id).is_some()
+    }
+
+    fn made_by(&self, id: RequestId) -> Option<Made> {
+        let session = self.sessions.iter().find(|(_, session)| !session.ended && session.request == Some(id));
+        let waiter = self.waiters.iter().position(|waiter| waiter.request == Some(id));
+        let hold = self.holds.iter().position(|hold| hold.request == Some(id));
+        let waiter_or_hold = waiter.map(Made::Waiter).or(hold.map(Made::Hold));
+        session.map(|(id, _)| Made::Session(*id)).or(waiter_or_hold)
+    }
+
+    /// Keys are kept while what they made lives, and for a time after their last use.
+    pub fn forget_requests(&mut self) {
+        let all: Vec<RequestId> = self.requests.keys().copied().collect();
+        for id in all {
+            if !self.made_something(id) && self.requests.get(&id).is_some_and(|(_, until)| self.now > *until) {
+                self.requests.remove(&id);
+            }
+        }
+    }
+
+    /// What the request has come to, if it was made before under the same key.
+    pub fn recall(&mut self, key: RequestKey) -> Option<Result<Made, Refusal>> {
+        let (body, until) = *self.requests.get(&key.id)?;
+        let made = self.made_by(key.id);
+        if made.is_none() && self.now > until {
+            self.requests.remove(&key.id);
+            return None;
+        }
+        if body != key.body {
+            return Some(Err(Refusal::RequestReused));
+        }
+        self.keep_request(key.id);
+        Some(made.ok_or(Refusal::RequestEnded))
+    }
+
+    pub fn answer_again(&mut self, id: CommandId, ask: &Acquire) -> Option<Result<Outcome, Refusal>> {
+        let made = self.recall(ask.request?)?;
+        Some(made.and_then(|made| match made {
+            Made::Hold(at) if self.holds[at].name == ask.name => Ok(Outcome::Acquired(self.claim(at, ask.key))),
+            Made::Waiter(at) if self.waiters[at].name == ask.name => {
+                self.check_limits(ask)?;
+                if ask.wait.is_none() {
+                    return Err(self.held(&ask.name));
+                }
+                let priority = self.waiters[at].priority;
+                self.wait_anew(at, id, &Acquire { priority, ..ask.clone() })
+            }
+            _ => Err(Refusal::RequestReused),
+        }))
+    }
+
+    /// The same hold once more. The attempt that asks is the only one to be answered if the one before was lost.
+    fn claim(&mut self, at: usize, attempt: HoldKey) -> Grant {
+        let token = self.holds[at].token;
+        let is_only = self.holds[at].orphaned;
+        self.revive(token);
+        let hold = &mut self.holds[at];
+        hold.attempt = is_only.then_some(attempt);
+        Grant { key: hold.key, token, since: hold.since, deadline: hold.deadline }
+    }
+
+    /// Its client has it, or will have it: a lost hold has its whole lease again.
+    fn revive(&mut self, token: Token) {
+        let Some(at) = self.holds.iter().position(|hold| hold.token == token) else { return };
+        let whole = self.lease_end(self.holds[at].lease_ms);
+        let hold = &mut self.holds[at];
+        if hold.orphaned {
+            hold.deadline = whole;
+        }
+        (hold.orphaned, hold.unconfirmed) = (false, None);
+    }
+
+    /// Whoever renews has it, even if the answer to some attempt was lost.
+    pub fn heard_of(&mut self, token: Token) {
+        self.revive(token);
+        let hold = self.holds.iter_mut().find(|hold| hold.token == token);
+        if let Some(hold) = hold.filter(|hold| hold.request.is_some()) {
+            hold.attempt = None;
+        }
+    }
+
+    pub fn confirm_delivery(&mut self, name: &Name, key: HoldKey) -> Result<Outcome, Refusal> {
+        let token = self.find(name, &Proof::Key(key))?;
+        self.revive(token);
+        Ok(Outcome::Confirmed)
+    }
+
+    /// The first in line: a label may wait more than once where it does not re-enter.
+    pub fn cancel_wait(&mut self, name: &Name, label: &str) -> Result<Outcome, Refusal> {
+        let own = self
+            .waiters_of(name)
+            .filter(|waiter| waiter.owner.session.is_none() && waiter.owner.label.as_deref() == Some(label));
+        let first = own.min_by_key(|waiter| std::cmp::Reverse(waiter.priority));
+        let key = first.ok_or(Refusal::NotWaiting)?.key;
+        self.end_wait(key, WaitEnd::Cancelled);
+        self.hand_on(name);
+        Ok(Outcome::Cancelled)
+    }
+
+    pub fn check_requests(&self, request: Option<RequestKey>) -> Result<(), Refusal> {
+        let limit = self.limits.requests_max;
+        let is_full = request.is_some() && self.requests.len() as u64 >= limit;
+        if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
+    }
+
+    pub fn note_request(&mut self, request: Option<RequestKey>) {
+        if let Some(RequestKey { id, body }) = request {
+            self.requests.insert(id, (body, self.now.after_ms(REQUEST_KEPT_MS)));
+        }
+    }
+
+    pub fn keep_request(&mut self, id: RequestId) {
+        self.requests.entry(id).and_modify(|(_, until)| *until = self.now.after_ms(REQUEST_KEPT_MS));
+    }
+
+    /// The request of a waiter is lost.
+    pub fn lose_wait(&mut self, key: HoldKey) {
+        let Some(at) = self.waiters.iter().position(|waiter| waiter.key == key) else { return };
+        if self.waiters[at].request.is_none() {
+            return self.end_wait(key, WaitEnd::Cancelled);
+        }
+        let lost = self.waiters[at].clone();
+        if !lost.orphaned {
+            self.tell_wait_ended(&lost, WaitEnd::Cancelled);
+            self.waiters[at].deadline = lost.deadline.min(self.now.after_ms(ORPHAN_MS));
+            self.waiters[at].orphaned = true;
+        }
+    }
+
+    /// Nobody was told of a hold, and nobody will be by the attempt that asked.
+    pub fn lose_hold(&mut self, token: Token) {
+        let until = self.now.after_ms(ORPHAN_MS);
+        let Some(hold) = self.holds.iter_mut().find(|hold| hold.token == token) else { return };
+        if hold.request.is_none() {
+            return self.end_hold(token, EndReason::Cancelled);
+        }
+        if !hold.orphaned {
+            hold.deadline = Some(hold.deadline.map_or(until, |deadline| deadline.min(until)));
+            (hold.orphaned, hold.unconfirmed) = (true, None);
+        }
+    }
+}

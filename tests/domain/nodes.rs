@@ -1,0 +1,168 @@
+//! Nodes: which process run is heard, and what its death does.
+
+use super::kit::{
+    Asking, Bench, RUN, RUN_OF_2, acquire, ask, ended, granted, node_down, node_up, release, request, start, store,
+};
+use latchd::domain::{
+    Command, EndReason, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal, StoreId, WaitEnd,
+};
+
+const NEXT_RUN: Incarnation = Incarnation(22);
+const UNKNOWN: Outcome = Outcome::Refused(Refusal::UnknownOrigin);
+
+/// Node 2 waits for a lock that node 1 holds.
+fn waiting() -> (Bench, latchd::domain::CommandId) {
+    let mut bench = Bench::cluster();
+    bench.acquired(ask("a", 1));
+    let waiting = bench.from(RUN_OF_2).queued(ask("a", 2).lease_ms(60_000).wait_ms(60_000));
+    bench.from(RUN);
+    (bench, waiting)
+}
+
+fn up(store: StoreId) -> Command {
+    Command::NodeUp { node: NodeId(2), incarnation: NEXT_RUN, store, level: FEATURE_LEVEL }
+}
+
+#[test]
+fn a_node_is_heard_from_when_it_is_up() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.from(RUN_OF_2).outcome(ask("a", 1)), UNKNOWN);
+    assert_eq!(bench.from(RUN).outcome(node_up(2, RUN_OF_2)), Outcome::NodeRecorded);
+    assert!(matches!(bench.from(RUN_OF_2).outcome(ask("a", 1)), Outcome::Acquired(_)));
+}
+
+#[test]
+fn what_a_node_that_is_down_sends_is_used_up() {
+    let mut bench = Bench::cluster();
+    bench.outcome(node_down(2, RUN_OF_2));
+    let unheard = bench.from(RUN_OF_2).submitted(acquire(ask("a", 1)));
+    let again = unheard.clone();
+    assert_eq!(bench.submit(Vec::new(), false, vec![unheard]).outcomes[0].1, UNKNOWN);
+    bench.from(RUN).outcome(node_up(2, RUN_OF_2));
+    assert_eq!(bench.submit(Vec::new(), false, vec![again]).outcomes[0].1, Outcome::Duplicate);
+    assert!(matches!(bench.from(RUN_OF_2).outcome(ask("a", 1)), Outcome::Acquired(_)));
+}
+
+#[test]
+fn the_same_run_goes_on_counting_and_a_new_one_starts_over() {
+    let mut bench = Bench::cluster();
+    bench.from(RUN_OF_2).acquired(ask("a", 1));
+    let last = bench.last_id().sequence;
+    bench.from(RUN).outcome(node_up(2, RUN_OF_2));
+    assert_eq!(bench.table.nodes()[&NodeId(2)].last_sequence, last);
+    bench.outcome(node_up(2, NEXT_RUN));
+    assert_eq!(bench.table.nodes()[&NodeId(2)].last_sequence, 0);
+    assert_eq!(bench.from(RUN_OF_2).outcome(release("a", 1)), UNKNOWN, "the old run is over");
+    assert!(matches!(bench.from(NEXT_RUN).outcome(release("a", 1)), Outcome::Released { .. }));
+}
+
+#[test]
+fn waiters_of_a_node_that_went_down_leave() {
+    let (mut bench, waiting) = waiting();
+    let (outcome, events) = bench.run(node_down(2, RUN_OF_2));
+    assert_eq!(outcome, Outcome::NodeRecorded);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn waiters_of_a_node_that_started_anew_leave_and_those_of_others_stay() {
+    let (mut bench, waiting) = waiting();
+    bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    let (_, events) = bench.run(node_up(2, NEXT_RUN));
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(bench.seen("a"), (1, 1));
+}
+
+#[test]
+fn a_leader_that_changes_leaves_the_other_nodes_waiters() {
+    let (mut bench, _) = waiting();
+    let lead =
+        LeaderStart { node: NodeId(3), incarnation: Incarnation(3), store: store(3), confirm: true, ..start(RUN) };
+    assert_eq!(bench.lead(lead), []);
+    assert_eq!(bench.seen("a"), (1, 1));
+}
+
+#[test]
+fn a_lock_goes_past_the_waiters_of_a_node_that_is_down() {
+    let mut bench = Bench::cluster();
+    bench.acquired(ask("a", 1));
+    bench.from(RUN_OF_2).queued(ask("a", 2).lease_ms(60_000).wait_ms(60_000));
+    let unconfirmed = bench.from(RUN).queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    bench.outcome(node_down(2, RUN_OF_2));
+    assert_eq!(granted(&bench.run(release("a", 1)).1), [(unconfirmed, true)]);
+}
+
+#[test]
+fn only_the_recorded_run_that_is_up_can_go_down() {
+    let mut bench = Bench::cluster();
+    assert_eq!(bench.refused(node_down(2, NEXT_RUN)), Refusal::NodeUnknown);
+    assert_eq!(bench.refused(node_down(3, RUN_OF_2)), Refusal::NodeUnknown);
+    assert_eq!(bench.outcome(node_down(2, RUN_OF_2)), Outcome::NodeRecorded);
+    assert_eq!(bench.refused(node_down(2, RUN_OF_2)), Refusal::NodeUnknown);
+}
+
+#[test]
+fn another_store_is_refused_and_changes_nothing() {
+    let (mut bench, _) = waiting();
+    let before = bench.table.nodes().get(&NodeId(2)).cloned();
+    assert_eq!(bench.refused(up(store(9))), Refusal::StoreMismatch);
+    assert_eq!(bench.table.nodes().get(&NodeId(2)).cloned(), before);
+    assert_eq!(bench.seen("a"), (1, 1));
+}
+
+#[test]
+fn a_forgotten_node_may_come_back_with_another_store() {
+    let (mut bench, waiting) = waiting();
+    let (_, events) = bench.run(Command::ForgetNode { node: NodeId(2) });
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(bench.refused(Command::ForgetNode { node: NodeId(2) }), Refusal::NodeUnknown);
+    assert_eq!(bench.outcome(up(store(9))), Outcome::NodeRecorded);
+    assert_eq!(bench.table.nodes()[&NodeId(2)].store, store(9));
+}
+
+#[test]
+fn a_store_that_is_not_known_yet_becomes_known_and_stays() {
+    let mut bench = Bench::started(LeaderStart { store: StoreId::UNKNOWN, ..start(RUN) });
+    bench.lead_with(RUN);
+    assert_eq!(bench.table.nodes()[&NodeId(1)].store, store(1));
+    bench.lead(LeaderStart { store: StoreId::UNKNOWN, ..start(RUN) });
+    assert_eq!(bench.table.nodes()[&NodeId(1)].store, store(1));
+}
+
+#[test]
+fn the_hold_of_a_dead_node_stays_until_its_lease_if_it_was_answered() {
+    let (mut bench, _) = waiting();
+    bench.from(RUN_OF_2).acquired(ask("b", 9).lease_ms(100).request(1));
+    bench.from(RUN).outcome(node_down(2, RUN_OF_2));
+    bench.pass_ms(100).tick();
+    assert_eq!(bench.seen("b"), (1, 0));
+    assert_eq!(ended(&bench.pass_ms(1).tick()).len(), 1);
+}
+
+#[test]
+fn a_waiter_with_an_idempotency_key_keeps_its_place_for_ten_seconds() {
+    let mut bench = Bench::cluster();
+    bench.acquired(ask("a", 1));
+    let waiting = bench.from(RUN_OF_2).queued(ask("a", 2).request(1).lease_ms(60_000).wait_ms(60_000));
+    let (_, events) = bench.from(RUN).run(node_down(2, RUN_OF_2));
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    bench.pass_ms(10_000).tick();
+    assert_eq!(bench.seen("a"), (1, 1));
+    bench.pass_ms(1).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+    assert_eq!(bench.table.counts().requests, 0, "{:?} came to nothing", request(1, 0));
+}
+
+#[test]
+fn many_waiters_of_a_dead_node_leave_at_once() {
+    const WAITERS: u64 = 5_000;
+    let mut bench = Bench::cluster();
+    bench.acquired(ask("a", 1));
+    let asks = (0..WAITERS).map(|n| acquire(ask("a", 2 + n).lease_ms(60_000).wait_ms(60_000)));
+    bench.from(RUN_OF_2).batch(asks.collect());
+    let (_, events) = bench.from(RUN).run(node_down(2, RUN_OF_2));
+    assert_eq!(events.len() as u64, WAITERS);
+    assert_eq!(bench.seen("a"), (1, 0));
+    assert_eq!(ended(&bench.run(release("a", 1)).1), [(latchd::domain::Token(1_000), EndReason::Released)]);
+}

@@ -1,0 +1,97 @@
+//! A backup becomes the beginning of another service.
+
+use super::kit::{Asking, Bench, RUN_OF_2, ask, cancel, node_up, release, request, session, snapshot, start};
+use latchd::domain::{Command, Incarnation, LeaderStart, Refusal, Table, Token};
+
+const JUMP: u64 = 1_000_000_000;
+
+/// Holds of a session, of nobody and of a dead waiter, somebody who waits, and keys of each.
+fn backup() -> Bench {
+    let mut bench = Bench::cluster();
+    let open = Command::OpenSession { session: session(1), idle_timeout_ms: 60_000, request: Some(request(9, 0)) };
+    bench.outcome(open);
+    bench.acquired(ask("a", 1).session(1).request(1));
+    bench.acquired(ask("b", 2).lease_ms(60_000).request(2));
+    bench.queued(ask("b", 3).lease_ms(60_000).wait_ms(60_000).request(3));
+    bench.acquired(ask("c", 4));
+    bench.from(RUN_OF_2).queued(ask("c", 5).lease_ms(60_000).wait_ms(60_000));
+    bench.outcome(release("c", 4));
+    bench.acquired(ask("d", 6).ldlm(3).session(1));
+    bench
+}
+
+/// Rebased and led again: restored twice on the way, because what is kept must be in the snapshot.
+fn rebased(first_token: u64, keep_sessions: bool, keep_holds: bool) -> Bench {
+    let mut bench = backup();
+    bench.table.rebase(first_token, keep_sessions, keep_holds);
+    bench.table = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
+    bench.lead(LeaderStart { first_token: 1, ..start(Incarnation(7)) });
+    bench.from(Incarnation(7));
+    bench
+}
+
+fn counts(bench: &Bench) -> (u64, u64, u64) {
+    let counts = bench.table.counts();
+    (counts.sessions, counts.holds, counts.waiters)
+}
+
+#[test]
+fn what_is_asked_for_is_kept_and_nobody_waits() {
+    assert_eq!(counts(&backup()), (1, 4, 1));
+    assert_eq!(counts(&rebased(0, true, true)), (1, 4, 0));
+    assert_eq!(counts(&rebased(0, true, false)), (1, 0, 0));
+    assert_eq!(counts(&rebased(0, false, true)), (0, 2, 0), "a session's hold does not outlive it");
+    assert_eq!(counts(&rebased(0, false, false)), (0, 0, 0));
+}
+
+#[test]
+fn tokens_go_on_far_above() {
+    let last = backup().table.last_token().0;
+    assert_eq!(rebased(0, true, true).table.last_token(), Token(last + JUMP));
+    assert_eq!(rebased(1 << 51, true, true).table.last_token(), Token((1 << 51) - 1));
+    let mut bench = rebased(u64::MAX, true, true);
+    assert_eq!(bench.refused(ask("z", 99)), Refusal::TokensExhausted);
+}
+
+#[test]
+fn nodes_are_forgotten_and_the_epoch_goes_on() {
+    let (before, mut table) = (backup().table.epoch(), backup().table);
+    table.rebase(0, true, true);
+    assert!(table.nodes().is_empty());
+    assert_eq!((table.epoch(), table.confirms_deliveries()), (before, false));
+    let mut bench = rebased(0, true, true);
+    assert_eq!(bench.outcome(node_up(2, Incarnation(8))), latchd::domain::Outcome::NodeRecorded);
+}
+
+#[test]
+fn an_unconfirmed_hold_counts_as_answered() {
+    let bench = rebased(0, true, true);
+    assert_eq!(bench.seen("c"), (1, 0), "its client may have been told after the backup");
+}
+
+#[test]
+fn retries_are_answered_as_before_the_backup() {
+    let mut bench = rebased(0, true, true);
+    assert_eq!(bench.acquired(ask("b", 30).lease_ms(60_000).request(2)).token, Token(1_001));
+    bench.acquired(ask("z", 31).request(3));
+    let mut bench = rebased(0, false, false);
+    assert_eq!(bench.refused(ask("b", 30).lease_ms(60_000).request(2)), Refusal::RequestEnded);
+    assert_eq!(bench.refused(ask("a", 30).request(1)), Refusal::RequestEnded);
+}
+
+#[test]
+fn nothing_due_is_left_behind() {
+    let mut bench = rebased(0, false, true);
+    bench.outcome(release("b", 2));
+    bench.outcome(cancel("c", 5));
+    bench.pass_ms(100_000_000).settle();
+    assert_eq!(bench.table.next_deadline(), None);
+    assert_eq!(bench.table.counts(), Default::default());
+}
+
+#[test]
+fn a_table_that_was_never_led_can_be_rebased() {
+    let mut table = Table::default();
+    table.rebase(5, true, true);
+    assert_eq!(table.last_token(), Token(JUMP - 1));
+}

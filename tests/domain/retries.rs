@@ -1,0 +1,172 @@
+//! Lost requests with an idempotency key: what is kept for their retry, and for how long.
+
+use super::kit::{Asking, Bench, RUN, RUN_OF_2, ask, cancel, ended, granted, key, name, release, renew, session};
+use latchd::domain::{Acquire, EndReason, Event, ORPHAN_MS, Outcome, Refusal, Timestamp, Token, WaitEnd};
+
+fn waits(key: u64) -> Acquire {
+    ask("a", key).request(1).lease_ms(60_000).wait_ms(60_000)
+}
+
+#[test]
+fn a_retry_takes_the_place_in_the_queue() {
+    let mut bench = Bench::cluster();
+    bench.acquired(ask("a", 1));
+    let lost = bench.queued(waits(2));
+    bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    let (outcome, events) = bench.pass_ms(5_000).from(RUN_OF_2).run(waits(4));
+    assert_eq!(outcome, Outcome::Queued { position: 0 });
+    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled }]);
+    let retried = bench.last_id();
+    let view = bench.table.waiters_view(&name("a"), bench.table.now());
+    assert_eq!((view[0].key, view[0].since, view[0].deadline), (key(4), Timestamp(0), Timestamp(65_000)));
+    assert_eq!(bench.outcome(cancel("a", 2)), Outcome::Cancelled, "the first attempt has no part in it any more");
+    assert_eq!(granted(&bench.from(RUN).run(release("a", 1)).1), [(retried, true)]);
+}
+
+#[test]
+fn a_lost_waiter_keeps_its_place_for_ten_seconds() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    let lost = bench.queued(waits(2));
+    let (_, events) = bench.run(cancel("a", 2));
+    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled }]);
+    assert_eq!(bench.table.next_deadline(), Some(Timestamp(ORPHAN_MS)));
+    bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    assert_eq!(bench.pass_ms(ORPHAN_MS).outcome(waits(4)), Outcome::Queued { position: 0 });
+    bench.outcome(cancel("a", 4));
+    bench.pass_ms(ORPHAN_MS + 1).tick();
+    assert_eq!(bench.outcome(waits(5)), Outcome::Queued { position: 1 }, "after that it asks anew");
+}
+
+#[test]
+fn cancelling_twice_does_not_keep_it_longer() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(waits(2));
+    bench.outcome(cancel("a", 2));
+    bench.pass_ms(5_000).outcome(cancel("a", 2));
+    bench.pass_ms(5_001).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn a_lost_waiter_that_would_have_timed_out_sooner_does() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(ask("a", 2).request(1).lease_ms(60_000).wait_ms(100));
+    bench.outcome(cancel("a", 2));
+    bench.pass_ms(101).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn a_turn_that_comes_meanwhile_is_kept_until_the_same_moment() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(waits(2));
+    bench.outcome(cancel("a", 2));
+    let (_, events) = bench.pass_ms(4_000).run(release("a", 1));
+    assert_eq!(granted(&events), [], "there is nobody to tell");
+    bench.pass_ms(6_000).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+    assert_eq!(ended(&bench.pass_ms(1).tick()), [(Token(1_001), EndReason::Expired)]);
+    assert_eq!(bench.refused(waits(3)), Refusal::RequestEnded);
+}
+
+#[test]
+fn a_retry_claims_the_turn_with_its_full_lease() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    bench.queued(waits(2));
+    bench.outcome(cancel("a", 2));
+    bench.pass_ms(4_000).outcome(release("a", 1));
+    let grant = bench.pass_ms(6_000).acquired(waits(3));
+    assert_eq!((grant.key, grant.token, grant.deadline), (key(2), Token(1_001), Some(Timestamp(70_000))));
+}
+
+#[test]
+fn a_hold_whose_answer_was_lost_is_kept_ten_seconds() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).request(1));
+    assert_eq!(ended(&bench.run(cancel("a", 1)).1), []);
+    bench.pass_ms(ORPHAN_MS).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+    assert_eq!(ended(&bench.pass_ms(1).tick()), [(Token(1_000), EndReason::Expired)]);
+}
+
+#[test]
+fn a_claimed_hold_without_a_lease_has_none_again() {
+    let mut bench = Bench::new();
+    bench.open(1, 60_000);
+    bench.acquired(ask("a", 1).session(1).request(1));
+    bench.outcome(cancel("a", 1));
+    assert_eq!(bench.acquired(ask("a", 2).session(1).request(1)).deadline, None);
+    bench.pass_ms(ORPHAN_MS + 1).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+    assert!(bench.table.session_view(session(1)).is_some());
+}
+
+#[test]
+fn a_late_cancel_of_the_first_attempt_does_not_touch_what_the_retry_was_given() {
+    let mut bench = Bench::new();
+    let grant = bench.acquired(ask("a", 1).request(1).lease_ms(60_000));
+    bench.acquired(ask("a", 2).request(1).lease_ms(60_000));
+    bench.outcome(cancel("a", 1));
+    bench.outcome(cancel("a", 2));
+    let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("either of them may have been answered");
+    assert_eq!(view.holds[0].deadline, grant.deadline);
+}
+
+#[test]
+fn a_retry_that_is_lost_too_is_kept_for_the_next() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).request(1).lease_ms(60_000));
+    bench.outcome(cancel("a", 1));
+    bench.acquired(ask("a", 2).request(1).lease_ms(60_000));
+    bench.outcome(cancel("a", 1));
+    assert_eq!(bench.table.next_deadline(), Some(Timestamp(60_000)), "the first attempt is over");
+    bench.outcome(cancel("a", 2));
+    assert_eq!(bench.table.next_deadline(), Some(Timestamp(ORPHAN_MS)));
+}
+
+#[test]
+fn whoever_renews_a_lost_hold_has_it() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).request(1).lease_ms(60_000));
+    bench.outcome(cancel("a", 1));
+    assert!(matches!(bench.outcome(renew("a", 1, 30_000)), Outcome::Renewed(_)));
+    bench.outcome(cancel("a", 1));
+    bench.pass_ms(30_000).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn a_lost_hold_without_a_lease_is_not_renewed_and_stays() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).request(1));
+    bench.outcome(cancel("a", 1));
+    assert_eq!(bench.refused(renew("a", 1, 30_000)), Refusal::NoLease);
+    bench.pass_ms(ORPHAN_MS + 1).tick();
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn a_late_cancel_does_not_touch_what_the_label_was_given_again() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).reentrant("x").lease_ms(60_000));
+    bench.acquired(ask("a", 2).reentrant("x").lease_ms(60_000));
+    bench.outcome(cancel("a", 1));
+    bench.outcome(cancel("a", 2));
+    assert_eq!(bench.seen("a"), (1, 0));
+}
+
+#[test]
+fn a_lost_waiter_whose_time_is_over_is_passed_over() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).lease_ms(20_000));
+    bench.queued(waits(2));
+    bench.outcome(cancel("a", 2));
+    let next = bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    assert_eq!(granted(&bench.pass_ms(20_001).tick()), [(next, false)]);
+    assert_eq!(bench.table.counts().requests, 0);
+}
