@@ -164,7 +164,7 @@ impl Node {
 
     /// Proposes until it is applied, on this node, which must lead.
     pub async fn propose(&self, text: &str) -> u64 {
-        tokio::time::timeout(SOON, self.raft.propose(text.into())).await.expect("in time").expect("applied")
+        tokio::time::timeout(SOON, self.raft.propose(text.to_owned().into())).await.expect("in time").expect("applied")
     }
 
     pub async fn applies(&self, index: u64) {
