@@ -9,6 +9,7 @@ mod health;
 mod lock;
 mod members;
 mod output;
+mod restore;
 mod serve;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Command {
     Members(members::Members),
     /// Writes a backup of a running service to a file
     Backup(backup::Backup),
+    /// Makes a new data directory out of a backup
+    Restore(restore::Restore),
     /// Makes an authority and certificates with which the nodes of a cluster know each other
     Certs(certs::Certs),
     /// Hashes a password or a key from stdin for the configuration file
@@ -59,6 +62,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Health(health) => health.run(),
         Command::Members(members) => members.run(),
         Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Certs(certs) => certs.run(),
         Command::Hash(hash) => hash.run(),
         Command::Lock(lock) => return lock.run(),

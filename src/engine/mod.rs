@@ -34,6 +34,6 @@ pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renew
 pub use histogram::Distribution;
 pub use intake::BatchBounds;
 pub use raft::{PeerFiles, StartError};
-pub use restore::{Contents, RestoreError, check};
+pub use restore::{Contents, RestoreError, RestoreOptions, check, restore};
 pub use start::EngineOptions;
 pub use stats::Stats;

@@ -1,6 +1,8 @@
 //! Backups read back: checked, or made into a new data directory. No engine runs meanwhile.
 
 use super::backup_file::BackupReader;
+use super::raft::{StartError, seed_store};
+use super::start::first_token;
 use crate::domain::Table;
 use std::fmt;
 use std::fs::File;
@@ -24,6 +26,19 @@ impl fmt::Display for Contents {
     }
 }
 
+/// Where a backup goes, and what of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RestoreOptions {
+    /// New, or empty.
+    pub data_dir: PathBuf,
+    /// The only member of the cluster that starts from it.
+    pub node_id: u64,
+    /// What other nodes are told; empty for a node that runs alone.
+    pub advertise: String,
+    pub keep_sessions: bool,
+    pub keep_holds: bool,
+}
+
 /// Why a backup cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -31,11 +46,28 @@ pub enum RestoreError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is no whole backup: {reason}; take a new one, or use an older one", path.display())]
     Damaged { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Store(#[from] StartError),
 }
 
 /// Reads a backup to its end, every checksum and every record.
 pub fn check(backup: &Path) -> Result<Contents, RestoreError> {
     read(backup).map(|(_, contents)| contents)
+}
+
+/// Makes a data directory out of a backup: started on it, a node is a cluster of one that goes on from there. Its tokens
+/// begin far above those of the backup, because the service may have given more before it was lost. Returns what the
+/// new directory holds.
+pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, RestoreError> {
+    let (mut table, contents) = read(backup)?;
+    table.rebase(first_token(), options.keep_sessions, options.keep_holds);
+    let mut bytes = Vec::new();
+    let written = table.freeze().write_to(&mut bytes);
+    written.map_err(|source| RestoreError::Unreadable { path: backup.to_owned(), source })?;
+    seed_store(&options.data_dir, options.node_id, &options.advertise, &mut bytes.as_slice())?;
+    let counts = table.counts();
+    let (locks, holds, sessions) = (counts.locks, counts.holds, counts.sessions);
+    Ok(Contents { locks, holds, waiters: counts.waiters, sessions, ..contents })
 }
 
 fn read(backup: &Path) -> Result<(Table, Contents), RestoreError> {

@@ -71,7 +71,7 @@ impl Engine {
         let (stop, stopped) = watch::channel(false);
         let driver = Driver {
             core: core.clone(),
-            first_token: clock::unix_seconds().saturating_mul(TOKENS_PER_SECOND),
+            first_token: first_token(),
             limits: options.limits.clone(),
             bounds: options.batch,
             sequence: 0,
@@ -158,6 +158,11 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
         peers: peers(cluster)?,
         ..RaftOptions::new(cluster.node_id, store)
     })
+}
+
+/// Where the tokens of a service begin that knows of none before it.
+pub(super) fn first_token() -> u64 {
+    clock::unix_seconds().saturating_mul(TOKENS_PER_SECOND)
 }
 
 async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {

@@ -12,4 +12,5 @@ mod raft_snapshot;
 mod raft_support;
 mod raft_switchboard;
 mod raft_tls;
+mod restoring;
 mod service;

@@ -1,0 +1,57 @@
+//! `latchd restore`: a new data directory out of a backup.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, told};
+use crate::server::offline::{RestoreOptions, restore};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Restore {
+    /// The backup, as `latchd backup` wrote it
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Directory that is made; one that is there must be empty
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// End every session, and with them what they hold
+    #[arg(long)]
+    drop_sessions: bool,
+    /// End every hold
+    #[arg(long)]
+    drop_holds: bool,
+    /// The node that starts from it, as the first of a new cluster
+    #[arg(long, value_name = "ID", default_value_t = 1)]
+    node_id: u64,
+    /// What other nodes are told, https://host:port; a node that runs alone needs none
+    #[arg(long, value_name = "URL", default_value = "")]
+    advertise: String,
+}
+
+const EXAMPLES: &str = "The service that is started on the directory is a new one of a single node: its fencing tokens begin far above those
+of the backup, so that none is given twice. Leases go on from where they stood. Other nodes are added with
+`latchd members add`; never start one on a copy of the same directory.
+
+Examples:
+  latchd restore latchd.backup --data-dir /var/lib/latchd
+  latchd restore latchd.backup --data-dir data --drop-sessions --drop-holds";
+
+impl Restore {
+    pub fn run(self) -> Result<(), Failure> {
+        let Restore { file, data_dir, drop_sessions, drop_holds, node_id, advertise } = self;
+        let shown = data_dir.display().to_string();
+        let options = RestoreOptions {
+            data_dir,
+            node_id,
+            advertise,
+            keep_sessions: !drop_sessions,
+            keep_holds: !drop_holds,
+        };
+        let contents = restore(&file, &options).map_err(told)?;
+        println!("{shown}: {contents}");
+        println!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
+        Ok(())
+    }
+}
