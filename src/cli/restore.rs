@@ -42,13 +42,8 @@ impl Restore {
     pub fn run(self) -> Result<(), Failure> {
         let Restore { file, data_dir, drop_sessions, drop_holds, node_id, advertise } = self;
         let shown = data_dir.display().to_string();
-        let options = RestoreOptions {
-            data_dir,
-            node_id,
-            advertise,
-            keep_sessions: !drop_sessions,
-            keep_holds: !drop_holds,
-        };
+        let options =
+            RestoreOptions { data_dir, node_id, advertise, keep_sessions: !drop_sessions, keep_holds: !drop_holds };
         let contents = restore(&file, &options).map_err(told)?;
         println!("{shown}: {contents}");
         println!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
