@@ -54,9 +54,10 @@ fn a_waiting_call_whose_client_goes_away_takes_nothing() {
     let short = waiter.clone().with_metadata("grpc-timeout", "200m");
     let late = short.call::<_, LockResponse>("/ldlm.LDLM/Lock", request.clone());
     assert!(matches!(late.expect_err("too late").code(), Code::DeadlineExceeded | Code::Cancelled));
+    let mut watcher = Client::plain(&server);
+    until("both to have left", || watcher.get("/v1/locks/a").json()["queue_length"] == 0);
     let closes = GrpcClient::plain(&server);
     let waiting = runtime().spawn(async move { closes.begin::<_, LockResponse>("/ldlm.LDLM/Lock", request).await });
-    let mut watcher = Client::plain(&server);
     until("only one to wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 1);
     waiting.abort();
     until("nobody to wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 0);

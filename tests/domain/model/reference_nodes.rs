@@ -55,18 +55,20 @@ impl Reference {
 
     /// Everything that only a dead process could have answered leaves first; then what is free is handed on.
     fn bury_the_dead(&mut self) {
-        let names = self.names();
+        let mut left = std::collections::BTreeSet::new();
         for waiter in self.waiters.clone().into_iter().filter(|waiter| waiter.is_attached()) {
             if !self.is_up(waiter.command.incarnation) {
                 self.lose_wait(waiter.key);
+                left.insert(waiter.name);
             }
         }
         for hold in self.holds.clone() {
             if hold.unconfirmed.is_some_and(|run| !self.is_up(run)) {
                 self.lose_hold(hold.token);
+                left.insert(hold.name);
             }
         }
-        names.iter().for_each(|name| _ = self.hand_on(name));
+        left.iter().for_each(|name| _ = self.hand_on(name));
     }
 
     fn is_up(&self, run: Incarnation) -> bool {
