@@ -154,7 +154,8 @@ mod tests {
         let shared = shared();
         let payload = shared.encode(tick(7));
         shared.proposed.lock().expect("sound").as_mut().expect("kept").1.at = Timestamp(8);
-        assert_eq!(shared.decode(&payload.to_vec()).at, Timestamp(7));
+        let elsewhere = payload.to_vec();
+        assert_eq!(shared.decode(&elsewhere).at, Timestamp(7));
         let (other, newer) = (tick(9).encode(), shared.encode(tick(10)));
         assert_eq!(shared.decode(&other).at, Timestamp(9));
         assert!(is_kept(&shared));
