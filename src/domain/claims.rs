@@ -1,11 +1,12 @@
 //! Between a grant and its client: lost attempts, retries that claim what is kept for them, confirmed deliveries.
 
-use super::command::Acquire;
-use super::ids::{CommandId, HoldKey, Name, Token};
+use super::command::{Acquire, Wait};
+use super::ids::{CommandId, HoldKey, Incarnation, Name, Token, WaiterId};
 use super::lock::{Claim, Hold, Place, Waiter};
 use super::outcome::{EndReason, Event, Outcome, Refusal, WaitEnd};
 use super::requests::Made;
 use super::table::{Run, Table};
+use std::cmp::Reverse;
 
 /// How long a place in the queue or an unheard grant is kept for the retry of a request that was lost.
 pub const ORPHAN_MS: u64 = 10_000;
@@ -40,7 +41,7 @@ impl Table {
             return Outcome::Refused(refusal);
         }
         if acquire.wait.is_none() {
-            return Outcome::Refused(self.held(self.locks.get(&acquire.name)));
+            return Outcome::Refused(Refusal::RequestReused);
         }
         match self.place_of(&acquire.name, key) {
             Some(place) => self.wait_anew(run, id, acquire, place, place),
@@ -131,6 +132,39 @@ impl Table {
         lock.expects(deadline);
     }
 
+    /// The process that was to tell of a hold is dead, and nobody else may wait for its client: the room goes on to the
+    /// next, and what can be retried has its turn first again. Whoever calls this hands on.
+    pub(super) fn take_back(&mut self, run: &mut Run, name: &Name, token: Token, dead: Incarnation) {
+        let Some((name, lock)) = self.locks.get_key_value(name) else { return };
+        let (name, size) = (name.clone(), lock.size);
+        let Some(at) = lock.holds.iter().position(|hold| hold.token == token) else { return };
+        let (request, key) = (lock.holds[at].request(), lock.holds[at].key);
+        let Some(request) = request.filter(|_| !self.index.waiting_keys.contains_key(&key)) else {
+            return self.end_hold(run, &name, token, EndReason::Cancelled);
+        };
+        let Some(hold) = self.locks.get_mut(&name).map(|lock| lock.holds.remove(at)) else { return };
+        self.forget_all_but_request(run, &name, &hold, EndReason::Cancelled);
+        let place = (Reverse(i32::MAX), WaiterId(self.next_waiter));
+        self.next_waiter += 1;
+        let waiter = Waiter {
+            command: CommandId { incarnation: dead, sequence: 0 },
+            key,
+            since: hold.since,
+            wait: Wait::Attached { timeout_ms: ORPHAN_MS },
+            deadline: self.now.after_ms(ORPHAN_MS),
+            owner: hold.owner,
+            size,
+            remembers_size: false,
+            lease_ms: hold.claim.and_then(|claim| claim.lease_ms),
+            metadata: hold.metadata,
+            dialect: hold.dialect,
+            request: Some(request),
+            orphaned: true,
+        };
+        self.keep_request(request, Made::Waiter { name: name.clone(), key });
+        self.put_in_queue(&name, place, waiter);
+    }
+
     /// The claim of a hold that is granted at once.
     pub(super) fn claim_of(&self, acquire: &Acquire) -> Option<Box<Claim>> {
         let (request, lease_ms) = (acquire.request?.id, acquire.lease_ms);
@@ -152,8 +186,8 @@ impl Table {
         if unconfirmed.is_none() && waiter.request.is_none() {
             return None;
         }
-        let (attempt, orphaned) = (Some(waiter.key), waiter.orphaned);
-        let claim = Claim { unconfirmed, request: waiter.request, attempt, lease_ms: waiter.lease_ms, orphaned };
+        let (request, attempt, lease_ms) = (waiter.request, Some(waiter.key), waiter.lease_ms);
+        let claim = Claim { unconfirmed, request, attempt, lease_ms, orphaned: false };
         Some(Box::new(claim))
     }
 }

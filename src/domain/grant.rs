@@ -205,19 +205,22 @@ impl Table {
             return Outcome::Refused(Refusal::Broken("a waiter for a free lock"));
         };
         let name = name.clone();
-        self.index.add_waiter(&name, place, &waiter);
+        let is_attached = matches!(waiter.wait, Wait::Attached { .. });
+        self.put_in_queue(&name, place, waiter);
+        let position = self.locks.get(&name).map_or(0, |lock| lock.queue.ahead(&place)) as u32;
+        self.note_request(acquire.request, Made::Waiter { name, key: acquire.key });
+        if is_attached { Outcome::Queued { position } } else { Outcome::Enqueued { position } }
+    }
+
+    /// Gives a waiter its place in the queue of a lock that is there.
+    pub(super) fn put_in_queue(&mut self, name: &Name, place: Place, waiter: Waiter) {
+        self.index.add_waiter(name, place, &waiter);
         if let Some(session) = waiter.owner.session() {
             self.count_waiter(session);
         }
-        let Some(lock) = self.locks.get_mut(&name) else {
-            return Outcome::Refused(Refusal::Broken("a lock vanished under its waiter"));
-        };
+        let Some(lock) = self.locks.get_mut(name) else { return };
         lock.expects(waiter.deadline);
-        let is_attached = matches!(waiter.wait, Wait::Attached { .. });
         lock.queue.insert(place, waiter);
-        let position = lock.queue.ahead(&place) as u32;
-        self.note_request(acquire.request, Made::Waiter { name, key: acquire.key });
-        if is_attached { Outcome::Queued { position } } else { Outcome::Enqueued { position } }
     }
 
     /// Grants to those who are next, as far as there is room; a lock that nobody wants is forgotten. A waiter whose
@@ -241,8 +244,7 @@ impl Table {
     fn next_to_leave_the_queue(&self, name: &Name) -> Option<(Place, bool)> {
         let lock = self.locks.get(name)?;
         let (place, waiter) = lock.queue.first()?;
-        let gone = waiter.owner.session().is_some_and(|session| !self.is_live(session))
-            || (waiter.orphaned && waiter.deadline.is_past(self.now));
+        let gone = waiter.owner.session().is_some_and(|session| !self.is_live(session));
         let fits = lock.has_room(waiter.size) && self.next_token < Token::END;
         (gone || fits).then_some((*place, gone))
     }
@@ -253,7 +255,7 @@ impl Table {
             key: waiter.key,
             token: self.next_token(),
             since: self.now,
-            deadline: if waiter.orphaned { waiter.deadline } else { self.lease_end(waiter.lease_ms) },
+            deadline: self.lease_end(waiter.lease_ms),
             claim: self.claim_of_waiter(&waiter),
             owner: waiter.owner,
             metadata: waiter.metadata,

@@ -93,7 +93,7 @@ pub struct Waiter {
     pub dialect: Dialect,
     /// The request that takes this place again when it is retried.
     pub request: Option<RequestId>,
-    /// Its request was lost: `deadline` is the end of the time for a retry.
+    /// Its request was lost: `deadline` is the end of the time for a retry, and until then it is granted nothing.
     pub orphaned: bool,
 }
 
@@ -192,9 +192,10 @@ impl Queue {
         self.0.iter().flat_map(|queue| queue.iter())
     }
 
+    /// Whose turn is next. Those whose request was lost keep their places and are passed over: nobody would use the lock.
     pub fn first(&self) -> Option<(&Place, &Waiter)> {
-        let last = mutants::on("last-come-first-served");
-        self.0.as_ref().and_then(|queue| if last { queue.last_key_value() } else { queue.first_key_value() })
+        let mut present = self.0.as_ref()?.iter().filter(|(_, waiter)| !waiter.orphaned);
+        if mutants::on("last-come-first-served") { present.next_back() } else { present.next() }
     }
 
     pub fn get(&self, place: &Place) -> Option<&Waiter> {

@@ -2,7 +2,7 @@
 
 use super::ids::{CommandId, Incarnation, Name, NodeId, StoreId, Token, WaiterId};
 use super::lock::Place;
-use super::outcome::{EndReason, Outcome, Refusal, WaitEnd};
+use super::outcome::{Outcome, Refusal, WaitEnd};
 use super::table::{Run, Table};
 use crate::mutants;
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,14 +149,14 @@ impl Table {
     }
 
     /// What requests of dead process runs wait for or were granted unheard. Nobody will answer them any more: they
-    /// leave, except that one with an idempotency key is kept a while for its retry.
+    /// leave, except that one with an idempotency key keeps a place in the queue a while for its retry.
     fn drop_requests_of_dead_runs(&mut self, run: &mut Run) {
         let mut left = BTreeSet::new();
         let answering = if mutants::on("dead-requests-stay") { BTreeSet::new() } else { self.index.answering_runs() };
         let dead: Vec<Incarnation> = answering.into_iter().filter(|run| !self.is_up(*run)).collect();
         for dead in dead {
             for (name, token) in self.unconfirmed_of(dead) {
-                self.lose_hold(run, &name, token, EndReason::Cancelled);
+                self.take_back(run, &name, token, dead);
                 left.insert(name);
             }
             for (name, place) in self.attached_to(dead) {

@@ -120,12 +120,17 @@ impl Table {
 
     /// What else knows of a hold that its lock has no more.
     pub(super) fn forget_hold(&mut self, run: &mut Run, name: &Name, hold: &Hold, why: EndReason) {
+        hold.request().into_iter().for_each(|request| self.end_request(request));
+        self.forget_all_but_request(run, name, hold, why);
+    }
+
+    /// The same where its request is given something else.
+    pub(super) fn forget_all_but_request(&mut self, run: &mut Run, name: &Name, hold: &Hold, why: EndReason) {
         run.budget = run.budget.saturating_sub(1);
         self.index.remove_hold(hold);
         if let Some(session) = hold.owner.session() {
             self.discount_hold(session);
         }
-        hold.request().into_iter().for_each(|request| self.end_request(request));
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
         run.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect });
     }

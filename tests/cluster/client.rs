@@ -115,13 +115,15 @@ impl<'a> Client<'a> {
     /// A request that was lost may be carried out later even where a later one with the same key was refused.
     fn note_acquire(&self, op: Op, answer: Answer, tries: &Tries) {
         let lost_for = tries.failed.map_or(0, |failed| tries.last_call.saturating_sub(failed));
+        let asked_again = if tries.last_call > tries.call { tries.last_call } else { 0 };
+        let op = Op { lost_for, asked_again, ..op };
         match answer {
             Answer::Contended | Answer::Refused(_) if tries.lost.is_some() => {
                 let why = "lost, and asked again in vain".to_owned();
                 self.recorder.op(Op { id: self.recorder.number(), answer: Answer::Unknown(why), ..op.clone() });
-                self.recorder.op(Op { call: tries.last_call, answer, lost_for, ..op });
+                self.recorder.op(Op { call: tries.last_call, answer, ..op });
             }
-            answer => self.recorder.op(Op { answer, lost_for, ..op }),
+            answer => self.recorder.op(Op { answer, ..op }),
         }
     }
 
@@ -295,7 +297,7 @@ impl<'a> Client<'a> {
     fn op(&self, id: u64, name: &str, ask: Ask, call: Nanos) -> Op {
         let (client, node, end) = (self.number, self.node, self.recorder.now());
         let answer = Answer::Unknown(String::new());
-        Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0 }
+        Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0, asked_again: 0 }
     }
 }
 

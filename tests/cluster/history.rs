@@ -70,6 +70,9 @@ pub struct Op {
     pub answer: Answer,
     /// From the end of its first request that came to nothing to the start of the last one.
     pub lost_for: Nanos,
+    /// Start of its last request, where it asked more than once; 0 otherwise.
+    #[serde(default)]
+    pub asked_again: Nanos,
 }
 
 impl Op {
@@ -223,7 +226,7 @@ mod tests {
         let ask = Ask::Acquire { lease_ms: 5, wait_ms: None, keyed: true };
         let answer = Answer::Granted { token: 9 };
         let (client, node, name) = (1, 2, "a".to_owned());
-        recorder.op(Op { id: 0, client, node, name, ask, call: 1, end: 2, answer, lost_for: 0 });
+        recorder.op(Op { id: 0, client, node, name, ask, call: 1, end: 2, answer, lost_for: 0, asked_again: 0 });
         recorder.queued(0, 3);
         recorder.complain("nothing");
         let (noted, complaints) = recorder.finish();

@@ -3,9 +3,7 @@
 use super::kit::{
     Asking, Bench, RUN, RUN_OF_2, ask, confirm, ended, granted, name, node_down, node_up, release, renew, start,
 };
-use latchd::domain::{
-    Command, CommandId, EndReason, Incarnation, LeaderStart, Outcome, Proof, Refusal, Timestamp, Token,
-};
+use latchd::domain::{Command, CommandId, EndReason, Incarnation, LeaderStart, Outcome, Proof, Refusal, Token};
 
 const SECOND: Token = Token(1_001);
 
@@ -97,26 +95,59 @@ fn a_node_alone_does_not_confirm_and_keeps_over_a_restart_what_it_answered() {
     assert_eq!(bench.seen("a"), (1, 0));
 }
 
-#[test]
-fn with_an_idempotency_key_it_is_kept_ten_seconds_for_the_retry() {
-    let (mut bench, _) = unconfirmed(Some(1));
-    assert_eq!(ended(&bench.run(node_down(2, RUN_OF_2)).1), []);
-    let again = bench.pass_ms(10_000).acquired(ask("a", 7).request(1).lease_ms(60_000).wait_ms(60_000));
-    assert_eq!((again.token, again.deadline), (SECOND, Some(Timestamp(70_000))), "its full lease, from now");
-
-    let (mut bench, _) = unconfirmed(Some(1));
-    bench.outcome(node_down(2, RUN_OF_2));
-    assert_eq!(ended(&bench.pass_ms(10_001).tick()), [(SECOND, EndReason::Expired)]);
+fn retry() -> latchd::domain::Acquire {
+    ask("a", 7).request(1).lease_ms(60_000).wait_ms(60_000)
 }
 
 #[test]
-fn a_node_that_was_only_cut_off_can_still_confirm_what_is_kept() {
+fn with_an_idempotency_key_it_is_handed_on_too_and_its_retry_is_next() {
+    let (mut bench, _) = unconfirmed(Some(1));
+    let next = bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    let last = bench.queued(ask("a", 4).lease_ms(60_000).wait_ms(60_000).edit(|ask| ask.priority = 9));
+    let (_, events) = bench.run(node_down(2, RUN_OF_2));
+    assert_eq!(ended(&events), [(SECOND, EndReason::Cancelled)]);
+    assert_eq!(granted(&events), [(last, true)], "the dead node's waiter is passed over");
+    let again = bench.pass_ms(10_000).queued(retry());
+    assert_eq!(granted(&bench.run(release("a", 4)).1), [(again, true)], "whose turn it was");
+    assert_eq!(granted(&bench.run(release("a", 7)).1), [(next, true)]);
+}
+
+#[test]
+fn a_retry_finds_the_lock_free_where_nobody_else_wanted_it() {
+    let (mut bench, _) = unconfirmed(Some(1));
+    bench.outcome(node_down(2, RUN_OF_2));
+    assert_eq!(bench.seen("a"), (0, 1), "a place, and no hold");
+    let (outcome, events) = bench.pass_ms(10_000).run(retry());
+    assert_eq!(outcome, Outcome::Queued { position: 0 });
+    assert_eq!(granted(&events), [(bench.last_id(), true)]);
+    assert_eq!(ended(&bench.pass_ms(60_000).tick()), [], "its full lease, from now");
+}
+
+#[test]
+fn a_place_that_nobody_comes_back_to_is_given_up_after_ten_seconds() {
+    let (mut bench, _) = unconfirmed(Some(1));
+    bench.outcome(node_down(2, RUN_OF_2));
+    bench.pass_ms(10_000).tick();
+    assert_eq!(bench.seen("a"), (0, 1));
+    bench.pass_ms(1).tick();
+    assert_eq!(bench.seen("a"), (0, 0));
+    assert_eq!(bench.table.counts().requests, 0);
+}
+
+#[test]
+fn whoever_asks_meanwhile_gets_the_lock() {
+    let (mut bench, _) = unconfirmed(Some(1));
+    bench.outcome(node_down(2, RUN_OF_2));
+    bench.acquired(ask("a", 8).lease_ms(60_000));
+    assert_eq!(bench.outcome(retry()), Outcome::Queued { position: 0 });
+}
+
+#[test]
+fn a_node_that_was_only_cut_off_confirms_nothing_that_went_on() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.outcome(node_down(2, RUN_OF_2));
     bench.outcome(node_up(2, RUN_OF_2));
-    assert_eq!(bench.pass_ms(9_000).from(RUN_OF_2).outcome(confirm("a", 2)), Outcome::Confirmed);
-    assert_eq!(ended(&bench.pass_ms(60_000).tick()), [], "it has the lease that its client is told");
-    assert_eq!(ended(&bench.pass_ms(1).tick()).len(), 1);
+    assert_eq!(bench.from(RUN_OF_2).refused(confirm("a", 2)), Refusal::WrongKey);
 }
 
 #[test]

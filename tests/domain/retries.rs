@@ -60,28 +60,33 @@ fn a_lost_waiter_that_would_have_timed_out_sooner_does() {
 }
 
 #[test]
-fn a_turn_that_comes_meanwhile_is_kept_until_the_same_moment() {
+fn a_turn_that_comes_meanwhile_passes_and_the_place_stays() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(waits(2));
     bench.outcome(cancel("a", 2));
-    let (_, events) = bench.pass_ms(4_000).run(release("a", 1));
-    assert_eq!(granted(&events), [], "there is nobody to tell");
-    bench.pass_ms(6_000).tick();
-    assert_eq!(bench.seen("a"), (1, 0));
-    assert_eq!(ended(&bench.pass_ms(1).tick()), [(Token(1_001), EndReason::Expired)]);
-    assert_eq!(bench.refused(waits(3)), Refusal::RequestEnded);
+    let next = bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
+    let last = bench.queued(ask("a", 4).lease_ms(60_000).wait_ms(60_000));
+    assert_eq!(granted(&bench.pass_ms(4_000).run(release("a", 1)).1), [(next, false)]);
+    let again = bench.pass_ms(6_000).queued(waits(5));
+    assert_eq!(granted(&bench.run(release("a", 3)).1), [(again, false)], "before those who came later");
+    assert_eq!(granted(&bench.run(release("a", 5)).1), [(last, false)]);
 }
 
 #[test]
-fn a_retry_claims_the_turn_with_its_full_lease() {
+fn a_lock_that_only_lost_requests_want_is_free_for_others_and_for_them() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(waits(2));
     bench.outcome(cancel("a", 2));
-    bench.pass_ms(4_000).outcome(release("a", 1));
-    let grant = bench.pass_ms(6_000).acquired(waits(3));
-    assert_eq!((grant.key, grant.token, grant.deadline), (key(2), Token(1_001), Some(Timestamp(70_000))));
+    assert_eq!(granted(&bench.run(release("a", 1)).1), []);
+    assert_eq!(bench.seen("a"), (0, 1));
+    bench.acquired(ask("a", 3));
+    bench.outcome(release("a", 3));
+    let (outcome, events) = bench.pass_ms(ORPHAN_MS).run(waits(4));
+    assert_eq!(outcome, Outcome::Queued { position: 0 });
+    assert_eq!(granted(&events), [(bench.last_id(), false)]);
+    assert_eq!(bench.pass_ms(60_000).seen("a"), (1, 0), "its lease began with the retry");
 }
 
 #[test]

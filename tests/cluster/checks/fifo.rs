@@ -1,7 +1,7 @@
 //! First come, first served: who was seen in the queue before another asked gets the lock before that other.
 //!
 //! Only what was seen counts, because a request may take any time to arrive. One whose requests were all lost for
-//! longer than its place is kept may have lost the place.
+//! longer than its place is kept may have lost the place, and while they are lost others are granted what it waits for.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,6 +10,8 @@ use crate::cluster::history::{History, Nanos, Op};
 
 /// A place is kept for 10 s after its request was lost; the client notices that later than the server.
 const PLACE_KEPT: Nanos = 7_000_000_000;
+/// By then a request that asks again has its place back.
+const ARRIVES: Nanos = 2_000_000_000;
 
 pub fn check(history: &History) -> Vec<String> {
     let ops: HashMap<u64, &Op> = history.ops.iter().map(|op| (op.id, op)).collect();
@@ -17,7 +19,8 @@ pub fn check(history: &History) -> Vec<String> {
     for queued in &history.queued {
         let Some(op) = ops.get(&queued.op) else { continue };
         if let Some(token) = op.granted().filter(|_| op.lost_for <= PLACE_KEPT) {
-            waited.entry(&op.name).or_default().push((queued.at, op, token));
+            let present = if op.asked_again > 0 { op.asked_again + ARRIVES } else { 0 };
+            waited.entry(&op.name).or_default().push((queued.at.max(present), op, token));
         }
     }
     let mut complaints = Vec::new();
@@ -54,5 +57,17 @@ mod tests {
         let mut lost = queue(2, 1);
         lost.0.ops[0].lost_for = super::PLACE_KEPT + 1;
         assert_eq!(check(&lost.0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn who_was_lost_comes_before_those_who_ask_after_its_return() {
+        let mut back = queue(2, 1);
+        back.0.ops[0].asked_again = 50;
+        assert_eq!(check(&back.0), Vec::<String>::new(), "the other may have been granted before");
+        let later = 60 + super::ARRIVES;
+        let mut script =
+            Script::default().grant("a", (0, later + 9), 2).seen_waiting(20).grant("a", (later, later + 8), 1);
+        script.0.ops[0].asked_again = 50;
+        assert_eq!(check(&script.0).len(), 1);
     }
 }

@@ -77,7 +77,7 @@ impl Script {
         let id = self.0.ops.len() as u64;
         let (call, end) = (span.0 * NANOS_PER_MS, span.1 * NANOS_PER_MS);
         let name = name.to_owned();
-        self.0.ops.push(Op { id, client: id, node: 1, name, ask, call, end, answer, lost_for: 0 });
+        self.0.ops.push(Op { id, client: id, node: 1, name, ask, call, end, answer, lost_for: 0, asked_again: 0 });
         self
     }
 

@@ -193,14 +193,10 @@ impl Reference {
         self.hand_on(name);
     }
 
-    /// Grants to those next in line as long as they fit; those of ended sessions do not count.
+    /// Grants to those next in line as long as they fit; those of ended sessions and of lost requests do not count.
     pub fn hand_on(&mut self, name: &Name) -> bool {
         let mut granted = false;
         while let Some(next) = self.next(name) {
-            if next.orphaned && self.now > next.deadline {
-                self.end_wait(next.key, WaitEnd::TimedOut);
-                continue;
-            }
             if !self.fits(name, next.size) {
                 break;
             }
@@ -224,7 +220,8 @@ impl Reference {
     }
 
     fn next(&self, name: &Name) -> Option<Waiter> {
-        let waiting = self.waiters.iter().filter(|waiter| waiter.name == *name && !self.is_gone(&waiter.owner));
+        let is_there = |waiter: &Waiter| !waiter.orphaned && !self.is_gone(&waiter.owner);
+        let waiting = self.waiters.iter().filter(|waiter| waiter.name == *name && is_there(waiter));
         // The first of those with the highest priority: they are in order of arrival.
         waiting.min_by_key(|waiter| std::cmp::Reverse(waiter.priority)).cloned()
     }
@@ -242,12 +239,12 @@ impl Reference {
             self.ldlm_sizes.insert(asked.name.clone(), asked.size);
             self.idle_sizes.retain(|(_, name, _)| *name != asked.name);
         }
-        let deadline = if asked.orphaned { Some(asked.deadline) } else { self.lease_end(asked.lease_ms) };
+        let deadline = self.lease_end(asked.lease_ms);
         let grant = Grant { key: asked.key, token, since: self.now, deadline };
         let is_open = has_waited && asked.is_attached() && self.confirms();
         let unconfirmed = is_open.then_some(asked.command.incarnation);
         asked.request.into_iter().for_each(|request| self.keep_request(request));
-        let Waiter { name, key, owner, metadata, dialect, lease_ms, request, orphaned, .. } = asked;
+        let Waiter { name, key, owner, metadata, dialect, lease_ms, request, .. } = asked;
         self.holds.push(Hold {
             name,
             key,
@@ -261,7 +258,7 @@ impl Reference {
             lease_ms,
             unconfirmed,
             request,
-            orphaned,
+            orphaned: false,
         });
         grant
     }

@@ -93,7 +93,8 @@ impl Reference {
         }
         self.check_size(ask)?;
         let queue = self.waiters_of(&ask.name).count();
-        let others_first = self.waiters_of(&ask.name).any(|waiter| waiter.priority >= ask.priority);
+        let is_ahead = |waiter: &Waiter| !waiter.orphaned && waiter.priority >= ask.priority;
+        let others_first = self.waiters_of(&ask.name).any(is_ahead);
         let free = !others_first && self.fits(&ask.name, ask.size);
         if !free && ask.wait.is_none() {
             return Err(self.held(&ask.name));

@@ -62,11 +62,12 @@ impl Reference {
                 left.insert(waiter.name);
             }
         }
-        for hold in self.holds.clone() {
-            if hold.unconfirmed.is_some_and(|run| !self.is_up(run)) {
-                self.lose_hold(hold.token);
-                left.insert(hold.name);
-            }
+        let unheard = self.holds.iter().filter_map(|hold| Some((hold.unconfirmed?, hold.token, hold.name.clone())));
+        let mut unheard: Vec<_> = unheard.filter(|(run, ..)| !self.is_up(*run)).collect();
+        unheard.sort();
+        for (dead, token, name) in unheard {
+            self.take_back(token, dead);
+            left.insert(name);
         }
         left.iter().for_each(|name| _ = self.hand_on(name));
     }

@@ -1,9 +1,9 @@
 //! What the reference model knows of lost requests and of their retries.
 
-use super::reference::Reference;
+use super::reference::{Reference, Waiter};
 use latchd::domain::{
-    Acquire, CommandId, EndReason, Grant, HoldKey, Name, ORPHAN_MS, Outcome, Proof, REQUEST_KEPT_MS, Refusal,
-    RequestId, RequestKey, SessionId, Token, WaitEnd,
+    Acquire, CommandId, EndReason, Grant, HoldKey, Incarnation, Name, ORPHAN_MS, Outcome, Proof, REQUEST_KEPT_MS,
+    Refusal, RequestId, RequestKey, SessionId, Token, Wait, WaitEnd,
 };
 
 /// What a request has come to.
@@ -68,7 +68,7 @@ impl Reference {
             Made::Waiter(at) if self.waiters[at].name == ask.name => {
                 self.check_limits(ask)?;
                 if ask.wait.is_none() {
-                    return Err(self.held(&ask.name));
+                    return Err(Refusal::RequestReused);
                 }
                 let priority = self.waiters[at].priority;
                 self.wait_anew(at, id, &Acquire { priority, ..ask.clone() })
@@ -153,6 +153,33 @@ impl Reference {
             self.waiters[at].deadline = lost.deadline.min(self.now.after_ms(ORPHAN_MS));
             self.waiters[at].orphaned = true;
         }
+    }
+
+    /// The node that was to tell of a hold is dead: the lock is free for others, and who asks again in time comes first.
+    pub fn take_back(&mut self, token: Token, dead: Incarnation) {
+        let Some(hold) = self.holds.iter().find(|hold| hold.token == token).cloned() else { return };
+        self.end_hold(token, EndReason::Cancelled);
+        if hold.request.is_none() || self.waiters.iter().any(|waiter| waiter.key == hold.key) {
+            return;
+        }
+        hold.request.into_iter().for_each(|request| self.keep_request(request));
+        self.waiters.push(Waiter {
+            name: hold.name,
+            key: hold.key,
+            command: CommandId { incarnation: dead, sequence: 0 },
+            since: hold.since,
+            wait: Wait::Attached { timeout_ms: ORPHAN_MS },
+            deadline: self.now.after_ms(ORPHAN_MS),
+            owner: hold.owner,
+            priority: i32::MAX,
+            size: 1,
+            remembers_size: false,
+            lease_ms: hold.lease_ms,
+            metadata: hold.metadata,
+            dialect: hold.dialect,
+            request: hold.request,
+            orphaned: true,
+        });
     }
 
     /// Nobody was told of a hold, and nobody will be by the attempt that asked.
