@@ -65,7 +65,9 @@ impl Members {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(TIMEOUT)?;
         let cluster = block_on(async { self.action.perform(&client).await.map_err(explain) })?;
-        if !cluster.has_quorum {
+        if let Some(detail) = &cluster.standing_detail {
+            eprintln!("latchd: node {}: {detail}", cluster.node);
+        } else if !cluster.has_quorum {
             eprintln!("latchd: node {} knows no leader with a quorum: nothing is granted", cluster.node);
         }
         print(self.output, &cluster, || table(&cluster))

@@ -18,6 +18,9 @@ pub struct Cluster {
     pub node: u64,
     pub leader: Option<u64>,
     pub term: u64,
+    /// `member`, or what keeps the node that answered from being one.
+    pub standing: String,
+    pub standing_detail: Option<String>,
     pub has_quorum: bool,
     pub feature_level: u32,
     pub applied_index: u64,

@@ -48,6 +48,7 @@ pub enum Code {
     StorageFailed,
     Overloaded,
     DiskNearlyFull,
+    NodeWiped,
     RunsAlone,
     NoSuchMember,
     MemberExists,
@@ -74,7 +75,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 47] = [
+    pub const ALL: [Code; 48] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -114,6 +115,7 @@ impl Code {
         Code::StorageFailed,
         Code::Overloaded,
         Code::DiskNearlyFull,
+        Code::NodeWiped,
         Code::RunsAlone,
         Code::NoSuchMember,
         Code::MemberExists,
@@ -144,7 +146,7 @@ impl Code {
             Code::SessionExists => row("session-exists", S::CONFLICT, true, "The session exists already"),
             Code::Held => row("held", S::CONFLICT, true, "The lock is held"),
             Code::WaitTimedOut => row("wait-timed-out", S::CONFLICT, true, "The wait ended without the lock"),
-            Code::WaitCancelled => row("wait-cancelled", S::CONFLICT, true, "The wait was cancelled"),
+            Code::WaitCancelled => row("wait-cancelled", S::SERVICE_UNAVAILABLE, true, "The wait was cut short, and nothing was taken"),
             Code::SizeMismatch => row("size-mismatch", S::CONFLICT, false, "The lock is in use with another size"),
             Code::NoSuchLock => row("no-such-lock", S::NOT_FOUND, false, "Nothing is held under this name"),
             Code::WrongKey => row("wrong-key", S::NOT_FOUND, false, "The key opens no hold of this lock"),
@@ -167,6 +169,7 @@ impl Code {
             Code::StorageFailed => row("storage-failed", S::SERVICE_UNAVAILABLE, false, "The log cannot be written"),
             Code::Overloaded => row("overloaded", S::SERVICE_UNAVAILABLE, true, "Too many requests wait for the log"),
             Code::DiskNearlyFull => row("disk-nearly-full", S::SERVICE_UNAVAILABLE, true, "The data disk is nearly full"),
+            Code::NodeWiped => row("node-wiped", S::SERVICE_UNAVAILABLE, true, "This node has lost its data"),
             Code::RunsAlone => row("runs-alone", S::CONFLICT, false, "This node runs alone"),
             Code::NoSuchMember => row("no-such-member", S::NOT_FOUND, false, "No member of the cluster has this id"),
             Code::MemberExists => row("member-exists", S::CONFLICT, false, "The node is a member already"),
@@ -227,6 +230,7 @@ impl From<EngineError> for Code {
             EngineError::StorageFailed => Code::StorageFailed,
             EngineError::Overloaded => Code::Overloaded,
             EngineError::DiskNearlyFull => Code::DiskNearlyFull,
+            EngineError::Wiped(_) => Code::NodeWiped,
         }
     }
 }

@@ -4,11 +4,12 @@ use super::cluster::ClusterOptions;
 use super::cluster::nodes::Heard;
 use super::cluster::reads::Reads;
 use super::cluster::wire::{Reply, Request};
+use super::error::EngineError;
 use super::machine::Shared;
-use super::raft::RaftNode;
+use super::raft::{RaftNode, Standing, Wiped};
 use crate::domain::Incarnation;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -25,6 +26,8 @@ pub struct Core {
     pub leads: watch::Sender<bool>,
     pub heard: Heard,
     pub reads: Reads,
+    /// This node's disk was lost: it serves nobody, see [`Standing::Wiped`].
+    pub wiped: AtomicBool,
     /// Hands over: nothing is proposed any more, everything waits for the next leader.
     pub handing_over: AtomicBool,
     /// Age of this process, in milliseconds, when a leader with a quorum last answered; 0 before the first time.
@@ -60,6 +63,14 @@ impl Core {
         self.contact_ms.store(age.max(1), Ordering::Relaxed);
     }
 
+    /// Every request comes by here: a node without its disk would answer from an empty table.
+    pub fn check_standing(&self) -> Result<(), EngineError> {
+        match self.wiped.load(Ordering::Relaxed) {
+            true => Err(EngineError::Wiped(Wiped { node: self.cluster.node_id })),
+            false => Ok(()),
+        }
+    }
+
     /// Asks another node's engine; `None` if no answer came in time, or none that can be read.
     pub async fn ask(&self, node: u64, request: &Request, bound: Duration) -> Option<Reply> {
         let call = self.raft.call(node, request.encode().into());
@@ -77,5 +88,18 @@ impl Core {
     pub fn leader(&self) -> Option<u64> {
         let leadership = *self.raft.leadership().borrow();
         leadership.leader.filter(|_| !leadership.is_leader)
+    }
+}
+
+/// Keeps `wiped` true to the node's standing for as long as both live.
+pub async fn follow_standing(core: Weak<Core>, mut standing: watch::Receiver<Standing>) {
+    loop {
+        let wiped = standing.borrow_and_update().is_wiped();
+        let Some(core) = core.upgrade() else { return };
+        core.wiped.store(wiped, Ordering::Relaxed);
+        drop(core);
+        if standing.changed().await.is_err() {
+            return;
+        }
     }
 }

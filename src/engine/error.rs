@@ -1,6 +1,7 @@
 //! Why the engine could not answer; what the table itself refuses is a [`Refusal`].
 
 use super::cluster::MemberError;
+use super::raft::Wiped;
 use crate::domain::Refusal;
 
 /// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
@@ -23,6 +24,9 @@ pub enum EngineError {
     /// Free space on the data disk is below `storage.min_free_bytes`: no new holds, releases and renewals pass.
     #[error("the data disk is nearly full: no new locks or sessions until space is freed")]
     DiskNearlyFull,
+    /// Only an operator can say that this node is a new one.
+    #[error("{0}")]
+    Wiped(Wiped),
 }
 
 /// Every way in which a request can end without what it asked for.

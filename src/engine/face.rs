@@ -2,9 +2,10 @@
 
 use super::core::Core;
 use super::delivery::Delivery;
+use super::ending::Ending;
 use super::error::{EngineError, Fault};
 use super::histogram::Distribution;
-use super::pending::Answered;
+use super::pending::{Answer, Answered};
 use super::raft::Progress;
 use super::random::random_id;
 use super::stats::Stats;
@@ -17,7 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
 /// A handle on the running lock service; cheap to clone.
@@ -39,7 +40,7 @@ pub(super) struct Inner {
     pub tasks: Vec<AbortHandle>,
     pub limits: Limits,
     pub session_idle_timeout: Duration,
-    pub draining: AtomicBool,
+    pub ending: Ending,
     pub disk_nearly_full: Arc<AtomicBool>,
     /// One listing at a time: a filter that few of a million locks pass must not take all cores from those who lock.
     pub listings: tokio::sync::Semaphore,
@@ -164,14 +165,14 @@ impl Engine {
     pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
         self.0.limits.check_acquire(&acquire)?;
         self.check_room()?;
-        let (name, key) = (acquire.name.clone(), acquire.key);
-        let receiver = self.0.core.shared.intake.submit(Command::Acquire(Box::new(acquire)))?;
+        let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
+        let receiver = self.submit(Command::Acquire(Box::new(acquire)))?;
         let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
         let (delivery, answer) = delivery.answered().await;
         let grant = match answer? {
             Answered::Outcome(Outcome::Acquired(grant)) => grant,
             Answered::Waited { grant, unconfirmed: false } => grant,
-            Answered::Waited { grant, unconfirmed: true } => self.confirm(name, grant).await?,
+            Answered::Waited { grant, unconfirmed: true } => self.confirm(name, grant, session).await?,
             Answered::Outcome(other) => {
                 delivery.delivered();
                 return Err(unexpected(other));
@@ -187,9 +188,12 @@ impl Engine {
 
     /// Among several nodes the end of a wait is announced before it is answered: if this node is declared down in
     /// between, the hold goes on to the next, because nobody can have been told of it.
-    async fn confirm(&self, name: Name, grant: Grant) -> Result<Grant, Fault> {
+    async fn confirm(&self, name: Name, grant: Grant, session: Option<SessionId>) -> Result<Grant, Fault> {
         match self.run(Command::ConfirmDelivery { name, key: grant.key }).await? {
             Outcome::Confirmed => Ok(grant),
+            Outcome::Refused(_) if session.is_some_and(|session| !self.0.core.shared.table().is_live(session)) => {
+                Err(Refusal::SessionUnknown.into())
+            }
             Outcome::Refused(_) => Err(Refusal::WaitCancelled.into()),
             other => Err(unexpected(other)),
         }
@@ -234,6 +238,7 @@ impl Engine {
     /// Everything that was answered before this call, on any node, is in this node's table when it returns.
     pub async fn read_barrier(&self) -> Result<(), EngineError> {
         let core = &self.0.core;
+        core.check_standing()?;
         if self.1 == Consistency::Stale || (core.leads() && core.is_alone()) {
             return Ok(());
         }
@@ -298,7 +303,7 @@ impl Engine {
 
     /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
     pub fn is_ready(&self) -> bool {
-        self.0.core.has_quorum() && !self.0.draining.load(Ordering::Acquire)
+        self.0.core.has_quorum() && !self.0.ending.has_begun()
     }
 
     /// Where this node's log is applied up to, and a digest of the table there: equal on all nodes at equal indexes.
@@ -321,8 +326,13 @@ impl Engine {
         }
     }
 
+    fn submit(&self, command: Command) -> Result<oneshot::Receiver<Answer>, EngineError> {
+        self.0.core.check_standing()?;
+        self.0.core.shared.intake.submit(command)
+    }
+
     pub(super) async fn run(&self, command: Command) -> Result<Outcome, EngineError> {
-        let receiver = self.0.core.shared.intake.submit(command)?;
+        let receiver = self.submit(command)?;
         match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
             Answered::Outcome(outcome) => Ok(outcome),
             Answered::Waited { grant, .. } => Ok(Outcome::Acquired(grant)),
@@ -331,7 +341,7 @@ impl Engine {
 
     /// New holds and sessions need a disk that can take them and a server that stays.
     pub(super) fn check_room(&self) -> Result<(), EngineError> {
-        if self.0.draining.load(Ordering::Acquire) {
+        if self.0.ending.has_begun() {
             return Err(EngineError::ShuttingDown);
         }
         if self.0.disk_nearly_full.load(Ordering::Relaxed) {

@@ -21,6 +21,8 @@ struct Stream {
     /// Ages of this process: when it last presented itself, and when waiting was last counted.
     presented: Duration,
     counted: Duration,
+    /// Why the leader does not take this node in, as the log was told.
+    refused: Option<String>,
 }
 
 impl Driver {
@@ -30,7 +32,7 @@ impl Driver {
         let ended = |now: &Leadership| now.is_leader || now.leader != Some(leader) || now.term != term;
         self.core.shared.intake.set_leading(None);
         let age = self.core.shared.clock.age();
-        let stream = Stream { leader, epoch: 0, taken_in: 0, presented: age, counted: age };
+        let stream = Stream { leader, epoch: 0, taken_in: 0, presented: age, counted: age, refused: None };
         tokio::select! {
             biased;
             _ = leadership.wait_for(ended) => {}
@@ -129,13 +131,17 @@ impl Driver {
                 if epoch != stream.epoch {
                     (stream.epoch, stream.taken_in) = (epoch, 0);
                 }
+                stream.refused = None;
                 stream.presented = core.shared.clock.age();
                 core.shared.clock.follow(now, asked);
                 core.note_contact();
                 true
             }
             Some(Reply::NotTakenIn { reason }) => {
-                tracing::error!(leader = stream.leader, reason, "the leader does not take this node in");
+                if stream.refused.as_ref() != Some(&reason) {
+                    tracing::error!(leader = stream.leader, reason, "the leader does not take this node in");
+                    stream.refused = Some(reason);
+                }
                 false
             }
             _ => false,

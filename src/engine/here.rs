@@ -2,10 +2,10 @@
 
 use super::error::Fault;
 use super::face::Engine;
+use super::raft::Standing;
 use crate::domain::view::{HoldView, LockView, WaiterView};
 use crate::domain::{Acquire, Command, HoldKey, Name, Outcome, Refusal, SessionId};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 impl Engine {
     /// Waits in the queue for an owner label, without a request that waits: says how many are ahead, or `None` when the
@@ -50,8 +50,26 @@ impl Engine {
         self.0.core.shared.table().holds_of(session) > 0
     }
 
+    /// Why this node is not ready, in words for an operator; `None` when it is.
+    pub fn unready(&self) -> Option<String> {
+        if self.is_ready() {
+            return None;
+        }
+        let standing = self.0.core.raft.standing().borrow().clone();
+        Some(match standing {
+            _ if self.is_draining() => "the server is shutting down".to_owned(),
+            Standing::Member => "no leader with a quorum is known".to_owned(),
+            other => other.to_string(),
+        })
+    }
+
     /// Whether this process is about to end.
     pub fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Acquire)
+        self.0.ending.has_begun()
+    }
+
+    /// Completes when this process is about to end: answers without an end must come to theirs, or hold up the drain.
+    pub async fn drain_begun(&self) {
+        self.0.ending.begun().await;
     }
 }

@@ -3,8 +3,9 @@
 use super::clock;
 use super::cluster::service::Service;
 use super::cluster::{ClusterOptions, reads};
-use super::core::Core;
+use super::core::{Core, follow_standing};
 use super::driver::Driver;
+use super::ending::Ending;
 use super::error::EngineError;
 use super::face::{Consistency, Engine, Inner};
 use super::intake::{BatchBounds, Intake};
@@ -64,6 +65,7 @@ impl Engine {
             leads: watch::Sender::new(false),
             heard: Default::default(),
             reads: Default::default(),
+            wiped: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
             contact_ms: Default::default(),
         });
@@ -81,6 +83,7 @@ impl Engine {
         let mut leads = core.leads.subscribe();
         let driver = tokio::spawn(driver.run(stopped.clone()));
         let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
+        let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.standing()));
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
             look_at_free_space(&dir, options.min_free_bytes, &disk_nearly_full);
@@ -93,10 +96,10 @@ impl Engine {
         let inner = Inner {
             core,
             stop,
-            tasks: vec![driver.abort_handle(), reads.abort_handle()],
+            tasks: vec![driver.abort_handle(), reads.abort_handle(), standing.abort_handle()],
             limits: options.limits,
             session_idle_timeout: options.session_idle_timeout,
-            draining: AtomicBool::new(false),
+            ending: Ending::default(),
             disk_nearly_full,
             listings: tokio::sync::Semaphore::new(1),
             backups: Arc::new(tokio::sync::Semaphore::new(1)),
@@ -106,7 +109,7 @@ impl Engine {
 
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Release);
+        self.0.ending.begin();
         self.0.core.shared.pending.drain();
     }
 

@@ -15,6 +15,7 @@ use axum::routing::future::RouteFuture;
 use tower::Service;
 
 use super::forwarded::TrustedProxies;
+use super::in_flight::InFlight;
 use super::link::Link;
 use super::unread::ReadToTheEnd;
 use crate::dialects::peer::{ClientAddr, Peer};
@@ -85,14 +86,22 @@ where
             (body, true) => Body::new(ReadToTheEnd::new(body)),
             (body, false) => body,
         });
-        Answering { answer: self.router.call(request), in_flight, asked, clock }
+        Answering {
+            answer: self.router.call(request),
+            in_flight: Some(in_flight),
+            link: Arc::clone(&self.link),
+            asked,
+            clock,
+        }
     }
 }
 
 /// An answer in the making.
 pub struct Answering {
     answer: RouteFuture<Infallible>,
-    in_flight: InFlight,
+    /// Taken along by the answer.
+    in_flight: Option<InFlight>,
+    link: Arc<Link>,
     asked: Asked,
     clock: Clock,
 }
@@ -113,29 +122,15 @@ impl Future for Answering {
         // A handler that panics has broken its own request only; the future is not polled again.
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.answer).poll(context)));
         let Ok(response) = ready!(polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))));
-        let link = &this.in_flight.0;
-        let status = response.status();
+        let (link, status) = (&this.link, response.status());
         link.note_unread_body(this.asked.has_body && status.as_u16() >= 400);
         let metrics = link.metrics();
         metrics.requests.count(this.asked.dialect, this.asked.method, status.as_u16());
         metrics.request_seconds.observe((this.clock)().saturating_sub(this.asked.at));
-        Poll::Ready(Ok(response))
-    }
-}
-
-/// A request counts as in flight until its answer is ready or its connection is gone.
-struct InFlight(Arc<Link>);
-
-impl InFlight {
-    fn begin(link: &Arc<Link>, version: Version) -> Self {
-        link.request_begins(version == Version::HTTP_2);
-        Self(Arc::clone(link))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.request_ends();
+        Poll::Ready(Ok(match this.in_flight.take() {
+            Some(in_flight) => in_flight.until_sent(response),
+            None => response,
+        }))
     }
 }
 

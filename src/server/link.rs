@@ -32,7 +32,7 @@ pub struct Link {
     /// As the socket says it; a proxy may say otherwise request by request.
     pub peer: ClientAddr,
     pub delivery: Arc<ConnState>,
-    /// Requests being handled.
+    /// Requests being handled or answered.
     requests: AtomicU32,
     /// The tick at which the present phase began: head, idle or lingering.
     since: AtomicU64,
@@ -43,6 +43,10 @@ pub struct Link {
     /// The request's body may not have been read to its end.
     unread_body: AtomicBool,
     lingering: AtomicBool,
+    /// The tick at which the peer last took something.
+    took: AtomicU64,
+    /// The tick since which the peer takes nothing of what waits for it; 0 while nothing waits.
+    stalled: AtomicU64,
 }
 
 impl Links {
@@ -75,6 +79,8 @@ impl Links {
             is_http2: AtomicBool::new(false),
             unread_body: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
+            took: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
         });
         self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&link));
         Some(link)
@@ -88,11 +94,12 @@ impl Links {
         let usual = Bounds {
             head: ticks(config.header_timeout),
             idle: ticks(config.idle_timeout),
+            stall: ticks(config.idle_timeout),
             linger: ticks(LINGER),
             draining: false,
         };
         // A connection without a request must not hold up the end.
-        let draining = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1, draining: true };
+        let draining = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1, draining: true, ..usual };
         loop {
             tokio::time::sleep(pause).await;
             let now = self.tick.fetch_add(1, Relaxed) + 1;
@@ -107,6 +114,7 @@ impl Links {
 struct Bounds {
     head: u64,
     idle: u64,
+    stall: u64,
     linger: u64,
     draining: bool,
 }
@@ -127,7 +135,20 @@ impl Link {
         }
     }
 
-    /// A request's answer is ready, or nobody waits for it any more.
+    /// Some bytes of an answer went to the kernel.
+    pub fn wrote_some(&self) {
+        self.took.store(self.all.tick.load(Relaxed), Relaxed);
+        self.stalled.store(0, Relaxed);
+    }
+
+    /// The kernel takes no more, because the peer reads nothing.
+    pub fn stalls(&self) {
+        if self.stalled.load(Relaxed) == 0 {
+            self.stalled.store(self.all.tick.load(Relaxed).max(1), Relaxed);
+        }
+    }
+
+    /// A request's answer is ready, was sent if it was made on the way, or nobody waits for it any more.
     pub fn request_ends(&self) {
         if self.requests.fetch_sub(1, Relaxed) == 1 {
             self.begin_phase(false);
@@ -173,20 +194,33 @@ impl Link {
     }
 
     fn judge(&self, now: u64, bounds: &Bounds) {
-        let bound = if self.lingering.load(Relaxed) {
-            bounds.linger
+        let stalled = self.stalled.load(Relaxed);
+        if stalled > 0 && now.saturating_sub(stalled) > bounds.stall {
+            return self.delivery.end();
+        }
+        let (since, bound) = if self.lingering.load(Relaxed) {
+            (self.since.load(Relaxed), bounds.linger)
         } else if self.requests.load(Relaxed) > 0 {
             return;
         } else if self.in_head.load(Relaxed) {
-            bounds.head
+            (self.since.load(Relaxed), bounds.head)
         } else if self.delivery.has_session() && !bounds.draining {
             // It lives as long as its client does, which HTTP/2's pings find out.
             return;
         } else {
-            bounds.idle
+            (self.idle_since(bounds.draining), bounds.idle)
         };
-        if now.saturating_sub(self.since.load(Relaxed)) > bound {
+        if now.saturating_sub(since) > bound {
             self.delivery.end();
+        }
+    }
+
+    /// What is ready may still be on its way after its request. But HTTP/2 also sends pings, all the time.
+    fn idle_since(&self, draining: bool) -> u64 {
+        let ended = self.since.load(Relaxed);
+        match self.is_http2.load(Relaxed) && !draining {
+            true => ended,
+            false => ended.max(self.took.load(Relaxed)),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod edge;
 mod engine_metrics;
 mod files;
 pub mod forwarded;
+mod in_flight;
 mod link;
 pub mod listeners;
 pub mod offline;

@@ -15,15 +15,16 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// `/livez` and `/readyz`, open to everybody. Draining always means not ready.
-pub fn routes(drain: Drain, is_ready: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Router {
+/// `/livez` and `/readyz`, open to everybody. Draining always means not ready; `unready` says why else.
+pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send + Sync + 'static) -> Router {
     let ready = move || async move {
-        match (drain.is_draining(), is_ready()) {
-            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            (false, true) => (StatusCode::OK, "ready\n"),
+        match (drain.is_draining(), unready()) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
+            (false, Some(why)) => (StatusCode::SERVICE_UNAVAILABLE, Cow::from(format!("not ready: {why}\n"))),
+            (false, None) => (StatusCode::OK, "ready\n".into()),
         }
     };
     Router::new()

@@ -25,7 +25,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let engine = Engine::start(compose::engine_options(&config)).await?;
     let ready = engine.clone();
     let service = state::service(&config, engine.clone(), access);
-    let probes = probes::routes(drain.clone(), move || ready.is_ready());
+    let probes = probes::routes(drain.clone(), move || ready.unready());
     let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics));
     let router = router(service).merge(probes).merge(metrics_route);
     end_waits_with(&drain, engine.clone());

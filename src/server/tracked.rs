@@ -36,8 +36,12 @@ impl Tracked {
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
         match result {
-            Poll::Ready(Ok(0)) | Poll::Pending => {}
-            Poll::Ready(Ok(_)) => self.link.delivery.wrote(),
+            Poll::Ready(Ok(0)) => {}
+            Poll::Pending => self.link.stalls(),
+            Poll::Ready(Ok(_)) => {
+                self.link.wrote_some();
+                self.link.delivery.wrote();
+            }
             Poll::Ready(Err(_)) => self.link.delivery.closed(),
         }
     }

@@ -119,6 +119,40 @@ fn a_session_that_ends_takes_its_waiters_along() {
     until("the queue to be empty", || in_the_way(&server, "ends").expect("held")["queue_length"] == 0);
 }
 
+/// The same end as when the node that carries the request is declared down: the session goes on.
+#[test]
+fn a_wait_that_is_cut_short_says_so_and_leaves_the_session_alone() {
+    let server = Spec::in_memory().start();
+    for tongue in [Tongue::SessionsV1, Tongue::LockUnlock] {
+        let name = format!("cut-{tongue:?}");
+        Speaker::new(Tongue::LockByName, &server).take(&name).expect("free");
+        let first = Speaker::new(tongue, &server);
+        let session = first.client.cookie("ldlm-session").map(str::to_owned);
+        let attempt = |mut client: Client| {
+            let (method, target, body) = request(tongue, &name, 600.0, Some(30.0));
+            thread::spawn(move || {
+                client = client.with_header("Idempotency-Key", "the same");
+                (client.send(method, &target, body.as_bytes()), client)
+            })
+        };
+        let cut = attempt(first.client);
+        until_waiting(&server, &name, 1);
+        let mut again = Client::tls(&server);
+        session.iter().for_each(|session| again.set_cookie("ldlm-session", session));
+        let waits = attempt(again);
+        let (answer, mut first) = cut.join().expect("the waiter lives");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{tongue:?}: {}", answer.text());
+        if tongue == Tongue::SessionsV1 {
+            let words = r#"{"code":14,"message":"The wait was cut short, and nothing was taken","details":[]}"#;
+            assert_eq!(answer.text(), words);
+            assert!(answer.header("set-cookie").is_some(), "the session lives");
+        }
+        assert_eq!(in_the_way(&server, &name).expect("held")["queue_length"], 1, "the later attempt has the place");
+        assert_eq!(first.delete(&format!("/lock/{name}")).status, 200);
+        assert_eq!(waits.join().expect("the waiter lives").0.status, 200, "{tongue:?}");
+    }
+}
+
 /// A connection on which a request waits.
 fn waiting_connection(server: &crate::support::process::Server, tongue: Tongue, name: &str) -> Connection {
     let speaker = Speaker::new(tongue, server);

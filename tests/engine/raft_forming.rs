@@ -22,7 +22,7 @@ async fn a_cluster_forms_when_all_have_answered_and_not_before() {
     // Two of three are a majority, and must not use it: the third may be the one with the data.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     for node in &nodes {
-        assert_eq!(*node.raft.standing().borrow(), Standing::Forming);
+        assert_eq!(*node.raft.standing().borrow(), Standing::Forming { awaits: vec![2] });
         assert_eq!(node.raft.leadership().borrow().leader, None);
     }
     nodes.push(Node::start(&board, memory(2), &[1, 2, 3]).await.expect("a node"));
@@ -48,7 +48,7 @@ async fn nodes_with_different_lists_form_nothing() {
     let three = Node::start(&board, memory(3), &[1, 2, 3]).await.expect("a node");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     for node in [&one, &two, &three] {
-        assert_eq!(*node.raft.standing().borrow(), Standing::Forming);
+        assert!(matches!(&*node.raft.standing().borrow(), Standing::Forming { awaits } if !awaits.is_empty()));
         assert_eq!(node.raft.leadership().borrow().leader, None);
     }
     stop(&[one, two, three]).await;
@@ -62,7 +62,7 @@ async fn whoever_finds_a_cluster_waits_to_be_added() {
     assert!(one.raft.is_alone());
     let index = one.propose("before").await;
     let two = Node::start(&board, memory(2), &[1, 2]).await.expect("a node");
-    stands(&two, Standing::Waiting).await;
+    stands(&two, Standing::Waiting { node: 2 }).await;
     one.raft.add_learner(2, address(2)).await.expect("added");
     stands(&two, Standing::Member).await;
     two.applies(index).await;
@@ -89,7 +89,7 @@ async fn a_wiped_node_is_refused_until_it_is_removed() {
     gone.raft.shutdown().await;
     std::fs::remove_dir_all(dir.path().join(format!("node-{}", gone.id))).expect("wiped");
     let wiped = Node::start(&board, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
-    stands(&wiped, Standing::Wiped).await;
+    stands(&wiped, Standing::Wiped { node: wiped.id }).await;
     // It would be the second vote of three.
     let follower = others(&kept, &lead).remove(0);
     follower.raft.shutdown().await;
@@ -103,7 +103,7 @@ async fn a_wiped_node_is_refused_until_it_is_removed() {
     for node in &kept {
         node.echo.0.lock().expect("no panic").remove(&wiped.id);
     }
-    stands(&wiped, Standing::Waiting).await;
+    stands(&wiped, Standing::Waiting { node: wiped.id }).await;
     lead.raft.add_learner(wiped.id, address(wiped.id)).await.expect("added again");
     lead.raft.promote(wiped.id).await.expect("promoted");
     let index = lead.propose("c").await;

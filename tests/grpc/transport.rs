@@ -7,6 +7,7 @@ use crate::support::spec::Spec;
 use latchd::dialects::grpc::proto::health::health_check_response::ServingStatus;
 use latchd::dialects::grpc::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use latchd::dialects::grpc::proto::ldlm::{LockRequest, LockResponse, TryLockRequest};
+use std::time::{Duration, Instant};
 use tonic::Code;
 
 fn about(service: &str) -> HealthCheckRequest {
@@ -29,20 +30,27 @@ fn health_is_told_to_everybody_for_each_service() {
 
 #[test]
 fn health_is_watched_until_the_drain() {
-    let server = Spec::in_memory().start();
+    // A watch is no idle connection, and a drain does not wait for its client.
+    let short = "[server]\nheader_timeout = \"200ms\"\nidle_timeout = \"200ms\"\n";
+    let server = Spec::in_memory().configuration(short).start();
     let client = GrpcClient::plain(&server);
-    // A call that waits keeps the drain from ending before the watch was told of it.
-    take(&client, "a").expect("free");
     let told = runtime().block_on(async {
         let mut watched =
             client.stream::<_, HealthCheckResponse>("/grpc.health.v1.Health/Watch", about("")).await.expect("a stream");
         let first = watched.message().await.expect("status OK").expect("a message").status();
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let stopping = Instant::now();
         server.stop();
-        (first, watched.message().await)
+        let last = watched.message().await.expect("status OK").expect("a message").status();
+        (first, last, watched.message().await, stopping.elapsed())
     });
-    assert_eq!(told.0, ServingStatus::Serving);
-    // The last word may be lost with the connection, but it is never that all is well.
-    assert!(!matches!(told.1, Ok(Some(answer)) if answer.status() == ServingStatus::Serving));
+    assert_eq!((told.0, told.1), (ServingStatus::Serving, ServingStatus::NotServing));
+    assert_eq!(refusal(told.2), (Code::Unavailable, "the server is shutting down".into()));
+    assert!(told.3 < Duration::from_secs(5), "{:?}", told.3);
+}
+
+#[test]
+fn health_of_what_is_not_here_is_watched_as_unknown() {
     let unknown = Spec::in_memory().start();
     let answer = runtime().block_on(async {
         let client = GrpcClient::plain(&unknown);

@@ -79,7 +79,7 @@ async fn connections_without_a_request_hold_nothing_up() {
 #[tokio::test]
 async fn readiness_goes_before_the_requests_in_flight() {
     let drain = Drain::default();
-    let probes = probes::routes(drain.clone(), || true);
+    let probes = probes::routes(drain.clone(), || None);
     let rig = Rig::start(probes, &[]);
     let mut connection = rig.plain().await;
     assert_eq!(connection.get("/readyz").await.status, 200);

@@ -7,4 +7,5 @@ mod drain;
 mod forwarded;
 mod raw;
 mod rig;
+mod streams;
 mod tls;

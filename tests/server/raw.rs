@@ -96,6 +96,18 @@ impl Raw {
         Some(Answer { status, head, body })
     }
 
+    /// Reads up to `end` and throws it away.
+    pub async fn until(&mut self, end: &str) {
+        let end = end.as_bytes();
+        let at = loop {
+            match self.buffer.windows(end.len()).position(|window| window == end) {
+                Some(at) => break at,
+                None => assert_ne!(self.fill().await, 0, "the connection ended before {end:?}"),
+            }
+        };
+        self.buffer.drain(..at + end.len());
+    }
+
     /// Waits until the peer closes; what it still sends is returned.
     pub async fn until_closed(&mut self) -> String {
         while self.fill().await > 0 {}

@@ -1,6 +1,6 @@
 //! The cluster as JSON.
 
-use crate::engine::{ClusterView, MemberRole, MemberView};
+use crate::engine::{ClusterView, MemberRole, MemberView, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,6 +15,12 @@ pub struct Cluster {
     #[schema(example = 1)]
     leader: Option<u64>,
     term: u64,
+    /// How the node that answers stands to it: `member`, `forming` or `waiting` (it is none yet), or `wiped` (it has lost
+    /// its disk and serves nobody).
+    #[schema(example = "member")]
+    standing: &'static str,
+    /// What is to be done about that; null for a member.
+    standing_detail: Option<String>,
     /// Whether a leader with a quorum behind it is known. Without one nothing is granted.
     has_quorum: bool,
     /// What all members can do; rises by itself when the last of them runs a newer release.
@@ -49,6 +55,8 @@ impl From<ClusterView> for Cluster {
             node: view.node,
             leader: view.leader,
             term: view.term,
+            standing: view.standing.as_str(),
+            standing_detail: (view.standing != Standing::Member).then(|| view.standing.to_string()),
             has_quorum: view.has_quorum,
             feature_level: view.level,
             applied_index: view.applied_index,

@@ -116,7 +116,7 @@ fn answer_acquire(
             };
             answer::json(service, StatusCode::OK, &body)
         }
-        Err(Fault::Refused(Refusal::SessionUnknown | Refusal::WaitCancelled)) => {
+        Err(Fault::Refused(Refusal::SessionUnknown)) => {
             return Err(Failure::new(Code::SessionUnknown, "session cookie invalid or expired"));
         }
         Err(fault) => return Err(Failure::from_fault(&fault, &NAMES)),

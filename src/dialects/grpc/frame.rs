@@ -1,8 +1,14 @@
 //! Messages in their gRPC frames: a flag, a length, the message.
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream::Stream;
+use http_body::Frame;
 use prost::Message;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tonic::Status;
 
 const HEAD_BYTES: usize = 5;
@@ -41,6 +47,34 @@ pub fn ok_trailers() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
     trailers
+}
+
+/// What ends a call that has had messages and goes no further.
+pub fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(GRPC_STATUS, HeaderValue::from(status.code() as i32));
+    }
+    trailers
+}
+
+/// A body of frames as they come.
+pub fn stream(frames: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Body {
+    Body::new(Frames(Box::pin(frames)))
+}
+
+struct Frames<S>(Pin<Box<S>>);
+
+impl<S: Stream<Item = Frame<Bytes>>> http_body::Body for Frames<S> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.as_mut().poll_next(context).map(|frame| frame.map(Ok))
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use super::proto::health::health_check_response::ServingStatus;
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use super::unary::{failed, message, not_grpc, respond};
 use super::{Contact, frame, reflection};
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use futures_util::stream::{self, Stream};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http_body::Frame;
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -38,28 +39,36 @@ pub async fn watch(State(service): State<Shared>, request: Request) -> Response 
         return refusal;
     }
     match message::<HealthCheckRequest>(&service, body).await {
-        Ok(asked) => respond(Body::from_stream(changes(asked.service, service.contact.clone()))),
+        Ok(asked) => respond(frame::stream(until_the_end(asked.service, &service))),
         Err(status) => failed(&status),
     }
 }
 
-/// Ends only with its call. A service that is not here may be here after the next release.
-fn changes(
-    asked: String,
-    contact: watch::Receiver<Contact>,
-) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    stream::unfold((contact, None), move |(mut contact, told)| {
-        let known = is_checked(&asked);
-        async move {
-            loop {
-                let ready = contact.borrow_and_update().ready;
-                let status = if known { serving(ready) } else { ServingStatus::ServiceUnknown };
-                if told != Some(status) {
-                    return Some((Ok(frame::encode(&answer(status))), (contact, Some(status))));
-                }
-                if contact.changed().await.is_err() {
-                    return None;
-                }
+/// Ends with its call or with this process, which must not wait for it.
+fn until_the_end(asked: String, service: &Shared) -> impl Stream<Item = Frame<Bytes>> + use<> {
+    let engine = service.engine.clone();
+    let draining = async move { engine.drain_begun().await };
+    let known = is_checked(&asked);
+    let told = |status| Frame::data(frame::encode(&answer(status)));
+    let last = known.then(|| told(ServingStatus::NotServing));
+    let end = Frame::trailers(frame::trailers(&Status::unavailable("the server is shutting down")));
+    changes(known, service.contact.clone())
+        .map(told)
+        .take_until(draining)
+        .chain(stream::iter(last.into_iter().chain([end])))
+}
+
+/// A service that is not here may be here after the next release.
+fn changes(known: bool, contact: watch::Receiver<Contact>) -> impl Stream<Item = ServingStatus> {
+    stream::unfold((contact, None), move |(mut contact, told)| async move {
+        loop {
+            let ready = contact.borrow_and_update().ready;
+            let status = if known { serving(ready) } else { ServingStatus::ServiceUnknown };
+            if told != Some(status) {
+                return Some((status, (contact, Some(status))));
+            }
+            if contact.changed().await.is_err() {
+                return None;
             }
         }
     })

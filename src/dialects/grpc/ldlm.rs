@@ -160,7 +160,7 @@ fn not_acquired(call: &Call<'_>, name: String, key: HoldKey, fault: Fault) -> Re
             Some(error(ErrorCode::LockWaitTimeout, "timeout waiting to acquire lock"))
         }
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error(ErrorCode::LockSizeMismatch, "lock size mismatch")),
-        Fault::Refused(Refusal::SessionUnknown | Refusal::WaitCancelled) => {
+        Fault::Refused(Refusal::SessionUnknown) => {
             // Whatever this connection held is gone, so the connection goes too.
             if let Some(peer) = call.peer() {
                 peer.connection.end();
@@ -236,7 +236,9 @@ async fn keep_session(call: &Call<'_>, name: &Name, key: HoldKey) {
 fn told_in_band(fault: &Fault) -> Result<Failure, Status> {
     let failure = Failure::from_fault(fault, &NAMES);
     match fault {
-        Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::Internal) => Ok(failure),
+        Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::WaitCancelled | Code::Internal) => {
+            Ok(failure)
+        }
         Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) => Err(failure.into()),
     }
 }

@@ -55,11 +55,15 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::MemberBehind
         | Code::WouldLoseQuorum => G::FailedPrecondition,
         Code::SessionExists | Code::MemberExists => G::AlreadyExists,
-        Code::WaitCancelled | Code::MembershipBusy => G::Aborted,
+        Code::MembershipBusy => G::Aborted,
         Code::NoSuchLock | Code::WrongKey | Code::NotWaiting | Code::NoSuchMember => G::NotFound,
-        Code::NotLeader | Code::NoQuorum | Code::ShuttingDown | Code::Overloaded | Code::DiskNearlyFull => {
-            G::Unavailable
-        }
+        Code::NotLeader
+        | Code::NoQuorum
+        | Code::ShuttingDown
+        | Code::Overloaded
+        | Code::DiskNearlyFull
+        | Code::NodeWiped
+        | Code::WaitCancelled => G::Unavailable,
         Code::OutcomeUnknown => G::Unknown,
         Code::StorageFailed | Code::Internal => G::Internal,
     }

@@ -66,8 +66,7 @@ impl<'a> Caller<'a> {
 
     fn refused(&self, fault: &Fault) -> Response {
         match fault {
-            // A wait ends without a grant, timeout or cancel only because its session did.
-            Fault::Refused(Refusal::SessionUnknown | Refusal::WaitCancelled) => answer::cookie_invalid(),
+            Fault::Refused(Refusal::SessionUnknown) => answer::cookie_invalid(),
             Fault::Refused(_) => self.with_cookie(answer::failure(&super::holds::failure(fault))),
             // Nobody asked whether the session lives.
             Fault::Engine(_) | Fault::Member(_) => answer::failure(&super::holds::failure(fault)),

@@ -3,6 +3,7 @@
 use super::wire::{Change, MemberLine, Reply, Request};
 use crate::engine::error::{EngineError, Fault};
 use crate::engine::face::Engine;
+use crate::engine::raft::Standing;
 use std::time::Duration;
 
 /// The cluster as this node sees it.
@@ -12,6 +13,8 @@ pub struct ClusterView {
     pub node: u64,
     pub leader: Option<u64>,
     pub term: u64,
+    /// How the node that answers stands to it.
+    pub standing: Standing,
     /// Whether a leader is known that has a quorum behind it.
     pub has_quorum: bool,
     /// The replicated feature level.
@@ -113,6 +116,7 @@ impl Engine {
             node: core.cluster.node_id,
             leader: leadership.leader,
             term: leadership.term,
+            standing: core.raft.standing().borrow().clone(),
             has_quorum: core.has_quorum(),
             level: core.shared.table().level(),
             applied_index: core.raft.progress().applied_index,
@@ -138,6 +142,7 @@ impl Engine {
     /// Asks whoever leads.
     async fn change(&self, change: Change) -> Result<(), Fault> {
         let core = &self.0.core;
+        core.check_standing()?;
         let reply = match core.leader() {
             Some(leader) => core.ask(leader, &Request::Change(change), CHANGE_WITHIN).await,
             None if core.leads() => Some(core.change_members(change).await),

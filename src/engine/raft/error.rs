@@ -124,12 +124,6 @@ pub enum StartError {
     PeersNeeded { node_id: u64, voters: usize },
     #[error("the data directory {} is not empty: a backup is restored into a new one", dir.display())]
     NotEmpty { dir: PathBuf },
-    /// Seen only after the start: see [`RaftNode::standing`](super::RaftNode::standing).
-    #[error(
-        "the cluster knows node {node_id} with another data directory, so that what this node acknowledged before is \
-         lost and it may not vote: run `latchd members remove {node_id}`, then `latchd members add`"
-    )]
-    Wiped { node_id: u64 },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]

@@ -19,12 +19,17 @@ use super::types::NodeId;
 const AGAIN: Duration = Duration::from_millis(200);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// The others have begun, and this node hears of it as a member within moments, unless it is none.
+const ADDED_BY_THEN: u32 = 15;
+
 /// What another listed node has answered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
     Empty,
     HasCluster,
     KnowsOtherStore,
+    /// It is empty, and was started with this other list.
+    OtherList(Vec<NodeId>),
     Nothing,
 }
 
@@ -32,36 +37,44 @@ enum Found {
 pub(super) async fn form(peers: Peers, initial: BTreeMap<NodeId, String>, standing: watch::Sender<Standing>) {
     let local = peers.local.clone();
     let others: Vec<_> = initial.iter().filter(|(node, _)| **node != local.node_id).collect();
+    let mut told = Told::default();
+    told.standing(&standing.borrow());
     while local.is_empty() {
         let mut asked = JoinSet::new();
         for (node, address) in others.clone() {
-            asked.spawn(ask(peers.clone(), *node, address.clone()));
+            let (peers, node, address) = (peers.clone(), *node, address.clone());
+            asked.spawn(async move { (node, ask(peers, node, address).await) });
         }
-        let found = asked.join_all().await;
-        let now = judge(&found);
-        let before = standing.send_replace(now);
-        if before != now {
-            report(&local, now);
-        }
-        let begins = now == Standing::Forming
-            && found.iter().all(|found| *found == Found::Empty)
-            && initial.keys().next() == Some(&local.node_id);
+        let found: BTreeMap<NodeId, Found> = asked.join_all().await.into_iter().collect();
+        told.lists(&local, &found);
+        let before = standing.borrow().clone();
+        let now = judge(local.node_id, &found, &before);
+        told.standing(&now);
+        standing.send_if_modified(|standing| std::mem::replace(standing, now.clone()) != now);
+        let begins = now == Standing::Forming { awaits: Vec::new() } && initial.keys().next() == Some(&local.node_id);
         if begins && initialize(&local, &initial).await {
             break;
         }
         tokio::time::sleep(AGAIN).await;
     }
     standing.send_replace(Standing::Member);
-    report(&local, Standing::Member);
+    tracing::info!(node = local.node_id, "node {} belongs to a cluster", local.node_id);
 }
 
-fn judge(found: &[Found]) -> Standing {
-    if found.contains(&Found::KnowsOtherStore) {
-        Standing::Wiped
-    } else if found.contains(&Found::HasCluster) {
-        Standing::Waiting
-    } else {
-        Standing::Forming
+fn judge(node: NodeId, found: &BTreeMap<NodeId, Found>, before: &Standing) -> Standing {
+    let any = |wanted: &Found| found.values().any(|found| found == wanted);
+    if any(&Found::KnowsOtherStore) {
+        return Standing::Wiped { node };
+    }
+    if any(&Found::HasCluster) {
+        return Standing::Waiting { node };
+    }
+    let missing = found.iter().filter(|(_, found)| **found != Found::Empty);
+    let awaits: Vec<NodeId> = missing.map(|(node, _)| *node).collect();
+    match before {
+        // Who has told of a cluster and is silent now has not lost it.
+        Standing::Wiped { .. } | Standing::Waiting { .. } if !awaits.is_empty() => before.clone(),
+        _ => Standing::Forming { awaits },
     }
 }
 
@@ -71,11 +84,7 @@ async fn ask(peers: Peers, node: NodeId, address: String) -> Found {
     match answer {
         Ok((_, hello)) if !hello.empty => Found::HasCluster,
         Ok((_, hello)) if hello.initial == peers.local.initial => Found::Empty,
-        Ok((_, hello)) => {
-            let (ours, theirs) = (&peers.local.initial, hello.initial);
-            tracing::error!(node, ?ours, ?theirs, "nodes that form a cluster need the same list of peers");
-            Found::Nothing
-        }
+        Ok((_, hello)) => Found::OtherList(hello.initial),
         Err(DialError::Refused(Refusal::OtherStore)) => Found::KnowsOtherStore,
         Err(error) => {
             tracing::debug!(node, address, %error, "a listed node has not answered yet");
@@ -97,12 +106,63 @@ async fn initialize(local: &Local, initial: &BTreeMap<NodeId, String>) -> bool {
     }
 }
 
-fn report(local: &Local, now: Standing) {
-    let node = local.node_id;
-    match now {
-        Standing::Forming => tracing::info!(node, "waits until every listed node has answered, to form a cluster"),
-        Standing::Waiting => tracing::info!(node, "the others have a cluster: waits for `latchd members add`"),
-        Standing::Member => tracing::info!(node, "belongs to a cluster"),
-        Standing::Wiped => tracing::error!("{}", super::StartError::Wiped { node_id: node }),
+/// What the log was told, so that it is told once.
+#[derive(Default)]
+struct Told {
+    standing: Option<Standing>,
+    lists: BTreeMap<NodeId, Vec<NodeId>>,
+    /// Rounds since the others were found to have a cluster.
+    waited: u32,
+}
+
+impl Told {
+    fn standing(&mut self, now: &Standing) {
+        self.waited = if matches!(now, Standing::Waiting { .. }) { self.waited + 1 } else { 0 };
+        if self.standing.as_ref() == Some(now) || (1..ADDED_BY_THEN).contains(&self.waited) {
+            return;
+        }
+        match now {
+            Standing::Wiped { .. } => tracing::error!("{now}"),
+            _ => tracing::info!("{now}"),
+        }
+        self.standing = Some(now.clone());
+    }
+
+    fn lists(&mut self, local: &Local, found: &BTreeMap<NodeId, Found>) {
+        for (node, found) in found {
+            if let Found::OtherList(theirs) = found
+                && self.lists.insert(*node, theirs.clone()).as_ref() != Some(theirs)
+            {
+                let ours = &local.initial;
+                tracing::error!(node, ?ours, ?theirs, "nodes that form a cluster need the same list of peers");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(found: &[Found], before: &Standing) -> Standing {
+        judge(1, &(2..).zip(found.iter().cloned()).collect(), before)
+    }
+
+    #[test]
+    fn who_has_not_said_that_it_is_empty_is_waited_for() {
+        let new = Standing::Forming { awaits: vec![2, 3] };
+        let awaits = |found: &[Found]| judged(found, &new);
+        assert_eq!(awaits(&[Found::Nothing, Found::Empty]), Standing::Forming { awaits: vec![2] });
+        assert_eq!(awaits(&[Found::Empty, Found::OtherList(vec![9])]), Standing::Forming { awaits: vec![3] });
+        assert_eq!(awaits(&[Found::Empty, Found::Empty]), Standing::Forming { awaits: vec![] });
+    }
+
+    #[test]
+    fn silence_undoes_nothing_that_was_told() {
+        let wiped = Standing::Wiped { node: 1 };
+        assert_eq!(judged(&[Found::HasCluster, Found::KnowsOtherStore], &Standing::Waiting { node: 1 }), wiped);
+        assert_eq!(judged(&[Found::Nothing, Found::Nothing], &wiped), wiped);
+        assert_eq!(judged(&[Found::Nothing, Found::HasCluster], &wiped), Standing::Waiting { node: 1 });
+        assert_eq!(judged(&[Found::Empty, Found::Empty], &wiped), Standing::Forming { awaits: vec![] });
     }
 }

@@ -35,6 +35,7 @@ mod snapshot_dir;
 mod snapshot_file;
 #[cfg(test)]
 mod snapshot_tests;
+mod standing;
 mod state_machine;
 mod store_id;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use options::{PeerOptions, PeerService, Pending, RaftOptions, Store};
 pub use peers::{ByteStream, Handshake, PeerFiles, Stream, TlsTransport, Transport, TransportError};
 pub use seed::seed_store;
 pub use simulated::SimulatedDisk;
+pub use standing::{Standing, Wiped};
 
 /// What the log drives.
 pub trait Machine: Send + 'static {
@@ -85,18 +87,6 @@ pub struct Progress {
     pub snapshot_index: u64,
     /// Bytes applied since the last snapshot, which is about what the log occupies.
     pub log_bytes: u64,
-}
-
-/// How this node stands to its cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Asks the nodes it was started with: they form a cluster once all have answered that they are empty too.
-    Forming,
-    /// The others have a cluster: this node waits to be added to it.
-    Waiting,
-    Member,
-    /// The others know this node with another store: what it acknowledged before is lost, so it may not take part.
-    Wiped,
 }
 
 /// One node of the cluster, as this node knows it.

@@ -242,7 +242,8 @@ where
     let pulse = Arc::new(Pulse::new(&options));
     let mut tasks = vec![tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle()];
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
-    let (stands, standing) = watch::channel(if forms { Standing::Forming } else { Standing::Member });
+    let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
+    let (stands, standing) = watch::channel(if forms { Standing::Forming { awaits } } else { Standing::Member });
     if let (Some(peers), Some(options)) = (&peers, &options.peers) {
         let serving = Serving { local, raft: raft.clone(), pulse: pulse.clone() };
         tasks.push(tokio::spawn(peers::listen(serving, options.transport.clone())).abort_handle());

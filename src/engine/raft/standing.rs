@@ -1,0 +1,102 @@
+//! How a node stands to its cluster, and what is to be done about it.
+
+use std::fmt;
+
+/// How this node stands to its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Asks the nodes it was started with: they form a cluster once all have answered that they are empty too.
+    Forming {
+        /// Those that have not.
+        awaits: Vec<u64>,
+    },
+    /// The others have a cluster: this node waits to be added to it.
+    Waiting {
+        node: u64,
+    },
+    Member,
+    /// The others know this node with another store: what it acknowledged before is lost, so it may not take part.
+    Wiped {
+        node: u64,
+    },
+}
+
+impl Standing {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Standing::Forming { .. } => "forming",
+            Standing::Waiting { .. } => "waiting",
+            Standing::Member => "member",
+            Standing::Wiped { .. } => "wiped",
+        }
+    }
+
+    pub const fn is_wiped(&self) -> bool {
+        matches!(self, Standing::Wiped { .. })
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Standing::Forming { awaits } if awaits.is_empty() => {
+                f.write_str("every listed node has answered: the one with the lowest id forms the cluster now")
+            }
+            Standing::Forming { awaits } => {
+                f.write_str("waits to form a cluster until every listed node has answered that it is empty: no answer yet from ")?;
+                Nodes(awaits).fmt(f)
+            }
+            Standing::Waiting { node } => {
+                write!(f, "the others have a cluster without node {node}: waits for `latchd members add {node} URL`")
+            }
+            Standing::Member => f.write_str("belongs to its cluster"),
+            Standing::Wiped { node } => Wiped { node: *node }.fmt(f),
+        }
+    }
+}
+
+/// What a node says whose disk was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wiped {
+    pub node: u64,
+}
+
+impl fmt::Display for Wiped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node;
+        write!(
+            f,
+            "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it \
+             may neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members \
+             add {node} URL`"
+        )
+    }
+}
+
+struct Nodes<'a>(&'a [u64]);
+
+impl fmt::Display for Nodes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        match ids.as_slice() {
+            [] => f.write_str("no node"),
+            [only] => write!(f, "node {only}"),
+            [most @ .., last] => write!(f, "nodes {} and {last}", most.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_standing_says_what_is_to_be_done() {
+        let told = |standing: Standing| standing.to_string();
+        assert!(told(Standing::Forming { awaits: vec![2] }).ends_with("no answer yet from node 2"));
+        assert!(told(Standing::Forming { awaits: vec![2, 3, 4] }).ends_with("no answer yet from nodes 2, 3 and 4"));
+        assert!(told(Standing::Waiting { node: 4 }).contains("`latchd members add 4 URL`"));
+        let wiped = told(Standing::Wiped { node: 4 });
+        assert!(wiped.contains("`latchd members remove 4`") && wiped.contains("`latchd members add 4 URL`"), "{wiped}");
+    }
+}

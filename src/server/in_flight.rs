@@ -1,0 +1,61 @@
+//! From the head of a request to the last byte of its answer: what keeps its connection from counting as idle.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Error;
+use axum::body::{Body, HttpBody};
+use axum::http::{Response, Version};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::link::Link;
+
+/// Counts while it lives.
+pub struct InFlight(Arc<Link>);
+
+impl InFlight {
+    /// A request's head is complete.
+    pub fn begin(link: &Arc<Link>, version: Version) -> Self {
+        link.request_begins(version == Version::HTTP_2);
+        Self(Arc::clone(link))
+    }
+
+    /// Goes along with an answer whose body is made while it goes out. One that is ready needs nobody any more: the
+    /// connection sees by itself whether its bytes go out.
+    pub fn until_sent(self, response: Response<Body>) -> Response<Body> {
+        if response.body().size_hint().exact().is_some() {
+            return response;
+        }
+        response.map(|body| Body::new(Streaming { body, _in_flight: self }))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.request_ends();
+    }
+}
+
+struct Streaming {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl HttpBody for Streaming {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
