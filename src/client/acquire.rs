@@ -102,12 +102,14 @@ impl Client {
         sent: Moment,
     ) -> Result<Option<Hold>, ClientError> {
         let lease = request.lease_asked();
+        let told = result.expires_in();
         let Some(held) = result.held() else { return Ok(None) };
-        let (name, until) = (request.name().to_owned(), lease.map(|lease| sent.after(lease)));
+        // A hold that was given to an earlier attempt has less than its lease left.
+        let until = lease.map(|lease| sent.after(told.map_or(lease, |told| told.min(lease))));
+        let name = request.name().to_owned();
         let hold = Hold { name, key: held.key, fencing_token: held.fencing_token, lease, until };
-        let Some(lease) = lease.filter(|lease| Moment::now().since(sent) > *lease / 4) else {
-            return Ok(Some(hold));
-        };
+        let is_worn = |lease: &Duration| until.is_some_and(|until| until.left() < *lease / 4 * 3);
+        let Some(lease) = lease.filter(is_worn) else { return Ok(Some(hold)) };
         let (renewed, sent) = self.renew_within(&hold.name, &hold.key, lease, self.patience()).await?;
         Ok(renewed.locked.then(|| Hold { until: Some(sent.after(lease)), ..hold }))
     }

@@ -158,6 +158,11 @@ pub struct Held {
 }
 
 impl LockResult {
+    /// What was left of the lease when the answer left.
+    pub(super) fn expires_in(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.expires_in_seconds?).ok()
+    }
+
     /// The hold, when there is one.
     pub fn held(self) -> Option<Held> {
         let fencing_token = self.fencing_token.filter(|_| self.locked)?;

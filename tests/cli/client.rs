@@ -1,8 +1,13 @@
 //! The Rust client against the binary.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use latchd::client::{Client, LockRequest, Trust};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::certificate;
 use crate::support::process::Server;
@@ -54,4 +59,55 @@ async fn refusals_tell_status_and_body_and_a_stranger_is_not_trusted() {
     let refused = stranger.ready().await.expect_err("an unknown authority").to_string();
     assert!(refused.contains("cannot be reached"), "{refused}");
     assert!(!format!("{:?}", client(&server)).contains(KEY), "the key in Debug output");
+}
+
+/// Passes everything on, but the first answer to a request for a lock arrives nowhere: a second later its connection
+/// breaks.
+async fn lossy(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let has_lost = Arc::new(AtomicBool::new(false));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(server).await.expect("the server listens");
+            tokio::spawn(pass_on(client, server, Arc::clone(&has_lost)));
+        }
+    });
+    address
+}
+
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, has_lost: Arc<AtomicBool>) {
+    let (mut asked, mut answered) = (vec![0; 65536], vec![0; 65536]);
+    let mut is_for_a_lock = false;
+    loop {
+        let passed = tokio::select! {
+            Ok(count @ 1..) = client.read(&mut asked) => {
+                is_for_a_lock |= asked[..count].windows(13).any(|window| window == b"POST /v1/lock");
+                server.write_all(&asked[..count]).await
+            }
+            Ok(count @ 1..) = server.read(&mut answered) => {
+                if is_for_a_lock && !has_lost.swap(true, Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    return;
+                }
+                client.write_all(&answered[..count]).await
+            }
+            else => return,
+        };
+        if passed.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_told_late_counts_from_its_grant() {
+    let server = Spec::in_memory().start();
+    let url = format!("http://{}", lossy(server.http()).await);
+    let client = Client::builder(&url).expect("a URL").build().expect("a client");
+    client.open_session().await.expect("a session");
+    let request = LockRequest::new("told late").lease(Duration::from_secs(30));
+    let hold = client.acquire(&request).await.expect("an answer").expect("the lock");
+    let left = hold.until.expect("a lease").left();
+    assert!(left > Duration::from_secs(28) && left <= Duration::from_secs(29), "{left:?} of 30 s after one is gone");
 }
