@@ -2,6 +2,7 @@
 
 VENV := target/venv
 VENV_READY := $(VENV)/.ready
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps
 # The program that a test needs, and the Debian package that brings it.
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
          mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables \
@@ -34,10 +35,13 @@ packages:
 	fi
 
 # The mark is written last, so that a broken installation is begun anew.
-$(VENV_READY): tests/python/requirements.txt
+# Two versions of one package cannot stand side by side, so py-ldlm has a directory for each.
+$(VENV_READY): $(wildcard tests/python/*.txt)
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/requirements.txt
+	$(PIP) -r tests/python/requirements.txt
+	$(PIP) --target $(VENV)/py-ldlm/first -r tests/python/py-ldlm-first.txt
+	$(PIP) --target $(VENV)/py-ldlm/newest -r tests/python/py-ldlm-newest.txt
 	touch $@
 
 bench: ## Measure beside a bare HTTP echo; options by ARGS="--clients 64 --passes 3 --only memory,plain"

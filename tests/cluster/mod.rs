@@ -4,7 +4,7 @@
 //! `workload.rs`) note every call and answer (`history.rs`); `faults.rs` hits the cluster meanwhile; `checks/` judges.
 //! `PROOF_SEED` repeats the choices of a run; the history of every run stays in `target/tmp/histories`.
 
-mod authority;
+pub mod authority;
 mod binary;
 mod checks;
 mod client;

@@ -4,6 +4,7 @@ mod browser;
 mod crash;
 mod curl;
 mod deploy;
+mod py_ldlm;
 mod python;
 pub mod random;
 mod schema;
