@@ -55,10 +55,10 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The block of the README that is marked as part of the tour.
-fn block(language: &str) -> String {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README");
-    let (_, after) = readme.split_once(&format!("```{language} tour\n")).expect("a block of the tour");
+/// The block of a document that is marked so, such as `sh tour`.
+fn block(document: &str, mark: &str) -> String {
+    let readme = std::fs::read_to_string(repository().join(document)).expect("a document");
+    let (_, after) = readme.split_once(&format!("```{mark}\n")).expect("a marked block");
     after.split_once("```").expect("the block ends").0.to_owned()
 }
 
@@ -75,7 +75,7 @@ fn tokens(shown: &str) -> Vec<u64> {
 #[test]
 fn the_tour_with_curl_goes_as_it_is_written() {
     let server = FirstStart::new();
-    let output = server.run(Path::new("bash"), &["-euo", "pipefail", "-c"], &block("sh"));
+    let output = server.run(Path::new("bash"), &["-euo", "pipefail", "-c"], &block("README.md", "sh tour"));
     let shown = text(&output);
     assert!(output.status.success(), "{shown}");
     assert!(!shown.contains("error"), "{shown}");
@@ -90,10 +90,23 @@ fn the_tour_with_curl_goes_as_it_is_written() {
 fn the_python_script_goes_as_it_is_written() {
     let server = FirstStart::new();
     let python: PathBuf = repository().join("target/venv/bin/python");
-    let output = server.run(&python, &["-c"], &block("python"));
+    let output = server.run(&python, &["-c"], &block("README.md", "python tour"));
     let shown = text(&output);
     assert!(output.status.success(), "{shown}");
     assert!(shown.contains("working under fencing token"), "{shown}");
+}
+
+#[test]
+fn the_example_of_the_python_client_goes_as_it_is_written() {
+    let server = FirstStart::new();
+    let client = "import sys; sys.path.insert(0, sys.argv[1]); exec(sys.argv[2])";
+    let packages = repository().join("clients/python/src").display().to_string();
+    let python = repository().join("target/venv/bin/python");
+    let example = block("clients/python/README.md", "python example");
+    let output = server.run(&python, &["-Bc", client, &packages], &example);
+    let shown = text(&output);
+    assert!(output.status.success(), "{shown}");
+    assert_eq!(shown.matches("under fencing token").count(), 3, "{shown}");
 }
 
 /// What stands between backticks in the documents.

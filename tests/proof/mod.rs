@@ -6,6 +6,7 @@ mod curl;
 mod deploy;
 mod py_ldlm;
 mod python;
+mod python_client;
 pub mod random;
 mod schema;
 pub mod tools;

@@ -1,0 +1,25 @@
+"""Locks that say when they are lost: the client of the latchd lock service.
+
+    client = Client("https://127.0.0.1:8443")
+    with client.lock("report", wait=10) as hold:
+        ...  # under hold.fencing_token; hold.lost says when it is not ours any more
+
+A hold is renewed by a thread of its own. `errors` says what can go wrong.
+"""
+
+from .client import Client
+from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable
+from .hold import Hold
+from .wire import Holder, LockInfo
+
+__all__ = [
+    "Client",
+    "Hold",
+    "Holder",
+    "LatchdError",
+    "LockInfo",
+    "LockLost",
+    "NotAcquired",
+    "Refused",
+    "Unreachable",
+]

@@ -1,0 +1,33 @@
+"""The clock by which a client judges its own leases: the only file that reads one.
+
+It goes on while the machine is suspended where the system has such a clock: a laptop that slept through its lease has
+to know so when it wakes up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+#: Timers stand still in a suspension, so none is set for longer than this.
+_SLICE_SECONDS = 0.25
+
+
+def now() -> float:
+    """Seconds since some moment in the past. They mean nothing to another machine or after a reboot."""
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
+def left(moment: float) -> float:
+    """Seconds until then; 0 if it has passed."""
+    return max(0.0, moment - now())
+
+
+def wait(event: threading.Event, moment: float) -> bool:
+    """Waits for the event until that moment at most; whether it has happened."""
+    while (seconds := left(moment)) > 0:
+        if event.wait(min(seconds, _SLICE_SECONDS)):
+            return True
+    return event.is_set()

@@ -1,0 +1,64 @@
+"""What can go wrong, each with what a program or a person needs to know."""
+
+from __future__ import annotations
+
+import typing
+
+if typing.TYPE_CHECKING:
+    from .wire import Holder
+
+
+class LatchdError(Exception):
+    """All errors of this package."""
+
+
+class NotAcquired(LatchdError):
+    """Others held the lock for the whole wait."""
+
+    def __init__(self, name: str, holders: list[Holder], queue_length: int) -> None:
+        self.name = name
+        #: Who held it just after; empty where nobody did any more, or where they may not be seen.
+        self.holders = holders
+        #: How many waited for it.
+        self.queue_length = queue_length
+        held = "; ".join(str(holder) for holder in holders[:3])
+        super().__init__(f"{name!r} was not to be had" + (f": held by {held}" if held else ""))
+
+
+class LockLost(LatchdError):
+    """The lock was lost, so what was done under it may not have been protected to the end."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self.why = why
+        super().__init__(f"{name!r} was lost: {why}")
+
+
+class Unreachable(LatchdError):
+    """No node of the service gave an answer, or only that it cannot work now."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0, may_pass: bool = True) -> None:
+        #: How long the service wants to be left alone.
+        self.retry_after_seconds = retry_after_seconds
+        #: Whether asking again may help.
+        self.may_pass = may_pass
+        super().__init__(message)
+
+
+class Refused(LatchdError):
+    """The service understood and will not do it: a credential, a right, a limit, a wrong value."""
+
+    def __init__(self, message: str, status: int, code: str | None = None) -> None:
+        #: The HTTP status; 200 where the refusal stood in an answer.
+        self.status = status
+        #: The service's name for it, such as `LockSizeMismatch`, where it has one.
+        self.code = code
+        super().__init__(message)
+
+
+class SessionEnded(Refused):
+    """The session of the request is not known to the service any more. Handled inside of this package."""
+
+
+class CutShort(Unreachable):
+    """An attempt was answered by nobody for as long as it might take. Handled inside of this package."""

@@ -1,0 +1,193 @@
+"""One call over HTTP: sent to one URL after the other until somebody answers or the patience ends."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import http.cookiejar
+import itertools
+import json
+import random
+import time
+import typing
+import urllib.parse
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from . import clock
+from .errors import CutShort, Refused, SessionEnded, Unreachable
+from .wire import COOKIE, Json, sentence
+
+_CONNECT_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.05
+#: Statuses that say "not now".
+_PASSING = (429, 502, 503, 504)
+#: Connections that are kept for the next call; more are made where more threads call at once.
+_CONNECTIONS_KEPT = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What is asked; the same for every attempt."""
+
+    method: str
+    path: str
+    body: Json | None = None
+    session: str | None = None
+    #: Present where doing it twice would do harm: under the same key it is done once.
+    key: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long a call goes on while nobody answers it."""
+
+    #: No attempt begins after this moment, but each URL is tried once in any case.
+    until: float
+    #: How long one attempt may take.
+    attempt_seconds: float
+    #: The longest pause between two rounds.
+    pause_seconds: float = 2.0
+    #: Whether an attempt that takes longer ends the call: it stood open because it waits.
+    waits: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A successful answer."""
+
+    #: When the attempt that was answered had not been sent yet.
+    sent: float
+    #: How many attempts there were.
+    attempts: int
+    headers: typing.Mapping[str, str]
+    body: Json
+
+
+class Transport:
+    """Connections to the nodes of one service, and what is shown to them. Threads may share it."""
+
+    def __init__(
+        self,
+        urls: list[str],
+        verify: bool | str,
+        cert: str | tuple[str, str] | None,
+        api_key: str | None,
+        password: str | None,
+    ) -> None:
+        self._urls = [_base(url) for url in urls]
+        if not self._urls:
+            raise ValueError("no URL was given")
+        if api_key is not None and password is not None:
+            raise ValueError("give an api_key or a password, not both")
+        self._turn = 0
+        self._credential: str | None = None
+        if api_key is not None:
+            self._credential = f"Bearer {api_key}"
+        elif password is not None:
+            self._credential = "Basic " + base64.b64encode(f"latchd:{password}".encode()).decode()
+        self._http = requests.Session()
+        # The environment is not asked: it may name proxies that cut long waits, and other authorities.
+        self._http.trust_env = False
+        self._http.verify = verify
+        self._http.cert = cert
+        # The session goes with each call by hand, because threads of different sessions may share this.
+        self._http.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS_KEPT))
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, call: Call, patience: Patience) -> Answer:
+        """Sends a call until it is answered. What was refused for good is not repeated."""
+        turn = self._turn
+        pause = _FIRST_PAUSE_SECONDS
+        for attempts in itertools.count(1):
+            url = self._urls[turn % len(self._urls)] + call.path
+            try:
+                answer = self._attempt(call, url, patience.attempt_seconds)
+                self._turn = turn
+                return dataclasses.replace(answer, attempts=attempts)
+            except Unreachable as unreachable:
+                error = unreachable
+            turn += 1
+            if patience.waits and isinstance(error, CutShort):
+                self._turn = turn
+                raise error
+            if attempts < len(self._urls):
+                continue
+            seconds = 0.0
+            if attempts % len(self._urls) == 0:
+                # Spread, so that many clients of a service that comes back do not all knock at the same moment.
+                seconds = max(pause * random.uniform(0.5, 1.0), error.retry_after_seconds)
+                seconds = min(seconds, patience.pause_seconds)
+                pause = min(pause * 2, patience.pause_seconds)
+            if not error.may_pass or clock.now() + seconds >= patience.until:
+                raise error
+            time.sleep(seconds)
+        raise AssertionError("the loop has no end")
+
+    def _attempt(self, call: Call, url: str, seconds: float) -> Answer:
+        headers = {"Accept": "application/json"}
+        if self._credential is not None:
+            headers["Authorization"] = self._credential
+        if call.session is not None:
+            headers["Cookie"] = f"{COOKIE}={call.session}"
+        if call.key is not None:
+            headers["Idempotency-Key"] = call.key
+        data = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(call.body).encode()
+        limits = (min(_CONNECT_SECONDS, seconds), seconds)
+        sent = clock.now()
+        try:
+            response = self._http.request(
+                call.method, url, data=data, headers=headers, timeout=limits, allow_redirects=False
+            )
+        except requests.ReadTimeout as error:
+            raise CutShort(f"{url} gave no answer in time") from error
+        except requests.RequestException as error:
+            # Certificates do not change while one waits.
+            may_pass = not isinstance(error, requests.exceptions.SSLError)
+            raise Unreachable(f"{url} cannot be reached: {_innermost(error)}", may_pass=may_pass) from error
+        body = _json(response)
+        if response.ok and body is not None:
+            return Answer(sent, 1, response.headers, body)
+        raise _failure(url, response, body)
+
+
+def _base(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http or https URL")
+    return url.rstrip("/")
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause at the bottom says most ("Connection refused"); those above only say that something failed."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return str(error) or type(error).__name__
+
+
+def _json(response: requests.Response) -> Json | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _failure(url: str, response: requests.Response, body: Json | None) -> Exception:
+    status = response.status_code
+    message = f"{url} answered {status}: {sentence(body, response.text)}"
+    if status in _PASSING:
+        retry_after = response.headers.get("Retry-After", "")
+        return Unreachable(message, float(retry_after) if retry_after.isdigit() else 0.0)
+    # A refused credential is a 401 too, but it speaks of no session.
+    if status == 401 and "session" in response.text:
+        return SessionEnded(message, status)
+    return Refused(message, status)

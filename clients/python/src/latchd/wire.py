@@ -1,0 +1,111 @@
+"""Sessions v1 and the listing of locks as JSON; nothing here sends anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import typing
+from collections.abc import Mapping
+
+Json = typing.Mapping[str, typing.Any]
+
+#: The name of the session cookie.
+COOKIE = "ldlm-session"
+
+#: The error code of a wait that ended without the lock.
+WAIT_TIMEOUT = "LockWaitTimeout"
+
+#: How long a session lives without a request where the service does not say so: its default.
+_IDLE_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """A hold, as others may see it."""
+
+    fencing_token: int
+    dialect: str
+    held_for_seconds: float
+    #: None without a lease.
+    remaining_seconds: float | None
+    owner: str | None
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, found: Json) -> Holder:
+        return cls(
+            fencing_token=int(found["fencing_token"]),
+            dialect=str(found["dialect"]),
+            held_for_seconds=float(found["held_for_seconds"]),
+            remaining_seconds=_optional_seconds(found.get("remaining_seconds")),
+            owner=found.get("owner"),
+            metadata=dict(found.get("metadata") or {}),
+        )
+
+    def __str__(self) -> str:
+        who = [self.owner] if self.owner else []
+        who += [f"{key}={value}" for key, value in self.metadata.items()]
+        named = f" ({', '.join(who)})" if who else ""
+        return f"token {self.fencing_token}{named} for {self.held_for_seconds:.1f} s"
+
+
+@dataclasses.dataclass(frozen=True)
+class LockInfo:
+    """A lock and those who hold it."""
+
+    name: str
+    size: int
+    #: How many wait for it.
+    queue_length: int
+    #: Oldest first.
+    holders: list[Holder]
+
+    @classmethod
+    def of(cls, found: Json) -> LockInfo:
+        holders = [Holder.of(holder) for holder in found["holders"]]
+        return cls(str(found["name"]), int(found["size"]), int(found["queue_length"]), holders)
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """A session that was opened."""
+
+    #: A secret of its owner.
+    id: str
+    #: How long it lives without a request.
+    idle_seconds: float
+
+    def __repr__(self) -> str:
+        return "Session(...)"
+
+
+def lease_end(answer: Json, lease: float, sent: float) -> float:
+    """Until when a hold is certain, by the clock of whoever sent the answered request at that moment.
+
+    What is left of a lease is less than all of it where the service tells of a hold that it has given before.
+    """
+    left = _optional_seconds(answer.get("expires_in_seconds"))
+    return sent + (lease if left is None else min(lease, left))
+
+
+def idle_seconds(headers: Mapping[str, str]) -> float:
+    """How long a session lives without a request: its cookie's end less the answer's date, both by the service."""
+    attributes = dict(part.strip().lower().partition("=")[::2] for part in headers.get("set-cookie", "").split(";"))
+    try:
+        ends = email.utils.parsedate_to_datetime(attributes["expires"])
+        seconds = (ends - email.utils.parsedate_to_datetime(headers["date"])).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return _IDLE_SECONDS
+    return seconds if seconds > 0 else _IDLE_SECONDS
+
+
+def sentence(body: Json | None, text: str) -> str:
+    """The sentence in an error body, in whichever shape it came; else its beginning."""
+    for field in ("detail", "message", "error"):
+        if body is not None and isinstance(body.get(field), str):
+            return str(body[field])
+    return text.strip()[:300] or "no reason given"
+
+
+def _optional_seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

@@ -1,0 +1,118 @@
+"""The real server as a child process, and a proxy before it that loses answers."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import typing
+
+
+def binary() -> str:
+    """The server to test against: LATCHD_BINARY, or what the PATH has."""
+    found = os.environ.get("LATCHD_BINARY") or shutil.which("latchd")
+    assert found, "set LATCHD_BINARY to the built latchd"
+    return found
+
+
+class Server:
+    """A server on a free port; it keeps nothing unless it gets a data directory."""
+
+    def __init__(self, *arguments: str, listen: str = "http://127.0.0.1:0") -> None:
+        self._home = tempfile.TemporaryDirectory()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LATCHD_")}
+        storage = [] if "--data-dir" in arguments else ["--in-memory"]
+        self._process = subprocess.Popen(
+            [binary(), "serve", "--listen", listen, *storage, *arguments],
+            cwd=self._home.name,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert "listening on" in line, f"the server did not start: {line!r}"
+        self.url = line.split()[-1]
+
+    @property
+    def home(self) -> pathlib.Path:
+        return pathlib.Path(self._home.name)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def pause(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        self.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._home.cleanup()
+
+
+class Proxy:
+    """Passes requests on to a server, and loses answers where it is told to: the request is done, the client does
+    not hear of it."""
+
+    def __init__(self, server: Server) -> None:
+        self.requests: list[tuple[str, str | None]] = []
+        self._to_lose: dict[str, float] = {}
+        target = server.url.removeprefix("http://")
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                proxy.requests.append((self.path, self.headers.get("Idempotency-Key")))
+                connection = http.client.HTTPConnection(target, timeout=60)
+                connection.request(self.command, self.path, body, dict(self.headers))
+                answer = connection.getresponse()
+                content = answer.read()
+                connection.close()
+                if (late_by := proxy._to_lose.pop(self.path, None)) is not None:
+                    time.sleep(late_by)
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_DELETE = pass_on
+
+            def log_message(self, format: str, *arguments: typing.Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def lose_answer_to(self, path: str, after_seconds: float = 0.0) -> None:
+        self._to_lose[path] = after_seconds
+
+    def keys(self, path: str) -> list[str | None]:
+        """The idempotency keys of the requests for that path."""
+        return [key for asked, key in self.requests if asked == path]
+
+    def end(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,158 @@
+"""Taking, waiting, giving back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from servers import Server
+
+from latchd import Client, LockLost, NotAcquired, Refused, Unreachable
+
+
+def test_a_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Client) -> None:
+    with client.lock("block", metadata={"host": "web-1"}) as hold:
+        assert not hold.lost and 28 < hold.remaining <= 30
+        hold.check()
+        assert other.try_lock("block") is None
+        shown = other.show("block")
+        assert shown and [holder.fencing_token for holder in shown.holders] == [hold.fencing_token]
+        assert dict(shown.holders[0].metadata) == {"host": "web-1"}
+    assert not hold.lost and hold.remaining == 0
+    assert other.show("block") is None
+    with other.lock("block") as later:
+        assert later.fencing_token > hold.fencing_token
+
+
+def test_who_holds_it_stands_in_the_error(client: Client, other: Client) -> None:
+    with client.lock("busy", metadata={"host": "web-1"}) as hold:
+        begun = time.monotonic()
+        with pytest.raises(NotAcquired, match="host=web-1") as refused:
+            other.lock("busy", wait=0.5)
+        assert 0.4 < time.monotonic() - begun < 4
+        assert [holder.fencing_token for holder in refused.value.holders] == [hold.fencing_token]
+
+
+def test_a_wait_ends_with_the_release(client: Client, other: Client) -> None:
+    hold = client.lock("queue")
+    granted: list[int] = []
+
+    def wait() -> None:
+        with other.lock("queue") as mine:
+            granted.append(mine.fencing_token)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    while (shown := client.show("queue")) is None or shown.queue_length == 0:
+        time.sleep(0.01)
+    hold.release()
+    hold.release()
+    waiter.join(10)
+    assert granted and granted[0] > hold.fencing_token
+
+
+def test_a_late_grant_has_its_whole_lease(client: Client, other: Client) -> None:
+    client.lock("late", lease=2)  # Never released: it is renewed until its client is closed.
+    closing = threading.Timer(1.5, client.close)
+    closing.start()
+    with other.lock("late", wait=20, lease=2) as hold:
+        assert hold.remaining > 1.5, "counted from before the renewal, not from before the wait"
+        assert not hold.lost
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_whatever_ends_the_block_gives_the_lock_back(
+    client: Client, other: Client, error: type[BaseException]
+) -> None:
+    with pytest.raises(error):
+        with client.lock("broken"):
+            raise error
+    with other.lock("broken", wait=0):
+        pass
+
+
+def test_a_size_lets_so_many_in(client: Client, other: Client) -> None:
+    with client.lock("pool", size=2), other.lock("pool", size=2, wait=0):
+        assert client.try_lock("pool", size=2) is None
+        with pytest.raises(Refused, match="size mismatch") as refused:
+            client.lock("pool", size=3)
+        assert refused.value.code == "LockSizeMismatch"
+
+
+def test_renewal_keeps_it_longer_than_its_lease(client: Client, other: Client) -> None:
+    with client.lock("long", lease=1) as hold:
+        assert not hold.wait_lost(2.5)
+        assert other.try_lock("long") is None
+
+
+def test_eight_threads_lose_no_increment(shared: Server) -> None:
+    counter = 0
+    tokens: list[int] = []
+
+    def count(client: Client) -> None:
+        nonlocal counter
+        for _ in range(10):
+            with client.lock("counter") as hold:
+                seen = counter
+                time.sleep(0.001)
+                counter = seen + 1
+                tokens.append(hold.fencing_token)
+
+    with Client(shared.url) as one, Client(shared.url) as two:
+        threads = [threading.Thread(target=count, args=[one if n % 2 else two]) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert counter == 80
+    assert tokens == sorted(set(tokens)), "tokens rise"
+
+
+def test_closing_ends_what_is_held(client: Client, other: Client) -> None:
+    told = threading.Event()
+    hold = client.lock("open", on_lost=lambda hold: told.set())
+    client.close()
+    assert hold.lost and told.wait(5)
+    with pytest.raises(LockLost, match="closed"):
+        hold.release()
+    with other.lock("open", wait=0):
+        pass
+    with pytest.raises(RuntimeError, match="closed"):
+        client.lock("open")
+
+
+def test_credentials_and_settings_are_checked(server: Server) -> None:
+    with pytest.raises(ValueError, match="not an http"):
+        Client("localhost:8443")
+    with pytest.raises(ValueError, match="not both"):
+        Client(server.url, api_key="a", password="b")
+    with pytest.raises(ValueError, match="lease"):
+        Client(server.url).lock("a", lease=0)
+    with pytest.raises(Refused, match="must be at most"):
+        Client(server.url).lock("a" * 600)
+
+
+def test_a_credential_goes_with_every_request() -> None:
+    server = Server("--password", "sesame: open")
+    try:
+        with pytest.raises(Refused) as refused:
+            Client(server.url, password="not it").lock("a")
+        assert refused.value.status == 401
+        with Client(server.url, password="sesame: open") as client, client.lock("a") as hold:
+            assert not hold.lost
+    finally:
+        server.end()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_at_once() -> None:
+    server = Server(listen="https://127.0.0.1:0")
+    try:
+        begun = time.monotonic()
+        with pytest.raises(Unreachable, match="certificate"):
+            Client(server.url).lock("a")
+        assert time.monotonic() - begun < 5
+        with Client(server.url, verify=str(server.home / "certs/dev-cert.pem")) as client, client.lock("a") as hold:
+            assert not hold.lost
+    finally:
+        server.end()

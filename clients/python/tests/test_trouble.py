@@ -1,0 +1,133 @@
+"""Lost leases, lost answers, lost servers."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+import time
+
+import pytest
+from servers import Proxy, Server
+
+from latchd import Client, Hold, LockLost, Unreachable, clock
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+def test_a_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
+    told: list[Hold] = []
+    client = Client(server.url)
+    with pytest.raises(LockLost, match="could not be renewed"):
+        with client.lock("mine", lease=2, on_lost=told.append) as hold:
+            server.kill() if how == "killed" else server.pause()
+            begun = clock.now()
+            assert not hold.lost and hold.remaining > 1
+            certain = begun + hold.remaining
+            assert hold.wait_lost(10)
+            # The lease ends a tenth of a second after what is certain.
+            assert certain - 0.5 < clock.now() < certain + 0.1
+            assert hold.remaining == 0
+            with pytest.raises(LockLost):
+                hold.check()
+            while not told:
+                assert clock.now() < certain + 1
+                time.sleep(0.01)
+    assert told == [hold]
+    server.resume()
+    assert hold.lost, "it stays so"
+
+
+def test_an_error_of_the_block_is_not_hidden_by_the_loss(server: Server) -> None:
+    client = Client(server.url)
+    with pytest.raises(ValueError):
+        with client.lock("mine", lease=1) as hold:
+            server.kill()
+            assert hold.wait_lost(5)
+            raise ValueError
+
+
+def test_a_pause_shorter_than_the_lease_loses_nothing(server: Server) -> None:
+    with Client(server.url) as client, client.lock("mine", lease=3) as hold:
+        server.pause()
+        time.sleep(1.5)
+        server.resume()
+        assert not hold.wait_lost(2.5)
+
+
+def test_a_forced_release_is_noticed_with_the_next_renewal(client: Client, other: Client) -> None:
+    with pytest.raises(LockLost, match="ended"):
+        with client.lock("taken", lease=1.5) as hold:
+            # The key alone opens a hold, whoever shows it.
+            thief = Hold(other, "taken", hold.key, 0, 60, clock.now() + 60, other._open(), None)
+            thief.release()
+            assert hold.wait_lost(1.4), "sooner than its lease would have ended"
+
+
+@pytest.mark.parametrize("wait", [0, 5])
+def test_a_lost_answer_gives_the_same_hold_once(proxy: Proxy, other: Client, wait: float) -> None:
+    proxy.lose_answer_to("/session")
+    proxy.lose_answer_to("/v1/lock")
+    with Client(proxy.url) as client, client.lock("once", wait=wait, size=2) as hold:
+        shown = other.show("once")
+        assert shown and [holder.fencing_token for holder in shown.holders] == [hold.fencing_token]
+        for path in ("/session", "/v1/lock"):
+            first, second = proxy.keys(path)
+            assert first == second and first is not None
+        # Its release too.
+        proxy.lose_answer_to("/v1/unlock")
+    assert len(proxy.keys("/v1/unlock")) == 2
+    assert other.show("once") is None and not hold.lost
+
+
+def test_the_lease_of_a_hold_told_late_counts_from_its_grant(proxy: Proxy) -> None:
+    proxy.lose_answer_to("/v1/lock", after_seconds=1)
+    with Client(proxy.url) as client, client.lock("told late", lease=30) as hold:
+        assert len(proxy.keys("/v1/lock")) == 2
+        assert 28 < hold.remaining + hold.lease / 20 < 29.1, "the first answer left the server a second ago"
+
+
+def test_an_ended_session_is_opened_anew_and_takes_its_holds_along(server: Server, tmp_path: pathlib.Path) -> None:
+    client = Client(server.url)
+    kept = client.lock("kept", lease=600)
+    ended = client._open()
+    # Ended by somebody else, as idle ones are by the service.
+    stranger = Client(server.url)
+    stranger._session = ended
+    stranger.close()
+    with client.lock("next", wait=0) as hold:
+        assert not hold.lost
+        assert kept.lost, "its session is no more"
+    with pytest.raises(LockLost, match="session"):
+        kept.release()
+    client.close()
+
+
+def test_a_node_that_does_not_answer_is_passed_over(shared: Server, server: Server) -> None:
+    server.kill()
+    with Client(f"{server.url}, {shared.url}") as client:
+        begun = time.monotonic()
+        with client.lock("elsewhere") as hold:
+            assert not hold.lost and time.monotonic() - begun < 3
+
+
+def test_a_service_that_comes_back_is_found_again(tmp_path: pathlib.Path) -> None:
+    first = Server("--data-dir", str(tmp_path))
+    client = Client(first.url, patience=30)
+    hold = client.lock("kept", lease=60)
+    first.kill()
+    servers: list[Server] = []
+    back = threading.Timer(0.7, lambda: servers.append(Server("--data-dir", str(tmp_path), listen=first.url)))
+    back.start()
+    with client.lock("after the restart") as later:
+        assert later.fencing_token > hold.fencing_token
+    hold.release()
+    client.close()
+    for server in (first, *servers):
+        server.end()
+
+
+def test_nobody_there_is_said_within_the_patience(server: Server) -> None:
+    server.kill()
+    begun = time.monotonic()
+    with pytest.raises(Unreachable, match="refused"):
+        Client(server.url, patience=0.5).lock("a")
+    assert time.monotonic() - begun < 3
