@@ -4,6 +4,7 @@ mod browser;
 mod crash;
 mod curl;
 mod deploy;
+mod generated;
 mod py_ldlm;
 mod python;
 mod python_client;
