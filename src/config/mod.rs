@@ -7,6 +7,7 @@ pub mod access;
 pub mod cluster;
 pub mod env;
 mod error;
+pub mod events;
 mod layers;
 pub mod limits;
 pub mod listen;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 pub use self::access::AccessConfig;
 pub use self::cluster::ClusterConfig;
 pub use self::error::ConfigError;
+pub use self::events::EventsConfig;
 pub use self::layers::Source;
 pub use self::limits::{LocksConfig, SessionsConfig};
 pub use self::listen::ListenUrl;
@@ -51,6 +53,7 @@ pub struct Config {
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,
     pub storage: StorageConfig,
+    pub events: EventsConfig,
     pub cluster: ClusterConfig,
     pub log: LogConfig,
     /// From `--password`, `--api-key` and their variables; no key of the document.

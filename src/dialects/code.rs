@@ -40,6 +40,7 @@ pub enum Code {
     HoldsFull,
     SessionsFull,
     RequestsFull,
+    ReadersFull,
     TokensExhausted,
     NotLeader,
     NoQuorum,
@@ -75,7 +76,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 48] = [
+    pub const ALL: [Code; 49] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -107,6 +108,7 @@ impl Code {
         Code::HoldsFull,
         Code::SessionsFull,
         Code::RequestsFull,
+        Code::ReadersFull,
         Code::TokensExhausted,
         Code::NotLeader,
         Code::NoQuorum,
@@ -161,6 +163,7 @@ impl Code {
             Code::HoldsFull => row("holds-full", S::SERVICE_UNAVAILABLE, true, "The service has too many holds"),
             Code::SessionsFull => row("sessions-full", S::SERVICE_UNAVAILABLE, true, "The service has too many sessions"),
             Code::RequestsFull => row("requests-full", S::SERVICE_UNAVAILABLE, true, "The service keeps too many idempotency keys"),
+            Code::ReadersFull => row("readers-full", S::SERVICE_UNAVAILABLE, true, "Too many read the events"),
             Code::TokensExhausted => row("tokens-exhausted", S::SERVICE_UNAVAILABLE, false, "No fencing token is left"),
             Code::NotLeader => row("not-leader", S::SERVICE_UNAVAILABLE, true, "This node does not lead"),
             Code::NoQuorum => row("no-quorum", S::SERVICE_UNAVAILABLE, true, "The cluster has no quorum"),

@@ -1,5 +1,6 @@
 //! What every handler is given: the engine's face, the access checker, and the few settings that dialects have.
 
+use super::admin::EventSettings;
 use super::body::{self, BodyError, BodyLimits};
 use super::code::Code;
 use super::cookie::{self, Carried, carried};
@@ -53,6 +54,7 @@ pub struct Settings {
     pub kufuli_wait_ms: u64,
     pub kufuli_max_lock_span_ms: u64,
     pub connections: ConnectionSettings,
+    pub events: EventSettings,
 }
 
 /// Time, handed in: this room reads no clock. No reading decides about a lock.

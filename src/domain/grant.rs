@@ -135,7 +135,7 @@ impl Table {
         self.index.remove_hold(hold);
         hold.claim = claim;
         hold.deadline = hold.deadline.max(asked);
-        hold.token = token;
+        let replaces = std::mem::replace(&mut hold.token, token);
         if !acquire.metadata.is_empty() {
             hold.metadata = acquire.metadata.clone();
         }
@@ -143,7 +143,7 @@ impl Table {
         lock.recompute_next_due();
         self.index.add_hold(&acquire.name, &hold);
         before.into_iter().for_each(|request| self.end_request(request));
-        self.granted(run, acquire.name.clone(), &hold);
+        self.granted(run, acquire.name.clone(), &hold, Some(replaces));
         self.note_request(acquire.request, Made::Hold { name: acquire.name.clone(), token });
         Outcome::Acquired(hold.grant())
     }
@@ -161,7 +161,7 @@ impl Table {
             claim,
         };
         let grant = hold.grant();
-        self.granted(run, acquire.name.clone(), &hold);
+        self.granted(run, acquire.name.clone(), &hold, None);
         if acquire.request.is_some() {
             self.note_request(acquire.request, Made::Hold { name: acquire.name.clone(), token: grant.token });
         }
@@ -169,9 +169,9 @@ impl Table {
         Outcome::Acquired(grant)
     }
 
-    fn granted(&self, run: &mut Run, name: Name, hold: &Hold) {
+    fn granted(&self, run: &mut Run, name: Name, hold: &Hold, replaces: Option<Token>) {
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        run.events.push(Event::Granted { name, token, session, dialect });
+        run.events.push(Event::Granted { name, token, replaces, session, dialect });
     }
 
     fn wait(&mut self, id: CommandId, acquire: Acquire) -> Outcome {
@@ -268,7 +268,7 @@ impl Table {
         if let Some(command) = answered_by {
             run.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });
         }
-        self.granted(run, name.clone(), &hold);
+        self.granted(run, name.clone(), &hold, None);
         self.add_hold(name.clone(), waiter.size, waiter.remembers_size, hold);
     }
 

@@ -146,6 +146,8 @@ pub enum Event {
     Granted {
         name: Name,
         token: Token,
+        /// The token that the same hold had before: its owner label asked again.
+        replaces: Option<Token>,
         session: Option<SessionId>,
         dialect: Dialect,
     },

@@ -1,15 +1,16 @@
 //! The table behind the log: each committed entry is applied here, and its requests are answered from here.
 
 use super::clock::Clock;
+use super::events::{EventId, Feed};
 use super::histogram::Timings;
 use super::intake::Intake;
 use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
-use crate::domain::{Body, Entry, FrozenTable, StaleEpoch, Table};
+use crate::domain::{Applied, Body, Entry, FrozenTable, StaleEpoch, Table};
 use bytes::Bytes;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What apply, the proposer and the requests of this node have in common.
@@ -19,29 +20,46 @@ pub struct Shared {
     pub pending: Pending,
     pub counters: Counters,
     pub timings: Timings,
+    pub feed: Feed,
     /// The last entry was of another leadership: nothing of it was applied.
     pub refused_entry: AtomicBool,
     /// What this node proposed last, until it is applied: encoded, and as it was before.
     proposed: Mutex<Option<(Bytes, Entry)>>,
+    /// The index of the entry that the table stands at; changes under the table's lock.
+    applied: AtomicU64,
     table: RwLock<Table>,
 }
 
 impl Shared {
-    pub fn new(intake: Intake, pending: Pending) -> Shared {
+    pub fn new(intake: Intake, pending: Pending, feed: Feed) -> Shared {
         Shared {
             clock: Clock::start(),
             intake,
             pending,
             counters: Counters::default(),
             timings: Timings::default(),
+            feed,
             refused_entry: AtomicBool::new(false),
             proposed: Mutex::default(),
+            applied: AtomicU64::new(0),
             table: RwLock::default(),
         }
     }
 
     pub fn table(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table, and behind which events it stands.
+    pub fn table_and_place(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
+        let table = self.table();
+        let place = self.feed.behind(self.applied.load(Ordering::Relaxed));
+        (table, place)
+    }
+
+    /// Behind which events the table stands.
+    pub fn place(&self) -> EventId {
+        self.table_and_place().1
     }
 
     /// Encodes an entry for the log, and keeps it so that applying it here needs no decoding.
@@ -64,6 +82,12 @@ impl Shared {
         }
     }
 
+    fn apply(&self, index: u64, entry: Entry) -> Result<Applied, StaleEpoch> {
+        let mut table = self.table_mut();
+        self.applied.store(index, Ordering::Relaxed);
+        table.apply(entry)
+    }
+
     fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,11 +96,10 @@ impl Shared {
 pub struct LockMachine(pub Arc<Shared>);
 
 impl Machine for LockMachine {
-    fn apply(&mut self, payload: &[u8]) {
+    fn apply(&mut self, index: u64, payload: &[u8]) {
         let entry = self.0.decode(payload);
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
-        let applied = self.0.table_mut().apply(entry);
-        match applied {
+        match self.0.apply(index, entry) {
             Ok(mut applied) => {
                 self.0.refused_entry.store(false, Ordering::Release);
                 self.0.counters.count(&applied);
@@ -86,10 +109,12 @@ impl Machine for LockMachine {
                     self.0.timings.batch.observe(applied.outcomes.len() as f64);
                 }
                 self.0.pending.answer(&mut applied);
+                self.0.feed.append(index, applied.events);
             }
             Err(StaleEpoch { found, expected }) => {
                 tracing::warn!(found, expected, "an entry of another leadership was not applied");
                 self.0.refused_entry.store(true, Ordering::Release);
+                self.0.feed.append(index, Vec::new());
             }
         }
     }
@@ -98,9 +123,14 @@ impl Machine for LockMachine {
         Box::new(FrozenView(self.0.table().freeze()))
     }
 
-    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
-        let table = Table::restore(snapshot).map_err(|error| error.to_string())?;
-        *self.0.table_mut() = table;
+    fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
+        let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
+        {
+            let mut table = self.0.table_mut();
+            *table = restored;
+            self.0.applied.store(index, Ordering::Relaxed);
+        }
+        self.0.feed.restored(index);
         self.0.pending.resume_from(&self.0.table());
         Ok(())
     }
@@ -123,11 +153,12 @@ fn unreadable_entry(error: &dyn std::error::Error) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use super::super::events::EventOptions;
     use super::*;
     use crate::domain::{Body, Incarnation, Timestamp};
 
     fn shared() -> Shared {
-        Shared::new(Intake::new(1), Pending::new(Incarnation(1)))
+        Shared::new(Intake::new(1), Pending::new(Incarnation(1)), Feed::new(EventOptions::default(), 0))
     }
 
     fn tick(at: u64) -> Entry {

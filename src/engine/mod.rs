@@ -12,6 +12,7 @@ mod delivery;
 mod driver;
 mod ending;
 mod error;
+pub mod events;
 mod face;
 mod follow;
 mod here;

@@ -7,6 +7,7 @@ use super::core::{Core, follow_standing};
 use super::driver::Driver;
 use super::ending::Ending;
 use super::error::EngineError;
+use super::events::{EventOptions, Feed};
 use super::face::{Consistency, Engine, Inner};
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// How often the free space of the data disk is looked at.
 const FREE_SPACE_INTERVAL: Duration = Duration::from_millis(500);
@@ -44,6 +45,7 @@ pub struct EngineOptions {
     pub session_idle_timeout: Duration,
     pub batch: BatchBounds,
     pub queue_commands_max: usize,
+    pub events: EventOptions,
     pub cluster: ClusterOptions,
 }
 
@@ -52,7 +54,9 @@ impl Engine {
     /// returns at once: the others may be started later.
     pub async fn start(options: EngineOptions) -> Result<Engine, StartError> {
         let incarnation = Incarnation(random_u64());
-        let shared = Arc::new(Shared::new(Intake::new(options.queue_commands_max), Pending::new(incarnation)));
+        let intake = Intake::new(options.queue_commands_max);
+        let feed = Feed::new(options.events, first_event_index(&options));
+        let shared = Arc::new(Shared::new(intake, Pending::new(incarnation), feed));
         let service = Arc::new(Service::new(shared.clone()));
         let raft_options = raft_options(&options)?;
         let in_cluster = raft_options.peers.is_some();
@@ -84,6 +88,7 @@ impl Engine {
         let driver = tokio::spawn(driver.run(stopped.clone()));
         let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
         let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.standing()));
+        let bell = tokio::spawn(core.shared.feed.bell().ring());
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
             look_at_free_space(&dir, options.min_free_bytes, &disk_nearly_full);
@@ -96,7 +101,7 @@ impl Engine {
         let inner = Inner {
             core,
             stop,
-            tasks: vec![driver.abort_handle(), reads.abort_handle(), standing.abort_handle()],
+            tasks: [driver, reads, standing, bell].iter().map(JoinHandle::abort_handle).collect(),
             limits: options.limits,
             session_idle_timeout: options.session_idle_timeout,
             ending: Ending::default(),
@@ -111,6 +116,7 @@ impl Engine {
     pub fn drain(&self) {
         self.0.ending.begin();
         self.0.core.shared.pending.drain();
+        self.0.core.shared.feed.end();
     }
 
     /// Where this node leads others, has the most advanced of them take over. What comes meanwhile waits for that one.
@@ -129,6 +135,7 @@ impl Engine {
     /// Stops the log. Nothing is answered afterwards.
     pub async fn stop(&self) {
         self.0.core.shared.intake.close(EngineError::ShuttingDown);
+        self.0.core.shared.feed.end();
         self.0.stop.send_replace(true);
         self.0.core.raft.shutdown().await;
         self.0.tasks.iter().for_each(AbortHandle::abort);
@@ -166,6 +173,13 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
 /// Where the tokens of a service begin that knows of none before it.
 pub(super) fn first_token() -> u64 {
     clock::unix_seconds().saturating_mul(TOKENS_PER_SECOND)
+}
+
+/// A node alone that keeps nothing begins a new log each time. Its events go on where no run before it can have been, as
+/// its tokens do: an id of that one is then older than what is kept, and not taken for one of this run's.
+fn first_event_index(options: &EngineOptions) -> u64 {
+    let keeps_nothing = options.data_dir.is_none() && options.cluster.listen.is_none();
+    if keeps_nothing && options.cluster.simulation.is_none() { first_token() } else { 0 }
 }
 
 async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {

@@ -5,6 +5,7 @@ use crate::config::access::{KeyConfig, Role as ConfiguredRole};
 use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
+use crate::engine::events::EventOptions;
 use crate::engine::{BatchBounds, ClusterOptions, EngineOptions, PeerFiles};
 use std::path::Path;
 use std::time::Duration;
@@ -24,6 +25,10 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             bytes_max: usize::try_from(storage.batch_bytes_max).unwrap_or(usize::MAX),
         },
         queue_commands_max: storage.queue_commands_max,
+        events: EventOptions {
+            buffer_events_max: config.events.buffer_events_max,
+            readers_max: config.events.readers_max,
+        },
         cluster: cluster_options(&config.cluster),
     }
 }

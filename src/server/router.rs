@@ -47,6 +47,7 @@ pub fn router(service: Shared) -> Router {
         .route("/v1/locks/{name}", get(admin::show_lock))
         .route("/v1/locks/{name}/holds/{key}", delete(admin::force_release))
         .route("/v1/sessions", get(admin::list_sessions))
+        .route("/v1/events", get(admin::events))
         // Operating the cluster
         .route("/v1/cluster", get(cluster::show_cluster))
         .route("/v1/cluster/members", post(cluster::add_member))

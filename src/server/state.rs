@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::config::Config;
+use crate::dialects::admin::EventSettings;
 use crate::dialects::body::BodyLimits;
 use crate::dialects::grpc::connection::ConnectionSettings;
 use crate::dialects::{Clock, Service, Settings, Shared};
@@ -30,6 +31,10 @@ fn settings(config: &Config) -> Settings {
         connections: ConnectionSettings {
             loss_grace: config.sessions.connection_loss_grace,
             no_clear_on_disconnect: config.sessions.no_clear_on_disconnect,
+        },
+        events: EventSettings {
+            heartbeat: config.events.heartbeat,
+            slow_reader_after: config.events.slow_reader_after,
         },
     }
 }

@@ -1,6 +1,9 @@
 //! The engine and the log below it.
 
 mod cluster_of_one;
+mod events;
+mod events_across_nodes;
+mod events_kit;
 mod raft_abort;
 mod raft_catch_up;
 mod raft_damage;

@@ -14,7 +14,7 @@ use super::raft_support::{Alone, lead, on_disk, start};
 struct Counter(Arc<AtomicU64>);
 
 impl Machine for Counter {
-    fn apply(&mut self, _payload: &[u8]) {
+    fn apply(&mut self, _index: u64, _payload: &[u8]) {
         self.0.fetch_add(1, SeqCst);
     }
 
@@ -22,7 +22,7 @@ impl Machine for Counter {
         Box::new(FrozenCounter(self.0.load(SeqCst)))
     }
 
-    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+    fn restore(&mut self, _index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let mut bytes = [0; 8];
         snapshot.read_exact(&mut bytes).map_err(|e| e.to_string())?;
         self.0.store(u64::from_be_bytes(bytes), SeqCst);

@@ -22,7 +22,7 @@ impl Journal {
 }
 
 impl Machine for Journal {
-    fn apply(&mut self, payload: &[u8]) {
+    fn apply(&mut self, _index: u64, payload: &[u8]) {
         self.0.lock().expect("no panic while locked").push(payload.to_vec());
     }
 
@@ -30,7 +30,7 @@ impl Machine for Journal {
         Box::new(FrozenJournal(self.entries()))
     }
 
-    fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), String> {
+    fn restore(&mut self, _index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let mut bytes = Vec::new();
         snapshot.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
         let mut entries = Vec::new();

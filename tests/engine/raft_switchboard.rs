@@ -30,7 +30,7 @@ struct Lines {
 }
 
 impl Switchboard {
-    fn transport(&self, node: u64) -> Arc<Line> {
+    pub fn transport(&self, node: u64) -> Arc<dyn Transport> {
         let (sender, accepted) = mpsc::unbounded_channel();
         self.lock().listening.insert(node, sender);
         Arc::new(Line { node, board: self.clone(), accepted: tokio::sync::Mutex::new(accepted) })

@@ -5,11 +5,13 @@
 mod answers;
 mod ask;
 mod cursor;
+mod events;
 mod force;
 mod list;
 mod name;
 
 pub use answers::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
+pub use events::{Dropped, Event, EventSettings, StateEvent, events};
 pub use force::{ForceReleaseRequest, force_release};
 pub use list::{list_locks, list_sessions, show_lock};
 

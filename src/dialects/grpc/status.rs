@@ -38,6 +38,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::HoldsFull
         | Code::SessionsFull
         | Code::RequestsFull
+        | Code::ReadersFull
         | Code::TokensExhausted => G::ResourceExhausted,
         Code::BodyTimeout | Code::WaitTimedOut => G::DeadlineExceeded,
         Code::MethodNotAllowed | Code::NotFound => G::Unimplemented,

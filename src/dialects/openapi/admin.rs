@@ -1,7 +1,9 @@
 //! Reading and repairing.
 
 use super::super::code::Code;
-use super::kit::{Endpoint, PROBLEM, boolean, delete, get, integer, json, path, query, string};
+use super::kit::{
+    Endpoint, PROBLEM, boolean, delete, event_stream, get, integer, json, path, query, request_header, string,
+};
 use serde_json::json as value;
 use utoipa::openapi::Required;
 
@@ -25,7 +27,7 @@ fn codes(own: &[Code]) -> Vec<Code> {
 }
 
 pub fn endpoints() -> Vec<Endpoint> {
-    vec![list_locks(), show_lock(), force_release(), list_sessions()]
+    vec![list_locks(), show_lock(), force_release(), list_sessions(), events()]
 }
 
 fn list_locks() -> Endpoint {
@@ -90,6 +92,49 @@ fn list_sessions() -> Endpoint {
         .parameter(consistency())
         .answer(200, json("One page of sessions.", "SessionList"))
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::Forbidden]))
+}
+
+fn events() -> Endpoint {
+    get("/v1/events", "read_events", TAG, "Follow what happens")
+        .about(
+            "Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token, \
+             and `session-ended`. The first event (`started`) says after which id it goes on. Ids are the same on \
+             every node: a client that sends the last one as `Last-Event-ID` to any node misses nothing. Where that \
+             cannot be, because the id is older than what is kept or a node took over a snapshot, a `gap` event has \
+             the present state, and what follows its id is told. A comment every `events.heartbeat` shows that the \
+             stream lives. A reader that takes nothing for `events.slow_reader_after`, or a server that stops, ends \
+             the stream with `dropped`. A credential that is limited to name prefixes is told of those names only, \
+             and of no session.",
+        )
+        .parameter(query("name", "Only this lock; not together with `prefix`.", false, name()))
+        .parameter(query("prefix", "Only locks whose name starts with this, and no sessions.", false, string("")))
+        .parameter(query("state", "Begins with a `state` event: the locks as they are.", false, boolean("")))
+        .parameter(query(
+            "auth",
+            "A password or an API key, for browsers, whose `EventSource` cannot send headers.",
+            false,
+            string(""),
+        ))
+        .parameter(request_header(
+            "Last-Event-ID",
+            "Goes on after this event.",
+            string("").examples([value!("4711-1")]),
+        ))
+        .answer(200, event_stream("What happens, as it happens.", &["Event", "StateEvent", "Dropped"]))
+        .errors(
+            PROBLEM,
+            &[
+                Code::InvalidField,
+                Code::LimitExceeded,
+                Code::Forbidden,
+                Code::CredentialMissing,
+                Code::CredentialWrong,
+                Code::TooManyAttempts,
+                Code::ShuttingDown,
+                Code::NodeWiped,
+                Code::ReadersFull,
+            ],
+        )
 }
 
 fn name() -> utoipa::openapi::schema::ObjectBuilder {

@@ -36,6 +36,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::HoldsFull => "Ask again later; the limit is `locks.holds_max`.",
         Code::SessionsFull => "Ask again later; the limit is `sessions.count_max`. Clients that reuse their session need fewer.",
         Code::RequestsFull => "Ask again later, or without an idempotency key; the limit is `locks.requests_max`.",
+        Code::ReadersFull => "Ask again later, or another node; the limit is `events.readers_max`.",
         Code::TokensExhausted => "2^53 tokens were given. Start a new service with an empty data directory.",
         Code::NotLeader => "Ask again: the node is starting or the cluster is choosing a leader. Nothing was done.",
         Code::NoQuorum => "Ask again: nothing was done. Look at the other nodes if it stays.",

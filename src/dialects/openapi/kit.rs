@@ -137,6 +137,12 @@ pub fn text(about: &str, content_type: &str) -> Response {
     ResponseBuilder::new().description(about).content(content_type, content).build()
 }
 
+/// An endless answer of events with JSON of any of these shapes.
+pub fn event_stream(about: &str, shapes: &[&str]) -> Response {
+    let named: Vec<String> = shapes.iter().map(|shape| format!("`{shape}`")).collect();
+    text(&format!("{about} The data is JSON: {}.", named.join(", ")), "text/event-stream")
+}
+
 /// An answer of bytes without a shape.
 pub fn bytes(about: &str) -> Response {
     let content = ContentBuilder::new().build();
@@ -149,6 +155,11 @@ pub fn query(name: &str, about: &str, required: bool, schema: impl Into<Schema>)
 
 pub fn path(name: &str, about: &str, schema: impl Into<Schema>) -> Parameter {
     parameter(ParameterIn::Path, name, about, true, schema)
+}
+
+/// A header of the request; never required.
+pub fn request_header(name: &str, about: &str, schema: impl Into<Schema>) -> Parameter {
+    parameter(ParameterIn::Header, name, about, false, schema)
 }
 
 fn parameter(place: ParameterIn, name: &str, about: &str, required: bool, schema: impl Into<Schema>) -> Parameter {

@@ -1,6 +1,8 @@
 //! The JSON shapes of bodies and answers.
 
-use super::super::admin::{ForceReleaseRequest, ForcedRelease, Hold, Lock, LockList, Session, SessionList};
+use super::super::admin::{
+    Dropped, Event, ForceReleaseRequest, ForcedRelease, Hold, Lock, LockList, Session, SessionList, StateEvent,
+};
 use super::super::cluster::{AddMemberRequest, Cluster, Member};
 use super::super::get_lock::schema as get_lock;
 use super::super::lock_unlock::schema as lock_unlock;
@@ -19,6 +21,9 @@ pub fn all(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema_from::<Hold>()
         .schema_from::<Session>()
         .schema_from::<SessionList>()
+        .schema_from::<Event>()
+        .schema_from::<StateEvent>()
+        .schema_from::<Dropped>()
         .schema_from::<ForcedRelease>()
         .schema_from::<ForceReleaseRequest>()
         .schema_from::<Cluster>()

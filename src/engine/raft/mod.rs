@@ -56,14 +56,14 @@ pub use standing::{Standing, Wiped};
 
 /// What the log drives.
 pub trait Machine: Send + 'static {
-    /// Applies one committed entry. Called in log order from one task; must not panic.
-    fn apply(&mut self, payload: &[u8]);
+    /// Applies the committed entry at `index`. Called in log order from one task; must not panic.
+    fn apply(&mut self, index: u64, payload: &[u8]);
 
     /// A consistent view, cheap to take; it is encoded later on another thread while `apply` goes on.
     fn freeze(&self) -> Box<dyn Frozen>;
 
-    /// Replaces the state by the one that `snapshot` holds.
-    fn restore(&mut self, snapshot: &mut dyn io::Read) -> Result<(), String>;
+    /// Replaces the state by the one that `snapshot` holds: that after the entry at `index`.
+    fn restore(&mut self, index: u64, snapshot: &mut dyn io::Read) -> Result<(), String>;
 }
 
 /// A state that no longer changes.

@@ -76,7 +76,7 @@ impl<M: Machine> StateMachine<M> {
     }
 
     fn replace_state(&mut self, meta: &SnapshotMeta, reader: &mut dyn io::Read) -> Result<(), StorageError> {
-        let restored = self.machine().restore(reader);
+        let restored = self.machine().restore(index_of(meta), reader);
         restored.map_err(|reason| StorageIOError::write_state_machine(AnyError::error(reason)))?;
         (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
         Ok(())
@@ -96,18 +96,23 @@ impl RestoreError {
     }
 }
 
+/// The last entry that a snapshot covers.
+fn index_of(meta: &SnapshotMeta) -> u64 {
+    meta.last_log_id.map_or(0, |id| id.index)
+}
+
 /// What a snapshot covers, and its size.
 type Restored = (SnapshotMeta, u64);
 
 fn restore_file(machine: &mut impl Machine, stored: StoredSnapshot) -> Result<Restored, RestoreError> {
     let mut reader = SnapshotReader::open(&stored.path).map_err(|e| RestoreError::new(0, e.to_string()))?;
-    machine.restore(&mut reader).map_err(|reason| RestoreError::new(reader.offset, reason))?;
+    machine.restore(index_of(&stored.meta), &mut reader).map_err(|reason| RestoreError::new(reader.offset, reason))?;
     reader.verify_rest().map_err(|e| RestoreError::new(reader.offset, e.to_string()))?;
     Ok((stored.meta, stored.bytes))
 }
 
 fn restore_bytes(machine: &mut impl Machine, meta: SnapshotMeta, content: &[u8]) -> Result<Restored, RestoreError> {
-    machine.restore(&mut &*content).map_err(|reason| RestoreError::new(0, reason))?;
+    machine.restore(index_of(&meta), &mut &*content).map_err(|reason| RestoreError::new(0, reason))?;
     Ok((meta, content.len() as u64))
 }
 
@@ -130,7 +135,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             match entry.payload {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(payload) => {
-                    self.machine().apply(&payload);
+                    self.machine().apply(entry.log_id.index, &payload);
                     bytes = payload.len();
                 }
                 EntryPayload::Membership(membership) => {
@@ -188,7 +193,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             (_, body) => Err(failed(io::Error::other(format!("not a form this node stores: {body:?}"))))?,
         }
         self.snapshot_taken = true;
-        let index = meta.last_log_id.map_or(0, |id| id.index);
+        let index = index_of(meta);
         self.meters.applied_up_to(index);
         self.meters.snapshot_started();
         self.meters.snapshot_ended(index, stored_bytes);
@@ -227,7 +232,7 @@ pub(super) struct SnapshotBuilder {
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
-        let index = self.meta.last_log_id.map_or(0, |id| id.index);
+        let index = index_of(&self.meta);
         let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let meta = self.meta.clone();
         let (dir, frozen) = match task {

@@ -22,7 +22,7 @@ use super::{Frozen, Machine, stores};
 struct Collector(Vec<u8>);
 
 impl Machine for Collector {
-    fn apply(&mut self, payload: &[u8]) {
+    fn apply(&mut self, _index: u64, payload: &[u8]) {
         self.0.extend(payload);
     }
 
@@ -30,7 +30,7 @@ impl Machine for Collector {
         Box::new(self.clone())
     }
 
-    fn restore(&mut self, snapshot: &mut dyn io::Read) -> Result<(), String> {
+    fn restore(&mut self, _index: u64, snapshot: &mut dyn io::Read) -> Result<(), String> {
         self.0.clear();
         snapshot.read_to_end(&mut self.0).map(drop).map_err(|e| e.to_string())
     }

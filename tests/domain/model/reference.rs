@@ -233,7 +233,7 @@ impl Reference {
 
     /// `asked` has waited, or gets it at once.
     pub fn add_hold(&mut self, asked: Waiter, token: Token, has_waited: bool) -> Grant {
-        self.expect_token(&asked.name, token, &asked.owner, asked.dialect);
+        self.expect_token(&asked.name, token, None, &asked.owner, asked.dialect);
         self.sizes.insert(asked.name.clone(), asked.size);
         if asked.remembers_size {
             self.ldlm_sizes.insert(asked.name.clone(), asked.size);
@@ -295,8 +295,15 @@ impl Reference {
         }
     }
 
-    pub fn expect_token(&mut self, name: &Name, token: Token, owner: &Owner, dialect: Dialect) {
-        self.expect(Event::Granted { name: name.clone(), token, session: owner.session, dialect });
+    pub fn expect_token(
+        &mut self,
+        name: &Name,
+        token: Token,
+        replaces: Option<Token>,
+        owner: &Owner,
+        dialect: Dialect,
+    ) {
+        self.expect(Event::Granted { name: name.clone(), token, replaces, session: owner.session, dialect });
     }
 
     fn expect(&mut self, event: Event) {

@@ -187,7 +187,7 @@ impl Reference {
     fn reenter(&mut self, at: usize, ask: &Acquire, given: Token) -> Grant {
         let until = ask.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let hold = &mut self.holds[at];
-        hold.token = given;
+        let replaces = std::mem::replace(&mut hold.token, given);
         // Since there are retries, no lost attempt takes back what an earlier answer gave.
         hold.attempt = if self.level >= 2 { None } else { Some(hold.key) };
         (hold.unconfirmed, hold.orphaned, hold.lease_ms) = (None, false, ask.lease_ms);
@@ -198,7 +198,7 @@ impl Reference {
             hold.metadata = ask.metadata.clone();
         }
         let grant = Grant { key: hold.key, token: given, since: hold.since, deadline: hold.deadline };
-        self.expect_token(&ask.name, given, &owner, dialect);
+        self.expect_token(&ask.name, given, Some(replaces), &owner, dialect);
         self.note_request(ask.request);
         grant
     }

@@ -1,0 +1,139 @@
+//! The ring as apply and the readers share it.
+//!
+//! Apply pays one short lock an entry, and one more word where somebody reads. The readers are woken by a task of their
+//! own, so that a thousand of them cost apply no more than one.
+
+use super::id::EventId;
+use super::reader::ReadersFull;
+use super::ring::{Known, Ring, Taken};
+use super::wanted::Wanted;
+use crate::domain::Event;
+use crate::engine::machine::Shared;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// What one visit of a reader may look at and take: it holds apply up for so long.
+const SCAN_MAX: usize = 512;
+const TAKE_MAX: usize = 64;
+
+/// Between two rounds of waking: what happens meanwhile is told together.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Bounds on what is kept for readers, and on them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EventOptions {
+    pub buffer_events_max: usize,
+    pub readers_max: usize,
+}
+
+impl Default for EventOptions {
+    fn default() -> EventOptions {
+        EventOptions { buffer_events_max: 65_536, readers_max: 1_000 }
+    }
+}
+
+pub struct Feed {
+    ring: Mutex<Ring>,
+    readers: AtomicUsize,
+    readers_max: usize,
+    /// Log indexes count from here in ids.
+    base: u64,
+    bell: Bell,
+}
+
+/// What wakes the readers.
+#[derive(Clone)]
+pub struct Bell {
+    grown: Arc<Notify>,
+    /// Whether nothing more will come.
+    ended: watch::Sender<bool>,
+}
+
+/// One of the places for readers; free again when this is dropped.
+pub struct Seat(Arc<Shared>);
+
+impl Feed {
+    /// `base` is where the indexes of a service begin that keeps nothing: no id of the run before may fit into this one.
+    pub fn new(options: EventOptions, base: u64) -> Feed {
+        Feed {
+            ring: Mutex::new(Ring::new(options.buffer_events_max, base)),
+            readers: AtomicUsize::new(0),
+            readers_max: options.readers_max,
+            base,
+            bell: Bell { grown: Arc::default(), ended: watch::Sender::new(false) },
+        }
+    }
+
+    /// What the entry at `index` did. Called for each entry, in order.
+    pub fn append(&self, index: u64, events: Vec<Event>) {
+        self.ring().append(self.base + index, events);
+        if self.readers.load(Ordering::Relaxed) > 0 {
+            self.bell.grown.notify_one();
+        }
+    }
+
+    /// A snapshot became the state as of `index`.
+    pub fn restored(&self, index: u64) {
+        self.ring().restored(self.base + index);
+        self.bell.grown.notify_one();
+    }
+
+    /// Nothing more is told: the node stops.
+    pub fn end(&self) {
+        self.bell.ended.send_replace(true);
+    }
+
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// Behind the entry that a table was found at.
+    pub fn behind(&self, index: u64) -> EventId {
+        EventId::behind(self.base + index)
+    }
+
+    pub fn knows(&self, place: EventId) -> Known {
+        self.ring().knows(place)
+    }
+
+    pub fn after(&self, place: EventId, wanted: &Wanted) -> Taken {
+        self.ring().after(place, wanted, SCAN_MAX, TAKE_MAX)
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Taken before the reader looks at the ring: what is appended after that look wakes it.
+    pub fn take(shared: &Arc<Shared>) -> Result<Seat, ReadersFull> {
+        let feed = &shared.feed;
+        let seat = Seat(shared.clone());
+        let before = feed.readers.fetch_add(1, Ordering::Relaxed);
+        if before >= feed.readers_max { Err(ReadersFull { limit: feed.readers_max as u64 }) } else { Ok(seat) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.feed.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Bell {
+    pub fn listen(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// Wakes the readers whenever there is something new. Runs until it is aborted.
+    pub async fn ring(self) {
+        loop {
+            self.grown.notified().await;
+            self.ended.send_modify(|_| {});
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}

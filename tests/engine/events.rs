@@ -1,0 +1,218 @@
+//! What readers of one node are told: everything in order, under ids that last, or of a gap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchd::domain::{Acquire, Proof};
+use latchd::engine::events::{EventId, EventOptions, Happened, Names, Step, Wanted, Why};
+use latchd::engine::{Engine, EngineOptions};
+
+use super::events_kit::{begun, everything, gap, next, read, said, silent, step};
+use super::service::{ask, hold, options, start};
+
+async fn take_and_give_back(engine: &Engine, name: &str) {
+    let (key, _) = hold(engine, ask(name)).await.unwrap();
+    engine.release(Arc::from(name), None, Proof::Key(key)).await.unwrap();
+}
+
+async fn keeping(buffer_events_max: usize) -> Engine {
+    let events = EventOptions { buffer_events_max, ..EventOptions::default() };
+    Engine::start(EngineOptions { events, ..options(None) }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_event_is_told_in_order() {
+    let idle = Duration::from_millis(100);
+    let engine = Engine::start(EngineOptions { session_idle_timeout: idle, ..options(None) }).await.unwrap();
+    let (mut reader, _) = begun(&engine, everything(), None).await;
+    let (key, token) = hold(&engine, ask("a")).await.unwrap();
+    engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+    let (key, _) = hold(&engine, ask("b")).await.unwrap();
+    engine.force_release(Arc::from("b"), key).await.unwrap();
+    let events = next(&mut reader, 4).await;
+    assert_eq!(said(&events), ["granted a", "released a", "granted b", "forced b"]);
+    assert!(matches!(events[0].what, Happened::Granted { token: told, .. } if told.0 == token));
+    assert!(events.is_sorted_by(|one, other| one.id < other.id), "{events:?}");
+
+    hold(&engine, Acquire { lease_ms: Some(50), ..ask("c") }).await.unwrap();
+    assert_eq!(said(&next(&mut reader, 2).await), ["granted c", "expired c"]);
+    drop(engine.acquire(ask("d")).await.unwrap().delivery);
+    assert_eq!(said(&next(&mut reader, 2).await), ["granted d", "cancelled d"]);
+    let session = engine.open_session(None).await.unwrap();
+    hold(&engine, Acquire { session: Some(session), ..ask("e") }).await.unwrap();
+    let ends = ["granted e", "session idle", "sessionended e"];
+    assert_eq!(said(&next(&mut reader, 3).await), ends);
+    engine.stop().await;
+    assert!(matches!(step(&mut reader).await, Step::Ended));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_asks_again_replaces_its_token() {
+    let engine = start(None).await;
+    let (mut reader, _) = begun(&engine, everything(), None).await;
+    let again = || Acquire { label: Some(Arc::from("x")), reentrant: true, ..ask("a") };
+    let (_, first) = hold(&engine, again()).await.unwrap();
+    let (_, second) = hold(&engine, again()).await.unwrap();
+    let told: Vec<_> = next(&mut reader, 2).await.into_iter().map(|event| event.what).collect();
+    let tokens = |what: &Happened| match what {
+        Happened::Granted { token, replaces, .. } => (token.0, replaces.map(|token| token.0)),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told.iter().map(tokens).collect::<Vec<_>>(), [(first, None), (second, Some(first))]);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_is_told_of_what_it_wants_alone() {
+    let engine = start(None).await;
+    let of = |names| Wanted { names, sessions: false };
+    let (mut one, _) = begun(&engine, of(Names::One(Arc::from("b/1"))), None).await;
+    let (mut under, _) = begun(&engine, of(Names::Under(vec!["a".into(), "b/".into()])), None).await;
+    for name in ["b", "b/1", "c", "b/12", "a"] {
+        hold(&engine, ask(name)).await.unwrap();
+    }
+    let session = engine.open_session(None).await.unwrap();
+    engine.close_session(session).await.unwrap();
+    assert_eq!(said(&next(&mut one, 1).await), ["granted b/1"]);
+    assert_eq!(said(&next(&mut under, 3).await), ["granted b/1", "granted b/12", "granted a"]);
+    silent(&mut one).await;
+    silent(&mut under).await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_goes_on_from_any_event_that_is_kept() {
+    let engine = start(None).await;
+    let (mut reader, begin) = begun(&engine, everything(), None).await;
+    for name in ["a", "b", "c"] {
+        take_and_give_back(&engine, name).await;
+    }
+    let events = next(&mut reader, 6).await;
+    for (at, event) in events.iter().enumerate().take(5) {
+        let (mut again, _) = begun(&engine, everything(), Some(event.id)).await;
+        assert_eq!(next(&mut again, 5 - at).await, events[at + 1..], "after {}", event.id);
+    }
+    let (mut whole, _) = begun(&engine, everything(), Some(begin)).await;
+    assert_eq!(next(&mut whole, 6).await, events);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_pushed_out_is_a_gap_with_the_state_after_it() {
+    let engine = keeping(4).await;
+    let (mut slow, _) = begun(&engine, everything(), None).await;
+    hold(&engine, ask("held")).await.unwrap();
+    for _ in 0..3 {
+        take_and_give_back(&engine, "a").await;
+    }
+    let (why, state) = gap(&mut slow).await;
+    assert_eq!(why, Why::TooOld);
+    let names: Vec<&str> = state.locks.iter().map(|lock| &*lock.name).collect();
+    assert_eq!((names, state.more), (vec!["held"], false));
+    assert_eq!(state.locks[0].holds.len(), 1);
+    silent(&mut slow).await;
+    take_and_give_back(&engine, "b").await;
+    let events = next(&mut slow, 2).await;
+    assert_eq!(said(&events), ["granted b", "released b"]);
+    assert!(events[0].id > state.place, "what is in the state is not told again");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_of_nothing_is_a_gap() {
+    let engine = start(None).await;
+    let (_, begin) = begun(&engine, everything(), None).await;
+    hold(&engine, ask("a")).await.unwrap();
+    let far = EventId { index: begin.index + 1_000, position: 1 };
+    let between = EventId { index: begin.index, position: 7 };
+    for place in [far, between] {
+        let (why, state) = gap(&mut read(&engine, everything(), Some(place))).await;
+        assert_eq!((why, state.locks.len()), (Why::UnknownId, 1), "{place}");
+    }
+    let before = EventId { index: 17, position: 0 };
+    let (why, _) = gap(&mut read(&engine, everything(), Some(before))).await;
+    assert_eq!(why, Why::TooOld, "a service that keeps nothing begins where no run before it was");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_outlast_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(Some(dir.path())).await;
+    let (mut reader, begin) = begun(&engine, everything(), None).await;
+    for name in ["a", "b"] {
+        take_and_give_back(&engine, name).await;
+    }
+    hold(&engine, ask("c")).await.unwrap();
+    let before = next(&mut reader, 5).await;
+    engine.stop().await;
+    drop((reader, engine));
+    let engine = start(Some(dir.path())).await;
+    let (mut whole, _) = begun(&engine, everything(), Some(begin)).await;
+    assert_eq!(next(&mut whole, 5).await, before);
+    let (mut rest, _) = begun(&engine, everything(), Some(before[2].id)).await;
+    assert_eq!(next(&mut rest, 2).await, before[3..]);
+    take_and_give_back(&engine, "d").await;
+    assert_eq!(said(&next(&mut rest, 2).await), ["granted d", "released d"]);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_before_the_snapshot_of_a_restart_is_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = || EngineOptions { snapshot_log_bytes: 2_000, ..options(Some(dir.path())) };
+    let engine = Engine::start(small()).await.unwrap();
+    let (_, begin) = begun(&engine, everything(), None).await;
+    hold(&engine, ask("held")).await.unwrap();
+    while engine.overview().log.snapshot_index < begin.index + 10 {
+        take_and_give_back(&engine, "a").await;
+    }
+    engine.stop().await;
+    drop(engine);
+    let engine = Engine::start(small()).await.unwrap();
+    let (why, state) = gap(&mut read(&engine, everything(), Some(begin))).await;
+    assert_eq!((why, state.locks.len()), (Why::Snapshot, 1));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_that_is_asked_for_joins_the_events_after_it_without_a_seam() {
+    let engine = start(None).await;
+    let writer = tokio::spawn({
+        let engine = engine.clone();
+        async move {
+            for n in 0..300 {
+                hold(&engine, ask(&format!("n/{n:03}"))).await.unwrap();
+            }
+        }
+    });
+    while !writer.is_finished() {
+        let mut reader = engine.read_events(everything(), None, true).expect("a place");
+        let Step::State(state) = step(&mut reader).await else { panic!("no state") };
+        if state.locks.len() < 300 {
+            let first = &next_any(&mut reader).await[0];
+            assert_eq!(*first, format!("granted n/{:03}", state.locks.len()), "the first that is not in the state");
+        }
+    }
+    writer.await.unwrap();
+    engine.stop().await;
+}
+
+async fn next_any(reader: &mut latchd::engine::events::Reader) -> Vec<String> {
+    match step(reader).await {
+        Step::Happened(events, _) => said(&events),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_have_a_bound_and_give_their_place_back() {
+    let events = EventOptions { readers_max: 2, ..EventOptions::default() };
+    let engine = Engine::start(EngineOptions { events, ..options(None) }).await.unwrap();
+    let (first, _) = begun(&engine, everything(), None).await;
+    let (_second, _) = begun(&engine, everything(), None).await;
+    assert_eq!(engine.read_events(everything(), None, false).err().map(|full| full.limit), Some(2));
+    drop(first);
+    begun(&engine, everything(), None).await;
+    engine.stop().await;
+}

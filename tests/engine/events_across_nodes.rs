@@ -1,0 +1,142 @@
+//! Three engines: each tells the same events under the same ids, whoever leads and however a node came by its state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchd::domain::Proof;
+use latchd::engine::events::Why;
+use latchd::engine::raft::SimulatedDisk;
+use latchd::engine::{ClusterOptions, Engine, EngineOptions, Simulation};
+
+use super::events_kit::{begun, everything, gap, next, read, said, step};
+use super::raft_switchboard::{SOON, Switchboard, address, list};
+use super::service::{ask, hold, options};
+
+const ALL: [u64; 3] = [1, 2, 3];
+
+struct Cluster {
+    board: Switchboard,
+    disks: Vec<SimulatedDisk>,
+    nodes: Vec<Engine>,
+}
+
+impl Cluster {
+    async fn start() -> Cluster {
+        let disks: Vec<SimulatedDisk> = ALL.iter().map(|_| SimulatedDisk::new(Duration::ZERO)).collect();
+        let mut cluster = Cluster { board: Switchboard::default(), disks, nodes: Vec::new() };
+        for id in ALL {
+            let node = cluster.node(id).await;
+            cluster.nodes.push(node);
+        }
+        for node in &cluster.nodes {
+            ready(node).await;
+        }
+        cluster
+    }
+
+    async fn node(&self, id: u64) -> Engine {
+        let (transport, disk) = (self.board.transport(id), self.disks[id as usize - 1].clone());
+        let cluster = ClusterOptions {
+            node_id: id,
+            advertise: address(id),
+            peers: list(&ALL),
+            simulation: Some(Simulation { transport, disk }),
+            election_min: Duration::from_millis(600),
+            election_max: Duration::from_secs(1),
+            ..ClusterOptions::default()
+        };
+        Engine::start(EngineOptions { cluster, snapshot_log_bytes: 4_000, ..options(None) }).await.expect("a node")
+    }
+
+    async fn stop(self) {
+        for node in &self.nodes {
+            node.stop().await;
+        }
+    }
+
+    fn leader(&self) -> usize {
+        self.nodes.iter().position(|node| node.overview().leader).expect("a leader")
+    }
+}
+
+async fn ready(node: &Engine) {
+    let ready = async {
+        while !node.is_ready() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, ready).await.expect("ready in time");
+}
+
+async fn take_and_give_back(engine: &Engine, name: &str) {
+    let (key, _) = hold(engine, ask(name)).await.unwrap();
+    engine.release(Arc::from(name), None, Proof::Key(key)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_tells_the_same_under_the_same_ids() {
+    let cluster = Cluster::start().await;
+    let mut readers = Vec::new();
+    for node in &cluster.nodes {
+        readers.push(begun(node, everything(), None).await.0);
+    }
+    for (turn, name) in ["a", "b", "c", "d", "e", "f"].into_iter().enumerate() {
+        take_and_give_back(&cluster.nodes[turn % 3], name).await;
+    }
+    let told = next(&mut readers[0], 12).await;
+    for reader in &mut readers[1..] {
+        assert_eq!(next(reader, 12).await, told);
+    }
+    for (from, node) in cluster.nodes.iter().enumerate() {
+        let (mut moved, _) = begun(node, everything(), Some(told[from].id)).await;
+        assert_eq!(next(&mut moved, 11 - from).await, told[from + 1..]);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_a_node_has_not_reached_is_waited_for() {
+    let cluster = Cluster::start().await;
+    let leader = cluster.leader();
+    let behind = (leader + 1) % 3;
+    let (mut there, _) = begun(&cluster.nodes[leader], everything(), None).await;
+    cluster.board.isolate(behind as u64 + 1, &ALL);
+    take_and_give_back(&cluster.nodes[leader], "a").await;
+    let told = next(&mut there, 2).await;
+    let mut moved = read(&cluster.nodes[behind], everything(), Some(told[0].id));
+    let early = tokio::time::timeout(Duration::from_millis(300), moved.next()).await;
+    assert!(early.is_err(), "it cannot know yet: {early:?}");
+    cluster.board.heal();
+    step(&mut moved).await;
+    assert_eq!(next(&mut moved, 1).await, told[1..]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_from_the_leader_is_a_gap_for_who_reads_here() {
+    let cluster = Cluster::start().await;
+    let leader = cluster.leader();
+    let behind = (leader + 1) % 3;
+    let (mut reader, _) = begun(&cluster.nodes[behind], everything(), None).await;
+    let (key, _) = hold(&cluster.nodes[leader], ask("before")).await.unwrap();
+    assert_eq!(said(&next(&mut reader, 1).await), ["granted before"]);
+    cluster.board.isolate(behind as u64 + 1, &ALL);
+    hold(&cluster.nodes[leader], ask("meanwhile")).await.unwrap();
+    // Until the leader has no log left that reaches back to there.
+    let here = cluster.nodes[behind].overview().log.applied_index;
+    while cluster.nodes[leader].overview().log.snapshot_index < here + 200 {
+        let renewed = cluster.nodes[leader].renew(Arc::from("before"), None, Proof::Key(key), 60_000);
+        renewed.await.expect("held");
+    }
+    cluster.board.heal();
+    let (why, state) = gap(&mut reader).await;
+    assert_eq!(why, Why::Snapshot);
+    let names: Vec<&str> = state.locks.iter().map(|lock| &*lock.name).collect();
+    assert_eq!(names, ["before", "meanwhile"]);
+    take_and_give_back(&cluster.nodes[leader], "after").await;
+    let events = next(&mut reader, 2).await;
+    assert_eq!(said(&events), ["granted after", "released after"]);
+    let (mut elsewhere, _) = begun(&cluster.nodes[leader], everything(), Some(events[0].id)).await;
+    assert_eq!(next(&mut elsewhere, 1).await, events[1..]);
+    cluster.stop().await;
+}
