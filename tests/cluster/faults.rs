@@ -25,6 +25,9 @@ pub enum Fault {
     Pause(Whom, u64),
     /// SIGTERM, and a start when it has ended.
     Restart(Whom),
+    /// The same of two, or of all, at once.
+    RestartTwo,
+    RestartAll,
     /// `kill -9` of two, or of all, and their start.
     KillTwo,
     KillAll,
@@ -46,13 +49,13 @@ impl Fault {
         let size = fleet.nodes.len();
         match self {
             Self::Cut(..) => size > 1 && fleet.network.can_cut(),
-            Self::KillTwo => size > 2,
+            Self::KillTwo | Self::RestartTwo => size > 2,
             Self::FullDisk(_) => fleet.nodes.iter().all(|node| node.disk.is_some()),
             Self::Wipe(_) | Self::Replace(_) => size > 2,
             Self::Kill(whom) | Self::Pause(whom, _) | Self::Restart(whom) | Self::SlowDisk(whom, _) => {
                 size > 1 || whom != Whom::Follower
             }
-            Self::KillAll => true,
+            Self::KillAll | Self::RestartAll => true,
         }
     }
 
@@ -63,11 +66,7 @@ impl Fault {
                 let node = whom.choose(fleet, random);
                 kill_for_a_while(fleet, &[node], random);
             }
-            Self::KillTwo => {
-                let mut nodes = fleet.ids();
-                nodes.remove(random.below(nodes.len()));
-                kill_for_a_while(fleet, &nodes[..2], random);
-            }
+            Self::KillTwo => kill_for_a_while(fleet, &two_of(fleet, random), random),
             Self::KillAll => {
                 let nodes = fleet.ids();
                 kill_for_a_while(fleet, &nodes, random);
@@ -78,7 +77,9 @@ impl Fault {
                 sleep(random, 1000..seconds * 1000);
                 fleet.node(node).signal(Signal::CONT);
             }
-            Self::Restart(whom) => restart(whom.choose(fleet, random), fleet),
+            Self::Restart(whom) => restart(&[whom.choose(fleet, random)], fleet),
+            Self::RestartTwo => restart(&two_of(fleet, random), fleet),
+            Self::RestartAll => restart(&fleet.ids(), fleet),
             Self::Cut(whom, cut) => {
                 let node = whom.choose(fleet, random);
                 fleet.network.cut(&[node], cut);
@@ -110,11 +111,21 @@ fn sleep(random: &mut Random, ms: Range<u64>) {
     std::thread::sleep(Duration::from_millis(ms.start + more as u64));
 }
 
-fn restart(node: u64, fleet: &mut Fleet) {
-    fleet.node(node).signal(Signal::TERM);
-    let status = fleet.node(node).wait().expect("it ran");
-    assert!(status.success(), "SIGTERM ends node {node} with {status}:\n{}", fleet.told());
-    fleet.start_node(node);
+fn two_of(fleet: &Fleet, random: &mut Random) -> Vec<u64> {
+    let mut nodes = fleet.ids();
+    while nodes.len() > 2 {
+        nodes.remove(random.below(nodes.len()));
+    }
+    nodes
+}
+
+fn restart(nodes: &[u64], fleet: &mut Fleet) {
+    nodes.iter().for_each(|node| fleet.node(*node).signal(Signal::TERM));
+    for &node in nodes {
+        let status = fleet.node(node).wait().expect("it ran");
+        assert!(status.success(), "SIGTERM ends node {node} with {status}:\n{}", fleet.told());
+    }
+    nodes.iter().for_each(|node| fleet.start_node(*node));
 }
 
 /// A node that cannot write its log ends; it comes back when there is room.

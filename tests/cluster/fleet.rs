@@ -107,7 +107,18 @@ impl Fleet {
     pub fn remove(&mut self, id: u64) {
         self.expel(id);
         self.nodes.retain(|node| node.id != id);
+        self.forget_address(id);
+    }
+
+    /// Clients go to this node no more.
+    pub fn forget_address(&self, id: u64) {
         self.addresses.0.write().expect("no reader panics").retain(|(known, _)| *known != id);
+    }
+
+    /// Gives a node that was to run alone what it needs to talk to others, from its next start on.
+    pub fn open_to_peers(&mut self, id: u64) {
+        let flags = self.peer_flags(id, format!("{id}={}", self.peer_url(id)));
+        self.node(id).arguments.extend(flags);
     }
 
     /// Makes a running node that is no member a voter.
@@ -154,19 +165,23 @@ impl Fleet {
     fn describe(&mut self, id: u64, peers: Option<String>) {
         let mut arguments: Vec<String> = ["--api-key", API_KEY, "--config"].map(str::to_owned).to_vec();
         arguments.push(self.configuration.display().to_string());
-        if let Some(peers) = peers {
-            let (certificate, key) = self.authority.pair(id, self.network.address(id));
-            let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
-            flag("--node-id", id.to_string());
-            flag("--peer-listen", self.peer_url(id));
-            flag("--peers", peers);
-            flag("--peer-ca", self.authority.certificate().display().to_string());
-            flag("--peer-cert", certificate.display().to_string());
-            flag("--peer-key", key.display().to_string());
-        }
+        arguments.extend(peers.into_iter().flat_map(|peers| self.peer_flags(id, peers)));
         let node = Node::new(id, self.folder.path(), &self.network, arguments);
         self.addresses.0.write().expect("no reader panics").push((id, node.address()));
         self.nodes.push(node);
+    }
+
+    fn peer_flags(&self, id: u64, peers: String) -> Vec<String> {
+        let (certificate, key) = self.authority.pair(id, self.network.address(id));
+        let flags = [
+            ("--node-id", id.to_string()),
+            ("--peer-listen", self.peer_url(id)),
+            ("--peers", peers),
+            ("--peer-ca", self.authority.certificate().display().to_string()),
+            ("--peer-cert", certificate.display().to_string()),
+            ("--peer-key", key.display().to_string()),
+        ];
+        flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
     }
 
     pub fn node(&mut self, id: u64) -> &mut Node {

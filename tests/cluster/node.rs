@@ -27,7 +27,7 @@ pub struct Node {
     pub disk: Option<SmallDisk>,
     address: SocketAddr,
     /// After `latchd serve`, the storage, the listener and its certificate.
-    arguments: Vec<String>,
+    pub arguments: Vec<String>,
     running: Option<Running>,
     /// What the processes before the present one wrote.
     past: Vec<Captured>,

@@ -31,6 +31,28 @@ pub struct Report {
 
 /// Runs these faults, in this order, against a cluster that serves.
 pub fn run(scenario: &str, fleet: &mut Fleet, faults: &[Fault], random: &mut Random) -> Report {
+    let (mut prober, mut choices) = (random.fork(), random.fork());
+    let mut report = judged(scenario, fleet, random, |fleet, recorder| {
+        for &fault in faults {
+            std::thread::sleep(STEADY);
+            recorder.fault(format!("{fault:?}"));
+            fault.strike(fleet, &mut choices);
+            recorder.fault("repaired");
+            serves_again(fleet, recorder, &mut prober, fault);
+        }
+        std::thread::sleep(STEADY);
+    });
+    report.complaints.extend(too_little(&report, faults.len()));
+    report
+}
+
+/// Does this to a cluster under load, and judges what all clients saw.
+pub fn judged(
+    scenario: &str,
+    fleet: &mut Fleet,
+    random: &mut Random,
+    meanwhile: impl FnOnce(&mut Fleet, &Recorder),
+) -> Report {
     let folder = scratch_directory().join("histories");
     std::fs::create_dir_all(&folder).expect("a folder for histories can be made");
     let seed = random.seed();
@@ -38,22 +60,10 @@ pub fn run(scenario: &str, fleet: &mut Fleet, faults: &[Fault], random: &mut Ran
     let recorder = Recorder::new(&path);
     recorder.run(seed, fleet.nodes.len(), scenario);
     let workload = Workload::new(fleet.addresses.clone(), &recorder);
-    let mut prober = random.fork();
-    let mut choices = random.fork();
-    workload.run(random, || {
-        for &fault in faults {
-            std::thread::sleep(STEADY);
-            recorder.fault(format!("{fault:?}"));
-            fault.strike(fleet, &mut choices);
-            recorder.fault("repaired");
-            serves_again(fleet, &recorder, &mut prober, fault);
-        }
-        std::thread::sleep(STEADY);
-    });
+    workload.run(random, || meanwhile(fleet, &recorder));
     let (history, mut complaints) = recorder.finish();
     complaints.extend(states::diverged(fleet));
     complaints.extend(checks::all(&history));
-    complaints.extend(too_little(&history, faults.len()));
     report(path, &history, complaints)
 }
 
@@ -81,9 +91,8 @@ fn serves_again(fleet: &Fleet, recorder: &Recorder, random: &mut Random, fault: 
     }
 }
 
-fn too_little(history: &History, faults: usize) -> Option<String> {
-    let granted = history.ops.iter().filter(|op| op.granted().is_some()).count();
-    let needed = (faults + 1) * GRANTS_PER_FAULT;
+fn too_little(report: &Report, faults: usize) -> Option<String> {
+    let (granted, needed) = (report.grants, (faults + 1) * GRANTS_PER_FAULT);
     (granted < needed).then(|| format!("only {granted} grants, {needed} are needed to prove anything"))
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::faults::{Fault, Whom};
 use super::fleet::Fleet;
+use super::network::Cut;
 use super::run::run;
 use crate::proof::random::Random;
 
@@ -36,17 +37,70 @@ fn one_node_through_kills_pauses_and_a_slow_disk() {
 }
 
 #[test]
+fn three_nodes_through_one_kill_of_the_leader() {
+    clean("thinnest", SIZE, &[Fault::Kill(Whom::Leader)]);
+}
+
+#[test]
+fn three_nodes_through_kills() {
+    let faults = [Fault::Kill(Whom::Follower), Fault::Kill(Whom::Leader), Fault::KillTwo, Fault::KillAll];
+    clean("kills", SIZE, &faults);
+}
+
+#[test]
+fn three_nodes_through_pauses() {
+    let faults = [Fault::Pause(Whom::Leader, 3), Fault::Pause(Whom::Follower, 4), Fault::Pause(Whom::Leader, 10)];
+    clean("pauses", SIZE, &faults);
+}
+
+#[test]
+fn three_nodes_through_restarts() {
+    let faults = [Fault::Restart(Whom::Leader), Fault::Restart(Whom::Follower), Fault::RestartTwo, Fault::RestartAll];
+    clean("restarts", SIZE, &faults);
+}
+
+#[test]
+fn three_nodes_through_partitions() {
+    let faults = [
+        Fault::Cut(Whom::Leader, Cut::Both),
+        Fault::Cut(Whom::Leader, Cut::Inbound),
+        Fault::Cut(Whom::Leader, Cut::Outbound),
+        Fault::Cut(Whom::Follower, Cut::Both),
+    ];
+    clean("partitions", SIZE, &faults);
+}
+
+#[test]
+fn three_nodes_through_slow_disks() {
+    clean("slow disks", SIZE, &[Fault::SlowDisk(Whom::Leader, 150), Fault::SlowDisk(Whom::Follower, 400)]);
+}
+
+#[test]
+fn three_nodes_through_a_wiped_and_a_replaced_node() {
+    clean("lost disks", SIZE, &[Fault::Wipe(Whom::Follower), Fault::Replace(Whom::Leader)]);
+}
+
+#[test]
+fn three_nodes_through_full_disks() {
+    full_disks("full disks", SIZE, &[Fault::FullDisk(Whom::Leader), Fault::FullDisk(Whom::Follower)]);
+}
+
+#[test]
 fn one_node_through_a_full_disk() {
+    full_disks("full disk", 1, &[Fault::FullDisk(Whom::Leader)]);
+}
+
+fn full_disks(scenario: &str, size: u64, faults: &[Fault]) {
     let _turn = turn();
-    let mut random = Random::seeded("full disk");
-    let mut fleet = Fleet::prepare(1, SMALL_LOG);
+    let mut random = Random::seeded(scenario);
+    let mut fleet = Fleet::prepare(size, SMALL_LOG);
     fleet.use_small_disks();
     fleet.launch();
-    run("full disk", &mut fleet, &[Fault::FullDisk(Whom::Leader)], &mut random).expect_clean(&fleet);
+    run(scenario, &mut fleet, faults, &mut random).expect_clean(&fleet);
 }
 
 /// A log that leaves room on a small disk, and no warning before it is full.
 const SMALL_LOG: &str = "[storage]\nmin_free_bytes = \"4KiB\"\nsnapshot_log_bytes = \"1MiB\"\n";
 
 /// Of a cluster that tolerates the loss of a node.
-pub const SIZE: u64 = 1;
+pub const SIZE: u64 = 3;

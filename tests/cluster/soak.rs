@@ -15,13 +15,15 @@ use crate::proof::random::Random;
 const FAULTS_PER_RUN: usize = 6;
 const HOUR: f64 = 3600.0;
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 18] = [
     Fault::Kill(Whom::Leader),
     Fault::Kill(Whom::Anyone),
     Fault::Pause(Whom::Leader, 3),
     Fault::Pause(Whom::Anyone, 10),
     Fault::Restart(Whom::Leader),
     Fault::Restart(Whom::Follower),
+    Fault::RestartTwo,
+    Fault::RestartAll,
     Fault::KillTwo,
     Fault::KillAll,
     Fault::Cut(Whom::Leader, Cut::Both),
