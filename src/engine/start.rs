@@ -120,16 +120,18 @@ impl Engine {
     }
 
     /// Where this node leads others, has the most advanced of them take over. What comes meanwhile waits for that one.
-    pub async fn hand_over(&self) {
+    /// Returns whether there are others.
+    pub async fn hand_over(&self) -> bool {
         let core = &self.0.core;
         if core.is_alone() || !core.leads() {
-            return;
+            return !core.is_alone();
         }
         core.handing_over.store(true, Ordering::Release);
         core.shared.intake.wake();
         let mut leadership = core.raft.leadership();
         let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
         drop(tokio::time::timeout(HAND_OVER_WITHIN, taken).await);
+        true
     }
 
     /// Stops the log. Nothing is answered afterwards.

@@ -1,4 +1,5 @@
-//! The end: readiness goes first, waiters are told, requests in flight finish, then the process ends.
+//! The end: readiness goes first, clients are asked to connect elsewhere, waiters are told, requests in flight finish,
+//! then the process ends.
 
 use std::sync::Arc;
 
@@ -8,33 +9,65 @@ use tokio::sync::watch;
 /// Whether the process is on its way out. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    draining: Arc<watch::Sender<bool>>,
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Phase {
+    Serving,
+    /// Everything is served, and every answer asks its client to connect anew, which is elsewhere.
+    Leaving,
+    /// No connection is taken, idle ones are closed.
+    Closing,
 }
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { draining: Arc::new(watch::Sender::new(false)) }
+        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)) }
     }
 }
 
 impl Drain {
-    /// Begins the end. Calling it again changes nothing.
+    /// Announces the end. Calling it again changes nothing.
+    pub fn leave(&self) {
+        self.reach(Phase::Leaving);
+    }
+
+    /// Begins the end itself: connections are closed when their requests are finished.
     pub fn begin(&self) {
-        self.draining.send_replace(true);
+        self.reach(Phase::Closing);
+    }
+
+    fn reach(&self, phase: Phase) {
+        self.phase.send_modify(|now| *now = phase.max(*now));
+    }
+
+    /// Whether the end was announced.
+    pub fn is_draining(&self) -> bool {
+        *self.phase.borrow() >= Phase::Leaving
     }
 
     /// Whether the end has begun.
-    pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+    pub fn is_closing(&self) -> bool {
+        *self.phase.borrow() == Phase::Closing
+    }
+
+    /// Completes when the end is announced, or at once if it was.
+    pub async fn left(&self) {
+        self.reached(Phase::Leaving).await;
     }
 
     /// Completes when the end begins, or at once if it has.
     pub async fn begun(&self) {
-        // An error would mean that the sender is gone, and `self` holds it.
-        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+        self.reached(Phase::Closing).await;
     }
 
-    /// Follows SIGTERM and SIGINT: the first begins the end, the second ends the process at once.
+    async fn reached(&self, phase: Phase) {
+        // An error would mean that the sender is gone, and `self` holds it.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    /// Follows SIGTERM and SIGINT: the first announces the end, the second ends the process at once.
     pub fn follow_signals(&self) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -50,7 +83,7 @@ impl Drain {
                     std::process::exit(1);
                 }
                 tracing::info!(signal = name, "{name}: finishing the requests in flight; another one ends at once");
-                drain.begin();
+                drain.leave();
             }
         });
         Ok(())

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, Response, StatusCode, Version, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
+use super::drain::Drain;
 use super::forwarded::TrustedProxies;
 use super::in_flight::InFlight;
 use super::link::Link;
@@ -28,6 +29,7 @@ pub type Clock = fn() -> Duration;
 pub struct Surroundings {
     pub trusted: TrustedProxies,
     pub clock: Clock,
+    pub drain: Drain,
 }
 
 /// The service of one connection.
@@ -73,7 +75,10 @@ where
         let connection = Arc::clone(&self.link.delivery);
         let in_flight = InFlight::begin(&self.link, request.version());
         let clock = self.surroundings.clock;
+        // HTTP/2 has its own word for it, which closing the connection says.
+        let asks_to_move = self.surroundings.drain.is_draining() && request.version() != Version::HTTP_2;
         let asked = Asked {
+            asks_to_move,
             dialect: Spoken::on(request.uri().path()),
             method: method_name(request.method()),
             has_body: !request.body().is_end_stream(),
@@ -111,6 +116,8 @@ struct Asked {
     dialect: Spoken,
     method: &'static str,
     has_body: bool,
+    /// This node leaves: the client is to connect anew.
+    asks_to_move: bool,
     at: Duration,
 }
 
@@ -121,7 +128,10 @@ impl Future for Answering {
         let this = &mut *self;
         // A handler that panics has broken its own request only; the future is not polled again.
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.answer).poll(context)));
-        let Ok(response) = ready!(polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))));
+        let Ok(mut response) = ready!(polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))));
+        if this.asked.asks_to_move {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let (link, status) = (&this.link, response.status());
         link.note_unread_body(this.asked.has_body && status.as_u16() >= 400);
         let metrics = link.metrics();
@@ -148,7 +158,7 @@ fn panicked() -> Response<Body> {
     let problem = r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#;
     let mut response = Response::new(Body::from(problem));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let content_type = header::HeaderValue::from_static("application/problem+json");
+    let content_type = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }

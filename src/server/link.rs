@@ -103,7 +103,7 @@ impl Links {
         loop {
             tokio::time::sleep(pause).await;
             let now = self.tick.fetch_add(1, Relaxed) + 1;
-            let bounds = if drain.is_draining() { &draining } else { &usual };
+            let bounds = if drain.is_closing() { &draining } else { &usual };
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
             links.retain(|link| link.upgrade().inspect(|link| link.judge(now, bounds)).is_some());
         }

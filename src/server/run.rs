@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::compose;
 use super::drain::Drain;
@@ -13,6 +14,9 @@ use super::state;
 use crate::config::Config;
 use crate::engine::{Engine, clock};
 use crate::telemetry::Metrics;
+
+/// For clients that ask often to hear that this node leaves.
+const MOVE_ON_WITHIN: Duration = Duration::from_millis(250);
 
 /// Serves until a signal ends it and its requests are finished.
 pub async fn run(config: Config) -> Result<(), StartError> {
@@ -35,14 +39,18 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     served.map_err(StartError::Runtime)
 }
 
-/// A drain has another node lead first, so that nobody waits for an election; then it answers those who wait, and lets
-/// nobody begin to.
+/// The end has another node lead first, so that nobody waits for an election. Where there are others, clients that ask
+/// meanwhile and a little longer are told to connect elsewhere, instead of finding their connection closed. Then those
+/// who wait here are answered, and nobody may begin to.
 fn end_waits_with(drain: &Drain, engine: Engine) {
     let drain = drain.clone();
     tokio::spawn(async move {
-        drain.begun().await;
-        engine.hand_over().await;
+        drain.left().await;
+        if engine.hand_over().await {
+            tokio::time::sleep(MOVE_ON_WITHIN).await;
+        }
         engine.drain();
+        drain.begin();
     });
 }
 

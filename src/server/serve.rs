@@ -66,8 +66,8 @@ impl Listening {
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<()> {
         let server = &self.config.server;
         let links = Links::new(server, metrics);
-        let surroundings =
-            Arc::new(Surroundings { trusted: TrustedProxies::new(server.trusted_proxies.clone()), clock });
+        let trusted = TrustedProxies::new(server.trusted_proxies.clone());
+        let surroundings = Arc::new(Surroundings { trusted, clock, drain: drain.clone() });
         if let Some(tls) = &self.tls {
             tls.watch(&self.config.tls);
         }
