@@ -102,6 +102,9 @@ impl<'a> Client<'a> {
             std::thread::sleep(PAUSE);
         };
         let Wanted { lease_ms, wait_ms, keyed, .. } = wanted;
+        if answer == Answer::Ended && tries.lost.is_none() {
+            self.recorder.complain(format!("client {}, {name}: ended, but nothing was asked before", self.number));
+        }
         let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
         self.note_acquire(op, answer, &tries);
         let hold = hold_key.map(|(key, token)| Hold { name: name.to_owned(), key, token });
@@ -275,6 +278,7 @@ impl<'a> Client<'a> {
             // Only what was not done may be asked for again.
             503 if answer.header("retry-after").is_some() => Answer::Refused(text),
             503 => Answer::Unknown(text),
+            410 => Answer::Ended,
             _ => {
                 self.recorder.complain(format!("client {} at node {} was answered {text}", self.number, self.node));
                 Answer::Unknown(text)

@@ -26,7 +26,13 @@ fn a_leader_that_is_told_to_stop_fails_no_request_and_leaves_no_gap() {
         let leader = fleet.leader();
         let heard = leave_under_load(&mut fleet, leader, round);
         for heard in &heard {
-            assert!(heard.failed.is_empty(), "node {}, leader {leader}: {:?}\n{}", heard.node, heard.failed, fleet.told());
+            assert!(
+                heard.failed.is_empty(),
+                "node {}, leader {leader}: {:?}\n{}",
+                heard.node,
+                heard.failed,
+                fleet.told()
+            );
             assert!(heard.node == leader || heard.turned_away.is_empty(), "{:?}", heard.turned_away);
         }
         gaps.push((longest_gap(&heard), heard.iter().filter(|heard| heard.node != leader).map(Heard::longest).max()));

@@ -43,7 +43,7 @@ fn a_session_works_on_every_node_and_every_refusal_is_true_at_once() {
         assert_eq!(body(&stranger.unlock(&name, &grant.key))["unlocked"], true, "a key is enough");
         assert_eq!(here.look(&name), (None, 0), "{name} was given back through another node");
         let again = body(&there.unlock(&name, &grant.key));
-        assert_eq!(again["error"]["code"], "LockDoesNotExist", "{name}: {again}");
+        assert_eq!(again["error"]["code"], "InvalidLockKey", "{name}: {again}");
         let kept = there.take(Lock::named(&name));
         let close = Ask { method: "DELETE", target: "/session", headers: &[], body: None };
         assert_eq!(there.ask(&close).status, 200);
@@ -111,7 +111,8 @@ fn refuses_everything(speaker: &mut Speaker, held: &str) {
     for ask in asks {
         let began = Instant::now();
         let answer = speaker.ask(&ask);
-        let (took, told) = (began.elapsed(), format!("{} {}: {} {}", ask.method, ask.target, answer.status, answer.text()));
+        let (took, told) =
+            (began.elapsed(), format!("{} {}: {} {}", ask.method, ask.target, answer.status, answer.text()));
         assert_eq!(answer.status, 503, "{told}");
         assert!(answer.header("retry-after").is_some(), "it was not done, and may be asked again: {told}");
         assert!(took <= REFUSED_WITHIN, "{took:?}: {told}");

@@ -41,6 +41,8 @@ pub enum Answer {
     },
     /// Another has it, also at the end of a wait.
     Contended,
+    /// To a retry: what the lost request was granted has ended since.
+    Ended,
     Released,
     Renewed,
     /// To a release or a renewal: the key opens nothing.

@@ -29,7 +29,7 @@ pub struct Heard {
     pub beats: Vec<Beat>,
     /// Requests that were sent and came to nothing.
     pub failed: Vec<String>,
-    /// Connections that the node did not take any more, or closed while nothing was asked.
+    /// Connections that the node did not take any more.
     pub turned_away: Vec<String>,
 }
 
@@ -50,6 +50,10 @@ impl Metronome {
                     break;
                 }
                 heard.beat(&mut speaker, &format!("{name}-{node}-{beat}"));
+                if heard.failed.is_empty() && !speaker.is_connected() {
+                    // The node leaves. Behind a load balancer this client would be served elsewhere now.
+                    break;
+                }
                 std::thread::sleep(BETWEEN);
             }
             heard
@@ -68,18 +72,14 @@ impl Heard {
     fn beat(&mut self, speaker: &mut Speaker, name: &str) {
         let asked = Instant::now();
         while asked.elapsed() < GIVE_UP_AFTER {
-            match speaker.try_lock(Lock::named(name).leased(60.0).keyed(name), ANSWER_WITHIN) {
-                Ok(answer) => match granted(&answer) {
-                    Ok(grant) => {
-                        self.beats.push(Beat { asked, granted: Instant::now() });
-                        return self.give_back(speaker, name, &grant.key);
-                    }
-                    Err(told) => self.failed.push(format!("lock {name}: {told}")),
-                },
-                Err(Silence::NotSent(error)) => {
-                    self.turned_away.push(error.to_string());
-                    return;
+            let answer = speaker.try_lock(Lock::named(name).leased(60.0).keyed(name), ANSWER_WITHIN);
+            match answer.map(|answer| granted(&answer)) {
+                Ok(Ok(grant)) => {
+                    self.beats.push(Beat { asked, granted: Instant::now() });
+                    return self.give_back(speaker, name, &grant.key);
                 }
+                Ok(Err(told)) => self.failed.push(format!("lock {name}: {told}")),
+                Err(Silence::NotSent(error)) => return self.turned_away.push(error.to_string()),
                 Err(silence) => self.failed.push(format!("lock {name}: {silence}")),
             }
             std::thread::sleep(BETWEEN);

@@ -76,6 +76,11 @@ impl Speaker {
         &self.session
     }
 
+    /// Whether the node has not asked this client to connect anew.
+    pub fn is_connected(&self) -> bool {
+        self.wire.is_open()
+    }
+
     pub fn send(&mut self, ask: &Ask<'_>, within: Duration) -> Result<Response, Silence> {
         let cookie = format!("{COOKIE}={}", self.session);
         let mut headers = ask.headers.to_vec();

@@ -87,6 +87,11 @@ impl Wire {
         Ok(response)
     }
 
+    /// Whether the next request goes over the same connection.
+    pub fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Closes the connection, as a client does that gives up.
     pub fn close(&mut self) {
         self.connection = None;

@@ -102,7 +102,7 @@ fn steps(op: &Op) -> Vec<(Step, Nanos)> {
     match (&op.ask, &op.answer) {
         (_, Answer::Refused(_)) | (Ask::Read | Ask::Renew { .. }, Answer::Unknown(_)) => Vec::new(),
         (Ask::Acquire { .. }, Answer::Granted { token }) => vec![(Step::Granted(*token), op.end)],
-        (Ask::Acquire { .. }, Answer::Unknown(_)) => {
+        (Ask::Acquire { .. }, Answer::Unknown(_) | Answer::Ended) => {
             vec![(Step::MaybeGranted(op.id), OPEN), (Step::Undone(op.id), OPEN)]
         }
         (Ask::Acquire { .. }, _) => vec![(Step::Contended, op.end)],
