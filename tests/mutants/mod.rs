@@ -1,14 +1,16 @@
 //! Planted bugs, each caught by the test that is named for it: the suite can fail, and for the right reason.
 //!
-//! This binary runs that one test again with the bug switched on (`src/mutants.rs`), and wants it red within 20 s. That
-//! the same test is green without the bug is shown where it runs by itself.
+//! This binary runs that one test again, first without the bug, when it must be green, then with the bug switched on
+//! (`src/mutants.rs`), and wants it red within 20 s.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::support::output::Captured;
 
-const RED_WITHIN: Duration = Duration::from_secs(20);
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Each line a planted bug and the test that must catch it.
 macro_rules! caught {
@@ -43,9 +45,31 @@ caught! {
 }
 
 fn expect_red(mutant: &str, test: &str) {
+    expect_green(test);
+    let (verdict, took) = run(test, Some(mutant));
+    assert!(verdict.contains("test result: FAILED"), "{test} does not notice {mutant}:\n{verdict}");
+    println!("{mutant}: red after {took:?}");
+}
+
+/// Without a bug the test passes; asked once, however many bugs it catches.
+fn expect_green(test: &str) {
+    static GREEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut green = GREEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if green.contains(test) {
+        return;
+    }
+    let (verdict, took) = run(test, None);
+    assert!(verdict.contains("test result: ok. 1 passed"), "{test} is red without any bug:\n{verdict}");
+    println!("{test}: green after {took:?}");
+    green.insert(test.to_owned());
+}
+
+/// Runs one test in a process of its own: what that wrote, and how long it took.
+fn run(test: &str, mutant: Option<&str>) -> (String, Duration) {
     let began = Instant::now();
     let mut command = Command::new(std::env::current_exe().expect("the test binary has a path"));
-    command.args(["--exact", "--include-ignored", test]).env("MUTANT", mutant).env("RUST_BACKTRACE", "0");
+    command.args(["--exact", "--include-ignored", test]).env("RUST_BACKTRACE", "0").env_remove("MUTANT");
+    command.envs(mutant.map(|mutant| ("MUTANT", mutant)));
     // Red is red: no smaller case is needed.
     command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
     let mut child =
@@ -53,16 +77,15 @@ fn expect_red(mutant: &str, test: &str) {
     let stdout = Captured::of(child.stdout.take().expect("stdout is piped"));
     let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
     while child.try_wait().expect("the child can be asked").is_none() {
-        if began.elapsed() > RED_WITHIN {
+        if began.elapsed() > ENDS_WITHIN {
             // Both fail only when the process has ended already.
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{test} with {mutant} is neither red nor green after {RED_WITHIN:?}:\n{}", stdout.finish());
+            panic!("{test} with {mutant:?} is neither red nor green after {ENDS_WITHIN:?}:\n{}", stdout.finish());
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     let told = stdout.finish();
     assert!(told.contains("running 1 test\n"), "there is no test {test}:\n{told}{}", stderr.finish());
-    assert!(told.contains("test result: FAILED"), "{test} does not notice {mutant}:\n{told}");
-    println!("{mutant}: red after {:?}", began.elapsed());
+    (told, began.elapsed())
 }
