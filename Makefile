@@ -66,4 +66,4 @@ soak: tools ## The crash tests for hours: ROUNDS kills and as many power losses,
 	PROOF_ROUNDS=$(ROUNDS) cargo test --locked --release proof::crash -- --nocapture
 
 soak-cluster: tools ## Clusters under faults for HOURS hours; prints every run, keeps the histories of those with violations
-	HOURS=$(HOURS) cargo test --locked --test all cluster::soak -- --ignored --nocapture
+	HOURS=$(HOURS) cargo test --locked --features mutants --test all cluster::soak -- --ignored --nocapture

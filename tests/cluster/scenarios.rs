@@ -37,11 +37,6 @@ fn one_node_through_kills_pauses_and_a_slow_disk() {
 }
 
 #[test]
-fn three_nodes_through_one_kill_of_the_leader() {
-    clean("thinnest", SIZE, &[Fault::Kill(Whom::Leader)]);
-}
-
-#[test]
 fn three_nodes_through_kills() {
     let faults = [Fault::Kill(Whom::Follower), Fault::Kill(Whom::Leader), Fault::KillTwo, Fault::KillAll];
     clean("kills", SIZE, &faults);
