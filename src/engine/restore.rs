@@ -60,11 +60,13 @@ pub fn check(backup: &Path) -> Result<Contents, RestoreError> {
 /// new directory holds.
 pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, RestoreError> {
     let (mut table, contents) = read(backup)?;
-    table.rebase(first_token(), options.keep_sessions, options.keep_holds);
+    // Its events, too, have ids that the service never gave.
+    let first = first_token();
+    table.rebase(first, options.keep_sessions, options.keep_holds);
     let mut bytes = Vec::new();
     let written = table.freeze().write_to(&mut bytes);
     written.map_err(|source| RestoreError::Unreadable { path: backup.to_owned(), source })?;
-    seed_store(&options.data_dir, options.node_id, &options.advertise, &mut bytes.as_slice())?;
+    seed_store(&options.data_dir, options.node_id, &options.advertise, first, &mut bytes.as_slice())?;
     let counts = table.counts();
     let (locks, holds, sessions) = (counts.locks, counts.holds, counts.sessions);
     Ok(Contents { locks, holds, waiters: counts.waiters, sessions, ..contents })

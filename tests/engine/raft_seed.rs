@@ -18,8 +18,8 @@ fn a_seeded_store_starts_with_its_state() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let content = snapshot(&["a", "b"]);
-    seed_store(&data, 1, "https://a:1", &mut content.as_slice()).expect("seeded");
-    let again = seed_store(&data, 1, "https://a:1", &mut content.as_slice()).expect_err("it is there");
+    seed_store(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect("seeded");
+    let again = seed_store(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect_err("it is there");
     assert!(matches!(again, StartError::NotEmpty { .. }), "{again}");
     let runtime = runtime();
     for expected in [&["a", "b", "c"][..], &["a", "b", "c", "c"]] {

@@ -1,7 +1,9 @@
 //! A backup becomes another service: what it holds, and that no token is given twice.
 
+use super::events_kit::{everything, gap, read};
 use super::service::{ask, hold, start};
 use latchd::domain::{Acquire, Refusal, SessionId};
+use latchd::engine::events::{EventId, Why};
 use latchd::engine::{Engine, Fault, RestoreError, RestoreOptions, restore};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,9 @@ async fn sessions_and_holds_come_back_and_tokens_go_on_far_above() {
     engine.touch_session(session).await.expect("the session is there");
     assert!(matches!(hold(&engine, ask("bearer")).await, Err(Fault::Refused(Refusal::Held(_)))));
     assert!(matches!(hold(&engine, ask("of-session")).await, Err(Fault::Refused(Refusal::Held(_)))));
+    let of_the_old = EventId { index: 3, position: 0 };
+    let (why, state) = gap(&mut read(&engine, everything(), Some(of_the_old))).await;
+    assert_eq!((why, state.locks.len()), (Why::Snapshot, 2), "events before the restore are not here");
     let (_, next) = hold(&engine, ask("free")).await.unwrap();
     assert!(next >= token + TOKENS_PAST_BACKUP, "{next} is too near {token}");
     engine.stop().await;

@@ -15,28 +15,33 @@ use super::snapshot_dir::SnapshotDir;
 use super::types::{LogId, Membership, StoredMembership, Vote, snapshot_meta};
 use super::{StartError, store_id};
 
-/// The state stands at the first entry, of the first term.
-const FIRST: (u64, u64) = (1, 1);
+/// The first term.
+const TERM: u64 = 1;
 
-/// Writes a new data directory in which the machine's snapshot is `content`, and `node_id` the only member. Blocks, and
-/// must not be called on a thread of the runtime. A directory that is not empty is refused.
-pub fn seed_store(dir: &Path, node_id: u64, address: &str, content: &mut dyn Read) -> Result<(), StartError> {
+/// Writes a new data directory in which the machine's snapshot is `content`, as of the entry at `index`, and `node_id` the
+/// only member. Blocks, and must not be called on a thread of the runtime. A directory that is not empty is refused.
+pub fn seed_store(
+    dir: &Path,
+    node_id: u64,
+    address: &str,
+    index: u64,
+    content: &mut dyn Read,
+) -> Result<(), StartError> {
     let mut found = match fs::read_dir(dir) {
         Ok(found) => found,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return seed(dir, node_id, address, content),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return seed(dir, node_id, address, index, content),
         Err(e) => return Err(StartError::io(dir, e)),
     };
     match found.next() {
         Some(_) => Err(StartError::NotEmpty { dir: dir.to_owned() }),
-        None => seed(dir, node_id, address, content),
+        None => seed(dir, node_id, address, index, content),
     }
 }
 
-fn seed(dir: &Path, node_id: u64, address: &str, content: &mut dyn Read) -> Result<(), StartError> {
+fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn Read) -> Result<(), StartError> {
     let data_dir = DataDir::open(dir)?;
     store_id::open(dir, node_id, true)?;
-    let (term, index) = FIRST;
-    let at = LogId::new(CommittedLeaderId::new(term, node_id), index);
+    let at = LogId::new(CommittedLeaderId::new(TERM, node_id), index);
     let members = BTreeMap::from([(node_id, BasicNode { addr: address.to_owned() })]);
     let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
     let meta = snapshot_meta(Some(at), StoredMembership::new(Some(at), membership));
@@ -45,7 +50,7 @@ fn seed(dir: &Path, node_id: u64, address: &str, content: &mut dyn Read) -> Resu
     let log_dir = data_dir.log.clone();
     let (hold, mut released) = Hold::new(Some(data_dir));
     let log = DiskLog::open(&log_dir, true, Arc::new(Meters::default()), hold);
-    log.and_then(|log| log.begin_after(&Vote::new(term, node_id), at)).map_err(|e| StartError::io(&log_dir, e))?;
+    log.and_then(|log| log.begin_after(&Vote::new(TERM, node_id), at)).map_err(|e| StartError::io(&log_dir, e))?;
     // Nobody sends: this ends when the log is closed and the directory free.
     released.blocking_recv();
     Ok(())
