@@ -4,6 +4,7 @@ mod cluster;
 mod credentials;
 mod document;
 mod errors;
+mod events;
 mod force;
 mod html;
 mod listing;

@@ -9,3 +9,4 @@ pub mod http;
 pub mod output;
 pub mod process;
 pub mod spec;
+pub mod sse;

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 const CHUNKS: usize = 4;
 
 /// How long a reader that is dropped may take to fetch its last event.
-const LAST_EVENT_WITHIN: Duration = Duration::from_secs(1);
+const LAST_EVENT_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the configuration says about streams.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +48,15 @@ pub fn body(reader: Reader, rest: String, settings: EventSettings, connection: O
             connection.iter().for_each(|connection| connection.end());
         }
     });
-    Body::from_stream(stream::unfold((taken, ending, body_lives), |(mut taken, mut ending, body_lives)| async {
-        let chunk: Option<Bytes> = match taken.recv().await {
-            None => ending.try_recv().ok(),
-            chunk => chunk,
+    let state = (taken, Some(ending), body_lives);
+    Body::from_stream(stream::unfold(state, |(mut taken, mut ending, body_lives)| async {
+        let chunk: Option<Bytes> = match (taken.recv().await, ending.take()) {
+            (Some(chunk), unused) => {
+                ending = unused;
+                Some(chunk)
+            }
+            (None, Some(last)) => last.await.ok(),
+            (None, None) => None,
         };
         chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (taken, ending, body_lives)))
     }))
