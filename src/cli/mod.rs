@@ -11,6 +11,7 @@ mod members;
 mod output;
 mod restore;
 mod serve;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ enum Command {
     Health(health::Health),
     /// Runs a command while holding a lock
     Lock(Box<lock::Lock>),
+    /// Shows what happens to locks, as it happens
+    Watch(watch::Watch),
     /// Shows and changes the members of a cluster
     Members(members::Members),
     /// Writes a backup of a running service to a file
@@ -66,6 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Certs(certs) => certs.run(),
         Command::Hash(hash) => hash.run(),
         Command::Lock(lock) => return lock.run(),
+        Command::Watch(watch) => return watch.run(),
         Command::ExecChild(child) => return child.run(),
         Command::GuardChild(guard) => return guard.run(),
     };

@@ -23,6 +23,8 @@ pub(super) struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    /// A header of this call alone.
+    header: Option<(&'static str, String)>,
     /// Present where doing it twice would do harm.
     idempotency_key: Option<String>,
 }
@@ -38,11 +40,16 @@ pub(super) struct Answer {
 
 impl Call {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body: None, idempotency_key: None }
+        Self { method, path: path.into(), query: Vec::new(), body: None, header: None, idempotency_key: None }
     }
 
     pub fn query(mut self, field: &'static str, value: impl Into<String>) -> Self {
         self.query.push((field, value.into()));
+        self
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
@@ -111,6 +118,20 @@ impl Client {
         Err(ClientError::Refused { url, status, body, retry_after })
     }
 
+    /// As [`Client::open`], for an answer that is read for up to `whole`; with the URL that gives it.
+    pub(super) async fn open_endless(
+        &self,
+        call: &Call,
+        timeout: Duration,
+        whole: Duration,
+    ) -> Result<(String, Response), ClientError> {
+        let url = self.url_of(&call.path).to_string();
+        match tokio::time::timeout(timeout, self.open(call, whole)).await {
+            Ok(opened) => opened.map(|response| (url, response)),
+            Err(_) => Err(ClientError::Silent { url }),
+        }
+    }
+
     /// The call as a request to the URL whose turn it is, with all that this client shows.
     fn request(&self, call: &Call) -> reqwest::RequestBuilder {
         let mut url = self.url_of(&call.path);
@@ -125,6 +146,9 @@ impl Client {
         };
         if let Some(session) = &*self.session() {
             request = request.header(COOKIE, format!("{SESSION_COOKIE}={session}"));
+        }
+        if let Some((name, value)) = &call.header {
+            request = request.header(*name, value);
         }
         if let Some(key) = &call.idempotency_key {
             request = request.header(IDEMPOTENCY_KEY, key);
@@ -144,7 +168,7 @@ impl Client {
         url
     }
 
-    fn turn_to_the_next(&self) {
+    pub(super) fn turn_to_the_next(&self) {
         self.0.turn.fetch_add(1, Ordering::Relaxed);
     }
 }

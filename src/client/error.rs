@@ -17,6 +17,8 @@ pub enum ClientError {
     BadIdentity { path: String, reason: String },
     #[error("{url} cannot be reached: {}", innermost(.reason))]
     Unreachable { url: String, reason: reqwest::Error },
+    #[error("{url} cannot be reached: no answer in time")]
+    Silent { url: String },
     /// The server answered with another status than the call succeeds with.
     #[error("{url} answered {status}: {}", said(.body))]
     Refused { url: String, status: StatusCode, body: String, retry_after: Option<Duration> },
@@ -31,7 +33,7 @@ impl ClientError {
     /// Whether no node of the service could answer: none was reached, or those that were cannot work now.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            ClientError::Unreachable { .. } => true,
+            ClientError::Unreachable { .. } | ClientError::Silent { .. } => true,
             ClientError::Refused { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
             _ => false,
         }
@@ -56,7 +58,7 @@ impl ClientError {
     pub(super) fn worth_another_try(&self) -> Option<Option<Duration>> {
         match self {
             ClientError::Refused { retry_after, .. } if self.is_unavailable() => Some(*retry_after),
-            ClientError::Unreachable { .. } => Some(None),
+            ClientError::Unreachable { .. } | ClientError::Silent { .. } => Some(None),
             _ => None,
         }
     }

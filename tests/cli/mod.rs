@@ -10,3 +10,4 @@ mod config_layers;
 mod ending;
 mod lock;
 mod operate;
+mod watch;

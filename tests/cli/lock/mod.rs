@@ -2,7 +2,7 @@
 
 mod codes;
 mod counter;
-mod job;
+pub mod job;
 mod killed;
 mod lost;
 mod signals;

@@ -1,0 +1,187 @@
+//! `latchd watch`: what happens to locks, one line for each event.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::connect::{Connect, explain};
+use super::lock::code;
+use super::output::{Output, printable};
+use crate::client::{ClientError, Event, EventQuery, Events, Lock, Told};
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Watch {
+    /// The lock to watch; without it and without --prefix, all that this credential may see
+    #[arg(conflicts_with = "prefix")]
+    name: Option<String>,
+    /// Watch all locks whose name starts with this
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Begin after this event instead of now; ids are the same on every node
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    /// How events are printed: `json` is one object a line, as the service wrote it
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const HELP: &str = "\
+Begins with the locks as they are, and runs until it is interrupted (Ctrl-C). A stream that breaks off is taken up again
+at any of the URLs, where it was. If events are missing all the same, because the service does not keep those any more, a
+line (or an object `gap`) says so and the state is shown anew: never a silent hole.
+
+Exit codes:
+  0    nobody reads the output any more
+  69   no node of the service answered for 10 s before the first event
+  77   the service refused: credential, right, a limit, or an ID that is none
+  78   the settings of the connection cannot be used
+  130  interrupted by Ctrl-C (128 + 2, as the shell shows it)
+  2    wrong usage
+
+Examples:
+  latchd watch deploy/production
+  latchd watch --prefix build/ --url https://10.0.0.1:8443,https://10.0.0.2:8443
+  latchd watch --output json | jq --unbuffered 'select(.event == \"expired\")'";
+
+/// Why it ends.
+struct Stop(u8, String);
+
+impl Watch {
+    pub fn run(self) -> ExitCode {
+        let Err(Stop(code, message)) = self.follow() else { return ExitCode::SUCCESS };
+        eprintln!("latchd: {message}");
+        ExitCode::from(code)
+    }
+
+    fn follow(&self) -> Result<(), Stop> {
+        let config = |message: String| Stop(code::CONFIG, message);
+        let client = self.connect.client(Duration::from_secs(10)).map_err(config)?;
+        let query = EventQuery {
+            name: self.name.clone(),
+            prefix: self.prefix.clone().unwrap_or_default(),
+            after: self.after.clone(),
+            state: true,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Stop(code::OS_ERROR, error.to_string()))?;
+        runtime.block_on(self.print(client.events(query)))
+    }
+
+    async fn print(&self, mut events: Events) -> Result<(), Stop> {
+        loop {
+            let text = match events.next().await.map_err(refused)? {
+                Told::Interrupted(reason) => {
+                    eprintln!("latchd: {}; going on from there as soon as a node answers", printable(&reason));
+                    continue;
+                }
+                Told::Event(event) if self.output == Output::Json => event.json + "\n",
+                Told::Event(event) => lines(&event, self.name.as_deref()),
+            };
+            let mut out = io::stdout().lock();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Ok(()) => {}
+                // Who reads it has seen enough, as `head` has.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(Stop(code::OS_ERROR, error.to_string())),
+            }
+        }
+    }
+}
+
+fn refused(error: ClientError) -> Stop {
+    let code = if error.is_unavailable() { code::UNREACHABLE } else { code::REFUSED };
+    Stop(code, explain(error))
+}
+
+/// An event for people; a state has a line for each hold.
+fn lines(event: &Event, watched: Option<&str>) -> String {
+    match event.event.as_str() {
+        "started" => String::new(),
+        "state" => state(event, watched),
+        "gap" => {
+            let why = match event.why.as_deref() {
+                Some("too-old") => "the service does not keep events for so long",
+                Some("snapshot") => "the node took over a state without them",
+                Some("unknown-id") => "the id is none of this service",
+                _ => "the service does not say why",
+            };
+            format!("gap            events are missing: {why}; the locks now:\n{}", state(event, watched))
+        }
+        kind => {
+            let name = event.name.as_deref().map(printable).unwrap_or_default();
+            format!("{kind:<13}  {name}{}\n", details(event))
+        }
+    }
+}
+
+fn details(event: &Event) -> String {
+    let mut text = String::new();
+    let mut add = |before: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!("  {before}{}", printable(&value)));
+        }
+    };
+    add("token ", event.fencing_token.map(|token| token.to_string()));
+    add("instead of ", event.replaces.map(|token| token.to_string()));
+    add("", event.why.clone().filter(|why| *why != event.event));
+    add("session ", event.session.clone());
+    add("via ", event.dialect.clone());
+    text
+}
+
+fn state(event: &Event, watched: Option<&str>) -> String {
+    let mut text: String = event.locks.iter().map(held).collect();
+    if let (true, Some(name)) = (event.locks.is_empty(), watched) {
+        text.push_str(&format!("{:<13}  {}\n", "free", printable(name)));
+    }
+    if let Some(rest) = &event.rest {
+        text.push_str(&format!("{:<13}  more than is shown here; all of it: {}\n", "...", printable(rest)));
+    }
+    text
+}
+
+fn held(lock: &Lock) -> String {
+    let name = printable(&lock.name);
+    let waiting = if lock.queue_length > 0 { format!("  {} waiting", lock.queue_length) } else { String::new() };
+    let line = |hold: &crate::client::Holder| {
+        let left = hold.remaining_seconds.map_or(String::new(), |seconds| format!("  ends in {seconds:.1} s"));
+        let (token, since, dialect) = (hold.fencing_token, hold.held_for_seconds, printable(&hold.dialect));
+        format!("{:<13}  {name}  token {token}  for {since:.1} s{left}  via {dialect}{waiting}\n", "held")
+    };
+    match lock.holders.is_empty() {
+        true => format!("{:<13}  {name}{waiting}\n", "free"),
+        false => lock.holders.iter().map(line).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(json: &str) -> Event {
+        serde_json::from_str(json).expect("an event")
+    }
+
+    #[test]
+    fn an_event_is_one_line_and_a_terminal_obeys_none_of_it() {
+        let granted = r#"{"event":"granted","id":"1-1","name":"a\u001b[2Jb","fencing_token":7,"session":"ab"}"#;
+        assert_eq!(lines(&event(granted), None), "granted        a\\u{1b}[2Jb  token 7  session ab\n");
+        let released = r#"{"event":"released","id":"1-1","name":"a","fencing_token":7,"why":"session-ended"}"#;
+        assert_eq!(lines(&event(released), None), "released       a  token 7  session-ended\n");
+        let released = r#"{"event":"released","id":"1-1","name":"a","fencing_token":7,"why":"released"}"#;
+        assert_eq!(lines(&event(released), None), "released       a  token 7\n");
+    }
+
+    #[test]
+    fn a_gap_says_so_and_shows_who_holds_now() {
+        let gap = r#"{"event":"gap","id":"9-0","why":"too-old","locks":[]}"#;
+        let shown = lines(&event(gap), Some("a"));
+        assert!(shown.starts_with("gap") && shown.ends_with("the locks now:\nfree           a\n"), "{shown}");
+        assert_eq!(lines(&event(r#"{"event":"state","id":"9-0","locks":[]}"#), None), "");
+    }
+}
