@@ -1,6 +1,7 @@
 //! The status page in headless Chromium: what a person sees, and that it stays fresh by itself.
 
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 use super::webdriver::Browser;
 use crate::support::client::Client;
@@ -63,6 +64,34 @@ fn the_status_page_shows_locks_holders_and_waiters_and_stays_fresh() {
         assert_eq!(granted["locked"], true);
         check_privacy(&browser, &origin, &[key, granted["key"].as_str().expect("a key"), PASSWORD]);
     });
+}
+
+#[test]
+fn the_status_page_shows_a_change_without_waiting_for_its_next_look() {
+    let server = Spec::in_memory().password(PASSWORD).start();
+    let mut holder = session(&server);
+    let browser = Browser::start();
+    let origin = format!("localhost:{}", server.https().port());
+    browser.open(&format!("https://anyone:{PASSWORD}@{origin}/status"));
+    browser.wait_for_text("Live:");
+    // From here on the page looks again only when it is told of something.
+    browser.evaluate(
+        "(window.looks = 0, window.setTimeout = (later => (work, ms) => ms < 1000 ? later(work, ms) : ++looks)(setTimeout))",
+    );
+    wait_until(|| browser.evaluate("looks").as_u64() > Some(0));
+    lock(&mut holder, &json!({"name": "told/of", "lock_timeout_seconds": 600}));
+    browser.wait_for_text("told/of");
+    holder.send("DELETE", "/session", b"");
+    browser.wait_for_text("Nothing is locked");
+    check_privacy(&browser, &origin, &[PASSWORD]);
+}
+
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Secrets are nowhere in the page, nothing came from another host, and the browser had nothing to complain about.
