@@ -113,6 +113,37 @@ async fn a_wiped_node_is_refused_until_it_is_removed() {
     wiped.raft.shutdown().await;
 }
 
+/// The one that is left knows of no store: it was away when the others presented themselves. Together they would be a
+/// majority, and would have lost what the dead one answered.
+#[tokio::test]
+async fn a_wiped_node_helps_nobody_to_lead() {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let lead = leader(&nodes).await;
+    let index = lead.propose("before").await;
+    let [left, gone] = <[Node; 2]>::try_from(others(&nodes, &lead)).unwrap_or_else(|_| panic!("two others"));
+    left.applies(index).await;
+    left.raft.shutdown().await;
+    lead.propose("the one that is left has not seen this").await;
+    lead.raft.shutdown().await;
+    gone.raft.shutdown().await;
+    std::fs::remove_dir_all(dir.path().join(format!("node-{}", gone.id))).expect("wiped");
+    let left = Node::start(&board, disk(left.id, dir.path()), &[1, 2, 3]).await.expect("a restarted node");
+    let wiped = Node::start(&board, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!left.raft.leadership().borrow().is_leader && !wiped.raft.leadership().borrow().is_leader);
+    assert!(wiped.journal.strings().is_empty());
+    let lead = Node::start(&board, disk(lead.id, dir.path()), &[1, 2, 3]).await.expect("a restarted node");
+    let nodes = [lead, left, wiped];
+    let index = leader(&nodes).await.propose("after").await;
+    for node in &nodes {
+        node.applies(index).await;
+        assert_eq!(node.journal.strings(), ["before", "the one that is left has not seen this", "after"]);
+    }
+    stop(&nodes).await;
+}
+
 #[tokio::test]
 async fn a_single_node_grows_and_shrinks() {
     let board = Switchboard::default();

@@ -106,7 +106,7 @@ impl Pulse {
         };
         let leads = metrics.borrow().state == ServerState::Leader;
         let own = raft.data_metrics().borrow().last_log;
-        last >= own && if leads { !leads_a_quorum } else { self.is_quiet() }
+        last >= own && may_help(raft, last) && if leads { !leads_a_quorum } else { self.is_quiet() }
     }
 
     /// Stands for election at once, because the leader has asked for it; whether this node leads then.
@@ -218,6 +218,15 @@ impl Pulse {
         }
         true
     }
+}
+
+/// Whether this node may help one to lead whose log ends with `last`.
+///
+/// A node without a log may have lost it, and with it what the other knows nothing of. So it helps to begin a cluster,
+/// whose log is its first members alone; for one that goes on, those decide who have a part of it.
+pub fn may_help(raft: &Raft, last: Option<LogId>) -> bool {
+    let goes_on = last.is_some_and(|last| last.index > 0);
+    !goes_on || raft.data_metrics().borrow().last_log.is_some()
 }
 
 type ServerMetrics = RaftServerMetrics<NodeId, BasicNode>;

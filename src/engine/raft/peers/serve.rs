@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use tokio::io::AsyncWrite;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ use super::hello::Local;
 use super::message::{decode, encode};
 use super::snapshot::Receiving;
 use super::{Handshake, Stream, Transport};
-use crate::engine::raft::pulse::Pulse;
+use crate::engine::raft::pulse::{Pulse, may_help};
 use crate::engine::raft::types::{NodeId, Raft, TypeConfig};
 
 /// A connection that has not said who it is by then is closed.
@@ -152,19 +152,25 @@ impl Serving {
     async fn answer(&self, from: NodeId, kind: Kind, body: Bytes) -> io::Result<Bytes> {
         match kind {
             Kind::Append => self.append(decode(&body)?).await,
-            Kind::Vote => {
-                let _hearing = self.pulse.hearing();
-                let answer = self.raft.vote(decode(&body)?).await.map_err(io::Error::other)?;
-                if answer.vote_granted {
-                    self.pulse.heard();
-                }
-                Ok(encode(&answer))
-            }
+            Kind::Vote => self.vote(decode(&body)?).await,
             Kind::Canvass => Ok(encode(&self.pulse.would_vote(&self.raft, decode(&body)?))),
             Kind::TakeOver => Ok(encode(&self.pulse.take_over(&self.raft, from, decode(&body)?).await)),
             Kind::Call => Ok(self.local.service.call(from, body).await),
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a request")),
         }
+    }
+
+    async fn vote(&self, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
+        if !may_help(&self.raft, request.last_log_id) {
+            let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
+            return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
+        }
+        let _hearing = self.pulse.hearing();
+        let answer = self.raft.vote(request).await.map_err(io::Error::other)?;
+        if answer.vote_granted {
+            self.pulse.heard();
+        }
+        Ok(encode(&answer))
     }
 
     async fn append(&self, request: AppendEntriesRequest<TypeConfig>) -> io::Result<Bytes> {
