@@ -10,7 +10,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::histogram::CopiedHistogram;
 
 /// Sets what is read from the engine, just before it is shown.
-pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: Option<&ClusterView>) {
+pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
     let (shown, stats, counts, log) = (&metrics.engine, &overview.stats, &overview.counts, &overview.log);
     let counters: [(&Counter, u64); 18] = [
         (&shown.log_entries, stats.entries),
@@ -57,9 +57,7 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: Option<&ClusterV
     for (histogram, known) in histograms {
         histogram.set(known.buckets.clone(), known.sum);
     }
-    if let Some(cluster) = cluster {
-        refresh_cluster(metrics, cluster);
-    }
+    refresh_cluster(metrics, cluster);
 }
 
 fn refresh_cluster(metrics: &Metrics, cluster: &ClusterView) {

@@ -37,16 +37,16 @@ pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
     let show = move |request: Request| async move {
         let (head, _) = request.into_parts();
         match identify(&service, &head).await {
-            Ok(_) => exposition(&service.engine, &metrics).await,
+            Ok(_) => exposition(&service.engine, &metrics),
             Err(failure) => problem(&failure),
         }
     };
     Router::new().route("/metrics", get(show).fallback(method_not_allowed))
 }
 
-async fn exposition(engine: &Engine, metrics: &Metrics) -> Response {
-    let cluster = engine.cluster().await.ok();
-    engine_metrics::refresh(metrics, &engine.overview(), cluster.as_ref());
+/// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
+fn exposition(engine: &Engine, metrics: &Metrics) -> Response {
+    engine_metrics::refresh(metrics, &engine.overview(), &engine.cluster_here());
     let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
     let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());
     with_header(response, header::CACHE_CONTROL, "no-store")

@@ -25,7 +25,7 @@ impl PeerLag {
         let family = Family::<Labels, Gauge>::default();
         registry.register(
             "peer_lag_entries",
-            "Log entries that another node lacks, as the leader knows",
+            "Log entries that another node lacks; only the leader knows and shows it",
             family.clone(),
         );
         Self { family, shown: Mutex::default() }

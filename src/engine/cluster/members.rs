@@ -102,7 +102,6 @@ impl Engine {
     /// The cluster as this node sees it, answered without a quorum too: that is when it is asked for most.
     pub async fn cluster(&self) -> Result<ClusterView, Fault> {
         let core = &self.0.core;
-        let leadership = *core.raft.leadership().borrow();
         let lines = match core.leader() {
             Some(leader) => match core.ask(leader, &Request::Members, ASK_WITHIN).await {
                 Some(Reply::Members { members }) => members,
@@ -110,9 +109,20 @@ impl Engine {
             },
             None => core.member_lines(),
         };
+        Ok(self.view_of(lines))
+    }
+
+    /// The same without asking the leader how far the others are.
+    pub fn cluster_here(&self) -> ClusterView {
+        self.view_of(self.0.core.member_lines())
+    }
+
+    fn view_of(&self, lines: Vec<MemberLine>) -> ClusterView {
+        let core = &self.0.core;
+        let leadership = *core.raft.leadership().borrow();
         let mut members: Vec<MemberView> = lines.into_iter().map(|line| view(line, leadership.leader)).collect();
         members.sort_by_key(|member| member.node);
-        Ok(ClusterView {
+        ClusterView {
             node: core.cluster.node_id,
             leader: leadership.leader,
             term: leadership.term,
@@ -121,7 +131,7 @@ impl Engine {
             level: core.shared.table().level(),
             applied_index: core.raft.progress().applied_index,
             members,
-        })
+        }
     }
 
     /// Adds a node without a vote; returns when it has caught up enough to answer.
