@@ -1,4 +1,4 @@
-//! The files of `deploy/` and the compose files: what they start is started by flags and variables that exist, and what
+//! The files of `deploy/` and the compose file: what they start is started by flags and variables that exist, and what
 //! belongs together agrees. Docker, Kubernetes and systemd themselves are not needed for that.
 
 use super::tools::{python, run};
@@ -79,17 +79,43 @@ fn check_node(config: &Config, id: u64, certified: &BTreeMap<u64, String>) {
     assert!(!config.in_memory && config.tls.pair().is_some());
 }
 
+fn compose() -> Value {
+    let [compose] = yaml("docker-compose.yml").try_into().expect("one document");
+    compose
+}
+
 #[test]
 fn one_node_of_compose_is_configured_by_variables_that_exist() {
-    let [compose] = yaml("docker-compose.yml").try_into().expect("one document");
+    let compose = compose();
     let config = configured(&compose_variables(&compose["services"]["latchd"]));
     assert_eq!(config.cluster.listen(), None);
     assert!(config.has_credentials());
 }
 
+/// `docker compose up` starts the one node and nothing else; what is named brings what it needs.
+#[test]
+fn the_cluster_of_compose_starts_only_when_it_is_named() {
+    let compose = compose();
+    let services = compose["services"].as_object().expect("services");
+    let started: Vec<&String> =
+        services.iter().filter(|(_, service)| service["profiles"].is_null()).map(|(name, _)| name).collect();
+    assert_eq!(started, ["latchd"]);
+    for (name, service) in services.iter().filter(|(name, _)| *name != "latchd") {
+        assert_eq!(strings(&service["profiles"]), ["cluster"], "{name}");
+        for needed in service["depends_on"].as_object().into_iter().flat_map(|needed| needed.keys()) {
+            assert_eq!(services[needed]["profiles"], service["profiles"], "{name} needs {needed}");
+        }
+    }
+    let declared = |kind: &str| compose[kind].as_object().expect("declared").keys().cloned().collect::<Vec<_>>();
+    let volumes = services.values().flat_map(|service| strings(&service["volumes"]));
+    for volume in volumes.filter_map(|volume| volume.split(':').next()) {
+        assert!(declared("volumes").iter().any(|name| name == volume), "{volume}");
+    }
+}
+
 #[test]
 fn three_nodes_of_compose_form_one_cluster() {
-    let [compose] = yaml("docker-compose.cluster.yml").try_into().expect("one document");
+    let compose = compose();
     let services = compose["services"].as_object().expect("services");
     let certified = certified(services["certs"]["entrypoint"][2].as_str().expect("a command"));
     let (mut volumes, mut ports) = (Vec::new(), Vec::new());
@@ -99,6 +125,7 @@ fn three_nodes_of_compose_form_one_cluster() {
         let check = strings(&service["healthcheck"]["test"]);
         assert_eq!(&check[..2], ["CMD", "latchd"]);
         accepted(&check[2..]);
+        assert!(service["depends_on"]["certs"]["condition"] == "service_completed_successfully");
         volumes.push(strings(&service["volumes"])[0]);
         ports.push(strings(&service["ports"])[0]);
     }
