@@ -1,5 +1,6 @@
 //! The self-signed development pair: made on the first start, kept while it is valid.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rustix::fs::{FlockOperation, flock};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -26,20 +28,21 @@ const LIFETIME: Duration = Duration::from_secs(397 * 86_400);
 /// A pair with less than this left is made anew at the next start.
 const RENEW_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Several processes may start in one directory at once, and mix their files; then one of them makes both anew.
-const ATTEMPTS: usize = 5;
-
 /// The pair in `directory`, made anew when it is missing, damaged, about to expire or without a name listened on.
 pub fn ensure(directory: &Path, listen: &[ListenUrl]) -> Result<(PathBuf, PathBuf), TlsError> {
     let (cert, key) = (directory.join(CERT), directory.join(KEY));
     let names = names(listen);
     // The wall clock judges certificates only, never a lock.
     let now = UnixTime::now();
-    for _ in 0..ATTEMPTS {
-        if is_good(&cert, &key, &names, now) {
-            break;
+    if !is_good(&cert, &key, &names, now) {
+        let unwritable = |reason| TlsError::Unwritable { path: directory.to_owned(), reason };
+        std::fs::create_dir_all(directory).map_err(unwritable)?;
+        // Several processes may start in one directory at once: one of them makes the pair, the others wait for it.
+        let turn = File::open(directory).map_err(unwritable)?;
+        flock(&turn, FlockOperation::LockExclusive).map_err(|error| unwritable(error.into()))?;
+        if !is_good(&cert, &key, &names, now) {
+            renew(directory, &cert, &key, &names, now)?;
         }
-        renew(directory, &cert, &key, &names, now)?;
     }
     Ok((cert, key))
 }
@@ -49,7 +52,6 @@ fn renew(directory: &Path, cert: &Path, key: &Path, names: &[String], now: UnixT
         let path = path.to_owned();
         move |reason| TlsError::Unwritable { path, reason }
     };
-    std::fs::create_dir_all(directory).map_err(unwritable(directory))?;
     let made = make(names, now).map_err(|error| unwritable(cert)(io::Error::other(error.to_string())));
     let (cert_pem, key_pem) = made?;
     write(key, &key_pem, 0o600).map_err(unwritable(key))?;
@@ -140,6 +142,23 @@ mod tests {
         assert_eq!(std::fs::read(&cert).expect("the certificate"), first);
         ensure(&home, &listen("https://192.0.2.1:2")).expect("made anew for another address");
         assert_ne!(std::fs::read(&cert).expect("the certificate"), first);
+    }
+
+    #[test]
+    fn many_that_start_at_once_have_one_pair() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = directory.path().join("certs");
+        let start = std::sync::Barrier::new(8);
+        let begin = || {
+            start.wait();
+            let (cert, key) = ensure(&home, &listen("https://127.0.0.1:1")).expect("made or found");
+            (std::fs::read(cert).expect("the certificate"), std::fs::read(key).expect("the key"))
+        };
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let begun: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            begun.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(found.iter().all(|pair| *pair == found[0]), "some found another one");
     }
 
     #[test]
