@@ -194,7 +194,8 @@ impl Queue {
 
     /// Whose turn is next. Those whose request was lost keep their places and are passed over: nobody would use the lock.
     pub fn first(&self) -> Option<(&Place, &Waiter)> {
-        let mut present = self.0.as_ref()?.iter().filter(|(_, waiter)| !waiter.orphaned);
+        let mut present =
+            self.0.as_ref()?.iter().filter(|(_, waiter)| !waiter.orphaned || mutants::on("lost-requests-granted"));
         if mutants::on("last-come-first-served") { present.next_back() } else { present.next() }
     }
 

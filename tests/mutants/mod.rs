@@ -40,6 +40,8 @@ caught! {
         by "domain::sessions::a_touch_starts_the_idle_time_anew_before_anything_is_judged";
     a_snapshot_without_those_who_wait: "snapshot-without-queue"
         by "domain::model::snapshots::a_snapshot_and_the_rest_of_the_log_are_the_whole_log";
+    a_lock_that_waits_for_a_lost_request: "lost-requests-granted"
+        by "domain::retries::a_turn_that_comes_meanwhile_passes_and_the_place_stays";
     a_dead_node_whose_waiters_stay: "dead-requests-stay"
         by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";
 }
