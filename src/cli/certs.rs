@@ -39,6 +39,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 struct Nodes {
     /// Where the files are; made when missing. Nothing in it is overwritten
     #[arg(long, value_name = "DIR")]

@@ -14,6 +14,8 @@ use crate::config::Secret;
 
 /// Where a service started without any flags is.
 const DEFAULT_URL: &str = "https://127.0.0.1:8443";
+/// How long one answer to an operator's question may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// For calls that take as long as they take.
 const UNBOUNDED: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The user's file, below `$XDG_CONFIG_HOME` or `~/.config`.

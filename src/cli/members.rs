@@ -27,11 +27,13 @@ pub struct Members {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Shows the members, who leads, and how far each one's log is behind
+    #[command(after_help = EXAMPLES)]
     List,
     /// Adds a node; it gets the log, but has no vote yet
     ///
     /// Start it first, with an empty data directory: its own --node-id, --peer-listen and --advertise, and the members
     /// as --peers. It waits until it is added.
+    #[command(after_help = EXAMPLES)]
     Add {
         /// The id that it was started with (--node-id)
         #[arg(value_name = "ID")]
@@ -41,11 +43,13 @@ enum Action {
         address: String,
     },
     /// Gives a node a vote that was added
+    #[command(after_help = EXAMPLES)]
     Promote {
         #[arg(value_name = "ID")]
         node: u64,
     },
     /// Takes a node out; do it before a node with a lost disk comes back
+    #[command(after_help = EXAMPLES)]
     Remove {
         #[arg(value_name = "ID")]
         node: u64,
@@ -70,7 +74,7 @@ impl Members {
         } else if !cluster.has_quorum {
             eprintln!("latchd: node {} knows no leader with a quorum: nothing is granted", cluster.node);
         }
-        print(self.output, &cluster, || table(&cluster))
+        print(self.output, &cluster, table)
     }
 }
 
@@ -86,7 +90,7 @@ impl Action {
 }
 
 fn table(cluster: &Cluster) -> Table {
-    let mut table = Table::new(&["NODE", "ROLE", "STATE", "LAG", "ADDRESS"]);
+    let mut table = Table::new(["NODE", "ROLE", "STATE", "LAG", "ADDRESS"]);
     for member in &cluster.members {
         let lag = member.lag_entries.map_or_else(|| "?".to_owned(), |entries| entries.to_string());
         let state = if member.up { "up" } else { "down" };

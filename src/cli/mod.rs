@@ -3,14 +3,19 @@
 mod backup;
 mod certs;
 mod cluster_flags;
+mod completions;
 mod connect;
 mod hash;
 mod health;
+mod human;
 mod lock;
+mod locks;
 mod members;
 mod output;
 mod restore;
 mod serve;
+mod sessions;
+mod unlock;
 mod watch;
 
 use std::process::ExitCode;
@@ -33,6 +38,12 @@ enum Command {
     Health(health::Health),
     /// Runs a command while holding a lock
     Lock(Box<lock::Lock>),
+    /// Shows who holds which locks, and how many wait
+    Locks(locks::Locks),
+    /// Shows the live sessions
+    Sessions(sessions::Sessions),
+    /// Gives back a hold by its key, or ends one of somebody else
+    Unlock(unlock::Unlock),
     /// Shows what happens to locks, as it happens
     Watch(watch::Watch),
     /// Shows and changes the members of a cluster
@@ -45,6 +56,8 @@ enum Command {
     Certs(certs::Certs),
     /// Hashes a password or a key from stdin for the configuration file
     Hash(hash::Hash),
+    /// Prints a script that completes command lines in a shell
+    Completions(completions::Completions),
     #[command(hide = true)]
     ExecChild(lock::ExecChild),
     #[command(hide = true)]
@@ -56,18 +69,23 @@ const EXAMPLES: &str = "Examples:
   latchd serve --in-memory --listen http://127.0.0.1:8080
   latchd serve --config /etc/latchd.toml --listen https://0.0.0.0:8443 --api-key \"$KEY\"
   latchd health --url https://127.0.0.1:8443
-  latchd lock nightly --wait 5m -- ./backup.sh    one run at a time, on any machine";
+  latchd lock nightly --wait 5m -- ./backup.sh    one run at a time, on any machine
+  latchd locks --contended                        who holds what others wait for";
 
 /// Runs the chosen subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Health(health) => health.run(),
+        Command::Locks(locks) => locks.run(),
+        Command::Sessions(sessions) => sessions.run(),
+        Command::Unlock(unlock) => unlock.run(),
         Command::Members(members) => members.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Certs(certs) => certs.run(),
         Command::Hash(hash) => hash.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Lock(lock) => return lock.run(),
         Command::Watch(watch) => return watch.run(),
         Command::ExecChild(child) => return child.run(),
@@ -87,4 +105,25 @@ type Failure = String;
 
 fn told(error: impl std::fmt::Display) -> Failure {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn check(command: &clap::Command, path: &str) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains("Examples:\n  "), "`{path} --help` has no examples");
+        assert!(command.get_about().is_some(), "`{path}` does not say what it does");
+        for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+            check(subcommand, &format!("{path} {}", subcommand.get_name()));
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_subcommand_has_examples() {
+        check(&Cli::command(), "latchd");
+        Cli::command().debug_assert();
+    }
 }

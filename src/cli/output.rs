@@ -24,14 +24,20 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(headings: &[&'static str]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+    pub fn new(headings: impl IntoIterator<Item = &'static str>) -> Self {
+        Self { headings: headings.into_iter().collect(), rows: Vec::new() }
     }
 
     /// Adds a row with a cell for each heading.
     pub fn row<const N: usize>(&mut self, cells: [&dyn Display; N]) {
-        debug_assert_eq!(N, self.headings.len());
-        self.rows.push(cells.iter().map(|cell| printable(&cell.to_string())).collect());
+        self.cells(cells.iter().map(ToString::to_string));
+    }
+
+    /// The same for as many cells as there are headings.
+    pub fn cells(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
+        debug_assert_eq!(cells.len(), self.headings.len());
+        self.rows.push(cells);
     }
 }
 
@@ -63,9 +69,14 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Prints the table, or the value as JSON.
-pub fn print(output: Output, value: &impl Serialize, table: impl FnOnce() -> Table) -> Result<(), Failure> {
+pub fn print<T: Serialize>(output: Output, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), Failure> {
+    say(output, value, |value| table(value).to_string())
+}
+
+/// Prints the text, or the value as JSON.
+pub fn say<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
     let text = match output {
-        Output::Table => table().to_string(),
+        Output::Table => text(value),
         Output::Json => serde_json::to_string_pretty(value).map_err(told)? + "\n",
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
@@ -81,7 +92,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell_and_control_characters_are_shown() {
-        let mut table = Table::new(&["NODE", "NAME"]);
+        let mut table = Table::new(["NODE", "NAME"]);
         table.row([&1, &"日本"]);
         table.row([&23_456, &"a\u{1b}[31m\n"]);
         assert_eq!(table.to_string(), "NODE   NAME\n1      日本\n23456  a\\u{1b}[31m\\n\n");

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, told};
-use crate::server::offline::{RestoreOptions, restore};
+use crate::server::offline::{RestoreOptions, check_address, restore};
+
+/// Beyond the largest id that JSON numbers hold exactly in every language.
+const NODE_END: u64 = 1 << 53;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -23,11 +26,11 @@ pub struct Restore {
     #[arg(long)]
     drop_holds: bool,
     /// The node that starts from it, as the first of a new cluster
-    #[arg(long, value_name = "ID", default_value_t = 1)]
+    #[arg(long, value_name = "ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..NODE_END))]
     node_id: u64,
     /// What other nodes are told, https://host:port; a node that runs alone needs none
-    #[arg(long, value_name = "URL", default_value = "")]
-    advertise: String,
+    #[arg(long, value_name = "URL", value_parser = address)]
+    advertise: Option<String>,
 }
 
 const EXAMPLES: &str = "The service that is started on the directory is a new one of a single node: its fencing tokens begin far above those
@@ -41,6 +44,7 @@ Examples:
 impl Restore {
     pub fn run(self) -> Result<(), Failure> {
         let Restore { file, data_dir, drop_sessions, drop_holds, node_id, advertise } = self;
+        let advertise = advertise.unwrap_or_default();
         let shown = data_dir.display().to_string();
         let options =
             RestoreOptions { data_dir, node_id, advertise, keep_sessions: !drop_sessions, keep_holds: !drop_holds };
@@ -49,4 +53,9 @@ impl Restore {
         println!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
         Ok(())
     }
+}
+
+fn address(text: &str) -> Result<String, Failure> {
+    check_address(text).map_err(told)?;
+    Ok(text.to_owned())
 }

@@ -59,6 +59,14 @@ pub struct SessionEntry {
     pub remaining_seconds: Option<f64>,
 }
 
+/// A hold that was ended.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ForcedRelease {
+    pub fencing_token: u64,
+    /// Whether somebody who waited holds the lock now.
+    pub waiter_granted: bool,
+}
+
 #[derive(Deserialize)]
 struct LockPage {
     locks: Vec<Lock>,
@@ -126,10 +134,10 @@ impl Client {
     }
 
     /// Ends somebody else's hold; the reason is written to the service's log. Needs the admin role.
-    pub async fn force_release(&self, name: &str, key: &str, reason: &str) -> Result<(), ClientError> {
+    pub async fn force_release(&self, name: &str, key: &str, reason: &str) -> Result<ForcedRelease, ClientError> {
         let path = format!("{}/holds/{}", lock_path(name), utf8_percent_encode(key, NON_ALPHANUMERIC));
         let call = Call::new(Method::DELETE, path).json(&Reason { reason });
-        self.send(&call, self.patience()).await.map(drop)
+        self.send(&call, self.patience()).await?.read()
     }
 }
 

@@ -18,7 +18,7 @@ mod retry;
 mod wire;
 
 pub use acquire::Hold;
-pub use admin::{Holder, Lock, LockQuery, SessionEntry};
+pub use admin::{ForcedRelease, Holder, Lock, LockQuery, SessionEntry};
 pub use builder::{ClientBuilder, Trust};
 pub use error::ClientError;
 pub use events::{Event, EventQuery, Events, Told};

@@ -3,11 +3,14 @@
 mod binary;
 mod certs;
 mod client;
+mod completions;
 mod config_cluster;
 mod config_document;
 mod config_errors;
 mod config_layers;
 mod ending;
+mod holds;
 mod lock;
 mod operate;
+mod restore;
 mod watch;

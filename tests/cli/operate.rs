@@ -7,20 +7,20 @@ use crate::support::spec::Spec;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
-const KEY: &str = "a key for operators";
+pub const KEY: &str = "a key for operators";
 
-fn server() -> Server {
+pub fn server() -> Server {
     Spec::in_memory().api_key(KEY).start()
 }
 
 /// Runs a command of an operator, who has the key.
-fn operate(server: &Server, arguments: &[&str]) -> Ended {
+pub fn operate(server: &Server, arguments: &[&str]) -> Ended {
     let url = format!("https://{}", server.https());
     let ca = certificate::pair().certificate.display().to_string();
     run_to_end(&[arguments, &["--url", &url, "--ca", &ca, "--api-key", KEY]].concat())
 }
 
-fn refused(ended: &Ended, message: &str) {
+pub fn refused(ended: &Ended, message: &str) {
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     assert!(ended.stderr.starts_with("latchd: ") && ended.stderr.contains(message), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");

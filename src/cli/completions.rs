@@ -1,0 +1,56 @@
+//! `latchd completions`: what a shell needs to complete our command lines.
+
+use std::io::{self, Write as _};
+
+use clap::{Args, CommandFactory as _, ValueEnum};
+use clap_complete::{Generator as _, aot};
+
+use super::{Cli, Failure, told};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Completions {
+    /// The shell that will read it
+    shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+const EXAMPLES: &str = "The script goes to stdout; where shells look for it:
+
+Examples:
+  latchd completions bash > ~/.local/share/bash-completion/completions/latchd
+  latchd completions zsh > \"${fpath[1]}/_latchd\"
+  latchd completions fish > ~/.config/fish/completions/latchd.fish
+  source <(latchd completions bash)                                     for this shell only";
+
+impl Completions {
+    pub fn run(self) -> Result<(), Failure> {
+        let command = command();
+        let mut script = Vec::new();
+        match self.shell {
+            Shell::Bash => aot::Bash.generate(&command, &mut script),
+            Shell::Zsh => aot::Zsh.generate(&command, &mut script),
+            Shell::Fish => aot::Fish.generate(&command, &mut script),
+        }
+        match io::stdout().lock().write_all(&script) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(told(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The command line without what only this program calls.
+fn command() -> clap::Command {
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
+    let mut command = clap::Command::new("latchd").version(env!("CARGO_PKG_VERSION")).subcommands(shown);
+    command.set_bin_name("latchd");
+    command.build();
+    command
+}

@@ -1,0 +1,174 @@
+//! `latchd unlock`: gives back one's own hold by its key, or ends those of others.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Failure;
+use super::connect::{Connect, PATIENCE, block_on, explain};
+use super::human::holder;
+use super::output::{Output, printable, say};
+use crate::client::{Client, ForcedRelease, Holder};
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Unlock {
+    /// The lock
+    name: String,
+    /// The key of the hold, as its owner was given it (LATCHD_LOCK_KEY under `latchd lock`)
+    #[arg(long, value_name = "KEY", required_unless_present = "force")]
+    key: Option<String>,
+    /// Ends a hold of somebody else; needs the admin role
+    #[arg(long, requires = "reason")]
+    force: bool,
+    /// Why; the service writes it to its log with your name
+    #[arg(long, value_name = "TEXT", requires = "force")]
+    reason: Option<String>,
+    /// With --force: ends all holds of a lock that has several
+    #[arg(long, requires = "force", conflicts_with = "key")]
+    all: bool,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const HELP: &str = "\
+Whoever held the lock is not asked and may not notice: only a resource that compares fencing tokens refuses it from then
+on. A lock with several holds needs --key, for the one to end, or --all.
+
+With --output json: {\"name\", \"released\": [{\"fencing_token\", \"waiter_granted\"}]}, one for each hold that was ended;
+both are null for a hold that was given back by its key.
+
+Examples:
+  latchd unlock nightly --key 6f0c2b1e-8a54-4f0e-9d53-0b1b9f3c2a10
+  latchd unlock deploy/production --force --reason 'web-1 is gone, OPS-7'
+  latchd unlock gpu --force --all --reason 'the rack is off'";
+
+#[derive(Serialize)]
+struct Answer {
+    name: String,
+    released: Vec<Ended>,
+}
+
+/// What is known of a hold that was ended.
+#[derive(Serialize)]
+struct Ended {
+    fencing_token: Option<u64>,
+    waiter_granted: Option<bool>,
+}
+
+impl From<ForcedRelease> for Ended {
+    fn from(release: ForcedRelease) -> Ended {
+        Ended { fencing_token: Some(release.fencing_token), waiter_granted: Some(release.waiter_granted) }
+    }
+}
+
+impl Unlock {
+    pub fn run(self) -> Result<(), Failure> {
+        let client = self.connect.client(PATIENCE)?;
+        let released = block_on(async {
+            match (&self.reason, &self.key) {
+                (Some(reason), key) => self.force(&client, reason, key.as_deref()).await,
+                (None, Some(key)) => give_back(&client, &self.name, key).await,
+                (None, None) => Err("--key or --force is needed".to_owned()),
+            }
+        })?;
+        let answer = Answer { name: self.name, released };
+        say(self.output, &answer, sentences)
+    }
+
+    async fn force(&self, client: &Client, reason: &str, key: Option<&str>) -> Result<Vec<Ended>, Failure> {
+        let keys = match key {
+            Some(key) => vec![key.to_owned()],
+            None => self.keys(client).await?,
+        };
+        let mut released = Vec::new();
+        for key in keys {
+            match client.force_release(&self.name, &key, reason).await {
+                Ok(release) => released.push(release.into()),
+                // It ended by itself since it was seen.
+                Err(error) if self.all && error.status() == Some(404) => {}
+                Err(error) => return Err(explain(error)),
+            }
+        }
+        Ok(released)
+    }
+
+    /// Of the one hold, or of all where all shall end.
+    async fn keys(&self, client: &Client) -> Result<Vec<String>, Failure> {
+        let shown = printable(&self.name);
+        let lock = client.show_lock(&self.name).await.map_err(explain)?;
+        let holders = lock.map(|lock| lock.holders).unwrap_or_default();
+        match holders.as_slice() {
+            [] => return Err(format!("nobody holds {shown:?}")),
+            [_] => {}
+            _ if self.all => {}
+            several => return Err(format!("{shown:?} has {} holds: {}", several.len(), choices(several))),
+        }
+        let keys: Option<Vec<String>> = holders.into_iter().map(|hold| hold.key).collect();
+        keys.ok_or_else(|| format!("to end a hold of {shown:?} needs the admin role"))
+    }
+}
+
+fn choices(holders: &[Holder]) -> String {
+    let line = |hold: &Holder| {
+        let key = hold.key.as_deref().unwrap_or("(shown to admins)");
+        printable(&format!("--key {key}   token {}, {}", hold.fencing_token, holder(hold)))
+    };
+    let lines: Vec<String> = holders.iter().map(|hold| format!("\n  {}", line(hold))).collect();
+    format!("end all of them with --all, or choose one:{}", lines.concat())
+}
+
+/// Any session may give back what it has the key of; this one lives as long as the command.
+async fn give_back(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>, Failure> {
+    client.open_session().await.map_err(explain)?;
+    let unlocked = client.unlock(name, &dashed(key)).await;
+    // It holds nothing, and ends by itself too.
+    let _ = client.close_session().await;
+    match unlocked.map_err(explain)?.error {
+        None => Ok(vec![Ended { fencing_token: None, waiter_granted: None }]),
+        Some(error) => Err(format!(
+            "{:?} was not unlocked: {}; it may have been released or have expired",
+            printable(name),
+            printable(&error.message)
+        )),
+    }
+}
+
+/// A key as sessions v1 writes it, whichever dialect's writing it came in.
+fn dashed(key: &str) -> String {
+    let hex = key.split('.').next().unwrap_or(key);
+    let is_hex = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_hex.then(|| uuid::Uuid::try_parse(hex).ok()).flatten() {
+        Some(key) => key.hyphenated().to_string(),
+        None => key.to_owned(),
+    }
+}
+
+fn sentences(answer: &Answer) -> String {
+    let name = printable(&answer.name);
+    let sentence = |ended: &Ended| {
+        let token = ended.fencing_token.map(|token| format!(" (fencing token {token})")).unwrap_or_default();
+        let next = if ended.waiter_granted == Some(true) { "; who waited for it holds it now" } else { "" };
+        format!("{name} is released{token}{next}\n")
+    };
+    match answer.released.as_slice() {
+        [] => format!("{name} was released meanwhile\n"),
+        released => released.iter().map(sentence).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_in_the_writing_of_every_dialect() {
+        let dashes = "9e2c0102-0304-0506-0708-090a0b0c0d0e";
+        for key in [dashes, "9e2c0102030405060708090a0b0c0d0e", "9e2c0102030405060708090a0b0c0d0e.bmlnaHRseQ"] {
+            assert_eq!(dashed(key), dashes);
+        }
+        assert_eq!(dashed("nonsense"), "nonsense");
+    }
+}
