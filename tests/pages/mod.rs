@@ -1,6 +1,7 @@
 //! Reading and repairing, the pages for people, the API document, probes and metrics, against the real binary.
 
 mod cluster;
+mod cluster_metrics;
 mod credentials;
 mod document;
 mod errors;
@@ -9,6 +10,7 @@ mod force;
 mod html;
 mod listing;
 mod readme;
+mod readme_cluster;
 mod service;
 
 use crate::support::client::Client;

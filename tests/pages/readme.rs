@@ -56,7 +56,7 @@ fn repository() -> &'static Path {
 }
 
 /// The block of a document that is marked so, such as `sh tour`.
-fn block(document: &str, mark: &str) -> String {
+pub fn block(document: &str, mark: &str) -> String {
     let readme = std::fs::read_to_string(repository().join(document)).expect("a document");
     let (_, after) = readme.split_once(&format!("```{mark}\n")).expect("a marked block");
     after.split_once("```").expect("the block ends").0.to_owned()

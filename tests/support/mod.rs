@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod client;
 pub mod grpc;
 pub mod http;
+pub mod machine;
 pub mod output;
 pub mod process;
 pub mod spec;
