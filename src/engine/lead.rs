@@ -60,6 +60,8 @@ impl Driver {
         let ended = |leadership: &super::raft::Leadership| !leadership.is_leader || leadership.term != term;
         let core = self.core.clone();
         let mut judged = core.shared.clock.age();
+        // Whoever is silent from now on, such as the leader before, is so from now on.
+        self.judge_nodes(judged);
         loop {
             if self.is_handing_over() {
                 return self.hand_over(&mut leadership).await;
