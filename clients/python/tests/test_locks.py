@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -69,6 +71,17 @@ def test_whatever_ends_the_block_gives_the_lock_back(
         with client.lock("broken"):
             raise error
     with other.lock("broken", wait=0):
+        pass
+
+
+def test_an_interrupted_wait_is_in_nobodys_way(client: Client, other: Client, shared: Server) -> None:
+    hold = client.lock("interrupted")
+    interrupt = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        other.lock("interrupted", wait=60)
+    hold.release()
+    with Client(shared.url) as third, third.lock("interrupted", wait=3):
         pass
 
 

@@ -19,17 +19,17 @@ def test_a_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
     with pytest.raises(LockLost, match="could not be renewed"):
         with client.lock("mine", lease=2, on_lost=told.append) as hold:
             server.kill() if how == "killed" else server.pause()
-            begun = clock.now()
+            ends = hold._until
             assert not hold.lost and hold.remaining > 1
-            certain = begun + hold.remaining
             assert hold.wait_lost(10)
-            # The lease ends a tenth of a second after what is certain.
-            assert certain - 0.5 < clock.now() < certain + 0.1
+            # A busy machine may wake this thread late, but not change when the answer to `lost` turns.
+            assert hold._deadline() < ends, "before the lease ends"
+            assert ends - 0.5 < clock.now() < ends + 1
             assert hold.remaining == 0
             with pytest.raises(LockLost):
                 hold.check()
             while not told:
-                assert clock.now() < certain + 1
+                assert clock.now() < ends + 1
                 time.sleep(0.01)
     assert told == [hold]
     server.resume()
