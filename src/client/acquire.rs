@@ -17,6 +17,9 @@ const SLICE: Duration = Duration::from_secs(50);
 /// How long after the end of a wait the service may still be about to say so.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
+/// The status of a request whose hold has ended.
+const GONE: u16 = 410;
+
 /// The error code of a wait that ended without the lock.
 const WAIT_TIMEOUT: &str = "LockWaitTimeout";
 
@@ -42,7 +45,14 @@ impl Client {
     pub async fn acquire(&self, request: &LockRequest) -> Result<Option<Hold>, ClientError> {
         let ends = request.wait_end(Moment::now());
         loop {
-            let Some((result, sent)) = self.ask_for(request, ends).await? else { return Ok(None) };
+            let is_over = || !request.waits() || ends.is_some_and(Moment::has_come);
+            let (result, sent) = match self.ask_for(request, ends).await {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return Ok(None),
+                // What an earlier attempt was given has ended before anybody heard of it.
+                Err(error) if error.status() == Some(GONE) && !is_over() => continue,
+                Err(error) => return Err(error),
+            };
             if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
                 return Err(ClientError::Objected(error.clone()));
             }
@@ -50,7 +60,7 @@ impl Client {
                 return Ok(Some(hold));
             }
             // Time may be left: the service has a longest wait of its own, and a lease may run out unused.
-            if !request.waits() || ends.is_some_and(Moment::has_come) {
+            if is_over() {
                 return Ok(None);
             }
         }

@@ -61,22 +61,22 @@ async fn refusals_tell_status_and_body_and_a_stranger_is_not_trusted() {
     assert!(!format!("{:?}", client(&server)).contains(KEY), "the key in Debug output");
 }
 
-/// Passes everything on, but the first answer to a request for a lock arrives nowhere: a second later its connection
+/// Passes everything on, but the first answer to a request for a lock arrives nowhere: so much later its connection
 /// breaks.
-async fn lossy(server: SocketAddr) -> SocketAddr {
+async fn lossy(server: SocketAddr, breaks_after: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let has_lost = Arc::new(AtomicBool::new(false));
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(server).await.expect("the server listens");
-            tokio::spawn(pass_on(client, server, Arc::clone(&has_lost)));
+            tokio::spawn(pass_on(client, server, Arc::clone(&has_lost), breaks_after));
         }
     });
     address
 }
 
-async fn pass_on(mut client: TcpStream, mut server: TcpStream, has_lost: Arc<AtomicBool>) {
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, has_lost: Arc<AtomicBool>, breaks_after: Duration) {
     let (mut asked, mut answered) = (vec![0; 65536], vec![0; 65536]);
     let mut is_for_a_lock = false;
     loop {
@@ -87,7 +87,7 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, has_lost: Arc<Ato
             }
             Ok(count @ 1..) = server.read(&mut answered) => {
                 if is_for_a_lock && !has_lost.swap(true, Ordering::Relaxed) {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    tokio::time::sleep(breaks_after).await;
                     return;
                 }
                 client.write_all(&answered[..count]).await
@@ -103,11 +103,22 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, has_lost: Arc<Ato
 #[tokio::test]
 async fn a_lease_that_is_told_late_counts_from_its_grant() {
     let server = Spec::in_memory().start();
-    let url = format!("http://{}", lossy(server.http()).await);
+    let url = format!("http://{}", lossy(server.http(), Duration::from_secs(1)).await);
     let client = Client::builder(&url).expect("a URL").build().expect("a client");
     client.open_session().await.expect("a session");
     let request = LockRequest::new("told late").lease(Duration::from_secs(30));
     let hold = client.acquire(&request).await.expect("an answer").expect("the lock");
     let left = hold.until.expect("a lease").left();
     assert!(left > Duration::from_secs(28) && left <= Duration::from_secs(29), "{left:?} of 30 s after one is gone");
+}
+
+#[tokio::test]
+async fn a_hold_that_ended_before_anybody_heard_of_it_is_asked_for_anew() {
+    let server = Spec::in_memory().start();
+    let url = format!("http://{}", lossy(server.http(), Duration::from_millis(800)).await);
+    let client = Client::builder(&url).expect("a URL").build().expect("a client");
+    client.open_session().await.expect("a session");
+    let request = LockRequest::new("untold").lease(Duration::from_millis(500)).wait(Duration::from_secs(10));
+    let hold = client.acquire(&request).await.expect("an answer").expect("the lock");
+    assert!(!hold.until.expect("a lease").has_come());
 }

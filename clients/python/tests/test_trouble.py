@@ -85,6 +85,13 @@ def test_the_lease_of_a_hold_told_late_counts_from_its_grant(proxy: Proxy) -> No
         assert 28 < hold.remaining + hold.lease / 20 < 29.1, "the first answer left the server a second ago"
 
 
+def test_a_hold_that_ended_untold_is_asked_for_anew(proxy: Proxy) -> None:
+    proxy.lose_answer_to("/v1/lock", after_seconds=1.5)
+    with Client(proxy.url) as client, client.lock("untold", wait=10, lease=1) as hold:
+        first, second, third = proxy.keys("/v1/lock")
+        assert first == second != third and not hold.lost
+
+
 def test_an_ended_session_is_opened_anew_and_takes_its_holds_along(server: Server, tmp_path: pathlib.Path) -> None:
     client = Client(server.url)
     kept = client.lock("kept", lease=600)

@@ -159,6 +159,11 @@ class Client:
                 if sessions >= _SESSIONS_MAX:
                     raise
                 continue
+            except Refused as error:
+                # Gone: what an earlier attempt was given has ended before anybody heard of it.
+                if error.status != 410 or clock.left(ends) == 0:
+                    raise
+                continue
             # Time may be left: the service has a longest wait of its own, and a lease may run out unused.
             if hold is not None or clock.left(ends) == 0:
                 return hold
