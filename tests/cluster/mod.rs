@@ -10,6 +10,7 @@ mod checks;
 mod client;
 mod counter;
 mod departures;
+mod dialects;
 mod disk;
 mod failover;
 mod faults;

@@ -13,9 +13,14 @@ pub struct GrpcSpeaker {
 
 impl GrpcSpeaker {
     pub fn new(server: &Server) -> GrpcSpeaker {
+        GrpcSpeaker::of(GrpcClient::tls(server))
+    }
+
+    /// Speaks through this client.
+    pub fn of(client: GrpcClient) -> GrpcSpeaker {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let owner = format!("speaker-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        GrpcSpeaker { client: Some(GrpcClient::tls(server)), owner }
+        GrpcSpeaker { client: Some(client), owner }
     }
 
     /// For those who never ask it.

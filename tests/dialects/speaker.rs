@@ -1,11 +1,13 @@
 //! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all eight.
 
 use super::grpc_speaker::GrpcSpeaker;
-use crate::support::client::Client;
+use crate::support::client::{Client, Wire};
+use crate::support::grpc::GrpcClient;
 use crate::support::http::Response;
 use crate::support::process::Server;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +57,13 @@ pub struct Hold {
 impl Speaker {
     pub fn new(tongue: Tongue, server: &Server) -> Speaker {
         Speaker { grpc: GrpcSpeaker::new(server), ..Speaker::of(tongue, Client::tls(server)) }
+    }
+
+    /// Speaks to this HTTPS address, and shows this key.
+    pub fn at(tongue: Tongue, address: SocketAddr, api_key: &str) -> Speaker {
+        let client = Client::at(address, Wire::Tls).with_header("X-API-Key", api_key);
+        let grpc = GrpcClient::at(address, Wire::Tls).with_metadata("x-api-key", api_key);
+        Speaker { grpc: GrpcSpeaker::of(grpc), ..Speaker::of(tongue, client) }
     }
 
     /// Speaks through this HTTP client; opens a session where the dialect needs one.

@@ -2,7 +2,7 @@
 
 use super::ldlm::{lock, renew, take, try_lock, unlock};
 use crate::dialects::speaker::until;
-use crate::support::client::Client;
+use crate::support::client::{Client, Wire};
 use crate::support::grpc::{GrpcClient, runtime};
 use crate::support::process::Server;
 use crate::support::spec::Spec;
@@ -138,7 +138,7 @@ fn a_peer_that_is_only_half_dead_is_found_out() {
     let configuration = "[server]\nkeepalive_interval = \"1s\"\nkeepalive_timeout = \"1s\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
     let (silence, silent) = watch::channel(false);
-    let half_dead = GrpcClient::at(runtime().block_on(relay(server.http(), silent)));
+    let half_dead = GrpcClient::at(runtime().block_on(relay(server.http(), silent)), Wire::Plain);
     take(&half_dead, "a").expect("free");
     let other = GrpcClient::plain(&server);
     // Pings are answered as long as the peer lives.

@@ -35,7 +35,11 @@ impl Client {
 
     /// A client of the chosen listener.
     pub fn new(server: &Server, wire: Wire) -> Self {
-        let address = address_of(server, wire);
+        Self::at(address_of(server, wire), wire)
+    }
+
+    /// A client of this address.
+    pub fn at(address: SocketAddr, wire: Wire) -> Self {
         Self { address, wire, headers: Vec::new(), cookies: Vec::new(), connection: None }
     }
 

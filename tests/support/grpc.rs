@@ -4,6 +4,7 @@ use super::certificate;
 use super::client::Wire;
 use super::process::Server;
 use prost::Message;
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -36,12 +37,20 @@ pub fn runtime() -> &'static Runtime {
 impl GrpcClient {
     /// A client of the chosen listener.
     pub fn new(server: &Server, wire: Wire) -> Self {
+        match wire {
+            Wire::Plain => Self::at(server.http(), wire),
+            Wire::Tls => Self::at(server.https(), wire),
+        }
+    }
+
+    /// A client of this address.
+    pub fn at(address: SocketAddr, wire: Wire) -> Self {
         let endpoint = match wire {
-            Wire::Plain => endpoint(format!("http://{}", server.http())),
+            Wire::Plain => endpoint(format!("http://{address}")),
             Wire::Tls => {
                 let pem = std::fs::read(&certificate::pair().certificate).expect("the certificate is there");
                 let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)).domain_name("localhost");
-                let endpoint = endpoint(format!("https://{}", server.https()));
+                let endpoint = endpoint(format!("https://{address}"));
                 endpoint.tls_config(tls).expect("the certificate can be trusted")
             }
         };
@@ -55,13 +64,6 @@ impl GrpcClient {
 
     pub fn tls(server: &Server) -> Self {
         Self::new(server, Wire::Tls)
-    }
-
-    /// A client of this address in plaintext.
-    pub fn at(address: std::net::SocketAddr) -> Self {
-        let _inside = runtime().enter();
-        let channel = endpoint(format!("http://{address}")).connect_lazy();
-        Self { channel, wire: Wire::Plain, metadata: Vec::new() }
     }
 
     /// Sends this metadata with every call.
