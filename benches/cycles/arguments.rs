@@ -56,6 +56,8 @@ pub enum Mode {
 pub enum Part {
     /// Lock and unlock of random uncontended names.
     Cycles,
+    /// The same over gRPC, beside HTTP.
+    Grpc,
     /// One lock, eight clients that wait for it.
     Handoff,
     /// Memory per held lock, a snapshot of them, their expiry in one burst.

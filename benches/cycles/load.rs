@@ -4,8 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::ldlm::Ldlm;
 use crate::servers::Transport;
-use crate::session::{Numbers, Session, name};
+use crate::session::{NAME_BYTES, Numbers, Session, name};
 use crate::statistics::Percentiles;
 
 /// Whom the clients talk to.
@@ -13,10 +14,19 @@ use crate::statistics::Percentiles;
 pub struct Target {
     pub address: SocketAddr,
     pub transport: Transport,
-    /// Whether there are sessions to open; the echo has none.
-    pub sessions: bool,
+    pub dialect: Dialect,
     /// The process that answers.
     pub pid: u32,
+}
+
+/// What the clients speak.
+#[derive(Clone, Copy)]
+pub enum Dialect {
+    /// Sessions v1, with a session that nobody opened.
+    Echo,
+    SessionsV1,
+    /// LDLM's service over gRPC; the session is the connection.
+    Ldlm,
 }
 
 /// How long one measurement lasts.
@@ -38,7 +48,7 @@ pub struct Measured {
 pub async fn cycles(target: Target, clients: usize, window: Window) -> Measured {
     let mut sessions = Vec::new();
     for _ in 0..clients {
-        sessions.push(connect(target).await.expect("every client connects"));
+        sessions.push(Client::connect(target).await.expect("every client connects"));
     }
     let start = Instant::now() + window.warmup;
     let end = start + window.measured;
@@ -72,17 +82,37 @@ fn processor_time(pid: u32) -> Duration {
     ticks.sum::<u32>() * TICK
 }
 
-async fn connect(target: Target) -> io::Result<Session> {
-    if target.sessions {
-        Session::open(target.address, target.transport).await
-    } else {
-        Session::pretend(target.address, target.transport).await
+enum Client {
+    Http(Session),
+    Grpc(Ldlm),
+}
+
+impl Client {
+    async fn connect(target: Target) -> io::Result<Client> {
+        Ok(match target.dialect {
+            Dialect::Echo => Client::Http(Session::pretend(target.address, target.transport).await?),
+            Dialect::SessionsV1 => Client::Http(Session::open(target.address, target.transport).await?),
+            Dialect::Ldlm => Client::Grpc(Ldlm::connect(target.address, target.transport).await?),
+        })
+    }
+
+    async fn cycle(&mut self, name: &[u8; NAME_BYTES]) -> io::Result<()> {
+        match self {
+            Client::Http(session) => {
+                let key = session.lock(name).await?;
+                session.unlock(name, &key).await
+            }
+            Client::Grpc(client) => {
+                let key = client.try_lock(name).await?;
+                client.unlock(name, &key).await
+            }
+        }
     }
 }
 
 /// The latencies of the cycles that ended within the window.
 async fn one_client(
-    mut session: Session,
+    mut client: Client,
     mut numbers: Numbers,
     start: Instant,
     end: Instant,
@@ -90,9 +120,7 @@ async fn one_client(
     let mut latencies = Vec::with_capacity(4096);
     let mut began = Instant::now();
     while began < end {
-        let name = name("free", numbers.next());
-        let key = session.lock(&name).await?;
-        session.unlock(&name, &key).await?;
+        client.cycle(&name("free", numbers.next())).await?;
         let now = Instant::now();
         if began >= start && now <= end {
             latencies.push(now - began);

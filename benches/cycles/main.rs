@@ -1,13 +1,17 @@
 //! `make bench`: how fast latchd answers, beside a bare HTTP echo measured by the same client in the same run.
 //!
-//! Three parts, each a module: uncontended cycles, hand-off of a contended lock, and a table that holds a million locks.
+//! Each part is a module: uncontended cycles, the same over gRPC, hand-off of a contended lock, a table that holds a
+//! million locks, and what many cycles leave behind.
 //! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
 
 mod arguments;
 mod echo;
+mod grpc;
 mod handoff;
 mod held;
 mod history;
+mod http2;
+mod ldlm;
 mod load;
 mod report;
 mod servers;
@@ -42,6 +46,9 @@ async fn measure(arguments: &Arguments) {
     report::machine();
     if arguments.part(Part::Cycles) {
         uncontended::run(arguments).await;
+    }
+    if arguments.part(Part::Grpc) {
+        grpc::run(arguments).await;
     }
     if arguments.part(Part::Handoff) {
         handoff::run(arguments).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::arguments::{Arguments, Row};
-use crate::load::{Measured, Target, Window, cycles};
+use crate::load::{Dialect, Measured, Target, Window, cycles};
 use crate::report::{Table, against, progress};
 use crate::servers::{Echo, Latchd, Storage, Transport};
 use crate::statistics::{Percentiles, median, spread_percent};
@@ -73,11 +73,16 @@ async fn one_point(
         warmup: Duration::from_secs_f64(arguments.warmup),
         measured: Duration::from_secs_f64(arguments.seconds),
     };
-    let target = Target { address: echo.address(transport), transport, sessions: false, pid: echo.pid() };
+    let target = Target { address: echo.address(transport), transport, dialect: Dialect::Echo, pid: echo.pid() };
     let bare = cycles(target, clients, window).await;
     progress(&format!("{label}: echo {:.0} cycles/s", bare.cycles_per_second));
     for (storage, server) in servers {
-        let target = Target { address: server.address(transport), transport, sessions: true, pid: server.server.pid() };
+        let target = Target {
+            address: server.address(transport),
+            transport,
+            dialect: Dialect::SessionsV1,
+            pid: server.server.pid(),
+        };
         let measured = cycles(target, clients, window).await;
         let share = measured.cycles_per_second / bare.cycles_per_second;
         progress(&format!(
@@ -142,11 +147,11 @@ impl Series {
     }
 }
 
-fn rate(rates: &[f64]) -> String {
+pub fn rate(rates: &[f64]) -> String {
     format!("{:.0} ({:.0}%)", median(rates), spread_percent(rates))
 }
 
-fn milliseconds(passes: &[Percentiles]) -> String {
+pub fn milliseconds(passes: &[Percentiles]) -> String {
     let of = Percentiles::medians(passes);
     format!("{:.2} / {:.2} / {:.2}", of.p50, of.p99, of.p999)
 }

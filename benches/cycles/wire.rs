@@ -1,7 +1,9 @@
-//! A lean HTTP/1.1 client connection: one write per request, one buffer per answer, nothing allocated in the loop.
+//! A lean client connection, and HTTP/1.1 over it: one write per request, one buffer per answer, nothing allocated in
+//! the loop.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,14 +33,22 @@ pub struct Answer<'a> {
 }
 
 impl Wire {
+    /// Connects for HTTP/1.1.
     pub async fn connect(address: SocketAddr, transport: Transport) -> io::Result<Self> {
+        Self::connect_for(address, transport, b"http/1.1").await
+    }
+
+    /// Connects for the protocol of this name, which TLS negotiates.
+    pub async fn connect_for(address: SocketAddr, transport: Transport, protocol: &[u8]) -> io::Result<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let stream = match transport {
             Transport::Plain => Stream::Plain(socket),
             Transport::Tls => {
                 let name = ServerName::try_from("localhost").expect("localhost is a name");
-                let connector = TlsConnector::from(certificate::client_config());
+                let mut config = rustls::ClientConfig::clone(&certificate::client_config());
+                config.alpn_protocols = vec![protocol.to_vec()];
+                let connector = TlsConnector::from(Arc::new(config));
                 Stream::Tls(Box::new(connector.connect(name, socket).await?))
             }
         };
@@ -63,7 +73,8 @@ impl Wire {
         Ok(Answer { status, head: &self.received[..head], body: &self.received[head..head + length] })
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends bytes.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.stream {
             Stream::Plain(socket) => socket.write_all(bytes).await,
             Stream::Tls(stream) => {
@@ -73,7 +84,13 @@ impl Wire {
         }
     }
 
-    async fn read_some(&mut self) -> io::Result<()> {
+    /// What was received and not taken out yet.
+    pub fn received(&mut self) -> &mut Vec<u8> {
+        &mut self.received
+    }
+
+    /// Receives at least one byte more.
+    pub async fn read_some(&mut self) -> io::Result<()> {
         let count = match &mut self.stream {
             Stream::Plain(socket) => socket.read_buf(&mut self.received).await?,
             Stream::Tls(stream) => stream.read_buf(&mut self.received).await?,
