@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod common;
 mod cross;
+mod cut_off;
 mod get_lock;
 mod grpc_speaker;
 mod lock_by_name;

@@ -1,0 +1,81 @@
+//! A wait whose node was declared down while it was stopped: its session lives, and so its answer speaks of the wait.
+
+use crate::pages::readme::block;
+use crate::support::machine::{Machine, PATIENCE};
+use reqwest::{Client, Response};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A worker with a session, who talks to one node.
+struct Worker<'a> {
+    client: Client,
+    machine: &'a Machine,
+    session: String,
+}
+
+impl<'a> Worker<'a> {
+    async fn at(machine: &'a Machine, node: u64) -> Self {
+        let client = Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
+        let opened = read(client.post(url(machine, node, "/session")).send().await.expect("an answer")).await;
+        let session = opened["session_id"].as_str().expect("a session").to_owned();
+        Self { client, machine, session }
+    }
+
+    async fn ask(&self, node: u64, path: &str, body: Value) -> Response {
+        let request = self.client.post(url(self.machine, node, path)).body(body.to_string());
+        let cookie = format!("ldlm-session={}", self.session);
+        request.header("Cookie", cookie).timeout(PATIENCE).send().await.expect("an answer")
+    }
+}
+
+fn url(machine: &Machine, node: u64, path: &str) -> String {
+    format!("https://{}:844{node}{path}", machine.address)
+}
+
+async fn read(answer: Response) -> Value {
+    serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
+}
+
+/// What a node shows at this path, once it is so.
+async fn until(machine: &Machine, node: u64, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let client = Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let shown = read(client.get(url(machine, node, path)).send().await.expect("an answer")).await;
+        if is_so(&shown) {
+            return shown;
+        }
+        assert!(Instant::now() < deadline, "node {node} at {path}: {shown}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_through_a_node_that_was_declared_down_is_cut_short_and_its_session_lives() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let machine = Machine::new(35);
+    machine.run(&block("README.md", "sh three"));
+    let cluster = until(&machine, 1, "/v1/cluster", |cluster| cluster["has_quorum"] == true).await;
+    let leader = cluster["leader"].as_u64().expect("a leader");
+    let follower = (1..=3).find(|node| *node != leader).expect("one of the others");
+
+    let holder = Worker::at(&machine, leader).await;
+    let asked = json!({"name": "a", "lock_timeout_seconds": 600});
+    assert_eq!(read(holder.ask(leader, "/v1/lock", asked).await).await["locked"], true);
+    let waiter = Worker::at(&machine, leader).await;
+    let wait = json!({"name": "a", "lock_timeout_seconds": 600, "wait_timeout_seconds": 300});
+    let stopped = async {
+        until(&machine, leader, "/v1/locks/a", |lock| lock["queue_length"] == 1).await;
+        machine.signal(&format!("data{follower}"), Signal::STOP);
+        until(&machine, leader, "/v1/locks/a", |lock| lock["queue_length"] == 0).await;
+        machine.signal(&format!("data{follower}"), Signal::CONT);
+    };
+    let (answer, ()) = tokio::join!(waiter.ask(follower, "/v1/lock", wait), stopped);
+    assert_eq!(answer.status().as_u16(), 503);
+    assert!(answer.headers().contains_key("set-cookie") && answer.headers().contains_key("retry-after"));
+    let told = read(answer).await;
+    assert_eq!(told, json!({"code": 14, "message": "The wait was cut short, and nothing was taken", "details": []}));
+    let other = waiter.ask(leader, "/v1/lock", json!({"name": "b"})).await;
+    assert_eq!(read(other).await["locked"], true, "its session lives");
+}
