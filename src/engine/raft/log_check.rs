@@ -4,7 +4,7 @@
 //! would lose the good records behind it. Here a cut needs proof: nothing readable follows, and the last record is
 //! incomplete or ends in zeros where its checksum belongs.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,9 @@ const CHECKSUM_BYTES: usize = 8;
 const APPEND: [u8; RECORD_TYPE_BYTES] = [0, 0, 0, 1];
 
 /// Leaves the log in `dir` such that every byte of it is a good record, or says what is wrong and changes nothing.
+///
+/// What is read here will be answered for, and may be in the page cache only: whoever wrote it may have been killed
+/// before its flush. So it is flushed first.
 pub(super) fn check_and_cut(dir: &Path) -> Result<(), StartError> {
     let mut chunks = chunk_files(dir)?;
     let mut begun = Vec::new();
@@ -36,6 +39,7 @@ pub(super) fn check_and_cut(dir: &Path) -> Result<(), StartError> {
         if good.bytes > 0 {
             check_earlier(&chunks, last.start)?;
             cut(&last.path, good.bytes, bytes.len())?;
+            sync_dir(dir).map_err(|e| StartError::io(dir, e))?;
             break;
         }
         // A file is created before the one before it is complete: its end may be torn too.
@@ -83,16 +87,21 @@ fn check_earlier(chunks: &[ChunkFile], mut next_start: u64) -> Result<(), StartE
             return Err(StartError::damaged(&chunk.path, bytes.len() as u64, reason));
         }
         next_start = chunk.start;
+        sync(&chunk.path)?;
     }
     Ok(())
 }
 
 fn cut(path: &Path, len: usize, old_len: usize) -> Result<(), StartError> {
     if len == old_len {
-        return Ok(());
+        return sync(path);
     }
     let file = OpenOptions::new().write(true).open(path).map_err(|e| StartError::io(path, e))?;
     file.set_len(len as u64).and_then(|()| file.sync_all()).map_err(|e| StartError::io(path, e))
+}
+
+fn sync(path: &Path) -> Result<(), StartError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| StartError::io(path, e))
 }
 
 /// How far the records are good, and what is wrong with the first that is not.
