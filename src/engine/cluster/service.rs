@@ -7,7 +7,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::machine::Shared;
 use crate::engine::pending::Answered;
-use crate::engine::raft::{self, Member, PeerService};
+use crate::engine::raft::{self, Member, PeerService, ReadError};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -122,10 +122,24 @@ impl Core {
     }
 
     pub async fn change_members(&self, change: Change) -> Reply {
+        // A leader that was stopped, and does not know yet that another leads, must not say who is a member.
+        match self.raft.read_index().await {
+            Ok(index) => self.raft.applied(index).await,
+            Err(ReadError::NotLeader { .. }) => return Reply::NotLeader,
+            Err(_) => return Reply::NoQuorum,
+        }
         let changed = match &change {
             Change::Add { node, address } => self.raft.add_learner(*node, address.clone()).await,
             Change::Promote { node } => self.raft.promote(*node).await,
-            Change::Remove { node } => self.raft.remove(*node).await,
+            Change::Remove { node } => match self.raft.remove(*node).await {
+                // Removed before, and not forgotten: the second half was lost.
+                Err(raft::MemberError::UnknownNode { .. })
+                    if self.shared.table().nodes().contains_key(&NodeId(*node)) =>
+                {
+                    Ok(())
+                }
+                removed => removed,
+            },
         };
         // Whether grants must be confirmed may have changed with it.
         self.shared.intake.wake();
