@@ -67,7 +67,7 @@ fn a_simulated_disk_keeps_what_was_answered_and_loses_the_rest_with_its_power() 
     let mut expected = Vec::new();
     for _ in 0..4 {
         crash_while_writing(&disk, &mut expected);
-        disk.lose_unsynced();
+        disk.lose_unsynced(0);
     }
 }
 

@@ -58,6 +58,7 @@ pub async fn serve(core: Weak<Core>) {
     loop {
         let Some(core) = core.upgrade() else { return };
         tokio::select! {
+            biased;
             () = core.reads.asked.notified() => {}
             () = tokio::time::sleep(ROUND) => continue,
         }

@@ -1,19 +1,21 @@
 //! The log of a node without a disk: a queue of entries, trimmed after every snapshot.
 //!
-//! On a simulated disk it outlives the node, and what was appended is safe only after a while: see `simulated.rs`.
+//! On a simulated disk it outlives the node, and what was written is safe only after a while: see `simulated.rs`.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use openraft::storage::RaftLogStorage;
 use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::{mpsc, oneshot};
 
 use super::meters::Meters;
+use super::simulated::SimulatedDisk;
 use super::types::{Entry, EntryPayload, LogFlushed, LogId, LogState, StorageError, TypeConfig, Vote};
+use super::unsynced::{Unsynced, Write};
 
 /// A slow link is not taken up by one message for longer than a follower waits for the next heartbeat.
 const MESSAGE_BYTES: usize = 1 << 20;
@@ -23,8 +25,19 @@ const MESSAGE_BYTES: usize = 1 << 20;
 pub(super) struct MemoryLog {
     inner: Arc<Mutex<Inner>>,
     meters: Arc<Meters>,
-    /// How long a write takes; without one it is done at once.
-    sync: Option<Duration>,
+    /// Makes the writes safe; without one they are so at once.
+    writer: Option<mpsc::UnboundedSender<Flush>>,
+}
+
+/// Who waits until so many writes are safe.
+struct Flush {
+    writes: u64,
+    done: Done,
+}
+
+enum Done {
+    Appended(LogFlushed),
+    Told(oneshot::Sender<()>),
 }
 
 #[derive(Debug, Default)]
@@ -34,26 +47,41 @@ pub(super) struct Inner {
     purged: Option<LogId>,
     /// Consecutive; the first one follows `purged` where anything was purged.
     entries: VecDeque<Entry>,
-    /// What a loss of power would leave of the entries: those before this index.
-    synced: u64,
+    unsynced: Unsynced,
 }
 
 impl MemoryLog {
     pub fn new(meters: Arc<Meters>) -> Self {
-        Self { inner: Arc::default(), meters, sync: None }
+        Self { inner: Arc::default(), meters, writer: None }
     }
 
-    /// Goes on where an earlier node on the same simulated disk has ended.
-    pub fn on(inner: Arc<Mutex<Inner>>, sync: Duration, meters: Arc<Meters>) -> Self {
-        let log = Self { inner, meters, sync: Some(sync) };
-        log.meters.last_log_index.store(log.lock().last().map_or(0, |id| id.index), Relaxed);
+    /// Goes on where an earlier node on the same simulated disk has ended; what it finds is made safe before it is used.
+    pub fn on(disk: &SimulatedDisk, inner: Arc<Mutex<Inner>>, meters: Arc<Meters>) -> Self {
+        let (writer, queue) = mpsc::unbounded_channel();
+        tokio::spawn(write(disk.clone(), inner.clone(), queue));
+        let log = Self { inner, meters, writer: Some(writer) };
+        {
+            let mut inner = log.lock();
+            let all = inner.unsynced.last();
+            inner.unsynced.synced_up_to(all);
+            log.meters.last_log_index.store(inner.last().map_or(0, |id| id.index), Relaxed);
+        }
         log
     }
 
-    async fn written(&self) {
-        if let Some(sync) = self.sync {
-            tokio::time::sleep(sync).await;
-        }
+    /// Has a write made safe that was just made.
+    fn flush(&self, write: Write, done: Done) {
+        let Some(writer) = &self.writer else { return done.tell() };
+        let writes = self.lock().unsynced.note(write);
+        // Where the writer is gone, so is the node.
+        drop(writer.send(Flush { writes, done }));
+    }
+
+    /// The same, and waits for it.
+    async fn written(&self, write: Write) {
+        let (sender, told) = oneshot::channel();
+        self.flush(write, Done::Told(sender));
+        drop(told.await);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -71,17 +99,55 @@ impl Inner {
         self.vote.is_none() && self.last().is_none()
     }
 
-    /// The power is lost: what was not on the disk is gone.
-    pub fn lose_unsynced(&mut self) {
-        let keep = self.position(self.synced);
-        self.entries.truncate(keep);
+    /// The power is lost: of what was not yet safe only the first `kept` writes have reached the disk.
+    pub fn lose_unsynced(&mut self, kept: usize) {
+        while self.unsynced.count() > kept
+            && let Some(write) = self.unsynced.take_last()
+        {
+            match write {
+                Write::Vote(before) => self.vote = before,
+                Write::Append { from } => self.entries.truncate(self.position(from)),
+                Write::Truncate(cut) => {
+                    let next = self.last().map_or(0, |id| id.index + 1);
+                    self.entries.extend(cut.into_iter().filter(|entry| entry.log_id.index >= next));
+                }
+            }
+        }
         self.committed = self.committed.min(self.last());
+    }
+
+    pub fn unsynced(&self) -> usize {
+        self.unsynced.count()
     }
 
     /// How many entries lie before `index`.
     fn position(&self, index: u64) -> usize {
         let first = self.entries.front().map_or(index, |entry| entry.log_id.index);
         usize::try_from(index.saturating_sub(first)).unwrap_or(usize::MAX).min(self.entries.len())
+    }
+}
+
+impl Done {
+    fn tell(self) {
+        match self {
+            Done::Appended(callback) => callback.log_io_completed(Ok(())),
+            // Nobody waits any more where the node shuts down.
+            Done::Told(sender) => drop(sender.send(())),
+        }
+    }
+}
+
+/// Everything that waits at one moment shares a flush, as on a real disk.
+async fn write(disk: SimulatedDisk, inner: Arc<Mutex<Inner>>, mut queue: mpsc::UnboundedReceiver<Flush>) {
+    while let Some(first) = queue.recv().await {
+        let mut flushed = vec![first];
+        while let Ok(next) = queue.try_recv() {
+            flushed.push(next);
+        }
+        tokio::time::sleep(disk.sync_time()).await;
+        let safe = flushed.last().map_or(0, |last| last.writes);
+        inner.lock().unwrap_or_else(PoisonError::into_inner).unsynced.synced_up_to(safe);
+        flushed.into_iter().for_each(|flush| flush.done.tell());
     }
 }
 
@@ -148,8 +214,8 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
-        self.lock().vote = Some(*vote);
-        self.written().await;
+        let before = self.lock().vote.replace(*vote);
+        self.written(Write::Vote(before)).await;
         Ok(())
     }
 
@@ -171,28 +237,26 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let end = {
+        let (from, last) = {
             let mut log = self.lock();
+            let from = log.last().map_or(0, |last| last.index + 1);
             // What a snapshot has replaced is not stored again.
             let next = log.purged.map_or(0, |id| id.index + 1);
             log.entries.extend(entries.into_iter().filter(|entry| entry.log_id.index >= next));
-            log.last().map_or(0, |last| last.index + 1)
+            (from, log.last().map_or(0, |last| last.index))
         };
-        self.meters.last_log_index.store(end.saturating_sub(1), Relaxed);
-        self.written().await;
-        self.lock().synced = end;
-        callback.log_io_completed(Ok(()));
+        self.meters.last_log_index.store(last, Relaxed);
+        self.flush(Write::Append { from }, Done::Appended(callback));
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        {
+        let cut = {
             let mut log = self.lock();
             let keep = log.position(log_id.index);
-            log.entries.truncate(keep);
-            log.synced = log.synced.min(log_id.index);
-        }
-        self.written().await;
+            log.entries.split_off(keep)
+        };
+        self.written(Write::Truncate(cut.into())).await;
         Ok(())
     }
 
@@ -203,6 +267,9 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         let kept = log.entries.len();
         log.entries.shrink_to(2 * kept);
         log.purged = Some(log_id);
+        // The snapshot behind it was made safe, and everything before with it.
+        let all = log.unsynced.last();
+        log.unsynced.synced_up_to(all);
         Ok(())
     }
 }

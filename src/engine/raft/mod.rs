@@ -42,6 +42,7 @@ mod store_id;
 mod store_tests;
 mod stores;
 mod types;
+mod unsynced;
 
 use std::io;
 

@@ -1,6 +1,7 @@
 //! A disk in memory that outlives its node: for simulations, which crash nodes and cut their power.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::engine::random;
 #[derive(Clone)]
 pub struct SimulatedDisk {
     store_id: [u8; 16],
-    sync: Duration,
+    sync_ms: Arc<AtomicU64>,
     log: Arc<Mutex<Inner>>,
     snapshot: Arc<Mutex<Option<(SnapshotMeta, Bytes)>>>,
 }
@@ -23,13 +24,28 @@ pub struct SimulatedDisk {
 impl SimulatedDisk {
     /// An empty disk that takes `sync` for every write.
     pub fn new(sync: Duration) -> SimulatedDisk {
-        SimulatedDisk { store_id: random::random_id(), sync, log: Arc::default(), snapshot: Arc::default() }
+        let sync_ms = Arc::new(AtomicU64::new(sync.as_millis() as u64));
+        SimulatedDisk { store_id: random::random_id(), sync_ms, log: Arc::default(), snapshot: Arc::default() }
     }
 
-    /// What is left after the power was lost: entries that were appended, and not synced, are gone. For a node that
-    /// has ended.
-    pub fn lose_unsynced(&self) {
-        lock(&self.log).lose_unsynced();
+    /// From now on every write takes this long.
+    pub fn set_sync(&self, sync: Duration) {
+        self.sync_ms.store(sync.as_millis() as u64, Relaxed);
+    }
+
+    /// How many writes a loss of power could take back now.
+    pub fn unsynced(&self) -> usize {
+        lock(&self.log).unsynced()
+    }
+
+    /// What is left after the power was lost: of the writes that were not synced, the first `kept` have reached the
+    /// disk all the same, and the others are gone. For a node that has ended.
+    pub fn lose_unsynced(&self, kept: usize) {
+        lock(&self.log).lose_unsynced(kept);
+    }
+
+    pub(super) fn sync_time(&self) -> Duration {
+        Duration::from_millis(self.sync_ms.load(Relaxed))
     }
 
     pub(super) fn store_id(&self) -> [u8; 16] {
@@ -41,7 +57,7 @@ impl SimulatedDisk {
     }
 
     pub(super) fn log(&self, meters: &Arc<Meters>) -> MemoryLog {
-        MemoryLog::on(self.log.clone(), self.sync, meters.clone())
+        MemoryLog::on(self, self.log.clone(), meters.clone())
     }
 
     pub(super) fn snapshot(&self) -> Option<(SnapshotMeta, Bytes)> {

@@ -3,7 +3,7 @@
 //! Requests are numbered and answered in any order. A lane is one connection: raft's messages, the engine's calls and
 //! snapshots have a lane each, so that none waits behind the bytes of another.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,7 +106,7 @@ async fn drive(dialler: Dialler, mut queue: mpsc::Receiver<Outgoing>, up: Arc<At
 /// Requests that were sent and not answered.
 #[derive(Default)]
 struct Unanswered {
-    requests: HashMap<u64, (oneshot::Sender<Answer>, OwnedSemaphorePermit)>,
+    requests: BTreeMap<u64, (oneshot::Sender<Answer>, OwnedSemaphorePermit)>,
     /// Every request below was there when silence was last looked at.
     looked_at: u64,
     next: u64,
@@ -130,6 +130,7 @@ async fn run(
     let (input, output) = tokio::io::split(stream);
     let unanswered = Mutex::new(Unanswered::default());
     let error = tokio::select! {
+        biased;
         error = read_all(input, &unanswered, up) => error,
         error = write_all(output, first, queue, &unanswered) => error,
     };

@@ -17,7 +17,7 @@ mod snapshot;
 mod tls;
 mod transport;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -38,7 +38,7 @@ use super::types::NodeId;
 pub(super) struct Peers {
     pub local: Arc<Local>,
     transport: Arc<dyn Transport>,
-    lanes: Arc<Mutex<HashMap<NodeId, Lanes>>>,
+    lanes: Arc<Mutex<BTreeMap<NodeId, Lanes>>>,
 }
 
 #[derive(Clone)]

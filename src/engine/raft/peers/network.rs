@@ -87,6 +87,7 @@ impl RaftNetwork<TypeConfig> for Peer {
         let unreachable = |e: &io::Error| StreamingError::Unreachable(Unreachable::new(e));
         let dialler = self.way()?.dialler.clone();
         tokio::select! {
+            biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = snapshot::send(dialler, vote, snapshot) => match sent {
                 Ok(vote) => Ok(SnapshotResponse { vote }),

@@ -95,6 +95,7 @@ impl Serving {
             }
         };
         tokio::select! {
+            biased;
             error = read => error,
             error = write(output, queue, &busy) => error,
         }
