@@ -9,9 +9,11 @@ TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python
          faketime:faketime
 ROUNDS ?= 2000
 HOURS ?= 8
+SEEDS ?= 10000
+FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
 
-.PHONY: help test tools packages bench bench-cluster lint fmt soak soak-cluster
+.PHONY: help test tools packages bench bench-cluster lint fmt soak soak-cluster soak-simulation
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -67,3 +69,6 @@ soak: tools ## The crash tests for hours: ROUNDS kills and as many power losses,
 
 soak-cluster: tools ## Clusters under faults for HOURS hours; prints every run, keeps the histories of those with violations
 	HOURS=$(HOURS) cargo test --locked --features mutants --test all cluster::soak -- --ignored --nocapture
+
+soak-simulation: ## The simulated cluster with SEEDS seeds after FROM; prints those that fail
+	SIM_FROM=$(FROM) SIM_SEEDS=$(SEEDS) cargo test --locked --features mutants --test all seeds_keep_every_promise -- --nocapture

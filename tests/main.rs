@@ -10,5 +10,6 @@ mod mutants;
 mod pages;
 mod proof;
 mod server;
+mod simulation;
 mod support;
 mod tidy;

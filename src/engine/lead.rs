@@ -3,8 +3,10 @@
 use super::driver::{Driver, TICK};
 use super::error::EngineError;
 use super::intake::Batch;
-use super::raft::ProposeError;
+use super::machine::LockMachine;
+use super::raft::{Machine, ProposeError};
 use crate::domain::{Body, Command, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Submitted};
+use crate::mutants;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -41,7 +43,8 @@ impl Driver {
         };
         let at = self.core.shared.table().now();
         let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };
-        if let Err(error) = self.commit(self.core.shared.encode(entry)).await {
+        let is_skipped = mutants::on("no-leader-start") && self.core.shared.table().epoch() > 0;
+        if !is_skipped && let Err(error) = self.commit(self.core.shared.encode(entry)).await {
             tracing::warn!(%error, "a leadership could not be opened");
             return false;
         }
@@ -132,6 +135,12 @@ impl Driver {
         let entry = Entry { at: self.core.shared.clock.now(), epoch: self.epoch, body };
         let refused = &self.core.shared.refused_entry;
         let payload = self.core.shared.encode(entry);
+        if mutants::on("answer-before-commit") {
+            let raft = self.core.raft.clone();
+            LockMachine(self.core.shared.clone()).apply(raft.progress().last_log_index + 1, &payload);
+            drop(tokio::spawn(async move { raft.propose(payload).await }));
+            return true;
+        }
         let error = match self.commit(payload.clone()).await {
             Ok(()) if !refused.load(Ordering::Acquire) => return true,
             Ok(()) => EngineError::NotLeader,

@@ -6,7 +6,7 @@
 
 pub mod authority;
 mod binary;
-mod checks;
+pub mod checks;
 mod client;
 mod counter;
 mod departures;
@@ -16,7 +16,7 @@ mod failover;
 mod faults;
 mod fleet;
 mod followers;
-mod history;
+pub mod history;
 mod membership;
 mod metronome;
 mod network;

@@ -42,6 +42,9 @@ caught! {
         by "domain::model::snapshots::a_snapshot_and_the_rest_of_the_log_are_the_whole_log";
     a_lock_that_waits_for_a_lost_request: "lost-requests-granted"
         by "domain::retries::a_turn_that_comes_meanwhile_passes_and_the_place_stays";
+    an_answer_before_the_quorum_has_it: "answer-before-commit" by "simulation::planted::a_leader_that_is_cut_off_grants_nothing";
+    a_command_forwarded_twice: "forward-twice" by "simulation::planted::what_is_forwarded_is_done_once";
+    a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::whoever_comes_back_serves_again";
     a_dead_node_whose_waiters_stay: "dead-requests-stay"
         by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";
 }

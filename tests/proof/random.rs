@@ -13,6 +13,11 @@ impl Random {
         Self(seed)
     }
 
+    /// With choices that follow from `seed`.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// What `PROOF_SEED` has to be for the same choices from here on.
     pub fn seed(&self) -> u64 {
         self.0

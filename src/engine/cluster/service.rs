@@ -8,6 +8,7 @@ use crate::engine::error::EngineError;
 use crate::engine::machine::Shared;
 use crate::engine::pending::Answered;
 use crate::engine::raft::{self, Member, PeerService, ReadError};
+use crate::mutants;
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -114,6 +115,10 @@ impl Core {
             return Reply::NotUnderstood;
         }
         self.heard.note(from, self.shared.clock.age());
+        if mutants::on("forward-twice") {
+            let again = commands.iter().map(|submitted| self.shared.intake.submit_as_leader(submitted.command.clone()));
+            again.for_each(drop);
+        }
         match self.shared.intake.forward(commands, touches) {
             Ok(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },
             Err(EngineError::Overloaded) => Reply::Busy,

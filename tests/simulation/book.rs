@@ -1,0 +1,69 @@
+//! What the clients of a simulated run asked and were told, in the form that the judges of `tests/cluster` read.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::Instant;
+
+use super::network::Network;
+use crate::cluster::history::{History, Nanos, Op, Queued};
+
+pub struct Book {
+    began: Instant,
+    network: Network,
+    next: AtomicU64,
+    over: AtomicBool,
+    inner: Mutex<(History, Vec<String>)>,
+}
+
+impl Book {
+    pub fn new(began: Instant, network: &Network) -> Arc<Book> {
+        Arc::new(Book {
+            began,
+            network: network.clone(),
+            next: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            inner: Mutex::default(),
+        })
+    }
+
+    /// True time; for clients.
+    pub fn now(&self) -> Nanos {
+        u64::try_from(Instant::now().duration_since(self.began).as_nanos()).expect("a short run")
+    }
+
+    pub fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn op(&self, op: Op) {
+        self.network.wires().trace.text(op.end / 1_000_000, &format!("{op:?}"));
+        self.inner.lock().expect("no panic while locked").0.ops.push(op);
+    }
+
+    pub fn queued(&self, op: u64) {
+        let at = self.now();
+        self.inner.lock().expect("no panic while locked").0.queued.push(Queued { op, at });
+    }
+
+    pub fn complain(&self, what: String) {
+        self.inner.lock().expect("no panic while locked").1.push(what);
+    }
+
+    /// No client begins anything new.
+    pub fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub fn so_far(&self) -> History {
+        self.inner.lock().expect("no panic while locked").0.clone()
+    }
+
+    pub fn take(&self) -> (History, Vec<String>) {
+        std::mem::take(&mut *self.inner.lock().expect("no panic while locked"))
+    }
+}

@@ -1,0 +1,344 @@
+//! One client of a simulated cluster, through all nodes, which notes every call and its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchd::domain::{
+    Acquire, BodyDigest, Dialect, HoldKey, Name, Proof, Refusal, RequestId, RequestKey, SessionId, Wait,
+};
+use latchd::engine::{Delivery, Engine, EngineError, Fault};
+use tokio::time::{Instant, sleep};
+
+use super::book::Book;
+use super::door::{Doors, Silence};
+use super::node::DRIFT_MAX_PPM;
+use crate::cluster::history::{Answer, Ask, Nanos, Op};
+use crate::proof::random::Random;
+
+/// How long a request without a wait may take before the client gives it up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client goes on with one thing before it takes its end as unknown.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(40);
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Clone, Debug)]
+pub struct Hold {
+    pub name: String,
+    pub key: HoldKey,
+    pub token: u64,
+}
+
+/// How to ask for a lock.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    pub lease_ms: u64,
+    pub wait_ms: Option<u64>,
+    /// With an idempotency key, and so again and again until there is an answer.
+    pub keyed: bool,
+    /// How long one of these requests may take; the next one goes to another node.
+    pub patience: Duration,
+}
+
+pub struct Client {
+    pub number: u64,
+    pub book: Arc<Book>,
+    doors: Doors,
+    nodes: Vec<u64>,
+    pub random: Random,
+    node: u64,
+    session: Option<SessionId>,
+    /// What the session was granted and did not give back, also where the lease may be over.
+    held: Vec<Hold>,
+}
+
+impl Client {
+    pub fn new(number: u64, book: &Arc<Book>, doors: &Doors, nodes: &[u64], mut random: Random) -> Client {
+        let node = nodes[random.below(nodes.len())];
+        let (book, doors, nodes) = (book.clone(), doors.clone(), nodes.to_vec());
+        Client { number, book, doors, nodes, random, node, session: None, held: Vec::new() }
+    }
+
+    /// Goes on at another node, chosen at random, in the same session.
+    pub fn move_on(&mut self) {
+        self.node = self.nodes[self.random.below(self.nodes.len())];
+    }
+
+    pub fn move_to(&mut self, node: u64) {
+        self.node = node;
+    }
+
+    /// Asks for a lock. `None` when it was not granted, or nobody knows: then the session is closed, and with it whatever
+    /// was granted.
+    pub async fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
+        let session = self.session().await?;
+        let request = RequestKey { id: RequestId(self.bytes()), body: BodyDigest([7; 16]) };
+        let request = wanted.keyed.then_some(request);
+        let mut tries = Tries::new(self.book.now());
+        let (answer, key) = loop {
+            tries.last_call = self.book.now();
+            let (answer, key) = self.locked(name, wanted, session, request).await;
+            let again = wanted.keyed && matches!(answer, Answer::Unknown(_) | Answer::Refused(_));
+            tries.end(self.book.now(), &answer);
+            if !again || tries.began.elapsed() > GIVE_UP_AFTER {
+                break (answer, key);
+            }
+            self.move_on();
+            sleep(PAUSE).await;
+        };
+        let lease_ms = certain_ms(wanted.lease_ms);
+        let Wanted { wait_ms, keyed, .. } = wanted;
+        let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
+        let token = match &answer {
+            Answer::Granted { token } => Some(*token),
+            _ => None,
+        };
+        self.note_acquire(op, answer, &tries);
+        let hold = key.zip(token).map(|(key, token)| Hold { name: name.to_owned(), key, token });
+        if hold.is_none() && tries.lost.is_some() {
+            self.abandon().await;
+        }
+        self.held.extend(hold.clone());
+        hold
+    }
+
+    /// A request that was lost may be carried out later even where a later one with the same key was refused.
+    fn note_acquire(&self, op: Op, answer: Answer, tries: &Tries) {
+        let lost_for = tries.failed.map_or(0, |failed| tries.last_call.saturating_sub(failed));
+        let asked_again = if tries.last_call > tries.call { tries.last_call } else { 0 };
+        let op = Op { lost_for, asked_again, ..op };
+        match answer {
+            Answer::Contended | Answer::Refused(_) if tries.lost.is_some() => {
+                let why = "lost, and asked again in vain".to_owned();
+                self.book.op(Op { id: self.book.number(), answer: Answer::Unknown(why), ..op.clone() });
+                self.book.op(Op { call: tries.last_call, answer, ..op });
+            }
+            answer => self.book.op(Op { answer, ..op }),
+        }
+    }
+
+    async fn locked(
+        &mut self,
+        name: &str,
+        wanted: Wanted,
+        session: SessionId,
+        request: Option<RequestKey>,
+    ) -> (Answer, Option<HoldKey>) {
+        let acquire = Acquire {
+            name: Name::from(name),
+            key: HoldKey(self.bytes()),
+            dialect: Dialect::SessionsV1,
+            session: Some(session),
+            label: None,
+            reentrant: false,
+            size: 1,
+            remembers_size: false,
+            lease_ms: Some(wanted.lease_ms),
+            wait: wanted.wait_ms.map(|timeout_ms| Wait::Attached { timeout_ms }),
+            priority: 0,
+            metadata: Default::default(),
+            request,
+        };
+        let granted = self.ask(wanted.patience, async move |engine| match engine.acquire(acquire).await {
+            Ok(granted) => (Ok((granted.key, granted.token.0)), Some(granted.delivery)),
+            Err(fault) => (Err(fault), None),
+        });
+        match granted.await {
+            Ok(Ok((key, token))) => (Answer::Granted { token }, Some(key)),
+            Ok(Err(fault)) => (self.not_acquired(fault), None),
+            Err(silence) => (unanswered(&silence), None),
+        }
+    }
+
+    fn not_acquired(&self, fault: Fault) -> Answer {
+        match fault {
+            Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut) => Answer::Contended,
+            // It may have been granted, to a node that was declared down or that drains.
+            Fault::Refused(Refusal::WaitCancelled | Refusal::RequestEnded)
+            | Fault::Engine(EngineError::ShuttingDown) => Answer::Unknown(format!("{fault:?}")),
+            other => self.failed(other),
+        }
+    }
+
+    /// Gives a hold back, again and again until there is an answer: it does no harm to ask twice.
+    pub async fn release(&mut self, hold: &Hold) {
+        self.held.retain(|held| held.token != hold.token);
+        let mut tries = Tries::new(self.book.now());
+        let (answer, given_up) = loop {
+            let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
+            let released =
+                self.ask(ANSWER_WITHIN, async move |engine| (engine.release(name, session, proof).await, None));
+            let answer = match released.await {
+                Ok(Ok(_)) => Answer::Released,
+                Ok(Err(Fault::Refused(Refusal::WrongKey | Refusal::NoSuchLock))) => Answer::NotHeld,
+                Ok(Err(fault)) => self.failed(fault),
+                Err(silence) => unanswered(&silence),
+            };
+            tries.end(self.book.now(), &answer);
+            match answer {
+                // One that was lost may have done it.
+                Answer::NotHeld if tries.lost.is_some() => {
+                    break (Answer::Unknown("lost, then gone".to_owned()), false);
+                }
+                Answer::Released | Answer::NotHeld => break (answer, false),
+                _ if tries.began.elapsed() > GIVE_UP_AFTER => break (Answer::Unknown(format!("{answer:?}")), true),
+                _ => self.move_on(),
+            }
+            sleep(PAUSE).await;
+        };
+        let op = self.op(self.book.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
+        self.book.op(Op { answer, ..op });
+        if given_up {
+            self.abandon().await;
+        }
+    }
+
+    /// Asks once for a longer lease.
+    pub async fn renew(&mut self, hold: &Hold, lease_ms: u64) {
+        let call = self.book.now();
+        let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
+        let renewed =
+            self.ask(ANSWER_WITHIN, async move |engine| (engine.renew(name, session, proof, lease_ms).await, None));
+        let answer = match renewed.await {
+            Ok(Ok(_)) => Answer::Renewed,
+            Ok(Err(Fault::Refused(Refusal::WrongKey | Refusal::NoSuchLock))) => Answer::NotHeld,
+            Ok(Err(fault)) => self.failed(fault),
+            Err(silence) => unanswered(&silence),
+        };
+        let ask = Ask::Renew { token: hold.token, lease_ms: certain_ms(lease_ms) };
+        let op = self.op(self.book.number(), &hold.name, ask, call);
+        self.book.op(Op { answer, ..op });
+    }
+
+    /// Looks who holds a lock; `None` where no answer came.
+    pub async fn read(&mut self, name: &str) -> Option<(Option<u64>, u64)> {
+        let call = self.book.now();
+        let wanted = Name::from(name);
+        let seen = self.ask(ANSWER_WITHIN, async move |engine| (engine.lock(&wanted).await, None));
+        let answer = match seen.await {
+            Ok(Ok((lock, _))) => Answer::Seen {
+                token: lock.as_ref().and_then(|lock| lock.holds.first()).map(|hold| hold.token.0),
+                waiters: lock.map_or(0, |lock| u64::from(lock.waiters)),
+            },
+            Ok(Err(fault)) => self.failed(fault),
+            Err(silence) => unanswered(&silence),
+        };
+        let seen = match &answer {
+            Answer::Seen { token, waiters } => Some((*token, *waiters)),
+            _ => None,
+        };
+        let op = self.op(self.book.number(), name, Ask::Read, call);
+        self.book.op(Op { answer, ..op });
+        if seen.is_none() {
+            self.move_on();
+        }
+        seen
+    }
+
+    /// Ends the session, and with it every hold of it, known or not.
+    pub async fn abandon(&mut self) {
+        let began = Instant::now();
+        for hold in std::mem::take(&mut self.held) {
+            let op = self.op(self.book.number(), &hold.name, Ask::Release { token: hold.token }, self.book.now());
+            self.book.op(Op { answer: Answer::Unknown("its session is closed".to_owned()), ..op });
+        }
+        while let Some(session) = self.session.filter(|_| began.elapsed() < GIVE_UP_AFTER) {
+            let closed = self.ask(ANSWER_WITHIN, async move |engine| (engine.close_session(session).await, None));
+            match closed.await {
+                Ok(Ok(()) | Err(Fault::Refused(Refusal::SessionUnknown))) => self.session = None,
+                _ => {
+                    self.move_on();
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        self.session = None;
+    }
+
+    /// Its session, opened unless there is one; `None` when nobody could open one.
+    async fn session(&mut self) -> Option<SessionId> {
+        let began = Instant::now();
+        let key = RequestKey { id: RequestId(self.bytes()), body: BodyDigest([9; 16]) };
+        while self.session.is_none() && began.elapsed() < GIVE_UP_AFTER {
+            let opened = self.ask(ANSWER_WITHIN, async move |engine| (engine.open_session(Some(key)).await, None));
+            match opened.await {
+                Ok(Ok(session)) => self.session = Some(session),
+                _ => {
+                    self.move_on();
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        self.session
+    }
+
+    async fn ask<T, F>(&mut self, patience: Duration, what: impl FnOnce(Engine) -> F) -> Result<T, Silence>
+    where
+        T: Send + 'static,
+        F: Future<Output = (T, Option<Delivery>)> + Send + 'static,
+    {
+        let travels = Duration::from_millis(2 + self.random.next() % 4);
+        self.doors.clone().ask(self.node, travels, patience, what).await
+    }
+
+    /// What is neither an answer nor a word of the lock.
+    fn failed(&self, fault: Fault) -> Answer {
+        match fault {
+            Fault::Engine(EngineError::OutcomeUnknown) => Answer::Unknown("outcome unknown".to_owned()),
+            Fault::Engine(error) => Answer::Refused(error.to_string()),
+            Fault::Refused(Refusal::UnknownOrigin) => Answer::Refused("unknown origin".to_owned()),
+            other => {
+                self.book.complain(format!("client {} at node {} was answered {other:?}", self.number, self.node));
+                Answer::Unknown(format!("{other:?}"))
+            }
+        }
+    }
+
+    fn bytes(&mut self) -> [u8; 16] {
+        (u128::from(self.random.next()) << 64 | u128::from(self.random.next())).to_le_bytes()
+    }
+
+    fn op(&self, id: u64, name: &str, ask: Ask, call: Nanos) -> Op {
+        let (client, node, end) = (self.number, self.node, self.book.now());
+        let answer = Answer::Unknown(String::new());
+        Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0, asked_again: 0 }
+    }
+}
+
+/// The part of a lease that is left by the true clock where the leader's is too fast, less a step for rounding.
+fn certain_ms(lease_ms: u64) -> u64 {
+    let part = u64::try_from(1_000_000 - DRIFT_MAX_PPM).expect("positive");
+    (lease_ms * part / 1_000_000).saturating_sub(2)
+}
+
+/// The requests of one operation.
+struct Tries {
+    began: Instant,
+    call: Nanos,
+    last_call: Nanos,
+    /// When the first of them was seen lost: it may have been carried out.
+    lost: Option<Nanos>,
+    /// When the first of them was seen lost or refused.
+    failed: Option<Nanos>,
+}
+
+impl Tries {
+    fn new(call: Nanos) -> Self {
+        Self { began: Instant::now(), call, last_call: call, lost: None, failed: None }
+    }
+
+    fn end(&mut self, at: Nanos, answer: &Answer) {
+        if matches!(answer, Answer::Unknown(_)) {
+            self.lost.get_or_insert(at);
+        }
+        if matches!(answer, Answer::Unknown(_) | Answer::Refused(_)) {
+            self.failed.get_or_insert(at);
+        }
+    }
+}
+
+fn unanswered(silence: &Silence) -> Answer {
+    match silence {
+        Silence::NotSent => Answer::Refused("nobody listens".to_owned()),
+        Silence::Lost => Answer::Unknown("no answer".to_owned()),
+    }
+}

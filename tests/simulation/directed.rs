@@ -1,0 +1,43 @@
+//! What random seeds have found, step by step.
+
+use std::time::Duration;
+
+use latchd::engine::{Engine, Fault, MemberError};
+
+use super::stream::address;
+use super::world::World;
+
+const SOON_MS: u64 = 5_000;
+
+/// Asks a node, and waits for its answer.
+fn ask<F>(world: &mut World, node: u64, what: impl FnOnce(Engine) -> F + Send + 'static) -> Result<(), Fault>
+where
+    F: Future<Output = Result<(), Fault>> + Send + 'static,
+{
+    let doors = world.doors.clone();
+    let asked = world.spawn(async move {
+        let request = async move |engine: Engine| (what(engine).await, None);
+        doors.ask(node, Duration::from_millis(2), Duration::from_secs(5), request).await
+    });
+    assert!(world.until(SOON_MS, |_| asked.is_finished()), "no answer");
+    let answer = futures_util::FutureExt::now_or_never(asked).expect("it is finished").expect("no panic");
+    answer.unwrap_or_else(|silence| panic!("{silence:?}"))
+}
+
+/// It leads no more, and has not heard of it: the node that it does not know was added meanwhile.
+#[test]
+fn a_leader_that_was_stopped_does_not_say_who_is_a_member() {
+    let mut world = World::new(11, false);
+    assert!(world.form(&[1, 2, 3], SOON_MS));
+    let old = world.leader().expect("waited for");
+    world.nodes.get_mut(&old).expect("a known node").paused = true;
+    assert!(world.until(SOON_MS, |world| world.leader().is_some()));
+    let new = world.leader().expect("waited for");
+    world.add(4, &[1, 2, 3, 4]);
+    world.start(4);
+    assert_eq!(ask(&mut world, new, async move |engine: Engine| engine.add_member(4, address(4)).await), Ok(()));
+    let now = world.now;
+    world.nodes.get_mut(&old).expect("a known node").resume(now);
+    let said = ask(&mut world, old, async move |engine: Engine| engine.remove_member(4).await);
+    assert_ne!(said, Err(Fault::Member(MemberError::Unknown(4))), "as an operator would be told for good");
+}

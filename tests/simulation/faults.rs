@@ -1,0 +1,192 @@
+//! What is done to a simulated cluster, and how it is undone.
+
+use std::time::Duration;
+
+use super::network::{CALM, Millis, Weather};
+use super::node::{Node, SYNC};
+use super::world::World;
+use crate::proof::random::Random;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Killed, or without power: then what was not synced is gone.
+    Crash {
+        power: bool,
+    },
+    CrashAll {
+        power: bool,
+    },
+    /// As by SIGSTOP.
+    Pause,
+    /// Cut off from all others, both ways.
+    Isolate,
+    /// Heard by nobody, or hears nobody.
+    OneWay {
+        hears: bool,
+    },
+    /// One link of two nodes, one way.
+    Link,
+    Storm(Weather),
+    SlowDisk {
+        sync_ms: u64,
+    },
+    /// As by SIGTERM.
+    Restart,
+    Grow,
+    Shrink,
+    /// A node loses its disk and is replaced.
+    Replace,
+}
+
+/// What ends a fault.
+#[derive(Clone, Debug)]
+pub enum Repair {
+    Start(u64),
+    /// Of a process that was told to end and may be gone by now.
+    StartAnew(u64),
+    Resume(u64),
+    Heal(Vec<(u64, u64)>),
+    Calm,
+    FastDisk(u64),
+}
+
+/// Each as often as it stands here.
+fn draw(random: &mut Random) -> Fault {
+    let storm = Weather { delay_ms: 5 + random.next() % 60, jitter_ms: random.next() % 120, lost: 100, broken: 5 };
+    match random.below(26) {
+        0..=2 => Fault::Crash { power: false },
+        3..=6 => Fault::Crash { power: true },
+        7 => Fault::CrashAll { power: false },
+        8..=9 => Fault::CrashAll { power: true },
+        10..=12 => Fault::Pause,
+        13..=14 => Fault::Isolate,
+        15..=16 => Fault::OneWay { hears: random.below(2) == 0 },
+        17 => Fault::Link,
+        18..=19 => Fault::Storm(storm),
+        20 => Fault::SlowDisk { sync_ms: 20 + random.next() % 400 },
+        21..=22 => Fault::Restart,
+        23 => Fault::Grow,
+        24 => Fault::Shrink,
+        _ => Fault::Replace,
+    }
+}
+
+/// Faults and when each strikes and ends; some overlap.
+pub fn plan(random: &mut Random, from: Millis, until: Millis) -> Vec<(Millis, Fault, Millis)> {
+    let mut plan = Vec::new();
+    let mut at = from;
+    loop {
+        at += 300 + random.next() % 2500;
+        let lasts = [50 + random.next() % 800, 800 + random.next() % 3500][random.below(2)];
+        if at + lasts > until {
+            return plan;
+        }
+        plan.push((at, draw(random), lasts));
+    }
+}
+
+/// The node that is hit: often the leader.
+fn victim(world: &World, random: &mut Random) -> u64 {
+    let ids: Vec<u64> = world.nodes.keys().copied().collect();
+    let other = ids[random.below(ids.len())];
+    world.leader().filter(|_| random.below(2) == 0).unwrap_or(other)
+}
+
+fn links(world: &World, node: u64) -> Vec<(u64, u64)> {
+    world.nodes.keys().filter(|other| **other != node).map(|other| (node, *other)).collect()
+}
+
+fn back((from, to): (u64, u64)) -> (u64, u64) {
+    (to, from)
+}
+
+/// Does it; what repairs it. Those that change the membership are done by `members.rs`.
+pub fn strike(world: &mut World, fault: Fault, random: &mut Random) -> Vec<Repair> {
+    let node = victim(world, random);
+    world.note(&format!("{fault:?} at node {node}"));
+    match fault {
+        Fault::Crash { power } => crash(world, node, power).into_iter().collect(),
+        Fault::CrashAll { power } => {
+            let all: Vec<u64> = world.nodes.keys().copied().collect();
+            all.into_iter().filter_map(|node| crash(world, node, power)).collect()
+        }
+        Fault::Pause => {
+            let it = world.nodes.get_mut(&node).expect("a known node");
+            it.paused = it.run.is_some();
+            vec![Repair::Resume(node)]
+        }
+        Fault::Isolate => {
+            let out = links(world, node);
+            cut(world, out.iter().copied().chain(out.iter().copied().map(back)).collect())
+        }
+        Fault::OneWay { hears: true } => cut(world, links(world, node)),
+        Fault::OneWay { hears: false } => cut(world, links(world, node).into_iter().map(back).collect()),
+        Fault::Link => {
+            let out = links(world, node);
+            let link = out[random.below(out.len())];
+            cut(world, vec![link])
+        }
+        Fault::Storm(weather) => {
+            world.network.wires().set_weather(weather);
+            vec![Repair::Calm]
+        }
+        Fault::SlowDisk { sync_ms } => {
+            world.nodes[&node].disk.set_sync(Duration::from_millis(sync_ms));
+            vec![Repair::FastDisk(node)]
+        }
+        Fault::Restart => {
+            terminate(&world.nodes[&node]);
+            vec![Repair::StartAnew(node)]
+        }
+        Fault::Grow | Fault::Shrink | Fault::Replace => Vec::new(),
+    }
+}
+
+fn crash(world: &mut World, node: u64, power: bool) -> Option<Repair> {
+    let runs = world.nodes[&node].run.is_some();
+    runs.then(|| {
+        world.end(node, power);
+        Repair::Start(node)
+    })
+}
+
+fn cut(world: &World, links: Vec<(u64, u64)>) -> Vec<Repair> {
+    let mut wires = world.network.wires();
+    links.iter().for_each(|(from, to)| wires.cut(*from, *to));
+    drop(wires);
+    vec![Repair::Heal(links)]
+}
+
+/// What the server does when it is told to end.
+fn terminate(node: &Node) {
+    let (Some(engine), Some((handle, _))) = (node.engine().cloned(), node.door()) else { return };
+    handle.spawn(async move {
+        engine.drain();
+        engine.hand_over().await;
+        engine.stop().await;
+    });
+}
+
+pub fn repair(world: &mut World, repair: Repair) {
+    world.note(&format!("{repair:?}"));
+    let now = world.now;
+    match repair {
+        Repair::Start(node) => start(world, node),
+        Repair::StartAnew(node) => {
+            if world.nodes[&node].run.is_some() {
+                world.end(node, false);
+            }
+            start(world, node);
+        }
+        Repair::Resume(node) => world.nodes.get_mut(&node).expect("a known node").resume(now),
+        Repair::Heal(links) => links.iter().for_each(|(from, to)| world.network.wires().heal(*from, *to)),
+        Repair::Calm => world.network.wires().set_weather(CALM),
+        Repair::FastDisk(node) => world.nodes[&node].disk.set_sync(SYNC),
+    }
+}
+
+fn start(world: &mut World, node: u64) {
+    if world.nodes[&node].run.is_none() {
+        world.start(node);
+    }
+}

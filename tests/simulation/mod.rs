@@ -1,0 +1,25 @@
+//! Clusters in simulated time: engine and consensus as they are, on a network, disks and clocks that follow from a seed.
+//!
+//! `world.rs` drives nodes (`node.rs`), network (`network.rs`) and clients (`client.rs`, `workload.rs`) step by step on
+//! one thread; `faults.rs` and `members.rs` hit them; the judges are those of `tests/cluster`. `SIM_SEED=N` replays one
+//! seed, `SIM_SEEDS=N` runs so many of them, from `SIM_FROM` on.
+//!
+//! Everything in `src/engine` and openraft runs as in production; the transport, the disk, the clocks and the randomness
+//! are ours. Not covered are the log on a real disk, TLS, HTTP and the operating system: `tests/cluster` and
+//! `tests/proof` have those.
+
+mod book;
+mod client;
+mod directed;
+mod door;
+mod faults;
+mod members;
+mod network;
+mod node;
+mod planted;
+mod run;
+mod seeds;
+mod stream;
+mod trace;
+mod workload;
+mod world;

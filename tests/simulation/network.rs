@@ -1,0 +1,380 @@
+//! The network between simulated nodes: connections of bytes in order, each with delays of its own.
+//!
+//! What is said here about packets is what TCP makes of them: a lost one holds up those behind it, a cut link holds up
+//! everything until it is healed or somebody gives the connection up, and only bytes of different connections overtake
+//! each other. Nothing happens within one step of the world: every byte is on its way for at least that long.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::stream::End;
+use super::trace::Trace;
+use crate::proof::random::Random;
+
+/// Milliseconds of true time since the world began.
+pub type Millis = u64;
+
+/// Bytes under way or not yet read, of one direction of a connection.
+const WINDOW: usize = 64 << 10;
+/// A lost packet is sent again after this long, and twice as long if it is lost again.
+const RETRANSMIT_MS: u64 = 200;
+
+/// How bytes travel at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weather {
+    /// At least this, and up to so much more at random.
+    pub delay_ms: u64,
+    pub jitter_ms: u64,
+    /// In thousand.
+    pub lost: u64,
+    /// In thousand: chunks after which the connection breaks.
+    pub broken: u64,
+}
+
+pub const CALM: Weather = Weather { delay_ms: 0, jitter_ms: 3, lost: 0, broken: 0 };
+
+/// One direction of a connection.
+struct Pipe {
+    from: u64,
+    to: u64,
+    arrived: VecDeque<u8>,
+    under_way: usize,
+    /// When what was sent last arrives: nothing overtakes it.
+    latest: Millis,
+    /// As the reader knows it.
+    ended: Option<Ending>,
+    /// As the writer knows it.
+    refused: bool,
+    /// Nobody reads here any more; nobody writes.
+    deaf: bool,
+    silent: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Closed,
+    Broken,
+}
+
+/// Something that happens at the far end of a link.
+pub enum Event {
+    Bytes(u64, Vec<u8>),
+    Ends(u64, Ending),
+    /// Nobody reads what is sent here.
+    Refuses(u64),
+    /// Somebody connects.
+    Knock(oneshot::Sender<io::Result<End>>),
+    /// The connection is there, or is refused.
+    Answer(oneshot::Sender<io::Result<End>>, io::Result<End>),
+}
+
+pub struct Wires {
+    now: Millis,
+    step: Millis,
+    random: Random,
+    pub trace: Trace,
+    listening: BTreeMap<u64, mpsc::UnboundedSender<End>>,
+    /// Nodes without power: nothing leaves them, and what reaches them is gone.
+    dark: BTreeSet<u64>,
+    cut: BTreeSet<(u64, u64)>,
+    weather: Weather,
+    pipes: BTreeMap<u64, Pipe>,
+    due: BTreeMap<(Millis, u64), (u64, u64, Event)>,
+    /// What has come to a link that is cut.
+    held_up: Vec<(u64, u64, Event)>,
+    numbers: u64,
+    /// Ends of connections that nobody took: to be dropped when nothing is locked.
+    unclaimed: Vec<io::Result<End>>,
+}
+
+#[derive(Clone)]
+pub struct Network(Arc<Mutex<Wires>>);
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+impl Network {
+    pub fn new(random: Random, step: Millis, trace: Trace) -> Network {
+        Network(Arc::new(Mutex::new(Wires {
+            now: 0,
+            step,
+            random,
+            trace,
+            listening: BTreeMap::new(),
+            dark: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            weather: CALM,
+            pipes: BTreeMap::new(),
+            due: BTreeMap::new(),
+            held_up: Vec::new(),
+            numbers: 0,
+            unclaimed: Vec::new(),
+        })))
+    }
+
+    pub fn wires(&self) -> MutexGuard<'_, Wires> {
+        self.0.lock().expect("no panic while locked")
+    }
+
+    /// For the trace.
+    pub fn note(&self, what: &str) {
+        let mut wires = self.wires();
+        let now = wires.now;
+        wires.trace.text(now, what);
+    }
+
+    /// A node begins to listen; who listened there before is forgotten.
+    pub fn listen(&self, node: u64) -> mpsc::UnboundedReceiver<End> {
+        let (sender, accepted) = mpsc::unbounded_channel();
+        let mut wires = self.wires();
+        wires.dark.remove(&node);
+        wires.listening.insert(node, sender);
+        accepted
+    }
+
+    /// Everything that happens up to `now`. Those whom it wakes run in the next step.
+    pub fn advance(&self, now: Millis) {
+        self.wires().now = now;
+        loop {
+            let mut wires = self.wires();
+            match wires.due.first_entry() {
+                Some(first) if first.key().0 <= now => {
+                    let (from, to, event) = first.remove();
+                    wires.happen(self, from, to, event);
+                    let unclaimed = std::mem::take(&mut wires.unclaimed);
+                    drop(wires);
+                    drop(unclaimed);
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Wires {
+    /// The process has ended and its kernel says so; without power nobody says anything.
+    pub fn ends(&mut self, node: u64, dark: bool) {
+        self.listening.remove(&node);
+        if dark {
+            self.dark.insert(node);
+        }
+        // Here and not as they are dropped, because their order there does not follow from the seed.
+        let out: Vec<u64> =
+            self.pipes.iter().filter(|(_, pipe)| pipe.from == node).map(|(number, _)| *number).collect();
+        let into: Vec<u64> = self.pipes.iter().filter(|(_, pipe)| pipe.to == node).map(|(number, _)| *number).collect();
+        out.into_iter().for_each(|pipe| self.fall_silent(pipe));
+        into.into_iter().for_each(|pipe| self.fall_deaf(pipe));
+    }
+
+    pub fn set_weather(&mut self, weather: Weather) {
+        self.weather = weather;
+    }
+
+    /// Nothing comes through from the one to the other any more.
+    pub fn cut(&mut self, from: u64, to: u64) {
+        self.cut.insert((from, to));
+    }
+
+    pub fn heal(&mut self, from: u64, to: u64) {
+        self.cut.remove(&(from, to));
+        let (free, stuck) = std::mem::take(&mut self.held_up).into_iter().partition(|(a, b, _)| (*a, *b) == (from, to));
+        self.held_up = stuck;
+        let free: Vec<(u64, u64, Event)> = free;
+        // Senders find out one by one.
+        let mut at = self.now + self.step;
+        for (from, to, event) in free {
+            at += self.random.next() % 20;
+            self.numbers += 1;
+            self.due.insert((at, self.numbers), (from, to, event));
+        }
+    }
+
+    /// How long a packet takes now.
+    pub fn delay(&mut self) -> Millis {
+        let weather = self.weather;
+        let mut delay = self.step + weather.delay_ms + self.random.next() % (weather.jitter_ms + 1);
+        let mut again = RETRANSMIT_MS;
+        while weather.lost > 0 && self.random.next() % 1000 < weather.lost {
+            delay += again;
+            again *= 2;
+        }
+        delay
+    }
+
+    pub fn knock(&mut self, from: u64, to: u64, answer: oneshot::Sender<io::Result<End>>) {
+        let at = self.now + self.delay();
+        self.send(at, from, to, Event::Knock(answer));
+    }
+
+    fn send(&mut self, at: Millis, from: u64, to: u64, event: Event) {
+        if !self.dark.contains(&from) {
+            self.numbers += 1;
+            self.due.insert((at, self.numbers), (from, to, event));
+        }
+    }
+
+    /// Behind everything that was sent before on the same pipe.
+    fn send_on(&mut self, pipe: u64, event: Event) {
+        let at = self.now + self.delay();
+        if let Some(way) = self.pipes.get_mut(&pipe) {
+            let (from, to) = (way.from, way.to);
+            let at = at.max(way.latest);
+            way.latest = at;
+            self.send(at, from, to, event);
+        }
+    }
+
+    fn happen(&mut self, network: &Network, from: u64, to: u64, event: Event) {
+        if self.cut.contains(&(from, to)) {
+            return self.held_up.push((from, to, event));
+        }
+        if self.dark.contains(&to) {
+            if let Event::Answer(_, answer) = event {
+                self.unclaimed.push(answer);
+            }
+            return;
+        }
+        self.trace.delivered(self.now, from, to, &event);
+        match event {
+            Event::Bytes(pipe, bytes) => self.arrive(pipe, &bytes),
+            Event::Ends(pipe, how) => self.end(pipe, how),
+            Event::Refuses(pipe) => self.refuse(pipe),
+            Event::Answer(asked, answer) => self.unclaimed.extend(asked.send(answer).err()),
+            Event::Knock(asked) => self.open(network, from, to, asked),
+        }
+    }
+
+    fn open(&mut self, network: &Network, from: u64, to: u64, asked: oneshot::Sender<io::Result<End>>) {
+        let at = self.now + self.delay();
+        let Some(listener) = self.listening.get(&to).cloned() else {
+            return self.send(at, to, from, Event::Answer(asked, Err(io::ErrorKind::ConnectionRefused.into())));
+        };
+        let (there, back) = (self.pipe(from, to), self.pipe(to, from));
+        let near = End::new(network.clone(), back, there);
+        let far = End::new(network.clone(), there, back);
+        self.unclaimed.extend(listener.send(far).err().map(|unheard| Ok(unheard.0)));
+        self.send(at, to, from, Event::Answer(asked, Ok(near)));
+    }
+
+    fn pipe(&mut self, from: u64, to: u64) -> u64 {
+        self.numbers += 1;
+        let pipe = Pipe {
+            from,
+            to,
+            arrived: VecDeque::new(),
+            under_way: 0,
+            latest: 0,
+            ended: None,
+            refused: false,
+            deaf: false,
+            silent: false,
+            reader: None,
+            writer: None,
+        };
+        self.pipes.insert(self.numbers, pipe);
+        self.numbers
+    }
+
+    fn arrive(&mut self, number: u64, bytes: &[u8]) {
+        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        pipe.under_way -= bytes.len();
+        if pipe.deaf {
+            let (from, to) = (pipe.to, pipe.from);
+            let at = self.now + self.delay();
+            return self.send(at, from, to, Event::Refuses(number));
+        }
+        if pipe.ended.is_none() {
+            pipe.arrived.extend(bytes);
+        }
+        if let Some(reader) = pipe.reader.take() {
+            reader.wake();
+        }
+        if self.weather.broken > 0 && self.random.next() % 1000 < self.weather.broken {
+            self.end(number, Ending::Broken);
+        }
+    }
+
+    fn end(&mut self, number: u64, how: Ending) {
+        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        pipe.ended.get_or_insert(how);
+        pipe.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn refuse(&mut self, number: u64) {
+        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        pipe.refused = true;
+        pipe.writer.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Bytes that have arrived; `Ok(0)` at the end, `None` while there are none.
+    pub fn read(&mut self, number: u64, room: usize, waker: &Waker) -> Option<io::Result<Vec<u8>>> {
+        let Some(pipe) = self.pipes.get_mut(&number) else {
+            return Some(Err(io::ErrorKind::ConnectionReset.into()));
+        };
+        if pipe.arrived.is_empty() {
+            return match pipe.ended {
+                Some(Ending::Closed) => Some(Ok(Vec::new())),
+                Some(Ending::Broken) => Some(Err(io::ErrorKind::ConnectionReset.into())),
+                None => {
+                    pipe.reader = Some(waker.clone());
+                    None
+                }
+            };
+        }
+        let count = room.min(pipe.arrived.len());
+        let bytes = pipe.arrived.drain(..count).collect();
+        if let Some(writer) = pipe.writer.take() {
+            writer.wake();
+        }
+        Some(Ok(bytes))
+    }
+
+    pub fn write(&mut self, number: u64, bytes: &[u8], waker: &Waker) -> Option<io::Result<usize>> {
+        let Some(pipe) = self.pipes.get_mut(&number) else { return Some(Err(io::ErrorKind::BrokenPipe.into())) };
+        if pipe.refused {
+            return Some(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = WINDOW.saturating_sub(pipe.under_way + pipe.arrived.len());
+        if room == 0 {
+            pipe.writer = Some(waker.clone());
+            return None;
+        }
+        let count = room.min(bytes.len());
+        pipe.under_way += count;
+        self.send_on(number, Event::Bytes(number, bytes[..count].to_vec()));
+        Some(Ok(count))
+    }
+
+    /// One end of a connection is dropped.
+    pub fn close(&mut self, read: u64, write: u64) {
+        self.fall_silent(write);
+        self.fall_deaf(read);
+    }
+
+    fn fall_silent(&mut self, number: u64) {
+        let Some(pipe) = self.pipes.get_mut(&number).filter(|pipe| !pipe.silent) else { return };
+        pipe.silent = true;
+        match pipe.deaf {
+            true => drop(self.pipes.remove(&number)),
+            false => self.send_on(number, Event::Ends(number, Ending::Closed)),
+        }
+    }
+
+    fn fall_deaf(&mut self, number: u64) {
+        let Some(pipe) = self.pipes.get_mut(&number).filter(|pipe| !pipe.deaf) else { return };
+        pipe.deaf = true;
+        pipe.arrived.clear();
+        if pipe.silent {
+            self.pipes.remove(&number);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! A few seeds with the fault that a planted bug does not survive: see `tests/mutants`.
+
+use super::faults::Fault;
+use super::run::{Shape, run};
+use super::seeds::{shape, told};
+
+/// Until the first complaint: with a planted bug there is soon one.
+fn survives(fault: Fault, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let report = run(Shape { only: Some(fault), faults_ms: 8_000, ..shape(seed) });
+        if let Some(told) = told(seed, &report) {
+            panic!("only {fault:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_is_cut_off_grants_nothing() {
+    survives(Fault::Isolate, 1..3);
+}
+
+#[test]
+fn what_is_forwarded_is_done_once() {
+    survives(Fault::Pause, 1..3);
+}
+
+#[test]
+fn whoever_comes_back_serves_again() {
+    survives(Fault::Crash { power: true }, 1..3);
+}

@@ -1,0 +1,161 @@
+//! What the clients of a simulated run do: cycles on names that are checked in full, leases that run out, and queues.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::book::Book;
+use super::client::{Client, Hold, Wanted};
+use super::world::World;
+use crate::cluster::checks::LINEARIZABLE;
+use crate::proof::random::Random;
+
+/// Clients besides those of the queue.
+const CLIENTS: u64 = 10;
+/// Those who wait in the queue of one name, one after another.
+const QUEUE: u64 = 3;
+/// Longer than any run.
+const WHOLE_RUN_MS: u64 = 36_000_000;
+/// Names under load at a time; few, so that clients meet.
+const NAMES: usize = 4;
+/// Uses of a name before a new one takes its place: long histories take too long to check.
+const USES_PER_NAME: u32 = 24;
+const BETWEEN_MS: usize = 300;
+
+type Names = Arc<Mutex<[(u32, u32); NAMES]>>;
+
+/// Sets all clients to work until the book is closed; each ends when it has given everything back.
+pub fn begin(world: &World, book: &Arc<Book>, nodes: &[u64], random: &mut Random) -> Vec<JoinHandle<()>> {
+    let names: Names = Arc::default();
+    let client = |number, random: &mut Random| Client::new(number, book, &world.doors, nodes, random.fork());
+    let mut clients: Vec<_> =
+        (0..CLIENTS).map(|number| world.spawn(cycles(client(number, random), names.clone()))).collect();
+    let waiting = (0..QUEUE).map(|place| client(1001 + place, random)).collect();
+    clients.push(world.spawn(queues(client(1000, random), waiting)));
+    clients
+}
+
+async fn cycles(mut client: Client, names: Names) {
+    while !client.book.is_over() {
+        match client.random.below(10) {
+            0..=5 => checked(&mut client, &names).await,
+            6..=8 => leased(&mut client).await,
+            _ => client.move_on(),
+        }
+        sleep(Duration::from_millis(client.random.below(BETWEEN_MS) as u64)).await;
+    }
+    client.abandon().await;
+}
+
+/// A name that is checked in full: its lease outlives the run.
+async fn checked(client: &mut Client, names: &Names) {
+    let name = name(names, client.random.below(NAMES));
+    let wait_ms = [None, None, Some(100), Some(600)][client.random.below(4)];
+    if client.random.below(4) == 0 {
+        client.read(&name).await;
+    }
+    let Some(hold) = take(client, &name, WHOLE_RUN_MS, wait_ms).await else { return };
+    match client.random.below(6) {
+        0 => client.renew(&hold, WHOLE_RUN_MS).await,
+        1 => drop(client.read(&name).await),
+        _ => {}
+    }
+    client.release(&hold).await;
+}
+
+/// A name with a short lease, which is given back, renewed, or left to run out.
+async fn leased(client: &mut Client) {
+    let name = format!("lease-{}", client.random.below(NAMES));
+    let lease_ms = 200 + client.random.below(600) as u64;
+    let Some(hold) = take(client, &name, lease_ms, Some(2500)).await else { return };
+    match client.random.below(4) {
+        0 => client.release(&hold).await,
+        1 => {
+            sleep(Duration::from_millis(lease_ms / 2)).await;
+            client.renew(&hold, lease_ms).await;
+        }
+        2 => {
+            sleep(Duration::from_millis(lease_ms * 9 / 10)).await;
+            client.read(&name).await;
+        }
+        _ => {}
+    }
+}
+
+async fn take(client: &mut Client, name: &str, lease_ms: u64, wait_ms: Option<u64>) -> Option<Hold> {
+    let keyed = client.random.below(2) == 0;
+    let patience = Duration::from_millis([300, 4000][client.random.below(2)] + wait_ms.unwrap_or(0));
+    let id = client.book.number();
+    client.acquire(name, Wanted { lease_ms, wait_ms, keyed, patience }, id).await
+}
+
+/// The name in a slot; after so many uses the slot gets a new one.
+fn name(names: &Names, slot: usize) -> String {
+    let mut names = names.lock().expect("no client panics");
+    let (generation, uses) = &mut names[slot];
+    *uses += 1;
+    if *uses > USES_PER_NAME {
+        (*generation, *uses) = (*generation + 1, 1);
+    }
+    format!("{LINEARIZABLE}{slot}-{generation}")
+}
+
+/// Builds a queue of clients one by one, lets it run down, and begins anew.
+async fn queues(mut first: Client, mut waiting: Vec<Client>) {
+    let mut round = 0;
+    while !first.book.is_over() {
+        round += 1;
+        waiting = queue(&mut first, waiting, &format!("fifo-{round}")).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    first.abandon().await;
+}
+
+async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Client> {
+    let keyed = |patience| Wanted { lease_ms: WHOLE_RUN_MS, wait_ms: Some(20_000), keyed: true, patience };
+    let id = first.book.number();
+    let Some(hold) = first.acquire(name, keyed(Duration::from_secs(5)), id).await else { return waiting };
+    let (mut asked, mut left) = (Vec::new(), Vec::new());
+    let mut goes_on = true;
+    for (place, mut client) in (1..).zip(waiting) {
+        if !goes_on {
+            left.push(client);
+            continue;
+        }
+        let id = first.book.number();
+        // Some give a request up and ask again under its key: that must not cost the place either.
+        let patience = Duration::from_millis([3000, 25_000][client.random.below(2)]);
+        let name_of = name.to_owned();
+        asked.push(tokio::spawn(async move {
+            if let Some(hold) = client.acquire(&name_of, keyed(patience), id).await {
+                client.release(&hold).await;
+            }
+            client.abandon().await;
+            client
+        }));
+        goes_on = sees_queue_of(first, name, place).await;
+        if goes_on {
+            first.book.queued(id);
+        }
+    }
+    first.release(&hold).await;
+    for client in asked {
+        left.extend(client.await);
+    }
+    left
+}
+
+/// Waits until so many wait; false when that takes too long to be worth it.
+async fn sees_queue_of(client: &mut Client, name: &str, length: u64) -> bool {
+    for _ in 0..60 {
+        match client.read(name).await {
+            Some((Some(_), waiters)) if waiters >= length => return true,
+            // Nobody can come into a queue that is not there.
+            Some((None, _)) => return false,
+            _ => sleep(Duration::from_millis(40)).await,
+        }
+    }
+    false
+}
