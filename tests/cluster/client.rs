@@ -102,7 +102,7 @@ impl<'a> Client<'a> {
             std::thread::sleep(PAUSE);
         };
         let Wanted { lease_ms, wait_ms, keyed, .. } = wanted;
-        if answer == Answer::Ended && tries.lost.is_none() {
+        if answer == Answer::Ended && tries.failed.is_none() {
             self.recorder.complain(format!("client {}, {name}: ended, but nothing was asked before", self.number));
         }
         let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);

@@ -41,7 +41,7 @@ pub enum Answer {
     },
     /// Another has it, also at the end of a wait.
     Contended,
-    /// To a retry: what the lost request was granted has ended since.
+    /// To a retry: what its request was granted before, perhaps unheard, has ended since.
     Ended,
     Released,
     Renewed,
