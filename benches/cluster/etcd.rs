@@ -4,8 +4,7 @@ use std::path::Path;
 
 use crate::grpc::{Message, Value, call, field};
 use crate::load::{Client, Service};
-use crate::nodes::{Nodes, SIZE, http};
-use crate::support::certificate;
+use crate::nodes::{Nodes, SIZE};
 
 /// No measurement lasts as long.
 const LEASE_SECONDS: u64 = 600;
@@ -19,7 +18,6 @@ impl Cluster {
         let mut nodes = Nodes::new(1);
         let peer = |nodes: &Nodes, node: usize| format!("https://{}:2380", nodes.address(node));
         let peers: Vec<String> = (0..SIZE).map(|node| format!("node{node}={}", peer(&nodes, node))).collect();
-        let pair = certificate::pair();
         for node in 0..SIZE {
             let client = format!("https://{}:2379", nodes.address(node));
             let (certificate, key) = nodes.pair(node);
@@ -28,8 +26,8 @@ impl Cluster {
                 ("data-dir", nodes.data(node).display().to_string()),
                 ("listen-client-urls", client.clone()),
                 ("advertise-client-urls", client),
-                ("cert-file", pair.certificate.display().to_string()),
-                ("key-file", pair.key.display().to_string()),
+                ("cert-file", certificate.display().to_string()),
+                ("key-file", key.display().to_string()),
                 ("listen-peer-urls", peer(&nodes, node)),
                 ("initial-advertise-peer-urls", peer(&nodes, node)),
                 ("initial-cluster", peers.join(",")),
@@ -57,7 +55,7 @@ impl Cluster {
     /// The number of a node and that of the leader, as the node knows it.
     async fn status(&self, node: usize) -> Option<(u64, u64)> {
         let url = self.url(node, "etcdserverpb.Maintenance/Status");
-        let answer = call(&http(true), &url, Message::default()).await.ok()?;
+        let answer = call(&self.nodes.http(true), &url, Message::default()).await.ok()?;
         let Some(Value::Bytes(header)) = field(&answer, 1) else { return None };
         match (field(header, 2), field(&answer, 4)) {
             (Some(Value::Number(member)), Some(Value::Number(leader))) => Some((member, leader)),
@@ -90,7 +88,7 @@ impl Service for Cluster {
     }
 
     async fn connect(&self, node: usize) -> Leased {
-        let http = http(true);
+        let http = self.nodes.http(true);
         let grant = self.url(node, "etcdserverpb.Lease/LeaseGrant");
         let answer = call(&http, &grant, Message::default().number(1, LEASE_SECONDS)).await;
         let answer = answer.expect("etcd grants a lease");

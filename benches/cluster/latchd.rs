@@ -6,8 +6,7 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use serde_json::{Value, json};
 
 use crate::load::{Client, Service};
-use crate::nodes::{Nodes, SIZE, http};
-use crate::support::certificate;
+use crate::nodes::{Nodes, SIZE};
 
 const API_KEY: &str = "bench-0123456789abcdef0123456789abcdef";
 /// No measurement lasts as long.
@@ -22,7 +21,6 @@ impl Cluster {
         let mut nodes = Nodes::new(0);
         let peer = |nodes: &Nodes, node: usize| format!("https://{}:9443", nodes.address(node));
         let peers: Vec<String> = (0..SIZE).map(|node| format!("{}={}", node + 1, peer(&nodes, node))).collect();
-        let pair = certificate::pair();
         for node in 0..SIZE {
             let (certificate, key) = nodes.pair(node);
             let flags = [
@@ -30,8 +28,8 @@ impl Cluster {
                 ("--log-level", "warn".to_owned()),
                 ("--data-dir", nodes.data(node).display().to_string()),
                 ("--listen", format!("https://{}:8443", nodes.address(node))),
-                ("--tls-cert", pair.certificate.display().to_string()),
-                ("--tls-key", pair.key.display().to_string()),
+                ("--tls-cert", certificate.display().to_string()),
+                ("--tls-key", key.display().to_string()),
                 ("--node-id", (node + 1).to_string()),
                 ("--peer-listen", peer(&nodes, node)),
                 ("--peers", peers.join(",")),
@@ -56,7 +54,8 @@ impl Cluster {
     }
 
     async fn ask(&self, node: usize, target: &str) -> Option<String> {
-        let answer = http(false).get(self.url(node, target)).header("X-API-Key", API_KEY).send().await.ok()?;
+        let answer =
+            self.nodes.http(false).get(self.url(node, target)).header("X-API-Key", API_KEY).send().await.ok()?;
         answer.error_for_status().ok()?.text().await.ok()
     }
 }
@@ -81,7 +80,7 @@ impl Service for Cluster {
     }
 
     async fn connect(&self, node: usize) -> Session {
-        let http = http(false);
+        let http = self.nodes.http(false);
         let answer = http.post(self.url(node, "/session")).header("X-API-Key", API_KEY).send().await;
         let answer = answer.expect("a session can be opened");
         let cookie = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok());

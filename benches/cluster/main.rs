@@ -15,8 +15,6 @@ mod report;
 #[path = "../cycles/statistics.rs"]
 #[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 mod statistics;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 
 use std::time::Duration;
 

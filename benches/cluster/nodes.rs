@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::certificate;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
 
 #[path = "../../tests/cluster/authority.rs"]
 mod authority;
@@ -46,9 +46,21 @@ impl Nodes {
         self.authority.certificate()
     }
 
-    /// Certificate and key of a node, for peers.
+    /// Certificate and key of a node, for peers and clients.
     pub fn pair(&self, node: usize) -> (PathBuf, PathBuf) {
         self.authority.pair(node as u64 + 1, self.address(node))
+    }
+
+    /// One connection, as a client of its own would have; both services get the same.
+    pub fn http(&self, http2: bool) -> reqwest::Client {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_file(self.authority()).expect("the certificate is PEM");
+        roots.add(authority).expect("the certificate can be trusted");
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(config);
+        let builder = if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };
+        builder.build().expect("a client can be built")
     }
 
     pub fn start(&mut self, program: &Path, arguments: &[String]) {
@@ -87,14 +99,4 @@ impl Drop for Nodes {
             let _ = child.wait();
         }
     }
-}
-
-/// One connection, as a client of its own would have; both services get the same.
-pub fn http(http2: bool) -> reqwest::Client {
-    let mut config = (*certificate::client_config()).clone();
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { vec![b"http/1.1".to_vec()] };
-    let config = Arc::new(config);
-    let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured((*config).clone());
-    let builder = if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };
-    builder.build().expect("a client can be built")
 }
