@@ -12,6 +12,7 @@ mod counter;
 mod departures;
 mod dialects;
 mod disk;
+mod events;
 mod failover;
 mod faults;
 mod fleet;

@@ -1,16 +1,19 @@
-//! A stream of server-sent events over a plaintext connection, read block by block.
+//! A stream of server-sent events, read block by block.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+
+use super::certificate;
 
 /// No test waits longer for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Events {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Read>>,
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -33,13 +36,26 @@ impl Events {
         Events::over(TcpStream::connect(address).expect("the server listens"), target, headers)
     }
 
-    /// The same on a socket that the test has opened.
-    pub fn over(mut socket: TcpStream, target: &str, headers: &[&str]) -> Events {
+    /// The same over TLS.
+    pub fn open_tls(address: SocketAddr, target: &str, headers: &[&str]) -> Events {
+        let socket = TcpStream::connect(address).expect("the server listens");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+        let name = ServerName::try_from("localhost").expect("localhost is a name");
+        let session = rustls::ClientConnection::new(certificate::client_config(), name).expect("a configuration");
+        Events::asked(rustls::StreamOwned::new(session, socket), target, headers)
+    }
+
+    /// The same on a socket that the test has opened.
+    pub fn over(socket: TcpStream, target: &str, headers: &[&str]) -> Events {
+        socket.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+        Events::asked(socket, target, headers)
+    }
+
+    fn asked(mut socket: impl Read + Write + 'static, target: &str, headers: &[&str]) -> Events {
         let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let request = format!("GET {target} HTTP/1.1\r\nhost: t\r\n{more}\r\n");
         socket.write_all(request.as_bytes()).expect("the request can be sent");
-        let mut stream = BufReader::new(socket);
+        let mut stream: BufReader<Box<dyn Read>> = BufReader::new(Box::new(socket));
         let status = line(&mut stream).split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
         let mut headers = Vec::new();
         while let Some((name, value)) = line(&mut stream).split_once(':') {
@@ -89,7 +105,7 @@ impl Events {
     }
 }
 
-fn line(stream: &mut BufReader<TcpStream>) -> String {
+fn line(stream: &mut impl BufRead) -> String {
     let mut line = String::new();
     // A connection that is cut ends what it said.
     let _ = stream.read_line(&mut line);
