@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::Once;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
 use super::book::Book;
 use super::client::{Client, Wanted};
 use super::faults::{self, Fault, Repair};
@@ -119,8 +117,8 @@ fn hit(world: &mut World, operators: &mut Operators, shape: &Shape, random: &mut
 /// The members, as the leader knows them.
 fn members(world: &World) -> Vec<u64> {
     let leader = world.leader().and_then(|leader| world.nodes[&leader].engine());
-    // A leader asks nobody.
-    let view = leader.and_then(|leader| leader.cluster().now_or_never()?.ok());
+    // Asked of this node alone: it may have ceased to lead, and out here nobody waits for another's answer.
+    let view = leader.map(|leader| leader.cluster_here());
     view.into_iter().flat_map(|view| view.members).map(|member| member.node).collect()
 }
 
