@@ -11,7 +11,7 @@ const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
 impl Table {
     /// Leaves what is asked for: sessions, and holds (those of sessions only with them). Nobody waits any more, no
     /// node is known, and what idempotency keys made counts as ended where it is gone. Tokens go on far above those
-    /// of the backup, and not below `first_token`.
+    /// of the backup, and not below `first_token`. The log is to begin there, so event ids need no other origin.
     pub fn rebase(&mut self, first_token: u64, keep_sessions: bool, keep_holds: bool) {
         let mut run = Run { events: Vec::new(), budget: u32::MAX };
         let names: Vec<Name> = self.locks.iter().map(|(name, _)| name.clone()).collect();
@@ -23,6 +23,7 @@ impl Table {
         self.sweep(&mut run);
         self.nodes.clear();
         self.confirm = false;
+        self.origin = 0;
         self.next_token = self.next_token.saturating_add(TOKENS_PAST_BACKUP).max(first_token).min(Token::END);
     }
 

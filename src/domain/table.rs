@@ -24,6 +24,8 @@ pub struct Table {
     /// The next fencing token; 0 in a table that no leader has opened.
     pub(super) next_token: u64,
     pub(super) next_waiter: u64,
+    /// What event ids add to the index of their entry.
+    pub(super) origin: u64,
     pub(super) limits: Limits,
     /// What apply may do; see `nodes`.
     pub(super) level: u32,
@@ -95,6 +97,12 @@ impl Table {
         &self.limits
     }
 
+    /// Where the ids of events begin: added to the index of their entry, so that no id of a service whose data was lost
+    /// fits into the log of the one that begins in its place. Tokens begin there for the same reason.
+    pub fn origin(&self) -> u64 {
+        self.origin
+    }
+
     /// The last token given.
     pub fn last_token(&self) -> Token {
         Token(self.next_token.saturating_sub(1))
@@ -113,11 +121,12 @@ impl Table {
 
     fn start_leadership(&mut self, run: &mut Run, start: LeaderStart) {
         self.epoch += 1;
-        if self.next_token == 0 {
-            self.next_token = start.first_token.max(1);
-        }
         if self.level == 0 {
             self.level = start.level;
+        }
+        if self.next_token == 0 {
+            self.next_token = start.first_token.max(1);
+            self.origin = if self.knows_origins() { start.first_token.min(Token::END) } else { 0 };
         }
         (self.limits, self.confirm) = (start.limits, start.confirm);
         self.touch_all_sessions();

@@ -25,7 +25,7 @@ pub struct Shared {
     pub refused_entry: AtomicBool,
     /// What this node proposed last, until it is applied: encoded, and as it was before.
     proposed: Mutex<Option<(Bytes, Entry)>>,
-    /// The index of the entry that the table stands at; changes under the table's lock.
+    /// The number in event ids of the entry that the table stands at; changes under the table's lock.
     applied: AtomicU64,
     table: RwLock<Table>,
 }
@@ -53,7 +53,7 @@ impl Shared {
     /// The table, and behind which events it stands.
     pub fn table_and_place(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
         let table = self.table();
-        let place = self.feed.behind(self.applied.load(Ordering::Relaxed));
+        let place = EventId::behind(self.applied.load(Ordering::Relaxed));
         (table, place)
     }
 
@@ -82,10 +82,18 @@ impl Shared {
         }
     }
 
-    fn apply(&self, index: u64, entry: Entry) -> Result<Applied, StaleEpoch> {
+    /// What the entry at `index` did, and its number in event ids.
+    fn apply(&self, index: u64, entry: Entry) -> (Result<Applied, StaleEpoch>, u64) {
         let mut table = self.table_mut();
-        self.applied.store(index, Ordering::Relaxed);
-        table.apply(entry)
+        let applied = table.apply(entry);
+        (applied, self.stand_at(&table, index))
+    }
+
+    /// The table stands at the entry at `index`: its number in event ids.
+    fn stand_at(&self, table: &Table, index: u64) -> u64 {
+        let number = table.origin().saturating_add(index);
+        self.applied.store(number, Ordering::Relaxed);
+        number
     }
 
     fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
@@ -99,22 +107,24 @@ impl Machine for LockMachine {
     fn apply(&mut self, index: u64, payload: &[u8]) {
         let entry = self.0.decode(payload);
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
-        match self.0.apply(index, entry) {
+        let (applied, number) = self.0.apply(index, entry);
+        match applied {
             Ok(mut applied) => {
                 self.0.refused_entry.store(false, Ordering::Release);
                 self.0.counters.count(&applied);
                 if leads_anew {
                     self.0.counters.count_leadership();
+                    self.0.feed.begin_at(self.0.table().origin());
                 } else {
                     self.0.timings.batch.observe(applied.outcomes.len() as f64);
                 }
                 self.0.pending.answer(&mut applied);
-                self.0.feed.append(index, applied.events);
+                self.0.feed.append(number, applied.events);
             }
             Err(StaleEpoch { found, expected }) => {
                 tracing::warn!(found, expected, "an entry of another leadership was not applied");
                 self.0.refused_entry.store(true, Ordering::Release);
-                self.0.feed.append(index, Vec::new());
+                self.0.feed.append(number, Vec::new());
             }
         }
     }
@@ -125,12 +135,12 @@ impl Machine for LockMachine {
 
     fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
-        {
+        let number = {
             let mut table = self.0.table_mut();
             *table = restored;
-            self.0.applied.store(index, Ordering::Relaxed);
-        }
-        self.0.feed.restored(index);
+            self.0.stand_at(&table, index)
+        };
+        self.0.feed.restored(number);
         self.0.pending.resume_from(&self.0.table());
         Ok(())
     }
@@ -158,7 +168,7 @@ mod tests {
     use crate::domain::{Body, Incarnation, Timestamp};
 
     fn shared() -> Shared {
-        Shared::new(Intake::new(1), Pending::new(Incarnation(1)), Feed::new(EventOptions::default(), 0))
+        Shared::new(Intake::new(1), Pending::new(Incarnation(1)), Feed::new(EventOptions::default()))
     }
 
     fn tick(at: u64) -> Entry {

@@ -55,7 +55,7 @@ impl Engine {
     pub async fn start(options: EngineOptions) -> Result<Engine, StartError> {
         let incarnation = Incarnation(random_u64());
         let intake = Intake::new(options.queue_commands_max);
-        let feed = Feed::new(options.events, first_event_index(&options));
+        let feed = Feed::new(options.events);
         let shared = Arc::new(Shared::new(intake, Pending::new(incarnation), feed));
         let service = Arc::new(Service::new(shared.clone()));
         let raft_options = raft_options(&options)?;
@@ -172,16 +172,9 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
     })
 }
 
-/// Where the tokens of a service begin that knows of none before it.
+/// Where the tokens and the event ids of a service begin that knows of none before it.
 pub(super) fn first_token() -> u64 {
     clock::unix_seconds().saturating_mul(TOKENS_PER_SECOND)
-}
-
-/// A node alone that keeps nothing begins a new log each time. Its events go on where no run before it can have been, as
-/// its tokens do: an id of that one is then older than what is kept, and not taken for one of this run's.
-fn first_event_index(options: &EngineOptions) -> u64 {
-    let keeps_nothing = options.data_dir.is_none() && options.cluster.listen.is_none();
-    if keeps_nothing && options.cluster.simulation.is_none() { first_token() } else { 0 }
 }
 
 async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {

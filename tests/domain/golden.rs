@@ -4,19 +4,19 @@
 //! the files of the present version anew: `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
 
 use super::kit::{
-    Asking, Bench, RUN, acquire, ask, cancel, cancel_wait, close, confirm, force, key, name, node_down, node_up,
-    release, renew, request, session, snapshot, start,
+    Asking, Bench, RUN, acquire, ask, cancel, cancel_wait, close, confirm, force, key, name, node_down, release, renew,
+    request, session, snapshot, start, store,
 };
 use latchd::domain::{
-    Acquire, Body, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord, Proof,
-    StoreId, Submitted, Table, Timestamp, Token, view::Counts,
+    Acquire, Body, Command, CommandId, Dialect, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId,
+    NodeRecord, Proof, StoreId, Submitted, Table, Timestamp, Token, view::Counts,
 };
 use std::path::PathBuf;
 
 #[test]
 fn entries_have_the_bytes_they_always_had() {
     let mut entries: Vec<_> = one_node_entries(Some(request(1, 2))).into_iter().chain(cluster_entries()).collect();
-    entries.push(("leader-start", leader_start(LeaderStart { confirm: true, ..start(Incarnation(7)) })));
+    entries.push(("leader-start", leader_start(LeaderStart { confirm: true, level: 2, ..start(Incarnation(7)) })));
     for (file, entry) in entries {
         check("v2", file, &entry.encode());
         assert_eq!(Entry::decode(&golden("v2", file)), Ok(entry), "{file} is read as another entry");
@@ -25,11 +25,14 @@ fn entries_have_the_bytes_they_always_had() {
 
 #[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
-    let table = cluster_table();
-    check("v2", "snapshot", &snapshot(&table));
-    let restored = Table::restore(&mut golden("v2", "snapshot").as_slice()).expect("it can be read");
-    assert_eq!(restored.counts(), table.counts());
-    assert_eq!(snapshot(&restored), snapshot(&table));
+    for (version, level) in [("v2", 2), ("v3", FEATURE_LEVEL)] {
+        let table = cluster_table(level);
+        check(version, "snapshot", &snapshot(&table));
+        let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
+        assert_eq!(restored.counts(), table.counts());
+        assert_eq!(restored.origin(), table.origin());
+        assert_eq!(snapshot(&restored), snapshot(&table));
+    }
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn cluster_entries() -> Vec<(&'static str, Entry)> {
         ("renew-by-label", Command::Renew { name: name("a"), session: None, proof: label, lease_ms: 30_000 }),
         ("confirm-delivery", confirm("a", 1)),
         ("cancel-wait", cancel_wait("a", "x")),
-        ("node-up", node_up(2, Incarnation(8))),
+        ("node-up", node_up_at(2, Incarnation(8))),
         ("node-down", node_down(2, Incarnation(8))),
         ("forget-node", Command::ForgetNode { node: NodeId(2) }),
         ("raise-level", Command::RaiseLevel { level: 2 }),
@@ -167,11 +170,16 @@ pub fn one_node_bench(start: LeaderStart) -> Bench {
     bench
 }
 
-/// With every kind of thing in it.
-fn cluster_table() -> Table {
-    let mut bench = one_node_bench(start(RUN));
-    bench.lead(LeaderStart { confirm: true, ..start(RUN) });
-    bench.outcome(node_up(2, Incarnation(2)));
+/// Node 2, whose program knows this level.
+fn node_up_at(level: u32, incarnation: Incarnation) -> Command {
+    Command::NodeUp { node: NodeId(2), incarnation, store: store(2), level }
+}
+
+/// With every kind of thing in it that a table of this level has.
+fn cluster_table(level: u32) -> Table {
+    let mut bench = one_node_bench(LeaderStart { level, ..start(RUN) });
+    bench.lead(LeaderStart { confirm: true, level, ..start(RUN) });
+    bench.outcome(node_up_at(level, Incarnation(2)));
     bench.outcome(node_down(2, Incarnation(2)));
     bench.outcome(Command::OpenSession { session: session(3), idle_timeout_ms: 600_000, request: Some(request(1, 0)) });
     bench.acquired(ask("c", 7).request(2).lease_ms(30_000));

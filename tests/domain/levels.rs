@@ -1,7 +1,7 @@
 //! The feature level: apply does what every node knows, and no more.
 
-use super::kit::{Asking, Bench, RUN, ask, cancel, granted, node_up, release, start, store};
-use latchd::domain::{Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal};
+use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, cancel, granted, node_up, release, snapshot, start, store};
+use latchd::domain::{Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal, Table};
 
 const RAISE: Command = Command::RaiseLevel { level: 2 };
 
@@ -27,7 +27,7 @@ fn it_is_raised_when_every_node_knows_it() {
     bench.outcome(node_up(2, Incarnation(2)));
     assert_eq!(bench.outcome(RAISE), Outcome::LevelRaised { level: 2 });
     assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 2 });
-    assert_eq!(bench.refused(Command::RaiseLevel { level: 3 }), Refusal::LevelRefused { level: 2 });
+    assert_eq!(bench.refused(Command::RaiseLevel { level: FEATURE_LEVEL + 1 }), Refusal::LevelRefused { level: 2 });
 }
 
 #[test]
@@ -38,6 +38,23 @@ fn a_node_that_is_down_counts_until_it_is_forgotten() {
     assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 1 });
     bench.outcome(Command::ForgetNode { node: NodeId(2) });
     assert_eq!(bench.outcome(RAISE), Outcome::LevelRaised { level: 2 });
+}
+
+#[test]
+fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
+    let mut bench = Bench::new();
+    let origin = bench.table.origin();
+    assert_eq!(origin, FIRST_TOKEN);
+    bench.lead(LeaderStart { first_token: origin + 1, ..start(RUN) });
+    assert_eq!(bench.table.origin(), origin);
+    let mut old = old();
+    assert_eq!(
+        old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL }),
+        Outcome::LevelRaised { level: FEATURE_LEVEL }
+    );
+    assert_eq!(old.table.origin(), 0, "its events have had ids without one");
+    let boundless = Bench::started(LeaderStart { first_token: u64::MAX, ..start(RUN) });
+    assert!(Table::restore(&mut snapshot(&boundless.table).as_slice()).is_ok());
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) const SINGLE_NODE: u8 = 1;
 /// The format with nodes, claims and idempotency keys.
 pub(super) const CLUSTERS: u8 = 2;
+/// The format of snapshots of tables that have an origin; entries did not change with it.
+pub(super) const ORIGINS: u8 = 3;
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -3,12 +3,12 @@
 mod records;
 mod restore;
 
-use super::codec::{CLUSTERS, DecodeError, Put, SINGLE_NODE, Take};
+use super::codec::{CLUSTERS, DecodeError, ORIGINS, Put, SINGLE_NODE, Take};
 use super::cow::FrozenMap;
 use super::ids::{Name, NodeId, RequestId, SessionId};
 use super::limits::Limits;
 use super::lock::Lock;
-use super::nodes::NodeRecord;
+use super::nodes::{LEVEL_OF_ORIGINS, NodeRecord};
 use super::requests::RequestRecord;
 use super::session::Session;
 use super::table::Table;
@@ -28,6 +28,7 @@ pub struct FrozenTable {
     epoch: u64,
     next_token: u64,
     next_waiter: u64,
+    origin: u64,
     limits: Limits,
     level: u32,
     confirm: bool,
@@ -54,6 +55,7 @@ impl Table {
             epoch: self.epoch,
             next_token: self.next_token,
             next_waiter: self.next_waiter,
+            origin: self.origin,
             limits: self.limits.clone(),
             level: self.level,
             confirm: self.confirm,
@@ -146,14 +148,23 @@ impl FrozenTable {
     }
 
     fn put_head(&self, out: &mut Vec<u8>) {
-        out.put_u8(CLUSTERS);
+        let version = version_of(self.level);
+        out.put_u8(version);
         [self.now.0, self.epoch, self.next_token, self.next_waiter].into_iter().for_each(|value| out.put_u64(value));
         self.limits.put(out);
         out.put_u64(self.level.into());
         out.put_u8(u8::from(self.confirm));
+        if version >= ORIGINS {
+            out.put_u64(self.origin);
+        }
         out.put_u64(self.nodes.len() as u64);
         self.nodes.iter().for_each(|(node, record)| put_node(out, *node, record));
     }
+}
+
+/// Below the level of origins a node of an older release may have to read it.
+fn version_of(level: u32) -> u8 {
+    if level >= LEVEL_OF_ORIGINS { ORIGINS } else { CLUSTERS }
 }
 
 fn flush_full(buffer: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {

@@ -10,11 +10,11 @@ use super::super::session::Session;
 use super::super::table::Table;
 use super::super::time::Timestamp;
 use super::records::{take_lock, take_node, take_request, take_session};
-use super::{CLUSTERS, SINGLE_NODE};
+use super::{CLUSTERS, ORIGINS, SINGLE_NODE, version_of};
 
 pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     let version = take.u8()?;
-    if version != SINGLE_NODE && version != CLUSTERS {
+    if ![SINGLE_NODE, CLUSTERS, ORIGINS].contains(&version) {
         return Err(DecodeError::Unknown { what: "snapshot version", value: version.into() });
     }
     let mut table = Table {
@@ -24,7 +24,10 @@ pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
         next_waiter: take_counter(take)?,
         ..Table::default()
     };
-    if version == SINGLE_NODE { take_single_node(take, &mut table) } else { take_nodes(take, &mut table) }?;
+    match version {
+        SINGLE_NODE => take_single_node(take, &mut table),
+        _ => take_nodes(take, version, &mut table),
+    }?;
     for _ in 0..take.count(19)? {
         let (id, session) = take_session(take, version)?;
         if !table.adopt_session(id, session) {
@@ -65,9 +68,15 @@ fn take_single_node(take: &mut Take, table: &mut Table) -> Result<(), DecodeErro
     Ok(())
 }
 
-fn take_nodes(take: &mut Take, table: &mut Table) -> Result<(), DecodeError> {
-    table.limits = Limits::take(take, CLUSTERS)?;
+fn take_nodes(take: &mut Take, version: u8, table: &mut Table) -> Result<(), DecodeError> {
+    table.limits = Limits::take(take, version)?;
     (table.level, table.confirm) = (take.u32()?, take.flag()?);
+    if version != version_of(table.level) {
+        return Err(DecodeError::Range);
+    }
+    if version >= ORIGINS {
+        table.origin = take_counter(take)?;
+    }
     for _ in 0..take.count(21)? {
         let (node, record) = take_node(take)?;
         if table.nodes.insert(node, record).is_some() {

@@ -38,8 +38,6 @@ pub struct Feed {
     ring: Mutex<Ring>,
     readers: AtomicUsize,
     readers_max: usize,
-    /// Log indexes count from here in ids.
-    base: u64,
     bell: Bell,
 }
 
@@ -55,28 +53,31 @@ pub struct Bell {
 pub struct Seat(Arc<Shared>);
 
 impl Feed {
-    /// `base` is where the indexes of a service begin that keeps nothing: no id of the run before may fit into this one.
-    pub fn new(options: EventOptions, base: u64) -> Feed {
+    pub fn new(options: EventOptions) -> Feed {
         Feed {
-            ring: Mutex::new(Ring::new(options.buffer_events_max, base)),
+            ring: Mutex::new(Ring::new(options.buffer_events_max)),
             readers: AtomicUsize::new(0),
             readers_max: options.readers_max,
-            base,
             bell: Bell { grown: Arc::default(), ended: watch::Sender::new(false) },
         }
     }
 
-    /// What the entry at `index` did. Called for each entry, in order.
-    pub fn append(&self, index: u64, events: Vec<Event>) {
-        self.ring().append(self.base + index, events);
+    /// The service's ids begin here: what lies before is none of its own.
+    pub fn begin_at(&self, number: u64) {
+        self.ring().begin_at(number);
+    }
+
+    /// What the entry with this number did. Called for each entry, in order.
+    pub fn append(&self, number: u64, events: Vec<Event>) {
+        self.ring().append(number, events);
         if self.readers.load(Ordering::Relaxed) > 0 {
             self.bell.grown.notify_one();
         }
     }
 
-    /// A snapshot became the state as of `index`.
-    pub fn restored(&self, index: u64) {
-        self.ring().restored(self.base + index);
+    /// A snapshot became the state as of the entry with this number.
+    pub fn restored(&self, number: u64) {
+        self.ring().restored(number);
         self.bell.grown.notify_one();
     }
 
@@ -87,11 +88,6 @@ impl Feed {
 
     pub fn bell(&self) -> Bell {
         self.bell.clone()
-    }
-
-    /// Behind the entry that a table was found at.
-    pub fn behind(&self, index: u64) -> EventId {
-        EventId::behind(self.base + index)
     }
 
     pub fn knows(&self, place: EventId) -> Known {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Position 0 is no event: it stands before the first of its entry, so that a place between two entries has an id too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct EventId {
-    /// Of the log entry.
+    /// Of the log entry: its index in the log, counted from the origin of the table.
     pub index: u64,
     /// Among the events of that entry, from 1.
     pub position: u32,

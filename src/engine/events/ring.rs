@@ -71,14 +71,18 @@ impl Happened {
 }
 
 impl Ring {
-    /// Empty, for entries from `first` on.
-    pub fn new(max: usize, first: u64) -> Ring {
-        let begin = EventId { index: first, position: 0 };
-        let restored = EventId::default();
-        Ring { events: VecDeque::with_capacity(max), max: max.max(1), floor: begin, end: begin, restored }
+    pub fn new(max: usize) -> Ring {
+        let begin = EventId::default();
+        Ring { events: VecDeque::with_capacity(max), max: max.max(1), floor: begin, end: begin, restored: begin }
     }
 
-    /// All that the next entry did.
+    /// No entry has a number below this.
+    pub fn begin_at(&mut self, number: u64) {
+        let begin = EventId { index: number, position: 0 };
+        (self.floor, self.end) = (self.floor.max(begin), self.end.max(begin));
+    }
+
+    /// All that the entry with this number did, the next one.
     pub fn append(&mut self, index: u64, events: Vec<Event>) {
         let published = events.into_iter().filter_map(Happened::of);
         for (position, what) in (1..).zip(published) {
@@ -92,7 +96,7 @@ impl Ring {
         self.end = EventId::behind(index);
     }
 
-    /// A snapshot became the state as of `index`: what happened before it was not seen.
+    /// A snapshot became the state as of the entry with this number: what happened before it was not seen.
     pub fn restored(&mut self, index: u64) {
         self.events.clear();
         self.end = EventId::behind(index);
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn positions_count_what_is_published_in_an_entry() {
-        let mut ring = Ring::new(10, 0);
+        let mut ring = Ring::new(10);
         ring.append(5, vec![released("a"), Event::Broken("not for readers"), released("b")]);
         ring.append(6, Vec::new());
         ring.append(7, vec![released("a")]);
@@ -181,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_look_is_bounded_and_goes_on_where_it_ended() {
-        let mut ring = Ring::new(10, 0);
+        let mut ring = Ring::new(10);
         ring.append(1, vec![released("a"), released("b"), released("a"), released("a")]);
         let look = |place, scan, take| match ring.after(place, &under("a"), scan, take) {
             Taken::Events(events, next) => (events.len(), next),
@@ -195,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_fell_out_is_a_gap_and_the_last_that_fell_out_is_not() {
-        let mut ring = Ring::new(2, 0);
+        let mut ring = Ring::new(2);
         (1..=4).for_each(|index| ring.append(index, vec![released("a")]));
         assert_eq!(after(&ring, id(2, 1), ""), (vec![id(3, 1), id(4, 1)], id(5, 0)));
         assert_eq!(ring.knows(id(2, 1)), Known::Here);
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_leaves_nothing_before_it() {
-        let mut ring = Ring::new(9, 0);
+        let mut ring = Ring::new(9);
         ring.append(1, vec![released("a")]);
         ring.restored(7);
         assert_eq!(ring.knows(id(1, 1)), Known::Missing(Why::Snapshot));
@@ -217,7 +221,8 @@ mod tests {
 
     #[test]
     fn an_id_that_no_event_had_is_known_as_none() {
-        let mut ring = Ring::new(9, 4);
+        let mut ring = Ring::new(9);
+        ring.begin_at(4);
         assert_eq!(ring.knows(id(3, 0)), Known::Missing(Why::TooOld), "before this service");
         ring.append(5, vec![released("a")]);
         assert_eq!(ring.knows(id(5, 1)), Known::Here);
