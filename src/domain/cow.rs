@@ -4,6 +4,7 @@
 //! copies that shard alone. So a snapshot of a million locks never stalls a grant.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
@@ -56,6 +57,32 @@ impl<K: ShardKey, V: Clone> CowMap<K, V> {
         let before = self.shard_mut(&key).insert(key, value);
         self.len += usize::from(before.is_none());
         before
+    }
+
+    /// Inserts a value, or changes the one that is there, in one search. Gives the key as it is stored.
+    pub fn upsert(&mut self, key: K, value: V, change: impl FnOnce(&mut V, V)) -> (K, &mut V) {
+        match Arc::make_mut(&mut self.shards[shard(&key)]).entry(key) {
+            Entry::Occupied(found) => {
+                let key = found.key().clone();
+                let there = found.into_mut();
+                change(there, value);
+                (key, there)
+            }
+            Entry::Vacant(free) => {
+                self.len += 1;
+                (free.key().clone(), free.insert(value))
+            }
+        }
+    }
+
+    /// Removes a value if it is as wanted. Copies nothing if it is not.
+    pub fn remove_if(&mut self, key: &K, is_wanted: impl FnOnce(&V) -> bool) -> Option<V> {
+        let shard = &mut self.shards[shard(key)];
+        if !shard.get(key).is_some_and(is_wanted) {
+            return None;
+        }
+        self.len -= 1;
+        Arc::make_mut(shard).remove(key)
     }
 
     pub fn remove(&mut self, key: &K) -> Option<V> {
@@ -180,6 +207,20 @@ mod tests {
         assert_eq!(frozen.len(), 10_000);
         assert!(frozen.iter().all(|(key, value)| key == value));
         assert_eq!(map.len(), 9_999);
+    }
+
+    #[test]
+    fn one_search_inserts_or_changes_and_removes_only_what_is_wanted() {
+        let mut map = CowMap::default();
+        let add = |map: &mut CowMap<u64, u64>, value| *map.upsert(1, value, |there, value| *there += value).1;
+        assert_eq!((add(&mut map, 5), map.len()), (5, 1));
+        let frozen = map.freeze();
+        assert_eq!(map.remove_if(&1, |value| *value == 6), None);
+        assert!(Arc::ptr_eq(&map.shards[shard(&1_u64)], &frozen.shards[shard(&1_u64)]), "nothing was copied");
+        assert_eq!((add(&mut map, 1), map.len()), (6, 1));
+        assert_eq!((map.remove_if(&1, |value| *value == 6), map.len()), (Some(6), 0));
+        assert_eq!(map.remove_if(&1, |_| true), None);
+        assert_eq!(frozen.get(&1), Some(&5));
     }
 
     #[test]

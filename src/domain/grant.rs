@@ -273,28 +273,17 @@ impl Table {
     }
 
     fn add_hold(&mut self, name: Name, size: u32, remember: bool, hold: Hold) {
-        let name = self.locks.get_key_value(&name).map_or(name, |(stored, _)| stored.clone());
-        self.index.add_hold(&name, &hold);
-        if let Some(session) = hold.owner.session() {
-            self.count_hold(session);
-        }
         if remember {
             self.remembered.forget(&name);
         }
+        let (session, next_due) = (hold.owner.session(), hold.deadline);
         let size_to_remember = if remember { size } else { 0 };
-        match self.locks.get_mut(&name) {
-            Some(lock) => {
-                lock.size = size;
-                lock.size_to_remember = if remember { size } else { lock.size_to_remember };
-                lock.expects(hold.deadline);
-                lock.holds.push(hold);
-            }
-            None => {
-                let next_due = hold.deadline;
-                let lock = Lock { size, size_to_remember, next_due, holds: vec![hold], ..Lock::default() };
-                self.locks.insert(name, lock);
-            }
+        let lock = Lock { size, size_to_remember, next_due, holds: vec![hold], ..Lock::default() };
+        let (name, lock) = self.locks.upsert(name, lock, Lock::adopt);
+        if let Some(hold) = lock.holds.last() {
+            self.index.add_hold(&name, hold);
         }
+        session.into_iter().for_each(|session| self.count_hold(session));
     }
 
     pub(super) fn lease_end(&self, lease_ms: Option<u64>) -> Timestamp {

@@ -166,6 +166,16 @@ impl Lock {
         self.holds.is_empty() && self.queue.is_empty()
     }
 
+    /// Takes in what was just granted as if to a lock of its own: the newest hold decides the size.
+    pub fn adopt(&mut self, granted: Lock) {
+        self.size = granted.size;
+        if granted.size_to_remember > 0 {
+            self.size_to_remember = granted.size_to_remember;
+        }
+        self.expects(granted.next_due);
+        self.holds.extend(granted.holds);
+    }
+
     /// Notes a deadline that was added.
     pub fn expects(&mut self, deadline: Timestamp) {
         self.next_due = self.next_due.min(deadline);

@@ -75,6 +75,7 @@ impl Table {
                 let heard = touches.into_iter().filter(|_| !mutants::on("touches-forgotten"));
                 heard.for_each(|session| self.touch_session(session));
                 self.touch_callers(&commands);
+                run.events.reserve(commands.len());
                 self.expire_due(&mut run, !more_touches);
                 let outcomes = commands.into_iter().map(|submitted| self.run(&mut run, submitted)).collect();
                 self.sweep(&mut run);

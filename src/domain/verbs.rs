@@ -107,7 +107,9 @@ impl Table {
 
     fn end_and_hand_on(&mut self, run: &mut Run, name: &Name, token: Token, why: EndReason) -> Outcome {
         self.end_hold(run, name, token, why);
-        Outcome::Released { waiter_granted: self.hand_on(run, name) }
+        // Nearly always nobody waits.
+        let waiter_granted = !self.forget_unused(name) && self.hand_on(run, name);
+        Outcome::Released { waiter_granted }
     }
 
     /// Removes a hold. Whoever calls this hands the room on.
@@ -157,16 +159,15 @@ impl Table {
         Some(waiter)
     }
 
-    /// Drops a lock without holds and waiters; its size stays behind where a dialect's rules want that.
-    pub(super) fn forget_unused(&mut self, name: &Name) {
-        if !self.locks.get(name).is_some_and(|lock| lock.is_unused()) {
-            return;
-        }
-        if let Some(Lock { size_to_remember: size @ 1.., .. }) = self.locks.remove(name) {
+    /// Drops a lock without holds and waiters; its size stays behind where a dialect's rules want that. Whether it did.
+    pub(super) fn forget_unused(&mut self, name: &Name) -> bool {
+        let Some(lock) = self.locks.remove_if(name, Lock::is_unused) else { return false };
+        if lock.size_to_remember > 0 {
             let limits = &self.limits;
             let until = self.now.after_ms(limits.remembered_size_idle_ms);
-            self.remembered.remember(name, size, until, limits.remembered_sizes_max);
+            self.remembered.remember(name, lock.size_to_remember, until, limits.remembered_sizes_max);
         }
+        true
     }
 }
 
