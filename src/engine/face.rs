@@ -91,6 +91,7 @@ pub struct Overview {
     pub term: u64,
     pub log: Progress,
     pub disk_nearly_full: bool,
+    pub event_readers: u64,
     /// Commands of a log entry.
     pub batch: Distribution,
     /// From handing an entry to the log until it is applied.
@@ -294,6 +295,7 @@ impl Engine {
             term: leadership.term,
             log: self.0.core.raft.progress(),
             disk_nearly_full: self.0.disk_nearly_full.load(Ordering::Relaxed),
+            event_readers: self.0.core.shared.feed.readers(),
             batch: self.0.core.shared.timings.batch.read(),
             commit: self.0.core.shared.timings.commit.read(),
             flush: self.0.core.raft.flushes(),

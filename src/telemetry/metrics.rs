@@ -84,6 +84,7 @@ engine_metrics! {
         log_snapshot_index "Index of the last log entry in a snapshot",
         log_bytes "Bytes of the log since its last snapshot",
         disk_nearly_full "1 while new grants are refused for lack of disk space",
+        event_readers "Readers of /v1/events",
     }
     histograms {
         entry_commands "Commands of a log entry",

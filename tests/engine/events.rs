@@ -237,7 +237,9 @@ async fn readers_have_a_bound_and_give_their_place_back() {
     let (first, _) = begun(&engine, everything(), None).await;
     let (_second, _) = begun(&engine, everything(), None).await;
     assert_eq!(engine.read_events(everything(), None, false).err().map(|full| full.limit), Some(2));
+    assert_eq!(engine.overview().event_readers, 2, "who was refused does not count");
     drop(first);
+    assert_eq!(engine.overview().event_readers, 1);
     begun(&engine, everything(), None).await;
     engine.stop().await;
 }

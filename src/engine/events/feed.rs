@@ -86,6 +86,11 @@ impl Feed {
         self.bell.ended.send_replace(true);
     }
 
+    /// How many read now.
+    pub fn readers(&self) -> u64 {
+        self.readers.load(Ordering::Relaxed) as u64
+    }
+
     pub fn bell(&self) -> Bell {
         self.bell.clone()
     }
