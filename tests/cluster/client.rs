@@ -6,15 +6,11 @@ use serde_json::{Value, json};
 
 use super::fleet::Addresses;
 use super::history::{Answer, Ask, Nanos, Op, Recorder};
+use super::tries::{ANSWER_WITHIN, GIVE_UP_AFTER, PAUSE, Tries, Wanted};
 use super::wire::{self, Silence, Wire};
 use crate::proof::random::Random;
 use crate::support::http::Response;
 
-/// How long a request without a wait may take before the client gives it up.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How long a client goes on with one thing before it takes its end as unknown.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(40);
-const PAUSE: Duration = Duration::from_millis(50);
 const COOKIE: &str = "ldlm-session";
 
 #[derive(Clone, Debug)]
@@ -22,17 +18,6 @@ pub struct Hold {
     pub name: String,
     pub key: String,
     pub token: u64,
-}
-
-/// How to ask for a lock.
-#[derive(Clone, Copy)]
-pub struct Wanted {
-    pub lease_ms: u64,
-    pub wait_ms: Option<u64>,
-    /// With an idempotency key, and so again and again until there is an answer.
-    pub keyed: bool,
-    /// How long one of these requests may take; the next one goes to another node.
-    pub patience: Duration,
 }
 
 pub struct Client<'a> {
@@ -95,7 +80,7 @@ impl<'a> Client<'a> {
             let (answer, hold_key) = self.locked("/v1/lock", &body, headers, wanted.patience);
             let again = wanted.keyed && matches!(answer, Answer::Unknown(_) | Answer::Refused(_));
             tries.end(self.recorder.now(), &answer);
-            if !again || tries.began.elapsed() > GIVE_UP_AFTER {
+            if !again || tries.are_over(self.recorder.now()) {
                 break (answer, hold_key);
             }
             self.move_on();
@@ -106,28 +91,14 @@ impl<'a> Client<'a> {
             self.recorder.complain(format!("client {}, {name}: ended, but nothing was asked before", self.number));
         }
         let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
-        self.note_acquire(op, answer, &tries);
+        let ops = tries.acquired(op, answer, || self.recorder.number());
+        ops.into_iter().for_each(|op| self.recorder.op(op));
         let hold = hold_key.map(|(key, token)| Hold { name: name.to_owned(), key, token });
         if hold.is_none() && tries.lost.is_some() {
             self.abandon();
         }
         self.held.extend(hold.clone());
         hold
-    }
-
-    /// A request that was lost may be carried out later even where a later one with the same key was refused.
-    fn note_acquire(&self, op: Op, answer: Answer, tries: &Tries) {
-        let lost_for = tries.failed.map_or(0, |failed| tries.last_call.saturating_sub(failed));
-        let asked_again = if tries.last_call > tries.call { tries.last_call } else { 0 };
-        let op = Op { lost_for, asked_again, ..op };
-        match answer {
-            Answer::Contended | Answer::Refused(_) if tries.lost.is_some() => {
-                let why = "lost, and asked again in vain".to_owned();
-                self.recorder.op(Op { id: self.recorder.number(), answer: Answer::Unknown(why), ..op.clone() });
-                self.recorder.op(Op { call: tries.last_call, answer, ..op });
-            }
-            answer => self.recorder.op(Op { answer, ..op }),
-        }
     }
 
     /// Gives a hold back, again and again until there is an answer: it does no harm to ask twice.
@@ -149,12 +120,12 @@ impl<'a> Client<'a> {
                 // One that was lost may have done it.
                 Answer::NotHeld if tries.lost.is_some() => break Answer::Unknown("lost, then not held".to_owned()),
                 Answer::Released | Answer::NotHeld => break answer,
-                _ if tries.began.elapsed() > GIVE_UP_AFTER => break Answer::Unknown(format!("given up: {answer:?}")),
+                _ if tries.are_over(self.recorder.now()) => break Answer::Unknown(format!("given up: {answer:?}")),
                 _ => self.move_on(),
             }
             std::thread::sleep(PAUSE);
         };
-        let given_up = !matches!(answer, Answer::Released | Answer::NotHeld) && tries.began.elapsed() > GIVE_UP_AFTER;
+        let given_up = !matches!(answer, Answer::Released | Answer::NotHeld) && tries.are_over(self.recorder.now());
         let op = self.op(self.recorder.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
         self.recorder.op(Op { answer, ..op });
         if given_up {
@@ -302,36 +273,6 @@ impl<'a> Client<'a> {
         let (client, node, end) = (self.number, self.node, self.recorder.now());
         let answer = Answer::Unknown(String::new());
         Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0, asked_again: 0 }
-    }
-}
-
-/// The requests of one acquire.
-struct Tries {
-    began: Instant,
-    call: Nanos,
-    last_call: Nanos,
-    /// When the first of them was seen lost: it may have been carried out.
-    lost: Option<Nanos>,
-    /// When the first of them was seen lost or refused.
-    failed: Option<Nanos>,
-}
-
-impl Tries {
-    fn new(call: Nanos) -> Self {
-        Self { began: Instant::now(), call, last_call: call, lost: None, failed: None }
-    }
-
-    fn begin(&mut self, at: Nanos) {
-        self.last_call = at;
-    }
-
-    fn end(&mut self, at: Nanos, answer: &Answer) {
-        if matches!(answer, Answer::Unknown(_)) {
-            self.lost.get_or_insert(at);
-        }
-        if matches!(answer, Answer::Unknown(_) | Answer::Refused(_)) {
-            self.failed.get_or_insert(at);
-        }
     }
 }
 

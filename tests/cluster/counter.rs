@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::client::{Client, Wanted};
+use super::client::Client;
 use super::fleet::Fleet;
 use super::history::Recorder;
 use super::scenarios::turn;
+use super::tries::Wanted;
 use crate::proof::random::Random;
 
 const CLIENTS: usize = 4;

@@ -1,8 +1,9 @@
 //! Clusters of real processes under load and faults, and the judgement of what their clients saw.
 //!
 //! `fleet.rs` starts nodes (`node.rs`), each in a network namespace of its own (`network.rs`); clients (`client.rs`,
-//! `workload.rs`) note every call and answer (`history.rs`); `faults.rs` hits the cluster meanwhile; `checks/` judges.
-//! `PROOF_SEED` repeats the choices of a run; the history of every run stays in `target/tmp/histories`.
+//! `tries.rs`, `workload.rs`) note every call and answer (`history.rs`); `faults.rs` hits the cluster meanwhile;
+//! `checks/` judges. `PROOF_SEED` repeats the choices of a run; the history of every run stays in
+//! `target/tmp/histories`.
 
 pub mod authority;
 mod binary;
@@ -28,5 +29,6 @@ mod scenarios;
 mod soak;
 mod speaker;
 mod states;
+pub mod tries;
 mod wire;
 mod workload;

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::client::{Client, Wanted};
+use super::client::Client;
 use super::faults::Fault;
 use super::fleet::Fleet;
 use super::history::{Answer, History, Recorder};
 use super::states;
+use super::tries::Wanted;
 use super::workload::Workload;
 use crate::proof::random::Random;
 use crate::support::certificate::scratch_directory;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::checks::LINEARIZABLE;
-use super::client::{Client, Hold, Wanted};
+use super::client::{Client, Hold};
 use super::fleet::Addresses;
 use super::history::Recorder;
+use super::tries::Wanted;
 use crate::proof::random::Random;
 
 /// Clients besides those of the queue.

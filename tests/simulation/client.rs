@@ -13,30 +13,14 @@ use super::book::Book;
 use super::door::{Doors, Silence};
 use super::node::DRIFT_MAX_PPM;
 use crate::cluster::history::{Answer, Ask, Nanos, Op};
+use crate::cluster::tries::{ANSWER_WITHIN, GIVE_UP_AFTER, PAUSE, Tries, Wanted};
 use crate::proof::random::Random;
-
-/// How long a request without a wait may take before the client gives it up.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How long a client goes on with one thing before it takes its end as unknown.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(40);
-const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug)]
 pub struct Hold {
     pub name: String,
     pub key: HoldKey,
     pub token: u64,
-}
-
-/// How to ask for a lock.
-#[derive(Clone, Copy)]
-pub struct Wanted {
-    pub lease_ms: u64,
-    pub wait_ms: Option<u64>,
-    /// With an idempotency key, and so again and again until there is an answer.
-    pub keyed: bool,
-    /// How long one of these requests may take; the next one goes to another node.
-    pub patience: Duration,
 }
 
 pub struct Client {
@@ -75,11 +59,11 @@ impl Client {
         let request = wanted.keyed.then_some(request);
         let mut tries = Tries::new(self.book.now());
         let (answer, key) = loop {
-            tries.last_call = self.book.now();
+            tries.begin(self.book.now());
             let (answer, key) = self.locked(name, wanted, session, request).await;
             let again = wanted.keyed && matches!(answer, Answer::Unknown(_) | Answer::Refused(_));
             tries.end(self.book.now(), &answer);
-            if !again || tries.began.elapsed() > GIVE_UP_AFTER {
+            if !again || tries.are_over(self.book.now()) {
                 break (answer, key);
             }
             self.move_on();
@@ -92,28 +76,14 @@ impl Client {
             Answer::Granted { token } => Some(*token),
             _ => None,
         };
-        self.note_acquire(op, answer, &tries);
+        let ops = tries.acquired(op, answer, || self.book.number());
+        ops.into_iter().for_each(|op| self.book.op(op));
         let hold = key.zip(token).map(|(key, token)| Hold { name: name.to_owned(), key, token });
         if hold.is_none() && tries.lost.is_some() {
             self.abandon().await;
         }
         self.held.extend(hold.clone());
         hold
-    }
-
-    /// A request that was lost may be carried out later even where a later one with the same key was refused.
-    fn note_acquire(&self, op: Op, answer: Answer, tries: &Tries) {
-        let lost_for = tries.failed.map_or(0, |failed| tries.last_call.saturating_sub(failed));
-        let asked_again = if tries.last_call > tries.call { tries.last_call } else { 0 };
-        let op = Op { lost_for, asked_again, ..op };
-        match answer {
-            Answer::Contended | Answer::Refused(_) if tries.lost.is_some() => {
-                let why = "lost, and asked again in vain".to_owned();
-                self.book.op(Op { id: self.book.number(), answer: Answer::Unknown(why), ..op.clone() });
-                self.book.op(Op { call: tries.last_call, answer, ..op });
-            }
-            answer => self.book.op(Op { answer, ..op }),
-        }
     }
 
     async fn locked(
@@ -180,7 +150,7 @@ impl Client {
                     break (Answer::Unknown("lost, then gone".to_owned()), false);
                 }
                 Answer::Released | Answer::NotHeld => break (answer, false),
-                _ if tries.began.elapsed() > GIVE_UP_AFTER => break (Answer::Unknown(format!("{answer:?}")), true),
+                _ if tries.are_over(self.book.now()) => break (Answer::Unknown(format!("{answer:?}")), true),
                 _ => self.move_on(),
             }
             sleep(PAUSE).await;
@@ -308,32 +278,6 @@ impl Client {
 fn certain_ms(lease_ms: u64) -> u64 {
     let part = u64::try_from(1_000_000 - DRIFT_MAX_PPM).expect("positive");
     (lease_ms * part / 1_000_000).saturating_sub(2)
-}
-
-/// The requests of one operation.
-struct Tries {
-    began: Instant,
-    call: Nanos,
-    last_call: Nanos,
-    /// When the first of them was seen lost: it may have been carried out.
-    lost: Option<Nanos>,
-    /// When the first of them was seen lost or refused.
-    failed: Option<Nanos>,
-}
-
-impl Tries {
-    fn new(call: Nanos) -> Self {
-        Self { began: Instant::now(), call, last_call: call, lost: None, failed: None }
-    }
-
-    fn end(&mut self, at: Nanos, answer: &Answer) {
-        if matches!(answer, Answer::Unknown(_)) {
-            self.lost.get_or_insert(at);
-        }
-        if matches!(answer, Answer::Unknown(_) | Answer::Refused(_)) {
-            self.failed.get_or_insert(at);
-        }
-    }
 }
 
 fn unanswered(silence: &Silence) -> Answer {

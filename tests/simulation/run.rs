@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use super::book::Book;
-use super::client::{Client, Wanted};
+use super::client::Client;
 use super::faults::{self, Fault, Repair};
 use super::members::Operators;
 use super::network::Millis;
@@ -14,6 +14,7 @@ use super::trace::Trace;
 use super::workload;
 use super::world::World;
 use crate::cluster::checks;
+use crate::cluster::tries::Wanted;
 use crate::proof::random::Random;
 
 const FORMED_WITHIN: Millis = 5_000;

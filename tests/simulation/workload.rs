@@ -7,9 +7,10 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::book::Book;
-use super::client::{Client, Hold, Wanted};
+use super::client::{Client, Hold};
 use super::world::World;
 use crate::cluster::checks::LINEARIZABLE;
+use crate::cluster::tries::Wanted;
 use crate::proof::random::Random;
 
 /// Clients besides those of the queue.
