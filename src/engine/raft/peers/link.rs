@@ -92,7 +92,8 @@ async fn drive(dialler: Dialler, mut queue: mpsc::Receiver<Outgoing>, up: Arc<At
             }
             Err(error) => error,
         };
-        if !std::mem::replace(&mut reported, true) {
+        // A node that ran alone has no address before it has led once among others: nothing to worry anybody with.
+        if !dialler.address.is_empty() && !std::mem::replace(&mut reported, true) {
             tracing::warn!(node = dialler.node, address = dialler.address, %error, "a node cannot be reached");
         }
         let unreachable = LinkError::Unreachable(error.to_string());
