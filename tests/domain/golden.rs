@@ -8,8 +8,8 @@ use super::kit::{
     request, session, snapshot, start, store,
 };
 use latchd::domain::{
-    Acquire, Body, Command, CommandId, Dialect, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId,
-    NodeRecord, Proof, StoreId, Submitted, Table, Timestamp, Token, view::Counts,
+    Acquire, Body, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord, Proof,
+    StoreId, Submitted, Table, Timestamp, Token, view::Counts,
 };
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ fn entries_have_the_bytes_they_always_had() {
 
 #[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
-    for (version, level) in [("v2", 2), ("v3", FEATURE_LEVEL)] {
+    for (version, level) in [("v2", 2), ("v3", 3)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
