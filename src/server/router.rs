@@ -46,6 +46,7 @@ pub fn router(service: Shared) -> Router {
         .route("/v1/locks", get(admin::list_locks))
         .route("/v1/locks/{name}", get(admin::show_lock))
         .route("/v1/locks/{name}/holds/{key}", delete(admin::force_release))
+        .route("/v1/holds", delete(admin::force_release_asked))
         .route("/v1/sessions", get(admin::list_sessions))
         .route("/v1/events", get(admin::events))
         // Operating the cluster

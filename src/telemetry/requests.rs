@@ -17,7 +17,7 @@ pub enum Spoken {
     Kufuli,
     LockdGrpc,
     RaftLock,
-    /// `/v1/locks`, `/v1/sessions`: reading and force release.
+    /// `/v1/locks`, `/v1/holds`, `/v1/sessions`: reading and force release.
     Inspect,
     /// `/v1/cluster`, `/v1/backup`.
     Operate,
@@ -84,6 +84,7 @@ impl Spoken {
             _ if path.starts_with("/api.Api/") => Self::Kufuli,
             _ if path.starts_with("/lockapi.Locking/") => Self::LockdGrpc,
             _ if path.starts_with("/raftlock.RaftLock/") => Self::RaftLock,
+            "/v1/holds" => Self::Inspect,
             _ if path.starts_with("/v1/locks") || path.starts_with("/v1/sessions") => Self::Inspect,
             _ if path.starts_with("/v1/cluster") || path == "/v1/backup" => Self::Operate,
             _ => Self::Other,

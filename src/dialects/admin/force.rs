@@ -6,7 +6,7 @@ use super::super::failure::Failure;
 use super::super::path::Captured;
 use super::super::query::Query;
 use super::super::service::{Attempt, Service, Shared};
-use super::name::{hold_key, lock_name};
+use super::name::{Hold, hold_asked, hold_in_path};
 use super::{ForcedRelease, answer, from_fault};
 use crate::access::Identity;
 use crate::domain::{HoldKey, Name, Token};
@@ -30,17 +30,24 @@ pub struct ForceReleaseRequest {
 /// `DELETE /v1/locks/{name}/holds/{key}`
 pub async fn force_release(State(service): State<Shared>, captured: Captured, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    answer(release(&service, captured, &head, body).await)
+    let hold = hold_in_path(&service, &captured);
+    answer(release(&service, hold, &head, body).await)
 }
 
-async fn release(service: &Shared, captured: Captured, head: &Parts, body: Body) -> Attempt<ForcedRelease> {
+/// `DELETE /v1/holds?name=&key=`
+pub async fn force_release_asked(State(service): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let hold = hold_asked(&service, Query::of(&head.uri));
+    answer(release(&service, hold, &head, body).await)
+}
+
+async fn release(service: &Shared, hold: Attempt<Hold>, head: &Parts, body: Body) -> Attempt<ForcedRelease> {
     let actor = identify(service, head).await?;
     service.touch_carried(&head.headers).await;
-    let name = lock_name(service, &captured)?;
+    let (name, key) = hold?;
     if !actor.may_administer(&name) {
         return Err(Failure::forbidden("force the release of", Some(&name)));
     }
-    let key = hold_key(&captured, &name)?;
     let reason = reason(service, head, body).await?;
     let token = token_of(service, &name, key).await?;
     let released = service.engine.force_release(name.clone(), key).await.map_err(from_fault)?;

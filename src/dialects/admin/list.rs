@@ -6,10 +6,11 @@ use super::super::failure::Failure;
 use super::super::path::Captured;
 use super::super::query::Query;
 use super::super::service::{Attempt, Shared};
-use super::name::lock_name;
+use super::name::{lock_name, lock_name_asked};
 use super::{Lock, LockList, SessionList, answer, ask, cursor, from_fault};
+use crate::access::Identity;
 use crate::domain::Name;
-use crate::domain::view::LockFilter;
+use crate::domain::view::{LockFilter, LockView};
 use crate::engine::listing::locks_under;
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -30,6 +31,9 @@ async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
         contended: ask::flag(query, "contended")?,
         ..LockFilter::default()
     };
+    if let Some(name) = lock_name_asked(service, query)? {
+        return only(service, &viewer, query, &name, &filter).await;
+    }
     let after = ask::cursor(query, cursor::read_name)?.map(Name::from);
     let limit = ask::limit(query)?;
     let prefixes = viewer.prefixes_under(&prefix);
@@ -37,6 +41,27 @@ async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
     let page = locks_under(&engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
     let next = page.next.as_deref().map(cursor::after_name);
     Ok(LockList::new(&page.locks, next, page.now, &viewer))
+}
+
+/// `GET /v1/locks?name=`: a page with this lock, or an empty one where it is free. Somebody who may not know is told so.
+async fn only(
+    service: &Shared,
+    viewer: &Identity,
+    query: Query<'_>,
+    name: &Name,
+    filter: &LockFilter,
+) -> Attempt<LockList> {
+    for field in ["prefix", "cursor"] {
+        if query.text(field)?.is_some() {
+            return Err(Failure::field("name", format!("name and {field} exclude each other: give one of them")));
+        }
+    }
+    ask::limit(query)?;
+    may_read(viewer, name)?;
+    let engine = service.engine.reading(ask::consistency(query)?);
+    let (lock, now) = engine.lock(name).await.map_err(from_fault)?;
+    let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
+    Ok(LockList::new(&locks, None, now, viewer))
 }
 
 /// `GET /v1/locks/{name}`

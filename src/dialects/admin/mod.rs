@@ -12,7 +12,7 @@ mod name;
 
 pub use answers::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
 pub use events::{Dropped, Event, EventSettings, StateEvent, events};
-pub use force::{ForceReleaseRequest, force_release};
+pub use force::{ForceReleaseRequest, force_release, force_release_asked};
 pub use list::{list_locks, list_sessions, show_lock};
 
 use super::failure::Failure;

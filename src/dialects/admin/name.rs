@@ -1,23 +1,55 @@
-//! Names and keys in paths; a name may hold a slash (`%2F`).
+//! Names and keys, in paths (where a slash is `%2F`) and in queries.
+//!
+//! A path cannot carry every name: clients and proxies take `.` and `..` for steps and may decode `%2F`. So whatever has
+//! a name in its path is also there with `?name=`.
 
+use super::super::failure::Failure;
 use super::super::key;
 use super::super::path::{Captured, capture};
+use super::super::query::Query;
 use super::super::service::{Attempt, Service};
 use super::from_fault;
 use crate::domain::{HoldKey, Name};
 use crate::engine::Fault;
 
+/// One hold of one lock.
+pub type Hold = (Name, HoldKey);
+
 /// The lock that a path names.
 pub fn lock_name(service: &Service, captured: &Captured) -> Attempt<Name> {
-    let name = capture(captured, "name")?;
-    service.engine.limits().check_name(&name).map_err(|refusal| from_fault(Fault::Refused(refusal)))?;
+    checked(service, &capture(captured, "name")?)
+}
+
+/// The lock that a query names; `None` where it names none.
+pub fn lock_name_asked(service: &Service, query: Query<'_>) -> Attempt<Option<Name>> {
+    let name = query.text("name")?;
+    name.map(|name| checked(service, &name)).transpose()
+}
+
+/// The hold that a path names.
+pub fn hold_in_path(service: &Service, captured: &Captured) -> Attempt<Hold> {
+    let name = lock_name(service, captured)?;
+    let key = read_key(&capture(captured, "key")?, &name);
+    Ok((name, key))
+}
+
+/// The hold that a query names, which it has to.
+pub fn hold_asked(service: &Service, query: Query<'_>) -> Attempt<Hold> {
+    let missing = |field| Failure::field(field, format!("{field} must be given in the query"));
+    let name = lock_name_asked(service, query)?.ok_or_else(|| missing("name"))?;
+    let key = query.text("key")?.ok_or_else(|| missing("key"))?;
+    let key = read_key(&key, &name);
+    Ok((name, key))
+}
+
+fn checked(service: &Service, name: &str) -> Attempt<Name> {
+    service.engine.limits().check_name(name).map_err(|refusal| from_fault(Fault::Refused(refusal)))?;
     Ok(name.into())
 }
 
-/// The hold that a path names, in any writing that a dialect or this listing gave out. What is no key opens nothing.
-pub fn hold_key(captured: &Captured, name: &str) -> Attempt<HoldKey> {
-    let text = capture(captured, "key")?;
+/// A key in any writing that a dialect or this listing gave out. What is no key opens nothing.
+fn read_key(text: &str, name: &str) -> HoldKey {
     let of_this_lock = |(key, of): (HoldKey, String)| (of == name).then_some(key);
-    let read = key::from_dashed(&text).or_else(|| key::from_hex(&text));
-    Ok(read.or_else(|| key::from_lock_id(&text).and_then(of_this_lock)).unwrap_or(key::NOBODY))
+    let read = key::from_dashed(text).or_else(|| key::from_hex(text));
+    read.or_else(|| key::from_lock_id(text).and_then(of_this_lock)).unwrap_or(key::NOBODY)
 }

@@ -12,6 +12,15 @@ pub const ABOUT: &str = "Who holds what, which sessions there are, and the force
     that is limited to name prefixes sees only those names. Keys are shown to admins only, session ids to nobody: \
     a session is named by a handle that is made from its id.";
 
+const NAME_IN_PATH: &str = "Clients and proxies change some names on the way: they take `.` and `..` for steps in a \
+    path, and may decode `%2F`.";
+
+const FORCED: &str = "Needs the admin role. The reason is required, in the query or in the body, and is written to the \
+    log with the caller's name, the lock and the fencing token. The next waiter gets the lock at once, with a higher \
+    token; the old holder is not told before it asks.";
+
+const KEY: &str = "The hold's key, as `GET /v1/locks?name=` shows it to admins.";
+
 const ANY: [Code; 7] = [
     Code::CredentialMissing,
     Code::CredentialWrong,
@@ -27,12 +36,17 @@ fn codes(own: &[Code]) -> Vec<Code> {
 }
 
 pub fn endpoints() -> Vec<Endpoint> {
-    vec![list_locks(), show_lock(), force_release(), list_sessions(), events()]
+    vec![list_locks(), show_lock(), force_release(), force_release_by_name(), list_sessions(), events()]
 }
 
 fn list_locks() -> Endpoint {
     get("/v1/locks", "list_locks", TAG, "List locks")
-        .about("Locks that are held or waited for, in the order of their names, page by page.")
+        .about(
+            "Locks that are held or waited for, in the order of their names, page by page. With `name`, which no \
+             client or proxy on the way changes: a page with that lock, or without any where nobody holds it or waits \
+             for it.",
+        )
+        .parameter(query("name", "Only this lock; not together with `prefix` or `cursor`.", false, name()))
         .parameter(query("prefix", "Only names that start with this.", false, string("")))
         .parameter(query("held", "Only locks with (`true`) or without (`false`) a hold.", false, boolean("")))
         .parameter(query("contended", "Only locks with (`true`) or without (`false`) waiters.", false, boolean("")))
@@ -40,11 +54,12 @@ fn list_locks() -> Endpoint {
         .parameter(cursor())
         .parameter(consistency())
         .answer(200, json("One page of locks.", "LockList"))
-        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded]))
+        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden]))
 }
 
 fn show_lock() -> Endpoint {
     get("/v1/locks/{name}", "show_lock", TAG, "Show one lock")
+        .about(format!("{NAME_IN_PATH} `GET /v1/locks?name=` tells the same of any name.").as_str())
         .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
         .parameter(consistency())
         .answer(200, json("The lock, its holders and the length of its queue.", "Lock"))
@@ -53,35 +68,41 @@ fn show_lock() -> Endpoint {
 
 fn force_release() -> Endpoint {
     delete("/v1/locks/{name}/holds/{key}", "force_release", TAG, "End somebody else's hold")
-        .about(
-            "Needs the admin role. The reason is required, in the query or in the body, and is written to the log \
-             with the caller's name, the lock and the fencing token. The next waiter gets the lock at once, with a \
-             higher token; the old holder is not told before it asks.",
-        )
+        .about(format!("{FORCED} {NAME_IN_PATH} `DELETE /v1/holds?name=&key=` does the same for any name.").as_str())
         .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
-        .parameter(path(
-            "key",
-            "The hold's key, as `GET /v1/locks/{name}` shows it to admins.",
-            string("").min_length(Some(1)),
-        ))
-        .parameter(query("reason", "Why, in at most 256 bytes; may stand in the body instead.", false, string("")))
-        .body("ForceReleaseRequest", Required::False, value!({"reason": "the worker hangs, ticket 4411"}))
-        .answer(200, json("The hold was ended.", "ForcedRelease"))
-        .errors(
-            PROBLEM,
-            &codes(&[
-                Code::MalformedBody,
-                Code::InvalidField,
-                Code::LimitExceeded,
-                Code::BodyTooLarge,
-                Code::BodyTimeout,
-                Code::Forbidden,
-                Code::NoSuchLock,
-                Code::WrongKey,
-                Code::OutcomeUnknown,
-                Code::StorageFailed,
-            ]),
-        )
+        .parameter(path("key", KEY, string("").min_length(Some(1))))
+        .with_reason()
+}
+
+fn force_release_by_name() -> Endpoint {
+    delete("/v1/holds", "force_release_by_name", TAG, "End somebody else's hold, of a lock with any name")
+        .about(FORCED)
+        .parameter(query("name", "The lock's name.", true, name()))
+        .parameter(query("key", KEY, true, string("")))
+        .with_reason()
+}
+
+impl Endpoint {
+    /// What both forms of the forced release have in common.
+    fn with_reason(self) -> Endpoint {
+        let codes = codes(&[
+            Code::MalformedBody,
+            Code::InvalidField,
+            Code::LimitExceeded,
+            Code::BodyTooLarge,
+            Code::BodyTimeout,
+            Code::Forbidden,
+            Code::NoSuchLock,
+            Code::WrongKey,
+            Code::OutcomeUnknown,
+            Code::StorageFailed,
+        ]);
+        let reason = "Why, in at most 256 bytes; may stand in the body instead.";
+        self.parameter(query("reason", reason, false, string("")))
+            .body("ForceReleaseRequest", Required::False, value!({"reason": "the worker hangs, ticket 4411"}))
+            .answer(200, json("The hold was ended.", "ForcedRelease"))
+            .errors(PROBLEM, &codes)
+    }
 }
 
 fn list_sessions() -> Endpoint {
