@@ -6,12 +6,15 @@ use serde::Serialize;
 use super::Failure;
 use super::connect::{Connect, PATIENCE, block_on, explain};
 use super::human::{NOTHING, Span, holder, span};
-use super::output::{Output, Table, print};
+use super::output::{Output, Table, print, printable};
 use crate::client::{Lock, LockQuery};
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Locks {
+    /// Only this lock
+    #[arg(conflicts_with = "prefix")]
+    name: Option<String>,
     /// Only locks whose names begin so
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     prefix: String,
@@ -42,6 +45,7 @@ times, none is taken away; \"key\" is there for admins.
 
 Examples:
   latchd locks
+  latchd locks deploy/production
   latchd locks --contended --prefix deploy/
   latchd locks --output json | jq -r '.locks[] | select(.queue_length > 10) | .name'";
 
@@ -53,11 +57,14 @@ struct Answer {
 impl Locks {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(PATIENCE)?;
-        let Locks { prefix, held, contended, keys, output, .. } = self;
-        let query = LockQuery { prefix, held, contended };
+        let Locks { name, prefix, held, contended, keys, output, .. } = self;
+        let query = LockQuery { name: name.clone(), prefix, held, contended };
         let locks = block_on(async { client.locks(&query).await.map_err(explain) })?;
         if locks.is_empty() && output == Output::Table {
-            eprintln!("latchd: no such locks: nothing is held or waited for");
+            match name {
+                Some(name) => eprintln!("latchd: no such lock: nobody holds {:?} or waits for it", printable(&name)),
+                None => eprintln!("latchd: no such locks: nothing is held or waited for"),
+            }
             return Ok(());
         }
         print(output, &Answer { locks }, |answer| table(&answer.locks, keys))

@@ -43,7 +43,8 @@ both are null for a hold that was given back by its key.
 Examples:
   latchd unlock nightly --key 6f0c2b1e-8a54-4f0e-9d53-0b1b9f3c2a10
   latchd unlock deploy/production --force --reason 'web-1 is gone, OPS-7'
-  latchd unlock gpu --force --all --reason 'the rack is off'";
+  latchd unlock gpu --force --all --reason 'the rack is off'
+  latchd unlock --force --reason 'a test' -- -x    a name that begins with a hyphen";
 
 #[derive(Serialize)]
 struct Answer {
@@ -88,7 +89,7 @@ impl Unlock {
             match client.force_release(&self.name, &key, reason).await {
                 Ok(release) => released.push(release.into()),
                 // It ended by itself since it was seen.
-                Err(error) if self.all && error.status() == Some(404) => {}
+                Err(error) if self.all && error.is_no_such_hold() => {}
                 Err(error) => return Err(explain(error)),
             }
         }

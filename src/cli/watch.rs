@@ -45,6 +45,7 @@ Exit codes:
 
 Examples:
   latchd watch deploy/production
+  latchd watch -- -x                              a name that begins with a hyphen
   latchd watch --prefix build/ --url https://10.0.0.1:8443,https://10.0.0.2:8443
   latchd watch --output json | jq --unbuffered 'select(.event == \"expired\")'";
 

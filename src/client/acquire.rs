@@ -17,9 +17,6 @@ const SLICE: Duration = Duration::from_secs(50);
 /// How long after the end of a wait the service may still be about to say so.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
-/// The status of a request whose hold has ended.
-const GONE: u16 = 410;
-
 /// The error code of a wait that ended without the lock.
 const WAIT_TIMEOUT: &str = "LockWaitTimeout";
 
@@ -50,7 +47,7 @@ impl Client {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Ok(None),
                 // What an earlier attempt was given has ended before anybody heard of it.
-                Err(error) if error.status() == Some(GONE) && !is_over() => continue,
+                Err(error) if error.is_request_ended() && !is_over() => continue,
                 Err(error) => return Err(error),
             };
             if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
@@ -77,7 +74,7 @@ impl Client {
         loop {
             let patience = self.patience_for(request, ends);
             let error = match self.send(&call, patience).await {
-                Ok(answer) => return Ok(Some((answer.read()?, answer.sent))),
+                Ok(answer) => return Ok(Some((answer.about(request.name())?, answer.sent))),
                 Err(error) => error,
             };
             // A request that stood open until the patience was over had somebody at its other end.

@@ -1,11 +1,10 @@
 //! Who holds what, and the forced release: what operators ask.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::call::Call;
+use super::call::{Call, Named};
 use super::{Client, ClientError};
 
 /// How many entries a page has: as many as the service gives.
@@ -14,6 +13,8 @@ const PAGE: &str = "1000";
 /// Which locks a listing shows.
 #[derive(Clone, Debug, Default)]
 pub struct LockQuery {
+    /// Only this one; not together with a prefix.
+    pub name: Option<String>,
     pub prefix: String,
     /// Only those that somebody holds.
     pub held: bool,
@@ -62,6 +63,7 @@ pub struct SessionEntry {
 /// A hold that was ended.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ForcedRelease {
+    pub name: String,
     pub fencing_token: u64,
     /// Whether somebody who waited holds the lock now.
     pub waiter_granted: bool,
@@ -90,14 +92,15 @@ impl Client {
         let mut locks = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut call = Call::new(Method::GET, "/v1/locks").query("limit", PAGE).query("prefix", &query.prefix);
-            for (field, _) in [("held", query.held), ("contended", query.contended)].into_iter().filter(|(_, on)| *on) {
-                call = call.query(field, "true");
+            let answer = self.send(&query.call(cursor), self.patience()).await?;
+            let page: LockPage = answer.read()?;
+            let is_asked_for = |lock: &Lock| match &query.name {
+                Some(name) => lock.name == *name,
+                None => lock.name.starts_with(&query.prefix),
+            };
+            if !page.locks.iter().all(is_asked_for) {
+                return Err(answer.astray("it shows other locks, as a server does that ignores `name` or `prefix`"));
             }
-            if let Some(cursor) = cursor {
-                call = call.query("cursor", cursor);
-            }
-            let page: LockPage = self.send(&call, self.patience()).await?.read()?;
             locks.extend(page.locks);
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -108,11 +111,8 @@ impl Client {
 
     /// One lock; `None` if nobody holds it or waits for it.
     pub async fn show_lock(&self, name: &str) -> Result<Option<Lock>, ClientError> {
-        match self.send(&Call::new(Method::GET, lock_path(name)), self.patience()).await {
-            Ok(answer) => answer.read().map(Some),
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let query = LockQuery { name: Some(name.to_owned()), ..LockQuery::default() };
+        Ok(self.locks(&query).await?.pop())
     }
 
     /// Every live session.
@@ -135,12 +135,32 @@ impl Client {
 
     /// Ends somebody else's hold; the reason is written to the service's log. Needs the admin role.
     pub async fn force_release(&self, name: &str, key: &str, reason: &str) -> Result<ForcedRelease, ClientError> {
-        let path = format!("{}/holds/{}", lock_path(name), utf8_percent_encode(key, NON_ALPHANUMERIC));
-        let call = Call::new(Method::DELETE, path).json(&Reason { reason });
-        self.send(&call, self.patience()).await?.read()
+        let call =
+            Call::new(Method::DELETE, "/v1/holds").query("name", name).query("key", key).json(&Reason { reason });
+        self.send(&call, self.patience()).await?.about(name)
     }
 }
 
-fn lock_path(name: &str) -> String {
-    format!("/v1/locks/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+impl LockQuery {
+    fn call(&self, cursor: Option<String>) -> Call {
+        // A name stands in the query: paths are changed on the way, and a 404 of a wrong address is no free lock.
+        let call = Call::new(Method::GET, "/v1/locks").query("limit", PAGE);
+        let mut call = match &self.name {
+            Some(name) => call.query("name", name),
+            None => call.query("prefix", &self.prefix),
+        };
+        for (field, _) in [("held", self.held), ("contended", self.contended)].into_iter().filter(|(_, on)| *on) {
+            call = call.query(field, "true");
+        }
+        match cursor {
+            Some(cursor) => call.query("cursor", cursor),
+            None => call,
+        }
+    }
+}
+
+impl Named for ForcedRelease {
+    fn name(&self) -> &str {
+        &self.name
+    }
 }

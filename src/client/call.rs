@@ -29,6 +29,11 @@ pub(super) struct Call {
     idempotency_key: Option<String>,
 }
 
+/// An answer that names the lock it is about.
+pub(super) trait Named {
+    fn name(&self) -> &str;
+}
+
 /// A successful answer.
 pub(super) struct Answer {
     /// When the attempt that was answered had not been sent yet.
@@ -68,6 +73,16 @@ impl Call {
 impl Answer {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_str(&self.text).map_err(|reason| ClientError::Unintelligible { url: self.url.clone(), reason })
+    }
+
+    /// What the answer says of a lock, once it is certain that it speaks of the one that was asked about.
+    pub fn about<T: Named + DeserializeOwned>(&self, name: &str) -> Result<T, ClientError> {
+        let read: T = self.read()?;
+        if read.name() == name { Ok(read) } else { Err(self.astray(format!("it names the lock {:?}", read.name()))) }
+    }
+
+    pub fn astray(&self, what: impl Into<String>) -> ClientError {
+        ClientError::Astray { url: self.url.clone(), what: what.into() }
     }
 }
 

@@ -27,6 +27,9 @@ pub enum ClientError {
     Objected(LockError),
     #[error("{url} answered what is no answer of this call: {reason}")]
     Unintelligible { url: String, reason: serde_json::Error },
+    /// Somebody answered, but not to what was asked: another server, or a proxy that changes requests or mixes answers.
+    #[error("{url} answered something else than was asked: {what}; does the URL lead to latchd?")]
+    Astray { url: String, what: String },
 }
 
 impl ClientError {
@@ -41,9 +44,35 @@ impl ClientError {
 
     /// Whether the session of this client is not known to the service or has ended, and with it all its holds.
     pub fn is_session_unknown(&self) -> bool {
-        // A refused credential is a 401 too, but it speaks of no session.
-        matches!(self, ClientError::Refused { status, body, .. }
-            if *status == StatusCode::UNAUTHORIZED && body.contains("session"))
+        // A refused credential is a 401 too, and so is the page of a proxy that wants a login.
+        let told = |body: &str| said_in(body, "error").is_some_and(|error| error.starts_with("session cookie "));
+        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::UNAUTHORIZED && told(body))
+    }
+
+    /// Whether the session to be closed was not there.
+    pub(super) fn is_session_not_found(&self) -> bool {
+        let told = |body: &str| said_in(body, "error").as_deref() == Some("session not found");
+        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::CONFLICT && told(body))
+    }
+
+    /// Whether a repeated request was given a hold that has ended since, in the words of sessions v1.
+    pub(super) fn is_request_ended(&self) -> bool {
+        let told = |body: &str| said_in(body, "message").is_some();
+        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::GONE && told(body))
+    }
+
+    /// The `code` of a problem document of the service. A status alone says little: a proxy, or another server, has
+    /// its own 404.
+    pub fn code(&self) -> Option<String> {
+        let ClientError::Refused { body, .. } = self else { return None };
+        let code = said_in(body, "code")?;
+        let is_ours = said_in(body, "type").is_some_and(|kind| kind == format!("/docs/errors#{code}"));
+        is_ours.then_some(code)
+    }
+
+    /// Whether the hold that was named is not there (any more).
+    pub fn is_no_such_hold(&self) -> bool {
+        matches!(self.code().as_deref(), Some("no-such-lock" | "wrong-key"))
     }
 
     /// The status that a node refused with.
@@ -84,6 +113,12 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+/// A text of a JSON object.
+fn said_in(body: &str, field: &str) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_str(body).ok()?;
+    document.get(field)?.as_str().map(str::to_owned)
 }
 
 /// The sentence in an error body, in whichever shape it came; else the body, within reason.
@@ -134,7 +169,36 @@ mod tests {
         for status in [400, 401, 403, 404, 409, 422, 500] {
             assert_eq!(refused(status, "").worth_another_try(), None, "{status}");
         }
-        assert!(refused(401, r#"{"error": "session cookie invalid or expired."}"#).is_session_unknown());
-        assert!(!refused(401, "").is_session_unknown());
+    }
+
+    fn refused(status: u16, body: &str) -> ClientError {
+        let status = StatusCode::from_u16(status).expect("a status");
+        ClientError::Refused { url: String::new(), status, body: body.to_owned(), retry_after: None }
+    }
+
+    #[test]
+    fn only_the_service_itself_says_that_a_session_or_a_hold_is_gone() {
+        let unknown = r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#;
+        assert!(refused(401, unknown).is_session_unknown());
+        for page in ["", "<html>Your session has expired: log in</html>", r#"{"error": "no session"}"#] {
+            assert!(!refused(401, page).is_session_unknown(), "{page}");
+        }
+        assert!(!refused(403, unknown).is_session_unknown());
+        assert!(refused(409, r#"{"error": "session not found"}"#).is_session_not_found());
+        assert!(!refused(409, "conflict").is_session_not_found());
+        assert!(refused(410, r#"{"code":3,"message":"it has ended","details":[]}"#).is_request_ended());
+        assert!(!refused(410, "<html>gone</html>").is_request_ended());
+        assert!(refused(404, r#"{"type":"/docs/errors#no-such-lock","code":"no-such-lock"}"#).is_no_such_hold());
+        assert!(refused(404, r#"{"type":"/docs/errors#wrong-key","code":"wrong-key"}"#).is_no_such_hold());
+        for body in [
+            r#"{"type":"/docs/errors#not-found","code":"not-found"}"#,
+            r#"{"type":"about:blank","code":"no-such-lock"}"#,
+            r#"{"code":"no-such-lock"}"#,
+            "404 page not found",
+            "no-such-lock",
+            "",
+        ] {
+            assert!(!refused(404, body).is_no_such_hold(), "{body}");
+        }
     }
 }

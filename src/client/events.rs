@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response};
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +137,10 @@ impl Events {
         let mut pauses = Pauses::new(PAUSE_MAX);
         loop {
             let error = match self.client.open_endless(&call, patience.attempt, ENDLESS).await {
-                Ok((url, response)) => return Ok(Open { url, response, parser: Parser::default() }),
+                Ok((url, response)) if is_stream(&response) => {
+                    return Ok(Open { url, response, parser: Parser::default() });
+                }
+                Ok((url, _)) => return Err(ClientError::Astray { url, what: "it is no stream of events".to_owned() }),
                 Err(error) => error,
             };
             let Some(asked_for) = error.worth_another_try() else { return Err(error) };
@@ -161,6 +165,11 @@ impl Events {
             None => call,
         }
     }
+}
+
+fn is_stream(response: &Response) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.starts_with("text/event-stream"))
 }
 
 /// What a stream said.

@@ -82,7 +82,9 @@ impl Client {
 
     /// Whether the service is ready; the error says why not. Asks once.
     pub async fn ready(&self) -> Result<(), ClientError> {
-        self.send(&Call::new(Method::GET, "/readyz"), self.once()).await.map(drop)
+        let answer = self.send(&Call::new(Method::GET, "/readyz"), self.once()).await?;
+        // A page that answers every address is not the service.
+        if answer.text.trim() == "ready" { Ok(()) } else { Err(answer.astray("it does not say `ready`")) }
     }
 
     /// Opens a session; its cookie goes with every further call.
@@ -99,7 +101,7 @@ impl Client {
     pub async fn close_session(&self) -> Result<(), ClientError> {
         let closed = self.send(&Call::new(Method::DELETE, "/session"), self.patience()).await.map(drop);
         // It may have ended by itself, or the answer to a first attempt was lost.
-        let gone = matches!(&closed, Err(error) if error.status() == Some(409));
+        let gone = matches!(&closed, Err(error) if error.is_session_not_found());
         if closed.is_ok() || gone {
             *self.session() = None;
         }
@@ -111,13 +113,13 @@ impl Client {
     pub async fn lock(&self, request: &LockRequest) -> Result<LockResult, ClientError> {
         let call = Call::new(Method::POST, "/v1/lock").json(request).once();
         let attempt = request.longest_wait().saturating_add(self.0.attempt_timeout);
-        self.send(&call, Patience { attempt, ..self.patience() }).await?.read()
+        self.send(&call, Patience { attempt, ..self.patience() }).await?.about(request.name())
     }
 
     /// Gives a hold back.
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {
         let call = Call::new(Method::POST, "/v1/unlock").json(&wire::Unlock { name, key });
-        self.send(&call, self.patience()).await?.read()
+        self.send(&call, self.patience()).await?.about(name)
     }
 
     /// Starts the lease of a hold anew with this length.
@@ -135,7 +137,11 @@ impl Client {
     ) -> Result<(LockResult, Moment), ClientError> {
         let body = wire::Renew { name, key, lock_timeout_seconds: lease.as_secs_f64() };
         let answer = self.send(&Call::new(Method::POST, "/v1/renew").json(&body), patience).await?;
-        Ok((answer.read()?, answer.sent))
+        let result: LockResult = answer.about(name)?;
+        if result.locked && result.key != key {
+            return Err(answer.astray("it speaks of another hold of the lock"));
+        }
+        Ok((result, answer.sent))
     }
 
     fn patience(&self) -> Patience {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
+use super::call::Named;
 use super::clock::Moment;
 
 /// What sessions v1 calls a wait without end.
@@ -176,6 +177,18 @@ pub struct UnlockResult {
     pub unlocked: bool,
     pub name: String,
     pub error: Option<LockError>,
+}
+
+impl Named for LockResult {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for UnlockResult {
+    fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// A refusal inside an answer.

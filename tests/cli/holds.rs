@@ -8,14 +8,14 @@ use crate::support::spec::Spec;
 use serde_json::{Value, json};
 
 /// A client with a session.
-fn worker(server: &Server) -> Client {
+pub fn worker(server: &Server) -> Client {
     let mut client = Client::tls(server).with_header("X-API-Key", KEY);
     assert_eq!(client.send("POST", "/session", b"").status, 201);
     client
 }
 
 /// Takes a lock; its key and fencing token.
-fn take(client: &mut Client, asked: Value) -> (String, u64) {
+pub fn take(client: &mut Client, asked: Value) -> (String, u64) {
     let taken = client.post("/v1/lock", &asked).json();
     let key = taken["key"].as_str().filter(|_| taken["locked"] == true).unwrap_or_else(|| panic!("{taken}"));
     (key.to_owned(), taken["fencing_token"].as_u64().expect("a token"))

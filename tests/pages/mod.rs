@@ -9,7 +9,7 @@ mod events;
 mod force;
 mod html;
 mod listing;
-mod names;
+pub mod names;
 pub mod readme;
 mod readme_cluster;
 mod service;
