@@ -1,27 +1,28 @@
 //! The checker: presented secrets and an address in, a verdict out.
 //!
-//! What a flood of wrong credentials can cost is bounded at every step. A valid key, or a password that
-//! has opened before, takes one digest and no lock. Anything else takes two, and a password hash is
-//! computed only for a secret that *could* still be right: while some configured password has not been
-//! seen yet (a hash has one password, so once that is known, no other needs verifying), if the secret was
-//! not refused lately, if the gate has a place, and at most once a second for a throttled address. So a
-//! password that this process has never met, behind an address that is throttled at this very moment,
-//! may be told to come back in a second; every other valid credential always passes.
+//! What a flood of wrong credentials can cost is bounded at every step. A valid key takes one digest and no lock; so
+//! does a password where it has opened before. Anything else takes two, and a password hash is computed only for a
+//! secret that *could* still be right: while some configured password has not been seen yet (a hash has one password,
+//! so once that is known, no other needs verifying), if the secret was not refused lately, and if the gate has a place.
+//! From a throttled address one password is judged a second, right or wrong, computed or not: guesses are no faster
+//! because the password is known. Where the password has opened before it goes on to open, whatever others do there.
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt,
     net::IpAddr,
-    sync::atomic::{AtomicBool, Ordering},
+    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
 use super::{
-    credential::{AccessError, Credential, Password, Proof},
-    digest::{Keyed, KeyedDigest, Sha256Digest, position, sha256},
-    gate::{Admission, Entered, Gate},
+    credential::{AccessError, Credential, Proof},
+    digest::{Keyed, Sha256Digest, position, sha256},
+    gate::{Admission, Gate},
     identity::Identity,
-    memory::{KnownSecrets, RefusedSecrets},
+    memory::{KnownSecrets, ProvedAddresses},
     options::{AccessOptions, Verdict},
+    passwords::{Judged, Passwords},
     throttle::{AddressGroup, Throttle},
 };
 
@@ -36,12 +37,12 @@ pub struct Access {
     identities: Vec<Identity>,
     anonymous: Identity,
     keys: Keys,
-    passwords: Vec<PasswordProof>,
+    passwords: Passwords,
     keyed: Keyed,
     known: KnownSecrets,
-    refused: RefusedSecrets,
+    proved: ProvedAddresses,
     throttle: Throttle,
-    gate: Gate,
+    gate: Gate<Judged>,
 }
 
 /// The digests stand by themselves so that one pass can compare them all.
@@ -51,36 +52,26 @@ struct Keys {
     credentials: Vec<usize>,
 }
 
-struct PasswordProof {
-    credential: usize,
-    password: Box<Password>,
-    /// Its secret has been seen: no other can be right.
-    is_known: AtomicBool,
-}
-
-enum Judged {
-    Right(usize),
-    Wrong,
-    NotNow,
-}
-
 impl Access {
+    /// Takes tens of milliseconds for each plain password.
     pub fn new(credentials: Vec<Credential>, options: AccessOptions) -> Result<Access, AccessError> {
         options.validate()?;
+        each_key_has_its_name(&credentials)?;
         let random = |error: getrandom::Error| AccessError::Random { problem: error.to_string() };
         let mut access = Access {
             identities: Vec::with_capacity(credentials.len()),
             anonymous: Identity::anonymous(options.anonymous_role),
             keys: Keys::default(),
-            passwords: Vec::new(),
+            passwords: Passwords::new(options.max_refused),
             keyed: Keyed::new().map_err(random)?,
             known: KnownSecrets::for_credentials(credentials.len()),
-            refused: RefusedSecrets::new(options.max_refused),
+            proved: ProvedAddresses::new(options.max_addresses),
             throttle: Throttle::new(options.failures_per_window, options.window, options.max_addresses),
             gate: Gate::new(options.max_verifications),
         };
+        let mut given = HashMap::new();
         for credential in credentials {
-            access.add(credential)?;
+            access.add(credential, &mut given)?;
         }
         Ok(access)
     }
@@ -90,8 +81,8 @@ impl Access {
         self.identities.is_empty()
     }
 
-    /// The verdict, unless a password must be verified for it. Never blocks, costs under a microsecond.
-    /// On `None` call [`Access::check`] where blocking is allowed.
+    /// The verdict, unless a password must be judged for it. Never blocks, costs under a microsecond.
+    /// On `None` call [`Access::check`].
     ///
     /// `presented` holds every secret that the request carries; any valid one opens. `now` is monotonic
     /// time since the process started.
@@ -106,7 +97,7 @@ impl Access {
         let address = AddressGroup::from(from);
         let (mut undecided, mut may_be_judged) = (false, false);
         for secret in presented {
-            match self.look_up(secret) {
+            match self.look_up(secret, address, now) {
                 Some(Judged::Right(credential)) => return Some(self.grant(credential)),
                 Some(_) => {}
                 None => {
@@ -119,22 +110,26 @@ impl Access {
             (false, _) => Some(self.failed(address, now)),
             (true, true) => None,
             // Another request may have proved the same secret since the look above.
-            (true, false) => Some(self.granted(presented).unwrap_or(RETRY_SOON)),
+            (true, false) => Some(self.granted(presented, address, now).unwrap_or(RETRY_SOON)),
         }
     }
 
-    /// The verdict. May block for the time of a few password verifications (tens of milliseconds each, up
-    /// to 16 queued), so an async caller asks [`Access::check_fast`] first and runs this on a blocking thread.
-    /// Requests with the same password wait here for one verification of it, so such a caller should also
-    /// bound, with an async semaphore, how many threads it lends to this.
-    pub fn check(&self, presented: &[&str], from: IpAddr, now: Duration) -> Verdict {
+    /// The verdict. May wait for a few password verifications of tens of milliseconds each; those with the same
+    /// password wait for one. `call_worker` has [`Access::work`] run on a thread where blocking is allowed.
+    pub async fn check(
+        &self,
+        presented: &[&str],
+        from: IpAddr,
+        now: Duration,
+        call_worker: impl Fn() + Sync,
+    ) -> Verdict {
         if let Some(verdict) = self.check_fast(presented, from, now) {
             return verdict;
         }
         let address = AddressGroup::from(from);
         let mut all_judged = true;
         for secret in presented.iter().take(MAX_PRESENTED) {
-            match self.judge(secret, address, now) {
+            match self.judge(secret, address, now, &call_worker).await {
                 Judged::Right(credential) => return self.grant(credential),
                 Judged::Wrong => {}
                 Judged::NotNow => all_judged = false,
@@ -143,18 +138,30 @@ impl Access {
         if all_judged { self.failed(address, now) } else { RETRY_SOON }
     }
 
-    fn add(&mut self, credential: Credential) -> Result<(), AccessError> {
+    /// Verifies the passwords that wait, as long as it is this thread's turn. Blocks.
+    pub fn work(&self) {
+        while let Some(turn) = self.gate.next() {
+            // A panic must not leave the others waiting.
+            let judged = catch_unwind(AssertUnwindSafe(|| self.verify(&turn.secret))).unwrap_or(Judged::NotNow);
+            if let Judged::Right(credential) = judged {
+                self.proved.remember((turn.address, credential));
+            }
+            turn.end(judged);
+        }
+    }
+
+    fn add(&mut self, credential: Credential, given: &mut HashMap<Sha256Digest, usize>) -> Result<(), AccessError> {
         let (identity, proof) = credential.prepare()?;
         let credential = self.identities.len();
-        match proof {
-            Proof::Password(password) => {
-                let is_known = AtomicBool::new(false);
-                self.passwords.push(PasswordProof { credential, password, is_known });
+        if let Some(digest) = proof.digest() {
+            if let Some(first) = given.get(&digest) {
+                return self.accept_twin(*first, &identity);
             }
+            given.insert(digest, credential);
+        }
+        match proof {
+            Proof::Password { hash, .. } => self.passwords.add(credential, hash),
             Proof::Key(digest) => {
-                if let Some(same) = position(&self.keys.digests, &digest) {
-                    return self.accept_twin(self.keys.credentials[same], &identity);
-                }
                 self.keys.digests.push(digest);
                 self.keys.credentials.push(credential);
             }
@@ -172,9 +179,11 @@ impl Access {
         Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })
     }
 
-    fn granted(&self, presented: &[&str]) -> Option<Verdict> {
-        let credential = presented.iter().find_map(|secret| self.recognise(secret))?;
-        Some(self.grant(credential))
+    fn granted(&self, presented: &[&str], address: AddressGroup, now: Duration) -> Option<Verdict> {
+        presented.iter().find_map(|secret| match self.look_up(secret, address, now) {
+            Some(Judged::Right(credential)) => Some(self.grant(credential)),
+            _ => None,
+        })
     }
 
     fn grant(&self, credential: usize) -> Verdict {
@@ -199,72 +208,78 @@ impl Access {
         })
     }
 
-    /// The judgement that needs no verification, if there is one.
-    fn look_up(&self, secret: &str) -> Option<Judged> {
+    /// The judgement that needs no turn, if there is one.
+    fn look_up(&self, secret: &str, address: AddressGroup, now: Duration) -> Option<Judged> {
         // Read first: a password becomes known only after its secret can be recognised, so when all are
         // known here, then what is not recognised below is wrong.
-        let all_passwords_known = self.unknown_passwords().next().is_none();
+        let all_known = self.passwords.all_known();
         if let Some(credential) = self.recognise(secret) {
-            return Some(Judged::Right(credential));
+            return self.opens_here(credential, address, now).then_some(Judged::Right(credential));
         }
-        let is_wrong = all_passwords_known || secret.is_empty() || self.refused.contains(&self.keyed.digest(secret));
-        is_wrong.then_some(Judged::Wrong)
+        if secret.is_empty() || self.passwords.has_refused(&self.keyed.digest(secret)) {
+            return Some(Judged::Wrong);
+        }
+        // How soon the answer comes must not tell a right guess from a wrong one.
+        let must_take_turns = self.passwords.are_any() && self.throttle.is_throttling(address, now);
+        (all_known && !must_take_turns).then_some(Judged::Wrong)
+    }
+
+    /// Keys are too long to be guessed. A password opens where it has opened before, and where nobody guesses.
+    fn opens_here(&self, credential: usize, address: AddressGroup, now: Duration) -> bool {
+        if !self.passwords.has(credential) || self.proved.contains(&(address, credential)) {
+            return true;
+        }
+        let opens = !self.throttle.is_throttling(address, now);
+        if opens {
+            self.proved.remember((address, credential));
+        }
+        opens
     }
 
     fn may_be_judged(&self, secret: &str, address: AddressGroup, now: Duration) -> bool {
-        // Read first: turns are taken and jobs queued in one step, so if another request took the
-        // last turn for this same secret, the gate shows its job, or the job has ended.
-        let has_turn = self.throttle.may_verify(address, now);
-        match self.gate.admission(&self.keyed.digest(secret), address) {
+        let failures = self.throttle.failures(address, now);
+        match self.gate.admission(&self.keyed.digest(secret), address, failures) {
             Admission::Join => true,
-            Admission::Queue => has_turn,
+            Admission::Queue => self.throttle.may_verify(address, now),
             Admission::Full => false,
         }
     }
 
-    fn judge(&self, secret: &str, address: AddressGroup, now: Duration) -> Judged {
+    async fn judge(&self, secret: &str, address: AddressGroup, now: Duration, call_worker: &impl Fn()) -> Judged {
+        if let Some(judged) = self.look_up(secret, address, now) {
+            return judged;
+        }
+        let may_start = || self.throttle.take_verification(address, now);
+        let failures = self.throttle.failures(address, now);
+        let Some(verified) = self.gate.enter((self.keyed.digest(secret), secret), address, failures, may_start) else {
+            // Another request may have proved the same secret since the look above.
+            return self.look_up(secret, address, now).unwrap_or(Judged::NotNow);
+        };
+        call_worker();
+        let judged = verified.await.unwrap_or(Judged::NotNow);
+        if let Judged::Right(credential) = judged {
+            self.proved.remember((address, credential));
+        }
+        judged
+    }
+
+    /// Computes the hashes that are needed. Runs inside a turn, and writes down what it learns before the turn ends.
+    fn verify(&self, secret: &str) -> Judged {
         let digest = self.keyed.digest(secret);
-        loop {
-            if let Some(judged) = self.look_up(secret) {
-                return judged;
-            }
-            let may_start = || self.throttle.take_verification(address, now);
-            // Whoever had this secret's turn before wrote down what they learnt before the turn ended.
-            match self.gate.enter(digest, address, may_start) {
-                Entered::Joined => {}
-                Entered::Turn(_turn) => {
-                    let judged = self.look_up(secret);
-                    return judged.unwrap_or_else(|| self.verify(secret, digest));
-                }
-                Entered::Refused => return self.look_up(secret).unwrap_or(Judged::NotNow),
-            }
+        if let Some(credential) = self.recognise(secret) {
+            return Judged::Right(credential);
         }
+        self.passwords.verify(secret, digest, |credential| self.known.remember(&digest, credential))
     }
+}
 
-    /// Computes the hashes. Runs inside a turn, and writes down what it learns before the turn ends.
-    fn verify(&self, secret: &str, digest: KeyedDigest) -> Judged {
-        let mut all_judged = true;
-        for proof in self.unknown_passwords() {
-            match proof.password.verify(secret) {
-                Some(true) => {
-                    self.known.remember(&digest, proof.credential);
-                    proof.is_known.store(true, Ordering::Release);
-                    return Judged::Right(proof.credential);
-                }
-                Some(false) => {}
-                None => all_judged = false,
-            }
-        }
-        if !all_judged {
-            return Judged::NotNow;
-        }
-        self.refused.remember(digest);
-        Judged::Wrong
-    }
-
-    fn unknown_passwords(&self) -> impl Iterator<Item = &PasswordProof> {
-        let unknown = |proof: &&PasswordProof| !proof.is_known.load(Ordering::Acquire);
-        self.passwords.iter().filter(unknown)
+/// A name stands for one key in logs and messages.
+fn each_key_has_its_name(credentials: &[Credential]) -> Result<(), AccessError> {
+    let mut names = HashSet::new();
+    let keys = credentials.iter().filter(|credential| matches!(credential, Credential::ApiKey { .. }));
+    match keys.map(Credential::name).find(|name| !names.insert(*name)) {
+        Some(name) => Err(AccessError::SameName { name: name.to_owned() }),
+        None => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use argon2::{
 
 use super::{
     digest::{Sha256Digest, sha256},
+    hashing::hash_password,
     identity::{Identity, Role},
 };
 
@@ -33,11 +34,12 @@ pub enum Credential {
         role: Role,
         prefixes: Vec<String>,
     },
-    /// From the command line: hashed at once, has the admin role.
+    /// From the command line, with the admin role: kept as its digest.
     PlainKey {
         name: String,
         secret: String,
     },
+    /// From the command line, with the admin role: hashed at once as those of the file are.
     PlainPassword {
         name: String,
         secret: String,
@@ -58,15 +60,21 @@ impl Credential {
     pub(super) fn prepare(self) -> Result<(Identity, Proof), AccessError> {
         match self {
             Credential::ApiKey { name, sha256, role, prefixes } => {
-                Ok((Identity::new(&name, role, &prefixes), key(&name, sha256)?))
+                Ok((Identity::new(&name, role, &prefixes), Proof::Key(not_empty(&name, sha256)?)))
             }
             Credential::PasswordHash { name, phc, role, prefixes } => {
                 let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
                 let hash = Password::parse(&phc).map_err(problem)?;
-                Ok((Identity::new(&name, role, &prefixes), Proof::Password(Box::new(hash))))
+                Ok((Identity::new(&name, role, &prefixes), Proof::Password { hash: Box::new(hash), plain: None }))
             }
-            Credential::PlainKey { name, secret } | Credential::PlainPassword { name, secret } => {
-                Ok((Identity::new(&name, Role::Admin, &[]), key(&name, sha256(&secret))?))
+            Credential::PlainKey { name, secret } => {
+                Ok((Identity::new(&name, Role::Admin, &[]), Proof::Key(not_empty(&name, sha256(&secret))?)))
+            }
+            Credential::PlainPassword { name, secret } => {
+                let plain = not_empty(&name, sha256(&secret))?;
+                let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
+                let hash = Box::new(Password::parse(&hash_password(&secret)?).map_err(problem)?);
+                Ok((Identity::new(&name, Role::Admin, &[]), Proof::Password { hash, plain: Some(plain) }))
             }
         }
     }
@@ -80,14 +88,25 @@ impl fmt::Debug for Credential {
 
 pub(super) enum Proof {
     Key(Sha256Digest),
-    Password(Box<Password>),
+    Password {
+        hash: Box<Password>,
+        /// Where the secret itself was given: to find it given twice.
+        plain: Option<Sha256Digest>,
+    },
 }
 
-fn key(name: &str, digest: Sha256Digest) -> Result<Proof, AccessError> {
-    if digest == sha256("") {
-        return Err(AccessError::Empty { name: name.to_owned() });
+impl Proof {
+    /// The digest of the secret, where it is known.
+    pub(super) fn digest(&self) -> Option<Sha256Digest> {
+        match self {
+            Proof::Key(digest) => Some(*digest),
+            Proof::Password { plain, .. } => *plain,
+        }
     }
-    Ok(Proof::Key(digest))
+}
+
+fn not_empty(name: &str, digest: Sha256Digest) -> Result<Sha256Digest, AccessError> {
+    if digest == sha256("") { Err(AccessError::Empty { name: name.to_owned() }) } else { Ok(digest) }
 }
 
 pub(super) struct Password(PasswordHash);
@@ -136,6 +155,8 @@ pub enum AccessError {
     Empty { name: String },
     #[error("credentials `{first}` and `{second}` have the same secret but different rights")]
     SameSecret { first: String, second: String },
+    #[error("two API keys are named `{name}`: give each a name of its own in access.keys")]
+    SameName { name: String },
     #[error("`{option}` must be at least {least}")]
     OptionTooSmall { option: &'static str, least: &'static str },
     #[error("the operating system's random generator failed: {problem}")]

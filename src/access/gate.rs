@@ -1,30 +1,40 @@
-//! The gate before password verification, which costs tens of milliseconds of a core and megabytes: a
-//! bounded queue, in order of arrival, that lets few run at once and never verifies one secret twice at
-//! the same time.
+//! The queue before password verification, which costs tens of milliseconds of a core and megabytes: bounded, few run
+//! at once, one secret is never verified twice at the same time, and whoever failed least is next. So those who guess
+//! from many addresses wait behind a client whose address has done nothing wrong.
 
-use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
 
 use super::{digest::KeyedDigest, throttle::AddressGroup};
 
 /// Running and waiting verifications together: also the longest wait, counted in verifications.
-const MAX_JOBS: usize = 16;
+const MAX_JOBS: usize = 64;
 /// One address cannot fill the queue. More than the passwords that one address may honestly bring
 /// at the same moment for the first time.
 const MAX_JOBS_PER_ADDRESS: usize = 4;
+/// Requests that wait for one verification, such as a fleet that starts at once.
+const MAX_CALLERS_PER_JOB: usize = 4096;
 
-pub(super) struct Gate {
-    /// So many at the front of the queue run.
+/// `T` is what a verification finds out.
+pub(super) struct Gate<T> {
     max_running: usize,
-    jobs: Mutex<VecDeque<Job>>,
-    changed: Condvar,
+    queue: Mutex<Queue<T>>,
 }
 
-struct Job {
+struct Queue<T> {
+    jobs: Vec<Job<T>>,
+    arrivals: u64,
+}
+
+struct Job<T> {
     digest: KeyedDigest,
+    secret: String,
     address: AddressGroup,
+    /// The lowest is next: failures of the address when it came, then the order of arrival.
+    rank: (u32, u64),
+    is_running: bool,
+    callers: Vec<oneshot::Sender<T>>,
 }
 
 /// What awaits a secret at the gate.
@@ -36,87 +46,124 @@ pub(super) enum Admission {
     Full,
 }
 
-pub(super) enum Entered<'a> {
-    /// Verify now; dropping the turn lets the next one in.
-    Turn(Turn<'a>),
-    /// Somebody else verified the same secret meanwhile: look at what they learnt.
-    Joined,
-    Refused,
-}
-
-pub(super) struct Turn<'a> {
-    gate: &'a Gate,
+/// One verification that is to be done now. Dropping it without a result lets the next one in.
+pub(super) struct Turn<'a, T> {
+    gate: &'a Gate<T>,
     digest: KeyedDigest,
+    pub secret: String,
+    /// Where it came from first.
+    pub address: AddressGroup,
 }
 
-impl Gate {
-    pub(super) fn new(max_running: usize) -> Gate {
-        Gate { max_running, jobs: Mutex::default(), changed: Condvar::new() }
+impl<T: Copy> Gate<T> {
+    pub(super) fn new(max_running: usize) -> Gate<T> {
+        Gate { max_running, queue: Mutex::new(Queue { jobs: Vec::new(), arrivals: 0 }) }
     }
 
     /// What [`Gate::enter`] would do now; looks only.
-    pub(super) fn admission(&self, digest: &KeyedDigest, address: AddressGroup) -> Admission {
-        admission(&self.lock(), digest, address)
+    pub(super) fn admission(&self, digest: &KeyedDigest, address: AddressGroup, failures: u32) -> Admission {
+        self.lock().admission(digest, address, failures)
     }
 
-    /// Blocks until it is this secret's turn, or until another caller's verification of it has ended.
-    /// `may_start` has the last word before a new job is queued.
+    /// Queues a secret, or joins the verification of the same one. `may_start` has the last word before a new job is
+    /// queued. `None` when there is no place; the receiver fails when a better caller takes the place.
     pub(super) fn enter(
         &self,
-        digest: KeyedDigest,
+        (digest, secret): (KeyedDigest, &str),
         address: AddressGroup,
+        failures: u32,
         may_start: impl FnOnce() -> bool,
-    ) -> Entered<'_> {
-        let mut jobs = self.lock();
-        match admission(&jobs, &digest, address) {
-            Admission::Join => {
-                let jobs = self.wait_while(jobs, |jobs| place(jobs, &digest).is_some());
-                drop(jobs);
-                Entered::Joined
-            }
+    ) -> Option<oneshot::Receiver<T>> {
+        let mut queue = self.lock();
+        let (caller, verified) = oneshot::channel();
+        match queue.admission(&digest, address, failures) {
+            Admission::Join => queue.job(&digest)?.join(caller)?,
             Admission::Queue if may_start() => {
-                jobs.push_back(Job { digest, address });
-                let behind =
-                    |jobs: &mut VecDeque<Job>| place(jobs, &digest).is_some_and(|place| place >= self.max_running);
-                drop(self.wait_while(jobs, behind));
-                Entered::Turn(Turn { gate: self, digest })
+                queue.make_room();
+                let rank = (failures, queue.arrivals);
+                queue.arrivals += 1;
+                let (secret, callers) = (secret.to_owned(), vec![caller]);
+                queue.jobs.push(Job { digest, secret, address, rank, is_running: false, callers });
             }
-            Admission::Queue | Admission::Full => Entered::Refused,
+            Admission::Queue | Admission::Full => return None,
+        }
+        Some(verified)
+    }
+
+    /// The next verification, unless as many as may are running.
+    pub(super) fn next(&self) -> Option<Turn<'_, T>> {
+        let mut queue = self.lock();
+        // Nobody waits for it any more.
+        queue.jobs.retain(|job| job.is_running || job.callers.iter().any(|caller| !caller.is_closed()));
+        if queue.jobs.iter().filter(|job| job.is_running).count() >= self.max_running {
+            return None;
+        }
+        let next = queue.jobs.iter_mut().filter(|job| !job.is_running).min_by_key(|job| job.rank)?;
+        next.is_running = true;
+        let secret = std::mem::take(&mut next.secret);
+        Some(Turn { gate: self, digest: next.digest, secret, address: next.address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Queue<T> {
+    fn admission(&self, digest: &KeyedDigest, address: AddressGroup, failures: u32) -> Admission {
+        let of_address = self.jobs.iter().filter(|job| job.address == address).count();
+        let gives_way = || self.last().is_some_and(|at| self.jobs[at].rank.0 > failures);
+        if self.jobs.iter().any(|job| job.digest == *digest) {
+            Admission::Join
+        } else if of_address >= MAX_JOBS_PER_ADDRESS || (self.jobs.len() >= MAX_JOBS && !gives_way()) {
+            Admission::Full
+        } else {
+            Admission::Queue
         }
     }
 
-    fn wait_while<'a>(
-        &self,
-        jobs: MutexGuard<'a, VecDeque<Job>>,
-        condition: impl FnMut(&mut VecDeque<Job>) -> bool,
-    ) -> MutexGuard<'a, VecDeque<Job>> {
-        let waited = self.changed.wait_while(jobs, condition);
-        waited.unwrap_or_else(PoisonError::into_inner)
+    fn job(&mut self, digest: &KeyedDigest) -> Option<&mut Job<T>> {
+        self.jobs.iter_mut().find(|job| job.digest == *digest)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Job>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where the job stands that would be the last to run.
+    fn last(&self) -> Option<usize> {
+        let waiting = self.jobs.iter().enumerate().filter(|(_, job)| !job.is_running);
+        waiting.max_by_key(|(_, job)| job.rank).map(|(at, _)| at)
+    }
+
+    /// The last one gives way where all places are taken: its callers are told to come back.
+    fn make_room(&mut self) {
+        if self.jobs.len() >= MAX_JOBS
+            && let Some(at) = self.last()
+        {
+            self.jobs.remove(at);
+        }
     }
 }
 
-impl Drop for Turn<'_> {
+impl<T> Job<T> {
+    fn join(&mut self, caller: oneshot::Sender<T>) -> Option<()> {
+        self.callers.retain(|caller| !caller.is_closed());
+        (self.callers.len() < MAX_CALLERS_PER_JOB).then(|| self.callers.push(caller))
+    }
+}
+
+impl<T: Copy> Turn<'_, T> {
+    /// Tells all who wait for this secret.
+    pub(super) fn end(self, found: T) {
+        let mut queue = self.gate.lock();
+        let Some(job) = queue.job(&self.digest) else { return };
+        for caller in std::mem::take(&mut job.callers) {
+            // One whose request is gone needs no answer.
+            let _ = caller.send(found);
+        }
+    }
+}
+
+impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.gate.lock().retain(|job| job.digest != self.digest);
-        self.gate.changed.notify_all();
+        let mut queue = self.gate.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.jobs.retain(|job| job.digest != self.digest);
     }
-}
-
-fn admission(jobs: &VecDeque<Job>, digest: &KeyedDigest, address: AddressGroup) -> Admission {
-    let of_address = jobs.iter().filter(|job| job.address == address).count();
-    if place(jobs, digest).is_some() {
-        Admission::Join
-    } else if jobs.len() >= MAX_JOBS || of_address >= MAX_JOBS_PER_ADDRESS {
-        Admission::Full
-    } else {
-        Admission::Queue
-    }
-}
-
-fn place(jobs: &VecDeque<Job>, digest: &KeyedDigest) -> Option<usize> {
-    jobs.iter().position(|job| job.digest == *digest)
 }

@@ -1,12 +1,13 @@
-//! What has been learnt about presented secrets: which are right, and which are known to be wrong.
-//! Both hold keyed digests only, and both are bounded.
+//! What has been learnt about presented secrets: which are right, from where, and which are known to be wrong.
+//! Only keyed digests are kept, and all of it is bounded.
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    hash::Hash,
+    sync::{OnceLock, PoisonError, RwLock},
 };
 
-use super::digest::KeyedDigest;
+use super::{digest::KeyedDigest, throttle::AddressGroup};
 
 /// Secrets that have opened before, with the credential they belong to.
 ///
@@ -50,45 +51,48 @@ impl KnownSecrets {
 /// The latest passwords that verification found wrong. Credentials never change while the process runs, so
 /// wrong stays wrong; a client that repeats one wrong password for ever then costs no verification, and
 /// takes no turn from a valid one behind the same address.
-pub(super) struct RefusedSecrets {
+pub(super) type RefusedSecrets = Latest<KeyedDigest>;
+
+/// The latest addresses at which a password has opened, each with its credential: there it goes on to open, however
+/// often others fail from the same address.
+pub(super) type ProvedAddresses = Latest<(AddressGroup, usize)>;
+
+/// The latest of what was remembered, up to a number.
+pub(super) struct Latest<T> {
     capacity: usize,
-    refused: Mutex<Refused>,
+    kept: RwLock<Kept<T>>,
 }
 
-#[derive(Default)]
-struct Refused {
-    digests: HashSet<KeyedDigest>,
-    oldest_first: VecDeque<KeyedDigest>,
+struct Kept<T> {
+    all: HashSet<T>,
+    oldest_first: VecDeque<T>,
 }
 
-impl RefusedSecrets {
-    pub(super) fn new(capacity: usize) -> RefusedSecrets {
-        RefusedSecrets { capacity, refused: Mutex::default() }
+impl<T: Copy + Eq + Hash> Latest<T> {
+    pub(super) fn new(capacity: usize) -> Latest<T> {
+        let kept = Kept { all: HashSet::new(), oldest_first: VecDeque::new() };
+        Latest { capacity, kept: RwLock::new(kept) }
     }
 
-    pub(super) fn contains(&self, digest: &KeyedDigest) -> bool {
-        self.lock().digests.contains(digest)
+    pub(super) fn contains(&self, item: &T) -> bool {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner).all.contains(item)
     }
 
-    pub(super) fn remember(&self, digest: KeyedDigest) {
-        let mut refused = self.lock();
-        if !refused.digests.insert(digest) {
+    pub(super) fn remember(&self, item: T) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if !kept.all.insert(item) {
             return;
         }
-        refused.oldest_first.push_back(digest);
-        if refused.oldest_first.len() > self.capacity
-            && let Some(oldest) = refused.oldest_first.pop_front()
+        kept.oldest_first.push_back(item);
+        if kept.oldest_first.len() > self.capacity
+            && let Some(oldest) = kept.oldest_first.pop_front()
         {
-            refused.digests.remove(&oldest);
+            kept.all.remove(&oldest);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lock().digests.len()
+        self.kept.read().unwrap_or_else(PoisonError::into_inner).all.len()
     }
 }

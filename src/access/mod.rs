@@ -4,9 +4,9 @@
 //! [`Verdict`]; the [`Identity`] in it answers what the caller may do. Pure: no socket, no runtime, no
 //! clock (`now` is handed in), no other room. No secret is kept in the clear or printed by `Debug`.
 //!
-//! A credential that this process has seen succeed once is always let in, whatever its address did before:
-//! the throttle slows failures only. The price is that a guess which happens to be right is let in too, so
-//! it is the length of a secret that protects it, and the throttle that keeps guessing cheap for *us*.
+//! A valid key is always let in, whatever its address did before, and so is a password from an address where it has
+//! opened before: the throttle slows failures only. A key's length protects it from guesses; guesses of a password are
+//! judged once a second from an address that fails, and a client that never failed is judged before those.
 
 mod checker;
 mod credential;
@@ -16,6 +16,7 @@ mod hashing;
 mod identity;
 mod memory;
 mod options;
+mod passwords;
 mod presented;
 mod seal;
 mod throttle;

@@ -61,6 +61,17 @@ impl Throttle {
         (window.failures > self.failures_per_window).then(|| whole_seconds(end.saturating_sub(now)))
     }
 
+    /// So many failures that a secret from this address is judged at most once in a while.
+    pub(super) fn is_throttling(&self, address: AddressGroup, now: Duration) -> bool {
+        let windows = self.current(now);
+        windows.by_address.get(&address).is_some_and(|window| self.is_throttled(window))
+    }
+
+    /// Failures of this address in its present window.
+    pub(super) fn failures(&self, address: AddressGroup, now: Duration) -> u32 {
+        self.current(now).by_address.get(&address).map_or(0, |window| window.failures)
+    }
+
     /// Whether a password from this address may be verified now; looks only.
     pub(super) fn may_verify(&self, address: AddressGroup, now: Duration) -> bool {
         let windows = self.current(now);

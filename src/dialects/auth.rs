@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::service::{Attempt, Shared, client};
 use crate::access::{Identity, Verdict, presented_in_headers};
 use axum::http::{HeaderName, header, request::Parts};
+use std::sync::Arc;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -35,16 +36,12 @@ pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) 
 
 /// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
 async fn check_slowly(service: &Shared, secrets: &[&str], from: std::net::IpAddr) -> Attempt<Identity> {
-    let owned: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
-    let closed = |_| Failure::new(Code::Internal, "password checks have ended");
-    let _turn = service.blocking_checks.acquire().await.map_err(closed)?;
-    let service = Shared::clone(service);
-    let check = move || {
-        let secrets: Vec<&str> = owned.iter().map(String::as_str).collect();
-        service.access.check(&secrets, from, (service.clock.uptime)())
+    let call_worker = || {
+        let access = Arc::clone(&service.access);
+        // It ends when nothing is left to verify; those who wait hear of it there.
+        drop(tokio::task::spawn_blocking(move || access.work()));
     };
-    let crashed = |_| Failure::new(Code::Internal, "the password check failed");
-    granted(tokio::task::spawn_blocking(check).await.map_err(crashed)?)
+    granted(service.access.check(secrets, from, (service.clock.uptime)(), call_worker).await)
 }
 
 fn granted(verdict: Verdict) -> Attempt<Identity> {

@@ -18,10 +18,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
-
-/// Threads that password checks may borrow at once; more wait their turn without one.
-const BLOCKING_CHECKS_MAX: usize = 32;
+use tokio::sync::watch;
 
 /// Shared by all requests.
 pub type Shared = Arc<Service>;
@@ -35,7 +32,6 @@ pub struct Service {
     pub(super) contact: watch::Receiver<Contact>,
     /// How fast locks come and go.
     pub(super) pace: watch::Receiver<Pace>,
-    pub(super) blocking_checks: Semaphore,
 }
 
 /// What the configuration says about dialects.
@@ -71,9 +67,8 @@ pub struct Clock {
 impl Service {
     /// Needs a runtime: it follows the engine.
     pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
-        let blocking_checks = Semaphore::new(BLOCKING_CHECKS_MAX);
         let (contact, pace) = (Contact::follow(engine.clone()), Pace::follow(engine.clone()));
-        Arc::new(Service { engine, access, settings, clock, contact, pace, blocking_checks })
+        Arc::new(Service { engine, access, settings, clock, contact, pace })
     }
 
     /// The cookie that goes with an answer to this session.

@@ -40,8 +40,24 @@ fn key(name: &str, secret: &str, role: Role, prefixes: &[&str]) -> Credential {
     }
 }
 
+fn plain_password(secret: &str) -> Credential {
+    Credential::PlainPassword { name: "command line".to_owned(), secret: secret.to_owned() }
+}
+
 fn plain_key(secret: &str) -> Credential {
     Credential::PlainKey { name: "command line".to_owned(), secret: secret.to_owned() }
+}
+
+/// Waits for the verdict on this thread, which also does the verifying.
+trait Blocking {
+    fn check_here(&self, presented: &[&str], from: IpAddr, now: Duration) -> Verdict;
+}
+
+impl Blocking for Access {
+    fn check_here(&self, presented: &[&str], from: IpAddr, now: Duration) -> Verdict {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.check(presented, from, now, || self.work()))
+    }
 }
 
 fn access(credentials: Vec<Credential>) -> Access {

@@ -17,7 +17,7 @@ fn digests(count: usize) -> Vec<KeyedDigest> {
 fn a_password_blocks_once_and_is_fast_from_then_on() {
     let access = access(vec![password("ops", "pass")]);
     assert_eq!(access.check_fast(&["pass"], ip(HOME), START), None);
-    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+    assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
     let again = access.check_fast(&["pass"], ip(HOME), START);
     assert_eq!(name(again.unwrap()), "ops");
 }
@@ -26,23 +26,23 @@ fn a_password_blocks_once_and_is_fast_from_then_on() {
 fn a_wrong_password_is_verified_once() {
     let access = access(vec![password("ops", "pass")]);
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
-    assert_eq!(access.check(&["wrong"], ip(HOME), START), Verdict::Wrong);
+    assert_eq!(access.check_here(&["wrong"], ip(HOME), START), Verdict::Wrong);
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), Some(Verdict::Wrong));
 }
 
 #[test]
 fn once_every_password_is_known_wrong_ones_cost_no_verification() {
     let access = access(vec![password("a", "pass a"), password("b", "pass b")]);
-    assert_eq!(name(access.check(&["pass a"], ip(HOME), START)), "a");
+    assert_eq!(name(access.check_here(&["pass a"], ip(HOME), START)), "a");
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
-    assert_eq!(name(access.check(&["pass b"], ip(HOME), START)), "b");
+    assert_eq!(name(access.check_here(&["pass b"], ip(HOME), START)), "b");
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), Some(Verdict::Wrong));
 }
 
 #[test]
 fn a_valid_secret_beside_wrong_ones_opens() {
     let access = access(vec![password("ops", "pass"), plain_key("k")]);
-    assert_eq!(name(access.check(&["wrong", "pass"], ip(HOME), START)), "ops");
+    assert_eq!(name(access.check_here(&["wrong", "pass"], ip(HOME), START)), "ops");
     let beside_unverified = access.check_fast(&["never seen", "k"], ip(HOME), START);
     assert_eq!(name(beside_unverified.unwrap()), "command line");
 }
@@ -61,7 +61,7 @@ fn let_in_a_fleet(access: &Access) {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 together.wait();
-                assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+                assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
             });
         }
     });
@@ -79,7 +79,7 @@ fn a_fleet_behind_a_throttled_address_shares_its_one_verification() {
     for _ in 0..20 {
         let access = strict(vec![password("ops", "pass"), password("other", "more")]);
         for wrong in ["1", "2", "3"] {
-            assert_eq!(access.check(&[wrong], ip(HOME), START), Verdict::Wrong);
+            assert_eq!(access.check_here(&[wrong], ip(HOME), START), Verdict::Wrong);
         }
         let_in_a_fleet(&access);
     }
@@ -122,4 +122,35 @@ fn refused_secrets_forget_the_oldest() {
     assert_eq!(refused.len(), 4);
     let kept: Vec<_> = digests.iter().map(|digest| refused.contains(digest)).collect();
     assert_eq!(kept, [false, false, true, true, true, true]);
+}
+
+/// Guesses queue from as many addresses as there are places; the first right one comes last.
+#[test]
+fn a_right_password_from_a_clean_address_is_verified_before_all_guesses() {
+    let access = std::sync::Arc::new(access(vec![password("ops", "pass")]));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        for host in 0..100 {
+            // Each has failed once before.
+            access.check(&["stale"], ip(&format!("192.0.2.{host}")), START, || access.work()).await;
+        }
+        let mut guesses = Vec::new();
+        for n in 0..400 {
+            let access = access.clone();
+            let check = async move {
+                let from = ip(&format!("192.0.2.{}", n % 100));
+                access.check(&[&format!("guess {n}")], from, START, || ()).await
+            };
+            guesses.push(tokio::spawn(check));
+        }
+        // All of them ask once.
+        for _ in 0..400 {
+            tokio::task::yield_now().await;
+        }
+        let clean = access.check(&["pass"], ip("198.51.100.1"), START, || access.work()).await;
+        assert_eq!(name(clean), "ops");
+        for guess in guesses {
+            assert!(!matches!(guess.await.unwrap(), Verdict::Granted(_)));
+        }
+    });
 }

@@ -8,7 +8,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn fail_times(access: &Access, times: u32, from: &str) {
     for n in 0..times {
-        let verdict = access.check(&[&format!("wrong {n}")], ip(from), START);
+        let verdict = access.check_here(&[&format!("wrong {n}")], ip(from), START);
         assert_eq!(verdict, Verdict::Wrong, "{n}");
     }
 }
@@ -17,7 +17,7 @@ fn fail_times(access: &Access, times: u32, from: &str) {
 fn further_failures_are_throttled_until_the_window_has_passed() {
     let access = strict(vec![plain_key("k")]);
     fail_times(&access, 3, HOME);
-    let fail_at = |now| access.check(&["wrong"], ip(HOME), now);
+    let fail_at = |now| access.check_here(&["wrong"], ip(HOME), now);
     assert_eq!(fail_at(START), throttled(60));
     assert_eq!(fail_at(START + Duration::from_millis(59_001)), throttled(1));
     assert_eq!(fail_at(START + MINUTE - Duration::from_nanos(1)), throttled(1));
@@ -29,42 +29,42 @@ fn further_failures_are_throttled_until_the_window_has_passed() {
 fn missing_credentials_are_no_failure() {
     let access = strict(vec![plain_key("k")]);
     for _ in 0..10 {
-        assert_eq!(access.check(&[], ip(HOME), START), Verdict::Missing);
+        assert_eq!(access.check_here(&[], ip(HOME), START), Verdict::Missing);
     }
-    assert_eq!(access.check(&["wrong"], ip(HOME), START), Verdict::Wrong);
+    assert_eq!(access.check_here(&["wrong"], ip(HOME), START), Verdict::Wrong);
 }
 
 #[test]
 fn a_valid_credential_is_never_hit() {
     let access = strict(vec![password("ops", "pass"), plain_key("k")]);
-    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+    assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
     fail_times(&access, 3, HOME);
     for _ in 0..10 {
-        assert_eq!(access.check(&["wrong"], ip(HOME), START), throttled(60));
+        assert_eq!(access.check_here(&["wrong"], ip(HOME), START), throttled(60));
         let valid = |secret| access.check_fast(&[secret], ip(HOME), START).unwrap();
         assert_eq!(name(valid("k")), "command line", "a key not seen before, or seen");
         assert_eq!(name(valid("pass")), "ops", "a password seen before");
     }
-    assert_eq!(access.check(&["wrong"], ip("192.0.2.2"), START), Verdict::Wrong);
+    assert_eq!(access.check_here(&["wrong"], ip("192.0.2.2"), START), Verdict::Wrong);
 }
 
 #[test]
 fn an_unseen_password_passes_at_once_where_others_repeat_a_wrong_one() {
     let access = strict(vec![password("ops", "pass")]);
     for _ in 0..3 {
-        assert_eq!(access.check(&["stale"], ip(HOME), START), Verdict::Wrong);
+        assert_eq!(access.check_here(&["stale"], ip(HOME), START), Verdict::Wrong);
     }
     for _ in 0..100 {
         assert_eq!(access.check_fast(&["stale"], ip(HOME), START), Some(throttled(60)));
     }
-    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+    assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
 }
 
 #[test]
 fn a_throttled_address_has_one_verification_a_second() {
     let access = strict(vec![password("ops", "pass")]);
     fail_times(&access, 3, HOME);
-    assert_eq!(access.check(&["guess 1"], ip(HOME), START), throttled(60));
+    assert_eq!(access.check_here(&["guess 1"], ip(HOME), START), throttled(60));
     // Not judged, so not called wrong: it may be right, and may try again soon.
     assert_eq!(access.check_fast(&["guess 2"], ip(HOME), START), Some(throttled(1)));
     assert_eq!(access.check_fast(&["pass"], ip(HOME), START), Some(throttled(1)));
@@ -72,7 +72,7 @@ fn a_throttled_address_has_one_verification_a_second() {
     assert_eq!(elsewhere, None, "another address has its own turns");
 
     let now = START + SECOND;
-    assert_eq!(name(access.check(&["pass"], ip(HOME), now)), "ops");
+    assert_eq!(name(access.check_here(&["pass"], ip(HOME), now)), "ops");
     assert_eq!(name(access.check_fast(&["pass"], ip(HOME), now).unwrap()), "ops");
 }
 
@@ -88,7 +88,7 @@ fn addresses_are_grouped() {
     for host in 1..=3 {
         fail_times(&access, 1, &format!("2001:db8:1:2::{host}"));
     }
-    let same_network = access.check(&["wrong"], ip("2001:db8:1:2::99"), START);
+    let same_network = access.check_here(&["wrong"], ip("2001:db8:1:2::99"), START);
     assert_eq!(same_network, throttled(60));
 }
 
@@ -125,4 +125,33 @@ fn a_clock_read_late_does_no_harm() {
     assert_eq!(throttle.fail(ip(HOME).into(), earlier), Some(61));
     assert!(throttle.take_verification(ip(HOME).into(), earlier));
     assert!(!throttle.may_verify(ip(HOME).into(), START - 2 * SECOND));
+}
+
+/// As plain passwords and hashed ones are, seen before or not.
+#[test]
+fn a_guess_from_a_throttled_address_is_judged_once_a_second_although_the_password_is_known() {
+    for credential in [plain_password("pass"), password("ops", "pass")] {
+        let access = strict(vec![credential]);
+        let elsewhere = ip("192.0.2.2");
+        assert!(matches!(access.check_here(&["pass"], elsewhere, START), Verdict::Granted(_)));
+        fail_times(&access, 3, HOME);
+        assert_eq!(access.check_here(&["guess"], ip(HOME), START), throttled(60), "this second's turn");
+        for secret in ["another guess", "pass"] {
+            let verdict = access.check_here(&[secret], ip(HOME), START);
+            assert_eq!(verdict, throttled(1), "{secret}: the answer must not tell which one is right");
+        }
+        assert!(matches!(access.check_here(&["pass"], ip(HOME), START + SECOND), Verdict::Granted(_)));
+        let proved = access.check_fast(&["pass"], ip(HOME), START + SECOND).unwrap();
+        assert!(matches!(proved, Verdict::Granted(_)), "it opened here before");
+        assert!(matches!(access.check_fast(&["pass"], elsewhere, START), Some(Verdict::Granted(_))));
+    }
+}
+
+#[test]
+fn plain_passwords_are_hashed_and_the_same_secret_twice_is_still_found() {
+    let access = access(vec![plain_password("pass")]);
+    assert_eq!(access.check_fast(&["pass"], ip(HOME), START), None, "a hash has to be computed");
+    let twins = vec![key("a", "pass", Role::Client, &[]), plain_password("pass")];
+    let error = Access::new(twins, AccessOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("have the same secret"), "{error}");
 }

@@ -47,8 +47,8 @@ fn many_keys_are_told_apart() {
 fn a_secret_given_twice_must_give_the_same_rights() {
     let twins = vec![plain_key("k"), key("same", "k", Role::Admin, &[]), plain_key("other")];
     let access = access(twins);
-    assert_eq!(name(access.check(&["k"], ip(HOME), START)), "command line");
-    assert_eq!(name(access.check(&["other"], ip(HOME), START)), "command line");
+    assert_eq!(name(access.check_here(&["k"], ip(HOME), START)), "command line");
+    assert_eq!(name(access.check_here(&["other"], ip(HOME), START)), "command line");
 
     for other in [key("b", "k", Role::Client, &[]), key("b", "k", Role::Admin, &["p"])] {
         let error = Access::new(vec![plain_key("k"), other], AccessOptions::default());
@@ -121,9 +121,16 @@ fn made_hashes_are_accepted_and_salted() {
     assert_ne!(phc, hash_password("pass").unwrap());
     let credential = Credential::PasswordHash { name: "ops".to_owned(), phc, role: Role::Admin, prefixes: Vec::new() };
     let access = access(vec![credential]);
-    assert_eq!(access.check(&["Pass"], ip(HOME), START), Verdict::Wrong);
-    assert_eq!(name(access.check(&["pass"], ip(HOME), START)), "ops");
+    assert_eq!(access.check_here(&["Pass"], ip(HOME), START), Verdict::Wrong);
+    assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
 
     let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(hash_key("abc"), of_abc);
+}
+
+#[test]
+fn two_keys_of_one_name_are_refused() {
+    let keys = vec![key("ci", "a", Role::Client, &[]), key("ci", "b", Role::Admin, &[])];
+    let error = Access::new(keys, AccessOptions::default()).unwrap_err().to_string();
+    assert_eq!(error, "two API keys are named `ci`: give each a name of its own in access.keys");
 }

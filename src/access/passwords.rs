@@ -1,0 +1,80 @@
+//! The configured passwords, and what has been found out about those presented.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{credential::Password, digest::KeyedDigest, memory::RefusedSecrets};
+
+pub(super) struct Passwords {
+    proofs: Vec<PasswordProof>,
+    refused: RefusedSecrets,
+}
+
+struct PasswordProof {
+    credential: usize,
+    hash: Box<Password>,
+    /// Its secret has been seen: no other can be right.
+    is_known: AtomicBool,
+}
+
+/// What is known of a presented secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It is this credential's.
+    Right(usize),
+    Wrong,
+    NotNow,
+}
+
+impl Passwords {
+    pub(super) fn new(max_refused: usize) -> Passwords {
+        Passwords { proofs: Vec::new(), refused: RefusedSecrets::new(max_refused) }
+    }
+
+    pub(super) fn add(&mut self, credential: usize, hash: Box<Password>) {
+        self.proofs.push(PasswordProof { credential, hash, is_known: AtomicBool::new(false) });
+    }
+
+    pub(super) fn are_any(&self) -> bool {
+        !self.proofs.is_empty()
+    }
+
+    pub(super) fn has(&self, credential: usize) -> bool {
+        self.proofs.iter().any(|proof| proof.credential == credential)
+    }
+
+    /// Each password has been seen, so that any other secret is wrong.
+    pub(super) fn all_known(&self) -> bool {
+        self.unknown().next().is_none()
+    }
+
+    /// Verified lately, and wrong.
+    pub(super) fn has_refused(&self, digest: &KeyedDigest) -> bool {
+        self.refused.contains(digest)
+    }
+
+    /// Computes the hashes of the passwords that were not seen yet. `learn` hears whose secret it is before the
+    /// password counts as known.
+    pub(super) fn verify(&self, secret: &str, digest: KeyedDigest, learn: impl Fn(usize)) -> Judged {
+        let mut all_judged = true;
+        for proof in self.unknown() {
+            match proof.hash.verify(secret) {
+                Some(true) => {
+                    learn(proof.credential);
+                    proof.is_known.store(true, Ordering::Release);
+                    return Judged::Right(proof.credential);
+                }
+                Some(false) => {}
+                None => all_judged = false,
+            }
+        }
+        if !all_judged {
+            return Judged::NotNow;
+        }
+        self.refused.remember(digest);
+        Judged::Wrong
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = &PasswordProof> {
+        self.proofs.iter().filter(|proof| !proof.is_known.load(Ordering::Acquire))
+    }
+}
