@@ -75,7 +75,6 @@ const EXAMPLES: &str = "Examples:
 /// Runs the chosen subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Serve(serve) => serve.run(),
         Command::Health(health) => health.run(),
         Command::Locks(locks) => locks.run(),
         Command::Sessions(sessions) => sessions.run(),
@@ -86,6 +85,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Certs(certs) => certs.run(),
         Command::Hash(hash) => hash.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Serve(serve) => return serve.run(),
         Command::Lock(lock) => return lock.run(),
         Command::Watch(watch) => return watch.run(),
         Command::ExecChild(child) => return child.run(),

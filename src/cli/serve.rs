@@ -1,6 +1,7 @@
 //! `latchd serve`: flags to configuration, then the server.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
@@ -9,7 +10,7 @@ use super::{Failure, told};
 use crate::config::access::PlainCredentials;
 use crate::config::log::{LogFormat, LogLevel};
 use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret};
-use crate::telemetry::logs;
+use crate::telemetry::logs::{self, Logging};
 
 /// Every flag wins over its LATCHD_* variable, that over the file, and that over the defaults.
 #[derive(Debug, Args)]
@@ -51,9 +52,12 @@ pub struct Serve {
     /// error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// How log lines look on stderr
+    /// How log lines look
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
+    /// File for log lines instead of stderr; opened anew on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<String>,
     #[command(flatten)]
     cluster: ClusterFlags,
 }
@@ -74,11 +78,25 @@ const EXAMPLES: &str = "Examples:
     --peer-ca ca.pem --peer-cert node1.pem --peer-key node1.key";
 
 impl Serve {
-    pub fn run(self) -> Result<(), Failure> {
-        let config = Config::load(self.inputs()).map_err(told)?;
-        start_logging(&config.log);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(told)?;
-        runtime.block_on(crate::server::run(config)).map_err(told)
+    /// What it says never delays it, not even its end; so failures are told here, too.
+    pub fn run(self) -> ExitCode {
+        let inputs = self.inputs();
+        let fallback = LogConfig::fallback(&inputs);
+        let served = match Config::load(inputs) {
+            Ok(config) => start_logging(&config.log).and_then(|()| serve(config)),
+            Err(error) => Err(told(error)),
+        };
+        let code = match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                // It changes nothing where logging is started already, and nothing can be done where it fails.
+                drop(start_logging(&fallback));
+                logs::tell_failure(&message);
+                ExitCode::FAILURE
+            }
+        };
+        logs::finish();
+        code
     }
 
     fn inputs(self) -> Inputs {
@@ -98,6 +116,7 @@ impl Serve {
         set("--client-ca", "tls.client_ca", self.client_ca);
         set("--allow-anonymous", "access.allow_anonymous", yes(self.allow_anonymous));
         set("--log-level", "log.level", self.log_level);
+        set("--log-file", "log.file", self.log_file);
         self.cluster.each().into_iter().for_each(|(flag, key, value)| set(flag, key, value));
         let format = self.log_format.map(|format| match format {
             Format::Text => "text".to_owned(),
@@ -123,7 +142,12 @@ fn secret(text: &str) -> Result<Secret, String> {
     }
 }
 
-fn start_logging(config: &LogConfig) {
+fn serve(config: Config) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(told)?;
+    runtime.block_on(crate::server::run(config)).map_err(told)
+}
+
+fn start_logging(config: &LogConfig) -> Result<(), Failure> {
     let level = match config.level {
         LogLevel::Error => tracing::Level::ERROR,
         LogLevel::Warn => tracing::Level::WARN,
@@ -135,5 +159,14 @@ fn start_logging(config: &LogConfig) {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,
     };
-    logs::start(level, format);
+    // https://no-color.org: any text but the empty one.
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
+    let file = config.file();
+    let started = logs::start(Logging { level, format, file, colours });
+    started.map_err(|error| match file {
+        Some(file) => format!("log.file: {} cannot be opened ({error})", file.display()),
+        None => format!("logging cannot be started: {error}"),
+    })?;
+    logs::tell_panics();
+    Ok(())
 }

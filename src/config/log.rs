@@ -1,6 +1,12 @@
-//! `[log]`: what is written to stderr, and how.
+//! `[log]`: what is logged, how, and where to.
+
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use super::{Inputs, env};
+
+const FORMAT: &str = "log.format";
 
 /// Log output.
 #[derive(Clone, Debug, Deserialize)]
@@ -8,6 +14,31 @@ use serde::Deserialize;
 pub struct LogConfig {
     pub level: LogLevel,
     pub format: LogFormat,
+    file: PathBuf,
+}
+
+impl LogConfig {
+    /// For a start that fails before its configuration is known: in the format that was asked for, as far as one can
+    /// tell, on stderr.
+    pub fn fallback(inputs: &Inputs) -> Self {
+        let variable = env::variable(FORMAT);
+        let flag = inputs.flags.iter().find(|flag| flag.key == FORMAT).map(|flag| flag.value.clone());
+        let set = || inputs.env.iter().find(|(name, _)| *name == variable).map(|(_, value)| value.clone());
+        let is_json = flag.or_else(set).or_else(|| format_of_file(inputs)).is_some_and(|format| format == "json");
+        let format = if is_json { LogFormat::Json } else { LogFormat::Text };
+        Self { level: LogLevel::Error, format, file: PathBuf::new() }
+    }
+
+    /// The file that log lines go to; `None` for stderr.
+    pub fn file(&self) -> Option<&Path> {
+        (!self.file.as_os_str().is_empty()).then_some(&self.file)
+    }
+}
+
+fn format_of_file(inputs: &Inputs) -> Option<String> {
+    let text = std::fs::read_to_string(inputs.file_named()?).ok()?;
+    let document: toml::Table = text.parse().ok()?;
+    Some(document.get("log")?.get("format")?.as_str()?.to_owned())
 }
 
 /// The least severe level that is written.

@@ -87,7 +87,7 @@ impl Config {
     /// Merges the layers and checks the result.
     pub fn load(inputs: Inputs) -> Result<Self, ConfigError> {
         let mut layers = Layers::new(DEFAULTS);
-        if let Some(path) = inputs.file.clone().or_else(|| named_by_env(&inputs.env)) {
+        if let Some(path) = inputs.file_named() {
             let file = path.display().to_string();
             let text = std::fs::read_to_string(&path)
                 .map_err(|error| ConfigError::Unreadable { file: file.clone(), reason: error.to_string() })?;
@@ -148,7 +148,10 @@ impl Default for Config {
     }
 }
 
-fn named_by_env(env: &[(String, String)]) -> Option<PathBuf> {
-    let (_, path) = env.iter().find(|(name, path)| name == env::CONFIG && !path.is_empty())?;
-    Some(PathBuf::from(path))
+impl Inputs {
+    /// The configuration file, whether the command line or the environment names it.
+    fn file_named(&self) -> Option<PathBuf> {
+        let by_env = || self.env.iter().find(|(name, path)| name == env::CONFIG && !path.is_empty());
+        self.file.clone().or_else(|| by_env().map(|(_, path)| PathBuf::from(path)))
+    }
 }

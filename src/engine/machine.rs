@@ -8,6 +8,7 @@ use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
 use crate::domain::{Applied, Body, Entry, FrozenTable, StaleEpoch, Table};
+use crate::telemetry::logs::LAST_WORDS;
 use bytes::Bytes;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -156,8 +157,8 @@ impl Frozen for FrozenView {
 
 /// The log's checksums held, so another program wrote this: going on would be to guess at the state.
 fn unreadable_entry(error: &dyn std::error::Error) -> ! {
-    tracing::error!(%error, "a committed log entry cannot be read; was the data written by a newer latchd?");
-    eprintln!("latchd: a committed log entry cannot be read ({error}); was the data written by a newer latchd?");
+    const WHAT: &str = "a committed log entry cannot be read";
+    tracing::error!(target: LAST_WORDS, %error, "{WHAT} ({error}); was the data written by a newer latchd?");
     std::process::abort()
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::telemetry::logs::LAST_WORDS;
+
 /// Whether the process is on its way out. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct Drain {
@@ -79,7 +81,7 @@ impl Drain {
                     _ = interrupt.recv() => "SIGINT",
                 };
                 if drain.is_draining() {
-                    tracing::warn!(signal = name, "second {name}: ending at once");
+                    tracing::warn!(target: LAST_WORDS, signal = name, "second {name}: ending at once");
                     std::process::exit(1);
                 }
                 tracing::info!(signal = name, "{name}: finishing the requests in flight; another one ends at once");

@@ -1,6 +1,5 @@
 //! One process from its configuration to its end.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::serve::{Listening, StartError};
 use super::state;
 use crate::config::Config;
 use crate::engine::{Engine, clock};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, logs};
 
 /// For clients that ask often to hear that this node leaves.
 const MOVE_ON_WITHIN: Duration = Duration::from_millis(250);
@@ -33,9 +32,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics));
     let router = router(service).merge(probes).merge(metrics_route);
     end_waits_with(&drain, engine.clone());
-    announce(&listening.line());
+    logs::announce(&listening.urls());
     let served = listening.serve(router, metrics, drain, clock::process_age).await;
     engine.stop().await;
+    tracing::info!("stopped");
     served.map_err(StartError::Runtime)
 }
 
@@ -52,10 +52,4 @@ fn end_waits_with(drain: &Drain, engine: Engine) {
         engine.drain();
         drain.begin();
     });
-}
-
-/// The one line on stdout. Who reads it may be gone, and that is no reason to stop.
-fn announce(line: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }

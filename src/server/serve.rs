@@ -51,10 +51,10 @@ impl Listening {
         Ok(Self { bound, tls, config: config.clone() })
     }
 
-    /// The line that names every URL, with the real ports.
-    pub fn line(&self) -> String {
+    /// Every URL, with the real ports.
+    pub fn urls(&self) -> String {
         let urls: Vec<String> = self.bound.iter().map(ToString::to_string).collect();
-        format!("latchd {} listening on {}", env!("CARGO_PKG_VERSION"), urls.join(" "))
+        urls.join(" ")
     }
 
     /// The bound addresses, in the order of `listen`.

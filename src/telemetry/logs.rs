@@ -1,8 +1,15 @@
-//! Log lines on stderr: stdout belongs to the one line that names the bound URLs.
+//! Log lines on stderr or in a file: stdout belongs to the one line that names the bound URLs.
 
-use tracing::Level;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::lines::{self, Destination, LineQueue};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,17 +18,108 @@ pub enum Format {
     Json,
 }
 
+/// What is logged, how, and where to.
+#[derive(Clone, Copy, Debug)]
+pub struct Logging<'a> {
+    pub level: Level,
+    pub format: Format,
+    /// `None` for stderr.
+    pub file: Option<&'a Path>,
+    /// Whether a terminal gets colours.
+    pub colours: bool,
+}
+
+/// The target of lines after which the process ends: they are waited for, as long as they are taken.
+pub const LAST_WORDS: &str = "latchd::last_words";
+/// The target of the lines on stdout.
+const ON_STDOUT: &str = "latchd::on_stdout";
+
+struct Outputs {
+    log: Arc<LineQueue>,
+    stdout: Arc<LineQueue>,
+    format: Format,
+}
+
+static OUTPUTS: OnceLock<Outputs> = OnceLock::new();
+
 /// Starts logging for the whole process. A second call changes nothing.
-pub fn start(level: Level, format: Format) {
-    let base = fmt().with_env_filter(filter(level)).with_writer(std::io::stderr).with_target(false);
+pub fn start(logging: Logging<'_>) -> io::Result<()> {
+    if OUTPUTS.get().is_some() {
+        return Ok(());
+    }
+    let destination = match logging.file {
+        Some(path) => Destination::at(path)?,
+        None => Destination::stderr()?,
+    };
+    let colours = logging.colours && destination.is_terminal();
+    let log = lines::start("latchd-log", destination)?;
+    let stdout = lines::start("latchd-stdout", Destination::stdout()?)?;
+    let writers = Writers { log: Arc::clone(&log), stdout: Arc::clone(&stdout) };
+    let base = fmt().with_env_filter(filter(logging.level)).with_writer(writers).with_target(false);
+    let base = base.log_internal_errors(false);
     // It fails only when logging is already set up, as in a test process.
-    let _ = match format {
-        Format::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            base.with_ansi(colours).try_init()
-        }
+    let _ = match logging.format {
+        Format::Text => base.with_ansi(colours).try_init(),
         Format::Json => base.json().flatten_event(true).try_init(),
     };
+    drop(OUTPUTS.set(Outputs { log, stdout, format: logging.format }));
+    Ok(())
+}
+
+/// Has a panic told as a log line: what Rust does by itself would wait for whoever reads stderr.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let backtrace = std::backtrace::Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
+            _ => String::new(),
+        };
+        tracing::error!(target: LAST_WORDS, place, "a panic at {place}: {message}{backtrace}");
+    }));
+}
+
+/// Says on stdout which URLs are bound.
+pub fn announce(urls: &str) {
+    let version = env!("CARGO_PKG_VERSION");
+    let line = format!("latchd {version} listening on {urls}");
+    match OUTPUTS.get() {
+        Some(Outputs { format: Format::Json, .. }) => tracing::info!(target: ON_STDOUT, version, urls, "{line}"),
+        Some(Outputs { stdout, .. }) => stdout.push(format!("{line}\n").as_bytes()),
+        None => {}
+    }
+}
+
+/// Tells why nothing is served, after which the process ends.
+pub fn tell_failure(message: &str) {
+    match OUTPUTS.get() {
+        Some(Outputs { format: Format::Json, .. }) => tracing::error!(target: LAST_WORDS, "{message}"),
+        Some(Outputs { log, .. }) => log.push(format!("latchd: {message}\n").as_bytes()),
+        None => {}
+    }
+}
+
+/// Waits for the last lines of the process, as long as somebody takes them.
+pub fn finish() {
+    if let Some(Outputs { log, stdout, .. }) = OUTPUTS.get() {
+        log.settle();
+        stdout.settle();
+    }
+}
+
+/// Lines that nobody took in time, or that could not be written.
+pub fn lost_lines() -> u64 {
+    OUTPUTS.get().map_or(0, |outputs| outputs.log.lost() + outputs.stdout.lost())
+}
+
+/// Opens the log file anew, also where stderr is one.
+pub fn reopen() {
+    if let Some(outputs) = OUTPUTS.get() {
+        outputs.log.reopen();
+    }
 }
 
 /// Our own lines at `level`; those of the libraries only when they warn, because
@@ -29,7 +127,48 @@ pub fn start(level: Level, format: Format) {
 /// matters of it the log room says itself, once.
 fn filter(level: Level) -> EnvFilter {
     let libraries = if level == Level::ERROR { "error" } else { "warn" };
-    EnvFilter::new(format!("{libraries},openraft=off,latchd={}", level.as_str().to_lowercase()))
+    let ours = level.as_str().to_lowercase();
+    EnvFilter::new(format!("{libraries},openraft=off,latchd={ours},{ON_STDOUT}=info"))
+}
+
+struct Writers {
+    log: Arc<LineQueue>,
+    stdout: Arc<LineQueue>,
+}
+
+/// Puts what one event says into a queue.
+struct Writer<'a> {
+    queue: &'a LineQueue,
+    settles: bool,
+}
+
+impl<'a> MakeWriter<'a> for Writers {
+    type Writer = Writer<'a>;
+
+    fn make_writer(&'a self) -> Writer<'a> {
+        Writer { queue: &self.log, settles: false }
+    }
+
+    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Writer<'a> {
+        match about.target() {
+            ON_STDOUT => Writer { queue: &self.stdout, settles: false },
+            target => Writer { queue: &self.log, settles: target == LAST_WORDS },
+        }
+    }
+}
+
+impl io::Write for Writer<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.queue.push(line);
+        if self.settles {
+            self.queue.settle();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -38,7 +177,8 @@ mod tests {
 
     #[test]
     fn libraries_stay_quiet_whatever_our_own_level_is() {
-        assert_eq!(filter(Level::TRACE).to_string(), "openraft=off,latchd=trace,warn");
-        assert_eq!(filter(Level::ERROR).to_string(), "openraft=off,latchd=error,error");
+        let shown = |level| filter(level).to_string();
+        assert_eq!(shown(Level::TRACE), "latchd::on_stdout=info,openraft=off,latchd=trace,warn");
+        assert_eq!(shown(Level::ERROR), "latchd::on_stdout=info,openraft=off,latchd=error,error");
     }
 }

@@ -1,11 +1,14 @@
 //! Every metric of the service, with Prometheus' own names and base units. No lock name, user or address is a label.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::histogram::{CopiedHistogram, DurationHistogram};
+use super::logs;
 use super::peers::PeerLag;
 use super::requests::Requests;
 
@@ -18,6 +21,7 @@ pub struct Metrics {
     pub request_seconds: DurationHistogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
+    log_lines_lost: Counter,
     pub engine: EngineMetrics,
     /// Log entries that each other node lacks.
     pub peer_lag: PeerLag,
@@ -108,6 +112,8 @@ impl Default for Metrics {
             request_seconds,
             connections: shown.gauge("connections", "Open connections"),
             connections_refused: shown.counter("connections_refused", "Connections beyond connections_max"),
+            log_lines_lost: shown
+                .counter("log_lines_lost", "Log lines that nobody took in time, or that failed to be written"),
             engine: EngineMetrics::new(&mut shown),
             peer_lag: PeerLag::registered(&mut shown.0),
             registry: shown.0,
@@ -118,6 +124,8 @@ impl Default for Metrics {
 impl Metrics {
     /// The text that `/metrics` answers.
     pub fn encode(&self) -> String {
+        // It only rises, so storing it keeps what a counter promises.
+        self.log_lines_lost.inner().store(logs::lost_lines(), Ordering::Relaxed);
         let mut out = String::new();
         text::encode(&mut out, &self.registry).expect("writing to a String cannot fail");
         out

@@ -9,6 +9,8 @@ mod config_cluster;
 mod config_document;
 mod config_errors;
 mod config_layers;
+mod diagnostics;
+mod diagnostics_cluster;
 mod ending;
 mod holds;
 mod lock;

@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
+use latchd::telemetry::logs::{self, Format, Logging};
+
 use super::raft_support::{on_disk, start};
 
 const DIR: &str = "LATCHD_TEST_UNWRITABLE_DIR";
@@ -14,6 +16,8 @@ const SIGABRT: i32 = 6;
 #[tokio::test]
 async fn child_that_writes_until_it_cannot() {
     let Ok(dir) = std::env::var(DIR) else { return };
+    let logging = Logging { level: tracing::Level::ERROR, format: Format::Text, file: None, colours: false };
+    logs::start(logging).expect("a log");
     let (node, _) = start(on_disk(Path::new(&dir))).await.expect("a node");
     for number in 0.. {
         node.propose(format!("{number:0100}").into()).await.expect("the process ends before this fails");

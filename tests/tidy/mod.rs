@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["access", "domain", "engine"]),
     ("dialects", &["access", "domain", "engine"]),
     ("domain", &[]),
-    ("engine", &["domain"]),
+    ("engine", &["domain", "telemetry"]),
     ("mutants", &[]),
     ("server", &["access", "config", "dialects", "domain", "engine", "status", "telemetry"]),
     ("status", &["access", "domain", "engine"]),
@@ -40,6 +40,10 @@ const CLOCK: &[&str] = &["src/engine/clock.rs"];
 const CLIENT_CLOCK: &[&str] = &["src/client/clock.rs"];
 const RAFT: &[&str] = &["src/engine/raft/"];
 
+/// Commands that end by themselves may wait for who reads what they print.
+const CLI: &[&str] = &["src/cli/"];
+const OUTPUTS: &[&str] = &["src/cli/", "src/telemetry/lines/"];
+
 /// Words of the source (comments and strings aside) that belong to few places or to none.
 const RESERVED: &[Reserved] = &[
     Reserved { word: "Instant::now", only_in: CLOCK, why: "one file reads the clock" },
@@ -50,6 +54,10 @@ const RESERVED: &[Reserved] = &[
     Reserved { word: "openraft", only_in: RAFT, why: "one room knows the consensus library" },
     Reserved { word: "raft_log", only_in: RAFT, why: "one room knows the log store" },
     Reserved { word: "unsafe", only_in: &[], why: "nothing here needs it" },
+    Reserved { word: "eprintln!", only_in: CLI, why: "it waits for whoever reads stderr, and panics without" },
+    Reserved { word: "println!", only_in: CLI, why: "it waits for whoever reads stdout, and panics without" },
+    Reserved { word: "io::stderr", only_in: OUTPUTS, why: "a service says nothing but through `telemetry`" },
+    Reserved { word: "io::stdout", only_in: OUTPUTS, why: "a service says nothing but through `telemetry`" },
     Reserved { word: "dbg!", only_in: &[], why: "it is a leftover" },
     Reserved { word: "todo!", only_in: &[], why: "nothing is left undone" },
     Reserved { word: "unimplemented!", only_in: &[], why: "nothing is left undone" },

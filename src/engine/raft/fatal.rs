@@ -5,10 +5,11 @@
 
 use std::fmt::Display;
 
-/// Says why on the log and on stderr, and ends the process at once.
+use crate::telemetry::logs::LAST_WORDS;
+
+/// Says why, and ends the process at once.
 pub(super) fn abort(what: &str, error: &dyn Display) -> ! {
-    tracing::error!(%error, "{what}; the process ends, nothing more is answered");
-    eprintln!("latchd: {what}: {error}; the process ends, nothing more is answered");
+    tracing::error!(target: LAST_WORDS, %error, "{what}: {error}; the process ends, nothing more is answered");
     std::process::abort();
 }
 

@@ -1,0 +1,136 @@
+//! The bounded queue between those who say something and the thread that writes it.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A destination that takes no line for this long is not waited for any longer.
+const STUCK_AFTER: Duration = Duration::from_millis(250);
+/// How many of such periods the last lines of a process are waited for at most.
+const PERIODS_MAX: usize = 8;
+
+/// Lines for one destination.
+pub struct LineQueue {
+    bytes_max: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    /// Of the lines that wait, and of the one that is being written.
+    bytes: usize,
+    /// Lines that were taken in, and those of them that are written or given up.
+    accepted: u64,
+    ended: u64,
+    lost: u64,
+    reopen: bool,
+}
+
+/// What the writing thread does next.
+pub(super) enum Next {
+    Line(Vec<u8>),
+    Reopen,
+}
+
+impl LineQueue {
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Takes a line in, or counts it as lost where there is no room. Never waits for the destination.
+    pub fn push(&self, line: &[u8]) {
+        let mut state = self.state();
+        if state.bytes + line.len() > self.bytes_max {
+            state.lost += 1;
+            return;
+        }
+        state.bytes += line.len();
+        state.accepted += 1;
+        state.lines.push_back(line.to_vec());
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Lines that found no room, or could not be written.
+    pub fn lost(&self) -> u64 {
+        self.state().lost
+    }
+
+    /// Has the destination opened anew, before the lines that come from now on.
+    pub fn reopen(&self) {
+        self.state().reopen = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until all that was taken in so far is written, for the last lines of a process; gives up on a destination
+    /// that takes nothing.
+    pub fn settle(&self) {
+        let mut state = self.state();
+        let last = state.accepted;
+        for _ in 0..PERIODS_MAX {
+            let before = state.ended;
+            let waited = self.changed.wait_timeout_while(state, STUCK_AFTER, |state| state.ended < last);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.ended >= last || state.ended == before {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn next(&self) -> Next {
+        let mut state = self.state();
+        loop {
+            if std::mem::take(&mut state.reopen) {
+                return Next::Reopen;
+            }
+            match state.lines.pop_front() {
+                Some(line) => return Next::Line(line),
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    pub(super) fn ended(&self, line: &[u8], written: bool) {
+        let mut state = self.state();
+        state.bytes -= line.len();
+        state.ended += 1;
+        state.lost += u64::from(!written);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_room_is_lost_and_counted_and_room_comes_back() {
+        let queue = LineQueue::new(10);
+        [b"12345".as_slice(), b"6789", b"too long", b"x", b"y"].iter().for_each(|line| queue.push(line));
+        assert_eq!(queue.lost(), 2);
+        let Next::Line(line) = queue.next() else { panic!("a line is first") };
+        assert_eq!(line, b"12345");
+        queue.push(b"still none");
+        assert_eq!(queue.lost(), 3, "a line that is being written takes room");
+        queue.ended(&line, false);
+        assert_eq!(queue.lost(), 4, "one that could not be written is lost too");
+        queue.push(b"again");
+        assert_eq!(queue.lost(), 4);
+    }
+
+    #[test]
+    fn settling_gives_a_stuck_destination_up() {
+        let queue = LineQueue::new(10);
+        queue.settle();
+        queue.push(b"1");
+        queue.settle();
+        assert_eq!(queue.lost(), 0);
+    }
+}
