@@ -8,6 +8,7 @@ mod raft_abort;
 mod raft_catch_up;
 mod raft_damage;
 mod raft_failover;
+mod raft_former_leader;
 mod raft_forming;
 mod raft_log;
 mod raft_seed;

@@ -45,6 +45,8 @@ caught! {
     an_answer_before_the_quorum_has_it: "answer-before-commit" by "simulation::planted::a_leader_that_is_cut_off_grants_nothing";
     a_command_forwarded_twice: "forward-twice" by "simulation::planted::what_is_forwarded_is_done_once";
     a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::whoever_comes_back_serves_again";
+    a_leader_that_goes_on_in_its_old_term: "old-term-resumed"
+        by "engine::raft_former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
     a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
     a_dead_node_whose_waiters_stay: "dead-requests-stay"
         by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";

@@ -20,7 +20,9 @@ use super::dir::Hold;
 use super::fatal;
 use super::log_memory::{index_range, one_message};
 use super::meters::Meters;
-use super::types::{Entry, EntryPayload, LogFlushed, LogId, LogState, StorageError, TypeConfig, Vote};
+use super::types::{
+    Entry, EntryPayload, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
+};
 use crate::engine::clock::process_age;
 
 /// Small files, because only whole files of purged entries can be removed.
@@ -119,6 +121,8 @@ pub(super) struct DiskLog {
     log: Arc<Mutex<RaftLog>>,
     sync: bool,
     meters: Arc<Meters>,
+    /// Whose log it is, where a node runs on it.
+    own: Option<NodeId>,
     /// After the log, so that it is closed before the directory is given up.
     _hold: Arc<Hold>,
 }
@@ -130,7 +134,12 @@ impl DiskLog {
         let log = RaftLog::open(Arc::new(config(dir)?))?;
         let last = log.log_state().last().map_or(0, |id| id.0.index);
         meters.last_log_index.store(last, Relaxed);
-        Ok(Self { log: Arc::new(Mutex::new(log)), sync, meters, _hold: hold })
+        Ok(Self { log: Arc::new(Mutex::new(log)), sync, meters, own: None, _hold: hold })
+    }
+
+    /// The same log as that of `node`, which is about to run on it.
+    pub fn of(self, node: NodeId) -> Self {
+        Self { own: Some(node), ..self }
     }
 
     pub fn span(&self) -> LogSpan {
@@ -239,7 +248,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.lock().log_state().vote().map(|vote| vote.0))
+        let stored = self.lock().log_state().vote().map(|vote| vote.0);
+        Ok(vote_at_start(stored, self.own))
     }
 
     /// Not flushed by itself: it travels with the next append, and losing it costs nothing but a later apply.

@@ -14,7 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::meters::Meters;
 use super::simulated::SimulatedDisk;
-use super::types::{Entry, EntryPayload, LogFlushed, LogId, LogState, StorageError, TypeConfig, Vote};
+use super::types::{
+    Entry, EntryPayload, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
+};
 use super::unsynced::{Unsynced, Write};
 
 /// A slow link is not taken up by one message for longer than a follower waits for the next heartbeat.
@@ -25,6 +27,8 @@ const MESSAGE_BYTES: usize = 1 << 20;
 pub(super) struct MemoryLog {
     inner: Arc<Mutex<Inner>>,
     meters: Arc<Meters>,
+    /// Whose log it is, where a node runs on it.
+    own: Option<NodeId>,
     /// Makes the writes safe; without one they are so at once.
     writer: Option<mpsc::UnboundedSender<Flush>>,
 }
@@ -52,14 +56,19 @@ pub(super) struct Inner {
 
 impl MemoryLog {
     pub fn new(meters: Arc<Meters>) -> Self {
-        Self { inner: Arc::default(), meters, writer: None }
+        Self { inner: Arc::default(), meters, own: None, writer: None }
+    }
+
+    /// The same log as that of `node`, which is about to run on it.
+    pub fn of(self, node: NodeId) -> Self {
+        Self { own: Some(node), ..self }
     }
 
     /// Goes on where an earlier node on the same simulated disk has ended; what it finds is made safe before it is used.
     pub fn on(disk: &SimulatedDisk, inner: Arc<Mutex<Inner>>, meters: Arc<Meters>) -> Self {
         let (writer, queue) = mpsc::unbounded_channel();
         tokio::spawn(write(disk.clone(), inner.clone(), queue));
-        let log = Self { inner, meters, writer: Some(writer) };
+        let log = Self { inner, meters, own: None, writer: Some(writer) };
         {
             let mut inner = log.lock();
             let all = inner.unsynced.last();
@@ -220,7 +229,7 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.lock().vote)
+        Ok(vote_at_start(self.lock().vote, self.own))
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {

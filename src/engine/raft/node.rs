@@ -69,11 +69,11 @@ impl RaftNode {
         let meters = Arc::new(Meters::new(options.snapshot_log_bytes, kept_bytes));
         match options.store.clone() {
             Store::Simulated(disk) => {
-                let stores = stores::open_simulated(&disk, machine, &meters)?;
+                let stores = stores::open_simulated(&disk, options.node_id, machine, &meters)?;
                 run(options, stores, meters, service).await
             }
             Store::Memory => {
-                let stores = stores::open_memory(machine, &meters)?;
+                let stores = stores::open_memory(options.node_id, machine, &meters)?;
                 run(options, stores, meters, service).await
             }
             Store::Disk { dir, fsync } => {
@@ -309,7 +309,7 @@ async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(), StartError
     }
     let voters: Vec<NodeId> = raft.server_metrics().borrow().membership_config.voter_ids().collect();
     if voters == [node_id] {
-        // Nothing happens where this node leads already, which a restarted leader does.
+        // Also one that has led before: see `types::vote_at_start`.
         return raft.trigger().elect().await.map_err(engine_error);
     }
     match peers {

@@ -28,23 +28,28 @@ pub(super) struct Stores<L, M> {
     pub released: mpsc::Receiver<()>,
 }
 
-pub(super) fn open_memory<M: Machine>(machine: M, meters: &Arc<Meters>) -> Result<Stores<MemoryLog, M>, StartError> {
+pub(super) fn open_memory<M: Machine>(
+    node_id: NodeId,
+    machine: M,
+    meters: &Arc<Meters>,
+) -> Result<Stores<MemoryLog, M>, StartError> {
     let (hold, released) = Hold::new(None);
     let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), hold);
     let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
     let id = crate::engine::random::random_id();
-    Ok(Stores { log: MemoryLog::new(meters.clone()), machine, id, empty: true, released })
+    Ok(Stores { log: MemoryLog::new(meters.clone()).of(node_id), machine, id, empty: true, released })
 }
 
 pub(super) fn open_simulated<M: Machine>(
     disk: &SimulatedDisk,
+    node_id: NodeId,
     machine: M,
     meters: &Arc<Meters>,
 ) -> Result<Stores<MemoryLog, M>, StartError> {
     let (hold, released) = Hold::new(None);
     let machine = StateMachine::new(machine, Snapshots::Simulated(disk.clone()), meters.clone(), hold);
     let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
-    Ok(Stores { log: disk.log(meters), machine, id: disk.store_id(), empty: disk.is_empty(), released })
+    Ok(Stores { log: disk.log(meters).of(node_id), machine, id: disk.store_id(), empty: disk.is_empty(), released })
 }
 
 /// Blocks for as long as reading the directory takes.
@@ -73,7 +78,7 @@ pub(super) fn open_disk<M: Machine>(
         let file = stored.map_or(snapshot_dir, |stored| stored.path);
         StartError::damaged(&file, e.offset, e.reason)
     })?;
-    Ok(Stores { log, machine, id, empty, released })
+    Ok(Stores { log: log.of(node_id), machine, id, empty, released })
 }
 
 /// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.

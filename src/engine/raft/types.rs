@@ -51,3 +51,17 @@ pub(super) fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership
     };
     SnapshotMeta { last_log_id: applied, last_membership: membership, snapshot_id }
 }
+
+/// The vote that a node starts with, of the one that it has stored.
+///
+/// A leader's own vote is stored as that of an elected leader, and openraft lets a node that finds such a vote lead on in
+/// its old term. But its log may have lost its end since, or the whole directory may be an older copy: it would write
+/// other entries at indexes of the same term, which the other nodes could not tell from theirs. So whoever has led must
+/// be elected again, in a later term.
+pub(super) fn vote_at_start(stored: Option<Vote>, own: Option<NodeId>) -> Option<Vote> {
+    let mut vote = stored?;
+    if own == Some(vote.leader_id.node_id) && !crate::mutants::on("old-term-resumed") {
+        vote.committed = false;
+    }
+    Some(vote)
+}

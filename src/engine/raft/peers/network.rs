@@ -57,6 +57,14 @@ impl Peer {
         self.way.as_ref().ok_or_else(|| Unreachable::new(&Vacant))
     }
 
+    /// openraft would lead at once by a later vote for itself that it is shown. One that this node has not stored is of an
+    /// earlier state of its disk: it says how late the term is, and elects nobody.
+    fn not_own(&self, vote: Vote) -> Result<Vote, Unreachable> {
+        let way = self.way()?;
+        let is_own = vote.leader_id.node_id == way.dialler.local.node_id;
+        Ok(if is_own { Vote::new(vote.leader_id.term, way.dialler.node) } else { vote })
+    }
+
     async fn ask<T: Wire>(&self, kind: Kind, request: &impl Wire) -> Result<T, RpcError> {
         let answer = self.way()?.lane.request(kind, encode(request)).await;
         let answer = answer.map_err(|e| RPCError::Unreachable(Unreachable::new(&e)))?;
@@ -70,7 +78,11 @@ impl RaftNetwork<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
-        self.ask(Kind::Append, &rpc).await
+        let answer = self.ask(Kind::Append, &rpc).await?;
+        Ok(match answer {
+            AppendEntriesResponse::HigherVote(vote) => AppendEntriesResponse::HigherVote(self.not_own(vote)?),
+            other => other,
+        })
     }
 
     async fn vote(&mut self, rpc: VoteRequest<NodeId>, _option: RPCOption) -> Result<VoteResponse<NodeId>, RpcError> {
@@ -90,7 +102,8 @@ impl RaftNetwork<TypeConfig> for Peer {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = snapshot::send(dialler, vote, snapshot) => match sent {
-                Ok(vote) => Ok(SnapshotResponse { vote }),
+                Ok(found) if found == vote => Ok(SnapshotResponse { vote }),
+                Ok(found) => Ok(SnapshotResponse { vote: self.not_own(found)? }),
                 Err(error) => {
                     tracing::warn!(%error, "a snapshot was not received");
                     Err(unreachable(&error))
