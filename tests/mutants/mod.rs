@@ -44,7 +44,7 @@ caught! {
         by "domain::retries::a_turn_that_comes_meanwhile_passes_and_the_place_stays";
     an_answer_before_the_quorum_has_it: "answer-before-commit" by "simulation::planted::a_leader_that_is_cut_off_grants_nothing";
     a_command_forwarded_twice: "forward-twice" by "simulation::planted::what_is_forwarded_is_done_once";
-    a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::whoever_comes_back_serves_again";
+    a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::all_who_come_back_at_once_serve_again";
     a_leader_that_goes_on_in_its_old_term: "old-term-resumed"
         by "engine::raft_former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
     a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";

@@ -25,6 +25,6 @@ fn what_is_forwarded_is_done_once() {
 }
 
 #[test]
-fn whoever_comes_back_serves_again() {
-    survives(Fault::Crash { power: true }, 1..3);
+fn all_who_come_back_at_once_serve_again() {
+    survives(Fault::CrashAll { power: true }, 1..3);
 }

@@ -59,7 +59,7 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnSimu
     async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
         let disk = SimulatedDisk::new(Duration::ZERO);
         let meters = Arc::new(Meters::new(u64::MAX, 0));
-        let stores = stores::open_simulated(&disk, Collector::default(), &meters).expect("nothing to restore");
+        let stores = stores::open_simulated(&disk, 1, Collector::default(), &meters).expect("nothing to restore");
         Ok(((), stores.log, stores.machine))
     }
 }
