@@ -25,14 +25,19 @@ def binary() -> str:
 class Server:
     """A server on a free port; it keeps nothing unless it gets a data directory."""
 
-    def __init__(self, *arguments: str, listen: str = "http://127.0.0.1:0") -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        listen: str = "http://127.0.0.1:0",
+        environment: typing.Mapping[str, str] | None = None,
+    ) -> None:
         self._home = tempfile.TemporaryDirectory()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LATCHD_")}
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("LATCHD_")}
         storage = [] if "--data-dir" in arguments else ["--in-memory"]
         self._process = subprocess.Popen(
             [binary(), "serve", "--listen", listen, *storage, *arguments],
             cwd=self._home.name,
-            env=environment,
+            env=outside | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -116,3 +121,62 @@ class Proxy:
     def end(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class Between:
+    """Stands before a server and does what it likes with each request: `answer` gets the path and what the server
+    says, and gives what the client hears instead, a byte string as it goes over the wire, in pieces with pauses."""
+
+    def __init__(
+        self, server: Server, answer: typing.Callable[[str, int, bytes], typing.Iterator[bytes | float] | None]
+    ) -> None:
+        target = server.url.removeprefix("http://")
+        closing = self._closing = threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                connection = http.client.HTTPConnection(target, timeout=60)
+                connection.request(self.command, self.path, body, dict(self.headers))
+                heard = connection.getresponse()
+                content = heard.read()
+                connection.close()
+                pieces = answer(self.path, heard.status, content)
+                if pieces is None:
+                    kind = heard.getheader("Content-Type") or "text/plain"
+                    pieces = iter([wire(heard.status, content, kind)])
+                try:
+                    for piece in pieces:
+                        if isinstance(piece, bytes):
+                            self.wfile.write(piece)
+                        elif closing.wait(piece):
+                            break
+                except OSError:
+                    pass
+                self.close_connection = True
+
+            do_GET = do_POST = do_DELETE = pass_on
+
+            def log_message(self, format: str, *arguments: typing.Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Between:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def wire(status: int, content: bytes, kind: str = "application/json") -> bytes:
+    """An answer as it goes over the wire."""
+    head = f"HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import pwd
 import signal
 import threading
 import time
@@ -26,7 +27,10 @@ def test_a_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Cl
         assert other.try_lock("block") is None
         shown = other.show("block")
         assert shown and [holder.fencing_token for holder in shown.holders] == [hold.fencing_token]
-        assert dict(shown.holders[0].metadata) == {"host": "web-1"}
+        assert dict(shown.holders[0].metadata) == {"host": "web-1"} | {
+            "pid": str(os.getpid()),
+            "user": pwd.getpwuid(os.getuid()).pw_name,
+        }
     assert not hold.lost and hold.remaining == 0
     assert other.show("block") is None
     with other.lock("block") as later:
@@ -36,7 +40,7 @@ def test_a_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Cl
 def test_who_holds_it_stands_in_the_error(client: Client, other: Client) -> None:
     with client.lock("busy", metadata={"host": "web-1"}) as hold:
         begun = time.monotonic()
-        with pytest.raises(NotAcquired, match="host=web-1") as refused:
+        with pytest.raises(NotAcquired, match="@web-1 pid ") as refused:
             other.lock("busy", wait=0.5)
         assert 0.4 < time.monotonic() - begun < 4
         assert [holder.fencing_token for holder in refused.value.holders] == [hold.fencing_token]
@@ -60,12 +64,13 @@ def test_a_wait_ends_with_the_release(client: Client, other: Client) -> None:
 
 
 def test_a_late_grant_has_its_whole_lease(client: Client, other: Client) -> None:
-    client.lock("late", lease=2)  # Never released: it is renewed until its client is closed.
+    kept = client.lock("late", lease=2)
     closing = threading.Timer(1.5, client.close)
     closing.start()
     with other.lock("late", wait=20, lease=2) as hold:
         assert hold.remaining > 1.5, "counted from before the renewal, not from before the wait"
         assert not hold.lost
+    assert kept.lost
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

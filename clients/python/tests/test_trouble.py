@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import threading
 import time
@@ -19,11 +20,11 @@ def test_a_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
     with pytest.raises(LockLost, match="could not be renewed"):
         with client.lock("mine", lease=2, on_lost=told.append) as hold:
             server.kill() if how == "killed" else server.pause()
-            ends = hold._until
+            ends = hold._keeper.until
             assert not hold.lost and hold.remaining > 1
             assert hold.wait_lost(10)
             # A busy machine may wake this thread late, but not change when the answer to `lost` turns.
-            assert hold._deadline() < ends, "before the lease ends"
+            assert hold._keeper.deadline() < ends, "before the lease ends"
             assert ends - 0.5 < clock.now() < ends + 1
             assert hold.remaining == 0
             with pytest.raises(LockLost):
@@ -57,8 +58,8 @@ def test_a_forced_release_is_noticed_with_the_next_renewal(client: Client, other
     with pytest.raises(LockLost, match="ended"):
         with client.lock("taken", lease=1.5) as hold:
             # The key alone opens a hold, whoever shows it.
-            thief = Hold(other, "taken", hold.key, 0, 60, clock.now() + 60, other._open(), None)
-            thief.release()
+            stolen = dataclasses.replace(hold._keeper.granted, session=other._open())
+            assert other._unlock(stolen, clock.now() + 60).body["unlocked"]
             assert hold.wait_lost(1.4), "sooner than its lease would have ended"
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from latchd import wire
+import pytest
+
+from latchd import asked, wire
 
 
-def test_a_session_lives_from_the_date_of_its_answer_to_the_expiry_of_its_cookie() -> None:
-    def idle(cookie: str) -> float:
-        return wire.idle_seconds({"date": "Sat, 21 Nov 2026 01:41:39 GMT", "set-cookie": cookie})
+def test_a_session_says_how_long_it_lives_or_its_cookie_does() -> None:
+    def idle(cookie: str, **body: object) -> float:
+        headers = {"date": "Sat, 21 Nov 2026 01:41:39 GMT", "set-cookie": cookie}
+        return wire.Session.of({"session_id": "0a", **body}, headers).idle_seconds
 
+    assert idle("ldlm-session=0a; Path=/; Max-Age=9", idle_timeout_seconds=7.5) == 7.5
+    assert idle("ldlm-session=0a; Path=/; Max-Age=9; Expires=Sat, 21 Nov 2026 01:48:39 GMT") == 9
     assert idle("ldlm-session=0a; Path=/; HttpOnly; Expires=Sat, 21 Nov 2026 01:48:39 GMT") == 420
     assert idle("ldlm-session=0a; Path=/") == 600
     assert idle("ldlm-session=0a; Expires=Sat, 21 Nov 2026 01:00:00 GMT") == 600
-    assert wire.idle_seconds({}) == 600
+    assert idle("") == 600
 
 
 def test_a_lease_counts_from_before_the_request_and_is_no_longer_than_the_service_says() -> None:
@@ -27,3 +32,60 @@ def test_the_sentence_is_found_in_every_shape_of_error_body() -> None:
     assert wire.sentence({"error": "session not found"}, "") == "session not found"
     assert wire.sentence(None, "<html>\n") == "<html>"
     assert wire.sentence(None, "") == "no reason given"
+
+
+def test_a_refused_wait_tells_the_longest_one() -> None:
+    refusal = "https://a answered 400: wait_timeout_seconds must be a number of seconds from 0 to "
+    assert wire.longest_wait(refusal + "1") == 1
+    assert wire.longest_wait(refusal + "2.5; locks.wait_max sets it") == 2.5
+    assert wire.longest_wait("lock_timeout_seconds must be a number of seconds from 0 to 1") is None
+
+
+def test_a_holder_is_named_by_user_host_and_pid_and_cannot_write_on_the_terminal() -> None:
+    def shown(metadata: dict[str, str], owner: str | None = None) -> str:
+        return str(wire.Holder(7, "sessions-v1", 60.0, 30.0, owner, metadata))
+
+    assert shown({"user": "ada", "host": "web-1", "pid": "12"}).startswith("ada@web-1 pid 12 since 20")
+    assert shown({"job": "nightly"}, "scheduler").startswith("scheduler since ")
+    assert "(token 7, job=nightly)" in shown({"job": "nightly"})
+    assert shown({}).startswith("somebody since ")
+    assert "\\x1b[2J\\u202e" in shown({"host": "\x1b[2J\u202e"})
+
+
+@pytest.mark.parametrize(
+    ("check", "right", "wrong"),
+    [
+        (asked.session, {"session_id": "0a"}, [{}, {"session_id": ""}, {"session_id": 5}]),
+        (
+            asked.lock("a"),
+            {"locked": True, "name": "a", "key": "k", "fencing_token": 7},
+            [
+                {"locked": True, "name": "b", "key": "k", "fencing_token": 7},
+                {"locked": True, "name": "a", "key": "", "fencing_token": 7},
+                {"locked": True, "name": "a", "key": "k"},
+                {"locked": True, "name": "a", "key": "k", "fencing_token": "7"},
+                {"locked": False, "name": "b"},
+                {"locked": "no", "name": "a"},
+                {"name": "a"},
+                {},
+            ],
+        ),
+        (
+            asked.renewal("a", "k"),
+            {"locked": True, "name": "a", "key": "k"},
+            [{"locked": True, "name": "a", "key": "l"}, {"locked": False, "name": "b"}, {"name": "a", "key": "k"}],
+        ),
+        (asked.release("a"), {"unlocked": True, "name": "a"}, [{"unlocked": True, "name": "b"}, {"name": "a"}]),
+        (
+            asked.listing("a"),
+            {"locks": [{"name": "a"}]},
+            [{}, {"locks": {}}, {"locks": [{"name": "b"}]}, {"locks": [{"name": "a"}, {"name": "b"}]}, {"locks": [1]}],
+        ),
+    ],
+)
+def test_an_answer_to_something_else_is_told_apart(
+    check: asked.Check, right: wire.Json, wrong: list[wire.Json]
+) -> None:
+    assert check(right) is None
+    for body in wrong:
+        assert check(body) is not None, body

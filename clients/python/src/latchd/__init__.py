@@ -8,7 +8,7 @@ A hold is renewed by a thread of its own. `errors` says what can go wrong.
 """
 
 from .client import Client
-from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable
+from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable, WrongProcess
 from .hold import Hold
 from .wire import Holder, LockInfo
 
@@ -22,4 +22,5 @@ __all__ = [
     "NotAcquired",
     "Refused",
     "Unreachable",
+    "WrongProcess",
 ]

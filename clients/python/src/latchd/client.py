@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import types
-import urllib.parse
+import typing
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from . import clock
-from .errors import CutShort, LatchdError, NotAcquired, Refused, SessionEnded
+from . import asked, clock, process
+from .acquiring import Wait, acquire
+from .errors import CutShort, LatchdError, NotAcquired, Refused
 from .hold import Hold
+from .identity import described
+from .keeper import Granted, Keeper
 from .transport import Answer, Call, Patience, Transport
-from .wire import WAIT_TIMEOUT, LockInfo, Session, idle_seconds, lease_end
+from .wire import LockInfo, Session
 
 log = logging.getLogger("latchd")
 
-#: How long one request of a wait stays open: less than the idle time after which balancers close connections (60 s is
-#: common). The next one carries the same idempotency key and so takes the old place in the queue.
-_SLICE_SECONDS = 50.0
-#: How long after the end of a wait the service may still be about to say so.
-_LAST_WORD_SECONDS = 5.0
 #: How long it may take to find out who holds what was not to be had.
-_LOOK_SECONDS = 2.0
-#: How many sessions may end while one lock is taken before something else must be wrong.
-_SESSIONS_MAX = 3
+_LOOK_SECONDS = 1.0
 _FOREVER = float("inf")
 
 
@@ -38,8 +37,10 @@ class Client:
     `timeout` bounds one attempt of a request, `patience` how long a request is sent again while no node can answer
     it, both in seconds.
 
+    `metadata` is shown to whoever asks who holds a lock of this client: host, pid and user unless it is given.
+
     Threads may share a client. It has one session, opened with the first lock; `close` ends it and gives back
-    whatever is still held.
+    whatever is still held. A forked child that uses it has connections, a session and holds of its own.
     """
 
     def __init__(
@@ -52,16 +53,36 @@ class Client:
         cert: str | tuple[str, str] | None = None,
         timeout: float = 10.0,
         patience: float = 10.0,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         urls = [each.strip() for each in url.split(",")] if isinstance(url, str) else list(url)
         self._transport = Transport(urls, verify, cert, api_key, password)
         self._timeout = timeout
         self._patience = patience
+        self._metadata = None if metadata is None else dict(metadata)
+        self._closed = False
+        #: The longest wait that the service takes, as far as it is known: the default of its `locks.wait_max`.
+        self._longest_wait = 86400.0
+        self._belong()
+        _clients.add(self)
+
+    def _belong(self) -> None:
+        """Begins without a session and holds, in this process."""
         self._opening = threading.Lock()
         self._guard = threading.Lock()
         self._session: Session | None = None
-        self._holds: set[Hold] = set()
-        self._closed = False
+        self._keepers: set[Keeper] = set()
+        self._process = process.current()
+
+    def _begin_anew(self) -> None:
+        """In a forked child: what there was is the parent's."""
+        self._belong()
+        self._transport.begin_anew()
+
+    def _here(self) -> None:
+        """Where Python was not told that it forked, the id of the process tells."""
+        if self._process != process.current():
+            self._begin_anew()
 
     def lock(
         self,
@@ -77,15 +98,25 @@ class Client:
 
         It stays taken for `lease` seconds after it could last be renewed, which a thread does at a third of that.
         `size` is how many may hold it at once; all who use it have to say the same number. `metadata` is shown to
-        whoever asks who holds it. `on_lost` is called, in another thread, when the hold is lost.
+        whoever asks who holds it, beside that of the client. `on_lost` is called, in another thread, when the hold is
+        lost.
 
-        Raises `NotAcquired` if others held it all the time, `Unreachable` if no node answered, `Refused` if the
-        service will not do it.
+        Raises `NotAcquired` if it was not to be had in that time, `Unreachable` if no node answered, `Refused` if the
+        service will not do it. Whatever the service does, the wait has ended a second after `wait`; without a wait
+        it takes two seconds at most.
         """
-        hold = self._acquire(name, wait, lease, size, metadata, on_lost)
+        if wait != 0 and size == 1 and _is_enclosing(name):
+            # It would wait for its own end.
+            if (found := self._look(name)) and _is_held_by_enclosing(found):
+                raise self._not_acquired(name, found)
+        try:
+            hold = self._acquire(name, wait, lease, size, metadata, on_lost)
+        except CutShort as error:
+            if not wait:
+                raise
+            raise NotAcquired(name, [], 0, str(error)) from error
         if hold is None:
-            found = self._look(name)
-            raise NotAcquired(name, found.holders if found else [], found.queue_length if found else 0)
+            raise self._not_acquired(name, self._look(name))
         return hold
 
     def try_lock(
@@ -102,10 +133,12 @@ class Client:
 
     def show(self, name: str) -> LockInfo | None:
         """Who holds a lock and how many wait for it; None if nobody does."""
+        self._here()
         return self._show(name, self._usual())
 
     def close(self) -> None:
         """Ends the session; whatever is still held is free, and lost to its holders."""
+        self._here()
         with self._guard:
             session, self._session, self._closed = self._session, None, True
         if session is None:
@@ -127,6 +160,9 @@ class Client:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> typing.NoReturn:
+        raise TypeError("a Client belongs to its process: make one in each")
+
     def _acquire(
         self,
         name: str,
@@ -138,135 +174,120 @@ class Client:
     ) -> Hold | None:
         if not 0 < lease < _FOREVER:
             raise ValueError(f"lease must be a number of seconds above 0, not {lease}")
+        if wait is not None and not 0 <= wait:
+            raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
+        self._here()
         wanted: dict[str, object] = {"name": name, "size": size, "lock_timeout_seconds": lease}
-        if metadata:
-            wanted["metadata"] = dict(metadata)
-        ends = _FOREVER if wait is None else clock.now() + wait
-        sessions = 0
-        while True:
-            if wait is None:
-                wanted["wait_timeout_seconds"] = 0
-            elif wait > 0:
-                # Never 0, which means for ever.
-                wanted["wait_timeout_seconds"] = max(0.001, round(clock.left(ends), 3))
-            session = self._open()
-            sessions += 1
-            try:
-                answer = self._ask(wanted, session, ends)
-                hold = self._trusted(name, lease, answer, session, on_lost) if answer else None
-            except SessionEnded:
-                self._end(session, "its session has ended")
-                if sessions >= _SESSIONS_MAX:
-                    raise
-                continue
-            except Refused as error:
-                # Gone: what an earlier attempt was given has ended before anybody heard of it.
-                if error.status != 410 or clock.left(ends) == 0:
-                    raise
-                continue
-            # Time may be left: the service has a longest wait of its own, and a lease may run out unused.
-            if hold is not None or clock.left(ends) == 0:
-                return hold
-
-    def _ask(self, wanted: Mapping[str, object], session: Session, ends: float) -> Answer | None:
-        """Asks, in slices under one idempotency key. None: the wait is over and no answer told of it."""
-        call = Call("POST", "/v1/lock", dict(wanted), session.id, str(uuid.uuid4()))
-        usual = self._usual()
-        if "wait_timeout_seconds" not in wanted:
-            return self._transport.send(call, usual)
-        until = usual.until if ends == _FOREVER else max(ends, usual.until)
-        while True:
-            seconds = min(_SLICE_SECONDS, clock.left(ends) + _LAST_WORD_SECONDS)
-            try:
-                return self._transport.send(call, Patience(until, seconds, waits=True))
-            except CutShort:
-                if clock.left(ends) == 0:
-                    return None
-                # Somebody was there.
-                until = max(until, self._usual().until)
-
-    def _trusted(
-        self,
-        name: str,
-        lease: float,
-        answer: Answer,
-        session: Session,
-        on_lost: Callable[[Hold], object] | None,
-    ) -> Hold | None:
-        """The hold, once its lease can be counted from before a request that is not long ago. A wait may have been
-        granted at any time since it began, so its lease is renewed before anybody relies on it."""
-        body = answer.body
-        error = body.get("error")
-        if error and error.get("code") != WAIT_TIMEOUT:
-            raise Refused(f"{name!r}: {error.get('message')}", 200, error.get("code"))
-        if not body.get("locked"):
+        if shown := described(self._metadata, metadata):
+            wanted["metadata"] = shown
+        granted = acquire(self, wanted, lease, Wait.of(wait, self._patience))
+        if granted is None:
             return None
-        key, until = str(body["key"]), lease_end(body, lease, answer.sent)
-        if clock.left(until) < lease * 3 / 4:
-            renewed = self._extend(name, key, lease, session, self._usual())
-            until = lease_end(renewed.body, lease, renewed.sent)
-            if not renewed.body.get("locked") or clock.left(until) == 0:
-                return None
-        hold = Hold(self, name, key, int(body["fencing_token"]), lease, until, session, on_lost)
+        hold = Hold(self, granted, on_lost)
         with self._guard:
-            self._holds.add(hold)
+            self._keepers.add(hold._keeper)
+        hold._keeper.begin(hold)
         return hold
 
-    def _open(self) -> Session:
+    def _open(self, patience: Patience | None = None) -> Session:
         """The session of this client, opened now if there is none. The others wait for whoever opens it."""
-        with self._opening:
+        patience = patience or self._usual()
+        with self._alone_in_opening(patience):
             with self._guard:
                 if self._closed:
                     raise RuntimeError("the client is closed")
                 if self._session is not None:
                     return self._session
-            answer = self._transport.send(Call("POST", "/session", key=str(uuid.uuid4())), self._usual())
-            session = Session(str(answer.body["session_id"]), idle_seconds(answer.headers))
+            answer = self._transport.send(
+                Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session), patience
+            )
+            session = Session.of(answer.body, answer.headers)
             with self._guard:
                 self._session = session
             return session
+
+    @contextlib.contextmanager
+    def _alone_in_opening(self, patience: Patience) -> Iterator[None]:
+        opening = self._opening
+        if not opening.acquire(timeout=min(clock.left(patience.ends), threading.TIMEOUT_MAX)):
+            raise CutShort("another thread was still opening the session")
+        try:
+            yield
+        finally:
+            opening.release()
 
     def _end(self, session: Session, why: str) -> None:
         """A session is no more: its holds are lost before another one is opened."""
         with self._guard:
             if self._session is session:
                 self._session = None
-            holds = [hold for hold in self._holds if hold._session is session]
-        for hold in holds:
-            hold._lose(why)
+            keepers = [keeper for keeper in self._keepers if keeper.granted.session is session]
+        for keeper in keepers:
+            keeper.lose(why)
 
-    def _forget(self, hold: Hold) -> None:
+    def _forget(self, keeper: Keeper) -> None:
         with self._guard:
-            self._holds.discard(hold)
+            self._keepers.discard(keeper)
 
-    def _renew(self, hold: Hold, patience: Patience) -> Answer:
-        return self._extend(hold.name, hold.key, hold.lease, hold._session, patience)
+    def _renew(self, hold: Granted, patience: Patience) -> Answer:
+        body = {"name": hold.name, "key": hold.key, "lock_timeout_seconds": hold.lease}
+        check = asked.renewal(hold.name, hold.key)
+        return self._transport.send(Call("POST", "/v1/renew", body, hold.session.id, check=check), patience)
 
-    def _extend(self, name: str, key: str, lease: float, session: Session, patience: Patience) -> Answer:
-        body = {"name": name, "key": key, "lock_timeout_seconds": lease}
-        return self._transport.send(Call("POST", "/v1/renew", body, session.id), patience)
-
-    def _unlock(self, hold: Hold, until: float, attempt: float | None = None) -> Answer:
+    def _unlock(self, hold: Granted, until: float, attempt: float | None = None) -> Answer:
         """No attempt begins after that moment: by then it has ended by itself."""
-        call = Call("POST", "/v1/unlock", {"name": hold.name, "key": hold.key}, hold._session.id)
+        body = {"name": hold.name, "key": hold.key}
+        call = Call("POST", "/v1/unlock", body, hold.session.id, check=asked.release(hold.name))
         usual = self._usual()
         return self._transport.send(call, Patience(min(until, usual.until), attempt or self._timeout))
 
     def _show(self, name: str, patience: Patience) -> LockInfo | None:
-        call = Call("GET", "/v1/locks/" + urllib.parse.quote(name, safe=""))
-        try:
-            return LockInfo.of(self._transport.send(call, patience).body)
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
+        # By `?name=`, because a path cannot carry every name: `.`, `..`, and on some proxies a slash.
+        call = Call("GET", "/v1/locks", check=asked.listing(name), query=(("name", name),))
+        found = self._transport.send(call, patience).body["locks"]
+        return LockInfo.of(found[0]) if found else None
 
     def _look(self, name: str) -> LockInfo | None:
-        """The same for a message, which does without if it has to."""
+        """The same for a message, which does without if it takes long."""
+        self._here()
         try:
-            return self._show(name, Patience(clock.now(), _LOOK_SECONDS))
+            return self._show(name, Patience(clock.now(), _LOOK_SECONDS, ends=clock.now() + _LOOK_SECONDS))
         except LatchdError:
             return None
 
+    def _not_acquired(self, name: str, found: LockInfo | None) -> NotAcquired:
+        if found is None:
+            return NotAcquired(name, [], 0)
+        note = ""
+        with self._guard:
+            own = {keeper.granted.fencing_token for keeper in self._keepers}
+        if _is_held_by_enclosing(found):
+            note = "held by the `latchd lock` that this program runs under: a deadlock with oneself"
+        elif own & {holder.fencing_token for holder in found.holders}:
+            note = "held by this client itself"
+        return NotAcquired(name, found.holders, found.queue_length, note)
+
     def _usual(self) -> Patience:
         return Patience(clock.now() + self._patience, self._timeout)
+
+
+def _is_enclosing(name: str) -> bool:
+    """Whether this program runs under `latchd lock` of that name."""
+    return os.environ.get("LATCHD_LOCK_NAME") == name
+
+
+def _is_held_by_enclosing(found: LockInfo) -> bool:
+    token = os.environ.get("LATCHD_FENCING_TOKEN")
+    return _is_enclosing(found.name) and any(str(holder.fencing_token) == token for holder in found.holders)
+
+
+#: Those of this process.
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for client in list(_clients):
+        client._begin_anew()
+
+
+process.in_child(_begin_anew)

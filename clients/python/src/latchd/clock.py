@@ -25,6 +25,11 @@ def left(moment: float) -> float:
     return max(0.0, moment - now())
 
 
+def wall_time_before(seconds: float) -> str:
+    """What the clock on the wall showed so long ago: for people, decides nothing."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - seconds))
+
+
 def wait(event: threading.Event, moment: float) -> bool:
     """Waits for the event until that moment at most; whether it has happened."""
     while (seconds := left(moment)) > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 
 if typing.TYPE_CHECKING:
@@ -15,14 +16,18 @@ class LatchdError(Exception):
 class NotAcquired(LatchdError):
     """Others held the lock for the whole wait."""
 
-    def __init__(self, name: str, holders: list[Holder], queue_length: int) -> None:
+    def __init__(self, name: str, holders: list[Holder], queue_length: int, note: str = "") -> None:
         self.name = name
         #: Who held it just after; empty where nobody did any more, or where they may not be seen.
         self.holders = holders
         #: How many waited for it.
         self.queue_length = queue_length
-        held = "; ".join(str(holder) for holder in holders[:3])
-        super().__init__(f"{name!r} was not to be had" + (f": held by {held}" if held else ""))
+        message = f"{name!r} was not to be had"
+        if holders:
+            more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
+            held = "; ".join(str(holder) for holder in holders[:3])
+            message += f": held by {held}{more}; {queue_length} {'waits' if queue_length == 1 else 'wait'} for it"
+        super().__init__(message + (f" ({note})" if note else ""))
 
 
 class LockLost(LatchdError):
@@ -32,6 +37,16 @@ class LockLost(LatchdError):
         self.name = name
         self.why = why
         super().__init__(f"{name!r} was lost: {why}")
+
+
+class WrongProcess(LatchdError):
+    """It belongs to the process that made it, and this one was forked from that."""
+
+    def __init__(self, what: str, owner: int) -> None:
+        super().__init__(
+            f"{what} belongs to process {owner}, and this is process {os.getpid()}, forked from it: "
+            "take a lock of its own here"
+        )
 
 
 class Unreachable(LatchdError):
@@ -62,3 +77,8 @@ class SessionEnded(Refused):
 
 class CutShort(Unreachable):
     """An attempt was answered by nobody for as long as it might take. Handled inside of this package."""
+
+
+class HoldEnded(Refused):
+    """What an earlier attempt of the request was given has ended before anybody heard of it. Handled inside of this
+    package."""

@@ -1,82 +1,65 @@
-"""A lock that is held: renewed by a thread of its own, and judged by this machine's own clock."""
+"""A lock that is held, as its holder sees it."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import types
 import typing
+import warnings
 from collections.abc import Callable
 
 from . import clock
 from .errors import LatchdError, LockLost, SessionEnded, Unreachable
-from .transport import Patience
-from .wire import Session, lease_end
+from .keeper import TOO_LATE, Granted, Keeper
 
 if typing.TYPE_CHECKING:
     from .client import Client
 
 log = logging.getLogger("latchd")
 
-_TOO_LATE = "its lease could not be renewed in time"
 #: How long it may take to give back what is lost anyway.
 _FAREWELL_SECONDS = 0.5
 
 
 class Hold:
-    """A lock that is held until it is released, its client is closed, its process ends, or it is lost.
+    """A lock that is held until it is released, its client is closed, its process ends, or it is lost. It has to be
+    kept: one that is dropped is not renewed any more, and ends with its lease.
 
     As a context manager it is released at the end of the block, and a block that ended well although the lock was
     lost meanwhile raises `LockLost`.
+
+    It belongs to the process that took it. In a forked child the end of its block does nothing, and everything else
+    raises `WrongProcess`; `name`, `key` and `fencing_token` can be read.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        name: str,
-        key: str,
-        fencing_token: int,
-        lease: float,
-        until: float,
-        session: Session,
-        on_lost: Callable[[Hold], object] | None,
-    ) -> None:
-        self.name = name
+    def __init__(self, client: Client, granted: Granted, on_lost: Callable[[Hold], object] | None) -> None:
+        self.name = granted.name
         #: Opens the hold: a secret of its owner.
-        self.key = key
+        self.key = granted.key
         #: Larger than that of every earlier hold of any lock. Hand it to whatever the lock protects.
-        self.fencing_token = fencing_token
-        #: How long it stays taken after it could last be renewed, in seconds.
-        self.lease = lease
-        self._client = client
-        self._session = session
+        self.fencing_token = granted.fencing_token
+        #: How long it stays taken after it could last be renewed, in seconds; less where its session ends sooner.
+        self.lease = granted.lease
         self._on_lost = on_lost
-        self._until = until
-        self._guard = threading.Lock()
-        self._why_lost: str | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"latchd {name}", daemon=True)
-        self._thread.start()
+        self._keeper = Keeper(client, granted)
 
     @property
     def lost(self) -> bool:
         """Whether it may be somebody else's. Never false again once it was true, and true before the lease ends."""
-        with self._guard:
-            return self._why_lost is not None or self._is_late()
+        self._keeper.require_this_process()
+        return self._keeper.is_lost()
 
     @property
     def remaining(self) -> float:
         """For how many seconds it is certain that nobody else holds it; 0 once it is lost or released."""
-        with self._guard:
-            return 0.0 if self._ended.is_set() else clock.left(self._deadline())
+        self._keeper.require_this_process()
+        return 0.0 if self._keeper.ended.is_set() else clock.left(self._keeper.deadline())
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Waits until it is lost or released, or for so many seconds; whether it is lost."""
         end = float("inf") if timeout is None else clock.now() + timeout
-        while not self._ended.is_set() and not self.lost and clock.left(end) > 0:
-            with self._guard:
-                deadline = self._deadline()
-            clock.wait(self._ended, min(end, deadline))
+        while not self.lost and not self._keeper.ended.is_set() and clock.left(end) > 0:
+            clock.wait(self._keeper.ended, min(end, self._keeper.deadline()))
         return self.lost
 
     def check(self) -> None:
@@ -86,15 +69,11 @@ class Hold:
 
     def release(self) -> None:
         """Gives it back; raises `LockLost` if it was lost before. Releasing it twice is no error."""
-        with self._guard:
-            if self._ended.is_set() and self._why_lost is None:
-                return
-            lost = self._why_lost is not None or self._is_late()
-            if lost and self._why_lost is None:
-                self._why_lost = _TOO_LATE
-            self._ended.set()
-        self._client._forget(self)
-        if lost:
+        keeper = self._keeper
+        keeper.require_this_process()
+        if keeper.ended.is_set() and keeper.why_lost is None:
+            return
+        if keeper.end():
             self._give_back_what_is_left()
             raise LockLost(self.name, self._reason())
         self._give_back()
@@ -105,6 +84,8 @@ class Hold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
+        if not self._keeper.is_of_this_process():
+            return
         try:
             self.release()
         except LatchdError as failure:
@@ -113,77 +94,28 @@ class Hold:
             # What went wrong in the block matters more.
             log.warning("after %r in its block: %s", error, failure)
 
+    def __del__(self) -> None:
+        # Only tells. No lock is taken here: whatever was interrupted for this may have it.
+        keeper: Keeper | None = getattr(self, "_keeper", None)
+        if keeper is not None and keeper.is_of_this_process() and not keeper.ended.is_set():
+            message = f"the hold of {self.name!r} was dropped without a release, and ends with its lease"
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+
     def __repr__(self) -> str:
-        state = "lost" if self.lost else "released" if self._ended.is_set() else "held"
-        return f"<Hold of {self.name!r}, token {self.fencing_token}, {state}>"
+        return f"<Hold of {self.name!r}, token {self.fencing_token}, {self._state()}>"
 
-    def _deadline(self) -> float:
-        """When it counts as lost: before the lease ends, because a clock may run a little slow."""
-        return self._until - min(max(self.lease / 20, 0.05), 2.0)
+    def __reduce__(self) -> typing.NoReturn:
+        raise TypeError("a Hold belongs to its process: hand on its fencing_token")
 
-    def _is_late(self) -> bool:
-        return not self._ended.is_set() and clock.left(self._deadline()) == 0
+    def _state(self) -> str:
+        if not self._keeper.is_of_this_process():
+            return "of another process"
+        return "lost" if self.lost else "released" if self._keeper.ended.is_set() else "held"
 
     def _reason(self) -> str:
-        return self._why_lost or _TOO_LATE
+        return self._keeper.why_lost or TOO_LATE
 
-    def _keep(self) -> None:
-        """Renews at a third of the lease until it is released or lost."""
-        # A renewal is also what the session hears of its owner.
-        interval = min(self.lease, self._session.idle_seconds) / 3
-        renewed_at = self._until - self.lease
-        try:
-            while not clock.wait(self._ended, min(renewed_at + interval, self._deadline())):
-                renewed_at = self._renew()
-        except _Lost as reason:
-            self._lose(str(reason))
-        except Exception as error:
-            log.exception("renewing %r failed", self.name)
-            self._lose(f"renewing it failed: {error!r}")
-
-    def _renew(self) -> float:
-        """Asks again and again until the lease has nearly ended; when the answered attempt was sent."""
-        why = _TOO_LATE
-        while not self._ended.is_set():
-            with self._guard:
-                deadline = self._deadline()
-            left = clock.left(deadline)
-            if left == 0:
-                raise _Lost(why)
-            # Half of what is left at most, because connecting and reading are timed apart.
-            attempt = max(0.01, min(self.lease / 6, 5.0, left / 2))
-            pause = min(self.lease / 10, 2.0)
-            try:
-                answer = self._client._renew(self, Patience(deadline, attempt, pause))
-            except SessionEnded:
-                raise _Lost("its session has ended") from None
-            except LatchdError as error:
-                # A refusal too may be taken back while the lease still runs, such as that of a credential.
-                why = f"its lease could not be renewed: {error}"
-                log.info("of %r: %s", self.name, why)
-                clock.wait(self._ended, min(clock.now() + pause, deadline))
-                continue
-            if not answer.body.get("locked"):
-                raise _Lost("the service says that it has ended")
-            self._extend(lease_end(answer.body, self.lease, answer.sent))
-            return answer.sent
-        return clock.now()
-
-    def _extend(self, until: float) -> None:
-        with self._guard:
-            # Whoever has asked meanwhile was told that it is lost, and that stays so.
-            if self._is_late():
-                raise _Lost(_TOO_LATE)
-            self._until = max(self._until, until)
-
-    def _lose(self, why: str) -> None:
-        with self._guard:
-            if self._ended.is_set():
-                return
-            self._why_lost = why
-            self._ended.set()
-        log.error("the lock %r (token %s) is lost: %s", self.name, self.fencing_token, why)
-        self._client._forget(self)
+    def _tell_that_it_is_lost(self) -> None:
         if self._on_lost is not None:
             try:
                 self._on_lost(self)
@@ -191,8 +123,9 @@ class Hold:
                 log.exception("on_lost of %r failed", self.name)
 
     def _give_back(self) -> None:
+        keeper = self._keeper
         try:
-            answer = self._client._unlock(self, self._until)
+            answer = keeper.client._unlock(keeper.granted, keeper.until)
         except SessionEnded:
             why = "its session had ended before it was released"
         except Unreachable as error:
@@ -201,19 +134,16 @@ class Hold:
             return
         else:
             # A first attempt may have done it and its answer be lost.
-            if answer.body.get("unlocked") or answer.attempts > 1:
+            if answer.body["unlocked"] or answer.attempts > 1:
                 return
             why = "the service says that it had ended before it was released"
-        self._why_lost = why
+        keeper.why_lost = why
         raise LockLost(self.name, why)
 
     def _give_back_what_is_left(self) -> None:
         """It may still be there; nothing depends on whether this works."""
+        keeper = self._keeper
         try:
-            self._client._unlock(self, clock.now(), _FAREWELL_SECONDS)
+            keeper.client._unlock(keeper.granted, clock.now(), _FAREWELL_SECONDS)
         except LatchdError:
             pass
-
-
-class _Lost(Exception):
-    """Why there is nothing to renew any more."""

@@ -13,18 +13,18 @@ import typing
 import urllib.parse
 
 import requests
-from requests.adapters import HTTPAdapter
 
-from . import clock
-from .errors import CutShort, Refused, SessionEnded, Unreachable
+from . import clock, process
+from .asked import Check
+from .connections import Adapter, reading_until
+from .errors import CutShort, HoldEnded, Refused, SessionEnded, Unreachable, WrongProcess
 from .wire import COOKIE, Json, sentence
 
 _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.05
 #: Statuses that say "not now".
 _PASSING = (429, 502, 503, 504)
-#: Connections that are kept for the next call; more are made where more threads call at once.
-_CONNECTIONS_KEPT = 32
+_PROBLEM = "application/problem+json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Call:
     session: str | None = None
     #: Present where doing it twice would do harm: under the same key it is done once.
     key: str | None = None
+    #: What else must be true of an answer to this.
+    check: Check | None = None
+    query: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Patience:
     pause_seconds: float = 2.0
     #: Whether an attempt that takes longer ends the call: it stood open because it waits.
     waits: bool = False
+    #: Nothing goes on after this moment, whatever the other end does.
+    ends: float = float("inf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,36 +92,54 @@ class Transport:
             self._credential = f"Bearer {api_key}"
         elif password is not None:
             self._credential = "Basic " + base64.b64encode(f"latchd:{password}".encode()).decode()
-        self._http = requests.Session()
-        # The environment is not asked: it may name proxies that cut long waits, and other authorities.
-        self._http.trust_env = False
-        self._http.verify = verify
-        self._http.cert = cert
-        # The session goes with each call by hand, because threads of different sessions may share this.
-        self._http.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS_KEPT))
+        self._verify = verify
+        self._cert = cert
+        self._http = self._connections()
 
     def close(self) -> None:
         self._http.close()
+
+    def begin_anew(self) -> None:
+        """In a forked child: connections of its own."""
+        self._http = self._connections()
+
+    def _connections(self) -> requests.Session:
+        http_session = requests.Session()
+        # The environment is not asked: it may name proxies that cut long waits, and other authorities.
+        http_session.trust_env = False
+        http_session.verify = self._verify
+        http_session.cert = self._cert
+        # The session goes with each call by hand, because threads of different sessions may share this.
+        http_session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            http_session.mount(scheme, Adapter(pool_connections=max(10, len(self._urls))))
+        return http_session
 
     def send(self, call: Call, patience: Patience) -> Answer:
         """Sends a call until it is answered. What was refused for good is not repeated."""
         turn = self._turn
         pause = _FIRST_PAUSE_SECONDS
+        begun_in = process.current()
         for attempts in itertools.count(1):
             url = self._urls[turn % len(self._urls)] + call.path
+            left = clock.left(patience.ends)
+            if not patience.waits:
+                # A node that is silent leaves time for the others.
+                left /= max(1, len(self._urls) - attempts + 1)
             try:
-                answer = self._attempt(call, url, patience.attempt_seconds)
+                answer = self._attempt(call, url, min(patience.attempt_seconds, left))
                 self._turn = turn
                 return dataclasses.replace(answer, attempts=attempts)
             except Unreachable as unreachable:
                 error = unreachable
+            if process.current() != begun_in:
+                # A signal handler has forked: the call is the parent's, and so is its answer.
+                raise WrongProcess(f"a call of {call.path}", begun_in[0])
             turn += 1
             if patience.waits and isinstance(error, CutShort):
                 self._turn = turn
                 raise error
-            if attempts < len(self._urls):
+            if attempts < len(self._urls) and clock.left(patience.ends) > 0:
                 continue
             seconds = 0.0
             if attempts % len(self._urls) == 0:
@@ -124,12 +147,45 @@ class Transport:
                 seconds = max(pause * random.uniform(0.5, 1.0), error.retry_after_seconds)
                 seconds = min(seconds, patience.pause_seconds)
                 pause = min(pause * 2, patience.pause_seconds)
-            if not error.may_pass or clock.now() + seconds >= patience.until:
+            if not error.may_pass or clock.now() + seconds >= min(patience.until, patience.ends):
                 raise error
             time.sleep(seconds)
         raise AssertionError("the loop has no end")
 
     def _attempt(self, call: Call, url: str, seconds: float) -> Answer:
+        if seconds <= 0:
+            raise CutShort(f"no time was left to ask {url}")
+        sent = clock.now()
+        # There is one limit for each address that a name has, one for TLS, and one for the answer.
+        limits = (max(0.001, min(_CONNECT_SECONDS, seconds / 3)), seconds)
+        data = None if call.body is None else json.dumps(call.body).encode()
+        try:
+            with reading_until(sent + seconds):
+                response = self._http.request(
+                    call.method,
+                    url,
+                    params=list(call.query),
+                    data=data,
+                    headers=self._headers(call),
+                    timeout=limits,
+                    allow_redirects=False,
+                )
+        except requests.RequestException as error:
+            if isinstance(error, requests.ReadTimeout) or clock.left(sent + seconds) == 0:
+                raise CutShort(f"{url} gave no answer in time") from error
+            # Certificates do not change while one waits.
+            may_pass = not isinstance(error, requests.exceptions.SSLError)
+            raise Unreachable(f"{url} cannot be reached: {_innermost(error)}", may_pass=may_pass) from error
+        body = _json(response)
+        if not response.ok or body is None:
+            raise _failure(url, response, body)
+        if call.check is not None and (wrong := call.check(body)) is not None:
+            # What else comes on this connection may be mixed up too.
+            self._http.close()
+            raise Unreachable(f"{url} gave an answer to something else: {wrong}")
+        return Answer(sent, 1, response.headers, body)
+
+    def _headers(self, call: Call) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         if self._credential is not None:
             headers["Authorization"] = self._credential
@@ -137,26 +193,9 @@ class Transport:
             headers["Cookie"] = f"{COOKIE}={call.session}"
         if call.key is not None:
             headers["Idempotency-Key"] = call.key
-        data = None
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-            data = json.dumps(call.body).encode()
-        limits = (min(_CONNECT_SECONDS, seconds), seconds)
-        sent = clock.now()
-        try:
-            response = self._http.request(
-                call.method, url, data=data, headers=headers, timeout=limits, allow_redirects=False
-            )
-        except requests.ReadTimeout as error:
-            raise CutShort(f"{url} gave no answer in time") from error
-        except requests.RequestException as error:
-            # Certificates do not change while one waits.
-            may_pass = not isinstance(error, requests.exceptions.SSLError)
-            raise Unreachable(f"{url} cannot be reached: {_innermost(error)}", may_pass=may_pass) from error
-        body = _json(response)
-        if response.ok and body is not None:
-            return Answer(sent, 1, response.headers, body)
-        raise _failure(url, response, body)
+        return headers
 
 
 def _base(url: str) -> str:
@@ -187,7 +226,13 @@ def _failure(url: str, response: requests.Response, body: Json | None) -> Except
     if status in _PASSING:
         retry_after = response.headers.get("Retry-After", "")
         return Unreachable(message, float(retry_after) if retry_after.isdigit() else 0.0)
-    # A refused credential is a 401 too, but it speaks of no session.
-    if status == 401 and "session" in response.text:
+    # A refused credential is a 401 too, and a proxy may have one of its own: this is what latchd says of sessions.
+    if status == 401 and body is not None and str(body.get("error")).startswith("session "):
         return SessionEnded(message, status)
+    # Of latchd's own, and no page of a proxy for a wrong path.
+    is_problem = body is not None and response.headers.get("Content-Type", "").startswith(_PROBLEM)
+    if body is not None and is_problem and str(body.get("type")).startswith("/docs/errors#"):
+        return Refused(message, status, str(body.get("code")))
+    if status == 410 and body is not None and isinstance(body.get("code"), int) and "message" in body:
+        return HoldEnded(message, status)
     return Refused(message, status)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+import re
 import typing
 from collections.abc import Mapping
+
+from . import clock
 
 Json = typing.Mapping[str, typing.Any]
 
@@ -43,10 +46,13 @@ class Holder:
         )
 
     def __str__(self) -> str:
-        who = [self.owner] if self.owner else []
-        who += [f"{key}={value}" for key, value in self.metadata.items()]
-        named = f" ({', '.join(who)})" if who else ""
-        return f"token {self.fencing_token}{named} for {self.held_for_seconds:.1f} s"
+        rest = dict(self.metadata)
+        user, host, pid = (rest.pop(key, "") for key in ("user", "host", "pid"))
+        who = "@".join(part for part in (user, host) if part)
+        who = " ".join(part for part in (who, f"pid {pid}" if pid else "", self.owner or "") if part)
+        more = "".join(f", {key}={value}" for key, value in rest.items())
+        since = clock.wall_time_before(self.held_for_seconds)
+        return printable(f"{who or 'somebody'} since {since} (token {self.fencing_token}{more})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,19 +84,27 @@ class Session:
     def __repr__(self) -> str:
         return "Session(...)"
 
+    @classmethod
+    def of(cls, body: Json, headers: Mapping[str, str]) -> Session:
+        told = _optional_seconds(body.get("idle_timeout_seconds"))
+        return cls(str(body["session_id"]), told if told else _cookie_seconds(headers))
+
 
 def lease_end(answer: Json, lease: float, sent: float) -> float:
     """Until when a hold is certain, by the clock of whoever sent the answered request at that moment.
 
-    What is left of a lease is less than all of it where the service tells of a hold that it has given before.
+    It is less than the lease where the service tells of a hold that it has given before. A request keeps its session
+    for as long as that may be idle; so `lease` is to be no longer.
     """
     left = _optional_seconds(answer.get("expires_in_seconds"))
     return sent + (lease if left is None else min(lease, left))
 
 
-def idle_seconds(headers: Mapping[str, str]) -> float:
-    """How long a session lives without a request: its cookie's end less the answer's date, both by the service."""
+def _cookie_seconds(headers: Mapping[str, str]) -> float:
+    """How long a session lives without a request, from its cookie: older services do not say it in the body."""
     attributes = dict(part.strip().lower().partition("=")[::2] for part in headers.get("set-cookie", "").split(";"))
+    if attributes.get("max-age", "").isdigit():
+        return float(attributes["max-age"]) or _IDLE_SECONDS
     try:
         ends = email.utils.parsedate_to_datetime(attributes["expires"])
         seconds = (ends - email.utils.parsedate_to_datetime(headers["date"])).total_seconds()
@@ -107,5 +121,16 @@ def sentence(body: Json | None, text: str) -> str:
     return text.strip()[:300] or "no reason given"
 
 
+def longest_wait(refusal: str) -> float | None:
+    """The longest wait that the service takes, where it refused a longer one."""
+    found = re.search(r"wait_timeout_seconds must be a number of seconds from 0 to ([0-9]+(?:[.][0-9]+)?)", refusal)
+    return float(found[1]) if found else None
+
+
+def printable(text: str) -> str:
+    """The same without what moves the cursor of a terminal or turns the direction of writing."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def _optional_seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

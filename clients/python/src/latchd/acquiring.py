@@ -1,0 +1,135 @@
+"""Taking a lock so that its lease can be trusted, through failovers, and within the time that the caller gave."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+import uuid
+from collections.abc import Mapping
+
+from . import asked, clock
+from .errors import CutShort, HoldEnded, Refused, SessionEnded
+from .keeper import Granted
+from .transport import Answer, Call, Patience
+from .wire import WAIT_TIMEOUT, Session, lease_end, longest_wait
+
+if typing.TYPE_CHECKING:
+    from .client import Client
+
+#: How long one request of a wait stays open: less than the idle time after which balancers close connections (60 s is
+#: common). The next one carries the same idempotency key and so takes the old place in the queue.
+_SLICE_SECONDS = 50.0
+#: How long after the end of a wait the service may still be about to say so.
+_LAST_WORD_SECONDS = 0.3
+#: What trying once may take, and what any wait may: a request takes its time.
+_ONCE_SECONDS = 2.0
+_SHORTEST_SECONDS = 1.0
+#: How many sessions may end while one lock is taken before something else must be wrong.
+_SESSIONS_MAX = 3
+_FOREVER = float("inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """How long it may take."""
+
+    #: When the lock is waited for no longer; the past where it is tried once.
+    over: float
+    #: When nothing goes on any more, whatever the other end does.
+    ends: float
+    #: When no attempt begins any more while no node answers; None: so long after the last answer.
+    until: float | None
+
+    @classmethod
+    def of(cls, seconds: float | None, patience: float) -> Wait:
+        now = clock.now()
+        if seconds is None or seconds == _FOREVER:
+            return cls(_FOREVER, _FOREVER, None)
+        if seconds == 0:
+            return cls(now, now + _ONCE_SECONDS, now + min(patience, _ONCE_SECONDS))
+        return cls(now + seconds, now + max(seconds + _LAST_WORD_SECONDS, _SHORTEST_SECONDS), now + seconds)
+
+    def patience(self, client: Client, attempt: float | None = None) -> Patience:
+        usual = client._usual()
+        until = usual.until if self.until is None else self.until
+        return dataclasses.replace(
+            usual,
+            until=until,
+            ends=self.ends,
+            attempt_seconds=attempt or usual.attempt_seconds,
+            waits=attempt is not None,
+        )
+
+
+def acquire(client: Client, wanted: Mapping[str, object], lease: float, wait: Wait) -> Granted | None:
+    """What was granted; None: it was not to be had."""
+    sessions = 0
+    while True:
+        # Time may be left afterwards: the service has a longest wait of its own, and a lease may run out unused.
+        # Absent means to try once. 0 has meant other things.
+        seconds = min(clock.left(wait.over), client._longest_wait)
+        body = {**wanted, "wait_timeout_seconds": max(0.001, round(seconds, 3))} if seconds > 0 else wanted
+        session = client._open(wait.patience(client))
+        sessions += 1
+        try:
+            answer = _ask(client, body, session, wait)
+            granted = _trusted(client, body, lease, answer, session, wait)
+        except SessionEnded:
+            client._end(session, "its session has ended")
+            if sessions >= _SESSIONS_MAX:
+                raise
+            continue
+        except HoldEnded:
+            if clock.left(wait.over) == 0:
+                raise
+            continue
+        except Refused as error:
+            # The service may be set to a shorter one.
+            longest = longest_wait(str(error)) if error.status == 400 else None
+            if longest is None or not 0 < longest < seconds:
+                raise
+            client._longest_wait = longest
+            continue
+        if granted is not None or clock.left(wait.over) == 0:
+            return granted
+
+
+def _ask(client: Client, body: Mapping[str, object], session: Session, wait: Wait) -> Answer:
+    """Asks, in slices under one idempotency key."""
+    check = asked.lock(str(body["name"]))
+    call = Call("POST", "/v1/lock", dict(body), session.id, str(uuid.uuid4()), check)
+    while True:
+        waits = "wait_timeout_seconds" in body
+        try:
+            return client._transport.send(call, wait.patience(client, _SLICE_SECONDS if waits else None))
+        except CutShort:
+            if not waits or clock.left(wait.ends) == 0:
+                raise
+
+
+def _trusted(
+    client: Client, body: Mapping[str, object], lease: float, answer: Answer, session: Session, wait: Wait
+) -> Granted | None:
+    """The hold, once its lease can be counted from before a request that is not long ago. A wait may have been
+    granted at any time since it began, so its lease is renewed before anybody relies on it."""
+    told = answer.body
+    error = told.get("error")
+    if isinstance(error, dict) and error.get("code") != WAIT_TIMEOUT:
+        raise Refused(f"{body['name']!r}: {error.get('message')}", 200, str(error.get("code")))
+    if not told["locked"]:
+        return None
+    longest = min(lease, session.idle_seconds)
+    until = lease_end(told, longest, answer.sent)
+    granted = Granted(
+        str(told["name"]), str(told["key"]), int(told["fencing_token"]), lease, answer.sent, until, session
+    )
+    if clock.left(until) >= longest * 3 / 4:
+        return granted
+    # It takes its time even where the wait is just over.
+    patience = wait.patience(client)
+    patience = dataclasses.replace(patience, ends=max(patience.ends, clock.now() + _SHORTEST_SECONDS))
+    renewed = client._renew(granted, patience)
+    until = lease_end(renewed.body, longest, renewed.sent)
+    if not renewed.body["locked"] or clock.left(until) == 0:
+        return None
+    return dataclasses.replace(granted, sent=renewed.sent, until=until)

@@ -1,0 +1,195 @@
+"""Renews one hold by a thread of its own, and judges by this machine's own clock whether it is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import typing
+import weakref
+
+from . import clock, process
+from .errors import LatchdError, SessionEnded, WrongProcess
+from .transport import Patience
+from .wire import Session, lease_end
+
+if typing.TYPE_CHECKING:
+    from .client import Client
+    from .hold import Hold
+
+log = logging.getLogger("latchd")
+
+TOO_LATE = "its lease could not be renewed in time"
+#: How soon it is noticed that nobody has the hold any more.
+_LOOK_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Granted:
+    """A hold as the service gave it."""
+
+    name: str
+    key: str
+    fencing_token: int
+    #: As it was asked for, in seconds.
+    lease: float
+    #: When the answered request had not been sent yet.
+    sent: float
+    #: Until when it is certain.
+    until: float
+    session: Session
+
+    @property
+    def longest(self) -> float:
+        """For how long it is certain after a request: the end of its session would end it too."""
+        return min(self.lease, self.session.idle_seconds)
+
+
+class Keeper:
+    """The thread has this and no more than a weak reference to the `Hold`, so that a hold which nobody has any more
+    is not renewed for ever."""
+
+    def __init__(self, client: Client, granted: Granted) -> None:
+        self.granted = granted
+        self.client = client
+        self.ended = threading.Event()
+        self.why_lost: str | None = None
+        self._until = granted.until
+        #: The lease as it was last granted: a session may end sooner.
+        self._term = granted.until - granted.sent
+        self._guard = threading.Lock()
+        self._process = process.current()
+        self._hold: weakref.ref[Hold] | None = None
+
+    def begin(self, hold: Hold) -> None:
+        self._hold = weakref.ref(hold)
+        threading.Thread(target=self._keep, name=f"latchd {self.granted.name}", daemon=True).start()
+
+    def is_of_this_process(self) -> bool:
+        return process.current() == self._process
+
+    def require_this_process(self) -> None:
+        if not self.is_of_this_process():
+            raise WrongProcess(f"the hold of {self.granted.name!r}", self._process[0])
+
+    @property
+    def until(self) -> float:
+        """When it ends if it is not renewed."""
+        return self._until
+
+    def deadline(self) -> float:
+        """When it counts as lost: before the lease ends, because a clock may run a little slow."""
+        with self._guard:
+            return self._deadline()
+
+    def is_lost(self) -> bool:
+        with self._guard:
+            return self.why_lost is not None or self._is_late()
+
+    def end(self) -> bool:
+        """Ends the renewing; whether it was lost before. None of it may have happened before."""
+        with self._guard:
+            lost = self.why_lost is not None or self._is_late()
+            if lost and self.why_lost is None:
+                self.why_lost = TOO_LATE
+            self.ended.set()
+        self.client._forget(self)
+        return lost
+
+    def lose(self, why: str) -> None:
+        with self._guard:
+            if self.ended.is_set():
+                return
+            self.why_lost = why
+            self.ended.set()
+        granted = self.granted
+        log.error("the lock %r (token %s) is lost: %s", granted.name, granted.fencing_token, why)
+        self.client._forget(self)
+        if (hold := self._held()) is not None:
+            hold._tell_that_it_is_lost()
+
+    def _deadline(self) -> float:
+        return self._until - min(max(self._term / 20, 0.05), 2.0)
+
+    def _is_late(self) -> bool:
+        return not self.ended.is_set() and clock.left(self._deadline()) == 0
+
+    def _held(self) -> Hold | None:
+        return None if self._hold is None else self._hold()
+
+    def _keep(self) -> None:
+        """Renews at a third of the lease until it is released, dropped or lost."""
+        renewed_at = self.granted.sent
+        try:
+            while self._rest(renewed_at + self._term / 3):
+                renewed_at = self._renew()
+        except _Lost as reason:
+            self.lose(str(reason))
+        except WrongProcess:
+            return
+        except Exception as error:
+            log.exception("renewing %r failed", self.granted.name)
+            self.lose(f"renewing it failed: {error!r}")
+
+    def _rest(self, moment: float) -> bool:
+        """Waits until then; whether there is something to renew."""
+        moment = min(moment, self.deadline())
+        while True:
+            if clock.wait(self.ended, min(moment, clock.now() + _LOOK_SECONDS)):
+                return False
+            if self._held() is None:
+                self._give_up()
+                return False
+            if clock.left(moment) == 0:
+                return True
+
+    def _give_up(self) -> None:
+        self.ended.set()
+        self.client._forget(self)
+        log.warning(
+            "the hold of %r was dropped without a release: it is not renewed any more, and ends in %.1f s",
+            self.granted.name,
+            clock.left(self._until),
+        )
+
+    def _renew(self) -> float:
+        """Asks again and again until the lease has nearly ended; when the answered attempt was sent."""
+        why = TOO_LATE
+        while not self.ended.is_set():
+            self.require_this_process()
+            deadline = self.deadline()
+            left = clock.left(deadline)
+            if left == 0:
+                raise _Lost(why)
+            # Half of what is left at most: there is time for another attempt.
+            attempt = max(0.01, min(self._term / 6, 5.0, left / 2))
+            pause = min(self._term / 10, 2.0)
+            try:
+                answer = self.client._renew(self.granted, Patience(deadline, attempt, pause, ends=self._until))
+            except SessionEnded:
+                raise _Lost("its session has ended") from None
+            except WrongProcess:
+                raise
+            except LatchdError as error:
+                # A refusal too may be taken back while the lease still runs, such as that of a credential.
+                why = f"its lease could not be renewed: {error}"
+                log.info("of %r: %s", self.granted.name, why)
+                clock.wait(self.ended, min(clock.now() + pause, deadline))
+                continue
+            if not answer.body["locked"]:
+                raise _Lost("the service says that it has ended")
+            self._extend(answer.sent, lease_end(answer.body, self.granted.longest, answer.sent))
+            return answer.sent
+        return clock.now()
+
+    def _extend(self, sent: float, until: float) -> None:
+        with self._guard:
+            # Whoever has asked meanwhile was told that it is lost, and that stays so.
+            if self._is_late():
+                raise _Lost(TOO_LATE)
+            self._term = until - sent
+            self._until = max(self._until, until)
+
+
+class _Lost(Exception):
+    """Why there is nothing to renew any more."""

@@ -1,0 +1,164 @@
+"""A wait has ended when the caller said, whatever the other end does; and what is known of the holder then."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from servers import Between, Server, binary, wire
+
+from latchd import Client, LockLost, NotAcquired, Unreachable
+
+
+def pause(seconds: float = 30.0) -> Iterator[bytes | float]:
+    yield seconds
+
+
+def trickle(status: int, content: bytes) -> Iterator[bytes | float]:
+    for each in wire(status, content):
+        yield bytes([each])
+        yield 0.15
+
+
+def in_the_body(status: int, content: bytes) -> Iterator[bytes | float]:
+    whole = wire(status, content)
+    yield whole[:-5]
+    yield 30.0
+
+
+@pytest.mark.parametrize("how", ["stalls", "trickles", "stops in the body"])
+@pytest.mark.parametrize("where", ["/session", "/v1/lock"])
+@pytest.mark.parametrize("wait", [0.0, 1.5])
+def test_a_wait_is_kept_whatever_stands_between(shared: Server, how: str, where: str, wait: float) -> None:
+    def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float] | None:
+        if path != where:
+            return None
+        if how == "stalls":
+            return pause()
+        return trickle(status, content) if how == "trickles" else in_the_body(status, content)
+
+    with Between(shared, answer) as between:
+        client = Client(between.url)
+        begun = time.monotonic()
+        with pytest.raises(NotAcquired if wait else Unreachable, match="in time"):
+            client.lock("between", wait=wait)
+        assert max(wait, 1.0) - 0.1 < time.monotonic() - begun < max(wait + 0.3, 2.0) + 1
+
+
+@pytest.mark.parametrize("wait", [0.0, 1.5])
+def test_a_wait_ends_in_time_at_a_server_that_is_stopped(server: Server, wait: float) -> None:
+    client = Client(server.url)
+    held = client.lock("held", lease=60)
+    server.pause()
+    begun = time.monotonic()
+    with pytest.raises(NotAcquired if wait else Unreachable):
+        client.lock("held", wait=wait)
+    assert time.monotonic() - begun < max(wait, 2.0) + 1
+    server.resume()
+    held.release()
+
+
+@pytest.mark.parametrize("wait", [0.0, 1.5])
+def test_a_wait_ends_in_time_without_a_server(server: Server, wait: float) -> None:
+    server.kill()
+    begun = time.monotonic()
+    with pytest.raises(Unreachable, match="refused"):
+        Client(server.url).lock("a", wait=wait)
+    assert time.monotonic() - begun < max(wait, 2.0) + 0.5
+
+
+def test_a_thread_waits_no_longer_for_the_session_that_another_opens(shared: Server) -> None:
+    with Between(shared, lambda path, status, content: pause()) as between:
+        client = Client(between.url, patience=20)
+        threading.Thread(target=lambda: pytest.raises(Unreachable, client.lock, "a"), daemon=True).start()
+        while not client._opening.locked():
+            time.sleep(0.001)
+        begun = time.monotonic()
+        with pytest.raises(NotAcquired):
+            client.lock("a", wait=1.2)
+        assert time.monotonic() - begun < 3
+
+
+def test_a_silent_node_leaves_time_for_the_others(shared: Server, server: Server) -> None:
+    server.pause()
+    with Client([server.url, shared.url]) as client:
+        client.lock("not silent", wait=0).release()
+    server.resume()
+
+
+def test_a_service_with_a_short_longest_wait_is_waited_for_all_the_same(shared: Server) -> None:
+    server = Server(environment={"LATCHD_LOCKS_WAIT_MAX": "300ms"})
+    try:
+        with Client(server.url) as client, Client(server.url) as other:
+            held = client.lock("held")
+            begun = time.monotonic()
+            with pytest.raises(NotAcquired):
+                other.lock("held", wait=1.5)
+            assert 1.4 < time.monotonic() - begun < 3
+            release = threading.Timer(1.0, held.release)
+            release.start()
+            other.lock("held").release()
+            release.join()
+    finally:
+        server.end()
+
+
+def test_a_hold_that_ends_with_its_session_is_judged_by_that(shared: Server) -> None:
+    server = Server(environment={"LATCHD_SESSIONS_IDLE_TIMEOUT": "3s"})
+    try:
+        client = Client(server.url)
+        with pytest.raises(LockLost):
+            with client.lock("long", lease=3600) as hold:
+                assert not hold.wait_lost(4), "renewed in time for the session"
+                assert hold.remaining < 3, "ends when the session does if it hears nothing more"
+                server.kill()
+                assert hold.wait_lost(4)
+    finally:
+        server.end()
+
+
+def test_the_error_names_who_holds_it_since_when_and_how_many_wait(shared: Server, client: Client) -> None:
+    with Client(shared.url, metadata={"job": "7"}) as named, client.lock("named", metadata={"task": "x"}) as hold:
+        waiter = threading.Thread(target=lambda: named.lock("named", wait=20).release())
+        waiter.start()
+        while (shown := client.show("named")) is None or shown.queue_length < 1:
+            time.sleep(0.01)
+        with Client(shared.url) as third, pytest.raises(NotAcquired) as refused:
+            third.lock("named", wait=0)
+        said = str(refused.value)
+        assert f"pid {os.getpid()} since 20" in said and "task=x" in said and said.endswith("; 1 waits for it"), said
+        assert f"@{os.uname().nodename}" in said and f"token {hold.fencing_token}" in said, said
+        hold.release()
+        waiter.join(20)
+        with named.lock("named"):
+            shown = client.show("named")
+            assert shown and dict(shown.holders[0].metadata) == {"job": "7"}
+        full = {f"entry {n}": "x" for n in range(31)}
+        with client.lock("full", metadata=full):
+            shown = client.show("full")
+            assert shown and dict(shown.holders[0].metadata) == full | {"host": os.uname().nodename}
+
+
+def test_a_client_that_holds_it_itself_is_told_so(client: Client) -> None:
+    with client.lock("own"), pytest.raises(NotAcquired, match="held by this client itself"):
+        client.lock("own", wait=0.2)
+
+
+def test_a_wait_under_latchd_lock_of_the_same_name_is_a_deadlock_told_at_once(shared: Server) -> None:
+    script = f"""
+import sys
+sys.path.insert(0, {str(os.path.join(os.path.dirname(__file__), "..", "src"))!r})
+from latchd import Client, NotAcquired
+try:
+    Client({shared.url!r}).lock("nightly")
+except NotAcquired as error:
+    print(error)
+"""
+    command = [binary(), "lock", "--url", shared.url, "nightly", "--", sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert "a deadlock with oneself" in done.stdout, done.stdout + done.stderr
