@@ -4,6 +4,7 @@
 //! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does.
 
 use super::auth::{identify, may_read, may_take};
+use super::clean_path::clean;
 use super::code::{Code, FieldNames};
 use super::failure::Failure;
 use super::handover::carrying;
@@ -15,38 +16,45 @@ use crate::engine::{Engine, Fault};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
-use percent_encoding::percent_decode_str;
-use std::borrow::Cow;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 const NAME_BYTES_MAX: usize = 128;
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
+/// What a name may hold stands for itself in a location.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'$').remove(b'-').remove(b'.').remove(b'_').remove(b'+');
 const DONE: &str = "{}\n";
 
-/// Everything below `/lock/`. One handler for all of it, because lockd decodes a path before it looks for slashes.
+/// Everything below `/lock/`. One handler for all of it, because lockd decodes and cleans a path before it looks for a
+/// name in it.
 pub async fn lock_by_name(State(service): State<Shared>, request: Request) -> Response {
     let (head, _) = request.into_parts();
-    let raw = head.uri.path().strip_prefix("/lock/").unwrap_or_default();
-    let name: Cow<'_, [u8]> = percent_decode_str(raw).into();
+    let path = clean(head.uri.path());
+    let Some(name) = path.strip_prefix(b"/lock/") else { return page_not_found() };
     if !matches!(head.method, Method::GET | Method::POST | Method::DELETE) {
         return page_not_found();
     }
     if let Some(bare) = name.strip_suffix(b"/") {
-        return if is_one_segment(bare) { redirect(&head.method, raw) } else { page_not_found() };
+        return if is_one_segment(bare) { redirect(&head, bare) } else { page_not_found() };
     }
-    if !is_one_segment(&name) {
+    if !is_one_segment(name) {
         return page_not_found();
     }
-    let answered = match checked(&name) {
+    let answered = match checked(name) {
         Ok(name) => answer(&service, &head, name).await,
         Err(failure) => Err(failure),
     };
     answered.unwrap_or_else(|failure| fail(&failure))
 }
 
-/// lockd's router finds nothing at empty, dotted and split names.
+/// Whether lockd's router would find its way to a lock by a path that looks like another one.
+pub fn leads_here(path: &str) -> bool {
+    clean(path).starts_with(b"/lock/")
+}
+
+/// lockd's router finds nothing at empty and split names.
 fn is_one_segment(name: &[u8]) -> bool {
-    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/')
+    !name.is_empty() && !name.contains(&b'/')
 }
 
 async fn answer(service: &Shared, head: &Parts, name: &str) -> Attempt<Response> {
@@ -170,10 +178,10 @@ pub fn page_not_found() -> Response {
 }
 
 /// A slash too many is redirected, for reading by 301 with a page, otherwise by 307, which keeps the method.
-fn redirect(method: &Method, raw: &str) -> Response {
-    let bare = raw.strip_suffix('/').or_else(|| raw.strip_suffix("%2F")).or_else(|| raw.strip_suffix("%2f"));
-    let location = format!("/lock/{}", bare.unwrap_or(raw));
-    let mut response = if *method == Method::GET {
+fn redirect(head: &Parts, bare: &[u8]) -> Response {
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = format!("/lock/{}{query}", percent_encode(bare, ESCAPED));
+    let mut response = if head.method == Method::GET {
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         let page = format!("<a href=\"{}\">Moved Permanently</a>.\n\n", escape_html(&location));
         respond::with_body(StatusCode::MOVED_PERMANENTLY, Some(html), page)
@@ -223,6 +231,6 @@ mod tests {
     #[test]
     fn only_one_plain_segment_is_a_name() {
         assert!(is_one_segment(b"a"));
-        assert!([&b""[..], b".", b"..", b"a/b", b"/"].iter().all(|name| !is_one_segment(name)));
+        assert!([&b""[..], b"a/b", b"/"].iter().all(|name| !is_one_segment(name)));
     }
 }

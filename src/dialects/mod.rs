@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod auth;
 pub mod body;
+mod clean_path;
 pub mod cluster;
 pub mod code;
 pub mod cookie;

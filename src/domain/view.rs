@@ -44,6 +44,8 @@ pub struct WaiterView {
     /// How many are ahead.
     pub position: u32,
     pub metadata: Metadata,
+    /// Its request was lost: its place is kept for a retry.
+    pub orphaned: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +117,7 @@ fn waiter_view(priority: i32, waiter: &Waiter, position: u32) -> WaiterView {
         priority,
         position,
         metadata: waiter.metadata.clone(),
+        orphaned: waiter.orphaned,
     }
 }
 

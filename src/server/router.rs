@@ -10,7 +10,7 @@ use crate::dialects::problem::problem;
 use crate::dialects::{Shared, admin, cluster, get_lock, grpc, lock_by_name, lock_unlock, sessions_v1};
 use crate::status::assets;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
@@ -64,7 +64,7 @@ pub fn router(service: Shared) -> Router {
         .route(assets::SCRIPT.path, get(async || pages::file(assets::SCRIPT)))
         .route(assets::ICON.path, get(async || pages::file(assets::ICON)))
         .merge(grpc_routes())
-        .fallback(nothing_here)
+        .fallback(anything_else)
         .with_state(service)
 }
 
@@ -116,7 +116,10 @@ fn delete<H: Handler<T, Shared>, T: 'static>(handler: H) -> MethodRouter<Shared>
     axum::routing::delete(handler).fallback(pages::method_not_allowed)
 }
 
-async fn nothing_here(request: Request) -> Response {
+async fn anything_else(service: State<Shared>, request: Request) -> Response {
+    if lock_by_name::leads_here(request.uri().path()) {
+        return lock_by_name::lock_by_name(service, request).await;
+    }
     let (head, _) = request.into_parts();
     if grpc::is_grpc(&head) {
         return grpc::unknown(&head);

@@ -79,7 +79,9 @@ fn where_the_old_router_finds_nothing_neither_do_we() {
         ("POST", "/lock/a%2Fb"),
         ("POST", "/lock/."),
         ("POST", "/lock/.."),
-        ("GET", "/lock//a"),
+        ("GET", "/lock//"),
+        ("POST", "/lock/a/.."),
+        ("POST", "//lock/a/b"),
         ("PUT", "/lock/foo"),
         ("OPTIONS", "/lock/foo"),
         ("PUT", "/lock/foo/"),
@@ -101,5 +103,52 @@ fn a_slash_too_many_is_redirected() {
     for method in ["POST", "DELETE"] {
         let answer = client.send(method, "/lock/foo/", b"");
         assert_eq!((answer.status, answer.header("location"), &*answer.text()), (307, Some("/lock/foo"), ""));
+    }
+}
+
+/// What gin 1.5, on which lockd stands, answers to these.
+#[test]
+fn steps_that_lead_nowhere_are_left_out_of_a_path() {
+    let server = Spec::in_memory().start();
+    for mut client in [Client::plain(&server), Client::tls(&server)] {
+        for path in [
+            "//lock/foo",
+            "/lock//foo",
+            "/lock/./foo",
+            "/./lock/foo",
+            "/lock/a/../foo",
+            "/x/../lock/foo",
+            "/../lock/foo",
+            "/lock/../lock/foo",
+            "///lock///.//foo",
+            "/lock/%2Ffoo",
+            "/lock/a%2F..%2Ffoo",
+            "/lock/%2E/foo",
+            "//lock/foo?query=ignored",
+        ] {
+            json(&client.get(path), 404, NOT_FOUND);
+            json(&client.send("POST", path, b""), 200, DONE);
+            json(&client.send("POST", "/lock/foo", b""), 409, CONFLICT);
+            json(&client.get(path), 200, DONE);
+            json(&client.delete(path), 200, DONE);
+            json(&client.get("/lock/foo"), 404, NOT_FOUND);
+        }
+        for path in ["//lock/foo/", "/lock/./foo/", "/lock//foo/", "/lock/foo%2F", "/lock/foo//", "/lock/.//foo/./"] {
+            let answer = client.get(path);
+            assert_eq!((answer.status, answer.header("location")), (301, Some("/lock/foo")), "{path}");
+            let answer = client.send("DELETE", path, b"");
+            assert_eq!((answer.status, answer.header("location")), (307, Some("/lock/foo")), "{path}");
+        }
+        for (path, location) in [
+            ("/lock/foo/?x=1", "/lock/foo?x=1"),
+            ("/lock/a%20b/", "/lock/a%20b"),
+            ("/lock/%E6%97%A5/", "/lock/%E6%97%A5"),
+        ] {
+            assert_eq!(client.get(path).header("location"), Some(location), "{path}");
+        }
+        for path in ["//lock", "/x/lock/foo", "//session", "/lock.foo"] {
+            assert_eq!(client.get(path).status, 404, "{path}");
+            assert_ne!(client.get(path).text(), "404 page not found", "{path} is none of lockd's");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod generated;
 mod kufuli;
 mod ldlm;
 mod raftlock;
+mod reflection;
 mod sessions;
 mod streams;
 mod transport;

@@ -6,7 +6,7 @@ use crate::support::spec::Spec;
 use latchd::dialects::grpc::proto::raftlock::*;
 use prost_types::Duration as Span;
 use std::collections::BTreeMap;
-use tonic::Code;
+use tonic::{Code, Status};
 
 fn server() -> (Server, GrpcClient) {
     let server = Spec::in_memory().start();
@@ -147,7 +147,13 @@ fn waiters_without_a_request_come_by_priority_and_collect_what_they_got() {
     assert_eq!(enqueue(&client, "a", "low", 0).position, 0);
     assert_eq!(enqueue(&client, "a", "high", 10).position, 0);
     assert_eq!(enqueue(&client, "a", "low", 0).position, 1, "asking again keeps one place");
-    assert!(enqueue(&client, "a", "me", 0).enqueued, "the holder has nothing to wait for");
+    let own = enqueue(&client, "a", "me", 0);
+    assert_eq!((own.enqueued, own.position), (false, 0), "the holder has nothing to wait for");
+    let error = own.error.expect("why");
+    assert_eq!(
+        (error.code(), &*error.message),
+        (ErrorCode::LockHeld, "lockmanager: lock is already held by this client")
+    );
     let waiters = info(&client, "a").lock_info.expect("held").waiters_info;
     let seen: Vec<_> = waiters.iter().map(|w| (&*w.client_id, w.priority, w.position)).collect();
     assert_eq!(seen, [("high", 10, 0), ("low", 0, 1)]);
@@ -247,4 +253,114 @@ fn rights_count_in_raftlock_too() {
     let answer = reader.call::<_, AcquireResponse>("/raftlock.RaftLock/Acquire", asks("a", "me"));
     assert_eq!(refusal(answer).0, Code::PermissionDenied);
     assert_eq!(code(info(&reader, "a").error), ErrorCode::LockNotFound);
+}
+
+/// A wait in the background, for so many seconds.
+fn begin_wait(
+    client: &GrpcClient,
+    owner: &str,
+    seconds_: i64,
+) -> tokio::task::JoinHandle<Result<AcquireResponse, Status>> {
+    let (client, owner) = (client.clone(), owner.to_owned());
+    let waits = AcquireRequest { wait: true, wait_timeout: seconds(seconds_), ..asks("a", &owner) };
+    runtime().spawn(async move { client.begin::<_, AcquireResponse>("/raftlock.RaftLock/Acquire", waits).await })
+}
+
+fn waiting(client: &GrpcClient) -> Vec<String> {
+    let waiters = info(client, "a").lock_info.expect("held").waiters_info;
+    waiters.into_iter().map(|waiter| waiter.client_id).collect()
+}
+
+#[test]
+fn a_wait_that_is_asked_for_again_keeps_its_place_however_it_ended() {
+    let server = Spec::in_memory().start();
+    let client = GrpcClient::plain(&server);
+    let hasty = GrpcClient::plain(&server).with_metadata("grpc-timeout", "2S");
+    let ends: [(&str, &dyn Fn()); 4] = [
+        ("the wait timed out", &|| {
+            let ended = runtime().block_on(begin_wait(&client, "first", 1)).expect("no panic").expect("status OK");
+            assert_eq!(code(ended.error), ErrorCode::Timeout);
+        }),
+        ("the deadline of the call passed", &|| {
+            let ended = runtime().block_on(begin_wait(&hasty, "first", 30)).expect("no panic");
+            // Whichever side was first to see it.
+            assert!(matches!(refusal(ended).0, Code::DeadlineExceeded | Code::Cancelled));
+        }),
+        ("the client cancelled", &|| {
+            let call = begin_wait(&client, "first", 30);
+            crate::dialects::speaker::until("the first", || waiting(&client).len() == 1);
+            call.abort();
+            crate::dialects::speaker::until("the cancel", || waiting(&client).is_empty());
+        }),
+        ("the connection broke", &|| {
+            let own = GrpcClient::plain(&server);
+            let call = begin_wait(&own, "first", 30);
+            crate::dialects::speaker::until("the first", || waiting(&client).len() == 1);
+            call.abort();
+            drop(own);
+            crate::dialects::speaker::until("the cancel", || waiting(&client).is_empty());
+        }),
+    ];
+    for (how, end) in ends {
+        let version = taken(&client, "a", "me").version;
+        end();
+        assert_eq!(waiting(&client), [""; 0], "{how}: whoever may yet ask again does not wait now");
+        let second = begin_wait(&client, "second", 30);
+        crate::dialects::speaker::until("the second", || waiting(&client) == ["second"]);
+        let first = begin_wait(&client, "first", 30);
+        crate::dialects::speaker::until("its old place", || waiting(&client) == ["first", "second"]);
+        assert!(release(&client, "a", "me", version).waiter_promoted);
+        for (owner, call) in [("first", first), ("second", second)] {
+            let got = runtime().block_on(call).expect("no panic").expect("status OK").lock.expect(how);
+            assert_eq!(got.owner_id, owner, "{how}");
+            assert!(release(&client, "a", owner, got.version).released);
+        }
+    }
+}
+
+#[test]
+fn who_does_not_ask_again_is_passed_over() {
+    let (_server, client) = server();
+    let version = taken(&client, "a", "me").version;
+    let ended = runtime().block_on(begin_wait(&client, "gone", 1)).expect("no panic").expect("status OK");
+    assert_eq!(code(ended.error), ErrorCode::Timeout);
+    let second = begin_wait(&client, "second", 30);
+    crate::dialects::speaker::until("the second", || waiting(&client) == ["second"]);
+    assert!(release(&client, "a", "me", version).waiter_promoted);
+    let got = runtime().block_on(second).expect("no panic").expect("status OK").lock.expect("the lock");
+    assert_eq!(got.owner_id, "second");
+    assert!(release(&client, "a", "second", got.version).released);
+    assert!(acquire(&client, asks("a", "third")).acquired, "nobody is waited for");
+}
+
+#[test]
+fn a_request_id_counts_for_a_wait_with_less_time_left() {
+    let (_server, client) = server();
+    let version = taken(&client, "a", "me").version;
+    let waits = |time| AcquireRequest {
+        wait: true,
+        wait_timeout: seconds(time),
+        request_id: "once".into(),
+        ..asks("a", "you")
+    };
+    assert_eq!(code(acquire(&client, waits(2)).error), ErrorCode::Timeout);
+    assert_eq!(code(acquire(&client, waits(1)).error), ErrorCode::Timeout);
+    assert!(release(&client, "a", "me", version).released);
+    assert!(acquire(&client, waits(1)).acquired);
+}
+
+#[test]
+fn a_filter_with_a_moment_that_is_none_is_refused() {
+    let (_server, client) = server();
+    for moment in [(253_402_300_800, 0), (-62_135_596_801, 0), (i64::MAX, 0), (0, -1)] {
+        let at = Some(prost_types::Timestamp { seconds: moment.0, nanos: moment.1 });
+        for (filter, words) in [
+            (LockFilter { expires_before: at, ..LockFilter::default() }, "invalid timestamp for expires_before"),
+            (LockFilter { expires_after: at, ..LockFilter::default() }, "invalid timestamp for expires_after"),
+        ] {
+            let request = GetLocksRequest { filter: Some(filter), ..GetLocksRequest::default() };
+            let answer = client.call::<_, GetLocksResponse>("/raftlock.RaftLock/GetLocks", request);
+            assert_eq!(refusal(answer), (Code::InvalidArgument, words.to_owned()));
+        }
+    }
 }

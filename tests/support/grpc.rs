@@ -114,6 +114,19 @@ impl GrpcClient {
         Ok(answer.into_inner())
     }
 
+    /// Sends these messages on one stream; what the method sends meanwhile.
+    pub async fn talk<Q, A>(&self, path: &'static str, requests: Vec<Q>) -> Result<tonic::Streaming<A>, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let (path, requests) = (PathAndQuery::from_static(path), futures_util::stream::iter(requests));
+        let answer = grpc.streaming(self.request(requests), path, ProstCodec::default()).await?;
+        Ok(answer.into_inner())
+    }
+
     fn request<Q>(&self, message: Q) -> Request<Q> {
         let mut request = Request::new(message);
         for (name, value) in &self.metadata {

@@ -5,7 +5,7 @@ use super::super::proto::raftlock::{
     ReleaseRequest, RenewRequest,
 };
 use prost::Message;
-use prost_types::Duration as Span;
+use prost_types::{Duration as Span, Timestamp as Moment};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -19,6 +19,8 @@ const METADATA_ENTRIES_MAX: usize = 32;
 const METADATA_KEY_BYTES_MAX: usize = 64;
 const METADATA_VALUE_BYTES_MAX: usize = 256;
 const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Of a protobuf Timestamp: the years 1 to 9999.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 const PATTERN_BYTES_MAX: usize = 256;
 /// Locks in one answer of GetLocks.
 pub const PAGE_MAX: i32 = 1000;
@@ -170,7 +172,8 @@ fn filter(filter: &LockFilter) -> Result<(), Status> {
         ("expires_before", "filter.expires_before", &filter.expires_before),
         ("expires_after", "filter.expires_after", &filter.expires_after),
     ] {
-        if at.as_ref().is_some_and(|at| !(0..1_000_000_000).contains(&at.nanos)) {
+        let is_sound = |at: &Moment| SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos);
+        if !at.as_ref().is_none_or(is_sound) {
             return Err(invalid(field, "", &format!("invalid timestamp for {name}")));
         }
     }
@@ -276,6 +279,27 @@ mod tests {
         assert_eq!(words(one(String::new(), String::new())), "metadata key cannot be empty");
         assert_eq!(words(one("k".repeat(65), String::new())), "metadata key length cannot exceed 64 characters");
         assert_eq!(words(one("k".into(), "v".repeat(257))), "metadata value length cannot exceed 256 characters");
+    }
+
+    #[test]
+    fn moments_of_filters_lie_within_the_years_1_and_9999() {
+        let at = |seconds, nanos| Some(Moment { seconds, nanos });
+        let before = |at| filter(&LockFilter { expires_before: at, ..LockFilter::default() });
+        let after = |at| filter(&LockFilter { expires_after: at, ..LockFilter::default() });
+        for sound in [at(-62_135_596_800, 0), at(253_402_300_799, 999_999_999), at(-1, 0), None] {
+            assert!(before(sound).is_ok() && after(sound).is_ok(), "{sound:?}");
+        }
+        for unsound in [
+            at(-62_135_596_801, 0),
+            at(253_402_300_800, 0),
+            at(i64::MAX, 0),
+            at(i64::MIN, 0),
+            at(0, -1),
+            at(0, 1_000_000_000),
+        ] {
+            assert_eq!(words(before(unsound)), "invalid timestamp for expires_before");
+            assert_eq!(words(after(unsound)), "invalid timestamp for expires_after");
+        }
     }
 
     #[test]

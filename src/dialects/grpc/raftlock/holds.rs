@@ -9,7 +9,8 @@ use super::super::unary::{Call, Reply};
 use super::answer::{self, Calendar, denied, span, told};
 use super::check;
 use super::queue::{advice, estimate_now};
-use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, RequestKey, Token, Wait};
+use super::wait;
+use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, RequestKey, Token};
 use crate::engine::{Engine, Fault, Granted};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -33,12 +34,17 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
         size: 1,
         remembers_size: false,
         lease_ms: Some(asked.ttl.map_or(TTL_DEFAULT_MS, answer::ms)),
-        wait: asked.wait.then(|| Wait::Attached { timeout_ms: asked.wait_timeout.map_or(WAIT_DEFAULT_MS, answer::ms) }),
+        wait: None,
         priority: asked.priority,
         metadata: asked.metadata.iter().map(|(key, value)| (&**key, &**value)).collect(),
         request: request_key(call, &asked),
     };
-    match call.service.engine.acquire(acquire).await {
+    let engine = &call.service.engine;
+    let answered = match asked.wait {
+        true => wait::acquire(engine, acquire, asked.wait_timeout.map_or(WAIT_DEFAULT_MS, answer::ms)).await,
+        false => engine.acquire(acquire).await,
+    };
+    match answered {
         Ok(granted) => Ok(acquired(call, &asked, granted)),
         Err(fault) => not_acquired(call, &asked, &fault).map(Reply::from),
     }
@@ -81,11 +87,8 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
         matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
     let estimate = waits.then(|| estimate_now(call.service, &name)).flatten();
     // Only those who wait have a place: by EnqueueWaiter.
-    let place = call
-        .service
-        .engine
-        .waiters(&name)
-        .into_iter()
+    let mut waiting = call.service.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
+    let place = waiting
         .find(|waiter| waiter.dialect == Dialect::RaftLock && waiter.label.as_deref() == Some(&*asked.client_id));
     Ok(AcquireResponse {
         acquired: false,
@@ -97,10 +100,12 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
     })
 }
 
-/// The same `request_id` asks for the same thing: whatever else the message says is its body.
+/// The same `request_id` asks for the same thing: whatever else the message says is its body, but for the time that is
+/// left to wait, which grows shorter.
 fn request_key(call: &Call<'_>, asked: &AcquireRequest) -> Option<RequestKey> {
+    let body = || AcquireRequest { wait_timeout: None, ..asked.clone() }.encode_to_vec();
     let has_id = !asked.request_id.is_empty();
-    has_id.then(|| owners_key(&call.identity, &asked.client_id, &asked.request_id, &asked.encode_to_vec()))
+    has_id.then(|| owners_key(&call.identity, &asked.client_id, &asked.request_id, &body()))
 }
 
 pub async fn release(call: &Call<'_>, asked: ReleaseRequest) -> Result<Reply<ReleaseResponse>, Status> {

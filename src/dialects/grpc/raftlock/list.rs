@@ -73,7 +73,9 @@ pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLo
 
 /// A lock with room for several is shown by its oldest hold.
 fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calendar) -> LockInfo {
-    let waiters_info = if include_waiters { waiters(call, &lock.name, calendar) } else { Vec::new() };
+    let waiters = if lock.waiters > 0 { waiters(call, &lock.name, calendar) } else { Vec::new() };
+    let waiter_count = i32::try_from(waiters.len()).unwrap_or(i32::MAX);
+    let waiters_info = if include_waiters { waiters } else { Vec::new() };
     let shown = lock.holds.first().map(|hold| answer::lock(&lock.name, hold, calendar)).unwrap_or_default();
     LockInfo {
         lock_id: lock.name.to_string(),
@@ -81,7 +83,7 @@ fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calen
         version: shown.version,
         acquired_at: shown.acquired_at,
         expires_at: shown.expires_at,
-        waiter_count: i32::try_from(lock.waiters).unwrap_or(i32::MAX),
+        waiter_count,
         waiters_info,
         metadata: shown.metadata,
         last_modified_at: shown.acquired_at,
@@ -89,7 +91,8 @@ fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calen
 }
 
 fn waiters(call: &Call<'_>, name: &Name, calendar: Calendar) -> Vec<WaiterInfo> {
-    let waiters = call.service.engine.waiters(name).into_iter();
+    // Whoever may yet ask again does not wait now.
+    let waiters = call.service.engine.waiters(name).into_iter().filter(|waiter| !waiter.orphaned);
     let shown = waiters.map(|waiter| WaiterInfo {
         client_id: answer::owner_id(waiter.label.as_deref(), waiter.dialect),
         enqueued_at: Some(calendar.moment(waiter.since)),

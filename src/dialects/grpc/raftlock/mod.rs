@@ -10,6 +10,7 @@ mod list;
 pub mod pace;
 mod queue;
 mod state;
+mod wait;
 mod wildcard;
 
 use super::super::service::Shared;

@@ -4,7 +4,7 @@ use super::super::super::auth::{may_read, may_take};
 use super::super::super::service::Shared;
 use super::super::proto::raftlock::{
     BackoffAdvice, BackoffAdviceRequest, BackoffAdviceResponse, CancelWaitRequest, CancelWaitResponse,
-    EnqueueWaiterRequest, EnqueueWaiterResponse,
+    EnqueueWaiterRequest, EnqueueWaiterResponse, ErrorCode,
 };
 use super::super::unary::{Call, Reply};
 use super::answer::{self, denied, span, told};
@@ -26,8 +26,9 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
     let name = Name::from(&*asked.lock_id);
     let engine = &call.service.engine;
     if holds_it(engine, &name, &asked.client_id).await? {
-        // Whoever holds it already has nothing to wait for, and keeps its version.
-        return Ok(enqueued(0, Duration::ZERO).into());
+        // Whoever holds it has nothing to wait for: it keeps its version and gets no place.
+        let error = answer::error(ErrorCode::LockHeld, "lockmanager: lock is already held by this client");
+        return Ok(EnqueueWaiterResponse { error: Some(error), ..EnqueueWaiterResponse::default() }.into());
     }
     let acquire = Acquire {
         name: name.clone(),

@@ -1,0 +1,37 @@
+//! Waiting by Acquire. RaftLock's Go client ends a request after 30 seconds, or is told then that its wait is over, and
+//! asks again under the same client id: its place in the queue is kept for that.
+//!
+//! The table keeps the place of a request with an idempotency key for some seconds after it was lost, and passes it over
+//! meanwhile; whoever asks again under the same owner label takes it. So each wait has a key, one of its own where the
+//! client names none, and a wait whose time is over is lost, not ended.
+
+use crate::domain::ids::{BodyDigest, RequestId};
+use crate::domain::{Acquire, Refusal, RequestKey, Wait};
+use crate::engine::{Engine, Fault, Granted};
+use std::time::Duration;
+
+/// The table ends a wait this much later than the client is told: enough to lose it first.
+const MARGIN_MS: u64 = 5_000;
+
+/// Takes the lock, waiting for so long.
+pub async fn acquire(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Result<Granted, Fault> {
+    let longest = engine.limits().wait_ms_max.max(timeout_ms);
+    let wait = Some(Wait::Attached { timeout_ms: timeout_ms.saturating_add(MARGIN_MS).min(longest) });
+    let waits = async {
+        if acquire.request.is_some() {
+            return engine.acquire(Acquire { wait, ..acquire }).await;
+        }
+        match engine.acquire(Acquire { wait, request: Some(own_key()), ..acquire.clone() }).await {
+            // Better a wait that loses its place with its request than none.
+            Err(Fault::Refused(Refusal::RequestsFull { .. })) => engine.acquire(Acquire { wait, ..acquire }).await,
+            answered => answered,
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_millis(timeout_ms), waits).await;
+    waited.unwrap_or_else(|_| Err(Refusal::WaitTimedOut.into()))
+}
+
+/// A key that no other request has.
+fn own_key() -> RequestKey {
+    RequestKey { id: RequestId(Engine::new_key().0), body: BodyDigest([0; 16]) }
+}
