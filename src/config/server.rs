@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::value::{bytes, positive, positive_duration};
+use super::value::{bytes, duration, positive, positive_duration};
 
 /// Connection handling.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +32,8 @@ pub struct ServerConfig {
     pub header_bytes_max: usize,
     #[serde(deserialize_with = "bytes")]
     pub body_bytes_max: u64,
+    #[serde(deserialize_with = "duration")]
+    pub drain_delay: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub drain_timeout: Duration,
 }

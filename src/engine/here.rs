@@ -57,10 +57,15 @@ impl Engine {
         }
         let standing = self.0.core.raft.standing().borrow().clone();
         Some(match standing {
-            _ if self.is_draining() => "the server is shutting down".to_owned(),
+            _ if self.is_leaving() => "the server is shutting down".to_owned(),
             Standing::Member => "no leader with a quorum is known".to_owned(),
             other => other.to_string(),
         })
+    }
+
+    /// Whether this process will end soon; everything is served until it is about to.
+    pub fn is_leaving(&self) -> bool {
+        self.0.ending.is_announced()
     }
 
     /// Whether this process is about to end.

@@ -112,6 +112,11 @@ impl Engine {
         Ok(Engine(Arc::new(inner), Consistency::Linearizable))
     }
 
+    /// Says that this node is not ready, to whoever asks; everything is served as before.
+    pub fn leave(&self) {
+        self.0.ending.announce();
+    }
+
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
     pub fn drain(&self) {
         self.0.ending.begin();

@@ -19,6 +19,8 @@ enum Phase {
     Serving,
     /// Everything is served, and every answer asks its client to connect anew, which is elsewhere.
     Leaving,
+    /// New connections are not taken any more; what is connected is served.
+    TurningAway,
     /// No connection is taken, idle ones are closed.
     Closing,
 }
@@ -33,6 +35,11 @@ impl Drain {
     /// Announces the end. Calling it again changes nothing.
     pub fn leave(&self) {
         self.reach(Phase::Leaving);
+    }
+
+    /// Lets no new connection begin, so that none is half open at the end.
+    pub fn turn_away(&self) {
+        self.reach(Phase::TurningAway);
     }
 
     /// Begins the end itself: connections are closed when their requests are finished.
@@ -57,6 +64,11 @@ impl Drain {
     /// Completes when the end is announced, or at once if it was.
     pub async fn left(&self) {
         self.reached(Phase::Leaving).await;
+    }
+
+    /// Completes when new connections are to be turned away, or at once if they are.
+    pub async fn turned_away(&self) {
+        self.reached(Phase::TurningAway).await;
     }
 
     /// Completes when the end begins, or at once if it has.

@@ -8,6 +8,7 @@ mod engine_metrics;
 mod files;
 pub mod forwarded;
 mod in_flight;
+mod leave;
 mod link;
 pub mod listeners;
 pub mod offline;

@@ -15,6 +15,7 @@ use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
+use super::socket;
 use super::tls::{Tls, TlsError};
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
@@ -73,7 +74,7 @@ impl Listening {
         }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
         let mut serving = JoinSet::new();
-        let mut handles = Vec::new();
+        let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
             let handle = Handle::new();
             let acceptor = EdgeAcceptor {
@@ -81,6 +82,7 @@ impl Listening {
                 links: Arc::clone(&links),
                 surroundings: Arc::clone(&surroundings),
             };
+            listeners.push(bound.listener.try_clone()?);
             let mut http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
             shape(&mut http, server, self.config.locks.waiters_per_lock_max);
             let make = router.clone().into_make_service();
@@ -96,6 +98,8 @@ impl Listening {
         }
         let timeout = server.drain_timeout;
         serving.spawn(async move {
+            drain.turned_away().await;
+            listeners.drain(..).for_each(|listener| socket::turn_away(&listener));
             drain.begun().await;
             handles.iter().for_each(|handle| handle.graceful_shutdown(Some(timeout)));
             Ok(())

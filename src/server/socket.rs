@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 
 /// Connections the kernel may hold for us while we are busy; the kernel cuts it to its own bound.
@@ -28,6 +28,24 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Drops packets that ask for a connection (SYN without ACK), and takes all others. Classic BPF: load the flags of the
+/// TCP header, mask those two, compare, and tell how much of the packet to keep.
+const ALL_BUT_SYN: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x54, 0, 0, 0x12),
+    SockFilter::new(0x15, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
+/// Lets no new connection begin. Closing a listener resets the connections that wait in its queue, with whatever
+/// request their clients have sent; a client whose first packet is lost asks again, and is refused before it sends any.
+pub fn turn_away(listener: &TcpListener) {
+    if let Err(error) = SockRef::from(listener).attach_filter(&ALL_BUT_SYN) {
+        tracing::debug!(%error, "connections that begin now may be reset");
+    }
+}
+
 /// Prepares an accepted connection: answers leave at once, and a dead peer is noticed.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
@@ -40,6 +58,29 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+
+    /// What is half open or waits in the queue is taken; what begins now is not.
+    #[test]
+    fn a_listener_that_turns_away_keeps_what_is_connected_and_takes_no_more() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = listen(address.parse().expect("an address")).expect("a free port");
+            let bound = listener.local_addr().expect("bound");
+            let mut waits = std::net::TcpStream::connect(bound).expect("a connection");
+            turn_away(&listener);
+            waits.write_all(b"sent before it was accepted").expect("sent");
+            let begins = std::net::TcpStream::connect_timeout(&bound, Duration::from_millis(200));
+            assert_eq!(begins.map_err(|error| error.kind()).expect_err("no answer"), io::ErrorKind::TimedOut);
+            let (mut stream, _) = listener.accept().expect("it waits in the queue");
+            drop(listener);
+            let mut request = [0; 27];
+            stream.set_nonblocking(false).expect("set");
+            stream.read_exact(&mut request).expect("its request arrives");
+            assert_eq!(request, *b"sent before it was accepted");
+            let refused = std::net::TcpStream::connect(bound).expect_err("nobody listens");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        }
+    }
 
     #[tokio::test]
     async fn an_accepted_connection_is_prepared() {

@@ -32,6 +32,20 @@ fn end_of(mut server: Server) -> std::process::ExitStatus {
     }
 }
 
+/// A request under way, on a connection of its own.
+fn get(server: &Server, path: &str) -> Connection {
+    let mut connection = Connection::plain(server.http()).expect("a connection");
+    connection.send(format!("GET {path} HTTP/1.1\r\nhost: t\r\n\r\n").as_bytes()).expect("sent");
+    connection
+}
+
+fn until_waiting(server: &Server, waiters: u32) {
+    let line = format!("latchd_waiters {waiters}\n");
+    while !get(server, "/metrics").receive(false).expect("an answer").text().contains(&line) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn the_first_signal_gives_requests_in_flight_up_after_drain_timeout() {
     let server = Spec::in_memory().configuration("[server]\ndrain_timeout = \"400ms\"\n").start();
@@ -59,23 +73,42 @@ fn a_second_signal_ends_at_once() {
 #[test]
 fn who_waits_for_a_lock_gets_an_answer_when_the_end_begins() {
     let server = Spec::in_memory().start();
-    let get = |path: &str| {
-        let mut connection = Connection::plain(server.http()).expect("a connection");
-        connection.send(format!("GET {path} HTTP/1.1\r\nhost: t\r\n\r\n").as_bytes()).expect("sent");
-        connection
-    };
-    let taken = get("/getlock?lockname=contended&timeout=5&lifetime=30").receive(false).expect("an answer");
+    let taken = get(&server, "/getlock?lockname=contended&timeout=5&lifetime=30").receive(false).expect("an answer");
     assert_eq!(taken.status, 200, "{}", taken.text());
-    let mut waiting = get("/getlock?lockname=contended&timeout=60&lifetime=30");
-    loop {
-        let metrics = get("/metrics").receive(false).expect("an answer").text();
-        if metrics.contains("latchd_waiters 1") {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut waiting = get(&server, "/getlock?lockname=contended&timeout=60&lifetime=30");
+    until_waiting(&server, 1);
     server.begin_stop();
     let answer = waiting.receive(false).expect("an answer");
     assert!(!answer.text().contains("\"lockacquired\":true"), "{} {}", answer.status, answer.text());
+    assert!(end_of(server).success());
+}
+
+/// The time in which load balancers notice: not ready, and everything is served.
+#[test]
+fn a_leaving_node_serves_everything_until_drain_delay_has_passed() {
+    const DELAY: Duration = Duration::from_secs(2);
+    let server = Spec::in_memory().configuration("[server]\ndrain_delay = \"2s\"\n").start();
+    let ask = |path: &str| get(&server, path).receive(false).expect("an answer");
+    assert_eq!(ask("/getlock?lockname=contended&timeout=5&lifetime=30").status, 200);
+    let mut waits_before = get(&server, "/getlock?lockname=contended&timeout=60&lifetime=30");
+    until_waiting(&server, 1);
+
+    let begun = Instant::now();
+    server.begin_stop();
+    while ask("/readyz").status != 503 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!((ask("/readyz").text(), ask("/livez").status), ("draining\n".to_owned(), 200));
+    assert_eq!(ask("/getlock?lockname=free&timeout=5&lifetime=30").status, 200, "a new lock");
+    let mut waits_since = get(&server, "/getlock?lockname=contended&timeout=60&lifetime=30");
+    until_waiting(&server, 2);
+    assert!(begun.elapsed() < DELAY, "the machine is too busy for this test");
+
+    for waiting in [&mut waits_before, &mut waits_since] {
+        let answer = waiting.receive(false).expect("an answer");
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    }
+    assert!(begun.elapsed() >= DELAY, "told after {:?}", begun.elapsed());
     assert!(end_of(server).success());
 }

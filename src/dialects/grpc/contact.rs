@@ -27,7 +27,7 @@ impl Contact {
             while !sender.is_closed() {
                 tokio::time::sleep(INTERVAL).await;
                 let ready = engine.is_ready();
-                without = if ready || engine.is_draining() { Duration::ZERO } else { without + INTERVAL };
+                without = if ready || engine.is_leaving() { Duration::ZERO } else { without + INTERVAL };
                 let contact = Contact { ready, lost: without >= LOST_AFTER };
                 sender.send_if_modified(|known| std::mem::replace(known, contact) != contact);
             }
