@@ -12,6 +12,7 @@ HOURS ?= 8
 SEEDS ?= 10000
 FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
+BALANCERS := target/balancers/.ready
 
 .PHONY: help test tools packages bench bench-cluster lint fmt soak soak-cluster soak-simulation
 help: ## List the commands
@@ -21,7 +22,7 @@ test: tools ## Set up what the tests need, then run them all (as root: the power
 	cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
 	cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
 
-tools: packages $(VENV_READY) ## Only set up what the tests need
+tools: packages $(VENV_READY) $(BALANCERS) ## Only set up what the tests need
 
 packages:
 	@missing=""; \
@@ -44,6 +45,15 @@ $(VENV_READY): $(wildcard tests/python/*.txt)
 	$(PIP) -r tests/python/requirements.txt
 	$(PIP) --target $(VENV)/py-ldlm/first -r tests/python/py-ldlm-first.txt
 	$(PIP) --target $(VENV)/py-ldlm/newest -r tests/python/py-ldlm-newest.txt
+	touch $@
+
+# Unpacked, not installed: the packages would start servers of their own. Libraries that few others need come along.
+$(BALANCERS):
+	rm -rf target/balancers && mkdir -p target/balancers
+	cd target/balancers && for try in 1 2; do \
+	  apt-get download -q nginx libnginx-mod-stream haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 && break; \
+	  [ $$try = 1 ] && $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get update -q; \
+	done && for package in *.deb; do dpkg -x $$package . || exit 1; done
 	touch $@
 
 bench: ## Measure beside a bare HTTP echo; options by ARGS="--clients 64 --passes 3 --only memory,plain"

@@ -6,6 +6,8 @@
 //! `target/tmp/histories`.
 
 pub mod authority;
+mod balancer;
+mod balancers;
 mod binary;
 pub mod checks;
 mod client;
