@@ -18,6 +18,7 @@ use super::drain::Drain;
 use super::forwarded::TrustedProxies;
 use super::in_flight::InFlight;
 use super::link::Link;
+use super::rest::{Rest, Standing, throw_away, watched};
 use super::unread::ReadToTheEnd;
 use crate::dialects::peer::{ClientAddr, Peer};
 use crate::telemetry::requests::Spoken;
@@ -30,6 +31,8 @@ pub struct Surroundings {
     pub trusted: TrustedProxies,
     pub clock: Clock,
     pub drain: Drain,
+    /// How long a body may take to come.
+    pub body_timeout: Duration,
 }
 
 /// The service of one connection.
@@ -85,14 +88,21 @@ where
             at: clock(),
         };
         request.extensions_mut().insert(Peer { client, connection });
-        // Under HTTP/1 the connection itself lingers over what is unread.
-        let read_to_the_end = request.version() == Version::HTTP_2 && asked.has_body;
-        let request = request.map(|body| match (Body::new(body), read_to_the_end) {
-            (body, true) => Body::new(ReadToTheEnd::new(body)),
-            (body, false) => body,
-        });
+        let (head, body) = request.into_parts();
+        let (body, rest) = match (asked.has_body, head.version) {
+            (false, _) => (Body::new(body), None),
+            (true, Version::HTTP_2) => (Body::new(ReadToTheEnd::new(Body::new(body))), None),
+            (true, _) => {
+                let (body, rest) = watched(Body::new(body), &head.headers);
+                (body, Some((rest, self.surroundings.body_timeout)))
+            }
+        };
+        let version = head.version;
         Answering {
-            answer: self.router.call(request),
+            answer: self.router.call(Request::from_parts(head, body)),
+            answered: None,
+            rest,
+            version,
             in_flight: Some(in_flight),
             link: Arc::clone(&self.link),
             asked,
@@ -104,6 +114,11 @@ where
 /// An answer in the making.
 pub struct Answering {
     answer: RouteFuture<Infallible>,
+    /// The answer, while the rest of the body is looked at.
+    answered: Option<Response<Body>>,
+    /// Of a body under HTTP/1, and for how long it may come late.
+    rest: Option<(Rest, Duration)>,
+    version: Version,
     /// Taken along by the answer.
     in_flight: Option<InFlight>,
     link: Arc<Link>,
@@ -126,14 +141,21 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        // A handler that panics has broken its own request only; the future is not polled again.
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.answer).poll(context)));
-        let Ok(mut response) = ready!(polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))));
-        if this.asked.asks_to_move {
+        if this.answered.is_none() {
+            // A handler that panics has broken its own request only; the future is not polled again.
+            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.answer).poll(context)));
+            let Poll::Ready(Ok(response)) = polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))) else {
+                this.rest.iter_mut().for_each(|(rest, _)| rest.read_on(context));
+                return Poll::Pending;
+            };
+            this.answered = Some(response);
+        }
+        let ends = ready!(this.poll_rest(context));
+        let Some(mut response) = this.answered.take() else { return Poll::Pending };
+        if ends || this.asked.asks_to_move {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let (link, status) = (&this.link, response.status());
-        link.note_unread_body(this.asked.has_body && status.as_u16() >= 400);
         let metrics = link.metrics();
         metrics.requests.count(this.asked.dialect, this.asked.method, status.as_u16());
         metrics.request_seconds.observe((this.clock)().saturating_sub(this.asked.at));
@@ -141,6 +163,34 @@ impl Future for Answering {
             Some(in_flight) => in_flight.until_sent(response),
             None => response,
         }))
+    }
+}
+
+impl Answering {
+    /// Whether the connection has to end, for what is left of the body. What comes yet is read in the background.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let status = self.answered.as_ref().map_or(StatusCode::OK, Response::status);
+        let Some((rest, timeout)) = &mut self.rest else {
+            self.link.note_unread_body(self.asked.has_body && status.as_u16() >= 400);
+            return Poll::Ready(false);
+        };
+        let standing = ready!(rest.poll_standing(context));
+        self.link.note_unread_body(!matches!(standing, Standing::Read));
+        match standing {
+            Standing::Read => Poll::Ready(false),
+            // It has taken too long already.
+            Standing::Late(_) if status == StatusCode::REQUEST_TIMEOUT => Poll::Ready(true),
+            Standing::Late(rest) => {
+                let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), *timeout);
+                tokio::spawn(async move {
+                    // Whoever sends the rest too slowly has no connection to lose.
+                    let _ = tokio::time::timeout(timeout, throw_away(rest)).await;
+                    drop(in_flight);
+                });
+                Poll::Ready(false)
+            }
+            Standing::Unread => Poll::Ready(true),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod listeners;
 pub mod offline;
 mod pages;
 pub mod probes;
+mod rest;
 mod router;
 mod run;
 mod serve;

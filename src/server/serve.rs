@@ -68,7 +68,8 @@ impl Listening {
         let server = &self.config.server;
         let links = Links::new(server, metrics);
         let trusted = TrustedProxies::new(server.trusted_proxies.clone());
-        let surroundings = Arc::new(Surroundings { trusted, clock, drain: drain.clone() });
+        let surroundings =
+            Arc::new(Surroundings { trusted, clock, drain: drain.clone(), body_timeout: server.body_timeout });
         if let Some(tls) = &self.tls {
             tls.watch(&self.config.tls);
         }

@@ -122,3 +122,71 @@ async fn an_oversized_or_malformed_head_is_answered() {
         }
     }
 }
+
+/// Heads and bodies that `/unread` does not read, and whether each also comes at once with its head.
+fn ignored() -> [(&'static str, Vec<u8>, bool); 4] {
+    [
+        ("content-length: 5", b"abcde".to_vec(), true),
+        ("transfer-encoding: chunked", b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec(), true),
+        ("content-length: 100000", vec![b'x'; 100_000], true),
+        ("transfer-encoding: chunked", [&b"186a0\r\n"[..], &[b'x'; 100_000], b"\r\n0\r\n\r\n"].concat(), false),
+    ]
+}
+
+#[tokio::test]
+async fn an_ignored_body_costs_no_connection_whenever_it_arrives() {
+    let rig = Rig::start(router(), &[("server.header_timeout", "300ms")]);
+    for (framing, body, also_at_once) in ignored() {
+        for tls in [false, true] {
+            let mut connection = rig.connect(tls).await;
+            for late in [true, !also_at_once, true] {
+                let mut request = head("/unread", framing);
+                if !late {
+                    request.extend(&body);
+                }
+                connection.send(&request).await;
+                let answer = connection.answer().await;
+                assert_eq!(answer.status, 401);
+                assert!(!answer.head.contains("connection: close"), "{framing}, late {late}: {}", answer.head);
+                if late {
+                    // In two parts, with a pause that is no part of a head.
+                    let (first, second) = body.split_at(2);
+                    connection.send(first).await;
+                    tokio::time::sleep(Duration::from_millis(700)).await;
+                    connection.send(second).await;
+                }
+                // An idle connection lives on.
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                let mut whole = head("/", "content-length: 2");
+                whole.extend(b"ab");
+                connection.send(&whole).await;
+                assert_eq!(connection.answer().await.body, "2 bytes", "{framing}, late {late}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_that_ends_the_connection_says_so() {
+    let rig = Rig::start(router(), &[]);
+    let chunked = [&b"b71b00\r\n"[..], &[b'x'; 12_000_000], b"\r\n0\r\n\r\n"].concat();
+    for (path, framing, body, status) in [
+        ("/unread", "content-length: 12000000", vec![b'x'; 12_000_000], 401),
+        ("/unread", "content-length: 12000000", Vec::new(), 401),
+        ("/unread", "transfer-encoding: chunked", chunked.clone(), 401),
+        ("/unread", "content-length: 5\r\nexpect: 100-continue", Vec::new(), 401),
+        ("/", "content-length: 12000000", Vec::new(), 413),
+        ("/", "transfer-encoding: chunked", chunked, 413),
+        ("/", "content-length: 2000\r\nexpect: 100-continue", Vec::new(), 413),
+        ("/", "content-length: 10", b"abc".to_vec(), 408),
+        ("/", "transfer-encoding: chunked", b"zz\r\nabc\r\n".to_vec(), 400),
+    ] {
+        for tls in [false, true] {
+            let mut connection = rig.connect(tls).await;
+            connection.send([head(path, framing), body.clone()].concat()).await;
+            let answer = connection.answer().await;
+            assert_eq!(answer.status, status, "{path} {framing}");
+            assert!(answer.head.contains("connection: close"), "{path} {framing}: {}", answer.head);
+        }
+    }
+}

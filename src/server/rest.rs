@@ -1,0 +1,182 @@
+//! What a handler leaves unread of a request's body under HTTP/1, where the next request comes behind it.
+//!
+//! Closing the connection over it would cost whoever sends the next request on it, such as a proxy that keeps its
+//! connections: it has no answer then, and may not ask again. So the rest is read and thrown away, also when it comes
+//! after the answer. Where there is too much of it, the answer says first that the connection ends with it.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::BoxError;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
+use http_body::{Body as _, Frame, SizeHint};
+
+/// As much as is thrown away for the sake of a connection.
+const BYTES_MAX: usize = 1 << 20;
+/// What comes after the answer costs nobody a wait.
+const LATE_BYTES_MAX: usize = 16 << 20;
+/// The HTTP layer hands over what it has only after it was asked, so that a first look sees nothing.
+const LOOKS: u8 = 3;
+
+/// A body that leaves its rest behind when it is let go.
+pub struct Watched {
+    body: Option<Body>,
+    slot: Arc<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    rest: Mutex<Option<Body>>,
+    /// Somebody has begun to read.
+    is_begun: AtomicBool,
+    /// It broke off, or is malformed.
+    is_broken: AtomicBool,
+}
+
+/// The rest of a body, once its handler has let go of it.
+pub struct Rest {
+    slot: Arc<Slot>,
+    body: Option<Body>,
+    /// The peer sends the body only when it is told to.
+    asks_first: bool,
+    left: usize,
+    /// In a row, that saw nothing.
+    looks: u8,
+    is_too_much: bool,
+    /// Its head says how long it is.
+    is_sized: bool,
+}
+
+/// How a body stands when its request is answered.
+pub enum Standing {
+    /// Read to its end.
+    Read,
+    /// This comes yet.
+    Late(Body),
+    /// It will not be read: the connection has to end.
+    Unread,
+}
+
+/// The body for the handler, and what will be left of it.
+pub fn watched(body: Body, headers: &HeaderMap) -> (Body, Rest) {
+    let slot = Arc::<Slot>::default();
+    let rest = Rest {
+        slot: Arc::clone(&slot),
+        body: None,
+        asks_first: headers.contains_key(header::EXPECT),
+        left: BYTES_MAX,
+        looks: 0,
+        is_too_much: false,
+        is_sized: body.size_hint().exact().is_some(),
+    };
+    (Body::new(Watched { body: Some(body), slot }), rest)
+}
+
+impl Rest {
+    /// Throws away what is there, while the handler is not done.
+    pub fn read_on(&mut self, context: &mut Context<'_>) {
+        if self.body.is_none() && !self.is_too_much {
+            self.body = self.slot.rest();
+            self.is_too_much = self.body.as_ref().is_some_and(|body| self.refuses(body));
+        }
+        while !self.is_too_much
+            && let Some(body) = &mut self.body
+        {
+            match Pin::new(body).poll_frame(context) {
+                Poll::Pending => return,
+                Poll::Ready(None) => self.body = None,
+                Poll::Ready(Some(Ok(frame))) => {
+                    let length = frame.data_ref().map_or(0, Bytes::len);
+                    self.is_too_much = length > self.left;
+                    self.left = self.left.saturating_sub(length);
+                    self.looks = 0;
+                }
+                Poll::Ready(Some(Err(_))) => self.is_too_much = true,
+            }
+        }
+    }
+
+    /// How the body stands, once what had come was read.
+    pub fn poll_standing(&mut self, context: &mut Context<'_>) -> Poll<Standing> {
+        self.read_on(context);
+        if self.is_too_much || self.slot.is_broken.load(Relaxed) {
+            return Poll::Ready(Standing::Unread);
+        }
+        if self.body.is_some() && self.looks < LOOKS {
+            self.looks += 1;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // Nobody knows how long a stream of chunks that has begun will be.
+        let is_endless = !self.is_sized && self.left < BYTES_MAX;
+        Poll::Ready(match self.body.take() {
+            None => Standing::Read,
+            Some(_) if is_endless => Standing::Unread,
+            Some(body) => Standing::Late(body),
+        })
+    }
+
+    fn refuses(&self, body: &Body) -> bool {
+        let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        length > self.left || (self.asks_first && !self.slot.is_begun.load(Relaxed))
+    }
+}
+
+/// Reads the rest of a late body, as far as that is worth it.
+pub async fn throw_away(mut rest: Body) {
+    let mut left = LATE_BYTES_MAX;
+    while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if length > left {
+            return;
+        }
+        left -= length;
+    }
+}
+
+impl Slot {
+    fn rest(&self) -> Option<Body> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.slot.is_begun.store(true, Relaxed);
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        match &frame {
+            Poll::Ready(None) => self.body = None,
+            Poll::Ready(Some(Err(_))) => {
+                self.body = None;
+                self.slot.is_broken.store(true, Relaxed);
+            }
+            _ => {}
+        }
+        frame.map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) {
+            *self.slot.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+        }
+    }
+}
