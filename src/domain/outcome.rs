@@ -170,6 +170,9 @@ pub enum Event {
         why: EndReason,
         session: Option<SessionId>,
         dialect: Dialect,
+        since: Timestamp,
+        /// When its lease would have ended.
+        deadline: Option<Timestamp>,
     },
     SessionEnded {
         session: SessionId,

@@ -134,7 +134,8 @@ impl Table {
             self.discount_hold(session);
         }
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        run.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect });
+        let (since, deadline) = (hold.since, hold.lease());
+        run.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
     }
 
     pub(super) fn end_wait(&mut self, run: &mut Run, name: &Name, place: Place, why: WaitEnd) {

@@ -2,6 +2,7 @@
 
 use super::error::Fault;
 use super::face::Engine;
+use super::last_holds::LastHold;
 use super::raft::Standing;
 use crate::domain::view::{HoldView, LockView, WaiterView};
 use crate::domain::{Acquire, Command, HoldKey, Name, Outcome, Refusal, SessionId};
@@ -38,6 +39,11 @@ impl Engine {
     /// A hold as far as this node knows.
     pub fn hold(&self, name: &Name, key: HoldKey) -> Option<HoldView> {
         self.lock_here(name)?.holds.into_iter().find(|hold| hold.key == key)
+    }
+
+    /// The last hold of a lock that is free by now, where a dialect shows it and this process has seen it end.
+    pub fn last_hold(&self, name: &Name) -> Option<LastHold> {
+        self.0.core.shared.last_holds.of(name)
     }
 
     /// Who waits for a lock as far as this node knows, in the order of their turns.

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::events::{EventId, Feed};
 use super::histogram::Timings;
 use super::intake::Intake;
+use super::last_holds::LastHolds;
 use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
@@ -22,6 +23,7 @@ pub struct Shared {
     pub counters: Counters,
     pub timings: Timings,
     pub feed: Feed,
+    pub last_holds: LastHolds,
     /// The last entry was of another leadership: nothing of it was applied.
     pub refused_entry: AtomicBool,
     /// What this node proposed last, until it is applied: encoded, and as it was before.
@@ -40,6 +42,7 @@ impl Shared {
             counters: Counters::default(),
             timings: Timings::default(),
             feed,
+            last_holds: LastHolds::default(),
             refused_entry: AtomicBool::new(false),
             proposed: Mutex::default(),
             applied: AtomicU64::new(0),
@@ -87,6 +90,9 @@ impl Shared {
     fn apply(&self, index: u64, entry: Entry) -> (Result<Applied, StaleEpoch>, u64) {
         let mut table = self.table_mut();
         let applied = table.apply(entry);
+        if let Ok(applied) = &applied {
+            self.last_holds.note(&applied.events, table.now());
+        }
         (applied, self.stand_at(&table, index))
     }
 

@@ -364,3 +364,30 @@ fn a_filter_with_a_moment_that_is_none_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_lock_that_was_held_is_shown_without_its_owner_and_one_that_never_was_is_not_found() {
+    let (_server, client) = server();
+    assert_eq!(code(info(&client, "a").error), ErrorCode::LockNotFound);
+    let held = taken(&client, "a", "me");
+    assert!(release(&client, "a", "me", held.version).released);
+    let shown = info(&client, "a");
+    assert_eq!(shown.error, None);
+    let free = shown.lock_info.expect("the lock");
+    assert_eq!((&*free.lock_id, &*free.owner_id, free.version), ("a", "", held.version));
+    let near = |one: &Option<prost_types::Timestamp>, other: &Option<prost_types::Timestamp>| {
+        let seconds = |at: &Option<prost_types::Timestamp>| at.as_ref().expect("a moment").seconds;
+        assert!((seconds(one) - seconds(other)).abs() <= 1, "{one:?} {other:?}");
+    };
+    near(&free.acquired_at, &held.acquired_at);
+    near(&free.expires_at, &held.expires_at);
+    assert!(free.last_modified_at.is_some() && free.waiter_count == 0 && free.metadata.is_empty());
+    let again = taken(&client, "a", "you");
+    assert_eq!(info(&client, "a").lock_info.expect("held").owner_id, "you");
+    assert!(release(&client, "a", "you", again.version).released);
+    assert_eq!(info(&client, "a").lock_info.expect("the lock").version, again.version);
+    let short = AcquireRequest { ttl: seconds(1), ..asks("b", "me") };
+    let version = acquire(&client, short).lock.expect("free").version;
+    let owner = || info(&client, "b").lock_info.map(|lock| (lock.owner_id, lock.version));
+    crate::dialects::speaker::until("the end of its lease", || owner() == Some((String::new(), version)));
+}

@@ -58,7 +58,7 @@ impl Happened {
             Event::Granted { name, token, replaces, session, dialect } => {
                 Some(Happened::Granted { name, token, replaces, session, dialect })
             }
-            Event::HoldEnded { name, token, why, session, dialect } => {
+            Event::HoldEnded { name, token, why, session, dialect, .. } => {
                 Some(Happened::Ended { name, token, why, session, dialect })
             }
             Event::SessionEnded { session, idle } => Some(Happened::SessionEnded { session, idle }),
@@ -153,7 +153,8 @@ mod tests {
 
     fn released(name: &str) -> Event {
         let (token, why) = (Token(1), EndReason::Released);
-        Event::HoldEnded { name: name.into(), token, why, session: None, dialect: Dialect::GetLock }
+        let (since, deadline) = (crate::domain::Timestamp(1), None);
+        Event::HoldEnded { name: name.into(), token, why, session: None, dialect: Dialect::GetLock, since, deadline }
     }
 
     fn id(index: u64, position: u32) -> EventId {

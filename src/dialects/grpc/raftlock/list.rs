@@ -11,6 +11,7 @@ use super::check;
 use super::wildcard::{matches, prefix};
 use crate::domain::Name;
 use crate::domain::view::{LockFilter as TableFilter, LockView};
+use crate::engine::LastHold;
 use prost_types::Timestamp as Moment;
 use tonic::Status;
 
@@ -23,12 +24,19 @@ pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<Get
     may_read(&call.identity, &asked.lock_id).map_err(denied)?;
     let read = call.service.engine.lock(&Name::from(&*asked.lock_id)).await;
     let (lock, _) = read.map_err(|fault| answer::status(&fault))?;
-    let answer = match lock {
-        Some(lock) => {
-            let lock_info = Some(info(call, &lock, asked.include_waiters, Calendar::of(call.service)));
+    let calendar = Calendar::of(call.service);
+    let last = call.service.engine.last_hold(&Name::from(&*asked.lock_id));
+    let answer = match (lock, last) {
+        (Some(lock), _) => {
+            let lock_info = Some(info(call, &lock, asked.include_waiters, calendar));
             GetLockInfoResponse { lock_info, error: None }
         }
-        None => {
+        // RaftLock shows a lock that was held without its owner; only one that it never heard of is not found.
+        (None, Some(last)) => {
+            let lock_info = Some(without_owner(asked.lock_id, last, calendar));
+            GetLockInfoResponse { lock_info, error: None }
+        }
+        (None, None) => {
             let error = Some(error(ErrorCode::LockNotFound, "lockmanager: lock not found"));
             GetLockInfoResponse { lock_info: None, error }
         }
@@ -87,6 +95,17 @@ fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calen
         waiters_info,
         metadata: shown.metadata,
         last_modified_at: shown.acquired_at,
+    }
+}
+
+fn without_owner(lock_id: String, last: LastHold, calendar: Calendar) -> LockInfo {
+    LockInfo {
+        lock_id,
+        version: answer::version(last.token.0),
+        acquired_at: Some(calendar.moment(last.since)),
+        expires_at: last.deadline.map(|deadline| calendar.moment(deadline)),
+        last_modified_at: Some(calendar.moment(last.ended)),
+        ..LockInfo::default()
     }
 }
 
