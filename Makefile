@@ -7,6 +7,8 @@ PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
          mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables \
          faketime:faketime
+NODE := target/node
+NODE_READY := $(NODE)/.ready
 ROUNDS ?= 2000
 HOURS ?= 8
 SEEDS ?= 10000
@@ -22,7 +24,7 @@ test: tools ## Set up what the tests need, then run them all (as root: the power
 	cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
 	cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
 
-tools: packages $(VENV_READY) $(BALANCERS) ## Only set up what the tests need
+tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) ## Only set up what the tests need
 
 packages:
 	@missing=""; \
@@ -54,6 +56,14 @@ $(BALANCERS):
 	  apt-get download -q nginx libnginx-mod-stream haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 && break; \
 	  [ $$try = 1 ] && $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get update -q; \
 	done && for package in *.deb; do dpkg -x $$package . || exit 1; done
+	touch $@
+
+# Node.js itself is in the Python environment. No package may run a script of its own while it is installed.
+$(NODE_READY): $(VENV_READY) $(wildcard tests/node/package*.json)
+	rm -rf $(NODE)
+	mkdir -p $(NODE)
+	cp tests/node/package*.json $(NODE)
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
 bench: ## Measure beside a bare HTTP echo; options by ARGS="--clients 64 --passes 3 --only memory,plain"

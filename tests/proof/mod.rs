@@ -5,6 +5,7 @@ mod crash;
 mod curl;
 mod deploy;
 mod generated;
+mod openapi_clients;
 mod py_ldlm;
 mod python;
 mod python_client;

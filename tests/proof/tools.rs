@@ -13,9 +13,25 @@ pub fn program(name: &str) -> Command {
     Command::new(file)
 }
 
-/// A program of the pinned Python environment.
+/// Where the pinned packages of Node.js are.
+pub const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/node");
+const VENV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin");
+
+/// A program of the pinned Python environment, which also has Node.js itself.
 pub fn python(name: &str) -> Command {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin").join(name);
+    installed(&Path::new(VENV).join(name))
+}
+
+/// A program of the pinned packages of Node.js.
+pub fn node(name: &str) -> Command {
+    let mut command = installed(&Path::new(NODE).join("node_modules/.bin").join(name));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(PathBuf::from(VENV)).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(paths).expect("no folder of ours has a colon in its name"));
+    command
+}
+
+fn installed(file: &Path) -> Command {
     assert!(file.is_file(), "the tests need {}: run `make tools`", file.display());
     Command::new(file)
 }

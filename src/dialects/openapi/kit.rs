@@ -7,7 +7,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Response, ResponseBuilder, SecurityRequirement};
 
 /// One method of one path.
@@ -140,7 +140,18 @@ pub fn text(about: &str, content_type: &str) -> Response {
 /// An endless answer of events with JSON of any of these shapes.
 pub fn event_stream(about: &str, shapes: &[&str]) -> Response {
     let named: Vec<String> = shapes.iter().map(|shape| format!("`{shape}`")).collect();
-    text(&format!("{about} The data is JSON: {}.", named.join(", ")), "text/event-stream")
+    let any = shapes.iter().fold(AnyOfBuilder::new(), |any, shape| any.item(Ref::from_schema_name(*shape))).build();
+    let data = string("").content_media_type("application/json").content_schema(Some(Schema::from(any))).build();
+    let content = ContentBuilder::new().schema(Some(data)).build();
+    let about = format!("{about} The data is JSON: {}.", named.join(", "));
+    ResponseBuilder::new().description(about).content("text/event-stream", content).build()
+}
+
+/// The header under which a request that is sent again is known to be the same one.
+pub fn idempotency_key() -> Parameter {
+    let about = "Anything unique: asked again under the same key, on any node, the request gives the same.";
+    let schema = string("").min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!-~]+$"));
+    request_header("Idempotency-Key", about, schema)
 }
 
 /// An answer of bytes without a shape.

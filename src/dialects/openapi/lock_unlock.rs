@@ -1,7 +1,7 @@
 //! Lock/unlock JSON.
 
 use super::super::code::Code;
-use super::kit::{Endpoint, ErrorShape, json, post};
+use super::kit::{Endpoint, ErrorShape, idempotency_key, json, post};
 use serde_json::json as value;
 use utoipa::openapi::Required;
 
@@ -33,9 +33,10 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/lock", "lock_resource", TAG, "Take a lock")
             .about("Tries once, or waits up to `wait` seconds. A 409 says by whom the lock is held, for how long still, and how many wait.")
+            .parameter(idempotency_key())
             .body("LockResource", Required::True, value!({"resource": "deploy", "ttl": 30}))
             .answer(200, json("Taken.", "ResourceLocked"))
-            .errors(ERROR, &[&ANY[..], &[Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull, Code::HoldsFull, Code::DiskNearlyFull]].concat()),
+            .errors(ERROR, &[&ANY[..], &[Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull, Code::HoldsFull, Code::DiskNearlyFull, Code::RequestReused, Code::RequestEnded, Code::RequestsFull]].concat()),
         post("/unlock", "unlock_resource", TAG, "Give a lock back")
             .body("UnlockResource", Required::True, value!({"lock_id": "9e2c01020304450687080b0c0d0e0f10.ZGVwbG95"}))
             .answer(200, json("Given back.", "ResourceUnlocked"))

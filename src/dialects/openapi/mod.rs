@@ -22,7 +22,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder,
-    SecurityRequirement, Tag,
+    SecurityRequirement, ServerBuilder, Tag,
 };
 
 const ABOUT: &str = "A lock service: sessions, leases, fencing tokens and fair queues. One lock table stands behind \
@@ -52,8 +52,10 @@ pub fn document() -> OpenApi {
         .description(Some(ABOUT))
         .license(Some(license))
         .build();
+    let here = ServerBuilder::new().url("/").description(Some("The node that serves this document.")).build();
     let mut document = OpenApiBuilder::new()
         .info(info)
+        .servers(Some([here]))
         .paths(paths.build())
         .tags(Some(tags()))
         .components(Some(with_security(shapes::all(ComponentsBuilder::new())).build()))

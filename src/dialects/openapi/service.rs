@@ -2,6 +2,7 @@
 
 use super::super::code::Code;
 use super::kit::{Endpoint, PROBLEM, get, json, text};
+use utoipa::openapi::Response;
 
 pub const TAG: &str = "The service";
 pub const ABOUT: &str = "Probes, metrics, documents and the page for people.";
@@ -12,10 +13,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/livez", "live", TAG, "Ask whether the process lives")
             .without_credential()
-            .answer(200, text("It does.", plain)),
+            .answer(200, text("It does.", plain))
+            .answer(431, header_too_large()),
         get("/readyz", "ready", TAG, "Ask whether the service takes requests")
             .without_credential()
             .answer(200, text("It does.", plain))
+            .answer(431, header_too_large())
             .answer(503, text("It starts, stops, or has no leader; the text says which.", plain)),
         get("/metrics", "metrics", TAG, "Read the metrics")
             .about("Needs a credential of any role where one is configured.")
@@ -29,14 +32,17 @@ pub fn endpoints() -> Vec<Endpoint> {
             .errors(PROBLEM, &[Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts]),
         get("/openapi.json", "openapi", TAG, "Read this document")
             .without_credential()
-            .answer(200, json("This document.", "Document")),
+            .answer(200, json("This document.", "Document"))
+            .answer(431, header_too_large()),
         get("/docs", "docs", TAG, "Read this document as a page")
             .without_credential()
-            .answer(200, text("The page.", html)),
+            .answer(200, text("The page.", html))
+            .answer(431, header_too_large()),
         get("/docs/errors", "errors", TAG, "Read about every error")
             .about("The `type` of a problem document points here.")
             .without_credential()
-            .answer(200, text("The page.", html)),
+            .answer(200, text("The page.", html))
+            .answer(431, header_too_large()),
         get("/", "page", TAG, "Look at the locks")
             .about("The status page, as `/status` shows it to browsers.")
             .answer(200, text("The page.", html))
@@ -44,4 +50,9 @@ pub fn endpoints() -> Vec<Endpoint> {
             .answer(429, text("Too many failed attempts.", html))
             .answer(503, text("The state cannot be read now; the page says why and tries again.", html)),
     ]
+}
+
+/// What any request may be told, and those that have no other fault to be told of.
+fn header_too_large() -> Response {
+    Response::new("The header section is larger than `server.header_bytes_max`.")
 }

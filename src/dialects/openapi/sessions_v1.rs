@@ -1,7 +1,7 @@
 //! Sessions v1, the native dialect.
 
 use super::super::code::Code;
-use super::kit::{Endpoint, ErrorShape, delete, json, json_with_cookie, post, with_header};
+use super::kit::{Endpoint, ErrorShape, delete, idempotency_key, json, json_with_cookie, post, with_header};
 use serde_json::{Value, json as value};
 use utoipa::openapi::{Required, Response};
 
@@ -27,6 +27,9 @@ const ANY: [Code; 9] = [
 
 const MESSAGE: [Code; 4] = [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden];
 
+/// Of requests with an idempotency key.
+const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
+
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
         open_session(),
@@ -45,9 +48,10 @@ fn codes(groups: &[&[Code]]) -> Vec<Code> {
 fn open_session() -> Endpoint {
     post("/session", "open_session", TAG, "Open a session")
         .about("The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout.")
+        .parameter(idempotency_key())
         .answer(201, json_with_cookie("The session is open.", "SessionAnswer"))
         .answer(401, no_credential())
-        .errors(GATEWAY, &codes(&[&ANY[..7], &[Code::Forbidden, Code::SessionsFull, Code::DiskNearlyFull]]))
+        .errors(GATEWAY, &codes(&[&ANY[..7], &[Code::Forbidden, Code::SessionsFull, Code::DiskNearlyFull, Code::InvalidField], &KEYED]))
 }
 
 fn close_session() -> Endpoint {
@@ -68,6 +72,7 @@ fn lock() -> Endpoint {
              `lock_timeout_seconds` the hold lives as long as its session.",
         )
         .with_session()
+        .parameter(idempotency_key())
         .body(
             "LockRequest",
             Required::True,
@@ -75,7 +80,7 @@ fn lock() -> Endpoint {
         )
         .answer(200, json_with_cookie("Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", "LockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull]]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &KEYED]))
 }
 
 fn unlock() -> Endpoint {

@@ -8,7 +8,6 @@ use super::super::get_lock::schema as get_lock;
 use super::super::lock_unlock::schema as lock_unlock;
 use super::super::problem::Problem;
 use super::kit::{boolean, integer, metadata, nullable_number, number, object, string};
-use serde_json::json;
 use utoipa::PartialSchema as _;
 use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::{ComponentsBuilder, Ref};
@@ -78,6 +77,7 @@ fn sessions_v1(components: ComponentsBuilder) -> ComponentsBuilder {
         )
 }
 
+/// No field has a `default` here: what generates types takes such a field for one that is always there.
 fn lock_request() -> ObjectBuilder {
     required(object(""), [("name", name())])
         .property("lock_timeout_seconds", number("The lease. Absent or 0: as long as the session."))
@@ -85,8 +85,9 @@ fn lock_request() -> ObjectBuilder {
             "wait_timeout_seconds",
             number("How long to wait in the queue; 0: as long as it takes. Absent: try once."),
         )
-        .property("size", integer("How many may hold the lock at once.").default(Some(json!(1))))
+        .property("size", integer("How many may hold the lock at once. Absent: 1."))
         .property("metadata", metadata("What others may know about the holder."))
+        .property("request_id", request_id())
 }
 
 fn lock_answer() -> ObjectBuilder {
@@ -122,9 +123,10 @@ fn get_lock_style(components: ComponentsBuilder) -> ComponentsBuilder {
 
 fn lock_unlock_json(components: ComponentsBuilder) -> ComponentsBuilder {
     let lock = required(object(""), [("resource", name())])
-        .property("ttl", number("The lease in seconds.").default(Some(json!(30))))
-        .property("wait", number("How many seconds to wait in the queue.").default(Some(json!(0))))
-        .property("metadata", metadata("What others may know about the holder."));
+        .property("ttl", number("The lease in seconds. Absent: 30, as `locks.lock_unlock_ttl` says."))
+        .property("wait", number("How many seconds to wait in the queue. Absent: it tries once."))
+        .property("metadata", metadata("What others may know about the holder."))
+        .property("request_id", request_id());
     components
         .schema("LockResource", lock)
         .schema("ResourceLocked", lock_unlock::Locked::schema())
@@ -143,6 +145,10 @@ fn lock_by_name(components: ComponentsBuilder) -> ComponentsBuilder {
 
 fn name() -> ObjectBuilder {
     string("UTF-8 without NUL.").max_length(Some(512))
+}
+
+fn request_id() -> ObjectBuilder {
+    string("The same as the header `Idempotency-Key`.").min_length(Some(1)).max_length(Some(255))
 }
 
 fn key() -> ObjectBuilder {
