@@ -4,10 +4,27 @@ use super::tools::{python, run};
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/python");
 
+/// Mostly they wait, so those that wait longest run beside the others.
+const APART: [&str; 2] = ["tests/test_fork.py", "tests/test_wait.py"];
+
 #[test]
 fn its_tests_pass() {
+    pytest(&APART.map(|file| format!("--ignore={file}")));
+}
+
+#[test]
+fn its_tests_of_forks_pass() {
+    pytest(&[APART[0].to_owned()]);
+}
+
+#[test]
+fn its_tests_of_waits_pass() {
+    pytest(&[APART[1].to_owned()]);
+}
+
+fn pytest(arguments: &[String]) {
     let mut command = python("pytest");
-    command.args(["-q", "-p", "no:cacheprovider"]).current_dir(CLIENT);
+    command.args(["-q", "-p", "no:cacheprovider"]).args(arguments).current_dir(CLIENT);
     run(command.env("LATCHD_BINARY", env!("CARGO_BIN_EXE_latchd")).env("PYTHONDONTWRITEBYTECODE", "1"));
 }
 

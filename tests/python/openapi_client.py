@@ -20,7 +20,8 @@ NAME = "deploy/production"
 # `--fail-on-warning`: nothing of the document may be left out of the client.
 generator = [HERE / "openapi-python-client", "generate", "--path", DOCUMENT, "--config", CONFIG]
 environment = os.environ | {"PATH": f"{HERE}:{os.environ['PATH']}"}
-done = subprocess.run([*generator, "--output-path", FOLDER, "--fail-on-warning"], env=environment, capture_output=True, text=True)
+generator += ["--output-path", FOLDER, "--fail-on-warning"]
+done = subprocess.run(generator, env=environment, capture_output=True, text=True)
 assert done.returncode == 0, done.stdout + done.stderr
 subprocess.run([sys.executable, "-m", "compileall", "-q", FOLDER], check=True)
 sys.path.insert(0, FOLDER)

@@ -178,5 +178,5 @@ class Between:
 
 def wire(status: int, content: bytes, kind: str = "application/json") -> bytes:
     """An answer as it goes over the wire."""
-    head = f"HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
-    return head.encode() + content
+    lengths = f"Content-Length: {len(content)}\r\nConnection: close"
+    return f"HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\n{lengths}\r\n\r\n".encode() + content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import socket
 import threading
 import time
 
@@ -139,3 +140,24 @@ def test_nobody_there_is_said_within_the_patience(server: Server) -> None:
     with pytest.raises(Unreachable, match="refused"):
         Client(server.url, patience=0.5).lock("a")
     assert time.monotonic() - begun < 3
+
+
+def test_a_broken_tls_handshake_is_tried_again_as_any_broken_connection() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    accepted: list[object] = []
+
+    def break_off() -> None:
+        while True:
+            try:
+                connection, peer = listener.accept()
+            except OSError:
+                return
+            accepted.append(peer)
+            connection.close()
+
+    threading.Thread(target=break_off, daemon=True).start()
+    with pytest.raises(Unreachable):
+        Client(f"https://127.0.0.1:{listener.getsockname()[1]}", patience=0.5).lock("a")
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    assert len(accepted) > 1

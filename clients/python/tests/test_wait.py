@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,29 @@ def test_a_service_with_a_short_longest_wait_is_waited_for_all_the_same(shared: 
             release.join()
     finally:
         server.end()
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_limit_of_the_wait_is_heeded_in_whichever_shape_it_is_told(
+    shared: Server, client: Client, status: int
+) -> None:
+    told: list[str] = []
+
+    def answer(path: str, _: int, __: bytes) -> Iterator[bytes | float] | None:
+        if path != "/v1/lock" or told:
+            return None
+        told.append(path)
+        said = "wait_timeout_seconds must be a number of seconds from 0 to 0.5 (locks.wait_max)"
+        refused = {"locked": False, "name": "limited", "key": "", "error": {"code": "Unknown", "message": said}}
+        body = refused if status == 200 else {"code": 3, "message": said, "details": []}
+        return iter([wire(status, json.dumps(body).encode())])
+
+    with Between(shared, answer) as between, Client(between.url) as limited:
+        held = client.lock("limited")
+        with pytest.raises(NotAcquired):
+            limited.lock("limited", wait=1.2)
+        assert told and limited._longest_wait == 0.5
+        held.release()
 
 
 def test_a_hold_that_ends_with_its_session_is_judged_by_that(shared: Server) -> None:

@@ -84,8 +84,8 @@ def acquire(client: Client, wanted: Mapping[str, object], lease: float, wait: Wa
                 raise
             continue
         except Refused as error:
-            # The service may be set to a shorter one.
-            longest = longest_wait(str(error)) if error.status == 400 else None
+            # The service may be set to a shorter one, and says so in the one way or the other.
+            longest = longest_wait(str(error)) if error.status in (200, 400) else None
             if longest is None or not 0 < longest < seconds:
                 raise
             client._longest_wait = longest

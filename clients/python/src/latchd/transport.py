@@ -8,6 +8,7 @@ import http.cookiejar
 import itertools
 import json
 import random
+import ssl
 import time
 import typing
 import urllib.parse
@@ -173,9 +174,11 @@ class Transport:
         except requests.RequestException as error:
             if isinstance(error, requests.ReadTimeout) or clock.left(sent + seconds) == 0:
                 raise CutShort(f"{url} gave no answer in time") from error
-            # Certificates do not change while one waits.
-            may_pass = not isinstance(error, requests.exceptions.SSLError)
-            raise Unreachable(f"{url} cannot be reached: {_innermost(error)}", may_pass=may_pass) from error
+            cause = _innermost(error)
+            # Certificates do not change while one waits; other ends of TLS are those of any connection.
+            may_pass = not isinstance(cause, ssl.SSLCertVerificationError)
+            said = str(cause) or type(cause).__name__
+            raise Unreachable(f"{url} cannot be reached: {said}", may_pass=may_pass) from error
         body = _json(response)
         if not response.ok or body is None:
             raise _failure(url, response, body)
@@ -205,11 +208,11 @@ def _base(url: str) -> str:
     return url.rstrip("/")
 
 
-def _innermost(error: BaseException) -> str:
+def _innermost(error: BaseException) -> BaseException:
     """The cause at the bottom says most ("Connection refused"); those above only say that something failed."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    return str(error) or type(error).__name__
+    return error
 
 
 def _json(response: requests.Response) -> Json | None:
