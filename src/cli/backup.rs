@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
-use super::{Failure, told};
+use super::{Failure, speech, told};
 use crate::client::{BackupError, Client};
 use crate::server::offline;
 
@@ -42,7 +42,7 @@ impl Backup {
             let _ = fs::remove_file(&draft);
         }
         let contents = taken?;
-        println!("{}: {contents}", self.file.display());
+        speech::report(format!("{}: {contents}\n", self.file.display()));
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use rcgen::{
 };
 use rustls::pki_types::UnixTime;
 
-use super::{Failure, told};
+use super::{Failure, speech, told};
 
 const CA_CERT: &str = "ca.pem";
 const CA_KEY: &str = "ca.key";
@@ -70,7 +70,7 @@ impl Certs {
             create(&nodes.dir.join(key_name(*id)), &key, 0o600)?;
             create(&nodes.dir.join(cert_name(*id)), &cert, 0o644)?;
         }
-        print!("{}", next_steps(&nodes.dir, &by_id));
+        speech::report(next_steps(&nodes.dir, &by_id));
         Ok(())
     }
 }
@@ -106,7 +106,8 @@ fn check_absent<'a>(dir: &Path, is_new: bool, ids: impl Iterator<Item = &'a u64>
     match authority.chain(names).map(|name| dir.join(name)).find(|path| path.exists()) {
         Some(path) => {
             let path = path.display();
-            Err(format!("{path} exists, and nothing is overwritten: choose another --dir, or `latchd certs add`"))
+            let what_to_do = "choose another --dir, or `latchd certs add`";
+            Err(format!("{path} exists, and nothing is overwritten: {what_to_do}").into())
         }
         None => Ok(()),
     }
@@ -180,7 +181,7 @@ fn create(path: &Path, pem: &str, mode: u32) -> Result<(), Failure> {
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Failure {
-    format!("{} cannot be written: {error}", path.display())
+    format!("{} cannot be written: {error}", path.display()).into()
 }
 
 fn next_steps(dir: &Path, nodes: &BTreeMap<u64, Vec<String>>) -> String {

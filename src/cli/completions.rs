@@ -1,10 +1,9 @@
 //! `latchd completions`: what a shell needs to complete our command lines.
 
-use std::io::{self, Write as _};
-
 use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::{Generator as _, aot};
 
+use super::output::write;
 use super::{Cli, Failure, told};
 
 #[derive(Debug, Args)]
@@ -38,10 +37,7 @@ impl Completions {
             Shell::Zsh => aot::Zsh.generate(&command, &mut script),
             Shell::Fish => aot::Fish.generate(&command, &mut script),
         }
-        match io::stdout().lock().write_all(&script) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(told(error)),
-            _ => Ok(()),
-        }
+        write(&String::from_utf8(script).map_err(told)?)
     }
 }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::output::printable;
-use super::{Failure, told};
+use super::{Failure, code, told};
 use crate::client::{Client, ClientBuilder, ClientError, Trust};
 use crate::config::Secret;
 
@@ -67,7 +66,7 @@ impl Connect {
 
     /// A client whose calls take at most `timeout`; `None` leaves them unbounded.
     pub fn client(&self, timeout: impl Into<Option<Duration>>) -> Result<Client, Failure> {
-        self.builder()?.timeout(timeout.into().unwrap_or(UNBOUNDED)).build().map_err(told)
+        self.builder()?.timeout(timeout.into().unwrap_or(UNBOUNDED)).build().map_err(Failure::config)
     }
 
     /// The settings, for subcommands that add their own.
@@ -116,7 +115,7 @@ impl Layer {
 
     /// The user's file; paths in it are relative to where it lies.
     fn read(path: PathBuf) -> Result<Layer, Failure> {
-        let bad = |reason: String| format!("{} cannot be used: {reason}", path.display());
+        let bad = |reason: String| Failure::config(format!("{} cannot be used: {reason}", path.display()));
         let text = match std::fs::read_to_string(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Layer::default()),
             read => read.map_err(|error| bad(error.to_string()))?,
@@ -143,11 +142,15 @@ impl Layer {
 
     fn builder(self) -> Result<ClientBuilder, Failure> {
         let trust = self.ca.map_or(Trust::AnyOnLoopback, Trust::Authority);
-        let mut builder = Client::builder(self.url.as_deref().unwrap_or(DEFAULT_URL)).map_err(told)?.trust(trust);
+        let mut builder =
+            Client::builder(self.url.as_deref().unwrap_or(DEFAULT_URL)).map_err(Failure::config)?.trust(trust);
         builder = match (self.client_cert, self.client_key) {
             (None, None) => builder,
             (Some(certificate), Some(key)) => builder.identity(certificate, key),
-            _ => return Err("--client-cert and --client-key (or their variables) go together: give both".to_owned()),
+            _ => {
+                let both = "--client-cert and --client-key (or their variables) go together: give both";
+                return Err(Failure::config(both));
+            }
         };
         Ok(match (self.api_key, self.password) {
             (Some(key), _) => builder.api_key(&key),
@@ -173,13 +176,14 @@ pub fn explain(error: ClientError) -> Failure {
     struct Problem {
         detail: String,
     }
-    match &error {
+    let message = match &error {
         ClientError::Refused { status, body, .. } => match serde_json::from_str::<Problem>(body) {
-            Ok(problem) => format!("{} ({})", printable(&problem.detail), status.as_u16()),
-            Err(_) => printable(&error.to_string()),
+            Ok(problem) => format!("{} ({})", problem.detail, status.as_u16()),
+            Err(_) => error.to_string(),
         },
         other => other.to_string(),
-    }
+    };
+    Failure::new(if error.is_misconfigured() { code::CONFIG } else { code::FAILURE }, message)
 }
 
 /// Runs a command that talks to the service to its end.
@@ -215,13 +219,13 @@ mod tests {
         std::fs::write(&path, "ca = 'ours.pem'\n").expect("written");
         assert_eq!(Layer::read(path.clone()).expect("read").ca, Some(folder.path().join("ours.pem")));
         std::fs::write(&path, "uri = 'https://x'\n").expect("written");
-        let refused = Layer::read(path).expect_err("refused");
+        let refused = Layer::read(path).expect_err("refused").message;
         assert!(refused.contains("latchd.toml cannot be used") && refused.contains("`uri`"), "{refused}");
     }
 
     #[test]
     fn half_a_client_certificate_is_refused() {
-        let refused = layer("client_cert = 'a.pem'").builder().expect_err("refused");
+        let refused = layer("client_cert = 'a.pem'").builder().expect_err("refused").message;
         assert!(refused.contains("--client-key"), "{refused}");
     }
 }

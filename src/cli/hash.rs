@@ -4,6 +4,7 @@ use std::io::Read;
 
 use clap::{Args, ValueEnum};
 
+use super::output::write;
 use super::{Failure, told};
 use crate::access::{hash_key, hash_password};
 
@@ -35,13 +36,12 @@ impl Hash {
         // The line end that `echo` and editors add is no part of a secret.
         let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if secret.is_empty() {
-            return Err("nothing to hash: give the password or key on stdin".to_owned());
+            return Err("nothing to hash: give the password or key on stdin".to_owned().into());
         }
         let hash = match self.kind {
             Kind::Password => hash_password(secret).map_err(told)?,
             Kind::Key => hash_key(secret),
         };
-        println!("{hash}");
-        Ok(())
+        write(&format!("{hash}\n"))
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Failure;
-use super::connect::{Connect, block_on};
+use super::connect::{Connect, block_on, explain};
+use super::{Failure, speech};
 
 /// A probe that takes longer is a failed one.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,10 +24,15 @@ const EXAMPLES: &str = "Examples:
 
 impl Health {
     pub fn run(self) -> Result<(), Failure> {
-        let client = self.connect.client(TIMEOUT)?;
-        let url = self.connect.url()?;
-        block_on(async { client.ready().await.map_err(|error| format!("not ready: {error}")) })?;
-        println!("{url} is ready");
+        // A probe knows good and bad, and other codes mean something else to some that probe.
+        let bad = |failure: Failure| Failure::from(failure.message);
+        let client = self.connect.client(TIMEOUT).map_err(bad)?;
+        let url = self.connect.url().map_err(bad)?;
+        block_on(async {
+            let asked = client.ready().await.map_err(explain);
+            asked.map_err(|failure| Failure::from(format!("not ready: {}", failure.message)))
+        })?;
+        speech::report(format!("{url} is ready\n"));
         Ok(())
     }
 }

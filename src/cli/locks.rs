@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::Failure;
 use super::connect::{Connect, PATIENCE, block_on, explain};
 use super::human::{NOTHING, Span, holder, span};
-use super::output::{Output, Table, print, printable};
+use super::output::{Output, Table, print};
+use super::{Failure, speech};
 use crate::client::{Lock, LockQuery};
 
 #[derive(Debug, Args)]
@@ -62,8 +62,8 @@ impl Locks {
         let locks = block_on(async { client.locks(&query).await.map_err(explain) })?;
         if locks.is_empty() && output == Output::Table {
             match name {
-                Some(name) => eprintln!("latchd: no such lock: nobody holds {:?} or waits for it", printable(&name)),
-                None => eprintln!("latchd: no such locks: nothing is held or waited for"),
+                Some(name) => speech::note(format!("no such lock: nobody holds {name:?} or waits for it")),
+                None => speech::note("no such locks: nothing is held or waited for"),
             }
             return Ok(());
         }

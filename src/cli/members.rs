@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
 use super::connect::{Connect, block_on, explain};
-use super::output::{Output, Table, print};
+use super::output::{Output, Table, print, report};
+use super::{Failure, speech};
 use crate::client::{Client, ClientError, Cluster};
 
 /// A node that is added gets the whole state first.
@@ -70,11 +70,15 @@ impl Members {
         let client = self.connect.client(TIMEOUT)?;
         let cluster = block_on(async { self.action.perform(&client).await.map_err(explain) })?;
         if let Some(detail) = &cluster.standing_detail {
-            eprintln!("latchd: node {}: {detail}", cluster.node);
+            speech::note(format!("node {}: {detail}", cluster.node));
         } else if !cluster.has_quorum {
-            eprintln!("latchd: node {} knows no leader with a quorum: nothing is granted", cluster.node);
+            speech::note(format!("node {} knows no leader with a quorum: nothing is granted", cluster.node));
         }
-        print(self.output, &cluster, table)
+        match self.action {
+            Action::List => return print(self.output, &cluster, table),
+            _ => report(self.output, &cluster, |cluster| table(cluster).to_string()),
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,10 @@
 mod backup;
 mod certs;
 mod cluster_flags;
+mod code;
 mod completions;
 mod connect;
+mod failure;
 mod hash;
 mod health;
 mod human;
@@ -15,12 +17,18 @@ mod output;
 mod restore;
 mod serve;
 mod sessions;
+mod speech;
 mod unlock;
 mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use failure::{Failure, told};
+
+/// Exit code of what went well.
+const SUCCESS: u8 = 0;
 
 /// A lock service: sessions, leases, fencing tokens and fair queues over HTTPS, durable in one binary.
 #[derive(Debug, Parser)]
@@ -74,37 +82,35 @@ const EXAMPLES: &str = "Examples:
 
 /// Runs the chosen subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
-    let result = match cli.command {
-        Command::Health(health) => health.run(),
-        Command::Locks(locks) => locks.run(),
-        Command::Sessions(sessions) => sessions.run(),
-        Command::Unlock(unlock) => unlock.run(),
-        Command::Members(members) => members.run(),
-        Command::Backup(backup) => backup.run(),
-        Command::Restore(restore) => restore.run(),
-        Command::Certs(certs) => certs.run(),
-        Command::Hash(hash) => hash.run(),
-        Command::Completions(completions) => completions.run(),
-        Command::Serve(serve) => return serve.run(),
-        Command::Lock(lock) => return lock.run(),
-        Command::Watch(watch) => return watch.run(),
-        Command::ExecChild(child) => return child.run(),
-        Command::GuardChild(guard) => return guard.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("latchd: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    let code = cli.command.run().unwrap_or_else(|failure| {
+        speech::note(failure.message);
+        failure.code
+    });
+    speech::finish();
+    ExitCode::from(code)
 }
 
-/// What a person is told when a subcommand fails.
-type Failure = String;
-
-fn told(error: impl std::fmt::Display) -> Failure {
-    error.to_string()
+impl Command {
+    fn run(self) -> Result<u8, Failure> {
+        let done = match self {
+            Command::Health(health) => health.run(),
+            Command::Locks(locks) => locks.run(),
+            Command::Sessions(sessions) => sessions.run(),
+            Command::Unlock(unlock) => unlock.run(),
+            Command::Watch(watch) => watch.run(),
+            Command::Members(members) => members.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
+            Command::Certs(certs) => certs.run(),
+            Command::Hash(hash) => hash.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Serve(serve) => return Ok(serve.run()),
+            Command::Lock(lock) => return lock.run(),
+            Command::ExecChild(child) => return child.run(),
+            Command::GuardChild(guard) => return guard.run(),
+        };
+        done.map(|()| SUCCESS)
+    }
 }
 
 #[cfg(test)]

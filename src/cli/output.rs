@@ -6,7 +6,8 @@ use std::io::{self, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Failure, told};
+use super::{Failure, speech, told};
+use crate::client::{is_treacherous, printable};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,7 +18,10 @@ pub enum Output {
     Json,
 }
 
-/// Rows under headings, each column as wide as its widest cell.
+/// No column is wider; a longer cell moves what follows it in its own row, and is never cut.
+const COLUMN_MAX: usize = 40;
+
+/// Rows under headings, each column as wide as its widest cell, within bounds.
 pub struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -45,9 +49,8 @@ impl Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headings: Vec<String> = self.headings.iter().map(|&heading| heading.to_owned()).collect();
         let lines = || std::iter::once(&headings).chain(&self.rows);
-        let widths: Vec<usize> = (0..headings.len())
-            .map(|at| lines().map(|cells| cells[at].chars().count()).max().unwrap_or_default())
-            .collect();
+        let width = |at: usize| lines().map(|cells| cells[at].chars().count()).max().unwrap_or_default();
+        let widths: Vec<usize> = (0..headings.len()).map(|at| width(at).min(COLUMN_MAX)).collect();
         for cells in lines() {
             let mut line = String::new();
             for (cell, width) in cells.iter().zip(&widths) {
@@ -59,15 +62,6 @@ impl Display for Table {
     }
 }
 
-/// A name may hold anything, and a terminal obeys control characters.
-pub fn printable(text: &str) -> String {
-    let shown = |character: char| match character {
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
-}
-
 /// Prints the table, or the value as JSON.
 pub fn print<T: Serialize>(output: Output, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), Failure> {
     say(output, value, |value| table(value).to_string())
@@ -75,15 +69,50 @@ pub fn print<T: Serialize>(output: Output, value: &T, table: impl FnOnce(&T) -> 
 
 /// Prints the text, or the value as JSON.
 pub fn say<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-    let text = match output {
+    write(&rendered(output, value, text)?)
+}
+
+/// As [`say`], of something that is done already: that it is told to nobody does not undo it.
+pub fn report<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) {
+    match rendered(output, value, text) {
+        Ok(text) => speech::report(text),
+        Err(failure) => speech::note(failure.message),
+    }
+}
+
+fn rendered<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
+    Ok(match output {
         Output::Table => text(value),
-        Output::Json => serde_json::to_string_pretty(value).map_err(told)? + "\n",
-    };
-    match io::stdout().lock().write_all(text.as_bytes()) {
+        Output::Json => escaped(serde_json::to_string_pretty(value).map_err(told)?) + "\n",
+    })
+}
+
+/// Writes what a command was asked for, without which it has failed.
+pub fn write(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Who reads it has seen enough, as `head` has.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(told),
+        written => written.map_err(|error| format!("stdout cannot be written: {error}").into()),
     }
+}
+
+/// JSON without the characters that a terminal obeys: what is left of them stands in strings, which may escape all.
+pub fn escaped(json: String) -> String {
+    let obeyed = |c: char| is_treacherous(c) && c != '\n';
+    if !json.contains(obeyed) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if obeyed(character) {
+            let mut units = [0; 2];
+            character.encode_utf16(&mut units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -96,5 +125,23 @@ mod tests {
         table.row([&1, &"日本"]);
         table.row([&23_456, &"a\u{1b}[31m\n"]);
         assert_eq!(table.to_string(), "NODE   NAME\n1      日本\n23456  a\\u{1b}[31m\\n\n");
+    }
+
+    #[test]
+    fn a_long_cell_moves_its_own_row_only() {
+        let long = "x".repeat(500);
+        let mut table = Table::new(["NAME", "HELD"]);
+        table.row([&long, &"1/1"]);
+        table.row([&"short", &"1/1"]);
+        let expected = format!("{:40}  HELD\n{long}  1/1\n{:40}  1/1\n", "NAME", "short");
+        assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_obeys() {
+        let value = serde_json::json!({"name": "a\u{202e}\u{9b}\u{7f}\u{e0001}\n日"});
+        let text = escaped(serde_json::to_string_pretty(&value).expect("JSON"));
+        assert!(text.chars().all(|c| c == '\n' || !is_treacherous(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
     }
 }

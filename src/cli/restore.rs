@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, told};
+use super::{Failure, speech, told};
 use crate::server::offline::{RestoreOptions, check_address, restore};
 
 /// Beyond the largest id that JSON numbers hold exactly in every language.
@@ -49,13 +49,13 @@ impl Restore {
         let options =
             RestoreOptions { data_dir, node_id, advertise, keep_sessions: !drop_sessions, keep_holds: !drop_holds };
         let contents = restore(&file, &options).map_err(told)?;
-        println!("{shown}: {contents}");
-        println!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
+        let next = format!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
+        speech::report(format!("{shown}: {contents}\n{next}\n"));
         Ok(())
     }
 }
 
-fn address(text: &str) -> Result<String, Failure> {
-    check_address(text).map_err(told)?;
+fn address(text: &str) -> Result<String, String> {
+    check_address(text).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
 }

@@ -1,12 +1,11 @@
 //! `latchd serve`: flags to configuration, then the server.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
 use super::cluster_flags::ClusterFlags;
-use super::{Failure, told};
+use super::{Failure, SUCCESS, told};
 use crate::config::access::PlainCredentials;
 use crate::config::log::{LogFormat, LogLevel};
 use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret};
@@ -79,7 +78,7 @@ const EXAMPLES: &str = "Examples:
 
 impl Serve {
     /// What it says never delays it, not even its end; so failures are told here, too.
-    pub fn run(self) -> ExitCode {
+    pub fn run(self) -> u8 {
         let inputs = self.inputs();
         let fallback = LogConfig::fallback(&inputs);
         let served = match Config::load(inputs) {
@@ -87,12 +86,12 @@ impl Serve {
             Err(error) => Err(told(error)),
         };
         let code = match served {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(message) => {
+            Ok(()) => SUCCESS,
+            Err(failure) => {
                 // It changes nothing where logging is started already, and nothing can be done where it fails.
                 drop(start_logging(&fallback));
-                logs::tell_failure(&message);
-                ExitCode::FAILURE
+                logs::tell_failure(&failure.message);
+                failure.code
             }
         };
         logs::finish();

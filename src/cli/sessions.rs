@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::Failure;
 use super::connect::{Connect, PATIENCE, block_on, explain};
 use super::human::{Span, span};
 use super::output::{Output, Table, print};
+use super::{Failure, speech};
 use crate::client::SessionEntry;
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ impl Sessions {
         let client = self.connect.client(PATIENCE)?;
         let sessions = block_on(async { client.sessions().await.map_err(explain) })?;
         if sessions.is_empty() && self.output == Output::Table {
-            eprintln!("latchd: no sessions");
+            speech::note("no sessions");
             return Ok(());
         }
         print(self.output, &Answer { sessions }, |answer| table(&answer.sessions))

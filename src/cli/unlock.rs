@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::Failure;
 use super::connect::{Connect, PATIENCE, block_on, explain};
 use super::human::holder;
-use super::output::{Output, printable, say};
-use crate::client::{Client, ForcedRelease, Holder};
+use super::output::{Output, report};
+use crate::client::{Client, ForcedRelease, Holder, printable};
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -72,11 +72,12 @@ impl Unlock {
             match (&self.reason, &self.key) {
                 (Some(reason), key) => self.force(&client, reason, key.as_deref()).await,
                 (None, Some(key)) => give_back(&client, &self.name, key).await,
-                (None, None) => Err("--key or --force is needed".to_owned()),
+                (None, None) => Err("--key or --force is needed".to_owned().into()),
             }
         })?;
         let answer = Answer { name: self.name, released };
-        say(self.output, &answer, sentences)
+        report(self.output, &answer, sentences);
+        Ok(())
     }
 
     async fn force(&self, client: &Client, reason: &str, key: Option<&str>) -> Result<Vec<Ended>, Failure> {
@@ -102,13 +103,13 @@ impl Unlock {
         let lock = client.show_lock(&self.name).await.map_err(explain)?;
         let holders = lock.map(|lock| lock.holders).unwrap_or_default();
         match holders.as_slice() {
-            [] => return Err(format!("nobody holds {shown:?}")),
+            [] => return Err(format!("nobody holds {shown:?}").into()),
             [_] => {}
             _ if self.all => {}
-            several => return Err(format!("{shown:?} has {} holds: {}", several.len(), choices(several))),
+            several => return Err(format!("{shown:?} has {} holds: {}", several.len(), choices(several)).into()),
         }
         let keys: Option<Vec<String>> = holders.into_iter().map(|hold| hold.key).collect();
-        keys.ok_or_else(|| format!("to end a hold of {shown:?} needs the admin role"))
+        keys.ok_or_else(|| format!("to end a hold of {shown:?} needs the admin role").into())
     }
 }
 
@@ -133,7 +134,8 @@ async fn give_back(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>,
             "{:?} was not unlocked: {}; it may have been released or have expired",
             printable(name),
             printable(&error.message)
-        )),
+        )
+        .into()),
     }
 }
 

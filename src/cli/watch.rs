@@ -1,15 +1,14 @@
 //! `latchd watch`: what happens to locks, one line for each event.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::connect::{Connect, explain};
-use super::lock::code;
-use super::output::{Output, printable};
-use crate::client::{ClientError, Event, EventQuery, Events, Lock, Told};
+use super::output::{Output, escaped};
+use super::{Failure, code, speech};
+use crate::client::{ClientError, Event, EventQuery, Events, Lock, Told, printable};
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -49,19 +48,9 @@ Examples:
   latchd watch --prefix build/ --url https://10.0.0.1:8443,https://10.0.0.2:8443
   latchd watch --output json | jq --unbuffered 'select(.event == \"expired\")'";
 
-/// Why it ends.
-struct Stop(u8, String);
-
 impl Watch {
-    pub fn run(self) -> ExitCode {
-        let Err(Stop(code, message)) = self.follow() else { return ExitCode::SUCCESS };
-        eprintln!("latchd: {message}");
-        ExitCode::from(code)
-    }
-
-    fn follow(&self) -> Result<(), Stop> {
-        let config = |message: String| Stop(code::CONFIG, message);
-        let client = self.connect.client(Duration::from_secs(10)).map_err(config)?;
+    pub fn run(self) -> Result<(), Failure> {
+        let client = self.connect.client(Duration::from_secs(10))?;
         let query = EventQuery {
             name: self.name.clone(),
             prefix: self.prefix.clone().unwrap_or_default(),
@@ -69,18 +58,18 @@ impl Watch {
             state: true,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Stop(code::OS_ERROR, error.to_string()))?;
+        let runtime = runtime.map_err(|error| Failure::new(code::OS_ERROR, error.to_string()))?;
         runtime.block_on(self.print(client.events(query)))
     }
 
-    async fn print(&self, mut events: Events) -> Result<(), Stop> {
+    async fn print(&self, mut events: Events) -> Result<(), Failure> {
         loop {
             let text = match events.next().await.map_err(refused)? {
                 Told::Interrupted(reason) => {
-                    eprintln!("latchd: {}; going on from there as soon as a node answers", printable(&reason));
+                    speech::note(format!("{reason}; going on from there as soon as a node answers"));
                     continue;
                 }
-                Told::Event(event) if self.output == Output::Json => event.json + "\n",
+                Told::Event(event) if self.output == Output::Json => escaped(event.json) + "\n",
                 Told::Event(event) => lines(&event, self.name.as_deref()),
             };
             let mut out = io::stdout().lock();
@@ -88,15 +77,21 @@ impl Watch {
                 Ok(()) => {}
                 // Who reads it has seen enough, as `head` has.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                Err(error) => return Err(Stop(code::OS_ERROR, error.to_string())),
+                Err(error) => {
+                    return Err(Failure::new(code::OS_ERROR, format!("stdout cannot be written: {error}")));
+                }
             }
         }
     }
 }
 
-fn refused(error: ClientError) -> Stop {
-    let code = if error.is_unavailable() { code::UNREACHABLE } else { code::REFUSED };
-    Stop(code, explain(error))
+fn refused(error: ClientError) -> Failure {
+    let unavailable = error.is_unavailable();
+    match explain(error) {
+        failure if failure.code == code::CONFIG => failure,
+        failure if unavailable => Failure { code: code::UNREACHABLE, ..failure },
+        failure => Failure { code: code::REFUSED, ..failure },
+    }
 }
 
 /// An event for people; a state has a line for each hold.

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
-
-use super::call::Call;
 use super::clock::Moment;
 use super::retry::Patience;
 use super::wire::{LockRequest, LockResult};
@@ -69,7 +66,7 @@ impl Client {
         request: &LockRequest,
         ends: Option<Moment>,
     ) -> Result<Option<(LockResult, Moment)>, ClientError> {
-        let call = Call::new(Method::POST, "/v1/lock").json(request).once();
+        let call = self.call_for(request);
         let ends = ends.map(|end| end.after(LAST_WORD));
         loop {
             let patience = self.patience_for(request, ends);

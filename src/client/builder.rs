@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Certificate, Identity, Url};
 
-use super::{Client, ClientError, Credential, Inner};
+use super::{Client, ClientError, Credential, Inner, identity};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +39,7 @@ pub struct ClientBuilder {
     credential: Option<Credential>,
     attempt_timeout: Duration,
     patience: Duration,
+    default_metadata: bool,
 }
 
 impl ClientBuilder {
@@ -51,6 +52,7 @@ impl ClientBuilder {
             credential: None,
             attempt_timeout: ATTEMPT_TIMEOUT,
             patience: PATIENCE,
+            default_metadata: true,
         })
     }
 
@@ -96,6 +98,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether locks are taken with `host`, `pid` and `user` as metadata, where a request has none of that name: who is
+    /// in somebody's way is known by them. On unless switched off.
+    #[must_use]
+    pub fn default_metadata(mut self, on: bool) -> Self {
+        self.default_metadata = on;
+        self
+    }
+
     /// The client; nothing is sent yet.
     pub fn build(self) -> Result<Client, ClientError> {
         // Fails only when a provider is installed already, which is then as good.
@@ -111,7 +121,7 @@ impl ClientBuilder {
             Trust::AnyOnLoopback | Trust::System => http,
         };
         if let Some((certificate, key)) = &self.identity {
-            http = http.identity(identity(certificate, key)?);
+            http = http.identity(client_certificate(certificate, key)?);
         }
         let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
         Ok(Client(Arc::new(Inner {
@@ -122,6 +132,9 @@ impl ClientBuilder {
             session: Mutex::default(),
             attempt_timeout: self.attempt_timeout,
             patience: self.patience,
+            metadata: if self.default_metadata { identity::metadata() } else { Vec::new() },
+            met: AtomicBool::new(false),
+            missed: AtomicBool::new(false),
         })))
     }
 }
@@ -131,7 +144,7 @@ fn base(url: &str) -> Result<Url, ClientError> {
     base.ok_or_else(|| ClientError::BadUrl(url.to_owned()))
 }
 
-fn identity(certificate: &Path, key: &Path) -> Result<Identity, ClientError> {
+fn client_certificate(certificate: &Path, key: &Path) -> Result<Identity, ClientError> {
     let bad = |path: &Path, reason: String| ClientError::BadIdentity { path: path.display().to_string(), reason };
     let read = |path: &Path| std::fs::read(path).map_err(|error| bad(path, error.to_string()));
     let mut pem = read(certificate)?;

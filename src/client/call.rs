@@ -124,7 +124,11 @@ impl Client {
     /// A successful answer of the URL whose turn it is, its body not read yet.
     pub(super) async fn open(&self, call: &Call, timeout: Duration) -> Result<Response, ClientError> {
         let url = self.url_of(&call.path).to_string();
-        let response = self.request(call).timeout(timeout).send().await.map_err(|reason| unreachable(&url, reason))?;
+        let sent = self.request(call).timeout(timeout).send().await.map_err(|reason| unreachable(&url, reason));
+        let is_missed = sent.as_ref().is_err_and(ClientError::is_refused_connection);
+        let met = if is_missed { &self.0.missed } else { &self.0.met };
+        met.store(true, Ordering::Relaxed);
+        let response = sent?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         if status.is_success() {
             return Ok(response);

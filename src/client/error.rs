@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::printable::printable;
 use super::wire::LockError;
 
 /// Why a call has no result.
@@ -75,6 +76,11 @@ impl ClientError {
         matches!(self.code().as_deref(), Some("no-such-lock" | "wrong-key"))
     }
 
+    /// Whether the client's own settings are at fault, so that no answer can come whatever the service does.
+    pub fn is_misconfigured(&self) -> bool {
+        matches!(self, ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadIdentity { .. })
+    }
+
     /// The status that a node refused with.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -95,6 +101,11 @@ impl ClientError {
     /// Whether not even a connection came about.
     pub(super) fn is_connect(&self) -> bool {
         matches!(self, ClientError::Unreachable { reason, .. } if reason.is_connect())
+    }
+
+    /// Whether it is certain that nobody was there who could have answered in time.
+    pub(super) fn is_refused_connection(&self) -> bool {
+        matches!(self, ClientError::Unreachable { reason, .. } if reason.is_connect() && !reason.is_timeout())
     }
 
     /// Whether an attempt ran out of its time: somebody may have been there.
@@ -132,9 +143,7 @@ fn said(body: &str) -> String {
     if text.is_empty() {
         return "no reason given".to_owned();
     }
-    // A terminal obeys control characters.
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().take(300).map(shown).collect()
+    printable(&text.chars().take(300).collect::<String>())
 }
 
 #[cfg(test)]

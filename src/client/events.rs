@@ -33,6 +33,17 @@ pub struct EventQuery {
     pub state: bool,
 }
 
+impl EventQuery {
+    /// Whether an event is about what was asked for.
+    fn asks_for(&self, event: &Event) -> bool {
+        let names = event.name.iter().chain(event.locks.iter().map(|lock| &lock.name));
+        names.into_iter().all(|name| match &self.name {
+            Some(asked) => name == asked,
+            None => name.starts_with(&self.prefix),
+        })
+    }
+}
+
 /// Something that happened, or the state where that is told.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Event {
@@ -107,6 +118,11 @@ impl Events {
                 Heard::Event(event) if event.event == "dropped" => {
                     let why = event.why.as_deref().unwrap_or("no reason given").to_owned();
                     return Ok(self.broken_off(format!("the service ended the stream: {why}")));
+                }
+                Heard::Event(event) if !self.query.asks_for(&event) => {
+                    let what =
+                        "the stream tells of other locks, as one does that ignores `name` or `prefix`".to_owned();
+                    return Err(ClientError::Astray { url: open.url.clone(), what });
                 }
                 Heard::Event(event) => {
                     self.interrupted = false;

@@ -12,8 +12,10 @@ mod call;
 pub mod clock;
 mod error;
 mod events;
+mod identity;
 mod keeper;
 mod operate;
+mod printable;
 mod retry;
 mod wire;
 
@@ -24,10 +26,11 @@ pub use error::ClientError;
 pub use events::{Event, EventQuery, Events, Told};
 pub use keeper::{Keeper, Standing};
 pub use operate::{BackupError, Cluster, Member};
+pub use printable::{is_treacherous, printable};
 pub use retry::Patience;
 pub use wire::{Held, LockError, LockRequest, LockResult, Session, UnlockResult};
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +56,12 @@ struct Inner {
     session: Mutex<Option<String>>,
     attempt_timeout: Duration,
     patience: Duration,
+    /// Of every lock that is taken, where the request says nothing else.
+    metadata: Vec<(&'static str, String)>,
+    /// A connection came about, or at least was not refused.
+    met: AtomicBool,
+    /// A connection was refused, or there is no way to where it should lead.
+    missed: AtomicBool,
 }
 
 /// What the client shows with every request.
@@ -80,6 +89,11 @@ impl Client {
         ClientBuilder::new(urls)
     }
 
+    /// Whether nobody is there at any of the URLs, as far as is known: connections were refused, and none came about.
+    pub fn found_nobody(&self) -> bool {
+        self.0.missed.load(Ordering::Relaxed) && !self.0.met.load(Ordering::Relaxed)
+    }
+
     /// Whether the service is ready; the error says why not. Asks once.
     pub async fn ready(&self) -> Result<(), ClientError> {
         let answer = self.send(&Call::new(Method::GET, "/readyz"), self.once()).await?;
@@ -97,8 +111,11 @@ impl Client {
         Ok(session)
     }
 
-    /// Ends the session; all it holds is free.
+    /// Ends the session, if one is open; all it holds is free.
     pub async fn close_session(&self) -> Result<(), ClientError> {
+        if self.session().is_none() {
+            return Ok(());
+        }
         let closed = self.send(&Call::new(Method::DELETE, "/session"), self.patience()).await.map(drop);
         // It may have ended by itself, or the answer to a first attempt was lost.
         let gone = matches!(&closed, Err(error) if error.is_session_not_found());
@@ -111,9 +128,15 @@ impl Client {
     /// Takes a lock, waiting as long as the request says: the plain answer of the service.
     /// [`Client::acquire`] also judges the lease and outlasts a failover.
     pub async fn lock(&self, request: &LockRequest) -> Result<LockResult, ClientError> {
-        let call = Call::new(Method::POST, "/v1/lock").json(request).once();
+        let call = self.call_for(request);
         let attempt = request.longest_wait().saturating_add(self.0.attempt_timeout);
         self.send(&call, Patience { attempt, ..self.patience() }).await?.about(request.name())
+    }
+
+    /// The call that takes a lock, once however often it is sent.
+    fn call_for(&self, request: &LockRequest) -> Call {
+        let request = request.clone().with_default_metadata(&self.0.metadata);
+        Call::new(Method::POST, "/v1/lock").json(&request).once()
     }
 
     /// Gives a hold back.

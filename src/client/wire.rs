@@ -11,6 +11,8 @@ use super::clock::Moment;
 
 /// What sessions v1 calls a wait without end.
 const FOR_EVER: f64 = 0.0;
+/// How many entries of metadata a service takes unless told else (`locks.metadata_entries_max`).
+const METADATA_ENTRIES: usize = 32;
 /// No service waits longer in one request.
 const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -92,6 +94,16 @@ impl LockRequest {
     #[must_use]
     pub fn metadata(mut self, key: &str, value: &str) -> Self {
         self.metadata.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With what it does not say itself, as far as a service of default limits takes so many.
+    pub(super) fn with_default_metadata(mut self, metadata: &[(&'static str, String)]) -> Self {
+        for (key, value) in metadata {
+            if self.metadata.len() < METADATA_ENTRIES {
+                self.metadata.entry((*key).to_owned()).or_insert_with(|| value.clone());
+            }
+        }
         self
     }
 

@@ -16,8 +16,14 @@ pub const PASSWORD: &str = "LATCHD_PASSWORD";
 pub const API_KEY: &str = "LATCHD_API_KEY";
 
 /// What only clients read, and what `latchd lock` gives to its command: a server may be started below either.
-const OF_CLIENTS: [&str; 5] =
-    ["LATCHD_CLIENT_CERT", "LATCHD_CLIENT_KEY", "LATCHD_LOCK_NAME", "LATCHD_LOCK_KEY", "LATCHD_FENCING_TOKEN"];
+const OF_CLIENTS: [&str; 6] = [
+    "LATCHD_CLIENT_CERT",
+    "LATCHD_CLIENT_KEY",
+    "LATCHD_LOCK_NAME",
+    "LATCHD_LOCK_KEY",
+    "LATCHD_FENCING_TOKEN",
+    "LATCHD_FENCING_TOKENS",
+];
 
 /// The variable that sets a key: `storage.fsync` -> `LATCHD_STORAGE_FSYNC`.
 pub fn variable(key: &str) -> String {

@@ -16,4 +16,5 @@ mod holds;
 mod lock;
 mod operate;
 mod restore;
+mod unheard;
 mod watch;

@@ -38,6 +38,8 @@ pub struct Reserved {
 const CLOCK: &[&str] = &["src/engine/clock.rs"];
 /// A client judges its leases by a clock of its own.
 const CLIENT_CLOCK: &[&str] = &["src/client/clock.rs"];
+/// The last line of a process that ends by itself.
+const FATAL: &[&str] = &["src/engine/machine.rs", "src/engine/raft/fatal.rs"];
 const RAFT: &[&str] = &["src/engine/raft/"];
 
 /// Commands that end by themselves may wait for who reads what they print.
@@ -53,6 +55,8 @@ const RESERVED: &[Reserved] = &[
     Reserved { word: "clock_gettime", only_in: CLIENT_CLOCK, why: "one file reads the client's clock" },
     Reserved { word: "openraft", only_in: RAFT, why: "one room knows the consensus library" },
     Reserved { word: "raft_log", only_in: RAFT, why: "one room knows the log store" },
+    Reserved { word: "println!", only_in: &[], why: "it panics where stdout takes nothing" },
+    Reserved { word: "eprintln!", only_in: FATAL, why: "it panics, or waits, where stderr takes nothing" },
     Reserved { word: "unsafe", only_in: &[], why: "nothing here needs it" },
     Reserved { word: "eprintln!", only_in: CLI, why: "it waits for whoever reads stderr, and panics without" },
     Reserved { word: "println!", only_in: CLI, why: "it waits for whoever reads stdout, and panics without" },

@@ -5,10 +5,12 @@
 
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::super::Failure;
 
 /// The word that ends the guard's duty.
 const DONE: &str = "done";
@@ -19,7 +21,7 @@ pub struct GuardChild {}
 
 impl GuardChild {
     /// The group's number on one line, then either the word that all is well or the end of the pipe.
-    pub fn run(self) -> ExitCode {
+    pub fn run(self) -> Result<u8, Failure> {
         let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
         let group = lines.next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
         if let Some(group) = group
@@ -28,7 +30,7 @@ impl GuardChild {
             // It may be gone, and then all is as it should be.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        ExitCode::SUCCESS
+        Ok(0)
     }
 }
 

@@ -1,49 +1,32 @@
 //! `latchd lock`: runs a command while holding a lock, and ends it before somebody else can hold the lock too.
 //!
-//! `run.rs` is the course of events, `supervise.rs` what happens while the command runs, `group.rs` the command's
-//! processes, `guard.rs` who ends them when this process is killed, `terminal.rs` who may read from the terminal.
+//! `run.rs` is the course of events, `acquire.rs` how the lock is taken, `supervise.rs` what happens while the command
+//! runs, `group.rs` the command's processes, `guard.rs` who ends them when this process is killed, `terminal.rs` who may
+//! read from the terminal.
 
+mod acquire;
+mod enclosing;
 mod exec;
 mod group;
 mod guard;
+mod holders;
+mod members;
 mod run;
 mod signals;
 mod supervise;
 mod terminal;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::Failure;
 use super::connect::Connect;
 use crate::client::LockRequest;
 
 pub use exec::ExecChild;
 pub use guard::GuardChild;
-
-/// Exit codes besides the command's own; those of sysexits.h where it has a fitting one.
-pub(super) mod code {
-    /// No node of the service answered (`EX_UNAVAILABLE`).
-    pub const UNREACHABLE: u8 = 69;
-    /// The operating system did not let the command be started (`EX_OSERR`).
-    pub const OS_ERROR: u8 = 71;
-    /// Somebody else held the lock for the whole wait (`EX_TEMPFAIL`).
-    pub const NOT_ACQUIRED: u8 = 75;
-    /// The lock was lost and the command was ended.
-    pub const LOST: u8 = 76;
-    /// The service refused: credential, right, or a value beyond a limit (`EX_NOPERM`).
-    pub const REFUSED: u8 = 77;
-    /// The settings of the connection cannot be used (`EX_CONFIG`).
-    pub const CONFIG: u8 = 78;
-    /// The command was found and cannot be executed.
-    pub const NOT_EXECUTABLE: u8 = 126;
-    /// The command was not found.
-    pub const NOT_FOUND: u8 = 127;
-    /// Plus the number of the signal that ended the command.
-    pub const SIGNAL: u8 = 128;
-}
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -59,9 +42,12 @@ pub struct Lock {
     /// How long the lock stays taken after this process could last renew it; renewed at a third of it
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
     lease: Duration,
-    /// Shown to whoever asks who holds the lock, beside `host` and `pid`; may be given several times
+    /// Shown to whoever asks who holds the lock, beside `host`, `pid` and `user`; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
+    /// Does not tell the service `host`, `pid` and `user`
+    #[arg(long)]
+    no_default_metadata: bool,
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -71,7 +57,8 @@ pub struct Lock {
 
 const HELP: &str = "\
 The command runs in a process group of its own, with LATCHD_LOCK_NAME, LATCHD_LOCK_KEY and LATCHD_FENCING_TOKEN in its
-environment. TERM, INT, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT are passed on to the whole group. The lock is given
+environment, and with the signal mask and dispositions of whoever called. Below another `latchd lock` that holds the same
+lock there is nothing to wait for: that is told at once, as not acquired. TERM, INT, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT are passed on to the whole group. The lock is given
 back when the command ends; what it leaves running in the background is not protected by it.
 
 If the lock is lost, or cannot be renewed, the group gets TERM, and KILL before the lease ends by this machine's own
@@ -81,12 +68,13 @@ refuses it.
 
 Exit codes:
   that of the command, or 128 + n where signal n ended it
-  69   no node of the service answered for 10 s (for --wait, if that is longer)
+  69   no node of the service answered for 10 s (within --wait, where that is given)
   71   the operating system did not let the command be started
-  75   not acquired: somebody else held the lock for the whole of --wait
+  75   not acquired within --wait, whatever the service or a proxy before it did
   76   lost: the lock ended or could not be renewed, and the command was ended
   77   the service refused the request (credential, right, a limit)
-  78   the settings of the connection cannot be used
+  78   the settings of the connection cannot be used, TLS among them
+  79   lost, and the command still runs: it cannot be ended, as one of another user; the lock is left to its lease
   126  the command cannot be executed
   127  the command was not found
   2    wrong usage
@@ -98,18 +86,14 @@ Examples:
   */5 * * * *  LATCHD_URL=https://locks:8443 latchd lock feed --wait 1m -- fetch-feed        in a crontab";
 
 impl Lock {
-    pub fn run(self) -> ExitCode {
-        ExitCode::from(run::to_the_end(&self).unwrap_or_else(|stop| stop.tell()))
+    /// The exit code of the command, or ours.
+    pub fn run(self) -> Result<u8, Failure> {
+        run::to_the_end(&self)
     }
 
+    /// What is asked for, the wait aside.
     fn request(&self) -> LockRequest {
-        let mut request = LockRequest::new(&self.name).size(self.size).lease(self.lease);
-        request = match self.wait {
-            Some(wait) => request.wait(wait),
-            None => request.wait_for_ever(),
-        };
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        request = request.metadata("host", &host).metadata("pid", &std::process::id().to_string());
+        let request = LockRequest::new(&self.name).size(self.size).lease(self.lease);
         self.metadata.iter().fold(request, |request, (key, value)| request.metadata(key, value))
     }
 }

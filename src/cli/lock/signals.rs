@@ -1,5 +1,6 @@
 //! The signals that this process gets on the command's behalf.
 
+use nix::sys::signal::{SigSet, Signal as Blockable};
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -24,6 +25,10 @@ impl Signals {
     /// Listens from now on. What is ignored already stays so, for this process and the command: that is how `nohup`
     /// and shells keep signals from what they start.
     pub fn listen() -> std::io::Result<Signals> {
+        // Whoever called may have blocked it, and the command's end would not be heard of.
+        let mut child = SigSet::empty();
+        child.add(Blockable::SIGCHLD);
+        child.thread_unblock()?;
         let (send, receive) = mpsc::unbounded_channel();
         let ignored = ignored();
         let wanted = PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal.as_raw() - 1)) == 0);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::group::{Change, Group};
+use super::super::{code, speech};
+use super::group::{Change, Group, Rest};
 use super::signals::Signals;
 use super::terminal::{Terminal, stop_the_job};
 use crate::client::Standing;
@@ -14,13 +15,29 @@ use crate::client::clock::Moment;
 /// How long a command may take to end in good order, where the lease has room for so much.
 const GRACE_MAX: Duration = Duration::from_secs(10);
 /// How often it is looked whether the last process of a group has ended.
-const GROUP_INTERVAL: Duration = Duration::from_millis(10);
+const GROUP_INTERVAL: Duration = Duration::from_millis(20);
+/// What has not ended so long after KILL hangs in the kernel.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-/// How the command ended.
-pub(super) struct Outcome {
-    pub code: u8,
-    /// Why the lock was lost, if it was.
-    pub lost: Option<String>,
+/// How it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The command, with this exit code, under its lock.
+    Ended(u8),
+    /// The lock was lost, and nothing of the command is left.
+    Lost,
+    /// The lock was lost, and something of the command goes on.
+    StillRunning,
+}
+
+impl Outcome {
+    pub fn code(&self) -> u8 {
+        match self {
+            Outcome::Ended(code) => *code,
+            Outcome::Lost => code::LOST,
+            Outcome::StillRunning => code::STILL_RUNNING,
+        }
+    }
 }
 
 /// When a command is ended whose lease is not renewed any more.
@@ -48,15 +65,15 @@ enum Phase {
     /// TERM was sent; KILL follows.
     Ending {
         kill: Moment,
-        why: String,
     },
+    /// KILL was sent; what has not ended by then cannot be ended.
     Killed {
-        why: String,
+        given_up: Moment,
     },
 }
 
 pub(super) struct Supervisor<'a> {
-    pub group: &'a Group,
+    pub group: &'a mut Group,
     pub lease: Duration,
     pub standing: watch::Receiver<Standing>,
     pub signals: &'a mut Signals,
@@ -71,13 +88,16 @@ impl Supervisor<'_> {
         loop {
             let next = match &phase {
                 Phase::Running => Some(deadlines.term),
-                Phase::Ending { kill, .. } => Some(*kill),
-                Phase::Killed { .. } => None,
+                Phase::Ending { kill } => Some(*kill),
+                Phase::Killed { given_up } => Some(*given_up),
             };
             // Deadlines first: after a suspension they come before whatever else has happened.
             tokio::select! {
                 biased;
-                () = arrival(next) => phase = self.end(phase, deadlines),
+                () = arrival(next) => match self.end(&phase, deadlines) {
+                    Some(next) => phase = next,
+                    None => return self.give_up(),
+                },
                 () = news(&mut self.standing) => deadlines = self.deadlines(&mut phase),
                 signal = self.signals.next() => {
                     if let Some(code) = self.hear(signal) {
@@ -97,29 +117,31 @@ impl Supervisor<'_> {
                 let now = Moment::now();
                 let deadlines = Deadlines { term: now, kill: now.after(grace(self.lease)) };
                 if matches!(phase, Phase::Running) {
-                    eprintln!("latchd: the lock is lost: {why}; the command gets TERM");
                     self.signal(Signal::TERM);
-                    *phase = Phase::Ending { kill: deadlines.kill, why };
+                    *phase = Phase::Ending { kill: deadlines.kill };
+                    speech::note(format!("the lock is lost: {why}; the command gets TERM"));
                 }
                 deadlines
             }
         }
     }
 
-    fn end(&self, phase: Phase, deadlines: Deadlines) -> Phase {
+    /// What follows when the moment of a phase has come; nothing after the last.
+    fn end(&self, phase: &Phase, deadlines: Deadlines) -> Option<Phase> {
         match phase {
             Phase::Running => {
-                let why = "its lease could not be renewed in time".to_owned();
-                eprintln!("latchd: {why}; the command gets TERM before the lock can be somebody else's");
                 self.signal(Signal::TERM);
-                Phase::Ending { kill: deadlines.kill, why }
+                let what = "its lease could not be renewed in time";
+                speech::note(format!("{what}; the command gets TERM before the lock can be somebody else's"));
+                Some(Phase::Ending { kill: deadlines.kill })
             }
-            Phase::Ending { why, .. } => {
-                eprintln!("latchd: the command has not ended and gets KILL");
-                self.group.signal(Signal::KILL);
-                Phase::Killed { why }
+            Phase::Ending { .. } => {
+                let now = Moment::now();
+                let given_up = if self.group.signal(Signal::KILL) { now.after(STUCK_AFTER) } else { now };
+                speech::note("the command has not ended and gets KILL");
+                Some(Phase::Killed { given_up })
             }
-            killed @ Phase::Killed { .. } => killed,
+            Phase::Killed { .. } => None,
         }
     }
 
@@ -134,8 +156,9 @@ impl Supervisor<'_> {
         if signal == Signal::CONT {
             self.terminal.resume(self.group);
         }
-        if signal != Signal::CHILD {
-            self.group.signal(signal);
+        if signal != Signal::CHILD && !self.group.signal(signal) {
+            let number = signal.as_raw();
+            speech::note(format!("signal {number} is not passed on: the command runs as another user"));
         }
         match self.group.change()? {
             Change::Ended(code) => Some(code),
@@ -157,17 +180,39 @@ impl Supervisor<'_> {
     }
 
     async fn ended(self, code: u8, phase: Phase) -> Outcome {
-        let (kill, why) = match phase {
-            Phase::Running => return Outcome { code, lost: None },
-            Phase::Ending { kill, why } => (kill, why),
-            Phase::Killed { why } => (Moment::now(), why),
+        let kill = match phase {
+            Phase::Running => return Outcome::Ended(code),
+            Phase::Ending { kill } => kill,
+            Phase::Killed { .. } => Moment::now(),
         };
         // What the command has started is not to outlive the lock either.
-        while !kill.has_come() && self.group.lives() {
+        while !kill.has_come() && !matches!(self.group.rest(), Rest::Nobody) {
             tokio::time::sleep(GROUP_INTERVAL).await;
+            self.group.reap();
         }
         self.group.signal(Signal::KILL);
-        Outcome { code, lost: Some(why) }
+        let given_up = Moment::now().after(STUCK_AFTER);
+        while matches!(self.group.rest(), Rest::Ours(_)) && !given_up.has_come() {
+            tokio::time::sleep(GROUP_INTERVAL).await;
+            self.group.reap();
+        }
+        self.give_up()
+    }
+
+    /// Says what is left of the command, if anything is.
+    fn give_up(self) -> Outcome {
+        let (left, why) = match self.group.rest() {
+            Rest::Nobody => return Outcome::Lost,
+            Rest::Ours(left) => (left, "KILL has not ended it yet"),
+            Rest::Untouchable(left) => (left, "this user may not signal it"),
+        };
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        let left = if left.is_empty() { "its processes are not to be seen".to_owned() } else { left.join(", ") };
+        speech::note(format!(
+            "the command still runs without its lock, because {why}: {left}; the lock is not given back but left to \
+             the end of its lease"
+        ));
+        Outcome::StillRunning
     }
 }
 

@@ -1,6 +1,6 @@
 //! Exit codes, the command's environment, and what is left behind.
 
-use super::job::{latchd, lock, run, url};
+use super::job::{Job, latchd, lock, run, url, wait_until};
 use crate::support::client::Client;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
@@ -51,23 +51,66 @@ fn the_environment_names_the_hold_and_the_table_shows_who_holds() {
     assert_eq!(line, format!("the name {key} {token}"));
     assert_eq!((&holder["metadata"]["ticket"], &holder["metadata"]["by"]), (&"OPS-7".into(), &"cron=yes".into()));
     assert!(holder["metadata"]["host"].is_string() && holder["metadata"]["pid"].is_string(), "{holder}");
+    assert_eq!(holder["metadata"]["user"], "root");
+    let mut command = lock(&server, "unnamed", &["--no-default-metadata"], "echo; read -r line");
+    let mut unnamed = Job::start(command.stdin(std::process::Stdio::piped()));
+    assert_eq!(unnamed.line(), "");
+    assert_eq!(holders(&server, "unnamed")[0]["metadata"], serde_json::json!({}));
+    drop(unnamed);
     assert!(holder["remaining_seconds"].as_f64().is_some_and(|left| left > 20.0 && left <= 30.0), "{holder}");
 }
 
 #[test]
 fn a_lock_that_is_held_is_not_acquired_and_its_command_not_run() {
     let server = Spec::in_memory().start();
-    let inner = |wait: &str| format!("{} lock held --wait {wait} -- echo ran; echo $?", env!("CARGO_BIN_EXE_latchd"));
+    let mut holder = Job::start(&mut lock(&server, "held", &["--metadata", "ticket=OPS-7"], "echo $$; exec sleep 60"));
+    holder.number();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let named =
+        format!("\"held\" is held by somebody else: host={host} pid={} ticket=OPS-7 user=root for ", holder.id());
     for wait in ["0s", "300ms"] {
-        let ended = run(lock(&server, "held", &[], &inner(wait)));
-        assert_eq!(ended.stdout.trim(), "75", "{wait}: {}", ended.stderr);
-        assert!(ended.stderr.contains("\"held\" is held by somebody else"), "{}", ended.stderr);
+        let ended = run(lock(&server, "held", &["--wait", wait], "echo ran"));
+        assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{wait}: {}", ended.stderr);
+        assert!(ended.stderr.contains(&named), "{named}: {}", ended.stderr);
+        assert!(ended.stderr.ends_with("s; nobody waits for it\n"), "{}", ended.stderr);
     }
+    let waiting = Job::start(&mut lock(&server, "held", &["--wait", "60s"], "echo ran"));
+    let mut client = Client::plain(&server);
+    wait_until("somebody waits", || client.get("/v1/locks/held").json()["queue_length"] == 1);
+    let ended = run(lock(&server, "held", &["--wait", "0s"], "echo ran"));
+    assert!(ended.stderr.ends_with("; 1 waits for it\n"), "{}", ended.stderr);
+    drop((waiting, holder));
     let semaphore = format!("{} lock two --size 2 --wait 0s -- echo ran; echo $?", env!("CARGO_BIN_EXE_latchd"));
     assert_eq!(run(lock(&server, "two", &["--size", "2"], &semaphore)).stdout, "ran\n0\n");
     let another = format!("{} lock two --size 3 --wait 0s -- echo ran; echo $?", env!("CARGO_BIN_EXE_latchd"));
     let refused = run(lock(&server, "two", &["--size", "2"], &another));
     assert_eq!(refused.stdout, "77\n", "{}", refused.stderr);
+}
+
+#[test]
+fn a_lock_that_is_held_around_the_command_itself_is_a_deadlock_and_named_as_one() {
+    let server = Spec::in_memory().start();
+    let latchd = env!("CARGO_BIN_EXE_latchd");
+    let inner = |flags: &str| format!("{latchd} lock held {flags} -- echo ran; echo $?");
+    let between =
+        format!("{latchd} lock between -- {}", inner("--wait 60s").replace(" -- echo ran; echo $?", " -- true"));
+    for (flags, script) in [
+        ("no wait", inner("--wait 0s")),
+        ("a wait", inner("--wait 60s")),
+        ("a wait without end", inner("")),
+        ("another lock between", format!("{between}; echo $?")),
+    ] {
+        let ended = run(lock(&server, "held", &[], &script));
+        assert_eq!(ended.stdout, "75\n", "{flags}: {}", ended.stderr);
+        let said = "is held by the `latchd lock` that this command runs under (host=";
+        assert!(ended.stderr.contains(said) && ended.stderr.contains("a deadlock with oneself"), "{}", ended.stderr);
+    }
+    // One of two is held around it, the other by somebody who will give it back.
+    let mut other = Job::start(&mut lock(&server, "two", &["--size", "2"], "echo $$; exec sleep 60"));
+    other.number();
+    let script = format!("{latchd} lock two --size 2 --wait 300ms -- echo ran; echo $?");
+    let ended = run(lock(&server, "two", &["--size", "2"], &script));
+    assert!(ended.stdout == "75\n" && ended.stderr.contains("is held by somebody else: "), "{}", ended.stderr);
 }
 
 #[test]

@@ -50,14 +50,15 @@ pub fn run(mut command: Command) -> Ended {
 pub struct Job {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    stderr: Captured,
+    /// Unless the test has another use for it.
+    stderr: Option<Captured>,
 }
 
 impl Job {
     pub fn start(command: &mut Command) -> Job {
         let mut child = command.spawn().expect("the binary starts");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
+        let stderr = child.stderr.take().map(Captured::of);
         Job { child, stdout, stderr }
     }
 
@@ -71,7 +72,11 @@ impl Job {
     /// The next line as a number, such as a process id.
     pub fn number(&mut self) -> u32 {
         let line = self.line();
-        line.parse().unwrap_or_else(|_| panic!("{line:?} is no number; stderr: {}", self.stderr.text()))
+        line.parse().unwrap_or_else(|_| panic!("{line:?} is no number; stderr: {}", self.said()))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The end of what the command may read.
@@ -87,7 +92,12 @@ impl Job {
         let status = self.status();
         let mut stdout = String::new();
         while let Ok(1..) = self.stdout.read_line(&mut stdout) {}
-        Ended { code: status.code(), stdout, stderr: self.stderr.finish() }
+        Ended { code: status.code(), stdout, stderr: self.stderr.as_ref().map(Captured::finish).unwrap_or_default() }
+    }
+
+    /// What it said on stderr so far.
+    pub fn said(&self) -> String {
+        self.stderr.as_ref().map(|stderr| stderr.text().clone()).unwrap_or_default()
     }
 
     fn status(&mut self) -> ExitStatus {
@@ -96,7 +106,7 @@ impl Job {
             if let Some(status) = self.child.try_wait().expect("the job can be asked") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the job did not end: {}", self.stderr.text());
+            assert!(Instant::now() < deadline, "the job did not end: {}", self.said());
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -6,13 +6,13 @@ use super::job::{Job, lives, lock, run};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
 
-const LEASE: Duration = Duration::from_secs(3);
-const FLAGS: &[&str] = &["--lease", "3s"];
+pub const LEASE: Duration = Duration::from_secs(3);
+pub const FLAGS: &[&str] = &["--lease", "3s"];
 
 /// Ends as soon as it is asked to.
-const OBEDIENT: &str = "trap 'echo TERM; exit 0' TERM; echo $$; while :; do sleep 0.02; done";
+pub const OBEDIENT: &str = "trap 'echo TERM; exit 0' TERM; echo $$; while :; do sleep 0.02; done";
 /// A child of a child; neither ends when it is asked to.
-const STUBBORN: &str = "trap '' TERM; sh -c 'echo $$; exec sleep 60' & echo $$; wait; exec sleep 60";
+pub const STUBBORN: &str = "trap '' TERM; sh -c 'echo $$; exec sleep 60' & echo $$; wait; exec sleep 60";
 
 #[test]
 fn a_dead_service_ends_the_command_before_its_lease() {

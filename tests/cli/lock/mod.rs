@@ -2,8 +2,13 @@
 
 mod codes;
 mod counter;
+mod first_process;
+mod inherited;
 pub mod job;
 mod killed;
 mod lost;
 mod signals;
 mod terminal;
+mod unheard;
+mod untouchable;
+mod waiting;

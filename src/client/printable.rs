@@ -1,0 +1,41 @@
+//! Text of others on a terminal.
+
+/// The text with every character escaped that a terminal obeys, that changes the order in which others are shown, or
+/// that cannot be seen: what names, metadata and messages of a service are shown as.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            c if is_treacherous(c) => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Controls, directions of writing, separators of lines, and what has no width. Joiners within a word are left: scripts
+/// and emoji need them.
+pub fn is_treacherous(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_or_hides_is_escaped() {
+        for (text, shown) in [
+            ("a\u{1b}[2J\n", "a\\u{1b}[2J\\n"),
+            ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),
+            ("nightly\u{202e}gpj.exe\u{2066}", "nightly\\u{202e}gpj.exe\\u{2066}"),
+            ("a\u{200b}b\u{2028}\u{feff}", "a\\u{200b}b\\u{2028}\\u{feff}"),
+            ("日本 é שלום", "日本 é שלום"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `--wait` is kept, whatever the service or a proxy before it does.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::job::{Ended, latchd, lock, run};
+use crate::support::spec::Spec;
+
+/// How much later than asked a busy machine may be.
+const LATE: Duration = Duration::from_millis(2_500);
+
+/// Tries to take a lock at this URL; how it ended, and after how long.
+fn tried(url: &str, wait: &str) -> (Ended, Duration) {
+    let mut command = latchd(url);
+    command.args(["lock", "waited", "--wait", wait, "--", "echo", "ran"]);
+    let begun = Instant::now();
+    let ended = run(command);
+    (ended, begun.elapsed())
+}
+
+/// Somebody at the other end of each connection, as long as the test runs.
+fn peer(answer: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || listener.incoming().flatten().for_each(answer));
+    url
+}
+
+fn answer(mut stream: TcpStream, status: &str) {
+    let mut asked = [0; 4096];
+    // Whether it was read or not: the answer is the same.
+    let _ = stream.read(&mut asked);
+    let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let _ = std::io::Write::write_all(&mut stream, text.as_bytes());
+}
+
+#[test]
+fn a_wait_ends_in_time_with_its_own_code() {
+    let open: std::sync::Mutex<Vec<TcpStream>> = std::sync::Mutex::default();
+    let frozen = Spec::in_memory().start();
+    frozen.freeze_whole();
+    let peers = [
+        ("takes and never answers", peer(move |stream| open.lock().expect("no panic").push(stream))),
+        ("a frozen server", super::job::url(&frozen)),
+        ("closes every connection", peer(drop)),
+        ("a proxy without a server", peer(|stream| answer(stream, "503 Service Unavailable"))),
+        ("a proxy that is impatient", peer(|stream| answer(stream, "504 Gateway Timeout"))),
+    ];
+    for (what, url) in &peers {
+        let (ended, took) = tried(url, "3s");
+        assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{what}: {}", ended.stderr);
+        let wait = Duration::from_secs(3);
+        assert!(took >= wait && took < wait + LATE, "{what}: {took:?}");
+    }
+    frozen.thaw();
+}
+
+#[test]
+fn without_a_service_no_wait_ends_at_once_and_a_wait_in_time() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    for (wait, longest) in [("0s", Duration::from_secs(2)), ("3s", Duration::from_secs(3) + LATE)] {
+        let (ended, took) = tried(&format!("http://{nowhere}"), wait);
+        assert_eq!((ended.code, &*ended.stdout), (Some(69), ""), "{wait}: {}", ended.stderr);
+        assert!(took < longest, "{wait}: {took:?}");
+        assert!(ended.stderr.contains("cannot be reached"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_proxy_that_cuts_idle_requests_costs_no_place_and_no_time() {
+    let server = Spec::in_memory().start();
+    let mut holder = super::job::Job::start(&mut lock(&server, "waited", &[], "echo $$; exec sleep 60"));
+    holder.number();
+    let upstream = server.http();
+    let cutting = peer(move |client| {
+        let server = TcpStream::connect(upstream).expect("the server listens");
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let (mut from, mut to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
+            from.set_read_timeout(Some(Duration::from_millis(700))).expect("a socket takes a timeout");
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    let (ended, took) = tried(&cutting, "3s");
+    assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{}", ended.stderr);
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(3) + LATE, "{took:?}");
+}
