@@ -28,6 +28,9 @@ pub struct Restore {
     /// The node that starts from it, as the first of a new cluster
     #[arg(long, value_name = "ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..NODE_END))]
     node_id: u64,
+    /// Begin although the clock of this machine reads a time before this release or beyond 2100
+    #[arg(long)]
+    trust_clock: bool,
     /// What other nodes are told, https://host:port; a node that runs alone needs none
     #[arg(long, value_name = "URL", value_parser = address)]
     advertise: Option<String>,
@@ -43,11 +46,11 @@ Examples:
 
 impl Restore {
     pub fn run(self) -> Result<(), Failure> {
-        let Restore { file, data_dir, drop_sessions, drop_holds, node_id, advertise } = self;
+        let Restore { file, data_dir, drop_sessions, drop_holds, node_id, advertise, trust_clock } = self;
         let advertise = advertise.unwrap_or_default();
         let shown = data_dir.display().to_string();
-        let options =
-            RestoreOptions { data_dir, node_id, advertise, keep_sessions: !drop_sessions, keep_holds: !drop_holds };
+        let (keep_sessions, keep_holds) = (!drop_sessions, !drop_holds);
+        let options = RestoreOptions { data_dir, node_id, advertise, keep_sessions, keep_holds, trust_clock };
         let contents = restore(&file, &options).map_err(told)?;
         let next = format!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
         speech::report(format!("{shown}: {contents}\n{next}\n"));

@@ -27,6 +27,9 @@ pub struct Serve {
     /// Keep the state in memory only
     #[arg(long)]
     in_memory: bool,
+    /// Begin a new table although the clock of this machine reads a time before this release or beyond 2100
+    #[arg(long)]
+    trust_clock: bool,
     /// Password with the admin role (also LATCHD_PASSWORD, which other users of this machine cannot see)
     #[arg(long, value_name = "PASSWORD", value_parser = secret)]
     password: Option<Secret>,
@@ -109,6 +112,7 @@ impl Serve {
         set("--data-dir", "in_memory", self.data_dir.as_ref().map(|_| "false".to_owned()));
         set("--data-dir", "data_dir", self.data_dir);
         set("--in-memory", "in_memory", yes(self.in_memory));
+        set("--trust-clock", "storage.trust_clock", yes(self.trust_clock));
         set("--session-timeout", "sessions.idle_timeout", self.session_timeout);
         set("--tls-cert", "tls.cert", self.tls_cert);
         set("--tls-key", "tls.key", self.tls_key);

@@ -20,4 +20,6 @@ pub struct StorageConfig {
     pub batch_bytes_max: u64,
     #[serde(deserialize_with = "positive")]
     pub queue_commands_max: usize,
+    /// A first start believes the wall clock, whatever it reads.
+    pub trust_clock: bool,
 }

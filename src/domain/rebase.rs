@@ -3,7 +3,8 @@
 use super::ids::{Name, SessionId, Token};
 use super::lock::Place;
 use super::outcome::{EndReason, WaitEnd};
-use super::table::{Run, Table};
+use super::nodes::LEVEL_OF_LIVES;
+use super::table::{Run, Table, life_of};
 
 /// The service went on after the backup: no token that it gave since may be given again.
 const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
@@ -11,8 +12,9 @@ const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
 impl Table {
     /// Leaves what is asked for: sessions, and holds (those of sessions only with them). Nobody waits any more, no
     /// node is known, and what idempotency keys made counts as ended where it is gone. Tokens go on far above those
-    /// of the backup, and not below `first_token`. The log is to begin there, so event ids need no other origin.
-    pub fn rebase(&mut self, first_token: u64, keep_sessions: bool, keep_holds: bool) {
+    /// of the backup, and not below `first_token`. The log is to begin there, so event ids need no other origin; their
+    /// random part is from `random`, and the level what it takes to have one: no other program knows this table.
+    pub fn rebase(&mut self, first_token: u64, random: u64, keep_sessions: bool, keep_holds: bool) {
         let mut run = Run { events: Vec::new(), budget: u32::MAX };
         let names: Vec<Name> = self.locks.iter().map(|(name, _)| name.clone()).collect();
         names.iter().for_each(|name| self.end_all_waits(&mut run, name));
@@ -23,7 +25,8 @@ impl Table {
         self.sweep(&mut run);
         self.nodes.clear();
         self.confirm = false;
-        self.origin = 0;
+        self.level = self.level.max(LEVEL_OF_LIVES);
+        (self.origin, self.life) = (0, life_of(random));
         self.next_token = self.next_token.saturating_add(TOKENS_PAST_BACKUP).max(first_token).min(Token::END);
     }
 

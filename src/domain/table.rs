@@ -26,6 +26,8 @@ pub struct Table {
     pub(super) next_waiter: u64,
     /// What event ids add to the index of their entry.
     pub(super) origin: u64,
+    /// Random, given when the table was opened; 0 in older tables.
+    pub(super) life: u64,
     pub(super) limits: Limits,
     /// What apply may do; see `nodes`.
     pub(super) level: u32,
@@ -48,6 +50,9 @@ pub(super) struct Run {
 
 /// Work on due leases, waits and ended sessions per entry: bounds how long a burst delays a grant.
 const BACKLOG_PER_ENTRY: u32 = 1024;
+
+/// 48 bits.
+const LIFE_MASK: u64 = (1 << 48) - 1;
 
 /// An entry of another leadership: nothing of it was applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -104,6 +109,11 @@ impl Table {
         self.origin
     }
 
+    /// What tells this table from every other, in the ids of its events: one that begins anew has another.
+    pub fn life(&self) -> u64 {
+        self.life
+    }
+
     /// The last token given.
     pub fn last_token(&self) -> Token {
         Token(self.next_token.saturating_sub(1))
@@ -128,6 +138,7 @@ impl Table {
         if self.next_token == 0 {
             self.next_token = start.first_token.max(1);
             self.origin = if self.knows_origins() { start.first_token.min(Token::END) } else { 0 };
+            self.life = if self.knows_lives() { life_of(start.incarnation.0) } else { 0 };
         }
         (self.limits, self.confirm) = (start.limits, start.confirm);
         self.touch_all_sessions();
@@ -174,4 +185,9 @@ impl Table {
             Command::RaiseLevel { level } => self.raise_level(level),
         }
     }
+}
+
+/// From a random number, of which not all is shown to everybody.
+pub(super) fn life_of(random: u64) -> u64 {
+    (random & LIFE_MASK).max(1)
 }

@@ -82,6 +82,13 @@ pub fn unix_time() -> Duration {
     }
 }
 
+/// A moment as RFC 3339 writes it, for people.
+pub fn rfc3339(unix_seconds: u64) -> String {
+    // The last second of the year 9999, beyond which there is no such text.
+    let time = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(253_402_300_799));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
 /// Since this process first asked: for rates and throttles outside the lock table.
 pub fn process_age() -> Duration {
     static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -57,7 +57,7 @@ impl Shared {
     /// The table, and behind which events it stands.
     pub fn table_and_place(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
         let table = self.table();
-        let place = EventId::behind(self.applied.load(Ordering::Relaxed));
+        let place = EventId::behind(self.applied.load(Ordering::Relaxed), table.life());
         (table, place)
     }
 
@@ -121,7 +121,11 @@ impl Machine for LockMachine {
                 self.0.counters.count(&applied);
                 if leads_anew {
                     self.0.counters.count_leadership();
-                    self.0.feed.begin_at(self.0.table().origin());
+                    let (origin, life) = {
+                        let table = self.0.table();
+                        (table.origin(), table.life())
+                    };
+                    self.0.feed.begin_at(origin, life);
                 } else {
                     self.0.timings.batch.observe(applied.outcomes.len() as f64);
                 }
@@ -142,12 +146,13 @@ impl Machine for LockMachine {
 
     fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
+        let life = restored.life();
         let number = {
             let mut table = self.0.table_mut();
             *table = restored;
             self.0.stand_at(&table, index)
         };
-        self.0.feed.restored(number);
+        self.0.feed.restored(number, life);
         self.0.pending.resume_from(&self.0.table());
         Ok(())
     }

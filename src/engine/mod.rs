@@ -14,6 +14,7 @@ mod ending;
 mod error;
 pub mod events;
 mod face;
+mod first_start;
 mod follow;
 mod here;
 mod histogram;

@@ -2,7 +2,8 @@
 
 use super::backup_file::BackupReader;
 use super::raft::{StartError, seed_store};
-use super::start::first_token;
+use super::first_start::{check_clock, first_token};
+use super::random::random_u64;
 use crate::domain::Table;
 use std::fmt;
 use std::fs::File;
@@ -37,6 +38,8 @@ pub struct RestoreOptions {
     pub advertise: String,
     pub keep_sessions: bool,
     pub keep_holds: bool,
+    /// Begin by the wall clock, whatever that reads.
+    pub trust_clock: bool,
 }
 
 /// Why a backup cannot be used.
@@ -59,10 +62,11 @@ pub fn check(backup: &Path) -> Result<Contents, RestoreError> {
 /// begin far above those of the backup, because the service may have given more before it was lost. Returns what the
 /// new directory holds.
 pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, RestoreError> {
+    check_clock(options.trust_clock).map_err(StartError::from)?;
     let (mut table, contents) = read(backup)?;
     // Its events, too, have ids that the service never gave.
     let first = first_token();
-    table.rebase(first, options.keep_sessions, options.keep_holds);
+    table.rebase(first, random_u64(), options.keep_sessions, options.keep_holds);
     let mut bytes = Vec::new();
     let written = table.freeze().write_to(&mut bytes);
     written.map_err(|source| RestoreError::Unreadable { path: backup.to_owned(), source })?;

@@ -1,6 +1,5 @@
 //! Brings the engine up on a log, and down again.
 
-use super::clock;
 use super::cluster::service::Service;
 use super::cluster::{ClusterOptions, reads};
 use super::core::{Core, follow_standing};
@@ -9,6 +8,7 @@ use super::ending::Ending;
 use super::error::EngineError;
 use super::events::{EventOptions, Feed};
 use super::face::{Consistency, Engine, Inner};
+use super::first_start::{check_clock, first_token};
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
@@ -29,10 +29,6 @@ const FREE_SPACE_INTERVAL: Duration = Duration::from_millis(500);
 /// Another node needs its election: some hundred milliseconds. After this the node ends all the same.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Seconds since 1970 times this is where the tokens of a new service begin: room for a million grants a second
-/// before a service that lost its data could give a token again. 2^53 is reached in the year 2242.
-const TOKENS_PER_SECOND: u64 = 1 << 20;
-
 pub struct EngineOptions {
     /// `None` keeps everything in memory.
     pub data_dir: Option<PathBuf>,
@@ -45,6 +41,8 @@ pub struct EngineOptions {
     pub session_idle_timeout: Duration,
     pub batch: BatchBounds,
     pub queue_commands_max: usize,
+    /// A new table begins by the wall clock, whatever that reads.
+    pub trust_clock: bool,
     pub events: EventOptions,
     pub cluster: ClusterOptions,
 }
@@ -173,13 +171,9 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
         election_min: cluster.election_min,
         election_max: cluster.election_max,
         peers: peers(cluster)?,
+        may_begin: check_clock(options.trust_clock),
         ..RaftOptions::new(cluster.node_id, store)
     })
-}
-
-/// Where the tokens and the event ids of a service begin that knows of none before it.
-pub(super) fn first_token() -> u64 {
-    clock::unix_seconds().saturating_mul(TOKENS_PER_SECOND)
 }
 
 async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {

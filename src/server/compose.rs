@@ -25,6 +25,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             bytes_max: usize::try_from(storage.batch_bytes_max).unwrap_or(usize::MAX),
         },
         queue_commands_max: storage.queue_commands_max,
+        trust_clock: storage.trust_clock,
         events: EventOptions {
             buffer_events_max: config.events.buffer_events_max,
             readers_max: config.events.readers_max,

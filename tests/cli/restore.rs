@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Fewer than this were given after the backup.
 const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
-const TOKENS_PER_SECOND: u64 = 1 << 20;
+const TOKENS_PER_SECOND: u64 = 1_000 << 10;
 
 /// What a service leaves behind: its backup, and what its clients remember.
 struct Left {

@@ -25,12 +25,12 @@ fn entries_have_the_bytes_they_always_had() {
 
 #[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
-    for (version, level) in [("v2", 2), ("v3", 3)] {
+    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
         assert_eq!(restored.counts(), table.counts());
-        assert_eq!(restored.origin(), table.origin());
+        assert_eq!((restored.origin(), restored.life()), (table.origin(), table.life()));
         assert_eq!(snapshot(&restored), snapshot(&table));
     }
 }

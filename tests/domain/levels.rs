@@ -58,6 +58,20 @@ fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
 }
 
 #[test]
+fn a_table_that_begins_at_level_4_or_above_has_a_life_of_its_own_and_keeps_it() {
+    let run = |n| LeaderStart { incarnation: Incarnation(n), ..start(RUN) };
+    let mut bench = Bench::started(run(0xabcd_0000_0000_0005));
+    assert_eq!(bench.table.life(), 5, "of the run that opened it, and not all of that");
+    bench.lead(run(6));
+    assert_eq!(bench.table.life(), 5);
+    assert_eq!(Bench::started(run(0xabcd_0000_0000_0000)).table.life(), 1, "0 is that of older tables");
+    let mut old = Bench::started(LeaderStart { level: 3, ..run(7) });
+    old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL });
+    assert_eq!(old.table.life(), 0, "its events have had ids without one");
+    assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").life(), 0);
+}
+
+#[test]
 fn idempotency_keys_are_kept_from_level_2_on() {
     let mut bench = old();
     bench.acquired(ask("a", 1).request(1));

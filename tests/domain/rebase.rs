@@ -1,9 +1,10 @@
 //! A backup becomes the beginning of another service.
 
-use super::kit::{Asking, Bench, RUN_OF_2, ask, cancel, node_up, release, request, session, snapshot, start};
-use latchd::domain::{Command, Incarnation, LeaderStart, Refusal, Table, Token};
+use super::kit::{Asking, Bench, RUN, RUN_OF_2, ask, cancel, node_up, release, request, session, snapshot, start};
+use latchd::domain::{Command, FEATURE_LEVEL, Incarnation, LeaderStart, Refusal, Table, Token};
 
 const JUMP: u64 = 1_000_000_000;
+const RANDOM: u64 = 0xabcd_0123_4567_89ab;
 
 /// Holds of a session, of nobody and of a dead waiter, somebody who waits, and keys of each.
 fn backup() -> Bench {
@@ -23,7 +24,7 @@ fn backup() -> Bench {
 /// Rebased and led again: restored twice on the way, because what is kept must be in the snapshot.
 fn rebased(first_token: u64, keep_sessions: bool, keep_holds: bool) -> Bench {
     let mut bench = backup();
-    bench.table.rebase(first_token, keep_sessions, keep_holds);
+    bench.table.rebase(first_token, RANDOM, keep_sessions, keep_holds);
     bench.table = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
     bench.lead(LeaderStart { first_token: 1, ..start(Incarnation(7)) });
     bench.from(Incarnation(7));
@@ -56,11 +57,21 @@ fn tokens_go_on_far_above() {
 #[test]
 fn nodes_are_forgotten_and_the_epoch_goes_on() {
     let (before, mut table) = (backup().table.epoch(), backup().table);
-    table.rebase(0, true, true);
+    table.rebase(0, RANDOM, true, true);
     assert!(table.nodes().is_empty());
     assert_eq!((table.epoch(), table.confirms_deliveries()), (before, false));
     let mut bench = rebased(0, true, true);
     assert_eq!(bench.outcome(node_up(2, Incarnation(8))), latchd::domain::Outcome::NodeRecorded);
+}
+
+#[test]
+fn its_events_have_ids_of_their_own_whatever_level_the_backup_was_at() {
+    for level in [1, 3, FEATURE_LEVEL] {
+        let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
+        bench.table.rebase(0, RANDOM, true, true);
+        let again = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
+        assert_eq!((again.life(), again.origin()), (0x0123_4567_89ab, 0), "level {level}");
+    }
 }
 
 #[test]
@@ -92,6 +103,6 @@ fn nothing_due_is_left_behind() {
 #[test]
 fn a_table_that_was_never_led_can_be_rebased() {
     let mut table = Table::default();
-    table.rebase(5, true, true);
+    table.rebase(5, RANDOM, true, true);
     assert_eq!(table.last_token(), Token(JUMP - 1));
 }

@@ -124,13 +124,13 @@ async fn an_id_of_nothing_is_a_gap() {
     let engine = start(None).await;
     let (_, begin) = begun(&engine, everything(), None).await;
     hold(&engine, ask("a")).await.unwrap();
-    let far = EventId { index: begin.index + 1_000, position: 1 };
-    let between = EventId { index: begin.index, position: 7 };
+    let far = EventId { index: begin.index + 1_000, position: 1, ..begin };
+    let between = EventId { position: 7, ..begin };
     for place in [far, between] {
         let (why, state) = gap(&mut read(&engine, everything(), Some(place))).await;
         assert_eq!((why, state.locks.len()), (Why::UnknownId, 1), "{place}");
     }
-    let before = EventId { index: 17, position: 0 };
+    let before = EventId { index: 17, position: 0, ..begin };
     let (why, _) = gap(&mut read(&engine, everything(), Some(before))).await;
     assert_eq!(why, Why::TooOld, "a service that keeps nothing begins where no run before it was");
     engine.stop().await;
@@ -158,9 +158,15 @@ async fn ids_outlast_a_restart() {
     engine.stop().await;
 }
 
-/// On one thread, whose wall clock is moved.
+/// On one thread, whose wall clock stands still, or is set back.
 #[tokio::test]
-async fn no_id_of_a_service_whose_data_was_lost_fits_into_the_next() {
+async fn no_id_of_a_service_whose_data_was_lost_fits_into_the_next_whatever_the_clock_says() {
+    for next in [1_800_000_000, 1_800_000_001, 1_799_990_000] {
+        no_id_fits_into_the_service_that_begins_at(next).await;
+    }
+}
+
+async fn no_id_fits_into_the_service_that_begins_at(unix_seconds: u64) {
     pretend_unix_seconds(1_800_000_000);
     let lost = tempfile::tempdir().unwrap();
     let engine = start(Some(lost.path())).await;
@@ -169,15 +175,16 @@ async fn no_id_of_a_service_whose_data_was_lost_fits_into_the_next() {
     let told = next(&mut reader, 2).await;
     engine.stop().await;
     drop((reader, engine, lost));
-    pretend_unix_seconds(1_800_000_001);
+    pretend_unix_seconds(unix_seconds);
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
     for _ in 0..10 {
         take_and_give_back(&engine, "b").await;
     }
-    let small = EventId { index: 3, position: 0 };
-    for place in [begin, told[0].id, told[1].id, small] {
-        assert_eq!(gap(&mut read(&engine, everything(), Some(place))).await.0, Why::TooOld, "{place}");
+    let small = EventId { index: 3, position: 0, ..begin };
+    let older = EventId { life: 0, ..told[0].id };
+    for place in [begin, told[0].id, told[1].id, small, older] {
+        assert_eq!(gap(&mut read(&engine, everything(), Some(place))).await.0, Why::UnknownId, "{place}");
     }
     engine.stop().await;
 }

@@ -17,6 +17,7 @@ pub fn options(data_dir: Option<&Path>) -> EngineOptions {
         session_idle_timeout: Duration::from_secs(600),
         batch: BatchBounds { commands_max: 1024, bytes_max: 256 << 10 },
         queue_commands_max: 65_536,
+        trust_clock: false,
         events: Default::default(),
         cluster: ClusterOptions::default(),
     }

@@ -4,6 +4,7 @@ mod browser;
 mod crash;
 mod curl;
 mod deploy;
+mod first_start;
 mod generated;
 mod openapi_clients;
 mod py_ldlm;

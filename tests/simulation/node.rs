@@ -131,6 +131,7 @@ fn options(node: u64, initial: &[u64], simulation: Simulation) -> EngineOptions 
         session_idle_timeout: Duration::from_secs(3600),
         batch: BatchBounds { commands_max: 64, bytes_max: 32 << 10 },
         queue_commands_max: 4096,
+        trust_clock: false,
         events: Default::default(),
         cluster: ClusterOptions {
             node_id: node,

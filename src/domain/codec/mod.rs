@@ -16,6 +16,8 @@ pub(super) const SINGLE_NODE: u8 = 1;
 pub(super) const CLUSTERS: u8 = 2;
 /// The format of snapshots of tables that have an origin; entries did not change with it.
 pub(super) const ORIGINS: u8 = 3;
+/// The same with a life.
+pub(super) const LIVES: u8 = 4;
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

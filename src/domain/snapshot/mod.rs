@@ -3,12 +3,12 @@
 mod records;
 mod restore;
 
-use super::codec::{CLUSTERS, DecodeError, ORIGINS, Put, SINGLE_NODE, Take};
+use super::codec::{CLUSTERS, DecodeError, LIVES, ORIGINS, Put, SINGLE_NODE, Take};
 use super::cow::FrozenMap;
 use super::ids::{Name, NodeId, RequestId, SessionId};
 use super::limits::Limits;
 use super::lock::Lock;
-use super::nodes::{LEVEL_OF_ORIGINS, NodeRecord};
+use super::nodes::{LEVEL_OF_LIVES, LEVEL_OF_ORIGINS, NodeRecord};
 use super::requests::RequestRecord;
 use super::session::Session;
 use super::table::Table;
@@ -29,6 +29,7 @@ pub struct FrozenTable {
     next_token: u64,
     next_waiter: u64,
     origin: u64,
+    life: u64,
     limits: Limits,
     level: u32,
     confirm: bool,
@@ -56,6 +57,7 @@ impl Table {
             next_token: self.next_token,
             next_waiter: self.next_waiter,
             origin: self.origin,
+            life: self.life,
             limits: self.limits.clone(),
             level: self.level,
             confirm: self.confirm,
@@ -157,14 +159,21 @@ impl FrozenTable {
         if version >= ORIGINS {
             out.put_u64(self.origin);
         }
+        if version >= LIVES {
+            out.put_u64(self.life);
+        }
         out.put_u64(self.nodes.len() as u64);
         self.nodes.iter().for_each(|(node, record)| put_node(out, *node, record));
     }
 }
 
-/// Below the level of origins a node of an older release may have to read it.
+/// Below the level of a format a node of an older release may have to read it.
 fn version_of(level: u32) -> u8 {
-    if level >= LEVEL_OF_ORIGINS { ORIGINS } else { CLUSTERS }
+    match level {
+        LEVEL_OF_LIVES.. => LIVES,
+        LEVEL_OF_ORIGINS => ORIGINS,
+        _ => CLUSTERS,
+    }
 }
 
 fn flush_full(buffer: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {

@@ -10,11 +10,11 @@ use super::super::session::Session;
 use super::super::table::Table;
 use super::super::time::Timestamp;
 use super::records::{take_lock, take_node, take_request, take_session};
-use super::{CLUSTERS, ORIGINS, SINGLE_NODE, version_of};
+use super::{CLUSTERS, LIVES, ORIGINS, SINGLE_NODE, version_of};
 
 pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     let version = take.u8()?;
-    if ![SINGLE_NODE, CLUSTERS, ORIGINS].contains(&version) {
+    if ![SINGLE_NODE, CLUSTERS, ORIGINS, LIVES].contains(&version) {
         return Err(DecodeError::Unknown { what: "snapshot version", value: version.into() });
     }
     let mut table = Table {
@@ -76,6 +76,9 @@ fn take_nodes(take: &mut Take, version: u8, table: &mut Table) -> Result<(), Dec
     }
     if version >= ORIGINS {
         table.origin = take_counter(take)?;
+    }
+    if version >= LIVES {
+        table.life = take_counter(take)?;
     }
     for _ in 0..take.count(21)? {
         let (node, record) = take_node(take)?;

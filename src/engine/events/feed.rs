@@ -63,8 +63,8 @@ impl Feed {
     }
 
     /// The service's ids begin here: what lies before is none of its own.
-    pub fn begin_at(&self, number: u64) {
-        self.ring().begin_at(number);
+    pub fn begin_at(&self, number: u64, life: u64) {
+        self.ring().begin_at(number, life);
     }
 
     /// What the entry with this number did. Called for each entry, in order.
@@ -76,8 +76,8 @@ impl Feed {
     }
 
     /// A snapshot became the state as of the entry with this number.
-    pub fn restored(&self, number: u64) {
-        self.ring().restored(number);
+    pub fn restored(&self, number: u64, life: u64) {
+        self.ring().restored(number, life);
         self.bell.grown.notify_one();
     }
 

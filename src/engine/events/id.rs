@@ -1,4 +1,4 @@
-//! The id of an event: which log entry, and which of the entry's events.
+//! The id of an event: which log entry, which of the entry's events, and of which table.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,23 +12,29 @@ pub struct EventId {
     pub index: u64,
     /// Among the events of that entry, from 1.
     pub position: u32,
+    /// Of the table, random: an id of another table is known by it. 0 in tables that are older than this.
+    pub life: u64,
 }
 
 /// The text is no id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("an id reads INDEX-POSITION, two whole numbers, as in 4711-1")]
+#[error("an id reads INDEX-POSITION-LIFE, two whole numbers and hexadecimal digits, as in 4711-1-5f0c")]
 pub struct NoEventId;
 
 impl EventId {
     /// Behind all events of the entry, before those of the next.
-    pub fn behind(index: u64) -> EventId {
-        EventId { index: index.saturating_add(1), position: 0 }
+    pub fn behind(index: u64, life: u64) -> EventId {
+        EventId { index: index.saturating_add(1), position: 0, life }
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.index, self.position)
+        let EventId { index, position, life } = self;
+        match life {
+            0 => write!(f, "{index}-{position}"),
+            life => write!(f, "{index}-{position}-{life:x}"),
+        }
     }
 }
 
@@ -36,8 +42,10 @@ impl FromStr for EventId {
     type Err = NoEventId;
 
     fn from_str(text: &str) -> Result<EventId, NoEventId> {
-        let (index, position) = text.split_once('-').ok_or(NoEventId)?;
-        Ok(EventId { index: number(index)?, position: number(position)? })
+        let mut parts = text.splitn(3, '-');
+        let (index, position) = (parts.next().ok_or(NoEventId)?, parts.next().ok_or(NoEventId)?);
+        let life = parts.next().map_or(Ok(0), life)?;
+        Ok(EventId { index: number(index)?, position: number(position)?, life })
     }
 }
 
@@ -47,24 +55,33 @@ fn number<T: FromStr>(text: &str) -> Result<T, NoEventId> {
     text.parse().ok().filter(|_| digits).ok_or(NoEventId)
 }
 
+/// As it is written, and no other way: an id has one text.
+fn life(text: &str) -> Result<u64, NoEventId> {
+    let life = u64::from_str_radix(text, 16).map_err(|_| NoEventId)?;
+    if life > 0 && format!("{life:x}") == text { Ok(life) } else { Err(NoEventId) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ids_are_read_as_they_are_written_and_nothing_else_is() {
-        let id = EventId { index: 4711, position: 2 };
-        assert_eq!(id.to_string(), "4711-2");
-        assert_eq!("4711-2".parse(), Ok(id));
-        for bad in ["", "-", "1", "1-", "-1", "+1-1", "1-+1", "1-1-1", "1 -1", "1-4294967296", "18446744073709551616-0"]
-        {
+        for (text, life) in [("4711-2", 0), ("4711-2-5f0c", 0x5f0c)] {
+            let id = EventId { index: 4711, position: 2, life };
+            assert_eq!(id.to_string(), text);
+            assert_eq!(text.parse(), Ok(id));
+        }
+        let bad = ["", "-", "1", "1-", "-1", "+1-1", "1-+1", "1 -1", "1-4294967296", "18446744073709551616-0"];
+        let bad_lives = ["1-1-", "1-1-0", "1-1-0f", "1-1-F", "1-1-+f", "1-1-g", "1-1-f-", "1-1-10000000000000000"];
+        for bad in bad.into_iter().chain(bad_lives) {
             assert_eq!(bad.parse::<EventId>(), Err(NoEventId), "{bad}");
         }
     }
 
     #[test]
     fn the_place_between_two_entries_is_between_their_events() {
-        let event = |index, position| EventId { index, position };
-        assert!(event(7, 9) < EventId::behind(7) && EventId::behind(7) < event(8, 1));
+        let event = |index, position| EventId { index, position, life: 3 };
+        assert!(event(7, 9) < EventId::behind(7, 3) && EventId::behind(7, 3) < event(8, 1));
     }
 }

@@ -111,7 +111,8 @@ impl Reader {
                     return None;
                 }
                 // What was told anywhere is applied here by now.
-                if place > self.engine.0.core.shared.place() {
+                let here = self.engine.0.core.shared.place();
+                if place.life != here.life || place > here {
                     return self.gap(Why::UnknownId).await;
                 }
                 self.rest().await

@@ -30,6 +30,8 @@ pub struct Ring {
     end: EventId,
     /// Behind the last snapshot that became the state.
     restored: EventId,
+    /// Of the table; 0 before it is opened.
+    life: u64,
 }
 
 /// What a reader gets for its place.
@@ -73,12 +75,13 @@ impl Happened {
 impl Ring {
     pub fn new(max: usize) -> Ring {
         let begin = EventId::default();
-        Ring { events: VecDeque::with_capacity(max), max: max.max(1), floor: begin, end: begin, restored: begin }
+        Ring { events: VecDeque::with_capacity(max), max: max.max(1), floor: begin, end: begin, restored: begin, life: 0 }
     }
 
-    /// No entry has a number below this.
-    pub fn begin_at(&mut self, number: u64) {
-        let begin = EventId { index: number, position: 0 };
+    /// The table has this life, and no entry a number below this.
+    pub fn begin_at(&mut self, number: u64, life: u64) {
+        self.life = life;
+        let begin = EventId { index: number, position: 0, life };
         (self.floor, self.end) = (self.floor.max(begin), self.end.max(begin));
     }
 
@@ -91,20 +94,25 @@ impl Ring {
             {
                 self.floor = oldest.id;
             }
-            self.events.push_back(Published { id: EventId { index, position }, what });
+            self.events.push_back(Published { id: EventId { index, position, life: self.life }, what });
         }
-        self.end = EventId::behind(index);
+        self.end = EventId::behind(index, self.life);
     }
 
     /// A snapshot became the state as of the entry with this number: what happened before it was not seen.
-    pub fn restored(&mut self, index: u64) {
+    pub fn restored(&mut self, index: u64, life: u64) {
+        self.life = life;
         self.events.clear();
-        self.end = EventId::behind(index);
+        self.end = EventId::behind(index, life);
         (self.floor, self.restored) = (self.end, self.end);
     }
 
     /// Whether a reader can go on from a place that it was told elsewhere.
     pub fn knows(&self, place: EventId) -> Known {
+        if place.life != self.life {
+            // One that has applied nothing does not know yet what it is.
+            return if self.end.index == 0 { Known::NotYet } else { Known::Missing(Why::UnknownId) };
+        }
         if let Err(why) = self.reaches(place) {
             return Known::Missing(why);
         }
@@ -158,7 +166,7 @@ mod tests {
     }
 
     fn id(index: u64, position: u32) -> EventId {
-        EventId { index, position }
+        EventId { index, position, life: 0 }
     }
 
     fn under(prefix: &str) -> Wanted {
@@ -212,7 +220,7 @@ mod tests {
     fn a_snapshot_leaves_nothing_before_it() {
         let mut ring = Ring::new(9);
         ring.append(1, vec![released("a")]);
-        ring.restored(7);
+        ring.restored(7, 0);
         assert_eq!(ring.knows(id(1, 1)), Known::Missing(Why::Snapshot));
         assert_eq!(ring.knows(id(8, 0)), Known::Here);
         ring.append(8, vec![released("a")]);
@@ -223,12 +231,25 @@ mod tests {
     #[test]
     fn an_id_that_no_event_had_is_known_as_none() {
         let mut ring = Ring::new(9);
-        ring.begin_at(4);
+        ring.begin_at(4, 0);
         assert_eq!(ring.knows(id(3, 0)), Known::Missing(Why::TooOld), "before this service");
         ring.append(5, vec![released("a")]);
         assert_eq!(ring.knows(id(5, 1)), Known::Here);
         assert_eq!(ring.knows(id(5, 2)), Known::Missing(Why::UnknownId));
         assert_eq!(ring.knows(id(6, 0)), Known::Here);
         assert_eq!(ring.knows(id(6, 1)), Known::NotYet);
+    }
+
+    #[test]
+    fn an_id_of_another_table_is_known_as_none_wherever_it_would_lie() {
+        let mut ring = Ring::new(9);
+        let of = |life, index| EventId { index, position: 0, life };
+        assert_eq!(ring.knows(of(7, 5)), Known::NotYet, "it may be of this one");
+        ring.begin_at(4, 7);
+        ring.append(5, vec![released("a")]);
+        assert_eq!(ring.knows(of(7, 5)), Known::Here);
+        for (life, index) in [(0, 1), (0, 5), (8, 5), (8, 1_000)] {
+            assert_eq!(ring.knows(of(life, index)), Known::Missing(Why::UnknownId), "{life} {index}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::engine::first_start::AbsurdClock;
+
 /// Why an entry was not (or perhaps not) applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
@@ -128,6 +130,8 @@ pub enum StartError {
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Transport(#[from] super::TransportError),
+    #[error(transparent)]
+    Clock(#[from] AbsurdClock),
     #[error("the log engine did not start: {0}")]
     Engine(String),
 }

@@ -219,6 +219,11 @@ where
     M: Machine,
 {
     let Stores { log, machine, id: store_id, empty, mut released } = stores;
+    if let (true, Err(absurd)) = (empty, options.may_begin) {
+        drop((log, machine));
+        released.recv().await;
+        return Err(absurd.into());
+    }
     let local = Arc::new(Local {
         node_id: options.node_id,
         store_id,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::peers::Transport;
 use super::simulated::SimulatedDisk;
+use crate::engine::first_start::AbsurdClock;
 
 /// Where the log and the snapshots are.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct RaftOptions {
     pub election_max: Duration,
     /// `None`: this node runs alone and talks to nobody.
     pub peers: Option<PeerOptions>,
+    /// Whether an empty store may be begun on.
+    pub may_begin: Result<(), AbsurdClock>,
 }
 
 impl RaftOptions {
@@ -51,6 +54,7 @@ impl RaftOptions {
             election_min: Duration::from_millis(250),
             election_max: Duration::from_millis(400),
             peers: None,
+            may_begin: Ok(()),
         }
     }
 }
