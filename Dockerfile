@@ -24,7 +24,7 @@ ENV LATCHD_DATA_DIR=/var/lib/latchd/data \
     LATCHD_LISTEN=https://0.0.0.0:8443
 # Exec form everywhere: SIGTERM reaches the server itself, which then drains.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-    CMD ["latchd", "health", "--url", "https://127.0.0.1:8443"]
+    CMD ["latchd", "health", "--local"]
 # Beyond loopback a credential is required; without one the server says so and stops.
 ENTRYPOINT ["latchd"]
 CMD ["serve"]

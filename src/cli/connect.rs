@@ -69,6 +69,13 @@ impl Connect {
         self.builder()?.timeout(timeout.into().unwrap_or(UNBOUNDED)).build().map_err(Failure::config)
     }
 
+    /// A client that shows a certificate where one is set, and no credential.
+    pub fn probe(&self, url: &str) -> Result<ClientBuilder, Failure> {
+        let layers = self.layers()?;
+        let (url, ca, api_key, password) = (Some(url.to_owned()), None, None, None);
+        Layer { url, ca, api_key, password, ..layers }.builder()
+    }
+
     /// The settings, for subcommands that add their own.
     pub fn builder(&self) -> Result<ClientBuilder, Failure> {
         self.layers()?.builder()

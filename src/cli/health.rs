@@ -1,11 +1,16 @@
 //! `latchd health`: for containers and probes.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
-use super::{Failure, speech};
+use super::{Failure, serve, speech, told};
+use crate::client::{Client, Trust};
+use crate::config::listen::Scheme;
+use crate::config::{Config, Inputs, ListenUrl};
 
 /// A probe that takes longer is a failed one.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -13,12 +18,20 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Health {
+    /// Ask the server of this machine where its configuration (--config, LATCHD_CONFIG, the LATCHD_* variables) says that
+    /// it listens: server.probe_listen, else listen
+    #[arg(long, conflicts_with_all = ["url", "ca", "api_key", "password"])]
+    local: bool,
+    /// The configuration file of that server; implies --local
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "ca", "api_key", "password"])]
+    config: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
 }
 
 const EXAMPLES: &str = "Examples:
   latchd health
+  latchd health --local                           in a container, beside its server
   latchd health --url https://locks.example.org:8443 --ca /etc/ssl/ours.pem
   LATCHD_URL=http://127.0.0.1:8080 latchd health";
 
@@ -26,13 +39,70 @@ impl Health {
     pub fn run(self) -> Result<(), Failure> {
         // A probe knows good and bad, and other codes mean something else to some that probe.
         let bad = |failure: Failure| Failure::from(failure.message);
-        let client = self.connect.client(TIMEOUT).map_err(bad)?;
-        let url = self.connect.url().map_err(bad)?;
+        let (client, url, hint) = if self.local || self.config.is_some() {
+            self.of_this_machine().map_err(bad)?
+        } else {
+            (self.connect.client(TIMEOUT).map_err(bad)?, self.connect.url().map_err(bad)?, "")
+        };
         block_on(async {
             let asked = client.ready().await.map_err(explain);
-            asked.map_err(|failure| Failure::from(format!("not ready: {}", failure.message)))
+            asked.map_err(|failure| Failure::from(format!("not ready: {}{hint}", failure.message)))
         })?;
         speech::report(format!("{url} is ready\n"));
         Ok(())
+    }
+
+    /// A client that shows no credential, and so need not know whom it asks.
+    fn of_this_machine(&self) -> Result<(Client, String, &'static str), Failure> {
+        let inputs = Inputs { file: self.config.clone(), env: serve::environment(), ..Inputs::default() };
+        let config = Config::read(inputs).map_err(told)?;
+        let url = url_of(&config)?;
+        let builder = self.connect.probe(&url)?.trust(Trust::Any).timeout(TIMEOUT);
+        let hint = match config.tls.client_ca() {
+            Some(_) if url.starts_with("https:") => {
+                "; where tls.client_ca asks for a certificate, set server.probe_listen, which asks for none"
+            }
+            _ => "",
+        };
+        Ok((builder.build().map_err(told)?, url, hint))
+    }
+}
+
+/// Where the server of such a configuration can be asked from its own machine.
+fn url_of(config: &Config) -> Result<String, Failure> {
+    let plain = config.listen.iter().find(|url| url.scheme == Scheme::Http);
+    let listens = config.server.probe_listen.as_ref().or(plain).or(config.listen.first());
+    let listens = listens.ok_or_else(|| "listen is empty".to_owned())?;
+    if listens.port == 0 {
+        return Err(format!("{listens} names no port: set one, or server.probe_listen, or give --url").into());
+    }
+    let host = match listens.host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+        _ => listens.host.clone(),
+    };
+    Ok(ListenUrl { host, ..listens.clone() }.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(settings: &[(&str, &str)]) -> Result<String, Failure> {
+        let variable = |(key, value): &(&str, &str)| (crate::config::env::variable(key), (*value).to_owned());
+        let env = settings.iter().map(variable).collect();
+        url_of(&Config::read(Inputs { env, ..Inputs::default() }).expect("a configuration"))
+    }
+
+    #[test]
+    fn a_server_is_asked_where_its_configuration_says() {
+        let asked = |settings: &[(&str, &str)]| url(settings).expect("a URL");
+        assert_eq!(asked(&[]), "https://127.0.0.1:8443");
+        assert_eq!(asked(&[("listen", "https://0.0.0.0:9000")]), "https://127.0.0.1:9000");
+        assert_eq!(asked(&[("listen", "https://[::]:9000")]), "https://[::1]:9000");
+        assert_eq!(asked(&[("listen", "https://10.0.0.7:9000,http://10.0.0.7:80")]), "http://10.0.0.7:80");
+        let both = [("listen", "https://0.0.0.0:9000"), ("server.probe_listen", "http://0.0.0.0:8081")];
+        assert_eq!(asked(&both), "http://127.0.0.1:8081");
+        assert!(url(&[("listen", "https://127.0.0.1:0")]).unwrap_err().message.contains("names no port"));
     }
 }

@@ -21,6 +21,9 @@ pub struct Serve {
     /// URL to listen on, https or http; may be given several times
     #[arg(long, value_name = "URL")]
     listen: Vec<String>,
+    /// Plain URL to listen on for /livez, /readyz and /metrics alone, without certificate and credential
+    #[arg(long, value_name = "URL")]
+    probe_listen: Option<String>,
     /// Directory of the durable state
     #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
     data_dir: Option<String>,
@@ -108,6 +111,7 @@ impl Serve {
         };
         let yes = |given: bool| given.then(|| "true".to_owned());
         set("--listen", "listen", (!self.listen.is_empty()).then(|| self.listen.join(",")));
+        set("--probe-listen", "server.probe_listen", self.probe_listen);
         // Naming a directory means to use it, whatever a file says.
         set("--data-dir", "in_memory", self.data_dir.as_ref().map(|_| "false".to_owned()));
         set("--data-dir", "data_dir", self.data_dir);
@@ -132,7 +136,7 @@ impl Serve {
 }
 
 /// Our own variables; a value that is no text is as unusable as a wrong one, and is told the same way.
-fn environment() -> Vec<(String, String)> {
+pub(super) fn environment() -> Vec<(String, String)> {
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }

@@ -86,6 +86,13 @@ pub struct FlagValue {
 impl Config {
     /// Merges the layers and checks the result.
     pub fn load(inputs: Inputs) -> Result<Self, ConfigError> {
+        let config = Self::read(inputs)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The same without the check that all of it goes together: for whoever does not know the flags of the server.
+    pub fn read(inputs: Inputs) -> Result<Self, ConfigError> {
         let mut layers = Layers::new(DEFAULTS);
         if let Some(path) = inputs.file_named() {
             let file = path.display().to_string();
@@ -100,9 +107,7 @@ impl Config {
         }
         plain.passwords.extend(inputs.plain.passwords);
         plain.api_keys.extend(inputs.plain.api_keys);
-        let config = Self { plain, ..layers.read()? };
-        config.check()?;
-        Ok(config)
+        Ok(Self { plain, ..layers.read()? })
     }
 
     /// Whether any password or key is configured.

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use super::listen::{ListenUrl, Scheme};
 use super::value::{bytes, duration, positive, positive_duration};
 
 /// Connection handling.
@@ -16,6 +17,8 @@ pub struct ServerConfig {
     pub name: String,
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
+    #[serde(deserialize_with = "plain_url")]
+    pub probe_listen: Option<ListenUrl>,
     #[serde(deserialize_with = "positive")]
     pub connections_max: usize,
     #[serde(deserialize_with = "positive_duration")]
@@ -47,6 +50,15 @@ fn header_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
         return Err(de::Error::custom("expected a size from 8KiB to 1MiB"));
     }
     usize::try_from(value).map_err(de::Error::custom)
+}
+
+fn plain_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ListenUrl>, D::Error> {
+    let expected = || de::Error::custom("expected a plain URL like http://127.0.0.1:8081, or nothing");
+    let text = String::deserialize(from).map_err(|_| expected())?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    ListenUrl::parse(&text).filter(|url| url.scheme == Scheme::Http).map(Some).ok_or_else(expected)
 }
 
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {

@@ -2,8 +2,8 @@
 
 use super::ids::{Name, SessionId, Token};
 use super::lock::Place;
-use super::outcome::{EndReason, WaitEnd};
 use super::nodes::LEVEL_OF_LIVES;
+use super::outcome::{EndReason, WaitEnd};
 use super::table::{Run, Table, life_of};
 
 /// The service went on after the backup: no token that it gave since may be given again.

@@ -71,7 +71,11 @@ mod tests {
             assert!(refused.contains("--trust-clock") && refused.contains("storage.trust_clock"), "{refused}");
             assert_eq!(check_clock(true), Ok(()));
         }
-        assert!(at(0).unwrap_err().to_string().contains("1970-01-01T00:00:00Z, which is before this release was built"));
-        assert!(at(8_835_955_200).unwrap_err().to_string().contains("2250-01-01T00:00:00Z, which is beyond the year 2100"));
+        assert!(
+            at(0).unwrap_err().to_string().contains("1970-01-01T00:00:00Z, which is before this release was built")
+        );
+        assert!(
+            at(8_835_955_200).unwrap_err().to_string().contains("2250-01-01T00:00:00Z, which is beyond the year 2100")
+        );
     }
 }

@@ -74,6 +74,12 @@ impl Engine {
         self.0.ending.is_announced()
     }
 
+    /// The PEM text of each file with certificates for the other nodes, by its configuration key, as it is used from now
+    /// on. Reads the files.
+    pub fn peer_certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.0.core.raft.peer_certificates()
+    }
+
     /// Whether this process is about to end.
     pub fn is_draining(&self) -> bool {
         self.0.ending.has_begun()

@@ -1,8 +1,8 @@
 //! Backups read back: checked, or made into a new data directory. No engine runs meanwhile.
 
 use super::backup_file::BackupReader;
-use super::raft::{StartError, seed_store};
 use super::first_start::{check_clock, first_token};
+use super::raft::{StartError, seed_store};
 use super::random::random_u64;
 use crate::domain::Table;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Composes: listeners, TLS, connections, drain, and the router on top. Decides nothing about locks.
 
 mod accept;
+mod certificates;
 pub mod compose;
 pub mod drain;
 pub mod edge;
@@ -13,6 +14,7 @@ mod link;
 pub mod listeners;
 pub mod offline;
 mod pages;
+mod probe_listener;
 pub mod probes;
 mod rest;
 mod router;

@@ -44,6 +44,12 @@ pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(show).fallback(method_not_allowed))
 }
 
+/// The same for everybody who can connect: for a listener that is for nothing else.
+pub fn open_metrics_route(engine: Engine, metrics: Arc<Metrics>) -> Router {
+    let show = move || async move { exposition(&engine, &metrics) };
+    Router::new().route("/metrics", get(show).fallback(method_not_allowed))
+}
+
 /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
 fn exposition(engine: &Engine, metrics: &Metrics) -> Response {
     engine_metrics::refresh(metrics, &engine.overview(), &engine.cluster_here());

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::certificates::{self, InUse};
 use super::compose;
 use super::drain::Drain;
 use super::files;
 use super::leave;
+use super::probe_listener::ProbeListener;
 use super::probes;
 use super::router::router;
 use super::serve::{Listening, StartError};
@@ -22,14 +24,22 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     files::allow_connections(config.server.connections_max);
     let access = compose::access(&config)?;
     let listening = Listening::open(&config)?;
+    let probing = ProbeListener::open(&config)?;
     let engine = Engine::start(compose::engine_options(&config)).await?;
+    let in_use = InUse { served: listening.served_certificates(), engine: engine.clone() };
+    certificates::watch(in_use, Arc::clone(&metrics), config.tls.reload_interval).await;
     let ready = engine.clone();
     let service = state::service(&config, engine.clone(), access);
     let probes = probes::routes(drain.clone(), move || ready.unready());
     let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics));
+    let urls = listening.urls() + &probing.line();
+    let probe_router = probes.clone().merge(probes::open_metrics_route(engine.clone(), Arc::clone(&metrics)));
+    let _probing = probing
+        .serve(probe_router, Arc::clone(&metrics), drain.clone(), clock::process_age)
+        .map_err(StartError::Runtime)?;
     let router = router(service).merge(probes).merge(metrics_route);
     tokio::spawn(leave::follow(drain.clone(), engine.clone(), config.server.drain_delay));
-    logs::announce(&listening.urls());
+    logs::announce(&urls);
     let served = listening.serve(router, metrics, drain, clock::process_age).await;
     engine.stop().await;
     tracing::info!("stopped");

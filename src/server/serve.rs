@@ -16,7 +16,7 @@ use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
 use super::socket;
-use super::tls::{Tls, TlsError};
+use super::tls::{Served, Tls, TlsError};
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
@@ -63,6 +63,11 @@ impl Listening {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
+    /// The certificates behind https, now and from now on.
+    pub fn served_certificates(&self) -> Option<Served> {
+        self.tls.as_ref().map(Tls::served)
+    }
+
     /// Serves until the drain has begun and its requests are finished, or their time is up.
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<()> {
         let server = &self.config.server;
@@ -71,7 +76,7 @@ impl Listening {
         let surroundings =
             Arc::new(Surroundings { trusted, clock, drain: drain.clone(), body_timeout: server.body_timeout });
         if let Some(tls) = &self.tls {
-            tls.watch(&self.config.tls);
+            tls.watch();
         }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
         let mut serving = JoinSet::new();
@@ -84,8 +89,8 @@ impl Listening {
                 surroundings: Arc::clone(&surroundings),
             };
             listeners.push(bound.listener.try_clone()?);
-            let mut http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
-            shape(&mut http, server, self.config.locks.waiters_per_lock_max);
+            let http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
+            let http = bounded(http, server, self.config.locks.waiters_per_lock_max);
             let make = router.clone().into_make_service();
             match &self.tls {
                 Some(tls) if bound.scheme == Scheme::Https => {
@@ -116,7 +121,11 @@ const STREAMS_MIN: u64 = 10_000;
 
 /// The bounds on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
 /// connections, but it cannot tell a peer that holds a lock in silence from one that is gone.
-fn shape<A>(http: &mut Server<SocketAddr, A>, config: &ServerConfig, waiters_max: u64) {
+pub(super) fn bounded<A>(
+    mut http: Server<SocketAddr, A>,
+    config: &ServerConfig,
+    waiters_max: u64,
+) -> Server<SocketAddr, A> {
     let builder = http.http_builder();
     builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
     let header_list = u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX);
@@ -124,6 +133,7 @@ fn shape<A>(http: &mut Server<SocketAddr, A>, config: &ServerConfig, waiters_max
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_header_list_size(header_list).max_concurrent_streams(streams);
     http2.keep_alive_interval(config.keepalive_interval).keep_alive_timeout(config.keepalive_timeout);
+    http
 }
 
 async fn finish(mut serving: JoinSet<std::io::Result<()>>) -> std::io::Result<()> {

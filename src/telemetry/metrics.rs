@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::certificates::CertificateExpiry;
 use super::histogram::{CopiedHistogram, DurationHistogram};
 use super::logs;
 use super::peers::PeerLag;
@@ -25,6 +26,8 @@ pub struct Metrics {
     pub engine: EngineMetrics,
     /// Log entries that each other node lacks.
     pub peer_lag: PeerLag,
+    /// When the certificates in use end.
+    pub certificate_expiry: CertificateExpiry,
 }
 
 macro_rules! engine_metrics {
@@ -116,6 +119,7 @@ impl Default for Metrics {
                 .counter("log_lines_lost", "Log lines that nobody took in time, or that failed to be written"),
             engine: EngineMetrics::new(&mut shown),
             peer_lag: PeerLag::registered(&mut shown.0),
+            certificate_expiry: CertificateExpiry::registered(&mut shown.0),
             registry: shown.0,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! A log message can be read alone, and carries its values again as fields. No secret, token or key is ever logged.
 
+pub mod certificates;
 pub mod histogram;
 mod lines;
 pub mod logs;

@@ -26,7 +26,9 @@ fn pair(dir: &Path, node: u64) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'
 
 fn roots(dir: &Path) -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).expect("an authority")).expect("it can be trusted");
+    for authority in CertificateDer::pem_file_iter(dir.join("ca.pem")).expect("a file") {
+        roots.add(authority.expect("an authority")).expect("it can be trusted");
+    }
     Arc::new(roots)
 }
 
@@ -113,4 +115,102 @@ fn bad_nodes_and_missing_authorities_are_told() {
         let ended = certs(action, home.path(), nodes);
         assert!(!ended.status.success() && ended.stderr.contains(message), "{nodes}: {}", ended.stderr);
     }
+}
+
+fn run(action: &str, dir: &Path, more: &[&str]) -> Ended {
+    run_to_end(&[&["certs", action, "--dir", &dir.display().to_string()], more].concat())
+}
+
+fn done(action: &str, dir: &Path, more: &[&str]) -> String {
+    let ended = run(action, dir, more);
+    assert!(ended.status.success(), "{action}: {}", ended.stderr);
+    ended.stdout
+}
+
+fn refused(action: &str, dir: &Path, more: &[&str], message: &str) {
+    let ended = run(action, dir, more);
+    assert!(!ended.status.success() && ended.stderr.contains(message), "{action}: {}{}", ended.stdout, ended.stderr);
+}
+
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(dir).expect("listed").map(|entry| entry.expect("an entry").path());
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    let mut files: Vec<_> = entries.map(|path| (name(&path), std::fs::read(&path).expect("read"))).collect();
+    files.sort();
+    files
+}
+
+/// A copy of what a node was given before.
+fn copied(dir: &Path, into: &Path) {
+    std::fs::create_dir_all(into).expect("made");
+    files(dir).into_iter().for_each(|(name, bytes)| std::fs::write(into.join(name), bytes).expect("written"));
+}
+
+#[test]
+fn renewed_pairs_have_new_keys_and_the_old_names_and_authority() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (dir, before) = (home.path().join("pki"), home.path().join("before"));
+    made("init", &dir, "1=10.0.0.1,2=node-2.example,2=10.0.0.2,3=10.0.0.3");
+    copied(&dir, &before);
+    let told = done("renew", &dir, &["--nodes", "1,2"]);
+    assert!(told.contains("node 1, node 2") && told.contains("without a restart"), "{told}");
+    let changed = |name: &str| std::fs::read(dir.join(name)).ok() != std::fs::read(before.join(name)).ok();
+    let names = ["node1.pem", "node1.key", "node2.pem", "node2.key", "node3.pem", "node3.key", "ca.pem", "ca.key"];
+    assert_eq!(names.map(changed), [true, true, true, true, false, false, false, false]);
+    assert_eq!(std::fs::metadata(dir.join("node1.key")).expect("a key").permissions().mode() & 0o777, 0o600);
+    assert_eq!(files(&dir).len(), names.len(), "no draft stays");
+    for host in ["node-2.example", "10.0.0.2", "localhost", "::1"] {
+        shake_hands((&before, 1), (&dir, 2), host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        shake_hands((&dir, 1), (&before, 2), host).unwrap_or_else(|error| panic!("{host}: {error}"));
+    }
+    done("renew", &dir, &[]);
+    assert!(changed("node3.pem"), "all of them unless some are named");
+}
+
+#[test]
+fn an_authority_is_replaced_and_old_and_new_nodes_trust_each_other_at_every_step() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path().join("pki");
+    let stage = |name: &str| {
+        let into = home.path().join(name);
+        copied(&dir, &into);
+        into
+    };
+    made("init", &dir, "1=10.0.0.1,2=10.0.0.2");
+    let first = stage("first");
+    let told = done("rotate", &dir, &[]);
+    assert!(told.contains("`latchd certs renew`") && told.contains("`latchd certs retire`"), "{told}");
+    let both = stage("both");
+    refused("rotate", &dir, &[], "`latchd certs retire`");
+    refused("retire", &dir, &[], "`latchd certs renew --dir");
+    done("renew", &dir, &[]);
+    let renewed = stage("renewed");
+    done("retire", &dir, &[]);
+    refused("retire", &dir, &[], "`latchd certs rotate`");
+    let steps = [&first, &both, &renewed, &dir];
+    for pair in steps.windows(2) {
+        let (old, new) = (pair[0].as_path(), pair[1].as_path());
+        shake_hands((old, 1), (new, 2), "10.0.0.2").unwrap_or_else(|error| panic!("{old:?} to {new:?}: {error}"));
+        shake_hands((new, 1), (old, 2), "10.0.0.2").unwrap_or_else(|error| panic!("{new:?} to {old:?}: {error}"));
+    }
+    shake_hands((&first, 1), (&dir, 2), "10.0.0.2").expect_err("the old authority is trusted no more");
+}
+
+#[test]
+fn what_cannot_be_renewed_says_what_to_do_and_nothing_is_changed() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (dir, other) = (home.path().join("pki"), home.path().join("other"));
+    refused("renew", &dir, &[], "cannot be read");
+    made("init", &dir, "1=10.0.0.1");
+    made("init", &other, "1=10.0.0.1");
+    let before = files(&dir);
+    refused("renew", &dir, &["--nodes", "7"], "`latchd certs add`");
+    std::fs::copy(other.join("ca.key"), dir.join("ca.key")).expect("copied");
+    refused("renew", &dir, &[], "is not the key of");
+    std::fs::remove_file(dir.join("ca.key")).expect("removed");
+    for action in ["renew", "rotate"] {
+        refused(action, &dir, &[], "`latchd certs init` makes the authority");
+    }
+    std::fs::write(dir.join("ca.key"), &before[0].1).expect("written");
+    assert_eq!(files(&dir), before);
 }

@@ -20,7 +20,14 @@ async fn backup(engine: &Engine, to: &Path) {
 }
 
 fn into(data_dir: PathBuf) -> RestoreOptions {
-    RestoreOptions { data_dir, node_id: 1, advertise: String::new(), keep_sessions: true, keep_holds: true, trust_clock: false }
+    RestoreOptions {
+        data_dir,
+        node_id: 1,
+        advertise: String::new(),
+        keep_sessions: true,
+        keep_holds: true,
+        trust_clock: false,
+    }
 }
 
 /// Blocks, as the command does.

@@ -1,10 +1,12 @@
 //! The server's edge over real sockets: what a client meets before and around any dialect.
 
 mod bodies;
+mod certificates;
 mod connections;
 mod delivery;
 mod drain;
 mod forwarded;
+mod probe_listen;
 mod raw;
 mod rig;
 mod streams;

@@ -139,7 +139,7 @@ fn events() -> Endpoint {
         .parameter(request_header(
             "Last-Event-ID",
             "Goes on after this event.",
-            string("").examples([value!("4711-1")]),
+            string("").examples([value!("4711-1-5f0c")]),
         ))
         .answer(200, event_stream("What happens, as it happens.", &["Event", "StateEvent", "Dropped"]))
         .errors(

@@ -75,7 +75,14 @@ impl Happened {
 impl Ring {
     pub fn new(max: usize) -> Ring {
         let begin = EventId::default();
-        Ring { events: VecDeque::with_capacity(max), max: max.max(1), floor: begin, end: begin, restored: begin, life: 0 }
+        Ring {
+            events: VecDeque::with_capacity(max),
+            max: max.max(1),
+            floor: begin,
+            end: begin,
+            restored: begin,
+            life: 0,
+        }
     }
 
     /// The table has this life, and no entry a number below this.

@@ -112,6 +112,11 @@ impl RaftNode {
         self.inner.peers.as_ref().map(|peers| &peers.peers)
     }
 
+    /// The PEM text of each file with certificates for the other nodes, by its configuration key. Reads the files.
+    pub fn peer_certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.peers().map(Peers::certificates).unwrap_or_default()
+    }
+
     pub(super) fn pulse(&self) -> &Pulse {
         &self.inner.pulse
     }

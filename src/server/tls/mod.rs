@@ -3,9 +3,11 @@
 pub mod dev_pair;
 mod pair;
 mod watch;
+pub mod x509;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 
@@ -29,8 +31,30 @@ pub enum TlsError {
 pub struct Tls {
     pub live: RustlsConfig,
     files: Files,
-    /// What the live configuration was first made from.
-    contents: Arc<Contents>,
+    served: Served,
+    interval: Duration,
+}
+
+/// What the live configuration was made from.
+#[derive(Clone)]
+pub struct Served {
+    contents: Arc<Mutex<Arc<Contents>>>,
+    is_made_here: bool,
+}
+
+impl Served {
+    fn now(&self) -> Arc<Contents> {
+        Arc::clone(&self.contents.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, contents: Arc<Contents>) {
+        *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
+    }
+
+    /// The PEM text of each file with certificates, by its configuration key.
+    pub fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.now().certificates(if self.is_made_here { "tls.dev_dir" } else { "tls.cert" })
+    }
 }
 
 impl Tls {
@@ -40,16 +64,23 @@ impl Tls {
             Some((cert, key)) => (cert.to_owned(), key.to_owned()),
             None => dev_pair::ensure(&config.dev_dir, listen)?,
         };
+        let is_made_here = config.pair().is_none();
         let files = Files { cert, key, client_ca: config.client_ca().map(ToOwned::to_owned) };
         let contents = files.read()?;
         let server = files.build(&contents)?;
         pair::log_fingerprint("serving", &files.cert, &contents.fingerprint());
-        Ok(Self { live: RustlsConfig::from_config(Arc::new(server)), files, contents: Arc::new(contents) })
+        let served = Served { contents: Arc::new(Mutex::new(Arc::new(contents))), is_made_here };
+        let interval = config.reload_interval;
+        Ok(Self { live: RustlsConfig::from_config(Arc::new(server)), files, served, interval })
+    }
+
+    /// What is served, now and from now on.
+    pub fn served(&self) -> Served {
+        self.served.clone()
     }
 
     /// Follows the files for as long as the process lives.
-    pub fn watch(&self, config: &TlsConfig) {
-        let served = Arc::clone(&self.contents);
-        tokio::spawn(watch::follow(self.live.clone(), self.files.clone(), served, config.reload_interval));
+    pub fn watch(&self) {
+        tokio::spawn(watch::follow(self.live.clone(), self.files.clone(), self.served.clone(), self.interval));
     }
 }

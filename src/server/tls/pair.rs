@@ -60,6 +60,12 @@ impl Files {
 }
 
 impl Contents {
+    /// The PEM text of each file with certificates, by its configuration key.
+    pub fn certificates(&self, cert_key: &'static str) -> Vec<(&'static str, Vec<u8>)> {
+        let client_ca = self.client_ca.clone().map(|pem| ("tls.client_ca", pem));
+        [Some((cert_key, self.cert.clone())), client_ca].into_iter().flatten().collect()
+    }
+
     /// SHA-256 of the first certificate, as browsers and openssl print it.
     pub fn fingerprint(&self) -> String {
         let first = CertificateDer::from_pem_slice(&self.cert).map(|der| der.to_vec()).unwrap_or_default();

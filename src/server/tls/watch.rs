@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 
+use super::Served;
 use super::pair::{Contents, Files, log_fingerprint};
 
 /// Looks at the files every `interval`. A new pair that is no good is reported once, and the old one stays.
@@ -12,8 +13,8 @@ use super::pair::{Contents, Files, log_fingerprint};
 /// Contents are compared, not times: a renewal by rename, by copy or through a mounted secret all look the same, and a
 /// pair whose second file is still being written is tried again when that is done.
 /// They are compared with what is served, so a renewal between loading and the first look is not missed.
-pub async fn follow(live: RustlsConfig, files: Files, served: Arc<Contents>, interval: Duration) {
-    let mut seen = served;
+pub async fn follow(live: RustlsConfig, files: Files, served: Served, interval: Duration) {
+    let mut seen = served.now();
     let mut unreadable = false;
     loop {
         let reading = files.clone();
@@ -23,8 +24,10 @@ pub async fn follow(live: RustlsConfig, files: Files, served: Arc<Contents>, int
             Ok(contents) => {
                 unreadable = false;
                 if *seen != contents {
-                    renew(&live, &files, &contents);
                     seen = Arc::new(contents);
+                    if renew(&live, &files, &seen) {
+                        served.set(Arc::clone(&seen));
+                    }
                 }
             }
             Err(error) => {
@@ -37,12 +40,17 @@ pub async fn follow(live: RustlsConfig, files: Files, served: Arc<Contents>, int
     }
 }
 
-fn renew(live: &RustlsConfig, files: &Files, contents: &Contents) {
+/// Whether they are served now.
+fn renew(live: &RustlsConfig, files: &Files, contents: &Contents) -> bool {
     match files.build(contents) {
         Ok(config) => {
             live.reload_from_config(Arc::new(config));
             log_fingerprint("renewed", &files.cert, &contents.fingerprint());
         }
-        Err(error) => tracing::warn!(%error, "{error}; the certificate in use stays"),
+        Err(error) => {
+            tracing::warn!(%error, "{error}; the certificate in use stays");
+            return false;
+        }
     }
+    true
 }

@@ -61,6 +61,6 @@ fn wanted(service: &Shared, query: Query<'_>, viewer: &Identity, prefix: &str) -
 fn last_event_id(head: &Parts) -> Attempt<Option<EventId>> {
     let Some(value) = head.headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    let refused = || Failure::field("Last-Event-ID", "Last-Event-ID must be the id of an event, such as 4711-1");
+    let refused = || Failure::field("Last-Event-ID", "Last-Event-ID must be the id of an event, such as 4711-1-5f0c");
     read.map(Some).ok_or_else(refused)
 }

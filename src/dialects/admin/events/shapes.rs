@@ -21,7 +21,7 @@ pub struct Event<'a> {
     #[schema(example = "expired")]
     event: &'static str,
     /// The same on every node; pass the last one as `Last-Event-ID`.
-    #[schema(example = "4711-1")]
+    #[schema(example = "4711-1-5f0c")]
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "deploy/production")]

@@ -57,6 +57,10 @@ impl Peers {
         Dialler { local: self.local.clone(), transport: self.transport.clone(), node, address: address.to_owned() }
     }
 
+    pub fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.transport.certificates()
+    }
+
     /// For what raft itself says: never behind anything else.
     pub fn raft_lane(&self, node: NodeId, address: &str) -> Lane {
         self.lanes(node, address).raft

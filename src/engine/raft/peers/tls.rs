@@ -50,6 +50,8 @@ pub struct TlsTransport {
     listener: TcpListener,
     files: PeerFiles,
     loaded: Mutex<Loaded>,
+    /// Why the files cannot be used as they are now: told once, not at every connection.
+    told: Mutex<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -75,7 +77,7 @@ impl TlsTransport {
             TcpListener::from_std(listener)
         });
         let listener = bound.map_err(|source| TransportError::Bind { address: listen, source })?;
-        Ok(TlsTransport { listener, files, loaded: Mutex::new(loaded) })
+        Ok(TlsTransport { listener, files, loaded: Mutex::new(loaded), told: Mutex::default() })
     }
 
     /// Where it listens: asked for port 0, this tells which one it is.
@@ -86,17 +88,26 @@ impl TlsTransport {
     /// What the files hold now; a pair that is no good is reported, and the one before stays in use.
     fn current(&self) -> Loaded {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let renewed = match self.files.read() {
-            Ok(contents) if contents == loaded.contents => return loaded.clone(),
+            Ok(contents) if contents == loaded.contents => {
+                told.clear();
+                return loaded.clone();
+            }
             Ok(contents) => Loaded::build(&self.files, contents),
             Err(error) => Err(error),
         };
         match renewed {
             Ok(renewed) => {
                 tracing::info!("the certificate for other nodes was renewed");
+                told.clear();
                 *loaded = renewed;
             }
-            Err(error) => tracing::warn!(%error, "the certificate for other nodes stays the one in use"),
+            Err(error) if *told == error.to_string() => {}
+            Err(error) => {
+                *told = error.to_string();
+                tracing::warn!(%error, "the certificate for other nodes stays the one in use");
+            }
         }
         loaded.clone()
     }
@@ -125,6 +136,11 @@ impl Transport for TlsTransport {
             prepare(&stream)?;
             Ok(Box::new(connector.connect(name, stream).await?) as Stream)
         })
+    }
+
+    fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let Contents { ca, cert, .. } = self.current().contents;
+        vec![("cluster.peer_cert", cert), ("cluster.peer_ca", ca)]
     }
 }
 

@@ -28,4 +28,9 @@ pub trait Transport: Debug + Send + Sync + 'static {
 
     /// Connects to an address as other nodes advertise it.
     fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>>;
+
+    /// The PEM text of each file with certificates, by its configuration key, as the next connection uses it.
+    fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        Vec::new()
+    }
 }

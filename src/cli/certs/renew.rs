@@ -1,0 +1,164 @@
+//! New certificates in the place of old ones: of the nodes, and of the authority in two steps.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::folder::{CA_CERT, CA_KEY, Folder, cert_name, key_name};
+use super::issue::{CA_YEARS, HERE, NODE_YEARS, Pair, new_authority, node_pair};
+use super::{Failure, told};
+use crate::server::tls::x509::described;
+
+#[derive(Debug, Args)]
+pub struct Renew {
+    /// Where `init` made the files; ca.key must be there
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Ids of the nodes to renew, as 1,3; every node with a certificate in DIR unless given
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    nodes: Vec<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct OfAuthority {
+    /// Where `init` made the files; ca.key must be there
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl Renew {
+    /// New keys and certificates for the names of the old ones.
+    pub fn run(&self) -> Result<String, Failure> {
+        let folder = Folder(&self.dir);
+        let known = folder.nodes()?;
+        let asked: BTreeSet<u64> = self.nodes.iter().copied().collect();
+        if let Some(missing) = asked.iter().find(|id| !known.contains(id)) {
+            let dir = self.dir.display();
+            return Err(
+                format!("node {missing} has no certificate in {dir}: `latchd certs add` makes its first one").into()
+            );
+        }
+        let chosen = if asked.is_empty() { known } else { asked };
+        if chosen.is_empty() {
+            return Err(
+                format!("{} has no node's certificate: `latchd certs init` makes them", self.dir.display()).into()
+            );
+        }
+        let authority = folder.authority()?;
+        let mut pairs: Vec<(u64, Pair)> = Vec::new();
+        for id in chosen {
+            pairs.push((id, node_pair(&authority, id, &hosts(&folder, id)?).map_err(told)?));
+        }
+        check_trusted(&folder, &pairs)?;
+        let files = pairs.iter().flat_map(|(id, Pair { cert, key })| {
+            [(key_name(*id), key.as_str(), 0o600), (cert_name(*id), cert.as_str(), 0o644)]
+        });
+        folder.replace(&files.collect::<Vec<_>>())?;
+        let ids: Vec<String> = pairs.iter().map(|(id, _)| id.to_string()).collect();
+        Ok(format!(
+            "Renewed in {} for {NODE_YEARS} years: node {}.\nGive each node its own pair in the place of the old one: \
+             it is used from the next connection on, without a restart.\n",
+            self.dir.display(),
+            ids.join(", node ")
+        ))
+    }
+}
+
+impl OfAuthority {
+    /// A second authority, whose key signs from now on. Everybody has to trust it before anybody shows what it signed.
+    pub fn rotate(&self) -> Result<String, Failure> {
+        let folder = Folder(&self.dir);
+        // Whoever has only the certificate must not lose the way to what it signed.
+        folder.authority()?;
+        let before = folder.read(CA_CERT)?;
+        if described(before.as_bytes()).len() > 1 {
+            return Err(format!(
+                "{} holds more than one authority already: finish with `latchd certs renew`, then `latchd certs retire`",
+                folder.path(CA_CERT).display()
+            ).into());
+        }
+        let (_, made) = new_authority().map_err(told)?;
+        let both = format!("{}{before}", made.cert);
+        folder.replace(&[(CA_CERT.to_owned(), &both, 0o644), (CA_KEY.to_owned(), &made.key, 0o600)])?;
+        Ok(format!(
+            "A new authority is in {} for {CA_YEARS} years; {CA_CERT} holds it and the old one.\n\
+             1. Give every node the new {CA_CERT}; it is read again without a restart.\n\
+             2. When all have it: `latchd certs renew`, and give each node its pair.\n\
+             3. When all have theirs: `latchd certs retire`, and give every node the {CA_CERT} without the old one.\n",
+            self.dir.display()
+        ))
+    }
+
+    /// Only the newest authority stays trusted.
+    pub fn retire(&self) -> Result<String, Failure> {
+        let folder = Folder(&self.dir);
+        let pem = folder.read(CA_CERT)?;
+        let end = "-----END CERTIFICATE-----";
+        let newest = pem.split_inclusive(end).next().filter(|first| first.ends_with(end));
+        let newest = newest.map(|first| format!("{first}\n"));
+        let newest = newest.filter(|_| described(pem.as_bytes()).len() > 1).ok_or_else(|| {
+            let path = folder.path(CA_CERT);
+            format!(
+                "{} holds one authority, so there is none to retire: `latchd certs rotate` makes a new one",
+                path.display()
+            )
+        })?;
+        for id in folder.nodes()? {
+            if !is_from(&newest, &folder.read(&cert_name(id))?) {
+                return Err(format!(
+                    "node {id} would not be trusted any more: its certificate is from the old authority. Renew it with \
+                     `latchd certs renew --dir {} --nodes {id}`, give it to the node, and ask again",
+                    self.dir.display()
+                )
+                .into());
+            }
+        }
+        folder.replace(&[(CA_CERT.to_owned(), &newest, 0o644)])?;
+        Ok(format!("{CA_CERT} in {} holds the new authority alone. Give it to every node.\n", self.dir.display()))
+    }
+}
+
+/// What the old certificate of a node is for.
+fn hosts(folder: &Folder<'_>, id: u64) -> Result<Vec<String>, Failure> {
+    let name = cert_name(id);
+    let old = described(folder.read(&name)?.as_bytes()).into_iter().next();
+    let old = old.ok_or_else(|| format!("{} holds no PEM certificate", folder.path(&name).display()))?;
+    // Those of this machine are added to every pair.
+    Ok(old.names.into_iter().filter(|name| !HERE.contains(&name.as_str())).collect())
+}
+
+/// A key that is not that of ca.pem would make pairs that nobody trusts.
+fn check_trusted(folder: &Folder<'_>, pairs: &[(u64, Pair)]) -> Result<(), Failure> {
+    let authorities = folder.read(CA_CERT)?;
+    match pairs.iter().all(|(_, pair)| is_from(&authorities, &pair.cert)) {
+        true => Ok(()),
+        false => Err(format!(
+            "{} is not the key of {}, or that has expired: nothing was changed. `latchd certs rotate` makes a new \
+             authority",
+            folder.path(CA_KEY).display(),
+            folder.path(CA_CERT).display()
+        )
+        .into()),
+    }
+}
+
+/// Whether one of the authorities has signed the certificate, and both are valid now.
+fn is_from(authorities: &str, cert: &str) -> bool {
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(authorities.as_bytes()).flatten() {
+        drop(roots.add(authority));
+    }
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let (Ok(verifier), Ok(cert)) = (verifier, CertificateDer::from_pem_slice(cert.as_bytes())) else { return false };
+    let Ok(name) = ServerName::try_from(HERE[0]) else { return false };
+    verifier.verify_server_cert(&cert, &[], &name, &[], UnixTime::now()).is_ok()
+}

@@ -1,0 +1,83 @@
+//! The listener for probes and metrics alone: plain, so that it needs no certificate, and with a bound of its own, so that
+//! it answers when the others are full. It serves until the process ends, and so shows the drain.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum_server::Handle;
+use tokio::task::JoinSet;
+
+use super::accept::EdgeAcceptor;
+use super::drain::Drain;
+use super::edge::{Clock, Surroundings};
+use super::forwarded::TrustedProxies;
+use super::link::Links;
+use super::listeners::{BindError, Bound};
+use crate::config::listen::Scheme;
+use crate::config::{Config, ServerConfig};
+use crate::dialects::code::Code;
+use crate::dialects::failure::Failure;
+use crate::dialects::problem::problem;
+use crate::telemetry::Metrics;
+
+/// Those who probe are few.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Bound, and served by nobody yet.
+pub struct ProbeListener {
+    bound: Vec<Bound>,
+    config: ServerConfig,
+}
+
+impl ProbeListener {
+    /// Binds `server.probe_listen`, where it is set.
+    pub fn open(config: &Config) -> Result<Self, BindError> {
+        let bound = Bound::all(config.server.probe_listen.as_slice())?;
+        let config = ServerConfig { connections_max: CONNECTIONS_MAX, ..config.server.clone() };
+        Ok(Self { bound, config })
+    }
+
+    /// For the line that names every URL; nothing without such a listener.
+    pub fn line(&self) -> String {
+        self.bound.iter().map(|bound| format!(" and probes on {bound}")).collect()
+    }
+
+    /// Serves `router` until the process ends.
+    pub fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<Serving> {
+        let mut serving = JoinSet::new();
+        if self.bound.is_empty() {
+            return Ok(Serving { _tasks: serving });
+        }
+        let links = Links::new(&self.config, metrics);
+        // It is no part of the drain that it tells of.
+        serving.spawn(Arc::clone(&links).sweep(self.config.clone(), Drain::default()));
+        let surroundings = Arc::new(Surroundings { trusted: TrustedProxies::new(Vec::new()), clock, drain });
+        let router = router.fallback(nothing_else);
+        for bound in self.bound {
+            let acceptor = EdgeAcceptor {
+                scheme: Scheme::Http,
+                links: Arc::clone(&links),
+                surroundings: Arc::clone(&surroundings),
+            };
+            let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
+            let http = super::serve::bounded(http, &self.config, 0);
+            let make = router.clone().into_make_service();
+            serving.spawn(async move { drop(http.serve(make).await) });
+        }
+        Ok(Serving { _tasks: serving })
+    }
+}
+
+/// Ends with this.
+pub struct Serving {
+    _tasks: JoinSet<()>,
+}
+
+async fn nothing_else(request: Request) -> axum::response::Response {
+    let path = request.uri().path();
+    problem(&Failure::new(
+        Code::NotFound,
+        format!("there is nothing at {path}: server.probe_listen has /livez, /readyz and /metrics alone"),
+    ))
+}

@@ -1,0 +1,69 @@
+//! What a certificate says of itself: whose it is, which names it is for, and when it ends.
+
+use std::net::IpAddr;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+/// One certificate of a PEM file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Described {
+    pub subject: String,
+    /// Seconds since 1970.
+    pub not_after: u64,
+    /// Host names and addresses.
+    pub names: Vec<String>,
+}
+
+/// The certificates of a PEM text, as far as they can be read: rustls reads them too, and is the one that judges.
+pub fn described(pem: &[u8]) -> Vec<Described> {
+    CertificateDer::pem_slice_iter(pem).filter_map(|der| describe(&der.ok()?)).collect()
+}
+
+fn describe(der: &CertificateDer<'_>) -> Option<Described> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let inner = certificate.tbs_certificate();
+    let names = inner.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
+    Some(Described {
+        subject: inner.subject().to_string(),
+        not_after: inner.validity().not_after.to_unix_duration().as_secs(),
+        names: names.iter().filter_map(host).collect(),
+    })
+}
+
+fn host(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(bytes) => {
+            let bytes = bytes.as_bytes();
+            let v4 = || <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from);
+            v4().or_else(v6).map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_described_and_what_is_no_certificate_is_passed_over() {
+        let names = ["node-2.example", "10.0.0.2", "::1"].map(str::to_owned);
+        let mut params = rcgen::CertificateParams::new(names.to_vec()).expect("names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "latchd node 2");
+        params.not_after = rcgen::date_time_ymd(2033, 5, 18);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("signed").pem();
+        let one = Described { subject: "CN=latchd node 2".to_owned(), not_after: 1_999_987_200, names: names.into() };
+        assert_eq!(described(format!("{pem}{pem}").as_bytes()), [one.clone(), one]);
+        assert_eq!(described(key.serialize_pem().as_bytes()), []);
+        assert_eq!(described(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), []);
+    }
+}
