@@ -52,7 +52,12 @@ impl ProbeListener {
         let links = Links::new(&self.config, metrics);
         // It is no part of the drain that it tells of.
         serving.spawn(Arc::clone(&links).sweep(self.config.clone(), Drain::default()));
-        let surroundings = Arc::new(Surroundings { trusted: TrustedProxies::new(Vec::new()), clock, drain });
+        let surroundings = Arc::new(Surroundings {
+            trusted: TrustedProxies::new(Vec::new()),
+            clock,
+            drain,
+            body_timeout: self.config.body_timeout,
+        });
         let router = router.fallback(nothing_else);
         for bound in self.bound {
             let acceptor = EdgeAcceptor {
