@@ -50,6 +50,7 @@ pub enum Code {
     Overloaded,
     DiskNearlyFull,
     NodeWiped,
+    NodeRemoved,
     RunsAlone,
     NoSuchMember,
     MemberExists,
@@ -76,7 +77,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 49] = [
+    pub const ALL: [Code; 50] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -118,6 +119,7 @@ impl Code {
         Code::Overloaded,
         Code::DiskNearlyFull,
         Code::NodeWiped,
+        Code::NodeRemoved,
         Code::RunsAlone,
         Code::NoSuchMember,
         Code::MemberExists,
@@ -173,6 +175,7 @@ impl Code {
             Code::Overloaded => row("overloaded", S::SERVICE_UNAVAILABLE, true, "Too many requests wait for the log"),
             Code::DiskNearlyFull => row("disk-nearly-full", S::SERVICE_UNAVAILABLE, true, "The data disk is nearly full"),
             Code::NodeWiped => row("node-wiped", S::SERVICE_UNAVAILABLE, true, "This node has lost its data"),
+            Code::NodeRemoved => row("node-removed", S::SERVICE_UNAVAILABLE, true, "This node is no member of its cluster any more"),
             Code::RunsAlone => row("runs-alone", S::CONFLICT, false, "This node runs alone"),
             Code::NoSuchMember => row("no-such-member", S::NOT_FOUND, false, "No member of the cluster has this id"),
             Code::MemberExists => row("member-exists", S::CONFLICT, false, "The node is a member already"),
@@ -234,6 +237,7 @@ impl From<EngineError> for Code {
             EngineError::Overloaded => Code::Overloaded,
             EngineError::DiskNearlyFull => Code::DiskNearlyFull,
             EngineError::Wiped(_) => Code::NodeWiped,
+            EngineError::Removed(_) => Code::NodeRemoved,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::cluster::reads::Reads;
 use super::cluster::wire::{Reply, Request};
 use super::error::EngineError;
 use super::machine::Shared;
-use super::raft::{RaftNode, Standing, Wiped};
+use super::raft::{RaftNode, Removed, Standing, Wiped};
 use crate::domain::Incarnation;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -28,6 +28,8 @@ pub struct Core {
     pub reads: Reads,
     /// This node's disk was lost: it serves nobody, see [`Standing::Wiped`].
     pub wiped: AtomicBool,
+    /// This node was taken out of the cluster, see [`Standing::Removed`].
+    pub removed: AtomicBool,
     /// Hands over: nothing is proposed any more, everything waits for the next leader.
     pub handing_over: AtomicBool,
     /// Age of this process, in milliseconds, when a leader with a quorum last answered; 0 before the first time.
@@ -46,6 +48,9 @@ impl Core {
 
     /// Whether a leader with a quorum is known, and this node is it or hears it.
     pub fn has_quorum(&self) -> bool {
+        if self.removed.load(Ordering::Relaxed) {
+            return false;
+        }
         if self.leads() {
             return self.is_alone() || self.raft.quorum_age().is_some_and(|age| age < CONTACT_FRESH);
         }
@@ -65,9 +70,11 @@ impl Core {
 
     /// Every request comes by here: a node without its disk would answer from an empty table.
     pub fn check_standing(&self) -> Result<(), EngineError> {
-        match self.wiped.load(Ordering::Relaxed) {
-            true => Err(EngineError::Wiped(Wiped { node: self.cluster.node_id })),
-            false => Ok(()),
+        let node = self.cluster.node_id;
+        match (self.wiped.load(Ordering::Relaxed), self.removed.load(Ordering::Relaxed)) {
+            (true, _) => Err(EngineError::Wiped(Wiped { node })),
+            (_, true) => Err(EngineError::Removed(Removed { node })),
+            (false, false) => Ok(()),
         }
     }
 
@@ -75,13 +82,23 @@ impl Core {
     pub async fn ask(&self, node: u64, request: &Request, bound: Duration) -> Option<Reply> {
         let call = self.raft.call(node, request.encode().into());
         let answer = tokio::time::timeout(bound, call).await.ok()?.ok()?;
-        match Reply::decode(&answer) {
-            Ok(reply) => Some(reply),
-            Err(error) => {
-                tracing::warn!(node, %error, "another node's answer cannot be read");
-                None
-            }
-        }
+        read(node, &answer)
+    }
+
+    /// The same of a node that need be no member.
+    pub async fn ask_at(&self, node: u64, address: &str, request: &Request, bound: Duration) -> Option<Reply> {
+        let call = self.raft.call_at(node, address, request.encode().into());
+        let answer = tokio::time::timeout(bound, call).await.ok()?.ok()?;
+        read(node, &answer)
+    }
+
+    /// Nothing that waits here will be heard of again.
+    fn leave(&self, removed: &Standing) {
+        tracing::error!("{removed}");
+        let error = EngineError::Removed(Removed { node: self.cluster.node_id });
+        self.shared.intake.refuse_waiting(error);
+        self.shared.pending.abandon(error);
+        self.shared.feed.wake();
     }
 
     /// The leader, where this node follows one.
@@ -91,12 +108,27 @@ impl Core {
     }
 }
 
-/// Keeps `wiped` true to the node's standing for as long as both live.
+fn read(node: u64, answer: &[u8]) -> Option<Reply> {
+    match Reply::decode(answer) {
+        Ok(reply) => Some(reply),
+        Err(error) => {
+            tracing::warn!(node, %error, "another node's answer cannot be read");
+            None
+        }
+    }
+}
+
+/// Keeps `wiped` and `removed` true to the node's standing for as long as both live.
 pub async fn follow_standing(core: Weak<Core>, mut standing: watch::Receiver<Standing>) {
     loop {
-        let wiped = standing.borrow_and_update().is_wiped();
+        let now = standing.borrow_and_update().clone();
         let Some(core) = core.upgrade() else { return };
-        core.wiped.store(wiped, Ordering::Relaxed);
+        core.wiped.store(now.is_wiped(), Ordering::Relaxed);
+        match (core.removed.swap(now.is_removed(), Ordering::Relaxed), now.is_removed()) {
+            (false, true) => core.leave(&now),
+            (true, false) => tracing::info!("this node is a member of its cluster again"),
+            _ => {}
+        }
         drop(core);
         if standing.changed().await.is_err() {
             return;

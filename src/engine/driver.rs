@@ -33,6 +33,9 @@ impl Driver {
         let mut leadership = self.core.raft.leadership();
         loop {
             let now = *leadership.borrow_and_update();
+            if self.core.removed.load(Ordering::Relaxed) {
+                self.unsettled.clear();
+            }
             if !now.is_leader {
                 // Other nodes send theirs again to whoever leads.
                 self.unsettled.retain(|submitted| submitted.id.incarnation == self.core.incarnation);

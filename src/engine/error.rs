@@ -1,7 +1,7 @@
 //! Why the engine could not answer; what the table itself refuses is a [`Refusal`].
 
 use super::cluster::MemberError;
-use super::raft::Wiped;
+use super::raft::{Removed, Wiped};
 use crate::domain::Refusal;
 
 /// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
@@ -27,6 +27,8 @@ pub enum EngineError {
     /// Only an operator can say that this node is a new one.
     #[error("{0}")]
     Wiped(Wiped),
+    #[error("{0}")]
+    Removed(Removed),
 }
 
 /// Every way in which a request can end without what it asked for.

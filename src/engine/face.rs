@@ -139,6 +139,7 @@ impl Engine {
 
     /// Starts the session's idle time anew; refuses an unknown one.
     pub async fn touch_session(&self, session: SessionId) -> Result<(), Fault> {
+        self.0.core.check_standing()?;
         // What lives here may have ended elsewhere, and then nothing comes of this; what does not may have begun there.
         if !self.0.core.shared.table().is_live(session) {
             self.read_barrier().await?;

@@ -4,6 +4,7 @@ use super::cluster::wire::{Reply, Request};
 use super::driver::{Driver, TICK};
 use super::raft::Leadership;
 use crate::domain::{Body, Entry, FEATURE_LEVEL, SessionId, StoreId, Submitted};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// One request to the leader, answered when it has queued what it was sent.
@@ -47,7 +48,12 @@ impl Driver {
             if self.present(&mut stream).await {
                 while self.send_next(&mut stream).await {}
             }
-            tokio::time::sleep(PAUSE).await;
+            let removed = self.core.removed.load(Ordering::Relaxed);
+            if removed {
+                // Their numbers are forgotten with this node's record: sent again, they would be done twice.
+                self.unsettled.clear();
+            }
+            tokio::time::sleep(if removed { TICK } else { PAUSE }).await;
             self.count(&mut stream);
         }
     }
@@ -131,11 +137,16 @@ impl Driver {
                 if epoch != stream.epoch {
                     (stream.epoch, stream.taken_in) = (epoch, 0);
                 }
+                core.raft.set_removed(false);
                 stream.refused = None;
                 stream.presented = core.shared.clock.age();
                 core.shared.clock.follow(now, asked);
                 core.note_contact();
                 true
+            }
+            Some(Reply::NotMember) => {
+                core.raft.set_removed(true);
+                false
             }
             Some(Reply::NotTakenIn { reason }) => {
                 if stream.refused.as_ref() != Some(&reason) {

@@ -86,6 +86,12 @@ impl Intake {
         refused.into_iter().for_each(|queued| queued.refuse(error));
     }
 
+    /// Refuses what waits, and nothing that comes later.
+    pub fn refuse_waiting(&self, error: EngineError) {
+        let refused = std::mem::take(&mut self.lock().commands);
+        refused.into_iter().for_each(|queued| queued.refuse(error));
+    }
+
     /// Leading, other nodes' commands are let in. Afterwards they are dropped, because their nodes send them again to
     /// whoever leads then, and so is what only this leader asked.
     pub fn set_leading(&self, epoch: Option<u64>) {

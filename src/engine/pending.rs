@@ -158,6 +158,18 @@ impl Pending {
         parked.into_values().for_each(|answer| send(Some(answer), Err(EngineError::ShuttingDown)));
     }
 
+    /// The log reaches this node no more. What was handed over may be applied; who waits in a queue loses the place, and
+    /// is not heard of when granted, so that the grant goes on to the next.
+    pub fn abandon(&self, waiting: EngineError) {
+        let (proposed, parked) = {
+            let mut requests = self.lock();
+            requests.handed.clear();
+            (std::mem::take(&mut requests.proposed), std::mem::take(&mut requests.parked))
+        };
+        proposed.into_values().for_each(|answer| send(Some(answer), Err(EngineError::OutcomeUnknown)));
+        parked.into_values().for_each(|answer| send(Some(answer), Err(waiting)));
+    }
+
     fn settle(&self, requests: &mut Requests, sequence: u64) {
         self.settled.fetch_max(sequence, Ordering::AcqRel);
         while requests.handed.front().is_some_and(|(_, handed)| *handed.end() <= sequence) {

@@ -1,7 +1,7 @@
 //! Brings the engine up on a log, and down again.
 
 use super::cluster::service::Service;
-use super::cluster::{ClusterOptions, reads};
+use super::cluster::{ClusterOptions, reads, removal};
 use super::core::{Core, follow_standing};
 use super::driver::Driver;
 use super::ending::Ending;
@@ -68,6 +68,7 @@ impl Engine {
             heard: Default::default(),
             reads: Default::default(),
             wiped: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
             contact_ms: Default::default(),
         });
@@ -86,6 +87,7 @@ impl Engine {
         let driver = tokio::spawn(driver.run(stopped.clone()));
         let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
         let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.standing()));
+        let membership = tokio::spawn(removal::watch(Arc::downgrade(&core)));
         let bell = tokio::spawn(core.shared.feed.bell().ring());
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
@@ -99,7 +101,7 @@ impl Engine {
         let inner = Inner {
             core,
             stop,
-            tasks: [driver, reads, standing, bell].iter().map(JoinHandle::abort_handle).collect(),
+            tasks: [driver, reads, standing, membership, bell].iter().map(JoinHandle::abort_handle).collect(),
             limits: options.limits,
             session_idle_timeout: options.session_idle_timeout,
             ending: Ending::default(),

@@ -124,7 +124,9 @@ impl Client {
             Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut) => Answer::Contended,
             // It may have been granted, to a node that was declared down or that drains.
             Fault::Refused(Refusal::WaitCancelled | Refusal::RequestEnded)
-            | Fault::Engine(EngineError::ShuttingDown) => Answer::Unknown(format!("{fault:?}")),
+            | Fault::Engine(EngineError::ShuttingDown | EngineError::Removed(_)) => {
+                Answer::Unknown(format!("{fault:?}"))
+            }
             other => self.failed(other),
         }
     }

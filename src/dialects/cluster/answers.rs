@@ -15,8 +15,8 @@ pub struct Cluster {
     #[schema(example = 1)]
     leader: Option<u64>,
     term: u64,
-    /// How the node that answers stands to it: `member`, `forming` or `waiting` (it is none yet), or `wiped` (it has lost
-    /// its disk and serves nobody).
+    /// How the node that answers stands to it: `member`, `forming` or `waiting` (it is none yet), `removed` (it is none any
+    /// more) or `wiped` (it has lost its disk); the last two serve nobody.
     #[schema(example = "member")]
     standing: &'static str,
     /// What is to be done about that; null for a member.

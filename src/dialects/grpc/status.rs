@@ -64,6 +64,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::Overloaded
         | Code::DiskNearlyFull
         | Code::NodeWiped
+        | Code::NodeRemoved
         | Code::WaitCancelled => G::Unavailable,
         Code::OutcomeUnknown => G::Unknown,
         Code::StorageFailed | Code::Internal => G::Internal,

@@ -153,6 +153,7 @@ fn events() -> Endpoint {
                 Code::TooManyAttempts,
                 Code::ShuttingDown,
                 Code::NodeWiped,
+                Code::NodeRemoved,
                 Code::ReadersFull,
             ],
         )

@@ -46,6 +46,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::Overloaded => "Ask again after a pause.",
         Code::DiskNearlyFull => "Free disk space. Releases and renewals still work.",
         Code::NodeWiped => "Ask another node: nothing was done. For the operator: `latchd members remove` the node, then add it again.",
+        Code::NodeRemoved => "Ask another node: nothing was done. For the operator: stop the node, or `latchd members add` it again.",
         Code::RunsAlone => "Start the node with `--peer-listen` and its certificates, then add the others.",
         Code::NoSuchMember => "Look at `latchd members list` or `GET /v1/cluster` for the ids of the members.",
         Code::MemberExists => "Nothing is to be done, or remove the node first if it is to come back with an empty disk.",

@@ -63,13 +63,19 @@ pub enum MemberError {
     BadAddress(String),
     #[error("node {0} is no member: `latchd members list` shows who is")]
     Unknown(u64),
-    #[error("node {node} is a member already, at {address}: remove it first if it is to come back anew")]
+    #[error(
+        "node {node} is a member already, at {address}: if it is to come back anew, `latchd members remove {node}` first, \
+         then add it"
+    )]
     AlreadyMember { node: u64, address: String },
     #[error("node {0} has a vote already")]
     AlreadyVoter(u64),
     #[error("node {node} at {address} cannot be added: {reason}")]
     Unreachable { node: u64, address: String, reason: String },
-    #[error("node {node} lacks {lag_entries} log entries: promote it when `latchd members list` shows it close to 0")]
+    #[error(
+        "node {node} lacks {lag_entries} log entries: `latchd members promote {node}` when `latchd members list` shows it \
+         close to 0"
+    )]
     NotCaughtUp { node: u64, lag_entries: u64 },
     #[error("without node {0} too few of the voters would be up to decide anything: bring another node up first")]
     WouldLoseQuorum(u64),

@@ -11,6 +11,7 @@ mod members;
 pub(super) mod nodes;
 mod options;
 pub(super) mod reads;
+pub(super) mod removal;
 pub(super) mod service;
 pub mod wire;
 mod wire_members;

@@ -7,7 +7,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::machine::Shared;
 use crate::engine::pending::Answered;
-use crate::engine::raft::{self, Member, PeerService, ReadError};
+use crate::engine::raft::{self, Member, PeerService, ReadError, Removed};
 use crate::mutants;
 use bytes::Bytes;
 use std::future::Future;
@@ -17,6 +17,11 @@ use std::time::Duration;
 
 /// How long the log may take to learn of a node before that node is told to ask again.
 const KNOWN_WITHIN: Duration = Duration::from_millis(400);
+
+const IDENTIFY_WITHIN: Duration = Duration::from_secs(2);
+
+/// Programs of a lower level do not know [`Reply::NotMember`].
+const LEVEL_OF_NOT_MEMBER: u32 = 4;
 
 /// Answers nothing until the engine is up.
 pub struct Service {
@@ -63,8 +68,14 @@ impl PeerService for Service {
 
 impl Core {
     async fn answer(&self, from: u64, request: Request) -> Reply {
+        if request == Request::Identify {
+            return Reply::Identity { life: self.shared.table().life(), leads: self.leads() };
+        }
         if !self.leads() {
             return Reply::NotLeader;
+        }
+        if !self.raft.is_member(from) {
+            return self.answer_stranger(from, &request);
         }
         match request {
             Request::Present { incarnation, store, level } => self.present(from, incarnation, store, level).await,
@@ -76,6 +87,20 @@ impl Core {
             },
             Request::Change(change) => self.change_members(change).await,
             Request::Members => Reply::Members { members: self.member_lines() },
+            Request::Identify => Reply::NotUnderstood,
+        }
+    }
+
+    /// What was a member once may do nothing here: the log does not reach it.
+    fn answer_stranger(&self, from: u64, request: &Request) -> Reply {
+        match request {
+            // One that was deposed and does not know it must not say who is a member.
+            _ if !self.has_quorum() => Reply::NoQuorum,
+            Request::Present { level, .. } if *level < LEVEL_OF_NOT_MEMBER => {
+                Reply::NotTakenIn { reason: Removed { node: from }.to_string() }
+            }
+            Request::Present { .. } => Reply::NotMember,
+            _ => Reply::NotLeader,
         }
     }
 
@@ -134,7 +159,7 @@ impl Core {
             Err(_) => return Reply::NoQuorum,
         }
         let changed = match &change {
-            Change::Add { node, address } => self.raft.add_learner(*node, address.clone()).await,
+            Change::Add { node, address } => self.add(*node, address.clone()).await,
             Change::Promote { node } => self.raft.promote(*node).await,
             Change::Remove { node } => match self.raft.remove(*node).await {
                 // Removed before, and not forgotten: the second half was lost.
@@ -158,6 +183,23 @@ impl Core {
             },
             Change::Add { .. } | Change::Promote { .. } => Reply::Changed,
         }
+    }
+
+    /// A node comes empty, or with what it had when it was a member of this very cluster.
+    async fn add(&self, node: u64, address: String) -> Result<(), raft::MemberError> {
+        match self.raft.add_learner(node, address.clone()).await {
+            Err(raft::MemberError::NotEmpty { .. }) if self.was_member(node, &address).await => {
+                self.raft.add_former(node, address).await
+            }
+            added => added,
+        }
+    }
+
+    /// Whether a node has this cluster's table. Only a cluster's own nodes get it.
+    async fn was_member(&self, node: u64, address: &str) -> bool {
+        let own = self.shared.table().life();
+        let told = self.ask_at(node, address, &Request::Identify, IDENTIFY_WITHIN).await;
+        matches!(told, Some(Reply::Identity { life, leads: false }) if life == own && own != 0)
     }
 
     /// The members as this node, leading, sees them.
@@ -187,9 +229,16 @@ fn refused(error: raft::MemberError) -> Reply {
         raft::MemberError::AlreadyMember { node, address } => MemberError::AlreadyMember { node, address },
         raft::MemberError::UnknownNode { node } => MemberError::Unknown(node),
         raft::MemberError::AlreadyVoter { node } => MemberError::AlreadyVoter(node),
-        raft::MemberError::Unreachable { node, address, reason } => MemberError::Unreachable { node, address, reason },
+        raft::MemberError::Unreachable { node, address, reason } => {
+            let again = format!("{reason}; when it runs there, ask again: `latchd members add {node} {address}`");
+            address_of(node, address, &again)
+        }
         raft::MemberError::NotEmpty { node, address } => {
-            address_of(node, address, "it holds the data of another cluster: start it with an empty data directory")
+            let again = format!(
+                "it holds data that is not known to be of this cluster: stop it, move its data directory away, start it \
+                 again, and ask again: `latchd members add {node} {address}`"
+            );
+            address_of(node, address, &again)
         }
         raft::MemberError::NotCaughtUp { node, lag } => MemberError::NotCaughtUp { node, lag_entries: lag },
         raft::MemberError::WouldLoseQuorum { node, .. } | raft::MemberError::LastVoter { node } => {

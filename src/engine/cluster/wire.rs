@@ -27,6 +27,8 @@ pub enum Request {
     Change(Change),
     /// Who is a member, and how far behind.
     Members,
+    /// Which table do you have? Every node answers.
+    Identify,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +70,13 @@ pub enum Reply {
     },
     /// The other side speaks another version.
     NotUnderstood,
+    /// The leader, with a quorum, says that the node that asks is no member any more.
+    NotMember,
+    /// The life of the table, and whether the node leads.
+    Identity {
+        life: u64,
+        leads: bool,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -110,6 +119,7 @@ impl Request {
             Request::Change(Change::Promote { node }) => put_node(&mut out, 5, *node),
             Request::Change(Change::Remove { node }) => put_node(&mut out, 6, *node),
             Request::Members => out.push(7),
+            Request::Identify => out.push(8),
         }
         out
     }
@@ -131,6 +141,7 @@ impl Request {
             5 => Request::Change(Change::Promote { node: take.u64()? }),
             6 => Request::Change(Change::Remove { node: take.u64()? }),
             7 => Request::Members,
+            8 => Request::Identify,
             value => return Err(WireError::Unknown { what: "request", value }),
         };
         take.end()?;
@@ -169,6 +180,11 @@ impl Reply {
                 put_error(&mut out, error);
             }
             Reply::OutcomeUnknown => out.push(11),
+            Reply::NotMember => out.push(12),
+            Reply::Identity { life, leads } => {
+                put_node(&mut out, 13, *life);
+                out.push(u8::from(*leads));
+            }
         }
         out
     }
@@ -190,6 +206,8 @@ impl Reply {
             9 => Reply::NotUnderstood,
             10 => Reply::Refused(take_error(&mut take)?),
             11 => Reply::OutcomeUnknown,
+            12 => Reply::NotMember,
+            13 => Reply::Identity { life: take.u64()?, leads: take.u8()? != 0 },
             value => return Err(WireError::Unknown { what: "reply", value }),
         };
         take.end()?;

@@ -18,6 +18,7 @@ fn requests() -> Vec<Request> {
         Request::Change(Change::Promote { node: 4 }),
         Request::Change(Change::Remove { node: 1 }),
         Request::Members,
+        Request::Identify,
     ]
 }
 
@@ -46,6 +47,8 @@ fn replies() -> Vec<Reply> {
         Reply::Members { members: vec![line(1, None), line(2, Some(0)), line(3, Some(u64::MAX))] },
         Reply::NotUnderstood,
         Reply::OutcomeUnknown,
+        Reply::NotMember,
+        Reply::Identity { life: 0x5f0c, leads: true },
     ];
     replies.extend(errors.map(Reply::Refused));
     replies

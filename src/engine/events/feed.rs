@@ -81,6 +81,11 @@ impl Feed {
         self.bell.grown.notify_one();
     }
 
+    /// Has every reader look around.
+    pub fn wake(&self) {
+        self.bell.grown.notify_one();
+    }
+
     /// Nothing more is told: the node stops.
     pub fn end(&self) {
         self.bell.ended.send_replace(true);

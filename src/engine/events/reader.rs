@@ -6,6 +6,7 @@ use super::ring::{Known, Published, Taken};
 use super::state::{State, Why, state};
 use super::wanted::Wanted;
 use crate::engine::face::Engine;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -71,7 +72,7 @@ impl Reader {
     pub async fn next(&mut self) -> Step {
         loop {
             // First, so that whatever comes after a look is noticed.
-            if *self.bell.borrow_and_update() {
+            if *self.bell.borrow_and_update() || self.engine.0.core.removed.load(Ordering::Relaxed) {
                 return Step::Ended;
             }
             let step = match self.stands {

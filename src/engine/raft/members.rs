@@ -9,7 +9,7 @@ use openraft::metrics::RaftServerMetrics;
 use openraft::{BasicNode, ChangeMembers, ServerState};
 
 use super::node::RaftNode;
-use super::peers::DialError;
+use super::peers::{DialError, Hello};
 use super::types::{NodeId, Raft};
 use super::{Member, MemberError};
 
@@ -40,6 +40,13 @@ impl RaftNode {
         membership.nodes().map(member).collect()
     }
 
+    /// Whether a node is one of the members as this node knows them, with a vote or without.
+    pub fn is_member(&self, node: u64) -> bool {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().get_node(&node).is_some()
+    }
+
     /// Whether the cluster is this node alone: its own log is the quorum.
     pub fn is_alone(&self) -> bool {
         let metrics = self.raft().metrics();
@@ -50,11 +57,20 @@ impl RaftNode {
 
     /// Adds a node that gets the log but does not vote; resolves when it has caught up, which the caller may bound.
     pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MemberError> {
+        self.add(node, address, |hello| hello.empty).await
+    }
+
+    /// The same for a node that is known to have been a member: its log is a part of this one, or is cut to be one.
+    pub async fn add_former(&self, node: u64, address: String) -> Result<(), MemberError> {
+        self.add(node, address, |_| true).await
+    }
+
+    async fn add(&self, node: u64, address: String, is_fit: impl Fn(&Hello) -> bool) -> Result<(), MemberError> {
         self.check_leads()?;
         if let Some(member) = self.members().into_iter().find(|member| member.node == node) {
             return Err(MemberError::AlreadyMember { node, address: member.address });
         }
-        self.check_newcomer(node, &address).await?;
+        self.check_newcomer(node, &address, is_fit).await?;
         self.tell_own_address().await?;
         let nodes = BTreeMap::from([(node, BasicNode { addr: address })]);
         self.change(ChangeMembers::AddNodes(nodes)).await?;
@@ -146,12 +162,17 @@ impl RaftNode {
     }
 
     /// A node of another cluster, with another log and perhaps a later term, would do harm.
-    async fn check_newcomer(&self, node: u64, address: &str) -> Result<(), MemberError> {
+    async fn check_newcomer(
+        &self,
+        node: u64,
+        address: &str,
+        is_fit: impl Fn(&Hello) -> bool,
+    ) -> Result<(), MemberError> {
         let dialler = self.peers().ok_or(MemberError::NoPeers)?.dialler(node, address);
         let dialled = tokio::time::timeout(DIAL_WITHIN, dialler.dial()).await.unwrap_or(Err(DialError::Slow));
         let address = address.to_owned();
         match dialled {
-            Ok((_, hello)) if hello.empty => Ok(()),
+            Ok((_, hello)) if is_fit(&hello) => Ok(()),
             Ok(_) => Err(MemberError::NotEmpty { node, address }),
             Err(error) => Err(MemberError::Unreachable { node, address, reason: error.to_string() }),
         }

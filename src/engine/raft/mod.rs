@@ -53,7 +53,7 @@ pub use options::{PeerOptions, PeerService, Pending, RaftOptions, Store};
 pub use peers::{ByteStream, Handshake, PeerFiles, Stream, TlsTransport, Transport, TransportError};
 pub use seed::seed_store;
 pub use simulated::SimulatedDisk;
-pub use standing::{Standing, Wiped};
+pub use standing::{Removed, Standing, Wiped};
 
 /// What the log drives.
 pub trait Machine: Send + 'static {

@@ -37,7 +37,7 @@ struct Inner {
     id: NodeId,
     raft: Raft,
     leadership: watch::Receiver<Leadership>,
-    standing: watch::Receiver<Standing>,
+    stands: watch::Sender<Standing>,
     meters: Arc<Meters>,
     store_id: [u8; 16],
     store_was_empty: bool,
@@ -105,7 +105,21 @@ impl RaftNode {
 
     /// How this node stands to its cluster, now and from now on.
     pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.inner.standing.clone()
+        self.inner.stands.subscribe()
+    }
+
+    /// What the leader has said of this node: whether it is none of the members any more.
+    pub fn set_removed(&self, removed: bool) {
+        let node = self.inner.id;
+        self.inner.stands.send_if_modified(|now| {
+            let then = match (&*now, removed) {
+                (Standing::Member, true) => Standing::Removed { node },
+                (Standing::Removed { .. }, false) => Standing::Member,
+                _ => return false,
+            };
+            *now = then;
+            true
+        });
     }
 
     pub(super) fn peers(&self) -> Option<&Peers> {
@@ -130,10 +144,13 @@ impl RaftNode {
         let unknown = CallError::UnknownNode { node };
         let Some(peers) = self.peers() else { return Err(unknown) };
         let Some(address) = self.address_of(node) else { return Err(unknown) };
-        peers.call(node, &address, request).await.map_err(|error| match error {
-            LinkError::Unreachable(reason) => CallError::Unreachable { node, reason },
-            LinkError::Lost(reason) | LinkError::Failed(reason) => CallError::Lost { node, reason },
-        })
+        peers.call(node, &address, request).await.map_err(|error| not_called(node, error))
+    }
+
+    /// The same of a node that need be no member, under its address.
+    pub async fn call_at(&self, node: u64, address: &str, request: Bytes) -> Result<Bytes, CallError> {
+        let Some(peers) = self.peers() else { return Err(CallError::UnknownNode { node }) };
+        peers.call(node, address, request).await.map_err(|error| not_called(node, error))
     }
 
     pub(super) fn address_of(&self, node: NodeId) -> Option<String> {
@@ -253,20 +270,22 @@ where
     let mut tasks = vec![tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle()];
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
-    let (stands, standing) = watch::channel(if forms { Standing::Forming { awaits } } else { Standing::Member });
+    let stands = watch::Sender::new(if forms { Standing::Forming { awaits } } else { Standing::Member });
     if let (Some(peers), Some(options)) = (&peers, &options.peers) {
         let serving = Serving { local, raft: raft.clone(), pulse: pulse.clone() };
         tasks.push(tokio::spawn(peers::listen(serving, options.transport.clone())).abort_handle());
         tasks.push(tokio::spawn(pulse.clone().beat(raft.clone(), peers.clone())).abort_handle());
         tasks.push(tokio::spawn(members::complete_changes(raft.clone())).abort_handle());
         if forms {
-            tasks.push(tokio::spawn(forming::form(peers.clone(), options.initial.clone(), stands)).abort_handle());
+            tasks.push(
+                tokio::spawn(forming::form(peers.clone(), options.initial.clone(), stands.clone())).abort_handle(),
+            );
         }
     }
     let inner = Inner {
         id: options.node_id,
         leadership: watch_leadership(&raft),
-        standing,
+        stands,
         meters,
         store_id,
         store_was_empty: empty,
@@ -277,6 +296,13 @@ where
         raft,
     };
     Ok(RaftNode { inner: Arc::new(inner) })
+}
+
+fn not_called(node: NodeId, error: LinkError) -> CallError {
+    match error {
+        LinkError::Unreachable(reason) => CallError::Unreachable { node, reason },
+        LinkError::Lost(reason) | LinkError::Failed(reason) => CallError::Lost { node, reason },
+    }
 }
 
 fn engine_error(error: impl std::fmt::Display) -> StartError {

@@ -19,6 +19,10 @@ pub enum Standing {
     Wiped {
         node: u64,
     },
+    /// The others have taken this node out: it gets nothing of the log any more, so it may not serve.
+    Removed {
+        node: u64,
+    },
 }
 
 impl Standing {
@@ -28,7 +32,12 @@ impl Standing {
             Standing::Waiting { .. } => "waiting",
             Standing::Member => "member",
             Standing::Wiped { .. } => "wiped",
+            Standing::Removed { .. } => "removed",
         }
+    }
+
+    pub const fn is_removed(&self) -> bool {
+        matches!(self, Standing::Removed { .. })
     }
 
     pub const fn is_wiped(&self) -> bool {
@@ -51,6 +60,7 @@ impl fmt::Display for Standing {
             }
             Standing::Member => f.write_str("belongs to its cluster"),
             Standing::Wiped { node } => Wiped { node: *node }.fmt(f),
+            Standing::Removed { node } => Removed { node: *node }.fmt(f),
         }
     }
 }
@@ -69,6 +79,23 @@ impl fmt::Display for Wiped {
             "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it \
              may neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members \
              add {node} URL`"
+        )
+    }
+}
+
+/// What a node says that was taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    pub node: u64,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node;
+        write!(
+            f,
+            "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to \
+             `latchd members add {node} URL` it again, with the data that it has"
         )
     }
 }
@@ -98,5 +125,7 @@ mod tests {
         assert!(told(Standing::Waiting { node: 4 }).contains("`latchd members add 4 URL`"));
         let wiped = told(Standing::Wiped { node: 4 });
         assert!(wiped.contains("`latchd members remove 4`") && wiped.contains("`latchd members add 4 URL`"), "{wiped}");
+        let removed = told(Standing::Removed { node: 4 });
+        assert!(removed.contains("no member") && removed.contains("`latchd members add 4 URL`"), "{removed}");
     }
 }

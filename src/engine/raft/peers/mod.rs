@@ -25,7 +25,7 @@ use bytes::Bytes;
 pub(super) use frame::Kind;
 pub(super) use hello::{DialError, Dialler, Local};
 pub(super) use link::{Lane, LinkError};
-pub(super) use message::{Refusal, decode, encode};
+pub(super) use message::{Hello, Refusal, decode, encode};
 pub(super) use network::Network;
 pub(super) use serve::{Serving, listen};
 pub use tls::{PeerFiles, TlsTransport, TransportError};
