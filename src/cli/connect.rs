@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Failure, code, told};
 use crate::client::{Client, ClientBuilder, ClientError, Trust};
-use crate::config::Secret;
+use crate::config::{Secret, secret_file};
 
 /// Where a service started without any flags is.
 const DEFAULT_URL: &str = "https://127.0.0.1:8443";
@@ -41,9 +41,15 @@ pub struct Connect {
     /// API key (also LATCHD_API_KEY, which other users of this machine cannot see)
     #[arg(long, global = true, value_name = "KEY", conflicts_with = "password", value_parser = secret)]
     api_key: Option<Secret>,
+    /// File that holds the API key (also LATCHD_API_KEY_FILE)
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["api_key", "password", "password_file"])]
+    api_key_file: Option<PathBuf>,
     /// Password (also LATCHD_PASSWORD, which other users of this machine cannot see)
     #[arg(long, global = true, value_name = "PASSWORD", value_parser = secret)]
     password: Option<Secret>,
+    /// File that holds the password (also LATCHD_PASSWORD_FILE)
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["api_key", "password"])]
+    password_file: Option<PathBuf>,
 }
 
 /// One layer of settings: what a file holds, or the environment, or the flags.
@@ -55,7 +61,9 @@ struct Layer {
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
     api_key: Option<String>,
+    api_key_file: Option<PathBuf>,
     password: Option<String>,
+    password_file: Option<PathBuf>,
 }
 
 impl Connect {
@@ -100,7 +108,9 @@ impl Connect {
             client_cert: self.client_cert.clone(),
             client_key: self.client_key.clone(),
             api_key: plain(&self.api_key),
+            api_key_file: self.api_key_file.clone(),
             password: plain(&self.password),
+            password_file: self.password_file.clone(),
         }
     }
 }
@@ -116,7 +126,9 @@ impl Layer {
             client_cert: path("LATCHD_CLIENT_CERT"),
             client_key: path("LATCHD_CLIENT_KEY"),
             api_key: text("LATCHD_API_KEY"),
+            api_key_file: path("LATCHD_API_KEY_FILE"),
             password: text("LATCHD_PASSWORD"),
+            password_file: path("LATCHD_PASSWORD_FILE"),
         }
     }
 
@@ -129,7 +141,8 @@ impl Layer {
         };
         let mut layer: Layer = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
         let folder = path.parent().unwrap_or(&path);
-        for file in [&mut layer.ca, &mut layer.client_cert, &mut layer.client_key].into_iter().flatten() {
+        let Layer { ca, client_cert, client_key, api_key_file, password_file, .. } = &mut layer;
+        for file in [ca, client_cert, client_key, api_key_file, password_file].into_iter().flatten() {
             *file = folder.join(&*file);
         }
         Ok(layer)
@@ -138,13 +151,19 @@ impl Layer {
     /// Settings that belong together are never mixed from two layers: a key of the file is not shown beside a password
     /// of the environment.
     fn over(self, lower: Layer) -> Layer {
-        let has_credential = self.api_key.is_some() || self.password.is_some();
+        let credential = if self.has_credential() { &self } else { &lower };
+        let (api_key, password) = (credential.api_key.clone(), credential.password.clone());
+        let (api_key_file, password_file) = (credential.api_key_file.clone(), credential.password_file.clone());
         let has_identity = self.client_cert.is_some() || self.client_key.is_some();
-        let (api_key, password) =
-            if has_credential { (self.api_key, self.password) } else { (lower.api_key, lower.password) };
         let (client_cert, client_key) =
             if has_identity { (self.client_cert, self.client_key) } else { (lower.client_cert, lower.client_key) };
-        Layer { url: self.url.or(lower.url), ca: self.ca.or(lower.ca), client_cert, client_key, api_key, password }
+        let (url, ca) = (self.url.or(lower.url), self.ca.or(lower.ca));
+        Layer { url, ca, client_cert, client_key, api_key, api_key_file, password, password_file }
+    }
+
+    fn has_credential(&self) -> bool {
+        let in_file = self.api_key_file.is_some() || self.password_file.is_some();
+        in_file || self.api_key.is_some() || self.password.is_some()
     }
 
     fn builder(self) -> Result<ClientBuilder, Failure> {
@@ -159,7 +178,9 @@ impl Layer {
                 return Err(Failure::config(both));
             }
         };
-        Ok(match (self.api_key, self.password) {
+        let api_key = given("api_key", self.api_key, self.api_key_file)?;
+        let password = given("password", self.password, self.password_file)?;
+        Ok(match (api_key, password) {
             (Some(key), _) => builder.api_key(&key),
             (None, Some(password)) => builder.password(&password),
             (None, None) => builder,
@@ -171,6 +192,18 @@ fn file() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let folder = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
     Some(folder.join(FILE))
+}
+
+/// A secret that is given as it is or in a file.
+fn given(what: &str, plain: Option<String>, file: Option<PathBuf>) -> Result<Option<String>, Failure> {
+    match (plain, file) {
+        (Some(_), Some(_)) => Err(format!("{what} and {what}_file (or their variables) are both set: set one of them")),
+        (plain, None) => Ok(plain),
+        (None, Some(file)) => match secret_file::read(&file) {
+            Ok(secret) => Ok(Some(secret.expose().to_owned())),
+            Err(reason) => Err(format!("{what}_file: {} cannot be used ({reason})", file.display())),
+        },
+    }
 }
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
@@ -228,6 +261,23 @@ mod tests {
         std::fs::write(&path, "uri = 'https://x'\n").expect("written");
         let refused = Layer::read(path).expect_err("refused").message;
         assert!(refused.contains("latchd.toml cannot be used") && refused.contains("`uri`"), "{refused}");
+    }
+
+    #[test]
+    fn a_credential_may_lie_in_a_file_beside_the_settings() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join(FILE);
+        std::fs::write(folder.path().join("key"), "secret\n").expect("written");
+        std::fs::write(&path, "api_key_file = 'key'\n").expect("written");
+        let read = Layer::read(path).expect("read");
+        let key = given("api_key", read.api_key.clone(), read.api_key_file.clone()).expect("a key");
+        assert_eq!(key.as_deref(), Some("secret"));
+        let mixed = layer("password_file = '/other'").over(read);
+        assert_eq!((mixed.api_key_file, mixed.password_file), (None, Some(PathBuf::from("/other"))));
+        let refused = layer("api_key = 'a'\napi_key_file = '/b'").builder().expect_err("refused");
+        assert!(refused.contains("api_key_file"), "{refused}");
+        let refused = layer("api_key_file = '/nonexistent'").builder().expect_err("refused");
+        assert!(refused.contains("/nonexistent cannot be used"), "{refused}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `latchd serve`: flags to configuration, then the server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -8,7 +9,7 @@ use super::cluster_flags::ClusterFlags;
 use super::{Failure, SUCCESS, told};
 use crate::config::access::PlainCredentials;
 use crate::config::log::{LogFormat, LogLevel};
-use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret};
+use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret, SecretFile, Source};
 use crate::telemetry::logs::{self, Logging};
 
 /// Every flag wins over its LATCHD_* variable, that over the file, and that over the defaults.
@@ -39,6 +40,12 @@ pub struct Serve {
     /// API key with the admin role; may be given several times (also LATCHD_API_KEY)
     #[arg(long, value_name = "KEY", value_parser = secret)]
     api_key: Vec<Secret>,
+    /// File that holds such a password (also LATCHD_PASSWORD_FILE)
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// File that holds such a key; may be given several times (also LATCHD_API_KEY_FILE)
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Vec<PathBuf>,
     /// A session without any request for this long ends
     #[arg(long, value_name = "DURATION")]
     session_timeout: Option<String>,
@@ -72,6 +79,9 @@ enum Format {
     Text,
     Json,
 }
+
+/// For what still runs on other threads when everything is answered: a look at a file on a disk that hangs.
+const LEFTOVERS_WITHIN: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "Examples:
   latchd serve
@@ -131,7 +141,14 @@ impl Serve {
         });
         set("--log-format", "log.format", format);
         let plain = PlainCredentials { passwords: self.password.into_iter().collect(), api_keys: self.api_key };
-        Inputs { file: self.config, env: environment(), flags, plain }
+        let secret_file = |flag: &str, is_password| {
+            let source = Source::Flag(flag.to_owned());
+            move |path| SecretFile { source: source.clone(), is_password, path }
+        };
+        let keys = self.api_key_file.into_iter().map(secret_file("--api-key-file", false));
+        let secret_files =
+            self.password_file.into_iter().map(secret_file("--password-file", true)).chain(keys).collect();
+        Inputs { file: self.config, env: environment(), flags, plain, secret_files }
     }
 }
 
@@ -151,7 +168,11 @@ fn secret(text: &str) -> Result<Secret, String> {
 
 fn serve(config: Config) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(told)?;
-    runtime.block_on(crate::server::run(config)).map_err(told)
+    let served = runtime.block_on(crate::server::run(config));
+    runtime.shutdown_timeout(LEFTOVERS_WITHIN);
+    served.map_err(told)?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 fn start_logging(config: &LogConfig) -> Result<(), Failure> {

@@ -15,6 +15,8 @@ pub enum ConfigError {
     UnknownKey { source: Source, key: String, nearest: String },
     /// A value that its key does not take. Secret values are not repeated.
     BadValue { source: Source, key: String, value: Option<String>, accepted: String },
+    /// A file that holds no password or key; what it holds is not repeated.
+    SecretFile { source: Source, file: String, reason: String },
     /// Keys that do not go together; the text says what to set.
     Conflict(String),
 }
@@ -36,6 +38,12 @@ impl fmt::Display for ConfigError {
             }
             Self::BadValue { source, key, value: None, accepted } => {
                 write!(f, "{source}: the value of {key} is not accepted: {accepted}")
+            }
+            Self::SecretFile { source, file, reason } => {
+                write!(
+                    f,
+                    "{source}: {file} cannot be used ({reason}); expected a file with one line, the password or key"
+                )
             }
             Self::Conflict(text) => f.write_str(text),
         }

@@ -12,6 +12,7 @@ mod layers;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod secret_file;
 pub mod server;
 pub mod storage;
 pub mod tls;
@@ -29,6 +30,7 @@ pub use self::layers::Source;
 pub use self::limits::{LocksConfig, SessionsConfig};
 pub use self::listen::ListenUrl;
 pub use self::log::LogConfig;
+pub use self::secret_file::SecretFile;
 pub use self::server::ServerConfig;
 pub use self::storage::StorageConfig;
 pub use self::tls::TlsConfig;
@@ -72,6 +74,8 @@ pub struct Inputs {
     pub flags: Vec<FlagValue>,
     /// Credentials given in plain.
     pub plain: PlainCredentials,
+    /// Files with such credentials.
+    pub secret_files: Vec<SecretFile>,
 }
 
 /// A flag that sets a key.
@@ -101,12 +105,17 @@ impl Config {
             layers.file(&file, &text)?;
         }
         let mut plain = PlainCredentials::default();
-        env::apply(&mut layers, &mut plain, &inputs.env)?;
+        let mut secret_files = inputs.secret_files;
+        env::apply(&mut layers, &mut plain, &mut secret_files, &inputs.env)?;
         for FlagValue { flag, key, value } in inputs.flags {
             layers.text(key, &value, Source::Flag(flag.to_owned()))?;
         }
         plain.passwords.extend(inputs.plain.passwords);
         plain.api_keys.extend(inputs.plain.api_keys);
+        for file in secret_files {
+            let into = if file.is_password { &mut plain.passwords } else { &mut plain.api_keys };
+            into.push(file.read()?);
+        }
         Ok(Self { plain, ..layers.read()? })
     }
 

@@ -81,16 +81,18 @@ impl Drain {
         let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
     }
 
-    /// Follows SIGTERM and SIGINT: the first announces the end, the second ends the process at once.
+    /// Follows SIGTERM, SIGINT and SIGQUIT: the first announces the end, the second ends the process at once.
     pub fn follow_signals(&self) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut quit = signal(SignalKind::quit())?;
         let drain = self.clone();
         tokio::spawn(async move {
             loop {
                 let name = tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
                     _ = interrupt.recv() => "SIGINT",
+                    _ = quit.recv() => "SIGQUIT",
                 };
                 if drain.is_draining() {
                     tracing::warn!(target: LAST_WORDS, signal = name, "second {name}: ending at once");

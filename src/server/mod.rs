@@ -16,6 +16,7 @@ pub mod offline;
 mod pages;
 mod probe_listener;
 pub mod probes;
+mod reload;
 mod rest;
 mod router;
 mod run;

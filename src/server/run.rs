@@ -9,6 +9,7 @@ use super::files;
 use super::leave;
 use super::probe_listener::ProbeListener;
 use super::probes;
+use super::reload::Reload;
 use super::router::router;
 use super::serve::{Listening, StartError};
 use super::state;
@@ -21,9 +22,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::default());
     let drain = Drain::default();
     drain.follow_signals().map_err(StartError::Runtime)?;
+    let reload = Reload::default();
+    reload.follow_hangups().map_err(StartError::Runtime)?;
     files::allow_connections(config.server.connections_max);
     let access = compose::access(&config)?;
-    let listening = Listening::open(&config)?;
+    let listening = Listening::open(&config)?.follow(reload);
     let probing = ProbeListener::open(&config)?;
     let engine = Engine::start(compose::engine_options(&config)).await?;
     let in_use = InUse { served: listening.served_certificates(), engine: engine.clone() };
@@ -42,6 +45,5 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     logs::announce(&urls);
     let served = listening.serve(router, metrics, drain, clock::process_age).await;
     engine.stop().await;
-    tracing::info!("stopped");
     served.map_err(StartError::Runtime)
 }

@@ -15,6 +15,7 @@ use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
+use super::reload::Reload;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
 use crate::config::listen::Scheme;
@@ -41,6 +42,7 @@ pub struct Listening {
     bound: Vec<Bound>,
     tls: Option<Tls>,
     config: Config,
+    reload: Reload,
 }
 
 impl Listening {
@@ -49,7 +51,12 @@ impl Listening {
         let bound = Bound::all(&config.listen)?;
         let wants_tls = bound.iter().any(|bound| bound.scheme == Scheme::Https);
         let tls = wants_tls.then(|| Tls::open(&config.tls, &config.listen)).transpose()?;
-        Ok(Self { bound, tls, config: config.clone() })
+        Ok(Self { bound, tls, config: config.clone(), reload: Reload::default() })
+    }
+
+    /// Reads its files again when it is told to.
+    pub fn follow(self, reload: Reload) -> Self {
+        Self { reload, ..self }
     }
 
     /// Every URL, with the real ports.
@@ -76,7 +83,7 @@ impl Listening {
         let surroundings =
             Arc::new(Surroundings { trusted, clock, drain: drain.clone(), body_timeout: server.body_timeout });
         if let Some(tls) = &self.tls {
-            tls.watch();
+            tls.watch(&self.reload);
         }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
         let mut serving = JoinSet::new();

@@ -17,11 +17,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 5;
 const USER_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// A listening socket, ready for the runtime.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A listening socket, ready for the runtime. `only_v6` leaves connections over IPv4 to somebody else.
+pub fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the connections of the process before.
     socket.set_reuse_address(true)?;
+    if only_v6 {
+        socket.set_only_v6(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -84,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_connection_is_prepared() {
-        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).expect("a free port");
         let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
         let listener = tokio::net::TcpListener::from_std(listener).expect("in the runtime");
         let (stream, _) = listener.accept().await.expect("accepted");

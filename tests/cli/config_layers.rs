@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use latchd::config::access::{PlainCredentials, Role};
-use latchd::config::{Config, ConfigError, FlagValue, Inputs, Secret};
+use latchd::config::{Config, ConfigError, FlagValue, Inputs, Secret, SecretFile, Source};
 
 /// Inputs with a configuration file of the given text; the directory lives as long as the test.
 pub struct Given {
@@ -111,6 +111,57 @@ fn the_environment_names_the_file_unless_a_flag_does() {
 fn kubernetes_service_variables_configure_nothing() {
     let given = Given::file("").env("LATCHD_PORT", "tcp://10.0.0.1:8443").env("LATCHD_SERVICE_HOST", "10.0.0.1");
     given.env("LATCHD_PORT_8443_TCP_ADDR", "10.0.0.1").load().expect("ignored");
+}
+
+#[test]
+fn variables_of_other_kubernetes_services_configure_nothing_and_misspelt_keys_are_refused() {
+    let mut given = Given::file("");
+    for (name, value) in [
+        ("LATCHD_METRICS_SERVICE_HOST", "10.0.0.1"),
+        ("LATCHD_METRICS_SERVICE_PORT", "8443"),
+        ("LATCHD_METRICS_SERVICE_PORT_HTTPS", "8443"),
+        ("LATCHD_LB_PORT", "tcp://10.0.0.1:8443"),
+        ("LATCHD_LB_PORT_8443_TCP", "tcp://10.0.0.1:8443"),
+        ("LATCHD_LB_PORT_8443_TCP_ADDR", "10.0.0.1"),
+        ("LATCHD_LB_PORT_8443_TCP_PORT", "8443"),
+        ("LATCHD_STORAGE_PORT_53_UDP_PROTO", "udp"),
+        ("LATCHD_PORT_WEST_PORT_1_SCTP", "sctp://10.0.0.1:1"),
+        ("LATCHD_SERVICE_PORT_SERVICE_HOST", "10.0.0.1"),
+    ] {
+        given = given.env(name, value);
+    }
+    given.load().expect("ignored");
+    for name in
+        ["LATCHD_SERVER_PORT", "LATCHD_PORT", "LATCHD_LB_PORT_TCP", "LATCHD_PORT_8443_TCP_HOST", "LATCHD_SERVICE"]
+    {
+        let refusal = Given::file("").env(name, "8443").refusal();
+        assert!(refusal.contains(&format!("unknown key {name}")), "{refusal}");
+    }
+}
+
+#[test]
+fn credentials_come_from_files_too_and_a_bad_file_is_named_without_its_content() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (key, password, bad) =
+        (write("key", "sesame-1\n"), write("password", "sesame-2"), write("bad", "sesame\nsesame"));
+    let mut given = Given::file("").env("LATCHD_API_KEY_FILE", &key).env("LATCHD_PASSWORD_FILE", &password);
+    let source = Source::Flag("--api-key-file".to_owned());
+    given.inputs.secret_files = vec![SecretFile { source, is_password: false, path: password.clone().into() }];
+    let config = given.load().expect("valid");
+    let exposed: Vec<&str> = config.plain.api_keys.iter().map(Secret::expose).collect();
+    assert_eq!(exposed, ["sesame-2", "sesame-1"]);
+    assert_eq!(config.plain.passwords[0].expose(), "sesame-2");
+    assert!(config.has_credentials());
+    let refusal = Given::file("").env("LATCHD_API_KEY_FILE", &bad).refusal();
+    assert!(refusal.starts_with(&format!("environment LATCHD_API_KEY_FILE: {bad} cannot be used (")), "{refusal}");
+    assert!(!refusal.contains("sesame"), "{refusal}");
+    Given::file("").env("LATCHD_API_KEY_FILE", "").load().expect("an empty one is none");
+    Given::file("").env("LATCHD_API_KEY_FILE", "/nonexistent").load().expect_err("refused");
 }
 
 #[test]

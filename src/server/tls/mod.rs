@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 
+use super::reload::Reload;
 use crate::config::{ListenUrl, TlsConfig};
 use pair::{Contents, Files};
+use watch::Watch;
 
 /// Why https cannot be served. The text says which file, what is wrong with it and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,8 @@ impl Tls {
     }
 
     /// Follows the files for as long as the process lives.
-    pub fn watch(&self) {
-        tokio::spawn(watch::follow(self.live.clone(), self.files.clone(), self.served.clone(), self.interval));
+    pub fn watch(&self, reload: &Reload) {
+        let watch = Watch { live: self.live.clone(), files: self.files.clone(), served: self.served.clone() };
+        tokio::spawn(watch.follow(self.interval, reload.requests()));
     }
 }

@@ -1,0 +1,73 @@
+//! A password or an API key in a file of its own, as secrets are mounted into containers.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::{ConfigError, Secret, Source};
+
+/// Nobody has a longer secret; whoever names a log or a device is told so.
+const BYTES_MAX: u64 = 4096;
+
+/// A file with a credential that has the admin role.
+#[derive(Clone, Debug)]
+pub struct SecretFile {
+    /// Who named it, for messages.
+    pub source: Source,
+    pub is_password: bool,
+    pub path: PathBuf,
+}
+
+impl SecretFile {
+    pub(super) fn read(&self) -> Result<Secret, ConfigError> {
+        read(&self.path).map_err(|reason| ConfigError::SecretFile {
+            source: self.source.clone(),
+            file: self.path.display().to_string(),
+            reason,
+        })
+    }
+}
+
+/// Reads the one line of a file. The reason of a refusal says nothing of what the file holds.
+pub fn read(path: &Path) -> Result<Secret, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(format!("it holds more than {BYTES_MAX} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    match line {
+        "" => Err("it is empty".to_owned()),
+        line if line.contains(['\n', '\r', '\0']) => Err("it holds more than one line".to_owned()),
+        line => Ok(Secret::new(line)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_is_read_with_or_without_its_end_and_anything_else_is_refused() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("key");
+        let read = |text: &[u8]| {
+            std::fs::write(&path, text).expect("written");
+            read(&path).map(|secret| secret.expose().to_owned())
+        };
+        for text in ["key", "key\n", "key\r\n"] {
+            assert_eq!(read(text.as_bytes()).expect("a secret"), "key");
+        }
+        assert_eq!(read(b" a b \n").expect("spaces are part of it"), " a b ");
+        for (bytes, reason) in
+            [(b"".as_slice(), "empty"), (b"\n", "empty"), (b"a\nb\n", "more than one line"), (b"\xff", "UTF-8")]
+        {
+            let refused = read(bytes).expect_err("refused");
+            assert!(refused.contains(reason), "{refused}");
+        }
+        assert!(super::read(Path::new("/dev/zero")).expect_err("refused").contains("4096"));
+        assert!(super::read(folder.path()).is_err() && super::read(&folder.path().join("none")).is_err());
+    }
+}
