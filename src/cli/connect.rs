@@ -197,11 +197,13 @@ fn file() -> Option<PathBuf> {
 /// A secret that is given as it is or in a file.
 fn given(what: &str, plain: Option<String>, file: Option<PathBuf>) -> Result<Option<String>, Failure> {
     match (plain, file) {
-        (Some(_), Some(_)) => Err(format!("{what} and {what}_file (or their variables) are both set: set one of them")),
+        (Some(_), Some(_)) => {
+            Err(Failure::config(format!("{what} and {what}_file (or their variables) are both set: set one of them")))
+        }
         (plain, None) => Ok(plain),
         (None, Some(file)) => match secret_file::read(&file) {
             Ok(secret) => Ok(Some(secret.expose().to_owned())),
-            Err(reason) => Err(format!("{what}_file: {} cannot be used ({reason})", file.display())),
+            Err(reason) => Err(Failure::config(format!("{what}_file: {} cannot be used ({reason})", file.display()))),
         },
     }
 }
@@ -274,9 +276,9 @@ mod tests {
         assert_eq!(key.as_deref(), Some("secret"));
         let mixed = layer("password_file = '/other'").over(read);
         assert_eq!((mixed.api_key_file, mixed.password_file), (None, Some(PathBuf::from("/other"))));
-        let refused = layer("api_key = 'a'\napi_key_file = '/b'").builder().expect_err("refused");
+        let refused = layer("api_key = 'a'\napi_key_file = '/b'").builder().expect_err("refused").message;
         assert!(refused.contains("api_key_file"), "{refused}");
-        let refused = layer("api_key_file = '/nonexistent'").builder().expect_err("refused");
+        let refused = layer("api_key_file = '/nonexistent'").builder().expect_err("refused").message;
         assert!(refused.contains("/nonexistent cannot be used"), "{refused}");
     }
 

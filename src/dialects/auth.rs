@@ -27,21 +27,23 @@ pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) 
     let secrets = &secrets[..count];
     let from = client(head).ip;
     let now = (service.clock.uptime)();
-    match service.access.check_fast(secrets, from, now) {
-        Some(verdict) => granted(verdict),
+    let verdict = match service.access.check_fast(secrets, from, now) {
+        Some(verdict) => verdict,
         // In a box: what this rare way needs would otherwise be carried along by every request.
         None => Box::pin(check_slowly(service, secrets, from)).await,
-    }
+    };
+    service.note_login(&verdict, from);
+    granted(verdict)
 }
 
 /// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
-async fn check_slowly(service: &Shared, secrets: &[&str], from: std::net::IpAddr) -> Attempt<Identity> {
+async fn check_slowly(service: &Shared, secrets: &[&str], from: std::net::IpAddr) -> Verdict {
     let call_worker = || {
         let access = Arc::clone(&service.access);
         // It ends when nothing is left to verify; those who wait hear of it there.
         drop(tokio::task::spawn_blocking(move || access.work()));
     };
-    granted(service.access.check(secrets, from, (service.clock.uptime)(), call_worker).await)
+    service.access.check(secrets, from, (service.clock.uptime)(), call_worker).await
 }
 
 fn granted(verdict: Verdict) -> Attempt<Identity> {

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod code;
 pub mod cookie;
 pub mod delivery;
+mod failed_logins;
 pub mod failure;
 pub mod get_lock;
 pub mod grpc;

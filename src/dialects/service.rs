@@ -4,6 +4,7 @@ use super::admin::EventSettings;
 use super::body::{self, BodyError, BodyLimits};
 use super::code::Code;
 use super::cookie::{self, Carried, carried};
+use super::failed_logins::FailedLogins;
 use super::failure::Failure;
 use super::grpc::Contact;
 use super::grpc::connection::ConnectionSettings;
@@ -26,6 +27,7 @@ pub type Shared = Arc<Service>;
 pub struct Service {
     pub engine: Engine,
     pub access: Arc<Access>,
+    pub failed_logins: FailedLogins,
     pub settings: Settings,
     pub clock: Clock,
     /// Whether requests can be served, followed.
@@ -68,7 +70,7 @@ impl Service {
     /// Needs a runtime: it follows the engine.
     pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
         let (contact, pace) = (Contact::follow(engine.clone()), Pace::follow(engine.clone()));
-        Arc::new(Service { engine, access, settings, clock, contact, pace })
+        Arc::new(Service { engine, access, failed_logins: FailedLogins::default(), settings, clock, contact, pace })
     }
 
     /// The cookie that goes with an answer to this session.

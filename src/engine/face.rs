@@ -96,6 +96,8 @@ pub struct Overview {
     pub batch: Distribution,
     /// From handing an entry to the log until it is applied.
     pub commit: Distribution,
+    /// From asking for a lock until it was granted, or the wait for it ended.
+    pub wait: Distribution,
     /// From handing an append to the disk until it is flushed.
     pub flush: Distribution,
     /// Since this process started.
@@ -170,7 +172,12 @@ impl Engine {
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let receiver = self.submit(Command::Acquire(Box::new(acquire)))?;
         let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
+        let asked = self.0.core.shared.clock.age();
         let (delivery, answer) = delivery.answered().await;
+        if answer.as_ref().is_ok_and(is_end_of_wait) {
+            let waited = self.0.core.shared.clock.age().saturating_sub(asked);
+            self.0.core.shared.timings.wait.observe_duration(waited);
+        }
         let grant = match answer? {
             Answered::Outcome(Outcome::Acquired(grant)) => grant,
             Answered::Waited { grant, unconfirmed: false } => grant,
@@ -299,6 +306,7 @@ impl Engine {
             event_readers: self.0.core.shared.feed.readers(),
             batch: self.0.core.shared.timings.batch.read(),
             commit: self.0.core.shared.timings.commit.read(),
+            wait: self.0.core.shared.timings.wait.read(),
             flush: self.0.core.raft.flushes(),
             uptime: self.0.core.shared.clock.age(),
         }
@@ -364,6 +372,16 @@ impl io::Write for Hashing {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Whether a lock was granted, at once or after a wait, or a wait for it has ended.
+fn is_end_of_wait(answer: &Answered) -> bool {
+    let refused = |refusal: &Refusal| matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled);
+    match answer {
+        Answered::Waited { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
+        Answered::Outcome(Outcome::Refused(refusal)) => refused(refusal),
+        Answered::Outcome(_) => false,
     }
 }
 

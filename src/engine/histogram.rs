@@ -9,6 +9,10 @@ const SECONDS: &[f64] =
 /// Upper bounds of sizes of a batch.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
+/// Upper bounds in seconds of a wait for a lock: from a grant at once to the longest that a client waits for.
+const WAIT_SECONDS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0];
+
 /// The sum is kept in millionths.
 const UNIT: f64 = 1e6;
 
@@ -73,11 +77,13 @@ pub struct Timings {
     pub(super) batch: Histogram,
     /// From handing an entry to the log until it is applied.
     pub(super) commit: Histogram,
+    /// From asking for a lock until it was granted, or the wait for it ended.
+    pub(super) wait: Histogram,
 }
 
 impl Default for Timings {
     fn default() -> Timings {
-        Timings { batch: Histogram::of_sizes(), commit: Histogram::of_durations() }
+        Timings { batch: Histogram::of_sizes(), commit: Histogram::of_durations(), wait: Histogram::new(WAIT_SECONDS) }
     }
 }
 

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::events::{EventId, Feed};
 use super::histogram::Timings;
 use super::intake::Intake;
+use super::journal::Journal;
 use super::last_holds::LastHolds;
 use super::pending::Pending;
 use super::raft::{Frozen, Machine};
@@ -26,6 +27,7 @@ pub struct Shared {
     pub last_holds: LastHolds,
     /// The last entry was of another leadership: nothing of it was applied.
     pub refused_entry: AtomicBool,
+    journal: Mutex<Journal>,
     /// What this node proposed last, until it is applied: encoded, and as it was before.
     proposed: Mutex<Option<(Bytes, Entry)>>,
     /// The number in event ids of the entry that the table stands at; changes under the table's lock.
@@ -44,6 +46,7 @@ impl Shared {
             feed,
             last_holds: LastHolds::default(),
             refused_entry: AtomicBool::new(false),
+            journal: Mutex::default(),
             proposed: Mutex::default(),
             applied: AtomicU64::new(0),
             table: RwLock::default(),
@@ -114,6 +117,8 @@ impl Machine for LockMachine {
     fn apply(&mut self, index: u64, payload: &[u8]) {
         let entry = self.0.decode(payload);
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
+        let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.read(&entry);
         let (applied, number) = self.0.apply(index, entry);
         match applied {
             Ok(mut applied) => {
@@ -129,6 +134,7 @@ impl Machine for LockMachine {
                 } else {
                     self.0.timings.batch.observe(applied.outcomes.len() as f64);
                 }
+                journal.tell(&applied);
                 self.0.pending.answer(&mut applied);
                 self.0.feed.append(number, applied.events);
             }

@@ -19,6 +19,7 @@ mod follow;
 mod here;
 mod histogram;
 mod intake;
+mod journal;
 mod last_holds;
 mod lead;
 pub mod listing;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::edge::{Edge, Surroundings};
+use super::handshake::TOO_MANY as TOO_MANY_KIND;
 use super::link::Links;
 use super::socket;
 use super::tracked::Tracked;
@@ -65,7 +66,7 @@ impl Accept<TcpStream, Router> for EdgeAcceptor {
                     Ok((Tracked::new(stream, link), edge))
                 }
                 // A handshake only to refuse would be worth an attacker's while.
-                None if this.scheme == Scheme::Https => Err(io::Error::other("too many connections")),
+                None if this.scheme == Scheme::Https => Err(io::Error::new(TOO_MANY_KIND, "too many connections")),
                 None => Err(refuse(stream, TOO_MANY).await),
             }
         })

@@ -50,9 +50,10 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
-    let histograms: [(&CopiedHistogram, &Distribution); 3] = [
+    let histograms: [(&CopiedHistogram, &Distribution); 4] = [
         (&shown.entry_commands, &overview.batch),
         (&shown.commit_seconds, &overview.commit),
+        (&shown.lock_wait_seconds, &overview.wait),
         (&shown.log_flush_seconds, &overview.flush),
     ];
     for (histogram, known) in histograms {

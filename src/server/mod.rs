@@ -8,6 +8,7 @@ pub mod edge;
 mod engine_metrics;
 mod files;
 pub mod forwarded;
+mod handshake;
 mod in_flight;
 mod leave;
 mod link;

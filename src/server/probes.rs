@@ -7,7 +7,6 @@ use crate::dialects::Shared;
 use crate::dialects::auth::identify;
 use crate::dialects::problem::problem;
 use crate::dialects::respond::{with_body, with_header};
-use crate::engine::Engine;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
 use axum::Router;
@@ -17,6 +16,7 @@ use axum::response::Response;
 use axum::routing::get;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `/livez` and `/readyz`, open to everybody. Draining always means not ready; `unready` says why else.
 pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send + Sync + 'static) -> Router {
@@ -37,7 +37,7 @@ pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
     let show = move |request: Request| async move {
         let (head, _) = request.into_parts();
         match identify(&service, &head).await {
-            Ok(_) => exposition(&service.engine, &metrics),
+            Ok(_) => exposition(&service, &metrics),
             Err(failure) => problem(&failure),
         }
     };
@@ -45,13 +45,16 @@ pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
 }
 
 /// The same for everybody who can connect: for a listener that is for nothing else.
-pub fn open_metrics_route(engine: Engine, metrics: Arc<Metrics>) -> Router {
-    let show = move || async move { exposition(&engine, &metrics) };
+pub fn open_metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
+    let show = move || async move { exposition(&service, &metrics) };
     Router::new().route("/metrics", get(show).fallback(method_not_allowed))
 }
 
 /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
-fn exposition(engine: &Engine, metrics: &Metrics) -> Response {
+fn exposition(service: &Shared, metrics: &Metrics) -> Response {
+    let engine = &service.engine;
+    // It only rises, so storing it keeps what a counter promises.
+    metrics.failed_logins.inner().store(service.failed_logins.count(), Ordering::Relaxed);
     engine_metrics::refresh(metrics, &engine.overview(), &engine.cluster_here());
     let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
     let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());

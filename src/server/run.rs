@@ -36,7 +36,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let probes = probes::routes(drain.clone(), move || ready.unready());
     let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics));
     let urls = listening.urls() + &probing.line();
-    let probe_router = probes.clone().merge(probes::open_metrics_route(engine.clone(), Arc::clone(&metrics)));
+    let probe_router = probes.clone().merge(probes::open_metrics_route(service.clone(), Arc::clone(&metrics)));
     let _probing = probing
         .serve(probe_router, Arc::clone(&metrics), drain.clone(), clock::process_age)
         .map_err(StartError::Runtime)?;

@@ -13,6 +13,7 @@ use super::accept::EdgeAcceptor;
 use super::drain::Drain;
 use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
+use super::handshake::CountFailures;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
 use super::reload::Reload;
@@ -101,9 +102,12 @@ impl Listening {
             let make = router.clone().into_make_service();
             match &self.tls {
                 Some(tls) if bound.scheme == Scheme::Https => {
+                    let metrics = Arc::clone(&links.metrics);
                     let handshake = RustlsAcceptor::new(tls.live.clone());
                     let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);
-                    serving.spawn(http.map(|edge| handshake.acceptor(edge)).serve(make));
+                    serving.spawn(
+                        http.map(|edge| CountFailures { handshake: handshake.acceptor(edge), metrics }).serve(make),
+                    );
                 }
                 _ => drop(serving.spawn(http.serve(make))),
             }

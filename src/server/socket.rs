@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_listener_that_turns_away_keeps_what_is_connected_and_takes_no_more() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let listener = listen(address.parse().expect("an address")).expect("a free port");
+            let listener = listen(address.parse().expect("an address"), false).expect("a free port");
             let bound = listener.local_addr().expect("bound");
             let mut waits = std::net::TcpStream::connect(bound).expect("a connection");
             turn_away(&listener);

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::certificates::CertificateExpiry;
 use super::histogram::{CopiedHistogram, DurationHistogram};
 use super::logs;
 use super::peers::PeerLag;
+use super::process::ProcessMetrics;
 use super::requests::Requests;
 
 /// The counters and gauges that the rooms add to, and the registry that shows them.
@@ -22,7 +24,13 @@ pub struct Metrics {
     pub request_seconds: DurationHistogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
+    /// Attempts with a password or a key that is not known.
+    pub failed_logins: Counter,
+    pub tls_failures: Counter,
     log_lines_lost: Counter,
+    process: ProcessMetrics,
+    /// Names without our prefix.
+    bare: Registry,
     pub engine: EngineMetrics,
     /// Log entries that each other node lacks.
     pub peer_lag: PeerLag,
@@ -95,6 +103,7 @@ engine_metrics! {
     }
     histograms {
         entry_commands "Commands of a log entry",
+        lock_wait_seconds "From asking this node for a lock until it was granted, at once or later, or the wait ended",
         commit_seconds "From handing an entry to the log until it is applied, on the leader",
         log_flush_seconds "From handing an append to the disk until it is flushed",
     }
@@ -108,6 +117,10 @@ impl Default for Metrics {
         let mut shown = Shown(Registry::with_prefix("latchd"));
         let requests = Requests::default();
         shown.0.register("http_requests", "Answered requests", requests.family.clone());
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        shown.0.register("build", "What runs here", build);
+        let mut bare = Registry::default();
+        let process = ProcessMetrics::registered(&mut bare);
         let request_seconds = DurationHistogram::default();
         shown.0.register("http_request_seconds", "Time to answer, waits included", request_seconds.clone());
         Self {
@@ -117,9 +130,13 @@ impl Default for Metrics {
             connections_refused: shown.counter("connections_refused", "Connections beyond connections_max"),
             log_lines_lost: shown
                 .counter("log_lines_lost", "Log lines that nobody took in time, or that failed to be written"),
+            failed_logins: shown.counter("failed_logins", "Requests with a password or key that opens nothing"),
+            tls_failures: shown.counter("tls_failures", "TLS handshakes with clients that failed"),
             engine: EngineMetrics::new(&mut shown),
             peer_lag: PeerLag::registered(&mut shown.0),
             certificate_expiry: CertificateExpiry::registered(&mut shown.0),
+            process,
+            bare,
             registry: shown.0,
         }
     }
@@ -130,8 +147,10 @@ impl Metrics {
     pub fn encode(&self) -> String {
         // It only rises, so storing it keeps what a counter promises.
         self.log_lines_lost.inner().store(logs::lost_lines(), Ordering::Relaxed);
+        self.process.refresh();
         let mut out = String::new();
-        text::encode(&mut out, &self.registry).expect("writing to a String cannot fail");
+        let written = [&self.registry, &self.bare].iter().try_for_each(|from| text::encode_registry(&mut out, from));
+        written.and_then(|()| text::encode_eof(&mut out)).expect("writing to a String cannot fail");
         out
     }
 }

@@ -8,6 +8,7 @@ mod lines;
 pub mod logs;
 pub mod metrics;
 pub mod peers;
+mod process;
 pub mod requests;
 
 pub use metrics::Metrics;

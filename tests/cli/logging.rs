@@ -121,7 +121,7 @@ fn in_text_too_the_last_line_says_stopped() {
     let mut server = Logged::start(&[]);
     server.signal(Signal::TERM);
     server.ended_well();
-    assert!(server.log().lines().last().expect("lines").ends_with("stopped"), "{}", server.log());
+    assert!(server.log().lines().next_back().expect("lines").ends_with("stopped"), "{}", server.log());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_start_that_fails_says_why_in_the_format_that_was_asked_for() {
     ] {
         let ended = run_to_end(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(ended.status.code(), Some(1), "{arguments:?}");
-        let last = ended.stderr.lines().map(parsed).last().unwrap_or_else(|| panic!("{arguments:?} says nothing"));
+        let last = ended.stderr.lines().map(parsed).next_back().unwrap_or_else(|| panic!("{arguments:?} says nothing"));
         assert_eq!(last["level"], "ERROR");
         assert!(last["message"].as_str().expect("a message").contains(reason), "{last}");
     }

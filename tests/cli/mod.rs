@@ -18,5 +18,6 @@ mod lock;
 mod logging;
 mod operate;
 mod restore;
+mod telling;
 mod unheard;
 mod watch;

@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["access", "domain", "engine"]),
     ("dialects", &["access", "domain", "engine"]),
     ("domain", &[]),
-    ("engine", &["domain", "telemetry"]),
+    ("engine", &["access", "domain", "telemetry"]),
     ("mutants", &[]),
     ("server", &["access", "config", "dialects", "domain", "engine", "status", "telemetry"]),
     ("status", &["access", "domain", "engine"]),

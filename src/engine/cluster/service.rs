@@ -113,8 +113,11 @@ impl Core {
         let is_known = self.shared.table().nodes().get(&node).is_some_and(|record| {
             record.up && (record.incarnation, record.store, record.level) == (incarnation, store, level)
         });
-        if !is_known && let Err(reply) = self.make_known(Command::NodeUp { node, incarnation, store, level }).await {
-            return reply;
+        if !is_known {
+            if let Err(reply) = self.make_known(Command::NodeUp { node, incarnation, store, level }).await {
+                return reply;
+            }
+            tracing::info!(node = from, level, "node {from} is heard");
         }
         match self.shared.intake.leading() {
             Some(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },

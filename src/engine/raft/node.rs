@@ -363,6 +363,7 @@ fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
     tokio::spawn(async move {
         while server.changed().await.is_ok() {
             let now = view(&server.borrow_and_update());
+            tell_leader(sender.borrow().leader, &now);
             sender.send_if_modified(|before| std::mem::replace(before, now) != now);
         }
         sender.send_modify(|leadership| leadership.is_leader = false);
@@ -372,6 +373,15 @@ fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
         }
     });
     receiver
+}
+
+/// What a follower sees; a leader speaks for itself when it serves.
+fn tell_leader(before: Option<NodeId>, now: &Leadership) {
+    match now.leader {
+        leader if leader == before || now.is_leader => {}
+        Some(leader) => tracing::info!(leader, term = now.term, "node {leader} leads"),
+        None => tracing::info!(term = now.term, "no leader is known"),
+    }
 }
 
 fn view(server: &RaftServerMetrics<NodeId, BasicNode>) -> Leadership {

@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::frame::{Frame, Kind, MAX_HELLO, VERSION};
 use super::message::{Hello, Refusal, Welcome, decode_open, encode};
 use super::{Stream, Transport};
+use crate::access::LinePace;
+use crate::engine::clock;
 use crate::engine::raft::PeerService;
 use crate::engine::raft::types::{NodeId, Raft};
 
@@ -19,6 +21,9 @@ pub(in crate::engine::raft) struct Local {
     /// Set as soon as the log engine runs, before anybody is listened to.
     pub raft: OnceLock<Raft>,
 }
+
+/// A node that is refused comes again and again.
+static REFUSALS: LinePace = LinePace::new(6);
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +88,9 @@ impl Local {
         };
         Frame::answer(Kind::Hello, frame.request, encode(&answer)).write(stream).await?;
         if let Err(refusal) = judged {
-            tracing::warn!(node = hello.from, %refusal, "a node is refused");
+            if let Some(held_back) = REFUSALS.admit(clock::process_age()) {
+                tracing::warn!(node = hello.from, %refusal, held_back, "node {} is refused: {refusal}", hello.from);
+            }
             return Ok(None);
         }
         Ok(Some(hello))

@@ -83,8 +83,10 @@ async fn drive(dialler: Dialler, mut queue: mpsc::Receiver<Outgoing>, up: Arc<At
         let dialled = tokio::time::timeout(DIAL, dialler.dial()).await.unwrap_or_else(|_| Err(DialError::Slow));
         let error = match dialled {
             Ok((stream, _)) => {
-                tracing::debug!(node = dialler.node, address = dialler.address, "connected");
-                reported = false;
+                match std::mem::take(&mut reported) {
+                    true => tracing::info!(node = dialler.node, address = dialler.address, "a node is reached again"),
+                    false => tracing::debug!(node = dialler.node, address = dialler.address, "connected"),
+                }
                 let lost = run(stream, first, &mut queue, &up).await;
                 up.store(false, Ordering::Relaxed);
                 tracing::debug!(node = dialler.node, reason = %lost, "the connection is lost");

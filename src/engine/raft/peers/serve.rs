@@ -16,6 +16,8 @@ use super::hello::Local;
 use super::message::{decode, encode};
 use super::snapshot::Receiving;
 use super::{Handshake, Stream, Transport};
+use crate::access::LinePace;
+use crate::engine::clock;
 use crate::engine::raft::pulse::{Pulse, may_help};
 use crate::engine::raft::types::{NodeId, Raft, TypeConfig};
 
@@ -29,6 +31,14 @@ const ANSWERS_MAX: usize = 64;
 const WORKING_EVERY: Duration = Duration::from_millis(500);
 /// After an `accept` that failed, which may do so for lack of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Anybody can cause these lines.
+static STRANGERS: LinePace = LinePace::new(6);
+
+/// The handshake failed: it speaks TLS, and is none of ours.
+fn is_stranger(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
 
 /// What answering takes.
 #[derive(Clone)]
@@ -69,8 +79,14 @@ impl Serving {
             Ok(Err(error)) => error,
             Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it did not say who it is"),
         };
-        // Also what a port scanner leaves behind: nothing for an operator to act on.
-        tracing::debug!(%error, "a connection from another node has ended");
+        match is_stranger(&error).then(|| STRANGERS.admit(clock::process_age())) {
+            Some(Some(held_back)) => {
+                tracing::info!(%error, held_back, "who connected as a node is refused: {error}; do all nodes have \
+                                                   certificates of the same authority?");
+            }
+            // Also what a port scanner leaves behind: nothing for an operator to act on.
+            _ => tracing::debug!(%error, "a connection from another node has ended"),
+        }
     }
 
     async fn converse(self, from: NodeId, stream: Stream) -> io::Error {
