@@ -14,11 +14,14 @@ use crate::server::offline;
 
 /// Progress is told this often.
 const PROGRESS_BYTES: u64 = 8 << 20;
+/// The name of no file.
+const STDOUT: &str = "-";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Backup {
-    /// Where the backup is written; a file of this name is replaced once the new one is whole and checked
+    /// Where the backup is written; a file of this name is replaced once the new one is whole and checked. `-` is stdout,
+    /// to which it goes as it comes: exit code 0 says that it is whole
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -30,11 +33,15 @@ It holds every key and session id: keep it as secret as the service's own disk.
 
 Examples:
   latchd backup latchd.backup
+  latchd backup - | ssh vault 'cat > latchd.backup'
   latchd backup --url https://10.0.0.1:8443 --ca /etc/latchd/ca.pem /backup/latchd-$(date +%F).backup";
 
 impl Backup {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(None)?;
+        if self.file == Path::new(STDOUT) {
+            return to_stdout(&client);
+        }
         let draft = draft_of(&self.file)?;
         let taken = take(&client, &draft, &self.file);
         if taken.is_err() {
@@ -45,6 +52,28 @@ impl Backup {
         speech::report(format!("{}: {contents}\n", self.file.display()));
         Ok(())
     }
+}
+
+/// Unchecked, as nothing is kept of it: `latchd restore` refuses one that is not whole.
+fn to_stdout(client: &Client) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return Err("a backup is not for a terminal: redirect stdout, or name a file".to_owned().into());
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut size = 0;
+    receive(client, &mut out, &mut |bytes| size = bytes)?;
+    out.flush().map_err(|error| format!("stdout cannot be written: {error}"))?;
+    speech::note(format!("{size} bytes written"));
+    Ok(())
+}
+
+fn receive(client: &Client, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), Failure> {
+    block_on(async {
+        client.backup(out, progress).await.map_err(|error| match error {
+            BackupError::Client(error) => explain(error),
+            other => told(other),
+        })
+    })
 }
 
 /// Beside the target, so that it can be renamed.
@@ -61,12 +90,7 @@ fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::Content
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(draft);
     let mut out = BufWriter::new(file.map_err(|error| unwritable(draft, error))?);
     let mut progress = Progress::default();
-    let receiving = block_on(async {
-        client.backup(&mut out, &mut |bytes| progress.reached(bytes)).await.map_err(|error| match error {
-            BackupError::Client(error) => explain(error),
-            other => told(other),
-        })
-    });
+    let receiving = receive(client, &mut out, &mut |bytes| progress.reached(bytes));
     progress.end();
     receiving?;
     let file = out.into_inner().map_err(|error| unwritable(draft, error.into_error()))?;

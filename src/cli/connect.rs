@@ -1,10 +1,12 @@
 //! How a subcommand reaches the service: flags, then `LATCHD_*` variables, then the user's file, then this machine.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::geteuid;
 use serde::Deserialize;
 
 use super::{Failure, code, told};
@@ -19,6 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const UNBOUNDED: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The user's file, below `$XDG_CONFIG_HOME` or `~/.config`.
 const FILE: &str = "latchd.toml";
+/// What a server without a certificate makes in its `tls.dev_dir`.
+const DEV_CERT: &str = "dev-cert.pem";
 
 /// The flags that every subcommand has which talks to a running service.
 #[derive(Clone, Debug, Default, Args)]
@@ -28,8 +32,9 @@ pub struct Connect {
     /// LATCHD_URL)
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// PEM file with the authority of the service's certificate (also LATCHD_CA); without it the system's are
-    /// trusted, and on this machine also a self-signed certificate
+    /// PEM file with the authority of the service's certificate, or that certificate itself (also LATCHD_CA); without it
+    /// the system's authorities are trusted, and on this machine also certs/dev-cert.pem, which `latchd serve` makes.
+    /// Other certificates are accepted on this machine only where no key and no password is sent
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// PEM file with a certificate to show to a service that asks for one (also LATCHD_CLIENT_CERT)
@@ -167,7 +172,7 @@ impl Layer {
     }
 
     fn builder(self) -> Result<ClientBuilder, Failure> {
-        let trust = self.ca.map_or(Trust::AnyOnLoopback, Trust::Authority);
+        let trust = self.ca.map_or_else(|| Trust::ThisMachine(known_certificate()), Trust::Authority);
         let mut builder =
             Client::builder(self.url.as_deref().unwrap_or(DEFAULT_URL)).map_err(Failure::config)?.trust(trust);
         builder = match (self.client_cert, self.client_key) {
@@ -186,6 +191,20 @@ impl Layer {
             (None, None) => builder,
         })
     }
+}
+
+/// What a server shows that was started here without any flags, or in this environment, as in its container. Of a file
+/// that nobody named it is asked whose it is: anybody may put one into a folder that is open to all.
+fn known_certificate() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = || set("LATCHD_TLS_DEV_DIR").map(|folder| folder.join(DEV_CERT));
+    let found = || Some(Path::new("certs").join(DEV_CERT)).filter(|path| is_ours(path));
+    set("LATCHD_TLS_CERT").or_else(named).or_else(found)
+}
+
+fn is_ours(path: &Path) -> bool {
+    let owner = std::fs::metadata(path).map(|file| file.uid());
+    owner.is_ok_and(|owner| owner == 0 || owner == geteuid().as_raw())
 }
 
 fn file() -> Option<PathBuf> {

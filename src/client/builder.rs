@@ -1,14 +1,14 @@
 //! How a client is set up: where, whom it trusts, what it shows.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::{Certificate, Identity, Url};
+use reqwest::Url;
 
-use super::{Client, ClientError, Credential, Inner, identity};
+use super::{Client, ClientError, Credential, Inner, Trust, identity};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,19 +18,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Keeps the state of connections alive in whatever translates addresses on the way.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
-
-/// Which certificates an https server may show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Those of the system's authorities.
-    System,
-    /// Those of the authorities in this PEM file.
-    Authority(PathBuf),
-    /// Any, from a server on this machine: the self-signed development pair. Elsewhere as `System`.
-    AnyOnLoopback,
-    /// Any. For a probe alone, which shows nothing and believes nothing but that somebody answers.
-    Any,
-}
 
 /// Collects the settings of a [`Client`].
 #[derive(Debug)]
@@ -117,15 +104,9 @@ impl ClientBuilder {
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(TCP_KEEPALIVE)
             .redirect(reqwest::redirect::Policy::none());
-        http = match &self.trust {
-            Trust::Authority(path) => http.tls_certs_only(authorities(path)?),
-            Trust::AnyOnLoopback if self.bases.iter().all(is_loopback) => http.tls_danger_accept_invalid_certs(true),
-            Trust::Any => http.tls_danger_accept_invalid_certs(true),
-            Trust::AnyOnLoopback | Trust::System => http,
-        };
-        if let Some((certificate, key)) = &self.identity {
-            http = http.identity(client_certificate(certificate, key)?);
-        }
+        let on_this_machine = self.bases.iter().all(is_loopback);
+        let tls = self.trust.config(on_this_machine, self.credential.is_none(), self.identity.as_ref())?;
+        http = http.tls_backend_preconfigured(tls);
         let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
         Ok(Client(Arc::new(Inner {
             http: http.build().map_err(unusable)?,
@@ -145,22 +126,6 @@ impl ClientBuilder {
 fn base(url: &str) -> Result<Url, ClientError> {
     let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     base.ok_or_else(|| ClientError::BadUrl(url.to_owned()))
-}
-
-fn client_certificate(certificate: &Path, key: &Path) -> Result<Identity, ClientError> {
-    let bad = |path: &Path, reason: String| ClientError::BadIdentity { path: path.display().to_string(), reason };
-    let read = |path: &Path| std::fs::read(path).map_err(|error| bad(path, error.to_string()));
-    let mut pem = read(certificate)?;
-    pem.push(b'\n');
-    pem.extend(read(key)?);
-    Identity::from_pem(&pem).map_err(|error| bad(certificate, error.to_string()))
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let bad = |reason: String| ClientError::BadAuthority { path: path.display().to_string(), reason };
-    let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))?;
-    if certificates.is_empty() { Err(bad("it holds no PEM certificate".to_owned())) } else { Ok(certificates) }
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -91,12 +91,19 @@ impl Client {
     pub(super) async fn send(&self, call: &Call, patience: Patience) -> Result<Answer, ClientError> {
         let mut pauses = Pauses::new(patience.pause_max);
         let mut tried = 0;
+        // In a row. Another node may have a certificate that can be trusted, but asking again makes none.
+        let mut misconfigured = 0;
         loop {
             let error = match self.attempt(call, patience.attempt).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let Some(asked_for) = error.worth_another_try() else { return Err(error) };
+            misconfigured = if error.is_misconfigured() { misconfigured + 1 } else { 0 };
+            let asked_for = match error.worth_another_try() {
+                Some(asked_for) => asked_for,
+                None if (1..self.0.bases.len()).contains(&misconfigured) => None,
+                None => return Err(error),
+            };
             self.turn_to_the_next();
             tried += 1;
             if tried < self.0.bases.len() {

@@ -16,7 +16,7 @@ pub enum ClientError {
     BadAuthority { path: String, reason: String },
     #[error("{path} cannot be used as a client certificate: {reason}")]
     BadIdentity { path: String, reason: String },
-    #[error("{url} cannot be reached: {}", innermost(.reason))]
+    #[error("{url} cannot be reached: {}{}", innermost(.reason), super::tls_error::advice(.reason))]
     Unreachable { url: String, reason: reqwest::Error },
     #[error("{url} cannot be reached: no answer in time")]
     Silent { url: String },
@@ -37,7 +37,8 @@ impl ClientError {
     /// Whether no node of the service could answer: none was reached, or those that were cannot work now.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            ClientError::Unreachable { .. } | ClientError::Silent { .. } => true,
+            ClientError::Unreachable { .. } => !self.is_misconfigured(),
+            ClientError::Silent { .. } => true,
             ClientError::Refused { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
             _ => false,
         }
@@ -78,7 +79,11 @@ impl ClientError {
 
     /// Whether the client's own settings are at fault, so that no answer can come whatever the service does.
     pub fn is_misconfigured(&self) -> bool {
-        matches!(self, ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadIdentity { .. })
+        match self {
+            ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadIdentity { .. } => true,
+            ClientError::Unreachable { reason, .. } => super::tls_error::is_permanent(reason),
+            _ => false,
+        }
     }
 
     /// The status that a node refused with.
@@ -93,7 +98,7 @@ impl ClientError {
     pub(super) fn worth_another_try(&self) -> Option<Option<Duration>> {
         match self {
             ClientError::Refused { retry_after, .. } if self.is_unavailable() => Some(*retry_after),
-            ClientError::Unreachable { .. } | ClientError::Silent { .. } => Some(None),
+            ClientError::Unreachable { .. } | ClientError::Silent { .. } if self.is_unavailable() => Some(None),
             _ => None,
         }
     }

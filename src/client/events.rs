@@ -159,7 +159,12 @@ impl Events {
                 Ok((url, _)) => return Err(ClientError::Astray { url, what: "it is no stream of events".to_owned() }),
                 Err(error) => error,
             };
-            let Some(asked_for) = error.worth_another_try() else { return Err(error) };
+            // Another node may have a certificate that can be trusted.
+            let asked_for = match error.worth_another_try() {
+                Some(asked_for) => asked_for,
+                None if error.is_misconfigured() && self.client.0.bases.len() > 1 => None,
+                None => return Err(error),
+            };
             self.client.turn_to_the_next();
             let next = Moment::now().after(pauses.next(asked_for));
             if next >= patience.until {

@@ -17,17 +17,20 @@ mod keeper;
 mod operate;
 mod printable;
 mod retry;
+mod tls_error;
+mod trust;
 mod wire;
 
 pub use acquire::Hold;
 pub use admin::{ForcedRelease, Holder, Lock, LockQuery, SessionEntry};
-pub use builder::{ClientBuilder, Trust};
+pub use builder::ClientBuilder;
 pub use error::ClientError;
 pub use events::{Event, EventQuery, Events, Told};
 pub use keeper::{Keeper, Standing};
 pub use operate::{BackupError, Cluster, Member};
 pub use printable::{is_treacherous, printable};
 pub use retry::Patience;
+pub use trust::Trust;
 pub use wire::{Held, LockError, LockRequest, LockResult, Session, UnlockResult};
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -19,5 +19,6 @@ mod logging;
 mod operate;
 mod restore;
 mod telling;
+mod tls;
 mod unheard;
 mod watch;

@@ -70,6 +70,30 @@ fn a_backup_gets_its_name_once_it_is_whole() {
 }
 
 #[test]
+fn a_backup_goes_to_stdout_where_that_is_asked_for() {
+    let server = Spec::in_memory().start();
+    assert_eq!(Client::plain(&server).send("POST", "/lock/kept", b"").status, 200);
+    let command = || {
+        let mut command = super::lock::job::latchd(&super::lock::job::url(&server));
+        command.args(["backup", "-"]);
+        command
+    };
+    let taken = command().output().expect("the binary starts");
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    assert_eq!(String::from_utf8_lossy(&taken.stderr), format!("latchd: {} bytes written\n", taken.stdout.len()));
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("latchd.backup");
+    std::fs::write(&file, &taken.stdout).expect("written");
+    assert_eq!(latchd::engine::check(&file).expect("a backup").locks, 1);
+    for stdout in [super::unheard::full(), super::unheard::closed()] {
+        let ended = command().stdout(stdout).output().expect("the binary starts");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "half a backup is none: {told}");
+        assert!(told.contains("cannot be written"), "{told}");
+    }
+}
+
+#[test]
 fn a_backup_that_fails_leaves_what_was_there() {
     let server = server();
     let home = tempfile::tempdir().expect("a directory");
