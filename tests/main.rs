@@ -9,6 +9,7 @@ mod grpc;
 mod mutants;
 mod pages;
 mod proof;
+mod security;
 mod server;
 mod simulation;
 mod support;

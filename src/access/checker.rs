@@ -19,7 +19,7 @@ use super::{
     credential::{AccessError, Credential, Proof},
     digest::{Keyed, Sha256Digest, position, sha256},
     gate::{Admission, Gate},
-    identity::Identity,
+    identity::{Identity, Role},
     memory::{KnownSecrets, ProvedAddresses},
     options::{AccessOptions, Verdict},
     passwords::{Judged, Passwords},
@@ -36,6 +36,7 @@ pub struct Access {
     /// By credential, in the order given.
     identities: Vec<Identity>,
     anonymous: Identity,
+    anonymous_elsewhere: Identity,
     keys: Keys,
     passwords: Passwords,
     keyed: Keyed,
@@ -61,6 +62,7 @@ impl Access {
         let mut access = Access {
             identities: Vec::with_capacity(credentials.len()),
             anonymous: Identity::anonymous(options.anonymous_role),
+            anonymous_elsewhere: Identity::anonymous(Role::Client),
             keys: Keys::default(),
             passwords: Passwords::new(options.max_refused),
             keyed: Keyed::new().map_err(random)?,
@@ -79,6 +81,11 @@ impl Access {
     /// No credential is configured: presented ones are ignored, and everybody is anonymous.
     pub fn is_open(&self) -> bool {
         self.identities.is_empty()
+    }
+
+    /// What a caller without a name is. Only one on this machine itself may be an admin.
+    pub fn anonymous(&self, is_on_this_machine: bool) -> &Identity {
+        if is_on_this_machine { &self.anonymous } else { &self.anonymous_elsewhere }
     }
 
     /// The verdict, unless a password must be judged for it. Never blocks, costs under a microsecond.

@@ -143,6 +143,14 @@ impl Config {
                 return conflict(format!("locks.{key} is longer than locks.lease_max: shorten it or raise lease_max"));
             }
         }
+        if !self.server.trusted_proxies.is_empty() && !self.access.allow_anonymous && !self.has_credentials() {
+            return conflict(
+                "server.trusted_proxies is set, so clients come from elsewhere, but no credential is configured: set \
+                 --password or --api-key (or access.passwords, access.keys in the file), or allow anybody with \
+                 --allow-anonymous"
+                    .to_owned(),
+            );
+        }
         let open = self.listen.iter().find(|url| !url.is_loopback());
         match open {
             Some(url) if !self.access.allow_anonymous && !self.has_credentials() => conflict(format!(

@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<IpNet>,
     #[serde(deserialize_with = "plain_url")]
     pub probe_listen: Option<ListenUrl>,
+    /// Names under which clients reach the service; consulted while no credential is configured.
+    pub hosts: Vec<String>,
     #[serde(deserialize_with = "positive")]
     pub connections_max: usize,
     #[serde(deserialize_with = "positive_duration")]

@@ -21,6 +21,9 @@ pub enum Code {
     CredentialWrong,
     TooManyAttempts,
     Forbidden,
+    CrossSite,
+    BadHost,
+    UnknownHost,
     SessionUnknown,
     SessionExists,
     Held,
@@ -77,7 +80,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 50] = [
+    pub const ALL: [Code; 53] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -90,6 +93,9 @@ impl Code {
         Code::CredentialWrong,
         Code::TooManyAttempts,
         Code::Forbidden,
+        Code::CrossSite,
+        Code::BadHost,
+        Code::UnknownHost,
         Code::SessionUnknown,
         Code::SessionExists,
         Code::Held,
@@ -146,6 +152,9 @@ impl Code {
             Code::CredentialWrong => row("credential-wrong", S::UNAUTHORIZED, false, "The credential is not known"),
             Code::TooManyAttempts => row("too-many-attempts", S::TOO_MANY_REQUESTS, true, "Too many failed attempts"),
             Code::Forbidden => row("forbidden", S::FORBIDDEN, false, "The credential lacks the right for this"),
+            Code::CrossSite => row("cross-site", S::FORBIDDEN, false, "A page of another site may not do this"),
+            Code::BadHost => row("bad-host", S::BAD_REQUEST, false, "The request does not say for which host it is"),
+            Code::UnknownHost => row("unknown-host", S::MISDIRECTED_REQUEST, false, "The request is for another host"),
             Code::SessionUnknown => row("session-unknown", S::UNAUTHORIZED, false, "The session is not known or has ended"),
             Code::SessionExists => row("session-exists", S::CONFLICT, true, "The session exists already"),
             Code::Held => row("held", S::CONFLICT, true, "The lock is held"),

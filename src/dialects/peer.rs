@@ -19,4 +19,6 @@ pub struct Peer {
     pub client: ClientAddr,
     /// Where answers register that must know whether they were delivered.
     pub connection: Arc<ConnState>,
+    /// A proxy stands between: the peer is a trusted one, or the request has the headers that proxies add.
+    pub via_proxy: bool,
 }

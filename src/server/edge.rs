@@ -14,13 +14,15 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version, he
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
+use super::browser::BrowserGuard;
 use super::drain::Drain;
-use super::forwarded::TrustedProxies;
+use super::forwarded::{TrustedProxies, names_a_proxy};
 use super::in_flight::InFlight;
 use super::link::Link;
 use super::rest::{Rest, Standing, throw_away, watched};
 use super::unread::ReadToTheEnd;
 use crate::dialects::peer::{ClientAddr, Peer};
+use crate::dialects::problem::problem;
 use crate::telemetry::requests::Spoken;
 
 /// Reads a monotonic clock.
@@ -29,6 +31,7 @@ pub type Clock = fn() -> Duration;
 /// What all connections share about requests.
 pub struct Surroundings {
     pub trusted: TrustedProxies,
+    pub browsers: BrowserGuard,
     pub clock: Clock,
     pub drain: Drain,
     /// How long a body may take to come.
@@ -87,7 +90,9 @@ where
             has_body: !request.body().is_end_stream(),
             at: clock(),
         };
-        request.extensions_mut().insert(Peer { client, connection });
+        let verdict = self.surroundings.browsers.check(&request, self.proxied);
+        let via_proxy = self.proxied || names_a_proxy(request.headers());
+        request.extensions_mut().insert(Peer { client, connection, via_proxy });
         let (head, body) = request.into_parts();
         let (body, rest) = match (asked.has_body, head.version) {
             (false, _) => (Body::new(body), None),
@@ -98,22 +103,18 @@ where
             }
         };
         let version = head.version;
-        Answering {
-            answer: self.router.call(Request::from_parts(head, body)),
-            answered: None,
-            rest,
-            version,
-            in_flight: Some(in_flight),
-            link: Arc::clone(&self.link),
-            asked,
-            clock,
-        }
+        let answer = match verdict {
+            Ok(()) => Answer::Routed(self.router.call(Request::from_parts(head, body))),
+            Err(failure) => Answer::Refused(Some(problem(&failure))),
+        };
+        let (link, surroundings) = (Arc::clone(&self.link), Arc::clone(&self.surroundings));
+        Answering { answer, answered: None, rest, version, in_flight: Some(in_flight), link, asked, surroundings }
     }
 }
 
 /// An answer in the making.
 pub struct Answering {
-    answer: RouteFuture<Infallible>,
+    answer: Answer,
     /// The answer, while the rest of the body is looked at.
     answered: Option<Response<Body>>,
     /// Of a body under HTTP/1, and for how long it may come late.
@@ -123,7 +124,22 @@ pub struct Answering {
     in_flight: Option<InFlight>,
     link: Arc<Link>,
     asked: Asked,
-    clock: Clock,
+    surroundings: Arc<Surroundings>,
+}
+
+enum Answer {
+    Routed(RouteFuture<Infallible>),
+    /// Before any route was asked.
+    Refused(Option<Response<Body>>),
+}
+
+impl Answer {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response<Body>, Infallible>> {
+        match self {
+            Answer::Routed(answer) => Pin::new(answer).poll(context),
+            Answer::Refused(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+        }
+    }
 }
 
 /// What is remembered of a request until it is answered.
@@ -143,7 +159,7 @@ impl Future for Answering {
         let this = &mut *self;
         if this.answered.is_none() {
             // A handler that panics has broken its own request only; the future is not polled again.
-            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.answer).poll(context)));
+            let polled = catch_unwind(AssertUnwindSafe(|| this.answer.poll(context)));
             let Poll::Ready(Ok(response)) = polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked()))) else {
                 this.rest.iter_mut().for_each(|(rest, _)| rest.read_on(context));
                 return Poll::Pending;
@@ -155,10 +171,11 @@ impl Future for Answering {
         if ends || this.asked.asks_to_move {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        this.surroundings.browsers.dress(response.headers_mut(), this.link.peer.https);
         let (link, status) = (&this.link, response.status());
         let metrics = link.metrics();
         metrics.requests.count(this.asked.dialect, this.asked.method, status.as_u16());
-        metrics.request_seconds.observe((this.clock)().saturating_sub(this.asked.at));
+        metrics.request_seconds.observe((this.surroundings.clock)().saturating_sub(this.asked.at));
         Poll::Ready(Ok(match this.in_flight.take() {
             Some(in_flight) => in_flight.until_sent(response),
             None => response,

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 use crate::dialects::peer::ClientAddr;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The networks whose word is taken.
@@ -26,18 +28,27 @@ impl TrustedProxies {
     }
 
     /// The client behind a trusted `peer`. Each proxy appends the address it saw, so the list is walked from the
-    /// right up to the first that is not ours; anything malformed on the way makes the whole list worthless.
+    /// right up to the first that is not ours; anything malformed on the way makes the whole list worthless. A proxy
+    /// passes on the header that it does not write itself, so where both are there they must say the same.
     pub fn client(&self, peer: ClientAddr, headers: &HeaderMap) -> ClientAddr {
-        let ip = self.forwarded_for(headers).unwrap_or(peer.ip);
-        ClientAddr { ip, https: forwarded_https(headers).unwrap_or(peer.https) }
+        let seen = [FORWARDED_FOR, FORWARDED].map(|name| {
+            let of_rfc = name == FORWARDED;
+            headers.contains_key(&name).then(|| self.walk(headers, &name, of_rfc))
+        });
+        let ip = match seen {
+            [Some(first), Some(second)] => first.filter(|_| first == second),
+            [one, other] => one.or(other).flatten(),
+        };
+        let https = forwarded_https(headers).or_else(|| rfc_https(headers)).unwrap_or(peer.https);
+        ClientAddr { ip: ip.unwrap_or(peer.ip), https }
     }
 
-    fn forwarded_for(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
+    fn walk(&self, headers: &HeaderMap, name: &HeaderName, of_rfc: bool) -> Option<IpAddr> {
+        let lines: Vec<_> = headers.get_all(name).iter().collect();
         let mut leftmost = None;
         for line in lines.into_iter().rev() {
             for hop in line.to_str().ok()?.rsplit(',') {
-                let ip = parse_hop(hop.trim())?;
+                let ip = parse_hop(if of_rfc { parameter(hop, "for")? } else { hop.trim() })?;
                 if !self.trust(ip) {
                     return Some(ip);
                 }
@@ -48,10 +59,33 @@ impl TrustedProxies {
     }
 }
 
+/// Whether a proxy, trusted or not, has left its mark.
+pub fn names_a_proxy(headers: &HeaderMap) -> bool {
+    [FORWARDED_FOR, FORWARDED, FORWARDED_PROTO, REAL_IP, header::VIA].iter().any(|name| headers.contains_key(name))
+}
+
+/// The nearest proxy's word on the scheme, in the form of RFC 7239.
+fn rfc_https(headers: &HeaderMap) -> Option<bool> {
+    let line = headers.get_all(FORWARDED).iter().next_back()?;
+    scheme_is_https(parameter(line.to_str().ok()?.rsplit(',').next()?, "proto")?)
+}
+
+/// One parameter of a hop of `Forwarded`: `for=192.0.2.1;proto=https`, `For="[2001:db8::1]:4711"`.
+fn parameter<'a>(hop: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = hop.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
+    let value = value.trim();
+    Some(value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value))
+}
+
 /// The nearest proxy's word on the scheme.
 fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
     let line = headers.get_all(FORWARDED_PROTO).iter().next_back()?;
-    match line.to_str().ok()?.rsplit(',').next()?.trim() {
+    scheme_is_https(line.to_str().ok()?.rsplit(',').next()?.trim())
+}
+
+fn scheme_is_https(scheme: &str) -> Option<bool> {
+    match scheme {
         scheme if scheme.eq_ignore_ascii_case("https") => Some(true),
         scheme if scheme.eq_ignore_ascii_case("http") => Some(false),
         _ => None,
@@ -115,6 +149,29 @@ mod tests {
             assert_eq!(seen(&[("x-forwarded-for", list)]).0, PEER, "{list}");
         }
         assert_eq!(seen(&[]).0, PEER);
+    }
+
+    #[test]
+    fn forwarded_of_rfc_7239_is_read_as_the_other_is() {
+        for (list, client) in [
+            ("for=192.0.2.7", "192.0.2.7"),
+            ("for=6.6.6.6, For=192.0.2.7;proto=https;by=10.0.0.1, for=10.1.1.1", "192.0.2.7"),
+            ("for=\"[2001:db8::1]:4711\";host=locks", "2001:db8::1"),
+            ("for=unknown", PEER),
+            ("for=192.0.2.7, proto=https", PEER),
+        ] {
+            assert_eq!(seen(&[("forwarded", list)]).0, client, "{list}");
+        }
+        assert!(seen(&[("forwarded", "for=192.0.2.7;proto=https")]).1);
+    }
+
+    #[test]
+    fn two_headers_that_differ_are_both_worthless() {
+        let both = |old, new| seen(&[("x-forwarded-for", old), ("forwarded", new)]).0;
+        assert_eq!(both("192.0.2.7", "for=192.0.2.7"), "192.0.2.7");
+        assert_eq!(both("192.0.2.7", "for=127.0.0.1"), PEER);
+        assert_eq!(both("127.0.0.1", "for=192.0.2.7"), PEER);
+        assert_eq!(both("192.0.2.7", "for=unknown"), PEER);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Composes: listeners, TLS, connections, drain, and the router on top. Decides nothing about locks.
 
 mod accept;
+mod browser;
 mod certificates;
 pub mod compose;
 pub mod drain;

@@ -145,7 +145,6 @@ fn html_page(status: StatusCode, html: impl Into<axum::body::Body>) -> Response 
 /// What keeps a browser from loading or believing anything else.
 fn protected(response: Response) -> Response {
     let response = with_header(response, header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    let response = with_header(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     with_header(response, header::REFERRER_POLICY, "no-referrer")
 }
 

@@ -9,6 +9,7 @@ use axum_server::Handle;
 use tokio::task::JoinSet;
 
 use super::accept::EdgeAcceptor;
+use super::browser::BrowserGuard;
 use super::drain::Drain;
 use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
@@ -54,6 +55,7 @@ impl ProbeListener {
         serving.spawn(Arc::clone(&links).sweep(self.config.clone(), Drain::default()));
         let surroundings = Arc::new(Surroundings {
             trusted: TrustedProxies::new(Vec::new()),
+            browsers: BrowserGuard::default(),
             clock,
             drain,
             body_timeout: self.config.body_timeout,

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::task::JoinSet;
 
 use super::accept::EdgeAcceptor;
+use super::browser::BrowserGuard;
 use super::drain::Drain;
 use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
@@ -81,8 +82,13 @@ impl Listening {
         let server = &self.config.server;
         let links = Links::new(server, metrics);
         let trusted = TrustedProxies::new(server.trusted_proxies.clone());
-        let surroundings =
-            Arc::new(Surroundings { trusted, clock, drain: drain.clone(), body_timeout: server.body_timeout });
+        let surroundings = Arc::new(Surroundings {
+            trusted,
+            browsers: BrowserGuard::new(&self.config),
+            clock,
+            drain: drain.clone(),
+            body_timeout: server.body_timeout,
+        });
         if let Some(tls) = &self.tls {
             tls.watch(&self.reload);
         }

@@ -71,6 +71,7 @@ fn the_environment_sets_lists_numbers_and_sizes() {
         .env("LATCHD_SERVER_CONNECTIONS_MAX", "12")
         .env("LATCHD_SERVER_BODY_BYTES_MAX", "1000")
         .env("LATCHD_STORAGE_MIN_FREE_BYTES", "1GiB")
+        .env("LATCHD_ACCESS_ALLOW_ANONYMOUS", "true")
         .env("LATCHD_SERVER_TRUSTED_PROXIES", "10.0.0.0/8,::1")
         .env("UNRELATED", "ignored")
         .load()

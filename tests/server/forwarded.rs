@@ -23,13 +23,13 @@ const HEADERS: &str = "x-forwarded-for: 6.6.6.6, 192.0.2.7\r\nx-forwarded-proto:
 #[tokio::test]
 async fn headers_of_strangers_are_ignored() {
     assert_eq!(seen(&[], HEADERS).await, "127.0.0.1 false | 127.0.0.1 true");
-    let others = [("server.trusted_proxies", "10.0.0.0/8")];
+    let others = [("server.trusted_proxies", "10.0.0.0/8"), ("access.allow_anonymous", "true")];
     assert_eq!(seen(&others, HEADERS).await, "127.0.0.1 false | 127.0.0.1 true");
 }
 
 #[tokio::test]
 async fn a_trusted_proxy_is_believed() {
-    let trusted = [("server.trusted_proxies", "10.0.0.0/8, 127.0.0.1")];
+    let trusted = [("server.trusted_proxies", "10.0.0.0/8, 127.0.0.1"), ("access.allow_anonymous", "true")];
     assert_eq!(seen(&trusted, HEADERS).await, "192.0.2.7 true | 192.0.2.7 true");
     assert_eq!(seen(&trusted, "").await, "127.0.0.1 false | 127.0.0.1 true");
     let malformed = "x-forwarded-for: 192.0.2.7, banana\r\n";

@@ -30,6 +30,8 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::InvalidField
         | Code::LimitExceeded
         | Code::UnsupportedMediaType
+        | Code::BadHost
+        | Code::UnknownHost
         | Code::RequestReused => G::InvalidArgument,
         Code::BodyTooLarge
         | Code::TooManyAttempts
@@ -43,7 +45,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         Code::BodyTimeout | Code::WaitTimedOut => G::DeadlineExceeded,
         Code::MethodNotAllowed | Code::NotFound => G::Unimplemented,
         Code::CredentialMissing | Code::CredentialWrong => G::Unauthenticated,
-        Code::Forbidden => G::PermissionDenied,
+        Code::Forbidden | Code::CrossSite => G::PermissionDenied,
         Code::SessionUnknown
         | Code::Held
         | Code::SizeMismatch

@@ -1,0 +1,160 @@
+//! What keeps a page of somebody else's from using a visitor's browser against the service.
+//!
+//! A browser says where a request comes from: `Sec-Fetch-Site` and `Sec-Fetch-Mode` (Fetch Metadata), `Origin`, and on
+//! plain HTTP at least `Referer` and `Upgrade-Insecure-Requests`. Programs send none of them. While nobody needs a
+//! credential, a name that is not this service's own is refused as well, because a page may have its own name point
+//! here (DNS rebinding).
+
+use std::net::IpAddr;
+
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+
+use crate::config::Config;
+use crate::dialects::code::Code;
+use crate::dialects::failure::Failure;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The only path that changes something for a GET: DoubleDutch's, whose clients cannot ask otherwise.
+const TAKES_ON_GET: &str = "/getlock";
+
+/// What every answer tells a browser: not to guess types, and to show the answer to no other site.
+const FOR_BROWSERS: [(HeaderName, &str); 2] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+const HSTS: &str = "max-age=31536000";
+
+/// The rules of one listener. By default any name of the service will do.
+#[derive(Default)]
+pub struct BrowserGuard {
+    /// Names by which clients may reach the service; `None` where a credential is needed anyway.
+    hosts: Option<Vec<String>>,
+    /// TLS is ours, with a certificate that browsers may come to insist on.
+    strict_transport: bool,
+}
+
+impl BrowserGuard {
+    pub fn new(config: &Config) -> BrowserGuard {
+        let hosts = || config.server.hosts.iter().chain(config.listen.iter().map(|url| &url.host));
+        BrowserGuard {
+            hosts: (!config.has_credentials()).then(|| hosts().map(|host| host.to_ascii_lowercase()).collect()),
+            strict_transport: config.tls.pair().is_some(),
+        }
+    }
+
+    /// Whether the request may go on. `proxied`: what it says of the host that a proxy was asked for is believed.
+    pub fn check<B>(&self, request: &Request<B>, proxied: bool) -> Result<(), Failure> {
+        let headers = request.headers();
+        let host = host_of(request.uri(), headers, request.version())?;
+        if let (Some(host), Some(hosts)) = (&host, &self.hosts) {
+            knows(hosts, host)?;
+        }
+        if !changes_something(request.method(), request.uri().path()) {
+            return Ok(());
+        }
+        let asked = headers.get(FORWARDED_HOST).filter(|_| proxied).and_then(authority).or(host);
+        from_own_page(headers, asked.as_ref())
+    }
+
+    /// Adds what browsers are told. `https`: the connection is TLS that ends here.
+    pub fn dress(&self, headers: &mut HeaderMap, https: bool) {
+        for (name, value) in FOR_BROWSERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if https && self.strict_transport {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        }
+    }
+}
+
+/// The one host that the request is for. HTTP/1.0 may leave it out.
+fn host_of(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, Failure> {
+    let bad = |detail: &'static str| Err(Failure::new(Code::BadHost, detail));
+    if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+        return bad("the request is for another scheme: send it to http:// or https://");
+    }
+    let mut lines = headers.get_all(header::HOST).iter();
+    let in_header = match (lines.next(), lines.next()) {
+        (Some(line), None) => match authority(line) {
+            Some(host) => Some(host),
+            None => return bad("the Host header must be a name or an address, with a port if it is not the usual one"),
+        },
+        (None, _) => None,
+        (Some(_), Some(_)) => return bad("the request has more than one Host header"),
+    };
+    match (uri.authority(), in_header) {
+        (Some(target), Some(host)) if version == Version::HTTP_2 && *target != host => {
+            bad(":authority and Host differ")
+        }
+        (Some(target), _) if target.as_str().contains('@') => bad("the target must not name a user"),
+        (Some(target), _) => Ok(Some(target.clone())),
+        (None, Some(host)) => Ok(Some(host)),
+        (None, None) if version <= Version::HTTP_10 => Ok(None),
+        (None, None) => bad("the request has no Host header"),
+    }
+}
+
+fn authority(line: &HeaderValue) -> Option<Authority> {
+    let text = line.to_str().ok()?;
+    let host: Authority = text.trim().parse().ok()?;
+    (!host.as_str().contains('@') && !host.host().is_empty()).then_some(host)
+}
+
+/// Addresses, `localhost` and names without a dot are nobody's to point elsewhere.
+fn knows(hosts: &[String], host: &Authority) -> Result<(), Failure> {
+    let name = host.host().trim_end_matches('.').to_ascii_lowercase();
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_ours =
+        bare.parse::<IpAddr>().is_ok() || !name.contains('.') || name.ends_with(".localhost") || hosts.contains(&name);
+    if is_ours {
+        return Ok(());
+    }
+    let detail = format!(
+        "{name:?} is not known as a name of this service, which anybody may use: add it to server.hosts, or configure \
+         a credential"
+    );
+    Err(Failure { field: Some("host"), ..Failure::new(Code::UnknownHost, detail) })
+}
+
+fn changes_something(method: &Method, path: &str) -> bool {
+    let only_reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
+    !only_reads || (*method == Method::GET && path == TAKES_ON_GET)
+}
+
+/// Whether no page but the service's own can have sent this.
+fn from_own_page(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Failure> {
+    let says =
+        |name: HeaderName, value: &str| headers.get(name).is_some_and(|line| line.as_bytes() == value.as_bytes());
+    let refused = |why: &str| {
+        let detail = format!("a browser sent this {why}, and only this service's own pages may change anything");
+        Err(Failure::new(Code::CrossSite, detail))
+    };
+    if says(SEC_FETCH_SITE, "cross-site") || says(SEC_FETCH_SITE, "same-site") {
+        return refused("for a page of another site");
+    }
+    if says(SEC_FETCH_MODE, "navigate") || headers.contains_key(header::UPGRADE_INSECURE_REQUESTS) {
+        return refused("to show it as a page");
+    }
+    let foreign = |name| headers.get_all(name).iter().any(|line| !is_of(line, host));
+    if foreign(header::ORIGIN) || foreign(header::REFERER) {
+        return refused("for a page of another origin");
+    }
+    Ok(())
+}
+
+/// Whether an origin (or the address of a page) is at this host and port.
+fn is_of(origin: &HeaderValue, host: Option<&Authority>) -> bool {
+    let parsed = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
+    let (Some(origin), Some(host)) = (parsed, host) else { return false };
+    let usual = match origin.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return false,
+    };
+    let named = origin.host().unwrap_or_default().eq_ignore_ascii_case(host.host());
+    named && origin.port_u16().unwrap_or(usual) == host.port_u16().unwrap_or(usual)
+}

@@ -1,0 +1,5 @@
+//! What an attacker tries, room by room of the threat model: pages of others, proxies, credentials, peers, memory.
+
+mod browsers;
+mod passwords;
+mod proxies;
