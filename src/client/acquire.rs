@@ -38,9 +38,11 @@ impl Client {
     /// is longer.
     pub async fn acquire(&self, request: &LockRequest) -> Result<Option<Hold>, ClientError> {
         let ends = request.wait_end(Moment::now());
+        let mut request = std::borrow::Cow::Borrowed(request);
         loop {
-            let is_over = || !request.waits() || ends.is_some_and(Moment::has_come);
-            let (result, sent) = match self.ask_for(request, ends).await {
+            let waits = request.waits();
+            let is_over = || !waits || ends.is_some_and(Moment::has_come);
+            let (result, sent) = match self.ask_for(&request, ends).await {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Ok(None),
                 // What an earlier attempt was given has ended before anybody heard of it.
@@ -48,9 +50,13 @@ impl Client {
                 Err(error) => return Err(error),
             };
             if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
+                if let Some(shorter) = request.within(error) {
+                    request = std::borrow::Cow::Owned(shorter);
+                    continue;
+                }
                 return Err(ClientError::Objected(error.clone()));
             }
-            if let Some(hold) = self.trusted(request, result, sent).await? {
+            if let Some(hold) = self.trusted(&request, result, sent).await? {
                 return Ok(Some(hold));
             }
             // Time may be left: the service has a longest wait of its own, and a lease may run out unused.
@@ -115,6 +121,6 @@ impl Client {
         let is_worn = |lease: &Duration| until.is_some_and(|until| until.left() < *lease / 4 * 3);
         let Some(lease) = lease.filter(is_worn) else { return Ok(Some(hold)) };
         let (renewed, sent) = self.renew_within(&hold.name, &hold.key, lease, self.patience()).await?;
-        Ok(renewed.locked.then(|| Hold { until: Some(sent.after(lease)), ..hold }))
+        Ok(renewed.locked.then(|| Hold { until: Some(sent.after(renewed.lasts(lease))), ..hold }))
     }
 }

@@ -65,7 +65,8 @@ impl Renewal {
         // A renewal is also what the session hears of its owner.
         let interval = (self.lease / 3).min(self.idle / 3);
         loop {
-            until.before(self.lease).after(interval).wait().await;
+            // Where its session ends sooner than its lease, it was asked for so much later.
+            until.before(self.lease.min(self.idle)).after(interval).wait().await;
             match self.renew(until).await {
                 Ok(renewed) => until = renewed,
                 Err(why) => {
@@ -86,7 +87,7 @@ impl Renewal {
                 pause_max: (self.lease / 10).min(Duration::from_secs(2)),
             };
             let error = match self.client.renew_within(&self.name, &self.key, self.lease, patience).await {
-                Ok((renewed, sent)) if renewed.locked => return Ok(sent.after(self.lease)),
+                Ok((renewed, sent)) if renewed.locked => return Ok(sent.after(renewed.lasts(self.lease))),
                 Ok(_) => return Err("the service says that the hold has ended".to_owned()),
                 Err(error) if error.is_session_unknown() => return Err("its session has ended".to_owned()),
                 Err(error) => error,

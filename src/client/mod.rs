@@ -108,8 +108,9 @@ impl Client {
     pub async fn open_session(&self) -> Result<Session, ClientError> {
         let call = Call::new(Method::POST, "/session").once();
         let answer = self.send(&call, self.patience()).await?;
-        let idle_timeout = wire::idle_timeout(&answer.headers);
-        let session = Session { idle_timeout, ..answer.read()? };
+        let session: Session = answer.read()?;
+        let idle_timeout = wire::idle_timeout(session.idle_timeout_seconds, &answer.headers);
+        let session = Session { idle_timeout, ..session };
         *self.session() = Some(session.session_id.clone());
         Ok(session)
     }

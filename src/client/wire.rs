@@ -3,37 +3,42 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
+use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
 use super::call::Named;
 use super::clock::Moment;
 
-/// What sessions v1 calls a wait without end.
-const FOR_EVER: f64 = 0.0;
 /// How many entries of metadata a service takes unless told else (`locks.metadata_entries_max`).
 const METADATA_ENTRIES: usize = 32;
-/// No service waits longer in one request.
-const WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// What a wait without end asks for, and asks for again: the longest that a service allows unless it is told otherwise.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A session that was opened.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Session {
     /// A secret of its owner.
     pub session_id: String,
-    /// How long it lives without a request, rounded down; `None` from services that do not tell.
+    /// As the answer says it.
+    #[serde(default)]
+    pub(super) idle_timeout_seconds: Option<f64>,
+    /// How long it lives without a request; `None` from services that do not tell.
     #[serde(skip)]
     pub idle_timeout: Option<Duration>,
 }
 
-/// The cookie's `Expires` less the answer's `Date` is how long the session lives, both by the service's own clock.
-pub(super) fn idle_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
-    let date = httpdate::parse_http_date(&text(headers.get(DATE)?)?).ok()?;
-    let cookie = text(headers.get(SET_COOKIE)?)?;
+/// How long a session lives without a request: as its answer says, else its cookie.
+pub(super) fn idle_timeout(told: Option<f64>, headers: &HeaderMap) -> Option<Duration> {
+    let told = told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    told.filter(|told| !told.is_zero()).or_else(|| max_age(headers))
+}
+
+/// The cookie's `Max-Age` is how long the session lives without a request, rounded up to a second.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let cookie = headers.get(SET_COOKIE)?.to_str().ok()?;
     let attributes = cookie.split(';').filter_map(|attribute| attribute.trim().split_once('='));
-    let (_, expires) = attributes.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("expires"))?;
-    httpdate::parse_http_date(expires).ok()?.duration_since(date).ok()
+    let (_, seconds) = attributes.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("max-age"))?;
+    seconds.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 /// What to take. Built from a name; everything else has a default.
@@ -48,6 +53,8 @@ pub struct LockRequest {
     wait_timeout_seconds: Option<f64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
+    #[serde(skip)]
+    for_ever: bool,
 }
 
 impl LockRequest {
@@ -59,6 +66,7 @@ impl LockRequest {
             lock_timeout_seconds: None,
             wait_timeout_seconds: None,
             metadata: BTreeMap::new(),
+            for_ever: false,
         }
     }
 
@@ -80,13 +88,15 @@ impl LockRequest {
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait_timeout_seconds = (!wait.is_zero()).then_some(wait.as_secs_f64());
+        self.for_ever = false;
         self
     }
 
     /// Waits in the queue until the turn comes.
     #[must_use]
     pub fn wait_for_ever(mut self) -> Self {
-        self.wait_timeout_seconds = Some(FOR_EVER);
+        self.wait_timeout_seconds = Some(WAIT_MAX.as_secs_f64());
+        self.for_ever = true;
         self
     }
 
@@ -124,17 +134,20 @@ impl LockRequest {
     pub(super) fn longest_wait(&self) -> Duration {
         match self.wait_timeout_seconds {
             None => Duration::ZERO,
-            Some(FOR_EVER) => WAIT_MAX,
             Some(seconds) => Duration::from_secs_f64(seconds),
         }
     }
 
     /// When a wait that begins now is over; `None` if it has no end.
     pub(super) fn wait_end(&self, now: Moment) -> Option<Moment> {
-        match self.wait_timeout_seconds {
-            Some(FOR_EVER) => None,
-            _ => Some(now.after(self.longest_wait())),
-        }
+        (!self.for_ever).then(|| now.after(self.longest_wait()))
+    }
+
+    /// A wait without end in shorter pieces, where the service allows no longer ones; `None` where that is no remedy.
+    pub(super) fn within(&self, error: &LockError) -> Option<LockRequest> {
+        let limit = error.limit.filter(|_| self.for_ever && error.field.as_deref() == Some("wait_timeout_seconds"))?;
+        let is_shorter = limit > 0.0 && self.wait_timeout_seconds.is_some_and(|asked| limit < asked);
+        is_shorter.then(|| LockRequest { wait_timeout_seconds: Some(limit), ..self.clone() })
     }
 }
 
@@ -176,6 +189,11 @@ impl LockResult {
         Duration::try_from_secs_f64(self.expires_in_seconds?).ok()
     }
 
+    /// How long the hold lasts from when it was asked for: its lease, or less where its session ends sooner.
+    pub(super) fn lasts(&self, lease: Duration) -> Duration {
+        self.expires_in().map_or(lease, |told| told.min(lease))
+    }
+
     /// The hold, when there is one.
     pub fn held(self) -> Option<Held> {
         let fencing_token = self.fencing_token.filter(|_| self.locked)?;
@@ -204,29 +222,49 @@ impl Named for UnlockResult {
 }
 
 /// A refusal inside an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct LockError {
     pub code: String,
     pub message: String,
+    /// The field of the request that is at fault.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// The bound that was exceeded.
+    #[serde(default)]
+    pub limit: Option<f64>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
 
     #[test]
-    fn a_session_lives_from_the_date_of_its_answer_to_the_expiry_of_its_cookie() {
-        let headers = |cookie: &'static str| {
-            HeaderMap::from_iter([
-                (DATE, HeaderValue::from_static("Sat, 21 Nov 2026 01:41:39 GMT")),
-                (SET_COOKIE, HeaderValue::from_static(cookie)),
-            ])
+    fn a_session_lives_as_long_as_its_answer_says_or_else_its_cookie() {
+        let cookie = |cookie| HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static(cookie))]);
+        let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
+        let max_age = cookie("ldlm-session=0a; Path=/; HttpOnly; Max-Age=420");
+        assert_eq!(idle_timeout(Some(419.5), &max_age), seconds(419.5));
+        assert_eq!(idle_timeout(None, &max_age), seconds(420.0));
+        assert_eq!(idle_timeout(None, &cookie("ldlm-session=0a; Path=/")), None);
+        assert_eq!(idle_timeout(None, &cookie("ldlm-session=; Max-Age=0")), None);
+    }
+
+    #[test]
+    fn a_wait_without_end_is_asked_for_in_pieces_that_the_service_allows() {
+        let limit = |field: &str| LockError {
+            code: "Unknown".into(),
+            message: String::new(),
+            field: Some(field.into()),
+            limit: Some(60.0),
         };
-        let idle = |cookie| idle_timeout(&headers(cookie));
-        let lives = idle("ldlm-session=0a; Path=/; HttpOnly; Expires=Sat, 21 Nov 2026 01:48:39 GMT");
-        assert_eq!(lives, Some(Duration::from_secs(420)));
-        assert_eq!(idle("ldlm-session=0a; Path=/"), None);
-        assert_eq!(idle("ldlm-session=0a; Expires=Sat, 21 Nov 2026 01:00:00 GMT"), None);
+        let patient = LockRequest::new("a").wait_for_ever();
+        let shorter = patient.within(&limit("wait_timeout_seconds")).expect("a shorter wait");
+        assert_eq!((shorter.longest_wait(), shorter.wait_end(Moment::now())), (Duration::from_secs(60), None));
+        assert!(shorter.within(&limit("wait_timeout_seconds")).is_none(), "it is within the limit already");
+        assert!(patient.within(&limit("size")).is_none());
+        let bounded = LockRequest::new("a").wait(Duration::from_secs(100));
+        assert!(bounded.within(&limit("wait_timeout_seconds")).is_none(), "the caller named this time");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::value::{duration, positive, positive_duration};
 pub struct SessionsConfig {
     #[serde(deserialize_with = "positive_duration")]
     pub idle_timeout: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub idle_timeout_max: Duration,
     #[serde(deserialize_with = "positive")]
     pub count_max: u64,
     #[serde(deserialize_with = "positive")]

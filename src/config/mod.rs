@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod cluster;
+pub mod compat;
 pub mod env;
 mod error;
 pub mod events;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 
 pub use self::access::AccessConfig;
 pub use self::cluster::ClusterConfig;
+pub use self::compat::CompatConfig;
 pub use self::error::ConfigError;
 pub use self::events::EventsConfig;
 pub use self::layers::Source;
@@ -57,6 +59,7 @@ pub struct Config {
     pub storage: StorageConfig,
     pub events: EventsConfig,
     pub cluster: ClusterConfig,
+    pub compat: CompatConfig,
     pub log: LogConfig,
     /// From `--password`, `--api-key` and their variables; no key of the document.
     #[serde(skip)]

@@ -63,7 +63,8 @@ fn granted(verdict: Verdict) -> Attempt<Identity> {
         Verdict::Throttled { retry_after_seconds } => Err(Failure {
             retry_after_seconds: Some(retry_after_seconds),
             ..Failure::new(Code::TooManyAttempts, "too many failed attempts from this address")
-        }),
+        }
+        .set_by("access.failure_limit")),
     }
 }
 

@@ -6,8 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use std::cell::RefCell;
 use std::time::Duration;
 use tower_cookies::Cookie;
-use tower_cookies::cookie::time::OffsetDateTime;
-use tower_cookies::cookie::{Expiration, SameSite};
+use tower_cookies::cookie::{SameSite, time};
 
 /// The name that LDLM's clients know.
 pub const NAME: &str = "ldlm-session";
@@ -52,9 +51,9 @@ fn read(value: &[u8]) -> Carried {
     session.map_or(Carried::Unreadable, Carried::Session)
 }
 
-/// What follows the session id in a cookie: the same for a whole second, and kept that long.
+/// What follows the session id in a cookie: the same for all sessions of one idle time.
 struct Attributes {
-    expires_unix_seconds: u64,
+    max_age_seconds: u64,
     text: String,
 }
 
@@ -63,44 +62,36 @@ thread_local! {
     static KEPT: RefCell<[Option<Attributes>; 2]> = const { RefCell::new([const { None }; 2]) };
 }
 
-/// The cookie of a living session.
-pub fn session(session: SessionId, now_unix_seconds: u64, idle: Duration, is_tls: bool) -> HeaderValue {
-    let expires_unix_seconds = now_unix_seconds.saturating_add(idle.as_secs());
+/// The cookie of a living session. Its end is told as a length, which no clock that is wrong can change, and rounded
+/// up: the client shall not drop it while the session lives.
+pub fn session(session: SessionId, idle: Duration, is_tls: bool) -> HeaderValue {
+    let max_age_seconds = idle.as_secs().saturating_add(u64::from(idle.subsec_nanos() > 0));
     let mut id = [0; 32];
     let id = key::session_hex(session, &mut id);
     let text = KEPT.with_borrow_mut(|kept| {
         let kept = &mut kept[usize::from(is_tls)];
-        if kept.as_ref().is_none_or(|kept| kept.expires_unix_seconds != expires_unix_seconds) {
+        if kept.as_ref().is_none_or(|kept| kept.max_age_seconds != max_age_seconds) {
             *kept = None;
         }
-        let attributes = kept.get_or_insert_with(|| Attributes::new(expires_unix_seconds, is_tls));
+        let attributes =
+            kept.get_or_insert_with(|| Attributes { max_age_seconds, text: dressed(is_tls, max_age_seconds) });
         [NAME, "=", id, &attributes.text].concat()
     });
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
 }
 
-impl Attributes {
-    fn new(expires_unix_seconds: u64, is_tls: bool) -> Attributes {
-        let expires = i64::try_from(expires_unix_seconds)
-            .ok()
-            .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-            .map_or(Expiration::Session, Expiration::DateTime);
-        Attributes { expires_unix_seconds, text: dressed(is_tls, expires) }
-    }
-}
-
-/// The cookie that takes a session's place when it is deleted: a value of nothing, and no expiry, as LDLM sends it.
+/// The cookie that takes a session's place when it is deleted: a value of nothing, gone at once.
 pub fn cleared(is_tls: bool) -> HeaderValue {
-    let text = format!("{NAME}={}", dressed(is_tls, Expiration::Session));
+    let text = format!("{NAME}={}", dressed(is_tls, 0));
     HeaderValue::try_from(text).expect("cookies are ASCII")
 }
 
-fn dressed(is_tls: bool, expires: Expiration) -> String {
+fn dressed(is_tls: bool, max_age_seconds: u64) -> String {
     let mut cookie = Cookie::build((NAME, "")).path("/").http_only(true).same_site(SameSite::Lax).build();
     if is_tls {
         cookie.set_secure(true);
     }
-    cookie.set_expires(expires);
+    cookie.set_max_age(time::Duration::seconds(i64::try_from(max_age_seconds).unwrap_or(i64::MAX)));
     let text = cookie.to_string();
     text.split_at(NAME.len() + 1).1.to_owned()
 }
@@ -138,15 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_dressed_for_its_wire_and_its_second() {
-        let ten_minutes = Duration::from_secs(600);
-        let at = |now, is_tls| session(SESSION, now, ten_minutes, is_tls);
-        let plain = "ldlm-session=abababababababababababababababab; HttpOnly; SameSite=Lax; Path=/; \
-                     Expires=Sat, 21 Nov 2026 01:48:39 GMT";
-        assert_eq!(at(1_795_225_119, false), plain);
-        assert_eq!(at(1_795_225_119, true), plain.replace("Lax;", "Lax; Secure;"));
-        assert_eq!(at(1_795_225_120, false), plain.replace(":39 GMT", ":40 GMT"));
-        assert_eq!(at(u64::MAX, false), plain.split("; Expires").next().expect("a cookie"));
-        assert_eq!(cleared(true), "ldlm-session=; HttpOnly; SameSite=Lax; Secure; Path=/");
+    fn the_cookie_is_dressed_for_its_wire_and_lives_as_long_as_its_session() {
+        let living = |ms, is_tls| session(SESSION, Duration::from_millis(ms), is_tls);
+        let plain = "ldlm-session=abababababababababababababababab; HttpOnly; SameSite=Lax; Path=/; Max-Age=600";
+        assert_eq!(living(600_000, false), plain);
+        assert_eq!(living(600_000, true), plain.replace("Lax;", "Lax; Secure;"));
+        assert_eq!(living(1_001, false), plain.replace("=600", "=2"));
+        assert_eq!(living(900, false), plain.replace("=600", "=1"));
+        assert_eq!(cleared(true), "ldlm-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
     }
 }

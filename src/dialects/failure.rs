@@ -2,7 +2,7 @@
 
 use super::code::{Code, FieldNames};
 use crate::domain::{Field, Refusal};
-use crate::engine::{Fault, MemberError};
+use crate::engine::{EngineError, Fault, MemberError};
 use std::borrow::Cow;
 
 /// What a dialect writes into its own error body.
@@ -14,6 +14,8 @@ pub struct Failure {
     pub field: Option<&'static str>,
     /// The bound that was exceeded, in the unit that the detail names.
     pub limit: Option<u64>,
+    /// The key of `config.toml` that sets this bound; its detail names it too.
+    pub config_key: Option<&'static str>,
     pub retry_after_seconds: Option<u32>,
 }
 
@@ -23,7 +25,13 @@ impl Failure {
         // 429 and 503 say when to come back; what never helps does not.
         let says_when = row.retryable && matches!(row.status.as_u16(), 429 | 503);
         let retry_after_seconds = says_when.then_some(1);
-        Failure { code, detail: detail.into(), field: None, limit: None, retry_after_seconds }
+        Failure { code, detail: detail.into(), field: None, limit: None, config_key: None, retry_after_seconds }
+    }
+
+    /// The same, naming the key of `config.toml` that sets the bound.
+    pub fn set_by(self, config_key: &'static str) -> Failure {
+        let detail = format!("{} ({config_key})", self.detail).into();
+        Failure { config_key: Some(config_key), detail, ..self }
     }
 
     /// A field with a value that is not accepted.
@@ -40,7 +48,7 @@ impl Failure {
     /// A body larger than it may be.
     pub fn body_too_large(limit: u64) -> Failure {
         let detail = format!("the body must be at most {limit} bytes long");
-        Failure { limit: Some(limit), ..Failure::new(Code::BodyTooLarge, detail) }
+        Failure { limit: Some(limit), ..Failure::new(Code::BodyTooLarge, detail) }.set_by("server.body_bytes_max")
     }
 
     /// A right that the caller's credential lacks. Names the right, never the credential.
@@ -54,6 +62,14 @@ impl Failure {
 
     /// What the engine said, in the words of a dialect.
     pub fn from_fault(fault: &Fault, names: &FieldNames) -> Failure {
+        let failure = Failure::worded(fault, names);
+        match config_key(fault) {
+            Some(key) => failure.set_by(key),
+            None => failure,
+        }
+    }
+
+    fn worded(fault: &Fault, names: &FieldNames) -> Failure {
         let code = Code::from(fault);
         match fault {
             Fault::Engine(error) => Failure::new(code, error.to_string()),
@@ -76,7 +92,8 @@ impl Failure {
                 Refusal::QueueFull { limit }
                 | Refusal::HoldsFull { limit }
                 | Refusal::SessionHoldsFull { limit }
-                | Refusal::SessionsFull { limit },
+                | Refusal::SessionsFull { limit }
+                | Refusal::RequestsFull { limit },
             ) => {
                 let detail = format!("{}: at most {limit} are allowed", code.row().title);
                 Failure { limit: Some(*limit), ..Failure::new(code, detail) }
@@ -84,6 +101,29 @@ impl Failure {
             Fault::Refused(_) => Failure::new(code, code.row().title),
         }
     }
+}
+
+/// The key of `config.toml` behind a refusal by a limit.
+fn config_key(fault: &Fault) -> Option<&'static str> {
+    Some(match fault {
+        Fault::Refused(Refusal::LimitExceeded { field, .. }) => match field {
+            Field::Name => "locks.name_bytes_max",
+            Field::Size => "locks.size_max",
+            Field::Lease => "locks.lease_max",
+            Field::Wait => "locks.wait_max",
+            Field::MetadataEntries => "locks.metadata_entries_max",
+            Field::MetadataKey => "locks.metadata_key_bytes_max",
+            Field::MetadataValue => "locks.metadata_value_bytes_max",
+        },
+        Fault::Refused(Refusal::QueueFull { .. }) => "locks.waiters_per_lock_max",
+        Fault::Refused(Refusal::HoldsFull { .. }) => "locks.holds_max",
+        Fault::Refused(Refusal::SessionHoldsFull { .. }) => "sessions.holds_max",
+        Fault::Refused(Refusal::SessionsFull { .. }) => "sessions.count_max",
+        Fault::Refused(Refusal::RequestsFull { .. }) => "locks.requests_max",
+        Fault::Engine(EngineError::Overloaded) => "storage.queue_commands_max",
+        Fault::Engine(EngineError::DiskNearlyFull) => "storage.min_free_bytes",
+        _ => return None,
+    })
 }
 
 fn beyond(field: Field, limit: u64, names: &FieldNames) -> Failure {
@@ -122,7 +162,6 @@ impl std::fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::EngineError;
 
     const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
 
@@ -130,9 +169,27 @@ mod tests {
     fn a_limit_is_named_with_its_field_in_the_dialects_words() {
         let refusal = Refusal::LimitExceeded { field: Field::Lease, limit: 1_500 };
         let failure = Failure::from_fault(&Fault::Refused(refusal), &NAMES);
-        assert_eq!(failure.detail, "lifetime must be at most 1.5 seconds");
+        assert_eq!(failure.detail, "lifetime must be at most 1.5 seconds (locks.lease_max)");
+        assert_eq!(failure.config_key, Some("locks.lease_max"));
         assert_eq!(failure.field, Some("lifetime"));
         assert_eq!(failure.code, Code::LimitExceeded);
+    }
+
+    #[test]
+    fn every_bound_on_a_number_of_things_names_its_key() {
+        let limit = 7;
+        let refusals = [
+            Refusal::QueueFull { limit },
+            Refusal::HoldsFull { limit },
+            Refusal::SessionHoldsFull { limit },
+            Refusal::SessionsFull { limit },
+            Refusal::RequestsFull { limit },
+        ];
+        for refusal in refusals {
+            let failure = Failure::from_fault(&Fault::Refused(refusal), &NAMES);
+            let key = failure.config_key.expect("a key");
+            assert!(failure.detail.contains(" 7 ") && failure.detail.ends_with(&format!("({key})")), "{failure:?}");
+        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! Lock by name: lockd's `/lock/{name}`, byte for byte. No owner, no key, no lease: a name is held or it is not.
 //!
 //! DELETE releases only what lockd's clients took, over HTTP or gRPC, because a name proves nothing about the holds of others. `max_hold` or
-//! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does.
+//! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does, but for what looks
+//! like a lease or a wait.
 
 use super::auth::{identify, may_read, may_take};
 use super::clean_path::clean;
 use super::code::{Code, FieldNames};
 use super::failure::Failure;
 use super::handover::carrying;
+use super::idempotency::{Scope, request_key};
+use super::query::Query;
 use super::respond;
 use super::service::{Attempt, Shared};
+use super::unknown::check_misplaced;
 use crate::access::Identity;
 use crate::domain::{Acquire, Dialect, Metadata, Name, Proof, Refusal};
 use crate::engine::{Engine, Fault};
@@ -20,6 +24,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 const NAME_BYTES_MAX: usize = 128;
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
+/// What a client of another dialect would expect to count here, where a hold has no end of its own.
+const FOREIGN: [&str; 10] = [
+    "ttl",
+    "lease",
+    "lifetime",
+    "timeout",
+    "wait",
+    "lock_timeout_seconds",
+    "wait_timeout_seconds",
+    "metadata",
+    "size",
+    "request_id",
+];
+const ELSEWHERE: &str = "a lock by name has no fields and no lease; take the lock with POST /lock or POST /v1/lock";
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
 /// What a name may hold stands for itself in a location.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'$').remove(b'-').remove(b'.').remove(b'_').remove(b'+');
@@ -75,6 +93,8 @@ async fn is_locked(service: &Shared, identity: &Identity, name: &str) -> Attempt
 
 async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -> Attempt<Response> {
     may_take(identity, name)?;
+    check_misplaced(Query::of(&head.uri), &FOREIGN, ELSEWHERE, service.settings.unknown)?;
+    let request = request_key(head, None, &Scope { identity, session: None }, b"")?;
     let acquire = Acquire {
         name: Name::from(name),
         key: Engine::new_key(),
@@ -88,7 +108,7 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
         wait: None,
         priority: 0,
         metadata: Metadata::default(),
-        request: None,
+        request,
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {

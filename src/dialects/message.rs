@@ -1,10 +1,12 @@
 //! JSON objects with a few known fields, read the way protobuf's JSON mapping reads them.
 //!
-//! Each field has two names, unknown fields are skipped, `null` is unset, a field given twice is an error, numbers may
+//! Each field has two names, unknown fields are refused (or skipped, as protobuf does), `null` is unset, a field given twice is an error, numbers may
 //! be strings. Every request of two dialects passes here, so values are borrowed from the body where they can be.
 
 use super::code::Code;
 use super::failure::Failure;
+use super::hint::hint;
+use super::unknown::{Unknown, unknown_field};
 use crate::domain::Metadata;
 use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -40,21 +42,33 @@ pub fn parse<'a, const N: usize>(
     body: &'a [u8],
     schema: &'static [FieldName; N],
     trailing: Trailing,
+    unknown: Unknown,
 ) -> Result<[Value<'a>; N], Failure> {
     if body.trim_ascii().is_empty() {
         return Ok([const { Value::Unset }; N]);
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let mut at_fault = None;
-    let values = reader.deserialize_map(ObjectVisitor { schema, at_fault: &mut at_fault });
+    let (mut at_fault, mut stranger) = (None, None);
+    let visitor = ObjectVisitor {
+        schema,
+        at_fault: &mut at_fault,
+        stranger: (unknown == Unknown::Refused).then_some(&mut stranger),
+    };
+    let values = reader.deserialize_map(visitor);
     let values = values.and_then(|values| match trailing {
         Trailing::Ignored => Ok(values),
         Trailing::Refused => reader.end().map(|()| values),
     });
-    values.map_err(|error| explain(&error, at_fault))
+    values.map_err(|error| match stranger {
+        Some(given) => unknown_field(&given, &schema.each_ref().map(|field| field.name)),
+        None => explain(&error, at_fault, hint(body)),
+    })
 }
 
-fn explain(error: &serde_json::Error, at_fault: Option<&'static str>) -> Failure {
+fn explain(error: &serde_json::Error, at_fault: Option<&'static str>, hint: Option<&'static str>) -> Failure {
+    if let Some(hint) = hint {
+        return Failure::new(Code::MalformedBody, hint);
+    }
     let full = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = full.strip_suffix(&place).unwrap_or(&full);
@@ -104,6 +118,8 @@ struct ObjectVisitor<'f, const N: usize> {
     schema: &'static [FieldName; N],
     /// The field whose value is being read, for the message.
     at_fault: &'f mut Option<&'static str>,
+    /// Where the first field goes that is not known; `None`: they are skipped.
+    stranger: Option<&'f mut Option<String>>,
 }
 
 impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
@@ -115,12 +131,13 @@ impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut values = [const { Value::Unset }; N];
-        while let Some(place) = fields.next_key_seed(FieldSeed(self.schema))? {
+        let (schema, at_fault, mut stranger) = (self.schema, self.at_fault, self.stranger);
+        while let Some(place) = fields.next_key_seed(FieldSeed { schema, stranger: stranger.as_deref_mut() })? {
             let Some(place) = place else {
                 fields.next_value::<de::IgnoredAny>()?;
                 continue;
             };
-            *self.at_fault = Some(self.schema[place].name);
+            *at_fault = Some(schema[place].name);
             let value = fields.next_value_seed(ValueSeed)?;
             if value != Value::Unset {
                 if values[place] != Value::Unset {
@@ -128,16 +145,19 @@ impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
                 }
                 values[place] = value;
             }
-            *self.at_fault = None;
+            *at_fault = None;
         }
         Ok(values)
     }
 }
 
-/// Finds a field's place without keeping its name.
-struct FieldSeed<const N: usize>(&'static [FieldName; N]);
+/// Finds a field's place without keeping its name, unless it is not known and that is an error.
+struct FieldSeed<'f, const N: usize> {
+    schema: &'static [FieldName; N],
+    stranger: Option<&'f mut Option<String>>,
+}
 
-impl<'de, const N: usize> DeserializeSeed<'de> for FieldSeed<N> {
+impl<'de, const N: usize> DeserializeSeed<'de> for FieldSeed<'_, N> {
     type Value = Option<usize>;
 
     fn deserialize<D: de::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
@@ -145,7 +165,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for FieldSeed<N> {
     }
 }
 
-impl<const N: usize> Visitor<'_> for FieldSeed<N> {
+impl<const N: usize> Visitor<'_> for FieldSeed<'_, N> {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,7 +173,14 @@ impl<const N: usize> Visitor<'_> for FieldSeed<N> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|field| field.name == text || field.alias == text))
+        let place = self.schema.iter().position(|field| field.name == text || field.alias == text);
+        match self.stranger.filter(|_| place.is_none()) {
+            Some(stranger) => {
+                *stranger = Some(text.to_owned());
+                Err(E::custom("unknown field"))
+            }
+            None => Ok(place),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ pub struct DurationField {
     /// Whether 0 means something here.
     pub zero: bool,
     pub limit_ms: u64,
+    /// The key of `config.toml` that sets the limit.
+    pub config_key: &'static str,
 }
 
 impl DurationField {
@@ -20,16 +22,22 @@ impl DurationField {
         if fits { Ok(round_up(seconds)) } else { Err(self.out_of_range()) }
     }
 
+    /// Whether a client may well mean so many seconds, and only the limit is in the way. What no int32 can say is no
+    /// number of seconds.
+    pub fn is_beyond(self, seconds: f64) -> bool {
+        (self.limit_ms as f64 / 1000.0) < seconds && seconds <= f64::from(i32::MAX)
+    }
+
     /// As [`DurationField::ms`], for text such as `30`, `2.5` or `1e3`.
     pub fn ms_of_text(self, text: &str) -> Result<u64, Failure> {
         self.ms(text.parse::<f64>().map_err(|_| self.out_of_range())?)
     }
 
-    fn out_of_range(self) -> Failure {
+    pub fn out_of_range(self) -> Failure {
         let (name, limit) = (self.name, Seconds(self.limit_ms));
         let from = if self.zero { "from 0" } else { "greater than 0, up" };
         let detail = format!("{name} must be a number of seconds {from} to {limit}");
-        Failure { limit: Some(self.limit_ms / 1000), ..Failure::field(name, detail) }
+        Failure { limit: Some(self.limit_ms / 1000), ..Failure::field(name, detail) }.set_by(self.config_key)
     }
 }
 
@@ -47,8 +55,10 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 86_400_000;
-    const WAIT: DurationField = DurationField { name: "timeout", zero: true, limit_ms: DAY };
-    const LEASE: DurationField = DurationField { name: "ttl", zero: false, limit_ms: DAY };
+    const WAIT: DurationField =
+        DurationField { name: "timeout", zero: true, limit_ms: DAY, config_key: "locks.wait_max" };
+    const LEASE: DurationField =
+        DurationField { name: "ttl", zero: false, limit_ms: DAY, config_key: "locks.lease_max" };
 
     #[test]
     fn seconds_round_up_to_a_millisecond_and_never_to_zero() {
@@ -62,11 +72,12 @@ mod tests {
         let absurd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, 9.3e18, -1.0, 86_400.001];
         for seconds in absurd {
             let failure = LEASE.ms(seconds).expect_err("refused");
-            assert_eq!(failure.detail, "ttl must be a number of seconds greater than 0, up to 86400");
+            assert_eq!(failure.detail, "ttl must be a number of seconds greater than 0, up to 86400 (locks.lease_max)");
             assert_eq!((failure.field, failure.limit), (Some("ttl"), Some(86_400)));
         }
         assert!(LEASE.ms(0.0).is_err() && LEASE.ms(1e-9) == Ok(1));
-        assert_eq!(WAIT.ms(-1.0).expect_err("refused").detail, "timeout must be a number of seconds from 0 to 86400");
+        let negative = WAIT.ms(-1.0).expect_err("refused");
+        assert_eq!(negative.detail, "timeout must be a number of seconds from 0 to 86400 (locks.wait_max)");
     }
 
     #[test]

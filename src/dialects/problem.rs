@@ -30,6 +30,10 @@ pub struct Problem<'a> {
     /// The bound that was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    /// The key of the server's `config.toml` that sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "locks.lease_max")]
+    config_key: Option<&'a str>,
 }
 
 /// What our own endpoints answer: JSON or a problem. Either shows a moment, so nobody may keep it.
@@ -53,6 +57,7 @@ pub fn problem(failure: &Failure) -> Response {
         retryable: row.retryable,
         field: failure.field,
         limit: failure.limit,
+        config_key: failure.config_key,
     };
     let mut response = respond::json(row.status, respond::to_json(&body));
     let content_type = HeaderValue::from_static("application/problem+json");

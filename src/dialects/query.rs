@@ -13,6 +13,12 @@ impl<'a> Query<'a> {
         Query(uri.query().unwrap_or(""))
     }
 
+    /// The names of all parameters, as they stand there.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        let names = self.0.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+        names.filter(|name| !name.is_empty())
+    }
+
     /// A parameter's text; a name without `=` is the empty text. Parameter names are case-sensitive.
     pub fn text(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
         let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));

@@ -9,7 +9,9 @@ use super::failure::Failure;
 use super::grpc::Contact;
 use super::grpc::connection::ConnectionSettings;
 use super::grpc::raftlock::pace::Pace;
+use super::hint::check_encoding;
 use super::peer::{ClientAddr, Peer};
+use super::unknown::Unknown;
 use crate::access::Access;
 use crate::domain::SessionId;
 use crate::engine::Engine;
@@ -53,14 +55,16 @@ pub struct Settings {
     pub kufuli_max_lock_span_ms: u64,
     pub connections: ConnectionSettings,
     pub events: EventSettings,
+    /// What becomes of fields and parameters that are not known.
+    pub unknown: Unknown,
+    /// The longest idle timeout that a session may be opened with.
+    pub session_idle_ms_max: u64,
 }
 
 /// Time, handed in: this room reads no clock. No reading decides about a lock.
 #[derive(Clone, Copy)]
 pub struct Clock {
-    /// Wall clock, for `Expires` alone.
-    pub unix_seconds: fn() -> u64,
-    /// The same to the millisecond, for moments in RaftLock's answers.
+    /// Wall clock to the millisecond, for moments in RaftLock's answers alone.
     pub unix_time: fn() -> Duration,
     /// Monotonic, since the process started; for the throttle of failed attempts.
     pub uptime: fn() -> Duration,
@@ -75,8 +79,7 @@ impl Service {
 
     /// The cookie that goes with an answer to this session.
     pub(super) fn session_cookie(&self, session: SessionId, head: &Parts) -> HeaderValue {
-        let now = (self.clock.unix_seconds)();
-        cookie::session(session, now, self.engine.session_idle_timeout(), client(head).https)
+        cookie::session(session, self.engine.idle_timeout_of(session), client(head).https)
     }
 
     /// Starts the idle time of a carried session anew, in dialects that do not use it: any request counts.
@@ -88,10 +91,18 @@ impl Service {
     }
 
     /// The body of a request, within its bounds.
-    pub(super) async fn body(&self, body: Body) -> Attempt<Bytes> {
+    pub(super) async fn body(&self, head: &Parts, body: Body) -> Attempt<Bytes> {
+        check_encoding(&head.headers)?;
+        self.message(body).await
+    }
+
+    /// The same under gRPC, whose messages say for themselves whether they are compressed.
+    pub(super) async fn message(&self, body: Body) -> Attempt<Bytes> {
         body::read(body, self.settings.body_limits).await.map_err(|error| match error {
             BodyError::TooLarge { limit_bytes } => Failure::body_too_large(limit_bytes),
-            BodyError::Timeout { .. } => Failure::new(Code::BodyTimeout, error.to_string()),
+            BodyError::Timeout { .. } => {
+                Failure::new(Code::BodyTimeout, error.to_string()).set_by("server.body_timeout")
+            }
             BodyError::Disconnected => Failure::new(Code::MalformedBody, error.to_string()),
         })
     }

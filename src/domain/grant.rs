@@ -304,7 +304,7 @@ impl Table {
         };
         Refusal::Held(Box::new(HeldBy {
             since: oldest.since,
-            deadline: lock.holds.iter().filter_map(Hold::lease).min(),
+            deadline: lock.holds.iter().filter_map(|hold| self.end_of(hold, self.now)).min(),
             metadata: oldest.metadata.clone(),
             token: oldest.token,
             waiters: lock.queue.len() as u32,

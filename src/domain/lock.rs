@@ -106,6 +106,11 @@ impl Hold {
         (self.deadline != Timestamp::NEVER).then_some(self.deadline)
     }
 
+    /// When it ends by itself: with its lease, or with its session where that is sooner.
+    pub fn end(&self, of_session: Option<Timestamp>) -> Option<Timestamp> {
+        self.lease().into_iter().chain(of_session).min()
+    }
+
     pub fn is_of(&self, label: &str) -> bool {
         self.owner.label().is_some_and(|owner| **owner == *label)
     }

@@ -131,7 +131,7 @@ pub enum Refusal {
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeldBy {
     pub since: Timestamp,
-    /// The earliest moment at which a lease ends; `None` where no hold has one.
+    /// The earliest moment at which a hold ends if nothing more is heard of its owner; `None` where none does.
     pub deadline: Option<Timestamp>,
     /// Of the oldest hold.
     pub metadata: Metadata,

@@ -1,7 +1,8 @@
 //! Sessions: opened, touched, ended; their holds and waiters are swept in bounded batches.
 
 use super::cow::{ShardKey, stable_hash};
-use super::ids::{RequestId, RequestKey, SessionId};
+use super::ids::{HoldKey, Name, RequestId, RequestKey, SessionId};
+use super::lock::Hold;
 use super::outcome::{Event, Outcome, Refusal};
 use super::requests::Made;
 use super::table::{Run, Table};
@@ -30,12 +31,33 @@ pub struct Session {
 
 impl Table {
     pub fn is_live(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|session| !session.ended)
+        self.live(session).is_some()
+    }
+
+    pub(super) fn live(&self, session: SessionId) -> Option<&Session> {
+        self.sessions.get(&session).filter(|session| !session.ended)
     }
 
     /// How many holds a live session has.
     pub fn holds_of(&self, session: SessionId) -> u32 {
         self.sessions.get(&session).map_or(0, |session| if session.ended { 0 } else { session.holds })
+    }
+
+    /// When this hold ends if nothing more is heard of its owner; `None` if never.
+    pub(super) fn end_of(&self, hold: &Hold, now: Timestamp) -> Option<Timestamp> {
+        let session = hold.owner.session().and_then(|id| self.sessions.get(&id));
+        hold.end(session.map(|session| session.end(now)))
+    }
+
+    /// The same for the hold that this key opens; `None` also where there is none.
+    pub fn end_of_hold(&self, name: &Name, key: HoldKey, now: Timestamp) -> Option<Timestamp> {
+        let lock = self.locks.get(name)?;
+        self.end_of(lock.holds.iter().find(|hold| hold.key == key)?, now)
+    }
+
+    /// The idle timeouts of all sessions.
+    pub fn idle_timeouts_ms(&self) -> impl Iterator<Item = u64> {
+        self.sessions.iter().map(|(_, session)| session.idle_timeout_ms)
     }
 
     pub(super) fn open_session(&mut self, id: SessionId, idle_timeout_ms: u64, request: Option<RequestKey>) -> Outcome {
@@ -150,6 +172,12 @@ impl Table {
 }
 
 impl Session {
+    /// When it ends if nothing more is heard of it. One that waits is not idle: its time begins with the wait's end,
+    /// which may be now.
+    pub fn end(&self, now: Timestamp) -> Timestamp {
+        if self.waiters == 0 { self.deadline } else { now.after_ms(self.idle_timeout_ms) }
+    }
+
     pub fn view(&self, session: SessionId) -> SessionView {
         SessionView {
             session,

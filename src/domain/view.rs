@@ -3,6 +3,7 @@
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::lock::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
+use super::session::Session;
 use super::table::Table;
 use super::time::Timestamp;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct HoldView {
     pub since: Timestamp,
     /// When the lease ends; `None` without one.
     pub deadline: Option<Timestamp>,
+    /// When it ends if nothing more is heard of its owner: with its lease or with its session; `None` if never.
+    pub ends: Option<Timestamp>,
     pub metadata: Metadata,
 }
 
@@ -82,13 +85,19 @@ pub struct LockFilter {
 
 impl Lock {
     /// This lock as it counts at `now`: what has ended is left out. `None` if nothing is left.
-    pub(super) fn view(&self, name: &Name, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Option<LockView> {
-        let owned_by_live = |owner: &Owner| owner.session().is_none_or(&is_live);
+    /// `live` finds the sessions that have not ended.
+    pub(super) fn view<'a>(
+        &self,
+        name: &Name,
+        now: Timestamp,
+        live: impl Fn(SessionId) -> Option<&'a Session>,
+    ) -> Option<LockView> {
+        let owned_by_live = |owner: &Owner| owner.session().is_none_or(|id| live(id).is_some());
         let holds: Vec<HoldView> = self
             .holds
             .iter()
             .filter(|hold| !hold.deadline.is_past(now) && owned_by_live(&hold.owner))
-            .map(hold_view)
+            .map(|hold| hold_view(hold, hold.owner.session().and_then(&live).map(|session| session.end(now))))
             .collect();
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && owned_by_live(&waiter.owner);
         let waiters = self.queue.iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
@@ -121,7 +130,7 @@ fn waiter_view(priority: i32, waiter: &Waiter, position: u32) -> WaiterView {
     }
 }
 
-fn hold_view(hold: &Hold) -> HoldView {
+fn hold_view(hold: &Hold, session_ends: Option<Timestamp>) -> HoldView {
     HoldView {
         key: hold.key,
         token: hold.token,
@@ -130,6 +139,7 @@ fn hold_view(hold: &Hold) -> HoldView {
         label: hold.owner.label().cloned(),
         since: hold.since,
         deadline: hold.lease(),
+        ends: hold.end(session_ends),
         metadata: hold.metadata.clone(),
     }
 }
@@ -137,7 +147,7 @@ fn hold_view(hold: &Hold) -> HoldView {
 impl Table {
     /// A lock as it counts at `now`; `None` if it is free.
     pub fn lock_view(&self, name: &Name, now: Timestamp) -> Option<LockView> {
-        self.locks.get(name)?.view(name, now, |session| self.is_live(session))
+        self.locks.get(name)?.view(name, now, |session| self.live(session))
     }
 
     /// Who waits for a lock at `now`, in the order of their turns.

@@ -1,9 +1,8 @@
 //! The only file that reads a clock.
 //!
 //! Cluster time is the table's `now` when this leadership's first entry was applied, plus the leader's monotonic time
-//! since; a follower knows it from the leader's answers. The wall clock has three uses, none of them a decision about a
-//! lock: where the fencing tokens and event ids of a new service begin, the `Expires` of cookies, and the moments in
-//! RaftLock's answers.
+//! since; a follower knows it from the leader's answers. The wall clock has two uses, neither of them a decision about a
+//! lock: where the fencing tokens and event ids of a new service begin, and the moments in RaftLock's answers.
 
 use crate::domain::Timestamp;
 use std::cell::Cell;

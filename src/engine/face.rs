@@ -52,7 +52,8 @@ pub(super) struct Inner {
 pub struct Granted {
     pub key: HoldKey,
     pub token: Token,
-    /// What is left of the lease as the answer leaves; `None` without a lease.
+    /// When the hold ends as seen when the answer leaves, if its owner does nothing more: with its lease, or with its
+    /// session where that is sooner. `None` with neither.
     pub expires_in: Option<Duration>,
     pub delivery: Delivery,
 }
@@ -153,11 +154,6 @@ impl Engine {
         Ok(())
     }
 
-    /// How long a session lives without a request.
-    pub fn session_idle_timeout(&self) -> Duration {
-        self.0.session_idle_timeout
-    }
-
     /// The bounds in force, for messages that name them.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
@@ -170,6 +166,7 @@ impl Engine {
         self.0.limits.check_acquire(&acquire)?;
         self.check_room()?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
+        let named = name.clone();
         let receiver = self.submit(Command::Acquire(Box::new(acquire)))?;
         let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
         let asked = self.0.core.shared.clock.age();
@@ -191,7 +188,7 @@ impl Engine {
         if grant.deadline.is_some_and(|deadline| deadline.is_past(now)) {
             return Err(Refusal::WaitTimedOut.into());
         }
-        let expires_in = grant.deadline.map(|deadline| deadline.since(now));
+        let expires_in = self.end_of(&named, &grant, session, now).map(|end| end.since(now));
         Ok(Granted { key: grant.key, token: grant.token, expires_in, delivery })
     }
 
@@ -224,9 +221,12 @@ impl Engine {
         lease_ms: u64,
     ) -> Result<Renewed, Fault> {
         self.0.limits.check_lease(Some(lease_ms))?;
-        match self.run(Command::Renew { name, session, proof, lease_ms }).await? {
+        match self.run(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
-                Ok(Renewed { key, token, expires_in: deadline.since(self.0.core.shared.clock.now()) })
+                let now = self.0.core.shared.clock.now();
+                // Whoever has the key may renew, and the session that the hold hangs on may be another one.
+                let end = self.0.core.shared.table().end_of_hold(&name, key, now).unwrap_or(deadline).min(deadline);
+                Ok(Renewed { key, token, expires_in: end.since(now) })
             }
             other => Err(unexpected(other)),
         }

@@ -9,12 +9,14 @@ use super::last_holds::LastHolds;
 use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
-use crate::domain::{Applied, Body, Entry, FrozenTable, StaleEpoch, Table};
+use crate::domain::time::round_up_ms;
+use crate::domain::{Applied, Body, Command, Entry, FrozenTable, StaleEpoch, Table};
 use crate::telemetry::logs::LAST_WORDS;
 use bytes::Bytes;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 /// What apply, the proposer and the requests of this node have in common.
 pub struct Shared {
@@ -32,6 +34,8 @@ pub struct Shared {
     proposed: Mutex<Option<(Bytes, Entry)>>,
     /// The number in event ids of the entry that the table stands at; changes under the table's lock.
     applied: AtomicU64,
+    /// The idle timeout of the first session that was seen, 0 before; `u64::MAX` once another was seen beside it.
+    idle_timeout_ms: AtomicU64,
     table: RwLock<Table>,
 }
 
@@ -49,12 +53,34 @@ impl Shared {
             journal: Mutex::default(),
             proposed: Mutex::default(),
             applied: AtomicU64::new(0),
+            idle_timeout_ms: AtomicU64::new(0),
             table: RwLock::default(),
         }
     }
 
     pub fn table(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a session may have another idle timeout than this.
+    pub fn idle_times_differ(&self, usual: Duration) -> bool {
+        let seen = self.idle_timeout_ms.load(Ordering::Relaxed);
+        seen != 0 && seen != round_up_ms(usual)
+    }
+
+    fn note_idle_timeout(&self, ms: u64) {
+        let seen = self.idle_timeout_ms.load(Ordering::Relaxed);
+        let next = if seen == 0 || seen == ms { ms } else { u64::MAX };
+        self.idle_timeout_ms.store(next, Ordering::Relaxed);
+    }
+
+    fn note_idle_timeouts(&self, entry: &Entry) {
+        let Body::Batch { commands, .. } = &entry.body else { return };
+        for submitted in commands {
+            if let Command::OpenSession { idle_timeout_ms, .. } = submitted.command {
+                self.note_idle_timeout(idle_timeout_ms);
+            }
+        }
     }
 
     /// The table, and behind which events it stands.
@@ -117,6 +143,7 @@ impl Machine for LockMachine {
     fn apply(&mut self, index: u64, payload: &[u8]) {
         let entry = self.0.decode(payload);
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
+        self.0.note_idle_timeouts(&entry);
         let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.read(&entry);
         let (applied, number) = self.0.apply(index, entry);
@@ -153,6 +180,7 @@ impl Machine for LockMachine {
     fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
         let life = restored.life();
+        restored.idle_timeouts_ms().for_each(|ms| self.0.note_idle_timeout(ms));
         let number = {
             let mut table = self.0.table_mut();
             *table = restored;

@@ -11,6 +11,7 @@ mod core;
 mod delivery;
 mod driver;
 mod ending;
+mod ends;
 mod error;
 pub mod events;
 mod face;

@@ -17,6 +17,7 @@ use super::handshake::TOO_MANY as TOO_MANY_KIND;
 use super::link::Links;
 use super::socket;
 use super::tracked::Tracked;
+use super::worded::{self, PROXY_WORDS, is_proxy_header};
 use crate::config::listen::Scheme;
 use crate::dialects::peer::ClientAddr;
 
@@ -59,15 +60,25 @@ impl Accept<TcpStream, Router> for EdgeAcceptor {
             let peer = client_addr(stream.peer_addr()?, this.scheme);
             match this.links.admit(peer) {
                 Some(link) => {
-                    if this.scheme == Scheme::Https && speaks_plain_http(&stream).await {
-                        return Err(refuse(stream, WRONG_SCHEME).await);
+                    if this.scheme == Scheme::Https {
+                        match first_bytes(&stream).await {
+                            begin if is_proxy_header(&begin) => {
+                                let words = worded::refusal(400, "Bad Request", PROXY_WORDS);
+                                return Err(refuse(stream, &words).await);
+                            }
+                            // The letter of a method instead of a TLS record.
+                            begin if begin.first().is_some_and(u8::is_ascii_uppercase) => {
+                                return Err(refuse(stream, WRONG_SCHEME.as_bytes()).await);
+                            }
+                            _ => {}
+                        }
                     }
                     let edge = Edge::new(router, Arc::clone(&link), this.surroundings);
                     Ok((Tracked::new(stream, link), edge))
                 }
                 // A handshake only to refuse would be worth an attacker's while.
                 None if this.scheme == Scheme::Https => Err(io::Error::new(TOO_MANY_KIND, "too many connections")),
-                None => Err(refuse(stream, TOO_MANY).await),
+                None => Err(refuse(stream, TOO_MANY.as_bytes()).await),
             }
         })
     }
@@ -77,18 +88,19 @@ fn client_addr(peer: SocketAddr, scheme: Scheme) -> ClientAddr {
     ClientAddr { ip: peer.ip().to_canonical(), https: scheme == Scheme::Https }
 }
 
-/// Whether the first byte is the letter of a method instead of a TLS record. A client that sends nothing is left to
-/// the handshake's own bound.
-async fn speaks_plain_http(stream: &TcpStream) -> bool {
-    let mut first = [0];
+/// What the client sends first, as far as it came at once: enough to tell TLS from what is none. Of a client that sends
+/// nothing it is nothing, and the handshake's own bound is left to it.
+async fn first_bytes(stream: &TcpStream) -> Vec<u8> {
+    let mut first = [0; 16];
     let peeked = tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)).await;
-    matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_uppercase()
+    let count = peeked.map_or(0, |peeked| peeked.unwrap_or(0));
+    first.get(..count).unwrap_or_default().to_vec()
 }
 
 /// Tells the client why, if it cares to read it.
-async fn refuse(mut stream: TcpStream, answer: &str) -> io::Error {
+async fn refuse(mut stream: TcpStream, answer: &[u8]) -> io::Error {
     let tell = async {
-        stream.write_all(answer.as_bytes()).await?;
+        stream.write_all(answer).await?;
         stream.shutdown().await?;
         // What the client has sent must be read, or closing makes its kernel throw the refusal away.
         let mut waste = [0; 1024];

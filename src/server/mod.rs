@@ -28,6 +28,7 @@ mod state;
 pub mod tls;
 mod tracked;
 mod unread;
+mod worded;
 
 pub use drain::Drain;
 pub use edge::Clock;

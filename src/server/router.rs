@@ -1,17 +1,18 @@
 //! Every route of the service on one page.
 //!
-//! No layers: what surrounds every request (who asks, metrics, the net for panics) is in `edge.rs`, and each dialect
+//! One layer, for the query parameters of what is latchd's own: what surrounds every request (who asks, metrics, the net for panics) is in `edge.rs`, and each dialect
 //! checks credentials itself, because each has its own answer for those who have none.
 
 use super::pages;
 use crate::dialects::code::Code;
 use crate::dialects::failure::Failure;
 use crate::dialects::problem::problem;
-use crate::dialects::{Shared, admin, cluster, get_lock, grpc, lock_by_name, lock_unlock, sessions_v1};
+use crate::dialects::{Shared, admin, cluster, get_lock, grpc, lock_by_name, lock_unlock, parameters, sessions_v1};
 use crate::status::assets;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 
@@ -42,6 +43,23 @@ pub fn router(service: Shared) -> Router {
         // Lock by name (lockd)
         .route("/lock/", any(lock_by_name::lock_by_name))
         .route("/lock/{*name}", any(lock_by_name::lock_by_name))
+        .merge(own(&service))
+        // Pages and documents
+        .route("/", get(pages::page))
+        .route("/docs", get(pages::docs))
+        .route("/docs/errors", get(pages::errors))
+        .route("/openapi.json", get(pages::openapi_json))
+        .route(assets::STYLE.path, get(async || pages::file(assets::STYLE)))
+        .route(assets::SCRIPT.path, get(async || pages::file(assets::SCRIPT)))
+        .route(assets::ICON.path, get(async || pages::file(assets::ICON)))
+        .merge(grpc_routes())
+        .fallback(anything_else)
+        .with_state(service)
+}
+
+/// The API that is latchd's own; a query parameter that its description does not name is refused.
+fn own(service: &Shared) -> Router<Shared> {
+    Router::new()
         // Reading and repairing
         .route("/v1/locks", get(admin::list_locks))
         .route("/v1/locks/{name}", get(admin::show_lock))
@@ -55,17 +73,7 @@ pub fn router(service: Shared) -> Router {
         .route("/v1/cluster/members/{node}", delete(cluster::remove_member))
         .route("/v1/cluster/members/{node}/promote", post(cluster::promote_member))
         .route("/v1/backup", get(cluster::backup))
-        // Pages and documents
-        .route("/", get(pages::page))
-        .route("/docs", get(pages::docs))
-        .route("/docs/errors", get(pages::errors))
-        .route("/openapi.json", get(pages::openapi_json))
-        .route(assets::STYLE.path, get(async || pages::file(assets::STYLE)))
-        .route(assets::SCRIPT.path, get(async || pages::file(assets::SCRIPT)))
-        .route(assets::ICON.path, get(async || pages::file(assets::ICON)))
-        .merge(grpc_routes())
-        .fallback(anything_else)
-        .with_state(service)
+        .route_layer(from_fn_with_state(Shared::clone(service), parameters::only_known))
 }
 
 /// The gRPC services, on the same listeners.
@@ -124,5 +132,11 @@ async fn anything_else(service: State<Shared>, request: Request) -> Response {
     if grpc::is_grpc(&head) {
         return grpc::unknown(&head);
     }
-    problem(&Failure::new(Code::NotFound, format!("there is nothing at {}", head.uri.path())))
+    let path = head.uri.path();
+    let mut detail = format!("there is nothing at {path}");
+    // A name was meant, and a slash in it reads as the end of it.
+    if path.strip_prefix("/v1/locks/").is_some_and(|rest| rest.contains('/')) {
+        detail.push_str("; a slash in a lock's name is written %2F in a path, or ask with GET /v1/locks?name=");
+    }
+    problem(&Failure::new(Code::NotFound, detail))
 }

@@ -20,6 +20,7 @@ use super::listeners::{BindError, Bound};
 use super::reload::Reload;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
+use super::worded::WordedAcceptor;
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
@@ -93,6 +94,7 @@ impl Listening {
             tls.watch(&self.reload);
         }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
+        let header_bytes_max = server.header_bytes_max;
         let mut serving = JoinSet::new();
         let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
@@ -112,10 +114,14 @@ impl Listening {
                     let handshake = RustlsAcceptor::new(tls.live.clone());
                     let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);
                     serving.spawn(
-                        http.map(|edge| CountFailures { handshake: handshake.acceptor(edge), metrics }).serve(make),
+                        http.map(|edge| {
+                            let inner = CountFailures { handshake: handshake.acceptor(edge), metrics };
+                            WordedAcceptor { inner, header_bytes_max }
+                        })
+                        .serve(make),
                     );
                 }
-                _ => drop(serving.spawn(http.serve(make))),
+                _ => drop(serving.spawn(http.map(|edge| WordedAcceptor { inner: edge, header_bytes_max }).serve(make))),
             }
             handles.push(handle);
         }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::dialects::admin::EventSettings;
 use crate::dialects::body::BodyLimits;
 use crate::dialects::grpc::connection::ConnectionSettings;
+use crate::dialects::unknown::Unknown;
 use crate::dialects::{Clock, Service, Settings, Shared};
 use crate::domain::time::round_up_ms;
 use crate::engine::{Engine, clock};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 /// The state of every dialect.
 pub fn service(config: &Config, engine: Engine, access: Access) -> Shared {
-    let clock = Clock { unix_seconds: clock::unix_seconds, unix_time: clock::unix_time, uptime: clock::process_age };
+    let clock = Clock { unix_time: clock::unix_time, uptime: clock::process_age };
     Service::new(engine, Arc::new(access), settings(config), clock)
 }
 
@@ -36,6 +37,8 @@ fn settings(config: &Config) -> Settings {
             heartbeat: config.events.heartbeat,
             slow_reader_after: config.events.slow_reader_after,
         },
+        unknown: if config.compat.ignore_unknown_fields { Unknown::Ignored } else { Unknown::Refused },
+        session_idle_ms_max: round_up_ms(config.sessions.idle_timeout_max),
     }
 }
 

@@ -104,8 +104,10 @@ fn hold(html: &mut Html, hold: &Hold) {
     match hold.remaining {
         Some(left) if left < SOON => html.raw("<span class=\"soon\">").text(Span(left)).raw("</span>"),
         Some(left) => html.text(Span(left)),
-        None if hold.session.is_some() => html.raw("<span class=\"quiet\">with its session</span>"),
         None => html.raw("<span class=\"quiet\">when released</span>"),
     };
+    if hold.with_session {
+        html.raw(" <span class=\"quiet\">with its session</span>");
+    }
     html.raw("</td><td class=\"number\" data-label=\"Token\">").text(hold.token.0).raw("</td>");
 }

@@ -51,6 +51,7 @@ fn hold() -> Hold {
         metadata: vec![("host".into(), "web-1".into())],
         held_for: Duration::from_secs(61),
         remaining: Some(Duration::from_secs(59)),
+        with_session: false,
     }
 }
 
@@ -138,7 +139,7 @@ fn a_hold_without_a_lease_says_what_ends_it() {
     without.session = None;
     view.others = vec![Lock {
         size: 2,
-        holds: vec![Hold { remaining: None, ..with_session }, Hold { remaining: None, ..without }],
+        holds: vec![Hold { with_session: true, ..with_session }, Hold { remaining: None, ..without }],
         ..lock("migration", 0)
     }];
     let shown = page(&view);

@@ -63,6 +63,8 @@ pub struct Hold {
     pub metadata: Vec<(String, String)>,
     pub held_for: Duration,
     pub remaining: Option<Duration>,
+    /// It ends with its session, which ends sooner than its lease.
+    pub with_session: bool,
 }
 
 pub struct Session {
@@ -131,7 +133,8 @@ fn hold(view: &HoldView, now: Timestamp) -> Hold {
         label: view.label.clone(),
         metadata: view.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         held_for: now.since(view.since),
-        remaining: view.deadline.map(|deadline| deadline.since(now)),
+        remaining: view.ends.map(|end| end.since(now)),
+        with_session: view.ends != view.deadline,
     }
 }
 

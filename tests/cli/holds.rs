@@ -33,7 +33,8 @@ fn steady(text: &str) -> String {
 
 #[test]
 fn locks_are_shown_with_who_holds_them_and_how_many_wait() {
-    let server = server();
+    // What has no lease ends with its session.
+    let server = Spec::in_memory().api_key(KEY).argument("--session-timeout").argument("7230s").start();
     let (mut one, mut two) = (worker(&server), worker(&server));
     let about = json!({"host": "web-1", "pid": "77"});
     let lease = json!({"name": "deploy/production", "lock_timeout_seconds": 3630, "metadata": about});
@@ -52,8 +53,8 @@ fn locks_are_shown_with_who_holds_them_and_how_many_wait() {
         "\
 NAME               HELD  WAITING  HOLDER                FOR   LEASE  TOKEN
 deploy/production  1/1   1        host=web-1 pid=77     0.0s  1h0m   {production}
-gpu                2/3   0        session {}  0.0s  -      {first}
-gpu                2/3   0        session {}  0.0s  -      {second}
+gpu                2/3   0        session {}  0.0s  2h0m   {first}
+gpu                2/3   0        session {}  0.0s  2h0m   {second}
 ",
         handle(0),
         handle(1),

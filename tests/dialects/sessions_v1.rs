@@ -74,7 +74,6 @@ fn every_failed_operation_is_a_200_with_ldlms_error_object() {
     let mut client = session(&server);
     assert!(send(&mut client, "/v1/lock", r#"{"name":"pool","size":2}"#).json()["locked"] == true);
     assert!(send(&mut client, "/v1/lock", r#"{"name":"endless"}"#).json()["locked"] == true);
-    let endless = send(&mut client, "/v1/lock", r#"{"name":"other"}"#).json()["key"].clone();
     let locked = |name: &str, key: &str, code: &str, message: &str| {
         format!(r#"{{"locked":false,"name":"{name}","key":"{key}","error":{{"code":"{code}","message":"{message}"}}}}"#)
     };
@@ -82,7 +81,6 @@ fn every_failed_operation_is_a_200_with_ldlms_error_object() {
         format!(r#"{{"unlocked":false,"name":"{name}","error":{{"code":"{code}","message":"{message}"}}}}"#)
     };
     let timeout = "lock timeout must be greater than 0";
-    let no_lease = format!(r#"{{"name":"other","key":{endless},"lock_timeout_seconds":5}}"#);
     let gone = "lock does not exist or invalid key";
     let rows = [
         ("/v1/lock", "", locked("", "KEY", "Unknown", "lock name cannot be empty")),
@@ -111,8 +109,6 @@ fn every_failed_operation_is_a_200_with_ldlms_error_object() {
             unlocked("never", "LockDoesNotExist", "a lock by that name does not exist"),
         ),
         ("/v1/unlock", r#"{"name":"endless","key":"x"}"#, unlocked("endless", "InvalidLockKey", "invalid lock key")),
-        ("/v1/renew", "", locked("", "", "Unknown", timeout)),
-        ("/v1/renew", r#"{"name":"a","key":"k","lock_timeout_seconds":0}"#, locked("a", "", "Unknown", timeout)),
         (
             "/v1/renew",
             r#"{"name":"never","key":"bad","lock_timeout_seconds":5}"#,
@@ -123,11 +119,60 @@ fn every_failed_operation_is_a_200_with_ldlms_error_object() {
             r#"{"name":"pool","key":"bad","lock_timeout_seconds":5}"#,
             locked("pool", "bad", "Unknown", gone),
         ),
-        ("/v1/renew", &no_lease, locked("other", "KEY", "Unknown", gone)),
     ];
     for (path, body, expected) in rows {
         assert_eq!(golden(&mut client, path, body), expected, "{path} {body}");
     }
+}
+
+#[test]
+fn a_renewal_that_cannot_be_meant_is_a_400_and_never_says_that_the_hold_is_lost() {
+    let server = Spec::in_memory().start();
+    let mut client = session(&server);
+    let mut take = |body: &str| send(&mut client, "/v1/lock", body).json()["key"].as_str().expect("a key").to_owned();
+    let (endless, leased) = (take(r#"{"name":"endless"}"#), take(r#"{"name":"leased","lock_timeout_seconds":60}"#));
+    let rows = [
+        (format!(r#"{{"name":"endless","key":"{endless}","lock_timeout_seconds":5}}"#), "without a lease"),
+        (format!(r#"{{"name":"leased","key":"{leased}"}}"#), "lock_timeout_seconds is needed"),
+        (
+            format!(r#"{{"name":"leased","key":"{leased}","lock_timeout_seconds":null}}"#),
+            "lock_timeout_seconds is needed",
+        ),
+        (format!(r#"{{"name":"leased","key":"{leased}","lock_timeout_seconds":0}}"#), "greater than 0"),
+        (format!(r#"{{"name":"leased","key":"{leased}","lockTimeoutSeconds":"-1"}}"#), "greater than 0"),
+        (format!(r#"{{"key":"{leased}","lock_timeout_seconds":5}}"#), "name is needed"),
+        (r#"{"name":"leased","lock_timeout_seconds":5}"#.to_owned(), "key is needed"),
+        (String::new(), "is needed"),
+    ];
+    for path in ["/v1/renew", "/v1/refreshlock"] {
+        for (body, naming) in &rows {
+            let answer = send(&mut client, path, body);
+            assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text());
+            let json = answer.json();
+            assert!(json.get("locked").is_none() && json["code"] == 3, "{path} {body}: {json}");
+            assert!(json["message"].as_str().is_some_and(|text| text.contains(naming)), "{path} {body}: {json}");
+        }
+    }
+    let unlock = |client: &mut Client, name: &str, key: &str| {
+        send(client, "/v1/unlock", &format!(r#"{{"name":"{name}","key":"{key}"}}"#)).json()["unlocked"] == true
+    };
+    assert!(unlock(&mut client, "endless", &endless) && unlock(&mut client, "leased", &leased), "both were held");
+    let late = send(&mut client, "/v1/renew", &rows[0].0);
+    assert_eq!((late.status, &late.json()["locked"]), (200, &json!(false)), "now it is lost");
+}
+
+#[test]
+fn no_time_to_wait_tries_once() {
+    let server = Spec::in_memory().start();
+    let (mut one, mut two) = (session(&server), session(&server));
+    assert_eq!(send(&mut one, "/v1/lock", r#"{"name":"once","lock_timeout_seconds":600}"#).json()["locked"], true);
+    for zero in ["0", "0.0", "\"0\"", "-0.0"] {
+        let body = format!(r#"{{"name":"once","wait_timeout_seconds":{zero}}}"#);
+        let refused = golden(&mut two, "/v1/lock", &body);
+        assert_eq!(refused, r#"{"locked":false,"name":"once","key":"KEY"}"#, "{body}");
+    }
+    let free = send(&mut two, "/v1/lock", r#"{"name":"free","wait_timeout_seconds":0}"#);
+    assert_eq!(free.json()["locked"], true);
 }
 
 #[test]
@@ -163,7 +208,7 @@ fn json_is_mapped_as_protobuf_maps_it() {
     for (at, body) in [
         r#"{"name":"N","lockTimeoutSeconds":5,"size":"1"}"#,
         r#"{"name":"N","lock_timeout_seconds":"5","size":1.0}"#,
-        r#"{"name":"N","lock_timeout_seconds":5e0,"size":1e0,"unknown":{"deep":[1,null]}}"#,
+        r#"{"name":"N","lock_timeout_seconds":5e0,"size":1e0,"metadata":{"deep":"1"}}"#,
         r#"{"name":"N","size":null,"lock_timeout_seconds":null,"wait_timeout_seconds":null} trailing"#,
         "{\"name\":\"N\"}\u{0}",
     ]
@@ -245,12 +290,13 @@ fn a_bad_grpc_timeout_is_a_400_and_a_good_one_is_not() {
 }
 
 #[test]
-fn a_hold_without_a_lease_has_no_expiry() {
+fn a_hold_without_a_lease_ends_with_its_session() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     for body in [r#"{"name":"e1"}"#, r#"{"name":"e2","lock_timeout_seconds":0}"#] {
         let answer = send(&mut client, "/v1/lock", body);
-        assert_eq!(answer.json()["expires_in_seconds"], json!(null), "{}", answer.text());
+        let left = answer.json()["expires_in_seconds"].as_f64();
+        assert!(left.is_some_and(|left| left > 590.0 && left <= 600.0), "{}", answer.text());
     }
 }
 

@@ -96,7 +96,12 @@ fn what_ldlm_objects_to_is_told_in_its_words_with_status_ok() {
             "lock size must be greater than 0",
             36,
         ),
-        (named(&"x".repeat(600)), ErrorCode::Unknown, "lock name must be at most 512 bytes long", 36),
+        (
+            named(&"x".repeat(600)),
+            ErrorCode::Unknown,
+            "lock name must be at most 512 bytes long (locks.name_bytes_max)",
+            36,
+        ),
     ];
     for (request, code, message, key_length) in cases {
         let answer = lock(&client, request.clone());

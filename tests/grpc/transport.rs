@@ -98,5 +98,8 @@ fn what_is_no_grpc_is_told_so() {
     let client = GrpcClient::plain(&server);
     let too_large = TryLockRequest { name: "x".repeat(100_000), ..TryLockRequest::default() };
     let (code, words) = refusal(client.call::<_, LockResponse>("/ldlm.LDLM/TryLock", too_large));
-    assert_eq!((code, &*words), (Code::ResourceExhausted, "the body must be at most 65536 bytes long"));
+    assert_eq!(
+        (code, &*words),
+        (Code::ResourceExhausted, "the body must be at most 65536 bytes long (server.body_bytes_max)")
+    );
 }

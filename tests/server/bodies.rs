@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use latchd::dialects::body::{BodyError, BodyLimits, read};
 
-use super::raw::Answer;
+use super::raw::{Answer, Raw};
 use super::rig::Rig;
 
 fn router() -> Router {
@@ -119,6 +119,34 @@ async fn an_oversized_or_malformed_head_is_answered() {
         for tls in [false, true] {
             let answer = post_raw(&rig, request.as_bytes(), tls).await;
             assert_eq!(answer.status, status, "{} bytes, tls {tls}: {answer:?}", request.len());
+            let naming = match status {
+                431 => "server.header_bytes_max",
+                400 => "no HTTP request that can be read",
+                _ => "",
+            };
+            assert!(answer.body.contains(naming), "{} bytes, tls {tls}: {answer:?}", request.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_protocol_header_is_told_what_to_turn_off() {
+    let rig = Rig::start(router(), &[]);
+    let request = b"GET / HTTP/1.1\r\nhost: t\r\n\r\n";
+    let v1 = [&b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8443\r\n"[..], request].concat();
+    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x12\x67\x20\xfb"[..], request].concat();
+    for header in [v1, v2] {
+        // Before TLS, inside of it, and without.
+        for (scheme, tls) in [("https", false), ("https", true), ("http", false)] {
+            let mut connection = match (scheme, tls) {
+                ("https", false) => Raw::plain(rig.https()).await,
+                _ => rig.connect(tls).await,
+            };
+            connection.send(&header).await;
+            let answer = connection.answer().await;
+            assert_eq!(answer.status, 400, "{scheme}, tls {tls}: {answer:?}");
+            assert!(answer.body.contains("PROXY protocol"), "{scheme}, tls {tls}: {answer:?}");
+            assert!(answer.body.contains("server.trusted_proxies"), "{scheme}, tls {tls}: {answer:?}");
         }
     }
 }

@@ -17,6 +17,17 @@ use super::raw::Raw;
 use super::rig::{PATIENCE, Rig};
 use crate::support::certificate;
 
+#[tokio::test]
+async fn http_1_0_is_spoken_over_tls_to_a_client_that_offers_nothing_else() {
+    let rig = Rig::start(router(), &[]);
+    let mut config = ClientConfig::clone(&certificate::client_config());
+    config.alpn_protocols = vec![b"http/1.0".to_vec()];
+    let mut connection = Raw::tls(rig.https(), Arc::new(config)).await.expect("a handshake");
+    connection.send("GET / HTTP/1.0\r\n\r\n").await;
+    let answer = connection.answer().await;
+    assert_eq!((answer.status, &*answer.body), (200, "fine"));
+}
+
 fn router() -> Router {
     Router::new().route("/", get(|| async { "fine" }))
 }

@@ -41,7 +41,8 @@ pub struct Hold {
     #[schema(example = "sessions-v1")]
     dialect: &'static str,
     held_for_seconds: f64,
-    /// Null where the hold has no lease.
+    /// Until the hold ends if nothing more is heard of its owner: with its lease, or with its session where that is
+    /// sooner. Null with neither.
     remaining_seconds: Option<f64>,
     /// The handle of the session that holds; null without a session.
     #[schema(example = "a1b2c3d4e5f6")]
@@ -119,7 +120,7 @@ impl Hold {
             fencing_token: hold.token.0,
             dialect: hold.dialect.as_str(),
             held_for_seconds: seconds(now.since(hold.since)),
-            remaining_seconds: hold.deadline.map(|deadline| seconds(deadline.since(now))),
+            remaining_seconds: hold.ends.map(|end| seconds(end.since(now))),
             session: hold.session.map(|session| session_handle(&session.0)),
             owner: hold.label.as_deref().map(str::to_owned),
             metadata: hold.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
@@ -173,7 +174,8 @@ mod tests {
             session: Some(SessionId([5; 16])),
             label: None,
             since: Timestamp(1_000),
-            deadline: Some(Timestamp(4_500)),
+            deadline: Some(Timestamp(9_000)),
+            ends: Some(Timestamp(4_500)),
             metadata: [("host", "web-1")].into_iter().collect::<Metadata>(),
         };
         LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2 }

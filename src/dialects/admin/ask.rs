@@ -38,7 +38,7 @@ pub fn prefix(query: Query<'_>, name_bytes_max: u64) -> Attempt<Cow<'_, str>> {
         Ok(prefix)
     } else {
         let detail = format!("prefix must be at most {name_bytes_max} bytes long");
-        Err(Failure::limit("prefix", name_bytes_max, detail))
+        Err(Failure::limit("prefix", name_bytes_max, detail).set_by("locks.name_bytes_max"))
     }
 }
 

@@ -3,9 +3,11 @@
 use super::super::auth::identify;
 use super::super::code::Code;
 use super::super::failure::Failure;
+use super::super::message::{FieldName, Trailing, parse};
 use super::super::path::Captured;
 use super::super::query::Query;
 use super::super::service::{Attempt, Service, Shared};
+use super::super::unknown::Unknown;
 use super::name::{Hold, hold_asked, hold_in_path};
 use super::{ForcedRelease, answer, from_fault};
 use crate::access::Identity;
@@ -15,6 +17,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 const REASON_BYTES_MAX: usize = 256;
@@ -71,7 +74,7 @@ fn write_down(actor: &Identity, name: &str, token: Token, reason: &str) {
 async fn reason(service: &Service, head: &Parts, body: Body) -> Attempt<String> {
     let reason = match Query::of(&head.uri).text("reason")? {
         Some(reason) => reason.into_owned(),
-        None => reason_in(&service.body(body).await?)?,
+        None => reason_in(&service.body(head, body).await?, service.settings.unknown)?,
     };
     let length = reason.trim().len();
     if (1..=REASON_BYTES_MAX).contains(&length) {
@@ -82,14 +85,15 @@ async fn reason(service: &Service, head: &Parts, body: Body) -> Attempt<String> 
     }
 }
 
-fn reason_in(body: &[u8]) -> Attempt<String> {
+fn reason_in(body: &[u8], unknown: Unknown) -> Attempt<String> {
+    static FIELDS: [FieldName; 1] = [FieldName { name: "reason", alias: "reason" }];
     if body.trim_ascii().is_empty() {
         return Ok(String::new());
     }
-    let read = serde_json::from_slice::<ForceReleaseRequest>(body);
-    let malformed =
-        |error| Failure::new(Code::MalformedBody, format!("the body must be {{\"reason\": \"…\"}}: {error}"));
-    read.map(|request| request.reason).map_err(malformed)
+    let [reason] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
+    let malformed = || Failure::new(Code::MalformedBody, "the body must be {\"reason\": \"…\"}");
+    let reason = reason.text("reason").map_err(|_| malformed())?;
+    reason.map(Cow::into_owned).ok_or_else(malformed)
 }
 
 #[cfg(test)]
@@ -98,8 +102,13 @@ mod tests {
 
     #[test]
     fn a_reason_may_stand_in_the_body() {
-        assert_eq!(reason_in(br#"{"reason": "it hangs", "more": 1}"#).as_deref(), Ok("it hangs"));
-        assert_eq!(reason_in(b" ").as_deref(), Ok(""));
-        assert_eq!(reason_in(b"reason").expect_err("refused").code, Code::MalformedBody);
+        let read = |body: &[u8]| reason_in(body, Unknown::Refused);
+        assert_eq!(read(br#"{"reason": "it hangs"}"#).as_deref(), Ok("it hangs"));
+        assert_eq!(read(b" ").as_deref(), Ok(""));
+        assert_eq!(read(b"reason").expect_err("refused").code, Code::MalformedBody);
+        assert!(read(br#"{"raeson": "it hangs"}"#).expect_err("refused").detail.contains("did you mean \"reason\"?"));
+        assert!(read(b"reason=it+hangs").expect_err("refused").detail.contains("form"));
+        let body = br#"{"reason": "it hangs", "more": 1}"#;
+        assert_eq!(reason_in(body, Unknown::Ignored).as_deref(), Ok("it hangs"));
     }
 }

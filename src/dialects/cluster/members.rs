@@ -3,6 +3,7 @@
 use super::super::auth::identify;
 use super::super::code::Code;
 use super::super::failure::Failure;
+use super::super::hint::hint;
 use super::super::path::{Captured, capture};
 use super::super::problem::answer;
 use super::super::service::{Attempt, Shared};
@@ -51,8 +52,10 @@ pub async fn add_member(State(service): State<Shared>, request: Request) -> Resp
 
 async fn add(service: &Shared, head: &Parts, body: Body) -> Attempt<Cluster> {
     let actor = operator(service, head, RIGHT).await?;
-    let asked = serde_json::from_slice::<AddMemberRequest>(&service.body(body).await?);
+    let body = service.body(head, body).await?;
+    let asked = serde_json::from_slice::<AddMemberRequest>(&body);
     let asked = asked.map_err(|error| {
+        let error = hint(&body).map_or_else(|| error.to_string(), str::to_owned);
         let detail = format!("the body must be {{\"node\": 4, \"address\": \"https://10.0.0.4:9443\"}}: {error}");
         Failure::new(Code::MalformedBody, detail)
     })?;

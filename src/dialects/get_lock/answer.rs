@@ -74,6 +74,9 @@ fn failure_with(service: &Service, status: StatusCode, failure: &Failure, key: &
     if let Some(limit) = failure.limit {
         body.insert("limit".to_owned(), limit.into());
     }
+    if let Some(key) = failure.config_key {
+        body.insert("config_key".to_owned(), key.into());
+    }
     body.insert("servername".to_owned(), server_name(service).into());
     let response = json(service, status, &Value::Object(body));
     respond::with_failure_headers(response, failure)

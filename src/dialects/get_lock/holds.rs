@@ -5,11 +5,13 @@ use super::super::code::{Code, FieldNames};
 use super::super::cookie::{Carried, carried};
 use super::super::failure::Failure;
 use super::super::handover::granted;
+use super::super::idempotency::{Scope, request_key};
 use super::super::key;
 use super::super::numbers::DurationField;
 use super::super::query::Query;
 use super::super::respond::{self, seconds};
 use super::super::service::{Attempt, Shared};
+use super::super::unknown::check_query;
 use super::answer::{self, CredentialWords};
 use super::schema::{NotTaken, ReleaseAnswer, Taken};
 use crate::access::Identity;
@@ -55,19 +57,27 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     };
     // Also when the request turns out to be no good: any request of a session keeps it.
     service.touch_carried(&head.headers).await;
+    check_query(query, &["lockname", "auth", "lifetime", "timeout"], service.settings.unknown)?;
     let limits = service.engine.limits();
-    let lifetime = DurationField { name: "lifetime", zero: false, limit_ms: limits.lease_ms_max };
+    let lifetime =
+        DurationField { name: "lifetime", zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" };
     let lease_ms = match query.text(lifetime.name)? {
         Some(text) => lifetime.ms_of_text(&text)?,
         None => service.settings.get_lock_lifetime_ms,
     };
-    let timeout = DurationField { name: "timeout", zero: true, limit_ms: limits.wait_ms_max };
+    let timeout =
+        DurationField { name: "timeout", zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" };
     let timeout_ms = query.text(timeout.name)?.map_or(Ok(0), |text| timeout.ms_of_text(&text))?;
     may_take(&identity, &name)?;
     let session = bound_session(head)?;
     let wait = (timeout_ms > 0).then_some(Wait::Attached { timeout_ms });
+    let scope = Scope { identity: &identity, session };
+    // The credential is no part of what is asked for, and may have moved into a header.
+    let asked = format!("{lease_ms} {timeout_ms} {name}");
+    let request = request_key(head, None, &scope, asked.as_bytes())?;
     let name = Name::from(&*name);
-    let answered = service.engine.acquire(ask(name.clone(), session, lease_ms, wait)).await;
+    let acquire = Acquire { request, ..ask(name.clone(), session, lease_ms, wait) };
+    let answered = service.engine.acquire(acquire).await;
     answer_acquire(service, head, &name, session, answered)
 }
 
@@ -164,6 +174,7 @@ async fn try_release_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
         Err(denied) => return Ok(answer::not_let_in(service, &denied, AT_RELEASELOCK)),
     }
     service.touch_carried(&head.headers).await;
+    check_query(query, &["lockname", "auth", "token"], service.settings.unknown)?;
     let proof = Proof::Key(key::from_hex(&token).unwrap_or(key::NOBODY));
     let released = match service.engine.release(Name::from(&*name), None, proof).await {
         Ok(_) => true,

@@ -13,7 +13,7 @@ pub struct Taken<'a> {
     pub lockacquired: bool,
     /// Higher than every token given before.
     pub fencing_token: u64,
-    /// Seconds until the lock is given back by itself.
+    /// Seconds until the lock is given back by itself: with its lifetime, or with its session where that is sooner.
     pub expires_in: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ pub struct OwnHold {
     pub lockname: String,
     /// Empty unless the caller is an admin.
     pub sessiontoken: String,
-    /// Seconds; null without a lease.
+    /// Seconds until it ends if nothing more is heard of its owner; null with neither a lease nor a session.
     pub remaining: Option<f64>,
 }
 

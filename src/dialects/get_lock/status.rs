@@ -5,6 +5,7 @@ use super::super::code::FieldNames;
 use super::super::failure::Failure;
 use super::super::query::Query;
 use super::super::service::{Attempt, Shared};
+use super::super::unknown::check_query;
 use super::answer::{self, CredentialWords};
 use super::schema::{OtherHold, OwnHold, StatusAnswer};
 use crate::access::Identity;
@@ -41,6 +42,7 @@ async fn try_status(service: &Shared, head: &Parts) -> Attempt<Response> {
         Err(denied) => return Ok(answer::not_let_in(service, &denied, WORDS)),
     };
     service.touch_carried(&head.headers).await;
+    check_query(Query::of(&head.uri), &["auth"], service.settings.unknown)?;
     let found = collect(service, &identity).await?;
     let body = StatusAnswer {
         servername: answer::server_name(service),
@@ -89,7 +91,7 @@ impl Found {
             return;
         }
         let lockname = name.to_string();
-        let remaining = hold.deadline.map(|deadline| deadline.since(now).as_secs_f64());
+        let remaining = hold.ends.map(|end| end.since(now).as_secs_f64());
         if hold.dialect == Dialect::GetLock {
             // Who may not see the token gets the key that its clients look for, with nothing in it.
             let visible = identity.may_administer(name);

@@ -213,6 +213,7 @@ async fn extend(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockRespon
             };
             Ok(message.into())
         }
+        // Also of a hold without a lease, in LDLM's own words: its clients know no other answer, and renew no such hold.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
             let error = error(ErrorCode::Unknown, "lock does not exist or invalid key");
             Ok(not_locked(asked.name, asked.key, Some(error)).into())
@@ -249,7 +250,8 @@ fn not_locked(name: String, key: String, error: Option<Error>) -> LockResponse {
 
 /// A failure that LDLM did not know.
 fn plain(failure: Failure) -> Error {
-    error(ErrorCode::Unknown, &failure.detail)
+    let code = if failure.field == Some(NAMES.size) { ErrorCode::InvalidLockSize } else { ErrorCode::Unknown };
+    error(code, &failure.detail)
 }
 
 fn error(code: ErrorCode, message: &str) -> Error {

@@ -62,7 +62,7 @@ pub async fn unary<Asked: Message + Default, Answer: Message>(
 
 /// The message of a request that anybody may ask.
 pub async fn message<Asked: Message + Default>(service: &Shared, body: Body) -> Result<Asked, Status> {
-    frame::decode(&service.body(body).await?)
+    frame::decode(&service.message(body).await?)
 }
 
 /// Whether a request speaks gRPC.

@@ -12,8 +12,10 @@ use super::failure::Failure;
 use super::handover::granted;
 use super::idempotency::{Scope, request_key};
 use super::key;
+use super::query::Query;
 use super::respond::{self, seconds};
 use super::service::{Attempt, Shared};
+use super::unknown::check_query;
 use crate::domain::{Acquire, Dialect, HeldBy, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use axum::body::Body;
@@ -48,8 +50,10 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
     let identity = identify(service, head).await?;
     service.touch_carried(&head.headers).await;
     check_content_type(&head.headers)?;
-    let body = service.body(body).await?;
-    let asked = LockRequest::parse(&body, service.engine.limits(), service.settings.lock_unlock_ttl_ms)?;
+    let unknown = service.settings.unknown;
+    check_query(Query::of(&head.uri), &[], unknown)?;
+    let body = service.body(head, body).await?;
+    let asked = LockRequest::parse(&body, service.engine.limits(), service.settings.lock_unlock_ttl_ms, unknown)?;
     may_take(&identity, &asked.resource)?;
     let scope = Scope { identity: &identity, session: None };
     let request = request_key(head, asked.request_id.as_deref(), &scope, &body)?;
@@ -89,8 +93,10 @@ async fn try_unlock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respo
     let identity = identify(service, head).await?;
     service.touch_carried(&head.headers).await;
     check_content_type(&head.headers)?;
-    let body = service.body(body).await?;
-    let asked = UnlockRequest::parse(&body)?;
+    let unknown = service.settings.unknown;
+    check_query(Query::of(&head.uri), &[], unknown)?;
+    let body = service.body(head, body).await?;
+    let asked = UnlockRequest::parse(&body, unknown)?;
     let Some((key, name)) = key::from_lock_id(&asked.lock_id) else {
         return Err(unknown_lock_id());
     };
@@ -126,7 +132,8 @@ fn check_content_type(headers: &HeaderMap) -> Attempt<()> {
     if essence.eq_ignore_ascii_case(b"application/json") {
         return Ok(());
     }
-    let detail = "Content-Type must be application/json";
+    let shown: String = String::from_utf8_lossy(essence).chars().take(64).collect();
+    let detail = format!("Content-Type must be application/json, not {shown}: send the fields as a JSON object");
     Err(Failure { field: Some("Content-Type"), ..Failure::new(Code::UnsupportedMediaType, detail) })
 }
 
@@ -151,6 +158,7 @@ fn fail(failure: &Failure, holder: Option<Holder<'_>>) -> Response {
         retryable: row.retryable,
         field: failure.field,
         limit: failure.limit,
+        config_key: failure.config_key,
     };
     let response = respond::json(row.status, respond::to_json(&ErrorAnswer { error, holder }));
     let response = respond::with_failure_headers(response, failure);

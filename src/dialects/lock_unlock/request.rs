@@ -4,6 +4,7 @@ use super::super::failure::Failure;
 use super::super::idempotency;
 use super::super::message::{FieldName, Trailing, Value, parse};
 use super::super::numbers::DurationField;
+use super::super::unknown::Unknown;
 use crate::domain::{Limits, Metadata};
 use std::borrow::Cow;
 
@@ -23,13 +24,20 @@ pub struct LockRequest<'a> {
 }
 
 impl<'a> LockRequest<'a> {
-    pub fn parse(body: &'a [u8], limits: &Limits, default_ttl_ms: u64) -> Result<LockRequest<'a>, Failure> {
+    pub fn parse(
+        body: &'a [u8],
+        limits: &Limits,
+        default_ttl_ms: u64,
+        unknown: Unknown,
+    ) -> Result<LockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 5] =
             [field("resource"), field("ttl"), field("wait"), field("metadata"), field(idempotency::FIELD)];
-        let [resource, ttl, wait, metadata, request_id] = parse(body, &FIELDS, Trailing::Refused)?;
-        let lease = DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max };
+        let [resource, ttl, wait, metadata, request_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
+        let lease =
+            DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" };
         let ttl_ms = ttl.number(lease.name)?.map_or(Ok(default_ttl_ms), |seconds| lease.ms(seconds))?;
-        let patience = DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max };
+        let patience =
+            DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" };
         let wait_ms = wait.number(patience.name)?.map_or(Ok(0), |seconds| patience.ms(seconds))?;
         Ok(LockRequest {
             resource: needed(resource, "resource")?,
@@ -47,9 +55,9 @@ pub struct UnlockRequest<'a> {
 }
 
 impl<'a> UnlockRequest<'a> {
-    pub fn parse(body: &'a [u8]) -> Result<UnlockRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], unknown: Unknown) -> Result<UnlockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 1] = [field("lock_id")];
-        let [lock_id] = parse(body, &FIELDS, Trailing::Refused)?;
+        let [lock_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
         Ok(UnlockRequest { lock_id: needed(lock_id, "lock_id")? })
     }
 }
@@ -66,12 +74,14 @@ mod tests {
     use super::*;
 
     fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
-        LockRequest::parse(body.as_bytes(), &Limits::default(), 30_000)
+        LockRequest::parse(body.as_bytes(), &Limits::default(), 30_000, Unknown::Refused)
     }
 
     #[test]
     fn only_the_resource_is_needed() {
-        let request = lock(r#"{"resource":"a","other":1}"#).expect("read");
+        let request =
+            LockRequest::parse(br#"{"resource":"a","other":1}"#, &Limits::default(), 30_000, Unknown::Ignored)
+                .expect("read");
         assert_eq!((&*request.resource, request.ttl_ms, request.wait_ms), ("a", 30_000, 0));
         let request = lock(r#"{"resource":"a","ttl":0.25,"wait":"2","metadata":{"who":"me"}}"#).expect("read");
         assert_eq!((request.ttl_ms, request.wait_ms), (250, 2_000));
@@ -92,11 +102,13 @@ mod tests {
             (r#"{"resource":"a","wait":9223372036854775808}"#, Some("wait")),
             (r#"{"resource":"a","metadata":[]}"#, Some("metadata")),
             (r#"{"resource":"a"} x"#, None),
+            (r#"{"resource":"a","tll":5}"#, None),
+            ("resource=a&ttl=5", None),
             ("[]", None),
         ] {
             let failure = lock(body).expect_err(body);
             assert_eq!((failure.field, failure.code.status().as_u16()), (field, 400), "{body}");
         }
-        assert_eq!(UnlockRequest::parse(b"{}").expect_err("refused").field, Some("lock_id"));
+        assert_eq!(UnlockRequest::parse(b"{}", Unknown::Refused).expect_err("refused").field, Some("lock_id"));
     }
 }

@@ -44,6 +44,9 @@ pub struct ErrorBody<'a> {
     /// The bound that was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// The key of the server's `config.toml` that sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_key: Option<&'a str>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -52,7 +55,7 @@ pub struct Holder<'a> {
     pub metadata: BTreeMap<&'a str, &'a str>,
     pub fencing_token: u64,
     pub held_for_seconds: f64,
-    /// Until its lease ends; null without one.
+    /// Until it ends if nothing more is heard of its owner; null with neither a lease nor a session.
     pub remaining_seconds: Option<f64>,
     /// How many wait for this lock.
     pub queue_length: u32,

@@ -201,11 +201,6 @@ pub fn boolean(about: &str) -> ObjectBuilder {
     typed(Type::Boolean, about)
 }
 
-pub fn nullable_number(about: &str) -> ObjectBuilder {
-    let types = SchemaType::from_iter([Type::Number, Type::Null]);
-    typed_as(types, about)
-}
-
 /// A small map of strings.
 pub fn metadata(about: &str) -> ObjectBuilder {
     typed(Type::Object, about).additional_properties(Some(Schema::from(string(""))))

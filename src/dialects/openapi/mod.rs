@@ -10,12 +10,14 @@ mod get_lock;
 mod kit;
 mod lock_by_name;
 mod lock_unlock;
+mod parameters;
 mod service;
 mod sessions_v1;
 mod shapes;
 
 use super::code::Code;
 use kit::Endpoint;
+pub use parameters::query_parameters;
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};

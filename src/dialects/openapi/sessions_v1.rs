@@ -25,7 +25,8 @@ const ANY: [Code; 9] = [
     Code::BodyTimeout,
 ];
 
-const MESSAGE: [Code; 4] = [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden];
+const MESSAGE: [Code; 5] =
+    [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::UnsupportedMediaType];
 
 /// Of requests with an idempotency key.
 const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
@@ -49,9 +50,10 @@ fn open_session() -> Endpoint {
     post("/session", "open_session", TAG, "Open a session")
         .about("The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout.")
         .parameter(idempotency_key())
+        .body("SessionRequest", Required::False, value!({"idle_timeout_seconds": 600}))
         .answer(201, json_with_cookie("The session is open.", "SessionAnswer"))
         .answer(401, no_credential())
-        .errors(GATEWAY, &codes(&[&ANY[..7], &[Code::Forbidden, Code::SessionsFull, Code::DiskNearlyFull, Code::InvalidField], &KEYED]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::SessionsFull, Code::DiskNearlyFull], &KEYED]))
 }
 
 fn close_session() -> Endpoint {
@@ -69,7 +71,7 @@ fn lock() -> Endpoint {
         .about(
             "Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come \
              first served, and leaves it when the time is over or the connection closes. Without \
-             `lock_timeout_seconds` the hold lives as long as its session.",
+             `lock_timeout_seconds` the hold lives as long as its session. What is beyond a limit is told as `error`.",
         )
         .with_session()
         .parameter(idempotency_key())
@@ -96,7 +98,8 @@ fn unlock() -> Endpoint {
 fn renew(path: &'static str, id: &str, summary: &str) -> Endpoint {
     post(path, id, TAG, summary)
         .about(
-            "The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays.",
+            "The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays. \
+             `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.",
         )
         .with_session()
         .body("RenewRequest", Required::True, with_key(value!({"lock_timeout_seconds": 30})))

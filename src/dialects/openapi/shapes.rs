@@ -7,7 +7,7 @@ use super::super::cluster::{AddMemberRequest, Cluster, Member};
 use super::super::get_lock::schema as get_lock;
 use super::super::lock_unlock::schema as lock_unlock;
 use super::super::problem::Problem;
-use super::kit::{boolean, integer, metadata, nullable_number, number, object, string};
+use super::kit::{boolean, integer, metadata, number, object, string};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::{ComponentsBuilder, Ref};
@@ -47,12 +47,23 @@ fn sessions_v1(components: ComponentsBuilder) -> ComponentsBuilder {
         )
         .required("code")
         .property("message", string(""))
-        .required("message");
+        .required("message")
+        .property("field", string("The field that is beyond its limit."))
+        .property("limit", number("The bound that was exceeded."))
+        .property("config_key", string("The key of the server's `config.toml` that sets it."));
     components
         .schema("LockError", error)
         .schema(
             "SessionAnswer",
-            required(object(""), [("session_id", string("128 random bits in hex; empty after closing."))]),
+            required(object(""), [("session_id", string("128 random bits in hex; empty after closing."))])
+                .property("idle_timeout_seconds", number("How long it lives without a request; absent after closing.")),
+        )
+        .schema(
+            "SessionRequest",
+            object("").property(
+                "idle_timeout_seconds",
+                number("How long the session shall live without a request, up to `sessions.idle_timeout_max`. Absent: `sessions.idle_timeout`."),
+            ),
         )
         .schema("SessionError", required(object(""), [("error", string(""))]))
         .schema("GatewayError", gateway_error())
@@ -81,10 +92,7 @@ fn sessions_v1(components: ComponentsBuilder) -> ComponentsBuilder {
 fn lock_request() -> ObjectBuilder {
     required(object(""), [("name", name())])
         .property("lock_timeout_seconds", number("The lease. Absent or 0: as long as the session."))
-        .property(
-            "wait_timeout_seconds",
-            number("How long to wait in the queue; 0: as long as it takes. Absent: try once."),
-        )
+        .property("wait_timeout_seconds", number("How long to wait in the queue. Absent or 0: try once."))
         .property("size", integer("How many may hold the lock at once. Absent: 1."))
         .property("metadata", metadata("What others may know about the holder."))
         .property("request_id", request_id())
@@ -93,7 +101,7 @@ fn lock_request() -> ObjectBuilder {
 fn lock_answer() -> ObjectBuilder {
     required(object(""), [("locked", boolean("")), ("name", string("")), ("key", key())])
         .property("fencing_token", integer("Where locked: higher than every token given before, in the whole service."))
-        .property("expires_in_seconds", nullable_number("Where locked: what is left of the lease; null without one."))
+        .property("expires_in_seconds", number("Where locked: when the hold ends if nothing more is heard of its session: with its lease, or with the session where that is sooner."))
         .property("error", Ref::from_schema_name("LockError"))
 }
 
@@ -109,6 +117,7 @@ fn get_lock_style(components: ComponentsBuilder) -> ComponentsBuilder {
         required(object(""), [(key, string("")), ("code", string("")), ("servername", string(""))])
             .property("field", string("The parameter at fault."))
             .property("limit", number("The bound that was exceeded."))
+            .property("config_key", string("The key of the server's `config.toml` that sets it."))
     };
     components
         .schema("GetLockError", error("error"))

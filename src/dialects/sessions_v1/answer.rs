@@ -10,9 +10,11 @@ use axum::response::Response;
 use std::time::Duration;
 
 /// LDLM's enum of lock errors, as its JSON spells them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum LockError {
     Unknown(&'static str),
+    /// A bound of ours, which LDLM does not have.
+    Beyond(Box<Failure>),
     LockDoesNotExist,
     InvalidLockKey,
     LockWaitTimeout,
@@ -21,9 +23,10 @@ pub enum LockError {
 }
 
 impl LockError {
-    fn code(self) -> &'static str {
+    fn code(&self) -> &'static str {
         match self {
-            LockError::Unknown(_) => "Unknown",
+            LockError::Beyond(failure) if failure.field == Some("size") => "InvalidLockSize",
+            LockError::Unknown(_) | LockError::Beyond(_) => "Unknown",
             LockError::LockDoesNotExist => "LockDoesNotExist",
             LockError::InvalidLockKey => "InvalidLockKey",
             LockError::LockWaitTimeout => "LockWaitTimeout",
@@ -32,9 +35,10 @@ impl LockError {
         }
     }
 
-    fn message(self) -> &'static str {
+    fn message(&self) -> &str {
         match self {
             LockError::Unknown(message) => message,
+            LockError::Beyond(failure) => &failure.detail,
             LockError::LockDoesNotExist => "a lock by that name does not exist",
             LockError::InvalidLockKey => "invalid lock key",
             LockError::LockWaitTimeout => "timeout waiting to acquire lock",
@@ -83,9 +87,14 @@ pub fn not_unlocked(name: &str, error: LockError) -> Vec<u8> {
 }
 
 /// The answer to `POST /session`, with LDLM's space after the colon.
-pub fn session(session: Option<SessionId>) -> Vec<u8> {
-    let id = session.map(|session| session.to_string()).unwrap_or_default();
-    format!("{{\"session_id\": \"{id}\"}}").into_bytes()
+pub fn session(session: Option<(SessionId, Duration)>) -> Vec<u8> {
+    let Some((session, idle_timeout)) = session else {
+        return br#"{"session_id": ""}"#.to_vec();
+    };
+    let mut body = format!("{{\"session_id\": \"{session}\", \"idle_timeout_seconds\": ").into_bytes();
+    push_seconds(&mut body, Some(idle_timeout));
+    body.push(b'}');
+    body
 }
 
 fn start(opening: &str, name: &str) -> Vec<u8> {
@@ -104,12 +113,29 @@ fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
     if let Some(error) = error {
         body.extend_from_slice(b",\"error\":{\"code\":\"");
         body.extend_from_slice(error.code().as_bytes());
-        body.extend_from_slice(b"\",\"message\":\"");
-        body.extend_from_slice(error.message().as_bytes());
-        body.extend_from_slice(b"\"}");
+        body.extend_from_slice(b"\",\"message\":");
+        push_string(&mut body, error.message());
+        if let LockError::Beyond(failure) = &error {
+            push_bound(&mut body, failure);
+        }
+        body.push(b'}');
     }
     body.push(b'}');
     body
+}
+
+/// What programs read of a bound: fields of ours after LDLM's.
+fn push_bound(body: &mut Vec<u8>, failure: &Failure) {
+    for (name, text) in [(",\"field\":", failure.field), (",\"config_key\":", failure.config_key)] {
+        if let Some(text) = text {
+            body.extend_from_slice(name.as_bytes());
+            push_string(body, text);
+        }
+    }
+    if let Some(limit) = failure.limit {
+        body.extend_from_slice(b",\"limit\":");
+        push_number(body, limit);
+    }
 }
 
 const NO_COOKIE: &str = r#"{"error": "session cookie not found. create a new session at /session"}"#;

@@ -6,11 +6,13 @@ use super::super::failure::Failure;
 use super::super::handover::granted;
 use super::super::idempotency::{Scope, request_key};
 use super::super::key;
+use super::super::query::Query;
 use super::super::respond;
 use super::super::service::Shared;
+use super::super::unknown::check_misplaced;
 use super::answer::{self, LockError};
 use super::caller::{Caller, Stop, check_grpc_timeout, method_not_allowed};
-use super::request::{Asked, LockRequest, RenewRequest, UnlockRequest};
+use super::request::{Asked, FIELDS, LockRequest, RenewRequest, UnlockRequest};
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use axum::body::{Body, Bytes};
@@ -20,6 +22,8 @@ use axum::response::Response;
 
 const NAMES: FieldNames =
     FieldNames { name: "name", size: "size", lease: "lock_timeout_seconds", wait: "wait_timeout_seconds" };
+
+pub(super) const IN_BODY: &str = "send it as a field of the JSON body";
 
 /// The engine's word in this dialect's.
 pub(super) fn failure(fault: &Fault) -> Failure {
@@ -64,15 +68,19 @@ async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Stop> {
         return Err(Stop::early(method_not_allowed("POST")));
     }
     check_grpc_timeout(caller.head)?;
-    Ok(caller.service.body(body).await?)
+    check_misplaced(Query::of(&caller.head.uri), &FIELDS, IN_BODY, caller.service.settings.unknown)?;
+    Ok(caller.service.body(caller.head, body).await?)
 }
 
 async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     let limits = caller.service.engine.limits();
-    let asked = LockRequest::parse(body, limits)?;
+    let asked = LockRequest::parse(body, limits, caller.service.settings.unknown)?;
     let key = Engine::new_key();
     if let Some(objection) = asked.objection() {
         return Err(Stop::early(objected(&asked, key, objection.into())));
+    }
+    if let Some(beyond) = asked.beyond(limits) {
+        return Err(Stop::early(beyond_limit(&asked.name, key, beyond)));
     }
     may_take(&caller.identity, &asked.name)?;
     let scope = Scope { identity: &caller.identity, session: Some(caller.session) };
@@ -89,9 +97,9 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         remembers_size: true,
         lease_ms: match asked.lock_timeout {
             Asked::Ms(ms) => Some(ms),
-            Asked::Absent | Asked::Zero | Asked::Negative => None,
+            Asked::Absent | Asked::Zero | Asked::Negative | Asked::Beyond => None,
         },
-        wait: wait(asked.wait_timeout, limits.wait_ms_max),
+        wait: wait(asked.wait_timeout),
         priority: 0,
         metadata: asked.metadata,
         request,
@@ -105,11 +113,10 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     }
 }
 
-/// Present means waiting; 0 is LDLM's "as long as it takes", which is bounded here.
-fn wait(asked: Asked, longest_ms: u64) -> Option<Wait> {
+/// LDLM's REST interface never waits. Its gRPC takes 0 for "as long as it takes"; here it is no time at all.
+fn wait(asked: Asked) -> Option<Wait> {
     match asked {
-        Asked::Absent | Asked::Negative => None,
-        Asked::Zero => Some(Wait::Attached { timeout_ms: longest_ms }),
+        Asked::Absent | Asked::Negative | Asked::Zero | Asked::Beyond => None,
         Asked::Ms(timeout_ms) => Some(Wait::Attached { timeout_ms }),
     }
 }
@@ -122,19 +129,29 @@ fn objected(asked: &LockRequest<'_>, key: HoldKey, error: LockError) -> Response
     ok(answer::not_locked(&asked.name, key, Some(error)))
 }
 
+/// LDLM's clients read its `error`, whatever it is that they ask too much of.
+fn beyond_limit(name: &str, key: HoldKey, failure: Failure) -> Response {
+    let error = LockError::Beyond(Box::new(failure));
+    ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), Some(error)))
+}
+
 fn not_acquired(name: &str, key: HoldKey, fault: Fault) -> Result<Response, Stop> {
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(LockError::LockWaitTimeout),
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(LockError::LockSizeMismatch),
         Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
+        Fault::Refused(Refusal::LimitExceeded { .. }) => {
+            // Refused before anybody asked whether the session lives.
+            return Err(Stop::early(beyond_limit(name, key, failure(&fault))));
+        }
         _ => return Err(late(fault)),
     };
     Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
 }
 
 async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
-    let asked = UnlockRequest::parse(body)?;
+    let asked = UnlockRequest::parse(body, caller.service.settings.unknown)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
     let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NOBODY));
@@ -149,22 +166,28 @@ async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
 }
 
 async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
-    let asked = RenewRequest::parse(body, caller.service.engine.limits())?;
-    let Asked::Ms(lease_ms) = asked.lock_timeout else {
-        let error = LockError::Unknown("lock timeout must be greater than 0");
-        return Err(Stop::early(ok(answer::not_locked(&asked.name, "", Some(error)))));
-    };
+    let asked = RenewRequest::parse(body, caller.service.engine.limits(), caller.service.settings.unknown)?;
+    let lease_ms = asked.lease_ms(caller.service.engine.limits())?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
     let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
     match caller.service.engine.renew(name, Some(caller.session), Proof::Key(key), lease_ms).await {
         Ok(renewed) => Ok(ok(answer::locked(&asked.name, &asked.key, renewed.token, Some(renewed.expires_in)))),
-        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
+        // `locked: false` means that the hold is lost, and nothing else: its holder stops its work.
+        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {
             let error = LockError::Unknown("lock does not exist or invalid key");
             Ok(ok(answer::not_locked(&asked.name, &asked.key, Some(error))))
         }
+        Err(Fault::Refused(Refusal::NoLease)) => Err(Stop::early(answer::failure(&no_lease()))),
         Err(fault) => Err(late(fault)),
     }
+}
+
+/// The hold is there, and its session keeps it.
+fn no_lease() -> Failure {
+    let detail = "the lock is held, and without a lease: there is nothing to renew, its session keeps it. \
+                  To have a lease, take the lock with lock_timeout_seconds";
+    Failure::field(NAMES.lease, detail)
 }
 
 /// What the engine refuses before it looks at the session (a name too long) is early, its other words are not.

@@ -1,8 +1,11 @@
 //! The messages of sessions v1: names as LDLM has them, fractions of a second, waiting and metadata added.
 
+use super::super::code::Code;
 use super::super::failure::Failure;
+use super::super::hint::hint;
 use super::super::message::{FieldName, Trailing, Value, parse};
 use super::super::numbers::DurationField;
+use super::super::unknown::Unknown;
 use crate::domain::{Limits, Metadata};
 use std::borrow::Cow;
 
@@ -11,8 +14,21 @@ const KEY: FieldName = FieldName { name: "key", alias: "key" };
 const SIZE: FieldName = FieldName { name: "size", alias: "size" };
 const LOCK_TIMEOUT: FieldName = FieldName { name: "lock_timeout_seconds", alias: "lockTimeoutSeconds" };
 const WAIT_TIMEOUT: FieldName = FieldName { name: "wait_timeout_seconds", alias: "waitTimeoutSeconds" };
+const IDLE_TIMEOUT: FieldName = FieldName { name: "idle_timeout_seconds", alias: "idleTimeoutSeconds" };
 const METADATA: FieldName = FieldName { name: "metadata", alias: "metadata" };
 const REQUEST_ID: FieldName = FieldName { name: "request_id", alias: "requestId" };
+
+/// All fields that any of the messages has.
+pub const FIELDS: [&str; 8] = [
+    NAME.name,
+    KEY.name,
+    SIZE.name,
+    LOCK_TIMEOUT.name,
+    WAIT_TIMEOUT.name,
+    METADATA.name,
+    REQUEST_ID.name,
+    IDLE_TIMEOUT.name,
+];
 
 /// Why a message is not carried out although it can be read: answered 200 with this `error` object, as LDLM does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +47,8 @@ pub enum Asked {
     /// 0 is LDLM's word for "without end".
     Zero,
     Ms(u64),
+    /// Longer than the limit allows.
+    Beyond,
 }
 
 #[derive(Debug)]
@@ -44,18 +62,33 @@ pub struct LockRequest<'a> {
     pub request_id: Option<Cow<'a, str>>,
 }
 
+const fn lease(limits: &Limits) -> DurationField {
+    DurationField { name: LOCK_TIMEOUT.name, zero: true, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" }
+}
+
+const fn patience(limits: &Limits) -> DurationField {
+    DurationField { name: WAIT_TIMEOUT.name, zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" }
+}
+
 impl<'a> LockRequest<'a> {
-    pub fn parse(body: &'a [u8], limits: &Limits) -> Result<LockRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: Unknown) -> Result<LockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 6] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA, REQUEST_ID];
-        let [name, size, lock_timeout, wait_timeout, metadata, request_id] = parse(body, &FIELDS, Trailing::Ignored)?;
+        let [name, size, lock_timeout, wait_timeout, metadata, request_id] =
+            parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         Ok(LockRequest {
             name: text(name, &NAME)?,
             size: int32(size)?.unwrap_or(1),
-            lock_timeout: asked(lock_timeout, &LOCK_TIMEOUT, limits.lease_ms_max)?,
-            wait_timeout: asked(wait_timeout, &WAIT_TIMEOUT, limits.wait_ms_max)?,
+            lock_timeout: asked(lock_timeout, lease(limits))?,
+            wait_timeout: asked(wait_timeout, patience(limits))?,
             metadata: metadata.map(METADATA.name)?,
             request_id: request_id.text(REQUEST_ID.name)?,
         })
+    }
+
+    /// A time beyond its limit, which LDLM does not have.
+    pub fn beyond(&self, limits: &Limits) -> Option<Failure> {
+        let times = [(self.lock_timeout, lease(limits)), (self.wait_timeout, patience(limits))];
+        times.into_iter().find(|(asked, _)| *asked == Asked::Beyond).map(|(_, field)| field.out_of_range())
     }
 
     /// LDLM's own checks, in its order.
@@ -74,6 +107,33 @@ impl<'a> LockRequest<'a> {
     }
 }
 
+/// How a session is opened.
+#[derive(Debug, PartialEq)]
+pub struct SessionRequest {
+    pub idle_timeout_ms: Option<u64>,
+}
+
+impl SessionRequest {
+    /// LDLM reads no body here, so what is neither an object nor a form still counts as nothing.
+    pub fn parse(body: &[u8], idle_ms_max: u64, unknown: Unknown) -> Result<SessionRequest, Failure> {
+        static FIELDS: [FieldName; 1] = [IDLE_TIMEOUT];
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let hint = hint(body).filter(|_| unknown == Unknown::Refused);
+            let refused = |hint| Err(Failure::new(Code::MalformedBody, hint));
+            return hint.map_or(Ok(SessionRequest { idle_timeout_ms: None }), refused);
+        }
+        let [idle_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        let field = DurationField {
+            name: IDLE_TIMEOUT.name,
+            zero: false,
+            limit_ms: idle_ms_max,
+            config_key: "sessions.idle_timeout_max",
+        };
+        let seconds = idle_timeout.number(field.name)?;
+        Ok(SessionRequest { idle_timeout_ms: seconds.map(|seconds| field.ms(seconds)).transpose()? })
+    }
+}
+
 #[derive(Debug)]
 pub struct UnlockRequest<'a> {
     pub name: Cow<'a, str>,
@@ -81,9 +141,9 @@ pub struct UnlockRequest<'a> {
 }
 
 impl<'a> UnlockRequest<'a> {
-    pub fn parse(body: &'a [u8]) -> Result<UnlockRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], unknown: Unknown) -> Result<UnlockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 2] = [NAME, KEY];
-        let [name, key] = parse(body, &FIELDS, Trailing::Ignored)?;
+        let [name, key] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         Ok(UnlockRequest { name: text(name, &NAME)?, key: text(key, &KEY)? })
     }
 }
@@ -96,14 +156,36 @@ pub struct RenewRequest<'a> {
 }
 
 impl<'a> RenewRequest<'a> {
-    pub fn parse(body: &'a [u8], limits: &Limits) -> Result<RenewRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: Unknown) -> Result<RenewRequest<'a>, Failure> {
         static FIELDS: [FieldName; 3] = [NAME, KEY, LOCK_TIMEOUT];
-        let [name, key, lock_timeout] = parse(body, &FIELDS, Trailing::Ignored)?;
+        let [name, key, lock_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         Ok(RenewRequest {
             name: text(name, &NAME)?,
             key: text(key, &KEY)?,
-            lock_timeout: asked(lock_timeout, &LOCK_TIMEOUT, limits.lease_ms_max)?,
+            lock_timeout: asked(lock_timeout, lease(limits))?,
         })
+    }
+}
+
+impl RenewRequest<'_> {
+    /// The new lease. What names no hold or no lease is a mistake of the caller, and says nothing about the hold.
+    pub fn lease_ms(&self, limits: &Limits) -> Result<u64, Failure> {
+        for (field, value) in [(&NAME, &self.name), (&KEY, &self.key)] {
+            if value.is_empty() {
+                return Err(Failure::field(field.name, format!("{} is needed to renew a hold", field.name)));
+            }
+        }
+        match self.lock_timeout {
+            Asked::Ms(ms) => Ok(ms),
+            Asked::Absent => Err(Failure::field(
+                LOCK_TIMEOUT.name,
+                "lock_timeout_seconds is needed to renew a hold: the seconds that it shall last from now",
+            )),
+            Asked::Beyond => Err(lease(limits).out_of_range()),
+            Asked::Zero | Asked::Negative => {
+                Err(Failure::field(LOCK_TIMEOUT.name, "lock_timeout_seconds must be greater than 0 to renew a hold"))
+            }
+        }
     }
 }
 
@@ -126,7 +208,7 @@ fn int32(value: Value<'_>) -> Result<Option<i32>, Failure> {
     }
 }
 
-fn asked(value: Value<'_>, field: &FieldName, limit_ms: u64) -> Result<Asked, Failure> {
+fn asked(value: Value<'_>, field: DurationField) -> Result<Asked, Failure> {
     let Some(seconds) = value.number(field.name)? else {
         return Ok(Asked::Absent);
     };
@@ -134,7 +216,10 @@ fn asked(value: Value<'_>, field: &FieldName, limit_ms: u64) -> Result<Asked, Fa
     if (f64::from(i32::MIN)..0.0).contains(&seconds) {
         return Ok(Asked::Negative);
     }
-    Ok(match (DurationField { name: field.name, zero: true, limit_ms }).ms(seconds)? {
+    if field.is_beyond(seconds) {
+        return Ok(Asked::Beyond);
+    }
+    Ok(match field.ms(seconds)? {
         0 => Asked::Zero,
         ms => Asked::Ms(ms),
     })
@@ -145,7 +230,7 @@ mod tests {
     use super::*;
 
     fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
-        LockRequest::parse(body.as_bytes(), &Limits::default())
+        LockRequest::parse(body.as_bytes(), &Limits::default(), Unknown::Ignored)
     }
 
     #[test]
@@ -209,15 +294,19 @@ mod tests {
             let failure = lock(body).expect_err(body);
             assert_eq!(failure.code.status(), 400, "{body}");
         }
-        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default()).is_err());
+        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default(), Unknown::Ignored).is_err());
         assert_eq!(lock("{").expect_err("cut off").detail, "unexpected EOF");
     }
 
     #[test]
-    fn fields_of_other_messages_are_unknown_and_skipped() {
-        let request = UnlockRequest::parse(br#"{"name":"a","key":"k","size":"abc"}"#).expect("read");
+    fn fields_of_other_messages_are_unknown_and_refused_or_skipped() {
+        let body = br#"{"name":"a","key":"k","size":"abc"}"#;
+        let refused = UnlockRequest::parse(body, Unknown::Refused).expect_err("refused");
+        assert!(refused.detail.contains("\"size\" is not known"), "{refused:?}");
+        let request = UnlockRequest::parse(body, Unknown::Ignored).expect("read");
         assert_eq!((&*request.name, &*request.key), ("a", "k"));
-        let renew = RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default()).expect("read");
+        let renew =
+            RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default(), Unknown::Refused).expect("read");
         assert_eq!(renew.lock_timeout, Asked::Ms(3_000));
     }
 

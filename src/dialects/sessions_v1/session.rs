@@ -5,22 +5,27 @@ use super::super::code::Code;
 use super::super::cookie::{self, Carried, carried};
 use super::super::failure::Failure;
 use super::super::idempotency::{Scope, request_key};
+use super::super::query::Query;
 use super::super::respond;
 use super::super::service::{Shared, client};
+use super::super::unknown::check_misplaced;
 use super::answer;
 use super::caller::{Caller, Stop};
-use super::holds::failure;
+use super::holds::{IN_BODY, failure};
+use super::request::{FIELDS, SessionRequest};
 use crate::domain::Refusal;
 use crate::engine::Fault;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
 use axum::response::Response;
+use std::time::Duration;
 
 /// Every method on `/session`. Other methods than LDLM's two find nothing there, as with LDLM.
 pub async fn session(State(service): State<Shared>, request: Request) -> Response {
-    let (head, _) = request.into_parts();
+    let (head, body) = request.into_parts();
     match head.method {
-        Method::POST => open(&service, &head).await.unwrap_or_else(|failure| answer::failure(&failure)),
+        Method::POST => open(&service, &head, body).await.unwrap_or_else(|failure| answer::failure(&failure)),
         Method::DELETE => close(&service, &head).await.unwrap_or_else(|failure| answer::failure(&failure)),
         _ => nothing_here(&service, &head).await,
     }
@@ -41,14 +46,25 @@ async fn nothing_here(service: &Shared, head: &Parts) -> Response {
 }
 
 /// A new session, whatever cookie the request carries.
-async fn open(service: &Shared, head: &Parts) -> Result<Response, Failure> {
+async fn open(service: &Shared, head: &Parts, body: Body) -> Result<Response, Failure> {
     let identity = identify(service, head).await?;
     if !identity.may_write() {
         return Err(Failure::forbidden("open a session", None));
     }
-    let request = request_key(head, None, &Scope { identity: &identity, session: None }, b"")?;
-    let session = service.engine.open_session(request).await.map_err(|fault| failure(&fault))?;
-    let mut response = respond::json(StatusCode::CREATED, answer::session(Some(session)));
+    let unknown = service.settings.unknown;
+    check_misplaced(Query::of(&head.uri), &FIELDS, IN_BODY, unknown)?;
+    let body = service.body(head, body).await?;
+    let idle_timeout_ms = SessionRequest::parse(&body, service.settings.session_idle_ms_max, unknown)?.idle_timeout_ms;
+    // Older releases read no body, and say the same of a session that asks for nothing.
+    let asked = idle_timeout_ms.map_or(String::new(), |ms| ms.to_string());
+    let request = request_key(head, None, &Scope { identity: &identity, session: None }, asked.as_bytes())?;
+    let opened = match idle_timeout_ms {
+        Some(ms) => service.engine.open_session_for(Duration::from_millis(ms), request).await,
+        None => service.engine.open_session(request).await,
+    };
+    let session = opened.map_err(|fault| failure(&fault))?;
+    let idle_timeout = service.engine.idle_timeout_of(session);
+    let mut response = respond::json(StatusCode::CREATED, answer::session(Some((session, idle_timeout))));
     response.headers_mut().insert(header::SET_COOKIE, service.session_cookie(session, head));
     Ok(response)
 }

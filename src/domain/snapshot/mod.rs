@@ -124,7 +124,7 @@ impl FrozenTable {
             .take_while(|(name, _)| name.starts_with(&filter.prefix))
             // Views copy their holds: not made for the many that nobody waits for.
             .filter(|(_, lock)| filter.contended != Some(true) || !lock.queue.is_empty())
-            .filter_map(move |(name, lock)| lock.view(name, now, |session| self.is_live(session)))
+            .filter_map(move |(name, lock)| lock.view(name, now, |session| self.live(session)))
             .filter(|view| filter.accepts(view))
     }
 
@@ -135,7 +135,11 @@ impl FrozenTable {
     }
 
     fn is_live(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|session| !session.ended)
+        self.live(session).is_some()
+    }
+
+    fn live(&self, session: SessionId) -> Option<&Session> {
+        self.sessions.get(&session).filter(|session| !session.ended)
     }
 
     /// Live sessions in order of their ids.

@@ -54,7 +54,7 @@ impl Files {
         let mut config = builder.with_single_cert(chain, key).map_err(|error| {
             unusable(&self.cert, format!("does not go with the key {} ({error})", self.key.display()))
         })?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         Ok(config)
     }
 }

@@ -48,6 +48,7 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
             .cloned()
             .map(|hold| {
                 shown(&HoldView {
+                    ends: reference.end_of(&hold),
                     key: hold.key,
                     token: hold.token,
                     dialect: hold.dialect,

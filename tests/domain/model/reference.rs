@@ -344,6 +344,16 @@ impl Reference {
         self.waiters.iter().filter(|waiter| waiter.owner.session == Some(id)).count()
     }
 
+    /// When a hold ends if nothing more is heard of its owner. A session that waits is not idle until its wait ends.
+    pub fn end_of(&self, hold: &Hold) -> Option<Timestamp> {
+        let session = hold.owner.session.and_then(|id| Some((id, self.sessions.get(&id)?)));
+        let ends = session.map(|(id, session)| {
+            let seen = if self.waits_of(id) > 0 { self.now } else { session.seen };
+            seen.after_ms(session.idle_timeout_ms)
+        });
+        hold.deadline.into_iter().chain(ends).min()
+    }
+
     pub fn is_in_use(&self, name: &Name) -> bool {
         self.holds_of(name).next().is_some() || self.waiters_of(name).next().is_some()
     }

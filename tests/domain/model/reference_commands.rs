@@ -255,7 +255,7 @@ impl Reference {
         let Some(oldest) = self.holds_of(name).next() else { return Refusal::Broken("nobody is in the way") };
         Refusal::Held(Box::new(HeldBy {
             since: oldest.since,
-            deadline: self.holds_of(name).filter_map(|hold| hold.deadline).min(),
+            deadline: self.holds_of(name).filter_map(|hold| self.end_of(hold)).min(),
             metadata: oldest.metadata.clone(),
             token: oldest.token,
             waiters: self.waiters_of(name).count() as u32,

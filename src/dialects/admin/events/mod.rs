@@ -49,9 +49,12 @@ async fn begin(service: &Shared, head: &Parts) -> Attempt<(Asked, Reader)> {
     let here = service.engine.reading(Consistency::Stale).read_barrier().await;
     here.map_err(|error| from_fault(error.into()))?;
     let reader = service.engine.read_events(asked.wanted.clone(), asked.after, asked.with_state);
-    let full = |ReadersFull { limit }| Failure {
-        limit: Some(limit),
-        ..Failure::new(Code::ReadersFull, format!("{}: at most {limit} are served", Code::ReadersFull.row().title))
+    let full = |ReadersFull { limit }| {
+        Failure {
+            limit: Some(limit),
+            ..Failure::new(Code::ReadersFull, format!("{}: at most {limit} are served", Code::ReadersFull.row().title))
+        }
+        .set_by("events.readers_max")
     };
     Ok((asked, reader.map_err(full)?))
 }

@@ -51,7 +51,7 @@ pub fn lock(lock_id: &str, hold: &HoldView, calendar: Calendar) -> Lock {
         owner_id: owner_id(hold.label.as_deref(), hold.dialect),
         version: version(hold.token.0),
         acquired_at: Some(calendar.moment(hold.since)),
-        expires_at: hold.deadline.map(|deadline| calendar.moment(deadline)),
+        expires_at: hold.ends.map(|end| calendar.moment(end)),
         metadata: map(&hold.metadata),
     }
 }
@@ -87,7 +87,9 @@ pub fn told(fault: &Fault) -> Result<ErrorDetail, Status> {
         Refusal::NoSuchLock | Refusal::WrongKey => (ErrorCode::LockNotHeld, "lockmanager: lock is not currently held"),
         Refusal::NotOwner => (ErrorCode::NotLockOwner, "lockmanager: client is not the lock owner"),
         Refusal::TokenMismatch => (ErrorCode::VersionMismatch, "lockmanager: version mismatch"),
-        Refusal::QueueFull { .. } => (ErrorCode::WaitQueueFull, "lockmanager: wait queue is full"),
+        Refusal::QueueFull { .. } => {
+            (ErrorCode::WaitQueueFull, "lockmanager: wait queue is full (locks.waiters_per_lock_max)")
+        }
         Refusal::NotWaiting => (ErrorCode::NotWaiting, "lockmanager: client not in wait queue"),
         Refusal::WaitTimedOut => (ErrorCode::Timeout, "lockmanager: the wait ended without the lock"),
         Refusal::WaitCancelled => (
@@ -95,9 +97,11 @@ pub fn told(fault: &Fault) -> Result<ErrorDetail, Status> {
             "lockmanager: the wait was cancelled, or a later request of this client took it over",
         ),
         Refusal::RequestEnded => (ErrorCode::LockNotHeld, "lockmanager: what this request was given has ended"),
-        Refusal::HoldsFull { .. } | Refusal::RequestsFull { .. } | Refusal::TokensExhausted => {
-            (ErrorCode::Unavailable, "lockmanager: the service is full")
+        Refusal::HoldsFull { .. } => (ErrorCode::Unavailable, "lockmanager: the service is full (locks.holds_max)"),
+        Refusal::RequestsFull { .. } => {
+            (ErrorCode::Unavailable, "lockmanager: the service is full (locks.requests_max)")
         }
+        Refusal::TokensExhausted => (ErrorCode::Unavailable, "lockmanager: no fencing token is left"),
         _ => return Err(status(fault)),
     };
     Ok(error(code, message))

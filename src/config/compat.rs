@@ -1,0 +1,9 @@
+//! `[compat]`: ways of older servers that are off unless somebody needs them.
+
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompatConfig {
+    pub ignore_unknown_fields: bool,
+}

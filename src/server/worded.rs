@@ -1,0 +1,210 @@
+//! Words for what hyper refuses before a request is there: its own answers are empty.
+//!
+//! They are recognised as they are written, on top of TLS where there is any, because hyper has no other place for it.
+//! An answer of ours with one of these statuses always has a body, and so a content type.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum_server::accept::Accept;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How the two versions of the PROXY protocol begin.
+const PROXY_V1: &[u8] = b"PROXY ";
+const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+pub const PROXY_WORDS: &str = "the connection begins with a PROXY protocol header, which latchd does not read: turn it \
+     off in the load balancer (send-proxy, proxy_protocol), and name the balancer in server.trusted_proxies so that its \
+     X-Forwarded-For counts";
+
+/// Whether a connection begins with a PROXY protocol header.
+pub fn is_proxy_header(begin: &[u8]) -> bool {
+    begin.starts_with(PROXY_V1) || begin.starts_with(PROXY_V2)
+}
+
+/// A whole HTTP/1.1 answer that closes the connection.
+pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {
+    let body = serde_json::json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
+    let body = format!("{body}\n");
+    let head = format!(
+        "HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body).into_bytes()
+}
+
+/// Gives words to the connections that another acceptor makes.
+#[derive(Clone)]
+pub struct WordedAcceptor<A> {
+    pub inner: A,
+    pub header_bytes_max: usize,
+}
+
+impl<I, S, A> Accept<I, S> for WordedAcceptor<A>
+where
+    A: Accept<I, S>,
+    A::Future: Send + 'static,
+{
+    type Stream = Worded<A::Stream>;
+    type Service = A::Service;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let accepted = self.inner.accept(stream, service);
+        let header_bytes_max = self.header_bytes_max;
+        Box::pin(async move {
+            let (stream, service) = accepted.await?;
+            Ok((Worded { inner: stream, header_bytes_max, begun: false, proxied: false, refusal: None }, service))
+        })
+    }
+}
+
+/// A connection whose empty refusals get words.
+pub struct Worded<S> {
+    inner: S,
+    header_bytes_max: usize,
+    /// Something has been read.
+    begun: bool,
+    /// It was the header of the PROXY protocol.
+    proxied: bool,
+    /// What is written in place of an empty refusal, and how much of it has been.
+    refusal: Option<(Vec<u8>, usize)>,
+}
+
+impl<S> Worded<S> {
+    /// What to write in place of these bytes, if they are an empty refusal.
+    fn words_for(&self, head: &[u8]) -> Option<Vec<u8>> {
+        let status = head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+        let has = |needle: &[u8]| head.windows(needle.len()).any(|part| part.eq_ignore_ascii_case(needle));
+        if !matches!(status, b"400" | b"414" | b"431")
+            || !has(b"\r\ncontent-length: 0\r\n")
+            || has(b"\r\ncontent-type:")
+        {
+            return None;
+        }
+        let limit = self.header_bytes_max;
+        let too_large =
+            format!("the request line and headers must be at most {limit} bytes long (server.header_bytes_max)");
+        Some(match status {
+            b"431" => refusal(431, "Request Header Fields Too Large", &too_large),
+            b"414" => refusal(414, "URI Too Long", &too_large),
+            _ if self.proxied => refusal(400, "Bad Request", PROXY_WORDS),
+            _ => refusal(
+                400,
+                "Bad Request",
+                "this is no HTTP request that can be read: see its request line and headers",
+            ),
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        let read = &buffer.filled()[before..];
+        if !self.begun && !read.is_empty() {
+            self.begun = true;
+            self.proxied = is_proxy_header(read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Worded<S> {
+    /// Writes a refusal in place of the whole of `buffer`; `None` where there is none to be written.
+    fn poll_refusal(&mut self, context: &mut Context<'_>, buffer: &[u8]) -> Poll<Option<io::Result<usize>>> {
+        if self.refusal.is_none() {
+            self.refusal = self.words_for(buffer).map(|words| (words, 0));
+        }
+        let Some((words, written)) = &mut self.refusal else { return Poll::Ready(None) };
+        while *written < words.len() {
+            match ready!(Pin::new(&mut self.inner).poll_write(context, &words[*written..])) {
+                Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::WriteZero.into()))),
+                Ok(count) => *written += count,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+        self.refusal = None;
+        Poll::Ready(Some(Ok(buffer.len())))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Worded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        match ready!(self.poll_refusal(context, buffer)) {
+            Some(written) => Poll::Ready(written),
+            None => Pin::new(&mut self.inner).poll_write(context, buffer),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // A refusal without a body is a single piece.
+        let mut pieces = buffers.iter().filter(|piece| !piece.is_empty());
+        if let (Some(piece), None) = (pieces.next(), pieces.next())
+            && let Some(written) = ready!(self.poll_refusal(context, piece))
+        {
+            return Poll::Ready(written);
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const EMPTY: &[u8] =
+        b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+    async fn written(write: &[u8]) -> String {
+        let (ours, mut theirs) = tokio::io::duplex(7);
+        let mut worded = Worded { inner: ours, header_bytes_max: 8192, begun: false, proxied: false, refusal: None };
+        let bytes = write.to_vec();
+        let writing = tokio::spawn(async move { worded.write_all(&bytes).await });
+        let mut read = String::new();
+        theirs.read_to_string(&mut read).await.expect("text");
+        writing.await.expect("it ends").expect("it is written");
+        read
+    }
+
+    #[tokio::test]
+    async fn an_empty_refusal_gets_words_and_nothing_else_is_touched() {
+        let told = written(EMPTY).await;
+        let (head, body) = told.split_once("\r\n\r\n").expect("head and body");
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{told}");
+        assert!(body.contains("8192") && body.contains("server.header_bytes_max"), "{told}");
+        for other in [
+            &b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n"[..],
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+            b"HTTP/1.1 431",
+            b"{}",
+        ] {
+            assert_eq!(written(other).await.as_bytes(), other);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Refusals by a limit: each names the key of `config.toml` that sets it, and LDLM's clients see it in LDLM's shape.
+
+use super::speaker::{Speaker, Tongue};
+use crate::support::client::Client;
+use crate::support::grpc::GrpcClient;
+use crate::support::spec::Spec;
+use latchd::dialects::grpc::proto::ldlm::{ErrorCode, LockResponse, TryLockRequest};
+use serde_json::{Value, json};
+
+#[test]
+fn ldlms_rest_clients_see_a_limit_as_an_error_with_status_200() {
+    let server = Spec::in_memory().start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let long = "n".repeat(513);
+    let many: serde_json::Map<_, _> = (0..33).map(|at| (format!("k{at}"), "v".into())).collect();
+    let rows: [(Value, &str, &str, &str, u64); 6] = [
+        (json!({"name": "a", "size": 10_001}), "InvalidLockSize", "size", "locks.size_max", 10_000),
+        (json!({"name": long}), "Unknown", "name", "locks.name_bytes_max", 512),
+        (
+            json!({"name": "a", "lock_timeout_seconds": 2_592_001}),
+            "Unknown",
+            "lock_timeout_seconds",
+            "locks.lease_max",
+            2_592_000,
+        ),
+        (
+            json!({"name": "a", "wait_timeout_seconds": 86_401}),
+            "Unknown",
+            "wait_timeout_seconds",
+            "locks.wait_max",
+            86_400,
+        ),
+        (json!({"name": "a", "metadata": many}), "Unknown", "metadata", "locks.metadata_entries_max", 32),
+        (
+            json!({"name": "a", "metadata": {"k": "v".repeat(257)}}),
+            "Unknown",
+            "metadata",
+            "locks.metadata_value_bytes_max",
+            256,
+        ),
+    ];
+    for (body, code, field, key, limit) in rows {
+        let answer = client.post("/v1/lock", &body);
+        assert_eq!(answer.status, 200, "{key}: {}", answer.text());
+        assert!(answer.cookie("ldlm-session").is_some(), "the session goes on");
+        let answer = answer.json();
+        let (locked, error) = (&answer["locked"], &answer["error"]);
+        assert_eq!((locked, &error["code"], &error["field"]), (&json!(false), &json!(code), &json!(field)), "{answer}");
+        assert_eq!((&error["config_key"], &error["limit"]), (&json!(key), &json!(limit)), "{answer}");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains(key) && message.contains(&limit.to_string()), "{message}");
+    }
+    // A renewal that asks too much says nothing about the hold, so it is no `locked: false`.
+    let renewal = client.post("/v1/renew", &json!({"name": "a", "key": "k", "lock_timeout_seconds": 2_592_001}));
+    assert_eq!(renewal.status, 400);
+    assert!(renewal.text().contains("locks.lease_max"), "{}", renewal.text());
+}
+
+#[test]
+fn ldlms_grpc_clients_see_a_size_beyond_the_limit_as_an_invalid_size() {
+    let server = Spec::in_memory().start();
+    let client = GrpcClient::plain(&server);
+    let ask = |asked: TryLockRequest| -> LockResponse { client.call("/ldlm.LDLM/TryLock", asked).expect("status OK") };
+    let error = ask(TryLockRequest { name: "a".into(), size: Some(10_001), ..TryLockRequest::default() }).error;
+    let error = error.expect("an error");
+    assert_eq!(error.code(), ErrorCode::InvalidLockSize);
+    assert!(error.message.contains("locks.size_max"), "{}", error.message);
+    let error = ask(TryLockRequest { name: "n".repeat(513), ..TryLockRequest::default() }).error.expect("an error");
+    assert_eq!(error.code(), ErrorCode::Unknown);
+    assert!(error.message.contains("locks.name_bytes_max"), "{}", error.message);
+}
+
+#[test]
+fn every_dialect_over_http_names_the_key() {
+    let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
+    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let long = "n".repeat(513);
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(1_024));
+    let rows = [
+        ("GET", format!("/getlock?lockname={long}"), String::new(), "locks.name_bytes_max"),
+        ("GET", "/getlock?lockname=a&lifetime=2592001".to_owned(), String::new(), "locks.lease_max"),
+        ("GET", "/getlock?lockname=a&timeout=86401".to_owned(), String::new(), "locks.wait_max"),
+        ("POST", "/lock".to_owned(), json!({"resource": long}).to_string(), "locks.name_bytes_max"),
+        ("POST", "/lock".to_owned(), json!({"resource": "a", "ttl": 2_592_001}).to_string(), "locks.lease_max"),
+        ("POST", "/lock".to_owned(), json!({"resource": "a", "wait": 86_401}).to_string(), "locks.wait_max"),
+        (
+            "POST",
+            "/session".to_owned(),
+            json!({"idle_timeout_seconds": 2_592_001}).to_string(),
+            "sessions.idle_timeout_max",
+        ),
+        ("GET", format!("/v1/locks?prefix={long}"), String::new(), "locks.name_bytes_max"),
+        ("GET", format!("/v1/locks?name={long}"), String::new(), "locks.name_bytes_max"),
+        ("POST", "/v1/lock".to_owned(), large.clone(), "server.body_bytes_max"),
+        ("POST", "/lock".to_owned(), large, "server.body_bytes_max"),
+    ];
+    for (method, target, body, key) in rows {
+        let answer = client.send(method, &target, body.as_bytes());
+        assert!((400..500).contains(&answer.status), "{method} {target}: {}", answer.status);
+        assert!(answer.text().contains(key), "{method} {target}: {} does not name {key}", answer.text());
+    }
+}
+
+#[test]
+fn bounds_on_numbers_of_things_name_their_keys() {
+    let spec = Spec::in_memory().configuration(
+        "[sessions]\ncount_max = 2\nholds_max = 1\n[locks]\nwaiters_per_lock_max = 1\nrequests_max = 1\n",
+    );
+    let server = spec.start();
+    let mut one = Speaker::new(Tongue::SessionsV1, &server).client;
+    assert_eq!(one.post("/v1/lock", &json!({"name": "a", "request_id": "x"})).json()["locked"], true);
+    let second = one.post("/v1/lock", &json!({"name": "b"}));
+    assert!(second.status == 429 && second.text().contains("sessions.holds_max"), "{}", second.text());
+    let mut two = Speaker::new(Tongue::SessionsV1, &server).client;
+    let kept = two.post("/v1/lock", &json!({"name": "b", "request_id": "y"}));
+    assert!(kept.status == 503 && kept.text().contains("locks.requests_max"), "{}", kept.text());
+    let third = Client::tls(&server).send("POST", "/session", b"");
+    assert!(third.status == 503 && third.text().contains("sessions.count_max"), "{}", third.text());
+}
+
+#[test]
+fn every_key_that_a_refusal_names_is_one_of_config_toml() {
+    let known = latchd::config::DEFAULTS.parse::<toml::Table>().expect("TOML");
+    let source = ["failure.rs", "numbers.rs", "auth.rs", "service.rs", "admin/ask.rs", "admin/events/mod.rs"];
+    let mut named = 0;
+    for file in source {
+        let path = format!("{}/src/dialects/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("the source");
+        for word in text.split('"') {
+            let Some((section, key)) = word.split_once('.') else { continue };
+            if matches!(section, "locks" | "sessions" | "server" | "storage" | "access" | "events") {
+                assert!(known[section].get(key).is_some(), "{word} in {file}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 15, "the keys stand elsewhere by now");
+}
