@@ -16,13 +16,19 @@ FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
 BALANCERS := target/balancers/.ready
 
-.PHONY: help test tools packages bench bench-cluster lint fmt soak soak-cluster soak-simulation
+.PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt soak soak-cluster soak-simulation
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
 	cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
 	cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
+
+test-systemd: ## The unit of deploy/ under a real systemd in namespaces of its own (as root, where systemd is installed)
+	cargo test --locked --features mutants --test all proof::systemd -- --ignored --nocapture
+
+test-compose: ## The compose files under a real engine (as root, where docker compose and its daemon are)
+	cargo test --locked --features mutants --test all proof::deploy::engine -- --ignored --nocapture --test-threads=1
 
 tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) ## Only set up what the tests need
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::drain::Drain;
+use super::supervisor;
 use crate::engine::Engine;
 
 /// For clients that ask often to hear that this node leaves.
@@ -17,6 +18,7 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 pub async fn follow(drain: Drain, engine: Engine, delay: Duration) {
     drain.left().await;
     engine.leave();
+    supervisor::stopping();
     tokio::time::sleep(delay).await;
     let others = engine.hand_over().await;
     if others {

@@ -25,6 +25,7 @@ mod run;
 mod serve;
 mod socket;
 mod state;
+mod supervisor;
 pub mod tls;
 mod tracked;
 mod unread;

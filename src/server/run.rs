@@ -13,6 +13,7 @@ use super::reload::Reload;
 use super::router::router;
 use super::serve::{Listening, StartError};
 use super::state;
+use super::supervisor;
 use crate::config::Config;
 use crate::engine::{Engine, clock};
 use crate::telemetry::{Metrics, logs};
@@ -43,6 +44,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let router = router(service).merge(probes).merge(metrics_route);
     tokio::spawn(leave::follow(drain.clone(), engine.clone(), config.server.drain_delay));
     logs::announce(&urls);
+    supervisor::ready(&urls);
     let served = listening.serve(router, metrics, drain, clock::process_age).await;
     engine.stop().await;
     served.map_err(StartError::Runtime)

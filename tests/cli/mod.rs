@@ -18,6 +18,7 @@ mod lock;
 mod logging;
 mod operate;
 mod restore;
+mod supervised;
 mod telling;
 mod tls;
 mod unheard;

@@ -12,6 +12,7 @@ mod python;
 mod python_client;
 pub mod random;
 mod schema;
+mod systemd;
 pub mod tools;
 mod wall_clock;
 mod webdriver;
