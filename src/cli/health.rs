@@ -12,6 +12,8 @@ use crate::client::{Client, Trust};
 use crate::config::listen::Scheme;
 use crate::config::{Config, Inputs, ListenUrl};
 
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(200);
 /// A probe that takes longer is a failed one.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,11 +29,15 @@ pub struct Health {
     config: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
+    /// Asks again until it is ready, for so long
+    #[arg(long, value_name = "DURATION", value_parser = super::lock::duration)]
+    wait: Option<Duration>,
 }
 
 const EXAMPLES: &str = "Examples:
   latchd health
   latchd health --local                           in a container, beside its server
+  latchd health --wait 60s
   latchd health --url https://locks.example.org:8443 --ca /etc/ssl/ours.pem
   LATCHD_URL=http://127.0.0.1:8080 latchd health";
 
@@ -44,10 +50,7 @@ impl Health {
         } else {
             (self.connect.client(TIMEOUT).map_err(bad)?, self.connect.url().map_err(bad)?, "")
         };
-        block_on(async {
-            let asked = client.ready().await.map_err(explain);
-            asked.map_err(|failure| Failure::from(format!("not ready: {}{hint}", failure.message)))
-        })?;
+        block_on(until_ready(&client, self.wait.unwrap_or_default(), hint))?;
         speech::report(format!("{url} is ready\n"));
         Ok(())
     }
@@ -66,6 +69,24 @@ impl Health {
         };
         Ok((builder.build().map_err(told)?, url, hint))
     }
+}
+
+async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<(), Failure> {
+    let mut last = match client.ready().await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let again = async {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match client.ready().await {
+                Ok(()) => return,
+                Err(error) => last = error,
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(wait, again).await.is_ok();
+    if in_time { Ok(()) } else { Err(Failure::from(format!("not ready: {}{hint}", explain(last).message))) }
 }
 
 /// Where the server of such a configuration can be asked from its own machine.

@@ -30,7 +30,7 @@ impl<'a> Worker<'a> {
 }
 
 fn url(machine: &Machine, node: u64, path: &str) -> String {
-    format!("https://{}:844{node}{path}", machine.address)
+    format!("https://{}:845{node}{path}", machine.address)
 }
 
 async fn read(answer: Response) -> Value {

@@ -22,7 +22,7 @@ const SHOWN: [&str; 12] = [
 ];
 
 async fn scrape(client: &reqwest::Client, machine: &Machine, node: u64) -> String {
-    let url = format!("https://{}:844{node}/metrics", machine.address);
+    let url = format!("https://{}:845{node}/metrics", machine.address);
     let answer = client.get(url).timeout(PATIENCE).send().await.expect("an answer");
     assert_eq!(answer.status().as_u16(), 200);
     answer.text().await.expect("text")
@@ -38,7 +38,7 @@ async fn every_node_shows_its_part_without_asking_another() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(34);
     machine.run(&block("README.md", "sh three"));
-    let lock = "for N in 1 2 3; do curl -s --cacert certs/dev-cert.pem -X POST https://127.0.0.1:844$N/lock/at$N; done";
+    let lock = "for N in 1 2 3; do curl -s --cacert certs/dev-cert.pem -X POST https://127.0.0.1:845$N/lock/at$N; done";
     machine.run(lock);
     let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
     let mut shown = Vec::new();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn members(machine: &Machine) -> Value {
-    let list = format!("latchd members list --output json --url https://{}:8441", machine.address);
+    let list = format!("latchd members list --output json --url https://{}:8451", machine.address);
     serde_json::from_str(&machine.run(&list)).expect("JSON")
 }
 
@@ -36,7 +36,7 @@ fn one_node_grows_to_three_as_it_is_written_and_keeps_its_locks() {
     assert!(locks.lines().nth(1).is_some_and(|line| line.starts_with("kept  1/1 ")), "{shown}");
     assert_eq!(roles(&members(&machine)), [(1, "leader"), (2, "follower"), (3, "follower")]);
     machine.kill("data1");
-    let after = "until latchd locks --url https://127.0.0.1:8442,https://127.0.0.1:8443 --prefix kept | grep '^kept'; do sleep 0.2; done";
+    let after = "until latchd locks --url https://127.0.0.1:8452,https://127.0.0.1:8453 --prefix kept | grep '^kept'; do sleep 0.2; done";
     assert!(machine.run(after).contains("kept  1/1 "));
 }
 
@@ -45,7 +45,7 @@ async fn until_answered(machine: &Machine, path: &str, is_so: impl Fn(u16, &str)
     let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Ok(answer) = client.get(format!("https://{}:8443{path}", machine.address)).send().await {
+        if let Ok(answer) = client.get(format!("https://{}:8453{path}", machine.address)).send().await {
             let (status, text) = (answer.status().as_u16(), answer.text().await.expect("a text"));
             if is_so(status, &text) {
                 return text;
@@ -84,8 +84,27 @@ async fn a_node_without_its_disk_says_so_until_it_is_removed_and_added_again() {
     let log = std::fs::read_to_string(machine.home.path().join("node3.log")).expect("its log");
     assert_eq!(log.matches(advice).count(), 1, "once, and clearly: {log}");
 
-    let again = "latchd members remove 3; latchd members add 3 https://127.0.0.1:9443; latchd members promote 3";
-    machine.run(&format!("export LATCHD_URL=https://127.0.0.1:8441,https://127.0.0.1:8442; {again}"));
+    let again = "latchd members remove 3; latchd members add 3 https://127.0.0.1:9453; latchd members promote 3";
+    machine.run(&format!("export LATCHD_URL=https://127.0.0.1:8451,https://127.0.0.1:8452; {again}"));
     until_answered(&machine, "/readyz", |status, text| status == 200 && text == "ready\n").await;
     assert_eq!(members(&machine)["standing_detail"], Value::Null);
+}
+
+/// In a second shell too, as a reader would: the server of the tour runs on while three others are started and grown.
+#[test]
+fn the_blocks_run_in_their_order_on_one_machine_and_git_sees_nothing_of_what_they_leave() {
+    let machine = Machine::new(34);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(root.join(".gitignore"), machine.home.path().join(".gitignore")).expect("copied");
+    machine.run("git init -q . && latchd serve --listen https://127.0.0.1:8443 > serve.log 2>&1 & latchd health --wait 60s --url https://127.0.0.1:8443");
+    machine.run(&block("README.md", "sh tour"));
+    let python = root.join("target/venv/bin/python").display().to_string();
+    machine.run(&format!("{python} - <<'END'\n{}END\n", block("README.md", "python tour")));
+    let [three, stop, grow] = ["sh three", "sh stop", "sh grow"].map(|mark| block("README.md", mark));
+    // Untouched by `set -e`: the last of the ended nodes has been told to end by a signal.
+    let shown = machine.run(&format!("{three}\n{stop}\n{grow}\n{stop}"));
+    assert!(shown.rsplit("NAME ").next().is_some_and(|locks| locks.contains("\nkept  1/1 ")), "{shown}");
+    assert!(machine.processes("--node-id").is_empty(), "all nodes have been stopped");
+    let left = machine.run("git ls-files --others --exclude-standard | grep -vx -e .gitignore -e shown || true");
+    assert_eq!(left, "", "git would take these along");
 }

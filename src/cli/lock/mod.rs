@@ -98,7 +98,7 @@ impl Lock {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration like 250ms, 30s, 10m or 24h".to_owned())
 }
 
