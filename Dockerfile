@@ -1,21 +1,29 @@
-# syntax=docker/dockerfile:1
 # Two stages: the toolchain builds, a bare Debian with one binary runs.
+#   docker build --tag registry.example.org/latchd:0.1.0 . && docker push registry.example.org/latchd:0.1.0
+# Dependencies and what was compiled before stay in caches of BuildKit (Docker 23 or later, or podman).
 
 FROM rust:1-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock config.toml ./
 COPY src ./src
 COPY openapi ./openapi
-# Targets that the manifest names but that a server does not need.
-RUN mkdir -p tests benches/cycles \
-    && echo 'fn main() {}' | tee tests/main.rs > benches/cycles/main.rs \
-    && cargo build --locked --release --bin latchd
+# The manifest names these targets, so cargo looks for them; a server does not need them.
+COPY tests/main.rs ./tests/
+COPY benches ./benches
+RUN --mount=type=cache,id=latchd-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=latchd-target,target=/build/target \
+    cargo build --locked --release --bin latchd && install -m 755 target/release/latchd /usr/local/bin/latchd
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin latchd \
-    && install -d -o latchd -g latchd -m 0700 /var/lib/latchd
-COPY --from=build /build/target/release/latchd /usr/local/bin/latchd
-USER latchd
+LABEL org.opencontainers.image.title="latchd" \
+      org.opencontainers.image.description="A lock service: sessions, leases, fencing tokens and fair queues over HTTPS" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --system --gid 10001 latchd && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin latchd \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/latchd
+COPY --from=build /usr/local/bin/latchd /usr/local/bin/latchd
+# A number: Kubernetes cannot tell whether a name is root.
+USER 10001:10001
 WORKDIR /var/lib/latchd
 VOLUME /var/lib/latchd
 EXPOSE 8443 9443
