@@ -50,6 +50,9 @@ fn the_stateful_set_forms_one_cluster_behind_probes_that_exist() {
         let config = configured(&pod_variables(container, id));
         check_node(&config, id, &certified);
         check_secrets(pod, &config, id);
+        let probed = config.server.probe_listen.as_ref().expect("probes need no certificate").port;
+        let ports = container["ports"].as_array().expect("ports");
+        assert!(ports.iter().any(|port| port["name"] == "probes" && port["containerPort"] == probed));
         let seconds = |value: &Value| Duration::from_secs(value.as_u64().expect("seconds"));
         let before = seconds(&container["lifecycle"]["preStop"]["sleep"]["seconds"]);
         check_patience(&config, seconds(&pod["terminationGracePeriodSeconds"]) - before);
@@ -58,6 +61,7 @@ fn the_stateful_set_forms_one_cluster_behind_probes_that_exist() {
     let paths: Value = serde_json::from_str(&latchd::dialects::openapi::json()).expect("JSON");
     for (probe, path) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
         assert_eq!(container[probe]["httpGet"]["path"], path);
+        assert_eq!(container[probe]["httpGet"]["port"], "probes");
         assert!(!paths["paths"][path].is_null(), "{path}");
     }
     check_selectors(&documents, set, &certified);
