@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use latchd::engine::raft::{RaftOptions, StartError, Store};
 
 use super::raft_support::{on_disk, start};
+use super::raft_switchboard::{Node, Switchboard, disk};
 
 /// A directory with a snapshot and some log behind it.
 async fn used_dir() -> tempfile::TempDir {
@@ -61,6 +62,23 @@ async fn a_damaged_snapshot_is_refused_with_file_offset_and_advice() {
         flip_byte(&file, at);
     }
     start(on_disk(dir.path())).await.expect("the undamaged file").0.shutdown().await;
+}
+
+/// There a copy lacks what the node has acknowledged since, and the others would lose it with its vote.
+#[tokio::test]
+async fn a_node_with_peers_is_told_to_be_replaced_and_not_to_be_put_back_from_a_copy() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let board = Switchboard::default();
+    let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
+    node.follows(&[1]).await;
+    node.raft.shutdown().await;
+    let file = only_file(&dir.path().join("node-1/log"), ".wal");
+    flip_byte(&file, 50);
+    let message = Node::start(&board, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
+    for part in ["latchd members remove 1", "empty this node's data directory", "latchd members add 1 URL", "no copy"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("from a copy"), "{message}");
 }
 
 #[tokio::test]

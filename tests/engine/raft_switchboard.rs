@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use latchd::engine::raft::{
-    Handshake, PeerOptions, PeerService, Pending, RaftNode, RaftOptions, StartError, Store, Stream, Transport,
+    Arrival, Handshake, Incoming, PeerOptions, PeerService, Pending, RaftNode, RaftOptions, StartError, Store, Stream,
+    Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -83,11 +84,12 @@ struct Line {
 }
 
 impl Transport for Line {
-    fn accept(&self) -> Pending<'_, io::Result<Handshake>> {
+    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
         Box::pin(async {
             let stream = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
-            let handshake: Handshake = Box::pin(async move { Ok(Box::new(stream) as Stream) });
-            Ok(handshake)
+            let handshake: Handshake =
+                Box::pin(async move { Ok(Arrival { stream: Box::new(stream), certificate: None }) });
+            Ok(Incoming { address: None, handshake })
         })
     }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use latchd::engine::raft::{PeerFiles, PeerOptions, RaftNode, RaftOptions, Standing, TlsTransport, Transport};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::raft_impostor::Impostor;
 use super::raft_support::Journal;
 use super::raft_switchboard::{Echo, Node, SOON, leader, memory, stop};
 
@@ -102,8 +103,8 @@ async fn a_stranger_gets_nothing() {
     says_hello(&*pretender, &url).await.expect_err("a certificate of another authority");
     // Who listens without a good certificate is not talked to either.
     let serves = tokio::spawn(async move {
-        let handshake = pretender.accept().await.expect("a connection");
-        handshake.await.map(drop)
+        let incoming = pretender.accept().await.expect("a connection");
+        incoming.handshake.await.map(drop)
     });
     let url = format!("https://{pretended}");
     let dialled = tokio::time::timeout(SOON, transport.connect(&url)).await.expect("in time");
@@ -140,4 +141,56 @@ fn files_that_are_no_good_are_named() {
     let (_held, taken) = bind(good.clone());
     let message = TlsTransport::bind(taken, good).expect_err("in use").to_string();
     assert!(message.contains("cannot be listened on"), "{message}");
+}
+
+/// A pair for the node in its name, as `latchd certs` makes them.
+fn files_of_node(dir: &Path, node: u64, authority: &Authority) -> PeerFiles {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    params.distinguished_name.push(DnType::CommonName, format!("latchd node {node}"));
+    let cert = params.signed_by(&key, authority).expect("a certificate");
+    let at = |kind: &str| dir.join(format!("of-{node}-{kind}.pem"));
+    std::fs::write(at("ca"), authority.pem()).expect("written");
+    std::fs::write(at("cert"), cert.pem()).expect("written");
+    std::fs::write(at("key"), key.serialize_pem()).expect("written");
+    PeerFiles { ca: at("ca"), cert: at("cert"), key: at("key") }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_opens_the_port_as_its_own_node_only() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let own = authority();
+    let (transport, address) = bind(files_of_node(dir.path(), 1, &own));
+    let url = format!("https://{address}");
+    let node = start(1, transport, &BTreeMap::from([(1, url.clone())])).await;
+    node.follows(&[1]).await;
+    let with = |node| bind(files_of_node(dir.path(), node, &own)).0 as Arc<dyn Transport>;
+    Impostor::knock(&with(2), &url, 2, 1).await.expect("its own");
+    let error = Impostor::knock(&with(3), &url, 2, 1).await.err().expect("another node's");
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "nothing is said to it: {error}");
+    node.raft.shutdown().await;
+}
+
+/// Each of them would have had five seconds to say who it is, and there were places for 256.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_keep_no_node_out() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let own = authority();
+    let (transport, address) = bind(files(dir.path(), "node1", &own, &own));
+    let url = format!("https://{address}");
+    let node = start(1, transport, &BTreeMap::from([(1, url.clone())])).await;
+    node.follows(&[1]).await;
+    let mut silent = Vec::new();
+    for _ in 0..600 {
+        silent.push(tokio::net::TcpStream::connect(address).await.expect("connected"));
+    }
+    let other = bind(files(dir.path(), "node2", &own, &own)).0 as Arc<dyn Transport>;
+    let hello = Impostor::knock(&other, &url, 2, 1);
+    tokio::time::timeout(std::time::Duration::from_secs(4), hello).await.expect("at once").expect("a hello");
+    // And each is closed, whether its place was needed or not.
+    for mut stream in silent {
+        let ended = tokio::time::timeout(SOON, stream.read(&mut [0])).await.expect("in time");
+        assert!(!matches!(ended, Ok(read) if read > 0));
+    }
+    node.raft.shutdown().await;
 }

@@ -47,6 +47,14 @@ caught! {
     a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::all_who_come_back_at_once_serve_again";
     a_leader_that_goes_on_in_its_old_term: "old-term-resumed"
         by "engine::raft_former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
+    a_stranger_who_is_heard: "strangers-believed" by "engine::raft_trust::a_stranger_is_heard_in_nothing";
+    a_term_out_of_nowhere: "any-term-believed"
+        by "engine::raft_trust::a_term_that_no_election_can_have_led_to_is_refused";
+    a_certificate_for_every_node: "any-certificate-believed"
+        by "engine::raft_tls::a_certificate_opens_the_port_as_its_own_node_only";
+    strangers_in_the_places_of_members: "one-room-for-all" by "engine::raft_tls::silent_connections_keep_no_node_out";
+    other_entries_where_some_are_applied: "other-entries-believed"
+        by "engine::raft_trust::an_entry_of_another_leadership_at_an_applied_index_stops_the_node";
     a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
     a_dead_node_whose_waiters_stay: "dead-requests-stay"
         by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";

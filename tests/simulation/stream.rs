@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use latchd::engine::raft::{Handshake, Pending, Stream, Transport};
+use latchd::engine::raft::{Arrival, Handshake, Incoming, Pending, Stream, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -81,11 +81,12 @@ pub fn address(node: u64) -> String {
 }
 
 impl Transport for Line {
-    fn accept(&self) -> Pending<'_, io::Result<Handshake>> {
+    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
         Box::pin(async {
             let end = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
-            let handshake: Handshake = Box::pin(async move { Ok(Box::new(end) as Stream) });
-            Ok(handshake)
+            let handshake: Handshake =
+                Box::pin(async move { Ok(Arrival { stream: Box::new(end), certificate: None }) });
+            Ok(Incoming { address: None, handshake })
         })
     }
 

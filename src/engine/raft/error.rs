@@ -116,6 +116,12 @@ pub enum StartError {
     )]
     Damaged { file: PathBuf, offset: u64, reason: String },
     #[error(
+        "{} is damaged at byte {offset}: {reason}. Nothing was changed. Where other nodes serve, put no copy of the \
+         directory back, which would lack what this node has acknowledged since: {}. Only where node {node_id} is \
+         alone: restore a backup", file.display(), replace_advice(*node_id)
+    )]
+    DamagedInCluster { file: PathBuf, offset: u64, reason: String, node_id: u64 },
+    #[error(
         "the data directory belongs to node {found:?}, this is node {node_id}: set node_id, or use another directory"
     )]
     OtherNode { node_id: u64, found: Vec<u64> },
@@ -136,7 +142,23 @@ pub enum StartError {
     Engine(String),
 }
 
+/// What is to be done about a node of a cluster whose data is not what it acknowledged.
+pub(super) fn replace_advice(node: u64) -> String {
+    format!(
+        "ask another node to `latchd members remove {node}`, empty this node's data directory, start it, and ask the \
+         other to `latchd members add {node} URL`"
+    )
+}
+
 impl StartError {
+    /// The same for a node that has peers: there a copy of the directory does harm.
+    pub(super) fn among_peers(self, node_id: u64) -> Self {
+        match self {
+            Self::Damaged { file, offset, reason } => Self::DamagedInCluster { file, offset, reason, node_id },
+            other => other,
+        }
+    }
+
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
     }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::Progress;
+use super::applied_ids::AppliedIds;
 use crate::engine::histogram::Histogram;
 
 /// What an entry costs in the log beyond its payload: record type, log id, header, checksum and the commit record.
@@ -43,6 +44,7 @@ pub(super) struct Meters {
     changed: Notify,
     /// From handing an append to the log's writer until it is on disk.
     pub flushes: Histogram,
+    pub applied_ids: AppliedIds,
     /// The same as `applied_index`, for those who wait for it.
     applied: watch::Sender<u64>,
 }

@@ -9,6 +9,7 @@
 //! This room knows nothing of locks: an entry is a byte string. What may not live here: what those bytes mean.
 #![allow(clippy::result_large_err, reason = "openraft's errors are large, and each of them ends the process")]
 
+mod applied_ids;
 mod codec;
 #[cfg(test)]
 mod codec_tests;
@@ -50,7 +51,10 @@ pub use dir::free_bytes;
 pub use error::{CallError, HandOverError, MemberError, ProposeError, ReadError, StartError};
 pub use node::RaftNode;
 pub use options::{PeerOptions, PeerService, Pending, RaftOptions, Store};
-pub use peers::{ByteStream, Handshake, PeerFiles, Stream, TlsTransport, Transport, TransportError};
+pub use peers::{
+    Arrival, ByteStream, Handshake, Incoming, PeerCertificate, PeerFiles, Stream, TlsTransport, Transport,
+    TransportError,
+};
 pub use seed::seed_store;
 pub use simulated::SimulatedDisk;
 pub use standing::{Removed, Standing, Wiped};

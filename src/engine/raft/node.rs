@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::meters::Meters;
-use super::peers::{self, LinkError, Local, Network, Peers, Serving};
+use super::peers::{self, LinkError, Local, Network, Peers, Serving, Vouched};
 use super::pulse::Pulse;
 use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
@@ -79,7 +79,8 @@ impl RaftNode {
             Store::Disk { dir, fsync } => {
                 let (shared, id) = (meters.clone(), options.node_id);
                 let open = tokio::task::spawn_blocking(move || stores::open_disk(&dir, fsync, id, machine, &shared));
-                let stores = open.await.map_err(|e| StartError::Engine(e.to_string()))??;
+                let opened = open.await.map_err(|e| StartError::Engine(e.to_string()))?;
+                let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
                 run(options, stores, meters, service).await
             }
         }
@@ -272,7 +273,14 @@ where
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
     let stands = watch::Sender::new(if forms { Standing::Forming { awaits } } else { Standing::Member });
     if let (Some(peers), Some(options)) = (&peers, &options.peers) {
-        let serving = Serving { local, raft: raft.clone(), pulse: pulse.clone() };
+        let serving = Serving {
+            local,
+            peers: peers.clone(),
+            raft: raft.clone(),
+            pulse: pulse.clone(),
+            meters: meters.clone(),
+            vouched: Vouched::default(),
+        };
         tasks.push(tokio::spawn(peers::listen(serving, options.transport.clone())).abort_handle());
         tasks.push(tokio::spawn(pulse.clone().beat(raft.clone(), peers.clone())).abort_handle());
         tasks.push(tokio::spawn(members::complete_changes(raft.clone())).abort_handle());
@@ -367,9 +375,13 @@ fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
             sender.send_if_modified(|before| std::mem::replace(before, now) != now);
         }
         sender.send_modify(|leadership| leadership.is_leader = false);
-        // A panic is not seen from here; the next proposal finds it.
-        if let Err(error @ Fatal::StorageError(_)) = &metrics.borrow().running_state {
-            fatal::abort("the log engine has failed", error);
+        // Nothing is left to do for a process whose log has ended, unless it was told to end: it would answer nobody, and
+        // who watches over it would not know.
+        match &metrics.borrow().running_state {
+            Err(Fatal::Stopped) => {}
+            Err(error) => fatal::abort("the log engine has failed", error),
+            // It had no time to say so.
+            Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),
         }
     });
     receiver

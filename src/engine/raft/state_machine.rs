@@ -60,6 +60,7 @@ impl<M: Machine> StateMachine<M> {
         if let Some((meta, bytes)) = current {
             (applied, membership) = (meta.last_log_id, meta.last_membership);
             let index = applied.map_or(0, |id| id.index);
+            meters.applied_ids.begin_at(applied);
             meters.applied_up_to(index);
             meters.snapshot_ended(index, bytes);
         }
@@ -75,10 +76,18 @@ impl<M: Machine> StateMachine<M> {
         snapshot_meta(self.applied, self.membership.clone())
     }
 
+    /// What is applied twice, or anew with another content, is in no other node's table.
+    fn check_next(&self, id: &LogId) {
+        if let Some(last) = self.applied.filter(|last| id.index <= last.index) {
+            fatal::abort("a broken invariant", &format!("entry {id} is to be applied after entry {last}"));
+        }
+    }
+
     fn replace_state(&mut self, meta: &SnapshotMeta, reader: &mut dyn io::Read) -> Result<(), StorageError> {
         let restored = self.machine().restore(index_of(meta), reader);
         restored.map_err(|reason| StorageIOError::write_state_machine(AnyError::error(reason)))?;
         (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
+        self.meters.applied_ids.begin_at(self.applied);
         Ok(())
     }
 }
@@ -131,6 +140,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         let _guard = AbortOnPanic("cannot apply a log entry");
         let mut count = 0;
         for entry in entries {
+            self.check_next(&entry.log_id);
             let mut bytes = 0;
             match entry.payload {
                 EntryPayload::Blank => {}
@@ -143,6 +153,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
                 }
             }
             self.applied = Some(entry.log_id);
+            self.meters.applied_ids.applied(entry.log_id);
             self.meters.entry_applied(entry.log_id.index, bytes);
             count += 1;
         }

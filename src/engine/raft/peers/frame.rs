@@ -39,10 +39,12 @@ pub(in crate::engine::raft) enum Kind {
     Call = 16,
     /// Tells a follower to stand for election now.
     TakeOver = 17,
+    /// Asks who is a member; a node that was away asks so whether it may believe one it does not know.
+    Members = 18,
 }
 
 impl Kind {
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 11] = [
         Kind::Working,
         Kind::Hello,
         Kind::Append,
@@ -53,6 +55,7 @@ impl Kind {
         Kind::SnapshotEnd,
         Kind::Call,
         Kind::TakeOver,
+        Kind::Members,
     ];
 
     pub fn of(number: u8) -> Option<Kind> {

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::frame::{Frame, Kind, MAX_HELLO, VERSION};
 use super::message::{Hello, Refusal, Welcome, decode_open, encode};
-use super::{Stream, Transport};
+use super::{PeerCertificate, Stream, Transport};
 use crate::access::LinePace;
 use crate::engine::clock;
 use crate::engine::raft::PeerService;
@@ -24,6 +25,12 @@ pub(in crate::engine::raft) struct Local {
 
 /// A node that is refused comes again and again.
 static REFUSALS: LinePace = LinePace::new(6);
+
+pub(super) fn say_refused(node: NodeId, reason: &dyn std::fmt::Display) {
+    if let Some(held_back) = REFUSALS.admit(clock::process_age()) {
+        tracing::warn!(node, %reason, held_back, "node {node} is refused: {reason}");
+    }
+}
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +79,18 @@ impl Local {
     }
 
     /// Takes the hello of who has connected, and answers it; returns it if there is more to say.
-    pub async fn receive(&self, stream: &mut Stream) -> io::Result<Option<Hello>> {
+    pub async fn receive(
+        &self,
+        stream: &mut Stream,
+        certificate: Option<&PeerCertificate>,
+    ) -> io::Result<Option<Hello>> {
         let frame = Frame::read(stream, MAX_HELLO).await?;
         if frame.kind != Kind::Hello as u8 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with a hello"));
         }
         let hello: Hello = decode_open(&frame.body)?;
+        // Nothing is said to an impostor.
+        self.check_certificate(hello.from, certificate).inspect_err(|error| say_refused(hello.from, error))?;
         let judged = match hello.to == self.node_id && hello.from != self.node_id {
             true => self.check(&hello),
             false => Err(Refusal::OtherNode { found: self.node_id }),
@@ -88,9 +101,7 @@ impl Local {
         };
         Frame::answer(Kind::Hello, frame.request, encode(&answer)).write(stream).await?;
         if let Err(refusal) = judged {
-            if let Some(held_back) = REFUSALS.admit(clock::process_age()) {
-                tracing::warn!(node = hello.from, %refusal, held_back, "node {} is refused: {refusal}", hello.from);
-            }
+            say_refused(hello.from, &refusal);
             return Ok(None);
         }
         Ok(Some(hello))

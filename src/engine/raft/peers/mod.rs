@@ -5,6 +5,7 @@
 //!                                                        └─► serve: answers
 //! ```
 
+mod certificate;
 mod frame;
 mod hello;
 mod link;
@@ -12,16 +13,19 @@ mod message;
 #[cfg(test)]
 mod message_tests;
 mod network;
+mod places;
 mod serve;
 mod snapshot;
 mod tls;
 mod transport;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+pub use certificate::PeerCertificate;
 pub(super) use frame::Kind;
 pub(super) use hello::{DialError, Dialler, Local};
 pub(super) use link::{Lane, LinkError};
@@ -29,7 +33,8 @@ pub(super) use message::{Hello, Refusal, decode, encode};
 pub(super) use network::Network;
 pub(super) use serve::{Serving, listen};
 pub use tls::{PeerFiles, TlsTransport, TransportError};
-pub use transport::{ByteStream, Handshake, Stream, Transport};
+pub use transport::{Arrival, ByteStream, Handshake, Incoming, Stream, Transport};
+pub(super) use trust::Vouched;
 
 use super::types::NodeId;
 

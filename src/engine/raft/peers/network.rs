@@ -31,6 +31,10 @@ pub(in crate::engine::raft) struct Network(pub Option<Peers>);
 #[error("this node runs alone")]
 struct Vacant;
 
+#[derive(Debug, thiserror::Error)]
+#[error("it answers with term {0}, which is too far beyond the last known one")]
+struct Absurd(u64);
+
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
@@ -61,8 +65,17 @@ impl Peer {
     /// earlier state of its disk: it says how late the term is, and elects nobody.
     fn not_own(&self, vote: Vote) -> Result<Vote, Unreachable> {
         let way = self.way()?;
+        self.believable(&vote)?;
         let is_own = vote.leader_id.node_id == way.dialler.local.node_id;
         Ok(if is_own { Vote::new(vote.leader_id.term, way.dialler.node) } else { vote })
+    }
+
+    /// An answer with a term that no election can have led to is none.
+    fn believable(&self, vote: &Vote) -> Result<(), Unreachable> {
+        match self.way()?.dialler.local.can_be(vote) {
+            true => Ok(()),
+            false => Err(Unreachable::new(&Absurd(vote.leader_id.term))),
+        }
     }
 
     async fn ask<T: Wire>(&self, kind: Kind, request: &impl Wire) -> Result<T, RpcError> {
@@ -86,7 +99,9 @@ impl RaftNetwork<TypeConfig> for Peer {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<NodeId>, _option: RPCOption) -> Result<VoteResponse<NodeId>, RpcError> {
-        self.ask(Kind::Vote, &rpc).await
+        let answer: VoteResponse<NodeId> = self.ask(Kind::Vote, &rpc).await?;
+        self.believable(&answer.vote)?;
+        Ok(answer)
     }
 
     async fn full_snapshot(

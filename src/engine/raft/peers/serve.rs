@@ -12,18 +12,22 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::frame::{Frame, Kind, MAX_BODY};
-use super::hello::Local;
-use super::message::{decode, encode};
+use super::hello::{Local, say_refused};
+use super::message::{SnapshotBegin, decode, encode};
+use super::places::{Place, Places};
 use super::snapshot::Receiving;
-use super::{Handshake, Stream, Transport};
+use super::trust::{Caller, Vouched, admit};
+use super::{Handshake, Peers, Stream, Transport};
 use crate::access::LinePace;
 use crate::engine::clock;
+use crate::engine::raft::error::replace_advice;
+use crate::engine::raft::fatal;
+use crate::engine::raft::meters::Meters;
 use crate::engine::raft::pulse::{Pulse, may_help};
-use crate::engine::raft::types::{NodeId, Raft, TypeConfig};
+use crate::engine::raft::types::{LogId, NodeId, Raft, TypeConfig};
 
 /// A connection that has not said who it is by then is closed.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
-const CONNECTIONS_MAX: usize = 256;
+const HELLO_WITHIN: Duration = Duration::from_secs(1);
 /// Requests of one connection that are worked on at a time; the next one is read when there is room.
 const REQUESTS_MAX: usize = 64;
 const ANSWERS_MAX: usize = 64;
@@ -44,20 +48,27 @@ fn is_stranger(error: &io::Error) -> bool {
 #[derive(Clone)]
 pub(in crate::engine::raft) struct Serving {
     pub local: Arc<Local>,
+    pub peers: Peers,
     pub raft: Raft,
     pub pulse: Arc<Pulse>,
+    pub meters: Arc<Meters>,
+    pub vouched: Vouched,
 }
 
 /// Serves whoever connects, until this future is dropped, and all connections with it.
 pub(in crate::engine::raft) async fn listen(serving: Serving, transport: Arc<dyn Transport>) {
-    let mut connections = JoinSet::new();
+    let (mut connections, places) = (JoinSet::new(), Places::default());
     loop {
-        while connections.len() >= CONNECTIONS_MAX {
+        while connections.try_join_next().is_some() {}
+        while crate::mutants::on("one-room-for-all") && connections.len() >= 256 {
             connections.join_next().await;
         }
-        while connections.try_join_next().is_some() {}
         match transport.accept().await {
-            Ok(handshake) => drop(connections.spawn(serving.clone().connection(handshake))),
+            Ok(incoming) => {
+                let serving = serving.clone();
+                let start = |place| connections.spawn(serving.connection(incoming.handshake, place));
+                places.admit(incoming.address, start);
+            }
             Err(error) => {
                 tracing::debug!(%error, "a node could not connect");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -67,14 +78,18 @@ pub(in crate::engine::raft) async fn listen(serving: Serving, transport: Arc<dyn
 }
 
 impl Serving {
-    async fn connection(self, handshake: Handshake) {
+    async fn connection(self, handshake: Handshake, place: Place) {
         let local = self.local.clone();
         let hello = async move {
-            let mut stream = handshake.await?;
-            Ok((local.receive(&mut stream).await?, stream))
+            let mut arrival = handshake.await?;
+            Ok((local.receive(&mut arrival.stream, arrival.certificate.as_ref()).await?, arrival))
         };
-        let error = match tokio::time::timeout(HELLO_WITHIN, hello).await {
-            Ok(Ok((Some(hello), stream))) => self.converse(hello.from, stream).await,
+        let patience = if crate::mutants::on("one-room-for-all") { 5 } else { 1 };
+        let error = match tokio::time::timeout(HELLO_WITHIN * patience, hello).await {
+            Ok(Ok((Some(hello), arrival))) => {
+                let caller = Caller { node: hello.from, certificate: arrival.certificate };
+                self.converse(caller, arrival.stream, place).await
+            }
             Ok(Ok((None, _))) => return,
             Ok(Err(error)) => error,
             Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it did not say who it is"),
@@ -89,13 +104,14 @@ impl Serving {
         }
     }
 
-    async fn converse(self, from: NodeId, stream: Stream) -> io::Error {
+    async fn converse(self, caller: Caller, stream: Stream, place: Place) -> io::Error {
         let (mut input, output) = tokio::io::split(stream);
         let (answers, queue) = mpsc::channel(ANSWERS_MAX);
         let busy = Arc::new(AtomicUsize::new(0));
         let mut conversation = Conversation {
             serving: self,
-            from,
+            caller,
+            place: (place, false),
             answers,
             busy: busy.clone(),
             room: Arc::new(Semaphore::new(REQUESTS_MAX)),
@@ -121,7 +137,9 @@ impl Serving {
 /// One connection. Requests are worked on side by side; the parts of a snapshot one after the other.
 struct Conversation {
     serving: Serving,
-    from: NodeId,
+    caller: Caller,
+    /// And whether it is a member's.
+    place: (Place, bool),
     answers: mpsc::Sender<Frame>,
     busy: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
@@ -137,6 +155,14 @@ impl Conversation {
             return;
         };
         let busy = Busy::new(&self.busy);
+        // Calls are for the engine: it tells a node that was removed so.
+        if kind != Kind::Call
+            && let Err(error) = self.admit().await
+        {
+            say_refused(self.caller.node, &error);
+            drop(self.answers.send(Frame::failed(frame.request, &error.to_string())).await);
+            return;
+        }
         if let Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotEnd = kind {
             let answer = self.snapshot(kind, frame.body).await;
             drop(self.answers.send(answered(kind, frame.request, answer)).await);
@@ -145,7 +171,7 @@ impl Conversation {
         // It is never closed.
         let Ok(permit) = self.room.clone().acquire_owned().await else { return };
         while self.requests.try_join_next().is_some() {}
-        let (serving, from, answers) = (self.serving.clone(), self.from, self.answers.clone());
+        let (serving, from, answers) = (self.serving.clone(), self.caller.node, self.answers.clone());
         self.requests.spawn(async move {
             let answer = serving.answer(from, kind, frame.body).await;
             drop(answers.send(answered(kind, frame.request, answer)).await);
@@ -153,11 +179,27 @@ impl Conversation {
         });
     }
 
+    /// Whoever is a member is heard, and has a member's place from then on.
+    async fn admit(&mut self) -> io::Result<()> {
+        let Serving { local, peers, vouched, .. } = &self.serving;
+        admit(local, peers, vouched, &self.caller).await?;
+        let (place, is_members) = &mut self.place;
+        if !*is_members && local.knows(self.caller.node) {
+            place.belongs_to(self.caller.node);
+            *is_members = true;
+        }
+        Ok(())
+    }
+
     async fn snapshot(&mut self, kind: Kind, body: Bytes) -> io::Result<Bytes> {
         let raft = &self.serving.raft;
         let none = || io::Error::new(io::ErrorKind::InvalidData, "no snapshot was begun");
         match kind {
-            Kind::SnapshotBegin => self.receiving = Some(Receiving::begin(raft, decode(&body)?).await?),
+            Kind::SnapshotBegin => {
+                let begin: SnapshotBegin = decode(&body)?;
+                self.serving.local.check_vote(self.caller.node, &begin.vote, true)?;
+                self.receiving = Some(Receiving::begin(raft, begin).await?);
+            }
             Kind::SnapshotChunk => self.receiving.as_mut().ok_or_else(none)?.chunk(body).await?,
             _ => return Ok(encode(&self.receiving.take().ok_or_else(none)?.end(raft).await?)),
         }
@@ -168,16 +210,18 @@ impl Conversation {
 impl Serving {
     async fn answer(&self, from: NodeId, kind: Kind, body: Bytes) -> io::Result<Bytes> {
         match kind {
-            Kind::Append => self.append(decode(&body)?).await,
-            Kind::Vote => self.vote(decode(&body)?).await,
+            Kind::Append => self.append(from, decode(&body)?).await,
+            Kind::Vote => self.vote(from, decode(&body)?).await,
             Kind::Canvass => Ok(encode(&self.pulse.would_vote(&self.raft, decode(&body)?))),
             Kind::TakeOver => Ok(encode(&self.pulse.take_over(&self.raft, from, decode(&body)?).await)),
             Kind::Call => Ok(self.local.service.call(from, body).await),
+            Kind::Members => Ok(self.local.encoded_members()),
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a request")),
         }
     }
 
-    async fn vote(&self, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
+    async fn vote(&self, from: NodeId, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
+        self.local.check_vote(from, &request.vote, false)?;
         if !may_help(&self.raft, request.last_log_id) {
             let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
             return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
@@ -190,7 +234,9 @@ impl Serving {
         Ok(encode(&answer))
     }
 
-    async fn append(&self, request: AppendEntriesRequest<TypeConfig>) -> io::Result<Bytes> {
+    async fn append(&self, from: NodeId, request: AppendEntriesRequest<TypeConfig>) -> io::Result<Bytes> {
+        self.local.check_vote(from, &request.vote, true)?;
+        self.check_applied(from, &request);
         // While the disk is slow the leader is not silent: it waits for this node.
         let _hearing = self.pulse.hearing();
         let answer = self.raft.append_entries(request).await.map_err(io::Error::other)?;
@@ -199,6 +245,39 @@ impl Serving {
         }
         Ok(encode(&answer))
     }
+}
+
+impl Serving {
+    /// Ends the process where the leader has other entries than those that are applied here: one of the two has lost what
+    /// it acknowledged, and nothing that is read here can be trusted any more.
+    ///
+    /// A leader that does not know yet that it is none may have other entries of its own, so only one that no later vote
+    /// and no later applied entry is known of is judged.
+    fn check_applied(&self, from: NodeId, request: &AppendEntriesRequest<TypeConfig>) {
+        let mut ids = request.prev_log_id.iter().chain(request.entries.iter().map(|entry| &entry.log_id));
+        let ids_applied = &self.meters.applied_ids;
+        let Some((theirs, own)) = ids.find_map(|id| Some((*id, ids_applied.other_than(id)?))) else { return };
+        let term = request.vote.leader_id.term;
+        let is_newest = ids_applied.last().is_none_or(|last| last.leader_id.term <= term)
+            && self.raft.metrics().borrow().vote <= request.vote;
+        if is_newest && !crate::mutants::on("other-entries-believed") {
+            fatal::abort("a broken invariant", &Diverged { from, theirs, own, node: self.local.node_id });
+        }
+    }
+}
+
+/// Two nodes have applied different entries at one index.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the leader, node {from}, has entry {theirs} where {own} is applied here, so one of the two has lost what it \
+     acknowledged, as by a data directory that was put back from a copy. Compare the nodes, and replace the one that is \
+     wrong: {}", replace_advice(*node)
+)]
+struct Diverged {
+    from: NodeId,
+    theirs: LogId,
+    own: LogId,
+    node: NodeId,
 }
 
 fn answered(kind: Kind, request: u64, answer: io::Result<Bytes>) -> Frame {

@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::{Handshake, Stream, Transport};
+use super::{Arrival, Handshake, Incoming, PeerCertificate, Stream, Transport};
 use crate::engine::raft::Pending;
 
 const PROTOCOL: &[u8] = b"latchd-peer";
@@ -114,15 +114,20 @@ impl TlsTransport {
 }
 
 impl Transport for TlsTransport {
-    fn accept(&self) -> Pending<'_, io::Result<Handshake>> {
+    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
         Box::pin(async {
-            let (stream, _) = self.listener.accept().await?;
+            let (stream, from) = self.listener.accept().await?;
             let acceptor = TlsAcceptor::from(self.current().server);
             let handshake: Handshake = Box::pin(async move {
                 prepare(&stream)?;
-                Ok(Box::new(acceptor.accept(stream).await?) as Stream)
+                let stream = acceptor.accept(stream).await?;
+                let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                // The verifier wants one; without it this node would believe whoever comes.
+                let own = shown.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no certificate"))?;
+                let certificate = Some(PeerCertificate::new(own.clone().into_owned()));
+                Ok(Arrival { stream: Box::new(stream), certificate })
             });
-            Ok(handshake)
+            Ok(Incoming { address: Some(from.ip()), handshake })
         })
     }
 
@@ -150,7 +155,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// The parts of `https://host:port`.
-fn host_and_port(address: &str) -> io::Result<(String, u16)> {
+pub(super) fn host_and_port(address: &str) -> io::Result<(String, u16)> {
     let parts = || {
         let authority = address.strip_prefix("https://")?;
         let (host, port) = authority.strip_suffix('/').unwrap_or(authority).rsplit_once(':')?;
