@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-/// Whether this bug is switched on.
+/// Whether this bug is switched on: `MUTANT` names it, or several with commas between.
 #[cfg(feature = "mutants")]
 pub fn on(name: &str) -> bool {
     static CHOSEN: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| std::env::var("MUTANT").ok());
-    CHOSEN.as_deref() == Some(name)
+    CHOSEN.as_deref().is_some_and(|chosen| chosen.split(',').any(|one| one == name))
 }
 
 /// Whether this bug is switched on: never.

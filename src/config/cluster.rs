@@ -42,6 +42,8 @@ pub struct ClusterConfig {
     pub no_quorum_after: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub outcome_wait: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub compare_every: Duration,
 }
 
 /// One of the nodes that form the cluster.

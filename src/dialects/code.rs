@@ -245,7 +245,7 @@ impl From<EngineError> for Code {
             EngineError::StorageFailed => Code::StorageFailed,
             EngineError::Overloaded => Code::Overloaded,
             EngineError::DiskNearlyFull => Code::DiskNearlyFull,
-            EngineError::Wiped(_) => Code::NodeWiped,
+            EngineError::Wiped(_) | EngineError::Differs(_) => Code::NodeWiped,
             EngineError::Removed(_) => Code::NodeRemoved,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-const SHARDS: usize = 4096;
+pub const SHARDS: usize = 4096;
 
 /// A key that says in which shard it lives; must not change between versions of the binary for equal snapshots.
 pub trait ShardKey: Ord + Clone {
@@ -116,6 +116,11 @@ impl<K: ShardKey, V> FrozenMap<K, V> {
     /// Shard by shard: the same order for equal content.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    /// One shard of the map.
+    pub fn part(&self, shard: usize) -> impl Iterator<Item = (&K, &V)> {
+        self.shards[shard].iter()
     }
 
     /// All entries from `start` on, in order of the keys: a merge of the shards, paid for as far as it is read.

@@ -4,9 +4,10 @@ use super::cluster::ClusterOptions;
 use super::cluster::nodes::Heard;
 use super::cluster::reads::Reads;
 use super::cluster::wire::{Reply, Request};
+use super::compare::Ballots;
 use super::error::EngineError;
 use super::machine::Shared;
-use super::raft::{RaftNode, Removed, Standing, Wiped};
+use super::raft::{Differs, RaftNode, Removed, Standing, Wiped};
 use crate::domain::Incarnation;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -30,6 +31,10 @@ pub struct Core {
     pub wiped: AtomicBool,
     /// This node was taken out of the cluster, see [`Standing::Removed`].
     pub removed: AtomicBool,
+    /// What the others have told of their tables, while this node leads.
+    pub ballots: Ballots,
+    /// This node's table is not what the others have: it serves nobody, see [`Standing::Differs`].
+    pub differs: AtomicBool,
     /// Hands over: nothing is proposed any more, everything waits for the next leader.
     pub handing_over: AtomicBool,
     /// Age of this process, in milliseconds, when a leader with a quorum last answered; 0 before the first time.
@@ -48,7 +53,7 @@ impl Core {
 
     /// Whether a leader with a quorum is known, and this node is it or hears it.
     pub fn has_quorum(&self) -> bool {
-        if self.removed.load(Ordering::Relaxed) {
+        if self.removed.load(Ordering::Relaxed) || self.differs.load(Ordering::Relaxed) {
             return false;
         }
         if self.leads() {
@@ -71,11 +76,37 @@ impl Core {
     /// Every request comes by here: a node without its disk would answer from an empty table.
     pub fn check_standing(&self) -> Result<(), EngineError> {
         let node = self.cluster.node_id;
-        match (self.wiped.load(Ordering::Relaxed), self.removed.load(Ordering::Relaxed)) {
-            (true, _) => Err(EngineError::Wiped(Wiped { node })),
-            (_, true) => Err(EngineError::Removed(Removed { node })),
-            (false, false) => Ok(()),
+        if self.wiped.load(Ordering::Relaxed) {
+            return Err(EngineError::Wiped(Wiped { node }));
         }
+        if self.removed.load(Ordering::Relaxed) {
+            return Err(EngineError::Removed(Removed { node }));
+        }
+        match self.differs.load(Ordering::Relaxed) {
+            true => Err(EngineError::Differs(Differs { node })),
+            false => Ok(()),
+        }
+    }
+
+    /// How this node stands to its cluster.
+    pub fn standing(&self) -> Standing {
+        match self.differs.load(Ordering::Relaxed) {
+            true => Standing::Differs { node: self.cluster.node_id },
+            false => self.raft.standing().borrow().clone(),
+        }
+    }
+
+    /// The table was not that of the others at `index`: nobody is answered from it any more, and this node neither leads
+    /// nor votes.
+    pub fn stand_aside(&self, index: u64) {
+        if self.differs.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.shared.counters.count_broken();
+        tracing::error!(index, "{}", Differs { node: self.cluster.node_id });
+        self.raft.stand_aside();
+        self.handing_over.store(true, Ordering::Release);
+        self.shared.intake.wake();
     }
 
     /// Asks another node's engine; `None` if no answer came in time, or none that can be read.

@@ -1,7 +1,7 @@
 //! Why the engine could not answer; what the table itself refuses is a [`Refusal`].
 
 use super::cluster::MemberError;
-use super::raft::{Removed, Wiped};
+use super::raft::{Differs, Removed, Wiped};
 use crate::domain::Refusal;
 
 /// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
@@ -29,6 +29,9 @@ pub enum EngineError {
     Wiped(Wiped),
     #[error("{0}")]
     Removed(Removed),
+    /// The same, of a node whose table is not that of the others.
+    #[error("{0}")]
+    Differs(Differs),
 }
 
 /// Every way in which a request can end without what it asked for.

@@ -61,7 +61,7 @@ impl Engine {
         if self.is_ready() {
             return None;
         }
-        let standing = self.0.core.raft.standing().borrow().clone();
+        let standing = self.0.core.standing();
         Some(match standing {
             _ if self.is_leaving() => "the server is shutting down".to_owned(),
             Standing::Member => "no leader with a quorum is known".to_owned(),

@@ -107,7 +107,9 @@ impl Driver {
 
     fn tick_is_due(&self) -> bool {
         let next = self.core.shared.table().next_deadline();
-        next.is_some_and(|deadline| deadline.is_past(self.core.shared.clock.now())) || self.ticked_long_ago()
+        next.is_some_and(|deadline| deadline.is_past(self.core.shared.clock.now()))
+            || self.ticked_long_ago()
+            || self.is_to_compare()
     }
 
     /// Deadlines are pending, and the log has not heard of the time for long.
@@ -115,6 +117,12 @@ impl Driver {
         let table = self.core.shared.table();
         let silent = self.core.shared.clock.now().since(table.now());
         silent >= TICK_MAX && table.next_deadline().is_some()
+    }
+
+    /// Also a cluster at rest compares its tables.
+    fn is_to_compare(&self) -> bool {
+        let now = self.core.shared.clock.now();
+        self.core.shared.comparing.begins_span(self.core.shared.table().now(), now) && !self.core.is_alone()
     }
 
     fn until_tick(&self) -> Duration {

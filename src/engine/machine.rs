@@ -1,6 +1,7 @@
 //! The table behind the log: each committed entry is applied here, and its requests are answered from here.
 
 use super::clock::Clock;
+use super::compare::Comparing;
 use super::events::{EventId, Feed};
 use super::histogram::Timings;
 use super::intake::Intake;
@@ -10,7 +11,8 @@ use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
 use crate::domain::time::round_up_ms;
-use crate::domain::{Applied, Body, Command, Entry, FrozenTable, StaleEpoch, Table};
+use crate::domain::{Applied, Body, Command, Entry, FrozenTable, NodeId, StaleEpoch, Table};
+use crate::mutants;
 use crate::telemetry::logs::LAST_WORDS;
 use bytes::Bytes;
 use std::io::{self, Read, Write};
@@ -27,6 +29,7 @@ pub struct Shared {
     pub timings: Timings,
     pub feed: Feed,
     pub last_holds: LastHolds,
+    pub comparing: Comparing,
     /// The last entry was of another leadership: nothing of it was applied.
     pub refused_entry: AtomicBool,
     journal: Mutex<Journal>,
@@ -40,7 +43,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(intake: Intake, pending: Pending, feed: Feed) -> Shared {
+    pub fn new(intake: Intake, pending: Pending, feed: Feed, comparing: Comparing) -> Shared {
         Shared {
             clock: Clock::start(),
             intake,
@@ -49,6 +52,7 @@ impl Shared {
             timings: Timings::default(),
             feed,
             last_holds: LastHolds::default(),
+            comparing,
             refused_entry: AtomicBool::new(false),
             journal: Mutex::default(),
             proposed: Mutex::default(),
@@ -117,10 +121,15 @@ impl Shared {
 
     /// What the entry at `index` did, and its number in event ids.
     fn apply(&self, index: u64, entry: Entry) -> (Result<Applied, StaleEpoch>, u64) {
+        let leads_anew = matches!(entry.body, Body::LeaderStart(_));
         let mut table = self.table_mut();
+        let before = table.now();
         let applied = table.apply(entry);
         if let Ok(applied) = &applied {
             self.last_holds.note(&applied.events, table.now());
+        }
+        if self.comparing.is_mark(leads_anew, before, table.now()) {
+            self.comparing.mark(index, table.freeze());
         }
         (applied, self.stand_at(&table, index))
     }
@@ -141,7 +150,10 @@ pub struct LockMachine(pub Arc<Shared>);
 
 impl Machine for LockMachine {
     fn apply(&mut self, index: u64, payload: &[u8]) {
-        let entry = self.0.decode(payload);
+        let mut entry = self.0.decode(payload);
+        if mutants::on("one-node-applies-otherwise") {
+            self.apply_otherwise(&mut entry);
+        }
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
         self.0.note_idle_timeouts(&entry);
         let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,6 +204,18 @@ impl Machine for LockMachine {
     }
 }
 
+impl LockMachine {
+    /// A planted bug: node 2 forgets releases.
+    fn apply_otherwise(&self, entry: &mut Entry) {
+        let (table, run) = (self.0.table(), self.0.pending.incarnation());
+        if let Body::Batch { commands, .. } = &mut entry.body
+            && table.nodes().get(&NodeId(2)).is_some_and(|node| node.incarnation == run)
+        {
+            commands.retain(|submitted| !matches!(submitted.command, Command::Release { .. }));
+        }
+    }
+}
+
 struct FrozenView(FrozenTable);
 
 impl Frozen for FrozenView {
@@ -214,7 +238,12 @@ mod tests {
     use crate::domain::{Body, Incarnation, Timestamp};
 
     fn shared() -> Shared {
-        Shared::new(Intake::new(1), Pending::new(Incarnation(1)), Feed::new(EventOptions::default()))
+        Shared::new(
+            Intake::new(1),
+            Pending::new(Incarnation(1)),
+            Feed::new(EventOptions::default()),
+            Comparing::new(None),
+        )
     }
 
     fn tick(at: u64) -> Entry {

@@ -7,6 +7,7 @@ mod backup;
 pub mod backup_file;
 pub mod clock;
 pub mod cluster;
+pub mod compare;
 mod core;
 mod delivery;
 mod driver;

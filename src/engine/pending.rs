@@ -66,6 +66,10 @@ impl Hasher for SequenceHasher {
 }
 
 impl Pending {
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     pub fn new(incarnation: Incarnation) -> Pending {
         Pending { incarnation, requests: Mutex::default(), settled: AtomicU64::new(0) }
     }

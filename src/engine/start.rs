@@ -2,6 +2,7 @@
 
 use super::cluster::service::Service;
 use super::cluster::{ClusterOptions, reads, removal};
+use super::compare::{Comparing, ask_leader, take_digests};
 use super::core::{Core, follow_standing};
 use super::driver::Driver;
 use super::ending::Ending;
@@ -54,10 +55,11 @@ impl Engine {
         let incarnation = Incarnation(random_u64());
         let intake = Intake::new(options.queue_commands_max);
         let feed = Feed::new(options.events);
-        let shared = Arc::new(Shared::new(intake, Pending::new(incarnation), feed));
-        let service = Arc::new(Service::new(shared.clone()));
         let raft_options = raft_options(&options)?;
         let in_cluster = raft_options.peers.is_some();
+        let comparing = Comparing::new(in_cluster.then_some(options.cluster.compare_every));
+        let shared = Arc::new(Shared::new(intake, Pending::new(incarnation), feed, comparing));
+        let service = Arc::new(Service::new(shared.clone()));
         let raft = RaftNode::start(raft_options, LockMachine(shared.clone()), service.clone()).await?;
         let core = Arc::new(Core {
             shared,
@@ -69,6 +71,8 @@ impl Engine {
             reads: Default::default(),
             wiped: AtomicBool::new(false),
             removed: AtomicBool::new(false),
+            ballots: Default::default(),
+            differs: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
             contact_ms: Default::default(),
         });
@@ -89,6 +93,8 @@ impl Engine {
         let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.standing()));
         let membership = tokio::spawn(removal::watch(Arc::downgrade(&core)));
         let bell = tokio::spawn(core.shared.feed.bell().ring());
+        let digests = tokio::spawn(take_digests(core.shared.clone()));
+        let asking = tokio::spawn(ask_leader(Arc::downgrade(&core)));
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
             look_at_free_space(&dir, options.min_free_bytes, &disk_nearly_full);
@@ -101,7 +107,10 @@ impl Engine {
         let inner = Inner {
             core,
             stop,
-            tasks: [driver, reads, standing, membership, bell].iter().map(JoinHandle::abort_handle).collect(),
+            tasks: [driver, reads, standing, membership, bell, digests, asking]
+                .iter()
+                .map(JoinHandle::abort_handle)
+                .collect(),
             limits: options.limits,
             session_idle_timeout: options.session_idle_timeout,
             ending: Ending::default(),

@@ -71,6 +71,10 @@ impl Counters {
         add(&self.elections, 1);
     }
 
+    pub fn count_broken(&self) {
+        add(&self.broken_invariants, 1);
+    }
+
     pub fn count_forwarded(&self, commands: usize) {
         add(&self.forwarded, commands as u64);
     }

@@ -50,6 +50,7 @@ fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
         no_quorum_after: cluster.no_quorum_after,
         outcome_wait: cluster.outcome_wait,
         node_down_after: cluster.node_down_after,
+        compare_every: cluster.compare_every,
     }
 }
 

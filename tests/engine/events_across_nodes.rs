@@ -14,14 +14,14 @@ use super::service::{ask, hold, options};
 
 const ALL: [u64; 3] = [1, 2, 3];
 
-struct Cluster {
+pub struct Cluster {
     board: Switchboard,
     disks: Vec<SimulatedDisk>,
-    nodes: Vec<Engine>,
+    pub nodes: Vec<Engine>,
 }
 
 impl Cluster {
-    async fn start() -> Cluster {
+    pub async fn start() -> Cluster {
         let disks: Vec<SimulatedDisk> = ALL.iter().map(|_| SimulatedDisk::new(Duration::ZERO)).collect();
         let mut cluster = Cluster { board: Switchboard::default(), disks, nodes: Vec::new() };
         for id in ALL {
@@ -43,12 +43,13 @@ impl Cluster {
             simulation: Some(Simulation { transport, disk }),
             election_min: Duration::from_millis(600),
             election_max: Duration::from_secs(1),
+            compare_every: Duration::from_millis(500),
             ..ClusterOptions::default()
         };
         Engine::start(EngineOptions { cluster, snapshot_log_bytes: 4_000, ..options(None) }).await.expect("a node")
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         for node in &self.nodes {
             node.stop().await;
         }
@@ -68,7 +69,7 @@ async fn ready(node: &Engine) {
     tokio::time::timeout(SOON, ready).await.expect("ready in time");
 }
 
-async fn take_and_give_back(engine: &Engine, name: &str) {
+pub async fn take_and_give_back(engine: &Engine, name: &str) {
     let (key, _) = hold(engine, ask(name)).await.unwrap();
     engine.release(Arc::from(name), None, Proof::Key(key)).await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The engine and the log below it.
 
 mod cluster_of_one;
+mod comparing;
 mod events;
 mod events_across_nodes;
 mod events_kit;

@@ -82,6 +82,21 @@ async fn a_node_with_peers_is_told_to_be_replaced_and_not_to_be_put_back_from_a_
 }
 
 #[tokio::test]
+async fn a_node_that_was_set_aside_stays_so_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let board = Switchboard::default();
+    let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
+    node.follows(&[1]).await;
+    node.raft.stand_aside();
+    node.raft.shutdown().await;
+    let message = Node::start(&board, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
+    for part in ["set aside", "latchd members remove 1", "empty this node's data directory", "latchd members add 1 URL"]
+    {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_snapshot_or_log_is_refused() {
     let dir = used_dir().await;
     let snapshot = only_file(&dir.path().join("snapshot"), ".snapshot");

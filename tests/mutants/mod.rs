@@ -55,6 +55,8 @@ caught! {
     strangers_in_the_places_of_members: "one-room-for-all" by "engine::raft_tls::silent_connections_keep_no_node_out";
     other_entries_where_some_are_applied: "other-entries-believed"
         by "engine::raft_trust::an_entry_of_another_leadership_at_an_applied_index_stops_the_node";
+    tables_that_nobody_compares: "tables-not-compared"
+        by "engine::comparing::a_node_whose_table_differs_serves_nobody_and_the_others_go_on";
     a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
     a_dead_node_whose_waiters_stay: "dead-requests-stay"
         by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";

@@ -1,5 +1,6 @@
 //! The whole state as bytes. Equal states give equal bytes.
 
+mod parts;
 mod records;
 mod restore;
 

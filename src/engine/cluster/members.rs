@@ -132,7 +132,7 @@ impl Engine {
             node: core.cluster.node_id,
             leader: leadership.leader,
             term: leadership.term,
-            standing: core.raft.standing().borrow().clone(),
+            standing: core.standing(),
             has_quorum: core.has_quorum(),
             level: core.shared.table().level(),
             applied_index: core.raft.progress().applied_index,

@@ -28,6 +28,8 @@ pub struct ClusterOptions {
     pub outcome_wait: Duration,
     /// A node that is not heard for this long is declared down.
     pub node_down_after: Duration,
+    /// How often, by cluster time, nodes compare their tables; the same on all of them.
+    pub compare_every: Duration,
 }
 
 impl Default for ClusterOptions {
@@ -46,6 +48,7 @@ impl Default for ClusterOptions {
             no_quorum_after: Duration::from_secs(2),
             outcome_wait: Duration::from_secs(5),
             node_down_after: Duration::from_secs(2),
+            compare_every: Duration::from_secs(10),
         }
     }
 }

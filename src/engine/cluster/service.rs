@@ -86,6 +86,7 @@ impl Core {
                 Err(_) => Reply::NoQuorum,
             },
             Request::Change(change) => self.change_members(change).await,
+            Request::Compare(mark) => Reply::Compared(self.compare(from, &mark)),
             Request::Members => Reply::Members { members: self.member_lines() },
             Request::Identify => Reply::NotUnderstood,
         }

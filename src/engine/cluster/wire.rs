@@ -8,6 +8,7 @@ pub use super::wire_members::MemberLine;
 use super::wire_members::{put_error, take_error};
 use crate::domain::codec::DecodeError;
 use crate::domain::{Entry, Incarnation, StoreId, Timestamp};
+use crate::engine::compare::{Mark, Verdict};
 
 /// Raised when a message changes its shape. A node answers versions it does not know with [`Reply::NotUnderstood`].
 const VERSION: u8 = 1;
@@ -29,6 +30,8 @@ pub enum Request {
     Members,
     /// Which table do you have? Every node answers.
     Identify,
+    /// "This is the digest of my table": do the others have the same?
+    Compare(Mark),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +71,8 @@ pub enum Reply {
     Members {
         members: Vec<MemberLine>,
     },
+    /// What the leader says of a digest.
+    Compared(Verdict),
     /// The other side speaks another version.
     NotUnderstood,
     /// The leader, with a quorum, says that the node that asks is no member any more.
@@ -120,6 +125,12 @@ impl Request {
             Request::Change(Change::Remove { node }) => put_node(&mut out, 6, *node),
             Request::Members => out.push(7),
             Request::Identify => out.push(8),
+            Request::Compare(mark) => {
+                put_node(&mut out, 9, mark.index);
+                out.extend(mark.every_ms.to_be_bytes());
+                out.extend(mark.level.to_be_bytes());
+                out.extend(mark.digest);
+            }
         }
         out
     }
@@ -142,6 +153,12 @@ impl Request {
             6 => Request::Change(Change::Remove { node: take.u64()? }),
             7 => Request::Members,
             8 => Request::Identify,
+            9 => Request::Compare(Mark {
+                index: take.u64()?,
+                every_ms: take.u64()?,
+                level: take.u32()?,
+                digest: take.array()?,
+            }),
             value => return Err(WireError::Unknown { what: "request", value }),
         };
         take.end()?;
@@ -185,6 +202,7 @@ impl Reply {
                 put_node(&mut out, 13, *life);
                 out.push(u8::from(*leads));
             }
+            Reply::Compared(verdict) => out.extend([14, *verdict as u8]),
         }
         out
     }
@@ -208,6 +226,12 @@ impl Reply {
             11 => Reply::OutcomeUnknown,
             12 => Reply::NotMember,
             13 => Reply::Identity { life: take.u64()?, leads: take.u8()? != 0 },
+            14 => Reply::Compared(match take.u8()? {
+                0 => Verdict::Stands,
+                1 => Verdict::Open,
+                2 => Verdict::Differs,
+                value => return Err(WireError::Unknown { what: "verdict", value }),
+            }),
             value => return Err(WireError::Unknown { what: "reply", value }),
         };
         take.end()?;

@@ -3,6 +3,7 @@
 use super::MemberError;
 use super::wire::{Change, MemberLine, Reply, Request, WireError};
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
+use crate::engine::compare::{Mark, Verdict};
 use std::sync::Arc;
 
 fn requests() -> Vec<Request> {
@@ -19,6 +20,7 @@ fn requests() -> Vec<Request> {
         Request::Change(Change::Remove { node: 1 }),
         Request::Members,
         Request::Identify,
+        Request::Compare(Mark { index: 77, every_ms: 10_000, level: 3, digest: [9; 32] }),
     ]
 }
 
@@ -49,6 +51,9 @@ fn replies() -> Vec<Reply> {
         Reply::OutcomeUnknown,
         Reply::NotMember,
         Reply::Identity { life: 0x5f0c, leads: true },
+        Reply::Compared(Verdict::Stands),
+        Reply::Compared(Verdict::Open),
+        Reply::Compared(Verdict::Differs),
     ];
     replies.extend(errors.map(Reply::Refused));
     replies

@@ -122,6 +122,11 @@ pub enum StartError {
     )]
     DamagedInCluster { file: PathBuf, offset: u64, reason: String, node_id: u64 },
     #[error(
+        "the data directory {} was set aside: its table was not what the other nodes have: {}", dir.display(),
+        replace_advice(*node_id)
+    )]
+    SetAside { dir: PathBuf, node_id: u64 },
+    #[error(
         "the data directory belongs to node {found:?}, this is node {node_id}: set node_id, or use another directory"
     )]
     OtherNode { node_id: u64, found: Vec<u64> },

@@ -44,6 +44,7 @@ mod store_tests;
 mod stores;
 mod types;
 mod unsynced;
+mod watching;
 
 use std::io;
 
@@ -57,7 +58,7 @@ pub use peers::{
 };
 pub use seed::seed_store;
 pub use simulated::SimulatedDisk;
-pub use standing::{Removed, Standing, Wiped};
+pub use standing::{Differs, Removed, Standing, Wiped};
 
 /// What the log drives.
 pub trait Machine: Send + 'static {

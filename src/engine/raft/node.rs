@@ -1,14 +1,14 @@
 //! One node: its start, proposals, leadership and end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
-use openraft::metrics::RaftServerMetrics;
 use openraft::storage::RaftLogStorage;
-use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
+use openraft::{BasicNode, Config, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -19,7 +19,7 @@ use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{
     CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
-    Store, fatal, forming, members,
+    Store, fatal, forming, members, store_id, watching,
 };
 use crate::engine::histogram::Distribution;
 
@@ -44,6 +44,7 @@ struct Inner {
     /// Ends when the stores are closed and the data directory is free.
     closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
     pulse: Arc<Pulse>,
+    data_dir: Option<PathBuf>,
     peers: Option<InCluster>,
     /// They hold the log engine, which would otherwise outlive the last handle on this node.
     tasks: Vec<AbortHandle>,
@@ -134,6 +135,15 @@ impl RaftNode {
 
     pub(super) fn pulse(&self) -> &Pulse {
         &self.inner.pulse
+    }
+
+    /// From now on this node neither leads nor votes, and takes no entries; nor does it after a restart, where it has a
+    /// directory.
+    pub fn stand_aside(&self) {
+        self.inner.pulse.retire();
+        if let Some(dir) = &self.inner.data_dir {
+            store_id::set_aside(dir);
+        }
     }
 
     pub(super) fn advertised(&self) -> Option<&str> {
@@ -292,13 +302,17 @@ where
     }
     let inner = Inner {
         id: options.node_id,
-        leadership: watch_leadership(&raft),
+        leadership: watching::watch_leadership(&raft),
         stands,
         meters,
         store_id,
         store_was_empty: empty,
         closed: tokio::sync::Mutex::new(released),
         pulse,
+        data_dir: match options.store {
+            Store::Disk { dir, .. } => Some(dir),
+            Store::Memory | Store::Simulated(_) => None,
+        },
         peers: peers.zip(options.peers).map(|(peers, options)| InCluster { advertise: options.advertise, peers }),
         tasks,
         raft,
@@ -360,47 +374,6 @@ async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(), StartError
         Some(_) => Ok(()),
         None if voters.contains(&node_id) => Err(StartError::PeersNeeded { node_id, voters: voters.len() }),
         None => Err(StartError::OtherNode { node_id, found: voters }),
-    }
-}
-
-/// Reduces openraft's view to ours, and ends the process where openraft has failed.
-fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
-    let mut server = raft.server_metrics();
-    let metrics = raft.metrics();
-    let (sender, receiver) = watch::channel(view(&server.borrow_and_update()));
-    tokio::spawn(async move {
-        while server.changed().await.is_ok() {
-            let now = view(&server.borrow_and_update());
-            tell_leader(sender.borrow().leader, &now);
-            sender.send_if_modified(|before| std::mem::replace(before, now) != now);
-        }
-        sender.send_modify(|leadership| leadership.is_leader = false);
-        // Nothing is left to do for a process whose log has ended, unless it was told to end: it would answer nobody, and
-        // who watches over it would not know.
-        match &metrics.borrow().running_state {
-            Err(Fatal::Stopped) => {}
-            Err(error) => fatal::abort("the log engine has failed", error),
-            // It had no time to say so.
-            Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),
-        }
-    });
-    receiver
-}
-
-/// What a follower sees; a leader speaks for itself when it serves.
-fn tell_leader(before: Option<NodeId>, now: &Leadership) {
-    match now.leader {
-        leader if leader == before || now.is_leader => {}
-        Some(leader) => tracing::info!(leader, term = now.term, "node {leader} leads"),
-        None => tracing::info!(term = now.term, "no leader is known"),
-    }
-}
-
-fn view(server: &RaftServerMetrics<NodeId, BasicNode>) -> Leadership {
-    Leadership {
-        is_leader: server.state == ServerState::Leader,
-        term: server.vote.leader_id.term,
-        leader: server.current_leader,
     }
 }
 

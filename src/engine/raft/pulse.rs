@@ -43,6 +43,8 @@ pub(super) struct Pulse {
     quiet: AtomicBool,
     /// Heartbeats are held back: another node is to take over.
     paused: AtomicBool,
+    /// This node takes no part any more: it neither leads nor stands for election.
+    retired: AtomicBool,
 }
 
 /// Somebody is being heard for as long as this lives.
@@ -73,6 +75,7 @@ impl Pulse {
             hearing: AtomicUsize::new(0),
             quiet: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -90,6 +93,14 @@ impl Pulse {
     pub fn pause(&self) -> Paused<'_> {
         self.paused.store(true, SeqCst);
         Paused(self)
+    }
+
+    pub fn retire(&self) {
+        self.retired.store(true, SeqCst);
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(SeqCst)
     }
 
     fn is_quiet(&self) -> bool {
@@ -150,7 +161,7 @@ impl Pulse {
             biased;
             gone = turns(&mut server, |now| now.state != ServerState::Leader) => gone,
             () = tokio::time::sleep(self.heartbeat) => {
-                self.paused.load(SeqCst) || raft.trigger().heartbeat().await.is_ok()
+                self.paused.load(SeqCst) || self.is_retired() || raft.trigger().heartbeat().await.is_ok()
             }
         }
     }
@@ -166,7 +177,7 @@ impl Pulse {
             self.quiet.store(self.hearing.load(SeqCst) == 0, SeqCst);
             tokio::time::sleep(beyond).await;
             let mut pause = CANVASS_PAUSE;
-            while !(self.is_quiet() && self.canvass(raft, peers).await) {
+            while self.is_retired() || !(self.is_quiet() && self.canvass(raft, peers).await) {
                 tokio::time::sleep(pause + random_up_to(pause)).await;
                 pause = CANVASS_PAUSE_MAX.min(pause * 2);
                 self.quiet.store(self.hearing.load(SeqCst) == 0, SeqCst);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::error::replace_advice;
+
 /// How this node stands to its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -23,6 +25,10 @@ pub enum Standing {
     Removed {
         node: u64,
     },
+    /// The table of this node is not what the others have at the same place of the log.
+    Differs {
+        node: u64,
+    },
 }
 
 impl Standing {
@@ -33,6 +39,7 @@ impl Standing {
             Standing::Member => "member",
             Standing::Wiped { .. } => "wiped",
             Standing::Removed { .. } => "removed",
+            Standing::Differs { .. } => "differs",
         }
     }
 
@@ -61,6 +68,7 @@ impl fmt::Display for Standing {
             Standing::Member => f.write_str("belongs to its cluster"),
             Standing::Wiped { node } => Wiped { node: *node }.fmt(f),
             Standing::Removed { node } => Removed { node: *node }.fmt(f),
+            Standing::Differs { node } => Differs { node: *node }.fmt(f),
         }
     }
 }
@@ -96,6 +104,24 @@ impl fmt::Display for Removed {
             f,
             "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to \
              `latchd members add {node} URL` it again, with the data that it has"
+        )
+    }
+}
+
+/// What a node says whose table is not that of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Differs {
+    pub node: u64,
+}
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node;
+        write!(
+            f,
+            "the table of node {node} is not what the other nodes have at the same place of the log, as where a disk has \
+             lost what it acknowledged, so it may neither vote nor serve: {}",
+            replace_advice(node)
         )
     }
 }

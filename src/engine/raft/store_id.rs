@@ -14,6 +14,26 @@ const PREFIX: &str = "latchd store 1";
 /// Before this file there was one node, and it had this number.
 const FIRST_NODE: u64 = 1;
 
+/// Set where the table was not that of the other nodes: what is stored here serves nobody any more.
+const SET_ASIDE: &str = "set-aside";
+
+/// Has no later start use what is stored in `dir`.
+pub(super) fn set_aside(dir: &Path) {
+    let path = dir.join(SET_ASIDE);
+    let text = "The table stored here was not that of the other nodes.\n";
+    let written = fs::write(&path, text).and_then(|()| File::open(&path)?.sync_all()).and_then(|()| sync_dir(dir));
+    if let Err(error) = written {
+        tracing::error!(%error, file = %path.display(), "cannot be written: a restart would serve again");
+    }
+}
+
+pub(super) fn check_not_set_aside(dir: &Path, node_id: u64) -> Result<(), StartError> {
+    match dir.join(SET_ASIDE).exists() {
+        true => Err(StartError::SetAside { dir: dir.to_owned(), node_id }),
+        false => Ok(()),
+    }
+}
+
 /// Reads the id of the store in `dir`, or makes one; refuses the directory of another node.
 pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8; 16], StartError> {
     let path = dir.join(FILE);

@@ -61,6 +61,7 @@ pub(super) fn open_disk<M: Machine>(
     meters: &Arc<Meters>,
 ) -> Result<Stores<DiskLog, M>, StartError> {
     let data_dir = DataDir::open(dir)?;
+    store_id::check_not_set_aside(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
     let (hold, released) = Hold::new(Some(data_dir));
     log_check::check_and_cut(&log_dir)?;

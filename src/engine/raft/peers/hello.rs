@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use super::frame::{Frame, Kind, MAX_HELLO, VERSION};
 use super::message::{Hello, Refusal, Welcome, decode_open, encode};

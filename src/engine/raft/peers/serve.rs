@@ -181,7 +181,10 @@ impl Conversation {
 
     /// Whoever is a member is heard, and has a member's place from then on.
     async fn admit(&mut self) -> io::Result<()> {
-        let Serving { local, peers, vouched, .. } = &self.serving;
+        let Serving { local, peers, vouched, pulse, .. } = &self.serving;
+        if pulse.is_retired() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this node takes no part any more"));
+        }
         admit(local, peers, vouched, &self.caller).await?;
         let (place, is_members) = &mut self.place;
         if !*is_members && local.knows(self.caller.node) {
