@@ -36,6 +36,7 @@ mod snapshot_dir;
 mod snapshot_file;
 #[cfg(test)]
 mod snapshot_tests;
+mod snapshotting;
 mod standing;
 mod state_machine;
 mod store_id;

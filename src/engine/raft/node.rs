@@ -19,13 +19,12 @@ use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{
     CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
-    Store, fatal, forming, members, store_id, watching,
+    Store, fatal, forming, members, snapshotting, store_id, watching,
 };
 use crate::engine::histogram::Distribution;
 
 /// A bound for tiny ones only.
 const ENTRIES_PER_MESSAGE: u64 = 4096;
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A running node; clones are the same node.
 #[derive(Clone)]
@@ -278,7 +277,7 @@ where
         return Err(refused);
     }
     let pulse = Arc::new(Pulse::new(&options));
-    let mut tasks = vec![tokio::spawn(take_snapshots(raft.clone(), meters.clone())).abort_handle()];
+    let mut tasks = vec![tokio::spawn(snapshotting::take_snapshots(raft.clone(), meters.clone())).abort_handle()];
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
     let stands = watch::Sender::new(if forms { Standing::Forming { awaits } } else { Standing::Member });
@@ -374,26 +373,6 @@ async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(), StartError
         Some(_) => Ok(()),
         None if voters.contains(&node_id) => Err(StartError::PeersNeeded { node_id, voters: voters.len() }),
         None => Err(StartError::OtherNode { node_id, found: voters }),
-    }
-}
-
-/// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
-/// what should be purged, so that asking once is not enough.
-async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
-    loop {
-        let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
-        let asked = if meters.snapshot_wanted() {
-            raft.trigger().snapshot().await
-        } else if let Some(upto) = meters.purge_upto().filter(|upto| Some(*upto) > purged) {
-            raft.trigger().purge_log(upto).await
-        } else {
-            meters.snapshot_changed().await;
-            continue;
-        };
-        if asked.is_err() {
-            return;
-        }
-        drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_changed()).await);
     }
 }
 

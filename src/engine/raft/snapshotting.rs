@@ -1,0 +1,29 @@
+//! Asks the log engine for snapshots, and to purge what they cover, when the meters say so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::meters::Meters;
+use super::types::Raft;
+
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
+/// what should be purged, so that asking once is not enough.
+pub(super) async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
+    loop {
+        let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
+        let asked = if meters.snapshot_wanted() {
+            raft.trigger().snapshot().await
+        } else if let Some(upto) = meters.purge_upto().filter(|upto| Some(*upto) > purged) {
+            raft.trigger().purge_log(upto).await
+        } else {
+            meters.snapshot_changed().await;
+            continue;
+        };
+        if asked.is_err() {
+            return;
+        }
+        drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_changed()).await);
+    }
+}
