@@ -71,7 +71,9 @@ async fn hold_and_run(
         speech::note(format!("the command's guard is gone ({error}): {what}"));
     }
     let standing = keeper.standing();
-    let supervisor = Supervisor { group, lease: asked.lease, standing, signals, terminal: &mut terminal };
+    // The hold is certain for no longer than its session.
+    let lease = session.idle_timeout.map_or(asked.lease, |idle| idle.min(asked.lease));
+    let supervisor = Supervisor { group, lease, standing, signals, terminal: &mut terminal };
     let outcome = supervisor.run().await;
     terminal.take_back(group);
     guard.dismiss();

@@ -66,7 +66,10 @@ fn status() -> Endpoint {
         .about("Tokens are shown to admins only. A browser, which asks for `text/html`, gets the status page.")
         .parameter(auth())
         .answer(200, shown)
-        .answer(400, json("No credential.", "GetLockStatusError"))
+        .answer(
+            400,
+            either("No credential, or a parameter that is not known.", &["GetLockStatusError", "GetLockError"]),
+        )
         .answer(401, json("A wrong credential; on the page also a missing one.", "GetLockStatusError"))
         .errors(ERROR, &ANY)
 }
