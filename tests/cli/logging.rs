@@ -190,15 +190,20 @@ fn a_key_from_a_file_opens_the_service_to_clients_that_have_the_file() {
     std::fs::write(&file, "from-a-file\n").expect("written");
     let path = file.display().to_string();
     let server = Logged::start(&["--api-key-file", &path, "--password-file", &path]);
-    let url = server.first_line.trim().rsplit_once(' ').expect("a URL").1.to_owned();
+    let url = server.first_line.trim().rsplit_once(' ').expect("a URL").1.replace("127.0.0.1", "localhost");
+    let ca = server.path("cert.pem").display().to_string();
     for flag in ["--api-key-file", "--password-file"] {
-        let ended = run_to_end(&["locks", "--url", &url, flag, &path]);
+        let ended = run_to_end(&["locks", "--url", &url, "--ca", &ca, flag, &path]);
         assert!(ended.status.success(), "{flag}: {}", ended.stderr);
     }
     for (variable, works) in [("LATCHD_API_KEY_FILE", true), ("LATCHD_PASSWORD_FILE", true), ("LATCHD_API_KEY", false)]
     {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
-        let output = command.args(["locks", "--url", &url]).env(variable, &path).output().expect("the binary starts");
+        let output = command
+            .args(["locks", "--url", &url, "--ca", &ca])
+            .env(variable, &path)
+            .output()
+            .expect("the binary starts");
         assert_eq!(output.status.success(), works, "{variable}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
