@@ -111,7 +111,14 @@ impl Lock {
     pub(super) fn waiters_view(&self, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Vec<WaiterView> {
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && waiter.owner.session().is_none_or(&is_live);
         let live = self.queue.iter().filter(|(_, waiter)| waits(waiter));
-        live.zip(0..).map(|((place, waiter), position)| waiter_view(place.0.0, waiter, position)).collect()
+        // Whoever may yet ask again is passed over, and so does not stand before anybody.
+        let mut position = 0;
+        live.map(|(place, waiter)| {
+            let view = waiter_view(place.0.0, waiter, position);
+            position += u32::from(!waiter.orphaned);
+            view
+        })
+        .collect()
     }
 }
 

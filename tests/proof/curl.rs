@@ -56,7 +56,8 @@ fn the_cookie_jar_carries_the_session() {
     let key = held["key"].as_str().expect("a key");
     let with_key = format!(r#"{{"name":"tour","key":"{key}","lock_timeout_seconds":120}}"#);
     assert_eq!(one.json(&["-d", &with_key], "/v1/renew")["locked"], true);
-    assert_eq!(one.json(&["-d", &with_key], "/v1/unlock")["unlocked"], true);
+    let to_unlock = format!(r#"{{"name":"tour","key":"{key}"}}"#);
+    assert_eq!(one.json(&["-d", &to_unlock], "/v1/unlock")["unlocked"], true);
     let next = other.json(&lock, "/v1/lock");
     assert_eq!(next["locked"], true);
     assert!(next["fencing_token"].as_u64() > held["fencing_token"].as_u64(), "{held} then {next}");

@@ -61,7 +61,9 @@ pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLo
         let turn = call.service.engine.locks(table_filter.clone(), after, TURN).await;
         let turn = turn.map_err(|fault| answer::status(&fault))?;
         for lock in turn.locks {
-            if call.identity.may_read(&lock.name) && describes(&wanted, &lock, calendar) {
+            // The table counts places that are kept for lost requests, too.
+            let in_question = !wanted.only_contested || !waiters(call, &lock.name, calendar).is_empty();
+            if in_question && call.identity.may_read(&lock.name) && describes(&wanted, &lock, calendar) {
                 if total >= offset && found.len() < limit {
                     found.push(lock);
                 }
