@@ -33,7 +33,8 @@ pub enum Body {
 /// Opens a leadership: sets its limits, records the leader's process run, and forgets the requests of dead runs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LeaderStart {
-    /// Where the fencing tokens of a fresh table begin; ignored by a table that has given any.
+    /// Where the fencing tokens of a fresh table begin. Those of another go on from here, if they are below: its log may
+    /// have lost the newest. 0 where the clock cannot be believed.
     pub first_token: u64,
     pub limits: Limits,
     /// The node that leads.

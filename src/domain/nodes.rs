@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// 1. a single node;
 /// 2. nodes come and go, deliveries are confirmed, idempotency keys are kept;
 /// 3. event ids of a service that begins at it begin where its tokens do;
-/// 4. and have a random part, which tells them from those of any other service.
-pub const FEATURE_LEVEL: u32 = 4;
+/// 4. and have a random part, which tells them from those of any other service;
+/// 5. tokens and event ids go on from the clock at each leadership, not only at the first.
+pub const FEATURE_LEVEL: u32 = 5;
 
 /// The first level with confirmed deliveries and idempotency keys.
 const LEVEL_OF_CLUSTERS: u32 = 2;
@@ -24,6 +25,9 @@ pub(super) const LEVEL_OF_ORIGINS: u32 = 3;
 
 /// The first level whose tables, and so their snapshots, have a life.
 pub(super) const LEVEL_OF_LIVES: u32 = 4;
+
+/// The first level at which every leadership, not only the first, moves tokens and event ids up.
+const LEVEL_OF_RAISED_TOKENS: u32 = 5;
 
 /// More than any cluster has: a bound on what is kept, not a limit to plan with.
 const NODES_MAX: usize = 1024;
@@ -80,6 +84,10 @@ impl Table {
 
     pub(super) fn knows_lives(&self) -> bool {
         self.level >= LEVEL_OF_LIVES
+    }
+
+    pub(super) fn raises_tokens(&self) -> bool {
+        self.level >= LEVEL_OF_RAISED_TOKENS
     }
 
     /// Lets each command of a recorded run pass once; those of a run that was declared dead are used up unheard.

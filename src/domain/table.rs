@@ -51,6 +51,10 @@ pub(super) struct Run {
 /// Work on due leases, waits and ended sessions per entry: bounds how long a burst delays a grant.
 const BACKLOG_PER_ENTRY: u32 = 1024;
 
+/// A later leadership moves tokens up only below this, half of all: a wrong clock must not use up what is left. It is
+/// the year 2109.
+const RAISED_TOKEN_END: u64 = Token::END / 2;
+
 /// 48 bits.
 const LIFE_MASK: u64 = (1 << 48) - 1;
 
@@ -63,13 +67,18 @@ pub struct StaleEpoch {
 }
 
 impl Table {
-    /// Applies one log entry. Never panics, whatever the entry says.
+    /// Applies one log entry, at the beginning of a log. Never panics, whatever the entry says.
     pub fn apply(&mut self, entry: Entry) -> Result<Applied, StaleEpoch> {
+        self.apply_at(0, entry)
+    }
+
+    /// Applies the log entry at this index.
+    pub fn apply_at(&mut self, index: u64, entry: Entry) -> Result<Applied, StaleEpoch> {
         let mut run = Run { events: Vec::new(), budget: BACKLOG_PER_ENTRY };
         let outcomes = match entry.body {
             Body::LeaderStart(start) => {
                 self.now = self.now.max(entry.at);
-                self.start_leadership(&mut run, start);
+                self.start_leadership(&mut run, index, start);
                 Vec::new()
             }
             Body::Batch { touches, more_touches, commands } => {
@@ -130,7 +139,7 @@ impl Table {
         }
     }
 
-    fn start_leadership(&mut self, run: &mut Run, start: LeaderStart) {
+    fn start_leadership(&mut self, run: &mut Run, index: u64, start: LeaderStart) {
         self.epoch += 1;
         if self.level == 0 {
             self.level = start.level;
@@ -139,10 +148,20 @@ impl Table {
             self.next_token = start.first_token.max(1);
             self.origin = if self.knows_origins() { start.first_token.min(Token::END) } else { 0 };
             self.life = if self.knows_lives() { life_of(start.incarnation.0) } else { 0 };
+        } else if self.raises_tokens() {
+            self.raise_tokens(index, start.first_token);
         }
         (self.limits, self.confirm) = (start.limits, start.confirm);
         self.touch_all_sessions();
         self.record_leader(run, start.node, start.incarnation, start.store, start.level);
+    }
+
+    /// The log may have lost its end, and with it tokens and event ids that were given: neither is given again.
+    fn raise_tokens(&mut self, index: u64, first_token: u64) {
+        if first_token < RAISED_TOKEN_END {
+            self.next_token = self.next_token.max(first_token);
+            self.origin = self.origin.max(first_token.saturating_sub(index));
+        }
     }
 
     /// Every session that a command carries was seen: extended before anything is judged due.

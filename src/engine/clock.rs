@@ -2,7 +2,7 @@
 //!
 //! Cluster time is the table's `now` when this leadership's first entry was applied, plus the leader's monotonic time
 //! since; a follower knows it from the leader's answers. The wall clock has two uses, neither of them a decision about a
-//! lock: where the fencing tokens and event ids of a new service begin, and the moments in RaftLock's answers.
+//! lock: where the fencing tokens and event ids of a leadership go on, and the moments in RaftLock's answers.
 
 use crate::domain::Timestamp;
 use std::cell::Cell;

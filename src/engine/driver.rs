@@ -18,7 +18,6 @@ pub const TICK: Duration = Duration::from_millis(200);
 
 pub struct Driver {
     pub core: Arc<Core>,
-    pub first_token: u64,
     pub limits: Limits,
     pub bounds: BatchBounds,
     /// The last sequence given.

@@ -1,4 +1,5 @@
-//! Where a table begins that knows of none before it, and whether the wall clock can be believed that says so.
+//! Where the tokens of a table begin, and go on at a later leadership, and whether the wall clock can be believed that
+//! says so.
 
 use super::clock;
 
@@ -37,6 +38,12 @@ pub fn first_token() -> u64 {
     unix_ms.saturating_mul(TOKENS_PER_MS)
 }
 
+/// What a leadership that opens in this epoch says of the tokens: a later one says nothing by a clock that is wrong,
+/// and does not end for it.
+pub fn first_token_of(epoch: u64) -> u64 {
+    if epoch == 0 || check_clock(false).is_ok() { first_token() } else { 0 }
+}
+
 const fn built() -> u64 {
     match option_env!("SOURCE_DATE_EPOCH") {
         Some(text) => match u64::from_str_radix(text, 10) {
@@ -61,6 +68,16 @@ mod tests {
         clock::pretend_unix_seconds(1_800_000_000);
         assert_eq!(first_token(), 1_800_000_000_000 << 10);
         assert!(first_token() < 1 << 53);
+    }
+
+    #[test]
+    fn a_later_leadership_takes_nothing_from_an_absurd_clock() {
+        for (unix_seconds, believed) in [(0, false), (1_800_000_000, true), (YEAR_2100, false), (8_835_955_200, false)]
+        {
+            clock::pretend_unix_seconds(unix_seconds);
+            assert_eq!(first_token_of(1), if believed { first_token() } else { 0 }, "{unix_seconds}");
+            assert_eq!(first_token_of(0), first_token(), "the start of a new table has been refused or told");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::driver::{Driver, TICK};
 use super::error::EngineError;
+use super::first_start::first_token_of;
 use super::intake::Batch;
 use super::machine::LockMachine;
 use super::raft::{Machine, ProposeError};
@@ -33,7 +34,7 @@ impl Driver {
     /// The barrier: until this entry is applied here, nothing is stamped, read or judged.
     async fn open_leadership(&mut self, alone: bool) -> bool {
         let start = LeaderStart {
-            first_token: self.first_token,
+            first_token: first_token_of(self.core.shared.table().epoch()),
             limits: self.limits.clone(),
             node: NodeId(self.core.cluster.node_id),
             incarnation: self.core.incarnation,

@@ -124,7 +124,7 @@ impl Shared {
         let leads_anew = matches!(entry.body, Body::LeaderStart(_));
         let mut table = self.table_mut();
         let before = table.now();
-        let applied = table.apply(entry);
+        let applied = table.apply_at(index, entry);
         if let Ok(applied) = &applied {
             self.last_holds.note(&applied.events, table.now());
         }
@@ -165,11 +165,7 @@ impl Machine for LockMachine {
                 self.0.counters.count(&applied);
                 if leads_anew {
                     self.0.counters.count_leadership();
-                    let (origin, life) = {
-                        let table = self.0.table();
-                        (table.origin(), table.life())
-                    };
-                    self.0.feed.begin_at(origin, life);
+                    self.begin_feed();
                 } else {
                     self.0.timings.batch.observe(applied.outcomes.len() as f64);
                 }
@@ -205,6 +201,17 @@ impl Machine for LockMachine {
 }
 
 impl LockMachine {
+    /// The first leadership has opened the table. Later ones change nothing of what came before.
+    fn begin_feed(&self) {
+        let (epoch, origin, life) = {
+            let table = self.0.table();
+            (table.epoch(), table.origin(), table.life())
+        };
+        if epoch == 1 {
+            self.0.feed.begin_at(origin, life);
+        }
+    }
+
     /// A planted bug: node 2 forgets releases.
     fn apply_otherwise(&self, entry: &mut Entry) {
         let (table, run) = (self.0.table(), self.0.pending.incarnation());

@@ -9,7 +9,7 @@ use super::ending::Ending;
 use super::error::EngineError;
 use super::events::{EventOptions, Feed};
 use super::face::{Consistency, Engine, Inner};
-use super::first_start::{check_clock, first_token};
+use super::first_start::check_clock;
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
@@ -80,7 +80,6 @@ impl Engine {
         let (stop, stopped) = watch::channel(false);
         let driver = Driver {
             core: core.clone(),
-            first_token: first_token(),
             limits: options.limits.clone(),
             bounds: options.batch,
             sequence: 0,

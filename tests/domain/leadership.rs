@@ -1,7 +1,7 @@
 //! What the start of a leadership does: time stands still, idle times start anew, dead requests leave.
 
-use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, name, release, session, start};
-use latchd::domain::{Event, Incarnation, LeaderStart, Limits, Refusal, Timestamp, Token, WaitEnd};
+use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, name, session, start};
+use latchd::domain::{Event, Incarnation, LeaderStart, Limits, Refusal, Table, Timestamp, Token, WaitEnd};
 
 const NEXT_RUN: Incarnation = Incarnation(2);
 
@@ -104,13 +104,40 @@ fn the_epoch_rises_and_the_limits_are_the_new_ones() {
 }
 
 #[test]
-fn the_first_token_counts_only_in_a_fresh_table() {
+fn a_log_that_lost_its_end_gives_no_token_and_no_event_id_again() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1));
+    let cut = bench.snapshot();
+    let lost: Vec<Token> = (2..30).map(|key| bench.acquired(ask(&format!("a{key}"), key)).token).collect();
+    bench.table = Table::restore(&mut cut.as_slice()).expect("it can be read");
+    let clock = FIRST_TOKEN + 1_000;
+    let start = LeaderStart { first_token: clock, ..start(RUN) };
+    let entry = latchd::domain::Entry { at: Timestamp(0), epoch: 0, body: latchd::domain::Body::LeaderStart(start) };
+    bench.table.apply_at(7, entry).expect("a leadership may always begin");
+    assert_eq!(bench.table.origin() + 7, clock, "the id of the entry that it is in");
+    let next = bench.acquired(ask("b", 40)).token;
+    assert!(lost.iter().all(|lost| *lost < next), "{next:?} after {lost:?}");
+}
+
+#[test]
+fn a_clock_that_went_back_changes_no_token() {
     let mut bench = Bench::new();
     assert_eq!(bench.acquired(ask("a", 1)).token, Token(FIRST_TOKEN));
-    let high = LeaderStart { first_token: 1 << 40, ..start(RUN) };
-    bench.lead(high.clone());
-    assert_eq!(bench.acquired(ask("b", 1)).token, Token(FIRST_TOKEN + 1));
-    bench.outcome(release("a", 1));
-    bench.lead(high);
-    assert_eq!(bench.table.last_token(), Token(FIRST_TOKEN + 1));
+    for first_token in [0, 1, FIRST_TOKEN] {
+        bench.lead(LeaderStart { first_token, ..start(RUN) });
+    }
+    assert_eq!(bench.table.last_token(), Token(FIRST_TOKEN));
+    assert_eq!(bench.table.origin(), FIRST_TOKEN);
+}
+
+/// 2^10 for each millisecond: the year 2250.
+#[test]
+fn a_later_leadership_with_an_absurd_clock_uses_up_no_tokens() {
+    let mut bench = Bench::new();
+    for first_token in [8_835_955_200_000 << 10, Token::END - 1, Token::END, u64::MAX] {
+        bench.lead(LeaderStart { first_token, ..start(RUN) });
+        assert_eq!(bench.table.last_token(), Token(FIRST_TOKEN - 1));
+        assert_eq!(bench.table.origin(), FIRST_TOKEN);
+    }
+    assert_eq!(bench.acquired(ask("a", 1)).token, Token(FIRST_TOKEN));
 }

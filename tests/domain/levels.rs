@@ -45,7 +45,10 @@ fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
     let mut bench = Bench::new();
     let origin = bench.table.origin();
     assert_eq!(origin, FIRST_TOKEN);
-    bench.lead(LeaderStart { first_token: origin + 1, ..start(RUN) });
+    let mut older = Bench::started(LeaderStart { level: 4, ..start(RUN) });
+    older.lead(LeaderStart { first_token: origin + 1, ..start(RUN) });
+    assert_eq!(older.table.origin(), origin);
+    bench.lead(LeaderStart { first_token: origin - 1, ..start(RUN) });
     assert_eq!(bench.table.origin(), origin);
     let mut old = old();
     assert_eq!(
@@ -69,6 +72,24 @@ fn a_table_that_begins_at_level_4_or_above_has_a_life_of_its_own_and_keeps_it() 
     old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL });
     assert_eq!(old.table.life(), 0, "its events have had ids without one");
     assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").life(), 0);
+}
+
+#[test]
+fn every_leadership_moves_tokens_and_event_ids_up_from_level_5_on() {
+    let high = || LeaderStart { first_token: 1 << 40, ..start(RUN) };
+    for level in 1..=FEATURE_LEVEL {
+        let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
+        assert_eq!(bench.acquired(ask("a", 1)).token.0, FIRST_TOKEN);
+        bench.lead(high());
+        let expected = if level >= 5 { 1 << 40 } else { FIRST_TOKEN + 1 };
+        assert_eq!(bench.acquired(ask("b", 1)).token.0, expected, "level {level}");
+        assert_eq!(bench.table.origin() == 1 << 40, level >= 5, "level {level}");
+    }
+    let mut raised = Bench::started(LeaderStart { level: 4, ..start(RUN) });
+    raised.lead(start(RUN));
+    raised.outcome(Command::RaiseLevel { level: 5 });
+    raised.lead(high());
+    assert_eq!(raised.acquired(ask("a", 1)).token.0, 1 << 40);
 }
 
 #[test]

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use latchd::engine::raft::{RaftOptions, StartError, Store};
 
+use latchd::engine::events::{EventId, Why};
+
+use super::events_kit::{begun, everything, gap, next, read};
 use super::raft_support::{on_disk, start};
 use super::raft_switchboard::{Node, Switchboard, disk};
+use super::service;
 
 /// A directory with a snapshot and some log behind it.
 async fn used_dir() -> tempfile::TempDir {
@@ -132,4 +136,57 @@ async fn a_directory_that_cannot_be_made_is_refused() {
     let store = Store::Disk { dir: file.path().join("data"), fsync: true };
     let error = start(RaftOptions::new(1, store)).await.err().expect("a refusal");
     assert!(matches!(error, StartError::Io { .. }), "{error}");
+}
+
+/// Takes locks, and their tokens and the ids of their events.
+async fn take(data_dir: &Path, names: &str, count: usize) -> Vec<(u64, EventId)> {
+    let engine = service::start(Some(data_dir)).await;
+    let (mut reader, _) = begun(&engine, everything(), None).await;
+    let mut taken = Vec::new();
+    for number in 0..count {
+        let (_, token) = service::hold(&engine, service::ask(&format!("{names}{number}"))).await.expect("granted");
+        taken.push((token, next(&mut reader, 1).await[0].id));
+    }
+    engine.stop().await;
+    taken
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the directory");
+    for entry in fs::read_dir(from).expect("the directory").map(|entry| entry.expect("an entry")) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().expect("known").is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), &to).expect("copied")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_was_rolled_back_gives_no_token_and_no_event_id_again() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let (dir, older) = (home.path().join("data"), home.path().join("older"));
+    take(&dir, "kept", 3).await;
+    copy(&dir, &older);
+    let lost = take(&dir, "lost", 24).await;
+    let again = take(&older, "new", 24).await;
+    let last = lost.last().expect("some were taken");
+    assert!(again.iter().all(|(token, id)| *token > last.0 && *id > last.1), "{again:?} after {lost:?}");
+    let engine = service::start(Some(&older)).await;
+    let (why, state) = gap(&mut read(&engine, everything(), Some(last.1))).await;
+    assert_eq!((why, state.locks.len()), (Why::UnknownId, 27), "what was lost is told as a gap");
+    engine.stop().await;
+}
+
+/// Its readers go on where they were: the ids that were passed over are no gap.
+#[tokio::test]
+async fn a_restart_loses_no_event() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let first = take(dir.path(), "a", 3).await;
+    let second = take(dir.path(), "b", 2).await;
+    let engine = service::start(Some(dir.path())).await;
+    let (mut reader, _) = begun(&engine, everything(), Some(first[0].1)).await;
+    let ids: Vec<EventId> = next(&mut reader, 4).await.into_iter().map(|event| event.id).collect();
+    assert_eq!(ids, [first[1].1, first[2].1, second[0].1, second[1].1]);
+    engine.stop().await;
 }
