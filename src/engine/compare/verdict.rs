@@ -69,7 +69,13 @@ impl Ballots {
         let since = *told.open_since.get_or_insert(now);
         let is_over = ballot.len() >= voters.len() || now.saturating_sub(since) >= DECIDED_AFTER;
         let verdict = |digest| judge_one(digest, &ballot, voters.len(), is_over);
-        (verdict(other.digest), verdict(own.digest))
+        let (of_other, of_own) = (verdict(other.digest), verdict(own.digest));
+        if of_other != Verdict::Open && of_own != Verdict::Open {
+            // The next difference has its own time, also where some voter is never heard.
+            told.open_since = None;
+        }
+        // Who does not vote says nothing against who does.
+        (of_other, if voters.contains(&other.node) { of_own } else { Verdict::Stands })
     }
 }
 
@@ -179,5 +185,27 @@ mod tests {
         let ballots = Ballots::default();
         told(&ballots, 2, 5, 5, 0);
         assert_eq!(told(&ballots, 9, 5, 6, 0), (Verdict::Differs, Verdict::Stands));
+        let ballots = Ballots::default();
+        assert_eq!(told(&ballots, 9, 5, 6, 0), (Verdict::Open, Verdict::Stands), "nobody else was heard yet");
+        assert_eq!(told(&ballots, 9, 5, 6, 3), (Verdict::Differs, Verdict::Stands));
+    }
+
+    #[test]
+    fn a_difference_after_one_that_was_decided_waits_for_the_others_again() {
+        let ballots = Ballots::default();
+        let judge = |index, node, digest: u8, at: u32| {
+            let vote = |node, digest| Vote { node, digest: [digest; 32] };
+            ballots.judge(index, vote(1, 5), vote(node, digest), &[1, 2, 3, 4, 5], SECOND * at)
+        };
+        assert_eq!(judge(7, 5, 6, 0), (Verdict::Open, Verdict::Open));
+        for node in [2, 3] {
+            judge(7, node, 5, 0);
+        }
+        assert_eq!(judge(7, 5, 6, 0), (Verdict::Differs, Verdict::Stands), "node 4 is away");
+        assert_eq!(judge(9, 4, 6, 100), (Verdict::Open, Verdict::Open), "nodes 2 and 3 are about to be heard");
+        for node in [2, 3] {
+            judge(9, node, 5, 100);
+        }
+        assert_eq!(judge(9, 4, 6, 100), (Verdict::Differs, Verdict::Stands));
     }
 }
