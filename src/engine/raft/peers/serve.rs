@@ -155,6 +155,7 @@ impl Conversation {
             return;
         };
         let busy = Busy::new(&self.busy);
+        self.take_members_place();
         // Calls are for the engine: it tells a node that was removed so.
         if kind != Kind::Call
             && let Err(error) = self.admit().await
@@ -179,19 +180,22 @@ impl Conversation {
         });
     }
 
-    /// Whoever is a member is heard, and has a member's place from then on.
+    /// The connection of a member has a member's place from its first request on, also one that brings calls alone.
+    fn take_members_place(&mut self) {
+        let (place, is_members) = &mut self.place;
+        if !*is_members && self.serving.local.knows(self.caller.node) {
+            place.belongs_to(self.caller.node);
+            *is_members = true;
+        }
+    }
+
+    /// Whoever is a member is heard.
     async fn admit(&mut self) -> io::Result<()> {
         let Serving { local, peers, vouched, pulse, .. } = &self.serving;
         if pulse.is_retired() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this node takes no part any more"));
         }
-        admit(local, peers, vouched, &self.caller).await?;
-        let (place, is_members) = &mut self.place;
-        if !*is_members && local.knows(self.caller.node) {
-            place.belongs_to(self.caller.node);
-            *is_members = true;
-        }
-        Ok(())
+        admit(local, peers, vouched, &self.caller).await
     }
 
     async fn snapshot(&mut self, kind: Kind, body: Bytes) -> io::Result<Bytes> {
