@@ -34,6 +34,9 @@ pub struct Serve {
     /// Begin a new table although the clock of this machine reads a time before this release or beyond 2100
     #[arg(long)]
     trust_clock: bool,
+    /// Begin empty in a data directory that held a log once and has lost it; gives up every lock held then
+    #[arg(long)]
+    accept_empty: bool,
     /// Password with the admin role (also LATCHD_PASSWORD, which other users of this machine cannot see)
     #[arg(long, value_name = "PASSWORD", value_parser = secret)]
     password: Option<Secret>,
@@ -127,6 +130,7 @@ impl Serve {
         set("--data-dir", "data_dir", self.data_dir);
         set("--in-memory", "in_memory", yes(self.in_memory));
         set("--trust-clock", "storage.trust_clock", yes(self.trust_clock));
+        set("--accept-empty", "storage.accept_empty", yes(self.accept_empty));
         set("--session-timeout", "sessions.idle_timeout", self.session_timeout);
         set("--tls-cert", "tls.cert", self.tls_cert);
         set("--tls-key", "tls.key", self.tls_key);

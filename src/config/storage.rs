@@ -22,4 +22,6 @@ pub struct StorageConfig {
     pub queue_commands_max: usize,
     /// A first start believes the wall clock, whatever it reads.
     pub trust_clock: bool,
+    /// A data directory that was emptied is begun on all the same.
+    pub accept_empty: bool,
 }

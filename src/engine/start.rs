@@ -44,6 +44,8 @@ pub struct EngineOptions {
     pub queue_commands_max: usize,
     /// A new table begins by the wall clock, whatever that reads.
     pub trust_clock: bool,
+    /// A data directory that once held something is begun on although it is empty now.
+    pub accept_empty: bool,
     pub events: EventOptions,
     pub cluster: ClusterOptions,
 }
@@ -182,6 +184,7 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
         election_max: cluster.election_max,
         peers: peers(cluster)?,
         may_begin: check_clock(options.trust_clock),
+        accept_empty: options.accept_empty,
         ..RaftOptions::new(cluster.node_id, store)
     })
 }

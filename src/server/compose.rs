@@ -26,6 +26,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         },
         queue_commands_max: storage.queue_commands_max,
         trust_clock: storage.trust_clock,
+        accept_empty: storage.accept_empty,
         events: EventOptions {
             buffer_events_max: config.events.buffer_events_max,
             readers_max: config.events.readers_max,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use latchd::engine::raft::{RaftOptions, StartError, Store};
+use latchd::engine::raft::{RaftOptions, Standing, StartError, Store};
 
 use latchd::engine::events::{EventId, Why};
 
@@ -189,4 +189,45 @@ async fn a_restart_loses_no_event() {
     let ids: Vec<EventId> = next(&mut reader, 4).await.into_iter().map(|event| event.id).collect();
     assert_eq!(ids, [first[1].1, first[2].1, second[0].1, second[1].1]);
     engine.stop().await;
+}
+
+/// Takes away the log and the snapshot, and leaves the rest.
+fn empty_out(dir: &Path) {
+    for part in ["log", "snapshot"] {
+        for file in fs::read_dir(dir.join(part)).expect("the directory") {
+            fs::remove_file(file.expect("a file").path()).expect("removed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_was_emptied_is_refused_unless_that_is_accepted() {
+    let dir = used_dir().await;
+    let id = || fs::read(dir.path().join("store-id")).expect("the id");
+    let before = id();
+    empty_out(dir.path());
+    let message = refusal(dir.path()).await.to_string();
+    let advice = ["--accept-empty", "storage.accept_empty", "members remove 1", "restore a backup"];
+    for part in [dir.path().to_str().expect("UTF-8")].into_iter().chain(advice) {
+        assert!(message.contains(part), "{part} in: {message}");
+    }
+    assert_eq!(id(), before);
+    let accepting = RaftOptions { accept_empty: true, ..on_disk(dir.path()) };
+    start(accepting).await.expect("it was told").0.shutdown().await;
+    assert_ne!(id(), before, "a cluster that knew the node takes it for one that lost its disk");
+    start(on_disk(dir.path())).await.expect("it holds something again").0.shutdown().await;
+    empty_out(dir.path());
+    assert!(matches!(refusal(dir.path()).await, StartError::Emptied { node_id: 1, .. }));
+}
+
+/// Nobody was told anything yet.
+#[tokio::test]
+async fn a_node_that_waits_for_its_cluster_may_be_restarted_empty() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let board = Switchboard::default();
+    for _ in 0..2 {
+        let node = Node::start(&board, disk(1, dir.path()), &[1, 2]).await.expect("a node");
+        assert!(matches!(&*node.raft.standing().borrow(), Standing::Forming { .. }));
+        node.raft.shutdown().await;
+    }
 }

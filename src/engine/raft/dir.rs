@@ -4,6 +4,8 @@
 //! data/
 //!   format      "latchd data 1"
 //!   lock        locked while a process uses the directory
+//!   store-id    the name of the directory, and whose it is
+//!   unused      there until a vote is stored
 //!   log/        the raft log, in files of a few MiB
 //!   snapshot/   the newest snapshot
 //! ```

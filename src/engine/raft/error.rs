@@ -127,6 +127,13 @@ pub enum StartError {
     )]
     SetAside { dir: PathBuf, node_id: u64 },
     #[error(
+        "the data directory {} held a log once and is empty now: no vote, no log, no snapshot is in it. Nothing was \
+         changed. Where other nodes serve: {}. Only where node {node_id} is alone: restore a backup, or begin empty with \
+         --accept-empty (storage.accept_empty = true), which gives up every lock held now",
+        dir.display(), replace_advice(*node_id)
+    )]
+    Emptied { dir: PathBuf, node_id: u64 },
+    #[error(
         "the data directory belongs to node {found:?}, this is node {node_id}: set node_id, or use another directory"
     )]
     OtherNode { node_id: u64, found: Vec<u64> },

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::RangeBounds;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::dir::Hold;
 use super::fatal;
 use super::log_memory::{index_range, one_message};
 use super::meters::Meters;
+use super::store_id;
 use super::types::{
     Entry, EntryPayload, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
@@ -123,6 +124,9 @@ pub(super) struct DiskLog {
     meters: Arc<Meters>,
     /// Whose log it is, where a node runs on it.
     own: Option<NodeId>,
+    data_dir: Arc<Path>,
+    /// A vote was stored by this process.
+    used: Arc<AtomicBool>,
     /// After the log, so that it is closed before the directory is given up.
     _hold: Arc<Hold>,
 }
@@ -134,7 +138,9 @@ impl DiskLog {
         let log = RaftLog::open(Arc::new(config(dir)?))?;
         let last = log.log_state().last().map_or(0, |id| id.0.index);
         meters.last_log_index.store(last, Relaxed);
-        Ok(Self { log: Arc::new(Mutex::new(log)), sync, meters, own: None, _hold: hold })
+        let data_dir = dir.parent().unwrap_or(dir).into();
+        let log = Arc::new(Mutex::new(log));
+        Ok(Self { log, sync, meters, own: None, data_dir, used: Arc::default(), _hold: hold })
     }
 
     /// The same log as that of `node`, which is about to run on it.
@@ -244,6 +250,10 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
         let vote = OnDisk(*vote);
         self.change_and_wait(|log| log.save_vote(vote).map(drop), self.sync).await;
+        if !self.used.swap(true, Relaxed) {
+            let marked = store_id::mark_used(&self.data_dir);
+            marked.unwrap_or_else(|error| fatal::abort("cannot mark the data directory as used", &error));
+        }
         Ok(())
     }
 

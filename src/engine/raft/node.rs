@@ -77,8 +77,9 @@ impl RaftNode {
                 run(options, stores, meters, service).await
             }
             Store::Disk { dir, fsync } => {
-                let (shared, id) = (meters.clone(), options.node_id);
-                let open = tokio::task::spawn_blocking(move || stores::open_disk(&dir, fsync, id, machine, &shared));
+                let (shared, id, accept_empty) = (meters.clone(), options.node_id, options.accept_empty);
+                let open = move || stores::open_disk(&dir, fsync, accept_empty, id, machine, &shared);
+                let open = tokio::task::spawn_blocking(open);
                 let opened = open.await.map_err(|e| StartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
                 run(options, stores, meters, service).await

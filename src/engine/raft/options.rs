@@ -40,6 +40,8 @@ pub struct RaftOptions {
     pub peers: Option<PeerOptions>,
     /// Whether an empty store may be begun on.
     pub may_begin: Result<(), AbsurdClock>,
+    /// Whether a data directory that once held something may be begun on although it is empty now.
+    pub accept_empty: bool,
 }
 
 impl RaftOptions {
@@ -55,6 +57,7 @@ impl RaftOptions {
             election_max: Duration::from_millis(400),
             peers: None,
             may_begin: Ok(()),
+            accept_empty: false,
         }
     }
 }

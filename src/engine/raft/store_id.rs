@@ -17,6 +17,32 @@ const FIRST_NODE: u64 = 1;
 /// Set where the table was not that of the other nodes: what is stored here serves nobody any more.
 const SET_ASIDE: &str = "set-aside";
 
+/// There from before the id is made until a vote is stored: a store that is empty without it was emptied.
+const UNUSED: &str = "unused";
+
+/// Refuses an empty store that once held something: what it acknowledged is lost. Where that is accepted, the store gets
+/// another id, so that a cluster takes it for the disk of a node that lost its own.
+pub(super) fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Result<(), StartError> {
+    let path = dir.join(FILE);
+    if !path.exists() || dir.join(UNUSED).exists() {
+        return Ok(());
+    }
+    if !accepted {
+        return Err(StartError::Emptied { dir: dir.to_owned(), node_id });
+    }
+    tracing::warn!(dir = %dir.display(), "what was stored here is gone: begins empty, as it was told");
+    fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&path, e))
+}
+
+/// The store holds something from now on.
+pub(super) fn mark_used(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(UNUSED)) {
+        Ok(()) => sync_dir(dir),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 /// Has no later start use what is stored in `dir`.
 pub(super) fn set_aside(dir: &Path) {
     let path = dir.join(SET_ASIDE);
@@ -44,7 +70,8 @@ pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let owner = if store_is_empty { node_id } else { FIRST_NODE };
             let id = crate::engine::random::random_id();
-            write(dir, owner, &id).map_err(|e| StartError::io(&path, e))?;
+            let unused = if store_is_empty { mark_unused(dir) } else { Ok(()) };
+            unused.and_then(|()| write(dir, owner, &id)).map_err(|e| StartError::io(&path, e))?;
             (owner, id)
         }
         Err(e) => return Err(StartError::unreadable(&path, 0, e)),
@@ -53,6 +80,13 @@ pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8
         return Err(StartError::OtherNode { node_id, found: vec![owner] });
     }
     Ok(id)
+}
+
+fn mark_unused(dir: &Path) -> io::Result<()> {
+    let mut file = File::create(dir.join(UNUSED))?;
+    writeln!(file, "Nothing was stored here yet.")?;
+    file.sync_all()?;
+    sync_dir(dir)
 }
 
 /// Written aside and renamed, so that a crash leaves no half-written file that a later start would refuse.

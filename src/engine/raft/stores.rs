@@ -56,6 +56,7 @@ pub(super) fn open_simulated<M: Machine>(
 pub(super) fn open_disk<M: Machine>(
     dir: &Path,
     fsync: bool,
+    accept_empty: bool,
     node_id: NodeId,
     machine: M,
     meters: &Arc<Meters>,
@@ -74,6 +75,10 @@ pub(super) fn open_disk<M: Machine>(
     let span = log.span();
     check_fit(&log_dir, &span, stored.as_ref())?;
     let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
+    match empty {
+        true => store_id::check_not_emptied(dir, node_id, accept_empty)?,
+        false => store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?,
+    }
     let id = store_id::open(dir, node_id, empty)?;
     let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), hold).map_err(|e| {
         let file = stored.map_or(snapshot_dir, |stored| stored.path);
