@@ -101,3 +101,25 @@ fn a_restore_with_an_absurd_clock_is_refused_unless_told() {
     let (done, told) = restore(&dir, &["--trust-clock"]);
     assert!(done, "{told}");
 }
+
+/// A log that is cut between two records looks whole.
+#[test]
+fn a_log_that_was_cut_at_the_end_of_a_record_is_told_and_gives_no_token_again() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path().join("data");
+    let spec = Spec::durable(&dir);
+    let mut server = spec.start();
+    token(&server, "kept");
+    server.kill();
+    let wal = std::fs::read_dir(dir.join("log")).expect("the log").map(|file| file.expect("a file").path());
+    let wal = wal.filter(|file| file.extension().is_some_and(|suffix| suffix == "wal")).max().expect("a log");
+    let whole = std::fs::read(&wal).expect("the log");
+    let mut server = spec.start();
+    assert!(!server.stderr().contains("the log was cut"), "{}", server.stderr());
+    let lost = token(&server, "lost");
+    server.kill();
+    std::fs::write(&wal, whole).expect("the log");
+    let server = spec.start();
+    assert!(server.stderr().contains("the log was cut or put back"), "{}", server.stderr());
+    assert!(token(&server, "lost") > lost);
+}

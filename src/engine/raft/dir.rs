@@ -5,6 +5,7 @@
 //!   format      "latchd data 1"
 //!   lock        locked while a process uses the directory
 //!   store-id    the name of the directory, and whose it is
+//!   position    the newest entry that was on disk
 //!   unused      there until a vote is stored
 //!   log/        the raft log, in files of a few MiB
 //!   snapshot/   the newest snapshot

@@ -20,6 +20,7 @@ use super::dir::Hold;
 use super::fatal;
 use super::log_memory::{index_range, one_message};
 use super::meters::Meters;
+use super::position::Position;
 use super::store_id;
 use super::types::{
     Entry, EntryPayload, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
@@ -74,8 +75,8 @@ impl raft_log::Types for LogTypes {
 
 /// Who waits for a write to be on disk. A failed one ends the process before anybody is told.
 pub(super) enum Flushed {
-    /// Who waits for an append, and how long that takes.
-    Append(LogFlushed, Taking),
+    /// Who waits for an append, how long that takes, and up to where the log is on disk then.
+    Append(LogFlushed, Taking, Option<(LogId, Arc<Position>)>),
     Waiter(oneshot::Sender<()>),
     Nobody,
 }
@@ -87,8 +88,9 @@ impl raft_log::Callback for Flushed {
         }
         std::thread::sleep(crate::mutants::flush_delay());
         match self {
-            Flushed::Append(callback, taking) => {
+            Flushed::Append(callback, taking, reached) => {
                 taking.end();
+                reached.into_iter().for_each(|(last, position)| position.reached(last));
                 callback.log_io_completed(Ok(()));
             }
             // The waiter is gone when the node shuts down; the write is safe all the same.
@@ -125,6 +127,7 @@ pub(super) struct DiskLog {
     /// Whose log it is, where a node runs on it.
     own: Option<NodeId>,
     data_dir: Arc<Path>,
+    position: Arc<Position>,
     /// A vote was stored by this process.
     used: Arc<AtomicBool>,
     /// After the log, so that it is closed before the directory is given up.
@@ -138,9 +141,10 @@ impl DiskLog {
         let log = RaftLog::open(Arc::new(config(dir)?))?;
         let last = log.log_state().last().map_or(0, |id| id.0.index);
         meters.last_log_index.store(last, Relaxed);
-        let data_dir = dir.parent().unwrap_or(dir).into();
+        let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
+        let position = Arc::new(Position::open(&data_dir)?);
         let log = Arc::new(Mutex::new(log));
-        Ok(Self { log, sync, meters, own: None, data_dir, used: Arc::default(), _hold: hold })
+        Ok(Self { log, sync, meters, own: None, data_dir, position, used: Arc::default(), _hold: hold })
     }
 
     /// The same log as that of `node`, which is about to run on it.
@@ -156,6 +160,18 @@ impl DiskLog {
         let next = purged.map_or(0, |id| id.index + 1);
         let starts_at_next = log.read(next, next + 1).next().is_some();
         LogSpan { vote: state.vote().map(|vote| vote.0), purged, last, complete: last <= purged || starts_at_next }
+    }
+
+    /// Term and index of the newest entry that was on disk, where it is gone.
+    pub fn lost_end(&self) -> Option<(u64, u64)> {
+        let last = self.lock().log_state().last().map(|id| id.0);
+        self.position.missing_after(last)
+    }
+
+    fn id_at(&self, index: u64) -> Option<LogId> {
+        let log = self.lock();
+        let entry = log.read(index, index + 1).next();
+        entry.and_then(Result::ok).map(|(id, _)| id.0).or_else(|| log.log_state().purged().map(|id| id.0))
     }
 
     /// Makes an empty log one whose entries up to `at` are in a snapshot. Blocks until it is on disk.
@@ -291,14 +307,22 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
         let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
         let entries = entries.map(|entry| (OnDisk(entry.log_id), OnDisk(entry.payload)));
-        let flushed = Flushed::Append(callback, Taking::begin(&self.meters));
-        let sent = log.append(entries).and_then(|_| log.flush(self.sync, Some(flushed)));
+        let taking = Taking::begin(&self.meters);
+        let sent = log.append(entries).and_then(|_| {
+            let last = log.log_state().last().map(|id| (id.0, self.position.clone()));
+            log.flush(self.sync, Some(Flushed::Append(callback, taking, last)))
+        });
         sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
         self.meters.last_log_index.store(log.log_state().last().map_or(0, |id| id.0.index), Relaxed);
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        // Behind the appends before it, or one of them would set the position once more.
+        self.change_and_wait(|_| Ok(()), true).await;
+        let before = log_id.index.checked_sub(1).and_then(|index| self.id_at(index));
+        let fallen = self.position.fall_below(before);
+        fallen.unwrap_or_else(|error| fatal::abort("cannot write the position of the log", &error));
         self.change_and_wait(|log| log.truncate(log_id.index).map(drop), true).await;
         Ok(())
     }

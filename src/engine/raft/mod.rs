@@ -28,6 +28,7 @@ mod meters;
 mod node;
 mod options;
 mod peers;
+mod position;
 mod pulse;
 mod runtime;
 mod seed;

@@ -79,6 +79,14 @@ pub(super) fn open_disk<M: Machine>(
         true => store_id::check_not_emptied(dir, node_id, accept_empty)?,
         false => store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?,
     }
+    if let (false, Some((term, index))) = (empty, log.lost_end()) {
+        let last = span.last.map_or(0, |id| id.index);
+        tracing::error!(
+            term, index, last, dir = %dir.display(),
+            "the log was cut or put back: it ends at entry {last}, and entry {index} of term {term} was on disk. What was \
+             answered since is gone, unless other nodes have it; its tokens are not given again"
+        );
+    }
     let id = store_id::open(dir, node_id, empty)?;
     let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), hold).map_err(|e| {
         let file = stored.map_or(snapshot_dir, |stored| stored.path);
