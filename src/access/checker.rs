@@ -262,8 +262,10 @@ impl Access {
             // Another request may have proved the same secret since the look above.
             return self.look_up(secret, address, now).unwrap_or(Judged::NotNow);
         };
+        let mut attempt = Attempt { throttle: &self.throttle, address, now, is_judged: false };
         call_worker();
         let judged = verified.await.unwrap_or(Judged::NotNow);
+        attempt.is_judged = true;
         if let Judged::Right(credential) = judged {
             self.proved.remember((address, credential));
         }
@@ -277,6 +279,22 @@ impl Access {
             return Judged::Right(credential);
         }
         self.passwords.verify(secret, digest, |credential| self.known.remember(&digest, credential))
+    }
+}
+
+/// A caller that leaves before it is judged has failed: its work goes on, and it may come back at once.
+struct Attempt<'a> {
+    throttle: &'a Throttle,
+    address: AddressGroup,
+    now: Duration,
+    is_judged: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_judged {
+            self.throttle.fail(self.address, self.now);
+        }
     }
 }
 

@@ -62,7 +62,9 @@ impl<T: Copy> Gate<T> {
 
     /// What [`Gate::enter`] would do now; looks only.
     pub(super) fn admission(&self, digest: &KeyedDigest, address: AddressGroup, failures: u32) -> Admission {
-        self.lock().admission(digest, address, failures)
+        let mut queue = self.lock();
+        queue.forget_abandoned();
+        queue.admission(digest, address, failures)
     }
 
     /// Queues a secret, or joins the verification of the same one. `may_start` has the last word before a new job is
@@ -75,6 +77,7 @@ impl<T: Copy> Gate<T> {
         may_start: impl FnOnce() -> bool,
     ) -> Option<oneshot::Receiver<T>> {
         let mut queue = self.lock();
+        queue.forget_abandoned();
         let (caller, verified) = oneshot::channel();
         match queue.admission(&digest, address, failures) {
             Admission::Join => queue.job(&digest)?.join(caller)?,
@@ -93,8 +96,7 @@ impl<T: Copy> Gate<T> {
     /// The next verification, unless as many as may are running.
     pub(super) fn next(&self) -> Option<Turn<'_, T>> {
         let mut queue = self.lock();
-        // Nobody waits for it any more.
-        queue.jobs.retain(|job| job.is_running || job.callers.iter().any(|caller| !caller.is_closed()));
+        queue.forget_abandoned();
         if queue.jobs.iter().filter(|job| job.is_running).count() >= self.max_running {
             return None;
         }
@@ -120,6 +122,11 @@ impl<T> Queue<T> {
         } else {
             Admission::Queue
         }
+    }
+
+    /// Nobody waits for these any more.
+    fn forget_abandoned(&mut self) {
+        self.jobs.retain(|job| job.is_running || job.callers.iter().any(|caller| !caller.is_closed()));
     }
 
     fn job(&mut self, digest: &KeyedDigest) -> Option<&mut Job<T>> {

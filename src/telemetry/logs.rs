@@ -78,7 +78,11 @@ pub fn tell_panics() {
             std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
             _ => String::new(),
         };
-        tracing::error!(target: LAST_WORDS, place, "a panic at {place}: {message}{backtrace}");
+        // Elsewhere it is caught, or followed by last words; only the main thread ends the process with it.
+        match std::thread::current().name() {
+            Some("main") => tracing::error!(target: LAST_WORDS, place, "a panic at {place}: {message}{backtrace}"),
+            _ => tracing::error!(place, "a panic at {place}: {message}{backtrace}"),
+        }
     }));
 }
 

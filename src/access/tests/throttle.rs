@@ -1,5 +1,7 @@
 //! Repeated failures: who is slowed, for how long, and who never is.
 
+use std::future::Future as _;
+
 use super::*;
 use crate::access::throttle::{AddressGroup, Throttle};
 
@@ -154,4 +156,17 @@ fn plain_passwords_are_hashed_and_the_same_secret_twice_is_still_found() {
     let twins = vec![key("a", "pass", Role::Client, &[]), plain_password("pass")];
     let error = Access::new(twins, AccessOptions::default()).unwrap_err().to_string();
     assert!(error.contains("have the same secret"), "{error}");
+}
+
+#[test]
+fn a_caller_that_leaves_before_the_verdict_has_failed() {
+    let access = strict(vec![password("ops", "pass")]);
+    for n in 0..3 {
+        let guess = format!("guess {n}");
+        let presented = [guess.as_str()];
+        let mut check = std::pin::pin!(access.check(&presented, ip(HOME), START, || ()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(check.as_mut().poll(&mut context).is_pending(), "nobody verifies");
+    }
+    assert_eq!(access.check_here(&["guess"], ip(HOME), START), throttled(60));
 }
