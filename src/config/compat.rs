@@ -6,4 +6,5 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct CompatConfig {
     pub ignore_unknown_fields: bool,
+    pub release_without_credential: bool,
 }

@@ -22,6 +22,7 @@ pub struct SessionsConfig {
     #[serde(deserialize_with = "grace")]
     pub connection_loss_grace: Duration,
     pub no_clear_on_disconnect: bool,
+    pub connections_via_proxy: bool,
 }
 
 /// A node closes the connections that carry sessions five seconds after its last contact with a leader; a session must

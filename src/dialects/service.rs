@@ -48,6 +48,8 @@ pub struct Settings {
     pub max_hold_ms: Option<u64>,
     /// The lease of a GET_LOCK hold that names no lifetime.
     pub get_lock_lifetime_ms: u64,
+    /// Whether `/releaselock` takes a fitting token instead of a credential.
+    pub get_lock_release_without_credential: bool,
     /// The lease of a `/lock` hold that names no ttl.
     pub lock_unlock_ttl_ms: u64,
     /// How long a request of kufuli's waits, and how long its lock lasts.

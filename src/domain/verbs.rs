@@ -95,6 +95,11 @@ impl Table {
         self.find_hold(name, &Proof::Key(key))
     }
 
+    /// Why this proof opens no hold of this lock, if it opens none.
+    pub fn check_opens(&self, name: &Name, proof: &Proof) -> Result<(), Refusal> {
+        self.find_hold(name, proof).map(|_| ())
+    }
+
     fn find_hold(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
         let lock = self.locks.get(name);
         if lock.is_none() && self.remembered.size(name).is_none() {

@@ -206,10 +206,12 @@ impl Engine {
     }
 
     pub async fn release(&self, name: Name, session: Option<SessionId>, proof: Proof) -> Result<Released, Fault> {
+        self.check_opens(&name, session, &proof).await?;
         self.released(Command::Release { name, session, proof }).await
     }
 
     pub async fn force_release(&self, name: Name, key: HoldKey) -> Result<Released, Fault> {
+        self.check_opens(&name, None, &Proof::Key(key)).await?;
         self.released(Command::ForceRelease { name, key }).await
     }
 
@@ -221,6 +223,7 @@ impl Engine {
         lease_ms: u64,
     ) -> Result<Renewed, Fault> {
         self.0.limits.check_lease(Some(lease_ms))?;
+        self.check_opens(&name, session, &proof).await?;
         match self.run(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
                 let now = self.0.core.shared.clock.now();

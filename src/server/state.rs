@@ -26,12 +26,14 @@ fn settings(config: &Config) -> Settings {
         body_limits: BodyLimits { bytes_max: server.body_bytes_max, timeout: server.body_timeout },
         max_hold_ms: locks.max_hold().map(round_up_ms),
         get_lock_lifetime_ms: round_up_ms(locks.get_lock_lifetime),
+        get_lock_release_without_credential: config.compat.release_without_credential,
         lock_unlock_ttl_ms: round_up_ms(locks.lock_unlock_ttl),
         kufuli_wait_ms: kufuli_wait_ms(locks.kufuli_wait),
         kufuli_max_lock_span_ms: round_up_ms(locks.kufuli_max_lock_span),
         connections: ConnectionSettings {
             loss_grace: config.sessions.connection_loss_grace,
             no_clear_on_disconnect: config.sessions.no_clear_on_disconnect,
+            allow_via_proxy: config.sessions.connections_via_proxy,
         },
         events: EventSettings {
             heartbeat: config.events.heartbeat,

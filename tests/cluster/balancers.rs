@@ -19,7 +19,7 @@ use crate::dialects::speaker::{Speaker as Tongues, Tongue};
 use crate::support::http::{Connection, encode};
 
 /// As in the files of `deploy/`; the address is that of a balancer on this machine.
-const SETTINGS: &str = "[access]\nallow_anonymous = true\n[server]\ndrain_delay = \"5s\"\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\n";
+const SETTINGS: &str = "[access]\nallow_anonymous = true\n[server]\ndrain_delay = \"5s\"\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\n[sessions]\nconnections_via_proxy = true\n";
 const CLIENTS: usize = 8;
 /// Requests at a node before it is stopped.
 const LOAD: u64 = 200;

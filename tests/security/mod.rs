@@ -3,3 +3,4 @@
 mod browsers;
 mod passwords;
 mod proxies;
+mod rights;

@@ -14,9 +14,8 @@ use super::super::service::{Attempt, Shared};
 use super::super::unknown::check_query;
 use super::answer::{self, CredentialWords};
 use super::schema::{NotTaken, ReleaseAnswer, Taken};
-use crate::access::Identity;
-use crate::domain::{Acquire, Dialect, Metadata, Name, Proof, Refusal, SessionId, Wait};
-use crate::engine::{Engine, Fault, Granted};
+use crate::domain::{Acquire, Dialect, HoldKey, Metadata, Name, Proof, Refusal, SessionId, Wait};
+use crate::engine::{Engine, Fault, Granted, Released};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
 use axum::response::Response;
@@ -168,15 +167,22 @@ async fn try_release_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
         return Err(Failure::new(Code::InvalidField, "invalid params"));
     };
     let auth = query.text("auth")?;
-    match identify_with(service, head, auth.as_deref()).await {
-        Ok(identity) => allowed_to_release(&identity, &name)?,
-        Err(missing) if missing.code == Code::CredentialMissing => {}
+    let identity = match identify_with(service, head, auth.as_deref()).await {
+        Ok(identity) => Some(identity),
+        Err(missing)
+            if missing.code == Code::CredentialMissing && service.settings.get_lock_release_without_credential =>
+        {
+            None
+        }
         Err(denied) => return Ok(answer::not_let_in(service, &denied, AT_RELEASELOCK)),
+    };
+    if let Some(identity) = &identity {
+        may_take(identity, &name)?;
+        service.touch_carried(&head.headers).await;
     }
-    service.touch_carried(&head.headers).await;
     check_query(query, &["lockname", "auth", "token"], service.settings.unknown)?;
-    let proof = Proof::Key(key::from_hex(&token).unwrap_or(key::NOBODY));
-    let released = match service.engine.release(Name::from(&*name), None, proof).await {
+    let key = key::from_hex(&token).unwrap_or(key::NOBODY);
+    let released = match release(service, Name::from(&*name), key, identity.is_none()).await {
         Ok(_) => true,
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => false,
         Err(fault) => return Err(Failure::from_fault(&fault, &NAMES)),
@@ -186,6 +192,15 @@ async fn try_release_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     Ok(answer::json(service, status, &body))
 }
 
-fn allowed_to_release(identity: &Identity, name: &str) -> Attempt<()> {
-    may_take(identity, name)
+/// Without a credential the key opens only what this dialect took.
+async fn release(service: &Shared, name: Name, key: HoldKey, is_anonymous: bool) -> Result<Released, Fault> {
+    let engine = &service.engine;
+    if is_anonymous {
+        engine.limits().check_name(&name)?;
+        engine.read_barrier().await?;
+        if engine.hold(&name, key).is_none_or(|hold| hold.dialect != Dialect::GetLock) {
+            return Err(Refusal::WrongKey.into());
+        }
+    }
+    engine.release(name, None, Proof::Key(key)).await
 }

@@ -21,6 +21,8 @@ pub struct ConnectionSettings {
     pub loss_grace: Duration,
     /// Holds stay when their connection ends, as long as this process lives.
     pub no_clear_on_disconnect: bool,
+    /// Sessions of connections also where a proxy stands between, which may give one to several clients.
+    pub allow_via_proxy: bool,
 }
 
 /// The session of one connection, or what it will be.

@@ -7,7 +7,7 @@ use super::super::auth::may_take;
 use super::super::code::{Code, FieldNames};
 use super::super::failure::Failure;
 use super::super::key;
-use super::super::service::Shared;
+use super::super::service::{Attempt, Shared};
 use super::connection::session;
 use super::proto::ldlm::{
     Error, ErrorCode, LockRequest, LockResponse, RenewRequest, TryLockRequest, UnlockRequest, UnlockResponse,
@@ -62,7 +62,6 @@ async fn take(
     wait: Result<Option<Wait>, Objection>,
 ) -> Result<Reply<LockResponse>, Status> {
     let key = Engine::new_key();
-    let session = caller(call).await?;
     let checked = checked(&name, size, lease_seconds, wait);
     let (size, lease_ms, wait) = match checked {
         Ok(checked) => checked,
@@ -72,9 +71,11 @@ async fn take(
             return Ok(not_locked(name, key, Some(objection.error)).into());
         }
     };
-    if let Err(failure) = may_take(&call.identity, &name) {
+    // Rights before side effects: who may not take opens no session.
+    if let Err(failure) = may_take(&call.identity, &name).and_then(|()| check_direct(call)) {
         return Ok(not_locked(name, key::dashed(key), Some(plain(failure))).into());
     }
+    let session = caller(call).await?;
     let acquire = Acquire {
         name: Name::from(&*name),
         key,
@@ -103,6 +104,17 @@ async fn take(
         }
         Err(fault) => not_acquired(call, name, key, fault).map(Reply::from),
     }
+}
+
+/// A proxy may send several clients over one connection, and they would be one holder.
+fn check_direct(call: &Call<'_>) -> Attempt<()> {
+    let via_proxy = call.peer().is_some_and(|peer| peer.via_proxy);
+    if !via_proxy || call.service.settings.connections.allow_via_proxy {
+        return Ok(());
+    }
+    let why = "LDLM's sessions are connections, and a proxy may share one among clients, who would then be one holder: \
+               connect directly, or set sessions.connections_via_proxy if each client has its own";
+    Err(Failure::new(Code::Forbidden, why).set_by("sessions.connections_via_proxy"))
 }
 
 /// The session of the caller's connection.

@@ -70,7 +70,10 @@ async fn open(service: &Shared, head: &Parts, body: Body) -> Result<Response, Fa
 }
 
 async fn close(service: &Shared, head: &Parts) -> Result<Response, Failure> {
-    identify(service, head).await?;
+    let identity = identify(service, head).await?;
+    if !identity.may_write() {
+        return Err(Failure::forbidden("close a session", None));
+    }
     let session = match carried(&head.headers) {
         Carried::Session(session) => session,
         Carried::Nothing => return Ok(answer::cookie_missing()),

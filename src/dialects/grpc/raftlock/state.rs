@@ -7,7 +7,7 @@ use super::super::proto::raftlock::{
 };
 use super::super::unary::{Call, Reply};
 use super::answer::{self, Calendar, span};
-use crate::domain::view::LockFilter;
+use crate::domain::view::{Counts, LockFilter};
 use crate::engine::{ClusterView, MemberRole, Overview};
 use std::collections::BTreeMap;
 use tonic::Status;
@@ -17,7 +17,7 @@ const CONTESTED_MAX: usize = 10_000;
 
 pub async fn status(call: &Call<'_>, asked: GetStatusRequest) -> Result<Reply<GetStatusResponse>, Status> {
     let cluster = call.service.engine.cluster().await.map_err(|fault| answer::status(&fault))?;
-    let overview = call.service.engine.overview();
+    let overview = visible_overview(call);
     let health = health_status(call, &cluster, &overview);
     let lock_stats = Some(lock_stats(call, &overview).await);
     let raft_status = Some(raft_status(&cluster, &overview, asked.include_replication_details));
@@ -26,7 +26,7 @@ pub async fn status(call: &Call<'_>, asked: GetStatusRequest) -> Result<Reply<Ge
 
 pub async fn health(call: &Call<'_>, _asked: HealthRequest) -> Result<Reply<HealthResponse>, Status> {
     let cluster = call.service.engine.cluster().await.map_err(|fault| answer::status(&fault))?;
-    let health = health_status(call, &cluster, &call.service.engine.overview());
+    let health = health_status(call, &cluster, &visible_overview(call));
     let message = match health.status() {
         ServingStatus::Serving => "Server is healthy and ready to serve requests.",
         ServingStatus::Unknown | ServingStatus::NotServing => {
@@ -34,6 +34,13 @@ pub async fn health(call: &Call<'_>, _asked: HealthRequest) -> Result<Reply<Heal
         }
     };
     Ok(HealthResponse { status: health.status, message: message.to_owned(), health_info: Some(health) }.into())
+}
+
+/// Counts of the whole service are not for a credential that sees a part of its names: 0 stands for not told.
+fn visible_overview(call: &Call<'_>) -> Overview {
+    let overview = call.service.engine.overview();
+    let counts = if call.identity.sees_every_name() { overview.counts } else { Counts::default() };
+    Overview { counts, ..overview }
 }
 
 fn health_status(call: &Call<'_>, cluster: &ClusterView, overview: &Overview) -> HealthStatus {
@@ -103,6 +110,9 @@ fn replication(cluster: &ClusterView, overview: &Overview) -> BTreeMap<String, P
 }
 
 async fn lock_stats(call: &Call<'_>, overview: &Overview) -> LockManagerStats {
+    if !call.identity.sees_every_name() {
+        return LockManagerStats::default();
+    }
     let pace = *call.service.pace.borrow();
     let filter = LockFilter { contended: Some(true), ..LockFilter::default() };
     // Without a leader nobody can say; the rest of the status is then the more wanted.
