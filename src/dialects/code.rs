@@ -14,6 +14,7 @@ pub enum Code {
     LimitExceeded,
     BodyTooLarge,
     BodyTimeout,
+    HeadTooLarge,
     UnsupportedMediaType,
     MethodNotAllowed,
     NotFound,
@@ -80,12 +81,13 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 53] = [
+    pub const ALL: [Code; 54] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
         Code::BodyTooLarge,
         Code::BodyTimeout,
+        Code::HeadTooLarge,
         Code::UnsupportedMediaType,
         Code::MethodNotAllowed,
         Code::NotFound,
@@ -145,6 +147,7 @@ impl Code {
             Code::LimitExceeded => row("limit-exceeded", S::BAD_REQUEST, false, "A field is beyond its limit"),
             Code::BodyTooLarge => row("body-too-large", S::PAYLOAD_TOO_LARGE, false, "The body is too large"),
             Code::BodyTimeout => row("body-timeout", S::REQUEST_TIMEOUT, true, "The body took too long to arrive"),
+            Code::HeadTooLarge => row("head-too-large", S::REQUEST_HEADER_FIELDS_TOO_LARGE, false, "The request's head is too large"),
             Code::UnsupportedMediaType => row("unsupported-media-type", S::UNSUPPORTED_MEDIA_TYPE, false, "The body has the wrong content type"),
             Code::MethodNotAllowed => row("method-not-allowed", S::METHOD_NOT_ALLOWED, false, "This path does not have this method"),
             Code::NotFound => row("not-found", S::NOT_FOUND, false, "There is nothing at this path"),

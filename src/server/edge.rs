@@ -17,6 +17,7 @@ use tower::Service;
 use super::browser::BrowserGuard;
 use super::drain::Drain;
 use super::forwarded::{TrustedProxies, names_a_proxy};
+use super::head;
 use super::in_flight::InFlight;
 use super::link::Link;
 use super::rest::{Rest, Standing, throw_away, watched};
@@ -34,6 +35,7 @@ pub struct Surroundings {
     pub browsers: BrowserGuard,
     pub clock: Clock,
     pub drain: Drain,
+    pub header_bytes_max: usize,
     /// How long a body may take to come.
     pub body_timeout: Duration,
 }
@@ -90,7 +92,8 @@ where
             has_body: !request.body().is_end_stream(),
             at: clock(),
         };
-        let verdict = self.surroundings.browsers.check(&request, self.proxied);
+        let verdict = head::check(&request, self.surroundings.header_bytes_max)
+            .and_then(|()| self.surroundings.browsers.check(&request, self.proxied));
         let via_proxy = self.proxied || names_a_proxy(request.headers());
         request.extensions_mut().insert(Peer { client, connection, via_proxy });
         let (head, body) = request.into_parts();

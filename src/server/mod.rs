@@ -10,6 +10,7 @@ mod engine_metrics;
 mod files;
 pub mod forwarded;
 mod handshake;
+mod head;
 mod in_flight;
 mod leave;
 mod link;

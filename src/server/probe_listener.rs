@@ -58,6 +58,7 @@ impl ProbeListener {
             browsers: BrowserGuard::default(),
             clock,
             drain,
+            header_bytes_max: self.config.header_bytes_max,
             body_timeout: self.config.body_timeout,
         });
         let router = router.fallback(nothing_else);

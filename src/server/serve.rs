@@ -88,6 +88,7 @@ impl Listening {
             browsers: BrowserGuard::new(&self.config),
             clock,
             drain: drain.clone(),
+            header_bytes_max: server.header_bytes_max,
             body_timeout: server.body_timeout,
         });
         if let Some(tls) = &self.tls {
@@ -151,7 +152,8 @@ pub(super) fn bounded<A>(
 ) -> Server<SocketAddr, A> {
     let builder = http.http_builder();
     builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
-    let header_list = u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX);
+    // Beyond this the library refuses without a word; `head.rs` has words for what is above the limit itself.
+    let header_list = u32::try_from(2 * config.header_bytes_max).unwrap_or(u32::MAX);
     let streams = u32::try_from(waiters_max.max(STREAMS_MIN)).unwrap_or(u32::MAX);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_header_list_size(header_list).max_concurrent_streams(streams);

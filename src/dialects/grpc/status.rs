@@ -34,6 +34,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::UnknownHost
         | Code::RequestReused => G::InvalidArgument,
         Code::BodyTooLarge
+        | Code::HeadTooLarge
         | Code::TooManyAttempts
         | Code::QueueFull
         | Code::SessionHoldsFull

@@ -10,6 +10,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::LimitExceeded => "Stay within the limit that the answer names, or have the operator raise it in the configuration.",
         Code::BodyTooLarge => "Send less; the limit is `server.body_bytes_max`.",
         Code::BodyTimeout => "Send the whole body at once; the limit is `server.body_timeout`.",
+        Code::HeadTooLarge => "Send fewer or shorter headers; the limit of their size is `server.header_bytes_max`.",
         Code::UnsupportedMediaType => "Send `Content-Type: application/json`, or none.",
         Code::MethodNotAllowed => "Use a method that the `Allow` header names.",
         Code::NotFound => "Check the path against the API page.",
