@@ -9,6 +9,8 @@ TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python
          faketime:faketime
 NODE := target/node
 NODE_READY := $(NODE)/.ready
+# Tests send these to programs that inherit what is ignored; a shell ignores them in what it starts in the background.
+WITH_SIGNALS := env --default-signal=INT,QUIT
 ROUNDS ?= 2000
 HOURS ?= 8
 SEEDS ?= 10000
@@ -21,8 +23,8 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
-	cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
-	cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
+	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
+	$(WITH_SIGNALS) cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
 
 test-systemd: ## The unit of deploy/ under a real systemd in namespaces of its own (as root, where systemd is installed)
 	cargo test --locked --features mutants --test all proof::systemd -- --ignored --nocapture
