@@ -57,6 +57,8 @@ class Server:
 
     def pause(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
+        # Until each of its threads stands still; a running one would still answer.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
