@@ -173,6 +173,20 @@ impl Node {
         tokio::time::timeout(SOON, self.raft.applied(index)).await.expect("applied in time");
     }
 
+    /// Waits until this node, which leads, has heard that `node` has the log up to `index`.
+    pub async fn knows_up_to(&self, node: u64, index: u64) {
+        let is_known = || {
+            let members = self.raft.members();
+            members.iter().any(|member| member.node == node && member.matched_index >= Some(index))
+        };
+        let known = async {
+            while !is_known() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, known).await.expect("known in time");
+    }
+
     /// Waits until this node knows that one of `nodes` leads.
     pub async fn follows(&self, nodes: &[u64]) -> u64 {
         let mut leadership = self.raft.leadership();

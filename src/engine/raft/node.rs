@@ -224,6 +224,11 @@ impl RaftNode {
         self.inner.meters.progress()
     }
 
+    /// The last entry that is no longer in the log, because a snapshot covers it.
+    pub fn purged_index(&self) -> Option<u64> {
+        self.inner.raft.data_metrics().borrow().purged.map(|id| id.index)
+    }
+
     /// Stops the node and returns when its stores are closed and the data directory is free again.
     pub async fn shutdown(&self) {
         self.inner.tasks.iter().for_each(AbortHandle::abort);
