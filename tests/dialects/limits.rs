@@ -110,12 +110,35 @@ fn bounds_on_numbers_of_things_name_their_keys() {
     let mut one = Speaker::new(Tongue::SessionsV1, &server).client;
     assert_eq!(one.post("/v1/lock", &json!({"name": "a", "request_id": "x"})).json()["locked"], true);
     let second = one.post("/v1/lock", &json!({"name": "b"}));
-    assert!(second.status == 429 && second.text().contains("sessions.holds_max"), "{}", second.text());
+    assert!(second.status == 200 && second.text().contains("sessions.holds_max"), "{}", second.text());
     let mut two = Speaker::new(Tongue::SessionsV1, &server).client;
     let kept = two.post("/v1/lock", &json!({"name": "b", "request_id": "y"}));
     assert!(kept.status == 503 && kept.text().contains("locks.requests_max"), "{}", kept.text());
     let third = Client::tls(&server).send("POST", "/session", b"");
     assert!(third.status == 503 && third.text().contains("sessions.count_max"), "{}", third.text());
+}
+
+#[test]
+fn ldlms_rest_clients_see_a_full_pool_as_an_error_of_the_lock_with_status_200() {
+    let spec = Spec::in_memory().configuration("[sessions]\nholds_max = 1\n[locks]\nholds_max = 2\n");
+    let server = spec.start();
+    let mut one = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut two = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut three = Speaker::new(Tongue::SessionsV1, &server).client;
+    let full = |client: &mut Client, name: &str, key: &str| {
+        let answer = client.post("/v1/lock", &json!({"name": name}));
+        let (status, body) = (answer.status, answer.json());
+        assert_eq!((status, &body["locked"], &body["name"]), (200, &json!(false), &json!(name)), "{body}");
+        assert_eq!((&body["error"]["code"], &body["error"]["config_key"]), (&json!("Unknown"), &json!(key)), "{body}");
+        assert!(body["error"]["message"].as_str().is_some_and(|message| message.contains(key)), "{body}");
+        assert!(body["key"].as_str().is_some_and(|key| !key.is_empty()), "{body}");
+    };
+    assert_eq!(one.post("/v1/lock", &json!({"name": "a"})).json()["locked"], true);
+    full(&mut one, "c", "sessions.holds_max");
+    assert_eq!(two.post("/v1/lock", &json!({"name": "b"})).json()["locked"], true);
+    full(&mut three, "c", "locks.holds_max");
+    let keyed = three.post("/v1/lock", &json!({"name": "c", "request_id": "retried"}));
+    assert!(keyed.status == 503 && keyed.text().contains("locks.holds_max"), "{}", keyed.text());
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn lock() -> Endpoint {
         .about(
             "Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come \
              first served, and leaves it when the time is over or the connection closes. Without \
-             `lock_timeout_seconds` the hold lives as long as its session. What is beyond a limit is told as `error`.",
+             `lock_timeout_seconds` the hold lives as long as its session. What is beyond a limit is told as `error`; \
+             where the limit is one of a pool and the request has an idempotency key, by a status.",
         )
         .with_session()
         .parameter(idempotency_key())

@@ -85,6 +85,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     may_take(&caller.identity, &asked.name)?;
     let scope = Scope { identity: &caller.identity, session: Some(caller.session) };
     let request = request_key(caller.head, asked.request_id.as_deref(), &scope, body)?;
+    let has_key = request.is_some();
     let name = Name::from(&*asked.name);
     let acquire = Acquire {
         name: name.clone(),
@@ -109,7 +110,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
             let body = answer::locked(&name, key::dashed_in(hold.key, &mut [0; 36]), hold.token, hold.expires_in);
             Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
         }
-        Err(fault) => not_acquired(&name, key, fault),
+        Err(fault) => not_acquired(&name, key, fault, has_key),
     }
 }
 
@@ -135,7 +136,8 @@ fn beyond_limit(name: &str, key: HoldKey, failure: Failure) -> Response {
     ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), Some(error)))
 }
 
-fn not_acquired(name: &str, key: HoldKey, fault: Fault) -> Result<Response, Stop> {
+fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result<Response, Stop> {
+    let told = failure(&fault);
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(LockError::LockWaitTimeout),
@@ -143,8 +145,10 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault) -> Result<Response, Stop
         Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
         Fault::Refused(Refusal::LimitExceeded { .. }) => {
             // Refused before anybody asked whether the session lives.
-            return Err(Stop::early(beyond_limit(name, key, failure(&fault))));
+            return Err(Stop::early(beyond_limit(name, key, told)));
         }
+        // No client of LDLM sends an idempotency key: whoever does has the status that tells a retry when to come.
+        Fault::Refused(_) if told.limit.is_some() && !has_key => Some(LockError::Beyond(Box::new(told))),
         _ => return Err(late(fault)),
     };
     Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
