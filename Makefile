@@ -18,7 +18,8 @@ FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
 BALANCERS := target/balancers/.ready
 
-.PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt soak soak-cluster soak-simulation
+.PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation
+
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -91,6 +92,18 @@ lint: ## What CI checks besides the tests; changes nothing
 
 fmt: ## Format the source
 	cargo fmt
+
+audit: ## Known faults and licences of what is built in; against the newest advisories where cargo-deny is installed
+	cargo test --locked --features mutants --test all proof::dependencies
+	@if command -v cargo-deny >/dev/null; then cargo deny check advisories licenses; fi
+
+# DB: a checkout of https://github.com/rustsec/advisory-db
+advisories: ## Write tests/proof/advisories.toml anew from a checkout DB=DIR of the RustSec database
+	python3 tests/proof/advisories.py $(DB) > target/advisories.toml
+	mv target/advisories.toml tests/proof/advisories.toml
+
+fuzz-build: ## Build the fuzz targets, without the instrumentation that needs a nightly toolchain
+	cargo build --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
 soak: tools ## The crash tests for hours: ROUNDS kills and as many power losses, optimised binary
 	PROOF_ROUNDS=$(ROUNDS) cargo test --locked --release proof::crash -- --nocapture

@@ -10,6 +10,8 @@
 //! ```
 //! Arrows point at what a room may import; `tests/tidy.rs` enforces them.
 
+#![forbid(unsafe_code)]
+
 pub mod access;
 pub mod cli;
 pub mod client;

@@ -1,5 +1,7 @@
 //! Entry point: parse, dispatch, exit code. Everything else lives in the library.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

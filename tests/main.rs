@@ -1,5 +1,7 @@
 //! The one integration test binary: each room of the tests is a module.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod cluster;
 mod dialects;

@@ -3,6 +3,8 @@
 //! Both flush every entry to disk, both use TLS for clients and peers. A cycle takes a free lock and gives it back:
 //! `POST /v1/lock` and `/v1/unlock` here, the gRPC calls `v3lockpb.Lock/Lock` and `Unlock` there.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod etcd;
 mod grpc;

@@ -4,6 +4,8 @@
 //! million locks, and what many cycles leave behind.
 //! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod echo;
 mod grpc;

@@ -3,6 +3,7 @@
 mod browser;
 mod crash;
 mod curl;
+mod dependencies;
 mod deploy;
 mod first_start;
 mod generated;
