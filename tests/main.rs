@@ -5,6 +5,7 @@
 mod cli;
 mod cluster;
 mod dialects;
+mod disks;
 mod domain;
 mod engine;
 mod grpc;

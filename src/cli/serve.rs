@@ -37,6 +37,9 @@ pub struct Serve {
     /// Begin empty in a data directory that held a log once and has lost it; gives up every lock held then
     #[arg(long)]
     accept_empty: bool,
+    /// Let the log of a node that has lost its end count as it is; gives up what was answered since
+    #[arg(long)]
+    accept_lost_end: bool,
     /// Password with the admin role (also LATCHD_PASSWORD, which other users of this machine cannot see)
     #[arg(long, value_name = "PASSWORD", value_parser = secret)]
     password: Option<Secret>,
@@ -131,6 +134,7 @@ impl Serve {
         set("--in-memory", "in_memory", yes(self.in_memory));
         set("--trust-clock", "storage.trust_clock", yes(self.trust_clock));
         set("--accept-empty", "storage.accept_empty", yes(self.accept_empty));
+        set("--accept-lost-end", "storage.accept_lost_end", yes(self.accept_lost_end));
         set("--session-timeout", "sessions.idle_timeout", self.session_timeout);
         set("--tls-cert", "tls.cert", self.tls_cert);
         set("--tls-key", "tls.key", self.tls_key);

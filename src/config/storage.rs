@@ -24,4 +24,6 @@ pub struct StorageConfig {
     pub trust_clock: bool,
     /// A data directory that was emptied is begun on all the same.
     pub accept_empty: bool,
+    /// A log that has lost its end counts as it is.
+    pub accept_lost_end: bool,
 }

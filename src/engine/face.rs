@@ -317,7 +317,8 @@ impl Engine {
 
     /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
     pub fn is_ready(&self) -> bool {
-        self.0.core.has_quorum() && !self.0.ending.is_announced()
+        let core = &self.0.core;
+        core.has_quorum() && !core.raft.standing().borrow().has_lost_end() && !self.0.ending.is_announced()
     }
 
     /// Where this node's log is applied up to, and a digest of the table there: equal on all nodes at equal indexes.

@@ -41,7 +41,7 @@ pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renew
 pub use histogram::Distribution;
 pub use intake::BatchBounds;
 pub use last_holds::LastHold;
-pub use raft::{PeerFiles, Removed, Standing, StartError, Wiped};
+pub use raft::{Accept, PeerFiles, Removed, Standing, StartError, Wiped};
 pub use restore::{Contents, RestoreError, RestoreOptions, check, restore};
 pub use start::EngineOptions;
 pub use stats::Stats;

@@ -13,7 +13,7 @@ use super::first_start::check_clock;
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
-use super::raft::{PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport, free_bytes};
+use super::raft::{Accept, PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport, free_bytes};
 use super::random::random_u64;
 use crate::domain::{Incarnation, Limits};
 use std::collections::VecDeque;
@@ -44,8 +44,7 @@ pub struct EngineOptions {
     pub queue_commands_max: usize,
     /// A new table begins by the wall clock, whatever that reads.
     pub trust_clock: bool,
-    /// A data directory that once held something is begun on although it is empty now.
-    pub accept_empty: bool,
+    pub accept: Accept,
     pub events: EventOptions,
     pub cluster: ClusterOptions,
 }
@@ -184,7 +183,7 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
         election_max: cluster.election_max,
         peers: peers(cluster)?,
         may_begin: check_clock(options.trust_clock),
-        accept_empty: options.accept_empty,
+        accept: options.accept,
         ..RaftOptions::new(cluster.node_id, store)
     })
 }

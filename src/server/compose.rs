@@ -6,7 +6,7 @@ use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
 use crate::engine::events::EventOptions;
-use crate::engine::{BatchBounds, ClusterOptions, EngineOptions, PeerFiles};
+use crate::engine::{Accept, BatchBounds, ClusterOptions, EngineOptions, PeerFiles};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         },
         queue_commands_max: storage.queue_commands_max,
         trust_clock: storage.trust_clock,
-        accept_empty: storage.accept_empty,
+        accept: Accept { empty: storage.accept_empty, lost_end: storage.accept_lost_end },
         events: EventOptions {
             buffer_events_max: config.events.buffer_events_max,
             readers_max: config.events.readers_max,

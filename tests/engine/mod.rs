@@ -13,6 +13,7 @@ mod raft_former_leader;
 mod raft_forming;
 mod raft_impostor;
 mod raft_log;
+mod raft_lost_end;
 mod raft_seed;
 mod raft_snapshot;
 mod raft_support;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use latchd::engine::raft::{RaftOptions, Standing, StartError, Store};
+use latchd::engine::raft::{Accept, RaftOptions, Standing, StartError, Store};
 
 use latchd::engine::events::{EventId, Why};
 
@@ -212,7 +212,7 @@ async fn a_directory_that_was_emptied_is_refused_unless_that_is_accepted() {
         assert!(message.contains(part), "{part} in: {message}");
     }
     assert_eq!(id(), before);
-    let accepting = RaftOptions { accept_empty: true, ..on_disk(dir.path()) };
+    let accepting = RaftOptions { accept: Accept { empty: true, lost_end: false }, ..on_disk(dir.path()) };
     start(accepting).await.expect("it was told").0.shutdown().await;
     assert_ne!(id(), before, "a cluster that knew the node takes it for one that lost its disk");
     start(on_disk(dir.path())).await.expect("it holds something again").0.shutdown().await;

@@ -18,7 +18,7 @@ pub fn options(data_dir: Option<&Path>) -> EngineOptions {
         batch: BatchBounds { commands_max: 1024, bytes_max: 256 << 10 },
         queue_commands_max: 65_536,
         trust_clock: false,
-        accept_empty: false,
+        accept: Default::default(),
         events: Default::default(),
         cluster: ClusterOptions::default(),
     }

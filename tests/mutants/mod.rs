@@ -47,6 +47,14 @@ caught! {
     a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::all_who_come_back_at_once_serve_again";
     a_leader_that_goes_on_in_its_old_term: "old-term-resumed"
         by "engine::raft_former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
+    a_vote_for_who_lacks_what_was_acknowledged: "lost-end-forgotten"
+        by "engine::raft_lost_end::a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it";
+    a_vote_that_was_lost_and_given_again: "vote-given-twice"
+        by "engine::raft_lost_end::a_vote_that_the_log_has_lost_is_not_given_again";
+    two_processes_on_one_directory: "directory-not-locked"
+        by "disks::directory::a_second_process_is_refused_also_when_the_lock_files_were_removed";
+    a_removed_directory_that_nobody_misses: "removal-unseen"
+        by "disks::directory::a_process_whose_data_directory_is_removed_ends";
     a_stranger_who_is_heard: "strangers-believed" by "engine::raft_trust::a_stranger_is_heard_in_nothing";
     a_term_out_of_nowhere: "any-term-believed"
         by "engine::raft_trust::a_term_that_no_election_can_have_led_to_is_refused";

@@ -132,7 +132,7 @@ fn options(node: u64, initial: &[u64], simulation: Simulation) -> EngineOptions 
         batch: BatchBounds { commands_max: 64, bytes_max: 32 << 10 },
         queue_commands_max: 4096,
         trust_clock: false,
-        accept_empty: false,
+        accept: Default::default(),
         events: Default::default(),
         cluster: ClusterOptions {
             node_id: node,

@@ -20,7 +20,12 @@ pub async fn watch(core: Weak<Core>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(core) = core.upgrade() else { return };
-        let stands = matches!(*core.raft.standing().borrow(), Standing::Member | Standing::Removed { .. });
+        let stands = match *core.raft.standing().borrow() {
+            Standing::Member | Standing::LostEnd { .. } | Standing::Removed { .. } => true,
+            Standing::Forming { .. } | Standing::Waiting { .. } | Standing::Wiped { .. } | Standing::Differs { .. } => {
+                false
+            }
+        };
         if stands && !core.is_alone() && !core.leads() && !core.has_quorum() {
             core.ask_whether_member().await;
         }

@@ -3,7 +3,7 @@
 //! ```text
 //! data/
 //!   format      "latchd data 1"
-//!   lock        locked while a process uses the directory
+//!   lock        locked while a process uses the directory, as the directory itself is
 //!   store-id    the name of the directory, and whose it is
 //!   position    the newest entry that was on disk
 //!   unused      there until a vote is stored
@@ -11,9 +11,9 @@
 //!   snapshot/   the newest snapshot
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,24 +21,42 @@ use tokio::sync::mpsc;
 
 use super::StartError;
 
+pub(super) const FORMAT: &str = "format";
+pub(super) const LOG: &str = "log";
+pub(super) const SNAPSHOT: &str = "snapshot";
+
 const FORMAT_PREFIX: &str = "latchd data ";
 const FORMAT_VERSION: u64 = 1;
+
+/// Device and number of a file: another one under the same name has others.
+pub(super) type Identity = (u64, u64);
+
+pub(super) fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
 
 /// A data directory that this process, and no other, may use until this value is dropped.
 #[derive(Debug)]
 pub(super) struct DataDir {
+    pub dir: PathBuf,
     pub log: PathBuf,
     pub snapshot: PathBuf,
-    _lock: File,
+    /// Which directory it is that was opened, whatever has its name later.
+    pub identity: Identity,
+    _locks: [File; 2],
 }
 
 impl DataDir {
     /// Locks `dir`, checks its format, and creates what is missing.
     pub fn open(dir: &Path) -> Result<Self, StartError> {
         create_dir(dir)?;
-        let lock = lock(dir)?;
+        let itself = lock_itself(dir)?;
+        let identity = identity(&itself.metadata().map_err(|e| StartError::io(dir, e))?);
+        // Older releases know this one only.
+        let locks = [itself, lock_file(dir)?];
         check_format(dir)?;
-        let data_dir = Self { log: dir.join("log"), snapshot: dir.join("snapshot"), _lock: lock };
+        let (log, snapshot) = (dir.join(LOG), dir.join(SNAPSHOT));
+        let data_dir = Self { dir: dir.to_owned(), log, snapshot, identity, _locks: locks };
         create_dir(&data_dir.log)?;
         create_dir(&data_dir.snapshot)?;
         sync_dir(dir).map_err(|e| StartError::io(dir, e))?;
@@ -50,13 +68,13 @@ impl DataDir {
 #[derive(Debug)]
 pub(super) struct Hold {
     /// Before the signal, so that it is unlocked by the time the signal is seen.
-    _dir: Option<DataDir>,
+    _dir: Option<Arc<DataDir>>,
     _signal: mpsc::Sender<()>,
 }
 
 impl Hold {
     /// The hold, and a receiver that ends with it.
-    pub fn new(dir: Option<DataDir>) -> (Arc<Self>, mpsc::Receiver<()>) {
+    pub fn new(dir: Option<Arc<DataDir>>) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (signal, released) = mpsc::channel(1);
         (Arc::new(Self { _dir: dir, _signal: signal }), released)
     }
@@ -73,7 +91,24 @@ fn create_dir(dir: &Path) -> Result<(), StartError> {
     sync_dir(parent).map_err(|e| StartError::io(parent, e))
 }
 
-fn lock(dir: &Path) -> Result<File, StartError> {
+/// Locks the directory itself: a file in it can be removed, and the next process would lock another one.
+fn lock_itself(dir: &Path) -> Result<File, StartError> {
+    let file = File::open(dir).map_err(|e| StartError::io(dir, e))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) if !crate::mutants::on("directory-not-locked") => {
+            return Err(StartError::InUse { dir: dir.to_owned() });
+        }
+        // NFS locks nothing that is open for reading only.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, dir = %dir.display(), "the file system cannot lock a directory: its file `lock` is all \
+                that keeps a second process out");
+        }
+        _ => {}
+    }
+    Ok(file)
+}
+
+fn lock_file(dir: &Path) -> Result<File, StartError> {
     let path = dir.join("lock");
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = options.map_err(|e| StartError::io(&path, e))?;
@@ -85,7 +120,7 @@ fn lock(dir: &Path) -> Result<File, StartError> {
 }
 
 fn check_format(dir: &Path) -> Result<(), StartError> {
-    let path = dir.join("format");
+    let path = dir.join(FORMAT);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         // It is written before anything else.

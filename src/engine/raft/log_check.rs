@@ -57,16 +57,23 @@ struct ChunkFile {
     path: PathBuf,
 }
 
+/// Where the files of the log in `dir` begin, in order.
+pub(super) fn chunk_starts(dir: &Path) -> io::Result<Vec<u64>> {
+    let names = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let names = names.collect::<io::Result<Vec<_>>>()?;
+    let parsed = names.iter().filter_map(|name| Config::parse_chunk_file_name(&name.to_string_lossy()).ok());
+    let mut starts: Vec<u64> = parsed.collect();
+    starts.sort_unstable();
+    Ok(starts)
+}
+
+pub(super) fn chunk_path(dir: &Path, start: u64) -> PathBuf {
+    dir.join(Config::chunk_file_name(ChunkId(start)))
+}
+
 fn chunk_files(dir: &Path) -> Result<Vec<ChunkFile>, StartError> {
-    let mut chunks = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|e| StartError::io(dir, e))? {
-        let name = entry.map_err(|e| StartError::io(dir, e))?.file_name();
-        if let Ok(start) = Config::parse_chunk_file_name(&name.to_string_lossy()) {
-            chunks.push(ChunkFile { start, path: dir.join(Config::chunk_file_name(ChunkId(start))) });
-        }
-    }
-    chunks.sort_by_key(|chunk| chunk.start);
-    Ok(chunks)
+    let starts = chunk_starts(dir).map_err(|e| StartError::io(dir, e))?;
+    Ok(starts.into_iter().map(|start| ChunkFile { start, path: chunk_path(dir, start) }).collect())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {

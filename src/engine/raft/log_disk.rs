@@ -162,10 +162,31 @@ impl DiskLog {
         LogSpan { vote: state.vote().map(|vote| vote.0), purged, last, complete: last <= purged || starts_at_next }
     }
 
-    /// Term and index of the newest entry that was on disk, where it is gone.
-    pub fn lost_end(&self) -> Option<(u64, u64)> {
+    /// The newest entry that was on disk, where it is gone.
+    pub fn lost_end(&self) -> Option<LogId> {
         let last = self.lock().log_state().last().map(|id| id.0);
         self.position.missing_after(last)
+    }
+
+    /// The entries that the log holds now are all that it is asked for; with `empty`, so is the vote.
+    pub fn accept_lost_end(&self, empty: bool) -> io::Result<()> {
+        let last = self.lock().log_state().last().map(|id| id.0);
+        if empty { self.position.forget() } else { self.position.fall_to(last) }
+    }
+
+    /// Puts the last vote back where the log has lost it: a second one in the same term would make two leaders. Blocks
+    /// until it is on disk.
+    pub fn restore_vote(&self) -> io::Result<()> {
+        let mut log = self.lock();
+        let stored = log.log_state().vote().map(|vote| vote.0);
+        let missing = self.position.missing_vote(stored).filter(|_| !crate::mutants::on("vote-given-twice"));
+        let Some(vote) = missing else { return Ok(()) };
+        tracing::warn!(%vote, "the log has lost the vote of this node: it is put back");
+        let (sender, receiver) = oneshot::channel();
+        log.save_vote(OnDisk(vote))?;
+        log.flush(self.sync, Some(Flushed::Waiter(sender)))?;
+        drop(log);
+        receiver.blocking_recv().map_err(io::Error::other)
     }
 
     fn id_at(&self, index: u64) -> Option<LogId> {
@@ -264,8 +285,9 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
-        let vote = OnDisk(*vote);
-        self.change_and_wait(|log| log.save_vote(vote).map(drop), self.sync).await;
+        let stored = OnDisk(*vote);
+        self.change_and_wait(|log| log.save_vote(stored).map(drop), self.sync).await;
+        self.position.voted(vote);
         if !self.used.swap(true, Relaxed) {
             let marked = store_id::mark_used(&self.data_dir);
             marked.unwrap_or_else(|error| fatal::abort("cannot mark the data directory as used", &error));
@@ -321,7 +343,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         // Behind the appends before it, or one of them would set the position once more.
         self.change_and_wait(|_| Ok(()), true).await;
         let before = log_id.index.checked_sub(1).and_then(|index| self.id_at(index));
-        let fallen = self.position.fall_below(before);
+        let fallen = self.position.fall_to(before);
         fallen.unwrap_or_else(|error| fatal::abort("cannot write the position of the log", &error));
         self.change_and_wait(|log| log.truncate(log_id.index).map(drop), true).await;
         Ok(())

@@ -52,6 +52,8 @@ pub(super) struct Inner {
     /// Consecutive; the first one follows `purged` where anything was purged.
     entries: VecDeque<Entry>,
     unsynced: Unsynced,
+    /// The newest entry of an end that was lost although it was safe.
+    lost: Option<LogId>,
 }
 
 impl MemoryLog {
@@ -123,6 +125,16 @@ impl Inner {
             }
         }
         self.committed = self.committed.min(self.last());
+    }
+
+    pub fn lose_end(&mut self, count: usize) {
+        self.lost = self.lost.max(self.last());
+        self.entries.truncate(self.entries.len().saturating_sub(count));
+        self.committed = self.committed.min(self.last());
+    }
+
+    pub fn lost_end(&self) -> Option<LogId> {
+        self.lost.filter(|lost| self.last() < Some(*lost))
     }
 
     pub fn unsynced(&self) -> usize {
@@ -263,6 +275,8 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         let cut = {
             let mut log = self.lock();
             let keep = log.position(log_id.index);
+            // Who leads has others there: nobody counts on what was lost.
+            log.lost = None;
             log.entries.split_off(keep)
         };
         self.written(Write::Truncate(cut.into())).await;

@@ -10,6 +10,7 @@
 #![allow(clippy::result_large_err, reason = "openraft's errors are large, and each of them ends the process")]
 
 mod applied_ids;
+mod begin;
 mod codec;
 #[cfg(test)]
 mod codec_tests;
@@ -29,6 +30,7 @@ mod node;
 mod options;
 mod peers;
 mod position;
+mod presence;
 mod pulse;
 mod runtime;
 mod seed;
@@ -53,7 +55,7 @@ use std::io;
 pub use dir::free_bytes;
 pub use error::{CallError, HandOverError, MemberError, ProposeError, ReadError, StartError};
 pub use node::RaftNode;
-pub use options::{PeerOptions, PeerService, Pending, RaftOptions, Store};
+pub use options::{Accept, PeerOptions, PeerService, Pending, RaftOptions, Store};
 pub use peers::{
     Arrival, ByteStream, Handshake, Incoming, PeerCertificate, PeerFiles, Stream, TlsTransport, Transport,
     TransportError,

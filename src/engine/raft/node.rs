@@ -1,6 +1,5 @@
 //! One node: its start, proposals, leadership and end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
 use openraft::storage::RaftLogStorage;
-use openraft::{BasicNode, Config, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::begin::{config, engine_error, take_place};
 use super::meters::Meters;
 use super::peers::{self, LinkError, Local, Network, Peers, Serving, Vouched};
 use super::pulse::Pulse;
@@ -19,12 +18,9 @@ use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{
     CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
-    Store, fatal, forming, members, snapshotting, store_id, watching,
+    Store, fatal, forming, members, presence, snapshotting, store_id, watching,
 };
 use crate::engine::histogram::Distribution;
-
-/// A bound for tiny ones only.
-const ENTRIES_PER_MESSAGE: u64 = 4096;
 
 /// A running node; clones are the same node.
 #[derive(Clone)]
@@ -77,8 +73,8 @@ impl RaftNode {
                 run(options, stores, meters, service).await
             }
             Store::Disk { dir, fsync } => {
-                let (shared, id, accept_empty) = (meters.clone(), options.node_id, options.accept_empty);
-                let open = move || stores::open_disk(&dir, fsync, accept_empty, id, machine, &shared);
+                let (shared, id, accept) = (meters.clone(), options.node_id, options.accept);
+                let open = move || stores::open_disk(&dir, fsync, accept, id, machine, &shared);
                 let open = tokio::task::spawn_blocking(open);
                 let opened = open.await.map_err(|e| StartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
@@ -115,7 +111,7 @@ impl RaftNode {
         let node = self.inner.id;
         self.inner.stands.send_if_modified(|now| {
             let then = match (&*now, removed) {
-                (Standing::Member, true) => Standing::Removed { node },
+                (Standing::Member | Standing::LostEnd { .. }, true) => Standing::Removed { node },
                 (Standing::Removed { .. }, false) => Standing::Member,
                 _ => return false,
             };
@@ -256,7 +252,7 @@ where
     L: RaftLogStorage<TypeConfig>,
     M: Machine,
 {
-    let Stores { log, machine, id: store_id, empty, mut released } = stores;
+    let Stores { log, machine, id: store_id, empty, mut released, data_dir, lost } = stores;
     if let (true, Err(absurd)) = (empty, options.may_begin) {
         drop((log, machine));
         released.recv().await;
@@ -282,11 +278,20 @@ where
         released.recv().await;
         return Err(refused);
     }
-    let pulse = Arc::new(Pulse::new(&options));
+    let pulse = Arc::new(Pulse::new(&options, lost));
     let mut tasks = vec![tokio::spawn(snapshotting::take_snapshots(raft.clone(), meters.clone())).abort_handle()];
+    if let Some(data_dir) = data_dir.upgrade() {
+        tasks.push(tokio::spawn(presence::watch(&data_dir)).abort_handle());
+    }
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
-    let stands = watch::Sender::new(if forms { Standing::Forming { awaits } } else { Standing::Member });
+    let stands = watch::Sender::new(match pulse.standing(&raft) {
+        _ if forms => Standing::Forming { awaits },
+        stands => stands,
+    });
+    if let Standing::LostEnd { .. } = &*stands.borrow() {
+        tasks.push(tokio::spawn(pulse.clone().regain(raft.clone(), stands.clone())).abort_handle());
+    }
     if let (Some(peers), Some(options)) = (&peers, &options.peers) {
         let serving = Serving {
             local,
@@ -329,56 +334,6 @@ fn not_called(node: NodeId, error: LinkError) -> CallError {
     match error {
         LinkError::Unreachable(reason) => CallError::Unreachable { node, reason },
         LinkError::Lost(reason) | LinkError::Failed(reason) => CallError::Lost { node, reason },
-    }
-}
-
-fn engine_error(error: impl std::fmt::Display) -> StartError {
-    StartError::Engine(error.to_string())
-}
-
-/// openraft's timers are off, see `pulse.rs`; what is left of them is how long it protects a leader that was just heard
-/// from candidates: a little less than any of them waits.
-fn config(options: &RaftOptions) -> Result<Config, openraft::ConfigError> {
-    let lease = (options.election_min.as_millis() as u64 * 4 / 5).max(4);
-    let config = Config {
-        cluster_name: "latchd".to_owned(),
-        enable_elect: false,
-        enable_heartbeat: false,
-        heartbeat_interval: lease / 2,
-        election_timeout_min: lease - 1,
-        election_timeout_max: lease,
-        // Entries vary from bytes to a megabyte, so their number says nothing: `meters` decides by bytes when a snapshot
-        // is taken and what is kept behind it, the logs how much goes into one message.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        max_payload_entries: ENTRIES_PER_MESSAGE,
-        ..Config::default()
-    };
-    config.validate()
-}
-
-/// Makes a cluster of one out of an empty store that is to be in no other, and lets an only voter stand for election
-/// without a wait.
-async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(), StartError> {
-    let node_id = options.node_id;
-    let peers = options.peers.as_ref();
-    if !raft.is_initialized().await.map_err(engine_error)? {
-        if peers.is_some_and(|peers| peers.has_others(node_id)) {
-            return Ok(());
-        }
-        let address = peers.map_or_else(String::new, |peers| peers.advertise.clone());
-        let members = BTreeMap::from([(node_id, BasicNode { addr: address })]);
-        return raft.initialize(members).await.map_err(engine_error);
-    }
-    let voters: Vec<NodeId> = raft.server_metrics().borrow().membership_config.voter_ids().collect();
-    if voters == [node_id] {
-        // Also one that has led before: see `types::vote_at_start`.
-        return raft.trigger().elect().await.map_err(engine_error);
-    }
-    match peers {
-        Some(_) => Ok(()),
-        None if voters.contains(&node_id) => Err(StartError::PeersNeeded { node_id, voters: voters.len() }),
-        None => Err(StartError::OtherNode { node_id, found: voters }),
     }
 }
 

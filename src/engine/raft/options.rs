@@ -40,8 +40,16 @@ pub struct RaftOptions {
     pub peers: Option<PeerOptions>,
     /// Whether an empty store may be begun on.
     pub may_begin: Result<(), AbsurdClock>,
-    /// Whether a data directory that once held something may be begun on although it is empty now.
-    pub accept_empty: bool,
+    pub accept: Accept,
+}
+
+/// What an operator has said may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accept {
+    /// A data directory that once held something may be begun on although it is empty now.
+    pub empty: bool,
+    /// A log that has lost its end counts as it is.
+    pub lost_end: bool,
 }
 
 impl RaftOptions {
@@ -57,7 +65,7 @@ impl RaftOptions {
             election_max: Duration::from_millis(400),
             peers: None,
             may_begin: Ok(()),
-            accept_empty: false,
+            accept: Accept::default(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The newest entry that was on disk, in a small file beside the log: a log that was cut at the end of a record looks
-//! whole, and this tells.
+//! The newest entry and the last vote that were on disk, in a small file beside the log: a log that was cut at the end of
+//! a record looks whole, and this tells.
 //!
 //! Written after each flush of the log and without one of its own: a loss of power may leave it behind the log, never
 //! before it.
@@ -9,93 +9,179 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::types::LogId;
+use openraft::CommittedLeaderId;
+
+use super::types::{LogId, Vote};
 
 const FILE: &str = "position";
-const PREFIX: &str = "latchd position 1";
+const PREFIX: &str = "latchd position 2";
 
-/// Term and index of an entry, in their order.
-type Place = (u64, u64);
+/// What was on disk once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Noted {
+    last: Option<LogId>,
+    vote: Option<Vote>,
+}
 
 #[derive(Debug)]
 pub(super) struct Position {
     file: File,
+    noted: Mutex<Noted>,
     failed: AtomicBool,
 }
 
 impl Position {
     pub fn open(data_dir: &Path) -> io::Result<Position> {
         let options = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(data_dir.join(FILE));
-        Ok(Position { file: options?, failed: AtomicBool::new(false) })
+        let file = options?;
+        let mut text = String::new();
+        let noted = match (&file).take(400).read_to_string(&mut text) {
+            Ok(0) => Noted::default(),
+            _ => parse(&text).unwrap_or_else(|| {
+                tracing::warn!(
+                    "the file {FILE} in the data directory cannot be read: whether the log lost its end is not known"
+                );
+                Noted::default()
+            }),
+        };
+        Ok(Position { file, noted: Mutex::new(noted), failed: AtomicBool::new(false) })
     }
 
-    /// The entry that was on disk once, where the log ends before it now.
-    pub fn missing_after(&self, last: Option<LogId>) -> Option<Place> {
-        let mut text = String::new();
-        let read = (&self.file).take(200).read_to_string(&mut text);
-        if read.is_err() || (!text.is_empty() && parse(&text).is_none()) {
-            tracing::warn!(
-                "the file {FILE} in the data directory cannot be read: whether the log lost its end is not known"
-            );
-        }
-        parse(&text).filter(|reached| Some(*reached) > last.map(place))
+    /// The entry that was on disk once, where the log ends before it now. Until the log has arrived there again, or is
+    /// known to go on otherwise, the file says so.
+    pub fn missing_after(&self, last: Option<LogId>) -> Option<LogId> {
+        self.lock().last.filter(|reached| Some(*reached) > last)
+    }
+
+    /// The vote that was on disk once, where an older one is there now.
+    pub fn missing_vote(&self, stored: Option<Vote>) -> Option<Vote> {
+        self.lock().vote.filter(|vote| Some(vote.leader_id) > stored.map(|stored| stored.leader_id))
     }
 
     /// The log is on disk up to this entry.
     pub fn reached(&self, last: LogId) {
-        if let Err(error) = self.write(place(last))
+        let mut noted = self.lock();
+        if Some(last) > noted.last {
+            noted.last = Some(last);
+            self.write_or_tell(&noted);
+        }
+    }
+
+    pub fn voted(&self, vote: &Vote) {
+        let mut noted = self.lock();
+        noted.vote = Some(*vote);
+        self.write_or_tell(&noted);
+    }
+
+    /// The log is about to end with this entry, in its own order: who leads has other entries after it.
+    pub fn fall_to(&self, last: Option<LogId>) -> io::Result<()> {
+        let mut noted = self.lock();
+        noted.last = last;
+        self.write(&noted)?;
+        self.file.sync_data()
+    }
+
+    /// What is there now is all that counts.
+    pub fn forget(&self) -> io::Result<()> {
+        let mut noted = self.lock();
+        *noted = Noted::default();
+        self.write(&noted)?;
+        self.file.sync_data()
+    }
+
+    fn write_or_tell(&self, noted: &Noted) {
+        if let Err(error) = self.write(noted)
             && !self.failed.swap(true, Relaxed)
         {
             tracing::warn!(%error, "the file {FILE} in the data directory cannot be written");
         }
     }
 
-    /// The log is about to end before this index, in its own order.
-    pub fn fall_below(&self, last: Option<LogId>) -> io::Result<()> {
-        self.write(last.map_or((0, 0), place))?;
-        self.file.sync_data()
-    }
-
     /// Always as long.
-    fn write(&self, (term, index): Place) -> io::Result<()> {
-        self.file.write_all_at(format!("{PREFIX} term {term:020} index {index:020}\n").as_bytes(), 0)
+    fn write(&self, noted: &Noted) -> io::Result<()> {
+        let last = noted.last.map_or((0, 0, 0), |id| (id.leader_id.term, id.leader_id.node_id, id.index));
+        let vote = noted.vote.map_or((0, 0), |vote| (vote.leader_id.term, vote.leader_id.node_id));
+        let text =
+            format!("{PREFIX} entry {:020} {:020} {:020} vote {:020} {:020}\n", last.0, last.1, last.2, vote.0, vote.1);
+        self.file.write_all_at(text.as_bytes(), 0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn place(id: LogId) -> Place {
-    (id.leader_id.term, id.index)
-}
-
-fn parse(text: &str) -> Option<Place> {
-    let (term, index) = text.strip_prefix(PREFIX)?.strip_prefix(" term ")?.strip_suffix('\n')?.split_once(" index ")?;
-    Some((term.parse().ok()?, index.parse().ok()?))
+fn parse(text: &str) -> Option<Noted> {
+    let (last, vote) = text.strip_prefix(PREFIX)?.strip_prefix(" entry ")?.strip_suffix('\n')?.split_once(" vote ")?;
+    let numbers = |text: &str| text.split(' ').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>();
+    let ([term, node, index], [vote_term, vote_node]) =
+        (numbers(last)?.try_into().ok()?, numbers(vote)?.try_into().ok()?);
+    let last = LogId::new(CommittedLeaderId::new(term, node), index);
+    Some(Noted {
+        last: (last != LogId::default()).then_some(last),
+        vote: (vote_term > 0).then(|| Vote::new(vote_term, vote_node)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openraft::CommittedLeaderId;
 
     fn id(term: u64, index: u64) -> LogId {
         LogId::new(CommittedLeaderId::new(term, 1), index)
     }
 
+    fn open(dir: &tempfile::TempDir) -> Position {
+        Position::open(dir.path()).expect("opened")
+    }
+
     #[test]
     fn a_log_that_ends_before_what_was_on_disk_is_known() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let open = || Position::open(dir.path()).expect("opened");
-        assert_eq!(open().missing_after(None), None, "an older directory has no such file");
-        open().reached(id(2, 7));
+        assert_eq!(open(&dir).missing_after(None), None, "an older directory has no such file");
+        open(&dir).reached(id(2, 7));
         for (last, missing) in [(None, true), (Some(id(2, 6)), true), (Some(id(2, 7)), false), (Some(id(3, 5)), false)]
         {
-            assert_eq!(open().missing_after(last), missing.then_some((2, 7)), "{last:?}");
+            assert_eq!(open(&dir).missing_after(last), missing.then_some(id(2, 7)), "{last:?}");
         }
-        open().fall_below(Some(id(1, 4))).expect("written");
-        assert_eq!(open().missing_after(Some(id(1, 4))), None);
-        let text = std::fs::read_to_string(dir.path().join(FILE)).expect("read");
-        assert_eq!(text, "latchd position 1 term 00000000000000000001 index 00000000000000000004\n");
+        open(&dir).fall_to(Some(id(1, 4))).expect("written");
+        assert_eq!(open(&dir).missing_after(Some(id(1, 4))), None);
         std::fs::write(dir.path().join(FILE), "other").expect("written");
-        assert_eq!(open().missing_after(None), None);
+        assert_eq!(open(&dir).missing_after(None), None);
+    }
+
+    #[test]
+    fn what_is_missing_stays_so_until_the_log_has_arrived_there() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(&dir).reached(id(2, 9));
+        open(&dir).reached(id(2, 8));
+        assert_eq!(open(&dir).missing_after(Some(id(2, 8))), Some(id(2, 9)));
+        open(&dir).reached(id(3, 8));
+        assert_eq!(open(&dir).missing_after(Some(id(3, 8))), None);
+        open(&dir).forget().expect("written");
+        assert_eq!(open(&dir).missing_after(None), None);
+    }
+
+    #[test]
+    fn an_older_vote_than_the_last_one_is_known() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(&dir).voted(&Vote::new(4, 2));
+        for (stored, missing) in [(None, true), (Some((3, 3)), true), (Some((4, 1)), true), (Some((4, 2)), false)] {
+            let stored = stored.map(|(term, node)| Vote::new_committed(term, node));
+            assert_eq!(open(&dir).missing_vote(stored), missing.then(|| Vote::new(4, 2)), "{stored:?}");
+        }
+    }
+
+    /// The bytes in the file: a change here is a new format.
+    #[test]
+    fn the_file_as_text() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(&dir).voted(&Vote::new(5, 3));
+        open(&dir).reached(id(1, 4));
+        let text = std::fs::read_to_string(dir.path().join(FILE)).expect("read");
+        let (entry, vote) = (format!("{:020} {:020} {:020}", 1, 1, 4), format!("{:020} {:020}", 5, 3));
+        assert_eq!(text, format!("latchd position 2 entry {entry} vote {vote}\n"));
     }
 }

@@ -15,9 +15,9 @@ use openraft::{BasicNode, ServerState};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::RaftOptions;
 use super::peers::{Kind, Peers, decode, encode};
 use super::types::{LogId, NodeId, Raft, Vote};
+use super::{RaftOptions, Standing};
 use crate::engine::random;
 
 /// Between two canvasses of which the first found no majority: at least this, and as much again at random. The next
@@ -33,6 +33,7 @@ const TAKE_OVER_WAIT: Duration = Duration::from_millis(80);
 /// What one node hears of leaders.
 #[derive(Debug)]
 pub(super) struct Pulse {
+    node_id: NodeId,
     heartbeat: Duration,
     election_min: Duration,
     election_max: Duration,
@@ -45,6 +46,8 @@ pub(super) struct Pulse {
     paused: AtomicBool,
     /// This node takes no part any more: it neither leads nor stands for election.
     retired: AtomicBool,
+    /// The newest entry that this node has acknowledged, where its log had lost it at the start.
+    lost: Option<LogId>,
 }
 
 /// Somebody is being heard for as long as this lives.
@@ -66,8 +69,9 @@ impl Drop for Paused<'_> {
 }
 
 impl Pulse {
-    pub fn new(options: &RaftOptions) -> Pulse {
+    pub fn new(options: &RaftOptions, lost: Option<LogId>) -> Pulse {
         Pulse {
+            node_id: options.node_id,
             heartbeat: options.heartbeat,
             election_min: options.election_min,
             election_max: options.election_max,
@@ -76,6 +80,7 @@ impl Pulse {
             quiet: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            lost: lost.filter(|_| !crate::mutants::on("lost-end-forgotten")),
         }
     }
 
@@ -117,7 +122,7 @@ impl Pulse {
         };
         let leads = metrics.borrow().state == ServerState::Leader;
         let own = raft.data_metrics().borrow().last_log;
-        last >= own && may_help(raft, last) && if leads { !leads_a_quorum } else { self.is_quiet() }
+        last >= own && self.may_help(raft, last) && if leads { !leads_a_quorum } else { self.is_quiet() }
     }
 
     /// Stands for election at once, because the leader has asked for it; whether this node leads then.
@@ -125,7 +130,7 @@ impl Pulse {
         let mut server = raft.server_metrics();
         {
             let now = server.borrow_and_update();
-            if now.vote != asked_by || now.current_leader != Some(from) {
+            if now.vote != asked_by || now.current_leader != Some(from) || self.lost(raft).is_some() {
                 return false;
             }
         }
@@ -206,7 +211,7 @@ impl Pulse {
         let membership = raft.metrics().borrow().membership_config.membership().clone();
         let last = raft.data_metrics().borrow().last_log;
         let configs = membership.get_joint_config();
-        if !configs.iter().flatten().any(|voter| *voter == id) {
+        if !configs.iter().flatten().any(|voter| *voter == id) || self.lost(raft).is_some() {
             return false;
         }
         let mut asked = JoinSet::new();
@@ -231,13 +236,52 @@ impl Pulse {
     }
 }
 
-/// Whether this node may help one to lead whose log ends with `last`.
-///
-/// A node without a log may have lost it, and with it what the other knows nothing of. So it helps to begin a cluster,
-/// whose log is its first members alone; for one that goes on, those decide who have a part of it.
-pub fn may_help(raft: &Raft, last: Option<LogId>) -> bool {
-    let goes_on = last.is_some_and(|last| last.index > 0);
-    !goes_on || raft.data_metrics().borrow().last_log.is_some()
+impl Pulse {
+    /// Whether this node may help one to lead whose log ends with `last`.
+    ///
+    /// A node without a log may have lost it, and with it what the other knows nothing of. So it helps to begin a cluster,
+    /// whose log is its first members alone; for one that goes on, those decide who have a part of it. A node whose log
+    /// has lost its end votes as it would have with it.
+    pub fn may_help(&self, raft: &Raft, last: Option<LogId>) -> bool {
+        let goes_on = last.is_some_and(|last| last.index > 0);
+        let has_log = !goes_on || raft.data_metrics().borrow().last_log.is_some();
+        has_log && self.lost(raft).is_none_or(|lost| last >= Some(lost))
+    }
+
+    /// The newest entry that this node has acknowledged, while its log lacks it and others count on it.
+    pub fn lost(&self, raft: &Raft) -> Option<LogId> {
+        let lost = self.lost.filter(|lost| raft.data_metrics().borrow().last_log < Some(*lost))?;
+        let voters: BTreeSet<NodeId> = raft.server_metrics().borrow().membership_config.voter_ids().collect();
+        (voters != BTreeSet::from([self.node_id])).then_some(lost)
+    }
+
+    /// How this node stands to its cluster at its start.
+    pub fn standing(&self, raft: &Raft) -> Standing {
+        match self.lost(raft) {
+            Some(lost) => Standing::LostEnd { node: self.node_id, term: lost.leader_id.term, index: lost.index },
+            None => Standing::Member,
+        }
+    }
+
+    /// Tells when a leader has sent what this node had lost. Runs until then, or until the log engine is gone.
+    pub async fn regain(self: Arc<Self>, raft: Raft, stands: watch::Sender<Standing>) {
+        let mut data = raft.data_metrics();
+        let node = self.node_id;
+        tracing::error!(node, "{}", *stands.borrow());
+        while self.lost(&raft).is_some() {
+            if data.changed().await.is_err() {
+                return;
+            }
+        }
+        tracing::info!(node, "the log of node {node} has all that this node acknowledged again");
+        stands.send_if_modified(|now| {
+            let regained = matches!(now, Standing::LostEnd { .. });
+            if regained {
+                *now = Standing::Member;
+            }
+            regained
+        });
+    }
 }
 
 type ServerMetrics = RaftServerMetrics<NodeId, BasicNode>;

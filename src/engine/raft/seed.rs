@@ -48,7 +48,7 @@ fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn R
     let snapshot_dir = data_dir.snapshot.clone();
     SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| StartError::io(&snapshot_dir, e))?;
     let log_dir = data_dir.log.clone();
-    let (hold, mut released) = Hold::new(Some(data_dir));
+    let (hold, mut released) = Hold::new(Some(Arc::new(data_dir)));
     let log = DiskLog::open(&log_dir, true, Arc::new(Meters::default()), hold);
     log.and_then(|log| log.begin_after(&Vote::new(TERM, node_id), at)).map_err(|e| StartError::io(&log_dir, e))?;
     store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::log_memory::{Inner, MemoryLog};
 use super::meters::Meters;
-use super::types::SnapshotMeta;
+use super::types::{LogId, SnapshotMeta};
 use crate::engine::random;
 
 /// What one simulated node has stored; clones are the same disk. A node that has ended may be started on it again.
@@ -42,6 +42,16 @@ impl SimulatedDisk {
     /// disk all the same, and the others are gone. For a node that has ended.
     pub fn lose_unsynced(&self, kept: usize) {
         lock(&self.log).lose_unsynced(kept);
+    }
+
+    /// What is left when the disk has lied: its newest `count` entries are gone although they were synced, and the node
+    /// knows at its next start that it had them. For a node that has ended.
+    pub fn lose_end(&self, count: usize) {
+        lock(&self.log).lose_end(count);
+    }
+
+    pub(super) fn lost_end(&self) -> Option<LogId> {
+        lock(&self.log).lost_end()
     }
 
     pub(super) fn sync_time(&self) -> Duration {

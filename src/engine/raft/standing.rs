@@ -17,6 +17,13 @@ pub enum Standing {
         node: u64,
     },
     Member,
+    /// The log of this node has lost its end, and has not been sent it again: it serves what it knows, and helps nobody to
+    /// lead who lacks what is lost.
+    LostEnd {
+        node: u64,
+        term: u64,
+        index: u64,
+    },
     /// The others know this node with another store: what it acknowledged before is lost, so it may not take part.
     Wiped {
         node: u64,
@@ -37,6 +44,7 @@ impl Standing {
             Standing::Forming { .. } => "forming",
             Standing::Waiting { .. } => "waiting",
             Standing::Member => "member",
+            Standing::LostEnd { .. } => "lost-end",
             Standing::Wiped { .. } => "wiped",
             Standing::Removed { .. } => "removed",
             Standing::Differs { .. } => "differs",
@@ -45,6 +53,10 @@ impl Standing {
 
     pub const fn is_removed(&self) -> bool {
         matches!(self, Standing::Removed { .. })
+    }
+
+    pub const fn has_lost_end(&self) -> bool {
+        matches!(self, Standing::LostEnd { .. })
     }
 
     pub const fn is_wiped(&self) -> bool {
@@ -66,6 +78,13 @@ impl fmt::Display for Standing {
                 write!(f, "the others have a cluster without node {node}: waits for `latchd members add {node} URL`")
             }
             Standing::Member => f.write_str("belongs to its cluster"),
+            Standing::LostEnd { node, term, index } => write!(
+                f,
+                "the log of node {node} was cut or put back: entry {index} of term {term} was on disk and is gone. This node \
+                 waits for a leader that has it, and helps no other to lead. Where no node has it any more, as after a loss \
+                 of power with disks that lie: start each with --accept-lost-end (storage.accept_lost_end = true), which \
+                 gives up what was answered since"
+            ),
             Standing::Wiped { node } => Wiped { node: *node }.fmt(f),
             Standing::Removed { node } => Removed { node: *node }.fmt(f),
             Standing::Differs { node } => Differs { node: *node }.fmt(f),
@@ -151,6 +170,8 @@ mod tests {
         assert!(told(Standing::Waiting { node: 4 }).contains("`latchd members add 4 URL`"));
         let wiped = told(Standing::Wiped { node: 4 });
         assert!(wiped.contains("`latchd members remove 4`") && wiped.contains("`latchd members add 4 URL`"), "{wiped}");
+        let lost = told(Standing::LostEnd { node: 4, term: 2, index: 57 });
+        assert!(lost.contains("entry 57 of term 2") && lost.contains("--accept-lost-end"), "{lost}");
         let removed = told(Standing::Removed { node: 4 });
         assert!(removed.contains("no member") && removed.contains("`latchd members add 4 URL`"), "{removed}");
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::StartError;
 use super::dir::sync_dir;
 
-const FILE: &str = "store-id";
+pub(super) const FILE: &str = "store-id";
 const PREFIX: &str = "latchd store 1";
 /// Before this file there was one node, and it had this number.
 const FIRST_NODE: u64 = 1;

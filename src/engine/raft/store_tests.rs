@@ -72,7 +72,7 @@ impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnD
         let data_dir = DataDir::open(dir.path()).expect("an empty data directory");
         let snapshots = Snapshots::Dir(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
         let log_dir = data_dir.log.clone();
-        let (hold, _) = Hold::new(Some(data_dir));
+        let (hold, _) = Hold::new(Some(Arc::new(data_dir)));
         let meters = Arc::new(Meters::new(u64::MAX, 0));
         let log = DiskLog::open(&log_dir, true, meters.clone(), hold.clone()).expect("an empty log");
         let machine = StateMachine::new(Collector::default(), snapshots, meters, hold).expect("nothing to restore");

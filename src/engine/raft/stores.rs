@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
 
@@ -13,8 +13,8 @@ use super::meters::Meters;
 use super::simulated::SimulatedDisk;
 use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::state_machine::{Snapshots, StateMachine};
-use super::types::NodeId;
-use super::{Machine, StartError, log_check, store_id};
+use super::types::{LogId, NodeId};
+use super::{Accept, Machine, StartError, log_check, store_id};
 
 /// What openraft takes over, and what the node keeps.
 pub(super) struct Stores<L, M> {
@@ -26,6 +26,9 @@ pub(super) struct Stores<L, M> {
     pub empty: bool,
     /// Ends when the stores are closed and the data directory is free.
     pub released: mpsc::Receiver<()>,
+    pub data_dir: Weak<DataDir>,
+    /// The newest entry that was on disk once, where it is gone.
+    pub lost: Option<LogId>,
 }
 
 pub(super) fn open_memory<M: Machine>(
@@ -37,7 +40,8 @@ pub(super) fn open_memory<M: Machine>(
     let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), hold);
     let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
     let id = crate::engine::random::random_id();
-    Ok(Stores { log: MemoryLog::new(meters.clone()).of(node_id), machine, id, empty: true, released })
+    let log = MemoryLog::new(meters.clone()).of(node_id);
+    Ok(Stores { log, machine, id, empty: true, released, data_dir: Weak::new(), lost: None })
 }
 
 pub(super) fn open_simulated<M: Machine>(
@@ -49,22 +53,23 @@ pub(super) fn open_simulated<M: Machine>(
     let (hold, released) = Hold::new(None);
     let machine = StateMachine::new(machine, Snapshots::Simulated(disk.clone()), meters.clone(), hold);
     let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
-    Ok(Stores { log: disk.log(meters).of(node_id), machine, id: disk.store_id(), empty: disk.is_empty(), released })
+    let (log, id, empty) = (disk.log(meters).of(node_id), disk.store_id(), disk.is_empty());
+    Ok(Stores { log, machine, id, empty, released, data_dir: Weak::new(), lost: disk.lost_end() })
 }
 
 /// Blocks for as long as reading the directory takes.
 pub(super) fn open_disk<M: Machine>(
     dir: &Path,
     fsync: bool,
-    accept_empty: bool,
+    accept: Accept,
     node_id: NodeId,
     machine: M,
     meters: &Arc<Meters>,
 ) -> Result<Stores<DiskLog, M>, StartError> {
-    let data_dir = DataDir::open(dir)?;
+    let data_dir = Arc::new(DataDir::open(dir)?);
     store_id::check_not_set_aside(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
-    let (hold, released) = Hold::new(Some(data_dir));
+    let (hold, released) = Hold::new(Some(data_dir.clone()));
     log_check::check_and_cut(&log_dir)?;
     let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
     let stored = snapshots.current();
@@ -76,23 +81,40 @@ pub(super) fn open_disk<M: Machine>(
     check_fit(&log_dir, &span, stored.as_ref())?;
     let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
     match empty {
-        true => store_id::check_not_emptied(dir, node_id, accept_empty)?,
+        true => store_id::check_not_emptied(dir, node_id, accept.empty)?,
         false => store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?,
     }
-    if let (false, Some((term, index))) = (empty, log.lost_end()) {
-        let last = span.last.map_or(0, |id| id.index);
-        tracing::error!(
-            term, index, last, dir = %dir.display(),
-            "the log was cut or put back: it ends at entry {last}, and entry {index} of term {term} was on disk. What was \
-             answered since is gone, unless other nodes have it; its tokens are not given again"
-        );
+    let lost = if empty { None } else { log.lost_end() };
+    if let Some(lost) = lost {
+        tell_lost(dir, span.last, lost, accept);
     }
+    if empty || accept.lost_end {
+        log.accept_lost_end(empty).map_err(|e| StartError::io(dir, e))?;
+    }
+    log.restore_vote().map_err(|e| StartError::io(&log_dir, e))?;
+    let lost = lost.filter(|_| !accept.lost_end);
     let id = store_id::open(dir, node_id, empty)?;
     let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), hold).map_err(|e| {
         let file = stored.map_or(snapshot_dir, |stored| stored.path);
         StartError::damaged(&file, e.offset, e.reason)
     })?;
-    Ok(Stores { log: log.of(node_id), machine, id, empty, released })
+    let data_dir = Arc::downgrade(&data_dir);
+    Ok(Stores { log: log.of(node_id), machine, id, empty, released, data_dir, lost })
+}
+
+fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
+    let (last, term, index) = (last.map_or(0, |id| id.index), lost.leader_id.term, lost.index);
+    let then = match accept.lost_end {
+        true => "That is accepted, as it was told",
+        false => {
+            "Where others serve, this node helps nobody to lead who lacks that entry, until a leader has sent it again"
+        }
+    };
+    tracing::error!(
+        term, index, last, dir = %dir.display(),
+        "the log was cut or put back: it ends at entry {last}, and entry {index} of term {term} was on disk. What was \
+         answered since is gone, unless other nodes have it; its tokens are not given again. {then}"
+    );
 }
 
 /// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.

@@ -23,7 +23,7 @@ use crate::engine::clock;
 use crate::engine::raft::error::replace_advice;
 use crate::engine::raft::fatal;
 use crate::engine::raft::meters::Meters;
-use crate::engine::raft::pulse::{Pulse, may_help};
+use crate::engine::raft::pulse::Pulse;
 use crate::engine::raft::types::{LogId, NodeId, Raft, TypeConfig};
 
 /// A connection that has not said who it is by then is closed.
@@ -229,7 +229,7 @@ impl Serving {
 
     async fn vote(&self, from: NodeId, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
         self.local.check_vote(from, &request.vote, false)?;
-        if !may_help(&self.raft, request.last_log_id) {
+        if !self.pulse.may_help(&self.raft, request.last_log_id) {
             let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
             return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
         }

@@ -1,0 +1,3 @@
+//! Disks that lie, fill up, or go away.
+
+mod directory;
