@@ -1,5 +1,6 @@
 //! A caller, once known: a name for the logs, a role, and the lock names it is limited to.
 
+use super::digest::{Sha256Digest, sha256};
 use std::{fmt, ops::Deref, sync::Arc};
 
 /// What a caller may do, before prefixes narrow it.
@@ -38,6 +39,11 @@ pub struct Identity(Arc<Caller>);
 pub struct Caller {
     pub name: Arc<str>,
     pub role: Role,
+    /// Tells its credential from all others, as far as the lock table is concerned: what it opened is its own. The same
+    /// on every node, and for the next key of this name. 0 for a caller without one.
+    pub credential: u64,
+    /// Within what its idempotency keys count.
+    scope: Box<[u8]>,
     /// Empty: every name.
     prefixes: Box<[Box<str>]>,
 }
@@ -51,14 +57,37 @@ impl Deref for Identity {
 }
 
 impl Identity {
+    /// The caller that an API key makes: its name stands for it, whatever key goes with it.
     pub fn new(name: &str, role: Role, prefixes: &[String]) -> Identity {
-        let prefixes = prefixes.iter().map(|prefix| prefix.as_str().into());
-        Identity(Arc::new(Caller { name: name.into(), role, prefixes: prefixes.collect() }))
+        let credential = number(&sha256(&format!("latchd key {name}")));
+        Identity::known(name, role, prefixes, credential, name.as_bytes())
+    }
+
+    /// The caller of a credential without a name of its own, told by something else. Nobody has to keep the numbers in
+    /// such names, so they are no scope.
+    pub(super) fn told_by(what: &str, name: &str, role: Role, prefixes: &[String]) -> Identity {
+        let digest = sha256(&format!("latchd credential {what}"));
+        Identity::known(name, role, prefixes, number(&digest), &digest)
     }
 
     /// The caller of a server without credentials.
     pub fn anonymous(role: Role) -> Identity {
-        Identity::new("anonymous", role, &[])
+        Identity::known("anonymous", role, &[], 0, b"anonymous")
+    }
+
+    fn known(name: &str, role: Role, prefixes: &[String], credential: u64, scope: &[u8]) -> Identity {
+        let prefixes = prefixes.iter().map(|prefix| prefix.as_str().into()).collect();
+        Identity(Arc::new(Caller { name: name.into(), role, credential, scope: scope.into(), prefixes }))
+    }
+
+    /// Within what the idempotency keys of this caller count.
+    pub fn scope(&self) -> &[u8] {
+        &self.scope
+    }
+
+    /// Nobody has to say who they are.
+    pub fn is_anonymous(&self) -> bool {
+        self.credential == 0
     }
 
     /// May take, renew and release (its own holds of) this lock.
@@ -99,4 +128,10 @@ impl Identity {
         let mut prefixes = self.prefixes.iter();
         self.prefixes.is_empty() || prefixes.any(|prefix| lock_name.starts_with(&**prefix))
     }
+}
+
+/// Never 0, which is nobody's.
+fn number(digest: &Sha256Digest) -> u64 {
+    let (first, _) = digest.split_first_chunk().expect("eight of thirty-two bytes");
+    u64::from_be_bytes(*first).max(1)
 }

@@ -34,4 +34,5 @@ pub use line_pace::LinePace;
 pub use options::{AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
 pub use seal::Seal;
+pub use throttle::address_group;
 pub use visible::session_handle;

@@ -25,6 +25,22 @@ impl From<IpAddr> for AddressGroup {
     }
 }
 
+impl AddressGroup {
+    /// No two groups have the same: what is reserved at the begin of IPv6 stands for IPv4. Never 0.
+    pub(super) fn number(self) -> u64 {
+        const IPV4: u64 = 0xffff << 32;
+        match self.0 {
+            IpAddr::V4(v4) => IPV4 | u64::from(v4.to_bits()),
+            IpAddr::V6(v6) => ((v6.to_bits() >> 64) as u64).max(1),
+        }
+    }
+}
+
+/// The number of the group of addresses that this one belongs to: see [`AddressGroup`].
+pub fn address_group(address: IpAddr) -> u64 {
+    AddressGroup::from(address).number()
+}
+
 pub(super) struct Throttle {
     /// So many failures in a window are answered as plain failures; more are throttled.
     failures_per_window: u32,

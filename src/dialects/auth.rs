@@ -1,10 +1,13 @@
 //! Who is calling: the secrets of a request in every form, checked. What a refusal looks like is each dialect's business.
 
 use super::code::Code;
+use super::cookie::{Carried, carried};
 use super::failure::Failure;
 use super::peer::Peer;
 use super::service::{Attempt, Shared, client};
-use crate::access::{Identity, Verdict, presented_in_headers};
+use crate::access::{Identity, Verdict, address_group, presented_in_headers};
+use crate::domain::{Caller, Refusal, SessionId};
+use crate::engine::Fault;
 use axum::http::{HeaderName, header, request::Parts};
 use std::sync::Arc;
 
@@ -65,6 +68,34 @@ fn granted(verdict: Verdict) -> Attempt<Identity> {
             ..Failure::new(Code::TooManyAttempts, "too many failed attempts from this address")
         }
         .set_by("access.failure_limit")),
+    }
+}
+
+/// Who asks, in what the table keeps of it.
+pub fn caller(identity: &Identity, head: &Parts) -> Caller {
+    Caller { credential: identity.credential, address: address_group(client(head).ip) }
+}
+
+/// Whether the caller may use this session: who opened it, and admins of every name, because it may hold any. One that
+/// is not known is not judged here.
+pub async fn may_use(service: &Shared, identity: &Identity, head: &Parts, session: SessionId) -> Result<(), Fault> {
+    if identity.is_admin() && identity.sees_every_name() {
+        return Ok(());
+    }
+    match service.engine.check_session_of(session, caller(identity, head)).await {
+        Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(()),
+        looked => looked,
+    }
+}
+
+/// Starts the idle time of a carried session anew, in dialects that do not use it: any request of whoever may use it
+/// counts.
+pub async fn touch_carried(service: &Shared, identity: &Identity, head: &Parts) {
+    if let Carried::Session(session) = carried(&head.headers)
+        && may_use(service, identity, head, session).await.is_ok()
+    {
+        // An unknown session is no concern of a dialect without sessions.
+        let _ = service.engine.touch_session(session).await;
     }
 }
 

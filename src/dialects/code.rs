@@ -27,6 +27,7 @@ pub enum Code {
     UnknownHost,
     SessionUnknown,
     SessionExists,
+    SessionOfAnother,
     Held,
     WaitTimedOut,
     WaitCancelled,
@@ -81,7 +82,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 54] = [
+    pub const ALL: [Code; 55] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -100,6 +101,7 @@ impl Code {
         Code::UnknownHost,
         Code::SessionUnknown,
         Code::SessionExists,
+        Code::SessionOfAnother,
         Code::Held,
         Code::WaitTimedOut,
         Code::WaitCancelled,
@@ -160,6 +162,7 @@ impl Code {
             Code::UnknownHost => row("unknown-host", S::MISDIRECTED_REQUEST, false, "The request is for another host"),
             Code::SessionUnknown => row("session-unknown", S::UNAUTHORIZED, false, "The session is not known or has ended"),
             Code::SessionExists => row("session-exists", S::CONFLICT, true, "The session exists already"),
+            Code::SessionOfAnother => row("session-of-another", S::FORBIDDEN, false, "The session was opened with another credential"),
             Code::Held => row("held", S::CONFLICT, true, "The lock is held"),
             Code::WaitTimedOut => row("wait-timed-out", S::CONFLICT, true, "The wait ended without the lock"),
             Code::WaitCancelled => row("wait-cancelled", S::SERVICE_UNAVAILABLE, true, "The wait was cut short, and nothing was taken"),
@@ -209,6 +212,7 @@ impl From<&Refusal> for Code {
         match refusal {
             Refusal::SessionUnknown => Code::SessionUnknown,
             Refusal::SessionExists => Code::SessionExists,
+            Refusal::SessionOfAnother => Code::SessionOfAnother,
             Refusal::Held(_) => Code::Held,
             Refusal::WaitTimedOut => Code::WaitTimedOut,
             Refusal::WaitCancelled => Code::WaitCancelled,

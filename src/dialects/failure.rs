@@ -85,6 +85,10 @@ impl Failure {
             Fault::Refused(Refusal::UnboundedHold) => {
                 Failure::field(names.lease, format!("{} is needed to wait without a session", names.lease))
             }
+            Fault::Refused(Refusal::SessionOfAnother) => Failure::new(
+                code,
+                "the session was opened with another credential: ask with that one, or open a session of your own",
+            ),
             Fault::Refused(Refusal::SizeMismatch { size }) => {
                 Failure::new(code, format!("the lock is in use with size {size}"))
             }

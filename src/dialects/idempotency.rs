@@ -42,14 +42,14 @@ pub fn request_key(
         return Err(Failure::field(name, format!("{name} must have 1 to {KEY_BYTES_MAX} bytes, it has {}", key.len())));
     }
     let session = scope.session.map_or([0; 16], |session| session.0);
-    let id = digest(&[scope.identity.name.as_bytes(), &session, key.as_bytes()]);
+    let id = digest(&[scope.identity.scope(), &session, key.as_bytes()]);
     let body = digest(&[head.method.as_str().as_bytes(), head.uri.path().as_bytes(), body]);
     Ok(Some(RequestKey { id: RequestId(id), body: BodyDigest(body) }))
 }
 
 /// The key of a dialect whose owners name themselves: it counts within the credential and the owner.
 pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> RequestKey {
-    let id = digest(&[identity.name.as_bytes(), &[0; 16], owner.as_bytes(), key.as_bytes()]);
+    let id = digest(&[identity.scope(), &[0; 16], owner.as_bytes(), key.as_bytes()]);
     RequestKey { id: RequestId(id), body: BodyDigest(digest(&[body])) }
 }
 

@@ -4,7 +4,7 @@
 //! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does, but for what looks
 //! like a lease or a wait.
 
-use super::auth::{identify, may_read, may_take};
+use super::auth::{caller, identify, may_read, may_take, touch_carried};
 use super::clean_path::clean;
 use super::code::{Code, FieldNames};
 use super::failure::Failure;
@@ -77,7 +77,7 @@ fn is_one_segment(name: &[u8]) -> bool {
 
 async fn answer(service: &Shared, head: &Parts, name: &str) -> Attempt<Response> {
     let identity = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &identity, head).await;
     match head.method {
         Method::POST => lock(service, head, &identity, name).await,
         Method::DELETE => unlock(service, &identity, name).await,
@@ -109,6 +109,7 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
         priority: 0,
         metadata: Metadata::default(),
         request,
+        caller: caller(identity, head),
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {

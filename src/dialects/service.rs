@@ -3,7 +3,7 @@
 use super::admin::EventSettings;
 use super::body::{self, BodyError, BodyLimits};
 use super::code::Code;
-use super::cookie::{self, Carried, carried};
+use super::cookie;
 use super::failed_logins::FailedLogins;
 use super::failure::Failure;
 use super::grpc::Contact;
@@ -16,8 +16,8 @@ use crate::access::Access;
 use crate::domain::SessionId;
 use crate::engine::Engine;
 use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,14 +82,6 @@ impl Service {
     /// The cookie that goes with an answer to this session.
     pub(super) fn session_cookie(&self, session: SessionId, head: &Parts) -> HeaderValue {
         cookie::session(session, self.engine.idle_timeout_of(session), client(head).https)
-    }
-
-    /// Starts the idle time of a carried session anew, in dialects that do not use it: any request counts.
-    pub(super) async fn touch_carried(&self, headers: &HeaderMap) {
-        if let Carried::Session(session) = carried(headers) {
-            // An unknown session is no concern of a dialect without sessions.
-            let _ = self.engine.touch_session(session).await;
-        }
     }
 
     /// The body of a request, within its bounds.

@@ -159,6 +159,7 @@ impl Table {
             metadata: hold.metadata,
             dialect: hold.dialect,
             request: Some(request),
+            caller: hold.caller,
             orphaned: true,
         };
         self.keep_request(request, Made::Waiter { name: name.clone(), key });

@@ -1,5 +1,6 @@
 //! What is asked of the table: commands, and the log entries that carry them.
 
+use super::caller::Caller;
 use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, NodeId, RequestKey, SessionId, StoreId, Token};
 use super::limits::Limits;
 use super::metadata::Metadata;
@@ -64,6 +65,8 @@ pub enum Command {
         idle_timeout_ms: u64,
         /// Asking again under the same key gives the same session.
         request: Option<RequestKey>,
+        /// Whose session it is.
+        caller: Caller,
     },
     CloseSession {
         session: SessionId,
@@ -146,6 +149,7 @@ pub struct Acquire {
     pub metadata: Metadata,
     /// Asking again under the same key gives the same hold, or takes the same place in the queue.
     pub request: Option<RequestKey>,
+    pub caller: Caller,
 }
 
 /// How an acquire waits in the queue.
@@ -194,6 +198,23 @@ impl Command {
             | Command::NodeDown { .. }
             | Command::ForgetNode { .. }
             | Command::RaiseLevel { .. } => None,
+        }
+    }
+
+    /// Who asks for what will take room.
+    pub fn caller(&self) -> Caller {
+        match self {
+            Command::Acquire(acquire) => acquire.caller,
+            Command::OpenSession { caller, .. } => *caller,
+            _ => Caller::NOBODY,
+        }
+    }
+
+    pub(super) fn forget_caller(&mut self) {
+        match self {
+            Command::Acquire(acquire) => acquire.caller = Caller::NOBODY,
+            Command::OpenSession { caller, .. } => *caller = Caller::NOBODY,
+            _ => {}
         }
     }
 

@@ -144,7 +144,8 @@ impl Table {
         self.index.add_hold(&acquire.name, &hold);
         before.into_iter().for_each(|request| self.end_request(request));
         self.granted(run, acquire.name.clone(), &hold, Some(replaces));
-        self.note_request(acquire.request, Made::Hold { name: acquire.name.clone(), token });
+        let made = Made::Hold { name: acquire.name.clone(), token };
+        self.note_request(acquire.request, acquire.caller, made);
         Outcome::Acquired(hold.grant())
     }
 
@@ -158,12 +159,14 @@ impl Table {
             owner: owner(&acquire),
             metadata: acquire.metadata,
             dialect: acquire.dialect,
+            caller: acquire.caller,
             claim,
         };
         let grant = hold.grant();
         self.granted(run, acquire.name.clone(), &hold, None);
         if acquire.request.is_some() {
-            self.note_request(acquire.request, Made::Hold { name: acquire.name.clone(), token: grant.token });
+            let made = Made::Hold { name: acquire.name.clone(), token: grant.token };
+            self.note_request(acquire.request, acquire.caller, made);
         }
         self.add_hold(acquire.name, acquire.size, acquire.remembers_size, hold);
         Outcome::Acquired(grant)
@@ -196,6 +199,7 @@ impl Table {
             metadata: acquire.metadata.clone(),
             dialect: acquire.dialect,
             request: acquire.request.map(|request| request.id),
+            caller: acquire.caller,
             orphaned: false,
         }
     }
@@ -208,7 +212,7 @@ impl Table {
         let is_attached = matches!(waiter.wait, Wait::Attached { .. });
         self.put_in_queue(&name, place, waiter);
         let position = self.locks.get(&name).map_or(0, |lock| lock.queue.ahead(&place)) as u32;
-        self.note_request(acquire.request, Made::Waiter { name, key: acquire.key });
+        self.note_request(acquire.request, acquire.caller, Made::Waiter { name, key: acquire.key });
         if is_attached { Outcome::Queued { position } } else { Outcome::Enqueued { position } }
     }
 
@@ -260,6 +264,7 @@ impl Table {
             owner: waiter.owner,
             metadata: waiter.metadata,
             dialect: waiter.dialect,
+            caller: waiter.caller,
         };
         let (grant, unconfirmed): (Grant, bool) = (hold.grant(), hold.unconfirmed().is_some());
         if let Some(request) = waiter.request {

@@ -24,6 +24,12 @@ pub struct Limits {
     pub remembered_size_idle_ms: u64,
     /// Idempotency keys that are kept.
     pub requests_max: u64,
+    /// What the table may take in memory, by its own count; 0: no bound.
+    pub table_bytes_max: u64,
+    /// How much of each of these one credential may take, in thousandths; 0: all.
+    pub credential_share: u64,
+    /// How much of that one group of addresses may take, in thousandths; 0: all.
+    pub address_share: u64,
 }
 
 /// What a limit is about; each dialect has its own name for it.
@@ -55,6 +61,9 @@ impl Default for Limits {
             remembered_sizes_max: 10_000,
             remembered_size_idle_ms: 300_000,
             requests_max: 1_000_000,
+            table_bytes_max: 0,
+            credential_share: 0,
+            address_share: 0,
         }
     }
 }
@@ -76,6 +85,15 @@ impl Limits {
             }
         }
         self.check_metadata(&acquire.metadata)
+    }
+
+    /// Without what tables had no bounds for before it was kept who asks.
+    pub(super) fn without_shares(self) -> Limits {
+        Limits { table_bytes_max: 0, credential_share: 0, address_share: 0, ..self }
+    }
+
+    pub(super) fn have_shares(&self) -> bool {
+        [self.table_bytes_max, self.credential_share, self.address_share] != [0; 3]
     }
 
     /// A name's length and content.

@@ -1,5 +1,6 @@
 //! One lock: its holds and its queue. Knows nothing of other locks or of sessions.
 
+use super::caller::Caller;
 use super::command::Wait;
 use super::cow::{ShardKey, stable_hash};
 use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, RequestId, SessionId, Token, WaiterId};
@@ -41,6 +42,8 @@ pub struct Hold {
     pub owner: Owner,
     pub metadata: Metadata,
     pub dialect: Dialect,
+    /// Who asked for it.
+    pub caller: Caller,
     /// Boxed, because most holds have none.
     pub claim: Option<Box<Claim>>,
 }
@@ -93,6 +96,7 @@ pub struct Waiter {
     pub dialect: Dialect,
     /// The request that takes this place again when it is retried.
     pub request: Option<RequestId>,
+    pub caller: Caller,
     /// Its request was lost: `deadline` is the end of the time for a retry, and until then it is granted nothing.
     pub orphaned: bool,
 }

@@ -5,6 +5,7 @@
 //!
 //! What may not: async, I/O, clocks, randomness, configuration, unordered maps, other rooms.
 
+mod caller;
 mod claims;
 pub mod codec;
 pub mod command;
@@ -29,6 +30,7 @@ pub mod time;
 mod verbs;
 pub mod view;
 
+pub use caller::Caller;
 pub use claims::ORPHAN_MS;
 pub use command::{Acquire, Body, Command, Entry, LeaderStart, Proof, Submitted, Wait};
 pub use ids::{

@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// 2. nodes come and go, deliveries are confirmed, idempotency keys are kept;
 /// 3. event ids of a service that begins at it begin where its tokens do;
 /// 4. and have a random part, which tells them from those of any other service;
-/// 5. tokens and event ids go on from the clock at each leadership, not only at the first.
-pub const FEATURE_LEVEL: u32 = 5;
+/// 5. tokens and event ids go on from the clock at each leadership, not only at the first;
+/// 6. it is kept who asked: a session belongs to the credential that opened it, what the table takes has a bound, and
+///    so has what one caller takes of it.
+pub const FEATURE_LEVEL: u32 = 6;
 
 /// The first level with confirmed deliveries and idempotency keys.
 const LEVEL_OF_CLUSTERS: u32 = 2;
@@ -28,6 +30,9 @@ pub(super) const LEVEL_OF_LIVES: u32 = 4;
 
 /// The first level at which every leadership, not only the first, moves tokens and event ids up.
 const LEVEL_OF_RAISED_TOKENS: u32 = 5;
+
+/// The first level whose entries and snapshots say who asked.
+pub(super) const LEVEL_OF_CALLERS: u32 = 6;
 
 /// More than any cluster has: a bound on what is kept, not a limit to plan with.
 const NODES_MAX: usize = 1024;
@@ -88,6 +93,11 @@ impl Table {
 
     pub(super) fn raises_tokens(&self) -> bool {
         self.level >= LEVEL_OF_RAISED_TOKENS
+    }
+
+    /// Whether it is kept who asked, and what that bounds.
+    pub fn knows_callers(&self) -> bool {
+        self.level >= LEVEL_OF_CALLERS
     }
 
     /// Lets each command of a recorded run pass once; those of a run that was declared dead are used up unheard.

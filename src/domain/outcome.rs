@@ -62,6 +62,8 @@ pub struct Grant {
 pub enum Refusal {
     SessionUnknown,
     SessionExists,
+    /// The session was opened with another credential.
+    SessionOfAnother,
     /// All room is taken, or others of the same or a higher priority wait.
     Held(Box<HeldBy>),
     /// The wait ended without a grant.

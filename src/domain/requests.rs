@@ -3,6 +3,7 @@
 //! A record lives as long as what its request made, and at least ten minutes from its last use. Attempts that came
 //! to nothing leave none: asking again is a new attempt.
 
+use super::caller::Caller;
 use super::cow::{ShardKey, stable_hash};
 use super::ids::{BodyDigest, HoldKey, Name, RequestId, RequestKey, SessionId, Token};
 use super::outcome::Refusal;
@@ -22,6 +23,8 @@ impl ShardKey for RequestId {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestRecord {
     pub body: BodyDigest,
+    /// Who asked first.
+    pub caller: Caller,
     pub made: Made,
     /// Until when it is kept after what it made has ended.
     pub until: Timestamp,
@@ -68,10 +71,10 @@ impl Table {
     }
 
     /// Notes what came of a request that left no record so far.
-    pub(super) fn note_request(&mut self, request: Option<RequestKey>, made: Made) {
+    pub(super) fn note_request(&mut self, request: Option<RequestKey>, caller: Caller, made: Made) {
         if let Some(RequestKey { id, body }) = request {
             let until = self.now.after_ms(REQUEST_KEPT_MS);
-            self.requests.insert(id, RequestRecord { body, made, until });
+            self.requests.insert(id, RequestRecord { body, caller, made, until });
         }
     }
 

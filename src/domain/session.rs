@@ -1,5 +1,6 @@
 //! Sessions: opened, touched, ended; their holds and waiters are swept in bounded batches.
 
+use super::caller::Caller;
 use super::cow::{ShardKey, stable_hash};
 use super::ids::{HoldKey, Name, RequestId, RequestKey, SessionId};
 use super::lock::Hold;
@@ -24,6 +25,8 @@ pub struct Session {
     pub ended: bool,
     /// The request that is given this session again when it is retried.
     pub request: Option<RequestId>,
+    /// Who opened it.
+    pub caller: Caller,
     /// Its holds and waiters, ended ones included until they are swept. Not in a snapshot: counted anew.
     pub holds: u32,
     pub waiters: u32,
@@ -36,6 +39,14 @@ impl Table {
 
     pub(super) fn live(&self, session: SessionId) -> Option<&Session> {
         self.sessions.get(&session).filter(|session| !session.ended)
+    }
+
+    /// Whether this caller may use a live session: one that opened it with the same credential, or anybody where nobody
+    /// had to say who they are.
+    pub fn check_session_of(&self, id: SessionId, caller: Caller) -> Result<(), Refusal> {
+        let session = self.live(id).ok_or(Refusal::SessionUnknown)?;
+        let owner = session.caller.credential;
+        if owner == 0 || owner == caller.credential { Ok(()) } else { Err(Refusal::SessionOfAnother) }
     }
 
     /// How many holds a live session has.
@@ -60,7 +71,13 @@ impl Table {
         self.sessions.iter().map(|(_, session)| session.idle_timeout_ms)
     }
 
-    pub(super) fn open_session(&mut self, id: SessionId, idle_timeout_ms: u64, request: Option<RequestKey>) -> Outcome {
+    pub(super) fn open_session(
+        &mut self,
+        id: SessionId,
+        idle_timeout_ms: u64,
+        request: Option<RequestKey>,
+        caller: Caller,
+    ) -> Outcome {
         let request = request.filter(|_| self.knows_clusters());
         match request.and_then(|key| self.recall(key)) {
             Some(Ok(Made::Session(session))) => {
@@ -81,11 +98,11 @@ impl Table {
             return Outcome::Refused(refusal);
         }
         let deadline = self.now.after_ms(idle_timeout_ms);
-        let of_request = request.map(|request| request.id);
-        let session = Session { idle_timeout_ms, deadline, ended: false, request: of_request, holds: 0, waiters: 0 };
+        let (request_id, ended) = (request.map(|request| request.id), false);
+        let session = Session { idle_timeout_ms, deadline, ended, request: request_id, caller, holds: 0, waiters: 0 };
         self.sessions.insert(id, session);
         self.index.sessions.insert((deadline, id));
-        self.note_request(request, Made::Session(id));
+        self.note_request(request, caller, Made::Session(id));
         Outcome::SessionOpened { session: id }
     }
 

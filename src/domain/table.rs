@@ -151,7 +151,8 @@ impl Table {
         } else if self.raises_tokens() {
             self.raise_tokens(index, start.first_token);
         }
-        (self.limits, self.confirm) = (start.limits, start.confirm);
+        let limits = if self.knows_callers() { start.limits } else { start.limits.without_shares() };
+        (self.limits, self.confirm) = (limits, start.confirm);
         self.touch_all_sessions();
         self.record_leader(run, start.node, start.incarnation, start.store, start.level);
     }
@@ -174,9 +175,12 @@ impl Table {
         (id, self.run_once(run, id, command))
     }
 
-    fn run_once(&mut self, run: &mut Run, id: CommandId, command: Command) -> Outcome {
+    fn run_once(&mut self, run: &mut Run, id: CommandId, mut command: Command) -> Outcome {
         if let Err(outcome) = self.admit(id) {
             return outcome;
+        }
+        if !self.knows_callers() {
+            command.forget_caller();
         }
         if let Some(session) = command.session()
             && !self.is_live(session)
@@ -187,8 +191,8 @@ impl Table {
             self.settle(run, &name.clone());
         }
         match command {
-            Command::OpenSession { session, idle_timeout_ms, request } => {
-                self.open_session(session, idle_timeout_ms, request)
+            Command::OpenSession { session, idle_timeout_ms, request, caller } => {
+                self.open_session(session, idle_timeout_ms, request, caller)
             }
             Command::CloseSession { session } => self.close_session(run, session),
             Command::Acquire(acquire) => self.acquire(run, id, *acquire),

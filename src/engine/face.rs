@@ -11,7 +11,8 @@ use super::random::random_id;
 use super::stats::Stats;
 use crate::domain::view::{Counts, LockFilter, LockView, SessionView};
 use crate::domain::{
-    Acquire, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp, Token,
+    Acquire, Caller, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp,
+    Token,
 };
 use sha2::{Digest as _, Sha256};
 use std::io;
@@ -114,8 +115,8 @@ impl Engine {
     /// Opens a session with the configured idle timeout; its id has 128 bits from the OS's generator.
     ///
     /// The same request key opens the same session.
-    pub async fn open_session(&self, request: Option<RequestKey>) -> Result<SessionId, Fault> {
-        self.open_session_for(self.0.session_idle_timeout, request).await
+    pub async fn open_session(&self, request: Option<RequestKey>, caller: Caller) -> Result<SessionId, Fault> {
+        self.open_session_for(self.0.session_idle_timeout, request, caller).await
     }
 
     /// Opens a session that ends after so long without being seen.
@@ -123,11 +124,12 @@ impl Engine {
         &self,
         idle_timeout: Duration,
         request: Option<RequestKey>,
+        caller: Caller,
     ) -> Result<SessionId, Fault> {
         self.check_room()?;
         let session = SessionId(random_id());
         let idle_timeout_ms = crate::domain::time::round_up_ms(idle_timeout);
-        match self.run(Command::OpenSession { session, idle_timeout_ms, request }).await? {
+        match self.run(Command::OpenSession { session, idle_timeout_ms, request, caller }).await? {
             Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),
         }

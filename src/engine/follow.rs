@@ -75,7 +75,7 @@ impl Driver {
         }
         let last = commands.last().map(|submitted| submitted.id.sequence);
         let body = Body::Batch { touches, more_touches: false, commands };
-        let entry = Entry { at: Default::default(), epoch: 0, body };
+        let entry = self.core.shared.for_all_nodes(Entry { at: Default::default(), epoch: 0, body });
         let request = Request::Forward { incarnation: self.core.incarnation, entry };
         let answer = self.core.ask(stream.leader, &request, ASK).await;
         self.put_back_touches(&request, answer.as_ref());

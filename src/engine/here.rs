@@ -5,7 +5,7 @@ use super::face::Engine;
 use super::last_holds::LastHold;
 use super::raft::Standing;
 use crate::domain::view::{HoldView, LockView, WaiterView};
-use crate::domain::{Acquire, Command, HoldKey, Name, Outcome, Proof, Refusal, SessionId};
+use crate::domain::{Acquire, Caller, Command, HoldKey, Name, Outcome, Proof, Refusal, SessionId};
 use std::sync::Arc;
 
 impl Engine {
@@ -57,6 +57,17 @@ impl Engine {
         self.read_barrier().await?;
         let looked = core.shared.table().check_opens(name, proof);
         Ok(looked?)
+    }
+
+    /// Refuses a session that is another's, and one that is not known on any node. Whose it is never changes.
+    pub async fn check_session_of(&self, session: SessionId, caller: Caller) -> Result<(), Fault> {
+        let looked = self.0.core.shared.table().check_session_of(session, caller);
+        if looked != Err(Refusal::SessionUnknown) {
+            return Ok(looked?);
+        }
+        // It may have been opened on another node.
+        self.read_barrier().await?;
+        Ok(self.0.core.shared.table().check_session_of(session, caller)?)
     }
 
     /// A hold as far as this node knows.

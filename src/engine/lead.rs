@@ -64,6 +64,7 @@ impl Driver {
         let ended = |leadership: &super::raft::Leadership| !leadership.is_leader || leadership.term != term;
         let core = self.core.clone();
         let mut judged = core.shared.clock.age();
+        let knew_callers = core.shared.table().knows_callers();
         // Whoever is silent from now on, such as the leader before, is so from now on.
         self.judge_nodes(judged);
         loop {
@@ -92,8 +93,8 @@ impl Driver {
             let age = core.shared.clock.age();
             if age.saturating_sub(judged) >= TICK {
                 judged = age;
-                // Whether grants must be confirmed is part of the leadership.
-                if core.is_alone() != alone {
+                // Whether grants must be confirmed is part of the leadership, and so are bounds that older nodes did not know.
+                if core.is_alone() != alone || core.shared.table().knows_callers() != knew_callers {
                     return;
                 }
                 self.judge_nodes(age);

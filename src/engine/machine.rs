@@ -11,7 +11,7 @@ use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
 use crate::domain::time::round_up_ms;
-use crate::domain::{Applied, Body, Command, Entry, FrozenTable, NodeId, StaleEpoch, Table};
+use crate::domain::{Applied, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, NodeId, StaleEpoch, Table};
 use crate::mutants;
 use crate::telemetry::logs::LAST_WORDS;
 use bytes::Bytes;
@@ -101,9 +101,16 @@ impl Shared {
 
     /// Encodes an entry for the log, and keeps it so that applying it here needs no decoding.
     pub fn encode(&self, entry: Entry) -> Bytes {
+        let entry = self.for_all_nodes(entry);
         let payload = Bytes::from(entry.encode());
         *self.proposed.lock().unwrap_or_else(PoisonError::into_inner) = Some((payload.clone(), entry));
         payload
+    }
+
+    /// An entry as every node can read it, also one of an older release.
+    pub fn for_all_nodes(&self, entry: Entry) -> Entry {
+        let level = self.table().level();
+        entry.for_level(if level == 0 { FEATURE_LEVEL } else { level })
     }
 
     /// The entry that a payload stands for.

@@ -72,6 +72,9 @@ fn limits(config: &Config) -> Limits {
         remembered_sizes_max: locks.remembered_sizes_max,
         remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
         requests_max: locks.requests_max,
+        table_bytes_max: 0,
+        credential_share: 0,
+        address_share: 0,
     }
 }
 

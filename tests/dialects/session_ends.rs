@@ -132,8 +132,8 @@ fn a_session_takes_its_idle_time_and_its_cookie_lives_as_long() {
 
 #[test]
 fn a_retry_opens_the_same_session_only_with_the_same_idle_time() {
-    let server = Spec::in_memory().start();
-    let mut client = Client::tls(&server).with_header("Idempotency-Key", "open");
+    let server = Spec::in_memory().api_key("a key").start();
+    let mut client = Client::tls(&server).with_header("Idempotency-Key", "open").with_header("X-API-Key", "a key");
     let first = client.post("/session", &json!({"idle_timeout_seconds": 30})).json();
     assert_eq!(client.post("/session", &json!({"idle_timeout_seconds": 30})).json(), first);
     assert_eq!(client.post("/session", &json!({"idle_timeout_seconds": 31})).status, 422);

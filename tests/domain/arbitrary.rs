@@ -5,8 +5,8 @@ use super::kit::snapshot;
 use super::model::script::steps;
 use super::model::{driver, for_all};
 use latchd::domain::{
-    Acquire, Body, BodyDigest, Command, CommandId, Dialect, Entry, HoldKey, Incarnation, LeaderStart, Limits, Metadata,
-    Name, NodeId, Proof, RequestId, RequestKey, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
+    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, Incarnation, LeaderStart, Limits,
+    Metadata, Name, NodeId, Proof, RequestId, RequestKey, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    vec(number(), 14).prop_map(|numbers| Limits {
+    vec(number(), 17).prop_map(|numbers| Limits {
         name_bytes_max: numbers[0],
         metadata_entries_max: numbers[1],
         metadata_key_bytes_max: numbers[2],
@@ -113,6 +113,9 @@ fn limits() -> impl Strategy<Value = Limits> {
         remembered_sizes_max: numbers[11],
         remembered_size_idle_ms: numbers[12],
         requests_max: numbers[13],
+        table_bytes_max: numbers[14],
+        credential_share: numbers[15],
+        address_share: numbers[16],
     })
 }
 
@@ -126,10 +129,8 @@ fn submitted() -> impl Strategy<Value = Submitted> {
 fn command() -> impl Strategy<Value = Command> {
     let caller = || prop::option::of(session());
     prop_oneof![
-        2 => (session(), number(), request()).prop_map(|(session, idle_timeout_ms, request)| Command::OpenSession {
-            session,
-            idle_timeout_ms,
-            request,
+        2 => (session(), number(), request(), asker()).prop_map(|(session, idle_timeout_ms, request, caller)| {
+            Command::OpenSession { session, idle_timeout_ms, request, caller }
         }),
         1 => session().prop_map(|session| Command::CloseSession { session }),
         6 => acquire().prop_map(|acquire| Command::Acquire(Box::new(acquire))),
@@ -152,7 +153,7 @@ fn acquire() -> impl Strategy<Value = Acquire> {
     let owner = (prop::option::of(session()), prop::option::of(text()), any::<bool>());
     let size = (prop_oneof![4 => 0..3_u32, 1 => Just(u32::MAX)], any::<bool>());
     let wait = prop::option::of((any::<bool>(), number()));
-    let rest = (prop::option::of(number()), wait, any::<i32>(), vec((text(), text()), 0..2), request());
+    let rest = (prop::option::of(number()), wait, any::<i32>(), vec((text(), text()), 0..2), request(), asker());
     (text(), key(), dialect(), owner, size, rest).prop_map(|(name, key, dialect, owner, size, rest)| Acquire {
         name,
         key,
@@ -170,6 +171,7 @@ fn acquire() -> impl Strategy<Value = Acquire> {
         priority: rest.2,
         metadata: Metadata::from_iter(rest.3.iter().map(|(key, value)| (&**key, &**value))),
         request: rest.4,
+        caller: rest.5,
     })
 }
 
@@ -190,6 +192,10 @@ fn request() -> impl Strategy<Value = Option<RequestKey>> {
     prop::option::of(key)
 }
 
+fn asker() -> impl Strategy<Value = Caller> {
+    (0..3_u64, 0..3_u64).prop_map(|(credential, address)| Caller { credential, address })
+}
+
 fn node() -> impl Strategy<Value = NodeId> {
     prop_oneof![5 => 0..3_u64, 1 => number()].prop_map(NodeId)
 }
@@ -203,7 +209,7 @@ fn store() -> impl Strategy<Value = StoreId> {
 }
 
 fn level() -> impl Strategy<Value = u32> {
-    prop_oneof![1 => 0..2_u32, 5 => Just(2), 1 => 3..5_u32, 1 => Just(u32::MAX)]
+    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..7_u32, 1 => Just(u32::MAX)]
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {

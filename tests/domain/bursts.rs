@@ -1,7 +1,7 @@
 //! What is due all at once is worked off in bounded batches, and what a command looks at counts as ended before that.
 
 use super::kit::{Asking, Bench, acquire, ask, key, name, session};
-use latchd::domain::{Command, Event, Outcome};
+use latchd::domain::{Caller, Command, Event, Outcome};
 
 /// More than an entry works off, several times over.
 const MANY: u64 = 5_000;
@@ -67,7 +67,10 @@ fn due_waits_of_long_queues_end_in_batches_of_locks() {
 fn idle_sessions_end_in_batches() {
     let mut bench = Bench::new();
     let ids = (0..MANY).map(|n| latchd::domain::SessionId(u128::from(n).to_be_bytes()));
-    bench.batch(ids.map(|session| Command::OpenSession { session, idle_timeout_ms: 10, request: None }).collect());
+    bench.batch(
+        ids.map(|session| Command::OpenSession { session, idle_timeout_ms: 10, request: None, caller: Caller::NOBODY })
+            .collect(),
+    );
     let events = bench.pass_ms(11).tick();
     assert!(BATCH.contains(&events.len()), "{} sessions ended in one entry", events.len());
     let rest = bench.settle();

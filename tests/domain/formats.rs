@@ -56,10 +56,10 @@ fn formats_of_the_future_are_refused_by_name() {
     let mut bytes = golden("v2", "tick");
     bytes[0] = 3;
     assert_eq!(Entry::decode(&bytes), Err(DecodeError::Unknown { what: "entry version", value: 3 }));
-    let mut bytes = golden("v4", "snapshot");
-    bytes[0] = 5;
+    let mut bytes = golden("v5", "snapshot");
+    bytes[0] = 6;
     let error = Table::restore(&mut bytes.as_slice()).err().expect("it is believed");
-    let unknown = DecodeError::Unknown { what: "snapshot version", value: 5 };
+    let unknown = DecodeError::Unknown { what: "snapshot version", value: 6 };
     assert!(matches!(error, RestoreError::Damaged { error, .. } if error == unknown), "{error}");
 }
 

@@ -4,12 +4,12 @@
 //! the files of the present version anew: `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
 
 use super::kit::{
-    Asking, Bench, RUN, acquire, ask, cancel, cancel_wait, close, confirm, force, key, name, node_down, release, renew,
-    request, session, snapshot, start, store,
+    Asking, Bench, RUN, acquire, ask, caller, cancel, cancel_wait, close, confirm, force, key, name, node_down,
+    release, renew, request, session, snapshot, start, store,
 };
 use latchd::domain::{
-    Acquire, Body, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord, Proof,
-    StoreId, Submitted, Table, Timestamp, Token, view::Counts,
+    Acquire, Body, Caller, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord,
+    Proof, StoreId, Submitted, Table, Timestamp, Token, view::Counts,
 };
 use std::path::PathBuf;
 
@@ -24,8 +24,25 @@ fn entries_have_the_bytes_they_always_had() {
 }
 
 #[test]
+fn entries_that_say_who_asked_have_the_bytes_they_always_had() {
+    let limits = Limits { table_bytes_max: 1 << 30, credential_share: 500, address_share: 250, ..Limits::default() };
+    let entries = [
+        ("open-session", entry_of(open_by(1, Some(request(1, 2)), caller(1 << 63, 0xffff_0a00_0001)))),
+        ("acquire", entry_of(acquire(full_ask().request(3).by(caller(0, 1))))),
+        ("leader-start", leader_start(LeaderStart { limits, level: 6, ..start(Incarnation(7)) })),
+    ];
+    for (file, entry) in entries {
+        check("v5", file, &entry.encode());
+        assert_eq!(Entry::decode(&golden("v5", file)), Ok(entry.clone()), "{file} is read as another entry");
+        assert_eq!(entry.clone().for_level(6), entry);
+        // What nodes of an older release can read.
+        assert_eq!(entry.for_level(5).encode()[0], 2, "{file}");
+    }
+}
+
+#[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
-    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4)] {
+    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
@@ -99,7 +116,7 @@ fn path(version: &str, file: &str) -> PathBuf {
 fn one_node_entries(request: Option<latchd::domain::RequestKey>) -> Vec<(&'static str, Entry)> {
     let with_session = |proof: Proof| Command::Release { name: name("a"), session: Some(session(1)), proof };
     let commands = [
-        ("open-session", Command::OpenSession { session: session(1), idle_timeout_ms: 600_000, request }),
+        ("open-session", open_by(1, request, Caller::NOBODY)),
         ("close-session", close(1)),
         ("acquire", acquire(full_ask().edit(|ask| ask.request = request))),
         ("acquire-plain", acquire(ask("a", 1))),
@@ -181,7 +198,7 @@ fn cluster_table(level: u32) -> Table {
     bench.lead(LeaderStart { confirm: true, level, ..start(RUN) });
     bench.outcome(node_up_at(level, Incarnation(2)));
     bench.outcome(node_down(2, Incarnation(2)));
-    bench.outcome(Command::OpenSession { session: session(3), idle_timeout_ms: 600_000, request: Some(request(1, 0)) });
+    bench.outcome(open_by(3, Some(request(1, 0)), Caller::NOBODY));
     bench.acquired(ask("c", 7).request(2).lease_ms(30_000));
     bench.queued(ask("c", 8).request(3).lease_ms(30_000).wait_ms(60_000));
     bench.outcome(cancel("c", 8));
@@ -192,5 +209,21 @@ fn cluster_table(level: u32) -> Table {
     bench.acquired(ask("f", 11));
     bench.queued(ask("f", 12).lease_ms(30_000).wait_ms(60_000));
     bench.outcome(release("f", 11));
+    if level >= 6 {
+        with_callers(&mut bench);
+    }
     bench.table
+}
+
+/// What says who asked.
+fn with_callers(bench: &mut Bench) {
+    bench.outcome(open_by(4, Some(request(6, 0)), caller(1 << 63, 0xffff_0a00_0001)));
+    bench.acquired(ask("g", 13).session(4).request(7).by(caller(1 << 63, 0)));
+    bench.queued(ask("g", 14).request(8).lease_ms(30_000).wait_ms(60_000).by(caller(0, 7)));
+    bench.acquired(ask("h", 15).request(9).by(caller(1, 2)));
+    bench.outcome(release("h", 15));
+}
+
+fn open_by(number: u8, request: Option<latchd::domain::RequestKey>, caller: Caller) -> Command {
+    Command::OpenSession { session: session(number), idle_timeout_ms: 600_000, request, caller }
 }

@@ -1,9 +1,9 @@
 //! A table with a leader and a hand on its clock: what the directed tests are written with.
 
 use latchd::domain::{
-    Acquire, Applied, Body, BodyDigest, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL, Grant,
-    HoldKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Outcome, Proof, Refusal, RequestId, RequestKey,
-    SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
+    Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
+    Grant, HoldKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Outcome, Proof, Refusal, RequestId,
+    RequestKey, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 
 /// The first token of every table in these tests.
@@ -234,6 +234,7 @@ pub fn ask(lock: &str, key_number: u64) -> Acquire {
         priority: 0,
         metadata: Metadata::default(),
         request: None,
+        caller: Caller::NOBODY,
     }
 }
 
@@ -277,6 +278,10 @@ pub trait Asking: Sized {
     fn request(self, id: u8) -> Self {
         self.edit(|ask| ask.request = Some(request(id, 0)))
     }
+    /// As this caller.
+    fn by(self, caller: Caller) -> Self {
+        self.edit(|ask| ask.caller = caller)
+    }
     fn metadata(self, pairs: &[(&str, &str)]) -> Self {
         self.edit(|ask| ask.metadata = pairs.iter().copied().collect())
     }
@@ -318,7 +323,17 @@ pub fn node_down(node: u8, run: Incarnation) -> Command {
 }
 
 pub fn open(number: u8, idle_timeout_ms: u64) -> Command {
-    Command::OpenSession { session: session(number), idle_timeout_ms, request: None }
+    Command::OpenSession { session: session(number), idle_timeout_ms, request: None, caller: Caller::NOBODY }
+}
+
+/// Who has this credential, and asks from this address.
+pub fn caller(credential: u64, address: u64) -> Caller {
+    Caller { credential, address }
+}
+
+/// Opens a session as this caller.
+pub fn open_as(number: u8, caller: Caller) -> Command {
+    Command::OpenSession { session: session(number), idle_timeout_ms: 600_000, request: None, caller }
 }
 
 pub fn cancel(lock: &str, key_number: u64) -> Command {

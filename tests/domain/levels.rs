@@ -1,7 +1,10 @@
 //! The feature level: apply does what every node knows, and no more.
 
-use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, cancel, granted, node_up, release, snapshot, start, store};
-use latchd::domain::{Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal, Table};
+use super::kit::{
+    Asking, Bench, FIRST_TOKEN, RUN, ask, caller, cancel, granted, node_up, open_as, release, session, snapshot, start,
+    store,
+};
+use latchd::domain::{Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal, Table};
 
 const RAISE: Command = Command::RaiseLevel { level: 2 };
 
@@ -90,6 +93,42 @@ fn every_leadership_moves_tokens_and_event_ids_up_from_level_5_on() {
     raised.outcome(Command::RaiseLevel { level: 5 });
     raised.lead(high());
     assert_eq!(raised.acquired(ask("a", 1)).token.0, 1 << 40);
+}
+
+#[test]
+fn a_session_belongs_to_its_credential_from_level_6_on() {
+    let (ci, other) = (caller(1, 1), caller(2, 1));
+    for level in [5, 6] {
+        let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
+        bench.outcome(open_as(1, ci));
+        bench.outcome(open_as(2, Caller::NOBODY));
+        let anybodys = if level < 6 { Ok(()) } else { Err(Refusal::SessionOfAnother) };
+        let restored = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
+        for table in [&bench.table, &restored] {
+            let of_1 = [ci, caller(1, 9), other, Caller::NOBODY].map(|by| table.check_session_of(session(1), by));
+            assert_eq!(of_1, [Ok(()), Ok(()), anybodys.clone(), anybodys.clone()], "level {level}");
+            assert_eq!(table.check_session_of(session(2), other), Ok(()));
+            assert_eq!(table.check_session_of(session(3), ci), Err(Refusal::SessionUnknown));
+        }
+    }
+    let mut raised = Bench::started(LeaderStart { level: 5, ..start(RUN) });
+    raised.outcome(open_as(1, ci));
+    raised.lead(start(RUN));
+    raised.outcome(Command::RaiseLevel { level: 6 });
+    raised.outcome(open_as(2, ci));
+    assert_eq!(raised.table.check_session_of(session(1), other), Ok(()), "from before, and anybody's who has its id");
+    assert_eq!(raised.table.check_session_of(session(2), other), Err(Refusal::SessionOfAnother));
+}
+
+#[test]
+fn bounds_that_older_tables_had_not_begin_with_level_6() {
+    let limits = || latchd::domain::Limits { table_bytes_max: 7, address_share: 8, ..Default::default() };
+    for level in [5, 6] {
+        let bench = Bench::started(LeaderStart { level, limits: limits(), ..start(RUN) });
+        assert_eq!(*bench.table.limits() == limits(), level == 6);
+        let restored = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
+        assert_eq!(restored.limits(), bench.table.limits());
+    }
 }
 
 #[test]

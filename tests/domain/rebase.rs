@@ -1,7 +1,7 @@
 //! A backup becomes the beginning of another service.
 
 use super::kit::{Asking, Bench, RUN, RUN_OF_2, ask, cancel, node_up, release, request, session, snapshot, start};
-use latchd::domain::{Command, FEATURE_LEVEL, Incarnation, LeaderStart, Refusal, Table, Token};
+use latchd::domain::{Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, Refusal, Table, Token};
 
 const JUMP: u64 = 1_000_000_000;
 const RANDOM: u64 = 0xabcd_0123_4567_89ab;
@@ -9,7 +9,8 @@ const RANDOM: u64 = 0xabcd_0123_4567_89ab;
 /// Holds of a session, of nobody and of a dead waiter, somebody who waits, and keys of each.
 fn backup() -> Bench {
     let mut bench = Bench::cluster();
-    let open = Command::OpenSession { session: session(1), idle_timeout_ms: 60_000, request: Some(request(9, 0)) };
+    let (session_1, request_9, caller) = (session(1), Some(request(9, 0)), Caller::NOBODY);
+    let open = Command::OpenSession { session: session_1, idle_timeout_ms: 60_000, request: request_9, caller };
     bench.outcome(open);
     bench.acquired(ask("a", 1).session(1).request(1));
     bench.acquired(ask("b", 2).lease_ms(60_000).request(2));

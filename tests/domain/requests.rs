@@ -1,10 +1,11 @@
 //! Idempotency keys: the same request is given the same, and nothing a second time.
 
 use super::kit::{Asking, Bench, acquire, ask, close, key, open, release, request, session};
-use latchd::domain::{Command, Outcome, REQUEST_KEPT_MS, Refusal, Timestamp, Token};
+use latchd::domain::{Caller, Command, Outcome, REQUEST_KEPT_MS, Refusal, Timestamp, Token};
 
 fn open_under(number: u8, id: u8, body: u8) -> Command {
-    Command::OpenSession { session: session(number), idle_timeout_ms: 1_000, request: Some(request(id, body)) }
+    let (session, request, caller) = (session(number), Some(request(id, body)), Caller::NOBODY);
+    Command::OpenSession { session, idle_timeout_ms: 1_000, request, caller }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The cluster's face on a node that runs alone, and the backup of one.
 
 use super::service::{ask, ask_waiting, hold, start};
+use latchd::domain::Caller;
 use latchd::domain::Table;
 use latchd::engine::backup_file::BackupReader;
 use latchd::engine::{Backup, Engine, Fault, MemberError, MemberRole};
@@ -44,7 +45,7 @@ async fn a_node_alone_cannot_change_its_membership() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_holds_what_was_answered_before_it_and_nothing_after() {
     let engine = start(None).await;
-    let session = engine.open_session(None).await.unwrap();
+    let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     for n in 0..3_000 {
         hold(&engine, ask(&format!("backup/{n}"))).await.unwrap();
     }

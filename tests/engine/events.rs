@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::domain::{Acquire, Proof};
+use latchd::domain::{Acquire, Caller, Proof};
 use latchd::engine::clock::pretend_unix_seconds;
 use latchd::engine::events::{EventId, EventOptions, Happened, Names, Step, Wanted, Why};
 use latchd::engine::{Engine, EngineOptions};
@@ -39,7 +39,7 @@ async fn every_kind_of_event_is_told_in_order() {
     assert_eq!(said(&next(&mut reader, 2).await), ["granted c", "expired c"]);
     drop(engine.acquire(ask("d")).await.unwrap().delivery);
     assert_eq!(said(&next(&mut reader, 2).await), ["granted d", "cancelled d"]);
-    let session = engine.open_session(None).await.unwrap();
+    let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     hold(&engine, Acquire { session: Some(session), ..ask("e") }).await.unwrap();
     let ends = ["granted e", "session idle", "sessionended e"];
     assert_eq!(said(&next(&mut reader, 3).await), ends);
@@ -72,7 +72,7 @@ async fn a_reader_is_told_of_what_it_wants_alone() {
     for name in ["b", "b/1", "c", "b/12", "a"] {
         hold(&engine, ask(name)).await.unwrap();
     }
-    let session = engine.open_session(None).await.unwrap();
+    let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     engine.close_session(session).await.unwrap();
     assert_eq!(said(&next(&mut one, 1).await), ["granted b/1"]);
     assert_eq!(said(&next(&mut under, 3).await), ["granted b/1", "granted b/12", "granted a"]);

@@ -2,7 +2,7 @@
 
 use super::events_kit::{everything, gap, read};
 use super::service::{ask, hold, start};
-use latchd::domain::{Acquire, Refusal, SessionId};
+use latchd::domain::{Acquire, Caller, Refusal, SessionId};
 use latchd::engine::events::{EventId, Why};
 use latchd::engine::{Engine, Fault, RestoreError, RestoreOptions, restore};
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ async fn a_directory_in_use_and_a_cut_backup_are_refused() {
 /// A backup, its session, and the last token before it.
 async fn service_with_two_holds(dir: &Path) -> (PathBuf, SessionId, u64) {
     let engine = start(Some(&dir.join("old"))).await;
-    let session = engine.open_session(None).await.unwrap();
+    let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     hold(&engine, ask("bearer")).await.unwrap();
     let of_session = Acquire { session: Some(session), ..ask("of-session") };
     let (_, token) = hold(&engine, of_session).await.unwrap();

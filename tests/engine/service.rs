@@ -1,7 +1,7 @@
 //! The engine through its face: grants, waits, hand-over, expiry, sessions, restart.
 
 use latchd::domain::view::LockFilter;
-use latchd::domain::{Acquire, Dialect, Limits, Proof, Refusal, SessionId, Wait};
+use latchd::domain::{Acquire, Caller, Dialect, Limits, Proof, Refusal, SessionId, Wait};
 use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineError, EngineOptions, Fault, Granted};
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ pub fn ask(name: &str) -> Acquire {
         priority: 0,
         metadata: Default::default(),
         request: None,
+        caller: Caller::NOBODY,
     }
 }
 
@@ -132,7 +133,7 @@ async fn a_lease_ends_by_itself_and_never_early() {
 async fn a_session_lives_by_being_seen_and_takes_its_holds_along() {
     let idle = Duration::from_millis(200);
     let engine = Engine::start(EngineOptions { session_idle_timeout: idle, ..options(None) }).await.unwrap();
-    let session = engine.open_session(None).await.unwrap();
+    let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     let of_session = |name: &str| Acquire { session: Some(session), lease_ms: None, ..ask(name) };
     hold(&engine, of_session("a")).await.unwrap();
     let started = tokio::time::Instant::now();
@@ -153,7 +154,7 @@ async fn a_session_lives_by_being_seen_and_takes_its_holds_along() {
 async fn a_restart_keeps_holds_sessions_and_the_token_counter() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
-    let session = engine.open_session(None).await.unwrap();
+    let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     let (key, token) = hold(&engine, Acquire { session: Some(session), ..ask("a") }).await.unwrap();
     let (other, _) = hold(&engine, ask("b")).await.unwrap();
     engine.release(Arc::from("b"), None, Proof::Key(other)).await.unwrap();
@@ -222,7 +223,7 @@ async fn a_nearly_full_disk_refuses_new_holds_while_releases_and_renewals_pass()
     let engine = Engine::start(no_disk_is_so_free).await.unwrap();
     let nearly_full = Fault::Engine(EngineError::DiskNearlyFull);
     assert_eq!(hold(&engine, ask("b")).await, Err(nearly_full.clone()));
-    assert_eq!(engine.open_session(None).await, Err(nearly_full));
+    assert_eq!(engine.open_session(None, Caller::NOBODY).await, Err(nearly_full));
     engine.renew(Arc::from("a"), None, Proof::Key(key), 60_000).await.expect("a renewal passes");
     engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("a release passes");
     engine.stop().await;

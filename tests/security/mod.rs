@@ -5,3 +5,4 @@ mod heads;
 mod passwords;
 mod proxies;
 mod rights;
+mod sessions;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchd::domain::{
-    Acquire, BodyDigest, Dialect, HoldKey, Name, Proof, Refusal, RequestId, RequestKey, SessionId, Wait,
+    Acquire, BodyDigest, Caller, Dialect, HoldKey, Name, Proof, Refusal, RequestId, RequestKey, SessionId, Wait,
 };
 use latchd::engine::{Delivery, Engine, EngineError, Fault};
 use tokio::time::{Instant, sleep};
@@ -107,6 +107,7 @@ impl Client {
             priority: 0,
             metadata: Default::default(),
             request,
+            caller: Caller::NOBODY,
         };
         let granted = self.ask(wanted.patience, async move |engine| match engine.acquire(acquire).await {
             Ok(granted) => (Ok((granted.key, granted.token.0)), Some(granted.delivery)),
@@ -231,7 +232,8 @@ impl Client {
         let began = Instant::now();
         let key = RequestKey { id: RequestId(self.bytes()), body: BodyDigest([9; 16]) };
         while self.session.is_none() && began.elapsed() < GIVE_UP_AFTER {
-            let opened = self.ask(ANSWER_WITHIN, async move |engine| (engine.open_session(Some(key)).await, None));
+            let opened = self
+                .ask(ANSWER_WITHIN, async move |engine| (engine.open_session(Some(key), Caller::NOBODY).await, None));
             match opened.await {
                 Ok(Ok(session)) => self.session = Some(session),
                 _ => {

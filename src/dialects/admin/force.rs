@@ -1,6 +1,6 @@
 //! The forced release: an admin ends somebody else's hold, says why, and is written down for it.
 
-use super::super::auth::identify;
+use super::super::auth::{identify, touch_carried};
 use super::super::code::Code;
 use super::super::failure::Failure;
 use super::super::message::{FieldName, Trailing, parse};
@@ -46,7 +46,7 @@ pub async fn force_release_asked(State(service): State<Shared>, request: Request
 
 async fn release(service: &Shared, hold: Attempt<Hold>, head: &Parts, body: Body) -> Attempt<ForcedRelease> {
     let actor = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &actor, head).await;
     let (name, key) = hold?;
     if !actor.may_administer(&name) {
         return Err(Failure::forbidden("force the release of", Some(&name)));

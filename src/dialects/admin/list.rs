@@ -1,6 +1,6 @@
 //! The listings, and one lock in detail.
 
-use super::super::auth::{identify, may_read};
+use super::super::auth::{identify, may_read, touch_carried};
 use super::super::code::Code;
 use super::super::failure::Failure;
 use super::super::path::Captured;
@@ -23,7 +23,7 @@ pub async fn list_locks(State(service): State<Shared>, head: Parts) -> Response 
 
 async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
     let viewer = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &viewer, head).await;
     let query = Query::of(&head.uri);
     let prefix = ask::prefix(query, service.engine.limits().name_bytes_max)?;
     let filter = LockFilter {
@@ -71,7 +71,7 @@ pub async fn show_lock(State(service): State<Shared>, captured: Captured, head: 
 
 async fn lock(service: &Shared, captured: Captured, head: &Parts) -> Attempt<Lock> {
     let viewer = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &viewer, head).await;
     let name = lock_name(service, &captured)?;
     may_read(&viewer, &name)?;
     let engine = service.engine.reading(ask::consistency(Query::of(&head.uri))?);
@@ -87,7 +87,7 @@ pub async fn list_sessions(State(service): State<Shared>, head: Parts) -> Respon
 
 async fn sessions(service: &Shared, head: &Parts) -> Attempt<SessionList> {
     let viewer = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &viewer, head).await;
     if !viewer.sees_every_name() {
         // A session's holds may lie under any prefix, so those of others would show through.
         return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));

@@ -1,6 +1,6 @@
 //! `GET /getlock` and `DELETE /releaselock`.
 
-use super::super::auth::{identify_with, may_take};
+use super::super::auth::{caller, identify_with, may_take, may_use, touch_carried};
 use super::super::code::{Code, FieldNames};
 use super::super::cookie::{Carried, carried};
 use super::super::failure::Failure;
@@ -14,7 +14,7 @@ use super::super::service::{Attempt, Shared};
 use super::super::unknown::check_query;
 use super::answer::{self, CredentialWords};
 use super::schema::{NotTaken, ReleaseAnswer, Taken};
-use crate::domain::{Acquire, Dialect, HoldKey, Metadata, Name, Proof, Refusal, SessionId, Wait};
+use crate::domain::{Acquire, Caller, Dialect, HoldKey, Metadata, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault, Granted, Released};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
@@ -55,7 +55,7 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
         Err(denied) => return Ok(answer::not_let_in(service, &denied, AT_GETLOCK)),
     };
     // Also when the request turns out to be no good: any request of a session keeps it.
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &identity, head).await;
     check_query(query, &["lockname", "auth", "lifetime", "timeout"], service.settings.unknown)?;
     let limits = service.engine.limits();
     let lifetime =
@@ -69,13 +69,16 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     let timeout_ms = query.text(timeout.name)?.map_or(Ok(0), |text| timeout.ms_of_text(&text))?;
     may_take(&identity, &name)?;
     let session = bound_session(head)?;
+    if let Some(session) = session {
+        may_use(service, &identity, head, session).await.map_err(|fault| Failure::from_fault(&fault, &NAMES))?;
+    }
     let wait = (timeout_ms > 0).then_some(Wait::Attached { timeout_ms });
     let scope = Scope { identity: &identity, session };
     // The credential is no part of what is asked for, and may have moved into a header.
     let asked = format!("{lease_ms} {timeout_ms} {name}");
     let request = request_key(head, None, &scope, asked.as_bytes())?;
     let name = Name::from(&*name);
-    let acquire = Acquire { request, ..ask(name.clone(), session, lease_ms, wait) };
+    let acquire = Acquire { request, caller: caller(&identity, head), ..ask(name.clone(), session, lease_ms, wait) };
     let answered = service.engine.acquire(acquire).await;
     answer_acquire(service, head, &name, session, answered)
 }
@@ -95,6 +98,7 @@ fn ask(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>
         priority: 0,
         metadata: Metadata::default(),
         request: None,
+        caller: Caller::NOBODY,
     }
 }
 
@@ -178,7 +182,7 @@ async fn try_release_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     };
     if let Some(identity) = &identity {
         may_take(identity, &name)?;
-        service.touch_carried(&head.headers).await;
+        touch_carried(service, &identity, head).await;
     }
     check_query(query, &["lockname", "auth", "token"], service.settings.unknown)?;
     let key = key::from_hex(&token).unwrap_or(key::NOBODY);

@@ -1,6 +1,6 @@
 //! `GET /status` as JSON: the holds of this dialect as its clients expect them, the others under a key of ours.
 
-use super::super::auth::identify_with;
+use super::super::auth::{identify_with, touch_carried};
 use super::super::code::FieldNames;
 use super::super::failure::Failure;
 use super::super::query::Query;
@@ -41,7 +41,7 @@ async fn try_status(service: &Shared, head: &Parts) -> Attempt<Response> {
         Ok(identity) => identity,
         Err(denied) => return Ok(answer::not_let_in(service, &denied, WORDS)),
     };
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &identity, head).await;
     check_query(Query::of(&head.uri), &["auth"], service.settings.unknown)?;
     let found = collect(service, &identity).await?;
     let body = StatusAnswer {

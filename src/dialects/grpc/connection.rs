@@ -5,7 +5,7 @@
 
 use super::super::delivery::ConnState;
 use super::super::service::Shared;
-use crate::domain::{Refusal, SessionId};
+use crate::domain::{Caller, Refusal, SessionId};
 use crate::engine::{EngineError, Fault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,8 +66,8 @@ impl ConnectionSession {
     }
 }
 
-/// The session of this connection, opened now if there is none yet.
-pub async fn session(service: &Shared, connection: &Arc<ConnState>) -> Result<SessionId, Fault> {
+/// The session of this connection, opened now, as this caller's, if there is none yet.
+pub async fn session(service: &Shared, connection: &Arc<ConnState>, caller: Caller) -> Result<SessionId, Fault> {
     let begin = || {
         let session = ConnectionSession::new();
         let keeper = Keeper {
@@ -75,7 +75,7 @@ pub async fn session(service: &Shared, connection: &Arc<ConnState>) -> Result<Se
             connection: Arc::clone(connection),
             session: Arc::clone(&session),
         };
-        tokio::spawn(keeper.keep());
+        tokio::spawn(keeper.keep(caller));
         session
     };
     match connection.session(begin) {
@@ -94,9 +94,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self) {
+    async fn keep(self, caller: Caller) {
         let grace = self.service.settings.connections.loss_grace;
-        match self.service.engine.open_session_for(grace, None).await {
+        match self.service.engine.open_session_for(grace, None, caller).await {
             Ok(session) => {
                 self.session.state.send_replace(State::Open(session));
                 self.while_connected(session).await;

@@ -46,6 +46,7 @@ async fn take(call: &Call<'_>, asked: Asked) -> Result<Reply<Answer>, Status> {
         priority: 0,
         metadata: Metadata::default(),
         request: None,
+        caller: call.caller(),
     };
     match call.service.engine.acquire(acquire).await {
         Ok(hold) => {

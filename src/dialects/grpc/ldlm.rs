@@ -3,7 +3,7 @@
 //! A caller is its connection. What happens to a lock is told by status OK with `error` set, because LDLM's clients
 //! repeat a call with any other status for ever; those are left for what a repetition may cure.
 
-use super::super::auth::may_take;
+use super::super::auth::{may_take, may_use};
 use super::super::code::{Code, FieldNames};
 use super::super::failure::Failure;
 use super::super::key;
@@ -76,6 +76,9 @@ async fn take(
         return Ok(not_locked(name, key::dashed(key), Some(plain(failure))).into());
     }
     let session = caller(call).await?;
+    if let Err(fault) = may_use(call.service, &call.identity, call.head, session).await {
+        return not_acquired(call, name, key, fault).map(Reply::from);
+    }
     let acquire = Acquire {
         name: Name::from(&*name),
         key,
@@ -90,6 +93,7 @@ async fn take(
         priority: 0,
         metadata: Metadata::default(),
         request: None,
+        caller: call.caller(),
     };
     match call.service.engine.acquire(acquire).await {
         Ok(hold) => {
@@ -120,7 +124,9 @@ fn check_direct(call: &Call<'_>) -> Attempt<()> {
 /// The session of the caller's connection.
 async fn caller(call: &Call<'_>) -> Result<SessionId, Status> {
     let peer = call.peer().ok_or_else(|| Status::internal("this service needs a connection"))?;
-    session(call.service, &peer.connection).await.map_err(|fault| Failure::from_fault(&fault, &NAMES).into())
+    session(call.service, &peer.connection, call.caller())
+        .await
+        .map_err(|fault| Failure::from_fault(&fault, &NAMES).into())
 }
 
 /// Why nothing was tried.

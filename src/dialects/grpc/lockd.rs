@@ -63,6 +63,7 @@ async fn take(call: &Call<'_>, asked: LockName) -> Result<Reply<LockResult>, Sta
         priority: 0,
         metadata: Metadata::default(),
         request: None,
+        caller: call.caller(),
     };
     match call.service.engine.acquire(acquire).await {
         Ok(hold) => {

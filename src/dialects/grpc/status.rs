@@ -46,7 +46,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         Code::BodyTimeout | Code::WaitTimedOut => G::DeadlineExceeded,
         Code::MethodNotAllowed | Code::NotFound => G::Unimplemented,
         Code::CredentialMissing | Code::CredentialWrong => G::Unauthenticated,
-        Code::Forbidden | Code::CrossSite => G::PermissionDenied,
+        Code::Forbidden | Code::CrossSite | Code::SessionOfAnother => G::PermissionDenied,
         Code::SessionUnknown
         | Code::Held
         | Code::SizeMismatch

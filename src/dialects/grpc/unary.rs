@@ -1,12 +1,13 @@
 //! One call with one message each way: who asks, the message, the deadline, the answer with its trailers.
 
-use super::super::auth::identify;
+use super::super::auth::{caller, identify};
 use super::super::delivery::framed;
 use super::super::handover::guard;
 use super::super::peer::Peer;
 use super::super::service::Shared;
 use super::frame;
 use crate::access::Identity;
+use crate::domain::Caller;
 use crate::engine::Delivery;
 use axum::body::Body;
 use axum::extract::Request;
@@ -151,6 +152,11 @@ fn deadline(head: &Parts) -> Result<Option<Duration>, Status> {
 }
 
 impl Call<'_> {
+    /// Who asks, in what the table keeps of it.
+    pub fn caller(&self) -> Caller {
+        caller(&self.identity, self.head)
+    }
+
     /// The connection that carries this call; `None` when it was called in process.
     pub fn peer(&self) -> Option<&Peer> {
         self.head.extensions.get::<Peer>()

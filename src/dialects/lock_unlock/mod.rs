@@ -6,7 +6,7 @@
 mod request;
 pub(super) mod schema;
 
-use super::auth::{identify, may_take};
+use super::auth::{caller, identify, may_take, touch_carried};
 use super::code::{Code, FieldNames};
 use super::failure::Failure;
 use super::handover::granted;
@@ -48,7 +48,7 @@ pub async fn unlock(State(service): State<Shared>, request: Request) -> Response
 async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Response> {
     check_method(head)?;
     let identity = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &identity, head).await;
     check_content_type(&head.headers)?;
     let unknown = service.settings.unknown;
     check_query(Query::of(&head.uri), &[], unknown)?;
@@ -72,6 +72,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
         priority: 0,
         metadata: asked.metadata,
         request,
+        caller: caller(&identity, head),
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {
@@ -91,7 +92,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
 async fn try_unlock(service: &Shared, head: &Parts, body: Body) -> Attempt<Response> {
     check_method(head)?;
     let identity = identify(service, head).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &identity, head).await;
     check_content_type(&head.headers)?;
     let unknown = service.settings.unknown;
     check_query(Query::of(&head.uri), &[], unknown)?;

@@ -28,7 +28,14 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 fn get_lock() -> Endpoint {
-    let own = [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::QueueFull, Code::SessionHoldsFull];
+    let own = [
+        Code::InvalidField,
+        Code::LimitExceeded,
+        Code::Forbidden,
+        Code::SessionOfAnother,
+        Code::QueueFull,
+        Code::SessionHoldsFull,
+    ];
     let full = [Code::HoldsFull, Code::DiskNearlyFull];
     get("/getlock", "get_lock", TAG, "Take a lock")
         .about("Waits up to `timeout` seconds in the lock's queue. Answers are never cached, and HEAD takes nothing.")

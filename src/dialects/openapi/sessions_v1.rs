@@ -28,6 +28,9 @@ const ANY: [Code; 9] = [
 const MESSAGE: [Code; 5] =
     [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::UnsupportedMediaType];
 
+/// What is asked in a session.
+const IN_SESSION: [Code; 1] = [Code::SessionOfAnother];
+
 /// Of requests with an idempotency key.
 const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
 
@@ -48,7 +51,8 @@ fn codes(groups: &[&[Code]]) -> Vec<Code> {
 
 fn open_session() -> Endpoint {
     post("/session", "open_session", TAG, "Open a session")
-        .about("The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout.")
+        .about("The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout. \
+             It is of use with the credential that opened it. Where none is configured an `Idempotency-Key` is ignored.")
         .parameter(idempotency_key())
         .body("SessionRequest", Required::False, value!({"idle_timeout_seconds": 600}))
         .answer(201, json_with_cookie("The session is open.", "SessionAnswer"))
@@ -63,7 +67,7 @@ fn close_session() -> Endpoint {
         .answer(200, json_with_cookie("The session is closed; the cookie is emptied.", "SessionAnswer"))
         .answer(401, json("No credential (then without a body), or no session cookie.", "SessionError"))
         .answer(409, json("The session is not known.", "SessionError"))
-        .errors(GATEWAY, &ANY[..7])
+        .errors(GATEWAY, &codes(&[&ANY[..7], &[Code::Forbidden], &IN_SESSION]))
 }
 
 fn lock() -> Endpoint {
@@ -83,7 +87,7 @@ fn lock() -> Endpoint {
         )
         .answer(200, json_with_cookie("Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", "LockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &KEYED]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &KEYED]))
 }
 
 fn unlock() -> Endpoint {
@@ -93,7 +97,7 @@ fn unlock() -> Endpoint {
         .body("UnlockRequest", Required::True, with_key(value!({})))
         .answer(200, json_with_cookie("Given back, or not: `unlocked` tells, and `error` says why.", "UnlockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION]))
 }
 
 fn renew(path: &'static str, id: &str, summary: &str) -> Endpoint {
@@ -106,7 +110,7 @@ fn renew(path: &'static str, id: &str, summary: &str) -> Endpoint {
         .body("RenewRequest", Required::True, with_key(value!({"lock_timeout_seconds": 30})))
         .answer(200, json_with_cookie("Renewed, or not: `locked` tells, and `error` says why.", "LockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION]))
 }
 
 fn with_key(mut example: Value) -> Value {

@@ -1,6 +1,6 @@
 //! Who calls: the credential, then the session cookie, both before anything else is looked at.
 
-use super::super::auth::identify;
+use super::super::auth::{identify, may_use};
 use super::super::code::Code;
 use super::super::cookie::{Carried, carried};
 use super::super::failure::Failure;
@@ -46,7 +46,10 @@ impl<'a> Caller<'a> {
     pub async fn enter(service: &'a Shared, head: &'a Parts) -> Result<Caller<'a>, Response> {
         let identity = identify(service, head).await.map_err(|failure| answer::failure(&failure))?;
         match carried(&head.headers) {
-            Carried::Session(session) => Ok(Caller { service, head, identity, session }),
+            Carried::Session(session) => match may_use(service, &identity, head, session).await {
+                Ok(()) => Ok(Caller { service, head, identity, session }),
+                Err(fault) => Err(answer::failure(&super::holds::failure(&fault))),
+            },
             Carried::Nothing => Err(answer::cookie_missing()),
             Carried::Empty | Carried::Unreadable => Err(answer::cookie_invalid()),
         }

@@ -1,6 +1,6 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
-use super::super::auth::may_take;
+use super::super::auth::{self, may_take};
 use super::super::code::FieldNames;
 use super::super::failure::Failure;
 use super::super::handover::granted;
@@ -104,6 +104,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         priority: 0,
         metadata: asked.metadata,
         request,
+        caller: auth::caller(&caller.identity, caller.head),
     };
     match caller.service.engine.acquire(acquire).await {
         Ok(hold) => {

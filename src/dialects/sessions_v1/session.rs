@@ -1,6 +1,6 @@
 //! `/session`: opening and closing sessions.
 
-use super::super::auth::identify;
+use super::super::auth::{caller, identify, may_use};
 use super::super::code::Code;
 use super::super::cookie::{self, Carried, carried};
 use super::super::failure::Failure;
@@ -58,9 +58,12 @@ async fn open(service: &Shared, head: &Parts, body: Body) -> Result<Response, Fa
     // Older releases read no body, and say the same of a session that asks for nothing.
     let asked = idle_timeout_ms.map_or(String::new(), |ms| ms.to_string());
     let request = request_key(head, None, &Scope { identity: &identity, session: None }, asked.as_bytes())?;
+    // Whoever guessed the key of another caller without a name would be given that one's session.
+    let request = request.filter(|_| !identity.is_anonymous());
+    let by = caller(&identity, head);
     let opened = match idle_timeout_ms {
-        Some(ms) => service.engine.open_session_for(Duration::from_millis(ms), request).await,
-        None => service.engine.open_session(request).await,
+        Some(ms) => service.engine.open_session_for(Duration::from_millis(ms), request, by).await,
+        None => service.engine.open_session(request, by).await,
     };
     let session = opened.map_err(|fault| failure(&fault))?;
     let idle_timeout = service.engine.idle_timeout_of(session);
@@ -79,6 +82,7 @@ async fn close(service: &Shared, head: &Parts) -> Result<Response, Failure> {
         Carried::Nothing => return Ok(answer::cookie_missing()),
         Carried::Empty | Carried::Unreadable => return Ok(answer::session_not_found()),
     };
+    may_use(service, &identity, head, session).await.map_err(|fault| failure(&fault))?;
     match service.engine.close_session(session).await {
         Ok(()) => {
             let mut response = respond::json(StatusCode::OK, answer::session(None));

@@ -1,6 +1,7 @@
 //! Commands, one tag byte each. Tags are never reused.
 
-use super::{CLUSTERS, DecodeError, Put, Take};
+use super::{CALLERS, CLUSTERS, DecodeError, Put, Take};
+use crate::domain::caller::Caller;
 use crate::domain::command::{Acquire, Command, Proof, Wait};
 use crate::domain::ids::{
     BodyDigest, Dialect, HoldKey, Incarnation, NodeId, RequestId, RequestKey, SessionId, StoreId, Token,
@@ -22,13 +23,14 @@ const FORGET_NODE: u8 = 11;
 const RAISE_LEVEL: u8 = 12;
 
 impl Command {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, out: &mut Vec<u8>, version: u8) {
         match self {
-            Command::OpenSession { session, idle_timeout_ms, request } => {
+            Command::OpenSession { session, idle_timeout_ms, request, caller } => {
                 out.put_u8(OPEN_SESSION);
                 out.put_raw(&session.0);
                 out.put_u64(*idle_timeout_ms);
                 put_request(out, *request);
+                put_caller(out, *caller, version);
             }
             Command::CloseSession { session } => {
                 out.put_u8(CLOSE_SESSION);
@@ -36,7 +38,7 @@ impl Command {
             }
             Command::Acquire(acquire) => {
                 out.put_u8(ACQUIRE);
-                acquire.put(out);
+                acquire.put(out, version);
             }
             Command::Release { name, session, proof } => {
                 out.put_u8(RELEASE);
@@ -77,6 +79,7 @@ pub(super) fn take(take: &mut Take, version: u8) -> Result<Command, DecodeError>
             session: SessionId(take.id()?),
             idle_timeout_ms: take.u64()?,
             request: take_request(take, version)?,
+            caller: take_caller(take, version)?,
         },
         CLOSE_SESSION => Command::CloseSession { session: SessionId(take.id()?) },
         ACQUIRE => Command::Acquire(Box::new(Acquire::take(take, version)?)),
@@ -105,7 +108,7 @@ pub(super) fn take(take: &mut Take, version: u8) -> Result<Command, DecodeError>
 }
 
 impl Acquire {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut Vec<u8>, version: u8) {
         out.put_text(&self.name);
         out.put_raw(&self.key.0);
         out.put_u8(self.dialect as u8);
@@ -119,6 +122,7 @@ impl Acquire {
         out.put_i32(self.priority);
         out.put_metadata(&self.metadata);
         put_request(out, self.request);
+        put_caller(out, self.caller, version);
     }
 
     fn take(take: &mut Take, version: u8) -> Result<Acquire, DecodeError> {
@@ -136,6 +140,7 @@ impl Acquire {
             priority: take.i32()?,
             metadata: take.metadata()?,
             request: take_request(take, version)?,
+            caller: take_caller(take, version)?,
         })
     }
 }
@@ -198,6 +203,16 @@ fn take_request(take: &mut Take, version: u8) -> Result<Option<RequestKey>, Deco
         return Ok(None);
     }
     Ok(Some(RequestKey { id: RequestId(take.id()?), body: BodyDigest(take.id()?) }))
+}
+
+pub(in crate::domain) fn put_caller(out: &mut Vec<u8>, caller: Caller, version: u8) {
+    if version >= CALLERS {
+        caller.put(out);
+    }
+}
+
+pub(in crate::domain) fn take_caller(take: &mut Take, version: u8) -> Result<Caller, DecodeError> {
+    if version >= CALLERS { Caller::take(take) } else { Ok(Caller::NOBODY) }
 }
 
 /// An identity that may be missing.

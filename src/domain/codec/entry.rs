@@ -1,9 +1,11 @@
 //! Log entries.
 
-use super::{CLUSTERS, DecodeError, Put, SINGLE_NODE, Take};
+use super::{CALLERS, CLUSTERS, DecodeError, Put, SINGLE_NODE, Take};
+use crate::domain::caller::Caller;
 use crate::domain::command::{Body, Entry, LeaderStart, Submitted};
 use crate::domain::ids::{CommandId, Incarnation, NodeId, SessionId, StoreId};
 use crate::domain::limits::Limits;
+use crate::domain::nodes::LEVEL_OF_CALLERS;
 use crate::domain::time::Timestamp;
 
 const LEADER_START: u8 = 0;
@@ -12,13 +14,14 @@ const BATCH: u8 = 1;
 impl Entry {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
-        out.put_u8(CLUSTERS);
+        let version = self.version();
+        out.put_u8(version);
         out.put_u64(self.at.0);
         out.put_u64(self.epoch);
         match &self.body {
             Body::LeaderStart(start) => {
                 out.put_u8(LEADER_START);
-                start.put(&mut out);
+                start.put(&mut out, version);
             }
             Body::Batch { touches, more_touches, commands } => {
                 out.put_u8(BATCH);
@@ -26,16 +29,39 @@ impl Entry {
                 touches.iter().for_each(|session| out.put_raw(&session.0));
                 out.put_u8(u8::from(*more_touches));
                 out.put_u64(commands.len() as u64);
-                commands.iter().for_each(|submitted| submitted.put(&mut out));
+                commands.iter().for_each(|submitted| submitted.put(&mut out, version));
             }
         }
         out
     }
 
+    /// The same without what the nodes of a table at this level may not be able to read, and do not need.
+    pub fn for_level(mut self, level: u32) -> Entry {
+        if level >= LEVEL_OF_CALLERS {
+            return self;
+        }
+        match &mut self.body {
+            Body::LeaderStart(start) => start.limits = start.limits.clone().without_shares(),
+            Body::Batch { commands, .. } => commands.iter_mut().for_each(|submitted| submitted.command.forget_caller()),
+        }
+        self
+    }
+
+    /// The oldest format that has room for what it says.
+    fn version(&self) -> u8 {
+        let says_more = match &self.body {
+            Body::LeaderStart(start) => start.limits.have_shares(),
+            Body::Batch { commands, .. } => {
+                commands.iter().any(|submitted| submitted.command.caller() != Caller::NOBODY)
+            }
+        };
+        if says_more { CALLERS } else { CLUSTERS }
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
         let mut take = Take(bytes);
         let version = take.u8()?;
-        if version != SINGLE_NODE && version != CLUSTERS {
+        if ![SINGLE_NODE, CLUSTERS, CALLERS].contains(&version) {
             return Err(DecodeError::Unknown { what: "entry version", value: version.into() });
         }
         let at = Timestamp(take.u64()?);
@@ -60,9 +86,9 @@ fn take_batch(take: &mut Take, version: u8) -> Result<Body, DecodeError> {
 }
 
 impl LeaderStart {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut Vec<u8>, version: u8) {
         out.put_u64(self.first_token);
-        self.limits.put(out);
+        self.limits.put(out, version);
         out.put_u64(self.node.0);
         out.put_u64(self.incarnation.0);
         out.put_raw(&self.store.0);
@@ -97,10 +123,10 @@ impl LeaderStart {
 }
 
 impl Submitted {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut Vec<u8>, version: u8) {
         out.put_u64(self.id.incarnation.0);
         out.put_u64(self.id.sequence);
-        self.command.put(out);
+        self.command.put(out, version);
     }
 
     fn take(take: &mut Take, version: u8) -> Result<Submitted, DecodeError> {
@@ -111,7 +137,7 @@ impl Submitted {
 
 impl Limits {
     /// The order of the fields is the format: append, never reorder.
-    pub(in crate::domain) fn put(&self, out: &mut Vec<u8>) {
+    pub(in crate::domain) fn put(&self, out: &mut Vec<u8>, version: u8) {
         for value in [
             self.name_bytes_max,
             self.metadata_entries_max,
@@ -129,6 +155,10 @@ impl Limits {
             self.requests_max,
         ] {
             out.put_u64(value);
+        }
+        if version >= CALLERS {
+            let shares = [self.table_bytes_max, self.credential_share, self.address_share];
+            shares.into_iter().for_each(|value| out.put_u64(value));
         }
     }
 
@@ -148,6 +178,9 @@ impl Limits {
             remembered_sizes_max: take.u64()?,
             remembered_size_idle_ms: take.u64()?,
             requests_max: if version >= CLUSTERS { take.u64()? } else { Limits::default().requests_max },
+            table_bytes_max: if version >= CALLERS { take.u64()? } else { 0 },
+            credential_share: if version >= CALLERS { take.u64()? } else { 0 },
+            address_share: if version >= CALLERS { take.u64()? } else { 0 },
         })
     }
 }

@@ -19,6 +19,9 @@ pub(super) const ORIGINS: u8 = 3;
 /// The same with a life.
 pub(super) const LIVES: u8 = 4;
 
+/// The format of entries and snapshots that say who asked.
+pub(super) const CALLERS: u8 = 5;
+
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DecodeError {

@@ -4,12 +4,12 @@ mod parts;
 mod records;
 mod restore;
 
-use super::codec::{CLUSTERS, DecodeError, LIVES, ORIGINS, Put, SINGLE_NODE, Take};
+use super::codec::{CALLERS, CLUSTERS, DecodeError, LIVES, ORIGINS, Put, SINGLE_NODE, Take};
 use super::cow::FrozenMap;
 use super::ids::{Name, NodeId, RequestId, SessionId};
 use super::limits::Limits;
 use super::lock::Lock;
-use super::nodes::{LEVEL_OF_LIVES, LEVEL_OF_ORIGINS, NodeRecord};
+use super::nodes::{LEVEL_OF_CALLERS, LEVEL_OF_LIVES, LEVEL_OF_ORIGINS, NodeRecord};
 use super::requests::RequestRecord;
 use super::session::Session;
 use super::table::Table;
@@ -83,10 +83,11 @@ impl Table {
 impl FrozenTable {
     pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(2 * FLUSH_BYTES);
+        let version = version_of(self.level);
         self.put_head(&mut buffer);
         buffer.put_u64(self.sessions.len() as u64);
         for (id, session) in self.sessions.iter() {
-            put_session(&mut buffer, *id, session);
+            put_session(&mut buffer, *id, session, version);
             flush_full(&mut buffer, out)?;
         }
         buffer.put_u64(self.remembered.len() as u64);
@@ -98,12 +99,12 @@ impl FrozenTable {
         }
         buffer.put_u64(self.requests.len() as u64);
         for (id, record) in self.requests.iter() {
-            put_request(&mut buffer, *id, record);
+            put_request(&mut buffer, *id, record, version);
             flush_full(&mut buffer, out)?;
         }
         buffer.put_u64(self.locks.len() as u64);
         for (name, lock) in self.locks.iter() {
-            put_lock(&mut buffer, name, lock);
+            put_lock(&mut buffer, name, lock, version);
             flush_full(&mut buffer, out)?;
         }
         out.write_all(&buffer)
@@ -158,7 +159,7 @@ impl FrozenTable {
         let version = version_of(self.level);
         out.put_u8(version);
         [self.now.0, self.epoch, self.next_token, self.next_waiter].into_iter().for_each(|value| out.put_u64(value));
-        self.limits.put(out);
+        self.limits.put(out, version);
         out.put_u64(self.level.into());
         out.put_u8(u8::from(self.confirm));
         if version >= ORIGINS {
@@ -175,6 +176,7 @@ impl FrozenTable {
 /// Below the level of a format a node of an older release may have to read it.
 fn version_of(level: u32) -> u8 {
     match level {
+        LEVEL_OF_CALLERS.. => CALLERS,
         LEVEL_OF_LIVES.. => LIVES,
         LEVEL_OF_ORIGINS => ORIGINS,
         _ => CLUSTERS,

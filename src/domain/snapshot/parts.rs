@@ -2,8 +2,8 @@
 
 use super::super::codec::Put;
 use super::super::cow::SHARDS;
-use super::FrozenTable;
 use super::records::{put_lock, put_request, put_session};
+use super::{FrozenTable, version_of};
 
 impl FrozenTable {
     /// How many parts there are, whatever the table holds.
@@ -28,13 +28,14 @@ impl FrozenTable {
 
     /// The records of one part.
     pub fn put_part(&self, part: usize, out: &mut Vec<u8>) {
-        self.sessions.part(part).for_each(|(id, session)| put_session(out, *id, session));
+        let version = version_of(self.level);
+        self.sessions.part(part).for_each(|(id, session)| put_session(out, *id, session, version));
         for (name, (size, until)) in self.remembered.part(part) {
             out.put_text(name);
             out.put_u64((*size).into());
             out.put_u64(until.0);
         }
-        self.requests.part(part).for_each(|(id, record)| put_request(out, *id, record));
-        self.locks.part(part).for_each(|(name, lock)| put_lock(out, name, lock));
+        self.requests.part(part).for_each(|(id, record)| put_request(out, *id, record, version));
+        self.locks.part(part).for_each(|(name, lock)| put_lock(out, name, lock, version));
     }
 }

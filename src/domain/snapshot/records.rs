@@ -1,6 +1,8 @@
 //! One record of a snapshot each: what a session, a request, a node, a lock is in bytes.
 
-use super::super::codec::command::{put_lease, put_option, put_wait, take_dialect, take_lease, take_option, take_wait};
+use super::super::codec::command::{
+    put_caller, put_lease, put_option, put_wait, take_caller, take_dialect, take_lease, take_option, take_wait,
+};
 use super::super::codec::{DecodeError, Put, Take};
 use super::super::ids::{
     BodyDigest, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
@@ -35,25 +37,27 @@ pub fn take_node(take: &mut Take) -> Result<(NodeId, NodeRecord), DecodeError> {
     Ok((node, record))
 }
 
-pub fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session) {
+pub fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, version: u8) {
     out.put_raw(&id.0);
     out.put_u64(session.idle_timeout_ms);
     out.put_u64(session.deadline.0);
     out.put_u8(u8::from(session.ended));
     put_option(out, session.request.map(|request| request.0));
+    put_caller(out, session.caller, version);
 }
 
 pub fn take_session(take: &mut Take, version: u8) -> Result<(SessionId, Session), DecodeError> {
     let id = SessionId(take.id()?);
     let (idle_timeout_ms, deadline, ended) = (take.u64()?, Timestamp(take.u64()?), take.flag()?);
-    let request = take_request_id(take, version)?;
-    Ok((id, Session { idle_timeout_ms, deadline, ended, request, holds: 0, waiters: 0 }))
+    let (request, caller) = (take_request_id(take, version)?, take_caller(take, version)?);
+    Ok((id, Session { idle_timeout_ms, deadline, ended, request, caller, holds: 0, waiters: 0 }))
 }
 
-pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord) {
+pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord, version: u8) {
     out.put_raw(&id.0);
     out.put_raw(&record.body.0);
     out.put_u64(record.until.0);
+    put_caller(out, record.caller, version);
     match &record.made {
         Made::Ended => out.put_u8(0),
         Made::Session(session) => {
@@ -73,8 +77,9 @@ pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord) {
     }
 }
 
-pub fn take_request(take: &mut Take) -> Result<(RequestId, RequestRecord), DecodeError> {
+pub fn take_request(take: &mut Take, version: u8) -> Result<(RequestId, RequestRecord), DecodeError> {
     let (id, body, until) = (RequestId(take.id()?), BodyDigest(take.id()?), Timestamp(take.u64()?));
+    let caller = take_caller(take, version)?;
     let made = match take.u8()? {
         0 => Made::Ended,
         1 => Made::Session(SessionId(take.id()?)),
@@ -82,18 +87,18 @@ pub fn take_request(take: &mut Take) -> Result<(RequestId, RequestRecord), Decod
         3 => Made::Hold { name: take.name()?, token: Token(take.u64()?) },
         value => return Err(DecodeError::Unknown { what: "result of a request", value: value.into() }),
     };
-    Ok((id, RequestRecord { body, made, until }))
+    Ok((id, RequestRecord { body, caller, made, until }))
 }
 
-pub fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock) {
+pub fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock, version: u8) {
     out.put_text(name);
     out.put_u64(lock.size.into());
     out.put_u64(lock.size_to_remember.into());
     out.put_u64(lock.holds.len() as u64);
-    lock.holds.iter().for_each(|hold| put_hold(out, hold));
+    lock.holds.iter().for_each(|hold| put_hold(out, hold, version));
     let kept = if mutants::on("snapshot-without-queue") { 0 } else { lock.queue.len() };
     out.put_u64(kept as u64);
-    lock.queue.iter().take(kept).for_each(|(place, waiter)| put_waiter(out, *place, waiter));
+    lock.queue.iter().take(kept).for_each(|(place, waiter)| put_waiter(out, *place, waiter, version));
 }
 
 pub fn take_lock(take: &mut Take, version: u8) -> Result<(Name, Lock), DecodeError> {
@@ -111,7 +116,7 @@ pub fn take_lock(take: &mut Take, version: u8) -> Result<(Name, Lock), DecodeErr
     Ok((name, lock))
 }
 
-fn put_hold(out: &mut Vec<u8>, hold: &Hold) {
+fn put_hold(out: &mut Vec<u8>, hold: &Hold, version: u8) {
     out.put_raw(&hold.key.0);
     out.put_u64(hold.token.0);
     out.put_u64(hold.since.0);
@@ -119,6 +124,7 @@ fn put_hold(out: &mut Vec<u8>, hold: &Hold) {
     put_owner(out, &hold.owner);
     out.put_metadata(&hold.metadata);
     out.put_u8(hold.dialect as u8);
+    put_caller(out, hold.caller, version);
     out.put_u8(u8::from(hold.claim.is_some()));
     hold.claim.iter().for_each(|claim| put_claim(out, claim));
 }
@@ -132,6 +138,7 @@ fn take_hold(take: &mut Take, version: u8) -> Result<Hold, DecodeError> {
         owner: take_owner(take)?,
         metadata: take.metadata()?,
         dialect: take_dialect(take)?,
+        caller: take_caller(take, version)?,
         claim: match version >= CLUSTERS && take.flag()? {
             true => Some(Box::new(take_claim(take)?)),
             false => None,
@@ -157,7 +164,7 @@ fn take_claim(take: &mut Take) -> Result<Claim, DecodeError> {
     })
 }
 
-fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter) {
+fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter, version: u8) {
     out.put_i32(place.0.0);
     out.put_u64(place.1.0);
     out.put_u64(waiter.command.incarnation.0);
@@ -174,6 +181,7 @@ fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter) {
     out.put_u8(waiter.dialect as u8);
     put_option(out, waiter.request.map(|request| request.0));
     out.put_u8(u8::from(waiter.orphaned));
+    put_caller(out, waiter.caller, version);
 }
 
 fn take_waiter(take: &mut Take, version: u8) -> Result<(Place, Waiter), DecodeError> {
@@ -193,6 +201,7 @@ fn take_waiter(take: &mut Take, version: u8) -> Result<(Place, Waiter), DecodeEr
         dialect: take_dialect(take)?,
         request: take_request_id(take, version)?,
         orphaned: version >= CLUSTERS && take.flag()?,
+        caller: take_caller(take, version)?,
     };
     Ok((place, waiter))
 }

@@ -10,11 +10,11 @@ use super::super::session::Session;
 use super::super::table::Table;
 use super::super::time::Timestamp;
 use super::records::{take_lock, take_node, take_request, take_session};
-use super::{CLUSTERS, LIVES, ORIGINS, SINGLE_NODE, version_of};
+use super::{CALLERS, CLUSTERS, LIVES, ORIGINS, SINGLE_NODE, version_of};
 
 pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
     let version = take.u8()?;
-    if ![SINGLE_NODE, CLUSTERS, ORIGINS, LIVES].contains(&version) {
+    if ![SINGLE_NODE, CLUSTERS, ORIGINS, LIVES, CALLERS].contains(&version) {
         return Err(DecodeError::Unknown { what: "snapshot version", value: version.into() });
     }
     let mut table = Table {
@@ -39,7 +39,7 @@ pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
         table.remembered.remember(&name, size, until, u64::MAX);
     }
     if version >= CLUSTERS {
-        take_requests(take, &mut table)?;
+        take_requests(take, version, &mut table)?;
     }
     let mut living = table.check_sessions_requests()?;
     for _ in 0..take.count(4)? {
@@ -89,9 +89,9 @@ fn take_nodes(take: &mut Take, version: u8, table: &mut Table) -> Result<(), Dec
     Ok(())
 }
 
-fn take_requests(take: &mut Take, table: &mut Table) -> Result<(), DecodeError> {
+fn take_requests(take: &mut Take, version: u8, table: &mut Table) -> Result<(), DecodeError> {
     for _ in 0..take.count(34)? {
-        let (id, record) = take_request(take)?;
+        let (id, record) = take_request(take, version)?;
         if !table.adopt_request(id, record) {
             return Err(DecodeError::Twice("a request"));
         }

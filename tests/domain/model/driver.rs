@@ -3,8 +3,8 @@
 use super::script::{Asked, Batch, Key, Lead, Shown, Step, Verb, Wanted};
 use crate::domain::kit::{self, FIRST_TOKEN, session, store};
 use latchd::domain::{
-    Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, HoldKey, Incarnation, LeaderStart, Limits, Name,
-    NodeId, ORPHAN_MS, Proof, StaleEpoch, Submitted, Table, Timestamp, Token, Wait,
+    Acquire, Applied, Body, Caller, Command, CommandId, Dialect, Entry, Event, HoldKey, Incarnation, LeaderStart,
+    Limits, Name, NodeId, ORPHAN_MS, Proof, StaleEpoch, Submitted, Table, Timestamp, Token, Wait,
 };
 use std::collections::BTreeMap;
 
@@ -67,6 +67,9 @@ pub fn limits(tight: bool) -> Limits {
         remembered_sizes_max: if tight { 1 } else { 2 },
         remembered_size_idle_ms: if tight { 5 } else { 25 },
         requests_max: if tight { 2 } else { 3 },
+        table_bytes_max: 0,
+        credential_share: 0,
+        address_share: 0,
     }
 }
 
@@ -126,10 +129,11 @@ impl Driver {
 
     fn command(&mut self, verb: &Verb) -> Command {
         match verb {
-            Verb::Open { session: number, idle_ms, request } => Command::OpenSession {
+            Verb::Open { session: number, idle_ms, request, by } => Command::OpenSession {
                 session: session(*number),
                 idle_timeout_ms: *idle_ms,
                 request: request.map(|(id, body)| kit::request(id, body)),
+                caller: caller(*by),
             },
             Verb::Close { session: number } => Command::CloseSession { session: session(*number) },
             Verb::Acquire(wanted) => Command::Acquire(Box::new(self.acquire(wanted))),
@@ -187,6 +191,7 @@ impl Driver {
             priority: wanted.priority,
             metadata: wanted.metadata.iter().copied().collect(),
             request: wanted.request.map(|(id, body)| kit::request(id, body)),
+            caller: caller(wanted.by),
         };
         self.keys.push((acquire.name.clone(), acquire.key));
         acquire
@@ -219,6 +224,10 @@ impl Driver {
             }
         }
     }
+}
+
+fn caller((credential, address): (u8, u8)) -> Caller {
+    kit::caller(credential.into(), address.into())
 }
 
 fn one_of_few(number: u8) -> HoldKey {

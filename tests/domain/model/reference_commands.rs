@@ -28,7 +28,7 @@ impl Reference {
             self.settle(name);
         }
         let outcome = match command {
-            Command::OpenSession { session, idle_timeout_ms, request } => {
+            Command::OpenSession { session, idle_timeout_ms, request, .. } => {
                 self.open_session(*session, *idle_timeout_ms, request.filter(|_| self.knows_requests()))
             }
             Command::CloseSession { session } if !self.is_live(*session) => Err(Refusal::SessionUnknown),

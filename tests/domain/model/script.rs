@@ -1,6 +1,6 @@
 //! What a random script is made of. Names, sessions, labels and keys are few, so that they collide often.
 
-use latchd::domain::{ORPHAN_MS, REQUEST_KEPT_MS};
+use latchd::domain::{FEATURE_LEVEL, ORPHAN_MS, REQUEST_KEPT_MS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ pub const STRANGER: u8 = 9;
 
 #[derive(Clone, Debug)]
 pub enum Verb {
-    Open { session: u8, idle_ms: u64, request: Option<(u8, u8)> },
+    Open { session: u8, idle_ms: u64, request: Option<(u8, u8)>, by: (u8, u8) },
     Close { session: u8 },
     Acquire(Wanted),
     Release { name: &'static str, session: Option<u8>, proof: Shown },
@@ -85,6 +85,8 @@ pub struct Wanted {
     pub metadata: Vec<(&'static str, &'static str)>,
     /// An idempotency key, and what is asked under it.
     pub request: Option<(u8, u8)>,
+    /// Credential and address; 0 is none.
+    pub by: (u8, u8),
 }
 
 /// A key by where it comes from.
@@ -135,7 +137,7 @@ fn node() -> impl Strategy<Value = u8> {
 }
 
 fn level() -> impl Strategy<Value = u32> {
-    prop_oneof![1 => Just(1_u32), 8 => Just(2)]
+    prop_oneof![1 => Just(1_u32), 4 => Just(2), 8 => Just(FEATURE_LEVEL)]
 }
 
 fn batch() -> impl Strategy<Value = Batch> {
@@ -175,8 +177,8 @@ fn asked() -> impl Strategy<Value = Asked> {
 fn verb() -> impl Strategy<Value = Verb> {
     let session = || 0..SESSIONS;
     prop_oneof![
-        3 => (session(), prop_oneof![3 => 1..40_u64, 2 => Just(u64::MAX)], request())
-            .prop_map(|(session, idle_ms, request)| Verb::Open { session, idle_ms, request }),
+        3 => (session(), prop_oneof![3 => 1..40_u64, 2 => Just(u64::MAX)], request(), by())
+            .prop_map(|(session, idle_ms, request, by)| Verb::Open { session, idle_ms, request, by }),
         1 => session().prop_map(|session| Verb::Close { session }),
         12 => wanted().prop_map(Verb::Acquire),
         4 => (name(), caller(), shown()).prop_map(|(name, session, proof)| Verb::Release { name, session, proof }),
@@ -203,7 +205,8 @@ fn up() -> impl Strategy<Value = Verb> {
 }
 
 fn raise() -> impl Strategy<Value = Verb> {
-    prop_oneof![1 => 0..2_u32, 4 => Just(2), 1 => Just(3)].prop_map(|level| Verb::Raise { level })
+    prop_oneof![1 => 0..2_u32, 3 => Just(2), 1 => Just(3), 3 => Just(FEATURE_LEVEL)]
+        .prop_map(|level| Verb::Raise { level })
 }
 
 /// Mostly around the steps of time, sometimes as long as lost requests are kept.
@@ -214,6 +217,10 @@ fn milliseconds() -> impl Strategy<Value = u64> {
 /// Few keys, and mostly the same body under each.
 fn request() -> impl Strategy<Value = Option<(u8, u8)>> {
     prop::option::weighted(0.5, (0..4_u8, prop_oneof![9 => Just(0_u8), 1 => Just(1)]))
+}
+
+fn by() -> impl Strategy<Value = (u8, u8)> {
+    (0..3_u8, 0..3_u8)
 }
 
 fn label() -> impl Strategy<Value = &'static str> {
@@ -227,9 +234,9 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     let wait = prop::option::weighted(0.6, (prop::bool::weighted(0.3), milliseconds()));
     let metadata = prop_oneof![6 => Just(Vec::new()), 1 => vec(prop::sample::select(&METADATA[..]), 0..4)];
     let key = prop::option::weighted(0.1, 0..3_u8);
-    let rest = (priority(), metadata, request());
+    let rest = (priority(), metadata, request(), by());
     (name(), key, 0..4_u8, owner, size, lease, wait, rest).prop_map(
-        |(name, key, dialect, owner, size, lease_ms, wait, (priority, metadata, request))| Wanted {
+        |(name, key, dialect, owner, size, lease_ms, wait, (priority, metadata, request, by))| Wanted {
             name,
             key,
             dialect,
@@ -243,6 +250,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             priority,
             metadata,
             request,
+            by,
         },
     )
 }

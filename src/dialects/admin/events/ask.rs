@@ -1,6 +1,6 @@
 //! What a reader asks for, and what of it the caller may see.
 
-use super::super::super::auth::{identify_with, may_read};
+use super::super::super::auth::{identify_with, may_read, touch_carried};
 use super::super::super::failure::Failure;
 use super::super::super::query::Query;
 use super::super::super::service::{Attempt, Shared};
@@ -29,7 +29,7 @@ pub async fn asked(service: &Shared, head: &Parts) -> Attempt<Asked> {
     // A browser's EventSource sends no headers of its own.
     let auth = query.text("auth")?;
     let viewer = identify_with(service, head, auth.as_deref()).await?;
-    service.touch_carried(&head.headers).await;
+    touch_carried(service, &viewer, head).await;
     let prefix = ask::prefix(query, service.engine.limits().name_bytes_max)?;
     let rest = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     Ok(Asked {

@@ -38,6 +38,7 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
         priority: asked.priority,
         metadata: asked.metadata.iter().map(|(key, value)| (&**key, &**value)).collect(),
         request: request_key(call, &asked),
+        caller: call.caller(),
     };
     let engine = &call.service.engine;
     let answered = match asked.wait {

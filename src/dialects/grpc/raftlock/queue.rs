@@ -44,6 +44,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
         priority: asked.priority,
         metadata: Metadata::default(),
         request: None,
+        caller: call.caller(),
     };
     let answer = match engine.enqueue(acquire).await {
         Ok(None) => enqueued(0, Duration::ZERO),
