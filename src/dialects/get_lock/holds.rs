@@ -182,7 +182,7 @@ async fn try_release_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     };
     if let Some(identity) = &identity {
         may_take(identity, &name)?;
-        touch_carried(service, &identity, head).await;
+        touch_carried(service, identity, head).await;
     }
     check_query(query, &["lockname", "auth", "token"], service.settings.unknown)?;
     let key = key::from_hex(&token).unwrap_or(key::NOBODY);
