@@ -17,30 +17,34 @@ impl Table {
         if let Some(outcome) = self.answer_again(run, id, &acquire) {
             return outcome;
         }
-        if let Err(refusal) = self.limits.check_acquire(&acquire) {
-            return Outcome::Refused(refusal);
-        }
-        if self.next_token >= Token::END {
-            return Outcome::Refused(Refusal::TokensExhausted);
-        }
-        if let Err(refusal) = self.check_requests(acquire.request) {
+        if let Err(refusal) = self.check_grantable(&acquire).and_then(|()| self.check_requests(acquire.request)) {
             return Outcome::Refused(refusal);
         }
         if let Some(outcome) = self.reenter(run, id, &acquire) {
             return outcome;
         }
-        let lock = self.locks.get(&acquire.name);
-        if let Err(refusal) = self.check_size(lock, &acquire) {
-            return Outcome::Refused(refusal);
+        match self.check_free(&acquire, self.now) {
+            Err(refusal) => Outcome::Refused(refusal),
+            Ok(true) => self.take(run, acquire),
+            Ok(false) => self.wait(id, acquire),
         }
+    }
+
+    /// Whether there can be such a hold at all.
+    pub(super) fn check_grantable(&self, acquire: &Acquire) -> Result<(), Refusal> {
+        self.limits.check_acquire(acquire)?;
+        if self.next_token >= Token::END { Err(Refusal::TokensExhausted) } else { Ok(()) }
+    }
+
+    /// Whether it gets the lock at once, or waits.
+    pub(super) fn check_free(&self, acquire: &Acquire, now: Timestamp) -> Result<bool, Refusal> {
+        let lock = self.locks.get(&acquire.name);
+        self.check_size(lock, acquire)?;
         let free = lock.is_none_or(|lock| lock.has_room(acquire.size) && lock.queue.lets_pass(acquire.priority));
         if !free && acquire.wait.is_none() {
-            return Outcome::Refused(self.held(lock));
+            return Err(self.held(lock, now));
         }
-        if let Err(refusal) = self.check_counts(&acquire, free) {
-            return Outcome::Refused(refusal);
-        }
-        if free { self.take(run, acquire) } else { self.wait(id, acquire) }
+        self.check_counts(acquire, free).map(|()| free)
     }
 
     /// LDLM's clients are told when they disagree about the size, also about that of an idle lock.
@@ -303,13 +307,13 @@ impl Table {
         token
     }
 
-    pub(super) fn held(&self, lock: Option<&Lock>) -> Refusal {
+    fn held(&self, lock: Option<&Lock>, now: Timestamp) -> Refusal {
         let Some((lock, oldest)) = lock.and_then(|lock| Some((lock, lock.holds.first()?))) else {
             return Refusal::Broken("a queue without a hold");
         };
         Refusal::Held(Box::new(HeldBy {
             since: oldest.since,
-            deadline: lock.holds.iter().filter_map(|hold| self.end_of(hold, self.now)).min(),
+            deadline: lock.holds.iter().filter_map(|hold| self.end_of(hold, now)).min(),
             metadata: oldest.metadata.clone(),
             token: oldest.token,
             waiters: lock.queue.len() as u32,

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod command;
 mod cow;
 mod expiry;
+mod foresee;
 mod grant;
 pub mod ids;
 mod index;

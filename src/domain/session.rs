@@ -91,10 +91,7 @@ impl Table {
         if self.sessions.get(&id).is_some() {
             return Outcome::Refused(Refusal::SessionExists);
         }
-        if self.sessions.len() as u64 >= self.limits.sessions_max {
-            return Outcome::Refused(Refusal::SessionsFull { limit: self.limits.sessions_max });
-        }
-        if let Err(refusal) = self.check_requests(request) {
+        if let Err(refusal) = self.check_sessions().and_then(|()| self.check_requests(request)) {
             return Outcome::Refused(refusal);
         }
         let deadline = self.now.after_ms(idle_timeout_ms);
@@ -104,6 +101,12 @@ impl Table {
         self.index.sessions.insert((deadline, id));
         self.note_request(request, caller, Made::Session(id));
         Outcome::SessionOpened { session: id }
+    }
+
+    /// Whether one more session can be kept.
+    pub(super) fn check_sessions(&self) -> Result<(), Refusal> {
+        let limit = self.limits.sessions_max;
+        if self.sessions.len() as u64 >= limit { Err(Refusal::SessionsFull { limit }) } else { Ok(()) }
     }
 
     pub(super) fn close_session(&mut self, run: &mut Run, id: SessionId) -> Outcome {

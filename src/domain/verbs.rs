@@ -70,15 +70,19 @@ impl Table {
     }
 
     pub(super) fn cancel_wait(&mut self, run: &mut Run, name: &Name, label: &str) -> Outcome {
-        let is_own = |waiter: &Waiter| waiter.owner.label().is_some_and(|owner| **owner == *label);
-        let queue = self.locks.get(name).map(|lock| &lock.queue);
-        let own = queue.and_then(|queue| queue.iter().find(|(_, waiter)| is_own(waiter)));
-        let Some(place) = own.map(|(place, _)| *place) else {
+        let Some(place) = self.own_place(name, label) else {
             return Outcome::Refused(Refusal::NotWaiting);
         };
         self.end_wait(run, name, place, WaitEnd::Cancelled);
         self.hand_on(run, name);
         Outcome::Cancelled
+    }
+
+    /// Where the waiter of this owner label stands.
+    pub(super) fn own_place(&self, name: &Name, label: &str) -> Option<Place> {
+        let is_own = |waiter: &Waiter| waiter.owner.label().is_some_and(|owner| **owner == *label);
+        let queue = &self.locks.get(name)?.queue;
+        queue.iter().find(|(_, waiter)| is_own(waiter)).map(|(place, _)| *place)
     }
 
     /// Where the waiter that came with this key stands.
@@ -95,12 +99,7 @@ impl Table {
         self.find_hold(name, &Proof::Key(key))
     }
 
-    /// Why this proof opens no hold of this lock, if it opens none.
-    pub fn check_opens(&self, name: &Name, proof: &Proof) -> Result<(), Refusal> {
-        self.find_hold(name, proof).map(|_| ())
-    }
-
-    fn find_hold(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
+    pub(super) fn find_hold(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
         let lock = self.locks.get(name);
         if lock.is_none() && self.remembered.size(name).is_none() {
             return Err(Refusal::NoSuchLock);

@@ -129,14 +129,14 @@ impl Engine {
         self.check_room()?;
         let session = SessionId(random_id());
         let idle_timeout_ms = crate::domain::time::round_up_ms(idle_timeout);
-        match self.run(Command::OpenSession { session, idle_timeout_ms, request, caller }).await? {
+        match self.carry_out(Command::OpenSession { session, idle_timeout_ms, request, caller }).await? {
             Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),
         }
     }
 
     pub async fn close_session(&self, session: SessionId) -> Result<(), Fault> {
-        match self.run(Command::CloseSession { session }).await? {
+        match self.carry_out(Command::CloseSession { session }).await? {
             Outcome::SessionClosed => Ok(()),
             other => Err(unexpected(other)),
         }
@@ -169,7 +169,9 @@ impl Engine {
         self.check_room()?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let named = name.clone();
-        let receiver = self.submit(Command::Acquire(Box::new(acquire)))?;
+        let command = Command::Acquire(Box::new(acquire));
+        self.check_foreseen(&command).await?;
+        let receiver = self.submit(command)?;
         let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
         let asked = self.0.core.shared.clock.age();
         let (delivery, answer) = delivery.answered().await;
@@ -208,12 +210,10 @@ impl Engine {
     }
 
     pub async fn release(&self, name: Name, session: Option<SessionId>, proof: Proof) -> Result<Released, Fault> {
-        self.check_opens(&name, session, &proof).await?;
         self.released(Command::Release { name, session, proof }).await
     }
 
     pub async fn force_release(&self, name: Name, key: HoldKey) -> Result<Released, Fault> {
-        self.check_opens(&name, None, &Proof::Key(key)).await?;
         self.released(Command::ForceRelease { name, key }).await
     }
 
@@ -225,8 +225,7 @@ impl Engine {
         lease_ms: u64,
     ) -> Result<Renewed, Fault> {
         self.0.limits.check_lease(Some(lease_ms))?;
-        self.check_opens(&name, session, &proof).await?;
-        match self.run(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
+        match self.carry_out(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
                 let now = self.0.core.shared.clock.now();
                 // Whoever has the key may renew, and the session that the hold hangs on may be another one.
@@ -337,7 +336,7 @@ impl Engine {
     }
 
     async fn released(&self, command: Command) -> Result<Released, Fault> {
-        match self.run(command).await? {
+        match self.carry_out(command).await? {
             Outcome::Released { waiter_granted } => Ok(Released { waiter_granted }),
             other => Err(unexpected(other)),
         }

@@ -5,7 +5,7 @@ use super::face::Engine;
 use super::last_holds::LastHold;
 use super::raft::Standing;
 use crate::domain::view::{HoldView, LockView, WaiterView};
-use crate::domain::{Acquire, Caller, Command, HoldKey, Name, Outcome, Proof, Refusal, SessionId};
+use crate::domain::{Acquire, Caller, Command, HoldKey, Name, Outcome, Refusal, SessionId};
 use std::sync::Arc;
 
 impl Engine {
@@ -14,7 +14,7 @@ impl Engine {
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
         self.0.limits.check_acquire(&acquire)?;
         self.check_room()?;
-        match self.run(Command::Acquire(Box::new(acquire))).await? {
+        match self.carry_out(Command::Acquire(Box::new(acquire))).await? {
             Outcome::Enqueued { position } => Ok(Some(position)),
             Outcome::Acquired(_) => Ok(None),
             Outcome::Refused(refusal) => Err(refusal.into()),
@@ -24,8 +24,7 @@ impl Engine {
 
     /// Ends the wait of an owner label.
     pub async fn cancel_wait(&self, name: Name, label: Arc<str>) -> Result<(), Fault> {
-        self.0.limits.check_name(&name)?;
-        match self.run(Command::CancelWait { name, label }).await? {
+        match self.carry_out(Command::CancelWait { name, label }).await? {
             Outcome::Cancelled => Ok(()),
             Outcome::Refused(refusal) => Err(refusal.into()),
             _ => Err(Refusal::Broken("an outcome of another kind than the command").into()),
@@ -35,28 +34,6 @@ impl Engine {
     /// A lock as far as this node knows; no leader is asked.
     pub fn lock_here(&self, name: &Name) -> Option<LockView> {
         self.0.core.shared.table().lock_view(name, self.now())
-    }
-
-    /// Refuses what opens nothing, from the table: a wrong key is to cost no log entry and no flush.
-    pub(super) async fn check_opens(
-        &self,
-        name: &Name,
-        session: Option<SessionId>,
-        proof: &Proof,
-    ) -> Result<(), Fault> {
-        let core = &self.0.core;
-        core.check_standing()?;
-        self.0.limits.check_name(name)?;
-        if core.shared.table().check_opens(name, proof).is_ok() {
-            return Ok(());
-        }
-        if let Some(session) = session {
-            self.touch_session(session).await?;
-        }
-        // It may have been granted on another node.
-        self.read_barrier().await?;
-        let looked = core.shared.table().check_opens(name, proof);
-        Ok(looked?)
     }
 
     /// Refuses a session that is another's, and one that is not known on any node. Whose it is never changes.

@@ -62,10 +62,7 @@ impl Journal {
                 }
                 self.waits.insert(id, name.clone());
             }
-            (Outcome::Refused(refusal), Some(Asked { name, dialect, session })) => {
-                let (session, why) = (session.map(handle), in_words(refusal));
-                tracing::debug!(lock = ?name, why, ?dialect, session, "{name:?} is not granted: {why}");
-            }
+            (Outcome::Refused(refusal), Some(asked)) => tell_not_granted(asked, refusal),
             _ => {}
         }
     }
@@ -96,6 +93,18 @@ impl Journal {
             Event::Broken(_) => {}
         }
     }
+}
+
+/// A refusal that has no entry.
+pub fn tell_refused(acquire: &Acquire, refusal: &Refusal) {
+    if is_wanted() {
+        tell_not_granted(&Asked::from(acquire), refusal);
+    }
+}
+
+fn tell_not_granted(Asked { name, dialect, session }: &Asked, refusal: &Refusal) {
+    let (session, why) = (session.map(handle), in_words(refusal));
+    tracing::debug!(lock = ?name, why, ?dialect, session, "{name:?} is not granted: {why}");
 }
 
 impl From<&Acquire> for Asked {

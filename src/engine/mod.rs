@@ -18,6 +18,7 @@ pub mod events;
 mod face;
 mod first_start;
 mod follow;
+mod foreseen;
 mod here;
 mod histogram;
 mod intake;

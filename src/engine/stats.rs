@@ -71,6 +71,11 @@ impl Counters {
         add(&self.elections, 1);
     }
 
+    /// One that was told from the table.
+    pub fn count_refusal(&self) {
+        add(&self.refusals, 1);
+    }
+
     pub fn count_broken(&self) {
         add(&self.broken_invariants, 1);
     }

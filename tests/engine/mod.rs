@@ -20,5 +20,6 @@ mod raft_support;
 mod raft_switchboard;
 mod raft_tls;
 mod raft_trust;
+mod refusals;
 mod restoring;
 mod service;

@@ -12,6 +12,7 @@ pub mod driver;
 mod encodings;
 mod ended_sessions;
 mod fifo;
+mod foreseen;
 mod leases;
 mod listings;
 mod reference;

@@ -1,0 +1,77 @@
+//! A refusal that is foreseen is the one that an entry would bring, and the entry would change nothing else.
+
+use super::script::steps;
+use super::{driver, for_all};
+use latchd::domain::{Applied, Body, Command, Entry, Outcome, Refusal, Table};
+use proptest::prelude::*;
+use std::cell::Cell;
+
+/// The only command of an entry.
+fn only_command(entry: &Entry) -> Option<&Command> {
+    match &entry.body {
+        Body::Batch { commands, .. } => match commands.as_slice() {
+            [only] => Some(&only.command),
+            _ => None,
+        },
+        Body::LeaderStart(_) => None,
+    }
+}
+
+/// The same entry without its command, whose session was seen all the same.
+fn emptied(entry: &Entry) -> Entry {
+    let mut empty = entry.clone();
+    if let Body::Batch { touches, commands, .. } = &mut empty.body {
+        touches.extend(commands.drain(..).filter_map(|submitted| submitted.command.session()));
+    }
+    empty
+}
+
+fn copy(table: &Table) -> Table {
+    let mut bytes = Vec::new();
+    table.freeze().write_to(&mut bytes).expect("a vector takes all");
+    Table::restore(&mut bytes.as_slice()).expect("what was written")
+}
+
+/// What can be seen of a table, but for the number of the command that was applied last.
+fn seen(table: &Table) -> String {
+    let frozen = table.freeze();
+    let locks: Vec<_> = frozen.locks(&Default::default(), None, table.now()).collect();
+    let (counts, token, due) = (table.counts(), table.last_token(), table.next_deadline());
+    format!("{locks:?} {:?} {counts:?} {token:?} {due:?}", frozen.sessions_after(None, 99))
+}
+
+fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, TestCaseError> {
+    match &applied.outcomes[0].1 {
+        // It comes from a run of a process that is not the node's any more, or for the second time.
+        Outcome::Duplicate | Outcome::Refused(Refusal::UnknownOrigin) => Ok(false),
+        outcome => {
+            prop_assert_eq!(outcome, &Outcome::Refused(foreseen));
+            Ok(true)
+        }
+    }
+}
+
+#[test]
+fn a_foreseen_refusal_is_what_an_entry_would_bring_and_changes_nothing() {
+    let seen_refused = Cell::new(0_u32);
+    for_all(steps(), |script| {
+        let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        let mut table = Table::default();
+        for entry in log {
+            let now = entry.at.max(table.now());
+            let foreseen = only_command(&entry).and_then(|command| table.foresee(command, now));
+            let mut without = foreseen.is_some().then(|| copy(&table));
+            let applied = table.apply(entry.clone());
+            if let (Some(foreseen), Some(without), Ok(applied)) = (foreseen, &mut without, &applied) {
+                let plain = without.apply(emptied(&entry)).expect("the epoch is the table's own");
+                if refused_as_foreseen(applied, foreseen)? {
+                    seen_refused.set(seen_refused.get() + 1);
+                    prop_assert_eq!(&applied.events, &plain.events);
+                    prop_assert_eq!(seen(&table), seen(without));
+                }
+            }
+        }
+        Ok(())
+    });
+    assert!(seen_refused.get() > 100, "only {} refusals were foreseen", seen_refused.get());
+}
