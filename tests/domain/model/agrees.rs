@@ -1,7 +1,7 @@
 //! The table and the naive model agree on every outcome, on every event, and on all that can be seen.
 
 use super::driver::Played;
-use super::reference::Reference;
+use super::reference::{Reference, Waiter};
 use super::script::{NAMES, SESSIONS, steps};
 use super::{CASES, for_all_scripts_of};
 use crate::domain::kit::session;
@@ -70,11 +70,11 @@ fn compare_waiters(reference: &Reference, played: &Played) -> Result<(), String>
     for name in NAMES.map(Name::from) {
         let mut waiting: Vec<_> = reference.waiters_of(&name).filter(|waiter| now <= waiter.deadline).collect();
         waiting.sort_by_key(|waiter| std::cmp::Reverse(waiter.priority));
-        let expected: Vec<_> = waiting
-            .into_iter()
-            .zip(0_u32..)
-            .map(|(waiter, position)| (waiter.key.0, waiter.since, waiter.deadline, waiter.priority, position))
-            .collect();
+        // Whose request was lost does not count among those ahead.
+        let ahead = |at: usize| waiting[..at].iter().filter(|waiter| !waiter.orphaned).count() as u32;
+        let shown =
+            |at: usize, waiter: &&Waiter| (waiter.key.0, waiter.since, waiter.deadline, waiter.priority, ahead(at));
+        let expected: Vec<_> = waiting.iter().enumerate().map(|(at, waiter)| shown(at, waiter)).collect();
         let views = played.table.waiters_view(&name, now);
         let actual = views.iter().map(|view| (view.key.0, view.since, view.deadline, view.priority, view.position));
         same("waiters in line", expected, actual.collect())?;
