@@ -2,7 +2,9 @@
 
 use super::service::{ask, ask_waiting, hold, options, start};
 use latchd::domain::Wait;
-use latchd::domain::{Acquire, BodyDigest, Dialect, HoldKey, Limits, Proof, Refusal, RequestId, RequestKey, SessionId};
+use latchd::domain::{
+    Acquire, BodyDigest, Caller, Dialect, HoldKey, Limits, Proof, Refusal, RequestId, RequestKey, SessionId,
+};
 use latchd::engine::{Engine, EngineOptions, Fault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,7 @@ async fn a_refused_acquire_writes_no_log_entry() {
     hold(&engine, lasting("held")).await.unwrap();
     let sized = Acquire { size: 2, remembers_size: true, ..lasting("sized") };
     hold(&engine, sized).await.unwrap();
-    let session = engine.open_session_for(Duration::from_secs(3_600), None).await.unwrap();
+    let session = engine.open_session_for(Duration::from_secs(3_600), None, Caller::NOBODY).await.unwrap();
     let is_held = |refusal: &Refusal| matches!(refusal, Refusal::Held(_));
     refused_without_entry(&engine, "held", is_held, async || take(&engine, ask("held")).await).await;
     let with_session = || Acquire { session: Some(session), ..ask("held") };
@@ -70,7 +72,7 @@ async fn what_finds_everything_full_writes_no_log_entry() {
     let limits =
         Limits { holds_max: 3, waiters_per_lock_max: 1, sessions_max: 1, requests_max: 1, ..Limits::default() };
     let engine = Engine::start(EngineOptions { limits, ..options(None) }).await.expect("the engine starts");
-    let open = async |request| engine.open_session_for(Duration::from_secs(3_600), request).await;
+    let open = async |request| engine.open_session_for(Duration::from_secs(3_600), request, Caller::NOBODY).await;
     open(key(1, 1)).await.unwrap();
     hold(&engine, lasting("a")).await.unwrap();
     let waiting = tokio::spawn({
@@ -144,7 +146,7 @@ async fn a_session_that_is_refused_was_seen() {
     let engine = start(None).await;
     hold(&engine, lasting("a")).await.unwrap();
     let idle = Duration::from_millis(300);
-    let session = engine.open_session_for(idle, None).await.unwrap();
+    let session = engine.open_session_for(idle, None, Caller::NOBODY).await.unwrap();
     let began = engine.now();
     while engine.now().since(began) < idle * 4 {
         let refused = take(&engine, Acquire { session: Some(session), ..ask("a") }).await;
