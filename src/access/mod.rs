@@ -8,6 +8,7 @@
 //! opened before: the throttle slows failures only. A key's length protects it from guesses; guesses of a password are
 //! judged once a second from an address that fails, and a client that never failed is judged before those.
 
+mod addresses;
 mod checker;
 mod credential;
 mod digest;
@@ -21,11 +22,13 @@ mod passwords;
 mod presented;
 mod seal;
 mod throttle;
+mod unidentified;
 mod visible;
 
 #[cfg(test)]
 mod tests;
 
+pub use addresses::{Address, Addresses, Place, Pool, Share};
 pub use checker::Access;
 pub use credential::{AccessError, Credential};
 pub use hashing::{hash_key, hash_password};
@@ -35,4 +38,5 @@ pub use options::{AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
 pub use seal::Seal;
 pub use throttle::address_group;
+pub use unidentified::Unidentified;
 pub use visible::session_handle;

@@ -16,6 +16,13 @@ const VERIFICATION_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AddressGroup(IpAddr);
 
+impl AddressGroup {
+    /// The address, or the first of its network.
+    pub(super) fn ip(self) -> IpAddr {
+        self.0
+    }
+}
+
 impl From<IpAddr> for AddressGroup {
     fn from(address: IpAddr) -> AddressGroup {
         AddressGroup(match address.to_canonical() {

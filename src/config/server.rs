@@ -23,6 +23,16 @@ pub struct ServerConfig {
     pub hosts: Vec<String>,
     #[serde(deserialize_with = "positive")]
     pub connections_max: usize,
+    #[serde(deserialize_with = "positive")]
+    pub connections_per_address_max: u64,
+    #[serde(deserialize_with = "unidentified_bytes")]
+    pub unidentified_bytes_max: u64,
+    #[serde(deserialize_with = "positive")]
+    pub public_streams_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub public_stream_age_max: Duration,
+    #[serde(deserialize_with = "positive")]
+    pub listings_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub header_timeout: Duration,
     #[serde(deserialize_with = "positive_duration")]
@@ -52,6 +62,15 @@ fn header_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
         return Err(de::Error::custom("expected a size from 8KiB to 1MiB"));
     }
     usize::try_from(value).map_err(de::Error::custom)
+}
+
+/// What one request may occupy is well within the share of an address.
+const UNIDENTIFIED_BYTES_MIN: u64 = 1 << 20;
+
+fn unidentified_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let value = bytes(from)?;
+    let fits = value >= UNIDENTIFIED_BYTES_MIN;
+    fits.then_some(value).ok_or_else(|| de::Error::custom("expected a size of at least 1MiB"))
 }
 
 fn plain_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ListenUrl>, D::Error> {

@@ -20,7 +20,9 @@ pub async fn identify(service: &Shared, head: &Parts) -> Attempt<Identity> {
 
 /// As [`identify`], with one more secret from elsewhere (`auth` in a query string). Any valid one opens.
 pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) -> Attempt<Identity> {
+    let unidentified = head.extensions.get::<Peer>().map(|peer| &peer.unidentified);
     if service.access.is_open() {
+        unidentified.iter().for_each(|request| request.is_anonymous_now());
         return Ok(service.access.anonymous(is_on_this_machine(head)).clone());
     }
     let bytes = |name: HeaderName| head.headers.get(name).map(|value| value.as_bytes());
@@ -40,6 +42,9 @@ pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) 
         None => Box::pin(check_slowly(service, secrets, from)).await,
     };
     service.note_login(&verdict, from);
+    if let Verdict::Granted(_) = verdict {
+        unidentified.iter().for_each(|request| request.is_known_now());
+    }
     granted(verdict)
 }
 

@@ -46,6 +46,8 @@ pub enum Code {
     SessionsFull,
     RequestsFull,
     ReadersFull,
+    AddressFull,
+    ConnectionsFull,
     TokensExhausted,
     NotLeader,
     NoQuorum,
@@ -82,7 +84,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 55] = [
+    pub const ALL: [Code; 57] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -120,6 +122,8 @@ impl Code {
         Code::SessionsFull,
         Code::RequestsFull,
         Code::ReadersFull,
+        Code::AddressFull,
+        Code::ConnectionsFull,
         Code::TokensExhausted,
         Code::NotLeader,
         Code::NoQuorum,
@@ -181,6 +185,8 @@ impl Code {
             Code::SessionsFull => row("sessions-full", S::SERVICE_UNAVAILABLE, true, "The service has too many sessions"),
             Code::RequestsFull => row("requests-full", S::SERVICE_UNAVAILABLE, true, "The service keeps too many idempotency keys"),
             Code::ReadersFull => row("readers-full", S::SERVICE_UNAVAILABLE, true, "Too many read the events"),
+            Code::AddressFull => row("address-full", S::TOO_MANY_REQUESTS, true, "Too much of this kind is in flight"),
+            Code::ConnectionsFull => row("connections-full", S::SERVICE_UNAVAILABLE, true, "Too many connections"),
             Code::TokensExhausted => row("tokens-exhausted", S::SERVICE_UNAVAILABLE, false, "No fencing token is left"),
             Code::NotLeader => row("not-leader", S::SERVICE_UNAVAILABLE, true, "This node does not lead"),
             Code::NoQuorum => row("no-quorum", S::SERVICE_UNAVAILABLE, true, "The cluster has no quorum"),

@@ -34,6 +34,7 @@ mod query;
 pub mod respond;
 pub mod service;
 pub mod sessions_v1;
+pub mod share;
 pub mod unknown;
 
 pub use service::{Clock, Service, Settings, Shared};

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::delivery::ConnState;
+use crate::access::Unidentified;
 
 /// The client's address and scheme, as believed: those of the connection, or what a trusted proxy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,4 +22,6 @@ pub struct Peer {
     pub connection: Arc<ConnState>,
     /// A proxy stands between: the peer is a trusted one, or the request has the headers that proxies add.
     pub via_proxy: bool,
+    /// What the request occupies until its caller is known.
+    pub unidentified: Arc<Unidentified>,
 }

@@ -87,18 +87,28 @@ impl Service {
     /// The body of a request, within its bounds.
     pub(super) async fn body(&self, head: &Parts, body: Body) -> Attempt<Bytes> {
         check_encoding(&head.headers)?;
-        self.message(body).await
+        self.message(head, body).await
     }
 
     /// The same under gRPC, whose messages say for themselves whether they are compressed.
-    pub(super) async fn message(&self, body: Body) -> Attempt<Bytes> {
-        body::read(body, self.settings.body_limits).await.map_err(|error| match error {
+    pub(super) async fn message(&self, head: &Parts, body: Body) -> Attempt<Bytes> {
+        self.message_within(head, body, self.settings.body_limits.bytes_max).await
+    }
+
+    /// The same with a bound of its own.
+    pub(super) async fn message_within(&self, head: &Parts, body: Body, bytes_max: u64) -> Attempt<Bytes> {
+        let limits = BodyLimits { bytes_max, ..self.settings.body_limits };
+        let read = body::read(body, limits).await.map_err(|error| match error {
             BodyError::TooLarge { limit_bytes } => Failure::body_too_large(limit_bytes),
             BodyError::Timeout { .. } => {
                 Failure::new(Code::BodyTimeout, error.to_string()).set_by("server.body_timeout")
             }
             BodyError::Disconnected => Failure::new(Code::MalformedBody, error.to_string()),
-        })
+        })?;
+        if let Some(peer) = head.extensions.get::<Peer>() {
+            peer.unidentified.has_come();
+        }
+        Ok(read)
     }
 }
 

@@ -18,8 +18,10 @@ use super::link::Links;
 use super::socket;
 use super::tracked::Tracked;
 use super::worded::{self, PROXY_WORDS, is_proxy_header};
+use crate::access::Pool;
 use crate::config::listen::Scheme;
 use crate::dialects::peer::ClientAddr;
+use crate::dialects::share;
 
 /// How long a refused client may take to read its refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -31,13 +33,6 @@ const WRONG_SCHEME: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n",
     "content-length: 77\r\n\r\n",
     "Client sent an HTTP request to an HTTPS server. Use https:// with this port.\n"
-);
-
-const TOO_MANY: &str = concat!(
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n",
-    "connection: close\r\ncontent-length: 108\r\n\r\n",
-    r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"server.connections_max reached"}"#,
-    "\n"
 );
 
 /// The acceptor of one listener. TLS, where there is any, comes on top of it.
@@ -58,8 +53,8 @@ impl Accept<TcpStream, Router> for EdgeAcceptor {
         Box::pin(async move {
             socket::prepare(&stream)?;
             let peer = client_addr(stream.peer_addr()?, this.scheme);
-            match this.links.admit(peer) {
-                Some(link) => {
+            match this.links.admit(peer, this.surroundings.trusted.trust(peer.ip)) {
+                Ok(link) => {
                     if this.scheme == Scheme::Https {
                         match first_bytes(&stream).await {
                             begin if is_proxy_header(&begin) => {
@@ -76,11 +71,27 @@ impl Accept<TcpStream, Router> for EdgeAcceptor {
                     let edge = Edge::new(router, Arc::clone(&link), this.surroundings);
                     Ok((Tracked::new(stream, link), edge))
                 }
-                // A handshake only to refuse would be worth an attacker's while.
-                None if this.scheme == Scheme::Https => Err(io::Error::new(TOO_MANY_KIND, "too many connections")),
-                None => Err(refuse(stream, TOO_MANY.as_bytes()).await),
+                Err(pool) => {
+                    this.links.metrics.connections_refused.inc();
+                    share::tell(&this.links.address(peer.ip), pool, (this.surroundings.clock)());
+                    Err(this.turn_off(stream, pool).await)
+                }
             }
         })
+    }
+}
+
+impl EdgeAcceptor {
+    /// Closes a connection beyond every bound, with words where that costs no handshake and not many wait to read them.
+    async fn turn_off(&self, stream: TcpStream, pool: Pool) -> io::Error {
+        let refusing = Arc::clone(&self.links.refusing);
+        if self.scheme == Scheme::Http
+            && let Ok(_permit) = refusing.try_acquire_owned()
+        {
+            let words = format!("{} reached", pool.config_key());
+            return refuse(stream, &worded::refusal(503, "Service Unavailable", &words)).await;
+        }
+        io::Error::new(TOO_MANY_KIND, "too many connections")
     }
 }
 
@@ -114,13 +125,11 @@ async fn refuse(mut stream: TcpStream, answer: &[u8]) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{TOO_MANY, WRONG_SCHEME};
+    use super::WRONG_SCHEME;
 
     #[test]
     fn refusals_are_as_long_as_they_say() {
-        for refusal in [TOO_MANY, WRONG_SCHEME] {
-            let (head, body) = refusal.split_once("\r\n\r\n").expect("head and body");
-            assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
-        }
+        let (head, body) = WRONG_SCHEME.split_once("\r\n\r\n").expect("head and body");
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
     }
 }

@@ -14,16 +14,15 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version, he
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
+use super::admission::{self, Admission};
 use super::browser::BrowserGuard;
 use super::drain::Drain;
 use super::forwarded::{TrustedProxies, names_a_proxy};
-use super::head;
 use super::in_flight::InFlight;
 use super::link::Link;
 use super::rest::{Rest, Standing, throw_away, watched};
 use super::unread::ReadToTheEnd;
 use crate::dialects::peer::{ClientAddr, Peer};
-use crate::dialects::problem::problem;
 use crate::telemetry::requests::Spoken;
 
 /// Reads a monotonic clock.
@@ -51,6 +50,15 @@ pub struct Edge {
 }
 
 impl Edge {
+    /// The connection that it is for.
+    pub fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.surroundings.clock
+    }
+
     /// Surrounds `router` for one connection.
     pub fn new(router: Router, link: Arc<Link>, surroundings: Arc<Surroundings>) -> Self {
         let proxied = surroundings.trusted.trust(link.peer.ip);
@@ -81,7 +89,6 @@ where
     fn call(&mut self, mut request: Request<B>) -> Answering {
         let client = self.client(&request);
         let connection = Arc::clone(&self.link.delivery);
-        let in_flight = InFlight::begin(&self.link, request.version());
         let clock = self.surroundings.clock;
         // HTTP/2 has its own word for it, which closing the connection says.
         let asks_to_move = self.surroundings.drain.is_draining() && request.version() != Version::HTTP_2;
@@ -92,13 +99,19 @@ where
             has_body: !request.body().is_end_stream(),
             at: clock(),
         };
-        let verdict = head::check(&request, self.surroundings.header_bytes_max)
-            .and_then(|()| self.surroundings.browsers.check(&request, self.proxied));
-        let via_proxy = self.proxied || names_a_proxy(request.headers());
-        request.extensions_mut().insert(Peer { client, connection, via_proxy });
+        let admission = Admission { link: &self.link, surroundings: &self.surroundings, proxied: self.proxied };
+        let admitted = admission.admit(&request, client.ip, asked.has_body);
+        let in_flight = InFlight::begin(&self.link, request.version(), admitted.as_ref().ok().map(Arc::clone));
+        let verdict = admitted.map(|unidentified| {
+            let via_proxy = self.proxied || names_a_proxy(request.headers());
+            request.extensions_mut().insert(Peer { client, connection, via_proxy, unidentified });
+        });
+        let verdict = verdict.map_err(|failure| admission::refused(request.headers(), failure));
         let (head, body) = request.into_parts();
         let (body, rest) = match (asked.has_body, head.version) {
             (false, _) => (Body::new(body), None),
+            // Such a stream is reset with its answer, whatever else it would send.
+            (true, Version::HTTP_2) if verdict.is_err() => (Body::empty(), None),
             (true, Version::HTTP_2) => (Body::new(ReadToTheEnd::new(Body::new(body))), None),
             (true, _) => {
                 let (body, rest) = watched(Body::new(body), &head.headers);
@@ -108,7 +121,7 @@ where
         let version = head.version;
         let answer = match verdict {
             Ok(()) => Answer::Routed(self.router.call(Request::from_parts(head, body))),
-            Err(failure) => Answer::Refused(Some(problem(&failure))),
+            Err(refusal) => Answer::Refused(Some(refusal)),
         };
         let (link, surroundings) = (Arc::clone(&self.link), Arc::clone(&self.surroundings));
         Answering { answer, answered: None, rest, version, in_flight: Some(in_flight), link, asked, surroundings }
@@ -171,7 +184,7 @@ impl Future for Answering {
         }
         let ends = ready!(this.poll_rest(context));
         let Some(mut response) = this.answered.take() else { return Poll::Pending };
-        if ends || this.asked.asks_to_move {
+        if ends || this.asked.asks_to_move || (this.link.probes_only.is_some() && this.version != Version::HTTP_2) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         this.surroundings.browsers.dress(response.headers_mut(), this.link.peer.https);
@@ -201,7 +214,7 @@ impl Answering {
             // It has taken too long already.
             Standing::Late(_) if status == StatusCode::REQUEST_TIMEOUT => Poll::Ready(true),
             Standing::Late(rest) => {
-                let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), *timeout);
+                let (in_flight, timeout) = (InFlight::begin(&self.link, self.version, None), *timeout);
                 tokio::spawn(async move {
                     // Whoever sends the rest too slowly has no connection to lose.
                     let _ = tokio::time::timeout(timeout, throw_away(rest)).await;

@@ -11,15 +11,20 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::link::Link;
+use crate::access::Unidentified;
 
 /// Counts while it lives.
-pub struct InFlight(Arc<Link>);
+pub struct InFlight {
+    link: Arc<Link>,
+    /// What the request occupies while its caller is not known.
+    _unidentified: Option<Arc<Unidentified>>,
+}
 
 impl InFlight {
     /// A request's head is complete.
-    pub fn begin(link: &Arc<Link>, version: Version) -> Self {
+    pub fn begin(link: &Arc<Link>, version: Version, unidentified: Option<Arc<Unidentified>>) -> Self {
         link.request_begins(version == Version::HTTP_2);
-        Self(Arc::clone(link))
+        Self { link: Arc::clone(link), _unidentified: unidentified }
     }
 
     /// Goes along with an answer whose body is made while it goes out. One that is ready needs nobody any more: the
@@ -34,7 +39,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.request_ends();
+        self.link.request_ends();
     }
 }
 

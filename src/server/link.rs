@@ -3,12 +3,16 @@
 //! Time is counted in ticks of one shared sweep instead of one timer per request: a request pays a few atomic
 //! operations, and a bound is kept to within two ticks.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::drain::Drain;
+use crate::access::{Address, Addresses, LinePace, Place, Pool};
 use crate::config::ServerConfig;
 use crate::dialects::delivery::ConnState;
 use crate::dialects::peer::ClientAddr;
@@ -17,12 +21,22 @@ use crate::telemetry::Metrics;
 /// How long a connection may be kept after our last byte so that a peer that still sends can read it.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a connection may last on which only probes are answered.
+const PROBE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How many connections are closed with words at once; each takes a moment.
+const REFUSING_MAX: usize = 32;
+
 /// All connections of the process.
 pub struct Links {
     connections_max: usize,
     open: AtomicUsize,
     tick: AtomicU64,
     links: Mutex<Vec<Weak<Link>>>,
+    addresses: Arc<Addresses>,
+    floods: LinePace,
+    /// Connections that are closed with words.
+    pub(super) refusing: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -31,6 +45,13 @@ pub struct Link {
     all: Arc<Links>,
     /// As the socket says it; a proxy may say otherwise request by request.
     pub peer: ClientAddr,
+    /// What the peer's address uses.
+    pub address: Arc<Address>,
+    /// The bound that it is beyond: only probes are answered, for a moment.
+    pub probes_only: Option<Pool>,
+    /// The tick at which it was admitted.
+    begun: u64,
+    _place: Option<Place>,
     pub delivery: Arc<ConnState>,
     /// Requests being handled or answered.
     requests: AtomicU32,
@@ -51,27 +72,62 @@ pub struct Link {
 
 impl Links {
     /// No connection yet.
-    pub fn new(config: &ServerConfig, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(config: &ServerConfig, addresses: Arc<Addresses>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             connections_max: config.connections_max,
             open: AtomicUsize::new(0),
             tick: AtomicU64::new(0),
             links: Mutex::default(),
+            addresses,
+            floods: LinePace::new(1),
+            refusing: Arc::new(Semaphore::new(REFUSING_MAX)),
             metrics,
         })
     }
 
-    /// Admits a connection unless there are too many.
-    pub fn admit(self: &Arc<Self>, peer: ClientAddr) -> Option<Arc<Link>> {
+    /// The account of another address than the peer's own.
+    pub fn address(&self, ip: IpAddr) -> Arc<Address> {
+        self.addresses.of(ip)
+    }
+
+    /// Admits a connection, or has it answer probes alone where there are too many, in all or from this address. Proxies
+    /// have no share of their own. `Err` is the bound where even those are too many.
+    pub fn admit(self: &Arc<Self>, peer: ClientAddr, is_proxy: bool) -> Result<Arc<Link>, Pool> {
+        let address = self.addresses.of(peer.ip);
+        let place = if is_proxy { None } else { address.take(Pool::Connections, 1) };
+        if !is_proxy && place.is_none() {
+            return self.admit_probe(peer, address, Pool::Connections);
+        }
         if self.open.fetch_add(1, Relaxed) >= self.connections_max {
             self.open.fetch_sub(1, Relaxed);
-            self.metrics.connections_refused.inc();
-            return None;
+            drop(place);
+            return self.admit_probe(peer, address, Pool::ProbeConnections);
         }
         self.metrics.connections.inc();
+        Ok(self.link(peer, address, None, place))
+    }
+
+    fn admit_probe(self: &Arc<Self>, peer: ClientAddr, address: Arc<Address>, beyond: Pool) -> Result<Arc<Link>, Pool> {
+        match address.take(Pool::ProbeConnections, 1) {
+            Some(place) => Ok(self.link(peer, address, Some(beyond), Some(place))),
+            None => Err(beyond),
+        }
+    }
+
+    fn link(
+        self: &Arc<Self>,
+        peer: ClientAddr,
+        address: Arc<Address>,
+        probes_only: Option<Pool>,
+        place: Option<Place>,
+    ) -> Arc<Link> {
         let link = Arc::new(Link {
             all: Arc::clone(self),
             peer,
+            address,
+            probes_only,
+            begun: self.tick.load(Relaxed),
+            _place: place,
             delivery: Arc::default(),
             requests: AtomicU32::new(0),
             since: AtomicU64::new(self.tick.load(Relaxed)),
@@ -83,7 +139,7 @@ impl Links {
             stalled: AtomicU64::new(0),
         });
         self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&link));
-        Some(link)
+        link
     }
 
     /// Ends connections that take too long. Runs until the process ends.
@@ -96,6 +152,7 @@ impl Links {
             idle: ticks(config.idle_timeout),
             stall: ticks(config.idle_timeout),
             linger: ticks(LINGER),
+            probe: ticks(PROBE_WITHIN),
             draining: false,
         };
         // A connection without a request must not hold up the end.
@@ -116,6 +173,7 @@ struct Bounds {
     idle: u64,
     stall: u64,
     linger: u64,
+    probe: u64,
     draining: bool,
 }
 
@@ -183,6 +241,21 @@ impl Link {
         self.delivery.shall_end()
     }
 
+    /// The account of an address that is not the peer's own, because a proxy names it.
+    pub fn address_of(&self, ip: IpAddr) -> Arc<Address> {
+        if ip == self.peer.ip { Arc::clone(&self.address) } else { self.all.address(ip) }
+    }
+
+    /// Ends the connection of a peer whose frames do nothing but cost.
+    pub fn ends_for_a_flood(&self, now: Duration) {
+        self.all.metrics.connections_flooded.inc();
+        if let Some(held_back) = self.all.floods.admit(now) {
+            let address = self.peer.ip;
+            tracing::warn!(%address, held_back, "a connection from {address} is ended: a flood of HTTP/2 frames");
+        }
+        self.delivery.end();
+    }
+
     /// The metrics of the process.
     pub fn metrics(&self) -> &Metrics {
         &self.all.metrics
@@ -194,6 +267,9 @@ impl Link {
     }
 
     fn judge(&self, now: u64, bounds: &Bounds) {
+        if self.probes_only.is_some() && now.saturating_sub(self.begun) > bounds.probe {
+            return self.delivery.end();
+        }
         let stalled = self.stalled.load(Relaxed);
         if stalled > 0 && now.saturating_sub(stalled) > bounds.stall {
             return self.delivery.end();
@@ -227,7 +303,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.all.open.fetch_sub(1, Relaxed);
-        self.all.metrics.connections.dec();
+        if self.probes_only.is_none() {
+            self.all.open.fetch_sub(1, Relaxed);
+            self.all.metrics.connections.dec();
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Composes: listeners, TLS, connections, drain, and the router on top. Decides nothing about locks.
 
 mod accept;
+mod addresses;
+mod admission;
 mod browser;
 mod certificates;
 pub mod compose;
@@ -11,6 +13,7 @@ mod files;
 pub mod forwarded;
 mod handshake;
 mod head;
+mod http2;
 mod in_flight;
 mod leave;
 mod link;

@@ -9,10 +9,12 @@ use axum_server::Handle;
 use tokio::task::JoinSet;
 
 use super::accept::EdgeAcceptor;
+use super::addresses::addresses;
 use super::browser::BrowserGuard;
 use super::drain::Drain;
 use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
+use super::http2::GuardedAcceptor;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
 use crate::config::listen::Scheme;
@@ -35,7 +37,9 @@ impl ProbeListener {
     /// Binds `server.probe_listen`, where it is set.
     pub fn open(config: &Config) -> Result<Self, BindError> {
         let bound = Bound::all(config.server.probe_listen.as_slice())?;
-        let config = ServerConfig { connections_max: CONNECTIONS_MAX, ..config.server.clone() };
+        let share = CONNECTIONS_MAX as u64 / 2;
+        let server = config.server.clone();
+        let config = ServerConfig { connections_max: CONNECTIONS_MAX, connections_per_address_max: share, ..server };
         Ok(Self { bound, config })
     }
 
@@ -50,7 +54,7 @@ impl ProbeListener {
         if self.bound.is_empty() {
             return Ok(Serving { _tasks: serving });
         }
-        let links = Links::new(&self.config, metrics);
+        let links = Links::new(&self.config, addresses(&self.config), metrics);
         // It is no part of the drain that it tells of.
         serving.spawn(Arc::clone(&links).sweep(self.config.clone(), Drain::default()));
         let surroundings = Arc::new(Surroundings {
@@ -69,7 +73,7 @@ impl ProbeListener {
                 surroundings: Arc::clone(&surroundings),
             };
             let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
-            let http = super::serve::bounded(http, &self.config, 0);
+            let http = super::serve::bounded(http, &self.config, 0).map(|edge| GuardedAcceptor { inner: edge });
             let make = router.clone().into_make_service();
             serving.spawn(async move { drop(http.serve(make).await) });
         }

@@ -1,8 +1,10 @@
 //! What a machine asks about the process: alive, ready, metrics.
 
+use super::addresses;
 use super::drain::Drain;
 use super::engine_metrics;
 use super::pages::method_not_allowed;
+use crate::access::Addresses;
 use crate::dialects::Shared;
 use crate::dialects::auth::identify;
 use crate::dialects::problem::problem;
@@ -33,11 +35,11 @@ pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send 
 }
 
 /// `/metrics`, for any credential where one is configured: the numbers tell who is busy, and how much.
-pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
+pub fn metrics_route(service: Shared, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
     let show = move |request: Request| async move {
         let (head, _) = request.into_parts();
         match identify(&service, &head).await {
-            Ok(_) => exposition(&service, &metrics),
+            Ok(_) => exposition(&service, &metrics, &shares),
             Err(failure) => problem(&failure),
         }
     };
@@ -45,16 +47,17 @@ pub fn metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
 }
 
 /// The same for everybody who can connect: for a listener that is for nothing else.
-pub fn open_metrics_route(service: Shared, metrics: Arc<Metrics>) -> Router {
-    let show = move || async move { exposition(&service, &metrics) };
+pub fn open_metrics_route(service: Shared, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
+    let show = move || async move { exposition(&service, &metrics, &shares) };
     Router::new().route("/metrics", get(show).fallback(method_not_allowed))
 }
 
 /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
-fn exposition(service: &Shared, metrics: &Metrics) -> Response {
+fn exposition(service: &Shared, metrics: &Metrics, shares: &Addresses) -> Response {
     let engine = &service.engine;
     // It only rises, so storing it keeps what a counter promises.
     metrics.failed_logins.inner().store(service.failed_logins.count(), Ordering::Relaxed);
+    addresses::refresh(metrics, shares);
     engine_metrics::refresh(metrics, &engine.overview(), &engine.cluster_here());
     let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
     let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());

@@ -129,7 +129,7 @@ async fn anything_else(service: State<Shared>, request: Request) -> Response {
         return lock_by_name::lock_by_name(service, request).await;
     }
     let (head, _) = request.into_parts();
-    if grpc::is_grpc(&head) {
+    if grpc::is_grpc(&head.headers) {
         return grpc::unknown(&head);
     }
     let path = head.uri.path();

@@ -34,10 +34,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     certificates::watch(in_use, Arc::clone(&metrics), config.tls.reload_interval).await;
     let ready = engine.clone();
     let service = state::service(&config, engine.clone(), access);
+    let shares = listening.shares();
     let probes = probes::routes(drain.clone(), move || ready.unready());
-    let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics));
+    let metrics_route = probes::metrics_route(service.clone(), Arc::clone(&metrics), Arc::clone(&shares));
     let urls = listening.urls() + &probing.line();
-    let probe_router = probes.clone().merge(probes::open_metrics_route(service.clone(), Arc::clone(&metrics)));
+    let open_metrics = probes::open_metrics_route(service.clone(), Arc::clone(&metrics), shares);
+    let probe_router = probes.clone().merge(open_metrics);
     let _probing = probing
         .serve(probe_router, Arc::clone(&metrics), drain.clone(), clock::process_age)
         .map_err(StartError::Runtime)?;

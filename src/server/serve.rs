@@ -10,17 +10,20 @@ use hyper_util::rt::TokioTimer;
 use tokio::task::JoinSet;
 
 use super::accept::EdgeAcceptor;
+use super::addresses::addresses;
 use super::browser::BrowserGuard;
 use super::drain::Drain;
 use super::edge::{Clock, Surroundings};
 use super::forwarded::TrustedProxies;
 use super::handshake::CountFailures;
+use super::http2::GuardedAcceptor;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
 use super::reload::Reload;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
 use super::worded::WordedAcceptor;
+use crate::access::Addresses;
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
@@ -46,6 +49,7 @@ pub struct Listening {
     tls: Option<Tls>,
     config: Config,
     reload: Reload,
+    shares: Arc<Addresses>,
 }
 
 impl Listening {
@@ -54,7 +58,8 @@ impl Listening {
         let bound = Bound::all(&config.listen)?;
         let wants_tls = bound.iter().any(|bound| bound.scheme == Scheme::Https);
         let tls = wants_tls.then(|| Tls::open(&config.tls, &config.listen)).transpose()?;
-        Ok(Self { bound, tls, config: config.clone(), reload: Reload::default() })
+        let shares = addresses(&config.server);
+        Ok(Self { bound, tls, config: config.clone(), reload: Reload::default(), shares })
     }
 
     /// Reads its files again when it is told to.
@@ -73,6 +78,11 @@ impl Listening {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
+    /// What each address uses.
+    pub fn shares(&self) -> Arc<Addresses> {
+        Arc::clone(&self.shares)
+    }
+
     /// The certificates behind https, now and from now on.
     pub fn served_certificates(&self) -> Option<Served> {
         self.tls.as_ref().map(Tls::served)
@@ -81,7 +91,7 @@ impl Listening {
     /// Serves until the drain has begun and its requests are finished, or their time is up.
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<()> {
         let server = &self.config.server;
-        let links = Links::new(server, metrics);
+        let links = Links::new(server, self.shares, metrics);
         let trusted = TrustedProxies::new(server.trusted_proxies.clone());
         let surroundings = Arc::new(Surroundings {
             trusted,
@@ -117,12 +127,17 @@ impl Listening {
                     serving.spawn(
                         http.map(|edge| {
                             let inner = CountFailures { handshake: handshake.acceptor(edge), metrics };
-                            WordedAcceptor { inner, header_bytes_max }
+                            GuardedAcceptor { inner: WordedAcceptor { inner, header_bytes_max } }
                         })
                         .serve(make),
                     );
                 }
-                _ => drop(serving.spawn(http.map(|edge| WordedAcceptor { inner: edge, header_bytes_max }).serve(make))),
+                _ => drop(
+                    serving.spawn(
+                        http.map(|edge| GuardedAcceptor { inner: WordedAcceptor { inner: edge, header_bytes_max } })
+                            .serve(make),
+                    ),
+                ),
             }
             handles.push(handle);
         }
@@ -143,6 +158,13 @@ impl Listening {
 /// As many waiters as a lock may have, they may all wait on one connection.
 const STREAMS_MIN: u64 = 10_000;
 
+/// Of bodies that nobody has read yet: of one stream, and of a connection. The library allows as many short messages at
+/// once as half of the latter has room for, at 256 bytes each.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Of an answer that the client does not take.
+const SEND_BUFFER: usize = 64 << 10;
+
 /// The bounds on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
 /// connections, but it cannot tell a peer that holds a lock in silence from one that is gone.
 pub(super) fn bounded<A>(
@@ -157,6 +179,8 @@ pub(super) fn bounded<A>(
     let streams = u32::try_from(waiters_max.max(STREAMS_MIN)).unwrap_or(u32::MAX);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_header_list_size(header_list).max_concurrent_streams(streams);
+    http2.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    http2.max_send_buf_size(SEND_BUFFER);
     http2.keep_alive_interval(config.keepalive_interval).keep_alive_timeout(config.keepalive_timeout);
     http
 }

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::certificates::CertificateExpiry;
 use super::histogram::{CopiedHistogram, DurationHistogram};
+use super::limits::LimitRefusals;
 use super::logs;
 use super::peers::PeerLag;
 use super::process::ProcessMetrics;
@@ -24,6 +25,9 @@ pub struct Metrics {
     pub request_seconds: DurationHistogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
+    /// Connections ended because of a flood of HTTP/2 frames.
+    pub connections_flooded: Counter,
+    pub limit_refusals: LimitRefusals,
     /// Attempts with a password or a key that is not known.
     pub failed_logins: Counter,
     pub tls_failures: Counter,
@@ -128,6 +132,9 @@ impl Default for Metrics {
             request_seconds,
             connections: shown.gauge("connections", "Open connections"),
             connections_refused: shown.counter("connections_refused", "Connections beyond connections_max"),
+            connections_flooded: shown
+                .counter("connections_flooded", "Connections ended because their HTTP/2 frames did nothing but cost"),
+            limit_refusals: LimitRefusals::registered(&mut shown.0),
             log_lines_lost: shown
                 .counter("log_lines_lost", "Log lines that nobody took in time, or that failed to be written"),
             failed_logins: shown.counter("failed_logins", "Requests with a password or key that opens nothing"),

@@ -4,6 +4,7 @@
 
 pub mod certificates;
 pub mod histogram;
+mod limits;
 mod lines;
 pub mod logs;
 pub mod metrics;

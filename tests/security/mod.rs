@@ -1,7 +1,9 @@
 //! What an attacker tries, room by room of the threat model: pages of others, proxies, credentials, peers, memory.
 
 mod browsers;
+mod connections;
 mod heads;
+mod http2;
 mod passwords;
 mod proxies;
 mod rights;

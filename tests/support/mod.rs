@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod frames;
 pub mod grpc;
 pub mod http;
 pub mod machine;

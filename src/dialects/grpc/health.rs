@@ -5,7 +5,7 @@
 use super::super::service::Shared;
 use super::proto::health::health_check_response::ServingStatus;
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
-use super::unary::{failed, message, not_grpc, respond};
+use super::unary::{failed, not_grpc, public_message, respond};
 use super::{Contact, frame, reflection};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -21,7 +21,7 @@ pub async fn check(State(service): State<Shared>, request: Request) -> Response 
     if let Some(refusal) = not_grpc(&head) {
         return refusal;
     }
-    let asked = match message::<HealthCheckRequest>(&service, body).await {
+    let asked = match public_message::<HealthCheckRequest>(&service, &head, body).await {
         Ok(asked) => asked,
         Err(status) => return failed(&status),
     };
@@ -38,7 +38,7 @@ pub async fn watch(State(service): State<Shared>, request: Request) -> Response 
     if let Some(refusal) = not_grpc(&head) {
         return refusal;
     }
-    match message::<HealthCheckRequest>(&service, body).await {
+    match public_message::<HealthCheckRequest>(&service, &head, body).await {
         Ok(asked) => respond(frame::stream(until_the_end(asked.service, &service))),
         Err(status) => failed(&status),
     }

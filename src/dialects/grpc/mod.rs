@@ -18,4 +18,4 @@ mod status;
 mod unary;
 
 pub use contact::Contact;
-pub use unary::{is_grpc, unknown};
+pub use unary::{is_grpc, refused, unknown};

@@ -42,6 +42,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::SessionsFull
         | Code::RequestsFull
         | Code::ReadersFull
+        | Code::AddressFull
         | Code::TokensExhausted => G::ResourceExhausted,
         Code::BodyTimeout | Code::WaitTimedOut => G::DeadlineExceeded,
         Code::MethodNotAllowed | Code::NotFound => G::Unimplemented,
@@ -65,6 +66,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::NoQuorum
         | Code::ShuttingDown
         | Code::Overloaded
+        | Code::ConnectionsFull
         | Code::DiskNearlyFull
         | Code::NodeWiped
         | Code::NodeRemoved

@@ -2,6 +2,7 @@
 
 use super::super::auth::{caller, identify};
 use super::super::delivery::framed;
+use super::super::failure::Failure;
 use super::super::handover::guard;
 use super::super::peer::Peer;
 use super::super::service::Shared;
@@ -11,7 +12,7 @@ use crate::domain::Caller;
 use crate::engine::Delivery;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use prost::Message;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub async fn unary<Asked: Message + Default, Answer: Message>(
     }
     let called = async {
         let identity = identify(service, &head).await?;
-        let asked = message(service, body).await?;
+        let asked = frame::decode(&service.message(&head, body).await?)?;
         let call = Call { service, head: &head, identity };
         within(deadline(&head)?, procedure(&call, asked)).await
     };
@@ -61,14 +62,21 @@ pub async fn unary<Asked: Message + Default, Answer: Message>(
     }
 }
 
+/// The longest message that is read of a caller who need not say who they are.
+const PUBLIC_MESSAGE_BYTES_MAX: u64 = 4 << 10;
+
 /// The message of a request that anybody may ask.
-pub async fn message<Asked: Message + Default>(service: &Shared, body: Body) -> Result<Asked, Status> {
-    frame::decode(&service.message(body).await?)
+pub async fn public_message<Asked: Message + Default>(
+    service: &Shared,
+    head: &Parts,
+    body: Body,
+) -> Result<Asked, Status> {
+    frame::decode(&service.message_within(head, body, PUBLIC_MESSAGE_BYTES_MAX).await?)
 }
 
 /// Whether a request speaks gRPC.
-pub fn is_grpc(head: &Parts) -> bool {
-    let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = content_type.and_then(|text| text.strip_prefix(CONTENT_TYPE.as_bytes()));
     // gRPC-Web has other frames.
     matches!(rest.map(<[u8]>::first), Some(None | Some(b'+' | b';')))
@@ -76,7 +84,7 @@ pub fn is_grpc(head: &Parts) -> bool {
 
 /// The answer to a request that does not speak gRPC.
 pub fn not_grpc(head: &Parts) -> Option<Response> {
-    let status = match (is_grpc(head), head.method == Method::POST) {
+    let status = match (is_grpc(&head.headers), head.method == Method::POST) {
         (true, true) => return None,
         (true, false) => StatusCode::METHOD_NOT_ALLOWED,
         (false, _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -97,6 +105,11 @@ pub fn unknown(head: &Parts) -> Response {
         None => format!("malformed method name: {path:?}"),
     };
     failed(&Status::unimplemented(text))
+}
+
+/// The answer to a call that no method was asked about.
+pub fn refused(failure: Failure) -> Response {
+    failed(&failure.into())
 }
 
 /// An answer without a message.
@@ -178,12 +191,12 @@ mod tests {
     #[test]
     fn only_grpc_is_taken_for_grpc() {
         for yes in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
-            assert!(is_grpc(&head(&[("content-type", yes)])), "{yes}");
+            assert!(is_grpc(&head(&[("content-type", yes)]).headers), "{yes}");
         }
         for no in ["application/grpc-web", "application/json", ""] {
-            assert!(!is_grpc(&head(&[("content-type", no)])), "{no}");
+            assert!(!is_grpc(&head(&[("content-type", no)]).headers), "{no}");
         }
-        assert!(!is_grpc(&head(&[])));
+        assert!(!is_grpc(&head(&[]).headers));
     }
 
     #[test]

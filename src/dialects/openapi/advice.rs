@@ -42,6 +42,8 @@ pub const fn advice(code: Code) -> &'static str {
         Code::SessionsFull => "Ask again later; the limit is `sessions.count_max`. Clients that reuse their session need fewer.",
         Code::RequestsFull => "Ask again later, or without an idempotency key; the limit is `locks.requests_max`.",
         Code::ReadersFull => "Ask again later, or another node; the limit is `events.readers_max`.",
+        Code::AddressFull => "Ask again later; the answer names the limit, of which one address has a share.",
+        Code::ConnectionsFull => "Use fewer connections, or one with HTTP/2; the answer names the limit.",
         Code::TokensExhausted => "2^53 tokens were given. Start a new service with an empty data directory.",
         Code::NotLeader => "Ask again: the node is starting or the cluster is choosing a leader. Nothing was done.",
         Code::NoQuorum => "Ask again: nothing was done. Look at the other nodes if it stays.",

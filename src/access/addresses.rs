@@ -1,0 +1,240 @@
+//! What callers use that no credential bounds, address by address: each pool has a bound for all of them together and
+//! a share for one address. Whoever has one IPv6 address has its /64, so that counts as one.
+
+use super::LinePace;
+use super::throttle::AddressGroup;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// What is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// Connections of one address.
+    Connections,
+    /// Connections beyond every bound, on which only probes are answered.
+    ProbeConnections,
+    /// Bytes of requests whose callers have shown no credential.
+    UnidentifiedBytes,
+    /// Streams without an end that need no credential.
+    PublicStreams,
+    /// Listings that are being sent.
+    Listings,
+}
+
+impl Pool {
+    pub const ALL: [Pool; 5] =
+        [Pool::Connections, Pool::ProbeConnections, Pool::UnidentifiedBytes, Pool::PublicStreams, Pool::Listings];
+    const COUNT: usize = Pool::ALL.len();
+
+    /// The key of `config.toml` that bounds it.
+    pub const fn config_key(self) -> &'static str {
+        match self {
+            Pool::Connections => "server.connections_per_address_max",
+            Pool::ProbeConnections => "server.connections_max",
+            Pool::UnidentifiedBytes => "server.unidentified_bytes_max",
+            Pool::PublicStreams => "server.public_streams_max",
+            Pool::Listings => "server.listings_max",
+        }
+    }
+}
+
+/// The bounds of one pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    pub all: u64,
+    pub address: u64,
+    /// The last part of all is for addresses that have at most so much.
+    pub little: u64,
+    pub reserve: u64,
+}
+
+impl Share {
+    /// So much for all, and so much of it for one address.
+    pub const fn of(all: u64, address: u64) -> Share {
+        Share { all, address, little: 0, reserve: 0 }
+    }
+
+    /// Half of all for one address; the last quarter is for those that have little.
+    pub const fn halved(all: u64) -> Share {
+        Share { all, address: all / 2, little: all / 64, reserve: all / 4 }
+    }
+
+    /// How much all may have for an address that would have so much.
+    fn left_for(&self, mine: u64) -> u64 {
+        if mine <= self.little { self.all } else { self.all - self.reserve }
+    }
+}
+
+/// All addresses that use something now.
+#[derive(Debug)]
+pub struct Addresses {
+    shares: [Share; Pool::COUNT],
+    used: [AtomicU64; Pool::COUNT],
+    refused: [AtomicU64; Pool::COUNT],
+    paces: [LinePace; Pool::COUNT],
+    by_group: Mutex<HashMap<AddressGroup, Weak<Address>>>,
+}
+
+/// One of them. It is forgotten with its last user.
+#[derive(Debug)]
+pub struct Address {
+    all: Arc<Addresses>,
+    group: AddressGroup,
+    used: [AtomicU64; Pool::COUNT],
+}
+
+/// So much of a pool, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    address: Arc<Address>,
+    pool: Pool,
+    amount: AtomicU64,
+}
+
+impl Addresses {
+    /// With the shares that `share` tells.
+    pub fn new(share: impl Fn(Pool) -> Share) -> Arc<Addresses> {
+        Arc::new(Addresses {
+            shares: Pool::ALL.map(share),
+            used: Default::default(),
+            refused: Default::default(),
+            paces: [const { LinePace::new(1) }; Pool::COUNT],
+            by_group: Mutex::default(),
+        })
+    }
+
+    /// The account of an address.
+    pub fn of(self: &Arc<Addresses>, ip: IpAddr) -> Arc<Address> {
+        let group = AddressGroup::from(ip);
+        let mut by_group = self.lock();
+        if let Some(known) = by_group.get(&group).and_then(Weak::upgrade) {
+            return known;
+        }
+        let address = Arc::new(Address { all: Arc::clone(self), group, used: Default::default() });
+        by_group.insert(group, Arc::downgrade(&address));
+        address
+    }
+
+    /// How often something of this pool was refused.
+    pub fn refused(&self, pool: Pool) -> u64 {
+        self.refused[pool as usize].load(Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AddressGroup, Weak<Address>>> {
+        self.by_group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Address {
+    /// Takes so much of a pool; `None` where it is not left for this address, or for all.
+    pub fn take(self: &Arc<Address>, pool: Pool, amount: u64) -> Option<Place> {
+        let (at, share) = (pool as usize, &self.all.shares[pool as usize]);
+        let mine = add_within(&self.used[at], amount, share.address)?;
+        if add_within(&self.all.used[at], amount, share.left_for(mine)).is_none() {
+            self.used[at].fetch_sub(amount, Relaxed);
+            return None;
+        }
+        Some(Place { address: Arc::clone(self), pool, amount: AtomicU64::new(amount) })
+    }
+
+    /// Counts a refusal. `Some` where it may be told `now`; then how many were not told before it.
+    pub fn refuse(&self, pool: Pool, now: Duration) -> Option<u64> {
+        self.all.refused[pool as usize].fetch_add(1, Relaxed);
+        self.all.paces[pool as usize].admit(now)
+    }
+
+    /// The address, or the network that counts as one.
+    pub fn group(&self) -> IpAddr {
+        self.group.ip()
+    }
+}
+
+/// The sum, unless it is beyond `max`.
+fn add_within(used: &AtomicU64, amount: u64, max: u64) -> Option<u64> {
+    let added = |used: u64| used.checked_add(amount).filter(|sum| *sum <= max);
+    used.fetch_update(Relaxed, Relaxed, added).ok().map(|before| before + amount)
+}
+
+impl Place {
+    pub fn address(&self) -> &Arc<Address> {
+        &self.address
+    }
+
+    /// Gives back what is more than this.
+    pub fn shrink_to(&self, amount: u64) {
+        let less = |now: u64| (now > amount).then_some(amount);
+        let Ok(before) = self.amount.fetch_update(Relaxed, Relaxed, less) else { return };
+        let at = self.pool as usize;
+        self.address.used[at].fetch_sub(before - amount, Relaxed);
+        self.address.all.used[at].fetch_sub(before - amount, Relaxed);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+impl Drop for Address {
+    fn drop(&mut self) {
+        let mut by_group = self.all.lock();
+        // Another account of the same address may have been begun meanwhile.
+        if by_group.get(&self.group).is_some_and(|known| known.strong_count() == 0) {
+            by_group.remove(&self.group);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(share: Share) -> Arc<Addresses> {
+        Addresses::new(|_| share)
+    }
+
+    fn from(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_all_have_the_whole() {
+        let all = addresses(Share::halved(640));
+        let pool = Pool::UnidentifiedBytes;
+        let first = all.of(from(1)).take(pool, 320).expect("its share");
+        assert!(all.of(from(1)).take(pool, 1).is_none(), "beyond its share");
+        assert!(all.of(from(1)).take(Pool::Listings, 1).is_some(), "another pool");
+        let second = all.of(from(2)).take(pool, 160).expect("another address");
+        assert!(all.of(from(3)).take(pool, 11).is_none(), "the rest is for those with little");
+        let third = all.of(from(3)).take(pool, 10).expect("it has little");
+        first.shrink_to(20);
+        first.shrink_to(30);
+        assert!(all.of(from(1)).take(pool, 290).is_some());
+        drop((first, second, third));
+        assert_eq!((all.used[pool as usize].load(Relaxed), all.lock().len()), (0, 0));
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one() {
+        let all = addresses(Share::of(10, 1));
+        let of = |text: &str| all.of(text.parse().expect("an address"));
+        let _first = of("2001:db8::1").take(Pool::Connections, 1).expect("its share");
+        assert!(of("2001:db8::2").take(Pool::Connections, 1).is_none());
+        assert!(of("2001:db8:0:1::1").take(Pool::Connections, 1).is_some());
+        let _second = of("192.0.2.1").take(Pool::Connections, 1).expect("its share");
+        assert!(of("::ffff:192.0.2.1").take(Pool::Connections, 1).is_none(), "IPv4 in IPv6");
+    }
+
+    #[test]
+    fn refusals_are_counted_and_told_once_a_minute() {
+        let all = addresses(Share::of(1, 1));
+        let address = all.of(from(1));
+        let told: Vec<_> =
+            [0, 1, 60].map(|at| address.refuse(Pool::Listings, Duration::from_secs(at))).into_iter().collect();
+        assert_eq!((told, all.refused(Pool::Listings)), (vec![Some(0), None, Some(1)], 3));
+    }
+}

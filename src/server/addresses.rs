@@ -1,0 +1,28 @@
+//! The shares of addresses, from the configuration.
+
+use std::sync::Arc;
+
+use crate::access::{Addresses, Pool, Share};
+use crate::config::ServerConfig;
+use crate::telemetry::Metrics;
+
+/// Connections beyond every bound, on which probes are answered; few addresses probe.
+const PROBE_CONNECTIONS: Share = Share::of(64, 16);
+
+/// The accounts of all addresses.
+pub fn addresses(server: &ServerConfig) -> Arc<Addresses> {
+    Addresses::new(|pool| match pool {
+        Pool::Connections => Share::of(u64::MAX, server.connections_per_address_max),
+        Pool::ProbeConnections => PROBE_CONNECTIONS,
+        Pool::UnidentifiedBytes => Share::halved(server.unidentified_bytes_max),
+        Pool::PublicStreams => Share::of(server.public_streams_max, server.public_streams_max.div_ceil(4)),
+        Pool::Listings => Share::of(server.listings_max, server.listings_max.div_ceil(2)),
+    })
+}
+
+/// What was refused until now.
+pub fn refresh(metrics: &Metrics, addresses: &Addresses) {
+    for pool in Pool::ALL {
+        metrics.limit_refusals.set(pool.config_key(), addresses.refused(pool));
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether a request is looked at: before any part of it is kept, or its body is read.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, Response};
+
+use super::edge::Surroundings;
+use super::head;
+use super::link::Link;
+use crate::access::{Pool, Unidentified};
+use crate::dialects::failure::Failure;
+use crate::dialects::problem::problem;
+use crate::dialects::{grpc, share};
+
+/// What is asked by whoever looks whether this process lives and serves.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
+
+/// The door of one connection.
+pub struct Admission<'a> {
+    pub link: &'a Arc<Link>,
+    pub surroundings: &'a Surroundings,
+    pub proxied: bool,
+}
+
+impl Admission<'_> {
+    /// A place for the request until its caller is known, or why it is not looked at.
+    pub fn admit<B>(&self, request: &Request<B>, from: IpAddr, has_body: bool) -> Result<Arc<Unidentified>, Failure> {
+        head::check(request, self.surroundings.header_bytes_max)?;
+        let is_probe = PROBES.contains(&request.uri().path());
+        if let Some(pool) = self.link.probes_only
+            && !is_probe
+        {
+            self.link.metrics().connections_refused.inc();
+            return Err(self.refused(&self.link.address, pool));
+        }
+        self.surroundings.browsers.check(request, self.proxied)?;
+        let address = self.link.address_of(from);
+        // It has the connection's own place, and is answered at once.
+        if is_probe && !has_body {
+            return Ok(Arc::new(Unidentified::free(&address, has_body)));
+        }
+        let fields = request.headers().len();
+        match Unidentified::begin(&address, fields, head::text_bytes(request), has_body) {
+            Some(unidentified) => Ok(Arc::new(unidentified)),
+            None => Err(self.refused(&address, Pool::UnidentifiedBytes)),
+        }
+    }
+
+    fn refused(&self, address: &crate::access::Address, pool: Pool) -> Failure {
+        share::refused(address, pool, (self.surroundings.clock)())
+    }
+}
+
+/// A refusal in the words of gRPC for those who speak it.
+pub fn refused(headers: &HeaderMap, failure: Failure) -> Response<Body> {
+    if grpc::is_grpc(headers) { grpc::refused(failure) } else { problem(&failure) }
+}
