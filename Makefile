@@ -18,7 +18,7 @@ FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
 BALANCERS := target/balancers/.ready
 
-.PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation
+.PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -113,3 +113,6 @@ soak-cluster: tools ## Clusters under faults for HOURS hours; prints every run, 
 
 soak-simulation: ## The simulated cluster with SEEDS seeds after FROM; prints those that fail
 	SIM_FROM=$(FROM) SIM_SEEDS=$(SEEDS) cargo test --locked --features mutants --test all seeds_keep_every_promise -- --nocapture
+
+fault-table: tools ## Every kind of fault alone and every planted bug; writes docs/faults.md (FAULT_SEEDS=10 in simulated time)
+	$(WITH_SIGNALS) SEEDS=$(or $(FAULT_SEEDS),10) cargo test --locked --features mutants --test all proof::fault_table::written -- --ignored --exact --nocapture

@@ -1,5 +1,6 @@
 //! What is done to a cluster under load, each with its own repair.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -41,6 +42,37 @@ pub enum Fault {
     Wipe(Whom),
     /// The node never comes back; another takes its place.
     Replace(Whom),
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leader => "the leader",
+            Self::Follower => "a follower",
+            Self::Anyone => "a node",
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(whom) => write!(f, "{whom} is killed and started later"),
+            Self::Pause(whom, seconds) => write!(f, "{whom} stands still for up to {seconds} s"),
+            Self::Restart(whom) => write!(f, "{whom} is told to end and started anew"),
+            Self::RestartTwo => f.write_str("two nodes at once are told to end and started anew"),
+            Self::RestartAll => f.write_str("all nodes at once are told to end and started anew"),
+            Self::KillTwo => f.write_str("two nodes at once are killed"),
+            Self::KillAll => f.write_str("all nodes at once are killed"),
+            Self::Cut(whom, Cut::Both) => write!(f, "{whom} is cut off from the others"),
+            Self::Cut(whom, Cut::Inbound) => write!(f, "{whom} hears none of the others"),
+            Self::Cut(whom, Cut::Outbound) => write!(f, "{whom} is heard by none of the others"),
+            Self::SlowDisk(whom, ms) => write!(f, "each flush of {whom} takes {ms} ms longer"),
+            Self::FullDisk(whom) => write!(f, "the disk of {whom} is full for a while"),
+            Self::Wipe(whom) => write!(f, "{whom} comes back with an empty disk, is removed and added again"),
+            Self::Replace(whom) => write!(f, "{whom} never comes back, another takes its place"),
+        }
+    }
 }
 
 impl Fault {

@@ -15,7 +15,7 @@ use crate::proof::random::Random;
 const FAULTS_PER_RUN: usize = 6;
 const HOUR: f64 = 3600.0;
 
-const FAULTS: [Fault; 18] = [
+pub const FAULTS: [Fault; 18] = [
     Fault::Kill(Whom::Leader),
     Fault::Kill(Whom::Anyone),
     Fault::Pause(Whom::Leader, 3),

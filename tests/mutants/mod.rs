@@ -15,6 +15,9 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 /// Each line a planted bug and the test that must catch it.
 macro_rules! caught {
     ($($name:ident: $mutant:literal by $test:literal;)*) => {
+        /// All of them: the bug, and the test that catches it.
+        pub const PLANTED: &[(&str, &str)] = &[$(($mutant, $test)),*];
+
         $(
             #[test]
             #[cfg_attr(not(feature = "mutants"), ignore = "needs --features mutants, as in `make test`")]
@@ -70,7 +73,7 @@ caught! {
         by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";
 }
 
-fn expect_red(mutant: &str, test: &str) {
+pub fn expect_red(mutant: &str, test: &str) {
     expect_green(test);
     let (verdict, took) = run(test, Some(mutant));
     assert!(verdict.contains("test result: FAILED"), "{test} does not notice {mutant}:\n{verdict}");

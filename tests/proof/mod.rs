@@ -5,6 +5,7 @@ mod crash;
 mod curl;
 mod dependencies;
 mod deploy;
+mod fault_table;
 mod first_start;
 mod generated;
 mod openapi_clients;

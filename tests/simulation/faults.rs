@@ -50,25 +50,49 @@ pub enum Repair {
     FastDisk(u64),
 }
 
-/// Each as often as it stands here.
+/// A kind of fault: how often it is chosen among all, what it is, and one of it.
+pub struct Kind {
+    weight: usize,
+    pub words: &'static str,
+    pub one: fn(&mut Random) -> Fault,
+}
+
+const fn kind(weight: usize, words: &'static str, one: fn(&mut Random) -> Fault) -> Kind {
+    Kind { weight, words, one }
+}
+
+pub const KINDS: [Kind; 15] = [
+    kind(3, "a process is killed", |_| Fault::Crash { power: false }),
+    kind(4, "a machine loses power, and what was not flushed", |_| Fault::Crash { power: true }),
+    kind(1, "all processes are killed at once", |_| Fault::CrashAll { power: false }),
+    kind(2, "all machines lose power at once, and what was not flushed", |_| Fault::CrashAll { power: true }),
+    kind(3, "a process stands still", |_| Fault::Pause),
+    kind(2, "a node is cut off from all others", |_| Fault::Isolate),
+    kind(1, "a node hears the others and is heard by none", |_| Fault::OneWay { hears: true }),
+    kind(1, "a node is heard by the others and hears none", |_| Fault::OneWay { hears: false }),
+    kind(1, "one link fails, one way", |_| Fault::Link),
+    kind(2, "packets are late, out of order and lost, connections break", storm),
+    kind(1, "a flush takes up to 0.4 s", |random| Fault::SlowDisk { sync_ms: 20 + random.next() % 400 }),
+    kind(2, "a process is told to end and started anew", |_| Fault::Restart),
+    kind(1, "a node is added", |_| Fault::Grow),
+    kind(1, "a node is removed", |_| Fault::Shrink),
+    kind(1, "a node loses its disk and is replaced", |_| Fault::Replace),
+];
+
+fn storm(random: &mut Random) -> Fault {
+    let (delay_ms, jitter_ms) = (5 + random.next() % 60, random.next() % 120);
+    Fault::Storm(Weather { delay_ms, jitter_ms, lost: 100, broken: 5 })
+}
+
 fn draw(random: &mut Random) -> Fault {
-    let storm = Weather { delay_ms: 5 + random.next() % 60, jitter_ms: random.next() % 120, lost: 100, broken: 5 };
-    match random.below(26) {
-        0..=2 => Fault::Crash { power: false },
-        3..=6 => Fault::Crash { power: true },
-        7 => Fault::CrashAll { power: false },
-        8..=9 => Fault::CrashAll { power: true },
-        10..=12 => Fault::Pause,
-        13..=14 => Fault::Isolate,
-        15..=16 => Fault::OneWay { hears: random.below(2) == 0 },
-        17 => Fault::Link,
-        18..=19 => Fault::Storm(storm),
-        20 => Fault::SlowDisk { sync_ms: 20 + random.next() % 400 },
-        21..=22 => Fault::Restart,
-        23 => Fault::Grow,
-        24 => Fault::Shrink,
-        _ => Fault::Replace,
+    let mut left = random.below(KINDS.iter().map(|kind| kind.weight).sum());
+    for kind in &KINDS {
+        match left.checked_sub(kind.weight) {
+            Some(rest) => left = rest,
+            None => return (kind.one)(random),
+        }
     }
+    unreachable!("less than the sum of the weights")
 }
 
 /// Faults and when each strikes and ends; some overlap.
