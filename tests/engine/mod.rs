@@ -11,7 +11,7 @@ mod raft_damage;
 mod raft_failover;
 mod raft_former_leader;
 mod raft_forming;
-mod raft_impostor;
+pub mod raft_impostor;
 mod raft_log;
 mod raft_lost_end;
 mod raft_seed;

@@ -48,7 +48,7 @@ pub fn append_request(term: u64, node: u64, previous: Option<Vec<u8>>) -> Vec<u8
 impl Impostor {
     /// Connects to node `to` and says that it is node `from`; an error where that is not believed.
     pub async fn knock(transport: &Arc<dyn Transport>, url: &str, from: u64, to: u64) -> io::Result<Impostor> {
-        let stream = tokio::time::timeout(SOON, transport.connect(url)).await.expect("in time")?;
+        let stream = tokio::time::timeout(SOON, transport.connect(url)).await??;
         let mut impostor = Impostor { stream, requests: 0 };
         let mut hello = vec![1, 1];
         hello.extend(from.to_be_bytes());
@@ -73,7 +73,7 @@ impl Impostor {
         self.stream.write_all(&frame).await?;
         self.stream.flush().await?;
         loop {
-            let answer = tokio::time::timeout(SOON, self.read()).await.expect("an answer in time")?;
+            let answer = tokio::time::timeout(SOON, self.read()).await??;
             // Not the sign that something is being worked on.
             if answer.0 != 0 {
                 return Ok(answer);

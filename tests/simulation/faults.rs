@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forger;
 use super::network::{CALM, Millis, Weather};
 use super::node::{Node, SYNC};
 use super::world::World;
@@ -36,6 +37,10 @@ pub enum Fault {
     Shrink,
     /// A node loses its disk and is replaced.
     Replace,
+    /// Somebody on the network of the nodes speaks in the name of a stranger or, with its certificate, of a member.
+    Forge {
+        as_member: bool,
+    },
 }
 
 /// What ends a fault.
@@ -61,7 +66,7 @@ const fn kind(weight: usize, words: &'static str, one: fn(&mut Random) -> Fault)
     Kind { weight, words, one }
 }
 
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 17] = [
     kind(3, "a process is killed", |_| Fault::Crash { power: false }),
     kind(4, "a machine loses power, and what was not flushed", |_| Fault::Crash { power: true }),
     kind(1, "all processes are killed at once", |_| Fault::CrashAll { power: false }),
@@ -77,6 +82,8 @@ pub const KINDS: [Kind; 15] = [
     kind(1, "a node is added", |_| Fault::Grow),
     kind(1, "a node is removed", |_| Fault::Shrink),
     kind(1, "a node loses its disk and is replaced", |_| Fault::Replace),
+    kind(1, "a stranger sends votes, entries and snapshots", |_| Fault::Forge { as_member: false }),
+    kind(1, "a member's certificate sends votes and entries of absurd terms", |_| Fault::Forge { as_member: true }),
 ];
 
 fn storm(random: &mut Random) -> Fault {
@@ -161,6 +168,10 @@ pub fn strike(world: &mut World, fault: Fault, random: &mut Random) -> Vec<Repai
         Fault::Restart => {
             terminate(&world.nodes[&node]);
             vec![Repair::StartAnew(node)]
+        }
+        Fault::Forge { as_member } => {
+            forger::begin(world, as_member.then_some(node));
+            Vec::new()
         }
         Fault::Grow | Fault::Shrink | Fault::Replace => Vec::new(),
     }

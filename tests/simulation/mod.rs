@@ -13,6 +13,7 @@ mod client;
 mod directed;
 mod door;
 pub mod faults;
+mod forger;
 mod members;
 mod network;
 mod node;
