@@ -12,6 +12,10 @@ use crate::client::{Client, ClientError, Cluster};
 /// A node that is added gets the whole state first.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
+/// How often, and after what pause, a node that was added is looked for among those that are heard.
+const LOOKS: u32 = 30;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Members {
@@ -86,11 +90,27 @@ impl Action {
     async fn perform(&self, client: &Client) -> Result<Cluster, ClientError> {
         match self {
             Action::List => client.cluster().await,
-            Action::Add { node, address } => client.add_member(*node, address).await,
-            Action::Promote { node } => client.promote_member(*node).await,
+            Action::Add { node, address } => settled(client, client.add_member(*node, address).await?, *node).await,
+            Action::Promote { node } => settled(client, client.promote_member(*node).await?, *node).await,
             Action::Remove { node } => client.remove_member(*node).await,
         }
     }
+}
+
+/// The cluster once it has heard the new node, or as it is after a while: just after the change it has not.
+async fn settled(client: &Client, mut cluster: Cluster, node: u64) -> Result<Cluster, ClientError> {
+    let hears = |cluster: &Cluster| {
+        let new = cluster.members.iter().find(|member| member.node == node);
+        cluster.has_quorum && new.is_some_and(|member| member.up && member.lag_entries.is_some())
+    };
+    for _ in 0..LOOKS {
+        if hears(&cluster) {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        cluster = client.cluster().await?;
+    }
+    Ok(cluster)
 }
 
 fn table(cluster: &Cluster) -> Table {

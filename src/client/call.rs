@@ -119,7 +119,7 @@ impl Client {
     }
 
     /// One attempt at the URL whose turn it is.
-    async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
+    pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
         let url = self.url_of(&call.path).to_string();
         let response = self.open(call, timeout).await?;

@@ -27,6 +27,12 @@ pub struct Cluster {
     pub members: Vec<Member>,
 }
 
+impl Cluster {
+    fn serves(&self) -> bool {
+        self.standing_detail.is_none() && self.has_quorum
+    }
+}
+
 /// One node of the cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
@@ -44,9 +50,24 @@ struct NewMember<'a> {
 }
 
 impl Client {
-    /// Who belongs to the cluster, who leads, who lags.
+    /// Who belongs to the cluster, who leads, who lags: asked of each URL until one leads to a member with a quorum;
+    /// else what the first said.
     pub async fn cluster(&self) -> Result<Cluster, ClientError> {
-        self.send(&Call::new(Method::GET, "/v1/cluster"), self.patience()).await?.read()
+        let call = Call::new(Method::GET, "/v1/cluster");
+        let first: Cluster = self.send(&call, self.patience()).await?.read()?;
+        if first.serves() {
+            return Ok(first);
+        }
+        for _ in 1..self.0.bases.len() {
+            self.turn_to_the_next();
+            let told = self.attempt(&call, self.patience().attempt).await.and_then(|answer| answer.read::<Cluster>());
+            if let Ok(told) = told
+                && told.serves()
+            {
+                return Ok(told);
+            }
+        }
+        Ok(first)
     }
 
     /// Adds a node without a vote; answered when it has caught up enough.

@@ -1,16 +1,21 @@
 //! Members come and go under load, and a node that was alone becomes three.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::fleet::Fleet;
 use super::metronome::{Heard, Metronome};
 use super::run::judged;
 use super::scenarios::{SIZE, turn};
 use super::speaker::{Grant, Lock, Speaker};
+use super::wire::{Ask, Wire};
 use crate::proof::random::Random;
 
 /// As long as a failover at most.
 const GRANT_WITHIN: Duration = Duration::from_millis(1500);
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const STEADY: Duration = Duration::from_millis(800);
 const LOCKS: usize = 40;
 
@@ -53,6 +58,53 @@ fn three_nodes_become_five_and_three_again_and_no_grant_waits_longer_than_a_fail
     println!("the longest wait for a grant, at which node, of how many there: {longest:?}");
     let longest = longest.expect("there were clients").0;
     assert!(longest <= GRANT_WITHIN, "{longest:?} for one grant\n{}", fleet.told());
+}
+
+/// Asked of a follower that knows no leader, a change waits for the next one as every other command does.
+#[test]
+fn a_change_of_the_members_during_an_election_waits_for_its_end() {
+    let _turn = turn();
+    let mut fleet = Fleet::start(SIZE);
+    let leader = fleet.leader();
+    let asked = fleet.ids().into_iter().find(|id| *id != leader).expect("a follower");
+    fleet.node(leader).kill();
+    while fleet.ask(asked, "/v1/cluster").is_none_or(|view| view["leader"] == leader) {
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    let path = format!("/v1/cluster/members/{asked}/promote");
+    let answer = Wire::new(fleet.address(asked)).send(&Ask::post(&path, &Value::Null), GRANT_WITHIN * 4);
+    let answer = answer.expect("an answer");
+    assert!(
+        answer.status == 409 && answer.text().contains("has a vote already"),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
+}
+
+#[test]
+fn a_node_that_is_left_alone_shows_the_others_as_down() {
+    let _turn = turn();
+    let mut fleet = Fleet::start(SIZE);
+    let left = fleet.leader();
+    let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != left).collect();
+    others.iter().for_each(|id| fleet.node(*id).kill());
+    let deadline = Instant::now() + SEEN_WITHIN;
+    loop {
+        let view = fleet.ask(left, "/v1/cluster").expect("it answers without a quorum too");
+        let up: Vec<u64> = view["members"]
+            .as_array()
+            .expect("members")
+            .iter()
+            .filter(|member| member["up"] == true)
+            .filter_map(|member| member["node"].as_u64())
+            .collect();
+        if up == [left] {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{view}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 fn voters(fleet: &mut Fleet) -> usize {

@@ -81,6 +81,10 @@ async fn a_node_without_its_disk_says_so_until_it_is_removed_and_added_again() {
         serde_json::from_str(&until_answered(&machine, "/v1/cluster", |status, _| status == 200).await).expect("JSON");
     assert_eq!((&cluster["standing"], &cluster["has_quorum"]), (&json!("wiped"), &json!(false)));
     assert!(cluster["standing_detail"].as_str().is_some_and(|detail| detail.contains(advice)), "{cluster}");
+    let [first, second, third] = [8453, 8451, 8452].map(|port| format!("https://{}:{port}", machine.address));
+    let list = format!("latchd members list --output json --url {first},{second},{third}");
+    let listed: Value = serde_json::from_str(&machine.run(&list)).expect("JSON");
+    assert_eq!(roles(&listed).len(), 3, "the next URL leads to a node that serves: {listed}");
     let log = std::fs::read_to_string(machine.home.path().join("node3.log")).expect("its log");
     assert_eq!(log.matches(advice).count(), 1, "once, and clearly: {log}");
 

@@ -103,6 +103,7 @@ pub fn check_address(address: &str) -> Result<(), MemberError> {
 /// A learner is added when it has caught up once, which takes as long as a snapshot of everything.
 const CHANGE_WITHIN: Duration = Duration::from_secs(120);
 const ASK_WITHIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// The cluster as this node sees it, answered without a quorum too: that is when it is asked for most.
@@ -123,9 +124,13 @@ impl Engine {
         self.view_of(self.0.core.member_lines())
     }
 
-    fn view_of(&self, lines: Vec<MemberLine>) -> ClusterView {
+    fn view_of(&self, mut lines: Vec<MemberLine>) -> ClusterView {
         let core = &self.0.core;
         let leadership = *core.raft.leadership().borrow();
+        if !core.has_quorum() {
+            // The table cannot be told any more who is down.
+            lines.iter_mut().for_each(|line| line.up &= core.raft.is_reachable(line.node));
+        }
         let mut members: Vec<MemberView> = lines.into_iter().map(|line| view(line, leadership.leader)).collect();
         members.sort_by_key(|member| member.node);
         ClusterView {
@@ -155,21 +160,45 @@ impl Engine {
         self.change(Change::Remove { node }).await
     }
 
-    /// Asks whoever leads.
+    /// Asks whoever leads, again while nobody does: a change of the voters may cost the leader its quorum for a moment.
     async fn change(&self, change: Change) -> Result<(), Fault> {
         let core = &self.0.core;
         core.check_standing()?;
-        let reply = match core.leader() {
+        let until = core.shared.clock.age() + core.cluster.no_quorum_after;
+        let mut asked_before = false;
+        loop {
+            match self.change_once(change.clone()).await {
+                Some(Reply::Changed) => return Ok(()),
+                Some(Reply::Refused(error)) if asked_before && was_made(&change, &error) => return Ok(()),
+                Some(Reply::Refused(error)) => return Err(error.into()),
+                Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) if core.shared.clock.age() < until => {}
+                Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) => return Err(EngineError::NoQuorum.into()),
+                _ => return Err(EngineError::OutcomeUnknown.into()),
+            }
+            asked_before = true;
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    async fn change_once(&self, change: Change) -> Option<Reply> {
+        let core = &self.0.core;
+        match core.leader() {
             Some(leader) => core.ask(leader, &Request::Change(change), CHANGE_WITHIN).await,
             None if core.leads() => Some(core.change_members(change).await),
             None => Some(Reply::NoQuorum),
-        };
-        match reply {
-            Some(Reply::Changed) => Ok(()),
-            Some(Reply::Refused(error)) => Err(error.into()),
-            Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) => Err(EngineError::NoQuorum.into()),
-            _ => Err(EngineError::OutcomeUnknown.into()),
         }
+    }
+}
+
+/// Whether a change that was asked for before is refused because it was made then, and only its answer was lost.
+fn was_made(change: &Change, error: &MemberError) -> bool {
+    match (change, error) {
+        (Change::Add { node, address }, MemberError::AlreadyMember { node: known, address: at }) => {
+            (node, address) == (known, at)
+        }
+        (Change::Promote { node }, MemberError::AlreadyVoter(known))
+        | (Change::Remove { node }, MemberError::Unknown(known)) => node == known,
+        _ => false,
     }
 }
 

@@ -156,7 +156,8 @@ impl RaftNode {
         }
     }
 
-    pub(super) fn is_reachable(&self, node: u64) -> bool {
+    /// Whether the node answers on the connection that there is to it now.
+    pub fn is_reachable(&self, node: u64) -> bool {
         let up = || Some(self.peers()?.is_up(node, &self.address_of(node)?));
         node == self.id() || up().unwrap_or(false)
     }
