@@ -9,6 +9,7 @@ pub mod compat;
 pub mod env;
 mod error;
 pub mod events;
+mod exposure;
 mod layers;
 pub mod limits;
 pub mod listen;

@@ -26,6 +26,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let reload = Reload::default();
     reload.follow_hangups().map_err(StartError::Runtime)?;
     files::allow_connections(config.server.connections_max);
+    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let access = compose::access(&config)?;
     let listening = Listening::open(&config)?.follow(reload);
     let probing = ProbeListener::open(&config)?;

@@ -42,6 +42,19 @@ fn flip_byte(path: &Path, at: usize) {
 }
 
 #[tokio::test]
+async fn a_directory_with_files_of_something_else_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir(dir.path().join("lost+found")).expect("made");
+    std::fs::write(dir.path().join("notes.md"), "mine").expect("written");
+    let error = refusal(dir.path()).await.to_string();
+    assert!(error.contains("such as \"notes.md\""), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("it can be read").count(), 2, "nothing is written there");
+    std::fs::remove_file(dir.path().join("notes.md")).expect("removed");
+    let (node, _) = start(on_disk(dir.path())).await.expect("a mount point");
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_damaged_log_is_refused_with_file_offset_and_advice() {
     let dir = used_dir().await;
     let file = only_file(&dir.path().join("log"), ".wal");

@@ -25,6 +25,8 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const LOG: &str = "log";
 pub(super) const SNAPSHOT: &str = "snapshot";
 
+/// What a data directory may have in it before its format is written.
+const OURS: [&str; 8] = ["format.tmp", "lock", "store-id", "store-id.tmp", "position", "unused", LOG, SNAPSHOT];
 const FORMAT_PREFIX: &str = "latchd data ";
 const FORMAT_VERSION: u64 = 1;
 
@@ -52,6 +54,9 @@ impl DataDir {
         create_dir(dir)?;
         let itself = lock_itself(dir)?;
         let identity = identity(&itself.metadata().map_err(|e| StartError::io(dir, e))?);
+        if !dir.join(FORMAT).exists() {
+            check_nobody_elses(dir)?;
+        }
         // Older releases know this one only.
         let locks = [itself, lock_file(dir)?];
         check_format(dir)?;
@@ -83,6 +88,9 @@ impl Hold {
 fn create_dir(dir: &Path) -> Result<(), StartError> {
     if dir.is_dir() {
         return Ok(());
+    }
+    if dir.exists() {
+        return Err(StartError::io(dir, io::Error::other("it is a file, and a directory is needed")));
     }
     // What is stored is enough to release any lock: nobody else may read it.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -128,16 +136,38 @@ fn check_format(dir: &Path) -> Result<(), StartError> {
             return Err(StartError::damaged(&path, 0, "it is missing"));
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return write_format(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(dir, e));
+            write_format(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(dir, e))?;
+            tracing::info!(dir = %absolute(dir).display(), "a new data directory, with nothing in it yet");
+            return Ok(());
         }
         Err(e) => return Err(StartError::unreadable(&path, 0, e)),
     };
     let version = text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u64>().ok());
     match version {
-        Some(FORMAT_VERSION) => Ok(()),
+        Some(FORMAT_VERSION) => {
+            tracing::info!(dir = %absolute(dir).display(), "the data directory");
+            Ok(())
+        }
         Some(found) => Err(StartError::OtherFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION }),
         None => Err(StartError::damaged(&path, 0, format!("it does not read \"{FORMAT_PREFIX}{FORMAT_VERSION}\""))),
     }
+}
+
+/// As somebody looks for it who starts the service elsewhere next time.
+fn absolute(dir: &Path) -> PathBuf {
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())
+}
+
+/// A directory with files of somebody else was named by mistake. A mount point has `lost+found`, and may have hidden files.
+fn check_nobody_elses(dir: &Path) -> Result<(), StartError> {
+    for entry in fs::read_dir(dir).map_err(|e| StartError::io(dir, e))? {
+        let name = entry.map_err(|e| StartError::io(dir, e))?.file_name();
+        let name = name.to_string_lossy();
+        if !OURS.contains(&&*name) && name != "lost+found" && !name.starts_with('.') {
+            return Err(StartError::NotOurs { dir: dir.to_owned(), found: name.into_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Written aside and renamed, so that a crash leaves no half-written file that a later start would refuse.

@@ -106,6 +106,11 @@ pub enum StartError {
     )]
     InUse { dir: PathBuf },
     #[error(
+        "{} has files of something else in it, such as {found:?}: a data directory is empty, or does not exist, when it \
+         is first used", dir.display()
+    )]
+    NotOurs { dir: PathBuf, found: String },
+    #[error(
         "the data directory {} has format {found}, this build reads format {supported}: start the version that \
          wrote it, or use another directory", dir.display()
     )]
