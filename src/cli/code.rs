@@ -2,6 +2,8 @@
 
 /// It was refused, nobody answered, or the answer could not be written.
 pub const FAILURE: u8 = 1;
+/// The command line was wrong, as where its parser says so.
+pub const USAGE: u8 = 2;
 /// No node of the service answered (`EX_UNAVAILABLE`).
 pub const UNREACHABLE: u8 = 69;
 /// The operating system did not let the command be started (`EX_OSERR`).

@@ -28,6 +28,14 @@ Examples:
   latchd completions fish > ~/.config/fish/completions/latchd.fish
   source <(latchd completions bash)                                     for this shell only";
 
+/// Where a script for bash begins to look for what fits.
+const BASH_BEGIN: &str = "    COMPREPLY=()\n";
+/// What follows `--` is a name, or somebody else's command: bash offers files then.
+const BASH_END_OF_OPTIONS: &str = "    for i in \"${COMP_WORDS[@]:0:COMP_CWORD}\"; do
+        if [[ \"$i\" == \"--\" ]]; then return 0; fi
+    done
+";
+
 impl Completions {
     pub fn run(self) -> Result<(), Failure> {
         let command = command();
@@ -37,7 +45,12 @@ impl Completions {
             Shell::Zsh => aot::Zsh.generate(&command, &mut script),
             Shell::Fish => aot::Fish.generate(&command, &mut script),
         }
-        write(&String::from_utf8(script).map_err(told)?)
+        let script = String::from_utf8(script).map_err(told)?;
+        match self.shell {
+            Shell::Bash => write(&script.replacen(BASH_BEGIN, &format!("{BASH_BEGIN}{BASH_END_OF_OPTIONS}"), 1)),
+            // These two know by themselves.
+            Shell::Zsh | Shell::Fish => write(&script),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a subcommand reaches the service: flags, then `LATCHD_*` variables, then the user's file, then this machine.
 
 use std::convert::Infallible;
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,14 +10,18 @@ use clap::Args;
 use rustix::process::geteuid;
 use serde::Deserialize;
 
-use super::{Failure, code, told};
+use super::{Failure, code, speech, told};
 use crate::client::{Client, ClientBuilder, ClientError, Trust};
-use crate::config::{Secret, secret_file};
+use crate::config::{Secret, secret_file, toml_words};
 
 /// Where a service started without any flags is.
 const DEFAULT_URL: &str = "https://127.0.0.1:8443";
 /// How long one answer to an operator's question may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody may be there at any URL before an operator is told so.
+const ABSENCE: Duration = Duration::from_secs(2);
+/// Who sits at a terminal and has no answer so soon is told what is waited for.
+const NOTICE: Duration = Duration::from_secs(1);
 /// For calls that take as long as they take.
 const UNBOUNDED: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The user's file, below `$XDG_CONFIG_HOME` or `~/.config`.
@@ -72,14 +77,15 @@ struct Layer {
 }
 
 impl Connect {
-    /// The URL or URLs, for messages.
-    pub fn url(&self) -> Result<String, Failure> {
-        Ok(self.layers()?.url.unwrap_or_else(|| DEFAULT_URL.to_owned()))
-    }
-
     /// A client whose calls take at most `timeout`; `None` leaves them unbounded.
     pub fn client(&self, timeout: impl Into<Option<Duration>>) -> Result<Client, Failure> {
-        self.builder()?.timeout(timeout.into().unwrap_or(UNBOUNDED)).build().map_err(Failure::config)
+        let builder = self.builder()?.timeout(timeout.into().unwrap_or(UNBOUNDED));
+        builder.absence(ABSENCE).notice(NOTICE, notice).build().map_err(Failure::config)
+    }
+
+    /// Whether a key or a password is shown, which may open less than all.
+    pub fn has_credential(&self) -> Result<bool, Failure> {
+        Ok(self.layers()?.has_credential())
     }
 
     /// A client that shows a certificate where one is set, and no credential.
@@ -144,7 +150,7 @@ impl Layer {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Layer::default()),
             read => read.map_err(|error| bad(error.to_string()))?,
         };
-        let mut layer: Layer = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let mut layer: Layer = toml_words::parse(&text).map_err(bad)?;
         let folder = path.parent().unwrap_or(&path);
         let Layer { ca, client_cert, client_key, api_key_file, password_file, .. } = &mut layer;
         for file in [ca, client_cert, client_key, api_key_file, password_file].into_iter().flatten() {
@@ -245,6 +251,13 @@ pub fn explain(error: ClientError) -> Failure {
         other => other.to_string(),
     };
     Failure::new(if error.is_misconfigured() { code::CONFIG } else { code::FAILURE }, message)
+}
+
+/// Only where somebody waits for it.
+fn notice(known: &str) {
+    if std::io::stderr().is_terminal() {
+        speech::note(format!("still waiting: {known}"));
+    }
 }
 
 /// Runs a command that talks to the service to its end.

@@ -14,6 +14,11 @@ impl Failure {
         Failure { code, message: message.into() }
     }
 
+    /// The command line asks for what cannot be, in a way that its grammar cannot say.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(code::USAGE, message)
+    }
+
     /// The settings of the connection cannot be used.
     pub fn config(error: impl std::fmt::Display) -> Failure {
         Failure::new(code::CONFIG, error.to_string())

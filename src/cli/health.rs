@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
 use super::{Failure, serve, speech, told};
-use crate::client::{Client, Trust};
+use crate::client::{Client, ClientError, Trust, printable};
 use crate::config::listen::Scheme;
 use crate::config::{Config, Inputs, ListenUrl};
 
@@ -34,7 +34,10 @@ pub struct Health {
     wait: Option<Duration>,
 }
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = "Asks for /readyz, which is `ready` while the node takes part in the service and can do what it is asked. Of several
+URLs one has to be ready: the first that is, in their order, is named. To know of each node, ask each by itself.
+
+Examples:
   latchd health
   latchd health --local                           in a container, beside its server
   latchd health --wait 60s
@@ -45,18 +48,18 @@ impl Health {
     pub fn run(self) -> Result<(), Failure> {
         // A probe knows good and bad, and other codes mean something else to some that probe.
         let bad = |failure: Failure| Failure::from(failure.message);
-        let (client, url, hint) = if self.local || self.config.is_some() {
+        let (client, hint) = if self.local || self.config.is_some() {
             self.of_this_machine().map_err(bad)?
         } else {
-            (self.connect.client(TIMEOUT).map_err(bad)?, self.connect.url().map_err(bad)?, "")
+            (self.connect.client(TIMEOUT).map_err(bad)?, "")
         };
-        block_on(until_ready(&client, self.wait.unwrap_or_default(), hint))?;
+        let url = block_on(until_ready(&client, self.wait.unwrap_or_default(), hint))?;
         speech::report(format!("{url} is ready\n"));
         Ok(())
     }
 
     /// A client that shows no credential, and so need not know whom it asks.
-    fn of_this_machine(&self) -> Result<(Client, String, &'static str), Failure> {
+    fn of_this_machine(&self) -> Result<(Client, &'static str), Failure> {
         let inputs = Inputs { file: self.config.clone(), env: serve::environment(), ..Inputs::default() };
         let config = Config::read(inputs).map_err(told)?;
         let url = url_of(&config)?;
@@ -67,26 +70,39 @@ impl Health {
             }
             _ => "",
         };
-        Ok((builder.build().map_err(told)?, url, hint))
+        Ok((builder.build().map_err(told)?, hint))
     }
 }
 
-async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<(), Failure> {
+/// The URL that says that it is ready.
+async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<String, Failure> {
     let mut last = match client.ready().await {
-        Ok(()) => return Ok(()),
+        Ok(url) => return Ok(url),
         Err(error) => error,
     };
     let again = async {
         loop {
             tokio::time::sleep(PAUSE).await;
             match client.ready().await {
-                Ok(()) => return,
+                Ok(url) => return url,
                 Err(error) => last = error,
             }
         }
     };
-    let in_time = tokio::time::timeout(wait, again).await.is_ok();
-    if in_time { Ok(()) } else { Err(Failure::from(format!("not ready: {}{hint}", explain(last).message))) }
+    let in_time = tokio::time::timeout(wait, again).await;
+    in_time.map_err(|_| Failure::from(format!("{}{hint}", not_ready(last))))
+}
+
+/// In the node's own words where it says itself that it is not ready.
+fn not_ready(error: ClientError) -> String {
+    let said = match &error {
+        ClientError::Refused { url, body, .. } => body.trim().strip_prefix("not ready: ").map(|why| (url, why)),
+        _ => None,
+    };
+    match said {
+        Some((url, why)) => format!("{} is not ready: {}", url.trim_end_matches("/readyz"), printable(why)),
+        None => format!("not ready: {}", explain(error).message),
+    }
 }
 
 /// Where the server of such a configuration can be asked from its own machine.

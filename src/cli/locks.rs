@@ -57,18 +57,39 @@ struct Answer {
 impl Locks {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(PATIENCE)?;
+        let is_limited = self.connect.has_credential()?;
         let Locks { name, prefix, held, contended, keys, output, .. } = self;
-        let query = LockQuery { name: name.clone(), prefix, held, contended };
+        let query = LockQuery { name, prefix, held, contended };
         let locks = block_on(async { client.locks(&query).await.map_err(explain) })?;
         if locks.is_empty() && output == Output::Table {
-            match name {
-                Some(name) => speech::note(format!("no such lock: nobody holds {name:?} or waits for it")),
-                None => speech::note("no such locks: nothing is held or waited for"),
-            }
+            speech::note(none(&query, is_limited));
             return Ok(());
+        }
+        if keys && locks.iter().flat_map(|lock| &lock.holders).any(|hold| hold.key.is_none()) {
+            speech::note(
+                "keys are shown to admins only: this credential has not the admin role, or not for all of these",
+            );
         }
         print(output, &Answer { locks }, |answer| table(&answer.locks, keys))
     }
+}
+
+/// Of nothing that is shown. A credential may be limited to some names, and does not say so.
+fn none(query: &LockQuery, is_limited: bool) -> String {
+    let state = match (query.held, query.contended) {
+        (true, true) => "held and waited for",
+        (true, false) => "held",
+        (false, true) => "waited for",
+        (false, false) => "held or waited for",
+    };
+    let which = match (&query.name, query.prefix.as_str()) {
+        (Some(name), _) if state == "held or waited for" => format!("nobody holds {name:?} or waits for it"),
+        (Some(name), _) => format!("{name:?} is not {state}"),
+        (None, "") => format!("no lock is {state}"),
+        (None, prefix) => format!("no lock whose name begins with {prefix:?} is {state}"),
+    };
+    let seen = if is_limited { ", as far as this credential may see" } else { "" };
+    format!("nothing to show: {which}{seen}")
 }
 
 const HEADINGS: [&str; 7] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN"];
@@ -98,4 +119,24 @@ fn rows(lock: &Lock) -> Vec<Vec<String>> {
         row([holder(hold), since, span(hold.remaining_seconds), hold.fencing_token.to_string(), key])
     });
     held.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_listing_says_what_was_asked_for_and_no_more_than_is_known() {
+        let asked = |name: Option<&str>, prefix: &str, held, contended| {
+            let query = LockQuery { name: name.map(str::to_owned), prefix: prefix.to_owned(), held, contended };
+            none(&query, false).split_once(": ").expect("a sentence").1.to_owned()
+        };
+        assert_eq!(asked(None, "", false, false), "no lock is held or waited for");
+        assert_eq!(asked(None, "a/", false, false), "no lock whose name begins with \"a/\" is held or waited for");
+        assert_eq!(asked(None, "a/", false, true), "no lock whose name begins with \"a/\" is waited for");
+        assert_eq!(asked(None, "", true, true), "no lock is held and waited for");
+        assert_eq!(asked(Some("a"), "", false, false), "nobody holds \"a\" or waits for it");
+        assert_eq!(asked(Some("a"), "", true, false), "\"a\" is not held");
+        assert!(none(&LockQuery::default(), true).ends_with("or waited for, as far as this credential may see"));
+    }
 }

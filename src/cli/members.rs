@@ -49,12 +49,14 @@ enum Action {
     /// Gives a node a vote that was added
     #[command(after_help = EXAMPLES)]
     Promote {
+        /// The id of the node that was added
         #[arg(value_name = "ID")]
         node: u64,
     },
     /// Takes a node out; do it before a node with a lost disk comes back
     #[command(after_help = EXAMPLES)]
     Remove {
+        /// The id of the node, as `latchd members list` shows it
         #[arg(value_name = "ID")]
         node: u64,
     },

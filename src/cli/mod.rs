@@ -42,7 +42,7 @@ pub struct Cli {
 enum Command {
     /// Runs the service
     Serve(Box<serve::Serve>),
-    /// Asks a running service whether it is ready; exit code 0 if so, 1 if not
+    /// Asks a running service, or one node of it, whether it is ready; exit code 0 if so, 1 if not
     Health(health::Health),
     /// Runs a command while holding a lock
     Lock(Box<lock::Lock>),
@@ -118,9 +118,19 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
+    /// Of lines that are shown as they are.
+    const WIDTH_MAX: usize = 121;
+
     fn check(command: &clap::Command, path: &str) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        assert!(help.contains("Examples:\n  "), "`{path} --help` has no examples");
+        let (_, examples) =
+            help.split_once("Examples:\n  ").unwrap_or_else(|| panic!("`{path} --help` has no examples"));
+        assert!(examples.contains(path), "no example of `{path} --help` shows it");
+        let is_long = |line: &&str| line.chars().count() > WIDTH_MAX;
+        assert_eq!(help.lines().find(is_long), None, "a line of `{path} --help` is too long");
+        for value in command.get_positionals() {
+            assert!(value.get_help().is_some(), "`{path} --help` does not say what {} is", value.get_id());
+        }
         assert!(command.get_about().is_some(), "`{path}` does not say what it does");
         for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
             check(subcommand, &format!("{path} {}", subcommand.get_name()));

@@ -15,7 +15,7 @@ pub struct Unlock {
     /// The lock
     name: String,
     /// The key of the hold, as its owner was given it (LATCHD_LOCK_KEY under `latchd lock`)
-    #[arg(long, value_name = "KEY", required_unless_present = "force")]
+    #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Ends a hold of somebody else; needs the admin role
     #[arg(long, requires = "reason")]
@@ -67,6 +67,11 @@ impl From<ForcedRelease> for Ended {
 
 impl Unlock {
     pub fn run(self) -> Result<(), Failure> {
+        if self.key.is_none() && !self.force {
+            let own = "--key <KEY> to give back a hold of your own";
+            let other = "--force --reason <TEXT> to end one of somebody else (needs the admin role)";
+            return Err(Failure::usage(format!("say how to unlock {:?}: {own}, or {other}", printable(&self.name))));
+        }
         let client = self.connect.client(PATIENCE)?;
         let released = block_on(async {
             match (&self.reason, &self.key) {

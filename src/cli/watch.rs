@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::connect::{Connect, explain};
+use super::connect::{Connect, block_on, explain};
 use super::output::{Output, escaped};
 use super::{Failure, code, speech};
 use crate::client::{ClientError, Event, EventQuery, Events, Lock, Told, printable};
@@ -36,7 +36,8 @@ line (or an object `gap`) says so and the state is shown anew: never a silent ho
 
 Exit codes:
   0    nobody reads the output any more
-  69   no node of the service answered for 10 s before the first event
+  1    the output cannot be written
+  69   no node of the service answered for 10 s before the first event, or nobody is there at all
   77   the service refused: credential, right, a limit, or an ID that is none
   78   the settings of the connection cannot be used
   130  interrupted by Ctrl-C (128 + 2, as the shell shows it)
@@ -57,16 +58,14 @@ impl Watch {
             after: self.after.clone(),
             state: true,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::new(code::OS_ERROR, error.to_string()))?;
-        runtime.block_on(self.print(client.events(query)))
+        block_on(self.print(client.events(query)))
     }
 
     async fn print(&self, mut events: Events) -> Result<(), Failure> {
         loop {
             let text = match events.next().await.map_err(refused)? {
                 Told::Interrupted(reason) => {
-                    speech::note(format!("{reason}; going on from there as soon as a node answers"));
+                    speech::note(format!("{reason}; asking the next node, to go on from there"));
                     continue;
                 }
                 Told::Event(event) if self.output == Output::Json => escaped(event.json) + "\n",
@@ -77,9 +76,7 @@ impl Watch {
                 Ok(()) => {}
                 // Who reads it has seen enough, as `head` has.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                Err(error) => {
-                    return Err(Failure::new(code::OS_ERROR, format!("stdout cannot be written: {error}")));
-                }
+                Err(error) => return Err(format!("stdout cannot be written: {error}").into()),
             }
         }
     }

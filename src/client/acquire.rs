@@ -32,10 +32,10 @@ pub struct Hold {
 }
 
 impl Client {
-    /// Takes a lock, waiting as long as the request says. `None`: it was not to be had.
+    /// Takes a lock, waiting as long as the request says. `None`: the service says that it was not to be had.
     ///
-    /// That the service cannot be reached is told when the client's patience has ended, or with the wait where that
-    /// is longer.
+    /// That the service cannot be reached, or does not answer, is told when the client's patience has ended, or with the
+    /// wait where that is longer.
     pub async fn acquire(&self, request: &LockRequest) -> Result<Option<Hold>, ClientError> {
         let ends = request.wait_end(Moment::now());
         let mut request = std::borrow::Cow::Borrowed(request);
@@ -43,8 +43,7 @@ impl Client {
             let waits = request.waits();
             let is_over = || !waits || ends.is_some_and(Moment::has_come);
             let (result, sent) = match self.ask_for(&request, ends).await {
-                Ok(Some(answer)) => answer,
-                Ok(None) => return Ok(None),
+                Ok(answer) => answer,
                 // What an earlier attempt was given has ended before anybody heard of it.
                 Err(error) if error.is_request_ended() && !is_over() => continue,
                 Err(error) => return Err(error),
@@ -66,25 +65,21 @@ impl Client {
         }
     }
 
-    /// Asks, in slices under one idempotency key. `None`: the wait is over and no answer told of it.
-    async fn ask_for(
-        &self,
-        request: &LockRequest,
-        ends: Option<Moment>,
-    ) -> Result<Option<(LockResult, Moment)>, ClientError> {
+    /// Asks, in slices under one idempotency key.
+    async fn ask_for(&self, request: &LockRequest, ends: Option<Moment>) -> Result<(LockResult, Moment), ClientError> {
         let call = self.call_for(request);
         let ends = ends.map(|end| end.after(LAST_WORD));
         loop {
             let patience = self.patience_for(request, ends);
             let error = match self.send(&call, patience).await {
-                Ok(answer) => return Ok(Some((answer.about(request.name())?, answer.sent))),
+                Ok(answer) => return Ok((answer.about(request.name())?, answer.sent)),
                 Err(error) => error,
             };
             // A request that stood open until the patience was over had somebody at its other end.
             let was_heard = error.is_timeout() || (patience.until.has_come() && error.worth_another_try().is_some());
             match ends {
                 _ if !request.waits() || !was_heard || error.is_connect() => return Err(error),
-                Some(end) if end.has_come() => return if error.is_timeout() { Ok(None) } else { Err(error) },
+                Some(end) if end.has_come() => return Err(error),
                 _ => {}
             }
         }

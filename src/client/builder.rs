@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::{Client, ClientError, Credential, Inner, Trust, identity};
+use super::met::Meetings;
+use super::resolve::Resolver;
+use super::{Client, ClientError, Credential, Inner, Notice, Trust, identity};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +31,8 @@ pub struct ClientBuilder {
     attempt_timeout: Duration,
     patience: Duration,
     default_metadata: bool,
+    absence: Option<Duration>,
+    notice: Option<(Duration, Notice)>,
 }
 
 impl ClientBuilder {
@@ -42,6 +46,8 @@ impl ClientBuilder {
             attempt_timeout: ATTEMPT_TIMEOUT,
             patience: PATIENCE,
             default_metadata: true,
+            absence: None,
+            notice: None,
         })
     }
 
@@ -87,6 +93,20 @@ impl ClientBuilder {
         self
     }
 
+    /// Bounds further how long a call is sent again where nobody is there: every connection is refused, or no name is known.
+    #[must_use]
+    pub fn absence(mut self, absence: Duration) -> Self {
+        self.absence = Some(absence);
+        self
+    }
+
+    /// Calls this once for each call that has no answer after so long, with what is known.
+    #[must_use]
+    pub fn notice(mut self, after: Duration, notice: Notice) -> Self {
+        self.notice = Some((after, notice));
+        self
+    }
+
     /// Whether locks are taken with `host`, `pid` and `user` as metadata, where a request has none of that name: who is
     /// in somebody's way is known by them. On unless switched off.
     #[must_use]
@@ -101,6 +121,7 @@ impl ClientBuilder {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
             .no_proxy()
+            .dns_resolver(Arc::new(Resolver))
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(TCP_KEEPALIVE)
             .redirect(reqwest::redirect::Policy::none());
@@ -110,6 +131,7 @@ impl ClientBuilder {
         let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
         Ok(Client(Arc::new(Inner {
             http: http.build().map_err(unusable)?,
+            meetings: Meetings::new(self.bases.len()),
             bases: self.bases,
             turn: AtomicUsize::new(0),
             credential: self.credential,
@@ -119,6 +141,8 @@ impl ClientBuilder {
             metadata: if self.default_metadata { identity::metadata() } else { Vec::new() },
             met: AtomicBool::new(false),
             missed: AtomicBool::new(false),
+            absence: self.absence,
+            notice: self.notice,
         })))
     }
 }

@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::header::{COOKIE, HeaderMap, RETRY_AFTER};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::clock::Moment;
-use super::retry::{Patience, Pauses};
+use super::retry::{Absence, Patience, Pauses};
 use super::{Client, ClientError, Credential};
 
 /// The name of the session cookie.
@@ -38,6 +38,8 @@ pub(super) trait Named {
 pub(super) struct Answer {
     /// When the attempt that was answered had not been sent yet.
     pub sent: Moment,
+    /// Whether an attempt before may have been done although nobody heard of it.
+    pub earlier: bool,
     pub url: String,
     pub headers: HeaderMap,
     pub text: String,
@@ -89,29 +91,52 @@ impl Answer {
 impl Client {
     /// Sends a call until it is answered. What was refused for good is not repeated.
     pub(super) async fn send(&self, call: &Call, patience: Patience) -> Result<Answer, ClientError> {
+        self.noticed(self.repeat(call, patience)).await
+    }
+
+    /// Does the work, and says so to whoever wants to know where that takes long.
+    pub(super) async fn noticed<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some((after, notice)) = self.0.notice else { return work.await };
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = Moment::now().after(after).wait() => {}
+        }
+        notice(&self.0.meetings.told(&self.0.bases, "no answer yet from"));
+        work.await
+    }
+
+    async fn repeat(&self, call: &Call, patience: Patience) -> Result<Answer, ClientError> {
         let mut pauses = Pauses::new(patience.pause_max);
         let mut tried = 0;
+        let mut earlier = false;
         // In a row. Another node may have a certificate that can be trusted, but asking again makes none.
         let mut misconfigured = 0;
+        let mut absence = Absence::new();
+        let urls = self.0.bases.len();
         loop {
             let error = match self.attempt(call, patience.attempt).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(Answer { earlier, ..answer }),
                 Err(error) => error,
             };
+            earlier |= !error.is_refused_connection();
+            absence.count(error.is_refused_connection());
             misconfigured = if error.is_misconfigured() { misconfigured + 1 } else { 0 };
             let asked_for = match error.worth_another_try() {
                 Some(asked_for) => asked_for,
-                None if (1..self.0.bases.len()).contains(&misconfigured) => None,
+                None if (1..urls).contains(&misconfigured) => None,
                 None => return Err(error),
             };
             self.turn_to_the_next();
             tried += 1;
-            if tried < self.0.bases.len() {
+            if tried < urls {
                 continue;
             }
-            let pause = if tried % self.0.bases.len() == 0 { pauses.next(asked_for) } else { Duration::ZERO };
+            let pause = if tried % urls == 0 { pauses.next(asked_for) } else { Duration::ZERO };
             let next = Moment::now().after(pause);
-            if next >= patience.until {
+            let is_absent = self.0.absence.is_some_and(|longest| absence.lasts(longest, urls, next));
+            if next >= patience.until || is_absent {
                 return Err(error);
             }
             next.wait().await;
@@ -122,10 +147,23 @@ impl Client {
     pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
         let url = self.url_of(&call.path).to_string();
-        let response = self.open(call, timeout).await?;
-        let headers = response.headers().clone();
-        let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
-        Ok(Answer { sent, url, headers, text })
+        let attempt = self.met(async {
+            let response = self.open(call, timeout).await?;
+            let headers = response.headers().clone();
+            let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
+            Ok((headers, text))
+        });
+        let (headers, text) = attempt.await?;
+        Ok(Answer { sent, earlier: false, url, headers, text })
+    }
+
+    /// An attempt at the URL whose turn it is, noted with how it ends.
+    pub(super) async fn met<T>(&self, attempt: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let at = self.0.turn.load(Ordering::Relaxed);
+        self.0.meetings.asked(at);
+        let attempted = attempt.await;
+        self.0.meetings.heard(at, attempted.as_ref().err());
+        attempted
     }
 
     /// A successful answer of the URL whose turn it is, its body not read yet.
@@ -140,8 +178,20 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.text().await.map_err(|reason| unreachable(&url, reason))?;
+        let mut body = response.text().await.map_err(|reason| unreachable(&url, reason))?;
+        if status == StatusCode::UNAUTHORIZED && body.trim().is_empty() {
+            body = self.unauthorized();
+        }
         Err(ClientError::Refused { url, status, body, retry_after })
+    }
+
+    /// What the service says to a wrong credential, or to none, in dialects that have words for it: others have none.
+    fn unauthorized(&self) -> String {
+        let detail = match &self.0.credential {
+            Some(_) => "this password or API key is not known",
+            None => "a password or an API key is needed",
+        };
+        serde_json::json!({ "detail": detail }).to_string()
     }
 
     /// As [`Client::open`], for an answer that is read for up to `whole`; with the URL that gives it.
@@ -152,10 +202,13 @@ impl Client {
         whole: Duration,
     ) -> Result<(String, Response), ClientError> {
         let url = self.url_of(&call.path).to_string();
-        match tokio::time::timeout(timeout, self.open(call, whole)).await {
-            Ok(opened) => opened.map(|response| (url, response)),
-            Err(_) => Err(ClientError::Silent { url }),
-        }
+        let opened = self.met(async {
+            match tokio::time::timeout(timeout, self.open(call, whole)).await {
+                Ok(opened) => opened,
+                Err(_) => Err(ClientError::Silent { url: url.clone() }),
+            }
+        });
+        opened.await.map(|response| (url, response))
     }
 
     /// The call as a request to the URL whose turn it is, with all that this client shows.

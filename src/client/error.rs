@@ -16,7 +16,7 @@ pub enum ClientError {
     BadAuthority { path: String, reason: String },
     #[error("{path} cannot be used as a client certificate: {reason}")]
     BadIdentity { path: String, reason: String },
-    #[error("{url} cannot be reached: {}{}", innermost(.reason), super::tls_error::advice(.reason))]
+    #[error("{url} cannot be reached: {}{}", innermost(.reason), advice(.url, .reason))]
     Unreachable { url: String, reason: reqwest::Error },
     #[error("{url} cannot be reached: no answer in time")]
     Silent { url: String },
@@ -81,7 +81,12 @@ impl ClientError {
     pub fn is_misconfigured(&self) -> bool {
         match self {
             ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadIdentity { .. } => true,
-            ClientError::Unreachable { reason, .. } => super::tls_error::is_permanent(reason),
+            ClientError::Unreachable { url, reason } => {
+                super::tls_error::is_permanent(reason) || is_no_http(url, reason)
+            }
+            ClientError::Refused { url, status, body, .. } => {
+                *status == StatusCode::BAD_REQUEST && url.starts_with("http:") && wants_https(body)
+            }
             _ => false,
         }
     }
@@ -119,6 +124,26 @@ impl ClientError {
     }
 }
 
+/// What servers say who are asked without TLS where they expect it: latchd and those in Go, nginx, Apache.
+fn wants_https(body: &str) -> bool {
+    let said = [
+        "HTTP request to an HTTPS server",
+        "plain HTTP request was sent to HTTPS port",
+        "speaking plain HTTP to an SSL",
+    ];
+    said.iter().any(|said| body.contains(said))
+}
+
+/// Whether the other end speaks another protocol, such as TLS, which tells of its displeasure in its own.
+fn is_no_http(url: &str, error: &reqwest::Error) -> bool {
+    url.starts_with("http:") && innermost(error).starts_with("invalid HTTP version")
+}
+
+/// What to do about a connection that came to nothing, to stand behind the error's own words.
+fn advice(url: &str, error: &reqwest::Error) -> &'static str {
+    if is_no_http(url, error) { "; does it listen with http, or with https?" } else { super::tls_error::advice(error) }
+}
+
 /// The cause at the bottom says most ("Connection refused"); those above only say that something failed.
 pub(super) fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
@@ -128,7 +153,9 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    let said = cause.to_string();
+    // The library explains at length what is no news: a process that is killed says no farewell.
+    if said.contains("close_notify") { "the connection was lost".to_owned() } else { said }
 }
 
 /// A text of a JSON object.
@@ -183,6 +210,23 @@ mod tests {
         for status in [400, 401, 403, 404, 409, 422, 500] {
             assert_eq!(refused(status, "").worth_another_try(), None, "{status}");
         }
+    }
+
+    #[test]
+    fn a_server_that_wants_tls_is_a_matter_of_the_settings() {
+        let to = |url: &str, status: u16, body: &str| ClientError::Refused {
+            url: url.to_owned(),
+            status: StatusCode::from_u16(status).expect("a status"),
+            body: body.to_owned(),
+            retry_after: None,
+        };
+        let latchd = "Client sent an HTTP request to an HTTPS server. Use https:// with this port.";
+        let nginx = "<center>The plain HTTP request was sent to HTTPS port</center>";
+        assert!(to("http://a/session", 400, latchd).is_misconfigured());
+        assert!(to("http://a/session", 400, nginx).is_misconfigured());
+        assert!(!to("https://a/session", 400, latchd).is_misconfigured());
+        assert!(!to("http://a/session", 400, "a bad name").is_misconfigured());
+        assert!(!to("http://a/session", 500, latchd).is_misconfigured());
     }
 
     fn refused(status: u16, body: &str) -> ClientError {

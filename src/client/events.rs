@@ -103,7 +103,11 @@ impl Events {
     pub async fn next(&mut self) -> Result<Told, ClientError> {
         loop {
             let Some(open) = &mut self.stream else {
-                match self.connect().await {
+                let connected = match self.has_begun() {
+                    true => self.connect().await,
+                    false => self.client.noticed(self.connect()).await,
+                };
+                match connected {
                     Ok(open) => self.stream = Some(open),
                     Err(error) if !self.has_begun() || !error.is_unavailable() => return Err(error),
                     Err(error) => {
@@ -218,7 +222,7 @@ impl Open {
                 Ok(Ok(Some(_))) => {}
                 Ok(Ok(None)) => return Ok(Heard::End(format!("{} ended the stream", self.url))),
                 Ok(Err(error)) => {
-                    return Ok(Heard::End(format!("{} broke off: {}", self.url, super::error::innermost(&error))));
+                    return Ok(Heard::End(format!("{}: {}", self.url, super::error::innermost(&error))));
                 }
                 Err(_) => return Ok(Heard::End(format!("{} is silent", self.url))),
             }

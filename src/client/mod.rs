@@ -14,8 +14,10 @@ mod error;
 mod events;
 mod identity;
 mod keeper;
+mod met;
 mod operate;
 mod printable;
+mod resolve;
 mod retry;
 mod tls_error;
 mod trust;
@@ -65,7 +67,16 @@ struct Inner {
     met: AtomicBool,
     /// A connection was refused, or there is no way to where it should lead.
     missed: AtomicBool,
+    /// At each URL, for messages.
+    meetings: met::Meetings,
+    /// How long a call is repeated where nobody is there at any URL; as long as any other without it.
+    absence: Option<Duration>,
+    /// Is told of a call that has no answer so soon.
+    notice: Option<(Duration, Notice)>,
 }
+
+/// Is given what is known of a call that has no answer yet.
+pub type Notice = fn(&str);
 
 /// What the client shows with every request.
 enum Credential {
@@ -97,11 +108,20 @@ impl Client {
         self.0.missed.load(Ordering::Relaxed) && !self.0.met.load(Ordering::Relaxed)
     }
 
-    /// Whether the service is ready; the error says why not. Asks once.
-    pub async fn ready(&self) -> Result<(), ClientError> {
+    /// Why there is no result, as far as is known: the last reason of each URL, and which of them are silent.
+    pub fn trouble(&self) -> String {
+        self.0.meetings.told(&self.0.bases, "no answer in time from")
+    }
+
+    /// Whether the service is ready: the URL that says so, which is the first one that answers; the error says why not.
+    /// Asks once.
+    pub async fn ready(&self) -> Result<String, ClientError> {
         let answer = self.send(&Call::new(Method::GET, "/readyz"), self.once()).await?;
         // A page that answers every address is not the service.
-        if answer.text.trim() == "ready" { Ok(()) } else { Err(answer.astray("it does not say `ready`")) }
+        match answer.text.trim() {
+            "ready" => Ok(answer.url.trim_end_matches("/readyz").to_owned()),
+            _ => Err(answer.astray("it does not say `ready`")),
+        }
     }
 
     /// Opens a session; its cookie goes with every further call.
@@ -145,8 +165,20 @@ impl Client {
 
     /// Gives a hold back.
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {
+        self.unlock_once(name, key).await.map(|(result, _)| result)
+    }
+
+    /// As [`Client::unlock`]; whether it was held until now: a hold that is gone may have been given back by an earlier
+    /// attempt of this call whose answer was lost.
+    pub async fn give_back(&self, name: &str, key: &str) -> Result<bool, ClientError> {
+        let (result, earlier) = self.unlock_once(name, key).await?;
+        Ok(result.unlocked || earlier)
+    }
+
+    async fn unlock_once(&self, name: &str, key: &str) -> Result<(UnlockResult, bool), ClientError> {
         let call = Call::new(Method::POST, "/v1/unlock").json(&wire::Unlock { name, key });
-        self.send(&call, self.patience()).await?.about(name)
+        let answer = self.send(&call, self.patience()).await?;
+        Ok((answer.about(name)?, answer.earlier))
     }
 
     /// Starts the lease of a hold anew with this length.

@@ -15,6 +15,31 @@ pub struct Patience {
     pub pause_max: Duration,
 }
 
+/// How long nobody has been there at any of the URLs.
+pub(super) struct Absence {
+    since: Moment,
+    in_a_row: usize,
+}
+
+impl Absence {
+    pub fn new() -> Self {
+        Self { since: Moment::now(), in_a_row: 0 }
+    }
+
+    /// Counts an attempt that failed; somebody was there unless its connection was refused.
+    pub fn count(&mut self, is_refused: bool) {
+        match is_refused {
+            true => self.in_a_row += 1,
+            false => *self = Self::new(),
+        }
+    }
+
+    /// Whether it has lasted for so long at that moment, with so many URLs.
+    pub fn lasts(&self, absence: Duration, urls: usize, then: Moment) -> bool {
+        self.in_a_row >= urls && then >= self.since.after(absence)
+    }
+}
+
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// The pauses between rounds: doubling, and each somewhere in the upper half of its length, so that many clients of a

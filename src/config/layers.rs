@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::ConfigError;
+use super::toml_words::{self, accepted};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,12 +166,6 @@ fn covers(key: &str, path: &str) -> bool {
     path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// From serde's words keeps what is accepted; the value is told by our own message, and never if it is secret.
-fn accepted(message: &str) -> String {
-    let keep = ["expected", "missing field", "unknown field"].iter().filter_map(|word| message.find(word)).min();
-    message[keep.unwrap_or(0)..].trim_end().to_owned()
-}
-
 fn bad_value(key: &str, source: &Source, value: &str, accepted: &str) -> ConfigError {
     bad_value_at(key, key, source.clone(), format!("{value:?}"), accepted.to_owned())
 }
@@ -181,7 +176,6 @@ fn bad_value_at(path: &str, key: &str, source: Source, value: String, accepted: 
 }
 
 fn not_toml(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let offset = error.span().map_or(0, |span| span.start.min(text.len()));
-    let line = 1 + text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count();
-    ConfigError::NotToml { file: path.to_owned(), line, reason: error.message().trim().to_owned() }
+    let (line, reason) = (toml_words::line(text, error), toml_words::syntax(error));
+    ConfigError::NotToml { file: path.to_owned(), line, reason }
 }

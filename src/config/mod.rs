@@ -18,6 +18,7 @@ pub mod secret_file;
 pub mod server;
 pub mod storage;
 pub mod tls;
+pub mod toml_words;
 mod value;
 
 use std::path::PathBuf;

@@ -33,6 +33,8 @@ fn bash_completes_subcommands_flags_and_values() {
     assert_eq!(offered(&["latchd", "lo"]), ["lock", "locks"]);
     assert_eq!(offered(&["latchd", "unlock", "a", "--fo"]), ["--force"]);
     assert_eq!(offered(&["latchd", "completions", ""]).iter().filter(|word| !word.starts_with('-')).count(), 3);
+    let of_another_command = offered(&["latchd", "lock", "x", "--", "ls", "--h"]);
+    assert!(of_another_command.iter().all(String::is_empty), "{of_another_command:?}");
     let subcommands = offered(&["latchd", ""]);
     assert!(!subcommands.iter().any(|word| word.contains("child")), "{subcommands:?}");
 }

@@ -103,7 +103,10 @@ fn a_listing_of_many_pages_is_one_listing() {
 fn where_nothing_is_to_be_shown_people_are_told_so_and_scripts_get_empty_lists() {
     let server = server();
     let none = operate(&server, &["locks"]);
-    assert_eq!((&*none.stdout, &*none.stderr), ("", "latchd: no such locks: nothing is held or waited for\n"));
+    let told = "latchd: nothing to show: no lock is held or waited for, as far as this credential may see\n";
+    assert_eq!((&*none.stdout, &*none.stderr), ("", told));
+    let told = operate(&server, &["locks", "--held", "--prefix", "build/"]).stderr;
+    assert!(told.contains("no lock whose name begins with \"build/\" is held, as far as"), "{told}");
     assert!(none.status.success());
     assert_eq!(operate(&server, &["sessions"]).stderr, "latchd: no sessions\n");
     assert_eq!(operate(&server, &["locks", "--output", "json"]).stdout, "{\n  \"locks\": []\n}\n");
@@ -189,8 +192,11 @@ fn only_admins_force_and_wrong_usage_is_told() {
     refused(&client(&["unlock", "a", "--force", "--reason", "r"]), "to end a hold of \"a\" needs the admin role");
     let shown = client(&["locks", "--keys"]);
     assert!(shown.stdout.trim_end().ends_with("  -"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("keys are shown to admins only"), "{}", shown.stderr);
+    assert_eq!(client(&["locks"]).stderr, "");
     for (arguments, message) in [
         (&["unlock", "a"][..], "--key <KEY>"),
+        (&["unlock", "a"], "--force --reason <TEXT>"),
         (&["unlock", "a", "--force"], "--reason <TEXT>"),
         (&["unlock", "a", "--key", "k", "--reason", "r"], "--force"),
         (&["unlock", "a", "--force", "--reason", "r", "--key", "k", "--all"], "cannot be used with"),

@@ -1,5 +1,6 @@
 //! The command line and the configuration, as a user meets them.
 
+mod asking;
 mod astray;
 mod binary;
 mod certs;

@@ -149,6 +149,29 @@ fn a_server_that_speaks_no_tls_is_told_at_once() {
 }
 
 #[test]
+fn http_to_a_port_of_https_is_a_fault_of_the_settings() {
+    let server = crate::support::spec::Spec::in_memory().start();
+    let alerting = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let others = alerting.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut stream in alerting.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            // As TLS libraries answer what is none: an alert.
+            let _ = stream.write_all(&[21, 3, 1, 0, 2, 2, 70]);
+        }
+    });
+    for address in [server.https(), others] {
+        for command in [&["locks"][..], &["sessions"], &["members", "list"], &["watch"], &["lock", "a", "--", "true"]] {
+            let mut started = latchd(&format!("http://{address}"));
+            started.args(command);
+            let ended = run(started);
+            assert_eq!(ended.code, Some(78), "{command:?}: {}", ended.stderr);
+            assert!(ended.stderr.contains("https"), "{command:?}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_node_with_a_bad_certificate_does_not_keep_from_the_others() {
     let (good, twin) = (self_signed(&["127.0.0.1"], |_| {}), self_signed(&["127.0.0.1"], |_| {}));
     let (bad_address, _) = server(&twin);

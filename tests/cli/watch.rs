@@ -87,6 +87,21 @@ fn a_watch_outlasts_a_restart_of_the_service() {
 }
 
 #[test]
+fn a_node_that_dies_is_told_in_our_words() {
+    let mut server = Spec::in_memory().start();
+    let mut client = with_session(&server);
+    lock(&mut client, "held");
+    let https = format!("https://{}", server.https());
+    let mut job = Job::start(latchd(&https).args(["watch", "held"]));
+    assert!(job.line().starts_with("held "));
+    server.kill();
+    super::lock::job::wait_until("a word", || job.said().contains('\n'));
+    let said = job.said();
+    assert!(said.contains("the connection was lost; asking the next node"), "{said}");
+    assert!(!said.contains("docs.rs"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_watched_has_an_exit_code_and_a_reason() {
     let server = Spec::in_memory().api_key("secret").start();
     let code = |url: &str, arguments: &[&str]| {

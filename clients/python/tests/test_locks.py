@@ -178,6 +178,8 @@ def test_a_certificate_that_nobody_vouches_for_is_told_at_once() -> None:
         with pytest.raises(Unreachable, match="certificate"):
             Client(server.url).lock("a")
         assert time.monotonic() - begun < 5
+        with pytest.raises(Unreachable, match="name the PEM file of its authority, .* with verify="):
+            Client(server.url).lock("a", wait=1)
         with Client(server.url, verify=str(server.home / "certs/dev-cert.pem")) as client, client.lock("a") as hold:
             assert not hold.lost
     finally:

@@ -73,6 +73,25 @@ def test_a_wait_ends_in_time_without_a_server(server: Server, wait: float) -> No
     assert time.monotonic() - begun < 6
 
 
+@pytest.mark.parametrize("wait", [0.0, 1.5])
+def test_nobody_is_said_to_hold_what_nobody_answered_for(server: Server, wait: float) -> None:
+    server.pause()
+    with pytest.raises(NotAcquired if wait else Unreachable) as refused:
+        Client(server.url).lock("silent", wait=wait)
+    assert "gave no answer in time" in str(refused.value) and "held" not in str(refused.value)
+    server.resume()
+
+
+@pytest.mark.parametrize("wait", [0.0, 1.5])
+def test_the_reason_that_was_heard_last_is_told(shared: Server, wait: float) -> None:
+    def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float]:
+        detail = "the cluster knows node 1 with another data directory"
+        return iter([wire(503, json.dumps({"detail": detail}).encode(), "application/problem+json")])
+
+    with Between(shared, answer) as between, pytest.raises((Unreachable, NotAcquired), match="data directory"):
+        Client(between.url).lock("a", wait=wait)
+
+
 def test_a_thread_waits_no_longer_for_the_session_that_another_opens(shared: Server) -> None:
     with Between(shared, lambda path, status, content: pause()) as between:
         client = Client(between.url, patience=20)

@@ -25,22 +25,23 @@ pub struct Certs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Makes a new authority, and a pair for each node
+    #[command(after_help = INIT)]
     Init(Nodes),
     /// Makes pairs for further nodes from the authority of `init`, or new ones for old nodes in another directory
+    #[command(after_help = ADD)]
     Add(Nodes),
     /// Makes new pairs in the place of the nodes' old ones, for the same names
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = RENEW)]
     Renew(Renew),
     /// Makes a new authority beside the old one: the first step of replacing it
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = ROTATE)]
     Rotate(OfAuthority),
     /// Takes the old authority out of ca.pem, when every node has a pair from the new one
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = RETIRE)]
     Retire(OfAuthority),
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
 struct Nodes {
     /// Where the files are; made when missing. Nothing in it is overwritten
     #[arg(long, value_name = "DIR")]
@@ -57,7 +58,33 @@ Examples:
   latchd certs init --dir pki --nodes 1=localhost,2=localhost,3=localhost
   latchd certs add --dir pki --nodes 4=node-4.example,4=10.0.0.4
   latchd certs renew --dir pki
+  latchd certs rotate --dir pki
+  latchd certs retire --dir pki";
+
+const INIT: &str = "Each node gets ca.pem and its own pair. ca.key stays off the nodes: whoever has it can join.
+
+Examples:
+  latchd certs init --dir pki --nodes 1=10.0.0.1,2=10.0.0.2,3=10.0.0.3
+  latchd certs init --dir pki --nodes 1=localhost,2=localhost,3=localhost";
+
+const ADD: &str = "Examples:
+  latchd certs add --dir pki --nodes 4=node-4.example,4=10.0.0.4";
+
+const RENEW: &str = "Give each node its new pair in the place of the old one: it is served without a restart.
+
+Examples:
+  latchd certs renew --dir pki
+  latchd certs renew --dir pki --nodes 1,3";
+
+const ROTATE: &str = "The three steps: `rotate`, and ca.pem to every node; `renew`, and its pair to every node; `retire`, and ca.pem again.
+
+Examples:
   latchd certs rotate --dir pki";
+
+const RETIRE: &str = "The last step, after `rotate` and `renew`: give every node the new ca.pem then.
+
+Examples:
+  latchd certs retire --dir pki";
 
 impl Certs {
     pub fn run(self) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::connect::explain;
 use super::super::{Failure, code};
 use super::group::Group;
 use super::holders::{self, Seen};
@@ -21,8 +22,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// How an attempt ended that was not cut short.
 enum Attempt {
     Held(Session, Hold),
-    /// Somebody else held it for the whole wait.
+    /// The service says that it was not to be had.
     TimedOut,
+    /// No answer told of it in time, as far as is known for this reason.
+    Unheard(String),
     /// It is held by who waits for this very attempt to end.
     Deadlock(Seen),
 }
@@ -37,11 +40,14 @@ pub(super) async fn acquire(
     let begun = Moment::now();
     let cut = asked.wait.map(|wait| begun.after(wait.max(FIRST_WORD)).after(LAST_WORD));
     let attempt = tokio::select! {
-        attempt = open_and_acquire(client, asked, begun) => attempt.map_err(|error| failed(&error)),
-        () = at(cut) => if client.found_nobody() { Err(unanswered(asked)) } else { Ok(Attempt::TimedOut) },
+        attempt = open_and_acquire(client, asked, begun) => attempt.map_err(failed),
+        () = at(cut) => match client.found_nobody() {
+            true => Err(Failure::new(code::UNREACHABLE, unheard("no node answered within --wait", &client.trouble()))),
+            false => Ok(Attempt::Unheard(client.trouble())),
+        },
         signal = first_end(signals, group) => {
             let code = code::SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or_default());
-            Err(Failure::new(code, format!("the wait for {:?} was ended by a signal", asked.name)))
+            Err(Failure::new(code, format!("the wait for {:?} was ended by a signal", asked.name())))
         }
     };
     let failure = match attempt {
@@ -53,10 +59,15 @@ pub(super) async fn acquire(
     within(farewell, client.close_session()).await;
     Err(match failure {
         Err(failure) => failure,
-        Ok(Attempt::Deadlock(seen)) => not_acquired(holders::deadlock(&asked.name, &seen)),
+        Ok(Attempt::Deadlock(seen)) => not_acquired(holders::deadlock(asked.name(), &seen)),
+        Ok(Attempt::Unheard(trouble)) => match within(farewell, holders::seen(client, asked.name())).await.flatten() {
+            // It stood in the queue, and something on the way has cut its requests.
+            Some(seen) => not_acquired(holders::refusal(asked.name(), Some(&seen))),
+            None => not_acquired(unheard(&format!("{:?} was not acquired within --wait", asked.name()), &trouble)),
+        },
         Ok(_) => {
-            let seen = within(farewell, holders::seen(client, &asked.name)).await.flatten();
-            not_acquired(holders::refusal(&asked.name, seen.as_ref()))
+            let seen = within(farewell, holders::seen(client, asked.name())).await.flatten();
+            not_acquired(holders::refusal(asked.name(), seen.as_ref()))
         }
     })
 }
@@ -89,7 +100,7 @@ async fn in_session(client: &Client, asked: &Lock, end: Option<Moment>) -> Resul
         if let Some(hold) = client.acquire(&asked.request().wait(Duration::ZERO)).await? {
             return Ok(Tried::Held(hold));
         }
-        match holders::seen(client, &asked.name).await {
+        match holders::seen(client, asked.name()).await {
             Some(seen) if seen.is_deadlock(&tokens) => return Ok(Tried::Deadlock(seen)),
             _ => {}
         }
@@ -105,18 +116,19 @@ fn not_acquired(message: String) -> Failure {
     Failure::new(code::NOT_ACQUIRED, message)
 }
 
-fn failed(error: &ClientError) -> Failure {
-    let code = match error {
+fn failed(error: ClientError) -> Failure {
+    let code = match &error {
         error if error.is_misconfigured() => code::CONFIG,
         error if error.is_unavailable() => code::UNREACHABLE,
         _ => code::REFUSED,
     };
-    Failure::new(code, error.to_string())
+    Failure { code, ..explain(error) }
 }
 
-fn unanswered(asked: &Lock) -> Failure {
-    let urls = asked.connect.url().unwrap_or_default();
-    Failure::new(code::UNREACHABLE, format!("{urls} cannot be reached: nobody answered within --wait"))
+/// With the last reason that is known; without one nothing was heard of anybody.
+fn unheard(what: &str, trouble: &str) -> String {
+    let trouble = if trouble.is_empty() { "no answer came in time" } else { trouble };
+    format!("{what}: {trouble}")
 }
 
 async fn at(moment: Option<Moment>) {

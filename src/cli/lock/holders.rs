@@ -34,7 +34,9 @@ pub(super) async fn seen(client: &Client, name: &str) -> Option<Seen> {
 
 /// Of a lock that was not to be had.
 pub(super) fn refusal(name: &str, seen: Option<&Seen>) -> String {
-    let Some(seen) = seen else { return format!("{name:?} is held by somebody else") };
+    let Some(seen) = seen else {
+        return format!("{name:?} was held, or waited for, by somebody else; who, the service does not say any more");
+    };
     let waiting = match seen.0.queue_length {
         0 => "nobody waits for it".to_owned(),
         1 => "1 waits for it".to_owned(),

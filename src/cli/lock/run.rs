@@ -39,12 +39,12 @@ pub(super) fn to_the_end(asked: &Lock) -> Result<u8, Failure> {
         let mut signals = Signals::listen().map_err(|error| os("signals cannot be listened for", &error))?;
         let (session, hold) = acquire(&client, asked, &mut signals, &mut group).await?;
         let outcome = hold_and_run(&client, &session, &hold, asked, &mut signals, &mut group).await;
-        tokio::select! {
-            () = give_back(&client, &hold, outcome.as_ref().ok()) => {}
+        let was_held = tokio::select! {
+            was_held = give_back(&client, &hold, outcome.as_ref().ok()) => was_held,
             // Whoever cannot wait for the release leaves it to the lease.
-            _ = first_end(&mut signals, &mut group) => {}
-        }
-        outcome.map(|outcome| outcome.code())
+            _ = first_end(&mut signals, &mut group) => true,
+        };
+        outcome.map(|outcome| if was_held { outcome.code() } else { outcome.unprotected().code() })
     });
     // A name that cannot be resolved keeps a thread busy, and nobody waits for it any more.
     runtime.shutdown_background();
@@ -80,27 +80,39 @@ async fn hold_and_run(
     Ok(outcome)
 }
 
-async fn give_back(client: &Client, hold: &Hold, outcome: Option<&Outcome>) {
+/// Whether the lock was held until now, as far as is known; what is wrong is told.
+async fn give_back(client: &Client, hold: &Hold, outcome: Option<&Outcome>) -> bool {
     let released = async {
-        client.unlock(&hold.name, &hold.key).await?;
-        client.close_session().await
+        let was_held = match client.give_back(&hold.name, &hold.key).await {
+            Err(error) if error.is_session_unknown() => return Ok(false),
+            answered => answered?,
+        };
+        // Of a lost lock nothing is left that the end of the session would have to free.
+        if was_held { client.close_session().await.map(|()| true) } else { Ok(false) }
     };
     let failure = match outcome {
         // What still runs is protected for as long as the lease goes on.
-        Some(Outcome::StillRunning) => return,
+        Some(Outcome::StillRunning) => return true,
         Some(Outcome::Lost) => {
             let _ = tokio::time::timeout(FAREWELL, client.close_session()).await;
-            return;
+            return true;
         }
         Some(Outcome::Ended(_)) | None => match tokio::time::timeout(RELEASE, released).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) if error.is_session_unknown() => return,
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => {
+                let what =
+                    "was lost while the command ran: the service says that the hold had ended before it was given back";
+                speech::note(format!("{:?} {what}", hold.name));
+                let _ = tokio::time::timeout(FAREWELL, client.close_session()).await;
+                return false;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", RELEASE.as_secs()),
         },
     };
     let what = "could not be given back, it is free when its lease has ended";
     speech::note(format!("{:?} {what}: {failure}", hold.name));
+    true
 }
 
 /// The first signal that asks this process to end; one that asks it to stop is followed.

@@ -38,6 +38,11 @@ impl Outcome {
             Outcome::StillRunning => code::STILL_RUNNING,
         }
     }
+
+    /// Where the lock was gone before it was given back: a command that has failed says so itself.
+    pub fn unprotected(self) -> Outcome {
+        if self == Outcome::Ended(0) { Outcome::Lost } else { self }
+    }
 }
 
 /// When a command is ended whose lease is not renewed any more.

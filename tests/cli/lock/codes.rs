@@ -128,6 +128,10 @@ fn a_service_that_is_not_there_or_refuses_has_codes_of_its_own() {
     let server = Spec::in_memory().api_key("the right key").start();
     let wrong = run(lock(&server, "a", &["--api-key", "a wrong key"], "echo ran"));
     assert_eq!((wrong.code, &*wrong.stdout), (Some(77), ""), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("this password or API key is not known (401)"), "{}", wrong.stderr);
+    let none = run(lock(&server, "a", &[], "echo ran"));
+    assert_eq!((none.code, &*none.stdout), (Some(77), ""), "{}", none.stderr);
+    assert_eq!(none.stderr, "latchd: a password or an API key is needed (401)\n", "as of `latchd locks`");
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
     let dead = format!("http://{nowhere}");
     let both = run(lock(
@@ -145,6 +149,58 @@ fn a_service_that_is_not_there_or_refuses_has_codes_of_its_own() {
     let wrong_usage = run(lock(&server, "a", &["--lease", "10ms"], "echo ran"));
     assert_eq!(wrong_usage.code, Some(2));
     assert!(wrong_usage.stderr.contains("at least 1s"), "{}", wrong_usage.stderr);
+}
+
+#[test]
+fn a_name_may_begin_with_a_hyphen_behind_dashes_of_its_own() {
+    let server = Spec::in_memory().start();
+    let started = |arguments: &[&str]| {
+        let mut command = latchd(&url(&server));
+        command.arg("lock").args(arguments);
+        run(command)
+    };
+    let show = ["sh", "-c", "echo $LATCHD_LOCK_NAME $*", "sh", "--", "a"];
+    for name in ["-x", "--wait", "--"] {
+        let ended = started(&[&["--wait", "0s", "--", name, "--"], &show[..]].concat());
+        assert_eq!((ended.code, &*ended.stdout), (Some(0), &*format!("{name} -- a\n")), "{}", ended.stderr);
+    }
+    let ended = started(&[&["x", "--"], &show[..]].concat());
+    assert_eq!(ended.stdout, "x -- a\n", "{}", ended.stderr);
+    for wrong in [&["--", "echo", "ran"][..], &["--", "echo", "--", "ran"], &["--", "-x"], &["--", "-x", "--"], &["-x"]]
+    {
+        let ended = started(wrong);
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{wrong:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("<NAME>"), "{wrong:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn every_variable_of_the_command_stands_in_the_help() {
+    let server = Spec::in_memory().start();
+    let told = run(lock(&server, "a", &[], "env | sed -n 's/^\\(LATCHD_[A-Z_]*\\)=.*/\\1/p'")).stdout;
+    let mut help = latchd("");
+    help.args(["lock", "--help"]);
+    let help = run(help).stdout;
+    assert!(told.lines().count() > 3, "{told}");
+    for variable in told.lines() {
+        assert!(help.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == variable), "{variable}");
+    }
+}
+
+#[test]
+fn a_users_file_that_cannot_be_read_is_told_without_its_secret() {
+    let home = tempfile::tempdir().expect("a directory");
+    for text in ["apikey = \"S3CRET\"", "api_key = S3CRET", "password = 5301234"] {
+        std::fs::write(home.path().join("latchd.toml"), text).expect("written");
+        for arguments in [&["lock", "a", "--", "true"][..], &["locks"], &["watch"]] {
+            let mut command = latchd("");
+            command.env("XDG_CONFIG_HOME", home.path()).args(arguments);
+            let ended = run(command);
+            assert_eq!(ended.code, Some(78), "{text}: {}", ended.stderr);
+            assert!(ended.stderr.contains("latchd.toml cannot be used: line 1: "), "{text}: {}", ended.stderr);
+            assert!(!ended.stderr.contains("S3CRET") && !ended.stderr.contains("5301234"), "{}", ended.stderr);
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! A lost lock ends the command, all of it, and in time.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::job::{Job, lives, lock, run};
 use crate::support::client::Client;
+use crate::support::process::Server;
 use crate::support::spec::Spec;
 
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -74,6 +79,93 @@ fn a_forced_release_ends_the_command_at_the_next_renewal() {
     let ended = job.end();
     assert_eq!((ended.code, &*ended.stdout), (Some(76), "TERM\n"));
     assert!(ended.stderr.contains("the hold has ended"), "{}", ended.stderr);
+}
+
+/// Takes the lock, has its hold ended by an admin, and lets the command end then.
+fn ended_under_it(server: &Server, script: &str) -> super::job::Ended {
+    let script = format!("echo $$; read -r line; {script}");
+    let mut job = Job::start(lock(server, "forced", &[], &script).stdin(std::process::Stdio::piped()));
+    job.number();
+    let mut client = Client::plain(server);
+    let held = client.get("/v1/locks/forced").json();
+    let key = held["holders"][0]["key"].as_str().expect("a key").to_owned();
+    assert_eq!(client.delete(&format!("/v1/locks/forced/holds/{key}?reason=test")).status, 200);
+    job.close_stdin();
+    job.end()
+}
+
+#[test]
+fn a_lock_that_was_gone_when_the_command_ended_is_told() {
+    let server = Spec::in_memory().start();
+    for (script, code) in [("exit 0", 76), ("exit 3", 3)] {
+        let ended = ended_under_it(&server, script);
+        assert_eq!(ended.code, Some(code), "{script}: {}", ended.stderr);
+        assert!(ended.stderr.contains("\"forced\" was lost while the command ran"), "{script}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_session_that_was_gone_when_the_command_ended_is_told() {
+    let mut server = Spec::in_memory().start();
+    let mut job = Job::start(
+        lock(&server, "gone", &["--lease", "60s"], "echo $$; read -r line; exit 0").stdin(std::process::Stdio::piped()),
+    );
+    job.number();
+    let url = format!("http://{}", server.http());
+    server.kill();
+    // It remembers nothing.
+    let _again = Spec::in_memory().argument("--listen").argument(&url).start();
+    job.close_stdin();
+    let ended = job.end();
+    assert_eq!(ended.code, Some(76), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was lost while the command ran"), "{}", ended.stderr);
+}
+
+/// Passes everything on, but the first answer to a release arrives nowhere.
+fn lossy(server: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let losses = Arc::new(AtomicUsize::new(0));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(server).expect("the server listens");
+            let (to, from) = (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+            let is_release = Arc::new(AtomicBool::new(false));
+            let (seen, losses) = (Arc::clone(&is_release), Arc::clone(&losses));
+            std::thread::spawn(move || {
+                pass_on(from, to, |asked| {
+                    seen.fetch_or(asked.windows(10).any(|window| window == b"/v1/unlock"), Ordering::SeqCst);
+                    true
+                })
+            });
+            std::thread::spawn(move || {
+                pass_on(server, client, |_| {
+                    !is_release.load(Ordering::SeqCst) || losses.fetch_add(1, Ordering::SeqCst) > 0
+                })
+            });
+        }
+    });
+    url
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
+    let mut bytes = [0; 65536];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if !passes(&bytes[..count]) || to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+#[test]
+fn a_release_whose_answer_was_lost_is_no_loss_of_the_lock() {
+    let server = Spec::in_memory().start();
+    let mut command = super::job::latchd(&lossy(server.http()));
+    command.args(["lock", "given back", "--", "true"]);
+    let ended = run(command);
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    assert_eq!(Client::plain(&server).get("/v1/locks/given%20back").status, 404);
 }
 
 #[test]

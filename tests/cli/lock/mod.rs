@@ -10,5 +10,6 @@ mod lost;
 mod signals;
 mod terminal;
 mod unheard;
+mod unstarted;
 mod untouchable;
 mod waiting;

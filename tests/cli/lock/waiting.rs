@@ -27,11 +27,22 @@ fn peer(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     url
 }
 
-fn answer(mut stream: TcpStream, status: &str) {
+/// What is said of a node that says nothing.
+const SILENT: &str = "no answer in time from http://127.0.0.1:";
+const LOST_DISK: &str = r#"{"title":"t","detail":"the cluster knows node 1 with another data directory"}"#;
+
+/// Nobody holds it: why it was not acquired is said, and no more.
+fn unheard(ended: &Ended, why: &str) {
+    assert!(!ended.stderr.contains("held"), "nobody said so: {}", ended.stderr);
+    assert!(ended.stderr.contains(" within --wait: ") && ended.stderr.contains(why), "{why}: {}", ended.stderr);
+}
+
+fn answer(mut stream: TcpStream, status: &str, body: &str) {
     let mut asked = [0; 4096];
     // Whether it was read or not: the answer is the same.
     let _ = stream.read(&mut asked);
-    let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
     let _ = std::io::Write::write_all(&mut stream, text.as_bytes());
 }
 
@@ -41,17 +52,27 @@ fn a_wait_ends_in_time_with_its_own_code() {
     let frozen = Spec::in_memory().start();
     frozen.freeze_whole();
     let peers = [
-        ("takes and never answers", peer(move |stream| open.lock().expect("no panic").push(stream))),
-        ("a frozen server", super::job::url(&frozen)),
-        ("closes every connection", peer(drop)),
-        ("a proxy without a server", peer(|stream| answer(stream, "503 Service Unavailable"))),
-        ("a proxy that is impatient", peer(|stream| answer(stream, "504 Gateway Timeout"))),
+        ("takes and never answers", peer(move |stream| open.lock().expect("no panic").push(stream)), SILENT),
+        ("a frozen server", super::job::url(&frozen), SILENT),
+        ("closes every connection", peer(drop), "cannot be reached: "),
+        ("a proxy without a server", peer(|stream| answer(stream, "503 Service Unavailable", "")), "answered 503"),
+        ("a proxy that is impatient", peer(|stream| answer(stream, "504 Gateway Timeout", "")), "answered 504"),
+        ("a node that lost its disk", peer(|stream| answer(stream, "503 Service Unavailable", LOST_DISK)), "directory"),
     ];
-    for (what, url) in &peers {
+    for (what, url, why) in &peers {
         let (ended, took) = tried(url, "3s");
         assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{what}: {}", ended.stderr);
         let wait = Duration::from_secs(3);
         assert!(took >= wait && took < wait + LATE, "{what}: {took:?}");
+        unheard(&ended, why);
+        let (ended, _) = tried(url, "0s");
+        assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{what}: {}", ended.stderr);
+        unheard(&ended, why);
+    }
+    let nodes = format!("http://127.0.0.1:1,{},{}", peers[5].1, peers[0].1);
+    let (ended, _) = tried(&nodes, "3s");
+    for why in ["Connection refused", SILENT, "another data directory"] {
+        unheard(&ended, why);
     }
     frozen.thaw();
 }
@@ -63,7 +84,7 @@ fn without_a_service_no_wait_ends_at_once_and_a_wait_in_time() {
         let (ended, took) = tried(&format!("http://{nowhere}"), wait);
         assert_eq!((ended.code, &*ended.stdout), (Some(69), ""), "{wait}: {}", ended.stderr);
         assert!(took < longest, "{wait}: {took:?}");
-        assert!(ended.stderr.contains("cannot be reached"), "{}", ended.stderr);
+        unheard(&ended, "cannot be reached: Connection refused");
     }
 }
 

@@ -101,9 +101,9 @@ class Client:
         whoever asks who holds it, beside that of the client. `on_lost` is called, in another thread, when the hold is
         lost.
 
-        Raises `NotAcquired` if it was not to be had in that time, `Unreachable` if no node answered, `Refused` if the
-        service will not do it. Whatever the service does, the wait has ended a second after `wait`; without a wait
-        it takes two seconds at most.
+        Raises `NotAcquired` if it was not to be had in that time, which tells who holds it or that no answer came,
+        `Unreachable` if no node is there or can work now, `Refused` if the service will not do it. Whatever the
+        service does, the wait has ended a second after `wait`; without a wait it takes two seconds at most.
         """
         if wait != 0 and size == 1 and _is_enclosing(name):
             # It would wait for its own end.

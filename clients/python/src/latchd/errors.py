@@ -14,7 +14,7 @@ class LatchdError(Exception):
 
 
 class NotAcquired(LatchdError):
-    """Others held the lock for the whole wait."""
+    """The wait is over without the lock: others held it, or no answer came, as the message says."""
 
     def __init__(self, name: str, holders: list[Holder], queue_length: int, note: str = "") -> None:
         self.name = name
@@ -23,6 +23,8 @@ class NotAcquired(LatchdError):
         #: How many waited for it.
         self.queue_length = queue_length
         message = f"{name!r} was not to be had"
+        if not holders and not note:
+            note = "others held it or waited for it; who, the service does not say any more"
         if holders:
             more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
             held = "; ".join(str(holder) for holder in holders[:3])

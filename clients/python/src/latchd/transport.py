@@ -121,6 +121,7 @@ class Transport:
         turn = self._turn
         pause = _FIRST_PAUSE_SECONDS
         begun_in = process.current()
+        earlier: Unreachable | None = None
         for attempts in itertools.count(1):
             url = self._urls[turn % len(self._urls)] + call.path
             left = clock.left(patience.ends)
@@ -132,7 +133,9 @@ class Transport:
                 self._turn = turn
                 return dataclasses.replace(answer, attempts=attempts)
             except Unreachable as unreachable:
-                error = unreachable
+                error = _with(unreachable, earlier)
+            if not isinstance(error, CutShort):
+                earlier = error
             if process.current() != begun_in:
                 # A signal handler has forked: the call is the parent's, and so is its answer.
                 raise WrongProcess(f"a call of {call.path}", begun_in[0])
@@ -178,15 +181,23 @@ class Transport:
             # Certificates do not change while one waits; other ends of TLS are those of any connection.
             may_pass = not isinstance(cause, ssl.SSLCertVerificationError)
             said = str(cause) or type(cause).__name__
+            if not may_pass:
+                said += "; name the PEM file of its authority, or of the very certificate, with verify="
             raise Unreachable(f"{url} cannot be reached: {said}", may_pass=may_pass) from error
         body = _json(response)
         if not response.ok or body is None:
-            raise _failure(url, response, body)
+            raise _failure(url, response, body, self._unauthorized())
         if call.check is not None and (wrong := call.check(body)) is not None:
             # What else comes on this connection may be mixed up too.
             self._http.close()
             raise Unreachable(f"{url} gave an answer to something else: {wrong}")
         return Answer(sent, 1, response.headers, body)
+
+    def _unauthorized(self) -> str:
+        """What the service says to a wrong credential, or to none, where it has words for it: sessions v1 has none."""
+        if self._credential is None:
+            return "a password or an API key is needed"
+        return "this password or API key is not known"
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -223,9 +234,19 @@ def _json(response: requests.Response) -> Json | None:
     return body if isinstance(body, dict) else None
 
 
-def _failure(url: str, response: requests.Response, body: Json | None) -> Exception:
+def _with(error: Unreachable, earlier: Unreachable | None) -> Unreachable:
+    """An attempt for which no time was left hides why there was none before."""
+    if earlier is None or not isinstance(error, CutShort):
+        return error
+    told = CutShort(f"{error}; before that: {earlier}")
+    told.__cause__ = error
+    return told
+
+
+def _failure(url: str, response: requests.Response, body: Json | None, unauthorized: str) -> Exception:
     status = response.status_code
-    message = f"{url} answered {status}: {sentence(body, response.text)}"
+    said = unauthorized if status == 401 and not response.text.strip() else sentence(body, response.text)
+    message = f"{url} answered {status}: {said}"
     if status in _PASSING:
         retry_after = response.headers.get("Retry-After", "")
         return Unreachable(message, float(retry_after) if retry_after.isdigit() else 0.0)

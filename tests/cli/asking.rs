@@ -1,0 +1,62 @@
+//! What operators' commands say of nodes that answer, that do not, and that are not there.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use super::lock::job::{Ended, Job, latchd, run, url};
+use crate::support::spec::Spec;
+
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+fn asked(urls: &str, arguments: &[&str]) -> Ended {
+    let mut command = latchd(urls);
+    command.args(arguments);
+    run(command)
+}
+
+#[test]
+fn of_several_nodes_the_one_that_is_ready_is_named() {
+    let server = Spec::in_memory().start();
+    let ready = asked(&format!("{NOWHERE},{}", url(&server)), &["health"]);
+    assert_eq!((ready.code, ready.stdout), (Some(0), format!("{} is ready\n", url(&server))), "{}", ready.stderr);
+}
+
+#[test]
+fn a_node_that_is_not_ready_says_why_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let node = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 26\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(format!("{head}not ready: node 3 catches\n").as_bytes());
+        }
+    });
+    let not_ready = asked(&node, &["health"]);
+    assert_eq!((not_ready.code, not_ready.stderr), (Some(1), format!("latchd: {node} is not ready: node 3 catches\n")));
+}
+
+#[test]
+fn where_nobody_is_there_it_is_said_soon() {
+    let begun = Instant::now();
+    let dead = asked(&format!("{NOWHERE},{NOWHERE}"), &["locks"]);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(dead.code, Some(1));
+    assert!(dead.stderr.contains("cannot be reached: Connection refused"), "{}", dead.stderr);
+}
+
+#[test]
+fn at_a_terminal_it_is_said_what_is_waited_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let node = format!("http://{}", silent.local_addr().expect("bound"));
+    for command in ["locks", "sessions", "watch", "backup x", "members list", "unlock a --key k"] {
+        let mut terminal = std::process::Command::new("script");
+        let line = format!("cd /nonexistent || cd /; exec {} {command} --url {node}", env!("CARGO_BIN_EXE_latchd"));
+        terminal.args(["--quiet", "--command", &line, "/dev/null"]).env("XDG_CONFIG_HOME", "/nonexistent");
+        terminal.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+        let mut job = Job::start(&mut terminal);
+        let said = std::iter::repeat_with(|| job.line()).find(|line| line.contains("latchd: ")).expect("endless");
+        assert_eq!(said, format!("latchd: still waiting: no answer yet from {node}"), "{command}");
+    }
+}
