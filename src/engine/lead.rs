@@ -55,7 +55,7 @@ impl Driver {
         };
         self.epoch = epoch;
         self.core.shared.clock.resume_at(now);
-        tracing::info!(epoch, "leading");
+        tracing::info!(epoch, "this node leads");
         true
     }
 
