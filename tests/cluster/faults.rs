@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -42,6 +43,12 @@ pub enum Fault {
     Wipe(Whom),
     /// The node never comes back; another takes its place.
     Replace(Whom),
+    /// `kill -9`, and the end of the log is gone although it was flushed.
+    CutLog(Whom),
+    /// `kill -9`, and a byte of the log or the snapshot is another one; the node is removed and added again.
+    Damage(Whom),
+    /// The data directory is removed while the node runs; the node is removed and added again.
+    RemoveDirectory(Whom),
 }
 
 impl fmt::Display for Whom {
@@ -71,6 +78,9 @@ impl fmt::Display for Fault {
             Self::FullDisk(whom) => write!(f, "the disk of {whom} is full for a while"),
             Self::Wipe(whom) => write!(f, "{whom} comes back with an empty disk, is removed and added again"),
             Self::Replace(whom) => write!(f, "{whom} never comes back, another takes its place"),
+            Self::CutLog(whom) => write!(f, "{whom} is killed, and flushed bytes at the end of its log are gone"),
+            Self::Damage(whom) => write!(f, "{whom} is killed, and a byte of its log or snapshot has changed"),
+            Self::RemoveDirectory(whom) => write!(f, "the data directory of {whom} is removed while it runs"),
         }
     }
 }
@@ -83,7 +93,7 @@ impl Fault {
             Self::Cut(..) => size > 1 && fleet.network.can_cut(),
             Self::KillTwo | Self::RestartTwo => size > 2,
             Self::FullDisk(_) => fleet.nodes.iter().all(|node| node.disk.is_some()),
-            Self::Wipe(_) | Self::Replace(_) => size > 2,
+            Self::Wipe(_) | Self::Replace(_) | Self::CutLog(_) | Self::Damage(_) | Self::RemoveDirectory(_) => size > 2,
             Self::Kill(whom) | Self::Pause(whom, _) | Self::Restart(whom) | Self::SlowDisk(whom, _) => {
                 size > 1 || whom != Whom::Follower
             }
@@ -134,8 +144,68 @@ impl Fault {
                 let added = fleet.add();
                 fleet.join(added);
             }
+            Self::CutLog(whom) => {
+                let node = whom.choose(fleet, random);
+                fleet.node(node).kill();
+                cut_log(&fleet.node(node).data.join("log"), random);
+                fleet.start_node(node);
+            }
+            Self::Damage(whom) => {
+                let node = whom.choose(fleet, random);
+                fleet.node(node).kill();
+                change_a_byte(&fleet.node(node).data, random);
+                fleet.start_node(node);
+                ends_and_is_replaced(node, fleet, "is damaged at byte");
+            }
+            Self::RemoveDirectory(whom) => {
+                let node = whom.choose(fleet, random);
+                std::fs::remove_dir_all(&fleet.node(node).data).expect("it can be removed");
+                ends_and_is_replaced(node, fleet, "the data directory was removed");
+            }
         }
     }
+}
+
+/// The files of a folder that hold anything, in the order of their names.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> = entries.filter(|file| size_of(file) > 0).collect();
+    files.sort();
+    files
+}
+
+fn size_of(file: &Path) -> u64 {
+    std::fs::metadata(file).expect("a file").len()
+}
+
+fn cut_log(log: &Path, random: &mut Random) {
+    let newest = files_in(log).pop().expect("a log");
+    let cut = 1 + random.next() % 600;
+    let file = std::fs::OpenOptions::new().write(true).open(&newest).expect("it can be opened");
+    file.set_len(size_of(&newest).saturating_sub(cut)).expect("it can be cut");
+}
+
+/// Far from the end, which could be taken for a write that was under way.
+fn change_a_byte(data: &Path, random: &mut Random) {
+    let files = [files_in(&data.join("log")), files_in(&data.join("snapshot"))].concat();
+    let file = &files[random.below(files.len())];
+    let mut bytes = std::fs::read(file).expect("it can be read");
+    let place = bytes.len() / 3;
+    bytes[place] ^= 0x20;
+    std::fs::write(file, bytes).expect("it can be written");
+}
+
+/// A node that cannot trust its directory ends by itself, and an operator gives it an empty one.
+fn ends_and_is_replaced(node: u64, fleet: &mut Fleet, because: &str) {
+    let status = fleet.node(node).wait().expect("it ran");
+    let told = fleet.node(node).stderr();
+    assert!(!status.success() && told.contains(because), "node {node} ended with {status}:\n{told}");
+    fleet.expel(node);
+    if fleet.node(node).data.exists() {
+        fleet.node(node).wipe();
+    }
+    fleet.start_node(node);
+    fleet.join(node);
 }
 
 fn sleep(random: &mut Random, ms: Range<u64>) {

@@ -76,6 +76,17 @@ fn three_nodes_through_a_wiped_and_a_replaced_node() {
 }
 
 #[test]
+fn three_nodes_through_disks_that_lie() {
+    let faults = [
+        Fault::CutLog(Whom::Leader),
+        Fault::CutLog(Whom::Follower),
+        Fault::Damage(Whom::Follower),
+        Fault::RemoveDirectory(Whom::Leader),
+    ];
+    clean("lying disks", SIZE, &faults);
+}
+
+#[test]
 fn three_nodes_through_full_disks() {
     full_disks("full disks", SIZE, &[Fault::FullDisk(Whom::Leader), Fault::FullDisk(Whom::Follower)]);
 }

@@ -15,7 +15,7 @@ use crate::proof::random::Random;
 const FAULTS_PER_RUN: usize = 6;
 const HOUR: f64 = 3600.0;
 
-pub const FAULTS: [Fault; 18] = [
+pub const FAULTS: [Fault; 22] = [
     Fault::Kill(Whom::Leader),
     Fault::Kill(Whom::Anyone),
     Fault::Pause(Whom::Leader, 3),
@@ -34,6 +34,10 @@ pub const FAULTS: [Fault; 18] = [
     Fault::SlowDisk(Whom::Follower, 400),
     Fault::Wipe(Whom::Anyone),
     Fault::Replace(Whom::Anyone),
+    Fault::CutLog(Whom::Leader),
+    Fault::CutLog(Whom::Follower),
+    Fault::Damage(Whom::Anyone),
+    Fault::RemoveDirectory(Whom::Anyone),
 ];
 
 #[test]

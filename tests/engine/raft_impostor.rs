@@ -48,12 +48,22 @@ pub fn append_request(term: u64, node: u64, previous: Option<Vec<u8>>) -> Vec<u8
 impl Impostor {
     /// Connects to node `to` and says that it is node `from`; an error where that is not believed.
     pub async fn knock(transport: &Arc<dyn Transport>, url: &str, from: u64, to: u64) -> io::Result<Impostor> {
+        Self::knock_with(transport, url, (from, [7; 16]), to).await
+    }
+
+    /// The same, with the store id that the node is known by.
+    pub async fn knock_with(
+        transport: &Arc<dyn Transport>,
+        url: &str,
+        (from, store): (u64, [u8; 16]),
+        to: u64,
+    ) -> io::Result<Impostor> {
         let stream = tokio::time::timeout(SOON, transport.connect(url)).await??;
         let mut impostor = Impostor { stream, requests: 0 };
         let mut hello = vec![1, 1];
         hello.extend(from.to_be_bytes());
         hello.extend(to.to_be_bytes());
-        hello.extend([7; 16]);
+        hello.extend(store);
         hello.push(0);
         hello.extend([0, 0]);
         let (kind, welcome) = impostor.ask(1, &hello).await?;

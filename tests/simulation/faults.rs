@@ -37,6 +37,10 @@ pub enum Fault {
     Shrink,
     /// A node loses its disk and is replaced.
     Replace,
+    /// Killed, and the newest entries of its log are gone although they were flushed.
+    LoseEnd {
+        entries: usize,
+    },
     /// Somebody on the network of the nodes speaks in the name of a stranger or, with its certificate, of a member.
     Forge {
         as_member: bool,
@@ -66,7 +70,7 @@ const fn kind(weight: usize, words: &'static str, one: fn(&mut Random) -> Fault)
     Kind { weight, words, one }
 }
 
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 18] = [
     kind(3, "a process is killed", |_| Fault::Crash { power: false }),
     kind(4, "a machine loses power, and what was not flushed", |_| Fault::Crash { power: true }),
     kind(1, "all processes are killed at once", |_| Fault::CrashAll { power: false }),
@@ -82,6 +86,9 @@ pub const KINDS: [Kind; 17] = [
     kind(1, "a node is added", |_| Fault::Grow),
     kind(1, "a node is removed", |_| Fault::Shrink),
     kind(1, "a node loses its disk and is replaced", |_| Fault::Replace),
+    kind(2, "a disk loses the end of the log although it was flushed", |random| Fault::LoseEnd {
+        entries: 1 + random.below(40),
+    }),
     kind(1, "a stranger sends votes, entries and snapshots", |_| Fault::Forge { as_member: false }),
     kind(1, "a member's certificate sends votes and entries of absurd terms", |_| Fault::Forge { as_member: true }),
 ];
@@ -168,6 +175,15 @@ pub fn strike(world: &mut World, fault: Fault, random: &mut Random) -> Vec<Repai
         Fault::Restart => {
             terminate(&world.nodes[&node]);
             vec![Repair::StartAnew(node)]
+        }
+        Fault::LoseEnd { .. } if world.disk_was_lost => Vec::new(),
+        Fault::LoseEnd { entries } => {
+            let repair = crash(world, node, false);
+            if repair.is_some() {
+                world.disk_was_lost = true;
+                world.nodes[&node].disk.lose_end(entries);
+            }
+            repair.into_iter().collect()
         }
         Fault::Forge { as_member } => {
             forger::begin(world, as_member.then_some(node));

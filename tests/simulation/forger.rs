@@ -18,13 +18,16 @@ const NEAR_TERMS: [u64; 2] = [1 << 8, 1 << 16];
 pub fn begin(world: &World, as_member: Option<u64>) {
     let transport: Arc<dyn Transport> = Arc::new(Line::new(OUTSIDE, &world.network));
     let from = as_member.unwrap_or(OUTSIDE);
+    let store = as_member.map_or([7; 16], |node| world.nodes[&node].disk.store_id());
     let near = if as_member.is_some() { &[][..] } else { &NEAR_TERMS };
     let terms: Vec<u64> = near.iter().chain(&ABSURD_TERMS).copied().collect();
     for to in world.nodes.keys().copied().filter(|to| *to != from) {
         let (transport, terms) = (transport.clone(), terms.clone());
         drop(world.spawn(async move {
             // A node that is down or cut off hears nothing of it.
-            let Ok(mut forger) = Impostor::knock(&transport, &address(to), from, to).await else { return };
+            let Ok(mut forger) = Impostor::knock_with(&transport, &address(to), (from, store), to).await else {
+                return;
+            };
             for term in terms {
                 let bodies = [
                     (VOTE, vote_request(term, from)),

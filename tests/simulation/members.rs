@@ -29,7 +29,6 @@ enum Change {
 #[derive(Default)]
 pub struct Operators {
     at_work: Vec<JoinHandle<()>>,
-    replaced: bool,
 }
 
 impl Operators {
@@ -55,14 +54,13 @@ impl Operators {
         }
     }
 
-    /// A node comes back with an empty disk, is removed and added again. Once in a run: two at a time would be more than
-    /// a cluster of three can bear.
+    /// A node comes back with an empty disk, is removed and added again.
     pub fn replace(&mut self, world: &mut World, random: &mut Random) {
         let known: Vec<u64> = world.nodes.keys().copied().collect();
-        if self.replaced || self.are_busy() {
+        if world.disk_was_lost || self.are_busy() {
             return;
         }
-        self.replaced = true;
+        world.disk_was_lost = true;
         let node = known[random.below(known.len())];
         if world.nodes[&node].run.is_some() {
             world.end(node, true);

@@ -28,3 +28,14 @@ fn what_is_forwarded_is_done_once() {
 fn all_who_come_back_at_once_serve_again() {
     survives(Fault::CrashAll { power: true }, 1..3);
 }
+
+#[test]
+fn what_a_lying_disk_has_lost_is_sent_again() {
+    survives(Fault::LoseEnd { entries: 30 }, 1..4);
+}
+
+#[test]
+fn who_forges_votes_changes_nothing() {
+    survives(Fault::Forge { as_member: true }, 1..2);
+    survives(Fault::Forge { as_member: false }, 2..3);
+}

@@ -24,6 +24,8 @@ pub struct World {
     pub network: Network,
     pub nodes: BTreeMap<u64, Node>,
     pub doors: Doors,
+    /// A disk has lost what was safe on it: a second one would be more than a cluster of three can bear.
+    pub disk_was_lost: bool,
     clients: Runtime,
     clients_began: Instant,
     random: Random,
@@ -41,7 +43,16 @@ impl World {
             let _inside = clients.enter();
             Instant::now()
         };
-        World { now: 0, network, nodes: BTreeMap::new(), doors: Doors::default(), clients, clients_began, random }
+        World {
+            now: 0,
+            network,
+            nodes: BTreeMap::new(),
+            doors: Doors::default(),
+            disk_was_lost: false,
+            clients,
+            clients_began,
+            random,
+        }
     }
 
     /// A machine with an empty disk, whose process will be started with this list of nodes.

@@ -58,7 +58,8 @@ impl SimulatedDisk {
         Duration::from_millis(self.sync_ms.load(Relaxed))
     }
 
-    pub(super) fn store_id(&self) -> [u8; 16] {
+    /// The name of the directory, which the node says with each hello.
+    pub fn store_id(&self) -> [u8; 16] {
         self.store_id
     }
 
