@@ -56,6 +56,7 @@ pub enum Code {
     StorageFailed,
     Overloaded,
     DiskNearlyFull,
+    DiskFull,
     NodeWiped,
     NodeRemoved,
     RunsAlone,
@@ -84,7 +85,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 57] = [
+    pub const ALL: [Code; 58] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -132,6 +133,7 @@ impl Code {
         Code::StorageFailed,
         Code::Overloaded,
         Code::DiskNearlyFull,
+        Code::DiskFull,
         Code::NodeWiped,
         Code::NodeRemoved,
         Code::RunsAlone,
@@ -195,6 +197,7 @@ impl Code {
             Code::StorageFailed => row("storage-failed", S::SERVICE_UNAVAILABLE, false, "The log cannot be written"),
             Code::Overloaded => row("overloaded", S::SERVICE_UNAVAILABLE, true, "Too many requests wait for the log"),
             Code::DiskNearlyFull => row("disk-nearly-full", S::SERVICE_UNAVAILABLE, true, "The data disk is nearly full"),
+            Code::DiskFull => row("disk-full", S::SERVICE_UNAVAILABLE, true, "The data disk is full"),
             Code::NodeWiped => row("node-wiped", S::SERVICE_UNAVAILABLE, true, "This node has lost its data"),
             Code::NodeRemoved => row("node-removed", S::SERVICE_UNAVAILABLE, true, "This node is no member of its cluster any more"),
             Code::RunsAlone => row("runs-alone", S::CONFLICT, false, "This node runs alone"),
@@ -258,6 +261,7 @@ impl From<EngineError> for Code {
             EngineError::StorageFailed => Code::StorageFailed,
             EngineError::Overloaded => Code::Overloaded,
             EngineError::DiskNearlyFull => Code::DiskNearlyFull,
+            EngineError::DiskFull => Code::DiskFull,
             EngineError::Wiped(_) | EngineError::Differs(_) => Code::NodeWiped,
             EngineError::Removed(_) => Code::NodeRemoved,
         }

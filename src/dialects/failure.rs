@@ -125,7 +125,7 @@ fn config_key(fault: &Fault) -> Option<&'static str> {
         Fault::Refused(Refusal::SessionsFull { .. }) => "sessions.count_max",
         Fault::Refused(Refusal::RequestsFull { .. }) => "locks.requests_max",
         Fault::Engine(EngineError::Overloaded) => "storage.queue_commands_max",
-        Fault::Engine(EngineError::DiskNearlyFull) => "storage.min_free_bytes",
+        Fault::Engine(EngineError::DiskNearlyFull | EngineError::DiskFull) => "storage.min_free_bytes",
         _ => return None,
     })
 }

@@ -24,6 +24,9 @@ pub enum EngineError {
     /// Free space on the data disk is below `storage.min_free_bytes`: no new holds, releases and renewals pass.
     #[error("the data disk is nearly full: no new locks or sessions until space is freed")]
     DiskNearlyFull,
+    /// Nothing can be written at all; what is there is read.
+    #[error("the data disk is full: nothing is changed until there is room")]
+    DiskFull,
     /// Only an operator can say that this node is a new one.
     #[error("{0}")]
     Wiped(Wiped),

@@ -43,6 +43,7 @@ pub(super) struct Inner {
     pub session_idle_timeout: Duration,
     pub ending: Ending,
     pub disk_nearly_full: Arc<AtomicBool>,
+    pub min_free_bytes: u64,
     /// One listing at a time: a filter that few of a million locks pass must not take all cores from those who lock.
     pub listings: tokio::sync::Semaphore,
     /// One backup at a time: each keeps a whole table from being freed.
@@ -93,6 +94,8 @@ pub struct Overview {
     pub term: u64,
     pub log: Progress,
     pub disk_nearly_full: bool,
+    /// Free space below which that is so.
+    pub disk_reserve_bytes: u64,
     pub event_readers: u64,
     /// Commands of a log entry.
     pub batch: Distribution,
@@ -102,6 +105,8 @@ pub struct Overview {
     pub wait: Distribution,
     /// From handing an append to the disk until it is flushed.
     pub flush: Distribution,
+    /// For how long one has not ended.
+    pub flush_stalled: Duration,
     /// Since this process started.
     pub uptime: Duration,
 }
@@ -252,6 +257,9 @@ impl Engine {
     pub async fn read_barrier(&self) -> Result<(), EngineError> {
         let core = &self.0.core;
         core.check_standing()?;
+        if core.stands_still() {
+            return Ok(());
+        }
         if self.1 == Consistency::Stale || (core.leads() && core.is_alone()) {
             return Ok(());
         }
@@ -306,20 +314,16 @@ impl Engine {
             leader: self.0.core.leads(),
             term: leadership.term,
             log: self.0.core.raft.progress(),
+            disk_reserve_bytes: self.0.core.reserve_bytes(self.0.min_free_bytes),
             disk_nearly_full: self.0.disk_nearly_full.load(Ordering::Relaxed),
             event_readers: self.0.core.shared.feed.readers(),
             batch: self.0.core.shared.timings.batch.read(),
             commit: self.0.core.shared.timings.commit.read(),
             wait: self.0.core.shared.timings.wait.read(),
             flush: self.0.core.raft.flushes(),
+            flush_stalled: self.0.core.raft.flush_stalled(),
             uptime: self.0.core.shared.clock.age(),
         }
-    }
-
-    /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
-    pub fn is_ready(&self) -> bool {
-        let core = &self.0.core;
-        core.has_quorum() && !core.raft.standing().borrow().has_lost_end() && !self.0.ending.is_announced()
     }
 
     /// Where this node's log is applied up to, and a digest of the table there: equal on all nodes at equal indexes.
@@ -344,6 +348,7 @@ impl Engine {
 
     fn submit(&self, command: Command) -> Result<oneshot::Receiver<Answer>, EngineError> {
         self.0.core.check_standing()?;
+        self.0.core.check_writable()?;
         self.0.core.shared.intake.submit(command)
     }
 
@@ -353,17 +358,6 @@ impl Engine {
             Answered::Outcome(outcome) => Ok(outcome),
             Answered::Waited { grant, .. } => Ok(Outcome::Acquired(grant)),
         }
-    }
-
-    /// New holds and sessions need a disk that can take them and a server that stays.
-    pub(super) fn check_room(&self) -> Result<(), EngineError> {
-        if self.0.ending.has_begun() {
-            return Err(EngineError::ShuttingDown);
-        }
-        if self.0.disk_nearly_full.load(Ordering::Relaxed) {
-            return Err(EngineError::DiskNearlyFull);
-        }
-        Ok(())
     }
 }
 

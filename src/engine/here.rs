@@ -67,6 +67,15 @@ impl Engine {
         self.0.core.shared.table().holds_of(session) > 0
     }
 
+    /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
+    pub fn is_ready(&self) -> bool {
+        let core = &self.0.core;
+        core.has_quorum()
+            && !core.raft.is_disk_full()
+            && !core.raft.standing().borrow().has_lost_end()
+            && !self.0.ending.is_announced()
+    }
+
     /// Why this node is not ready, in words for an operator; `None` when it is.
     pub fn unready(&self) -> Option<String> {
         if self.is_ready() {
@@ -75,6 +84,11 @@ impl Engine {
         let standing = self.0.core.standing();
         Some(match standing {
             _ if self.is_leaving() => "the server is shutting down".to_owned(),
+            _ if self.0.core.raft.is_disk_full() => {
+                "the data disk is full: locks are shown, and nothing is changed until there \
+                                                    is room in data_dir (storage.min_free_bytes)"
+                    .to_owned()
+            }
             Standing::Member => "no leader with a quorum is known".to_owned(),
             other => other.to_string(),
         })

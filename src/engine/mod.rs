@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod compare;
 mod core;
 mod delivery;
+mod disk_space;
 mod driver;
 mod ending;
 mod ends;

@@ -4,6 +4,7 @@ use super::cluster::service::Service;
 use super::cluster::{ClusterOptions, reads, removal};
 use super::compare::{Comparing, ask_leader, take_digests};
 use super::core::{Core, follow_standing};
+use super::disk_space::Space;
 use super::driver::Driver;
 use super::ending::Ending;
 use super::error::EngineError;
@@ -13,19 +14,16 @@ use super::first_start::check_clock;
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
-use super::raft::{Accept, PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport, free_bytes};
+use super::raft::{Accept, PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport};
 use super::random::random_u64;
 use crate::domain::{Incarnation, Limits};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-
-/// How often the free space of the data disk is looked at.
-const FREE_SPACE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Another node needs its election: some hundred milliseconds. After this the node ends all the same.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
@@ -97,12 +95,12 @@ impl Engine {
         let asking = tokio::spawn(ask_leader(Arc::downgrade(&core)));
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
-            look_at_free_space(&dir, options.min_free_bytes, &disk_nearly_full);
-            tokio::spawn(watch_free_space(dir, options.min_free_bytes, disk_nearly_full.clone(), stopped));
+            let (min_free_bytes, nearly_full) = (options.min_free_bytes, disk_nearly_full.clone());
+            Space { dir, min_free_bytes, nearly_full }.begin(&core, stopped);
         }
         if !in_cluster {
             // An error means that the driver is gone, which the first request will be told.
-            let _ = leads.wait_for(|leads| *leads).await;
+            core.raft.unless_disk_full(leads.wait_for(|leads| *leads)).await;
         }
         let inner = Inner {
             core,
@@ -115,6 +113,7 @@ impl Engine {
             session_idle_timeout: options.session_idle_timeout,
             ending: Ending::default(),
             disk_nearly_full,
+            min_free_bytes: options.min_free_bytes,
             listings: tokio::sync::Semaphore::new(1),
             backups: Arc::new(tokio::sync::Semaphore::new(1)),
         };
@@ -186,27 +185,4 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
         accept: options.accept,
         ..RaftOptions::new(cluster.node_id, store)
     })
-}
-
-async fn watch_free_space(dir: PathBuf, min_bytes: u64, nearly_full: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(FREE_SPACE_INTERVAL) => look_at_free_space(&dir, min_bytes, &nearly_full),
-        }
-    }
-}
-
-fn look_at_free_space(dir: &Path, min_bytes: u64, nearly_full: &AtomicBool) {
-    let free = match free_bytes(dir) {
-        Ok(free) => free,
-        Err(error) => return tracing::warn!(%error, "the free space of the data disk cannot be read"),
-    };
-    let full = free < min_bytes;
-    if nearly_full.swap(full, Ordering::Relaxed) != full {
-        match full {
-            true => tracing::error!(free, min_bytes, "the data disk is nearly full: new locks are refused"),
-            false => tracing::info!(free, min_bytes, "the data disk has room again"),
-        }
-    }
 }

@@ -34,7 +34,7 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
     ];
     // The engine's counters only rise, so storing one keeps what a counter promises.
     counters.iter().for_each(|(counter, value)| counter.inner().store(*value, Relaxed));
-    let gauges: [(&Gauge, u64); 11] = [
+    let gauges: [(&Gauge, u64); 13] = [
         (&shown.locks_held, counts.locks),
         (&shown.holds, counts.holds),
         (&shown.waiters, counts.waiters),
@@ -45,6 +45,8 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
         (&shown.log_snapshot_index, log.snapshot_index),
         (&shown.log_bytes, log.log_bytes),
         (&shown.disk_nearly_full, overview.disk_nearly_full.into()),
+        (&shown.disk_reserve_bytes, overview.disk_reserve_bytes),
+        (&shown.log_flush_stalled_seconds, overview.flush_stalled.as_secs()),
         (&shown.event_readers, overview.event_readers),
     ];
     for (gauge, value) in gauges {

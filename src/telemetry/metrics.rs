@@ -103,6 +103,8 @@ engine_metrics! {
         log_snapshot_index "Index of the last log entry in a snapshot",
         log_bytes "Bytes of the log since its last snapshot",
         disk_nearly_full "1 while new grants are refused for lack of disk space",
+        disk_reserve_bytes "Free space on the data disk below which new grants are refused",
+        log_flush_stalled_seconds "Whole seconds for which a flush of the log has not ended",
         event_readers "Readers of /v1/events",
     }
     histograms {

@@ -33,6 +33,14 @@ impl SmallDisk {
         }
     }
 
+    /// Takes all the room but this much.
+    pub fn fill_but(&self, bytes: u64) {
+        self.fill();
+        let file = File::options().write(true).open(self.folder.join(FILLER)).expect("the file is there");
+        let taken = file.metadata().expect("its length").len();
+        file.set_len(taken.checked_sub(bytes).expect("there was as much room")).expect("it can be cut");
+    }
+
     /// Gives it back.
     pub fn empty(&self) {
         std::fs::remove_file(self.folder.join(FILLER)).expect("the file can be removed");

@@ -1,3 +1,7 @@
 //! Disks that lie, fill up, or go away.
 
 mod directory;
+mod failing;
+mod full;
+mod kit;
+mod snapshots;

@@ -58,6 +58,12 @@ caught! {
         by "disks::directory::a_second_process_is_refused_also_when_the_lock_files_were_removed";
     a_removed_directory_that_nobody_misses: "removal-unseen"
         by "disks::directory::a_process_whose_data_directory_is_removed_ends";
+    a_snapshot_that_counts_although_it_did_not_fit: "unfit-snapshot-counts"
+        by "disks::snapshots::a_snapshot_that_does_not_fit_keeps_the_one_before_and_is_tried_again";
+    a_reserve_that_does_not_grow: "reserve-as-configured"
+        by "disks::full::the_reserve_grows_with_the_table_and_what_makes_room_passes";
+    a_full_disk_that_is_written_to_at_each_start: "full-disk-written"
+        by "disks::full::a_start_on_a_full_disk_serves_what_needs_no_disk_and_goes_on_when_there_is_room";
     a_stranger_who_is_heard: "strangers-believed" by "engine::raft_trust::a_stranger_is_heard_in_nothing";
     a_term_out_of_nowhere: "any-term-believed"
         by "engine::raft_trust::a_term_that_no_election_can_have_led_to_is_refused";

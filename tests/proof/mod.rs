@@ -1,7 +1,7 @@
 //! The proof from outside: the built binary under crashes, real clients, a fuzzed API and a browser.
 
 mod browser;
-mod crash;
+pub mod crash;
 mod curl;
 mod dependencies;
 mod deploy;

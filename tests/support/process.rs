@@ -123,11 +123,16 @@ impl Server {
     }
 
     /// SIGTERM, then a start with the same arguments on the same data directory (on new ports).
-    pub fn stop_and_restart(mut self) -> Self {
+    pub fn stop_and_restart(self) -> Self {
+        self.stop_and_wait().start_again()
+    }
+
+    /// SIGTERM, and waits for an end without an error.
+    pub fn stop_and_wait(mut self) -> Self {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert!(status.success(), "SIGTERM ends with {status}: {}", self.stderr());
-        self.start_again()
+        self
     }
 
     /// Starts again after the process has ended, with the same arguments (on new ports).

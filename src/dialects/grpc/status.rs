@@ -68,6 +68,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::Overloaded
         | Code::ConnectionsFull
         | Code::DiskNearlyFull
+        | Code::DiskFull
         | Code::NodeWiped
         | Code::NodeRemoved
         | Code::WaitCancelled => G::Unavailable,

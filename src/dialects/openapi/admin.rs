@@ -96,6 +96,7 @@ impl Endpoint {
             Code::WrongKey,
             Code::OutcomeUnknown,
             Code::StorageFailed,
+            Code::DiskFull,
         ]);
         let reason = "Why, in at most 256 bytes; may stand in the body instead.";
         self.parameter(query("reason", reason, false, string("")))

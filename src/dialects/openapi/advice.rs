@@ -51,6 +51,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::OutcomeUnknown => "The command may have been carried out. Look at the lock before doing it again; a hold that nobody knows of ends with its lease or session.",
         Code::StorageFailed => "The server stops by itself, because it answers nothing that it cannot write. Look at its log and its disk.",
         Code::Overloaded => "Ask again after a pause.",
+        Code::DiskFull => "Free disk space: the node has started on a full disk and shows what it holds; it goes on by itself.",
         Code::DiskNearlyFull => "Free disk space. Releases and renewals still work.",
         Code::NodeWiped => "Ask another node: nothing was done. For the operator: `latchd members remove` the node, then add it again.",
         Code::NodeRemoved => "Ask another node: nothing was done. For the operator: stop the node, or `latchd members add` it again.",

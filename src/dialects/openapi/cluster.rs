@@ -14,7 +14,7 @@ pub const ABOUT: &str = "Who belongs to the cluster, changes of that, and the ba
 const ANY: [Code; 3] = [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts];
 
 /// What every change may answer.
-const CHANGE: [Code; 12] = [
+const CHANGE: [Code; 13] = [
     Code::InvalidField,
     Code::Forbidden,
     Code::RunsAlone,
@@ -25,6 +25,7 @@ const CHANGE: [Code; 12] = [
     Code::Overloaded,
     Code::OutcomeUnknown,
     Code::StorageFailed,
+    Code::DiskFull,
     Code::NoSuchMember,
     Code::MemberUnreachable,
 ];

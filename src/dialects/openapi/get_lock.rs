@@ -13,13 +13,14 @@ pub const ABOUT: &str = "DoubleDutch's three endpoints: parameters in the query 
 
 const ERROR: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("GetLockError") };
 
-const ANY: [Code; 7] = [
+const ANY: [Code; 8] = [
     Code::TooManyAttempts,
     Code::NotLeader,
     Code::NoQuorum,
     Code::ShuttingDown,
     Code::OutcomeUnknown,
     Code::StorageFailed,
+    Code::DiskFull,
     Code::Overloaded,
 ];
 

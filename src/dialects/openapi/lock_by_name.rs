@@ -12,7 +12,7 @@ pub const ABOUT: &str = "lockd's REST interface: the path is the lock. It has no
 
 const ERROR: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("NamedLockError") };
 
-const ANY: [Code; 11] = [
+const ANY: [Code; 12] = [
     Code::InvalidField,
     Code::CredentialMissing,
     Code::CredentialWrong,
@@ -23,6 +23,7 @@ const ANY: [Code; 11] = [
     Code::ShuttingDown,
     Code::OutcomeUnknown,
     Code::StorageFailed,
+    Code::DiskFull,
     Code::Overloaded,
 ];
 

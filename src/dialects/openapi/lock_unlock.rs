@@ -11,7 +11,7 @@ pub const ABOUT: &str = "The REST interface that RaftLock's README describes: `r
 
 const ERROR: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("ResourceError") };
 
-const ANY: [Code; 15] = [
+const ANY: [Code; 16] = [
     Code::MalformedBody,
     Code::InvalidField,
     Code::LimitExceeded,
@@ -26,6 +26,7 @@ const ANY: [Code; 15] = [
     Code::NoQuorum,
     Code::ShuttingDown,
     Code::OutcomeUnknown,
+    Code::DiskFull,
     Code::Overloaded,
 ];
 

@@ -13,13 +13,14 @@ pub const ABOUT: &str = "The native dialect, and that of LDLM's REST clients. Op
 const GATEWAY: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("GatewayError") };
 
 /// What can go wrong with every request of this dialect, the credential and the session aside.
-const ANY: [Code; 9] = [
+const ANY: [Code; 10] = [
     Code::TooManyAttempts,
     Code::NotLeader,
     Code::NoQuorum,
     Code::ShuttingDown,
     Code::OutcomeUnknown,
     Code::StorageFailed,
+    Code::DiskFull,
     Code::Overloaded,
     Code::BodyTooLarge,
     Code::BodyTimeout,

@@ -108,11 +108,15 @@ pub(super) struct Taking {
 
 impl Taking {
     fn begin(meters: &Arc<Meters>) -> Self {
-        Self { began: process_age(), meters: meters.clone() }
+        let began = process_age();
+        meters.slow_disk.begins(began);
+        Self { began, meters: meters.clone() }
     }
 
     fn end(self) {
-        self.meters.flushes.observe_duration(process_age().saturating_sub(self.began));
+        let now = process_age();
+        self.meters.flushes.observe_duration(now.saturating_sub(self.began));
+        self.meters.slow_disk.ended(now);
     }
 }
 
@@ -126,6 +130,8 @@ pub(super) struct DiskLog {
     meters: Arc<Meters>,
     /// Whose log it is, where a node runs on it.
     own: Option<NodeId>,
+    /// There is no other node: what is in the log is committed.
+    alone: bool,
     data_dir: Arc<Path>,
     position: Arc<Position>,
     /// A vote was stored by this process.
@@ -144,12 +150,12 @@ impl DiskLog {
         let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
         let position = Arc::new(Position::open(&data_dir)?);
         let log = Arc::new(Mutex::new(log));
-        Ok(Self { log, sync, meters, own: None, data_dir, position, used: Arc::default(), _hold: hold })
+        Ok(Self { log, sync, meters, own: None, alone: false, data_dir, position, used: Arc::default(), _hold: hold })
     }
 
-    /// The same log as that of `node`, which is about to run on it.
-    pub fn of(self, node: NodeId) -> Self {
-        Self { own: Some(node), ..self }
+    /// The same log as that of `node`, which is about to run on it, with others or without.
+    pub fn of(self, node: NodeId, alone: bool) -> Self {
+        Self { own: Some(node), alone, ..self }
     }
 
     pub fn span(&self) -> LogSpan {
@@ -285,6 +291,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
+        let room = self.meters.room.wait(&self.data_dir).await;
+        room.map_err(|e| StorageIOError::write_vote(AnyError::new(&e)))?;
         let stored = OnDisk(*vote);
         self.change_and_wait(|log| log.save_vote(stored).map(drop), self.sync).await;
         self.position.voted(vote);
@@ -302,6 +310,9 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
 
     /// Not flushed by itself: it travels with the next append, and losing it costs nothing but a later apply.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        if self.meters.room.is_full() {
+            return Ok(());
+        }
         let mut log = self.lock();
         let state = log.log_state();
         let known = |id: Option<&OnDisk<LogId>>| id.map(|id| id.0);
@@ -316,7 +327,9 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        Ok(self.lock().log_state().committed().map(|id| id.0))
+        let log = self.lock();
+        let state = log.log_state();
+        Ok(if self.alone { state.last() } else { state.committed() }.map(|id| id.0))
     }
 
     async fn append<I>(&mut self, entries: I, callback: LogFlushed) -> Result<(), StorageError>
@@ -324,6 +337,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        let room = self.meters.room.wait(&self.data_dir).await;
+        room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
         let mut log = self.lock();
         // What a snapshot has replaced is not stored again.
         let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
@@ -340,6 +355,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
+        let room = self.meters.room.wait(&self.data_dir).await;
+        room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
         // Behind the appends before it, or one of them would set the position once more.
         self.change_and_wait(|_| Ok(()), true).await;
         let before = log_id.index.checked_sub(1).and_then(|index| self.id_at(index));

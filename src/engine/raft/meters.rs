@@ -8,6 +8,8 @@ use tokio::sync::{Notify, watch};
 
 use super::Progress;
 use super::applied_ids::AppliedIds;
+use super::room::Room;
+use super::slow_disk::SlowDisk;
 use crate::engine::histogram::Histogram;
 
 /// What an entry costs in the log beyond its payload: record type, log id, header, checksum and the commit record.
@@ -38,6 +40,12 @@ pub(super) struct Meters {
     /// Asked for, and not begun yet.
     wanted: AtomicBool,
     building: AtomicBool,
+    /// How many bytes of log the snapshot covers that is being built.
+    building_bytes: AtomicU64,
+    /// The last one did not fit on the disk.
+    unfit: AtomicBool,
+    pub room: Room,
+    pub slow_disk: SlowDisk,
     /// How much of the log stays behind a snapshot, for nodes that were away for a short while.
     kept_bytes: u64,
     marks: Mutex<Marks>,
@@ -104,7 +112,7 @@ impl Meters {
     /// The state up to the last applied entry is frozen; entries from here on belong to the next snapshot.
     pub fn snapshot_started(&self) {
         self.building.store(true, Relaxed);
-        self.log_bytes.store(0, Relaxed);
+        self.building_bytes.store(self.log_bytes.swap(0, Relaxed), Relaxed);
         self.wanted.store(false, Relaxed);
         self.changed.notify_one();
     }
@@ -113,7 +121,36 @@ impl Meters {
         self.snapshot_index.store(index, Relaxed);
         self.last_snapshot_bytes.store(bytes, Relaxed);
         self.building.store(false, Relaxed);
+        self.unfit.store(false, Relaxed);
         self.changed.notify_one();
+    }
+
+    /// The snapshot before it and the log stay what they were.
+    pub fn snapshot_did_not_fit(&self) {
+        self.log_bytes.fetch_add(self.building_bytes.load(Relaxed), Relaxed);
+        self.building.store(false, Relaxed);
+        self.unfit.store(true, Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Whether the last snapshot did not fit on the disk, and none has since.
+    pub fn is_unfit(&self) -> bool {
+        self.unfit.load(Relaxed)
+    }
+
+    /// Tries again what did not fit.
+    pub fn want_snapshot(&self) {
+        self.wanted.store(true, Relaxed);
+    }
+
+    /// How much room the next snapshot takes, and the log until then.
+    ///
+    /// What was logged since the last snapshot is the most by which the state can have grown, about; a fifth more is for
+    /// what an entry takes more room in a snapshot than in the log.
+    pub fn reserve_bytes(&self) -> u64 {
+        let (last, log) = (self.last_snapshot_bytes.load(Relaxed), self.log_bytes.load(Relaxed));
+        let log_to_come = self.snapshot_log_bytes.max(last).saturating_sub(log);
+        (last + log).saturating_mul(6) / 5 + log_to_come
     }
 
     /// The last entry that need not be kept behind the newest snapshot.

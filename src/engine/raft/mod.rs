@@ -32,9 +32,11 @@ mod peers;
 mod position;
 mod presence;
 mod pulse;
+mod room;
 mod runtime;
 mod seed;
 mod simulated;
+mod slow_disk;
 mod snapshot_dir;
 mod snapshot_file;
 #[cfg(test)]

@@ -18,8 +18,9 @@ use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{
     CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
-    Store, fatal, forming, members, presence, snapshotting, store_id, watching,
+    Store, fatal, forming, members, presence, slow_disk, snapshotting, store_id, watching,
 };
+use crate::engine::clock::process_age;
 use crate::engine::histogram::Distribution;
 
 /// A running node; clones are the same node.
@@ -74,7 +75,8 @@ impl RaftNode {
             }
             Store::Disk { dir, fsync } => {
                 let (shared, id, accept) = (meters.clone(), options.node_id, options.accept);
-                let open = move || stores::open_disk(&dir, fsync, accept, id, machine, &shared);
+                let alone = options.peers.is_none();
+                let open = move || stores::open_disk(&dir, fsync, accept, id, alone, machine, &shared);
                 let open = tokio::task::spawn_blocking(open);
                 let opened = open.await.map_err(|e| StartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
@@ -215,6 +217,11 @@ impl RaftNode {
         self.inner.meters.flushes.read()
     }
 
+    /// For how long an append has not been flushed.
+    pub fn flush_stalled(&self) -> Duration {
+        self.inner.meters.slow_disk.stalled_for(process_age())
+    }
+
     /// Where the log stands; costs four loads.
     pub fn progress(&self) -> Progress {
         self.inner.meters.progress()
@@ -225,8 +232,37 @@ impl RaftNode {
         self.inner.raft.data_metrics().borrow().purged.map(|id| id.index)
     }
 
+    /// Whether the disk was full at the start and still is: nothing can be written, so nothing changes.
+    pub fn is_disk_full(&self) -> bool {
+        self.inner.meters.room.is_full()
+    }
+
+    /// Waits for what needs the disk, unless that is full.
+    pub async fn unless_disk_full<T>(&self, wait: impl Future<Output = T>) {
+        tokio::select! {
+            _ = wait => {}
+            () = self.inner.meters.room.filled() => {}
+        }
+    }
+
+    /// Whether no other node can have changed anything since this one has stopped.
+    pub fn has_no_peers(&self) -> bool {
+        self.inner.peers.is_none()
+    }
+
+    /// How much room the next snapshot takes, and the log until then.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.inner.meters.reserve_bytes()
+    }
+
+    /// Whether the last snapshot did not fit on the disk.
+    pub fn is_snapshot_unfit(&self) -> bool {
+        self.inner.meters.is_unfit()
+    }
+
     /// Stops the node and returns when its stores are closed and the data directory is free again.
     pub async fn shutdown(&self) {
+        self.inner.meters.room.close();
         self.inner.tasks.iter().for_each(AbortHandle::abort);
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::error!(%error, "the log engine did not stop cleanly");
@@ -238,6 +274,7 @@ impl RaftNode {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.meters.room.close();
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
@@ -278,9 +315,10 @@ where
         released.recv().await;
         return Err(refused);
     }
-    let pulse = Arc::new(Pulse::new(&options, lost));
+    let pulse = Arc::new(Pulse::new(&options, lost, meters.clone()));
     let mut tasks = vec![tokio::spawn(snapshotting::take_snapshots(raft.clone(), meters.clone())).abort_handle()];
     if let Some(data_dir) = data_dir.upgrade() {
+        tasks.push(tokio::spawn(slow_disk::watch(meters.clone())).abort_handle());
         tasks.push(tokio::spawn(presence::watch(&data_dir)).abort_handle());
     }
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
@@ -312,7 +350,7 @@ where
     }
     let inner = Inner {
         id: options.node_id,
-        leadership: watching::watch_leadership(&raft),
+        leadership: watching::watch_leadership(&raft, meters.clone()),
         stands,
         meters,
         store_id,

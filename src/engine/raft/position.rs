@@ -104,8 +104,9 @@ impl Position {
         let last = noted.last.map_or((0, 0, 0), |id| (id.leader_id.term, id.leader_id.node_id, id.index));
         let vote = noted.vote.map_or((0, 0), |vote| (vote.leader_id.term, vote.leader_id.node_id));
         let text =
-            format!("{PREFIX} entry {:020} {:020} {:020} vote {:020} {:020}\n", last.0, last.1, last.2, vote.0, vote.1);
-        self.file.write_all_at(text.as_bytes(), 0)
+            format!("{PREFIX} entry {:020} {:020} {:020} vote {:020} {:020}", last.0, last.1, last.2, vote.0, vote.1);
+        let line = format!("{text} crc {:08x}\n", crc32fast::hash(text.as_bytes()));
+        self.file.write_all_at(line.as_bytes(), 0)
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
@@ -114,7 +115,11 @@ impl Position {
 }
 
 fn parse(text: &str) -> Option<Noted> {
-    let (last, vote) = text.strip_prefix(PREFIX)?.strip_prefix(" entry ")?.strip_suffix('\n')?.split_once(" vote ")?;
+    let (text, crc) = text.strip_suffix('\n')?.split_once(" crc ")?;
+    if crc != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
+        return None;
+    }
+    let (last, vote) = text.strip_prefix(PREFIX)?.strip_prefix(" entry ")?.split_once(" vote ")?;
     let numbers = |text: &str| text.split(' ').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>();
     let ([term, node, index], [vote_term, vote_node]) =
         (numbers(last)?.try_into().ok()?, numbers(vote)?.try_into().ok()?);
@@ -182,6 +187,8 @@ mod tests {
         open(&dir).reached(id(1, 4));
         let text = std::fs::read_to_string(dir.path().join(FILE)).expect("read");
         let (entry, vote) = (format!("{:020} {:020} {:020}", 1, 1, 4), format!("{:020} {:020}", 5, 3));
-        assert_eq!(text, format!("latchd position 2 entry {entry} vote {vote}\n"));
+        assert_eq!(text, format!("latchd position 2 entry {entry} vote {vote} crc 4af4d9d9\n"));
+        std::fs::write(dir.path().join(FILE), text.replace("4 vote", "5 vote")).expect("written");
+        assert_eq!(open(&dir).missing_after(None), None, "it is damaged");
     }
 }

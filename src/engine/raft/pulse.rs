@@ -15,6 +15,7 @@ use openraft::{BasicNode, ServerState};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::meters::Meters;
 use super::peers::{Kind, Peers, decode, encode};
 use super::types::{LogId, NodeId, Raft, Vote};
 use super::{RaftOptions, Standing};
@@ -48,6 +49,7 @@ pub(super) struct Pulse {
     retired: AtomicBool,
     /// The newest entry that this node has acknowledged, where its log had lost it at the start.
     lost: Option<LogId>,
+    meters: Arc<Meters>,
 }
 
 /// Somebody is being heard for as long as this lives.
@@ -69,7 +71,7 @@ impl Drop for Paused<'_> {
 }
 
 impl Pulse {
-    pub fn new(options: &RaftOptions, lost: Option<LogId>) -> Pulse {
+    pub fn new(options: &RaftOptions, lost: Option<LogId>, meters: Arc<Meters>) -> Pulse {
         Pulse {
             node_id: options.node_id,
             heartbeat: options.heartbeat,
@@ -80,6 +82,7 @@ impl Pulse {
             quiet: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            meters,
             lost: lost.filter(|_| !crate::mutants::on("lost-end-forgotten")),
         }
     }
@@ -102,6 +105,11 @@ impl Pulse {
 
     pub fn retire(&self) {
         self.retired.store(true, SeqCst);
+    }
+
+    /// Whether this node could not store its own vote.
+    fn is_full(&self) -> bool {
+        self.meters.room.is_full()
     }
 
     pub fn is_retired(&self) -> bool {
@@ -211,7 +219,7 @@ impl Pulse {
         let membership = raft.metrics().borrow().membership_config.membership().clone();
         let last = raft.data_metrics().borrow().last_log;
         let configs = membership.get_joint_config();
-        if !configs.iter().flatten().any(|voter| *voter == id) || self.lost(raft).is_some() {
+        if !configs.iter().flatten().any(|voter| *voter == id) || self.lost(raft).is_some() || self.is_full() {
             return false;
         }
         let mut asked = JoinSet::new();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::dir::sync_dir;
+use super::room::Sparing;
 use super::snapshot_file::{SnapshotReader, SnapshotWriter};
 use super::types::SnapshotMeta;
 use super::{Frozen, StartError};
@@ -53,9 +54,16 @@ impl SnapshotDir {
     /// Writes the frozen state and makes it the current snapshot. Blocks for as long as the disk takes.
     pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<StoredSnapshot> {
         let aside = self.dir.join(ASIDE);
-        let mut writer = SnapshotWriter::new(File::create(&aside)?, meta)?;
-        frozen.write_to(&mut writer)?;
-        writer.finish()?;
+        let written = (|| {
+            let mut writer = SnapshotWriter::new(Sparing::create(&aside, &self.dir)?, meta)?;
+            frozen.write_to(&mut writer)?;
+            writer.finish()
+        })();
+        if let Err(error) = written {
+            // What is there of it takes the room that others need.
+            drop(fs::remove_file(&aside));
+            return Err(error);
+        }
         self.adopt(&aside, meta)
     }
 

@@ -8,6 +8,9 @@ use super::types::Raft;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// A snapshot that did not fit.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 /// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
 /// what should be purged, so that asking once is not enough.
 pub(super) async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
@@ -17,6 +20,11 @@ pub(super) async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
             raft.trigger().snapshot().await
         } else if let Some(upto) = meters.purge_upto().filter(|upto| Some(*upto) > purged) {
             raft.trigger().purge_log(upto).await
+        } else if meters.is_unfit() {
+            // Whoever wants one meanwhile waits as long.
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+            meters.want_snapshot();
+            continue;
         } else {
             meters.snapshot_changed().await;
             continue;

@@ -10,6 +10,7 @@ use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Storag
 use super::dir::Hold;
 use super::fatal::{self, AbortOnPanic};
 use super::meters::Meters;
+use super::room::does_not_fit;
 use super::simulated::SimulatedDisk;
 use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::snapshot_file::SnapshotReader;
@@ -169,8 +170,13 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             Snapshots::OnDemand => None,
             place => Some((place.clone(), self.machine().freeze())),
         };
+        let before = match &self.snapshots {
+            Snapshots::Dir(dir) => dir.current().map(|stored| stored.meta).unwrap_or_default(),
+            Snapshots::OnDemand | Snapshots::Simulated(_) => SnapshotMeta::default(),
+        };
         SnapshotBuilder {
             meta: self.meta(),
+            before,
             task: Mutex::new(task),
             meters: self.meters.clone(),
             _hold: self.hold.clone(),
@@ -236,9 +242,27 @@ type Task = (Snapshots, Box<dyn Frozen>);
 /// One snapshot being built beside the running state machine.
 pub(super) struct SnapshotBuilder {
     meta: SnapshotMeta,
+    /// The one before it.
+    before: SnapshotMeta,
     task: Mutex<Option<Task>>,
     meters: Arc<Meters>,
     _hold: Arc<Hold>,
+}
+
+impl SnapshotBuilder {
+    /// The log is not purged, and the snapshot is tried again: openraft takes the one before for no news.
+    fn keep_the_one_before(&self, error: &io::Error) -> Snapshot {
+        tracing::error!(
+            %error,
+            "a snapshot does not fit on the data disk: the one before it and the log are kept, new locks are refused \
+             (storage.min_free_bytes), and it is tried again: {error}"
+        );
+        match crate::mutants::on("unfit-snapshot-counts") {
+            true => self.meters.snapshot_ended(index_of(&self.meta), 0),
+            false => self.meters.snapshot_did_not_fit(),
+        }
+        Snapshot { meta: self.before.clone(), snapshot: Box::new(SnapshotBody::OnDemand) }
+    }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
@@ -268,6 +292,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         };
         let stored = match tokio::task::spawn_blocking(write).await {
             Ok(Ok(stored)) => stored,
+            Ok(Err(error)) if does_not_fit(&error) => {
+                return Ok(self.keep_the_one_before(&error));
+            }
             Ok(Err(error)) => fatal::abort("cannot write a snapshot", &error),
             // The runtime is going down and never ran it; the snapshot before is still in place.
             Err(error) => Err(StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&error)))?,

@@ -63,6 +63,7 @@ pub(super) fn open_disk<M: Machine>(
     fsync: bool,
     accept: Accept,
     node_id: NodeId,
+    alone: bool,
     machine: M,
     meters: &Arc<Meters>,
 ) -> Result<Stores<DiskLog, M>, StartError> {
@@ -91,6 +92,10 @@ pub(super) fn open_disk<M: Machine>(
     if empty || accept.lost_end {
         log.accept_lost_end(empty).map_err(|e| StartError::io(dir, e))?;
     }
+    if !empty {
+        // What is there is served also where nothing more can be written.
+        meters.room.look(dir);
+    }
     log.restore_vote().map_err(|e| StartError::io(&log_dir, e))?;
     let lost = lost.filter(|_| !accept.lost_end);
     let id = store_id::open(dir, node_id, empty)?;
@@ -99,7 +104,7 @@ pub(super) fn open_disk<M: Machine>(
         StartError::damaged(&file, e.offset, e.reason)
     })?;
     let data_dir = Arc::downgrade(&data_dir);
-    Ok(Stores { log: log.of(node_id), machine, id, empty, released, data_dir, lost })
+    Ok(Stores { log: log.of(node_id, alone), machine, id, empty, released, data_dir, lost })
 }
 
 fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {

@@ -1,15 +1,18 @@
 //! What the log engine says of itself: who leads, and that it has ended.
 
+use std::sync::Arc;
+
 use openraft::error::Fatal;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{BasicNode, ServerState};
 use tokio::sync::watch;
 
+use super::meters::Meters;
 use super::types::{NodeId, Raft};
 use super::{Leadership, fatal};
 
 /// Reduces openraft's view to ours, and ends the process where openraft has failed.
-pub(super) fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
+pub(super) fn watch_leadership(raft: &Raft, meters: Arc<Meters>) -> watch::Receiver<Leadership> {
     let mut server = raft.server_metrics();
     let metrics = raft.metrics();
     let (sender, receiver) = watch::channel(view(&server.borrow_and_update()));
@@ -24,6 +27,8 @@ pub(super) fn watch_leadership(raft: &Raft) -> watch::Receiver<Leadership> {
         // who watches over it would not know.
         match &metrics.borrow().running_state {
             Err(Fatal::Stopped) => {}
+            // It was told to end while it waited for room on its disk.
+            _ if meters.room.is_closing() => {}
             Err(error) => fatal::abort("the log engine has failed", error),
             // It had no time to say so.
             Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),

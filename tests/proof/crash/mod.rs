@@ -6,7 +6,7 @@
 
 mod calls;
 mod crowd;
-mod image;
+pub mod image;
 mod kill;
 mod lease;
 mod power;

@@ -39,6 +39,15 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Anybody can cause these lines.
 static STRANGERS: LinePace = LinePace::new(6);
 
+/// A snapshot that cannot be taken is sent again and again.
+static UNRECEIVED: LinePace = LinePace::new(6);
+
+fn say_unreceived(error: &io::Error) {
+    if let Some(held_back) = UNRECEIVED.admit(clock::process_age()) {
+        tracing::error!(%error, held_back, "a snapshot from the leader cannot be kept: {error}");
+    }
+}
+
 /// The handshake failed: it speaks TLS, and is none of ours.
 fn is_stranger(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
@@ -207,7 +216,14 @@ impl Conversation {
                 self.serving.local.check_vote(self.caller.node, &begin.vote, true)?;
                 self.receiving = Some(Receiving::begin(raft, begin).await?);
             }
-            Kind::SnapshotChunk => self.receiving.as_mut().ok_or_else(none)?.chunk(body).await?,
+            Kind::SnapshotChunk => {
+                if let Err(error) = self.receiving.as_mut().ok_or_else(none)?.chunk(body).await {
+                    // It is sent again from its beginning; until then what is here of it takes room.
+                    self.receiving = None;
+                    say_unreceived(&error);
+                    return Err(error);
+                }
+            }
             _ => return Ok(encode(&self.receiving.take().ok_or_else(none)?.end(raft).await?)),
         }
         Ok(Bytes::new())
@@ -219,7 +235,9 @@ impl Serving {
         match kind {
             Kind::Append => self.append(from, decode(&body)?).await,
             Kind::Vote => self.vote(from, decode(&body)?).await,
-            Kind::Canvass => Ok(encode(&self.pulse.would_vote(&self.raft, decode(&body)?))),
+            Kind::Canvass => {
+                Ok(encode(&(self.pulse.would_vote(&self.raft, decode(&body)?) && !self.meters.room.is_full())))
+            }
             Kind::TakeOver => Ok(encode(&self.pulse.take_over(&self.raft, from, decode(&body)?).await)),
             Kind::Call => Ok(self.local.service.call(from, body).await),
             Kind::Members => Ok(self.local.encoded_members()),
@@ -229,7 +247,7 @@ impl Serving {
 
     async fn vote(&self, from: NodeId, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
         self.local.check_vote(from, &request.vote, false)?;
-        if !self.pulse.may_help(&self.raft, request.last_log_id) {
+        if !self.pulse.may_help(&self.raft, request.last_log_id) || self.meters.room.is_full() {
             let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
             return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
         }

@@ -14,6 +14,7 @@ use super::frame::Kind;
 use super::hello::Dialler;
 use super::link::{Lane, LinkError};
 use super::message::{SnapshotBegin, decode, encode};
+use crate::engine::raft::room::check_spares;
 use crate::engine::raft::snapshot_file::{SnapshotReader, SnapshotWriter};
 use crate::engine::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
 
@@ -109,10 +110,15 @@ impl Receiving {
     pub async fn chunk(&mut self, chunk: Bytes) -> io::Result<()> {
         match &mut self.sink {
             Sink::Memory(bytes) => bytes.extend_from_slice(&chunk),
-            Sink::File(file, _) => {
+            Sink::File(file, path) => {
                 let mut file = file.try_clone()?;
+                let dir = path.parent().unwrap_or(path).to_owned();
                 // Synced as it grows: what is left to the page cache would hold up the log for as long as it takes.
-                blocking(move || file.write_all(&chunk).and_then(|()| file.sync_data())).await?;
+                blocking(move || {
+                    check_spares(&dir, chunk.len())?;
+                    file.write_all(&chunk).and_then(|()| file.sync_data())
+                })
+                .await?;
             }
         }
         Ok(())

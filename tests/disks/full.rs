@@ -1,0 +1,92 @@
+//! A full data disk: what needs no disk is served, the rest is refused with words, and all goes on when there is room.
+
+use serde_json::json;
+
+use super::kit::{Caller, home, json_of, until};
+use crate::cluster::disk::SmallDisk;
+use crate::support::client::Client;
+use crate::support::spec::Spec;
+
+const SMALL: &str = "[storage]\nmin_free_bytes = \"4KiB\"\nsnapshot_log_bytes = \"64KiB\"\n";
+
+#[test]
+fn a_start_on_a_full_disk_serves_what_needs_no_disk_and_goes_on_when_there_is_room() {
+    let home = home();
+    let dir = home.path().join("data");
+    let disk = SmallDisk::mount(&dir);
+    let spec = Spec::durable(&dir).configuration(SMALL);
+    let mut server = spec.start();
+    let mut caller = Caller::open(&server);
+    let key = caller.take("kept", &json!({}));
+    server.kill();
+    disk.fill();
+    // A supervisor starts it again and again.
+    for _ in 0..2 {
+        server = server.start_again();
+        caller.0.move_to(&server);
+        let (status, told) = caller.readiness();
+        assert!(status == 503 && told.contains("disk is full") && told.contains("storage.min_free_bytes"), "{told}");
+        let shown = caller.0.get("/v1/locks/kept");
+        assert_eq!(
+            (shown.status, json_of(&shown)["holders"][0]["key"].as_str()),
+            (200, Some(&*key)),
+            "{}",
+            shown.text()
+        );
+        assert_eq!(caller.metric("latchd_disk_nearly_full"), 1.0);
+        for answer in [caller.ask("other", &json!({})), caller.renew("kept", &key), caller.give_back("kept", &key)] {
+            let told = answer.text();
+            assert!(answer.status >= 500 && told.contains("storage.min_free_bytes"), "{} {told}", answer.status);
+        }
+        server = server.stop_and_wait();
+    }
+    server = server.start_again();
+    caller.0.move_to(&server);
+    assert_eq!(caller.readiness().0, 503);
+    disk.empty();
+    until("it is ready again by itself", || caller.readiness().0 == 200);
+    assert_eq!(caller.renew("kept", &key).status, 200);
+    caller.take("other", &json!({}));
+    assert_eq!(json_of(&caller.give_back("kept", &key))["unlocked"], true);
+}
+
+#[test]
+fn the_reserve_grows_with_the_table_and_what_makes_room_passes() {
+    let home = home();
+    let dir = home.path().join("data");
+    let disk = SmallDisk::mount(&dir);
+    let server = Spec::durable(&dir).configuration(SMALL).start();
+    let mut caller = Caller::open(&server);
+    assert!(caller.metric("latchd_disk_reserve_bytes") < 200_000.0);
+    let long = "x".repeat(250);
+    let metadata: serde_json::Map<_, _> = (0..32).map(|entry| (format!("entry-{entry}"), json!(long))).collect();
+    let metadata = json!(metadata);
+    let keys: Vec<String> = (0..250).map(|lock| caller.take(&format!("lock-{lock}"), &metadata)).collect();
+    let table = 250.0 * 32.0 * 250.0;
+    let reserve = caller.metric("latchd_disk_reserve_bytes");
+    assert!(reserve >= table * 1.2, "{reserve} for a table of {table} bytes");
+    disk.fill_but((table * 1.1) as u64);
+    until("the disk is known to be nearly full", || caller.metric("latchd_disk_nearly_full") == 1.0);
+    let refused = caller.ask("one-more", &json!({}));
+    let told = refused.text();
+    assert!(refused.status == 503 && told.contains("storage.min_free_bytes"), "{} {told}", refused.status);
+    assert_eq!(caller.renew("lock-0", &keys[0]).status, 200);
+    assert_eq!(json_of(&caller.give_back("lock-1", &keys[1]))["unlocked"], true);
+    disk.empty();
+    until("there is room", || caller.ask("one-more", &json!({})).status == 200);
+}
+
+/// A process that is not ready must end all the same.
+#[test]
+fn a_node_that_waits_for_room_ends_when_it_is_told_to() {
+    let home = home();
+    let dir = home.path().join("data");
+    let disk = SmallDisk::mount(&dir);
+    let spec = Spec::durable(&dir).configuration(SMALL);
+    spec.start().stop();
+    disk.fill();
+    let server = spec.start();
+    assert_eq!(Client::plain(&server).get("/readyz").status, 503);
+    let ended = server.stop();
+    assert!(ended.status.success(), "{} {}", ended.status, ended.stderr);
+}
