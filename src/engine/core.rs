@@ -56,10 +56,18 @@ impl Core {
         if self.removed.load(Ordering::Relaxed) || self.differs.load(Ordering::Relaxed) {
             return false;
         }
+        if !self.is_alone() && self.is_disk_stalled() {
+            return false;
+        }
         if self.leads() {
             return self.is_alone() || self.raft.quorum_age().is_some_and(|age| age < CONTACT_FRESH);
         }
         self.contact_age().is_some_and(|age| age < CONTACT_FRESH)
+    }
+
+    /// Whether this node's disk keeps it from everything: what it knows of the others is as old as the flush.
+    pub fn is_disk_stalled(&self) -> bool {
+        self.raft.flush_stalled() >= CONTACT_FRESH
     }
 
     /// How long ago a leader with a quorum was last heard, by this node as follower.

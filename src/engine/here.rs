@@ -89,6 +89,9 @@ impl Engine {
                                                     is room in data_dir (storage.min_free_bytes)"
                     .to_owned()
             }
+            Standing::Member if self.0.core.is_disk_stalled() => {
+                "the data disk is slow: a flush of the log has not ended for a second or more".to_owned()
+            }
             Standing::Member => "no leader with a quorum is known".to_owned(),
             other => other.to_string(),
         })
