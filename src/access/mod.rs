@@ -33,7 +33,7 @@ pub use checker::Access;
 pub use credential::{AccessError, Credential};
 pub use hashing::{hash_key, hash_password};
 pub use identity::{Identity, Role};
-pub use line_pace::LinePace;
+pub use line_pace::{LinePace, PacePerKey};
 pub use options::{AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
 pub use seal::Seal;

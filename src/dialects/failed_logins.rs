@@ -1,23 +1,31 @@
-//! Attempts with a secret that opens nothing: counted, and a few a minute told.
+//! Attempts with a secret that opens nothing: counted, and told once a minute for each group of addresses.
 
 use super::service::Service;
-use crate::access::{LinePace, Verdict};
+use crate::access::{LinePace, PacePerKey, Verdict, address_group};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Whoever guesses passwords must not fill a disk with lines.
-const LINES_PER_MINUTE: u32 = 10;
+/// Of all addresses together: whoever guesses passwords from many must not fill a disk with lines.
+const LINES_PER_MINUTE: u32 = 200;
+/// Addresses whose lines are counted.
+const ADDRESSES_MAX: usize = 4096;
 
 /// Of the whole service.
 #[derive(Debug)]
 pub struct FailedLogins {
     count: AtomicU64,
     pace: LinePace,
+    /// By the number of a group of addresses: an IPv4 address, or the /64 of IPv6.
+    by_address: PacePerKey<u64>,
 }
 
 impl Default for FailedLogins {
     fn default() -> FailedLogins {
-        FailedLogins { count: AtomicU64::new(0), pace: LinePace::new(LINES_PER_MINUTE) }
+        FailedLogins {
+            count: AtomicU64::new(0),
+            pace: LinePace::new(LINES_PER_MINUTE),
+            by_address: PacePerKey::new(ADDRESSES_MAX),
+        }
     }
 }
 
@@ -38,7 +46,11 @@ impl Service {
             Verdict::Throttled { .. } => "too many failed attempts from this address",
         };
         self.failed_logins.count.fetch_add(1, Ordering::Relaxed);
-        if let Some(held_back) = self.failed_logins.pace.admit((self.clock.uptime)()) {
+        let (now, logins) = ((self.clock.uptime)(), &self.failed_logins);
+        if let Some(held_back) = logins.by_address.admit(address_group(from), now)
+            && let Some(of_others) = logins.pace.admit(now)
+        {
+            let held_back = held_back + of_others;
             tracing::info!(address = %from, why, held_back, "a login from {from} has failed: {why}");
         }
     }

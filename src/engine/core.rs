@@ -1,5 +1,6 @@
 //! What the tasks and requests of one engine share.
 
+use super::clock;
 use super::cluster::ClusterOptions;
 use super::cluster::nodes::Heard;
 use super::cluster::reads::Reads;
@@ -8,6 +9,7 @@ use super::compare::Ballots;
 use super::error::EngineError;
 use super::machine::Shared;
 use super::raft::{Differs, RaftNode, Removed, Standing, Wiped};
+use crate::access::PacePerKey;
 use crate::domain::Incarnation;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -147,11 +149,16 @@ impl Core {
     }
 }
 
+/// A node of another release goes on answering.
+static UNREADABLE: PacePerKey<u64> = PacePerKey::new(64);
+
 fn read(node: u64, answer: &[u8]) -> Option<Reply> {
     match Reply::decode(answer) {
         Ok(reply) => Some(reply),
         Err(error) => {
-            tracing::warn!(node, %error, "another node's answer cannot be read");
+            if let Some(held_back) = UNREADABLE.admit(node, clock::process_age()) {
+                tracing::warn!(node, %error, held_back, "another node's answer cannot be read");
+            }
             None
         }
     }

@@ -1,11 +1,13 @@
 //! Leading: opens the leadership, drains what waits into entries, ticks when time is due, judges silent nodes.
 
+use super::clock;
 use super::driver::{Driver, TICK};
 use super::error::EngineError;
 use super::first_start::first_token_of;
 use super::intake::Batch;
 use super::machine::LockMachine;
 use super::raft::{Machine, ProposeError};
+use crate::access::{LinePace, PacePerKey};
 use crate::domain::{Body, Command, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Submitted};
 use crate::mutants;
 use bytes::Bytes;
@@ -16,6 +18,10 @@ use std::time::Duration;
 /// While anything is pending the log hears of the time at least this often: the most that an outage adds to a lease
 /// besides its own length.
 const TICK_MAX: Duration = Duration::from_secs(1);
+
+/// Each is tried again at once.
+static DOWN: PacePerKey<u64> = PacePerKey::new(64);
+static NOT_COMMITTED: LinePace = LinePace::new(6);
 
 impl Driver {
     /// Returns when the leadership has ended, or must be opened anew.
@@ -46,7 +52,9 @@ impl Driver {
         let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };
         let is_skipped = mutants::on("no-leader-start") && self.core.shared.table().epoch() > 0;
         if !is_skipped && let Err(error) = self.commit(self.core.shared.encode(entry)).await {
-            tracing::warn!(%error, "a leadership could not be opened");
+            if let Some(held_back) = NOT_COMMITTED.admit(clock::process_age()) {
+                tracing::warn!(%error, held_back, "a leadership could not be opened");
+            }
             return false;
         }
         let (epoch, now) = {
@@ -155,7 +163,9 @@ impl Driver {
             Ok(()) if !refused.load(Ordering::Acquire) => return true,
             Ok(()) => EngineError::NotLeader,
             Err(error) => {
-                tracing::warn!(%error, "an entry was not committed");
+                if let Some(held_back) = NOT_COMMITTED.admit(clock::process_age()) {
+                    tracing::warn!(%error, held_back, "an entry was not committed");
+                }
                 EngineError::from(error)
             }
         };
@@ -210,7 +220,9 @@ impl Driver {
             others.map(|(node, record)| (node.0, record.incarnation)).collect()
         };
         for node in core.heard.silent(up.keys().copied(), age, core.cluster.node_down_after) {
-            tracing::warn!(node, "a node is not heard any more: it is declared down");
+            if let Some(held_back) = DOWN.admit(node, clock::process_age()) {
+                tracing::warn!(node, held_back, "a node is not heard any more: it is declared down");
+            }
             let down = Command::NodeDown { node: NodeId(node), incarnation: up[&node] };
             drop(core.shared.intake.submit_as_leader(down));
         }

@@ -1,6 +1,6 @@
 //! The table behind the log: each committed entry is applied here, and its requests are answered from here.
 
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::compare::Comparing;
 use super::events::{EventId, Feed};
 use super::histogram::Timings;
@@ -10,6 +10,7 @@ use super::last_holds::LastHolds;
 use super::pending::Pending;
 use super::raft::{Frozen, Machine};
 use super::stats::Counters;
+use crate::access::LinePace;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Applied, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, NodeId, StaleEpoch, Table};
 use crate::mutants;
@@ -153,6 +154,9 @@ impl Shared {
     }
 }
 
+/// A leader that is none any more goes on proposing until it hears of it.
+static STALE: LinePace = LinePace::new(6);
+
 pub struct LockMachine(pub Arc<Shared>);
 
 impl Machine for LockMachine {
@@ -181,7 +185,9 @@ impl Machine for LockMachine {
                 self.0.feed.append(number, applied.events);
             }
             Err(StaleEpoch { found, expected }) => {
-                tracing::warn!(found, expected, "an entry of another leadership was not applied");
+                if let Some(held_back) = STALE.admit(clock::process_age()) {
+                    tracing::warn!(found, expected, held_back, "an entry of another leadership was not applied");
+                }
                 self.0.refused_entry.store(true, Ordering::Release);
                 self.0.feed.append(number, Vec::new());
             }

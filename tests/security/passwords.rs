@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::support::process::Server;
 use crate::support::spec::Spec;
@@ -62,4 +63,22 @@ fn a_throttled_address_is_not_told_by_its_answers_which_guess_is_right() {
     statuses.push(login(&server, guesser, PASSWORD));
     assert_eq!(statuses, [401, 401, 429, 429, 429], "one is judged a second");
     assert_eq!(login(&server, home, PASSWORD), 201);
+}
+
+#[test]
+fn failed_logins_are_told_once_for_each_address() {
+    let server = Spec::in_memory().password(PASSWORD).start();
+    let guessers: Vec<Ipv4Addr> = (1..=30).map(|host| Ipv4Addr::new(127, 0, 3, host)).collect();
+    for round in 0..3 {
+        for from in &guessers {
+            assert!(matches!(login(&server, *from, &format!("guess {round}")), 401 | 429));
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.stderr().matches("has failed").count() < guessers.len() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    let lines = |from: &Ipv4Addr| server.stderr().matches(&format!("a login from {from} has failed")).count();
+    let told: Vec<usize> = guessers.iter().map(lines).collect();
+    assert_eq!(told, [1; 30], "{}", server.stderr());
 }

@@ -2,7 +2,9 @@
 
 use super::MemberError;
 use super::wire::{Change, MemberLine, Reply, Request};
+use crate::access::PacePerKey;
 use crate::domain::{Body, Command, Entry, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use crate::engine::clock;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::machine::Shared;
@@ -22,6 +24,10 @@ const IDENTIFY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Programs of a lower level do not know [`Reply::NotMember`].
 const LEVEL_OF_NOT_MEMBER: u32 = 4;
+
+/// Lines that another node causes, as often as it likes.
+static UNREADABLE: PacePerKey<u64> = PacePerKey::new(64);
+static HEARD: PacePerKey<u64> = PacePerKey::new(64);
 
 /// Answers nothing until the engine is up.
 pub struct Service {
@@ -43,7 +49,9 @@ impl Service {
         match Request::decode(&request) {
             Ok(request) => core.answer(from, request).await,
             Err(error) => {
-                tracing::warn!(from, %error, "another node's message cannot be read");
+                if let Some(held_back) = UNREADABLE.admit(from, clock::process_age()) {
+                    tracing::warn!(from, %error, held_back, "another node's message cannot be read");
+                }
                 Reply::NotUnderstood
             }
         }
@@ -118,7 +126,9 @@ impl Core {
             if let Err(reply) = self.make_known(Command::NodeUp { node, incarnation, store, level }).await {
                 return reply;
             }
-            tracing::info!(node = from, level, "node {from} is heard");
+            if let Some(held_back) = HEARD.admit(from, clock::process_age()) {
+                tracing::info!(node = from, level, held_back, "node {from} is heard");
+            }
         }
         match self.shared.intake.leading() {
             Some(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },

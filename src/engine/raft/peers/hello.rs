@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::frame::{Frame, Kind, MAX_HELLO, VERSION};
 use super::message::{Hello, Refusal, Welcome, decode_open, encode};
 use super::{PeerCertificate, Stream, Transport};
-use crate::access::LinePace;
+use crate::access::PacePerKey;
 use crate::engine::clock;
 use crate::engine::raft::PeerService;
 use crate::engine::raft::types::{NodeId, Raft};
@@ -23,10 +23,10 @@ pub(in crate::engine::raft) struct Local {
 }
 
 /// A node that is refused comes again and again.
-static REFUSALS: LinePace = LinePace::new(6);
+static REFUSALS: PacePerKey<NodeId> = PacePerKey::new(64);
 
 pub(super) fn say_refused(node: NodeId, reason: &dyn std::fmt::Display) {
-    if let Some(held_back) = REFUSALS.admit(clock::process_age()) {
+    if let Some(held_back) = REFUSALS.admit(node, clock::process_age()) {
         tracing::warn!(node, %reason, held_back, "node {node} is refused: {reason}");
     }
 }

@@ -16,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::frame::{Frame, Kind, MAX_BODY};
 use super::hello::{DialError, Dialler};
+use crate::access::PacePerKey;
+use crate::engine::clock;
+use crate::engine::raft::types::NodeId;
 
 /// A peer that says nothing for so long while something was asked is gone, or cannot be heard from here.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -74,6 +77,9 @@ impl Lane {
     }
 }
 
+/// A node may come and go many times a second.
+static UNREACHED: PacePerKey<NodeId> = PacePerKey::new(64);
+
 async fn drive(dialler: Dialler, mut queue: mpsc::Receiver<Outgoing>, up: Arc<AtomicBool>) {
     let mut reported = false;
     while let Some(first) = queue.recv().await {
@@ -95,8 +101,13 @@ async fn drive(dialler: Dialler, mut queue: mpsc::Receiver<Outgoing>, up: Arc<At
             Err(error) => error,
         };
         // A node that ran alone has no address before it has led once among others: nothing to worry anybody with.
-        if !dialler.address.is_empty() && !std::mem::replace(&mut reported, true) {
-            tracing::warn!(node = dialler.node, address = dialler.address, %error, "a node cannot be reached");
+        if !dialler.address.is_empty()
+            && !reported
+            && let Some(held_back) = UNREACHED.admit(dialler.node, clock::process_age())
+        {
+            reported = true;
+            let (node, address) = (dialler.node, &dialler.address);
+            tracing::warn!(node, address, %error, held_back, "a node cannot be reached");
         }
         let unreachable = LinkError::Unreachable(error.to_string());
         drop(first.answer.send(Err(unreachable.clone())));

@@ -13,6 +13,8 @@ use super::frame::Kind;
 use super::link::Lane;
 use super::message::{decode, encode};
 use super::{Dialler, Peers, snapshot};
+use crate::access::PacePerKey;
+use crate::engine::clock;
 use crate::engine::raft::codec::Wire;
 use crate::engine::raft::types::{NodeId, Snapshot, TypeConfig, Vote};
 
@@ -21,6 +23,9 @@ type StreamError = StreamingError<TypeConfig, Fatal<NodeId>>;
 
 /// After a failed attempt; shorter than any election, so that a node that has come back is told before it stands.
 const BACKOFF: Duration = Duration::from_millis(50);
+
+/// It is tried again at once, for as long as the node refuses it.
+static NOT_RECEIVED: PacePerKey<NodeId> = PacePerKey::new(64);
 
 /// The other nodes; nobody where this node runs alone.
 #[derive(Clone)]
@@ -113,6 +118,7 @@ impl RaftNetwork<TypeConfig> for Peer {
     ) -> Result<SnapshotResponse<NodeId>, StreamError> {
         let unreachable = |e: &io::Error| StreamingError::Unreachable(Unreachable::new(e));
         let dialler = self.way()?.dialler.clone();
+        let node = dialler.node;
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
@@ -120,7 +126,9 @@ impl RaftNetwork<TypeConfig> for Peer {
                 Ok(found) if found == vote => Ok(SnapshotResponse { vote }),
                 Ok(found) => Ok(SnapshotResponse { vote: self.not_own(found)? }),
                 Err(error) => {
-                    tracing::warn!(%error, "a snapshot was not received");
+                    if let Some(held_back) = NOT_RECEIVED.admit(node, clock::process_age()) {
+                        tracing::warn!(node, %error, held_back, "node {node} has not received a snapshot");
+                    }
                     Err(unreachable(&error))
                 }
             },
