@@ -4,7 +4,7 @@ use super::backup_file::BackupReader;
 use super::first_start::{check_clock, first_token};
 use super::raft::{StartError, seed_store};
 use super::random::random_u64;
-use crate::domain::Table;
+use crate::domain::{Body, Entry, Event, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -70,10 +70,47 @@ pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, Rest
     let mut bytes = Vec::new();
     let written = table.freeze().write_to(&mut bytes);
     written.map_err(|source| RestoreError::Unreadable { path: backup.to_owned(), source })?;
+    // Read back as a start will read it: what it would refuse is refused now.
+    let trial = Table::restore(&mut bytes.as_slice());
+    let trial = trial.map_err(|error| RestoreError::Damaged { path: backup.to_owned(), reason: error.to_string() })?;
+    check_sound(trial).map_err(|reason| RestoreError::Damaged { path: backup.to_owned(), reason })?;
     seed_store(&options.data_dir, options.node_id, &options.advertise, first, &mut bytes.as_slice())?;
     let counts = table.counts();
     let (locks, holds, sessions) = (counts.locks, counts.holds, counts.sessions);
     Ok(Contents { locks, holds, waiters: counts.waiters, sessions, ..contents })
+}
+
+/// Whether the table goes on as it does after a start: a leadership begins, and all of its time passes.
+fn check_sound(mut table: Table) -> Result<(), String> {
+    let start = LeaderStart {
+        first_token: 0,
+        limits: table.limits().clone(),
+        node: NodeId(1),
+        incarnation: Incarnation(1),
+        store: StoreId([1; 16]),
+        level: table.level(),
+        confirm: false,
+    };
+    let begun = table.apply(Entry { at: table.now(), epoch: 0, body: Body::LeaderStart(start) });
+    let broken = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Broken(_)));
+    let refused = "its locks and sessions do not fit each other".to_owned();
+    if begun.is_ok_and(|applied| broken(&applied.events)) {
+        return Err(refused);
+    }
+    let counts = table.counts();
+    let entries =
+        64 + (counts.holds + counts.waiters + counts.sessions + counts.requests + counts.remembered_sizes) / 64;
+    for _ in 0..entries {
+        let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
+        let entry = Entry { at: Timestamp::NEVER, epoch: table.epoch(), body };
+        if table.apply(entry).is_ok_and(|applied| broken(&applied.events)) {
+            return Err(refused);
+        }
+        if table.next_deadline().is_none_or(|deadline| !deadline.is_past(table.now())) {
+            return Ok(());
+        }
+    }
+    Err(refused)
 }
 
 fn read(backup: &Path) -> Result<(Table, Contents), RestoreError> {

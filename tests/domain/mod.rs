@@ -14,7 +14,7 @@ mod kit;
 mod leadership;
 mod levels;
 mod limits;
-mod model;
+pub mod model;
 mod nodes;
 mod queue;
 mod rebase;

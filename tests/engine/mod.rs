@@ -23,4 +23,5 @@ mod raft_tls;
 mod raft_trust;
 mod refusals;
 mod restoring;
+mod restoring_crafted;
 mod service;

@@ -10,7 +10,9 @@ use super::StartError;
 use super::dir::sync_dir;
 
 pub(super) const FILE: &str = "store-id";
-const PREFIX: &str = "latchd store 1";
+/// Without a checksum: what releases before it made, and still read.
+const FIRST_PREFIX: &str = "latchd store 1";
+const PREFIX: &str = "latchd store 2";
 /// Before this file there was one node, and it had this number.
 const FIRST_NODE: u64 = 1;
 
@@ -65,7 +67,10 @@ pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8
     let path = dir.join(FILE);
     let (owner, id) = match fs::read_to_string(&path) {
         Ok(text) => parse(&text).ok_or_else(|| {
-            StartError::damaged(&path, 0, format!("it does not read \"{PREFIX} node NUMBER id 32 HEX DIGITS\""))
+            let form = format!(
+                "it does not read \"{PREFIX} node NUMBER id 32 HEX DIGITS crc32 CHECKSUM\" with its own checksum"
+            );
+            StartError::damaged(&path, 0, form)
         })?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let owner = if store_is_empty { node_id } else { FIRST_NODE };
@@ -94,14 +99,24 @@ fn write(dir: &Path, node: u64, id: &[u8; 16]) -> io::Result<()> {
     let aside = dir.join(format!("{FILE}.tmp"));
     let mut file = File::create(&aside)?;
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    writeln!(file, "{PREFIX} node {node} id {hex}")?;
+    let text = format!("{PREFIX} node {node} id {hex}");
+    writeln!(file, "{text} crc32 {:08x}", crc32fast::hash(text.as_bytes()))?;
     file.sync_all()?;
     fs::rename(&aside, dir.join(FILE))?;
     sync_dir(dir)
 }
 
 fn parse(text: &str) -> Option<(u64, [u8; 16])> {
-    let (node, hex) = text.strip_prefix(PREFIX)?.strip_prefix(" node ")?.trim_end().split_once(" id ")?;
+    let text = text.trim_end();
+    let said = match text.strip_prefix(PREFIX) {
+        Some(_) => {
+            let (said, checksum) = text.rsplit_once(" crc32 ")?;
+            let is_own = checksum == format!("{:08x}", crc32fast::hash(said.as_bytes()));
+            said.strip_prefix(PREFIX).filter(|_| is_own)?
+        }
+        None => text.strip_prefix(FIRST_PREFIX)?,
+    };
+    let (node, hex) = said.strip_prefix(" node ")?.split_once(" id ")?;
     let whole = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = whole.then(|| u128::from_str_radix(hex, 16).ok())??;
     Some((node.parse().ok()?, id.to_be_bytes()))
@@ -126,14 +141,25 @@ mod tests {
     #[test]
     fn the_file_as_text() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let text = "latchd store 1 node 3 id 000102030405060708090a0b0c0d0e0f\n";
-        fs::write(dir.path().join(FILE), text).expect("written");
+        let first = "latchd store 1 node 3 id 000102030405060708090a0b0c0d0e0f\n";
+        let text = "latchd store 2 node 3 id 000102030405060708090a0b0c0d0e0f crc32 22caa6d8\n";
         let id = std::array::from_fn(|at| at as u8);
-        assert_eq!(open(dir.path(), 3, false).expect("read"), id);
+        for known in [first, text] {
+            fs::write(dir.path().join(FILE), known).expect("written");
+            assert_eq!(open(dir.path(), 3, false).expect("read"), id);
+        }
         fs::remove_file(dir.path().join(FILE)).expect("removed");
         write(dir.path(), 3, &id).expect("written");
         assert_eq!(fs::read_to_string(dir.path().join(FILE)).expect("read"), text);
-        for bad in ["", "latchd store 2 node 3 id 00", &text.replace('f', "g"), &text.replace("00", "0")] {
+        let mut bads =
+            vec![String::new(), first.replace('f', "g"), first.replace("00", "0"), text.replace("store 2", "store 3")];
+        // Whatever byte is another one, the checksum tells.
+        bads.extend((0..text.len() - 1).map(|at| {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at] ^= 1;
+            String::from_utf8(bytes).expect("ASCII")
+        }));
+        for bad in &bads {
             fs::write(dir.path().join(FILE), bad).expect("written");
             assert!(matches!(open(dir.path(), 3, false), Err(StartError::Damaged { .. })), "{bad:?}");
         }
