@@ -1,10 +1,12 @@
-//! Watches when the certificates in use end: shows it as a metric, and warns in time.
+//! Watches the certificates in use: shows as a metric when they end, and warns of that in time, and of those that are not
+//! valid yet or not for what they are used for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use tokio::sync::watch;
 
 use super::tls::x509::described;
 use super::tls::{Served, x509};
@@ -23,25 +25,37 @@ pub struct InUse {
     pub engine: Engine,
 }
 
-/// One certificate, by the configuration key of its file.
-type Found = (&'static str, x509::Described);
+/// One certificate, by the configuration key of its file, and whether it is the first there.
+struct Found {
+    key: &'static str,
+    one: x509::Described,
+    is_first: bool,
+}
 
 impl InUse {
     /// Reads the files of the other nodes' certificates: blocks.
     fn read(&self) -> Vec<Found> {
         let served = self.served.iter().flat_map(Served::certificates);
         let all = served.chain(self.engine.peer_certificates());
-        all.flat_map(|(key, pem)| described(&pem).into_iter().map(move |one| (key, one))).collect()
+        let of_file = |(key, pem): (&'static str, Vec<u8>)| {
+            let found = described(&pem).into_iter().enumerate();
+            found.map(move |(at, one)| Found { key, one, is_first: at == 0 })
+        };
+        all.flat_map(of_file).collect()
     }
 }
 
-/// Looks once before it returns, then every `interval` for as long as the process lives.
-pub async fn watch(in_use: InUse, metrics: Arc<Metrics>, interval: Duration) {
+/// Looks once before it returns, then every `interval` for as long as the process lives, and whenever it is asked to: then
+/// all is said again.
+pub async fn watch(in_use: InUse, metrics: Arc<Metrics>, interval: Duration, mut reloads: watch::Receiver<()>) {
     let mut warned = Warned::default();
     if look(&in_use, &metrics, &mut warned).await {
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(interval).await;
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    Ok(()) = reloads.changed() => warned = Warned::default(),
+                }
                 if !look(&in_use, &metrics, &mut warned).await {
                     return;
                 }
@@ -56,7 +70,8 @@ async fn look(in_use: &InUse, metrics: &Metrics, warned: &mut Warned) -> bool {
     let Ok(found) = tokio::task::spawn_blocking(move || in_use.read()).await else { return false };
     let labels =
         |key: &str, subject: &str| CertificateLabels { certificate: key.to_owned(), subject: subject.to_owned() };
-    metrics.certificate_expiry.set(found.iter().map(|(key, one)| (labels(key, &one.subject), one.not_after)));
+    let ends = found.iter().map(|found| (labels(found.key, &found.one.subject), found.one.not_after));
+    metrics.certificate_expiry.set(ends);
     // The wall clock judges certificates only, never a lock.
     for line in warned.due(&found, UnixTime::now().as_secs()) {
         tracing::warn!("{line}");
@@ -64,22 +79,28 @@ async fn look(in_use: &InUse, metrics: &Metrics, warned: &mut Warned) -> bool {
     true
 }
 
-/// Which days of which certificates were warned of.
+/// What was warned of, and on which days of which certificates.
 #[derive(Default)]
-struct Warned(BTreeMap<(&'static str, String, u64), u64>);
+struct Warned {
+    ends: BTreeMap<(&'static str, String, u64), u64>,
+    others: BTreeSet<String>,
+}
 
 impl Warned {
     fn due(&mut self, found: &[Found], now: u64) -> Vec<String> {
         let mut still = BTreeMap::new();
         let mut lines = Vec::new();
-        for (key, one) in found.iter().filter(|(_, one)| one.not_after < now + WARN_DAYS * DAY) {
+        for Found { key, one, .. } in found.iter().filter(|found| found.one.not_after < now + WARN_DAYS * DAY) {
             let (id, days) = ((*key, one.subject.clone(), one.not_after), one.not_after.saturating_sub(now) / DAY);
-            if self.0.get(&id) != Some(&days) {
+            if self.ends.get(&id) != Some(&days) {
                 lines.push(warning(key, one, now, days));
             }
             still.insert(id, days);
         }
-        self.0 = still;
+        self.ends = still;
+        let others: BTreeSet<String> = found.iter().flat_map(|found| unfit(found, now)).collect();
+        lines.extend(others.difference(&self.others).cloned());
+        self.others = others;
         lines
     }
 }
@@ -93,6 +114,24 @@ fn warning(key: &str, one: &x509::Described, now: u64, days: u64) -> String {
     format!("the certificate {subject} of {key} {ends} ({date}): {}", advice(key))
 }
 
+/// Why the other side may refuse it, besides its end.
+fn unfit(Found { key, one, is_first }: &Found, now: u64) -> Vec<String> {
+    let (subject, uses) = (&one.subject, one.uses);
+    let begins = (one.not_before > now).then(|| format!("is not valid before {}", clock::rfc3339(one.not_before)));
+    let is_authority = matches!(*key, "tls.client_ca" | "cluster.peer_ca");
+    let is_for_nodes = *key == "cluster.peer_cert";
+    let wrong = match (is_authority, is_first) {
+        (true, _) => (!uses.authority).then_some("is no authority's (basicConstraints CA)"),
+        // What stands behind the first is its authorities.
+        (false, false) => None,
+        (false, true) if !uses.server => Some("is not for servers (extendedKeyUsage serverAuth)"),
+        (false, true) if is_for_nodes && !uses.client => Some("is not for clients (extendedKeyUsage clientAuth)"),
+        (false, true) => None,
+    };
+    let what = begins.into_iter().chain(wrong.map(str::to_owned));
+    what.map(|what| format!("the certificate {subject} of {key} {what}: {}", advice(key))).collect()
+}
+
 fn advice(key: &str) -> &'static str {
     match key {
         "cluster.peer_cert" => "`latchd certs renew` makes new ones, see docs/certificates.md",
@@ -104,10 +143,46 @@ fn advice(key: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tls::x509::Uses;
     use super::*;
 
     fn ends(key: &'static str, not_after: u64) -> Found {
-        (key, x509::Described { subject: "CN=x".to_owned(), not_after, names: Vec::new() })
+        let uses = Uses { authority: key.ends_with("_ca"), server: true, client: true };
+        let one = x509::Described { subject: "CN=x".to_owned(), not_before: 0, not_after, uses, names: Vec::new() };
+        Found { key, one, is_first: true }
+    }
+
+    #[test]
+    fn what_is_not_valid_yet_or_of_the_wrong_use_is_warned_of_once_until_it_is_asked_for() {
+        let (mut warned, now) = (Warned::default(), 1_900_000_000);
+        let with = |key, change: fn(&mut x509::Described)| {
+            let mut found = ends(key, now + 400 * DAY);
+            change(&mut found.one);
+            found
+        };
+        let found = [
+            with("tls.cert", |one| one.not_before = 1_900_000_001),
+            with("tls.cert", |one| one.uses.server = false),
+            with("tls.client_ca", |one| one.uses.authority = false),
+            with("cluster.peer_cert", |one| one.uses.client = false),
+            with("cluster.peer_ca", |one| one.uses.authority = false),
+            Found { is_first: false, ..with("tls.cert", |one| one.uses.server = false) },
+        ];
+        let told = warned.due(&found, now).join("\n");
+        for part in [
+            "of tls.cert is not valid before 2030-03-17T",
+            "of tls.cert is not for servers",
+            "of tls.client_ca is no authority's",
+            "of cluster.peer_cert is not for clients",
+            "of cluster.peer_ca is no authority's",
+        ] {
+            assert_eq!(told.matches(part).count(), 1, "{part} in {told}");
+        }
+        assert_eq!(told.lines().count(), 5, "{told}");
+        assert!(warned.due(&found, now).is_empty(), "it was said");
+        let fit = ends("tls.cert", now + 400 * DAY);
+        assert!(warned.due(&[fit], now).is_empty());
+        assert_eq!(warned.due(&found, now).len(), 5, "and anew when it comes back");
     }
 
     #[test]

@@ -28,9 +28,14 @@ const LIFETIME: Duration = Duration::from_secs(397 * 86_400);
 /// A pair with less than this left is made anew at the next start.
 const RENEW_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
+/// Where the pair of `directory` lies.
+pub fn files(directory: &Path) -> (PathBuf, PathBuf) {
+    (directory.join(CERT), directory.join(KEY))
+}
+
 /// The pair in `directory`, made anew when it is missing, damaged, about to expire or without a name listened on.
 pub fn ensure(directory: &Path, listen: &[ListenUrl]) -> Result<(PathBuf, PathBuf), TlsError> {
-    let (cert, key) = (directory.join(CERT), directory.join(KEY));
+    let (cert, key) = files(directory);
     let names = names(listen);
     // The wall clock judges certificates only, never a lock.
     let now = UnixTime::now();

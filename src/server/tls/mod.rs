@@ -1,6 +1,7 @@
 //! TLS of the https listeners: which pair is served, who must show one, and its renewal.
 
 pub mod dev_pair;
+pub mod key_files;
 mod pair;
 mod watch;
 pub mod x509;

@@ -1,0 +1,92 @@
+//! Private keys that others can read, and a development pair where it is not enough: told at each start.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::config::listen::Scheme;
+
+/// Read by the group or by all.
+const READ_BY_OTHERS: u32 = 0o044;
+
+/// Tells of all that is wrong.
+pub fn warn(config: &Config) {
+    for line in found(config, rustix::process::geteuid().as_raw()) {
+        tracing::warn!("{line}");
+    }
+}
+
+fn found(config: &Config, own_user: u32) -> Vec<String> {
+    let wants_tls = config.listen.iter().any(|url| url.scheme == Scheme::Https);
+    let served = config.tls.pair().filter(|_| wants_tls).map(|(_, key)| ("tls.key", key));
+    let of_nodes = config.cluster.tls().map(|[_, _, key]| ("cluster.peer_key", key));
+    let keys = served.into_iter().chain(of_nodes);
+    let mut lines: Vec<String> = keys.filter_map(|(setting, key)| open_to_others(setting, key)).collect();
+    if wants_tls && config.tls.pair().is_none() {
+        lines.extend(of_development(config, own_user));
+    }
+    lines
+}
+
+fn open_to_others(setting: &str, key: &Path) -> Option<String> {
+    let mode = key.metadata().ok()?.mode();
+    let path = key.display();
+    let line = format!("{setting}: others can read the key {path} (mode {:03o}); chmod 600 {path}", mode & 0o777);
+    (mode & READ_BY_OTHERS != 0).then_some(line)
+}
+
+fn of_development(config: &Config, own_user: u32) -> Vec<String> {
+    let directory = &config.tls.dev_dir;
+    let (cert, key) = super::dev_pair::files(directory);
+    let mut lines: Vec<String> = open_to_others("tls.dev_dir", &key).into_iter().collect();
+    let is_of_another = |file: &&Path| file.metadata().is_ok_and(|found: Metadata| found.uid() != own_user);
+    if let Some(file) = [directory.as_path(), &cert, &key].into_iter().find(is_of_another) {
+        let file = file.display();
+        lines
+            .push(format!("tls.dev_dir: {file} belongs to another user, who can exchange the certificate and its key"));
+    }
+    if let Some(url) = config.listen.iter().find(|url| url.scheme == Scheme::Https && !url.is_loopback()) {
+        lines.push(format!(
+            "tls.cert, tls.key: {url} is reached from other machines with the development certificate, which nobody \
+             there can tell from an attacker's; set a certificate of an authority"
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Inputs, ListenUrl};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn config(directory: &Path, listen: &str) -> Config {
+        let mut config = Config::read(Inputs::default()).expect("the defaults");
+        config.listen = vec![ListenUrl::parse(listen).expect("a URL")];
+        config.tls.dev_dir = directory.to_owned();
+        config
+    }
+
+    #[test]
+    fn a_development_pair_is_told_of_where_it_is_open_anothers_or_reached_from_elsewhere() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (cert, key) = super::super::dev_pair::files(home.path());
+        std::fs::write(&cert, "").and_then(|()| std::fs::write(&key, "")).expect("written");
+        let mode = |mode| std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).expect("a mode");
+        let own = std::fs::metadata(&key).expect("there").uid();
+        let told = |listen, user| found(&config(home.path(), listen), user);
+        mode(0o600);
+        assert_eq!(told("https://127.0.0.1:1", own), Vec::<String>::new());
+        assert_eq!(told("http://127.0.0.1:1", own + 1), Vec::<String>::new(), "not used");
+        let [foreign] = &told("https://127.0.0.1:1", own + 1)[..] else { panic!("one line") };
+        assert!(foreign.contains("belongs to another user"), "{foreign}");
+        let [reached] = &told("https://0.0.0.0:1", own)[..] else { panic!("one line") };
+        assert!(reached.contains("reached from other machines"), "{reached}");
+        for open in [0o640, 0o604] {
+            mode(open);
+            let [readable] = &told("https://127.0.0.1:1", own)[..] else { panic!("one line") };
+            assert!(readable.contains("others can read the key") && readable.contains("chmod 600"), "{readable}");
+        }
+    }
+}
