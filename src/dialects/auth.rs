@@ -82,8 +82,11 @@ pub fn caller(identity: &Identity, head: &Parts) -> Caller {
 }
 
 /// Whether the caller may use this session: who opened it, and admins of every name, because it may hold any. One that
-/// is not known is not judged here.
+/// is not known is not judged here. Who may only read uses none: to be seen keeps a session's holds.
 pub async fn may_use(service: &Shared, identity: &Identity, head: &Parts, session: SessionId) -> Result<(), Fault> {
+    if !identity.may_write() {
+        return Err(Refusal::SessionOfAnother.into());
+    }
     if identity.is_admin() && identity.sees_every_name() {
         return Ok(());
     }

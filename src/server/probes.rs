@@ -7,6 +7,7 @@ use super::pages::method_not_allowed;
 use crate::access::Addresses;
 use crate::dialects::Shared;
 use crate::dialects::auth::identify;
+use crate::dialects::failure::Failure;
 use crate::dialects::problem::problem;
 use crate::dialects::respond::{with_body, with_header};
 use crate::telemetry::Metrics;
@@ -34,12 +35,13 @@ pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send 
         .route("/readyz", get(ready).fallback(method_not_allowed))
 }
 
-/// `/metrics`, for any credential where one is configured: the numbers tell who is busy, and how much.
+/// `/metrics`, for any credential of every name where one is configured: the numbers tell how busy the whole service is.
 pub fn metrics_route(service: Shared, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
     let show = move |request: Request| async move {
         let (head, _) = request.into_parts();
         match identify(&service, &head).await {
-            Ok(_) => exposition(&service, &metrics, &shares),
+            Ok(identity) if identity.sees_every_name() => exposition(&service, &metrics, &shares),
+            Ok(_) => problem(&Failure::forbidden("read metrics, because it is limited to some lock names", None)),
             Err(failure) => problem(&failure),
         }
     };

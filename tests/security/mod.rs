@@ -8,3 +8,4 @@ mod passwords;
 mod proxies;
 mod rights;
 mod sessions;
+mod verbs;

@@ -9,12 +9,12 @@ use latchd::dialects::grpc::proto::raftlock::{HealthRequest, HealthResponse};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-const KEY: &str = "a key of the tests";
-const READER: &str = "a reader";
-const PART: &str = "a part";
+pub const KEY: &str = "a key of the tests";
+pub const READER: &str = "a reader";
+pub const PART: &str = "a part";
 const RELEASE: &str = "/releaselock?lockname=a&token=";
 
-fn keys() -> String {
+pub fn keys() -> String {
     let entry = |name: &str, secret: &str, rest: &str| {
         let digest: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{{ name = \"{name}\", sha256 = \"{digest}\", {rest} }}")
@@ -24,11 +24,11 @@ fn keys() -> String {
     format!("[access]\nkeys = [{reader}, {part}]\n")
 }
 
-fn with(server: &Server, secret: &str) -> Client {
+pub fn with(server: &Server, secret: &str) -> Client {
     Client::plain(server).with_header("X-API-Key", secret)
 }
 
-fn metric(server: &Server, name: &str) -> f64 {
+pub fn metric(server: &Server, name: &str) -> f64 {
     let text = with(server, KEY).get("/metrics").text();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")

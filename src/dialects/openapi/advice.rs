@@ -16,7 +16,8 @@ pub const fn advice(code: Code) -> &'static str {
         Code::NotFound => "Check the path against the API page.",
         Code::CredentialMissing => "Send a password or an API key: Basic, Bearer or `X-API-Key`.",
         Code::CredentialWrong => "Check the password or the API key; the server knows only its hash.",
-        Code::TooManyAttempts => "Wait for `Retry-After` seconds. A valid credential is let in even now.",
+        Code::TooManyAttempts => "Wait for `Retry-After` seconds. A valid key is let in even now, and a valid password from an address \
+             where it opened before.",
         Code::Forbidden => "Use a credential with the role or the name prefix that the detail names.",
         Code::CrossSite => "Use a program, or a page that this service itself serves. A browser's request for another page only reads.",
         Code::BadHost => "Send one `Host` header with the host and port of the service's URL.",

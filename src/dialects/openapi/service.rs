@@ -21,7 +21,9 @@ pub fn endpoints() -> Vec<Endpoint> {
             .answer(431, header_too_large())
             .answer(503, text("It starts, stops, or has no leader; the text says which.", plain)),
         get("/metrics", "metrics", TAG, "Read the metrics")
-            .about("Needs a credential of any role where one is configured.")
+            .about(
+                "Needs a credential where one is configured, of any role and without prefixes: the numbers are of all names.",
+            )
             .answer(
                 200,
                 text(
@@ -29,7 +31,7 @@ pub fn endpoints() -> Vec<Endpoint> {
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 ),
             )
-            .errors(PROBLEM, &[Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts]),
+            .errors(PROBLEM, &[Code::CredentialMissing, Code::CredentialWrong, Code::Forbidden, Code::TooManyAttempts]),
         get("/openapi.json", "openapi", TAG, "Read this document")
             .without_credential()
             .answer(200, json("This document.", "Document"))

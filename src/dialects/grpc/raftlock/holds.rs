@@ -86,7 +86,7 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
     let name = Name::from(&*asked.lock_id);
     let waits =
         matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
-    let estimate = waits.then(|| estimate_now(call.service, &name)).flatten();
+    let estimate = waits.then(|| estimate_now(call, &name)).flatten();
     // Only those who wait have a place: by EnqueueWaiter.
     let mut waiting = call.service.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
     let place = waiting

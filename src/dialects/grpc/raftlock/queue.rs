@@ -49,7 +49,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
     let answer = match engine.enqueue(acquire).await {
         Ok(None) => enqueued(0, Duration::ZERO),
         Ok(Some(position)) => {
-            let estimate = lock_now(call.service, &name).map(|lock| estimate(call.service, &lock, position));
+            let estimate = lock_now(call.service, &name).map(|lock| estimate(call, &lock, position));
             enqueued(position, estimate.unwrap_or_default())
         }
         Err(fault) => EnqueueWaiterResponse { error: Some(told(&fault)?), ..EnqueueWaiterResponse::default() },
@@ -88,7 +88,7 @@ pub async fn backoff(call: &Call<'_>, asked: BackoffAdviceRequest) -> Result<Rep
     let (lock, _) =
         call.service.engine.lock(&Name::from(&*asked.lock_id)).await.map_err(|fault| answer::status(&fault))?;
     let held = lock.filter(|lock| !lock.holds.is_empty());
-    let estimate = held.map(|lock| estimate(call.service, &lock, lock.waiters));
+    let estimate = held.map(|lock| estimate(call, &lock, lock.waiters));
     Ok(BackoffAdviceResponse { advice: Some(advice(estimate)) }.into())
 }
 
@@ -107,8 +107,8 @@ pub fn advice(estimate: Option<Duration>) -> BackoffAdvice {
 }
 
 /// How long somebody who came now would wait; `None`: not at all.
-pub fn estimate_now(service: &Shared, name: &Name) -> Option<Duration> {
-    lock_now(service, name).map(|lock| estimate(service, &lock, lock.waiters))
+pub fn estimate_now(call: &Call<'_>, name: &Name) -> Option<Duration> {
+    lock_now(call.service, name).map(|lock| estimate(call, &lock, lock.waiters))
 }
 
 fn lock_now(service: &Shared, name: &Name) -> Option<LockView> {
@@ -116,11 +116,12 @@ fn lock_now(service: &Shared, name: &Name) -> Option<LockView> {
 }
 
 /// What is left of the hold, and a hold of the usual length for each of those ahead. The usual length is what was
-/// measured over the last minute; where nothing was, half of what the lease has left, as RaftLock guesses.
-fn estimate(service: &Shared, lock: &LockView, ahead: u32) -> Duration {
-    let now = service.engine.now();
+/// measured over the last minute; where nothing was, half of what the lease has left, as RaftLock guesses. What was
+/// measured of all names is not for a credential that sees a part of them.
+fn estimate(call: &Call<'_>, lock: &LockView, ahead: u32) -> Duration {
+    let now = call.service.engine.now();
     let left = lock.holds.iter().filter_map(|hold| hold.deadline).map(|deadline| deadline.since(now)).min();
-    let measured = service.pace.borrow().average_hold;
+    let measured = call.service.pace.borrow().average_hold.filter(|_| call.identity.sees_every_name());
     expected(left, measured, ahead)
 }
 
