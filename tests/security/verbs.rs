@@ -301,7 +301,7 @@ const RAFTLOCK: [Verb; 8] = [
         })
     }),
     reads("raftlock GetBackoffAdvice", held_in_raftlock, |caller, asked| {
-        let asked = BackoffAdviceRequest { lock_id: asked.name.into(), ..Default::default() };
+        let asked = BackoffAdviceRequest { lock_id: asked.name.into() };
         let answer = caller.grpc.call("/raftlock.RaftLock/GetBackoffAdvice", asked);
         answer.is_ok_and(|answer: BackoffAdviceResponse| answer.advice.is_some())
     }),
