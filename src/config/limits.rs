@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::value::{duration, positive, positive_duration};
+use super::value::{bytes, duration, percent, positive, positive_duration};
 
 /// Sessions.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +23,17 @@ pub struct SessionsConfig {
     pub connection_loss_grace: Duration,
     pub no_clear_on_disconnect: bool,
     pub connections_via_proxy: bool,
+}
+
+/// What one caller may take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotasConfig {
+    /// 0 and 100: all.
+    #[serde(deserialize_with = "percent")]
+    pub credential_percent: u8,
+    #[serde(deserialize_with = "percent")]
+    pub address_percent: u8,
 }
 
 /// A node closes the connections that carry sessions five seconds after its last contact with a leader; a session must
@@ -60,6 +71,9 @@ pub struct LocksConfig {
     pub remembered_size_idle: Duration,
     #[serde(deserialize_with = "positive")]
     pub requests_max: u64,
+    /// 0: a part of the memory that there is.
+    #[serde(deserialize_with = "bytes")]
+    pub table_bytes_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub get_lock_lifetime: Duration,
     #[serde(deserialize_with = "positive_duration")]

@@ -31,7 +31,7 @@ pub use self::compat::CompatConfig;
 pub use self::error::ConfigError;
 pub use self::events::EventsConfig;
 pub use self::layers::Source;
-pub use self::limits::{LocksConfig, SessionsConfig};
+pub use self::limits::{LocksConfig, QuotasConfig, SessionsConfig};
 pub use self::listen::ListenUrl;
 pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
@@ -58,6 +58,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,
+    pub quotas: QuotasConfig,
     pub storage: StorageConfig,
     pub events: EventsConfig,
     pub cluster: ClusterConfig,

@@ -54,6 +54,13 @@ pub fn positive<'de, D: Deserializer<'de>, N: TryFrom<u64>>(from: D) -> Result<N
     N::try_from(value).map_err(|_| expected())
 }
 
+/// Reads a whole number of percent.
+pub fn percent<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    let expected = || de::Error::custom("expected a whole number from 0 to 100");
+    let value = u8::deserialize(from).map_err(|_| expected())?;
+    if value <= 100 { Ok(value) } else { Err(expected()) }
+}
+
 const SIZE: &str = "a size like 64KiB, 8MiB, 1GiB or a number of bytes";
 
 /// Reads a size in bytes: a number, or a number with a unit (`8MiB`).

@@ -2,7 +2,7 @@
 //!
 //! Every refusal and every engine error has its arm, none is a wildcard: a new one does not compile until it has words.
 
-use crate::domain::{Field, Refusal};
+use crate::domain::{Field, Pool, Refusal};
 use crate::engine::{EngineError, Fault, MemberError};
 use axum::http::StatusCode;
 
@@ -45,6 +45,8 @@ pub enum Code {
     HoldsFull,
     SessionsFull,
     RequestsFull,
+    TableFull,
+    ShareFull,
     ReadersFull,
     AddressFull,
     ConnectionsFull,
@@ -85,7 +87,7 @@ const fn row(name: &'static str, status: StatusCode, retryable: bool, title: &'s
 
 impl Code {
     /// In the order of the declaration; the documentation of errors is made from it.
-    pub const ALL: [Code; 58] = [
+    pub const ALL: [Code; 60] = [
         Code::MalformedBody,
         Code::InvalidField,
         Code::LimitExceeded,
@@ -122,6 +124,8 @@ impl Code {
         Code::HoldsFull,
         Code::SessionsFull,
         Code::RequestsFull,
+        Code::TableFull,
+        Code::ShareFull,
         Code::ReadersFull,
         Code::AddressFull,
         Code::ConnectionsFull,
@@ -186,6 +190,8 @@ impl Code {
             Code::HoldsFull => row("holds-full", S::SERVICE_UNAVAILABLE, true, "The service has too many holds"),
             Code::SessionsFull => row("sessions-full", S::SERVICE_UNAVAILABLE, true, "The service has too many sessions"),
             Code::RequestsFull => row("requests-full", S::SERVICE_UNAVAILABLE, true, "The service keeps too many idempotency keys"),
+            Code::TableFull => row("table-full", S::SERVICE_UNAVAILABLE, true, "The lock table takes as much memory as it may"),
+            Code::ShareFull => row("share-full", S::TOO_MANY_REQUESTS, true, "The caller has as much as one caller may have"),
             Code::ReadersFull => row("readers-full", S::SERVICE_UNAVAILABLE, true, "Too many read the events"),
             Code::AddressFull => row("address-full", S::TOO_MANY_REQUESTS, true, "Too much of this kind is in flight"),
             Code::ConnectionsFull => row("connections-full", S::SERVICE_UNAVAILABLE, true, "Too many connections"),
@@ -241,6 +247,8 @@ impl From<&Refusal> for Code {
             Refusal::SessionHoldsFull { .. } => Code::SessionHoldsFull,
             Refusal::SessionsFull { .. } => Code::SessionsFull,
             Refusal::RequestsFull { .. } => Code::RequestsFull,
+            Refusal::TableFull { .. } | Refusal::ShareFull { pool: Pool::Bytes, .. } => Code::TableFull,
+            Refusal::ShareFull { pool: Pool::Holds | Pool::Sessions | Pool::Requests, .. } => Code::ShareFull,
             Refusal::TokensExhausted => Code::TokensExhausted,
             // The next leadership knows this process; what was asked was not done.
             Refusal::UnknownOrigin => Code::NotLeader,

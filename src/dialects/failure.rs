@@ -1,7 +1,7 @@
 //! A failed request, before a dialect gives it its shape: a code of the table, words, and the field they are about.
 
 use super::code::{Code, FieldNames};
-use crate::domain::{Field, Refusal};
+use crate::domain::{Field, Pool, Refusal, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
 use std::borrow::Cow;
 
@@ -85,6 +85,14 @@ impl Failure {
             Fault::Refused(Refusal::UnboundedHold) => {
                 Failure::field(names.lease, format!("{} is needed to wait without a session", names.lease))
             }
+            Fault::Refused(Refusal::TableFull { limit }) => {
+                let detail = format!("{}: at most {limit} bytes", code.row().title);
+                Failure { limit: Some(*limit), ..Failure::new(code, detail) }
+            }
+            Fault::Refused(Refusal::ShareFull { pool, whose, limit }) => {
+                let detail = share_full(*pool, *whose, *limit);
+                Failure { limit: Some(*limit), ..Failure::new(code, detail) }
+            }
             Fault::Refused(Refusal::SessionOfAnother) => Failure::new(
                 code,
                 "the session was opened with another credential: ask with that one, or open a session of your own",
@@ -124,10 +132,27 @@ fn config_key(fault: &Fault) -> Option<&'static str> {
         Fault::Refused(Refusal::SessionHoldsFull { .. }) => "sessions.holds_max",
         Fault::Refused(Refusal::SessionsFull { .. }) => "sessions.count_max",
         Fault::Refused(Refusal::RequestsFull { .. }) => "locks.requests_max",
+        Fault::Refused(Refusal::TableFull { .. }) => "locks.table_bytes_max",
+        Fault::Refused(Refusal::ShareFull { whose: ShareOf::Credential, .. }) => "quotas.credential_percent",
+        Fault::Refused(Refusal::ShareFull { whose: ShareOf::Address, .. }) => "quotas.address_percent",
         Fault::Engine(EngineError::Overloaded) => "storage.queue_commands_max",
         Fault::Engine(EngineError::DiskNearlyFull | EngineError::DiskFull) => "storage.min_free_bytes",
         _ => return None,
     })
+}
+
+fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
+    let (what, key) = match pool {
+        Pool::Holds => ("holds and waiters", "locks.holds_max"),
+        Pool::Sessions => ("sessions", "sessions.count_max"),
+        Pool::Requests => ("idempotency keys", "locks.requests_max"),
+        Pool::Bytes => ("bytes of the lock table", "locks.table_bytes_max"),
+    };
+    let whose = match whose {
+        ShareOf::Credential => "this credential",
+        ShareOf::Address => "this address",
+    };
+    format!("{whose} may have at most {limit} {what}, its share of {key}")
 }
 
 fn beyond(field: Field, limit: u64, names: &FieldNames) -> Failure {
@@ -188,6 +213,9 @@ mod tests {
             Refusal::SessionHoldsFull { limit },
             Refusal::SessionsFull { limit },
             Refusal::RequestsFull { limit },
+            Refusal::TableFull { limit },
+            Refusal::ShareFull { pool: Pool::Bytes, whose: ShareOf::Credential, limit },
+            Refusal::ShareFull { pool: Pool::Sessions, whose: ShareOf::Address, limit },
         ];
         for refusal in refusals {
             let failure = Failure::from_fault(&Fault::Refused(refusal), &NAMES);

@@ -95,7 +95,7 @@ impl Table {
         match lock.queue.get_mut(&place) {
             Some(waiter) if waiter.request.is_none() => self.end_wait(run, name, place, why),
             Some(waiter) if !waiter.orphaned => {
-                self.index.remove_waiter(place, waiter);
+                self.index.remove_waiter(name, place, waiter);
                 tell_wait_ended(run, waiter, why);
                 waiter.orphaned = true;
                 waiter.deadline = waiter.deadline.min(until);

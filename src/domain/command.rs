@@ -210,6 +210,15 @@ impl Command {
         }
     }
 
+    /// The idempotency key that it was asked under.
+    pub fn request(&self) -> Option<RequestKey> {
+        match self {
+            Command::Acquire(acquire) => acquire.request,
+            Command::OpenSession { request, .. } => *request,
+            _ => None,
+        }
+    }
+
     pub(super) fn forget_caller(&mut self) {
         match self {
             Command::Acquire(acquire) => acquire.caller = Caller::NOBODY,

@@ -5,6 +5,7 @@ use super::ids::{Name, SessionId};
 use super::outcome::Event;
 use super::table::{Run, Table};
 use super::time::Timestamp;
+use super::usage::Usage;
 
 impl Table {
     /// When something is due next; a past moment while there is a backlog. `None` when nothing is pending.
@@ -74,7 +75,9 @@ impl Table {
     fn sweep_one(&mut self, run: &mut Run, session: SessionId) {
         let Some(name) = self.index.any_of(session).cloned() else {
             self.index.ended_sessions.remove(&session);
-            self.sessions.remove(&session);
+            if let Some(gone) = self.sessions.remove(&session) {
+                self.index.usages.remove(gone.caller, Usage::SESSION);
+            }
             return;
         };
         self.settle(run, &name);

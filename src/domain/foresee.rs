@@ -3,6 +3,7 @@
 //! Nothing is foreseen where a command might do more than be refused: while something is due that the next entry ends
 //! first, and of a request with an idempotency key, whose earlier attempt may be on its way to the log.
 
+use super::caller::Caller;
 use super::command::{Acquire, Command, Proof};
 use super::ids::{Name, RequestKey, SessionId};
 use super::lock::Owner;
@@ -24,7 +25,9 @@ impl Table {
         }
         match command {
             Command::Acquire(acquire) => self.foresee_acquire(acquire, now),
-            Command::OpenSession { session, request, .. } => self.foresee_open(*session, *request, now),
+            Command::OpenSession { session, request, caller, .. } => {
+                self.foresee_open(*session, *request, *caller, now)
+            }
             Command::CloseSession { session } => (!self.is_live(*session)).then_some(Refusal::SessionUnknown),
             Command::Release { name, proof, .. } => self.find_hold(name, proof).err(),
             Command::ForceRelease { name, key } => self.find_by_key(name, *key).err(),
@@ -55,12 +58,20 @@ impl Table {
             Refusal::RequestsFull { .. }
             | Refusal::HoldsFull { .. }
             | Refusal::SessionHoldsFull { .. }
-            | Refusal::QueueFull { .. } => true,
+            | Refusal::QueueFull { .. }
+            | Refusal::TableFull { .. }
+            | Refusal::ShareFull { .. } => true,
             _ => request.is_none(),
         })
     }
 
-    fn foresee_open(&self, session: SessionId, request: Option<RequestKey>, now: Timestamp) -> Option<Refusal> {
+    fn foresee_open(
+        &self,
+        session: SessionId,
+        request: Option<RequestKey>,
+        caller: Caller,
+        now: Timestamp,
+    ) -> Option<Refusal> {
         let request = request.filter(|_| self.knows_clusters());
         if let Some(request) = request.filter(|request| self.requests.get(&request.id).is_some()) {
             return self.foresee_again(request, now);
@@ -68,7 +79,7 @@ impl Table {
         if self.sessions.get(&session).is_some() {
             return Some(Refusal::SessionExists);
         }
-        self.check_sessions().and_then(|()| self.check_requests(request)).err()
+        self.check_opening(request, caller).err()
     }
 
     /// Another request under a key that is kept. What the key's own request is told also keeps the key for longer,

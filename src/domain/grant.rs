@@ -7,6 +7,7 @@ use super::outcome::{Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
 use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
+use super::usage::Usage;
 use crate::mutants;
 use std::cmp::Reverse;
 
@@ -44,7 +45,8 @@ impl Table {
         if !free && acquire.wait.is_none() {
             return Err(self.held(lock, now));
         }
-        self.check_counts(acquire, free).map(|()| free)
+        let more = Usage::of_acquire(acquire, free);
+        self.check_counts(acquire, free).and_then(|()| self.check_usage(acquire.caller, more)).map(|()| free)
     }
 
     /// LDLM's clients are told when they disagree about the size, also about that of an idle lock.
@@ -116,11 +118,14 @@ impl Table {
         if let Err(refusal) = self.check_waiting_key(acquire, Some(place)) {
             return Outcome::Refused(refusal);
         }
+        if let Err(refusal) = self.check_growing_wait(acquire, place) {
+            return Outcome::Refused(refusal);
+        }
         let Some(waiter) = self.take_waiter(&acquire.name, place) else {
             return Outcome::Refused(Refusal::Broken("a waiter vanished while it asked again"));
         };
         self.forget_wait(run, &waiter, WaitEnd::Cancelled);
-        let moved = Waiter { since: waiter.since, ..self.waiter(id, acquire) };
+        let moved = Waiter { since: waiter.since, caller: waiter.caller, ..self.waiter(id, acquire) };
         let outcome = self.enqueue(acquire, next, moved);
         // Another may be next now, and fit.
         self.hand_on(run, &acquire.name);
@@ -128,6 +133,9 @@ impl Table {
     }
 
     fn extend_own(&mut self, run: &mut Run, acquire: &Acquire, at: usize) -> Outcome {
+        if let Err(refusal) = self.check_growing_hold(acquire, at) {
+            return Outcome::Refused(refusal);
+        }
         let asked = self.lease_end(acquire.lease_ms);
         let token = self.next_token();
         let claim = self.claim_again(acquire);
@@ -136,7 +144,7 @@ impl Table {
         };
         let hold = &mut lock.holds[at];
         let before = hold.request();
-        self.index.remove_hold(hold);
+        self.index.remove_hold(&acquire.name, hold);
         hold.claim = claim;
         hold.deadline = hold.deadline.max(asked);
         let replaces = std::mem::replace(&mut hold.token, token);

@@ -3,6 +3,7 @@
 use super::ids::{CommandId, HoldKey, Incarnation, Name, RequestId, SessionId, Token, WaiterId};
 use super::lock::{Hold, Place, Waiter};
 use super::time::Timestamp;
+use super::usage::{Usage, Usages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -27,11 +28,13 @@ pub struct Index {
     /// Requests whose session or hold has ended, by the end of the time for which they are kept.
     pub ended_requests: BTreeSet<(Timestamp, RequestId)>,
     pub hold_count: u64,
+    pub usages: Usages,
 }
 
 impl Index {
     pub fn add_hold(&mut self, name: &Name, hold: &Hold) {
         self.hold_count += 1;
+        self.usages.add(hold.caller, Usage::of_hold(name, hold));
         self.add_lease(name, hold);
         if let Some(session) = hold.owner.session() {
             self.holds_of.insert((session, hold.token), name.clone());
@@ -41,8 +44,9 @@ impl Index {
         }
     }
 
-    pub fn remove_hold(&mut self, hold: &Hold) {
+    pub fn remove_hold(&mut self, name: &Name, hold: &Hold) {
         self.hold_count = self.hold_count.saturating_sub(1);
+        self.usages.remove(hold.caller, Usage::of_hold(name, hold));
         self.remove_lease(hold);
         if let Some(session) = hold.owner.session() {
             self.holds_of.remove(&(session, hold.token));
@@ -69,6 +73,7 @@ impl Index {
     }
 
     pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: &Waiter) {
+        self.usages.add(waiter.caller, Usage::of_waiter(name, waiter));
         self.waits.insert((waiter.deadline, place.1), name.clone());
         self.waiting_keys.insert(waiter.key, (name.clone(), place));
         if let Some(session) = waiter.owner.session() {
@@ -79,7 +84,8 @@ impl Index {
         }
     }
 
-    pub fn remove_waiter(&mut self, place: Place, waiter: &Waiter) {
+    pub fn remove_waiter(&mut self, name: &Name, place: Place, waiter: &Waiter) {
+        self.usages.remove(waiter.caller, Usage::of_waiter(name, waiter));
         self.waits.remove(&(waiter.deadline, place.1));
         self.waiting_keys.remove(&waiter.key);
         if let Some(session) = waiter.owner.session() {

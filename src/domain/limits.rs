@@ -1,5 +1,6 @@
 //! Every bound that the table consults. Replicated: each leadership sets them, apply never reads a configuration.
 
+use super::caller::Caller;
 use super::command::Acquire;
 use super::metadata::Metadata;
 use super::outcome::Refusal;
@@ -43,6 +44,30 @@ pub enum Field {
     MetadataKey,
     MetadataValue,
 }
+
+/// What callers take from, each of it with a bound.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Pool {
+    /// Holds and waiters.
+    Holds,
+    Sessions,
+    Requests,
+    Bytes,
+}
+
+/// Whose share of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShareOf {
+    Credential,
+    Address,
+}
+
+impl Pool {
+    pub const ALL: [Pool; 4] = [Pool::Holds, Pool::Sessions, Pool::Requests, Pool::Bytes];
+}
+
+/// However small a pool is, one caller may have so many of it: with less nobody could do anything.
+const SHARE_MIN: u64 = 8;
 
 impl Default for Limits {
     fn default() -> Limits {
@@ -96,6 +121,24 @@ impl Limits {
         [self.table_bytes_max, self.credential_share, self.address_share] != [0; 3]
     }
 
+    /// How much of a pool this caller may have by its credential, or at its address; `None`: as much as there is.
+    pub(super) fn share(&self, pool: Pool, whose: ShareOf, caller: Caller) -> Option<u64> {
+        let of_credential = part(if caller.credential == 0 { 0 } else { self.credential_share });
+        let thousandths = match whose {
+            ShareOf::Credential => of_credential?,
+            ShareOf::Address => of_credential.unwrap_or(1_000) * part(self.address_share)? / 1_000,
+        };
+        let (all, least) = match pool {
+            Pool::Holds => (self.holds_max, SHARE_MIN),
+            Pool::Sessions => (self.sessions_max, SHARE_MIN),
+            Pool::Requests => (self.requests_max, SHARE_MIN),
+            Pool::Bytes if self.table_bytes_max == 0 => return None,
+            Pool::Bytes => (self.table_bytes_max, 0),
+        };
+        let share = u128::from(all) * u128::from(thousandths) / 1_000;
+        Some(u64::try_from(share).unwrap_or(u64::MAX).max(least))
+    }
+
     /// A name's length and content.
     pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
         within(Field::Name, name.len() as u64, self.name_bytes_max)?;
@@ -114,6 +157,11 @@ impl Limits {
             within(Field::MetadataValue, value.len() as u64, self.metadata_value_bytes_max)
         })
     }
+}
+
+/// A part in thousandths; `None` where it is all.
+fn part(thousandths: u64) -> Option<u64> {
+    (1..1_000).contains(&thousandths).then_some(thousandths)
 }
 
 fn within(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {

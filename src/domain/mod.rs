@@ -23,11 +23,13 @@ pub mod outcome;
 mod rebase;
 mod remembered;
 mod requests;
+mod room;
 mod session;
 mod settling;
 mod snapshot;
 mod table;
 pub mod time;
+mod usage;
 mod verbs;
 pub mod view;
 
@@ -38,7 +40,7 @@ pub use ids::{
     BodyDigest, CommandId, Dialect, HoldKey, Incarnation, Name, NodeId, RequestId, RequestKey, SessionId, StoreId,
     Token, WaiterId,
 };
-pub use limits::{Field, Limits};
+pub use limits::{Field, Limits, Pool, ShareOf};
 pub use metadata::Metadata;
 pub use nodes::{FEATURE_LEVEL, NodeRecord};
 pub use outcome::{Applied, EndReason, Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
@@ -46,3 +48,4 @@ pub use requests::REQUEST_KEPT_MS;
 pub use snapshot::{FrozenTable, RestoreError};
 pub use table::{StaleEpoch, Table};
 pub use time::Timestamp;
+pub use usage::{Usage, Usages};

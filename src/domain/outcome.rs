@@ -1,7 +1,7 @@
 //! What apply answers: an outcome for each command, and events for what happened besides.
 
 use super::ids::{CommandId, Dialect, HoldKey, Name, SessionId, Token};
-use super::limits::Field;
+use super::limits::{Field, Pool, ShareOf};
 use super::metadata::Metadata;
 use super::time::Timestamp;
 
@@ -107,6 +107,16 @@ pub enum Refusal {
     },
     /// No more idempotency keys can be kept.
     RequestsFull {
+        limit: u64,
+    },
+    /// The table takes as many bytes as it may.
+    TableFull {
+        limit: u64,
+    },
+    /// The caller has as much of a pool as one may have.
+    ShareFull {
+        pool: Pool,
+        whose: ShareOf,
         limit: u64,
     },
     /// Another request was made under the same idempotency key.

@@ -9,11 +9,24 @@ use std::collections::BTreeSet;
 pub struct Remembered {
     sizes: CowMap<Name, (u32, Timestamp)>,
     by_end: BTreeSet<(Timestamp, Name)>,
+    bytes: u64,
+}
+
+/// Besides the name: see `usage`.
+const SIZE_BYTES: u64 = 160;
+
+fn bytes_of(name: &Name) -> u64 {
+    SIZE_BYTES + name.len() as u64
 }
 
 impl Remembered {
     pub fn len(&self) -> usize {
         self.sizes.len()
+    }
+
+    /// What they take, as `usage` counts.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn size(&self, name: &Name) -> Option<u32> {
@@ -24,11 +37,14 @@ impl Remembered {
     pub fn remember(&mut self, name: &Name, size: u32, until: Timestamp, count_max: u64) {
         if let Some((_, before)) = self.sizes.insert(name.clone(), (size, until)) {
             self.by_end.remove(&(before, name.clone()));
+        } else {
+            self.bytes += bytes_of(name);
         }
         self.by_end.insert((until, name.clone()));
         while self.sizes.len() as u64 > count_max {
             let Some((_, first)) = self.by_end.pop_first() else { return };
             self.sizes.remove(&first);
+            self.bytes -= bytes_of(&first);
         }
     }
 
@@ -38,13 +54,18 @@ impl Remembered {
         }
         if let Some((_, until)) = self.sizes.remove(name) {
             self.by_end.remove(&(until, name.clone()));
+            self.bytes -= bytes_of(name);
         }
     }
 
     /// Forgets one whose time has passed; whether there was one.
     pub fn forget_due(&mut self, now: Timestamp) -> bool {
         let due = self.next_due().filter(|until| until.is_past(now)).and_then(|_| self.by_end.pop_first());
-        due.inspect(|(_, name)| _ = self.sizes.remove(name)).is_some()
+        due.inspect(|(_, name)| {
+            self.sizes.remove(name);
+            self.bytes -= bytes_of(name);
+        })
+        .is_some()
     }
 
     pub fn next_due(&self) -> Option<Timestamp> {

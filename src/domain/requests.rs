@@ -9,6 +9,7 @@ use super::ids::{BodyDigest, HoldKey, Name, RequestId, RequestKey, SessionId, To
 use super::outcome::Refusal;
 use super::table::Table;
 use super::time::Timestamp;
+use super::usage::Usage;
 use crate::mutants;
 
 /// How long a key is kept from its last use at least.
@@ -74,7 +75,10 @@ impl Table {
     pub(super) fn note_request(&mut self, request: Option<RequestKey>, caller: Caller, made: Made) {
         if let Some(RequestKey { id, body }) = request {
             let until = self.now.after_ms(REQUEST_KEPT_MS);
-            self.requests.insert(id, RequestRecord { body, caller, made, until });
+            self.drop_request(id);
+            let record = RequestRecord { body, caller, made, until };
+            self.index.usages.add(caller, Usage::of_request(&record));
+            self.requests.insert(id, record);
         }
     }
 
@@ -86,14 +90,20 @@ impl Table {
             self.index.ended_requests.remove(&(record.until, id));
             self.index.ended_requests.insert((until, id));
         }
+        let before = Usage::of_request(record);
         record.made = made;
         record.until = until;
+        let (caller, after) = (record.caller, Usage::of_request(record));
+        self.index.usages.remove(caller, before);
+        self.index.usages.add(caller, after);
     }
 
     /// What it made has ended: from here on only time is left to it.
     pub(super) fn end_request(&mut self, id: RequestId) {
         if let Some(record) = self.requests.get_mut(&id) {
+            self.index.usages.remove(record.caller, Usage::of_request(record));
             record.made = Made::Ended;
+            self.index.usages.add(record.caller, Usage::of_request(record));
             self.index.ended_requests.insert((record.until, id));
         }
     }
@@ -102,6 +112,7 @@ impl Table {
     pub(super) fn drop_request(&mut self, id: RequestId) {
         if let Some(record) = self.requests.remove(&id) {
             self.index.ended_requests.remove(&(record.until, id));
+            self.index.usages.remove(record.caller, Usage::of_request(&record));
         }
     }
 

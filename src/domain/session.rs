@@ -8,6 +8,7 @@ use super::outcome::{Event, Outcome, Refusal};
 use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
+use super::usage::Usage;
 use super::view::SessionView;
 
 impl ShardKey for SessionId {
@@ -91,20 +92,28 @@ impl Table {
         if self.sessions.get(&id).is_some() {
             return Outcome::Refused(Refusal::SessionExists);
         }
-        if let Err(refusal) = self.check_sessions().and_then(|()| self.check_requests(request)) {
+        if let Err(refusal) = self.check_opening(request, caller) {
             return Outcome::Refused(refusal);
         }
         let deadline = self.now.after_ms(idle_timeout_ms);
         let (request_id, ended) = (request.map(|request| request.id), false);
         let session = Session { idle_timeout_ms, deadline, ended, request: request_id, caller, holds: 0, waiters: 0 };
         self.sessions.insert(id, session);
+        self.index.usages.add(caller, Usage::SESSION);
         self.index.sessions.insert((deadline, id));
         self.note_request(request, caller, Made::Session(id));
         Outcome::SessionOpened { session: id }
     }
 
+    /// Whether this caller may have one more session.
+    pub(super) fn check_opening(&self, request: Option<RequestKey>, caller: Caller) -> Result<(), Refusal> {
+        self.check_sessions()?;
+        self.check_requests(request)?;
+        self.check_usage(caller, Usage::SESSION.and(Usage::of_key(request, 0)))
+    }
+
     /// Whether one more session can be kept.
-    pub(super) fn check_sessions(&self) -> Result<(), Refusal> {
+    fn check_sessions(&self) -> Result<(), Refusal> {
         let limit = self.limits.sessions_max;
         if self.sessions.len() as u64 >= limit { Err(Refusal::SessionsFull { limit }) } else { Ok(()) }
     }

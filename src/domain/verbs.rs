@@ -133,7 +133,7 @@ impl Table {
     /// The same where its request is given something else.
     pub(super) fn forget_all_but_request(&mut self, run: &mut Run, name: &Name, hold: &Hold, why: EndReason) {
         run.budget = run.budget.saturating_sub(1);
-        self.index.remove_hold(hold);
+        self.index.remove_hold(name, hold);
         if let Some(session) = hold.owner.session() {
             self.discount_hold(session);
         }
@@ -157,7 +157,7 @@ impl Table {
 
     pub(super) fn take_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
         let waiter = self.locks.get_mut(name)?.queue.remove(&place)?;
-        self.index.remove_waiter(place, &waiter);
+        self.index.remove_waiter(name, place, &waiter);
         if let Some(session) = waiter.owner.session() {
             self.discount_waiter(session);
         }

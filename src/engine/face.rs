@@ -14,8 +14,6 @@ use crate::domain::{
     Acquire, Caller, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp,
     Token,
 };
-use sha2::{Digest as _, Sha256};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -89,6 +87,11 @@ pub struct SessionPage {
 /// The service in numbers.
 pub struct Overview {
     pub counts: Counts,
+    /// What the table takes in memory by its own count, and may take; 0: no bound.
+    pub table_bytes: u64,
+    pub table_bytes_max: u64,
+    /// Refused for want of room in the table, for another pool that is full, and because the caller had its share.
+    pub full: [u64; 3],
     pub stats: Stats,
     pub leader: bool,
     pub term: u64,
@@ -131,10 +134,11 @@ impl Engine {
         request: Option<RequestKey>,
         caller: Caller,
     ) -> Result<SessionId, Fault> {
-        self.check_room()?;
         let session = SessionId(random_id());
         let idle_timeout_ms = crate::domain::time::round_up_ms(idle_timeout);
-        match self.carry_out(Command::OpenSession { session, idle_timeout_ms, request, caller }).await? {
+        let open = Command::OpenSession { session, idle_timeout_ms, request, caller };
+        self.check_room_for(&open)?;
+        match self.carry_out(open).await? {
             Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),
         }
@@ -171,10 +175,10 @@ impl Engine {
     /// A hold whose lease is over before the answer could leave is given back and answered as not acquired.
     pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
         self.0.limits.check_acquire(&acquire)?;
-        self.check_room()?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let named = name.clone();
         let command = Command::Acquire(Box::new(acquire));
+        self.check_room_for(&command)?;
         self.check_foreseen(&command).await?;
         let receiver = self.submit(command)?;
         let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
@@ -308,8 +312,16 @@ impl Engine {
 
     pub fn overview(&self) -> Overview {
         let leadership = *self.0.core.raft.leadership().borrow();
+        let (counts, table_bytes, table_bytes_max) = {
+            let table = self.0.core.shared.table();
+            (table.counts(), table.bytes(), table.limits().table_bytes_max)
+        };
+        let full = &self.0.core.shared.full_pools;
         Overview {
-            counts: self.0.core.shared.table().counts(),
+            counts,
+            table_bytes,
+            table_bytes_max,
+            full: [&full.table, &full.pools, &full.shares].map(|count| count.load(Ordering::Relaxed)),
             stats: self.0.core.shared.counters.read(),
             leader: self.0.core.leads(),
             term: leadership.term,
@@ -324,19 +336,6 @@ impl Engine {
             flush_stalled: self.0.core.raft.flush_stalled(),
             uptime: self.0.core.shared.clock.age(),
         }
-    }
-
-    /// Where this node's log is applied up to, and a digest of the table there: equal on all nodes at equal indexes.
-    /// Takes as long as a snapshot.
-    pub fn state_digest(&self) -> (u64, String) {
-        let (index, frozen) = {
-            let table = self.0.core.shared.table();
-            (self.0.core.raft.progress().applied_index, table.freeze())
-        };
-        let mut whole = Hashing(Sha256::new());
-        frozen.write_to(&mut whole).expect("a digest takes everything");
-        let digest: [u8; 32] = whole.0.finalize().into();
-        (index, digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
     async fn released(&self, command: Command) -> Result<Released, Fault> {
@@ -358,19 +357,6 @@ impl Engine {
             Answered::Outcome(outcome) => Ok(outcome),
             Answered::Waited { grant, .. } => Ok(Outcome::Acquired(grant)),
         }
-    }
-}
-
-struct Hashing(Sha256);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -36,6 +36,7 @@ impl Engine {
         self.read_barrier().await?;
         let Some(refusal) = self.foreseen(command) else { return Ok(()) };
         core.shared.counters.count_refusal();
+        core.shared.full_pools.note(&refusal, core.shared.clock.age());
         if let Command::Acquire(acquire) = command {
             journal::tell_refused(acquire, &refusal);
         }

@@ -13,8 +13,9 @@ impl Engine {
     /// lock was free and is now held.
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
         self.0.limits.check_acquire(&acquire)?;
-        self.check_room()?;
-        match self.carry_out(Command::Acquire(Box::new(acquire))).await? {
+        let command = Command::Acquire(Box::new(acquire));
+        self.check_room_for(&command)?;
+        match self.carry_out(command).await? {
             Outcome::Enqueued { position } => Ok(Some(position)),
             Outcome::Acquired(_) => Ok(None),
             Outcome::Refused(refusal) => Err(refusal.into()),

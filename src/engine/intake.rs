@@ -1,13 +1,15 @@
 //! What waits to become the next log entry: commands, cancels and sightings of sessions.
 //!
-//! Bounded: own commands and those of other nodes each by `storage.queue_commands_max`; cancels by the acquires that
+//! Bounded: own commands and those of other nodes each by `storage.queue_commands_max`, what own ones would add to the
+//! table by the room in it, those of other nodes by their bytes; cancels by the acquires that
 //! were let in; sightings by the number of sessions; what the leader itself asks by the number of nodes.
 
 use super::error::EngineError;
 use super::pending::Answer;
 use crate::domain::{Command, HoldKey, Name, SessionId, Submitted};
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 /// How large one entry may become.
@@ -20,12 +22,28 @@ pub struct BatchBounds {
 /// Sightings in one entry; the rest waits for the next, and until then no session ends idle.
 const TOUCHES_MAX: usize = 1024;
 
+/// Bytes of other nodes' commands that may wait for the log; those nodes keep what comes later.
+const FORWARDED_BYTES_MAX: usize = 16 << 20;
+
+/// Room that a command will take in the table, as long as it waits for the log.
+struct Reserved {
+    all: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// A command and whoever waits for its outcome.
 pub struct Queued {
     pub command: Command,
     pub answer: Option<oneshot::Sender<Answer>>,
     /// The tick in which it came; see [`Intake::tick`].
     tick: u64,
+    _reserved: Option<Reserved>,
 }
 
 #[derive(Default)]
@@ -53,6 +71,7 @@ pub struct Intake {
     waiting: Mutex<Waiting>,
     arrived: Notify,
     commands_max: usize,
+    reserved_bytes: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -64,6 +83,7 @@ struct Waiting {
     commands: VecDeque<Queued>,
     cancels: VecDeque<(Name, HoldKey)>,
     forwarded: VecDeque<Submitted>,
+    forwarded_bytes: usize,
     leaders_own: Vec<Queued>,
     touches: BTreeSet<SessionId>,
     /// Sightings are sent at once, because another node judges the sessions.
@@ -73,7 +93,7 @@ struct Waiting {
 
 impl Intake {
     pub fn new(commands_max: usize) -> Intake {
-        Intake { waiting: Mutex::default(), arrived: Notify::new(), commands_max }
+        Intake { waiting: Mutex::default(), arrived: Notify::new(), commands_max, reserved_bytes: Arc::default() }
     }
 
     /// Refuses everything from now on, and what waits.
@@ -100,9 +120,23 @@ impl Intake {
             waiting.leading = epoch;
             waiting.wakes_for_touches = epoch.is_none();
             waiting.forwarded.clear();
+            waiting.forwarded_bytes = 0;
             std::mem::take(&mut waiting.leaders_own)
         };
         refused.into_iter().for_each(|queued| queued.refuse(EngineError::NotLeader));
+    }
+
+    /// What the commands that wait here would add to the table.
+    pub fn reserved_bytes(&self) -> u64 {
+        self.reserved_bytes.load(Ordering::Relaxed)
+    }
+
+    fn reserve(&self, command: &Command) -> Option<Reserved> {
+        let bytes = command.bytes_at_least();
+        (bytes > 0).then(|| {
+            self.reserved_bytes.fetch_add(bytes, Ordering::Relaxed);
+            Reserved { all: Arc::clone(&self.reserved_bytes), bytes }
+        })
     }
 
     pub fn submit(&self, command: Command) -> Result<oneshot::Receiver<Answer>, EngineError> {
@@ -115,8 +149,8 @@ impl Intake {
             if waiting.commands.len() >= self.commands_max {
                 return Err(EngineError::Overloaded);
             }
-            let tick = waiting.tick;
-            waiting.commands.push_back(Queued { command, answer: Some(answer), tick });
+            let (tick, reserved) = (waiting.tick, self.reserve(&command));
+            waiting.commands.push_back(Queued { command, answer: Some(answer), tick, _reserved: reserved });
             waiting.commands.len() == 1
         };
         if wakes {
@@ -134,7 +168,7 @@ impl Intake {
                 return Err(EngineError::NotLeader);
             }
             let tick = waiting.tick;
-            waiting.leaders_own.push(Queued { command, answer: Some(answer), tick });
+            waiting.leaders_own.push(Queued { command, answer: Some(answer), tick, _reserved: None });
         }
         self.arrived.notify_one();
         Ok(receiver)
@@ -145,9 +179,11 @@ impl Intake {
         let epoch = {
             let mut waiting = self.lock();
             let epoch = waiting.leading.ok_or(EngineError::NotLeader)?;
-            if waiting.forwarded.len() + commands.len() > self.commands_max {
+            let is_full = waiting.forwarded_bytes > FORWARDED_BYTES_MAX;
+            if is_full || waiting.forwarded.len() + commands.len() > self.commands_max {
                 return Err(EngineError::Overloaded);
             }
+            waiting.forwarded_bytes += commands.iter().map(|submitted| size_hint(&submitted.command)).sum::<usize>();
             waiting.forwarded.extend(commands);
             waiting.touches.extend(touches);
             epoch
@@ -229,7 +265,9 @@ impl Waiting {
         while !bounds.are_reached(batch, *bytes)
             && let Some(submitted) = self.forwarded.pop_front()
         {
-            *bytes += size_hint(&submitted.command);
+            let size = size_hint(&submitted.command);
+            *bytes += size;
+            self.forwarded_bytes = self.forwarded_bytes.saturating_sub(size);
             batch.forwarded.push(submitted);
         }
     }
@@ -239,7 +277,8 @@ impl Waiting {
             && let Some((name, key)) = self.cancels.pop_front()
         {
             *bytes += name.len() + 32;
-            batch.queued.push(Queued { command: Command::Cancel { name, key }, answer: None, tick: self.tick });
+            let command = Command::Cancel { name, key };
+            batch.queued.push(Queued { command, answer: None, tick: self.tick, _reserved: None });
         }
         while !bounds.are_reached(batch, *bytes)
             && let Some(queued) = self.commands.pop_front()
@@ -285,4 +324,29 @@ fn size_hint(command: &Command) -> usize {
         _ => 0,
     };
     64 + command.name().map_or(0, |name| name.len()) + metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Caller;
+
+    fn open(number: u8) -> Command {
+        let (session, caller) = (SessionId([number; 16]), Caller::NOBODY);
+        Command::OpenSession { session, idle_timeout_ms: 1, request: None, caller }
+    }
+
+    #[test]
+    fn what_waits_for_the_log_is_counted_until_it_is_taken_or_refused() {
+        let intake = Intake::new(10);
+        let one = open(0).bytes_at_least();
+        let waiting: Vec<_> = (1..=3).map(|number| intake.submit(open(number))).collect();
+        drop(intake.submit(Command::CloseSession { session: SessionId([1; 16]) }));
+        assert_eq!(intake.reserved_bytes(), 3 * one, "only what adds something");
+        drop(intake.next(BatchBounds { commands_max: 1, bytes_max: 1 }));
+        assert_eq!(intake.reserved_bytes(), 2 * one);
+        intake.refuse_waiting(EngineError::NoQuorum);
+        assert_eq!(intake.reserved_bytes(), 0);
+        drop(waiting);
+    }
 }

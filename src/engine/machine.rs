@@ -3,6 +3,7 @@
 use super::clock::{self, Clock};
 use super::compare::Comparing;
 use super::events::{EventId, Feed};
+use super::full_pools::FullPools;
 use super::histogram::Timings;
 use super::intake::Intake;
 use super::journal::Journal;
@@ -12,7 +13,7 @@ use super::raft::{Frozen, Machine};
 use super::stats::Counters;
 use crate::access::LinePace;
 use crate::domain::time::round_up_ms;
-use crate::domain::{Applied, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, NodeId, StaleEpoch, Table};
+use crate::domain::{Applied, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, NodeId, Outcome, StaleEpoch, Table};
 use crate::mutants;
 use crate::telemetry::logs::LAST_WORDS;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub struct Shared {
     pub counters: Counters,
     pub timings: Timings,
     pub feed: Feed,
+    pub full_pools: FullPools,
     pub last_holds: LastHolds,
     pub comparing: Comparing,
     /// The last entry was of another leadership: nothing of it was applied.
@@ -52,6 +54,7 @@ impl Shared {
             counters: Counters::default(),
             timings: Timings::default(),
             feed,
+            full_pools: FullPools::default(),
             last_holds: LastHolds::default(),
             comparing,
             refused_entry: AtomicBool::new(false),
@@ -114,6 +117,12 @@ impl Shared {
         entry.for_level(if level == 0 { FEATURE_LEVEL } else { level })
     }
 
+    fn note_refusal(&self, outcome: &Outcome) {
+        if let Outcome::Refused(refusal) = outcome {
+            self.full_pools.note(refusal, self.clock.age());
+        }
+    }
+
     /// The entry that a payload stands for.
     ///
     /// One that lies where the kept payload lies is that payload: while it is kept, its memory is nobody else's.
@@ -174,6 +183,7 @@ impl Machine for LockMachine {
             Ok(mut applied) => {
                 self.0.refused_entry.store(false, Ordering::Release);
                 self.0.counters.count(&applied);
+                applied.outcomes.iter().for_each(|(_, outcome)| self.0.note_refusal(outcome));
                 if leads_anew {
                     self.0.counters.count_leadership();
                     self.begin_feed();

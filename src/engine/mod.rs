@@ -20,6 +20,7 @@ mod face;
 mod first_start;
 mod follow;
 mod foreseen;
+mod full_pools;
 mod here;
 mod histogram;
 mod intake;
@@ -32,7 +33,9 @@ mod pending;
 pub mod raft;
 pub mod random;
 mod restore;
+mod room;
 mod start;
+mod state_digest;
 mod stats;
 
 pub use backup::Backup;

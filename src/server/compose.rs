@@ -1,5 +1,6 @@
 //! From the configuration to the parts of the service: the engine and the access checker.
 
+use super::memory::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
 use crate::config::access::{KeyConfig, Role as ConfiguredRole};
 use crate::config::{ClusterConfig, Config, Secret};
@@ -72,9 +73,9 @@ fn limits(config: &Config) -> Limits {
         remembered_sizes_max: locks.remembered_sizes_max,
         remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
         requests_max: locks.requests_max,
-        table_bytes_max: 0,
-        credential_share: 0,
-        address_share: 0,
+        table_bytes_max: table_bytes_max(locks.table_bytes_max),
+        credential_share: u64::from(config.quotas.credential_percent) * 10,
+        address_share: u64::from(config.quotas.address_percent) * 10,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::telemetry::histogram::CopiedHistogram;
 /// Sets what is read from the engine, just before it is shown.
 pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
     let (shown, stats, counts, log) = (&metrics.engine, &overview.stats, &overview.counts, &overview.log);
-    let counters: [(&Counter, u64); 18] = [
+    let counters: [(&Counter, u64); 21] = [
         (&shown.log_entries, stats.entries),
         (&shown.commands, stats.commands),
         (&shown.elections, stats.elections),
@@ -31,10 +31,13 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
         (&shown.sessions_closed, stats.sessions_closed),
         (&shown.sessions_idled_out, stats.sessions_idled_out),
         (&shown.broken_invariants, stats.broken_invariants),
+        (&shown.table_full_refusals, overview.full[0]),
+        (&shown.pool_full_refusals, overview.full[1]),
+        (&shown.share_full_refusals, overview.full[2]),
     ];
     // The engine's counters only rise, so storing one keeps what a counter promises.
     counters.iter().for_each(|(counter, value)| counter.inner().store(*value, Relaxed));
-    let gauges: [(&Gauge, u64); 13] = [
+    let gauges: [(&Gauge, u64); 15] = [
         (&shown.locks_held, counts.locks),
         (&shown.holds, counts.holds),
         (&shown.waiters, counts.waiters),
@@ -48,6 +51,8 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
         (&shown.disk_reserve_bytes, overview.disk_reserve_bytes),
         (&shown.log_flush_stalled_seconds, overview.flush_stalled.as_secs()),
         (&shown.event_readers, overview.event_readers),
+        (&shown.table_bytes, overview.table_bytes),
+        (&shown.table_bytes_max, overview.table_bytes_max),
     ];
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

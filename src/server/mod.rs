@@ -18,6 +18,7 @@ mod in_flight;
 mod leave;
 mod link;
 pub mod listeners;
+mod memory;
 pub mod offline;
 mod pages;
 mod probe_listener;

@@ -87,6 +87,9 @@ engine_metrics! {
         sessions_opened "Sessions opened",
         sessions_closed "Sessions closed by their clients",
         sessions_idled_out "Sessions ended because nothing was heard of them",
+        table_full_refusals "Requests refused because the table takes as much memory as it may (locks.table_bytes_max)",
+        pool_full_refusals "Requests refused because another pool of the service is full",
+        share_full_refusals "Requests refused because their caller has its share of a pool (quotas)",
         broken_invariants "Commands refused by a broken invariant; anything above zero is a defect",
     }
     gauges {
@@ -106,6 +109,8 @@ engine_metrics! {
         disk_reserve_bytes "Free space on the data disk below which new grants are refused",
         log_flush_stalled_seconds "Whole seconds for which a flush of the log has not ended",
         event_readers "Readers of /v1/events",
+        table_bytes "Bytes that the lock table takes, by its own count",
+        table_bytes_max "Bytes that it may take",
     }
     histograms {
         entry_commands "Commands of a log entry",

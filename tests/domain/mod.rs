@@ -28,4 +28,5 @@ mod sessions;
 mod sizes;
 mod snapshots;
 mod tokens;
+mod usage;
 mod waiters;

@@ -5,6 +5,7 @@ mod connections;
 mod heads;
 mod http2;
 mod passwords;
+mod pools;
 mod proxies;
 mod rights;
 mod sessions;

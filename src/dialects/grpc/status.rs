@@ -41,6 +41,8 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::HoldsFull
         | Code::SessionsFull
         | Code::RequestsFull
+        | Code::TableFull
+        | Code::ShareFull
         | Code::ReadersFull
         | Code::AddressFull
         | Code::TokensExhausted => G::ResourceExhausted,

@@ -42,6 +42,8 @@ pub const fn advice(code: Code) -> &'static str {
         Code::HoldsFull => "Ask again later; the limit is `locks.holds_max`.",
         Code::SessionsFull => "Ask again later; the limit is `sessions.count_max`. Clients that reuse their session need fewer.",
         Code::RequestsFull => "Ask again later, or without an idempotency key; the limit is `locks.requests_max`.",
+        Code::TableFull => "Release something, or ask again later. The limit is `locks.table_bytes_max`, and for one caller its share of it; releases, renewals and reads go on.",
+        Code::ShareFull => "Release something, or ask again later: one credential, and one address, may have only a part of each pool (`quotas.credential_percent`, `quotas.address_percent`).",
         Code::ReadersFull => "Ask again later, or another node; the limit is `events.readers_max`.",
         Code::AddressFull => "Ask again later; the answer names the limit, of which one address has a share.",
         Code::ConnectionsFull => "Use fewer connections, or one with HTTP/2; the answer names the limit.",

@@ -37,7 +37,7 @@ fn get_lock() -> Endpoint {
         Code::QueueFull,
         Code::SessionHoldsFull,
     ];
-    let full = [Code::HoldsFull, Code::DiskNearlyFull];
+    let full = [Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull];
     get("/getlock", "get_lock", TAG, "Take a lock")
         .about("Waits up to `timeout` seconds in the lock's queue. Answers are never cached, and HEAD takes nothing.")
         .parameter(name())

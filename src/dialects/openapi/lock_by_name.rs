@@ -41,7 +41,10 @@ pub fn endpoints() -> Vec<Endpoint> {
         .answer(307, Response::new(SLASH))
         .answer(404, not_found(SPLIT))
         .answer(409, json("Somebody holds it, or waits for it.", "NamedLockError"))
-        .errors(ERROR, &[&ANY[..], &[Code::HoldsFull, Code::DiskNearlyFull]].concat());
+        .errors(
+            ERROR,
+            &[&ANY[..], &[Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull]].concat(),
+        );
     let unlock = delete("/lock/{name}", "unlock_by_name", TAG, "Give a lock back")
         .about("Releases only what was taken through this dialect.")
         .parameter(name())

@@ -37,7 +37,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .parameter(idempotency_key())
             .body("LockResource", Required::True, value!({"resource": "deploy", "ttl": 30}))
             .answer(200, json("Taken.", "ResourceLocked"))
-            .errors(ERROR, &[&ANY[..], &[Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull, Code::HoldsFull, Code::DiskNearlyFull, Code::RequestReused, Code::RequestEnded, Code::RequestsFull]].concat()),
+            .errors(ERROR, &[&ANY[..], &[Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull, Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull, Code::RequestReused, Code::RequestEnded, Code::RequestsFull]].concat()),
         post("/unlock", "unlock_resource", TAG, "Give a lock back")
             .body("UnlockResource", Required::True, value!({"lock_id": "9e2c01020304450687080b0c0d0e0f10.ZGVwbG95"}))
             .answer(200, json("Given back.", "ResourceUnlocked"))

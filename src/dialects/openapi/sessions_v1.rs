@@ -32,6 +32,9 @@ const MESSAGE: [Code; 5] =
 /// What is asked in a session.
 const IN_SESSION: [Code; 1] = [Code::SessionOfAnother];
 
+/// Where something is added to the table.
+const FULL: [Code; 2] = [Code::TableFull, Code::ShareFull];
+
 /// Of requests with an idempotency key.
 const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
 
@@ -58,7 +61,7 @@ fn open_session() -> Endpoint {
         .body("SessionRequest", Required::False, value!({"idle_timeout_seconds": 600}))
         .answer(201, json_with_cookie("The session is open.", "SessionAnswer"))
         .answer(401, no_credential())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::SessionsFull, Code::DiskNearlyFull], &KEYED]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::SessionsFull, Code::DiskNearlyFull], &FULL, &KEYED]))
 }
 
 fn close_session() -> Endpoint {
@@ -88,7 +91,7 @@ fn lock() -> Endpoint {
         )
         .answer(200, json_with_cookie("Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", "LockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &KEYED]))
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &FULL, &KEYED]))
 }
 
 fn unlock() -> Endpoint {

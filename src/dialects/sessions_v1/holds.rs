@@ -1,7 +1,7 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
 use super::super::auth::{self, may_take};
-use super::super::code::FieldNames;
+use super::super::code::{Code, FieldNames};
 use super::super::failure::Failure;
 use super::super::handover::granted;
 use super::super::idempotency::{Scope, request_key};
@@ -148,6 +148,8 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
             // Refused before anybody asked whether the session lives.
             return Err(Stop::early(beyond_limit(name, key, told)));
         }
+        // Nothing more is served but what gives back, renews or reads.
+        Fault::Refused(_) if told.code == Code::TableFull => return Err(late(fault)),
         // No client of LDLM sends an idempotency key: whoever does has the status that tells a retry when to come.
         Fault::Refused(_) if told.limit.is_some() && !has_key => Some(LockError::Beyond(Box::new(told))),
         _ => return Err(late(fault)),

@@ -9,6 +9,7 @@ use super::super::requests::{Made, RequestRecord};
 use super::super::session::Session;
 use super::super::table::Table;
 use super::super::time::Timestamp;
+use super::super::usage::Usage;
 use super::records::{take_lock, take_node, take_request, take_session};
 use super::{CALLERS, CLUSTERS, LIVES, ORIGINS, SINGLE_NODE, version_of};
 
@@ -107,6 +108,7 @@ impl Table {
         } else {
             self.index.sessions.insert((session.deadline, id));
         }
+        self.index.usages.add(session.caller, Usage::SESSION);
         self.sessions.insert(id, session).is_none()
     }
 
@@ -114,6 +116,7 @@ impl Table {
         if record.made == Made::Ended {
             self.index.ended_requests.insert((record.until, id));
         }
+        self.index.usages.add(record.caller, Usage::of_request(&record));
         self.requests.insert(id, record).is_none()
     }
 

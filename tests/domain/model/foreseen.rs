@@ -1,6 +1,7 @@
 //! A refusal that is foreseen is the one that an entry would bring, and the entry would change nothing else.
 
 use super::script::steps;
+use super::usage::bounded;
 use super::{driver, for_all};
 use latchd::domain::{Applied, Body, Command, Entry, Outcome, Refusal, Table};
 use proptest::prelude::*;
@@ -54,8 +55,11 @@ fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, Tes
 #[test]
 fn a_foreseen_refusal_is_what_an_entry_would_bring_and_changes_nothing() {
     let seen_refused = Cell::new(0_u32);
-    for_all(steps(), |script| {
-        let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+    for_all((steps(), prop::option::of(1_000..12_000_u64)), |(script, bytes)| {
+        let (mut log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        if let Some(bytes) = bytes {
+            log = bounded(log, bytes, [400, 700]);
+        }
         let mut table = Table::default();
         for entry in log {
             let now = entry.at.max(table.now());

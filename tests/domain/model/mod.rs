@@ -24,6 +24,7 @@ mod room;
 pub mod script;
 mod snapshots;
 mod tokens;
+mod usage;
 
 use driver::Played;
 use proptest::strategy::Strategy;

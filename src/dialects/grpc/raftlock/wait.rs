@@ -6,7 +6,7 @@
 //! client names none, and a wait whose time is over is lost, not ended.
 
 use crate::domain::ids::{BodyDigest, RequestId};
-use crate::domain::{Acquire, Refusal, RequestKey, Wait};
+use crate::domain::{Acquire, Pool, Refusal, RequestKey, Wait};
 use crate::engine::{Engine, Fault, Granted};
 use std::time::Duration;
 
@@ -23,7 +23,9 @@ pub async fn acquire(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Resu
         }
         match engine.acquire(Acquire { wait, request: Some(own_key()), ..acquire.clone() }).await {
             // Better a wait that loses its place with its request than none.
-            Err(Fault::Refused(Refusal::RequestsFull { .. })) => engine.acquire(Acquire { wait, ..acquire }).await,
+            Err(Fault::Refused(Refusal::RequestsFull { .. } | Refusal::ShareFull { pool: Pool::Requests, .. })) => {
+                engine.acquire(Acquire { wait, ..acquire }).await
+            }
             answered => answered,
         }
     };

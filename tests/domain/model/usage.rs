@@ -1,0 +1,58 @@
+//! What the table counts as it goes is what a count of all that there is comes to.
+
+use super::driver::Played;
+use super::script::steps;
+use super::{driver, for_all, for_all_scripts};
+use crate::domain::kit::snapshot;
+use latchd::domain::{Body, Entry, Outcome, Table};
+use proptest::prelude::*;
+
+fn recount(table: &Table) -> Result<(), String> {
+    let restored = Table::restore(&mut snapshot(table).as_slice()).map_err(|error| error.to_string())?;
+    let both = [&restored, table].map(|table| (table.bytes(), table.usages().clone()));
+    if both[0] == both[1] { Ok(()) } else { Err(format!("counted anew {:?}\n but was {:?}", both[0], both[1])) }
+}
+
+#[test]
+fn what_is_counted_as_entries_apply_is_what_a_restored_snapshot_counts() {
+    for_all_scripts(|| |played: &Played| recount(played.table));
+}
+
+/// The same log under leaders that allow so much.
+pub fn bounded(log: Vec<Entry>, bytes: u64, shares: [u64; 2]) -> Vec<Entry> {
+    let bound = |mut entry: Entry| {
+        if let Body::LeaderStart(start) = &mut entry.body {
+            start.limits.table_bytes_max = bytes;
+            [start.limits.credential_share, start.limits.address_share] = shares;
+        }
+        entry
+    };
+    log.into_iter().map(bound).collect()
+}
+
+#[test]
+fn no_command_takes_the_table_beyond_its_bound_and_none_that_gives_back_is_refused_for_it() {
+    // A hold whose client was never told may become a waiter again, which takes more.
+    const TAKEN_BACK: u64 = 3 * 4 * 1_200;
+    for_all((steps(), 1_000..12_000_u64, any::<bool>()), |(script, bytes, shared)| {
+        let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
+        let mut table = Table::default();
+        for entry in bounded(log, bytes, if shared { [400, 700] } else { [0, 0] }) {
+            let before = table.bytes();
+            let applied = table.apply(entry.clone());
+            if table.knows_callers() {
+                prop_assert!(table.bytes() <= before.max(bytes) + TAKEN_BACK, "{} of {bytes}", table.bytes());
+            }
+            let (Body::Batch { commands, .. }, Ok(applied)) = (&entry.body, &applied) else { continue };
+            for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
+                let refusal = format!("{outcome:?}");
+                let is_for_room = refusal.contains("TableFull") || refusal.contains("ShareFull");
+                let adds = submitted.command.bytes_at_least() > 0;
+                prop_assert!(adds || !is_for_room, "{submitted:?} is refused: {outcome:?}");
+                prop_assert!(!matches!(outcome, Outcome::Refused(_)) || table.level() > 0);
+            }
+            recount(&table).map_err(TestCaseError::fail)?;
+        }
+        Ok(())
+    });
+}
