@@ -21,6 +21,7 @@ mod failover;
 pub mod faults;
 pub mod fleet;
 mod followers;
+mod full_disk;
 pub mod history;
 mod membership;
 mod metronome;

@@ -58,6 +58,8 @@ caught! {
         by "disks::directory::a_second_process_is_refused_also_when_the_lock_files_were_removed";
     a_removed_directory_that_nobody_misses: "removal-unseen"
         by "disks::directory::a_process_whose_data_directory_is_removed_ends";
+    a_flush_that_failed_and_was_answered: "failed-flush-ignored"
+        by "disks::failing::a_flush_that_fails_ends_the_process_and_what_was_answered_is_there";
     a_snapshot_that_counts_although_it_did_not_fit: "unfit-snapshot-counts"
         by "disks::snapshots::a_snapshot_that_does_not_fit_keeps_the_one_before_and_is_tried_again";
     a_reserve_that_does_not_grow: "reserve-as-configured"

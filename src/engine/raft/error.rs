@@ -163,7 +163,7 @@ pub enum StartError {
 pub(super) fn replace_advice(node: u64) -> String {
     format!(
         "ask another node to `latchd members remove {node}`, empty this node's data directory, start it, and ask the \
-         other to `latchd members add {node} URL`"
+         other to `latchd members add {node} URL` and `latchd members promote {node}`"
     )
 }
 

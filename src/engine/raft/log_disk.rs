@@ -83,7 +83,9 @@ pub(super) enum Flushed {
 
 impl raft_log::Callback for Flushed {
     fn send(self, result: io::Result<()>) {
-        if let Err(error) = result {
+        if let Err(error) = result
+            && !crate::mutants::on("failed-flush-ignored")
+        {
             fatal::abort("cannot write the log", &error);
         }
         std::thread::sleep(crate::mutants::flush_delay());

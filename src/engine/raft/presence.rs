@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dir::{DataDir, FORMAT, Identity, LOG, SNAPSHOT, identity};
@@ -71,6 +72,8 @@ struct Missing {
 struct Seen {
     dir: PathBuf,
     folders: BTreeMap<PathBuf, Identity>,
+    /// Some file systems number a directory anew that nobody has open.
+    _open: Arc<Vec<File>>,
     /// Where the files of the log begin.
     chunks: Vec<u64>,
     /// The newest snapshot, by its name.
@@ -80,11 +83,13 @@ struct Seen {
 impl Seen {
     fn of(dir: &Path, opened: Identity) -> io::Result<Seen> {
         let mut folders = BTreeMap::from([(dir.to_owned(), opened)]);
+        let mut open = Vec::new();
         for folder in [LOG, SNAPSHOT].map(|name| dir.join(name)) {
-            let found = identity(&fs::metadata(&folder)?);
-            folders.insert(folder, found);
+            let file = File::open(&folder)?;
+            folders.insert(folder, identity(&file.metadata()?));
+            open.push(file);
         }
-        let mut seen = Seen { dir: dir.to_owned(), folders, chunks: Vec::new(), snapshot: None };
+        let mut seen = Seen { dir: dir.to_owned(), folders, _open: Arc::new(open), chunks: Vec::new(), snapshot: None };
         // From here on it must have what it has now.
         seen.missing()?;
         Ok(seen)

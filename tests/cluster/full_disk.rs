@@ -1,0 +1,56 @@
+//! A node that is started on a full disk, while the others have a quorum.
+
+use std::time::{Duration, Instant};
+
+use super::fleet::Fleet;
+use super::scenarios::{SIZE, turn};
+use super::speaker::{Lock, Speaker};
+use super::wire::{Ask, Wire};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const SMALL_LOG: &str = "[storage]\nmin_free_bytes = \"4KiB\"\nsnapshot_log_bytes = \"1MiB\"\n";
+
+/// What a node answers, as soon as it listens.
+fn text(fleet: &mut Fleet, node: u64, target: &str) -> String {
+    let began = Instant::now();
+    loop {
+        if let Ok(answer) = Wire::new(fleet.address(node)).send(&Ask::get(target), PATIENCE) {
+            return answer.text();
+        }
+        assert!(began.elapsed() < PATIENCE && fleet.node(node).is_running(), "node {node}:\n{}", fleet.told());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_node_that_starts_on_a_full_disk_says_so_and_the_others_go_on_until_it_has_room() {
+    let _turn = turn();
+    let mut fleet = Fleet::prepare(SIZE, SMALL_LOG);
+    fleet.use_small_disks();
+    fleet.launch();
+    let leader = fleet.leader();
+    let node = fleet.ids().into_iter().find(|id| *id != leader).expect("there are others");
+    let mut speaker = Speaker::open(fleet.address(leader));
+    speaker.take(Lock::named("before").leased(3600.0));
+    fleet.node(node).kill();
+    fleet.node(node).disk.as_ref().expect("its disk is small").fill();
+    fleet.start_node(node);
+    let told = text(&mut fleet, node, "/readyz");
+    assert!(told.contains("disk is full") && told.contains("storage.min_free_bytes"), "{told}");
+    let shown = text(&mut fleet, node, "/v1/locks/before?consistency=stale");
+    assert!(shown.contains("fencing_token"), "{shown}");
+    let refused = Speaker::with_session(fleet.address(node), speaker.session()).lock(Lock::named("there").leased(60.0));
+    assert!(
+        refused.status == 503 && refused.text().contains("storage.min_free_bytes"),
+        "{} {}",
+        refused.status,
+        refused.text()
+    );
+    let while_full = speaker.take(Lock::named("while").leased(3600.0));
+    assert!(fleet.node(node).is_running(), "{}", fleet.told());
+    fleet.node(node).disk.as_ref().expect("its disk is small").empty();
+    fleet.wait_until_ready();
+    let mut speaker = Speaker::with_session(fleet.address(node), speaker.session());
+    assert_eq!(speaker.look("while").0, Some(while_full.token));
+    speaker.take(Lock::named("after").leased(3600.0));
+}
