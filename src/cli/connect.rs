@@ -241,12 +241,15 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 pub fn explain(error: ClientError) -> Failure {
     #[derive(Deserialize)]
     struct Problem {
-        detail: String,
+        detail: Option<String>,
+        /// In the words of sessions v1.
+        message: Option<String>,
     }
     let message = match &error {
         ClientError::Refused { status, body, .. } => match serde_json::from_str::<Problem>(body) {
-            Ok(problem) => format!("{} ({})", problem.detail, status.as_u16()),
-            Err(_) => error.to_string(),
+            Ok(Problem { detail: Some(said), .. }) => format!("{said} ({})", status.as_u16()),
+            Ok(Problem { message: Some(said), .. }) if status.as_u16() == 403 => format!("{said} (403)"),
+            _ => error.to_string(),
         },
         other => other.to_string(),
     };

@@ -90,11 +90,14 @@ async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<Stri
         }
     };
     let in_time = tokio::time::timeout(wait, again).await;
-    in_time.map_err(|_| Failure::from(format!("{}{hint}", not_ready(last))))
+    in_time.map_err(|_| Failure::from(format!("{}{hint}", not_ready(client, last))))
 }
 
 /// In the node's own words where it says itself that it is not ready.
-fn not_ready(error: ClientError) -> String {
+fn not_ready(client: &Client, error: ClientError) -> String {
+    if client.urls() > 1 {
+        return format!("no node is ready: {}", client.trouble().replace(": not ready: ", ": "));
+    }
     let said = match &error {
         ClientError::Refused { url, body, .. } => body.trim().strip_prefix("not ready: ").map(|why| (url, why)),
         _ => None,

@@ -154,8 +154,10 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     let said = cause.to_string();
-    // The library explains at length what is no news: a process that is killed says no farewell.
-    if said.contains("close_notify") { "the connection was lost".to_owned() } else { said }
+    // The libraries explain how they noticed; what happened is that a process was killed, or a network cut.
+    let is_lost =
+        ["close_notify", "unexpected EOF", "closed before message completed"].iter().any(|end| said.contains(end));
+    if is_lost { "the connection was lost".to_owned() } else { said }
 }
 
 /// A text of a JSON object.

@@ -222,7 +222,9 @@ impl Open {
                 Ok(Ok(Some(_))) => {}
                 Ok(Ok(None)) => return Ok(Heard::End(format!("{} ended the stream", self.url))),
                 Ok(Err(error)) => {
-                    return Ok(Heard::End(format!("{}: {}", self.url, super::error::innermost(&error))));
+                    // In whichever words the layer below has for it.
+                    tracing::debug!(%error, "the stream broke off");
+                    return Ok(Heard::End(format!("the connection to {} was lost", self.url)));
                 }
                 Err(_) => return Ok(Heard::End(format!("{} is silent", self.url))),
             }

@@ -108,6 +108,11 @@ impl Client {
         self.0.missed.load(Ordering::Relaxed) && !self.0.met.load(Ordering::Relaxed)
     }
 
+    /// How many URLs it has.
+    pub fn urls(&self) -> usize {
+        self.0.bases.len()
+    }
+
     /// Why there is no result, as far as is known: the last reason of each URL, and which of them are silent.
     pub fn trouble(&self) -> String {
         self.0.meetings.told(&self.0.bases, "no answer in time from")

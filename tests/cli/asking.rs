@@ -33,6 +33,9 @@ fn a_node_that_is_not_ready_says_why_once() {
             let _ = stream.write_all(format!("{head}not ready: node 3 catches\n").as_bytes());
         }
     });
+    let of_two = asked(&format!("{node},{NOWHERE}"), &["health"]).stderr;
+    assert!(of_two.starts_with("latchd: no node is ready: ") && of_two.contains("refused"), "{of_two}");
+    assert!(of_two.contains(&format!("{node}/readyz answered 503 Service Unavailable: node 3 catches")), "{of_two}");
     let not_ready = asked(&node, &["health"]);
     assert_eq!((not_ready.code, not_ready.stderr), (Some(1), format!("latchd: {node} is not ready: node 3 catches\n")));
 }

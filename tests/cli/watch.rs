@@ -91,14 +91,19 @@ fn a_node_that_dies_is_told_in_our_words() {
     let mut server = Spec::in_memory().start();
     let mut client = with_session(&server);
     lock(&mut client, "held");
-    let https = format!("https://{}", server.https());
-    let mut job = Job::start(latchd(&https).args(["watch", "held"]));
-    assert!(job.line().starts_with("held "));
+    let urls = [format!("https://{}", server.https()), url(&server)];
+    let mut jobs = urls.clone().map(|url| Job::start(latchd(&url).args(["watch", "held"])));
+    for job in &mut jobs {
+        assert!(job.line().starts_with("held "));
+    }
     server.kill();
-    super::lock::job::wait_until("a word", || job.said().contains('\n'));
-    let said = job.said();
-    assert!(said.contains("the connection was lost; asking the next node"), "{said}");
-    assert!(!said.contains("docs.rs"), "{said}");
+    for (job, url) in jobs.iter().zip(urls) {
+        super::lock::job::wait_until("a word", || job.said().contains('\n'));
+        let told =
+            format!("latchd: the connection to {url}/v1/events was lost; asking the next node, to go on from there\n");
+        assert!(job.said().starts_with(&told), "{}", job.said());
+        assert!(!job.said().contains("docs.rs"), "{}", job.said());
+    }
 }
 
 #[test]
