@@ -4,7 +4,7 @@ use super::backup_file::BackupReader;
 use super::first_start::{check_clock, first_token};
 use super::raft::{StartError, seed_store};
 use super::random::random_u64;
-use crate::domain::{Body, Entry, Event, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
+use crate::domain::{Body, Entry, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -82,6 +82,10 @@ pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, Rest
 
 /// Whether the table goes on as it does after a start: a leadership begins, and all of its time passes.
 fn check_sound(mut table: Table) -> Result<(), String> {
+    if table.level() > FEATURE_LEVEL {
+        let level = table.level();
+        return Err(format!("a newer release made it: it has feature level {level}, this one knows {FEATURE_LEVEL}"));
+    }
     let start = LeaderStart {
         first_token: 0,
         limits: table.limits().clone(),

@@ -10,7 +10,7 @@ mod duplicates;
 mod formats;
 mod fuzzed;
 mod golden;
-mod kit;
+pub mod kit;
 mod leadership;
 mod levels;
 mod limits;

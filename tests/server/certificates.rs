@@ -45,3 +45,25 @@ fn the_end_of_a_certificate_is_a_metric_and_is_warned_of_and_a_renewal_changes_b
     until(&server, || warned() == 2);
     assert!(server.stderr().contains("expires in 0 days ("), "{}", server.stderr());
 }
+
+/// A client authority that is none, and is valid from the year 2100 on.
+fn unfit_authority(path: &std::path::Path) {
+    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).expect("no names");
+    params.not_before = rcgen::date_time_ymd(2100, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2101, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    std::fs::write(path, params.self_signed(&key).expect("signed").pem()).expect("written");
+}
+
+#[test]
+fn an_unfit_certificate_is_warned_of_at_the_start_and_at_each_reload() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("unfit.pem");
+    unfit_authority(&path);
+    let server = Spec::in_memory().argument("--client-ca").argument(path.display().to_string()).start();
+    let lines = |text: &str| server.stderr().matches(text).count();
+    let (early, wrong) = ("of tls.client_ca is not valid before 2100-01-01T", "of tls.client_ca is no authority's");
+    until(&server, || lines(early) == 1 && lines(wrong) == 1);
+    server.reload();
+    until(&server, || lines(early) == 2 && lines(wrong) == 2);
+}

@@ -110,6 +110,11 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
+    /// Has the server read its files again (SIGHUP).
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// `kill -9`, and waits until the process is gone.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
