@@ -8,6 +8,7 @@ use latchd::engine::raft::{RaftNode, RaftOptions};
 use super::kit::home;
 use crate::cluster::disk::SmallDisk;
 use crate::engine::raft_support::{Journal, on_disk, start};
+use crate::engine::raft_switchboard::{Switchboard, disk, leader, stop, three};
 
 const ENTRY_BYTES: usize = 100 << 10;
 const SOON: Duration = Duration::from_secs(10);
@@ -48,27 +49,57 @@ async fn a_snapshot_that_does_not_fit_keeps_the_one_before_and_is_tried_again() 
     let (node, _) = start(small(&dir)).await.expect("a node");
     propose(&node, 60).await;
     until("a first snapshot", || node.progress().snapshot_index > 0 && snapshots(&dir).len() == 1).await;
-    // The next one has 8 MB and more, of which half would fit beside what the log still takes.
-    let (before, files) = (node.progress().snapshot_index, snapshots(&dir));
     disk.fill_but(12 << 20);
-    propose(&node, 60).await;
+    // Each is taken at twice the size of the one before, so that the next or the one after it is too large.
+    let mut entries = 60;
+    while !node.is_snapshot_unfit() && entries < 140 {
+        propose(&node, 1).await;
+        entries += 1;
+    }
     until("one that does not fit", || node.is_snapshot_unfit()).await;
-    assert_eq!(
-        (node.progress().snapshot_index, snapshots(&dir)),
-        (before, files),
-        "the one before is there, and no part"
-    );
+    let (before, files) = (node.progress().snapshot_index, snapshots(&dir));
+    assert_eq!((before > 0, files.len()), (true, 1), "the one before is there, and no part: {files:?}");
     propose(&node, 5).await;
-    let log_bytes = node.progress().log_bytes;
-    assert!(log_bytes >= (60 * ENTRY_BYTES) as u64, "{log_bytes} bytes of log are counted");
+    assert!(node.progress().log_bytes > before * ENTRY_BYTES as u64 / 2, "the log since then is counted");
+    assert_eq!((node.progress().snapshot_index, node.is_snapshot_unfit()), (before, true));
     node.shutdown().await;
     let (node, journal) = start(small(&dir)).await.expect("the old snapshot and the log are whole");
-    assert_eq!(count(&journal), 125);
+    assert_eq!(count(&journal), entries + 5);
     disk.empty();
     until("one that fits", || node.progress().snapshot_index > before && !node.is_snapshot_unfit()).await;
     propose(&node, 1).await;
     node.shutdown().await;
     let (node, journal) = start(small(&dir)).await.expect("a node");
-    assert_eq!(count(&journal), 126);
+    assert_eq!(count(&journal), entries + 6);
     node.shutdown().await;
+}
+
+/// A follower that was away is sent a snapshot, which is larger than what is left on its disk.
+#[tokio::test]
+async fn a_follower_without_room_for_a_snapshot_lives_on_and_catches_up_when_it_has() {
+    let home = home();
+    let small_disk = SmallDisk::mount(&home.path().join("node-3"));
+    let board = Switchboard::default();
+    let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..disk(id, home.path()) };
+    let nodes = three(&board, options).await;
+    let lead = leader(&nodes).await;
+    if lead.id == 3 {
+        lead.raft.hand_over().await.expect("another leads");
+    }
+    let lead = leader(&nodes).await;
+    assert_ne!(lead.id, 3);
+    let away = nodes[2].clone();
+    board.isolate(3, &[1, 2, 3]);
+    propose(&lead.raft, 80).await;
+    until("the log before the snapshot is gone", || lead.raft.purged_index() > Some(10)).await;
+    small_disk.fill_but(4 << 20);
+    board.heal();
+    let is_receiving = || snapshots(&home.path().join("node-3")).iter().any(|name| name.starts_with("incoming"));
+    until("a snapshot arrives", is_receiving).await;
+    until("it is given up", || !is_receiving()).await;
+    small_disk.empty();
+    let index = lead.propose("after").await;
+    away.applies(index).await;
+    assert_eq!(away.journal.entries(), lead.journal.entries());
+    stop(&nodes).await;
 }

@@ -18,7 +18,7 @@ mod raft_lost_end;
 mod raft_seed;
 mod raft_snapshot;
 pub mod raft_support;
-mod raft_switchboard;
+pub mod raft_switchboard;
 mod raft_tls;
 mod raft_trust;
 mod refusals;
