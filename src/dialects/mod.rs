@@ -29,6 +29,7 @@ pub mod openapi;
 pub mod parameters;
 mod path;
 pub mod peer;
+mod pieces;
 pub mod problem;
 mod query;
 pub mod respond;

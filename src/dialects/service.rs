@@ -21,7 +21,9 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+const SEARCHES_AT_ONCE: usize = 2;
 
 /// Shared by all requests.
 pub type Shared = Arc<Service>;
@@ -34,6 +36,8 @@ pub struct Service {
     pub clock: Clock,
     /// Whether requests can be served, followed.
     pub(super) contact: watch::Receiver<Contact>,
+    /// Searches whose patterns are compared: one may cost far more than it answers.
+    pub(super) searches: Semaphore,
     /// How fast locks come and go.
     pub(super) pace: watch::Receiver<Pace>,
 }
@@ -56,6 +60,8 @@ pub struct Settings {
     pub kufuli_wait_ms: u64,
     pub kufuli_max_lock_span_ms: u64,
     pub connections: ConnectionSettings,
+    /// How long a stream lasts that needs no credential.
+    pub public_stream_age_max: Duration,
     pub events: EventSettings,
     /// What becomes of fields and parameters that are not known.
     pub unknown: Unknown,
@@ -76,7 +82,8 @@ impl Service {
     /// Needs a runtime: it follows the engine.
     pub fn new(engine: Engine, access: Arc<Access>, settings: Settings, clock: Clock) -> Shared {
         let (contact, pace) = (Contact::follow(engine.clone()), Pace::follow(engine.clone()));
-        Arc::new(Service { engine, access, failed_logins: FailedLogins::default(), settings, clock, contact, pace })
+        let (failed_logins, searches) = (FailedLogins::default(), Semaphore::new(SEARCHES_AT_ONCE));
+        Arc::new(Service { engine, access, failed_logins, settings, clock, contact, searches, pace })
     }
 
     /// The cookie that goes with an answer to this session.
@@ -97,8 +104,13 @@ impl Service {
 
     /// The same with a bound of its own.
     pub(super) async fn message_within(&self, head: &Parts, body: Body, bytes_max: u64) -> Attempt<Bytes> {
-        let limits = BodyLimits { bytes_max, ..self.settings.body_limits };
+        let limits = self.settings.body_limits;
+        let limits = BodyLimits { bytes_max: bytes_max.min(limits.bytes_max), ..limits };
         let read = body::read(body, limits).await.map_err(|error| match error {
+            BodyError::TooLarge { limit_bytes } if limit_bytes < self.settings.body_limits.bytes_max => {
+                let detail = format!("the message must be at most {limit_bytes} bytes long");
+                Failure { limit: Some(limit_bytes), ..Failure::new(Code::BodyTooLarge, detail) }
+            }
             BodyError::TooLarge { limit_bytes } => Failure::body_too_large(limit_bytes),
             BodyError::Timeout { .. } => {
                 Failure::new(Code::BodyTimeout, error.to_string()).set_by("server.body_timeout")

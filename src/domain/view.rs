@@ -164,6 +164,22 @@ impl Table {
     }
 }
 
+impl LockView {
+    /// About as many bytes as a listing shows of it.
+    pub fn shown_bytes(&self) -> usize {
+        const ROW_BYTES: usize = 64;
+        self.name.len() + ROW_BYTES + self.holds.iter().map(HoldView::shown_bytes).sum::<usize>()
+    }
+}
+
+impl HoldView {
+    fn shown_bytes(&self) -> usize {
+        const ROW_BYTES: usize = 250;
+        let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+        ROW_BYTES + self.label.as_deref().map_or(0, str::len) + metadata
+    }
+}
+
 impl LockFilter {
     pub fn accepts(&self, lock: &LockView) -> bool {
         let held = self.held.is_none_or(|held| held != lock.holds.is_empty());

@@ -9,7 +9,7 @@ use super::pending::{Answer, Answered};
 use super::raft::Progress;
 use super::random::random_id;
 use super::stats::Stats;
-use crate::domain::view::{Counts, LockFilter, LockView, SessionView};
+use crate::domain::view::{Counts, LockView, SessionView};
 use crate::domain::{
     Acquire, Caller, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp,
     Token,
@@ -268,41 +268,6 @@ impl Engine {
             return Ok(());
         }
         core.reads.barrier(core.cluster.no_quorum_after.mul_f32(0.9)).await
-    }
-
-    /// Locks in order of their names.
-    pub async fn locks(&self, filter: LockFilter, after: Option<Name>, limit: usize) -> Result<LockPage, Fault> {
-        let _turn = self.listing_turn().await?;
-        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
-        // On a thread of its own: a filter that few locks pass reads all of them.
-        let page = tokio::task::spawn_blocking(move || {
-            let mut matching = frozen.locks(&filter, after.as_ref(), now);
-            let locks: Vec<LockView> = matching.by_ref().take(limit).collect();
-            let more = matching.next().is_some();
-            let next = locks.last().filter(|_| more).map(|lock| lock.name.clone());
-            LockPage { locks, next, now }
-        });
-        page.await.map_err(|_| EngineError::ShuttingDown.into())
-    }
-
-    async fn listing_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
-        let turn = self.0.listings.acquire().await.map_err(|_| EngineError::ShuttingDown)?;
-        self.read_barrier().await?;
-        Ok(turn)
-    }
-
-    /// Live sessions in order of their ids.
-    pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
-        let _turn = self.listing_turn().await?;
-        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
-        let page = tokio::task::spawn_blocking(move || {
-            let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));
-            let more = sessions.len() > limit;
-            sessions.truncate(limit);
-            let next = sessions.last().filter(|_| more).map(|last| last.session);
-            SessionPage { sessions, next, now }
-        });
-        page.await.map_err(|_| EngineError::ShuttingDown.into())
     }
 
     /// Cluster time: a deadline minus this is what remains.

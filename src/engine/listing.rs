@@ -1,9 +1,83 @@
-//! Listings for callers that may see only some names: one page out of several prefixes.
+//! Listings: pages that are bounded in rows and in bytes, and one page out of several prefixes for callers that may see
+//! only some names.
 
-use super::error::Fault;
-use super::face::{Engine, LockPage};
-use crate::domain::view::LockFilter;
-use crate::domain::{Name, Timestamp};
+use super::error::{EngineError, Fault};
+use super::face::{Engine, LockPage, SessionPage};
+use crate::domain::view::{LockFilter, LockView};
+use crate::domain::{Name, SessionId, Timestamp};
+use tokio::sync::SemaphorePermit;
+
+/// About as many bytes as a page shows where its reader names no bound: a client without one of its own reads it whole.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// How much one page shows. The row that reaches the bytes is its last.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+impl From<usize> for PageLimit {
+    fn from(rows: usize) -> PageLimit {
+        PageLimit { rows, bytes: PAGE_BYTES }
+    }
+}
+
+impl Engine {
+    /// Locks in order of their names.
+    pub async fn locks(
+        &self,
+        filter: LockFilter,
+        after: Option<Name>,
+        limit: impl Into<PageLimit>,
+    ) -> Result<LockPage, Fault> {
+        let limit = limit.into();
+        let _turn = self.listing_turn().await?;
+        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
+        // On a thread of its own: a filter that few locks pass reads all of them.
+        let page = tokio::task::spawn_blocking(move || {
+            let mut matching = frozen.locks(&filter, after.as_ref(), now);
+            let locks = fitting(&mut matching, limit);
+            let more = matching.next().is_some();
+            let next = locks.last().filter(|_| more).map(|lock| lock.name.clone());
+            LockPage { locks, next, now }
+        });
+        page.await.map_err(|_| EngineError::ShuttingDown.into())
+    }
+
+    async fn listing_turn(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        let turn = self.0.listings.acquire().await.map_err(|_| EngineError::ShuttingDown)?;
+        self.read_barrier().await?;
+        Ok(turn)
+    }
+
+    /// Live sessions in order of their ids.
+    pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
+        let _turn = self.listing_turn().await?;
+        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
+        let page = tokio::task::spawn_blocking(move || {
+            let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));
+            let more = sessions.len() > limit;
+            sessions.truncate(limit);
+            let next = sessions.last().filter(|_| more).map(|last| last.session);
+            SessionPage { sessions, next, now }
+        });
+        page.await.map_err(|_| EngineError::ShuttingDown.into())
+    }
+}
+
+/// The first of these that fit into a page.
+fn fitting(matching: &mut impl Iterator<Item = LockView>, limit: PageLimit) -> Vec<LockView> {
+    let (mut locks, mut bytes) = (Vec::new(), 0);
+    while locks.len() < limit.rows
+        && bytes < limit.bytes
+        && let Some(lock) = matching.next()
+    {
+        bytes += lock.shown_bytes();
+        locks.push(lock);
+    }
+    locks
+}
 
 /// One page of the locks whose names start with any of `prefixes`; each must be free of the others and they must
 /// be in order, so that the page is in the order of the names. `filter.prefix` is not used.
@@ -12,18 +86,20 @@ pub async fn locks_under(
     prefixes: &[String],
     filter: &LockFilter,
     after: Option<Name>,
-    limit: usize,
+    limit: impl Into<PageLimit>,
 ) -> Result<LockPage, Fault> {
+    let mut room: PageLimit = limit.into();
     let mut page = LockPage { locks: Vec::new(), next: None, now: Timestamp::default() };
     let mut open = still_open(prefixes, after.as_deref()).peekable();
     while let Some(prefix) = open.next() {
         let filter = LockFilter { prefix: prefix.clone(), ..filter.clone() };
-        let room = limit - page.locks.len();
         let part = engine.locks(filter, after.clone(), room).await?;
         page.now = page.now.max(part.now);
+        room.rows = room.rows.saturating_sub(part.locks.len());
+        room.bytes = room.bytes.saturating_sub(part.locks.iter().map(LockView::shown_bytes).sum());
         page.locks.extend(part.locks);
         page.next = part.next;
-        if page.next.is_none() && page.locks.len() >= limit && open.peek().is_some() {
+        if page.next.is_none() && (room.rows == 0 || room.bytes == 0) && open.peek().is_some() {
             // Another prefix may have more: the page after this one finds out.
             page.next = page.locks.last().map(|lock| lock.name.clone());
         }
@@ -43,6 +119,16 @@ fn still_open<'a>(prefixes: &'a [String], after: Option<&str>) -> impl Iterator<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_ends_with_the_row_that_reaches_a_bound() {
+        let lock = |name: String| LockView { name: name.as_str().into(), size: 1, holds: Vec::new(), waiters: 1 };
+        let names = |rows, bytes| {
+            let mut matching = (0..9).map(|at| lock(format!("{at}").repeat(400)));
+            fitting(&mut matching, PageLimit { rows, bytes }).len()
+        };
+        assert_eq!((names(3, 1 << 20), names(9, 1), names(9, 1_200), names(100, 1 << 20)), (3, 1, 3, 9));
+    }
 
     #[test]
     fn prefixes_that_are_behind_the_cursor_are_not_asked_again() {

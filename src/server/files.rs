@@ -1,28 +1,55 @@
-//! The bound on open files, which also bounds connections.
+//! The bound on open files, which also bounds connections: what is not theirs must never be without one, or a snapshot
+//! that cannot be opened ends the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that are no connections: listeners, the log, snapshots, the runtime's own.
-const OTHER_FILES: u64 = 256;
+/// Files that are no connections: listeners, the log, snapshots, other nodes, the runtime's own, and connections that were
+/// taken from the kernel a moment ago and are about to be refused.
+const OTHER_FILES_MAX: u64 = 512;
 
-/// Allows as many files as `connections_max` needs, as far as the system lets us, and says so where it does not.
-pub fn allow_connections(connections_max: usize) {
-    let wanted = connections_max as u64 + OTHER_FILES;
+/// Allows as many files as `connections_max` needs, as far as the system lets us; how many connections there may be, which
+/// is fewer where it does not, and said.
+pub fn allow_connections(connections_max: usize) -> usize {
+    let wanted = connections_max as u64 + OTHER_FILES_MAX;
     let limit = getrlimit(Resource::Nofile);
     let unlimited = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
-    if unlimited(limit.current) >= wanted {
-        return;
+    if unlimited(limit.current) < wanted {
+        let raised = Rlimit { current: Some(wanted.min(unlimited(limit.maximum))), maximum: limit.maximum };
+        // It can only fail where lowering would too; what is in force then is told below.
+        let _ = setrlimit(Resource::Nofile, raised);
     }
-    let raised = Rlimit { current: Some(wanted.min(unlimited(limit.maximum))), maximum: limit.maximum };
-    // It can only fail where lowering would too; what is in force then is told below.
-    let _ = setrlimit(Resource::Nofile, raised);
     let files = unlimited(getrlimit(Resource::Nofile).current);
-    if files < wanted {
+    let allowed = allowed(connections_max, files);
+    if allowed < connections_max {
         tracing::warn!(
             files,
             wanted,
-            "the system allows {files} open files, but server.connections_max needs {wanted}: raise the limit \
-             (ulimit -n, LimitNOFILE) or lower server.connections_max"
+            allowed,
+            "the system allows {files} open files, but server.connections_max = {connections_max} needs {wanted}: at \
+             most {allowed} connections are taken; raise the limit (ulimit -n, LimitNOFILE) or lower \
+             server.connections_max"
         );
+    }
+    allowed
+}
+
+/// The connections that so many files leave room for: half of them at least where there are few.
+fn allowed(connections_max: usize, files: u64) -> usize {
+    let left = files - OTHER_FILES_MAX.min(files / 2);
+    connections_max.min(usize::try_from(left).unwrap_or(usize::MAX)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allowed;
+
+    #[test]
+    fn files_that_are_no_connections_keep_theirs() {
+        assert_eq!(allowed(10_000, 1 << 20), 10_000);
+        assert_eq!(allowed(10_000, 10_512), 10_000);
+        assert_eq!(allowed(10_000, 10_511), 9_999);
+        assert_eq!(allowed(10_000, 1_024), 512);
+        assert_eq!(allowed(10_000, 64), 32);
+        assert_eq!(allowed(10, 0), 1);
     }
 }

@@ -52,7 +52,7 @@ pub fn router(service: Shared) -> Router {
         .route(assets::STYLE.path, get(async || pages::file(assets::STYLE)))
         .route(assets::SCRIPT.path, get(async || pages::file(assets::SCRIPT)))
         .route(assets::ICON.path, get(async || pages::file(assets::ICON)))
-        .merge(grpc_routes())
+        .merge(grpc_routes(&service))
         .fallback(anything_else)
         .with_state(service)
 }
@@ -77,7 +77,7 @@ fn own(service: &Shared) -> Router<Shared> {
 }
 
 /// The gRPC services, on the same listeners.
-fn grpc_routes() -> Router<Shared> {
+fn grpc_routes(service: &Shared) -> Router<Shared> {
     Router::new()
         // LDLM
         .route("/ldlm.LDLM/Lock", any(grpc::ldlm::lock))
@@ -106,7 +106,7 @@ fn grpc_routes() -> Router<Shared> {
         // Health and reflection
         .route("/grpc.health.v1.Health/Check", any(grpc::health::check))
         .route("/grpc.health.v1.Health/Watch", any(grpc::health::watch))
-        .merge(grpc::reflection::routes())
+        .merge(grpc::reflection::routes(service))
 }
 
 /// A path of ours that is only read.

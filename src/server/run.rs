@@ -20,13 +20,13 @@ use crate::engine::{Engine, clock};
 use crate::telemetry::{Metrics, logs};
 
 /// Serves until a signal ends it and its requests are finished.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(mut config: Config) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::default());
     let drain = Drain::default();
     drain.follow_signals().map_err(StartError::Runtime)?;
     let reload = Reload::default();
     reload.follow_hangups().map_err(StartError::Runtime)?;
-    files::allow_connections(config.server.connections_max);
+    config.server.connections_max = files::allow_connections(config.server.connections_max);
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let access = compose::access(&config)?;
     let listening = Listening::open(&config)?.follow(reload.clone());

@@ -31,6 +31,9 @@ pub fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// What the kernel takes of an answer beyond what the client has room for; its own bound is some megabytes a connection.
+const UNSENT_BYTES_MAX: u32 = 64 << 10;
+
 /// Drops packets that ask for a connection (SYN without ACK), and takes all others. Classic BPF: load the flags of the
 /// TCP header, mask those two, compare, and tell how much of the packet to keep.
 const ALL_BUT_SYN: [SockFilter; 5] = [
@@ -53,6 +56,7 @@ pub fn turn_away(listener: &TcpListener) {
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))

@@ -35,6 +35,7 @@ fn settings(config: &Config) -> Settings {
             no_clear_on_disconnect: config.sessions.no_clear_on_disconnect,
             allow_via_proxy: config.sessions.connections_via_proxy,
         },
+        public_stream_age_max: server.public_stream_age_max,
         events: EventSettings {
             heartbeat: config.events.heartbeat,
             slow_reader_after: config.events.slow_reader_after,

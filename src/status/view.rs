@@ -3,12 +3,12 @@
 use crate::access::{Identity, session_handle};
 use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
 use crate::domain::{Dialect, Name, Timestamp, Token};
-use crate::engine::listing::locks_under;
+use crate::engine::listing::{PageLimit, locks_under};
 use crate::engine::{ClusterView, Engine, Fault};
 use std::sync::Arc;
 use std::time::Duration;
 
-const LOCKS_SHOWN: usize = 100;
+const LOCKS_SHOWN: PageLimit = PageLimit { rows: 100, bytes: 128 << 10 };
 const SESSIONS_SHOWN: usize = 50;
 /// Of one lock; a semaphore may have thousands.
 const HOLDS_SHOWN: usize = 8;

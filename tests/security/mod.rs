@@ -2,11 +2,14 @@
 
 mod browsers;
 mod connections;
+mod files;
 mod heads;
 mod http2;
+mod listings;
 mod passwords;
 mod pools;
 mod proxies;
+mod public_streams;
 mod rights;
 mod sessions;
 mod verbs;

@@ -24,7 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection from a chosen address of this machine.
 pub fn connect_from(server: SocketAddr, from: IpAddr) -> TcpStream {
+    connect(server, from, None)
+}
+
+/// The same with so little room for what is not read that the server notices it.
+pub fn connect_narrow(server: SocketAddr, from: IpAddr) -> TcpStream {
+    connect(server, from, Some(4096))
+}
+
+fn connect(server: SocketAddr, from: IpAddr, receive_buffer: Option<usize>) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes).expect("a size");
+    }
     socket.bind(&SocketAddr::from((from, 0)).into()).expect("127.0.0.0/8 is this machine's");
     socket.connect(&server.into()).expect("the server listens");
     let stream: TcpStream = socket.into();

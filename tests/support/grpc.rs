@@ -127,6 +127,20 @@ impl GrpcClient {
         Ok(answer.into_inner())
     }
 
+    /// The same, and the stream of messages goes on until the answers are let go.
+    pub async fn talk_on<Q, A>(&self, path: &'static str, requests: Vec<Q>) -> Result<tonic::Streaming<A>, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        use futures_util::StreamExt;
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let requests = futures_util::stream::iter(requests).chain(futures_util::stream::pending());
+        let path = PathAndQuery::from_static(path);
+        Ok(grpc.streaming(self.request(requests), path, ProstCodec::default()).await?.into_inner())
+    }
+
     fn request<Q>(&self, message: Q) -> Request<Q> {
         let mut request = Request::new(message);
         for (name, value) in &self.metadata {

@@ -192,7 +192,7 @@ pub struct Ended {
 /// Runs `latchd` with `arguments` to its end: for commands that are expected to end by themselves.
 pub fn run_to_end(arguments: &[&str]) -> Ended {
     let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let mut child = command(&home).args(arguments).spawn().expect("the binary starts");
+    let mut child = command(&home, None).args(arguments).spawn().expect("the binary starts");
     let stdout = Captured::of(child.stdout.take().expect("stdout is piped"));
     let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
     let deadline = Instant::now() + PATIENCE;
@@ -218,8 +218,12 @@ struct Launched {
 }
 
 /// The binary in its own directory, without any `LATCHD_*` of the caller's environment.
-fn command(home: &tempfile::TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
+fn command(home: &tempfile::TempDir, open_files: Option<u32>) -> Command {
+    const BINARY: &str = env!("CARGO_BIN_EXE_latchd");
+    let mut command = Command::new(if open_files.is_some() { "sh" } else { BINARY });
+    if let Some(count) = open_files {
+        command.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\" \"$@\"")).arg(BINARY);
+    }
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LATCHD_") {
             command.env_remove(name);
@@ -231,7 +235,7 @@ fn command(home: &tempfile::TempDir) -> Command {
 }
 
 fn launch(spec: &Spec, home: &tempfile::TempDir) -> Result<Launched, String> {
-    let mut command = command(home);
+    let mut command = command(home, spec.open_files_limit());
     command.arg("serve").envs(spec.variables().iter().cloned());
     if let Some(text) = spec.configuration_text() {
         let file = home.path().join("test-config.toml");

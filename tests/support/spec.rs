@@ -11,6 +11,7 @@ pub struct Spec {
     arguments: Vec<String>,
     configuration: Option<String>,
     environment: Vec<(String, String)>,
+    open_files: Option<u32>,
 }
 
 impl Spec {
@@ -52,6 +53,12 @@ impl Spec {
         self
     }
 
+    /// Starts the server where so many files may be open, and no more can be asked for.
+    pub fn open_files(mut self, count: u32) -> Self {
+        self.open_files = Some(count);
+        self
+    }
+
     /// Starts a server, over HTTPS and plain HTTP on free ports, and waits until it listens.
     pub fn start(&self) -> Server {
         self.try_start().unwrap_or_else(|output| panic!("{output}"))
@@ -64,6 +71,10 @@ impl Spec {
 
     pub(super) fn variables(&self) -> &[(String, String)] {
         &self.environment
+    }
+
+    pub(super) fn open_files_limit(&self) -> Option<u32> {
+        self.open_files
     }
 
     pub(super) fn configuration_text(&self) -> Option<&str> {

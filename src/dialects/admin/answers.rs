@@ -115,7 +115,7 @@ impl Lock {
 }
 
 impl Hold {
-    fn new(hold: &HoldView, name: &str, now: Timestamp, sees_keys: bool) -> Hold {
+    pub fn new(hold: &HoldView, name: &str, now: Timestamp, sees_keys: bool) -> Hold {
         Hold {
             fencing_token: hold.token.0,
             dialect: hold.dialect.as_str(),
@@ -147,7 +147,7 @@ impl SessionList {
 }
 
 impl Session {
-    fn new(session: &SessionView, now: Timestamp) -> Session {
+    pub fn new(session: &SessionView, now: Timestamp) -> Session {
         Session {
             session: session_handle(&session.session.0),
             holds: session.holds,
@@ -159,14 +159,14 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::access::Role;
     use crate::domain::{HoldKey, Metadata, SessionId, Token};
 
     const KEY: HoldKey = HoldKey([0x9e, 0x2c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
 
-    fn lock(dialect: Dialect) -> LockView {
+    pub fn lock_of(dialect: Dialect) -> LockView {
         let hold = HoldView {
             key: KEY,
             token: Token(7),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn shown(dialect: Dialect, viewer: &Identity) -> serde_json::Value {
-        serde_json::to_value(Lock::new(&lock(dialect), Timestamp(3_000), viewer)).expect("JSON")
+        serde_json::to_value(Lock::new(&lock_of(dialect), Timestamp(3_000), viewer)).expect("JSON")
     }
 
     #[test]

@@ -4,24 +4,33 @@ use super::super::auth::{identify, may_read, touch_carried};
 use super::super::code::Code;
 use super::super::failure::Failure;
 use super::super::path::Captured;
+use super::super::pieces;
+use super::super::problem::problem;
 use super::super::query::Query;
+use super::super::respond::with_header;
 use super::super::service::{Attempt, Shared};
 use super::name::{lock_name, lock_name_asked};
-use super::{Lock, LockList, SessionList, answer, ask, cursor, from_fault};
+use super::{ask, cursor, from_fault, written};
 use crate::access::Identity;
 use crate::domain::Name;
 use crate::domain::view::{LockFilter, LockView};
 use crate::engine::listing::locks_under;
 use axum::extract::State;
-use axum::http::request::Parts;
+use axum::http::{header, request::Parts};
 use axum::response::Response;
 
 /// `GET /v1/locks`
 pub async fn list_locks(State(service): State<Shared>, head: Parts) -> Response {
-    answer(locks(&service, &head).await)
+    answered(locks(&service, &head).await)
 }
 
-async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
+/// Either shows a moment, so nobody may keep it.
+fn answered(attempt: Attempt<Response>) -> Response {
+    let response = attempt.unwrap_or_else(|failure| problem(&failure));
+    with_header(response, header::CACHE_CONTROL, "no-store")
+}
+
+async fn locks(service: &Shared, head: &Parts) -> Attempt<Response> {
     let viewer = identify(service, head).await?;
     touch_carried(service, &viewer, head).await;
     let query = Query::of(&head.uri);
@@ -32,7 +41,7 @@ async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
         ..LockFilter::default()
     };
     if let Some(name) = lock_name_asked(service, query)? {
-        return only(service, &viewer, query, &name, &filter).await;
+        return only(service, head, viewer, &name, &filter).await;
     }
     let after = ask::cursor(query, cursor::read_name)?.map(Name::from);
     let limit = ask::limit(query)?;
@@ -40,36 +49,31 @@ async fn locks(service: &Shared, head: &Parts) -> Attempt<LockList> {
     let engine = service.engine.reading(ask::consistency(query)?);
     let page = locks_under(&engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
     let next = page.next.as_deref().map(cursor::after_name);
-    Ok(LockList::new(&page.locks, next, page.now, &viewer))
+    pieces::answer(service, head, written::locks(page.locks, next, page.now, viewer))
 }
 
 /// `GET /v1/locks?name=`: a page with this lock, or an empty one where it is free. Somebody who may not know is told so.
-async fn only(
-    service: &Shared,
-    viewer: &Identity,
-    query: Query<'_>,
-    name: &Name,
-    filter: &LockFilter,
-) -> Attempt<LockList> {
+async fn only(service: &Shared, head: &Parts, viewer: Identity, name: &Name, filter: &LockFilter) -> Attempt<Response> {
+    let query = Query::of(&head.uri);
     for field in ["prefix", "cursor"] {
         if query.text(field)?.is_some() {
             return Err(Failure::field("name", format!("name and {field} exclude each other: give one of them")));
         }
     }
     ask::limit(query)?;
-    may_read(viewer, name)?;
+    may_read(&viewer, name)?;
     let engine = service.engine.reading(ask::consistency(query)?);
     let (lock, now) = engine.lock(name).await.map_err(from_fault)?;
     let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
-    Ok(LockList::new(&locks, None, now, viewer))
+    pieces::answer(service, head, written::locks(locks, None, now, viewer))
 }
 
 /// `GET /v1/locks/{name}`
 pub async fn show_lock(State(service): State<Shared>, captured: Captured, head: Parts) -> Response {
-    answer(lock(&service, captured, &head).await)
+    answered(lock(&service, captured, &head).await)
 }
 
-async fn lock(service: &Shared, captured: Captured, head: &Parts) -> Attempt<Lock> {
+async fn lock(service: &Shared, captured: Captured, head: &Parts) -> Attempt<Response> {
     let viewer = identify(service, head).await?;
     touch_carried(service, &viewer, head).await;
     let name = lock_name(service, &captured)?;
@@ -77,15 +81,15 @@ async fn lock(service: &Shared, captured: Captured, head: &Parts) -> Attempt<Loc
     let engine = service.engine.reading(ask::consistency(Query::of(&head.uri))?);
     let (lock, now) = engine.lock(&name).await.map_err(from_fault)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
-    Ok(Lock::new(&lock, now, &viewer))
+    pieces::answer(service, head, written::lock(lock, now, &viewer))
 }
 
 /// `GET /v1/sessions`
 pub async fn list_sessions(State(service): State<Shared>, head: Parts) -> Response {
-    answer(sessions(&service, &head).await)
+    answered(sessions(&service, &head).await)
 }
 
-async fn sessions(service: &Shared, head: &Parts) -> Attempt<SessionList> {
+async fn sessions(service: &Shared, head: &Parts) -> Attempt<Response> {
     let viewer = identify(service, head).await?;
     touch_carried(service, &viewer, head).await;
     if !viewer.sees_every_name() {
@@ -96,5 +100,6 @@ async fn sessions(service: &Shared, head: &Parts) -> Attempt<SessionList> {
     let after = ask::cursor(query, cursor::read_session)?;
     let engine = service.engine.reading(ask::consistency(query)?);
     let page = engine.sessions(after, ask::limit(query)?).await.map_err(from_fault)?;
-    Ok(SessionList::new(&page.sessions, page.next.map(cursor::after_session), page.now))
+    let next = page.next.map(cursor::after_session);
+    pieces::answer(service, head, written::sessions(page.sessions, next, page.now))
 }

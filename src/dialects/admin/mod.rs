@@ -9,6 +9,7 @@ mod events;
 mod force;
 mod list;
 mod name;
+mod written;
 
 pub use answers::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
 pub use events::{Dropped, Event, EventSettings, StateEvent, events};

@@ -6,7 +6,8 @@ use super::super::service::Shared;
 use super::proto::health::health_check_response::ServingStatus;
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use super::unary::{failed, not_grpc, public_message, respond};
-use super::{Contact, frame, reflection};
+use super::{Contact, frame, public_stream, reflection};
+use crate::access::Place;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -38,24 +39,39 @@ pub async fn watch(State(service): State<Shared>, request: Request) -> Response 
     if let Some(refusal) = not_grpc(&head) {
         return refusal;
     }
+    let place = match public_stream::place(&service, &head.extensions) {
+        Ok(place) => place,
+        Err(failure) => return failed(&failure.into()),
+    };
     match public_message::<HealthCheckRequest>(&service, &head, body).await {
-        Ok(asked) => respond(frame::stream(until_the_end(asked.service, &service))),
+        Ok(asked) => respond(frame::stream(until_the_end(asked.service, &service, place))),
         Err(status) => failed(&status),
     }
 }
 
-/// Ends with its call or with this process, which must not wait for it.
-fn until_the_end(asked: String, service: &Shared) -> impl Stream<Item = Frame<Bytes>> + use<> {
-    let engine = service.engine.clone();
-    let draining = async move { engine.drain_begun().await };
+/// Ends with its call, with its age, or with this process, which must not wait for it.
+fn until_the_end(asked: String, service: &Shared, place: Option<Place>) -> impl Stream<Item = Frame<Bytes>> + use<> {
+    let (engine, age) = (service.engine.clone(), public_stream::age(service));
+    let ending = engine.clone();
+    let ended = async move {
+        tokio::select! {
+            () = ending.drain_begun() => {}
+            () = age => {}
+        }
+    };
     let known = is_checked(&asked);
     let told = |status| Frame::data(frame::encode(&answer(status)));
-    let last = known.then(|| told(ServingStatus::NotServing));
-    let end = Frame::trailers(frame::trailers(&Status::unavailable("the server is shutting down")));
-    changes(known, service.contact.clone())
-        .map(told)
-        .take_until(draining)
-        .chain(stream::iter(last.into_iter().chain([end])))
+    let end = |status: Status| Frame::trailers(frame::trailers(&status));
+    let farewell = async move {
+        let _until_now = place;
+        if !engine.is_draining() {
+            return vec![end(public_stream::aged())];
+        }
+        let last = known.then(|| told(ServingStatus::NotServing));
+        last.into_iter().chain([end(Status::unavailable("the server is shutting down"))]).collect()
+    };
+    let farewell = stream::once(farewell).flat_map(stream::iter);
+    changes(known, service.contact.clone()).map(told).take_until(ended).chain(farewell)
 }
 
 /// A service that is not here may be here after the next release.

@@ -12,6 +12,7 @@ pub mod kufuli;
 pub mod ldlm;
 pub mod lockd;
 pub mod proto;
+mod public_stream;
 pub mod raftlock;
 pub mod reflection;
 mod status;

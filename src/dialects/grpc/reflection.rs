@@ -3,11 +3,13 @@
 //! Both versions of the service are served by one: their messages are the same on the wire. What is not here is told in
 //! an error message, as the protocol wants it, and the stream goes on.
 
+use super::super::service::Shared;
 use super::proto::DESCRIPTORS;
+use super::public_stream::{self, MESSAGE_BYTES_MAX};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use std::collections::HashMap;
@@ -45,13 +47,21 @@ pub fn is_known(service: &str) -> bool {
 }
 
 /// Both versions of the reflection service.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let service = ServerReflectionServer::new(Index::read());
+pub fn routes(service: &Shared) -> Router<Shared> {
+    let reflection = Reflection { index: Index::read(), service: Shared::clone(service) };
+    let service = ServerReflectionServer::new(reflection).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let old = MapRequest::new(service.clone(), |mut request: Request| {
         *request.uri_mut() = Uri::from_static(PATH);
         request
     });
     Router::new().route_service(PATH, service).route_service(OLD_PATH, old)
+}
+
+/// The service.
+#[derive(Clone)]
+struct Reflection {
+    index: Index,
+    service: Shared,
 }
 
 /// What is known, by file and by symbol.
@@ -118,7 +128,7 @@ fn services() -> Told {
 }
 
 #[tonic::async_trait]
-impl ServerReflection for Index {
+impl ServerReflection for Reflection {
     type ServerReflectionInfoStream =
         Pin<Box<dyn Stream<Item = Result<ServerReflectionResponse, Status>> + Send + 'static>>;
 
@@ -126,8 +136,20 @@ impl ServerReflection for Index {
         &self,
         request: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        let index = self.clone();
-        let told = request.into_inner().map(move |asked| asked.and_then(|asked| index.answer(asked)));
+        let place = public_stream::place(&self.service, request.extensions())?;
+        let index = self.index.clone();
+        let told = request.into_inner().map(move |asked| {
+            let _until_the_end = &place;
+            asked.and_then(|asked| index.answer(asked))
+        });
+        let age = Box::pin(public_stream::age(&self.service));
+        let told = stream::unfold(Some((told, age)), |going_on| async move {
+            let (mut told, mut age) = going_on?;
+            tokio::select! {
+                () = &mut age => Some((Err(public_stream::aged()), None)),
+                next = told.next() => next.map(|answer| (answer, Some((told, age)))),
+            }
+        });
         Ok(Response::new(Box::pin(told)))
     }
 }

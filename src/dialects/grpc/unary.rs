@@ -7,6 +7,7 @@ use super::super::handover::guard;
 use super::super::peer::Peer;
 use super::super::service::Shared;
 use super::frame;
+use super::public_stream::MESSAGE_BYTES_MAX;
 use crate::access::Identity;
 use crate::domain::Caller;
 use crate::engine::Delivery;
@@ -62,16 +63,13 @@ pub async fn unary<Asked: Message + Default, Answer: Message>(
     }
 }
 
-/// The longest message that is read of a caller who need not say who they are.
-const PUBLIC_MESSAGE_BYTES_MAX: u64 = 4 << 10;
-
 /// The message of a request that anybody may ask.
 pub async fn public_message<Asked: Message + Default>(
     service: &Shared,
     head: &Parts,
     body: Body,
 ) -> Result<Asked, Status> {
-    frame::decode(&service.message_within(head, body, PUBLIC_MESSAGE_BYTES_MAX).await?)
+    frame::decode(&service.message_within(head, body, MESSAGE_BYTES_MAX as u64).await?)
 }
 
 /// Whether a request speaks gRPC.

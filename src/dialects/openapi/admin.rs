@@ -54,7 +54,7 @@ fn list_locks() -> Endpoint {
         .parameter(cursor())
         .parameter(consistency())
         .answer(200, json("One page of locks.", "LockList"))
-        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden]))
+        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::AddressFull]))
 }
 
 fn show_lock() -> Endpoint {
@@ -166,7 +166,12 @@ fn name() -> utoipa::openapi::schema::ObjectBuilder {
 
 fn limit() -> utoipa::openapi::path::Parameter {
     let schema = integer("").minimum(Some(1)).maximum(Some(1000)).default(Some(value!(100)));
-    query("limit", "Entries of a page.", false, schema)
+    query(
+        "limit",
+        "Entries of a page at most. It ends sooner where it has about a megabyte: `next_cursor` tells whether there are more.",
+        false,
+        schema,
+    )
 }
 
 fn consistency() -> utoipa::openapi::path::Parameter {

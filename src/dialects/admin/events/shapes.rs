@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 const RETRY: &str = "retry: 1000\n";
 
 /// Bytes of locks that one state shows.
-const STATE_BYTES_MAX: usize = 1 << 20;
+const STATE_BYTES_MAX: usize = 256 << 10;
 
 /// Something that happened to a lock or a session. What does not belong to its kind is absent.
 #[derive(Serialize, ToSchema, Default)]

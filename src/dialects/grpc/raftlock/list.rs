@@ -9,15 +9,22 @@ use super::super::unary::{Call, Reply};
 use super::answer::{self, Calendar, denied, error};
 use super::check;
 use super::wildcard::{matches, prefix};
+use crate::access::Identity;
 use crate::domain::Name;
 use crate::domain::view::{LockFilter as TableFilter, LockView};
-use crate::engine::LastHold;
+use crate::engine::{Engine, LastHold};
 use prost_types::Timestamp as Moment;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 use tonic::Status;
 
 const LIMIT_DEFAULT: usize = 100;
 /// Locks that are looked at in one turn.
-const TURN: usize = 10_000;
+const TURN: usize = 2_000;
+/// About as many bytes as one answer has, and what a lock or a waiter has besides its name: clients read no message of more
+/// than 4 MiB unless they are told to. A page that is cut says that there is more.
+const ANSWER_BYTES: usize = 1 << 20;
+const ROW_BYTES: usize = 100;
 
 pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<GetLockInfoResponse>, Status> {
     check::lock_id(&asked.lock_id)?;
@@ -28,7 +35,8 @@ pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<Get
     let last = call.service.engine.last_hold(&Name::from(&*asked.lock_id));
     let answer = match (lock, last) {
         (Some(lock), _) => {
-            let lock_info = Some(info(call, &lock, asked.include_waiters, calendar));
+            let mut room = ANSWER_BYTES;
+            let lock_info = Some(info(call, &lock, asked.include_waiters, calendar, &mut room));
             GetLockInfoResponse { lock_info, error: None }
         }
         // RaftLock shows a lock that was held without its owner; only one that it never heard of is not found.
@@ -56,36 +64,78 @@ pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLo
         held: wanted.only_held.then_some(true),
         contended: wanted.only_contested.then_some(true),
     };
-    let (mut found, mut total, mut after) = (Vec::new(), 0_usize, None);
+    let search = Search { wanted, engine: call.service.engine.clone(), identity: call.identity.clone(), calendar };
+    let search = Arc::new(search);
+    // An error would mean that nobody searches any more, and then it is nobody's turn to wait for.
+    let _turn = call.service.searches.acquire().await;
+    let (mut found, mut bytes, mut total, mut after) = (Vec::new(), 0, 0_usize, None);
     loop {
         let turn = call.service.engine.locks(table_filter.clone(), after, TURN).await;
         let turn = turn.map_err(|fault| answer::status(&fault))?;
-        for lock in turn.locks {
-            // The table counts places that are kept for lost requests, too.
-            let in_question = !wanted.only_contested || !waiters(call, &lock.name, calendar).is_empty();
-            if in_question && call.identity.may_read(&lock.name) && describes(&wanted, &lock, calendar) {
-                if total >= offset && found.len() < limit {
-                    found.push(lock);
-                }
-                total += 1;
-            }
-        }
         after = turn.next;
+        for lock in Arc::clone(&search).among(turn.locks).await? {
+            if total >= offset && found.len() < limit && bytes < ANSWER_BYTES {
+                bytes += shown_bytes(&lock);
+                found.push(lock);
+            }
+            total += 1;
+        }
         if after.is_none() {
             break;
         }
     }
     let has_more = offset.saturating_add(found.len()) < total;
-    let locks = found.iter().map(|lock| info(call, lock, asked.include_waiters, calendar)).collect();
+    let mut room = ANSWER_BYTES.saturating_sub(bytes);
+    let locks = found.iter().map(|lock| info(call, lock, asked.include_waiters, calendar, &mut room)).collect();
     let total_matching_filter = i32::try_from(total).unwrap_or(i32::MAX);
     Ok(GetLocksResponse { locks, total_matching_filter, has_more }.into())
 }
 
-/// A lock with room for several is shown by its oldest hold.
-fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calendar) -> LockInfo {
-    let waiters = if lock.waiters > 0 { waiters(call, &lock.name, calendar) } else { Vec::new() };
+/// Its oldest hold is shown.
+fn shown_bytes(lock: &LockView) -> usize {
+    let metadata =
+        lock.holds.first().map_or(0, |hold| hold.metadata.iter().map(|(key, value)| key.len() + value.len()).sum());
+    lock.name.len() + ROW_BYTES + metadata
+}
+
+/// What one caller asks for.
+struct Search {
+    wanted: LockFilter,
+    engine: Engine,
+    identity: Identity,
+    calendar: Calendar,
+}
+
+impl Search {
+    /// Those of these locks that are asked for. A pattern can cost far more than a lock, so it is compared beside the
+    /// threads that serve.
+    async fn among(self: Arc<Search>, locks: Vec<LockView>) -> Result<Vec<LockView>, Status> {
+        let compared = spawn_blocking(move || locks.into_iter().filter(|lock| self.accepts(lock)).collect());
+        compared.await.map_err(|_| Status::unavailable("the server is shutting down"))
+    }
+
+    fn accepts(&self, lock: &LockView) -> bool {
+        // The table counts places that are kept for lost requests, too.
+        let waits = || self.engine.waiters(&lock.name).iter().any(|waiter| !waiter.orphaned);
+        self.identity.may_read(&lock.name)
+            && describes(&self.wanted, lock, self.calendar)
+            && (!self.wanted.only_contested || waits())
+    }
+}
+
+/// A lock with room for several is shown by its oldest hold; of its waiters, as many as there is room for.
+fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calendar, room: &mut usize) -> LockInfo {
+    let mut waiters = if lock.waiters > 0 { waiters(call, &lock.name, calendar) } else { Vec::new() };
     let waiter_count = i32::try_from(waiters.len()).unwrap_or(i32::MAX);
-    let waiters_info = if include_waiters { waiters } else { Vec::new() };
+    let fitting = waiters.iter().take_while(|waiter| {
+        let bytes = waiter.client_id.len() + ROW_BYTES;
+        let fits = bytes <= *room;
+        *room = room.saturating_sub(bytes);
+        fits
+    });
+    let fitting = if include_waiters { fitting.count() } else { 0 };
+    waiters.truncate(fitting);
+    let waiters_info = waiters;
     let shown = lock.holds.first().map(|hold| answer::lock(&lock.name, hold, calendar)).unwrap_or_default();
     LockInfo {
         lock_id: lock.name.to_string(),

@@ -1,0 +1,33 @@
+//! Streams that need no credential and have no end of their own: how many there are, and how long each lasts.
+
+use super::super::peer::Peer;
+use super::super::service::{Attempt, Shared};
+use super::super::share;
+use crate::access::{Place, Pool};
+use axum::http::Extensions;
+use std::time::Duration;
+use tonic::Status;
+
+/// The longest message that is read of a caller who need not say who they are.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
+/// A place for one; free again when this is dropped. `None` for a call in process.
+pub fn place(service: &Shared, request: &Extensions) -> Attempt<Option<Place>> {
+    let Some(peer) = request.get::<Peer>() else { return Ok(None) };
+    let address = peer.unidentified.address();
+    match address.take(Pool::PublicStreams, 1) {
+        Some(place) => Ok(Some(place)),
+        None => Err(share::refused(address, Pool::PublicStreams, (service.clock.uptime)())),
+    }
+}
+
+/// Completes when a stream that begins now has lasted as long as it may.
+pub fn age(service: &Shared) -> impl Future<Output = ()> + Send + use<> {
+    let age: Duration = service.settings.public_stream_age_max;
+    tokio::time::sleep(age)
+}
+
+/// What is told then.
+pub fn aged() -> Status {
+    Status::unavailable("this stream has lasted as long as it may: ask again (server.public_stream_age_max)")
+}
