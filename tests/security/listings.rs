@@ -63,7 +63,8 @@ fn readers_that_read_nothing_cost_little() {
     readers.extend(ask(&server, "/v1/events?state=true"));
     readers.extend(ask(&server, "/v1/locks/lock-0001"));
     let grown = peak_memory(&server) - before;
-    assert!(grown < 40 * MIB, "{} MiB more", grown / MIB);
+    // Of four times as many readers, each with its connection.
+    assert!(grown < 80 * MIB, "{} MiB more", grown / MIB);
 }
 
 #[test]
