@@ -5,6 +5,7 @@ mod comparing;
 mod events;
 mod events_across_nodes;
 mod events_kit;
+mod levels;
 mod raft_abort;
 mod raft_catch_up;
 mod raft_corruption;
