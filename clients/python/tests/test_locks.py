@@ -162,9 +162,11 @@ def test_credentials_and_settings_are_checked(server: Server) -> None:
 def test_a_credential_goes_with_every_request() -> None:
     server = Server("--password", "sesame: open")
     try:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Refused, match="this password or API key is not known") as refused:
             Client(server.url, password="not it").lock("a")
         assert refused.value.status == 401
+        with pytest.raises(Refused, match="a password or an API key is needed"):
+            Client(server.url).lock("a")
         with Client(server.url, password="sesame: open") as client, client.lock("a") as hold:
             assert not hold.lost
     finally:
