@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use latchd::engine::raft::{Accept, RaftNode, RaftOptions, Standing};
 
-use super::raft_switchboard::{Node, SOON, Switchboard, disk, leader, others, stop, three};
+use super::raft_switchboard::{Node, SOON, Switchboard, address, disk, leader, others, stop, three};
 
 const ALL: [u64; 3] = [1, 2, 3];
 /// Several elections long.
@@ -156,6 +156,36 @@ async fn nodes_that_all_lost_their_ends_serve_only_after_an_operator_has_said_so
         assert_eq!(node.journal.strings(), ["all", "new"], "node {}", node.id);
     }
     stop(&nodes).await;
+}
+
+/// That there are others is a part of what is lost.
+#[tokio::test]
+async fn a_node_that_has_lost_that_it_is_not_alone_does_not_lead_alone() {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let alone = Node::start(&board, disk(1, dir.path()), &[1]).await.expect("a node");
+    alone.follows(&[1]).await;
+    alone.propose("alone").await;
+    let before = log_len(dir.path(), 1);
+    let second = Node::start(&board, disk(2, dir.path()), &[1, 2]).await.expect("a node");
+    let added = alone.raft.add_learner(2, address(2));
+    tokio::time::timeout(SOON, added).await.expect("in time").expect("added");
+    alone.raft.promote(2).await.expect("a voter");
+    let index = alone.propose("two").await;
+    second.applies(index).await;
+    stop(&[alone, second]).await;
+    cut_log(dir.path(), 1, before);
+    let cut = Node::start(&board, disk(1, dir.path()), &[1]).await.expect("restarted");
+    nobody_leads(&[&cut]).await;
+    assert!(cut.raft.standing().borrow().has_lost_end());
+    cut.raft.shutdown().await;
+    let accept = Accept { empty: false, lost_end: true };
+    let options = RaftOptions { accept, ..disk(1, dir.path()) };
+    let alone = Node::start(&board, options, &[1]).await.expect("restarted");
+    alone.follows(&[1]).await;
+    alone.propose("new").await;
+    assert_eq!(alone.journal.strings(), ["alone", "new"], "an operator has said so");
+    alone.raft.shutdown().await;
 }
 
 /// Two votes in one term would make two leaders.

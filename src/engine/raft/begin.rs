@@ -37,7 +37,7 @@ pub(super) fn config(options: &RaftOptions) -> Result<Config, openraft::ConfigEr
 
 /// Makes a cluster of one out of an empty store that is to be in no other, and lets an only voter stand for election
 /// without a wait.
-pub(super) async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(), StartError> {
+pub(super) async fn take_place(raft: &Raft, options: &RaftOptions, lost_end: bool) -> Result<(), StartError> {
     let node_id = options.node_id;
     let peers = options.peers.as_ref();
     if !raft.is_initialized().await.map_err(engine_error)? {
@@ -49,7 +49,7 @@ pub(super) async fn take_place(raft: &Raft, options: &RaftOptions) -> Result<(),
         return raft.initialize(members).await.map_err(engine_error);
     }
     let voters: Vec<NodeId> = raft.server_metrics().borrow().membership_config.voter_ids().collect();
-    if voters == [node_id] {
+    if voters == [node_id] && !lost_end {
         // Also one that has led before: see `types::vote_at_start`.
         return raft.trigger().elect().await.map_err(engine_error);
     }

@@ -309,7 +309,8 @@ where
     let raft = raft.map_err(engine_error)?;
     // Cannot be set already: it was made above.
     let _ = local.raft.set(raft.clone());
-    if let Err(refused) = take_place(&raft, &options).await {
+    let lost = lost.filter(|_| options.peers.is_some() && !crate::mutants::on("lost-end-forgotten"));
+    if let Err(refused) = take_place(&raft, &options, lost.is_some()).await {
         // The caller may want the directory right away.
         drop(raft.shutdown().await);
         released.recv().await;

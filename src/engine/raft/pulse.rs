@@ -83,7 +83,7 @@ impl Pulse {
             paused: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             meters,
-            lost: lost.filter(|_| !crate::mutants::on("lost-end-forgotten")),
+            lost,
         }
     }
 
@@ -256,11 +256,10 @@ impl Pulse {
         has_log && self.lost(raft).is_none_or(|lost| last >= Some(lost))
     }
 
-    /// The newest entry that this node has acknowledged, while its log lacks it and others count on it.
+    /// The newest entry that this node has acknowledged, while its log lacks it. That others count on it may be a part of
+    /// what is lost, so only a node without peers goes on by itself.
     pub fn lost(&self, raft: &Raft) -> Option<LogId> {
-        let lost = self.lost.filter(|lost| raft.data_metrics().borrow().last_log < Some(*lost))?;
-        let voters: BTreeSet<NodeId> = raft.server_metrics().borrow().membership_config.voter_ids().collect();
-        (voters != BTreeSet::from([self.node_id])).then_some(lost)
+        self.lost.filter(|lost| raft.data_metrics().borrow().last_log < Some(*lost))
     }
 
     /// How this node stands to its cluster at its start.
