@@ -135,8 +135,8 @@ impl Limits {
             Pool::Bytes if self.table_bytes_max == 0 => return None,
             Pool::Bytes => (self.table_bytes_max, 0),
         };
-        let share = u128::from(all) * u128::from(thousandths) / 1_000;
-        Some(u64::try_from(share).unwrap_or(u64::MAX).max(least))
+        let share = all.checked_mul(thousandths).map_or(all / 1_000 * thousandths, |parts| parts / 1_000);
+        Some(share.max(least))
     }
 
     /// A name's length and content.
