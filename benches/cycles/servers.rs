@@ -60,7 +60,15 @@ impl Latchd {
             None => Spec::in_memory(),
             Some(directory) => Spec::durable(directory.path()),
         };
-        let server = spec.api_key(API_KEY).argument("--log-level").argument("warn").start();
+        // A million locks are one caller's here.
+        let server = spec
+            .api_key(API_KEY)
+            .argument("--log-level")
+            .argument("warn")
+            .environment("LATCHD_LOCKS_TABLE_BYTES_MAX", "4GiB")
+            .environment("LATCHD_QUOTAS_CREDENTIAL_PERCENT", 100)
+            .environment("LATCHD_QUOTAS_ADDRESS_PERCENT", 100)
+            .start();
         Self { server, data }
     }
 
