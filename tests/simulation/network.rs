@@ -91,6 +91,20 @@ pub struct Wires {
     numbers: u64,
     /// Ends of connections that nobody took: to be dropped when nothing is locked.
     unclaimed: Vec<io::Result<End>>,
+    /// Connections dropped in this step: what was written, what was read.
+    closed: BTreeSet<(u64, u64)>,
+    /// What the nodes said in this step.
+    said: Vec<Said>,
+}
+
+/// Something on its way to a link.
+struct Said {
+    at: Millis,
+    from: u64,
+    to: u64,
+    /// `None`: it asks for a connection.
+    pipe: Option<u64>,
+    event: Event,
 }
 
 #[derive(Clone)]
@@ -118,6 +132,8 @@ impl Network {
             held_up: Vec::new(),
             numbers: 0,
             unclaimed: Vec::new(),
+            closed: BTreeSet::new(),
+            said: Vec::new(),
         })))
     }
 
@@ -143,7 +159,12 @@ impl Network {
 
     /// Everything that happens up to `now`. Those whom it wakes run in the next step.
     pub fn advance(&self, now: Millis) {
-        self.wires().now = now;
+        {
+            let mut wires = self.wires();
+            wires.close_all();
+            wires.send_all();
+            wires.now = now;
+        }
         loop {
             let mut wires = self.wires();
             match wires.due.first_entry() {
@@ -211,8 +232,7 @@ impl Wires {
     }
 
     pub fn knock(&mut self, from: u64, to: u64, answer: oneshot::Sender<io::Result<End>>) {
-        let at = self.now + self.delay();
-        self.send(at, from, to, Event::Knock(answer));
+        self.said.push(Said { at: self.now, from, to, pipe: None, event: Event::Knock(answer) });
     }
 
     fn send(&mut self, at: Millis, from: u64, to: u64, event: Event) {
@@ -224,11 +244,22 @@ impl Wires {
 
     /// Behind everything that was sent before on the same pipe.
     fn send_on(&mut self, pipe: u64, event: Event) {
-        let at = self.now + self.delay();
-        if let Some(way) = self.pipes.get_mut(&pipe) {
-            let (from, to) = (way.from, way.to);
-            let at = at.max(way.latest);
-            way.latest = at;
+        if let Some(way) = self.pipes.get(&pipe) {
+            self.said.push(Said { at: self.now, from: way.from, to: way.to, pipe: Some(pipe), event });
+        }
+    }
+
+    /// Sends what was said in the step before: link by link, because the order in which the tasks of a node had their turn
+    /// does not follow from the seed.
+    fn send_all(&mut self) {
+        let mut said = std::mem::take(&mut self.said);
+        said.sort_by_key(|said| (said.at, said.from, said.to, said.pipe));
+        for Said { at, from, to, pipe, event } in said {
+            let mut at = at + self.delay();
+            if let Some(way) = pipe.and_then(|pipe| self.pipes.get_mut(&pipe)) {
+                at = at.max(way.latest);
+                way.latest = at;
+            }
             self.send(at, from, to, event);
         }
     }
@@ -354,10 +385,16 @@ impl Wires {
         Some(Ok(count))
     }
 
-    /// One end of a connection is dropped.
+    /// One end of a connection is dropped. Done at the end of the step: in which order a node drops its connections does not follow from the seed.
     pub fn close(&mut self, read: u64, write: u64) {
-        self.fall_silent(write);
-        self.fall_deaf(read);
+        self.closed.insert((write, read));
+    }
+
+    fn close_all(&mut self) {
+        for (write, read) in std::mem::take(&mut self.closed) {
+            self.fall_silent(write);
+            self.fall_deaf(read);
+        }
     }
 
     fn fall_silent(&mut self, number: u64) {

@@ -7,6 +7,7 @@
 //! while its process is stopped.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Node {
     initial: Vec<u64>,
     pub run: Option<Run>,
     pub paused: bool,
+    /// The process was told to end and has nothing left to do.
+    pub has_ended: Arc<AtomicBool>,
 }
 
 /// A process of a node.
@@ -45,7 +48,14 @@ pub struct Run {
 
 impl Node {
     pub fn new(id: u64, initial: &[u64]) -> Node {
-        Node { id, disk: SimulatedDisk::new(SYNC), initial: initial.to_vec(), run: None, paused: false }
+        Node {
+            id,
+            disk: SimulatedDisk::new(SYNC),
+            initial: initial.to_vec(),
+            run: None,
+            paused: false,
+            has_ended: Arc::default(),
+        }
     }
 
     pub fn start(&mut self, now: Millis, network: &Network, drift_ppm: i64) {
@@ -64,6 +74,7 @@ impl Node {
             drop(slot.set(started));
         });
         self.paused = false;
+        self.has_ended = Arc::default();
         self.run = Some(Run { runtime, engine, began: (now, began), drift_ppm });
     }
 

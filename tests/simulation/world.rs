@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -102,6 +103,9 @@ impl World {
         for node in self.nodes.values_mut() {
             node.drive(self.now);
         }
+        let ended = self.nodes.values().filter(|node| node.run.is_some() && node.has_ended.load(Relaxed));
+        let ended: Vec<u64> = ended.map(|node| node.id).collect();
+        ended.into_iter().for_each(|node| self.end(node, false));
         let until = self.clients_began + Duration::from_millis(self.now);
         self.clients.block_on(async { tokio::time::sleep_until(until).await });
     }
