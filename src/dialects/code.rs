@@ -2,7 +2,7 @@
 //!
 //! Every refusal and every engine error has its arm, none is a wildcard: a new one does not compile until it has words.
 
-use crate::domain::{Field, Pool, Refusal};
+use crate::domain::{Field, Refusal};
 use crate::engine::{EngineError, Fault, MemberError};
 use axum::http::StatusCode;
 
@@ -247,8 +247,8 @@ impl From<&Refusal> for Code {
             Refusal::SessionHoldsFull { .. } => Code::SessionHoldsFull,
             Refusal::SessionsFull { .. } => Code::SessionsFull,
             Refusal::RequestsFull { .. } => Code::RequestsFull,
-            Refusal::TableFull { .. } | Refusal::ShareFull { pool: Pool::Bytes, .. } => Code::TableFull,
-            Refusal::ShareFull { pool: Pool::Holds | Pool::Sessions | Pool::Requests, .. } => Code::ShareFull,
+            Refusal::TableFull { .. } => Code::TableFull,
+            Refusal::ShareFull { .. } => Code::ShareFull,
             Refusal::TokensExhausted => Code::TokensExhausted,
             // The next leadership knows this process; what was asked was not done.
             Refusal::UnknownOrigin => Code::NotLeader,

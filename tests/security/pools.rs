@@ -118,13 +118,13 @@ fn one_key_takes_its_share_of_sessions_locks_and_idempotency_keys_and_leaves_the
         assert_eq!((done, answer.status), (share, 429), "{told}");
         assert!(told.contains(key) && told.contains("quotas.credential_percent") && told.contains(&share.to_string()));
     };
-    full(until_refused(|_| ci.post("/session", &json!({})), 201), 40, "sessions.count_max");
+    full(until_refused(|_| ci.post("/session", &json!({})), 201), 64, "sessions.count_max");
     let mut keyed = |number: usize| {
         let body = json!({"resource": format!("k{number}"), "ttl": 600, "request_id": format!("{number}")});
         ci.post("/lock", &body)
     };
-    full(until_refused(&mut keyed, 200), 30, "locks.requests_max");
-    full(until_refused(|number| take(&mut ci, number), 200).map_first(30), 60, "locks.holds_max");
+    full(until_refused(&mut keyed, 200), 48, "locks.requests_max");
+    full(until_refused(|number| take(&mut ci, number), 200).map_first(48), 96, "locks.holds_max");
     let mut other = with(&server, "other");
     assert_eq!(other.post("/session", &json!({})).status, 201);
     assert_eq!(other.post("/lock", &json!({"resource": "o", "ttl": 600, "request_id": "o"})).status, 200);

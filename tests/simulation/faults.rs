@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::forger;
-use super::network::{CALM, Millis, Weather};
+use super::network::Millis;
 use super::node::{Node, SYNC};
+use super::weather::{CALM, Weather};
 use super::world::World;
 use crate::proof::random::Random;
 

@@ -11,8 +11,10 @@ use std::task::Waker;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::event::{Ending, Event, Said};
 use super::stream::End;
 use super::trace::Trace;
+use super::weather::{CALM, Weather};
 use crate::proof::random::Random;
 
 /// Milliseconds of true time since the world began.
@@ -22,20 +24,6 @@ pub type Millis = u64;
 const WINDOW: usize = 64 << 10;
 /// A lost packet is sent again after this long, and twice as long if it is lost again.
 const RETRANSMIT_MS: u64 = 200;
-
-/// How bytes travel at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weather {
-    /// At least this, and up to so much more at random.
-    pub delay_ms: u64,
-    pub jitter_ms: u64,
-    /// In thousand.
-    pub lost: u64,
-    /// In thousand: chunks after which the connection breaks.
-    pub broken: u64,
-}
-
-pub const CALM: Weather = Weather { delay_ms: 0, jitter_ms: 3, lost: 0, broken: 0 };
 
 /// One direction of a connection.
 struct Pipe {
@@ -54,24 +42,6 @@ struct Pipe {
     silent: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    Closed,
-    Broken,
-}
-
-/// Something that happens at the far end of a link.
-pub enum Event {
-    Bytes(u64, Vec<u8>),
-    Ends(u64, Ending),
-    /// Nobody reads what is sent here.
-    Refuses(u64),
-    /// Somebody connects.
-    Knock(oneshot::Sender<io::Result<End>>),
-    /// The connection is there, or is refused.
-    Answer(oneshot::Sender<io::Result<End>>, io::Result<End>),
 }
 
 pub struct Wires {
@@ -95,16 +65,6 @@ pub struct Wires {
     closed: BTreeSet<(u64, u64)>,
     /// What the nodes said in this step.
     said: Vec<Said>,
-}
-
-/// Something on its way to a link.
-struct Said {
-    at: Millis,
-    from: u64,
-    to: u64,
-    /// `None`: it asks for a connection.
-    pipe: Option<u64>,
-    event: Event,
 }
 
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! What happened, in order, folded into one number: two runs of a seed must come to the same, step by step.
 
-use super::network::{Ending, Event, Millis};
+use super::event::{Ending, Event};
+use super::network::Millis;
 
 /// FNV-1a: small, and the same everywhere.
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;

@@ -76,7 +76,7 @@ impl Contents {
 
 /// Says which certificate clients see now.
 pub fn log_fingerprint(what: &str, cert: &Path, fingerprint: &str) {
-    tracing::info!(cert = %cert.display(), fingerprint, "{what} a certificate with this SHA-256 fingerprint");
+    tracing::info!(cert = %cert.display(), fingerprint, "{what} the certificate with this SHA-256 fingerprint");
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
