@@ -4,6 +4,7 @@
 use super::LinePace;
 use super::throttle::AddressGroup;
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -68,14 +69,17 @@ impl Share {
     }
 }
 
+/// A trusted proxy has an account apart from the network that it is in.
+type Account = (AddressGroup, bool);
+
 /// All addresses that use something now.
-#[derive(Debug)]
 pub struct Addresses {
     shares: [Share; Pool::COUNT],
     used: [AtomicU64; Pool::COUNT],
     refused: [AtomicU64; Pool::COUNT],
     paces: [LinePace; Pool::COUNT],
-    by_group: Mutex<HashMap<AddressGroup, Weak<Address>>>,
+    is_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    by_group: Mutex<HashMap<Account, Weak<Address>>>,
 }
 
 /// One of them. It is forgotten with its last user.
@@ -83,6 +87,8 @@ pub struct Addresses {
 pub struct Address {
     all: Arc<Addresses>,
     group: AddressGroup,
+    /// Many clients come from it: it has no share, as the whole alone bounds it.
+    is_proxy: bool,
     used: [AtomicU64; Pool::COUNT],
 }
 
@@ -94,27 +100,37 @@ pub struct Place {
     amount: AtomicU64,
 }
 
+impl fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Addresses").field("shares", &self.shares).field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
 impl Addresses {
-    /// With the shares that `share` tells.
-    pub fn new(share: impl Fn(Pool) -> Share) -> Arc<Addresses> {
+    /// With the shares that `share` tells, which those addresses have not that `is_proxy` tells.
+    pub fn new(
+        share: impl Fn(Pool) -> Share,
+        is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Arc<Addresses> {
         Arc::new(Addresses {
             shares: Pool::ALL.map(share),
             used: Default::default(),
             refused: Default::default(),
             paces: [const { LinePace::new(1) }; Pool::COUNT],
+            is_proxy: Box::new(is_proxy),
             by_group: Mutex::default(),
         })
     }
 
     /// The account of an address.
     pub fn of(self: &Arc<Addresses>, ip: IpAddr) -> Arc<Address> {
-        let group = AddressGroup::from(ip);
+        let (group, is_proxy) = (AddressGroup::from(ip), (self.is_proxy)(ip.to_canonical()));
         let mut by_group = self.lock();
-        if let Some(known) = by_group.get(&group).and_then(Weak::upgrade) {
+        if let Some(known) = by_group.get(&(group, is_proxy)).and_then(Weak::upgrade) {
             return known;
         }
-        let address = Arc::new(Address { all: Arc::clone(self), group, used: Default::default() });
-        by_group.insert(group, Arc::downgrade(&address));
+        let address = Arc::new(Address { all: Arc::clone(self), group, is_proxy, used: Default::default() });
+        by_group.insert((group, is_proxy), Arc::downgrade(&address));
         address
     }
 
@@ -123,7 +139,7 @@ impl Addresses {
         self.refused[pool as usize].load(Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AddressGroup, Weak<Address>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Account, Weak<Address>>> {
         self.by_group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,12 +148,22 @@ impl Address {
     /// Takes so much of a pool; `None` where it is not left for this address, or for all.
     pub fn take(self: &Arc<Address>, pool: Pool, amount: u64) -> Option<Place> {
         let (at, share) = (pool as usize, &self.all.shares[pool as usize]);
-        let mine = add_within(&self.used[at], amount, share.address)?;
+        let mine = add_within(&self.used[at], amount, if self.has_share(pool) { share.address } else { u64::MAX })?;
         if add_within(&self.all.used[at], amount, share.left_for(mine)).is_none() {
             self.used[at].fetch_sub(amount, Relaxed);
             return None;
         }
         Some(Place { address: Arc::clone(self), pool, amount: AtomicU64::new(amount) })
+    }
+
+    /// Whether all addresses together have taken half of a pool or more.
+    pub fn is_half_taken(&self, pool: Pool) -> bool {
+        self.all.used[pool as usize].load(Relaxed) >= self.all.shares[pool as usize].all.div_ceil(2)
+    }
+
+    /// The places for probes are few, so those are shared out to proxies too.
+    fn has_share(&self, pool: Pool) -> bool {
+        !self.is_proxy || pool == Pool::ProbeConnections
     }
 
     /// Counts a refusal. `Some` where it may be told `now`; then how many were not told before it.
@@ -183,8 +209,9 @@ impl Drop for Address {
     fn drop(&mut self) {
         let mut by_group = self.all.lock();
         // Another account of the same address may have been begun meanwhile.
-        if by_group.get(&self.group).is_some_and(|known| known.strong_count() == 0) {
-            by_group.remove(&self.group);
+        let account = (self.group, self.is_proxy);
+        if by_group.get(&account).is_some_and(|known| known.strong_count() == 0) {
+            by_group.remove(&account);
         }
     }
 }
@@ -194,7 +221,7 @@ mod tests {
     use super::*;
 
     fn addresses(share: Share) -> Arc<Addresses> {
-        Addresses::new(|_| share)
+        Addresses::new(|_| share, |ip| ip == from(9))
     }
 
     fn from(last: u8) -> IpAddr {
@@ -216,6 +243,27 @@ mod tests {
         assert!(all.of(from(1)).take(pool, 290).is_some());
         drop((first, second, third));
         assert_eq!((all.used[pool as usize].load(Relaxed), all.lock().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_no_share_but_the_whole_bounds_it() {
+        let all = addresses(Share::of(10, 4));
+        for pool in [Pool::PublicStreams, Pool::Listings, Pool::UnidentifiedBytes] {
+            assert!(all.of(from(1)).take(pool, 5).is_none(), "{pool:?}: any other address");
+            let proxy = all.of(from(9));
+            let _most = proxy.take(pool, 10).expect("all of it");
+            assert!(proxy.take(pool, 1).is_none() && proxy.is_half_taken(pool), "{pool:?}");
+        }
+        assert!(all.of(from(9)).take(Pool::ProbeConnections, 5).is_none(), "probes");
+    }
+
+    #[test]
+    fn a_proxy_in_an_ipv6_network_gives_its_neighbours_nothing() {
+        let proxy: IpAddr = "2001:db8::9".parse().expect("an address");
+        let all = Addresses::new(|_| Share::of(10, 1), move |ip| ip == proxy);
+        let _first = all.of(proxy).take(Pool::Listings, 5).expect("no share");
+        let neighbour = all.of("2001:db8::1".parse().expect("an address"));
+        assert!(neighbour.take(Pool::Listings, 2).is_none() && neighbour.take(Pool::Listings, 1).is_some());
     }
 
     #[test]

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_request_is_counted_until_its_caller_is_known() {
-        let all = Addresses::new(|_| Share::of(40_000, 40_000));
+        let all = Addresses::new(|_| Share::of(40_000, 40_000), |_| false);
         let address = all.of([192, 0, 2, 1].into());
         let begin = |(fields, text), has_body| Unidentified::begin(&address, fields, text, has_body);
         let first = begin(FAT, false).expect("room");

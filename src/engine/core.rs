@@ -53,12 +53,14 @@ impl Core {
         *self.leads.borrow()
     }
 
-    /// Whether a leader with a quorum is known, and this node is it or hears it.
+    /// Whether this node can serve with a quorum: one is there, and this node's own disk lets it take part.
     pub fn has_quorum(&self) -> bool {
+        self.is_in_contact() && (self.is_alone() || !self.is_disk_stalled())
+    }
+
+    /// Whether a leader with a quorum is known, and this node is it or hears it, whatever its own disk does.
+    pub fn is_in_contact(&self) -> bool {
         if self.removed.load(Ordering::Relaxed) || self.differs.load(Ordering::Relaxed) {
-            return false;
-        }
-        if !self.is_alone() && self.is_disk_stalled() {
             return false;
         }
         if self.leads() {

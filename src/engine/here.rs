@@ -77,6 +77,12 @@ impl Engine {
             && !self.0.ending.is_announced()
     }
 
+    /// Whether a leader with a quorum is known, this node or one that it hears: sessions go on even where this node's disk
+    /// is slow, full or has lost something.
+    pub fn is_in_contact(&self) -> bool {
+        self.0.core.is_in_contact()
+    }
+
     /// Why this node is not ready, in words for an operator; `None` when it is.
     pub fn unready(&self) -> Option<String> {
         if self.is_ready() {

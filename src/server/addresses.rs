@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::forwarded::TrustedProxies;
 use crate::access::{Addresses, Pool, Share};
 use crate::config::ServerConfig;
 use crate::telemetry::Metrics;
@@ -11,13 +12,21 @@ const PROBE_CONNECTIONS: Share = Share::of(64, 16);
 
 /// The accounts of all addresses.
 pub fn addresses(server: &ServerConfig) -> Arc<Addresses> {
-    Addresses::new(|pool| match pool {
-        Pool::Connections => Share::of(u64::MAX, server.connections_per_address_max),
+    let share = |pool| match pool {
+        Pool::Connections => Share::of(u64::MAX, connections_of_one(server)),
         Pool::ProbeConnections => PROBE_CONNECTIONS,
         Pool::UnidentifiedBytes => Share::halved(server.unidentified_bytes_max),
         Pool::PublicStreams => Share::of(server.public_streams_max, server.public_streams_max.div_ceil(4)),
         Pool::Listings => Share::of(server.listings_max, server.listings_max.div_ceil(2)),
-    })
+    };
+    let trusted = TrustedProxies::new(server.trusted_proxies.clone());
+    Addresses::new(share, move |ip| trusted.trust(ip))
+}
+
+/// Half of all at most, however few the limit of open files leaves: one address must not keep the others out.
+fn connections_of_one(server: &ServerConfig) -> u64 {
+    let half = server.connections_max as u64 / 2;
+    server.connections_per_address_max.min(half).max(1)
 }
 
 /// What was refused until now.

@@ -14,6 +14,7 @@ use crate::support::spec::Spec;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const FURTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 fn limited(settings: &str) -> Server {
@@ -23,9 +24,14 @@ fn limited(settings: &str) -> Server {
         .start()
 }
 
-/// Opens so many connections that say nothing, and waits until the server has them all.
+/// Opens so many connections that say nothing.
+fn fill_up(server: &Server, from: IpAddr, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|_| connect_from(server.http(), from)).collect()
+}
+
+/// The same, and waits until the server has them all.
 fn fill(server: &Server, from: IpAddr, count: usize) -> Vec<TcpStream> {
-    let silent = (0..count).map(|_| connect_from(server.http(), from)).collect();
+    let silent = fill_up(server, from, count);
     until("the connections to be taken", || open(server) == count);
     silent
 }
@@ -59,7 +65,8 @@ fn only_probes_are_answered(server: &Server, key: &str) {
 #[test]
 fn probes_are_answered_when_all_connections_are_taken() {
     let server = limited("connections_max = 6\n");
-    let silent = fill(&server, HERE, 6);
+    let silent = [ELSEWHERE, FURTHER].map(|from| fill_up(&server, from, 3));
+    until("the connections to be taken", || open(&server) == 6);
     only_probes_are_answered(&server, "server.connections_max");
     assert_eq!(server.stderr().matches("server.connections_max is reached").count(), 1, "told once a minute");
     drop(silent);
@@ -75,6 +82,14 @@ fn one_address_cannot_take_all_connections_nor_the_probes_ones() {
     let metrics = get_from(server.http(), ELSEWHERE, "/metrics", "");
     let counted = r#"latchd_limit_refusals_total{limit="server.connections_per_address_max"} 0"#;
     assert!(metrics.contains("latchd_limit_refusals_total") && !metrics.contains(counted), "{metrics}");
+}
+
+#[test]
+fn one_address_has_half_of_few_connections_at_most() {
+    let server = limited("connections_max = 8\n");
+    let _silent = fill(&server, HERE, 4);
+    only_probes_are_answered(&server, "server.connections_per_address_max");
+    assert!(get_from(server.http(), ELSEWHERE, "/docs", "").starts_with("HTTP/1.1 200"), "another address");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Streams that need no credential: how many one address has, and how long they last.
 
+use std::time::Duration;
+
 use latchd::dialects::grpc::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use tonic::{Code, Status, Streaming};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Ask;
@@ -41,8 +43,8 @@ async fn end<A>(stream: &mut Streaming<A>) -> Status {
 }
 
 #[test]
-fn streams_that_need_no_credential_end_with_their_age() {
-    let server = server("public_stream_age_max = \"300ms\"");
+fn old_streams_that_need_no_credential_end_where_half_of_all_are_taken() {
+    let server = server("public_streams_max = 2\npublic_stream_age_max = \"300ms\"");
     let client = GrpcClient::plain(&server);
     runtime().block_on(async {
         let mut watched = watch(&client).await.expect("a stream");
@@ -52,6 +54,32 @@ fn streams_that_need_no_credential_end_with_their_age() {
             let status = end(&mut reflect(&client, path).await.expect("a stream")).await;
             assert!(status.code() == Code::Unavailable && status.message().contains("server.public_stream_age_max"));
         }
+    });
+}
+
+#[test]
+fn old_streams_go_on_while_less_than_half_of_all_are_taken() {
+    let server = server("public_streams_max = 9\npublic_stream_age_max = \"100ms\"");
+    let client = GrpcClient::plain(&server);
+    runtime().block_on(async {
+        let mut watched = watch(&client).await.expect("a stream");
+        let mut reflected = reflect(&client, REFLECTION[0]).await.expect("a stream");
+        let ends = async { tokio::join!(end(&mut watched), end(&mut reflected)) };
+        assert!(tokio::time::timeout(Duration::from_secs(1), ends).await.is_err(), "ten times their age");
+    });
+}
+
+#[test]
+fn a_trusted_proxy_has_no_share_of_the_streams() {
+    let settings = "[server]\npublic_streams_max = 4\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let server = Spec::in_memory().password("sesame").configuration(settings).start();
+    let client = GrpcClient::plain(&server);
+    runtime().block_on(async {
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            streams.push(watch(&client).await.expect("a stream"));
+        }
+        assert!(watch(&client).await.is_err(), "there are no more of them");
     });
 }
 

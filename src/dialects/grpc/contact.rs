@@ -27,7 +27,9 @@ impl Contact {
             while !sender.is_closed() {
                 tokio::time::sleep(INTERVAL).await;
                 let ready = engine.is_ready();
-                without = if ready || engine.is_leaving() { Duration::ZERO } else { without + INTERVAL };
+                // A disk that keeps this node from being ready ends no session: the leader goes on hearing of them.
+                without =
+                    if engine.is_in_contact() || engine.is_leaving() { Duration::ZERO } else { without + INTERVAL };
                 let contact = Contact { ready, lost: without >= LOST_AFTER };
                 sender.send_if_modified(|known| std::mem::replace(known, contact) != contact);
             }

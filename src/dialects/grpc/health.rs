@@ -49,9 +49,9 @@ pub async fn watch(State(service): State<Shared>, request: Request) -> Response 
     }
 }
 
-/// Ends with its call, with its age, or with this process, which must not wait for it.
+/// Ends with its call, with its age where places are few, or with this process, which must not wait for it.
 fn until_the_end(asked: String, service: &Shared, place: Option<Place>) -> impl Stream<Item = Frame<Bytes>> + use<> {
-    let (engine, age) = (service.engine.clone(), public_stream::age(service));
+    let (engine, age) = (service.engine.clone(), public_stream::age(service, place.as_ref()));
     let ending = engine.clone();
     let ended = async move {
         tokio::select! {

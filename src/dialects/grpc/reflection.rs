@@ -138,11 +138,11 @@ impl ServerReflection for Reflection {
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let place = public_stream::place(&self.service, request.extensions())?;
         let index = self.index.clone();
+        let age = Box::pin(public_stream::age(&self.service, place.as_ref()));
         let told = request.into_inner().map(move |asked| {
             let _until_the_end = &place;
             asked.and_then(|asked| index.answer(asked))
         });
-        let age = Box::pin(public_stream::age(&self.service));
         let told = stream::unfold(Some((told, age)), |going_on| async move {
             let (mut told, mut age) = going_on?;
             tokio::select! {

@@ -114,7 +114,8 @@ impl RaftNode {
         self.inner.stands.send_if_modified(|now| {
             let then = match (&*now, removed) {
                 (Standing::Member | Standing::LostEnd { .. }, true) => Standing::Removed { node },
-                (Standing::Removed { .. }, false) => Standing::Member,
+                // What the log had lost it may lack still: then whoever waits for it goes on.
+                (Standing::Removed { .. }, false) => self.inner.pulse.standing(&self.inner.raft),
                 _ => return false,
             };
             *now = then;

@@ -262,7 +262,7 @@ impl Pulse {
         self.lost.filter(|lost| raft.data_metrics().borrow().last_log < Some(*lost))
     }
 
-    /// How this node stands to its cluster at its start.
+    /// How this node stands to its cluster, as a member of it.
     pub fn standing(&self, raft: &Raft) -> Standing {
         match self.lost(raft) {
             Some(lost) => Standing::LostEnd { node: self.node_id, term: lost.leader_id.term, index: lost.index },
