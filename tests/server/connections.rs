@@ -87,7 +87,8 @@ async fn a_request_that_waits_longer_than_all_bounds_is_answered() {
 #[tokio::test]
 async fn connections_beyond_the_cap_are_refused_and_the_place_is_free_again_later() {
     // Any other address has half of them at most.
-    let settings = [("server.connections_max", "2"), ("server.trusted_proxies", "127.0.0.1")];
+    let proxy = [("server.trusted_proxies", "127.0.0.1"), ("access.allow_anonymous", "true")];
+    let settings = [[("server.connections_max", "2")].as_slice(), &proxy].concat();
     let rig = Rig::start(router(), &settings);
     let (mut first, mut second) = (rig.plain().await, rig.tls().await);
     assert_eq!((first.get("/").await.status, second.get("/").await.status), (200, 200));
