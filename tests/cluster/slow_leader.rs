@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 use super::fleet::Fleet;
 use super::scenarios::{SIZE, turn};
 use super::speaker::{Lock, Speaker, granted};
+use super::wire::API_KEY;
+use crate::dialects::speaker::{Speaker as Tongues, Tongue};
 
 const FLUSH_MS: u64 = 6000;
+/// A connection without contact is closed after five seconds.
+const LONG_FLUSH_MS: u64 = 12_000;
+const UNREADY_FOR: Duration = Duration::from_secs(8);
 /// Less than one flush: the service has gone on without that disk.
 const GRANT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -45,4 +50,35 @@ fn a_leader_whose_flushes_take_seconds_gives_way_and_says_so() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(seen["holders"][0]["fencing_token"].as_u64(), Some(grant.token));
+}
+
+/// Its leader hears of them all the time.
+#[test]
+fn sessions_of_connections_at_a_follower_outlive_a_flush_that_takes_seconds() {
+    let _turn = turn();
+    let mut fleet = Fleet::start(SIZE);
+    let leader = fleet.leader();
+    let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != leader).collect();
+    let (slow, other) = (others[0], others[1]);
+    let mut holder = Tongues::at(Tongue::LdlmGrpc, fleet.address(slow), API_KEY);
+    holder.take("held").expect("it is free");
+    std::fs::write(&fleet.node(slow).flush_delay, LONG_FLUSH_MS.to_string()).expect("the delay can be set");
+    let mut writer = Speaker::open(fleet.address(other));
+    let began = Instant::now();
+    let mut unready = None;
+    for number in 0.. {
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", fleet.told());
+        writer.take(Lock::named(&format!("written-{number}")).leased(3600.0));
+        let now = fleet.ask(slow, "/readyz").is_none().then(|| unready.unwrap_or_else(Instant::now));
+        unready = now;
+        if now.is_some_and(|since| since.elapsed() > UNREADY_FOR) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::fs::remove_file(&fleet.node(slow).flush_delay).expect("the delay can be removed");
+    let seen = fleet.ask(other, "/v1/locks/held").expect("it is shown");
+    assert_eq!(seen["holders"].as_array().map(Vec::len), Some(1), "{seen}\n{}", fleet.told());
+    let told = fleet.node(slow).stderr();
+    assert!(!told.contains("a connection that carries a session is closed"), "{told}");
 }
