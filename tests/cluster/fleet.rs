@@ -50,6 +50,8 @@ pub struct Fleet {
     authority: Authority,
     configuration: PathBuf,
     folder: tempfile::TempDir,
+    /// The highest id that was ever given: the place of a node that is gone is not used again.
+    newest: u64,
 }
 
 impl Fleet {
@@ -75,6 +77,7 @@ impl Fleet {
             authority,
             configuration: file,
             folder,
+            newest: size,
         };
         let peers: Vec<String> = (1..=size).map(|id| format!("{id}={}", fleet.peer_url(id))).collect();
         for id in 1..=size {
@@ -148,7 +151,8 @@ impl Fleet {
 
     /// Makes a further place and starts a node there, empty and not yet a member.
     pub fn add(&mut self) -> u64 {
-        let id = self.nodes.iter().map(|node| node.id).max().unwrap_or(0) + 1;
+        self.newest += 1;
+        let id = self.newest;
         self.network.add(id);
         let peers: Vec<String> =
             self.nodes.iter().map(|node| format!("{}={}", node.id, self.peer_url(node.id))).collect();

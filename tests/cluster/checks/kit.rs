@@ -14,12 +14,19 @@ pub struct Hold<'a> {
     pub release: Option<Nanos>,
     /// Until here its lease cannot have ended: each lease counts from a moment after its request was sent.
     pub leased_until: Nanos,
+    /// When its lease may have been over for a moment, before a renewal that still found it: from when, until when.
+    pub lapses: Vec<(Nanos, Nanos)>,
 }
 
 impl Hold<'_> {
     /// Until here it was certainly held.
     pub fn certain_until(&self) -> Nanos {
         self.release.map_or(self.leased_until, |release| release.min(self.leased_until))
+    }
+
+    /// Whether this operation may have come while the lease was over.
+    pub fn may_have_lapsed_for(&self, op: &Op) -> bool {
+        self.lapses.iter().any(|(from, until)| op.call < *until && *from < op.end)
     }
 }
 
@@ -28,16 +35,27 @@ pub fn holds(history: &History) -> BTreeMap<&str, Vec<Hold<'_>>> {
     let mut by_name: BTreeMap<&str, BTreeMap<u64, Hold<'_>>> = BTreeMap::new();
     for op in &history.ops {
         if let (Some(token), Ask::Acquire { lease_ms, .. }) = (op.granted(), &op.ask) {
-            let hold = Hold { grant: op, token, release: None, leased_until: after_ms(op.call, *lease_ms) };
+            let hold = Hold {
+                grant: op,
+                token,
+                release: None,
+                leased_until: after_ms(op.call, *lease_ms),
+                lapses: Vec::new(),
+            };
             by_name.entry(&op.name).or_default().insert(token, hold);
         }
     }
-    for op in &history.ops {
+    let mut ops: Vec<&Op> = history.ops.iter().collect();
+    ops.sort_by_key(|op| op.call);
+    for op in ops {
         let (Ask::Release { token } | Ask::Renew { token, .. }) = &op.ask else { continue };
         let Some(hold) = by_name.get_mut(op.name.as_str()).and_then(|holds| holds.get_mut(token)) else { continue };
         match (&op.ask, &op.answer) {
             (Ask::Release { .. }, _) => hold.release = Some(hold.release.map_or(op.call, |before| before.min(op.call))),
             (Ask::Renew { lease_ms, .. }, Answer::Renewed) => {
+                if op.end > hold.leased_until {
+                    hold.lapses.push((hold.leased_until, op.end));
+                }
                 hold.leased_until = hold.leased_until.max(after_ms(op.call, *lease_ms));
             }
             _ => {}

@@ -21,7 +21,8 @@ fn denies(hold: &Hold<'_>, op: &Op) -> bool {
     match (&op.ask, &op.answer) {
         (Ask::Acquire { .. }, Answer::Granted { token }) => *token > hold.token,
         (Ask::Renew { token, .. }, Answer::NotHeld) => *token == hold.token,
-        (Ask::Read, Answer::Seen { token, .. }) => *token != Some(hold.token),
+        // A lease may end late: who reads while it is over is told so, and a renewal may still find it.
+        (Ask::Read, Answer::Seen { token, .. }) => *token != Some(hold.token) && !hold.may_have_lapsed_for(op),
         _ => false,
     }
 }
@@ -55,6 +56,17 @@ mod tests {
             None,
         );
         assert_eq!(check(&extended.0).len(), 1);
+    }
+
+    #[test]
+    fn a_read_between_a_lease_and_a_late_renewal_may_see_nobody_and_a_grant_is_found() {
+        let renewal = Ask::Renew { token: 1, lease_ms: 100 };
+        let late =
+            || Script::default().lease("a", (0, 10), 1, 100).op("a", renewal.clone(), (105, 120), Answer::Renewed);
+        assert_eq!(check(&late().read("a", (90, 101), None).0), Vec::<String>::new());
+        assert_eq!(check(&late().read("a", (130, 140), None).0).len(), 1);
+        assert_eq!(check(&late().read("a", (20, 90), None).0).len(), 1);
+        assert_eq!(check(&late().lease("a", (90, 104), 2, 100).0).len(), 1);
     }
 
     #[test]
