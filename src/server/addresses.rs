@@ -7,8 +7,9 @@ use crate::access::{Addresses, Pool, Share};
 use crate::config::ServerConfig;
 use crate::telemetry::Metrics;
 
-/// Connections beyond every bound, on which probes are answered; few addresses probe.
-const PROBE_CONNECTIONS: Share = Share::of(64, 16);
+/// Connections beyond every bound, on which probes are answered. Half of them are for addresses that have next to none, so
+/// that those who fill all others keep no balancer out.
+const PROBE_CONNECTIONS: Share = Share { all: 256, address: 8, little: 2, reserve: 128 };
 
 /// The accounts of all addresses.
 pub fn addresses(server: &ServerConfig) -> Arc<Addresses> {

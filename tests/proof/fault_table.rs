@@ -131,3 +131,21 @@ fn written() {
     std::fs::write(format!("{ROOT}/{TABLE}"), text).expect("the table can be written");
     println!("{TABLE} is written after {:?}", began.elapsed());
 }
+
+/// A kind of fault or a planted bug that is new needs its row: `make fault-table`.
+#[test]
+fn every_fault_and_every_planted_bug_has_its_row_without_a_violation() {
+    let text = std::fs::read_to_string(format!("{ROOT}/{TABLE}")).expect(TABLE);
+    let row = |what: &str| {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {what} |")));
+        row.unwrap_or_else(|| panic!("{TABLE} has no row of {what}: run `make fault-table`"))
+    };
+    let faults = KINDS.iter().map(|kind| kind.words.to_owned());
+    for fault in faults.chain(soak::FAULTS.iter().map(|fault| fault.to_string())) {
+        assert!(row(&fault).ends_with("| 0 |"), "{}", row(&fault));
+    }
+    for (bug, test) in PLANTED {
+        let row = row(&format!("`{bug}`"));
+        assert!(row.contains(test) && !row.contains("not caught"), "{row}");
+    }
+}
