@@ -245,9 +245,11 @@ impl Access {
 
     fn may_be_judged(&self, secret: &str, address: AddressGroup, now: Duration) -> bool {
         let failures = self.throttle.failures(address, now);
-        match self.gate.admission(&self.keyed.digest(secret), address, failures) {
+        let admission = || self.gate.admission(&self.keyed.digest(secret), address, failures);
+        match admission() {
             Admission::Join => true,
-            Admission::Queue => self.throttle.may_verify(address, now),
+            // The turn may have been taken since for the same secret.
+            Admission::Queue => self.throttle.may_verify(address, now) || admission() == Admission::Join,
             Admission::Full => false,
         }
     }

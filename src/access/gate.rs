@@ -53,6 +53,7 @@ pub(super) struct Turn<'a, T> {
     pub secret: String,
     /// Where it came from first.
     pub address: AddressGroup,
+    is_over: bool,
 }
 
 impl<T: Copy> Gate<T> {
@@ -103,7 +104,7 @@ impl<T: Copy> Gate<T> {
         let next = queue.jobs.iter_mut().filter(|job| !job.is_running).min_by_key(|job| job.rank)?;
         next.is_running = true;
         let secret = std::mem::take(&mut next.secret);
-        Some(Turn { gate: self, digest: next.digest, secret, address: next.address })
+        Some(Turn { gate: self, digest: next.digest, secret, address: next.address, is_over: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<T>> {
@@ -158,10 +159,13 @@ impl<T> Job<T> {
 
 impl<T: Copy> Turn<'_, T> {
     /// Tells all who wait for this secret.
-    pub(super) fn end(self, found: T) {
+    ///
+    /// The verification is over with the same lock: who joined it between the two would wait for nothing.
+    pub(super) fn end(mut self, found: T) {
+        self.is_over = true;
         let mut queue = self.gate.lock();
-        let Some(job) = queue.job(&self.digest) else { return };
-        for caller in std::mem::take(&mut job.callers) {
+        let Some(at) = queue.jobs.iter().position(|job| job.digest == self.digest) else { return };
+        for caller in queue.jobs.swap_remove(at).callers {
             // One whose request is gone needs no answer.
             let _ = caller.send(found);
         }
@@ -170,6 +174,9 @@ impl<T: Copy> Turn<'_, T> {
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
         let mut queue = self.gate.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.jobs.retain(|job| job.digest != self.digest);
     }
