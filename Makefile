@@ -23,9 +23,10 @@ BALANCERS := target/balancers/.ready
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# What has a clock, a cluster or a disk of its own to fill runs one by one.
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
-	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants::
-	$(WITH_SIGNALS) cargo test --locked --features mutants -- cluster:: mutants:: --test-threads=1
+	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants:: --skip disks::
+	$(WITH_SIGNALS) cargo test --locked --features mutants -- cluster:: mutants:: disks:: --test-threads=1
 
 test-systemd: ## The unit of deploy/ under a real systemd in namespaces of its own (as root, where systemd is installed)
 	cargo test --locked --features mutants --test all proof::systemd -- --ignored --nocapture
