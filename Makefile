@@ -23,7 +23,7 @@ BALANCERS := target/balancers/.ready
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# What has a clock, a cluster or a disk of its own to fill runs one by one.
+# Clusters, and disks that are filled, have the machine for themselves: one test at a time.
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
 	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants:: --skip disks::
 	$(WITH_SIGNALS) cargo test --locked --features mutants -- cluster:: mutants:: disks:: --test-threads=1

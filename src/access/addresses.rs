@@ -107,7 +107,7 @@ impl fmt::Debug for Addresses {
 }
 
 impl Addresses {
-    /// With the shares that `share` tells, which those addresses have not that `is_proxy` tells.
+    /// `share` tells the bounds of each pool; `is_proxy` tells which addresses have no share of their own.
     pub fn new(
         share: impl Fn(Pool) -> Share,
         is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,

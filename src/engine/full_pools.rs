@@ -5,17 +5,30 @@ use crate::domain::{Pool, Refusal, ShareOf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+const WAITERS_PER_LOCK: &str = "locks.waiters_per_lock_max";
+const HOLDS_PER_SESSION: &str = "sessions.holds_max";
+const CREDENTIALS: &str = "quotas.credential_percent";
+const ADDRESSES: &str = "quotas.address_percent";
 /// What can be full, as a line of the log names it: its key in `config.toml`.
 const KEYS: [&str; 8] = [
-    "locks.holds_max",
-    "sessions.count_max",
-    "locks.requests_max",
-    "locks.table_bytes_max",
-    "locks.waiters_per_lock_max",
-    "sessions.holds_max",
-    "quotas.credential_percent",
-    "quotas.address_percent",
+    key(Pool::Holds),
+    key(Pool::Sessions),
+    key(Pool::Requests),
+    key(Pool::Bytes),
+    WAITERS_PER_LOCK,
+    HOLDS_PER_SESSION,
+    CREDENTIALS,
+    ADDRESSES,
 ];
+
+const fn key(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Holds => "locks.holds_max",
+        Pool::Sessions => "sessions.count_max",
+        Pool::Requests => "locks.requests_max",
+        Pool::Bytes => "locks.table_bytes_max",
+    }
+}
 
 pub struct FullPools {
     paces: [LinePace; KEYS.len()],
@@ -37,21 +50,33 @@ impl Default for FullPools {
 impl FullPools {
     /// Looks at a refusal, at this age of the process.
     pub fn note(&self, refusal: &Refusal, age: Duration) {
-        let (counter, pool, limit) = match refusal {
-            Refusal::HoldsFull { limit } => (&self.pools, Pool::Holds as usize, *limit),
-            Refusal::SessionsFull { limit } => (&self.pools, Pool::Sessions as usize, *limit),
-            Refusal::RequestsFull { limit } => (&self.pools, Pool::Requests as usize, *limit),
-            Refusal::TableFull { limit } => (&self.table, Pool::Bytes as usize, *limit),
-            Refusal::QueueFull { limit } => (&self.pools, 4, *limit),
-            Refusal::SessionHoldsFull { limit } => (&self.pools, 5, *limit),
-            Refusal::ShareFull { whose: ShareOf::Credential, limit, .. } => (&self.shares, 6, *limit),
-            Refusal::ShareFull { whose: ShareOf::Address, limit, .. } => (&self.shares, 7, *limit),
+        let (counter, what, limit, of) = match refusal {
+            Refusal::HoldsFull { limit } => (&self.pools, key(Pool::Holds), *limit, None),
+            Refusal::SessionsFull { limit } => (&self.pools, key(Pool::Sessions), *limit, None),
+            Refusal::RequestsFull { limit } => (&self.pools, key(Pool::Requests), *limit, None),
+            Refusal::TableFull { limit } => (&self.table, key(Pool::Bytes), *limit, None),
+            Refusal::QueueFull { limit } => (&self.pools, WAITERS_PER_LOCK, *limit, None),
+            Refusal::SessionHoldsFull { limit } => (&self.pools, HOLDS_PER_SESSION, *limit, None),
+            Refusal::ShareFull { pool, whose: ShareOf::Credential, limit } => {
+                (&self.shares, CREDENTIALS, *limit, Some(key(*pool)))
+            }
+            Refusal::ShareFull { pool, whose: ShareOf::Address, limit } => {
+                (&self.shares, ADDRESSES, *limit, Some(key(*pool)))
+            }
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if let Some(held_back) = self.paces[pool].admit(age) {
-            let (key, refusal) = (KEYS[pool], format!("{refusal:?}"));
-            tracing::warn!(key, limit, held_back, refusal, "requests are refused: {key} is reached ({limit})");
+        let pace = KEYS.iter().zip(&self.paces).find(|(key, _)| **key == what);
+        let Some(held_back) = pace.and_then(|(_, pace)| pace.admit(age)) else { return };
+        match of {
+            None => tracing::warn!(key = what, limit, held_back, "requests are refused: {what} is reached ({limit})"),
+            Some(of) => tracing::warn!(
+                key = what,
+                of,
+                limit,
+                held_back,
+                "requests are refused: one caller has reached its share of {of} ({what}: {limit})"
+            ),
         }
     }
 }

@@ -116,7 +116,7 @@ fn another_number_is_kept_with_the_data() {
     assert!(told.ends_with(" --node-id 7\n"), "{told}");
     let dir = left.home.path().join("seven");
     let refused = Spec::durable(&dir).try_start().err().expect("it is not node 1's");
-    assert!(refused.contains("the data directory belongs to node [7], this is node 1"), "{refused}");
+    assert!(refused.contains("the data directory belongs to node 7, this is node 1"), "{refused}");
     let server = Spec::durable(&dir).argument("--node-id").argument("7").start();
     let cluster = Client::plain(&server).get("/v1/cluster").json();
     assert_eq!((&cluster["node"], &cluster["members"][0]["address"]), (&json!(7), &json!("https://10.0.0.7:9443")));

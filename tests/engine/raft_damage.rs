@@ -55,12 +55,47 @@ async fn a_directory_with_files_of_something_else_is_refused_and_left_as_it_is()
 }
 
 #[tokio::test]
+async fn a_position_that_says_nothing_is_refused_unless_a_lost_end_is_accepted() {
+    for spoil in [
+        (|file: &Path| fs::remove_file(file)) as fn(&Path) -> std::io::Result<()>,
+        |file| fs::write(file, ""),
+        |file| fs::write(file, fs::read_to_string(file)?.replace("entry 0", "entry 1")),
+    ] {
+        let dir = used_dir().await;
+        let file = dir.path().join("position");
+        spoil(&file).expect("spoilt");
+        // A start that was refused does not make it good.
+        for _ in 0..2 {
+            let error = refusal(dir.path()).await.to_string();
+            assert!(error.contains("position is damaged at byte 0") && error.contains("--accept-lost-end"), "{error}");
+        }
+        let accept = Accept { lost_end: true, ..Accept::default() };
+        let (node, _) = start(RaftOptions { accept, ..on_disk(dir.path()) }).await.expect("as it was told");
+        node.shutdown().await;
+        let (node, _) = start(on_disk(dir.path())).await.expect("it is known from here on");
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_directory_of_a_release_without_positions_needs_none() {
+    let dir = used_dir().await;
+    let file = dir.path().join("store-id");
+    let text = fs::read_to_string(&file).expect("the file");
+    let (said, _) = text.split_once(" crc32 ").expect("a checksum");
+    fs::write(&file, said.replace("store 2", "store 1") + "\n").expect("written");
+    fs::remove_file(dir.path().join("position")).expect("removed");
+    let (node, _) = start(on_disk(dir.path())).await.expect("as before");
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_damaged_log_is_refused_with_file_offset_and_advice() {
     let dir = used_dir().await;
     let file = only_file(&dir.path().join("log"), ".wal");
     flip_byte(&file, 200);
     let message = refusal(dir.path()).await.to_string();
-    for part in [file.to_str().expect("UTF-8"), "damaged at byte ", "Restore the data directory"] {
+    for part in [file.to_str().expect("UTF-8"), "damaged at byte ", "restore a backup"] {
         assert!(message.contains(part), "{message}");
     }
 }
@@ -73,7 +108,7 @@ async fn a_damaged_snapshot_is_refused_with_file_offset_and_advice() {
     for at in [0, 20, len / 2, len - 1] {
         flip_byte(&file, at);
         let message = refusal(dir.path()).await.to_string();
-        for part in [file.to_str().expect("UTF-8"), "damaged at byte ", "Restore the data directory"] {
+        for part in [file.to_str().expect("UTF-8"), "damaged at byte ", "restore a backup"] {
             assert!(message.contains(part), "{message}");
         }
         flip_byte(&file, at);
@@ -120,7 +155,7 @@ async fn a_missing_snapshot_or_log_is_refused() {
     let aside = dir.path().join("aside");
     fs::rename(&snapshot, &aside).expect("moved");
     let error = refusal(dir.path()).await;
-    assert!(error.to_string().contains("in no snapshot"), "{error}");
+    assert!(error.to_string().contains("the snapshot up to there is missing"), "{error}");
     fs::rename(&aside, &snapshot).expect("moved back");
     fs::remove_file(only_file(&dir.path().join("log"), ".wal")).expect("removed");
     let error = refusal(dir.path()).await;

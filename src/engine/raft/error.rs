@@ -116,8 +116,8 @@ pub enum StartError {
     )]
     OtherFormat { dir: PathBuf, found: u64, supported: u64 },
     #[error(
-        "{} is damaged at byte {offset}: {reason}. Nothing was changed. Restore the data directory from a copy, or \
-         move it away to start empty, which gives up every lock held now", file.display()
+        "{} is damaged at byte {offset}: {reason}. Nothing was changed. Move the data directory away, and \
+         restore a backup (`latchd restore`) or start empty, which gives up every lock held now", file.display()
     )]
     Damaged { file: PathBuf, offset: u64, reason: String },
     #[error(
@@ -139,7 +139,8 @@ pub enum StartError {
     )]
     Emptied { dir: PathBuf, node_id: u64 },
     #[error(
-        "the data directory belongs to node {found:?}, this is node {node_id}: set node_id, or use another directory"
+        "the data directory belongs to {}, this is node {node_id}: set node_id, or use another directory",
+        nodes(found)
     )]
     OtherNode { node_id: u64, found: Vec<u64> },
     #[error(
@@ -165,6 +166,11 @@ pub(super) fn replace_advice(node: u64) -> String {
         "ask another node to `latchd members remove {node}`, empty this node's data directory, start it, and ask the \
          other to `latchd members add {node} URL` and `latchd members promote {node}`"
     )
+}
+
+fn nodes(ids: &[u64]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("node {id}")).collect();
+    ids.join(", ")
 }
 
 impl StartError {

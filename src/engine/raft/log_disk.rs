@@ -17,14 +17,13 @@ use tokio::sync::oneshot;
 
 use super::codec::Wire;
 use super::dir::Hold;
-use super::fatal;
 use super::log_memory::{index_range, one_message};
 use super::meters::Meters;
-use super::position::Position;
-use super::store_id;
+use super::position::{self, Position};
 use super::types::{
     Entry, EntryPayload, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
+use super::{StartError, fatal, store_id};
 use crate::engine::clock::process_age;
 
 /// Small files, because only whole files of purged entries can be removed.
@@ -174,6 +173,15 @@ impl DiskLog {
     pub fn lost_end(&self) -> Option<LogId> {
         let last = self.lock().log_state().last().map(|id| id.0);
         self.position.missing_after(last)
+    }
+
+    /// Refuses a log of which nobody knows whether it has lost its end.
+    pub fn check_position(&self, may_be_missing: bool) -> Result<(), StartError> {
+        let Some(why) = self.position.unknown(may_be_missing) else { return Ok(()) };
+        let reason = format!(
+            "{why}, so whether the log has lost its end is not known; --accept-lost-end begins with the log as it is"
+        );
+        Err(StartError::damaged(&self.data_dir.join(position::FILE), 0, reason))
     }
 
     /// The entries that the log holds now are all that it is asked for; with `empty`, so is the vote.

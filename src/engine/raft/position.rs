@@ -15,8 +15,14 @@ use openraft::CommittedLeaderId;
 
 use super::types::{LogId, Vote};
 
-const FILE: &str = "position";
+pub(super) const FILE: &str = "position";
 const PREFIX: &str = "latchd position 2";
+const MISSING: &str = "it is missing";
+
+/// Whether a position was ever written in this directory.
+pub(super) fn is_there(data_dir: &Path) -> bool {
+    std::fs::metadata(data_dir.join(FILE)).is_ok_and(|file| file.len() > 0)
+}
 
 /// What was on disk once.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub(super) struct Position {
     file: File,
     noted: Mutex<Noted>,
     failed: AtomicBool,
+    /// Why the file said nothing when it was opened.
+    unknown: Option<&'static str>,
 }
 
 impl Position {
@@ -37,16 +45,17 @@ impl Position {
         let options = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(data_dir.join(FILE));
         let file = options?;
         let mut text = String::new();
-        let noted = match (&file).take(400).read_to_string(&mut text) {
-            Ok(0) => Noted::default(),
-            _ => parse(&text).unwrap_or_else(|| {
-                tracing::warn!(
-                    "the file {FILE} in the data directory cannot be read: whether the log lost its end is not known"
-                );
-                Noted::default()
-            }),
+        let read = match (&file).take(400).read_to_string(&mut text) {
+            Ok(0) => Err(MISSING),
+            _ => parse(&text).ok_or("its checksum is wrong"),
         };
-        Ok(Position { file, noted: Mutex::new(noted), failed: AtomicBool::new(false) })
+        let (noted, unknown) = (read.unwrap_or_default(), read.err());
+        Ok(Position { file, noted: Mutex::new(noted), failed: AtomicBool::new(false), unknown })
+    }
+
+    /// Why what was on disk once is not known. A directory of a release before this file has none.
+    pub fn unknown(&self, may_be_missing: bool) -> Option<&'static str> {
+        self.unknown.filter(|why| !(may_be_missing && *why == MISSING))
     }
 
     /// The entry that was on disk once, where the log ends before it now. Until the log has arrived there again, or is

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dir::{DataDir, FORMAT, Identity, LOG, SNAPSHOT, identity};
-use super::{fatal, log_check, store_id};
+use super::{fatal, log_check, position, store_id};
 
 /// A removal is noticed within a second, the second look included.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -104,7 +104,7 @@ impl Seen {
                 Err(error) => return Err(error),
             }
         }
-        for file in [FORMAT, store_id::FILE].map(|name| self.dir.join(name)) {
+        for file in [FORMAT, store_id::FILE, position::FILE].map(|name| self.dir.join(name)) {
             if !fs::exists(&file)? {
                 return Ok(Some(self.lacks(&file, "is gone")));
             }
@@ -156,7 +156,9 @@ mod tests {
 
     fn watched(dir: &Path) -> Seen {
         let opened = DataDir::open(dir).expect("opened");
-        fs::write(dir.join(store_id::FILE), "").expect("written");
+        for file in [store_id::FILE, position::FILE] {
+            fs::write(dir.join(file), "").expect("written");
+        }
         for (start, bytes) in [(0, 10), (10, 5), (15, 0)] {
             fs::write(log_check::chunk_path(&opened.log, start), vec![0; bytes]).expect("written");
         }
@@ -190,7 +192,7 @@ mod tests {
             fs::rename(dir.join(SNAPSHOT), dir.join("moved")).expect("moved");
             fs::create_dir(dir.join(SNAPSHOT)).expect("made");
         }));
-        for file in [FORMAT, store_id::FILE, "snapshot/8.snapshot"] {
+        for file in [FORMAT, store_id::FILE, position::FILE, "snapshot/8.snapshot"] {
             assert!(notices(|dir| remove(dir, file)), "{file}");
         }
         for start in [10, 15] {

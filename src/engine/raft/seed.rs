@@ -50,7 +50,11 @@ fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn R
     let log_dir = data_dir.log.clone();
     let (hold, mut released) = Hold::new(Some(Arc::new(data_dir)));
     let log = DiskLog::open(&log_dir, true, Arc::new(Meters::default()), hold);
-    log.and_then(|log| log.begin_after(&Vote::new(TERM, node_id), at)).map_err(|e| StartError::io(&log_dir, e))?;
+    let begun = log.and_then(|log| {
+        log.accept_lost_end(true)?;
+        log.begin_after(&Vote::new(TERM, node_id), at)
+    });
+    begun.map_err(|e| StartError::io(&log_dir, e))?;
     store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?;
     // Nobody sends: this ends when the log is closed and the directory free.
     released.blocking_recv();

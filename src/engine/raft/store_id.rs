@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::StartError;
 use super::dir::sync_dir;
+use super::{StartError, position};
 
 pub(super) const FILE: &str = "store-id";
 /// Without a checksum: what releases before it made, and still read.
@@ -34,6 +34,11 @@ pub(super) fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Res
     }
     tracing::warn!(dir = %dir.display(), "what was stored here is gone: begins empty, as it was told");
     fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&path, e))
+}
+
+/// Whether a release made the directory that does not know the file of the newest position.
+pub(super) fn is_older_than_position(dir: &Path) -> bool {
+    fs::read_to_string(dir.join(FILE)).map_or(true, |text| text.starts_with(FIRST_PREFIX))
 }
 
 /// The store holds something from now on.
@@ -72,6 +77,10 @@ pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8
             );
             StartError::damaged(&path, 0, form)
         })?,
+        // Releases that know positions have made an id before the first of them.
+        Err(e) if e.kind() == io::ErrorKind::NotFound && !store_is_empty && position::is_there(dir) => {
+            return Err(StartError::damaged(&path, 0, "it is missing"));
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let owner = if store_is_empty { node_id } else { FIRST_NODE };
             let id = crate::engine::random::random_id();

@@ -85,6 +85,9 @@ pub(super) fn open_disk<M: Machine>(
         true => store_id::check_not_emptied(dir, node_id, accept.empty)?,
         false => store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?,
     }
+    if !empty && !accept.lost_end {
+        log.check_position(store_id::is_older_than_position(dir))?;
+    }
     let lost = if empty { None } else { log.lost_end() };
     if let Some(lost) = lost {
         tell_lost(dir, span.last, lost, accept);
@@ -126,10 +129,14 @@ fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
 fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), StartError> {
     let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
     let purged = span.purged.map(|id| id.index);
+    let index = |index: Option<u64>| index.map_or_else(|| "the first one".to_owned(), |index| format!("entry {index}"));
     let reason = match stored {
-        _ if !span.complete => format!("the entries after {purged:?} are missing"),
-        _ if purged > covered => {
-            format!("the entries up to {purged:?} are in no snapshot: the newest covers {covered:?}")
+        _ if !span.complete => format!("entries from {} on are missing", index(purged.map(|purged| purged + 1))),
+        None if purged.is_some() => {
+            format!("it begins after {}, and the snapshot up to there is missing", index(purged))
+        }
+        Some(_) if purged > covered => {
+            format!("it begins after {}, and the newest snapshot goes up to {} only", index(purged), index(covered))
         }
         Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
         _ => return Ok(()),
