@@ -67,7 +67,7 @@ fn a_lock_belongs_to_a_dead_nodes_waiter_for_three_seconds_at_most() {
     for (round, signal) in [Signal::KILL, Signal::STOP, Signal::KILL].into_iter().enumerate() {
         let leader = fleet.leader();
         // In the last round the leader itself is the one.
-        let lost = if round == 2 { leader } else { fleet.ids().into_iter().find(|id| *id != leader).expect("three") };
+        let lost = if round == 2 { leader } else { fleet.others(leader)[0] };
         let took = lose(&mut fleet, lost, signal, &format!("wanted-{round}"));
         println!("{signal:?} of node {lost}, leader {leader}: the next waiter has the lock after {took:?}");
         assert!(took <= WITH_THE_DEAD_AT_MOST, "{took:?}\n{}", fleet.told());

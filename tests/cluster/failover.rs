@@ -37,7 +37,7 @@ fn each_of_fifty_kills_of_the_leader_is_followed_by_a_grant_within_a_second_and_
 /// Kills the leader; the longer of the times until each of the others grants a lock that was asked for afterwards.
 fn one_kill(fleet: &mut Fleet, recorder: &Recorder, round: usize) -> Duration {
     let leader = fleet.leader();
-    let survivors: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != leader).collect();
+    let survivors = fleet.others(leader);
     let at: Vec<_> = survivors.iter().map(|id| fleet.address(*id)).collect();
     let (held, free) = (format!("kept-{round}"), format!("next-{round}"));
     let mut holder = Speaker::open(fleet.address(leader));

@@ -196,6 +196,11 @@ impl Fleet {
         self.nodes.iter().map(|node| node.id).collect()
     }
 
+    /// All but this one.
+    pub fn others(&self, than: u64) -> Vec<u64> {
+        self.ids().into_iter().filter(|id| *id != than).collect()
+    }
+
     pub fn start_node(&mut self, id: u64) {
         let network = &self.network;
         let node = self.nodes.iter_mut().find(|node| node.id == id).expect("there is such a node");

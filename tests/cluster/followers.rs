@@ -59,7 +59,7 @@ fn without_a_quorum_every_node_says_so_and_recovers() {
     let mut fleet = Fleet::start(SIZE);
     for leader_stays in [true, false] {
         let leader = fleet.leader();
-        let left = if leader_stays { leader } else { fleet.ids().into_iter().find(|id| *id != leader).expect("three") };
+        let left = if leader_stays { leader } else { fleet.others(leader)[0] };
         let at = fleet.address(left);
         let mut speaker = Speaker::open(at);
         let name = format!("before-{leader_stays}");

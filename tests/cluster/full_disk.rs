@@ -29,7 +29,7 @@ fn a_node_that_starts_on_a_full_disk_says_so_and_the_others_go_on_until_it_has_r
     fleet.use_small_disks();
     fleet.launch();
     let leader = fleet.leader();
-    let node = fleet.ids().into_iter().find(|id| *id != leader).expect("there are others");
+    let node = fleet.others(leader)[0];
     let mut speaker = Speaker::open(fleet.address(leader));
     speaker.take(Lock::named("before").leased(3600.0));
     fleet.node(node).kill();

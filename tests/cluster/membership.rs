@@ -66,7 +66,7 @@ fn a_change_of_the_members_during_an_election_waits_for_its_end() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
-    let asked = fleet.ids().into_iter().find(|id| *id != leader).expect("a follower");
+    let asked = fleet.others(leader)[0];
     fleet.node(leader).kill();
     while fleet.ask(asked, "/v1/cluster").is_none_or(|view| view["leader"] == leader) {
         std::thread::sleep(LOOK_AGAIN);
@@ -83,7 +83,7 @@ fn a_node_that_is_left_alone_shows_the_others_as_down() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let left = fleet.leader();
-    let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != left).collect();
+    let others = fleet.others(left);
     others.iter().for_each(|id| fleet.node(*id).kill());
     let deadline = Instant::now() + SEEN_WITHIN;
     loop {

@@ -104,7 +104,7 @@ fn a_removed_node_is_never_ready_and_is_added_again_with_its_data_whether_it_fol
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
-    let follower = fleet.ids().into_iter().find(|id| *id != leader).expect("there are three");
+    let follower = fleet.others(leader)[0];
     goes_and_comes_back(&mut fleet, follower);
     let leader = fleet.leader();
     goes_and_comes_back(&mut fleet, leader);

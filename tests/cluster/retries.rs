@@ -14,7 +14,7 @@ fn a_key_gives_the_same_on_every_node_and_after_a_failover() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
-    let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != leader).collect();
+    let others = fleet.others(leader);
     let (first, second) = (fleet.address(others[0]), fleet.address(others[1]));
     let opened = speaker::session(fleet.address(leader), Some("opens")).expect("it is answered");
     let session = speaker::cookie(&opened).to_owned();
@@ -49,7 +49,7 @@ fn a_wait_that_is_asked_for_again_takes_its_old_place() {
     let mut fleet = Fleet::start(SIZE);
     for (round, kills) in [false, true].into_iter().enumerate() {
         let leader = fleet.leader();
-        let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != leader).collect();
+        let others = fleet.others(leader);
         let (first, second) = (fleet.address(others[0]), fleet.address(others[1]));
         let name = format!("queue-{round}");
         let asked = Lock::named(&name).leased(3600.0).waiting(20.0);
@@ -91,7 +91,7 @@ fn a_request_that_was_lost_with_the_leader_is_done_once() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
-    let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != leader).collect();
+    let others = fleet.others(leader);
     let mut through_leader = Speaker::open(fleet.address(leader));
     let mut survivor = Speaker::with_session(fleet.address(others[0]), through_leader.session());
     // Slow enough that the leader dies between the log and the answer.

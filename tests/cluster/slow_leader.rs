@@ -20,7 +20,7 @@ fn a_leader_whose_flushes_take_seconds_gives_way_and_says_so() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
-    let other = fleet.ids().into_iter().find(|id| *id != leader).expect("there are others");
+    let other = fleet.others(leader)[0];
     let mut speaker = Speaker::open(fleet.address(other));
     speaker.take(Lock::named("before").leased(3600.0));
     std::fs::write(&fleet.node(leader).flush_delay, FLUSH_MS.to_string()).expect("the delay can be set");
@@ -58,7 +58,7 @@ fn sessions_of_connections_at_a_follower_outlive_a_flush_that_takes_seconds() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
-    let others: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != leader).collect();
+    let others = fleet.others(leader);
     let (slow, other) = (others[0], others[1]);
     let mut holder = Tongues::at(Tongue::LdlmGrpc, fleet.address(slow), API_KEY);
     holder.take("held").expect("it is free");
