@@ -131,6 +131,16 @@ impl Fleet {
         self.command("POST", &format!("/v1/cluster/members/{id}/promote"), None, id);
     }
 
+    /// Waits until this node itself has applied the grant: what a quorum has, one node may still lack.
+    pub fn wait_for_holder(&self, id: u64, name: &str, token: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let shown = || self.ask(id, &format!("/v1/locks/{name}?consistency=stale"));
+        while shown().is_none_or(|lock| lock["holders"][0]["fencing_token"] != json!(token)) {
+            assert!(Instant::now() < deadline, "node {id} does not apply the grant of {name}\n{}", self.told());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sends an operator's command to the nodes besides `about`, until one of them carries it out.
     fn command(&self, method: &str, target: &str, body: Option<&Value>, about: u64) {
         let deadline = Instant::now() + PATIENCE;

@@ -65,6 +65,7 @@ fn without_a_quorum_every_node_says_so_and_recovers() {
         let name = format!("before-{leader_stays}");
         let grant = speaker.take(Lock::named(&name).leased(3600.0));
         let stopped: Vec<u64> = fleet.ids().into_iter().filter(|id| *id != left).collect();
+        fleet.wait_for_holder(left, &name, grant.token);
         stopped.iter().for_each(|id| fleet.node(*id).kill());
         becomes_unready(at);
         for _ in 0..2 {

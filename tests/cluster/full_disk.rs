@@ -34,9 +34,9 @@ fn a_node_that_starts_on_a_full_disk_says_so_and_the_others_go_on_until_it_has_r
     let leader = fleet.leader();
     let node = fleet.others(leader)[0];
     let mut speaker = Speaker::open(fleet.address(leader));
-    speaker.take(Lock::named("before").leased(3600.0));
-    // A quorum has the grant, but not necessarily this node; on its full disk it could not receive it any more.
-    text_with(&mut fleet, node, "/v1/locks/before?consistency=stale", "fencing_token");
+    let before = speaker.take(Lock::named("before").leased(3600.0));
+    // On its full disk this node could not receive the grant any more.
+    fleet.wait_for_holder(node, "before", before.token);
     fleet.node(node).kill();
     fleet.node(node).disk.as_ref().expect("its disk is small").fill();
     fleet.start_node(node);
