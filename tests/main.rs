@@ -12,6 +12,7 @@ mod grpc;
 mod mutants;
 mod pages;
 mod proof;
+mod raft;
 mod security;
 mod server;
 mod simulation;

@@ -1,8 +1,8 @@
 //! What callers use that no credential bounds, address by address: each pool has a bound for all of them together and
 //! a share for one address. Whoever has one IPv6 address has its /64, so that counts as one.
 
-use super::LinePace;
 use super::throttle::AddressGroup;
+use crate::base::LogRateLimit;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -77,7 +77,7 @@ pub struct Addresses {
     shares: [Share; Pool::COUNT],
     used: [AtomicU64; Pool::COUNT],
     refused: [AtomicU64; Pool::COUNT],
-    paces: [LinePace; Pool::COUNT],
+    paces: [LogRateLimit; Pool::COUNT],
     is_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     by_group: Mutex<HashMap<Account, Weak<Address>>>,
 }
@@ -116,7 +116,7 @@ impl Addresses {
             shares: Pool::ALL.map(share),
             used: Default::default(),
             refused: Default::default(),
-            paces: [const { LinePace::new(1) }; Pool::COUNT],
+            paces: [const { LogRateLimit::new(1) }; Pool::COUNT],
             is_proxy: Box::new(is_proxy),
             by_group: Mutex::default(),
         })

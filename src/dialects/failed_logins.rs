@@ -1,7 +1,8 @@
 //! Attempts with a secret that opens nothing: counted, and told once a minute for each group of addresses.
 
 use super::service::Service;
-use crate::access::{LinePace, PacePerKey, Verdict, address_group};
+use crate::access::{Verdict, address_group};
+use crate::base::{KeyedLogRateLimit, LogRateLimit};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,17 +15,17 @@ const ADDRESSES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct FailedLogins {
     count: AtomicU64,
-    pace: LinePace,
+    pace: LogRateLimit,
     /// By the number of a group of addresses: an IPv4 address, or the /64 of IPv6.
-    by_address: PacePerKey<u64>,
+    by_address: KeyedLogRateLimit<u64>,
 }
 
 impl Default for FailedLogins {
     fn default() -> FailedLogins {
         FailedLogins {
             count: AtomicU64::new(0),
-            pace: LinePace::new(LINES_PER_MINUTE),
-            by_address: PacePerKey::new(ADDRESSES_MAX),
+            pace: LogRateLimit::new(LINES_PER_MINUTE),
+            by_address: KeyedLogRateLimit::new(ADDRESSES_MAX),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Cluster time: milliseconds that only a leader advances (see `engine::clock`).
+//! Cluster time: milliseconds that only a leader advances (see `engine::cluster_clock`).
 
 use std::time::Duration;
 

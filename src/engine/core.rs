@@ -1,6 +1,5 @@
 //! What the tasks and requests of one engine share.
 
-use super::clock;
 use super::cluster::ClusterOptions;
 use super::cluster::nodes::Heard;
 use super::cluster::reads::Reads;
@@ -8,9 +7,10 @@ use super::cluster::wire::{Reply, Request};
 use super::compare::Ballots;
 use super::error::EngineError;
 use super::machine::Shared;
-use super::raft::{Differs, RaftNode, Removed, Standing, Wiped};
-use crate::access::PacePerKey;
+use crate::base::KeyedLogRateLimit;
+use crate::base::clock;
 use crate::domain::Incarnation;
+use crate::raft::{Differs, RaftNode, Removed, Standing, Wiped};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -152,7 +152,7 @@ impl Core {
 }
 
 /// A node of another release goes on answering.
-static UNREADABLE: PacePerKey<u64> = PacePerKey::new(64);
+static UNREADABLE: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
 
 fn read(node: u64, answer: &[u8]) -> Option<Reply> {
     match Reply::decode(answer) {

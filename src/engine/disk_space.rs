@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::error::EngineError;
 use super::face::Engine;
-use super::raft::free_bytes;
+use crate::raft::free_bytes;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

@@ -1,8 +1,8 @@
 //! Why the engine could not answer; what the table itself refuses is a [`Refusal`].
 
 use super::cluster::MemberError;
-use super::raft::{Differs, Removed, Wiped};
 use crate::domain::Refusal;
+use crate::raft::{Differs, Removed, Wiped};
 
 /// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -4,16 +4,16 @@ use super::core::Core;
 use super::delivery::Delivery;
 use super::ending::Ending;
 use super::error::{EngineError, Fault};
-use super::histogram::Distribution;
 use super::pending::{Answer, Answered};
-use super::raft::Progress;
-use super::random::random_id;
 use super::stats::Stats;
+use crate::base::histogram::Distribution;
+use crate::base::random::random_id;
 use crate::domain::view::{Counts, LockView, SessionView};
 use crate::domain::{
     Acquire, Caller, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp,
     Token,
 };
+use crate::raft::Progress;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

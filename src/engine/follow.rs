@@ -2,8 +2,8 @@
 
 use super::cluster::wire::{Reply, Request};
 use super::driver::{Driver, TICK};
-use super::raft::Leadership;
 use crate::domain::{Body, Entry, FEATURE_LEVEL, SessionId, StoreId, Submitted};
+use crate::raft::Leadership;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

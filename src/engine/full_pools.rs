@@ -1,6 +1,6 @@
 //! Pools that are full: what was refused for it is counted, and of each pool told once a minute.
 
-use crate::access::LinePace;
+use crate::base::LogRateLimit;
 use crate::domain::{Pool, Refusal, ShareOf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ const fn key(pool: Pool) -> &'static str {
 }
 
 pub struct FullPools {
-    paces: [LinePace; KEYS.len()],
+    paces: [LogRateLimit; KEYS.len()],
     /// For want of room in the table.
     pub table: AtomicU64,
     /// For another pool.
@@ -43,7 +43,12 @@ pub struct FullPools {
 impl Default for FullPools {
     fn default() -> FullPools {
         let count = || AtomicU64::new(0);
-        FullPools { paces: [const { LinePace::new(1) }; KEYS.len()], table: count(), pools: count(), shares: count() }
+        FullPools {
+            paces: [const { LogRateLimit::new(1) }; KEYS.len()],
+            table: count(),
+            pools: count(),
+            shares: count(),
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use super::error::Fault;
 use super::face::Engine;
 use super::last_holds::LastHold;
-use super::raft::Standing;
 use crate::domain::view::{HoldView, LockView, WaiterView};
 use crate::domain::{Acquire, Caller, Command, HoldKey, Name, Outcome, Refusal, SessionId};
+use crate::raft::Standing;
 use std::sync::Arc;
 
 impl Engine {

@@ -1,15 +1,15 @@
 //! Leading: opens the leadership, drains what waits into entries, ticks when time is due, judges silent nodes.
 
-use super::clock;
 use super::driver::{Driver, TICK};
 use super::error::EngineError;
-use super::first_start::first_token_of;
+use super::first_token::first_token_of;
 use super::intake::Batch;
 use super::machine::LockMachine;
-use super::raft::{Machine, ProposeError};
-use crate::access::{LinePace, PacePerKey};
+use crate::base::clock;
+use crate::base::{KeyedLogRateLimit, LogRateLimit};
 use crate::domain::{Body, Command, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Submitted};
 use crate::mutants;
+use crate::raft::{Machine, ProposeError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -20,8 +20,8 @@ use std::time::Duration;
 const TICK_MAX: Duration = Duration::from_secs(1);
 
 /// Each is tried again at once.
-static DOWN: PacePerKey<u64> = PacePerKey::new(64);
-static NOT_COMMITTED: LinePace = LinePace::new(6);
+static DOWN: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
+static NOT_COMMITTED: LogRateLimit = LogRateLimit::new(6);
 
 impl Driver {
     /// Returns when the leadership has ended, or must be opened anew.
@@ -69,7 +69,7 @@ impl Driver {
 
     async fn propose_while_leading(&mut self, term: u64, alone: bool) {
         let mut leadership = self.core.raft.leadership();
-        let ended = |leadership: &super::raft::Leadership| !leadership.is_leader || leadership.term != term;
+        let ended = |leadership: &crate::raft::Leadership| !leadership.is_leader || leadership.term != term;
         let core = self.core.clone();
         let mut judged = core.shared.clock.age();
         let knew_callers = core.shared.table().knows_callers();
@@ -243,7 +243,7 @@ impl Driver {
     }
 
     /// Nothing is proposed while another node takes over; if none does, this one goes on.
-    async fn hand_over(&mut self, leadership: &mut tokio::sync::watch::Receiver<super::raft::Leadership>) {
+    async fn hand_over(&mut self, leadership: &mut tokio::sync::watch::Receiver<crate::raft::Leadership>) {
         self.core.leads.send_replace(false);
         self.core.shared.intake.set_leading(None);
         if let Err(error) = self.core.raft.hand_over().await {

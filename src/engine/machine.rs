@@ -1,20 +1,21 @@
 //! The table behind the log: each committed entry is applied here, and its requests are answered from here.
 
-use super::clock::{self, Clock};
+use super::cluster_clock::ClusterClock;
 use super::compare::Comparing;
 use super::events::{EventId, Feed};
 use super::full_pools::FullPools;
-use super::histogram::Timings;
 use super::intake::Intake;
 use super::journal::Journal;
 use super::last_holds::LastHolds;
 use super::pending::Pending;
-use super::raft::{Frozen, Machine};
 use super::stats::Counters;
-use crate::access::LinePace;
+use super::timings::Timings;
+use crate::base::LogRateLimit;
+use crate::base::clock;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Applied, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, NodeId, Outcome, StaleEpoch, Table};
 use crate::mutants;
+use crate::raft::{Frozen, Machine};
 use crate::telemetry::logs::LAST_WORDS;
 use bytes::Bytes;
 use std::io::{self, Read, Write};
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 /// What apply, the proposer and the requests of this node have in common.
 pub struct Shared {
-    pub clock: Clock,
+    pub clock: ClusterClock,
     pub intake: Intake,
     pub pending: Pending,
     pub counters: Counters,
@@ -48,7 +49,7 @@ pub struct Shared {
 impl Shared {
     pub fn new(intake: Intake, pending: Pending, feed: Feed, comparing: Comparing) -> Shared {
         Shared {
-            clock: Clock::start(),
+            clock: ClusterClock::start(),
             intake,
             pending,
             counters: Counters::default(),
@@ -164,7 +165,7 @@ impl Shared {
 }
 
 /// A leader that is none any more goes on proposing until it hears of it.
-static STALE: LinePace = LinePace::new(6);
+static STALE: LogRateLimit = LogRateLimit::new(6);
 
 pub struct LockMachine(pub Arc<Shared>);
 

@@ -1,12 +1,12 @@
 //! Drives the table: batches commands into log entries, stamps cluster time, wakes waiting requests.
 //!
 //! Upwards only [`Engine`] and the types of its face are seen. What may not live here: HTTP, dialects, pages; and
-//! outside `raft/` nothing names the consensus library.
+//! nothing that names the consensus library, which is `raft`'s.
 
 mod backup;
 pub mod backup_file;
-pub mod clock;
 pub mod cluster;
+mod cluster_clock;
 pub mod compare;
 mod core;
 mod delivery;
@@ -17,12 +17,11 @@ mod ends;
 mod error;
 pub mod events;
 mod face;
-mod first_start;
+mod first_token;
 mod follow;
 mod foreseen;
 mod full_pools;
 mod here;
-mod histogram;
 mod intake;
 mod journal;
 mod last_holds;
@@ -30,23 +29,22 @@ mod lead;
 pub mod listing;
 mod machine;
 mod pending;
-pub mod raft;
-pub mod random;
 mod restore;
 mod room;
 mod start;
 mod state_digest;
 mod stats;
+mod timings;
 
 pub use backup::Backup;
 pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, Simulation, check_address};
 pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
-pub use histogram::Distribution;
+
+pub use crate::raft::{Accept, PeerFiles, Removed, Standing, StartError, Wiped};
 pub use intake::BatchBounds;
 pub use last_holds::LastHold;
-pub use raft::{Accept, PeerFiles, Removed, Standing, StartError, Wiped};
 pub use restore::{Contents, RestoreError, RestoreOptions, check, restore};
 pub use start::EngineOptions;
 pub use stats::Stats;

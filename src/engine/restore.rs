@@ -1,10 +1,11 @@
 //! Backups read back: checked, or made into a new data directory. No engine runs meanwhile.
 
 use super::backup_file::BackupReader;
-use super::first_start::{check_clock, first_token};
-use super::raft::{StartError, seed_store};
-use super::random::random_u64;
+use super::first_token::first_token;
+use crate::base::random::random_u64;
+use crate::base::wall_clock::check_wall_clock;
 use crate::domain::{Body, Entry, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
+use crate::raft::{StartError, seed_store};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -62,7 +63,7 @@ pub fn check(backup: &Path) -> Result<Contents, RestoreError> {
 /// begin far above those of the backup, because the service may have given more before it was lost. Returns what the
 /// new directory holds.
 pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, RestoreError> {
-    check_clock(options.trust_clock).map_err(StartError::from)?;
+    check_wall_clock(options.trust_clock).map_err(StartError::from)?;
     let (mut table, contents) = read(backup)?;
     // Its events, too, have ids that the service never gave.
     let first = first_token();

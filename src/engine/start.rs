@@ -10,13 +10,13 @@ use super::ending::Ending;
 use super::error::EngineError;
 use super::events::{EventOptions, Feed};
 use super::face::{Consistency, Engine, Inner};
-use super::first_start::check_clock;
 use super::intake::{BatchBounds, Intake};
 use super::machine::{LockMachine, Shared};
 use super::pending::Pending;
-use super::raft::{Accept, PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport};
-use super::random::random_u64;
+use crate::base::random::random_u64;
+use crate::base::wall_clock::check_wall_clock;
 use crate::domain::{Incarnation, Limits};
+use crate::raft::{Accept, PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -181,7 +181,7 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
         election_min: cluster.election_min,
         election_max: cluster.election_max,
         peers: peers(cluster)?,
-        may_begin: check_clock(options.trust_clock),
+        may_begin: check_wall_clock(options.trust_clock),
         accept: options.accept,
         ..RaftOptions::new(cluster.node_id, store)
     })

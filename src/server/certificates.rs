@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::tls::x509::described;
 use super::tls::{Served, x509};
-use crate::engine::{Engine, clock};
+use crate::base::clock;
+use crate::engine::Engine;
 use crate::telemetry::Metrics;
 use crate::telemetry::certificates::CertificateLabels;
 

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::engine::{ClusterView, Distribution, Overview};
+use crate::base::histogram::Distribution;
+use crate::engine::{ClusterView, Overview};
 use crate::telemetry::Metrics;
 use crate::telemetry::histogram::CopiedHistogram;
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::drain::Drain;
-use crate::access::{Address, Addresses, LinePace, Place, Pool};
+use crate::access::{Address, Addresses, Place, Pool};
+use crate::base::LogRateLimit;
 use crate::config::ServerConfig;
 use crate::dialects::delivery::ConnState;
 use crate::dialects::peer::ClientAddr;
@@ -34,7 +35,7 @@ pub struct Links {
     tick: AtomicU64,
     links: Mutex<Vec<Weak<Link>>>,
     addresses: Arc<Addresses>,
-    floods: LinePace,
+    floods: LogRateLimit,
     /// Connections that are closed with words.
     pub(super) refusing: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
@@ -79,7 +80,7 @@ impl Links {
             tick: AtomicU64::new(0),
             links: Mutex::default(),
             addresses,
-            floods: LinePace::new(1),
+            floods: LogRateLimit::new(1),
             refusing: Arc::new(Semaphore::new(REFUSING_MAX)),
             metrics,
         })

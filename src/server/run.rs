@@ -15,8 +15,9 @@ use super::serve::{Listening, StartError};
 use super::state;
 use super::supervisor;
 use super::tls;
+use crate::base::clock;
 use crate::config::Config;
-use crate::engine::{Engine, clock};
+use crate::engine::Engine;
 use crate::telemetry::{Metrics, logs};
 
 /// Serves until a signal ends it and its requests are finished.

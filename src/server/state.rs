@@ -1,6 +1,7 @@
 //! What handlers share, made from the configuration.
 
 use crate::access::Access;
+use crate::base::clock;
 use crate::config::Config;
 use crate::dialects::admin::EventSettings;
 use crate::dialects::body::BodyLimits;
@@ -8,7 +9,7 @@ use crate::dialects::grpc::connection::ConnectionSettings;
 use crate::dialects::unknown::Unknown;
 use crate::dialects::{Clock, Service, Settings, Shared};
 use crate::domain::time::round_up_ms;
-use crate::engine::{Engine, clock};
+use crate::engine::Engine;
 use axum::http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;

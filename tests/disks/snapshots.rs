@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use latchd::engine::raft::{RaftNode, RaftOptions};
+use latchd::raft::{RaftNode, RaftOptions};
 
 use super::kit::home;
 use crate::cluster::disk::SmallDisk;
-use crate::engine::raft_support::{Journal, on_disk, start};
-use crate::engine::raft_switchboard::{Switchboard, disk, leader, stop, three};
+use crate::raft::support::{Journal, on_disk, start};
+use crate::raft::switchboard::{Switchboard, disk, leader, stop, three};
 
 const ENTRY_BYTES: usize = 100 << 10;
 const SOON: Duration = Duration::from_secs(10);

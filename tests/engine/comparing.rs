@@ -6,8 +6,8 @@ use std::time::Duration;
 use latchd::engine::{Engine, EngineError, Fault, Standing};
 
 use super::events_across_nodes::{Cluster, take_and_give_back};
-use super::raft_switchboard::SOON;
 use super::service::{ask, hold};
+use crate::raft::switchboard::SOON;
 
 const CHILD: &str = "LATCHD_TEST_ONE_NODE_DIFFERS";
 /// The planted bug is in this one: it forgets releases.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use latchd::base::clock::pretend_unix_seconds;
 use latchd::domain::{Acquire, Caller, Proof};
-use latchd::engine::clock::pretend_unix_seconds;
 use latchd::engine::events::{EventId, EventOptions, Happened, Names, Step, Wanted, Why};
 use latchd::engine::{Engine, EngineOptions};
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use latchd::domain::Proof;
 use latchd::engine::events::Why;
-use latchd::engine::raft::SimulatedDisk;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions, Simulation};
+use latchd::raft::SimulatedDisk;
 
 use super::events_kit::{begun, everything, gap, next, read, said, step};
-use super::raft_switchboard::{SOON, Switchboard, address, list};
 use super::service::{ask, hold, options};
+use crate::raft::switchboard::{SOON, Switchboard, address, list};
 
 const ALL: [u64; 3] = [1, 2, 3];
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use latchd::engine::Engine;
 use latchd::engine::events::{EventId, Happened, Names, Published, Reader, State, Step, Wanted, Why};
 
-use super::raft_switchboard::SOON;
+use crate::raft::switchboard::SOON;
 
 pub fn everything() -> Wanted {
     Wanted { names: Names::Under(vec![String::new()]), sessions: true }

@@ -49,11 +49,11 @@ caught! {
     a_command_forwarded_twice: "forward-twice" by "simulation::planted::what_is_forwarded_is_done_once";
     a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::all_who_come_back_at_once_serve_again";
     a_leader_that_goes_on_in_its_old_term: "old-term-resumed"
-        by "engine::raft_former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
+        by "raft::former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
     a_vote_for_who_lacks_what_was_acknowledged: "lost-end-forgotten"
-        by "engine::raft_lost_end::a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it";
+        by "raft::lost_end::a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it";
     a_vote_that_was_lost_and_given_again: "vote-given-twice"
-        by "engine::raft_lost_end::a_vote_that_the_log_has_lost_is_not_given_again";
+        by "raft::lost_end::a_vote_that_the_log_has_lost_is_not_given_again";
     two_processes_on_one_directory: "directory-not-locked"
         by "disks::directory::a_second_process_is_refused_also_when_the_lock_files_were_removed";
     a_removed_directory_that_nobody_misses: "removal-unseen"
@@ -66,14 +66,14 @@ caught! {
         by "disks::full::the_reserve_grows_with_the_table_and_what_makes_room_passes";
     a_full_disk_that_is_written_to_at_each_start: "full-disk-written"
         by "disks::full::a_start_on_a_full_disk_serves_what_needs_no_disk_and_goes_on_when_there_is_room";
-    a_stranger_who_is_heard: "strangers-believed" by "engine::raft_trust::a_stranger_is_heard_in_nothing";
+    a_stranger_who_is_heard: "strangers-believed" by "raft::trust::a_stranger_is_heard_in_nothing";
     a_term_out_of_nowhere: "any-term-believed"
-        by "engine::raft_trust::a_term_that_no_election_can_have_led_to_is_refused";
+        by "raft::trust::a_term_that_no_election_can_have_led_to_is_refused";
     a_certificate_for_every_node: "any-certificate-believed"
-        by "engine::raft_tls::a_certificate_opens_the_port_as_its_own_node_only";
-    strangers_in_the_places_of_members: "one-room-for-all" by "engine::raft_tls::silent_connections_keep_no_node_out";
+        by "raft::tls::a_certificate_opens_the_port_as_its_own_node_only";
+    strangers_in_the_places_of_members: "one-room-for-all" by "raft::tls::silent_connections_keep_no_node_out";
     other_entries_where_some_are_applied: "other-entries-believed"
-        by "engine::raft_trust::an_entry_of_another_leadership_at_an_applied_index_stops_the_node";
+        by "raft::trust::an_entry_of_another_leadership_at_an_applied_index_stops_the_node";
     tables_that_nobody_compares: "tables-not-compared"
         by "engine::comparing::a_node_whose_table_differs_serves_nobody_and_the_others_go_on";
     a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use latchd::base::clock;
 use latchd::config::{Config, Inputs};
-use latchd::engine::clock;
 use latchd::server::{Drain, Listening};
 use latchd::telemetry::Metrics;
 use tokio::task::JoinHandle;

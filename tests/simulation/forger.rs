@@ -1,13 +1,13 @@
 //! Somebody with a way to the port between nodes, and perhaps with the certificate of a member, who would lead or stop
-//! them: the frames of `tests/engine/raft_impostor.rs`.
+//! them: the frames of `tests/raft/impostor.rs`.
 
 use std::sync::Arc;
 
-use latchd::engine::raft::Transport;
+use latchd::raft::Transport;
 
 use super::stream::{Line, address};
 use super::world::World;
-use crate::engine::raft_impostor::{APPEND, Impostor, SNAPSHOT_BEGIN, VOTE, append_request, vote, vote_request};
+use crate::raft::impostor::{APPEND, Impostor, SNAPSHOT_BEGIN, VOTE, append_request, vote, vote_request};
 
 /// Nobody's own place in the network, and no member's id.
 const OUTSIDE: u64 = 99;

@@ -12,8 +12,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use latchd::domain::Limits;
-use latchd::engine::raft::SimulatedDisk;
 use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineOptions, Simulation};
+use latchd::raft::SimulatedDisk;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use latchd::engine::raft::{Arrival, Handshake, Incoming, Pending, Stream, Transport};
+use latchd::raft::{Arrival, Handshake, Incoming, Pending, Stream, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 

@@ -35,8 +35,8 @@ pub struct World {
 impl World {
     /// With nothing in it yet. Everything random on this thread follows from the seed from now on.
     pub fn new(seed: u64, in_words: bool) -> World {
-        latchd::engine::random::seed(seed);
-        latchd::engine::clock::pretend_unix_seconds(UNIX_SECONDS);
+        latchd::base::random::seed(seed);
+        latchd::base::clock::pretend_unix_seconds(UNIX_SECONDS);
         let mut random = Random::of(seed);
         let network = Network::new(random.fork(), STEP, Trace::new(in_words));
         let clients = simulated_runtime();

@@ -23,7 +23,7 @@ impl Source {
         Self::new(&path, &text)
     }
 
-    /// The room of a file under `src/`: `src/engine/raft/log.rs` is in `engine`.
+    /// The room of a file under `src/`: `src/engine/events/ring.rs` is in `engine`.
     fn room(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         let (room, _) = inside.split_once('/').unwrap_or((inside.strip_suffix(".rs")?, ""));

@@ -44,9 +44,9 @@ fn allowed_imports_pass() {
 fn reserved_words_are_seen_outside_their_place() {
     let text = "fn f() { let now = std::time::Instant::now(); }";
     assert_eq!(complaints(checks::reserved, "src/server/run.rs", text), 1);
-    assert_eq!(complaints(checks::reserved, "src/engine/clock.rs", text), 0);
+    assert_eq!(complaints(checks::reserved, "src/base/clock.rs", text), 0);
     assert_eq!(complaints(checks::reserved, "src/engine/propose.rs", "use openraft::Raft;"), 1);
-    assert_eq!(complaints(checks::reserved, "src/engine/raft/log.rs", "use openraft::Raft;"), 0);
+    assert_eq!(complaints(checks::reserved, "src/raft/log.rs", "use openraft::Raft;"), 0);
     assert_eq!(complaints(checks::reserved, "src/cli/serve.rs", "fn f() { todo!() }"), 1);
     assert_eq!(complaints(checks::reserved, "src/cli/serve.rs", "// todo!() and unsafe, in a comment"), 0);
     assert_eq!(complaints(checks::reserved, "src/cli/serve.rs", "#![forbid(unsafe_code)]"), 0);

@@ -3,7 +3,7 @@
 use super::wire::{Change, MemberLine, Reply, Request};
 use crate::engine::error::{EngineError, Fault};
 use crate::engine::face::Engine;
-use crate::engine::raft::Standing;
+use crate::raft::Standing;
 use std::time::Duration;
 
 /// The cluster as this node sees it.

@@ -1,6 +1,6 @@
 //! How a node takes part in a cluster.
 
-use crate::engine::raft::{PeerFiles, SimulatedDisk, Transport};
+use crate::raft::{PeerFiles, SimulatedDisk, Transport};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

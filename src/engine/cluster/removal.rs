@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::wire::{Reply, Request};
 use crate::domain::{FEATURE_LEVEL, StoreId};
 use crate::engine::core::Core;
-use crate::engine::raft::Standing;
+use crate::raft::Standing;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ASK_WITHIN: Duration = Duration::from_millis(500);

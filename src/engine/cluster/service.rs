@@ -2,15 +2,15 @@
 
 use super::MemberError;
 use super::wire::{Change, MemberLine, Reply, Request};
-use crate::access::PacePerKey;
+use crate::base::KeyedLogRateLimit;
+use crate::base::clock;
 use crate::domain::{Body, Command, Entry, Incarnation, NodeId, Outcome, Refusal, StoreId};
-use crate::engine::clock;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::machine::Shared;
 use crate::engine::pending::Answered;
-use crate::engine::raft::{self, Member, PeerService, ReadError, Removed};
 use crate::mutants;
+use crate::raft::{self, Member, PeerService, ReadError, Removed};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,8 +26,8 @@ const IDENTIFY_WITHIN: Duration = Duration::from_secs(2);
 const LEVEL_OF_NOT_MEMBER: u32 = 4;
 
 /// Lines that another node causes, as often as it likes.
-static UNREADABLE: PacePerKey<u64> = PacePerKey::new(64);
-static HEARD: PacePerKey<u64> = PacePerKey::new(64);
+static UNREADABLE: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
+static HEARD: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
 
 /// Answers nothing until the engine is up.
 pub struct Service {

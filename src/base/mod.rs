@@ -1,0 +1,11 @@
+//! The ground floor: clock, randomness, histograms, and a limit on repeated log lines.
+//!
+//! What may not live here: anything that knows of locks, nodes or requests. This room imports no other.
+
+pub mod clock;
+pub mod histogram;
+mod log_rate_limit;
+pub mod random;
+pub mod wall_clock;
+
+pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};

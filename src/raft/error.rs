@@ -1,0 +1,200 @@
+//! What can go wrong, for whoever asked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::base::wall_clock::ImplausibleClock;
+
+/// Why an entry was not (or perhaps not) applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Not proposed: another node leads.
+    #[error("this node does not lead")]
+    NotLeader { leader: Option<u64> },
+    /// Not proposed: nobody leads at the moment.
+    #[error("no quorum: nothing was proposed")]
+    NoQuorum,
+    /// Handed to the log; whether it will be applied was not seen.
+    #[error("the outcome is unknown")]
+    OutcomeUnknown,
+    /// Not proposed.
+    #[error("the node is shutting down")]
+    ShuttingDown,
+    /// Not proposed: the log cannot be written.
+    #[error("the log cannot be written")]
+    StorageFailed,
+}
+
+/// Why nothing can be said about the newest state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("this node does not lead")]
+    NotLeader { leader: Option<u64> },
+    #[error("no quorum has confirmed this leader")]
+    NoQuorum,
+    #[error("the node is shutting down")]
+    ShuttingDown,
+}
+
+/// Why another node did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    #[error("node {node} is not a member, so that its address is not known")]
+    UnknownNode { node: u64 },
+    /// Nothing was sent.
+    #[error("node {node} cannot be reached: {reason}")]
+    Unreachable { node: u64, reason: String },
+    /// The request was sent; whether it was received is not known.
+    #[error("node {node} has not answered: {reason}")]
+    Lost { node: u64, reason: String },
+}
+
+/// Why the members were not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    #[error("this node does not lead")]
+    NotLeader { leader: Option<u64> },
+    #[error("no quorum: nothing was changed")]
+    NoQuorum,
+    #[error("this node runs alone: set cluster.peer_listen, and restart it, before others are added")]
+    NoPeers,
+    #[error("node {node} is a member already, at {address}: remove it first, then add it again")]
+    AlreadyMember { node: u64, address: String },
+    #[error("node {node} is not a member: `latchd members list` shows those who are")]
+    UnknownNode { node: u64 },
+    #[error("node {node} votes already")]
+    AlreadyVoter { node: u64 },
+    #[error("node {node} at {address} cannot be added: {reason}")]
+    Unreachable { node: u64, address: String, reason: String },
+    #[error(
+        "node {node} at {address} holds the data of another cluster, or of an earlier life: start it with an empty \
+         data directory"
+    )]
+    NotEmpty { node: u64, address: String },
+    #[error("node {node} is {lag} entries behind the leader: wait until it has caught up, then promote it")]
+    NotCaughtUp { node: u64, lag: u64 },
+    #[error(
+        "without node {node} only {reachable} of {voters} voters could be reached, which is no majority: bring the \
+         others back first"
+    )]
+    WouldLoseQuorum { node: u64, reachable: usize, voters: usize },
+    #[error("node {node} is the only voter: promote another one first")]
+    LastVoter { node: u64 },
+    #[error("another change of the members is under way: wait until it is done")]
+    InProgress,
+    #[error("whether the members were changed was not seen: look at `latchd members list`")]
+    OutcomeUnknown,
+}
+
+/// Why this node still leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    #[error("this node does not lead")]
+    NotLeader,
+    #[error("no other voter is there and up to date")]
+    NoCandidate,
+    #[error("node {to} did not take over in time")]
+    NotTaken { to: u64 },
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "the data directory {} is in use by another process: stop that process, or start this one with another \
+         directory", dir.display()
+    )]
+    InUse { dir: PathBuf },
+    #[error(
+        "{} has files of something else in it, such as {found:?}: a data directory is empty, or does not exist, when it \
+         is first used", dir.display()
+    )]
+    NotOurs { dir: PathBuf, found: String },
+    #[error(
+        "the data directory {} has format {found}, this build reads format {supported}: start the version that \
+         wrote it, or use another directory", dir.display()
+    )]
+    OtherFormat { dir: PathBuf, found: u64, supported: u64 },
+    #[error(
+        "{} is damaged at byte {offset}: {reason}. Nothing was changed. Move the data directory away, and \
+         restore a backup (`latchd restore`) or start empty, which gives up every lock held now", file.display()
+    )]
+    Damaged { file: PathBuf, offset: u64, reason: String },
+    #[error(
+        "{} is damaged at byte {offset}: {reason}. Nothing was changed. Where other nodes serve, put no copy of the \
+         directory back, which would lack what this node has acknowledged since: {}. Only where node {node_id} is \
+         alone: restore a backup", file.display(), replace_advice(*node_id)
+    )]
+    DamagedInCluster { file: PathBuf, offset: u64, reason: String, node_id: u64 },
+    #[error(
+        "the data directory {} was set aside: its table was not what the other nodes have: {}", dir.display(),
+        replace_advice(*node_id)
+    )]
+    SetAside { dir: PathBuf, node_id: u64 },
+    #[error(
+        "the data directory {} held a log once and is empty now: no vote, no log, no snapshot is in it. Nothing was \
+         changed. Where other nodes serve: {}. Only where node {node_id} is alone: restore a backup, or begin empty with \
+         --accept-empty (storage.accept_empty = true), which gives up every lock held now",
+        dir.display(), replace_advice(*node_id)
+    )]
+    Emptied { dir: PathBuf, node_id: u64 },
+    #[error(
+        "the data directory belongs to {}, this is node {node_id}: set node_id, or use another directory",
+        nodes(found)
+    )]
+    OtherNode { node_id: u64, found: Vec<u64> },
+    #[error(
+        "the data directory of node {node_id} belongs to a cluster with {voters} voters: set cluster.peer_listen and \
+         its certificates"
+    )]
+    PeersNeeded { node_id: u64, voters: usize },
+    #[error("the data directory {} is not empty: a backup is restored into a new one", dir.display())]
+    NotEmpty { dir: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Transport(#[from] super::TransportError),
+    #[error(transparent)]
+    Clock(#[from] ImplausibleClock),
+    #[error("the log engine did not start: {0}")]
+    Engine(String),
+}
+
+/// What is to be done about a node of a cluster whose data is not what it acknowledged.
+pub(super) fn replace_advice(node: u64) -> String {
+    format!(
+        "ask another node to `latchd members remove {node}`, empty this node's data directory, start it, and ask the \
+         other to `latchd members add {node} URL` and `latchd members promote {node}`"
+    )
+}
+
+fn nodes(ids: &[u64]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("node {id}")).collect();
+    ids.join(", ")
+}
+
+impl StartError {
+    /// The same for a node that has peers: there a copy of the directory does harm.
+    pub(super) fn among_peers(self, node_id: u64) -> Self {
+        match self {
+            Self::Damaged { file, offset, reason } => Self::DamagedInCluster { file, offset, reason, node_id },
+            other => other,
+        }
+    }
+
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(super) fn damaged(file: &Path, offset: u64, reason: impl Into<String>) -> Self {
+        Self::Damaged { file: file.to_owned(), offset, reason: reason.into() }
+    }
+
+    /// Wrong content is damage; a file that cannot be read at all is not.
+    pub(super) fn unreadable(file: &Path, offset: u64, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::damaged(file, offset, error.to_string()),
+            _ => Self::io(file, error),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How a node is started, alone or among peers.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::peers::Transport;
+use super::simulated::SimulatedDisk;
+use crate::base::wall_clock::ImplausibleClock;
+
+/// Where the log and the snapshots are.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// Gone with the process.
+    Memory,
+    /// `fsync: false` answers before the disk has the data and exists to show that a power loss is then noticed.
+    Disk { dir: PathBuf, fsync: bool },
+    /// Outlives the node, and loses what was not synced when the power is lost. For simulations.
+    Simulated(SimulatedDisk),
+}
+
+/// How a node is started.
+#[derive(Debug, Clone)]
+pub struct RaftOptions {
+    pub node_id: u64,
+    pub store: Store,
+    /// A snapshot is taken when the log since the last one is larger than this and than that snapshot.
+    pub snapshot_log_bytes: u64,
+    /// How often a leader lets itself be heard.
+    pub heartbeat: Duration,
+    /// A follower that hears no leader stands for election after a random time between these two.
+    pub election_min: Duration,
+    pub election_max: Duration,
+    /// `None`: this node runs alone and talks to nobody.
+    pub peers: Option<PeerOptions>,
+    /// Whether an empty store may be begun on.
+    pub may_begin: Result<(), ImplausibleClock>,
+    pub accept: Accept,
+}
+
+/// What an operator has said may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accept {
+    /// A data directory that once held something may be begun on although it is empty now.
+    pub empty: bool,
+    /// A log that has lost its end counts as it is.
+    pub lost_end: bool,
+}
+
+impl RaftOptions {
+    pub const DEFAULT_SNAPSHOT_LOG_BYTES: u64 = 8 << 20;
+
+    pub fn new(node_id: u64, store: Store) -> Self {
+        Self {
+            node_id,
+            store,
+            snapshot_log_bytes: Self::DEFAULT_SNAPSHOT_LOG_BYTES,
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(250),
+            election_max: Duration::from_millis(400),
+            peers: None,
+            may_begin: Ok(()),
+            accept: Accept::default(),
+        }
+    }
+}
+
+/// The way to other nodes.
+#[derive(Debug, Clone)]
+pub struct PeerOptions {
+    /// What other nodes are told: `https://host:port`. A member keeps its address: to change it, remove the node and
+    /// add it again.
+    pub advertise: String,
+    /// The nodes that form a new cluster together, this one among them. Looked at only while the store is empty: with
+    /// nobody else in it this node forms a cluster of one at once; where one of the others has a cluster already, this
+    /// node waits to be added to it.
+    pub initial: BTreeMap<u64, String>,
+    /// Listens already.
+    pub transport: Arc<dyn Transport>,
+}
+
+impl PeerOptions {
+    pub(super) fn has_others(&self, node_id: u64) -> bool {
+        self.initial.keys().any(|node| *node != node_id)
+    }
+}
+
+/// A future in a box, because these traits are used as objects.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the room above does for other nodes.
+pub trait PeerService: Send + Sync + 'static {
+    /// Answers what another node asks through [`RaftNode::call`](super::RaftNode::call).
+    fn call(&self, from: u64, request: Bytes) -> Pending<'_, Bytes>;
+
+    /// The store that the replicated state knows for a node. A node that presents another one is refused: its disk was
+    /// lost or exchanged, and what it acknowledged before is gone.
+    fn known_store(&self, node: u64) -> Option<[u8; 16]>;
+}

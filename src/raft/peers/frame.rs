@@ -1,0 +1,137 @@
+//! How messages are cut out of the stream.
+//!
+//! ```text
+//! length u32 (of all that follows)  version u8  kind u8  request u64  body
+//! ```
+//! Numbers are big-endian. An answer has the number of its request, and its kind with the highest bit set.
+
+use std::io;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// The frames that this build writes. It reads these and no others: the hello agrees on the version.
+pub(super) const VERSION: u8 = 1;
+
+const LENGTH_BYTES: usize = 4;
+const HEADER_BYTES: usize = 10;
+/// Larger than any entry: a batch is at most a few MiB.
+pub(super) const MAX_BODY: usize = 80 << 20;
+/// Before the hello is understood nobody may make this node allocate more.
+pub(super) const MAX_HELLO: usize = 16 << 10;
+/// Up to here header and body travel in one write, so in one TLS record.
+const ONE_WRITE: usize = 16 << 10;
+
+/// What a frame is. The numbers are the protocol's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(in crate::raft) enum Kind {
+    /// Says that a request is being worked on; answers none.
+    Working = 0,
+    Hello = 1,
+    Append = 10,
+    Vote = 11,
+    /// Asks whether a vote would be given; see `pulse.rs`.
+    Canvass = 12,
+    SnapshotBegin = 13,
+    SnapshotChunk = 14,
+    SnapshotEnd = 15,
+    Call = 16,
+    /// Tells a follower to stand for election now.
+    TakeOver = 17,
+    /// Asks who is a member; a node that was away asks so whether it may believe one it does not know.
+    Members = 18,
+}
+
+impl Kind {
+    const ALL: [Kind; 11] = [
+        Kind::Working,
+        Kind::Hello,
+        Kind::Append,
+        Kind::Vote,
+        Kind::Canvass,
+        Kind::SnapshotBegin,
+        Kind::SnapshotChunk,
+        Kind::SnapshotEnd,
+        Kind::Call,
+        Kind::TakeOver,
+        Kind::Members,
+    ];
+
+    pub fn of(number: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+const ANSWER: u8 = 0x80;
+/// Answers any request: it was not carried out. The body is the reason, as text.
+const FAILED: u8 = 0xFF;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub kind: u8,
+    pub request: u64,
+    pub body: Bytes,
+}
+
+impl Frame {
+    pub fn request(kind: Kind, request: u64, body: impl Into<Bytes>) -> Frame {
+        Frame { kind: kind as u8, request, body: body.into() }
+    }
+
+    pub fn answer(kind: Kind, request: u64, body: impl Into<Bytes>) -> Frame {
+        Frame { kind: kind as u8 | ANSWER, request, body: body.into() }
+    }
+
+    pub fn failed(request: u64, reason: &str) -> Frame {
+        Frame { kind: FAILED, request, body: Bytes::copy_from_slice(reason.as_bytes()) }
+    }
+
+    /// The body of a good answer, or why there is none.
+    pub fn into_answer(self) -> Result<Bytes, String> {
+        match self.kind {
+            FAILED => Err(String::from_utf8_lossy(&self.body).into_owned()),
+            _ => Ok(self.body),
+        }
+    }
+
+    pub async fn write(&self, out: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let length = u32::try_from(HEADER_BYTES + self.body.len()).map_err(|_| invalid("a message is too long"))?;
+        let mut head = Vec::with_capacity(LENGTH_BYTES + HEADER_BYTES + self.body.len().min(ONE_WRITE));
+        head.extend(length.to_be_bytes());
+        head.extend([VERSION, self.kind]);
+        head.extend(self.request.to_be_bytes());
+        if self.body.len() <= ONE_WRITE {
+            head.extend_from_slice(&self.body);
+            out.write_all(&head).await?;
+        } else {
+            out.write_all(&head).await?;
+            out.write_all(&self.body).await?;
+        }
+        out.flush().await
+    }
+
+    /// Reads one frame with a body of at most `max` bytes.
+    pub async fn read(input: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result<Frame> {
+        let length = input.read_u32().await? as usize;
+        let body = length.checked_sub(HEADER_BYTES).filter(|body| *body <= max);
+        let body = body.ok_or_else(|| invalid(format!("a frame of {length} bytes is out of range")))?;
+        let version = input.read_u8().await?;
+        if version != VERSION {
+            return Err(invalid(format!("frame version {version}, this build reads version {VERSION}")));
+        }
+        let kind = input.read_u8().await?;
+        let request = input.read_u64().await?;
+        // Grows with what arrives: a length alone makes nobody allocate.
+        let mut bytes = Vec::with_capacity(body.min(1 << 20));
+        input.take(body as u64).read_to_end(&mut bytes).await?;
+        if bytes.len() < body {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Frame { kind, request, body: bytes.into() })
+    }
+}
+
+fn invalid(reason: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.into())
+}

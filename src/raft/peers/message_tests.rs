@@ -1,0 +1,164 @@
+//! The bytes between nodes, written out: a change here is a new version of the protocol.
+//!
+//! `tests/golden/frames/` holds one frame of each kind as the first version wrote it. They are decoded for ever: a node
+//! that is a release newer talks to one that is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
+use openraft::{BasicNode, CommittedLeaderId};
+
+use super::frame::{Frame, Kind, MAX_BODY};
+use super::message::{Hello, Refusal, SnapshotBegin, Welcome, decode, decode_open, encode};
+use crate::raft::codec::Wire;
+use crate::raft::types::{Entry, EntryPayload, LogId, Membership, StoredMembership, TypeConfig, Vote, snapshot_meta};
+
+fn log_id(term: u64, node: u64, index: u64) -> LogId {
+    LogId::new(CommittedLeaderId::new(term, node), index)
+}
+
+fn hello() -> Hello {
+    let store = std::array::from_fn(|at| at as u8);
+    Hello { oldest: 1, newest: 1, from: 2, to: 1, store, empty: true, initial: vec![1, 2, 3] }
+}
+
+fn membership() -> Membership {
+    let nodes = [(1, BasicNode { addr: "https://a:1".to_owned() }), (7, BasicNode { addr: "https://b:1".to_owned() })];
+    Membership::new(vec![BTreeSet::from([1])], BTreeMap::from(nodes))
+}
+
+fn entries() -> AppendEntriesRequest<TypeConfig> {
+    let payloads =
+        [EntryPayload::Blank, EntryPayload::Normal(Bytes::from_static(b"hi")), EntryPayload::Membership(membership())];
+    let entries = payloads.into_iter().zip(5..).map(|(payload, index)| Entry { log_id: log_id(2, 1, index), payload });
+    AppendEntriesRequest {
+        vote: Vote::new_committed(2, 1),
+        prev_log_id: Some(log_id(1, 3, 4)),
+        entries: entries.collect(),
+        leader_commit: Some(log_id(2, 1, 5)),
+    }
+}
+
+/// Every kind of frame, by the name of its file.
+fn examples() -> Vec<(&'static str, Frame)> {
+    let request = |kind, body| Frame::request(kind, 258, body);
+    let answer = |kind, body| Frame::answer(kind, 258, body);
+    let welcome = |refusal| answer(Kind::Hello, encode(&Welcome::Refused(refusal)));
+    let applied = Some(log_id(2, 1, 258));
+    let begin = SnapshotBegin {
+        vote: Vote::new_committed(2, 1),
+        meta: snapshot_meta(applied, StoredMembership::new(applied, membership())),
+    };
+    let ask = VoteRequest { vote: Vote::new(3, 2), last_log_id: applied };
+    let given = VoteResponse { vote: Vote::new(3, 2), vote_granted: true, last_log_id: applied };
+    vec![
+        ("hello", request(Kind::Hello, encode(&hello()))),
+        ("hello-answer", answer(Kind::Hello, encode(&Welcome::Hello(hello())))),
+        ("hello-answer-protocol", welcome(Refusal::Protocol { oldest: 1, newest: 2 })),
+        ("hello-answer-other-node", welcome(Refusal::OtherNode { found: 9 })),
+        ("hello-answer-other-store", welcome(Refusal::OtherStore)),
+        ("append", request(Kind::Append, encode(&entries()))),
+        ("append-answer-success", answer(Kind::Append, encode(&AppendEntriesResponse::Success))),
+        ("append-answer-partial", answer(Kind::Append, encode(&AppendEntriesResponse::PartialSuccess(applied)))),
+        ("append-answer-conflict", answer(Kind::Append, encode(&AppendEntriesResponse::Conflict))),
+        (
+            "append-answer-higher-vote",
+            answer(Kind::Append, encode(&AppendEntriesResponse::HigherVote(Vote::new(3, 2)))),
+        ),
+        ("vote", request(Kind::Vote, encode(&ask))),
+        ("vote-answer", answer(Kind::Vote, encode(&given))),
+        ("canvass", request(Kind::Canvass, encode(&applied))),
+        ("canvass-answer", answer(Kind::Canvass, encode(&true))),
+        ("snapshot-begin", request(Kind::SnapshotBegin, encode(&begin))),
+        ("snapshot-chunk", request(Kind::SnapshotChunk, Bytes::from_static(b"LATCHSNP"))),
+        ("snapshot-end", request(Kind::SnapshotEnd, Bytes::new())),
+        ("snapshot-end-answer", answer(Kind::SnapshotEnd, encode(&Vote::new_committed(2, 1)))),
+        ("call", request(Kind::Call, Bytes::from_static(b"opaque"))),
+        ("call-answer", answer(Kind::Call, Bytes::from_static(b"opaque too"))),
+        ("take-over", request(Kind::TakeOver, encode(&Vote::new_committed(2, 1)))),
+        ("take-over-answer", answer(Kind::TakeOver, encode(&true))),
+        ("working", Frame::request(Kind::Working, 0, Bytes::new())),
+        ("failed", Frame::failed(258, "it was not to be")),
+    ]
+}
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/frames/v1-{name}.hex"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.trim().as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hex");
+    digits.chunks(2).map(byte).collect()
+}
+
+/// `REFRESH_FRAMES=1` writes those that are missing, and never changes one that is there.
+#[tokio::test]
+async fn frames_are_what_the_files_say() {
+    for (name, frame) in examples() {
+        let mut written = Vec::new();
+        frame.write(&mut written).await.expect("a Vec takes everything");
+        let path = file(name);
+        if std::env::var_os("REFRESH_FRAMES").is_some() && !path.exists() {
+            std::fs::write(&path, hex(&written) + "\n").expect("written");
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(hex(&written), golden.trim(), "{name}");
+        let read = Frame::read(&mut unhex(&golden).as_slice(), MAX_BODY).await.expect(name);
+        assert_eq!(read, frame, "{name}");
+    }
+}
+
+#[track_caller]
+fn comes_back<T: Wire + Debug>(message: &T) {
+    let bytes = encode(message);
+    assert_eq!(format!("{:?}", decode::<T>(&bytes).expect("what was written")), format!("{message:?}"));
+    for len in 0..bytes.len() {
+        decode::<T>(&bytes[..len]).expect_err("a part of it");
+    }
+    decode::<T>(&[&bytes, &b"x"[..]].concat()).expect_err("more than it");
+}
+
+#[test]
+fn messages_are_read_whole_or_not_at_all() {
+    comes_back(&hello());
+    comes_back(&Welcome::Hello(hello()));
+    comes_back(&Welcome::Refused(Refusal::OtherNode { found: 9 }));
+    comes_back(&Welcome::Refused(Refusal::Protocol { oldest: 1, newest: 2 }));
+    comes_back(&entries());
+    comes_back(&AppendEntriesResponse::PartialSuccess(Some(log_id(1, 2, 3))));
+    comes_back(&AppendEntriesResponse::HigherVote(Vote::new(3, 2)));
+    comes_back(&VoteRequest { vote: Vote::new(3, 2), last_log_id: None });
+    comes_back(&VoteResponse { vote: Vote::new(3, 2), vote_granted: false, last_log_id: Some(log_id(1, 2, 3)) });
+    comes_back(&true);
+}
+
+/// A later version may say more; this one reads what it knows.
+#[test]
+fn a_hello_may_grow() {
+    let longer = [&encode(&hello()), &b"more"[..]].concat();
+    assert_eq!(decode_open::<Hello>(&longer).expect("the part that is known"), hello());
+}
+
+#[tokio::test]
+async fn frames_out_of_range_are_refused() {
+    let frame = Frame::request(Kind::Call, 1, Bytes::from_static(b"body"));
+    let mut good = Vec::new();
+    frame.write(&mut good).await.expect("written");
+    for len in 0..good.len() {
+        Frame::read(&mut &good[..len], MAX_BODY).await.expect_err("a part of it");
+    }
+    Frame::read(&mut good.as_slice(), 3).await.expect_err("larger than allowed");
+    let mut other = good.clone();
+    other[4] = 2;
+    Frame::read(&mut other.as_slice(), MAX_BODY).await.expect_err("another version");
+    other[..4].copy_from_slice(&9u32.to_be_bytes());
+    Frame::read(&mut other.as_slice(), MAX_BODY).await.expect_err("shorter than its header");
+}

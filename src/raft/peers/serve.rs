@@ -1,0 +1,344 @@
+//! Answers other nodes.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
+use tokio::io::AsyncWrite;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::frame::{Frame, Kind, MAX_BODY};
+use super::hello::{Local, say_refused};
+use super::message::{SnapshotBegin, decode, encode};
+use super::places::{Place, Places};
+use super::snapshot::Receiving;
+use super::trust::{Caller, Vouched, admit};
+use super::{Handshake, Peers, Stream, Transport};
+use crate::base::LogRateLimit;
+use crate::base::clock;
+use crate::raft::error::replace_advice;
+use crate::raft::fatal;
+use crate::raft::meters::Meters;
+use crate::raft::pulse::Pulse;
+use crate::raft::types::{LogId, NodeId, Raft, TypeConfig};
+
+/// A connection that has not said who it is by then is closed.
+const HELLO_WITHIN: Duration = Duration::from_secs(1);
+/// Requests of one connection that are worked on at a time; the next one is read when there is room.
+const REQUESTS_MAX: usize = 64;
+const ANSWERS_MAX: usize = 64;
+/// A peer that waits for an answer hears at least this often that it is worked on.
+const WORKING_EVERY: Duration = Duration::from_millis(500);
+/// After an `accept` that failed, which may do so for lack of file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Anybody can cause these lines.
+static STRANGERS: LogRateLimit = LogRateLimit::new(6);
+
+/// A snapshot that cannot be taken is sent again and again.
+static UNRECEIVED: LogRateLimit = LogRateLimit::new(6);
+
+fn say_unreceived(error: &io::Error) {
+    if let Some(held_back) = UNRECEIVED.admit(clock::process_age()) {
+        tracing::error!(%error, held_back, "a snapshot from the leader cannot be kept: {error}");
+    }
+}
+
+/// The handshake failed: it speaks TLS, and is none of ours.
+fn is_stranger(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// What answering takes.
+#[derive(Clone)]
+pub(in crate::raft) struct Serving {
+    pub local: Arc<Local>,
+    pub peers: Peers,
+    pub raft: Raft,
+    pub pulse: Arc<Pulse>,
+    pub meters: Arc<Meters>,
+    pub vouched: Vouched,
+}
+
+/// Serves whoever connects, until this future is dropped, and all connections with it.
+pub(in crate::raft) async fn listen(serving: Serving, transport: Arc<dyn Transport>) {
+    let (mut connections, places) = (JoinSet::new(), Places::default());
+    loop {
+        while connections.try_join_next().is_some() {}
+        while crate::mutants::on("one-room-for-all") && connections.len() >= 256 {
+            connections.join_next().await;
+        }
+        match transport.accept().await {
+            Ok(incoming) => {
+                let serving = serving.clone();
+                let start = |place| connections.spawn(serving.connection(incoming.handshake, place));
+                places.admit(incoming.address, start);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a node could not connect");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+impl Serving {
+    async fn connection(self, handshake: Handshake, place: Place) {
+        let local = self.local.clone();
+        let hello = async move {
+            let mut arrival = handshake.await?;
+            Ok((local.receive(&mut arrival.stream, arrival.certificate.as_ref()).await?, arrival))
+        };
+        let patience = if crate::mutants::on("one-room-for-all") { 5 } else { 1 };
+        let error = match tokio::time::timeout(HELLO_WITHIN * patience, hello).await {
+            Ok(Ok((Some(hello), arrival))) => {
+                let caller = Caller { node: hello.from, certificate: arrival.certificate };
+                self.converse(caller, arrival.stream, place).await
+            }
+            Ok(Ok((None, _))) => return,
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it did not say who it is"),
+        };
+        match is_stranger(&error).then(|| STRANGERS.admit(clock::process_age())) {
+            Some(Some(held_back)) => {
+                tracing::info!(%error, held_back, "who connected as a node is refused: {error}; do all nodes have \
+                                                   certificates of the same authority?");
+            }
+            // Also what a port scanner leaves behind: nothing for an operator to act on.
+            _ => tracing::debug!(%error, "a connection from another node has ended"),
+        }
+    }
+
+    async fn converse(self, caller: Caller, stream: Stream, place: Place) -> io::Error {
+        let (mut input, output) = tokio::io::split(stream);
+        let (answers, queue) = mpsc::channel(ANSWERS_MAX);
+        let busy = Arc::new(AtomicUsize::new(0));
+        let mut conversation = Conversation {
+            serving: self,
+            caller,
+            place: (place, false),
+            answers,
+            busy: busy.clone(),
+            room: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            requests: JoinSet::new(),
+            receiving: None,
+        };
+        let read = async {
+            loop {
+                match Frame::read(&mut input, MAX_BODY).await {
+                    Ok(frame) => conversation.take(frame).await,
+                    Err(error) => return error,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            error = read => error,
+            error = write(output, queue, &busy) => error,
+        }
+    }
+}
+
+/// One connection. Requests are worked on side by side; the parts of a snapshot one after the other.
+struct Conversation {
+    serving: Serving,
+    caller: Caller,
+    /// And whether it is a member's.
+    place: (Place, bool),
+    answers: mpsc::Sender<Frame>,
+    busy: Arc<AtomicUsize>,
+    room: Arc<Semaphore>,
+    requests: JoinSet<()>,
+    receiving: Option<Receiving>,
+}
+
+impl Conversation {
+    async fn take(&mut self, frame: Frame) {
+        let Some(kind) = Kind::of(frame.kind) else {
+            let reason = format!("unknown kind of message {}", frame.kind);
+            drop(self.answers.send(Frame::failed(frame.request, &reason)).await);
+            return;
+        };
+        let busy = Busy::new(&self.busy);
+        self.take_members_place();
+        // Calls are for the engine: it tells a node that was removed so.
+        if kind != Kind::Call
+            && let Err(error) = self.admit().await
+        {
+            say_refused(self.caller.node, &error);
+            drop(self.answers.send(Frame::failed(frame.request, &error.to_string())).await);
+            return;
+        }
+        if let Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotEnd = kind {
+            let answer = self.snapshot(kind, frame.body).await;
+            drop(self.answers.send(answered(kind, frame.request, answer)).await);
+            return;
+        }
+        // It is never closed.
+        let Ok(permit) = self.room.clone().acquire_owned().await else { return };
+        while self.requests.try_join_next().is_some() {}
+        let (serving, from, answers) = (self.serving.clone(), self.caller.node, self.answers.clone());
+        self.requests.spawn(async move {
+            let answer = serving.answer(from, kind, frame.body).await;
+            drop(answers.send(answered(kind, frame.request, answer)).await);
+            drop((busy, permit));
+        });
+    }
+
+    /// The connection of a member has a member's place from its first request on, also one that brings calls alone.
+    fn take_members_place(&mut self) {
+        let (place, is_members) = &mut self.place;
+        if !*is_members && self.serving.local.knows(self.caller.node) {
+            place.belongs_to(self.caller.node);
+            *is_members = true;
+        }
+    }
+
+    /// Whoever is a member is heard.
+    async fn admit(&mut self) -> io::Result<()> {
+        let Serving { local, peers, vouched, pulse, .. } = &self.serving;
+        if pulse.is_retired() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this node takes no part any more"));
+        }
+        admit(local, peers, vouched, &self.caller).await
+    }
+
+    async fn snapshot(&mut self, kind: Kind, body: Bytes) -> io::Result<Bytes> {
+        let raft = &self.serving.raft;
+        let none = || io::Error::new(io::ErrorKind::InvalidData, "no snapshot was begun");
+        match kind {
+            Kind::SnapshotBegin => {
+                let begin: SnapshotBegin = decode(&body)?;
+                self.serving.local.check_vote(self.caller.node, &begin.vote, true)?;
+                self.receiving = Some(Receiving::begin(raft, begin).await?);
+            }
+            Kind::SnapshotChunk => {
+                if let Err(error) = self.receiving.as_mut().ok_or_else(none)?.chunk(body).await {
+                    // It is sent again from its beginning; until then what is here of it takes room.
+                    self.receiving = None;
+                    say_unreceived(&error);
+                    return Err(error);
+                }
+            }
+            _ => return Ok(encode(&self.receiving.take().ok_or_else(none)?.end(raft).await?)),
+        }
+        Ok(Bytes::new())
+    }
+}
+
+impl Serving {
+    async fn answer(&self, from: NodeId, kind: Kind, body: Bytes) -> io::Result<Bytes> {
+        match kind {
+            Kind::Append => self.append(from, decode(&body)?).await,
+            Kind::Vote => self.vote(from, decode(&body)?).await,
+            Kind::Canvass => {
+                Ok(encode(&(self.pulse.would_vote(&self.raft, decode(&body)?) && !self.meters.room.is_full())))
+            }
+            Kind::TakeOver => Ok(encode(&self.pulse.take_over(&self.raft, from, decode(&body)?).await)),
+            Kind::Call => Ok(self.local.service.call(from, body).await),
+            Kind::Members => Ok(self.local.encoded_members()),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a request")),
+        }
+    }
+
+    async fn vote(&self, from: NodeId, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
+        self.local.check_vote(from, &request.vote, false)?;
+        if !self.pulse.may_help(&self.raft, request.last_log_id) || self.meters.room.is_full() {
+            let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
+            return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
+        }
+        let _hearing = self.pulse.hearing();
+        let answer = self.raft.vote(request).await.map_err(io::Error::other)?;
+        if answer.vote_granted {
+            self.pulse.heard();
+        }
+        Ok(encode(&answer))
+    }
+
+    async fn append(&self, from: NodeId, request: AppendEntriesRequest<TypeConfig>) -> io::Result<Bytes> {
+        self.local.check_vote(from, &request.vote, true)?;
+        self.check_applied(from, &request);
+        // While the disk is slow the leader is not silent: it waits for this node.
+        let _hearing = self.pulse.hearing();
+        let answer = self.raft.append_entries(request).await.map_err(io::Error::other)?;
+        if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+            self.pulse.heard();
+        }
+        Ok(encode(&answer))
+    }
+}
+
+impl Serving {
+    /// Ends the process where the leader has other entries than those that are applied here: one of the two has lost what
+    /// it acknowledged, and nothing that is read here can be trusted any more.
+    ///
+    /// A leader that does not know yet that it is none may have other entries of its own, so only one that no later vote
+    /// and no later applied entry is known of is judged.
+    fn check_applied(&self, from: NodeId, request: &AppendEntriesRequest<TypeConfig>) {
+        let mut ids = request.prev_log_id.iter().chain(request.entries.iter().map(|entry| &entry.log_id));
+        let ids_applied = &self.meters.applied_ids;
+        let Some((theirs, own)) = ids.find_map(|id| Some((*id, ids_applied.other_than(id)?))) else { return };
+        let term = request.vote.leader_id.term;
+        let is_newest = ids_applied.last().is_none_or(|last| last.leader_id.term <= term)
+            && self.raft.metrics().borrow().vote <= request.vote;
+        if is_newest && !crate::mutants::on("other-entries-believed") {
+            fatal::abort("a broken invariant", &Diverged { from, theirs, own, node: self.local.node_id });
+        }
+    }
+}
+
+/// Two nodes have applied different entries at one index.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the leader, node {from}, has entry {theirs} where {own} is applied here, so one of the two has lost what it \
+     acknowledged, as by a data directory that was put back from a copy. Compare the nodes, and replace the one that is \
+     wrong: {}", replace_advice(*node)
+)]
+struct Diverged {
+    from: NodeId,
+    theirs: LogId,
+    own: LogId,
+    node: NodeId,
+}
+
+fn answered(kind: Kind, request: u64, answer: io::Result<Bytes>) -> Frame {
+    match answer {
+        Ok(body) => Frame::answer(kind, request, body),
+        Err(error) => Frame::failed(request, &error.to_string()),
+    }
+}
+
+/// Writes answers as they come, and a sign of life while there is none.
+async fn write(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Frame>, busy: &AtomicUsize) -> io::Error {
+    loop {
+        let frame = match tokio::time::timeout(WORKING_EVERY, queue.recv()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return io::ErrorKind::ConnectionAborted.into(),
+            Err(_) if busy.load(Ordering::Relaxed) > 0 => Frame::request(Kind::Working, 0, Bytes::new()),
+            Err(_) => continue,
+        };
+        if let Err(error) = frame.write(&mut output).await {
+            return error;
+        }
+    }
+}
+
+/// Counts a request for as long as it is worked on.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(count: &Arc<AtomicUsize>) -> Busy {
+        count.fetch_add(1, Ordering::Relaxed);
+        Busy(count.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

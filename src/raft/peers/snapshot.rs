@@ -1,0 +1,163 @@
+//! Snapshots between nodes: the file as it is on disk, in chunks of which each is acknowledged.
+//!
+//! A node without a disk sends the same file from memory. Its checksums are checked by the receiver before it is
+//! installed.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::frame::Kind;
+use super::hello::Dialler;
+use super::link::{Lane, LinkError};
+use super::message::{SnapshotBegin, decode, encode};
+use crate::raft::room::check_spares;
+use crate::raft::snapshot_file::{SnapshotReader, SnapshotWriter};
+use crate::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
+
+const CHUNK_BYTES: usize = 1 << 20;
+/// For one chunk to arrive and be written.
+const CHUNK_WITHIN: Duration = Duration::from_secs(30);
+/// For the receiver to check and load the whole; while it works on it, it says so.
+const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+
+/// Sends a snapshot on a connection of its own; returns the receiver's vote once it has installed it.
+pub(super) async fn send(dialler: Dialler, vote: Vote, snapshot: Snapshot) -> io::Result<Vote> {
+    let begin = SnapshotBegin { vote, meta: snapshot.meta };
+    let lane = Lane::new(dialler);
+    let mut content = Content::open(*snapshot.snapshot, &begin).await?;
+    ask(&lane, Kind::SnapshotBegin, encode(&begin), CHUNK_WITHIN).await?;
+    loop {
+        let (chunk, rest) = content.next().await?;
+        content = rest;
+        if chunk.is_empty() {
+            break;
+        }
+        ask(&lane, Kind::SnapshotChunk, chunk, CHUNK_WITHIN).await?;
+    }
+    decode(&ask(&lane, Kind::SnapshotEnd, Bytes::new(), INSTALL_WITHIN).await?)
+}
+
+async fn ask(lane: &Lane, kind: Kind, body: Bytes, within: Duration) -> io::Result<Bytes> {
+    match tokio::time::timeout(within, lane.request(kind, body)).await {
+        Ok(answer) => answer.map_err(|error: LinkError| io::Error::other(error)),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", within.as_secs()))),
+    }
+}
+
+/// What is still to be sent.
+enum Content {
+    File(File),
+    Memory(Bytes),
+}
+
+impl Content {
+    async fn open(body: SnapshotBody, begin: &SnapshotBegin) -> io::Result<Content> {
+        match body {
+            SnapshotBody::File(path) => File::open(path).map(Content::File),
+            SnapshotBody::Bytes(bytes) => {
+                let mut writer = SnapshotWriter::new(Vec::new(), &begin.meta)?;
+                writer.write_all(&bytes)?;
+                Ok(Content::Memory(writer.finish()?.into()))
+            }
+            SnapshotBody::OnDemand => Err(io::Error::other("the snapshot has no content")),
+        }
+    }
+
+    /// The next chunk, empty at the end. Files are read on a thread that may block.
+    async fn next(self) -> io::Result<(Bytes, Content)> {
+        match self {
+            Content::Memory(mut bytes) => {
+                let chunk = bytes.split_to(bytes.len().min(CHUNK_BYTES));
+                Ok((chunk, Content::Memory(bytes)))
+            }
+            Content::File(mut file) => {
+                blocking(move || {
+                    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+                    (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
+                    Ok((chunk.into(), Content::File(file)))
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// A snapshot that is being received on one connection.
+pub(super) struct Receiving {
+    begin: SnapshotBegin,
+    sink: Sink,
+}
+
+enum Sink {
+    File(File, PathBuf),
+    Memory(Vec<u8>),
+}
+
+impl Receiving {
+    pub async fn begin(raft: &Raft, begin: SnapshotBegin) -> io::Result<Receiving> {
+        let body = raft.begin_receiving_snapshot().await.map_err(io::Error::other)?;
+        let sink = match *body {
+            SnapshotBody::File(path) => blocking(move || Ok(Sink::File(File::create(&path)?, path))).await?,
+            SnapshotBody::Bytes(_) | SnapshotBody::OnDemand => Sink::Memory(Vec::new()),
+        };
+        Ok(Receiving { begin, sink })
+    }
+
+    pub async fn chunk(&mut self, chunk: Bytes) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Memory(bytes) => bytes.extend_from_slice(&chunk),
+            Sink::File(file, path) => {
+                let mut file = file.try_clone()?;
+                let dir = path.parent().unwrap_or(path).to_owned();
+                // Synced as it grows: what is left to the page cache would hold up the log for as long as it takes.
+                blocking(move || {
+                    check_spares(&dir, chunk.len())?;
+                    file.write_all(&chunk).and_then(|()| file.sync_data())
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is installed before the whole of it has been checked.
+    pub async fn end(mut self, raft: &Raft) -> io::Result<Vote> {
+        let body = match &mut self.sink {
+            Sink::File(file, path) => {
+                let (file, path) = (file.try_clone()?, path.clone());
+                blocking(move || {
+                    file.sync_all()?;
+                    SnapshotReader::open(&path)?.verify_rest()?;
+                    Ok(SnapshotBody::File(path))
+                })
+                .await?
+            }
+            Sink::Memory(bytes) => {
+                let mut content = Vec::new();
+                let mut reader = SnapshotReader::new(io::Cursor::new(std::mem::take(bytes)))?;
+                reader.read_to_end(&mut content)?;
+                SnapshotBody::Bytes(content.into())
+            }
+        };
+        let snapshot = Snapshot { meta: self.begin.meta.clone(), snapshot: Box::new(body) };
+        let installed = raft.install_full_snapshot(self.begin.vote, snapshot).await;
+        installed.map(|answer| answer.vote).map_err(io::Error::other)
+    }
+}
+
+impl Drop for Receiving {
+    /// What was installed has been moved away.
+    fn drop(&mut self) {
+        if let Sink::File(_, path) = &self.sink {
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}

@@ -1,0 +1,272 @@
+//! Connections between nodes over mutual TLS, with an authority of the cluster's own.
+//!
+//! Whoever shows a certificate from that authority is one of the cluster's machines; nobody else gets past the
+//! handshake. The files are read again whenever they have changed, so that certificates are renewed without a restart.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::{Arrival, Handshake, Incoming, PeerCertificate, Stream, Transport};
+use crate::raft::Pending;
+
+const PROTOCOL: &[u8] = b"latchd-peer";
+/// Unanswered data makes the kernel give the connection up after this.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+
+/// PEM files: the authority of the cluster, and this node's own pair from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerFiles {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Why there is no way to other nodes.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    #[error("{path}: cannot be read ({source}); check the files that are set for traffic between nodes")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path}: {reason}")]
+    Unusable { path: PathBuf, reason: String },
+    #[error("{address} cannot be listened on for other nodes ({source}); is another process there?")]
+    Bind { address: SocketAddr, source: io::Error },
+}
+
+/// Listens and dials with one pair of certificates.
+#[derive(Debug)]
+pub struct TlsTransport {
+    listener: TcpListener,
+    files: PeerFiles,
+    loaded: Mutex<Loaded>,
+    /// Why the files cannot be used as they are now: told once, not at every connection.
+    told: Mutex<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Loaded {
+    contents: Contents,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Contents {
+    ca: Vec<u8>,
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl TlsTransport {
+    /// Reads the files and listens; must be called within the runtime.
+    pub fn bind(listen: SocketAddr, files: PeerFiles) -> Result<TlsTransport, TransportError> {
+        let loaded = Loaded::build(&files, files.read()?)?;
+        let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        });
+        let listener = bound.map_err(|source| TransportError::Bind { address: listen, source })?;
+        Ok(TlsTransport { listener, files, loaded: Mutex::new(loaded), told: Mutex::default() })
+    }
+
+    /// Where it listens: asked for port 0, this tells which one it is.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What the files hold now; a pair that is no good is reported, and the one before stays in use.
+    fn current(&self) -> Loaded {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewed = match self.files.read() {
+            Ok(contents) if contents == loaded.contents => {
+                told.clear();
+                return loaded.clone();
+            }
+            Ok(contents) => Loaded::build(&self.files, contents),
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(renewed) => {
+                tracing::info!("the certificate for other nodes was renewed");
+                told.clear();
+                *loaded = renewed;
+            }
+            Err(error) if *told == error.to_string() => {}
+            Err(error) => {
+                *told = error.to_string();
+                tracing::warn!(%error, "the certificate for other nodes stays the one in use");
+            }
+        }
+        loaded.clone()
+    }
+}
+
+impl Transport for TlsTransport {
+    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
+        Box::pin(async {
+            let (stream, from) = self.listener.accept().await?;
+            let acceptor = TlsAcceptor::from(self.current().server);
+            let handshake: Handshake = Box::pin(async move {
+                prepare(&stream)?;
+                let stream = acceptor.accept(stream).await?;
+                let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                // The verifier wants one; without it this node would believe whoever comes.
+                let own = shown.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no certificate"))?;
+                let certificate = Some(PeerCertificate::new(own.clone().into_owned()));
+                Ok(Arrival { stream: Box::new(stream), certificate })
+            });
+            Ok(Incoming { address: Some(from.ip()), handshake })
+        })
+    }
+
+    fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>> {
+        let connector = TlsConnector::from(self.current().client);
+        let target = host_and_port(address);
+        Box::pin(async move {
+            let (host, port) = target?;
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            prepare(&stream)?;
+            Ok(Box::new(connector.connect(name, stream).await?) as Stream)
+        })
+    }
+
+    fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let Contents { ca, cert, .. } = self.current().contents;
+        vec![("cluster.peer_cert", cert), ("cluster.peer_ca", ca)]
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+}
+
+/// The parts of `https://host:port`.
+pub(super) fn host_and_port(address: &str) -> io::Result<(String, u16)> {
+    let parts = || {
+        let authority = address.strip_prefix("https://")?;
+        let (host, port) = authority.strip_suffix('/').unwrap_or(authority).rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Some((host.to_owned(), port.parse().ok()?))
+    };
+    parts().ok_or_else(|| {
+        let reason = format!("{address:?} is no address of a node, which looks like https://10.0.0.1:9443");
+        io::Error::new(io::ErrorKind::InvalidInput, reason)
+    })
+}
+
+impl PeerFiles {
+    fn read(&self) -> Result<Contents, TransportError> {
+        Ok(Contents { ca: read(&self.ca)?, cert: read(&self.cert)?, key: read(&self.key)? })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
+    std::fs::read(path).map_err(|source| TransportError::Unreadable { path: path.to_owned(), source })
+}
+
+impl Loaded {
+    fn build(files: &PeerFiles, contents: Contents) -> Result<Loaded, TransportError> {
+        let provider = Arc::new(ring::default_provider());
+        let roots = Arc::new(roots(&files.ca, &contents.ca)?);
+        let (server, client) =
+            (server(files, &contents, &roots, provider.clone())?, client(files, &contents, &roots, provider)?);
+        Ok(Loaded { contents, server: Arc::new(server), client: Arc::new(client) })
+    }
+}
+
+fn server(
+    files: &PeerFiles,
+    contents: &Contents,
+    roots: &Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ServerConfig, TransportError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
+    let verifier = verifier.map_err(|error| unusable(&files.ca, error.to_string()))?;
+    let (chain, key) = pair(files, contents)?;
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+    let builder = builder.map_err(|error| unusable(&files.cert, error.to_string()))?;
+    let config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key);
+    let mut config = config.map_err(|error| mismatch(files, &error))?;
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    Ok(config)
+}
+
+fn client(
+    files: &PeerFiles,
+    contents: &Contents,
+    roots: &Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ClientConfig, TransportError> {
+    let (chain, key) = pair(files, contents)?;
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+    let builder = builder.map_err(|error| unusable(&files.cert, error.to_string()))?;
+    let config = builder.with_root_certificates(roots.clone()).with_client_auth_cert(chain, key);
+    let mut config = config.map_err(|error| mismatch(files, &error))?;
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    Ok(config)
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pair(files: &PeerFiles, contents: &Contents) -> Result<Pair, TransportError> {
+    let key = PrivateKeyDer::from_pem_slice(&contents.key)
+        .map_err(|error| unusable(&files.key, format!("holds no PEM private key ({error})")))?;
+    Ok((certificates(&files.cert, &contents.cert)?, key))
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportError> {
+    match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(unusable(path, "holds no PEM certificate".to_owned())),
+        Err(error) => Err(unusable(path, format!("is not PEM ({error})"))),
+    }
+}
+
+fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TransportError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path, pem)? {
+        roots.add(certificate).map_err(|error| unusable(path, format!("holds no usable authority ({error})")))?;
+    }
+    Ok(roots)
+}
+
+fn mismatch(files: &PeerFiles, error: &rustls::Error) -> TransportError {
+    unusable(&files.cert, format!("does not go with the key {} ({error})", files.key.display()))
+}
+
+fn unusable(path: &Path, reason: String) -> TransportError {
+    TransportError::Unusable { path: path.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_and_port;
+
+    #[test]
+    fn addresses() {
+        for (address, host, port) in [
+            ("https://10.0.0.1:9443", "10.0.0.1", 9443),
+            ("https://node-1.example:1/", "node-1.example", 1),
+            ("https://[::1]:9443", "::1", 9443),
+        ] {
+            assert_eq!(host_and_port(address).expect("an address"), (host.to_owned(), port));
+        }
+        for bad in ["", "10.0.0.1:9443", "http://a:1", "https://a", "https://a:port", "https://a:70000"] {
+            host_and_port(bad).expect_err(bad);
+        }
+    }
+}

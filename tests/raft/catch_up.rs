@@ -1,0 +1,91 @@
+//! Nodes that are behind get the log, or a snapshot where the log is gone, while entries go on coming.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use latchd::raft::RaftOptions;
+
+use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, memory, others, stop, three};
+
+fn entry(number: usize) -> String {
+    format!("{number:08}").repeat(16 << 10)
+}
+
+async fn learner_gets_a_snapshot(options: impl Fn(u64) -> RaftOptions) {
+    let board = Switchboard::default();
+    let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..options(id) };
+    let lead = Node::start(&board, options(1), &[]).await.expect("a cluster of one");
+    lead.follows(&[1]).await;
+    // 24 MiB of state, and a log that no longer begins with the first entry.
+    for number in 0..192 {
+        lead.propose(&entry(number)).await;
+    }
+    // Snapshots are built beside the writes: where the machine is busy the first may still be on its way.
+    while lead.raft.purged_index().is_none() {
+        lead.propose(&entry(7)).await;
+    }
+    let newcomer = Node::start(&board, options(2), &[1, 2]).await.expect("a node");
+    let stops = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn({
+        let (lead, stops) = (lead.clone(), stops.clone());
+        async move {
+            let mut last = 0;
+            while !stops.load(SeqCst) {
+                last = lead.propose("meanwhile").await;
+            }
+            last
+        }
+    });
+    tokio::time::timeout(SOON, lead.raft.add_learner(2, address(2))).await.expect("in time").expect("added");
+    stops.store(true, SeqCst);
+    let last = writer.await.expect("no panic");
+    newcomer.applies(last).await;
+    assert!(newcomer.raft.progress().snapshot_index > 0, "{:?}", newcomer.raft.progress());
+    assert!(newcomer.journal.entries() == lead.journal.entries(), "the same state");
+    lead.knows_up_to(2, last).await;
+    lead.raft.promote(2).await.expect("caught up");
+    stop(&[lead, newcomer]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_gets_a_snapshot_on_disk() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    learner_gets_a_snapshot(|id| disk(id, dir.path())).await;
+    let left = std::fs::read_dir(dir.path().join("node-2/snapshot")).expect("a directory").count();
+    assert_eq!(left, 1, "nothing is left beside the snapshot");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_gets_a_snapshot_in_memory() {
+    learner_gets_a_snapshot(memory).await;
+}
+
+/// Behind a snapshot as much of the log is kept as a snapshot waits for: a short absence costs no transfer.
+#[tokio::test]
+async fn a_short_absence_is_made_up_from_the_log() {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..disk(id, dir.path()) };
+    let nodes = three(&board, options).await;
+    let lead = leader(&nodes).await;
+    let away = others(&nodes, &lead).remove(0);
+    for number in 0..20 {
+        lead.propose(&entry(number)).await;
+    }
+    let index = lead.propose("seen by all").await;
+    away.applies(index).await;
+    away.raft.shutdown().await;
+    let own_snapshot = away.raft.progress().snapshot_index;
+    while lead.raft.progress().snapshot_index <= own_snapshot {
+        lead.propose(&entry(7)).await;
+    }
+    let back = Node::start(&board, options(away.id), &[1, 2, 3]).await.expect("restarted");
+    let index = lead.propose("welcome back").await;
+    back.applies(index).await;
+    assert!(back.journal.entries() == lead.journal.entries(), "the same state");
+    let covered = lead.raft.progress().snapshot_index;
+    assert!(covered > own_snapshot, "the leader has a newer snapshot");
+    assert_ne!(back.raft.progress().snapshot_index, covered, "which was not needed");
+    stop(&others(&nodes, &away)).await;
+    back.raft.shutdown().await;
+}

@@ -1,0 +1,143 @@
+//! A leader that is gone, cut off or about to stop is followed by another, and nothing that was applied is lost.
+
+use std::time::Duration;
+
+use latchd::raft::{HandOverError, ProposeError, RaftOptions, ReadError};
+
+use super::switchboard::{Node, SOON, Switchboard, disk, leader, memory, others, stop, three};
+
+async fn same_everywhere(nodes: &[Node], index: u64, expected: &[&str]) {
+    for node in nodes {
+        node.applies(index).await;
+        assert_eq!(node.journal.strings(), expected, "node {}", node.id);
+    }
+}
+
+#[tokio::test]
+async fn another_leads_when_the_leader_is_gone() {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let first = leader(&nodes).await;
+    first.propose("a").await;
+    first.raft.shutdown().await;
+    let rest = others(&nodes, &first);
+    let second = leader(&rest).await;
+    assert!(second.raft.leadership().borrow().term > 1);
+    let index = second.propose("b").await;
+    same_everywhere(&rest, index, &["a", "b"]).await;
+    let back = Node::start(&board, disk(first.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
+    let index = second.propose("c").await;
+    same_everywhere(&[back.clone(), rest[0].clone(), rest[1].clone()], index, &["a", "b", "c"]).await;
+    assert_eq!(back.raft.leadership().borrow().leader, Some(second.id), "it disturbs nobody");
+    stop(&rest).await;
+    back.raft.shutdown().await;
+}
+
+/// Also restarts all three at once, with the log of the old leader longer than that of the others.
+#[tokio::test]
+async fn what_a_leader_that_was_cut_off_has_not_committed_is_undone_on_disk() {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let old = leader(&nodes).await;
+    let index = old.propose("a").await;
+    same_everywhere(&nodes, index, &["a"]).await;
+    board.isolate(old.id, &[1, 2, 3]);
+    let lost = tokio::spawn({
+        let raft = old.raft.clone();
+        async move { raft.propose("lost".into()).await }
+    });
+    let rest = others(&nodes, &old);
+    let new = leader(&rest).await;
+    for text in ["b", "c", "d"] {
+        new.propose(text).await;
+    }
+    assert_eq!(old.raft.read_index().await, Err(ReadError::NoQuorum));
+    assert!(old.raft.quorum_age().is_some_and(|age| age > Duration::from_millis(500)), "{:?}", old.raft.quorum_age());
+    board.heal();
+    let outcome = tokio::time::timeout(SOON, lost).await.expect("in time").expect("no panic");
+    assert!(matches!(outcome, Err(ProposeError::OutcomeUnknown)), "{outcome:?}");
+    let index = leader(&nodes).await.propose("e").await;
+    same_everywhere(&nodes, index, &["a", "b", "c", "d", "e"]).await;
+    stop(&nodes).await;
+    let mut nodes = Vec::new();
+    for id in [1, 2, 3] {
+        nodes.push(Node::start(&board, disk(id, dir.path()), &[1, 2, 3]).await.expect("restarted"));
+    }
+    let index = leader(&nodes).await.propose("f").await;
+    same_everywhere(&nodes, index, &["a", "b", "c", "d", "e", "f"]).await;
+    stop(&nodes).await;
+}
+
+/// Without asking around first it would come back with a term of its own making, and unseat the leader.
+#[tokio::test]
+async fn a_follower_that_was_cut_off_comes_back_quietly() {
+    let board = Switchboard::default();
+    let nodes = three(&board, memory).await;
+    let lead = leader(&nodes).await;
+    let term = lead.raft.leadership().borrow().term;
+    let follower = others(&nodes, &lead).remove(0);
+    board.isolate(follower.id, &[1, 2, 3]);
+    let index = lead.propose("while it is away").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    board.heal();
+    follower.applies(index).await;
+    for _ in 0..20 {
+        lead.propose("goes on").await;
+    }
+    let now = *lead.raft.leadership().borrow();
+    assert_eq!((now.leader, now.term), (Some(lead.id), term));
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn reads_are_confirmed_by_a_quorum() {
+    let board = Switchboard::default();
+    let nodes = three(&board, memory).await;
+    let lead = leader(&nodes).await;
+    let written = lead.propose("a").await;
+    assert!(lead.raft.read_index().await.expect("a quorum") >= written);
+    assert!(lead.raft.quorum_age().expect("it leads") < Duration::from_secs(5));
+    let follower = others(&nodes, &lead).remove(0);
+    assert_eq!(follower.raft.read_index().await, Err(ReadError::NotLeader { leader: Some(lead.id) }));
+    assert_eq!(follower.raft.quorum_age(), None);
+    let index = lead.raft.read_index().await.expect("a quorum");
+    follower.applies(index).await;
+    assert_eq!(follower.journal.strings(), ["a"]);
+    stop(&nodes).await;
+}
+
+/// Far below the time that an election takes here.
+#[tokio::test]
+async fn a_hand_over_leaves_no_gap() {
+    let board = Switchboard::default();
+    let slow =
+        |id| RaftOptions { election_min: Duration::from_secs(4), election_max: Duration::from_secs(5), ..memory(id) };
+    let nodes = three(&board, slow).await;
+    let mut lead = leader(&nodes).await;
+    for round in 0..2 {
+        // A leader that was elected only just now holds on to that for a moment.
+        tokio::time::sleep(Duration::from_millis(3500)).await;
+        lead.propose(&format!("{round}")).await;
+        let handed = tokio::time::timeout(Duration::from_secs(2), lead.raft.hand_over()).await;
+        handed.expect("at once").expect("handed over");
+        let next = leader(&nodes).await;
+        assert_ne!(next.id, lead.id);
+        assert_eq!(lead.raft.hand_over().await, Err(HandOverError::NotLeader));
+        lead = next;
+    }
+    let index = lead.propose("end").await;
+    same_everywhere(&nodes, index, &["0", "1", "end"]).await;
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn nobody_to_hand_over_to() {
+    let board = Switchboard::default();
+    let alone = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
+    alone.follows(&[1]).await;
+    assert_eq!(alone.raft.hand_over().await, Err(HandOverError::NoCandidate));
+    alone.propose("it goes on").await;
+    alone.raft.shutdown().await;
+}

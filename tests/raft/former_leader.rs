@@ -1,0 +1,132 @@
+//! A node that has led and was restarted, with all of its log or not, leads again only by an election in a later term.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use latchd::raft::RaftNode;
+
+use super::support::{lead, on_disk, start};
+use super::switchboard::{Node, Switchboard, disk, leader, others, stop, three};
+
+/// Enough for the record of the last entry and what was noted behind it.
+const CUT_BYTES: u64 = 100;
+
+fn node_dir(dir: &Path, node: u64) -> PathBuf {
+    dir.join(format!("node-{node}"))
+}
+
+/// Takes the last flushed bytes of a stopped node's log away.
+fn cut_log(node_dir: &Path) {
+    let files = fs::read_dir(node_dir.join("log")).expect("a directory").map(|file| file.expect("a file").path());
+    let last = files.filter(|file| file.extension().is_some_and(|suffix| suffix == "wal")).max().expect("a log");
+    let file = OpenOptions::new().write(true).open(&last).expect("the log");
+    let length = file.metadata().expect("its length").len();
+    file.set_len(length - CUT_BYTES).expect("cut");
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("its kind").is_dir() {
+            true => copy_dir(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("copied")),
+        }
+    }
+}
+
+fn term(raft: &RaftNode) -> u64 {
+    raft.leadership().borrow().term
+}
+
+async fn agree(nodes: &[Node], index: u64, expected: &[&str]) {
+    for node in nodes {
+        node.applies(index).await;
+        assert_eq!(node.journal.strings(), expected, "node {}", node.id);
+    }
+}
+
+/// Three nodes whose leader is stopped after its second entry, and has `spoil` done to its directory. It is back before
+/// the others have missed it, and all three must agree on what follows.
+async fn comes_back(spoil: impl FnOnce(&Path, &Path)) {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let old = leader(&nodes).await;
+    let (own, copy) = (node_dir(dir.path(), old.id), dir.path().join("copy"));
+    let index = old.propose("a").await;
+    agree(&nodes, index, &["a"]).await;
+    copy_dir(&own, &copy);
+    let index = old.propose("b").await;
+    agree(&nodes, index, &["a", "b"]).await;
+    let old_term = term(&old.raft);
+    old.raft.shutdown().await;
+    spoil(&own, &copy);
+    let back = Node::start(&board, disk(old.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
+    let rest = others(&nodes, &old);
+    let all = [back, rest[0].clone(), rest[1].clone()];
+    let new = leader(&all).await;
+    assert!(term(&new.raft) > old_term, "node {} leads in term {}, once {old_term}", new.id, term(&new.raft));
+    let index = new.propose("c").await;
+    agree(&all, index, &["a", "b", "c"]).await;
+    stop(&all).await;
+}
+
+#[tokio::test]
+async fn a_former_leader_with_all_of_its_log_is_elected_anew() {
+    comes_back(|_, _| {}).await;
+}
+
+#[tokio::test]
+async fn a_former_leader_whose_log_lost_its_end_is_repaired() {
+    comes_back(|own, _| cut_log(own)).await;
+}
+
+#[tokio::test]
+async fn a_former_leader_whose_directory_was_put_back_from_a_copy_is_repaired() {
+    comes_back(|own, copy| {
+        fs::remove_dir_all(own).expect("removed");
+        copy_dir(copy, own);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_runs_alone_leads_in_a_later_term_at_once() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (node, _) = start(on_disk(dir.path())).await.expect("a node");
+    node.propose("a".into()).await.expect("applied");
+    let before = term(&node);
+    node.shutdown().await;
+    let (node, journal) = start(on_disk(dir.path())).await.expect("restarted");
+    lead(&node).await;
+    assert!(term(&node) > before);
+    node.propose("b".into()).await.expect("applied");
+    assert_eq!(journal.strings(), ["a", "b"]);
+    node.shutdown().await;
+}
+
+/// The leader is up all the while, and knows that the follower had more.
+#[tokio::test]
+async fn a_follower_whose_log_lost_its_end_is_repaired() {
+    let board = Switchboard::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let lead = leader(&nodes).await;
+    for text in ["a", "b", "c"] {
+        let index = lead.propose(text).await;
+        nodes[0].applies(index).await;
+    }
+    let follower = others(&nodes, &lead).remove(0);
+    follower.applies(lead.raft.progress().applied_index).await;
+    follower.raft.shutdown().await;
+    cut_log(&node_dir(dir.path(), follower.id));
+    let back = Node::start(&board, disk(follower.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
+    let rest = others(&nodes, &follower);
+    let index = leader(&rest).await.propose("d").await;
+    agree(&[back.clone(), rest[0].clone(), rest[1].clone()], index, &["a", "b", "c", "d"]).await;
+    assert_eq!(leader(&rest).await.id, lead.id, "the leader leads on");
+    stop(&rest).await;
+    back.raft.shutdown().await;
+}

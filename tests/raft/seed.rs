@@ -1,0 +1,87 @@
+//! Stores that are made rather than grown: from a backup, and simulated ones that lose their power.
+
+use std::time::Duration;
+
+use latchd::raft::{RaftOptions, SimulatedDisk, StartError, Store, seed_store};
+
+use super::support::{Journal, on_disk, start};
+
+const SYNC: Duration = Duration::from_millis(50);
+
+fn snapshot(entries: &[&str]) -> Vec<u8> {
+    let entry = |text: &&str| [&(text.len() as u32).to_be_bytes()[..], text.as_bytes()].concat();
+    entries.iter().flat_map(entry).collect()
+}
+
+#[test]
+fn a_seeded_store_starts_with_its_state() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let content = snapshot(&["a", "b"]);
+    seed_store(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect("seeded");
+    let again = seed_store(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect_err("it is there");
+    assert!(matches!(again, StartError::NotEmpty { .. }), "{again}");
+    let runtime = runtime();
+    for expected in [&["a", "b", "c"][..], &["a", "b", "c", "c"]] {
+        runtime.block_on(async {
+            let (node, journal) = start(on_disk(&data)).await.expect("a node");
+            assert!(!node.store_was_empty());
+            node.propose("c".into()).await.expect("applied");
+            assert_eq!(journal.strings(), expected);
+            let members = node.members();
+            assert!(members.len() == 1 && members[0].address == "https://a:1" && members[0].voter, "{members:?}");
+            node.shutdown().await;
+        });
+    }
+    let other = runtime.block_on(start(RaftOptions { node_id: 2, ..on_disk(&data) })).err().expect("a refusal");
+    assert!(matches!(other, StartError::OtherNode { .. }), "{other}");
+}
+
+async fn on_simulated(disk: &SimulatedDisk) -> (latchd::raft::RaftNode, Journal) {
+    let options = RaftOptions { snapshot_log_bytes: 2000, ..RaftOptions::new(1, Store::Simulated(disk.clone())) };
+    start(options).await.expect("a node")
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Runs a node until it is in the middle of writing an entry, and ends it there with all of its tasks.
+fn crash_while_writing(disk: &SimulatedDisk, expected: &mut Vec<String>) {
+    runtime().block_on(async {
+        let (node, journal) = on_simulated(disk).await;
+        for _ in 0..8 {
+            let text = format!("{:0100}", expected.len());
+            node.propose(text.clone().into()).await.expect("applied");
+            expected.push(text);
+        }
+        assert_eq!(&journal.strings(), expected);
+        let unsynced = node.propose("unsynced".into());
+        tokio::time::timeout(SYNC / 5, unsynced).await.expect_err("not that fast");
+    });
+}
+
+#[test]
+fn a_simulated_disk_keeps_what_was_answered_and_loses_the_rest_with_its_power() {
+    let disk = SimulatedDisk::new(SYNC);
+    let mut expected = Vec::new();
+    for _ in 0..4 {
+        crash_while_writing(&disk, &mut expected);
+        disk.lose_unsynced(0);
+    }
+}
+
+#[test]
+fn what_was_written_and_not_answered_may_survive_a_crash() {
+    let disk = SimulatedDisk::new(SYNC);
+    let mut expected = Vec::new();
+    crash_while_writing(&disk, &mut expected);
+    runtime().block_on(async {
+        let (node, journal) = on_simulated(&disk).await;
+        assert!(!node.store_was_empty());
+        node.propose("after".into()).await.expect("applied");
+        expected.extend(["unsynced".to_owned(), "after".to_owned()]);
+        assert_eq!(journal.strings(), expected);
+        node.shutdown().await;
+    });
+}
