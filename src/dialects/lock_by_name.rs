@@ -15,7 +15,7 @@ use super::respond;
 use super::service::{Attempt, Shared};
 use super::unknown::check_misplaced;
 use crate::access::Identity;
-use crate::domain::{Acquire, Dialect, Metadata, Name, Proof, Refusal};
+use crate::domain::{Acquire, Dialect, Name, Proof, Refusal};
 use crate::engine::{Engine, Fault};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
@@ -96,20 +96,10 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
     check_misplaced(Query::of(&head.uri), &FOREIGN, ELSEWHERE, service.settings.unknown)?;
     let request = request_key(head, None, &Scope { identity, session: None }, b"")?;
     let acquire = Acquire {
-        name: Name::from(name),
-        key: Engine::new_key(),
-        dialect: Dialect::LockByName,
-        session: None,
-        label: None,
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
         lease_ms: service.settings.max_hold_ms,
-        wait: None,
-        priority: 0,
-        metadata: Metadata::default(),
         request,
         caller: caller(identity, head),
+        ..Acquire::new(Name::from(name), Engine::new_key(), Dialect::LockdRest)
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {
@@ -127,7 +117,7 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
 
 async fn unlock(service: &Shared, identity: &Identity, name: &str) -> Attempt<Response> {
     may_take(identity, name)?;
-    match release_by_name(&service.engine, name, Dialect::LockByName).await {
+    match release_by_name(&service.engine, name, Dialect::LockdRest).await {
         Ok(true) => Ok(done()),
         Ok(false) => Ok(not_found()),
         Err(fault) => Err(explain(&fault)),
@@ -137,7 +127,7 @@ async fn unlock(service: &Shared, identity: &Identity, name: &str) -> Attempt<Re
 /// Releases what lockd's clients took under this name, of the caller's generation first: over HTTP or over gRPC, it is
 /// one product. `false`: they hold nothing.
 pub(super) async fn release_by_name(engine: &Engine, name: &str, first: Dialect) -> Result<bool, Fault> {
-    let second = if first == Dialect::LockByName { Dialect::LockdGrpc } else { Dialect::LockByName };
+    let second = if first == Dialect::LockdRest { Dialect::LockdGrpc } else { Dialect::LockdRest };
     for dialect in [first, second] {
         match engine.release(Name::from(name), None, Proof::TakenBy(dialect)).await {
             Ok(_) => return Ok(true),

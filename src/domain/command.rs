@@ -182,6 +182,28 @@ pub enum Proof {
     },
 }
 
+impl Acquire {
+    /// A hold of size 1 for nobody in particular, without lease or wait: complete it with `..Acquire::new(…)`.
+    pub fn new(name: Name, key: HoldKey, dialect: Dialect) -> Acquire {
+        Acquire {
+            name,
+            key,
+            dialect,
+            session: None,
+            label: None,
+            reentrant: false,
+            size: 1,
+            remembers_size: false,
+            lease_ms: None,
+            wait: None,
+            priority: 0,
+            metadata: Metadata::default(),
+            request: None,
+            caller: Caller::NOBODY,
+        }
+    }
+}
+
 impl Command {
     /// The session whose idle time this command starts anew.
     pub fn session(&self) -> Option<SessionId> {

@@ -96,55 +96,51 @@ pub struct CommandId {
     pub sequence: u64,
 }
 
-/// The wire dialect through which a hold was taken.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-pub enum Dialect {
-    /// LDLM's REST sessions API, the native one.
-    SessionsV1 = 0,
-    /// DoubleDutch's GET_LOCK style.
-    GetLock = 1,
-    /// RaftLock's lock/unlock JSON.
-    LockUnlock = 2,
-    /// lockd's lock by name.
-    LockByName = 3,
-    /// LDLM's gRPC service.
-    LdlmGrpc = 4,
-    /// kufuli's gRPC service.
-    Kufuli = 5,
-    /// lockd's gRPC service.
-    LockdGrpc = 6,
-    /// RaftLock's gRPC service.
-    RaftLock = 7,
+/// Declares the dialects once: variant, byte in the log and in snapshots, name in JSON and metrics.
+macro_rules! dialects {
+    ($($(#[$doc:meta])* $variant:ident = $byte:literal, $text:literal;)*) => {
+        /// The wire dialect through which a hold was taken. Bytes and names are never reused.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Dialect {
+            $($(#[$doc])* $variant = $byte,)*
+        }
+
+        impl Dialect {
+            pub const ALL: &[Dialect] = &[$(Dialect::$variant),*];
+
+            /// The name in JSON, metrics and on the status page.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Dialect::$variant => $text,)*
+                }
+            }
+
+            pub(super) fn from_u8(byte: u8) -> Option<Dialect> {
+                match byte {
+                    $($byte => Some(Dialect::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl Dialect {
-    pub const ALL: [Dialect; 8] = [
-        Dialect::SessionsV1,
-        Dialect::GetLock,
-        Dialect::LockUnlock,
-        Dialect::LockByName,
-        Dialect::LdlmGrpc,
-        Dialect::Kufuli,
-        Dialect::LockdGrpc,
-        Dialect::RaftLock,
-    ];
-
-    /// The name in JSON, metrics and on the status page.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Dialect::SessionsV1 => "sessions-v1",
-            Dialect::GetLock => "get-lock",
-            Dialect::LockUnlock => "lock-unlock",
-            Dialect::LockByName => "lock-by-name",
-            Dialect::LdlmGrpc => "ldlm-grpc",
-            Dialect::Kufuli => "kufuli",
-            Dialect::LockdGrpc => "lockd-grpc",
-            Dialect::RaftLock => "raftlock",
-        }
-    }
-
-    pub(super) fn from_u8(byte: u8) -> Option<Dialect> {
-        Dialect::ALL.into_iter().find(|dialect| *dialect as u8 == byte)
-    }
+dialects! {
+    /// LDLM's REST sessions API, the native one.
+    LdlmRest = 0, "sessions-v1";
+    /// DoubleDutch's GET_LOCK style.
+    DoubleDutch = 1, "get-lock";
+    /// RaftLock's lock/unlock JSON.
+    RaftLockRest = 2, "lock-unlock";
+    /// lockd's lock by name.
+    LockdRest = 3, "lock-by-name";
+    /// LDLM's gRPC service.
+    LdlmGrpc = 4, "ldlm-grpc";
+    /// kufuli's gRPC service.
+    Kufuli = 5, "kufuli";
+    /// lockd's gRPC service.
+    LockdGrpc = 6, "lockd-grpc";
+    /// RaftLock's gRPC service.
+    RaftLockGrpc = 7, "raftlock";
 }

@@ -34,7 +34,7 @@ impl LastHolds {
     /// Notes what ended of RaftLock's; others have no question for it.
     pub fn note(&self, events: &[Event], ended: Timestamp) {
         for event in events {
-            if let Event::HoldEnded { name, token, dialect: Dialect::RaftLock, since, deadline, .. } = event {
+            if let Event::HoldEnded { name, token, dialect: Dialect::RaftLockGrpc, since, deadline, .. } = event {
                 let last = LastHold { token: *token, since: *since, deadline: *deadline, ended };
                 self.kept().keep(name, last);
             }
@@ -84,9 +84,10 @@ mod tests {
     #[test]
     fn the_last_hold_of_raftlocks_locks_is_kept_within_the_bound() {
         let holds = LastHolds::default();
-        let all: Vec<Event> = (0..=LOCKS_MAX as u64).map(|at| ended(&at.to_string(), at, Dialect::RaftLock)).collect();
+        let all: Vec<Event> =
+            (0..=LOCKS_MAX as u64).map(|at| ended(&at.to_string(), at, Dialect::RaftLockGrpc)).collect();
         holds.note(&all, Timestamp(5));
-        holds.note(&[ended("1", 77, Dialect::RaftLock), ended("other", 1, Dialect::GetLock)], Timestamp(6));
+        holds.note(&[ended("1", 77, Dialect::RaftLockGrpc), ended("other", 1, Dialect::DoubleDutch)], Timestamp(6));
         assert_eq!(holds.of(&"0".into()), None, "the oldest is forgotten");
         let expected =
             LastHold { token: Token(77), since: Timestamp(1), deadline: Some(Timestamp(9)), ended: Timestamp(6) };

@@ -46,14 +46,14 @@ impl fmt::Display for Grouped {
 /// What a dialect is called on pages.
 pub fn dialect(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::SessionsV1 => "sessions v1",
-        Dialect::GetLock => "GET_LOCK style",
-        Dialect::LockUnlock => "lock/unlock JSON",
-        Dialect::LockByName => "lock by name",
+        Dialect::LdlmRest => "sessions v1",
+        Dialect::DoubleDutch => "GET_LOCK style",
+        Dialect::RaftLockRest => "lock/unlock JSON",
+        Dialect::LockdRest => "lock by name",
         Dialect::LdlmGrpc => "LDLM gRPC",
         Dialect::Kufuli => "kufuli",
         Dialect::LockdGrpc => "lockd gRPC",
-        Dialect::RaftLock => "RaftLock",
+        Dialect::RaftLockGrpc => "RaftLock",
     }
 }
 

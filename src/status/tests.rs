@@ -45,7 +45,7 @@ fn cluster(nodes: &[u64]) -> ClusterView {
 fn hold() -> Hold {
     Hold {
         token: Token(77_001),
-        dialect: Dialect::SessionsV1,
+        dialect: Dialect::LdlmRest,
         session: Some("a1b2c3d4e5f6".into()),
         label: None,
         metadata: vec![("host".into(), "web-1".into())],

@@ -122,7 +122,7 @@ fn one_node_entries(request: Option<latchd::domain::RequestKey>) -> Vec<(&'stati
         ("acquire-plain", acquire(ask("a", 1))),
         ("acquire-detached", acquire(ask("a", 1).label("x").lease_ms(1).detached_ms(300))),
         ("release-by-key", with_session(Proof::Key(key(1)))),
-        ("release-by-dialect", with_session(Proof::TakenBy(Dialect::LockByName))),
+        ("release-by-dialect", with_session(Proof::TakenBy(Dialect::LockdRest))),
         ("release-by-label", with_session(Proof::Label { label: "x".into(), token: Some(Token(1 << 50)) })),
         ("renew", renew("a", 1, 30_000)),
         ("cancel", cancel("a", 1)),
@@ -181,7 +181,7 @@ pub fn one_node_bench(start: LeaderStart) -> Bench {
     bench.acquired(ask("a", 2).ldlm(2).label("x"));
     bench.queued(ask("a", 3).session(1).priority(4).wait_ms(5_000));
     bench.queued(ask("a", 4).label("y").priority(-4).lease_ms(9).detached_ms(5_000));
-    bench.acquired(ask("b", 5).dialect(Dialect::LockByName));
+    bench.acquired(ask("b", 5).dialect(Dialect::LockdRest));
     bench.acquired(ask("idle", 6).ldlm(7));
     bench.outcome(release("idle", 6));
     bench

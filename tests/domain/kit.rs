@@ -2,8 +2,8 @@
 
 use latchd::domain::{
     Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
-    Grant, HoldKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Outcome, Proof, Refusal, RequestId,
-    RequestKey, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
+    Grant, HoldKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof, Refusal, RequestId, RequestKey,
+    SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 
 /// The first token of every table in these tests.
@@ -218,24 +218,9 @@ pub fn request(id: u8, body: u8) -> RequestKey {
     RequestKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) }
 }
 
-/// Asks for size 1, without lease, session or wait; refined by [`Asking`].
+/// Asks for size 1, without lease, session or wait; [`Asking`] adds to it.
 pub fn ask(lock: &str, key_number: u64) -> Acquire {
-    Acquire {
-        name: name(lock),
-        key: key(key_number),
-        dialect: Dialect::GetLock,
-        session: None,
-        label: None,
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
-        lease_ms: None,
-        wait: None,
-        priority: 0,
-        metadata: Metadata::default(),
-        request: None,
-        caller: Caller::NOBODY,
-    }
+    Acquire::new(name(lock), key(key_number), Dialect::DoubleDutch)
 }
 
 /// One word for each thing that an acquire may ask for.
@@ -247,7 +232,7 @@ pub trait Asking: Sized {
     }
     /// As LDLM's clients ask: the size binds, and is remembered.
     fn ldlm(self, size: u32) -> Self {
-        self.size(size).edit(|ask| (ask.remembers_size, ask.dialect) = (true, Dialect::SessionsV1))
+        self.size(size).edit(|ask| (ask.remembers_size, ask.dialect) = (true, Dialect::LdlmRest))
     }
     fn dialect(self, dialect: Dialect) -> Self {
         self.edit(|ask| ask.dialect = dialect)

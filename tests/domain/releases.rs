@@ -29,11 +29,11 @@ fn a_key_opens_its_own_hold_only_and_once() {
 #[test]
 fn lock_by_name_releases_only_what_it_took() {
     let mut bench = Bench::new();
-    bench.acquired(ask("a", 1).dialect(Dialect::LockUnlock));
-    let by_name = release_by(Proof::TakenBy(Dialect::LockByName));
+    bench.acquired(ask("a", 1).dialect(Dialect::RaftLockRest));
+    let by_name = release_by(Proof::TakenBy(Dialect::LockdRest));
     assert_eq!(bench.refused(by_name.clone()), Refusal::WrongKey);
     bench.outcome(release("a", 1));
-    bench.acquired(ask("a", 2).dialect(Dialect::LockByName));
+    bench.acquired(ask("a", 2).dialect(Dialect::LockdRest));
     assert_eq!(bench.outcome(by_name), RELEASED);
 }
 

@@ -114,7 +114,7 @@ async fn what_ends_or_renews_nothing_writes_no_log_entry() {
     let no_lease = |refusal: &Refusal| *refusal == Refusal::NoLease;
     let leaseless = async || engine.renew(name.clone(), None, Proof::Key(key), 1).await.map(|_| ());
     refused_without_entry(&engine, "without a lease", no_lease, leaseless).await;
-    let by_name = async || engine.release(name.clone(), None, Proof::TakenBy(Dialect::LockByName)).await.map(|_| ());
+    let by_name = async || engine.release(name.clone(), None, Proof::TakenBy(Dialect::LockdRest)).await.map(|_| ());
     refused_without_entry(&engine, "by name", is_wrong, by_name).await;
     let not_waiting = |refusal: &Refusal| *refusal == Refusal::NotWaiting;
     let cancel = async || engine.cancel_wait(name.clone(), Arc::from("me")).await;

@@ -29,22 +29,7 @@ pub async fn start(data_dir: Option<&Path>) -> Engine {
 }
 
 pub fn ask(name: &str) -> Acquire {
-    Acquire {
-        name: Arc::from(name),
-        key: Engine::new_key(),
-        dialect: Dialect::GetLock,
-        session: None,
-        label: None,
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
-        lease_ms: Some(60_000),
-        wait: None,
-        priority: 0,
-        metadata: Default::default(),
-        request: None,
-        caller: Caller::NOBODY,
-    }
+    Acquire { lease_ms: Some(60_000), ..Acquire::new(Arc::from(name), Engine::new_key(), Dialect::DoubleDutch) }
 }
 
 pub fn ask_waiting(name: &str) -> Acquire {

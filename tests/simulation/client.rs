@@ -94,20 +94,11 @@ impl Client {
         request: Option<RequestKey>,
     ) -> (Answer, Option<HoldKey>) {
         let acquire = Acquire {
-            name: Name::from(name),
-            key: HoldKey(self.bytes()),
-            dialect: Dialect::SessionsV1,
             session: Some(session),
-            label: None,
-            reentrant: false,
-            size: 1,
-            remembers_size: false,
             lease_ms: Some(wanted.lease_ms),
             wait: wanted.wait_ms.map(|timeout_ms| Wait::Attached { timeout_ms }),
-            priority: 0,
-            metadata: Default::default(),
             request,
-            caller: Caller::NOBODY,
+            ..Acquire::new(Name::from(name), HoldKey(self.bytes()), Dialect::LdlmRest)
         };
         let granted = self.ask(wanted.patience, async move |engine| match engine.acquire(acquire).await {
             Ok(granted) => (Ok((granted.key, granted.token.0)), Some(granted.delivery)),

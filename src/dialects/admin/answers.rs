@@ -132,11 +132,11 @@ impl Hold {
 /// The key as the holder's own log has it.
 fn written_key(hold: &HoldView, name: &str) -> String {
     match hold.dialect {
-        Dialect::SessionsV1 | Dialect::LdlmGrpc => key::dashed(hold.key),
-        Dialect::GetLock | Dialect::LockByName | Dialect::Kufuli | Dialect::LockdGrpc | Dialect::RaftLock => {
+        Dialect::LdlmRest | Dialect::LdlmGrpc => key::dashed(hold.key),
+        Dialect::DoubleDutch | Dialect::LockdRest | Dialect::Kufuli | Dialect::LockdGrpc | Dialect::RaftLockGrpc => {
             hold.key.to_string()
         }
-        Dialect::LockUnlock => key::lock_id(hold.key, name),
+        Dialect::RaftLockRest => key::lock_id(hold.key, name),
     }
 }
 
@@ -187,7 +187,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_lock_shows_its_holders_without_secrets() {
-        let shown = shown(Dialect::SessionsV1, &Identity::anonymous(Role::Client));
+        let shown = shown(Dialect::LdlmRest, &Identity::anonymous(Role::Client));
         let handle = session_handle(&[5; 16]);
         assert_eq!(
             shown,
@@ -205,12 +205,12 @@ pub(super) mod tests {
     fn only_an_admin_of_this_name_sees_keys_each_as_its_dialect_writes_it() {
         let key = |dialect, viewer: &Identity| shown(dialect, viewer)["holders"][0]["key"].clone();
         let admin = Identity::anonymous(Role::Admin);
-        assert_eq!(key(Dialect::SessionsV1, &admin), "9e2c0102-0304-0506-0708-090a0b0c0d0e");
-        assert_eq!(key(Dialect::GetLock, &admin), KEY.to_string());
-        assert_eq!(key(Dialect::LockUnlock, &admin), key::lock_id(KEY, "ops/a"));
+        assert_eq!(key(Dialect::LdlmRest, &admin), "9e2c0102-0304-0506-0708-090a0b0c0d0e");
+        assert_eq!(key(Dialect::DoubleDutch, &admin), KEY.to_string());
+        assert_eq!(key(Dialect::RaftLockRest, &admin), key::lock_id(KEY, "ops/a"));
         let elsewhere = Identity::new("it", Role::Admin, &["build/".to_owned()]);
         let reader = Identity::anonymous(Role::ReadOnly);
-        assert!(key(Dialect::SessionsV1, &elsewhere).is_null());
-        assert!(key(Dialect::SessionsV1, &reader).is_null());
+        assert!(key(Dialect::LdlmRest, &elsewhere).is_null());
+        assert!(key(Dialect::LdlmRest, &reader).is_null());
     }
 }

@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn pieces_are_what_the_shapes_are() {
-        let views = [lock_of(Dialect::SessionsV1), lock_of(Dialect::LockUnlock)];
+        let views = [lock_of(Dialect::LdlmRest), lock_of(Dialect::RaftLockRest)];
         for role in [Role::Client, Role::Admin] {
             let viewer = Identity::anonymous(role);
             for (count, next) in [(0, None), (1, None), (2, Some("a \"cursor\"".to_owned()))] {

@@ -14,7 +14,7 @@ use super::super::service::{Attempt, Shared};
 use super::super::unknown::check_query;
 use super::answer::{self, CredentialWords};
 use super::schema::{NotTaken, ReleaseAnswer, Taken};
-use crate::domain::{Acquire, Caller, Dialect, HoldKey, Metadata, Name, Proof, Refusal, SessionId, Wait};
+use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault, Granted, Released};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
@@ -84,22 +84,7 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
 }
 
 fn ask(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>) -> Acquire {
-    Acquire {
-        name,
-        key: Engine::new_key(),
-        dialect: Dialect::GetLock,
-        session,
-        label: None,
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
-        lease_ms: Some(lease_ms),
-        wait,
-        priority: 0,
-        metadata: Metadata::default(),
-        request: None,
-        caller: Caller::NOBODY,
-    }
+    Acquire { session, lease_ms: Some(lease_ms), wait, ..Acquire::new(name, Engine::new_key(), Dialect::DoubleDutch) }
 }
 
 /// The session that a cookie binds the hold to. A deleted session's empty cookie binds to nothing.
@@ -202,7 +187,7 @@ async fn release(service: &Shared, name: Name, key: HoldKey, is_anonymous: bool)
     if is_anonymous {
         engine.limits().check_name(&name)?;
         engine.read_barrier().await?;
-        if engine.hold(&name, key).is_none_or(|hold| hold.dialect != Dialect::GetLock) {
+        if engine.hold(&name, key).is_none_or(|hold| hold.dialect != Dialect::DoubleDutch) {
             return Err(Refusal::WrongKey.into());
         }
     }

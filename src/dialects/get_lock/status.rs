@@ -109,7 +109,7 @@ impl Found {
         self.bytes += name.len() + ROW_BYTES;
         let name = name.clone();
         let remaining = hold.ends.map(|end| end.since(now).as_secs_f64());
-        if hold.dialect == Dialect::GetLock {
+        if hold.dialect == Dialect::DoubleDutch {
             // Who may not see the token gets the key that its clients look for, with nothing in it.
             let key = identity.may_administer(&name).then_some(hold.key);
             self.own.push(Own { token: hold.token, name, key, remaining });

@@ -9,7 +9,7 @@ use super::super::failure::Failure;
 use super::super::service::Shared;
 use super::proto::kufuli::{Request as Asked, Response as Answer};
 use super::unary::{Call, Reply, unary};
-use crate::domain::{Acquire, Dialect, Metadata, Name, Proof, Refusal, Wait};
+use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -32,21 +32,12 @@ async fn take(call: &Call<'_>, asked: Asked) -> Result<Reply<Answer>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let settings = &call.service.settings;
     let acquire = Acquire {
-        name: Name::from(&*asked.resource),
-        key: Engine::new_key(),
-        dialect: Dialect::Kufuli,
-        session: None,
         label: Some(owner(&asked)),
         // The same service waits for itself too.
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
         lease_ms: Some(settings.kufuli_max_lock_span_ms),
         wait: (settings.kufuli_wait_ms > 0).then_some(Wait::Attached { timeout_ms: settings.kufuli_wait_ms }),
-        priority: 0,
-        metadata: Metadata::default(),
-        request: None,
         caller: call.caller(),
+        ..Acquire::new(Name::from(&*asked.resource), Engine::new_key(), Dialect::Kufuli)
     };
     match call.service.engine.acquire(acquire).await {
         Ok(hold) => {

@@ -13,7 +13,7 @@ use super::proto::ldlm::{
     Error, ErrorCode, LockRequest, LockResponse, RenewRequest, TryLockRequest, UnlockRequest, UnlockResponse,
 };
 use super::unary::{Call, Reply, unary};
-use crate::domain::{Acquire, Dialect, HoldKey, Metadata, Name, Proof, Refusal, SessionId, Wait};
+use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -80,20 +80,13 @@ async fn take(
         return not_acquired(call, name, key, fault).map(Reply::from);
     }
     let acquire = Acquire {
-        name: Name::from(&*name),
-        key,
-        dialect: Dialect::LdlmGrpc,
         session: Some(session),
-        label: None,
-        reentrant: false,
         size,
         remembers_size: true,
         lease_ms,
         wait,
-        priority: 0,
-        metadata: Metadata::default(),
-        request: None,
         caller: call.caller(),
+        ..Acquire::new(Name::from(&*name), key, Dialect::LdlmGrpc)
     };
     match call.service.engine.acquire(acquire).await {
         Ok(hold) => {

@@ -11,7 +11,7 @@ use super::super::lock_by_name::release_by_name;
 use super::super::service::Shared;
 use super::proto::lockd::{LockName, LockResult, LockState};
 use super::unary::{Call, Reply, unary};
-use crate::domain::{Acquire, Dialect, Metadata, Name, Refusal};
+use crate::domain::{Acquire, Dialect, Name, Refusal};
 use crate::engine::{Engine, Fault};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -50,20 +50,9 @@ pub async fn unlock(State(service): State<Shared>, request: Request) -> Response
 async fn take(call: &Call<'_>, asked: LockName) -> Result<Reply<LockResult>, Status> {
     may_take(&call.identity, &asked.name)?;
     let acquire = Acquire {
-        name: Name::from(&*asked.name),
-        key: Engine::new_key(),
-        dialect: Dialect::LockdGrpc,
-        session: None,
-        label: None,
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
         lease_ms: call.service.settings.max_hold_ms,
-        wait: None,
-        priority: 0,
-        metadata: Metadata::default(),
-        request: None,
         caller: call.caller(),
+        ..Acquire::new(Name::from(&*asked.name), Engine::new_key(), Dialect::LockdGrpc)
     };
     match call.service.engine.acquire(acquire).await {
         Ok(hold) => {

@@ -59,20 +59,12 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
     let request = request_key(head, asked.request_id.as_deref(), &scope, &body)?;
     let name = Name::from(&*asked.resource);
     let acquire = Acquire {
-        name: name.clone(),
-        key: Engine::new_key(),
-        dialect: Dialect::LockUnlock,
-        session: None,
-        label: None,
-        reentrant: false,
-        size: 1,
-        remembers_size: false,
         lease_ms: Some(asked.ttl_ms),
         wait: (asked.wait_ms > 0).then_some(Wait::Attached { timeout_ms: asked.wait_ms }),
-        priority: 0,
         metadata: asked.metadata,
         request,
         caller: caller(&identity, head),
+        ..Acquire::new(name.clone(), Engine::new_key(), Dialect::RaftLockRest)
     };
     match service.engine.acquire(acquire).await {
         Ok(hold) => {

@@ -88,12 +88,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     let has_key = request.is_some();
     let name = Name::from(&*asked.name);
     let acquire = Acquire {
-        name: name.clone(),
-        key,
-        dialect: Dialect::SessionsV1,
         session: Some(caller.session),
-        label: None,
-        reentrant: false,
         size: u32::try_from(asked.size).expect("a size that is not positive is objected to above"),
         remembers_size: true,
         lease_ms: match asked.lock_timeout {
@@ -101,10 +96,10 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
             Asked::Absent | Asked::Zero | Asked::Negative | Asked::Beyond => None,
         },
         wait: wait(asked.wait_timeout),
-        priority: 0,
         metadata: asked.metadata,
         request,
         caller: auth::caller(&caller.identity, caller.head),
+        ..Acquire::new(name.clone(), key, Dialect::LdlmRest)
     };
     match caller.service.engine.acquire(acquire).await {
         Ok(hold) => {

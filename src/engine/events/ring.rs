@@ -169,7 +169,15 @@ mod tests {
     fn released(name: &str) -> Event {
         let (token, why) = (Token(1), EndReason::Released);
         let (since, deadline) = (crate::domain::Timestamp(1), None);
-        Event::HoldEnded { name: name.into(), token, why, session: None, dialect: Dialect::GetLock, since, deadline }
+        Event::HoldEnded {
+            name: name.into(),
+            token,
+            why,
+            session: None,
+            dialect: Dialect::DoubleDutch,
+            since,
+            deadline,
+        }
     }
 
     fn id(index: u64, position: u32) -> EventId {

@@ -59,7 +59,7 @@ pub fn lock(lock_id: &str, hold: &HoldView, calendar: Calendar) -> Lock {
 /// The client id; of holds and waiters of other dialects, which have none, the name of the dialect.
 pub fn owner_id(label: Option<&str>, dialect: Dialect) -> String {
     match (dialect, label) {
-        (Dialect::RaftLock, Some(label)) => label.to_owned(),
+        (Dialect::RaftLockGrpc, Some(label)) => label.to_owned(),
         _ => dialect.as_str().to_owned(),
     }
 }

@@ -25,20 +25,14 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
     check::acquire(&asked)?;
     may_take(&call.identity, &asked.lock_id).map_err(denied)?;
     let acquire = Acquire {
-        name: Name::from(&*asked.lock_id),
-        key: Engine::new_key(),
-        dialect: Dialect::RaftLock,
-        session: None,
         label: Some(Arc::from(&*asked.client_id)),
         reentrant: true,
-        size: 1,
-        remembers_size: false,
         lease_ms: Some(asked.ttl.map_or(TTL_DEFAULT_MS, answer::ms)),
-        wait: None,
         priority: asked.priority,
         metadata: asked.metadata.iter().map(|(key, value)| (&**key, &**value)).collect(),
         request: request_key(call, &asked),
         caller: call.caller(),
+        ..Acquire::new(Name::from(&*asked.lock_id), Engine::new_key(), Dialect::RaftLockGrpc)
     };
     let engine = &call.service.engine;
     let answered = match asked.wait {
@@ -90,7 +84,7 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
     // Only those who wait have a place: by EnqueueWaiter.
     let mut waiting = call.service.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
     let place = waiting
-        .find(|waiter| waiter.dialect == Dialect::RaftLock && waiter.label.as_deref() == Some(&*asked.client_id));
+        .find(|waiter| waiter.dialect == Dialect::RaftLockGrpc && waiter.label.as_deref() == Some(&*asked.client_id));
     Ok(AcquireResponse {
         acquired: false,
         error: Some(error),

@@ -11,7 +11,7 @@ use super::answer::{self, denied, span, told};
 use super::check;
 use super::holds::TTL_DEFAULT_MS;
 use crate::domain::view::LockView;
-use crate::domain::{Acquire, Dialect, Metadata, Name, Wait};
+use crate::domain::{Acquire, Dialect, Name, Wait};
 use crate::engine::Engine;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,20 +31,13 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
         return Ok(EnqueueWaiterResponse { error: Some(error), ..EnqueueWaiterResponse::default() }.into());
     }
     let acquire = Acquire {
-        name: name.clone(),
-        key: Engine::new_key(),
-        dialect: Dialect::RaftLock,
-        session: None,
         label: Some(Arc::from(&*asked.client_id)),
         reentrant: true,
-        size: 1,
-        remembers_size: false,
         lease_ms: Some(TTL_DEFAULT_MS),
         wait: Some(Wait::Detached { timeout_ms: asked.timeout.map_or(1, answer::ms) }),
         priority: asked.priority,
-        metadata: Metadata::default(),
-        request: None,
         caller: call.caller(),
+        ..Acquire::new(name.clone(), Engine::new_key(), Dialect::RaftLockGrpc)
     };
     let answer = match engine.enqueue(acquire).await {
         Ok(None) => enqueued(0, Duration::ZERO),
@@ -60,7 +53,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
 async fn holds_it(engine: &Engine, name: &Name, client_id: &str) -> Result<bool, Status> {
     let (lock, _) = engine.lock(name).await.map_err(|fault| answer::status(&fault))?;
     let own = |hold: &crate::domain::view::HoldView| {
-        hold.dialect == Dialect::RaftLock && hold.label.as_deref() == Some(client_id)
+        hold.dialect == Dialect::RaftLockGrpc && hold.label.as_deref() == Some(client_id)
     };
     Ok(lock.is_some_and(|lock| lock.holds.iter().any(own)))
 }
