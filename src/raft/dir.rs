@@ -20,6 +20,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::StartError;
+use crate::mutants::planted;
 
 pub(super) const FORMAT: &str = "format";
 pub(super) const LOG: &str = "log";
@@ -103,7 +104,7 @@ fn create_dir(dir: &Path) -> Result<(), StartError> {
 fn lock_itself(dir: &Path) -> Result<File, StartError> {
     let file = File::open(dir).map_err(|e| StartError::io(dir, e))?;
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) if !crate::mutants::on("directory-not-locked") => {
+        Err(TryLockError::WouldBlock) if !planted!("directory-not-locked") => {
             return Err(StartError::InUse { dir: dir.to_owned() });
         }
         // NFS locks nothing that is open for reading only.

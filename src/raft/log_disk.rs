@@ -25,6 +25,7 @@ use super::types::{
 };
 use super::{StartError, fatal, store_id};
 use crate::base::clock::process_age;
+use crate::mutants::planted;
 
 /// Small files, because only whole files of purged entries can be removed.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -82,11 +83,9 @@ pub(super) enum Flushed {
 
 impl raft_log::Callback for Flushed {
     fn send(self, result: io::Result<()>) {
-        if let Err(error) = result
-            && !crate::mutants::on("failed-flush-ignored")
-        {
-            fatal::abort("cannot write the log", &error);
-        }
+        let result = planted!("failed-flush-ignored", result => Ok(()));
+        result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        #[cfg(feature = "mutants")]
         std::thread::sleep(crate::mutants::flush_delay());
         match self {
             Flushed::Append(callback, taking, reached) => {
@@ -144,7 +143,7 @@ pub(super) struct DiskLog {
 impl DiskLog {
     /// Opens the log in `dir`, which `log_check` has found sound: nothing is cut or repaired here.
     pub fn open(dir: &Path, sync: bool, meters: Arc<Meters>, hold: Arc<Hold>) -> io::Result<Self> {
-        let sync = sync && !crate::mutants::on("no-fsync");
+        let sync = planted!("no-fsync", sync => false);
         let log = RaftLog::open(Arc::new(config(dir)?))?;
         let last = log.log_state().last().map_or(0, |id| id.0.index);
         meters.last_log_index.store(last, Relaxed);
@@ -195,7 +194,7 @@ impl DiskLog {
     pub fn restore_vote(&self) -> io::Result<()> {
         let mut log = self.lock();
         let stored = log.log_state().vote().map(|vote| vote.0);
-        let missing = self.position.missing_vote(stored).filter(|_| !crate::mutants::on("vote-given-twice"));
+        let missing = planted!("vote-given-twice", self.position.missing_vote(stored) => None);
         let Some(vote) = missing else { return Ok(()) };
         tracing::warn!(%vote, "the log has lost the vote of this node: it is put back");
         let (sender, receiver) = oneshot::channel();

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::base::clock::process_age;
 use crate::base::histogram::Distribution;
+use crate::mutants::planted;
 
 /// A running node; clones are the same node.
 #[derive(Clone)]
@@ -310,7 +311,7 @@ where
     let raft = raft.map_err(engine_error)?;
     // Cannot be set already: it was made above.
     let _ = local.raft.set(raft.clone());
-    let lost = lost.filter(|_| options.peers.is_some() && !crate::mutants::on("lost-end-forgotten"));
+    let lost = planted!("lost-end-forgotten", lost.filter(|_| options.peers.is_some()) => None);
     if let Err(refused) = take_place(&raft, &options, lost.is_some()).await {
         // The caller may want the directory right away.
         drop(raft.shutdown().await);

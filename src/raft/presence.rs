@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::dir::{DataDir, FORMAT, Identity, LOG, SNAPSHOT, identity};
 use super::{fatal, log_check, position, store_id};
+use crate::mutants::planted;
 
 /// A removal is noticed within a second, the second look included.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -39,7 +40,7 @@ async fn watch_from(mut seen: Seen) {
         }
         match found {
             Ok(None) => told = false,
-            Ok(Some(missing)) if !crate::mutants::on("removal-unseen") => {
+            Ok(Some(missing)) if !planted!("removal-unseen") => {
                 fatal::abort("the data directory was removed", &missing);
             }
             Err(error) if !told => {

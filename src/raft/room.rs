@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::dir::free_bytes;
 use super::snapshot_file::Target;
+use crate::mutants::planted;
 
 /// What the log must be able to write before it is opened for writing: more than any one entry.
 const LOG_BYTES: usize = 512 << 10;
@@ -46,7 +47,7 @@ impl Room {
             return;
         }
         let full = match probe(dir) {
-            _ if crate::mutants::on("full-disk-written") => false,
+            _ if planted!("full-disk-written") => false,
             // The limit of one file says nothing of the disk.
             Err(error) if does_not_fit(&error) && error.kind() != io::ErrorKind::FileTooLarge => {
                 self.tell(dir, &error);

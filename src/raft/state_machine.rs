@@ -18,6 +18,7 @@ use super::types::{
     Entry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, snapshot_meta,
 };
 use super::{Frozen, Machine};
+use crate::mutants::planted;
 
 /// Where snapshots go.
 #[derive(Debug, Clone)]
@@ -257,10 +258,8 @@ impl SnapshotBuilder {
             "a snapshot does not fit on the data disk: the one before it and the log are kept, new locks are refused \
              (storage.min_free_bytes), and it is tried again: {error}"
         );
-        match crate::mutants::on("unfit-snapshot-counts") {
-            true => self.meters.snapshot_ended(index_of(&self.meta), 0),
-            false => self.meters.snapshot_did_not_fit(),
-        }
+        self.meters.snapshot_did_not_fit();
+        planted!("unfit-snapshot-counts" => self.meters.snapshot_ended(index_of(&self.meta), 0));
         Snapshot { meta: self.before.clone(), snapshot: Box::new(SnapshotBody::OnDemand) }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::mutants::planted;
 use bytes::Bytes;
 
 openraft::declare_raft_types!(
@@ -60,7 +61,8 @@ pub(super) fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership
 /// be elected again, in a later term.
 pub(super) fn vote_at_start(stored: Option<Vote>, own: Option<NodeId>) -> Option<Vote> {
     let mut vote = stored?;
-    if own == Some(vote.leader_id.node_id) && !crate::mutants::on("old-term-resumed") {
+    planted!("old-term-resumed" => return stored);
+    if own == Some(vote.leader_id.node_id) {
         vote.committed = false;
     }
     Some(vote)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
+use crate::mutants::planted;
 use crate::raft::types::NodeId;
 
 /// Of those who are no members, or have not said yet who they are.
@@ -46,7 +47,7 @@ impl Places {
         let mut taken = self.lock();
         let of_address = taken.strangers.iter().filter(|stranger| stranger.address == address).count();
         let first = match of_address >= STRANGERS_OF_ADDRESS_MAX {
-            _ if crate::mutants::on("one-room-for-all") => None,
+            _ if planted!("one-room-for-all") => None,
             true => taken.strangers.iter().position(|stranger| stranger.address == address),
             false if taken.strangers.len() >= STRANGERS_MAX => Some(0),
             false => None,

@@ -20,6 +20,7 @@ use super::trust::{Caller, Vouched, admit};
 use super::{Handshake, Peers, Stream, Transport};
 use crate::base::LogRateLimit;
 use crate::base::clock;
+use crate::mutants::planted;
 use crate::raft::error::replace_advice;
 use crate::raft::fatal;
 use crate::raft::meters::Meters;
@@ -69,9 +70,7 @@ pub(in crate::raft) async fn listen(serving: Serving, transport: Arc<dyn Transpo
     let (mut connections, places) = (JoinSet::new(), Places::default());
     loop {
         while connections.try_join_next().is_some() {}
-        while crate::mutants::on("one-room-for-all") && connections.len() >= 256 {
-            connections.join_next().await;
-        }
+        planted!("one-room-for-all" => while connections.len() >= 256 { connections.join_next().await; });
         match transport.accept().await {
             Ok(incoming) => {
                 let serving = serving.clone();
@@ -93,8 +92,8 @@ impl Serving {
             let mut arrival = handshake.await?;
             Ok((local.receive(&mut arrival.stream, arrival.certificate.as_ref()).await?, arrival))
         };
-        let patience = if crate::mutants::on("one-room-for-all") { 5 } else { 1 };
-        let error = match tokio::time::timeout(HELLO_WITHIN * patience, hello).await {
+        let patience = planted!("one-room-for-all", HELLO_WITHIN => HELLO_WITHIN * 5);
+        let error = match tokio::time::timeout(patience, hello).await {
             Ok(Ok((Some(hello), arrival))) => {
                 let caller = Caller { node: hello.from, certificate: arrival.certificate };
                 self.converse(caller, arrival.stream, place).await
@@ -285,7 +284,7 @@ impl Serving {
         let term = request.vote.leader_id.term;
         let is_newest = ids_applied.last().is_none_or(|last| last.leader_id.term <= term)
             && self.raft.metrics().borrow().vote <= request.vote;
-        if is_newest && !crate::mutants::on("other-entries-believed") {
+        if is_newest && !planted!("other-entries-believed") {
             fatal::abort("a broken invariant", &Diverged { from, theirs, own, node: self.local.node_id });
         }
     }

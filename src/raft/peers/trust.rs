@@ -14,6 +14,7 @@ use super::message::decode;
 use super::tls::host_and_port;
 use super::{Local, Peers};
 use crate::base::clock::process_age;
+use crate::mutants::planted;
 use crate::raft::types::{Membership, NodeId, Vote};
 
 /// Terms are counted by elections, of which there are a few a second at most. A node that was away for years is not
@@ -98,7 +99,7 @@ impl Local {
         let Some(raft) = self.raft.get() else { return false };
         let own = raft.metrics().borrow().vote.leader_id.term;
         let latest = if own == 0 { FIRST_TERM_MAX } else { own.saturating_add(TERMS_AHEAD_MAX) };
-        vote.leader_id.term <= latest.min(u64::MAX - TERMS_AHEAD_MAX) || crate::mutants::on("any-term-believed")
+        vote.leader_id.term <= latest.min(u64::MAX - TERMS_AHEAD_MAX) || planted!("any-term-believed")
     }
 
     /// A message that carries a vote: of the sender itself, which leads by it or stands for election.
@@ -117,7 +118,8 @@ impl Local {
 /// Whether `caller` is a member, if not by what this node knows, then by what a member says: this node may have been away
 /// while the members changed, and only the leader that it does not know yet would tell it.
 pub(super) async fn admit(local: &Local, peers: &Peers, vouched: &Vouched, caller: &Caller) -> io::Result<()> {
-    if local.is_member(caller.node) || crate::mutants::on("strangers-believed") {
+    planted!("strangers-believed" => return Ok(()));
+    if local.is_member(caller.node) {
         return Ok(());
     }
     let address = match vouched.remembered(caller.node) {
