@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod api;
 pub mod base;
 pub mod cli;
 pub mod client;
@@ -21,6 +22,7 @@ pub mod config;
 pub mod dialects;
 pub mod domain;
 pub mod engine;
+pub mod http;
 pub mod mutants;
 pub mod raft;
 pub mod server;

@@ -20,8 +20,8 @@ use super::tracked::Tracked;
 use super::worded::{self, PROXY_WORDS, is_proxy_header};
 use crate::access::Pool;
 use crate::config::listen::Scheme;
-use crate::dialects::peer::ClientAddr;
-use crate::dialects::share;
+use crate::http::peer::ClientAddr;
+use crate::http::share;
 
 /// How long a refused client may take to read its refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -10,9 +10,9 @@ use super::edge::Surroundings;
 use super::head;
 use super::link::Link;
 use crate::access::{Pool, Unidentified};
-use crate::dialects::failure::Failure;
-use crate::dialects::problem::problem;
-use crate::dialects::{grpc, share};
+use crate::http::failure::Failure;
+use crate::http::problem::problem;
+use crate::http::{grpc, share};
 
 /// What is asked by whoever looks whether this process lives and serves.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];

@@ -22,7 +22,7 @@ use super::in_flight::InFlight;
 use super::link::Link;
 use super::rest::{Rest, Standing, throw_away, watched};
 use super::unread::ReadToTheEnd;
-use crate::dialects::peer::{ClientAddr, Peer};
+use crate::http::peer::{ClientAddr, Peer};
 use crate::telemetry::requests::Spoken;
 
 /// Reads a monotonic clock.

@@ -3,8 +3,8 @@
 
 use axum::http::{Request, Version};
 
-use crate::dialects::code::Code;
-use crate::dialects::failure::Failure;
+use crate::http::code::Code;
+use crate::http::failure::Failure;
 
 /// As many as under HTTP/1.
 pub const FIELDS_MAX: usize = 100;

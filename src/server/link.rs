@@ -15,8 +15,8 @@ use super::drain::Drain;
 use crate::access::{Address, Addresses, Place, Pool};
 use crate::base::LogRateLimit;
 use crate::config::ServerConfig;
-use crate::dialects::delivery::ConnState;
-use crate::dialects::peer::ClientAddr;
+use crate::http::delivery::ConnState;
+use crate::http::peer::ClientAddr;
 use crate::telemetry::Metrics;
 
 /// How long a connection may be kept after our last byte so that a peer that still sends can read it.

@@ -1,15 +1,16 @@
 //! The pages for people and the documents for machines: who may see them, and the headers that they leave with.
 
 use crate::access::Identity;
-use crate::dialects::auth::identify_with;
-use crate::dialects::code::Code;
-use crate::dialects::failure::Failure;
-use crate::dialects::openapi;
-use crate::dialects::peer::Peer;
-use crate::dialects::problem::problem;
-use crate::dialects::respond::{with_body, with_failure_headers, with_header};
-use crate::dialects::{Shared, get_lock};
+use crate::api::openapi;
+use crate::dialects::doubledutch::rest as get_lock;
 use crate::engine::{ClusterView, Fault};
+use crate::http::Shared;
+use crate::http::auth::identify_with;
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::peer::Peer;
+use crate::http::problem::problem;
+use crate::http::respond::{with_body, with_failure_headers, with_header};
 use crate::status::assets::{Asset, CONTENT_SECURITY_POLICY};
 use crate::status::{self, Question};
 use axum::extract::{Request, State};

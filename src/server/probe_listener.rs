@@ -19,9 +19,9 @@ use super::link::Links;
 use super::listeners::{BindError, Bound};
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
-use crate::dialects::code::Code;
-use crate::dialects::failure::Failure;
-use crate::dialects::problem::problem;
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::problem::problem;
 use crate::telemetry::Metrics;
 
 /// Those who probe are few.

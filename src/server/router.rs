@@ -4,10 +4,16 @@
 //! checks credentials itself, because each has its own answer for those who have none.
 
 use super::pages;
-use crate::dialects::code::Code;
-use crate::dialects::failure::Failure;
-use crate::dialects::problem::problem;
-use crate::dialects::{Shared, admin, cluster, get_lock, grpc, lock_by_name, lock_unlock, parameters, sessions_v1};
+use crate::api::{self, cluster};
+use crate::dialects::doubledutch::rest as get_lock;
+use crate::dialects::ldlm::rest as sessions_v1;
+use crate::dialects::lockd::rest as lock_by_name;
+use crate::dialects::raftlock::rest as lock_unlock;
+use crate::dialects::{kufuli, ldlm, lockd, raftlock};
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::problem::problem;
+use crate::http::{Shared, grpc, parameters};
 use crate::status::assets;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -61,12 +67,12 @@ pub fn router(service: Shared) -> Router {
 fn own(service: &Shared) -> Router<Shared> {
     Router::new()
         // Reading and repairing
-        .route("/v1/locks", get(admin::list_locks))
-        .route("/v1/locks/{name}", get(admin::show_lock))
-        .route("/v1/locks/{name}/holds/{key}", delete(admin::force_release))
-        .route("/v1/holds", delete(admin::force_release_asked))
-        .route("/v1/sessions", get(admin::list_sessions))
-        .route("/v1/events", get(admin::events))
+        .route("/v1/locks", get(api::list_locks))
+        .route("/v1/locks/{name}", get(api::show_lock))
+        .route("/v1/locks/{name}/holds/{key}", delete(api::force_release))
+        .route("/v1/holds", delete(api::force_release_asked))
+        .route("/v1/sessions", get(api::list_sessions))
+        .route("/v1/events", get(api::events))
         // Operating the cluster
         .route("/v1/cluster", get(cluster::show_cluster))
         .route("/v1/cluster/members", post(cluster::add_member))
@@ -80,33 +86,33 @@ fn own(service: &Shared) -> Router<Shared> {
 fn grpc_routes(service: &Shared) -> Router<Shared> {
     Router::new()
         // LDLM
-        .route("/ldlm.LDLM/Lock", any(grpc::ldlm::lock))
-        .route("/ldlm.LDLM/TryLock", any(grpc::ldlm::try_lock))
-        .route("/ldlm.LDLM/Unlock", any(grpc::ldlm::unlock))
-        .route("/ldlm.LDLM/Renew", any(grpc::ldlm::renew))
-        .route("/ldlm.LDLM/RefreshLock", any(grpc::ldlm::renew))
+        .route("/ldlm.LDLM/Lock", any(ldlm::grpc::lock))
+        .route("/ldlm.LDLM/TryLock", any(ldlm::grpc::try_lock))
+        .route("/ldlm.LDLM/Unlock", any(ldlm::grpc::unlock))
+        .route("/ldlm.LDLM/Renew", any(ldlm::grpc::renew))
+        .route("/ldlm.LDLM/RefreshLock", any(ldlm::grpc::renew))
         // kufuli
-        .route("/api.Api/RequestLock", any(grpc::kufuli::request_lock))
-        .route("/api.Api/ReleaseLock", any(grpc::kufuli::release_lock))
+        .route("/api.Api/RequestLock", any(kufuli::grpc::request_lock))
+        .route("/api.Api/ReleaseLock", any(kufuli::grpc::release_lock))
         // lockd
-        .route("/lockapi.Locking/IsLocked", any(grpc::lockd::is_locked))
-        .route("/lockapi.Locking/Lock", any(grpc::lockd::lock))
-        .route("/lockapi.Locking/Unlock", any(grpc::lockd::unlock))
+        .route("/lockapi.Locking/IsLocked", any(lockd::grpc::is_locked))
+        .route("/lockapi.Locking/Lock", any(lockd::grpc::lock))
+        .route("/lockapi.Locking/Unlock", any(lockd::grpc::unlock))
         // RaftLock
-        .route("/raftlock.RaftLock/Acquire", any(grpc::raftlock::acquire))
-        .route("/raftlock.RaftLock/Release", any(grpc::raftlock::release))
-        .route("/raftlock.RaftLock/Renew", any(grpc::raftlock::renew))
-        .route("/raftlock.RaftLock/GetLockInfo", any(grpc::raftlock::get_lock_info))
-        .route("/raftlock.RaftLock/GetLocks", any(grpc::raftlock::get_locks))
-        .route("/raftlock.RaftLock/EnqueueWaiter", any(grpc::raftlock::enqueue_waiter))
-        .route("/raftlock.RaftLock/CancelWait", any(grpc::raftlock::cancel_wait))
-        .route("/raftlock.RaftLock/GetBackoffAdvice", any(grpc::raftlock::get_backoff_advice))
-        .route("/raftlock.RaftLock/GetStatus", any(grpc::raftlock::get_status))
-        .route("/raftlock.RaftLock/Health", any(grpc::raftlock::health))
+        .route("/raftlock.RaftLock/Acquire", any(raftlock::grpc::acquire))
+        .route("/raftlock.RaftLock/Release", any(raftlock::grpc::release))
+        .route("/raftlock.RaftLock/Renew", any(raftlock::grpc::renew))
+        .route("/raftlock.RaftLock/GetLockInfo", any(raftlock::grpc::get_lock_info))
+        .route("/raftlock.RaftLock/GetLocks", any(raftlock::grpc::get_locks))
+        .route("/raftlock.RaftLock/EnqueueWaiter", any(raftlock::grpc::enqueue_waiter))
+        .route("/raftlock.RaftLock/CancelWait", any(raftlock::grpc::cancel_wait))
+        .route("/raftlock.RaftLock/GetBackoffAdvice", any(raftlock::grpc::get_backoff_advice))
+        .route("/raftlock.RaftLock/GetStatus", any(raftlock::grpc::get_status))
+        .route("/raftlock.RaftLock/Health", any(raftlock::grpc::health))
         // Health and reflection
-        .route("/grpc.health.v1.Health/Check", any(grpc::health::check))
-        .route("/grpc.health.v1.Health/Watch", any(grpc::health::watch))
-        .merge(grpc::reflection::routes(service))
+        .route("/grpc.health.v1.Health/Check", any(api::grpc::health::check))
+        .route("/grpc.health.v1.Health/Watch", any(api::grpc::health::watch))
+        .merge(api::grpc::reflection::routes(service))
 }
 
 /// A path of ours that is only read.

@@ -1,15 +1,15 @@
 //! What handlers share, made from the configuration.
 
 use crate::access::Access;
+use crate::api::EventSettings;
 use crate::base::clock;
 use crate::config::Config;
-use crate::dialects::admin::EventSettings;
-use crate::dialects::body::BodyLimits;
-use crate::dialects::grpc::connection::ConnectionSettings;
-use crate::dialects::unknown::Unknown;
-use crate::dialects::{Clock, Service, Settings, Shared};
 use crate::domain::time::round_up_ms;
 use crate::engine::Engine;
+use crate::http::body::BodyLimits;
+use crate::http::grpc::connection::ConnectionSettings;
+use crate::http::unknown::Unknown;
+use crate::http::{Clock, Service, Settings, Shared};
 use axum::http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;

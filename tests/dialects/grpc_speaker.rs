@@ -3,7 +3,7 @@
 use super::speaker::Tongue;
 use crate::support::grpc::GrpcClient;
 use crate::support::process::Server;
-use latchd::dialects::grpc::proto::{kufuli, ldlm, lockd, raftlock};
+use latchd::http::grpc::proto::{kufuli, ldlm, lockd, raftlock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub struct GrpcSpeaker {

@@ -4,7 +4,7 @@ use super::speaker::{Speaker, Tongue};
 use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;
 use crate::support::spec::Spec;
-use latchd::dialects::grpc::proto::ldlm::{ErrorCode, LockResponse, TryLockRequest};
+use latchd::http::grpc::proto::ldlm::{ErrorCode, LockResponse, TryLockRequest};
 use serde_json::{Value, json};
 
 #[test]
@@ -144,10 +144,11 @@ fn ldlms_rest_clients_see_a_full_pool_as_an_error_of_the_lock_with_status_200() 
 #[test]
 fn every_key_that_a_refusal_names_is_one_of_config_toml() {
     let known = latchd::config::DEFAULTS.parse::<toml::Table>().expect("TOML");
-    let source = ["failure.rs", "numbers.rs", "auth.rs", "service.rs", "admin/ask.rs", "admin/events/mod.rs"];
+    let source =
+        ["http/failure.rs", "http/numbers.rs", "http/auth.rs", "http/service.rs", "api/ask.rs", "api/events/mod.rs"];
     let mut named = 0;
     for file in source {
-        let path = format!("{}/src/dialects/{file}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).expect("the source");
         for word in text.split('"') {
             let Some((section, key)) = word.split_once('.') else { continue };

@@ -23,10 +23,10 @@ fn the_generated_code_is_that_of_the_proto_files() {
     }
 }
 
-const HOW: &str = "Run `REFRESH_PROTO=1 cargo test --test all grpc::generated` and commit src/dialects/grpc/proto";
+const HOW: &str = "Run `REFRESH_PROTO=1 cargo test --test all grpc::generated` and commit src/http/grpc/proto";
 
 fn protos() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dialects/grpc/proto")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/grpc/proto")
 }
 
 fn generate(into: &Path) {

@@ -4,7 +4,7 @@ use super::tools::{python, run};
 use crate::support::spec::Spec;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/generated.py");
-const PROTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dialects/grpc/proto");
+const PROTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/grpc/proto");
 const PASSWORD: &str = "sesame: open";
 
 #[test]

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use latchd::dialects::grpc::proto::raftlock::{AcquireRequest, AcquireResponse};
+use latchd::http::grpc::proto::raftlock::{AcquireRequest, AcquireResponse};
 use serde_json::json;
 
 use super::tools::program;

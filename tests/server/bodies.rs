@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::routing::post;
-use latchd::dialects::body::{BodyError, BodyLimits, read};
+use latchd::http::body::{BodyError, BodyLimits, read};
 
 use super::raw::{Answer, Raw};
 use super::rig::Rig;

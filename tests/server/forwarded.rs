@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use latchd::dialects::peer::Peer;
+use latchd::http::peer::Peer;
 
 use super::rig::Rig;
 

@@ -1,0 +1,35 @@
+//! `GET /v1/backup`: the whole state as a stream. It holds every key and session id, so it is for operators alone.
+
+use super::{from_fault, operator};
+use crate::engine::Backup;
+use crate::http::problem::problem;
+use crate::http::respond::{with_body, with_header};
+use crate::http::service::{Attempt, Shared};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use futures_util::stream;
+
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// An error on the way breaks the answer off, and the format has an end of its own: nobody takes a part for the whole.
+pub async fn backup(State(service): State<Shared>, head: Parts) -> Response {
+    let backup = match begin(&service, &head).await {
+        Ok(backup) => backup,
+        Err(failure) => return with_header(problem(&failure), header::CACHE_CONTROL, "no-store"),
+    };
+    let chunks = stream::unfold(backup, async |mut backup| backup.next().await.map(|chunk| (chunk, backup)));
+    let response = with_body(StatusCode::OK, Some(BYTES), Body::from_stream(chunks));
+    let response = with_header(response, header::CONTENT_DISPOSITION, "attachment; filename=\"latchd.backup\"");
+    with_header(response, header::CACHE_CONTROL, "no-store")
+}
+
+async fn begin(service: &Shared, head: &Parts) -> Attempt<Backup> {
+    let actor = operator(service, head, "take a backup").await?;
+    let backup = service.engine.backup().await.map_err(from_fault)?;
+    let actor = &*actor.name;
+    tracing::info!(actor, "{actor} takes a backup");
+    Ok(backup)
+}

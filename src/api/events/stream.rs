@@ -1,0 +1,157 @@
+//! How events reach a reader: a task of its own writes into a few places that the connection takes from.
+//!
+//! A peer that reads too slowly fills them, falls behind and is told of a gap; one that takes nothing at all is dropped.
+//! Whatever it does, it costs these few chunks and holds up nobody.
+
+use super::shapes::{self, Drop};
+use crate::engine::events::{EventId, Reader, Step};
+use crate::http::delivery::ConnState;
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+/// Chunks on their way to one reader; each holds what one look at the events gave.
+const CHUNKS: usize = 4;
+
+/// How long a reader that is dropped may take to fetch its last event.
+const LAST_EVENT_WITHIN: Duration = Duration::from_secs(3);
+
+/// What the configuration says about streams.
+#[derive(Clone, Copy, Debug)]
+pub struct EventSettings {
+    /// A stream without an event for this long shows that it lives.
+    pub heartbeat: Duration,
+    /// A reader that takes nothing for this long is dropped.
+    pub slow_reader_after: Duration,
+}
+
+/// The body of an answer, which ends with its reader. `rest` is where the locks are that a state has no room for.
+pub fn body(reader: Reader, rest: String, settings: EventSettings, connection: Option<Arc<ConnState>>) -> Body {
+    let (chunks, taken) = mpsc::channel(CHUNKS);
+    let (last, ending) = oneshot::channel();
+    let (body_lives, body_gone) = oneshot::channel::<Infallible>();
+    let stream = Stream { chunks, rest, settings };
+    tokio::spawn(async move {
+        let Some(why) = stream.run(reader).await else { return };
+        let mut farewell = Vec::new();
+        shapes::dropped(&mut farewell, why);
+        if last.send(farewell.into()).is_err() {
+            return;
+        }
+        if tokio::time::timeout(LAST_EVENT_WITHIN, body_gone).await.is_err() {
+            tracing::info!("a reader of events that takes nothing is cut off ({})", why.as_str());
+            connection.iter().for_each(|connection| connection.end());
+        }
+    });
+    let state = (taken, Some(ending), body_lives);
+    Body::from_stream(stream::unfold(state, |(mut taken, mut ending, body_lives)| async {
+        let chunk: Option<Bytes> = match (taken.recv().await, ending.take()) {
+            (Some(chunk), unused) => {
+                ending = unused;
+                Some(chunk)
+            }
+            (None, Some(last)) => last.await.ok(),
+            (None, None) => None,
+        };
+        chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (taken, ending, body_lives)))
+    }))
+}
+
+struct Stream {
+    chunks: mpsc::Sender<Bytes>,
+    rest: String,
+    settings: EventSettings,
+}
+
+/// Why nothing more can be sent.
+enum Cut {
+    /// The body is gone.
+    Closed,
+    Dropped(Drop),
+}
+
+impl Stream {
+    /// Until the reader is gone (`None`) or is dropped.
+    async fn run(self, mut reader: Reader) -> Option<Drop> {
+        match self.tell(&mut reader).await {
+            Cut::Closed => None,
+            Cut::Dropped(why) => Some(why),
+        }
+    }
+
+    async fn tell(&self, reader: &mut Reader) -> Cut {
+        let ended = reader.ended();
+        let mut ended = pin!(ended);
+        loop {
+            let chunk = match self.next(reader).await {
+                Ok(Step::Ended) => return Cut::Dropped(Drop::ShuttingDown),
+                Ok(step) => self.written(&step),
+                Err(cut) => return cut,
+            };
+            let sent = tokio::select! {
+                sent = self.send(chunk) => sent,
+                () = &mut ended => Err(Cut::Dropped(Drop::ShuttingDown)),
+            };
+            if let Err(cut) = sent {
+                return cut;
+            }
+        }
+    }
+
+    /// The next step that the reader is told of; heartbeats meanwhile.
+    async fn next(&self, reader: &mut Reader) -> Result<Step, Cut> {
+        let mut place = reader.place();
+        let mut silence = pin!(sleep(self.settings.heartbeat));
+        loop {
+            let step = {
+                let mut next = pin!(reader.next());
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = self.chunks.closed() => return Err(Cut::Closed),
+                        () = &mut silence => {
+                            self.send(heartbeat(place)).await?;
+                            silence.set(sleep(self.settings.heartbeat));
+                        }
+                        step = &mut next => break step,
+                    }
+                }
+            };
+            match step {
+                Step::Passed(upto) => place = Some(upto),
+                step => return Ok(step),
+            }
+        }
+    }
+
+    async fn send(&self, chunk: Bytes) -> Result<(), Cut> {
+        match tokio::time::timeout(self.settings.slow_reader_after, self.chunks.send(chunk)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Cut::Closed),
+            Err(_) => Err(Cut::Dropped(Drop::SlowReader)),
+        }
+    }
+
+    fn written(&self, step: &Step) -> Bytes {
+        let mut out = Vec::new();
+        match step {
+            Step::Begun(id) => shapes::started(&mut out, *id),
+            Step::State(state) => shapes::state(&mut out, state, None, &self.rest),
+            Step::Gap(why, state) => shapes::state(&mut out, state, Some(*why), &self.rest),
+            Step::Happened(events, _) => events.iter().for_each(|event| shapes::happened(&mut out, event)),
+            Step::Passed(_) | Step::Ended => {}
+        }
+        out.into()
+    }
+}
+
+fn heartbeat(place: Option<EventId>) -> Bytes {
+    let mut out = Vec::new();
+    shapes::heartbeat(&mut out, place);
+    out.into()
+}

@@ -1,0 +1,4 @@
+//! The standard gRPC services: health and reflection.
+
+pub mod health;
+pub mod reflection;

@@ -1,0 +1,191 @@
+//! Server reflection, so that grpcurl and its like need no `.proto` files. Says what the API page says: nothing secret.
+//!
+//! Both versions of the service are served by one: their messages are the same on the wire. What is not here is told in
+//! an error message, as the protocol wants it, and the stream goes on.
+
+use crate::http::grpc::proto::DESCRIPTORS;
+use crate::http::grpc::public_stream::{self, MESSAGE_BYTES_MAX};
+use crate::http::service::Shared;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use futures_util::{Stream, StreamExt, stream};
+use prost::Message;
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use tonic::{Code, Response, Status, Streaming};
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Asked;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Told;
+use tonic_reflection::pb::v1::server_reflection_server::{ServerReflection, ServerReflectionServer};
+use tonic_reflection::pb::v1::{
+    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest,
+    ServerReflectionResponse, ServiceResponse,
+};
+use tonic_reflection::pb::{v1, v1alpha};
+use tower::util::MapRequest;
+
+/// The services of this server, as paths name them.
+const SERVICES: [&str; 7] = [
+    "ldlm.LDLM",
+    "api.Api",
+    "lockapi.Locking",
+    "raftlock.RaftLock",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+/// Older tools know only this one.
+const OLD_PATH: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
+/// Whether this is the name of one of our services.
+pub fn is_known(service: &str) -> bool {
+    SERVICES.contains(&service)
+}
+
+/// Both versions of the reflection service.
+pub fn routes(service: &Shared) -> Router<Shared> {
+    let reflection = Reflection { index: Index::read(), service: Shared::clone(service) };
+    let service = ServerReflectionServer::new(reflection).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let old = MapRequest::new(service.clone(), |mut request: Request| {
+        *request.uri_mut() = Uri::from_static(PATH);
+        request
+    });
+    Router::new().route_service(PATH, service).route_service(OLD_PATH, old)
+}
+
+/// The service.
+#[derive(Clone)]
+struct Reflection {
+    index: Index,
+    service: Shared,
+}
+
+/// What is known, by file and by symbol.
+#[derive(Clone, Default)]
+struct Index {
+    files: Arc<HashMap<String, Vec<u8>>>,
+    /// The file of each symbol.
+    symbols: Arc<HashMap<String, String>>,
+}
+
+impl Index {
+    fn read() -> Index {
+        let (mut files, mut symbols) = (HashMap::new(), HashMap::new());
+        for set in [DESCRIPTORS, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET] {
+            let set = FileDescriptorSet::decode(set).expect("the compiled-in descriptors are sound");
+            for file in set.file {
+                let name = file.name().to_owned();
+                symbols.extend(symbols_of(&file).into_iter().map(|symbol| (symbol, name.clone())));
+                files.insert(name, file.encode_to_vec());
+            }
+        }
+        Index { files: Arc::new(files), symbols: Arc::new(symbols) }
+    }
+
+    fn answer(&self, request: ServerReflectionRequest) -> Result<ServerReflectionResponse, Status> {
+        let told = match &request.message_request {
+            None => return Err(Status::invalid_argument("message_request is missing")),
+            Some(Asked::FileByFilename(file)) => self.file(file).ok_or_else(|| format!("no file is named {file:?}")),
+            Some(Asked::FileContainingSymbol(symbol)) => {
+                let file = self.symbols.get(symbol.trim_start_matches('.')).and_then(|file| self.file(file));
+                file.ok_or_else(|| format!("no symbol is named {symbol:?}"))
+            }
+            Some(Asked::FileContainingExtension(asked)) => {
+                Err(format!("{:?} has no extension {}", asked.containing_type, asked.extension_number))
+            }
+            Some(Asked::AllExtensionNumbersOfType(name)) if self.symbols.contains_key(name.trim_start_matches('.')) => {
+                Ok(Told::AllExtensionNumbersResponse(ExtensionNumberResponse {
+                    base_type_name: name.clone(),
+                    extension_number: Vec::new(),
+                }))
+            }
+            Some(Asked::AllExtensionNumbersOfType(name)) => Err(format!("no type is named {name:?}")),
+            Some(Asked::ListServices(_)) => Ok(services()),
+        };
+        let told = told.unwrap_or_else(|error_message| {
+            Told::ErrorResponse(ErrorResponse { error_code: Code::NotFound.into(), error_message })
+        });
+        Ok(ServerReflectionResponse {
+            valid_host: request.host.clone(),
+            original_request: Some(request),
+            message_response: Some(told),
+        })
+    }
+
+    fn file(&self, name: &str) -> Option<Told> {
+        let file_descriptor_proto = vec![self.files.get(name)?.clone()];
+        Some(Told::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
+    }
+}
+
+fn services() -> Told {
+    let service = SERVICES.map(|name| ServiceResponse { name: name.to_owned() }).to_vec();
+    Told::ListServicesResponse(ListServiceResponse { service })
+}
+
+#[tonic::async_trait]
+impl ServerReflection for Reflection {
+    type ServerReflectionInfoStream =
+        Pin<Box<dyn Stream<Item = Result<ServerReflectionResponse, Status>> + Send + 'static>>;
+
+    async fn server_reflection_info(
+        &self,
+        request: tonic::Request<Streaming<ServerReflectionRequest>>,
+    ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
+        let place = public_stream::place(&self.service, request.extensions())?;
+        let index = self.index.clone();
+        let age = Box::pin(public_stream::age(&self.service, place.as_ref()));
+        let told = request.into_inner().map(move |asked| {
+            let _until_the_end = &place;
+            asked.and_then(|asked| index.answer(asked))
+        });
+        let told = stream::unfold(Some((told, age)), |going_on| async move {
+            let (mut told, mut age) = going_on?;
+            tokio::select! {
+                () = &mut age => Some((Err(public_stream::aged()), None)),
+                next = told.next() => next.map(|answer| (answer, Some((told, age)))),
+            }
+        });
+        Ok(Response::new(Box::pin(told)))
+    }
+}
+
+/// The full names of all that a file declares.
+fn symbols_of(file: &FileDescriptorProto) -> Vec<String> {
+    let mut symbols = Vec::new();
+    let package = file.package();
+    file.message_type.iter().for_each(|message| add_message(&mut symbols, package, message));
+    file.enum_type.iter().for_each(|of| add_enum(&mut symbols, package, of));
+    file.extension.iter().for_each(|extension| symbols.push(within(package, extension.name())));
+    for service in &file.service {
+        let service_name = within(package, service.name());
+        symbols.extend(service.method.iter().map(|method| within(&service_name, method.name())));
+        symbols.push(service_name);
+    }
+    symbols
+}
+
+fn add_message(symbols: &mut Vec<String>, scope: &str, message: &DescriptorProto) {
+    let name = within(scope, message.name());
+    message.nested_type.iter().for_each(|nested| add_message(symbols, &name, nested));
+    message.enum_type.iter().for_each(|of| add_enum(symbols, &name, of));
+    symbols.extend(message.field.iter().map(|field| within(&name, field.name())));
+    symbols.extend(message.extension.iter().map(|extension| within(&name, extension.name())));
+    symbols.extend(message.oneof_decl.iter().map(|oneof| within(&name, oneof.name())));
+    symbols.push(name);
+}
+
+/// A value belongs to what surrounds its enum; tools also ask for it below the enum.
+fn add_enum(symbols: &mut Vec<String>, scope: &str, of: &EnumDescriptorProto) {
+    let name = within(scope, of.name());
+    symbols.extend(of.value.iter().flat_map(|value| [within(scope, value.name()), within(&name, value.name())]));
+    symbols.push(name);
+}
+
+fn within(scope: &str, name: &str) -> String {
+    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+}

@@ -1,0 +1,133 @@
+//! Sessions v1, the native dialect.
+
+use super::kit::{Endpoint, ErrorShape, delete, idempotency_key, json, json_with_cookie, post, with_header};
+use crate::http::code::Code;
+use serde_json::{Value, json as value};
+use utoipa::openapi::{Required, Response};
+
+pub const TAG: &str = "Sessions v1";
+pub const ABOUT: &str = "The native dialect, and that of LDLM's REST clients. Open a session, keep its cookie, take \
+    locks with it, and everything is given back when the session ends: when it is deleted, or when nothing was heard \
+    from it for `sessions.idle_timeout`. What LDLM answers as 200 with an `error` object stays so.";
+
+const GATEWAY: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("GatewayError") };
+
+/// What can go wrong with every request of this dialect, the credential and the session aside.
+const ANY: [Code; 10] = [
+    Code::TooManyAttempts,
+    Code::NotLeader,
+    Code::NoQuorum,
+    Code::ShuttingDown,
+    Code::OutcomeUnknown,
+    Code::StorageFailed,
+    Code::DiskFull,
+    Code::Overloaded,
+    Code::BodyTooLarge,
+    Code::BodyTimeout,
+];
+
+const MESSAGE: [Code; 5] =
+    [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::UnsupportedMediaType];
+
+/// What is asked in a session.
+const IN_SESSION: [Code; 1] = [Code::SessionOfAnother];
+
+/// Where something is added to the table.
+const FULL: [Code; 2] = [Code::TableFull, Code::ShareFull];
+
+/// Of requests with an idempotency key.
+const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
+
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![
+        open_session(),
+        close_session(),
+        lock(),
+        unlock(),
+        renew("/v1/renew", "renew", "Start a lease anew"),
+        renew("/v1/refreshlock", "refresh_lock", "Start a lease anew (older name)"),
+    ]
+}
+
+fn codes(groups: &[&[Code]]) -> Vec<Code> {
+    groups.concat()
+}
+
+fn open_session() -> Endpoint {
+    post("/session", "open_session", TAG, "Open a session")
+        .about("The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout. \
+             It is of use with the credential that opened it. Where none is configured an `Idempotency-Key` is ignored.")
+        .parameter(idempotency_key())
+        .body("SessionRequest", Required::False, value!({"idle_timeout_seconds": 600}))
+        .answer(201, json_with_cookie("The session is open.", "SessionAnswer"))
+        .answer(401, no_credential())
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::SessionsFull, Code::DiskNearlyFull], &FULL, &KEYED]))
+}
+
+fn close_session() -> Endpoint {
+    delete("/session", "close_session", TAG, "Close a session")
+        .about("Gives back all that the session holds, and ends its waits.")
+        .with_session()
+        .answer(200, json_with_cookie("The session is closed; the cookie is emptied.", "SessionAnswer"))
+        .answer(401, json("No credential (then without a body), or no session cookie.", "SessionError"))
+        .answer(409, json("The session is not known.", "SessionError"))
+        .errors(GATEWAY, &codes(&[&ANY[..7], &[Code::Forbidden], &IN_SESSION]))
+}
+
+fn lock() -> Endpoint {
+    post("/v1/lock", "lock", TAG, "Take a lock")
+        .about(
+            "Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come \
+             first served, and leaves it when the time is over or the connection closes. Without \
+             `lock_timeout_seconds` the hold lives as long as its session. What is beyond a limit is told as `error`; \
+             where the limit is one of a pool and the request has an idempotency key, by a status.",
+        )
+        .with_session()
+        .parameter(idempotency_key())
+        .body(
+            "LockRequest",
+            Required::True,
+            value!({"name": "deploy/production", "lock_timeout_seconds": 30, "wait_timeout_seconds": 0.5, "metadata": {"host": "web-1"}}),
+        )
+        .answer(200, json_with_cookie("Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", "LockAnswer"))
+        .answer(401, no_session())
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &FULL, &KEYED]))
+}
+
+fn unlock() -> Endpoint {
+    post("/v1/unlock", "unlock", TAG, "Give a lock back")
+        .about("Name and key show the right to; the session need not be the one that took it.")
+        .with_session()
+        .body("UnlockRequest", Required::True, with_key(value!({})))
+        .answer(200, json_with_cookie("Given back, or not: `unlocked` tells, and `error` says why.", "UnlockAnswer"))
+        .answer(401, no_session())
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION]))
+}
+
+fn renew(path: &'static str, id: &str, summary: &str) -> Endpoint {
+    post(path, id, TAG, summary)
+        .about(
+            "The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays. \
+             `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.",
+        )
+        .with_session()
+        .body("RenewRequest", Required::True, with_key(value!({"lock_timeout_seconds": 30})))
+        .answer(200, json_with_cookie("Renewed, or not: `locked` tells, and `error` says why.", "LockAnswer"))
+        .answer(401, no_session())
+        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION]))
+}
+
+fn with_key(mut example: Value) -> Value {
+    example["name"] = "deploy/production".into();
+    example["key"] = "9e2c0102-0304-4506-8708-090a0b0c0d0e".into();
+    example
+}
+
+fn no_session() -> Response {
+    json("No credential (then without a body), or no session cookie, or its session has ended.", "SessionError")
+}
+
+fn no_credential() -> Response {
+    let response = Response::new("No credential, or a wrong one; without a body.");
+    with_header(response, "WWW-Authenticate", "`Basic realm=\"Restricted\"`")
+}

@@ -1,0 +1,3 @@
+//! DoubleDutch: `/getlock` and `/releaselock` in the style of MySQL's GET_LOCK.
+
+pub mod rest;

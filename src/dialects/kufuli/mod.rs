@@ -1,0 +1,3 @@
+//! kufuli: a gRPC service.
+
+pub mod grpc;

@@ -1,0 +1,232 @@
+//! The bodies of sessions v1, written by hand: field for field what LDLM's clients read, ours after theirs.
+
+use super::request::Objection;
+use crate::domain::{SessionId, Token};
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::respond::{self, push_number, push_seconds, push_string};
+use axum::http::StatusCode;
+use axum::response::Response;
+use std::time::Duration;
+
+/// LDLM's enum of lock errors, as its JSON spells them.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LockError {
+    Unknown(&'static str),
+    /// A bound of ours, which LDLM does not have.
+    Beyond(Box<Failure>),
+    LockDoesNotExist,
+    InvalidLockKey,
+    LockWaitTimeout,
+    LockSizeMismatch,
+    InvalidLockSize,
+}
+
+impl LockError {
+    fn code(&self) -> &'static str {
+        match self {
+            LockError::Beyond(failure) if failure.field == Some("size") => "InvalidLockSize",
+            LockError::Unknown(_) | LockError::Beyond(_) => "Unknown",
+            LockError::LockDoesNotExist => "LockDoesNotExist",
+            LockError::InvalidLockKey => "InvalidLockKey",
+            LockError::LockWaitTimeout => "LockWaitTimeout",
+            LockError::LockSizeMismatch => "LockSizeMismatch",
+            LockError::InvalidLockSize => "InvalidLockSize",
+        }
+    }
+
+    fn message(&self) -> &str {
+        match self {
+            LockError::Unknown(message) => message,
+            LockError::Beyond(failure) => &failure.detail,
+            LockError::LockDoesNotExist => "a lock by that name does not exist",
+            LockError::InvalidLockKey => "invalid lock key",
+            LockError::LockWaitTimeout => "timeout waiting to acquire lock",
+            LockError::LockSizeMismatch => "lock size mismatch",
+            LockError::InvalidLockSize => "lock size must be greater than 0",
+        }
+    }
+}
+
+impl From<Objection> for LockError {
+    fn from(objection: Objection) -> LockError {
+        match objection {
+            Objection::LockTimeoutNegative => LockError::Unknown("lock timeout must be greater than 0"),
+            Objection::WaitTimeoutNegative => LockError::Unknown("wait timeout must be greater than 0"),
+            Objection::NameEmpty => LockError::Unknown("lock name cannot be empty"),
+            Objection::SizeNotPositive => LockError::InvalidLockSize,
+        }
+    }
+}
+
+/// A hold, new or renewed.
+pub fn locked(name: &str, key: &str, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
+    let mut body = start("{\"locked\":true,\"name\":", name);
+    push_key(&mut body, key);
+    body.extend_from_slice(b",\"fencing_token\":");
+    push_number(&mut body, token.0);
+    body.extend_from_slice(b",\"expires_in_seconds\":");
+    push_seconds(&mut body, expires_in);
+    body.push(b'}');
+    body
+}
+
+/// No hold: plain contention has no error. The key is text that LDLM fills with a useless one.
+pub fn not_locked(name: &str, key: &str, error: Option<LockError>) -> Vec<u8> {
+    let mut body = start("{\"locked\":false,\"name\":", name);
+    push_key(&mut body, key);
+    finish(body, error)
+}
+
+pub fn unlocked(name: &str) -> Vec<u8> {
+    finish(start("{\"unlocked\":true,\"name\":", name), None)
+}
+
+pub fn not_unlocked(name: &str, error: LockError) -> Vec<u8> {
+    finish(start("{\"unlocked\":false,\"name\":", name), Some(error))
+}
+
+/// The answer to `POST /session`, with LDLM's space after the colon.
+pub fn session(session: Option<(SessionId, Duration)>) -> Vec<u8> {
+    let Some((session, idle_timeout)) = session else {
+        return br#"{"session_id": ""}"#.to_vec();
+    };
+    let mut body = format!("{{\"session_id\": \"{session}\", \"idle_timeout_seconds\": ").into_bytes();
+    push_seconds(&mut body, Some(idle_timeout));
+    body.push(b'}');
+    body
+}
+
+fn start(opening: &str, name: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(160 + name.len());
+    body.extend_from_slice(opening.as_bytes());
+    push_string(&mut body, name);
+    body
+}
+
+fn push_key(body: &mut Vec<u8>, key: &str) {
+    body.extend_from_slice(b",\"key\":");
+    push_string(body, key);
+}
+
+fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
+    if let Some(error) = error {
+        body.extend_from_slice(b",\"error\":{\"code\":\"");
+        body.extend_from_slice(error.code().as_bytes());
+        body.extend_from_slice(b"\",\"message\":");
+        push_string(&mut body, error.message());
+        if let LockError::Beyond(failure) = &error {
+            push_bound(&mut body, failure);
+        }
+        body.push(b'}');
+    }
+    body.push(b'}');
+    body
+}
+
+/// What programs read of a bound: fields of ours after LDLM's.
+fn push_bound(body: &mut Vec<u8>, failure: &Failure) {
+    for (name, text) in [(",\"field\":", failure.field), (",\"config_key\":", failure.config_key)] {
+        if let Some(text) = text {
+            body.extend_from_slice(name.as_bytes());
+            push_string(body, text);
+        }
+    }
+    if let Some(limit) = failure.limit {
+        body.extend_from_slice(b",\"limit\":");
+        push_number(body, limit);
+    }
+}
+
+const NO_COOKIE: &str = r#"{"error": "session cookie not found. create a new session at /session"}"#;
+const BAD_COOKIE: &str = r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#;
+const NO_SESSION: &str = r#"{"error": "session not found"}"#;
+
+pub fn cookie_missing() -> Response {
+    respond::json(StatusCode::UNAUTHORIZED, NO_COOKIE.into())
+}
+
+pub fn cookie_invalid() -> Response {
+    respond::json(StatusCode::UNAUTHORIZED, BAD_COOKIE.into())
+}
+
+/// The answer to deleting a session that is not there.
+pub fn session_not_found() -> Response {
+    respond::json(StatusCode::CONFLICT, NO_SESSION.into())
+}
+
+/// An error of the gateway that LDLM speaks through: a gRPC code, a message, no details.
+pub fn failure(failure: &Failure) -> Response {
+    let status = failure.code.status();
+    let response = match failure.code {
+        // Who may not enter gets no body.
+        Code::CredentialMissing | Code::CredentialWrong => respond::with_body(status, None, Vec::new()),
+        _ => {
+            let mut body = b"{\"code\":".to_vec();
+            push_number(&mut body, grpc_code(failure.code));
+            body.extend_from_slice(b",\"message\":");
+            push_string(&mut body, &failure.detail);
+            body.extend_from_slice(b",\"details\":[]}");
+            respond::json(status, body)
+        }
+    };
+    respond::with_failure_headers(response, failure)
+}
+
+/// The gRPC code that the gateway would have shown with this HTTP status.
+fn grpc_code(code: Code) -> u64 {
+    match code {
+        Code::NotFound => 5,
+        Code::MethodNotAllowed => 12,
+        _ => match code.status().as_u16() {
+            401 => 16,
+            403 => 7,
+            404 => 5,
+            408 => 4,
+            409 => 10,
+            429 => 8,
+            500 => 13,
+            503 => 14,
+            _ => 3,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: Vec<u8>) -> String {
+        String::from_utf8(body).expect("UTF-8")
+    }
+
+    #[test]
+    fn bodies_are_ldlms_with_our_fields_after_its_own() {
+        let left = Some(Duration::from_millis(29_990));
+        assert_eq!(
+            text(locked("My lock", "k", Token(7), left)),
+            r#"{"locked":true,"name":"My lock","key":"k","fencing_token":7,"expires_in_seconds":29.990}"#
+        );
+        assert_eq!(text(not_locked("日\"", "k", None)), r#"{"locked":false,"name":"日\"","key":"k"}"#);
+        assert_eq!(
+            text(not_locked("camel", "", Some(LockError::LockSizeMismatch))),
+            r#"{"locked":false,"name":"camel","key":"","error":{"code":"LockSizeMismatch","message":"lock size mismatch"}}"#
+        );
+        assert_eq!(text(unlocked("L1")), r#"{"unlocked":true,"name":"L1"}"#);
+        assert_eq!(
+            text(not_unlocked("L1", LockError::InvalidLockKey)),
+            r#"{"unlocked":false,"name":"L1","error":{"code":"InvalidLockKey","message":"invalid lock key"}}"#
+        );
+        assert_eq!(text(session(None)), r#"{"session_id": ""}"#);
+    }
+
+    #[test]
+    fn failures_have_the_gateways_shape_and_a_missing_credential_no_body() {
+        let unauthorized = failure(&Failure::new(Code::CredentialMissing, "unsaid"));
+        assert_eq!(unauthorized.headers()["www-authenticate"], "Basic realm=\"Restricted\"");
+        assert!(unauthorized.headers().get("content-type").is_none());
+        assert_eq!(failure(&Failure::new(Code::Overloaded, "busy")).headers()["retry-after"], "1");
+        assert_eq!(grpc_code(Code::MethodNotAllowed), 12);
+        assert_eq!(grpc_code(Code::MalformedBody), 3);
+    }
+}

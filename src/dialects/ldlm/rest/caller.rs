@@ -1,0 +1,109 @@
+//! Who calls: the credential, then the session cookie, both before anything else is looked at.
+
+use super::answer;
+use crate::access::Identity;
+use crate::domain::{Refusal, SessionId};
+use crate::engine::Fault;
+use crate::http::auth::{identify, may_use};
+use crate::http::code::Code;
+use crate::http::cookie::{Carried, carried};
+use crate::http::failure::Failure;
+use crate::http::service::Shared;
+use axum::http::{HeaderName, HeaderValue, header, request::Parts};
+use axum::response::Response;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// A request with a valid credential and a readable cookie. Whether its session lives, the engine says.
+pub struct Caller<'a> {
+    pub service: &'a Shared,
+    pub head: &'a Parts,
+    pub identity: Identity,
+    pub session: SessionId,
+}
+
+/// Why there is no ordinary answer.
+pub enum Stop {
+    /// Found before the engine saw the session, which still has to be asked for.
+    Early(Box<Response>),
+    /// The engine's word.
+    Late(Fault),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::early(answer::failure(&failure))
+    }
+}
+
+impl Stop {
+    pub fn early(response: Response) -> Stop {
+        Stop::Early(Box::new(response))
+    }
+}
+
+impl<'a> Caller<'a> {
+    pub async fn enter(service: &'a Shared, head: &'a Parts) -> Result<Caller<'a>, Response> {
+        let identity = identify(service, head).await.map_err(|failure| answer::failure(&failure))?;
+        match carried(&head.headers) {
+            Carried::Session(session) => match may_use(service, &identity, head, session).await {
+                Ok(()) => Ok(Caller { service, head, identity, session }),
+                Err(fault) => Err(answer::failure(&super::holds::failure(&fault))),
+            },
+            Carried::Nothing => Err(answer::cookie_missing()),
+            Carried::Empty | Carried::Unreadable => Err(answer::cookie_invalid()),
+        }
+    }
+
+    /// The answer as it leaves: a living session gets its cookie anew, with whatever else it gets.
+    pub async fn answer(&self, outcome: Result<Response, Stop>) -> Response {
+        match outcome {
+            Ok(response) => self.with_cookie(response),
+            Err(Stop::Early(response)) => match self.service.engine.touch_session(self.session).await {
+                Ok(()) => self.with_cookie(*response),
+                Err(fault) => self.refused(&fault),
+            },
+            Err(Stop::Late(fault)) => self.refused(&fault),
+        }
+    }
+
+    fn refused(&self, fault: &Fault) -> Response {
+        match fault {
+            Fault::Refused(Refusal::SessionUnknown) => answer::cookie_invalid(),
+            Fault::Refused(_) => self.with_cookie(answer::failure(&super::holds::failure(fault))),
+            // Nobody asked whether the session lives.
+            Fault::Engine(_) | Fault::Member(_) => answer::failure(&super::holds::failure(fault)),
+        }
+    }
+
+    fn with_cookie(&self, mut response: Response) -> Response {
+        let cookie = self.service.session_cookie(self.session, self.head);
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+        response
+    }
+}
+
+/// The answer to a method that a path does not have. LDLM said 501.
+pub fn method_not_allowed(allowed: &'static str) -> Response {
+    let mut response = answer::failure(&Failure::new(Code::MethodNotAllowed, "Method Not Allowed"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A `Grpc-Timeout` header must be digits and a unit, as the gateway demands; it bounds nothing here.
+pub fn check_grpc_timeout(head: &Parts) -> Result<(), Failure> {
+    let Some(value) = head.headers.get(GRPC_TIMEOUT) else {
+        return Ok(());
+    };
+    let valid = match value.as_bytes().split_last() {
+        Some((unit, digits)) => {
+            b"HMSmun".contains(unit) && (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+        }
+        None => false,
+    };
+    if valid {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Err(Failure::field("Grpc-Timeout", format!("invalid grpc-timeout: {shown}")))
+}

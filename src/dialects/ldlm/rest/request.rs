@@ -1,0 +1,323 @@
+//! The messages of sessions v1: names as LDLM has them, fractions of a second, waiting and metadata added.
+
+use crate::domain::{Limits, Metadata};
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::hint::hint;
+use crate::http::message::{FieldName, Trailing, Value, parse};
+use crate::http::numbers::DurationField;
+use crate::http::unknown::Unknown;
+use std::borrow::Cow;
+
+const NAME: FieldName = FieldName { name: "name", alias: "name" };
+const KEY: FieldName = FieldName { name: "key", alias: "key" };
+const SIZE: FieldName = FieldName { name: "size", alias: "size" };
+const LOCK_TIMEOUT: FieldName = FieldName { name: "lock_timeout_seconds", alias: "lockTimeoutSeconds" };
+const WAIT_TIMEOUT: FieldName = FieldName { name: "wait_timeout_seconds", alias: "waitTimeoutSeconds" };
+const IDLE_TIMEOUT: FieldName = FieldName { name: "idle_timeout_seconds", alias: "idleTimeoutSeconds" };
+const METADATA: FieldName = FieldName { name: "metadata", alias: "metadata" };
+const REQUEST_ID: FieldName = FieldName { name: "request_id", alias: "requestId" };
+
+/// All fields that any of the messages has.
+pub const FIELDS: [&str; 8] = [
+    NAME.name,
+    KEY.name,
+    SIZE.name,
+    LOCK_TIMEOUT.name,
+    WAIT_TIMEOUT.name,
+    METADATA.name,
+    REQUEST_ID.name,
+    IDLE_TIMEOUT.name,
+];
+
+/// Why a message is not carried out although it can be read: answered 200 with this `error` object, as LDLM does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Objection {
+    LockTimeoutNegative,
+    WaitTimeoutNegative,
+    NameEmpty,
+    SizeNotPositive,
+}
+
+/// A duration as asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Absent,
+    Negative,
+    /// 0 is LDLM's word for "without end".
+    Zero,
+    Ms(u64),
+    /// Longer than the limit allows.
+    Beyond,
+}
+
+#[derive(Debug)]
+pub struct LockRequest<'a> {
+    pub name: Cow<'a, str>,
+    pub size: i32,
+    pub lock_timeout: Asked,
+    pub wait_timeout: Asked,
+    pub metadata: Metadata,
+    /// The same as the header `Idempotency-Key`.
+    pub request_id: Option<Cow<'a, str>>,
+}
+
+const fn lease(limits: &Limits) -> DurationField {
+    DurationField { name: LOCK_TIMEOUT.name, zero: true, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" }
+}
+
+const fn patience(limits: &Limits) -> DurationField {
+    DurationField { name: WAIT_TIMEOUT.name, zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" }
+}
+
+impl<'a> LockRequest<'a> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: Unknown) -> Result<LockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 6] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA, REQUEST_ID];
+        let [name, size, lock_timeout, wait_timeout, metadata, request_id] =
+            parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        Ok(LockRequest {
+            name: text(name, &NAME)?,
+            size: int32(size)?.unwrap_or(1),
+            lock_timeout: asked(lock_timeout, lease(limits))?,
+            wait_timeout: asked(wait_timeout, patience(limits))?,
+            metadata: metadata.map(METADATA.name)?,
+            request_id: request_id.text(REQUEST_ID.name)?,
+        })
+    }
+
+    /// A time beyond its limit, which LDLM does not have.
+    pub fn beyond(&self, limits: &Limits) -> Option<Failure> {
+        let times = [(self.lock_timeout, lease(limits)), (self.wait_timeout, patience(limits))];
+        times.into_iter().find(|(asked, _)| *asked == Asked::Beyond).map(|(_, field)| field.out_of_range())
+    }
+
+    /// LDLM's own checks, in its order.
+    pub fn objection(&self) -> Option<Objection> {
+        if self.lock_timeout == Asked::Negative {
+            Some(Objection::LockTimeoutNegative)
+        } else if self.wait_timeout == Asked::Negative {
+            Some(Objection::WaitTimeoutNegative)
+        } else if self.name.is_empty() {
+            Some(Objection::NameEmpty)
+        } else if self.size <= 0 {
+            Some(Objection::SizeNotPositive)
+        } else {
+            None
+        }
+    }
+}
+
+/// How a session is opened.
+#[derive(Debug, PartialEq)]
+pub struct SessionRequest {
+    pub idle_timeout_ms: Option<u64>,
+}
+
+impl SessionRequest {
+    /// LDLM reads no body here, so what is neither an object nor a form still counts as nothing.
+    pub fn parse(body: &[u8], idle_ms_max: u64, unknown: Unknown) -> Result<SessionRequest, Failure> {
+        static FIELDS: [FieldName; 1] = [IDLE_TIMEOUT];
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let hint = hint(body).filter(|_| unknown == Unknown::Refused);
+            let refused = |hint| Err(Failure::new(Code::MalformedBody, hint));
+            return hint.map_or(Ok(SessionRequest { idle_timeout_ms: None }), refused);
+        }
+        let [idle_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        let field = DurationField {
+            name: IDLE_TIMEOUT.name,
+            zero: false,
+            limit_ms: idle_ms_max,
+            config_key: "sessions.idle_timeout_max",
+        };
+        let seconds = idle_timeout.number(field.name)?;
+        Ok(SessionRequest { idle_timeout_ms: seconds.map(|seconds| field.ms(seconds)).transpose()? })
+    }
+}
+
+#[derive(Debug)]
+pub struct UnlockRequest<'a> {
+    pub name: Cow<'a, str>,
+    pub key: Cow<'a, str>,
+}
+
+impl<'a> UnlockRequest<'a> {
+    pub fn parse(body: &'a [u8], unknown: Unknown) -> Result<UnlockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 2] = [NAME, KEY];
+        let [name, key] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        Ok(UnlockRequest { name: text(name, &NAME)?, key: text(key, &KEY)? })
+    }
+}
+
+#[derive(Debug)]
+pub struct RenewRequest<'a> {
+    pub name: Cow<'a, str>,
+    pub key: Cow<'a, str>,
+    pub lock_timeout: Asked,
+}
+
+impl<'a> RenewRequest<'a> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: Unknown) -> Result<RenewRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 3] = [NAME, KEY, LOCK_TIMEOUT];
+        let [name, key, lock_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        Ok(RenewRequest {
+            name: text(name, &NAME)?,
+            key: text(key, &KEY)?,
+            lock_timeout: asked(lock_timeout, lease(limits))?,
+        })
+    }
+}
+
+impl RenewRequest<'_> {
+    /// The new lease. What names no hold or no lease is a mistake of the caller, and says nothing about the hold.
+    pub fn lease_ms(&self, limits: &Limits) -> Result<u64, Failure> {
+        for (field, value) in [(&NAME, &self.name), (&KEY, &self.key)] {
+            if value.is_empty() {
+                return Err(Failure::field(field.name, format!("{} is needed to renew a hold", field.name)));
+            }
+        }
+        match self.lock_timeout {
+            Asked::Ms(ms) => Ok(ms),
+            Asked::Absent => Err(Failure::field(
+                LOCK_TIMEOUT.name,
+                "lock_timeout_seconds is needed to renew a hold: the seconds that it shall last from now",
+            )),
+            Asked::Beyond => Err(lease(limits).out_of_range()),
+            Asked::Zero | Asked::Negative => {
+                Err(Failure::field(LOCK_TIMEOUT.name, "lock_timeout_seconds must be greater than 0 to renew a hold"))
+            }
+        }
+    }
+}
+
+fn text<'a>(value: Value<'a>, field: &FieldName) -> Result<Cow<'a, str>, Failure> {
+    Ok(value.text(field.name)?.unwrap_or_default())
+}
+
+/// A whole number of 32 bits: `3`, `"3"`, `2.0` and `1e0` are.
+fn int32(value: Value<'_>) -> Result<Option<i32>, Failure> {
+    let Some(number) = value.number(SIZE.name)? else {
+        return Ok(None);
+    };
+    let fits = number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
+    if fits {
+        Ok(Some(number as i32))
+    } else {
+        let limit = i32::MAX;
+        let detail = format!("invalid value for int32 field size: {number:e}, it must be a whole number up to {limit}");
+        Err(Failure::field(SIZE.name, detail))
+    }
+}
+
+fn asked(value: Value<'_>, field: DurationField) -> Result<Asked, Failure> {
+    let Some(seconds) = value.number(field.name)? else {
+        return Ok(Asked::Absent);
+    };
+    // What an int32 could say keeps LDLM's own answer; what it could not is no number of seconds at all.
+    if (f64::from(i32::MIN)..0.0).contains(&seconds) {
+        return Ok(Asked::Negative);
+    }
+    if field.is_beyond(seconds) {
+        return Ok(Asked::Beyond);
+    }
+    Ok(match field.ms(seconds)? {
+        0 => Asked::Zero,
+        ms => Asked::Ms(ms),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
+        LockRequest::parse(body.as_bytes(), &Limits::default(), Unknown::Ignored)
+    }
+
+    #[test]
+    fn both_spellings_and_every_form_of_number_are_read() {
+        for body in [
+            r#"{"name":"a","size":3,"lock_timeout_seconds":2.5,"wait_timeout_seconds":"1e0"}"#,
+            r#"{"size":"3","lockTimeoutSeconds":"2.5","waitTimeoutSeconds":1,"name":"\u0061"} junk"#,
+            r#"{"name":"a","size":3.0,"lock_timeout_seconds":2.4999,"wait_timeout_seconds":1.0,"unknown":[{"x":null}]}"#,
+        ] {
+            let request = lock(body).expect("read");
+            assert_eq!((&*request.name, request.size), ("a", 3), "{body}");
+            assert_eq!((request.lock_timeout, request.wait_timeout), (Asked::Ms(2_500), Asked::Ms(1_000)), "{body}");
+        }
+    }
+
+    #[test]
+    fn absent_null_zero_and_negative_are_told_apart() {
+        for body in ["", " \n", "{}", r#"{"name":null,"size":null,"lock_timeout_seconds":null,"metadata":null}"#] {
+            let request = lock(body).expect("read");
+            assert_eq!((&*request.name, request.size, request.lock_timeout), ("", 1, Asked::Absent));
+            assert_eq!(request.objection(), Some(Objection::NameEmpty));
+        }
+        let timeout =
+            |text: &str| lock(&format!(r#"{{"name":"a","lock_timeout_seconds":{text}}}"#)).map(|r| r.lock_timeout);
+        assert_eq!(timeout("0"), Ok(Asked::Zero));
+        assert_eq!(timeout("-0.5"), Ok(Asked::Negative));
+        assert_eq!(timeout("1e-9"), Ok(Asked::Ms(1)));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (body, field) in [
+            (r#"{"name":5}"#, "name"),
+            (r#"{"name":["a"]}"#, "name"),
+            (r#"{"name":true}"#, "name"),
+            (r#"{"size":2.5}"#, "size"),
+            (r#"{"size":"abc"}"#, "size"),
+            (r#"{"size":3000000000}"#, "size"),
+            (r#"{"size":9223372036854775808}"#, "size"),
+            (r#"{"lock_timeout_seconds":1e308}"#, "lock_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":1e999}"#, "lock_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":-1e308}"#, "lock_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":"NaN"}"#, "lock_timeout_seconds"),
+            (r#"{"wait_timeout_seconds":"inf"}"#, "wait_timeout_seconds"),
+            (r#"{"lock_timeout_seconds":1,"lockTimeoutSeconds":1}"#, "lock_timeout_seconds"),
+            (r#"{"name":"a","name":"a"}"#, "name"),
+            (r#"{"metadata":{"a":1}}"#, "metadata"),
+            (r#"{"metadata":{"a":"1","a":"1"}}"#, "metadata"),
+            (r#"{"metadata":"x"}"#, "metadata"),
+        ] {
+            let failure = lock(body).expect_err(body);
+            assert_eq!(failure.field, Some(field), "{body}");
+            assert!(failure.detail.contains(field), "{body}: {}", failure.detail);
+            assert_eq!(failure.code.status(), 400);
+        }
+    }
+
+    #[test]
+    fn broken_json_is_a_malformed_body() {
+        for body in ["null", "[]", "{", r#"{"name":"a""#, "x", "\"a\"", "{\"name\":\"\\ud800\"}"] {
+            let failure = lock(body).expect_err(body);
+            assert_eq!(failure.code.status(), 400, "{body}");
+        }
+        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default(), Unknown::Ignored).is_err());
+        assert_eq!(lock("{").expect_err("cut off").detail, "unexpected EOF");
+    }
+
+    #[test]
+    fn fields_of_other_messages_are_unknown_and_refused_or_skipped() {
+        let body = br#"{"name":"a","key":"k","size":"abc"}"#;
+        let refused = UnlockRequest::parse(body, Unknown::Refused).expect_err("refused");
+        assert!(refused.detail.contains("\"size\" is not known"), "{refused:?}");
+        let request = UnlockRequest::parse(body, Unknown::Ignored).expect("read");
+        assert_eq!((&*request.name, &*request.key), ("a", "k"));
+        let renew =
+            RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default(), Unknown::Refused).expect("read");
+        assert_eq!(renew.lock_timeout, Asked::Ms(3_000));
+    }
+
+    #[test]
+    fn objections_come_in_ldlms_order() {
+        let objection = |body: &str| lock(body).expect("read").objection();
+        let body = r#"{"name":"","size":0,"lock_timeout_seconds":-1,"wait_timeout_seconds":-1}"#;
+        assert_eq!(objection(body), Some(Objection::LockTimeoutNegative));
+        assert_eq!(objection(r#"{"size":0,"wait_timeout_seconds":-1}"#), Some(Objection::WaitTimeoutNegative));
+        assert_eq!(objection(r#"{"size":0}"#), Some(Objection::NameEmpty));
+        assert_eq!(objection(r#"{"name":"a","size":0}"#), Some(Objection::SizeNotPositive));
+        assert_eq!(objection(r#"{"name":"a"}"#), None);
+    }
+}

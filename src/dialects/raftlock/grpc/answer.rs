@@ -1,0 +1,159 @@
+//! What the service's answers are made of: locks, moments, errors.
+
+use super::check::detailed;
+use crate::domain::view::HoldView;
+use crate::domain::{Dialect, Metadata, Refusal, Timestamp};
+use crate::engine::{EngineError, Fault};
+use crate::http::code::{Code, FieldNames};
+use crate::http::failure::Failure;
+use crate::http::grpc::proto::raftlock::{ErrorCode, ErrorDetail, Lock};
+use crate::http::service::Shared;
+use prost_types::{Duration as Span, Timestamp as Moment};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tonic::Status;
+
+const NAMES: FieldNames = FieldNames { name: "lock_id", size: "size", lease: "ttl", wait: "timeout" };
+
+/// One moment by the wall clock and by cluster time, to tell others in the calendar's words.
+#[derive(Clone, Copy)]
+pub struct Calendar {
+    unix: Duration,
+    now: Timestamp,
+}
+
+impl Calendar {
+    pub fn of(service: &Shared) -> Calendar {
+        Calendar { unix: (service.clock.unix_time)(), now: service.engine.now() }
+    }
+
+    /// By this node's wall clock, which no decision is made by.
+    pub fn moment(self, at: Timestamp) -> Moment {
+        let unix = (self.unix + at.since(self.now)).saturating_sub(self.now.since(at));
+        let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
+        Moment { seconds, nanos: unix.subsec_nanos().try_into().unwrap_or(0) }
+    }
+}
+
+pub fn span(duration: Duration) -> Span {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    Span { seconds, nanos: duration.subsec_nanos().try_into().unwrap_or(0) }
+}
+
+/// Checked spans only: what is negative counts as nothing.
+pub fn ms(span: Span) -> u64 {
+    Duration::try_from(span).map_or(0, crate::domain::time::round_up_ms)
+}
+
+pub fn lock(lock_id: &str, hold: &HoldView, calendar: Calendar) -> Lock {
+    Lock {
+        lock_id: lock_id.to_owned(),
+        owner_id: owner_id(hold.label.as_deref(), hold.dialect),
+        version: version(hold.token.0),
+        acquired_at: Some(calendar.moment(hold.since)),
+        expires_at: hold.ends.map(|end| calendar.moment(end)),
+        metadata: map(&hold.metadata),
+    }
+}
+
+/// The client id; of holds and waiters of other dialects, which have none, the name of the dialect.
+pub fn owner_id(label: Option<&str>, dialect: Dialect) -> String {
+    match (dialect, label) {
+        (Dialect::RaftLockGrpc, Some(label)) => label.to_owned(),
+        _ => dialect.as_str().to_owned(),
+    }
+}
+
+/// Tokens stay below 2^53.
+pub fn version(token: u64) -> i64 {
+    i64::try_from(token).unwrap_or(i64::MAX)
+}
+
+pub fn map(metadata: &Metadata) -> BTreeMap<String, String> {
+    metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+pub fn error(code: ErrorCode, message: impl Into<String>) -> ErrorDetail {
+    ErrorDetail { code: code.into(), message: message.into(), details: BTreeMap::new() }
+}
+
+/// What goes into `error`; what is no answer about a lock is a status.
+pub fn told(fault: &Fault) -> Result<ErrorDetail, Status> {
+    let Fault::Refused(refusal) = fault else {
+        return Err(status(fault));
+    };
+    let (code, message) = match refusal {
+        Refusal::Held(_) | Refusal::SizeMismatch { .. } => (ErrorCode::LockHeld, "lockmanager: lock is already held"),
+        Refusal::NoSuchLock | Refusal::WrongKey => (ErrorCode::LockNotHeld, "lockmanager: lock is not currently held"),
+        Refusal::NotOwner => (ErrorCode::NotLockOwner, "lockmanager: client is not the lock owner"),
+        Refusal::TokenMismatch => (ErrorCode::VersionMismatch, "lockmanager: version mismatch"),
+        Refusal::QueueFull { .. } => {
+            (ErrorCode::WaitQueueFull, "lockmanager: wait queue is full (locks.waiters_per_lock_max)")
+        }
+        Refusal::NotWaiting => (ErrorCode::NotWaiting, "lockmanager: client not in wait queue"),
+        Refusal::WaitTimedOut => (ErrorCode::Timeout, "lockmanager: the wait ended without the lock"),
+        Refusal::WaitCancelled => (
+            ErrorCode::NotWaiting,
+            "lockmanager: the wait was cancelled, or a later request of this client took it over",
+        ),
+        Refusal::RequestEnded => (ErrorCode::LockNotHeld, "lockmanager: what this request was given has ended"),
+        Refusal::HoldsFull { .. } => (ErrorCode::Unavailable, "lockmanager: the service is full (locks.holds_max)"),
+        Refusal::RequestsFull { .. } => {
+            (ErrorCode::Unavailable, "lockmanager: the service is full (locks.requests_max)")
+        }
+        Refusal::TokensExhausted => (ErrorCode::Unavailable, "lockmanager: no fencing token is left"),
+        _ => return Err(status(fault)),
+    };
+    Ok(error(code, message))
+}
+
+/// A status, with the detail by which RaftLock's Go client decides whether it sends the request again.
+pub fn status(fault: &Fault) -> Status {
+    let failure = Failure::from_fault(fault, &NAMES);
+    let code = crate::http::grpc::status::grpc(failure.code);
+    match (fault, failure.code) {
+        (Fault::Engine(EngineError::NoQuorum | EngineError::NotLeader), _) | (_, Code::NotLeader) => {
+            Status::new(code, "server: no leader available in the cluster")
+        }
+        (Fault::Engine(EngineError::ShuttingDown), _) => Status::new(code, "server: server stopped"),
+        // Without this detail the client would send the request to every node.
+        (Fault::Engine(EngineError::OutcomeUnknown), _) => {
+            detailed(code, ErrorCode::ReplicationFailure, &failure.detail, &HashMap::new())
+        }
+        (_, Code::RequestReused) => {
+            let details = HashMap::from([("field", "request_id")]);
+            detailed(code, ErrorCode::InvalidArgument, &failure.detail, &details)
+        }
+        (_, Code::LimitExceeded | Code::InvalidField) => {
+            let details = HashMap::from([("field", failure.field.unwrap_or_default())]);
+            detailed(code, ErrorCode::InvalidArgument, &failure.detail, &details)
+        }
+        _ => failure.into(),
+    }
+}
+
+/// A right that is missing.
+pub fn denied(failure: Failure) -> Status {
+    let code = crate::http::grpc::status::grpc(failure.code);
+    detailed(code, ErrorCode::PermissionDenied, &failure.detail, &HashMap::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_counted_from_now_in_both_directions() {
+        let calendar = Calendar { unix: Duration::from_millis(1_000_500), now: Timestamp(60_000) };
+        assert_eq!(calendar.moment(Timestamp(61_250)), Moment { seconds: 1001, nanos: 750_000_000 });
+        assert_eq!(calendar.moment(Timestamp(59_000)), Moment { seconds: 999, nanos: 500_000_000 });
+    }
+
+    #[test]
+    fn what_nobody_may_repeat_carries_a_detail() {
+        assert!(!status(&EngineError::OutcomeUnknown.into()).details().is_empty());
+        let unavailable = status(&EngineError::NoQuorum.into());
+        assert_eq!(unavailable.code(), tonic::Code::Unavailable);
+        assert_eq!(unavailable.message(), "server: no leader available in the cluster");
+    }
+}

@@ -1,0 +1,314 @@
+//! RaftLock's own checks of requests, in its order and words. Lengths are in bytes.
+
+use crate::http::grpc::proto::raftlock::{
+    AcquireRequest, CancelWaitRequest, EnqueueWaiterRequest, ErrorCode, ErrorDetail, GetLocksRequest, LockFilter,
+    ReleaseRequest, RenewRequest,
+};
+use prost::Message;
+use prost_types::{Duration as Span, Timestamp as Moment};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tonic::{Code, Status};
+
+const ID_BYTES_MAX: usize = 256;
+const TTL_MIN: Duration = Duration::from_secs(1);
+const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+const ACQUIRE_TTL_MAX: Duration = Duration::from_secs(300);
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+const METADATA_ENTRIES_MAX: usize = 32;
+const METADATA_KEY_BYTES_MAX: usize = 64;
+const METADATA_VALUE_BYTES_MAX: usize = 256;
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Of a protobuf Timestamp: the years 1 to 9999.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const PATTERN_BYTES_MAX: usize = 256;
+/// Locks in one answer of GetLocks.
+pub const PAGE_MAX: i32 = 1000;
+
+pub fn acquire(asked: &AcquireRequest) -> Result<(), Status> {
+    lock_id(&asked.lock_id)?;
+    client_id(&asked.client_id)?;
+    span("ttl", asked.ttl.as_ref(), TTL_MAX)?;
+    span("timeout", asked.wait_timeout.as_ref(), TIMEOUT_MAX)?;
+    priority(asked.priority)?;
+    metadata(&asked.metadata)?;
+    if asked.request_id.len() > REQUEST_ID_BYTES_MAX {
+        let text = format!("request_id length cannot exceed {REQUEST_ID_BYTES_MAX} characters");
+        return Err(invalid("request_id", &format!("len:{}", asked.request_id.len()), &text));
+    }
+    span("ttl", asked.ttl.as_ref(), ACQUIRE_TTL_MAX)
+}
+
+pub fn release(asked: &ReleaseRequest) -> Result<(), Status> {
+    lock_id(&asked.lock_id)?;
+    client_id(&asked.client_id)?;
+    positive_version(asked.version)
+}
+
+pub fn renew(asked: &RenewRequest) -> Result<(), Status> {
+    lock_id(&asked.lock_id)?;
+    client_id(&asked.client_id)?;
+    positive_version(asked.version)?;
+    if asked.new_ttl.is_none() {
+        return Err(invalid("new_ttl", "<nil>", "new_ttl is required"));
+    }
+    span("ttl", asked.new_ttl.as_ref(), TTL_MAX)
+}
+
+pub fn enqueue(asked: &EnqueueWaiterRequest) -> Result<(), Status> {
+    lock_id(&asked.lock_id)?;
+    client_id(&asked.client_id)?;
+    if asked.timeout.is_none() {
+        return Err(invalid("timeout", "<nil>", "timeout is required for enqueue waiter"));
+    }
+    span("timeout", asked.timeout.as_ref(), TIMEOUT_MAX)?;
+    priority(asked.priority)?;
+    version(asked.version)
+}
+
+pub fn cancel(asked: &CancelWaitRequest) -> Result<(), Status> {
+    lock_id(&asked.lock_id)?;
+    client_id(&asked.client_id)?;
+    version(asked.version)
+}
+
+pub fn list(asked: &GetLocksRequest) -> Result<(), Status> {
+    if let Some(wanted) = &asked.filter {
+        filter(wanted)?;
+    }
+    if asked.limit < 0 {
+        return Err(invalid("limit", &asked.limit.to_string(), "limit cannot be negative"));
+    }
+    if asked.limit > PAGE_MAX {
+        return Err(invalid("limit", &asked.limit.to_string(), &format!("limit cannot exceed {PAGE_MAX}")));
+    }
+    if asked.offset < 0 {
+        return Err(invalid("offset", &asked.offset.to_string(), "offset cannot be negative"));
+    }
+    Ok(())
+}
+
+pub fn lock_id(id: &str) -> Result<(), Status> {
+    identifier("lock_id", id)
+}
+
+fn client_id(id: &str) -> Result<(), Status> {
+    identifier("client_id", id)
+}
+
+fn identifier(field: &'static str, id: &str) -> Result<(), Status> {
+    if id.is_empty() {
+        return Err(invalid(field, id, &format!("{field} cannot be empty")));
+    }
+    if id.len() > ID_BYTES_MAX {
+        let text = format!("{field} must be a non-empty string with length <= {ID_BYTES_MAX} characters");
+        return Err(invalid(field, &format!("len:{}", id.len()), &text));
+    }
+    if id.contains(['\0', '\n', '\r', '\t']) {
+        let text = format!("{field} contains invalid characters (null, newline, tab)");
+        return Err(invalid(field, &id.escape_default().to_string(), &text));
+    }
+    Ok(())
+}
+
+/// A span that is there must be within its bounds; zero is not.
+fn span(field: &'static str, span: Option<&Span>, longest: Duration) -> Result<(), Status> {
+    let Some(span) = span else { return Ok(()) };
+    let within = Duration::try_from(*span).is_ok_and(|span| (TTL_MIN..=longest).contains(&span));
+    if within {
+        return Ok(());
+    }
+    let text = format!("{field} must be between {} and {}", go(TTL_MIN), go(longest));
+    Err(invalid(field, &go_span(span), &text))
+}
+
+fn priority(priority: i32) -> Result<(), Status> {
+    if (-1000..=1000).contains(&priority) {
+        return Ok(());
+    }
+    Err(invalid("priority", &priority.to_string(), "priority must be between -1000 and 1000"))
+}
+
+fn positive_version(version: i64) -> Result<(), Status> {
+    if version > 0 { Ok(()) } else { Err(invalid("version", &version.to_string(), "version must be positive")) }
+}
+
+fn version(version: i64) -> Result<(), Status> {
+    if version >= 0 { Ok(()) } else { Err(invalid("version", &version.to_string(), "version cannot be negative")) }
+}
+
+fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Status> {
+    if metadata.len() > METADATA_ENTRIES_MAX {
+        let text = format!("metadata cannot have more than {METADATA_ENTRIES_MAX} entries");
+        return Err(invalid("metadata", &format!("entry_count: {}", metadata.len()), &text));
+    }
+    for (key, value) in metadata {
+        if key.is_empty() {
+            return Err(invalid("metadata.key", "", "metadata key cannot be empty"));
+        }
+        if key.len() > METADATA_KEY_BYTES_MAX {
+            let text = format!("metadata key length cannot exceed {METADATA_KEY_BYTES_MAX} characters");
+            return Err(invalid("metadata.key", &format!("len:{}", key.len()), &text));
+        }
+        if value.len() > METADATA_VALUE_BYTES_MAX {
+            let text = format!("metadata value length cannot exceed {METADATA_VALUE_BYTES_MAX} characters");
+            return Err(invalid("metadata.value", &format!("len:{}", value.len()), &text));
+        }
+    }
+    Ok(())
+}
+
+fn filter(filter: &LockFilter) -> Result<(), Status> {
+    for (name, field, pattern) in [
+        ("lock_id_pattern", "filter.lock_id_pattern", &filter.lock_id_pattern),
+        ("owner_id_pattern", "filter.owner_id_pattern", &filter.owner_id_pattern),
+    ] {
+        if pattern.len() > PATTERN_BYTES_MAX {
+            let text = format!("{name} too long (max {PATTERN_BYTES_MAX})");
+            return Err(invalid(field, &format!("len:{}", pattern.len()), &text));
+        }
+    }
+    for (name, field, at) in [
+        ("expires_before", "filter.expires_before", &filter.expires_before),
+        ("expires_after", "filter.expires_after", &filter.expires_after),
+    ] {
+        let is_sound = |at: &Moment| SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos);
+        if !at.as_ref().is_none_or(is_sound) {
+            return Err(invalid(field, "", &format!("invalid timestamp for {name}")));
+        }
+    }
+    metadata(&filter.metadata_filter).map_err(|status| invalid("filter.metadata_filter", "", status.message()))
+}
+
+/// RaftLock's refusal: the words, and the field in a detail.
+pub fn invalid(field: &str, value: &str, text: &str) -> Status {
+    let details: HashMap<&str, &str> = HashMap::from([("field", field), ("value", value)]);
+    detailed(Code::InvalidArgument, ErrorCode::InvalidArgument, text, &details)
+}
+
+/// A status with RaftLock's detail, which its Go client reads.
+pub fn detailed(code: Code, error: ErrorCode, text: &str, details: &HashMap<&str, &str>) -> Status {
+    let details = details.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let detail = ErrorDetail { code: error.into(), message: text.to_owned(), details };
+    let any = prost_types::Any {
+        type_url: "type.googleapis.com/raftlock.ErrorDetail".to_owned(),
+        value: detail.encode_to_vec(),
+    };
+    let status = RpcStatus { code: code as i32, message: text.to_owned(), details: vec![any] };
+    Status::with_details(code, text, status.encode_to_vec().into())
+}
+
+/// `google.rpc.Status`, what `grpc-status-details-bin` carries.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+/// Whole seconds as Go writes a duration: `1s`, `5m0s`, `24h0m0s`.
+fn go(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+fn go_span(span: &Span) -> String {
+    match Duration::try_from(*span) {
+        Ok(span) if span.is_zero() => "0s".to_owned(),
+        Ok(span) if span < Duration::from_secs(1) => format!("{}ms", span.as_micros() as f64 / 1000.0),
+        Ok(span) if span.subsec_nanos() == 0 => go(span),
+        Ok(span) => format!("{}s", span.as_secs_f64()),
+        Err(_) => format!("{}s", span.seconds as f64 + f64::from(span.nanos) / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(checked: Result<(), Status>) -> String {
+        checked.expect_err("refused").message().to_owned()
+    }
+
+    fn asked() -> AcquireRequest {
+        AcquireRequest { lock_id: "a".into(), client_id: "c".into(), ..AcquireRequest::default() }
+    }
+
+    fn seconds(seconds: i64, nanos: i32) -> Option<Span> {
+        Some(Span { seconds, nanos })
+    }
+
+    #[test]
+    fn spans_have_bounds_and_zero_is_none_of_them() {
+        let ttl = |ttl| acquire(&AcquireRequest { ttl, ..asked() });
+        assert!(ttl(None).is_ok() && ttl(seconds(1, 0)).is_ok() && ttl(seconds(300, 0)).is_ok());
+        assert_eq!(words(ttl(seconds(0, 0))), "ttl must be between 1s and 24h0m0s");
+        assert_eq!(words(ttl(seconds(300, 1))), "ttl must be between 1s and 5m0s");
+        assert_eq!(words(ttl(seconds(-1, 0))), "ttl must be between 1s and 24h0m0s");
+        let wait = acquire(&AcquireRequest { wait_timeout: seconds(601, 0), ..asked() });
+        assert_eq!(words(wait), "timeout must be between 1s and 10m0s");
+    }
+
+    #[test]
+    fn identifiers_and_versions_are_told_in_raftlocks_words() {
+        let named = |lock_id: &str| acquire(&AcquireRequest { lock_id: lock_id.into(), ..asked() });
+        assert_eq!(words(named("")), "lock_id cannot be empty");
+        let long = "lock_id must be a non-empty string with length <= 256 characters";
+        assert_eq!(words(named(&"x".repeat(257))), long);
+        assert!(named(&"x".repeat(256)).is_ok());
+        assert_eq!(words(named("a\tb")), "lock_id contains invalid characters (null, newline, tab)");
+        let version = |version| release(&ReleaseRequest { lock_id: "a".into(), client_id: "c".into(), version });
+        assert_eq!(words(version(0)), "version must be positive");
+        assert!(version(1).is_ok());
+    }
+
+    #[test]
+    fn metadata_is_bounded() {
+        let with = |metadata| acquire(&AcquireRequest { metadata, ..asked() });
+        let entries = |count: usize| (0..count).map(|at| (at.to_string(), String::new())).collect();
+        assert!(with(entries(32)).is_ok());
+        assert_eq!(words(with(entries(33))), "metadata cannot have more than 32 entries");
+        let one = |key: String, value: String| with(BTreeMap::from([(key, value)]));
+        assert_eq!(words(one(String::new(), String::new())), "metadata key cannot be empty");
+        assert_eq!(words(one("k".repeat(65), String::new())), "metadata key length cannot exceed 64 characters");
+        assert_eq!(words(one("k".into(), "v".repeat(257))), "metadata value length cannot exceed 256 characters");
+    }
+
+    #[test]
+    fn moments_of_filters_lie_within_the_years_1_and_9999() {
+        let at = |seconds, nanos| Some(Moment { seconds, nanos });
+        let before = |at| filter(&LockFilter { expires_before: at, ..LockFilter::default() });
+        let after = |at| filter(&LockFilter { expires_after: at, ..LockFilter::default() });
+        for sound in [at(-62_135_596_800, 0), at(253_402_300_799, 999_999_999), at(-1, 0), None] {
+            assert!(before(sound).is_ok() && after(sound).is_ok(), "{sound:?}");
+        }
+        for unsound in [
+            at(-62_135_596_801, 0),
+            at(253_402_300_800, 0),
+            at(i64::MAX, 0),
+            at(i64::MIN, 0),
+            at(0, -1),
+            at(0, 1_000_000_000),
+        ] {
+            assert_eq!(words(before(unsound)), "invalid timestamp for expires_before");
+            assert_eq!(words(after(unsound)), "invalid timestamp for expires_after");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_field_and_value_in_a_detail() {
+        let status = acquire(&AcquireRequest { ttl: seconds(0, 500_000_000), ..asked() }).expect_err("refused");
+        let carried = RpcStatus::decode(status.details()).expect("sound");
+        let detail = ErrorDetail::decode(&*carried.details[0].value).expect("sound");
+        assert_eq!(detail.code(), ErrorCode::InvalidArgument);
+        assert_eq!(detail.details["field"], "ttl");
+        assert_eq!(detail.details["value"], "500ms");
+    }
+}

@@ -1,0 +1,139 @@
+//! Acquire, Release and Renew.
+
+use super::answer::{self, Calendar, denied, span, told};
+use super::check;
+use super::queue::{advice, estimate_now};
+use super::wait;
+use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, RequestKey, Token};
+use crate::engine::{Engine, Fault, Granted};
+use crate::http::auth::may_take;
+use crate::http::grpc::proto::raftlock::{
+    AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
+};
+use crate::http::grpc::unary::{Call, Reply};
+use crate::http::idempotency::owners_key;
+use prost::Message;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tonic::Status;
+
+/// The time to live of those who name none, and how long those wait who name no time.
+pub const TTL_DEFAULT_MS: u64 = 30_000;
+const WAIT_DEFAULT_MS: u64 = 30_000;
+
+pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<AcquireResponse>, Status> {
+    check::acquire(&asked)?;
+    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    let acquire = Acquire {
+        label: Some(Arc::from(&*asked.client_id)),
+        reentrant: true,
+        lease_ms: Some(asked.ttl.map_or(TTL_DEFAULT_MS, answer::ms)),
+        priority: asked.priority,
+        metadata: asked.metadata.iter().map(|(key, value)| (&**key, &**value)).collect(),
+        request: request_key(call, &asked),
+        caller: call.caller(),
+        ..Acquire::new(Name::from(&*asked.lock_id), Engine::new_key(), Dialect::RaftLockGrpc)
+    };
+    let engine = &call.service.engine;
+    let answered = match asked.wait {
+        true => wait::acquire(engine, acquire, asked.wait_timeout.map_or(WAIT_DEFAULT_MS, answer::ms)).await,
+        false => engine.acquire(acquire).await,
+    };
+    match answered {
+        Ok(granted) => Ok(acquired(call, &asked, granted)),
+        Err(fault) => not_acquired(call, &asked, &fault).map(Reply::from),
+    }
+}
+
+fn acquired(call: &Call<'_>, asked: &AcquireRequest, granted: Granted) -> Reply<AcquireResponse> {
+    let lock = held(call, &asked.lock_id, &asked.client_id, &granted, &asked.metadata);
+    let message = AcquireResponse { acquired: true, lock: Some(lock), ..AcquireResponse::default() };
+    Reply { message, delivery: Some(granted.delivery) }
+}
+
+/// The lock as this node's table has it; a hold that has ended meanwhile as it was granted.
+fn held(
+    call: &Call<'_>,
+    lock_id: &str,
+    client_id: &str,
+    granted: &Granted,
+    metadata: &BTreeMap<String, String>,
+) -> Lock {
+    let calendar = Calendar::of(call.service);
+    if let Some(hold) = call.service.engine.hold(&Name::from(lock_id), granted.key) {
+        return answer::lock(lock_id, &hold, calendar);
+    }
+    let now = call.service.engine.now();
+    let left = granted.expires_in.unwrap_or_default();
+    Lock {
+        lock_id: lock_id.to_owned(),
+        owner_id: client_id.to_owned(),
+        version: answer::version(granted.token.0),
+        acquired_at: Some(calendar.moment(now)),
+        expires_at: Some(calendar.moment(now.after_ms(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))),
+        metadata: metadata.clone(),
+    }
+}
+
+fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Result<AcquireResponse, Status> {
+    let error = told(fault)?;
+    let name = Name::from(&*asked.lock_id);
+    let waits =
+        matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
+    let estimate = waits.then(|| estimate_now(call, &name)).flatten();
+    // Only those who wait have a place: by EnqueueWaiter.
+    let mut waiting = call.service.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
+    let place = waiting
+        .find(|waiter| waiter.dialect == Dialect::RaftLockGrpc && waiter.label.as_deref() == Some(&*asked.client_id));
+    Ok(AcquireResponse {
+        acquired: false,
+        error: Some(error),
+        backoff_advice: waits.then(|| advice(estimate)),
+        queue_position: place.map_or(0, |waiter| i32::try_from(waiter.position).unwrap_or(i32::MAX)),
+        estimated_wait_duration: estimate.map(span),
+        ..AcquireResponse::default()
+    })
+}
+
+/// The same `request_id` asks for the same thing: whatever else the message says is its body, but for the time that is
+/// left to wait, which grows shorter.
+fn request_key(call: &Call<'_>, asked: &AcquireRequest) -> Option<RequestKey> {
+    let body = || AcquireRequest { wait_timeout: None, ..asked.clone() }.encode_to_vec();
+    let has_id = !asked.request_id.is_empty();
+    has_id.then(|| owners_key(&call.identity, &asked.client_id, &asked.request_id, &body()))
+}
+
+pub async fn release(call: &Call<'_>, asked: ReleaseRequest) -> Result<Reply<ReleaseResponse>, Status> {
+    check::release(&asked)?;
+    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    let proof = proof(&asked.client_id, asked.version);
+    let answer = match call.service.engine.release(Name::from(&*asked.lock_id), None, proof).await {
+        Ok(released) => ReleaseResponse { released: true, error: None, waiter_promoted: released.waiter_granted },
+        Err(fault) => ReleaseResponse { released: false, error: Some(told(&fault)?), waiter_promoted: false },
+    };
+    Ok(answer.into())
+}
+
+pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<RenewResponse>, Status> {
+    check::renew(&asked)?;
+    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    let name = Name::from(&*asked.lock_id);
+    let ttl_ms = asked.new_ttl.map_or(TTL_DEFAULT_MS, answer::ms);
+    let proof = proof(&asked.client_id, asked.version);
+    let answer = match call.service.engine.renew(name.clone(), None, proof, ttl_ms).await {
+        Ok(renewed) => {
+            let calendar = Calendar::of(call.service);
+            let hold = call.service.engine.hold(&name, renewed.key);
+            // A renewal that has ended by now is answered as what it was: too late.
+            let lock = hold.map(|hold| answer::lock(&asked.lock_id, &hold, calendar));
+            let error = lock.is_none().then(|| told(&Refusal::NoSuchLock.into())).transpose()?;
+            RenewResponse { renewed: lock.is_some(), lock, error }
+        }
+        Err(fault) => RenewResponse { renewed: false, lock: None, error: Some(told(&fault)?) },
+    };
+    Ok(answer.into())
+}
+
+fn proof(client_id: &str, version: i64) -> Proof {
+    Proof::Label { label: Arc::from(client_id), token: Some(Token(version.unsigned_abs())) }
+}

@@ -1,0 +1,114 @@
+//! The messages of lock/unlock JSON.
+
+use crate::domain::{Limits, Metadata};
+use crate::http::failure::Failure;
+use crate::http::idempotency;
+use crate::http::message::{FieldName, Trailing, Value, parse};
+use crate::http::numbers::DurationField;
+use crate::http::unknown::Unknown;
+use std::borrow::Cow;
+
+const fn field(name: &'static str) -> FieldName {
+    FieldName { name, alias: name }
+}
+
+#[derive(Debug)]
+pub struct LockRequest<'a> {
+    pub resource: Cow<'a, str>,
+    pub ttl_ms: u64,
+    /// 0: try once.
+    pub wait_ms: u64,
+    pub metadata: Metadata,
+    /// The same as the header `Idempotency-Key`.
+    pub request_id: Option<Cow<'a, str>>,
+}
+
+impl<'a> LockRequest<'a> {
+    pub fn parse(
+        body: &'a [u8],
+        limits: &Limits,
+        default_ttl_ms: u64,
+        unknown: Unknown,
+    ) -> Result<LockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 5] =
+            [field("resource"), field("ttl"), field("wait"), field("metadata"), field(idempotency::FIELD)];
+        let [resource, ttl, wait, metadata, request_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
+        let lease =
+            DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" };
+        let ttl_ms = ttl.number(lease.name)?.map_or(Ok(default_ttl_ms), |seconds| lease.ms(seconds))?;
+        let patience =
+            DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" };
+        let wait_ms = wait.number(patience.name)?.map_or(Ok(0), |seconds| patience.ms(seconds))?;
+        Ok(LockRequest {
+            resource: needed(resource, "resource")?,
+            ttl_ms,
+            wait_ms,
+            metadata: metadata.map("metadata")?,
+            request_id: request_id.text(idempotency::FIELD)?,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub struct UnlockRequest<'a> {
+    pub lock_id: Cow<'a, str>,
+}
+
+impl<'a> UnlockRequest<'a> {
+    pub fn parse(body: &'a [u8], unknown: Unknown) -> Result<UnlockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 1] = [field("lock_id")];
+        let [lock_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
+        Ok(UnlockRequest { lock_id: needed(lock_id, "lock_id")? })
+    }
+}
+
+fn needed<'a>(value: Value<'a>, name: &'static str) -> Result<Cow<'a, str>, Failure> {
+    match value.text(name)? {
+        Some(text) if !text.is_empty() => Ok(text),
+        _ => Err(Failure::field(name, format!("{name} is needed: a string that is not empty"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
+        LockRequest::parse(body.as_bytes(), &Limits::default(), 30_000, Unknown::Refused)
+    }
+
+    #[test]
+    fn only_the_resource_is_needed() {
+        let request =
+            LockRequest::parse(br#"{"resource":"a","other":1}"#, &Limits::default(), 30_000, Unknown::Ignored)
+                .expect("read");
+        assert_eq!((&*request.resource, request.ttl_ms, request.wait_ms), ("a", 30_000, 0));
+        let request = lock(r#"{"resource":"a","ttl":0.25,"wait":"2","metadata":{"who":"me"}}"#).expect("read");
+        assert_eq!((request.ttl_ms, request.wait_ms), (250, 2_000));
+        assert_eq!(request.metadata.iter().collect::<Vec<_>>(), [("who", "me")]);
+    }
+
+    #[test]
+    fn bad_fields_are_refused_by_name() {
+        for (body, field) in [
+            ("", Some("resource")),
+            ("{}", Some("resource")),
+            (r#"{"resource":""}"#, Some("resource")),
+            (r#"{"resource":7}"#, Some("resource")),
+            (r#"{"resource":"a","ttl":0}"#, Some("ttl")),
+            (r#"{"resource":"a","ttl":-1}"#, Some("ttl")),
+            (r#"{"resource":"a","ttl":1e308}"#, Some("ttl")),
+            (r#"{"resource":"a","ttl":"soon"}"#, Some("ttl")),
+            (r#"{"resource":"a","wait":9223372036854775808}"#, Some("wait")),
+            (r#"{"resource":"a","metadata":[]}"#, Some("metadata")),
+            (r#"{"resource":"a"} x"#, None),
+            (r#"{"resource":"a","tll":5}"#, None),
+            ("resource=a&ttl=5", None),
+            ("[]", None),
+        ] {
+            let failure = lock(body).expect_err(body);
+            assert_eq!((failure.field, failure.code.status().as_u16()), (field, 400), "{body}");
+        }
+        assert_eq!(UnlockRequest::parse(b"{}", Unknown::Refused).expect_err("refused").field, Some("lock_id"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Attempts with a secret that opens nothing: counted, and told once a minute for each group of addresses.
+
+use super::service::Service;
+use crate::access::{Verdict, address_group};
+use crate::base::{KeyedLogRateLimit, LogRateLimit};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Of all addresses together: whoever guesses passwords from many must not fill a disk with lines.
+const LINES_PER_MINUTE: u32 = 200;
+/// Addresses whose lines are counted.
+const ADDRESSES_MAX: usize = 4096;
+
+/// Of the whole service.
+#[derive(Debug)]
+pub struct FailedLogins {
+    count: AtomicU64,
+    pace: LogRateLimit,
+    /// By the number of a group of addresses: an IPv4 address, or the /64 of IPv6.
+    by_address: KeyedLogRateLimit<u64>,
+}
+
+impl Default for FailedLogins {
+    fn default() -> FailedLogins {
+        FailedLogins {
+            count: AtomicU64::new(0),
+            pace: LogRateLimit::new(LINES_PER_MINUTE),
+            by_address: KeyedLogRateLimit::new(ADDRESSES_MAX),
+        }
+    }
+}
+
+impl FailedLogins {
+    /// Since the process started.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Service {
+    /// Notes a verdict on who asks from an address. What was presented is never told, nor a user name: it may be the
+    /// password in the wrong field.
+    pub(crate) fn note_login(&self, verdict: &Verdict, from: IpAddr) {
+        let why = match verdict {
+            Verdict::Granted(_) | Verdict::Missing => return,
+            Verdict::Wrong => "this password or API key is not known",
+            Verdict::Throttled { .. } => "too many failed attempts from this address",
+        };
+        self.failed_logins.count.fetch_add(1, Ordering::Relaxed);
+        let (now, logins) = ((self.clock.uptime)(), &self.failed_logins);
+        if let Some(held_back) = logins.by_address.admit(address_group(from), now)
+            && let Some(of_others) = logins.pace.admit(now)
+        {
+            let held_back = held_back + of_others;
+            tracing::info!(address = %from, why, held_back, "a login from {from} has failed: {why}");
+        }
+    }
+}

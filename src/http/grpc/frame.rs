@@ -1,0 +1,102 @@
+//! Messages in their gRPC frames: a flag, a length, the message.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream::Stream;
+use http_body::Frame;
+use prost::Message;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tonic::Status;
+
+const HEAD_BYTES: usize = 5;
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The one message of a request.
+pub fn decode<M: Message + Default>(body: &[u8]) -> Result<M, Status> {
+    let Some((&[flag, a, b, c, d], message)) = body.split_first_chunk::<HEAD_BYTES>() else {
+        return Err(Status::internal("the request has no message"));
+    };
+    if flag != 0 {
+        return Err(Status::unimplemented(
+            "compressed messages are not accepted: send them with grpc-encoding identity",
+        ));
+    }
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if length != message.len() {
+        let text = format!("one message of {length} bytes was announced, {} bytes came", message.len());
+        return Err(Status::internal(text));
+    }
+    M::decode(message).map_err(|error| Status::invalid_argument(format!("the message cannot be read: {error}")))
+}
+
+/// A message as it goes out.
+pub fn encode(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(HEAD_BYTES + length);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(length).expect("answers are far smaller than 4 GiB"));
+    message.encode(&mut frame).expect("a buffer of this size takes the message");
+    frame.freeze()
+}
+
+/// What follows the last message of a call that went well.
+pub fn ok_trailers() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+    trailers
+}
+
+/// What ends a call that has had messages and goes no further.
+pub fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(GRPC_STATUS, HeaderValue::from(status.code() as i32));
+    }
+    trailers
+}
+
+/// A body of frames as they come.
+pub fn stream(frames: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Body {
+    Body::new(Frames(Box::pin(frames)))
+}
+
+struct Frames<S>(Pin<Box<S>>);
+
+impl<S: Stream<Item = Frame<Bytes>>> http_body::Body for Frames<S> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.as_mut().poll_next(context).map(|frame| frame.map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::grpc::proto::lockd::LockName;
+    use tonic::Code;
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let name = LockName { name: "日本".into() };
+        assert_eq!(decode::<LockName>(&encode(&name)).expect("sound"), name);
+        assert_eq!(decode::<LockName>(&[0; 5]).expect("sound"), LockName::default());
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        let code = |body: &[u8]| decode::<LockName>(body).expect_err("refused").code();
+        assert_eq!(code(b""), Code::Internal);
+        assert_eq!(code(&[1, 0, 0, 0, 0]), Code::Unimplemented);
+        assert_eq!(code(&[0, 0, 0, 0, 2, 1]), Code::Internal);
+        assert_eq!(code(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Code::Internal, "two messages");
+        assert_eq!(code(&[0, 0, 0, 0, 1, 0xff]), Code::InvalidArgument);
+    }
+}

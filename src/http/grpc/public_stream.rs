@@ -1,0 +1,46 @@
+//! Streams that need no credential and have no end of their own: how many there are, and how long each lasts.
+
+use crate::access::{Place, Pool};
+use crate::http::peer::Peer;
+use crate::http::service::{Attempt, Shared};
+use crate::http::share;
+use axum::http::Extensions;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+
+/// The longest message that is read of a caller who need not say who they are.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
+/// How often an old stream is looked at again.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// A place for one; free again when this is dropped. `None` for a call in process.
+pub fn place(service: &Shared, request: &Extensions) -> Attempt<Option<Place>> {
+    let Some(peer) = request.get::<Peer>() else { return Ok(None) };
+    let address = peer.unidentified.address();
+    match address.take(Pool::PublicStreams, 1) {
+        Some(place) => Ok(Some(place)),
+        None => Err(share::refused(address, Pool::PublicStreams, (service.clock.uptime)())),
+    }
+}
+
+/// Completes when a stream that begins now has lasted as long as it may, and others need its place: a client that checks
+/// the health of its connection takes the end for a failure.
+pub fn age(service: &Shared, place: Option<&Place>) -> impl Future<Output = ()> + Send + use<> {
+    let age: Duration = service.settings.public_stream_age_max;
+    let address = place.map(|place| Arc::clone(place.address()));
+    async move {
+        tokio::time::sleep(age).await;
+        while address.as_ref().is_some_and(|address| !address.is_half_taken(Pool::PublicStreams)) {
+            tokio::time::sleep(age.min(LOOK_EVERY)).await;
+        }
+    }
+}
+
+/// What is told then.
+pub fn aged() -> Status {
+    Status::unavailable(
+        "this stream has lasted as long as it may while many are open: ask again (server.public_stream_age_max)",
+    )
+}

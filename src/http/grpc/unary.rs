@@ -1,0 +1,211 @@
+//! One call with one message each way: who asks, the message, the deadline, the answer with its trailers.
+
+use super::frame;
+use super::public_stream::MESSAGE_BYTES_MAX;
+use crate::access::Identity;
+use crate::domain::Caller;
+use crate::engine::Delivery;
+use crate::http::auth::{caller, identify};
+use crate::http::delivery::framed;
+use crate::http::failure::Failure;
+use crate::http::handover::guard;
+use crate::http::peer::Peer;
+use crate::http::service::Shared;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use axum::response::Response;
+use prost::Message;
+use std::time::Duration;
+use tonic::Status;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// A call whose caller is known.
+pub struct Call<'a> {
+    pub service: &'a Shared,
+    pub head: &'a Parts,
+    pub identity: Identity,
+}
+
+/// An answer, and the hold that is given back unless it arrives.
+pub struct Reply<M> {
+    pub message: M,
+    pub delivery: Option<Delivery>,
+}
+
+impl<M> From<M> for Reply<M> {
+    fn from(message: M) -> Reply<M> {
+        Reply { message, delivery: None }
+    }
+}
+
+/// Credentials first, then the message, then the procedure, for as long as the caller waits.
+pub async fn unary<Asked: Message + Default, Answer: Message>(
+    service: &Shared,
+    request: Request,
+    procedure: impl AsyncFnOnce(&Call<'_>, Asked) -> Result<Reply<Answer>, Status>,
+) -> Response {
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = not_grpc(&head) {
+        return refusal;
+    }
+    let called = async {
+        let identity = identify(service, &head).await?;
+        let asked = frame::decode(&service.message(&head, body).await?)?;
+        let call = Call { service, head: &head, identity };
+        within(deadline(&head)?, procedure(&call, asked)).await
+    };
+    match called.await {
+        Ok(reply) => answer(&head, reply),
+        Err(status) => failed(&status),
+    }
+}
+
+/// The message of a request that anybody may ask.
+pub async fn public_message<Asked: Message + Default>(
+    service: &Shared,
+    head: &Parts,
+    body: Body,
+) -> Result<Asked, Status> {
+    frame::decode(&service.message_within(head, body, MESSAGE_BYTES_MAX as u64).await?)
+}
+
+/// Whether a request speaks gRPC.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = content_type.and_then(|text| text.strip_prefix(CONTENT_TYPE.as_bytes()));
+    // gRPC-Web has other frames.
+    matches!(rest.map(<[u8]>::first), Some(None | Some(b'+' | b';')))
+}
+
+/// The answer to a request that does not speak gRPC.
+pub fn not_grpc(head: &Parts) -> Option<Response> {
+    let status = match (is_grpc(&head.headers), head.method == Method::POST) {
+        (true, true) => return None,
+        (true, false) => StatusCode::METHOD_NOT_ALLOWED,
+        (false, _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    };
+    let mut response = failed(&Status::invalid_argument("gRPC is asked by POST with content-type application/grpc"));
+    *response.status_mut() = status;
+    Some(response)
+}
+
+/// The answer of services and methods that are not here, in the words of Go's server.
+pub fn unknown(head: &Parts) -> Response {
+    let path = head.uri.path().trim_start_matches('/');
+    let text = match path.split_once('/') {
+        Some((service, method)) if crate::api::grpc::reflection::is_known(service) => {
+            format!("unknown method {method} for service {service}")
+        }
+        Some((service, _)) => format!("unknown service {service}"),
+        None => format!("malformed method name: {path:?}"),
+    };
+    failed(&Status::unimplemented(text))
+}
+
+/// The answer to a call that no method was asked about.
+pub fn refused(failure: Failure) -> Response {
+    failed(&failure.into())
+}
+
+/// An answer without a message.
+pub fn failed(status: &Status) -> Response {
+    status.clone().into_http::<Body>()
+}
+
+/// The head of an answer that has messages.
+pub fn respond(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    response
+}
+
+fn answer<M: Message>(head: &Parts, reply: Reply<M>) -> Response {
+    let guard = reply.delivery.and_then(|delivery| guard(head, delivery));
+    respond(framed(frame::encode(&reply.message), frame::ok_trailers(), guard))
+}
+
+/// The client itself gives up at its deadline; keeping it here too ends the wait when its word does not get through.
+async fn within<T>(
+    deadline: Option<Duration>,
+    procedure: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    match deadline {
+        None => procedure.await,
+        Some(deadline) => match tokio::time::timeout(deadline, procedure).await {
+            Ok(ended) => ended,
+            Err(_) => Err(Status::deadline_exceeded("the deadline of the call has passed")),
+        },
+    }
+}
+
+fn deadline(head: &Parts) -> Result<Option<Duration>, Status> {
+    let Some(value) = head.headers.get(GRPC_TIMEOUT) else {
+        return Ok(None);
+    };
+    let malformed =
+        || Status::invalid_argument("grpc-timeout must be up to eight digits and a unit of H, M, S, m, u, n");
+    let (unit, digits) = value.as_bytes().split_last().ok_or_else(malformed)?;
+    let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')));
+    match unit {
+        _ if !is_number => Err(malformed()),
+        b'H' => Ok(Some(Duration::from_secs(number * 3600))),
+        b'M' => Ok(Some(Duration::from_secs(number * 60))),
+        b'S' => Ok(Some(Duration::from_secs(number))),
+        b'm' => Ok(Some(Duration::from_millis(number))),
+        b'u' => Ok(Some(Duration::from_micros(number))),
+        b'n' => Ok(Some(Duration::from_nanos(number))),
+        _ => Err(malformed()),
+    }
+}
+
+impl Call<'_> {
+    /// Who asks, in what the table keeps of it.
+    pub fn caller(&self) -> Caller {
+        caller(&self.identity, self.head)
+    }
+
+    /// The connection that carries this call; `None` when it was called in process.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.head.extensions.get::<Peer>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(headers: &[(&str, &str)]) -> Parts {
+        let mut request = axum::http::Request::builder().method("POST");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("sound").into_parts().0
+    }
+
+    #[test]
+    fn only_grpc_is_taken_for_grpc() {
+        for yes in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
+            assert!(is_grpc(&head(&[("content-type", yes)]).headers), "{yes}");
+        }
+        for no in ["application/grpc-web", "application/json", ""] {
+            assert!(!is_grpc(&head(&[("content-type", no)]).headers), "{no}");
+        }
+        assert!(!is_grpc(&head(&[]).headers));
+    }
+
+    #[test]
+    fn deadlines_are_read_in_every_unit() {
+        let read = |text| deadline(&head(&[("grpc-timeout", text)])).expect("sound");
+        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        assert_eq!(deadline(&head(&[])).expect("sound"), None);
+        for malformed in ["", "5", "S", "123456789S", "-1S", "1x", "1.5S"] {
+            assert!(deadline(&head(&[("grpc-timeout", malformed)])).is_err(), "{malformed:?}");
+        }
+    }
+}

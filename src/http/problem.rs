@@ -1,0 +1,80 @@
+//! RFC 9457 problem documents: the error shape of every endpoint that is ours alone.
+
+use super::failure::Failure;
+use super::respond;
+use super::service::Attempt;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// `application/problem+json`.
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// Stable for each code: a path below `/docs/errors`.
+    #[schema(example = "/docs/errors#held")]
+    r#type: String,
+    #[schema(example = "The lock is held")]
+    title: &'a str,
+    #[schema(example = 409)]
+    status: u16,
+    detail: &'a str,
+    /// Stable name of the error.
+    #[schema(example = "held")]
+    code: &'a str,
+    /// The same request may succeed later, and sending it again does no harm.
+    retryable: bool,
+    /// The field of the request that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    /// The bound that was exceeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    /// The key of the server's `config.toml` that sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "locks.lease_max")]
+    config_key: Option<&'a str>,
+}
+
+/// What our own endpoints answer: JSON or a problem. Either shows a moment, so nobody may keep it.
+pub fn answer(attempt: Attempt<impl Serialize>) -> Response {
+    let response = match attempt {
+        Ok(body) => respond::json(StatusCode::OK, respond::to_json(&body)),
+        Err(failure) => problem(&failure),
+    };
+    respond::with_header(response, header::CACHE_CONTROL, "no-store")
+}
+
+/// Writes a failure as a problem document.
+pub fn problem(failure: &Failure) -> Response {
+    let row = failure.code.row();
+    let body = Problem {
+        r#type: format!("/docs/errors#{}", row.name),
+        title: row.title,
+        status: row.status.as_u16(),
+        detail: &failure.detail,
+        code: row.name,
+        retryable: row.retryable,
+        field: failure.field,
+        limit: failure.limit,
+        config_key: failure.config_key,
+    };
+    let mut response = respond::json(row.status, respond::to_json(&body));
+    let content_type = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    respond::with_failure_headers(response, failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::code::Code;
+
+    #[test]
+    fn a_problem_has_its_content_type_and_says_when_to_retry() {
+        let response = problem(&Failure::new(Code::Overloaded, "busy"));
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
+}
