@@ -1,10 +1,10 @@
 //! Between a grant and its client: lost attempts, retries that claim what is kept for them, confirmed deliveries.
 
 use super::command::{Acquire, Wait};
+use super::idempotency::Made;
 use super::ids::{CommandId, HoldKey, Incarnation, Name, Token, WaiterId};
 use super::lock::{Claim, Hold, Place, Waiter};
 use super::outcome::{EndReason, Event, Outcome, Refusal, WaitEnd};
-use super::requests::Made;
 use super::table::{Run, Table};
 use std::cmp::Reverse;
 
@@ -14,7 +14,7 @@ pub const ORPHAN_MS: u64 = 10_000;
 impl Table {
     /// A request that was made before is answered with what came of it.
     pub(super) fn answer_again(&mut self, run: &mut Run, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
-        let made = match self.recall(acquire.request?)? {
+        let made = match self.recall(acquire.idempotency_key?)? {
             Ok(made) => made,
             Err(refusal) => return Some(Outcome::Refused(refusal)),
         };
@@ -168,14 +168,14 @@ impl Table {
 
     /// The claim of a hold that is granted at once.
     pub(super) fn claim_of(&self, acquire: &Acquire) -> Option<Box<Claim>> {
-        let (request, lease_ms) = (acquire.request?.id, acquire.lease_ms);
+        let (request, lease_ms) = (acquire.idempotency_key?.id, acquire.lease_ms);
         let attempt = Some(acquire.key);
         Some(Box::new(Claim { unconfirmed: None, request: Some(request), attempt, lease_ms, orphaned: false }))
     }
 
     /// The claim of a hold whose owner label asked again: no lost attempt takes back what an earlier answer gave.
     pub(super) fn claim_again(&self, acquire: &Acquire) -> Option<Box<Claim>> {
-        let (request, lease_ms) = (acquire.request.map(|request| request.id), acquire.lease_ms);
+        let (request, lease_ms) = (acquire.idempotency_key.map(|request| request.id), acquire.lease_ms);
         let claim = Claim { unconfirmed: None, request, attempt: None, lease_ms, orphaned: false };
         self.knows_clusters().then(|| Box::new(claim))
     }

@@ -1,7 +1,7 @@
 //! What is asked of the table: commands, and the log entries that carry them.
 
 use super::caller::Caller;
-use super::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, NodeId, RequestKey, SessionId, StoreId, Token};
+use super::ids::{CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
 use super::limits::Limits;
 use super::metadata::Metadata;
 use super::time::Timestamp;
@@ -64,7 +64,7 @@ pub enum Command {
         session: SessionId,
         idle_timeout_ms: u64,
         /// Asking again under the same key gives the same session.
-        request: Option<RequestKey>,
+        idempotency_key: Option<IdempotencyKey>,
         /// Whose session it is.
         caller: Caller,
     },
@@ -148,7 +148,7 @@ pub struct Acquire {
     pub priority: i32,
     pub metadata: Metadata,
     /// Asking again under the same key gives the same hold, or takes the same place in the queue.
-    pub request: Option<RequestKey>,
+    pub idempotency_key: Option<IdempotencyKey>,
     pub caller: Caller,
 }
 
@@ -198,7 +198,7 @@ impl Acquire {
             wait: None,
             priority: 0,
             metadata: Metadata::default(),
-            request: None,
+            idempotency_key: None,
             caller: Caller::NOBODY,
         }
     }
@@ -233,10 +233,10 @@ impl Command {
     }
 
     /// The idempotency key that it was asked under.
-    pub fn request(&self) -> Option<RequestKey> {
+    pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
         match self {
-            Command::Acquire(acquire) => acquire.request,
-            Command::OpenSession { request, .. } => *request,
+            Command::Acquire(acquire) => acquire.idempotency_key,
+            Command::OpenSession { idempotency_key, .. } => *idempotency_key,
             _ => None,
         }
     }

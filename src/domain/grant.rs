@@ -1,10 +1,10 @@
 //! Who gets a lock: taking it, waiting for it, and handing it on.
 
 use super::command::{Acquire, Wait};
+use super::idempotency::Made;
 use super::ids::{CommandId, Name, Token, WaiterId};
 use super::lock::{Hold, Lock, Owner, Place, Waiter};
 use super::outcome::{Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
-use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
 use super::usage::Usage;
@@ -14,11 +14,12 @@ use std::cmp::Reverse;
 impl Table {
     /// The lock was settled just before, so what is in it counts.
     pub(super) fn acquire(&mut self, run: &mut Run, id: CommandId, mut acquire: Acquire) -> Outcome {
-        acquire.request = acquire.request.filter(|_| self.knows_clusters());
+        acquire.idempotency_key = acquire.idempotency_key.filter(|_| self.knows_clusters());
         if let Some(outcome) = self.answer_again(run, id, &acquire) {
             return outcome;
         }
-        if let Err(refusal) = self.check_grantable(&acquire).and_then(|()| self.check_requests(acquire.request)) {
+        if let Err(refusal) = self.check_grantable(&acquire).and_then(|()| self.check_requests(acquire.idempotency_key))
+        {
             return Outcome::Refused(refusal);
         }
         if let Some(outcome) = self.reenter(run, id, &acquire) {
@@ -157,7 +158,7 @@ impl Table {
         before.into_iter().for_each(|request| self.end_request(request));
         self.granted(run, acquire.name.clone(), &hold, Some(replaces));
         let made = Made::Hold { name: acquire.name.clone(), token };
-        self.note_request(acquire.request, acquire.caller, made);
+        self.note_request(acquire.idempotency_key, acquire.caller, made);
         Outcome::Acquired(hold.grant())
     }
 
@@ -176,9 +177,9 @@ impl Table {
         };
         let grant = hold.grant();
         self.granted(run, acquire.name.clone(), &hold, None);
-        if acquire.request.is_some() {
+        if acquire.idempotency_key.is_some() {
             let made = Made::Hold { name: acquire.name.clone(), token: grant.token };
-            self.note_request(acquire.request, acquire.caller, made);
+            self.note_request(acquire.idempotency_key, acquire.caller, made);
         }
         self.add_hold(acquire.name, acquire.size, acquire.remembers_size, hold);
         Outcome::Acquired(grant)
@@ -210,7 +211,7 @@ impl Table {
             lease_ms: acquire.lease_ms,
             metadata: acquire.metadata.clone(),
             dialect: acquire.dialect,
-            request: acquire.request.map(|request| request.id),
+            request: acquire.idempotency_key.map(|request| request.id),
             caller: acquire.caller,
             orphaned: false,
         }
@@ -224,7 +225,7 @@ impl Table {
         let is_attached = matches!(waiter.wait, Wait::Attached { .. });
         self.put_in_queue(&name, place, waiter);
         let position = self.locks.get(&name).map_or(0, |lock| lock.queue.ahead(&place)) as u32;
-        self.note_request(acquire.request, acquire.caller, Made::Waiter { name, key: acquire.key });
+        self.note_request(acquire.idempotency_key, acquire.caller, Made::Waiter { name, key: acquire.key });
         if is_attached { Outcome::Queued { position } } else { Outcome::Enqueued { position } }
     }
 

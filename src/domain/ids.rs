@@ -57,7 +57,7 @@ impl StoreId {
 
 /// The idempotency key of a request, as the table keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RequestKey {
+pub struct IdempotencyKey {
     pub id: RequestId,
     pub body: BodyDigest,
 }

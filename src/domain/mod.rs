@@ -11,8 +11,9 @@ pub mod codec;
 pub mod command;
 mod cow;
 mod expiry;
-mod foresee;
+mod from_backup;
 mod grant;
+mod idempotency;
 pub mod ids;
 mod index;
 pub mod limits;
@@ -20,10 +21,9 @@ pub mod lock;
 mod metadata;
 mod nodes;
 pub mod outcome;
-mod rebase;
+mod preflight;
+mod quota;
 mod remembered;
-mod requests;
-mod room;
 mod session;
 mod settling;
 mod snapshot;
@@ -36,16 +36,16 @@ pub mod view;
 pub use caller::Caller;
 pub use claims::ORPHAN_MS;
 pub use command::{Acquire, Body, Command, Entry, LeaderStart, Proof, Submitted, Wait};
+pub use idempotency::IDEMPOTENCY_KEY_KEPT_MS;
 pub use ids::{
-    BodyDigest, CommandId, Dialect, HoldKey, Incarnation, Name, NodeId, RequestId, RequestKey, SessionId, StoreId,
+    BodyDigest, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId,
     Token, WaiterId,
 };
 pub use limits::{Field, Limits, Pool, ShareOf};
 pub use metadata::Metadata;
 pub use nodes::{FEATURE_LEVEL, NodeRecord};
 pub use outcome::{Applied, EndReason, Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
-pub use requests::REQUEST_KEPT_MS;
-pub use snapshot::{FrozenTable, RestoreError};
+pub use snapshot::{FrozenTable, SnapshotError};
 pub use table::{StaleEpoch, Table};
 pub use time::Timestamp;
 pub use usage::{Usage, Usages};

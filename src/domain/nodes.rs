@@ -103,11 +103,11 @@ impl Table {
     /// Lets each command of a recorded run pass once; those of a run that was declared dead are used up unheard.
     pub(super) fn admit(&mut self, id: CommandId) -> Result<(), Outcome> {
         match self.nodes.values_mut().find(|node| node.incarnation == id.incarnation) {
-            None => Err(Outcome::Refused(Refusal::UnknownOrigin)),
+            None => Err(Outcome::Refused(Refusal::UnknownIncarnation)),
             Some(node) if id.sequence <= node.last_sequence && !mutants::on("dedup-off") => Err(Outcome::Duplicate),
             Some(node) => {
                 node.last_sequence = id.sequence;
-                if node.up { Ok(()) } else { Err(Outcome::Refused(Refusal::UnknownOrigin)) }
+                if node.up { Ok(()) } else { Err(Outcome::Refused(Refusal::UnknownIncarnation)) }
             }
         }
     }

@@ -126,7 +126,7 @@ pub enum Refusal {
     /// 2^53 tokens were given.
     TokensExhausted,
     /// The command comes from a process run that is not recorded, or that was declared dead.
-    UnknownOrigin,
+    UnknownIncarnation,
     /// No such run of that node is recorded as living.
     NodeUnknown,
     /// The node comes with another data directory than the one recorded.

@@ -2,10 +2,10 @@
 
 use super::caller::Caller;
 use super::cow::{ShardKey, stable_hash};
-use super::ids::{HoldKey, Name, RequestId, RequestKey, SessionId};
+use super::idempotency::Made;
+use super::ids::{HoldKey, IdempotencyKey, Name, RequestId, SessionId};
 use super::lock::Hold;
 use super::outcome::{Event, Outcome, Refusal};
-use super::requests::Made;
 use super::table::{Run, Table};
 use super::time::Timestamp;
 use super::usage::Usage;
@@ -76,7 +76,7 @@ impl Table {
         &mut self,
         id: SessionId,
         idle_timeout_ms: u64,
-        request: Option<RequestKey>,
+        request: Option<IdempotencyKey>,
         caller: Caller,
     ) -> Outcome {
         let request = request.filter(|_| self.knows_clusters());
@@ -106,7 +106,7 @@ impl Table {
     }
 
     /// Whether this caller may have one more session.
-    pub(super) fn check_opening(&self, request: Option<RequestKey>, caller: Caller) -> Result<(), Refusal> {
+    pub(super) fn check_opening(&self, request: Option<IdempotencyKey>, caller: Caller) -> Result<(), Refusal> {
         self.check_sessions()?;
         self.check_requests(request)?;
         self.check_usage(caller, Usage::SESSION.and(Usage::of_key(request, 0)))

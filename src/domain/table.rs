@@ -2,6 +2,7 @@
 
 use super::command::{Body, Command, Entry, LeaderStart, Submitted};
 use super::cow::CowMap;
+use super::idempotency::RequestRecord;
 use super::ids::{CommandId, Name, NodeId, RequestId, SessionId, Token};
 use super::index::Index;
 use super::limits::Limits;
@@ -9,7 +10,6 @@ use super::lock::Lock;
 use super::nodes::NodeRecord;
 use super::outcome::{Applied, Event, Outcome, Refusal};
 use super::remembered::Remembered;
-use super::requests::RequestRecord;
 use super::session::Session;
 use super::time::Timestamp;
 use super::view::Counts;
@@ -114,12 +114,12 @@ impl Table {
 
     /// Where the ids of events begin: added to the index of their entry, so that no id of a service whose data was lost
     /// fits into the log of the one that begins in its place. Tokens begin there for the same reason.
-    pub fn origin(&self) -> u64 {
+    pub fn event_origin(&self) -> u64 {
         self.origin
     }
 
     /// What tells this table from every other, in the ids of its events: one that begins anew has another.
-    pub fn life(&self) -> u64 {
+    pub fn table_id(&self) -> u64 {
         self.life
     }
 
@@ -191,8 +191,8 @@ impl Table {
             self.settle(run, &name.clone());
         }
         match command {
-            Command::OpenSession { session, idle_timeout_ms, request, caller } => {
-                self.open_session(session, idle_timeout_ms, request, caller)
+            Command::OpenSession { session, idle_timeout_ms, idempotency_key, caller } => {
+                self.open_session(session, idle_timeout_ms, idempotency_key, caller)
             }
             Command::CloseSession { session } => self.close_session(run, session),
             Command::Acquire(acquire) => self.acquire(run, id, *acquire),

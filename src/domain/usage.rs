@@ -5,12 +5,12 @@
 
 use super::caller::Caller;
 use super::command::Acquire;
-use super::ids::{Name, RequestKey};
+use super::idempotency::{Made, RequestRecord};
+use super::ids::{IdempotencyKey, Name};
 use super::limits::{Limits, Pool, ShareOf};
 use super::lock::{Hold, Waiter};
 use super::metadata::Metadata;
 use super::outcome::Refusal;
-use super::requests::{Made, RequestRecord};
 use std::collections::BTreeMap;
 
 /// A lock is counted with each of its holds and waiters: nearly all have one hold.
@@ -72,11 +72,11 @@ impl Usage {
         let own = if granted { HOLD_BYTES } else { WAITER_BYTES };
         let label = acquire.label.as_deref().filter(|_| acquire.session.is_none());
         let bytes = own + of_lock(&acquire.name, label, &acquire.metadata);
-        Usage { holds: 1, bytes, ..Usage::NOTHING }.and(Usage::of_key(acquire.request, of_text(&acquire.name)))
+        Usage { holds: 1, bytes, ..Usage::NOTHING }.and(Usage::of_key(acquire.idempotency_key, of_text(&acquire.name)))
     }
 
     /// What keeping an idempotency key adds.
-    pub fn of_key(request: Option<RequestKey>, text_bytes: u64) -> Usage {
+    pub fn of_key(request: Option<IdempotencyKey>, text_bytes: u64) -> Usage {
         match request {
             Some(_) => Usage { requests: 1, bytes: REQUEST_BYTES + text_bytes, ..Usage::NOTHING },
             None => Usage::NOTHING,

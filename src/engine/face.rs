@@ -10,8 +10,8 @@ use crate::base::histogram::Distribution;
 use crate::base::random::random_id;
 use crate::domain::view::{Counts, LockView, SessionView};
 use crate::domain::{
-    Acquire, Caller, Command, Grant, HoldKey, Limits, Name, Outcome, Proof, Refusal, RequestKey, SessionId, Timestamp,
-    Token,
+    Acquire, Caller, Command, Grant, HoldKey, IdempotencyKey, Limits, Name, Outcome, Proof, Refusal, SessionId,
+    Timestamp, Token,
 };
 use crate::raft::Progress;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Engine {
     /// Opens a session with the configured idle timeout; its id has 128 bits from the OS's generator.
     ///
     /// The same request key opens the same session.
-    pub async fn open_session(&self, request: Option<RequestKey>, caller: Caller) -> Result<SessionId, Fault> {
+    pub async fn open_session(&self, request: Option<IdempotencyKey>, caller: Caller) -> Result<SessionId, Fault> {
         self.open_session_for(self.0.session_idle_timeout, request, caller).await
     }
 
@@ -131,13 +131,13 @@ impl Engine {
     pub async fn open_session_for(
         &self,
         idle_timeout: Duration,
-        request: Option<RequestKey>,
+        request: Option<IdempotencyKey>,
         caller: Caller,
     ) -> Result<SessionId, Fault> {
         let session = SessionId(random_id());
         let idle_timeout_ms = crate::domain::time::round_up_ms(idle_timeout);
-        let open = Command::OpenSession { session, idle_timeout_ms, request, caller };
-        self.check_room_for(&open)?;
+        let open = Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, caller };
+        self.check_quota(&open)?;
         match self.carry_out(open).await? {
             Outcome::SessionOpened { session } => Ok(session),
             other => Err(unexpected(other)),
@@ -178,7 +178,7 @@ impl Engine {
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let named = name.clone();
         let command = Command::Acquire(Box::new(acquire));
-        self.check_room_for(&command)?;
+        self.check_quota(&command)?;
         self.check_foreseen(&command).await?;
         let receiver = self.submit(command)?;
         let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);

@@ -44,6 +44,6 @@ impl Engine {
     }
 
     fn foreseen(&self, command: &Command) -> Option<Refusal> {
-        self.0.core.shared.table().foresee(command, self.now())
+        self.0.core.shared.table().preflight(command, self.now())
     }
 }

@@ -14,7 +14,7 @@ impl Engine {
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
         self.0.limits.check_acquire(&acquire)?;
         let command = Command::Acquire(Box::new(acquire));
-        self.check_room_for(&command)?;
+        self.check_quota(&command)?;
         match self.carry_out(command).await? {
             Outcome::Enqueued { position } => Ok(Some(position)),
             Outcome::Acquired(_) => Ok(None),

@@ -132,7 +132,7 @@ impl Intake {
     }
 
     fn reserve(&self, command: &Command) -> Option<Reserved> {
-        let bytes = command.bytes_at_least();
+        let bytes = command.min_bytes();
         (bytes > 0).then(|| {
             self.reserved_bytes.fetch_add(bytes, Ordering::Relaxed);
             Reserved { all: Arc::clone(&self.reserved_bytes), bytes }
@@ -333,13 +333,13 @@ mod tests {
 
     fn open(number: u8) -> Command {
         let (session, caller) = (SessionId([number; 16]), Caller::NOBODY);
-        Command::OpenSession { session, idle_timeout_ms: 1, request: None, caller }
+        Command::OpenSession { session, idle_timeout_ms: 1, idempotency_key: None, caller }
     }
 
     #[test]
     fn what_waits_for_the_log_is_counted_until_it_is_taken_or_refused() {
         let intake = Intake::new(10);
-        let one = open(0).bytes_at_least();
+        let one = open(0).min_bytes();
         let waiting: Vec<_> = (1..=3).map(|number| intake.submit(open(number))).collect();
         drop(intake.submit(Command::CloseSession { session: SessionId([1; 16]) }));
         assert_eq!(intake.reserved_bytes(), 3 * one, "only what adds something");

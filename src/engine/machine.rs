@@ -95,7 +95,7 @@ impl Shared {
     /// The table, and behind which events it stands.
     pub fn table_and_place(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
         let table = self.table();
-        let place = EventId::behind(self.applied.load(Ordering::Relaxed), table.life());
+        let place = EventId::behind(self.applied.load(Ordering::Relaxed), table.table_id());
         (table, place)
     }
 
@@ -154,7 +154,7 @@ impl Shared {
 
     /// The table stands at the entry at `index`: its number in event ids.
     fn stand_at(&self, table: &Table, index: u64) -> u64 {
-        let number = table.origin().saturating_add(index);
+        let number = table.event_origin().saturating_add(index);
         self.applied.store(number, Ordering::Relaxed);
         number
     }
@@ -211,7 +211,7 @@ impl Machine for LockMachine {
 
     fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
-        let life = restored.life();
+        let life = restored.table_id();
         restored.idle_timeouts_ms().for_each(|ms| self.0.note_idle_timeout(ms));
         let number = {
             let mut table = self.0.table_mut();
@@ -229,7 +229,7 @@ impl LockMachine {
     fn begin_feed(&self) {
         let (epoch, origin, life) = {
             let table = self.0.table();
-            (table.epoch(), table.origin(), table.life())
+            (table.epoch(), table.event_origin(), table.table_id())
         };
         if epoch == 1 {
             self.0.feed.begin_at(origin, life);

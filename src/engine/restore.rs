@@ -67,7 +67,7 @@ pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, Rest
     let (mut table, contents) = read(backup)?;
     // Its events, too, have ids that the service never gave.
     let first = first_token();
-    table.rebase(first, random_u64(), options.keep_sessions, options.keep_holds);
+    table.begin_from_backup(first, random_u64(), options.keep_sessions, options.keep_holds);
     let mut bytes = Vec::new();
     let written = table.freeze().write_to(&mut bytes);
     written.map_err(|source| RestoreError::Unreadable { path: backup.to_owned(), source })?;
@@ -128,8 +128,8 @@ fn read(backup: &Path) -> Result<(Table, Contents), RestoreError> {
     };
     let mut reader = BackupReader::new(BufReader::new(file)).map_err(told)?;
     let table = Table::restore(&mut reader).map_err(|error| match error {
-        crate::domain::RestoreError::Io(error) => told(error),
-        error @ crate::domain::RestoreError::Damaged { .. } => damaged(error.to_string()),
+        crate::domain::SnapshotError::Io(error) => told(error),
+        error @ crate::domain::SnapshotError::Damaged { .. } => damaged(error.to_string()),
     })?;
     let counts = table.counts();
     let contents = Contents {

@@ -251,7 +251,7 @@ impl From<&Refusal> for Code {
             Refusal::ShareFull { .. } => Code::ShareFull,
             Refusal::TokensExhausted => Code::TokensExhausted,
             // The next leadership knows this process; what was asked was not done.
-            Refusal::UnknownOrigin => Code::NotLeader,
+            Refusal::UnknownIncarnation => Code::NotLeader,
             // Answers to what only a leader asks; no request gets them.
             Refusal::NodeUnknown | Refusal::StoreMismatch | Refusal::LevelRefused { .. } => Code::Internal,
             Refusal::Broken(_) => Code::Internal,

@@ -6,7 +6,7 @@
 use super::failure::Failure;
 use crate::access::Identity;
 use crate::domain::ids::{BodyDigest, RequestId};
-use crate::domain::{RequestKey, SessionId};
+use crate::domain::{IdempotencyKey, SessionId};
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
@@ -28,7 +28,7 @@ pub fn request_key(
     field: Option<&str>,
     scope: &Scope<'_>,
     body: &[u8],
-) -> Result<Option<RequestKey>, Failure> {
+) -> Result<Option<IdempotencyKey>, Failure> {
     let header = header(head)?;
     let key = match (header, field) {
         (Some(header), Some(field)) if header != field => {
@@ -44,13 +44,13 @@ pub fn request_key(
     let session = scope.session.map_or([0; 16], |session| session.0);
     let id = digest(&[scope.identity.scope(), &session, key.as_bytes()]);
     let body = digest(&[head.method.as_str().as_bytes(), head.uri.path().as_bytes(), body]);
-    Ok(Some(RequestKey { id: RequestId(id), body: BodyDigest(body) }))
+    Ok(Some(IdempotencyKey { id: RequestId(id), body: BodyDigest(body) }))
 }
 
 /// The key of a dialect whose owners name themselves: it counts within the credential and the owner.
-pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> RequestKey {
+pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> IdempotencyKey {
     let id = digest(&[identity.scope(), &[0; 16], owner.as_bytes(), key.as_bytes()]);
-    RequestKey { id: RequestId(id), body: BodyDigest(digest(&[body])) }
+    IdempotencyKey { id: RequestId(id), body: BodyDigest(digest(&[body])) }
 }
 
 fn header(head: &Parts) -> Result<Option<&str>, Failure> {

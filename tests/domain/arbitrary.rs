@@ -5,8 +5,9 @@ use super::kit::snapshot;
 use super::model::script::steps;
 use super::model::{driver, for_all};
 use latchd::domain::{
-    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, Incarnation, LeaderStart, Limits,
-    Metadata, Name, NodeId, Proof, RequestId, RequestKey, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
+    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, IdempotencyKey, Incarnation,
+    LeaderStart, Limits, Metadata, Name, NodeId, Proof, RequestId, SessionId, StoreId, Submitted, Table, Timestamp,
+    Token, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -130,7 +131,7 @@ fn command() -> impl Strategy<Value = Command> {
     let caller = || prop::option::of(session());
     prop_oneof![
         2 => (session(), number(), request(), asker()).prop_map(|(session, idle_timeout_ms, request, caller)| {
-            Command::OpenSession { session, idle_timeout_ms, request, caller }
+            Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, caller }
         }),
         1 => session().prop_map(|session| Command::CloseSession { session }),
         6 => acquire().prop_map(|acquire| Command::Acquire(Box::new(acquire))),
@@ -170,7 +171,7 @@ fn acquire() -> impl Strategy<Value = Acquire> {
         }),
         priority: rest.2,
         metadata: Metadata::from_iter(rest.3.iter().map(|(key, value)| (&**key, &**value))),
-        request: rest.4,
+        idempotency_key: rest.4,
         caller: rest.5,
     })
 }
@@ -183,8 +184,8 @@ fn proof() -> impl Strategy<Value = Proof> {
     ]
 }
 
-fn request() -> impl Strategy<Value = Option<RequestKey>> {
-    let key = (0..3_u8, 0..8_u8).prop_map(|(id, body)| RequestKey {
+fn request() -> impl Strategy<Value = Option<IdempotencyKey>> {
+    let key = (0..3_u8, 0..8_u8).prop_map(|(id, body)| IdempotencyKey {
         id: RequestId([id; 16]),
         // Mostly the same body.
         body: BodyDigest([u8::from(body == 0); 16]),

@@ -68,8 +68,13 @@ fn idle_sessions_end_in_batches() {
     let mut bench = Bench::new();
     let ids = (0..MANY).map(|n| latchd::domain::SessionId(u128::from(n).to_be_bytes()));
     bench.batch(
-        ids.map(|session| Command::OpenSession { session, idle_timeout_ms: 10, request: None, caller: Caller::NOBODY })
-            .collect(),
+        ids.map(|session| Command::OpenSession {
+            session,
+            idle_timeout_ms: 10,
+            idempotency_key: None,
+            caller: Caller::NOBODY,
+        })
+        .collect(),
     );
     let events = bench.pass_ms(11).tick();
     assert!(BATCH.contains(&events.len()), "{} sessions ended in one entry", events.len());

@@ -50,7 +50,7 @@ fn a_refused_command_is_not_tried_again_under_its_id() {
 fn a_process_that_the_leadership_does_not_know_is_refused() {
     let mut bench = Bench::new();
     let unknown = outcome(&mut bench, Incarnation(7), 1, acquire(ask("a", 1)));
-    assert_eq!(unknown, Outcome::Refused(Refusal::UnknownOrigin));
+    assert_eq!(unknown, Outcome::Refused(Refusal::UnknownIncarnation));
     assert_eq!(bench.seen("a"), (0, 0));
 }
 

@@ -4,7 +4,7 @@ use super::golden::{golden, one_node_bench};
 use super::kit::{Asking, RUN, acquire, ask, node_up, snapshot, start};
 use latchd::domain::codec::DecodeError;
 use latchd::domain::{
-    Body, Command, CommandId, Entry, Incarnation, LeaderStart, RestoreError, StoreId, Submitted, Table, Timestamp,
+    Body, Command, CommandId, Entry, Incarnation, LeaderStart, SnapshotError, StoreId, Submitted, Table, Timestamp,
 };
 
 /// What made the committed snapshot of version 1, as its log is read today.
@@ -60,7 +60,7 @@ fn formats_of_the_future_are_refused_by_name() {
     bytes[0] = 6;
     let error = Table::restore(&mut bytes.as_slice()).err().expect("it is believed");
     let unknown = DecodeError::Unknown { what: "snapshot version", value: 6 };
-    assert!(matches!(error, RestoreError::Damaged { error, .. } if error == unknown), "{error}");
+    assert!(matches!(error, SnapshotError::Damaged { error, .. } if error == unknown), "{error}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_snapshot_has_the_bytes_it_always_had() {
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
         assert_eq!(restored.counts(), table.counts());
-        assert_eq!((restored.origin(), restored.life()), (table.origin(), table.life()));
+        assert_eq!((restored.event_origin(), restored.table_id()), (table.event_origin(), table.table_id()));
         assert_eq!(snapshot(&restored), snapshot(&table));
     }
 }
@@ -113,12 +113,12 @@ fn path(version: &str, file: &str) -> PathBuf {
 }
 
 /// What there was from the first version on; since then with an idempotency key.
-fn one_node_entries(request: Option<latchd::domain::RequestKey>) -> Vec<(&'static str, Entry)> {
+fn one_node_entries(request: Option<latchd::domain::IdempotencyKey>) -> Vec<(&'static str, Entry)> {
     let with_session = |proof: Proof| Command::Release { name: name("a"), session: Some(session(1)), proof };
     let commands = [
         ("open-session", open_by(1, request, Caller::NOBODY)),
         ("close-session", close(1)),
-        ("acquire", acquire(full_ask().edit(|ask| ask.request = request))),
+        ("acquire", acquire(full_ask().edit(|ask| ask.idempotency_key = request))),
         ("acquire-plain", acquire(ask("a", 1))),
         ("acquire-detached", acquire(ask("a", 1).label("x").lease_ms(1).detached_ms(300))),
         ("release-by-key", with_session(Proof::Key(key(1)))),
@@ -224,6 +224,6 @@ fn with_callers(bench: &mut Bench) {
     bench.outcome(release("h", 15));
 }
 
-fn open_by(number: u8, request: Option<latchd::domain::RequestKey>, caller: Caller) -> Command {
-    Command::OpenSession { session: session(number), idle_timeout_ms: 600_000, request, caller }
+fn open_by(number: u8, request: Option<latchd::domain::IdempotencyKey>, caller: Caller) -> Command {
+    Command::OpenSession { session: session(number), idle_timeout_ms: 600_000, idempotency_key: request, caller }
 }

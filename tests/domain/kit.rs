@@ -2,7 +2,7 @@
 
 use latchd::domain::{
     Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
-    Grant, HoldKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof, Refusal, RequestId, RequestKey,
+    Grant, HoldKey, IdempotencyKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof, Refusal, RequestId,
     SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 
@@ -214,8 +214,8 @@ pub fn store(number: u8) -> StoreId {
 }
 
 /// An idempotency key, and what was asked under it.
-pub fn request(id: u8, body: u8) -> RequestKey {
-    RequestKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) }
+pub fn request(id: u8, body: u8) -> IdempotencyKey {
+    IdempotencyKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) }
 }
 
 /// Asks for size 1, without lease, session or wait; [`Asking`] adds to it.
@@ -261,7 +261,7 @@ pub trait Asking: Sized {
     }
     /// Under this idempotency key, always with the same body.
     fn request(self, id: u8) -> Self {
-        self.edit(|ask| ask.request = Some(request(id, 0)))
+        self.edit(|ask| ask.idempotency_key = Some(request(id, 0)))
     }
     /// As this caller.
     fn by(self, caller: Caller) -> Self {
@@ -308,7 +308,7 @@ pub fn node_down(node: u8, run: Incarnation) -> Command {
 }
 
 pub fn open(number: u8, idle_timeout_ms: u64) -> Command {
-    Command::OpenSession { session: session(number), idle_timeout_ms, request: None, caller: Caller::NOBODY }
+    Command::OpenSession { session: session(number), idle_timeout_ms, idempotency_key: None, caller: Caller::NOBODY }
 }
 
 /// Who has this credential, and asks from this address.
@@ -318,7 +318,7 @@ pub fn caller(credential: u64, address: u64) -> Caller {
 
 /// Opens a session as this caller.
 pub fn open_as(number: u8, caller: Caller) -> Command {
-    Command::OpenSession { session: session(number), idle_timeout_ms: 600_000, request: None, caller }
+    Command::OpenSession { session: session(number), idle_timeout_ms: 600_000, idempotency_key: None, caller }
 }
 
 pub fn cancel(lock: &str, key_number: u64) -> Command {

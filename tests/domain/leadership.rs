@@ -114,7 +114,7 @@ fn a_log_that_lost_its_end_gives_no_token_and_no_event_id_again() {
     let start = LeaderStart { first_token: clock, ..start(RUN) };
     let entry = latchd::domain::Entry { at: Timestamp(0), epoch: 0, body: latchd::domain::Body::LeaderStart(start) };
     bench.table.apply_at(7, entry).expect("a leadership may always begin");
-    assert_eq!(bench.table.origin() + 7, clock, "the id of the entry that it is in");
+    assert_eq!(bench.table.event_origin() + 7, clock, "the id of the entry that it is in");
     let next = bench.acquired(ask("b", 40)).token;
     assert!(lost.iter().all(|lost| *lost < next), "{next:?} after {lost:?}");
 }
@@ -127,7 +127,7 @@ fn a_clock_that_went_back_changes_no_token() {
         bench.lead(LeaderStart { first_token, ..start(RUN) });
     }
     assert_eq!(bench.table.last_token(), Token(FIRST_TOKEN));
-    assert_eq!(bench.table.origin(), FIRST_TOKEN);
+    assert_eq!(bench.table.event_origin(), FIRST_TOKEN);
 }
 
 /// 2^10 for each millisecond: the year 2250.
@@ -137,7 +137,7 @@ fn a_later_leadership_with_an_absurd_clock_uses_up_no_tokens() {
     for first_token in [8_835_955_200_000 << 10, Token::END - 1, Token::END, u64::MAX] {
         bench.lead(LeaderStart { first_token, ..start(RUN) });
         assert_eq!(bench.table.last_token(), Token(FIRST_TOKEN - 1));
-        assert_eq!(bench.table.origin(), FIRST_TOKEN);
+        assert_eq!(bench.table.event_origin(), FIRST_TOKEN);
     }
     assert_eq!(bench.acquired(ask("a", 1)).token, Token(FIRST_TOKEN));
 }

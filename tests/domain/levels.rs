@@ -46,19 +46,19 @@ fn a_node_that_is_down_counts_until_it_is_forgotten() {
 #[test]
 fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
     let mut bench = Bench::new();
-    let origin = bench.table.origin();
+    let origin = bench.table.event_origin();
     assert_eq!(origin, FIRST_TOKEN);
     let mut older = Bench::started(LeaderStart { level: 4, ..start(RUN) });
     older.lead(LeaderStart { first_token: origin + 1, ..start(RUN) });
-    assert_eq!(older.table.origin(), origin);
+    assert_eq!(older.table.event_origin(), origin);
     bench.lead(LeaderStart { first_token: origin - 1, ..start(RUN) });
-    assert_eq!(bench.table.origin(), origin);
+    assert_eq!(bench.table.event_origin(), origin);
     let mut old = old();
     assert_eq!(
         old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL }),
         Outcome::LevelRaised { level: FEATURE_LEVEL }
     );
-    assert_eq!(old.table.origin(), 0, "its events have had ids without one");
+    assert_eq!(old.table.event_origin(), 0, "its events have had ids without one");
     let boundless = Bench::started(LeaderStart { first_token: u64::MAX, ..start(RUN) });
     assert!(Table::restore(&mut snapshot(&boundless.table).as_slice()).is_ok());
 }
@@ -67,14 +67,14 @@ fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
 fn a_table_that_begins_at_level_4_or_above_has_a_life_of_its_own_and_keeps_it() {
     let run = |n| LeaderStart { incarnation: Incarnation(n), ..start(RUN) };
     let mut bench = Bench::started(run(0xabcd_0000_0000_0005));
-    assert_eq!(bench.table.life(), 5, "of the run that opened it, and not all of that");
+    assert_eq!(bench.table.table_id(), 5, "of the run that opened it, and not all of that");
     bench.lead(run(6));
-    assert_eq!(bench.table.life(), 5);
-    assert_eq!(Bench::started(run(0xabcd_0000_0000_0000)).table.life(), 1, "0 is that of older tables");
+    assert_eq!(bench.table.table_id(), 5);
+    assert_eq!(Bench::started(run(0xabcd_0000_0000_0000)).table.table_id(), 1, "0 is that of older tables");
     let mut old = Bench::started(LeaderStart { level: 3, ..run(7) });
     old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL });
-    assert_eq!(old.table.life(), 0, "its events have had ids without one");
-    assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").life(), 0);
+    assert_eq!(old.table.table_id(), 0, "its events have had ids without one");
+    assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").table_id(), 0);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn every_leadership_moves_tokens_and_event_ids_up_from_level_5_on() {
         bench.lead(high());
         let expected = if level >= 5 { 1 << 40 } else { FIRST_TOKEN + 1 };
         assert_eq!(bench.acquired(ask("b", 1)).token.0, expected, "level {level}");
-        assert_eq!(bench.table.origin() == 1 << 40, level >= 5, "level {level}");
+        assert_eq!(bench.table.event_origin() == 1 << 40, level >= 5, "level {level}");
     }
     let mut raised = Bench::started(LeaderStart { level: 4, ..start(RUN) });
     raised.lead(start(RUN));

@@ -8,7 +8,7 @@ use latchd::domain::{
 };
 
 const NEXT_RUN: Incarnation = Incarnation(22);
-const UNKNOWN: Outcome = Outcome::Refused(Refusal::UnknownOrigin);
+const UNKNOWN: Outcome = Outcome::Refused(Refusal::UnknownIncarnation);
 
 /// Node 2 waits for a lock that node 1 holds.
 fn waiting() -> (Bench, latchd::domain::CommandId) {

@@ -2,7 +2,7 @@
 
 use super::kit::{Asking, Bench, FIRST_TOKEN, ask, snapshot};
 use latchd::domain::codec::DecodeError;
-use latchd::domain::{RestoreError, Table};
+use latchd::domain::{SnapshotError, Table};
 
 /// Where the head of a snapshot has its counters: after version, time and epoch, of one byte each.
 const NEXT_TOKEN_AT: usize = 3;
@@ -14,8 +14,8 @@ const COUNTS: usize = 4;
 
 fn restore(bytes: &[u8]) -> Result<Table, DecodeError> {
     Table::restore(&mut &*bytes).map_err(|error| match error {
-        RestoreError::Damaged { error, .. } => error,
-        RestoreError::Io(error) => panic!("{error}"),
+        SnapshotError::Damaged { error, .. } => error,
+        SnapshotError::Io(error) => panic!("{error}"),
     })
 }
 

@@ -198,10 +198,10 @@ fn room_is_looked_at_before_a_command_is_handed_to_the_log() {
     let mut bench = Bench::with_limits(|limits| limits.table_bytes_max = 10_000);
     bench.acquired(ask("kept", 1).request(1).lease_ms(60_000));
     let new = acquire(one(3));
-    assert_eq!(bench.table.check_room_for(&new, 1), Ok(()));
-    assert_eq!(bench.table.check_room_for(&new, 9_500), Err(Refusal::TableFull { limit: 10_000 }));
-    let retry = acquire(ask("kept", 9).edit(|ask| ask.request = Some(request(1, 0))));
+    assert_eq!(bench.table.check_quota(&new, 1), Ok(()));
+    assert_eq!(bench.table.check_quota(&new, 9_500), Err(Refusal::TableFull { limit: 10_000 }));
+    let retry = acquire(ask("kept", 9).edit(|ask| ask.idempotency_key = Some(request(1, 0))));
     for passes in [retry, release("kept", 1), renew("kept", 1, 9), close(1), cancel("kept", 1)] {
-        assert_eq!(bench.table.check_room_for(&passes, 1 << 40), Ok(()), "{passes:?}");
+        assert_eq!(bench.table.check_quota(&passes, 1 << 40), Ok(()), "{passes:?}");
     }
 }

@@ -27,7 +27,7 @@ fn old_backup(file: &Path) {
         level: 5,
         confirm: false,
     };
-    let open = Command::OpenSession { session: OLD, idle_timeout_ms: 3_600_000, request: None, caller: CI };
+    let open = Command::OpenSession { session: OLD, idle_timeout_ms: 3_600_000, idempotency_key: None, caller: CI };
     let id = CommandId { incarnation: Incarnation(1), sequence: 1 };
     let commands = vec![Submitted { id, command: open }];
     let batch = Body::Batch { touches: Vec::new(), more_touches: false, commands };

@@ -3,7 +3,7 @@
 use super::service::{ask, ask_waiting, hold, options, start};
 use latchd::domain::Wait;
 use latchd::domain::{
-    Acquire, BodyDigest, Caller, Dialect, HoldKey, Limits, Proof, Refusal, RequestId, RequestKey, SessionId,
+    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyKey, Limits, Proof, Refusal, RequestId, SessionId,
 };
 use latchd::engine::{Engine, EngineOptions, Fault};
 use std::sync::Arc;
@@ -41,8 +41,8 @@ async fn take(engine: &Engine, acquire: Acquire) -> Result<(), Fault> {
     hold(engine, acquire).await.map(|_| ())
 }
 
-fn key(id: u8, body: u8) -> Option<RequestKey> {
-    Some(RequestKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) })
+fn key(id: u8, body: u8) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,10 +85,10 @@ async fn what_finds_everything_full_writes_no_log_entry() {
     let queue = |refusal: &Refusal| matches!(refusal, Refusal::QueueFull { limit: 1 });
     refused_without_entry(&engine, "queue", queue, async || take(&engine, ask_waiting("a")).await).await;
     let requests = |refusal: &Refusal| matches!(refusal, Refusal::RequestsFull { limit: 1 });
-    let keyed = || Acquire { request: key(2, 2), ..ask("b") };
+    let keyed = || Acquire { idempotency_key: key(2, 2), ..ask("b") };
     refused_without_entry(&engine, "keys", requests, async || take(&engine, keyed()).await).await;
     let reused = |refusal: &Refusal| *refusal == Refusal::RequestReused;
-    let other = || Acquire { request: key(1, 2), ..ask("b") };
+    let other = || Acquire { idempotency_key: key(1, 2), ..ask("b") };
     refused_without_entry(&engine, "key of another", reused, async || take(&engine, other()).await).await;
     let sessions = |refusal: &Refusal| matches!(refusal, Refusal::SessionsFull { limit: 1 });
     refused_without_entry(&engine, "sessions", sessions, async || open(None).await.map(|_| ())).await;

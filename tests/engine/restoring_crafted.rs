@@ -71,7 +71,7 @@ fn a_backup_whose_tokens_leave_no_room_for_others_is_refused_before_anything_is_
     let content = exchanged(&exchanged(&bench.snapshot(), TOKEN, 1 << 60), TOKEN + 1, 1 << 61);
     // It can be read, and what a restore makes of it can not.
     let mut table = Table::restore(&mut content.as_slice()).expect("it is whole");
-    table.rebase(1, 1, true, true);
+    table.begin_from_backup(1, 1, true, true);
     let begun = snapshot(&table);
     assert!(Table::restore(&mut begun.as_slice()).is_err(), "a start would go on with it");
     let home = tempfile::tempdir().expect("a directory");

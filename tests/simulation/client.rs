@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchd::domain::{
-    Acquire, BodyDigest, Caller, Dialect, HoldKey, Name, Proof, Refusal, RequestId, RequestKey, SessionId, Wait,
+    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyKey, Name, Proof, Refusal, RequestId, SessionId, Wait,
 };
 use latchd::engine::{Delivery, Engine, EngineError, Fault};
 use tokio::time::{Instant, sleep};
@@ -55,7 +55,7 @@ impl Client {
     /// was granted.
     pub async fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
         let session = self.session().await?;
-        let request = RequestKey { id: RequestId(self.bytes()), body: BodyDigest([7; 16]) };
+        let request = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([7; 16]) };
         let request = wanted.keyed.then_some(request);
         let mut tries = Tries::new(self.book.now());
         let (answer, key) = loop {
@@ -91,13 +91,13 @@ impl Client {
         name: &str,
         wanted: Wanted,
         session: SessionId,
-        request: Option<RequestKey>,
+        request: Option<IdempotencyKey>,
     ) -> (Answer, Option<HoldKey>) {
         let acquire = Acquire {
             session: Some(session),
             lease_ms: Some(wanted.lease_ms),
             wait: wanted.wait_ms.map(|timeout_ms| Wait::Attached { timeout_ms }),
-            request,
+            idempotency_key: request,
             ..Acquire::new(Name::from(name), HoldKey(self.bytes()), Dialect::LdlmRest)
         };
         let granted = self.ask(wanted.patience, async move |engine| match engine.acquire(acquire).await {
@@ -221,7 +221,7 @@ impl Client {
     /// Its session, opened unless there is one; `None` when nobody could open one.
     async fn session(&mut self) -> Option<SessionId> {
         let began = Instant::now();
-        let key = RequestKey { id: RequestId(self.bytes()), body: BodyDigest([9; 16]) };
+        let key = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([9; 16]) };
         while self.session.is_none() && began.elapsed() < GIVE_UP_AFTER {
             let opened = self
                 .ask(ANSWER_WITHIN, async move |engine| (engine.open_session(Some(key), Caller::NOBODY).await, None));
@@ -250,7 +250,7 @@ impl Client {
         match fault {
             Fault::Engine(EngineError::OutcomeUnknown) => Answer::Unknown("outcome unknown".to_owned()),
             Fault::Engine(error) => Answer::Refused(error.to_string()),
-            Fault::Refused(Refusal::UnknownOrigin) => Answer::Refused("unknown origin".to_owned()),
+            Fault::Refused(Refusal::UnknownIncarnation) => Answer::Refused("unknown origin".to_owned()),
             other => {
                 self.book.complain(format!("client {} at node {} was answered {other:?}", self.number, self.node));
                 Answer::Unknown(format!("{other:?}"))

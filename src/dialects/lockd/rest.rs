@@ -97,7 +97,7 @@ async fn lock(service: &Shared, head: &Parts, identity: &Identity, name: &str) -
     let request = request_key(head, None, &Scope { identity, session: None }, b"")?;
     let acquire = Acquire {
         lease_ms: service.settings.max_hold_ms,
-        request,
+        idempotency_key: request,
         caller: caller(identity, head),
         ..Acquire::new(Name::from(name), Engine::new_key(), Dialect::LockdRest)
     };

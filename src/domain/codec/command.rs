@@ -4,7 +4,7 @@ use super::{CALLERS, CLUSTERS, DecodeError, Put, Take};
 use crate::domain::caller::Caller;
 use crate::domain::command::{Acquire, Command, Proof, Wait};
 use crate::domain::ids::{
-    BodyDigest, Dialect, HoldKey, Incarnation, NodeId, RequestId, RequestKey, SessionId, StoreId, Token,
+    BodyDigest, Dialect, HoldKey, IdempotencyKey, Incarnation, NodeId, RequestId, SessionId, StoreId, Token,
 };
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ const RAISE_LEVEL: u8 = 12;
 impl Command {
     pub(super) fn put(&self, out: &mut Vec<u8>, version: u8) {
         match self {
-            Command::OpenSession { session, idle_timeout_ms, request, caller } => {
+            Command::OpenSession { session, idle_timeout_ms, idempotency_key, caller } => {
                 out.put_u8(OPEN_SESSION);
                 out.put_raw(&session.0);
                 out.put_u64(*idle_timeout_ms);
-                put_request(out, *request);
+                put_request(out, *idempotency_key);
                 put_caller(out, *caller, version);
             }
             Command::CloseSession { session } => {
@@ -78,7 +78,7 @@ pub(super) fn take(take: &mut Take, version: u8) -> Result<Command, DecodeError>
         OPEN_SESSION => Command::OpenSession {
             session: SessionId(take.id()?),
             idle_timeout_ms: take.u64()?,
-            request: take_request(take, version)?,
+            idempotency_key: take_request(take, version)?,
             caller: take_caller(take, version)?,
         },
         CLOSE_SESSION => Command::CloseSession { session: SessionId(take.id()?) },
@@ -121,7 +121,7 @@ impl Acquire {
         put_wait(out, self.wait);
         out.put_i32(self.priority);
         out.put_metadata(&self.metadata);
-        put_request(out, self.request);
+        put_request(out, self.idempotency_key);
         put_caller(out, self.caller, version);
     }
 
@@ -139,7 +139,7 @@ impl Acquire {
             wait: take_wait(take)?,
             priority: take.i32()?,
             metadata: take.metadata()?,
-            request: take_request(take, version)?,
+            idempotency_key: take_request(take, version)?,
             caller: take_caller(take, version)?,
         })
     }
@@ -193,16 +193,16 @@ fn take_session(take: &mut Take) -> Result<Option<SessionId>, DecodeError> {
     Ok(take_option(take)?.map(SessionId))
 }
 
-fn put_request(out: &mut Vec<u8>, request: Option<RequestKey>) {
+fn put_request(out: &mut Vec<u8>, request: Option<IdempotencyKey>) {
     put_option(out, request.map(|request| request.id.0));
     request.iter().for_each(|request| out.put_raw(&request.body.0));
 }
 
-fn take_request(take: &mut Take, version: u8) -> Result<Option<RequestKey>, DecodeError> {
+fn take_request(take: &mut Take, version: u8) -> Result<Option<IdempotencyKey>, DecodeError> {
     if version < CLUSTERS || !take.flag()? {
         return Ok(None);
     }
-    Ok(Some(RequestKey { id: RequestId(take.id()?), body: BodyDigest(take.id()?) }))
+    Ok(Some(IdempotencyKey { id: RequestId(take.id()?), body: BodyDigest(take.id()?) }))
 }
 
 pub(in crate::domain) fn put_caller(out: &mut Vec<u8>, caller: Caller, version: u8) {

@@ -6,11 +6,11 @@ mod restore;
 
 use super::codec::{CALLERS, CLUSTERS, DecodeError, LIVES, ORIGINS, Put, SINGLE_NODE, Take};
 use super::cow::FrozenMap;
+use super::idempotency::RequestRecord;
 use super::ids::{Name, NodeId, RequestId, SessionId};
 use super::limits::Limits;
 use super::lock::Lock;
 use super::nodes::{LEVEL_OF_CALLERS, LEVEL_OF_LIVES, LEVEL_OF_ORIGINS, NodeRecord};
-use super::requests::RequestRecord;
 use super::session::Session;
 use super::table::Table;
 use super::time::Timestamp;
@@ -42,7 +42,7 @@ pub struct FrozenTable {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
+pub enum SnapshotError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     #[error("is damaged at byte {offset}: {error}")]
@@ -71,12 +71,12 @@ impl Table {
     }
 
     /// The table that [`FrozenTable::write_to`] wrote.
-    pub fn restore(input: &mut dyn Read) -> Result<Table, RestoreError> {
+    pub fn restore(input: &mut dyn Read) -> Result<Table, SnapshotError> {
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes)?;
         let mut take = Take(&bytes);
         restore::take_table(&mut take)
-            .map_err(|error| RestoreError::Damaged { offset: bytes.len() - take.0.len(), error })
+            .map_err(|error| SnapshotError::Damaged { offset: bytes.len() - take.0.len(), error })
     }
 }
 

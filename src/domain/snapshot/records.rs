@@ -4,12 +4,12 @@ use super::super::codec::command::{
     put_caller, put_lease, put_option, put_wait, take_caller, take_dialect, take_lease, take_option, take_wait,
 };
 use super::super::codec::{DecodeError, Put, Take};
+use super::super::idempotency::{Made, RequestRecord};
 use super::super::ids::{
     BodyDigest, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
 };
 use super::super::lock::{Claim, Hold, Lock, Owner, Place, Waiter};
 use super::super::nodes::NodeRecord;
-use super::super::requests::{Made, RequestRecord};
 use super::super::session::Session;
 use super::super::time::Timestamp;
 use super::CLUSTERS;

@@ -1,11 +1,11 @@
 //! A snapshot read back: what cannot be true is refused.
 
 use super::super::codec::{DecodeError, Take};
+use super::super::idempotency::{Made, RequestRecord};
 use super::super::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
 use super::super::limits::Limits;
 use super::super::lock::Lock;
 use super::super::nodes::NodeRecord;
-use super::super::requests::{Made, RequestRecord};
 use super::super::session::Session;
 use super::super::table::Table;
 use super::super::time::Timestamp;

@@ -77,7 +77,7 @@ impl PeerService for Service {
 impl Core {
     async fn answer(&self, from: u64, request: Request) -> Reply {
         if request == Request::Identify {
-            return Reply::Identity { life: self.shared.table().life(), leads: self.leads() };
+            return Reply::Identity { life: self.shared.table().table_id(), leads: self.leads() };
         }
         if !self.leads() {
             return Reply::NotLeader;
@@ -211,7 +211,7 @@ impl Core {
 
     /// Whether a node has this cluster's table. Only a cluster's own nodes get it.
     async fn was_member(&self, node: u64, address: &str) -> bool {
-        let own = self.shared.table().life();
+        let own = self.shared.table().table_id();
         let told = self.ask_at(node, address, &Request::Identify, IDENTIFY_WITHIN).await;
         matches!(told, Some(Reply::Identity { life, leads: false }) if life == own && own != 0)
     }

@@ -132,7 +132,7 @@ impl Driver {
             Verb::Open { session: number, idle_ms, request, by } => Command::OpenSession {
                 session: session(*number),
                 idle_timeout_ms: *idle_ms,
-                request: request.map(|(id, body)| kit::request(id, body)),
+                idempotency_key: request.map(|(id, body)| kit::request(id, body)),
                 caller: caller(*by),
             },
             Verb::Close { session: number } => Command::CloseSession { session: session(*number) },
@@ -190,7 +190,7 @@ impl Driver {
             }),
             priority: wanted.priority,
             metadata: wanted.metadata.iter().copied().collect(),
-            request: wanted.request.map(|(id, body)| kit::request(id, body)),
+            idempotency_key: wanted.request.map(|(id, body)| kit::request(id, body)),
             caller: caller(wanted.by),
         };
         self.keys.push((acquire.name.clone(), acquire.key));

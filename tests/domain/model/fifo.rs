@@ -41,7 +41,7 @@ impl Line {
     /// Detached waiters end without a word, and who asks again keeps an older place: neither is followed.
     fn arrive(&mut self, id: CommandId, ask: &Acquire) {
         let asks_again = ask.reentrant && ask.label.is_some() && ask.session.is_none();
-        if matches!(ask.wait, Some(Wait::Attached { .. })) && !asks_again && ask.request.is_none() {
+        if matches!(ask.wait, Some(Wait::Attached { .. })) && !asks_again && ask.idempotency_key.is_none() {
             self.waiting.push(Waiting { id, ask: ask.clone(), entry: self.entries });
         }
     }

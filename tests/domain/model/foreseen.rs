@@ -44,7 +44,7 @@ fn seen(table: &Table) -> String {
 fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, TestCaseError> {
     match &applied.outcomes[0].1 {
         // It comes from a run of a process that is not the node's any more, or for the second time.
-        Outcome::Duplicate | Outcome::Refused(Refusal::UnknownOrigin) => Ok(false),
+        Outcome::Duplicate | Outcome::Refused(Refusal::UnknownIncarnation) => Ok(false),
         outcome => {
             prop_assert_eq!(outcome, &Outcome::Refused(foreseen));
             Ok(true)
@@ -63,7 +63,7 @@ fn a_foreseen_refusal_is_what_an_entry_would_bring_and_changes_nothing() {
         let mut table = Table::default();
         for entry in log {
             let now = entry.at.max(table.now());
-            let foreseen = only_command(&entry).and_then(|command| table.foresee(command, now));
+            let foreseen = only_command(&entry).and_then(|command| table.preflight(command, now));
             let mut without = foreseen.is_some().then(|| copy(&table));
             let applied = table.apply(entry.clone());
             if let (Some(foreseen), Some(without), Ok(applied)) = (foreseen, &mut without, &applied) {

@@ -187,6 +187,6 @@ fn came_and_went(played: &Played, ended: Token) -> bool {
 fn long_enough(ask: &Acquire, grant: &Grant, now: Timestamp) -> Result<(), String> {
     let asked = ask.lease_ms.map(|lease_ms| now.after_ms(lease_ms.max(1)));
     let enough = grant.deadline.is_none() || (asked.is_some() && asked <= grant.deadline);
-    let is_retry = ask.request.is_some() && grant.key != ask.key;
+    let is_retry = ask.idempotency_key.is_some() && grant.key != ask.key;
     if enough || is_retry { Ok(()) } else { Err(format!("asked until {asked:?}, got {grant:?}")) }
 }

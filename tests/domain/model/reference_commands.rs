@@ -3,8 +3,8 @@
 use super::reference::{Hold, Owner, Reference, Session, Waiter};
 use super::reference_requests::Made;
 use latchd::domain::{
-    Acquire, Command, CommandId, EndReason, Field, Grant, HeldBy, HoldKey, Name, Outcome, Proof, Refusal, RequestKey,
-    SessionId, Submitted, Token, Wait, WaitEnd,
+    Acquire, Command, CommandId, EndReason, Field, Grant, HeldBy, HoldKey, IdempotencyKey, Name, Outcome, Proof,
+    Refusal, SessionId, Submitted, Token, Wait, WaitEnd,
 };
 
 impl Reference {
@@ -12,12 +12,12 @@ impl Reference {
     pub fn run(&mut self, submitted: &Submitted, given: Token) -> Outcome {
         let Submitted { id, command } = submitted;
         match self.nodes.values_mut().find(|node| node.run == id.incarnation) {
-            None => return Outcome::Refused(Refusal::UnknownOrigin),
+            None => return Outcome::Refused(Refusal::UnknownIncarnation),
             Some(node) if id.sequence <= node.last_sequence => return Outcome::Duplicate,
             Some(node) => {
                 node.last_sequence = id.sequence;
                 if !node.up {
-                    return Outcome::Refused(Refusal::UnknownOrigin);
+                    return Outcome::Refused(Refusal::UnknownIncarnation);
                 }
             }
         }
@@ -28,7 +28,7 @@ impl Reference {
             self.settle(name);
         }
         let outcome = match command {
-            Command::OpenSession { session, idle_timeout_ms, request, .. } => {
+            Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, .. } => {
                 self.open_session(*session, *idle_timeout_ms, request.filter(|_| self.knows_requests()))
             }
             Command::CloseSession { session } if !self.is_live(*session) => Err(Refusal::SessionUnknown),
@@ -52,7 +52,7 @@ impl Reference {
         &mut self,
         id: SessionId,
         idle_timeout_ms: u64,
-        request: Option<RequestKey>,
+        request: Option<IdempotencyKey>,
     ) -> Result<Outcome, Refusal> {
         if let Some(made) = request.and_then(|request| self.recall(request)) {
             let Made::Session(session) = made? else { return Err(Refusal::RequestReused) };
@@ -73,13 +73,13 @@ impl Reference {
     }
 
     fn acquire(&mut self, id: CommandId, ask: &Acquire, given: Token) -> Result<Outcome, Refusal> {
-        let request = ask.request.filter(|_| self.knows_requests());
-        let ask = &Acquire { request, ..ask.clone() };
+        let request = ask.idempotency_key.filter(|_| self.knows_requests());
+        let ask = &Acquire { idempotency_key: request, ..ask.clone() };
         if let Some(answer) = self.answer_again(id, ask) {
             return answer;
         }
         self.check_limits(ask)?;
-        self.check_requests(ask.request)?;
+        self.check_requests(ask.idempotency_key)?;
         let own_label = ask.label.as_deref().filter(|_| ask.reentrant && ask.session.is_none());
         if let Some(label) = own_label {
             let is_own = |owner: &Owner| owner.session.is_none() && owner.label.as_deref() == Some(label);
@@ -102,11 +102,11 @@ impl Reference {
         self.check_counts(ask, free, queue)?;
         let asked = self.waiter(id, ask);
         if free {
-            self.note_request(ask.request);
+            self.note_request(ask.idempotency_key);
             return Ok(Outcome::Acquired(self.add_hold(asked, given, false)));
         }
         self.check_key(ask.key)?;
-        self.note_request(ask.request);
+        self.note_request(ask.idempotency_key);
         self.waiters.push(asked);
         Ok(in_queue(ask, self.ahead_of(ask.key)))
     }
@@ -191,7 +191,7 @@ impl Reference {
         // Since there are retries, no lost attempt takes back what an earlier answer gave.
         hold.attempt = if self.level >= 2 { None } else { Some(hold.key) };
         (hold.unconfirmed, hold.orphaned, hold.lease_ms) = (None, false, ask.lease_ms);
-        hold.request = ask.request.map(|request| request.id);
+        hold.request = ask.idempotency_key.map(|request| request.id);
         let (owner, dialect) = (hold.owner.clone(), hold.dialect);
         hold.deadline = hold.deadline.zip(until).map(|(old, new)| old.max(new));
         if !ask.metadata.is_empty() {
@@ -199,7 +199,7 @@ impl Reference {
         }
         let grant = Grant { key: hold.key, token: given, since: hold.since, deadline: hold.deadline };
         self.expect_token(&ask.name, given, Some(replaces), &owner, dialect);
-        self.note_request(ask.request);
+        self.note_request(ask.idempotency_key);
         grant
     }
 
@@ -213,7 +213,7 @@ impl Reference {
         self.after_wait(&old.owner);
         self.tell_wait_ended(&old, WaitEnd::Cancelled);
         old.request.into_iter().for_each(|request| _ = self.requests.remove(&request));
-        self.note_request(ask.request);
+        self.note_request(ask.idempotency_key);
         let position = self.ahead_of(ask.key);
         self.hand_on(&ask.name);
         Ok(in_queue(ask, position))
@@ -236,7 +236,7 @@ impl Reference {
             lease_ms: ask.lease_ms,
             metadata: ask.metadata.clone(),
             dialect: ask.dialect,
-            request: ask.request.map(|request| request.id),
+            request: ask.idempotency_key.map(|request| request.id),
             orphaned: false,
         }
     }

@@ -2,8 +2,8 @@
 
 use super::reference::{Reference, Waiter};
 use latchd::domain::{
-    Acquire, CommandId, EndReason, Grant, HoldKey, Incarnation, Name, ORPHAN_MS, Outcome, Proof, REQUEST_KEPT_MS,
-    Refusal, RequestId, RequestKey, SessionId, Token, Wait, WaitEnd,
+    Acquire, CommandId, EndReason, Grant, HoldKey, IDEMPOTENCY_KEY_KEPT_MS, IdempotencyKey, Incarnation, Name,
+    ORPHAN_MS, Outcome, Proof, Refusal, RequestId, SessionId, Token, Wait, WaitEnd,
 };
 
 /// What a request has come to.
@@ -47,7 +47,7 @@ impl Reference {
     }
 
     /// What the request has come to, if it was made before under the same key.
-    pub fn recall(&mut self, key: RequestKey) -> Option<Result<Made, Refusal>> {
+    pub fn recall(&mut self, key: IdempotencyKey) -> Option<Result<Made, Refusal>> {
         let (body, until) = *self.requests.get(&key.id)?;
         let made = self.made_by(key.id);
         if made.is_none() && self.now > until {
@@ -62,7 +62,7 @@ impl Reference {
     }
 
     pub fn answer_again(&mut self, id: CommandId, ask: &Acquire) -> Option<Result<Outcome, Refusal>> {
-        let made = self.recall(ask.request?)?;
+        let made = self.recall(ask.idempotency_key?)?;
         Some(made.and_then(|made| match made {
             Made::Hold(at) if self.holds[at].name == ask.name => Ok(Outcome::Acquired(self.claim(at, ask.key))),
             Made::Waiter(at) if self.waiters[at].name == ask.name => {
@@ -125,20 +125,20 @@ impl Reference {
         Ok(Outcome::Cancelled)
     }
 
-    pub fn check_requests(&self, request: Option<RequestKey>) -> Result<(), Refusal> {
+    pub fn check_requests(&self, request: Option<IdempotencyKey>) -> Result<(), Refusal> {
         let limit = self.limits.requests_max;
         let is_full = request.is_some() && self.requests.len() as u64 >= limit;
         if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
     }
 
-    pub fn note_request(&mut self, request: Option<RequestKey>) {
-        if let Some(RequestKey { id, body }) = request {
-            self.requests.insert(id, (body, self.now.after_ms(REQUEST_KEPT_MS)));
+    pub fn note_request(&mut self, request: Option<IdempotencyKey>) {
+        if let Some(IdempotencyKey { id, body }) = request {
+            self.requests.insert(id, (body, self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS)));
         }
     }
 
     pub fn keep_request(&mut self, id: RequestId) {
-        self.requests.entry(id).and_modify(|(_, until)| *until = self.now.after_ms(REQUEST_KEPT_MS));
+        self.requests.entry(id).and_modify(|(_, until)| *until = self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS));
     }
 
     /// The request of a waiter is lost.

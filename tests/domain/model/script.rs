@@ -1,6 +1,6 @@
 //! What a random script is made of. Names, sessions, labels and keys are few, so that they collide often.
 
-use latchd::domain::{FEATURE_LEVEL, ORPHAN_MS, REQUEST_KEPT_MS};
+use latchd::domain::{FEATURE_LEVEL, IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -156,7 +156,7 @@ fn pass_ms() -> impl Strategy<Value = i64> {
         6 => 20..100_i64,
         6 => -5..0_i64,
         2 => ORPHAN_MS as i64 - 5..ORPHAN_MS as i64 + 5,
-        1 => REQUEST_KEPT_MS as i64 - 5..REQUEST_KEPT_MS as i64 + 5,
+        1 => IDEMPOTENCY_KEY_KEPT_MS as i64 - 5..IDEMPOTENCY_KEY_KEPT_MS as i64 + 5,
     ]
 }
 

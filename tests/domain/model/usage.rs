@@ -47,7 +47,7 @@ fn no_command_takes_the_table_beyond_its_bound_and_none_that_gives_back_is_refus
             for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
                 let refusal = format!("{outcome:?}");
                 let is_for_room = refusal.contains("TableFull") || refusal.contains("ShareFull");
-                let adds = submitted.command.bytes_at_least() > 0;
+                let adds = submitted.command.min_bytes() > 0;
                 prop_assert!(adds || !is_for_room, "{submitted:?} is refused: {outcome:?}");
                 prop_assert!(!matches!(outcome, Outcome::Refused(_)) || table.level() > 0);
             }

@@ -78,7 +78,11 @@ async fn try_get_lock(service: &Shared, head: &Parts) -> Attempt<Response> {
     let asked = format!("{lease_ms} {timeout_ms} {name}");
     let request = request_key(head, None, &scope, asked.as_bytes())?;
     let name = Name::from(&*name);
-    let acquire = Acquire { request, caller: caller(&identity, head), ..ask(name.clone(), session, lease_ms, wait) };
+    let acquire = Acquire {
+        idempotency_key: request,
+        caller: caller(&identity, head),
+        ..ask(name.clone(), session, lease_ms, wait)
+    };
     let answered = service.engine.acquire(acquire).await;
     answer_acquire(service, head, &name, session, answered)
 }

@@ -97,7 +97,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         },
         wait: wait(asked.wait_timeout),
         metadata: asked.metadata,
-        request,
+        idempotency_key: request,
         caller: auth::caller(&caller.identity, caller.head),
         ..Acquire::new(name.clone(), key, Dialect::LdlmRest)
     };

@@ -4,7 +4,7 @@ use super::answer::{self, Calendar, denied, span, told};
 use super::check;
 use super::queue::{advice, estimate_now};
 use super::wait;
-use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, RequestKey, Token};
+use crate::domain::{Acquire, Dialect, IdempotencyKey, Name, Proof, Refusal, Token};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::may_take;
 use crate::http::grpc::proto::raftlock::{
@@ -30,7 +30,7 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
         lease_ms: Some(asked.ttl.map_or(TTL_DEFAULT_MS, answer::ms)),
         priority: asked.priority,
         metadata: asked.metadata.iter().map(|(key, value)| (&**key, &**value)).collect(),
-        request: request_key(call, &asked),
+        idempotency_key: request_key(call, &asked),
         caller: call.caller(),
         ..Acquire::new(Name::from(&*asked.lock_id), Engine::new_key(), Dialect::RaftLockGrpc)
     };
@@ -97,7 +97,7 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
 
 /// The same `request_id` asks for the same thing: whatever else the message says is its body, but for the time that is
 /// left to wait, which grows shorter.
-fn request_key(call: &Call<'_>, asked: &AcquireRequest) -> Option<RequestKey> {
+fn request_key(call: &Call<'_>, asked: &AcquireRequest) -> Option<IdempotencyKey> {
     let body = || AcquireRequest { wait_timeout: None, ..asked.clone() }.encode_to_vec();
     let has_id = !asked.request_id.is_empty();
     has_id.then(|| owners_key(&call.identity, &asked.client_id, &asked.request_id, &body()))

@@ -6,7 +6,7 @@
 //! client names none, and a wait whose time is over is lost, not ended.
 
 use crate::domain::ids::{BodyDigest, RequestId};
-use crate::domain::{Acquire, Pool, Refusal, RequestKey, Wait};
+use crate::domain::{Acquire, IdempotencyKey, Pool, Refusal, Wait};
 use crate::engine::{Engine, Fault, Granted};
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ pub async fn acquire(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Resu
     let longest = engine.limits().wait_ms_max.max(timeout_ms);
     let wait = Some(Wait::Attached { timeout_ms: timeout_ms.saturating_add(MARGIN_MS).min(longest) });
     let waits = async {
-        if acquire.request.is_some() {
+        if acquire.idempotency_key.is_some() {
             return engine.acquire(Acquire { wait, ..acquire }).await;
         }
-        match engine.acquire(Acquire { wait, request: Some(own_key()), ..acquire.clone() }).await {
+        match engine.acquire(Acquire { wait, idempotency_key: Some(own_key()), ..acquire.clone() }).await {
             // Better a wait that loses its place with its request than none.
             Err(Fault::Refused(Refusal::RequestsFull { .. } | Refusal::ShareFull { pool: Pool::Requests, .. })) => {
                 engine.acquire(Acquire { wait, ..acquire }).await
@@ -34,6 +34,6 @@ pub async fn acquire(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Resu
 }
 
 /// A key that no other request has.
-fn own_key() -> RequestKey {
-    RequestKey { id: RequestId(Engine::new_key().0), body: BodyDigest([0; 16]) }
+fn own_key() -> IdempotencyKey {
+    IdempotencyKey { id: RequestId(Engine::new_key().0), body: BodyDigest([0; 16]) }
 }

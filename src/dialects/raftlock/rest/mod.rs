@@ -62,7 +62,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
         lease_ms: Some(asked.ttl_ms),
         wait: (asked.wait_ms > 0).then_some(Wait::Attached { timeout_ms: asked.wait_ms }),
         metadata: asked.metadata,
-        request,
+        idempotency_key: request,
         caller: caller(&identity, head),
         ..Acquire::new(name.clone(), Engine::new_key(), Dialect::RaftLockRest)
     };

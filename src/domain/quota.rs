@@ -20,9 +20,9 @@ impl Table {
 
     /// Refuses a command for which there will be no room once `waiting_bytes` that are on their way to the log are added.
     /// What may turn out to add nothing passes, for apply knows, and so does what nothing is ahead of.
-    pub fn check_room_for(&self, command: &Command, waiting_bytes: u64) -> Result<(), Refusal> {
+    pub fn check_quota(&self, command: &Command, waiting_bytes: u64) -> Result<(), Refusal> {
         let limit = self.limits.table_bytes_max;
-        let more = command.bytes_at_least();
+        let more = command.min_bytes();
         if limit == 0
             || more == 0
             || waiting_bytes == 0
@@ -30,7 +30,7 @@ impl Table {
         {
             return Ok(());
         }
-        let is_retry = command.request().is_some_and(|request| self.requests.get(&request.id).is_some());
+        let is_retry = command.idempotency_key().is_some_and(|request| self.requests.get(&request.id).is_some());
         let may_be_held = matches!(command, Command::Acquire(acquire) if acquire.reentrant);
         if is_retry || may_be_held { Ok(()) } else { Err(Refusal::TableFull { limit }) }
     }
@@ -51,7 +51,7 @@ impl Table {
     pub(super) fn check_growing_hold(&self, acquire: &Acquire, at: usize) -> Result<(), Refusal> {
         let hold = self.locks.get(&acquire.name).and_then(|lock| lock.holds.get(at));
         let growth = hold.map_or_else(Usage::default, |hold| Usage::of_growth(&hold.metadata, &acquire.metadata));
-        let key = Usage::of_key(acquire.request, of_text(&acquire.name));
+        let key = Usage::of_key(acquire.idempotency_key, of_text(&acquire.name));
         self.check_usage(acquire.caller, growth.and(key))
     }
 
@@ -60,17 +60,19 @@ impl Table {
         let waiter = self.locks.get(&acquire.name).and_then(|lock| lock.queue.get(&place));
         let Some(waiter) = waiter else { return Ok(()) };
         let growth = Usage::of_growth(&waiter.metadata, &acquire.metadata);
-        let key = acquire.request.filter(|_| waiter.request.is_none());
+        let key = acquire.idempotency_key.filter(|_| waiter.request.is_none());
         self.check_usage(acquire.caller, growth.and(Usage::of_key(key, of_text(&acquire.name))))
     }
 }
 
 impl Command {
     /// What it adds to the table if it is granted: 0 for all that gives back, renews or tells.
-    pub fn bytes_at_least(&self) -> u64 {
+    pub fn min_bytes(&self) -> u64 {
         match self {
             Command::Acquire(acquire) => Usage::of_acquire(acquire, true).bytes,
-            Command::OpenSession { request, .. } => Usage::SESSION.and(Usage::of_key(*request, 0)).bytes,
+            Command::OpenSession { idempotency_key, .. } => {
+                Usage::SESSION.and(Usage::of_key(*idempotency_key, 0)).bytes
+            }
             _ => 0,
         }
     }

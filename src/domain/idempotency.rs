@@ -5,7 +5,7 @@
 
 use super::caller::Caller;
 use super::cow::{ShardKey, stable_hash};
-use super::ids::{BodyDigest, HoldKey, Name, RequestId, RequestKey, SessionId, Token};
+use super::ids::{BodyDigest, HoldKey, IdempotencyKey, Name, RequestId, SessionId, Token};
 use super::outcome::Refusal;
 use super::table::Table;
 use super::time::Timestamp;
@@ -13,7 +13,7 @@ use super::usage::Usage;
 use crate::mutants;
 
 /// How long a key is kept from its last use at least.
-pub const REQUEST_KEPT_MS: u64 = 600_000;
+pub const IDEMPOTENCY_KEY_KEPT_MS: u64 = 600_000;
 
 impl ShardKey for RequestId {
     fn shard_hash(&self) -> u64 {
@@ -50,7 +50,7 @@ pub enum Made {
 
 impl Table {
     /// What came of this request before; `None` if it is new.
-    pub(super) fn recall(&mut self, key: RequestKey) -> Option<Result<Made, Refusal>> {
+    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<Made, Refusal>> {
         let record = self.requests.get(&key.id).filter(|_| !mutants::on("retries-are-new"))?;
         if record.made == Made::Ended && record.until.is_past(self.now) {
             self.drop_request(key.id);
@@ -65,16 +65,16 @@ impl Table {
     }
 
     /// Whether one more key can be kept.
-    pub(super) fn check_requests(&self, request: Option<RequestKey>) -> Result<(), Refusal> {
+    pub(super) fn check_requests(&self, request: Option<IdempotencyKey>) -> Result<(), Refusal> {
         let limit = self.limits.requests_max;
         let is_full = request.is_some() && self.requests.len() as u64 >= limit;
         if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
     }
 
     /// Notes what came of a request that left no record so far.
-    pub(super) fn note_request(&mut self, request: Option<RequestKey>, caller: Caller, made: Made) {
-        if let Some(RequestKey { id, body }) = request {
-            let until = self.now.after_ms(REQUEST_KEPT_MS);
+    pub(super) fn note_request(&mut self, request: Option<IdempotencyKey>, caller: Caller, made: Made) {
+        if let Some(IdempotencyKey { id, body }) = request {
+            let until = self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
             self.drop_request(id);
             let record = RequestRecord { body, caller, made, until };
             self.index.usages.add(caller, Usage::of_request(&record));
@@ -84,7 +84,7 @@ impl Table {
 
     /// Notes what has become of it, or that it was asked for again: it is kept anew from now.
     pub(super) fn keep_request(&mut self, id: RequestId, made: Made) {
-        let until = self.now.after_ms(REQUEST_KEPT_MS);
+        let until = self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
         let Some(record) = self.requests.get_mut(&id) else { return };
         if record.made == Made::Ended {
             self.index.ended_requests.remove(&(record.until, id));

@@ -10,7 +10,7 @@ const RANDOM: u64 = 0xabcd_0123_4567_89ab;
 fn backup() -> Bench {
     let mut bench = Bench::cluster();
     let (session_1, request_9, caller) = (session(1), Some(request(9, 0)), Caller::NOBODY);
-    let open = Command::OpenSession { session: session_1, idle_timeout_ms: 60_000, request: request_9, caller };
+    let open = Command::OpenSession { session: session_1, idle_timeout_ms: 60_000, idempotency_key: request_9, caller };
     bench.outcome(open);
     bench.acquired(ask("a", 1).session(1).request(1));
     bench.acquired(ask("b", 2).lease_ms(60_000).request(2));
@@ -25,7 +25,7 @@ fn backup() -> Bench {
 /// Rebased and led again: restored twice on the way, because what is kept must be in the snapshot.
 fn rebased(first_token: u64, keep_sessions: bool, keep_holds: bool) -> Bench {
     let mut bench = backup();
-    bench.table.rebase(first_token, RANDOM, keep_sessions, keep_holds);
+    bench.table.begin_from_backup(first_token, RANDOM, keep_sessions, keep_holds);
     bench.table = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
     bench.lead(LeaderStart { first_token: 1, ..start(Incarnation(7)) });
     bench.from(Incarnation(7));
@@ -58,7 +58,7 @@ fn tokens_go_on_far_above() {
 #[test]
 fn nodes_are_forgotten_and_the_epoch_goes_on() {
     let (before, mut table) = (backup().table.epoch(), backup().table);
-    table.rebase(0, RANDOM, true, true);
+    table.begin_from_backup(0, RANDOM, true, true);
     assert!(table.nodes().is_empty());
     assert_eq!((table.epoch(), table.confirms_deliveries()), (before, false));
     let mut bench = rebased(0, true, true);
@@ -69,9 +69,9 @@ fn nodes_are_forgotten_and_the_epoch_goes_on() {
 fn its_events_have_ids_of_their_own_whatever_level_the_backup_was_at() {
     for level in [1, 3, FEATURE_LEVEL] {
         let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
-        bench.table.rebase(0, RANDOM, true, true);
+        bench.table.begin_from_backup(0, RANDOM, true, true);
         let again = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
-        assert_eq!((again.life(), again.origin()), (0x0123_4567_89ab, 0), "level {level}");
+        assert_eq!((again.table_id(), again.event_origin()), (0x0123_4567_89ab, 0), "level {level}");
     }
 }
 
@@ -104,6 +104,6 @@ fn nothing_due_is_left_behind() {
 #[test]
 fn a_table_that_was_never_led_can_be_rebased() {
     let mut table = Table::default();
-    table.rebase(5, RANDOM, true, true);
+    table.begin_from_backup(5, RANDOM, true, true);
     assert_eq!(table.last_token(), Token(JUMP - 1));
 }

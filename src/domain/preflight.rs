@@ -5,16 +5,16 @@
 
 use super::caller::Caller;
 use super::command::{Acquire, Command, Proof};
-use super::ids::{Name, RequestKey, SessionId};
+use super::idempotency::Made;
+use super::ids::{IdempotencyKey, Name, SessionId};
 use super::lock::Owner;
 use super::outcome::Refusal;
-use super::requests::Made;
 use super::table::Table;
 use super::time::Timestamp;
 
 impl Table {
     /// Why this command would be refused at this moment of cluster time; `None` where that is not sure.
-    pub fn foresee(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
+    pub fn preflight(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
         if self.next_deadline().is_some_and(|deadline| deadline.is_past(now)) {
             return None;
         }
@@ -25,7 +25,7 @@ impl Table {
         }
         match command {
             Command::Acquire(acquire) => self.foresee_acquire(acquire, now),
-            Command::OpenSession { session, request, caller, .. } => {
+            Command::OpenSession { session, idempotency_key: request, caller, .. } => {
                 self.foresee_open(*session, *request, *caller, now)
             }
             Command::CloseSession { session } => (!self.is_live(*session)).then_some(Refusal::SessionUnknown),
@@ -43,7 +43,7 @@ impl Table {
     }
 
     fn foresee_acquire(&self, acquire: &Acquire, now: Timestamp) -> Option<Refusal> {
-        let request = acquire.request.filter(|_| self.knows_clusters());
+        let request = acquire.idempotency_key.filter(|_| self.knows_clusters());
         if let Some(request) = request.filter(|request| self.requests.get(&request.id).is_some()) {
             return self.foresee_again(request, now);
         }
@@ -68,7 +68,7 @@ impl Table {
     fn foresee_open(
         &self,
         session: SessionId,
-        request: Option<RequestKey>,
+        request: Option<IdempotencyKey>,
         caller: Caller,
         now: Timestamp,
     ) -> Option<Refusal> {
@@ -84,7 +84,7 @@ impl Table {
 
     /// Another request under a key that is kept. What the key's own request is told also keeps the key for longer,
     /// which takes an entry.
-    fn foresee_again(&self, request: RequestKey, now: Timestamp) -> Option<Refusal> {
+    fn foresee_again(&self, request: IdempotencyKey, now: Timestamp) -> Option<Refusal> {
         let record = self.requests.get(&request.id)?;
         let is_over = record.made == Made::Ended && record.until.is_past(now);
         (record.body != request.body && !is_over).then_some(Refusal::RequestReused)

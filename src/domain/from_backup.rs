@@ -14,7 +14,7 @@ impl Table {
     /// node is known, and what idempotency keys made counts as ended where it is gone. Tokens go on far above those
     /// of the backup, and not below `first_token`. The log is to begin there, so event ids need no other origin; their
     /// random part is from `random`, and the level what it takes to have one: no other program knows this table.
-    pub fn rebase(&mut self, first_token: u64, random: u64, keep_sessions: bool, keep_holds: bool) {
+    pub fn begin_from_backup(&mut self, first_token: u64, random: u64, keep_sessions: bool, keep_holds: bool) {
         let mut run = Run { events: Vec::new(), budget: u32::MAX };
         let names: Vec<Name> = self.locks.iter().map(|(name, _)| name.clone()).collect();
         names.iter().for_each(|name| self.end_all_waits(&mut run, name));

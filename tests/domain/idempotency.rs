@@ -1,11 +1,11 @@
 //! Idempotency keys: the same request is given the same, and nothing a second time.
 
 use super::kit::{Asking, Bench, acquire, ask, close, key, open, release, request, session};
-use latchd::domain::{Caller, Command, Outcome, REQUEST_KEPT_MS, Refusal, Timestamp, Token};
+use latchd::domain::{Caller, Command, IDEMPOTENCY_KEY_KEPT_MS, Outcome, Refusal, Timestamp, Token};
 
 fn open_under(number: u8, id: u8, body: u8) -> Command {
     let (session, request, caller) = (session(number), Some(request(id, body)), Caller::NOBODY);
-    Command::OpenSession { session, idle_timeout_ms: 1_000, request, caller }
+    Command::OpenSession { session, idle_timeout_ms: 1_000, idempotency_key: request, caller }
 }
 
 #[test]
@@ -33,13 +33,19 @@ fn a_hold_that_has_ended_is_not_granted_again() {
 fn another_body_another_lock_or_another_verb_is_refused() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1));
-    assert_eq!(bench.refused(ask("a", 2).edit(|ask| ask.request = Some(request(1, 9)))), Refusal::RequestReused);
+    assert_eq!(
+        bench.refused(ask("a", 2).edit(|ask| ask.idempotency_key = Some(request(1, 9)))),
+        Refusal::RequestReused
+    );
     assert_eq!(bench.refused(ask("b", 2).request(1)), Refusal::RequestReused);
     assert_eq!(bench.refused(open_under(1, 1, 0)), Refusal::RequestReused);
     bench.outcome(open_under(2, 2, 0));
     assert_eq!(bench.refused(ask("b", 2).request(2)), Refusal::RequestReused);
     bench.outcome(release("a", 1));
-    assert_eq!(bench.refused(ask("a", 2).edit(|ask| ask.request = Some(request(1, 9)))), Refusal::RequestReused);
+    assert_eq!(
+        bench.refused(ask("a", 2).edit(|ask| ask.idempotency_key = Some(request(1, 9)))),
+        Refusal::RequestReused
+    );
 }
 
 #[test]
@@ -72,10 +78,10 @@ fn a_key_is_kept_ten_minutes_from_its_last_use() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1));
     bench.outcome(release("a", 1));
-    assert_eq!(bench.table.next_deadline(), Some(Timestamp(REQUEST_KEPT_MS)));
-    bench.pass_ms(REQUEST_KEPT_MS);
+    assert_eq!(bench.table.next_deadline(), Some(Timestamp(IDEMPOTENCY_KEY_KEPT_MS)));
+    bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS);
     assert_eq!(bench.refused(ask("a", 2).request(1)), Refusal::RequestEnded);
-    bench.pass_ms(REQUEST_KEPT_MS).tick();
+    bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS).tick();
     assert_eq!(bench.table.counts().requests, 1);
     bench.pass_ms(1).tick();
     assert_eq!((bench.table.counts().requests, bench.table.next_deadline()), (0, None));
@@ -86,9 +92,9 @@ fn a_key_is_kept_ten_minutes_from_its_last_use() {
 fn a_key_is_kept_as_long_as_its_hold() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).request(1));
-    bench.pass_ms(3 * REQUEST_KEPT_MS).tick();
+    bench.pass_ms(3 * IDEMPOTENCY_KEY_KEPT_MS).tick();
     assert_eq!(bench.acquired(ask("a", 2).request(1)), grant);
-    bench.pass_ms(3 * REQUEST_KEPT_MS).outcome(release("a", 1));
+    bench.pass_ms(3 * IDEMPOTENCY_KEY_KEPT_MS).outcome(release("a", 1));
     bench.tick();
     assert_eq!(bench.table.counts().requests, 0, "its last use was long ago");
 }
@@ -97,11 +103,11 @@ fn a_key_is_kept_as_long_as_its_hold() {
 fn a_key_counts_from_the_grant_after_a_long_wait() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
-    bench.queued(ask("a", 2).request(1).lease_ms(1_000).wait_ms(3 * REQUEST_KEPT_MS));
-    bench.pass_ms(2 * REQUEST_KEPT_MS).outcome(release("a", 1));
+    bench.queued(ask("a", 2).request(1).lease_ms(1_000).wait_ms(3 * IDEMPOTENCY_KEY_KEPT_MS));
+    bench.pass_ms(2 * IDEMPOTENCY_KEY_KEPT_MS).outcome(release("a", 1));
     bench.outcome(release("a", 2));
-    bench.pass_ms(REQUEST_KEPT_MS).tick();
-    let again = ask("a", 3).request(1).lease_ms(1_000).wait_ms(3 * REQUEST_KEPT_MS);
+    bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS).tick();
+    let again = ask("a", 3).request(1).lease_ms(1_000).wait_ms(3 * IDEMPOTENCY_KEY_KEPT_MS);
     assert_eq!(bench.refused(again), Refusal::RequestEnded);
 }
 
@@ -126,12 +132,14 @@ fn a_burst_of_ended_keys_is_dropped_in_batches() {
     let id = |n: u16| latchd::domain::RequestId(u128::from(n).to_be_bytes());
     let asks = (0..KEYS).map(|n| {
         let asked = ask(&format!("lock-{n}"), n.into()).request(0).lease_ms(1);
-        acquire(asked.edit(|ask| ask.request = Some(latchd::domain::RequestKey { id: id(n), ..request(0, 0) })))
+        acquire(
+            asked.edit(|ask| ask.idempotency_key = Some(latchd::domain::IdempotencyKey { id: id(n), ..request(0, 0) })),
+        )
     });
     bench.batch(asks.collect());
     bench.pass_ms(2).settle();
     assert_eq!(bench.table.counts().requests, u64::from(KEYS));
-    bench.pass_ms(REQUEST_KEPT_MS).tick();
+    bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS).tick();
     let left = bench.table.counts().requests;
     assert!((1..u64::from(KEYS)).contains(&left), "{left} keys are left after one entry");
     bench.settle();
