@@ -6,6 +6,7 @@ mod cli;
 mod cluster;
 mod dialects;
 mod disks;
+mod docs;
 mod domain;
 mod engine;
 mod grpc;

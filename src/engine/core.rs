@@ -10,7 +10,7 @@ use super::machine::Shared;
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
 use crate::domain::Incarnation;
-use crate::raft::{DivergedNode, NodeState, RaftNode, RemovedNode, WipedNode};
+use crate::raft::{Differs, RaftNode, Removed, Standing, Wiped};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -29,13 +29,13 @@ pub struct Core {
     pub leads: watch::Sender<bool>,
     pub heard: Heard,
     pub reads: Reads,
-    /// This node's disk was lost: it serves nobody, see [`NodeState::Wiped`].
+    /// This node's disk was lost: it serves nobody, see [`Standing::Wiped`].
     pub wiped: AtomicBool,
-    /// This node was taken out of the cluster, see [`NodeState::Removed`].
+    /// This node was taken out of the cluster, see [`Standing::Removed`].
     pub removed: AtomicBool,
     /// What the others have told of their tables, while this node leads.
     pub ballots: Ballots,
-    /// This node's table is not what the others have: it serves nobody, see [`NodeState::Diverged`].
+    /// This node's table is not what the others have: it serves nobody, see [`Standing::Differs`].
     pub differs: AtomicBool,
     /// Hands over: nothing is proposed any more, everything waits for the next leader.
     pub handing_over: AtomicBool,
@@ -89,22 +89,22 @@ impl Core {
     pub fn check_standing(&self) -> Result<(), EngineError> {
         let node = self.cluster.node_id;
         if self.wiped.load(Ordering::Relaxed) {
-            return Err(EngineError::Wiped(WipedNode { node }));
+            return Err(EngineError::Wiped(Wiped { node }));
         }
         if self.removed.load(Ordering::Relaxed) {
-            return Err(EngineError::Removed(RemovedNode { node }));
+            return Err(EngineError::Removed(Removed { node }));
         }
         match self.differs.load(Ordering::Relaxed) {
-            true => Err(EngineError::Differs(DivergedNode { node })),
+            true => Err(EngineError::Differs(Differs { node })),
             false => Ok(()),
         }
     }
 
     /// How this node stands to its cluster.
-    pub fn standing(&self) -> NodeState {
+    pub fn standing(&self) -> Standing {
         match self.differs.load(Ordering::Relaxed) {
-            true => NodeState::Diverged { node: self.cluster.node_id },
-            false => self.raft.state().borrow().clone(),
+            true => Standing::Differs { node: self.cluster.node_id },
+            false => self.raft.standing().borrow().clone(),
         }
     }
 
@@ -115,8 +115,8 @@ impl Core {
             return;
         }
         self.shared.counters.count_broken();
-        tracing::error!(index, "{}", DivergedNode { node: self.cluster.node_id });
-        self.raft.quarantine();
+        tracing::error!(index, "{}", Differs { node: self.cluster.node_id });
+        self.raft.stand_aside();
         self.handing_over.store(true, Ordering::Release);
         self.shared.intake.wake();
     }
@@ -136,9 +136,9 @@ impl Core {
     }
 
     /// Nothing that waits here will be heard of again.
-    fn leave(&self, removed: &NodeState) {
+    fn leave(&self, removed: &Standing) {
         tracing::error!("{removed}");
-        let error = EngineError::Removed(RemovedNode { node: self.cluster.node_id });
+        let error = EngineError::Removed(Removed { node: self.cluster.node_id });
         self.shared.intake.refuse_waiting(error);
         self.shared.pending.abandon(error);
         self.shared.feed.wake();
@@ -167,7 +167,7 @@ fn read(node: u64, answer: &[u8]) -> Option<Reply> {
 }
 
 /// Keeps `wiped` and `removed` true to the node's standing for as long as both live.
-pub async fn follow_standing(core: Weak<Core>, mut standing: watch::Receiver<NodeState>) {
+pub async fn follow_standing(core: Weak<Core>, mut standing: watch::Receiver<Standing>) {
     loop {
         let now = standing.borrow_and_update().clone();
         let Some(core) = core.upgrade() else { return };

@@ -51,7 +51,7 @@ pub enum CallError {
 
 /// Why the members were not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MembershipError {
+pub enum MemberError {
     #[error("this node does not lead")]
     NotLeader { leader: Option<u64> },
     #[error("no quorum: nothing was changed")]
@@ -88,7 +88,7 @@ pub enum MembershipError {
 
 /// Why this node still leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TransferError {
+pub enum HandOverError {
     #[error("this node does not lead")]
     NotLeader,
     #[error("no other voter is there and up to date")]
@@ -99,7 +99,7 @@ pub enum TransferError {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeStartError {
+pub enum StartError {
     #[error(
         "the data directory {} is in use by another process: stop that process, or start this one with another \
          directory", dir.display()
@@ -173,7 +173,7 @@ fn nodes(ids: &[u64]) -> String {
     ids.join(", ")
 }
 
-impl NodeStartError {
+impl StartError {
     /// The same for a node that has peers: there a copy of the directory does harm.
     pub(super) fn among_peers(self, node_id: u64) -> Self {
         match self {

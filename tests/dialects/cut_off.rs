@@ -1,6 +1,6 @@
 //! A wait whose node was declared down while it was stopped: its session lives, and so its answer speaks of the wait.
 
-use crate::pages::readme::block;
+use crate::docs::block;
 use crate::support::machine::{Machine, PATIENCE};
 use reqwest::{Client, Response};
 use rustix::process::Signal;
@@ -55,7 +55,7 @@ async fn until(machine: &Machine, node: u64, path: &str, is_so: impl Fn(&Value) 
 async fn a_wait_through_a_node_that_was_declared_down_is_cut_short_and_its_session_lives() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(35);
-    machine.run(&block("README.md", "sh three"));
+    machine.run(&block("docs/clusters.md", "sh three"));
     let cluster = until(&machine, 1, "/v1/cluster", |cluster| cluster["has_quorum"] == true).await;
     let leader = cluster["leader"].as_u64().expect("a leader");
     let follower = (1..=3).find(|node| *node != leader).expect("one of the others");

@@ -1,6 +1,6 @@
 //! What `/metrics` shows of a cluster, on each of its nodes and whatever the others do.
 
-use super::readme::block;
+use crate::docs::block;
 use crate::support::machine::{Machine, PATIENCE};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn value(text: &str, line: &str) -> u64 {
 async fn every_node_shows_its_part_without_asking_another() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(34);
-    machine.run(&block("README.md", "sh three"));
+    machine.run(&block("docs/clusters.md", "sh three"));
     let lock = "for N in 1 2 3; do curl -s --cacert certs/dev-cert.pem -X POST https://127.0.0.1:845$N/lock/at$N; done";
     machine.run(lock);
     let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");

@@ -10,8 +10,6 @@ mod force;
 mod html;
 mod listing;
 pub mod names;
-pub mod readme;
-mod readme_cluster;
 mod service;
 
 use crate::support::client::Client;

@@ -21,12 +21,12 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const TABLE: &str = "docs/faults.md";
 
 const HEADING: &str = "\
-# Faults, and what was found
+# Faults
 
-`make fault-table` runs every kind of fault alone and writes this file. In each run clients take, wait for, renew and give
-back locks all the while, and their history is judged as a whole: exclusion, tokens that rise, order of waiters, leases,
-answers that survive, equal tables on all nodes. After each fault is healed every node must give a new lock within 10 s.
-`make test` runs the same faults mixed, `make soak-simulation` and `make soak-cluster` for hours.
+`make fault-table` runs every kind of fault alone and writes this file. In each run, clients take, wait for, renew and release
+locks all the time. Their history is then checked as a whole: exclusion, rising tokens, the order of waiters, leases, answers
+that survive, and equal tables on all nodes. After each fault is healed, every node must grant a new lock within 10 s.
+`make test` runs the same faults mixed; `make soak-simulation` and `make soak-cluster` run them for hours.
 ";
 
 struct Row {

@@ -1,9 +1,14 @@
-//! "From one node to three" of the README, word for word, with real nodes; and what a node without its disk says.
+//! The clusters guide, word for word, with real nodes; and what a node says after it has lost its disk.
 
-use super::readme::block;
+use super::markdown::block;
+use super::run::run;
 use crate::support::machine::{Machine, PATIENCE};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+
+const GUIDE: &str = "docs/clusters.md";
+/// The pages that are run here, because they need a machine of several nodes.
+pub const TESTED: [&str; 2] = ["README.md", GUIDE];
 
 fn members(machine: &Machine) -> Value {
     let list = format!("latchd members list --output json --url https://{}:8451", machine.address);
@@ -17,9 +22,9 @@ fn roles(cluster: &Value) -> Vec<(u64, &str)> {
 }
 
 #[test]
-fn three_nodes_are_started_as_it_is_written() {
+fn three_nodes_start_as_written() {
     let machine = Machine::new(31);
-    let shown = machine.run(&block("README.md", "sh three"));
+    let shown = machine.run(&block(GUIDE, "sh three"));
     assert!(shown.contains(" is ready\nNODE  ROLE "), "{shown}");
     let cluster = members(&machine);
     assert_eq!(roles(&cluster).iter().filter(|(_, role)| *role == "leader").count(), 1, "{cluster}");
@@ -27,11 +32,11 @@ fn three_nodes_are_started_as_it_is_written() {
 }
 
 #[test]
-fn one_node_grows_to_three_as_it_is_written_and_keeps_its_locks() {
+fn single_node_grows_to_three_and_keeps_its_locks() {
     let machine = Machine::new(32);
-    let three = block("README.md", "sh three");
+    let three = block(GUIDE, "sh three");
     let (definitions, _) = three.split_once("for N in").expect("what is defined before the loop");
-    let shown = machine.run(&format!("{definitions}{}", block("README.md", "sh grow")));
+    let shown = machine.run(&format!("{definitions}{}", block(GUIDE, "sh grow")));
     let locks = shown.rsplit("NAME ").next().expect("a table");
     assert!(locks.lines().nth(1).is_some_and(|line| line.starts_with("kept  1/1 ")), "{shown}");
     assert_eq!(roles(&members(&machine)), [(1, "leader"), (2, "follower"), (3, "follower")]);
@@ -57,10 +62,10 @@ async fn until_answered(machine: &Machine, path: &str, is_so: impl Fn(u16, &str)
 }
 
 #[tokio::test]
-async fn a_node_without_its_disk_says_so_until_it_is_removed_and_added_again() {
+async fn node_that_lost_its_disk_refuses_until_it_is_added_again() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(33);
-    let three = block("README.md", "sh three");
+    let three = block(GUIDE, "sh three");
     machine.run(&three);
     until_answered(&machine, "/readyz", |status, _| status == 200).await;
     machine.kill("data3");
@@ -94,21 +99,11 @@ async fn a_node_without_its_disk_says_so_until_it_is_removed_and_added_again() {
     assert_eq!(members(&machine)["standing_detail"], Value::Null);
 }
 
-/// In a second shell too, as a reader would: the server of the tour runs on while three others are started and grown.
+/// In a second shell, as a reader would: the server of the tour goes on while three others are started and grown.
 #[test]
-fn the_blocks_run_in_their_order_on_one_machine_and_git_sees_nothing_of_what_they_leave() {
+fn tour_and_cluster_guide_run_in_order_on_one_machine() {
     let machine = Machine::new(34);
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::copy(root.join(".gitignore"), machine.home.path().join(".gitignore")).expect("copied");
-    machine.run("git init -q . && latchd serve --listen https://127.0.0.1:8443 > serve.log 2>&1 & latchd health --wait 60s --url https://127.0.0.1:8443");
-    machine.run(&block("README.md", "sh tour"));
-    let python = root.join("target/venv/bin/python").display().to_string();
-    machine.run(&format!("{python} - <<'END'\n{}END\n", block("README.md", "python tour")));
-    let [three, stop, grow] = ["sh three", "sh stop", "sh grow"].map(|mark| block("README.md", mark));
-    // Untouched by `set -e`: the last of the ended nodes has been told to end by a signal.
-    let shown = machine.run(&format!("{three}\n{stop}\n{grow}\n{stop}"));
+    let shown = run(&TESTED, &machine);
     assert!(shown.rsplit("NAME ").next().is_some_and(|locks| locks.contains("\nkept  1/1 ")), "{shown}");
     assert!(machine.processes("--node-id").is_empty(), "all nodes have been stopped");
-    let left = machine.run("git ls-files --others --exclude-standard | grep -vx -e .gitignore -e shown || true");
-    assert_eq!(left, "", "git would take these along");
 }

@@ -1,5 +1,6 @@
-//! The README: its tour, run word for word against the binary as a first start makes it, and the names that it uses.
+//! The README's tour and the Python client's example, against the binary as a first start makes it: what they show.
 
+use super::markdown::{block, root};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -51,29 +52,18 @@ impl Drop for FirstStart {
     }
 }
 
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The block of a document that is marked so, such as `sh tour`.
-pub fn block(document: &str, mark: &str) -> String {
-    let readme = std::fs::read_to_string(repository().join(document)).expect("a document");
-    let (_, after) = readme.split_once(&format!("```{mark}\n")).expect("a marked block");
-    after.split_once("```").expect("the block ends").0.to_owned()
-}
-
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The fencing tokens in the order in which answers with them arrived.
+/// The fencing tokens, in the order in which the answers arrived.
 fn tokens(shown: &str) -> Vec<u64> {
     let after = shown.split("\"fencing_token\":").skip(1);
     after.map(|rest| rest.split([',', '}']).next().expect("a number").parse().expect("a token")).collect()
 }
 
 #[test]
-fn the_tour_with_curl_goes_as_it_is_written() {
+fn tour_with_curl_shows_what_it_says() {
     let server = FirstStart::new();
     let output = server.run(Path::new("bash"), &["-euo", "pipefail", "-c"], &block("README.md", "sh tour"));
     let shown = text(&output);
@@ -87,9 +77,9 @@ fn the_tour_with_curl_goes_as_it_is_written() {
 }
 
 #[test]
-fn the_python_script_goes_as_it_is_written() {
+fn tour_in_python_shows_its_token() {
     let server = FirstStart::new();
-    let python: PathBuf = repository().join("target/venv/bin/python");
+    let python: PathBuf = root().join("target/venv/bin/python");
     let output = server.run(&python, &["-c"], &block("README.md", "python tour"));
     let shown = text(&output);
     assert!(output.status.success(), "{shown}");
@@ -97,53 +87,14 @@ fn the_python_script_goes_as_it_is_written() {
 }
 
 #[test]
-fn the_example_of_the_python_client_goes_as_it_is_written() {
+fn example_of_the_python_client_checks_its_token_three_times() {
     let server = FirstStart::new();
     let client = "import sys; sys.path.insert(0, sys.argv[1]); exec(sys.argv[2])";
-    let packages = repository().join("clients/python/src").display().to_string();
-    let python = repository().join("target/venv/bin/python");
+    let packages = root().join("clients/python/src").display().to_string();
+    let python = root().join("target/venv/bin/python");
     let example = block("clients/python/README.md", "python example");
     let output = server.run(&python, &["-Bc", client, &packages], &example);
     let shown = text(&output);
     assert!(output.status.success(), "{shown}");
     assert_eq!(shown.matches("under fencing token").count(), 3, "{shown}");
-}
-
-/// What stands between backticks in the documents.
-fn quoted() -> Vec<String> {
-    let read = |name| std::fs::read_to_string(repository().join(name)).expect("a document");
-    let text = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(read).concat();
-    let outside_blocks = text.split("```").step_by(2);
-    outside_blocks.flat_map(|part| part.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
-}
-
-#[test]
-fn every_key_that_a_document_names_is_one() {
-    let defaults: toml::Table = latchd::config::DEFAULTS.parse().expect("TOML");
-    let mut found = 0;
-    for word in quoted() {
-        let Some((section, key)) = word.split_once('.') else { continue };
-        let Some(section) = defaults.get(section).and_then(toml::Value::as_table) else { continue };
-        if key == "rs" {
-            continue;
-        }
-        let name = key.split([' ', '=']).next().unwrap_or_default();
-        assert!(section.contains_key(name), "`{word}` is no key of config.toml");
-        found += 1;
-    }
-    assert!(found > 15, "only {found} keys were found");
-}
-
-#[test]
-fn every_metric_that_a_document_names_is_shown() {
-    let shown = latchd::telemetry::Metrics::default().encode();
-    let words = quoted();
-    let metrics = words.iter().flat_map(|word| word.split([' ', '/'])).filter(|word| word.starts_with("latchd_"));
-    let mut found = 0;
-    for metric in metrics.filter(|metric| !metric.ends_with('_')) {
-        let registered = metric.trim_end_matches("_total");
-        assert!(shown.contains(&format!("# HELP {registered} ")), "{metric} is not shown:\n{shown}");
-        found += 1;
-    }
-    assert!(found > 4, "only {found} metrics were found");
 }

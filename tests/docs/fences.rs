@@ -1,0 +1,66 @@
+//! Which blocks run and which do not. A block that does not run is a `console`, and stands here with its reason.
+
+use super::markdown::Page;
+use super::run::RUNS;
+
+/// Languages of blocks that hold no commands.
+const NO_COMMANDS: [&str; 6] = ["json", "proto", "rust", "text", "toml", "yaml"];
+
+/// The page, the beginning of the block, and why no test runs it.
+const SHOWN: &[(&str, &str, &str)] = &[
+    ("CONTRIBUTING.md", "make soak ", "takes a night"),
+    ("CONTRIBUTING.md", "REFRESH_OPENAPI=1 ", "writes the files that the tests compare"),
+    ("README.md", "cargo install ", "takes minutes; every other block runs with what it builds"),
+    ("clients/python/README.md", "pip install ", "the tests have the client on their import path"),
+    ("docs/certificates.md", "scp ", "needs another machine"),
+    ("docs/disks.md", "latchd members remove 2 ", "needs systemd on several machines"),
+    ("docs/events.md", "curl -N ", "does not end"),
+    ("fuzz/README.md", "cargo install cargo-fuzz ", "needs a nightly toolchain"),
+];
+
+/// A line that begins so is a command, whatever its block says.
+const COMMANDS: [&str; 9] = ["$ ", "cargo ", "curl ", "docker ", "latchd ", "make ", "pip ", "python ", "ssh "];
+
+#[test]
+fn every_block_that_does_not_run_is_listed_with_its_reason() {
+    let mut found = Vec::new();
+    for page in Page::all() {
+        for block in page.blocks().iter().filter(|block| block.language() == "console") {
+            let first = block.text.lines().next().unwrap_or_default();
+            let entry = SHOWN.iter().find(|(path, begins, _)| *path == page.path && first.starts_with(begins));
+            let entry = entry.unwrap_or_else(|| panic!("{}:{}: why does `{first}` not run?", page.path, block.line));
+            found.push(*entry);
+        }
+    }
+    let gone: Vec<_> = SHOWN.iter().filter(|entry| !found.contains(entry)).collect();
+    assert!(gone.is_empty(), "these blocks are gone: {gone:?}");
+    assert_eq!(found.len(), SHOWN.len(), "one entry for each block");
+}
+
+#[test]
+fn every_block_says_whether_it_runs() {
+    for page in Page::all() {
+        for block in page.blocks() {
+            let language = block.language();
+            let is_known = RUNS.contains(&language) || NO_COMMANDS.contains(&language) || language == "console";
+            assert!(is_known, "{}:{}: `{}` is no language of the documents", page.path, block.line, block.info);
+        }
+    }
+}
+
+#[test]
+fn commands_stand_in_blocks_that_run_or_are_listed() {
+    for page in Page::all() {
+        for block in page.blocks().iter().filter(|block| NO_COMMANDS.contains(&block.language())) {
+            let hidden =
+                block.text.lines().find(|line| COMMANDS.iter().any(|command| line.trim_start().starts_with(command)));
+            assert!(
+                hidden.is_none(),
+                "{}:{}: `{}` escapes the tests",
+                page.path,
+                block.line,
+                hidden.unwrap_or_default()
+            );
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Names in the documents that the program knows: configuration keys with their defaults, and metrics.
+
+use super::generated::exposition;
+use super::markdown::Page;
+
+fn defaults() -> toml::Table {
+    latchd::config::DEFAULTS.parse().expect("TOML")
+}
+
+/// The default of a key such as `storage.fsync`, as a person would write it; `None` if the word is no key at all.
+fn default_of(word: &str) -> Option<Result<String, String>> {
+    let defaults = defaults();
+    let (section, key) = word.split_once('.')?;
+    let section = defaults.get(section)?.as_table()?;
+    if key == "rs" {
+        return None;
+    }
+    let name = key.split([' ', '=']).next().unwrap_or_default();
+    let value = section.get(name).ok_or_else(|| format!("`{word}` is no key of config.toml"));
+    Some(value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+}
+
+#[test]
+fn every_key_that_a_document_names_is_in_the_configuration() {
+    let mut found = 0;
+    for page in Page::all() {
+        for word in page.quoted() {
+            match default_of(&word) {
+                Some(Err(complaint)) => panic!("{}: {complaint}", page.path),
+                Some(Ok(_)) => found += 1,
+                None => {}
+            }
+        }
+    }
+    assert!(found > 60, "only {found} keys were found");
+}
+
+/// A value in parentheses behind a key is its default: `sessions.idle_timeout` (10m).
+#[test]
+fn every_default_that_a_document_gives_is_the_one_of_the_configuration() {
+    let mut found = 0;
+    for page in Page::all() {
+        let prose = page.prose();
+        let parts: Vec<&str> = prose.split('`').collect();
+        for (index, word) in parts.iter().enumerate().skip(1).step_by(2) {
+            let (Some(Ok(default)), Some(after)) = (default_of(word), parts.get(index + 1)) else { continue };
+            let Some(given) = after.strip_prefix(" (").and_then(|text| text.split([')', ',', ' ']).next()) else {
+                continue;
+            };
+            if given.starts_with(|c: char| c.is_ascii_digit()) {
+                assert_eq!(given, default, "{}: `{word}`", page.path);
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 2, "only {found} defaults were found");
+}
+
+#[test]
+fn every_metric_that_a_document_names_is_shown() {
+    let shown = exposition();
+    let words: Vec<String> = Page::all().iter().flat_map(Page::quoted).collect();
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let metrics = words.iter().flat_map(|word| word.split(ends)).filter(|word| word.starts_with("latchd_"));
+    let mut found = 0;
+    for metric in metrics.filter(|metric| !metric.ends_with('_')) {
+        let registered = metric.trim_end_matches("_total");
+        assert!(shown.contains(&format!("# HELP {registered} ")), "{metric} is not shown");
+        found += 1;
+    }
+    assert!(found > 20, "only {found} metrics were found");
+}

@@ -1,0 +1,100 @@
+//! Every page that claims to run is run from top to bottom, word for word, beside the server of the README's second command.
+
+use super::markdown::{Page, block, files, root};
+use crate::support::machine::Machine;
+
+/// Blocks in these languages run.
+pub const RUNS: [&str; 2] = ["sh", "python"];
+
+/// What the README's reader has done before: started the server. Ports, certificates and addresses are the usual ones.
+const BEFORE: &str = "git init -q .
+latchd serve --listen https://127.0.0.1:8443 > serve.log 2>&1 &
+latchd health --wait 60s --url https://127.0.0.1:8443
+export LATCHD_URL=https://127.0.0.1:8443
+";
+
+/// The folders with Python packages and `.proto` files that a reader has on the import path.
+fn import_path() -> String {
+    let mut folders = vec!["clients/python/src".to_owned(), "target/venv/py-ldlm/newest".to_owned()];
+    let protos = files(&["src"]).into_iter().filter(|file| file.ends_with(".proto"));
+    folders.extend(protos.filter_map(|file| Some(file.rsplit_once('/')?.0.to_owned())));
+    folders.dedup();
+    folders.iter().map(|folder| root().join(folder).display().to_string()).collect::<Vec<_>>().join(":")
+}
+
+/// The running blocks of a page as one script.
+pub fn script(path: &str) -> String {
+    let python = root().join("target/venv/bin/python");
+    let mut script = String::new();
+    for block in Page::read(path).blocks() {
+        match block.language() {
+            "sh" => script += &block.text,
+            "python" => {
+                script +=
+                    &format!("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={} {} - <<'END'\n", import_path(), python.display());
+                script += &format!("{}END\n", block.text);
+            }
+            _ => {}
+        }
+    }
+    script
+}
+
+/// Runs these pages on one machine, and checks that git would take along nothing of what they leave.
+pub fn run(paths: &[&str], machine: &Machine) -> String {
+    std::fs::copy(root().join(".gitignore"), machine.home.path().join(".gitignore")).expect("copied");
+    machine.run(BEFORE);
+    let url = "export LATCHD_URL=https://127.0.0.1:8443\n";
+    let scripts: Vec<String> = paths.iter().map(|path| script(path)).collect();
+    let shown = machine.run(&format!("{url}{}", scripts.join("\n")));
+    let left = machine.run("git ls-files --others --exclude-standard | grep -vx -e .gitignore -e shown || true");
+    assert_eq!(left, "", "git would take these along");
+    shown
+}
+
+macro_rules! pages {
+    ($($name:ident: $path:literal on $number:literal),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            run(&[$path], &Machine::new($number));
+        })*
+        /// Besides those of `super::cluster`.
+        const TESTED: &[&str] = &[$($path),*];
+    };
+}
+
+pages! {
+    certificates_run_as_written: "docs/certificates.md" on 41,
+    command_line_runs_as_written: "docs/command-line.md" on 42,
+    doubledutch_runs_as_written: "docs/dialects/doubledutch.md" on 43,
+    events_run_as_written: "docs/events.md" on 44,
+    grpc_runs_as_written: "docs/grpc.md" on 45,
+    http_runs_as_written: "docs/http.md" on 46,
+    kufuli_runs_as_written: "docs/dialects/kufuli.md" on 47,
+    ldlm_runs_as_written: "docs/dialects/ldlm.md" on 48,
+    lockd_runs_as_written: "docs/dialects/lockd.md" on 49,
+    operations_run_as_written: "docs/operations.md" on 50,
+    python_client_runs_as_written: "clients/python/README.md" on 51,
+    raftlock_runs_as_written: "docs/dialects/raftlock.md" on 52,
+    retries_run_as_written: "docs/retries.md" on 53,
+}
+
+#[test]
+fn every_page_with_a_running_block_has_a_test() {
+    let has_running = |page: &Page| page.blocks().iter().any(|block| RUNS.contains(&block.language()));
+    let pages: Vec<String> = Page::all().into_iter().filter(has_running).map(|page| page.path).collect();
+    let mut tested: Vec<&str> = TESTED.iter().chain(&super::cluster::TESTED).copied().collect();
+    tested.sort_unstable();
+    assert_eq!(pages, tested);
+}
+
+#[test]
+fn failing_block_fails_its_page() {
+    let machine = Machine::new(54);
+    std::fs::write(machine.home.path().join("fails.md"), "```sh\ntrue\nfalse\ntrue\n```\n").expect("written");
+    let path = machine.home.path().join("fails.md").display().to_string();
+    let script = script(&path);
+    assert_eq!(script, "true\nfalse\ntrue\n");
+    assert!(std::panic::catch_unwind(|| machine.run(&script)).is_err());
+    assert!(block("README.md", "sh tour").contains("POST $URL/session"), "a named block is one of the running ones");
+}
