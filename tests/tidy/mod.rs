@@ -3,6 +3,8 @@
 //! The tables below are the rules; `checks.rs` applies them and `planted.rs` proves on bad text that each can fail.
 
 mod checks;
+mod circles;
+mod imports;
 mod lexer;
 mod planted;
 
