@@ -10,7 +10,7 @@ use super::machine::Shared;
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
 use crate::domain::Incarnation;
-use crate::raft::{Differs, RaftNode, Removed, Standing, Wiped};
+use crate::raft::{DivergedNode, NodeState, RaftNode, RemovedNode, WipedNode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -29,13 +29,13 @@ pub struct Core {
     pub leads: watch::Sender<bool>,
     pub heard: Heard,
     pub reads: Reads,
-    /// This node's disk was lost: it serves nobody, see [`Standing::Wiped`].
+    /// This node's disk was lost: it serves nobody, see [`NodeState::Wiped`].
     pub wiped: AtomicBool,
-    /// This node was taken out of the cluster, see [`Standing::Removed`].
+    /// This node was taken out of the cluster, see [`NodeState::Removed`].
     pub removed: AtomicBool,
     /// What the others have told of their tables, while this node leads.
     pub ballots: Ballots,
-    /// This node's table is not what the others have: it serves nobody, see [`Standing::Differs`].
+    /// This node's table is not what the others have: it serves nobody, see [`NodeState::Diverged`].
     pub differs: AtomicBool,
     /// Hands over: nothing is proposed any more, everything waits for the next leader.
     pub handing_over: AtomicBool,
@@ -89,22 +89,22 @@ impl Core {
     pub fn check_standing(&self) -> Result<(), EngineError> {
         let node = self.cluster.node_id;
         if self.wiped.load(Ordering::Relaxed) {
-            return Err(EngineError::Wiped(Wiped { node }));
+            return Err(EngineError::Wiped(WipedNode { node }));
         }
         if self.removed.load(Ordering::Relaxed) {
-            return Err(EngineError::Removed(Removed { node }));
+            return Err(EngineError::Removed(RemovedNode { node }));
         }
         match self.differs.load(Ordering::Relaxed) {
-            true => Err(EngineError::Differs(Differs { node })),
+            true => Err(EngineError::Differs(DivergedNode { node })),
             false => Ok(()),
         }
     }
 
     /// How this node stands to its cluster.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> NodeState {
         match self.differs.load(Ordering::Relaxed) {
-            true => Standing::Differs { node: self.cluster.node_id },
-            false => self.raft.standing().borrow().clone(),
+            true => NodeState::Diverged { node: self.cluster.node_id },
+            false => self.raft.state().borrow().clone(),
         }
     }
 
@@ -115,8 +115,8 @@ impl Core {
             return;
         }
         self.shared.counters.count_broken();
-        tracing::error!(index, "{}", Differs { node: self.cluster.node_id });
-        self.raft.stand_aside();
+        tracing::error!(index, "{}", DivergedNode { node: self.cluster.node_id });
+        self.raft.quarantine();
         self.handing_over.store(true, Ordering::Release);
         self.shared.intake.wake();
     }
@@ -136,9 +136,9 @@ impl Core {
     }
 
     /// Nothing that waits here will be heard of again.
-    fn leave(&self, removed: &Standing) {
+    fn leave(&self, removed: &NodeState) {
         tracing::error!("{removed}");
-        let error = EngineError::Removed(Removed { node: self.cluster.node_id });
+        let error = EngineError::Removed(RemovedNode { node: self.cluster.node_id });
         self.shared.intake.refuse_waiting(error);
         self.shared.pending.abandon(error);
         self.shared.feed.wake();
@@ -167,7 +167,7 @@ fn read(node: u64, answer: &[u8]) -> Option<Reply> {
 }
 
 /// Keeps `wiped` and `removed` true to the node's standing for as long as both live.
-pub async fn follow_standing(core: Weak<Core>, mut standing: watch::Receiver<Standing>) {
+pub async fn follow_standing(core: Weak<Core>, mut standing: watch::Receiver<NodeState>) {
     loop {
         let now = standing.borrow_and_update().clone();
         let Some(core) = core.upgrade() else { return };

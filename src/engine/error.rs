@@ -2,7 +2,7 @@
 
 use super::cluster::MemberError;
 use crate::domain::Refusal;
-use crate::raft::{Differs, Removed, Wiped};
+use crate::raft::{DivergedNode, RemovedNode, WipedNode};
 
 /// Few, because each needs its own words in every dialect (`dialects::code` has the one table).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -29,12 +29,12 @@ pub enum EngineError {
     DiskFull,
     /// Only an operator can say that this node is a new one.
     #[error("{0}")]
-    Wiped(Wiped),
+    Wiped(WipedNode),
     #[error("{0}")]
-    Removed(Removed),
+    Removed(RemovedNode),
     /// The same, of a node whose table is not that of the others.
     #[error("{0}")]
-    Differs(Differs),
+    Differs(DivergedNode),
 }
 
 /// Every way in which a request can end without what it asked for.

@@ -5,7 +5,7 @@ use super::face::Engine;
 use super::last_holds::LastHold;
 use crate::domain::view::{HoldView, LockView, WaiterView};
 use crate::domain::{Acquire, Caller, Command, HoldKey, Name, Outcome, Refusal, SessionId};
-use crate::raft::Standing;
+use crate::raft::NodeState;
 use std::sync::Arc;
 
 impl Engine {
@@ -73,7 +73,7 @@ impl Engine {
         let core = &self.0.core;
         core.has_quorum()
             && !core.raft.is_disk_full()
-            && !core.raft.standing().borrow().has_lost_end()
+            && !core.raft.state().borrow().has_lost_end()
             && !self.0.ending.is_announced()
     }
 
@@ -96,10 +96,10 @@ impl Engine {
                                                     is room in data_dir (storage.min_free_bytes)"
                     .to_owned()
             }
-            Standing::Member if self.0.core.is_disk_stalled() => {
+            NodeState::Member if self.0.core.is_disk_stalled() => {
                 "the data disk is slow: a flush of the log has not ended for a second or more".to_owned()
             }
-            Standing::Member => "no leader with a quorum is known".to_owned(),
+            NodeState::Member => "no leader with a quorum is known".to_owned(),
             other => other.to_string(),
         })
     }

@@ -246,7 +246,7 @@ impl Driver {
     async fn hand_over(&mut self, leadership: &mut tokio::sync::watch::Receiver<crate::raft::Leadership>) {
         self.core.leads.send_replace(false);
         self.core.shared.intake.set_leading(None);
-        if let Err(error) = self.core.raft.hand_over().await {
+        if let Err(error) = self.core.raft.transfer_leadership().await {
             tracing::warn!(%error, "the leadership was not handed over");
         }
         self.core.handing_over.store(false, Ordering::Release);

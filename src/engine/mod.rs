@@ -42,7 +42,7 @@ pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
 
-pub use crate::raft::{Accept, PeerFiles, Removed, Standing, StartError, Wiped};
+pub use crate::raft::{Accept, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};
 pub use intake::BatchBounds;
 pub use last_holds::LastHold;
 pub use restore::{Contents, RestoreError, RestoreOptions, check, restore};

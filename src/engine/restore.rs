@@ -5,7 +5,7 @@ use super::first_token::first_token;
 use crate::base::random::random_u64;
 use crate::base::wall_clock::check_wall_clock;
 use crate::domain::{Body, Entry, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
-use crate::raft::{StartError, seed_store};
+use crate::raft::{NodeStartError, bootstrap_from_snapshot};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -51,7 +51,7 @@ pub enum RestoreError {
     #[error("{} is no whole backup: {reason}; take a new one, or use an older one", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error(transparent)]
-    Store(#[from] StartError),
+    Store(#[from] NodeStartError),
 }
 
 /// Reads a backup to its end, every checksum and every record.
@@ -63,7 +63,7 @@ pub fn check(backup: &Path) -> Result<Contents, RestoreError> {
 /// begin far above those of the backup, because the service may have given more before it was lost. Returns what the
 /// new directory holds.
 pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, RestoreError> {
-    check_wall_clock(options.trust_clock).map_err(StartError::from)?;
+    check_wall_clock(options.trust_clock).map_err(NodeStartError::from)?;
     let (mut table, contents) = read(backup)?;
     // Its events, too, have ids that the service never gave.
     let first = first_token();
@@ -75,7 +75,7 @@ pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<Contents, Rest
     let trial = Table::restore(&mut bytes.as_slice());
     let trial = trial.map_err(|error| RestoreError::Damaged { path: backup.to_owned(), reason: error.to_string() })?;
     check_sound(trial).map_err(|reason| RestoreError::Damaged { path: backup.to_owned(), reason })?;
-    seed_store(&options.data_dir, options.node_id, &options.advertise, first, &mut bytes.as_slice())?;
+    bootstrap_from_snapshot(&options.data_dir, options.node_id, &options.advertise, first, &mut bytes.as_slice())?;
     let counts = table.counts();
     let (locks, holds, sessions) = (counts.locks, counts.holds, counts.sessions);
     Ok(Contents { locks, holds, waiters: counts.waiters, sessions, ..contents })

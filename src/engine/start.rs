@@ -16,7 +16,7 @@ use super::pending::Pending;
 use crate::base::random::random_u64;
 use crate::base::wall_clock::check_wall_clock;
 use crate::domain::{Incarnation, Limits};
-use crate::raft::{Accept, PeerOptions, RaftNode, RaftOptions, StartError, Store, TlsTransport, Transport};
+use crate::raft::{Accept, NodeStartError, PeerOptions, RaftNode, RaftOptions, Store, TlsTransport, Transport};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct EngineOptions {
 impl Engine {
     /// Returns, on a node that runs alone, when it leads and everything that was ever answered is back. In a cluster it
     /// returns at once: the others may be started later.
-    pub async fn start(options: EngineOptions) -> Result<Engine, StartError> {
+    pub async fn start(options: EngineOptions) -> Result<Engine, NodeStartError> {
         let incarnation = Incarnation(random_u64());
         let intake = Intake::new(options.queue_commands_max);
         let feed = Feed::new(options.events);
@@ -88,7 +88,7 @@ impl Engine {
         let mut leads = core.leads.subscribe();
         let driver = tokio::spawn(driver.run(stopped.clone()));
         let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
-        let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.standing()));
+        let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.state()));
         let membership = tokio::spawn(removal::watch(Arc::downgrade(&core)));
         let bell = tokio::spawn(core.shared.feed.bell().ring());
         let digests = tokio::spawn(take_digests(core.shared.clone()));
@@ -158,7 +158,7 @@ impl Engine {
 }
 
 /// The way to other nodes; bound already. `None` for a node that runs alone.
-fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, StartError> {
+fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, NodeStartError> {
     let transport: Arc<dyn Transport> = match (&cluster.simulation, cluster.listen, &cluster.tls) {
         (Some(simulation), _, _) => simulation.transport.clone(),
         (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files.clone())?),
@@ -168,7 +168,7 @@ fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, StartError> {
     Ok(Some(PeerOptions { advertise, initial, transport }))
 }
 
-fn raft_options(options: &EngineOptions) -> Result<RaftOptions, StartError> {
+fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> {
     let cluster = &options.cluster;
     let store = match (&cluster.simulation, &options.data_dir) {
         (Some(simulation), _) => Store::Simulated(simulation.disk.clone()),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use openraft::{BasicNode, Config, SnapshotPolicy};
 
 use super::types::{NodeId, Raft};
-use super::{RaftOptions, StartError};
+use super::{NodeStartError, RaftOptions};
 
 /// A bound for tiny ones only.
 const ENTRIES_PER_MESSAGE: u64 = 4096;
 
-pub(super) fn engine_error(error: impl std::fmt::Display) -> StartError {
-    StartError::Engine(error.to_string())
+pub(super) fn engine_error(error: impl std::fmt::Display) -> NodeStartError {
+    NodeStartError::Engine(error.to_string())
 }
 
 /// openraft's timers are off, see `pulse.rs`; what is left of them is how long it protects a leader that was just heard
@@ -37,7 +37,7 @@ pub(super) fn config(options: &RaftOptions) -> Result<Config, openraft::ConfigEr
 
 /// Makes a cluster of one out of an empty store that is to be in no other, and lets an only voter stand for election
 /// without a wait.
-pub(super) async fn take_place(raft: &Raft, options: &RaftOptions, lost_end: bool) -> Result<(), StartError> {
+pub(super) async fn take_place(raft: &Raft, options: &RaftOptions, lost_end: bool) -> Result<(), NodeStartError> {
     let node_id = options.node_id;
     let peers = options.peers.as_ref();
     if !raft.is_initialized().await.map_err(engine_error)? {
@@ -55,7 +55,7 @@ pub(super) async fn take_place(raft: &Raft, options: &RaftOptions, lost_end: boo
     }
     match peers {
         Some(_) => Ok(()),
-        None if voters.contains(&node_id) => Err(StartError::PeersNeeded { node_id, voters: voters.len() }),
-        None => Err(StartError::OtherNode { node_id, found: voters }),
+        None if voters.contains(&node_id) => Err(NodeStartError::PeersNeeded { node_id, voters: voters.len() }),
+        None => Err(NodeStartError::OtherNode { node_id, found: voters }),
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::StartError;
+use super::NodeStartError;
 use crate::mutants::planted;
 
 pub(super) const FORMAT: &str = "format";
@@ -51,10 +51,10 @@ pub(super) struct DataDir {
 
 impl DataDir {
     /// Locks `dir`, checks its format, and creates what is missing.
-    pub fn open(dir: &Path) -> Result<Self, StartError> {
+    pub fn open(dir: &Path) -> Result<Self, NodeStartError> {
         create_dir(dir)?;
         let itself = lock_itself(dir)?;
-        let identity = identity(&itself.metadata().map_err(|e| StartError::io(dir, e))?);
+        let identity = identity(&itself.metadata().map_err(|e| NodeStartError::io(dir, e))?);
         if !dir.join(FORMAT).exists() {
             check_nobody_elses(dir)?;
         }
@@ -65,7 +65,7 @@ impl DataDir {
         let data_dir = Self { dir: dir.to_owned(), log, snapshot, identity, _locks: locks };
         create_dir(&data_dir.log)?;
         create_dir(&data_dir.snapshot)?;
-        sync_dir(dir).map_err(|e| StartError::io(dir, e))?;
+        sync_dir(dir).map_err(|e| NodeStartError::io(dir, e))?;
         Ok(data_dir)
     }
 }
@@ -86,26 +86,26 @@ impl Hold {
     }
 }
 
-fn create_dir(dir: &Path) -> Result<(), StartError> {
+fn create_dir(dir: &Path) -> Result<(), NodeStartError> {
     if dir.is_dir() {
         return Ok(());
     }
     if dir.exists() {
-        return Err(StartError::io(dir, io::Error::other("it is a file, and a directory is needed")));
+        return Err(NodeStartError::io(dir, io::Error::other("it is a file, and a directory is needed")));
     }
     // What is stored is enough to release any lock: nobody else may read it.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|e| StartError::io(dir, e))?;
+    made.map_err(|e| NodeStartError::io(dir, e))?;
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_dir(parent).map_err(|e| StartError::io(parent, e))
+    sync_dir(parent).map_err(|e| NodeStartError::io(parent, e))
 }
 
 /// Locks the directory itself: a file in it can be removed, and the next process would lock another one.
-fn lock_itself(dir: &Path) -> Result<File, StartError> {
-    let file = File::open(dir).map_err(|e| StartError::io(dir, e))?;
+fn lock_itself(dir: &Path) -> Result<File, NodeStartError> {
+    let file = File::open(dir).map_err(|e| NodeStartError::io(dir, e))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) if !planted!("directory-not-locked") => {
-            return Err(StartError::InUse { dir: dir.to_owned() });
+            return Err(NodeStartError::InUse { dir: dir.to_owned() });
         }
         // NFS locks nothing that is open for reading only.
         Err(TryLockError::Error(error)) => {
@@ -117,31 +117,31 @@ fn lock_itself(dir: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
-fn lock_file(dir: &Path) -> Result<File, StartError> {
+fn lock_file(dir: &Path) -> Result<File, NodeStartError> {
     let path = dir.join("lock");
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = options.map_err(|e| StartError::io(&path, e))?;
+    let file = options.map_err(|e| NodeStartError::io(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(StartError::io(&path, e)),
+        Err(TryLockError::WouldBlock) => Err(NodeStartError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(e)) => Err(NodeStartError::io(&path, e)),
     }
 }
 
-fn check_format(dir: &Path) -> Result<(), StartError> {
+fn check_format(dir: &Path) -> Result<(), NodeStartError> {
     let path = dir.join(FORMAT);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         // It is written before anything else.
         Err(e) if e.kind() == io::ErrorKind::NotFound && dir.join("log").exists() => {
-            return Err(StartError::damaged(&path, 0, "it is missing"));
+            return Err(NodeStartError::damaged(&path, 0, "it is missing"));
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            write_format(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(dir, e))?;
+            write_format(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(dir, e))?;
             tracing::info!(dir = %absolute(dir).display(), "a new data directory, with nothing in it yet");
             return Ok(());
         }
-        Err(e) => return Err(StartError::unreadable(&path, 0, e)),
+        Err(e) => return Err(NodeStartError::unreadable(&path, 0, e)),
     };
     let version = text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u64>().ok());
     match version {
@@ -149,8 +149,8 @@ fn check_format(dir: &Path) -> Result<(), StartError> {
             tracing::info!(dir = %absolute(dir).display(), "the data directory");
             Ok(())
         }
-        Some(found) => Err(StartError::OtherFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION }),
-        None => Err(StartError::damaged(&path, 0, format!("it does not read \"{FORMAT_PREFIX}{FORMAT_VERSION}\""))),
+        Some(found) => Err(NodeStartError::OtherFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION }),
+        None => Err(NodeStartError::damaged(&path, 0, format!("it does not read \"{FORMAT_PREFIX}{FORMAT_VERSION}\""))),
     }
 }
 
@@ -160,12 +160,12 @@ fn absolute(dir: &Path) -> PathBuf {
 }
 
 /// A directory with files of somebody else was named by mistake. A mount point has `lost+found`, and may have hidden files.
-fn check_nobody_elses(dir: &Path) -> Result<(), StartError> {
-    for entry in fs::read_dir(dir).map_err(|e| StartError::io(dir, e))? {
-        let name = entry.map_err(|e| StartError::io(dir, e))?.file_name();
+fn check_nobody_elses(dir: &Path) -> Result<(), NodeStartError> {
+    for entry in fs::read_dir(dir).map_err(|e| NodeStartError::io(dir, e))? {
+        let name = entry.map_err(|e| NodeStartError::io(dir, e))?.file_name();
         let name = name.to_string_lossy();
         if !OURS.contains(&&*name) && name != "lost+found" && !name.starts_with('.') {
-            return Err(StartError::NotOurs { dir: dir.to_owned(), found: name.into_owned() });
+            return Err(NodeStartError::NotOurs { dir: dir.to_owned(), found: name.into_owned() });
         }
     }
     Ok(())

@@ -51,7 +51,7 @@ pub enum CallError {
 
 /// Why the members were not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MemberError {
+pub enum MembershipError {
     #[error("this node does not lead")]
     NotLeader { leader: Option<u64> },
     #[error("no quorum: nothing was changed")]
@@ -88,7 +88,7 @@ pub enum MemberError {
 
 /// Why this node still leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HandOverError {
+pub enum TransferError {
     #[error("this node does not lead")]
     NotLeader,
     #[error("no other voter is there and up to date")]
@@ -99,7 +99,7 @@ pub enum HandOverError {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum NodeStartError {
     #[error(
         "the data directory {} is in use by another process: stop that process, or start this one with another \
          directory", dir.display()
@@ -173,7 +173,7 @@ fn nodes(ids: &[u64]) -> String {
     ids.join(", ")
 }
 
-impl StartError {
+impl NodeStartError {
     /// The same for a node that has peers: there a copy of the directory does harm.
     pub(super) fn among_peers(self, node_id: u64) -> Self {
         match self {

@@ -11,7 +11,7 @@ use openraft::BasicNode;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Standing;
+use super::NodeState;
 use super::peers::{DialError, Local, Peers, Refusal};
 use super::types::NodeId;
 
@@ -34,7 +34,7 @@ enum Found {
 }
 
 /// Runs until this node belongs to a cluster.
-pub(super) async fn form(peers: Peers, initial: BTreeMap<NodeId, String>, standing: watch::Sender<Standing>) {
+pub(super) async fn form(peers: Peers, initial: BTreeMap<NodeId, String>, standing: watch::Sender<NodeState>) {
     let local = peers.local.clone();
     let others: Vec<_> = initial.iter().filter(|(node, _)| **node != local.node_id).collect();
     let mut told = Told::default();
@@ -51,30 +51,31 @@ pub(super) async fn form(peers: Peers, initial: BTreeMap<NodeId, String>, standi
         let now = judge(local.node_id, &found, &before);
         told.standing(&now);
         standing.send_if_modified(|standing| std::mem::replace(standing, now.clone()) != now);
-        let begins = now == Standing::Forming { awaits: Vec::new() } && initial.keys().next() == Some(&local.node_id);
+        let begins =
+            now == NodeState::Bootstrapping { awaits: Vec::new() } && initial.keys().next() == Some(&local.node_id);
         if begins && initialize(&local, &initial).await {
             break;
         }
         tokio::time::sleep(AGAIN).await;
     }
-    standing.send_replace(Standing::Member);
+    standing.send_replace(NodeState::Member);
     tracing::info!(node = local.node_id, "node {} belongs to a cluster", local.node_id);
 }
 
-fn judge(node: NodeId, found: &BTreeMap<NodeId, Found>, before: &Standing) -> Standing {
+fn judge(node: NodeId, found: &BTreeMap<NodeId, Found>, before: &NodeState) -> NodeState {
     let any = |wanted: &Found| found.values().any(|found| found == wanted);
     if any(&Found::KnowsOtherStore) {
-        return Standing::Wiped { node };
+        return NodeState::Wiped { node };
     }
     if any(&Found::HasCluster) {
-        return Standing::Waiting { node };
+        return NodeState::WaitingToJoin { node };
     }
     let missing = found.iter().filter(|(_, found)| **found != Found::Empty);
     let awaits: Vec<NodeId> = missing.map(|(node, _)| *node).collect();
     match before {
         // Who has told of a cluster and is silent now has not lost it.
-        Standing::Wiped { .. } | Standing::Waiting { .. } if !awaits.is_empty() => before.clone(),
-        _ => Standing::Forming { awaits },
+        NodeState::Wiped { .. } | NodeState::WaitingToJoin { .. } if !awaits.is_empty() => before.clone(),
+        _ => NodeState::Bootstrapping { awaits },
     }
 }
 
@@ -109,20 +110,20 @@ async fn initialize(local: &Local, initial: &BTreeMap<NodeId, String>) -> bool {
 /// What the log was told, so that it is told once.
 #[derive(Default)]
 struct Told {
-    standing: Option<Standing>,
+    standing: Option<NodeState>,
     lists: BTreeMap<NodeId, Vec<NodeId>>,
     /// Rounds since the others were found to have a cluster.
     waited: u32,
 }
 
 impl Told {
-    fn standing(&mut self, now: &Standing) {
-        self.waited = if matches!(now, Standing::Waiting { .. }) { self.waited + 1 } else { 0 };
+    fn standing(&mut self, now: &NodeState) {
+        self.waited = if matches!(now, NodeState::WaitingToJoin { .. }) { self.waited + 1 } else { 0 };
         if self.standing.as_ref() == Some(now) || (1..ADDED_BY_THEN).contains(&self.waited) {
             return;
         }
         match now {
-            Standing::Wiped { .. } => tracing::error!("{now}"),
+            NodeState::Wiped { .. } => tracing::error!("{now}"),
             _ => tracing::info!("{now}"),
         }
         self.standing = Some(now.clone());
@@ -144,25 +145,25 @@ impl Told {
 mod tests {
     use super::*;
 
-    fn judged(found: &[Found], before: &Standing) -> Standing {
+    fn judged(found: &[Found], before: &NodeState) -> NodeState {
         judge(1, &(2..).zip(found.iter().cloned()).collect(), before)
     }
 
     #[test]
     fn who_has_not_said_that_it_is_empty_is_waited_for() {
-        let new = Standing::Forming { awaits: vec![2, 3] };
+        let new = NodeState::Bootstrapping { awaits: vec![2, 3] };
         let awaits = |found: &[Found]| judged(found, &new);
-        assert_eq!(awaits(&[Found::Nothing, Found::Empty]), Standing::Forming { awaits: vec![2] });
-        assert_eq!(awaits(&[Found::Empty, Found::OtherList(vec![9])]), Standing::Forming { awaits: vec![3] });
-        assert_eq!(awaits(&[Found::Empty, Found::Empty]), Standing::Forming { awaits: vec![] });
+        assert_eq!(awaits(&[Found::Nothing, Found::Empty]), NodeState::Bootstrapping { awaits: vec![2] });
+        assert_eq!(awaits(&[Found::Empty, Found::OtherList(vec![9])]), NodeState::Bootstrapping { awaits: vec![3] });
+        assert_eq!(awaits(&[Found::Empty, Found::Empty]), NodeState::Bootstrapping { awaits: vec![] });
     }
 
     #[test]
     fn silence_undoes_nothing_that_was_told() {
-        let wiped = Standing::Wiped { node: 1 };
-        assert_eq!(judged(&[Found::HasCluster, Found::KnowsOtherStore], &Standing::Waiting { node: 1 }), wiped);
+        let wiped = NodeState::Wiped { node: 1 };
+        assert_eq!(judged(&[Found::HasCluster, Found::KnowsOtherStore], &NodeState::WaitingToJoin { node: 1 }), wiped);
         assert_eq!(judged(&[Found::Nothing, Found::Nothing], &wiped), wiped);
-        assert_eq!(judged(&[Found::Nothing, Found::HasCluster], &wiped), Standing::Waiting { node: 1 });
-        assert_eq!(judged(&[Found::Empty, Found::Empty], &wiped), Standing::Forming { awaits: vec![] });
+        assert_eq!(judged(&[Found::Nothing, Found::HasCluster], &wiped), NodeState::WaitingToJoin { node: 1 });
+        assert_eq!(judged(&[Found::Empty, Found::Empty], &wiped), NodeState::Bootstrapping { awaits: vec![] });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::node::RaftNode;
 use super::peers::{Kind, decode, encode};
-use super::{HandOverError, Member};
+use super::{Member, TransferError};
 
 /// For the next leader to have the whole log, and then to be elected.
 const ALIGNED_WITHIN: Duration = Duration::from_secs(1);
@@ -14,15 +14,15 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(3);
 impl RaftNode {
     /// Has the most advanced of the other voters take over, and resolves when another node leads. Nothing should be
     /// proposed meanwhile.
-    pub async fn hand_over(&self) -> Result<(), HandOverError> {
+    pub async fn transfer_leadership(&self) -> Result<(), TransferError> {
         let mut leadership = self.leadership();
         if !leadership.borrow().is_leader {
-            return Err(HandOverError::NotLeader);
+            return Err(TransferError::NotLeader);
         }
         let _paused = self.pulse().pause();
-        let next = self.next_leader().await.ok_or(HandOverError::NoCandidate)?;
+        let next = self.next_leader().await.ok_or(TransferError::NoCandidate)?;
         let vote = self.raft().metrics().borrow().vote;
-        let lane = self.peers().ok_or(HandOverError::NoCandidate)?.raft_lane(next.node, &next.address);
+        let lane = self.peers().ok_or(TransferError::NoCandidate)?.raft_lane(next.node, &next.address);
         let asked = lane.request(Kind::TakeOver, encode(&vote));
         let taken = async {
             let answer = asked.await;
@@ -33,7 +33,7 @@ impl RaftNode {
         };
         match tokio::time::timeout(TAKEN_WITHIN, taken).await {
             Ok(true) => Ok(()),
-            _ => Err(HandOverError::NotTaken { to: next.node }),
+            _ => Err(TransferError::NotTaken { to: next.node }),
         }
     }
 

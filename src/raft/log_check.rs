@@ -12,7 +12,7 @@ use raft_log::RaftLogRecord;
 use raft_log::chunked_wal::{ChunkId, Config};
 use raft_log::codeq::Decode;
 
-use super::StartError;
+use super::NodeStartError;
 use super::codec::{LOG_ID_BYTES, PAYLOAD_HEADER_BYTES, payload_len};
 use super::dir::sync_dir;
 use super::log_disk::LogTypes;
@@ -25,7 +25,7 @@ const APPEND: [u8; RECORD_TYPE_BYTES] = [0, 0, 0, 1];
 ///
 /// What is read here will be answered for, and may be in the page cache only: whoever wrote it may have been killed
 /// before its flush. So it is flushed first.
-pub(super) fn check_and_cut(dir: &Path) -> Result<(), StartError> {
+pub(super) fn check_and_cut(dir: &Path) -> Result<(), NodeStartError> {
     let mut chunks = chunk_files(dir)?;
     let mut begun = Vec::new();
     while let Some(last) = chunks.pop() {
@@ -39,14 +39,14 @@ pub(super) fn check_and_cut(dir: &Path) -> Result<(), StartError> {
         if good.bytes > 0 {
             check_earlier(&chunks, last.start)?;
             cut(&last.path, good.bytes, bytes.len())?;
-            sync_dir(dir).map_err(|e| StartError::io(dir, e))?;
+            sync_dir(dir).map_err(|e| NodeStartError::io(dir, e))?;
             break;
         }
         // A file is created before the one before it is complete: its end may be torn too.
         begun.push(last.path);
     }
     for path in begun {
-        fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&path, e))?;
+        fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(&path, e))?;
     }
     Ok(())
 }
@@ -71,27 +71,27 @@ pub(super) fn chunk_path(dir: &Path, start: u64) -> PathBuf {
     dir.join(Config::chunk_file_name(ChunkId(start)))
 }
 
-fn chunk_files(dir: &Path) -> Result<Vec<ChunkFile>, StartError> {
-    let starts = chunk_starts(dir).map_err(|e| StartError::io(dir, e))?;
+fn chunk_files(dir: &Path) -> Result<Vec<ChunkFile>, NodeStartError> {
+    let starts = chunk_starts(dir).map_err(|e| NodeStartError::io(dir, e))?;
     Ok(starts.into_iter().map(|start| ChunkFile { start, path: chunk_path(dir, start) }).collect())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|e| StartError::io(path, e))
+fn read(path: &Path) -> Result<Vec<u8>, NodeStartError> {
+    fs::read(path).map_err(|e| NodeStartError::io(path, e))
 }
 
 /// Every file but the last must be good to its end, which is where the next one starts.
-fn check_earlier(chunks: &[ChunkFile], mut next_start: u64) -> Result<(), StartError> {
+fn check_earlier(chunks: &[ChunkFile], mut next_start: u64) -> Result<(), NodeStartError> {
     for chunk in chunks.iter().rev() {
         let bytes = read(&chunk.path)?;
         let good = good_bytes(&bytes);
         if let Some(error) = good.error {
-            return Err(StartError::damaged(&chunk.path, good.bytes as u64, error.to_string()));
+            return Err(NodeStartError::damaged(&chunk.path, good.bytes as u64, error.to_string()));
         }
         if chunk.start + bytes.len() as u64 != next_start {
             let reason =
                 format!("the log goes on at {next_start}, this file ends at {}", chunk.start + bytes.len() as u64);
-            return Err(StartError::damaged(&chunk.path, bytes.len() as u64, reason));
+            return Err(NodeStartError::damaged(&chunk.path, bytes.len() as u64, reason));
         }
         next_start = chunk.start;
         sync(&chunk.path)?;
@@ -99,16 +99,16 @@ fn check_earlier(chunks: &[ChunkFile], mut next_start: u64) -> Result<(), StartE
     Ok(())
 }
 
-fn cut(path: &Path, len: usize, old_len: usize) -> Result<(), StartError> {
+fn cut(path: &Path, len: usize, old_len: usize) -> Result<(), NodeStartError> {
     if len == old_len {
         return sync(path);
     }
-    let file = OpenOptions::new().write(true).open(path).map_err(|e| StartError::io(path, e))?;
-    file.set_len(len as u64).and_then(|()| file.sync_all()).map_err(|e| StartError::io(path, e))
+    let file = OpenOptions::new().write(true).open(path).map_err(|e| NodeStartError::io(path, e))?;
+    file.set_len(len as u64).and_then(|()| file.sync_all()).map_err(|e| NodeStartError::io(path, e))
 }
 
-fn sync(path: &Path) -> Result<(), StartError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(|e| StartError::io(path, e))
+fn sync(path: &Path) -> Result<(), NodeStartError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| NodeStartError::io(path, e))
 }
 
 /// How far the records are good, and what is wrong with the first that is not.
@@ -134,7 +134,7 @@ fn record_len(bytes: &[u8]) -> io::Result<usize> {
     Ok(bytes.len() - rest.len())
 }
 
-fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Error) -> Result<(), StartError> {
+fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Error) -> Result<(), NodeStartError> {
     let bad = &bytes[offset..];
     let len = intact_len(bad);
     if len.is_some_and(|len| len > bad.len()) || bad.iter().all(|byte| *byte == 0) {
@@ -149,7 +149,7 @@ fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Erro
         None if bad.ends_with(&[0; CHECKSUM_BYTES]) => return Ok(()),
         None => error.to_string(),
     };
-    Err(StartError::damaged(path, offset as u64, reason))
+    Err(NodeStartError::damaged(path, offset as u64, reason))
 }
 
 /// The length of an entry's record, where the part of it that says so is intact.

@@ -9,7 +9,7 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::{CommittedLeaderId, RaftLogReader};
 use tempfile::TempDir;
 
-use super::StartError;
+use super::NodeStartError;
 use super::dir::Hold;
 use super::log_check::check_and_cut;
 use super::log_disk::DiskLog;
@@ -139,7 +139,7 @@ async fn every_flipped_bit_is_refused_and_named() {
             bytes[at] ^= 1 << bit;
             fs::write(&path, &bytes).expect("a damaged file");
             let error = check_and_cut(damaged.path()).expect_err("damage");
-            let StartError::Damaged { file, offset, .. } = &error else { panic!("{error}") };
+            let NodeStartError::Damaged { file, offset, .. } = &error else { panic!("{error}") };
             let record = ends.iter().rev().find(|end| **end <= at).copied().unwrap_or(0);
             assert!(*file == path && *offset <= at as u64, "byte {at}, bit {bit}: {error}");
             // The vote lies between the first two ends.
@@ -192,7 +192,7 @@ async fn damage_in_an_earlier_file_is_refused() {
             _ => fs::remove_file(path).expect("a missing file"),
         }
         let error = check_and_cut(damaged.path()).expect_err(what);
-        assert!(matches!(error, StartError::Damaged { .. }), "{what}: {error}");
+        assert!(matches!(error, NodeStartError::Damaged { .. }), "{what}: {error}");
     }
 }
 

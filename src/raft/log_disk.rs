@@ -23,7 +23,7 @@ use super::position::{self, Position};
 use super::types::{
     Entry, EntryPayload, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
-use super::{StartError, fatal, store_id};
+use super::{NodeStartError, fatal, store_id};
 use crate::base::clock::process_age;
 use crate::mutants::planted;
 
@@ -175,12 +175,12 @@ impl DiskLog {
     }
 
     /// Refuses a log of which nobody knows whether it has lost its end.
-    pub fn check_position(&self, may_be_missing: bool) -> Result<(), StartError> {
+    pub fn check_position(&self, may_be_missing: bool) -> Result<(), NodeStartError> {
         let Some(why) = self.position.unknown(may_be_missing) else { return Ok(()) };
         let reason = format!(
             "{why}, so whether the log has lost its end is not known; --accept-lost-end begins with the log as it is"
         );
-        Err(StartError::damaged(&self.data_dir.join(position::FILE), 0, reason))
+        Err(NodeStartError::damaged(&self.data_dir.join(position::FILE), 0, reason))
     }
 
     /// The entries that the log holds now are all that it is asked for; with `empty`, so is the vote.

@@ -11,7 +11,7 @@ use openraft::{BasicNode, ChangeMembers, ServerState};
 use super::node::RaftNode;
 use super::peers::{DialError, Hello};
 use super::types::{NodeId, Raft};
-use super::{Member, MemberError};
+use super::{Member, MembershipError};
 
 /// A learner this close behind is as good as caught up: entries go on coming while it is looked at.
 const CAUGHT_UP_ENTRIES: u64 = 64;
@@ -56,19 +56,19 @@ impl RaftNode {
     }
 
     /// Adds a node that gets the log but does not vote; resolves when it has caught up, which the caller may bound.
-    pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MemberError> {
+    pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MembershipError> {
         self.add(node, address, |hello| hello.empty).await
     }
 
     /// The same for a node that is known to have been a member: its log is a part of this one, or is cut to be one.
-    pub async fn add_former(&self, node: u64, address: String) -> Result<(), MemberError> {
+    pub async fn add_former(&self, node: u64, address: String) -> Result<(), MembershipError> {
         self.add(node, address, |_| true).await
     }
 
-    async fn add(&self, node: u64, address: String, is_fit: impl Fn(&Hello) -> bool) -> Result<(), MemberError> {
+    async fn add(&self, node: u64, address: String, is_fit: impl Fn(&Hello) -> bool) -> Result<(), MembershipError> {
         self.check_leads()?;
         if let Some(member) = self.members().into_iter().find(|member| member.node == node) {
-            return Err(MemberError::AlreadyMember { node, address: member.address });
+            return Err(MembershipError::AlreadyMember { node, address: member.address });
         }
         self.check_newcomer(node, &address, is_fit).await?;
         self.tell_own_address().await?;
@@ -78,20 +78,20 @@ impl RaftNode {
     }
 
     /// Gives a learner that has caught up a vote.
-    pub async fn promote(&self, node: u64) -> Result<(), MemberError> {
+    pub async fn promote(&self, node: u64) -> Result<(), MembershipError> {
         self.check_leads()?;
         let member = self.member(node)?;
         if member.voter {
-            return Err(MemberError::AlreadyVoter { node });
+            return Err(MembershipError::AlreadyVoter { node });
         }
         match self.lag(&member) {
-            lag if lag > CAUGHT_UP_ENTRIES => Err(MemberError::NotCaughtUp { node, lag }),
+            lag if lag > CAUGHT_UP_ENTRIES => Err(MembershipError::NotCaughtUp { node, lag }),
             _ => self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node]))).await,
         }
     }
 
     /// Takes a node out, voter or not; its id may come back with an empty store.
-    pub async fn remove(&self, node: u64) -> Result<(), MemberError> {
+    pub async fn remove(&self, node: u64) -> Result<(), MembershipError> {
         self.check_leads()?;
         if !self.member(node)?.voter {
             return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await;
@@ -99,12 +99,12 @@ impl RaftNode {
         let left: Vec<Member> =
             self.members().into_iter().filter(|member| member.voter && member.node != node).collect();
         if left.is_empty() {
-            return Err(MemberError::LastVoter { node });
+            return Err(MembershipError::LastVoter { node });
         }
         let majority_within = tokio::time::timeout(REACHED_WITHIN, self.majority_of(&left));
         if majority_within.await.is_err() {
             let reachable = self.reachable_of(&left);
-            return Err(MemberError::WouldLoseQuorum { node, reachable, voters: left.len() });
+            return Err(MembershipError::WouldLoseQuorum { node, reachable, voters: left.len() });
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
     }
@@ -121,22 +121,22 @@ impl RaftNode {
     }
 
     /// Tells the members this node's own address, where a node that ran alone has never said it.
-    pub async fn set_address(&self, address: String) -> Result<(), MemberError> {
+    pub async fn set_address(&self, address: String) -> Result<(), MembershipError> {
         self.check_leads()?;
         let nodes = BTreeMap::from([(self.id(), BasicNode { addr: address })]);
         self.change(ChangeMembers::SetNodes(nodes)).await
     }
 
-    async fn tell_own_address(&self) -> Result<(), MemberError> {
-        let address = self.advertised().ok_or(MemberError::NoPeers)?.to_owned();
+    async fn tell_own_address(&self) -> Result<(), MembershipError> {
+        let address = self.advertised().ok_or(MembershipError::NoPeers)?.to_owned();
         match self.member(self.id()) {
             Ok(own) if own.address == address => Ok(()),
             _ => self.set_address(address).await,
         }
     }
 
-    fn member(&self, node: u64) -> Result<Member, MemberError> {
-        self.members().into_iter().find(|member| member.node == node).ok_or(MemberError::UnknownNode { node })
+    fn member(&self, node: u64) -> Result<Member, MembershipError> {
+        self.members().into_iter().find(|member| member.node == node).ok_or(MembershipError::UnknownNode { node })
     }
 
     fn lag(&self, member: &Member) -> u64 {
@@ -144,7 +144,7 @@ impl RaftNode {
         last.saturating_sub(member.matched_index.unwrap_or(0))
     }
 
-    async fn caught_up(&self, node: u64) -> Result<(), MemberError> {
+    async fn caught_up(&self, node: u64) -> Result<(), MembershipError> {
         let mut metrics = self.raft().metrics();
         loop {
             metrics.borrow_and_update();
@@ -152,7 +152,7 @@ impl RaftNode {
             if self.lag(&self.member(node)?) <= CAUGHT_UP_ENTRIES {
                 return Ok(());
             }
-            metrics.changed().await.map_err(|_| MemberError::OutcomeUnknown)?;
+            metrics.changed().await.map_err(|_| MembershipError::OutcomeUnknown)?;
         }
     }
 
@@ -168,32 +168,32 @@ impl RaftNode {
         node: u64,
         address: &str,
         is_fit: impl Fn(&Hello) -> bool,
-    ) -> Result<(), MemberError> {
-        let dialler = self.peers().ok_or(MemberError::NoPeers)?.dialler(node, address);
+    ) -> Result<(), MembershipError> {
+        let dialler = self.peers().ok_or(MembershipError::NoPeers)?.dialler(node, address);
         let dialled = tokio::time::timeout(DIAL_WITHIN, dialler.dial()).await.unwrap_or(Err(DialError::Slow));
         let address = address.to_owned();
         match dialled {
             Ok((_, hello)) if is_fit(&hello) => Ok(()),
-            Ok(_) => Err(MemberError::NotEmpty { node, address }),
-            Err(error) => Err(MemberError::Unreachable { node, address, reason: error.to_string() }),
+            Ok(_) => Err(MembershipError::NotEmpty { node, address }),
+            Err(error) => Err(MembershipError::Unreachable { node, address, reason: error.to_string() }),
         }
     }
 
-    fn check_leads(&self) -> Result<(), MemberError> {
+    fn check_leads(&self) -> Result<(), MembershipError> {
         let leadership = *self.leadership().borrow();
         match leadership.leader {
             _ if leadership.is_leader => Ok(()),
-            None => Err(MemberError::NoQuorum),
-            leader => Err(MemberError::NotLeader { leader }),
+            None => Err(MembershipError::NoQuorum),
+            leader => Err(MembershipError::NotLeader { leader }),
         }
     }
 
     /// On a task of its own, because a change of voters takes two entries: a caller that gives up must not leave the
     /// cluster between them.
-    async fn change(&self, change: ChangeMembers<NodeId, BasicNode>) -> Result<(), MemberError> {
+    async fn change(&self, change: ChangeMembers<NodeId, BasicNode>) -> Result<(), MembershipError> {
         let raft = self.raft().clone();
         let changed = tokio::spawn(async move { raft.change_membership(change, false).await });
-        changed.await.map_err(|_| MemberError::OutcomeUnknown)?.map(drop).map_err(not_changed)
+        changed.await.map_err(|_| MembershipError::OutcomeUnknown)?.map(drop).map_err(not_changed)
     }
 }
 
@@ -218,14 +218,16 @@ pub(super) async fn complete_changes(raft: Raft) {
     }
 }
 
-fn not_changed(error: WriteError) -> MemberError {
+fn not_changed(error: WriteError) -> MembershipError {
     match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => MemberError::NotLeader { leader: to.leader_id },
+        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
+            MembershipError::NotLeader { leader: to.leader_id }
+        }
         RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
-            ChangeMembershipError::InProgress(_) => MemberError::InProgress,
-            ChangeMembershipError::LearnerNotFound(missing) => MemberError::UnknownNode { node: missing.node_id },
-            ChangeMembershipError::EmptyMembership(_) => MemberError::OutcomeUnknown,
+            ChangeMembershipError::InProgress(_) => MembershipError::InProgress,
+            ChangeMembershipError::LearnerNotFound(missing) => MembershipError::UnknownNode { node: missing.node_id },
+            ChangeMembershipError::EmptyMembership(_) => MembershipError::OutcomeUnknown,
         },
-        RaftError::Fatal(_) => MemberError::OutcomeUnknown,
+        RaftError::Fatal(_) => MembershipError::OutcomeUnknown,
     }
 }

@@ -55,16 +55,16 @@ mod watching;
 use std::io;
 
 pub use dir::free_bytes;
-pub use error::{CallError, HandOverError, MemberError, ProposeError, ReadError, StartError};
+pub use error::{CallError, MembershipError, NodeStartError, ProposeError, ReadError, TransferError};
 pub use node::RaftNode;
-pub use options::{Accept, PeerOptions, PeerService, Pending, RaftOptions, Store};
+pub use options::{Accept, BoxFuture, PeerOptions, PeerService, RaftOptions, Store};
 pub use peers::{
     Arrival, ByteStream, Handshake, Incoming, PeerCertificate, PeerFiles, Stream, TlsTransport, Transport,
     TransportError,
 };
-pub use seed::seed_store;
+pub use seed::bootstrap_from_snapshot;
 pub use simulated::SimulatedDisk;
-pub use standing::{Differs, Removed, Standing, Wiped};
+pub use standing::{DivergedNode, NodeState, RemovedNode, WipedNode};
 
 /// What the log drives.
 pub trait Machine: Send + 'static {

@@ -17,8 +17,8 @@ use super::pulse::Pulse;
 use super::stores::{self, Stores};
 use super::types::{NodeId, Raft, TypeConfig};
 use super::{
-    CallError, Leadership, Machine, PeerService, Progress, ProposeError, RaftOptions, ReadError, Standing, StartError,
-    Store, fatal, forming, members, presence, slow_disk, snapshotting, store_id, watching,
+    CallError, Leadership, Machine, NodeStartError, NodeState, PeerService, Progress, ProposeError, RaftOptions,
+    ReadError, Store, fatal, forming, members, presence, slow_disk, snapshotting, store_id, watching,
 };
 use crate::base::clock::process_age;
 use crate::base::histogram::Distribution;
@@ -34,7 +34,7 @@ struct Inner {
     id: NodeId,
     raft: Raft,
     leadership: watch::Receiver<Leadership>,
-    stands: watch::Sender<Standing>,
+    stands: watch::Sender<NodeState>,
     meters: Arc<Meters>,
     store_id: [u8; 16],
     store_was_empty: bool,
@@ -56,12 +56,12 @@ impl RaftNode {
     /// Opens the store, brings the machine to the newest snapshot, and lets the log bring it up to date.
     ///
     /// On an empty store a node without peers makes itself a cluster of one. One with peers returns before it belongs
-    /// to a cluster, so that it can say so: see [`RaftNode::standing`].
+    /// to a cluster, so that it can say so: see [`RaftNode::state`].
     pub async fn start(
         options: RaftOptions,
         machine: impl Machine,
         service: Arc<dyn PeerService>,
-    ) -> Result<RaftNode, StartError> {
+    ) -> Result<RaftNode, NodeStartError> {
         // Who has no peers keeps no log for them.
         let kept_bytes = options.peers.as_ref().map_or(0, |_| options.snapshot_log_bytes);
         let meters = Arc::new(Meters::new(options.snapshot_log_bytes, kept_bytes));
@@ -79,7 +79,7 @@ impl RaftNode {
                 let alone = options.peers.is_none();
                 let open = move || stores::open_disk(&dir, fsync, accept, id, alone, machine, &shared);
                 let open = tokio::task::spawn_blocking(open);
-                let opened = open.await.map_err(|e| StartError::Engine(e.to_string()))?;
+                let opened = open.await.map_err(|e| NodeStartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
                 run(options, stores, meters, service).await
             }
@@ -105,7 +105,7 @@ impl RaftNode {
     }
 
     /// How this node stands to its cluster, now and from now on.
-    pub fn standing(&self) -> watch::Receiver<Standing> {
+    pub fn state(&self) -> watch::Receiver<NodeState> {
         self.inner.stands.subscribe()
     }
 
@@ -114,9 +114,9 @@ impl RaftNode {
         let node = self.inner.id;
         self.inner.stands.send_if_modified(|now| {
             let then = match (&*now, removed) {
-                (Standing::Member | Standing::LostEnd { .. }, true) => Standing::Removed { node },
+                (NodeState::Member | NodeState::LostEnd { .. }, true) => NodeState::Removed { node },
                 // What the log had lost it may lack still: then whoever waits for it goes on.
-                (Standing::Removed { .. }, false) => self.inner.pulse.standing(&self.inner.raft),
+                (NodeState::Removed { .. }, false) => self.inner.pulse.standing(&self.inner.raft),
                 _ => return false,
             };
             *now = then;
@@ -139,7 +139,7 @@ impl RaftNode {
 
     /// From now on this node neither leads nor votes, and takes no entries; nor does it after a restart, where it has a
     /// directory.
-    pub fn stand_aside(&self) {
+    pub fn quarantine(&self) {
         self.inner.pulse.retire();
         if let Some(dir) = &self.inner.data_dir {
             store_id::set_aside(dir);
@@ -286,7 +286,7 @@ async fn run<L, M>(
     stores: Stores<L, M>,
     meters: Arc<Meters>,
     service: Arc<dyn PeerService>,
-) -> Result<RaftNode, StartError>
+) -> Result<RaftNode, NodeStartError>
 where
     L: RaftLogStorage<TypeConfig>,
     M: Machine,
@@ -327,10 +327,10 @@ where
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
     let stands = watch::Sender::new(match pulse.standing(&raft) {
-        _ if forms => Standing::Forming { awaits },
+        _ if forms => NodeState::Bootstrapping { awaits },
         stands => stands,
     });
-    if let Standing::LostEnd { .. } = &*stands.borrow() {
+    if let NodeState::LostEnd { .. } = &*stands.borrow() {
         tasks.push(tokio::spawn(pulse.clone().regain(raft.clone(), stands.clone())).abort_handle());
     }
     if let (Some(peers), Some(options)) = (&peers, &options.peers) {

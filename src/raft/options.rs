@@ -91,12 +91,12 @@ impl PeerOptions {
 }
 
 /// A future in a box, because these traits are used as objects.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What the room above does for other nodes.
 pub trait PeerService: Send + Sync + 'static {
     /// Answers what another node asks through [`RaftNode::call`](super::RaftNode::call).
-    fn call(&self, from: u64, request: Bytes) -> Pending<'_, Bytes>;
+    fn call(&self, from: u64, request: Bytes) -> BoxFuture<'_, Bytes>;
 
     /// The store that the replicated state knows for a node. A node that presents another one is refused: its disk was
     /// lost or exchanged, and what it acknowledged before is gone.

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::meters::Meters;
 use super::peers::{Kind, Peers, decode, encode};
 use super::types::{LogId, NodeId, Raft, Vote};
-use super::{RaftOptions, Standing};
+use super::{NodeState, RaftOptions};
 use crate::base::random;
 
 /// Between two canvasses of which the first found no majority: at least this, and as much again at random. The next
@@ -263,15 +263,15 @@ impl Pulse {
     }
 
     /// How this node stands to its cluster, as a member of it.
-    pub fn standing(&self, raft: &Raft) -> Standing {
+    pub fn standing(&self, raft: &Raft) -> NodeState {
         match self.lost(raft) {
-            Some(lost) => Standing::LostEnd { node: self.node_id, term: lost.leader_id.term, index: lost.index },
-            None => Standing::Member,
+            Some(lost) => NodeState::LostEnd { node: self.node_id, term: lost.leader_id.term, index: lost.index },
+            None => NodeState::Member,
         }
     }
 
     /// Tells when a leader has sent what this node had lost. Runs until then, or until the log engine is gone.
-    pub async fn regain(self: Arc<Self>, raft: Raft, stands: watch::Sender<Standing>) {
+    pub async fn regain(self: Arc<Self>, raft: Raft, stands: watch::Sender<NodeState>) {
         let mut data = raft.data_metrics();
         let node = self.node_id;
         tracing::error!(node, "{}", *stands.borrow());
@@ -282,9 +282,9 @@ impl Pulse {
         }
         tracing::info!(node, "the log of node {node} has all that this node acknowledged again");
         stands.send_if_modified(|now| {
-            let regained = matches!(now, Standing::LostEnd { .. });
+            let regained = matches!(now, NodeState::LostEnd { .. });
             if regained {
-                *now = Standing::Member;
+                *now = NodeState::Member;
             }
             regained
         });

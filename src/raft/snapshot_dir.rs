@@ -10,7 +10,7 @@ use super::dir::sync_dir;
 use super::room::Sparing;
 use super::snapshot_file::{SnapshotReader, SnapshotWriter};
 use super::types::SnapshotMeta;
-use super::{Frozen, StartError};
+use super::{Frozen, NodeStartError};
 
 const SUFFIX: &str = ".snapshot";
 /// What is not whole yet; removed at the next start.
@@ -34,14 +34,14 @@ pub(super) struct StoredSnapshot {
 
 impl SnapshotDir {
     /// Finds the newest snapshot and checks its header; its content is checked while it is read.
-    pub fn open(dir: &Path) -> Result<Self, StartError> {
-        for partial in files(dir, PARTIAL).map_err(|e| StartError::io(dir, e))? {
-            fs::remove_file(&partial).map_err(|e| StartError::io(&partial, e))?;
+    pub fn open(dir: &Path) -> Result<Self, NodeStartError> {
+        for partial in files(dir, PARTIAL).map_err(|e| NodeStartError::io(dir, e))? {
+            fs::remove_file(&partial).map_err(|e| NodeStartError::io(&partial, e))?;
         }
-        let newest = files(dir, SUFFIX).map_err(|e| StartError::io(dir, e))?.pop();
-        let current = newest.map(|path| -> Result<StoredSnapshot, StartError> {
-            let reader = SnapshotReader::open(&path).map_err(|e| StartError::unreadable(&path, 0, e))?;
-            let bytes = fs::metadata(&path).map_err(|e| StartError::io(&path, e))?.len();
+        let newest = files(dir, SUFFIX).map_err(|e| NodeStartError::io(dir, e))?.pop();
+        let current = newest.map(|path| -> Result<StoredSnapshot, NodeStartError> {
+            let reader = SnapshotReader::open(&path).map_err(|e| NodeStartError::unreadable(&path, 0, e))?;
+            let bytes = fs::metadata(&path).map_err(|e| NodeStartError::io(&path, e))?.len();
             Ok(StoredSnapshot { meta: reader.meta, path, bytes })
         });
         Ok(Self { dir: dir.to_owned(), current: Mutex::new(current.transpose()?), received: AtomicU64::new(0) })

@@ -6,14 +6,14 @@ use super::error::replace_advice;
 
 /// How this node stands to its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum NodeState {
     /// Asks the nodes it was started with: they form a cluster once all have answered that they are empty too.
-    Forming {
+    Bootstrapping {
         /// Those that have not.
         awaits: Vec<u64>,
     },
     /// The others have a cluster: this node waits to be added to it.
-    Waiting {
+    WaitingToJoin {
         node: u64,
     },
     Member,
@@ -33,72 +33,72 @@ pub enum Standing {
         node: u64,
     },
     /// The table of this node is not what the others have at the same place of the log.
-    Differs {
+    Diverged {
         node: u64,
     },
 }
 
-impl Standing {
+impl NodeState {
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Standing::Forming { .. } => "forming",
-            Standing::Waiting { .. } => "waiting",
-            Standing::Member => "member",
-            Standing::LostEnd { .. } => "lost-end",
-            Standing::Wiped { .. } => "wiped",
-            Standing::Removed { .. } => "removed",
-            Standing::Differs { .. } => "differs",
+            NodeState::Bootstrapping { .. } => "forming",
+            NodeState::WaitingToJoin { .. } => "waiting",
+            NodeState::Member => "member",
+            NodeState::LostEnd { .. } => "lost-end",
+            NodeState::Wiped { .. } => "wiped",
+            NodeState::Removed { .. } => "removed",
+            NodeState::Diverged { .. } => "differs",
         }
     }
 
     pub const fn is_removed(&self) -> bool {
-        matches!(self, Standing::Removed { .. })
+        matches!(self, NodeState::Removed { .. })
     }
 
     pub const fn has_lost_end(&self) -> bool {
-        matches!(self, Standing::LostEnd { .. })
+        matches!(self, NodeState::LostEnd { .. })
     }
 
     pub const fn is_wiped(&self) -> bool {
-        matches!(self, Standing::Wiped { .. })
+        matches!(self, NodeState::Wiped { .. })
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for NodeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Standing::Forming { awaits } if awaits.is_empty() => {
+            NodeState::Bootstrapping { awaits } if awaits.is_empty() => {
                 f.write_str("every listed node has answered: the one with the lowest id forms the cluster now")
             }
-            Standing::Forming { awaits } => {
+            NodeState::Bootstrapping { awaits } => {
                 f.write_str("waits to form a cluster until every listed node has answered that it is empty: no answer yet from ")?;
                 Nodes(awaits).fmt(f)
             }
-            Standing::Waiting { node } => {
+            NodeState::WaitingToJoin { node } => {
                 write!(f, "the others have a cluster without node {node}: waits for `latchd members add {node} URL`")
             }
-            Standing::Member => f.write_str("belongs to its cluster"),
-            Standing::LostEnd { node, term, index } => write!(
+            NodeState::Member => f.write_str("belongs to its cluster"),
+            NodeState::LostEnd { node, term, index } => write!(
                 f,
                 "the log of node {node} was cut or put back: entry {index} of term {term} was on disk and is gone. This node \
                  waits for a leader that has it, and helps no other to lead. Where no node has it any more, as after a loss \
                  of power with disks that lie: start each with --accept-lost-end (storage.accept_lost_end = true), which \
                  gives up what was answered since"
             ),
-            Standing::Wiped { node } => Wiped { node: *node }.fmt(f),
-            Standing::Removed { node } => Removed { node: *node }.fmt(f),
-            Standing::Differs { node } => Differs { node: *node }.fmt(f),
+            NodeState::Wiped { node } => WipedNode { node: *node }.fmt(f),
+            NodeState::Removed { node } => RemovedNode { node: *node }.fmt(f),
+            NodeState::Diverged { node } => DivergedNode { node: *node }.fmt(f),
         }
     }
 }
 
 /// What a node says whose disk was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wiped {
+pub struct WipedNode {
     pub node: u64,
 }
 
-impl fmt::Display for Wiped {
+impl fmt::Display for WipedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node;
         write!(
@@ -112,11 +112,11 @@ impl fmt::Display for Wiped {
 
 /// What a node says that was taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedNode {
     pub node: u64,
 }
 
-impl fmt::Display for Removed {
+impl fmt::Display for RemovedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node;
         write!(
@@ -129,11 +129,11 @@ impl fmt::Display for Removed {
 
 /// What a node says whose table is not that of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Differs {
+pub struct DivergedNode {
     pub node: u64,
 }
 
-impl fmt::Display for Differs {
+impl fmt::Display for DivergedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node;
         write!(
@@ -164,15 +164,17 @@ mod tests {
 
     #[test]
     fn each_standing_says_what_is_to_be_done() {
-        let told = |standing: Standing| standing.to_string();
-        assert!(told(Standing::Forming { awaits: vec![2] }).ends_with("no answer yet from node 2"));
-        assert!(told(Standing::Forming { awaits: vec![2, 3, 4] }).ends_with("no answer yet from nodes 2, 3 and 4"));
-        assert!(told(Standing::Waiting { node: 4 }).contains("`latchd members add 4 URL`"));
-        let wiped = told(Standing::Wiped { node: 4 });
+        let told = |standing: NodeState| standing.to_string();
+        assert!(told(NodeState::Bootstrapping { awaits: vec![2] }).ends_with("no answer yet from node 2"));
+        assert!(
+            told(NodeState::Bootstrapping { awaits: vec![2, 3, 4] }).ends_with("no answer yet from nodes 2, 3 and 4")
+        );
+        assert!(told(NodeState::WaitingToJoin { node: 4 }).contains("`latchd members add 4 URL`"));
+        let wiped = told(NodeState::Wiped { node: 4 });
         assert!(wiped.contains("`latchd members remove 4`") && wiped.contains("`latchd members add 4 URL`"), "{wiped}");
-        let lost = told(Standing::LostEnd { node: 4, term: 2, index: 57 });
+        let lost = told(NodeState::LostEnd { node: 4, term: 2, index: 57 });
         assert!(lost.contains("entry 57 of term 2") && lost.contains("--accept-lost-end"), "{lost}");
-        let removed = told(Standing::Removed { node: 4 });
+        let removed = told(NodeState::Removed { node: 4 });
         assert!(removed.contains("no member") && removed.contains("`latchd members add 4 URL`"), "{removed}");
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::dir::sync_dir;
-use super::{StartError, position};
+use super::{NodeStartError, position};
 
 pub(super) const FILE: &str = "store-id";
 /// Without a checksum: what releases before it made, and still read.
@@ -24,16 +24,16 @@ const UNUSED: &str = "unused";
 
 /// Refuses an empty store that once held something: what it acknowledged is lost. Where that is accepted, the store gets
 /// another id, so that a cluster takes it for the disk of a node that lost its own.
-pub(super) fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Result<(), StartError> {
+pub(super) fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Result<(), NodeStartError> {
     let path = dir.join(FILE);
     if !path.exists() || dir.join(UNUSED).exists() {
         return Ok(());
     }
     if !accepted {
-        return Err(StartError::Emptied { dir: dir.to_owned(), node_id });
+        return Err(NodeStartError::Emptied { dir: dir.to_owned(), node_id });
     }
     tracing::warn!(dir = %dir.display(), "what was stored here is gone: begins empty, as it was told");
-    fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| StartError::io(&path, e))
+    fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(&path, e))
 }
 
 /// Whether a release made the directory that does not know the file of the newest position.
@@ -60,38 +60,38 @@ pub(super) fn set_aside(dir: &Path) {
     }
 }
 
-pub(super) fn check_not_set_aside(dir: &Path, node_id: u64) -> Result<(), StartError> {
+pub(super) fn check_not_set_aside(dir: &Path, node_id: u64) -> Result<(), NodeStartError> {
     match dir.join(SET_ASIDE).exists() {
-        true => Err(StartError::SetAside { dir: dir.to_owned(), node_id }),
+        true => Err(NodeStartError::SetAside { dir: dir.to_owned(), node_id }),
         false => Ok(()),
     }
 }
 
 /// Reads the id of the store in `dir`, or makes one; refuses the directory of another node.
-pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8; 16], StartError> {
+pub(super) fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8; 16], NodeStartError> {
     let path = dir.join(FILE);
     let (owner, id) = match fs::read_to_string(&path) {
         Ok(text) => parse(&text).ok_or_else(|| {
             let form = format!(
                 "it does not read \"{PREFIX} node NUMBER id 32 HEX DIGITS crc32 CHECKSUM\" with its own checksum"
             );
-            StartError::damaged(&path, 0, form)
+            NodeStartError::damaged(&path, 0, form)
         })?,
         // Releases that know positions have made an id before the first of them.
         Err(e) if e.kind() == io::ErrorKind::NotFound && !store_is_empty && position::is_there(dir) => {
-            return Err(StartError::damaged(&path, 0, "it is missing"));
+            return Err(NodeStartError::damaged(&path, 0, "it is missing"));
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let owner = if store_is_empty { node_id } else { FIRST_NODE };
             let id = crate::base::random::random_id();
             let unused = if store_is_empty { mark_unused(dir) } else { Ok(()) };
-            unused.and_then(|()| write(dir, owner, &id)).map_err(|e| StartError::io(&path, e))?;
+            unused.and_then(|()| write(dir, owner, &id)).map_err(|e| NodeStartError::io(&path, e))?;
             (owner, id)
         }
-        Err(e) => return Err(StartError::unreadable(&path, 0, e)),
+        Err(e) => return Err(NodeStartError::unreadable(&path, 0, e)),
     };
     if owner != node_id {
-        return Err(StartError::OtherNode { node_id, found: vec![owner] });
+        return Err(NodeStartError::OtherNode { node_id, found: vec![owner] });
     }
     Ok(id)
 }
@@ -141,7 +141,7 @@ mod tests {
         let made = open(dir.path(), 7, true).expect("made");
         assert_eq!(open(dir.path(), 7, false).expect("read"), made);
         let refused = open(dir.path(), 8, false).expect_err("another node's");
-        assert!(matches!(refused, StartError::OtherNode { node_id: 8, ref found } if *found == [7]), "{refused}");
+        assert!(matches!(refused, NodeStartError::OtherNode { node_id: 8, ref found } if *found == [7]), "{refused}");
         let other = tempfile::tempdir().expect("a temporary directory");
         assert_ne!(open(other.path(), 7, true).expect("made"), made);
     }
@@ -170,7 +170,7 @@ mod tests {
         }));
         for bad in &bads {
             fs::write(dir.path().join(FILE), bad).expect("written");
-            assert!(matches!(open(dir.path(), 3, false), Err(StartError::Damaged { .. })), "{bad:?}");
+            assert!(matches!(open(dir.path(), 3, false), Err(NodeStartError::Damaged { .. })), "{bad:?}");
         }
     }
 

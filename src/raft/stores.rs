@@ -14,7 +14,7 @@ use super::simulated::SimulatedDisk;
 use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
 use super::state_machine::{Snapshots, StateMachine};
 use super::types::{LogId, NodeId};
-use super::{Accept, Machine, StartError, log_check, store_id};
+use super::{Accept, Machine, NodeStartError, log_check, store_id};
 
 /// What openraft takes over, and what the node keeps.
 pub(super) struct Stores<L, M> {
@@ -35,10 +35,10 @@ pub(super) fn open_memory<M: Machine>(
     node_id: NodeId,
     machine: M,
     meters: &Arc<Meters>,
-) -> Result<Stores<MemoryLog, M>, StartError> {
+) -> Result<Stores<MemoryLog, M>, NodeStartError> {
     let (hold, released) = Hold::new(None);
     let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), hold);
-    let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
+    let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
     let id = crate::base::random::random_id();
     let log = MemoryLog::new(meters.clone()).of(node_id);
     Ok(Stores { log, machine, id, empty: true, released, data_dir: Weak::new(), lost: None })
@@ -49,10 +49,10 @@ pub(super) fn open_simulated<M: Machine>(
     node_id: NodeId,
     machine: M,
     meters: &Arc<Meters>,
-) -> Result<Stores<MemoryLog, M>, StartError> {
+) -> Result<Stores<MemoryLog, M>, NodeStartError> {
     let (hold, released) = Hold::new(None);
     let machine = StateMachine::new(machine, Snapshots::Simulated(disk.clone()), meters.clone(), hold);
-    let machine = machine.map_err(|e| StartError::Engine(e.reason))?;
+    let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
     let (log, id, empty) = (disk.log(meters).of(node_id), disk.store_id(), disk.is_empty());
     Ok(Stores { log, machine, id, empty, released, data_dir: Weak::new(), lost: disk.lost_end() })
 }
@@ -66,7 +66,7 @@ pub(super) fn open_disk<M: Machine>(
     alone: bool,
     machine: M,
     meters: &Arc<Meters>,
-) -> Result<Stores<DiskLog, M>, StartError> {
+) -> Result<Stores<DiskLog, M>, NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
     store_id::check_not_set_aside(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
@@ -75,15 +75,15 @@ pub(super) fn open_disk<M: Machine>(
     let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
     let stored = snapshots.current();
     let log = DiskLog::open(&log_dir, fsync, meters.clone(), hold.clone()).map_err(|e| match e.kind() {
-        io::ErrorKind::WouldBlock => StartError::InUse { dir: dir.to_owned() },
-        _ => StartError::unreadable(&log_dir, 0, e),
+        io::ErrorKind::WouldBlock => NodeStartError::InUse { dir: dir.to_owned() },
+        _ => NodeStartError::unreadable(&log_dir, 0, e),
     })?;
     let span = log.span();
     check_fit(&log_dir, &span, stored.as_ref())?;
     let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
     match empty {
         true => store_id::check_not_emptied(dir, node_id, accept.empty)?,
-        false => store_id::mark_used(dir).map_err(|e| StartError::io(dir, e))?,
+        false => store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?,
     }
     if !empty && !accept.lost_end {
         log.check_position(store_id::is_older_than_position(dir))?;
@@ -93,18 +93,18 @@ pub(super) fn open_disk<M: Machine>(
         tell_lost(dir, span.last, lost, accept);
     }
     if empty || accept.lost_end {
-        log.accept_lost_end(empty).map_err(|e| StartError::io(dir, e))?;
+        log.accept_lost_end(empty).map_err(|e| NodeStartError::io(dir, e))?;
     }
     if !empty {
         // What is there is served also where nothing more can be written.
         meters.room.look(dir);
     }
-    log.restore_vote().map_err(|e| StartError::io(&log_dir, e))?;
+    log.restore_vote().map_err(|e| NodeStartError::io(&log_dir, e))?;
     let lost = lost.filter(|_| !accept.lost_end);
     let id = store_id::open(dir, node_id, empty)?;
     let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), hold).map_err(|e| {
         let file = stored.map_or(snapshot_dir, |stored| stored.path);
-        StartError::damaged(&file, e.offset, e.reason)
+        NodeStartError::damaged(&file, e.offset, e.reason)
     })?;
     let data_dir = Arc::downgrade(&data_dir);
     Ok(Stores { log: log.of(node_id, alone), machine, id, empty, released, data_dir, lost })
@@ -126,7 +126,7 @@ fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
 }
 
 /// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
-fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), StartError> {
+fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), NodeStartError> {
     let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
     let purged = span.purged.map(|id| id.index);
     let index = |index: Option<u64>| index.map_or_else(|| "the first one".to_owned(), |index| format!("entry {index}"));
@@ -141,5 +141,5 @@ fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) ->
         Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
         _ => return Ok(()),
     };
-    Err(StartError::damaged(log_dir, 0, reason))
+    Err(NodeStartError::damaged(log_dir, 0, reason))
 }

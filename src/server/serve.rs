@@ -36,7 +36,7 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Engine(#[from] crate::engine::StartError),
+    Engine(#[from] crate::engine::NodeStartError),
     #[error(transparent)]
     Access(#[from] crate::access::AccessError),
     #[error("the system refuses what a server needs: {0}")]

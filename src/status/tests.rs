@@ -4,7 +4,7 @@ use super::page::{page, trouble_page};
 use super::view::{Hold, Lock, Question, Session, View, Whole};
 use crate::domain::view::Counts;
 use crate::domain::{Dialect, Token};
-use crate::engine::{ClusterView, MemberRole, MemberView, Standing};
+use crate::engine::{ClusterView, MemberRole, MemberView, NodeState};
 use std::time::Duration;
 
 fn view() -> View {
@@ -31,7 +31,7 @@ fn cluster(nodes: &[u64]) -> ClusterView {
         lag_entries: Some(0),
     };
     ClusterView {
-        standing: Standing::Member,
+        standing: NodeState::Member,
         node: 2,
         leader: Some(1),
         term: 7,

@@ -84,7 +84,7 @@ async fn a_follower_without_room_for_a_snapshot_lives_on_and_catches_up_when_it_
     let nodes = three(&board, options).await;
     let lead = leader(&nodes).await;
     if lead.id == 3 {
-        lead.raft.hand_over().await.expect("another leads");
+        lead.raft.transfer_leadership().await.expect("another leads");
     }
     let lead = leader(&nodes).await;
     assert_ne!(lead.id, 3);

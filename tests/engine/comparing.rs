@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use latchd::engine::{Engine, EngineError, Fault, Standing};
+use latchd::engine::{Engine, EngineError, Fault, NodeState};
 
 use super::events_across_nodes::{Cluster, take_and_give_back};
 use super::service::{ask, hold};
@@ -13,7 +13,7 @@ const CHILD: &str = "LATCHD_TEST_ONE_NODE_DIFFERS";
 /// The planted bug is in this one: it forgets releases.
 const OTHERWISE: u64 = 2;
 
-fn standing(node: &Engine) -> Standing {
+fn standing(node: &Engine) -> NodeState {
     node.cluster_here().standing
 }
 
@@ -26,7 +26,7 @@ async fn child_of_which_one_node_applies_otherwise() {
     let cluster = Cluster::start().await;
     let (good, otherwise) = (&cluster.nodes[0], &cluster.nodes[OTHERWISE as usize - 1]);
     let found = async {
-        while standing(otherwise) != (Standing::Differs { node: OTHERWISE }) {
+        while standing(otherwise) != (NodeState::Diverged { node: OTHERWISE }) {
             // Where the other one leads there may be no answer for a moment.
             let one = take_and_give_back(good, "a");
             drop(tokio::time::timeout(Duration::from_secs(2), one).await);
@@ -45,7 +45,7 @@ async fn child_of_which_one_node_applies_otherwise() {
     };
     tokio::time::timeout(SOON, serves).await.expect("the others go on");
     for node in [0, 2] {
-        assert_eq!(standing(&cluster.nodes[node]), Standing::Member);
+        assert_eq!(standing(&cluster.nodes[node]), NodeState::Member);
     }
     cluster.stop().await;
 }

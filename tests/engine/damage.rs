@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use latchd::raft::{Accept, RaftOptions, Standing, StartError, Store};
+use latchd::raft::{Accept, NodeStartError, NodeState, RaftOptions, Store};
 
 use latchd::engine::events::{EventId, Why};
 
@@ -31,7 +31,7 @@ fn only_file(dir: &Path, suffix: &str) -> PathBuf {
     file.clone()
 }
 
-async fn refusal(dir: &Path) -> StartError {
+async fn refusal(dir: &Path) -> NodeStartError {
     start(on_disk(dir)).await.err().expect("a refusal")
 }
 
@@ -139,7 +139,7 @@ async fn a_node_that_was_set_aside_stays_so_after_a_restart() {
     let board = Switchboard::default();
     let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
     node.follows(&[1]).await;
-    node.raft.stand_aside();
+    node.raft.quarantine();
     node.raft.shutdown().await;
     let message = Node::start(&board, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
     for part in ["set aside", "latchd members remove 1", "empty this node's data directory", "latchd members add 1 URL"]
@@ -167,15 +167,15 @@ async fn another_format_and_another_node_are_refused() {
     let dir = used_dir().await;
     let other = RaftOptions { node_id: 2, ..on_disk(dir.path()) };
     let error = start(other).await.err().expect("a refusal");
-    assert!(matches!(&error, StartError::OtherNode { node_id: 2, found } if *found == [1]), "{error}");
+    assert!(matches!(&error, NodeStartError::OtherNode { node_id: 2, found } if *found == [1]), "{error}");
     let format = dir.path().join("format");
     fs::write(&format, "latchd data 2\n").expect("the file");
     let error = refusal(dir.path()).await;
-    assert!(matches!(error, StartError::OtherFormat { found: 2, supported: 1, .. }), "{error}");
+    assert!(matches!(error, NodeStartError::OtherFormat { found: 2, supported: 1, .. }), "{error}");
     fs::write(&format, "something else\n").expect("the file");
-    assert!(matches!(refusal(dir.path()).await, StartError::Damaged { .. }));
+    assert!(matches!(refusal(dir.path()).await, NodeStartError::Damaged { .. }));
     fs::remove_file(&format).expect("the file");
-    assert!(matches!(refusal(dir.path()).await, StartError::Damaged { .. }));
+    assert!(matches!(refusal(dir.path()).await, NodeStartError::Damaged { .. }));
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn a_directory_that_cannot_be_made_is_refused() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let store = Store::Disk { dir: file.path().join("data"), fsync: true };
     let error = start(RaftOptions::new(1, store)).await.err().expect("a refusal");
-    assert!(matches!(error, StartError::Io { .. }), "{error}");
+    assert!(matches!(error, NodeStartError::Io { .. }), "{error}");
 }
 
 /// Takes locks, and their tokens and the ids of their events.
@@ -265,7 +265,7 @@ async fn a_directory_that_was_emptied_is_refused_unless_that_is_accepted() {
     assert_ne!(id(), before, "a cluster that knew the node takes it for one that lost its disk");
     start(on_disk(dir.path())).await.expect("it holds something again").0.shutdown().await;
     empty_out(dir.path());
-    assert!(matches!(refusal(dir.path()).await, StartError::Emptied { node_id: 1, .. }));
+    assert!(matches!(refusal(dir.path()).await, NodeStartError::Emptied { node_id: 1, .. }));
 }
 
 /// Nobody was told anything yet.
@@ -275,7 +275,7 @@ async fn a_node_that_waits_for_its_cluster_may_be_restarted_empty() {
     let board = Switchboard::default();
     for _ in 0..2 {
         let node = Node::start(&board, disk(1, dir.path()), &[1, 2]).await.expect("a node");
-        assert!(matches!(&*node.raft.standing().borrow(), Standing::Forming { .. }));
+        assert!(matches!(&*node.raft.state().borrow(), NodeState::Bootstrapping { .. }));
         node.raft.shutdown().await;
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use latchd::raft::StartError;
+use latchd::raft::NodeStartError;
 
 use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, others, stop, three};
 use crate::proof::random::Random;
@@ -139,7 +139,7 @@ async fn a_damaged_node_is_replaced_by_the_members_commands() {
     bytes[60] ^= 1;
     fs::write(&log, bytes).expect("written");
     let refused = Node::start(&board, disk(broken.id, home.path()), &ALL).await.err().expect("a refusal");
-    assert!(matches!(refused, StartError::DamagedInCluster { .. }), "{refused}");
+    assert!(matches!(refused, NodeStartError::DamagedInCluster { .. }), "{refused}");
     agree(&rest, &lead, "b").await;
     lead.raft.remove(broken.id).await.expect("removed");
     fs::remove_dir_all(&dir).expect("emptied");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchd::raft::{HandOverError, ProposeError, RaftOptions, ReadError};
+use latchd::raft::{ProposeError, RaftOptions, ReadError, TransferError};
 
 use super::switchboard::{Node, SOON, Switchboard, disk, leader, memory, others, stop, three};
 
@@ -120,11 +120,11 @@ async fn a_hand_over_leaves_no_gap() {
         // A leader that was elected only just now holds on to that for a moment.
         tokio::time::sleep(Duration::from_millis(3500)).await;
         lead.propose(&format!("{round}")).await;
-        let handed = tokio::time::timeout(Duration::from_secs(2), lead.raft.hand_over()).await;
+        let handed = tokio::time::timeout(Duration::from_secs(2), lead.raft.transfer_leadership()).await;
         handed.expect("at once").expect("handed over");
         let next = leader(&nodes).await;
         assert_ne!(next.id, lead.id);
-        assert_eq!(lead.raft.hand_over().await, Err(HandOverError::NotLeader));
+        assert_eq!(lead.raft.transfer_leadership().await, Err(TransferError::NotLeader));
         lead = next;
     }
     let index = lead.propose("end").await;
@@ -137,7 +137,7 @@ async fn nobody_to_hand_over_to() {
     let board = Switchboard::default();
     let alone = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
     alone.follows(&[1]).await;
-    assert_eq!(alone.raft.hand_over().await, Err(HandOverError::NoCandidate));
+    assert_eq!(alone.raft.transfer_leadership().await, Err(TransferError::NoCandidate));
     alone.propose("it goes on").await;
     alone.raft.shutdown().await;
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use latchd::raft::{MemberError, Standing};
+use latchd::raft::{MembershipError, NodeState};
 
 use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, memory, others, stop, three};
 
-async fn stands(node: &Node, expected: Standing) {
-    let mut standing = node.raft.standing();
+async fn stands(node: &Node, expected: NodeState) {
+    let mut standing = node.raft.state();
     let reached = standing.wait_for(|now| *now == expected);
     tokio::time::timeout(SOON, reached).await.unwrap_or_else(|_| panic!("{expected:?} in time")).expect("a node");
 }
@@ -22,7 +22,7 @@ async fn a_cluster_forms_when_all_have_answered_and_not_before() {
     // Two of three are a majority, and must not use it: the third may be the one with the data.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     for node in &nodes {
-        assert_eq!(*node.raft.standing().borrow(), Standing::Forming { awaits: vec![2] });
+        assert_eq!(*node.raft.state().borrow(), NodeState::Bootstrapping { awaits: vec![2] });
         assert_eq!(node.raft.leadership().borrow().leader, None);
     }
     nodes.push(Node::start(&board, memory(2), &[1, 2, 3]).await.expect("a node"));
@@ -31,7 +31,7 @@ async fn a_cluster_forms_when_all_have_answered_and_not_before() {
     for node in &nodes {
         node.applies(index).await;
         assert_eq!(node.journal.strings(), ["a"]);
-        stands(node, Standing::Member).await;
+        stands(node, NodeState::Member).await;
         let members = node.raft.members();
         assert_eq!(members.iter().map(|member| member.node).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(members.iter().all(|member| member.voter && member.address == address(member.node)), "{members:?}");
@@ -48,7 +48,7 @@ async fn nodes_with_different_lists_form_nothing() {
     let three = Node::start(&board, memory(3), &[1, 2, 3]).await.expect("a node");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     for node in [&one, &two, &three] {
-        assert!(matches!(&*node.raft.standing().borrow(), Standing::Forming { awaits } if !awaits.is_empty()));
+        assert!(matches!(&*node.raft.state().borrow(), NodeState::Bootstrapping { awaits } if !awaits.is_empty()));
         assert_eq!(node.raft.leadership().borrow().leader, None);
     }
     stop(&[one, two, three]).await;
@@ -62,9 +62,9 @@ async fn whoever_finds_a_cluster_waits_to_be_added() {
     assert!(one.raft.is_alone());
     let index = one.propose("before").await;
     let two = Node::start(&board, memory(2), &[1, 2]).await.expect("a node");
-    stands(&two, Standing::Waiting { node: 2 }).await;
+    stands(&two, NodeState::WaitingToJoin { node: 2 }).await;
     one.raft.add_learner(2, address(2)).await.expect("added");
-    stands(&two, Standing::Member).await;
+    stands(&two, NodeState::Member).await;
     two.applies(index).await;
     one.raft.promote(2).await.expect("promoted");
     let index = one.propose("after").await;
@@ -89,7 +89,7 @@ async fn a_wiped_node_is_refused_until_it_is_removed() {
     gone.raft.shutdown().await;
     std::fs::remove_dir_all(dir.path().join(format!("node-{}", gone.id))).expect("wiped");
     let wiped = Node::start(&board, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
-    stands(&wiped, Standing::Wiped { node: wiped.id }).await;
+    stands(&wiped, NodeState::Wiped { node: wiped.id }).await;
     // It would be the second vote of three.
     let follower = others(&kept, &lead).remove(0);
     follower.raft.shutdown().await;
@@ -103,7 +103,7 @@ async fn a_wiped_node_is_refused_until_it_is_removed() {
     for node in &kept {
         node.echo.0.lock().expect("no panic").remove(&wiped.id);
     }
-    stands(&wiped, Standing::Waiting { node: wiped.id }).await;
+    stands(&wiped, NodeState::WaitingToJoin { node: wiped.id }).await;
     lead.raft.add_learner(wiped.id, address(wiped.id)).await.expect("added again");
     lead.raft.promote(wiped.id).await.expect("promoted");
     let index = lead.propose("c").await;
@@ -182,23 +182,23 @@ async fn changes_that_make_no_sense_are_refused() {
     let lead = leader(&nodes).await;
     let other = others(&nodes, &lead).remove(0);
     let refused = lead.raft.add_learner(other.id, address(9)).await.expect_err("a member");
-    assert_eq!(refused, MemberError::AlreadyMember { node: other.id, address: address(other.id) });
-    assert_eq!(lead.raft.promote(9).await, Err(MemberError::UnknownNode { node: 9 }));
-    assert_eq!(lead.raft.remove(9).await, Err(MemberError::UnknownNode { node: 9 }));
-    assert_eq!(lead.raft.promote(other.id).await, Err(MemberError::AlreadyVoter { node: other.id }));
-    assert_eq!(other.raft.remove(lead.id).await, Err(MemberError::NotLeader { leader: Some(lead.id) }));
+    assert_eq!(refused, MembershipError::AlreadyMember { node: other.id, address: address(other.id) });
+    assert_eq!(lead.raft.promote(9).await, Err(MembershipError::UnknownNode { node: 9 }));
+    assert_eq!(lead.raft.remove(9).await, Err(MembershipError::UnknownNode { node: 9 }));
+    assert_eq!(lead.raft.promote(other.id).await, Err(MembershipError::AlreadyVoter { node: other.id }));
+    assert_eq!(other.raft.remove(lead.id).await, Err(MembershipError::NotLeader { leader: Some(lead.id) }));
     let nobody = lead.raft.add_learner(9, address(9)).await.expect_err("nobody there");
-    assert!(matches!(nobody, MemberError::Unreachable { node: 9, .. }), "{nobody}");
+    assert!(matches!(nobody, MembershipError::Unreachable { node: 9, .. }), "{nobody}");
     let stranger = Node::start(&board, memory(7), &[]).await.expect("another cluster");
     stranger.follows(&[7]).await;
     let foreign = lead.raft.add_learner(7, address(7)).await.expect_err("a foreign log");
-    assert_eq!(foreign, MemberError::NotEmpty { node: 7, address: address(7) });
+    assert_eq!(foreign, MembershipError::NotEmpty { node: 7, address: address(7) });
     let third = others(&nodes, &lead).remove(1);
     third.raft.shutdown().await;
     lead.propose("the connection is seen to be lost").await;
     let lost = async {
         while lead.raft.remove(other.id).await
-            != Err(MemberError::WouldLoseQuorum { node: other.id, reachable: 1, voters: 2 })
+            != Err(MembershipError::WouldLoseQuorum { node: other.id, reachable: 1, voters: 2 })
         {
             assert_eq!(lead.raft.members().len(), 3);
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use latchd::raft::{ProposeError, RaftOptions, StartError, Store, free_bytes};
+use latchd::raft::{NodeStartError, ProposeError, RaftOptions, Store, free_bytes};
 
 use super::support::{on_disk, start};
 
@@ -45,7 +45,7 @@ async fn a_directory_in_use_is_refused_and_free_after_shutdown() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start(on_disk(dir.path())).await.expect("a node");
     let refused = start(on_disk(dir.path())).await.err().expect("a refusal");
-    assert!(matches!(refused, StartError::InUse { .. }), "{refused}");
+    assert!(matches!(refused, NodeStartError::InUse { .. }), "{refused}");
     node.shutdown().await;
     let (node, _) = start(on_disk(dir.path())).await.expect("free again");
     node.shutdown().await;
@@ -99,7 +99,7 @@ async fn a_dropped_node_frees_its_directory() {
     while leadership.changed().await.is_ok() {}
     let (node, journal) = loop {
         match start(on_disk(dir.path())).await {
-            Err(StartError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(NodeStartError::InUse { .. }) => tokio::task::yield_now().await,
             other => break other.expect("the same node"),
         }
     };

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use latchd::raft::{Accept, RaftNode, RaftOptions, Standing};
+use latchd::raft::{Accept, NodeState, RaftNode, RaftOptions};
 
 use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, others, stop, three};
 
@@ -32,8 +32,8 @@ async fn start(board: &Switchboard, dir: &Path, id: u64) -> Node {
     Node::start(board, disk(id, dir), &ALL).await.expect("restarted")
 }
 
-async fn stands(raft: &RaftNode, wanted: impl FnMut(&Standing) -> bool) {
-    let mut standing = raft.standing();
+async fn stands(raft: &RaftNode, wanted: impl FnMut(&NodeState) -> bool) {
+    let mut standing = raft.state();
     let stood = standing.wait_for(wanted);
     tokio::time::timeout(SOON, stood).await.expect("in time").expect("a running node");
 }
@@ -104,7 +104,7 @@ async fn a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it() {
     ended.cut(ended.follower);
     let (cut, lagging) = (ended.start(ended.follower).await, ended.start(ended.lagging).await);
     nobody_leads(&[&cut, &lagging]).await;
-    let told = cut.raft.standing().borrow().to_string();
+    let told = cut.raft.state().borrow().to_string();
     assert!(told.contains("was on disk and is gone") && told.contains("--accept-lost-end"), "{told}");
     let full = ended.start(ended.lead).await;
     let all = [cut.clone(), lagging, full];
@@ -115,7 +115,7 @@ async fn a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it() {
         node.applies(index).await;
         assert_eq!(node.journal.strings(), ["all", "two", "three"], "node {}", node.id);
     }
-    stands(&cut.raft, |now| *now == Standing::Member).await;
+    stands(&cut.raft, |now| *now == NodeState::Member).await;
     stop(&all).await;
 }
 
@@ -126,7 +126,7 @@ async fn a_node_that_lost_its_end_still_knows_so_at_its_second_start() {
     ended.cut(ended.follower);
     ended.start(ended.follower).await.raft.shutdown().await;
     let (cut, lagging) = (ended.start(ended.follower).await, ended.start(ended.lagging).await);
-    stands(&cut.raft, |now| matches!(now, Standing::LostEnd { .. })).await;
+    stands(&cut.raft, |now| matches!(now, NodeState::LostEnd { .. })).await;
     nobody_leads(&[&cut, &lagging]).await;
     stop(&[cut, lagging]).await;
 }
@@ -142,8 +142,8 @@ async fn nodes_that_all_lost_their_ends_serve_only_after_an_operator_has_said_so
     }
     nobody_leads(&nodes.iter().collect::<Vec<_>>()).await;
     for node in [ended.lead, ended.follower] {
-        let standing = nodes[node as usize - 1].raft.standing().borrow().clone();
-        assert!(matches!(standing, Standing::LostEnd { .. }), "node {node} says {standing:?}");
+        let standing = nodes[node as usize - 1].raft.state().borrow().clone();
+        assert!(matches!(standing, NodeState::LostEnd { .. }), "node {node} says {standing:?}");
     }
     stop(&nodes).await;
     let mut nodes = Vec::new();
@@ -177,7 +177,7 @@ async fn a_node_that_has_lost_that_it_is_not_alone_does_not_lead_alone() {
     cut_log(dir.path(), 1, before);
     let cut = Node::start(&board, disk(1, dir.path()), &[1]).await.expect("restarted");
     nobody_leads(&[&cut]).await;
-    assert!(cut.raft.standing().borrow().has_lost_end());
+    assert!(cut.raft.state().borrow().has_lost_end());
     cut.raft.shutdown().await;
     let accept = Accept { empty: false, lost_end: true };
     let options = RaftOptions { accept, ..disk(1, dir.path()) };

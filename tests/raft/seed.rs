@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchd::raft::{RaftOptions, SimulatedDisk, StartError, Store, seed_store};
+use latchd::raft::{NodeStartError, RaftOptions, SimulatedDisk, Store, bootstrap_from_snapshot};
 
 use super::support::{Journal, on_disk, start};
 
@@ -18,9 +18,10 @@ fn a_seeded_store_starts_with_its_state() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let content = snapshot(&["a", "b"]);
-    seed_store(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect("seeded");
-    let again = seed_store(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect_err("it is there");
-    assert!(matches!(again, StartError::NotEmpty { .. }), "{again}");
+    bootstrap_from_snapshot(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect("seeded");
+    let again =
+        bootstrap_from_snapshot(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect_err("it is there");
+    assert!(matches!(again, NodeStartError::NotEmpty { .. }), "{again}");
     let runtime = runtime();
     for expected in [&["a", "b", "c"][..], &["a", "b", "c", "c"]] {
         runtime.block_on(async {
@@ -34,7 +35,7 @@ fn a_seeded_store_starts_with_its_state() {
         });
     }
     let other = runtime.block_on(start(RaftOptions { node_id: 2, ..on_disk(&data) })).err().expect("a refusal");
-    assert!(matches!(other, StartError::OtherNode { .. }), "{other}");
+    assert!(matches!(other, NodeStartError::OtherNode { .. }), "{other}");
 }
 
 async fn on_simulated(disk: &SimulatedDisk) -> (latchd::raft::RaftNode, Journal) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use latchd::raft::{Frozen, Machine, PeerService, Pending, RaftNode, RaftOptions, StartError, Store};
+use latchd::raft::{BoxFuture, Frozen, Machine, NodeStartError, PeerService, RaftNode, RaftOptions, Store};
 
 /// Keeps every payload, in order; the test looks at it through a clone.
 #[derive(Debug, Default, Clone)]
@@ -61,7 +61,7 @@ impl Frozen for FrozenJournal {
 pub struct Alone;
 
 impl PeerService for Alone {
-    fn call(&self, _from: u64, _request: Bytes) -> Pending<'_, Bytes> {
+    fn call(&self, _from: u64, _request: Bytes) -> BoxFuture<'_, Bytes> {
         Box::pin(async { unreachable!("nobody can ask") })
     }
 
@@ -75,7 +75,7 @@ pub fn on_disk(dir: &Path) -> RaftOptions {
 }
 
 /// Starts a node and waits until it leads.
-pub async fn start(options: RaftOptions) -> Result<(RaftNode, Journal), StartError> {
+pub async fn start(options: RaftOptions) -> Result<(RaftNode, Journal), NodeStartError> {
     let journal = Journal::default();
     let node = RaftNode::start(options, journal.clone(), Arc::new(Alone)).await?;
     lead(&node).await;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use latchd::raft::{
-    Arrival, Handshake, Incoming, PeerOptions, PeerService, Pending, RaftNode, RaftOptions, StartError, Store, Stream,
-    Transport,
+    Arrival, BoxFuture, Handshake, Incoming, NodeStartError, PeerOptions, PeerService, RaftNode, RaftOptions, Store,
+    Stream, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -84,7 +84,7 @@ struct Line {
 }
 
 impl Transport for Line {
-    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>> {
         Box::pin(async {
             let stream = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
             let handshake: Handshake =
@@ -93,7 +93,7 @@ impl Transport for Line {
         })
     }
 
-    fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>> {
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Stream>> {
         let to = address.strip_prefix("https://node-").and_then(|rest| rest.split(':').next()?.parse().ok());
         let stream = to.ok_or(io::ErrorKind::InvalidInput.into()).and_then(|to| self.board.connect(self.node, to));
         Box::pin(std::future::ready(stream))
@@ -105,7 +105,7 @@ impl Transport for Line {
 pub struct Echo(pub Arc<Mutex<BTreeMap<u64, [u8; 16]>>>);
 
 impl PeerService for Echo {
-    fn call(&self, from: u64, request: Bytes) -> Pending<'_, Bytes> {
+    fn call(&self, from: u64, request: Bytes) -> BoxFuture<'_, Bytes> {
         Box::pin(async move { [format!("{from}: ").as_bytes(), &request].concat().into() })
     }
 
@@ -145,7 +145,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub async fn start(board: &Switchboard, options: RaftOptions, initial: &[u64]) -> Result<Node, StartError> {
+    pub async fn start(board: &Switchboard, options: RaftOptions, initial: &[u64]) -> Result<Node, NodeStartError> {
         Node::start_knowing(board, options, initial, Echo::default()).await
     }
 
@@ -154,7 +154,7 @@ impl Node {
         options: RaftOptions,
         initial: &[u64],
         echo: Echo,
-    ) -> Result<Node, StartError> {
+    ) -> Result<Node, NodeStartError> {
         let id = options.node_id;
         let transport = board.transport(id);
         let peers = PeerOptions { advertise: address(id), initial: list(initial), transport };

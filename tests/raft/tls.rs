@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use latchd::raft::{PeerFiles, PeerOptions, RaftNode, RaftOptions, Standing, TlsTransport, Transport};
+use latchd::raft::{NodeState, PeerFiles, PeerOptions, RaftNode, RaftOptions, TlsTransport, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -117,7 +117,7 @@ async fn a_stranger_gets_nothing() {
     drop(tokio::time::timeout(SOON, plain.read_to_end(&mut answer)).await.expect("closed"));
     assert!(answer.len() < 16 && answer.first() != Some(&0), "an alert of TLS at most: {answer:?}");
     node.propose("it goes on").await;
-    assert_eq!(*node.raft.standing().borrow(), Standing::Member);
+    assert_eq!(*node.raft.state().borrow(), NodeState::Member);
     node.raft.shutdown().await;
 }
 

@@ -111,7 +111,7 @@ async fn a_node_that_was_away_while_the_members_changed_believes_a_leader_for_wh
     let leaves = others(&nodes, &lead).remove(1);
     tokio::time::timeout(SOON, lead.raft.remove(leaves.id)).await.expect("in time").expect("removed");
     leaves.raft.shutdown().await;
-    tokio::time::timeout(SOON, lead.raft.hand_over()).await.expect("in time").expect("handed over");
+    tokio::time::timeout(SOON, lead.raft.transfer_leadership()).await.expect("in time").expect("handed over");
     assert_eq!(leader(&[lead.clone(), fourth.clone()]).await.id, 4);
     let back = Node::start(&board, disk(away.id), &[1, 2, 3]).await.expect("restarted");
     let index = fourth.propose("from the new one").await;

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use latchd::raft::{Arrival, Handshake, Incoming, Pending, Stream, Transport};
+use latchd::raft::{Arrival, BoxFuture, Handshake, Incoming, Stream, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -81,7 +81,7 @@ pub fn address(node: u64) -> String {
 }
 
 impl Transport for Line {
-    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>> {
         Box::pin(async {
             let end = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
             let handshake: Handshake =
@@ -90,7 +90,7 @@ impl Transport for Line {
         })
     }
 
-    fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>> {
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Stream>> {
         let to = address.strip_prefix("https://node-").and_then(|rest| rest.split(':').next()?.parse().ok());
         let (answer, answered) = oneshot::channel();
         match to {

@@ -1,6 +1,6 @@
 //! The cluster as JSON.
 
-use crate::engine::{ClusterView, MemberRole, MemberView, Standing};
+use crate::engine::{ClusterView, MemberRole, MemberView, NodeState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,7 +57,7 @@ impl From<ClusterView> for Cluster {
             leader: view.leader,
             term: view.term,
             standing: view.standing.as_str(),
-            standing_detail: (view.standing != Standing::Member).then(|| view.standing.to_string()),
+            standing_detail: (view.standing != NodeState::Member).then(|| view.standing.to_string()),
             has_quorum: view.has_quorum,
             feature_level: view.level,
             applied_index: view.applied_index,

@@ -3,7 +3,7 @@
 use super::wire::{Change, MemberLine, Reply, Request};
 use crate::engine::error::{EngineError, Fault};
 use crate::engine::face::Engine;
-use crate::raft::Standing;
+use crate::raft::NodeState;
 use std::time::Duration;
 
 /// The cluster as this node sees it.
@@ -14,7 +14,7 @@ pub struct ClusterView {
     pub leader: Option<u64>,
     pub term: u64,
     /// How the node that answers stands to it.
-    pub standing: Standing,
+    pub standing: NodeState,
     /// Whether a leader is known that has a quorum behind it.
     pub has_quorum: bool,
     /// The replicated feature level.

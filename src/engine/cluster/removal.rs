@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::wire::{Reply, Request};
 use crate::domain::{FEATURE_LEVEL, StoreId};
 use crate::engine::core::Core;
-use crate::raft::Standing;
+use crate::raft::NodeState;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ASK_WITHIN: Duration = Duration::from_millis(500);
@@ -20,11 +20,12 @@ pub async fn watch(core: Weak<Core>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(core) = core.upgrade() else { return };
-        let stands = match *core.raft.standing().borrow() {
-            Standing::Member | Standing::LostEnd { .. } | Standing::Removed { .. } => true,
-            Standing::Forming { .. } | Standing::Waiting { .. } | Standing::Wiped { .. } | Standing::Differs { .. } => {
-                false
-            }
+        let stands = match *core.raft.state().borrow() {
+            NodeState::Member | NodeState::LostEnd { .. } | NodeState::Removed { .. } => true,
+            NodeState::Bootstrapping { .. }
+            | NodeState::WaitingToJoin { .. }
+            | NodeState::Wiped { .. }
+            | NodeState::Diverged { .. } => false,
         };
         if stands && !core.is_alone() && !core.leads() && !core.has_quorum() {
             core.ask_whether_member().await;

@@ -10,7 +10,7 @@ use crate::engine::error::EngineError;
 use crate::engine::machine::Shared;
 use crate::engine::pending::Answered;
 use crate::mutants;
-use crate::raft::{self, Member, PeerService, ReadError, Removed};
+use crate::raft::{self, Member, PeerService, ReadError, RemovedNode};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -106,7 +106,7 @@ impl Core {
             // One that was deposed and does not know it must not say who is a member.
             _ if !self.has_quorum() => Reply::NoQuorum,
             Request::Present { level, .. } if *level < LEVEL_OF_NOT_MEMBER => {
-                Reply::NotTakenIn { reason: Removed { node: from }.to_string() }
+                Reply::NotTakenIn { reason: RemovedNode { node: from }.to_string() }
             }
             Request::Present { .. } => Reply::NotMember,
             _ => Reply::NotLeader,
@@ -177,7 +177,7 @@ impl Core {
             Change::Promote { node } => self.raft.promote(*node).await,
             Change::Remove { node } => match self.raft.remove(*node).await {
                 // Removed before, and not forgotten: the second half was lost.
-                Err(raft::MemberError::UnknownNode { .. })
+                Err(raft::MembershipError::UnknownNode { .. })
                     if self.shared.table().nodes().contains_key(&NodeId(*node)) =>
                 {
                     Ok(())
@@ -200,9 +200,9 @@ impl Core {
     }
 
     /// A node comes empty, or with what it had when it was a member of this very cluster.
-    async fn add(&self, node: u64, address: String) -> Result<(), raft::MemberError> {
+    async fn add(&self, node: u64, address: String) -> Result<(), raft::MembershipError> {
         match self.raft.add_learner(node, address.clone()).await {
-            Err(raft::MemberError::NotEmpty { .. }) if self.was_member(node, &address).await => {
+            Err(raft::MembershipError::NotEmpty { .. }) if self.was_member(node, &address).await => {
                 self.raft.add_former(node, address).await
             }
             added => added,
@@ -232,33 +232,33 @@ impl Core {
 }
 
 /// The log room's word in the house's. What is not a refusal is told as the leader's own state.
-fn refused(error: raft::MemberError) -> Reply {
+fn refused(error: raft::MembershipError) -> Reply {
     let address_of =
         |node, address, reason: &str| MemberError::Unreachable { node, address, reason: reason.to_owned() };
     Reply::Refused(match error {
-        raft::MemberError::NotLeader { .. } => return Reply::NotLeader,
-        raft::MemberError::NoQuorum => return Reply::NoQuorum,
-        raft::MemberError::OutcomeUnknown => return Reply::OutcomeUnknown,
-        raft::MemberError::NoPeers => MemberError::Alone,
-        raft::MemberError::AlreadyMember { node, address } => MemberError::AlreadyMember { node, address },
-        raft::MemberError::UnknownNode { node } => MemberError::Unknown(node),
-        raft::MemberError::AlreadyVoter { node } => MemberError::AlreadyVoter(node),
-        raft::MemberError::Unreachable { node, address, reason } => {
+        raft::MembershipError::NotLeader { .. } => return Reply::NotLeader,
+        raft::MembershipError::NoQuorum => return Reply::NoQuorum,
+        raft::MembershipError::OutcomeUnknown => return Reply::OutcomeUnknown,
+        raft::MembershipError::NoPeers => MemberError::Alone,
+        raft::MembershipError::AlreadyMember { node, address } => MemberError::AlreadyMember { node, address },
+        raft::MembershipError::UnknownNode { node } => MemberError::Unknown(node),
+        raft::MembershipError::AlreadyVoter { node } => MemberError::AlreadyVoter(node),
+        raft::MembershipError::Unreachable { node, address, reason } => {
             let again = format!("{reason}; when it runs there, ask again: `latchd members add {node} {address}`");
             address_of(node, address, &again)
         }
-        raft::MemberError::NotEmpty { node, address } => {
+        raft::MembershipError::NotEmpty { node, address } => {
             let again = format!(
                 "it holds data that is not known to be of this cluster: stop it, move its data directory away, start it \
                  again, and ask again: `latchd members add {node} {address}`"
             );
             address_of(node, address, &again)
         }
-        raft::MemberError::NotCaughtUp { node, lag } => MemberError::NotCaughtUp { node, lag_entries: lag },
-        raft::MemberError::WouldLoseQuorum { node, .. } | raft::MemberError::LastVoter { node } => {
+        raft::MembershipError::NotCaughtUp { node, lag } => MemberError::NotCaughtUp { node, lag_entries: lag },
+        raft::MembershipError::WouldLoseQuorum { node, .. } | raft::MembershipError::LastVoter { node } => {
             MemberError::WouldLoseQuorum(node)
         }
-        raft::MemberError::InProgress => MemberError::Busy,
+        raft::MembershipError::InProgress => MemberError::Busy,
     })
 }
 

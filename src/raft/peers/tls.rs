@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{Arrival, Handshake, Incoming, PeerCertificate, Stream, Transport};
-use crate::raft::Pending;
+use crate::raft::BoxFuture;
 
 const PROTOCOL: &[u8] = b"latchd-peer";
 /// Unanswered data makes the kernel give the connection up after this.
@@ -114,7 +114,7 @@ impl TlsTransport {
 }
 
 impl Transport for TlsTransport {
-    fn accept(&self) -> Pending<'_, io::Result<Incoming>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>> {
         Box::pin(async {
             let (stream, from) = self.listener.accept().await?;
             let acceptor = TlsAcceptor::from(self.current().server);
@@ -131,7 +131,7 @@ impl Transport for TlsTransport {
         })
     }
 
-    fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>> {
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Stream>> {
         let connector = TlsConnector::from(self.current().client);
         let target = host_and_port(address);
         Box::pin(async move {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::certificate::PeerCertificate;
-use crate::raft::options::Pending;
+use crate::raft::options::BoxFuture;
 
 /// A connection: bytes in order, both ways.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,7 +25,7 @@ pub struct Incoming {
 
 /// What is left to do until an accepted connection can be used: awaited beside the next `accept`, and given up when it
 /// takes too long.
-pub type Handshake = Pending<'static, io::Result<Arrival>>;
+pub type Handshake = BoxFuture<'static, io::Result<Arrival>>;
 
 /// A connection that can be used, and who has shown to be at its other end.
 pub struct Arrival {
@@ -40,10 +40,10 @@ pub struct Arrival {
 /// business. Which node it is, it says itself, and must fit its certificate.
 pub trait Transport: Debug + Send + Sync + 'static {
     /// The next one who connects. An error says that this one failed, not that listening has ended.
-    fn accept(&self) -> Pending<'_, io::Result<Incoming>>;
+    fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>>;
 
     /// Connects to an address as other nodes advertise it.
-    fn connect(&self, address: &str) -> Pending<'static, io::Result<Stream>>;
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Stream>>;
 
     /// The PEM text of each file with certificates, by its configuration key, as the next connection uses it.
     fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
