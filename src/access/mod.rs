@@ -27,6 +27,7 @@ mod visible;
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::session_handle;
 pub use addresses::{Address, Addresses, Place, Pool, Share};
 pub use checker::Access;
 pub use credential::{AccessError, Credential};
@@ -37,4 +38,3 @@ pub use presented::{InHeaders, Presented, presented_in_headers};
 pub use seal::Seal;
 pub use throttle::address_group;
 pub use unidentified::Unidentified;
-pub use visible::session_handle;

@@ -1,7 +1,6 @@
 //! What of the service a caller may be shown: which names, and a session without its secret.
 
 use super::identity::Identity;
-use sha2::{Digest as _, Sha256};
 
 impl Identity {
     /// No prefix narrows this caller.
@@ -28,13 +27,6 @@ impl Identity {
     }
 }
 
-/// Names a session in listings and logs. A session's id is all that its owner has to show, so nobody else may
-/// read it; its 128 random bits cannot be found from a digest.
-pub fn session_handle(session_id: &[u8; 16]) -> String {
-    let digest = Sha256::new_with_prefix(b"latchd session ").chain_update(session_id).finalize();
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Role;
@@ -57,13 +49,5 @@ mod tests {
         assert!(caller.sees_every_name());
         assert_eq!(caller.prefixes_under(""), [""]);
         assert_eq!(caller.prefixes_under("x"), ["x"]);
-    }
-
-    #[test]
-    fn a_handle_is_stable_and_holds_nothing_of_the_id() {
-        let id = *b"0123456789abcdef";
-        assert_eq!(session_handle(&id), session_handle(&id));
-        assert_ne!(session_handle(&id), session_handle(b"0123456789abcdeg"));
-        assert_eq!(session_handle(&id).len(), 12);
     }
 }

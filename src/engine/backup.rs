@@ -31,7 +31,7 @@ impl Engine {
     pub async fn backup(&self) -> Result<Backup, Fault> {
         let turn = self.0.backups.clone().acquire_owned().await.map_err(|_| EngineError::ShuttingDown)?;
         self.read_barrier().await?;
-        let frozen = self.0.core.shared.table().freeze();
+        let frozen = self.0.core.host.table().freeze();
         let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
         tokio::task::spawn_blocking(move || write(&frozen, turn, send));
         Ok(Backup(receive))

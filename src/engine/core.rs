@@ -4,13 +4,18 @@ use super::cluster::ClusterOptions;
 use super::cluster::nodes::Heard;
 use super::cluster::reads::Reads;
 use super::cluster::wire::{Reply, Request};
-use super::compare::Ballots;
+use super::cluster_clock::ClusterClock;
+use super::command_queue::CommandQueue;
+use super::compare::{Ballots, Comparing};
 use super::error::EngineError;
-use super::machine::Shared;
+use super::events::{EventId, EventLog};
+use super::table_host::TableHost;
+use super::timings::Timings;
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
-use crate::domain::Incarnation;
+use crate::domain::{Incarnation, Table};
 use crate::raft::{DivergedNode, NodeState, RaftNode, RemovedNode, WipedNode};
+use parking_lot::RwLockReadGuard;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -21,7 +26,12 @@ use tokio::sync::watch;
 const CONTACT_FRESH: Duration = Duration::from_secs(1);
 
 pub struct Core {
-    pub shared: Arc<Shared>,
+    pub clock: Arc<ClusterClock>,
+    pub host: Arc<TableHost>,
+    pub queue: Arc<CommandQueue>,
+    pub events: Arc<EventLog>,
+    pub comparing: Arc<Comparing>,
+    pub timings: Timings,
     pub raft: RaftNode,
     pub incarnation: Incarnation,
     pub cluster: ClusterOptions,
@@ -37,8 +47,6 @@ pub struct Core {
     pub ballots: Ballots,
     /// This node's table is not what the others have: it serves nobody, see [`NodeState::Diverged`].
     pub differs: AtomicBool,
-    /// Hands over: nothing is proposed any more, everything waits for the next leader.
-    pub handing_over: AtomicBool,
     /// Age of this process, in milliseconds, when a leader with a quorum last answered; 0 before the first time.
     pub contact_ms: AtomicU64,
 }
@@ -77,11 +85,11 @@ impl Core {
     /// How long ago a leader with a quorum was last heard, by this node as follower.
     pub fn contact_age(&self) -> Option<Duration> {
         let contact = self.contact_ms.load(Ordering::Relaxed);
-        (contact > 0).then(|| self.shared.clock.age().saturating_sub(Duration::from_millis(contact)))
+        (contact > 0).then(|| self.clock.age().saturating_sub(Duration::from_millis(contact)))
     }
 
     pub fn note_contact(&self) {
-        let age = self.shared.clock.age().as_millis() as u64;
+        let age = self.clock.age().as_millis() as u64;
         self.contact_ms.store(age.max(1), Ordering::Relaxed);
     }
 
@@ -100,6 +108,18 @@ impl Core {
         }
     }
 
+    /// Behind which events the table stands.
+    pub fn place(&self) -> EventId {
+        self.table_and_place().1
+    }
+
+    /// The table, and behind which events it stands.
+    pub fn table_and_place(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
+        let (table, number) = self.host.table_and_entry_number();
+        let place = EventId::behind(number, table.table_id());
+        (table, place)
+    }
+
     /// How this node stands to its cluster.
     pub fn standing(&self) -> NodeState {
         match self.differs.load(Ordering::Relaxed) {
@@ -114,11 +134,10 @@ impl Core {
         if self.differs.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.shared.counters.count_broken();
+        self.host.counters.count_broken();
         tracing::error!(index, "{}", DivergedNode { node: self.cluster.node_id });
         self.raft.quarantine();
-        self.handing_over.store(true, Ordering::Release);
-        self.shared.intake.wake();
+        self.queue.request_transfer();
     }
 
     /// Asks another node's engine; `None` if no answer came in time, or none that can be read.
@@ -139,9 +158,9 @@ impl Core {
     fn leave(&self, removed: &NodeState) {
         tracing::error!("{removed}");
         let error = EngineError::Removed(RemovedNode { node: self.cluster.node_id });
-        self.shared.intake.refuse_waiting(error);
-        self.shared.pending.abandon(error);
-        self.shared.feed.wake();
+        self.queue.refuse_waiting(error);
+        self.host.requests.abandon(error);
+        self.events.wake();
     }
 
     /// The leader, where this node follows one.

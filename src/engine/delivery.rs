@@ -1,11 +1,10 @@
 //! Gives a hold back if its answer cannot reach whoever asked for it.
 
+use super::answer::{Answer, AnswerReceiver};
+use super::command_queue::CommandQueue;
 use super::error::EngineError;
-use super::machine::Shared;
-use super::pending::Answer;
 use crate::domain::{HoldKey, Name};
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Takes the acquire back when dropped, unless its answer was delivered: while the request waits, after it was
 /// granted, and until the answer is with the kernel.
@@ -13,15 +12,15 @@ use tokio::sync::oneshot;
 pub struct Delivery(Option<Box<Undelivered>>);
 
 struct Undelivered {
-    shared: Arc<Shared>,
+    queue: Arc<CommandQueue>,
     name: Name,
     key: HoldKey,
-    receiver: Option<oneshot::Receiver<Answer>>,
+    receiver: Option<AnswerReceiver>,
 }
 
 impl Delivery {
-    pub(super) fn new(shared: Arc<Shared>, name: Name, key: HoldKey, receiver: oneshot::Receiver<Answer>) -> Delivery {
-        Delivery(Some(Box::new(Undelivered { shared, name, key, receiver: Some(receiver) })))
+    pub(super) fn new(queue: Arc<CommandQueue>, name: Name, key: HoldKey, receiver: AnswerReceiver) -> Delivery {
+        Delivery(Some(Box::new(Undelivered { queue, name, key, receiver: Some(receiver) })))
     }
 
     /// Waits for the outcome; whoever drops this while it waits, cancels.
@@ -42,9 +41,9 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(mut undelivered) = self.0.take() {
-            // First the receiver, then the cancel: `Intake::next` relies on this order.
+            // First the receiver, then the cancel: `CommandQueue::next` relies on this order.
             drop(undelivered.receiver.take());
-            undelivered.shared.intake.cancel(undelivered.name.clone(), undelivered.key);
+            undelivered.queue.cancel(undelivered.name.clone(), undelivered.key);
         }
     }
 }

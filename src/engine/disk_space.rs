@@ -90,7 +90,7 @@ impl Core {
     pub fn stands_still(&self) -> bool {
         let stands_still = self.raft.is_disk_full() && self.raft.has_no_peers();
         if stands_still {
-            self.shared.clock.resume_at(self.shared.table().now());
+            self.clock.resume_at(self.host.table().now());
         }
         stands_still
     }

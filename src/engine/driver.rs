@@ -3,15 +3,15 @@
 //! It numbers this process's commands, and keeps those that were handed on until their outcome is seen, so that they
 //! can be sent again, oldest first, to whoever leads next. Apply does each of them once.
 
+use super::answer::AnswerSender;
+use super::command_queue::{BatchBounds, Queued};
 use super::core::Core;
-use super::intake::{BatchBounds, Queued};
-use super::pending::Answer;
 use crate::domain::{CommandId, Limits, Submitted};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// How finely waiting is counted: for requests without a leader or an outcome, and for silent nodes.
 pub const TICK: Duration = Duration::from_millis(200);
@@ -73,8 +73,8 @@ impl Driver {
     /// Requests that wait too long get their word: refused, or outcome unknown.
     pub fn count_waiting(&self) {
         let ticks = |bound: Duration| (bound.as_millis() / TICK.as_millis()).max(2) as u64 - 1;
-        self.core.shared.intake.tick(ticks(self.core.cluster.no_quorum_after));
-        self.core.shared.pending.tick(ticks(self.core.cluster.outcome_wait));
+        self.core.queue.tick(ticks(self.core.cluster.no_quorum_after));
+        self.core.host.requests.tick(ticks(self.core.cluster.outcome_wait));
     }
 
     /// Gives commands their numbers and notes who waits for them.
@@ -84,25 +84,21 @@ impl Driver {
         }
         let first = self.sequence + 1;
         self.sequence += queued.len() as u64;
-        let mut answers: Vec<(u64, oneshot::Sender<Answer>)> = Vec::with_capacity(queued.len());
+        let mut answers: Vec<(u64, AnswerSender)> = Vec::with_capacity(queued.len());
         for (queued, sequence) in queued.into_iter().zip(first..) {
             let id = CommandId { incarnation: self.core.incarnation, sequence };
             commands.push(Submitted { id, command: queued.command });
             answers.extend(queued.answer.map(|answer| (sequence, answer)));
         }
-        self.core.shared.pending.register(first..=self.sequence, answers.into_iter());
+        self.core.host.requests.register(first..=self.sequence, answers.into_iter());
     }
 
     /// Forgets what needs no sending again.
     pub fn forget_settled(&mut self) {
-        let settled = self.core.shared.pending.settled();
+        let settled = self.core.host.requests.settled();
         let own = self.core.incarnation;
         while self.unsettled.front().is_some_and(|first| first.id.incarnation == own && first.id.sequence <= settled) {
             self.unsettled.pop_front();
         }
-    }
-
-    pub fn is_handing_over(&self) -> bool {
-        self.core.handing_over.load(Ordering::Acquire)
     }
 }

@@ -10,10 +10,10 @@ impl Engine {
     pub fn idle_timeout_of(&self, session: SessionId) -> Duration {
         let usual = self.0.session_idle_timeout;
         // Every answer of a session asks, and the table is busy: it is asked only where some session is unlike the rest.
-        if !self.0.core.shared.idle_times_differ(usual) {
+        if !self.0.core.host.idle_timeouts.differ_from(usual) {
             return usual;
         }
-        let view = self.0.core.shared.table().session_view(session);
+        let view = self.0.core.host.table().session_view(session);
         view.map_or(usual, |view| Duration::from_millis(view.idle_timeout_ms))
     }
 
@@ -31,7 +31,7 @@ impl Engine {
         match grant.deadline {
             Some(deadline) if deadline <= grant.since.after_ms(idle_ms) => Some(deadline),
             // One that has ended meanwhile had its lease.
-            deadline => self.0.core.shared.table().end_of_hold(name, grant.key, now).or(deadline),
+            deadline => self.0.core.host.table().end_of_hold(name, grant.key, now).or(deadline),
         }
     }
 }

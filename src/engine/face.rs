@@ -1,11 +1,11 @@
 //! The engine's narrow face: all that dialects, pages and the server may ask of it.
 
+use super::answer::{Answer, Answered};
 use super::core::Core;
 use super::delivery::Delivery;
 use super::ending::Ending;
 use super::error::{EngineError, Fault};
-use super::pending::{Answer, Answered};
-use super::stats::Stats;
+use super::table_host::{FullLimitCounts, Stats};
 use crate::base::histogram::Distribution;
 use crate::base::random::random_id;
 use crate::domain::view::{Counts, LockView, SessionView};
@@ -90,8 +90,8 @@ pub struct Overview {
     /// What the table takes in memory by its own count, and may take; 0: no bound.
     pub table_bytes: u64,
     pub table_bytes_max: u64,
-    /// Refused for want of room in the table, for another pool that is full, and because the caller had its share.
-    pub full: [u64; 3],
+    /// Refusals because a limit was reached.
+    pub full: FullLimitCounts,
     pub stats: Stats,
     pub leader: bool,
     pub term: u64,
@@ -155,13 +155,13 @@ impl Engine {
     pub async fn touch_session(&self, session: SessionId) -> Result<(), Fault> {
         self.0.core.check_standing()?;
         // What lives here may have ended elsewhere, and then nothing comes of this; what does not may have begun there.
-        if !self.0.core.shared.table().is_live(session) {
+        if !self.0.core.host.table().is_live(session) {
             self.read_barrier().await?;
-            if !self.0.core.shared.table().is_live(session) {
+            if !self.0.core.host.table().is_live(session) {
                 return Err(Refusal::SessionUnknown.into());
             }
         }
-        self.0.core.shared.intake.touch(session);
+        self.0.core.queue.touch(session);
         Ok(())
     }
 
@@ -181,23 +181,23 @@ impl Engine {
         self.check_quota(&command)?;
         self.check_foreseen(&command).await?;
         let receiver = self.submit(command)?;
-        let delivery = Delivery::new(self.0.core.shared.clone(), name.clone(), key, receiver);
-        let asked = self.0.core.shared.clock.age();
+        let delivery = Delivery::new(self.0.core.queue.clone(), name.clone(), key, receiver);
+        let asked = self.0.core.clock.age();
         let (delivery, answer) = delivery.answered().await;
         if answer.as_ref().is_ok_and(is_end_of_wait) {
-            let waited = self.0.core.shared.clock.age().saturating_sub(asked);
-            self.0.core.shared.timings.wait.observe_duration(waited);
+            let waited = self.0.core.clock.age().saturating_sub(asked);
+            self.0.core.timings.wait.observe_duration(waited);
         }
         let grant = match answer? {
             Answered::Outcome(Outcome::Acquired(grant)) => grant,
-            Answered::Waited { grant, unconfirmed: false } => grant,
-            Answered::Waited { grant, unconfirmed: true } => self.confirm(name, grant, session).await?,
+            Answered::GrantedAfterWait { grant, unconfirmed: false } => grant,
+            Answered::GrantedAfterWait { grant, unconfirmed: true } => self.confirm(name, grant, session).await?,
             Answered::Outcome(other) => {
                 delivery.delivered();
                 return Err(unexpected(other));
             }
         };
-        let now = self.0.core.shared.clock.now();
+        let now = self.0.core.clock.now();
         if grant.deadline.is_some_and(|deadline| deadline.is_past(now)) {
             return Err(Refusal::WaitTimedOut.into());
         }
@@ -210,7 +210,7 @@ impl Engine {
     async fn confirm(&self, name: Name, grant: Grant, session: Option<SessionId>) -> Result<Grant, Fault> {
         match self.run(Command::ConfirmDelivery { name, key: grant.key }).await? {
             Outcome::Confirmed => Ok(grant),
-            Outcome::Refused(_) if session.is_some_and(|session| !self.0.core.shared.table().is_live(session)) => {
+            Outcome::Refused(_) if session.is_some_and(|session| !self.0.core.host.table().is_live(session)) => {
                 Err(Refusal::SessionUnknown.into())
             }
             Outcome::Refused(_) => Err(Refusal::WaitCancelled.into()),
@@ -236,9 +236,9 @@ impl Engine {
         self.0.limits.check_lease(Some(lease_ms))?;
         match self.carry_out(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
-                let now = self.0.core.shared.clock.now();
+                let now = self.0.core.clock.now();
                 // Whoever has the key may renew, and the session that the hold hangs on may be another one.
-                let end = self.0.core.shared.table().end_of_hold(&name, key, now).unwrap_or(deadline).min(deadline);
+                let end = self.0.core.host.table().end_of_hold(&name, key, now).unwrap_or(deadline).min(deadline);
                 Ok(Renewed { key, token, expires_in: end.since(now) })
             }
             other => Err(unexpected(other)),
@@ -248,8 +248,8 @@ impl Engine {
     /// One lock, `None` if it is free; with the cluster time of the view.
     pub async fn lock(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
         self.read_barrier().await?;
-        let now = self.0.core.shared.clock.now();
-        Ok((self.0.core.shared.table().lock_view(name, now), now))
+        let now = self.0.core.clock.now();
+        Ok((self.0.core.host.table().lock_view(name, now), now))
     }
 
     /// The same service, read with this consistency.
@@ -272,34 +272,33 @@ impl Engine {
 
     /// Cluster time: a deadline minus this is what remains.
     pub fn now(&self) -> Timestamp {
-        self.0.core.shared.clock.now()
+        self.0.core.clock.now()
     }
 
     pub fn overview(&self) -> Overview {
         let leadership = *self.0.core.raft.leadership().borrow();
         let (counts, table_bytes, table_bytes_max) = {
-            let table = self.0.core.shared.table();
+            let table = self.0.core.host.table();
             (table.counts(), table.bytes(), table.limits().table_bytes_max)
         };
-        let full = &self.0.core.shared.full_pools;
         Overview {
             counts,
             table_bytes,
             table_bytes_max,
-            full: [&full.table, &full.pools, &full.shares].map(|count| count.load(Ordering::Relaxed)),
-            stats: self.0.core.shared.counters.read(),
+            full: self.0.core.host.full_limits.counts(),
+            stats: self.0.core.host.counters.read(),
             leader: self.0.core.leads(),
             term: leadership.term,
             log: self.0.core.raft.progress(),
             disk_reserve_bytes: self.0.core.reserve_bytes(self.0.min_free_bytes),
             disk_nearly_full: self.0.disk_nearly_full.load(Ordering::Relaxed),
-            event_readers: self.0.core.shared.feed.readers(),
-            batch: self.0.core.shared.timings.batch.read(),
-            commit: self.0.core.shared.timings.commit.read(),
-            wait: self.0.core.shared.timings.wait.read(),
+            event_readers: self.0.core.events.readers(),
+            batch: self.0.core.host.batch_sizes.read(),
+            commit: self.0.core.timings.commit.read(),
+            wait: self.0.core.timings.wait.read(),
             flush: self.0.core.raft.flushes(),
             flush_stalled: self.0.core.raft.flush_stalled(),
-            uptime: self.0.core.shared.clock.age(),
+            uptime: self.0.core.clock.age(),
         }
     }
 
@@ -313,14 +312,14 @@ impl Engine {
     fn submit(&self, command: Command) -> Result<oneshot::Receiver<Answer>, EngineError> {
         self.0.core.check_standing()?;
         self.0.core.check_writable()?;
-        self.0.core.shared.intake.submit(command)
+        self.0.core.queue.submit(command)
     }
 
     pub(super) async fn run(&self, command: Command) -> Result<Outcome, EngineError> {
         let receiver = self.submit(command)?;
         match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
             Answered::Outcome(outcome) => Ok(outcome),
-            Answered::Waited { grant, .. } => Ok(Outcome::Acquired(grant)),
+            Answered::GrantedAfterWait { grant, .. } => Ok(Outcome::Acquired(grant)),
         }
     }
 }
@@ -329,7 +328,7 @@ impl Engine {
 fn is_end_of_wait(answer: &Answered) -> bool {
     let refused = |refusal: &Refusal| matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled);
     match answer {
-        Answered::Waited { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
+        Answered::GrantedAfterWait { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
         Answered::Outcome(Outcome::Refused(refusal)) => refused(refusal),
         Answered::Outcome(_) => false,
     }

@@ -31,8 +31,8 @@ impl Driver {
     pub async fn follow(&mut self, leader: u64, term: u64) {
         let mut leadership = self.core.raft.leadership();
         let ended = |now: &Leadership| now.is_leader || now.leader != Some(leader) || now.term != term;
-        self.core.shared.intake.set_leading(None);
-        let age = self.core.shared.clock.age();
+        self.core.queue.set_leading(None);
+        let age = self.core.clock.age();
         let stream = Stream { leader, epoch: 0, taken_in: 0, presented: age, counted: age, refused: None };
         tokio::select! {
             biased;
@@ -65,17 +65,17 @@ impl Driver {
         let touches = self.take_in();
         let commands = self.unsent(stream.taken_in);
         if commands.is_empty() && touches.is_empty() {
-            let age = self.core.shared.clock.age();
+            let age = self.core.clock.age();
             let until_presenting = (stream.presented + TICK).saturating_sub(age);
             return tokio::select! {
                 biased;
-                () = self.core.shared.intake.arrival() => true,
+                () = self.core.queue.arrival() => true,
                 () = tokio::time::sleep(until_presenting) => self.present(stream).await,
             };
         }
         let last = commands.last().map(|submitted| submitted.id.sequence);
         let body = Body::Batch { touches, more_touches: false, commands };
-        let entry = self.core.shared.for_all_nodes(Entry { at: Default::default(), epoch: 0, body });
+        let entry = self.core.host.for_all_nodes(Entry { at: Default::default(), epoch: 0, body });
         let request = Request::Forward { incarnation: self.core.incarnation, entry };
         let answer = self.core.ask(stream.leader, &request, ASK).await;
         self.put_back_touches(&request, answer.as_ref());
@@ -97,13 +97,13 @@ impl Driver {
         if self.unsettled.len() >= self.bounds.commands_max * 4 {
             return Vec::new();
         }
-        let batch = self.core.shared.intake.next(self.bounds);
+        let batch = self.core.queue.next(self.bounds);
         let mut commands = Vec::with_capacity(batch.queued.len());
         self.number(batch.queued, &mut commands);
-        self.core.shared.counters.count_forwarded(commands.len());
+        self.core.host.counters.count_forwarded(commands.len());
         self.unsettled.extend(commands);
         if batch.more_touches {
-            self.core.shared.intake.wake();
+            self.core.queue.wake();
         }
         batch.touches
     }
@@ -119,14 +119,14 @@ impl Driver {
         if let (Request::Forward { entry: Entry { body: Body::Batch { touches, .. }, .. }, .. }, false) =
             (request, matches!(answer, Some(Reply::Accepted { .. })))
         {
-            touches.iter().for_each(|session| self.core.shared.intake.touch(*session));
+            touches.iter().for_each(|session| self.core.queue.touch(*session));
         }
     }
 
     /// Tells the leader that this process lives; whether it answered as a leader with a quorum.
     async fn present(&self, stream: &mut Stream) -> bool {
         let core = &self.core;
-        let asked = core.shared.clock.age();
+        let asked = core.clock.age();
         let request = Request::Present {
             incarnation: core.incarnation,
             store: StoreId(core.raft.store_id()),
@@ -139,8 +139,8 @@ impl Driver {
                 }
                 core.raft.set_removed(false);
                 stream.refused = None;
-                stream.presented = core.shared.clock.age();
-                core.shared.clock.follow(now, asked);
+                stream.presented = core.clock.age();
+                core.clock.follow(now, asked);
                 core.note_contact();
                 true
             }
@@ -161,7 +161,7 @@ impl Driver {
 
     /// Counts waiting once a tick.
     fn count(&self, stream: &mut Stream) {
-        let age = self.core.shared.clock.age();
+        let age = self.core.clock.age();
         if age.saturating_sub(stream.counted) >= TICK {
             stream.counted = age;
             self.count_waiting();

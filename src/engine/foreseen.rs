@@ -2,7 +2,6 @@
 
 use super::error::Fault;
 use super::face::Engine;
-use super::journal;
 use crate::domain::{Command, Outcome, Refusal};
 
 impl Engine {
@@ -35,15 +34,12 @@ impl Engine {
         // It may have become otherwise through another node.
         self.read_barrier().await?;
         let Some(refusal) = self.foreseen(command) else { return Ok(()) };
-        core.shared.counters.count_refusal();
-        core.shared.full_pools.note(&refusal, core.shared.clock.age());
-        if let Command::Acquire(acquire) = command {
-            journal::tell_refused(acquire, &refusal);
-        }
+        let acquire = if let Command::Acquire(acquire) = command { Some(&**acquire) } else { None };
+        core.host.note_early_refusal(&refusal, acquire);
         Err(refusal.into())
     }
 
     fn foreseen(&self, command: &Command) -> Option<Refusal> {
-        self.0.core.shared.table().preflight(command, self.now())
+        self.0.core.host.table().preflight(command, self.now())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::Fault;
 use super::face::Engine;
-use super::last_holds::LastHold;
+use super::table_host::EndedHold;
 use crate::domain::view::{HoldView, LockView, WaiterView};
 use crate::domain::{Acquire, Caller, Command, HoldKey, Name, Outcome, Refusal, SessionId};
 use crate::raft::NodeState;
@@ -34,18 +34,18 @@ impl Engine {
 
     /// A lock as far as this node knows; no leader is asked.
     pub fn lock_here(&self, name: &Name) -> Option<LockView> {
-        self.0.core.shared.table().lock_view(name, self.now())
+        self.0.core.host.table().lock_view(name, self.now())
     }
 
     /// Refuses a session that is another's, and one that is not known on any node. Whose it is never changes.
     pub async fn check_session_of(&self, session: SessionId, caller: Caller) -> Result<(), Fault> {
-        let looked = self.0.core.shared.table().check_session_of(session, caller);
+        let looked = self.0.core.host.table().check_session_of(session, caller);
         if looked != Err(Refusal::SessionUnknown) {
             return Ok(looked?);
         }
         // It may have been opened on another node.
         self.read_barrier().await?;
-        Ok(self.0.core.shared.table().check_session_of(session, caller)?)
+        Ok(self.0.core.host.table().check_session_of(session, caller)?)
     }
 
     /// A hold as far as this node knows.
@@ -54,18 +54,18 @@ impl Engine {
     }
 
     /// The last hold of a lock that is free by now, where a dialect shows it and this process has seen it end.
-    pub fn last_hold(&self, name: &Name) -> Option<LastHold> {
-        self.0.core.shared.last_holds.of(name)
+    pub fn last_hold(&self, name: &Name) -> Option<EndedHold> {
+        self.0.core.host.ended_holds.of(name)
     }
 
     /// Who waits for a lock as far as this node knows, in the order of their turns.
     pub fn waiters(&self, name: &Name) -> Vec<WaiterView> {
-        self.0.core.shared.table().waiters_view(name, self.now())
+        self.0.core.host.table().waiters_view(name, self.now())
     }
 
     /// Whether anything would be lost if this session ended.
     pub fn session_has_holds(&self, session: SessionId) -> bool {
-        self.0.core.shared.table().holds_of(session) > 0
+        self.0.core.host.table().holds_of(session) > 0
     }
 
     /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.

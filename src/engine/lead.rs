@@ -1,10 +1,10 @@
 //! Leading: opens the leadership, drains what waits into entries, ticks when time is due, judges silent nodes.
 
+use super::command_queue::Batch;
 use super::driver::{Driver, TICK};
 use super::error::EngineError;
 use super::first_token::first_token_of;
-use super::intake::Batch;
-use super::machine::LockMachine;
+use super::state_machine::StateMachine;
 use crate::base::clock;
 use crate::base::{KeyedLogRateLimit, LogRateLimit};
 use crate::domain::{Body, Command, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Submitted};
@@ -12,7 +12,6 @@ use crate::mutants;
 use crate::raft::{Machine, ProposeError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// While anything is pending the log hears of the time at least this often: the most that an outage adds to a lease
@@ -29,18 +28,18 @@ impl Driver {
         let alone = self.core.is_alone();
         if self.open_leadership(alone).await {
             self.core.heard.forget_all();
-            self.core.shared.intake.set_leading(Some(self.epoch));
+            self.core.queue.set_leading(Some(self.epoch));
             self.core.leads.send_replace(true);
             self.propose_while_leading(term, alone).await;
             self.core.leads.send_replace(false);
-            self.core.shared.intake.set_leading(None);
+            self.core.queue.set_leading(None);
         }
     }
 
     /// The barrier: until this entry is applied here, nothing is stamped, read or judged.
     async fn open_leadership(&mut self, alone: bool) -> bool {
         let start = LeaderStart {
-            first_token: first_token_of(self.core.shared.table().epoch()),
+            first_token: first_token_of(self.core.host.table().epoch()),
             limits: self.limits.clone(),
             node: NodeId(self.core.cluster.node_id),
             incarnation: self.core.incarnation,
@@ -48,21 +47,21 @@ impl Driver {
             level: FEATURE_LEVEL,
             confirm: !alone,
         };
-        let at = self.core.shared.table().now();
+        let at = self.core.host.table().now();
         let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };
-        let is_skipped = mutants::on("no-leader-start") && self.core.shared.table().epoch() > 0;
-        if !is_skipped && let Err(error) = self.commit(self.core.shared.encode(entry)).await {
+        let is_skipped = mutants::on("no-leader-start") && self.core.host.table().epoch() > 0;
+        if !is_skipped && let Err(error) = self.commit(self.core.host.encode(entry)).await {
             if let Some(held_back) = NOT_COMMITTED.admit(clock::process_age()) {
                 tracing::warn!(%error, held_back, "a leadership could not be opened");
             }
             return false;
         }
         let (epoch, now) = {
-            let table = self.core.shared.table();
+            let table = self.core.host.table();
             (table.epoch(), table.now())
         };
         self.epoch = epoch;
-        self.core.shared.clock.resume_at(now);
+        self.core.clock.resume_at(now);
         tracing::info!(epoch, "this node leads");
         true
     }
@@ -71,12 +70,12 @@ impl Driver {
         let mut leadership = self.core.raft.leadership();
         let ended = |leadership: &crate::raft::Leadership| !leadership.is_leader || leadership.term != term;
         let core = self.core.clone();
-        let mut judged = core.shared.clock.age();
-        let knew_callers = core.shared.table().knows_callers();
+        let mut judged = core.clock.age();
+        let knew_callers = core.host.table().knows_callers();
         // Whoever is silent from now on, such as the leader before, is so from now on.
         self.judge_nodes(judged);
         loop {
-            if self.is_handing_over() {
+            if self.core.queue.is_transfer_requested() {
                 return self.hand_over(&mut leadership).await;
             }
             // Requests that are ready to be worked on come along: fewer entries, and no wait where there are none.
@@ -89,20 +88,20 @@ impl Driver {
                 }
             } else {
                 // Sightings alone make no entry: they go out with the next.
-                batch.touches.into_iter().for_each(|session| core.shared.intake.touch(session));
+                batch.touches.into_iter().for_each(|session| core.queue.touch(session));
                 let until = if alone { self.until_tick() } else { self.until_tick().min(TICK) };
                 tokio::select! {
                     biased;
-                    () = core.shared.intake.arrival() => {}
+                    () = core.queue.arrival() => {}
                     () = tokio::time::sleep(until) => {}
                     _ = leadership.wait_for(ended) => return,
                 }
             }
-            let age = core.shared.clock.age();
+            let age = core.clock.age();
             if age.saturating_sub(judged) >= TICK {
                 judged = age;
                 // Whether grants must be confirmed is part of the leadership, and so are bounds that older nodes did not know.
-                if core.is_alone() != alone || core.shared.table().knows_callers() != knew_callers {
+                if core.is_alone() != alone || core.host.table().knows_callers() != knew_callers {
                     return;
                 }
                 self.judge_nodes(age);
@@ -112,32 +111,32 @@ impl Driver {
 
     /// What failed before goes first, alone: its order is older than anything that waits.
     fn next_batch(&mut self) -> Batch {
-        if self.unsettled.is_empty() { self.core.shared.intake.next(self.bounds) } else { Batch::default() }
+        if self.unsettled.is_empty() { self.core.queue.next(self.bounds) } else { Batch::default() }
     }
 
     fn tick_is_due(&self) -> bool {
-        let next = self.core.shared.table().next_deadline();
-        next.is_some_and(|deadline| deadline.is_past(self.core.shared.clock.now()))
+        let next = self.core.host.table().next_deadline();
+        next.is_some_and(|deadline| deadline.is_past(self.core.clock.now()))
             || self.ticked_long_ago()
             || self.is_to_compare()
     }
 
     /// Deadlines are pending, and the log has not heard of the time for long.
     fn ticked_long_ago(&self) -> bool {
-        let table = self.core.shared.table();
-        let silent = self.core.shared.clock.now().since(table.now());
+        let table = self.core.host.table();
+        let silent = self.core.clock.now().since(table.now());
         silent >= TICK_MAX && table.next_deadline().is_some()
     }
 
     /// Also a cluster at rest compares its tables.
     fn is_to_compare(&self) -> bool {
-        let now = self.core.shared.clock.now();
-        self.core.shared.comparing.begins_span(self.core.shared.table().now(), now) && !self.core.is_alone()
+        let now = self.core.clock.now();
+        self.core.comparing.begins_span(self.core.host.table().now(), now) && !self.core.is_alone()
     }
 
     fn until_tick(&self) -> Duration {
-        let next = self.core.shared.table().next_deadline();
-        next.map_or(Duration::MAX, |deadline| self.core.shared.clock.until_past(deadline).min(TICK_MAX))
+        let next = self.core.host.table().next_deadline();
+        next.map_or(Duration::MAX, |deadline| self.core.clock.until_past(deadline).min(TICK_MAX))
     }
 
     /// Proposes one entry and waits until it is applied here; false when the leadership must be opened anew.
@@ -150,17 +149,18 @@ impl Driver {
         commands.extend(batch.forwarded);
         self.number(batch.queued, &mut commands);
         let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };
-        let entry = Entry { at: self.core.shared.clock.now(), epoch: self.epoch, body };
-        let refused = &self.core.shared.refused_entry;
-        let payload = self.core.shared.encode(entry);
+        let entry = Entry { at: self.core.clock.now(), epoch: self.epoch, body };
+        let payload = self.core.host.encode(entry);
         if mutants::on("answer-before-commit") {
             let raft = self.core.raft.clone();
-            LockMachine(self.core.shared.clone()).apply(raft.progress().last_log_index + 1, &payload);
+            let core = &self.core;
+            let (host, events, comparing) = (core.host.clone(), core.events.clone(), core.comparing.clone());
+            StateMachine { host, events, comparing }.apply(raft.progress().last_log_index + 1, &payload);
             drop(tokio::spawn(async move { raft.propose(payload).await }));
             return true;
         }
         let error = match self.commit(payload.clone()).await {
-            Ok(()) if !refused.load(Ordering::Acquire) => return true,
+            Ok(()) if !self.core.host.has_refused_entry() => return true,
             Ok(()) => EngineError::NotLeader,
             Err(error) => {
                 if let Some(held_back) = NOT_COMMITTED.admit(clock::process_age()) {
@@ -173,7 +173,7 @@ impl Driver {
         // What only this leadership asked ends with it.
         commands.drain(again..again + leaders_own);
         let leaders = first_of_leader..first_of_leader + leaders_own as u64;
-        self.core.shared.pending.fail(leaders, EngineError::OutcomeUnknown);
+        self.core.host.requests.fail(leaders, EngineError::OutcomeUnknown);
         self.keep_unsettled(commands, error);
         false
     }
@@ -182,7 +182,7 @@ impl Driver {
     fn keep_unsettled(&mut self, commands: Vec<Submitted>, error: EngineError) {
         if matches!(error, EngineError::ShuttingDown | EngineError::StorageFailed) {
             let own = commands.iter().filter(|submitted| submitted.id.incarnation == self.core.incarnation);
-            self.core.shared.pending.fail(own.map(|submitted| submitted.id.sequence), error);
+            self.core.host.requests.fail(own.map(|submitted| submitted.id.sequence), error);
             return;
         }
         self.unsettled = commands.into();
@@ -193,13 +193,13 @@ impl Driver {
     async fn commit(&self, payload: Bytes) -> Result<(), ProposeError> {
         let mut proposal = std::pin::pin!(self.core.raft.propose(payload));
         let leadership = self.core.raft.leadership();
-        let shared = &self.core.shared;
-        let began = shared.clock.age();
+        let clock = &self.core.clock;
+        let began = clock.age();
         loop {
             tokio::select! {
                 biased;
                 applied = &mut proposal => {
-                    shared.timings.commit.observe_duration(shared.clock.age().saturating_sub(began));
+                    self.core.timings.commit.observe_duration(clock.age().saturating_sub(began));
                     return applied.map(|_| ());
                 }
                 () = tokio::time::sleep(TICK) => self.count_waiting(),
@@ -215,7 +215,7 @@ impl Driver {
     fn judge_nodes(&self, age: Duration) {
         let core = &self.core;
         let up: BTreeMap<u64, Incarnation> = {
-            let table = core.shared.table();
+            let table = core.host.table();
             let others = table.nodes().iter().filter(|(node, record)| record.up && node.0 != core.cluster.node_id);
             others.map(|(node, record)| (node.0, record.incarnation)).collect()
         };
@@ -224,13 +224,13 @@ impl Driver {
                 tracing::warn!(node, held_back, "a node is not heard any more: it is declared down");
             }
             let down = Command::NodeDown { node: NodeId(node), incarnation: up[&node] };
-            drop(core.shared.intake.submit_as_leader(down));
+            drop(core.queue.submit_as_leader(down));
         }
         self.raise_level();
     }
 
     fn raise_level(&self) {
-        let table = self.core.shared.table();
+        let table = self.core.host.table();
         let members = self.core.raft.members();
         let supported =
             members.iter().map(|member| table.nodes().get(&NodeId(member.node)).map_or(0, |record| record.level));
@@ -238,18 +238,18 @@ impl Driver {
         if level > table.level() {
             drop(table);
             tracing::info!(level, "every member supports a higher feature level: it is raised");
-            drop(self.core.shared.intake.submit_as_leader(Command::RaiseLevel { level }));
+            drop(self.core.queue.submit_as_leader(Command::RaiseLevel { level }));
         }
     }
 
     /// Nothing is proposed while another node takes over; if none does, this one goes on.
     async fn hand_over(&mut self, leadership: &mut tokio::sync::watch::Receiver<crate::raft::Leadership>) {
         self.core.leads.send_replace(false);
-        self.core.shared.intake.set_leading(None);
+        self.core.queue.set_leading(None);
         if let Err(error) = self.core.raft.transfer_leadership().await {
             tracing::warn!(%error, "the leadership was not handed over");
         }
-        self.core.handing_over.store(false, Ordering::Release);
+        self.core.queue.clear_transfer_request();
         // The watch may be a moment behind.
         let over = leadership.wait_for(|leadership| !leadership.is_leader);
         drop(tokio::time::timeout(TICK, over).await);

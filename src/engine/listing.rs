@@ -33,7 +33,7 @@ impl Engine {
     ) -> Result<LockPage, Fault> {
         let limit = limit.into();
         let _turn = self.listing_turn().await?;
-        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
+        let (frozen, now) = (self.0.core.host.table().freeze(), self.0.core.clock.now());
         // On a thread of its own: a filter that few locks pass reads all of them.
         let page = tokio::task::spawn_blocking(move || {
             let mut matching = frozen.locks(&filter, after.as_ref(), now);
@@ -54,7 +54,7 @@ impl Engine {
     /// Live sessions in order of their ids.
     pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
         let _turn = self.listing_turn().await?;
-        let (frozen, now) = (self.0.core.shared.table().freeze(), self.0.core.shared.clock.now());
+        let (frozen, now) = (self.0.core.host.table().freeze(), self.0.core.clock.now());
         let page = tokio::task::spawn_blocking(move || {
             let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));
             let more = sessions.len() > limit;

@@ -3,10 +3,12 @@
 //! Upwards only [`Engine`] and the types of its face are seen. What may not live here: HTTP, dialects, pages; and
 //! nothing that names the consensus library, which is `raft`'s.
 
+mod answer;
 mod backup;
 pub mod backup_file;
 pub mod cluster;
 mod cluster_clock;
+mod command_queue;
 pub mod compare;
 mod core;
 mod delivery;
@@ -20,20 +22,15 @@ mod face;
 mod first_token;
 mod follow;
 mod foreseen;
-mod full_pools;
 mod here;
-mod intake;
-mod journal;
-mod last_holds;
 mod lead;
 pub mod listing;
-mod machine;
-mod pending;
 mod restore;
 mod room;
 mod start;
 mod state_digest;
-mod stats;
+mod state_machine;
+mod table_host;
 mod timings;
 
 pub use backup::Backup;
@@ -43,8 +40,7 @@ pub use error::{EngineError, Fault};
 pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
 
 pub use crate::raft::{Accept, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};
-pub use intake::BatchBounds;
-pub use last_holds::LastHold;
+pub use command_queue::BatchBounds;
 pub use restore::{Contents, RestoreError, RestoreOptions, check, restore};
 pub use start::EngineOptions;
-pub use stats::Stats;
+pub use table_host::{EndedHold, FullLimitCounts, Stats};

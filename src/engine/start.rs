@@ -2,17 +2,18 @@
 
 use super::cluster::service::Service;
 use super::cluster::{ClusterOptions, reads, removal};
+use super::cluster_clock::ClusterClock;
+use super::command_queue::{BatchBounds, CommandQueue};
 use super::compare::{Comparing, ask_leader, take_digests};
 use super::core::{Core, follow_standing};
 use super::disk_space::Space;
 use super::driver::Driver;
 use super::ending::Ending;
 use super::error::EngineError;
-use super::events::{EventOptions, Feed};
+use super::events::{EventLog, EventOptions};
 use super::face::{Consistency, Engine, Inner};
-use super::intake::{BatchBounds, Intake};
-use super::machine::{LockMachine, Shared};
-use super::pending::Pending;
+use super::state_machine::StateMachine;
+use super::table_host::TableHost;
 use crate::base::random::random_u64;
 use crate::base::wall_clock::check_wall_clock;
 use crate::domain::{Incarnation, Limits};
@@ -20,7 +21,7 @@ use crate::raft::{Accept, NodeStartError, PeerOptions, RaftNode, RaftOptions, St
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -52,16 +53,23 @@ impl Engine {
     /// returns at once: the others may be started later.
     pub async fn start(options: EngineOptions) -> Result<Engine, NodeStartError> {
         let incarnation = Incarnation(random_u64());
-        let intake = Intake::new(options.queue_commands_max);
-        let feed = Feed::new(options.events);
+        let queue = Arc::new(CommandQueue::new(options.queue_commands_max));
+        let events = Arc::new(EventLog::new(options.events));
         let raft_options = raft_options(&options)?;
         let in_cluster = raft_options.peers.is_some();
         let comparing = Comparing::new(in_cluster.then_some(options.cluster.compare_every));
-        let shared = Arc::new(Shared::new(intake, Pending::new(incarnation), feed, comparing));
-        let service = Arc::new(Service::new(shared.clone()));
-        let raft = RaftNode::start(raft_options, LockMachine(shared.clone()), service.clone()).await?;
+        let comparing = Arc::new(comparing);
+        let host = Arc::new(TableHost::new(incarnation));
+        let service = Arc::new(Service::new(host.clone()));
+        let machine = StateMachine { host: host.clone(), events: events.clone(), comparing: comparing.clone() };
+        let raft = RaftNode::start(raft_options, machine, service.clone()).await?;
         let core = Arc::new(Core {
-            shared,
+            clock: Arc::new(ClusterClock::start()),
+            host,
+            queue,
+            events,
+            comparing,
+            timings: Default::default(),
             raft,
             incarnation,
             cluster: options.cluster,
@@ -72,7 +80,6 @@ impl Engine {
             removed: AtomicBool::new(false),
             ballots: Default::default(),
             differs: AtomicBool::new(false),
-            handing_over: AtomicBool::new(false),
             contact_ms: Default::default(),
         });
         service.serve(&core);
@@ -90,8 +97,8 @@ impl Engine {
         let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
         let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.state()));
         let membership = tokio::spawn(removal::watch(Arc::downgrade(&core)));
-        let bell = tokio::spawn(core.shared.feed.bell().ring());
-        let digests = tokio::spawn(take_digests(core.shared.clone()));
+        let bell = tokio::spawn(core.events.bell().ring());
+        let digests = tokio::spawn(take_digests(core.comparing.clone()));
         let asking = tokio::spawn(ask_leader(Arc::downgrade(&core)));
         let disk_nearly_full = Arc::new(AtomicBool::new(false));
         if let Some(dir) = options.data_dir {
@@ -128,8 +135,8 @@ impl Engine {
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
     pub fn drain(&self) {
         self.0.ending.begin();
-        self.0.core.shared.pending.drain();
-        self.0.core.shared.feed.end();
+        self.0.core.host.requests.drain();
+        self.0.core.events.end();
     }
 
     /// Where this node leads others, has the most advanced of them take over. What comes meanwhile waits for that one.
@@ -139,8 +146,7 @@ impl Engine {
         if core.is_alone() || !core.leads() {
             return !core.is_alone();
         }
-        core.handing_over.store(true, Ordering::Release);
-        core.shared.intake.wake();
+        core.queue.request_transfer();
         let mut leadership = core.raft.leadership();
         let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
         drop(tokio::time::timeout(HAND_OVER_WITHIN, taken).await);
@@ -149,8 +155,8 @@ impl Engine {
 
     /// Stops the log. Nothing is answered afterwards.
     pub async fn stop(&self) {
-        self.0.core.shared.intake.close(EngineError::ShuttingDown);
-        self.0.core.shared.feed.end();
+        self.0.core.queue.close(EngineError::ShuttingDown);
+        self.0.core.events.end();
         self.0.stop.send_replace(true);
         self.0.core.raft.shutdown().await;
         self.0.tasks.iter().for_each(AbortHandle::abort);

@@ -9,7 +9,7 @@ impl Engine {
     /// Takes as long as a snapshot.
     pub fn state_digest(&self) -> (u64, String) {
         let (index, frozen) = {
-            let table = self.0.core.shared.table();
+            let table = self.0.core.host.table();
             (self.0.core.raft.progress().applied_index, table.freeze())
         };
         let mut whole = Hashing(Sha256::new());

@@ -5,8 +5,6 @@ use crate::base::histogram::Histogram;
 /// Histograms of the proposer and of waits.
 #[derive(Debug)]
 pub struct Timings {
-    /// Commands of a log entry.
-    pub(super) batch: Histogram,
     /// From handing an entry to the log until it is applied.
     pub(super) commit: Histogram,
     /// From asking for a lock until it was granted, or the wait for it ended.
@@ -15,6 +13,6 @@ pub struct Timings {
 
 impl Default for Timings {
     fn default() -> Timings {
-        Timings { batch: Histogram::of_sizes(), commit: Histogram::of_durations(), wait: Histogram::of_waits() }
+        Timings { commit: Histogram::of_durations(), wait: Histogram::of_waits() }
     }
 }

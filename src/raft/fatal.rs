@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use crate::telemetry::logs::LAST_WORDS;
+use crate::base::LAST_WORDS;
 
 /// Says why, and ends the process at once.
 pub(super) fn abort(what: &str, error: &dyn Display) -> ! {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::telemetry::logs::LAST_WORDS;
+use crate::base::LAST_WORDS;
 
 /// Whether the process is on its way out. Clones share the state.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::lines::{self, Destination, LineQueue};
+use crate::base::LAST_WORDS;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +30,6 @@ pub struct Logging<'a> {
     pub colours: bool,
 }
 
-/// The target of lines after which the process ends: they are waited for, as long as they are taken.
-pub const LAST_WORDS: &str = "latchd::last_words";
 /// The target of the lines on stdout.
 const ON_STDOUT: &str = "latchd::on_stdout";
 

@@ -139,7 +139,7 @@ impl Engine {
             term: leadership.term,
             standing: core.standing(),
             has_quorum: core.has_quorum(),
-            level: core.shared.table().level(),
+            level: core.host.table().level(),
             applied_index: core.raft.progress().applied_index,
             members,
         }
@@ -164,14 +164,14 @@ impl Engine {
     async fn change(&self, change: Change) -> Result<(), Fault> {
         let core = &self.0.core;
         core.check_standing()?;
-        let until = core.shared.clock.age() + core.cluster.no_quorum_after;
+        let until = core.clock.age() + core.cluster.no_quorum_after;
         let mut asked_before = false;
         loop {
             match self.change_once(change.clone()).await {
                 Some(Reply::Changed) => return Ok(()),
                 Some(Reply::Refused(error)) if asked_before && was_made(&change, &error) => return Ok(()),
                 Some(Reply::Refused(error)) => return Err(error.into()),
-                Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) if core.shared.clock.age() < until => {}
+                Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) if core.clock.age() < until => {}
                 Some(Reply::NotLeader | Reply::NoQuorum | Reply::Busy) => return Err(EngineError::NoQuorum.into()),
                 _ => return Err(EngineError::OutcomeUnknown.into()),
             }

@@ -84,13 +84,13 @@ async fn round(core: &Core) -> Option<()> {
         return Some(());
     }
     let leader = core.leader()?;
-    let asked = core.shared.clock.age();
+    let asked = core.clock.age();
     match core.ask(leader, &Request::ReadIndex, ROUND).await? {
         Reply::ReadIndex { index, now } => {
             core.raft.applied(index).await;
             // A leadership of this node that began meanwhile has its own time.
             if !core.leads() {
-                core.shared.clock.follow(now, asked);
+                core.clock.follow(now, asked);
             }
             Some(())
         }

@@ -5,10 +5,10 @@ use super::wire::{Change, MemberLine, Reply, Request};
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
 use crate::domain::{Body, Command, Entry, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use crate::engine::answer::Answered;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
-use crate::engine::machine::Shared;
-use crate::engine::pending::Answered;
+use crate::engine::table_host::TableHost;
 use crate::mutants;
 use crate::raft::{self, Member, PeerService, ReadError, RemovedNode};
 use bytes::Bytes;
@@ -31,13 +31,13 @@ static HEARD: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
 
 /// Answers nothing until the engine is up.
 pub struct Service {
-    shared: Arc<Shared>,
+    host: Arc<TableHost>,
     core: OnceLock<Weak<Core>>,
 }
 
 impl Service {
-    pub fn new(shared: Arc<Shared>) -> Service {
-        Service { shared, core: OnceLock::new() }
+    pub fn new(host: Arc<TableHost>) -> Service {
+        Service { host, core: OnceLock::new() }
     }
 
     pub fn serve(&self, core: &Arc<Core>) {
@@ -64,7 +64,7 @@ impl PeerService for Service {
     }
 
     fn known_store(&self, node: u64) -> Option<[u8; 16]> {
-        let table = self.shared.table();
+        let table = self.host.table();
         table
             .nodes()
             .get(&NodeId(node))
@@ -77,7 +77,7 @@ impl PeerService for Service {
 impl Core {
     async fn answer(&self, from: u64, request: Request) -> Reply {
         if request == Request::Identify {
-            return Reply::Identity { life: self.shared.table().table_id(), leads: self.leads() };
+            return Reply::Identity { life: self.host.table().table_id(), leads: self.leads() };
         }
         if !self.leads() {
             return Reply::NotLeader;
@@ -89,7 +89,7 @@ impl Core {
             Request::Present { incarnation, store, level } => self.present(from, incarnation, store, level).await,
             Request::Forward { incarnation, entry } => self.take_in(from, incarnation, entry),
             Request::ReadIndex => match self.raft.read_index().await {
-                Ok(index) if self.leads() => Reply::ReadIndex { index, now: self.shared.clock.now() },
+                Ok(index) if self.leads() => Reply::ReadIndex { index, now: self.clock.now() },
                 Ok(_) => Reply::NotLeader,
                 Err(_) => Reply::NoQuorum,
             },
@@ -117,9 +117,9 @@ impl Core {
         if !self.has_quorum() {
             return Reply::NoQuorum;
         }
-        self.heard.note(from, self.shared.clock.age());
+        self.heard.note(from, self.clock.age());
         let node = NodeId(from);
-        let is_known = self.shared.table().nodes().get(&node).is_some_and(|record| {
+        let is_known = self.host.table().nodes().get(&node).is_some_and(|record| {
             record.up && (record.incarnation, record.store, record.level) == (incarnation, store, level)
         });
         if !is_known {
@@ -130,14 +130,14 @@ impl Core {
                 tracing::info!(node = from, level, held_back, "node {from} is heard");
             }
         }
-        match self.shared.intake.leading() {
-            Some(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },
+        match self.queue.leading() {
+            Some(epoch) => Reply::Accepted { epoch, now: self.clock.now() },
             None => Reply::NotLeader,
         }
     }
 
     async fn make_known(&self, node_up: Command) -> Result<(), Reply> {
-        let applied = self.shared.intake.submit_as_leader(node_up).map_err(|_| Reply::NotLeader)?;
+        let applied = self.queue.submit_as_leader(node_up).map_err(|_| Reply::NotLeader)?;
         match tokio::time::timeout(KNOWN_WITHIN, applied).await {
             Ok(Ok(Ok(Answered::Outcome(Outcome::Refused(refusal))))) => {
                 Err(Reply::NotTakenIn { reason: words(&refusal) })
@@ -153,13 +153,13 @@ impl Core {
         if commands.iter().any(|submitted| submitted.id.incarnation != incarnation) {
             return Reply::NotUnderstood;
         }
-        self.heard.note(from, self.shared.clock.age());
+        self.heard.note(from, self.clock.age());
         if mutants::on("forward-twice") {
-            let again = commands.iter().map(|submitted| self.shared.intake.submit_as_leader(submitted.command.clone()));
+            let again = commands.iter().map(|submitted| self.queue.submit_as_leader(submitted.command.clone()));
             again.for_each(drop);
         }
-        match self.shared.intake.forward(commands, touches) {
-            Ok(epoch) => Reply::Accepted { epoch, now: self.shared.clock.now() },
+        match self.queue.forward(commands, touches) {
+            Ok(epoch) => Reply::Accepted { epoch, now: self.clock.now() },
             Err(EngineError::Overloaded) => Reply::Busy,
             Err(_) => Reply::NotLeader,
         }
@@ -178,7 +178,7 @@ impl Core {
             Change::Remove { node } => match self.raft.remove(*node).await {
                 // Removed before, and not forgotten: the second half was lost.
                 Err(raft::MembershipError::UnknownNode { .. })
-                    if self.shared.table().nodes().contains_key(&NodeId(*node)) =>
+                    if self.host.table().nodes().contains_key(&NodeId(*node)) =>
                 {
                     Ok(())
                 }
@@ -186,7 +186,7 @@ impl Core {
             },
         };
         // Whether grants must be confirmed may have changed with it.
-        self.shared.intake.wake();
+        self.queue.wake();
         if let Err(error) = changed {
             return refused(error);
         }
@@ -211,7 +211,7 @@ impl Core {
 
     /// Whether a node has this cluster's table. Only a cluster's own nodes get it.
     async fn was_member(&self, node: u64, address: &str) -> bool {
-        let own = self.shared.table().table_id();
+        let own = self.host.table().table_id();
         let told = self.ask_at(node, address, &Request::Identify, IDENTIFY_WITHIN).await;
         matches!(told, Some(Reply::Identity { life, leads: false }) if life == own && own != 0)
     }
@@ -219,7 +219,7 @@ impl Core {
     /// The members as this node, leading, sees them.
     pub fn member_lines(&self) -> Vec<MemberLine> {
         let last = self.raft.progress().last_log_index;
-        let table = self.shared.table();
+        let table = self.host.table();
         let line = |member: Member| MemberLine {
             up: table.nodes().get(&NodeId(member.node)).is_some_and(|record| record.up),
             node: member.node,

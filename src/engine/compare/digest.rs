@@ -2,7 +2,6 @@
 
 use super::marks::Comparing;
 use crate::domain::FrozenTable;
-use crate::engine::machine::Shared;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -12,8 +11,7 @@ const RECORDS_MAX: usize = 1 << 16;
 const BYTES_AT_A_TIME: usize = 64 << 10;
 
 /// Runs until it is aborted.
-pub async fn take_digests(shared: Arc<Shared>) {
-    let comparing: &Comparing = &shared.comparing;
+pub async fn take_digests(comparing: Arc<Comparing>) {
     loop {
         let (index, frozen) = comparing.next().await;
         let digest = digest_of(&frozen, comparing.every_ms()).await;

@@ -93,7 +93,7 @@ fn judge_one(digest: Digest, ballot: &BTreeMap<u64, Digest>, voters: usize, is_o
 impl Core {
     /// What this node, leading, says of the digest of another one.
     pub fn compare(&self, from: u64, mark: &Mark) -> Verdict {
-        let own = match self.shared.comparing.at(mark.index) {
+        let own = match self.comparing.at(mark.index) {
             Ok(own) => own,
             Err(true) => return Verdict::Stands,
             Err(false) => return Verdict::Open,
@@ -104,7 +104,7 @@ impl Core {
         let voters: Vec<u64> = self.raft.members().iter().filter(|one| one.voter).map(|one| one.node).collect();
         let this = Vote { node: self.cluster.node_id, digest: own.digest };
         let other = Vote { node: from, digest: mark.digest };
-        let (of_other, of_this) = self.ballots.judge(mark.index, this, other, &voters, self.shared.clock.age());
+        let (of_other, of_this) = self.ballots.judge(mark.index, this, other, &voters, self.clock.age());
         if of_this == Verdict::Differs {
             self.stand_aside(mark.index);
         }
@@ -114,7 +114,7 @@ impl Core {
 
 /// Tells the leader each digest of this node, and stands aside when it differs. Runs until the engine is gone.
 pub async fn ask_leader(core: Weak<Core>) {
-    let Some(mut newest) = core.upgrade().map(|core| core.shared.comparing.newest()) else { return };
+    let Some(mut newest) = core.upgrade().map(|core| core.comparing.newest()) else { return };
     while newest.changed().await.is_ok() {
         let Some(mark) = *newest.borrow_and_update() else { continue };
         for _ in 0..TRIES {

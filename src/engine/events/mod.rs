@@ -4,15 +4,15 @@
 //! What lives here: the ring that apply appends to, and its readers. What may not: the wire, and anything that apply
 //! would have to wait for.
 
-mod feed;
 mod id;
+mod log;
 mod reader;
 mod ring;
 mod state;
 mod wanted;
 
-pub use feed::{EventOptions, Feed};
 pub use id::EventId;
+pub use log::{EventLog, EventOptions};
 pub use reader::{Reader, ReadersFull, Step};
 pub use ring::{Happened, Published};
 pub use state::{State, Why};

@@ -1,7 +1,7 @@
 //! One reader: where it stands among the events, and what it is told next.
 
-use super::feed::Seat;
 use super::id::EventId;
+use super::log::Seat;
 use super::ring::{Known, Published, Taken};
 use super::state::{State, Why, state};
 use super::wanted::Wanted;
@@ -60,10 +60,10 @@ enum Stands {
 impl Engine {
     /// Begins to read at the present, or after an event that some node of this service has told.
     pub fn read_events(&self, wanted: Wanted, after: Option<EventId>, with_state: bool) -> Result<Reader, ReadersFull> {
-        let shared = &self.0.core.shared;
-        let seat = Seat::take(shared)?;
+        let core = &self.0.core;
+        let seat = Seat::take(&core.events)?;
         let stands = after.map_or(Stands::Nowhere { with_state }, Stands::Elsewhere);
-        Ok(Reader { engine: self.clone(), wanted, stands, bell: shared.feed.bell().listen(), _seat: seat })
+        Ok(Reader { engine: self.clone(), wanted, stands, bell: core.events.bell().listen(), _seat: seat })
     }
 }
 
@@ -95,13 +95,13 @@ impl Reader {
             self.stands = Stands::At(state.place);
             return Some(Step::State(state));
         }
-        let place = self.engine.0.core.shared.place();
+        let place = self.engine.0.core.place();
         self.stands = Stands::At(place);
         Some(Step::Begun(place))
     }
 
     async fn resume(&mut self, place: EventId) -> Option<Step> {
-        match self.engine.0.core.shared.feed.knows(place) {
+        match self.engine.0.core.events.knows(place) {
             Known::Here => {
                 self.stands = Stands::At(place);
                 Some(Step::Begun(place))
@@ -112,7 +112,7 @@ impl Reader {
                     return None;
                 }
                 // What was told anywhere is applied here by now.
-                let here = self.engine.0.core.shared.place();
+                let here = self.engine.0.core.place();
                 if place.life != here.life || place > here {
                     return self.gap(Why::UnknownId).await;
                 }
@@ -122,7 +122,7 @@ impl Reader {
     }
 
     async fn take(&mut self, place: EventId) -> Option<Step> {
-        match self.engine.0.core.shared.feed.after(place, &self.wanted) {
+        match self.engine.0.core.events.after(place, &self.wanted) {
             Taken::Gap(why) => self.gap(why).await,
             Taken::Events(_, next) if next == place => self.rest().await,
             Taken::Events(events, next) => {

@@ -38,7 +38,7 @@ pub struct State {
 pub async fn state(engine: &Engine, wanted: &Wanted) -> State {
     match &wanted.names {
         Names::One(name) => {
-            let (table, place) = engine.0.core.shared.table_and_place();
+            let (table, place) = engine.0.core.table_and_place();
             let now = engine.now();
             let locks = table.lock_view(name, now).into_iter().collect();
             State { place, locks, more: false, now }
@@ -47,7 +47,7 @@ pub async fn state(engine: &Engine, wanted: &Wanted) -> State {
             // An error would mean that nobody lists any more, and then it is nobody's turn to wait for.
             let _turn = engine.0.listings.acquire().await;
             let (frozen, place, now) = {
-                let (table, place) = engine.0.core.shared.table_and_place();
+                let (table, place) = engine.0.core.table_and_place();
                 (table.freeze(), place, engine.now())
             };
             let prefixes = prefixes.clone();

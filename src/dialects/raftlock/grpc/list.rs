@@ -6,7 +6,7 @@ use super::wildcard::{matches, prefix};
 use crate::access::Identity;
 use crate::domain::Name;
 use crate::domain::view::{LockFilter as TableFilter, LockView};
-use crate::engine::{Engine, LastHold};
+use crate::engine::{EndedHold, Engine};
 use crate::http::auth::may_read;
 use crate::http::grpc::proto::raftlock::{
     ErrorCode, GetLockInfoRequest, GetLockInfoResponse, GetLocksRequest, GetLocksResponse, LockFilter, LockInfo,
@@ -150,7 +150,7 @@ fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calen
     }
 }
 
-fn without_owner(lock_id: String, last: LastHold, calendar: Calendar) -> LockInfo {
+fn without_owner(lock_id: String, last: EndedHold, calendar: Calendar) -> LockInfo {
     LockInfo {
         lock_id,
         version: answer::version(last.token.0),

@@ -1,15 +1,15 @@
-//! Pools that are full: what was refused for it is counted, and of each pool told once a minute.
+//! Limits that are reached: refusals for them are counted, and each limit is logged at most once a minute.
 
 use crate::base::LogRateLimit;
-use crate::domain::{Pool, Refusal, ShareOf};
+use crate::base::clock::process_age;
+use crate::domain::{Applied, Outcome, Pool, Refusal, ShareOf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 const WAITERS_PER_LOCK: &str = "locks.waiters_per_lock_max";
 const HOLDS_PER_SESSION: &str = "sessions.holds_max";
 const CREDENTIALS: &str = "quotas.credential_percent";
 const ADDRESSES: &str = "quotas.address_percent";
-/// What can be full, as a line of the log names it: its key in `config.toml`.
+/// The limits by their keys in `config.toml`.
 const KEYS: [&str; 8] = [
     key(Pool::Holds),
     key(Pool::Sessions),
@@ -30,21 +30,29 @@ const fn key(pool: Pool) -> &'static str {
     }
 }
 
-pub struct FullPools {
-    paces: [LogRateLimit; KEYS.len()],
-    /// For want of room in the table.
-    pub table: AtomicU64,
-    /// For another pool.
-    pub pools: AtomicU64,
-    /// Because the caller had its share.
-    pub shares: AtomicU64,
+pub struct FullLimits {
+    log_limits: [LogRateLimit; KEYS.len()],
+    /// The table had no room.
+    table: AtomicU64,
+    /// Another pool was full.
+    pools: AtomicU64,
+    /// The caller had its share.
+    shares: AtomicU64,
 }
 
-impl Default for FullPools {
-    fn default() -> FullPools {
+/// Refusals by the kind of limit that was reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FullLimitCounts {
+    pub table: u64,
+    pub pools: u64,
+    pub shares: u64,
+}
+
+impl Default for FullLimits {
+    fn default() -> FullLimits {
         let count = || AtomicU64::new(0);
-        FullPools {
-            paces: [const { LogRateLimit::new(1) }; KEYS.len()],
+        FullLimits {
+            log_limits: [const { LogRateLimit::new(1) }; KEYS.len()],
             table: count(),
             pools: count(),
             shares: count(),
@@ -52,9 +60,25 @@ impl Default for FullPools {
     }
 }
 
-impl FullPools {
-    /// Looks at a refusal, at this age of the process.
-    pub fn note(&self, refusal: &Refusal, age: Duration) {
+impl FullLimits {
+    pub fn counts(&self) -> FullLimitCounts {
+        FullLimitCounts {
+            table: self.table.load(Ordering::Relaxed),
+            pools: self.pools.load(Ordering::Relaxed),
+            shares: self.shares.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn note_outcomes(&self, applied: &Applied) {
+        for (_, outcome) in &applied.outcomes {
+            if let Outcome::Refused(refusal) = outcome {
+                self.note(refusal);
+            }
+        }
+    }
+
+    /// Counts a refusal, if a full limit is its reason.
+    pub fn note(&self, refusal: &Refusal) {
         let (counter, what, limit, of) = match refusal {
             Refusal::HoldsFull { limit } => (&self.pools, key(Pool::Holds), *limit, None),
             Refusal::SessionsFull { limit } => (&self.pools, key(Pool::Sessions), *limit, None),
@@ -71,8 +95,8 @@ impl FullPools {
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let pace = KEYS.iter().zip(&self.paces).find(|(key, _)| **key == what);
-        let Some(held_back) = pace.and_then(|(_, pace)| pace.admit(age)) else { return };
+        let limited = KEYS.iter().zip(&self.log_limits).find(|(key, _)| **key == what);
+        let Some(held_back) = limited.and_then(|(_, limit)| limit.admit(process_age())) else { return };
         match of {
             None => tracing::warn!(key = what, limit, held_back, "requests are refused: {what} is reached ({limit})"),
             Some(of) => tracing::warn!(
@@ -91,8 +115,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refusal_for_a_full_pool_is_counted() {
-        let full = FullPools::default();
+    fn each_refusal_for_a_full_limit_is_counted() {
+        let full = FullLimits::default();
         let refusals = [
             Refusal::HoldsFull { limit: 1 },
             Refusal::TableFull { limit: 1 },
@@ -100,8 +124,7 @@ mod tests {
             Refusal::ShareFull { pool: Pool::Holds, whose: ShareOf::Credential, limit: 1 },
             Refusal::WrongKey,
         ];
-        refusals.iter().for_each(|refusal| full.note(refusal, Duration::ZERO));
-        let counted = [&full.pools, &full.table, &full.shares].map(|count| count.load(Ordering::Relaxed));
-        assert_eq!(counted, [1, 1, 2]);
+        refusals.iter().for_each(|refusal| full.note(refusal));
+        assert_eq!(full.counts(), FullLimitCounts { pools: 1, table: 1, shares: 2 });
     }
 }

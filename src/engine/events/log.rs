@@ -1,16 +1,16 @@
-//! The ring as apply and the readers share it.
+//! The event log, as apply and the readers share it.
 //!
-//! Apply pays one short lock an entry, and one more word where somebody reads. The readers are woken by a task of their
-//! own, so that a thousand of them cost apply no more than one.
+//! Apply takes one short lock for each entry, and notifies one task if anybody reads. That task wakes the readers, so that a
+//! thousand of them cost apply no more than one.
 
 use super::id::EventId;
 use super::reader::ReadersFull;
 use super::ring::{Known, Ring, Taken};
 use super::wanted::Wanted;
 use crate::domain::Event;
-use crate::engine::machine::Shared;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -34,7 +34,7 @@ impl Default for EventOptions {
     }
 }
 
-pub struct Feed {
+pub struct EventLog {
     ring: Mutex<Ring>,
     readers: AtomicUsize,
     readers_max: usize,
@@ -50,11 +50,11 @@ pub struct Bell {
 }
 
 /// One of the places for readers; free again when this is dropped.
-pub struct Seat(Arc<Shared>);
+pub struct Seat(Arc<EventLog>);
 
-impl Feed {
-    pub fn new(options: EventOptions) -> Feed {
-        Feed {
+impl EventLog {
+    pub fn new(options: EventOptions) -> EventLog {
+        EventLog {
             ring: Mutex::new(Ring::new(options.buffer_events_max)),
             readers: AtomicUsize::new(0),
             readers_max: options.readers_max,
@@ -64,12 +64,12 @@ impl Feed {
 
     /// The service's ids begin here: what lies before is none of its own.
     pub fn begin_at(&self, number: u64, life: u64) {
-        self.ring().begin_at(number, life);
+        self.ring.lock().begin_at(number, life);
     }
 
     /// What the entry with this number did. Called for each entry, in order.
     pub fn append(&self, number: u64, events: Vec<Event>) {
-        self.ring().append(number, events);
+        self.ring.lock().append(number, events);
         if self.readers.load(Ordering::Relaxed) > 0 {
             self.bell.grown.notify_one();
         }
@@ -77,7 +77,7 @@ impl Feed {
 
     /// A snapshot became the state as of the entry with this number.
     pub fn restored(&self, number: u64, life: u64) {
-        self.ring().restored(number, life);
+        self.ring.lock().restored(number, life);
         self.bell.grown.notify_one();
     }
 
@@ -101,31 +101,26 @@ impl Feed {
     }
 
     pub fn knows(&self, place: EventId) -> Known {
-        self.ring().knows(place)
+        self.ring.lock().knows(place)
     }
 
     pub fn after(&self, place: EventId, wanted: &Wanted) -> Taken {
-        self.ring().after(place, wanted, SCAN_MAX, TAKE_MAX)
-    }
-
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ring.lock().after(place, wanted, SCAN_MAX, TAKE_MAX)
     }
 }
 
 impl Seat {
     /// Taken before the reader looks at the ring: what is appended after that look wakes it.
-    pub fn take(shared: &Arc<Shared>) -> Result<Seat, ReadersFull> {
-        let feed = &shared.feed;
-        let seat = Seat(shared.clone());
-        let before = feed.readers.fetch_add(1, Ordering::Relaxed);
-        if before >= feed.readers_max { Err(ReadersFull { limit: feed.readers_max as u64 }) } else { Ok(seat) }
+    pub fn take(log: &Arc<EventLog>) -> Result<Seat, ReadersFull> {
+        let seat = Seat(log.clone());
+        let before = log.readers.fetch_add(1, Ordering::Relaxed);
+        if before >= log.readers_max { Err(ReadersFull { limit: log.readers_max as u64 }) } else { Ok(seat) }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.feed.readers.fetch_sub(1, Ordering::Relaxed);
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

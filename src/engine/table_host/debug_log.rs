@@ -1,60 +1,60 @@
-//! What happens to locks and sessions, told line by line at `debug`, as this node applies it.
+//! Logs what happens to locks and sessions at `debug`, as this node applies it.
 //!
-//! Each node tells all of it, and tells again after a start what it applies again. Sessions are named by their handles,
-//! holds by their fencing tokens.
+//! Each node logs all of it, and again after a start what it applies again. Lines name sessions by their handles and holds
+//! by their fencing tokens.
 
-use crate::access::session_handle;
+use crate::base::session_handle;
 use crate::domain::{
     Acquire, Applied, Body, Command, CommandId, Dialect, EndReason, Entry, Event, Name, Outcome, Refusal, SessionId,
     WaitEnd,
 };
 use std::collections::BTreeMap;
 
-/// Waits whose names are remembered; they matter to nothing but the words of a line.
+/// Waits whose lock names are kept, only so that a line can name them.
 const WAITS_MAX: usize = 10_000;
 
-/// What must be known of the commands before, and of waits long before, to name what happened.
+/// What the lines need of earlier commands and waits.
 #[derive(Default)]
-pub struct Journal {
-    asked: BTreeMap<CommandId, Asked>,
+pub struct DebugLog {
+    acquires: BTreeMap<CommandId, AcquireLine>,
     waits: BTreeMap<CommandId, Name>,
 }
 
-struct Asked {
+struct AcquireLine {
     name: Name,
     dialect: Dialect,
     session: Option<SessionId>,
 }
 
-impl Journal {
-    /// Looks at an entry that is about to be applied.
+impl DebugLog {
+    /// Reads an entry that is about to be applied.
     pub fn read(&mut self, entry: &Entry) {
-        self.asked.clear();
-        if let (true, Body::Batch { commands, .. }) = (is_wanted(), &entry.body) {
+        self.acquires.clear();
+        if let (true, Body::Batch { commands, .. }) = (is_enabled(), &entry.body) {
             for submitted in commands {
                 if let Command::Acquire(acquire) = &submitted.command {
-                    self.asked.insert(submitted.id, Asked::from(&**acquire));
+                    self.acquires.insert(submitted.id, AcquireLine::from(&**acquire));
                 }
             }
         }
     }
 
-    /// Tells what it did.
-    pub fn tell(&mut self, applied: &Applied) {
-        if is_wanted() {
-            applied.outcomes.iter().for_each(|(id, outcome)| self.tell_outcome(*id, outcome));
-            applied.events.iter().for_each(|event| self.tell_event(event));
+    /// Logs what the entry did.
+    pub fn log(&mut self, applied: &Applied) {
+        if is_enabled() {
+            applied.outcomes.iter().for_each(|(id, outcome)| self.log_outcome(*id, outcome));
+            applied.events.iter().for_each(|event| self.log_event(event));
         }
     }
 
-    fn tell_outcome(&mut self, id: CommandId, outcome: &Outcome) {
-        match (outcome, self.asked.get(&id)) {
+    fn log_outcome(&mut self, id: CommandId, outcome: &Outcome) {
+        match (outcome, self.acquires.get(&id)) {
             (Outcome::SessionOpened { session }, _) => {
                 let session = handle(*session);
                 tracing::debug!(session, "session {session} is open");
             }
-            (Outcome::Queued { position } | Outcome::Enqueued { position }, Some(asked)) => {
-                let Asked { name, dialect, session } = asked;
+            (Outcome::Queued { position } | Outcome::Enqueued { position }, Some(acquire)) => {
+                let AcquireLine { name, dialect, session } = acquire;
                 let session = session.map(handle);
                 tracing::debug!(lock = ?name, position, ?dialect, session, "a request waits for {name:?}, behind {position}");
                 if self.waits.len() >= WAITS_MAX {
@@ -62,12 +62,12 @@ impl Journal {
                 }
                 self.waits.insert(id, name.clone());
             }
-            (Outcome::Refused(refusal), Some(asked)) => tell_not_granted(asked, refusal),
+            (Outcome::Refused(refusal), Some(acquire)) => log_not_granted(acquire, refusal),
             _ => {}
         }
     }
 
-    fn tell_event(&mut self, event: &Event) {
+    fn log_event(&mut self, event: &Event) {
         match event {
             Event::Granted { name, token, session, dialect, .. } => {
                 let (token, session) = (token.0, session.map(handle));
@@ -89,31 +89,31 @@ impl Journal {
                 let (session, why) = (handle(*session), if *idle { "nothing was heard of it" } else { "closed" });
                 tracing::debug!(session, why, "session {session} has ended: {why}");
             }
-            // Counted, and told as what it is, where events are counted.
+            // Logged as an error where events are counted.
             Event::Broken(_) => {}
         }
     }
 }
 
-/// A refusal that has no entry.
-pub fn tell_refused(acquire: &Acquire, refusal: &Refusal) {
-    if is_wanted() {
-        tell_not_granted(&Asked::from(acquire), refusal);
+/// Logs a refusal that has no entry.
+pub fn log_refused(acquire: &Acquire, refusal: &Refusal) {
+    if is_enabled() {
+        log_not_granted(&AcquireLine::from(acquire), refusal);
     }
 }
 
-fn tell_not_granted(Asked { name, dialect, session }: &Asked, refusal: &Refusal) {
-    let (session, why) = (session.map(handle), in_words(refusal));
+fn log_not_granted(AcquireLine { name, dialect, session }: &AcquireLine, refusal: &Refusal) {
+    let (session, why) = (session.map(handle), text_of(refusal));
     tracing::debug!(lock = ?name, why, ?dialect, session, "{name:?} is not granted: {why}");
 }
 
-impl From<&Acquire> for Asked {
-    fn from(acquire: &Acquire) -> Asked {
-        Asked { name: acquire.name.clone(), dialect: acquire.dialect, session: acquire.session }
+impl From<&Acquire> for AcquireLine {
+    fn from(acquire: &Acquire) -> AcquireLine {
+        AcquireLine { name: acquire.name.clone(), dialect: acquire.dialect, session: acquire.session }
     }
 }
 
-fn is_wanted() -> bool {
+fn is_enabled() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
 }
 
@@ -121,8 +121,8 @@ fn handle(session: SessionId) -> String {
     session_handle(&session.0)
 }
 
-/// Without what a holder says of itself.
-fn in_words(refusal: &Refusal) -> String {
+/// Leaves out the metadata of a holder.
+fn text_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Held(held) => format!("held, {} wait", held.waiters),
         other => format!("{other:?}"),

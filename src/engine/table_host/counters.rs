@@ -1,13 +1,13 @@
-//! What the engine counts, for `/metrics` and the status page.
+//! Counters of what was applied, for `/metrics` and the status page.
 
-use crate::domain::{Applied, EndReason, Event, Outcome};
+use crate::domain::{Applied, EndReason, Event, Outcome, WaitEnd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
         #[derive(Default)]
         pub struct Counters {
-            $(pub(super) $name: AtomicU64,)+
+            $($name: AtomicU64,)+
         }
 
         /// The counters at one moment; all of them only rise while the process lives.
@@ -27,9 +27,9 @@ macro_rules! counters {
 counters! {
     /// Log entries applied.
     entries,
-    /// Leaderships begun, by whichever node.
+    /// Leaderships begun, on any node.
     elections,
-    /// Commands that this node handed to the leader instead of the log.
+    /// Commands that this node forwarded to the leader.
     forwarded,
     /// Commands applied.
     commands,
@@ -71,7 +71,7 @@ impl Counters {
         add(&self.elections, 1);
     }
 
-    /// One that was told from the table.
+    /// A refusal that needed no log entry.
     pub fn count_refusal(&self) {
         add(&self.refusals, 1);
     }
@@ -104,9 +104,9 @@ impl Counters {
     fn count_event(&self, event: &Event) {
         match event {
             Event::Granted { .. } => add(&self.grants, 1),
-            Event::WaiterEnded { why: crate::domain::WaitEnd::TimedOut, .. } => add(&self.wait_timeouts, 1),
+            Event::WaiterEnded { why: WaitEnd::TimedOut, .. } => add(&self.wait_timeouts, 1),
             Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => {}
-            Event::HoldEnded { why, .. } => add(self.ended(*why), 1),
+            Event::HoldEnded { why, .. } => add(self.counter_of(*why), 1),
             Event::SessionEnded { idle: true, .. } => add(&self.sessions_idled_out, 1),
             Event::SessionEnded { idle: false, .. } => add(&self.sessions_closed, 1),
             Event::Broken(what) => {
@@ -116,7 +116,7 @@ impl Counters {
         }
     }
 
-    fn ended(&self, why: EndReason) -> &AtomicU64 {
+    fn counter_of(&self, why: EndReason) -> &AtomicU64 {
         match why {
             EndReason::Released => &self.releases,
             EndReason::Expired => &self.expirations,

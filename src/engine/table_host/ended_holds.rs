@@ -1,18 +1,17 @@
-//! The last hold of locks that are free, for the dialect that shows them: RaftLock keeps a lock whose owner has gone.
+//! The last hold of each lock that is free now, for RaftLock, which shows a lock after its owner has gone.
 //!
-//! Local to this node and bounded: it follows from the entries that this process has applied, decides nothing, and is
-//! forgotten with the process.
+//! Local to this node, bounded, and lost with the process. Nothing is decided by it.
 
 use crate::domain::{Dialect, Event, Name, Timestamp, Token};
+use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// As many locks as RaftLock keeps unless told otherwise.
 const LOCKS_MAX: usize = 10_000;
 
 /// A hold that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastHold {
+pub struct EndedHold {
     pub token: Token,
     pub since: Timestamp,
     /// When its lease would have ended.
@@ -21,37 +20,33 @@ pub struct LastHold {
 }
 
 #[derive(Default)]
-pub struct LastHolds(Mutex<Kept>);
+pub struct EndedHolds(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    by_name: HashMap<Name, LastHold>,
-    /// The one that is forgotten next is first.
+    by_name: HashMap<Name, EndedHold>,
+    /// Oldest first: that one is forgotten next.
     order: VecDeque<Name>,
 }
 
-impl LastHolds {
-    /// Notes what ended of RaftLock's; others have no question for it.
+impl EndedHolds {
+    /// Keeps the holds of RaftLock that have ended; no other dialect asks for them.
     pub fn note(&self, events: &[Event], ended: Timestamp) {
         for event in events {
             if let Event::HoldEnded { name, token, dialect: Dialect::RaftLockGrpc, since, deadline, .. } = event {
-                let last = LastHold { token: *token, since: *since, deadline: *deadline, ended };
-                self.kept().keep(name, last);
+                let last = EndedHold { token: *token, since: *since, deadline: *deadline, ended };
+                self.0.lock().keep(name, last);
             }
         }
     }
 
-    pub fn of(&self, name: &Name) -> Option<LastHold> {
-        self.kept().by_name.get(name).copied()
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn of(&self, name: &Name) -> Option<EndedHold> {
+        self.0.lock().by_name.get(name).copied()
     }
 }
 
 impl Kept {
-    fn keep(&mut self, name: &Name, last: LastHold) {
+    fn keep(&mut self, name: &Name, last: EndedHold) {
         if self.by_name.insert(name.clone(), last).is_some() {
             return;
         }
@@ -82,17 +77,17 @@ mod tests {
     }
 
     #[test]
-    fn the_last_hold_of_raftlocks_locks_is_kept_within_the_bound() {
-        let holds = LastHolds::default();
+    fn ended_raftlock_holds_are_kept_within_the_bound() {
+        let holds = EndedHolds::default();
         let all: Vec<Event> =
             (0..=LOCKS_MAX as u64).map(|at| ended(&at.to_string(), at, Dialect::RaftLockGrpc)).collect();
         holds.note(&all, Timestamp(5));
         holds.note(&[ended("1", 77, Dialect::RaftLockGrpc), ended("other", 1, Dialect::DoubleDutch)], Timestamp(6));
         assert_eq!(holds.of(&"0".into()), None, "the oldest is forgotten");
         let expected =
-            LastHold { token: Token(77), since: Timestamp(1), deadline: Some(Timestamp(9)), ended: Timestamp(6) };
+            EndedHold { token: Token(77), since: Timestamp(1), deadline: Some(Timestamp(9)), ended: Timestamp(6) };
         assert_eq!(holds.of(&"1".into()), Some(expected));
         assert_eq!(holds.of(&"other".into()), None);
-        assert_eq!(holds.kept().order.len(), LOCKS_MAX);
+        assert_eq!(holds.0.lock().order.len(), LOCKS_MAX);
     }
 }

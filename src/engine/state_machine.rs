@@ -1,0 +1,48 @@
+//! What the log drives: applies entries to the table, and passes on what they did to the events and the digests.
+
+use super::compare::Comparing;
+use super::events::EventLog;
+use super::table_host::TableHost;
+use crate::domain::FrozenTable;
+use crate::raft::{Frozen, Machine};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+pub struct StateMachine {
+    pub host: Arc<TableHost>,
+    pub events: Arc<EventLog>,
+    pub comparing: Arc<Comparing>,
+}
+
+impl Machine for StateMachine {
+    fn apply(&mut self, index: u64, payload: &[u8]) {
+        let applied = self.host.apply(index, payload);
+        if let Some((origin, life)) = applied.opened {
+            self.events.begin_at(origin, life);
+        }
+        self.events.append(applied.number, applied.events);
+        let (before, after) = applied.time;
+        if self.comparing.is_mark(applied.began_leadership, before, after) {
+            self.comparing.mark(index, self.host.freeze());
+        }
+    }
+
+    fn freeze(&self) -> Box<dyn Frozen> {
+        Box::new(FrozenState(self.host.freeze()))
+    }
+
+    fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
+        let restored = self.host.restore(index, snapshot)?;
+        self.events.restored(restored.number, restored.life);
+        self.host.requests.resume_from(&self.host.table());
+        Ok(())
+    }
+}
+
+struct FrozenState(FrozenTable);
+
+impl Frozen for FrozenState {
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.0.write_to(out)
+    }
+}

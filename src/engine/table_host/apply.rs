@@ -1,0 +1,137 @@
+//! Applies committed entries to the table, and answers whoever waits for them.
+
+use super::host::TableHost;
+use crate::base::clock;
+use crate::base::{LAST_WORDS, LogRateLimit};
+use crate::domain::{Applied, Body, Command, Entry, Event, NodeId, StaleEpoch, Table, Timestamp};
+use crate::mutants::planted;
+use std::io::Read;
+use std::sync::atomic::Ordering;
+
+/// A former leader proposes entries until it learns that another node leads.
+static STALE: LogRateLimit = LogRateLimit::new(6);
+
+/// What an entry did, besides the answers that have gone out.
+pub struct AppliedEntry {
+    /// The number of the entry in event ids.
+    pub number: u64,
+    pub events: Vec<Event>,
+    /// The table's origin and life, where this entry has opened the table.
+    pub opened: Option<(u64, u64)>,
+    pub began_leadership: bool,
+    /// Cluster time before the entry and after it.
+    pub time: (Timestamp, Timestamp),
+}
+
+/// A table that a snapshot has put in the place of the one before.
+pub struct RestoredTable {
+    /// The number in event ids of the last entry that is part of it.
+    pub number: u64,
+    pub life: u64,
+}
+
+impl TableHost {
+    /// Applies the entry at `index` of the log. Called in the order of the log, from one task.
+    pub fn apply(&self, index: u64, payload: &[u8]) -> AppliedEntry {
+        let entry = self.decode(payload);
+        planted!("one-node-applies-otherwise" => return self.apply_decoded(index, self.without_releases(entry)));
+        self.apply_decoded(index, entry)
+    }
+
+    fn apply_decoded(&self, index: u64, entry: Entry) -> AppliedEntry {
+        let began_leadership = matches!(entry.body, Body::LeaderStart(_));
+        self.idle_timeouts.note_entry(&entry);
+        let mut debug_log = self.debug_log.lock();
+        debug_log.read(&entry);
+        let (applied, number, time) = self.change_table(index, entry);
+        let (events, opened) = match applied {
+            Ok(mut applied) => {
+                self.refused_entry.store(false, Ordering::Release);
+                self.count(&applied, began_leadership);
+                debug_log.log(&applied);
+                self.requests.answer(&mut applied);
+                (applied.events, if began_leadership { self.opened() } else { None })
+            }
+            Err(StaleEpoch { found, expected }) => {
+                if let Some(held_back) = STALE.admit(clock::process_age()) {
+                    tracing::warn!(found, expected, held_back, "an entry of another leadership was not applied");
+                }
+                self.refused_entry.store(true, Ordering::Release);
+                (Vec::new(), None)
+            }
+        };
+        AppliedEntry { number, events, opened, began_leadership, time }
+    }
+
+    /// Puts the table of a snapshot, as it is after the entry at `index`, in the place of this one.
+    pub fn restore(&self, index: u64, snapshot: &mut dyn Read) -> Result<RestoredTable, String> {
+        let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
+        let life = restored.table_id();
+        restored.idle_timeouts_ms().for_each(|ms| self.idle_timeouts.note(ms));
+        let number = {
+            let mut table = self.table.write();
+            *table = restored;
+            self.note_index(&table, index)
+        };
+        Ok(RestoredTable { number, life })
+    }
+
+    fn decode(&self, payload: &[u8]) -> Entry {
+        match self.proposed.take(payload) {
+            Some(entry) => entry,
+            None => Entry::decode(payload).unwrap_or_else(|error| abort_unreadable(&error)),
+        }
+    }
+
+    fn change_table(&self, index: u64, entry: Entry) -> (Result<Applied, StaleEpoch>, u64, (Timestamp, Timestamp)) {
+        let mut table = self.table.write();
+        let before = table.now();
+        let applied = table.apply_at(index, entry);
+        if let Ok(applied) = &applied {
+            self.ended_holds.note(&applied.events, table.now());
+        }
+        (applied, self.note_index(&table, index), (before, table.now()))
+    }
+
+    /// The entry at `index` is applied: returns its number in event ids.
+    fn note_index(&self, table: &Table, index: u64) -> u64 {
+        let number = table.event_origin().saturating_add(index);
+        self.entry_number.store(number, Ordering::Relaxed);
+        number
+    }
+
+    fn count(&self, applied: &Applied, began_leadership: bool) {
+        self.counters.count(applied);
+        self.full_limits.note_outcomes(applied);
+        if began_leadership {
+            self.counters.count_leadership();
+        } else {
+            self.batch_sizes.observe(applied.outcomes.len() as f64);
+        }
+    }
+
+    /// The first leadership opens the table. Later ones change nothing of what came before.
+    fn opened(&self) -> Option<(u64, u64)> {
+        let table = self.table();
+        (table.epoch() == 1).then(|| (table.event_origin(), table.table_id()))
+    }
+
+    /// A planted bug: node 2 forgets releases.
+    #[cfg(feature = "mutants")]
+    fn without_releases(&self, mut entry: Entry) -> Entry {
+        let (table, run) = (self.table(), self.requests.incarnation());
+        if let Body::Batch { commands, .. } = &mut entry.body
+            && table.nodes().get(&NodeId(2)).is_some_and(|node| node.incarnation == run)
+        {
+            commands.retain(|submitted| !matches!(submitted.command, Command::Release { .. }));
+        }
+        entry
+    }
+}
+
+/// The log's checksums were right, so another program wrote this entry: to go on would be to guess at the state.
+fn abort_unreadable(error: &dyn std::error::Error) -> ! {
+    const WHAT: &str = "a committed log entry cannot be read";
+    tracing::error!(target: LAST_WORDS, %error, "{WHAT} ({error}); was the data written by a newer latchd?");
+    std::process::abort()
+}

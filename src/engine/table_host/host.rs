@@ -1,0 +1,92 @@
+//! The table behind its lock, and what this process knows beside it.
+
+use super::counters::Counters;
+use super::debug_log::{self, DebugLog};
+use super::ended_holds::EndedHolds;
+use super::full_limits::FullLimits;
+use super::idle_timeouts::IdleTimeouts;
+use super::pending_requests::PendingRequests;
+use super::proposed_entry::ProposedEntry;
+use crate::base::histogram::Histogram;
+use crate::domain::{Acquire, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Refusal, Table};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub struct TableHost {
+    pub requests: PendingRequests,
+    pub counters: Counters,
+    pub full_limits: FullLimits,
+    pub ended_holds: EndedHolds,
+    pub idle_timeouts: IdleTimeouts,
+    /// Commands of each log entry.
+    pub batch_sizes: Histogram,
+    pub(super) table: RwLock<Table>,
+    /// The number in event ids of the last applied entry; changes under the table's lock.
+    pub(super) entry_number: AtomicU64,
+    /// The last entry belonged to another leadership, so it was not applied.
+    pub(super) refused_entry: AtomicBool,
+    pub(super) proposed: ProposedEntry,
+    pub(super) debug_log: Mutex<DebugLog>,
+}
+
+impl TableHost {
+    pub fn new(incarnation: Incarnation) -> TableHost {
+        TableHost {
+            requests: PendingRequests::new(incarnation),
+            counters: Counters::default(),
+            full_limits: FullLimits::default(),
+            ended_holds: EndedHolds::default(),
+            idle_timeouts: IdleTimeouts::default(),
+            batch_sizes: Histogram::of_sizes(),
+            table: RwLock::default(),
+            entry_number: AtomicU64::new(0),
+            refused_entry: AtomicBool::new(false),
+            proposed: ProposedEntry::default(),
+            debug_log: Mutex::default(),
+        }
+    }
+
+    pub fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read()
+    }
+
+    /// The table, and the number in event ids of the last entry that is applied to it.
+    pub fn table_and_entry_number(&self) -> (RwLockReadGuard<'_, Table>, u64) {
+        let table = self.table();
+        let number = self.entry_number.load(Ordering::Relaxed);
+        (table, number)
+    }
+
+    pub fn freeze(&self) -> FrozenTable {
+        self.table().freeze()
+    }
+
+    /// Encodes an entry for the log, and keeps it so that applying it here needs no decoding.
+    pub fn encode(&self, entry: Entry) -> Bytes {
+        let entry = self.for_all_nodes(entry);
+        let payload = Bytes::from(entry.encode());
+        self.proposed.keep(payload.clone(), entry);
+        payload
+    }
+
+    /// An entry in a form that every node can read, including nodes of an older release.
+    pub fn for_all_nodes(&self, entry: Entry) -> Entry {
+        let level = self.table().level();
+        entry.for_level(if level == 0 { FEATURE_LEVEL } else { level })
+    }
+
+    /// Whether the last applied entry was refused because another leadership had begun.
+    pub fn has_refused_entry(&self) -> bool {
+        self.refused_entry.load(Ordering::Acquire)
+    }
+
+    /// Counts a refusal that was given without a log entry.
+    pub fn note_early_refusal(&self, refusal: &Refusal, acquire: Option<&Acquire>) {
+        self.counters.count_refusal();
+        self.full_limits.note(refusal);
+        if let Some(acquire) = acquire {
+            debug_log::log_refused(acquire, refusal);
+        }
+    }
+}
