@@ -57,8 +57,7 @@ impl Engine {
         let events = Arc::new(EventLog::new(options.events));
         let raft_options = raft_options(&options)?;
         let in_cluster = raft_options.peers.is_some();
-        let comparing = Comparing::new(in_cluster.then_some(options.cluster.compare_every));
-        let comparing = Arc::new(comparing);
+        let comparing = Arc::new(Comparing::new(in_cluster.then_some(options.cluster.compare_every)));
         let host = Arc::new(TableHost::new(incarnation));
         let service = Arc::new(Service::new(host.clone()));
         let machine = StateMachine { host: host.clone(), events: events.clone(), comparing: comparing.clone() };
@@ -106,16 +105,13 @@ impl Engine {
             Space { dir, min_free_bytes, nearly_full }.begin(&core, stopped);
         }
         if !in_cluster {
-            // An error means that the driver is gone, which the first request will be told.
             core.raft.unless_disk_full(leads.wait_for(|leads| *leads)).await;
         }
+        let tasks = [driver, reads, standing, membership, bell, digests, asking];
         let inner = Inner {
             core,
             stop,
-            tasks: [driver, reads, standing, membership, bell, digests, asking]
-                .iter()
-                .map(JoinHandle::abort_handle)
-                .collect(),
+            tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
             limits: options.limits,
             session_idle_timeout: options.session_idle_timeout,
             ending: Ending::default(),
