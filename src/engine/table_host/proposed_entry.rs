@@ -51,7 +51,8 @@ mod tests {
     fn equal_bytes_elsewhere_and_older_entries_are_not_taken() {
         let proposed = ProposedEntry::default();
         let older = keep(&proposed, 7);
-        assert_eq!(take(&proposed, &older.to_vec()), None, "a copy");
+        let copy = older.to_vec();
+        assert_eq!(take(&proposed, &copy), None, "a copy");
         let newer = keep(&proposed, 10);
         assert_eq!(take(&proposed, &older), None);
         assert_eq!(take(&proposed, &newer), Some(Timestamp(10)));
