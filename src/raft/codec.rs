@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 use openraft::{BasicNode, CommittedLeaderId};
 
-use super::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
+use crate::raft::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
 
 const TAG_LOG_ID: u8 = 0xA1;
 const TAG_VOTE: u8 = 0xA2;
@@ -25,12 +25,12 @@ const KIND_MEMBERSHIP: u8 = 2;
 /// More members than this are a damaged count, not a cluster.
 const MAX_MEMBERS: u32 = 1024;
 
-pub(super) const LOG_ID_BYTES: usize = 25;
+pub const LOG_ID_BYTES: usize = 25;
 /// Tag, kind, length, and a checksum over those three: a length is believed only when it is intact.
-pub(super) const PAYLOAD_HEADER_BYTES: usize = 10;
+pub const PAYLOAD_HEADER_BYTES: usize = 10;
 
 /// Cuts a value into bytes and back; the way in and the way out stand next to each other below.
-pub(super) trait Wire: Sized {
+pub trait Wire: Sized {
     fn put(&self, out: &mut impl Write) -> io::Result<usize>;
     fn get(input: &mut impl Read) -> io::Result<Self>;
 }
@@ -114,7 +114,7 @@ fn put_payload(kind: u8, body: &[u8], out: &mut impl Write) -> io::Result<usize>
 }
 
 /// The length of the body that follows an intact payload header.
-pub(super) fn payload_len(header: &[u8; PAYLOAD_HEADER_BYTES]) -> io::Result<usize> {
+pub fn payload_len(header: &[u8; PAYLOAD_HEADER_BYTES]) -> io::Result<usize> {
     let (fields, checksum) = header.split_at(6);
     if header[0] != TAG_PAYLOAD || checksum != crc32fast::hash(fields).to_be_bytes() {
         return Err(invalid("entry header has a wrong checksum"));
@@ -208,19 +208,19 @@ fn get_len(input: &mut impl Read) -> io::Result<u32> {
     Ok(len)
 }
 
-pub(super) fn get_u64(input: &mut impl Read) -> io::Result<u64> {
+pub fn get_u64(input: &mut impl Read) -> io::Result<u64> {
     let mut bytes = [0; 8];
     input.read_exact(&mut bytes)?;
     Ok(u64::from_be_bytes(bytes))
 }
 
-pub(super) fn get_u8(input: &mut impl Read) -> io::Result<u8> {
+pub fn get_u8(input: &mut impl Read) -> io::Result<u8> {
     let mut byte = [0];
     input.read_exact(&mut byte)?;
     Ok(byte[0])
 }
 
-pub(super) fn get_bool(input: &mut impl Read) -> io::Result<bool> {
+pub fn get_bool(input: &mut impl Read) -> io::Result<bool> {
     match get_u8(input)? {
         0 => Ok(false),
         1 => Ok(true),
@@ -236,6 +236,6 @@ fn expect_tag(input: &mut impl Read, tag: u8, what: &str) -> io::Result<()> {
     Err(invalid(format!("expected a {what} (0x{tag:02x}), found 0x{found:02x}")))
 }
 
-pub(super) fn invalid(reason: impl Into<String>) -> io::Error {
+pub fn invalid(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.into())
 }

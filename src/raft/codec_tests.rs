@@ -8,9 +8,9 @@ use openraft::{BasicNode, CommittedLeaderId};
 use raft_log::codeq::Encode;
 use raft_log::{RaftLogAction, RaftLogRecord};
 
-use super::codec::Wire;
-use super::log_disk::{LogTypes, OnDisk};
-use super::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
+use crate::raft::codec::Wire;
+use crate::raft::log::disk::{Encoded, LogTypes};
+use crate::raft::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
 
 fn encode(value: &impl Wire) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -77,8 +77,8 @@ fn membership_and_snapshot_header() {
 /// The frame around our bytes is the log crate's; a change of it would be a new format as well.
 #[test]
 fn a_record_of_the_log() {
-    let payload = OnDisk(EntryPayload::Normal(Bytes::from_static(b"hi")));
-    let append = RaftLogRecord::<LogTypes>::Action(RaftLogAction::Append(OnDisk(log_id(2, 1, 258)), payload));
+    let payload = Encoded(EntryPayload::Normal(Bytes::from_static(b"hi")));
+    let append = RaftLogRecord::<LogTypes>::Action(RaftLogAction::Append(Encoded(log_id(2, 1, 258)), payload));
     let mut bytes = Vec::new();
     append.encode(&mut bytes).expect("a Vec takes everything");
     assert_eq!(hex(&bytes), plain(&format!("00000001 {LOG_ID} a3 01 00000002 fd248a7f 6869 00000000 243c35cf")));

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::wall_clock::ImplausibleClock;
+use crate::raft::peers::tls::TransportError;
 
 /// Why an entry was not (or perhaps not) applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -153,7 +154,7 @@ pub enum NodeStartError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Transport(#[from] super::TransportError),
+    Transport(#[from] TransportError),
     #[error(transparent)]
     Clock(#[from] ImplausibleClock),
     #[error("the log engine did not start: {0}")]
@@ -161,7 +162,7 @@ pub enum NodeStartError {
 }
 
 /// What is to be done about a node of a cluster whose data is not what it acknowledged.
-pub(super) fn replace_advice(node: u64) -> String {
+pub fn replace_advice(node: u64) -> String {
     format!(
         "ask another node to `latchd members remove {node}`, empty this node's data directory, start it, and ask the \
          other to `latchd members add {node} URL` and `latchd members promote {node}`"
@@ -175,23 +176,23 @@ fn nodes(ids: &[u64]) -> String {
 
 impl NodeStartError {
     /// The same for a node that has peers: there a copy of the directory does harm.
-    pub(super) fn among_peers(self, node_id: u64) -> Self {
+    pub(in crate::raft) fn among_peers(self, node_id: u64) -> Self {
         match self {
             Self::Damaged { file, offset, reason } => Self::DamagedInCluster { file, offset, reason, node_id },
             other => other,
         }
     }
 
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+    pub(in crate::raft) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
     }
 
-    pub(super) fn damaged(file: &Path, offset: u64, reason: impl Into<String>) -> Self {
+    pub(in crate::raft) fn damaged(file: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Damaged { file: file.to_owned(), offset, reason: reason.into() }
     }
 
     /// Wrong content is damage; a file that cannot be read at all is not.
-    pub(super) fn unreadable(file: &Path, offset: u64, error: io::Error) -> Self {
+    pub(in crate::raft) fn unreadable(file: &Path, offset: u64, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::damaged(file, offset, error.to_string()),
             _ => Self::io(file, error),

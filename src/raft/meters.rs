@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use super::Progress;
-use super::applied_ids::AppliedIds;
-use super::room::Room;
-use super::slow_disk::SlowDisk;
 use crate::base::histogram::Histogram;
+use crate::raft::applied::AppliedIds;
+use crate::raft::data_dir::space::DiskSpace;
+use crate::raft::log::slow_disk::SlowDisk;
+use crate::raft::progress::Progress;
 
 /// What an entry costs in the log beyond its payload: record type, log id, header, checksum and the commit record.
 const ENTRY_OVERHEAD_BYTES: u64 = 84;
@@ -30,7 +30,7 @@ struct Marks {
 
 /// Counters that anybody may read at any time without stopping the log.
 #[derive(Debug, Default)]
-pub(super) struct Meters {
+pub struct Meters {
     pub last_log_index: AtomicU64,
     pub applied_index: AtomicU64,
     pub snapshot_index: AtomicU64,
@@ -44,7 +44,7 @@ pub(super) struct Meters {
     building_bytes: AtomicU64,
     /// The last one did not fit on the disk.
     unfit: AtomicBool,
-    pub room: Room,
+    pub room: DiskSpace,
     pub slow_disk: SlowDisk,
     /// How much of the log stays behind a snapshot, for nodes that were away for a short while.
     kept_bytes: u64,

@@ -2,27 +2,35 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use bytes::Bytes;
-use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
 use openraft::storage::RaftLogStorage;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-use super::begin::{config, engine_error, take_place};
-use super::meters::Meters;
-use super::peers::{self, LinkError, Local, Network, Peers, Serving, Vouched};
-use super::pulse::Pulse;
-use super::stores::{self, Stores};
-use super::types::{NodeId, Raft, TypeConfig};
-use super::{
-    CallError, Leadership, Machine, NodeStartError, NodeState, PeerService, Progress, ProposeError, RaftOptions,
-    ReadError, Store, fatal, forming, members, presence, slow_disk, snapshotting, store_id, watching,
-};
-use crate::base::clock::process_age;
-use crate::base::histogram::Distribution;
 use crate::mutants::planted;
+use crate::raft::bootstrap::cluster;
+use crate::raft::bootstrap::single::{config, engine_error, take_place};
+use crate::raft::data_dir::{removal, store_id};
+use crate::raft::election::elections::Elections;
+use crate::raft::error::NodeStartError;
+use crate::raft::leadership;
+use crate::raft::leadership::Leadership;
+use crate::raft::log::slow_disk;
+use crate::raft::machine::Machine;
+use crate::raft::membership::changes;
+use crate::raft::membership::node_state::NodeState;
+use crate::raft::meters::Meters;
+use crate::raft::options::{PeerService, RaftOptions, Store};
+use crate::raft::peers::authorization::VouchedMembers;
+use crate::raft::peers::client::Network;
+use crate::raft::peers::connections::Peers;
+use crate::raft::peers::hello::LocalNode;
+use crate::raft::peers::server;
+use crate::raft::peers::server::PeerServer;
+use crate::raft::snapshot::scheduler;
+use crate::raft::storage;
+use crate::raft::storage::OpenStores;
+use crate::raft::types::{NodeId, Raft, TypeConfig};
 
 /// A running node; clones are the same node.
 #[derive(Clone)]
@@ -40,7 +48,7 @@ struct Inner {
     store_was_empty: bool,
     /// Ends when the stores are closed and the data directory is free.
     closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
-    pulse: Arc<Pulse>,
+    elections: Arc<Elections>,
     data_dir: Option<PathBuf>,
     peers: Option<InCluster>,
     /// They hold the log engine, which would otherwise outlive the last handle on this node.
@@ -67,17 +75,17 @@ impl RaftNode {
         let meters = Arc::new(Meters::new(options.snapshot_log_bytes, kept_bytes));
         match options.store.clone() {
             Store::Simulated(disk) => {
-                let stores = stores::open_simulated(&disk, options.node_id, machine, &meters)?;
+                let stores = storage::open_simulated(&disk, options.node_id, machine, &meters)?;
                 run(options, stores, meters, service).await
             }
             Store::Memory => {
-                let stores = stores::open_memory(options.node_id, machine, &meters)?;
+                let stores = storage::open_memory(options.node_id, machine, &meters)?;
                 run(options, stores, meters, service).await
             }
             Store::Disk { dir, fsync } => {
                 let (shared, id, accept) = (meters.clone(), options.node_id, options.accept);
                 let alone = options.peers.is_none();
-                let open = move || stores::open_disk(&dir, fsync, accept, id, alone, machine, &shared);
+                let open = move || storage::open_disk(&dir, fsync, accept, id, alone, machine, &shared);
                 let open = tokio::task::spawn_blocking(open);
                 let opened = open.await.map_err(|e| NodeStartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
@@ -86,11 +94,11 @@ impl RaftNode {
         }
     }
 
-    pub(super) fn id(&self) -> NodeId {
+    pub(in crate::raft) fn id(&self) -> NodeId {
         self.inner.id
     }
 
-    pub(super) fn raft(&self) -> &Raft {
+    pub(in crate::raft) fn raft(&self) -> &Raft {
         &self.inner.raft
     }
 
@@ -116,7 +124,7 @@ impl RaftNode {
             let then = match (&*now, removed) {
                 (NodeState::Member | NodeState::LostEnd { .. }, true) => NodeState::Removed { node },
                 // What the log had lost it may lack still: then whoever waits for it goes on.
-                (NodeState::Removed { .. }, false) => self.inner.pulse.standing(&self.inner.raft),
+                (NodeState::Removed { .. }, false) => self.inner.elections.standing(&self.inner.raft),
                 _ => return false,
             };
             *now = then;
@@ -124,7 +132,11 @@ impl RaftNode {
         });
     }
 
-    pub(super) fn peers(&self) -> Option<&Peers> {
+    pub(in crate::raft) fn meters(&self) -> &Meters {
+        &self.inner.meters
+    }
+
+    pub(in crate::raft) fn peers(&self) -> Option<&Peers> {
         self.inner.peers.as_ref().map(|peers| &peers.peers)
     }
 
@@ -133,58 +145,27 @@ impl RaftNode {
         self.peers().map(Peers::certificates).unwrap_or_default()
     }
 
-    pub(super) fn pulse(&self) -> &Pulse {
-        &self.inner.pulse
+    pub(in crate::raft) fn elections(&self) -> &Elections {
+        &self.inner.elections
     }
 
     /// From now on this node neither leads nor votes, and takes no entries; nor does it after a restart, where it has a
     /// directory.
     pub fn quarantine(&self) {
-        self.inner.pulse.retire();
+        self.inner.elections.retire();
         if let Some(dir) = &self.inner.data_dir {
             store_id::set_aside(dir);
         }
     }
 
-    pub(super) fn advertised(&self) -> Option<&str> {
+    pub(in crate::raft) fn advertised(&self) -> Option<&str> {
         self.inner.peers.as_ref().map(|peers| peers.advertise.as_str())
     }
 
-    /// Asks the engine of another node; the caller bounds how long it waits. Nothing is asked twice.
-    pub async fn call(&self, node: u64, request: Bytes) -> Result<Bytes, CallError> {
-        let unknown = CallError::UnknownNode { node };
-        let Some(peers) = self.peers() else { return Err(unknown) };
-        let Some(address) = self.address_of(node) else { return Err(unknown) };
-        peers.call(node, &address, request).await.map_err(|error| not_called(node, error))
-    }
-
-    /// The same of a node that need be no member, under its address.
-    pub async fn call_at(&self, node: u64, address: &str, request: Bytes) -> Result<Bytes, CallError> {
-        let Some(peers) = self.peers() else { return Err(CallError::UnknownNode { node }) };
-        peers.call(node, address, request).await.map_err(|error| not_called(node, error))
-    }
-
-    pub(super) fn address_of(&self, node: NodeId) -> Option<String> {
+    pub(in crate::raft) fn address_of(&self, node: NodeId) -> Option<String> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow();
         metrics.membership_config.membership().get_node(&node).map(|node| node.addr.clone())
-    }
-
-    /// Puts `payload` into the log as one entry; resolves with its index after it was applied here.
-    pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
-        let led = self.inner.leadership.borrow().is_leader;
-        let sent = self.inner.raft.client_write_ff(payload).await;
-        let answer = sent.map_err(not_sent)?.await;
-        match answer {
-            Ok(Ok(written)) => Ok(written.log_id.index),
-            // Once it led, the same error may also mean that the entry was written and then replaced.
-            Ok(Err(ClientWriteError::ForwardToLeader(_))) if led => Err(ProposeError::OutcomeUnknown),
-            Ok(Err(ClientWriteError::ForwardToLeader(to))) => Err(match to.leader_id {
-                Some(leader) => ProposeError::NotLeader { leader: Some(leader) },
-                None => ProposeError::NoQuorum,
-            }),
-            Ok(Err(ClientWriteError::ChangeMembershipError(_))) | Err(_) => Err(ProposeError::OutcomeUnknown),
-        }
     }
 
     /// Who leads, now and from now on.
@@ -192,74 +173,9 @@ impl RaftNode {
         self.inner.leadership.clone()
     }
 
-    /// One round to a quorum: everything that was answered before this call is at most at the index that it returns.
-    pub async fn read_index(&self) -> Result<u64, ReadError> {
-        match self.inner.raft.get_read_log_id().await {
-            Ok((read, _)) => Ok(read.map_or(0, |id| id.index)),
-            Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
-                Err(ReadError::NotLeader { leader: to.leader_id })
-            }
-            Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
-            Err(RaftError::Fatal(_)) => Err(ReadError::ShuttingDown),
-        }
-    }
-
-    /// Resolves when this node has applied everything up to `index`.
-    pub async fn applied(&self, index: u64) {
-        self.inner.meters.applied(index).await;
-    }
-
-    /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.
-    pub fn quorum_age(&self) -> Option<Duration> {
-        self.inner.raft.metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis)
-    }
-
-    /// How long appends took until they were on disk; empty where the log is in memory.
-    pub fn flushes(&self) -> Distribution {
-        self.inner.meters.flushes.read()
-    }
-
-    /// For how long an append has not been flushed.
-    pub fn flush_stalled(&self) -> Duration {
-        self.inner.meters.slow_disk.stalled_for(process_age())
-    }
-
-    /// Where the log stands; costs four loads.
-    pub fn progress(&self) -> Progress {
-        self.inner.meters.progress()
-    }
-
-    /// The last entry that is no longer in the log, because a snapshot covers it.
-    pub fn purged_index(&self) -> Option<u64> {
-        self.inner.raft.data_metrics().borrow().purged.map(|id| id.index)
-    }
-
-    /// Whether the disk was full at the start and still is: nothing can be written, so nothing changes.
-    pub fn is_disk_full(&self) -> bool {
-        self.inner.meters.room.is_full()
-    }
-
-    /// Waits for what needs the disk, unless that is full.
-    pub async fn unless_disk_full<T>(&self, wait: impl Future<Output = T>) {
-        tokio::select! {
-            _ = wait => {}
-            () = self.inner.meters.room.filled() => {}
-        }
-    }
-
     /// Whether no other node can have changed anything since this one has stopped.
     pub fn has_no_peers(&self) -> bool {
         self.inner.peers.is_none()
-    }
-
-    /// How much room the next snapshot takes, and the log until then.
-    pub fn reserve_bytes(&self) -> u64 {
-        self.inner.meters.reserve_bytes()
-    }
-
-    /// Whether the last snapshot did not fit on the disk.
-    pub fn is_snapshot_unfit(&self) -> bool {
-        self.inner.meters.is_unfit()
     }
 
     /// Stops the node and returns when its stores are closed and the data directory is free again.
@@ -283,7 +199,7 @@ impl Drop for Inner {
 
 async fn run<L, M>(
     options: RaftOptions,
-    stores: Stores<L, M>,
+    stores: OpenStores<L, M>,
     meters: Arc<Meters>,
     service: Arc<dyn PeerService>,
 ) -> Result<RaftNode, NodeStartError>
@@ -291,13 +207,13 @@ where
     L: RaftLogStorage<TypeConfig>,
     M: Machine,
 {
-    let Stores { log, machine, id: store_id, empty, mut released, data_dir, lost } = stores;
+    let OpenStores { log, machine, id: store_id, empty, mut released, data_dir, lost } = stores;
     if let (true, Err(absurd)) = (empty, options.may_begin) {
         drop((log, machine));
         released.recv().await;
         return Err(absurd.into());
     }
-    let local = Arc::new(Local {
+    let local = Arc::new(LocalNode {
         node_id: options.node_id,
         store_id,
         store_was_empty: empty,
@@ -318,48 +234,48 @@ where
         released.recv().await;
         return Err(refused);
     }
-    let pulse = Arc::new(Pulse::new(&options, lost, meters.clone()));
-    let mut tasks = vec![tokio::spawn(snapshotting::take_snapshots(raft.clone(), meters.clone())).abort_handle()];
+    let elections = Arc::new(Elections::new(&options, lost, meters.clone()));
+    let mut tasks = vec![tokio::spawn(scheduler::take_snapshots(raft.clone(), meters.clone())).abort_handle()];
     if let Some(data_dir) = data_dir.upgrade() {
         tasks.push(tokio::spawn(slow_disk::watch(meters.clone())).abort_handle());
-        tasks.push(tokio::spawn(presence::watch(&data_dir)).abort_handle());
+        tasks.push(tokio::spawn(removal::watch(&data_dir)).abort_handle());
     }
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
-    let stands = watch::Sender::new(match pulse.standing(&raft) {
+    let stands = watch::Sender::new(match elections.standing(&raft) {
         _ if forms => NodeState::Bootstrapping { awaits },
         stands => stands,
     });
     if let NodeState::LostEnd { .. } = &*stands.borrow() {
-        tasks.push(tokio::spawn(pulse.clone().regain(raft.clone(), stands.clone())).abort_handle());
+        tasks.push(tokio::spawn(elections.clone().regain(raft.clone(), stands.clone())).abort_handle());
     }
     if let (Some(peers), Some(options)) = (&peers, &options.peers) {
-        let serving = Serving {
+        let serving = PeerServer {
             local,
             peers: peers.clone(),
             raft: raft.clone(),
-            pulse: pulse.clone(),
+            elections: elections.clone(),
             meters: meters.clone(),
-            vouched: Vouched::default(),
+            vouched: VouchedMembers::default(),
         };
-        tasks.push(tokio::spawn(peers::listen(serving, options.transport.clone())).abort_handle());
-        tasks.push(tokio::spawn(pulse.clone().beat(raft.clone(), peers.clone())).abort_handle());
-        tasks.push(tokio::spawn(members::complete_changes(raft.clone())).abort_handle());
+        tasks.push(tokio::spawn(server::listen(serving, options.transport.clone())).abort_handle());
+        tasks.push(tokio::spawn(elections.clone().beat(raft.clone(), peers.clone())).abort_handle());
+        tasks.push(tokio::spawn(changes::complete_changes(raft.clone())).abort_handle());
         if forms {
             tasks.push(
-                tokio::spawn(forming::form(peers.clone(), options.initial.clone(), stands.clone())).abort_handle(),
+                tokio::spawn(cluster::form(peers.clone(), options.initial.clone(), stands.clone())).abort_handle(),
             );
         }
     }
     let inner = Inner {
         id: options.node_id,
-        leadership: watching::watch_leadership(&raft, meters.clone()),
+        leadership: leadership::watch_leadership(&raft, meters.clone()),
         stands,
         meters,
         store_id,
         store_was_empty: empty,
         closed: tokio::sync::Mutex::new(released),
-        pulse,
+        elections,
         data_dir: match options.store {
             Store::Disk { dir, .. } => Some(dir),
             Store::Memory | Store::Simulated(_) => None,
@@ -369,20 +285,4 @@ where
         raft,
     };
     Ok(RaftNode { inner: Arc::new(inner) })
-}
-
-fn not_called(node: NodeId, error: LinkError) -> CallError {
-    match error {
-        LinkError::Unreachable(reason) => CallError::Unreachable { node, reason },
-        LinkError::Lost(reason) | LinkError::Failed(reason) => CallError::Lost { node, reason },
-    }
-}
-
-fn not_sent(error: Fatal<NodeId>) -> ProposeError {
-    match error {
-        // Who watches the engine is about to end the process.
-        Fatal::StorageError(_) => ProposeError::StorageFailed,
-        Fatal::Panicked => fatal::abort("the log engine has failed", &error),
-        Fatal::Stopped => ProposeError::ShuttingDown,
-    }
 }

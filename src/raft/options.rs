@@ -1,17 +1,17 @@
 //! How a node is started, alone or among peers.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::peers::Transport;
-use super::simulated::SimulatedDisk;
+use crate::base::BoxFuture;
+
 use crate::base::wall_clock::ImplausibleClock;
+use crate::raft::peers::transport::Transport;
+use crate::raft::simulated::SimulatedDisk;
 
 /// Where the log and the snapshots are.
 #[derive(Debug, Clone)]
@@ -85,17 +85,14 @@ pub struct PeerOptions {
 }
 
 impl PeerOptions {
-    pub(super) fn has_others(&self, node_id: u64) -> bool {
+    pub(in crate::raft) fn has_others(&self, node_id: u64) -> bool {
         self.initial.keys().any(|node| *node != node_id)
     }
 }
 
-/// A future in a box, because these traits are used as objects.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// What the room above does for other nodes.
 pub trait PeerService: Send + Sync + 'static {
-    /// Answers what another node asks through [`RaftNode::call`](super::RaftNode::call).
+    /// Answers what another node asks through [`RaftNode::call`](crate::raft::RaftNode::call).
     fn call(&self, from: u64, request: Bytes) -> BoxFuture<'_, Bytes>;
 
     /// The store that the replicated state knows for a node. A node that presents another one is refused: its disk was

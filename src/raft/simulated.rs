@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::log_memory::{Inner, MemoryLog};
-use super::meters::Meters;
-use super::types::{LogId, SnapshotMeta};
 use crate::base::random;
+use crate::raft::log::memory::{Inner, MemoryLog};
+use crate::raft::meters::Meters;
+use crate::raft::types::{LogId, SnapshotMeta};
 
 /// What one simulated node has stored; clones are the same disk. A node that has ended may be started on it again.
 #[derive(Clone)]
@@ -50,11 +50,11 @@ impl SimulatedDisk {
         lock(&self.log).lose_end(count);
     }
 
-    pub(super) fn lost_end(&self) -> Option<LogId> {
+    pub(in crate::raft) fn lost_end(&self) -> Option<LogId> {
         lock(&self.log).lost_end()
     }
 
-    pub(super) fn sync_time(&self) -> Duration {
+    pub(in crate::raft) fn sync_time(&self) -> Duration {
         Duration::from_millis(self.sync_ms.load(Relaxed))
     }
 
@@ -63,19 +63,19 @@ impl SimulatedDisk {
         self.store_id
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::raft) fn is_empty(&self) -> bool {
         lock(&self.log).is_empty() && lock(&self.snapshot).is_none()
     }
 
-    pub(super) fn log(&self, meters: &Arc<Meters>) -> MemoryLog {
+    pub(in crate::raft) fn log(&self, meters: &Arc<Meters>) -> MemoryLog {
         MemoryLog::on(self, self.log.clone(), meters.clone())
     }
 
-    pub(super) fn snapshot(&self) -> Option<(SnapshotMeta, Bytes)> {
+    pub(in crate::raft) fn snapshot(&self) -> Option<(SnapshotMeta, Bytes)> {
         lock(&self.snapshot).clone()
     }
 
-    pub(super) fn keep_snapshot(&self, meta: &SnapshotMeta, content: Bytes) {
+    pub(in crate::raft) fn keep_snapshot(&self, meta: &SnapshotMeta, content: Bytes) {
         *lock(&self.snapshot) = Some((meta.clone(), content));
     }
 }

@@ -7,22 +7,23 @@ use bytes::Bytes;
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, StorageIOError};
 
-use super::dir::Hold;
-use super::fatal::{self, AbortOnPanic};
-use super::meters::Meters;
-use super::room::does_not_fit;
-use super::simulated::SimulatedDisk;
-use super::snapshot_dir::{SnapshotDir, StoredSnapshot};
-use super::snapshot_file::SnapshotReader;
-use super::types::{
-    Entry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, snapshot_meta,
-};
-use super::{Frozen, Machine};
+use crate::base::fatal;
+use crate::base::fatal::AbortOnPanic;
 use crate::mutants::planted;
+use crate::raft::data_dir::directory::DataDirLock;
+use crate::raft::data_dir::space::does_not_fit;
+use crate::raft::machine::{Frozen, Machine};
+use crate::raft::meters::Meters;
+use crate::raft::simulated::SimulatedDisk;
+use crate::raft::snapshot::directory::{SnapshotDir, StoredSnapshot};
+use crate::raft::snapshot::file::SnapshotReader;
+use crate::raft::types::{
+    LogEntry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, snapshot_meta,
+};
 
 /// Where snapshots go.
 #[derive(Debug, Clone)]
-pub(super) enum Snapshots {
+pub enum Snapshots {
     /// Nowhere: a node without a disk has nothing to restart from, so that a snapshot only allows the log to be
     /// trimmed. The state is encoded when another node asks for it.
     OnDemand,
@@ -31,7 +32,7 @@ pub(super) enum Snapshots {
 }
 
 /// The applied state and where it stands in the log.
-pub(super) struct StateMachine<M> {
+pub struct StateMachine<M> {
     /// Never contended: openraft wants shared references to be sendable, a machine need not allow that.
     machine: Mutex<M>,
     applied: Option<LogId>,
@@ -40,7 +41,7 @@ pub(super) struct StateMachine<M> {
     /// Whether `OnDemand` has a snapshot to offer.
     snapshot_taken: bool,
     meters: Arc<Meters>,
-    hold: Arc<Hold>,
+    lock: Arc<DataDirLock>,
 }
 
 impl<M: Machine> StateMachine<M> {
@@ -49,8 +50,8 @@ impl<M: Machine> StateMachine<M> {
         mut machine: M,
         snapshots: Snapshots,
         meters: Arc<Meters>,
-        hold: Arc<Hold>,
-    ) -> Result<Self, RestoreError> {
+        lock: Arc<DataDirLock>,
+    ) -> Result<Self, UnreadableSnapshot> {
         let current = match &snapshots {
             Snapshots::OnDemand => None,
             Snapshots::Dir(dir) => dir.current().map(|stored| restore_file(&mut machine, stored)).transpose()?,
@@ -67,7 +68,7 @@ impl<M: Machine> StateMachine<M> {
             meters.snapshot_ended(index, bytes);
         }
         let machine = Mutex::new(machine);
-        Ok(Self { machine, applied, membership, snapshots, snapshot_taken: false, meters, hold })
+        Ok(Self { machine, applied, membership, snapshots, snapshot_taken: false, meters, lock })
     }
 
     fn machine(&mut self) -> &mut M {
@@ -96,12 +97,12 @@ impl<M: Machine> StateMachine<M> {
 
 /// Why a snapshot could not be loaded, and where in the file reading had arrived.
 #[derive(Debug)]
-pub(super) struct RestoreError {
+pub struct UnreadableSnapshot {
     pub offset: u64,
     pub reason: String,
 }
 
-impl RestoreError {
+impl UnreadableSnapshot {
     fn new(offset: u64, reason: String) -> Self {
         Self { offset, reason }
     }
@@ -115,15 +116,21 @@ fn index_of(meta: &SnapshotMeta) -> u64 {
 /// What a snapshot covers, and its size.
 type Restored = (SnapshotMeta, u64);
 
-fn restore_file(machine: &mut impl Machine, stored: StoredSnapshot) -> Result<Restored, RestoreError> {
-    let mut reader = SnapshotReader::open(&stored.path).map_err(|e| RestoreError::new(0, e.to_string()))?;
-    machine.restore(index_of(&stored.meta), &mut reader).map_err(|reason| RestoreError::new(reader.offset, reason))?;
-    reader.verify_rest().map_err(|e| RestoreError::new(reader.offset, e.to_string()))?;
+fn restore_file(machine: &mut impl Machine, stored: StoredSnapshot) -> Result<Restored, UnreadableSnapshot> {
+    let mut reader = SnapshotReader::open(&stored.path).map_err(|e| UnreadableSnapshot::new(0, e.to_string()))?;
+    machine
+        .restore(index_of(&stored.meta), &mut reader)
+        .map_err(|reason| UnreadableSnapshot::new(reader.offset, reason))?;
+    reader.verify_rest().map_err(|e| UnreadableSnapshot::new(reader.offset, e.to_string()))?;
     Ok((stored.meta, stored.bytes))
 }
 
-fn restore_bytes(machine: &mut impl Machine, meta: SnapshotMeta, content: &[u8]) -> Result<Restored, RestoreError> {
-    machine.restore(index_of(&meta), &mut &*content).map_err(|reason| RestoreError::new(0, reason))?;
+fn restore_bytes(
+    machine: &mut impl Machine,
+    meta: SnapshotMeta,
+    content: &[u8],
+) -> Result<Restored, UnreadableSnapshot> {
+    machine.restore(index_of(&meta), &mut &*content).map_err(|reason| UnreadableSnapshot::new(0, reason))?;
     Ok((meta, content.len() as u64))
 }
 
@@ -136,7 +143,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
 
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<()>, StorageError>
     where
-        I: IntoIterator<Item = Entry> + OptionalSend,
+        I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
         let _guard = AbortOnPanic("cannot apply a log entry");
@@ -169,7 +176,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         self.snapshot_taken = true;
         let task = match &self.snapshots {
             Snapshots::OnDemand => None,
-            place => Some((place.clone(), self.machine().freeze())),
+            slot => Some((slot.clone(), self.machine().freeze())),
         };
         let before = match &self.snapshots {
             Snapshots::Dir(dir) => dir.current().map(|stored| stored.meta).unwrap_or_default(),
@@ -180,7 +187,7 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
             before,
             task: Mutex::new(task),
             meters: self.meters.clone(),
-            _hold: self.hold.clone(),
+            _lock: self.lock.clone(),
         }
     }
 
@@ -241,13 +248,13 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
 type Task = (Snapshots, Box<dyn Frozen>);
 
 /// One snapshot being built beside the running state machine.
-pub(super) struct SnapshotBuilder {
+pub struct SnapshotBuilder {
     meta: SnapshotMeta,
     /// The one before it.
     before: SnapshotMeta,
     task: Mutex<Option<Task>>,
     meters: Arc<Meters>,
-    _hold: Arc<Hold>,
+    _lock: Arc<DataDirLock>,
 }
 
 impl SnapshotBuilder {
@@ -295,7 +302,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
                 return Ok(self.keep_the_one_before(&error));
             }
             Ok(Err(error)) => fatal::abort("cannot write a snapshot", &error),
-            // The runtime is going down and never ran it; the snapshot before is still in place.
+            // The runtime is going down and never ran it; the snapshot before is still in slot.
             Err(error) => Err(StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&error)))?,
         };
         tracing::info!(index, bytes = stored.bytes, "snapshot written");

@@ -1,7 +1,7 @@
 //! The types openraft is instantiated with.
 //!
 //! A log entry's payload is an opaque byte string: what it means is the business of the
-//! [`Machine`](super::Machine) behind the log.
+//! [`Machine`](crate::raft::Machine) behind the log.
 
 use std::path::PathBuf;
 
@@ -16,22 +16,22 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = openraft::BasicNode,
         SnapshotData = SnapshotBody,
-        AsyncRuntime = super::runtime::Runtime,
+        AsyncRuntime = crate::raft::runtime::Runtime,
 );
 
-pub(super) type NodeId = u64;
-pub(super) type Raft = openraft::Raft<TypeConfig>;
-pub(super) type Entry = openraft::Entry<TypeConfig>;
-pub(super) type EntryPayload = openraft::EntryPayload<TypeConfig>;
-pub(super) type LogId = openraft::LogId<NodeId>;
-pub(super) type Vote = openraft::Vote<NodeId>;
-pub(super) type Membership = openraft::Membership<NodeId, openraft::BasicNode>;
-pub(super) type StoredMembership = openraft::StoredMembership<NodeId, openraft::BasicNode>;
-pub(super) type SnapshotMeta = openraft::SnapshotMeta<NodeId, openraft::BasicNode>;
-pub(super) type Snapshot = openraft::Snapshot<TypeConfig>;
-pub(super) type LogState = openraft::LogState<TypeConfig>;
-pub(super) type StorageError = openraft::StorageError<NodeId>;
-pub(super) type LogFlushed = openraft::storage::LogFlushed<TypeConfig>;
+pub type NodeId = u64;
+pub type Raft = openraft::Raft<TypeConfig>;
+pub type LogEntry = openraft::Entry<TypeConfig>;
+pub type EntryPayload = openraft::EntryPayload<TypeConfig>;
+pub type LogId = openraft::LogId<NodeId>;
+pub type Vote = openraft::Vote<NodeId>;
+pub type Membership = openraft::Membership<NodeId, openraft::BasicNode>;
+pub type StoredMembership = openraft::StoredMembership<NodeId, openraft::BasicNode>;
+pub type SnapshotMeta = openraft::SnapshotMeta<NodeId, openraft::BasicNode>;
+pub type Snapshot = openraft::Snapshot<TypeConfig>;
+pub type LogState = openraft::LogState<TypeConfig>;
+pub type StorageError = openraft::StorageError<NodeId>;
+pub type LogFlushed = openraft::storage::LogFlushed<TypeConfig>;
 
 /// Where a snapshot's content is.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ pub enum SnapshotBody {
 }
 
 /// The name of a snapshot is what it covers: two snapshots up to the same entry have the same content.
-pub(super) fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership) -> SnapshotMeta {
+pub fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership) -> SnapshotMeta {
     let snapshot_id = match applied {
         Some(id) => format!("{}-{}-{}", id.leader_id.term, id.leader_id.node_id, id.index),
         None => "empty".to_owned(),
@@ -59,7 +59,7 @@ pub(super) fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership
 /// its old term. But its log may have lost its end since, or the whole directory may be an older copy: it would write
 /// other entries at indexes of the same term, which the other nodes could not tell from theirs. So whoever has led must
 /// be elected again, in a later term.
-pub(super) fn vote_at_start(stored: Option<Vote>, own: Option<NodeId>) -> Option<Vote> {
+pub fn vote_at_start(stored: Option<Vote>, own: Option<NodeId>) -> Option<Vote> {
     let mut vote = stored?;
     planted!("old-term-resumed" => return stored);
     if own == Some(vote.leader_id.node_id) {

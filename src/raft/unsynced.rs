@@ -2,22 +2,22 @@
 
 use std::collections::VecDeque;
 
-use super::types::{Entry, Vote};
+use crate::raft::types::{LogEntry, Vote};
 
 /// What a write has changed, so that it can be undone.
 #[derive(Debug)]
-pub(super) enum Write {
+pub enum Write {
     /// The vote before.
     Vote(Option<Vote>),
     /// Entries from this index on.
     Append { from: u64 },
     /// The entries that were cut off.
-    Truncate(Vec<Entry>),
+    Truncate(Vec<LogEntry>),
 }
 
 /// In the order in which they were made: what is lost is always the end.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced {
+pub struct Unsynced {
     writes: VecDeque<Write>,
     /// How many writes are safe.
     synced: u64,

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use latchd::raft::{BoxFuture, Frozen, Machine, NodeStartError, PeerService, RaftNode, RaftOptions, Store};
+use latchd::base::BoxFuture;
+use latchd::raft::{Frozen, Machine, NodeStartError, PeerService, RaftNode, RaftOptions, Store};
 
 /// Keeps every payload, in order; the test looks at it through a clone.
 #[derive(Debug, Default, Clone)]

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use latchd::base::BoxFuture;
 use latchd::raft::{
-    Arrival, BoxFuture, Handshake, Incoming, NodeStartError, PeerOptions, PeerService, RaftNode, RaftOptions, Store,
-    Stream, Transport,
+    Arrival, Handshake, Incoming, NodeStartError, PeerOptions, PeerService, RaftNode, RaftOptions, Store, Stream,
+    Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;

@@ -4,7 +4,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use latchd::raft::{Arrival, BoxFuture, Handshake, Incoming, Stream, Transport};
+use latchd::base::BoxFuture;
+use latchd::raft::{Arrival, Handshake, Incoming, Stream, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 

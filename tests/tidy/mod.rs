@@ -49,7 +49,7 @@ const CLOCK: &[&str] = &["src/base/clock.rs"];
 /// A client judges its leases by a clock of its own.
 const CLIENT_CLOCK: &[&str] = &["src/client/clock.rs"];
 /// The last line of a process that ends by itself.
-const FATAL: &[&str] = &["src/raft/fatal.rs"];
+const FATAL: &[&str] = &["src/base/fatal.rs"];
 const RAFT: &[&str] = &["src/raft/"];
 
 /// Commands that end by themselves may wait for who reads what they print.

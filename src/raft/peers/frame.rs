@@ -11,55 +11,55 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The frames that this build writes. It reads these and no others: the hello agrees on the version.
-pub(super) const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 const LENGTH_BYTES: usize = 4;
 const HEADER_BYTES: usize = 10;
 /// Larger than any entry: a batch is at most a few MiB.
-pub(super) const MAX_BODY: usize = 80 << 20;
+pub const MAX_BODY: usize = 80 << 20;
 /// Before the hello is understood nobody may make this node allocate more.
-pub(super) const MAX_HELLO: usize = 16 << 10;
+pub const MAX_HELLO: usize = 16 << 10;
 /// Up to here header and body travel in one write, so in one TLS record.
 const ONE_WRITE: usize = 16 << 10;
 
 /// What a frame is. The numbers are the protocol's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(in crate::raft) enum Kind {
+pub enum MessageKind {
     /// Says that a request is being worked on; answers none.
     Working = 0,
     Hello = 1,
     Append = 10,
     Vote = 11,
-    /// Asks whether a vote would be given; see `pulse.rs`.
-    Canvass = 12,
+    /// Asks whether a vote would be given; see `elections.rs`.
+    PreVote = 12,
     SnapshotBegin = 13,
     SnapshotChunk = 14,
     SnapshotEnd = 15,
     Call = 16,
     /// Tells a follower to stand for election now.
-    TakeOver = 17,
+    TransferLeadership = 17,
     /// Asks who is a member; a node that was away asks so whether it may believe one it does not know.
     Members = 18,
 }
 
-impl Kind {
-    const ALL: [Kind; 11] = [
-        Kind::Working,
-        Kind::Hello,
-        Kind::Append,
-        Kind::Vote,
-        Kind::Canvass,
-        Kind::SnapshotBegin,
-        Kind::SnapshotChunk,
-        Kind::SnapshotEnd,
-        Kind::Call,
-        Kind::TakeOver,
-        Kind::Members,
+impl MessageKind {
+    const ALL: [MessageKind; 11] = [
+        MessageKind::Working,
+        MessageKind::Hello,
+        MessageKind::Append,
+        MessageKind::Vote,
+        MessageKind::PreVote,
+        MessageKind::SnapshotBegin,
+        MessageKind::SnapshotChunk,
+        MessageKind::SnapshotEnd,
+        MessageKind::Call,
+        MessageKind::TransferLeadership,
+        MessageKind::Members,
     ];
 
-    pub fn of(number: u8) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+    pub fn of(number: u8) -> Option<MessageKind> {
+        MessageKind::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
@@ -68,18 +68,18 @@ const ANSWER: u8 = 0x80;
 const FAILED: u8 = 0xFF;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
+pub struct Frame {
     pub kind: u8,
     pub request: u64,
     pub body: Bytes,
 }
 
 impl Frame {
-    pub fn request(kind: Kind, request: u64, body: impl Into<Bytes>) -> Frame {
+    pub fn request(kind: MessageKind, request: u64, body: impl Into<Bytes>) -> Frame {
         Frame { kind: kind as u8, request, body: body.into() }
     }
 
-    pub fn answer(kind: Kind, request: u64, body: impl Into<Bytes>) -> Frame {
+    pub fn answer(kind: MessageKind, request: u64, body: impl Into<Bytes>) -> Frame {
         Frame { kind: kind as u8 | ANSWER, request, body: body.into() }
     }
 

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
 use crate::raft::codec::{Wire, get_bool, get_u8, get_u64, invalid};
-use crate::raft::types::{Entry, EntryPayload, LogId, NodeId, SnapshotMeta, TypeConfig, Vote};
+use crate::raft::types::{EntryPayload, LogEntry, LogId, NodeId, SnapshotMeta, TypeConfig, Vote};
 
 /// More than this are no list of members.
 const MAX_INITIAL: usize = 1024;
 
 /// The first thing that both sides say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::raft) struct Hello {
+pub struct Hello {
     /// The frame versions that the sender reads and writes.
     pub oldest: u8,
     pub newest: u8,
@@ -29,14 +29,14 @@ pub(in crate::raft) struct Hello {
 
 /// What a hello is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Welcome {
+pub enum HelloReply {
     Hello(Hello),
-    Refused(Refusal),
+    Refused(HelloRefusal),
 }
 
 /// Why a node is not talked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum HelloRefusal {
     #[error("it speaks versions {oldest} to {newest} of the protocol between nodes")]
     Protocol { oldest: u8, newest: u8 },
     #[error("node {found} is at that address")]
@@ -75,16 +75,16 @@ impl Wire for Hello {
     }
 }
 
-impl Wire for Welcome {
+impl Wire for HelloReply {
     fn put(&self, out: &mut impl Write) -> io::Result<usize> {
         let bytes = match self {
-            Welcome::Hello(hello) => {
+            HelloReply::Hello(hello) => {
                 out.write_all(&[0])?;
                 return Ok(1 + hello.put(out)?);
             }
-            Welcome::Refused(Refusal::Protocol { oldest, newest }) => vec![1, *oldest, *newest],
-            Welcome::Refused(Refusal::OtherNode { found }) => [&[2][..], &found.to_be_bytes()].concat(),
-            Welcome::Refused(Refusal::OtherStore) => vec![3],
+            HelloReply::Refused(HelloRefusal::Protocol { oldest, newest }) => vec![1, *oldest, *newest],
+            HelloReply::Refused(HelloRefusal::OtherNode { found }) => [&[2][..], &found.to_be_bytes()].concat(),
+            HelloReply::Refused(HelloRefusal::OtherStore) => vec![3],
         };
         out.write_all(&bytes)?;
         Ok(bytes.len())
@@ -92,10 +92,10 @@ impl Wire for Welcome {
 
     fn get(input: &mut impl Read) -> io::Result<Self> {
         Ok(match get_u8(input)? {
-            0 => Welcome::Hello(Hello::get(input)?),
-            1 => Welcome::Refused(Refusal::Protocol { oldest: get_u8(input)?, newest: get_u8(input)? }),
-            2 => Welcome::Refused(Refusal::OtherNode { found: get_u64(input)? }),
-            3 => Welcome::Refused(Refusal::OtherStore),
+            0 => HelloReply::Hello(Hello::get(input)?),
+            1 => HelloReply::Refused(HelloRefusal::Protocol { oldest: get_u8(input)?, newest: get_u8(input)? }),
+            2 => HelloReply::Refused(HelloRefusal::OtherNode { found: get_u64(input)? }),
+            3 => HelloReply::Refused(HelloRefusal::OtherStore),
             other => return Err(invalid(format!("unknown kind of welcome {other}"))),
         })
     }
@@ -118,7 +118,7 @@ impl Wire for AppendEntriesRequest<TypeConfig> {
         input.read_exact(&mut count)?;
         let mut entries = Vec::new();
         for _ in 0..u32::from_be_bytes(count) {
-            entries.push(Entry { log_id: LogId::get(input)?, payload: EntryPayload::get(input)? });
+            entries.push(LogEntry { log_id: LogId::get(input)?, payload: EntryPayload::get(input)? });
         }
         Ok(Self { vote, prev_log_id, entries, leader_commit })
     }
@@ -175,7 +175,7 @@ impl Wire for VoteResponse<NodeId> {
 
 /// Announces a snapshot; its file follows in chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SnapshotBegin {
+pub struct SnapshotBegin {
     pub vote: Vote,
     pub meta: SnapshotMeta,
 }
@@ -201,19 +201,19 @@ impl Wire for bool {
     }
 }
 
-pub(in crate::raft) fn encode(message: &impl Wire) -> Bytes {
+pub fn encode(message: &impl Wire) -> Bytes {
     let mut bytes = Vec::new();
     message.put(&mut bytes).expect("a Vec takes everything, and no list here is too long");
     bytes.into()
 }
 
 /// The whole of `bytes`, except for a hello, which may be longer than what this build knows.
-pub(in crate::raft) fn decode<T: Wire>(bytes: &[u8]) -> io::Result<T> {
+pub fn decode<T: Wire>(bytes: &[u8]) -> io::Result<T> {
     let mut rest = bytes;
     let message = T::get(&mut rest)?;
     if rest.is_empty() { Ok(message) } else { Err(invalid("something follows the message")) }
 }
 
-pub(super) fn decode_open<T: Wire>(bytes: &[u8]) -> io::Result<T> {
+pub fn decode_open<T: Wire>(bytes: &[u8]) -> io::Result<T> {
     T::get(&mut &*bytes)
 }

@@ -11,10 +11,12 @@ use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use openraft::{BasicNode, CommittedLeaderId};
 
-use super::frame::{Frame, Kind, MAX_BODY};
-use super::message::{Hello, Refusal, SnapshotBegin, Welcome, decode, decode_open, encode};
 use crate::raft::codec::Wire;
-use crate::raft::types::{Entry, EntryPayload, LogId, Membership, StoredMembership, TypeConfig, Vote, snapshot_meta};
+use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
+use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply, SnapshotBegin, decode, decode_open, encode};
+use crate::raft::types::{
+    EntryPayload, LogEntry, LogId, Membership, StoredMembership, TypeConfig, Vote, snapshot_meta,
+};
 
 fn log_id(term: u64, node: u64, index: u64) -> LogId {
     LogId::new(CommittedLeaderId::new(term, node), index)
@@ -33,7 +35,8 @@ fn membership() -> Membership {
 fn entries() -> AppendEntriesRequest<TypeConfig> {
     let payloads =
         [EntryPayload::Blank, EntryPayload::Normal(Bytes::from_static(b"hi")), EntryPayload::Membership(membership())];
-    let entries = payloads.into_iter().zip(5..).map(|(payload, index)| Entry { log_id: log_id(2, 1, index), payload });
+    let entries =
+        payloads.into_iter().zip(5..).map(|(payload, index)| LogEntry { log_id: log_id(2, 1, index), payload });
     AppendEntriesRequest {
         vote: Vote::new_committed(2, 1),
         prev_log_id: Some(log_id(1, 3, 4)),
@@ -46,7 +49,7 @@ fn entries() -> AppendEntriesRequest<TypeConfig> {
 fn examples() -> Vec<(&'static str, Frame)> {
     let request = |kind, body| Frame::request(kind, 258, body);
     let answer = |kind, body| Frame::answer(kind, 258, body);
-    let welcome = |refusal| answer(Kind::Hello, encode(&Welcome::Refused(refusal)));
+    let refused = |refusal| answer(MessageKind::Hello, encode(&HelloReply::Refused(refusal)));
     let applied = Some(log_id(2, 1, 258));
     let begin = SnapshotBegin {
         vote: Vote::new_committed(2, 1),
@@ -55,32 +58,32 @@ fn examples() -> Vec<(&'static str, Frame)> {
     let ask = VoteRequest { vote: Vote::new(3, 2), last_log_id: applied };
     let given = VoteResponse { vote: Vote::new(3, 2), vote_granted: true, last_log_id: applied };
     vec![
-        ("hello", request(Kind::Hello, encode(&hello()))),
-        ("hello-answer", answer(Kind::Hello, encode(&Welcome::Hello(hello())))),
-        ("hello-answer-protocol", welcome(Refusal::Protocol { oldest: 1, newest: 2 })),
-        ("hello-answer-other-node", welcome(Refusal::OtherNode { found: 9 })),
-        ("hello-answer-other-store", welcome(Refusal::OtherStore)),
-        ("append", request(Kind::Append, encode(&entries()))),
-        ("append-answer-success", answer(Kind::Append, encode(&AppendEntriesResponse::Success))),
-        ("append-answer-partial", answer(Kind::Append, encode(&AppendEntriesResponse::PartialSuccess(applied)))),
-        ("append-answer-conflict", answer(Kind::Append, encode(&AppendEntriesResponse::Conflict))),
+        ("hello", request(MessageKind::Hello, encode(&hello()))),
+        ("hello-answer", answer(MessageKind::Hello, encode(&HelloReply::Hello(hello())))),
+        ("hello-answer-protocol", refused(HelloRefusal::Protocol { oldest: 1, newest: 2 })),
+        ("hello-answer-other-node", refused(HelloRefusal::OtherNode { found: 9 })),
+        ("hello-answer-other-store", refused(HelloRefusal::OtherStore)),
+        ("append", request(MessageKind::Append, encode(&entries()))),
+        ("append-answer-success", answer(MessageKind::Append, encode(&AppendEntriesResponse::Success))),
+        ("append-answer-partial", answer(MessageKind::Append, encode(&AppendEntriesResponse::PartialSuccess(applied)))),
+        ("append-answer-conflict", answer(MessageKind::Append, encode(&AppendEntriesResponse::Conflict))),
         (
             "append-answer-higher-vote",
-            answer(Kind::Append, encode(&AppendEntriesResponse::HigherVote(Vote::new(3, 2)))),
+            answer(MessageKind::Append, encode(&AppendEntriesResponse::HigherVote(Vote::new(3, 2)))),
         ),
-        ("vote", request(Kind::Vote, encode(&ask))),
-        ("vote-answer", answer(Kind::Vote, encode(&given))),
-        ("canvass", request(Kind::Canvass, encode(&applied))),
-        ("canvass-answer", answer(Kind::Canvass, encode(&true))),
-        ("snapshot-begin", request(Kind::SnapshotBegin, encode(&begin))),
-        ("snapshot-chunk", request(Kind::SnapshotChunk, Bytes::from_static(b"LATCHSNP"))),
-        ("snapshot-end", request(Kind::SnapshotEnd, Bytes::new())),
-        ("snapshot-end-answer", answer(Kind::SnapshotEnd, encode(&Vote::new_committed(2, 1)))),
-        ("call", request(Kind::Call, Bytes::from_static(b"opaque"))),
-        ("call-answer", answer(Kind::Call, Bytes::from_static(b"opaque too"))),
-        ("take-over", request(Kind::TakeOver, encode(&Vote::new_committed(2, 1)))),
-        ("take-over-answer", answer(Kind::TakeOver, encode(&true))),
-        ("working", Frame::request(Kind::Working, 0, Bytes::new())),
+        ("vote", request(MessageKind::Vote, encode(&ask))),
+        ("vote-answer", answer(MessageKind::Vote, encode(&given))),
+        ("pre-vote", request(MessageKind::PreVote, encode(&applied))),
+        ("pre-vote-answer", answer(MessageKind::PreVote, encode(&true))),
+        ("snapshot-begin", request(MessageKind::SnapshotBegin, encode(&begin))),
+        ("snapshot-chunk", request(MessageKind::SnapshotChunk, Bytes::from_static(b"LATCHSNP"))),
+        ("snapshot-end", request(MessageKind::SnapshotEnd, Bytes::new())),
+        ("snapshot-end-answer", answer(MessageKind::SnapshotEnd, encode(&Vote::new_committed(2, 1)))),
+        ("call", request(MessageKind::Call, Bytes::from_static(b"opaque"))),
+        ("call-answer", answer(MessageKind::Call, Bytes::from_static(b"opaque too"))),
+        ("transfer-leadership", request(MessageKind::TransferLeadership, encode(&Vote::new_committed(2, 1)))),
+        ("transfer-leadership-answer", answer(MessageKind::TransferLeadership, encode(&true))),
+        ("working", Frame::request(MessageKind::Working, 0, Bytes::new())),
         ("failed", Frame::failed(258, "it was not to be")),
     ]
 }
@@ -129,9 +132,9 @@ fn comes_back<T: Wire + Debug>(message: &T) {
 #[test]
 fn messages_are_read_whole_or_not_at_all() {
     comes_back(&hello());
-    comes_back(&Welcome::Hello(hello()));
-    comes_back(&Welcome::Refused(Refusal::OtherNode { found: 9 }));
-    comes_back(&Welcome::Refused(Refusal::Protocol { oldest: 1, newest: 2 }));
+    comes_back(&HelloReply::Hello(hello()));
+    comes_back(&HelloReply::Refused(HelloRefusal::OtherNode { found: 9 }));
+    comes_back(&HelloReply::Refused(HelloRefusal::Protocol { oldest: 1, newest: 2 }));
     comes_back(&entries());
     comes_back(&AppendEntriesResponse::PartialSuccess(Some(log_id(1, 2, 3))));
     comes_back(&AppendEntriesResponse::HigherVote(Vote::new(3, 2)));
@@ -149,7 +152,7 @@ fn a_hello_may_grow() {
 
 #[tokio::test]
 async fn frames_out_of_range_are_refused() {
-    let frame = Frame::request(Kind::Call, 1, Bytes::from_static(b"body"));
+    let frame = Frame::request(MessageKind::Call, 1, Bytes::from_static(b"body"));
     let mut good = Vec::new();
     frame.write(&mut good).await.expect("written");
     for len in 0..good.len() {

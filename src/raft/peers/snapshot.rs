@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::frame::Kind;
-use super::hello::Dialler;
-use super::link::{Lane, LinkError};
-use super::message::{SnapshotBegin, decode, encode};
-use crate::raft::room::check_spares;
-use crate::raft::snapshot_file::{SnapshotReader, SnapshotWriter};
+use crate::raft::data_dir::space::check_spares;
+use crate::raft::peers::connection::{Connection, RequestError};
+use crate::raft::peers::frame::MessageKind;
+use crate::raft::peers::hello::Dialer;
+use crate::raft::peers::message::{SnapshotBegin, decode, encode};
+use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
 use crate::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
 
 const CHUNK_BYTES: usize = 1 << 20;
@@ -25,25 +25,25 @@ const CHUNK_WITHIN: Duration = Duration::from_secs(30);
 const INSTALL_WITHIN: Duration = Duration::from_secs(600);
 
 /// Sends a snapshot on a connection of its own; returns the receiver's vote once it has installed it.
-pub(super) async fn send(dialler: Dialler, vote: Vote, snapshot: Snapshot) -> io::Result<Vote> {
+pub async fn send(dialer: Dialer, vote: Vote, snapshot: Snapshot) -> io::Result<Vote> {
     let begin = SnapshotBegin { vote, meta: snapshot.meta };
-    let lane = Lane::new(dialler);
+    let connection = Connection::new(dialer);
     let mut content = Content::open(*snapshot.snapshot, &begin).await?;
-    ask(&lane, Kind::SnapshotBegin, encode(&begin), CHUNK_WITHIN).await?;
+    ask(&connection, MessageKind::SnapshotBegin, encode(&begin), CHUNK_WITHIN).await?;
     loop {
         let (chunk, rest) = content.next().await?;
         content = rest;
         if chunk.is_empty() {
             break;
         }
-        ask(&lane, Kind::SnapshotChunk, chunk, CHUNK_WITHIN).await?;
+        ask(&connection, MessageKind::SnapshotChunk, chunk, CHUNK_WITHIN).await?;
     }
-    decode(&ask(&lane, Kind::SnapshotEnd, Bytes::new(), INSTALL_WITHIN).await?)
+    decode(&ask(&connection, MessageKind::SnapshotEnd, Bytes::new(), INSTALL_WITHIN).await?)
 }
 
-async fn ask(lane: &Lane, kind: Kind, body: Bytes, within: Duration) -> io::Result<Bytes> {
-    match tokio::time::timeout(within, lane.request(kind, body)).await {
-        Ok(answer) => answer.map_err(|error: LinkError| io::Error::other(error)),
+async fn ask(connection: &Connection, kind: MessageKind, body: Bytes, within: Duration) -> io::Result<Bytes> {
+    match tokio::time::timeout(within, connection.request(kind, body)).await {
+        Ok(answer) => answer.map_err(|error: RequestError| io::Error::other(error)),
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", within.as_secs()))),
     }
 }
@@ -87,7 +87,7 @@ impl Content {
 }
 
 /// A snapshot that is being received on one connection.
-pub(super) struct Receiving {
+pub struct Receiving {
     begin: SnapshotBegin,
     sink: Sink,
 }

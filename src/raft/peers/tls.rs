@@ -18,8 +18,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::{Arrival, Handshake, Incoming, PeerCertificate, Stream, Transport};
-use crate::raft::BoxFuture;
+use crate::base::BoxFuture;
+use crate::raft::peers::certificate::PeerCertificate;
+use crate::raft::peers::transport::{Arrival, Handshake, Incoming, Stream, Transport};
 
 const PROTOCOL: &[u8] = b"latchd-peer";
 /// Unanswered data makes the kernel give the connection up after this.
@@ -155,7 +156,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// The parts of `https://host:port`.
-pub(super) fn host_and_port(address: &str) -> io::Result<(String, u16)> {
+pub fn host_and_port(address: &str) -> io::Result<(String, u16)> {
     let parts = || {
         let authority = address.strip_prefix("https://")?;
         let (host, port) = authority.strip_suffix('/').unwrap_or(authority).rsplit_once(':')?;

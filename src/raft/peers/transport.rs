@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::certificate::PeerCertificate;
-use crate::raft::options::BoxFuture;
+use crate::base::BoxFuture;
+use crate::raft::peers::certificate::PeerCertificate;
 
 /// A connection: bytes in order, both ways.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -34,7 +34,7 @@ pub struct Arrival {
     pub certificate: Option<PeerCertificate>,
 }
 
-/// The listener and the dialler of one node.
+/// The listener and the dialer of one node.
 ///
 /// Who comes through is one of the cluster's own machines: whatever proves that (certificates) is the transport's
 /// business. Which node it is, it says itself, and must fit its certificate.

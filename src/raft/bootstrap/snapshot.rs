@@ -1,0 +1,63 @@
+//! Makes a data directory whose start is a cluster of one with a given state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use openraft::{BasicNode, CommittedLeaderId};
+
+use crate::raft::data_dir::directory::{DataDir, DataDirLock};
+use crate::raft::data_dir::store_id;
+use crate::raft::error::NodeStartError;
+use crate::raft::log::disk::DiskLog;
+use crate::raft::meters::Meters;
+use crate::raft::snapshot::directory::SnapshotDir;
+use crate::raft::types::{LogId, Membership, StoredMembership, Vote, snapshot_meta};
+
+/// The first term.
+const TERM: u64 = 1;
+
+/// Writes a new data directory in which the machine's snapshot is `content`, as of the entry at `index`, and `node_id` the
+/// only member. Blocks, and must not be called on a thread of the runtime. A directory that is not empty is refused.
+pub fn bootstrap_from_snapshot(
+    dir: &Path,
+    node_id: u64,
+    address: &str,
+    index: u64,
+    content: &mut dyn Read,
+) -> Result<(), NodeStartError> {
+    let mut found = match fs::read_dir(dir) {
+        Ok(found) => found,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return seed(dir, node_id, address, index, content),
+        Err(e) => return Err(NodeStartError::io(dir, e)),
+    };
+    match found.next() {
+        Some(_) => Err(NodeStartError::NotEmpty { dir: dir.to_owned() }),
+        None => seed(dir, node_id, address, index, content),
+    }
+}
+
+fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn Read) -> Result<(), NodeStartError> {
+    let data_dir = DataDir::open(dir)?;
+    store_id::open(dir, node_id, true)?;
+    let at = LogId::new(CommittedLeaderId::new(TERM, node_id), index);
+    let members = BTreeMap::from([(node_id, BasicNode { addr: address.to_owned() })]);
+    let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
+    let meta = snapshot_meta(Some(at), StoredMembership::new(Some(at), membership));
+    let snapshot_dir = data_dir.snapshot.clone();
+    SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| NodeStartError::io(&snapshot_dir, e))?;
+    let log_dir = data_dir.log.clone();
+    let (lock, mut released) = DataDirLock::new(Some(Arc::new(data_dir)));
+    let log = DiskLog::open(&log_dir, true, Arc::new(Meters::default()), lock);
+    let begun = log.and_then(|log| {
+        log.accept_lost_end(true)?;
+        log.begin_after(&Vote::new(TERM, node_id), at)
+    });
+    begun.map_err(|e| NodeStartError::io(&log_dir, e))?;
+    store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;
+    // Nobody sends: this ends when the log is closed and the directory free.
+    released.blocking_recv();
+    Ok(())
+}

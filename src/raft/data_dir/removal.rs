@@ -1,0 +1,216 @@
+//! Notices that the data directory under a running process was removed, replaced or emptied: what is written then is in
+//! no file that a restart would find.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::fatal;
+use crate::mutants::planted;
+use crate::raft::data_dir::directory::{DataDir, FORMAT, Identity, LOG, SNAPSHOT, identity};
+use crate::raft::data_dir::store_id;
+use crate::raft::log::{check, position};
+
+/// A removal is noticed within a second, the second look included.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A file of the log may be removed, because it was purged, between two questions about it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Ends the process when what it writes to is no longer what `data_dir` names. Runs for ever.
+pub fn watch(data_dir: &DataDir) -> impl Future<Output = ()> + use<> {
+    let seen = WatchedFiles::of(&data_dir.dir, data_dir.identity);
+    async {
+        match seen {
+            Ok(seen) => watch_from(seen).await,
+            Err(error) => tracing::warn!(%error, "whether the data directory is removed cannot be watched"),
+        }
+    }
+}
+
+async fn watch_from(mut seen: WatchedFiles) {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut found = look(&mut seen).await;
+        if matches!(found, Ok(Some(_))) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            found = look(&mut seen).await;
+        }
+        match found {
+            Ok(None) => told = false,
+            Ok(Some(missing)) if !planted!("removal-unseen") => {
+                fatal::abort("the data directory was removed", &missing);
+            }
+            Err(error) if !told => {
+                tracing::warn!(%error, "the data directory cannot be looked at");
+                told = true;
+            }
+            Ok(Some(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// On a thread that a slow disk may block. The task that asks ends the process, so that one that was aborted does not.
+async fn look(seen: &mut WatchedFiles) -> io::Result<Option<MissingFile>> {
+    let mut asked = seen.clone();
+    let looked = tokio::task::spawn_blocking(move || asked.missing().map(|missing| (missing, asked)));
+    let (missing, asked) = looked.await.map_err(io::Error::other)??;
+    *seen = asked;
+    Ok(missing)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{} {what}", path.display())]
+struct MissingFile {
+    path: PathBuf,
+    what: &'static str,
+}
+
+/// What a data directory must still have.
+#[derive(Debug, Clone)]
+struct WatchedFiles {
+    dir: PathBuf,
+    folders: BTreeMap<PathBuf, Identity>,
+    /// Some file systems number a directory anew that nobody has open.
+    _open: Arc<Vec<File>>,
+    /// Where the files of the log begin.
+    chunks: Vec<u64>,
+    /// The newest snapshot, by its name.
+    snapshot: Option<OsString>,
+}
+
+impl WatchedFiles {
+    fn of(dir: &Path, opened: Identity) -> io::Result<WatchedFiles> {
+        let mut folders = BTreeMap::from([(dir.to_owned(), opened)]);
+        let mut open = Vec::new();
+        for folder in [LOG, SNAPSHOT].map(|name| dir.join(name)) {
+            let file = File::open(&folder)?;
+            folders.insert(folder, identity(&file.metadata()?));
+            open.push(file);
+        }
+        let mut seen =
+            WatchedFiles { dir: dir.to_owned(), folders, _open: Arc::new(open), chunks: Vec::new(), snapshot: None };
+        // From here on it must have what it has now.
+        seen.missing()?;
+        Ok(seen)
+    }
+
+    fn missing(&mut self) -> io::Result<Option<MissingFile>> {
+        for (folder, opened) in &self.folders {
+            match fs::metadata(folder).map(|found| identity(&found)) {
+                Ok(found) if found == *opened => {}
+                Ok(_) => return Ok(Some(self.lacks(folder, "is another directory now"))),
+                Err(error) if is_gone(&error) => return Ok(Some(self.lacks(folder, "is gone"))),
+                Err(error) => return Err(error),
+            }
+        }
+        for file in [FORMAT, store_id::FILE, position::FILE].map(|name| self.dir.join(name)) {
+            if !fs::exists(&file)? {
+                return Ok(Some(self.lacks(&file, "is gone")));
+            }
+        }
+        Ok(self.missing_log()?.or(self.missing_snapshot()?))
+    }
+
+    /// Files are removed from the beginning of the log only, and never the newest.
+    fn missing_log(&mut self) -> io::Result<Option<MissingFile>> {
+        let folder = self.dir.join(LOG);
+        let chunks = check::chunk_starts(&folder)?;
+        let gone = |start: &u64| chunks.first().is_none_or(|first| first < start) && !chunks.contains(start);
+        if let Some(start) = self.chunks.iter().copied().find(gone) {
+            return Ok(Some(self.lacks(&check::chunk_path(&folder, start), "is gone")));
+        }
+        self.chunks = chunks;
+        Ok(None)
+    }
+
+    /// The next one is there before the one before it is removed.
+    fn missing_snapshot(&mut self) -> io::Result<Option<MissingFile>> {
+        let folder = self.dir.join(SNAPSHOT);
+        let names = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let names = names.collect::<io::Result<Vec<OsString>>>()?;
+        let newest = names.into_iter().filter(|name| name.to_string_lossy().ends_with(".snapshot")).max();
+        if newest < self.snapshot {
+            return Ok(Some(self.lacks(&folder, "lacks the newest snapshot")));
+        }
+        self.snapshot = newest;
+        Ok(None)
+    }
+
+    fn lacks(&self, path: &Path, what: &'static str) -> MissingFile {
+        MissingFile { path: path.to_owned(), what }
+    }
+}
+
+/// `ENOTDIR`: a folder on the way is a file now.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::StaleNetworkFileHandle
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(dir: &Path) -> WatchedFiles {
+        let opened = DataDir::open(dir).expect("opened");
+        for file in [store_id::FILE, position::FILE] {
+            fs::write(dir.join(file), "").expect("written");
+        }
+        for (start, bytes) in [(0, 10), (10, 5), (15, 0)] {
+            fs::write(check::chunk_path(&opened.log, start), vec![0; bytes]).expect("written");
+        }
+        for index in [7, 8] {
+            fs::write(opened.snapshot.join(format!("{index}.snapshot")), "").expect("written");
+        }
+        let mut seen = WatchedFiles::of(dir, opened.identity).expect("there");
+        assert!(seen.missing().expect("looked").is_none());
+        seen
+    }
+
+    /// Whether a change is a removal.
+    fn notices(change: impl FnOnce(&Path)) -> bool {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let dir = home.path().join("data");
+        let mut seen = watched(&dir);
+        change(&dir);
+        seen.missing().expect("looked").is_some()
+    }
+
+    fn remove(dir: &Path, file: &str) {
+        fs::remove_file(dir.join(file)).expect("removed");
+    }
+
+    #[test]
+    fn whatever_a_restart_would_not_find_is_noticed() {
+        assert!(notices(|dir| fs::remove_dir_all(dir).expect("removed")));
+        assert!(notices(|dir| fs::rename(dir, dir.with_extension("moved")).expect("moved")));
+        assert!(notices(|dir| fs::remove_dir_all(dir.join(LOG)).expect("removed")));
+        assert!(notices(|dir| {
+            fs::rename(dir.join(SNAPSHOT), dir.join("moved")).expect("moved");
+            fs::create_dir(dir.join(SNAPSHOT)).expect("made");
+        }));
+        for file in [FORMAT, store_id::FILE, position::FILE, "snapshot/8.snapshot"] {
+            assert!(notices(|dir| remove(dir, file)), "{file}");
+        }
+        for start in [10, 15] {
+            let gone = |dir: &Path| fs::remove_file(check::chunk_path(&dir.join(LOG), start)).expect("removed");
+            assert!(notices(gone), "{start}");
+        }
+    }
+
+    #[test]
+    fn what_a_running_node_does_by_itself_is_no_removal() {
+        assert!(!notices(|dir| fs::remove_file(check::chunk_path(&dir.join(LOG), 0)).expect("purged")));
+        assert!(!notices(|dir| remove(dir, "snapshot/7.snapshot")));
+        assert!(!notices(|dir| fs::write(dir.join("snapshot/9.snapshot"), "").expect("written")));
+        assert!(!notices(|dir| fs::write(check::chunk_path(&dir.join(LOG), 15), "grown").expect("written")));
+        assert!(!notices(|dir| remove(dir, "lock")), "the directory itself is locked");
+    }
+}

@@ -1,0 +1,4 @@
+//! Who leads: heartbeats, pre-vote, elections and leadership transfer.
+
+pub mod elections;
+pub mod transfer;

@@ -1,0 +1,63 @@
+//! What the log engine says of itself: who leads, and that it has ended.
+
+use std::sync::Arc;
+
+use openraft::error::Fatal;
+use openraft::metrics::RaftServerMetrics;
+use openraft::{BasicNode, ServerState};
+use tokio::sync::watch;
+
+use crate::base::fatal;
+use crate::raft::meters::Meters;
+use crate::raft::types::{NodeId, Raft};
+
+/// Who leads, as far as this node knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leadership {
+    pub is_leader: bool,
+    pub term: u64,
+    pub leader: Option<u64>,
+}
+
+/// Reduces openraft's view to ours, and ends the process where openraft has failed.
+pub fn watch_leadership(raft: &Raft, meters: Arc<Meters>) -> watch::Receiver<Leadership> {
+    let mut server = raft.server_metrics();
+    let metrics = raft.metrics();
+    let (sender, receiver) = watch::channel(view(&server.borrow_and_update()));
+    tokio::spawn(async move {
+        while server.changed().await.is_ok() {
+            let now = view(&server.borrow_and_update());
+            tell_leader(sender.borrow().leader, &now);
+            sender.send_if_modified(|before| std::mem::replace(before, now) != now);
+        }
+        sender.send_modify(|leadership| leadership.is_leader = false);
+        // Nothing is left to do for a process whose log has ended, unless it was told to end: it would answer nobody, and
+        // who watches over it would not know.
+        match &metrics.borrow().running_state {
+            Err(Fatal::Stopped) => {}
+            // It was told to end while it waited for room on its disk.
+            _ if meters.room.is_closing() => {}
+            Err(error) => fatal::abort("the log engine has failed", error),
+            // It had no time to say so.
+            Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),
+        }
+    });
+    receiver
+}
+
+/// What a follower sees; a leader speaks for itself when it serves.
+fn tell_leader(before: Option<NodeId>, now: &Leadership) {
+    match now.leader {
+        leader if leader == before || now.is_leader => {}
+        Some(leader) => tracing::info!(leader, term = now.term, "node {leader} leads"),
+        None => tracing::info!(term = now.term, "no leader is known"),
+    }
+}
+
+fn view(server: &RaftServerMetrics<NodeId, BasicNode>) -> Leadership {
+    Leadership {
+        is_leader: server.state == ServerState::Leader,
+        term: server.vote.leader_id.term,
+        leader: server.current_leader,
+    }
+}

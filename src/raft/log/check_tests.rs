@@ -1,0 +1,231 @@
+//! A damaged log is cut where a power loss tore it, refused everywhere else, and never loses a good record silently.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
+use openraft::{CommittedLeaderId, RaftLogReader};
+use tempfile::TempDir;
+
+use crate::raft::data_dir::directory::DataDirLock;
+use crate::raft::error::NodeStartError;
+use crate::raft::log::check::check_and_cut;
+use crate::raft::log::disk::DiskLog;
+use crate::raft::meters::Meters;
+use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
+
+fn open(dir: &Path) -> DiskLog {
+    check_and_cut(dir).expect("a sound log");
+    let (lock, _) = DataDirLock::new(None);
+    DiskLog::open(dir, true, Arc::new(Meters::new(u64::MAX, 0)), lock).expect("an open log")
+}
+
+fn log_id(term: u64, index: u64) -> LogId {
+    LogId::new(CommittedLeaderId::new(term, 1), index)
+}
+
+fn entry(term: u64, index: u64, text: &str) -> LogEntry {
+    let payload = EntryPayload::Normal(Bytes::from(text.to_owned()));
+    LogEntry { log_id: log_id(term, index), payload }
+}
+
+async fn append(log: &mut DiskLog, entries: Vec<LogEntry>) {
+    log.blocking_append(entries).await.expect("an append");
+}
+
+async fn texts(log: &mut DiskLog) -> Vec<String> {
+    let entries = log.try_get_log_entries(0..).await.expect("the entries");
+    let text = |entry: LogEntry| match entry.payload {
+        EntryPayload::Normal(bytes) => String::from_utf8(bytes.to_vec()).expect("text"),
+        other => panic!("not an entry of this test: {other:?}"),
+    };
+    entries.into_iter().map(text).collect()
+}
+
+/// A copy of the files as a sudden end would leave them: nothing was closed.
+fn copy(from: &Path) -> TempDir {
+    let to = tempfile::tempdir().expect("a temporary directory");
+    for file in fs::read_dir(from).expect("the log") {
+        let file = file.expect("a file").path();
+        fs::copy(&file, to.path().join(file.file_name().expect("a name"))).expect("a copy");
+    }
+    to
+}
+
+fn only_chunk(dir: &Path) -> PathBuf {
+    let mut chunks = chunks(dir);
+    assert_eq!(chunks.len(), 1, "{chunks:?}");
+    chunks.remove(0)
+}
+
+fn chunks(dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir).expect("the log").map(|file| file.expect("a file").path());
+    let mut chunks: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|e| e == "wal")).collect();
+    chunks.sort();
+    chunks
+}
+
+/// A log with a vote and four entries, and where its records end.
+async fn sample(last: &str) -> (TempDir, Vec<usize>) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut log = open(dir.path());
+    let mut ends = vec![fs::metadata(only_chunk(dir.path())).expect("the file").len() as usize];
+    log.save_vote(&Vote::new_committed(1, 1)).await.expect("a vote");
+    for (index, text) in ["one", "two", "three", last].into_iter().enumerate() {
+        append(&mut log, vec![entry(1, index as u64, text)]).await;
+        ends.push(fs::metadata(only_chunk(dir.path())).expect("the file").len() as usize);
+    }
+    (dir, ends)
+}
+
+#[tokio::test]
+async fn newest_content_wins_after_truncation_and_kill() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut log = open(dir.path());
+    append(&mut log, ["a0", "a1", "a2", "a3"].iter().zip(0..).map(|(text, at)| entry(1, at, text)).collect()).await;
+    log.truncate(log_id(1, 1)).await.expect("a truncation");
+    append(&mut log, ["b1", "b2", "b3"].iter().zip(1..).map(|(text, at)| entry(2, at, text)).collect()).await;
+    let killed = copy(dir.path());
+    assert_eq!(texts(&mut log).await, ["a0", "b1", "b2", "b3"]);
+    let mut reopened = open(killed.path());
+    assert_eq!(texts(&mut reopened).await, ["a0", "b1", "b2", "b3"]);
+    assert_eq!(reopened.get_log_state().await.expect("a state").last_log_id, Some(log_id(2, 3)));
+}
+
+#[tokio::test]
+async fn an_end_cut_anywhere_is_cut_back_to_the_record_before() {
+    let (dir, ends) = sample("four").await;
+    for len in ends[0]..ends[4] {
+        let torn = copy(dir.path());
+        let file = fs::File::options().write(true).open(only_chunk(torn.path())).expect("the file");
+        file.set_len(len as u64).expect("a shorter file");
+        let whole = ends[1..].iter().filter(|end| **end <= len).count();
+        let mut log = open(torn.path());
+        assert_eq!(texts(&mut log).await, ["one", "two", "three", "four"][..whole], "{len} bytes");
+        append(&mut log, vec![entry(2, whole as u64, "new")]).await;
+        drop(log);
+        assert_eq!(texts(&mut open(torn.path())).await.last().map(String::as_str), Some("new"));
+    }
+}
+
+#[tokio::test]
+async fn a_zero_filled_end_is_cut() {
+    let (dir, ends) = sample("four").await;
+    let bytes = fs::read(only_chunk(dir.path())).expect("the file");
+    // The checksum's last four bytes are never all zero here, its first four always are.
+    for zero_from in ends[3]..ends[4] - 8 {
+        for extra in [0, 1, 5000] {
+            let torn = copy(dir.path());
+            let mut bytes = bytes.clone();
+            bytes[zero_from..].fill(0);
+            bytes.resize(bytes.len() + extra, 0);
+            fs::write(only_chunk(torn.path()), bytes).expect("a torn file");
+            assert_eq!(texts(&mut open(torn.path())).await, ["one", "two", "three"], "{zero_from} {extra}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_flipped_bit_is_refused_and_named() {
+    let (dir, ends) = sample("four").await;
+    let bytes = fs::read(only_chunk(dir.path())).expect("the file");
+    let damaged = copy(dir.path());
+    let path = only_chunk(damaged.path());
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, &bytes).expect("a damaged file");
+            let error = check_and_cut(damaged.path()).expect_err("damage");
+            let NodeStartError::Damaged { file, offset, .. } = &error else { panic!("{error}") };
+            let record = ends.iter().rev().find(|end| **end <= at).copied().unwrap_or(0);
+            assert!(*file == path && *offset <= at as u64, "byte {at}, bit {bit}: {error}");
+            // The vote lies between the first two ends.
+            assert!(*offset >= record as u64, "byte {at}, bit {bit}: {error}");
+            assert_eq!(fs::read(&path).expect("the file"), bytes, "nothing is changed");
+        }
+    }
+}
+
+/// Content that looks like a record must not turn a torn end into damage.
+#[tokio::test]
+async fn a_torn_entry_that_holds_a_whole_record_is_cut() {
+    let (inner, ends) = sample("four").await;
+    let record = fs::read(only_chunk(inner.path())).expect("the file")[ends[3]..].to_vec();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut log = open(dir.path());
+    append(&mut log, vec![entry(1, 0, "one")]).await;
+    let payload = EntryPayload::Normal(Bytes::from([record, vec![1; 100]].concat()));
+    append(&mut log, vec![LogEntry { log_id: log_id(1, 1), payload }]).await;
+    let torn = copy(dir.path());
+    let path = only_chunk(torn.path());
+    let len = fs::metadata(&path).expect("the file").len();
+    fs::File::options().write(true).open(&path).expect("the file").set_len(len - 20).expect("a shorter file");
+    assert_eq!(texts(&mut open(torn.path())).await, ["one"]);
+}
+
+/// Fills three files, so that one is neither the first nor the last.
+async fn three_chunks() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut log = open(dir.path());
+    let text = "x".repeat(1 << 20);
+    for index in 0..9 {
+        append(&mut log, vec![entry(1, index, &text)]).await;
+    }
+    drop(log);
+    assert_eq!(chunks(dir.path()).len(), 3);
+    dir
+}
+
+#[tokio::test]
+async fn damage_in_an_earlier_file_is_refused() {
+    let dir = three_chunks().await;
+    for what in ["a flipped bit", "a short file", "an empty file", "a missing file"] {
+        let damaged = copy(dir.path());
+        let path = &chunks(damaged.path())[1];
+        match what {
+            "a flipped bit" => flip(path, 1000),
+            "a short file" => set_len(path, -1),
+            "an empty file" => fs::write(path, b"").expect("an empty file"),
+            _ => fs::remove_file(path).expect("a missing file"),
+        }
+        let error = check_and_cut(damaged.path()).expect_err(what);
+        assert!(matches!(error, NodeStartError::Damaged { .. }), "{what}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_begun_before_the_end_of_the_one_before_is_removed() {
+    let dir = three_chunks().await;
+    for begun in [&b""[..], &[0; 4096], &[0, 0, 0, 5, 1]] {
+        let torn = copy(dir.path());
+        let last = chunks(torn.path()).pop().expect("a file");
+        fs::write(&last, begun).expect("a begun file");
+        // The one before may be torn as well.
+        set_len(&chunks(torn.path())[1], -1);
+        let log = open(torn.path());
+        assert_eq!(chunks(torn.path()).len(), 2);
+        assert_eq!(log.span().last, Some(log_id(1, 6)));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_first_file_is_seen_as_missing_entries() {
+    let dir = three_chunks().await;
+    fs::remove_file(&chunks(dir.path())[0]).expect("a missing file");
+    assert!(!open(dir.path()).span().complete);
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).expect("the file");
+    bytes[at] ^= 1;
+    fs::write(path, bytes).expect("the file");
+}
+
+fn set_len(path: &Path, change: i64) {
+    let file = fs::File::options().write(true).open(path).expect("the file");
+    let len = file.metadata().expect("its length").len();
+    file.set_len(len.saturating_add_signed(change)).expect("a new length");
+}

@@ -1,0 +1,203 @@
+//! The newest entry and the last vote that were on disk, in a small file beside the log: a log that was cut at the end of
+//! a record looks whole, and this tells.
+//!
+//! Written after each flush of the log and without one of its own: a loss of power may leave it behind the log, never
+//! before it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use openraft::CommittedLeaderId;
+
+use crate::raft::types::{LogId, Vote};
+
+pub const FILE: &str = "position";
+const PREFIX: &str = "latchd position 2";
+const MISSING: &str = "it is missing";
+
+/// Whether a position was ever written in this directory.
+pub fn is_there(data_dir: &Path) -> bool {
+    std::fs::metadata(data_dir.join(FILE)).is_ok_and(|file| file.len() > 0)
+}
+
+/// What was on disk once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Durable {
+    last: Option<LogId>,
+    vote: Option<Vote>,
+}
+
+#[derive(Debug)]
+pub struct DurablePosition {
+    file: File,
+    noted: Mutex<Durable>,
+    failed: AtomicBool,
+    /// Why the file said nothing when it was opened.
+    unknown: Option<&'static str>,
+}
+
+impl DurablePosition {
+    pub fn open(data_dir: &Path) -> io::Result<DurablePosition> {
+        let options = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(data_dir.join(FILE));
+        let file = options?;
+        let mut text = String::new();
+        let read = match (&file).take(400).read_to_string(&mut text) {
+            Ok(0) => Err(MISSING),
+            _ => parse(&text).ok_or("its checksum is wrong"),
+        };
+        let (noted, unknown) = (read.unwrap_or_default(), read.err());
+        Ok(DurablePosition { file, noted: Mutex::new(noted), failed: AtomicBool::new(false), unknown })
+    }
+
+    /// Why what was on disk once is not known. A directory of a release before this file has none.
+    pub fn unknown(&self, may_be_missing: bool) -> Option<&'static str> {
+        self.unknown.filter(|why| !(may_be_missing && *why == MISSING))
+    }
+
+    /// The entry that was on disk once, where the log ends before it now. Until the log has arrived there again, or is
+    /// known to go on otherwise, the file says so.
+    pub fn missing_after(&self, last: Option<LogId>) -> Option<LogId> {
+        self.lock().last.filter(|reached| Some(*reached) > last)
+    }
+
+    /// The vote that was on disk once, where an older one is there now.
+    pub fn missing_vote(&self, stored: Option<Vote>) -> Option<Vote> {
+        self.lock().vote.filter(|vote| Some(vote.leader_id) > stored.map(|stored| stored.leader_id))
+    }
+
+    /// The log is on disk up to this entry.
+    pub fn reached(&self, last: LogId) {
+        let mut noted = self.lock();
+        if Some(last) > noted.last {
+            noted.last = Some(last);
+            self.write_or_tell(&noted);
+        }
+    }
+
+    pub fn voted(&self, vote: &Vote) {
+        let mut noted = self.lock();
+        noted.vote = Some(*vote);
+        self.write_or_tell(&noted);
+    }
+
+    /// The log is about to end with this entry, in its own order: who leads has other entries after it.
+    pub fn fall_to(&self, last: Option<LogId>) -> io::Result<()> {
+        let mut noted = self.lock();
+        noted.last = last;
+        self.write(&noted)?;
+        self.file.sync_data()
+    }
+
+    /// What is there now is all that counts.
+    pub fn forget(&self) -> io::Result<()> {
+        let mut noted = self.lock();
+        *noted = Durable::default();
+        self.write(&noted)?;
+        self.file.sync_data()
+    }
+
+    fn write_or_tell(&self, noted: &Durable) {
+        if let Err(error) = self.write(noted)
+            && !self.failed.swap(true, Relaxed)
+        {
+            tracing::warn!(%error, "the file {FILE} in the data directory cannot be written");
+        }
+    }
+
+    /// Always as long.
+    fn write(&self, noted: &Durable) -> io::Result<()> {
+        let last = noted.last.map_or((0, 0, 0), |id| (id.leader_id.term, id.leader_id.node_id, id.index));
+        let vote = noted.vote.map_or((0, 0), |vote| (vote.leader_id.term, vote.leader_id.node_id));
+        let text =
+            format!("{PREFIX} entry {:020} {:020} {:020} vote {:020} {:020}", last.0, last.1, last.2, vote.0, vote.1);
+        let line = format!("{text} crc {:08x}\n", crc32fast::hash(text.as_bytes()));
+        self.file.write_all_at(line.as_bytes(), 0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Durable> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn parse(text: &str) -> Option<Durable> {
+    let (text, crc) = text.strip_suffix('\n')?.split_once(" crc ")?;
+    if crc != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
+        return None;
+    }
+    let (last, vote) = text.strip_prefix(PREFIX)?.strip_prefix(" entry ")?.split_once(" vote ")?;
+    let numbers = |text: &str| text.split(' ').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>();
+    let ([term, node, index], [vote_term, vote_node]) =
+        (numbers(last)?.try_into().ok()?, numbers(vote)?.try_into().ok()?);
+    let last = LogId::new(CommittedLeaderId::new(term, node), index);
+    Some(Durable {
+        last: (last != LogId::default()).then_some(last),
+        vote: (vote_term > 0).then(|| Vote::new(vote_term, vote_node)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(term: u64, index: u64) -> LogId {
+        LogId::new(CommittedLeaderId::new(term, 1), index)
+    }
+
+    fn open(dir: &tempfile::TempDir) -> DurablePosition {
+        DurablePosition::open(dir.path()).expect("opened")
+    }
+
+    #[test]
+    fn a_log_that_ends_before_what_was_on_disk_is_known() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(open(&dir).missing_after(None), None, "an older directory has no such file");
+        open(&dir).reached(id(2, 7));
+        for (last, missing) in [(None, true), (Some(id(2, 6)), true), (Some(id(2, 7)), false), (Some(id(3, 5)), false)]
+        {
+            assert_eq!(open(&dir).missing_after(last), missing.then_some(id(2, 7)), "{last:?}");
+        }
+        open(&dir).fall_to(Some(id(1, 4))).expect("written");
+        assert_eq!(open(&dir).missing_after(Some(id(1, 4))), None);
+        std::fs::write(dir.path().join(FILE), "other").expect("written");
+        assert_eq!(open(&dir).missing_after(None), None);
+    }
+
+    #[test]
+    fn what_is_missing_stays_so_until_the_log_has_arrived_there() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(&dir).reached(id(2, 9));
+        open(&dir).reached(id(2, 8));
+        assert_eq!(open(&dir).missing_after(Some(id(2, 8))), Some(id(2, 9)));
+        open(&dir).reached(id(3, 8));
+        assert_eq!(open(&dir).missing_after(Some(id(3, 8))), None);
+        open(&dir).forget().expect("written");
+        assert_eq!(open(&dir).missing_after(None), None);
+    }
+
+    #[test]
+    fn an_older_vote_than_the_last_one_is_known() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(&dir).voted(&Vote::new(4, 2));
+        for (stored, missing) in [(None, true), (Some((3, 3)), true), (Some((4, 1)), true), (Some((4, 2)), false)] {
+            let stored = stored.map(|(term, node)| Vote::new_committed(term, node));
+            assert_eq!(open(&dir).missing_vote(stored), missing.then(|| Vote::new(4, 2)), "{stored:?}");
+        }
+    }
+
+    /// The bytes in the file: a change here is a new format.
+    #[test]
+    fn the_file_as_text() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        open(&dir).voted(&Vote::new(5, 3));
+        open(&dir).reached(id(1, 4));
+        let text = std::fs::read_to_string(dir.path().join(FILE)).expect("read");
+        let (entry, vote) = (format!("{:020} {:020} {:020}", 1, 1, 4), format!("{:020} {:020}", 5, 3));
+        assert_eq!(text, format!("latchd position 2 entry {entry} vote {vote} crc 4af4d9d9\n"));
+        std::fs::write(dir.path().join(FILE), text.replace("4 vote", "5 vote")).expect("written");
+        assert_eq!(open(&dir).missing_after(None), None, "it is damaged");
+    }
+}

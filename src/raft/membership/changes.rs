@@ -1,0 +1,235 @@
+//! Who belongs to the cluster, and its changes: a node is added as a learner, and promoted to a voter when it has the
+//! log. Only the leader changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::metrics::RaftServerMetrics;
+use openraft::{BasicNode, ChangeMembers, ServerState};
+
+use crate::raft::error::MembershipError;
+use crate::raft::membership::member::Member;
+use crate::raft::node::RaftNode;
+use crate::raft::peers::hello::DialError;
+use crate::raft::peers::message::Hello;
+use crate::raft::types::{NodeId, Raft};
+
+/// A learner this close behind is as good as caught up: entries go on coming while it is looked at.
+const CAUGHT_UP_ENTRIES: u64 = 64;
+
+const REACHED_WITHIN: Duration = Duration::from_secs(2);
+const COMPLETED_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const DIAL_WITHIN: Duration = Duration::from_secs(3);
+
+type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
+
+impl RaftNode {
+    /// The members as this node knows them, in order of their ids.
+    pub fn members(&self) -> Vec<Member> {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+        let matched = |node: &NodeId| metrics.replication.as_ref()?.get(node)?.map(|id| id.index);
+        let member = |(node, basic): (&NodeId, &BasicNode)| Member {
+            node: *node,
+            address: basic.addr.clone(),
+            voter: voters.contains(node),
+            matched_index: matched(node),
+        };
+        membership.nodes().map(member).collect()
+    }
+
+    /// Whether a node is one of the members as this node knows them, with a vote or without.
+    pub fn is_member(&self, node: u64) -> bool {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().get_node(&node).is_some()
+    }
+
+    /// Whether the cluster is this node alone: its own log is the quorum.
+    pub fn is_alone(&self) -> bool {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow();
+        let mut nodes = metrics.membership_config.nodes().map(|(node, _)| *node);
+        nodes.next() == Some(self.id()) && nodes.next().is_none()
+    }
+
+    /// Adds a node that gets the log but does not vote; resolves when it has caught up, which the caller may bound.
+    pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MembershipError> {
+        self.add(node, address, |hello| hello.empty).await
+    }
+
+    /// The same for a node that is known to have been a member: its log is a part of this one, or is cut to be one.
+    pub async fn add_former(&self, node: u64, address: String) -> Result<(), MembershipError> {
+        self.add(node, address, |_| true).await
+    }
+
+    async fn add(&self, node: u64, address: String, is_fit: impl Fn(&Hello) -> bool) -> Result<(), MembershipError> {
+        self.check_leads()?;
+        if let Some(member) = self.members().into_iter().find(|member| member.node == node) {
+            return Err(MembershipError::AlreadyMember { node, address: member.address });
+        }
+        self.check_newcomer(node, &address, is_fit).await?;
+        self.tell_own_address().await?;
+        let nodes = BTreeMap::from([(node, BasicNode { addr: address })]);
+        self.change(ChangeMembers::AddNodes(nodes)).await?;
+        self.caught_up(node).await
+    }
+
+    /// Gives a learner that has caught up a vote.
+    pub async fn promote(&self, node: u64) -> Result<(), MembershipError> {
+        self.check_leads()?;
+        let member = self.member(node)?;
+        if member.voter {
+            return Err(MembershipError::AlreadyVoter { node });
+        }
+        match self.lag(&member) {
+            lag if lag > CAUGHT_UP_ENTRIES => Err(MembershipError::NotCaughtUp { node, lag }),
+            _ => self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node]))).await,
+        }
+    }
+
+    /// Takes a node out, voter or not; its id may come back with an empty store.
+    pub async fn remove(&self, node: u64) -> Result<(), MembershipError> {
+        self.check_leads()?;
+        if !self.member(node)?.voter {
+            return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await;
+        }
+        let left: Vec<Member> =
+            self.members().into_iter().filter(|member| member.voter && member.node != node).collect();
+        if left.is_empty() {
+            return Err(MembershipError::LastVoter { node });
+        }
+        let majority_within = tokio::time::timeout(REACHED_WITHIN, self.majority_of(&left));
+        if majority_within.await.is_err() {
+            let reachable = self.reachable_of(&left);
+            return Err(MembershipError::WouldLoseQuorum { node, reachable, voters: left.len() });
+        }
+        self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
+    }
+
+    /// A node that has just come back may not have been talked to yet.
+    async fn majority_of(&self, voters: &[Member]) {
+        while self.reachable_of(voters) * 2 <= voters.len() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn reachable_of(&self, voters: &[Member]) -> usize {
+        voters.iter().filter(|member| self.is_reachable(member.node)).count()
+    }
+
+    /// Tells the members this node's own address, where a node that ran alone has never said it.
+    pub async fn set_address(&self, address: String) -> Result<(), MembershipError> {
+        self.check_leads()?;
+        let nodes = BTreeMap::from([(self.id(), BasicNode { addr: address })]);
+        self.change(ChangeMembers::SetNodes(nodes)).await
+    }
+
+    async fn tell_own_address(&self) -> Result<(), MembershipError> {
+        let address = self.advertised().ok_or(MembershipError::NoPeers)?.to_owned();
+        match self.member(self.id()) {
+            Ok(own) if own.address == address => Ok(()),
+            _ => self.set_address(address).await,
+        }
+    }
+
+    fn member(&self, node: u64) -> Result<Member, MembershipError> {
+        self.members().into_iter().find(|member| member.node == node).ok_or(MembershipError::UnknownNode { node })
+    }
+
+    fn lag(&self, member: &Member) -> u64 {
+        let last = self.raft().metrics().borrow().last_log_index.unwrap_or(0);
+        last.saturating_sub(member.matched_index.unwrap_or(0))
+    }
+
+    async fn caught_up(&self, node: u64) -> Result<(), MembershipError> {
+        let mut metrics = self.raft().metrics();
+        loop {
+            metrics.borrow_and_update();
+            self.check_leads()?;
+            if self.lag(&self.member(node)?) <= CAUGHT_UP_ENTRIES {
+                return Ok(());
+            }
+            metrics.changed().await.map_err(|_| MembershipError::OutcomeUnknown)?;
+        }
+    }
+
+    /// Whether the node answers on the connection that there is to it now.
+    pub fn is_reachable(&self, node: u64) -> bool {
+        let up = || Some(self.peers()?.is_up(node, &self.address_of(node)?));
+        node == self.id() || up().unwrap_or(false)
+    }
+
+    /// A node of another cluster, with another log and perhaps a later term, would do harm.
+    async fn check_newcomer(
+        &self,
+        node: u64,
+        address: &str,
+        is_fit: impl Fn(&Hello) -> bool,
+    ) -> Result<(), MembershipError> {
+        let dialer = self.peers().ok_or(MembershipError::NoPeers)?.dialer(node, address);
+        let dialled = tokio::time::timeout(DIAL_WITHIN, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
+        let address = address.to_owned();
+        match dialled {
+            Ok((_, hello)) if is_fit(&hello) => Ok(()),
+            Ok(_) => Err(MembershipError::NotEmpty { node, address }),
+            Err(error) => Err(MembershipError::Unreachable { node, address, reason: error.to_string() }),
+        }
+    }
+
+    fn check_leads(&self) -> Result<(), MembershipError> {
+        let leadership = *self.leadership().borrow();
+        match leadership.leader {
+            _ if leadership.is_leader => Ok(()),
+            None => Err(MembershipError::NoQuorum),
+            leader => Err(MembershipError::NotLeader { leader }),
+        }
+    }
+
+    /// On a task of its own, because a change of voters takes two entries: a caller that gives up must not leave the
+    /// cluster between them.
+    async fn change(&self, change: ChangeMembers<NodeId, BasicNode>) -> Result<(), MembershipError> {
+        let raft = self.raft().clone();
+        let changed = tokio::spawn(async move { raft.change_membership(change, false).await });
+        changed.await.map_err(|_| MembershipError::OutcomeUnknown)?.map(drop).map_err(not_changed)
+    }
+}
+
+/// Completes what a leader that is gone has left half done: between the two entries of a change both the old and the
+/// new majority are needed for everything. Runs until the log engine is gone.
+pub async fn complete_changes(raft: Raft) {
+    let mut server = raft.server_metrics();
+    let is_between = |now: &RaftServerMetrics<NodeId, BasicNode>| {
+        now.state == ServerState::Leader && now.membership_config.membership().get_joint_config().len() > 1
+    };
+    while server.wait_for(is_between).await.is_ok() {
+        // Whoever has begun it is about to complete it.
+        tokio::time::sleep(COMPLETED_WITHIN).await;
+        let voters = Some(server.borrow().clone())
+            .filter(is_between)
+            .and_then(|now| now.membership_config.membership().get_joint_config().last().cloned());
+        if let Some(voters) = voters
+            && let Err(error) = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await
+        {
+            tracing::debug!(%error, "a change of the members is not complete yet");
+        }
+    }
+}
+
+fn not_changed(error: WriteError) -> MembershipError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
+            MembershipError::NotLeader { leader: to.leader_id }
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
+            ChangeMembershipError::InProgress(_) => MembershipError::InProgress,
+            ChangeMembershipError::LearnerNotFound(missing) => MembershipError::UnknownNode { node: missing.node_id },
+            ChangeMembershipError::EmptyMembership(_) => MembershipError::OutcomeUnknown,
+        },
+        RaftError::Fatal(_) => MembershipError::OutcomeUnknown,
+    }
+}

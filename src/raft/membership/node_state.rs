@@ -1,0 +1,180 @@
+//! How a node stands to its cluster, and what is to be done about it.
+
+use std::fmt;
+
+use crate::raft::error::replace_advice;
+
+/// How this node stands to its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeState {
+    /// Asks the nodes it was started with: they form a cluster once all have answered that they are empty too.
+    Bootstrapping {
+        /// Those that have not.
+        awaits: Vec<u64>,
+    },
+    /// The others have a cluster: this node waits to be added to it.
+    WaitingToJoin {
+        node: u64,
+    },
+    Member,
+    /// The log of this node has lost its end, and has not been sent it again: it serves what it knows, and helps nobody to
+    /// lead who lacks what is lost.
+    LostEnd {
+        node: u64,
+        term: u64,
+        index: u64,
+    },
+    /// The others know this node with another store: what it acknowledged before is lost, so it may not take part.
+    Wiped {
+        node: u64,
+    },
+    /// The others have taken this node out: it gets nothing of the log any more, so it may not serve.
+    Removed {
+        node: u64,
+    },
+    /// The table of this node is not what the others have at the same place of the log.
+    Diverged {
+        node: u64,
+    },
+}
+
+impl NodeState {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            NodeState::Bootstrapping { .. } => "forming",
+            NodeState::WaitingToJoin { .. } => "waiting",
+            NodeState::Member => "member",
+            NodeState::LostEnd { .. } => "lost-end",
+            NodeState::Wiped { .. } => "wiped",
+            NodeState::Removed { .. } => "removed",
+            NodeState::Diverged { .. } => "differs",
+        }
+    }
+
+    pub const fn is_removed(&self) -> bool {
+        matches!(self, NodeState::Removed { .. })
+    }
+
+    pub const fn has_lost_end(&self) -> bool {
+        matches!(self, NodeState::LostEnd { .. })
+    }
+
+    pub const fn is_wiped(&self) -> bool {
+        matches!(self, NodeState::Wiped { .. })
+    }
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodeState::Bootstrapping { awaits } if awaits.is_empty() => {
+                f.write_str("every listed node has answered: the one with the lowest id forms the cluster now")
+            }
+            NodeState::Bootstrapping { awaits } => {
+                f.write_str("waits to form a cluster until every listed node has answered that it is empty: no answer yet from ")?;
+                Nodes(awaits).fmt(f)
+            }
+            NodeState::WaitingToJoin { node } => {
+                write!(f, "the others have a cluster without node {node}: waits for `latchd members add {node} URL`")
+            }
+            NodeState::Member => f.write_str("belongs to its cluster"),
+            NodeState::LostEnd { node, term, index } => write!(
+                f,
+                "the log of node {node} was cut or put back: entry {index} of term {term} was on disk and is gone. This node \
+                 waits for a leader that has it, and helps no other to lead. Where no node has it any more, as after a loss \
+                 of power with disks that lie: start each with --accept-lost-end (storage.accept_lost_end = true), which \
+                 gives up what was answered since"
+            ),
+            NodeState::Wiped { node } => WipedNode { node: *node }.fmt(f),
+            NodeState::Removed { node } => RemovedNode { node: *node }.fmt(f),
+            NodeState::Diverged { node } => DivergedNode { node: *node }.fmt(f),
+        }
+    }
+}
+
+/// What a node says whose disk was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WipedNode {
+    pub node: u64,
+}
+
+impl fmt::Display for WipedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node;
+        write!(
+            f,
+            "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it \
+             may neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members \
+             add {node} URL`"
+        )
+    }
+}
+
+/// What a node says that was taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemovedNode {
+    pub node: u64,
+}
+
+impl fmt::Display for RemovedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node;
+        write!(
+            f,
+            "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to \
+             `latchd members add {node} URL` it again, with the data that it has"
+        )
+    }
+}
+
+/// What a node says whose table is not that of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DivergedNode {
+    pub node: u64,
+}
+
+impl fmt::Display for DivergedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node;
+        write!(
+            f,
+            "the table of node {node} is not what the other nodes have at the same place of the log, as where a disk has \
+             lost what it acknowledged, so it may neither vote nor serve: {}",
+            replace_advice(node)
+        )
+    }
+}
+
+struct Nodes<'a>(&'a [u64]);
+
+impl fmt::Display for Nodes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        match ids.as_slice() {
+            [] => f.write_str("no node"),
+            [only] => write!(f, "node {only}"),
+            [most @ .., last] => write!(f, "nodes {} and {last}", most.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_standing_says_what_is_to_be_done() {
+        let told = |standing: NodeState| standing.to_string();
+        assert!(told(NodeState::Bootstrapping { awaits: vec![2] }).ends_with("no answer yet from node 2"));
+        assert!(
+            told(NodeState::Bootstrapping { awaits: vec![2, 3, 4] }).ends_with("no answer yet from nodes 2, 3 and 4")
+        );
+        assert!(told(NodeState::WaitingToJoin { node: 4 }).contains("`latchd members add 4 URL`"));
+        let wiped = told(NodeState::Wiped { node: 4 });
+        assert!(wiped.contains("`latchd members remove 4`") && wiped.contains("`latchd members add 4 URL`"), "{wiped}");
+        let lost = told(NodeState::LostEnd { node: 4, term: 2, index: 57 });
+        assert!(lost.contains("entry 57 of term 2") && lost.contains("--accept-lost-end"), "{lost}");
+        let removed = told(NodeState::Removed { node: 4 });
+        assert!(removed.contains("no member") && removed.contains("`latchd members add 4 URL`"), "{removed}");
+    }
+}

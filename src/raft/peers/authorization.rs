@@ -1,0 +1,168 @@
+//! Who may say what: members only, each in its own name, and nothing of terms that no election can have led to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use crate::base::clock::process_age;
+use crate::mutants::planted;
+use crate::raft::peers::certificate::PeerCertificate;
+use crate::raft::peers::connections::Peers;
+use crate::raft::peers::frame::MessageKind;
+use crate::raft::peers::hello::LocalNode;
+use crate::raft::peers::message::{decode, encode};
+use crate::raft::peers::tls::host_and_port;
+use crate::raft::types::{Membership, NodeId, Vote};
+
+/// Terms are counted by elections, of which there are a few a second at most. A node that was away for years is not
+/// this far behind; and it would take as many forged messages to bring all terms to their end.
+const TERMS_AHEAD_MAX: u64 = 1 << 32;
+/// A node without a cluster believes what it is told, as far as it leaves the terms behind it.
+const FIRST_TERM_MAX: u64 = 1 << 63;
+
+const VOUCHED_WITHIN: Duration = Duration::from_millis(500);
+/// What others have said of a node that this one does not know as a member is asked again after this.
+const VOUCHED_FOR: Duration = Duration::from_secs(10);
+const NOT_VOUCHED_FOR: Duration = Duration::from_secs(1);
+const REMEMBERED_MAX: usize = 64;
+
+/// Who is at the other end of a connection, as it says, and what it has shown.
+#[derive(Clone)]
+pub struct RemoteNode {
+    pub node: NodeId,
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// What the members have answered about nodes that this one does not know as members: their address, or that they are
+/// none; and when.
+#[derive(Clone, Default)]
+pub struct VouchedMembers(Arc<Mutex<BTreeMap<NodeId, Answer>>>);
+
+type Answer = (Option<String>, Duration);
+
+impl VouchedMembers {
+    fn remembered(&self, node: NodeId) -> Option<Option<String>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (address, at) = known.get(&node)?;
+        let lasts = if address.is_some() { VOUCHED_FOR } else { NOT_VOUCHED_FOR };
+        (process_age().saturating_sub(*at) < lasts).then(|| address.clone())
+    }
+
+    fn remember(&self, node: NodeId, address: Option<String>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(node, (address, process_age()));
+    }
+}
+
+impl LocalNode {
+    fn membership(&self) -> Membership {
+        let membership =
+            |raft: &crate::raft::types::Raft| raft.metrics().borrow().membership_config.membership().clone();
+        self.raft.get().map_or_else(Membership::default, membership)
+    }
+
+    /// The members as bytes, for a node whose own list may be older.
+    pub(super) fn encoded_members(&self) -> Bytes {
+        encode(&self.membership())
+    }
+
+    /// Checks that who says to be `node` has the certificate of that node.
+    pub(super) fn check_certificate(&self, node: NodeId, certificate: Option<&PeerCertificate>) -> io::Result<()> {
+        let address = self.membership().get_node(&node).map(|known| known.addr.clone());
+        fits(node, certificate, address.as_deref())
+    }
+
+    /// Whether this node takes what `node` says for a member's: it is one, or leads by this node's own vote, as a
+    /// leader does that is leaving; or this node does not know any member yet.
+    pub(super) fn is_member(&self, node: NodeId) -> bool {
+        let Some(raft) = self.raft.get() else { return false };
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let leads = metrics.vote.committed && metrics.vote.leader_id.node_id == node;
+        leads || membership.get_node(&node).is_some() || membership.nodes().next().is_none()
+    }
+
+    /// Whether `node` is a member, as far as this node knows.
+    pub(super) fn knows(&self, node: NodeId) -> bool {
+        self.membership().get_node(&node).is_some()
+    }
+
+    /// Whether a vote is of a term that elections can have led to, as far as this node knows.
+    pub(super) fn can_be(&self, vote: &Vote) -> bool {
+        let Some(raft) = self.raft.get() else { return false };
+        let own = raft.metrics().borrow().vote.leader_id.term;
+        let latest = if own == 0 { FIRST_TERM_MAX } else { own.saturating_add(TERMS_AHEAD_MAX) };
+        vote.leader_id.term <= latest.min(u64::MAX - TERMS_AHEAD_MAX) || planted!("any-term-believed")
+    }
+
+    /// A message that carries a vote: of the sender itself, which leads by it or stands for election.
+    pub(super) fn check_vote(&self, from: NodeId, vote: &Vote, leads: bool) -> io::Result<()> {
+        if (vote.leader_id.node_id, vote.committed) != (from, leads) {
+            let node = vote.leader_id.node_id;
+            return Err(refused(format!("node {from} may not speak for node {node}")));
+        }
+        match self.can_be(vote) {
+            true => Ok(()),
+            false => Err(refused(format!("term {} is too far beyond the last known one", vote.leader_id.term))),
+        }
+    }
+}
+
+/// Whether `caller` is a member, if not by what this node knows, then by what a member says: this node may have been away
+/// while the members changed, and only the leader that it does not know yet would tell it.
+pub async fn admit(local: &LocalNode, peers: &Peers, vouched: &VouchedMembers, caller: &RemoteNode) -> io::Result<()> {
+    planted!("strangers-believed" => return Ok(()));
+    if local.is_member(caller.node) {
+        return Ok(());
+    }
+    let address = match vouched.remembered(caller.node) {
+        Some(known) => known,
+        None => {
+            let address = ask_members(local, peers, caller.node).await;
+            vouched.remember(caller.node, address.clone());
+            address
+        }
+    };
+    match address {
+        Some(address) => fits(caller.node, caller.certificate.as_ref(), Some(&address)),
+        None => Err(refused(format!("node {} is not a member", caller.node))),
+    }
+}
+
+/// The address of `node`, if any other member knows it as one.
+async fn ask_members(local: &LocalNode, peers: &Peers, node: NodeId) -> Option<String> {
+    let mut asked = JoinSet::new();
+    for (member, known) in local.membership().nodes().filter(|(member, _)| **member != local.node_id) {
+        let connection = peers.raft_connection(*member, &known.addr);
+        let ask = async move { connection.request(MessageKind::Members, Bytes::new()).await };
+        asked.spawn(tokio::time::timeout(VOUCHED_WITHIN, ask));
+    }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok(Ok(Ok(answer))) = answer
+            && let Ok(members) = decode::<Membership>(&answer)
+            && let Some(known) = members.get_node(&node)
+        {
+            return Some(known.addr.clone());
+        }
+    }
+    None
+}
+
+/// A node that ran alone has told nobody its address: then the certificate's name alone counts.
+fn fits(node: NodeId, certificate: Option<&PeerCertificate>, address: Option<&str>) -> io::Result<()> {
+    let Some(certificate) = certificate else { return Ok(()) };
+    let host = address.and_then(|address| host_and_port(address).ok()).map(|(host, _)| host);
+    certificate.check(node, host.as_deref())
+}
+
+fn refused(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}

@@ -1,0 +1,183 @@
+//! Slots for connections. Who has not shown that it is a member may lose its slot to whoever comes next, so that silent
+//! connections keep no member out, however many there are.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+use crate::mutants::planted;
+use crate::raft::types::NodeId;
+
+/// Of those who are no members, or have not said yet who they are.
+const STRANGERS_MAX: usize = 128;
+const STRANGERS_OF_ADDRESS_MAX: usize = 32;
+/// A member has two connections to each node, one more for a snapshot, and for a moment those that it has lost.
+const OF_MEMBER_MAX: usize = 32;
+
+#[derive(Clone, Default)]
+pub struct ConnectionSlots(Arc<Mutex<Taken>>);
+
+/// Oldest first.
+#[derive(Default)]
+struct Taken {
+    next: u64,
+    strangers: VecDeque<Connection>,
+    members: BTreeMap<NodeId, VecDeque<Connection>>,
+}
+
+struct Connection {
+    slot: u64,
+    address: Option<IpAddr>,
+    task: AbortHandle,
+}
+
+/// The slot of one connection, for as long as this lives.
+pub struct Slot {
+    number: u64,
+    slots: ConnectionSlots,
+}
+
+impl ConnectionSlots {
+    /// Starts the task of a connection that has just come in. Where all slots for strangers are taken, or all for those
+    /// of its address, the one that has been there longest is closed for it.
+    pub fn admit(&self, address: Option<IpAddr>, start: impl FnOnce(Slot) -> AbortHandle) {
+        let address = address.map(network_of);
+        let mut taken = self.lock();
+        let of_address = taken.strangers.iter().filter(|stranger| stranger.address == address).count();
+        let first = match of_address >= STRANGERS_OF_ADDRESS_MAX {
+            _ if planted!("one-room-for-all") => None,
+            true => taken.strangers.iter().position(|stranger| stranger.address == address),
+            false if taken.strangers.len() >= STRANGERS_MAX => Some(0),
+            false => None,
+        };
+        if let Some(oldest) = first.and_then(|at| taken.strangers.remove(at)) {
+            oldest.task.abort();
+        }
+        let number = taken.next;
+        taken.next += 1;
+        // While this is locked: the task may end before it has a slot to give back.
+        let task = start(Slot { number, slots: self.clone() });
+        taken.strangers.push_back(Connection { slot: number, address, task });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// The connection is one of a member: strangers do not count against it any more.
+    pub fn belongs_to(&self, node: NodeId) {
+        let mut taken = self.slots.lock();
+        let Some(at) = taken.strangers.iter().position(|stranger| stranger.slot == self.number) else { return };
+        let Some(connection) = taken.strangers.remove(at) else { return };
+        let own = taken.members.entry(node).or_default();
+        own.push_back(connection);
+        if own.len() > OF_MEMBER_MAX
+            && let Some(oldest) = own.pop_front()
+        {
+            oldest.task.abort();
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.lock();
+        taken.strangers.retain(|stranger| stranger.slot != self.number);
+        taken.members.retain(|_, own| {
+            own.retain(|connection| connection.slot != self.number);
+            !own.is_empty()
+        });
+    }
+}
+
+/// Whoever has one address of an IPv6 network has all of them.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => mapped.into(),
+            None => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that stays until it is closed.
+    fn come(slots: &ConnectionSlots, address: IpAddr) -> tokio::task::JoinHandle<()> {
+        let mut started = None;
+        slots.admit(Some(address), |slot| {
+            let task = tokio::spawn(async move {
+                let _place = slot;
+                std::future::pending().await
+            });
+            let handle = task.abort_handle();
+            started = Some(task);
+            handle
+        });
+        started.expect("started")
+    }
+
+    fn numbered(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[tokio::test]
+    async fn the_oldest_stranger_of_an_address_makes_room_for_its_next() {
+        let slots = ConnectionSlots::default();
+        let other = come(&slots, numbered(9));
+        let of_one: Vec<_> = (0..STRANGERS_OF_ADDRESS_MAX).map(|_| come(&slots, numbered(1))).collect();
+        let newest = come(&slots, numbered(1));
+        assert!(of_one.into_iter().next().expect("one").await.expect_err("closed").is_cancelled());
+        assert!(!newest.is_finished() && !other.is_finished());
+        assert_eq!(slots.lock().strangers.len(), STRANGERS_OF_ADDRESS_MAX + 1);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_stranger_of_all_makes_room_where_there_is_none() {
+        let slots = ConnectionSlots::default();
+        let all: Vec<_> = (0..STRANGERS_MAX).map(|at| come(&slots, numbered((at % 200) as u8))).collect();
+        come(&slots, numbered(250));
+        assert!(all.into_iter().next().expect("one").await.expect_err("closed").is_cancelled());
+        assert_eq!(slots.lock().strangers.len(), STRANGERS_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_member_keeps_its_place_whoever_comes() {
+        let slots = ConnectionSlots::default();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let mut member = None;
+        slots.admit(Some(numbered(1)), |slot| {
+            let task = tokio::spawn(async move {
+                slot.belongs_to(2);
+                sender.send(()).expect("somebody waits");
+                std::future::pending::<()>().await;
+                drop(slot);
+            });
+            let handle = task.abort_handle();
+            member = Some(task);
+            handle
+        });
+        receiver.await.expect("it has a member's slot");
+        (0..4 * STRANGERS_MAX).for_each(|_| drop(come(&slots, numbered(1))));
+        let member = member.expect("started");
+        assert!(!member.is_finished());
+        member.abort();
+        drop(member.await);
+        assert!(slots.lock().members.is_empty(), "the slot is given back");
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let parse = |text: &str| text.parse::<IpAddr>().expect("an address");
+        assert_eq!(network_of(parse("2001:db8::1")), network_of(parse("2001:db8::ffff:1")));
+        assert_ne!(network_of(parse("2001:db8::1")), network_of(parse("2001:db8:0:1::1")));
+        assert_eq!(network_of(parse("::ffff:10.0.0.1")), parse("10.0.0.1"));
+    }
+}

@@ -1,0 +1,61 @@
+//! Proposals, and linearizable reads: what a client of the log asks for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
+
+use crate::base::fatal;
+use crate::raft::error::{ProposeError, ReadError};
+use crate::raft::node::RaftNode;
+use crate::raft::types::NodeId;
+
+impl RaftNode {
+    /// Puts `payload` into the log as one entry; resolves with its index after it was applied here.
+    pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
+        let led = self.leadership().borrow().is_leader;
+        let sent = self.raft().client_write_ff(payload).await;
+        let answer = sent.map_err(not_sent)?.await;
+        match answer {
+            Ok(Ok(written)) => Ok(written.log_id.index),
+            // Once it led, the same error may also mean that the entry was written and then replaced.
+            Ok(Err(ClientWriteError::ForwardToLeader(_))) if led => Err(ProposeError::OutcomeUnknown),
+            Ok(Err(ClientWriteError::ForwardToLeader(to))) => Err(match to.leader_id {
+                Some(leader) => ProposeError::NotLeader { leader: Some(leader) },
+                None => ProposeError::NoQuorum,
+            }),
+            Ok(Err(ClientWriteError::ChangeMembershipError(_))) | Err(_) => Err(ProposeError::OutcomeUnknown),
+        }
+    }
+
+    /// One round to a quorum: everything that was answered before this call is at most at the index that it returns.
+    pub async fn read_index(&self) -> Result<u64, ReadError> {
+        match self.raft().get_read_log_id().await {
+            Ok((read, _)) => Ok(read.map_or(0, |id| id.index)),
+            Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
+                Err(ReadError::NotLeader { leader: to.leader_id })
+            }
+            Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
+            Err(RaftError::Fatal(_)) => Err(ReadError::ShuttingDown),
+        }
+    }
+
+    /// Resolves when this node has applied everything up to `index`.
+    pub async fn applied(&self, index: u64) {
+        self.meters().applied(index).await;
+    }
+
+    /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.
+    pub fn quorum_age(&self) -> Option<Duration> {
+        self.raft().metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis)
+    }
+}
+
+fn not_sent(error: Fatal<NodeId>) -> ProposeError {
+    match error {
+        // Who watches the engine is about to end the process.
+        Fatal::StorageError(_) => ProposeError::StorageFailed,
+        Fatal::Panicked => fatal::abort("the log engine has failed", &error),
+        Fatal::Stopped => ProposeError::ShuttingDown,
+    }
+}

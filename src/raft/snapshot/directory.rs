@@ -1,0 +1,132 @@
+//! Snapshot files in the data directory: written aside, synced, renamed, and the older ones removed.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::raft::data_dir::directory::sync_dir;
+use crate::raft::data_dir::space::SparingFile;
+use crate::raft::error::NodeStartError;
+use crate::raft::machine::Frozen;
+use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
+use crate::raft::types::SnapshotMeta;
+
+const SUFFIX: &str = ".snapshot";
+/// What is not whole yet; removed at the next start.
+const PARTIAL: &str = ".tmp";
+const ASIDE: &str = "aside.tmp";
+
+/// The snapshots of one node; there is at most one, besides the one being written.
+#[derive(Debug)]
+pub struct SnapshotDir {
+    dir: PathBuf,
+    current: Mutex<Option<StoredSnapshot>>,
+    received: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+pub struct StoredSnapshot {
+    pub meta: SnapshotMeta,
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+impl SnapshotDir {
+    /// Finds the newest snapshot and checks its header; its content is checked while it is read.
+    pub fn open(dir: &Path) -> Result<Self, NodeStartError> {
+        for partial in files(dir, PARTIAL).map_err(|e| NodeStartError::io(dir, e))? {
+            fs::remove_file(&partial).map_err(|e| NodeStartError::io(&partial, e))?;
+        }
+        let newest = files(dir, SUFFIX).map_err(|e| NodeStartError::io(dir, e))?.pop();
+        let current = newest.map(|path| -> Result<StoredSnapshot, NodeStartError> {
+            let reader = SnapshotReader::open(&path).map_err(|e| NodeStartError::unreadable(&path, 0, e))?;
+            let bytes = fs::metadata(&path).map_err(|e| NodeStartError::io(&path, e))?.len();
+            Ok(StoredSnapshot { meta: reader.meta, path, bytes })
+        });
+        Ok(Self { dir: dir.to_owned(), current: Mutex::new(current.transpose()?), received: AtomicU64::new(0) })
+    }
+
+    pub fn current(&self) -> Option<StoredSnapshot> {
+        self.lock().clone()
+    }
+
+    /// Writes the frozen state and makes it the current snapshot. Blocks for as long as the disk takes.
+    pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<StoredSnapshot> {
+        let aside = self.dir.join(ASIDE);
+        let written = (|| {
+            let mut writer = SnapshotWriter::new(SparingFile::create(&aside, &self.dir)?, meta)?;
+            frozen.write_to(&mut writer)?;
+            writer.finish()
+        })();
+        if let Err(error) = written {
+            // What is there of it takes the room that others need.
+            drop(fs::remove_file(&aside));
+            return Err(error);
+        }
+        self.adopt(&aside, meta)
+    }
+
+    /// The same for a state that is encoded already.
+    pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<StoredSnapshot> {
+        let aside = self.dir.join(ASIDE);
+        let mut writer = SnapshotWriter::new(File::create(&aside)?, meta)?;
+        io::copy(content, &mut writer)?;
+        writer.finish()?;
+        self.adopt(&aside, meta)
+    }
+
+    /// Where a snapshot that another node sends is put together.
+    pub fn incoming(&self) -> PathBuf {
+        let number = self.received.fetch_add(1, Relaxed);
+        self.dir.join(format!("incoming-{number}{PARTIAL}"))
+    }
+
+    /// Makes a snapshot that another node has sent the current one: it was checked when it had arrived here. One that
+    /// lies elsewhere is copied and checked. Blocks for that long.
+    pub fn receive(&self, meta: &SnapshotMeta, from: &Path) -> io::Result<StoredSnapshot> {
+        if from.parent() == Some(&self.dir) {
+            return self.adopt(from, meta);
+        }
+        let aside = self.dir.join(ASIDE);
+        fs::copy(from, &aside)?;
+        File::open(&aside)?.sync_all()?;
+        SnapshotReader::open(&aside)?.verify_rest()?;
+        self.adopt(&aside, meta)
+    }
+
+    fn adopt(&self, aside: &Path, meta: &SnapshotMeta) -> io::Result<StoredSnapshot> {
+        let path = self.dir.join(file_name(meta));
+        fs::rename(aside, &path)?;
+        sync_dir(&self.dir)?;
+        let stored = StoredSnapshot { meta: meta.clone(), bytes: fs::metadata(&path)?.len(), path };
+        *self.lock() = Some(stored.clone());
+        for old in files(&self.dir, SUFFIX)?.into_iter().filter(|file| *file != stored.path) {
+            fs::remove_file(old)?;
+        }
+        Ok(stored)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<StoredSnapshot>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sorts by name as by age: the index comes first and has a fixed width.
+fn file_name(meta: &SnapshotMeta) -> String {
+    let (index, term) = meta.last_log_id.map_or((0, 0), |id| (id.index, id.leader_id.term));
+    format!("{index:020}-{term:020}{SUFFIX}")
+}
+
+fn files(dir: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(suffix) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,80 @@
+//! Snapshot files: what was written is read, and any damage is noticed.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
+use crate::raft::types::{StoredMembership, snapshot_meta};
+
+fn write(path: &Path, content: &[u8]) {
+    let meta = snapshot_meta(None, StoredMembership::default());
+    let mut writer = SnapshotWriter::new(File::create(path).expect("a file"), &meta).expect("a header");
+    writer.write_all(content).expect("the content");
+    writer.finish().expect("the trailer");
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut reader = SnapshotReader::open(path)?;
+    let mut content = Vec::new();
+    reader.read_to_end(&mut content)?;
+    reader.verify_rest()?;
+    Ok(content)
+}
+
+/// The format, written out: a change here is a new version of it.
+#[test]
+fn a_file_byte_by_byte() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("s");
+    write(&path, b"locks");
+    let found: String = fs::read(&path).expect("the file").iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = "4c41544348534e50 00000001 0000000c a5 00 00 a4 00000000 00000000 9cf0190e";
+    let chunk = "00000005 dc1a8e24 6c6f636b73";
+    let trailer = "00000000 00000001 0000000000000005 1cc426a3";
+    assert_eq!(found, [header, chunk, trailer].concat().replace(' ', ""));
+}
+
+#[test]
+fn content_of_any_size_comes_back() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("s");
+    for len in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) / 2] {
+        let content: Vec<u8> = (0..len).map(|at: u32| (at % 251) as u8).collect();
+        write(&path, &content);
+        assert!(read(&path).expect("a whole file") == content, "{len} bytes");
+    }
+}
+
+#[test]
+fn every_flipped_bit_and_every_missing_byte_is_noticed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("s");
+    write(&path, b"what the locks are");
+    let good = fs::read(&path).expect("the file");
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            fs::write(&path, &bad).expect("a damaged file");
+            read(&path).expect_err("a flipped bit");
+        }
+        fs::write(&path, &good[..at]).expect("a short file");
+        read(&path).expect_err("a missing end");
+    }
+    fs::write(&path, [good.as_slice(), b"x"].concat()).expect("a long file");
+    read(&path).expect_err("something after the end");
+}
+
+#[test]
+fn exchanged_chunks_are_noticed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("s");
+    let chunk = 1 << 20;
+    write(&path, &[vec![1; chunk], vec![2; chunk]].concat());
+    let mut bytes = fs::read(&path).expect("the file");
+    let first = bytes.len() - 20 - 2 * (8 + chunk);
+    bytes[first..first + 2 * (8 + chunk)].rotate_left(8 + chunk);
+    fs::write(&path, bytes).expect("an exchanged file");
+    read(&path).expect_err("exchanged chunks");
+}

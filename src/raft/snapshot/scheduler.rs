@@ -1,0 +1,37 @@
+//! Asks the log engine for snapshots, and to purge what they cover, when the meters say so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::raft::meters::Meters;
+use crate::raft::types::Raft;
+
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A snapshot that did not fit.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
+/// what should be purged, so that asking once is not enough.
+pub async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
+    loop {
+        let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
+        let asked = if meters.snapshot_wanted() {
+            raft.trigger().snapshot().await
+        } else if let Some(upto) = meters.purge_upto().filter(|upto| Some(*upto) > purged) {
+            raft.trigger().purge_log(upto).await
+        } else if meters.is_unfit() {
+            // Whoever wants one meanwhile waits as long.
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+            meters.want_snapshot();
+            continue;
+        } else {
+            meters.snapshot_changed().await;
+            continue;
+        };
+        if asked.is_err() {
+            return;
+        }
+        drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_changed()).await);
+    }
+}

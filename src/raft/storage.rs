@@ -1,0 +1,149 @@
+//! Opens what a node stores, and refuses what does not fit together.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::mpsc;
+
+use crate::raft::data_dir::directory::{DataDir, DataDirLock};
+use crate::raft::data_dir::store_id;
+use crate::raft::error::NodeStartError;
+use crate::raft::log::check;
+use crate::raft::log::disk::{DiskLog, LogSpan};
+use crate::raft::log::memory::MemoryLog;
+use crate::raft::machine::Machine;
+use crate::raft::meters::Meters;
+use crate::raft::options::Accept;
+use crate::raft::simulated::SimulatedDisk;
+use crate::raft::snapshot::directory::{SnapshotDir, StoredSnapshot};
+use crate::raft::state_machine::{Snapshots, StateMachine};
+use crate::raft::types::{LogId, NodeId};
+
+/// What openraft takes over, and what the node keeps.
+pub struct OpenStores<L, M> {
+    pub log: L,
+    pub machine: StateMachine<M>,
+    /// The name of what is stored here.
+    pub id: [u8; 16],
+    /// Whether nothing had been stored before.
+    pub empty: bool,
+    /// Ends when the stores are closed and the data directory is free.
+    pub released: mpsc::Receiver<()>,
+    pub data_dir: Weak<DataDir>,
+    /// The newest entry that was on disk once, where it is gone.
+    pub lost: Option<LogId>,
+}
+
+pub fn open_memory<M: Machine>(
+    node_id: NodeId,
+    machine: M,
+    meters: &Arc<Meters>,
+) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
+    let (lock, released) = DataDirLock::new(None);
+    let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), lock);
+    let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
+    let id = crate::base::random::random_id();
+    let log = MemoryLog::new(meters.clone()).of(node_id);
+    Ok(OpenStores { log, machine, id, empty: true, released, data_dir: Weak::new(), lost: None })
+}
+
+pub fn open_simulated<M: Machine>(
+    disk: &SimulatedDisk,
+    node_id: NodeId,
+    machine: M,
+    meters: &Arc<Meters>,
+) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
+    let (lock, released) = DataDirLock::new(None);
+    let machine = StateMachine::new(machine, Snapshots::Simulated(disk.clone()), meters.clone(), lock);
+    let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
+    let (log, id, empty) = (disk.log(meters).of(node_id), disk.store_id(), disk.is_empty());
+    Ok(OpenStores { log, machine, id, empty, released, data_dir: Weak::new(), lost: disk.lost_end() })
+}
+
+/// Blocks for as long as reading the directory takes.
+pub fn open_disk<M: Machine>(
+    dir: &Path,
+    fsync: bool,
+    accept: Accept,
+    node_id: NodeId,
+    alone: bool,
+    machine: M,
+    meters: &Arc<Meters>,
+) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
+    let data_dir = Arc::new(DataDir::open(dir)?);
+    store_id::check_not_set_aside(dir, node_id)?;
+    let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
+    let (lock, released) = DataDirLock::new(Some(data_dir.clone()));
+    check::check_and_cut(&log_dir)?;
+    let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
+    let stored = snapshots.current();
+    let log = DiskLog::open(&log_dir, fsync, meters.clone(), lock.clone()).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock => NodeStartError::InUse { dir: dir.to_owned() },
+        _ => NodeStartError::unreadable(&log_dir, 0, e),
+    })?;
+    let span = log.span();
+    check_fit(&log_dir, &span, stored.as_ref())?;
+    let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
+    match empty {
+        true => store_id::check_not_emptied(dir, node_id, accept.empty)?,
+        false => store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?,
+    }
+    if !empty && !accept.lost_end {
+        log.check_position(store_id::is_older_than_position(dir))?;
+    }
+    let lost = if empty { None } else { log.lost_end() };
+    if let Some(lost) = lost {
+        tell_lost(dir, span.last, lost, accept);
+    }
+    if empty || accept.lost_end {
+        log.accept_lost_end(empty).map_err(|e| NodeStartError::io(dir, e))?;
+    }
+    if !empty {
+        // What is there is served also where nothing more can be written.
+        meters.room.look(dir);
+    }
+    log.restore_vote().map_err(|e| NodeStartError::io(&log_dir, e))?;
+    let lost = lost.filter(|_| !accept.lost_end);
+    let id = store_id::open(dir, node_id, empty)?;
+    let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), lock).map_err(|e| {
+        let file = stored.map_or(snapshot_dir, |stored| stored.path);
+        NodeStartError::damaged(&file, e.offset, e.reason)
+    })?;
+    let data_dir = Arc::downgrade(&data_dir);
+    Ok(OpenStores { log: log.of(node_id, alone), machine, id, empty, released, data_dir, lost })
+}
+
+fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
+    let (last, term, index) = (last.map_or(0, |id| id.index), lost.leader_id.term, lost.index);
+    let then = match accept.lost_end {
+        true => "That is accepted, as it was told",
+        false => {
+            "Where others serve, this node helps nobody to lead who lacks that entry, until a leader has sent it again"
+        }
+    };
+    tracing::error!(
+        term, index, last, dir = %dir.display(),
+        "the log was cut or put back: it ends at entry {last}, and entry {index} of term {term} was on disk. What was \
+         answered since is gone, unless other nodes have it; its tokens are not given again. {then}"
+    );
+}
+
+/// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
+fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), NodeStartError> {
+    let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
+    let purged = span.purged.map(|id| id.index);
+    let index = |index: Option<u64>| index.map_or_else(|| "the first one".to_owned(), |index| format!("entry {index}"));
+    let reason = match stored {
+        _ if !span.complete => format!("entries from {} on are missing", index(purged.map(|purged| purged + 1))),
+        None if purged.is_some() => {
+            format!("it begins after {}, and the snapshot up to there is missing", index(purged))
+        }
+        Some(_) if purged > covered => {
+            format!("it begins after {}, and the newest snapshot goes up to {} only", index(purged), index(covered))
+        }
+        Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(NodeStartError::damaged(log_dir, 0, reason))
+}
