@@ -141,6 +141,23 @@ impl Fleet {
         }
     }
 
+    /// Waits until the leader knows that this node has flushed the whole log.
+    pub fn wait_for_whole_log(&mut self, id: u64) {
+        let leader = self.leader();
+        let deadline = Instant::now() + PATIENCE;
+        let lags = |view: Value| {
+            view["members"]
+                .as_array()
+                .expect("members")
+                .iter()
+                .any(|member| member["node"] == json!(id) && member["lag_entries"] != json!(0))
+        };
+        while self.ask(leader, "/v1/cluster").is_none_or(lags) {
+            assert!(Instant::now() < deadline, "node {id} lags behind\n{}", self.told());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sends an operator's command to the nodes besides `about`, until one of them carries it out.
     fn command(&self, method: &str, target: &str, body: Option<&Value>, about: u64) {
         let deadline = Instant::now() + PATIENCE;

@@ -35,8 +35,11 @@ fn a_node_that_starts_on_a_full_disk_says_so_and_the_others_go_on_until_it_has_r
     let node = fleet.others(leader)[0];
     let mut speaker = Speaker::open(fleet.address(leader));
     let before = speaker.take(Lock::named("before").leased(3600.0));
-    // On its full disk this node could not receive the grant any more.
+    // On its full disk this node could receive nothing more: neither the grant, nor that the grant is committed, which
+    // its log has with the next entry.
     fleet.wait_for_holder(node, "before", before.token);
+    speaker.take(Lock::named("next").leased(3600.0));
+    fleet.wait_for_whole_log(node);
     fleet.node(node).kill();
     fleet.node(node).disk.as_ref().expect("its disk is small").fill();
     fleet.start_node(node);
@@ -56,5 +59,14 @@ fn a_node_that_starts_on_a_full_disk_says_so_and_the_others_go_on_until_it_has_r
     fleet.wait_until_ready();
     let mut speaker = Speaker::with_session(fleet.address(node), speaker.session());
     assert_eq!(speaker.look("while").0, Some(while_full.token));
-    speaker.take(Lock::named("after").leased(3600.0));
+    // It looks at its disk now and then, and refuses new locks until it has seen the room.
+    let began = Instant::now();
+    loop {
+        let answer = speaker.lock(Lock::named("after").leased(3600.0));
+        if answer.status == 200 {
+            break;
+        }
+        assert!(answer.text().contains("storage.min_free_bytes") && began.elapsed() < PATIENCE, "{}", answer.text());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
