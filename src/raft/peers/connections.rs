@@ -1,0 +1,70 @@
+//! The connections of this node to all others.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::raft::peers::connection::{Connection, RequestError};
+use crate::raft::peers::frame::MessageKind;
+use crate::raft::peers::hello::{Dialer, LocalNode};
+use crate::raft::peers::transport::Transport;
+use crate::raft::types::NodeId;
+
+/// The connections of one node; clones share them.
+#[derive(Clone)]
+pub struct Peers {
+    pub local: Arc<LocalNode>,
+    transport: Arc<dyn Transport>,
+    connections: Arc<Mutex<BTreeMap<NodeId, NodeConnections>>>,
+}
+
+#[derive(Clone)]
+struct NodeConnections {
+    address: String,
+    raft: Connection,
+    calls: Connection,
+}
+
+impl Peers {
+    pub fn new(local: Arc<LocalNode>, transport: Arc<dyn Transport>) -> Peers {
+        Peers { local, transport, connections: Arc::default() }
+    }
+
+    pub fn dialer(&self, node: NodeId, address: &str) -> Dialer {
+        Dialer { local: self.local.clone(), transport: self.transport.clone(), node, address: address.to_owned() }
+    }
+
+    pub fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.transport.certificates()
+    }
+
+    /// For what raft itself says: never behind anything else.
+    pub fn raft_connection(&self, node: NodeId, address: &str) -> Connection {
+        self.connections(node, address).raft
+    }
+
+    pub fn is_up(&self, node: NodeId, address: &str) -> bool {
+        self.connections(node, address).raft.is_up()
+    }
+
+    /// Asks the engine of another node.
+    pub async fn call(&self, node: NodeId, address: &str, request: Bytes) -> Result<Bytes, RequestError> {
+        self.connections(node, address).calls.request(MessageKind::Call, request).await
+    }
+
+    fn connections(&self, node: NodeId, address: &str) -> NodeConnections {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = connections.get(&node).filter(|connections| connections.address == address);
+        known.cloned().unwrap_or_else(|| {
+            let dialer = self.dialer(node, address);
+            let made = NodeConnections {
+                address: address.to_owned(),
+                raft: Connection::new(dialer.clone()),
+                calls: Connection::new(dialer),
+            };
+            connections.insert(node, made.clone());
+            made
+        })
+    }
+}
