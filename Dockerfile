@@ -1,13 +1,13 @@
-# Two stages: the toolchain builds, a bare Debian with one binary runs.
+# Two stages: one builds with the toolchain, the other is plain Debian with the one binary.
 #   docker build --tag registry.example.org/latchd:0.1.0 . && docker push registry.example.org/latchd:0.1.0
-# Dependencies and what was compiled before stay in caches of BuildKit (Docker 23 or later, or podman).
+# BuildKit (Docker 23 or later, or podman) caches dependencies and earlier builds.
 
 FROM rust:1-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock config.toml ./
 COPY src ./src
 COPY openapi ./openapi
-# The manifest names these targets, so cargo looks for them; a server does not need them.
+# The manifest names these targets, so cargo expects them, although the server does not need them.
 COPY tests/main.rs ./tests/
 COPY benches ./benches
 RUN --mount=type=cache,id=latchd-registry,target=/usr/local/cargo/registry \
@@ -22,7 +22,7 @@ LABEL org.opencontainers.image.title="latchd" \
 RUN groupadd --system --gid 10001 latchd && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin latchd \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/latchd
 COPY --from=build /usr/local/bin/latchd /usr/local/bin/latchd
-# A number: Kubernetes cannot tell whether a name is root.
+# A number, because Kubernetes cannot tell whether a name is root.
 USER 10001:10001
 WORKDIR /var/lib/latchd
 VOLUME /var/lib/latchd
@@ -30,9 +30,9 @@ EXPOSE 8443 9443
 ENV LATCHD_DATA_DIR=/var/lib/latchd/data \
     LATCHD_TLS_DEV_DIR=/var/lib/latchd/certs \
     LATCHD_LISTEN=https://0.0.0.0:8443
-# Exec form everywhere: SIGTERM reaches the server itself, which then drains.
+# Exec form everywhere, so that SIGTERM reaches the server itself, which then drains.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
     CMD ["latchd", "health", "--local"]
-# Beyond loopback a credential is required; without one the server says so and stops.
+# Beyond loopback a credential is required. Without one, the server says so and stops.
 ENTRYPOINT ["latchd"]
 CMD ["serve"]

@@ -3,13 +3,13 @@
 VENV := target/venv
 VENV_READY := $(VENV)/.ready
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps
-# The program that a test needs, and the Debian package that brings it.
+# Each program that a test needs, and the Debian package that contains it.
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
          mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables \
          faketime:faketime
 NODE := target/node
 NODE_READY := $(NODE)/.ready
-# Tests send these to programs that inherit what is ignored; a shell ignores them in what it starts in the background.
+# Tests send these signals to programs, which inherit ignored ones; a shell ignores them in background jobs.
 WITH_SIGNALS := env --default-signal=INT,QUIT
 ROUNDS ?= 2000
 HOURS ?= 8
@@ -23,15 +23,15 @@ BALANCERS := target/balancers/.ready
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# Clusters, and disks that are filled, have the machine for themselves: one test at a time.
+# Tests of clusters and full disks get the machine to themselves, one test at a time.
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
 	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants:: --skip disks::
 	$(WITH_SIGNALS) cargo test --locked --features mutants -- cluster:: mutants:: disks:: --test-threads=1
 
-test-systemd: ## The unit of deploy/ under a real systemd in namespaces of its own (as root, where systemd is installed)
+test-systemd: ## Run the unit of deploy/ under a real systemd, in its own namespaces (as root, where systemd is installed)
 	cargo test --locked --features mutants --test all proof::systemd -- --ignored --nocapture
 
-test-compose: ## The compose files under a real engine (as root, where docker compose and its daemon are)
+test-compose: ## Run the compose files under a real engine (as root, where docker compose and its daemon are)
 	cargo test --locked --features mutants --test all proof::deploy::engine -- --ignored --nocapture --test-threads=1
 
 tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) ## Only set up what the tests need
@@ -49,8 +49,8 @@ packages:
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 
-# The mark is written last, so that a broken installation is begun anew.
-# Two versions of one package cannot stand side by side, so py-ldlm has a directory for each.
+# The mark is written last, so that a broken installation starts over.
+# Two versions of one package cannot be installed side by side, so each version of py-ldlm has its own directory.
 $(VENV_READY): $(wildcard tests/python/*.txt)
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
@@ -59,7 +59,7 @@ $(VENV_READY): $(wildcard tests/python/*.txt)
 	$(PIP) --target $(VENV)/py-ldlm/newest -r tests/python/py-ldlm-newest.txt
 	touch $@
 
-# Unpacked, not installed: the packages would start servers of their own. Libraries that few others need come along.
+# Unpacked, not installed, because the packages would start their servers. Includes libraries that are rarely installed.
 $(BALANCERS):
 	rm -rf target/balancers && mkdir -p target/balancers
 	cd target/balancers && for try in 1 2; do \
@@ -68,7 +68,7 @@ $(BALANCERS):
 	done && for package in *.deb; do dpkg -x $$package . || exit 1; done
 	touch $@
 
-# Node.js itself is in the Python environment. No package may run a script of its own while it is installed.
+# Node.js itself is in the Python environment. No package may run a script during its installation.
 $(NODE_READY): $(VENV_READY) $(wildcard tests/node/package*.json)
 	rm -rf $(NODE)
 	mkdir -p $(NODE)
@@ -76,44 +76,44 @@ $(NODE_READY): $(VENV_READY) $(wildcard tests/node/package*.json)
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
-bench: ## Measure beside a bare HTTP echo; options by ARGS="--clients 64 --passes 3 --only memory,plain"
+bench: ## Measure next to a bare HTTP echo; options in ARGS="--clients 64 --passes 3 --only memory,plain"
 	cargo bench --locked --bench cycles -- $(ARGS)
 
-# Unpacked, not installed: the package would start a server of its own.
+# Unpacked, not installed, because the package would start its server.
 $(ETCD):
 	rm -rf target/etcd && mkdir -p target/etcd
 	cd target/etcd && apt-get download -q etcd-server && dpkg -x etcd-server_*.deb .
 
-bench-cluster: $(ETCD) ## Three nodes beside three of etcd; options by ARGS="--clients 16,64 --seconds 8"
+bench-cluster: $(ETCD) ## Measure three nodes next to three of etcd; options in ARGS="--clients 16,64 --seconds 8"
 	PATH=$(CURDIR)/$(dir $(ETCD)):$$PATH cargo bench --locked --bench cluster -- $(ARGS)
 
-lint: ## What CI checks besides the tests; changes nothing
+lint: ## Check what CI checks besides the tests; changes nothing
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
 fmt: ## Format the source
 	cargo fmt
 
-audit: ## Known faults and licences of what is built in; against the newest advisories where cargo-deny is installed
+audit: ## Check dependencies for known faults and licences; with the newest advisories if cargo-deny is installed
 	cargo test --locked --features mutants --test all proof::dependencies
 	@if command -v cargo-deny >/dev/null; then cargo deny check advisories licenses; fi
 
 # DB: a checkout of https://github.com/rustsec/advisory-db
-advisories: ## Write tests/proof/advisories.toml anew from a checkout DB=DIR of the RustSec database
+advisories: ## Update tests/proof/advisories.toml from a checkout DB=DIR of the RustSec database
 	python3 tests/proof/advisories.py $(DB) > target/advisories.toml
 	mv target/advisories.toml tests/proof/advisories.toml
 
 fuzz-build: ## Build the fuzz targets, without the instrumentation that needs a nightly toolchain
 	cargo build --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
-soak: tools ## The crash tests for hours: ROUNDS kills and as many power losses, optimised binary
+soak: tools ## Run the crash tests for hours: ROUNDS kills and as many power losses, with an optimised binary
 	PROOF_ROUNDS=$(ROUNDS) cargo test --locked --release proof::crash -- --nocapture
 
-soak-cluster: tools ## Clusters under faults for HOURS hours; prints every run, keeps the histories of those with violations
+soak-cluster: tools ## Run clusters under faults for HOURS hours; prints every run, and keeps histories with violations
 	HOURS=$(HOURS) cargo test --locked --features mutants --test all cluster::soak -- --ignored --nocapture
 
-soak-simulation: ## The simulated cluster with SEEDS seeds after FROM; prints those that fail
+soak-simulation: ## Run the simulated cluster with SEEDS seeds after FROM; prints the seeds that fail
 	SIM_FROM=$(FROM) SIM_SEEDS=$(SEEDS) cargo test --locked --features mutants --test all seeds_keep_every_promise -- --nocapture
 
-fault-table: tools ## Every kind of fault alone and every planted bug; writes docs/faults.md (FAULT_SEEDS=10 in simulated time)
+fault-table: tools ## Run every kind of fault alone and every planted bug; writes docs/faults.md (FAULT_SEEDS=10 in simulated time)
 	$(WITH_SIGNALS) SEEDS=$(or $(FAULT_SEEDS),10) cargo test --locked --features mutants --test all proof::fault_table::written -- --ignored --exact --nocapture
