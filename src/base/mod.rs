@@ -1,6 +1,6 @@
-//! The ground floor: clock, randomness, histograms, and a limit on repeated log lines.
+//! The ground floor: clock, randomness, histograms, the id of the present request, and a limit on repeated log lines.
 //!
-//! What may not live here: anything that knows of locks, nodes or requests. This room imports no other.
+//! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
 pub mod clock;
 pub mod fatal;
@@ -8,6 +8,7 @@ mod future;
 pub mod histogram;
 mod log_rate_limit;
 pub mod random;
+pub mod request_id;
 mod session_handle;
 pub mod wall_clock;
 

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::respond;
 use super::service::Attempt;
+use crate::base::request_id;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
@@ -34,6 +35,10 @@ pub struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "locks.lease_max")]
     config_key: Option<&'a str>,
+    /// The `x-request-id` of the answer, which the server's log lines have too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0f8fad5bd9cb469fa16570867728950e")]
+    request_id: Option<String>,
 }
 
 /// What our own endpoints answer: JSON or a problem. Either shows a moment, so nobody may keep it.
@@ -58,6 +63,7 @@ pub fn problem(failure: &Failure) -> Response {
         field: failure.field,
         limit: failure.limit,
         config_key: failure.config_key,
+        request_id: request_id::current(),
     };
     let mut response = respond::json(row.status, respond::to_json(&body));
     let content_type = HeaderValue::from_static("application/problem+json");

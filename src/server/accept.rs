@@ -12,9 +12,9 @@ use axum_server::accept::Accept;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::edge::{Edge, Surroundings};
+use super::edge::{Edge, EdgeContext, Layers};
 use super::handshake::TOO_MANY as TOO_MANY_KIND;
-use super::link::Links;
+use super::link::{Link, Links};
 use super::socket;
 use super::tracked::Tracked;
 use super::worded::{self, PROXY_WORDS, is_proxy_header};
@@ -37,23 +37,29 @@ const WRONG_SCHEME: &str = concat!(
 
 /// The acceptor of one listener. TLS, where there is any, comes on top of it.
 #[derive(Clone)]
-pub struct EdgeAcceptor {
+pub struct EdgeAcceptor<F> {
     pub scheme: Scheme,
     pub links: Arc<Links>,
-    pub surroundings: Arc<Surroundings>,
+    pub context: Arc<EdgeContext>,
+    /// Makes the service of a connection.
+    pub edge: F,
 }
 
-impl Accept<TcpStream, Router> for EdgeAcceptor {
+impl<F, L> Accept<TcpStream, Router> for EdgeAcceptor<F>
+where
+    F: Fn(Router, Arc<Link>, Arc<EdgeContext>) -> Edge<L> + Clone + Send + Sync + 'static,
+    L: Layers,
+{
     type Stream = Tracked;
-    type Service = Edge;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Tracked, Edge)>> + Send>>;
+    type Service = Edge<L>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Tracked, Edge<L>)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, router: Router) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
             socket::prepare(&stream)?;
             let peer = client_addr(stream.peer_addr()?, this.scheme);
-            match this.links.admit(peer, this.surroundings.trusted.trust(peer.ip)) {
+            match this.links.admit(peer, this.context.trusted.trust(peer.ip)) {
                 Ok(link) => {
                     if this.scheme == Scheme::Https {
                         match first_bytes(&stream).await {
@@ -68,12 +74,12 @@ impl Accept<TcpStream, Router> for EdgeAcceptor {
                             _ => {}
                         }
                     }
-                    let edge = Edge::new(router, Arc::clone(&link), this.surroundings);
+                    let edge = (this.edge)(router, Arc::clone(&link), this.context);
                     Ok((Tracked::new(stream, link), edge))
                 }
                 Err(pool) => {
                     this.links.metrics.connections_refused.inc();
-                    share::tell(&this.links.address(peer.ip), pool, (this.surroundings.clock)());
+                    share::tell(&this.links.address(peer.ip), pool, (this.context.clock)());
                     Err(this.turn_off(stream, pool).await)
                 }
             }
@@ -81,7 +87,7 @@ impl Accept<TcpStream, Router> for EdgeAcceptor {
     }
 }
 
-impl EdgeAcceptor {
+impl<F> EdgeAcceptor<F> {
     /// Closes a connection beyond every bound, with words where that costs no handshake and not many wait to read them.
     async fn turn_off(&self, stream: TcpStream, pool: Pool) -> io::Error {
         let refusing = Arc::clone(&self.links.refusing);

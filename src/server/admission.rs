@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response};
 
-use super::edge::Surroundings;
+use super::edge::EdgeContext;
 use super::head;
 use super::link::Link;
 use crate::access::{Pool, Unidentified};
@@ -20,14 +20,14 @@ const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
 /// The door of one connection.
 pub struct Admission<'a> {
     pub link: &'a Arc<Link>,
-    pub surroundings: &'a Surroundings,
+    pub context: &'a EdgeContext,
     pub proxied: bool,
 }
 
 impl Admission<'_> {
     /// A place for the request until its caller is known, or why it is not looked at.
     pub fn admit<B>(&self, request: &Request<B>, from: IpAddr, has_body: bool) -> Result<Arc<Unidentified>, Failure> {
-        head::check(request, self.surroundings.header_bytes_max)?;
+        head::check(request, self.context.header_bytes_max)?;
         let is_probe = PROBES.contains(&request.uri().path());
         if let Some(pool) = self.link.probes_only
             && !is_probe
@@ -35,7 +35,7 @@ impl Admission<'_> {
             self.link.metrics().connections_refused.inc();
             return Err(self.refused(&self.link.address, pool));
         }
-        self.surroundings.browsers.check(request, self.proxied)?;
+        self.context.browsers.check(request, self.proxied)?;
         let address = self.link.address_of(from);
         // It has the connection's own place, and is answered at once.
         if is_probe && !has_body {
@@ -49,7 +49,7 @@ impl Admission<'_> {
     }
 
     fn refused(&self, address: &crate::access::Address, pool: Pool) -> Failure {
-        share::refused(address, pool, (self.surroundings.clock)())
+        share::refused(address, pool, (self.context.clock)())
     }
 }
 

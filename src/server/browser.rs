@@ -22,11 +22,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TAKES_ON_GET: &str = "/getlock";
 
 /// What every answer tells a browser: not to guess types, and to show the answer to no other site.
-const FOR_BROWSERS: [(HeaderName, &str); 2] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-];
-const HSTS: &str = "max-age=31536000";
+pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+pub const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The rules of one listener. By default any name of the service will do.
 #[derive(Default)]
@@ -60,14 +58,9 @@ impl BrowserGuard {
         from_own_page(headers, asked.as_ref())
     }
 
-    /// Adds what browsers are told. `https`: the connection is TLS that ends here.
-    pub fn dress(&self, headers: &mut HeaderMap, https: bool) {
-        for (name, value) in FOR_BROWSERS {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        if https && self.strict_transport {
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
-        }
+    /// What browsers are told about later connections. `https`: the connection is TLS that ends here.
+    pub fn strict_transport(&self, https: bool) -> Option<HeaderValue> {
+        (https && self.strict_transport).then_some(ONE_YEAR)
     }
 }
 

@@ -258,7 +258,7 @@ impl Link {
     }
 
     /// The metrics of the process.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.all.metrics
     }
 

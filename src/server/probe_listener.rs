@@ -12,7 +12,7 @@ use super::accept::EdgeAcceptor;
 use super::addresses::addresses;
 use super::browser::BrowserGuard;
 use super::drain::Drain;
-use super::edge::{Clock, Surroundings};
+use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
 use super::http2::GuardedAcceptor;
 use super::link::Links;
@@ -57,7 +57,7 @@ impl ProbeListener {
         let links = Links::new(&self.config, addresses(&self.config), metrics);
         // It is no part of the drain that it tells of.
         serving.spawn(Arc::clone(&links).sweep(self.config.clone(), Drain::default()));
-        let surroundings = Arc::new(Surroundings {
+        let context = Arc::new(EdgeContext {
             trusted: TrustedProxies::new(Vec::new()),
             browsers: BrowserGuard::default(),
             clock,
@@ -67,11 +67,8 @@ impl ProbeListener {
         });
         let router = router.fallback(nothing_else);
         for bound in self.bound {
-            let acceptor = EdgeAcceptor {
-                scheme: Scheme::Http,
-                links: Arc::clone(&links),
-                surroundings: Arc::clone(&surroundings),
-            };
+            let acceptor =
+                EdgeAcceptor { scheme: Scheme::Http, links: Arc::clone(&links), context: Arc::clone(&context), edge };
             let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
             let http = super::serve::bounded(http, &self.config, 0).map(|edge| GuardedAcceptor { inner: edge });
             let make = router.clone().into_make_service();

@@ -13,7 +13,7 @@ use super::accept::EdgeAcceptor;
 use super::addresses::addresses;
 use super::browser::BrowserGuard;
 use super::drain::Drain;
-use super::edge::{Clock, Surroundings};
+use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
 use super::handshake::CountFailures;
 use super::http2::GuardedAcceptor;
@@ -93,7 +93,7 @@ impl Listening {
         let server = &self.config.server;
         let links = Links::new(server, self.shares, metrics);
         let trusted = TrustedProxies::new(server.trusted_proxies.clone());
-        let surroundings = Arc::new(Surroundings {
+        let context = Arc::new(EdgeContext {
             trusted,
             browsers: BrowserGuard::new(&self.config),
             clock,
@@ -110,11 +110,8 @@ impl Listening {
         let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
             let handle = Handle::new();
-            let acceptor = EdgeAcceptor {
-                scheme: bound.scheme,
-                links: Arc::clone(&links),
-                surroundings: Arc::clone(&surroundings),
-            };
+            let acceptor =
+                EdgeAcceptor { scheme: bound.scheme, links: Arc::clone(&links), context: Arc::clone(&context), edge };
             listeners.push(bound.listener.try_clone()?);
             let http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
             let http = bounded(http, server, self.config.locks.waiters_per_lock_max);

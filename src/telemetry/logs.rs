@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::lines::{self, Destination, LineQueue};
 use crate::base::LAST_WORDS;
+use crate::base::request_id;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub fn start(logging: Logging<'_>) -> io::Result<()> {
     let colours = logging.colours && destination.is_terminal();
     let log = lines::start("latchd-log", destination)?;
     let stdout = lines::start("latchd-stdout", Destination::stdout()?)?;
-    let writers = Writers { log: Arc::clone(&log), stdout: Arc::clone(&stdout) };
+    let writers = Writers { log: Arc::clone(&log), stdout: Arc::clone(&stdout), format: logging.format };
     let base = fmt().with_env_filter(filter(logging.level)).with_writer(writers).with_target(false);
     let base = base.log_internal_errors(false);
     // It fails only when logging is already set up, as in a test process.
@@ -137,11 +138,13 @@ fn filter(level: Level) -> EnvFilter {
 struct Writers {
     log: Arc<LineQueue>,
     stdout: Arc<LineQueue>,
+    format: Format,
 }
 
 /// Puts what one event says into a queue.
 struct Writer<'a> {
     queue: &'a LineQueue,
+    format: Format,
     settles: bool,
 }
 
@@ -149,20 +152,23 @@ impl<'a> MakeWriter<'a> for Writers {
     type Writer = Writer<'a>;
 
     fn make_writer(&'a self) -> Writer<'a> {
-        Writer { queue: &self.log, settles: false }
+        Writer { queue: &self.log, format: self.format, settles: false }
     }
 
     fn make_writer_for(&'a self, about: &Metadata<'_>) -> Writer<'a> {
         match about.target() {
-            ON_STDOUT => Writer { queue: &self.stdout, settles: false },
-            target => Writer { queue: &self.log, settles: target == LAST_WORDS },
+            ON_STDOUT => Writer { queue: &self.stdout, format: self.format, settles: false },
+            target => Writer { queue: &self.log, format: self.format, settles: target == LAST_WORDS },
         }
     }
 }
 
 impl io::Write for Writer<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.queue.push(line);
+        match request_id::current() {
+            Some(id) => self.queue.push(&with_request_id(line, self.format, &id)),
+            None => self.queue.push(line),
+        }
         if self.settles {
             self.queue.settle();
         }
@@ -174,9 +180,27 @@ impl io::Write for Writer<'_> {
     }
 }
 
+/// The line of a request with the request's id. A span would say it too, but every request would pay for one.
+fn with_request_id(line: &[u8], format: Format, id: &str) -> Vec<u8> {
+    let (end, field) = match format {
+        Format::Text => ("\n", format!(" request_id={id}")),
+        Format::Json => ("}\n", format!(",\"request_id\":\"{id}\"")),
+    };
+    let begin = line.strip_suffix(end.as_bytes()).unwrap_or(line);
+    [begin, field.as_bytes(), end.as_bytes()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn request_id_is_the_last_field_of_a_line() {
+        let line =
+            |line: &str, format| String::from_utf8(with_request_id(line.as_bytes(), format, "a-1")).expect("UTF-8");
+        assert_eq!(line("INFO hello who=you\n", Format::Text), "INFO hello who=you request_id=a-1\n");
+        assert_eq!(line("{\"level\":\"INFO\"}\n", Format::Json), "{\"level\":\"INFO\",\"request_id\":\"a-1\"}\n");
+    }
 
     #[test]
     fn libraries_stay_quiet_whatever_our_own_level_is() {

@@ -125,6 +125,23 @@ fn in_text_too_the_last_line_says_stopped() {
 }
 
 #[test]
+fn log_lines_of_a_request_have_its_id() {
+    for (format, expected) in [("text", " request_id=client-7"), ("json", ",\"request_id\":\"client-7\"}")] {
+        let server = Logged::start(&["--log-format", format, "--api-key", "right"]);
+        let urls =
+            if format == "json" { parsed(&server.first_line)["urls"].to_string() } else { server.first_line.clone() };
+        let address = urls.trim().trim_matches('"').rsplit_once("https://").expect("a URL").1.to_owned();
+        let url = format!("https://{address}/v1/locks");
+        let curl = ["-sk", "-H", "x-request-id: client-7", "-H", "x-api-key: wrong", &url];
+        assert!(Command::new("curl").args(curl).output().expect("curl").status.success());
+        server.wait_for("log", "has failed");
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("has failed")).expect("waited for");
+        assert!(line.ends_with(expected), "{line}");
+    }
+}
+
+#[test]
 fn a_start_that_fails_says_why_in_the_format_that_was_asked_for() {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("latchd.toml");

@@ -8,6 +8,7 @@ mod drain;
 mod forwarded;
 mod probe_listen;
 mod raw;
+mod request_ids;
 mod rig;
 mod streams;
 mod tls;

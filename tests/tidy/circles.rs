@@ -79,7 +79,6 @@ const KNOWN: &[&[&str]] = &[
         "src/raft/slow_disk.rs",
     ],
     &["src/raft/members.rs", "src/raft/node.rs"],
-    &["src/server/admission.rs", "src/server/edge.rs"],
     &["src/server/tls/dev_pair.rs", "src/server/tls/mod.rs", "src/server/tls/pair.rs", "src/server/tls/watch.rs"],
     &["src/status/docs/endpoint.rs", "src/status/docs/mod.rs", "src/status/docs/schema.rs"],
 ];

@@ -26,14 +26,15 @@ pub struct GuardedAcceptor<A> {
     pub inner: A,
 }
 
-impl<I, S, A> Accept<I, S> for GuardedAcceptor<A>
+impl<I, S, A, L> Accept<I, S> for GuardedAcceptor<A>
 where
-    A: Accept<I, S, Service = Edge>,
+    A: Accept<I, S, Service = Edge<L>>,
     A::Future: Send + 'static,
+    L: Send + 'static,
 {
     type Stream = Guarded<A::Stream>;
-    type Service = Edge;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Edge)>> + Send>>;
+    type Service = Edge<L>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Edge<L>)>> + Send>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let accepted = self.inner.accept(stream, service);

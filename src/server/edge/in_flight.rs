@@ -10,30 +10,18 @@ use axum::http::{Response, Version};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::link::Link;
-use crate::access::Unidentified;
+use super::super::link::Link;
 
-/// Counts while it lives.
+/// A request that counts while it lives.
 pub struct InFlight {
     link: Arc<Link>,
-    /// What the request occupies while its caller is not known.
-    _unidentified: Option<Arc<Unidentified>>,
 }
 
 impl InFlight {
     /// A request's head is complete.
-    pub fn begin(link: &Arc<Link>, version: Version, unidentified: Option<Arc<Unidentified>>) -> Self {
+    pub fn begin(link: &Arc<Link>, version: Version) -> Self {
         link.request_begins(version == Version::HTTP_2);
-        Self { link: Arc::clone(link), _unidentified: unidentified }
-    }
-
-    /// Goes along with an answer whose body is made while it goes out. One that is ready needs nobody any more: the
-    /// connection sees by itself whether its bytes go out.
-    pub fn until_sent(self, response: Response<Body>) -> Response<Body> {
-        if response.body().size_hint().exact().is_some() {
-            return response;
-        }
-        response.map(|body| Body::new(Streaming { body, _in_flight: self }))
+        Self { link: Arc::clone(link) }
     }
 }
 
@@ -43,12 +31,21 @@ impl Drop for InFlight {
     }
 }
 
-struct Streaming {
-    body: Body,
-    _in_flight: InFlight,
+/// Keeps `guard` until an answer is sent whose body is made while it goes out. A body that is ready needs nobody any
+/// more: the connection sees by itself whether its bytes go out.
+pub fn until_sent<G: Send + Unpin + 'static>(response: Response<Body>, guard: G) -> Response<Body> {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| Body::new(Streaming { body, _guard: guard }))
 }
 
-impl HttpBody for Streaming {
+struct Streaming<G> {
+    body: Body,
+    _guard: G,
+}
+
+impl<G: Unpin> HttpBody for Streaming<G> {
     type Data = Bytes;
     type Error = Error;
 

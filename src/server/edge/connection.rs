@@ -1,0 +1,153 @@
+//! What a request and its connection have to do with each other: the connection is not idle meanwhile, and it ends
+//! where too much of a body is left unread or this node leaves.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::super::link::Link;
+use super::context::EdgeContext;
+use super::in_flight::{InFlight, until_sent};
+use super::rest::{Rest, Standing, throw_away, watched};
+
+/// Serves the requests of one connection.
+#[derive(Clone)]
+pub struct OnConnection<S> {
+    inner: S,
+    link: Arc<Link>,
+    context: Arc<EdgeContext>,
+}
+
+impl<S> OnConnection<S> {
+    pub fn new(inner: S, link: Arc<Link>, context: Arc<EdgeContext>) -> Self {
+        Self { inner, link, context }
+    }
+}
+
+impl<S> Service<Request<Body>> for OnConnection<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let version = request.version();
+        let in_flight = InFlight::begin(&self.link, version);
+        let has_body = !http_body::Body::is_end_stream(request.body());
+        // HTTP/2 has its own way to say it, which closing the connection uses.
+        let closes =
+            version != Version::HTTP_2 && (self.context.drain.is_draining() || self.link.probes_only.is_some());
+        let (head, body) = request.into_parts();
+        let (body, rest) = match has_body && version != Version::HTTP_2 {
+            true => {
+                let (body, rest) = watched(body, &head.headers);
+                (body, Some(rest))
+            }
+            false => (body, None),
+        };
+        Answering {
+            answer: self.inner.call(Request::from_parts(head, body)),
+            answered: None,
+            tail: Tail {
+                rest,
+                version,
+                has_body,
+                body_timeout: self.context.body_timeout,
+                link: Arc::clone(&self.link),
+            },
+            closes,
+            in_flight: Some(in_flight),
+        }
+    }
+}
+
+pin_project! {
+    /// An answer in the making.
+    pub struct Answering<F> {
+        #[pin]
+        answer: F,
+        // The answer, while the rest of the body is looked at.
+        answered: Option<Response<Body>>,
+        tail: Tail,
+        // The answer says that the connection ends.
+        closes: bool,
+        // Taken along by the answer.
+        in_flight: Option<InFlight>,
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answering<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.answered.is_none() {
+            let Poll::Ready(Ok(response)) = this.answer.poll(context) else {
+                this.tail.rest.iter_mut().for_each(|rest| rest.read_on(context));
+                return Poll::Pending;
+            };
+            *this.answered = Some(response);
+        }
+        let status = this.answered.as_ref().map_or(StatusCode::OK, Response::status);
+        let ends = ready!(this.tail.poll_ends(status, context));
+        let (Some(mut response), Some(in_flight)) = (this.answered.take(), this.in_flight.take()) else {
+            return Poll::Pending;
+        };
+        if ends || *this.closes {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(until_sent(response, in_flight)))
+    }
+}
+
+/// What may be left of a request's body when it is answered.
+struct Tail {
+    /// Under HTTP/1.
+    rest: Option<Rest>,
+    version: Version,
+    has_body: bool,
+    /// For how long the rest may come late.
+    body_timeout: Duration,
+    link: Arc<Link>,
+}
+
+impl Tail {
+    /// Whether the connection has to end, for what is left of the body. What comes yet is read in the background.
+    fn poll_ends(&mut self, status: StatusCode, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(rest) = &mut self.rest else {
+            self.link.note_unread_body(self.has_body && status.as_u16() >= 400);
+            return Poll::Ready(false);
+        };
+        let standing = ready!(rest.poll_standing(context));
+        self.link.note_unread_body(!matches!(standing, Standing::Read));
+        match standing {
+            Standing::Read => Poll::Ready(false),
+            // It has taken too long already.
+            Standing::Late(_) if status == StatusCode::REQUEST_TIMEOUT => Poll::Ready(true),
+            Standing::Late(rest) => {
+                let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), self.body_timeout);
+                tokio::spawn(async move {
+                    // A client that sends the rest too slowly has no connection to lose.
+                    let _ = tokio::time::timeout(timeout, throw_away(rest)).await;
+                    drop(in_flight);
+                });
+                Poll::Ready(false)
+            }
+            Standing::Unread => Poll::Ready(true),
+        }
+    }
+}
