@@ -65,7 +65,7 @@ pub fn edge(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(()))
         .layer(SetSensitiveHeadersLayer::from_shared(Arc::clone(&SECRET_HEADERS)))
-        .layer_fn(|inner| Accounting::new(inner, Arc::clone(&metrics), clock))
+        .layer_fn(|inner| Accounting::new(inner, Arc::clone(metrics), clock))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING))
         .layer(SetResponseHeaderLayer::overriding(HeaderName::from_static("cross-origin-resource-policy"), SAME_ORIGIN))
         .layer(SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, strict_transport))
