@@ -1,8 +1,11 @@
-//! The ground floor: clock, randomness, histograms, the id of the present request, and a limit on repeated log lines.
+//! The ground floor: clock, randomness, the byte codec, histograms, the id of the present request, and a limit on
+//! repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
+mod byte_enum;
 pub mod clock;
+pub mod codec;
 pub mod fatal;
 mod future;
 pub mod histogram;
@@ -12,6 +15,7 @@ pub mod request_id;
 mod session_handle;
 pub mod wall_clock;
 
+pub(crate) use byte_enum::byte_enum;
 pub use fatal::LAST_WORDS;
 pub use future::BoxFuture;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};

@@ -1,71 +1,19 @@
-//! What is asked of the table: commands, and the log entries that carry them.
+//! Commands: what clients and nodes ask of the table.
 
 use super::caller::Caller;
-use super::ids::{CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
-use super::limits::Limits;
+use super::ids::{Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
 use super::metadata::Metadata;
-use super::time::Timestamp;
 use std::sync::Arc;
 
-/// One record of the log: everything that waited at one moment, under one stamp of cluster time.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Entry {
-    /// The leader's cluster time when it proposed this.
-    pub at: Timestamp,
-    /// The leadership under which it was proposed; apply refuses any other.
-    pub epoch: u64,
-    pub body: Body,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub enum Body {
-    /// The first entry of a leadership.
-    LeaderStart(LeaderStart),
-    /// Commands in order of arrival; none at all is a tick.
-    Batch {
-        /// Sessions seen since the last entry by requests that wrote nothing.
-        touches: Vec<SessionId>,
-        /// Sightings beyond this entry's bound wait for the next one: until then no session ends idle.
-        more_touches: bool,
-        commands: Vec<Submitted>,
-    },
-}
-
-/// Opens a leadership: sets its limits, records the leader's process run, and forgets the requests of dead runs.
-#[derive(Clone, PartialEq, Debug)]
-pub struct LeaderStart {
-    /// Where the fencing tokens of a fresh table begin. Those of another go on from here, if they are below: its log may
-    /// have lost the newest. 0 where the clock cannot be believed.
-    pub first_token: u64,
-    pub limits: Limits,
-    /// The node that leads.
-    pub node: NodeId,
-    /// The run of its process; a run recorded before is over.
-    pub incarnation: Incarnation,
-    pub store: StoreId,
-    /// The feature level that the leader knows; a fresh table begins at it.
-    pub level: u32,
-    /// Whether grants to waiters stay unconfirmed until their node says that it can answer: where nodes can die and
-    /// others go on.
-    pub confirm: bool,
-}
-
-/// A command with the identity under which it is applied once.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Submitted {
-    pub id: CommandId,
-    pub command: Command,
-}
-
-/// A change to one lock, one session, or what is known of the nodes. Lease, wait and idle times in milliseconds.
+/// A change to one lock, one session or one node's record. Lease, wait and idle times in milliseconds.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     OpenSession {
         session: SessionId,
         idle_timeout_ms: u64,
-        /// Asking again under the same key gives the same session.
+        /// A retry under the same key is given the same session.
         idempotency_key: Option<IdempotencyKey>,
-        /// Whose session it is.
+        /// The owner of the session.
         caller: Caller,
     },
     CloseSession {
@@ -83,8 +31,8 @@ pub enum Command {
         proof: Proof,
         lease_ms: u64,
     },
-    /// Takes back an acquire whose answer can no longer be delivered, by the key that it brought: removes the waiter
-    /// or releases the hold. One with an idempotency key is kept a while for the retry.
+    /// Undoes an acquire whose answer can no longer be delivered, by the key of the acquire: removes the waiter or
+    /// releases the hold. With an idempotency key it is kept for a while, for the retry.
     Cancel {
         name: Name,
         key: HoldKey,
@@ -93,7 +41,7 @@ pub enum Command {
         name: Name,
         key: HoldKey,
     },
-    /// The node of a granted waiter has the grant and is about to answer: its death no longer undoes it.
+    /// The waiter's node has the grant and is about to answer: from here on the grant survives the node.
     ConfirmDelivery {
         name: Name,
         key: HoldKey,
@@ -103,51 +51,51 @@ pub enum Command {
         name: Name,
         label: Arc<str>,
     },
-    /// A node presented itself to the leader.
+    /// A node registered with the leader.
     NodeUp {
         node: NodeId,
         incarnation: Incarnation,
         store: StoreId,
         level: u32,
     },
-    /// The leader has not heard of this run of a node for too long.
+    /// The leader has not heard from this incarnation of a node for too long.
     NodeDown {
         node: NodeId,
         incarnation: Incarnation,
     },
-    /// The node is no member any more; its id may come back with another store.
+    /// The node is no longer a member; its id may come back with another store.
     ForgetNode {
         node: NodeId,
     },
-    /// Switches on what every node knows by now.
+    /// Raises the feature level, once every node supports it.
     RaiseLevel {
         level: u32,
     },
 }
 
-/// Asks for a hold.
+/// A request for a hold.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Acquire {
     pub name: Name,
     /// The key that the hold will have.
     pub key: HoldKey,
     pub dialect: Dialect,
-    /// The session that asks; its end ends the hold.
+    /// The session that owns the hold; the hold ends with it.
     pub session: Option<SessionId>,
-    /// The owner label that asks, in dialects that have them.
+    /// The owner label, in dialects that have labels.
     pub label: Option<Arc<str>>,
-    /// Asking again under the same label keeps the hold instead of competing with it.
+    /// An acquire of a label that already has the lock keeps its hold instead of competing with it.
     pub reentrant: bool,
-    /// How many holds the lock has room for.
+    /// How many holds the lock may have at once.
     pub size: u32,
-    /// LDLM's rule: the size of an idle lock is remembered and binding.
+    /// LDLM's rule: the size of an idle lock is remembered, and later acquires must agree.
     pub remembers_size: bool,
     pub lease_ms: Option<u64>,
     pub wait: Option<Wait>,
     /// Higher first.
     pub priority: i32,
     pub metadata: Metadata,
-    /// Asking again under the same key gives the same hold, or takes the same place in the queue.
+    /// A retry under the same key is given the same hold, or takes over the same place in the queue.
     pub idempotency_key: Option<IdempotencyKey>,
     pub caller: Caller,
 }
@@ -155,9 +103,9 @@ pub struct Acquire {
 /// How an acquire waits in the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wait {
-    /// Tied to a request that is answered when the wait ends.
+    /// A request waits, and is answered when the wait ends.
     Attached { timeout_ms: u64 },
-    /// Tied to an owner label; claimed by asking again.
+    /// The owner label waits, and finds out by asking again.
     Detached { timeout_ms: u64 },
 }
 
@@ -169,13 +117,13 @@ impl Wait {
     }
 }
 
-/// What shows the right to release or renew a hold.
+/// What proves the right to release or renew a hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Proof {
     Key(HoldKey),
-    /// Any hold that this dialect took (lock by name has no keys).
+    /// Any hold that was taken through this dialect (lockd has no keys).
     TakenBy(Dialect),
-    /// The owner label, and the token where the dialect asks for it.
+    /// The owner label, and the token where the dialect requires it.
     Label {
         label: Arc<str>,
         token: Option<Token>,
@@ -183,7 +131,7 @@ pub enum Proof {
 }
 
 impl Acquire {
-    /// A hold of size 1 for nobody in particular, without lease or wait: complete it with `..Acquire::new(…)`.
+    /// An acquire of size 1, without owner, lease or wait. Use it as the base of a struct update.
     pub fn new(name: Name, key: HoldKey, dialect: Dialect) -> Acquire {
         Acquire {
             name,
@@ -205,7 +153,7 @@ impl Acquire {
 }
 
 impl Command {
-    /// The session whose idle time this command starts anew.
+    /// The session whose idle time this command restarts.
     pub fn session(&self) -> Option<SessionId> {
         match self {
             Command::Acquire(acquire) => acquire.session,
@@ -223,7 +171,7 @@ impl Command {
         }
     }
 
-    /// Who asks for what will take room.
+    /// The caller whose quota this command uses.
     pub fn caller(&self) -> Caller {
         match self {
             Command::Acquire(acquire) => acquire.caller,
@@ -232,7 +180,7 @@ impl Command {
         }
     }
 
-    /// The idempotency key that it was asked under.
+    /// The idempotency key of this command.
     pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
         match self {
             Command::Acquire(acquire) => acquire.idempotency_key,
@@ -249,7 +197,7 @@ impl Command {
         }
     }
 
-    /// The lock that this command is about.
+    /// The lock that this command concerns.
     pub fn name(&self) -> Option<&Name> {
         match self {
             Command::Acquire(acquire) => Some(&acquire.name),

@@ -1,19 +1,20 @@
-//! Idempotency keys: what came of each request, so that its retry is given the same and never a second one.
+//! Idempotency keys: what each request was given, so that its retry is given the same, and never a second one.
 //!
-//! A record lives as long as what its request made, and at least ten minutes from its last use. Attempts that came
-//! to nothing leave none: asking again is a new attempt.
+//! A record lives as long as what its request was given, and at least ten minutes from its last use. An attempt that
+//! was given nothing leaves no record: asking again is a new attempt.
 
 use super::caller::Caller;
-use super::cow::{ShardKey, stable_hash};
-use super::ids::{BodyDigest, HoldKey, IdempotencyKey, Name, RequestId, SessionId, Token};
-use super::outcome::Refusal;
-use super::table::Table;
+use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
+use super::ids::{BodyDigest, HoldKey, Name, RequestId, SessionId, Token};
 use super::time::Timestamp;
-use super::usage::Usage;
-use crate::mutants;
+use super::usage::{Usage, Usages};
+use std::collections::BTreeSet;
 
-/// How long a key is kept from its last use at least.
+/// How long a key is remembered after its last use, at least.
 pub const IDEMPOTENCY_KEY_KEPT_MS: u64 = 600_000;
+
+/// How long a hold or waiter whose request was lost is kept for the retry.
+pub const ORPHAN_MS: u64 = 10_000;
 
 impl ShardKey for RequestId {
     fn shard_hash(&self) -> u64 {
@@ -26,16 +27,16 @@ pub struct RequestRecord {
     pub body: BodyDigest,
     /// Who asked first.
     pub caller: Caller,
-    pub made: Made,
-    /// Until when it is kept after what it made has ended.
+    pub given: Given,
+    /// How long it is kept after what it was given has ended.
     pub until: Timestamp,
 }
 
-/// What came of a request.
+/// What a request was given.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Made {
+pub enum Given {
     Session(SessionId),
-    /// A waiter, by the key of its latest attempt.
+    /// A place in the queue, by the key of the latest attempt.
     Waiter {
         name: Name,
         key: HoldKey,
@@ -44,84 +45,97 @@ pub enum Made {
         name: Name,
         token: Token,
     },
-    /// Its session or hold has ended.
+    /// A session or hold that has ended.
     Ended,
 }
 
-impl Table {
-    /// What came of this request before; `None` if it is new.
-    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<Made, Refusal>> {
-        let record = self.requests.get(&key.id).filter(|_| !mutants::on("retries-are-new"))?;
-        if record.made == Made::Ended && record.until.is_past(self.now) {
-            self.drop_request(key.id);
-            return None;
-        }
-        if record.body != key.body {
-            return Some(Err(Refusal::RequestReused));
-        }
-        let made = record.made.clone();
-        self.keep_request(key.id, made.clone());
-        Some(if made == Made::Ended { Err(Refusal::RequestEnded) } else { Ok(made) })
+/// The records by request, and those of ended requests by the time at which they are dropped.
+#[derive(Default)]
+pub struct IdempotencyKeys {
+    records: CowMap<RequestId, RequestRecord>,
+    ended: BTreeSet<(Timestamp, RequestId)>,
+}
+
+impl RequestRecord {
+    fn usage(&self) -> Usage {
+        let name = match &self.given {
+            Given::Waiter { name, .. } | Given::Hold { name, .. } => Some(&**name),
+            Given::Session(_) | Given::Ended => None,
+        };
+        Usage::of_request(name)
     }
 
-    /// Whether one more key can be kept.
-    pub(super) fn check_requests(&self, request: Option<IdempotencyKey>) -> Result<(), Refusal> {
-        let limit = self.limits.requests_max;
-        let is_full = request.is_some() && self.requests.len() as u64 >= limit;
-        if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.given == Given::Ended && self.until.is_past(now)
+    }
+}
+
+impl IdempotencyKeys {
+    pub fn len(&self) -> usize {
+        self.records.len()
     }
 
-    /// Notes what came of a request that left no record so far.
-    pub(super) fn note_request(&mut self, request: Option<IdempotencyKey>, caller: Caller, made: Made) {
-        if let Some(IdempotencyKey { id, body }) = request {
-            let until = self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
-            self.drop_request(id);
-            let record = RequestRecord { body, caller, made, until };
-            self.index.usages.add(caller, Usage::of_request(&record));
-            self.requests.insert(id, record);
+    /// How many were given something that has not ended.
+    pub fn live_count(&self) -> usize {
+        self.records.len() - self.ended.len()
+    }
+
+    pub fn get(&self, id: RequestId) -> Option<&RequestRecord> {
+        self.records.get(&id)
+    }
+
+    pub fn freeze(&self) -> FrozenMap<RequestId, RequestRecord> {
+        self.records.freeze()
+    }
+
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.ended.first().map(|(until, _)| *until)
+    }
+
+    /// Adds a record; whether it is new.
+    pub fn insert(&mut self, id: RequestId, record: RequestRecord, usages: &mut Usages) -> bool {
+        if record.given == Given::Ended {
+            self.ended.insert((record.until, id));
+        }
+        usages.add(record.caller, record.usage());
+        self.records.insert(id, record).is_none()
+    }
+
+    /// Records what a request was given, or that it was asked for again: its time starts again.
+    pub fn keep(&mut self, id: RequestId, given: Given, until: Timestamp, usages: &mut Usages) {
+        let Some(record) = self.records.get_mut(&id) else { return };
+        if record.given == Given::Ended {
+            self.ended.remove(&(record.until, id));
+            self.ended.insert((until, id));
+        }
+        usages.remove(record.caller, record.usage());
+        (record.given, record.until) = (given, until);
+        usages.add(record.caller, record.usage());
+    }
+
+    /// What it was given has ended: from here on the record is kept only for its time.
+    pub fn end(&mut self, id: RequestId, usages: &mut Usages) {
+        if let Some(record) = self.records.get_mut(&id) {
+            usages.remove(record.caller, record.usage());
+            record.given = Given::Ended;
+            usages.add(record.caller, record.usage());
+            self.ended.insert((record.until, id));
         }
     }
 
-    /// Notes what has become of it, or that it was asked for again: it is kept anew from now.
-    pub(super) fn keep_request(&mut self, id: RequestId, made: Made) {
-        let until = self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
-        let Some(record) = self.requests.get_mut(&id) else { return };
-        if record.made == Made::Ended {
-            self.index.ended_requests.remove(&(record.until, id));
-            self.index.ended_requests.insert((until, id));
-        }
-        let before = Usage::of_request(record);
-        record.made = made;
-        record.until = until;
-        let (caller, after) = (record.caller, Usage::of_request(record));
-        self.index.usages.remove(caller, before);
-        self.index.usages.add(caller, after);
-    }
-
-    /// What it made has ended: from here on only time is left to it.
-    pub(super) fn end_request(&mut self, id: RequestId) {
-        if let Some(record) = self.requests.get_mut(&id) {
-            self.index.usages.remove(record.caller, Usage::of_request(record));
-            record.made = Made::Ended;
-            self.index.usages.add(record.caller, Usage::of_request(record));
-            self.index.ended_requests.insert((record.until, id));
+    pub fn remove(&mut self, id: RequestId, usages: &mut Usages) {
+        if let Some(record) = self.records.remove(&id) {
+            self.ended.remove(&(record.until, id));
+            usages.remove(record.caller, record.usage());
         }
     }
 
-    /// It came to nothing, or its time is over.
-    pub(super) fn drop_request(&mut self, id: RequestId) {
-        if let Some(record) = self.requests.remove(&id) {
-            self.index.ended_requests.remove(&(record.until, id));
-            self.index.usages.remove(record.caller, Usage::of_request(&record));
-        }
-    }
-
-    /// Drops one whose time has passed; whether there was one.
-    pub(super) fn drop_due_request(&mut self) -> bool {
-        let due = self.index.ended_requests.first().filter(|(until, _)| until.is_past(self.now)).copied();
+    /// Removes one record whose time has passed; whether there was one.
+    pub fn remove_due(&mut self, now: Timestamp, usages: &mut Usages) -> bool {
+        let due = self.ended.first().filter(|(until, _)| until.is_past(now)).copied();
         if let Some((until, id)) = due {
-            self.index.ended_requests.remove(&(until, id));
-            self.drop_request(id);
+            self.ended.remove(&(until, id));
+            self.remove(id, usages);
         }
         due.is_some()
     }

@@ -1,5 +1,6 @@
-//! Identities: what names a lock, a session, a hold, a waiter and a command.
+//! Identifiers of locks, sessions, holds, waiters, nodes and commands.
 
+use crate::base::byte_enum;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ macro_rules! id128 {
         }
 
         impl fmt::Debug for $name {
-            /// Keys and session ids are secrets: only a short prefix is ever shown.
+            /// Keys and session ids are secrets: only a short prefix is shown.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!(stringify!($name), "({:02x}{:02x}…)"), self.0[0], self.0[1])
             }
@@ -30,28 +31,28 @@ macro_rules! id128 {
 }
 
 id128! {
-    /// Identifies one hold, and proves the right to renew or release it. Made outside the domain.
+    /// Identifies one hold and proves the right to renew or release it. Generated outside the domain.
     HoldKey
 }
 id128! {
-    /// Identifies a session; whoever knows it, owns it.
+    /// Identifies a session and proves the right to use it.
     SessionId
 }
 id128! {
-    /// Identifies a data directory: drawn at random when it is made.
+    /// Identifies a data directory: chosen at random when the directory is created.
     StoreId
 }
 id128! {
-    /// Identifies a request across its attempts: a digest of who asks and of the idempotency key.
+    /// Identifies a request across its attempts: a digest of the caller and of the idempotency key.
     RequestId
 }
 id128! {
-    /// A digest of all that a request asks for, to tell a retry from another request under the same key.
+    /// A digest of the whole request: tells a retry from another request under the same key.
     BodyDigest
 }
 
 impl StoreId {
-    /// Not known yet: logs from before there were clusters do not say.
+    /// Logs from before there were clusters do not name the store.
     pub const UNKNOWN: StoreId = StoreId([0; 16]);
 }
 
@@ -62,7 +63,7 @@ pub struct IdempotencyKey {
     pub body: BodyDigest,
 }
 
-/// A fencing token: rises with every grant of the whole service and is never given twice.
+/// A fencing token: rises with every grant of the whole service and is never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
 
@@ -71,7 +72,7 @@ impl Token {
     pub const END: u64 = 1 << 53;
 }
 
-/// A waiter's place of arrival in the whole service.
+/// A waiter's number, in order of arrival in the whole service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WaiterId(pub u64);
 
@@ -85,41 +86,32 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One run of one node's process.
+/// One run of one node's process: a restart is a new incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Incarnation(pub u64);
 
-/// Identifies a command: the node's run that made it and a number that rises within that run, from 1.
+/// Identifies a command: the incarnation that submitted it, and a number that rises within that incarnation, from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CommandId {
     pub incarnation: Incarnation,
     pub sequence: u64,
 }
 
-/// Declares the dialects once: variant, byte in the log and in snapshots, name in JSON and metrics.
+/// Declares each dialect once: variant, byte in the log and in snapshots, name in JSON and metrics.
 macro_rules! dialects {
-    ($($(#[$doc:meta])* $variant:ident = $byte:literal, $text:literal;)*) => {
-        /// The wire dialect through which a hold was taken. Bytes and names are never reused.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        #[repr(u8)]
-        pub enum Dialect {
-            $($(#[$doc])* $variant = $byte,)*
+    ($($(#[$doc:meta])* $variant:ident = $byte:literal, $name:literal;)*) => {
+        byte_enum! {
+            /// The wire dialect through which a hold was taken. Bytes and names are never reused.
+            pub enum Dialect {
+                $($(#[$doc])* $variant = $byte,)*
+            }
         }
 
         impl Dialect {
-            pub const ALL: &[Dialect] = &[$(Dialect::$variant),*];
-
             /// The name in JSON, metrics and on the status page.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Dialect::$variant => $text,)*
-                }
-            }
-
-            pub(super) fn from_u8(byte: u8) -> Option<Dialect> {
-                match byte {
-                    $($byte => Some(Dialect::$variant),)*
-                    _ => None,
+                    $(Dialect::$variant => $name,)*
                 }
             }
         }

@@ -1,11 +1,11 @@
-//! Every bound that the table consults. Replicated: each leadership sets them, apply never reads a configuration.
+//! The limits that apply consults. They are replicated: each leadership sets them, and apply reads no configuration.
 
 use super::caller::Caller;
 use super::command::Acquire;
 use super::metadata::Metadata;
-use super::outcome::Refusal;
+use super::refusal::{Field, Pool, Refusal, ShareOf};
 
-/// The bounds in force. Durations in milliseconds, lengths in bytes of UTF-8.
+/// The limits in force. Durations in milliseconds, lengths in bytes of UTF-8.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     pub name_bytes_max: u64,
@@ -23,50 +23,17 @@ pub struct Limits {
     pub holds_per_session_max: u64,
     pub remembered_sizes_max: u64,
     pub remembered_size_idle_ms: u64,
-    /// Idempotency keys that are kept.
+    /// Idempotency keys that are remembered.
     pub requests_max: u64,
-    /// What the table may take in memory, by its own count; 0: no bound.
+    /// The memory of the table, by its own estimate; 0: no limit.
     pub table_bytes_max: u64,
-    /// How much of each of these one credential may take, in thousandths; 0: all.
+    /// The share of each pool for one credential, in thousandths; 0: all.
     pub credential_share: u64,
-    /// How much of that one group of addresses may take, in thousandths; 0: all.
+    /// The share of that for one group of addresses, in thousandths; 0: all.
     pub address_share: u64,
 }
 
-/// What a limit is about; each dialect has its own name for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Field {
-    Name,
-    Size,
-    Lease,
-    Wait,
-    MetadataEntries,
-    MetadataKey,
-    MetadataValue,
-}
-
-/// What callers take from, each of it with a bound.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Pool {
-    /// Holds and waiters.
-    Holds,
-    Sessions,
-    Requests,
-    Bytes,
-}
-
-/// Whose share of a pool.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ShareOf {
-    Credential,
-    Address,
-}
-
-impl Pool {
-    pub const ALL: [Pool; 4] = [Pool::Holds, Pool::Sessions, Pool::Requests, Pool::Bytes];
-}
-
-/// However small a pool is, one caller may have so many of it: with less nobody could do anything.
+/// The smallest share of a small pool: with less, no caller could do anything.
 const SHARE_MIN: u64 = 8;
 
 impl Default for Limits {
@@ -94,7 +61,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Checks what needs no state. Called before a command is proposed and again when it is applied.
+    /// Checks what needs no other state. Called before a command is proposed and again when it is applied.
     pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
         self.check_name(&acquire.name)?;
         within(Field::Size, u64::from(acquire.size), self.size_max)?;
@@ -112,7 +79,7 @@ impl Limits {
         self.check_metadata(&acquire.metadata)
     }
 
-    /// Without what tables had no bounds for before it was kept who asks.
+    /// Without the limits that tables below the level of callers do not have.
     pub(super) fn without_shares(self) -> Limits {
         Limits { table_bytes_max: 0, credential_share: 0, address_share: 0, ..self }
     }
@@ -121,7 +88,7 @@ impl Limits {
         [self.table_bytes_max, self.credential_share, self.address_share] != [0; 3]
     }
 
-    /// How much of a pool this caller may have by its credential, or at its address; `None`: as much as there is.
+    /// The share of a pool that this caller may use by its credential, or at its address; `None`: the whole pool.
     pub(super) fn share(&self, pool: Pool, whose: ShareOf, caller: Caller) -> Option<u64> {
         let of_credential = part(if caller.credential == 0 { 0 } else { self.credential_share });
         let thousandths = match whose {
@@ -139,13 +106,13 @@ impl Limits {
         Some(share.max(least))
     }
 
-    /// A name's length and content.
+    /// Checks a name's length and content.
     pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
         within(Field::Name, name.len() as u64, self.name_bytes_max)?;
         if name.contains('\0') { Err(Refusal::NulInName) } else { Ok(()) }
     }
 
-    /// A lease's length.
+    /// Checks a lease's length.
     pub fn check_lease(&self, lease_ms: Option<u64>) -> Result<(), Refusal> {
         lease_ms.map_or(Ok(()), |lease| within(Field::Lease, lease, self.lease_ms_max))
     }
@@ -159,7 +126,7 @@ impl Limits {
     }
 }
 
-/// A part in thousandths; `None` where it is all.
+/// A share in thousandths; `None` if it is everything.
 fn part(thousandths: u64) -> Option<u64> {
     (1..1_000).contains(&thousandths).then_some(thousandths)
 }

@@ -1,9 +1,9 @@
-//! What a holder says about itself: a small map of strings.
+//! Metadata of a hold: a small map of strings that its holder chose.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Metadata of a hold; empty maps take no memory. Shared, because views and snapshots copy holds.
+/// An empty map takes no memory. Shared, because views and snapshots copy holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Metadata(Option<Arc<BTreeMap<Box<str>, Box<str>>>>);
 

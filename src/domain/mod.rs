@@ -1,51 +1,51 @@
 //! The lock table: pure and deterministic.
 //!
-//! What lives here: locks, holds, waiters, sessions, fencing tokens and the one function that changes them,
-//! [`Table::apply`]. The same entries always give the same state, byte for byte.
+//! What lives here: locks, holds, waiters, sessions, fencing tokens, and the one function that changes them,
+//! [`Table::apply`]. Equal entries give equal states, byte for byte.
 //!
-//! What may not: async, I/O, clocks, randomness, configuration, unordered maps, other rooms.
+//! What may not live here: async code, I/O, clocks, randomness, configuration, unordered maps.
+//!
+//! From the bottom up: values (`ids`, `time`, `metadata`, `caller`), what is asked and answered (`command`, `entry`,
+//! `outcome`, `refusal`, `limits`) and its bytes (`codec`), the parts of the state (`locks`, `sessions`,
+//! `idempotency`, `remembered_sizes`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
 
 mod caller;
-mod claims;
-pub mod codec;
+mod codec;
 pub mod command;
-mod cow;
-mod expiry;
-mod from_backup;
-mod grant;
+mod cow_map;
+mod entry;
 mod idempotency;
 pub mod ids;
-mod index;
-pub mod limits;
-pub mod lock;
+mod level;
+mod limits;
+mod locks;
 mod metadata;
 mod nodes;
-pub mod outcome;
-mod preflight;
-mod quota;
-mod remembered;
-mod session;
-mod settling;
+mod outcome;
+mod refusal;
+mod remembered_sizes;
+mod sessions;
 mod snapshot;
 mod table;
 pub mod time;
 mod usage;
-mod verbs;
 pub mod view;
 
 pub use caller::Caller;
-pub use claims::ORPHAN_MS;
-pub use command::{Acquire, Body, Command, Entry, LeaderStart, Proof, Submitted, Wait};
-pub use idempotency::IDEMPOTENCY_KEY_KEPT_MS;
+pub use command::{Acquire, Command, Proof, Wait};
+pub use entry::{Body, Entry, LeaderStart, Submitted};
+pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
     BodyDigest, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId,
     Token, WaiterId,
 };
-pub use limits::{Field, Limits, Pool, ShareOf};
+pub use level::FEATURE_LEVEL;
+pub use limits::Limits;
 pub use metadata::Metadata;
-pub use nodes::{FEATURE_LEVEL, NodeRecord};
-pub use outcome::{Applied, EndReason, Event, Grant, HeldBy, Outcome, Refusal, WaitEnd};
+pub use nodes::NodeRecord;
+pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd};
+pub use refusal::{Field, HeldBy, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};
-pub use table::{StaleEpoch, Table};
+pub use table::Table;
 pub use time::Timestamp;
 pub use usage::{Usage, Usages};

@@ -1,110 +1,55 @@
-//! What is recorded of the nodes: which process run of each may answer requests, and what it knows.
+//! The recorded nodes: which incarnation of each may submit commands, and which feature level it supports.
 
-use super::ids::{CommandId, Incarnation, Name, NodeId, StoreId, Token, WaiterId};
-use super::lock::Place;
-use super::outcome::{Outcome, Refusal, WaitEnd};
-use super::table::{Run, Table};
-use crate::mutants;
-use std::collections::{BTreeMap, BTreeSet};
+use super::ids::{CommandId, Incarnation, NodeId, StoreId};
+use super::outcome::Outcome;
+use super::refusal::Refusal;
+use crate::mutants::planted;
+use std::collections::BTreeMap;
 
-/// What this program knows to do. Apply does what the table's level says, which is raised only when every recorded
-/// node is at it:
-///
-/// 1. a single node;
-/// 2. nodes come and go, deliveries are confirmed, idempotency keys are kept;
-/// 3. event ids of a service that begins at it begin where its tokens do;
-/// 4. and have a random part, which tells them from those of any other service;
-/// 5. tokens and event ids go on from the clock at each leadership, not only at the first;
-/// 6. it is kept who asked: a session belongs to the credential that opened it, what the table takes has a bound, and
-///    so has what one caller takes of it.
-pub const FEATURE_LEVEL: u32 = 6;
-
-/// The first level with confirmed deliveries and idempotency keys.
-const LEVEL_OF_CLUSTERS: u32 = 2;
-
-/// The first level whose tables, and so their snapshots, have an origin.
-pub(super) const LEVEL_OF_ORIGINS: u32 = 3;
-
-/// The first level whose tables, and so their snapshots, have a life.
-pub(super) const LEVEL_OF_LIVES: u32 = 4;
-
-/// The first level at which every leadership, not only the first, moves tokens and event ids up.
-const LEVEL_OF_RAISED_TOKENS: u32 = 5;
-
-/// The first level whose entries and snapshots say who asked.
-pub(super) const LEVEL_OF_CALLERS: u32 = 6;
-
-/// More than any cluster has: a bound on what is kept, not a limit to plan with.
+/// More than any cluster has: a bound on memory, not a limit to plan with.
 const NODES_MAX: usize = 1024;
 
 /// One node, as the log knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeRecord {
-    /// The run of its process whose commands are accepted.
+    /// The incarnation whose commands are accepted.
     pub incarnation: Incarnation,
-    /// The last command applied of this run.
+    /// The last command of this incarnation that was applied.
     pub last_sequence: u64,
     /// Not declared dead.
     pub up: bool,
     pub store: StoreId,
-    /// The feature level that its program knows.
+    /// The feature level that its program supports.
     pub level: u32,
 }
 
-impl Table {
-    /// The nodes that presented themselves and were not forgotten.
-    pub fn nodes(&self) -> &BTreeMap<NodeId, NodeRecord> {
-        &self.nodes
+#[derive(Clone, Default)]
+pub struct Nodes(BTreeMap<NodeId, NodeRecord>);
+
+impl Nodes {
+    pub fn all(&self) -> &BTreeMap<NodeId, NodeRecord> {
+        &self.0
     }
 
-    /// The last command applied of this run, 0 if none is recorded.
-    pub fn last_sequence(&self, run: Incarnation) -> u64 {
-        self.nodes.values().find(|node| node.incarnation == run).map_or(0, |node| node.last_sequence)
+    pub fn is_up(&self, incarnation: Incarnation) -> bool {
+        self.0.values().any(|node| node.up && node.incarnation == incarnation)
     }
 
-    /// The commands of this run whose acquire waits in a queue.
-    pub fn waiting_commands(&self, run: Incarnation) -> BTreeSet<u64> {
-        let of_run = self.index.attached.range((run, WaiterId(0))..=(run, WaiterId(u64::MAX)));
-        let command = |(name, place): &(Name, Place)| self.locks.get(name)?.queue.get(place)?.answered_by();
-        of_run.filter_map(|(_, at)| command(at)).map(|command| command.sequence).collect()
+    pub fn all_support(&self, level: u32) -> bool {
+        self.0.values().all(|node| node.level >= level)
     }
 
-    /// The feature level that apply is at; 0 in a table that no leader has opened.
-    pub fn level(&self) -> u32 {
-        self.level
+    /// The last command of this incarnation that was applied, 0 if none is recorded.
+    pub fn last_sequence(&self, incarnation: Incarnation) -> u64 {
+        self.0.values().find(|node| node.incarnation == incarnation).map_or(0, |node| node.last_sequence)
     }
 
-    /// Whether grants to waiters are to be confirmed before they are answered.
-    pub fn confirms_deliveries(&self) -> bool {
-        self.confirm && self.knows_clusters()
-    }
-
-    pub(super) fn knows_clusters(&self) -> bool {
-        self.level >= LEVEL_OF_CLUSTERS
-    }
-
-    pub(super) fn knows_origins(&self) -> bool {
-        self.level >= LEVEL_OF_ORIGINS
-    }
-
-    pub(super) fn knows_lives(&self) -> bool {
-        self.level >= LEVEL_OF_LIVES
-    }
-
-    pub(super) fn raises_tokens(&self) -> bool {
-        self.level >= LEVEL_OF_RAISED_TOKENS
-    }
-
-    /// Whether it is kept who asked, and what that bounds.
-    pub fn knows_callers(&self) -> bool {
-        self.level >= LEVEL_OF_CALLERS
-    }
-
-    /// Lets each command of a recorded run pass once; those of a run that was declared dead are used up unheard.
-    pub(super) fn admit(&mut self, id: CommandId) -> Result<(), Outcome> {
-        match self.nodes.values_mut().find(|node| node.incarnation == id.incarnation) {
+    /// Lets each command of a recorded incarnation pass once. Those of an incarnation that was declared dead are
+    /// refused, and do not pass later either.
+    pub fn admit(&mut self, id: CommandId) -> Result<(), Outcome> {
+        match self.0.values_mut().find(|node| node.incarnation == id.incarnation) {
             None => Err(Outcome::Refused(Refusal::UnknownIncarnation)),
-            Some(node) if id.sequence <= node.last_sequence && !mutants::on("dedup-off") => Err(Outcome::Duplicate),
+            Some(node) if id.sequence <= node.last_sequence && !planted!("dedup-off") => Err(Outcome::Duplicate),
             Some(node) => {
                 node.last_sequence = id.sequence;
                 if node.up { Ok(()) } else { Err(Outcome::Refused(Refusal::UnknownIncarnation)) }
@@ -112,107 +57,43 @@ impl Table {
         }
     }
 
-    /// The election vouches for the leader, so its record becomes what it says.
-    pub(super) fn record_leader(
-        &mut self,
-        run: &mut Run,
-        node: NodeId,
-        incarnation: Incarnation,
-        store: StoreId,
-        level: u32,
-    ) {
-        self.record(node, incarnation, store, level);
-        self.drop_requests_of_dead_runs(run);
+    /// Whether a node may register with this data directory.
+    pub fn check_registration(&self, node: NodeId, store: StoreId) -> Result<(), Refusal> {
+        let differs = |known: StoreId| known != store && known != StoreId::UNKNOWN && store != StoreId::UNKNOWN;
+        match self.0.get(&node) {
+            Some(known) if differs(known.store) => Err(Refusal::StoreMismatch),
+            None if self.0.len() >= NODES_MAX => Err(Refusal::Broken("more nodes than any cluster has")),
+            _ => Ok(()),
+        }
     }
 
-    pub(super) fn node_up(
-        &mut self,
-        run: &mut Run,
-        node: NodeId,
-        incarnation: Incarnation,
-        store: StoreId,
-        level: u32,
-    ) -> Outcome {
-        let known = self.nodes.get(&node);
-        let other = |known: StoreId| known != store && known != StoreId::UNKNOWN && store != StoreId::UNKNOWN;
-        if known.is_some_and(|known| other(known.store)) {
-            return Outcome::Refused(Refusal::StoreMismatch);
-        }
-        if known.is_none() && self.nodes.len() >= NODES_MAX {
-            return Outcome::Refused(Refusal::Broken("more nodes than any cluster has"));
-        }
-        self.record(node, incarnation, store, level);
-        self.drop_requests_of_dead_runs(run);
-        Outcome::NodeRecorded
-    }
-
-    pub(super) fn node_down(&mut self, run: &mut Run, node: NodeId, incarnation: Incarnation) -> Outcome {
-        match self.nodes.get_mut(&node).filter(|known| known.up && known.incarnation == incarnation) {
-            None => return Outcome::Refused(Refusal::NodeUnknown),
-            Some(known) => known.up = false,
-        }
-        self.drop_requests_of_dead_runs(run);
-        Outcome::NodeRecorded
-    }
-
-    pub(super) fn forget_node(&mut self, run: &mut Run, node: NodeId) -> Outcome {
-        if self.nodes.remove(&node).is_none() {
-            return Outcome::Refused(Refusal::NodeUnknown);
-        }
-        self.drop_requests_of_dead_runs(run);
-        Outcome::NodeRecorded
-    }
-
-    pub(super) fn raise_level(&mut self, level: u32) -> Outcome {
-        if level <= self.level || self.nodes.values().any(|node| node.level < level) {
-            return Outcome::Refused(Refusal::LevelRefused { level: self.level });
-        }
-        self.level = level;
-        Outcome::LevelRaised { level }
-    }
-
-    /// A new run of a node replaces the old one, which is over; the same run goes on counting.
-    fn record(&mut self, node: NodeId, incarnation: Incarnation, store: StoreId, level: u32) {
-        let old = self.nodes.get(&node);
+    /// Records that a node is up. A new incarnation replaces the old one, which is over; the same one goes on counting.
+    pub fn record(&mut self, node: NodeId, incarnation: Incarnation, store: StoreId, level: u32) {
+        let old = self.0.get(&node);
         let last_sequence = old.filter(|old| old.incarnation == incarnation).map_or(0, |old| old.last_sequence);
         let store = match store {
             StoreId::UNKNOWN => old.map_or(store, |old| old.store),
             known => known,
         };
-        self.nodes.insert(node, NodeRecord { incarnation, last_sequence, up: true, store, level });
+        self.0.insert(node, NodeRecord { incarnation, last_sequence, up: true, store, level });
     }
 
-    /// What requests of dead process runs wait for or were granted unheard. Nobody will answer them any more: they
-    /// leave, except that one with an idempotency key keeps a place in the queue a while for its retry.
-    fn drop_requests_of_dead_runs(&mut self, run: &mut Run) {
-        let mut left = BTreeSet::new();
-        let answering = if mutants::on("dead-requests-stay") { BTreeSet::new() } else { self.index.answering_runs() };
-        let dead: Vec<Incarnation> = answering.into_iter().filter(|run| !self.is_up(*run)).collect();
-        for dead in dead {
-            for (name, token) in self.unconfirmed_of(dead) {
-                self.take_back(run, &name, token, dead);
-                left.insert(name);
-            }
-            for (name, place) in self.attached_to(dead) {
-                self.lose_wait(run, &name, place, WaitEnd::Cancelled);
-                left.insert(name);
-            }
-        }
-        // Only now, so that none of the dead gets its turn when one before it leaves.
-        left.iter().for_each(|name| _ = self.hand_on(run, name));
+    /// Declares an incarnation dead; whether it was up.
+    pub fn set_down(&mut self, node: NodeId, incarnation: Incarnation) -> bool {
+        let known = self.0.get_mut(&node).filter(|known| known.up && known.incarnation == incarnation);
+        known.map(|known| known.up = false).is_some()
     }
 
-    fn is_up(&self, run: Incarnation) -> bool {
-        self.nodes.values().any(|node| node.up && node.incarnation == run)
+    pub fn forget(&mut self, node: NodeId) -> bool {
+        self.0.remove(&node).is_some()
     }
 
-    fn unconfirmed_of(&self, run: Incarnation) -> Vec<(Name, Token)> {
-        let all = self.index.unconfirmed.range((run, Token(0))..=(run, Token(u64::MAX)));
-        all.map(|((_, token), name)| (name.clone(), *token)).collect()
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
-    fn attached_to(&self, run: Incarnation) -> Vec<(Name, Place)> {
-        let all = self.index.attached.range((run, WaiterId(0))..=(run, WaiterId(u64::MAX)));
-        all.map(|(_, place)| place.clone()).collect()
+    /// Adds a record from a snapshot; whether it is new.
+    pub fn insert(&mut self, node: NodeId, record: NodeRecord) -> bool {
+        self.0.insert(node, record).is_none()
     }
 }

@@ -1,32 +1,28 @@
-//! What the table takes, by a count that every node makes alike, and who takes how much of it.
+//! How much the table and each caller use, counted alike on every node.
 //!
 //! The bytes are an estimate: for each thing a figure that includes its part of trees, indexes and allocations, and
-//! the lengths of its texts. What a command adds or takes away is known without looking at anything else.
+//! the lengths of its texts. The change that a command makes is known without looking at anything else.
 
 use super::caller::Caller;
-use super::command::Acquire;
-use super::idempotency::{Made, RequestRecord};
-use super::ids::{IdempotencyKey, Name};
-use super::limits::{Limits, Pool, ShareOf};
-use super::lock::{Hold, Waiter};
+use super::limits::Limits;
 use super::metadata::Metadata;
-use super::outcome::Refusal;
+use super::refusal::{Pool, Refusal, ShareOf};
 use std::collections::BTreeMap;
 
-/// A lock is counted with each of its holds and waiters: nearly all have one hold.
+/// A lock, counted with each of its holds and waiters: nearly all have one hold.
 const LOCK_BYTES: u64 = 160;
 const HOLD_BYTES: u64 = 400;
-/// With the tree of a queue in which nobody else stands.
+/// With the tree of a queue in which no other waiter is.
 const WAITER_BYTES: u64 = 1_600;
 const SESSION_BYTES: u64 = 200;
 const REQUEST_BYTES: u64 = 240;
-/// A text that is allocated for itself.
+/// A text with its own allocation.
 const TEXT_BYTES: u64 = 32;
-/// The tree of a hold's metadata, and each entry of it.
+/// The tree of a hold's metadata, and each of its entries.
 const METADATA_BYTES: u64 = 400;
 const METADATA_ENTRY_BYTES: u64 = 96;
 
-/// How much there is, of all that has a bound.
+/// How much is used of each pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     /// Holds and waiters.
@@ -36,12 +32,12 @@ pub struct Usage {
     pub bytes: u64,
 }
 
-/// Of all callers together, and of each that has anything.
+/// The usage of all callers together, and of each caller that uses anything.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Usages {
     pub all: Usage,
     by_credential: BTreeMap<u64, Usage>,
-    /// Of what each credential has, or callers without one.
+    /// Within each credential, and of callers without one.
     by_address: BTreeMap<Caller, Usage>,
 }
 
@@ -49,41 +45,24 @@ impl Usage {
     const NOTHING: Usage = Usage { holds: 0, sessions: 0, requests: 0, bytes: 0 };
     pub const SESSION: Usage = Usage { sessions: 1, bytes: SESSION_BYTES, ..Usage::NOTHING };
 
-    pub fn of_hold(name: &Name, hold: &Hold) -> Usage {
-        let label = hold.owner.label().map(|label| &**label);
-        Usage { holds: 1, bytes: HOLD_BYTES + of_lock(name, label, &hold.metadata), ..Usage::NOTHING }
+    pub fn of_hold(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
+        Usage { holds: 1, bytes: HOLD_BYTES + of_lock(name, label, metadata), ..Usage::NOTHING }
     }
 
-    pub fn of_waiter(name: &Name, waiter: &Waiter) -> Usage {
-        let label = waiter.owner.label().map(|label| &**label);
-        Usage { holds: 1, bytes: WAITER_BYTES + of_lock(name, label, &waiter.metadata), ..Usage::NOTHING }
+    pub fn of_waiter(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
+        Usage { holds: 1, bytes: WAITER_BYTES + of_lock(name, label, metadata), ..Usage::NOTHING }
     }
 
-    pub fn of_request(record: &RequestRecord) -> Usage {
-        let name = match &record.made {
-            Made::Waiter { name, .. } | Made::Hold { name, .. } => of_text(name),
-            Made::Session(_) | Made::Ended => 0,
-        };
-        Usage { requests: 1, bytes: REQUEST_BYTES + name, ..Usage::NOTHING }
+    /// An idempotency key, with the name of the lock that the request was given.
+    pub fn of_request(name: Option<&str>) -> Usage {
+        Usage { requests: 1, bytes: REQUEST_BYTES + name.map_or(0, of_text), ..Usage::NOTHING }
     }
 
-    /// What an acquire adds if it is granted at once, or else has to wait.
-    pub fn of_acquire(acquire: &Acquire, granted: bool) -> Usage {
-        let own = if granted { HOLD_BYTES } else { WAITER_BYTES };
-        let label = acquire.label.as_deref().filter(|_| acquire.session.is_none());
-        let bytes = own + of_lock(&acquire.name, label, &acquire.metadata);
-        Usage { holds: 1, bytes, ..Usage::NOTHING }.and(Usage::of_key(acquire.idempotency_key, of_text(&acquire.name)))
+    pub fn of_new_session(has_idempotency_key: bool) -> Usage {
+        if has_idempotency_key { Usage::SESSION.and(Usage::of_request(None)) } else { Usage::SESSION }
     }
 
-    /// What keeping an idempotency key adds.
-    pub fn of_key(request: Option<IdempotencyKey>, text_bytes: u64) -> Usage {
-        match request {
-            Some(_) => Usage { requests: 1, bytes: REQUEST_BYTES + text_bytes, ..Usage::NOTHING },
-            None => Usage::NOTHING,
-        }
-    }
-
-    /// What a hold grows by if it says this of itself from now on.
+    /// The growth of a hold or waiter whose metadata is replaced.
     pub fn of_growth(before: &Metadata, after: &Metadata) -> Usage {
         Usage { bytes: of_metadata(after).saturating_sub(of_metadata(before)), ..Usage::NOTHING }
     }
@@ -138,7 +117,7 @@ impl Usages {
         }
     }
 
-    /// Whether a caller may have so much more, besides what pools have room for.
+    /// Whether so much more is within the caller's shares. Whether the pools have room is checked elsewhere.
     pub fn check_shares(&self, caller: Caller, more: Usage, limits: &Limits) -> Result<(), Refusal> {
         let whose = [
             (ShareOf::Credential, caller.credential != 0, self.by_credential.get(&caller.credential)),
@@ -159,7 +138,7 @@ impl Usages {
     }
 }
 
-/// Who has nothing is forgotten.
+/// Callers that use nothing are forgotten.
 fn changed<K: Ord>(usages: &mut BTreeMap<K, Usage>, whose: K, change: &impl Fn(Usage) -> Usage) {
     match usages.get_mut(&whose) {
         Some(usage) => {
@@ -181,7 +160,7 @@ fn of_lock(name: &str, label: Option<&str>, metadata: &Metadata) -> u64 {
     LOCK_BYTES + of_text(name) + label.map_or(0, of_text) + of_metadata(metadata)
 }
 
-pub fn of_text(text: &str) -> u64 {
+fn of_text(text: &str) -> u64 {
     TEXT_BYTES + text.len() as u64
 }
 

@@ -1,10 +1,9 @@
-//! What readers see: locks and sessions as they count now, ended holds and waiters left out.
+//! What readers see: locks and sessions without ended holds and waiters.
 
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
-use super::lock::{Hold, Lock, Owner, Waiter};
+use super::locks::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
-use super::session::Session;
-use super::table::Table;
+use super::sessions::Session;
 use super::time::Timestamp;
 use std::sync::Arc;
 
@@ -27,12 +26,12 @@ pub struct HoldView {
     pub since: Timestamp,
     /// When the lease ends; `None` without one.
     pub deadline: Option<Timestamp>,
-    /// When it ends if nothing more is heard of its owner: with its lease or with its session; `None` if never.
+    /// When it ends unless its owner renews it, with its lease or with its session; `None` if never.
     pub ends: Option<Timestamp>,
     pub metadata: Metadata,
 }
 
-/// A live waiter, with its place among the others.
+/// A live waiter, and its place in the queue.
 #[derive(Clone, Debug)]
 pub struct WaiterView {
     pub key: HoldKey,
@@ -47,7 +46,7 @@ pub struct WaiterView {
     /// How many are ahead.
     pub position: u32,
     pub metadata: Metadata,
-    /// Its request was lost: its place is kept for a retry.
+    /// Its request was lost; its place is kept for a retry.
     pub orphaned: bool,
 }
 
@@ -55,7 +54,7 @@ pub struct WaiterView {
 pub struct SessionView {
     pub session: SessionId,
     pub idle_timeout_ms: u64,
-    /// When it ends if nothing more is heard; `None` while one of its requests waits.
+    /// When it ends unless it is used; `None` while one of its requests waits.
     pub deadline: Option<Timestamp>,
     pub holds: u32,
     pub waiters: u32,
@@ -69,7 +68,7 @@ pub struct Counts {
     pub waiters: u64,
     pub sessions: u64,
     pub remembered_sizes: u64,
-    /// Idempotency keys that are kept.
+    /// Idempotency keys that are remembered.
     pub requests: u64,
 }
 
@@ -83,89 +82,25 @@ pub struct LockFilter {
     pub contended: Option<bool>,
 }
 
-impl Lock {
-    /// This lock as it counts at `now`: what has ended is left out. `None` if nothing is left.
-    /// `live` finds the sessions that have not ended.
-    pub(super) fn view<'a>(
-        &self,
+impl LockView {
+    /// The lock at `now`, without what has ended; `None` if nothing is left. `live` finds sessions that have not ended.
+    pub(super) fn of<'a>(
         name: &Name,
+        lock: &Lock,
         now: Timestamp,
         live: impl Fn(SessionId) -> Option<&'a Session>,
     ) -> Option<LockView> {
-        let owned_by_live = |owner: &Owner| owner.session().is_none_or(|id| live(id).is_some());
-        let holds: Vec<HoldView> = self
-            .holds
-            .iter()
-            .filter(|hold| !hold.deadline.is_past(now) && owned_by_live(&hold.owner))
-            .map(|hold| hold_view(hold, hold.owner.session().and_then(&live).map(|session| session.end(now))))
-            .collect();
-        let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && owned_by_live(&waiter.owner);
-        let waiters = self.queue.iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
-        let in_use = !holds.is_empty() || waiters > 0;
-        in_use.then(|| LockView { name: name.clone(), size: self.size, holds, waiters })
-    }
-}
-
-impl Lock {
-    /// Who waits at `now`, in the order of their turns.
-    pub(super) fn waiters_view(&self, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Vec<WaiterView> {
-        let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && waiter.owner.session().is_none_or(&is_live);
-        let live = self.queue.iter().filter(|(_, waiter)| waits(waiter));
-        // Whoever may yet ask again is passed over, and so does not stand before anybody.
-        let mut position = 0;
-        live.map(|(place, waiter)| {
-            let view = waiter_view(place.0.0, waiter, position);
-            position += u32::from(!waiter.orphaned);
-            view
-        })
-        .collect()
-    }
-}
-
-fn waiter_view(priority: i32, waiter: &Waiter, position: u32) -> WaiterView {
-    WaiterView {
-        key: waiter.key,
-        label: waiter.owner.label().cloned(),
-        session: waiter.owner.session(),
-        dialect: waiter.dialect,
-        since: waiter.since,
-        deadline: waiter.deadline,
-        priority,
-        position,
-        metadata: waiter.metadata.clone(),
-        orphaned: waiter.orphaned,
-    }
-}
-
-fn hold_view(hold: &Hold, session_ends: Option<Timestamp>) -> HoldView {
-    HoldView {
-        key: hold.key,
-        token: hold.token,
-        dialect: hold.dialect,
-        session: hold.owner.session(),
-        label: hold.owner.label().cloned(),
-        since: hold.since,
-        deadline: hold.lease(),
-        ends: hold.end(session_ends),
-        metadata: hold.metadata.clone(),
-    }
-}
-
-impl Table {
-    /// A lock as it counts at `now`; `None` if it is free.
-    pub fn lock_view(&self, name: &Name, now: Timestamp) -> Option<LockView> {
-        self.locks.get(name)?.view(name, now, |session| self.live(session))
+        let is_owned = |owner: &Owner| owner.session().is_none_or(|id| live(id).is_some());
+        let live_holds = lock.holds().iter().filter(|hold| !hold.deadline.is_past(now) && is_owned(&hold.owner));
+        let session_end = |hold: &Hold| hold.owner.session().and_then(&live).map(|session| session.end(now));
+        let holds: Vec<HoldView> = live_holds.map(|hold| HoldView::of(hold, session_end(hold))).collect();
+        let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && is_owned(&waiter.owner);
+        let waiters = lock.queue().iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
+        let is_in_use = !holds.is_empty() || waiters > 0;
+        is_in_use.then(|| LockView { name: name.clone(), size: lock.size(), holds, waiters })
     }
 
-    /// Who waits for a lock at `now`, in the order of their turns.
-    pub fn waiters_view(&self, name: &Name, now: Timestamp) -> Vec<WaiterView> {
-        let lock = self.locks.get(name);
-        lock.map_or_else(Vec::new, |lock| lock.waiters_view(now, |session| self.is_live(session)))
-    }
-}
-
-impl LockView {
-    /// About as many bytes as a listing shows of it.
+    /// About how many bytes a listing needs for it.
     pub fn shown_bytes(&self) -> usize {
         const ROW_BYTES: usize = 64;
         self.name.len() + ROW_BYTES + self.holds.iter().map(HoldView::shown_bytes).sum::<usize>()
@@ -173,10 +108,67 @@ impl LockView {
 }
 
 impl HoldView {
+    fn of(hold: &Hold, session_end: Option<Timestamp>) -> HoldView {
+        HoldView {
+            key: hold.key,
+            token: hold.token,
+            dialect: hold.dialect,
+            session: hold.owner.session(),
+            label: hold.owner.label().cloned(),
+            since: hold.since,
+            deadline: hold.deadline.moment(),
+            ends: hold.end(session_end),
+            metadata: hold.metadata.clone(),
+        }
+    }
+
     fn shown_bytes(&self) -> usize {
         const ROW_BYTES: usize = 250;
         let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
         ROW_BYTES + self.label.as_deref().map_or(0, str::len) + metadata
+    }
+}
+
+impl WaiterView {
+    /// The waiters at `now`, in order of their turns.
+    pub(super) fn all_of(lock: &Lock, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Vec<WaiterView> {
+        let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && waiter.owner.session().is_none_or(&is_live);
+        let live = lock.queue().iter().filter(|(_, waiter)| waits(waiter));
+        // Orphaned waiters are passed over, and so are not ahead of anybody.
+        let mut position = 0;
+        live.map(|(place, waiter)| {
+            let view = WaiterView::of(place.0.0, waiter, position);
+            position += u32::from(!waiter.is_orphaned());
+            view
+        })
+        .collect()
+    }
+
+    fn of(priority: i32, waiter: &Waiter, position: u32) -> WaiterView {
+        WaiterView {
+            key: waiter.key,
+            label: waiter.owner.label().cloned(),
+            session: waiter.owner.session(),
+            dialect: waiter.dialect,
+            since: waiter.since,
+            deadline: waiter.deadline,
+            priority,
+            position,
+            metadata: waiter.metadata.clone(),
+            orphaned: waiter.is_orphaned(),
+        }
+    }
+}
+
+impl SessionView {
+    pub(super) fn of(id: SessionId, session: &Session) -> SessionView {
+        SessionView {
+            session: id,
+            idle_timeout_ms: session.idle_timeout_ms,
+            deadline: (session.waiters == 0).then_some(session.deadline),
+            holds: session.holds,
+            waiters: session.waiters,
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Driver {
         let ended = |leadership: &crate::raft::Leadership| !leadership.is_leader || leadership.term != term;
         let core = self.core.clone();
         let mut judged = core.clock.age();
-        let knew_callers = core.host.table().knows_callers();
+        let knew_callers = core.host.table().records_callers();
         // Whoever is silent from now on, such as the leader before, is so from now on.
         self.judge_nodes(judged);
         loop {
@@ -101,7 +101,7 @@ impl Driver {
             if age.saturating_sub(judged) >= TICK {
                 judged = age;
                 // Whether grants must be confirmed is part of the leadership, and so are bounds that older nodes did not know.
-                if core.is_alone() != alone || core.host.table().knows_callers() != knew_callers {
+                if core.is_alone() != alone || core.host.table().records_callers() != knew_callers {
                     return;
                 }
                 self.judge_nodes(age);

@@ -107,7 +107,7 @@ fn check_sound(mut table: Table) -> Result<(), String> {
         64 + (counts.holds + counts.waiters + counts.sessions + counts.requests + counts.remembered_sizes) / 64;
     for _ in 0..entries {
         let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
-        let entry = Entry { at: Timestamp::NEVER, epoch: table.epoch(), body };
+        let entry = Entry { at: Timestamp::MAX, epoch: table.epoch(), body };
         if table.apply(entry).is_ok_and(|applied| broken(&applied.events)) {
             return Err(refused);
         }

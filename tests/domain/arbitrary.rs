@@ -214,7 +214,7 @@ fn level() -> impl Strategy<Value = u32> {
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {
-    prop::sample::select(Dialect::ALL)
+    prop::sample::select(&Dialect::ALL[..])
 }
 
 fn key() -> impl Strategy<Value = HoldKey> {

@@ -2,7 +2,7 @@
 
 use super::golden::{golden, one_node_bench};
 use super::kit::{Asking, RUN, acquire, ask, node_up, snapshot, start};
-use latchd::domain::codec::DecodeError;
+use latchd::base::codec::DecodeError;
 use latchd::domain::{
     Body, Command, CommandId, Entry, Incarnation, LeaderStart, SnapshotError, StoreId, Submitted, Table, Timestamp,
 };

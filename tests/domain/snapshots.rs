@@ -1,7 +1,7 @@
 //! Snapshots that cannot be true are refused, with the place where they are wrong.
 
 use super::kit::{Asking, Bench, FIRST_TOKEN, ask, snapshot};
-use latchd::domain::codec::DecodeError;
+use latchd::base::codec::DecodeError;
 use latchd::domain::{SnapshotError, Table};
 
 /// Where the head of a snapshot has its counters: after version, time and epoch, of one byte each.

@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("client", &[]),
     ("config", &["access", "base", "domain", "engine", "raft"]),
     ("dialects", &["access", "base", "domain", "engine", "http"]),
-    ("domain", &[]),
+    ("domain", &["base"]),
     ("engine", &["base", "domain", "raft"]),
     // The arrows up to `api` and `dialects` go as each dialect declares its settings itself.
     ("http", &["access", "api", "base", "dialects", "domain", "engine"]),

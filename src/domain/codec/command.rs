@@ -1,146 +1,158 @@
-//! Commands, one tag byte each. Tags are never reused.
+//! Commands: a tag byte, then the fields. Tags are never reused.
 
-use super::{CALLERS, CLUSTERS, DecodeError, Put, Take};
-use crate::domain::caller::Caller;
-use crate::domain::command::{Acquire, Command, Proof, Wait};
-use crate::domain::ids::{
-    BodyDigest, Dialect, HoldKey, IdempotencyKey, Incarnation, NodeId, RequestId, SessionId, StoreId, Token,
+use super::Format;
+use super::values::{
+    put_caller, put_metadata, put_optional, put_optional_id, put_wait, take_caller, take_dialect, take_metadata,
+    take_name, take_optional, take_optional_id, take_wait,
 };
-use std::sync::Arc;
+use crate::base::byte_enum;
+use crate::base::codec::{DecodeError, Decoder, Encode};
+use crate::domain::command::{Acquire, Command, Proof};
+use crate::domain::ids::{
+    BodyDigest, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token,
+};
 
-const OPEN_SESSION: u8 = 0;
-const CLOSE_SESSION: u8 = 1;
-const ACQUIRE: u8 = 2;
-const RELEASE: u8 = 3;
-const RENEW: u8 = 4;
-const CANCEL: u8 = 5;
-const FORCE_RELEASE: u8 = 6;
-const CONFIRM_DELIVERY: u8 = 7;
-const CANCEL_WAIT: u8 = 8;
-const NODE_UP: u8 = 9;
-const NODE_DOWN: u8 = 10;
-const FORGET_NODE: u8 = 11;
-const RAISE_LEVEL: u8 = 12;
+byte_enum! {
+    /// The byte before each command.
+    enum Tag {
+        OpenSession = 0,
+        CloseSession = 1,
+        Acquire = 2,
+        Release = 3,
+        Renew = 4,
+        Cancel = 5,
+        ForceRelease = 6,
+        ConfirmDelivery = 7,
+        CancelWait = 8,
+        NodeUp = 9,
+        NodeDown = 10,
+        ForgetNode = 11,
+        RaiseLevel = 12,
+    }
+}
 
 impl Command {
-    pub(super) fn put(&self, out: &mut Vec<u8>, version: u8) {
+    pub(super) fn put(&self, out: &mut Vec<u8>, format: Format) {
         match self {
             Command::OpenSession { session, idle_timeout_ms, idempotency_key, caller } => {
-                out.put_u8(OPEN_SESSION);
-                out.put_raw(&session.0);
-                out.put_u64(*idle_timeout_ms);
+                out.put_u8(Tag::OpenSession as u8);
+                out.put_bytes(&session.0);
+                out.put_varint(*idle_timeout_ms);
                 put_request(out, *idempotency_key);
-                put_caller(out, *caller, version);
+                put_caller(out, *caller, format);
             }
             Command::CloseSession { session } => {
-                out.put_u8(CLOSE_SESSION);
-                out.put_raw(&session.0);
+                out.put_u8(Tag::CloseSession as u8);
+                out.put_bytes(&session.0);
             }
             Command::Acquire(acquire) => {
-                out.put_u8(ACQUIRE);
-                acquire.put(out, version);
+                out.put_u8(Tag::Acquire as u8);
+                acquire.put(out, format);
             }
             Command::Release { name, session, proof } => {
-                out.put_u8(RELEASE);
+                out.put_u8(Tag::Release as u8);
                 out.put_text(name);
                 put_session(out, *session);
                 proof.put(out);
             }
             Command::Renew { name, session, proof, lease_ms } => {
-                out.put_u8(RENEW);
+                out.put_u8(Tag::Renew as u8);
                 out.put_text(name);
                 put_session(out, *session);
                 proof.put(out);
-                out.put_u64(*lease_ms);
+                out.put_varint(*lease_ms);
             }
-            Command::Cancel { name, key } => put_named_key(out, CANCEL, name, *key),
-            Command::ForceRelease { name, key } => put_named_key(out, FORCE_RELEASE, name, *key),
-            Command::ConfirmDelivery { name, key } => put_named_key(out, CONFIRM_DELIVERY, name, *key),
+            Command::Cancel { name, key } => put_named_key(out, Tag::Cancel, name, *key),
+            Command::ForceRelease { name, key } => put_named_key(out, Tag::ForceRelease, name, *key),
+            Command::ConfirmDelivery { name, key } => put_named_key(out, Tag::ConfirmDelivery, name, *key),
             Command::CancelWait { name, label } => {
-                out.put_u8(CANCEL_WAIT);
+                out.put_u8(Tag::CancelWait as u8);
                 out.put_text(name);
                 out.put_text(label);
             }
             Command::NodeUp { node, incarnation, store, level } => {
-                put_numbers(out, NODE_UP, &[node.0, incarnation.0]);
-                out.put_raw(&store.0);
-                out.put_u64(u64::from(*level));
+                put_numbers(out, Tag::NodeUp, &[node.0, incarnation.0]);
+                out.put_bytes(&store.0);
+                out.put_varint(u64::from(*level));
             }
-            Command::NodeDown { node, incarnation } => put_numbers(out, NODE_DOWN, &[node.0, incarnation.0]),
-            Command::ForgetNode { node } => put_numbers(out, FORGET_NODE, &[node.0]),
-            Command::RaiseLevel { level } => put_numbers(out, RAISE_LEVEL, &[u64::from(*level)]),
+            Command::NodeDown { node, incarnation } => put_numbers(out, Tag::NodeDown, &[node.0, incarnation.0]),
+            Command::ForgetNode { node } => put_numbers(out, Tag::ForgetNode, &[node.0]),
+            Command::RaiseLevel { level } => put_numbers(out, Tag::RaiseLevel, &[u64::from(*level)]),
         }
     }
 }
 
-pub(super) fn take(take: &mut Take, version: u8) -> Result<Command, DecodeError> {
-    Ok(match take.u8()? {
-        OPEN_SESSION => Command::OpenSession {
-            session: SessionId(take.id()?),
-            idle_timeout_ms: take.u64()?,
-            idempotency_key: take_request(take, version)?,
-            caller: take_caller(take, version)?,
+pub(super) fn take(input: &mut Decoder, format: Format) -> Result<Command, DecodeError> {
+    let byte = input.u8()?;
+    let tag = Tag::from_u8(byte).ok_or(DecodeError::Unknown { what: "command", value: byte.into() })?;
+    Ok(match tag {
+        Tag::OpenSession => Command::OpenSession {
+            session: SessionId(input.array()?),
+            idle_timeout_ms: input.varint()?,
+            idempotency_key: take_request(input, format)?,
+            caller: take_caller(input, format)?,
         },
-        CLOSE_SESSION => Command::CloseSession { session: SessionId(take.id()?) },
-        ACQUIRE => Command::Acquire(Box::new(Acquire::take(take, version)?)),
-        RELEASE => Command::Release { name: take.name()?, session: take_session(take)?, proof: Proof::take(take)? },
-        RENEW => Command::Renew {
-            name: take.name()?,
-            session: take_session(take)?,
-            proof: if version >= CLUSTERS { Proof::take(take)? } else { Proof::Key(HoldKey(take.id()?)) },
-            lease_ms: take.u64()?,
+        Tag::CloseSession => Command::CloseSession { session: SessionId(input.array()?) },
+        Tag::Acquire => Command::Acquire(Box::new(Acquire::take(input, format)?)),
+        Tag::Release => {
+            Command::Release { name: take_name(input)?, session: take_session(input)?, proof: Proof::take(input)? }
+        }
+        Tag::Renew => Command::Renew {
+            name: take_name(input)?,
+            session: take_session(input)?,
+            proof: if format >= Format::Clusters { Proof::take(input)? } else { Proof::Key(HoldKey(input.array()?)) },
+            lease_ms: input.varint()?,
         },
-        CANCEL => Command::Cancel { name: take.name()?, key: HoldKey(take.id()?) },
-        FORCE_RELEASE => Command::ForceRelease { name: take.name()?, key: HoldKey(take.id()?) },
-        CONFIRM_DELIVERY => Command::ConfirmDelivery { name: take.name()?, key: HoldKey(take.id()?) },
-        CANCEL_WAIT => Command::CancelWait { name: take.name()?, label: take.name()? },
-        NODE_UP => Command::NodeUp {
-            node: NodeId(take.u64()?),
-            incarnation: Incarnation(take.u64()?),
-            store: StoreId(take.id()?),
-            level: take.u32()?,
+        Tag::Cancel => Command::Cancel { name: take_name(input)?, key: HoldKey(input.array()?) },
+        Tag::ForceRelease => Command::ForceRelease { name: take_name(input)?, key: HoldKey(input.array()?) },
+        Tag::ConfirmDelivery => Command::ConfirmDelivery { name: take_name(input)?, key: HoldKey(input.array()?) },
+        Tag::CancelWait => Command::CancelWait { name: take_name(input)?, label: take_name(input)? },
+        Tag::NodeUp => Command::NodeUp {
+            node: NodeId(input.varint()?),
+            incarnation: Incarnation(input.varint()?),
+            store: StoreId(input.array()?),
+            level: input.varint_u32()?,
         },
-        NODE_DOWN => Command::NodeDown { node: NodeId(take.u64()?), incarnation: Incarnation(take.u64()?) },
-        FORGET_NODE => Command::ForgetNode { node: NodeId(take.u64()?) },
-        RAISE_LEVEL => Command::RaiseLevel { level: take.u32()? },
-        value => return Err(DecodeError::Unknown { what: "command", value: value.into() }),
+        Tag::NodeDown => Command::NodeDown { node: NodeId(input.varint()?), incarnation: Incarnation(input.varint()?) },
+        Tag::ForgetNode => Command::ForgetNode { node: NodeId(input.varint()?) },
+        Tag::RaiseLevel => Command::RaiseLevel { level: input.varint_u32()? },
     })
 }
 
 impl Acquire {
-    fn put(&self, out: &mut Vec<u8>, version: u8) {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
         out.put_text(&self.name);
-        out.put_raw(&self.key.0);
+        out.put_bytes(&self.key.0);
         out.put_u8(self.dialect as u8);
         put_session(out, self.session);
         put_label(out, self.label.as_deref());
-        out.put_u8(u8::from(self.reentrant));
-        out.put_u64(self.size.into());
-        out.put_u8(u8::from(self.remembers_size));
-        put_lease(out, self.lease_ms);
+        out.put_flag(self.reentrant);
+        out.put_varint(self.size.into());
+        out.put_flag(self.remembers_size);
+        put_optional(out, self.lease_ms);
         put_wait(out, self.wait);
-        out.put_i32(self.priority);
-        out.put_metadata(&self.metadata);
+        out.put_zigzag(self.priority);
+        put_metadata(out, &self.metadata);
         put_request(out, self.idempotency_key);
-        put_caller(out, self.caller, version);
+        put_caller(out, self.caller, format);
     }
 
-    fn take(take: &mut Take, version: u8) -> Result<Acquire, DecodeError> {
+    fn take(input: &mut Decoder, format: Format) -> Result<Acquire, DecodeError> {
         Ok(Acquire {
-            name: take.name()?,
-            key: HoldKey(take.id()?),
-            dialect: take_dialect(take)?,
-            session: take_session(take)?,
-            label: take_label(take)?,
-            reentrant: take.flag()?,
-            size: take.u32()?,
-            remembers_size: take.flag()?,
-            lease_ms: take_lease(take)?,
-            wait: take_wait(take)?,
-            priority: take.i32()?,
-            metadata: take.metadata()?,
-            idempotency_key: take_request(take, version)?,
-            caller: take_caller(take, version)?,
+            name: take_name(input)?,
+            key: HoldKey(input.array()?),
+            dialect: take_dialect(input)?,
+            session: take_session(input)?,
+            label: take_label(input)?,
+            reentrant: input.flag()?,
+            size: input.varint_u32()?,
+            remembers_size: input.flag()?,
+            lease_ms: take_optional(input)?,
+            wait: take_wait(input)?,
+            priority: input.zigzag()?,
+            metadata: take_metadata(input)?,
+            idempotency_key: take_request(input, format)?,
+            caller: take_caller(input, format)?,
         })
     }
 }
@@ -150,7 +162,7 @@ impl Proof {
         match self {
             Proof::Key(key) => {
                 out.put_u8(0);
-                out.put_raw(&key.0);
+                out.put_bytes(&key.0);
             }
             Proof::TakenBy(dialect) => {
                 out.put_u8(1);
@@ -159,115 +171,57 @@ impl Proof {
             Proof::Label { label, token } => {
                 out.put_u8(2);
                 out.put_text(label);
-                put_lease(out, token.map(|token| token.0));
+                put_optional(out, token.map(|token| token.0));
             }
         }
     }
 
-    fn take(take: &mut Take) -> Result<Proof, DecodeError> {
-        Ok(match take.u8()? {
-            0 => Proof::Key(HoldKey(take.id()?)),
-            1 => Proof::TakenBy(take_dialect(take)?),
-            2 => Proof::Label { label: take.name()?, token: take_lease(take)?.map(Token) },
+    fn take(input: &mut Decoder) -> Result<Proof, DecodeError> {
+        Ok(match input.u8()? {
+            0 => Proof::Key(HoldKey(input.array()?)),
+            1 => Proof::TakenBy(take_dialect(input)?),
+            2 => Proof::Label { label: take_name(input)?, token: take_optional(input)?.map(Token) },
             value => return Err(DecodeError::Unknown { what: "proof", value: value.into() }),
         })
     }
 }
 
-fn put_named_key(out: &mut Vec<u8>, tag: u8, name: &str, key: HoldKey) {
-    out.put_u8(tag);
+fn put_named_key(out: &mut Vec<u8>, tag: Tag, name: &str, key: HoldKey) {
+    out.put_u8(tag as u8);
     out.put_text(name);
-    out.put_raw(&key.0);
+    out.put_bytes(&key.0);
 }
 
-fn put_numbers(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {
-    out.put_u8(tag);
-    numbers.iter().for_each(|number| out.put_u64(*number));
+fn put_numbers(out: &mut Vec<u8>, tag: Tag, numbers: &[u64]) {
+    out.put_u8(tag as u8);
+    numbers.iter().for_each(|number| out.put_varint(*number));
 }
 
 fn put_session(out: &mut Vec<u8>, session: Option<SessionId>) {
-    put_option(out, session.map(|session| session.0));
+    put_optional_id(out, session.map(|session| session.0));
 }
 
-fn take_session(take: &mut Take) -> Result<Option<SessionId>, DecodeError> {
-    Ok(take_option(take)?.map(SessionId))
+fn take_session(input: &mut Decoder) -> Result<Option<SessionId>, DecodeError> {
+    Ok(take_optional_id(input)?.map(SessionId))
 }
 
 fn put_request(out: &mut Vec<u8>, request: Option<IdempotencyKey>) {
-    put_option(out, request.map(|request| request.id.0));
-    request.iter().for_each(|request| out.put_raw(&request.body.0));
+    put_optional_id(out, request.map(|request| request.id.0));
+    request.iter().for_each(|request| out.put_bytes(&request.body.0));
 }
 
-fn take_request(take: &mut Take, version: u8) -> Result<Option<IdempotencyKey>, DecodeError> {
-    if version < CLUSTERS || !take.flag()? {
+fn take_request(input: &mut Decoder, format: Format) -> Result<Option<IdempotencyKey>, DecodeError> {
+    if format < Format::Clusters || !input.flag()? {
         return Ok(None);
     }
-    Ok(Some(IdempotencyKey { id: RequestId(take.id()?), body: BodyDigest(take.id()?) }))
-}
-
-pub(in crate::domain) fn put_caller(out: &mut Vec<u8>, caller: Caller, version: u8) {
-    if version >= CALLERS {
-        caller.put(out);
-    }
-}
-
-pub(in crate::domain) fn take_caller(take: &mut Take, version: u8) -> Result<Caller, DecodeError> {
-    if version >= CALLERS { Caller::take(take) } else { Ok(Caller::NOBODY) }
-}
-
-/// An identity that may be missing.
-pub(in crate::domain) fn put_option(out: &mut Vec<u8>, id: Option<[u8; 16]>) {
-    out.put_u8(u8::from(id.is_some()));
-    id.iter().for_each(|id| out.put_raw(id));
-}
-
-pub(in crate::domain) fn take_option(take: &mut Take) -> Result<Option<[u8; 16]>, DecodeError> {
-    take.flag()?.then(|| take.id()).transpose()
+    Ok(Some(IdempotencyKey { id: RequestId(input.array()?), body: BodyDigest(input.array()?) }))
 }
 
 fn put_label(out: &mut Vec<u8>, label: Option<&str>) {
-    out.put_u8(u8::from(label.is_some()));
+    out.put_flag(label.is_some());
     label.iter().for_each(|label| out.put_text(label));
 }
 
-fn take_label(take: &mut Take) -> Result<Option<Arc<str>>, DecodeError> {
-    take.flag()?.then(|| take.name()).transpose()
-}
-
-/// A lease in milliseconds (or any other optional number).
-pub(in crate::domain) fn put_lease(out: &mut Vec<u8>, value: Option<u64>) {
-    out.put_u8(u8::from(value.is_some()));
-    value.iter().for_each(|value| out.put_u64(*value));
-}
-
-pub(in crate::domain) fn take_lease(take: &mut Take) -> Result<Option<u64>, DecodeError> {
-    take.flag()?.then(|| take.u64()).transpose()
-}
-
-pub(in crate::domain) fn put_wait(out: &mut Vec<u8>, wait: Option<Wait>) {
-    match wait {
-        None => out.put_u8(0),
-        Some(Wait::Attached { timeout_ms }) => {
-            out.put_u8(1);
-            out.put_u64(timeout_ms);
-        }
-        Some(Wait::Detached { timeout_ms }) => {
-            out.put_u8(2);
-            out.put_u64(timeout_ms);
-        }
-    }
-}
-
-pub(in crate::domain) fn take_wait(take: &mut Take) -> Result<Option<Wait>, DecodeError> {
-    Ok(match take.u8()? {
-        0 => None,
-        1 => Some(Wait::Attached { timeout_ms: take.u64()? }),
-        2 => Some(Wait::Detached { timeout_ms: take.u64()? }),
-        value => return Err(DecodeError::Unknown { what: "wait", value: value.into() }),
-    })
-}
-
-pub(in crate::domain) fn take_dialect(take: &mut Take) -> Result<Dialect, DecodeError> {
-    let byte = take.u8()?;
-    Dialect::from_u8(byte).ok_or(DecodeError::Unknown { what: "dialect", value: byte.into() })
+fn take_label(input: &mut Decoder) -> Result<Option<Name>, DecodeError> {
+    input.flag()?.then(|| take_name(input)).transpose()
 }

@@ -1,41 +1,40 @@
-//! The table in parts, each the same bytes wherever the table is the same: for comparing the tables of nodes.
+//! The table in parts, each with equal bytes where the tables are equal: for comparing the tables of nodes.
 
-use super::super::codec::Put;
-use super::super::cow::SHARDS;
-use super::records::{put_lock, put_request, put_session};
-use super::{FrozenTable, version_of};
+use super::super::cow_map::SHARDS;
+use super::FrozenTable;
+use super::records::{put_lock, put_remembered_size, put_request, put_session};
+use crate::base::codec::Encode;
 
 impl FrozenTable {
-    /// How many parts there are, whatever the table holds.
+    /// The number of parts, whatever the table holds.
     pub const PARTS: usize = SHARDS;
 
     /// How many records all parts have together.
     pub fn records(&self) -> usize {
-        self.sessions.len() + self.remembered.len() + self.requests.len() + self.locks.len()
+        self.record_counts().into_iter().sum()
     }
 
-    /// A number that goes up with cluster time, by one in every such span, and with every leadership.
+    /// A number that rises by one in each such span of cluster time, and with each leadership.
     pub fn turn(&self, span_ms: u64) -> u64 {
-        (self.now.0 / span_ms.max(1)).wrapping_add(self.epoch)
+        (self.header.now.0 / span_ms.max(1)).wrapping_add(self.header.epoch)
     }
 
-    /// What the table is besides its records, and how many of each kind there are.
+    /// The header of the table, and how many records of each kind there are.
     pub fn put_summary(&self, out: &mut Vec<u8>) {
-        self.put_head(out);
-        let counts = [self.sessions.len(), self.remembered.len(), self.requests.len(), self.locks.len()];
-        counts.into_iter().for_each(|count| out.put_u64(count as u64));
+        self.header.put(out, self.format());
+        self.record_counts().into_iter().for_each(|count| out.put_varint(count as u64));
     }
 
     /// The records of one part.
     pub fn put_part(&self, part: usize, out: &mut Vec<u8>) {
-        let version = version_of(self.level);
-        self.sessions.part(part).for_each(|(id, session)| put_session(out, *id, session, version));
-        for (name, (size, until)) in self.remembered.part(part) {
-            out.put_text(name);
-            out.put_u64((*size).into());
-            out.put_u64(until.0);
-        }
-        self.requests.part(part).for_each(|(id, record)| put_request(out, *id, record, version));
-        self.locks.part(part).for_each(|(name, lock)| put_lock(out, name, lock, version));
+        let format = self.format();
+        self.sessions.part(part).for_each(|(id, session)| put_session(out, *id, session, format));
+        self.remembered_sizes.part(part).for_each(|(name, size)| put_remembered_size(out, name, *size));
+        self.idempotency_keys.part(part).for_each(|(id, record)| put_request(out, *id, record, format));
+        self.locks.part(part).for_each(|(name, lock)| put_lock(out, name, lock, format));
+    }
+
+    fn record_counts(&self) -> [usize; 4] {
+        [self.sessions.len(), self.remembered_sizes.len(), self.idempotency_keys.len(), self.locks.len()]
     }
 }

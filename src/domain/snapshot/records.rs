@@ -1,213 +1,256 @@
-//! One record of a snapshot each: what a session, a request, a node, a lock is in bytes.
+//! The records of a snapshot: nodes, sessions, remembered sizes, requests and locks as bytes.
 
-use super::super::codec::command::{
-    put_caller, put_lease, put_option, put_wait, take_caller, take_dialect, take_lease, take_option, take_wait,
+use super::super::caller::Caller;
+use super::super::codec::Format;
+use super::super::codec::values::{
+    put_caller, put_metadata, put_optional, put_optional_id, put_wait, take_caller, take_dialect, take_metadata,
+    take_name, take_optional, take_optional_id, take_wait,
 };
-use super::super::codec::{DecodeError, Put, Take};
-use super::super::idempotency::{Made, RequestRecord};
+use super::super::command::Wait;
+use super::super::idempotency::{Given, RequestRecord};
 use super::super::ids::{
     BodyDigest, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
 };
-use super::super::lock::{Claim, Hold, Lock, Owner, Place, Waiter};
+use super::super::locks::{
+    Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Place, Queue, Tracked, Waiter, WaiterState,
+};
 use super::super::nodes::NodeRecord;
-use super::super::session::Session;
-use super::super::time::Timestamp;
-use super::CLUSTERS;
-use crate::mutants;
+use super::super::sessions::Session;
+use super::super::time::{Deadline, Timestamp};
+use crate::base::codec::{DecodeError, Decoder, Encode};
+use crate::mutants::planted;
 use std::cmp::Reverse;
 
 pub fn put_node(out: &mut Vec<u8>, node: NodeId, record: &NodeRecord) {
-    out.put_u64(node.0);
-    out.put_u64(record.incarnation.0);
-    out.put_u64(record.last_sequence);
-    out.put_u8(u8::from(record.up));
-    out.put_raw(&record.store.0);
-    out.put_u64(record.level.into());
+    out.put_varint(node.0);
+    out.put_varint(record.incarnation.0);
+    out.put_varint(record.last_sequence);
+    out.put_flag(record.up);
+    out.put_bytes(&record.store.0);
+    out.put_varint(record.level.into());
 }
 
-pub fn take_node(take: &mut Take) -> Result<(NodeId, NodeRecord), DecodeError> {
-    let node = NodeId(take.u64()?);
+pub fn take_node(input: &mut Decoder) -> Result<(NodeId, NodeRecord), DecodeError> {
+    let node = NodeId(input.varint()?);
     let record = NodeRecord {
-        incarnation: Incarnation(take.u64()?),
-        last_sequence: take.u64()?,
-        up: take.flag()?,
-        store: StoreId(take.id()?),
-        level: take.u32()?,
+        incarnation: Incarnation(input.varint()?),
+        last_sequence: input.varint()?,
+        up: input.flag()?,
+        store: StoreId(input.array()?),
+        level: input.varint_u32()?,
     };
     Ok((node, record))
 }
 
-pub fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, version: u8) {
-    out.put_raw(&id.0);
-    out.put_u64(session.idle_timeout_ms);
-    out.put_u64(session.deadline.0);
-    out.put_u8(u8::from(session.ended));
-    put_option(out, session.request.map(|request| request.0));
-    put_caller(out, session.caller, version);
+pub fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, format: Format) {
+    out.put_bytes(&id.0);
+    out.put_varint(session.idle_timeout_ms);
+    out.put_varint(session.deadline.0);
+    out.put_flag(session.ended);
+    put_optional_id(out, session.request.map(|request| request.0));
+    put_caller(out, session.caller, format);
 }
 
-pub fn take_session(take: &mut Take, version: u8) -> Result<(SessionId, Session), DecodeError> {
-    let id = SessionId(take.id()?);
-    let (idle_timeout_ms, deadline, ended) = (take.u64()?, Timestamp(take.u64()?), take.flag()?);
-    let (request, caller) = (take_request_id(take, version)?, take_caller(take, version)?);
+pub fn take_session(input: &mut Decoder, format: Format) -> Result<(SessionId, Session), DecodeError> {
+    let id = SessionId(input.array()?);
+    let (idle_timeout_ms, deadline, ended) = (input.varint()?, Timestamp(input.varint()?), input.flag()?);
+    let (request, caller) = (take_request_id(input, format)?, take_caller(input, format)?);
     Ok((id, Session { idle_timeout_ms, deadline, ended, request, caller, holds: 0, waiters: 0 }))
 }
 
-pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord, version: u8) {
-    out.put_raw(&id.0);
-    out.put_raw(&record.body.0);
-    out.put_u64(record.until.0);
-    put_caller(out, record.caller, version);
-    match &record.made {
-        Made::Ended => out.put_u8(0),
-        Made::Session(session) => {
+pub fn put_remembered_size(out: &mut Vec<u8>, name: &Name, (size, until): (u32, Timestamp)) {
+    out.put_text(name);
+    out.put_varint(size.into());
+    out.put_varint(until.0);
+}
+
+pub fn take_remembered_size(input: &mut Decoder) -> Result<(Name, u32, Timestamp), DecodeError> {
+    Ok((take_name(input)?, input.varint_u32()?, Timestamp(input.varint()?)))
+}
+
+pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord, format: Format) {
+    out.put_bytes(&id.0);
+    out.put_bytes(&record.body.0);
+    out.put_varint(record.until.0);
+    put_caller(out, record.caller, format);
+    match &record.given {
+        Given::Ended => out.put_u8(0),
+        Given::Session(session) => {
             out.put_u8(1);
-            out.put_raw(&session.0);
+            out.put_bytes(&session.0);
         }
-        Made::Waiter { name, key } => {
+        Given::Waiter { name, key } => {
             out.put_u8(2);
             out.put_text(name);
-            out.put_raw(&key.0);
+            out.put_bytes(&key.0);
         }
-        Made::Hold { name, token } => {
+        Given::Hold { name, token } => {
             out.put_u8(3);
             out.put_text(name);
-            out.put_u64(token.0);
+            out.put_varint(token.0);
         }
     }
 }
 
-pub fn take_request(take: &mut Take, version: u8) -> Result<(RequestId, RequestRecord), DecodeError> {
-    let (id, body, until) = (RequestId(take.id()?), BodyDigest(take.id()?), Timestamp(take.u64()?));
-    let caller = take_caller(take, version)?;
-    let made = match take.u8()? {
-        0 => Made::Ended,
-        1 => Made::Session(SessionId(take.id()?)),
-        2 => Made::Waiter { name: take.name()?, key: HoldKey(take.id()?) },
-        3 => Made::Hold { name: take.name()?, token: Token(take.u64()?) },
+pub fn take_request(input: &mut Decoder, format: Format) -> Result<(RequestId, RequestRecord), DecodeError> {
+    let (id, body) = (RequestId(input.array()?), BodyDigest(input.array()?));
+    let (until, caller) = (Timestamp(input.varint()?), take_caller(input, format)?);
+    let given = match input.u8()? {
+        0 => Given::Ended,
+        1 => Given::Session(SessionId(input.array()?)),
+        2 => Given::Waiter { name: take_name(input)?, key: HoldKey(input.array()?) },
+        3 => Given::Hold { name: take_name(input)?, token: Token(input.varint()?) },
         value => return Err(DecodeError::Unknown { what: "result of a request", value: value.into() }),
     };
-    Ok((id, RequestRecord { body, caller, made, until }))
+    Ok((id, RequestRecord { body, caller, given, until }))
 }
 
-pub fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock, version: u8) {
+pub fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock, format: Format) {
     out.put_text(name);
-    out.put_u64(lock.size.into());
-    out.put_u64(lock.size_to_remember.into());
-    out.put_u64(lock.holds.len() as u64);
-    lock.holds.iter().for_each(|hold| put_hold(out, hold, version));
-    let kept = if mutants::on("snapshot-without-queue") { 0 } else { lock.queue.len() };
-    out.put_u64(kept as u64);
-    lock.queue.iter().take(kept).for_each(|(place, waiter)| put_waiter(out, *place, waiter, version));
+    out.put_varint(lock.size().into());
+    out.put_varint(lock.size_to_remember().into());
+    out.put_varint(lock.holds().len() as u64);
+    lock.holds().iter().for_each(|hold| put_hold(out, hold, format));
+    let waiters = planted!("snapshot-without-queue", lock.queue().len() => 0);
+    out.put_varint(waiters as u64);
+    lock.queue().iter().take(waiters).for_each(|(place, waiter)| put_waiter(out, *place, waiter, format));
 }
 
-pub fn take_lock(take: &mut Take, version: u8) -> Result<(Name, Lock), DecodeError> {
-    let name = take.name()?;
-    let mut lock = Lock { size: take.u32()?, size_to_remember: take.u32()?, ..Lock::default() };
-    let count = take.count(22)?;
-    lock.holds = Vec::with_capacity(count);
+pub fn take_lock(input: &mut Decoder, format: Format) -> Result<(Name, Lock), DecodeError> {
+    let (name, size, size_to_remember) = (take_name(input)?, input.varint_u32()?, input.varint_u32()?);
+    let count = input.count(22)?;
+    let mut holds = Vec::with_capacity(count);
     for _ in 0..count {
-        lock.holds.push(take_hold(take, version)?);
+        holds.push(take_hold(input, format)?);
     }
-    for _ in 0..take.count(30)? {
-        let (place, waiter) = take_waiter(take, version)?;
-        lock.queue.insert(place, waiter);
+    let mut queue = Queue::default();
+    for _ in 0..input.count(30)? {
+        let (place, waiter) = take_waiter(input, format)?;
+        queue.insert(place, waiter);
     }
-    Ok((name, lock))
+    Ok((name, Lock::new(size, size_to_remember, holds, queue)))
 }
 
-fn put_hold(out: &mut Vec<u8>, hold: &Hold, version: u8) {
-    out.put_raw(&hold.key.0);
-    out.put_u64(hold.token.0);
-    out.put_u64(hold.since.0);
-    put_lease(out, hold.lease().map(|deadline| deadline.0));
+fn put_hold(out: &mut Vec<u8>, hold: &Hold, format: Format) {
+    out.put_bytes(&hold.key.0);
+    out.put_varint(hold.token.0);
+    out.put_varint(hold.since.0);
+    put_optional(out, hold.deadline.moment().map(|end| end.0));
     put_owner(out, &hold.owner);
-    out.put_metadata(&hold.metadata);
+    put_metadata(out, &hold.metadata);
     out.put_u8(hold.dialect as u8);
-    put_caller(out, hold.caller, version);
-    out.put_u8(u8::from(hold.claim.is_some()));
-    hold.claim.iter().for_each(|claim| put_claim(out, claim));
+    put_caller(out, hold.caller, format);
+    out.put_flag(hold.tracked().is_some());
+    hold.tracked().into_iter().for_each(|tracked| put_tracked(out, tracked));
 }
 
-fn take_hold(take: &mut Take, version: u8) -> Result<Hold, DecodeError> {
+fn take_hold(input: &mut Decoder, format: Format) -> Result<Hold, DecodeError> {
     Ok(Hold {
-        key: HoldKey(take.id()?),
-        token: Token(take.u64()?),
-        since: Timestamp(take.u64()?),
-        deadline: take_lease(take)?.map_or(Timestamp::NEVER, Timestamp),
-        owner: take_owner(take)?,
-        metadata: take.metadata()?,
-        dialect: take_dialect(take)?,
-        caller: take_caller(take, version)?,
-        claim: match version >= CLUSTERS && take.flag()? {
-            true => Some(Box::new(take_claim(take)?)),
-            false => None,
+        key: HoldKey(input.array()?),
+        token: Token(input.varint()?),
+        since: Timestamp(input.varint()?),
+        deadline: take_optional(input)?.map_or(Deadline::NEVER, |end| Deadline::at(Timestamp(end))),
+        owner: take_owner(input)?,
+        metadata: take_metadata(input)?,
+        dialect: take_dialect(input)?,
+        caller: take_caller(input, format)?,
+        delivery: match format >= Format::Clusters && input.flag()? {
+            true => Delivery::Tracked(Box::new(take_tracked(input)?)),
+            false => Delivery::Answered,
         },
     })
 }
 
-fn put_claim(out: &mut Vec<u8>, claim: &Claim) {
-    put_lease(out, claim.unconfirmed.map(|run| run.0));
-    put_option(out, claim.request.map(|request| request.0));
-    put_option(out, claim.attempt.map(|attempt| attempt.0));
-    put_lease(out, claim.lease_ms);
-    out.put_u8(u8::from(claim.orphaned));
-}
-
-fn take_claim(take: &mut Take) -> Result<Claim, DecodeError> {
-    Ok(Claim {
-        unconfirmed: take_lease(take)?.map(Incarnation),
-        request: take_option(take)?.map(RequestId),
-        attempt: take_option(take)?.map(HoldKey),
-        lease_ms: take_lease(take)?,
-        orphaned: take.flag()?,
-    })
-}
-
-fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter, version: u8) {
-    out.put_i32(place.0.0);
-    out.put_u64(place.1.0);
-    out.put_u64(waiter.command.incarnation.0);
-    out.put_u64(waiter.command.sequence);
-    out.put_raw(&waiter.key.0);
-    out.put_u64(waiter.since.0);
-    put_wait(out, Some(waiter.wait));
-    out.put_u64(waiter.deadline.0);
-    put_owner(out, &waiter.owner);
-    out.put_u64(waiter.size.into());
-    out.put_u8(u8::from(waiter.remembers_size));
-    put_lease(out, waiter.lease_ms);
-    out.put_metadata(&waiter.metadata);
-    out.put_u8(waiter.dialect as u8);
-    put_option(out, waiter.request.map(|request| request.0));
-    out.put_u8(u8::from(waiter.orphaned));
-    put_caller(out, waiter.caller, version);
-}
-
-fn take_waiter(take: &mut Take, version: u8) -> Result<(Place, Waiter), DecodeError> {
-    let place = (Reverse(take.i32()?), WaiterId(take.u64()?));
-    let command = CommandId { incarnation: Incarnation(take.u64()?), sequence: take.u64()? };
-    let waiter = Waiter {
-        command,
-        key: HoldKey(take.id()?),
-        since: Timestamp(take.u64()?),
-        wait: take_wait(take)?.ok_or(DecodeError::Unknown { what: "wait", value: 0 })?,
-        deadline: Timestamp(take.u64()?),
-        owner: take_owner(take)?,
-        size: take.u32()?,
-        remembers_size: take.flag()?,
-        lease_ms: take_lease(take)?,
-        metadata: take.metadata()?,
-        dialect: take_dialect(take)?,
-        request: take_request_id(take, version)?,
-        orphaned: version >= CLUSTERS && take.flag()?,
-        caller: take_caller(take, version)?,
+fn put_tracked(out: &mut Vec<u8>, tracked: &Tracked) {
+    let (unconfirmed, is_orphaned) = match tracked.state {
+        DeliveryState::Confirmed => (None, false),
+        DeliveryState::Unconfirmed(incarnation) => (Some(incarnation.0), false),
+        DeliveryState::Orphaned => (None, true),
     };
+    put_optional(out, unconfirmed);
+    put_optional_id(out, tracked.request.map(|request| request.0));
+    put_optional_id(out, tracked.attempt.map(|attempt| attempt.0));
+    put_optional(out, tracked.lease_ms);
+    out.put_flag(is_orphaned);
+}
+
+fn take_tracked(input: &mut Decoder) -> Result<Tracked, DecodeError> {
+    let unconfirmed = take_optional(input)?.map(Incarnation);
+    let request = take_optional_id(input)?.map(RequestId);
+    let attempt = take_optional_id(input)?.map(HoldKey);
+    let lease_ms = take_optional(input)?;
+    let state = match (unconfirmed, input.flag()?) {
+        (None, false) => DeliveryState::Confirmed,
+        (Some(incarnation), false) => DeliveryState::Unconfirmed(incarnation),
+        (None, true) => DeliveryState::Orphaned,
+        (Some(_), true) => return Err(DecodeError::Unmatched("an orphaned hold")),
+    };
+    Ok(Tracked { state, request, attempt, lease_ms })
+}
+
+/// An unconfirmed hold that went back to the queue has a command of the incarnation that died, with the number 0.
+fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter, format: Format) {
+    let (command, is_detached) = match waiter.state {
+        WaiterState::Attached(command) | WaiterState::Orphaned(Orphan::Attached(command)) => (command, false),
+        WaiterState::Detached(command) | WaiterState::Orphaned(Orphan::Detached(command)) => (command, true),
+        WaiterState::Orphaned(Orphan::Unconfirmed(incarnation)) => (CommandId { incarnation, sequence: 0 }, false),
+    };
+    let timeout_ms = waiter.timeout_ms;
+    out.put_zigzag(place.0.0);
+    out.put_varint(place.1.0);
+    out.put_varint(command.incarnation.0);
+    out.put_varint(command.sequence);
+    out.put_bytes(&waiter.key.0);
+    out.put_varint(waiter.since.0);
+    put_wait(out, Some(if is_detached { Wait::Detached { timeout_ms } } else { Wait::Attached { timeout_ms } }));
+    out.put_varint(waiter.deadline.0);
+    put_owner(out, &waiter.owner);
+    out.put_varint(waiter.size.into());
+    out.put_flag(waiter.remembers_size);
+    put_optional(out, waiter.lease_ms);
+    put_metadata(out, &waiter.metadata);
+    out.put_u8(waiter.dialect as u8);
+    put_optional_id(out, waiter.request.map(|request| request.0));
+    out.put_flag(waiter.is_orphaned());
+    put_caller(out, waiter.caller, format);
+}
+
+fn take_waiter(input: &mut Decoder, format: Format) -> Result<(Place, Waiter), DecodeError> {
+    let place = (Reverse(input.zigzag()?), WaiterId(input.varint()?));
+    let command = CommandId { incarnation: Incarnation(input.varint()?), sequence: input.varint()? };
+    let (key, since) = (HoldKey(input.array()?), Timestamp(input.varint()?));
+    let wait = take_wait(input)?.ok_or(DecodeError::Unknown { what: "wait", value: 0 })?;
+    let mut waiter = Waiter {
+        state: match wait {
+            Wait::Attached { .. } => WaiterState::Attached(command),
+            Wait::Detached { .. } => WaiterState::Detached(command),
+        },
+        key,
+        since,
+        timeout_ms: wait.timeout_ms(),
+        deadline: Timestamp(input.varint()?),
+        owner: take_owner(input)?,
+        size: input.varint_u32()?,
+        remembers_size: input.flag()?,
+        lease_ms: take_optional(input)?,
+        metadata: take_metadata(input)?,
+        dialect: take_dialect(input)?,
+        request: take_request_id(input, format)?,
+        caller: Caller::NOBODY,
+    };
+    if format >= Format::Clusters && input.flag()? {
+        waiter.state = WaiterState::Orphaned(match (wait, command.sequence) {
+            (Wait::Attached { .. }, 0) => Orphan::Unconfirmed(command.incarnation),
+            (Wait::Attached { .. }, _) => Orphan::Attached(command),
+            (Wait::Detached { .. }, _) => Orphan::Detached(command),
+        });
+    }
+    waiter.caller = take_caller(input, format)?;
     Ok((place, waiter))
 }
 
-fn take_request_id(take: &mut Take, version: u8) -> Result<Option<RequestId>, DecodeError> {
-    Ok(if version >= CLUSTERS { take_option(take)?.map(RequestId) } else { None })
+fn take_request_id(input: &mut Decoder, format: Format) -> Result<Option<RequestId>, DecodeError> {
+    Ok(if format >= Format::Clusters { take_optional_id(input)?.map(RequestId) } else { None })
 }
 
 fn put_owner(out: &mut Vec<u8>, owner: &Owner) {
@@ -215,7 +258,7 @@ fn put_owner(out: &mut Vec<u8>, owner: &Owner) {
         Owner::Bearer => out.put_u8(0),
         Owner::Session(session) => {
             out.put_u8(1);
-            out.put_raw(&session.0);
+            out.put_bytes(&session.0);
         }
         Owner::Label(label) => {
             out.put_u8(2);
@@ -224,11 +267,11 @@ fn put_owner(out: &mut Vec<u8>, owner: &Owner) {
     }
 }
 
-fn take_owner(take: &mut Take) -> Result<Owner, DecodeError> {
-    Ok(match take.u8()? {
+fn take_owner(input: &mut Decoder) -> Result<Owner, DecodeError> {
+    Ok(match input.u8()? {
         0 => Owner::Bearer,
-        1 => Owner::Session(SessionId(take.id()?)),
-        2 => Owner::Label(take.name()?),
+        1 => Owner::Session(SessionId(input.array()?)),
+        2 => Owner::Label(take_name(input)?),
         value => return Err(DecodeError::Unknown { what: "owner", value: value.into() }),
     })
 }

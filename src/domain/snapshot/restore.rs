@@ -1,176 +1,155 @@
-//! A snapshot read back: what cannot be true is refused.
+//! A snapshot is read back; a state that no table can have is refused.
 
-use super::super::codec::{DecodeError, Take};
-use super::super::idempotency::{Made, RequestRecord};
+use super::super::codec::Format;
+use super::super::codec::values::take_limits;
+use super::super::idempotency::{Given, RequestRecord};
 use super::super::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
-use super::super::limits::Limits;
-use super::super::lock::Lock;
+use super::super::locks::Lock;
 use super::super::nodes::NodeRecord;
-use super::super::session::Session;
-use super::super::table::Table;
+use super::super::sessions::Session;
+use super::super::table::{Header, Table};
 use super::super::time::Timestamp;
 use super::super::usage::Usage;
-use super::records::{take_lock, take_node, take_request, take_session};
-use super::{CALLERS, CLUSTERS, LIVES, ORIGINS, SINGLE_NODE, version_of};
+use super::records::{take_lock, take_node, take_remembered_size, take_request, take_session};
+use crate::base::codec::{DecodeError, Decoder};
 
-pub fn take_table(take: &mut Take) -> Result<Table, DecodeError> {
-    let version = take.u8()?;
-    if ![SINGLE_NODE, CLUSTERS, ORIGINS, LIVES, CALLERS].contains(&version) {
-        return Err(DecodeError::Unknown { what: "snapshot version", value: version.into() });
+pub fn take_table(input: &mut Decoder) -> Result<Table, DecodeError> {
+    let byte = input.u8()?;
+    let format = Format::from_u8(byte).ok_or(DecodeError::Unknown { what: "snapshot version", value: byte.into() })?;
+    let mut table = Table { header: take_header(input, format)?, ..Table::default() };
+    for _ in 0..input.count(19)? {
+        let (id, session) = take_session(input, format)?;
+        table.add_session(id, session)?;
     }
-    let mut table = Table {
-        now: Timestamp(take.u64()?),
-        epoch: take_counter(take)?,
-        next_token: take.u64()?,
-        next_waiter: take_counter(take)?,
-        ..Table::default()
-    };
-    match version {
-        SINGLE_NODE => take_single_node(take, &mut table),
-        _ => take_nodes(take, version, &mut table),
-    }?;
-    for _ in 0..take.count(19)? {
-        let (id, session) = take_session(take, version)?;
-        if !table.adopt_session(id, session) {
-            return Err(DecodeError::Twice("a session"));
+    for _ in 0..input.count(3)? {
+        let (name, size, until) = take_remembered_size(input)?;
+        table.remembered_sizes.remember(&name, size, until, u64::MAX);
+    }
+    if format >= Format::Clusters {
+        for _ in 0..input.count(34)? {
+            let (id, record) = take_request(input, format)?;
+            table.add_request(id, record)?;
         }
     }
-    for _ in 0..take.count(3)? {
-        let (name, size, until) = (take.name()?, take.u32()?, Timestamp(take.u64()?));
-        table.remembered.remember(&name, size, until, u64::MAX);
-    }
-    if version >= CLUSTERS {
-        take_requests(take, version, &mut table)?;
-    }
-    let mut living = table.check_sessions_requests()?;
-    for _ in 0..take.count(4)? {
-        let (name, lock) = take_lock(take, version)?;
+    let mut requests = table.check_requests_of_sessions()?;
+    for _ in 0..input.count(4)? {
+        let (name, lock) = take_lock(input, format)?;
         table.check_counters(&lock)?;
-        living += table.check_locks_requests(&name, &lock)?;
-        if !table.adopt_lock(name, lock) {
-            return Err(DecodeError::Twice("a lock"));
-        }
+        requests += table.check_requests_of_lock(&name, &lock)?;
+        table.add_lock(name, lock)?;
     }
-    take.end()?;
-    // A record without what it made would never be dropped.
-    let is_matched = living == table.requests.len() - table.index.ended_requests.len();
+    input.end()?;
+    // A record of something that does not exist would never be removed.
+    let is_matched = requests == table.idempotency_keys.live_count();
     if is_matched { Ok(table) } else { Err(DecodeError::Unmatched("a request")) }
 }
 
-/// Before there were clusters, the only node was 1, and its store had no id.
-fn take_single_node(take: &mut Take, table: &mut Table) -> Result<(), DecodeError> {
-    table.limits = Limits::take(take, SINGLE_NODE)?;
-    table.level = u32::from(table.next_token != 0);
-    for _ in 0..take.count(2)? {
-        let (incarnation, last_sequence) = (Incarnation(take.u64()?), take.u64()?);
-        let record = NodeRecord { incarnation, last_sequence, up: true, store: StoreId::UNKNOWN, level: 1 };
-        table.nodes.entry(NodeId(1)).or_insert(record);
+fn take_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeError> {
+    let mut header = Header {
+        now: Timestamp(input.varint()?),
+        epoch: take_counter(input)?,
+        next_token: input.varint()?,
+        next_waiter: take_counter(input)?,
+        limits: take_limits(input, format)?,
+        ..Header::default()
+    };
+    if format == Format::SingleNode {
+        take_single_node(input, &mut header)?;
+        return Ok(header);
     }
-    Ok(())
-}
-
-fn take_nodes(take: &mut Take, version: u8, table: &mut Table) -> Result<(), DecodeError> {
-    table.limits = Limits::take(take, version)?;
-    (table.level, table.confirm) = (take.u32()?, take.flag()?);
-    if version != version_of(table.level) {
+    (header.level, header.confirm) = (input.varint_u32()?, input.flag()?);
+    if format != Format::of_snapshot(header.level) {
         return Err(DecodeError::Range);
     }
-    if version >= ORIGINS {
-        table.origin = take_counter(take)?;
+    if format >= Format::EventOrigins {
+        header.event_origin = take_counter(input)?;
     }
-    if version >= LIVES {
-        table.life = take_counter(take)?;
+    if format >= Format::TableIds {
+        header.table_id = take_counter(input)?;
     }
-    for _ in 0..take.count(21)? {
-        let (node, record) = take_node(take)?;
-        if table.nodes.insert(node, record).is_some() {
+    for _ in 0..input.count(21)? {
+        let (node, record) = take_node(input)?;
+        if !header.nodes.insert(node, record) {
             return Err(DecodeError::Twice("a node"));
         }
     }
-    Ok(())
+    Ok(header)
 }
 
-fn take_requests(take: &mut Take, version: u8, table: &mut Table) -> Result<(), DecodeError> {
-    for _ in 0..take.count(34)? {
-        let (id, record) = take_request(take, version)?;
-        if !table.adopt_request(id, record) {
-            return Err(DecodeError::Twice("a request"));
+/// Before there were clusters, the only node was 1, and its store had no id.
+fn take_single_node(input: &mut Decoder, header: &mut Header) -> Result<(), DecodeError> {
+    header.level = u32::from(header.next_token != 0);
+    for at in 0..input.count(2)? {
+        let (incarnation, last_sequence) = (Incarnation(input.varint()?), input.varint()?);
+        let record = NodeRecord { incarnation, last_sequence, up: true, store: StoreId::UNKNOWN, level: 1 };
+        if at == 0 {
+            header.nodes.insert(NodeId(1), record);
         }
     }
     Ok(())
 }
 
 impl Table {
-    /// Whether it is new.
-    fn adopt_session(&mut self, id: SessionId, session: Session) -> bool {
-        if session.ended {
-            self.index.ended_sessions.insert(id);
-        } else {
-            self.index.sessions.insert((session.deadline, id));
-        }
-        self.index.usages.add(session.caller, Usage::SESSION);
-        self.sessions.insert(id, session).is_none()
+    fn add_session(&mut self, id: SessionId, session: Session) -> Result<(), DecodeError> {
+        self.usages.add(session.caller, Usage::SESSION);
+        if self.sessions.insert(id, session) { Ok(()) } else { Err(DecodeError::Twice("a session")) }
     }
 
-    fn adopt_request(&mut self, id: RequestId, record: RequestRecord) -> bool {
-        if record.made == Made::Ended {
-            self.index.ended_requests.insert((record.until, id));
-        }
-        self.index.usages.add(record.caller, Usage::of_request(&record));
-        self.requests.insert(id, record).is_none()
+    fn add_request(&mut self, id: RequestId, record: RequestRecord) -> Result<(), DecodeError> {
+        let is_new = self.idempotency_keys.insert(id, record, &mut self.usages);
+        if is_new { Ok(()) } else { Err(DecodeError::Twice("a request")) }
     }
 
-    /// A token or place at or past the counters would be given a second time.
+    fn add_lock(&mut self, name: Name, lock: Lock) -> Result<(), DecodeError> {
+        for hold in lock.holds() {
+            self.usages.add(hold.caller, hold.usage(&name));
+            hold.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
+        }
+        for (_, waiter) in lock.queue().iter() {
+            self.usages.add(waiter.caller, waiter.usage(&name));
+            waiter.owner.session().into_iter().for_each(|session| self.sessions.add_waiter(session));
+        }
+        if self.locks.insert(name, lock) { Ok(()) } else { Err(DecodeError::Twice("a lock")) }
+    }
+
+    /// A token or place at or past the counters would be issued a second time.
     fn check_counters(&self, lock: &Lock) -> Result<(), DecodeError> {
-        let given = lock.holds.iter().all(|hold| hold.token.0 < self.next_token)
-            && lock.queue.iter().all(|(place, _)| place.1.0 < self.next_waiter);
-        if given { Ok(()) } else { Err(DecodeError::Range) }
+        let are_issued = lock.holds().iter().all(|hold| hold.token.0 < self.header.next_token)
+            && lock.queue().iter().all(|(place, _)| place.1.0 < self.header.next_waiter);
+        if are_issued { Ok(()) } else { Err(DecodeError::Range) }
     }
 
-    /// Whether it is new.
-    fn adopt_lock(&mut self, name: Name, mut lock: Lock) -> bool {
-        lock.recompute_next_due();
-        for hold in &lock.holds {
-            self.index.add_hold(&name, hold);
-            hold.owner.session().into_iter().for_each(|session| self.count_hold(session));
+    /// A request's record and what it was given name each other, or it could be given it twice. Returns how many there
+    /// are.
+    fn check_requests_of_lock(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
+        let mut count = 0;
+        for (request, token) in lock.holds().iter().filter_map(|hold| Some((hold.request()?, hold.token))) {
+            self.check_given(request, Given::Hold { name: name.clone(), token })?;
+            count += 1;
         }
-        for (place, waiter) in lock.queue.iter() {
-            self.index.add_waiter(&name, *place, waiter);
-            waiter.owner.session().into_iter().for_each(|session| self.count_waiter(session));
+        for (request, key) in lock.queue().iter().filter_map(|(_, waiter)| Some((waiter.request?, waiter.key))) {
+            self.check_given(request, Given::Waiter { name: name.clone(), key })?;
+            count += 1;
         }
-        self.locks.insert(name, lock).is_none()
+        Ok(count)
     }
 
-    /// What a request made and its record name each other, or it could be given a second time. How many there are.
-    fn check_locks_requests(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
-        let mut living = 0;
-        for (request, token) in lock.holds.iter().filter_map(|hold| Some((hold.request()?, hold.token))) {
-            self.check_made(request, Made::Hold { name: name.clone(), token })?;
-            living += 1;
-        }
-        for (request, key) in lock.queue.iter().filter_map(|(_, waiter)| Some((waiter.request?, waiter.key))) {
-            self.check_made(request, Made::Waiter { name: name.clone(), key })?;
-            living += 1;
-        }
-        Ok(living)
-    }
-
-    fn check_sessions_requests(&self) -> Result<usize, DecodeError> {
-        let mut living = 0;
+    fn check_requests_of_sessions(&self) -> Result<usize, DecodeError> {
+        let mut count = 0;
         for (request, id) in self.sessions.iter().filter_map(|(id, session)| Some((session.request?, *id))) {
-            self.check_made(request, Made::Session(id))?;
-            living += 1;
+            self.check_given(request, Given::Session(id))?;
+            count += 1;
         }
-        Ok(living)
+        Ok(count)
     }
 
-    fn check_made(&self, request: RequestId, made: Made) -> Result<(), DecodeError> {
-        let is_so = self.requests.get(&request).is_some_and(|record| record.made == made);
-        if is_so { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
+    fn check_given(&self, request: RequestId, given: Given) -> Result<(), DecodeError> {
+        let is_given = self.idempotency_keys.get(request).is_some_and(|record| record.given == given);
+        if is_given { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
     }
 }
 
-/// A number that is counted up by one now and then, and so never comes near its end.
-fn take_counter(take: &mut Take) -> Result<u64, DecodeError> {
-    take.u64().and_then(|value| if value < 1 << 63 { Ok(value) } else { Err(DecodeError::Range) })
+/// A counter that rises by one now and then, and so never comes near its end.
+fn take_counter(input: &mut Decoder) -> Result<u64, DecodeError> {
+    input.varint().and_then(|value| if value < 1 << 63 { Ok(value) } else { Err(DecodeError::Range) })
 }

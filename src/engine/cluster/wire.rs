@@ -6,7 +6,7 @@
 use super::MemberError;
 pub use super::wire_members::MemberLine;
 use super::wire_members::{put_error, take_error};
-use crate::domain::codec::DecodeError;
+use crate::base::codec::DecodeError;
 use crate::domain::{Entry, Incarnation, StoreId, Timestamp};
 use crate::engine::compare::{Mark, Verdict};
 

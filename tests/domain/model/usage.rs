@@ -40,7 +40,7 @@ fn no_command_takes_the_table_beyond_its_bound_and_none_that_gives_back_is_refus
         for entry in bounded(log, bytes, if shared { [400, 700] } else { [0, 0] }) {
             let before = table.bytes();
             let applied = table.apply(entry.clone());
-            if table.knows_callers() {
+            if table.records_callers() {
                 prop_assert!(table.bytes() <= before.max(bytes) + TAKEN_BACK, "{} of {bytes}", table.bytes());
             }
             let (Body::Batch { commands, .. }, Ok(applied)) = (&entry.body, &applied) else { continue };

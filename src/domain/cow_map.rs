@@ -1,7 +1,7 @@
-//! A map in shards that are copied only when written while a snapshot still reads them.
+//! A copy-on-write map in shards: a snapshot reads it while writes go on.
 //!
-//! Freezing costs one reference count a shard, whatever the map holds; afterwards the first write to a shard
-//! copies that shard alone. So a snapshot of a million locks never stalls a grant.
+//! Freezing costs one reference count per shard, whatever the map holds. Afterwards the first write to a shard copies
+//! that shard alone, so a snapshot of a million locks never stalls a grant.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::btree_map::Entry;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub const SHARDS: usize = 4096;
 
-/// A key that says in which shard it lives; must not change between versions of the binary for equal snapshots.
+/// A key that determines its shard. The hash must never change: the order of snapshots follows from it.
 pub trait ShardKey: Ord + Clone {
     fn shard_hash(&self) -> u64;
 }
@@ -20,14 +20,14 @@ pub struct CowMap<K, V> {
     len: usize,
 }
 
-/// A consistent view that is read while the map goes on.
+/// A consistent view of the map, not affected by later writes.
 pub struct FrozenMap<K, V> {
     shards: Vec<Arc<BTreeMap<K, V>>>,
     len: usize,
 }
 
 impl<K: ShardKey, V: Clone> Default for CowMap<K, V> {
-    /// All shards are one empty map until they are written.
+    /// All shards share one empty map until they are written.
     fn default() -> Self {
         CowMap { shards: vec![Arc::default(); SHARDS].into(), len: 0 }
     }
@@ -42,24 +42,29 @@ impl<K: ShardKey, V: Clone> CowMap<K, V> {
         self.shards[shard(key)].get(key)
     }
 
-    /// The key as stored, with its value: lets callers share the stored name.
+    /// The key as it is stored, with its value: lets callers share the stored name.
     pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
         self.shards[shard(key)].get_key_value(key)
     }
 
-    /// Copies the shard if a snapshot reads it, so ask only for what will be written.
+    /// Copies the shard if a snapshot reads it: call this only to write.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.shard_mut(key).get_mut(key)
     }
 
-    /// The value that was there before.
+    /// The same with the key as it is stored.
+    pub fn get_key_value_mut(&mut self, key: &K) -> Option<(&K, &mut V)> {
+        self.shard_mut(key).range_mut::<K, _>(key..=key).next()
+    }
+
+    /// Gives the value that was there before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let before = self.shard_mut(&key).insert(key, value);
         self.len += usize::from(before.is_none());
         before
     }
 
-    /// Inserts a value, or changes the one that is there, in one search. Gives the key as it is stored.
+    /// Inserts a value, or changes the existing one, in one search. Returns the key as it is stored.
     pub fn upsert(&mut self, key: K, value: V, change: impl FnOnce(&mut V, V)) -> (K, &mut V) {
         match Arc::make_mut(&mut self.shards[shard(&key)]).entry(key) {
             Entry::Occupied(found) => {
@@ -75,7 +80,7 @@ impl<K: ShardKey, V: Clone> CowMap<K, V> {
         }
     }
 
-    /// Removes a value if it is as wanted. Copies nothing if it is not.
+    /// Removes a value if the condition holds, and copies nothing if it does not.
     pub fn remove_if(&mut self, key: &K, is_wanted: impl FnOnce(&V) -> bool) -> Option<V> {
         let shard = &mut self.shards[shard(key)];
         if !shard.get(key).is_some_and(is_wanted) {
@@ -113,7 +118,7 @@ impl<K: ShardKey, V> FrozenMap<K, V> {
         self.shards[shard(key)].get(key)
     }
 
-    /// Shard by shard: the same order for equal content.
+    /// Shard by shard: equal content is in equal order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
@@ -123,7 +128,7 @@ impl<K: ShardKey, V> FrozenMap<K, V> {
         self.shards[shard].iter()
     }
 
-    /// All entries from `start` on, in order of the keys: a merge of the shards, paid for as far as it is read.
+    /// All entries from `start` on, in order of their keys: a lazy merge of the shards.
     pub fn ordered_from(&self, start: &K) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V> {
         let mut ranges: Vec<_> = self.shards.iter().map(|shard| shard.range::<K, _>(start..)).collect();
         let mut heads = BinaryHeap::with_capacity(ranges.len());
@@ -169,7 +174,7 @@ fn shard<K: ShardKey>(key: &K) -> usize {
     (key.shard_hash() >> 32) as usize % SHARDS
 }
 
-/// Eight bytes at a time, folded by multiplication. Fixed for all time, unlike the standard library's hasher: the
+/// Hashes eight bytes at a time, folded by multiplication. Unlike the standard library's hasher it never changes: the
 /// order of a snapshot follows from it.
 pub fn stable_hash(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -182,8 +187,8 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     fold(fold(hash, rest_of(bytes, rest)), FACTOR)
 }
 
-/// The bytes after the last whole word as a number: cut out of the last eight bytes where there are so many, because
-/// copying a few bytes costs more than the rest of the hash.
+/// The bytes after the last whole word, as a number. Taken from the last eight bytes where possible, because copying a
+/// few bytes costs more than the rest of the hash.
 fn rest_of(bytes: &[u8], rest: &[u8]) -> u64 {
     match (rest.len(), bytes.last_chunk()) {
         (0, _) => 0,
@@ -203,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_view_does_not_see_later_writes() {
+    fn frozen_map_does_not_see_later_writes() {
         let mut map = CowMap::default();
         assert!((0..10_000_u64).all(|n| map.insert(n, n).is_none()));
         let frozen = map.freeze();
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn one_search_inserts_or_changes_and_removes_only_what_is_wanted() {
+    fn upsert_changes_existing_values_and_remove_if_copies_nothing_in_vain() {
         let mut map = CowMap::default();
         let add = |map: &mut CowMap<u64, u64>, value| *map.upsert(1, value, |there, value| *there += value).1;
         assert_eq!((add(&mut map, 5), map.len()), (5, 1));
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_merge_of_the_shards_is_in_order() {
+    fn ordered_from_merges_shards_in_key_order() {
         let mut map = CowMap::default();
         assert!((0..20_000_u64).rev().all(|n| map.insert(n, ()).is_none()));
         let keys: Vec<u64> = map.freeze().ordered_from(&1_234).map(|(key, ())| *key).collect();
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_same_for_ever() {
+    fn stable_hash_never_changes() {
         let text = b"a name of some length, and more";
         let hashes: Vec<u64> = (0..text.len()).map(|length| stable_hash(&text[..length])).collect();
         let all = hashes.iter().fold(0, |all: u64, hash| all.rotate_left(1) ^ hash);
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn shards_are_evenly_filled() {
+    fn keys_spread_evenly_over_shards() {
         let mut map = CowMap::default();
         assert!((0..409_600_u64).all(|n| map.insert(n, ()).is_none()));
         let fullest = map.shards.iter().map(|shard| shard.len()).max().unwrap();

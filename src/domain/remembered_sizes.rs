@@ -1,30 +1,30 @@
-//! Sizes of idle locks, where a dialect's rules keep them (LDLM): bounded, and forgotten after an idle time.
+//! LDLM's rule: the size of an idle lock is remembered for a while. Their number is limited.
 
-use super::cow::{CowMap, FrozenMap};
+use super::cow_map::{CowMap, FrozenMap};
 use super::ids::Name;
 use super::time::Timestamp;
 use std::collections::BTreeSet;
 
 #[derive(Default)]
-pub struct Remembered {
+pub struct RememberedSizes {
     sizes: CowMap<Name, (u32, Timestamp)>,
     by_end: BTreeSet<(Timestamp, Name)>,
     bytes: u64,
 }
 
-/// Besides the name: see `usage`.
+/// Besides the name; see `usage`.
 const SIZE_BYTES: u64 = 160;
 
 fn bytes_of(name: &Name) -> u64 {
     SIZE_BYTES + name.len() as u64
 }
 
-impl Remembered {
+impl RememberedSizes {
     pub fn len(&self) -> usize {
         self.sizes.len()
     }
 
-    /// What they take, as `usage` counts.
+    /// Their memory, by the estimate of `usage`.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -33,7 +33,7 @@ impl Remembered {
         self.sizes.get(name).map(|(size, _)| *size)
     }
 
-    /// Keeps a size until `until`; beyond `count_max` the one that would end first gives way.
+    /// Remembers a size until `until`. Beyond `count_max` sizes, the one that would be forgotten first is forgotten.
     pub fn remember(&mut self, name: &Name, size: u32, until: Timestamp, count_max: u64) {
         if let Some((_, before)) = self.sizes.insert(name.clone(), (size, until)) {
             self.by_end.remove(&(before, name.clone()));
@@ -58,9 +58,9 @@ impl Remembered {
         }
     }
 
-    /// Forgets one whose time has passed; whether there was one.
+    /// Forgets one size whose time has passed; whether there was one.
     pub fn forget_due(&mut self, now: Timestamp) -> bool {
-        let due = self.next_due().filter(|until| until.is_past(now)).and_then(|_| self.by_end.pop_first());
+        let due = self.next_deadline().filter(|until| until.is_past(now)).and_then(|_| self.by_end.pop_first());
         due.inspect(|(_, name)| {
             self.sizes.remove(name);
             self.bytes -= bytes_of(name);
@@ -68,11 +68,10 @@ impl Remembered {
         .is_some()
     }
 
-    pub fn next_due(&self) -> Option<Timestamp> {
+    pub fn next_deadline(&self) -> Option<Timestamp> {
         self.by_end.first().map(|(until, _)| *until)
     }
 
-    /// The sizes for a snapshot, without the order of their ends.
     pub fn freeze(&self) -> FrozenMap<Name, (u32, Timestamp)> {
         self.sizes.freeze()
     }

@@ -1,0 +1,142 @@
+//! One hold of a lock, and how far its grant has come on the way to the client.
+
+use crate::domain::caller::Caller;
+use crate::domain::ids::{Dialect, HoldKey, Incarnation, Name, RequestId, SessionId, Token};
+use crate::domain::metadata::Metadata;
+use crate::domain::outcome::Grant;
+use crate::domain::time::{Deadline, Timestamp};
+use crate::domain::usage::Usage;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    pub key: HoldKey,
+    pub token: Token,
+    pub since: Timestamp,
+    /// When its lease ends; for an orphaned hold, when the time for a retry ends.
+    pub deadline: Deadline,
+    pub owner: Owner,
+    pub metadata: Metadata,
+    pub dialect: Dialect,
+    /// Who acquired it.
+    pub caller: Caller,
+    pub delivery: Delivery,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Whoever knows the key (or, in a dialect without keys, the name).
+    Bearer,
+    Session(SessionId),
+    Label(Arc<str>),
+}
+
+/// Whether the client knows of its hold. As small as a pointer, because most holds are answered at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delivery {
+    /// Confirmed, with nothing to remember: one request acquired it and was answered.
+    Answered,
+    Tracked(Box<Tracked>),
+}
+
+/// What is remembered of the requests that asked for a hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tracked {
+    pub state: DeliveryState,
+    /// The request whose retry is given this hold again.
+    pub request: Option<RequestId>,
+    /// The only attempt that may have been answered, by its key: cancelling it ends the hold. `None` once several
+    /// attempts may have been answered.
+    pub attempt: Option<HoldKey>,
+    /// The lease that was asked for.
+    pub lease_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    Confirmed,
+    /// Granted to a waiter of this incarnation, which has not confirmed yet that it can answer.
+    Unconfirmed(Incarnation),
+    /// The request was lost. The hold is kept until its deadline, for a retry.
+    Orphaned,
+}
+
+impl Owner {
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Owner::Session(session) => Some(*session),
+            Owner::Bearer | Owner::Label(_) => None,
+        }
+    }
+
+    pub fn label(&self) -> Option<&Arc<str>> {
+        match self {
+            Owner::Label(label) => Some(label),
+            Owner::Bearer | Owner::Session(_) => None,
+        }
+    }
+
+    pub fn has_label(&self, label: &str) -> bool {
+        self.label().is_some_and(|own| **own == *label)
+    }
+}
+
+impl Hold {
+    pub fn grant(&self) -> Grant {
+        Grant { key: self.key, token: self.token, since: self.since, deadline: self.deadline.moment() }
+    }
+
+    /// When it ends unless it is renewed: with its lease, or with its session if that ends earlier.
+    pub fn end(&self, session_end: Option<Timestamp>) -> Option<Timestamp> {
+        self.deadline.moment().into_iter().chain(session_end).min()
+    }
+
+    pub fn usage(&self, name: &Name) -> Usage {
+        Usage::of_hold(name, self.owner.label().map(|label| &**label), &self.metadata)
+    }
+
+    pub fn tracked(&self) -> Option<&Tracked> {
+        match &self.delivery {
+            Delivery::Answered => None,
+            Delivery::Tracked(tracked) => Some(tracked),
+        }
+    }
+
+    pub fn state(&self) -> DeliveryState {
+        self.tracked().map_or(DeliveryState::Confirmed, |tracked| tracked.state)
+    }
+
+    pub fn request(&self) -> Option<RequestId> {
+        self.tracked().and_then(|tracked| tracked.request)
+    }
+
+    /// The incarnation that was granted this hold and has not confirmed it.
+    pub fn unconfirmed(&self) -> Option<Incarnation> {
+        match self.state() {
+            DeliveryState::Unconfirmed(incarnation) => Some(incarnation),
+            DeliveryState::Confirmed | DeliveryState::Orphaned => None,
+        }
+    }
+
+    /// Whether no client knows of this hold if the attempt with this key is never answered.
+    pub fn depends_on(&self, attempt: HoldKey) -> bool {
+        self.tracked().map_or(self.key == attempt, |tracked| tracked.attempt == Some(attempt))
+    }
+
+    /// A client knows of this hold, or is about to: only this attempt may still be cancelled.
+    pub fn confirm(&mut self, attempt: Option<HoldKey>) {
+        let Delivery::Tracked(tracked) = &mut self.delivery else { return };
+        (tracked.state, tracked.attempt) = (DeliveryState::Confirmed, attempt);
+        if tracked.request.is_none() && attempt == Some(self.key) {
+            self.delivery = Delivery::Answered;
+        }
+    }
+
+    /// The request is lost, and the time for a retry ends at `until`.
+    pub fn orphan(&mut self, until: Timestamp) {
+        self.deadline = self.deadline.min(Deadline::at(until));
+        if let Delivery::Tracked(tracked) = &mut self.delivery {
+            tracked.state = DeliveryState::Orphaned;
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Indexes over all holds and waiters: by deadline, session, key and incarnation. Derived, so never in a snapshot.
+
+use super::hold::Hold;
+use super::waiter::{Place, Waiter};
+use crate::domain::ids::{HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
+use crate::domain::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+#[derive(Default)]
+pub struct Index {
+    /// Leases by their end.
+    pub leases: BTreeMap<(Timestamp, Token), Name>,
+    /// Waits by their end.
+    pub waits: BTreeMap<(Timestamp, WaiterId), Name>,
+    pub holds_of: BTreeMap<(SessionId, Token), Name>,
+    pub waiters_of: BTreeMap<(SessionId, WaiterId), Name>,
+    /// Waiters by the key that their hold will have.
+    pub waiting_keys: BTreeMap<HoldKey, (Name, Place)>,
+    /// Attached waiters by the incarnation that answers them.
+    pub attached: BTreeMap<(Incarnation, WaiterId), (Name, Place)>,
+    /// Holds that an incarnation was granted and has not confirmed.
+    pub unconfirmed: BTreeMap<(Incarnation, Token), Name>,
+    pub hold_count: u64,
+}
+
+/// The keys under which a hold is found.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub struct HoldKeys {
+    lease: Option<(Timestamp, Token)>,
+    session: Option<(SessionId, Token)>,
+    unconfirmed: Option<(Incarnation, Token)>,
+}
+
+impl HoldKeys {
+    pub fn of(hold: &Hold) -> HoldKeys {
+        HoldKeys {
+            lease: hold.deadline.moment().map(|end| (end, hold.token)),
+            session: hold.owner.session().map(|session| (session, hold.token)),
+            unconfirmed: hold.unconfirmed().map(|incarnation| (incarnation, hold.token)),
+        }
+    }
+}
+
+impl Index {
+    pub fn add_hold(&mut self, name: &Name, hold: &Hold) {
+        self.hold_count += 1;
+        self.move_hold(name, HoldKeys::default(), HoldKeys::of(hold));
+    }
+
+    pub fn remove_hold(&mut self, name: &Name, hold: &Hold) {
+        self.hold_count = self.hold_count.saturating_sub(1);
+        self.move_hold(name, HoldKeys::of(hold), HoldKeys::default());
+    }
+
+    /// A hold has changed. Inlined: adding and removing a hold are the same with nothing on one side.
+    #[inline(always)]
+    pub fn move_hold(&mut self, name: &Name, before: HoldKeys, after: HoldKeys) {
+        replace(&mut self.leases, name, before.lease, after.lease);
+        replace(&mut self.holds_of, name, before.session, after.session);
+        replace(&mut self.unconfirmed, name, before.unconfirmed, after.unconfirmed);
+    }
+
+    pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: &Waiter) {
+        self.waits.insert((waiter.deadline, place.1), name.clone());
+        self.waiting_keys.insert(waiter.key, (name.clone(), place));
+        if let Some(session) = waiter.owner.session() {
+            self.waiters_of.insert((session, place.1), name.clone());
+        }
+        if let Some(command) = waiter.answered_by() {
+            self.attached.insert((command.incarnation, place.1), (name.clone(), place));
+        }
+    }
+
+    pub fn remove_waiter(&mut self, place: Place, waiter: &Waiter) {
+        self.waits.remove(&(waiter.deadline, place.1));
+        self.waiting_keys.remove(&waiter.key);
+        if let Some(session) = waiter.owner.session() {
+            self.waiters_of.remove(&(session, place.1));
+        }
+        if let Some(command) = waiter.answered_by() {
+            self.attached.remove(&(command.incarnation, place.1));
+        }
+    }
+
+    /// The incarnations that have waiters to answer or holds to confirm.
+    pub fn answering(&self) -> BTreeSet<Incarnation> {
+        let mut found = BTreeSet::new();
+        let mut after = Bound::Unbounded;
+        while let Some(((incarnation, _), _)) = self.attached.range((after, Bound::Unbounded)).next() {
+            found.insert(*incarnation);
+            after = Bound::Excluded((*incarnation, WaiterId(u64::MAX)));
+        }
+        let mut after = Bound::Unbounded;
+        while let Some(((incarnation, _), _)) = self.unconfirmed.range((after, Bound::Unbounded)).next() {
+            found.insert(*incarnation);
+            after = Bound::Excluded((*incarnation, Token(u64::MAX)));
+        }
+        found
+    }
+
+    /// The lock of some hold or waiter of this session, holds first.
+    pub fn any_of(&self, session: SessionId) -> Option<&Name> {
+        let hold = self.holds_of.range((session, Token(0))..).next().filter(|((owner, _), _)| *owner == session);
+        let waiter =
+            || self.waiters_of.range((session, WaiterId(0))..).next().filter(|((owner, _), _)| *owner == session);
+        hold.map(|(_, name)| name).or_else(|| waiter().map(|(_, name)| name))
+    }
+
+    /// Drops the entry that [`Index::any_of`] finds.
+    pub fn forget_any_of(&mut self, session: SessionId) {
+        let hold = self.holds_of.range((session, Token(0))..).next().map(|(key, _)| *key);
+        if let Some(key) = hold.filter(|(owner, _)| *owner == session) {
+            self.holds_of.remove(&key);
+        } else if let Some((key, _)) = self.waiters_of.range((session, WaiterId(0))..).next() {
+            let key = *key;
+            self.waiters_of.remove(&key);
+        }
+    }
+}
+
+#[inline(always)]
+fn replace<K: Ord>(map: &mut BTreeMap<K, Name>, name: &Name, before: Option<K>, after: Option<K>) {
+    if before == after {
+        return;
+    }
+    if let Some(key) = before {
+        map.remove(&key);
+    }
+    if let Some(key) = after {
+        map.insert(key, name.clone());
+    }
+}

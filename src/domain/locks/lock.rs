@@ -1,0 +1,73 @@
+//! One lock: its holds and its queue. Only [`Locks`](super::Locks) changes a lock that is in the table.
+
+use super::hold::Hold;
+use super::queue::Queue;
+use crate::domain::time::Deadline;
+
+/// In the table only while it has a hold or a waiter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lock {
+    pub(super) size: u32,
+    pub(super) size_to_remember: u32,
+    /// No deadline of a hold or waiter is earlier: until it has passed, nothing can have ended.
+    pub(super) next_deadline: Deadline,
+    pub(super) holds: Vec<Hold>,
+    pub(super) queue: Queue,
+}
+
+impl Lock {
+    pub fn new(size: u32, size_to_remember: u32, holds: Vec<Hold>, queue: Queue) -> Lock {
+        let mut lock = Lock { size, size_to_remember, next_deadline: Deadline::NEVER, holds, queue };
+        lock.recompute_next_deadline();
+        lock
+    }
+
+    /// How many holds it may have; set by the first of them.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The size to remember once it is free (LDLM's rule); 0 if no client with that rule held it.
+    pub fn size_to_remember(&self) -> u32 {
+        self.size_to_remember
+    }
+
+    /// Oldest first.
+    pub fn holds(&self) -> &[Hold] {
+        &self.holds
+    }
+
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Before this moment nothing of it can have expired.
+    pub fn next_deadline(&self) -> Deadline {
+        self.next_deadline
+    }
+
+    /// Whether another hold of this size fits.
+    pub fn has_room(&self, size: u32) -> bool {
+        self.holds.is_empty() || (self.size == size && self.holds.len() < size as usize)
+    }
+
+    pub fn is_unused(&self) -> bool {
+        self.holds.is_empty() && self.queue.is_empty()
+    }
+
+    /// Adds the hold of a lock that was just made for it: the newest hold decides the size.
+    pub(super) fn merge(&mut self, granted: Lock) {
+        self.size = granted.size;
+        if granted.size_to_remember > 0 {
+            self.size_to_remember = granted.size_to_remember;
+        }
+        self.next_deadline = self.next_deadline.min(granted.next_deadline);
+        self.holds.extend(granted.holds);
+    }
+
+    pub(super) fn recompute_next_deadline(&mut self) {
+        let holds = self.holds.iter().map(|hold| hold.deadline);
+        let waiters = self.queue.iter().map(|(_, waiter)| Deadline::at(waiter.deadline));
+        self.next_deadline = holds.chain(waiters).min().unwrap_or(Deadline::NEVER);
+    }
+}

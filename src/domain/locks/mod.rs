@@ -1,0 +1,223 @@
+//! All locks together with their indexes. Nothing else changes a hold, a waiter or a deadline, so the indexes cannot
+//! disagree with the locks.
+
+mod hold;
+mod index;
+mod lock;
+mod queue;
+mod waiter;
+
+pub use hold::{Delivery, DeliveryState, Hold, Owner, Tracked};
+pub use lock::Lock;
+pub use queue::Queue;
+pub use waiter::{Orphan, Place, Waiter, WaiterState};
+
+use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
+use super::ids::{HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
+use super::time::{Deadline, Timestamp};
+use index::{HoldKeys, Index};
+use std::collections::BTreeSet;
+
+#[derive(Default)]
+pub struct Locks {
+    map: CowMap<Name, Lock>,
+    index: Index,
+}
+
+impl ShardKey for Name {
+    fn shard_hash(&self) -> u64 {
+        stable_hash(self.as_bytes())
+    }
+}
+
+/// Reading.
+impl Locks {
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn hold_count(&self) -> u64 {
+        self.index.hold_count
+    }
+
+    pub fn waiter_count(&self) -> u64 {
+        self.index.waiting_keys.len() as u64
+    }
+
+    pub fn get(&self, name: &Name) -> Option<&Lock> {
+        self.map.get(name)
+    }
+
+    /// The name as the table stores it, for callers that keep it.
+    pub fn get_key_value(&self, name: &Name) -> Option<(&Name, &Lock)> {
+        self.map.get_key_value(name)
+    }
+
+    pub fn hold(&self, name: &Name, token: Token) -> Option<&Hold> {
+        self.map.get(name)?.holds.iter().find(|hold| hold.token == token)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.map.iter().map(|(name, _)| name)
+    }
+
+    pub fn freeze(&self) -> FrozenMap<Name, Lock> {
+        self.map.freeze()
+    }
+
+    /// The end of the first lease or wait.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let lease = self.index.leases.first_key_value().map(|((end, _), _)| *end);
+        let wait = self.index.waits.first_key_value().map(|((end, _), _)| *end);
+        lease.into_iter().chain(wait).min()
+    }
+
+    /// A lock with a lease or wait that has ended, leases first.
+    pub fn due(&self, now: Timestamp) -> Option<&Name> {
+        let lease = self.index.leases.first_key_value().filter(|((end, _), _)| end.is_past(now));
+        let wait = || self.index.waits.first_key_value().filter(|((end, _), _)| end.is_past(now));
+        lease.map(|(_, name)| name).or_else(|| wait().map(|(_, name)| name))
+    }
+
+    /// How many leases and waits may expire.
+    pub fn deadline_counts(&self) -> (usize, usize) {
+        (self.index.leases.len(), self.index.waits.len())
+    }
+
+    /// The lock of some hold or waiter of this session, holds first.
+    pub fn any_of(&self, session: SessionId) -> Option<&Name> {
+        self.index.any_of(session)
+    }
+
+    /// The lock and place of the waiter with this key.
+    pub fn waiting(&self, key: HoldKey) -> Option<&(Name, Place)> {
+        self.index.waiting_keys.get(&key)
+    }
+
+    /// The incarnations that have waiters to answer or holds to confirm.
+    pub fn answering(&self) -> BTreeSet<Incarnation> {
+        self.index.answering()
+    }
+
+    /// The waiters that this incarnation has to answer.
+    pub fn attached_to(&self, incarnation: Incarnation) -> impl Iterator<Item = &(Name, Place)> {
+        let range = (incarnation, WaiterId(0))..=(incarnation, WaiterId(u64::MAX));
+        self.index.attached.range(range).map(|(_, place)| place)
+    }
+
+    /// The holds that this incarnation was granted and has not confirmed.
+    pub fn unconfirmed_by(&self, incarnation: Incarnation) -> impl Iterator<Item = (&Name, Token)> {
+        let range = (incarnation, Token(0))..=(incarnation, Token(u64::MAX));
+        self.index.unconfirmed.range(range).map(|((_, token), name)| (name, *token))
+    }
+}
+
+/// Writing.
+impl Locks {
+    /// Adds a lock from a snapshot; whether it is new.
+    pub fn insert(&mut self, name: Name, lock: Lock) -> bool {
+        lock.holds.iter().for_each(|hold| self.index.add_hold(&name, hold));
+        lock.queue.iter().for_each(|(place, waiter)| self.index.add_waiter(&name, *place, waiter));
+        self.map.insert(name, lock).is_none()
+    }
+
+    pub fn add_hold(&mut self, name: Name, size: u32, size_to_remember: u32, hold: Hold) {
+        let next_deadline = hold.deadline;
+        let lock = Lock { size, size_to_remember, next_deadline, holds: vec![hold], queue: Queue::default() };
+        let (name, lock) = self.map.upsert(name, lock, Lock::merge);
+        if let Some(hold) = lock.holds.last() {
+            self.index.add_hold(&name, hold);
+        }
+    }
+
+    pub fn remove_hold(&mut self, name: &Name, token: Token) -> Option<Hold> {
+        let lock = self.map.get_mut(name)?;
+        let at = lock.holds.iter().position(|hold| hold.token == token)?;
+        let hold = lock.holds.remove(at);
+        self.index.remove_hold(name, &hold);
+        Some(hold)
+    }
+
+    /// Removes the holds for which there is a reason, and gives them with it. One pass: thousands may end together.
+    pub fn remove_holds<R>(&mut self, name: &Name, reason: impl Fn(&Hold) -> Option<R>) -> Vec<(Hold, R)> {
+        let Some(lock) = self.map.get(name) else { return Vec::new() };
+        let reasons: Vec<Option<R>> = lock.holds.iter().map(reason).collect();
+        if reasons.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let Some(lock) = self.map.get_mut(name) else { return Vec::new() };
+        let mut removed = Vec::new();
+        let mut kept = Vec::with_capacity(reasons.len());
+        for (hold, reason) in std::mem::take(&mut lock.holds).into_iter().zip(reasons) {
+            match reason {
+                Some(reason) => removed.push((hold, reason)),
+                None => kept.push(hold),
+            }
+        }
+        lock.holds = kept;
+        removed.iter().for_each(|(hold, _)| self.index.remove_hold(name, hold));
+        removed
+    }
+
+    /// Changes a hold; its indexes follow.
+    pub fn change_hold(&mut self, name: &Name, token: Token, change: impl FnOnce(&mut Hold)) -> Option<&Hold> {
+        let (name, lock) = self.map.get_key_value_mut(name)?;
+        let hold = lock.holds.iter_mut().find(|hold| hold.token == token)?;
+        let before = HoldKeys::of(hold);
+        change(hold);
+        self.index.move_hold(name, before, HoldKeys::of(hold));
+        lock.next_deadline = lock.next_deadline.min(hold.deadline);
+        Some(hold)
+    }
+
+    /// Adds a waiter to the queue of a lock that exists; whether it does.
+    pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) -> bool {
+        let Some((name, lock)) = self.map.get_key_value_mut(name) else { return false };
+        self.index.add_waiter(name, place, &waiter);
+        lock.next_deadline = lock.next_deadline.min(Deadline::at(waiter.deadline));
+        lock.queue.insert(place, waiter);
+        true
+    }
+
+    pub fn remove_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
+        let waiter = self.map.get_mut(name)?.queue.remove(&place)?;
+        self.index.remove_waiter(place, &waiter);
+        Some(waiter)
+    }
+
+    /// The request of a waiter is lost; the time for a retry ends at `until`.
+    pub fn orphan_waiter(&mut self, name: &Name, place: Place, until: Timestamp) {
+        let Some((name, lock)) = self.map.get_key_value_mut(name) else { return };
+        let Some(waiter) = lock.queue.get_mut(&place) else { return };
+        self.index.remove_waiter(place, waiter);
+        waiter.orphan(until);
+        self.index.add_waiter(name, place, waiter);
+        lock.next_deadline = lock.next_deadline.min(Deadline::at(waiter.deadline));
+    }
+
+    /// Removes a lock that has neither holds nor waiters.
+    pub fn remove_unused(&mut self, name: &Name) -> Option<Lock> {
+        self.map.remove_if(name, Lock::is_unused)
+    }
+
+    /// After holds or waiters were removed.
+    pub fn recompute_next_deadline(&mut self, name: &Name) {
+        if let Some(lock) = self.map.get_mut(name) {
+            lock.recompute_next_deadline();
+        }
+    }
+
+    /// Drops the first lease or wait from its index: its lock does not have it.
+    pub fn drop_due(&mut self, now: Timestamp) {
+        if self.index.leases.first_key_value().is_some_and(|((end, _), _)| end.is_past(now)) {
+            self.index.leases.pop_first();
+        } else {
+            self.index.waits.pop_first();
+        }
+    }
+
+    /// Drops a hold or waiter of this session from the indexes: its lock does not have it.
+    pub fn forget_any_of(&mut self, session: SessionId) {
+        self.index.forget_any_of(session);
+    }
+}

@@ -1,0 +1,167 @@
+//! Sessions and their idle times. A session that has ended stays until its holds and waiters are cleared.
+
+use super::caller::Caller;
+use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
+use super::ids::{RequestId, SessionId};
+use super::time::Timestamp;
+use std::collections::BTreeSet;
+
+impl ShardKey for SessionId {
+    fn shard_hash(&self) -> u64 {
+        stable_hash(&self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub idle_timeout_ms: u64,
+    /// When it ends unless it is touched. Kept, but not watched, while one of its requests waits.
+    pub deadline: Timestamp,
+    /// It counts as gone everywhere, and is removed once its holds and waiters are.
+    pub ended: bool,
+    /// The request whose retry is given this session again.
+    pub request: Option<RequestId>,
+    /// Who opened it.
+    pub caller: Caller,
+    /// Its holds and waiters, including those that have ended and are not removed yet. Not in a snapshot.
+    pub holds: u32,
+    pub waiters: u32,
+}
+
+#[derive(Default)]
+pub struct Sessions {
+    map: CowMap<SessionId, Session>,
+    /// Idle timeouts by their end; a session that waits has none.
+    idle: BTreeSet<(Timestamp, SessionId)>,
+    /// Ended sessions that may still have holds or waiters.
+    ended: BTreeSet<SessionId>,
+}
+
+impl Session {
+    /// When it ends unless it is used. A session that waits is not idle: its time starts when the wait ends, which may
+    /// be now.
+    pub fn end(&self, now: Timestamp) -> Timestamp {
+        if self.waiters == 0 { self.deadline } else { now.after_ms(self.idle_timeout_ms) }
+    }
+}
+
+impl Sessions {
+    /// Ended sessions count until they are removed.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn live_count(&self) -> u64 {
+        (self.map.len() - self.ended.len()) as u64
+    }
+
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.map.get(&id)
+    }
+
+    pub fn live(&self, id: SessionId) -> Option<&Session> {
+        self.map.get(&id).filter(|session| !session.ended)
+    }
+
+    pub fn is_live(&self, id: SessionId) -> bool {
+        self.live(id).is_some()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&SessionId, &Session)> {
+        self.map.iter()
+    }
+
+    pub fn live_ids(&self) -> Vec<SessionId> {
+        self.map.iter().filter(|(_, session)| !session.ended).map(|(id, _)| *id).collect()
+    }
+
+    pub fn freeze(&self) -> FrozenMap<SessionId, Session> {
+        self.map.freeze()
+    }
+
+    /// When the first idle session ends.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.idle.first().map(|(end, _)| *end)
+    }
+
+    /// A session that has been idle for too long.
+    pub fn due(&self, now: Timestamp) -> Option<SessionId> {
+        self.idle.first().filter(|(end, _)| end.is_past(now)).map(|(_, id)| *id)
+    }
+
+    /// An ended session that is not removed yet.
+    pub fn first_ended(&self) -> Option<SessionId> {
+        self.ended.first().copied()
+    }
+
+    /// Adds a session; whether it is new.
+    pub fn insert(&mut self, id: SessionId, session: Session) -> bool {
+        if session.ended {
+            self.ended.insert(id);
+        } else {
+            self.idle.insert((session.deadline, id));
+        }
+        self.map.insert(id, session).is_none()
+    }
+
+    /// Restarts the idle time. An ended session stays ended.
+    pub fn touch(&mut self, id: SessionId, now: Timestamp) {
+        let Some(session) = self.map.get(&id) else { return };
+        let deadline = now.after_ms(session.idle_timeout_ms);
+        if session.ended || session.deadline == deadline {
+            return;
+        }
+        let is_idle = self.idle.remove(&(session.deadline, id));
+        if let Some(session) = self.map.get_mut(&id) {
+            session.deadline = deadline;
+        }
+        if is_idle {
+            self.idle.insert((deadline, id));
+        }
+    }
+
+    /// Marks a session ended and returns it: from here on its holds count as free and its waiters as gone.
+    pub fn end(&mut self, id: SessionId) -> Option<&mut Session> {
+        let session = self.map.get_mut(&id)?;
+        session.ended = true;
+        self.idle.remove(&(session.deadline, id));
+        self.ended.insert(id);
+        Some(session)
+    }
+
+    /// Removes an ended session.
+    pub fn remove_ended(&mut self, id: SessionId) -> Option<Session> {
+        self.ended.remove(&id);
+        self.map.remove(&id)
+    }
+
+    pub fn add_hold(&mut self, id: SessionId) {
+        if let Some(session) = self.map.get_mut(&id) {
+            session.holds = session.holds.saturating_add(1);
+        }
+    }
+
+    pub fn remove_hold(&mut self, id: SessionId) {
+        if let Some(session) = self.map.get_mut(&id) {
+            session.holds = session.holds.saturating_sub(1);
+        }
+    }
+
+    /// A session that waits is not idle.
+    pub fn add_waiter(&mut self, id: SessionId) {
+        if let Some(session) = self.map.get_mut(&id) {
+            session.waiters = session.waiters.saturating_add(1);
+            self.idle.remove(&(session.deadline, id));
+        }
+    }
+
+    /// When the last wait of a live session ends, its idle time restarts.
+    pub fn remove_waiter(&mut self, id: SessionId, now: Timestamp) {
+        let Some(session) = self.map.get_mut(&id) else { return };
+        session.waiters = session.waiters.saturating_sub(1);
+        if session.waiters == 0 && !session.ended {
+            session.deadline = now.after_ms(session.idle_timeout_ms);
+            self.idle.insert((session.deadline, id));
+        }
+    }
+}

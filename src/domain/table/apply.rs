@@ -1,0 +1,139 @@
+//! `apply`: the one function that changes the table.
+
+use super::super::command::Command;
+use super::super::entry::{Body, Entry, LeaderStart, Submitted};
+use super::super::ids::{CommandId, SessionId, Token};
+use super::super::level;
+use super::super::outcome::{Applied, Outcome, StaleEpoch};
+use super::super::refusal::Refusal;
+use super::{Effects, Table};
+use crate::mutants::planted;
+
+/// What may expire per entry besides its commands: bounds how long a burst of expiries delays a grant.
+const EXPIRIES_PER_ENTRY: u32 = 1024;
+
+/// A later leadership raises tokens only up to here, half of all tokens, or a wrong clock could use them up. As a date
+/// it is in the year 2109.
+const RAISED_TOKEN_END: u64 = Token::END / 2;
+
+/// 48 bits.
+const TABLE_ID_MASK: u64 = (1 << 48) - 1;
+
+impl Table {
+    /// Applies an entry at the start of a log. Never panics, whatever the entry says.
+    pub fn apply(&mut self, entry: Entry) -> Result<Applied, StaleEpoch> {
+        self.apply_at(0, entry)
+    }
+
+    /// Applies the log entry at this index.
+    pub fn apply_at(&mut self, index: u64, entry: Entry) -> Result<Applied, StaleEpoch> {
+        let mut effects = Effects { events: Vec::new(), budget: EXPIRIES_PER_ENTRY };
+        let outcomes = match entry.body {
+            Body::LeaderStart(start) => {
+                self.header.now = self.header.now.max(entry.at);
+                self.start_leadership(&mut effects, index, start);
+                Vec::new()
+            }
+            Body::Batch { touches, more_touches, commands } => {
+                if entry.epoch != self.header.epoch && !planted!("stale-epoch-applied") {
+                    return Err(StaleEpoch { found: entry.epoch, expected: self.header.epoch });
+                }
+                self.header.now = self.header.now.max(entry.at);
+                self.touch_sessions(planted!("touches-forgotten", touches => Vec::new()), &commands);
+                effects.events.reserve(commands.len());
+                self.expire_due(&mut effects, !more_touches);
+                let outcomes =
+                    commands.into_iter().map(|Submitted { id, command }| (id, self.run(&mut effects, id, command)));
+                let outcomes = outcomes.collect();
+                self.clear_ended_sessions(&mut effects);
+                outcomes
+            }
+        };
+        Ok(Applied { outcomes, events: effects.events })
+    }
+
+    fn start_leadership(&mut self, effects: &mut Effects, index: u64, start: LeaderStart) {
+        self.header.epoch += 1;
+        if self.header.level == 0 {
+            self.header.level = start.level;
+        }
+        if self.header.next_token == 0 {
+            self.open(start.first_token, start.incarnation.0);
+        } else if self.supports(level::RAISED_TOKENS) {
+            self.raise_tokens(index, start.first_token);
+        }
+        self.header.limits = if self.records_callers() { start.limits } else { start.limits.without_shares() };
+        self.header.confirm = start.confirm;
+        self.touch_all_sessions();
+        // The election vouches for the leader, so it is recorded unchecked.
+        self.header.nodes.record(start.node, start.incarnation, start.store, start.level);
+        self.drop_requests_of_dead_incarnations(effects);
+    }
+
+    /// The first leadership of a new table.
+    fn open(&mut self, first_token: u64, random: u64) {
+        self.header.next_token = first_token.max(1);
+        self.header.event_origin = if self.supports(level::EVENT_ORIGINS) { first_token.min(Token::END) } else { 0 };
+        self.header.table_id = if self.supports(level::TABLE_IDS) { table_id(random) } else { 0 };
+    }
+
+    /// The log may have lost its end, and with it tokens and event ids that were issued: they must not be issued again.
+    fn raise_tokens(&mut self, index: u64, first_token: u64) {
+        if first_token < RAISED_TOKEN_END {
+            self.header.next_token = self.header.next_token.max(first_token);
+            self.header.event_origin = self.header.event_origin.max(first_token.saturating_sub(index));
+        }
+    }
+
+    /// Every session that the entry names was in use: touched before anything is judged to be due.
+    fn touch_sessions(&mut self, touches: Vec<SessionId>, commands: &[Submitted]) {
+        let in_commands = commands.iter().filter_map(|submitted| submitted.command.session());
+        touches.into_iter().chain(in_commands).for_each(|id| self.sessions.touch(id, self.header.now));
+    }
+
+    /// What was used since the last entry is lost with the old leader, so every idle time restarts.
+    fn touch_all_sessions(&mut self) {
+        self.sessions.live_ids().into_iter().for_each(|id| self.sessions.touch(id, self.header.now));
+    }
+
+    fn run(&mut self, effects: &mut Effects, id: CommandId, mut command: Command) -> Outcome {
+        if let Err(outcome) = self.header.nodes.admit(id) {
+            return outcome;
+        }
+        if !self.records_callers() {
+            command.forget_caller();
+        }
+        if let Some(session) = command.session()
+            && !self.sessions.is_live(session)
+        {
+            return Outcome::Refused(Refusal::SessionUnknown);
+        }
+        if let Some(name) = command.name() {
+            self.expire_lock(effects, &name.clone());
+        }
+        match command {
+            Command::OpenSession { session, idle_timeout_ms, idempotency_key, caller } => {
+                self.open_session(session, idle_timeout_ms, idempotency_key, caller)
+            }
+            Command::CloseSession { session } => self.close_session(effects, session),
+            Command::Acquire(acquire) => self.acquire(effects, id, *acquire),
+            Command::Release { name, proof, .. } => self.release(effects, &name, &proof),
+            Command::Renew { name, proof, lease_ms, .. } => self.renew(&name, &proof, lease_ms),
+            Command::Cancel { name, key } => self.cancel(effects, &name, key),
+            Command::ForceRelease { name, key } => self.force_release(effects, &name, key),
+            Command::ConfirmDelivery { name, key } => self.confirm_delivery(&name, key),
+            Command::CancelWait { name, label } => self.cancel_wait(effects, &name, &label),
+            Command::NodeUp { node, incarnation, store, level } => {
+                self.node_up(effects, node, incarnation, store, level)
+            }
+            Command::NodeDown { node, incarnation } => self.node_down(effects, node, incarnation),
+            Command::ForgetNode { node } => self.forget_node(effects, node),
+            Command::RaiseLevel { level } => self.raise_level(level),
+        }
+    }
+}
+
+/// Made from a random number, of which not all bits are published.
+pub(super) fn table_id(random: u64) -> u64 {
+    (random & TABLE_ID_MASK).max(1)
+}

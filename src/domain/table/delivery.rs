@@ -1,0 +1,103 @@
+//! Deliveries: confirmed by the node that answers, or lost with the request, and then kept for a retry.
+
+use super::super::command::Proof;
+use super::super::idempotency::{Given, ORPHAN_MS};
+use super::super::ids::{HoldKey, Incarnation, Name, Token};
+use super::super::locks::{DeliveryState, Orphan, Place, Waiter, WaiterState};
+use super::super::outcome::{EndReason, Outcome, WaitEnd};
+use super::{Effects, Table, Vacancy};
+
+impl Table {
+    /// The hold's node has the grant and is about to answer.
+    pub(super) fn confirm_delivery(&mut self, name: &Name, key: HoldKey) -> Outcome {
+        match self.find_hold(name, &Proof::Key(key)) {
+            Ok(hold) => {
+                let (token, attempt) = (hold.token, hold.tracked().and_then(|tracked| tracked.attempt));
+                self.confirm_hold(name, token, attempt);
+                Outcome::Confirmed
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// A client knows of the hold, or is about to. An orphaned hold gets its full lease. From here on only this attempt
+    /// can be cancelled.
+    pub(super) fn confirm_hold(&mut self, name: &Name, token: Token, attempt: Option<HoldKey>) {
+        let Some(hold) = self.locks.hold(name, token) else { return };
+        let Some(tracked) = hold.tracked() else { return };
+        let deadline = match tracked.state {
+            DeliveryState::Orphaned => self.lease_end(tracked.lease_ms),
+            DeliveryState::Confirmed | DeliveryState::Unconfirmed(_) => hold.deadline,
+        };
+        self.locks.change_hold(name, token, |hold| {
+            hold.deadline = deadline;
+            hold.confirm(attempt);
+        });
+    }
+
+    /// The request of a waiter is lost. With an idempotency key its place is kept for a retry.
+    pub(super) fn lose_waiter(&mut self, effects: &mut Effects, name: &Name, place: Place, why: WaitEnd) -> Vacancy {
+        let until = self.header.now.after_ms(ORPHAN_MS);
+        match self.locks.get(name).and_then(|lock| lock.queue().get(&place)) {
+            Some(waiter) if waiter.request.is_none() => return self.end_wait(effects, name, place, why),
+            Some(waiter) if !waiter.is_orphaned() => {
+                effects.wait_ended(waiter, why);
+                self.locks.orphan_waiter(name, place, until);
+            }
+            _ => {}
+        }
+        Vacancy
+    }
+
+    /// No client will be told of a hold. With an idempotency key it is kept for a retry.
+    pub(super) fn lose_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
+        let until = self.header.now.after_ms(ORPHAN_MS);
+        match self.locks.hold(name, token) {
+            Some(hold) if hold.request().is_none() => return self.end_hold(effects, name, token, why),
+            Some(hold) if hold.state() != DeliveryState::Orphaned => {
+                self.locks.change_hold(name, token, |hold| hold.orphan(until));
+            }
+            _ => {}
+        }
+        Vacancy
+    }
+
+    /// The node that was granted a hold died before it confirmed, and other waiters must not wait for its client. The
+    /// hold ends; if it has an idempotency key, its retry is first in the queue.
+    pub(super) fn requeue_unconfirmed(
+        &mut self,
+        effects: &mut Effects,
+        name: &Name,
+        token: Token,
+        dead: Incarnation,
+    ) -> Vacancy {
+        let Some((name, lock)) = self.locks.get_key_value(name) else { return Vacancy };
+        let (name, size) = (name.clone(), lock.size());
+        let Some(hold) = self.locks.hold(&name, token) else { return Vacancy };
+        let Some(request) = hold.request().filter(|_| self.locks.waiting(hold.key).is_none()) else {
+            return self.end_hold(effects, &name, token, EndReason::Cancelled);
+        };
+        let Some(hold) = self.locks.remove_hold(&name, token) else { return Vacancy };
+        self.hold_removed(effects, &name, &hold, EndReason::Cancelled);
+        let lease_ms = hold.tracked().and_then(|tracked| tracked.lease_ms);
+        let waiter = Waiter {
+            state: WaiterState::Orphaned(Orphan::Unconfirmed(dead)),
+            key: hold.key,
+            since: hold.since,
+            timeout_ms: ORPHAN_MS,
+            deadline: self.header.now.after_ms(ORPHAN_MS),
+            owner: hold.owner,
+            size,
+            remembers_size: false,
+            lease_ms,
+            metadata: hold.metadata,
+            dialect: hold.dialect,
+            request: Some(request),
+            caller: hold.caller,
+        };
+        self.keep_request(request, Given::Waiter { name: name.clone(), key: hold.key });
+        let place = self.last_place(i32::MAX);
+        self.add_waiter(&name, place, waiter);
+        Vacancy
+    }
+}

@@ -1,0 +1,141 @@
+//! The table: all the state of the service. `apply` changes it; the other modules are the steps of `apply`.
+
+mod acquire;
+mod apply;
+mod delivery;
+mod expire_lock;
+mod expiry;
+mod from_backup;
+mod grant;
+mod nodes;
+mod preflight;
+mod quota;
+mod reentry;
+mod release;
+mod renew;
+mod requests;
+mod sessions;
+mod views;
+mod waiting;
+
+use super::idempotency::IdempotencyKeys;
+use super::ids::Token;
+use super::level;
+use super::limits::Limits;
+use super::locks::Locks;
+use super::nodes::Nodes;
+use super::outcome::Event;
+use super::remembered_sizes::RememberedSizes;
+use super::sessions::Sessions;
+use super::time::Timestamp;
+use super::usage::Usages;
+use crate::mutants::planted;
+
+#[derive(Default)]
+pub struct Table {
+    pub(super) header: Header,
+    pub(super) locks: Locks,
+    pub(super) sessions: Sessions,
+    pub(super) remembered_sizes: RememberedSizes,
+    pub(super) idempotency_keys: IdempotencyKeys,
+    pub(super) usages: Usages,
+}
+
+/// The state that does not grow with the number of locks and sessions: the head of every snapshot.
+#[derive(Clone, Default)]
+pub struct Header {
+    pub now: Timestamp,
+    pub epoch: u64,
+    /// The next fencing token; 0 in a table that no leader has opened.
+    pub next_token: u64,
+    pub next_waiter: u64,
+    pub event_origin: u64,
+    pub table_id: u64,
+    pub limits: Limits,
+    /// The feature level: what apply may do.
+    pub level: u32,
+    /// Grants to waiters stay unconfirmed until their node says that it can answer.
+    pub confirm: bool,
+    pub nodes: Nodes,
+}
+
+/// What one entry does besides its outcomes.
+struct Effects {
+    events: Vec<Event>,
+    /// How much more may be expired besides the commands.
+    budget: u32,
+}
+
+/// Room may have become free in a lock, or another waiter may be first: the lock has to be granted to its waiters.
+#[must_use = "pass it to `Table::grant_waiters`"]
+struct Vacancy;
+
+impl Effects {
+    /// Takes one unit of the budget; whether there was one.
+    fn spend(&mut self) -> bool {
+        let left = self.budget > 0;
+        self.budget = self.budget.saturating_sub(1);
+        left
+    }
+}
+
+impl Vacancy {
+    /// The lock has no waiters that could be granted it.
+    fn without_waiters(self) {}
+}
+
+impl Table {
+    /// The leadership whose entries are accepted.
+    pub fn epoch(&self) -> u64 {
+        self.header.epoch
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.header.now
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.header.limits
+    }
+
+    /// Where event ids start: added to the index of their entry, so that no event id of a service whose data was lost
+    /// is found in the log of its successor. Tokens start there for the same reason.
+    pub fn event_origin(&self) -> u64 {
+        self.header.event_origin
+    }
+
+    /// Tells this table from every other in the ids of its events; random, 0 in tables of older releases.
+    pub fn table_id(&self) -> u64 {
+        self.header.table_id
+    }
+
+    /// The last token issued.
+    pub fn last_token(&self) -> Token {
+        Token(self.header.next_token.saturating_sub(1))
+    }
+
+    /// The feature level; 0 in a table that no leader has opened.
+    pub fn level(&self) -> u32 {
+        self.header.level
+    }
+
+    /// Whether grants to waiters are confirmed before they are answered.
+    pub fn confirms_deliveries(&self) -> bool {
+        self.header.confirm && self.supports(level::CLUSTERS)
+    }
+
+    /// Whether callers are recorded, and limited.
+    pub fn records_callers(&self) -> bool {
+        self.supports(level::CALLERS)
+    }
+
+    fn supports(&self, level: u32) -> bool {
+        self.header.level >= level
+    }
+
+    fn issue_token(&mut self) -> Token {
+        let token = Token(self.header.next_token);
+        self.header.next_token += planted!("token-reused", 1 => 0);
+        token
+    }
+}

@@ -1,0 +1,79 @@
+//! Nodes register, go down and are forgotten; the requests of a dead incarnation are dropped.
+
+use super::super::ids::{Incarnation, Name, NodeId, StoreId, Token};
+use super::super::locks::Place;
+use super::super::outcome::{Outcome, WaitEnd};
+use super::super::refusal::Refusal;
+use super::{Effects, Table, Vacancy};
+use crate::mutants::planted;
+use std::collections::BTreeMap;
+
+impl Table {
+    pub(super) fn node_up(
+        &mut self,
+        effects: &mut Effects,
+        node: NodeId,
+        incarnation: Incarnation,
+        store: StoreId,
+        level: u32,
+    ) -> Outcome {
+        if let Err(refusal) = self.header.nodes.check_registration(node, store) {
+            return Outcome::Refused(refusal);
+        }
+        self.header.nodes.record(node, incarnation, store, level);
+        self.drop_requests_of_dead_incarnations(effects);
+        Outcome::NodeRecorded
+    }
+
+    pub(super) fn node_down(&mut self, effects: &mut Effects, node: NodeId, incarnation: Incarnation) -> Outcome {
+        let known = self.header.nodes.set_down(node, incarnation);
+        self.after_loss(effects, known)
+    }
+
+    pub(super) fn forget_node(&mut self, effects: &mut Effects, node: NodeId) -> Outcome {
+        let known = self.header.nodes.forget(node);
+        self.after_loss(effects, known)
+    }
+
+    fn after_loss(&mut self, effects: &mut Effects, known: bool) -> Outcome {
+        if !known {
+            return Outcome::Refused(Refusal::NodeUnknown);
+        }
+        self.drop_requests_of_dead_incarnations(effects);
+        Outcome::NodeRecorded
+    }
+
+    pub(super) fn raise_level(&mut self, level: u32) -> Outcome {
+        if level <= self.header.level || !self.header.nodes.all_support(level) {
+            return Outcome::Refused(Refusal::LevelRefused { level: self.header.level });
+        }
+        self.header.level = level;
+        Outcome::LevelRaised { level }
+    }
+
+    /// Nobody answers the waiters of a dead incarnation, or the holds that it has not confirmed. They leave; with an
+    /// idempotency key they keep a place in the queue for a while, for the retry.
+    pub(super) fn drop_requests_of_dead_incarnations(&mut self, effects: &mut Effects) {
+        let mut vacancies: BTreeMap<Name, Vacancy> = BTreeMap::new();
+        let answering = planted!("dead-requests-stay", self.locks.answering() => Default::default());
+        let dead: Vec<Incarnation> =
+            answering.into_iter().filter(|incarnation| !self.header.nodes.is_up(*incarnation)).collect();
+        for dead in dead {
+            let unconfirmed = self.locks.unconfirmed_by(dead);
+            let unconfirmed: Vec<(Name, Token)> = unconfirmed.map(|(name, token)| (name.clone(), token)).collect();
+            for (name, token) in unconfirmed {
+                let vacancy = self.requeue_unconfirmed(effects, &name, token, dead);
+                vacancies.insert(name, vacancy);
+            }
+            let attached: Vec<(Name, Place)> = self.locks.attached_to(dead).cloned().collect();
+            for (name, place) in attached {
+                let vacancy = self.lose_waiter(effects, &name, place, WaitEnd::Cancelled);
+                vacancies.insert(name, vacancy);
+            }
+        }
+        // Only now, or a waiter of another dead incarnation could be granted the lock.
+        for (name, vacancy) in vacancies {
+            self.grant_waiters(effects, &name, vacancy);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Preflight: the refusal of a command that would change nothing, known without a log entry.
+//!
+//! There is none where a command might do more than be refused: while something is due that the next entry expires
+//! first, and for a request with an idempotency key whose earlier attempt may be on its way to the log.
+
+use super::super::caller::Caller;
+use super::super::command::{Acquire, Command, Proof};
+use super::super::ids::{IdempotencyKey, Name, SessionId};
+use super::super::level;
+use super::super::locks::Owner;
+use super::super::refusal::Refusal;
+use super::super::time::{Deadline, Timestamp};
+use super::Table;
+
+impl Table {
+    /// Why this command would be refused at this moment of cluster time; `None` if it is not certain to be.
+    pub fn preflight(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
+        if self.next_deadline().is_some_and(|deadline| deadline.is_past(now)) {
+            return None;
+        }
+        if let Some(session) = command.session()
+            && !self.sessions.is_live(session)
+        {
+            return Some(Refusal::SessionUnknown);
+        }
+        match command {
+            Command::Acquire(acquire) => self.preflight_acquire(acquire, now),
+            Command::OpenSession { session, idempotency_key, caller, .. } => {
+                self.preflight_open(*session, *idempotency_key, *caller, now)
+            }
+            Command::CloseSession { session } => (!self.sessions.is_live(*session)).then_some(Refusal::SessionUnknown),
+            Command::Release { name, proof, .. } => self.find_hold(name, proof).err(),
+            Command::ForceRelease { name, key } => self.find_hold(name, &Proof::Key(*key)).err(),
+            Command::Renew { name, proof, lease_ms, .. } => self.preflight_renew(name, proof, *lease_ms),
+            Command::CancelWait { name, label } => {
+                self.place_of_label(name, label).is_none().then_some(Refusal::NotWaiting)
+            }
+            Command::Cancel { .. }
+            | Command::ConfirmDelivery { .. }
+            | Command::NodeUp { .. }
+            | Command::NodeDown { .. }
+            | Command::ForgetNode { .. }
+            | Command::RaiseLevel { .. } => None,
+        }
+    }
+
+    fn preflight_acquire(&self, acquire: &Acquire, now: Timestamp) -> Option<Refusal> {
+        let key = acquire.idempotency_key.filter(|_| self.supports(level::CLUSTERS));
+        if let Some(key) = key.filter(|key| self.idempotency_keys.get(key.id).is_some()) {
+            return self.preflight_retry(key, now);
+        }
+        if self.would_reenter(acquire) {
+            return None;
+        }
+        let grantable = self.check_grantable(acquire).and_then(|()| self.check_idempotency_keys(key));
+        let checked = grantable.and_then(|()| self.check_free(acquire, now));
+        checked.err().filter(|refusal| match refusal {
+            Refusal::Broken(_) => false,
+            // A retry under the same key is given what the earlier attempt is granted.
+            Refusal::RequestsFull { .. }
+            | Refusal::HoldsFull { .. }
+            | Refusal::SessionHoldsFull { .. }
+            | Refusal::QueueFull { .. }
+            | Refusal::TableFull { .. }
+            | Refusal::ShareFull { .. } => true,
+            _ => key.is_none(),
+        })
+    }
+
+    fn preflight_open(
+        &self,
+        session: SessionId,
+        key: Option<IdempotencyKey>,
+        caller: Caller,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        let key = key.filter(|_| self.supports(level::CLUSTERS));
+        if let Some(key) = key.filter(|key| self.idempotency_keys.get(key.id).is_some()) {
+            return self.preflight_retry(key, now);
+        }
+        if self.sessions.get(session).is_some() {
+            return Some(Refusal::SessionExists);
+        }
+        self.check_opening(key, caller).err()
+    }
+
+    /// Another request under a known key is refused. A retry of the key's own request keeps the key for longer, which
+    /// takes an entry.
+    fn preflight_retry(&self, key: IdempotencyKey, now: Timestamp) -> Option<Refusal> {
+        let record = self.idempotency_keys.get(key.id)?;
+        (record.body != key.body && !record.has_expired(now)).then_some(Refusal::RequestReused)
+    }
+
+    fn preflight_renew(&self, name: &Name, proof: &Proof, lease_ms: u64) -> Option<Refusal> {
+        let limits = &self.header.limits;
+        match limits.check_lease(Some(lease_ms)).and_then(|()| self.find_hold(name, proof)) {
+            // The table records that the client knows of a tracked hold, even if it has no lease.
+            Ok(hold) => (hold.deadline == Deadline::NEVER && hold.tracked().is_none()).then_some(Refusal::NoLease),
+            Err(refusal) => Some(refusal),
+        }
+    }
+
+    /// Whether the same owner label has a hold or a place that this acquire would renew.
+    fn would_reenter(&self, acquire: &Acquire) -> bool {
+        let Some(label) = acquire.label.as_ref().filter(|_| acquire.reentrant && acquire.session.is_none()) else {
+            return false;
+        };
+        let owner = Owner::Label(label.clone());
+        self.locks.get(&acquire.name).is_some_and(|lock| {
+            lock.holds().iter().any(|hold| hold.owner == owner)
+                || (acquire.wait.is_some() && lock.queue().iter().any(|(_, waiter)| waiter.owner == owner))
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! Release, forced release and cancel, and what else happens when a hold ends.
+
+use super::super::command::Proof;
+use super::super::ids::{HoldKey, Name, Token};
+use super::super::locks::Hold;
+use super::super::outcome::{EndReason, Event, Outcome, WaitEnd};
+use super::super::refusal::Refusal;
+use super::{Effects, Table, Vacancy};
+use crate::mutants::planted;
+
+impl Table {
+    pub(super) fn release(&mut self, effects: &mut Effects, name: &Name, proof: &Proof) -> Outcome {
+        match self.find_hold(name, proof) {
+            Ok(hold) => self.end_hold_and_grant(effects, name, hold.token, EndReason::Released),
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    pub(super) fn force_release(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> Outcome {
+        match self.find_hold(name, &Proof::Key(key)) {
+            Ok(hold) => self.end_hold_and_grant(effects, name, hold.token, EndReason::Forced),
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// Undoes an acquire by its key, whether it waits or was granted.
+    pub(super) fn cancel(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> Outcome {
+        let vacancy = if let Some(place) = self.place_of_key(name, key).filter(|_| !planted!("waiter-not-dropped")) {
+            self.lose_waiter(effects, name, place, WaitEnd::Cancelled)
+        } else if let Some(token) = self.granted_to(name, key) {
+            self.lose_hold(effects, name, token, EndReason::Cancelled)
+        } else {
+            return Outcome::Cancelled;
+        };
+        self.grant_waiters(effects, name, vacancy);
+        Outcome::Cancelled
+    }
+
+    fn granted_to(&self, name: &Name, attempt: HoldKey) -> Option<Token> {
+        let mut holds = self.locks.get(name)?.holds().iter();
+        holds.find(|hold| hold.depends_on(attempt)).map(|hold| hold.token)
+    }
+
+    pub(super) fn find_hold(&self, name: &Name, proof: &Proof) -> Result<&Hold, Refusal> {
+        let lock = self.locks.get(name);
+        if lock.is_none() && self.remembered_sizes.size(name).is_none() {
+            return Err(Refusal::NoSuchLock);
+        }
+        let holds = lock.map_or(&[][..], |lock| lock.holds());
+        holds.iter().find(|hold| proof.matches(hold)).ok_or_else(|| proof.refusal(holds))
+    }
+
+    fn end_hold_and_grant(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Outcome {
+        let vacancy = self.end_hold(effects, name, token, why);
+        // Usually there are no waiters.
+        let waiter_granted = !self.forget_unused(name) && self.grant_waiters(effects, name, vacancy);
+        Outcome::Released { waiter_granted }
+    }
+
+    pub(super) fn end_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
+        if let Some(hold) = self.locks.remove_hold(name, token) {
+            self.hold_ended(effects, name, &hold, why);
+        }
+        Vacancy
+    }
+
+    /// After a hold was removed from its lock.
+    pub(super) fn hold_ended(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
+        if let Some(request) = hold.request() {
+            self.idempotency_keys.end(request, &mut self.usages);
+        }
+        self.hold_removed(effects, name, hold, why);
+    }
+
+    /// The same, when its request is given something else instead.
+    pub(super) fn hold_removed(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
+        effects.budget = effects.budget.saturating_sub(1);
+        self.usages.remove(hold.caller, hold.usage(name));
+        if let Some(session) = hold.owner.session() {
+            self.sessions.remove_hold(session);
+        }
+        let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
+        let (since, deadline) = (hold.since, hold.deadline.moment());
+        effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
+    }
+}
+
+impl Proof {
+    fn matches(&self, hold: &Hold) -> bool {
+        match self {
+            Proof::Key(key) => hold.key == *key,
+            Proof::TakenBy(dialect) => hold.dialect == *dialect,
+            Proof::Label { label, token } => {
+                hold.owner.has_label(label) && token.is_none_or(|token| token == hold.token)
+            }
+        }
+    }
+
+    /// Why it matches none of these holds.
+    fn refusal(&self, holds: &[Hold]) -> Refusal {
+        match self {
+            Proof::Key(_) | Proof::TakenBy(_) => Refusal::WrongKey,
+            Proof::Label { label, .. } if holds.iter().any(|hold| hold.owner.has_label(label)) => {
+                Refusal::TokenMismatch
+            }
+            Proof::Label { .. } => Refusal::NotOwner,
+        }
+    }
+}

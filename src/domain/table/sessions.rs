@@ -1,0 +1,72 @@
+//! Sessions are opened and closed.
+
+use super::super::caller::Caller;
+use super::super::idempotency::Given;
+use super::super::ids::{IdempotencyKey, SessionId};
+use super::super::level;
+use super::super::outcome::{Event, Outcome};
+use super::super::refusal::Refusal;
+use super::super::sessions::Session;
+use super::super::usage::Usage;
+use super::{Effects, Table};
+
+impl Table {
+    pub(super) fn open_session(
+        &mut self,
+        id: SessionId,
+        idle_timeout_ms: u64,
+        key: Option<IdempotencyKey>,
+        caller: Caller,
+    ) -> Outcome {
+        let key = key.filter(|_| self.supports(level::CLUSTERS));
+        match key.and_then(|key| self.recall(key)) {
+            Some(Ok(Given::Session(session))) => {
+                self.sessions.touch(session, self.header.now);
+                return Outcome::SessionOpened { session };
+            }
+            Some(Ok(_)) => return Outcome::Refused(Refusal::RequestReused),
+            Some(Err(refusal)) => return Outcome::Refused(refusal),
+            None => {}
+        }
+        if self.sessions.get(id).is_some() {
+            return Outcome::Refused(Refusal::SessionExists);
+        }
+        if let Err(refusal) = self.check_opening(key, caller) {
+            return Outcome::Refused(refusal);
+        }
+        let (deadline, request) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
+        let session = Session { idle_timeout_ms, deadline, ended: false, request, caller, holds: 0, waiters: 0 };
+        self.sessions.insert(id, session);
+        self.usages.add(caller, Usage::SESSION);
+        if let Some(key) = key {
+            self.record_request(key, caller, Given::Session(id));
+        }
+        Outcome::SessionOpened { session: id }
+    }
+
+    /// Whether this caller may have one more session.
+    pub(super) fn check_opening(&self, key: Option<IdempotencyKey>, caller: Caller) -> Result<(), Refusal> {
+        let limit = self.header.limits.sessions_max;
+        if self.sessions.len() as u64 >= limit {
+            return Err(Refusal::SessionsFull { limit });
+        }
+        self.check_idempotency_keys(key)?;
+        self.check_usage(caller, Usage::of_new_session(key.is_some()))
+    }
+
+    pub(super) fn close_session(&mut self, effects: &mut Effects, id: SessionId) -> Outcome {
+        if !self.sessions.is_live(id) {
+            return Outcome::Refused(Refusal::SessionUnknown);
+        }
+        self.end_session(effects, id, false);
+        Outcome::SessionClosed
+    }
+
+    pub(super) fn end_session(&mut self, effects: &mut Effects, id: SessionId, idle: bool) {
+        let Some(session) = self.sessions.end(id) else { return };
+        if let Some(request) = session.request.take() {
+            self.idempotency_keys.end(request, &mut self.usages);
+        }
+        effects.events.push(Event::SessionEnded { session: id, idle });
+    }
+}

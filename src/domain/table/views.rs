@@ -1,0 +1,90 @@
+//! What readers see of the table.
+
+use super::super::caller::Caller;
+use super::super::ids::{HoldKey, Incarnation, Name, NodeId, SessionId};
+use super::super::locks::{Hold, Place};
+use super::super::nodes::NodeRecord;
+use super::super::refusal::Refusal;
+use super::super::time::Timestamp;
+use super::super::view::{Counts, LockView, SessionView, WaiterView};
+use super::Table;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Table {
+    pub fn counts(&self) -> Counts {
+        Counts {
+            locks: self.locks.len() as u64,
+            holds: self.locks.hold_count(),
+            waiters: self.locks.waiter_count(),
+            sessions: self.sessions.live_count(),
+            remembered_sizes: self.remembered_sizes.len() as u64,
+            requests: self.idempotency_keys.len() as u64,
+        }
+    }
+
+    /// A lock at `now`; `None` if it is free.
+    pub fn lock_view(&self, name: &Name, now: Timestamp) -> Option<LockView> {
+        LockView::of(name, self.locks.get(name)?, now, |session| self.sessions.live(session))
+    }
+
+    /// The waiters of a lock at `now`, in order of their turns.
+    pub fn waiters_view(&self, name: &Name, now: Timestamp) -> Vec<WaiterView> {
+        let is_live = |session| self.sessions.is_live(session);
+        self.locks.get(name).map_or_else(Vec::new, |lock| WaiterView::all_of(lock, now, is_live))
+    }
+
+    /// A live session.
+    pub fn session_view(&self, id: SessionId) -> Option<SessionView> {
+        self.sessions.live(id).map(|session| SessionView::of(id, session))
+    }
+
+    pub fn is_live(&self, session: SessionId) -> bool {
+        self.sessions.is_live(session)
+    }
+
+    /// Whether this caller may use a live session: with the credential that opened it, or any if it was opened without
+    /// authentication.
+    pub fn check_session_of(&self, id: SessionId, caller: Caller) -> Result<(), Refusal> {
+        let session = self.sessions.live(id).ok_or(Refusal::SessionUnknown)?;
+        let owner = session.caller.credential;
+        if owner == 0 || owner == caller.credential { Ok(()) } else { Err(Refusal::SessionOfAnother) }
+    }
+
+    /// How many holds a live session has.
+    pub fn holds_of(&self, session: SessionId) -> u32 {
+        self.sessions.live(session).map_or(0, |session| session.holds)
+    }
+
+    /// When this hold ends unless its owner renews it; `None` if never.
+    pub(super) fn end_of(&self, hold: &Hold, now: Timestamp) -> Option<Timestamp> {
+        let session = hold.owner.session().and_then(|id| self.sessions.get(id));
+        hold.end(session.map(|session| session.end(now)))
+    }
+
+    /// The same for the hold with this key; `None` also if there is none.
+    pub fn end_of_hold(&self, name: &Name, key: HoldKey, now: Timestamp) -> Option<Timestamp> {
+        let mut holds = self.locks.get(name)?.holds().iter();
+        self.end_of(holds.find(|hold| hold.key == key)?, now)
+    }
+
+    /// The idle timeouts of all sessions.
+    pub fn idle_timeouts_ms(&self) -> impl Iterator<Item = u64> {
+        self.sessions.iter().map(|(_, session)| session.idle_timeout_ms)
+    }
+
+    /// The nodes that registered and were not forgotten.
+    pub fn nodes(&self) -> &BTreeMap<NodeId, NodeRecord> {
+        self.header.nodes.all()
+    }
+
+    /// The last command of this incarnation that was applied, 0 if none is recorded.
+    pub fn last_sequence(&self, incarnation: Incarnation) -> u64 {
+        self.header.nodes.last_sequence(incarnation)
+    }
+
+    /// The commands of this incarnation whose acquire waits in a queue.
+    pub fn waiting_commands(&self, incarnation: Incarnation) -> BTreeSet<u64> {
+        let command = |(name, place): &(Name, Place)| self.locks.get(name)?.queue().get(place)?.answered_by();
+        self.locks.attached_to(incarnation).filter_map(command).map(|command| command.sequence).collect()
+    }
+}
