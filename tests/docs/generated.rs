@@ -3,18 +3,24 @@
 use super::markdown::{Page, files, root};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
+use latchd::http::code::Code;
+use latchd::http::grpc::status::grpc;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 const REFRESH: &str = "REFRESH_DOCS=1 cargo test --locked --features mutants --test all docs::generated";
 
 /// Compares what stands between the marks of this table with what the code says.
 fn check(path: &str, table: &str, made: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let text = Page::read(path).text;
     let (begin, end) = (format!("<!-- table: {table} -->\n"), "<!-- end of table -->");
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{path} has no mark {begin}"));
     let (there, after) = rest.split_once(end).expect("the end of the table");
-    let made = format!("\n{made}\n");
+    let made = format!("\n{}\n\n", made.trim_end());
     if std::env::var_os("REFRESH_DOCS").is_some() {
         std::fs::write(root().join(path), format!("{before}{begin}{made}{end}{after}"))
             .expect("the page can be written");
@@ -63,10 +69,14 @@ fn metrics_are_those_of_the_server() {
     check("docs/metrics.md", "metrics", &made);
 }
 
+fn document() -> Value {
+    let text = std::fs::read_to_string(root().join("openapi/latchd.json")).expect("the document");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 #[test]
 fn endpoints_are_those_of_the_openapi_document() {
-    let text = std::fs::read_to_string(root().join("openapi/latchd.json")).expect("the document");
-    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let document = document();
     let mut by_tag: BTreeMap<String, String> = BTreeMap::new();
     let mut count = 0;
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -85,7 +95,55 @@ fn endpoints_are_those_of_the_openapi_document() {
         let rows = by_tag.get(name).unwrap_or_else(|| panic!("{name} has no operation"));
         write!(made, "**{name}**\n\n{rows}\n").expect("text can be written");
     }
-    check("docs/http.md", "endpoints", made.trim_end_matches('\n').to_owned().as_str().trim_end());
+    check("docs/http.md", "endpoints", &made);
+}
+
+/// Follows a reference within the document.
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(path) => document.pointer(path.trim_start_matches('#')).expect("the schema"),
+        None => schema,
+    }
+}
+
+/// One row for each field of a request and of its answer.
+fn fields(document: &Value, path: &str) -> String {
+    let operation = &document["paths"][path]["post"];
+    let content = |part: &Value| part["content"]["application/json"]["schema"].clone();
+    let responses = operation["responses"].as_object().expect("answers");
+    let (_, answer) = responses.iter().find(|(status, _)| status.starts_with('2')).expect("a good answer");
+    let mut made = String::new();
+    for (side, schema) in [("request", content(&operation["requestBody"])), ("answer", content(answer))] {
+        let schema = resolve(document, &schema);
+        for (name, property) in schema["properties"].as_object().expect("fields") {
+            let words = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+            let words = words.replace('|', "\\|");
+            made += &row(&[side, &format!("`{name}`"), words.trim_end_matches('.')]);
+        }
+    }
+    made
+}
+
+#[test]
+fn fields_are_those_of_the_openapi_document() {
+    let document = document();
+    let mut made = String::new();
+    for path in ["/session", "/v1/lock", "/v1/renew", "/v1/unlock"] {
+        let rows = fields(&document, path);
+        write!(made, "`POST {path}`\n\n{}{rows}\n", head(&["in", "field", "meaning"])).expect("text can be written");
+    }
+    check("docs/http.md", "fields", &made);
+}
+
+#[test]
+fn statuses_are_those_of_the_error_table() {
+    let mut by_status: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for code in Code::ALL {
+        let status = format!("`{:?}`", grpc(code));
+        by_status.entry(status).or_default().push(format!("`{}`", code.row().name));
+    }
+    let rows = by_status.iter().map(|(status, codes)| row(&[status, &codes.join(", ")]));
+    check("docs/grpc.md", "statuses", &(head(&["gRPC status", "errors"]) + &rows.collect::<String>()));
 }
 
 /// The text of an HTML fragment as Markdown.

@@ -1,4 +1,4 @@
-//! Names in the documents that the program knows: configuration keys with their defaults, and metrics.
+//! Names in the documents: configuration keys with their defaults, metrics, and the words of the glossary.
 
 use super::generated::exposition;
 use super::markdown::Page;
@@ -69,4 +69,42 @@ fn every_metric_that_a_document_names_is_shown() {
         found += 1;
     }
     assert!(found > 20, "only {found} metrics were found");
+}
+
+/// A word that this project once had for something, and the field's word.
+const WORDS: [(&str, &str); 8] = [
+    ("canvass", "pre-vote"),
+    ("hand-over", "leadership transfer"),
+    ("take-over", "leadership transfer"),
+    ("stands for election", "starts an election"),
+    ("gives back", "releases"),
+    ("given back", "released"),
+    ("give it back", "release it"),
+    ("get_lock style", "DoubleDutch"),
+];
+
+/// The prose of a page without the tables that the code makes.
+fn own_prose(page: &Page) -> String {
+    let prose = page.prose();
+    let parts = prose
+        .split("<!-- table:")
+        .map(|part| part.split_once("<!-- end of table -->").map_or(part, |(_, after)| after));
+    parts.collect::<String>().to_lowercase()
+}
+
+#[test]
+fn documents_use_the_words_of_the_glossary() {
+    for page in Page::all() {
+        let prose = own_prose(&page);
+        for (old, new) in WORDS {
+            assert!(!prose.contains(old), "{}: write \"{new}\" instead of \"{old}\"", page.path);
+        }
+    }
+}
+
+/// Two screens and a tour: whatever is longer belongs into a guide.
+#[test]
+fn readme_stays_short() {
+    let lines = Page::read("README.md").text.lines().count();
+    assert!(lines <= 200, "README.md has {lines} lines");
 }
