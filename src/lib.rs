@@ -13,6 +13,10 @@
 
 #![forbid(unsafe_code)]
 
+// Tests of the library share files with those in `tests/`, which know it by its name.
+#[cfg(test)]
+extern crate self as latchd;
+
 pub mod access;
 pub mod api;
 pub mod base;

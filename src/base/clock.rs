@@ -3,7 +3,7 @@
 //! Monotonic time is the runtime's, which a simulation moves. The wall clock has two uses, neither of them a decision
 //! about a lock: where the fencing tokens and event ids of a leadership go on, and the moments in RaftLock's answers.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
@@ -21,14 +21,17 @@ impl Stopwatch {
     }
 }
 
+/// Tells the time since 1970.
+pub type WallClock = Box<dyn Fn() -> Duration>;
+
 thread_local! {
     /// Set by a simulation, which runs on one thread.
-    static PRETENDED: Cell<Option<u64>> = const { Cell::new(None) };
+    static WALL_CLOCK: RefCell<Option<WallClock>> = const { RefCell::new(None) };
 }
 
-/// Makes the wall clock of this thread stand still. For simulations only.
-pub fn pretend_unix_seconds(seconds: u64) {
-    PRETENDED.set(Some(seconds));
+/// Takes the wall-clock time of this thread from `clock`. For simulations only.
+pub fn set_wall_clock(clock: WallClock) {
+    WALL_CLOCK.set(Some(clock));
 }
 
 /// Seconds since 1970 by the wall clock.
@@ -38,10 +41,8 @@ pub fn unix_seconds() -> u64 {
 
 /// Since 1970 by the wall clock.
 pub fn unix_time() -> Duration {
-    match PRETENDED.get() {
-        Some(seconds) => Duration::from_secs(seconds),
-        None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-    }
+    let simulated = WALL_CLOCK.with_borrow(|clock| clock.as_ref().map(|clock| clock()));
+    simulated.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A moment as RFC 3339 writes it, for people.

@@ -4,6 +4,7 @@
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
 mod byte_enum;
+pub mod chunked_file;
 pub mod clock;
 pub mod codec;
 pub mod fatal;

@@ -1,184 +1,75 @@
-//! The format of a backup, written and read as a stream.
+//! The format of a backup: a header, then the table as snapshots have it, in checksummed chunks of at most 64 KiB.
 //!
 //! ```text
 //! header   "LATCHBAK"  version u32  crc32 of both
-//! chunks   length u32 (1 to 64 KiB)  crc32 of (chunk number u32, bytes)  bytes
-//! end      0 u32  chunks u32  content length u64  crc32 of the last two
+//! chunks   as `base::chunked_file` writes them
 //! ```
-//! The content is the table, as snapshots have it. Numbers are big-endian. Nothing is believed before its checksum, and
-//! nothing may follow the end: a backup that broke off is noticed.
 
+use crate::base::chunked_file::{ChunkReader, ChunkWriter, damaged, read_exact};
 use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 8] = b"LATCHBAK";
 const VERSION: u32 = 1;
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Cuts what is written to it into checksummed chunks.
-pub struct BackupWriter<W: Write> {
-    out: W,
-    chunk: Vec<u8>,
-    chunks: u32,
-    content_bytes: u64,
-}
+/// Writes a backup: a chunk at a time, and its end with `finish`.
+pub struct BackupWriter<W: Write>(ChunkWriter<W>);
 
 impl<W: Write> BackupWriter<W> {
-    pub fn new(mut out: W) -> io::Result<Self> {
+    pub fn new(out: W) -> io::Result<Self> {
         let mut header = MAGIC.to_vec();
         header.extend(VERSION.to_be_bytes());
         header.extend(crc32fast::hash(&header).to_be_bytes());
-        out.write_all(&header)?;
-        Ok(Self { out, chunk: Vec::with_capacity(CHUNK_BYTES), chunks: 0, content_bytes: 0 })
+        Ok(Self(ChunkWriter::new(out, &header, CHUNK_BYTES, W::flush)?))
     }
 
     /// Writes what remains, and the end.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.end_chunk()?;
-        self.out.write_all(&end_of(self.chunks, self.content_bytes))?;
-        self.out.flush()?;
-        Ok(self.out)
-    }
-
-    /// A chunk leaves in one write, so that whoever sends it on sends it whole.
-    fn end_chunk(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let mut framed = Vec::with_capacity(8 + self.chunk.len());
-        framed.extend((self.chunk.len() as u32).to_be_bytes());
-        framed.extend(chunk_checksum(self.chunks, &self.chunk).to_be_bytes());
-        framed.append(&mut self.chunk);
-        self.chunks += 1;
-        self.content_bytes += framed.len() as u64 - 8;
-        self.out.write_all(&framed)
+    pub fn finish(self) -> io::Result<W> {
+        self.0.finish()
     }
 }
 
 impl<W: Write> Write for BackupWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK_BYTES - self.chunk.len());
-        self.chunk.extend_from_slice(&bytes[..taken]);
-        if self.chunk.len() == CHUNK_BYTES {
-            self.end_chunk()?;
-        }
-        Ok(taken)
+        self.0.write(bytes)
     }
 
-    /// A chunk leaves when it is full.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.0.flush()
     }
 }
 
-/// Gives the content, each chunk after its checksum was found right.
-pub struct BackupReader<R: Read> {
-    input: R,
-    chunk: io::Cursor<Vec<u8>>,
-    chunks: u32,
-    content_bytes: u64,
-    ended: bool,
-}
+/// Reads the content of a backup, which is whole when reading ends without an error.
+pub struct BackupReader<R: Read>(ChunkReader<R>);
 
 impl<R: Read> BackupReader<R> {
     pub fn new(mut input: R) -> io::Result<Self> {
         let mut header = [0; 16];
-        input.read_exact(&mut header).map_err(broken_off)?;
-        let version = number(&header[8..12]);
-        if &header[..8] != MAGIC {
+        read_exact(&mut input, &mut header)?;
+        let [magic, numbers] = [&header[..8], &header[8..]];
+        let [version, checksum] = [&numbers[..4], &numbers[4..]];
+        if magic != MAGIC {
             return Err(damaged("this is no backup of latchd"));
         }
-        if number(&header[12..]) != crc32fast::hash(&header[..12]) {
+        if checksum != crc32fast::hash(&header[..12]).to_be_bytes() {
             return Err(damaged("the checksum of the header is wrong"));
         }
-        if version != VERSION {
-            return Err(damaged(format!("the backup has format {version}, this build reads format {VERSION}")));
+        if version != VERSION.to_be_bytes() {
+            let found = version.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            return Err(damaged(format!("the backup has format {found}, this build reads format {VERSION}")));
         }
-        Ok(Self { input, chunk: io::Cursor::default(), chunks: 0, content_bytes: 0, ended: false })
+        Ok(Self(ChunkReader::new(input, header.len() as u64, CHUNK_BYTES)))
     }
 
     /// Bytes of the content so far.
     pub fn content_bytes(&self) -> u64 {
-        self.content_bytes
-    }
-
-    fn next_chunk(&mut self) -> io::Result<()> {
-        let mut head = [0; 4];
-        self.input.read_exact(&mut head).map_err(broken_off)?;
-        match number(&head) as usize {
-            0 => self.end(),
-            length if length > CHUNK_BYTES => Err(damaged(format!("chunk {} cannot be {length} bytes", self.chunks))),
-            length => {
-                let mut checksum = [0; 4];
-                self.input.read_exact(&mut checksum).map_err(broken_off)?;
-                let mut bytes = vec![0; length];
-                self.input.read_exact(&mut bytes).map_err(broken_off)?;
-                if number(&checksum) != chunk_checksum(self.chunks, &bytes) {
-                    return Err(damaged(format!("the checksum of chunk {} is wrong", self.chunks)));
-                }
-                self.chunks += 1;
-                self.content_bytes += length as u64;
-                self.chunk = io::Cursor::new(bytes);
-                Ok(())
-            }
-        }
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        let expected = end_of(self.chunks, self.content_bytes);
-        let mut found = [0; 16];
-        self.input.read_exact(&mut found).map_err(broken_off)?;
-        if found != expected[4..] {
-            return Err(damaged("the end does not fit what stands before it"));
-        }
-        if self.input.read(&mut [0])? != 0 {
-            return Err(damaged("something follows the end"));
-        }
-        self.ended = true;
-        Ok(())
+        self.0.content_bytes()
     }
 }
 
 impl<R: Read> Read for BackupReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let taken = self.chunk.read(into)?;
-            if taken > 0 || self.ended || into.is_empty() {
-                return Ok(taken);
-            }
-            self.next_chunk()?;
-        }
-    }
-}
-
-fn end_of(chunks: u32, content_bytes: u64) -> [u8; 20] {
-    let mut end = [0; 20];
-    end[4..8].copy_from_slice(&chunks.to_be_bytes());
-    end[8..16].copy_from_slice(&content_bytes.to_be_bytes());
-    let checksum = crc32fast::hash(&end[4..16]);
-    end[16..].copy_from_slice(&checksum.to_be_bytes());
-    end
-}
-
-/// The number of the chunk is part of it, so that chunks cannot change places.
-fn chunk_checksum(number: u32, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&number.to_be_bytes());
-    hasher.update(bytes);
-    hasher.finalize()
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    u32::from_be_bytes(bytes.try_into().expect("four bytes"))
-}
-
-fn damaged(reason: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason.into())
-}
-
-fn broken_off(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => damaged("it breaks off before its end"),
-        _ => error,
+        self.0.read(into)
     }
 }
 

@@ -24,10 +24,11 @@ pub fn first_token_of(epoch: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::base::wall_clock::YEAR_2100;
+    use std::time::Duration;
 
     #[test]
     fn a_new_table_begins_at_the_milliseconds_of_the_clock() {
-        clock::pretend_unix_seconds(1_800_000_000);
+        clock::set_wall_clock(Box::new(|| Duration::from_secs(1_800_000_000)));
         assert_eq!(first_token(), 1_800_000_000_000 << 10);
         assert!(first_token() < 1 << 53);
     }
@@ -36,7 +37,7 @@ mod tests {
     fn a_later_leadership_takes_nothing_from_an_implausible_clock() {
         for (unix_seconds, believed) in [(0, false), (1_800_000_000, true), (YEAR_2100, false), (8_835_955_200, false)]
         {
-            clock::pretend_unix_seconds(unix_seconds);
+            clock::set_wall_clock(Box::new(move || Duration::from_secs(unix_seconds)));
             assert_eq!(first_token_of(1), if believed { first_token() } else { 0 }, "{unix_seconds}");
             assert_eq!(first_token_of(0), first_token(), "the start of a new table has been refused or told");
         }

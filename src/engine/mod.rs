@@ -34,7 +34,7 @@ mod table_host;
 mod timings;
 
 pub use backup::Backup;
-pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, Simulation, check_address};
+pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, check_address};
 pub use delivery::Delivery;
 pub use error::{EngineError, Fault};
 pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};

@@ -161,8 +161,8 @@ impl Engine {
 
 /// The way to other nodes; bound already. `None` for a node that runs alone.
 fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, NodeStartError> {
-    let transport: Arc<dyn Transport> = match (&cluster.simulation, cluster.listen, &cluster.tls) {
-        (Some(simulation), _, _) => simulation.transport.clone(),
+    let transport: Arc<dyn Transport> = match (&cluster.transport, cluster.listen, &cluster.tls) {
+        (Some(transport), _, _) => transport.clone(),
         (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files.clone())?),
         (None, _, _) => return Ok(None),
     };
@@ -172,8 +172,8 @@ fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, NodeStartError
 
 fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> {
     let cluster = &options.cluster;
-    let store = match (&cluster.simulation, &options.data_dir) {
-        (Some(simulation), _) => Store::Simulated(simulation.disk.clone()),
+    let store = match (&cluster.store, &options.data_dir) {
+        (Some(store), _) => Store::Stable(store.clone()),
         (None, None) => Store::Memory,
         (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
     };

@@ -1,11 +1,14 @@
-//! Which leadership each applied entry is of.
+//! Up to where the log is applied, and in which leadership each applied entry was written.
 //!
 //! What is applied is committed, so every later leader has the same entries there. openraft takes that for granted and
-//! does not look: entries that differ at applied indexes would be taken for the same, for ever. They can differ where a
-//! node came back without the end of its log, or with an old one, and was elected all the same.
+//! does not check it: entries that differ at applied indexes would be taken for the same, for ever. They can differ if a
+//! node came back without the end of its log, or with an old log, and was elected all the same.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::raft::types::LogId;
 
@@ -13,23 +16,32 @@ use crate::raft::types::LogId;
 const REMEMBERED_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
-pub struct AppliedIds(Mutex<Known>);
+pub struct Applied {
+    index: AtomicU64,
+    /// The same as `index`, for those who wait for it; sent once for many entries.
+    announced: watch::Sender<u64>,
+    known: Mutex<KnownIds>,
+}
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownIds {
     /// The first known entry of each leadership, oldest first.
     firsts: VecDeque<LogId>,
     last: Option<LogId>,
 }
 
-impl AppliedIds {
-    /// The state is that of a snapshot, up to this entry.
-    pub fn begin_at(&self, id: Option<LogId>) {
-        *self.lock() = Known { firsts: id.into_iter().collect(), last: id };
+impl Applied {
+    pub fn index(&self) -> u64 {
+        self.index.load(Relaxed)
     }
 
-    pub fn applied(&self, id: LogId) {
-        let mut known = self.lock();
+    /// The state is that of a snapshot, up to this entry.
+    pub fn restored(&self, id: Option<LogId>) {
+        *self.known.lock() = KnownIds { firsts: id.into_iter().collect(), last: id };
+    }
+
+    pub fn entry(&self, id: LogId) {
+        let mut known = self.known.lock();
         if known.firsts.back().is_none_or(|first| first.leader_id != id.leader_id) {
             known.firsts.push_back(id);
             if known.firsts.len() > REMEMBERED_MAX {
@@ -37,22 +49,32 @@ impl AppliedIds {
             }
         }
         known.last = Some(id);
+        drop(known);
+        self.index.store(id.index, Relaxed);
     }
 
-    pub fn last(&self) -> Option<LogId> {
-        self.lock().last
+    /// Wakes those who wait for entries up to `index`.
+    pub fn announce(&self, index: u64) {
+        self.index.store(index, Relaxed);
+        self.announced.send_replace(index);
     }
 
-    /// The entry that is applied where `id` is another one.
-    pub fn other_than(&self, id: &LogId) -> Option<LogId> {
-        let known = self.lock();
+    /// Resolves when everything up to `index` is applied.
+    pub async fn wait_for(&self, index: u64) {
+        // The sender is part of this value: waiting cannot fail.
+        drop(self.announced.subscribe().wait_for(|applied| *applied >= index).await);
+    }
+
+    pub fn last_id(&self) -> Option<LogId> {
+        self.known.lock().last
+    }
+
+    /// The entry that is applied at the index of `id`, if it is another one.
+    pub fn conflicts_with(&self, id: &LogId) -> Option<LogId> {
+        let known = self.known.lock();
         known.last.filter(|last| id.index <= last.index)?;
         let first = known.firsts.iter().rev().find(|first| first.index <= id.index)?;
         (first.leader_id != id.leader_id).then(|| LogId::new(first.leader_id, id.index))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,25 +89,25 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_another_leadership_is_found_at_any_applied_index() {
-        let ids = AppliedIds::default();
-        [id(1, 1), id(1, 2), id(3, 3), id(3, 4)].into_iter().for_each(|id| ids.applied(id));
+    fn entry_of_another_leadership_conflicts_at_every_applied_index() {
+        let applied = Applied::default();
+        [id(1, 1), id(1, 2), id(3, 3), id(3, 4)].into_iter().for_each(|id| applied.entry(id));
         for same in [id(1, 1), id(1, 2), id(3, 3), id(3, 4)] {
-            assert_eq!(ids.other_than(&same), None, "{same}");
+            assert_eq!(applied.conflicts_with(&same), None, "{same}");
         }
-        assert_eq!(ids.other_than(&id(2, 2)), Some(id(1, 2)));
-        assert_eq!(ids.other_than(&id(2, 3)), Some(id(3, 3)));
-        assert_eq!(ids.other_than(&id(1, 4)), Some(id(3, 4)));
-        assert_eq!(ids.other_than(&id(4, 5)), None, "nothing is applied there");
+        assert_eq!(applied.conflicts_with(&id(2, 2)), Some(id(1, 2)));
+        assert_eq!(applied.conflicts_with(&id(2, 3)), Some(id(3, 3)));
+        assert_eq!(applied.conflicts_with(&id(1, 4)), Some(id(3, 4)));
+        assert_eq!(applied.conflicts_with(&id(4, 5)), None, "nothing is applied there");
     }
 
     #[test]
-    fn nothing_is_known_of_what_a_snapshot_covers_but_its_last_entry() {
-        let ids = AppliedIds::default();
-        ids.begin_at(Some(id(2, 10)));
-        ids.applied(id(2, 11));
-        assert_eq!(ids.other_than(&id(1, 9)), None);
-        assert_eq!(ids.other_than(&id(1, 10)), Some(id(2, 10)));
-        assert_eq!(ids.other_than(&id(3, 11)), Some(id(2, 11)));
+    fn only_last_entry_of_snapshot_is_known() {
+        let applied = Applied::default();
+        applied.restored(Some(id(2, 10)));
+        applied.entry(id(2, 11));
+        assert_eq!(applied.conflicts_with(&id(1, 9)), None);
+        assert_eq!(applied.conflicts_with(&id(1, 10)), Some(id(2, 10)));
+        assert_eq!(applied.conflicts_with(&id(3, 11)), Some(id(2, 11)));
     }
 }

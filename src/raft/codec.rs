@@ -239,3 +239,20 @@ fn expect_tag(input: &mut impl Read, tag: u8, what: &str) -> io::Result<()> {
 pub fn invalid(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.into())
 }
+
+pub fn encode(message: &impl Wire) -> Bytes {
+    let mut bytes = Vec::new();
+    message.put(&mut bytes).expect("a Vec takes everything, and no list here is too long");
+    bytes.into()
+}
+
+/// The whole of `bytes`, except for a hello, which may be longer than what this build knows.
+pub fn decode<T: Wire>(bytes: &[u8]) -> io::Result<T> {
+    let mut rest = bytes;
+    let message = T::get(&mut rest)?;
+    if rest.is_empty() { Ok(message) } else { Err(invalid("something follows the message")) }
+}
+
+pub fn decode_prefix<T: Wire>(bytes: &[u8]) -> io::Result<T> {
+    T::get(&mut &*bytes)
+}

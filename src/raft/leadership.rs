@@ -8,7 +8,7 @@ use openraft::{BasicNode, ServerState};
 use tokio::sync::watch;
 
 use crate::base::fatal;
-use crate::raft::meters::Meters;
+use crate::raft::log::monitor::LogMonitor;
 use crate::raft::types::{NodeId, Raft};
 
 /// Who leads, as far as this node knows.
@@ -20,7 +20,7 @@ pub struct Leadership {
 }
 
 /// Reduces openraft's view to ours, and ends the process where openraft has failed.
-pub fn watch_leadership(raft: &Raft, meters: Arc<Meters>) -> watch::Receiver<Leadership> {
+pub fn watch_leadership(raft: &Raft, log: Arc<LogMonitor>) -> watch::Receiver<Leadership> {
     let mut server = raft.server_metrics();
     let metrics = raft.metrics();
     let (sender, receiver) = watch::channel(view(&server.borrow_and_update()));
@@ -36,7 +36,7 @@ pub fn watch_leadership(raft: &Raft, meters: Arc<Meters>) -> watch::Receiver<Lea
         match &metrics.borrow().running_state {
             Err(Fatal::Stopped) => {}
             // It was told to end while it waited for room on its disk.
-            _ if meters.room.is_closing() => {}
+            _ if log.space.is_closing() => {}
             Err(error) => fatal::abort("the log engine has failed", error),
             // It had no time to say so.
             Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),

@@ -10,17 +10,17 @@ use crate::raft::progress::Progress;
 impl RaftNode {
     /// How long appends took until they were on disk; empty where the log is in memory.
     pub fn flushes(&self) -> Distribution {
-        self.meters().flushes.read()
+        self.monitors().log.flushes.read()
     }
 
     /// For how long an append has not been flushed.
     pub fn flush_stalled(&self) -> Duration {
-        self.meters().slow_disk.stalled_for(process_age())
+        self.monitors().log.stall.duration(process_age())
     }
 
     /// Where the log stands; costs four loads.
     pub fn progress(&self) -> Progress {
-        self.meters().progress()
+        self.monitors().progress()
     }
 
     /// The last entry that is no longer in the log, because a snapshot covers it.
@@ -30,24 +30,24 @@ impl RaftNode {
 
     /// Whether the disk was full at the start and still is: nothing can be written, so nothing changes.
     pub fn is_disk_full(&self) -> bool {
-        self.meters().room.is_full()
+        self.monitors().log.space.is_full()
     }
 
     /// Waits for what needs the disk, unless that is full.
     pub async fn unless_disk_full<T>(&self, wait: impl Future<Output = T>) {
         tokio::select! {
             _ = wait => {}
-            () = self.meters().room.filled() => {}
+            () = self.monitors().log.space.available() => {}
         }
     }
 
     /// How much room the next snapshot takes, and the log until then.
     pub fn reserve_bytes(&self) -> u64 {
-        self.meters().reserve_bytes()
+        self.monitors().snapshots.reserve_bytes()
     }
 
     /// Whether the last snapshot did not fit on the disk.
     pub fn is_snapshot_unfit(&self) -> bool {
-        self.meters().is_unfit()
+        self.monitors().snapshots.is_unfit()
     }
 }

@@ -15,11 +15,11 @@ use crate::raft::election::elections::Elections;
 use crate::raft::error::NodeStartError;
 use crate::raft::leadership;
 use crate::raft::leadership::Leadership;
-use crate::raft::log::slow_disk;
+use crate::raft::log::monitor;
 use crate::raft::machine::Machine;
-use crate::raft::membership::changes;
+use crate::raft::membership::completion;
 use crate::raft::membership::node_state::NodeState;
-use crate::raft::meters::Meters;
+use crate::raft::monitors::Monitors;
 use crate::raft::options::{PeerService, RaftOptions, Store};
 use crate::raft::peers::authorization::VouchedMembers;
 use crate::raft::peers::client::Network;
@@ -43,7 +43,7 @@ struct Inner {
     raft: Raft,
     leadership: watch::Receiver<Leadership>,
     stands: watch::Sender<NodeState>,
-    meters: Arc<Meters>,
+    monitors: Monitors,
     store_id: [u8; 16],
     store_was_empty: bool,
     /// Ends when the stores are closed and the data directory is free.
@@ -72,24 +72,24 @@ impl RaftNode {
     ) -> Result<RaftNode, NodeStartError> {
         // Who has no peers keeps no log for them.
         let kept_bytes = options.peers.as_ref().map_or(0, |_| options.snapshot_log_bytes);
-        let meters = Arc::new(Meters::new(options.snapshot_log_bytes, kept_bytes));
+        let monitors = Monitors::new(options.snapshot_log_bytes, kept_bytes);
         match options.store.clone() {
-            Store::Simulated(disk) => {
-                let stores = storage::open_simulated(&disk, options.node_id, machine, &meters)?;
-                run(options, stores, meters, service).await
+            Store::Stable(store) => {
+                let stores = storage::open_stable(&store, options.node_id, machine, &monitors)?;
+                run(options, stores, monitors, service).await
             }
             Store::Memory => {
-                let stores = storage::open_memory(options.node_id, machine, &meters)?;
-                run(options, stores, meters, service).await
+                let stores = storage::open_memory(options.node_id, machine, &monitors)?;
+                run(options, stores, monitors, service).await
             }
             Store::Disk { dir, fsync } => {
-                let (shared, id, accept) = (meters.clone(), options.node_id, options.accept);
+                let (shared, id, accept) = (monitors.clone(), options.node_id, options.accept);
                 let alone = options.peers.is_none();
                 let open = move || storage::open_disk(&dir, fsync, accept, id, alone, machine, &shared);
                 let open = tokio::task::spawn_blocking(open);
                 let opened = open.await.map_err(|e| NodeStartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
-                run(options, stores, meters, service).await
+                run(options, stores, monitors, service).await
             }
         }
     }
@@ -132,8 +132,8 @@ impl RaftNode {
         });
     }
 
-    pub(in crate::raft) fn meters(&self) -> &Meters {
-        &self.inner.meters
+    pub(in crate::raft) fn monitors(&self) -> &Monitors {
+        &self.inner.monitors
     }
 
     pub(in crate::raft) fn peers(&self) -> Option<&Peers> {
@@ -180,7 +180,7 @@ impl RaftNode {
 
     /// Stops the node and returns when its stores are closed and the data directory is free again.
     pub async fn shutdown(&self) {
-        self.inner.meters.room.close();
+        self.inner.monitors.log.space.close();
         self.inner.tasks.iter().for_each(AbortHandle::abort);
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::error!(%error, "the log engine did not stop cleanly");
@@ -192,7 +192,7 @@ impl RaftNode {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.meters.room.close();
+        self.monitors.log.space.close();
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
@@ -200,7 +200,7 @@ impl Drop for Inner {
 async fn run<L, M>(
     options: RaftOptions,
     stores: OpenStores<L, M>,
-    meters: Arc<Meters>,
+    monitors: Monitors,
     service: Arc<dyn PeerService>,
 ) -> Result<RaftNode, NodeStartError>
 where
@@ -234,10 +234,11 @@ where
         released.recv().await;
         return Err(refused);
     }
-    let elections = Arc::new(Elections::new(&options, lost, meters.clone()));
-    let mut tasks = vec![tokio::spawn(scheduler::take_snapshots(raft.clone(), meters.clone())).abort_handle()];
+    let elections = Arc::new(Elections::new(&options, lost, monitors.log.clone()));
+    let mut tasks =
+        vec![tokio::spawn(scheduler::take_snapshots(raft.clone(), monitors.snapshots.clone())).abort_handle()];
     if let Some(data_dir) = data_dir.upgrade() {
-        tasks.push(tokio::spawn(slow_disk::watch(meters.clone())).abort_handle());
+        tasks.push(tokio::spawn(monitor::warn_of_stalls(monitors.log.clone())).abort_handle());
         tasks.push(tokio::spawn(removal::watch(&data_dir)).abort_handle());
     }
     let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
@@ -255,12 +256,12 @@ where
             peers: peers.clone(),
             raft: raft.clone(),
             elections: elections.clone(),
-            meters: meters.clone(),
+            monitors: monitors.clone(),
             vouched: VouchedMembers::default(),
         };
         tasks.push(tokio::spawn(server::listen(serving, options.transport.clone())).abort_handle());
         tasks.push(tokio::spawn(elections.clone().beat(raft.clone(), peers.clone())).abort_handle());
-        tasks.push(tokio::spawn(changes::complete_changes(raft.clone())).abort_handle());
+        tasks.push(tokio::spawn(completion::complete_changes(raft.clone())).abort_handle());
         if forms {
             tasks.push(
                 tokio::spawn(cluster::form(peers.clone(), options.initial.clone(), stands.clone())).abort_handle(),
@@ -269,16 +270,16 @@ where
     }
     let inner = Inner {
         id: options.node_id,
-        leadership: leadership::watch_leadership(&raft, meters.clone()),
+        leadership: leadership::watch_leadership(&raft, monitors.log.clone()),
         stands,
-        meters,
+        monitors,
         store_id,
         store_was_empty: empty,
         closed: tokio::sync::Mutex::new(released),
         elections,
         data_dir: match options.store {
             Store::Disk { dir, .. } => Some(dir),
-            Store::Memory | Store::Simulated(_) => None,
+            Store::Memory | Store::Stable(_) => None,
         },
         peers: peers.zip(options.peers).map(|(peers, options)| InCluster { advertise: options.advertise, peers }),
         tasks,

@@ -11,7 +11,7 @@ use crate::base::BoxFuture;
 
 use crate::base::wall_clock::ImplausibleClock;
 use crate::raft::peers::transport::Transport;
-use crate::raft::simulated::SimulatedDisk;
+use crate::raft::stable_store::StableStore;
 
 /// Where the log and the snapshots are.
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ pub enum Store {
     Memory,
     /// `fsync: false` answers before the disk has the data and exists to show that a power loss is then noticed.
     Disk { dir: PathBuf, fsync: bool },
-    /// Outlives the node, and loses what was not synced when the power is lost. For simulations.
-    Simulated(SimulatedDisk),
+    /// Handed in by the caller; it outlives the process.
+    Stable(Arc<dyn StableStore>),
 }
 
 /// How a node is started.

@@ -42,7 +42,7 @@ impl RaftNode {
 
     /// Resolves when this node has applied everything up to `index`.
     pub async fn applied(&self, index: u64) {
-        self.meters().applied(index).await;
+        self.monitors().applied.wait_for(index).await;
     }
 
     /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
 
+use crate::base::random::random_id;
 use crate::raft::data_dir::directory::{DataDir, DataDirLock};
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
@@ -13,11 +14,13 @@ use crate::raft::log::check;
 use crate::raft::log::disk::{DiskLog, LogSpan};
 use crate::raft::log::memory::MemoryLog;
 use crate::raft::machine::Machine;
-use crate::raft::meters::Meters;
+use crate::raft::monitors::Monitors;
 use crate::raft::options::Accept;
-use crate::raft::simulated::SimulatedDisk;
-use crate::raft::snapshot::directory::{SnapshotDir, StoredSnapshot};
-use crate::raft::state_machine::{Snapshots, StateMachine};
+use crate::raft::snapshot::directory::SnapshotDir;
+use crate::raft::snapshot::kept::KeptSnapshot;
+use crate::raft::snapshot::store::SnapshotStore;
+use crate::raft::stable_store::StableStore;
+use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{LogId, NodeId};
 
 /// What openraft takes over, and what the node keeps.
@@ -38,27 +41,28 @@ pub struct OpenStores<L, M> {
 pub fn open_memory<M: Machine>(
     node_id: NodeId,
     machine: M,
-    meters: &Arc<Meters>,
+    monitors: &Monitors,
 ) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
-    let machine = StateMachine::new(machine, Snapshots::OnDemand, meters.clone(), lock);
+    let machine = StateMachine::new(machine, SnapshotStore::OnDemand, monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
-    let id = crate::base::random::random_id();
-    let log = MemoryLog::new(meters.clone()).of(node_id);
-    Ok(OpenStores { log, machine, id, empty: true, released, data_dir: Weak::new(), lost: None })
+    let log = MemoryLog::new(monitors.log.clone()).of(node_id);
+    Ok(OpenStores { log, machine, id: random_id(), empty: true, released, data_dir: Weak::new(), lost: None })
 }
 
-pub fn open_simulated<M: Machine>(
-    disk: &SimulatedDisk,
+pub fn open_stable<M: Machine>(
+    store: &Arc<dyn StableStore>,
     node_id: NodeId,
     machine: M,
-    meters: &Arc<Meters>,
+    monitors: &Monitors,
 ) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
-    let machine = StateMachine::new(machine, Snapshots::Simulated(disk.clone()), meters.clone(), lock);
+    let log = MemoryLog::on(store.clone(), monitors.log.clone()).map_err(|e| NodeStartError::Engine(e.to_string()))?;
+    let empty = log.is_empty() && store.snapshot().is_none();
+    let machine = StateMachine::new(machine, SnapshotStore::Stable(store.clone()), monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
-    let (log, id, empty) = (disk.log(meters).of(node_id), disk.store_id(), disk.is_empty());
-    Ok(OpenStores { log, machine, id, empty, released, data_dir: Weak::new(), lost: disk.lost_end() })
+    let (lost, id) = (log.lost_end(), store.id());
+    Ok(OpenStores { log: log.of(node_id), machine, id, empty, released, data_dir: Weak::new(), lost })
 }
 
 /// Blocks for as long as reading the directory takes.
@@ -69,7 +73,7 @@ pub fn open_disk<M: Machine>(
     node_id: NodeId,
     alone: bool,
     machine: M,
-    meters: &Arc<Meters>,
+    monitors: &Monitors,
 ) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
     store_id::check_not_set_aside(dir, node_id)?;
@@ -78,7 +82,7 @@ pub fn open_disk<M: Machine>(
     check::check_and_cut(&log_dir)?;
     let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
     let stored = snapshots.current();
-    let log = DiskLog::open(&log_dir, fsync, meters.clone(), lock.clone()).map_err(|e| match e.kind() {
+    let log = DiskLog::open(&log_dir, fsync, monitors.log.clone(), lock.clone()).map_err(|e| match e.kind() {
         io::ErrorKind::WouldBlock => NodeStartError::InUse { dir: dir.to_owned() },
         _ => NodeStartError::unreadable(&log_dir, 0, e),
     })?;
@@ -101,15 +105,16 @@ pub fn open_disk<M: Machine>(
     }
     if !empty {
         // What is there is served also where nothing more can be written.
-        meters.room.look(dir);
+        monitors.log.space.check(dir);
     }
     log.restore_vote().map_err(|e| NodeStartError::io(&log_dir, e))?;
     let lost = lost.filter(|_| !accept.lost_end);
     let id = store_id::open(dir, node_id, empty)?;
-    let machine = StateMachine::new(machine, Snapshots::Dir(snapshots), meters.clone(), lock).map_err(|e| {
-        let file = stored.map_or(snapshot_dir, |stored| stored.path);
-        NodeStartError::damaged(&file, e.offset, e.reason)
-    })?;
+    let machine =
+        StateMachine::new(machine, SnapshotStore::Directory(snapshots), monitors.clone(), lock).map_err(|e| {
+            let file = stored.and_then(|stored| stored.path().map(Path::to_owned)).unwrap_or(snapshot_dir);
+            NodeStartError::damaged(&file, e.offset, e.reason)
+        })?;
     let data_dir = Arc::downgrade(&data_dir);
     Ok(OpenStores { log: log.of(node_id, alone), machine, id, empty, released, data_dir, lost })
 }
@@ -130,7 +135,7 @@ fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
 }
 
 /// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
-fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&StoredSnapshot>) -> Result<(), NodeStartError> {
+fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&KeptSnapshot>) -> Result<(), NodeStartError> {
     let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
     let purged = span.purged.map(|id| id.index);
     let index = |index: Option<u64>| index.map_or_else(|| "the first one".to_owned(), |index| format!("entry {index}"));

@@ -11,12 +11,19 @@ use crate::raft::data_dir::directory::{DataDir, DataDirLock};
 use crate::raft::log::disk::DiskLog;
 use crate::raft::log::memory::MemoryLog;
 use crate::raft::machine::{Frozen, Machine};
-use crate::raft::meters::Meters;
-use crate::raft::simulated::SimulatedDisk;
+use crate::raft::monitors::Monitors;
 use crate::raft::snapshot::directory::SnapshotDir;
-use crate::raft::state_machine::{Snapshots, StateMachine};
+use crate::raft::snapshot::store::SnapshotStore;
+use crate::raft::stable_store::StableStore;
+use crate::raft::state_machine::StateMachine;
 use crate::raft::storage;
 use crate::raft::types::{StorageError, TypeConfig};
+
+#[path = "../../tests/simulation/disk.rs"]
+#[allow(dead_code, reason = "the simulation uses the rest")]
+mod disk;
+
+use disk::SimulatedDisk;
 
 /// Remembers what was applied.
 #[derive(Debug, Default, Clone)]
@@ -47,51 +54,51 @@ struct OnMemory;
 
 impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnMemory {
     async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
-        let meters = Arc::new(Meters::new(u64::MAX, 0));
+        let monitors = Monitors::new(u64::MAX, 0);
         let (lock, _) = DataDirLock::new(None);
-        let machine = StateMachine::new(Collector::default(), Snapshots::OnDemand, meters.clone(), lock);
-        Ok(((), MemoryLog::new(meters), machine.expect("nothing to restore")))
+        let machine = StateMachine::new(Collector::default(), SnapshotStore::OnDemand, monitors.clone(), lock);
+        Ok(((), MemoryLog::new(monitors.log), machine.expect("nothing to restore")))
     }
 }
 
-struct OnSimulatedDisk;
+struct OnStableStore;
 
-impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnSimulatedDisk {
+impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnStableStore {
     async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
-        let disk = SimulatedDisk::new(Duration::ZERO);
-        let meters = Arc::new(Meters::new(u64::MAX, 0));
-        let stores = storage::open_simulated(&disk, 1, Collector::default(), &meters).expect("nothing to restore");
+        let disk: Arc<dyn StableStore> = Arc::new(SimulatedDisk::new(Duration::ZERO));
+        let monitors = Monitors::new(u64::MAX, 0);
+        let stores = storage::open_stable(&disk, 1, Collector::default(), &monitors).expect("nothing to restore");
         Ok(((), stores.log, stores.machine))
     }
 }
 
-struct Encoded;
+struct OnDisk;
 
-impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for Encoded {
+impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnDisk {
     async fn build(&self) -> Result<(TempDir, DiskLog, StateMachine<Collector>), StorageError> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data_dir = DataDir::open(dir.path()).expect("an empty data directory");
-        let snapshots = Snapshots::Dir(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
+        let snapshots = SnapshotStore::Directory(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
         let log_dir = data_dir.log.clone();
         let (lock, _) = DataDirLock::new(Some(Arc::new(data_dir)));
-        let meters = Arc::new(Meters::new(u64::MAX, 0));
-        let log = DiskLog::open(&log_dir, true, meters.clone(), lock.clone()).expect("an empty log");
-        let machine = StateMachine::new(Collector::default(), snapshots, meters, lock).expect("nothing to restore");
+        let monitors = Monitors::new(u64::MAX, 0);
+        let log = DiskLog::open(&log_dir, true, monitors.log.clone(), lock.clone()).expect("an empty log");
+        let machine = StateMachine::new(Collector::default(), snapshots, monitors, lock).expect("nothing to restore");
         Ok((dir, log, machine))
     }
 }
 
 #[test]
-fn memory_passes_openrafts_suite() {
+fn memory_log_passes_openraft_suite() {
     Suite::test_all(OnMemory).expect("the suite");
 }
 
 #[test]
-fn a_simulated_disk_passes_openrafts_suite() {
-    Suite::test_all(OnSimulatedDisk).expect("the suite");
+fn stable_store_passes_openraft_suite() {
+    Suite::test_all(OnStableStore).expect("the suite");
 }
 
 #[test]
-fn disk_passes_openrafts_suite() {
-    Suite::test_all(Encoded).expect("the suite");
+fn disk_log_passes_openraft_suite() {
+    Suite::test_all(OnDisk).expect("the suite");
 }

@@ -36,12 +36,17 @@ pub type LogFlushed = openraft::storage::LogFlushed<TypeConfig>;
 /// Where a snapshot's content is.
 #[derive(Debug, Clone)]
 pub enum SnapshotBody {
-    /// A verified snapshot file (header, chunks, trailer), on a node with a disk.
+    /// A verified snapshot file, on a node with a data directory.
     File(PathBuf),
-    /// The content as encoded by the machine, on a node without a disk.
-    Bytes(Bytes),
+    /// The bytes of such a file.
+    Memory(Bytes),
     /// Nowhere yet: a node without a disk encodes its state only when another node asks for it.
     OnDemand,
+}
+
+/// The last entry that a snapshot covers.
+pub fn last_index(meta: &SnapshotMeta) -> u64 {
+    meta.last_log_id.map_or(0, |id| id.index)
 }
 
 /// The name of a snapshot is what it covers: two snapshots up to the same entry have the same content.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::base::clock::pretend_unix_seconds;
+use latchd::base::clock::set_wall_clock;
 use latchd::domain::{Acquire, Caller, Proof};
 use latchd::engine::events::{EventId, EventOptions, Happened, Names, Step, Wanted, Why};
 use latchd::engine::{Engine, EngineOptions};
@@ -167,7 +167,7 @@ async fn no_id_of_a_service_whose_data_was_lost_fits_into_the_next_whatever_the_
 }
 
 async fn no_id_fits_into_the_service_that_begins_at(unix_seconds: u64) {
-    pretend_unix_seconds(1_800_000_000);
+    set_wall_clock(Box::new(|| Duration::from_secs(1_800_000_000)));
     let lost = tempfile::tempdir().unwrap();
     let engine = start(Some(lost.path())).await;
     let (mut reader, begin) = begun(&engine, everything(), None).await;
@@ -175,7 +175,7 @@ async fn no_id_fits_into_the_service_that_begins_at(unix_seconds: u64) {
     let told = next(&mut reader, 2).await;
     engine.stop().await;
     drop((reader, engine, lost));
-    pretend_unix_seconds(unix_seconds);
+    set_wall_clock(Box::new(move || Duration::from_secs(unix_seconds)));
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
     for _ in 0..10 {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use latchd::domain::Proof;
 use latchd::engine::events::Why;
-use latchd::engine::{ClusterOptions, Engine, EngineOptions, Simulation};
-use latchd::raft::SimulatedDisk;
+use latchd::engine::{ClusterOptions, Engine, EngineOptions};
 
 use super::events_kit::{begun, everything, gap, next, read, said, step};
 use super::service::{ask, hold, options};
 use crate::raft::switchboard::{SOON, Switchboard, address, list};
+use crate::simulation::disk::SimulatedDisk;
 
 const ALL: [u64; 3] = [1, 2, 3];
 
@@ -40,7 +40,8 @@ impl Cluster {
             node_id: id,
             advertise: address(id),
             peers: list(&ALL),
-            simulation: Some(Simulation { transport, disk }),
+            transport: Some(transport),
+            store: Some(Arc::new(disk)),
             election_min: Duration::from_millis(600),
             election_max: Duration::from_secs(1),
             compare_every: Duration::from_millis(500),

@@ -1,10 +1,12 @@
 //! Stores that are made rather than grown: from a backup, and simulated ones that lose their power.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::raft::{NodeStartError, RaftOptions, SimulatedDisk, Store, bootstrap_from_snapshot};
+use latchd::raft::{NodeStartError, RaftOptions, Store, bootstrap_from_snapshot};
 
 use super::support::{Journal, on_disk, start};
+use crate::simulation::disk::SimulatedDisk;
 
 const SYNC: Duration = Duration::from_millis(50);
 
@@ -39,7 +41,8 @@ fn a_seeded_store_starts_with_its_state() {
 }
 
 async fn on_simulated(disk: &SimulatedDisk) -> (latchd::raft::RaftNode, Journal) {
-    let options = RaftOptions { snapshot_log_bytes: 2000, ..RaftOptions::new(1, Store::Simulated(disk.clone())) };
+    let options =
+        RaftOptions { snapshot_log_bytes: 2000, ..RaftOptions::new(1, Store::Stable(Arc::new(disk.clone()))) };
     start(options).await.expect("a node")
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use latchd::raft::Transport;
+use latchd::raft::{StableStore, Transport};
 
 use super::stream::{Line, address};
 use super::world::World;
@@ -18,7 +18,7 @@ const NEAR_TERMS: [u64; 2] = [1 << 8, 1 << 16];
 pub fn begin(world: &World, as_member: Option<u64>) {
     let transport: Arc<dyn Transport> = Arc::new(Line::new(OUTSIDE, &world.network));
     let from = as_member.unwrap_or(OUTSIDE);
-    let store = as_member.map_or([7; 16], |node| world.nodes[&node].disk.store_id());
+    let store = as_member.map_or([7; 16], |node| world.nodes[&node].disk.id());
     let near = if as_member.is_some() { &[][..] } else { &NEAR_TERMS };
     let terms: Vec<u64> = near.iter().chain(&ABSURD_TERMS).copied().collect();
     for to in world.nodes.keys().copied().filter(|to| *to != from) {

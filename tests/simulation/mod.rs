@@ -11,6 +11,7 @@
 mod book;
 mod client;
 mod directed;
+pub mod disk;
 mod door;
 mod event;
 pub mod faults;

@@ -12,11 +12,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use latchd::domain::Limits;
-use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineOptions, Simulation};
-use latchd::raft::SimulatedDisk;
+use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
 
+use super::disk::SimulatedDisk;
 use super::network::{Millis, Network};
 use super::stream::{Line, address};
 
@@ -61,8 +61,7 @@ impl Node {
     pub fn start(&mut self, now: Millis, network: &Network, drift_ppm: i64) {
         let runtime = simulated_runtime();
         let transport = Arc::new(Line::new(self.id, network));
-        let simulation = Simulation { transport, disk: self.disk.clone() };
-        let options = options(self.id, &self.initial, simulation);
+        let options = options(self.id, &self.initial, transport, &self.disk);
         let engine = Arc::new(OnceLock::new());
         let began = {
             let _inside = runtime.enter();
@@ -131,7 +130,7 @@ pub fn simulated_runtime() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
-fn options(node: u64, initial: &[u64], simulation: Simulation) -> EngineOptions {
+fn options(node: u64, initial: &[u64], transport: Arc<Line>, disk: &SimulatedDisk) -> EngineOptions {
     let peers: BTreeMap<u64, String> = initial.iter().map(|node| (*node, address(*node))).collect();
     EngineOptions {
         data_dir: None,
@@ -149,7 +148,8 @@ fn options(node: u64, initial: &[u64], simulation: Simulation) -> EngineOptions 
             node_id: node,
             advertise: address(node),
             peers,
-            simulation: Some(simulation),
+            transport: Some(transport),
+            store: Some(Arc::new(disk.clone())),
             ..ClusterOptions::default()
         },
     }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use latchd::base::{clock, random};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -35,8 +36,12 @@ pub struct World {
 impl World {
     /// With nothing in it yet. Everything random on this thread follows from the seed from now on.
     pub fn new(seed: u64, in_words: bool) -> World {
-        latchd::base::random::seed(seed);
-        latchd::base::clock::pretend_unix_seconds(UNIX_SECONDS);
+        let mut ids = Random::of(seed);
+        random::set_source(Box::new(move || {
+            let (low, high) = (ids.next(), ids.next());
+            (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+        }));
+        clock::set_wall_clock(Box::new(|| Duration::from_secs(UNIX_SECONDS)));
         let mut random = Random::of(seed);
         let network = Network::new(random.fork(), STEP, Trace::new(in_words));
         let clients = simulated_runtime();

@@ -17,7 +17,6 @@ const KNOWN: &[(&str, usize)] = &[
     ("domain", 12),
     ("engine", 21),
     ("http", 7),
-    ("raft", 6),
     ("server", 4),
     ("status", 3),
 ];

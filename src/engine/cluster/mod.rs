@@ -19,4 +19,4 @@ mod wire_members;
 mod wire_tests;
 
 pub use members::{ClusterView, MemberError, MemberRole, MemberView, check_address};
-pub use options::{ClusterOptions, Simulation};
+pub use options::ClusterOptions;

@@ -1,6 +1,6 @@
 //! How a node takes part in a cluster.
 
-use crate::raft::{PeerFiles, SimulatedDisk, Transport};
+use crate::raft::{PeerFiles, StableStore, Transport};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +17,10 @@ pub struct ClusterOptions {
     /// Those who form the cluster, this node among them; empty where the node begins alone or is added later.
     pub peers: BTreeMap<u64, String>,
     pub tls: Option<PeerFiles>,
-    /// Instead of the network and the disk of this machine.
-    pub simulation: Option<Simulation>,
+    /// Used instead of `listen` and `tls`.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Used instead of a data directory.
+    pub store: Option<Arc<dyn StableStore>>,
     pub heartbeat: Duration,
     pub election_min: Duration,
     pub election_max: Duration,
@@ -41,7 +43,8 @@ impl Default for ClusterOptions {
             advertise: String::new(),
             peers: BTreeMap::new(),
             tls: None,
-            simulation: None,
+            transport: None,
+            store: None,
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(250),
             election_max: Duration::from_millis(400),
@@ -51,11 +54,4 @@ impl Default for ClusterOptions {
             compare_every: Duration::from_secs(10),
         }
     }
-}
-
-/// What a simulated node runs on.
-#[derive(Clone, Debug)]
-pub struct Simulation {
-    pub transport: Arc<dyn Transport>,
-    pub disk: SimulatedDisk,
 }

@@ -12,7 +12,6 @@ use crate::raft::data_dir::directory::{DataDir, DataDirLock};
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
 use crate::raft::log::disk::DiskLog;
-use crate::raft::meters::Meters;
 use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::types::{LogId, Membership, StoredMembership, Vote, snapshot_meta};
 
@@ -50,7 +49,7 @@ fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn R
     SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| NodeStartError::io(&snapshot_dir, e))?;
     let log_dir = data_dir.log.clone();
     let (lock, mut released) = DataDirLock::new(Some(Arc::new(data_dir)));
-    let log = DiskLog::open(&log_dir, true, Arc::new(Meters::default()), lock);
+    let log = DiskLog::open(&log_dir, true, Arc::default(), lock);
     let begun = log.and_then(|log| {
         log.accept_lost_end(true)?;
         log.begin_after(&Vote::new(TERM, node_id), at)

@@ -12,13 +12,12 @@ use tokio::sync::watch;
 
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::free_bytes;
-use crate::raft::snapshot::file::Target;
 
 /// What the log must be able to write before it is opened for writing: more than any one entry.
 const LOG_BYTES: usize = 512 << 10;
 /// What a snapshot leaves for the log that goes on beside it.
 const LEFT_BYTES: u64 = 2 << 20;
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const CHECK_AGAIN: Duration = Duration::from_millis(500);
 const PROBE: &str = "room.tmp";
 
 /// Whether the error says that something does not fit, and nothing worse.
@@ -42,7 +41,7 @@ pub struct Closing;
 
 impl DiskSpace {
     /// Looks once, at the start of a process.
-    pub fn look(&self, dir: &Path) {
+    pub fn check(&self, dir: &Path) {
         if self.found.load(Relaxed) {
             return;
         }
@@ -75,14 +74,14 @@ impl DiskSpace {
     pub async fn wait(&self, dir: &Path) -> Result<(), Closing> {
         let mut closing = self.closing.subscribe();
         loop {
-            self.look(dir);
+            self.check(dir);
             if self.found.load(Relaxed) {
                 return Ok(());
             }
             tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => return Err(Closing),
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(CHECK_AGAIN) => {}
             }
         }
     }
@@ -92,7 +91,7 @@ impl DiskSpace {
         *self.full.borrow()
     }
 
-    pub async fn filled(&self) {
+    pub async fn available(&self) {
         // The sender is part of this value: waiting cannot fail.
         drop(self.full.subscribe().wait_for(|full| *full).await);
     }
@@ -118,36 +117,6 @@ fn probe(dir: &Path) -> io::Result<()> {
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => taken.and(Err(error)),
         _ => taken,
-    }
-}
-
-/// A snapshot's file, which stops growing before the log beside it has no room any more.
-#[derive(Debug)]
-pub struct SparingFile<'a> {
-    file: File,
-    dir: &'a Path,
-}
-
-impl<'a> SparingFile<'a> {
-    pub fn create(path: &Path, dir: &'a Path) -> io::Result<Self> {
-        Ok(Self { file: File::create(path)?, dir })
-    }
-}
-
-impl Write for SparingFile<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        check_spares(self.dir, bytes.len())?;
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Target for SparingFile<'_> {
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
     }
 }
 

@@ -16,12 +16,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::base::random;
+use crate::raft::codec::{decode, encode};
+use crate::raft::log::monitor::LogMonitor;
 use crate::raft::membership::node_state::NodeState;
-use crate::raft::meters::Meters;
 use crate::raft::options::RaftOptions;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::MessageKind;
-use crate::raft::peers::message::{decode, encode};
 use crate::raft::types::{LogId, NodeId, Raft, Vote};
 
 /// Between two canvasses of which the first found no majority: at least this, and as much again at random. The next
@@ -52,7 +52,7 @@ pub struct Elections {
     retired: AtomicBool,
     /// The newest entry that this node has acknowledged, where its log had lost it at the start.
     lost: Option<LogId>,
-    meters: Arc<Meters>,
+    log: Arc<LogMonitor>,
 }
 
 /// Somebody is being heard for as long as this lives.
@@ -74,7 +74,7 @@ impl Drop for Paused<'_> {
 }
 
 impl Elections {
-    pub fn new(options: &RaftOptions, lost: Option<LogId>, meters: Arc<Meters>) -> Elections {
+    pub fn new(options: &RaftOptions, lost: Option<LogId>, log: Arc<LogMonitor>) -> Elections {
         Elections {
             node_id: options.node_id,
             heartbeat: options.heartbeat,
@@ -85,7 +85,7 @@ impl Elections {
             quiet: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             retired: AtomicBool::new(false),
-            meters,
+            log,
             lost,
         }
     }
@@ -112,7 +112,7 @@ impl Elections {
 
     /// Whether this node could not store its own vote.
     fn is_full(&self) -> bool {
-        self.meters.room.is_full()
+        self.log.space.is_full()
     }
 
     pub fn is_retired(&self) -> bool {

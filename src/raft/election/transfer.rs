@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use crate::raft::codec::{decode, encode};
 use crate::raft::error::TransferError;
 use crate::raft::membership::member::Member;
 use crate::raft::node::RaftNode;
 use crate::raft::peers::frame::MessageKind;
-use crate::raft::peers::message::{decode, encode};
 
 /// For the next leader to have the whole log, and then to be elected.
 const ALIGNED_WITHIN: Duration = Duration::from_secs(1);

@@ -13,13 +13,12 @@ use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::error::NodeStartError;
 use crate::raft::log::check::check_and_cut;
 use crate::raft::log::disk::DiskLog;
-use crate::raft::meters::Meters;
 use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
 
 fn open(dir: &Path) -> DiskLog {
     check_and_cut(dir).expect("a sound log");
     let (lock, _) = DataDirLock::new(None);
-    DiskLog::open(dir, true, Arc::new(Meters::new(u64::MAX, 0)), lock).expect("an open log")
+    DiskLog::open(dir, true, Arc::default(), lock).expect("an open log")
 }
 
 fn log_id(term: u64, index: u64) -> LogId {

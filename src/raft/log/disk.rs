@@ -6,12 +6,13 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::RangeBounds;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, OptionalSend, RaftLogReader, StorageIOError};
+use parking_lot::{Mutex, MutexGuard};
 use raft_log::api::raft_log_writer::RaftLogWriter;
 use tokio::sync::oneshot;
 
@@ -22,10 +23,10 @@ use crate::raft::codec::Wire;
 use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::memory::{index_range, one_message};
+use crate::raft::log::monitor::LogMonitor;
 use crate::raft::log::position;
 use crate::raft::log::position::DurablePosition;
-use crate::raft::meters::Meters;
+use crate::raft::log::range::{index_range, one_message};
 use crate::raft::types::{
     EntryPayload, LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
@@ -106,20 +107,20 @@ impl raft_log::Callback for FlushCallback {
 /// A flush under way.
 pub struct FlushTimer {
     began: Duration,
-    meters: Arc<Meters>,
+    monitor: Arc<LogMonitor>,
 }
 
 impl FlushTimer {
-    fn begin(meters: &Arc<Meters>) -> Self {
+    fn begin(monitor: &Arc<LogMonitor>) -> Self {
         let began = process_age();
-        meters.slow_disk.begins(began);
-        Self { began, meters: meters.clone() }
+        monitor.stall.begin(began);
+        Self { began, monitor: monitor.clone() }
     }
 
     fn end(self) {
         let now = process_age();
-        self.meters.flushes.observe_duration(now.saturating_sub(self.began));
-        self.meters.slow_disk.ended(now);
+        self.monitor.flushes.observe_duration(now.saturating_sub(self.began));
+        self.monitor.stall.end(now);
     }
 }
 
@@ -130,7 +131,7 @@ type RaftLog = raft_log::RaftLog<LogTypes>;
 pub struct DiskLog {
     log: Arc<Mutex<RaftLog>>,
     sync: bool,
-    meters: Arc<Meters>,
+    monitor: Arc<LogMonitor>,
     /// Whose log it is, where a node runs on it.
     own: Option<NodeId>,
     /// There is no other node: what is in the log is committed.
@@ -145,15 +146,15 @@ pub struct DiskLog {
 
 impl DiskLog {
     /// Opens the log in `dir`, which `log_check` has found sound: nothing is cut or repaired here.
-    pub fn open(dir: &Path, sync: bool, meters: Arc<Meters>, lock: Arc<DataDirLock>) -> io::Result<Self> {
+    pub fn open(dir: &Path, sync: bool, monitor: Arc<LogMonitor>, lock: Arc<DataDirLock>) -> io::Result<Self> {
         let sync = planted!("no-fsync", sync => false);
         let log = RaftLog::open(Arc::new(config(dir)?))?;
         let last = log.log_state().last().map_or(0, |id| id.0.index);
-        meters.last_log_index.store(last, Relaxed);
+        monitor.set_last_index(last);
         let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
         let position = Arc::new(DurablePosition::open(&data_dir)?);
         let log = Arc::new(Mutex::new(log));
-        Ok(Self { log, sync, meters, own: None, alone: false, data_dir, position, used: Arc::default(), _lock: lock })
+        Ok(Self { log, sync, monitor, own: None, alone: false, data_dir, position, used: Arc::default(), _lock: lock })
     }
 
     /// The same log as that of `node`, which is about to run on it, with others or without.
@@ -226,7 +227,7 @@ impl DiskLog {
 
     fn lock(&self) -> MutexGuard<'_, RaftLog> {
         // A panic inside the crate while locked would leave the log in doubt; openraft then stops the node.
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.lock()
     }
 
     /// Runs `change`, which must end in a flush that reports to the given callback, and waits for it.
@@ -303,7 +304,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
-        let room = self.meters.room.wait(&self.data_dir).await;
+        let room = self.monitor.space.wait(&self.data_dir).await;
         room.map_err(|e| StorageIOError::write_vote(AnyError::new(&e)))?;
         let stored = Encoded(*vote);
         self.change_and_wait(|log| log.save_vote(stored).map(drop), self.sync).await;
@@ -322,7 +323,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
 
     /// Not flushed by itself: it travels with the next append, and losing it costs nothing but a later apply.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
-        if self.meters.room.is_full() {
+        if self.monitor.space.is_full() {
             return Ok(());
         }
         let mut log = self.lock();
@@ -349,25 +350,25 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let room = self.meters.room.wait(&self.data_dir).await;
+        let room = self.monitor.space.wait(&self.data_dir).await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
         let mut log = self.lock();
         // What a snapshot has replaced is not stored again.
         let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
         let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
         let entries = entries.map(|entry| (Encoded(entry.log_id), Encoded(entry.payload)));
-        let timer = FlushTimer::begin(&self.meters);
+        let timer = FlushTimer::begin(&self.monitor);
         let sent = log.append(entries).and_then(|_| {
             let last = log.log_state().last().map(|id| (id.0, self.position.clone()));
             log.flush(self.sync, Some(FlushCallback::Append(callback, timer, last)))
         });
         sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
-        self.meters.last_log_index.store(log.log_state().last().map_or(0, |id| id.0.index), Relaxed);
+        self.monitor.set_last_index(log.log_state().last().map_or(0, |id| id.0.index));
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        let room = self.meters.room.wait(&self.data_dir).await;
+        let room = self.monitor.space.wait(&self.data_dir).await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
         // Behind the appends before it, or one of them would set the position once more.
         self.change_and_wait(|_| Ok(()), true).await;

@@ -4,6 +4,8 @@ pub mod check;
 #[cfg(test)]
 mod check_tests;
 pub mod disk;
+mod flush_stall;
 pub mod memory;
+pub mod monitor;
 pub mod position;
-pub mod slow_disk;
+mod range;

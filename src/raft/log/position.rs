@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use openraft::CommittedLeaderId;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::raft::types::{LogId, Vote};
 
@@ -119,7 +119,7 @@ impl DurablePosition {
     }
 
     fn lock(&self) -> MutexGuard<'_, Durable> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock()
     }
 }
 

@@ -5,21 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::metrics::RaftServerMetrics;
-use openraft::{BasicNode, ChangeMembers, ServerState};
+use openraft::{BasicNode, ChangeMembers};
 
 use crate::raft::error::MembershipError;
 use crate::raft::membership::member::Member;
 use crate::raft::node::RaftNode;
 use crate::raft::peers::hello::DialError;
 use crate::raft::peers::message::Hello;
-use crate::raft::types::{NodeId, Raft};
+use crate::raft::types::NodeId;
 
 /// A learner this close behind is as good as caught up: entries go on coming while it is looked at.
 const CAUGHT_UP_ENTRIES: u64 = 64;
 
 const REACHED_WITHIN: Duration = Duration::from_secs(2);
-const COMPLETED_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
@@ -196,27 +194,6 @@ impl RaftNode {
         let raft = self.raft().clone();
         let changed = tokio::spawn(async move { raft.change_membership(change, false).await });
         changed.await.map_err(|_| MembershipError::OutcomeUnknown)?.map(drop).map_err(not_changed)
-    }
-}
-
-/// Completes what a leader that is gone has left half done: between the two entries of a change both the old and the
-/// new majority are needed for everything. Runs until the log engine is gone.
-pub async fn complete_changes(raft: Raft) {
-    let mut server = raft.server_metrics();
-    let is_between = |now: &RaftServerMetrics<NodeId, BasicNode>| {
-        now.state == ServerState::Leader && now.membership_config.membership().get_joint_config().len() > 1
-    };
-    while server.wait_for(is_between).await.is_ok() {
-        // Whoever has begun it is about to complete it.
-        tokio::time::sleep(COMPLETED_WITHIN).await;
-        let voters = Some(server.borrow().clone())
-            .filter(is_between)
-            .and_then(|now| now.membership_config.membership().get_joint_config().last().cloned());
-        if let Some(voters) = voters
-            && let Err(error) = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await
-        {
-            tracing::debug!(%error, "a change of the members is not complete yet");
-        }
     }
 }
 

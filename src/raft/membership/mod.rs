@@ -1,5 +1,6 @@
 //! Who belongs to the cluster, and how this node stands in it.
 
-pub mod changes;
+mod changes;
+pub mod completion;
 pub mod member;
 pub mod node_state;

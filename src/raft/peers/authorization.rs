@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::base::clock::process_age;
 use crate::mutants::planted;
+use crate::raft::codec::{decode, encode};
 use crate::raft::peers::certificate::PeerCertificate;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::LocalNode;
-use crate::raft::peers::message::{decode, encode};
 use crate::raft::peers::tls::host_and_port;
 use crate::raft::types::{Membership, NodeId, Vote};
 
@@ -46,14 +47,14 @@ type Answer = (Option<String>, Duration);
 
 impl VouchedMembers {
     fn remembered(&self, node: NodeId) -> Option<Option<String>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         let (address, at) = known.get(&node)?;
         let lasts = if address.is_some() { VOUCHED_FOR } else { NOT_VOUCHED_FOR };
         (process_age().saturating_sub(*at) < lasts).then(|| address.clone())
     }
 
     fn remember(&self, node: NodeId, address: Option<String>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.len() >= REMEMBERED_MAX {
             known.clear();
         }

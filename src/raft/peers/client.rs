@@ -11,12 +11,12 @@ use openraft::{BasicNode, OptionalSend};
 
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
-use crate::raft::codec::Wire;
+use crate::raft::codec::{Wire, decode, encode};
 use crate::raft::peers::connection::Connection;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::Dialer;
-use crate::raft::peers::message::{decode, encode};
+
 use crate::raft::peers::snapshot;
 use crate::raft::types::{NodeId, Snapshot, TypeConfig, Vote};
 

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -144,7 +145,7 @@ async fn run(stream: Stream, first: Outgoing, queue: &mut mpsc::Receiver<Outgoin
         error = read_all(input, &unanswered, up) => error,
         error = write_all(output, first, queue, &unanswered) => error,
     };
-    let unanswered = unanswered.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let unanswered = unanswered.into_inner();
     for (answer, _) in unanswered.requests.into_values() {
         drop(answer.send(Err(RequestError::Lost(error.to_string()))));
     }
@@ -152,7 +153,7 @@ async fn run(stream: Stream, first: Outgoing, queue: &mut mpsc::Receiver<Outgoin
 }
 
 fn lock(unanswered: &Mutex<Unanswered>) -> MutexGuard<'_, Unanswered> {
-    unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    unanswered.lock()
 }
 
 async fn write_all(

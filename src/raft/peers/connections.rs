@@ -1,9 +1,10 @@
 //! The connections of this node to all others.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::raft::peers::connection::{Connection, RequestError};
 use crate::raft::peers::frame::MessageKind;
@@ -54,7 +55,7 @@ impl Peers {
     }
 
     fn connections(&self, node: NodeId, address: &str) -> NodeConnections {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self.connections.lock();
         let known = connections.get(&node).filter(|connections| connections.address == address);
         known.cloned().unwrap_or_else(|| {
             let dialer = self.dialer(node, address);

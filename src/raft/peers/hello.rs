@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
+use crate::raft::codec::{decode_prefix, encode};
 use crate::raft::options::PeerService;
 use crate::raft::peers::certificate::PeerCertificate;
 use crate::raft::peers::frame::{Frame, MAX_HELLO, MessageKind, VERSION};
-use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply, decode_open, encode};
+use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply};
 use crate::raft::peers::transport::{Stream, Transport};
 use crate::raft::types::{NodeId, Raft};
 
@@ -88,7 +89,7 @@ impl LocalNode {
         if frame.kind != MessageKind::Hello as u8 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with a hello"));
         }
-        let hello: Hello = decode_open(&frame.body)?;
+        let hello: Hello = decode_prefix(&frame.body)?;
         // Nothing is said to an impostor.
         self.check_certificate(hello.from, certificate).inspect_err(|error| say_refused(hello.from, error))?;
         let judged = match hello.to == self.node_id && hello.from != self.node_id {
@@ -123,7 +124,7 @@ impl Dialer {
         let mut stream = self.transport.connect(&self.address).await?;
         Frame::request(MessageKind::Hello, 0, encode(&self.local.hello(self.node))).write(&mut stream).await?;
         let answer = Frame::read(&mut stream, MAX_HELLO).await?;
-        let hello = match decode_open(&answer.body)? {
+        let hello = match decode_prefix(&answer.body)? {
             HelloReply::Hello(hello) => hello,
             HelloReply::Refused(refusal) => return Err(DialError::Refused(refusal)),
         };

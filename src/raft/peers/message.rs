@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
 use crate::raft::codec::{Wire, get_bool, get_u8, get_u64, invalid};
@@ -199,21 +198,4 @@ impl Wire for bool {
     fn get(input: &mut impl Read) -> io::Result<Self> {
         get_bool(input)
     }
-}
-
-pub fn encode(message: &impl Wire) -> Bytes {
-    let mut bytes = Vec::new();
-    message.put(&mut bytes).expect("a Vec takes everything, and no list here is too long");
-    bytes.into()
-}
-
-/// The whole of `bytes`, except for a hello, which may be longer than what this build knows.
-pub fn decode<T: Wire>(bytes: &[u8]) -> io::Result<T> {
-    let mut rest = bytes;
-    let message = T::get(&mut rest)?;
-    if rest.is_empty() { Ok(message) } else { Err(invalid("something follows the message")) }
-}
-
-pub fn decode_open<T: Wire>(bytes: &[u8]) -> io::Result<T> {
-    T::get(&mut &*bytes)
 }

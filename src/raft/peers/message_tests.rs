@@ -11,9 +11,9 @@ use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use openraft::{BasicNode, CommittedLeaderId};
 
-use crate::raft::codec::Wire;
+use crate::raft::codec::{Wire, decode, decode_prefix, encode};
 use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
-use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply, SnapshotBegin, decode, decode_open, encode};
+use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply, SnapshotBegin};
 use crate::raft::types::{
     EntryPayload, LogEntry, LogId, Membership, StoredMembership, TypeConfig, Vote, snapshot_meta,
 };
@@ -147,7 +147,7 @@ fn messages_are_read_whole_or_not_at_all() {
 #[test]
 fn a_hello_may_grow() {
     let longer = [&encode(&hello()), &b"more"[..]].concat();
-    assert_eq!(decode_open::<Hello>(&longer).expect("the part that is known"), hello());
+    assert_eq!(decode_prefix::<Hello>(&longer).expect("the part that is known"), hello());
 }
 
 #[tokio::test]

@@ -15,14 +15,15 @@ use crate::base::LogRateLimit;
 use crate::base::clock;
 use crate::base::fatal;
 use crate::mutants::planted;
+use crate::raft::codec::{decode, encode};
 use crate::raft::election::elections::Elections;
 use crate::raft::error::replace_advice;
-use crate::raft::meters::Meters;
+use crate::raft::monitors::Monitors;
 use crate::raft::peers::authorization::{RemoteNode, VouchedMembers, admit};
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
 use crate::raft::peers::hello::{LocalNode, say_refused};
-use crate::raft::peers::message::{SnapshotBegin, decode, encode};
+use crate::raft::peers::message::SnapshotBegin;
 use crate::raft::peers::slots::{ConnectionSlots, Slot};
 use crate::raft::peers::snapshot::Receiving;
 use crate::raft::peers::transport::{Handshake, Stream, Transport};
@@ -62,7 +63,7 @@ pub struct PeerServer {
     pub peers: Peers,
     pub raft: Raft,
     pub elections: Arc<Elections>,
-    pub meters: Arc<Meters>,
+    pub monitors: Monitors,
     pub vouched: VouchedMembers,
 }
 
@@ -235,9 +236,9 @@ impl PeerServer {
         match kind {
             MessageKind::Append => self.append(from, decode(&body)?).await,
             MessageKind::Vote => self.vote(from, decode(&body)?).await,
-            MessageKind::PreVote => {
-                Ok(encode(&(self.elections.grants_pre_vote(&self.raft, decode(&body)?) && !self.meters.room.is_full())))
-            }
+            MessageKind::PreVote => Ok(encode(
+                &(self.elections.grants_pre_vote(&self.raft, decode(&body)?) && !self.monitors.log.space.is_full()),
+            )),
             MessageKind::TransferLeadership => {
                 Ok(encode(&self.elections.accept_transfer(&self.raft, from, decode(&body)?).await))
             }
@@ -249,7 +250,7 @@ impl PeerServer {
 
     async fn vote(&self, from: NodeId, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
         self.local.check_vote(from, &request.vote, false)?;
-        if !self.elections.may_help(&self.raft, request.last_log_id) || self.meters.room.is_full() {
+        if !self.elections.may_help(&self.raft, request.last_log_id) || self.monitors.log.space.is_full() {
             let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
             return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
         }
@@ -282,10 +283,10 @@ impl PeerServer {
     /// and no later applied entry is known of is judged.
     fn check_applied(&self, from: NodeId, request: &AppendEntriesRequest<TypeConfig>) {
         let mut ids = request.prev_log_id.iter().chain(request.entries.iter().map(|entry| &entry.log_id));
-        let ids_applied = &self.meters.applied_ids;
-        let Some((theirs, own)) = ids.find_map(|id| Some((*id, ids_applied.other_than(id)?))) else { return };
+        let applied = &self.monitors.applied;
+        let Some((theirs, own)) = ids.find_map(|id| Some((*id, applied.conflicts_with(id)?))) else { return };
         let term = request.vote.leader_id.term;
-        let is_newest = ids_applied.last().is_none_or(|last| last.leader_id.term <= term)
+        let is_newest = applied.last_id().is_none_or(|last| last.leader_id.term <= term)
             && self.raft.metrics().borrow().vote <= request.vote;
         if is_newest && !planted!("other-entries-believed") {
             fatal::abort("a broken invariant", &Diverged { from, theirs, own, node: self.local.node_id });

@@ -8,14 +8,15 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
+use crate::raft::codec::{decode, encode};
 use crate::raft::data_dir::space::check_spares;
 use crate::raft::peers::connection::{Connection, RequestError};
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::Dialer;
-use crate::raft::peers::message::{SnapshotBegin, decode, encode};
-use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
+use crate::raft::peers::message::SnapshotBegin;
+use crate::raft::snapshot::file::SnapshotReader;
 use crate::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
 
 const CHUNK_BYTES: usize = 1 << 20;
@@ -28,7 +29,7 @@ const INSTALL_WITHIN: Duration = Duration::from_secs(600);
 pub async fn send(dialer: Dialer, vote: Vote, snapshot: Snapshot) -> io::Result<Vote> {
     let begin = SnapshotBegin { vote, meta: snapshot.meta };
     let connection = Connection::new(dialer);
-    let mut content = Content::open(*snapshot.snapshot, &begin).await?;
+    let mut content = Content::open(*snapshot.snapshot)?;
     ask(&connection, MessageKind::SnapshotBegin, encode(&begin), CHUNK_WITHIN).await?;
     loop {
         let (chunk, rest) = content.next().await?;
@@ -55,14 +56,10 @@ enum Content {
 }
 
 impl Content {
-    async fn open(body: SnapshotBody, begin: &SnapshotBegin) -> io::Result<Content> {
+    fn open(body: SnapshotBody) -> io::Result<Content> {
         match body {
             SnapshotBody::File(path) => File::open(path).map(Content::File),
-            SnapshotBody::Bytes(bytes) => {
-                let mut writer = SnapshotWriter::new(Vec::new(), &begin.meta)?;
-                writer.write_all(&bytes)?;
-                Ok(Content::Memory(writer.finish()?.into()))
-            }
+            SnapshotBody::Memory(bytes) => Ok(Content::Memory(bytes)),
             SnapshotBody::OnDemand => Err(io::Error::other("the snapshot has no content")),
         }
     }
@@ -102,7 +99,7 @@ impl Receiving {
         let body = raft.begin_receiving_snapshot().await.map_err(io::Error::other)?;
         let sink = match *body {
             SnapshotBody::File(path) => blocking(move || Ok(Sink::File(File::create(&path)?, path))).await?,
-            SnapshotBody::Bytes(_) | SnapshotBody::OnDemand => Sink::Memory(Vec::new()),
+            SnapshotBody::Memory(_) | SnapshotBody::OnDemand => Sink::Memory(Vec::new()),
         };
         Ok(Receiving { begin, sink })
     }
@@ -137,10 +134,9 @@ impl Receiving {
                 .await?
             }
             Sink::Memory(bytes) => {
-                let mut content = Vec::new();
-                let mut reader = SnapshotReader::new(io::Cursor::new(std::mem::take(bytes)))?;
-                reader.read_to_end(&mut content)?;
-                SnapshotBody::Bytes(content.into())
+                let file = Bytes::from(std::mem::take(bytes));
+                SnapshotReader::new(file.clone().reader())?.verify_rest()?;
+                SnapshotBody::Memory(file)
             }
         };
         let snapshot = Snapshot { meta: self.begin.meta.clone(), snapshot: Box::new(body) };

@@ -6,9 +6,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -88,8 +89,8 @@ impl TlsTransport {
 
     /// What the files hold now; a pair that is no good is reported, and the one before stays in use.
     fn current(&self) -> Loaded {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.lock();
+        let mut told = self.told.lock();
         let renewed = match self.files.read() {
             Ok(contents) if contents == loaded.contents => {
                 told.clear();

@@ -4,14 +4,16 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::raft::data_dir::directory::sync_dir;
-use crate::raft::data_dir::space::SparingFile;
 use crate::raft::error::NodeStartError;
 use crate::raft::machine::Frozen;
 use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
-use crate::raft::types::SnapshotMeta;
+use crate::raft::snapshot::kept::KeptSnapshot;
+use crate::raft::snapshot::sparing_file::SparingFile;
+use crate::raft::types::{SnapshotBody, SnapshotMeta};
 
 const SUFFIX: &str = ".snapshot";
 /// What is not whole yet; removed at the next start.
@@ -22,15 +24,8 @@ const ASIDE: &str = "aside.tmp";
 #[derive(Debug)]
 pub struct SnapshotDir {
     dir: PathBuf,
-    current: Mutex<Option<StoredSnapshot>>,
+    current: Mutex<Option<KeptSnapshot>>,
     received: AtomicU64,
-}
-
-#[derive(Debug, Clone)]
-pub struct StoredSnapshot {
-    pub meta: SnapshotMeta,
-    pub path: PathBuf,
-    pub bytes: u64,
 }
 
 impl SnapshotDir {
@@ -40,20 +35,20 @@ impl SnapshotDir {
             fs::remove_file(&partial).map_err(|e| NodeStartError::io(&partial, e))?;
         }
         let newest = files(dir, SUFFIX).map_err(|e| NodeStartError::io(dir, e))?.pop();
-        let current = newest.map(|path| -> Result<StoredSnapshot, NodeStartError> {
+        let current = newest.map(|path| -> Result<KeptSnapshot, NodeStartError> {
             let reader = SnapshotReader::open(&path).map_err(|e| NodeStartError::unreadable(&path, 0, e))?;
             let bytes = fs::metadata(&path).map_err(|e| NodeStartError::io(&path, e))?.len();
-            Ok(StoredSnapshot { meta: reader.meta, path, bytes })
+            Ok(KeptSnapshot { meta: reader.meta, body: SnapshotBody::File(path), bytes })
         });
         Ok(Self { dir: dir.to_owned(), current: Mutex::new(current.transpose()?), received: AtomicU64::new(0) })
     }
 
-    pub fn current(&self) -> Option<StoredSnapshot> {
-        self.lock().clone()
+    pub fn current(&self) -> Option<KeptSnapshot> {
+        self.current.lock().clone()
     }
 
     /// Writes the frozen state and makes it the current snapshot. Blocks for as long as the disk takes.
-    pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<StoredSnapshot> {
+    pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
         let written = (|| {
             let mut writer = SnapshotWriter::new(SparingFile::create(&aside, &self.dir)?, meta)?;
@@ -69,7 +64,7 @@ impl SnapshotDir {
     }
 
     /// The same for a state that is encoded already.
-    pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<StoredSnapshot> {
+    pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
         let mut writer = SnapshotWriter::new(File::create(&aside)?, meta)?;
         io::copy(content, &mut writer)?;
@@ -85,7 +80,7 @@ impl SnapshotDir {
 
     /// Makes a snapshot that another node has sent the current one: it was checked when it had arrived here. One that
     /// lies elsewhere is copied and checked. Blocks for that long.
-    pub fn receive(&self, meta: &SnapshotMeta, from: &Path) -> io::Result<StoredSnapshot> {
+    pub fn receive(&self, meta: &SnapshotMeta, from: &Path) -> io::Result<KeptSnapshot> {
         if from.parent() == Some(&self.dir) {
             return self.adopt(from, meta);
         }
@@ -96,20 +91,18 @@ impl SnapshotDir {
         self.adopt(&aside, meta)
     }
 
-    fn adopt(&self, aside: &Path, meta: &SnapshotMeta) -> io::Result<StoredSnapshot> {
+    fn adopt(&self, aside: &Path, meta: &SnapshotMeta) -> io::Result<KeptSnapshot> {
         let path = self.dir.join(file_name(meta));
         fs::rename(aside, &path)?;
         sync_dir(&self.dir)?;
-        let stored = StoredSnapshot { meta: meta.clone(), bytes: fs::metadata(&path)?.len(), path };
-        *self.lock() = Some(stored.clone());
-        for old in files(&self.dir, SUFFIX)?.into_iter().filter(|file| *file != stored.path) {
+        let bytes = fs::metadata(&path)?.len();
+        let older = files(&self.dir, SUFFIX)?.into_iter().filter(|file| *file != path);
+        let kept = KeptSnapshot { meta: meta.clone(), body: SnapshotBody::File(path.clone()), bytes };
+        *self.current.lock() = Some(kept.clone());
+        for old in older {
             fs::remove_file(old)?;
         }
-        Ok(stored)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<StoredSnapshot>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(kept)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Asks the log engine for snapshots, and to purge what they cover, when the meters say so.
+//! Asks openraft for snapshots, and to purge what they cover, when the policy says so.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::raft::meters::Meters;
+use crate::raft::snapshot::policy::SnapshotPolicy;
 use crate::raft::types::Raft;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -13,25 +13,25 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
 /// what should be purged, so that asking once is not enough.
-pub async fn take_snapshots(raft: Raft, meters: Arc<Meters>) {
+pub async fn take_snapshots(raft: Raft, policy: Arc<SnapshotPolicy>) {
     loop {
         let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
-        let asked = if meters.snapshot_wanted() {
+        let asked = if policy.is_wanted() {
             raft.trigger().snapshot().await
-        } else if let Some(upto) = meters.purge_upto().filter(|upto| Some(*upto) > purged) {
+        } else if let Some(upto) = policy.purge_upto().filter(|upto| Some(*upto) > purged) {
             raft.trigger().purge_log(upto).await
-        } else if meters.is_unfit() {
+        } else if policy.is_unfit() {
             // Whoever wants one meanwhile waits as long.
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
-            meters.want_snapshot();
+            policy.retry();
             continue;
         } else {
-            meters.snapshot_changed().await;
+            policy.changed().await;
             continue;
         };
         if asked.is_err() {
             return;
         }
-        drop(tokio::time::timeout(ASK_AGAIN_AFTER, meters.snapshot_changed()).await);
+        drop(tokio::time::timeout(ASK_AGAIN_AFTER, policy.changed()).await);
     }
 }

@@ -1,0 +1,31 @@
+//! What the parts of one node share: each part owns its numbers, and anybody may read them at any time.
+
+use std::sync::Arc;
+
+use crate::raft::applied::Applied;
+use crate::raft::log::monitor::LogMonitor;
+use crate::raft::progress::Progress;
+use crate::raft::snapshot::policy::SnapshotPolicy;
+
+/// Clones are the same.
+#[derive(Debug, Default, Clone)]
+pub struct Monitors {
+    pub log: Arc<LogMonitor>,
+    pub snapshots: Arc<SnapshotPolicy>,
+    pub applied: Arc<Applied>,
+}
+
+impl Monitors {
+    pub fn new(snapshot_log_bytes: u64, kept_bytes: u64) -> Monitors {
+        Monitors { snapshots: Arc::new(SnapshotPolicy::new(snapshot_log_bytes, kept_bytes)), ..Monitors::default() }
+    }
+
+    pub fn progress(&self) -> Progress {
+        Progress {
+            last_log_index: self.log.last_index(),
+            applied_index: self.applied.index(),
+            snapshot_index: self.snapshots.snapshot_index(),
+            log_bytes: self.snapshots.log_bytes(),
+        }
+    }
+}
