@@ -6,7 +6,7 @@ use super::metadata::Metadata;
 use super::refusal::{Field, Pool, Refusal, ShareOf};
 
 /// The limits in force. Durations in milliseconds, lengths in bytes of UTF-8.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     pub name_bytes_max: u64,
     pub metadata_entries_max: u64,

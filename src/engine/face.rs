@@ -165,16 +165,18 @@ impl Engine {
         Ok(())
     }
 
-    /// The bounds in force, for messages that name them.
-    pub fn limits(&self) -> &Limits {
-        &self.0.limits
+    /// The limits in force. They are the table's, so that nodes with different files answer alike; this node's own only
+    /// until a leader has opened the table.
+    pub fn limits(&self) -> Limits {
+        let table = self.0.core.host.table();
+        if table.level() == 0 { self.0.limits } else { *table.limits() }
     }
 
     /// Takes or waits for a hold. Dropping the future cancels the wait.
     ///
     /// A hold whose lease is over before the answer could leave is given back and answered as not acquired.
     pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
-        self.0.limits.check_acquire(&acquire)?;
+        self.limits().check_acquire(&acquire)?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let named = name.clone();
         let command = Command::Acquire(Box::new(acquire));
@@ -233,7 +235,7 @@ impl Engine {
         proof: Proof,
         lease_ms: u64,
     ) -> Result<Renewed, Fault> {
-        self.0.limits.check_lease(Some(lease_ms))?;
+        self.limits().check_lease(Some(lease_ms))?;
         match self.carry_out(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
                 let now = self.0.core.clock.now();

@@ -17,7 +17,7 @@ impl Engine {
         let core = &self.0.core;
         core.check_standing()?;
         if let Some(name) = command.name() {
-            self.0.limits.check_name(name)?;
+            self.limits().check_name(name)?;
         }
         match self.foreseen(command) {
             None => Ok(()),

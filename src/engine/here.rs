@@ -12,7 +12,7 @@ impl Engine {
     /// Waits in the queue for an owner label, without a request that waits: says how many are ahead, or `None` when the
     /// lock was free and is now held.
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
-        self.0.limits.check_acquire(&acquire)?;
+        self.limits().check_acquire(&acquire)?;
         let command = Command::Acquire(Box::new(acquire));
         self.check_quota(&command)?;
         match self.carry_out(command).await? {

@@ -40,7 +40,7 @@ impl Driver {
     async fn open_leadership(&mut self, alone: bool) -> bool {
         let start = LeaderStart {
             first_token: first_token_of(self.core.host.table().epoch()),
-            limits: self.limits.clone(),
+            limits: self.limits,
             node: NodeId(self.core.cluster.node_id),
             incarnation: self.core.incarnation,
             store: StoreId(self.core.raft.store_id()),

@@ -89,7 +89,7 @@ fn check_sound(mut table: Table) -> Result<(), String> {
     }
     let start = LeaderStart {
         first_token: 0,
-        limits: table.limits().clone(),
+        limits: *table.limits(),
         node: NodeId(1),
         incarnation: Incarnation(1),
         store: StoreId([1; 16]),

@@ -85,7 +85,7 @@ impl Engine {
         let (stop, stopped) = watch::channel(false);
         let driver = Driver {
             core: core.clone(),
-            limits: options.limits.clone(),
+            limits: options.limits,
             bounds: options.batch,
             sequence: 0,
             epoch: 0,

@@ -60,7 +60,7 @@ impl Bench {
 
     /// A leadership of node 1 begins with the same limits, in this run of its process.
     pub fn lead_with(&mut self, run: Incarnation) -> Vec<Event> {
-        let (limits, confirm) = (self.table.limits().clone(), self.table.confirms_deliveries());
+        let (limits, confirm) = (*self.table.limits(), self.table.confirms_deliveries());
         self.lead(LeaderStart { first_token: 1, limits, confirm, ..start(run) })
     }
 

@@ -97,7 +97,7 @@ fn the_epoch_rises_and_the_limits_are_the_new_ones() {
     let mut bench = Bench::new();
     let epoch = bench.table.epoch();
     let limits = Limits { size_max: 1, ..Limits::default() };
-    bench.lead(LeaderStart { first_token: 1, limits: limits.clone(), ..start(RUN) });
+    bench.lead(LeaderStart { first_token: 1, limits, ..start(RUN) });
     assert_eq!(bench.table.epoch(), epoch + 1);
     assert_eq!(*bench.table.limits(), limits);
     assert!(matches!(bench.refused(ask("a", 1).size(2)), Refusal::LimitExceeded { limit: 1, .. }));

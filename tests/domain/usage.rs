@@ -124,7 +124,7 @@ fn one_credential_takes_half_of_a_pool_and_one_address_half_of_that() {
         // In the pool of holds a request takes one too.
         let mut bench = shared(if pool == Pool::Requests { 48 } else { 40 });
         bench.lead(LeaderStart {
-            limits: Limits { holds_max: if pool == Pool::Holds { 40 } else { 4_000 }, ..bench.table.limits().clone() },
+            limits: Limits { holds_max: if pool == Pool::Holds { 40 } else { 4_000 }, ..*bench.table.limits() },
             ..start(RUN)
         });
         let share = if pool == Pool::Requests { 24 } else { 20 };

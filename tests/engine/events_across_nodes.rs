@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::domain::Proof;
+use latchd::domain::{Limits, Proof};
 use latchd::engine::events::Why;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions};
 
@@ -22,10 +22,15 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start() -> Cluster {
+        Cluster::with_limits(|_| Limits::default()).await
+    }
+
+    /// Each node has the limits of its own configuration.
+    pub async fn with_limits(limits: impl Fn(u64) -> Limits) -> Cluster {
         let disks: Vec<SimulatedDisk> = ALL.iter().map(|_| SimulatedDisk::new(Duration::ZERO)).collect();
         let mut cluster = Cluster { board: Switchboard::default(), disks, nodes: Vec::new() };
         for id in ALL {
-            let node = cluster.node(id).await;
+            let node = cluster.node(id, limits(id)).await;
             cluster.nodes.push(node);
         }
         for node in &cluster.nodes {
@@ -34,7 +39,7 @@ impl Cluster {
         cluster
     }
 
-    async fn node(&self, id: u64) -> Engine {
+    async fn node(&self, id: u64, limits: Limits) -> Engine {
         let (transport, disk) = (self.board.transport(id), self.disks[id as usize - 1].clone());
         let cluster = ClusterOptions {
             node_id: id,
@@ -47,7 +52,9 @@ impl Cluster {
             compare_every: Duration::from_millis(500),
             ..ClusterOptions::default()
         };
-        Engine::start(EngineOptions { cluster, snapshot_log_bytes: 4_000, ..options(None) }).await.expect("a node")
+        Engine::start(EngineOptions { cluster, limits, snapshot_log_bytes: 4_000, ..options(None) })
+            .await
+            .expect("a node")
     }
 
     pub async fn stop(self) {
@@ -56,7 +63,7 @@ impl Cluster {
         }
     }
 
-    fn leader(&self) -> usize {
+    pub fn leader(&self) -> usize {
         self.nodes.iter().position(|node| node.overview().leader).expect("a leader")
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod events_across_nodes;
 mod events_kit;
 mod levels;
+mod limits_across_nodes;
 mod refusals;
 mod restoring;
 mod restoring_crafted;

@@ -43,7 +43,7 @@ impl Entry {
             return self;
         }
         match &mut self.body {
-            Body::LeaderStart(start) => start.limits = start.limits.clone().without_shares(),
+            Body::LeaderStart(start) => start.limits = start.limits.without_shares(),
             Body::Batch { commands, .. } => commands.iter_mut().for_each(|submitted| submitted.command.forget_caller()),
         }
         self

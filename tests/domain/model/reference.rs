@@ -139,7 +139,7 @@ impl Reference {
 
     fn lead(&mut self, start: &LeaderStart) {
         self.epoch += 1;
-        self.limits = start.limits.clone();
+        self.limits = start.limits;
         self.confirm = start.confirm;
         if self.level == 0 {
             self.level = start.level;

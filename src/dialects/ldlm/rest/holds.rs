@@ -74,12 +74,12 @@ async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Stop> {
 
 async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     let limits = caller.service.engine.limits();
-    let asked = LockRequest::parse(body, limits, caller.service.settings.unknown)?;
+    let asked = LockRequest::parse(body, &limits, caller.service.settings.unknown)?;
     let key = Engine::new_key();
     if let Some(objection) = asked.objection() {
         return Err(Stop::early(objected(&asked, key, objection.into())));
     }
-    if let Some(beyond) = asked.beyond(limits) {
+    if let Some(beyond) = asked.beyond(&limits) {
         return Err(Stop::early(beyond_limit(&asked.name, key, beyond)));
     }
     may_take(&caller.identity, &asked.name)?;
@@ -168,8 +168,9 @@ async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
 }
 
 async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
-    let asked = RenewRequest::parse(body, caller.service.engine.limits(), caller.service.settings.unknown)?;
-    let lease_ms = asked.lease_ms(caller.service.engine.limits())?;
+    let limits = caller.service.engine.limits();
+    let asked = RenewRequest::parse(body, &limits, caller.service.settings.unknown)?;
+    let lease_ms = asked.lease_ms(&limits)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
     let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);

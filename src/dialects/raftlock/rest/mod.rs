@@ -53,7 +53,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
     let unknown = service.settings.unknown;
     check_query(Query::of(&head.uri), &[], unknown)?;
     let body = service.body(head, body).await?;
-    let asked = LockRequest::parse(&body, service.engine.limits(), service.settings.lock_unlock_ttl_ms, unknown)?;
+    let asked = LockRequest::parse(&body, &service.engine.limits(), service.settings.lock_unlock_ttl_ms, unknown)?;
     may_take(&identity, &asked.resource)?;
     let scope = Scope { identity: &identity, session: None };
     let request = request_key(head, asked.request_id.as_deref(), &scope, &body)?;
