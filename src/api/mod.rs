@@ -1,30 +1,17 @@
-//! Reading and repairing: who holds what, which sessions there are, and the forced release of a hold.
+//! Our own API beside the dialects: reading and repairing, events, the cluster, health and reflection, the document.
 //!
-//! Ours alone, so every error is a problem document. Keys are shown to admins only, session ids to nobody.
+//! Errors over HTTP are problem documents. Keys are shown to admins only, session ids to nobody.
 
-mod answers;
-mod ask;
 pub mod cluster;
-mod cursor;
 mod events;
-mod force;
+mod failure;
 pub mod grpc;
-mod list;
-mod name;
+pub mod inspect;
+mod known_parameters;
 pub mod openapi;
-mod written;
 
-pub use answers::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
-pub use events::{Dropped, Event, EventSettings, StateEvent, events};
-pub use force::{ForceReleaseRequest, force_release, force_release_asked};
-pub use list::{list_locks, list_sessions, show_lock};
+use crate::http::Declaration;
 
-use crate::http::failure::Failure;
-
-/// What the fields of this dialect are called in messages.
-const NAMES: crate::http::code::FieldNames =
-    crate::http::code::FieldNames { name: "name", size: "size", lease: "lease", wait: "wait" };
-
-fn from_fault(fault: crate::engine::Fault) -> Failure {
-    Failure::from_fault(&fault, &NAMES)
-}
+/// Every part of our own API.
+pub static ALL: [&Declaration; 4] =
+    [&inspect::DECLARATION, &cluster::DECLARATION, &grpc::health::DECLARATION, &grpc::reflection::DECLARATION];

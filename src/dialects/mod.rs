@@ -8,3 +8,17 @@ pub mod kufuli;
 pub mod ldlm;
 pub mod lockd;
 pub mod raftlock;
+
+use crate::http::Declaration;
+
+/// Every dialect. To add one: a folder with its declaration, and a line here.
+pub static ALL: [&Declaration; 8] = [
+    &ldlm::rest::DECLARATION,
+    &doubledutch::rest::DECLARATION,
+    &raftlock::rest::DECLARATION,
+    &lockd::rest::DECLARATION,
+    &ldlm::grpc::DECLARATION,
+    &kufuli::grpc::DECLARATION,
+    &lockd::grpc::DECLARATION,
+    &raftlock::grpc::DECLARATION,
+];

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Answered};
 use super::core::Core;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, PendingAcquire};
 use super::ending::Ending;
 use super::error::{EngineError, Fault};
 use super::table_host::{FullLimitCounts, Stats};
@@ -183,9 +183,10 @@ impl Engine {
         self.check_quota(&command)?;
         self.check_foreseen(&command).await?;
         let receiver = self.submit(command)?;
-        let delivery = Delivery::new(self.0.core.queue.clone(), name.clone(), key, receiver);
+        let (queue, cancelled) = (self.0.core.queue.clone(), name.clone());
+        let pending = PendingAcquire::new(receiver, Delivery::new(move || queue.cancel(cancelled, key)));
         let asked = self.0.core.clock.age();
-        let (delivery, answer) = delivery.answered().await;
+        let (delivery, answer) = pending.answered().await;
         if answer.as_ref().is_ok_and(is_end_of_wait) {
             let waited = self.0.core.clock.age().saturating_sub(asked);
             self.0.core.timings.wait.observe_duration(waited);

@@ -1,11 +1,12 @@
 //! Who is calling: the secrets of a request in every form, checked. What a refusal looks like is each dialect's business.
 
+use super::app::AppState;
+use super::client_info::{ClientInfo, client};
 use super::code::Code;
 use super::cookie::{Carried, carried};
 use super::failure::Failure;
-use super::peer::Peer;
-use super::service::{Attempt, Shared, client};
 use crate::access::{Identity, Verdict, address_group, presented_in_headers};
+use crate::base::clock;
 use crate::domain::{Caller, Refusal, SessionId};
 use crate::engine::Fault;
 use axum::http::{HeaderName, header, request::Parts};
@@ -14,16 +15,16 @@ use std::sync::Arc;
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The caller of a request that carries its secrets in headers.
-pub async fn identify(service: &Shared, head: &Parts) -> Attempt<Identity> {
-    identify_with(service, head, None).await
+pub async fn identify(app: &AppState, head: &Parts) -> Result<Identity, Failure> {
+    identify_with(app, head, None).await
 }
 
 /// As [`identify`], with one more secret from elsewhere (`auth` in a query string). Any valid one opens.
-pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) -> Attempt<Identity> {
-    let unidentified = head.extensions.get::<Peer>().map(|peer| &peer.unidentified);
-    if service.access.is_open() {
+pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Identity, Failure> {
+    let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
+    if app.access.is_open() {
         unidentified.iter().for_each(|request| request.is_anonymous_now());
-        return Ok(service.access.anonymous(is_on_this_machine(head)).clone());
+        return Ok(app.access.anonymous(is_on_this_machine(head)).clone());
     }
     let bytes = |name: HeaderName| head.headers.get(name).map(|value| value.as_bytes());
     let in_headers = presented_in_headers(bytes(header::AUTHORIZATION), bytes(X_API_KEY));
@@ -35,13 +36,13 @@ pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) 
     }
     let secrets = &secrets[..count];
     let from = client(head).ip;
-    let now = (service.clock.uptime)();
-    let verdict = match service.access.check_fast(secrets, from, now) {
+    let now = clock::process_age();
+    let verdict = match app.access.check_fast(secrets, from, now) {
         Some(verdict) => verdict,
         // In a box: what this rare way needs would otherwise be carried along by every request.
-        None => Box::pin(check_slowly(service, secrets, from)).await,
+        None => Box::pin(check_slowly(app, secrets, from)).await,
     };
-    service.note_login(&verdict, from);
+    app.failed_logins.note(&verdict, from);
     if let Verdict::Granted(_) = verdict {
         unidentified.iter().for_each(|request| request.is_known_now());
     }
@@ -49,21 +50,21 @@ pub async fn identify_with(service: &Shared, head: &Parts, extra: Option<&str>) 
 }
 
 /// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
-async fn check_slowly(service: &Shared, secrets: &[&str], from: std::net::IpAddr) -> Verdict {
+async fn check_slowly(app: &AppState, secrets: &[&str], from: std::net::IpAddr) -> Verdict {
     let call_worker = || {
-        let access = Arc::clone(&service.access);
+        let access = Arc::clone(&app.access);
         // It ends when nothing is left to verify; those who wait hear of it there.
         drop(tokio::task::spawn_blocking(move || access.work()));
     };
-    service.access.check(secrets, from, (service.clock.uptime)(), call_worker).await
+    app.access.check(secrets, from, clock::process_age(), call_worker).await
 }
 
 /// Whether the caller connected from this machine itself: behind a proxy nobody does.
 fn is_on_this_machine(head: &Parts) -> bool {
-    head.extensions.get::<Peer>().is_none_or(|peer| peer.client.ip.is_loopback() && !peer.via_proxy)
+    head.extensions.get::<ClientInfo>().is_none_or(|info| info.client.ip.is_loopback() && !info.via_proxy)
 }
 
-fn granted(verdict: Verdict) -> Attempt<Identity> {
+fn granted(verdict: Verdict) -> Result<Identity, Failure> {
     match verdict {
         Verdict::Granted(identity) => Ok(identity),
         Verdict::Missing => Err(Failure::new(Code::CredentialMissing, "a password or an API key is needed")),
@@ -83,14 +84,14 @@ pub fn caller(identity: &Identity, head: &Parts) -> Caller {
 
 /// Whether the caller may use this session: who opened it, and admins of every name, because it may hold any. One that
 /// is not known is not judged here. Who may only read uses none: to be seen keeps a session's holds.
-pub async fn may_use(service: &Shared, identity: &Identity, head: &Parts, session: SessionId) -> Result<(), Fault> {
+pub async fn may_use(app: &AppState, identity: &Identity, head: &Parts, session: SessionId) -> Result<(), Fault> {
     if !identity.may_write() {
         return Err(Refusal::SessionOfAnother.into());
     }
     if identity.is_admin() && identity.sees_every_name() {
         return Ok(());
     }
-    match service.engine.check_session_of(session, caller(identity, head)).await {
+    match app.engine.check_session_of(session, caller(identity, head)).await {
         Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(()),
         looked => looked,
     }
@@ -98,21 +99,21 @@ pub async fn may_use(service: &Shared, identity: &Identity, head: &Parts, sessio
 
 /// Starts the idle time of a carried session anew, in dialects that do not use it: any request of whoever may use it
 /// counts.
-pub async fn touch_carried(service: &Shared, identity: &Identity, head: &Parts) {
+pub async fn touch_carried(app: &AppState, identity: &Identity, head: &Parts) {
     if let Carried::Session(session) = carried(&head.headers)
-        && may_use(service, identity, head, session).await.is_ok()
+        && may_use(app, identity, head, session).await.is_ok()
     {
         // An unknown session is no concern of a dialect without sessions.
-        let _ = service.engine.touch_session(session).await;
+        let _ = app.engine.touch_session(session).await;
     }
 }
 
 /// Whether the caller may take or give back this lock; says which right is missing.
-pub fn may_take(identity: &Identity, name: &str) -> Attempt<()> {
+pub fn may_take(identity: &Identity, name: &str) -> Result<(), Failure> {
     if identity.may_take(name) { Ok(()) } else { Err(Failure::forbidden("take", Some(name))) }
 }
 
 /// Whether the caller may know about this lock.
-pub fn may_read(identity: &Identity, name: &str) -> Attempt<()> {
+pub fn may_read(identity: &Identity, name: &str) -> Result<(), Failure> {
     if identity.may_read(name) { Ok(()) } else { Err(Failure::forbidden("read", Some(name))) }
 }

@@ -1,5 +1,8 @@
 //! Reading a request body within its bounds. What the refusal looks like on the wire is each dialect's own affair.
 
+use super::code::Code;
+use super::failure::Failure;
+use axum::http::{HeaderMap, header};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +12,17 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use tokio::time::{Sleep, sleep};
+
+/// Refuses compressed bodies.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let compressed = encodings.find(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    let Some(value) = compressed else { return Ok(()) };
+    let shown: String = String::from_utf8_lossy(value.as_bytes()).chars().take(32).collect();
+    let detail =
+        format!("Content-Encoding: {shown} is not understood: send the body uncompressed, without this header");
+    Err(Failure { field: Some("Content-Encoding"), ..Failure::new(Code::UnsupportedMediaType, detail) })
+}
 
 /// The bounds on a body.
 #[derive(Clone, Copy, Debug)]
@@ -157,5 +171,14 @@ mod tests {
     async fn a_body_that_breaks_off_is_told_apart() {
         let broken = stream::iter([Ok(Bytes::from("12")), Err(std::io::Error::other("gone"))]);
         assert_eq!(read(Body::from_stream(broken), LIMITS).await, Err(BodyError::Disconnected));
+    }
+
+    #[test]
+    fn compressed_bodies_are_refused() {
+        let with =
+            |value: &'static str| HeaderMap::from_iter([(header::CONTENT_ENCODING, value.parse().expect("a value"))]);
+        assert_eq!(check_encoding(&HeaderMap::new()), Ok(()));
+        assert_eq!(check_encoding(&with("identity")), Ok(()));
+        assert!(check_encoding(&with("gzip")).expect_err("refused").detail.contains("uncompressed"));
     }
 }

@@ -1,8 +1,7 @@
-//! Attempts with a secret that opens nothing: counted, and told once a minute for each group of addresses.
+//! Logins that failed: counted, and logged once a minute for each group of addresses.
 
-use super::service::Service;
 use crate::access::{Verdict, address_group};
-use crate::base::{KeyedLogRateLimit, LogRateLimit};
+use crate::base::{KeyedLogRateLimit, LogRateLimit, clock};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +14,7 @@ const ADDRESSES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct FailedLogins {
     count: AtomicU64,
-    pace: LogRateLimit,
+    all: LogRateLimit,
     /// By the number of a group of addresses: an IPv4 address, or the /64 of IPv6.
     by_address: KeyedLogRateLimit<u64>,
 }
@@ -24,7 +23,7 @@ impl Default for FailedLogins {
     fn default() -> FailedLogins {
         FailedLogins {
             count: AtomicU64::new(0),
-            pace: LogRateLimit::new(LINES_PER_MINUTE),
+            all: LogRateLimit::new(LINES_PER_MINUTE),
             by_address: KeyedLogRateLimit::new(ADDRESSES_MAX),
         }
     }
@@ -35,21 +34,19 @@ impl FailedLogins {
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
-}
 
-impl Service {
-    /// Notes a verdict on who asks from an address. What was presented is never told, nor a user name: it may be the
-    /// password in the wrong field.
-    pub(crate) fn note_login(&self, verdict: &Verdict, from: IpAddr) {
+    /// Counts a verdict if it is a failure. Neither the secret nor the user name is logged: it may be the password in
+    /// the wrong field.
+    pub(crate) fn note(&self, verdict: &Verdict, from: IpAddr) {
         let why = match verdict {
             Verdict::Granted(_) | Verdict::Missing => return,
             Verdict::Wrong => "this password or API key is not known",
             Verdict::Throttled { .. } => "too many failed attempts from this address",
         };
-        self.failed_logins.count.fetch_add(1, Ordering::Relaxed);
-        let (now, logins) = ((self.clock.uptime)(), &self.failed_logins);
-        if let Some(held_back) = logins.by_address.admit(address_group(from), now)
-            && let Some(of_others) = logins.pace.admit(now)
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let now = clock::process_age();
+        if let Some(held_back) = self.by_address.admit(address_group(from), now)
+            && let Some(of_others) = self.all.admit(now)
         {
             let held_back = held_back + of_others;
             tracing::info!(address = %from, why, held_back, "a login from {from} has failed: {why}");

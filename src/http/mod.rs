@@ -1,33 +1,39 @@
 //! The HTTP kit: what every dialect and our own API need of HTTP and gRPC.
 //!
-//! Credentials ([`auth`]), bodies within bounds ([`body`]), the one error table ([`code`]), the session cookie
-//! ([`cookie`]), problem documents ([`problem`]), and whether an answer was delivered ([`delivery`]). What may not live
-//! here: routes, the shape of any dialect, decisions about locks.
+//! Each of them declares itself with a [`declaration::Declaration`]. Shared by all: credentials ([`auth`]), bodies within
+//! bounds ([`body`]), the one error table ([`code`]), the session cookie ([`cookie`]), problem documents ([`problem`]),
+//! and whether an answer was delivered ([`delivery`]). What may not live here: the routes or the shape of any dialect,
+//! and decisions about locks.
 
+pub mod address_limits;
+pub mod app;
 pub mod auth;
 pub mod body;
-pub mod clean_path;
+pub mod catalog;
+pub mod client_info;
 pub mod code;
+pub mod connection;
 pub mod cookie;
+pub mod declaration;
 pub mod delivery;
+pub mod endpoint;
 pub mod failed_logins;
 pub mod failure;
 pub mod grpc;
-pub mod handover;
-pub mod hint;
 pub mod idempotency;
+pub mod json_object;
+pub mod json_stream;
 pub mod key;
-pub mod message;
-pub mod numbers;
-pub mod parameters;
+pub mod methods;
+pub mod non_json;
 pub mod path;
-pub mod peer;
-pub mod pieces;
 pub mod problem;
 pub mod query;
+pub mod readiness;
 pub mod respond;
-pub mod service;
-pub mod share;
-pub mod unknown;
+pub mod routes;
+pub mod seconds;
+pub mod unknown_fields;
 
-pub use service::{Clock, Service, Settings, Shared};
+pub use app::{App, AppState};
+pub use declaration::Declaration;

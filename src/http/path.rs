@@ -1,7 +1,6 @@
 //! What a route captures of a path, percent-decoded.
 
 use super::failure::Failure;
-use super::service::Attempt;
 use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 
@@ -9,7 +8,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 pub type Captured = Result<RawPathParams, RawPathParamsRejection>;
 
 /// The capture `field`; axum fails only for what is no UTF-8.
-pub fn capture(captured: &Captured, field: &'static str) -> Attempt<String> {
+pub fn capture(captured: &Captured, field: &'static str) -> Result<String, Failure> {
     let broken = || Failure::field(field, format!("{field} must be UTF-8, percent-encoded"));
     let captures = captured.as_ref().map_err(|_| broken())?;
     let found = captures.iter().find(|(known, _)| *known == field);

@@ -2,7 +2,6 @@
 
 use super::failure::Failure;
 use super::respond;
-use super::service::Attempt;
 use crate::base::request_id;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -42,7 +41,7 @@ pub struct Problem<'a> {
 }
 
 /// What our own endpoints answer: JSON or a problem. Either shows a moment, so nobody may keep it.
-pub fn answer(attempt: Attempt<impl Serialize>) -> Response {
+pub fn answer(attempt: Result<impl Serialize, Failure>) -> Response {
     let response = match attempt {
         Ok(body) => respond::json(StatusCode::OK, respond::to_json(&body)),
         Err(failure) => problem(&failure),

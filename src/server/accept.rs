@@ -20,8 +20,8 @@ use super::tracked::Tracked;
 use super::worded::{self, PROXY_WORDS, is_proxy_header};
 use crate::access::Pool;
 use crate::config::listen::Scheme;
-use crate::http::peer::ClientAddr;
-use crate::http::share;
+use crate::http::address_limits;
+use crate::http::client_info::ClientAddr;
 
 /// How long a refused client may take to read its refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -79,7 +79,7 @@ where
                 }
                 Err(pool) => {
                     this.links.metrics.connections_refused.inc();
-                    share::tell(&this.links.address(peer.ip), pool, (this.context.clock)());
+                    address_limits::log_refusal(&this.links.address(peer.ip), pool, (this.context.clock)());
                     Err(this.turn_off(stream, pool).await)
                 }
             }

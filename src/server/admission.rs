@@ -12,7 +12,7 @@ use super::link::Link;
 use crate::access::{Pool, Unidentified};
 use crate::http::failure::Failure;
 use crate::http::problem::problem;
-use crate::http::{grpc, share};
+use crate::http::{address_limits, grpc};
 
 /// What is asked by whoever looks whether this process lives and serves.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
@@ -49,7 +49,7 @@ impl Admission<'_> {
     }
 
     fn refused(&self, address: &crate::access::Address, pool: Pool) -> Failure {
-        share::refused(address, pool, (self.context.clock)())
+        address_limits::refuse(address, pool, (self.context.clock)())
     }
 }
 

@@ -15,8 +15,8 @@ use super::drain::Drain;
 use crate::access::{Address, Addresses, Place, Pool};
 use crate::base::LogRateLimit;
 use crate::config::ServerConfig;
-use crate::http::delivery::ConnState;
-use crate::http::peer::ClientAddr;
+use crate::http::client_info::ClientAddr;
+use crate::http::connection::Connection;
 use crate::telemetry::Metrics;
 
 /// How long a connection may be kept after our last byte so that a peer that still sends can read it.
@@ -53,7 +53,7 @@ pub struct Link {
     /// The tick at which it was admitted.
     begun: u64,
     _place: Option<Place>,
-    pub delivery: Arc<ConnState>,
+    pub connection: Arc<Connection>,
     /// Requests being handled or answered.
     requests: AtomicU32,
     /// The tick at which the present phase began: head, idle or lingering.
@@ -129,7 +129,7 @@ impl Links {
             probes_only,
             begun: self.tick.load(Relaxed),
             _place: place,
-            delivery: Arc::default(),
+            connection: Arc::default(),
             requests: AtomicU32::new(0),
             since: AtomicU64::new(self.tick.load(Relaxed)),
             in_head: AtomicBool::new(true),
@@ -234,12 +234,12 @@ impl Link {
 
     /// Whether this connection shall end, by the sweep or by whoever it carries a session for; otherwise the waker is called when it does.
     pub fn is_expired(&self, waker: &Waker) -> bool {
-        self.delivery.is_ending(waker)
+        self.connection.poll_ending(waker)
     }
 
     /// The same without a waker.
     pub fn has_expired(&self) -> bool {
-        self.delivery.shall_end()
+        self.connection.is_ending()
     }
 
     /// The account of an address that is not the peer's own, because a proxy names it.
@@ -254,7 +254,7 @@ impl Link {
             let address = self.peer.ip;
             tracing::warn!(%address, held_back, "a connection from {address} is ended: a flood of HTTP/2 frames");
         }
-        self.delivery.end();
+        self.connection.end();
     }
 
     /// The metrics of the process.
@@ -269,11 +269,11 @@ impl Link {
 
     fn judge(&self, now: u64, bounds: &Bounds) {
         if self.probes_only.is_some() && now.saturating_sub(self.begun) > bounds.probe {
-            return self.delivery.end();
+            return self.connection.end();
         }
         let stalled = self.stalled.load(Relaxed);
         if stalled > 0 && now.saturating_sub(stalled) > bounds.stall {
-            return self.delivery.end();
+            return self.connection.end();
         }
         let (since, bound) = if self.lingering.load(Relaxed) {
             (self.since.load(Relaxed), bounds.linger)
@@ -281,14 +281,14 @@ impl Link {
             return;
         } else if self.in_head.load(Relaxed) {
             (self.since.load(Relaxed), bounds.head)
-        } else if self.delivery.has_session() && !bounds.draining {
+        } else if self.connection.may_idle() && !bounds.draining {
             // It lives as long as its client does, which HTTP/2's pings find out.
             return;
         } else {
             (self.idle_since(bounds.draining), bounds.idle)
         };
         if now.saturating_sub(since) > bound {
-            self.delivery.end();
+            self.connection.end();
         }
     }
 

@@ -3,11 +3,11 @@
 use super::addresses;
 use super::drain::Drain;
 use super::engine_metrics;
-use super::pages::method_not_allowed;
 use crate::access::Addresses;
-use crate::http::Shared;
+use crate::http::AppState;
 use crate::http::auth::identify;
 use crate::http::failure::Failure;
+use crate::http::methods::method_not_allowed;
 use crate::http::problem::problem;
 use crate::http::respond::{with_body, with_header};
 use crate::telemetry::Metrics;
@@ -36,11 +36,11 @@ pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send 
 }
 
 /// `/metrics`, for any credential of every name where one is configured: the numbers tell how busy the whole service is.
-pub fn metrics_route(service: Shared, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
+pub fn metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
     let show = move |request: Request| async move {
         let (head, _) = request.into_parts();
-        match identify(&service, &head).await {
-            Ok(identity) if identity.sees_every_name() => exposition(&service, &metrics, &shares),
+        match identify(&app, &head).await {
+            Ok(identity) if identity.sees_every_name() => exposition(&app, &metrics, &shares),
             Ok(_) => problem(&Failure::forbidden("read metrics, because it is limited to some lock names", None)),
             Err(failure) => problem(&failure),
         }
@@ -49,16 +49,16 @@ pub fn metrics_route(service: Shared, metrics: Arc<Metrics>, shares: Arc<Address
 }
 
 /// The same for everybody who can connect: for a listener that is for nothing else.
-pub fn open_metrics_route(service: Shared, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
-    let show = move || async move { exposition(&service, &metrics, &shares) };
+pub fn open_metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
+    let show = move || async move { exposition(&app, &metrics, &shares) };
     Router::new().route("/metrics", get(show).fallback(method_not_allowed))
 }
 
 /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
-fn exposition(service: &Shared, metrics: &Metrics, shares: &Addresses) -> Response {
-    let engine = &service.engine;
+fn exposition(app: &AppState, metrics: &Metrics, shares: &Addresses) -> Response {
+    let engine = &app.engine;
     // It only rises, so storing it keeps what a counter promises.
-    metrics.failed_logins.inner().store(service.failed_logins.count(), Ordering::Relaxed);
+    metrics.failed_logins.inner().store(app.failed_logins.count(), Ordering::Relaxed);
     addresses::refresh(metrics, shares);
     engine_metrics::refresh(metrics, &engine.overview(), &engine.cluster_here());
     let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);

@@ -40,9 +40,9 @@ impl Tracked {
             Poll::Pending => self.link.stalls(),
             Poll::Ready(Ok(_)) => {
                 self.link.wrote_some();
-                self.link.delivery.wrote();
+                self.link.connection.wrote();
             }
-            Poll::Ready(Err(_)) => self.link.delivery.closed(),
+            Poll::Ready(Err(_)) => self.link.connection.closed(),
         }
     }
 
@@ -117,7 +117,7 @@ impl AsyncWrite for Tracked {
         // Each layer above flushes only after it has written all it had, so this is where an answer is out.
         let result = Pin::new(&mut self.stream).poll_flush(context);
         if let Poll::Ready(Ok(())) = result {
-            self.link.delivery.flushed();
+            self.link.connection.flushed();
         }
         result
     }
@@ -126,7 +126,7 @@ impl AsyncWrite for Tracked {
         match self.closing {
             Closing::Open => {
                 let result = ready!(Pin::new(&mut self.stream).poll_shutdown(context));
-                self.link.delivery.closed();
+                self.link.connection.closed();
                 if result.is_err() || !self.link.should_linger() || self.link.has_expired() {
                     self.closing = Closing::Done;
                     return Poll::Ready(result);
@@ -142,6 +142,6 @@ impl AsyncWrite for Tracked {
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        self.link.delivery.closed();
+        self.link.connection.closed();
     }
 }

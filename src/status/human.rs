@@ -1,6 +1,5 @@
 //! Durations and words as people read them.
 
-use crate::domain::Dialect;
 use std::fmt;
 use std::time::Duration;
 
@@ -40,20 +39,6 @@ impl fmt::Display for Grouped {
             let starts_group = at > 0 && (digits.len() - at).is_multiple_of(3);
             if starts_group { write!(f, "\u{202f}{digit}") } else { write!(f, "{digit}") }
         })
-    }
-}
-
-/// What a dialect is called on pages.
-pub fn dialect(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::LdlmRest => "sessions v1",
-        Dialect::DoubleDutch => "GET_LOCK style",
-        Dialect::RaftLockRest => "lock/unlock JSON",
-        Dialect::LockdRest => "lock by name",
-        Dialect::LdlmGrpc => "LDLM gRPC",
-        Dialect::Kufuli => "kufuli",
-        Dialect::LockdGrpc => "lockd gRPC",
-        Dialect::RaftLockGrpc => "RaftLock",
     }
 }
 

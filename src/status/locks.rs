@@ -1,7 +1,7 @@
 //! The tables of locks on the status page: contended ones first.
 
 use super::html::Html;
-use super::human::{Count, Grouped, Span, dialect};
+use super::human::{Count, Grouped, Span};
 use super::view::{Hold, Lock, View};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ fn hold(html: &mut Html, hold: &Hold) {
     if let Some(session) = &hold.session {
         html.raw("session <span class=\"handle\">").text(session).raw("</span>, ");
     }
-    html.raw("via ").raw(dialect(hold.dialect)).raw("</span></td>");
+    html.raw("via ").raw(hold.dialect).raw("</span></td>");
     html.raw("<td class=\"number\" data-label=\"Held for\">").text(Span(hold.held_for)).raw("</td>");
     html.raw("<td class=\"number\" data-label=\"Ends in\">");
     match hold.remaining {

@@ -2,8 +2,8 @@
 
 use super::page::{page, trouble_page};
 use super::view::{Hold, Lock, Question, Session, View, Whole};
+use crate::domain::Token;
 use crate::domain::view::Counts;
-use crate::domain::{Dialect, Token};
 use crate::engine::{ClusterView, MemberRole, MemberView, NodeState};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn cluster(nodes: &[u64]) -> ClusterView {
 fn hold() -> Hold {
     Hold {
         token: Token(77_001),
-        dialect: Dialect::LdlmRest,
+        dialect: "sessions v1",
         session: Some("a1b2c3d4e5f6".into()),
         label: None,
         metadata: vec![("host".into(), "web-1".into())],

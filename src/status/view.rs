@@ -57,7 +57,8 @@ pub struct Lock {
 
 pub struct Hold {
     pub token: Token,
-    pub dialect: Dialect,
+    /// What the dialect through which it was taken is called.
+    pub dialect: &'static str,
     pub session: Option<String>,
     pub label: Option<Arc<str>>,
     pub metadata: Vec<(String, String)>,
@@ -76,7 +77,12 @@ pub struct Session {
 }
 
 /// Asks the engine for what this viewer may see.
-pub async fn gather(engine: &Engine, viewer: &Identity, question: Question) -> Result<View, Fault> {
+pub async fn gather(
+    engine: &Engine,
+    viewer: &Identity,
+    question: Question,
+    title: impl Fn(Dialect) -> &'static str,
+) -> Result<View, Fault> {
     let prefixes = viewer.prefixes_under(&question.prefix);
     let contended = LockFilter { contended: Some(true), ..LockFilter::default() };
     let others = LockFilter { contended: Some(false), ..LockFilter::default() };
@@ -98,8 +104,8 @@ pub async fn gather(engine: &Engine, viewer: &Identity, question: Question) -> R
         cluster: engine.cluster().await?,
         whole,
         more_contended: first.as_ref().is_some_and(|page| page.next.is_some()),
-        contended: first.map_or_else(Vec::new, |page| longest_queue_first(page.locks, page.now)),
-        others: rest.locks.into_iter().map(|view| lock(view, rest.now)).collect(),
+        contended: first.map_or_else(Vec::new, |page| longest_queue_first(page.locks, page.now, &title)),
+        others: rest.locks.into_iter().map(|view| lock(view, rest.now, &title)).collect(),
         next: rest.next,
     })
 }
@@ -110,25 +116,29 @@ async fn whole(engine: &Engine) -> Result<Whole, Fault> {
     Ok(Whole { counts: engine.overview().counts, sessions })
 }
 
-fn longest_queue_first(mut views: Vec<LockView>, now: Timestamp) -> Vec<Lock> {
+fn longest_queue_first(
+    mut views: Vec<LockView>,
+    now: Timestamp,
+    title: &impl Fn(Dialect) -> &'static str,
+) -> Vec<Lock> {
     views.sort_by(|one, other| other.waiters.cmp(&one.waiters).then_with(|| one.name.cmp(&other.name)));
-    views.into_iter().map(|view| lock(view, now)).collect()
+    views.into_iter().map(|view| lock(view, now, title)).collect()
 }
 
-fn lock(view: LockView, now: Timestamp) -> Lock {
+fn lock(view: LockView, now: Timestamp, title: &impl Fn(Dialect) -> &'static str) -> Lock {
     Lock {
         name: view.name,
         size: view.size,
         waiters: view.waiters,
         holds_not_shown: view.holds.len().saturating_sub(HOLDS_SHOWN),
-        holds: view.holds.iter().take(HOLDS_SHOWN).map(|view| hold(view, now)).collect(),
+        holds: view.holds.iter().take(HOLDS_SHOWN).map(|view| hold(view, now, title(view.dialect))).collect(),
     }
 }
 
-fn hold(view: &HoldView, now: Timestamp) -> Hold {
+fn hold(view: &HoldView, now: Timestamp, dialect: &'static str) -> Hold {
     Hold {
         token: view.token,
-        dialect: view.dialect,
+        dialect,
         session: view.session.map(|session| session_handle(&session.0)),
         label: view.label.clone(),
         metadata: view.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),

@@ -14,7 +14,7 @@ use super::limits::LimitRefusals;
 use super::logs;
 use super::peers::PeerLag;
 use super::process::ProcessMetrics;
-use super::requests::Requests;
+use super::requests::{Requests, RouteLabels};
 
 /// The counters and gauges that the rooms add to, and the registry that shows them.
 #[derive(Debug)]
@@ -125,8 +125,15 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(RouteLabels::default())
+    }
+}
+
+impl Metrics {
+    /// Counts requests under these labels.
+    pub fn new(labels: RouteLabels) -> Self {
         let mut shown = Shown(Registry::with_prefix("latchd"));
-        let requests = Requests::default();
+        let requests = Requests::new(labels);
         shown.0.register("http_requests", "Answered requests", requests.family.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         shown.0.register("build", "What runs here", build);
@@ -154,9 +161,7 @@ impl Default for Metrics {
             registry: shown.0,
         }
     }
-}
 
-impl Metrics {
     /// The text that `/metrics` answers.
     pub fn encode(&self) -> String {
         // It only rises, so storing it keeps what a counter promises.
@@ -196,16 +201,18 @@ impl Shown {
 mod tests {
     use std::time::Duration;
 
-    use super::super::requests::Spoken;
     use super::*;
 
     #[test]
     fn requests_are_counted_by_dialect_method_and_class() {
-        let metrics = Metrics::default();
+        let mut labels = RouteLabels::default();
+        labels.add("/v1/lock", "sessions_v1");
+        labels.add("/lock/{*name}", "lock_by_name");
+        let metrics = Metrics::new(labels);
         for (path, method, status) in
             [("/v1/lock", "POST", 200), ("/v1/lock", "POST", 200), ("/lock/a", "DELETE", 404), ("/x", "PUT", 405)]
         {
-            metrics.requests.count(Spoken::on(path), method, status);
+            metrics.requests.count(metrics.requests.labels.of(path), method, status);
         }
         let text = metrics.encode();
         for line in [

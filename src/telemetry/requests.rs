@@ -6,40 +6,63 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-/// Who speaks on a path; the order is that of `DIALECTS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoken {
-    SessionsV1,
-    GetLock,
-    LockUnlock,
-    LockByName,
-    LdlmGrpc,
-    Kufuli,
-    LockdGrpc,
-    RaftLock,
-    /// `/v1/locks`, `/v1/holds`, `/v1/sessions`: reading and force release.
-    Inspect,
-    /// `/v1/cluster`, `/v1/backup`.
-    Operate,
-    /// Probes, metrics, documents, the status page and whatever does not exist.
-    Other,
+/// Under which label the requests for each path are counted.
+#[derive(Debug)]
+pub struct RouteLabels {
+    names: Vec<&'static str>,
+    exact: Vec<(&'static str, Label)>,
+    prefixes: Vec<(String, Label)>,
 }
 
-const DIALECTS: [&str; Spoken::Other as usize + 1] = [
-    "sessions_v1",
-    "get_lock",
-    "lock_unlock",
-    "lock_by_name",
-    "ldlm_grpc",
-    "kufuli",
-    "lockd_grpc",
-    "raftlock",
-    "inspect",
-    "operate",
-    "other",
-];
+/// The place of a label among the names.
+#[derive(Clone, Copy, Debug)]
+pub struct Label(usize);
+
+/// Pages, probes, documents, and paths that do not exist.
+pub const OTHER: &str = "other";
+
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+impl Default for RouteLabels {
+    fn default() -> Self {
+        Self { names: vec![OTHER], exact: Vec::new(), prefixes: Vec::new() }
+    }
+}
+
+impl RouteLabels {
+    /// Counts a route under a label. A route with a parameter stands for every path that begins like it.
+    pub fn add(&mut self, route: &'static str, label: &'static str) {
+        match route.split_once('{') {
+            Some((prefix, _)) => self.add_prefix(prefix.to_owned(), label),
+            None => {
+                let label = self.label(label);
+                self.exact.push((route, label));
+            }
+        }
+    }
+
+    /// Counts every path that begins like this under a label.
+    pub fn add_prefix(&mut self, prefix: String, label: &'static str) {
+        let label = self.label(label);
+        self.prefixes.push((prefix, label));
+    }
+
+    /// The label of a path.
+    pub fn of(&self, path: &str) -> Label {
+        let exact = self.exact.iter().find(|(route, _)| *route == path).map(|(_, label)| *label);
+        let begins = || self.prefixes.iter().find(|(prefix, _)| path.starts_with(&**prefix)).map(|(_, label)| *label);
+        exact.or_else(begins).unwrap_or(Label(0))
+    }
+
+    fn label(&mut self, name: &'static str) -> Label {
+        let known = self.names.iter().position(|known| *known == name);
+        Label(known.unwrap_or_else(|| {
+            self.names.push(name);
+            self.names.len() - 1
+        }))
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Labels {
@@ -49,45 +72,31 @@ pub(super) struct Labels {
 }
 
 /// The family `latchd_http_requests_total`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Requests {
     pub(super) family: Family<Labels, Counter>,
+    pub labels: RouteLabels,
     /// Filled as combinations occur, so that only those are shown.
-    resolved: [[[OnceLock<Counter>; CLASSES.len()]; METHODS.len()]; DIALECTS.len()],
+    resolved: Vec<[[OnceLock<Counter>; CLASSES.len()]; METHODS.len()]>,
 }
 
 impl Requests {
+    pub fn new(labels: RouteLabels) -> Self {
+        let resolved = labels.names.iter().map(|_| Default::default()).collect();
+        Self { family: Family::default(), labels, resolved }
+    }
+
     /// Counts one answered request.
-    pub fn count(&self, dialect: Spoken, method: &str, status: u16) {
+    pub fn count(&self, label: Label, method: &str, status: u16) {
         let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1);
         let class = usize::from(status / 100).clamp(2, 5) - 2;
         let resolve = || {
             self.family.get_or_create_owned(&Labels {
-                dialect: DIALECTS[dialect as usize],
+                dialect: self.labels.names[label.0],
                 method: METHODS[method],
                 status_class: CLASSES[class],
             })
         };
-        self.resolved[dialect as usize][method][class].get_or_init(resolve).inc();
-    }
-}
-
-impl Spoken {
-    /// Which dialect a path belongs to.
-    pub fn on(path: &str) -> Self {
-        match path {
-            "/v1/lock" | "/v1/unlock" | "/v1/renew" | "/v1/refreshlock" | "/session" => Self::SessionsV1,
-            "/getlock" | "/releaselock" | "/status" => Self::GetLock,
-            "/lock" | "/unlock" => Self::LockUnlock,
-            _ if path.starts_with("/lock/") => Self::LockByName,
-            _ if path.starts_with("/ldlm.LDLM/") => Self::LdlmGrpc,
-            _ if path.starts_with("/api.Api/") => Self::Kufuli,
-            _ if path.starts_with("/lockapi.Locking/") => Self::LockdGrpc,
-            _ if path.starts_with("/raftlock.RaftLock/") => Self::RaftLock,
-            "/v1/holds" => Self::Inspect,
-            _ if path.starts_with("/v1/locks") || path.starts_with("/v1/sessions") => Self::Inspect,
-            _ if path.starts_with("/v1/cluster") || path == "/v1/backup" => Self::Operate,
-            _ => Self::Other,
-        }
+        self.resolved[label.0][method][class].get_or_init(resolve).inc();
     }
 }

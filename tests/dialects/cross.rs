@@ -53,7 +53,7 @@ fn both_generations_of_lockd_unlock_what_the_other_locked_and_nothing_else() {
 #[test]
 fn owners_of_the_same_name_in_two_dialects_are_two() {
     use crate::support::grpc::GrpcClient;
-    use latchd::http::grpc::proto::{kufuli, raftlock};
+    use latchd::dialects::{kufuli::proto as kufuli, raftlock::proto as raftlock};
     let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
     let client = GrpcClient::plain(&server);
     let of_kufuli = kufuli::Request { resource: "a".into(), service_id: "me".into() };

@@ -3,7 +3,9 @@
 use super::speaker::Tongue;
 use crate::support::grpc::GrpcClient;
 use crate::support::process::Server;
-use latchd::http::grpc::proto::{kufuli, ldlm, lockd, raftlock};
+use latchd::dialects::{
+    kufuli::proto as kufuli, ldlm::proto as ldlm, lockd::proto as lockd, raftlock::proto as raftlock,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub struct GrpcSpeaker {

@@ -4,7 +4,7 @@ use super::speaker::{Speaker, Tongue};
 use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::ldlm::{ErrorCode, LockResponse, TryLockRequest};
+use latchd::dialects::ldlm::proto::{ErrorCode, LockResponse, TryLockRequest};
 use serde_json::{Value, json};
 
 #[test]
@@ -144,8 +144,14 @@ fn ldlms_rest_clients_see_a_full_pool_as_an_error_of_the_lock_with_status_200() 
 #[test]
 fn every_key_that_a_refusal_names_is_one_of_config_toml() {
     let known = latchd::config::DEFAULTS.parse::<toml::Table>().expect("TOML");
-    let source =
-        ["http/failure.rs", "http/numbers.rs", "http/auth.rs", "http/service.rs", "api/ask.rs", "api/events/mod.rs"];
+    let source = [
+        "http/failure.rs",
+        "http/seconds.rs",
+        "http/auth.rs",
+        "http/app.rs",
+        "api/inspect/query.rs",
+        "api/events/mod.rs",
+    ];
     let mut named = 0;
     for file in source {
         let path = format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"));

@@ -5,6 +5,7 @@ mod bad_input;
 mod common;
 mod cross;
 mod cut_off;
+mod declared;
 mod get_lock;
 mod grpc_speaker;
 mod limits;

@@ -4,35 +4,39 @@
 
 use prost::Message;
 use protox::Compiler;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const FILES: [&str; 5] = ["ldlm.proto", "kufuli.proto", "lockd.proto", "raftlock.proto", "health.proto"];
+/// Each folder with a `.proto` file in it.
+const FOLDERS: [(&str, &str); 5] = [
+    ("src/dialects/ldlm/proto", "ldlm.proto"),
+    ("src/dialects/kufuli/proto", "kufuli.proto"),
+    ("src/dialects/lockd/proto", "lockd.proto"),
+    ("src/dialects/raftlock/proto", "raftlock.proto"),
+    ("src/api/grpc/proto", "health.proto"),
+];
 
 #[test]
-fn the_generated_code_is_that_of_the_proto_files() {
-    let scratch = tempfile::tempdir().expect("a temporary directory");
-    generate(scratch.path());
-    let committed = protos().join("generated");
-    if std::env::var_os("REFRESH_PROTO").is_some() {
-        copy(scratch.path(), &committed);
-    }
-    assert_eq!(names(scratch.path()), names(&committed), "{HOW}");
-    for name in names(scratch.path()) {
-        let same = read(&scratch.path().join(&name)) == read(&committed.join(&name));
-        assert!(same, "{name} differs. {HOW}");
+fn generated_code_matches_the_proto_files() {
+    for (folder, file) in FOLDERS {
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let scratch = tempfile::tempdir().expect("a temporary directory");
+        generate(&committed, file, scratch.path());
+        if std::env::var_os("REFRESH_PROTO").is_some() {
+            copy(scratch.path(), &committed);
+        }
+        for name in names(scratch.path()) {
+            let same = read(&scratch.path().join(&name)) == read(&committed.join(&name));
+            assert!(same, "{folder}/{name} differs. {HOW}");
+        }
     }
 }
 
-const HOW: &str = "Run `REFRESH_PROTO=1 cargo test --test all grpc::generated` and commit src/http/grpc/proto";
+const HOW: &str = "Run `REFRESH_PROTO=1 cargo test --test all grpc::generated` and commit what it writes";
 
-fn protos() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/grpc/proto")
-}
-
-fn generate(into: &Path) {
-    let mut compiler = Compiler::new([protos()]).expect("the folder exists");
+fn generate(protos: &Path, file: &str, into: &Path) {
+    let mut compiler = Compiler::new([protos]).expect("the folder exists");
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(FILES).unwrap_or_else(|error| panic!("{error:?}"));
+    compiler.open_files([file]).unwrap_or_else(|error| panic!("{error:?}"));
     let mut files = compiler.file_descriptor_set();
     let mut config = prost_build::Config::new();
     config.btree_map(["."]).out_dir(into);

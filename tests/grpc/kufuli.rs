@@ -3,7 +3,7 @@
 use crate::support::client::Client;
 use crate::support::grpc::{GrpcClient, runtime};
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::kufuli::{Request, Response};
+use latchd::dialects::kufuli::proto::{Request, Response};
 use std::time::{Duration, Instant};
 
 fn request(service: &str) -> Request {

@@ -3,7 +3,7 @@
 use crate::support::grpc::{GrpcClient, refusal};
 use crate::support::process::Server;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::ldlm::{
+use latchd::dialects::ldlm::proto::{
     Error, ErrorCode, LockRequest, LockResponse, RenewRequest, TryLockRequest, UnlockRequest, UnlockResponse,
 };
 use tonic::{Code, Status};

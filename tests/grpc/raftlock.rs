@@ -3,7 +3,7 @@
 use crate::support::grpc::{GrpcClient, refusal, runtime};
 use crate::support::process::Server;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::raftlock::*;
+use latchd::dialects::raftlock::proto::*;
 use prost_types::Duration as Span;
 use std::collections::BTreeMap;
 use tonic::{Code, Status};

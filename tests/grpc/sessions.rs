@@ -6,7 +6,7 @@ use crate::support::client::{Client, Wire};
 use crate::support::grpc::{GrpcClient, runtime};
 use crate::support::process::Server;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::ldlm::{LockRequest, LockResponse, TryLockRequest};
+use latchd::dialects::ldlm::proto::{LockRequest, LockResponse, TryLockRequest};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};

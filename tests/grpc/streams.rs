@@ -4,7 +4,7 @@ use super::ldlm::{take, unlock};
 use crate::support::client::Client;
 use crate::support::grpc::{GrpcClient, runtime};
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::ldlm::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
+use latchd::dialects::ldlm::proto::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
 use std::collections::HashSet;
 use tonic::Status;
 

@@ -4,9 +4,9 @@ use super::ldlm::take;
 use crate::support::client::Client;
 use crate::support::grpc::{GrpcClient, refusal, runtime};
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::health::health_check_response::ServingStatus;
-use latchd::http::grpc::proto::health::{HealthCheckRequest, HealthCheckResponse};
-use latchd::http::grpc::proto::ldlm::{LockRequest, LockResponse, TryLockRequest};
+use latchd::api::grpc::proto::health_check_response::ServingStatus;
+use latchd::api::grpc::proto::{HealthCheckRequest, HealthCheckResponse};
+use latchd::dialects::ldlm::proto::{LockRequest, LockResponse, TryLockRequest};
 use std::time::{Duration, Instant};
 use tonic::Code;
 

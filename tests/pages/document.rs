@@ -11,7 +11,7 @@ const REFRESH: &str = "REFRESH_OPENAPI=1 cargo test --test all pages::document";
 #[test]
 fn the_committed_copy_is_the_one_that_the_code_makes() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/latchd.json");
-    let made = latchd::api::openapi::json();
+    let made = latchd::server::openapi_json(&latchd::server::router::declarations());
     if std::env::var_os("REFRESH_OPENAPI").is_some() {
         std::fs::write(&committed, &made).expect("the copy can be written");
     }
@@ -27,7 +27,7 @@ fn the_document_is_served_and_the_page_shows_each_endpoint_and_error() {
     assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
     let document = body(&served);
     assert_eq!(document["openapi"], "3.1.0");
-    assert_eq!(served.text(), latchd::api::openapi::json());
+    assert_eq!(served.text(), latchd::server::openapi_json(&latchd::server::router::declarations()));
     let page = anybody.get("/docs").text();
     let paths = document["paths"].as_object().expect("paths");
     assert!(paths.len() > 20);
@@ -42,7 +42,8 @@ fn the_document_is_served_and_the_page_shows_each_endpoint_and_error() {
 
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
-    let document: serde_json::Value = serde_json::from_str(&latchd::api::openapi::json()).expect("JSON");
+    let document: serde_json::Value =
+        serde_json::from_str(&latchd::server::openapi_json(&latchd::server::router::declarations())).expect("JSON");
     let schemas = document["components"]["schemas"].as_object().expect("schemas");
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {

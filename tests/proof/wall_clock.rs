@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use latchd::http::grpc::proto::raftlock::{AcquireRequest, AcquireResponse};
+use latchd::dialects::raftlock::proto::{AcquireRequest, AcquireResponse};
 use serde_json::json;
 
 use super::tools::program;

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 
-use latchd::http::grpc::proto::health::{HealthCheckRequest, HealthCheckResponse};
-use latchd::http::grpc::proto::ldlm::{LockResponse, TryLockRequest};
+use latchd::api::grpc::proto::{HealthCheckRequest, HealthCheckResponse};
+use latchd::dialects::ldlm::proto::{LockResponse, TryLockRequest};
 
 use crate::dialects::speaker::until;
 use crate::support::client::{Client, Wire};

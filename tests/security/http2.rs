@@ -115,8 +115,8 @@ fn a_refused_call_is_told_in_the_words_of_grpc() {
     let refusal = std::iter::from_fn(|| raw.next()).find(|(kind, ..)| *kind == HEADERS).expect("one is refused");
     // RESOURCE_EXHAUSTED, as a literal of the header block or Huffman coded; the words name the key.
     let channel = crate::support::grpc::GrpcClient::plain(&server);
-    let asked = latchd::http::grpc::proto::health::HealthCheckRequest::default();
-    let answer: Result<latchd::http::grpc::proto::health::HealthCheckResponse, _> = channel.call(CHECK, asked);
+    let asked = latchd::api::grpc::proto::HealthCheckRequest::default();
+    let answer: Result<latchd::api::grpc::proto::HealthCheckResponse, _> = channel.call(CHECK, asked);
     let (code, words) = crate::support::grpc::refusal(answer);
     assert_eq!(code, tonic::Code::ResourceExhausted, "{words} {refusal:?}");
     assert!(words.contains("server.unidentified_bytes_max"), "{words}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-use latchd::http::grpc::proto::raftlock::{GetLocksRequest, GetLocksResponse};
+use latchd::dialects::raftlock::proto::{GetLocksRequest, GetLocksResponse};
 use serde_json::json;
 
 use crate::dialects::speaker::until;

@@ -5,9 +5,9 @@ use crate::support::grpc::GrpcClient;
 use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::ldlm::{LockResponse, TryLockRequest};
-use latchd::http::grpc::proto::lockd::{LockName, LockResult};
-use latchd::http::grpc::proto::raftlock::{AcquireRequest, AcquireResponse};
+use latchd::dialects::ldlm::proto::{LockResponse, TryLockRequest};
+use latchd::dialects::lockd::proto::{LockName, LockResult};
+use latchd::dialects::raftlock::proto::{AcquireRequest, AcquireResponse};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchd::http::grpc::proto::health::{HealthCheckRequest, HealthCheckResponse};
+use latchd::api::grpc::proto::{HealthCheckRequest, HealthCheckResponse};
 use tonic::{Code, Status, Streaming};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Ask;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};

@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::ldlm::{LockResponse, TryLockRequest};
+use latchd::dialects::ldlm::proto::{LockResponse, TryLockRequest};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

@@ -7,12 +7,12 @@ use crate::support::grpc::GrpcClient;
 use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
-use latchd::http::grpc::proto::kufuli::{Request as KufuliRequest, Response as KufuliResponse};
-use latchd::http::grpc::proto::ldlm::{
+use latchd::dialects::kufuli::proto::{Request as KufuliRequest, Response as KufuliResponse};
+use latchd::dialects::ldlm::proto::{
     LockRequest, LockResponse, RenewRequest as LdlmRenew, TryLockRequest, UnlockRequest, UnlockResponse,
 };
-use latchd::http::grpc::proto::lockd::{LockName, LockResult, LockState};
-use latchd::http::grpc::proto::raftlock::{
+use latchd::dialects::lockd::proto::{LockName, LockResult, LockState};
+use latchd::dialects::raftlock::proto::{
     AcquireRequest, AcquireResponse, BackoffAdviceRequest, BackoffAdviceResponse, CancelWaitRequest,
     CancelWaitResponse, EnqueueWaiterRequest, EnqueueWaiterResponse, GetLockInfoRequest, GetLockInfoResponse,
     GetLocksRequest, GetLocksResponse, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,

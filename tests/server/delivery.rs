@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use latchd::http::delivery::{DeliveryGuard, guarded};
-use latchd::http::peer::Peer;
+use latchd::engine::Delivery;
+use latchd::http::client_info::ClientInfo;
+use latchd::http::delivery::delivered_with;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -17,17 +18,21 @@ use tokio::time::timeout;
 use super::raw::Raw;
 use super::rig::{PATIENCE, Rig};
 
-/// Tells the test what became of it.
-struct Guard(mpsc::UnboundedSender<&'static str>);
-
-impl DeliveryGuard for Guard {
-    fn delivered(self: Box<Self>) {
-        let _ = self.0.send("delivered");
+/// A delivery that tells the test whether it was lost; its sender is dropped once it was delivered or lost.
+fn delivery(tell: mpsc::UnboundedSender<&'static str>) -> Delivery {
+    struct Fate(mpsc::UnboundedSender<&'static str>, bool);
+    impl Fate {
+        fn lose(&mut self) {
+            self.1 = true;
+        }
     }
-
-    fn lost(self: Box<Self>) {
-        let _ = self.0.send("lost");
+    impl Drop for Fate {
+        fn drop(&mut self) {
+            let _ = self.0.send(if self.1 { "lost" } else { "delivered" });
+        }
     }
+    let mut fate = Fate(tell, false);
+    Delivery::new(move || fate.lose())
 }
 
 /// A service whose answers wait for the test and carry guards.
@@ -57,14 +62,14 @@ impl Guarded {
         let (tell, fates) = mpsc::unbounded_channel();
         let (answer, begun, dropped) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)), Arc::default());
         let state = (Arc::clone(&answer), Arc::clone(&begun), Arc::clone(&dropped));
-        let handler = move |Extension(peer): Extension<Peer>| {
+        let handler = move |Extension(info): Extension<ClientInfo>| {
             let (tell, (answer, begun, dropped)) = (tell.clone(), state.clone());
             async move {
                 let unanswered = CountDrop(dropped, AtomicBool::new(false));
                 begun.fetch_add(1, Ordering::SeqCst);
                 answer.notified().await;
                 unanswered.1.store(true, Ordering::SeqCst);
-                guarded(Bytes::from(vec![b'x'; size]), peer.connection, Box::new(Guard(tell)))
+                delivered_with(Bytes::from(vec![b'x'; size]), (info.connection, delivery(tell)))
             }
         };
         let at_once = || async { Body::from("at once") };

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use latchd::http::peer::Peer;
+use latchd::http::client_info::ClientInfo;
 
 use super::rig::Rig;
 
 async fn seen(settings: &[(&str, &str)], headers: &str) -> String {
-    let tell = |Extension(peer): Extension<Peer>| async move { format!("{} {}", peer.client.ip, peer.client.https) };
+    let tell =
+        |Extension(peer): Extension<ClientInfo>| async move { format!("{} {}", peer.client.ip, peer.client.https) };
     let rig = Rig::start(Router::new().route("/", get(tell)), settings);
     let mut plain = rig.plain().await;
     plain.send(format!("GET / HTTP/1.1\r\nhost: t\r\n{headers}\r\n")).await;

@@ -9,6 +9,7 @@ use latchd::base::clock;
 use latchd::config::{Config, Inputs};
 use latchd::server::{Drain, Listening};
 use latchd::telemetry::Metrics;
+use latchd::telemetry::requests::RouteLabels;
 use tokio::task::JoinHandle;
 
 use super::raw::Raw;
@@ -41,7 +42,9 @@ impl Rig {
         let config = Config::load(Inputs { env, ..Inputs::default() }).expect("valid settings");
         let listening = Listening::open(&config).expect("free ports");
         let addresses = listening.addresses();
-        let (drain, metrics) = (Drain::default(), Arc::new(Metrics::default()));
+        let mut labels = RouteLabels::default();
+        labels.add("/lock", "lock_unlock");
+        let (drain, metrics) = (Drain::default(), Arc::new(Metrics::new(labels)));
         let serving = listening.serve(router, Arc::clone(&metrics), drain.clone(), clock::process_age);
         Self { addresses, drain, metrics, serving: tokio::spawn(serving) }
     }

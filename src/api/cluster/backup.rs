@@ -1,10 +1,12 @@
 //! `GET /v1/backup`: the whole state as a stream. It holds every key and session id, so it is for operators alone.
 
-use super::{from_fault, operator};
+use super::operator::operator;
+use crate::api::failure::from_fault;
 use crate::engine::Backup;
+use crate::http::app::AppState;
+use crate::http::failure::Failure;
 use crate::http::problem::problem;
 use crate::http::respond::{with_body, with_header};
-use crate::http::service::{Attempt, Shared};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -15,8 +17,8 @@ use futures_util::stream;
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// An error on the way breaks the answer off, and the format has an end of its own: nobody takes a part for the whole.
-pub async fn backup(State(service): State<Shared>, head: Parts) -> Response {
-    let backup = match begin(&service, &head).await {
+pub async fn backup(State(app): State<AppState>, head: Parts) -> Response {
+    let backup = match begin(&app, &head).await {
         Ok(backup) => backup,
         Err(failure) => return with_header(problem(&failure), header::CACHE_CONTROL, "no-store"),
     };
@@ -26,9 +28,9 @@ pub async fn backup(State(service): State<Shared>, head: Parts) -> Response {
     with_header(response, header::CACHE_CONTROL, "no-store")
 }
 
-async fn begin(service: &Shared, head: &Parts) -> Attempt<Backup> {
-    let actor = operator(service, head, "take a backup").await?;
-    let backup = service.engine.backup().await.map_err(from_fault)?;
+async fn begin(app: &AppState, head: &Parts) -> Result<Backup, Failure> {
+    let actor = operator(app, head, "take a backup").await?;
+    let backup = app.engine.backup().await.map_err(from_fault)?;
     let actor = &*actor.name;
     tracing::info!(actor, "{actor} takes a backup");
     Ok(backup)

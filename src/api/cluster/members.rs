@@ -1,15 +1,17 @@
 //! Who belongs to the cluster, and changes of that.
 
-use super::{Cluster, from_fault, operator};
+use super::operator::operator;
+use super::schema::Cluster;
 use crate::access::Identity;
+use crate::api::failure::from_fault;
 use crate::engine::check_address;
+use crate::http::app::AppState;
 use crate::http::auth::identify;
 use crate::http::code::Code;
 use crate::http::failure::Failure;
-use crate::http::hint::hint;
+use crate::http::non_json::describe_non_json;
 use crate::http::path::{Captured, capture};
 use crate::http::problem::answer;
-use crate::http::service::{Attempt, Shared};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -35,76 +37,76 @@ pub struct AddMemberRequest {
 }
 
 /// `GET /v1/cluster`
-pub async fn show_cluster(State(service): State<Shared>, head: Parts) -> Response {
-    answer(show(&service, &head).await)
+pub async fn show_cluster(State(app): State<AppState>, head: Parts) -> Response {
+    answer(show(&app, &head).await)
 }
 
-async fn show(service: &Shared, head: &Parts) -> Attempt<Cluster> {
-    identify(service, head).await?;
-    cluster(service).await
+async fn show(app: &AppState, head: &Parts) -> Result<Cluster, Failure> {
+    identify(app, head).await?;
+    cluster(app).await
 }
 
 /// `POST /v1/cluster/members`
-pub async fn add_member(State(service): State<Shared>, request: Request) -> Response {
+pub async fn add_member(State(app): State<AppState>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    answer(add(&service, &head, body).await)
+    answer(add(&app, &head, body).await)
 }
 
-async fn add(service: &Shared, head: &Parts, body: Body) -> Attempt<Cluster> {
-    let actor = operator(service, head, RIGHT).await?;
-    let body = service.body(head, body).await?;
+async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failure> {
+    let actor = operator(app, head, RIGHT).await?;
+    let body = app.body(head, body).await?;
     let asked = serde_json::from_slice::<AddMemberRequest>(&body);
     let asked = asked.map_err(|error| {
-        let error = hint(&body).map_or_else(|| error.to_string(), str::to_owned);
+        let error = describe_non_json(&body).map_or_else(|| error.to_string(), str::to_owned);
         let detail = format!("the body must be {{\"node\": 4, \"address\": \"https://10.0.0.4:9443\"}}: {error}");
         Failure::new(Code::MalformedBody, detail)
     })?;
     let node = node(asked.node)?;
     let address = asked.address;
     check_address(&address).map_err(|error| from_fault(error.into()))?;
-    service.engine.add_member(node, address.clone()).await.map_err(from_fault)?;
+    app.engine.add_member(node, address.clone()).await.map_err(from_fault)?;
     let by = name(&actor);
     tracing::warn!(actor = by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
-    cluster(service).await
+    cluster(app).await
 }
 
 /// `POST /v1/cluster/members/{node}/promote`
-pub async fn promote_member(State(service): State<Shared>, captured: Captured, head: Parts) -> Response {
-    answer(promote(&service, &captured, &head).await)
+pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
+    answer(promote(&app, &captured, &head).await)
 }
 
-async fn promote(service: &Shared, captured: &Captured, head: &Parts) -> Attempt<Cluster> {
-    let actor = operator(service, head, RIGHT).await?;
+async fn promote(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cluster, Failure> {
+    let actor = operator(app, head, RIGHT).await?;
     let node = node_in(captured)?;
-    service.engine.promote_member(node).await.map_err(from_fault)?;
+    app.engine.promote_member(node).await.map_err(from_fault)?;
     let by = name(&actor);
     tracing::warn!(actor = by, node, "{by} gave node {node} a vote");
-    cluster(service).await
+    cluster(app).await
 }
 
 /// `DELETE /v1/cluster/members/{node}`
-pub async fn remove_member(State(service): State<Shared>, captured: Captured, head: Parts) -> Response {
-    answer(remove(&service, &captured, &head).await)
+pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
+    answer(remove(&app, &captured, &head).await)
 }
 
-async fn remove(service: &Shared, captured: &Captured, head: &Parts) -> Attempt<Cluster> {
-    let actor = operator(service, head, RIGHT).await?;
+async fn remove(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cluster, Failure> {
+    let actor = operator(app, head, RIGHT).await?;
     let node = node_in(captured)?;
-    service.engine.remove_member(node).await.map_err(from_fault)?;
+    app.engine.remove_member(node).await.map_err(from_fault)?;
     let by = name(&actor);
     tracing::warn!(actor = by, node, "{by} removed node {node} from the cluster");
-    cluster(service).await
+    cluster(app).await
 }
 
-async fn cluster(service: &Shared) -> Attempt<Cluster> {
-    service.engine.cluster().await.map(Cluster::from).map_err(from_fault)
+async fn cluster(app: &AppState) -> Result<Cluster, Failure> {
+    app.engine.cluster().await.map(Cluster::from).map_err(from_fault)
 }
 
-fn node_in(captured: &Captured) -> Attempt<u64> {
+fn node_in(captured: &Captured) -> Result<u64, Failure> {
     capture(captured, "node")?.parse().map_err(|_| no_node()).and_then(node)
 }
 
-fn node(id: u64) -> Attempt<u64> {
+fn node(id: u64) -> Result<u64, Failure> {
     if (1..=NODE_MAX).contains(&id) { Ok(id) } else { Err(no_node()) }
 }
 

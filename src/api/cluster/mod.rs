@@ -3,30 +3,33 @@
 //! Ours alone, so every error is a problem document. What changes members or shows the whole state needs an admin who
 //! is limited to no names, and is written to the log with that admin's name.
 
-mod answers;
 mod backup;
 mod members;
+mod openapi;
+mod operator;
+mod schema;
 
-pub use answers::{Cluster, Member};
-pub use backup::backup;
-pub use members::{AddMemberRequest, add_member, promote_member, remove_member, show_cluster};
+use super::known_parameters::check_parameters;
+use crate::config::Config;
+use crate::http::methods::{delete, get, post};
+use crate::http::routes::Routes;
+use crate::http::{AppState, Declaration};
 
-use crate::access::Identity;
-use crate::engine::Fault;
-use crate::http::auth::identify;
-use crate::http::code::FieldNames;
-use crate::http::failure::Failure;
-use crate::http::service::{Attempt, Shared};
-use axum::http::request::Parts;
+pub static DECLARATION: Declaration = Declaration {
+    label: "operate",
+    dialect: None,
+    services: &[],
+    routes,
+    documentation: Some(&openapi::DOCUMENTATION),
+};
 
-const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "lease", wait: "wait" };
-
-fn from_fault(fault: Fault) -> Failure {
-    Failure::from_fault(&fault, &NAMES)
-}
-
-/// The caller, who must be an admin of every name.
-async fn operator(service: &Shared, head: &Parts, right: &'static str) -> Attempt<Identity> {
-    let actor = identify(service, head).await?;
-    if actor.is_admin() && actor.sees_every_name() { Ok(actor) } else { Err(Failure::forbidden(right, None)) }
+fn routes(app: &AppState, _: &Config) -> Routes {
+    let routes = Routes::new()
+        .route("/v1/cluster", get(members::show_cluster))
+        .route("/v1/cluster/members", post(members::add_member))
+        .route("/v1/cluster/members/{node}", delete(members::remove_member))
+        .route("/v1/cluster/members/{node}/promote", post(members::promote_member))
+        .route("/v1/backup", get(backup::backup))
+        .with_state(AppState::clone(app));
+    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)())
 }

@@ -3,9 +3,9 @@
 //! A peer that reads too slowly fills them, falls behind and is told of a gap; one that takes nothing at all is dropped.
 //! Whatever it does, it costs these few chunks and holds up nobody.
 
-use super::shapes::{self, Drop};
+use super::schema::{self, Drop};
 use crate::engine::events::{EventId, Reader, Step};
-use crate::http::delivery::ConnState;
+use crate::http::connection::Connection;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ const LAST_EVENT_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the configuration says about streams.
 #[derive(Clone, Copy, Debug)]
-pub struct EventSettings {
+pub struct StreamSettings {
     /// A stream without an event for this long shows that it lives.
     pub heartbeat: Duration,
     /// A reader that takes nothing for this long is dropped.
@@ -31,7 +31,7 @@ pub struct EventSettings {
 }
 
 /// The body of an answer, which ends with its reader. `rest` is where the locks are that a state has no room for.
-pub fn body(reader: Reader, rest: String, settings: EventSettings, connection: Option<Arc<ConnState>>) -> Body {
+pub fn body(reader: Reader, rest: String, settings: StreamSettings, connection: Option<Arc<Connection>>) -> Body {
     let (chunks, taken) = mpsc::channel(CHUNKS);
     let (last, ending) = oneshot::channel();
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
@@ -39,7 +39,7 @@ pub fn body(reader: Reader, rest: String, settings: EventSettings, connection: O
     tokio::spawn(async move {
         let Some(why) = stream.run(reader).await else { return };
         let mut farewell = Vec::new();
-        shapes::dropped(&mut farewell, why);
+        schema::dropped(&mut farewell, why);
         if last.send(farewell.into()).is_err() {
             return;
         }
@@ -65,7 +65,7 @@ pub fn body(reader: Reader, rest: String, settings: EventSettings, connection: O
 struct Stream {
     chunks: mpsc::Sender<Bytes>,
     rest: String,
-    settings: EventSettings,
+    settings: StreamSettings,
 }
 
 /// Why nothing more can be sent.
@@ -140,10 +140,10 @@ impl Stream {
     fn written(&self, step: &Step) -> Bytes {
         let mut out = Vec::new();
         match step {
-            Step::Begun(id) => shapes::started(&mut out, *id),
-            Step::State(state) => shapes::state(&mut out, state, None, &self.rest),
-            Step::Gap(why, state) => shapes::state(&mut out, state, Some(*why), &self.rest),
-            Step::Happened(events, _) => events.iter().for_each(|event| shapes::happened(&mut out, event)),
+            Step::Begun(id) => schema::started(&mut out, *id),
+            Step::State(state) => schema::state(&mut out, state, None, &self.rest),
+            Step::Gap(why, state) => schema::state(&mut out, state, Some(*why), &self.rest),
+            Step::Happened(events, _) => events.iter().for_each(|event| schema::happened(&mut out, event)),
             Step::Passed(_) | Step::Ended => {}
         }
         out.into()
@@ -152,6 +152,6 @@ impl Stream {
 
 fn heartbeat(place: Option<EventId>) -> Bytes {
     let mut out = Vec::new();
-    shapes::heartbeat(&mut out, place);
+    schema::heartbeat(&mut out, place);
     out.into()
 }

@@ -1,4 +1,6 @@
 //! The standard gRPC services: health and reflection.
 
 pub mod health;
+#[allow(clippy::all, missing_docs)]
+pub mod proto;
 pub mod reflection;

@@ -3,12 +3,14 @@
 //! Both versions of the service are served by one: their messages are the same on the wire. What is not here is told in
 //! an error message, as the protocol wants it, and the stream goes on.
 
-use crate::http::grpc::proto::DESCRIPTORS;
+use crate::config::Config;
+use crate::http::catalog::{Catalog, GrpcService};
 use crate::http::grpc::public_stream::{self, MESSAGE_BYTES_MAX};
-use crate::http::service::Shared;
-use axum::Router;
+use crate::http::routes::Routes;
+use crate::http::{AppState, Declaration};
 use axum::extract::Request;
 use axum::http::Uri;
+use axum::routing::any_service;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet};
@@ -26,64 +28,59 @@ use tonic_reflection::pb::v1::{
 use tonic_reflection::pb::{v1, v1alpha};
 use tower::util::MapRequest;
 
-/// The services of this server, as paths name them.
-const SERVICES: [&str; 7] = [
-    "ldlm.LDLM",
-    "api.Api",
-    "lockapi.Locking",
-    "raftlock.RaftLock",
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-];
-
 const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 /// Older tools know only this one.
 const OLD_PATH: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
-/// Whether this is the name of one of our services.
-pub fn is_known(service: &str) -> bool {
-    SERVICES.contains(&service)
-}
+pub static DECLARATION: Declaration = Declaration {
+    label: "other",
+    dialect: None,
+    services: &[
+        GrpcService { name: "grpc.reflection.v1.ServerReflection", descriptors: v1::FILE_DESCRIPTOR_SET },
+        GrpcService { name: "grpc.reflection.v1alpha.ServerReflection", descriptors: v1alpha::FILE_DESCRIPTOR_SET },
+    ],
+    routes,
+    documentation: None,
+};
 
-/// Both versions of the reflection service.
-pub fn routes(service: &Shared) -> Router<Shared> {
-    let reflection = Reflection { index: Index::read(), service: Shared::clone(service) };
+fn routes(app: &AppState, _: &Config) -> Routes {
+    let reflection = Reflection { index: Index::of(&app.catalog), app: AppState::clone(app) };
     let service = ServerReflectionServer::new(reflection).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let old = MapRequest::new(service.clone(), |mut request: Request| {
         *request.uri_mut() = Uri::from_static(PATH);
         request
     });
-    Router::new().route_service(PATH, service).route_service(OLD_PATH, old)
+    Routes::new().route(PATH, any_service(service)).route(OLD_PATH, any_service(old))
 }
 
 /// The service.
 #[derive(Clone)]
 struct Reflection {
     index: Index,
-    service: Shared,
+    app: AppState,
 }
 
 /// What is known, by file and by symbol.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Index {
     files: Arc<HashMap<String, Vec<u8>>>,
     /// The file of each symbol.
     symbols: Arc<HashMap<String, String>>,
+    catalog: Arc<Catalog>,
 }
 
 impl Index {
-    fn read() -> Index {
+    fn of(catalog: &Arc<Catalog>) -> Index {
         let (mut files, mut symbols) = (HashMap::new(), HashMap::new());
-        for set in [DESCRIPTORS, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET] {
-            let set = FileDescriptorSet::decode(set).expect("the compiled-in descriptors are sound");
+        for service in &catalog.services {
+            let set = FileDescriptorSet::decode(service.descriptors).expect("the compiled-in descriptors are sound");
             for file in set.file {
                 let name = file.name().to_owned();
                 symbols.extend(symbols_of(&file).into_iter().map(|symbol| (symbol, name.clone())));
                 files.insert(name, file.encode_to_vec());
             }
         }
-        Index { files: Arc::new(files), symbols: Arc::new(symbols) }
+        Index { files: Arc::new(files), symbols: Arc::new(symbols), catalog: Arc::clone(catalog) }
     }
 
     fn answer(&self, request: ServerReflectionRequest) -> Result<ServerReflectionResponse, Status> {
@@ -104,7 +101,7 @@ impl Index {
                 }))
             }
             Some(Asked::AllExtensionNumbersOfType(name)) => Err(format!("no type is named {name:?}")),
-            Some(Asked::ListServices(_)) => Ok(services()),
+            Some(Asked::ListServices(_)) => Ok(self.services()),
         };
         let told = told.unwrap_or_else(|error_message| {
             Told::ErrorResponse(ErrorResponse { error_code: Code::NotFound.into(), error_message })
@@ -116,15 +113,15 @@ impl Index {
         })
     }
 
+    fn services(&self) -> Told {
+        let service = self.catalog.services.iter().map(|service| ServiceResponse { name: service.name.to_owned() });
+        Told::ListServicesResponse(ListServiceResponse { service: service.collect() })
+    }
+
     fn file(&self, name: &str) -> Option<Told> {
         let file_descriptor_proto = vec![self.files.get(name)?.clone()];
         Some(Told::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
     }
-}
-
-fn services() -> Told {
-    let service = SERVICES.map(|name| ServiceResponse { name: name.to_owned() }).to_vec();
-    Told::ListServicesResponse(ListServiceResponse { service })
 }
 
 #[tonic::async_trait]
@@ -136,9 +133,9 @@ impl ServerReflection for Reflection {
         &self,
         request: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        let place = public_stream::place(&self.service, request.extensions())?;
+        let place = public_stream::place(request.extensions())?;
         let index = self.index.clone();
-        let age = Box::pin(public_stream::age(&self.service, place.as_ref()));
+        let age = Box::pin(public_stream::age(&self.app, place.as_ref()));
         let told = request.into_inner().map(move |asked| {
             let _until_the_end = &place;
             asked.and_then(|asked| index.answer(asked))

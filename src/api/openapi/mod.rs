@@ -1,23 +1,13 @@
 //! The OpenAPI document: every endpoint of every dialect, with every answer it really gives.
 //!
-//! What lives here: descriptions. What may not: behaviour. `tests/pages` compares the committed copy with this
-//! code, and a fuzzing client holds the running server against it.
+//! Each declaration describes its own endpoints; here they become one document. `tests/pages` compares the committed copy
+//! with it, and a fuzzing client holds the running server against it.
 
-mod admin;
 mod advice;
-mod cluster;
-mod get_lock;
-mod kit;
-mod lock_by_name;
-mod lock_unlock;
-mod parameters;
-mod service;
-mod sessions_v1;
-mod shapes;
 
 use crate::http::code::Code;
-use kit::Endpoint;
-pub use parameters::query_parameters;
+use crate::http::endpoint::{Documentation, Endpoint};
+use crate::http::problem::Problem;
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -32,21 +22,16 @@ const ABOUT: &str = "A lock service: sessions, leases, fencing tokens and fair q
     may have fractions. An endpoint that is latchd's own answers errors as RFC 9457 problem documents; an endpoint \
     that speaks the dialect of an older lock server keeps that server's shapes.";
 
-/// The whole document.
-pub fn document() -> OpenApi {
+/// The document of everything that is described here.
+fn document(documentation: &[&Documentation]) -> OpenApi {
+    let mut documentation = documentation.to_vec();
+    documentation.sort_by_key(|described| described.chapter);
     let mut paths = PathsBuilder::new();
-    let groups = [
-        sessions_v1::endpoints(),
-        admin::endpoints(),
-        cluster::endpoints(),
-        get_lock::endpoints(),
-        lock_unlock::endpoints(),
-        lock_by_name::endpoints(),
-        service::endpoints(),
-    ];
-    for Endpoint { path, method, operation } in groups.into_iter().flatten() {
+    for Endpoint { path, method, operation } in documentation.iter().flat_map(|described| (described.endpoints)()) {
         paths = paths.path(path, PathItem::new(method, operation));
     }
+    let components = ComponentsBuilder::new().schema_from::<Problem>();
+    let components = documentation.iter().fold(components, |components, described| (described.schemas)(components));
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("latchd")
@@ -59,8 +44,8 @@ pub fn document() -> OpenApi {
         .info(info)
         .servers(Some([here]))
         .paths(paths.build())
-        .tags(Some(tags()))
-        .components(Some(with_security(shapes::all(ComponentsBuilder::new())).build()))
+        .tags(Some(documentation.iter().copied().map(tag).collect::<Vec<_>>()))
+        .components(Some(with_security(components).build()))
         .security(Some(any_credential()))
         .build();
     document.extensions = Some(ExtensionsBuilder::new().add("x-error-codes", error_codes()).build());
@@ -68,23 +53,14 @@ pub fn document() -> OpenApi {
 }
 
 /// The document as it is served and committed.
-pub fn json() -> String {
-    let mut text = document().to_pretty_json().expect("the document is made of strings and numbers");
+pub fn json(documentation: &[&Documentation]) -> String {
+    let mut text = document(documentation).to_pretty_json().expect("the document is made of strings and numbers");
     text.push('\n');
     text
 }
 
-fn tags() -> Vec<Tag> {
-    let tag = |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
-    vec![
-        tag(sessions_v1::TAG, sessions_v1::ABOUT),
-        tag(admin::TAG, admin::ABOUT),
-        tag(cluster::TAG, cluster::ABOUT),
-        tag(get_lock::TAG, get_lock::ABOUT),
-        tag(lock_unlock::TAG, lock_unlock::ABOUT),
-        tag(lock_by_name::TAG, lock_by_name::ABOUT),
-        tag(service::TAG, service::ABOUT),
-    ]
+fn tag(described: &Documentation) -> Tag {
+    TagBuilder::new().name(described.tag).description(Some(described.about)).build()
 }
 
 fn with_security(components: ComponentsBuilder) -> ComponentsBuilder {

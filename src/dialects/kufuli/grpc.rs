@@ -3,43 +3,77 @@
 //!
 //! Every outcome is status OK. Unlike kufuli's, a request whose client went away takes nothing.
 
+use super::proto::{self, Request as Asked, Response as Answer};
+use crate::config::Config;
+use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::may_take;
+use crate::http::catalog::{GrpcService, HoldDialect};
 use crate::http::code::{Code, FieldNames};
 use crate::http::failure::Failure;
-use crate::http::grpc::proto::kufuli::{Request as Asked, Response as Answer};
 use crate::http::grpc::unary::{Call, Reply, unary};
-use crate::http::service::Shared;
+use crate::http::routes::Routes;
+use crate::http::{AppState, Declaration};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::routing::any;
 use std::sync::Arc;
 use tonic::Status;
 
 const NAMES: FieldNames = FieldNames { name: "resource", size: "size", lease: "max_lock_span", wait: "wait" };
 
+pub static DECLARATION: Declaration = Declaration {
+    label: "kufuli",
+    dialect: Some(HoldDialect { id: Dialect::Kufuli, title: "kufuli", write_key: |key, _| key.to_string() }),
+    services: &[GrpcService { name: "api.Api", descriptors: proto::DESCRIPTORS }],
+    routes,
+    documentation: None,
+};
+
+#[derive(Clone)]
+struct Kufuli {
+    app: AppState,
+    /// How long a request waits; 0: it tries once.
+    wait_ms: u64,
+    max_lock_span_ms: u64,
+}
+
+fn routes(app: &AppState, config: &Config) -> Routes {
+    let wait = config.locks.kufuli_wait;
+    let state = Kufuli {
+        app: AppState::clone(app),
+        wait_ms: if wait.is_zero() { 0 } else { round_up_ms(wait) },
+        max_lock_span_ms: round_up_ms(config.locks.kufuli_max_lock_span),
+    };
+    Routes::new()
+        .route("/api.Api/RequestLock", any(request_lock))
+        .route("/api.Api/ReleaseLock", any(release_lock))
+        .with_state(state)
+}
+
 /// Takes a lock, or waits for it.
-pub async fn request_lock(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, take).await
+async fn request_lock(State(state): State<Kufuli>, request: Request) -> Response {
+    unary(&state.app, &state, request, take).await
 }
 
 /// Gives a lock back.
-pub async fn release_lock(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, give_back).await
+async fn release_lock(State(state): State<Kufuli>, request: Request) -> Response {
+    unary(&state.app, &state, request, give_back).await
 }
 
-async fn take(call: &Call<'_>, asked: Asked) -> Result<Reply<Answer>, Status> {
+async fn take(call: &Call<'_, Kufuli>, asked: Asked) -> Result<Reply<Answer>, Status> {
     may_take(&call.identity, &asked.resource)?;
-    let settings = &call.service.settings;
+    let (wait_ms, span_ms) = (call.state.wait_ms, call.state.max_lock_span_ms);
     let acquire = Acquire {
         label: Some(owner(&asked)),
         // The same service waits for itself too.
-        lease_ms: Some(settings.kufuli_max_lock_span_ms),
-        wait: (settings.kufuli_wait_ms > 0).then_some(Wait::Attached { timeout_ms: settings.kufuli_wait_ms }),
+        lease_ms: Some(span_ms),
+        wait: (wait_ms > 0).then_some(Wait::Attached { timeout_ms: wait_ms }),
         caller: call.caller(),
         ..Acquire::new(Name::from(&*asked.resource), Engine::new_key(), Dialect::Kufuli)
     };
-    match call.service.engine.acquire(acquire).await {
+    match call.app.engine.acquire(acquire).await {
         Ok(hold) => {
             let message = Answer { success: true, error: String::new(), fencing_token: hold.token.0 };
             Ok(Reply { message, delivery: Some(hold.delivery) })
@@ -51,10 +85,10 @@ async fn take(call: &Call<'_>, asked: Asked) -> Result<Reply<Answer>, Status> {
     }
 }
 
-async fn give_back(call: &Call<'_>, asked: Asked) -> Result<Reply<Answer>, Status> {
+async fn give_back(call: &Call<'_, Kufuli>, asked: Asked) -> Result<Reply<Answer>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let proof = Proof::Label { label: owner(&asked), token: None };
-    match call.service.engine.release(Name::from(&*asked.resource), None, proof).await {
+    match call.app.engine.release(Name::from(&*asked.resource), None, proof).await {
         Ok(_) => Ok(Answer { success: true, error: String::new(), fencing_token: 0 }.into()),
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NotOwner)) => {
             Ok(failed(format!("Error: Could not release resource {}", asked.resource)).into())

@@ -4,26 +4,55 @@
 //! It and lock by name over HTTP are two generations of one product, so each unlocks what the other locked; what other
 //! dialects hold, neither does. `locks.max_hold` bounds the holds of both.
 
-use crate::dialects::lockd::rest::release_by_name;
+use super::proto::{self, LockName, LockResult, LockState};
+use super::release::release_by_name;
+use crate::config::Config;
+use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Refusal};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{may_read, may_take};
+use crate::http::catalog::{GrpcService, HoldDialect};
 use crate::http::code::FieldNames;
 use crate::http::failure::Failure;
-use crate::http::grpc::proto::lockd::{LockName, LockResult, LockState};
 use crate::http::grpc::unary::{Call, Reply, unary};
-use crate::http::service::Shared;
+use crate::http::routes::Routes;
+use crate::http::{AppState, Declaration};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::routing::any;
 use tonic::Status;
 
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
 
+pub static DECLARATION: Declaration = Declaration {
+    label: "lockd_grpc",
+    dialect: Some(HoldDialect { id: Dialect::LockdGrpc, title: "lockd gRPC", write_key: |key, _| key.to_string() }),
+    services: &[GrpcService { name: "lockapi.Locking", descriptors: proto::DESCRIPTORS }],
+    routes,
+    documentation: None,
+};
+
+#[derive(Clone)]
+struct Locking {
+    app: AppState,
+    /// The lease of a hold; `None`: it has no end of its own.
+    max_hold_ms: Option<u64>,
+}
+
+fn routes(app: &AppState, config: &Config) -> Routes {
+    let max_hold_ms = config.locks.max_hold().map(round_up_ms);
+    Routes::new()
+        .route("/lockapi.Locking/IsLocked", any(is_locked))
+        .route("/lockapi.Locking/Lock", any(lock))
+        .route("/lockapi.Locking/Unlock", any(unlock))
+        .with_state(Locking { app: AppState::clone(app), max_hold_ms })
+}
+
 /// Whether anybody holds the lock.
-pub async fn is_locked(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, async |call, asked: LockName| {
+async fn is_locked(State(state): State<Locking>, request: Request) -> Response {
+    unary(&state.app, &state, request, async |call, asked: LockName| {
         may_read(&call.identity, &asked.name)?;
-        let lock = call.service.engine.lock(&Name::from(&*asked.name)).await;
+        let lock = call.app.engine.lock(&Name::from(&*asked.name)).await;
         let (lock, _) = lock.map_err(explain)?;
         let is_locked = lock.is_some_and(|lock| !lock.holds.is_empty());
         Ok(LockState { name: asked.name, is_locked }.into())
@@ -32,29 +61,29 @@ pub async fn is_locked(State(service): State<Shared>, request: Request) -> Respo
 }
 
 /// Takes a lock if it is free.
-pub async fn lock(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, take).await
+async fn lock(State(state): State<Locking>, request: Request) -> Response {
+    unary(&state.app, &state, request, take).await
 }
 
 /// Gives a lock back, whoever took it.
-pub async fn unlock(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, async |call, asked: LockName| {
+async fn unlock(State(state): State<Locking>, request: Request) -> Response {
+    unary(&state.app, &state, request, async |call, asked: LockName| {
         may_take(&call.identity, &asked.name)?;
-        let released = release_by_name(&call.service.engine, &asked.name, Dialect::LockdGrpc);
+        let released = release_by_name(&call.app.engine, &asked.name, Dialect::LockdGrpc);
         let success = released.await.map_err(explain)?;
         Ok(LockResult { success, fencing_token: 0 }.into())
     })
     .await
 }
 
-async fn take(call: &Call<'_>, asked: LockName) -> Result<Reply<LockResult>, Status> {
+async fn take(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockResult>, Status> {
     may_take(&call.identity, &asked.name)?;
     let acquire = Acquire {
-        lease_ms: call.service.settings.max_hold_ms,
+        lease_ms: call.state.max_hold_ms,
         caller: call.caller(),
         ..Acquire::new(Name::from(&*asked.name), Engine::new_key(), Dialect::LockdGrpc)
     };
-    match call.service.engine.acquire(acquire).await {
+    match call.app.engine.acquire(acquire).await {
         Ok(hold) => {
             let message = LockResult { success: true, fencing_token: hold.token.0 };
             Ok(Reply { message, delivery: Some(hold.delivery) })

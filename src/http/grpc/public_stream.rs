@@ -1,9 +1,9 @@
 //! Streams that need no credential and have no end of their own: how many there are, and how long each lasts.
 
 use crate::access::{Place, Pool};
-use crate::http::peer::Peer;
-use crate::http::service::{Attempt, Shared};
-use crate::http::share;
+use crate::http::address_limits::take_place;
+use crate::http::app::AppState;
+use crate::http::failure::Failure;
 use axum::http::Extensions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,14 @@ pub const MESSAGE_BYTES_MAX: usize = 4 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// A place for one; free again when this is dropped. `None` for a call in process.
-pub fn place(service: &Shared, request: &Extensions) -> Attempt<Option<Place>> {
-    let Some(peer) = request.get::<Peer>() else { return Ok(None) };
-    let address = peer.unidentified.address();
-    match address.take(Pool::PublicStreams, 1) {
-        Some(place) => Ok(Some(place)),
-        None => Err(share::refused(address, Pool::PublicStreams, (service.clock.uptime)())),
-    }
+pub fn place(request: &Extensions) -> Result<Option<Place>, Failure> {
+    take_place(request, Pool::PublicStreams)
 }
 
 /// Completes when a stream that begins now has lasted as long as it may, and others need its place: a client that checks
 /// the health of its connection takes the end for a failure.
-pub fn age(service: &Shared, place: Option<&Place>) -> impl Future<Output = ()> + Send + use<> {
-    let age: Duration = service.settings.public_stream_age_max;
+pub fn age(app: &AppState, place: Option<&Place>) -> impl Future<Output = ()> + Send + use<> {
+    let age: Duration = app.settings.public_stream_age_max;
     let address = place.map(|place| Arc::clone(place.address()));
     async move {
         tokio::time::sleep(age).await;

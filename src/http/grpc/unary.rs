@@ -5,12 +5,12 @@ use super::public_stream::MESSAGE_BYTES_MAX;
 use crate::access::Identity;
 use crate::domain::Caller;
 use crate::engine::Delivery;
+use crate::http::app::AppState;
 use crate::http::auth::{caller, identify};
-use crate::http::delivery::framed;
+use crate::http::catalog::Catalog;
+use crate::http::client_info::ClientInfo;
+use crate::http::delivery::{pending, with_trailers};
 use crate::http::failure::Failure;
-use crate::http::handover::guard;
-use crate::http::peer::Peer;
-use crate::http::service::Shared;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
@@ -22,9 +22,10 @@ use tonic::Status;
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// A call whose caller is known.
-pub struct Call<'a> {
-    pub service: &'a Shared,
+/// A call whose caller is known, with the state of its service.
+pub struct Call<'a, S> {
+    pub app: &'a AppState,
+    pub state: &'a S,
     pub head: &'a Parts,
     pub identity: Identity,
 }
@@ -42,19 +43,20 @@ impl<M> From<M> for Reply<M> {
 }
 
 /// Credentials first, then the message, then the procedure, for as long as the caller waits.
-pub async fn unary<Asked: Message + Default, Answer: Message>(
-    service: &Shared,
+pub async fn unary<S, Asked: Message + Default, Answer: Message>(
+    app: &AppState,
+    state: &S,
     request: Request,
-    procedure: impl AsyncFnOnce(&Call<'_>, Asked) -> Result<Reply<Answer>, Status>,
+    procedure: impl AsyncFnOnce(&Call<'_, S>, Asked) -> Result<Reply<Answer>, Status>,
 ) -> Response {
     let (head, body) = request.into_parts();
     if let Some(refusal) = not_grpc(&head) {
         return refusal;
     }
     let called = async {
-        let identity = identify(service, &head).await?;
-        let asked = frame::decode(&service.message(&head, body).await?)?;
-        let call = Call { service, head: &head, identity };
+        let identity = identify(app, &head).await?;
+        let asked = frame::decode(&app.message(&head, body).await?)?;
+        let call = Call { app, state, head: &head, identity };
         within(deadline(&head)?, procedure(&call, asked)).await
     };
     match called.await {
@@ -65,11 +67,11 @@ pub async fn unary<Asked: Message + Default, Answer: Message>(
 
 /// The message of a request that anybody may ask.
 pub async fn public_message<Asked: Message + Default>(
-    service: &Shared,
+    app: &AppState,
     head: &Parts,
     body: Body,
 ) -> Result<Asked, Status> {
-    frame::decode(&service.message_within(head, body, MESSAGE_BYTES_MAX as u64).await?)
+    frame::decode(&app.message_within(head, body, MESSAGE_BYTES_MAX as u64).await?)
 }
 
 /// Whether a request speaks gRPC.
@@ -93,10 +95,10 @@ pub fn not_grpc(head: &Parts) -> Option<Response> {
 }
 
 /// The answer of services and methods that are not here, in the words of Go's server.
-pub fn unknown(head: &Parts) -> Response {
+pub fn unknown(catalog: &Catalog, head: &Parts) -> Response {
     let path = head.uri.path().trim_start_matches('/');
     let text = match path.split_once('/') {
-        Some((service, method)) if crate::api::grpc::reflection::is_known(service) => {
+        Some((service, method)) if catalog.has_service(service) => {
             format!("unknown method {method} for service {service}")
         }
         Some((service, _)) => format!("unknown service {service}"),
@@ -123,8 +125,8 @@ pub fn respond(body: Body) -> Response {
 }
 
 fn answer<M: Message>(head: &Parts, reply: Reply<M>) -> Response {
-    let guard = reply.delivery.and_then(|delivery| guard(head, delivery));
-    respond(framed(frame::encode(&reply.message), frame::ok_trailers(), guard))
+    let pending = reply.delivery.and_then(|delivery| pending(head, delivery));
+    respond(with_trailers(frame::encode(&reply.message), frame::ok_trailers(), pending))
 }
 
 /// The client itself gives up at its deadline; keeping it here too ends the wait when its word does not get through.
@@ -162,15 +164,15 @@ fn deadline(head: &Parts) -> Result<Option<Duration>, Status> {
     }
 }
 
-impl Call<'_> {
+impl<S> Call<'_, S> {
     /// Who asks, in what the table keeps of it.
     pub fn caller(&self) -> Caller {
         caller(&self.identity, self.head)
     }
 
     /// The connection that carries this call; `None` when it was called in process.
-    pub fn peer(&self) -> Option<&Peer> {
-        self.head.extensions.get::<Peer>()
+    pub fn client_info(&self) -> Option<&ClientInfo> {
+        self.head.extensions.get::<ClientInfo>()
     }
 }
 

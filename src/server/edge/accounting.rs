@@ -14,7 +14,7 @@ use tower::Service;
 
 use super::context::Clock;
 use crate::telemetry::Metrics;
-use crate::telemetry::requests::Spoken;
+use crate::telemetry::requests::Label;
 
 /// Counts what another service answers.
 #[derive(Clone)]
@@ -43,10 +43,10 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (dialect, method) = (Spoken::on(request.uri().path()), method_name(request.method()));
+        let (label, method) = (self.metrics.requests.labels.of(request.uri().path()), method_name(request.method()));
         let begun = (self.clock)();
         let answer = self.inner.call(request);
-        Counted { answer, dialect, method, begun, clock: self.clock, metrics: Arc::clone(&self.metrics) }
+        Counted { answer, label, method, begun, clock: self.clock, metrics: Arc::clone(&self.metrics) }
     }
 }
 
@@ -55,7 +55,7 @@ pin_project! {
     pub struct Counted<F> {
         #[pin]
         answer: F,
-        dialect: Spoken,
+        label: Label,
         method: &'static str,
         begun: Duration,
         clock: Clock,
@@ -72,7 +72,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(response) = ready!(this.answer.poll(context));
-        this.metrics.requests.count(*this.dialect, this.method, response.status().as_u16());
+        this.metrics.requests.count(*this.label, this.method, response.status().as_u16());
         this.metrics.request_seconds.observe((this.clock)().saturating_sub(*this.begun));
         Poll::Ready(Ok(response))
     }

@@ -18,9 +18,9 @@ use super::context::EdgeContext;
 use super::in_flight::until_sent;
 use super::unread::ReadToTheEnd;
 use crate::access::Unidentified;
-use crate::http::peer::{ClientAddr, Peer};
+use crate::http::client_info::{ClientAddr, ClientInfo};
 
-/// Passes admitted requests on, each with its [`Peer`].
+/// Passes admitted requests on, each with its [`ClientInfo`].
 #[derive(Clone)]
 pub struct Admit<S> {
     inner: S,
@@ -66,13 +66,13 @@ where
                 return Admitted::Refused { refusal: Some(admission::refused(request.headers(), failure)) };
             }
         };
-        let peer = Peer {
+        let info = ClientInfo {
             client,
-            connection: Arc::clone(&self.link.delivery),
+            connection: Arc::clone(&self.link.connection),
             via_proxy: self.proxied || names_a_proxy(request.headers()),
             unidentified: Arc::clone(&unidentified),
         };
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(info);
         if has_body && request.version() == Version::HTTP_2 {
             request = request.map(|body| Body::new(ReadToTheEnd::new(body)));
         }

@@ -5,18 +5,46 @@
 
 mod answer;
 mod holds;
-pub(crate) mod schema;
+mod openapi;
+mod schema;
+mod state;
 mod status;
 
-pub use holds::{get_lock, release_lock};
-pub use status::status;
-
-use crate::http::service::Shared;
+use crate::config::Config;
+use crate::domain::Dialect;
+use crate::http::catalog::HoldDialect;
+use crate::http::routes::Routes;
+use crate::http::{AppState, Declaration};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::routing::any;
+use state::GetLock;
+
+pub static DECLARATION: Declaration = Declaration {
+    label: "get_lock",
+    dialect: Some(HoldDialect {
+        id: Dialect::DoubleDutch,
+        title: "GET_LOCK style",
+        write_key: |key, _| key.to_string(),
+    }),
+    services: &[],
+    routes,
+    documentation: Some(&openapi::DOCUMENTATION),
+};
+
+fn routes(app: &AppState, config: &Config) -> Routes {
+    Routes::new()
+        .route("/getlock", any(holds::get_lock))
+        .uncounted("/getlock/", any(not_found))
+        .route("/releaselock", any(holds::release_lock))
+        .uncounted("/releaselock/", any(not_found))
+        .route("/status", any(status::status))
+        .uncounted("/status/", any(not_found))
+        .with_state(GetLock::new(app, config))
+}
 
 /// The paths of this dialect with a slash too many: nothing there, in its own words.
-pub async fn not_found(State(service): State<Shared>) -> Response {
-    answer::text(&service, StatusCode::NOT_FOUND, "404 Not Found\r\n")
+async fn not_found(State(state): State<GetLock>) -> Response {
+    answer::text(&state, StatusCode::NOT_FOUND, "404 Not Found\r\n")
 }

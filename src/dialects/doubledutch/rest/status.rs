@@ -2,17 +2,17 @@
 
 use super::answer::{self, CredentialWords};
 use super::schema::{OtherHold, OwnHold};
+use super::state::GetLock;
 use crate::access::Identity;
 use crate::domain::view::{HoldView, LockFilter};
 use crate::domain::{Dialect, HoldKey, Name, Timestamp, Token};
 use crate::http::auth::{identify_with, touch_carried};
 use crate::http::code::FieldNames;
 use crate::http::failure::Failure;
-use crate::http::pieces::{self, listed};
+use crate::http::json_stream::{self, listed};
 use crate::http::query::Query;
 use crate::http::respond::{push_string, to_json};
-use crate::http::service::{Attempt, Shared};
-use crate::http::unknown::check_query;
+use crate::http::unknown_fields::check_query;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, request::Parts};
 use axum::response::Response;
@@ -30,28 +30,28 @@ const WORDS: CredentialWords =
     CredentialWords { key: "status", missing: (StatusCode::BAD_REQUEST, "no api key"), wrong: "invalid key" };
 
 /// The JSON form; the router hands requests for HTML to the status page.
-pub async fn status(State(service): State<Shared>, request: Request) -> Response {
+pub async fn status(State(state): State<GetLock>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::HEAD) {
-        return answer::other_method(&service, head.method == Method::OPTIONS, "OPTIONS, HEAD, GET");
+        return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, HEAD, GET");
     }
-    match try_status(&service, &head).await {
+    match try_status(&state, &head).await {
         Ok(response) => response,
-        Err(failure) => answer::failure(&service, &failure),
+        Err(failure) => answer::failure(&state, &failure),
     }
 }
 
-async fn try_status(service: &Shared, head: &Parts) -> Attempt<Response> {
+async fn try_status(state: &GetLock, head: &Parts) -> Result<Response, Failure> {
     let auth = Query::of(&head.uri).text("auth")?;
-    let identity = match identify_with(service, head, auth.as_deref()).await {
+    let identity = match identify_with(&state.app, head, auth.as_deref()).await {
         Ok(identity) => identity,
-        Err(denied) => return Ok(answer::not_let_in(service, &denied, WORDS)),
+        Err(denied) => return Ok(answer::unauthorized(state, &denied, WORDS)),
     };
-    touch_carried(service, &identity, head).await;
-    check_query(Query::of(&head.uri), &["auth"], service.settings.unknown)?;
-    let found = collect(service, &identity).await?;
-    let response = pieces::answer(service, head, found.written(answer::server_name(service)))?;
-    Ok(answer::dressed(service, response))
+    touch_carried(&state.app, &identity, head).await;
+    check_query(Query::of(&head.uri), &["auth"], state.app.settings.unknown_fields)?;
+    let found = collect(state, &identity).await?;
+    let response = json_stream::answer(head, found.written(state.server_name()))?;
+    Ok(answer::with_common_headers(state, response))
 }
 
 /// The holds that are shown; their names are the table's own.
@@ -77,12 +77,12 @@ struct Other {
     remaining: Option<f64>,
 }
 
-async fn collect(service: &Shared, identity: &Identity) -> Attempt<Found> {
+async fn collect(state: &GetLock, identity: &Identity) -> Result<Found, Failure> {
     let mut found = Found::default();
     let mut after: Option<Name> = None;
     loop {
         let filter = LockFilter { held: Some(true), ..LockFilter::default() };
-        let page = service.engine.locks(filter, after, LOCKS_PER_PAGE).await;
+        let page = state.app.engine.locks(filter, after, LOCKS_PER_PAGE).await;
         let page = page.map_err(|fault| Failure::from_fault(&fault, &NAMES))?;
         for lock in page.locks.iter().filter(|lock| identity.may_read(&lock.name)) {
             for hold in &lock.holds {

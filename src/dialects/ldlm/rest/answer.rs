@@ -2,12 +2,21 @@
 
 use super::request::Objection;
 use crate::domain::{SessionId, Token};
-use crate::http::code::Code;
+use crate::engine::Fault;
+use crate::http::code::{Code, FieldNames};
 use crate::http::failure::Failure;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
 use axum::http::StatusCode;
 use axum::response::Response;
 use std::time::Duration;
+
+pub const NAMES: FieldNames =
+    FieldNames { name: "name", size: "size", lease: "lock_timeout_seconds", wait: "wait_timeout_seconds" };
+
+/// What the engine refuses, in this dialect's words.
+pub fn from_fault(fault: &Fault) -> Failure {
+    Failure::from_fault(fault, &NAMES)
+}
 
 /// LDLM's enum of lock errors, as its JSON spells them.
 #[derive(Clone, PartialEq, Debug)]

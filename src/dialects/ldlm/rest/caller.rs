@@ -4,11 +4,11 @@ use super::answer;
 use crate::access::Identity;
 use crate::domain::{Refusal, SessionId};
 use crate::engine::Fault;
+use crate::http::AppState;
 use crate::http::auth::{identify, may_use};
 use crate::http::code::Code;
 use crate::http::cookie::{Carried, carried};
 use crate::http::failure::Failure;
-use crate::http::service::Shared;
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::response::Response;
 
@@ -16,7 +16,7 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A request with a valid credential and a readable cookie. Whether its session lives, the engine says.
 pub struct Caller<'a> {
-    pub service: &'a Shared,
+    pub app: &'a AppState,
     pub head: &'a Parts,
     pub identity: Identity,
     pub session: SessionId,
@@ -43,12 +43,12 @@ impl Stop {
 }
 
 impl<'a> Caller<'a> {
-    pub async fn enter(service: &'a Shared, head: &'a Parts) -> Result<Caller<'a>, Response> {
-        let identity = identify(service, head).await.map_err(|failure| answer::failure(&failure))?;
+    pub async fn enter(app: &'a AppState, head: &'a Parts) -> Result<Caller<'a>, Response> {
+        let identity = identify(app, head).await.map_err(|failure| answer::failure(&failure))?;
         match carried(&head.headers) {
-            Carried::Session(session) => match may_use(service, &identity, head, session).await {
-                Ok(()) => Ok(Caller { service, head, identity, session }),
-                Err(fault) => Err(answer::failure(&super::holds::failure(&fault))),
+            Carried::Session(session) => match may_use(app, &identity, head, session).await {
+                Ok(()) => Ok(Caller { app, head, identity, session }),
+                Err(fault) => Err(answer::failure(&answer::from_fault(&fault))),
             },
             Carried::Nothing => Err(answer::cookie_missing()),
             Carried::Empty | Carried::Unreadable => Err(answer::cookie_invalid()),
@@ -59,7 +59,7 @@ impl<'a> Caller<'a> {
     pub async fn answer(&self, outcome: Result<Response, Stop>) -> Response {
         match outcome {
             Ok(response) => self.with_cookie(response),
-            Err(Stop::Early(response)) => match self.service.engine.touch_session(self.session).await {
+            Err(Stop::Early(response)) => match self.app.engine.touch_session(self.session).await {
                 Ok(()) => self.with_cookie(*response),
                 Err(fault) => self.refused(&fault),
             },
@@ -70,14 +70,14 @@ impl<'a> Caller<'a> {
     fn refused(&self, fault: &Fault) -> Response {
         match fault {
             Fault::Refused(Refusal::SessionUnknown) => answer::cookie_invalid(),
-            Fault::Refused(_) => self.with_cookie(answer::failure(&super::holds::failure(fault))),
+            Fault::Refused(_) => self.with_cookie(answer::failure(&answer::from_fault(fault))),
             // Nobody asked whether the session lives.
-            Fault::Engine(_) | Fault::Member(_) => answer::failure(&super::holds::failure(fault)),
+            Fault::Engine(_) | Fault::Member(_) => answer::failure(&answer::from_fault(fault)),
         }
     }
 
     fn with_cookie(&self, mut response: Response) -> Response {
-        let cookie = self.service.session_cookie(self.session, self.head);
+        let cookie = self.app.session_cookie(self.session, self.head);
         response.headers_mut().insert(header::SET_COOKIE, cookie);
         response
     }

@@ -2,57 +2,47 @@
 
 use super::answer::{self, LockError};
 use super::caller::{Caller, Stop, check_grpc_timeout, method_not_allowed};
-use super::request::{Asked, FIELDS, LockRequest, RenewRequest, UnlockRequest};
+use super::request::{Asked, FIELDS, IN_BODY, LockRequest, RenewRequest, UnlockRequest};
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
+use crate::http::AppState;
 use crate::http::auth::{self, may_take};
-use crate::http::code::{Code, FieldNames};
+use crate::http::code::Code;
+use crate::http::delivery::granted;
 use crate::http::failure::Failure;
-use crate::http::handover::granted;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::key;
 use crate::http::query::Query;
 use crate::http::respond;
-use crate::http::service::Shared;
-use crate::http::unknown::check_misplaced;
+use crate::http::unknown_fields::check_misplaced;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
-const NAMES: FieldNames =
-    FieldNames { name: "name", size: "size", lease: "lock_timeout_seconds", wait: "wait_timeout_seconds" };
-
-pub(crate) const IN_BODY: &str = "send it as a field of the JSON body";
-
-/// The engine's word in this dialect's.
-pub(crate) fn failure(fault: &Fault) -> Failure {
-    Failure::from_fault(fault, &NAMES)
-}
-
 /// Takes a lock, or waits for it when `wait_timeout_seconds` is there.
-pub async fn lock(State(service): State<Shared>, request: Request) -> Response {
-    carry_out(&service, request, acquire).await
+pub async fn lock(State(app): State<AppState>, request: Request) -> Response {
+    carry_out(&app, request, acquire).await
 }
 
 /// Gives a lock back.
-pub async fn unlock(State(service): State<Shared>, request: Request) -> Response {
-    carry_out(&service, request, release).await
+pub async fn unlock(State(app): State<AppState>, request: Request) -> Response {
+    carry_out(&app, request, release).await
 }
 
 /// Starts a lease anew.
-pub async fn renew(State(service): State<Shared>, request: Request) -> Response {
-    carry_out(&service, request, extend).await
+pub async fn renew(State(app): State<AppState>, request: Request) -> Response {
+    carry_out(&app, request, extend).await
 }
 
 /// Credential and cookie first, then method and body, then the operation; a living session's cookie goes with all.
 async fn carry_out(
-    service: &Shared,
+    app: &AppState,
     request: Request,
     operation: impl AsyncFnOnce(&Caller<'_>, &[u8]) -> Result<Response, Stop>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let caller = match Caller::enter(service, &head).await {
+    let caller = match Caller::enter(app, &head).await {
         Ok(caller) => caller,
         Err(response) => return response,
     };
@@ -68,13 +58,13 @@ async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Stop> {
         return Err(Stop::early(method_not_allowed("POST")));
     }
     check_grpc_timeout(caller.head)?;
-    check_misplaced(Query::of(&caller.head.uri), &FIELDS, IN_BODY, caller.service.settings.unknown)?;
-    Ok(caller.service.body(caller.head, body).await?)
+    check_misplaced(Query::of(&caller.head.uri), &FIELDS, IN_BODY, caller.app.settings.unknown_fields)?;
+    Ok(caller.app.body(caller.head, body).await?)
 }
 
 async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
-    let limits = caller.service.engine.limits();
-    let asked = LockRequest::parse(body, &limits, caller.service.settings.unknown)?;
+    let limits = caller.app.engine.limits();
+    let asked = LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let key = Engine::new_key();
     if let Some(objection) = asked.objection() {
         return Err(Stop::early(objected(&asked, key, objection.into())));
@@ -101,7 +91,7 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         caller: auth::caller(&caller.identity, caller.head),
         ..Acquire::new(name.clone(), key, Dialect::LdlmRest)
     };
-    match caller.service.engine.acquire(acquire).await {
+    match caller.app.engine.acquire(acquire).await {
         Ok(hold) => {
             let body = answer::locked(&name, key::dashed_in(hold.key, &mut [0; 36]), hold.token, hold.expires_in);
             Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
@@ -133,7 +123,7 @@ fn beyond_limit(name: &str, key: HoldKey, failure: Failure) -> Response {
 }
 
 fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result<Response, Stop> {
-    let told = failure(&fault);
+    let told = answer::from_fault(&fault);
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(LockError::LockWaitTimeout),
@@ -153,11 +143,11 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
 }
 
 async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
-    let asked = UnlockRequest::parse(body, caller.service.settings.unknown)?;
+    let asked = UnlockRequest::parse(body, caller.app.settings.unknown_fields)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
     let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NOBODY));
-    let released = caller.service.engine.release(name.clone(), Some(caller.session), proof).await;
+    let released = caller.app.engine.release(name.clone(), Some(caller.session), proof).await;
     let error = match released {
         Ok(_) => return Ok(ok(answer::unlocked(&name))),
         Err(Fault::Refused(Refusal::NoSuchLock)) => LockError::LockDoesNotExist,
@@ -168,13 +158,13 @@ async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
 }
 
 async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
-    let limits = caller.service.engine.limits();
-    let asked = RenewRequest::parse(body, &limits, caller.service.settings.unknown)?;
+    let limits = caller.app.engine.limits();
+    let asked = RenewRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let lease_ms = asked.lease_ms(&limits)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
     let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
-    match caller.service.engine.renew(name, Some(caller.session), Proof::Key(key), lease_ms).await {
+    match caller.app.engine.renew(name, Some(caller.session), Proof::Key(key), lease_ms).await {
         Ok(renewed) => Ok(ok(answer::locked(&asked.name, &asked.key, renewed.token, Some(renewed.expires_in)))),
         // `locked: false` means that the hold is lost, and nothing else: its holder stops its work.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {
@@ -190,12 +180,12 @@ async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
 fn no_lease() -> Failure {
     let detail = "the lock is held, and without a lease: there is nothing to renew, its session keeps it. \
                   To have a lease, take the lock with lock_timeout_seconds";
-    Failure::field(NAMES.lease, detail)
+    Failure::field(answer::NAMES.lease, detail)
 }
 
 /// What the engine refuses before it looks at the session (a name too long) is early, its other words are not.
 fn late(fault: Fault) -> Stop {
-    let failure = failure(&fault);
+    let failure = answer::from_fault(&fault);
     if failure.code.status() == StatusCode::BAD_REQUEST { failure.into() } else { Stop::Late(fault) }
 }
 

@@ -3,10 +3,10 @@
 use crate::domain::{Limits, Metadata};
 use crate::http::code::Code;
 use crate::http::failure::Failure;
-use crate::http::hint::hint;
-use crate::http::message::{FieldName, Trailing, Value, parse};
-use crate::http::numbers::DurationField;
-use crate::http::unknown::Unknown;
+use crate::http::json_object::{FieldName, Trailing, Value, parse};
+use crate::http::non_json::describe_non_json;
+use crate::http::seconds::DurationField;
+use crate::http::unknown_fields::UnknownFields;
 use std::borrow::Cow;
 
 const NAME: FieldName = FieldName { name: "name", alias: "name" };
@@ -29,6 +29,8 @@ pub const FIELDS: [&str; 8] = [
     REQUEST_ID.name,
     IDLE_TIMEOUT.name,
 ];
+
+pub const IN_BODY: &str = "send it as a field of the JSON body";
 
 /// Why a message is not carried out although it can be read: answered 200 with this `error` object, as LDLM does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,7 +73,7 @@ const fn patience(limits: &Limits) -> DurationField {
 }
 
 impl<'a> LockRequest<'a> {
-    pub fn parse(body: &'a [u8], limits: &Limits, unknown: Unknown) -> Result<LockRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: UnknownFields) -> Result<LockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 6] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA, REQUEST_ID];
         let [name, size, lock_timeout, wait_timeout, metadata, request_id] =
             parse(body, &FIELDS, Trailing::Ignored, unknown)?;
@@ -115,12 +117,12 @@ pub struct SessionRequest {
 
 impl SessionRequest {
     /// LDLM reads no body here, so what is neither an object nor a form still counts as nothing.
-    pub fn parse(body: &[u8], idle_ms_max: u64, unknown: Unknown) -> Result<SessionRequest, Failure> {
+    pub fn parse(body: &[u8], idle_ms_max: u64, unknown: UnknownFields) -> Result<SessionRequest, Failure> {
         static FIELDS: [FieldName; 1] = [IDLE_TIMEOUT];
         if !body.trim_ascii_start().starts_with(b"{") {
-            let hint = hint(body).filter(|_| unknown == Unknown::Refused);
-            let refused = |hint| Err(Failure::new(Code::MalformedBody, hint));
-            return hint.map_or(Ok(SessionRequest { idle_timeout_ms: None }), refused);
+            let advice = describe_non_json(body).filter(|_| unknown == UnknownFields::Refuse);
+            let refused = |advice| Err(Failure::new(Code::MalformedBody, advice));
+            return advice.map_or(Ok(SessionRequest { idle_timeout_ms: None }), refused);
         }
         let [idle_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         let field = DurationField {
@@ -141,7 +143,7 @@ pub struct UnlockRequest<'a> {
 }
 
 impl<'a> UnlockRequest<'a> {
-    pub fn parse(body: &'a [u8], unknown: Unknown) -> Result<UnlockRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], unknown: UnknownFields) -> Result<UnlockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 2] = [NAME, KEY];
         let [name, key] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         Ok(UnlockRequest { name: text(name, &NAME)?, key: text(key, &KEY)? })
@@ -156,7 +158,7 @@ pub struct RenewRequest<'a> {
 }
 
 impl<'a> RenewRequest<'a> {
-    pub fn parse(body: &'a [u8], limits: &Limits, unknown: Unknown) -> Result<RenewRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: UnknownFields) -> Result<RenewRequest<'a>, Failure> {
         static FIELDS: [FieldName; 3] = [NAME, KEY, LOCK_TIMEOUT];
         let [name, key, lock_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         Ok(RenewRequest {
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
-        LockRequest::parse(body.as_bytes(), &Limits::default(), Unknown::Ignored)
+        LockRequest::parse(body.as_bytes(), &Limits::default(), UnknownFields::Ignore)
     }
 
     #[test]
@@ -294,19 +296,19 @@ mod tests {
             let failure = lock(body).expect_err(body);
             assert_eq!(failure.code.status(), 400, "{body}");
         }
-        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default(), Unknown::Ignored).is_err());
+        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default(), UnknownFields::Ignore).is_err());
         assert_eq!(lock("{").expect_err("cut off").detail, "unexpected EOF");
     }
 
     #[test]
     fn fields_of_other_messages_are_unknown_and_refused_or_skipped() {
         let body = br#"{"name":"a","key":"k","size":"abc"}"#;
-        let refused = UnlockRequest::parse(body, Unknown::Refused).expect_err("refused");
+        let refused = UnlockRequest::parse(body, UnknownFields::Refuse).expect_err("refused");
         assert!(refused.detail.contains("\"size\" is not known"), "{refused:?}");
-        let request = UnlockRequest::parse(body, Unknown::Ignored).expect("read");
+        let request = UnlockRequest::parse(body, UnknownFields::Ignore).expect("read");
         assert_eq!((&*request.name, &*request.key), ("a", "k"));
-        let renew =
-            RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default(), Unknown::Refused).expect("read");
+        let renew = RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default(), UnknownFields::Refuse)
+            .expect("read");
         assert_eq!(renew.lock_timeout, Asked::Ms(3_000));
     }
 

@@ -1,13 +1,14 @@
 //! What the service's answers are made of: locks, moments, errors.
 
 use super::check::detailed;
+use crate::base::clock;
+use crate::dialects::raftlock::proto::{ErrorCode, ErrorDetail, Lock};
 use crate::domain::view::HoldView;
 use crate::domain::{Dialect, Metadata, Refusal, Timestamp};
 use crate::engine::{EngineError, Fault};
+use crate::http::app::AppState;
 use crate::http::code::{Code, FieldNames};
 use crate::http::failure::Failure;
-use crate::http::grpc::proto::raftlock::{ErrorCode, ErrorDetail, Lock};
-use crate::http::service::Shared;
 use prost_types::{Duration as Span, Timestamp as Moment};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -23,8 +24,8 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    pub fn of(service: &Shared) -> Calendar {
-        Calendar { unix: (service.clock.unix_time)(), now: service.engine.now() }
+    pub fn of(app: &AppState) -> Calendar {
+        Calendar { unix: clock::unix_time(), now: app.engine.now() }
     }
 
     /// By this node's wall clock, which no decision is made by.

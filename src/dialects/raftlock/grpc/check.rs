@@ -1,6 +1,6 @@
 //! RaftLock's own checks of requests, in its order and words. Lengths are in bytes.
 
-use crate::http::grpc::proto::raftlock::{
+use crate::dialects::raftlock::proto::{
     AcquireRequest, CancelWaitRequest, EnqueueWaiterRequest, ErrorCode, ErrorDetail, GetLocksRequest, LockFilter,
     ReleaseRequest, RenewRequest,
 };
@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tonic::{Code, Status};
 
+/// The time to live of requests that name none, and how long those wait that name no time.
+pub const TTL_DEFAULT_MS: u64 = 30_000;
+pub const WAIT_DEFAULT_MS: u64 = 30_000;
 const ID_BYTES_MAX: usize = 256;
 const TTL_MIN: Duration = Duration::from_secs(1);
 const TTL_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -1,25 +1,22 @@
 //! Acquire, Release and Renew.
 
 use super::answer::{self, Calendar, denied, span, told};
-use super::check;
+use super::check::{self, TTL_DEFAULT_MS, WAIT_DEFAULT_MS};
 use super::queue::{advice, estimate_now};
+use super::state::Call;
 use super::wait;
+use crate::dialects::raftlock::proto::{
+    AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
+};
 use crate::domain::{Acquire, Dialect, IdempotencyKey, Name, Proof, Refusal, Token};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::may_take;
-use crate::http::grpc::proto::raftlock::{
-    AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
-};
-use crate::http::grpc::unary::{Call, Reply};
+use crate::http::grpc::unary::Reply;
 use crate::http::idempotency::owners_key;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::Status;
-
-/// The time to live of those who name none, and how long those wait who name no time.
-pub const TTL_DEFAULT_MS: u64 = 30_000;
-const WAIT_DEFAULT_MS: u64 = 30_000;
 
 pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<AcquireResponse>, Status> {
     check::acquire(&asked)?;
@@ -34,7 +31,7 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
         caller: call.caller(),
         ..Acquire::new(Name::from(&*asked.lock_id), Engine::new_key(), Dialect::RaftLockGrpc)
     };
-    let engine = &call.service.engine;
+    let engine = &call.app.engine;
     let answered = match asked.wait {
         true => wait::acquire(engine, acquire, asked.wait_timeout.map_or(WAIT_DEFAULT_MS, answer::ms)).await,
         false => engine.acquire(acquire).await,
@@ -59,11 +56,11 @@ fn held(
     granted: &Granted,
     metadata: &BTreeMap<String, String>,
 ) -> Lock {
-    let calendar = Calendar::of(call.service);
-    if let Some(hold) = call.service.engine.hold(&Name::from(lock_id), granted.key) {
+    let calendar = Calendar::of(call.app);
+    if let Some(hold) = call.app.engine.hold(&Name::from(lock_id), granted.key) {
         return answer::lock(lock_id, &hold, calendar);
     }
-    let now = call.service.engine.now();
+    let now = call.app.engine.now();
     let left = granted.expires_in.unwrap_or_default();
     Lock {
         lock_id: lock_id.to_owned(),
@@ -82,7 +79,7 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
         matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
     let estimate = waits.then(|| estimate_now(call, &name)).flatten();
     // Only those who wait have a place: by EnqueueWaiter.
-    let mut waiting = call.service.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
+    let mut waiting = call.app.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
     let place = waiting
         .find(|waiter| waiter.dialect == Dialect::RaftLockGrpc && waiter.label.as_deref() == Some(&*asked.client_id));
     Ok(AcquireResponse {
@@ -107,7 +104,7 @@ pub async fn release(call: &Call<'_>, asked: ReleaseRequest) -> Result<Reply<Rel
     check::release(&asked)?;
     may_take(&call.identity, &asked.lock_id).map_err(denied)?;
     let proof = proof(&asked.client_id, asked.version);
-    let answer = match call.service.engine.release(Name::from(&*asked.lock_id), None, proof).await {
+    let answer = match call.app.engine.release(Name::from(&*asked.lock_id), None, proof).await {
         Ok(released) => ReleaseResponse { released: true, error: None, waiter_promoted: released.waiter_granted },
         Err(fault) => ReleaseResponse { released: false, error: Some(told(&fault)?), waiter_promoted: false },
     };
@@ -120,10 +117,10 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<RenewRe
     let name = Name::from(&*asked.lock_id);
     let ttl_ms = asked.new_ttl.map_or(TTL_DEFAULT_MS, answer::ms);
     let proof = proof(&asked.client_id, asked.version);
-    let answer = match call.service.engine.renew(name.clone(), None, proof, ttl_ms).await {
+    let answer = match call.app.engine.renew(name.clone(), None, proof, ttl_ms).await {
         Ok(renewed) => {
-            let calendar = Calendar::of(call.service);
-            let hold = call.service.engine.hold(&name, renewed.key);
+            let calendar = Calendar::of(call.app);
+            let hold = call.app.engine.hold(&name, renewed.key);
             // A renewal that has ended by now is answered as what it was: too late.
             let lock = hold.map(|hold| answer::lock(&asked.lock_id, &hold, calendar));
             let error = lock.is_none().then(|| told(&Refusal::NoSuchLock.into())).transpose()?;

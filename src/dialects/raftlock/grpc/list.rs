@@ -2,17 +2,18 @@
 
 use super::answer::{self, Calendar, denied, error};
 use super::check;
+use super::state::Call;
 use super::wildcard::{matches, prefix};
 use crate::access::Identity;
+use crate::dialects::raftlock::proto::{
+    ErrorCode, GetLockInfoRequest, GetLockInfoResponse, GetLocksRequest, GetLocksResponse, LockFilter, LockInfo,
+    WaiterInfo,
+};
 use crate::domain::Name;
 use crate::domain::view::{LockFilter as TableFilter, LockView};
 use crate::engine::{EndedHold, Engine};
 use crate::http::auth::may_read;
-use crate::http::grpc::proto::raftlock::{
-    ErrorCode, GetLockInfoRequest, GetLockInfoResponse, GetLocksRequest, GetLocksResponse, LockFilter, LockInfo,
-    WaiterInfo,
-};
-use crate::http::grpc::unary::{Call, Reply};
+use crate::http::grpc::unary::Reply;
 use prost_types::Timestamp as Moment;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -29,10 +30,10 @@ const ROW_BYTES: usize = 100;
 pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<GetLockInfoResponse>, Status> {
     check::lock_id(&asked.lock_id)?;
     may_read(&call.identity, &asked.lock_id).map_err(denied)?;
-    let read = call.service.engine.lock(&Name::from(&*asked.lock_id)).await;
+    let read = call.app.engine.lock(&Name::from(&*asked.lock_id)).await;
     let (lock, _) = read.map_err(|fault| answer::status(&fault))?;
-    let calendar = Calendar::of(call.service);
-    let last = call.service.engine.last_hold(&Name::from(&*asked.lock_id));
+    let calendar = Calendar::of(call.app);
+    let last = call.app.engine.last_hold(&Name::from(&*asked.lock_id));
     let answer = match (lock, last) {
         (Some(lock), _) => {
             let mut room = ANSWER_BYTES;
@@ -56,7 +57,7 @@ pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<Get
 pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLocksResponse>, Status> {
     check::list(&asked)?;
     let wanted = asked.filter.unwrap_or_default();
-    let calendar = Calendar::of(call.service);
+    let calendar = Calendar::of(call.app);
     let limit = usize::try_from(asked.limit).ok().filter(|limit| *limit > 0).unwrap_or(LIMIT_DEFAULT);
     let offset = usize::try_from(asked.offset).unwrap_or(0);
     let table_filter = TableFilter {
@@ -64,13 +65,13 @@ pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLo
         held: wanted.only_held.then_some(true),
         contended: wanted.only_contested.then_some(true),
     };
-    let search = Search { wanted, engine: call.service.engine.clone(), identity: call.identity.clone(), calendar };
+    let search = Search { wanted, engine: call.app.engine.clone(), identity: call.identity.clone(), calendar };
     let search = Arc::new(search);
     // An error would mean that nobody searches any more, and then it is nobody's turn to wait for.
-    let _turn = call.service.searches.acquire().await;
+    let _turn = call.state.searches.acquire().await;
     let (mut found, mut bytes, mut total, mut after) = (Vec::new(), 0, 0_usize, None);
     loop {
-        let turn = call.service.engine.locks(table_filter.clone(), after, TURN).await;
+        let turn = call.app.engine.locks(table_filter.clone(), after, TURN).await;
         let turn = turn.map_err(|fault| answer::status(&fault))?;
         after = turn.next;
         for lock in Arc::clone(&search).among(turn.locks).await? {
@@ -163,7 +164,7 @@ fn without_owner(lock_id: String, last: EndedHold, calendar: Calendar) -> LockIn
 
 fn waiters(call: &Call<'_>, name: &Name, calendar: Calendar) -> Vec<WaiterInfo> {
     // Whoever may yet ask again does not wait now.
-    let waiters = call.service.engine.waiters(name).into_iter().filter(|waiter| !waiter.orphaned);
+    let waiters = call.app.engine.waiters(name).into_iter().filter(|waiter| !waiter.orphaned);
     let shown = waiters.map(|waiter| WaiterInfo {
         client_id: answer::owner_id(waiter.label.as_deref(), waiter.dialect),
         enqueued_at: Some(calendar.moment(waiter.since)),

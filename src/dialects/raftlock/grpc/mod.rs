@@ -7,63 +7,52 @@ mod answer;
 mod check;
 mod holds;
 mod list;
-pub mod pace;
 mod queue;
+mod rates;
 mod state;
+mod status;
 mod wait;
 mod wildcard;
 
+use super::proto;
+use crate::config::Config;
+use crate::domain::Dialect;
+use crate::http::catalog::{GrpcService, HoldDialect};
 use crate::http::grpc::unary::unary;
-use crate::http::service::Shared;
+use crate::http::routes::Routes;
+use crate::http::{AppState, Declaration};
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::routing::any;
+use state::RaftLock;
+use std::sync::Arc;
 
-/// Takes a lock, or waits for it.
-pub async fn acquire(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, holds::acquire).await
+pub static DECLARATION: Declaration = Declaration {
+    label: "raftlock",
+    dialect: Some(HoldDialect { id: Dialect::RaftLockGrpc, title: "RaftLock", write_key: |key, _| key.to_string() }),
+    services: &[GrpcService { name: "raftlock.RaftLock", descriptors: proto::DESCRIPTORS }],
+    routes,
+    documentation: None,
+};
+
+macro_rules! method {
+    ($procedure:path) => {
+        any(async |State(state): State<Arc<RaftLock>>, request: Request| {
+            unary(&state.app, &*state, request, $procedure).await
+        })
+    };
 }
 
-/// Gives a lock back.
-pub async fn release(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, holds::release).await
-}
-
-/// Starts the time to live anew.
-pub async fn renew(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, holds::renew).await
-}
-
-/// Who holds a lock, and who waits for it.
-pub async fn get_lock_info(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, list::one).await
-}
-
-/// The locks that a filter describes.
-pub async fn get_locks(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, list::page).await
-}
-
-/// Waits without a request.
-pub async fn enqueue_waiter(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, queue::enqueue).await
-}
-
-/// Ends such a wait.
-pub async fn cancel_wait(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, queue::cancel).await
-}
-
-/// How long to wait between attempts.
-pub async fn get_backoff_advice(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, queue::backoff).await
-}
-
-/// The node, its log and its locks in numbers.
-pub async fn get_status(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, state::status).await
-}
-
-/// Whether this node would serve a request now.
-pub async fn health(State(service): State<Shared>, request: Request) -> Response {
-    unary(&service, request, state::health).await
+fn routes(app: &AppState, _: &Config) -> Routes {
+    Routes::new()
+        .route("/raftlock.RaftLock/Acquire", method!(holds::acquire))
+        .route("/raftlock.RaftLock/Release", method!(holds::release))
+        .route("/raftlock.RaftLock/Renew", method!(holds::renew))
+        .route("/raftlock.RaftLock/GetLockInfo", method!(list::one))
+        .route("/raftlock.RaftLock/GetLocks", method!(list::page))
+        .route("/raftlock.RaftLock/EnqueueWaiter", method!(queue::enqueue))
+        .route("/raftlock.RaftLock/CancelWait", method!(queue::cancel))
+        .route("/raftlock.RaftLock/GetBackoffAdvice", method!(queue::backoff))
+        .route("/raftlock.RaftLock/GetStatus", method!(status::status))
+        .route("/raftlock.RaftLock/Health", method!(status::health))
+        .with_state(Arc::new(RaftLock::new(app)))
 }

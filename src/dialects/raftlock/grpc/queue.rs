@@ -1,18 +1,18 @@
 //! EnqueueWaiter, CancelWait, GetBackoffAdvice: waiting without a request, and how long it may take.
 
 use super::answer::{self, denied, span, told};
-use super::check;
-use super::holds::TTL_DEFAULT_MS;
-use crate::domain::view::LockView;
-use crate::domain::{Acquire, Dialect, Name, Wait};
-use crate::engine::Engine;
-use crate::http::auth::{may_read, may_take};
-use crate::http::grpc::proto::raftlock::{
+use super::check::{self, TTL_DEFAULT_MS};
+use super::state::Call;
+use crate::dialects::raftlock::proto::{
     BackoffAdvice, BackoffAdviceRequest, BackoffAdviceResponse, CancelWaitRequest, CancelWaitResponse,
     EnqueueWaiterRequest, EnqueueWaiterResponse, ErrorCode,
 };
-use crate::http::grpc::unary::{Call, Reply};
-use crate::http::service::Shared;
+use crate::domain::view::LockView;
+use crate::domain::{Acquire, Dialect, Name, Wait};
+use crate::engine::Engine;
+use crate::http::app::AppState;
+use crate::http::auth::{may_read, may_take};
+use crate::http::grpc::unary::Reply;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -24,7 +24,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
     check::enqueue(&asked)?;
     may_take(&call.identity, &asked.lock_id).map_err(denied)?;
     let name = Name::from(&*asked.lock_id);
-    let engine = &call.service.engine;
+    let engine = &call.app.engine;
     if holds_it(engine, &name, &asked.client_id).await? {
         // Whoever holds it has nothing to wait for: it keeps its version and gets no place.
         let error = answer::error(ErrorCode::LockHeld, "lockmanager: lock is already held by this client");
@@ -42,7 +42,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
     let answer = match engine.enqueue(acquire).await {
         Ok(None) => enqueued(0, Duration::ZERO),
         Ok(Some(position)) => {
-            let estimate = lock_now(call.service, &name).map(|lock| estimate(call, &lock, position));
+            let estimate = lock_now(call.app, &name).map(|lock| estimate(call, &lock, position));
             enqueued(position, estimate.unwrap_or_default())
         }
         Err(fault) => EnqueueWaiterResponse { error: Some(told(&fault)?), ..EnqueueWaiterResponse::default() },
@@ -70,7 +70,7 @@ fn enqueued(position: u32, estimate: Duration) -> EnqueueWaiterResponse {
 pub async fn cancel(call: &Call<'_>, asked: CancelWaitRequest) -> Result<Reply<CancelWaitResponse>, Status> {
     check::cancel(&asked)?;
     may_take(&call.identity, &asked.lock_id).map_err(denied)?;
-    let cancelled = call.service.engine.cancel_wait(Name::from(&*asked.lock_id), Arc::from(&*asked.client_id)).await;
+    let cancelled = call.app.engine.cancel_wait(Name::from(&*asked.lock_id), Arc::from(&*asked.client_id)).await;
     let error = cancelled.err().map(|fault| told(&fault)).transpose()?;
     Ok(CancelWaitResponse { cancelled: error.is_none(), error }.into())
 }
@@ -78,8 +78,7 @@ pub async fn cancel(call: &Call<'_>, asked: CancelWaitRequest) -> Result<Reply<C
 pub async fn backoff(call: &Call<'_>, asked: BackoffAdviceRequest) -> Result<Reply<BackoffAdviceResponse>, Status> {
     check::lock_id(&asked.lock_id)?;
     may_read(&call.identity, &asked.lock_id).map_err(denied)?;
-    let (lock, _) =
-        call.service.engine.lock(&Name::from(&*asked.lock_id)).await.map_err(|fault| answer::status(&fault))?;
+    let (lock, _) = call.app.engine.lock(&Name::from(&*asked.lock_id)).await.map_err(|fault| answer::status(&fault))?;
     let held = lock.filter(|lock| !lock.holds.is_empty());
     let estimate = held.map(|lock| estimate(call, &lock, lock.waiters));
     Ok(BackoffAdviceResponse { advice: Some(advice(estimate)) }.into())
@@ -101,20 +100,20 @@ pub fn advice(estimate: Option<Duration>) -> BackoffAdvice {
 
 /// How long somebody who came now would wait; `None`: not at all.
 pub fn estimate_now(call: &Call<'_>, name: &Name) -> Option<Duration> {
-    lock_now(call.service, name).map(|lock| estimate(call, &lock, lock.waiters))
+    lock_now(call.app, name).map(|lock| estimate(call, &lock, lock.waiters))
 }
 
-fn lock_now(service: &Shared, name: &Name) -> Option<LockView> {
-    service.engine.lock_here(name).filter(|lock| !lock.holds.is_empty())
+fn lock_now(app: &AppState, name: &Name) -> Option<LockView> {
+    app.engine.lock_here(name).filter(|lock| !lock.holds.is_empty())
 }
 
 /// What is left of the hold, and a hold of the usual length for each of those ahead. The usual length is what was
 /// measured over the last minute; where nothing was, half of what the lease has left, as RaftLock guesses. What was
 /// measured of all names is not for a credential that sees a part of them.
 fn estimate(call: &Call<'_>, lock: &LockView, ahead: u32) -> Duration {
-    let now = call.service.engine.now();
+    let now = call.app.engine.now();
     let left = lock.holds.iter().filter_map(|hold| hold.deadline).map(|deadline| deadline.since(now)).min();
-    let measured = call.service.pace.borrow().average_hold.filter(|_| call.identity.sees_every_name());
+    let measured = call.state.rates.borrow().average_hold.filter(|_| call.identity.sees_every_name());
     expected(left, measured, ahead)
 }
 

@@ -1,133 +1,29 @@
-//! GetStatus and Health: the truth about this node.
+//! What the procedures of this service are given.
 
-use super::answer::{self, Calendar, span};
-use crate::domain::view::{Counts, LockFilter};
-use crate::engine::{ClusterView, MemberRole, Overview};
-use crate::http::grpc::proto::raftlock::health_status::ServingStatus;
-use crate::http::grpc::proto::raftlock::{
-    GetStatusRequest, GetStatusResponse, HealthRequest, HealthResponse, HealthStatus, LockManagerStats, PeerState,
-    RaftStatus,
-};
-use crate::http::grpc::unary::{Call, Reply};
-use std::collections::BTreeMap;
-use tonic::Status;
+use super::rates::Rates;
+use crate::http::AppState;
+use crate::http::grpc::unary;
+use tokio::sync::{Semaphore, watch};
 
-/// Contested locks that are counted one by one.
-const CONTESTED_MAX: usize = 10_000;
+/// Searches of GetLocks that run at once: one may cost far more than it answers.
+const SEARCHES_AT_ONCE: usize = 2;
 
-pub async fn status(call: &Call<'_>, asked: GetStatusRequest) -> Result<Reply<GetStatusResponse>, Status> {
-    let cluster = call.service.engine.cluster().await.map_err(|fault| answer::status(&fault))?;
-    let overview = visible_overview(call);
-    let health = health_status(call, &cluster, &overview);
-    let lock_stats = Some(lock_stats(call, &overview).await);
-    let raft_status = Some(raft_status(&cluster, &overview, asked.include_replication_details));
-    Ok(GetStatusResponse { raft_status, lock_stats, health: Some(health) }.into())
+pub struct RaftLock {
+    pub app: AppState,
+    pub searches: Semaphore,
+    /// How fast locks come and go.
+    pub rates: watch::Receiver<Rates>,
 }
 
-pub async fn health(call: &Call<'_>, _asked: HealthRequest) -> Result<Reply<HealthResponse>, Status> {
-    let cluster = call.service.engine.cluster().await.map_err(|fault| answer::status(&fault))?;
-    let health = health_status(call, &cluster, &visible_overview(call));
-    let message = match health.status() {
-        ServingStatus::Serving => "Server is healthy and ready to serve requests.",
-        ServingStatus::Unknown | ServingStatus::NotServing => {
-            "Server is unhealthy or not currently serving requests. Check HealthInfo for details."
+pub type Call<'a> = unary::Call<'a, RaftLock>;
+
+impl RaftLock {
+    /// Needs a runtime: it follows the engine.
+    pub fn new(app: &AppState) -> RaftLock {
+        RaftLock {
+            app: AppState::clone(app),
+            searches: Semaphore::new(SEARCHES_AT_ONCE),
+            rates: Rates::follow(app.engine.clone()),
         }
-    };
-    Ok(HealthResponse { status: health.status, message: message.to_owned(), health_info: Some(health) }.into())
-}
-
-/// Counts of the whole service are not for a credential that sees a part of its names: 0 stands for not told.
-fn visible_overview(call: &Call<'_>) -> Overview {
-    let overview = call.service.engine.overview();
-    let counts = if call.identity.sees_every_name() { overview.counts } else { Counts::default() };
-    Overview { counts, ..overview }
-}
-
-fn health_status(call: &Call<'_>, cluster: &ClusterView, overview: &Overview) -> HealthStatus {
-    let ready = call.service.engine.is_ready();
-    let (status, message) = match ready {
-        true => (ServingStatus::Serving, "Server is healthy"),
-        false => (ServingStatus::NotServing, "Server is unhealthy"),
-    };
-    let leader = cluster.members.iter().find(|member| Some(member.node) == cluster.leader);
-    let calendar = Calendar::of(call.service);
-    HealthStatus {
-        status: status.into(),
-        message: message.to_owned(),
-        is_raft_leader: cluster.leader == Some(cluster.node),
-        raft_leader_address: leader.map(|leader| leader.address.clone()).unwrap_or_default(),
-        raft_term: cluster.term,
-        raft_last_applied: cluster.applied_index,
-        current_active_locks: count(overview.counts.holds),
-        current_total_waiters: count(overview.counts.waiters),
-        uptime: Some(span(overview.uptime)),
-        last_health_check_at: Some(calendar.moment(call.service.engine.now())),
     }
-}
-
-fn raft_status(cluster: &ClusterView, overview: &Overview, details: bool) -> RaftStatus {
-    let this = cluster.members.iter().find(|member| member.node == cluster.node);
-    RaftStatus {
-        node_id: cluster.node.to_string(),
-        role: this.map_or("", |this| role(this.role)).to_owned(),
-        term: cluster.term,
-        leader_id: cluster.leader.map(|leader| leader.to_string()).unwrap_or_default(),
-        last_log_index: overview.log.last_log_index,
-        // What is applied is committed; what is committed beyond it, this node does not know yet.
-        commit_index: overview.log.applied_index,
-        last_applied: overview.log.applied_index,
-        snapshot_index: overview.log.snapshot_index,
-        replication: if details { replication(cluster, overview) } else { BTreeMap::new() },
-        ..RaftStatus::default()
-    }
-}
-
-fn role(role: MemberRole) -> &'static str {
-    match role {
-        MemberRole::Leader => "Leader",
-        MemberRole::Follower => "Follower",
-        MemberRole::Learner => "Learner",
-    }
-}
-
-/// Only the leader knows how far the others are.
-fn replication(cluster: &ClusterView, overview: &Overview) -> BTreeMap<String, PeerState> {
-    let others = cluster.members.iter().filter(|member| member.node != cluster.node);
-    let known = others.filter_map(|member| {
-        let lag = member.lag_entries?;
-        let match_index = overview.log.last_log_index.saturating_sub(lag);
-        let state = PeerState {
-            next_index: match_index + 1,
-            match_index,
-            is_active: member.up,
-            last_active_at: None,
-            snapshot_in_progress: false,
-            replication_lag: lag,
-        };
-        Some((member.node.to_string(), state))
-    });
-    known.collect()
-}
-
-async fn lock_stats(call: &Call<'_>, overview: &Overview) -> LockManagerStats {
-    if !call.identity.sees_every_name() {
-        return LockManagerStats::default();
-    }
-    let pace = *call.service.pace.borrow();
-    let filter = LockFilter { contended: Some(true), ..LockFilter::default() };
-    // Without a leader nobody can say; the rest of the status is then the more wanted.
-    let contested = call.service.engine.locks(filter, None, CONTESTED_MAX).await.map_or(0, |page| page.locks.len());
-    LockManagerStats {
-        active_locks_count: count(overview.counts.holds),
-        total_waiters_count: count(overview.counts.waiters),
-        contested_locks_count: count(contested as u64),
-        average_hold_duration: pace.average_hold.map(span),
-        acquisition_rate_per_second: pace.acquisitions_per_second,
-        release_rate_per_second: pace.releases_per_second,
-        expired_locks_last_period: count(pace.expired),
-    }
-}
-
-fn count(count: u64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

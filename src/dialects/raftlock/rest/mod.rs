@@ -3,57 +3,87 @@
 //! `lock_id` names lock and holder by itself. Beyond the README: `wait`, `metadata`, `fencing_token`, and a 409 that
 //! says who is in the way.
 
+mod openapi;
 mod request;
-pub(crate) mod schema;
+mod schema;
 
+use crate::config::Config;
+use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, HeldBy, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{caller, identify, may_take, touch_carried};
+use crate::http::catalog::HoldDialect;
 use crate::http::code::{Code, FieldNames};
+use crate::http::delivery::granted;
 use crate::http::failure::Failure;
-use crate::http::handover::granted;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::key;
 use crate::http::query::Query;
 use crate::http::respond::{self, seconds};
-use crate::http::service::{Attempt, Shared};
-use crate::http::unknown::check_query;
+use crate::http::routes::Routes;
+use crate::http::unknown_fields::check_query;
+use crate::http::{AppState, Declaration};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
+use axum::routing::any;
 use request::{LockRequest, UnlockRequest};
 use schema::{ErrorAnswer, ErrorBody, Holder, Locked, Unlocked};
 
 const NAMES: FieldNames = FieldNames { name: "resource", size: "size", lease: "ttl", wait: "wait" };
 
+pub static DECLARATION: Declaration = Declaration {
+    label: "lock_unlock",
+    dialect: Some(HoldDialect { id: Dialect::RaftLockRest, title: "lock/unlock JSON", write_key: key::lock_id }),
+    services: &[],
+    routes,
+    documentation: Some(&openapi::DOCUMENTATION),
+};
+
+#[derive(Clone)]
+struct LockUnlock {
+    app: AppState,
+    /// The lease of a hold that names no ttl.
+    default_ttl_ms: u64,
+}
+
+fn routes(app: &AppState, config: &Config) -> Routes {
+    let default_ttl_ms = round_up_ms(config.locks.lock_unlock_ttl);
+    Routes::new()
+        .route("/lock", any(lock))
+        .route("/unlock", any(unlock))
+        .with_state(LockUnlock { app: AppState::clone(app), default_ttl_ms })
+}
+
 /// `POST /lock`
-pub async fn lock(State(service): State<Shared>, request: Request) -> Response {
+async fn lock(State(state): State<LockUnlock>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match try_lock(&service, &head, body).await {
+    match try_lock(&state, &head, body).await {
         Ok(response) => response,
         Err(failure) => fail(&failure, None),
     }
 }
 
 /// `POST /unlock`
-pub async fn unlock(State(service): State<Shared>, request: Request) -> Response {
+async fn unlock(State(state): State<LockUnlock>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match try_unlock(&service, &head, body).await {
+    match try_unlock(&state.app, &head, body).await {
         Ok(response) => response,
         Err(failure) => fail(&failure, None),
     }
 }
 
-async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Response> {
+async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Response, Failure> {
+    let app = &state.app;
     check_method(head)?;
-    let identity = identify(service, head).await?;
-    touch_carried(service, &identity, head).await;
+    let identity = identify(app, head).await?;
+    touch_carried(app, &identity, head).await;
     check_content_type(&head.headers)?;
-    let unknown = service.settings.unknown;
+    let unknown = app.settings.unknown_fields;
     check_query(Query::of(&head.uri), &[], unknown)?;
-    let body = service.body(head, body).await?;
-    let asked = LockRequest::parse(&body, &service.engine.limits(), service.settings.lock_unlock_ttl_ms, unknown)?;
+    let body = app.body(head, body).await?;
+    let asked = LockRequest::parse(&body, &app.engine.limits(), state.default_ttl_ms, unknown)?;
     may_take(&identity, &asked.resource)?;
     let scope = Scope { identity: &identity, session: None };
     let request = request_key(head, asked.request_id.as_deref(), &scope, &body)?;
@@ -66,7 +96,7 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
         caller: caller(&identity, head),
         ..Acquire::new(name.clone(), Engine::new_key(), Dialect::RaftLockRest)
     };
-    match service.engine.acquire(acquire).await {
+    match app.engine.acquire(acquire).await {
         Ok(hold) => {
             let answer = Locked {
                 lock_id: key::lock_id(hold.key, &name),
@@ -76,25 +106,25 @@ async fn try_lock(service: &Shared, head: &Parts, body: Body) -> Attempt<Respons
             };
             Ok(granted(head, hold.delivery, StatusCode::OK, respond::to_json(&answer)))
         }
-        Err(Fault::Refused(Refusal::Held(by))) => Ok(held(service, &by)),
+        Err(Fault::Refused(Refusal::Held(by))) => Ok(held(app, &by)),
         Err(fault) => Err(Failure::from_fault(&fault, &NAMES)),
     }
 }
 
-async fn try_unlock(service: &Shared, head: &Parts, body: Body) -> Attempt<Response> {
+async fn try_unlock(app: &AppState, head: &Parts, body: Body) -> Result<Response, Failure> {
     check_method(head)?;
-    let identity = identify(service, head).await?;
-    touch_carried(service, &identity, head).await;
+    let identity = identify(app, head).await?;
+    touch_carried(app, &identity, head).await;
     check_content_type(&head.headers)?;
-    let unknown = service.settings.unknown;
+    let unknown = app.settings.unknown_fields;
     check_query(Query::of(&head.uri), &[], unknown)?;
-    let body = service.body(head, body).await?;
+    let body = app.body(head, body).await?;
     let asked = UnlockRequest::parse(&body, unknown)?;
     let Some((key, name)) = key::from_lock_id(&asked.lock_id) else {
         return Err(unknown_lock_id());
     };
     may_take(&identity, &name)?;
-    match service.engine.release(Name::from(name), None, Proof::Key(key)).await {
+    match app.engine.release(Name::from(name), None, Proof::Key(key)).await {
         Ok(_) => {
             let answer = Unlocked { lock_id: &asked.lock_id, released: true };
             Ok(respond::json(StatusCode::OK, respond::to_json(&answer)))
@@ -109,7 +139,7 @@ fn unknown_lock_id() -> Failure {
     Failure { field: Some("lock_id"), ..Failure::new(Code::WrongKey, "lock_id is not known, or its hold has ended") }
 }
 
-fn check_method(head: &Parts) -> Attempt<()> {
+fn check_method(head: &Parts) -> Result<(), Failure> {
     if head.method == Method::POST {
         return Ok(());
     }
@@ -117,7 +147,7 @@ fn check_method(head: &Parts) -> Attempt<()> {
 }
 
 /// A content type may be left out, but if there is one it must be JSON's.
-fn check_content_type(headers: &HeaderMap) -> Attempt<()> {
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };
@@ -131,8 +161,8 @@ fn check_content_type(headers: &HeaderMap) -> Attempt<()> {
 }
 
 /// Says who is in the way, without what would open the hold.
-fn held(service: &Shared, by: &HeldBy) -> Response {
-    let now = service.engine.now();
+fn held(app: &AppState, by: &HeldBy) -> Response {
+    let now = app.engine.now();
     let holder = Holder {
         metadata: by.metadata.iter().collect(),
         fencing_token: by.token.0,

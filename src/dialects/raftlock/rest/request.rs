@@ -3,9 +3,9 @@
 use crate::domain::{Limits, Metadata};
 use crate::http::failure::Failure;
 use crate::http::idempotency;
-use crate::http::message::{FieldName, Trailing, Value, parse};
-use crate::http::numbers::DurationField;
-use crate::http::unknown::Unknown;
+use crate::http::json_object::{FieldName, Trailing, Value, parse};
+use crate::http::seconds::DurationField;
+use crate::http::unknown_fields::UnknownFields;
 use std::borrow::Cow;
 
 const fn field(name: &'static str) -> FieldName {
@@ -28,7 +28,7 @@ impl<'a> LockRequest<'a> {
         body: &'a [u8],
         limits: &Limits,
         default_ttl_ms: u64,
-        unknown: Unknown,
+        unknown: UnknownFields,
     ) -> Result<LockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 5] =
             [field("resource"), field("ttl"), field("wait"), field("metadata"), field(idempotency::FIELD)];
@@ -55,7 +55,7 @@ pub struct UnlockRequest<'a> {
 }
 
 impl<'a> UnlockRequest<'a> {
-    pub fn parse(body: &'a [u8], unknown: Unknown) -> Result<UnlockRequest<'a>, Failure> {
+    pub fn parse(body: &'a [u8], unknown: UnknownFields) -> Result<UnlockRequest<'a>, Failure> {
         static FIELDS: [FieldName; 1] = [field("lock_id")];
         let [lock_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
         Ok(UnlockRequest { lock_id: needed(lock_id, "lock_id")? })
@@ -74,13 +74,13 @@ mod tests {
     use super::*;
 
     fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
-        LockRequest::parse(body.as_bytes(), &Limits::default(), 30_000, Unknown::Refused)
+        LockRequest::parse(body.as_bytes(), &Limits::default(), 30_000, UnknownFields::Refuse)
     }
 
     #[test]
     fn only_the_resource_is_needed() {
         let request =
-            LockRequest::parse(br#"{"resource":"a","other":1}"#, &Limits::default(), 30_000, Unknown::Ignored)
+            LockRequest::parse(br#"{"resource":"a","other":1}"#, &Limits::default(), 30_000, UnknownFields::Ignore)
                 .expect("read");
         assert_eq!((&*request.resource, request.ttl_ms, request.wait_ms), ("a", 30_000, 0));
         let request = lock(r#"{"resource":"a","ttl":0.25,"wait":"2","metadata":{"who":"me"}}"#).expect("read");
@@ -109,6 +109,6 @@ mod tests {
             let failure = lock(body).expect_err(body);
             assert_eq!((failure.field, failure.code.status().as_u16()), (field, 400), "{body}");
         }
-        assert_eq!(UnlockRequest::parse(b"{}", Unknown::Refused).expect_err("refused").field, Some("lock_id"));
+        assert_eq!(UnlockRequest::parse(b"{}", UnknownFields::Refuse).expect_err("refused").field, Some("lock_id"));
     }
 }

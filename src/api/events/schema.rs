@@ -1,0 +1,207 @@
+//! The events as readers get them: server-sent events with JSON in them, without keys and session ids.
+
+use crate::access::session_handle;
+use crate::api::inspect::schema::Lock;
+use crate::domain::{EndReason, SessionId};
+use crate::engine::events::{EventId, Happened, Published, State, Why};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A client that lost its stream waits this long before it asks again.
+const RETRY: &str = "retry: 1000\n";
+
+/// Bytes of locks that one state shows.
+const STATE_BYTES_MAX: usize = 256 << 10;
+
+/// Something that happened to a lock or a session. What does not belong to its kind is absent.
+#[derive(Serialize, ToSchema, Default)]
+#[schema(as = Event)]
+pub struct Event<'a> {
+    /// `started`, `granted`, `released`, `expired`, `forced` or `session-ended`; the same as the event's type.
+    #[schema(example = "expired")]
+    event: &'static str,
+    /// The same on every node; pass the last one as `Last-Event-ID`.
+    #[schema(example = "4711-1-5f0c")]
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "deploy/production")]
+    name: Option<&'a str>,
+    /// Names the hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fencing_token: Option<u64>,
+    /// The token that this hold had before: its owner asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<u64>,
+    /// Of `released`: `released` by its owner, `session-ended`, or `undelivered` to who asked for it. Of
+    /// `session-ended`: `closed` or `idle`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "idle")]
+    why: Option<&'static str>,
+    /// The dialect through which the hold was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "sessions-v1")]
+    dialect: Option<&'static str>,
+    /// The handle of the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "a1b2c3d4e5f6")]
+    session: Option<String>,
+}
+
+/// The locks as they are now: asked for, or because events are missing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StateEvent)]
+pub struct StateEvent {
+    /// `state` or `gap`.
+    #[schema(example = "gap")]
+    event: &'static str,
+    #[schema(example = "4712-0")]
+    id: String,
+    /// Of `gap`: the id was `too-old` for what is kept, the node took over a `snapshot`, or it is an `unknown-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
+    /// In the order of their names, without keys.
+    locks: Vec<Lock>,
+    /// Where all locks are, if there are more than these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/v1/locks?prefix=")]
+    rest: Option<String>,
+}
+
+/// The last event of a stream that the server ends.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Dropped)]
+pub struct Dropped {
+    /// `dropped`
+    event: &'static str,
+    /// `slow-reader` or `shutting-down`. In either case ask again, with the last id.
+    #[schema(example = "shutting-down")]
+    why: &'static str,
+}
+
+/// Why the server ends a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drop {
+    SlowReader,
+    ShuttingDown,
+}
+
+impl Drop {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Drop::SlowReader => "slow-reader",
+            Drop::ShuttingDown => "shutting-down",
+        }
+    }
+}
+
+/// Everything after this id follows.
+pub fn started(out: &mut Vec<u8>, id: EventId) {
+    out.extend_from_slice(RETRY.as_bytes());
+    write(out, Some(id), "started", &Event { event: "started", id: id.to_string(), ..Event::default() });
+}
+
+pub fn happened(out: &mut Vec<u8>, published: &Published) {
+    let event = event(published);
+    write(out, Some(published.id), event.event, &event);
+}
+
+/// The present state; `why` where events are missing. `rest` is where the listing is.
+pub fn state(out: &mut Vec<u8>, state: &State, why: Option<Why>, rest: &str) {
+    let (locks, all) = fitting(state);
+    let event = if why.is_some() { "gap" } else { "state" };
+    let why = why.map(|why| match why {
+        Why::TooOld => "too-old",
+        Why::Snapshot => "snapshot",
+        Why::UnknownId => "unknown-id",
+    });
+    let rest = (!all).then(|| rest.to_owned());
+    out.extend_from_slice(RETRY.as_bytes());
+    write(out, Some(state.place), event, &StateEvent { event, id: state.place.to_string(), why, locks, rest });
+}
+
+/// The end of a stream.
+pub fn dropped(out: &mut Vec<u8>, why: Drop) {
+    out.extend_from_slice(RETRY.as_bytes());
+    write(out, None, "dropped", &Dropped { event: "dropped", why: why.as_str() });
+}
+
+/// Shows that the stream lives, and moves the client's last id along with what was not for it.
+pub fn heartbeat(out: &mut Vec<u8>, place: Option<EventId>) {
+    out.extend_from_slice(b": heartbeat\n");
+    if let Some(place) = place {
+        out.extend_from_slice(format!("id: {place}\n").as_bytes());
+    }
+    out.push(b'\n');
+}
+
+fn write(out: &mut Vec<u8>, id: Option<EventId>, event: &str, data: &impl Serialize) {
+    if let Some(id) = id {
+        out.extend_from_slice(format!("id: {id}\n").as_bytes());
+    }
+    out.extend_from_slice(format!("event: {event}\ndata: ").as_bytes());
+    // JSON has no line breaks outside its strings, and escapes those inside.
+    serde_json::to_writer(&mut *out, data).expect("a vector takes every byte");
+    out.extend_from_slice(b"\n\n");
+}
+
+fn event(published: &Published) -> Event<'_> {
+    let id = published.id.to_string();
+    let handle = |session: &SessionId| session_handle(&session.0);
+    match &published.what {
+        Happened::Granted { name, token, replaces, session, dialect } => Event {
+            event: "granted",
+            id,
+            name: Some(name),
+            fencing_token: Some(token.0),
+            replaces: replaces.map(|token| token.0),
+            dialect: Some(dialect.as_str()),
+            session: session.as_ref().map(handle),
+            ..Event::default()
+        },
+        Happened::Ended { name, token, why, session, dialect } => {
+            let (event, why) = ended(*why);
+            Event {
+                event,
+                id,
+                name: Some(name),
+                fencing_token: Some(token.0),
+                why,
+                dialect: Some(dialect.as_str()),
+                session: session.as_ref().map(handle),
+                ..Event::default()
+            }
+        }
+        Happened::SessionEnded { session, idle } => Event {
+            event: "session-ended",
+            id,
+            why: Some(if *idle { "idle" } else { "closed" }),
+            session: Some(handle(session)),
+            ..Event::default()
+        },
+    }
+}
+
+fn ended(why: EndReason) -> (&'static str, Option<&'static str>) {
+    match why {
+        EndReason::Expired => ("expired", None),
+        EndReason::Forced => ("forced", None),
+        EndReason::Released => ("released", Some("released")),
+        EndReason::SessionEnded => ("released", Some("session-ended")),
+        EndReason::Cancelled => ("released", Some("undelivered")),
+    }
+}
+
+/// The locks that one event has room for, and whether those are all.
+fn fitting(state: &State) -> (Vec<Lock>, bool) {
+    let mut bytes = 0;
+    let mut locks = Vec::new();
+    for lock in &state.locks {
+        let lock = Lock::without_keys(lock, state.now);
+        bytes += serde_json::to_vec(&lock).map_or(0, |json| json.len());
+        if bytes > STATE_BYTES_MAX {
+            return (locks, false);
+        }
+        locks.push(lock);
+    }
+    (locks, !state.more)
+}

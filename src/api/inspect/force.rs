@@ -1,0 +1,122 @@
+//! The forced release: an admin ends somebody else's hold, says why, and is written down for it.
+
+use super::name::{HoldName, hold_in_path, hold_in_query};
+use super::schema::ForcedRelease;
+use crate::access::Identity;
+use crate::api::failure::from_fault;
+use crate::domain::{HoldKey, Name, Token};
+use crate::http::app::{App, AppState};
+use crate::http::auth::{identify, touch_carried};
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::json_object::{FieldName, Trailing, parse};
+use crate::http::path::Captured;
+use crate::http::problem::answer;
+use crate::http::query::Query;
+use crate::http::unknown_fields::UnknownFields;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Deserialize;
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+const REASON_BYTES_MAX: usize = 256;
+
+/// The body, where the reason is not in the query.
+#[derive(Deserialize, ToSchema)]
+pub struct ForceReleaseRequest {
+    /// Why the hold is ended; written to the log with the caller's name.
+    #[schema(min_length = 1, max_length = 256, example = "the worker hangs, ticket 4411")]
+    #[expect(dead_code, reason = "describes the field that `reason_in` reads")]
+    pub reason: String,
+}
+
+/// `DELETE /v1/locks/{name}/holds/{key}`
+pub async fn force_release(State(app): State<AppState>, captured: Captured, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let hold = hold_in_path(&app, &captured);
+    answer(release(&app, hold, &head, body).await)
+}
+
+/// `DELETE /v1/holds?name=&key=`
+pub async fn force_release_by_name(State(app): State<AppState>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let hold = hold_in_query(&app, Query::of(&head.uri));
+    answer(release(&app, hold, &head, body).await)
+}
+
+async fn release(
+    app: &AppState,
+    hold: Result<HoldName, Failure>,
+    head: &Parts,
+    body: Body,
+) -> Result<ForcedRelease, Failure> {
+    let actor = identify(app, head).await?;
+    touch_carried(app, &actor, head).await;
+    let (name, key) = hold?;
+    if !actor.may_administer(&name) {
+        return Err(Failure::forbidden("force the release of", Some(&name)));
+    }
+    let reason = reason(app, head, body).await?;
+    let token = token_of(app, &name, key).await?;
+    let released = app.engine.force_release(name.clone(), key).await.map_err(from_fault)?;
+    log_forced_release(&actor, &name, token, &reason);
+    Ok(ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
+}
+
+/// The token says in the log which hold it was, without telling its key.
+async fn token_of(app: &App, name: &Name, key: HoldKey) -> Result<Token, Failure> {
+    let (lock, _) = app.engine.lock(name).await.map_err(from_fault)?;
+    let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, Code::NoSuchLock.row().title))?;
+    let hold = lock.holds.iter().find(|hold| hold.key == key);
+    hold.map(|hold| hold.token).ok_or_else(|| Failure::new(Code::WrongKey, Code::WrongKey.row().title))
+}
+
+fn log_forced_release(actor: &Identity, name: &str, token: Token, reason: &str) {
+    let (actor, token) = (&*actor.name, token.0);
+    tracing::warn!(actor, lock = ?name, token, reason = ?reason, "{actor} forced the release of {name:?}: {reason:?}");
+}
+
+async fn reason(app: &App, head: &Parts, body: Body) -> Result<String, Failure> {
+    let reason = match Query::of(&head.uri).text("reason")? {
+        Some(reason) => reason.into_owned(),
+        None => reason_in(&app.body(head, body).await?, app.settings.unknown_fields)?,
+    };
+    let length = reason.trim().len();
+    if (1..=REASON_BYTES_MAX).contains(&length) {
+        Ok(reason.trim().to_owned())
+    } else {
+        let detail = format!("reason must be given, in the query or as JSON, with 1 to {REASON_BYTES_MAX} bytes");
+        Err(Failure { limit: Some(REASON_BYTES_MAX as u64), ..Failure::field("reason", detail) })
+    }
+}
+
+fn reason_in(body: &[u8], unknown: UnknownFields) -> Result<String, Failure> {
+    static FIELDS: [FieldName; 1] = [FieldName { name: "reason", alias: "reason" }];
+    if body.trim_ascii().is_empty() {
+        return Ok(String::new());
+    }
+    let [reason] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
+    let malformed = || Failure::new(Code::MalformedBody, "the body must be {\"reason\": \"…\"}");
+    let reason = reason.text("reason").map_err(|_| malformed())?;
+    reason.map(Cow::into_owned).ok_or_else(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_may_stand_in_the_body() {
+        let read = |body: &[u8]| reason_in(body, UnknownFields::Refuse);
+        assert_eq!(read(br#"{"reason": "it hangs"}"#).as_deref(), Ok("it hangs"));
+        assert_eq!(read(b" ").as_deref(), Ok(""));
+        assert_eq!(read(b"reason").expect_err("refused").code, Code::MalformedBody);
+        assert!(read(br#"{"raeson": "it hangs"}"#).expect_err("refused").detail.contains("did you mean \"reason\"?"));
+        assert!(read(b"reason=it+hangs").expect_err("refused").detail.contains("form"));
+        let body = br#"{"reason": "it hangs", "more": 1}"#;
+        assert_eq!(reason_in(body, UnknownFields::Ignore).as_deref(), Ok("it hangs"));
+    }
+}

@@ -1,0 +1,113 @@
+//! The listings, and one lock in detail.
+
+use super::name::{lock_name, lock_name_in_query};
+use super::{cursor, listing_json, query};
+use crate::access::Identity;
+use crate::api::failure::from_fault;
+use crate::domain::Name;
+use crate::domain::view::{LockFilter, LockView};
+use crate::engine::listing::locks_under;
+use crate::http::app::AppState;
+use crate::http::auth::{identify, may_read, touch_carried};
+use crate::http::code::Code;
+use crate::http::failure::Failure;
+use crate::http::json_stream;
+use crate::http::path::Captured;
+use crate::http::problem::problem;
+use crate::http::query::Query;
+use crate::http::respond::with_header;
+use axum::extract::State;
+use axum::http::{header, request::Parts};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// `GET /v1/locks`
+pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Response {
+    answered(locks(&app, &head).await)
+}
+
+/// Either shows a moment, so nobody may keep it.
+fn answered(attempt: Result<Response, Failure>) -> Response {
+    let response = attempt.unwrap_or_else(|failure| problem(&failure));
+    with_header(response, header::CACHE_CONTROL, "no-store")
+}
+
+async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
+    let viewer = identify(app, head).await?;
+    touch_carried(app, &viewer, head).await;
+    let asked = Query::of(&head.uri);
+    let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
+    let filter = LockFilter {
+        held: query::flag(asked, "held")?,
+        contended: query::flag(asked, "contended")?,
+        ..LockFilter::default()
+    };
+    if let Some(name) = lock_name_in_query(app, asked)? {
+        return only(app, head, viewer, &name, &filter).await;
+    }
+    let after = query::cursor(asked, cursor::read_name)?.map(Name::from);
+    let limit = query::limit(asked)?;
+    let prefixes = viewer.prefixes_under(&prefix);
+    let engine = app.engine.reading(query::consistency(asked)?);
+    let page = locks_under(&engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
+    let next = page.next.as_deref().map(cursor::after_name);
+    json_stream::answer(head, listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog)))
+}
+
+/// `GET /v1/locks?name=`: a page with this lock, or an empty one where it is free. Somebody who may not know is told so.
+async fn only(
+    app: &AppState,
+    head: &Parts,
+    viewer: Identity,
+    name: &Name,
+    filter: &LockFilter,
+) -> Result<Response, Failure> {
+    let asked = Query::of(&head.uri);
+    for field in ["prefix", "cursor"] {
+        if asked.text(field)?.is_some() {
+            return Err(Failure::field("name", format!("name and {field} exclude each other: give one of them")));
+        }
+    }
+    query::limit(asked)?;
+    may_read(&viewer, name)?;
+    let engine = app.engine.reading(query::consistency(asked)?);
+    let (lock, now) = engine.lock(name).await.map_err(from_fault)?;
+    let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
+    json_stream::answer(head, listing_json::locks(locks, None, now, viewer, Arc::clone(&app.catalog)))
+}
+
+/// `GET /v1/locks/{name}`
+pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
+    answered(lock(&app, captured, &head).await)
+}
+
+async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Response, Failure> {
+    let viewer = identify(app, head).await?;
+    touch_carried(app, &viewer, head).await;
+    let name = lock_name(app, &captured)?;
+    may_read(&viewer, &name)?;
+    let engine = app.engine.reading(query::consistency(Query::of(&head.uri))?);
+    let (lock, now) = engine.lock(&name).await.map_err(from_fault)?;
+    let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
+    json_stream::answer(head, listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog)))
+}
+
+/// `GET /v1/sessions`
+pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Response {
+    answered(sessions(&app, &head).await)
+}
+
+async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
+    let viewer = identify(app, head).await?;
+    touch_carried(app, &viewer, head).await;
+    if !viewer.sees_every_name() {
+        // A session's holds may lie under any prefix, so those of others would show through.
+        return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));
+    }
+    let asked = Query::of(&head.uri);
+    let after = query::cursor(asked, cursor::read_session)?;
+    let engine = app.engine.reading(query::consistency(asked)?);
+    let page = engine.sessions(after, query::limit(asked)?).await.map_err(from_fault)?;
+    let next = page.next.map(cursor::after_session);
+    json_stream::answer(head, listing_json::sessions(page.sessions, next, page.now))
+}

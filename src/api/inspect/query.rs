@@ -1,0 +1,115 @@
+//! What a listing is asked for: filters, page length, cursor.
+
+use crate::engine::Consistency;
+use crate::http::failure::Failure;
+use crate::http::query::Query;
+use std::borrow::Cow;
+
+pub const LIMIT_DEFAULT: usize = 100;
+pub const LIMIT_MAX: usize = 1000;
+
+/// `limit`: how many entries a page has.
+pub fn limit(query: Query<'_>) -> Result<usize, Failure> {
+    let Some(text) = query.text("limit")? else {
+        return Ok(LIMIT_DEFAULT);
+    };
+    let number = text.parse::<usize>().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
+    number.ok_or_else(|| Failure {
+        limit: Some(LIMIT_MAX as u64),
+        ..Failure::field("limit", format!("limit must be a whole number from 1 to {LIMIT_MAX}"))
+    })
+}
+
+/// A filter that is `true`, `false` or absent.
+pub fn flag(query: Query<'_>, field: &'static str) -> Result<Option<bool>, Failure> {
+    match query.text(field)?.as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(Failure::field(field, format!("{field} must be true or false"))),
+    }
+}
+
+/// `prefix`: the names that start with it; all of them when absent.
+pub fn prefix(query: Query<'_>, name_bytes_max: u64) -> Result<Cow<'_, str>, Failure> {
+    let prefix = query.text("prefix")?.unwrap_or_default();
+    if prefix.len() as u64 <= name_bytes_max {
+        Ok(prefix)
+    } else {
+        let detail = format!("prefix must be at most {name_bytes_max} bytes long");
+        Err(Failure::limit("prefix", name_bytes_max, detail).set_by("locks.name_bytes_max"))
+    }
+}
+
+/// `consistency`: `stale` is answered from this node's own state, also without a leader.
+pub fn consistency(query: Query<'_>) -> Result<Consistency, Failure> {
+    match query.text("consistency")?.as_deref() {
+        None | Some("linearizable") => Ok(Consistency::Linearizable),
+        Some("stale") => Ok(Consistency::Stale),
+        Some(_) => Err(Failure::field("consistency", "consistency must be linearizable or stale")),
+    }
+}
+
+/// `cursor`, as `read` understands it.
+pub fn cursor<T>(query: Query<'_>, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Failure> {
+    let Some(text) = query.text("cursor")? else {
+        return Ok(None);
+    };
+    let understood =
+        read(&text).ok_or_else(|| Failure::field("cursor", "cursor must be a next_cursor of this listing"));
+    understood.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Uri;
+
+    fn with<T>(query: &str, read: impl FnOnce(Query<'_>) -> T) -> T {
+        let uri: Uri = format!("/v1/locks?{query}").parse().expect("a URI");
+        read(Query::of(&uri))
+    }
+
+    #[test]
+    fn a_page_has_between_1_and_1000_entries() {
+        assert_eq!(with("", limit), Ok(100));
+        assert_eq!(with("limit=1000", limit), Ok(1000));
+        for absurd in ["0", "1001", "-1", "1.5", "NaN", "9223372036854775808", "", "1e2"] {
+            let failure = with(&format!("limit={absurd}"), limit).expect_err(absurd);
+            assert_eq!((failure.field, failure.limit), (Some("limit"), Some(1000)));
+        }
+    }
+
+    #[test]
+    fn a_filter_is_true_or_false_or_not_there() {
+        let held = |query| with(query, |query| flag(query, "held"));
+        assert_eq!(held(""), Ok(None));
+        assert_eq!(held("held=true"), Ok(Some(true)));
+        assert_eq!(held("held=false"), Ok(Some(false)));
+        assert_eq!(held("held=1").expect_err("refused").field, Some("held"));
+    }
+
+    #[test]
+    fn reads_are_linearizable_unless_asked_otherwise() {
+        let read = |query| with(query, consistency);
+        assert_eq!(read(""), Ok(Consistency::Linearizable));
+        assert_eq!(read("consistency=stale"), Ok(Consistency::Stale));
+        assert_eq!(read("consistency=Stale").expect_err("refused").field, Some("consistency"));
+    }
+
+    #[test]
+    fn a_prefix_is_as_long_as_a_name_at_most() {
+        let read = |query| with(query, |query| prefix(query, 3).map(Cow::into_owned));
+        assert_eq!(read("prefix=a%2Fb").as_deref(), Ok("a/b"));
+        assert_eq!(read("").as_deref(), Ok(""));
+        assert_eq!(read("prefix=abcd").expect_err("refused").limit, Some(3));
+    }
+
+    #[test]
+    fn a_cursor_that_is_none_of_ours_is_refused_by_name() {
+        let read = |query| with(query, |query| cursor(query, |text| (text == "ours").then_some(())));
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("cursor=ours"), Ok(Some(())));
+        assert_eq!(read("cursor=theirs").expect_err("refused").field, Some("cursor"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Refuses query parameters that the description of an endpoint does not name.
+
+use crate::http::AppState;
+use crate::http::endpoint::Endpoint;
+use crate::http::failure::Failure;
+use crate::http::problem::problem;
+use crate::http::query::Query;
+use crate::http::routes::Routes;
+use crate::http::unknown_fields::{UnknownFields, check_query};
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use std::sync::Arc;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{HttpMethod, Operation, ParameterIn};
+
+/// What the endpoints of some routes may be asked.
+struct Known {
+    unknown_fields: UnknownFields,
+    endpoints: Vec<Described>,
+}
+
+/// One method of one path.
+struct Described {
+    path: &'static str,
+    method: Method,
+    query: Vec<String>,
+}
+
+/// Puts the check around all of these routes.
+pub fn check_parameters<S>(routes: Routes<S>, app: &AppState, endpoints: Vec<Endpoint>) -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let endpoints = endpoints.into_iter().map(Described::new).collect();
+    let known = Arc::new(Known { unknown_fields: app.settings.unknown_fields, endpoints });
+    routes.map(|route| route.layer(from_fn_with_state(Arc::clone(&known), check)))
+}
+
+async fn check(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
+    match known.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => problem(&failure),
+    }
+}
+
+impl Known {
+    fn check(&self, request: &Request) -> Result<(), Failure> {
+        let uri = request.uri();
+        let names = uri.query().and_then(|_| self.names(uri.path(), request.method()));
+        names.map_or(Ok(()), |names| check_query(Query::of(uri), &names, self.unknown_fields))
+    }
+
+    /// The parameters that a query of this method may have at this path; `None` if neither is described.
+    fn names(&self, path: &str, method: &Method) -> Option<Vec<&str>> {
+        // Who asks for the head alone asks the same.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let found = self.endpoints.iter().find(|known| known.method == *method && is_at(known.path, path));
+        found.map(|known| known.query.iter().map(String::as_str).collect())
+    }
+}
+
+impl Described {
+    fn new(endpoint: Endpoint) -> Described {
+        let method = match endpoint.method {
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Delete => Method::DELETE,
+            _ => Method::GET,
+        };
+        Described { path: endpoint.path, method, query: names_in_query(endpoint.operation.build()) }
+    }
+}
+
+fn names_in_query(operation: Operation) -> Vec<String> {
+    let parameters = operation.parameters.into_iter().flatten();
+    let in_query = parameters.filter_map(|parameter| match parameter {
+        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name),
+        RefOr::T(_) | RefOr::Ref(_) => None,
+    });
+    in_query.collect()
+}
+
+/// Whether a path fits a described one, in which `{name}` stands for any one segment.
+fn is_at(described: &str, path: &str) -> bool {
+    let (mut described, mut path) = (described.split('/'), path.split('/'));
+    loop {
+        match (described.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(given)) if wanted.starts_with('{') || wanted == given => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{cluster, inspect};
+
+    #[test]
+    fn path_has_the_parameters_described_for_it() {
+        let endpoints = [&inspect::DECLARATION, &cluster::DECLARATION].map(|declaration| {
+            let documentation = declaration.documentation.expect("described");
+            (documentation.endpoints)()
+        });
+        let known = Known {
+            unknown_fields: UnknownFields::Refuse,
+            endpoints: endpoints.into_iter().flatten().map(Described::new).collect(),
+        };
+        let of = |path: &str, method| known.names(path, &method);
+        let locks = of("/v1/locks", Method::GET).expect("described");
+        assert!(
+            ["prefix", "limit", "cursor", "held", "contended"].iter().all(|name| locks.contains(name)),
+            "{locks:?}"
+        );
+        assert_eq!(of("/v1/locks", Method::HEAD), Some(locks));
+        assert_eq!(of("/v1/locks/a%2Fb", Method::GET), Some(vec!["consistency"]));
+        assert_eq!(of("/v1/cluster", Method::GET), Some(vec![]));
+        assert_eq!(of("/v1/locks/a/b", Method::GET), None);
+        assert_eq!(of("/v1/locks", Method::PUT), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! The procedures of the service.
+
+use super::session::ConnectionSessions;
+use crate::dialects::ldlm::proto::{
+    Error, ErrorCode, LockRequest, LockResponse, RenewRequest, TryLockRequest, UnlockRequest, UnlockResponse,
+};
+use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
+use crate::engine::{Engine, Fault};
+use crate::http::auth::{may_take, may_use};
+use crate::http::code::{Code, FieldNames};
+use crate::http::failure::Failure;
+use crate::http::grpc::unary::{self, Reply};
+use crate::http::key;
+use std::sync::Arc;
+use tonic::Status;
+
+type Call<'a> = unary::Call<'a, Arc<ConnectionSessions>>;
+
+const NAMES: FieldNames =
+    FieldNames { name: "lock name", size: "lock size", lease: "lock timeout", wait: "wait timeout" };
+
+pub async fn lock(call: &Call<'_>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
+    let wait = match asked.wait_timeout_seconds.unwrap_or(0) {
+        0 => Ok(Some(Wait::Attached { timeout_ms: call.app.engine.limits().wait_ms_max })),
+        seconds => {
+            ms(seconds, "wait timeout must be greater than 0").map(|timeout_ms| Some(Wait::Attached { timeout_ms }))
+        }
+    };
+    take(call, asked.name, asked.size, asked.lock_timeout_seconds, wait).await
+}
+
+pub async fn try_lock(call: &Call<'_>, asked: TryLockRequest) -> Result<Reply<LockResponse>, Status> {
+    take(call, asked.name, asked.size, asked.lock_timeout_seconds, Ok(None)).await
+}
+
+async fn take(
+    call: &Call<'_>,
+    name: String,
+    size: Option<i32>,
+    lease_seconds: Option<i32>,
+    wait: Result<Option<Wait>, Objection>,
+) -> Result<Reply<LockResponse>, Status> {
+    let key = Engine::new_key();
+    let checked = checked(&name, size, lease_seconds, wait);
+    let (size, lease_ms, wait) = match checked {
+        Ok(checked) => checked,
+        // LDLM makes a key before it looks at name and size, and after it has looked at the timeouts.
+        Err(objection) => {
+            let key = if objection.after_key { key::dashed(key) } else { String::new() };
+            return Ok(not_locked(name, key, Some(objection.error)).into());
+        }
+    };
+    // Rights before side effects: who may not take opens no session.
+    if let Err(failure) = may_take(&call.identity, &name).and_then(|()| check_direct(call)) {
+        return Ok(not_locked(name, key::dashed(key), Some(plain(failure))).into());
+    }
+    let session = session(call).await?;
+    if let Err(fault) = may_use(call.app, &call.identity, call.head, session).await {
+        return not_acquired(call, name, key, fault).map(Reply::from);
+    }
+    let acquire = Acquire {
+        session: Some(session),
+        size,
+        remembers_size: true,
+        lease_ms,
+        wait,
+        caller: call.caller(),
+        ..Acquire::new(Name::from(&*name), key, Dialect::LdlmGrpc)
+    };
+    match call.app.engine.acquire(acquire).await {
+        Ok(hold) => {
+            let message = LockResponse {
+                locked: true,
+                name,
+                key: key::dashed(hold.key),
+                error: None,
+                fencing_token: hold.token.0,
+            };
+            Ok(Reply { message, delivery: Some(hold.delivery) })
+        }
+        Err(fault) => not_acquired(call, name, key, fault).map(Reply::from),
+    }
+}
+
+/// A proxy may send several clients over one connection, and they would be one holder.
+fn check_direct(call: &Call<'_>) -> Result<(), Failure> {
+    let via_proxy = call.client_info().is_some_and(|info| info.via_proxy);
+    if !via_proxy || call.state.allow_via_proxy() {
+        return Ok(());
+    }
+    let why = "LDLM's sessions are connections, and a proxy may share one among clients, who would then be one holder: \
+               connect directly, or set sessions.connections_via_proxy if each client has its own";
+    Err(Failure::new(Code::Forbidden, why).set_by("sessions.connections_via_proxy"))
+}
+
+/// The session of the caller's connection.
+async fn session(call: &Call<'_>) -> Result<SessionId, Status> {
+    let info = call.client_info().ok_or_else(|| Status::internal("this service needs a connection"))?;
+    let session = call.state.session_of(&info.connection, call.caller()).await;
+    session.map_err(|fault| Failure::from_fault(&fault, &NAMES).into())
+}
+
+/// Why nothing was tried.
+struct Objection {
+    error: Error,
+    after_key: bool,
+}
+
+impl Objection {
+    fn new(after_key: bool, code: ErrorCode, message: &str) -> Objection {
+        Objection { error: error(code, message), after_key }
+    }
+}
+
+/// LDLM's own checks, in its order: lease, wait, name, size.
+fn checked(
+    name: &str,
+    size: Option<i32>,
+    lease_seconds: Option<i32>,
+    wait: Result<Option<Wait>, Objection>,
+) -> Result<(u32, Option<u64>, Option<Wait>), Objection> {
+    let lease_ms = match lease_seconds.unwrap_or(0) {
+        0 => None,
+        seconds => Some(ms(seconds, LEASE_WORDS)?),
+    };
+    let wait = wait?;
+    if name.is_empty() {
+        return Err(Objection::new(true, ErrorCode::Unknown, "lock name cannot be empty"));
+    }
+    let size = u32::try_from(size.unwrap_or(1)).ok().filter(|size| *size > 0);
+    let size =
+        size.ok_or_else(|| Objection::new(true, ErrorCode::InvalidLockSize, "lock size must be greater than 0"))?;
+    Ok((size, lease_ms, wait))
+}
+
+const LEASE_WORDS: &str = "lock timeout must be greater than 0";
+
+fn ms(seconds: i32, words: &'static str) -> Result<u64, Objection> {
+    match u64::try_from(seconds) {
+        Ok(seconds) => Ok(seconds * 1000),
+        Err(_) => Err(Objection::new(false, ErrorCode::Unknown, words)),
+    }
+}
+
+fn not_acquired(call: &Call<'_>, name: String, key: HoldKey, fault: Fault) -> Result<LockResponse, Status> {
+    let error = match &fault {
+        Fault::Refused(Refusal::Held(_)) => None,
+        Fault::Refused(Refusal::WaitTimedOut) => {
+            Some(error(ErrorCode::LockWaitTimeout, "timeout waiting to acquire lock"))
+        }
+        Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error(ErrorCode::LockSizeMismatch, "lock size mismatch")),
+        Fault::Refused(Refusal::SessionUnknown) => {
+            // Whatever this connection held is gone, so the connection goes too.
+            if let Some(info) = call.client_info() {
+                info.connection.end();
+            }
+            return Err(Status::unavailable("the session of this connection has ended: connect again"));
+        }
+        _ => Some(plain(told_in_band(&fault)?)),
+    };
+    Ok(not_locked(name, key::dashed(key), error))
+}
+
+pub async fn unlock(call: &Call<'_>, asked: UnlockRequest) -> Result<Reply<UnlockResponse>, Status> {
+    let error = match may_take(&call.identity, &asked.name) {
+        Err(failure) => plain(failure),
+        Ok(()) => {
+            let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NOBODY));
+            match call.app.engine.release(Name::from(&*asked.name), None, proof).await {
+                Ok(_) => return Ok(UnlockResponse { unlocked: true, name: asked.name, error: None }.into()),
+                Err(Fault::Refused(Refusal::NoSuchLock)) => {
+                    error(ErrorCode::LockDoesNotExist, "a lock by that name does not exist")
+                }
+                Err(Fault::Refused(Refusal::WrongKey)) => error(ErrorCode::InvalidLockKey, "invalid lock key"),
+                Err(fault) => plain(told_in_band(&fault)?),
+            }
+        }
+    };
+    Ok(UnlockResponse { unlocked: false, name: asked.name, error: Some(error) }.into())
+}
+
+pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockResponse>, Status> {
+    let lease_ms = match ms(asked.lock_timeout_seconds, LEASE_WORDS) {
+        Ok(lease_ms @ 1..) => lease_ms,
+        Ok(_) => return Ok(not_locked(asked.name, String::new(), Some(error(ErrorCode::Unknown, LEASE_WORDS))).into()),
+        Err(objection) => return Ok(not_locked(asked.name, String::new(), Some(objection.error)).into()),
+    };
+    if let Err(failure) = may_take(&call.identity, &asked.name) {
+        return Ok(not_locked(asked.name, asked.key, Some(plain(failure))).into());
+    }
+    let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
+    let name = Name::from(&*asked.name);
+    match call.app.engine.renew(name.clone(), None, Proof::Key(key), lease_ms).await {
+        Ok(renewed) => {
+            keep_session(call, &name, key).await;
+            let message = LockResponse {
+                locked: true,
+                name: asked.name,
+                key: asked.key,
+                error: None,
+                fencing_token: renewed.token.0,
+            };
+            Ok(message.into())
+        }
+        // Also of a hold without a lease, in LDLM's own words: its clients know no other answer, and renew no such hold.
+        Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
+            let error = error(ErrorCode::Unknown, "lock does not exist or invalid key");
+            Ok(not_locked(asked.name, asked.key, Some(error)).into())
+        }
+        Err(fault) => {
+            let failure = told_in_band(&fault)?;
+            Ok(not_locked(asked.name, asked.key, Some(plain(failure))).into())
+        }
+    }
+}
+
+/// Whoever renews a hold of a connection that is gone with its server keeps it past the grace, as long as it renews.
+async fn keep_session(call: &Call<'_>, name: &Name, key: HoldKey) {
+    if let Some(session) = call.app.engine.hold(name, key).and_then(|hold| hold.session) {
+        // If it has ended meanwhile, so has the hold, and the next renewal says so.
+        let _ = call.app.engine.touch_session(session).await;
+    }
+}
+
+/// A refusal is told in the answer; what a repetition may cure, or the client must not take for an answer, by a status.
+fn told_in_band(fault: &Fault) -> Result<Failure, Status> {
+    let failure = Failure::from_fault(fault, &NAMES);
+    match fault {
+        Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::WaitCancelled | Code::Internal) => {
+            Ok(failure)
+        }
+        Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) => Err(failure.into()),
+    }
+}
+
+fn not_locked(name: String, key: String, error: Option<Error>) -> LockResponse {
+    LockResponse { locked: false, name, key, error, fencing_token: 0 }
+}
+
+/// A failure that LDLM did not know.
+fn plain(failure: Failure) -> Error {
+    let code = if failure.field == Some(NAMES.size) { ErrorCode::InvalidLockSize } else { ErrorCode::Unknown };
+    error(code, &failure.detail)
+}
+
+fn error(code: ErrorCode, message: &str) -> Error {
+    Error { code: code.into(), message: message.to_owned() }
+}

@@ -1,0 +1,195 @@
+//! Sessions that live as long as a connection: LDLM's idea of who holds a lock.
+//!
+//! They are ordinary sessions. Their idle time is the grace that holds are given when a whole process dies; while a
+//! connection lives, its node touches them. When the connection ends before the process does, so does the session.
+
+use crate::config::SessionsConfig;
+use crate::domain::{Caller, Refusal, SessionId};
+use crate::engine::{EngineError, Fault};
+use crate::http::AppState;
+use crate::http::connection::Connection;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long after a failed attempt a session is closed again.
+const CLOSE_RETRY: Duration = Duration::from_millis(500);
+
+/// All of them, by their connections.
+pub struct ConnectionSessions {
+    app: AppState,
+    /// How long holds outlive the process that their connection led to.
+    loss_grace: Duration,
+    /// Holds stay when their connection ends, as long as this process lives.
+    no_clear_on_disconnect: bool,
+    /// Also where a proxy stands between, which may give one connection to several clients.
+    allow_via_proxy: bool,
+    by_connection: Mutex<HashMap<u64, Arc<ConnectionSession>>>,
+}
+
+/// The session of one connection, or what it will be.
+struct ConnectionSession {
+    state: watch::Sender<State>,
+    /// Becomes true when the connection has ended.
+    ended: watch::Sender<bool>,
+}
+
+#[derive(Clone, PartialEq)]
+enum State {
+    Opening,
+    Open(SessionId),
+    /// There is none, and this is why.
+    Failed(Fault),
+}
+
+impl Default for ConnectionSession {
+    fn default() -> ConnectionSession {
+        ConnectionSession { state: watch::Sender::new(State::Opening), ended: watch::Sender::new(false) }
+    }
+}
+
+impl ConnectionSession {
+    /// Another may be opened in its place.
+    fn has_failed(&self) -> bool {
+        matches!(*self.state.borrow(), State::Failed(_))
+    }
+
+    async fn opened(&self) -> Result<SessionId, Fault> {
+        let mut state = self.state.subscribe();
+        let settled = state.wait_for(|state| *state != State::Opening).await;
+        match settled.as_deref() {
+            Ok(State::Open(session)) => Ok(*session),
+            Ok(State::Failed(fault)) => Err(fault.clone()),
+            Ok(State::Opening) | Err(_) => Err(EngineError::ShuttingDown.into()),
+        }
+    }
+}
+
+impl ConnectionSessions {
+    pub fn new(app: &AppState, config: &SessionsConfig) -> ConnectionSessions {
+        ConnectionSessions {
+            app: AppState::clone(app),
+            loss_grace: config.connection_loss_grace,
+            no_clear_on_disconnect: config.no_clear_on_disconnect,
+            allow_via_proxy: config.connections_via_proxy,
+            by_connection: Mutex::default(),
+        }
+    }
+
+    pub fn app(&self) -> &AppState {
+        &self.app
+    }
+
+    pub fn allow_via_proxy(&self) -> bool {
+        self.allow_via_proxy
+    }
+
+    /// The session of this connection, opened now, as this caller's, if there is none yet.
+    pub async fn session_of(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        caller: Caller,
+    ) -> Result<SessionId, Fault> {
+        let session = self.get_or_open(connection, caller);
+        // Without one the connection has closed meanwhile: nobody waits for the answer.
+        session.ok_or(Refusal::WaitCancelled)?.opened().await
+    }
+
+    fn get_or_open(self: &Arc<Self>, connection: &Arc<Connection>, caller: Caller) -> Option<Arc<ConnectionSession>> {
+        let mut sessions = self.by_connection.lock();
+        if let Some(session) = sessions.get(&connection.id()).filter(|session| !session.has_failed()) {
+            return Some(Arc::clone(session));
+        }
+        let session = Arc::new(ConnectionSession::default());
+        let (all, id, closing) = (Arc::clone(self), connection.id(), Arc::clone(&session));
+        let hook = move || {
+            all.by_connection.lock().remove(&id);
+            closing.ended.send_replace(true);
+        };
+        if !connection.on_close(hook) {
+            return None;
+        }
+        connection.keep_while_idle();
+        sessions.insert(connection.id(), Arc::clone(&session));
+        let keeper =
+            Keeper { sessions: Arc::clone(self), connection: Arc::clone(connection), session: Arc::clone(&session) };
+        tokio::spawn(keeper.keep(caller));
+        Some(session)
+    }
+}
+
+/// Keeps one session from its opening to its end. A task of its own, so that no request that is dropped halfway leaves
+/// a session behind.
+struct Keeper {
+    sessions: Arc<ConnectionSessions>,
+    connection: Arc<Connection>,
+    session: Arc<ConnectionSession>,
+}
+
+impl Keeper {
+    async fn keep(self, caller: Caller) {
+        let grace = self.sessions.loss_grace;
+        match self.sessions.app.engine.open_session_for(grace, None, caller).await {
+            Ok(session) => {
+                self.session.state.send_replace(State::Open(session));
+                self.while_connected(session).await;
+                self.close(session).await;
+            }
+            Err(fault) => {
+                self.session.state.send_replace(State::Failed(fault));
+            }
+        }
+    }
+
+    async fn while_connected(&self, session: SessionId) {
+        let mut ended = self.session.ended.subscribe();
+        let mut readiness = self.sessions.app.readiness.clone();
+        loop {
+            let leader_lost = tokio::select! {
+                _ = ended.wait_for(|ended| *ended) => return,
+                Ok(_) = readiness.wait_for(|readiness| readiness.leader_lost) => true,
+                () = tokio::time::sleep(self.touch_interval()) => false,
+            };
+            if leader_lost {
+                break;
+            }
+            self.touch(session).await;
+        }
+        // Whoever holds locks here must look for a node that can say whether it still does.
+        tracing::warn!("no contact with a leader: a connection that carries a session is closed");
+        self.connection.end();
+        // An error would mean that there is no session any more.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    async fn touch(&self, session: SessionId) {
+        if let Err(Fault::Refused(Refusal::SessionUnknown)) = self.sessions.app.engine.touch_session(session).await {
+            // Its holds are gone; going on as if nothing had happened would hide that from its client.
+            self.connection.end();
+        }
+    }
+
+    /// Three sightings in a grace: a late one costs no session.
+    fn touch_interval(&self) -> Duration {
+        self.sessions.loss_grace / 3
+    }
+
+    async fn close(&self, session: SessionId) {
+        let engine = &self.sessions.app.engine;
+        if self.sessions.no_clear_on_disconnect {
+            while engine.session_has_holds(session) && !engine.is_draining() {
+                tokio::time::sleep(self.touch_interval()).await;
+                self.touch(session).await;
+            }
+        }
+        // A process that ends takes no holds along: their clients have the grace to come back.
+        while !engine.is_draining() {
+            match engine.close_session(session).await {
+                Ok(()) | Err(Fault::Refused(_) | Fault::Member(_)) => return,
+                Err(Fault::Engine(_)) => tokio::time::sleep(CLOSE_RETRY).await,
+            }
+        }
+    }
+}

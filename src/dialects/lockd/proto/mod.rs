@@ -1,0 +1,6 @@
+//! The messages of `lockd.proto`, generated; `tests/grpc/generated.rs` compares them with it.
+
+include!("lockapi.rs");
+
+/// The file and what it imports, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!("descriptors.bin");

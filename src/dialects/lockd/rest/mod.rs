@@ -1,0 +1,268 @@
+//! Lock by name: lockd's `/lock/{name}`, byte for byte. No owner, no key, no lease: a name is held or it is not.
+//!
+//! DELETE releases only what lockd's clients took, over HTTP or gRPC, because a name proves nothing about the holds of others. `max_hold` or
+//! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does, but for what looks
+//! like a lease or a wait.
+
+mod clean_path;
+mod openapi;
+
+use super::release::release_by_name;
+use crate::access::Identity;
+use crate::config::Config;
+use crate::domain::time::round_up_ms;
+use crate::domain::{Acquire, Dialect, Name, Refusal};
+use crate::engine::{Engine, Fault};
+use crate::http::auth::{caller, identify, may_read, may_take, touch_carried};
+use crate::http::catalog::HoldDialect;
+use crate::http::code::{Code, FieldNames};
+use crate::http::delivery::body_of_grant;
+use crate::http::failure::Failure;
+use crate::http::idempotency::{Scope, request_key};
+use crate::http::query::Query;
+use crate::http::respond;
+use crate::http::routes::Routes;
+use crate::http::unknown_fields::check_misplaced;
+use crate::http::{AppState, Declaration};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use axum::response::Response;
+use axum::routing::any;
+use clean_path::clean;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+const NAME_BYTES_MAX: usize = 128;
+const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
+/// What a client of another dialect would expect to count here, where a hold has no end of its own.
+const FOREIGN: [&str; 10] = [
+    "ttl",
+    "lease",
+    "lifetime",
+    "timeout",
+    "wait",
+    "lock_timeout_seconds",
+    "wait_timeout_seconds",
+    "metadata",
+    "size",
+    "request_id",
+];
+const ELSEWHERE: &str = "a lock by name has no fields and no lease; take the lock with POST /lock or POST /v1/lock";
+const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
+/// What a name may hold stands for itself in a location.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'$').remove(b'-').remove(b'.').remove(b'_').remove(b'+');
+const DONE: &str = "{}\n";
+
+pub static DECLARATION: Declaration = Declaration {
+    label: "lock_by_name",
+    dialect: Some(HoldDialect { id: Dialect::LockdRest, title: "lock by name", write_key: |key, _| key.to_string() }),
+    services: &[],
+    routes,
+    documentation: Some(&openapi::DOCUMENTATION),
+};
+
+#[derive(Clone)]
+struct Lockd {
+    app: AppState,
+    /// The lease of a hold; `None`: it has no end of its own.
+    max_hold_ms: Option<u64>,
+}
+
+fn routes(app: &AppState, config: &Config) -> Routes {
+    let max_hold_ms = config.locks.max_hold().map(round_up_ms);
+    Routes::new()
+        .route("/lock/", any(lock_by_name))
+        .route("/lock/{*name}", any(lock_by_name))
+        .fallback(leads_here, any(lock_by_name))
+        .with_state(Lockd { app: AppState::clone(app), max_hold_ms })
+}
+
+/// Everything below `/lock/`. One handler for all of it, because lockd decodes and cleans a path before it looks for a
+/// name in it.
+async fn lock_by_name(State(state): State<Lockd>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    let path = clean(head.uri.path());
+    let Some(name) = path.strip_prefix(b"/lock/") else { return page_not_found() };
+    if !matches!(head.method, Method::GET | Method::POST | Method::DELETE) {
+        return page_not_found();
+    }
+    if let Some(bare) = name.strip_suffix(b"/") {
+        return if is_one_segment(bare) { redirect(&head, bare) } else { page_not_found() };
+    }
+    if !is_one_segment(name) {
+        return page_not_found();
+    }
+    let answered = match checked(name) {
+        Ok(name) => answer(&state, &head, name).await,
+        Err(failure) => Err(failure),
+    };
+    answered.unwrap_or_else(|failure| fail(&failure))
+}
+
+/// Whether lockd's router would find its way to a lock by a path that looks like another one.
+fn leads_here(path: &str) -> bool {
+    clean(path).starts_with(b"/lock/")
+}
+
+/// lockd's router finds nothing at empty and split names.
+fn is_one_segment(name: &[u8]) -> bool {
+    !name.is_empty() && !name.contains(&b'/')
+}
+
+async fn answer(state: &Lockd, head: &Parts, name: &str) -> Result<Response, Failure> {
+    let app = &state.app;
+    let identity = identify(app, head).await?;
+    touch_carried(app, &identity, head).await;
+    match head.method {
+        Method::POST => lock(state, head, &identity, name).await,
+        Method::DELETE => unlock(app, &identity, name).await,
+        _ => is_locked(app, &identity, name).await,
+    }
+}
+
+async fn is_locked(app: &AppState, identity: &Identity, name: &str) -> Result<Response, Failure> {
+    may_read(identity, name)?;
+    let (lock, _) = app.engine.lock(&Name::from(name)).await.map_err(|fault| explain(&fault))?;
+    if lock.is_some_and(|lock| !lock.holds.is_empty()) { Ok(done()) } else { Ok(not_found()) }
+}
+
+async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> Result<Response, Failure> {
+    let app = &state.app;
+    may_take(identity, name)?;
+    check_misplaced(Query::of(&head.uri), &FOREIGN, ELSEWHERE, app.settings.unknown_fields)?;
+    let request = request_key(head, None, &Scope { identity, session: None }, b"")?;
+    let acquire = Acquire {
+        lease_ms: state.max_hold_ms,
+        idempotency_key: request,
+        caller: caller(identity, head),
+        ..Acquire::new(Name::from(name), Engine::new_key(), Dialect::LockdRest)
+    };
+    match app.engine.acquire(acquire).await {
+        Ok(hold) => {
+            let body = body_of_grant(head, hold.delivery, DONE.into());
+            let mut response = respond::with_body(StatusCode::OK, Some(JSON), body);
+            response.headers_mut().insert(FENCING_TOKEN, hold.token.0.into());
+            Ok(response)
+        }
+        Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. })) => {
+            Ok(json(StatusCode::CONFLICT, "{\"error\":\"Lock conflict\"}\n"))
+        }
+        Err(fault) => Err(explain(&fault)),
+    }
+}
+
+async fn unlock(app: &AppState, identity: &Identity, name: &str) -> Result<Response, Failure> {
+    may_take(identity, name)?;
+    match release_by_name(&app.engine, name, Dialect::LockdRest).await {
+        Ok(true) => Ok(done()),
+        Ok(false) => Ok(not_found()),
+        Err(fault) => Err(explain(&fault)),
+    }
+}
+
+/// lockd's rules for names, in its order and words.
+fn checked(name: &[u8]) -> Result<&str, Failure> {
+    if name.len() > NAME_BYTES_MAX {
+        let detail = format!("Name is too long ({} bytes > max of {NAME_BYTES_MAX})", name.len());
+        return Err(Failure::limit("name", NAME_BYTES_MAX as u64, detail));
+    }
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"$-._".contains(byte);
+    match (name.iter().position(|byte| !is_allowed(byte)), std::str::from_utf8(name)) {
+        (None, Ok(name)) => Ok(name),
+        (offset, _) => {
+            let offset = offset.unwrap_or_default();
+            let byte = name.get(offset).copied().unwrap_or_default();
+            let detail = format!("Name contains non-printable/non-ascii byte {byte} at offset {offset}");
+            Err(Failure::field("name", detail))
+        }
+    }
+}
+
+/// Where lockd has words for a fault, its words.
+fn explain(fault: &Fault) -> Failure {
+    let failure = Failure::from_fault(fault, &NAMES);
+    let words = match failure.code {
+        Code::NotLeader | Code::NoQuorum => "Not currently in LEADER state",
+        Code::ShuttingDown => "ConsensusModule is stopped",
+        Code::OutcomeUnknown => "Result Unknown (leadership was lost before commit)",
+        _ => return failure,
+    };
+    Failure { detail: words.into(), ..failure }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+fn json(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    respond::with_body(status, Some(JSON), body)
+}
+
+fn done() -> Response {
+    json(StatusCode::OK, DONE)
+}
+
+fn not_found() -> Response {
+    json(StatusCode::NOT_FOUND, "{\"error\":\"Not Found\"}\n")
+}
+
+/// What lockd's router says where it has no route, other methods included.
+fn page_not_found() -> Response {
+    let plain = HeaderValue::from_static("text/plain");
+    respond::with_body(StatusCode::NOT_FOUND, Some(plain), "404 page not found")
+}
+
+/// A slash too many is redirected, for reading by 301 with a page, otherwise by 307, which keeps the method.
+fn redirect(head: &Parts, bare: &[u8]) -> Response {
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = format!("/lock/{}{query}", percent_encode(bare, ESCAPED));
+    let mut response = if head.method == Method::GET {
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        let page = format!("<a href=\"{}\">Moved Permanently</a>.\n\n", escape_html(&location));
+        respond::with_body(StatusCode::MOVED_PERMANENTLY, Some(html), page)
+    } else {
+        respond::with_body(StatusCode::TEMPORARY_REDIRECT, None, Vec::new())
+    };
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The location comes from the request and goes into a page.
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('\'', "&#39;")
+}
+
+/// `{"error":"…"}` as Go writes it: HTML's special characters escaped, a newline at the end.
+fn fail(failure: &Failure) -> Response {
+    let mut text = Vec::new();
+    respond::push_string(&mut text, &failure.detail);
+    let text = String::from_utf8_lossy(&text);
+    let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let response = json(failure.code.status(), format!("{{\"error\":{text}}}\n"));
+    respond::with_failure_headers(response, failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(name: &[u8]) -> String {
+        checked(name).expect_err("refused").detail.into_owned()
+    }
+
+    #[test]
+    fn names_are_refused_in_lockds_words() {
+        assert_eq!(words(b"A+B"), "Name contains non-printable/non-ascii byte 43 at offset 1");
+        assert_eq!(words(b"hi\n"), "Name contains non-printable/non-ascii byte 10 at offset 2");
+        assert_eq!(words("日本語".as_bytes()), "Name contains non-printable/non-ascii byte 230 at offset 0");
+        assert_eq!(words(b"\xbd"), "Name contains non-printable/non-ascii byte 189 at offset 0");
+        assert_eq!(words(&[b'a'; 129]), "Name is too long (129 bytes > max of 128)");
+        assert!(checked(&[b'a'; 128]).is_ok());
+        assert!(checked(b"$-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").is_ok());
+    }
+
+    #[test]
+    fn only_one_plain_segment_is_a_name() {
+        assert!(is_one_segment(b"a"));
+        assert!([&b""[..], b"a/b", b"/"].iter().all(|name| !is_one_segment(name)));
+    }
+}

@@ -1,0 +1,100 @@
+//! What all handlers share: the engine, the access checker and the settings of this kit.
+
+use super::body::{self, BodyError, BodyLimits, check_encoding};
+use super::catalog::Catalog;
+use super::client_info::{ClientInfo, client};
+use super::code::Code;
+use super::cookie;
+use super::failed_logins::FailedLogins;
+use super::failure::Failure;
+use super::readiness::Readiness;
+use super::unknown_fields::UnknownFields;
+use crate::access::Access;
+use crate::config::Config;
+use crate::domain::SessionId;
+use crate::engine::Engine;
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+pub type AppState = Arc<App>;
+
+pub struct App {
+    pub engine: Engine,
+    pub access: Arc<Access>,
+    pub failed_logins: FailedLogins,
+    pub settings: Settings,
+    /// What this server speaks.
+    pub catalog: Arc<Catalog>,
+    pub readiness: watch::Receiver<Readiness>,
+}
+
+/// What the configuration says about all requests.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub body_limits: BodyLimits,
+    /// How long a stream lasts that needs no credential.
+    pub public_stream_age_max: Duration,
+    /// What becomes of fields and parameters that are not known.
+    pub unknown_fields: UnknownFields,
+}
+
+impl Settings {
+    fn of(config: &Config) -> Settings {
+        let (server, ignores) = (&config.server, config.compat.ignore_unknown_fields);
+        Settings {
+            body_limits: BodyLimits { bytes_max: server.body_bytes_max, timeout: server.body_timeout },
+            public_stream_age_max: server.public_stream_age_max,
+            unknown_fields: if ignores { UnknownFields::Ignore } else { UnknownFields::Refuse },
+        }
+    }
+}
+
+impl App {
+    /// Needs a runtime: it follows the engine.
+    pub fn new(engine: Engine, access: Access, catalog: Catalog, config: &Config) -> AppState {
+        let (readiness, settings) = (Readiness::follow(engine.clone()), Settings::of(config));
+        let (access, catalog, failed_logins) = (Arc::new(access), Arc::new(catalog), FailedLogins::default());
+        Arc::new(App { engine, access, failed_logins, settings, catalog, readiness })
+    }
+
+    /// The cookie that goes with an answer to this session.
+    pub(crate) fn session_cookie(&self, session: SessionId, head: &Parts) -> HeaderValue {
+        cookie::session(session, self.engine.idle_timeout_of(session), client(head).https)
+    }
+
+    /// The body of a request, within its bounds.
+    pub(crate) async fn body(&self, head: &Parts, body: Body) -> Result<Bytes, Failure> {
+        check_encoding(&head.headers)?;
+        self.message(head, body).await
+    }
+
+    /// The same under gRPC, whose messages say for themselves whether they are compressed.
+    pub(crate) async fn message(&self, head: &Parts, body: Body) -> Result<Bytes, Failure> {
+        self.message_within(head, body, self.settings.body_limits.bytes_max).await
+    }
+
+    /// The same with a bound of its own.
+    pub(crate) async fn message_within(&self, head: &Parts, body: Body, bytes_max: u64) -> Result<Bytes, Failure> {
+        let limits = self.settings.body_limits;
+        let limits = BodyLimits { bytes_max: bytes_max.min(limits.bytes_max), ..limits };
+        let read = body::read(body, limits).await.map_err(|error| match error {
+            BodyError::TooLarge { limit_bytes } if limit_bytes < self.settings.body_limits.bytes_max => {
+                let detail = format!("the message must be at most {limit_bytes} bytes long");
+                Failure { limit: Some(limit_bytes), ..Failure::new(Code::BodyTooLarge, detail) }
+            }
+            BodyError::TooLarge { limit_bytes } => Failure::body_too_large(limit_bytes),
+            BodyError::Timeout { .. } => {
+                Failure::new(Code::BodyTimeout, error.to_string()).set_by("server.body_timeout")
+            }
+            BodyError::Disconnected => Failure::new(Code::MalformedBody, error.to_string()),
+        })?;
+        if let Some(info) = head.extensions.get::<ClientInfo>() {
+            info.unidentified.has_come();
+        }
+        Ok(read)
+    }
+}

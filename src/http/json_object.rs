@@ -1,0 +1,237 @@
+//! JSON objects with a few known fields, read the way protobuf's JSON mapping reads them.
+//!
+//! Each field has two names, unknown fields are refused (or skipped, as protobuf does), `null` is unset, a field given twice is an error, numbers may
+//! be strings. Every request of two dialects passes here, so values are borrowed from the body where they can be.
+
+use super::code::Code;
+use super::failure::Failure;
+use super::non_json::describe_non_json;
+use super::unknown_fields::{UnknownFields, unknown_field};
+use crate::domain::Metadata;
+use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A field's names: the declared one, and its camel case.
+pub struct FieldName {
+    pub name: &'static str,
+    pub alias: &'static str,
+}
+
+/// What a field may hold.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value<'a> {
+    Unset,
+    Number(f64),
+    Text(Cow<'a, str>),
+    Map(Metadata),
+}
+
+/// What may follow the object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Trailing {
+    /// Anything: one old server never looked.
+    Ignored,
+    /// White space only.
+    Refused,
+}
+
+/// The values of the schema's fields, in its order. A blank body is an empty object.
+pub fn parse<'a, const N: usize>(
+    body: &'a [u8],
+    schema: &'static [FieldName; N],
+    trailing: Trailing,
+    unknown: UnknownFields,
+) -> Result<[Value<'a>; N], Failure> {
+    if body.trim_ascii().is_empty() {
+        return Ok([const { Value::Unset }; N]);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let (mut at_fault, mut stranger) = (None, None);
+    let visitor = ObjectVisitor {
+        schema,
+        at_fault: &mut at_fault,
+        stranger: (unknown == UnknownFields::Refuse).then_some(&mut stranger),
+    };
+    let values = reader.deserialize_map(visitor);
+    let values = values.and_then(|values| match trailing {
+        Trailing::Ignored => Ok(values),
+        Trailing::Refused => reader.end().map(|()| values),
+    });
+    values.map_err(|error| match stranger {
+        Some(given) => unknown_field(&given, &schema.each_ref().map(|field| field.name)),
+        None => explain(&error, at_fault, describe_non_json(body)),
+    })
+}
+
+fn explain(error: &serde_json::Error, at_fault: Option<&'static str>, advice: Option<&'static str>) -> Failure {
+    if let Some(advice) = advice {
+        return Failure::new(Code::MalformedBody, advice);
+    }
+    let full = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = full.strip_suffix(&place).unwrap_or(&full);
+    let (line, column) = (error.line(), error.column());
+    match at_fault {
+        Some(field) if !error.is_eof() => {
+            Failure::field(field, format!("(line {line}:{column}): {text} (field {field})"))
+        }
+        _ if error.is_eof() => Failure::new(Code::MalformedBody, "unexpected EOF"),
+        _ => Failure::new(Code::MalformedBody, format!("syntax error (line {line}:{column}): {text}")),
+    }
+}
+
+impl<'a> Value<'a> {
+    pub fn text(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
+        match self {
+            Value::Unset => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            Value::Number(_) | Value::Map(_) => Err(wrong(field, "a string")),
+        }
+    }
+
+    /// A number, or a string that holds one; perhaps not a finite one.
+    pub fn number(self, field: &'static str) -> Result<Option<f64>, Failure> {
+        match self {
+            Value::Unset => Ok(None),
+            Value::Number(number) => Ok(Some(number)),
+            Value::Text(text) => text.parse().map(Some).map_err(|_| wrong(field, "a number")),
+            Value::Map(_) => Err(wrong(field, "a number")),
+        }
+    }
+
+    pub fn map(self, field: &'static str) -> Result<Metadata, Failure> {
+        match self {
+            Value::Unset => Ok(Metadata::default()),
+            Value::Map(map) => Ok(map),
+            Value::Number(_) | Value::Text(_) => Err(wrong(field, "an object of strings")),
+        }
+    }
+}
+
+fn wrong(field: &'static str, wanted: &str) -> Failure {
+    Failure::field(field, format!("invalid value for field {field}: it must be {wanted}"))
+}
+
+struct ObjectVisitor<'f, const N: usize> {
+    schema: &'static [FieldName; N],
+    /// The field whose value is being read, for the message.
+    at_fault: &'f mut Option<&'static str>,
+    /// Where the first field goes that is not known; `None`: they are skipped.
+    stranger: Option<&'f mut Option<String>>,
+}
+
+impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
+    type Value = [Value<'de>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut values = [const { Value::Unset }; N];
+        let (schema, at_fault, mut stranger) = (self.schema, self.at_fault, self.stranger);
+        while let Some(place) = fields.next_key_seed(FieldSeed { schema, stranger: stranger.as_deref_mut() })? {
+            let Some(place) = place else {
+                fields.next_value::<de::IgnoredAny>()?;
+                continue;
+            };
+            *at_fault = Some(schema[place].name);
+            let value = fields.next_value_seed(ValueSeed)?;
+            if value != Value::Unset {
+                if values[place] != Value::Unset {
+                    return Err(de::Error::custom("duplicate field"));
+                }
+                values[place] = value;
+            }
+            *at_fault = None;
+        }
+        Ok(values)
+    }
+}
+
+/// Finds a field's place without keeping its name, unless it is not known and that is an error.
+struct FieldSeed<'f, const N: usize> {
+    schema: &'static [FieldName; N],
+    stranger: Option<&'f mut Option<String>>,
+}
+
+impl<'de, const N: usize> DeserializeSeed<'de> for FieldSeed<'_, N> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<const N: usize> Visitor<'_> for FieldSeed<'_, N> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let place = self.schema.iter().position(|field| field.name == text || field.alias == text);
+        match self.stranger.filter(|_| place.is_none()) {
+            Some(stranger) => {
+                *stranger = Some(text.to_owned());
+                Err(E::custom("unknown field"))
+            }
+            None => Ok(place),
+        }
+    }
+}
+
+struct ValueSeed;
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = Value<'de>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, reader: D) -> Result<Value<'de>, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a number or an object of strings")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Unset)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number as f64))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number as f64))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value<'de>, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some((key, value)) = entries.next_entry::<String, String>()? {
+            if map.insert(key, value).is_some() {
+                return Err(de::Error::custom("duplicate key in an object of strings"));
+            }
+        }
+        Ok(Value::Map(map.into_iter().collect()))
+    }
+}

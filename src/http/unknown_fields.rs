@@ -1,0 +1,135 @@
+//! Fields and parameters that nobody reads: refused with the nearest known one, because a misspelt one would otherwise
+//! be a default that its sender does not expect. `compat.ignore_unknown_fields` ignores them, as LDLM does.
+
+use super::failure::Failure;
+use super::query::Query;
+use std::borrow::Cow;
+
+/// What becomes of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnknownFields {
+    Refuse,
+    Ignore,
+}
+
+/// How alike two names are whose one may be meant by the other; the whole scale goes from 0 to 1.
+const ALIKE: f64 = 0.7;
+/// As much of a name as a message shows.
+const SHOWN_MAX: usize = 64;
+
+/// A field of a body that is not known.
+pub fn unknown_field(given: &str, known: &[&'static str]) -> Failure {
+    refused("field", given, known)
+}
+
+/// Refuses the parameters of a query that are not known.
+pub fn check_query(query: Query<'_>, known: &[&str], unknown: UnknownFields) -> Result<(), Failure> {
+    let stranger = || query.names().find(|name| !known.contains(name));
+    match unknown {
+        UnknownFields::Refuse => stranger().map_or(Ok(()), |name| Err(refused("query parameter", name, known))),
+        UnknownFields::Ignore => Ok(()),
+    }
+}
+
+/// Refuses parameters that look like fields, where fields are read from elsewhere. An older server reads no query there
+/// at all, so whatever else stands in one is let pass.
+pub fn check_misplaced(
+    query: Query<'_>,
+    fields: &[&'static str],
+    place: &str,
+    unknown: UnknownFields,
+) -> Result<(), Failure> {
+    let mut misplaced = query.names().filter_map(|name| Some((name, nearest(name, fields)?)));
+    match misplaced.next().filter(|_| unknown == UnknownFields::Refuse) {
+        None => Ok(()),
+        Some((given, nearest)) => {
+            let given = shown(given);
+            Err(Failure::field(nearest, format!("{given:?} in the query is not read here: {place}")))
+        }
+    }
+}
+
+fn refused(what: &str, given: &str, known: &[&str]) -> Failure {
+    let meant = nearest(given, known).map_or(String::new(), |name| format!(": did you mean {name:?}?"));
+    let known = match known {
+        [] => "none is known here".to_owned(),
+        known => format!("known here: {}", known.join(", ")),
+    };
+    let given = shown(given);
+    let detail =
+        format!("the {what} {given:?} is not known{meant} ({known}; compat.ignore_unknown_fields ignores others)");
+    Failure::new(super::code::Code::InvalidField, detail)
+}
+
+fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let plain = given.to_lowercase().replace('-', "_");
+    let likeness = |name: &str| strsim::jaro_winkler(&plain, name);
+    let scored = known.iter().map(|name| (likeness(name), *name));
+    scored.filter(|(score, _)| *score >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
+}
+
+fn shown(given: &str) -> Cow<'_, str> {
+    match given.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &given[..end]).into(),
+        None => given.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Uri;
+
+    const FIELDS: [&str; 6] =
+        ["name", "size", "lock_timeout_seconds", "wait_timeout_seconds", "metadata", "request_id"];
+
+    #[test]
+    fn the_nearest_name_is_the_one_that_was_meant() {
+        for (given, meant) in [
+            ("lock_timeout", "lock_timeout_seconds"),
+            ("lockTimeout", "lock_timeout_seconds"),
+            ("lock-timeout-seconds", "lock_timeout_seconds"),
+            ("wait_timeout", "wait_timeout_seconds"),
+            ("wait", "wait_timeout_seconds"),
+            ("nmae", "name"),
+            ("Name", "name"),
+            ("meta", "metadata"),
+            ("requestid", "request_id"),
+        ] {
+            assert_eq!(nearest(given, &FIELDS), Some(meant), "{given}");
+        }
+        assert_eq!(nearest("zzz", &FIELDS), None);
+        assert_eq!(nearest("", &FIELDS), None);
+    }
+
+    #[test]
+    fn a_message_names_what_is_known_and_cuts_what_is_long() {
+        let failure = unknown_field("lock_timeout", &FIELDS);
+        assert!(failure.detail.contains("did you mean \"lock_timeout_seconds\"?"), "{failure:?}");
+        assert!(failure.detail.contains("compat.ignore_unknown_fields"), "{failure:?}");
+        let long = unknown_field(&"日".repeat(1_000), &FIELDS);
+        assert!(long.detail.len() < 500 && long.detail.contains("known here: name, size"), "{long:?}");
+    }
+
+    #[test]
+    fn parameters_are_refused_or_ignored() {
+        let uri: Uri = "/v1/locks?prefix=a&limti=5&&held".parse().expect("a URI");
+        let query = Query::of(&uri);
+        let known = ["prefix", "limit", "held"];
+        let refused = check_query(query, &known, UnknownFields::Refuse).expect_err("refused");
+        assert!(refused.detail.contains("\"limti\"") && refused.detail.contains("\"limit\""), "{refused:?}");
+        assert_eq!(check_query(query, &known, UnknownFields::Ignore), Ok(()));
+        assert_eq!(check_query(query, &["prefix", "limti", "held"], UnknownFields::Refuse), Ok(()));
+    }
+
+    #[test]
+    fn only_what_looks_like_a_field_is_misplaced() {
+        let check = |query: &str| {
+            let uri: Uri = format!("/v1/lock?{query}").parse().expect("a URI");
+            check_misplaced(Query::of(&uri), &FIELDS, "send it in the body", UnknownFields::Refuse)
+        };
+        assert_eq!(check("ignored=1&_=17"), Ok(()));
+        let misplaced = check("ignored=1&lock_timeout=30").expect_err("refused");
+        assert_eq!(misplaced.field, Some("lock_timeout_seconds"));
+    }
+}

@@ -1,0 +1,177 @@
+//! The pages for people and the documents for machines: who may see them, and the headers that they leave with.
+
+mod documents;
+mod openapi;
+
+pub use documents::openapi_json;
+
+use crate::access::Identity;
+use crate::engine::{ClusterView, Fault};
+use crate::http::AppState;
+use crate::http::auth::identify_with;
+use crate::http::client_info::ClientInfo;
+use crate::http::code::Code;
+use crate::http::declaration::Declarations;
+use crate::http::failure::Failure;
+use crate::http::methods::get;
+use crate::http::respond::{with_body, with_failure_headers, with_header};
+use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
+use crate::status::{self, Question};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use documents::Documents;
+use percent_encoding::percent_decode_str;
+use std::sync::Arc;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// Who asks for HTML here gets the status page.
+const STATUS: &str = "/status";
+
+/// The routes of pages and documents.
+pub fn router(declarations: &Declarations, app: &AppState) -> Router {
+    let documents = Arc::new(Documents::new(declarations));
+    let [api, errors, json] = [(); 3].map(|()| Arc::clone(&documents));
+    Router::new()
+        .route("/", get(page))
+        .route("/docs", get(async move || html_page(StatusCode::OK, api.api_page().to_owned())))
+        .route("/docs/errors", get(async move || html_page(StatusCode::OK, errors.errors_page().to_owned())))
+        .route("/openapi.json", get(async move || json_document(json.json().to_owned())))
+        .route(assets::STYLE.path, get(async || file(assets::STYLE)))
+        .route(assets::SCRIPT.path, get(async || file(assets::SCRIPT)))
+        .route(assets::ICON.path, get(async || file(assets::ICON)))
+        .with_state(AppState::clone(app))
+}
+
+/// The route at `/status` with the page for who asks for HTML; any other route as it is.
+pub fn or_page(path: &str, methods: MethodRouter, app: &AppState) -> MethodRouter {
+    if path == STATUS { methods.layer(from_fn_with_state(AppState::clone(app), page_or_next)) } else { methods }
+}
+
+async fn page_or_next(app: State<AppState>, request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response =
+        if is_read && wants_html(request.headers()) { page(app, request).await } else { next.run(request).await };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// The status page.
+async fn page(State(app): State<AppState>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    // The JSON of `/status` takes the credential there, so a bookmark with it shows the page too.
+    let auth = parameter(head.uri.query().unwrap_or_default(), "auth");
+    let viewer = match identify_with(&app, &head, auth.as_deref()).await {
+        Ok(viewer) => viewer,
+        Err(failure) => return no_page(&failure, None),
+    };
+    match shown(&app, &viewer, question(&app, &head)).await {
+        Ok(html) => html_page(StatusCode::OK, html),
+        Err(fault) => {
+            let code = Code::from(&fault);
+            let cluster = app.engine.cluster().await.ok();
+            no_page(&Failure::new(code, code.row().title), cluster.as_ref())
+        }
+    }
+}
+
+async fn shown(app: &AppState, viewer: &Identity, question: Question) -> Result<String, Fault> {
+    Ok(status::page(&status::gather(&app.engine, viewer, question, |dialect| app.catalog.title(dialect)).await?))
+}
+
+/// Why there is no page; a browser asks for a password where one is missing, and the page tries again by itself.
+fn no_page(failure: &Failure, cluster: Option<&ClusterView>) -> Response {
+    let response = html_page(failure.code.status(), status::trouble_page(&failure.detail, cluster));
+    with_failure_headers(response, failure)
+}
+
+fn question(app: &AppState, head: &Parts) -> Question {
+    let query = head.uri.query().unwrap_or_default();
+    Question {
+        prefix: parameter(query, "prefix").unwrap_or_default(),
+        after: parameter(query, "after"),
+        origin: origin(head),
+        needs_credential: !app.access.is_open(),
+    }
+}
+
+/// A parameter of a page. What is no UTF-8 finds nothing, which is all that a page can say about it.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, raw) = pairs.into_iter().find(|(known, _)| *known == name)?;
+    let spaced = raw.replace('+', " ");
+    Some(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+}
+
+/// Where the caller found this server, as far as a request tells.
+fn origin(head: &Parts) -> String {
+    let is_tls = head.extensions.get::<ClientInfo>().is_some_and(|info| info.client.https);
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| head.uri.authority().map(|authority| authority.as_str()));
+    format!("{scheme}://{}", host.unwrap_or("127.0.0.1"))
+}
+
+/// Whether `Accept` names HTML, as browsers do; `*/*` alone is what clients of the JSON send.
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let refused = parameters.split(';').any(|part| matches!(part.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+        kind.trim().eq_ignore_ascii_case("text/html") && !refused
+    })
+}
+
+fn json_document(text: String) -> Response {
+    protected(with_body(StatusCode::OK, Some(HeaderValue::from_static("application/json")), text))
+}
+
+/// A file that the pages need.
+fn file(asset: Asset) -> Response {
+    let content_type = HeaderValue::from_static(asset.content_type);
+    let response = with_body(StatusCode::OK, Some(content_type), asset.content);
+    protected(with_header(response, header::CACHE_CONTROL, "max-age=300"))
+}
+
+fn html_page(status: StatusCode, html: impl Into<axum::body::Body>) -> Response {
+    let response = with_header(with_body(status, Some(HTML), html), header::CACHE_CONTROL, "no-store");
+    protected(response)
+}
+
+/// What keeps a browser from loading or believing anything else.
+fn protected(response: Response) -> Response {
+    let response = with_header(response, header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    with_header(response, header::REFERRER_POLICY, "no-referrer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(value: &'static str) -> bool {
+        wants_html(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))]))
+    }
+
+    #[test]
+    fn html_needs_an_accept_header_that_names_it() {
+        assert!(accepts("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        assert!(accepts("application/json, Text/HTML;q=0.1"));
+        assert!(!accepts("*/*"));
+        assert!(!accepts("application/json"));
+        assert!(!accepts("text/html;q=0"));
+        assert!(!wants_html(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn page_parameters_are_decoded() {
+        assert_eq!(parameter("prefix=a%2Fb+c&after=x", "prefix").as_deref(), Some("a/b c"));
+        assert_eq!(parameter("prefix=%ff", "prefix").as_deref(), Some("\u{fffd}"));
+        assert_eq!(parameter("prefix", "prefix"), None);
+        assert_eq!(parameter("", "after"), None);
+    }
+}
