@@ -1,4 +1,4 @@
-//! Whatever an entry or a snapshot says, apply does not panic. The fuzz targets in `fuzz/` look longer.
+//! Apply never panics, whatever an entry or a snapshot says. The fuzz targets in `fuzz/` search for longer.
 
 use super::fuzzed::{apply_as_current, apply_entries, joined, led, look_at_all, restore_and_apply};
 use super::kit::snapshot;
@@ -15,7 +15,7 @@ use proptest::sample::Index;
 use std::sync::Arc;
 
 #[test]
-fn random_bytes_as_entries_and_snapshots() {
+fn random_entries_and_snapshots_never_panic() {
     for_all((vec(any::<u8>(), 0..400), vec(any::<u8>(), 0..400)), |(snapshot, entries)| {
         apply_entries(&entries);
         restore_and_apply(&snapshot, &entries);
@@ -24,7 +24,7 @@ fn random_bytes_as_entries_and_snapshots() {
 }
 
 #[test]
-fn a_good_log_with_some_bytes_changed() {
+fn corrupted_log_never_panics() {
     for_all((steps(), changes()), |(script, changes)| {
         let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         apply_entries(&changed(joined(&log), &changes));
@@ -33,7 +33,7 @@ fn a_good_log_with_some_bytes_changed() {
 }
 
 #[test]
-fn a_good_snapshot_with_some_bytes_changed() {
+fn corrupted_snapshot_never_panics() {
     for_all((steps(), changes(), vec(entry(), 0..4)), |(script, changes, entries)| {
         let (_, table) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         restore_and_apply(&changed(snapshot(&table), &changes), &joined(&entries));
@@ -42,7 +42,7 @@ fn a_good_snapshot_with_some_bytes_changed() {
 }
 
 #[test]
-fn entries_with_extreme_numbers() {
+fn extreme_numbers_in_entries_never_panic() {
     for_all(vec(entry(), 1..20), |entries| {
         let mut table = led(Table::default());
         for entry in entries {
@@ -54,7 +54,7 @@ fn entries_with_extreme_numbers() {
     });
 }
 
-/// Where, and what instead: a byte, nothing, or one more.
+/// Where to change the bytes, the new byte, and whether to replace, insert or truncate.
 fn changes() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
     vec((any::<Index>(), any::<u8>(), 0..6_u8), 1..6)
 }
@@ -73,7 +73,7 @@ fn changed(mut bytes: Vec<u8>, changes: &[(Index, u8, u8)]) -> Vec<u8> {
     bytes
 }
 
-/// Near the ends of all ranges that matter, and sometimes anywhere.
+/// Mostly near the ends of the ranges that matter.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => 0..5_u64,

@@ -1,11 +1,11 @@
-//! What is due all at once is worked off in bounded batches, and what a command looks at counts as ended before that.
+//! Many things that are due at once expire in bounded batches, but count as ended at once wherever a command looks.
 
 use super::kit::{Asking, Bench, acquire, ask, key, name, session};
 use latchd::domain::{Caller, Command, Event, Outcome};
 
-/// More than an entry works off, several times over.
+/// Several times more than one entry expires.
 const MANY: u64 = 5_000;
-/// The most that an entry may work off besides its commands, and the least that makes sense.
+/// How many expiries one entry does besides its commands.
 const BATCH: std::ops::RangeInclusive<usize> = 500..=1_100;
 
 fn lock(n: u64) -> String {
@@ -17,7 +17,7 @@ fn ended(events: &[Event]) -> usize {
 }
 
 #[test]
-fn due_leases_end_in_batches() {
+fn due_leases_expire_in_batches() {
     let mut bench = Bench::new();
     bench.batch((0..MANY).map(|n| acquire(ask(&lock(n), n).lease_ms(10))).collect());
     let first = ended(&bench.pass_ms(11).tick());
@@ -29,19 +29,19 @@ fn due_leases_end_in_batches() {
 }
 
 #[test]
-fn a_due_lock_is_free_for_a_command_before_it_is_swept() {
+fn expired_lock_is_free_before_its_batch_expires() {
     let mut bench = Bench::new();
     bench.batch((0..MANY).map(|n| acquire(ask(&lock(n), n).lease_ms(10))).collect());
     bench.pass_ms(11);
     assert!((0..MANY).all(|n| bench.table.lock_view(&name(&lock(n)), latchd::domain::Timestamp(11)).is_none()));
-    // The last of them: no entry has come so far.
+    // The last lock: no entry has expired it yet.
     let outcome = bench.outcome(ask(&lock(MANY - 1), MANY));
     assert!(matches!(outcome, Outcome::Acquired(_)), "{outcome:?}");
-    assert!(bench.table.counts().holds > MANY / 2, "the others were swept in the same entry");
+    assert!(bench.table.counts().holds > MANY / 2, "the other locks expired in the same entry");
 }
 
 #[test]
-fn due_waits_end_in_batches() {
+fn due_waits_time_out_in_batches() {
     let mut bench = Bench::new();
     bench.batch((0..MANY).map(|n| acquire(ask(&lock(n), n))).collect());
     bench.batch((0..MANY).map(|n| acquire(ask(&lock(n), MANY + n).lease_ms(1).wait_ms(10))).collect());
@@ -51,7 +51,7 @@ fn due_waits_end_in_batches() {
 }
 
 #[test]
-fn due_waits_of_long_queues_end_in_batches_of_locks() {
+fn due_waits_of_long_queues_time_out_lock_by_lock() {
     const QUEUE: u64 = 100;
     let mut bench = Bench::new();
     let holds = (0..50).map(|n| acquire(ask(&lock(n), n)));
@@ -84,17 +84,17 @@ fn idle_sessions_end_in_batches() {
 }
 
 #[test]
-fn a_lock_with_thousands_of_holds_lets_the_next_in_at_once() {
+fn expired_lock_with_thousands_of_holds_is_granted_at_once() {
     let mut bench = Bench::new();
     bench.batch((0..MANY).map(|n| acquire(ask("a", n).size(MANY as u32).lease_ms(10))).collect());
     bench.queued(ask("a", MANY).lease_ms(10).wait_ms(100));
     bench.pass_ms(11).tick();
-    let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("its turn came");
+    let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("it was granted");
     assert_eq!((view.holds.len(), view.holds[0].key), (1, key(MANY)));
 }
 
 #[test]
-fn nothing_is_pending_in_a_table_at_rest() {
+fn idle_table_has_no_next_deadline() {
     let mut bench = Bench::new();
     assert_eq!(bench.table.next_deadline(), None);
     bench.acquired(ask("a", 1));

@@ -1,10 +1,10 @@
-//! Taking an acquire back, whatever became of it.
+//! Cancel: undoes an acquire, whether it waits or was granted.
 
 use super::kit::{Asking, Bench, ask, cancel, ended, key, name, release};
 use latchd::domain::{EndReason, Event, Outcome, WaitEnd};
 
 #[test]
-fn a_waiter_that_cancels_leaves_the_queue_and_is_told() {
+fn cancelled_waiter_leaves_queue_and_is_notified() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let waiting = bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
@@ -15,7 +15,7 @@ fn a_waiter_that_cancels_leaves_the_queue_and_is_told() {
 }
 
 #[test]
-fn a_hold_that_cancels_is_released_and_handed_on() {
+fn cancelled_hold_is_released_and_granted_to_next_waiter() {
     let mut bench = Bench::new();
     let token = bench.acquired(ask("a", 1)).token;
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
@@ -27,7 +27,7 @@ fn a_hold_that_cancels_is_released_and_handed_on() {
 }
 
 #[test]
-fn a_wait_that_was_granted_meanwhile_is_released() {
+fn cancelled_wait_that_was_granted_is_released() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
@@ -37,7 +37,7 @@ fn a_wait_that_was_granted_meanwhile_is_released() {
 }
 
 #[test]
-fn cancelling_the_unknown_changes_nothing() {
+fn cancelling_an_unknown_key_changes_nothing() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
@@ -49,18 +49,18 @@ fn cancelling_the_unknown_changes_nothing() {
 }
 
 #[test]
-fn a_head_of_the_queue_that_cancels_lets_the_next_in() {
+fn cancelled_first_waiter_lets_the_next_in() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(2));
     bench.queued(ask("a", 2).size(3).lease_ms(10).wait_ms(10));
     bench.queued(ask("a", 3).size(2).lease_ms(10).wait_ms(10));
-    assert_eq!(bench.seen("a"), (1, 2), "the head wants another size, and none overtakes it");
+    assert_eq!(bench.seen("a"), (1, 2), "the first waiter wants another size, and nobody overtakes it");
     bench.outcome(cancel("a", 2));
     assert_eq!(bench.seen("a"), (2, 0));
 }
 
 #[test]
-fn a_wait_that_ends_lets_the_next_in() {
+fn timed_out_first_waiter_lets_the_next_in() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(2));
     let waiting = bench.queued(ask("a", 2).size(3).lease_ms(10).wait_ms(10));
@@ -71,7 +71,7 @@ fn a_wait_that_ends_lets_the_next_in() {
 }
 
 #[test]
-fn a_detached_wait_ends_in_silence() {
+fn detached_wait_ends_without_event() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).label("x").lease_ms(10).detached_ms(10));

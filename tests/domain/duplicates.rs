@@ -1,4 +1,4 @@
-//! Commands are applied once, and only from those who may send them.
+//! Commands are applied once, and only those of recorded incarnations.
 
 use super::kit::{Asking, Bench, RUN, acquire, ask, close, node_up, release, session};
 use latchd::domain::{
@@ -11,7 +11,7 @@ fn outcome(bench: &mut Bench, incarnation: Incarnation, sequence: u64, command: 
 }
 
 #[test]
-fn the_same_id_is_applied_once() {
+fn same_command_id_is_applied_once() {
     let mut bench = Bench::new();
     assert!(matches!(outcome(&mut bench, RUN, 1, acquire(ask("a", 1).size(2))), Outcome::Acquired(_)));
     assert_eq!(outcome(&mut bench, RUN, 1, acquire(ask("a", 1).size(2))), Outcome::Duplicate);
@@ -19,7 +19,7 @@ fn the_same_id_is_applied_once() {
 }
 
 #[test]
-fn an_id_below_the_last_is_a_duplicate_and_gaps_are_fine() {
+fn lower_command_id_is_a_duplicate_and_gaps_are_allowed() {
     let mut bench = Bench::new();
     outcome(&mut bench, RUN, 9, acquire(ask("a", 1)));
     assert_eq!(outcome(&mut bench, RUN, 8, release("a", 1)), Outcome::Duplicate);
@@ -28,7 +28,7 @@ fn an_id_below_the_last_is_a_duplicate_and_gaps_are_fine() {
 }
 
 #[test]
-fn duplicates_in_one_entry_count_too() {
+fn duplicate_within_one_entry_is_not_applied() {
     let mut bench = Bench::new();
     let first = bench.submitted(acquire(ask("a", 1).size(2)));
     let applied = bench.submit(Vec::new(), false, vec![first.clone(), first]);
@@ -37,7 +37,7 @@ fn duplicates_in_one_entry_count_too() {
 }
 
 #[test]
-fn a_refused_command_is_not_tried_again_under_its_id() {
+fn refused_command_is_not_applied_again() {
     let mut bench = Bench::new();
     outcome(&mut bench, RUN, 1, acquire(ask("a", 1)));
     assert!(matches!(outcome(&mut bench, RUN, 2, acquire(ask("a", 2))), Outcome::Refused(_)));
@@ -47,7 +47,7 @@ fn a_refused_command_is_not_tried_again_under_its_id() {
 }
 
 #[test]
-fn a_process_that_the_leadership_does_not_know_is_refused() {
+fn command_of_unknown_incarnation_is_refused() {
     let mut bench = Bench::new();
     let unknown = outcome(&mut bench, Incarnation(7), 1, acquire(ask("a", 1)));
     assert_eq!(unknown, Outcome::Refused(Refusal::UnknownIncarnation));
@@ -55,7 +55,7 @@ fn a_process_that_the_leadership_does_not_know_is_refused() {
 }
 
 #[test]
-fn each_process_counts_for_itself_and_goes_on_over_a_change_of_leader() {
+fn command_numbers_continue_over_a_leader_change() {
     let mut bench = Bench::new();
     bench.outcome(node_up(2, Incarnation(2)));
     bench.lead_with(RUN);
@@ -68,7 +68,7 @@ fn each_process_counts_for_itself_and_goes_on_over_a_change_of_leader() {
 }
 
 #[test]
-fn an_entry_of_another_leadership_changes_nothing_at_all() {
+fn entry_of_another_epoch_changes_nothing() {
     let mut bench = Bench::new();
     bench.open(1, 1_000);
     let (epoch, before) = (bench.table.epoch(), bench.snapshot());
@@ -76,7 +76,7 @@ fn an_entry_of_another_leadership_changes_nothing_at_all() {
         let commands = vec![bench.submitted(close(1))];
         let body = Body::Batch { touches: vec![session(1)], more_touches: false, commands };
         let refused = bench.table.apply(Entry { at: Timestamp(99_999), epoch: found, body });
-        assert_eq!(refused.expect_err("it is not ours"), StaleEpoch { found, expected: epoch });
+        assert_eq!(refused.expect_err("another epoch"), StaleEpoch { found, expected: epoch });
     }
     assert_eq!(bench.snapshot(), before);
 }

@@ -1,4 +1,4 @@
-//! From the format of a single node to that of clusters: what was written goes on as if it had never been old.
+//! Logs and snapshots in the format of a single node are still read, and continue in the present format.
 
 use super::golden::{golden, one_node_bench};
 use super::kit::{Asking, RUN, acquire, ask, node_up, snapshot, start};
@@ -7,7 +7,7 @@ use latchd::domain::{
     Body, Command, CommandId, Entry, Incarnation, LeaderStart, SnapshotError, StoreId, Submitted, Table, Timestamp,
 };
 
-/// What made the committed snapshot of version 1, as its log is read today.
+/// The table that the log of the committed version 1 snapshot gives today.
 fn whole_log() -> Table {
     one_node_bench(LeaderStart { store: StoreId::UNKNOWN, level: 1, ..start(RUN) }).table
 }
@@ -35,13 +35,13 @@ fn upgrade(table: &mut Table) -> Vec<String> {
 }
 
 #[test]
-fn an_old_snapshot_is_what_its_log_makes_today() {
+fn old_snapshot_equals_replay_of_old_log() {
     assert_eq!(snapshot(&old_snapshot()), snapshot(&whole_log()));
     assert_eq!(old_snapshot().next_deadline(), whole_log().next_deadline());
 }
 
 #[test]
-fn an_old_snapshot_and_the_new_log_are_the_old_log_and_the_new_log() {
+fn old_snapshot_plus_new_log_equals_whole_log() {
     let (mut restored, mut whole) = (old_snapshot(), whole_log());
     let told = upgrade(&mut restored);
     assert!(told[1].contains("LevelRaised { level: 2 }"), "{}", told[1]);
@@ -52,21 +52,21 @@ fn an_old_snapshot_and_the_new_log_are_the_old_log_and_the_new_log() {
 }
 
 #[test]
-fn formats_of_the_future_are_refused_by_name() {
+fn unknown_format_versions_are_refused() {
     let mut bytes = golden("v2", "tick");
     bytes[0] = 3;
     assert_eq!(Entry::decode(&bytes), Err(DecodeError::Unknown { what: "entry version", value: 3 }));
     let mut bytes = golden("v5", "snapshot");
     bytes[0] = 6;
-    let error = Table::restore(&mut bytes.as_slice()).err().expect("it is believed");
+    let error = Table::restore(&mut bytes.as_slice()).err().expect("an error");
     let unknown = DecodeError::Unknown { what: "snapshot version", value: 6 };
     assert!(matches!(error, SnapshotError::Damaged { error, .. } if error == unknown), "{error}");
 }
 
 #[test]
-fn an_old_entry_that_names_no_run_is_refused() {
+fn old_leader_start_without_incarnation_is_refused() {
     let mut bytes = golden("v1", "leader-start");
-    // The two runs are one byte each, behind their count.
+    // The two incarnations are one byte each, after their count.
     let count = bytes.len() - 3;
     bytes.truncate(count + 1);
     bytes[count] = 0;

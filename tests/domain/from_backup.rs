@@ -1,4 +1,4 @@
-//! A backup becomes the beginning of another service.
+//! A backup becomes the start of a new service.
 
 use super::kit::{Asking, Bench, RUN, RUN_OF_2, ask, cancel, node_up, release, request, session, snapshot, start};
 use latchd::domain::{Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, Refusal, Table, Token};
@@ -6,7 +6,7 @@ use latchd::domain::{Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, R
 const JUMP: u64 = 1_000_000_000;
 const RANDOM: u64 = 0xabcd_0123_4567_89ab;
 
-/// Holds of a session, of nobody and of a dead waiter, somebody who waits, and keys of each.
+/// Holds of a session, of a bearer and of a dead waiter, one waiter, and idempotency keys of each.
 fn backup() -> Bench {
     let mut bench = Bench::cluster();
     let (session_1, request_9, caller) = (session(1), Some(request(9, 0)), Caller::NOBODY);
@@ -22,7 +22,7 @@ fn backup() -> Bench {
     bench
 }
 
-/// Rebased and led again: restored twice on the way, because what is kept must be in the snapshot.
+/// Begins from the backup and starts a leadership. Restored on the way, because the snapshot must contain all of it.
 fn rebased(first_token: u64, keep_sessions: bool, keep_holds: bool) -> Bench {
     let mut bench = backup();
     bench.table.begin_from_backup(first_token, RANDOM, keep_sessions, keep_holds);
@@ -38,7 +38,7 @@ fn counts(bench: &Bench) -> (u64, u64, u64) {
 }
 
 #[test]
-fn what_is_asked_for_is_kept_and_nobody_waits() {
+fn sessions_and_holds_are_kept_as_asked_and_waiters_dropped() {
     assert_eq!(counts(&backup()), (1, 4, 1));
     assert_eq!(counts(&rebased(0, true, true)), (1, 4, 0));
     assert_eq!(counts(&rebased(0, true, false)), (1, 0, 0));
@@ -47,7 +47,7 @@ fn what_is_asked_for_is_kept_and_nobody_waits() {
 }
 
 #[test]
-fn tokens_go_on_far_above() {
+fn tokens_continue_far_above_the_backup() {
     let last = backup().table.last_token().0;
     assert_eq!(rebased(0, true, true).table.last_token(), Token(last + JUMP));
     assert_eq!(rebased(1 << 51, true, true).table.last_token(), Token((1 << 51) - 1));
@@ -56,7 +56,7 @@ fn tokens_go_on_far_above() {
 }
 
 #[test]
-fn nodes_are_forgotten_and_the_epoch_goes_on() {
+fn nodes_are_forgotten_and_epoch_continues() {
     let (before, mut table) = (backup().table.epoch(), backup().table);
     table.begin_from_backup(0, RANDOM, true, true);
     assert!(table.nodes().is_empty());
@@ -66,7 +66,7 @@ fn nodes_are_forgotten_and_the_epoch_goes_on() {
 }
 
 #[test]
-fn its_events_have_ids_of_their_own_whatever_level_the_backup_was_at() {
+fn new_service_has_its_own_table_id_at_any_level() {
     for level in [1, 3, FEATURE_LEVEL] {
         let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
         bench.table.begin_from_backup(0, RANDOM, true, true);
@@ -76,13 +76,13 @@ fn its_events_have_ids_of_their_own_whatever_level_the_backup_was_at() {
 }
 
 #[test]
-fn an_unconfirmed_hold_counts_as_answered() {
+fn unconfirmed_hold_becomes_confirmed() {
     let bench = rebased(0, true, true);
     assert_eq!(bench.seen("c"), (1, 0), "its client may have been told after the backup");
 }
 
 #[test]
-fn retries_are_answered_as_before_the_backup() {
+fn retries_get_the_answers_from_before_the_backup() {
     let mut bench = rebased(0, true, true);
     assert_eq!(bench.acquired(ask("b", 30).lease_ms(60_000).request(2)).token, Token(1_001));
     bench.acquired(ask("z", 31).request(3));
@@ -92,7 +92,7 @@ fn retries_are_answered_as_before_the_backup() {
 }
 
 #[test]
-fn nothing_due_is_left_behind() {
+fn no_deadline_is_left_over() {
     let mut bench = rebased(0, false, true);
     bench.outcome(release("b", 2));
     bench.outcome(cancel("c", 5));
@@ -102,7 +102,7 @@ fn nothing_due_is_left_behind() {
 }
 
 #[test]
-fn a_table_that_was_never_led_can_be_rebased() {
+fn table_without_leader_can_begin_from_backup() {
     let mut table = Table::default();
     table.begin_from_backup(5, RANDOM, true, true);
     assert_eq!(table.last_token(), Token(JUMP - 1));

@@ -1,14 +1,14 @@
-//! What the fuzz targets in `fuzz/` and the short runs in `arbitrary` do with bytes that anyone may have made.
+//! Applies arbitrary bytes as entries and snapshots, for the fuzz targets in `fuzz/` and the tests in `arbitrary`.
 
 use latchd::domain::{
     Body, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, Name, NodeId, SessionId, StoreId, Table, Timestamp,
     view::LockFilter,
 };
 
-/// Bytes that say how long the next entry is.
+/// The bytes of the length before each entry.
 const LENGTH_BYTES: usize = 2;
 
-/// A leadership, then the entries that the bytes hold, each led by its length.
+/// Starts a leadership, then applies the entries in these bytes, each after its length.
 pub fn apply_entries(bytes: &[u8]) {
     let mut table = led(Table::default());
     for piece in pieces(bytes) {
@@ -19,7 +19,7 @@ pub fn apply_entries(bytes: &[u8]) {
     look_at_all(&table);
 }
 
-/// A snapshot of the rest of the bytes behind some entries; if it can be restored, the entries are applied to it.
+/// Restores a snapshot from bytes; if that works, applies the entries to it.
 pub fn restore_and_apply(snapshot: &[u8], entries: &[u8]) {
     let Ok(mut table) = Table::restore(&mut &*snapshot) else { return };
     look_at_all(&table);
@@ -32,13 +32,13 @@ pub fn restore_and_apply(snapshot: &[u8], entries: &[u8]) {
     look_at_all(&table);
 }
 
-/// In the table's own epoch, or almost nothing would get past its check.
+/// With the table's own epoch, or almost every entry would be refused.
 pub fn apply_as_current(table: &mut Table, entry: Entry) {
     let epoch = table.epoch();
     _ = table.apply(Entry { epoch, ..entry });
 }
 
-/// Reads all that there is to read.
+/// Calls everything that reads the table.
 pub fn look_at_all(table: &Table) {
     let now = table.now();
     _ = (table.counts(), table.next_deadline(), table.last_token(), table.session_view(SessionId([0; 16])));
@@ -46,8 +46,8 @@ pub fn look_at_all(table: &Table) {
     let names: Vec<Name> = frozen.locks(&LockFilter::default(), None, now).take(9).map(|view| view.name).collect();
     names.iter().for_each(|name| assert!(table.lock_view(name, now).is_some()));
     let mut bytes = Vec::new();
-    frozen.write_to(&mut bytes).expect("a vector takes all");
-    assert!(Table::restore(&mut bytes.as_slice()).is_ok(), "what a table writes it can read");
+    frozen.write_to(&mut bytes).expect("a vector can grow");
+    assert!(Table::restore(&mut bytes.as_slice()).is_ok(), "a table can restore its own snapshot");
 }
 
 pub fn led(mut table: Table) -> Table {
@@ -80,7 +80,7 @@ fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// The reverse of what [`apply_entries`] takes apart.
+/// The bytes that [`apply_entries`] splits into these entries.
 pub fn joined(entries: &[Entry]) -> Vec<u8> {
     let encoded = entries.iter().map(Entry::encode);
     encoded.flat_map(|bytes| [&(bytes.len() as u16).to_le_bytes(), bytes.as_slice()].concat()).collect()

@@ -1,7 +1,7 @@
-//! The bytes of one entry of each kind and of one snapshot, committed: the format cannot change unnoticed.
+//! The committed bytes of one entry of each kind and of one snapshot per version: the format cannot change unnoticed.
 //!
-//! A change that is meant comes with a new version byte, a folder of its own, and a reader of the old ones. To write
-//! the files of the present version anew: `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
+//! An intended change needs a new version byte, a new folder, and a reader of the old formats. To write the files of
+//! the present version again: `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
 
 use super::kit::{
     Asking, Bench, RUN, acquire, ask, caller, cancel, cancel_wait, close, confirm, force, key, name, node_down,
@@ -14,7 +14,7 @@ use latchd::domain::{
 use std::path::PathBuf;
 
 #[test]
-fn entries_have_the_bytes_they_always_had() {
+fn entries_match_golden_bytes() {
     let mut entries: Vec<_> = one_node_entries(Some(request(1, 2))).into_iter().chain(cluster_entries()).collect();
     entries.push(("leader-start", leader_start(LeaderStart { confirm: true, level: 2, ..start(Incarnation(7)) })));
     for (file, entry) in entries {
@@ -24,7 +24,7 @@ fn entries_have_the_bytes_they_always_had() {
 }
 
 #[test]
-fn entries_that_say_who_asked_have_the_bytes_they_always_had() {
+fn entries_with_callers_match_golden_bytes() {
     let limits = Limits { table_bytes_max: 1 << 30, credential_share: 500, address_share: 250, ..Limits::default() };
     let entries = [
         ("open-session", entry_of(open_by(1, Some(request(1, 2)), caller(1 << 63, 0xffff_0a00_0001)))),
@@ -35,13 +35,13 @@ fn entries_that_say_who_asked_have_the_bytes_they_always_had() {
         check("v5", file, &entry.encode());
         assert_eq!(Entry::decode(&golden("v5", file)), Ok(entry.clone()), "{file} is read as another entry");
         assert_eq!(entry.clone().for_level(6), entry);
-        // What nodes of an older release can read.
+        // Nodes of an older release can read this.
         assert_eq!(entry.for_level(5).encode()[0], 2, "{file}");
     }
 }
 
 #[test]
-fn a_snapshot_has_the_bytes_it_always_had() {
+fn snapshots_match_golden_bytes() {
     for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
@@ -53,11 +53,11 @@ fn a_snapshot_has_the_bytes_it_always_had() {
 }
 
 #[test]
-fn entries_of_a_single_node_are_read_as_they_were_meant() {
+fn single_node_entries_are_still_read() {
     for (file, entry) in one_node_entries(None) {
         assert_eq!(Entry::decode(&golden("v1", file)), Ok(entry), "{file} is read as another entry");
     }
-    // It named two process runs, of which the first was the node's own.
+    // It named two incarnations, of which the first was the node's own.
     let meant = LeaderStart {
         first_token: 1 << 50,
         limits: Limits::default(),
@@ -71,7 +71,7 @@ fn entries_of_a_single_node_are_read_as_they_were_meant() {
 }
 
 #[test]
-fn a_snapshot_of_a_single_node_is_read_as_it_was_meant() {
+fn single_node_snapshot_is_still_read() {
     let restored = Table::restore(&mut golden("v1", "snapshot").as_slice()).expect("it can be read");
     let table = one_node_bench(start(RUN)).table;
     assert_eq!(restored.counts(), Counts { requests: 0, ..table.counts() });
@@ -112,7 +112,7 @@ fn path(version: &str, file: &str) -> PathBuf {
     folder.join(file).with_extension("hex")
 }
 
-/// What there was from the first version on; since then with an idempotency key.
+/// The commands of the first version; since version 2 with an idempotency key.
 fn one_node_entries(request: Option<latchd::domain::IdempotencyKey>) -> Vec<(&'static str, Entry)> {
     let with_session = |proof: Proof| Command::Release { name: name("a"), session: Some(session(1)), proof };
     let commands = [
@@ -160,7 +160,7 @@ fn leader_start(start: LeaderStart) -> Entry {
     Entry { at: Timestamp(0), epoch: 4, body: Body::LeaderStart(start) }
 }
 
-/// With something in every field.
+/// An acquire with a value in every field.
 fn full_ask() -> Acquire {
     ask("größe", 7)
         .ldlm(3)
@@ -172,7 +172,7 @@ fn full_ask() -> Acquire {
         .metadata(&[("host", "db-1"), ("job", "nightly")])
 }
 
-/// With every kind of thing that there was before clusters.
+/// A table with every kind of state from before there were clusters.
 pub fn one_node_bench(start: LeaderStart) -> Bench {
     let mut bench = Bench::started(start);
     bench.open(1, 600_000);
@@ -187,12 +187,12 @@ pub fn one_node_bench(start: LeaderStart) -> Bench {
     bench
 }
 
-/// Node 2, whose program knows this level.
+/// Node 2, which supports this level.
 fn node_up_at(level: u32, incarnation: Incarnation) -> Command {
     Command::NodeUp { node: NodeId(2), incarnation, store: store(2), level }
 }
 
-/// With every kind of thing in it that a table of this level has.
+/// A table with every kind of state that this level has.
 fn cluster_table(level: u32) -> Table {
     let mut bench = one_node_bench(LeaderStart { level, ..start(RUN) });
     bench.lead(LeaderStart { confirm: true, level, ..start(RUN) });
@@ -215,7 +215,7 @@ fn cluster_table(level: u32) -> Table {
     bench.table
 }
 
-/// What says who asked.
+/// A command that names its caller.
 fn with_callers(bench: &mut Bench) {
     bench.outcome(open_by(4, Some(request(6, 0)), caller(1 << 63, 0xffff_0a00_0001)));
     bench.acquired(ask("g", 13).session(4).request(7).by(caller(1 << 63, 0)));

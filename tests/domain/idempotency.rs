@@ -1,4 +1,4 @@
-//! Idempotency keys: the same request is given the same, and nothing a second time.
+//! Idempotency keys: a retry is given the same hold or session, and never a second one.
 
 use super::kit::{Asking, Bench, acquire, ask, close, key, open, release, request, session};
 use latchd::domain::{Caller, Command, IDEMPOTENCY_KEY_KEPT_MS, Outcome, Refusal, Timestamp, Token};
@@ -9,17 +9,17 @@ fn open_under(number: u8, id: u8, body: u8) -> Command {
 }
 
 #[test]
-fn the_same_hold_with_the_same_token_while_it_lives() {
+fn retry_gets_the_same_hold_while_it_lives() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).request(1).lease_ms(100));
     let again = bench.pass_ms(50).acquired(ask("a", 2).request(1).lease_ms(100));
-    assert_eq!(again, grant, "its lease goes on as it was");
+    assert_eq!(again, grant, "its lease is unchanged");
     assert_eq!(bench.table.last_token(), Token(1_000));
     assert_eq!(bench.seen("a"), (1, 0));
 }
 
 #[test]
-fn a_hold_that_has_ended_is_not_granted_again() {
+fn retry_after_the_hold_ended_is_refused() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1).lease_ms(100));
     bench.outcome(release("a", 1));
@@ -30,7 +30,7 @@ fn a_hold_that_has_ended_is_not_granted_again() {
 }
 
 #[test]
-fn another_body_another_lock_or_another_verb_is_refused() {
+fn key_reused_for_another_request_is_refused() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1));
     assert_eq!(
@@ -49,20 +49,20 @@ fn another_body_another_lock_or_another_verb_is_refused() {
 }
 
 #[test]
-fn the_same_session_while_it_lives() {
+fn retry_gets_the_same_session_while_it_lives() {
     let mut bench = Bench::new();
     let first = Outcome::SessionOpened { session: session(1) };
     assert_eq!(bench.outcome(open_under(1, 1, 0)), first);
     assert_eq!(bench.pass_ms(900).outcome(open_under(2, 1, 0)), first);
     assert_eq!(bench.table.counts().sessions, 1);
     let view = bench.table.session_view(session(1)).expect("it lives");
-    assert_eq!(view.deadline, Some(Timestamp(1_900)), "its client counts from this answer");
+    assert_eq!(view.deadline, Some(Timestamp(1_900)), "the retry restarts the idle time");
     bench.outcome(close(1));
     assert_eq!(bench.refused(open_under(3, 1, 0)), Refusal::RequestEnded);
 }
 
 #[test]
-fn a_refused_or_timed_out_attempt_leaves_nothing() {
+fn refused_or_timed_out_attempt_leaves_no_record() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     assert!(matches!(bench.refused(ask("a", 2).request(1)), Refusal::Held(_)));
@@ -74,7 +74,7 @@ fn a_refused_or_timed_out_attempt_leaves_nothing() {
 }
 
 #[test]
-fn a_key_is_kept_ten_minutes_from_its_last_use() {
+fn key_is_kept_ten_minutes_after_its_last_use() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1));
     bench.outcome(release("a", 1));
@@ -89,7 +89,7 @@ fn a_key_is_kept_ten_minutes_from_its_last_use() {
 }
 
 #[test]
-fn a_key_is_kept_as_long_as_its_hold() {
+fn key_is_kept_as_long_as_its_hold() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).request(1));
     bench.pass_ms(3 * IDEMPOTENCY_KEY_KEPT_MS).tick();
@@ -100,7 +100,7 @@ fn a_key_is_kept_as_long_as_its_hold() {
 }
 
 #[test]
-fn a_key_counts_from_the_grant_after_a_long_wait() {
+fn key_is_kept_ten_minutes_after_a_late_grant() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).request(1).lease_ms(1_000).wait_ms(3 * IDEMPOTENCY_KEY_KEPT_MS));
@@ -112,7 +112,7 @@ fn a_key_counts_from_the_grant_after_a_long_wait() {
 }
 
 #[test]
-fn a_full_store_refuses_new_keys_only() {
+fn full_key_store_refuses_only_new_keys() {
     let mut bench = Bench::with_limits(|limits| limits.requests_max = 2);
     let grant = bench.acquired(ask("a", 1).request(1));
     bench.acquired(ask("b", 2).request(2));
@@ -122,11 +122,15 @@ fn a_full_store_refuses_new_keys_only() {
     bench.acquired(ask("c", 3));
     bench.open(2, 1_000);
     bench.outcome(release("b", 2));
-    assert_eq!(bench.refused(ask("c", 3).request(3)), Refusal::RequestsFull { limit: 2 }, "a young key is kept");
+    assert_eq!(
+        bench.refused(ask("c", 3).request(3)),
+        Refusal::RequestsFull { limit: 2 },
+        "recent keys are not evicted"
+    );
 }
 
 #[test]
-fn a_burst_of_ended_keys_is_dropped_in_batches() {
+fn expired_keys_are_dropped_in_batches() {
     const KEYS: u16 = 3_000;
     let mut bench = Bench::new();
     let id = |n: u16| latchd::domain::RequestId(u128::from(n).to_be_bytes());
@@ -147,7 +151,7 @@ fn a_burst_of_ended_keys_is_dropped_in_batches() {
 }
 
 #[test]
-fn asking_again_under_the_label_ends_what_the_key_before_was_given() {
+fn reentry_ends_the_earlier_keys_result() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).reentrant("x").request(1).lease_ms(1_000));
     let newer = bench.acquired(ask("a", 2).reentrant("x").request(2).lease_ms(1_000));
@@ -157,7 +161,7 @@ fn asking_again_under_the_label_ends_what_the_key_before_was_given() {
 }
 
 #[test]
-fn the_end_of_a_session_ends_what_was_given_to_it() {
+fn end_of_session_ends_its_keys_results() {
     let mut bench = Bench::new();
     bench.outcome(open(1, 1_000));
     bench.outcome(open(2, 1_000));

@@ -1,4 +1,4 @@
-//! A table with a leader and a hand on its clock: what the directed tests are written with.
+//! A table with a leader and a clock that tests control, and short names for commands.
 
 use latchd::domain::{
     Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
@@ -8,11 +8,11 @@ use latchd::domain::{
 
 /// The first token of every table in these tests.
 pub const FIRST_TOKEN: u64 = 1_000;
-/// The process run whose commands a [`Bench`] submits.
+/// The incarnation whose commands a [`Bench`] submits.
 pub const RUN: Incarnation = Incarnation(1);
-/// The process run of the other node of a [`Bench::cluster`].
+/// The incarnation of the other node of a [`Bench::cluster`].
 pub const RUN_OF_2: Incarnation = Incarnation(2);
-/// Entries enough to work off whatever a directed test piles up.
+/// Enough entries to expire everything that a test accumulates.
 const ENTRIES_TO_SETTLE: usize = 64;
 
 pub struct Bench {
@@ -39,32 +39,32 @@ impl Bench {
         bench
     }
 
-    /// Three nodes, as far as the table is concerned: grants to waiters are to be confirmed, and node 2 is up.
+    /// A cluster, as far as the table knows: grants to waiters need confirmation, and node 2 is up.
     pub fn cluster() -> Bench {
         let mut bench = Bench::started(LeaderStart { confirm: true, ..start(RUN) });
         bench.outcome(node_up(2, RUN_OF_2));
         bench
     }
 
-    /// From here on commands come from this process run.
+    /// From here on commands come from this incarnation.
     pub fn from(&mut self, run: Incarnation) -> &mut Bench {
         self.run = run;
         self
     }
 
-    /// A leadership begins.
+    /// Starts a leadership.
     pub fn lead(&mut self, start: LeaderStart) -> Vec<Event> {
         let entry = Entry { at: Timestamp(self.at), epoch: 0, body: Body::LeaderStart(start) };
-        self.table.apply(entry).expect("a leadership may always begin").events
+        self.table.apply(entry).expect("a leadership is always accepted").events
     }
 
-    /// A leadership of node 1 begins with the same limits, in this run of its process.
+    /// Starts a leadership of node 1 with the same limits, in this incarnation.
     pub fn lead_with(&mut self, run: Incarnation) -> Vec<Event> {
         let (limits, confirm) = (*self.table.limits(), self.table.confirms_deliveries());
         self.lead(LeaderStart { first_token: 1, limits, confirm, ..start(run) })
     }
 
-    /// Lets time pass; nothing sees it before the next entry.
+    /// Lets time pass; the next entry brings it into the table.
     pub fn pass_ms(&mut self, ms: u64) -> &mut Bench {
         self.at += ms;
         self
@@ -75,7 +75,7 @@ impl Bench {
         let entry = Entry { at: Timestamp(self.at), epoch: self.table.epoch(), body };
         let applied = self.table.apply(entry).expect("the epoch is the table's own");
         let broken = applied.events.iter().find(|event| matches!(event, Event::Broken(_)));
-        assert_eq!(broken, None, "the table finds itself broken");
+        assert_eq!(broken, None, "the table reports a broken invariant");
         applied
     }
 
@@ -130,7 +130,7 @@ impl Bench {
         }
     }
 
-    /// Queues it, and gives the id that its end will name.
+    /// Waits in the queue. Returns the id that the event of the wait's end will name.
     pub fn queued(&mut self, acquire: Acquire) -> CommandId {
         let outcome = self.outcome(acquire);
         assert!(matches!(outcome, Outcome::Queued { .. } | Outcome::Enqueued { .. }), "not queued: {outcome:?}");
@@ -148,7 +148,7 @@ impl Bench {
         assert_eq!(self.outcome(open(id, idle_timeout_ms)), Outcome::SessionOpened { session: session(id) });
     }
 
-    /// How many live holds and waiters a lock shows.
+    /// The numbers of live holds and waiters of a lock.
     pub fn seen(&self, lock: &str) -> (usize, u32) {
         let view = self.table.lock_view(&name(lock), self.table.now());
         view.map_or((0, 0), |view| (view.holds.len(), view.waiters))
@@ -159,7 +159,7 @@ impl Bench {
     }
 }
 
-/// The grants that were told to waiting requests, and whether they are to be confirmed.
+/// The grants to waiting requests, and whether they need confirmation.
 pub fn granted(events: &[Event]) -> Vec<(CommandId, bool)> {
     let granted = events.iter().filter_map(|event| match event {
         Event::WaiterGranted { command, unconfirmed, .. } => Some((*command, *unconfirmed)),
@@ -179,11 +179,11 @@ pub fn ended(events: &[Event]) -> Vec<(Token, EndReason)> {
 
 pub fn snapshot(table: &Table) -> Vec<u8> {
     let mut bytes = Vec::new();
-    table.freeze().write_to(&mut bytes).expect("a vector takes all");
+    table.freeze().write_to(&mut bytes).expect("a vector can grow");
     bytes
 }
 
-/// Of node 1, in this run of its process.
+/// A leadership of node 1, in this incarnation.
 pub fn start(run: Incarnation) -> LeaderStart {
     LeaderStart {
         first_token: FIRST_TOKEN,
@@ -223,14 +223,14 @@ pub fn ask(lock: &str, key_number: u64) -> Acquire {
     Acquire::new(name(lock), key(key_number), Dialect::DoubleDutch)
 }
 
-/// One word for each thing that an acquire may ask for.
+/// Builder methods for an acquire.
 pub trait Asking: Sized {
     fn edit(self, edit: impl FnOnce(&mut Acquire)) -> Self;
 
     fn size(self, size: u32) -> Self {
         self.edit(|ask| ask.size = size)
     }
-    /// As LDLM's clients ask: the size binds, and is remembered.
+    /// As LDLM's clients acquire: the size is binding and remembered.
     fn ldlm(self, size: u32) -> Self {
         self.size(size).edit(|ask| (ask.remembers_size, ask.dialect) = (true, Dialect::LdlmRest))
     }
@@ -252,7 +252,7 @@ pub trait Asking: Sized {
     fn label(self, label: &str) -> Self {
         self.edit(|ask| ask.label = Some(label.into()))
     }
-    /// The same label asking again keeps its hold.
+    /// The same label keeps its hold when it acquires again.
     fn reentrant(self, label: &str) -> Self {
         self.label(label).edit(|ask| ask.reentrant = true)
     }
@@ -311,7 +311,7 @@ pub fn open(number: u8, idle_timeout_ms: u64) -> Command {
     Command::OpenSession { session: session(number), idle_timeout_ms, idempotency_key: None, caller: Caller::NOBODY }
 }
 
-/// Who has this credential, and asks from this address.
+/// A caller with this credential and address.
 pub fn caller(credential: u64, address: u64) -> Caller {
     Caller { credential, address }
 }
@@ -333,7 +333,7 @@ pub fn close(number: u8) -> Command {
     Command::CloseSession { session: session(number) }
 }
 
-/// An acquire is a command without further words.
+/// An acquire counts as a command.
 pub trait IntoCommand {
     fn into_command(self) -> Command;
 }

@@ -1,4 +1,4 @@
-//! What the start of a leadership does: time stands still, idle times start anew, dead requests leave.
+//! The start of a leadership: time does not jump, idle times restart, requests of dead incarnations leave.
 
 use super::kit::{Asking, Bench, FIRST_TOKEN, RUN, ask, name, session, start};
 use latchd::domain::{Event, Incarnation, LeaderStart, Limits, Refusal, Table, Timestamp, Token, WaitEnd};
@@ -6,28 +6,28 @@ use latchd::domain::{Event, Incarnation, LeaderStart, Limits, Refusal, Table, Ti
 const NEXT_RUN: Incarnation = Incarnation(2);
 
 #[test]
-fn time_goes_on_from_where_it_stood() {
+fn time_continues_over_a_leader_change() {
     let mut bench = Bench::new();
     bench.pass_ms(500).acquired(ask("a", 1).lease_ms(10));
     let start = LeaderStart { first_token: 1, ..start(NEXT_RUN) };
     let behind = latchd::domain::Entry { at: Timestamp(3), epoch: 0, body: latchd::domain::Body::LeaderStart(start) };
-    bench.table.apply(behind).expect("a leadership may always begin");
-    assert_eq!(bench.table.now(), Timestamp(500), "an earlier stamp does not turn time back");
+    bench.table.apply(behind).expect("a leadership is always accepted");
+    assert_eq!(bench.table.now(), Timestamp(500), "an earlier timestamp does not turn time back");
     assert_eq!(bench.seen("a"), (1, 0));
 }
 
 #[test]
-fn a_stamp_that_lags_does_not_turn_time_back() {
+fn lagging_timestamp_does_not_turn_time_back() {
     let mut bench = Bench::new();
     bench.pass_ms(500).tick();
     let body = latchd::domain::Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
     let entry = latchd::domain::Entry { at: Timestamp(3), epoch: bench.table.epoch(), body };
-    bench.table.apply(entry).expect("its epoch is right");
+    bench.table.apply(entry).expect("the present epoch");
     assert_eq!(bench.table.now(), Timestamp(500));
 }
 
 #[test]
-fn every_idle_time_starts_anew() {
+fn new_leadership_restarts_every_idle_time() {
     let mut bench = Bench::new();
     bench.open(1, 100);
     bench.pass_ms(1_000).lead_with(NEXT_RUN);
@@ -39,7 +39,7 @@ fn every_idle_time_starts_anew() {
 }
 
 #[test]
-fn attached_waiters_of_dead_processes_leave_and_detached_ones_stay() {
+fn only_attached_waiters_of_dead_incarnations_leave() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let dead = bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
@@ -50,7 +50,7 @@ fn attached_waiters_of_dead_processes_leave_and_detached_ones_stay() {
 }
 
 #[test]
-fn attached_waiters_of_living_processes_stay() {
+fn attached_waiters_of_living_incarnations_stay() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
@@ -59,7 +59,7 @@ fn attached_waiters_of_living_processes_stay() {
 }
 
 #[test]
-fn no_dead_waiter_gets_its_turn_while_another_leaves() {
+fn dead_waiter_is_not_granted_while_another_leaves() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(3));
     bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
@@ -73,7 +73,7 @@ fn no_dead_waiter_gets_its_turn_while_another_leaves() {
 }
 
 #[test]
-fn a_session_whose_waiter_died_is_idle_from_then_on() {
+fn session_is_idle_after_its_waiter_died() {
     let mut bench = Bench::new();
     bench.open(1, 100);
     bench.acquired(ask("a", 1));
@@ -83,7 +83,7 @@ fn a_session_whose_waiter_died_is_idle_from_then_on() {
 }
 
 #[test]
-fn holds_stay_with_key_token_and_lease() {
+fn holds_survive_a_leader_change_unchanged() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).lease_ms(100));
     bench.lead_with(NEXT_RUN);
@@ -93,7 +93,7 @@ fn holds_stay_with_key_token_and_lease() {
 }
 
 #[test]
-fn the_epoch_rises_and_the_limits_are_the_new_ones() {
+fn new_leadership_raises_epoch_and_sets_limits() {
     let mut bench = Bench::new();
     let epoch = bench.table.epoch();
     let limits = Limits { size_max: 1, ..Limits::default() };
@@ -104,7 +104,7 @@ fn the_epoch_rises_and_the_limits_are_the_new_ones() {
 }
 
 #[test]
-fn a_log_that_lost_its_end_gives_no_token_and_no_event_id_again() {
+fn lost_log_end_never_reissues_tokens_or_event_ids() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let cut = bench.snapshot();
@@ -113,14 +113,14 @@ fn a_log_that_lost_its_end_gives_no_token_and_no_event_id_again() {
     let clock = FIRST_TOKEN + 1_000;
     let start = LeaderStart { first_token: clock, ..start(RUN) };
     let entry = latchd::domain::Entry { at: Timestamp(0), epoch: 0, body: latchd::domain::Body::LeaderStart(start) };
-    bench.table.apply_at(7, entry).expect("a leadership may always begin");
-    assert_eq!(bench.table.event_origin() + 7, clock, "the id of the entry that it is in");
+    bench.table.apply_at(7, entry).expect("a leadership is always accepted");
+    assert_eq!(bench.table.event_origin() + 7, clock, "the id of this entry's events");
     let next = bench.acquired(ask("b", 40)).token;
     assert!(lost.iter().all(|lost| *lost < next), "{next:?} after {lost:?}");
 }
 
 #[test]
-fn a_clock_that_went_back_changes_no_token() {
+fn clock_that_went_back_does_not_lower_tokens() {
     let mut bench = Bench::new();
     assert_eq!(bench.acquired(ask("a", 1)).token, Token(FIRST_TOKEN));
     for first_token in [0, 1, FIRST_TOKEN] {
@@ -132,7 +132,7 @@ fn a_clock_that_went_back_changes_no_token() {
 
 /// 2^10 for each millisecond: the year 2250.
 #[test]
-fn a_later_leadership_with_an_absurd_clock_uses_up_no_tokens() {
+fn absurd_clock_does_not_use_up_tokens() {
     let mut bench = Bench::new();
     for first_token in [8_835_955_200_000 << 10, Token::END - 1, Token::END, u64::MAX] {
         bench.lead(LeaderStart { first_token, ..start(RUN) });

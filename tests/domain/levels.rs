@@ -1,4 +1,4 @@
-//! The feature level: apply does what every node knows, and no more.
+//! The feature level: apply does only what every node supports.
 
 use super::kit::{
     Asking, Bench, FIRST_TOKEN, RUN, ask, caller, cancel, granted, node_up, open_as, release, session, snapshot, start,
@@ -16,13 +16,13 @@ fn old() -> Bench {
 }
 
 #[test]
-fn a_fresh_table_begins_at_its_leaders_level_and_an_old_one_stays_at_its_own() {
+fn new_table_takes_leaders_level_and_old_table_keeps_its_own() {
     assert_eq!(Bench::new().table.level(), FEATURE_LEVEL);
     assert_eq!(old().table.level(), 1);
 }
 
 #[test]
-fn it_is_raised_when_every_node_knows_it() {
+fn level_rises_when_every_node_supports_it() {
     let mut bench = old();
     let behind = Command::NodeUp { node: NodeId(2), incarnation: Incarnation(2), store: store(2), level: 1 };
     bench.outcome(behind);
@@ -34,7 +34,7 @@ fn it_is_raised_when_every_node_knows_it() {
 }
 
 #[test]
-fn a_node_that_is_down_counts_until_it_is_forgotten() {
+fn node_that_is_down_holds_back_the_level_until_forgotten() {
     let mut bench = old();
     bench.outcome(Command::NodeUp { node: NodeId(2), incarnation: Incarnation(2), store: store(2), level: 1 });
     bench.outcome(Command::NodeDown { node: NodeId(2), incarnation: Incarnation(2) });
@@ -44,7 +44,7 @@ fn a_node_that_is_down_counts_until_it_is_forgotten() {
 }
 
 #[test]
-fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
+fn table_has_event_origin_from_level_3_on() {
     let mut bench = Bench::new();
     let origin = bench.table.event_origin();
     assert_eq!(origin, FIRST_TOKEN);
@@ -58,27 +58,27 @@ fn a_table_that_begins_at_level_3_or_above_has_an_origin_and_keeps_it() {
         old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL }),
         Outcome::LevelRaised { level: FEATURE_LEVEL }
     );
-    assert_eq!(old.table.event_origin(), 0, "its events have had ids without one");
+    assert_eq!(old.table.event_origin(), 0, "its earlier event ids had none");
     let boundless = Bench::started(LeaderStart { first_token: u64::MAX, ..start(RUN) });
     assert!(Table::restore(&mut snapshot(&boundless.table).as_slice()).is_ok());
 }
 
 #[test]
-fn a_table_that_begins_at_level_4_or_above_has_a_life_of_its_own_and_keeps_it() {
+fn table_has_table_id_from_level_4_on() {
     let run = |n| LeaderStart { incarnation: Incarnation(n), ..start(RUN) };
     let mut bench = Bench::started(run(0xabcd_0000_0000_0005));
-    assert_eq!(bench.table.table_id(), 5, "of the run that opened it, and not all of that");
+    assert_eq!(bench.table.table_id(), 5, "48 bits of the incarnation that opened it");
     bench.lead(run(6));
     assert_eq!(bench.table.table_id(), 5);
     assert_eq!(Bench::started(run(0xabcd_0000_0000_0000)).table.table_id(), 1, "0 is that of older tables");
     let mut old = Bench::started(LeaderStart { level: 3, ..run(7) });
     old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL });
-    assert_eq!(old.table.table_id(), 0, "its events have had ids without one");
+    assert_eq!(old.table.table_id(), 0, "its earlier event ids had none");
     assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").table_id(), 0);
 }
 
 #[test]
-fn every_leadership_moves_tokens_and_event_ids_up_from_level_5_on() {
+fn every_leadership_raises_tokens_from_level_5_on() {
     let high = || LeaderStart { first_token: 1 << 40, ..start(RUN) };
     for level in 1..=FEATURE_LEVEL {
         let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
@@ -96,7 +96,7 @@ fn every_leadership_moves_tokens_and_event_ids_up_from_level_5_on() {
 }
 
 #[test]
-fn a_session_belongs_to_its_credential_from_level_6_on() {
+fn session_belongs_to_its_credential_from_level_6_on() {
     let (ci, other) = (caller(1, 1), caller(2, 1));
     for level in [5, 6] {
         let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
@@ -116,12 +116,16 @@ fn a_session_belongs_to_its_credential_from_level_6_on() {
     raised.lead(start(RUN));
     raised.outcome(Command::RaiseLevel { level: 6 });
     raised.outcome(open_as(2, ci));
-    assert_eq!(raised.table.check_session_of(session(1), other), Ok(()), "from before, and anybody's who has its id");
+    assert_eq!(
+        raised.table.check_session_of(session(1), other),
+        Ok(()),
+        "it was opened before level 6, so the id is enough"
+    );
     assert_eq!(raised.table.check_session_of(session(2), other), Err(Refusal::SessionOfAnother));
 }
 
 #[test]
-fn bounds_that_older_tables_had_not_begin_with_level_6() {
+fn quotas_apply_from_level_6_on() {
     let limits = || latchd::domain::Limits { table_bytes_max: 7, address_share: 8, ..Default::default() };
     for level in [5, 6] {
         let bench = Bench::started(LeaderStart { level, limits: limits(), ..start(RUN) });
@@ -132,7 +136,7 @@ fn bounds_that_older_tables_had_not_begin_with_level_6() {
 }
 
 #[test]
-fn idempotency_keys_are_kept_from_level_2_on() {
+fn idempotency_keys_are_remembered_from_level_2_on() {
     let mut bench = old();
     bench.acquired(ask("a", 1).request(1));
     assert!(matches!(bench.refused(ask("a", 2).request(1)), Refusal::Held(_)));
@@ -155,7 +159,7 @@ fn grants_are_confirmed_from_level_2_on() {
 }
 
 #[test]
-fn a_lost_attempt_takes_back_a_reentered_hold_only_as_long_as_it_always_did() {
+fn cancel_ends_a_reentered_hold_only_below_level_2() {
     let mut bench = old();
     for (raised, lock) in [(false, "a"), (true, "b")] {
         bench.acquired(ask(lock, 1).reentrant("x").lease_ms(100));

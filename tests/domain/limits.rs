@@ -1,9 +1,9 @@
-//! Every limit, at its bound and one past it.
+//! Every limit, at its value and one beyond it.
 
 use super::kit::{Asking, Bench, ask, close, name, open, release, renew, session};
 use latchd::domain::{Acquire, Field, Limits, Outcome, Refusal};
 
-/// `fits` is granted, `exceeds` is refused for this field; both by the limits alone and by the table.
+/// `fits` is granted and `exceeds` is refused for this field, by the limits alone and by the table.
 fn bound(edit: impl Fn(&mut Limits), field: Field, limit: u64, fits: Acquire, exceeds: Acquire) {
     let refusal = Refusal::LimitExceeded { field, limit };
     let mut bench = Bench::with_limits(edit);
@@ -14,27 +14,27 @@ fn bound(edit: impl Fn(&mut Limits), field: Field, limit: u64, fits: Acquire, ex
 }
 
 #[test]
-fn names_are_measured_in_bytes() {
+fn name_limit_counts_bytes() {
     bound(|limits| limits.name_bytes_max = 4, Field::Name, 4, ask("éé", 1), ask("ééé", 1));
 }
 
 #[test]
-fn a_name_with_nul_is_refused() {
+fn name_with_nul_is_refused() {
     assert_eq!(Bench::new().refused(ask("a\0b", 1)), Refusal::NulInName);
 }
 
 #[test]
-fn sizes() {
+fn size_limit_is_enforced() {
     bound(|limits| limits.size_max = 3, Field::Size, 3, ask("a", 1).size(3), ask("a", 1).size(4));
 }
 
 #[test]
-fn leases() {
+fn lease_limit_is_enforced() {
     bound(|limits| limits.lease_ms_max = 9, Field::Lease, 9, ask("a", 1).lease_ms(9), ask("a", 1).lease_ms(10));
 }
 
 #[test]
-fn renewed_leases() {
+fn lease_limit_is_enforced_on_renewal() {
     let mut bench = Bench::with_limits(|limits| limits.lease_ms_max = 9);
     bench.acquired(ask("a", 1).lease_ms(1));
     assert_eq!(bench.refused(renew("a", 1, 10)), Refusal::LimitExceeded { field: Field::Lease, limit: 9 });
@@ -42,7 +42,7 @@ fn renewed_leases() {
 }
 
 #[test]
-fn waits() {
+fn wait_limit_is_enforced() {
     let waiting = |timeout_ms| ask("a", 1).lease_ms(1).wait_ms(timeout_ms);
     bound(|limits| limits.wait_ms_max = 9, Field::Wait, 9, waiting(9), waiting(10));
     let detached = |timeout_ms| ask("a", 1).lease_ms(1).detached_ms(timeout_ms);
@@ -50,7 +50,7 @@ fn waits() {
 }
 
 #[test]
-fn metadata_entries_keys_and_values() {
+fn metadata_limits_are_enforced() {
     let with = |pairs: &[(&str, &str)]| ask("a", 1).metadata(pairs);
     let (one, two) = (with(&[("a", "1")]), with(&[("a", "1"), ("b", "2")]));
     bound(|limits| limits.metadata_entries_max = 1, Field::MetadataEntries, 1, one.clone(), two);
@@ -59,7 +59,7 @@ fn metadata_entries_keys_and_values() {
 }
 
 #[test]
-fn a_wait_needs_something_that_will_end_its_hold() {
+fn wait_without_lease_or_session_is_refused() {
     let mut bench = Bench::new();
     bench.open(1, 1_000);
     assert_eq!(bench.refused(ask("a", 1).wait_ms(1)), Refusal::UnboundedHold);
@@ -69,7 +69,7 @@ fn a_wait_needs_something_that_will_end_its_hold() {
 }
 
 #[test]
-fn waiters_of_one_lock() {
+fn waiters_per_lock_are_limited() {
     let mut bench = Bench::with_limits(|limits| limits.waiters_per_lock_max = 1);
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(1).wait_ms(1));
@@ -80,19 +80,19 @@ fn waiters_of_one_lock() {
 }
 
 #[test]
-fn holds_and_waiters_of_the_service() {
+fn holds_and_waiters_are_limited() {
     let mut bench = Bench::with_limits(|limits| limits.holds_max = 2);
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(1).wait_ms(9));
     assert_eq!(bench.refused(ask("b", 3)), Refusal::HoldsFull { limit: 2 });
     assert_eq!(bench.refused(ask("a", 3).lease_ms(1).wait_ms(9)), Refusal::HoldsFull { limit: 2 });
-    assert!(matches!(bench.refused(ask("a", 3)), Refusal::Held(_)), "a held lock says so first");
+    assert!(matches!(bench.refused(ask("a", 3)), Refusal::Held(_)), "the refusal of a held lock comes first");
     bench.outcome(release("a", 1));
     bench.acquired(ask("b", 3));
 }
 
 #[test]
-fn sessions_of_the_service() {
+fn sessions_are_limited() {
     let mut bench = Bench::with_limits(|limits| limits.sessions_max = 2);
     bench.open(1, 1_000);
     bench.open(2, 1_000);
@@ -103,7 +103,7 @@ fn sessions_of_the_service() {
 }
 
 #[test]
-fn holds_and_waiters_of_one_session() {
+fn holds_and_waiters_per_session_are_limited() {
     let mut bench = Bench::with_limits(|limits| limits.holds_per_session_max = 2);
     bench.open(1, 1_000);
     bench.open(2, 1_000);
@@ -118,7 +118,7 @@ fn holds_and_waiters_of_one_session() {
 }
 
 #[test]
-fn a_refused_acquire_leaves_no_trace() {
+fn refused_acquire_leaves_no_trace() {
     let mut bench = Bench::with_limits(|limits| limits.holds_max = 0);
     let before = bench.table.counts();
     assert_eq!(bench.refused(ask("a", 1)), Refusal::HoldsFull { limit: 0 });

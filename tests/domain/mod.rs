@@ -1,11 +1,11 @@
-//! The lock table, through its public face.
+//! The lock table through its public API.
 //!
-//! One rule a test, written with the words of [`kit`].
+//! Each test shows one rule, with the helpers of [`kit`].
 
 mod arbitrary;
 mod bursts;
 mod cancels;
-mod confirms;
+mod delivery;
 mod duplicates;
 mod formats;
 mod from_backup;

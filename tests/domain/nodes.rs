@@ -1,4 +1,4 @@
-//! Nodes: which process run is heard, and what its death does.
+//! Nodes: which incarnation may submit commands, and what its death does.
 
 use super::kit::{
     Asking, Bench, RUN, RUN_OF_2, acquire, ask, ended, granted, node_down, node_up, release, request, start, store,
@@ -24,7 +24,7 @@ fn up(store: StoreId) -> Command {
 }
 
 #[test]
-fn a_node_is_heard_from_when_it_is_up() {
+fn registered_node_may_submit_commands() {
     let mut bench = Bench::new();
     assert_eq!(bench.from(RUN_OF_2).outcome(ask("a", 1)), UNKNOWN);
     assert_eq!(bench.from(RUN).outcome(node_up(2, RUN_OF_2)), Outcome::NodeRecorded);
@@ -32,7 +32,7 @@ fn a_node_is_heard_from_when_it_is_up() {
 }
 
 #[test]
-fn what_a_node_that_is_down_sends_is_used_up() {
+fn commands_of_a_dead_node_are_refused_for_ever() {
     let mut bench = Bench::cluster();
     bench.outcome(node_down(2, RUN_OF_2));
     let unheard = bench.from(RUN_OF_2).submitted(acquire(ask("a", 1)));
@@ -44,7 +44,7 @@ fn what_a_node_that_is_down_sends_is_used_up() {
 }
 
 #[test]
-fn the_same_run_goes_on_counting_and_a_new_one_starts_over() {
+fn new_incarnation_restarts_command_numbers() {
     let mut bench = Bench::cluster();
     bench.from(RUN_OF_2).acquired(ask("a", 1));
     let last = bench.last_id().sequence;
@@ -52,12 +52,12 @@ fn the_same_run_goes_on_counting_and_a_new_one_starts_over() {
     assert_eq!(bench.table.nodes()[&NodeId(2)].last_sequence, last);
     bench.outcome(node_up(2, NEXT_RUN));
     assert_eq!(bench.table.nodes()[&NodeId(2)].last_sequence, 0);
-    assert_eq!(bench.from(RUN_OF_2).outcome(release("a", 1)), UNKNOWN, "the old run is over");
+    assert_eq!(bench.from(RUN_OF_2).outcome(release("a", 1)), UNKNOWN, "the old incarnation is over");
     assert!(matches!(bench.from(NEXT_RUN).outcome(release("a", 1)), Outcome::Released { .. }));
 }
 
 #[test]
-fn waiters_of_a_node_that_went_down_leave() {
+fn waiters_of_a_dead_node_leave() {
     let (mut bench, waiting) = waiting();
     let (outcome, events) = bench.run(node_down(2, RUN_OF_2));
     assert_eq!(outcome, Outcome::NodeRecorded);
@@ -66,7 +66,7 @@ fn waiters_of_a_node_that_went_down_leave() {
 }
 
 #[test]
-fn waiters_of_a_node_that_started_anew_leave_and_those_of_others_stay() {
+fn only_waiters_of_the_restarted_node_leave() {
     let (mut bench, waiting) = waiting();
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     let (_, events) = bench.run(node_up(2, NEXT_RUN));
@@ -75,7 +75,7 @@ fn waiters_of_a_node_that_started_anew_leave_and_those_of_others_stay() {
 }
 
 #[test]
-fn a_leader_that_changes_leaves_the_other_nodes_waiters() {
+fn leader_change_keeps_waiters_of_other_nodes() {
     let (mut bench, _) = waiting();
     let lead =
         LeaderStart { node: NodeId(3), incarnation: Incarnation(3), store: store(3), confirm: true, ..start(RUN) };
@@ -84,7 +84,7 @@ fn a_leader_that_changes_leaves_the_other_nodes_waiters() {
 }
 
 #[test]
-fn a_lock_goes_past_the_waiters_of_a_node_that_is_down() {
+fn lock_is_not_granted_to_waiters_of_a_dead_node() {
     let mut bench = Bench::cluster();
     bench.acquired(ask("a", 1));
     bench.from(RUN_OF_2).queued(ask("a", 2).lease_ms(60_000).wait_ms(60_000));
@@ -94,7 +94,7 @@ fn a_lock_goes_past_the_waiters_of_a_node_that_is_down() {
 }
 
 #[test]
-fn only_the_recorded_run_that_is_up_can_go_down() {
+fn only_the_recorded_incarnation_can_go_down() {
     let mut bench = Bench::cluster();
     assert_eq!(bench.refused(node_down(2, NEXT_RUN)), Refusal::NodeUnknown);
     assert_eq!(bench.refused(node_down(3, RUN_OF_2)), Refusal::NodeUnknown);
@@ -103,7 +103,7 @@ fn only_the_recorded_run_that_is_up_can_go_down() {
 }
 
 #[test]
-fn another_store_is_refused_and_changes_nothing() {
+fn node_with_another_store_is_refused() {
     let (mut bench, _) = waiting();
     let before = bench.table.nodes().get(&NodeId(2)).cloned();
     assert_eq!(bench.refused(up(store(9))), Refusal::StoreMismatch);
@@ -112,7 +112,7 @@ fn another_store_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_forgotten_node_may_come_back_with_another_store() {
+fn forgotten_node_may_return_with_another_store() {
     let (mut bench, waiting) = waiting();
     let (_, events) = bench.run(Command::ForgetNode { node: NodeId(2) });
     assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
@@ -122,7 +122,7 @@ fn a_forgotten_node_may_come_back_with_another_store() {
 }
 
 #[test]
-fn a_store_that_is_not_known_yet_becomes_known_and_stays() {
+fn unknown_store_is_recorded_once_known() {
     let mut bench = Bench::started(LeaderStart { store: StoreId::UNKNOWN, ..start(RUN) });
     bench.lead_with(RUN);
     assert_eq!(bench.table.nodes()[&NodeId(1)].store, store(1));
@@ -131,7 +131,7 @@ fn a_store_that_is_not_known_yet_becomes_known_and_stays() {
 }
 
 #[test]
-fn the_hold_of_a_dead_node_stays_until_its_lease_if_it_was_answered() {
+fn answered_hold_of_a_dead_node_lasts_until_its_lease_ends() {
     let (mut bench, _) = waiting();
     bench.from(RUN_OF_2).acquired(ask("b", 9).lease_ms(100).request(1));
     bench.from(RUN).outcome(node_down(2, RUN_OF_2));
@@ -141,7 +141,7 @@ fn the_hold_of_a_dead_node_stays_until_its_lease_if_it_was_answered() {
 }
 
 #[test]
-fn a_waiter_with_an_idempotency_key_keeps_its_place_for_ten_seconds() {
+fn waiter_with_idempotency_key_keeps_its_place_ten_seconds() {
     let mut bench = Bench::cluster();
     bench.acquired(ask("a", 1));
     let waiting = bench.from(RUN_OF_2).queued(ask("a", 2).request(1).lease_ms(60_000).wait_ms(60_000));

@@ -1,9 +1,9 @@
-//! Whose turn it is: priority first, then arrival; nobody overtakes.
+//! The queue: by priority, then by arrival; nobody overtakes.
 
 use super::kit::{Asking, Bench, ask, key, name, release};
 use latchd::domain::{Event, HoldKey, Outcome, Refusal, Token};
 
-/// Releases whoever holds, until nobody does; the keys in the order in which they held.
+/// Releases the lock until it is free. Returns the keys in the order in which they held it.
 fn order_of_turns(bench: &mut Bench) -> Vec<HoldKey> {
     let mut turns = Vec::new();
     while let Some(view) = bench.table.lock_view(&name("a"), bench.table.now()) {
@@ -19,7 +19,7 @@ fn keys(numbers: &[u64]) -> Vec<HoldKey> {
 }
 
 #[test]
-fn equals_are_served_in_order_of_arrival() {
+fn equal_priorities_are_granted_in_order_of_arrival() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 9));
     for number in [3, 1, 2] {
@@ -29,7 +29,7 @@ fn equals_are_served_in_order_of_arrival() {
 }
 
 #[test]
-fn a_higher_priority_goes_first() {
+fn higher_priority_is_granted_first() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 9));
     for (number, priority) in [(1, 0), (2, -1), (3, 5), (4, 5), (5, i32::MAX), (6, i32::MIN)] {
@@ -39,7 +39,7 @@ fn a_higher_priority_goes_first() {
 }
 
 #[test]
-fn a_position_counts_those_ahead() {
+fn position_counts_waiters_ahead() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 9));
     let position = |bench: &mut Bench, number, priority| {
@@ -52,16 +52,16 @@ fn a_position_counts_those_ahead() {
 }
 
 #[test]
-fn who_does_not_wait_does_not_overtake() {
+fn acquire_without_wait_does_not_overtake() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(2));
     bench.queued(ask("a", 2).size(5).lease_ms(10).wait_ms(10));
-    let Refusal::Held(by) = bench.refused(ask("a", 3).size(2)) else { panic!("it got the room of one who waits") };
+    let Refusal::Held(by) = bench.refused(ask("a", 3).size(2)) else { panic!("it overtook a waiter") };
     assert_eq!(by.waiters, 1);
 }
 
 #[test]
-fn who_has_a_higher_priority_and_fits_does_not_wait_behind_one_who_does_not_fit() {
+fn higher_priority_that_fits_passes_a_waiter_that_does_not() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(3));
     bench.queued(ask("a", 2).size(5).lease_ms(10).wait_ms(10));
@@ -71,7 +71,7 @@ fn who_has_a_higher_priority_and_fits_does_not_wait_behind_one_who_does_not_fit(
 }
 
 #[test]
-fn a_lease_starts_with_the_grant_not_with_the_wait() {
+fn lease_starts_with_the_grant() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let waiting = bench.queued(ask("a", 2).lease_ms(100).wait_ms(1_000));
@@ -81,12 +81,12 @@ fn a_lease_starts_with_the_grant_not_with_the_wait() {
         Event::WaiterGranted { command, grant, .. } if *command == waiting => Some(grant),
         _ => None,
     });
-    let grant = granted.expect("its turn came");
+    let grant = granted.expect("it was granted");
     assert_eq!((grant.since.0, grant.deadline.map(|at| at.0)), (500, Some(600)));
 }
 
 #[test]
-fn a_wait_that_ends_with_the_lease_in_its_way_gets_its_turn() {
+fn wait_ending_together_with_the_blocking_lease_is_granted() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).lease_ms(10));
     bench.queued(ask("a", 2).lease_ms(100).wait_ms(10));
@@ -95,7 +95,7 @@ fn a_wait_that_ends_with_the_lease_in_its_way_gets_its_turn() {
 }
 
 #[test]
-fn a_detached_turn_is_noted_without_a_request() {
+fn detached_waiter_is_granted_without_waiter_event() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).label("x").lease_ms(10).detached_ms(100));
@@ -104,7 +104,7 @@ fn a_detached_turn_is_noted_without_a_request() {
 }
 
 #[test]
-fn two_who_wait_with_one_key_are_refused_and_nothing_changes() {
+fn second_waiter_with_the_same_key_is_refused() {
     let mut bench = Bench::new();
     for lock in ["a", "b"] {
         bench.acquired(ask(lock, 1));

@@ -1,4 +1,4 @@
-//! Giving back: what proves the right to it, and what a wrong proof is told.
+//! Release: what proves the right to it, and the refusals of a wrong proof.
 
 use super::kit::{Asking, Bench, FIRST_TOKEN, ask, ended, force, key, name, release, session};
 use latchd::domain::{Command, Dialect, EndReason, Event, Outcome, Proof, Refusal, Token};
@@ -14,7 +14,7 @@ fn label(label: &str, token: Option<u64>) -> Command {
 const RELEASED: Outcome = Outcome::Released { waiter_granted: false };
 
 #[test]
-fn a_key_opens_its_own_hold_only_and_once() {
+fn key_releases_only_its_own_hold_once() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(2));
     bench.acquired(ask("a", 2).size(2));
@@ -27,7 +27,7 @@ fn a_key_opens_its_own_hold_only_and_once() {
 }
 
 #[test]
-fn lock_by_name_releases_only_what_it_took() {
+fn release_by_dialect_releases_only_its_own_holds() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).dialect(Dialect::RaftLockRest));
     let by_name = release_by(Proof::TakenBy(Dialect::LockdRest));
@@ -38,7 +38,7 @@ fn lock_by_name_releases_only_what_it_took() {
 }
 
 #[test]
-fn a_label_opens_its_hold_with_the_right_token_or_none() {
+fn label_releases_with_the_right_token_or_none() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).label("x").size(2));
     assert_eq!(bench.refused(label("y", None)), Refusal::NotOwner);
@@ -49,7 +49,7 @@ fn a_label_opens_its_hold_with_the_right_token_or_none() {
 }
 
 #[test]
-fn a_sessions_hold_has_no_label() {
+fn label_does_not_release_a_sessions_hold() {
     let mut bench = Bench::new();
     bench.open(1, 1_000);
     bench.acquired(ask("a", 1).session(1).label("x"));
@@ -57,7 +57,7 @@ fn a_sessions_hold_has_no_label() {
 }
 
 #[test]
-fn another_session_may_release_but_not_an_unknown_one() {
+fn another_live_session_may_release() {
     let mut bench = Bench::new();
     bench.open(1, 1_000);
     bench.open(2, 1_000);
@@ -70,7 +70,7 @@ fn another_session_may_release_but_not_an_unknown_one() {
 }
 
 #[test]
-fn a_release_tells_whether_a_waiter_has_it_now() {
+fn release_reports_whether_a_waiter_was_granted() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
@@ -78,7 +78,7 @@ fn a_release_tells_whether_a_waiter_has_it_now() {
 }
 
 #[test]
-fn force_ends_a_hold_by_its_key_and_hands_it_on() {
+fn force_release_grants_to_the_next_waiter() {
     let mut bench = Bench::new();
     let token = bench.acquired(ask("a", 1)).token;
     let waiting = bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));

@@ -1,4 +1,4 @@
-//! LDLM's rule: the size of an idle lock is remembered for a while, and binds LDLM's clients only.
+//! LDLM's rule: the size of an idle lock is remembered for a while, and binds only LDLM's clients.
 
 use super::kit::{Asking, Bench, acquire, ask, name, release, renew};
 use latchd::domain::{Limits, Refusal};
@@ -7,7 +7,7 @@ fn bench() -> Bench {
     Bench::with_limits(|limits| limits.remembered_size_idle_ms = 100)
 }
 
-/// Takes and gives back, so that only the size is left.
+/// Acquires and releases, so that only the size is left.
 fn leave_a_size(bench: &mut Bench, lock: &str, size: u32) {
     bench.acquired(ask(lock, 1).ldlm(size));
     bench.outcome(release(lock, 1));
@@ -15,7 +15,7 @@ fn leave_a_size(bench: &mut Bench, lock: &str, size: u32) {
 }
 
 #[test]
-fn an_idle_size_binds_ldlm_clients_and_nobody_else() {
+fn remembered_size_binds_only_ldlm_clients() {
     let mut bench = bench();
     leave_a_size(&mut bench, "a", 3);
     assert_eq!(bench.refused(ask("a", 2).ldlm(1)), Refusal::SizeMismatch { size: 3 });
@@ -23,7 +23,7 @@ fn an_idle_size_binds_ldlm_clients_and_nobody_else() {
 }
 
 #[test]
-fn an_idle_size_is_forgotten_after_its_time() {
+fn remembered_size_is_forgotten_after_its_idle_time() {
     let mut bench = bench();
     leave_a_size(&mut bench, "a", 3);
     bench.pass_ms(100);
@@ -33,7 +33,7 @@ fn an_idle_size_is_forgotten_after_its_time() {
 }
 
 #[test]
-fn an_idle_lock_is_known_but_no_key_fits_it() {
+fn idle_lock_with_remembered_size_refuses_every_key() {
     let mut bench = bench();
     leave_a_size(&mut bench, "a", 3);
     assert_eq!(bench.refused(release("a", 1)), Refusal::WrongKey);
@@ -43,7 +43,7 @@ fn an_idle_lock_is_known_but_no_key_fits_it() {
 }
 
 #[test]
-fn other_dialects_leave_no_size_behind() {
+fn other_dialects_leave_no_remembered_size() {
     let mut bench = bench();
     bench.acquired(ask("a", 1).size(3));
     bench.outcome(release("a", 1));
@@ -52,7 +52,7 @@ fn other_dialects_leave_no_size_behind() {
 }
 
 #[test]
-fn what_is_remembered_is_ldlms_size_not_that_of_a_later_holder() {
+fn remembered_size_is_ldlms_not_a_later_holders() {
     let mut bench = bench();
     bench.acquired(ask("a", 1).ldlm(3));
     bench.queued(ask("a", 2).lease_ms(1_000).wait_ms(1_000));
@@ -63,7 +63,7 @@ fn what_is_remembered_is_ldlms_size_not_that_of_a_later_holder() {
 }
 
 #[test]
-fn a_size_survives_a_holder_from_another_dialect() {
+fn remembered_size_survives_a_holder_of_another_dialect() {
     let mut bench = bench();
     leave_a_size(&mut bench, "a", 3);
     bench.acquired(ask("a", 2));
@@ -72,7 +72,7 @@ fn a_size_survives_a_holder_from_another_dialect() {
 }
 
 #[test]
-fn too_many_sizes_push_out_those_that_end_first() {
+fn too_many_sizes_evict_those_that_end_first() {
     let mut bench = Bench::with_limits(|limits| limits.remembered_sizes_max = 2);
     for lock in ["a", "b", "c"] {
         leave_a_size(&mut bench, lock, 3);
@@ -85,14 +85,14 @@ fn too_many_sizes_push_out_those_that_end_first() {
 }
 
 #[test]
-fn a_limit_of_zero_remembers_nothing() {
+fn limit_of_zero_remembers_nothing() {
     let mut bench = Bench::with_limits(|limits| limits.remembered_sizes_max = 0);
     leave_a_size(&mut bench, "a", 3);
     assert_eq!(bench.table.counts().remembered_sizes, 0);
 }
 
 #[test]
-fn a_free_lock_leaves_no_other_trace() {
+fn free_lock_leaves_only_its_remembered_size() {
     let mut bench = bench();
     let before = bench.table.counts();
     let commands = (0..100).flat_map(|n| [acquire(ask(&format!("lock-{n}"), n)), release(&format!("lock-{n}"), n)]);

@@ -1,28 +1,28 @@
-//! Leases: how long they run, and what renewing them does.
+//! Leases: how long they last, and what a renewal does.
 
 use super::kit::{Asking, Bench, ask, ended, key, name, renew, session};
 use latchd::domain::{Command, EndReason, Grant, Outcome, Proof, Refusal, Timestamp};
 
 #[test]
-fn a_lease_ends_only_strictly_after_its_time() {
+fn lease_ends_only_strictly_after_its_deadline() {
     let mut bench = Bench::new();
     let grant = bench.pass_ms(7).acquired(ask("a", 1).lease_ms(10));
     assert_eq!(grant.deadline, Some(Timestamp(17)));
     bench.pass_ms(10).tick();
-    assert_eq!(bench.seen("a"), (1, 0), "an equal stamp may be a millisecond early");
+    assert_eq!(bench.seen("a"), (1, 0), "an equal timestamp may be a millisecond early");
     let events = bench.pass_ms(1).tick();
     assert_eq!(ended(&events), [(grant.token, EndReason::Expired)]);
     assert_eq!(bench.seen("a"), (0, 0));
 }
 
 #[test]
-fn a_lease_of_nothing_lasts_a_millisecond() {
+fn lease_of_zero_lasts_one_millisecond() {
     let mut bench = Bench::new();
     assert_eq!(bench.acquired(ask("a", 1).lease_ms(0)).deadline, Some(Timestamp(1)));
 }
 
 #[test]
-fn renewing_starts_the_lease_anew_longer_or_shorter() {
+fn renewal_restarts_the_lease_longer_or_shorter() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).lease_ms(100));
     bench.pass_ms(50);
@@ -37,11 +37,11 @@ fn renewing_starts_the_lease_anew_longer_or_shorter() {
     bench.pass_ms(5).tick();
     assert_eq!(bench.seen("a"), (1, 0));
     bench.pass_ms(1).tick();
-    assert_eq!(bench.seen("a"), (0, 0), "the shorter lease is what counts");
+    assert_eq!(bench.seen("a"), (0, 0), "the shorter lease counts");
 }
 
 #[test]
-fn a_shortened_lease_is_seen_by_the_next_command_on_the_lock() {
+fn shortened_lease_expires_before_the_next_command() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).lease_ms(1_000));
     bench.outcome(renew("a", 1, 5));
@@ -49,7 +49,7 @@ fn a_shortened_lease_is_seen_by_the_next_command_on_the_lock() {
 }
 
 #[test]
-fn renewing_for_ever_saturates() {
+fn longest_renewal_saturates() {
     let mut bench = Bench::with_limits(|limits| limits.lease_ms_max = u64::MAX);
     bench.pass_ms(9).acquired(ask("a", 1).lease_ms(u64::MAX));
     bench.pass_ms(1_000_000).tick();
@@ -57,7 +57,7 @@ fn renewing_for_ever_saturates() {
 }
 
 #[test]
-fn what_cannot_be_renewed_says_why() {
+fn refused_renewals_say_why() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     assert_eq!(bench.refused(renew("a", 1, 10)), Refusal::NoLease);
@@ -66,7 +66,7 @@ fn what_cannot_be_renewed_says_why() {
 }
 
 #[test]
-fn a_lease_that_is_due_cannot_be_renewed() {
+fn expired_lease_cannot_be_renewed() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).lease_ms(10));
     bench.pass_ms(11);
@@ -74,7 +74,7 @@ fn a_lease_that_is_due_cannot_be_renewed() {
 }
 
 #[test]
-fn another_session_may_renew_but_not_an_unknown_one() {
+fn another_live_session_may_renew() {
     let mut bench = Bench::new();
     bench.open(1, 1_000);
     bench.open(2, 1_000);

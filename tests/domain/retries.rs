@@ -1,4 +1,4 @@
-//! Lost requests with an idempotency key: what is kept for their retry, and for how long.
+//! Orphaned holds and waiters: kept for the retry of a lost request, and for how long.
 
 use super::kit::{Asking, Bench, RUN, RUN_OF_2, ask, cancel, ended, granted, key, name, release, renew, session};
 use latchd::domain::{Acquire, EndReason, Event, ORPHAN_MS, Outcome, Refusal, Timestamp, Token, WaitEnd};
@@ -8,7 +8,7 @@ fn waits(key: u64) -> Acquire {
 }
 
 #[test]
-fn a_retry_takes_the_place_in_the_queue() {
+fn retry_takes_over_the_place_in_the_queue() {
     let mut bench = Bench::cluster();
     bench.acquired(ask("a", 1));
     let lost = bench.queued(waits(2));
@@ -19,12 +19,12 @@ fn a_retry_takes_the_place_in_the_queue() {
     let retried = bench.last_id();
     let view = bench.table.waiters_view(&name("a"), bench.table.now());
     assert_eq!((view[0].key, view[0].since, view[0].deadline), (key(4), Timestamp(0), Timestamp(65_000)));
-    assert_eq!(bench.outcome(cancel("a", 2)), Outcome::Cancelled, "the first attempt has no part in it any more");
+    assert_eq!(bench.outcome(cancel("a", 2)), Outcome::Cancelled, "the first attempt no longer matters");
     assert_eq!(granted(&bench.from(RUN).run(release("a", 1)).1), [(retried, true)]);
 }
 
 #[test]
-fn a_lost_waiter_keeps_its_place_for_ten_seconds() {
+fn orphaned_waiter_keeps_its_place_ten_seconds() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let lost = bench.queued(waits(2));
@@ -35,11 +35,11 @@ fn a_lost_waiter_keeps_its_place_for_ten_seconds() {
     assert_eq!(bench.pass_ms(ORPHAN_MS).outcome(waits(4)), Outcome::Queued { position: 0 });
     bench.outcome(cancel("a", 4));
     bench.pass_ms(ORPHAN_MS + 1).tick();
-    assert_eq!(bench.outcome(waits(5)), Outcome::Queued { position: 1 }, "after that it asks anew");
+    assert_eq!(bench.outcome(waits(5)), Outcome::Queued { position: 1 }, "after that the retry is a new request");
 }
 
 #[test]
-fn cancelling_twice_does_not_keep_it_longer() {
+fn second_cancel_does_not_extend_the_time_for_a_retry() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(waits(2));
@@ -50,7 +50,7 @@ fn cancelling_twice_does_not_keep_it_longer() {
 }
 
 #[test]
-fn a_lost_waiter_that_would_have_timed_out_sooner_does() {
+fn orphaned_waiter_still_times_out_earlier() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).request(1).lease_ms(60_000).wait_ms(100));
@@ -60,7 +60,7 @@ fn a_lost_waiter_that_would_have_timed_out_sooner_does() {
 }
 
 #[test]
-fn a_turn_that_comes_meanwhile_passes_and_the_place_stays() {
+fn orphaned_waiter_is_passed_over_and_keeps_its_place() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(waits(2));
@@ -69,12 +69,12 @@ fn a_turn_that_comes_meanwhile_passes_and_the_place_stays() {
     let last = bench.queued(ask("a", 4).lease_ms(60_000).wait_ms(60_000));
     assert_eq!(granted(&bench.pass_ms(4_000).run(release("a", 1)).1), [(next, false)]);
     let again = bench.pass_ms(6_000).queued(waits(5));
-    assert_eq!(granted(&bench.run(release("a", 3)).1), [(again, false)], "before those who came later");
+    assert_eq!(granted(&bench.run(release("a", 3)).1), [(again, false)], "before waiters that came later");
     assert_eq!(granted(&bench.run(release("a", 5)).1), [(last, false)]);
 }
 
 #[test]
-fn a_lock_that_only_lost_requests_want_is_free_for_others_and_for_them() {
+fn lock_with_only_orphaned_waiters_is_free() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(waits(2));
@@ -86,11 +86,11 @@ fn a_lock_that_only_lost_requests_want_is_free_for_others_and_for_them() {
     let (outcome, events) = bench.pass_ms(ORPHAN_MS).run(waits(4));
     assert_eq!(outcome, Outcome::Queued { position: 0 });
     assert_eq!(granted(&events), [(bench.last_id(), false)]);
-    assert_eq!(bench.pass_ms(60_000).seen("a"), (1, 0), "its lease began with the retry");
+    assert_eq!(bench.pass_ms(60_000).seen("a"), (1, 0), "the lease started with the retry");
 }
 
 #[test]
-fn a_hold_whose_answer_was_lost_is_kept_ten_seconds() {
+fn orphaned_hold_is_kept_ten_seconds() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1));
     assert_eq!(ended(&bench.run(cancel("a", 1)).1), []);
@@ -100,7 +100,7 @@ fn a_hold_whose_answer_was_lost_is_kept_ten_seconds() {
 }
 
 #[test]
-fn a_claimed_hold_without_a_lease_has_none_again() {
+fn retried_hold_without_lease_has_none_again() {
     let mut bench = Bench::new();
     bench.open(1, 60_000);
     bench.acquired(ask("a", 1).session(1).request(1));
@@ -112,18 +112,18 @@ fn a_claimed_hold_without_a_lease_has_none_again() {
 }
 
 #[test]
-fn a_late_cancel_of_the_first_attempt_does_not_touch_what_the_retry_was_given() {
+fn late_cancel_of_first_attempt_does_not_end_the_retrys_hold() {
     let mut bench = Bench::new();
     let grant = bench.acquired(ask("a", 1).request(1).lease_ms(60_000));
     bench.acquired(ask("a", 2).request(1).lease_ms(60_000));
     bench.outcome(cancel("a", 1));
     bench.outcome(cancel("a", 2));
-    let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("either of them may have been answered");
+    let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("either attempt may have been answered");
     assert_eq!(view.holds[0].deadline, grant.deadline);
 }
 
 #[test]
-fn a_retry_that_is_lost_too_is_kept_for_the_next() {
+fn lost_retry_is_kept_for_the_next_retry() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1).lease_ms(60_000));
     bench.outcome(cancel("a", 1));
@@ -135,7 +135,7 @@ fn a_retry_that_is_lost_too_is_kept_for_the_next() {
 }
 
 #[test]
-fn whoever_renews_a_lost_hold_has_it() {
+fn renewing_an_orphaned_hold_confirms_it() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1).lease_ms(60_000));
     bench.outcome(cancel("a", 1));
@@ -146,7 +146,7 @@ fn whoever_renews_a_lost_hold_has_it() {
 }
 
 #[test]
-fn a_lost_hold_without_a_lease_is_not_renewed_and_stays() {
+fn orphaned_hold_without_lease_refuses_renewal_and_stays() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(1));
     bench.outcome(cancel("a", 1));
@@ -156,7 +156,7 @@ fn a_lost_hold_without_a_lease_is_not_renewed_and_stays() {
 }
 
 #[test]
-fn a_late_cancel_does_not_touch_what_the_label_was_given_again() {
+fn late_cancel_does_not_end_a_reentered_hold() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).reentrant("x").lease_ms(60_000));
     bench.acquired(ask("a", 2).reentrant("x").lease_ms(60_000));
@@ -166,7 +166,7 @@ fn a_late_cancel_does_not_touch_what_the_label_was_given_again() {
 }
 
 #[test]
-fn a_lost_waiter_whose_time_is_over_is_passed_over() {
+fn expired_orphaned_waiter_is_passed_over() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).lease_ms(20_000));
     bench.queued(waits(2));

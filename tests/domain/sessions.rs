@@ -1,4 +1,4 @@
-//! Sessions: what keeps one alive, and what its end does to its holds and waiters.
+//! Sessions: what keeps them alive, and what their end does to holds and waiters.
 
 use super::kit::{Asking, Bench, acquire, ask, close, ended, key, name, open, release, session};
 use latchd::domain::{Command, EndReason, Event, Outcome, Proof, Refusal, Timestamp, WaitEnd};
@@ -14,7 +14,7 @@ fn touch(bench: &mut Bench, number: u8) {
 }
 
 #[test]
-fn an_idle_session_ends_only_strictly_after_its_time() {
+fn idle_session_ends_only_strictly_after_its_deadline() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.pass_ms(IDLE_MS).tick();
@@ -25,18 +25,18 @@ fn an_idle_session_ends_only_strictly_after_its_time() {
 }
 
 #[test]
-fn a_touch_starts_the_idle_time_anew_before_anything_is_judged() {
+fn touch_restarts_the_idle_time_before_expiry() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.pass_ms(IDLE_MS + 1);
     touch(&mut bench, 1);
-    assert!(lives(&bench, 1), "it was seen in the entry that would have ended it");
+    assert!(lives(&bench, 1), "the entry that would have ended it touched it");
     bench.pass_ms(IDLE_MS).tick();
     assert!(lives(&bench, 1));
 }
 
 #[test]
-fn any_command_that_carries_the_session_is_a_sighting() {
+fn every_command_of_a_session_touches_it() {
     let commands: [fn() -> Command; 4] = [
         || acquire(ask("b", 2).session(1)),
         || Command::Release { name: name("a"), session: Some(session(1)), proof: Proof::Key(key(1)) },
@@ -53,7 +53,7 @@ fn any_command_that_carries_the_session_is_a_sighting() {
 }
 
 #[test]
-fn a_command_of_another_session_is_no_sighting() {
+fn command_of_another_session_does_not_touch() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.open(2, 10 * IDLE_MS);
@@ -68,7 +68,7 @@ fn a_command_of_another_session_is_no_sighting() {
 }
 
 #[test]
-fn no_session_ends_while_sightings_wait_for_the_next_entry() {
+fn no_session_ends_while_more_touches_follow() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.pass_ms(10 * IDLE_MS).submit(Vec::new(), true, Vec::new());
@@ -80,7 +80,7 @@ fn no_session_ends_while_sightings_wait_for_the_next_entry() {
 }
 
 #[test]
-fn a_session_whose_request_waits_is_not_idle_and_is_so_anew_from_its_end() {
+fn idle_time_restarts_when_the_wait_ends() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.acquired(ask("a", 1));
@@ -89,14 +89,14 @@ fn a_session_whose_request_waits_is_not_idle_and_is_so_anew_from_its_end() {
     bench.pass_ms(5 * IDLE_MS).tick();
     assert!(lives(&bench, 1));
     bench.pass_ms(1).tick();
-    let deadline = bench.table.session_view(session(1)).expect("its wait ended just now").deadline;
+    let deadline = bench.table.session_view(session(1)).expect("the session lives").deadline;
     assert_eq!(deadline, Some(Timestamp(6 * IDLE_MS + 1)));
     bench.pass_ms(IDLE_MS + 1).tick();
     assert!(!lives(&bench, 1));
 }
 
 #[test]
-fn the_end_of_one_of_two_waits_does_not_start_the_idle_time() {
+fn session_with_a_remaining_wait_is_not_idle() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.acquired(ask("a", 1));
@@ -108,7 +108,7 @@ fn the_end_of_one_of_two_waits_does_not_start_the_idle_time() {
 }
 
 #[test]
-fn its_end_frees_its_holds_and_ends_its_waits_and_nobody_elses() {
+fn end_of_session_ends_only_its_holds_and_waits() {
     let mut bench = Bench::new();
     (1..=2).for_each(|number| bench.open(number, IDLE_MS));
     let token = bench.acquired(ask("a", 1).session(1)).token;
@@ -125,7 +125,7 @@ fn its_end_frees_its_holds_and_ends_its_waits_and_nobody_elses() {
 }
 
 #[test]
-fn an_ended_session_is_unknown() {
+fn ended_session_is_unknown() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.outcome(close(1));
@@ -136,7 +136,7 @@ fn an_ended_session_is_unknown() {
 }
 
 #[test]
-fn an_id_is_opened_once_while_it_lives() {
+fn session_id_cannot_be_opened_twice() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     let again = open(1, IDLE_MS);
@@ -146,7 +146,7 @@ fn an_id_is_opened_once_while_it_lives() {
 }
 
 #[test]
-fn later_commands_of_the_entry_that_ends_a_session_see_it_gone() {
+fn later_commands_in_the_entry_see_the_session_gone() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.acquired(ask("a", 1).session(1));
@@ -156,7 +156,7 @@ fn later_commands_of_the_entry_that_ends_a_session_see_it_gone() {
 }
 
 #[test]
-fn a_waiter_of_an_ended_session_that_does_not_fit_keeps_nobody_out() {
+fn ended_sessions_waiter_blocks_no_other_waiter() {
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
     bench.acquired(ask("a", 1).size(2));
@@ -167,7 +167,7 @@ fn a_waiter_of_an_ended_session_that_does_not_fit_keeps_nobody_out() {
 }
 
 #[test]
-fn three_thousand_holds_are_swept_in_batches_but_free_at_once() {
+fn holds_of_ended_session_are_free_before_they_are_removed() {
     const HOLDS: u64 = 3_000;
     let mut bench = Bench::new();
     bench.open(1, IDLE_MS);
@@ -177,7 +177,7 @@ fn three_thousand_holds_are_swept_in_batches_but_free_at_once() {
     let swept = events.iter().filter(|event| matches!(event, Event::HoldEnded { .. })).count() as u64;
     assert!((1..2_000).contains(&swept), "{swept} holds were swept in one entry");
     let free = (0..HOLDS).filter(|n| bench.seen(&format!("lock-{n}")) == (0, 0)).count() as u64;
-    assert_eq!(free, HOLDS, "what is not swept yet is still shown");
+    assert_eq!(free, HOLDS, "holds that are not removed yet are not shown");
     let applied = bench.batch((0..HOLDS).map(|n| acquire(ask(&format!("lock-{n}"), HOLDS + n))).collect());
     assert!(applied.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Acquired(_))));
     bench.settle();

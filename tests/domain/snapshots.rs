@@ -1,10 +1,10 @@
-//! Snapshots that cannot be true are refused, with the place where they are wrong.
+//! Snapshots of impossible states are refused, with the position of the error.
 
 use super::kit::{Asking, Bench, FIRST_TOKEN, ask, snapshot};
 use latchd::base::codec::DecodeError;
 use latchd::domain::{SnapshotError, Table};
 
-/// Where the head of a snapshot has its counters: after version, time and epoch, of one byte each.
+/// The position of the counters in the header: after version, time and epoch, of one byte each.
 const NEXT_TOKEN_AT: usize = 3;
 /// The tokens of these tests take two bytes.
 const NEXT_WAITER_AT: usize = NEXT_TOKEN_AT + 2;
@@ -20,7 +20,7 @@ fn restore(bytes: &[u8]) -> Result<Table, DecodeError> {
 }
 
 fn error(bytes: &[u8]) -> DecodeError {
-    restore(bytes).err().expect("it is believed")
+    restore(bytes).err().expect("an error")
 }
 
 /// A table with one lock: all before its record, and the record.
@@ -34,7 +34,7 @@ fn one_lock() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn a_lock_or_session_that_is_there_twice_is_refused() {
+fn duplicate_lock_or_session_is_refused() {
     let (mut before, record) = one_lock();
     assert!(restore(&[&before[..], &record].concat()).is_ok());
     *before.last_mut().expect("the count of locks") = 2;
@@ -50,7 +50,7 @@ fn a_lock_or_session_that_is_there_twice_is_refused() {
 }
 
 #[test]
-fn a_token_that_would_be_given_again_is_refused() {
+fn token_beyond_the_counter_is_refused() {
     let (before, record) = one_lock();
     let mut bytes = [before, record].concat();
     assert_eq!(bytes[NEXT_TOKEN_AT], (FIRST_TOKEN + 1) as u8 | 0x80);
@@ -59,7 +59,7 @@ fn a_token_that_would_be_given_again_is_refused() {
 }
 
 #[test]
-fn a_counter_near_its_end_is_refused() {
+fn counter_near_its_end_is_refused() {
     let mut bytes = Bench::new().snapshot();
     let largest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
     bytes.splice(NEXT_WAITER_AT..NEXT_WAITER_AT + 1, largest);
@@ -67,7 +67,7 @@ fn a_counter_near_its_end_is_refused() {
 }
 
 #[test]
-fn a_snapshot_cut_short_is_refused_wherever_it_is_cut() {
+fn truncated_snapshot_is_refused() {
     let (before, record) = one_lock();
     let bytes = [before, record].concat();
     for length in 0..bytes.len() {
@@ -77,7 +77,7 @@ fn a_snapshot_cut_short_is_refused_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_refusal_names_the_place() {
+fn error_names_the_damaged_byte() {
     let mut bytes = snapshot(&Table::default());
     bytes[0] = 9;
     let told = Table::restore(&mut bytes.as_slice()).err().expect("an unknown version").to_string();
@@ -85,12 +85,12 @@ fn a_refusal_names_the_place() {
 }
 
 #[test]
-fn a_request_and_what_it_made_must_name_each_other() {
+fn request_and_its_result_must_match() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).request(77));
     let bytes = bench.snapshot();
     let places: Vec<usize> = (0..bytes.len() - 16).filter(|at| bytes[*at..*at + 16] == [77; 16]).collect();
-    assert_eq!(places.len(), 2, "in its record, and in the hold");
+    assert_eq!(places.len(), 2, "in its record and in the hold");
     assert!(restore(&bytes).is_ok());
     for place in places {
         let mut bytes = bytes.clone();

@@ -1,11 +1,11 @@
-//! Fencing tokens: one counter for all, below 2^53 for ever.
+//! Fencing tokens: one counter for all locks, always below 2^53.
 
 use super::kit::{Asking, Bench, RUN, ask, name, release, start};
 use latchd::domain::{Acquire, LeaderStart, Outcome, Refusal, Table, Token};
 
 const END: u64 = 1 << 53;
 
-/// A table that has `left` tokens to give.
+/// A table with `left` tokens left.
 fn bench(left: u64) -> Bench {
     let mut bench = Bench::new();
     bench.table = Table::default();
@@ -18,14 +18,14 @@ fn waiting(key: u64) -> Acquire {
 }
 
 #[test]
-fn one_counter_serves_all_locks() {
+fn all_locks_share_one_token_counter() {
     let mut bench = bench(10);
     let tokens: Vec<u64> = ["a", "b", "c"].map(|lock| bench.acquired(ask(lock, 1)).token.0).into();
     assert_eq!(tokens, [END - 10, END - 9, END - 8]);
 }
 
 #[test]
-fn a_token_is_not_given_again_after_its_release() {
+fn released_token_is_never_reissued() {
     let mut bench = bench(10);
     let first = bench.acquired(ask("a", 1)).token;
     bench.outcome(release("a", 1));
@@ -33,16 +33,16 @@ fn a_token_is_not_given_again_after_its_release() {
 }
 
 #[test]
-fn the_last_token_is_below_two_to_the_53rd_and_then_all_is_refused() {
+fn acquires_are_refused_after_the_last_token() {
     let mut bench = bench(1);
     assert_eq!(bench.acquired(ask("a", 1)).token, Token(END - 1));
     assert_eq!(bench.refused(ask("b", 1)), Refusal::TokensExhausted);
-    assert_eq!(bench.refused(waiting(2)), Refusal::TokensExhausted, "it would wait for nothing");
+    assert_eq!(bench.refused(waiting(2)), Refusal::TokensExhausted, "a wait would be in vain");
     assert_eq!(bench.table.last_token(), Token(END - 1));
 }
 
 #[test]
-fn asking_again_needs_a_token_too() {
+fn reentry_after_the_last_token_is_refused() {
     let mut bench = bench(1);
     bench.acquired(ask("a", 1).reentrant("x"));
     assert_eq!(bench.refused(ask("a", 1).reentrant("x")), Refusal::TokensExhausted);
@@ -50,7 +50,7 @@ fn asking_again_needs_a_token_too() {
 }
 
 #[test]
-fn who_waits_when_the_tokens_end_is_not_granted_and_its_wait_ends() {
+fn waiter_is_not_granted_after_the_last_token() {
     let mut bench = bench(2);
     bench.acquired(ask("a", 1));
     bench.queued(waiting(2));
@@ -63,7 +63,7 @@ fn who_waits_when_the_tokens_end_is_not_granted_and_its_wait_ends() {
 }
 
 #[test]
-fn a_first_token_beyond_the_end_gives_none() {
+fn first_token_beyond_the_end_issues_none() {
     let mut bench = Bench::new();
     bench.table = Table::default();
     bench.lead(LeaderStart { first_token: u64::MAX, ..start(RUN) });
@@ -71,7 +71,7 @@ fn a_first_token_beyond_the_end_gives_none() {
 }
 
 #[test]
-fn a_first_token_of_zero_begins_at_one() {
+fn first_token_of_zero_starts_at_one() {
     let mut bench = Bench::new();
     bench.table = Table::default();
     bench.lead(LeaderStart { first_token: 0, ..start(RUN) });

@@ -1,4 +1,4 @@
-//! What the table takes has a bound, and so has what one caller takes of each pool.
+//! Quotas: the byte limit of the table, and each caller's share of each pool.
 
 use super::kit::{
     Asking, Bench, RUN, acquire, ask, caller, cancel, close, open_as, release, renew, request, snapshot, start,
@@ -7,14 +7,14 @@ use latchd::domain::{Acquire, Caller, Command, LeaderStart, Limits, Outcome, Poo
 
 const CI: Caller = Caller { credential: 1, address: 1 };
 
-/// Takes locks of names of its own until it is refused; how many it took.
+/// Acquires locks with different names until one is refused. Returns how many were granted.
 fn fill(bench: &mut Bench, ask_of: impl Fn(u64) -> Acquire) -> (u64, Refusal) {
     for number in 100.. {
         if let Outcome::Refused(refusal) = bench.outcome(ask_of(number)) {
             return (number - 100, refusal);
         }
     }
-    unreachable!("nothing is endless")
+    unreachable!("there is a limit")
 }
 
 fn one(number: u64) -> Acquire {
@@ -26,7 +26,7 @@ fn restored(bench: &Bench) -> Table {
 }
 
 #[test]
-fn beyond_the_bound_nothing_is_added_and_all_else_goes_on() {
+fn full_table_refuses_only_what_adds_to_it() {
     let limit = 20_000;
     let mut bench = Bench::with_limits(|limits| limits.table_bytes_max = limit);
     let full = Refusal::TableFull { limit };
@@ -34,10 +34,10 @@ fn beyond_the_bound_nothing_is_added_and_all_else_goes_on() {
     let kept = bench.acquired(ask("kept", 1).request(1).lease_ms(60_000));
     bench.acquired(ask("of-label", 2).reentrant("x").lease_ms(60_000).metadata(&[("a", "b")]));
     assert_eq!(fill(&mut bench, one).1, full);
-    // Sessions take less than locks do.
+    // A session needs fewer bytes than a lock.
     let refused = (100..).find(|number| matches!(bench.outcome(open_as(*number, CI)), Outcome::Refused(_)));
     assert!(bench.table.bytes() <= limit && refused.is_some());
-    // What would add.
+    // These would add something.
     assert_eq!(bench.refused(open_as(2, CI)), full);
     assert_eq!(bench.refused(ask("kept", 50).lease_ms(9).wait_ms(9)), full);
     assert_eq!(
@@ -45,7 +45,7 @@ fn beyond_the_bound_nothing_is_added_and_all_else_goes_on() {
         full
     );
     assert_eq!(bench.refused(ask("of-label", 51).reentrant("x").lease_ms(9).request(2)), full);
-    // What does not.
+    // These add nothing.
     assert!(matches!(bench.outcome(renew("lock-100", 100, 60_000)), Outcome::Renewed(_)));
     bench.acquired(ask("of-label", 52).reentrant("x").lease_ms(9).metadata(&[("a", "c")]));
     assert_eq!(bench.acquired(ask("kept", 53).request(1).lease_ms(60_000)), kept, "a retry");
@@ -59,7 +59,7 @@ fn beyond_the_bound_nothing_is_added_and_all_else_goes_on() {
 }
 
 #[test]
-fn a_start_above_the_bound_serves_what_adds_nothing() {
+fn table_above_its_limit_serves_what_adds_nothing() {
     let mut bench = Bench::new();
     (0..20).for_each(|number| _ = bench.acquired(one(number)));
     let before = bench.table.bytes();
@@ -76,7 +76,7 @@ fn a_start_above_the_bound_serves_what_adds_nothing() {
 }
 
 #[test]
-fn a_waiter_and_long_texts_are_counted_and_given_back() {
+fn bytes_of_waiters_and_texts_are_counted_and_freed() {
     let mut bench = Bench::new();
     let at_least = |ask: Acquire, bytes: usize, bench: &mut Bench| {
         let before = bench.table.bytes();
@@ -93,12 +93,12 @@ fn a_waiter_and_long_texts_are_counted_and_given_back() {
     bench.outcome(release("idle", 6));
     assert!(bench.table.bytes() > 0);
     bench.pass_ms(700_000).settle();
-    // By now the waiter has had its turn.
+    // By now the waiter was granted.
     bench.pass_ms(700_000).settle();
     assert_eq!(bench.table.bytes(), 0);
 }
 
-/// Half of each pool for a credential, and half of that for an address; half of a pool for an address without one.
+/// A credential may use half of each pool and an address half of that; without a credential, half of the pool.
 fn shared(pool: u64) -> Bench {
     Bench::with_limits(|limits| {
         (limits.holds_max, limits.sessions_max, limits.requests_max) = (pool, pool, pool);
@@ -106,7 +106,7 @@ fn shared(pool: u64) -> Bench {
     })
 }
 
-/// Something of this pool, the `number`th of this caller.
+/// A command that uses this pool, the `number`th of this caller.
 fn some_of(pool: Pool, number: u8, by: Caller) -> Command {
     let unique = by.credential as u8 * 64 + by.address as u8 * 32 + number;
     let named = ask(&format!("lock-{unique}"), 1_000 + u64::from(unique)).lease_ms(60_000).by(by);
@@ -118,10 +118,10 @@ fn some_of(pool: Pool, number: u8, by: Caller) -> Command {
 }
 
 #[test]
-fn one_credential_takes_half_of_a_pool_and_one_address_half_of_that() {
+fn credential_and_address_shares_are_enforced() {
     let refused = |pool, whose, limit| Outcome::Refused(Refusal::ShareFull { pool, whose, limit });
     for pool in [Pool::Holds, Pool::Sessions, Pool::Requests] {
-        // In the pool of holds a request takes one too.
+        // A request with a key uses the pool of holds too.
         let mut bench = shared(if pool == Pool::Requests { 48 } else { 40 });
         bench.lead(LeaderStart {
             limits: Limits { holds_max: if pool == Pool::Holds { 40 } else { 4_000 }, ..*bench.table.limits() },
@@ -134,7 +134,7 @@ fn one_credential_takes_half_of_a_pool_and_one_address_half_of_that() {
         (0..share as u8 / 2).for_each(|number| is_given(take(number, caller(1, 1))));
         let by_credential = refused(pool, ShareOf::Credential, share);
         assert_eq!(take(30, caller(1, 0)), by_credential, "{pool:?}");
-        // Another credential at the same address, and nobody.
+        // Another credential at the same address, and no credential.
         (0..share as u8 / 2).for_each(|number| is_given(take(number, caller(2, 1))));
         assert_eq!(take(30, caller(2, 1)), refused(pool, ShareOf::Address, share / 2), "{pool:?}");
         is_given(take(0, caller(0, 1)));
@@ -144,7 +144,7 @@ fn one_credential_takes_half_of_a_pool_and_one_address_half_of_that() {
 }
 
 #[test]
-fn what_is_given_back_may_be_taken_again_and_waiters_count() {
+fn released_share_can_be_used_again() {
     let mut bench = shared(40);
     for number in 0..10 {
         bench.acquired(one(number).by(CI));
@@ -155,14 +155,14 @@ fn what_is_given_back_may_be_taken_again_and_waiters_count() {
     bench.queued(ask("lock-2", 40).lease_ms(9).wait_ms(9_000).by(CI));
     assert_eq!(bench.refused(one(31).by(CI)), full);
     assert_eq!(bench.refused(ask("lock-2", 41).lease_ms(9).wait_ms(9_000).by(CI)), full);
-    // Its turn takes nothing more.
+    // The grant uses no more than the wait.
     bench.outcome(release("lock-2", 2));
     assert_eq!(bench.seen("lock-2"), (1, 0));
     bench.acquired(one(32).by(caller(1, 2)));
 }
 
 #[test]
-fn an_anonymous_address_has_its_share_and_others_the_rest() {
+fn anonymous_address_has_its_own_share() {
     let mut bench = shared(40);
     let (taken, refusal) = fill(&mut bench, |number| one(number).by(caller(0, 7)));
     assert_eq!(taken, 20);
@@ -171,7 +171,7 @@ fn an_anonymous_address_has_its_share_and_others_the_rest() {
 }
 
 #[test]
-fn of_a_small_pool_one_caller_may_have_eight_and_without_shares_all() {
+fn smallest_share_is_eight() {
     let mut bench = shared(10);
     let (taken, _) = fill(&mut bench, |number| one(number).by(CI));
     assert_eq!(taken, 8);
@@ -184,7 +184,7 @@ fn of_a_small_pool_one_caller_may_have_eight_and_without_shares_all() {
 }
 
 #[test]
-fn one_credential_takes_half_of_the_bytes() {
+fn credential_share_limits_bytes() {
     let mut bench = Bench::with_limits(|limits| (limits.table_bytes_max, limits.credential_share) = (40_000, 500));
     let (taken, refusal) = fill(&mut bench, |number| one(number).by(CI));
     assert_eq!(refusal, Refusal::ShareFull { pool: Pool::Bytes, whose: ShareOf::Credential, limit: 20_000 });
@@ -194,7 +194,7 @@ fn one_credential_takes_half_of_the_bytes() {
 }
 
 #[test]
-fn room_is_looked_at_before_a_command_is_handed_to_the_log() {
+fn quota_counts_commands_on_their_way_to_the_log() {
     let mut bench = Bench::with_limits(|limits| limits.table_bytes_max = 10_000);
     bench.acquired(ask("kept", 1).request(1).lease_ms(60_000));
     let new = acquire(one(3));

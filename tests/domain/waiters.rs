@@ -1,4 +1,4 @@
-//! Who waits: seen in the order of their turns, and taken out by label.
+//! Waiters: listed in order of their turns, and cancelled by label.
 
 use super::kit::{Asking, Bench, ask, cancel_wait, close, granted, key, name, release};
 use latchd::domain::{Event, Outcome, Refusal, Timestamp, WaitEnd, view::WaiterView};
@@ -10,7 +10,7 @@ fn seen(bench: &Bench) -> Vec<(u64, u32)> {
 }
 
 #[test]
-fn they_are_seen_in_the_order_of_their_turns() {
+fn waiters_are_listed_in_order_of_their_turns() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.open(1, 60_000);
@@ -24,7 +24,7 @@ fn they_are_seen_in_the_order_of_their_turns() {
 }
 
 #[test]
-fn those_who_count_no_more_are_not_seen() {
+fn ended_waiters_are_not_listed() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.open(1, 60_000);
@@ -40,7 +40,7 @@ fn those_who_count_no_more_are_not_seen() {
 }
 
 #[test]
-fn a_label_takes_its_wait_back() {
+fn label_cancels_its_wait() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let waiting = bench.queued(ask("a", 2).label("x").lease_ms(9).wait_ms(100));
@@ -55,7 +55,7 @@ fn a_label_takes_its_wait_back() {
 }
 
 #[test]
-fn a_label_that_holds_does_not_wait() {
+fn label_that_holds_has_no_wait_to_cancel() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).label("x"));
     assert_eq!(bench.refused(cancel_wait("a", "x")), Refusal::NotWaiting);
@@ -63,7 +63,7 @@ fn a_label_that_holds_does_not_wait() {
 }
 
 #[test]
-fn who_stood_behind_may_fit_when_a_label_leaves() {
+fn cancelled_wait_lets_a_fitting_waiter_in() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(2));
     bench.queued(ask("a", 2).size(5).label("x").lease_ms(9).wait_ms(100));

@@ -31,20 +31,20 @@ macro_rules! caught {
 caught! {
     a_write_that_is_not_flushed: "no-fsync" by "proof::crash::power::nothing_is_lost_by_a_power_loss";
     a_lease_by_the_wall_clock: "expiry-by-wall-clock" by "proof::wall_clock::the_wall_clock_steps_forward";
-    a_token_given_twice: "token-reused" by "domain::tokens::a_token_is_not_given_again_after_its_release";
-    a_lease_cut_in_half: "lease-halved" by "domain::model::leases::a_hold_lasts_as_long_as_was_promised";
+    a_token_given_twice: "token-reused" by "domain::tokens::released_token_is_never_reissued";
+    a_lease_cut_in_half: "lease-halved" by "domain::model::leases::hold_never_ends_before_its_lease";
     a_waiter_that_stays_after_its_cancel: "waiter-not-dropped"
-        by "domain::cancels::a_waiter_that_cancels_leaves_the_queue_and_is_told";
-    a_queue_upside_down: "last-come-first-served" by "domain::queue::equals_are_served_in_order_of_arrival";
-    a_command_applied_twice: "dedup-off" by "domain::duplicates::the_same_id_is_applied_once";
+        by "domain::cancels::cancelled_waiter_leaves_queue_and_is_notified";
+    a_queue_upside_down: "last-come-first-served" by "domain::queue::equal_priorities_are_granted_in_order_of_arrival";
+    a_command_applied_twice: "dedup-off" by "domain::duplicates::same_command_id_is_applied_once";
     an_entry_of_a_former_leader: "stale-epoch-applied"
-        by "domain::duplicates::an_entry_of_another_leadership_changes_nothing_at_all";
+        by "domain::duplicates::entry_of_another_epoch_changes_nothing";
     a_sighting_that_is_forgotten: "touches-forgotten"
-        by "domain::sessions::a_touch_starts_the_idle_time_anew_before_anything_is_judged";
+        by "domain::sessions::touch_restarts_the_idle_time_before_expiry";
     a_snapshot_without_those_who_wait: "snapshot-without-queue"
-        by "domain::model::snapshots::a_snapshot_and_the_rest_of_the_log_are_the_whole_log";
+        by "domain::model::snapshots::snapshot_plus_rest_of_log_equals_whole_log";
     a_lock_that_waits_for_a_lost_request: "lost-requests-granted"
-        by "domain::retries::a_turn_that_comes_meanwhile_passes_and_the_place_stays";
+        by "domain::retries::orphaned_waiter_is_passed_over_and_keeps_its_place";
     an_answer_before_the_quorum_has_it: "answer-before-commit" by "simulation::planted::a_leader_that_is_cut_off_grants_nothing";
     a_command_forwarded_twice: "forward-twice" by "simulation::planted::what_is_forwarded_is_done_once";
     a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::all_who_come_back_at_once_serve_again";
@@ -78,7 +78,7 @@ caught! {
         by "engine::comparing::a_node_whose_table_differs_serves_nobody_and_the_others_go_on";
     a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
     a_dead_node_whose_waiters_stay: "dead-requests-stay"
-        by "domain::leadership::attached_waiters_of_dead_processes_leave_and_detached_ones_stay";
+        by "domain::leadership::only_attached_waiters_of_dead_incarnations_leave";
 }
 
 pub fn expect_red(mutant: &str, test: &str) {

@@ -1,4 +1,4 @@
-//! The table and the naive model agree on every outcome, on every event, and on all that can be seen.
+//! The table and the naive model agree on every outcome, every event and every view.
 
 use super::driver::Played;
 use super::reference::{Reference, Waiter};
@@ -9,7 +9,7 @@ use latchd::domain::view::{Counts, HoldView};
 use latchd::domain::{Name, Timestamp};
 
 #[test]
-fn the_table_does_what_the_naive_model_does() {
+fn table_agrees_with_naive_model() {
     for_all_scripts_of(4 * CASES, steps(), || {
         let mut reference = Reference::default();
         move |played| {
@@ -31,7 +31,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, actual: T) -> R
     }
 }
 
-/// A view says what counts now: a leadership's start, which ends nothing, leaves behind what does not.
+/// Views leave out what has ended; the start of a leadership does not remove it yet.
 fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
     let now = reference.now;
     for name in NAMES.map(Name::from) {
@@ -70,7 +70,7 @@ fn compare_waiters(reference: &Reference, played: &Played) -> Result<(), String>
     for name in NAMES.map(Name::from) {
         let mut waiting: Vec<_> = reference.waiters_of(&name).filter(|waiter| now <= waiter.deadline).collect();
         waiting.sort_by_key(|waiter| std::cmp::Reverse(waiter.priority));
-        // Whose request was lost does not count among those ahead.
+        // Orphaned waiters do not count as ahead.
         let ahead = |at: usize| waiting[..at].iter().filter(|waiter| !waiter.orphaned).count() as u32;
         let shown =
             |at: usize, waiter: &&Waiter| (waiter.key.0, waiter.since, waiter.deadline, waiter.priority, ahead(at));
@@ -95,7 +95,7 @@ fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
     same("level", (reference.level, reference.confirms()), of_table)
 }
 
-/// With the whole key, which the usual form keeps to itself.
+/// Shows the whole key, which its `Debug` hides.
 fn shown(hold: &HoldView) -> String {
     format!("{} {hold:?}", hold.key)
 }

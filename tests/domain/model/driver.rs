@@ -1,4 +1,4 @@
-//! Plays a script: makes each step concrete against the table as it is, applies it, and shows it to a check.
+//! Plays a script: makes each step concrete for the present table, applies it, and passes it to a check.
 
 use super::script::{Asked, Batch, Key, Lead, Shown, Step, Verb, Wanted};
 use crate::domain::kit::{self, FIRST_TOKEN, session, store};
@@ -21,7 +21,7 @@ impl Played<'_> {
     }
 }
 
-/// Plays all steps. The whole log comes back.
+/// Plays all steps and returns the whole log.
 pub fn play(
     script: &[Step],
     mut check: impl FnMut(&Played) -> Result<(), String>,
@@ -33,7 +33,7 @@ pub fn play(
         let applied = driver.table.apply(entry.clone());
         let played = Played { entry: &entry, applied: &applied, table: &driver.table };
         if let Some(Event::Broken(what)) = played.events().iter().find(|event| matches!(event, Event::Broken(_))) {
-            return Err(format!("the table finds itself broken: {what}"));
+            return Err(format!("the table reports a broken invariant: {what}"));
         }
         check(&played)?;
         log.push(entry);
@@ -47,7 +47,7 @@ struct Driver {
     /// How often each node's process was started.
     starts: BTreeMap<u8, u64>,
     sequences: BTreeMap<Incarnation, u64>,
-    /// Of all acquires so far, with their names.
+    /// The keys of all acquires so far, with the names of their locks.
     keys: Vec<(Name, HoldKey)>,
 }
 
@@ -101,7 +101,7 @@ impl Driver {
         }
     }
 
-    /// Each run of each node is told by its number.
+    /// Each incarnation of each node has its own number.
     fn run_of(&mut self, node: u8, restarted: bool, belated: bool) -> Incarnation {
         let starts = self.starts.entry(node).or_insert(1);
         *starts += u64::from(restarted);

@@ -1,4 +1,4 @@
-//! Entries come back from their bytes as they were.
+//! Entries decode to themselves.
 
 use super::script::steps;
 use super::{driver, for_all};
@@ -6,7 +6,7 @@ use latchd::domain::Entry;
 use proptest::prelude::*;
 
 #[test]
-fn every_entry_comes_back_from_its_bytes() {
+fn every_entry_decodes_to_itself() {
     for_all(steps(), |script| {
         let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         for entry in log {
@@ -17,7 +17,7 @@ fn every_entry_comes_back_from_its_bytes() {
 }
 
 #[test]
-fn an_entry_cut_short_or_with_more_behind_it_is_refused() {
+fn truncated_or_extended_entry_is_refused() {
     for_all(steps(), |script| {
         let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         let bytes = log.last().map(Entry::encode).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! No hold and no waiter of an ended session is to be seen, granted, or left waiting for an answer.
+//! No hold or waiter of an ended session is shown, granted, or left without an answer.
 
 use super::driver::Played;
 use super::for_all_scripts;
@@ -7,7 +7,7 @@ use latchd::domain::{Body, Command, CommandId, Event, Name, Outcome, SessionId, 
 use std::collections::BTreeMap;
 
 #[test]
-fn what_an_ended_session_had_is_gone() {
+fn holds_and_waiters_of_ended_session_are_gone() {
     for_all_scripts(|| {
         let mut waiting = BTreeMap::new();
         move |played| {
@@ -28,7 +28,7 @@ fn no_hold_is_seen(played: &Played) -> Result<(), String> {
     Ok(())
 }
 
-/// `waiting` are the requests of sessions that nobody has answered yet.
+/// `waiting`: requests of sessions that are not answered yet.
 fn no_wait_is_left(waiting: &mut BTreeMap<CommandId, SessionId>, played: &Played) -> Result<(), String> {
     if let (Body::Batch { commands, .. }, Ok(applied)) = (&played.entry.body, played.applied) {
         for (submitted, (id, outcome)) in commands.iter().zip(&applied.outcomes) {

@@ -1,18 +1,18 @@
-//! Nobody overtakes one of the same or a higher priority who has waited longer for the same lock.
+//! No waiter overtakes another of the same or a higher priority that has waited longer.
 
 use super::driver::Played;
 use super::for_all_scripts;
 use latchd::domain::{Acquire, Body, Command, CommandId, Event, Outcome, Wait};
 
 #[test]
-fn turns_come_by_priority_and_then_by_arrival() {
+fn waiters_are_granted_by_priority_then_arrival() {
     for_all_scripts(|| {
         let mut line = Line::default();
         move |played| line.check(played)
     });
 }
 
-/// Requests that wait, in order of arrival.
+/// The waiting requests, in order of arrival.
 #[derive(Default)]
 struct Line {
     waiting: Vec<Waiting>,
@@ -38,7 +38,7 @@ impl Line {
         played.events().iter().try_for_each(|event| self.see(event))
     }
 
-    /// Detached waiters end without a word, and who asks again keeps an older place: neither is followed.
+    /// Detached waiters end without an event, and reentering ones keep an older place: neither is followed.
     fn arrive(&mut self, id: CommandId, ask: &Acquire) {
         let asks_again = ask.reentrant && ask.label.is_some() && ask.session.is_none();
         if matches!(ask.wait, Some(Wait::Attached { .. })) && !asks_again && ask.idempotency_key.is_none() {
@@ -66,7 +66,7 @@ impl Line {
         let granted = self.waiting.remove(at);
         let overtaken = self.waiting.iter().enumerate().find(|(place, waiting)| {
             let longer = *place < at && waiting.ask.priority == granted.ask.priority;
-            // Of this entry's arrivals some may have come after this grant.
+            // Some of this entry's waiters may have arrived after this grant.
             let higher = waiting.entry < self.entries && waiting.ask.priority > granted.ask.priority;
             waiting.ask.name == granted.ask.name && (longer || higher)
         });

@@ -1,4 +1,4 @@
-//! No hold ends early: before its lease, its session or a command ends it. And once due, it ends.
+//! No hold ends before its lease, its session or a command ends it; once due, it ends.
 
 use super::driver::Played;
 use super::script::{NAMES, Step, Verb, steps};
@@ -10,7 +10,7 @@ use proptest::strategy::Strategy;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
-fn a_hold_lasts_as_long_as_was_promised() {
+fn hold_never_ends_before_its_lease() {
     for_all_scripts_of(CASES, fresh_keys(), || {
         let mut promised = Promised::default();
         move |played| {
@@ -22,7 +22,7 @@ fn a_hold_lasts_as_long_as_was_promised() {
     });
 }
 
-/// Scripts in which a key is one hold's alone, so that it tells who is who.
+/// Scripts in which each key belongs to one hold.
 fn fresh_keys() -> impl Strategy<Value = Vec<Step>> {
     steps().prop_map(|mut script| {
         let batches =
@@ -36,7 +36,7 @@ fn fresh_keys() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// What holders were told, by token. Only what nobody was told yet comes from a look into the table.
+/// What holders were told, by token. Only holds of which nobody was told yet are read from the table.
 #[derive(Default)]
 struct Promised(BTreeMap<Token, Promise>);
 
@@ -44,10 +44,9 @@ struct Promise {
     name: Name,
     key: HoldKey,
     deadline: Option<Timestamp>,
-    /// The attempts that were answered with it, as far as their answers were not lost. Without any, it may end at
-    /// any time.
+    /// The attempts that were answered with it and whose answers were not lost. Without any, it may end at any time.
     answers: BTreeSet<HoldKey>,
-    /// It may last longer than was promised.
+    /// It may last longer than promised.
     at_least: bool,
 }
 
@@ -69,7 +68,7 @@ impl Promised {
         }));
         let silent = silent_grants(played, &grants);
         grants.extend(silent.iter().map(|(name, grant)| (name, grant, None)));
-        // Tokens tell the order in which the lists came about; a retry is given an older one once more.
+        // Tokens tell the order of the grants; a retry is given an older one again.
         grants.sort_by_key(|(_, grant, _)| grant.token);
         grants.into_iter().for_each(|(name, grant, answered)| self.grant(name, grant, answered));
         for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
@@ -78,7 +77,7 @@ impl Promised {
         Ok(())
     }
 
-    /// A label that asks again has the same hold under a new token.
+    /// A label that reenters has the same hold under a new token.
     fn grant(&mut self, name: &Name, grant: &Grant, answered: Option<HoldKey>) {
         let Grant { key, token, deadline, .. } = *grant;
         let before = self.0.remove(&token).map_or_else(BTreeSet::new, |promise| promise.answers);
@@ -95,7 +94,7 @@ impl Promised {
                 let renewed = self.0.get_mut(&grant.token);
                 if let Some(promise) = renewed {
                     (promise.deadline, promise.at_least) = (grant.deadline, false);
-                    // Whoever can renew was told, by whatever way.
+                    // A client that can renew was told, in some way.
                     promise.answers.insert(grant.key);
                 }
             }
@@ -138,7 +137,7 @@ impl Promised {
         Ok(())
     }
 
-    /// All that is promised is there; after a batch nothing else is.
+    /// All promised holds exist; after a batch there are no others.
     fn compare(&self, played: &Played) -> Result<(), String> {
         let now = played.table.now();
         let due = |promise: &Promise| promise.deadline.is_some_and(|deadline| now > deadline);
@@ -163,7 +162,7 @@ impl Promised {
     }
 }
 
-/// Holds of detached waiters: nobody is told before asking again, so they are seen first in a view.
+/// Holds of detached waiters: they learn of it by asking again, so a view shows the hold first.
 fn silent_grants(played: &Played, told: &[(&Name, &Grant, Option<HoldKey>)]) -> Vec<(Name, Grant)> {
     let mut silent = Vec::new();
     for event in played.events() {
@@ -178,7 +177,7 @@ fn silent_grants(played: &Played, told: &[(&Name, &Grant, Option<HoldKey>)]) -> 
     silent
 }
 
-/// Granted in this entry to nobody who was told, and ended in it.
+/// Holds that were granted and ended in this entry, without anybody being told.
 fn came_and_went(played: &Played, ended: Token) -> bool {
     played.events().iter().any(|event| matches!(event, Event::Granted { token, .. } if *token == ended))
 }

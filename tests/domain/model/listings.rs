@@ -1,4 +1,4 @@
-//! Listings show what single views show: filtered, in order, from any cursor.
+//! Listings agree with single views: filtered, in order, from any cursor.
 
 use super::script::{NAMES, SESSIONS, steps};
 use super::{driver, for_all};
@@ -8,7 +8,7 @@ use latchd::domain::{Name, SessionId, Table};
 use proptest::prelude::*;
 
 #[test]
-fn listings_show_what_views_show() {
+fn listings_agree_with_views() {
     let filter = (prop::sample::select(vec!["", "a", "ab", "b", "c"]), any::<Option<bool>>(), any::<Option<bool>>());
     let after = prop::option::of(prop::sample::select(vec!["", "a", "aa", "ab", "b", "z"]));
     for_all((steps(), filter, after), |(script, (prefix, held, contended), after)| {

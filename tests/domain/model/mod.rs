@@ -1,21 +1,21 @@
 //! Random scripts of log entries, checked against a naive model and against one invariant a file.
 //!
-//! Each test prints its seed when it fails, with the smallest script found that still fails. Again, and more:
+//! A failing test prints its seed, and the smallest script found that still fails. To repeat it, or to search longer:
 //!
 //! ```text
-//! PROPTEST_RNG_SEED=123 cargo test --test all domain::model::fifo     the same scripts again
-//! PROPTEST_CASES=100000 cargo test --test all domain::model           longer than CI does
+//! PROPTEST_RNG_SEED=123 cargo test --test all domain::model::fifo     repeats the same scripts
+//! PROPTEST_CASES=100000 cargo test --test all domain::model           searches longer than CI
 //! ```
 
 mod agrees;
+mod capacity;
 pub mod driver;
 mod encodings;
 mod ended_sessions;
 mod fifo;
-mod foreseen;
 mod leases;
 mod listings;
-mod quota;
+mod preflight;
 mod reference;
 mod reference_commands;
 mod reference_nodes;
@@ -32,10 +32,10 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestCaseResult, Test
 use script::{Step, steps};
 use std::hash::{BuildHasher, Hasher};
 
-/// How many scripts each test plays unless `PROPTEST_CASES` says otherwise: all together take seconds.
+/// How many scripts each test plays unless `PROPTEST_CASES` is set: all tests together take seconds.
 const CASES: u32 = 150;
 
-/// Runs a property over many values; a failure names the seed that brings it back.
+/// Runs a property over many values; a failure names the seed that repeats it.
 pub fn for_all<S: Strategy>(strategy: S, property: impl Fn(S::Value) -> TestCaseResult) {
     for_many(CASES, strategy, property);
 }
@@ -62,7 +62,7 @@ fn for_many<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) ->
     }
 }
 
-/// Plays random scripts, and looks with a fresh `check` at every entry of each.
+/// Plays random scripts, each with a new `check` that sees every entry.
 fn for_all_scripts<C>(start: impl Fn() -> C)
 where
     C: FnMut(&Played) -> Result<(), String>,

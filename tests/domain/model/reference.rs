@@ -1,8 +1,8 @@
-//! A lock table as one would write it without a thought for speed: flat lists, searched from end to end.
+//! A lock table written without regard for speed: flat lists, searched from end to end.
 //!
-//! Written from what is promised, not from the code, so that the two can disagree. Here: what there is, what time
-//! does, and who is next. What commands do is in `reference_commands`, nodes are in `reference_nodes`, retries in
-//! `reference_requests`. It predicts everything but the numbers of the fencing tokens, which it takes from the table
+//! Written from the promises, not from the code, so that the two can disagree. This file has the state, expiry and the
+//! queue. Commands are in `reference_commands`, nodes in `reference_nodes`, retries in
+//! `reference_requests`. It predicts everything except the numbers of the fencing tokens, which it takes from the table
 //! (`tokens` checks those).
 
 use super::driver::Played;
@@ -22,21 +22,21 @@ pub struct Reference {
     pub level: u32,
     pub confirm: bool,
     pub nodes: BTreeMap<NodeId, Node>,
-    /// What was asked under each idempotency key, and until when that is kept at least. What came of it is told by
-    /// whoever names the key.
+    /// The request under each idempotency key, and until when it is kept at least. The hold or waiter that names the key is
+    /// its result.
     pub requests: BTreeMap<RequestId, (BodyDigest, Timestamp)>,
     pub sessions: BTreeMap<SessionId, Session>,
-    /// Of all locks, in the order in which they were granted.
+    /// The holds of all locks, in the order in which they were granted.
     pub holds: Vec<Hold>,
-    /// Of all locks, in the order in which they came.
+    /// The waiters of all locks, in order of arrival.
     pub waiters: Vec<Waiter>,
-    /// As the last hold set it, of locks in use.
+    /// The size of locks in use, as the last hold set it.
     pub sizes: BTreeMap<Name, u32>,
-    /// As the last LDLM hold set it, of locks in use.
+    /// The size to remember of locks in use, as the last LDLM hold set it.
     ldlm_sizes: BTreeMap<Name, u32>,
-    /// Of idle locks: until when, whose, which.
+    /// Remembered sizes: until when, of which lock, which size.
     pub idle_sizes: Vec<(Timestamp, Name, u32)>,
-    /// What the table told and this model has not yet seen coming.
+    /// Events of the table that this model has not explained yet.
     unexplained: Vec<Event>,
     wrong: Vec<String>,
 }
@@ -65,13 +65,13 @@ pub struct Hold {
     pub owner: Owner,
     pub metadata: Metadata,
     pub dialect: Dialect,
-    /// The acquire that takes it back if its answer is lost; none once there was an answer before.
+    /// The only attempt whose loss ends the hold; none once another attempt may have been answered.
     pub attempt: Option<HoldKey>,
     /// The lease that was asked for.
     pub lease_ms: Option<u64>,
     pub unconfirmed: Option<Incarnation>,
     pub request: Option<RequestId>,
-    /// Nobody was told, and nobody will be unless the request is retried in time.
+    /// The request was lost, and the hold waits for a retry.
     pub orphaned: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct Waiter {
     pub metadata: Metadata,
     pub dialect: Dialect,
     pub request: Option<RequestId>,
-    /// Its request is lost: it keeps its place for the retry.
+    /// The request was lost; the place is kept for a retry.
     pub orphaned: bool,
 }
 
@@ -102,7 +102,7 @@ impl Waiter {
 }
 
 impl Reference {
-    /// Does what the entry says, and compares what the table told.
+    /// Applies the entry, and compares the table's answers.
     pub fn apply(&mut self, played: &Played) -> Result<(), String> {
         self.unexplained = played.events().to_vec();
         let Entry { at, epoch, body } = played.entry;
@@ -124,7 +124,7 @@ impl Reference {
                 self.sweep();
             }
         }
-        let unexplained = self.unexplained.drain(..).map(|event| format!("told for no reason: {event:?}"));
+        let unexplained = self.unexplained.drain(..).map(|event| format!("an event for no reason: {event:?}"));
         self.wrong.extend(unexplained);
         if self.wrong.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.wrong).join("\n")) }
     }
@@ -167,13 +167,13 @@ impl Reference {
         self.forget_requests();
     }
 
-    /// Ends whatever has ended, everywhere, and forgets ended sessions.
+    /// Expires everything that is due, and forgets ended sessions.
     fn sweep(&mut self) {
         self.names().iter().for_each(|name| self.settle(name));
         self.sessions.retain(|_, session| !session.ended);
     }
 
-    /// Ends what has ended of one lock. Free room is handed on before waits are judged too long.
+    /// Expires one lock. Free room is granted before waits time out.
     pub fn settle(&mut self, name: &Name) {
         for hold in self.holds.clone().into_iter().filter(|hold| hold.name == *name) {
             if hold.deadline.is_some_and(|deadline| self.now > deadline) {
@@ -193,7 +193,7 @@ impl Reference {
         self.hand_on(name);
     }
 
-    /// Grants to those next in line as long as they fit; those of ended sessions and of lost requests do not count.
+    /// Grants to the next waiters while they fit; waiters of ended sessions and orphaned ones do not count.
     pub fn hand_on(&mut self, name: &Name) -> bool {
         let mut granted = false;
         while let Some(next) = self.next(name) {
@@ -222,7 +222,7 @@ impl Reference {
     fn next(&self, name: &Name) -> Option<Waiter> {
         let is_there = |waiter: &Waiter| !waiter.orphaned && !self.is_gone(&waiter.owner);
         let waiting = self.waiters.iter().filter(|waiter| waiter.name == *name && is_there(waiter));
-        // The first of those with the highest priority: they are in order of arrival.
+        // The first with the highest priority, because they are in order of arrival.
         waiting.min_by_key(|waiter| std::cmp::Reverse(waiter.priority)).cloned()
     }
 
@@ -231,7 +231,7 @@ impl Reference {
         holds == 0 || (self.sizes.get(name) == Some(&size) && holds < size as usize)
     }
 
-    /// `asked` has waited, or gets it at once.
+    /// `asked` is granted, at once or after a wait.
     pub fn add_hold(&mut self, asked: Waiter, token: Token, has_waited: bool) -> Grant {
         self.expect_token(&asked.name, token, None, &asked.owner, asked.dialect);
         self.sizes.insert(asked.name.clone(), asked.size);
@@ -288,7 +288,7 @@ impl Reference {
         }
     }
 
-    /// A session is idle from the end of its last wait.
+    /// A session is idle from the end of its last wait on.
     pub fn after_wait(&mut self, owner: &Owner) {
         if let Some(id) = owner.session.filter(|id| self.waits_of(*id) == 0) {
             self.sessions.entry(id).and_modify(|session| session.seen = self.now);
@@ -309,11 +309,11 @@ impl Reference {
     fn expect(&mut self, event: Event) {
         match self.unexplained.iter().position(|told| *told == event) {
             Some(at) => _ = self.unexplained.remove(at),
-            None => self.wrong.push(format!("not told: {event:?}")),
+            None => self.wrong.push(format!("a missing event: {event:?}")),
         }
     }
 
-    /// The next grant that was told of this lock must be this waiter's; its token is taken from there.
+    /// The next grant event of this lock must be this waiter's; the token is taken from it.
     fn expect_grant(&mut self, next: &Waiter) -> Token {
         let told = self.unexplained.iter().find_map(|event| match event {
             Event::Granted { name, token, .. } => (*name == next.name).then_some(*token),
@@ -344,7 +344,7 @@ impl Reference {
         self.waiters.iter().filter(|waiter| waiter.owner.session == Some(id)).count()
     }
 
-    /// When a hold ends if nothing more is heard of its owner. A session that waits is not idle until its wait ends.
+    /// When a hold ends unless it is renewed. A session that waits is not idle until its wait ends.
     pub fn end_of(&self, hold: &Hold) -> Option<Timestamp> {
         let session = hold.owner.session.and_then(|id| Some((id, self.sessions.get(&id)?)));
         let ends = session.map(|(id, session)| {
@@ -366,7 +366,7 @@ impl Reference {
         owner.session.is_some_and(|id| !self.is_live(id))
     }
 
-    /// Of all locks in use.
+    /// The names of all locks in use.
     pub fn names(&self) -> Vec<Name> {
         let mut names: Vec<Name> = self.holds.iter().map(|hold| hold.name.clone()).collect();
         names.extend(self.waiters.iter().map(|waiter| waiter.name.clone()));

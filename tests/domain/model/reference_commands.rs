@@ -8,7 +8,7 @@ use latchd::domain::{
 };
 
 impl Reference {
-    /// The outcome that is due; `given` is the token that the table gave if it granted.
+    /// The expected outcome; `given` is the token that the table issued, if it granted.
     pub fn run(&mut self, submitted: &Submitted, given: Token) -> Outcome {
         let Submitted { id, command } = submitted;
         match self.nodes.values_mut().find(|node| node.run == id.incarnation) {
@@ -149,7 +149,7 @@ impl Reference {
         Ok(())
     }
 
-    /// LDLM's clients agree on a size, also on that of an idle lock; nobody else is asked to.
+    /// LDLM's clients must agree on the size, also on that of an idle lock; other clients need not.
     fn check_size(&self, ask: &Acquire) -> Result<(), Refusal> {
         let idle = self.idle_sizes.iter().find(|(_, name, _)| *name == ask.name).map(|(.., size)| *size);
         let size = if self.is_in_use(&ask.name) { self.sizes.get(&ask.name).copied() } else { idle };
@@ -188,7 +188,7 @@ impl Reference {
         let until = ask.lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)));
         let hold = &mut self.holds[at];
         let replaces = std::mem::replace(&mut hold.token, given);
-        // Since there are retries, no lost attempt takes back what an earlier answer gave.
+        // Since level 2, no lost attempt ends a hold that an earlier answer told of.
         hold.attempt = if self.level >= 2 { None } else { Some(hold.key) };
         (hold.unconfirmed, hold.orphaned, hold.lease_ms) = (None, false, ask.lease_ms);
         hold.request = ask.idempotency_key.map(|request| request.id);
@@ -252,7 +252,7 @@ impl Reference {
     }
 
     pub fn held(&self, name: &Name) -> Refusal {
-        let Some(oldest) = self.holds_of(name).next() else { return Refusal::Broken("nobody is in the way") };
+        let Some(oldest) = self.holds_of(name).next() else { return Refusal::Broken("no hold in the way") };
         Refusal::Held(Box::new(HeldBy {
             since: oldest.since,
             deadline: self.holds_of(name).filter_map(|hold| self.end_of(hold)).min(),
@@ -323,7 +323,7 @@ fn opens(proof: &Proof, hold: &Hold) -> bool {
     }
 }
 
-/// Only a request that waits is told later.
+/// Only a waiting request gets an event later.
 fn in_queue(ask: &Acquire, position: u32) -> Outcome {
     match ask.wait {
         Some(Wait::Detached { .. }) => Outcome::Enqueued { position },

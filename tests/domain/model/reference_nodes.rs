@@ -1,4 +1,4 @@
-//! What the reference model knows of nodes.
+//! Nodes in the reference model.
 
 use super::reference::Reference;
 use latchd::domain::{Command, Incarnation, NodeId, Outcome, Refusal, StoreId};
@@ -53,7 +53,7 @@ impl Reference {
         self.bury_the_dead();
     }
 
-    /// Everything that only a dead process could have answered leaves first; then what is free is handed on.
+    /// Requests of dead incarnations leave first; then free locks are granted.
     fn bury_the_dead(&mut self) {
         let mut left = std::collections::BTreeSet::new();
         for waiter in self.waiters.clone().into_iter().filter(|waiter| waiter.is_attached()) {

@@ -1,4 +1,4 @@
-//! What the reference model knows of lost requests and of their retries.
+//! Lost requests and their retries in the reference model.
 
 use super::reference::{Reference, Waiter};
 use latchd::domain::{
@@ -6,12 +6,12 @@ use latchd::domain::{
     ORPHAN_MS, Outcome, Proof, Refusal, RequestId, SessionId, Token, Wait, WaitEnd,
 };
 
-/// What a request has come to.
+/// What a request was given.
 pub enum Made {
     Session(SessionId),
-    /// Where it is in the list of waiters.
+    /// Its index in the list of waiters.
     Waiter(usize),
-    /// Where it is in the list of holds.
+    /// Its index in the list of holds.
     Hold(usize),
 }
 
@@ -36,7 +36,7 @@ impl Reference {
         session.map(|(id, _)| Made::Session(*id)).or(waiter_or_hold)
     }
 
-    /// Keys are kept while what they made lives, and for a time after their last use.
+    /// Keys are kept while their result lives, and for a time after their last use.
     pub fn forget_requests(&mut self) {
         let all: Vec<RequestId> = self.requests.keys().copied().collect();
         for id in all {
@@ -46,7 +46,7 @@ impl Reference {
         }
     }
 
-    /// What the request has come to, if it was made before under the same key.
+    /// What the request was given, if it was made before under the same key.
     pub fn recall(&mut self, key: IdempotencyKey) -> Option<Result<Made, Refusal>> {
         let (body, until) = *self.requests.get(&key.id)?;
         let made = self.made_by(key.id);
@@ -77,7 +77,7 @@ impl Reference {
         }))
     }
 
-    /// The same hold once more. The attempt that asks is the only one to be answered if the one before was lost.
+    /// Gives the same hold again. If the attempt before was lost, only this one counts as answered.
     fn claim(&mut self, at: usize, attempt: HoldKey) -> Grant {
         let token = self.holds[at].token;
         let is_only = self.holds[at].orphaned;
@@ -87,7 +87,7 @@ impl Reference {
         Grant { key: hold.key, token, since: hold.since, deadline: hold.deadline }
     }
 
-    /// Its client has it, or will have it: a lost hold has its whole lease again.
+    /// Confirms a hold: an orphaned one gets its full lease.
     fn revive(&mut self, token: Token) {
         let Some(at) = self.holds.iter().position(|hold| hold.token == token) else { return };
         let whole = self.lease_end(self.holds[at].lease_ms);
@@ -98,7 +98,7 @@ impl Reference {
         (hold.orphaned, hold.unconfirmed) = (false, None);
     }
 
-    /// Whoever renews has it, even if the answer to some attempt was lost.
+    /// A renewal confirms the hold, even if the answer to some attempt was lost.
     pub fn heard_of(&mut self, token: Token) {
         self.revive(token);
         let hold = self.holds.iter_mut().find(|hold| hold.token == token);
@@ -113,7 +113,7 @@ impl Reference {
         Ok(Outcome::Confirmed)
     }
 
-    /// The first in line: a label may wait more than once where it does not re-enter.
+    /// The first in the queue: a label that is not reentrant may wait more than once.
     pub fn cancel_wait(&mut self, name: &Name, label: &str) -> Result<Outcome, Refusal> {
         let own = self
             .waiters_of(name)
@@ -155,7 +155,7 @@ impl Reference {
         }
     }
 
-    /// The node that was to tell of a hold is dead: the lock is free for others, and who asks again in time comes first.
+    /// The node of an unconfirmed hold is dead: the lock is free for others, and a retry in time is first in the queue.
     pub fn take_back(&mut self, token: Token, dead: Incarnation) {
         let Some(hold) = self.holds.iter().find(|hold| hold.token == token).cloned() else { return };
         self.end_hold(token, EndReason::Cancelled);
@@ -182,7 +182,7 @@ impl Reference {
         });
     }
 
-    /// Nobody was told of a hold, and nobody will be by the attempt that asked.
+    /// The attempt that acquired a hold was lost, and nobody was told of the hold.
     pub fn lose_hold(&mut self, token: Token) {
         let until = self.now.after_ms(ORPHAN_MS);
         let Some(hold) = self.holds.iter_mut().find(|hold| hold.token == token) else { return };

@@ -1,4 +1,4 @@
-//! The same entries give the same state, byte for byte, and the same answers.
+//! Equal entries give equal states, byte for byte, and equal outcomes.
 
 use super::script::steps;
 use super::{driver, for_all};
@@ -7,7 +7,7 @@ use latchd::domain::{Entry, Table};
 use proptest::prelude::*;
 
 #[test]
-fn replaying_the_log_gives_the_same_bytes_and_answers() {
+fn replay_gives_the_same_bytes_and_outcomes() {
     for_all(steps(), |script| {
         let mut told = Vec::new();
         let played = driver::play(&script, |played| {
@@ -22,7 +22,7 @@ fn replaying_the_log_gives_the_same_bytes_and_answers() {
     });
 }
 
-/// Applies entries, and says all that they told.
+/// Applies entries, and returns all outcomes and events.
 pub fn apply_all(mut table: Table, log: &[Entry]) -> (Table, Vec<String>) {
     let told = log.iter().map(|entry| format!("{:?}", table.apply(entry.clone()))).collect();
     (table, told)

@@ -1,49 +1,49 @@
-//! What a random script is made of. Names, sessions, labels and keys are few, so that they collide often.
+//! Random scripts. There are few names, sessions, labels and keys, so that they collide often.
 
 use latchd::domain::{FEATURE_LEVEL, IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// One log entry to be.
+/// One future log entry.
 #[derive(Clone, Debug)]
 pub enum Step {
     Lead(Lead),
     Batch(Batch),
 }
 
-/// A leadership begins.
+/// Starts a leadership.
 #[derive(Clone, Debug)]
 pub struct Lead {
-    /// Milliseconds since the last entry; negative is a stamp that lags.
+    /// Milliseconds since the last entry; negative for a timestamp that lags.
     pub pass_ms: i64,
     pub node: u8,
-    /// Its process was started anew.
+    /// Its process was restarted.
     pub restarted: bool,
-    /// The feature level of its program.
+    /// The feature level that it supports.
     pub level: u32,
     pub confirm: bool,
-    /// Whether its limits are the tighter ones.
+    /// Whether it has the tighter limits.
     pub tight: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub pass_ms: i64,
-    /// Stamped with the epoch before the present one.
+    /// With the epoch before the present one.
     pub stale: bool,
     pub touches: Vec<u8>,
     pub more_touches: bool,
     pub commands: Vec<Asked>,
 }
 
-/// A command and who sends it.
+/// A command and its sender.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// A node; [`STRANGER`] is none of them.
+    /// A node, or [`STRANGER`].
     pub from: u8,
-    /// By the run of its process before the present one.
+    /// Of the incarnation before the present one.
     pub belated: bool,
-    /// Under the id of the command before.
+    /// With the id of the command before.
     pub repeated: bool,
     pub verb: Verb,
 }
@@ -70,7 +70,7 @@ pub enum Verb {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub name: &'static str,
-    /// One of few keys instead of a fresh one.
+    /// One of a few keys instead of a new one.
     pub key: Option<u8>,
     pub dialect: u8,
     pub session: Option<u8>,
@@ -83,18 +83,18 @@ pub struct Wanted {
     pub wait: Option<(bool, u64)>,
     pub priority: i32,
     pub metadata: Vec<(&'static str, &'static str)>,
-    /// An idempotency key, and what is asked under it.
+    /// An idempotency key, and the digest of its request.
     pub request: Option<(u8, u8)>,
     /// Credential and address; 0 is none.
     pub by: (u8, u8),
 }
 
-/// A key by where it comes from.
+/// A key, described by where it comes from.
 #[derive(Clone, Debug)]
 pub enum Key {
-    /// Of a hold of that lock.
+    /// The key of a hold of that lock.
     OfHold(u8),
-    /// Of one of the last acquires of that lock, whatever became of it.
+    /// The key of one of the last acquires of that lock.
     OfAcquire(u8),
     OneOfFew(u8),
 }
@@ -103,7 +103,7 @@ pub enum Key {
 pub enum Shown {
     Key(Key),
     TakenBy(u8),
-    /// With the token of that label's hold plus this much.
+    /// The token of that label's hold, plus this much.
     Label(&'static str, Option<u64>),
 }
 
@@ -114,7 +114,7 @@ pub const SESSIONS: u8 = 5;
 const LABELS: [&str; 2] = ["x", "y"];
 const METADATA: [(&str, &str); 4] = [("k", "v"), ("k", "w"), ("long-key", "v"), ("j", "long-value")];
 
-/// A script begins with a leadership.
+/// A script starts with a leadership.
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![12 => batch().prop_map(Step::Batch), 1 => lead().prop_map(Step::Lead)];
     (lead(), vec(step, 1..60)).prop_map(|(first, steps)| std::iter::once(Step::Lead(first)).chain(steps).collect())
@@ -147,7 +147,7 @@ fn batch() -> impl Strategy<Value = Batch> {
     )
 }
 
-/// Mostly small steps, so that several things are due between two entries only now and then.
+/// Mostly small steps, so that only now and then several things are due between two entries.
 fn pass_ms() -> impl Strategy<Value = i64> {
     prop_oneof![
         12 => Just(0),
@@ -194,7 +194,7 @@ fn verb() -> impl Strategy<Value = Verb> {
     ]
 }
 
-/// Mostly with the store that it always had.
+/// Mostly with the same store.
 fn up() -> impl Strategy<Value = Verb> {
     (node(), prop::bool::weighted(0.3), 0..12_u8, level()).prop_map(|(node, restarted, store, level)| Verb::Up {
         node,
@@ -209,7 +209,7 @@ fn raise() -> impl Strategy<Value = Verb> {
         .prop_map(|level| Verb::Raise { level })
 }
 
-/// Mostly around the steps of time, sometimes as long as lost requests are kept.
+/// Mostly around the steps of time, sometimes as long as orphans are kept.
 fn milliseconds() -> impl Strategy<Value = u64> {
     prop_oneof![8 => 0..40_u64, 1 => ORPHAN_MS - 5..ORPHAN_MS + 5, 1 => 5 * ORPHAN_MS..7 * ORPHAN_MS]
 }

@@ -1,4 +1,4 @@
-//! A snapshot and the rest of the log are the whole log.
+//! A snapshot and the rest of the log equal the whole log.
 
 use super::replays::apply_all;
 use super::script::steps;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 #[test]
-fn a_snapshot_and_the_rest_of_the_log_are_the_whole_log() {
+fn snapshot_plus_rest_of_log_equals_whole_log() {
     for_all((steps(), any::<Index>()), |(script, cut)| {
         let (log, whole) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         let (before, after) = log.split_at(cut.index(log.len()));
@@ -22,14 +22,14 @@ fn a_snapshot_and_the_rest_of_the_log_are_the_whole_log() {
         let (table, told) = apply_all(table, after);
         let (restored, told_by_restored) = apply_all(restored, after);
         prop_assert_eq!(told, told_by_restored);
-        prop_assert!(snapshot(&restored) == snapshot(&whole), "the restored table went another way");
-        prop_assert!(snapshot(&table) == snapshot(&whole), "the same entries went another way");
+        prop_assert!(snapshot(&restored) == snapshot(&whole), "the restored table diverged");
+        prop_assert!(snapshot(&table) == snapshot(&whole), "the same entries diverged");
         Ok(())
     });
 }
 
 #[test]
-fn a_snapshot_is_of_its_moment_whatever_happens_while_it_is_written() {
+fn snapshot_is_not_affected_by_later_entries() {
     for_all((steps(), any::<Index>()), |(script, cut)| {
         let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         let (before, after) = log.split_at(cut.index(log.len()));
@@ -38,7 +38,7 @@ fn a_snapshot_is_of_its_moment_whatever_happens_while_it_is_written() {
         apply_all(table, after);
         let mut bytes = Vec::new();
         frozen.write_to(&mut bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert!(bytes == expected, "the snapshot saw what came after it");
+        prop_assert!(bytes == expected, "the snapshot contains later changes");
         Ok(())
     });
 }

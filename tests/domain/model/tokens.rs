@@ -1,4 +1,4 @@
-//! Fencing tokens strictly increase over all grants ever, whatever the lock.
+//! Fencing tokens strictly increase over all grants of all locks.
 
 use super::driver::Played;
 use super::for_all_scripts;
@@ -6,7 +6,7 @@ use crate::domain::kit::FIRST_TOKEN;
 use latchd::domain::{Event, Token};
 
 #[test]
-fn every_grant_has_a_token_above_all_before_it() {
+fn every_grant_has_a_higher_token() {
     for_all_scripts(|| {
         let mut last = Token(FIRST_TOKEN - 1);
         move |played| check(&mut last, played)

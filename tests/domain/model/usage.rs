@@ -1,4 +1,4 @@
-//! What the table counts as it goes is what a count of all that there is comes to.
+//! The usage that the table keeps equals a fresh count of its content.
 
 use super::driver::Played;
 use super::script::steps;
@@ -10,15 +10,15 @@ use proptest::prelude::*;
 fn recount(table: &Table) -> Result<(), String> {
     let restored = Table::restore(&mut snapshot(table).as_slice()).map_err(|error| error.to_string())?;
     let both = [&restored, table].map(|table| (table.bytes(), table.usages().clone()));
-    if both[0] == both[1] { Ok(()) } else { Err(format!("counted anew {:?}\n but was {:?}", both[0], both[1])) }
+    if both[0] == both[1] { Ok(()) } else { Err(format!("counted again {:?}\n but was {:?}", both[0], both[1])) }
 }
 
 #[test]
-fn what_is_counted_as_entries_apply_is_what_a_restored_snapshot_counts() {
+fn usage_equals_that_of_a_restored_snapshot() {
     for_all_scripts(|| |played: &Played| recount(played.table));
 }
 
-/// The same log under leaders that allow so much.
+/// The same log under leaders with these limits.
 pub fn bounded(log: Vec<Entry>, bytes: u64, shares: [u64; 2]) -> Vec<Entry> {
     let bound = |mut entry: Entry| {
         if let Body::LeaderStart(start) = &mut entry.body {
@@ -31,8 +31,8 @@ pub fn bounded(log: Vec<Entry>, bytes: u64, shares: [u64; 2]) -> Vec<Entry> {
 }
 
 #[test]
-fn no_command_takes_the_table_beyond_its_bound_and_none_that_gives_back_is_refused_for_it() {
-    // A hold whose client was never told may become a waiter again, which takes more.
+fn table_never_exceeds_its_byte_limit() {
+    // An unconfirmed hold may become a waiter again, which uses more.
     const TAKEN_BACK: u64 = 3 * 4 * 1_200;
     for_all((steps(), 1_000..12_000_u64, any::<bool>()), |(script, bytes, shared)| {
         let (log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;

@@ -1,4 +1,4 @@
-//! A refusal that is foreseen is the one that an entry would bring, and the entry would change nothing else.
+//! A preflight refusal equals the refusal of an entry, and that entry would change nothing else.
 
 use super::script::steps;
 use super::usage::bounded;
@@ -18,7 +18,7 @@ fn only_command(entry: &Entry) -> Option<&Command> {
     }
 }
 
-/// The same entry without its command, whose session was seen all the same.
+/// The same entry without its command, but with the touch of the command's session.
 fn emptied(entry: &Entry) -> Entry {
     let mut empty = entry.clone();
     if let Body::Batch { touches, commands, .. } = &mut empty.body {
@@ -29,11 +29,11 @@ fn emptied(entry: &Entry) -> Entry {
 
 fn copy(table: &Table) -> Table {
     let mut bytes = Vec::new();
-    table.freeze().write_to(&mut bytes).expect("a vector takes all");
+    table.freeze().write_to(&mut bytes).expect("a vector can grow");
     Table::restore(&mut bytes.as_slice()).expect("what was written")
 }
 
-/// What can be seen of a table, but for the number of the command that was applied last.
+/// Everything visible of a table except the number of the last command.
 fn seen(table: &Table) -> String {
     let frozen = table.freeze();
     let locks: Vec<_> = frozen.locks(&Default::default(), None, table.now()).collect();
@@ -43,7 +43,7 @@ fn seen(table: &Table) -> String {
 
 fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, TestCaseError> {
     match &applied.outcomes[0].1 {
-        // It comes from a run of a process that is not the node's any more, or for the second time.
+        // It comes from an earlier incarnation, or for the second time.
         Outcome::Duplicate | Outcome::Refused(Refusal::UnknownIncarnation) => Ok(false),
         outcome => {
             prop_assert_eq!(outcome, &Outcome::Refused(foreseen));
@@ -53,7 +53,7 @@ fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, Tes
 }
 
 #[test]
-fn a_foreseen_refusal_is_what_an_entry_would_bring_and_changes_nothing() {
+fn preflight_refusal_equals_apply_and_changes_nothing() {
     let seen_refused = Cell::new(0_u32);
     for_all((steps(), prop::option::of(1_000..12_000_u64)), |(script, bytes)| {
         let (mut log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
@@ -77,5 +77,5 @@ fn a_foreseen_refusal_is_what_an_entry_would_bring_and_changes_nothing() {
         }
         Ok(())
     });
-    assert!(seen_refused.get() > 100, "only {} refusals were foreseen", seen_refused.get());
+    assert!(seen_refused.get() > 100, "only {} preflight refusals", seen_refused.get());
 }

@@ -1,4 +1,4 @@
-//! Deliveries: what a waiter is granted counts as heard of once its node says that it can answer.
+//! Deliveries: a hold that was granted to a waiter is confirmed once its node can answer.
 
 use super::kit::{
     Asking, Bench, RUN, RUN_OF_2, ask, confirm, ended, granted, name, node_down, node_up, release, renew, start,
@@ -20,7 +20,7 @@ fn unconfirmed(request: Option<u8>) -> (Bench, CommandId) {
 }
 
 #[test]
-fn an_unconfirmed_grant_goes_with_its_node_and_is_handed_on() {
+fn unconfirmed_hold_of_dead_node_goes_to_next_waiter() {
     let (mut bench, _) = unconfirmed(None);
     let next = bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     let (_, events) = bench.run(node_down(2, RUN_OF_2));
@@ -29,7 +29,7 @@ fn an_unconfirmed_grant_goes_with_its_node_and_is_handed_on() {
 }
 
 #[test]
-fn it_goes_with_the_run_of_its_node_too() {
+fn unconfirmed_hold_of_restarted_node_goes_to_next_waiter() {
     let (mut bench, _) = unconfirmed(None);
     assert_eq!(ended(&bench.run(node_up(2, Incarnation(22))).1), [(SECOND, EndReason::Cancelled)]);
     let (mut bench, _) = unconfirmed(None);
@@ -38,16 +38,16 @@ fn it_goes_with_the_run_of_its_node_too() {
 }
 
 #[test]
-fn a_confirmed_grant_stays() {
+fn confirmed_hold_survives_its_node() {
     let (mut bench, _) = unconfirmed(None);
     assert_eq!(bench.from(RUN_OF_2).outcome(confirm("a", 2)), Outcome::Confirmed);
-    assert_eq!(bench.outcome(confirm("a", 2)), Outcome::Confirmed, "once more changes nothing");
+    assert_eq!(bench.outcome(confirm("a", 2)), Outcome::Confirmed, "confirming again changes nothing");
     assert_eq!(ended(&bench.from(RUN).run(node_down(2, RUN_OF_2)).1), []);
     assert_eq!(bench.seen("a"), (1, 0));
 }
 
 #[test]
-fn what_is_gone_cannot_be_confirmed() {
+fn confirming_an_ended_hold_is_refused() {
     let (mut bench, _) = unconfirmed(None);
     bench.outcome(node_down(2, RUN_OF_2));
     assert_eq!(bench.refused(confirm("a", 2)), Refusal::NoSuchLock);
@@ -56,14 +56,14 @@ fn what_is_gone_cannot_be_confirmed() {
 }
 
 #[test]
-fn a_renewal_confirms_too() {
+fn renewal_confirms_delivery() {
     let (mut bench, _) = unconfirmed(None);
     assert!(matches!(bench.outcome(renew("a", 2, 60_000)), Outcome::Renewed(_)));
     assert_eq!(ended(&bench.run(node_down(2, RUN_OF_2)).1), []);
 }
 
 #[test]
-fn asking_again_under_the_label_confirms_too() {
+fn reentry_confirms_delivery() {
     let mut bench = Bench::cluster();
     bench.acquired(ask("a", 1));
     bench.from(RUN_OF_2).queued(ask("a", 2).reentrant("x").lease_ms(60_000).wait_ms(60_000));
@@ -76,7 +76,7 @@ fn asking_again_under_the_label_confirms_too() {
 }
 
 #[test]
-fn grants_at_once_and_to_detached_waiters_need_no_confirmation() {
+fn immediate_and_detached_grants_need_no_confirmation() {
     let mut bench = Bench::cluster();
     bench.from(RUN_OF_2).acquired(ask("a", 1));
     bench.queued(ask("b", 9).label("x").lease_ms(60_000).detached_ms(60_000).edit(|ask| ask.name = name("a")));
@@ -86,7 +86,7 @@ fn grants_at_once_and_to_detached_waiters_need_no_confirmation() {
 }
 
 #[test]
-fn a_node_alone_does_not_confirm_and_keeps_over_a_restart_what_it_answered() {
+fn grants_of_a_single_node_need_no_confirmation() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     let waiting = bench.queued(ask("a", 2).lease_ms(60_000).wait_ms(60_000));
@@ -100,7 +100,7 @@ fn retry() -> latchd::domain::Acquire {
 }
 
 #[test]
-fn with_an_idempotency_key_it_is_handed_on_too_and_its_retry_is_next() {
+fn retry_of_unconfirmed_hold_is_first_in_queue() {
     let (mut bench, _) = unconfirmed(Some(1));
     let next = bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     let last = bench.queued(ask("a", 4).lease_ms(60_000).wait_ms(60_000).edit(|ask| ask.priority = 9));
@@ -108,23 +108,23 @@ fn with_an_idempotency_key_it_is_handed_on_too_and_its_retry_is_next() {
     assert_eq!(ended(&events), [(SECOND, EndReason::Cancelled)]);
     assert_eq!(granted(&events), [(last, true)], "the dead node's waiter is passed over");
     let again = bench.pass_ms(10_000).queued(retry());
-    assert_eq!(granted(&bench.run(release("a", 4)).1), [(again, true)], "whose turn it was");
+    assert_eq!(granted(&bench.run(release("a", 4)).1), [(again, true)], "the retry is first in the queue");
     assert_eq!(granted(&bench.run(release("a", 7)).1), [(next, true)]);
 }
 
 #[test]
-fn a_retry_finds_the_lock_free_where_nobody_else_wanted_it() {
+fn retry_of_unconfirmed_hold_gets_free_lock() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.outcome(node_down(2, RUN_OF_2));
-    assert_eq!(bench.seen("a"), (0, 1), "a place, and no hold");
+    assert_eq!(bench.seen("a"), (0, 1), "it has a place in the queue and no hold");
     let (outcome, events) = bench.pass_ms(10_000).run(retry());
     assert_eq!(outcome, Outcome::Queued { position: 0 });
     assert_eq!(granted(&events), [(bench.last_id(), true)]);
-    assert_eq!(ended(&bench.pass_ms(60_000).tick()), [], "its full lease, from now");
+    assert_eq!(ended(&bench.pass_ms(60_000).tick()), [], "the full lease starts with the retry");
 }
 
 #[test]
-fn a_place_that_nobody_comes_back_to_is_given_up_after_ten_seconds() {
+fn orphaned_place_is_dropped_after_ten_seconds() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.outcome(node_down(2, RUN_OF_2));
     bench.pass_ms(10_000).tick();
@@ -135,7 +135,7 @@ fn a_place_that_nobody_comes_back_to_is_given_up_after_ten_seconds() {
 }
 
 #[test]
-fn whoever_asks_meanwhile_gets_the_lock() {
+fn orphaned_place_does_not_block_others() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.outcome(node_down(2, RUN_OF_2));
     bench.acquired(ask("a", 8).lease_ms(60_000));
@@ -143,7 +143,7 @@ fn whoever_asks_meanwhile_gets_the_lock() {
 }
 
 #[test]
-fn a_node_that_was_only_cut_off_confirms_nothing_that_went_on() {
+fn late_confirmation_does_not_restore_a_lost_hold() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.outcome(node_down(2, RUN_OF_2));
     bench.outcome(node_up(2, RUN_OF_2));
@@ -151,7 +151,7 @@ fn a_node_that_was_only_cut_off_confirms_nothing_that_went_on() {
 }
 
 #[test]
-fn a_retry_elsewhere_takes_it_from_the_node_that_may_die() {
+fn retry_on_another_node_confirms_delivery() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.acquired(ask("a", 7).request(1).lease_ms(60_000).wait_ms(60_000));
     assert_eq!(ended(&bench.run(node_down(2, RUN_OF_2)).1), []);

@@ -1,4 +1,4 @@
-//! Never more live holds than the size that each of them asked for.
+//! A lock never has more live holds than the size that each of them asked for.
 
 use super::driver::Played;
 use super::for_all_scripts;
@@ -7,7 +7,7 @@ use latchd::domain::{Acquire, Body, Command, HoldKey, Name, Outcome};
 use std::collections::BTreeMap;
 
 #[test]
-fn a_lock_never_has_more_holds_than_its_size() {
+fn lock_never_has_more_holds_than_its_size() {
     for_all_scripts(|| {
         let mut sizes = Sizes::default();
         move |played| {
