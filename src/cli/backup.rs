@@ -84,7 +84,7 @@ fn draft_of(file: &Path) -> Result<PathBuf, Failure> {
     Ok(file.with_file_name(draft))
 }
 
-fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::Contents, Failure> {
+fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::BackupCounts, Failure> {
     let unwritable = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(draft);

@@ -1,49 +1,56 @@
-//! Room on the data disk: new grants are refused before the log and its snapshots would not fit any more.
+//! Free space on the data disk: new grants are refused before the log and its snapshots no longer fit.
 
-use super::core::Core;
 use super::error::EngineError;
-use super::face::Engine;
-use crate::raft::free_bytes;
-use std::path::PathBuf;
+use crate::mutants::planted;
+use crate::raft::{RaftNode, free_bytes};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::watch;
 
-/// How often the free space of the data disk is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-pub struct Space {
-    pub dir: PathBuf,
-    pub min_free_bytes: u64,
-    pub nearly_full: Arc<AtomicBool>,
+pub struct DiskSpace {
+    raft: RaftNode,
+    min_free_bytes: u64,
+    nearly_full: AtomicBool,
 }
 
-impl Space {
-    /// Looks from now on, for as long as the engine lives.
-    pub fn begin(self, core: &Arc<Core>, stopped: watch::Receiver<bool>) {
-        self.look(core);
-        tokio::spawn(self.watch(Arc::downgrade(core), stopped));
+impl DiskSpace {
+    pub fn new(raft: RaftNode, min_free_bytes: u64) -> DiskSpace {
+        DiskSpace { raft, min_free_bytes, nearly_full: AtomicBool::new(false) }
     }
 
-    async fn watch(self, core: Weak<Core>, mut stop: watch::Receiver<bool>) {
+    pub fn is_nearly_full(&self) -> bool {
+        self.nearly_full.load(Ordering::Relaxed)
+    }
+
+    /// New holds and sessions need a disk that can take them.
+    pub fn check_free(&self) -> Result<(), EngineError> {
+        if self.is_nearly_full() { Err(EngineError::DiskNearlyFull) } else { Ok(()) }
+    }
+
+    /// Free space below which new grants are refused: what is configured, or what the next snapshot needs if that is more.
+    pub fn reserve_bytes(&self) -> u64 {
+        let configured = self.min_free_bytes;
+        planted!("reserve-as-configured", configured.max(self.raft.reserve_bytes()) => configured)
+    }
+
+    /// Checks again and again. Runs until it is aborted.
+    pub async fn watch(self: Arc<Self>, dir: PathBuf) {
         loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-            let Some(core) = core.upgrade() else { return };
-            self.look(&core);
+            tokio::time::sleep(CHECK_EVERY).await;
+            self.check(&dir);
         }
     }
 
-    fn look(&self, core: &Core) {
-        let free = match free_bytes(&self.dir) {
+    pub fn check(&self, dir: &Path) {
+        let free = match free_bytes(dir) {
             Ok(free) => free,
             Err(error) => return tracing::warn!(%error, "the free space of the data disk cannot be read"),
         };
-        let reserve = core.reserve_bytes(self.min_free_bytes);
-        let full = free < reserve || core.raft.is_snapshot_unfit();
+        let reserve = self.reserve_bytes();
+        let full = free < reserve || self.raft.is_snapshot_unfit();
         if self.nearly_full.swap(full, Ordering::Relaxed) == full {
             return;
         }
@@ -57,41 +64,5 @@ impl Space {
             ),
             false => tracing::info!(free, reserve, "the data disk has room again"),
         }
-    }
-}
-
-impl Engine {
-    /// New holds and sessions need a disk that can take them and a server that stays.
-    pub(super) fn check_room(&self) -> Result<(), EngineError> {
-        if self.0.ending.has_begun() {
-            return Err(EngineError::ShuttingDown);
-        }
-        self.0.core.check_writable()?;
-        if self.0.disk_nearly_full.load(Ordering::Relaxed) {
-            return Err(EngineError::DiskNearlyFull);
-        }
-        Ok(())
-    }
-}
-
-impl Core {
-    /// Free space below which new grants are refused: what was configured, or what the next snapshot needs, if that is
-    /// more.
-    pub fn reserve_bytes(&self, configured: u64) -> u64 {
-        if crate::mutants::on("reserve-as-configured") { configured } else { configured.max(self.raft.reserve_bytes()) }
-    }
-
-    /// Refuses what cannot be written.
-    pub fn check_writable(&self) -> Result<(), EngineError> {
-        if self.raft.is_disk_full() { Err(EngineError::DiskFull) } else { Ok(()) }
-    }
-
-    /// Whether nothing can change: the disk is full, and there is no other node. Then time stands still too.
-    pub fn stands_still(&self) -> bool {
-        let stands_still = self.raft.is_disk_full() && self.raft.has_no_peers();
-        if stands_still {
-            self.clock.resume_at(self.host.table().now());
-        }
-        stands_still
     }
 }

@@ -1,46 +1,47 @@
-//! Drives the table: batches commands into log entries, stamps cluster time, wakes waiting requests.
+//! The lock service: commands go through the log to the table, and answers come back when they are applied.
 //!
-//! Upwards only [`Engine`] and the types of its face are seen. What may not live here: HTTP, dialects, pages; and
-//! nothing that names the consensus library, which is `raft`'s.
+//! ```text
+//! requests ─► command_queue ─► proposer ─► raft ─► state_machine ─► table_host ─► answers
+//!                                  │                    └─► events, digests
+//!                                  └─ forwarded to the leader (messages, peer_service)
+//! ```
+//! Other rooms see [`Engine`] and the types re-exported here. What may not live here: HTTP, dialects, pages, and the
+//! consensus library, which is `raft`'s.
 
 mod answer;
 mod backup;
-pub mod backup_file;
-pub mod cluster;
 mod cluster_clock;
 mod command_queue;
-pub mod compare;
-mod core;
-mod delivery;
+mod digests;
 mod disk_space;
-mod driver;
-mod ending;
-mod ends;
 mod error;
 pub mod events;
-mod face;
+mod facade;
 mod first_token;
-mod follow;
-mod foreseen;
-mod here;
-mod lead;
-pub mod listing;
-mod restore;
-mod room;
+mod members;
+mod messages;
+mod node_state;
+mod options;
+mod overview;
+mod parts;
+mod peer_service;
+mod proposer;
+mod reads;
+mod requests;
+mod shutdown;
 mod start;
-mod state_digest;
 mod state_machine;
 mod table_host;
-mod timings;
 
-pub use backup::Backup;
-pub use cluster::{ClusterOptions, ClusterView, MemberError, MemberRole, MemberView, check_address};
-pub use delivery::Delivery;
-pub use error::{EngineError, Fault};
-pub use face::{Consistency, Engine, Granted, LockPage, Overview, Released, Renewed, SessionPage};
+pub use backup::{Backup, BackupCounts, BackupError, BackupReader, BackupWriter, RestoreOptions, check, restore};
+pub use command_queue::BatchBounds;
+pub use error::{EngineError, Fault, MemberError};
+pub use facade::Engine;
+pub use members::{ClusterView, MemberRole, MemberView, check_address};
+pub use options::{ClusterOptions, EngineOptions};
+pub use overview::Overview;
+pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
+pub use requests::{Delivery, Granted, Released, Renewed};
+pub use table_host::{EndedHold, FullLimitCounts, Stats};
 
 pub use crate::raft::{Accept, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};
-pub use command_queue::BatchBounds;
-pub use restore::{Contents, RestoreError, RestoreOptions, check, restore};
-pub use start::EngineOptions;
-pub use table_host::{EndedHold, FullLimitCounts, Stats};

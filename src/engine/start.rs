@@ -1,173 +1,202 @@
-//! Brings the engine up on a log, and down again.
+//! Builds the parts of an engine, and starts its tasks.
 
-use super::cluster::service::Service;
-use super::cluster::{ClusterOptions, reads, removal};
+use super::backup::Backups;
 use super::cluster_clock::ClusterClock;
-use super::command_queue::{BatchBounds, CommandQueue};
-use super::compare::{Comparing, ask_leader, take_digests};
-use super::core::{Core, follow_standing};
-use super::disk_space::Space;
-use super::driver::Driver;
-use super::ending::Ending;
-use super::error::EngineError;
-use super::events::{EventLog, EventOptions};
-use super::face::{Consistency, Engine, Inner};
+use super::command_queue::CommandQueue;
+use super::digests::{DigestComparison, DigestLog, DigestVotes, take_digests};
+use super::disk_space::DiskSpace;
+use super::events::{EventLog, EventSource};
+use super::members::{ClusterMembers, MemberTimeouts, NodeHealth, watch_for_removal};
+use super::node_state::NodeStateWatch;
+use super::options::{ClusterOptions, EngineOptions};
+use super::parts::{Parts, Tasks};
+use super::peer_service::{EngineService, RequestHandler};
+use super::proposer::{OwnCommands, Proposer};
+use super::reads::{ReadBarrier, TableReader};
+use super::requests::Submitter;
+use super::shutdown::Shutdown;
 use super::state_machine::StateMachine;
 use super::table_host::TableHost;
+use crate::base::histogram::Histogram;
 use crate::base::random::random_u64;
 use crate::base::wall_clock::check_wall_clock;
-use crate::domain::{Incarnation, Limits};
-use crate::raft::{Accept, NodeStartError, PeerOptions, RaftNode, RaftOptions, Store, TlsTransport, Transport};
-use std::collections::VecDeque;
-use std::path::PathBuf;
+use crate::domain::Incarnation;
+use crate::raft::{NodeStartError, PeerOptions, RaftNode, RaftOptions, Store, TlsTransport, Transport};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 
-/// Another node needs its election: some hundred milliseconds. After this the node ends all the same.
-const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
-
-pub struct EngineOptions {
-    /// `None` keeps everything in memory.
-    pub data_dir: Option<PathBuf>,
-    /// False only to show that a power loss is noticed.
-    pub fsync: bool,
-    pub snapshot_log_bytes: u64,
-    /// Below this, new holds and sessions are refused.
-    pub min_free_bytes: u64,
-    pub limits: Limits,
-    pub session_idle_timeout: Duration,
-    pub batch: BatchBounds,
-    pub queue_commands_max: usize,
-    /// A new table begins by the wall clock, whatever that reads.
-    pub trust_clock: bool,
-    pub accept: Accept,
-    pub events: EventOptions,
-    pub cluster: ClusterOptions,
+/// Returns, on a node that runs alone, when it leads and everything that was ever answered is back. In a cluster it returns
+/// at once: the others may be started later.
+pub async fn start(options: EngineOptions) -> Result<Parts, NodeStartError> {
+    let raft_options = raft_options(&options)?;
+    let in_cluster = raft_options.peers.is_some();
+    let host = Arc::new(TableHost::new(Incarnation(random_u64())));
+    let events = Arc::new(EventLog::new(options.events));
+    let digests = Arc::new(DigestLog::new(in_cluster.then_some(options.cluster.compare_every)));
+    let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
+    let service = Arc::new(EngineService::new(host.clone()));
+    let raft = RaftNode::start(raft_options, machine, service.clone()).await?;
+    let clock = Arc::new(ClusterClock::start());
+    let queue = Arc::new(CommandQueue::new(options.queue_commands_max));
+    let health = Arc::new(NodeHealth::new(options.cluster.node_id, raft.clone(), clock.clone()));
+    let parts = Wiring { options, raft, host, events, digests, clock, queue, health }.parts(&service);
+    if !in_cluster {
+        parts.raft.unless_disk_full(parts.health.until_leading()).await;
+    }
+    Ok(parts)
 }
 
-impl Engine {
-    /// Returns, on a node that runs alone, when it leads and everything that was ever answered is back. In a cluster it
-    /// returns at once: the others may be started later.
-    pub async fn start(options: EngineOptions) -> Result<Engine, NodeStartError> {
-        let incarnation = Incarnation(random_u64());
-        let queue = Arc::new(CommandQueue::new(options.queue_commands_max));
-        let events = Arc::new(EventLog::new(options.events));
-        let raft_options = raft_options(&options)?;
-        let in_cluster = raft_options.peers.is_some();
-        let comparing = Arc::new(Comparing::new(in_cluster.then_some(options.cluster.compare_every)));
-        let host = Arc::new(TableHost::new(incarnation));
-        let service = Arc::new(Service::new(host.clone()));
-        let machine = StateMachine { host: host.clone(), events: events.clone(), comparing: comparing.clone() };
-        let raft = RaftNode::start(raft_options, machine, service.clone()).await?;
-        let core = Arc::new(Core {
-            clock: Arc::new(ClusterClock::start()),
-            host,
-            queue,
-            events,
-            comparing,
-            timings: Default::default(),
-            raft,
-            incarnation,
-            cluster: options.cluster,
-            leads: watch::Sender::new(false),
-            heard: Default::default(),
-            reads: Default::default(),
-            wiped: AtomicBool::new(false),
-            removed: AtomicBool::new(false),
-            ballots: Default::default(),
-            differs: AtomicBool::new(false),
-            contact_ms: Default::default(),
-        });
-        service.serve(&core);
+/// The lowest parts, from which the others are built.
+struct Wiring {
+    options: EngineOptions,
+    raft: RaftNode,
+    host: Arc<TableHost>,
+    events: Arc<EventLog>,
+    digests: Arc<DigestLog>,
+    clock: Arc<ClusterClock>,
+    queue: Arc<CommandQueue>,
+    health: Arc<NodeHealth>,
+}
+
+impl Wiring {
+    fn parts(self, service: &EngineService) -> Parts {
+        let members = Arc::new(self.members());
+        let comparison = Arc::new(self.comparison());
+        let handler = Arc::new(self.handler(&members, &comparison));
+        service.serve(&handler);
+        let commit_time = Arc::new(Histogram::of_durations());
+        let barrier = Arc::new(ReadBarrier::new(self.raft.clone(), self.clock.clone(), self.health.clone()));
+        let reader = Arc::new(self.reader(&barrier));
+        let disk_space = Arc::new(DiskSpace::new(self.raft.clone(), self.options.min_free_bytes));
+        let shutdown = Arc::new(Shutdown::default());
         let (stop, stopped) = watch::channel(false);
-        let driver = Driver {
-            core: core.clone(),
-            limits: options.limits,
-            bounds: options.batch,
-            sequence: 0,
-            epoch: 0,
-            unsettled: VecDeque::new(),
-        };
-        let mut leads = core.leads.subscribe();
-        let driver = tokio::spawn(driver.run(stopped.clone()));
-        let reads = tokio::spawn(reads::serve(Arc::downgrade(&core)));
-        let standing = tokio::spawn(follow_standing(Arc::downgrade(&core), core.raft.state()));
-        let membership = tokio::spawn(removal::watch(Arc::downgrade(&core)));
-        let bell = tokio::spawn(core.events.bell().ring());
-        let digests = tokio::spawn(take_digests(core.comparing.clone()));
-        let asking = tokio::spawn(ask_leader(Arc::downgrade(&core)));
-        let disk_nearly_full = Arc::new(AtomicBool::new(false));
-        if let Some(dir) = options.data_dir {
-            let (min_free_bytes, nearly_full) = (options.min_free_bytes, disk_nearly_full.clone());
-            Space { dir, min_free_bytes, nearly_full }.begin(&core, stopped);
+        let mut tasks = vec![
+            tokio::spawn(self.proposer(&members, &commit_time).run(stopped)),
+            tokio::spawn(barrier.serve()),
+            tokio::spawn(self.node_state_watch().run(self.raft.state())),
+            tokio::spawn(watch_for_removal(members.clone())),
+            tokio::spawn(self.events.notifier().run()),
+            tokio::spawn(take_digests(self.digests.clone())),
+            tokio::spawn(comparison.ask_leader()),
+        ];
+        if let Some(dir) = &self.options.data_dir {
+            disk_space.check(dir);
+            tasks.push(tokio::spawn(disk_space.clone().watch(dir.clone())));
         }
-        if !in_cluster {
-            core.raft.unless_disk_full(leads.wait_for(|leads| *leads)).await;
-        }
-        let tasks = [driver, reads, standing, membership, bell, digests, asking];
-        let inner = Inner {
-            core,
+        Parts {
+            event_source: Arc::new(self.event_source(&reader)),
+            submitter: self.submitter(&reader, &disk_space, &shutdown),
+            backups: Backups::new(self.host.clone(), reader.clone()),
+            raft: self.raft,
+            host: self.host,
+            queue: self.queue,
+            clock: self.clock,
+            health: self.health,
+            members,
+            reader,
+            events: self.events,
+            disk_space,
+            shutdown,
+            commit_time,
+            _handler: handler,
             stop,
-            tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
-            limits: options.limits,
-            session_idle_timeout: options.session_idle_timeout,
-            ending: Ending::default(),
-            disk_nearly_full,
-            min_free_bytes: options.min_free_bytes,
-            listings: tokio::sync::Semaphore::new(1),
-            backups: Arc::new(tokio::sync::Semaphore::new(1)),
-        };
-        Ok(Engine(Arc::new(inner), Consistency::Linearizable))
-    }
-
-    /// Says that this node is not ready, to whoever asks; everything is served as before.
-    pub fn leave(&self) {
-        self.0.ending.announce();
-    }
-
-    /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
-    pub fn drain(&self) {
-        self.0.ending.begin();
-        self.0.core.host.requests.drain();
-        self.0.core.events.end();
-    }
-
-    /// Where this node leads others, has the most advanced of them take over. What comes meanwhile waits for that one.
-    /// Returns whether there are others.
-    pub async fn hand_over(&self) -> bool {
-        let core = &self.0.core;
-        if core.is_alone() || !core.leads() {
-            return !core.is_alone();
+            tasks: Tasks(tasks.iter().map(JoinHandle::abort_handle).collect()),
         }
-        core.queue.request_transfer();
-        let mut leadership = core.raft.leadership();
-        let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
-        drop(tokio::time::timeout(HAND_OVER_WITHIN, taken).await);
-        true
     }
 
-    /// Stops the log. Nothing is answered afterwards.
-    pub async fn stop(&self) {
-        self.0.core.queue.close(EngineError::ShuttingDown);
-        self.0.core.events.end();
-        self.0.stop.send_replace(true);
-        self.0.core.raft.shutdown().await;
-        self.0.tasks.iter().for_each(AbortHandle::abort);
+    fn members(&self) -> ClusterMembers {
+        let cluster = &self.options.cluster;
+        ClusterMembers::new(
+            self.raft.clone(),
+            self.host.clone(),
+            self.queue.clone(),
+            self.clock.clone(),
+            self.health.clone(),
+            MemberTimeouts { no_quorum_after: cluster.no_quorum_after, node_down_after: cluster.node_down_after },
+            cluster.peers.clone(),
+        )
     }
-}
 
-/// The way to other nodes; bound already. `None` for a node that runs alone.
-fn peers(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, NodeStartError> {
-    let transport: Arc<dyn Transport> = match (&cluster.transport, cluster.listen, &cluster.tls) {
-        (Some(transport), _, _) => transport.clone(),
-        (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files.clone())?),
-        (None, _, _) => return Ok(None),
-    };
-    let (advertise, initial) = (cluster.advertise.clone(), cluster.peers.clone());
-    Ok(Some(PeerOptions { advertise, initial, transport }))
+    fn comparison(&self) -> DigestComparison {
+        DigestComparison {
+            raft: self.raft.clone(),
+            host: self.host.clone(),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            digests: self.digests.clone(),
+            votes: DigestVotes::default(),
+        }
+    }
+
+    fn handler(&self, members: &Arc<ClusterMembers>, comparison: &Arc<DigestComparison>) -> RequestHandler {
+        RequestHandler {
+            raft: self.raft.clone(),
+            host: self.host.clone(),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            members: members.clone(),
+            comparison: comparison.clone(),
+        }
+    }
+
+    fn proposer(&self, members: &Arc<ClusterMembers>, commit_time: &Arc<Histogram>) -> Proposer {
+        Proposer {
+            raft: self.raft.clone(),
+            own: OwnCommands::new(self.host.clone()),
+            host: self.host.clone(),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            members: members.clone(),
+            events: self.events.clone(),
+            digests: self.digests.clone(),
+            commit_time: commit_time.clone(),
+            limits: self.options.limits,
+            bounds: self.options.batch,
+            no_quorum_after: self.options.cluster.no_quorum_after,
+            outcome_wait: self.options.cluster.outcome_wait,
+            epoch: 0,
+        }
+    }
+
+    fn reader(&self, barrier: &Arc<ReadBarrier>) -> TableReader {
+        TableReader::new(
+            self.raft.clone(),
+            self.host.clone(),
+            self.clock.clone(),
+            self.health.clone(),
+            barrier.clone(),
+            self.options.cluster.no_quorum_after,
+        )
+    }
+
+    fn event_source(&self, reader: &Arc<TableReader>) -> EventSource {
+        let (log, host) = (self.events.clone(), self.host.clone());
+        EventSource { log, host, reader: reader.clone(), health: self.health.clone() }
+    }
+
+    fn submitter(&self, reader: &Arc<TableReader>, disk_space: &Arc<DiskSpace>, shutdown: &Arc<Shutdown>) -> Submitter {
+        Submitter {
+            host: self.host.clone(),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            reader: reader.clone(),
+            disk_space: disk_space.clone(),
+            shutdown: shutdown.clone(),
+            configured_limits: self.options.limits,
+            session_idle_timeout: self.options.session_idle_timeout,
+            wait_time: Histogram::of_waits(),
+        }
+    }
+
+    fn node_state_watch(&self) -> NodeStateWatch {
+        let (queue, host, events) = (self.queue.clone(), self.host.clone(), self.events.clone());
+        NodeStateWatch { health: self.health.clone(), queue, host, events }
+    }
 }
 
 fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> {
@@ -182,9 +211,20 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> 
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,
-        peers: peers(cluster)?,
+        peers: peer_options(cluster)?,
         may_begin: check_wall_clock(options.trust_clock),
         accept: options.accept,
         ..RaftOptions::new(cluster.node_id, store)
     })
+}
+
+/// The way to other nodes, listening already. `None` for a node that runs alone.
+fn peer_options(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, NodeStartError> {
+    let transport: Arc<dyn Transport> = match (&cluster.transport, cluster.listen, &cluster.tls) {
+        (Some(transport), _, _) => transport.clone(),
+        (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files.clone())?),
+        (None, _, _) => return Ok(None),
+    };
+    let (advertise, initial) = (cluster.advertise.clone(), cluster.peers.clone());
+    Ok(Some(PeerOptions { advertise, initial, transport }))
 }

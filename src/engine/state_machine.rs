@@ -1,6 +1,6 @@
 //! What the log drives: applies entries to the table, and passes on what they did to the events and the digests.
 
-use super::compare::Comparing;
+use super::digests::DigestLog;
 use super::events::EventLog;
 use super::table_host::TableHost;
 use crate::domain::FrozenTable;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct StateMachine {
     pub host: Arc<TableHost>,
     pub events: Arc<EventLog>,
-    pub comparing: Arc<Comparing>,
+    pub digests: Arc<DigestLog>,
 }
 
 impl Machine for StateMachine {
@@ -22,8 +22,8 @@ impl Machine for StateMachine {
         }
         self.events.append(applied.number, applied.events);
         let (before, after) = applied.time;
-        if self.comparing.is_mark(applied.began_leadership, before, after) {
-            self.comparing.mark(index, self.host.freeze());
+        if self.digests.is_due(applied.began_leadership, before, after) {
+            self.digests.add(index, self.host.freeze());
         }
     }
 

@@ -28,8 +28,11 @@ impl Readiness {
                 tokio::time::sleep(INTERVAL).await;
                 let ready = engine.is_ready();
                 // A disk that keeps this node from being ready ends no session: the leader still hears of them.
-                without =
-                    if engine.is_in_contact() || engine.is_leaving() { Duration::ZERO } else { without + INTERVAL };
+                without = if engine.is_in_contact() || engine.is_shutdown_announced() {
+                    Duration::ZERO
+                } else {
+                    without + INTERVAL
+                };
                 let readiness = Readiness { ready, leader_lost: without >= LOST_AFTER };
                 sender.send_if_modified(|known| std::mem::replace(known, readiness) != readiness);
             }

@@ -17,10 +17,10 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 /// who wait here are answered, and nobody may begin to.
 pub async fn follow(drain: Drain, engine: Engine, delay: Duration) {
     drain.left().await;
-    engine.leave();
+    engine.announce_shutdown();
     supervisor::stopping();
     tokio::time::sleep(delay).await;
-    let others = engine.hand_over().await;
+    let others = engine.transfer_leadership().await;
     if others {
         tokio::time::sleep(MOVE_ON_WITHIN).await;
     }

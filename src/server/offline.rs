@@ -1,3 +1,3 @@
 //! What the command line does with backups while no server runs.
 
-pub use crate::engine::{Contents, RestoreError, RestoreOptions, check, check_address, restore};
+pub use crate::engine::{BackupCounts, BackupError, RestoreOptions, check, check_address, restore};

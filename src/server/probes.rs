@@ -60,7 +60,7 @@ fn exposition(app: &AppState, metrics: &Metrics, shares: &Addresses) -> Response
     // It only rises, so storing it keeps what a counter promises.
     metrics.failed_logins.inner().store(app.failed_logins.count(), Ordering::Relaxed);
     addresses::refresh(metrics, shares);
-    engine_metrics::refresh(metrics, &engine.overview(), &engine.cluster_here());
+    engine_metrics::refresh(metrics, &engine.overview(), &engine.local_cluster());
     let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
     let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());
     with_header(response, header::CACHE_CONTROL, "no-store")

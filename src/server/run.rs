@@ -42,7 +42,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     certificates::watch(in_use, Arc::clone(&metrics), config.tls.reload_interval, reload.requests()).await;
     let ready = engine.clone();
     let shares = listening.shares();
-    let probes = probes::routes(drain.clone(), move || ready.unready());
+    let probes = probes::routes(drain.clone(), move || ready.unready_reason());
     let metrics_route = probes::metrics_route(app.clone(), Arc::clone(&metrics), Arc::clone(&shares));
     let urls = listening.urls() + &probing.line();
     let open_metrics = probes::open_metrics_route(app.clone(), Arc::clone(&metrics), shares);

@@ -31,7 +31,7 @@ fn cluster(nodes: &[u64]) -> ClusterView {
         lag_entries: Some(0),
     };
     ClusterView {
-        standing: NodeState::Member,
+        state: NodeState::Member,
         node: 2,
         leader: Some(1),
         term: 7,

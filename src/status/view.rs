@@ -3,7 +3,7 @@
 use crate::access::{Identity, session_handle};
 use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
 use crate::domain::{Dialect, Name, Timestamp, Token};
-use crate::engine::listing::{PageLimit, locks_under};
+use crate::engine::PageLimit;
 use crate::engine::{ClusterView, Engine, Fault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,18 +90,18 @@ pub async fn gather(
     // Looking for waiters reads every lock, so it is not done where there are none.
     let first = match after {
         None if engine.overview().counts.waiters > 0 => {
-            Some(locks_under(engine, &prefixes, &contended, None, LOCKS_SHOWN).await?)
+            Some(engine.locks_under(&prefixes, &contended, None, LOCKS_SHOWN).await?)
         }
         _ => None,
     };
-    let rest = locks_under(engine, &prefixes, &others, after, LOCKS_SHOWN).await?;
+    let rest = engine.locks_under(&prefixes, &others, after, LOCKS_SHOWN).await?;
     let whole = if viewer.sees_every_name() { Some(whole(engine).await?) } else { None };
     Ok(View {
         question,
         version: env!("CARGO_PKG_VERSION"),
         ready: engine.is_ready(),
         uptime: engine.overview().uptime,
-        cluster: engine.cluster().await?,
+        cluster: engine.cluster().await,
         whole,
         more_contended: first.as_ref().is_some_and(|page| page.next.is_some()),
         contended: first.map_or_else(Vec::new, |page| longest_queue_first(page.locks, page.now, &title)),

@@ -3,7 +3,7 @@
 use super::service::{ask, ask_waiting, hold, start};
 use latchd::domain::Caller;
 use latchd::domain::Table;
-use latchd::engine::backup_file::BackupReader;
+use latchd::engine::BackupReader;
 use latchd::engine::{Backup, Engine, Fault, MemberError, MemberRole};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ async fn table(engine: &Engine) -> Table {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_alone_leads_and_is_its_own_member() {
     let engine = start(None).await;
-    let view = engine.cluster().await.unwrap();
+    let view = engine.cluster().await;
     assert_eq!((view.node, view.leader, view.has_quorum), (1, Some(1), true));
     assert!(view.term > 0 && view.applied_index > 0, "{view:?}");
     let [only] = view.members.as_slice() else { panic!("{view:?}") };

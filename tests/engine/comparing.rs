@@ -14,7 +14,7 @@ const CHILD: &str = "LATCHD_TEST_ONE_NODE_DIFFERS";
 const OTHERWISE: u64 = 2;
 
 fn standing(node: &Engine) -> NodeState {
-    node.cluster_here().standing
+    node.local_cluster().state
 }
 
 /// What the child of the next test runs, where the bug is planted.
@@ -35,7 +35,7 @@ async fn child_of_which_one_node_applies_otherwise() {
     };
     tokio::time::timeout(Duration::from_secs(12), found).await.expect("the difference is found");
     assert!(!otherwise.is_ready());
-    assert!(otherwise.unready().expect("a reason").contains("latchd members remove 2"));
+    assert!(otherwise.unready_reason().expect("a reason").contains("latchd members remove 2"));
     let refused = hold(otherwise, ask("b")).await;
     assert!(matches!(refused, Err(Fault::Engine(EngineError::Differs(_)))), "{refused:?}");
     let serves = async {

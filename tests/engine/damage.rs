@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use latchd::raft::{Accept, NodeStartError, NodeState, RaftOptions, Store};
 
-use latchd::engine::events::{EventId, Why};
+use latchd::engine::events::{EventId, GapReason};
 
 use super::events_kit::{begun, everything, gap, next, read};
 use super::service;
@@ -222,7 +222,7 @@ async fn a_directory_that_was_rolled_back_gives_no_token_and_no_event_id_again()
     assert!(again.iter().all(|(token, id)| *token > last.0 && *id > last.1), "{again:?} after {lost:?}");
     let engine = service::start(Some(&older)).await;
     let (why, state) = gap(&mut read(&engine, everything(), Some(last.1))).await;
-    assert_eq!((why, state.locks.len()), (Why::UnknownId, 27), "what was lost is told as a gap");
+    assert_eq!((why, state.locks.len()), (GapReason::UnknownId, 27), "what was lost is told as a gap");
     engine.stop().await;
 }
 

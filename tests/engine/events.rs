@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use latchd::base::clock::set_wall_clock;
 use latchd::domain::{Acquire, Caller, Proof};
-use latchd::engine::events::{EventId, EventOptions, Happened, Names, Step, Wanted, Why};
+use latchd::engine::events::{EventFilter, EventId, EventOptions, GapReason, LockEvent, NameFilter, Update};
 use latchd::engine::{Engine, EngineOptions};
 
 use super::events_kit::{begun, everything, gap, next, read, said, silent, step};
@@ -32,7 +32,7 @@ async fn every_kind_of_event_is_told_in_order() {
     engine.force_release(Arc::from("b"), key).await.unwrap();
     let events = next(&mut reader, 4).await;
     assert_eq!(said(&events), ["granted a", "released a", "granted b", "forced b"]);
-    assert!(matches!(events[0].what, Happened::Granted { token: told, .. } if told.0 == token));
+    assert!(matches!(events[0].event, LockEvent::Granted { token: told, .. } if told.0 == token));
     assert!(events.is_sorted_by(|one, other| one.id < other.id), "{events:?}");
 
     hold(&engine, Acquire { lease_ms: Some(50), ..ask("c") }).await.unwrap();
@@ -44,7 +44,7 @@ async fn every_kind_of_event_is_told_in_order() {
     let ends = ["granted e", "session idle", "sessionended e"];
     assert_eq!(said(&next(&mut reader, 3).await), ends);
     engine.stop().await;
-    assert!(matches!(step(&mut reader).await, Step::Ended));
+    assert!(matches!(step(&mut reader).await, Update::Ended));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,9 +54,9 @@ async fn an_owner_that_asks_again_replaces_its_token() {
     let again = || Acquire { label: Some(Arc::from("x")), reentrant: true, ..ask("a") };
     let (_, first) = hold(&engine, again()).await.unwrap();
     let (_, second) = hold(&engine, again()).await.unwrap();
-    let told: Vec<_> = next(&mut reader, 2).await.into_iter().map(|event| event.what).collect();
-    let tokens = |what: &Happened| match what {
-        Happened::Granted { token, replaces, .. } => (token.0, replaces.map(|token| token.0)),
+    let told: Vec<_> = next(&mut reader, 2).await.into_iter().map(|event| event.event).collect();
+    let tokens = |what: &LockEvent| match what {
+        LockEvent::Granted { token, replaces, .. } => (token.0, replaces.map(|token| token.0)),
         other => panic!("{other:?}"),
     };
     assert_eq!(told.iter().map(tokens).collect::<Vec<_>>(), [(first, None), (second, Some(first))]);
@@ -66,9 +66,9 @@ async fn an_owner_that_asks_again_replaces_its_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_is_told_of_what_it_wants_alone() {
     let engine = start(None).await;
-    let of = |names| Wanted { names, sessions: false };
-    let (mut one, _) = begun(&engine, of(Names::One(Arc::from("b/1"))), None).await;
-    let (mut under, _) = begun(&engine, of(Names::Under(vec!["a".into(), "b/".into()])), None).await;
+    let of = |names| EventFilter { names, sessions: false };
+    let (mut one, _) = begun(&engine, of(NameFilter::One(Arc::from("b/1"))), None).await;
+    let (mut under, _) = begun(&engine, of(NameFilter::Under(vec!["a".into(), "b/".into()])), None).await;
     for name in ["b", "b/1", "c", "b/12", "a"] {
         hold(&engine, ask(name)).await.unwrap();
     }
@@ -107,7 +107,7 @@ async fn what_was_pushed_out_is_a_gap_with_the_state_after_it() {
         take_and_give_back(&engine, "a").await;
     }
     let (why, state) = gap(&mut slow).await;
-    assert_eq!(why, Why::TooOld);
+    assert_eq!(why, GapReason::TooOld);
     let names: Vec<&str> = state.locks.iter().map(|lock| &*lock.name).collect();
     assert_eq!((names, state.more), (vec!["held"], false));
     assert_eq!(state.locks[0].holds.len(), 1);
@@ -128,11 +128,11 @@ async fn an_id_of_nothing_is_a_gap() {
     let between = EventId { position: 7, ..begin };
     for place in [far, between] {
         let (why, state) = gap(&mut read(&engine, everything(), Some(place))).await;
-        assert_eq!((why, state.locks.len()), (Why::UnknownId, 1), "{place}");
+        assert_eq!((why, state.locks.len()), (GapReason::UnknownId, 1), "{place}");
     }
     let before = EventId { index: 17, position: 0, ..begin };
     let (why, _) = gap(&mut read(&engine, everything(), Some(before))).await;
-    assert_eq!(why, Why::TooOld, "a service that keeps nothing begins where no run before it was");
+    assert_eq!(why, GapReason::TooOld, "a service that keeps nothing begins where no run before it was");
     engine.stop().await;
 }
 
@@ -182,9 +182,9 @@ async fn no_id_fits_into_the_service_that_begins_at(unix_seconds: u64) {
         take_and_give_back(&engine, "b").await;
     }
     let small = EventId { index: 3, position: 0, ..begin };
-    let older = EventId { life: 0, ..told[0].id };
+    let older = EventId { table_id: 0, ..told[0].id };
     for place in [begin, told[0].id, told[1].id, small, older] {
-        assert_eq!(gap(&mut read(&engine, everything(), Some(place))).await.0, Why::UnknownId, "{place}");
+        assert_eq!(gap(&mut read(&engine, everything(), Some(place))).await.0, GapReason::UnknownId, "{place}");
     }
     engine.stop().await;
 }
@@ -203,7 +203,7 @@ async fn what_lies_before_the_snapshot_of_a_restart_is_a_gap() {
     drop(engine);
     let engine = Engine::start(small()).await.unwrap();
     let (why, state) = gap(&mut read(&engine, everything(), Some(begin))).await;
-    assert_eq!((why, state.locks.len()), (Why::Snapshot, 1));
+    assert_eq!((why, state.locks.len()), (GapReason::Snapshot, 1));
     engine.stop().await;
 }
 
@@ -219,8 +219,8 @@ async fn a_state_that_is_asked_for_joins_the_events_after_it_without_a_seam() {
         }
     });
     while !writer.is_finished() {
-        let mut reader = engine.read_events(everything(), None, true).expect("a place");
-        let Step::State(state) = step(&mut reader).await else { panic!("no state") };
+        let mut reader = engine.subscribe(everything(), None, true).expect("a place");
+        let Update::State(state) = step(&mut reader).await else { panic!("no state") };
         if state.locks.len() < 300 {
             let first = &next_any(&mut reader).await[0];
             assert_eq!(*first, format!("granted n/{:03}", state.locks.len()), "the first that is not in the state");
@@ -230,9 +230,9 @@ async fn a_state_that_is_asked_for_joins_the_events_after_it_without_a_seam() {
     engine.stop().await;
 }
 
-async fn next_any(reader: &mut latchd::engine::events::Reader) -> Vec<String> {
+async fn next_any(reader: &mut latchd::engine::events::Subscription) -> Vec<String> {
     match step(reader).await {
-        Step::Happened(events, _) => said(&events),
+        Update::Events(events, _) => said(&events),
         other => panic!("{other:?}"),
     }
 }
@@ -243,7 +243,7 @@ async fn readers_have_a_bound_and_give_their_place_back() {
     let engine = Engine::start(EngineOptions { events, ..options(None) }).await.unwrap();
     let (first, _) = begun(&engine, everything(), None).await;
     let (_second, _) = begun(&engine, everything(), None).await;
-    assert_eq!(engine.read_events(everything(), None, false).err().map(|full| full.limit), Some(2));
+    assert_eq!(engine.subscribe(everything(), None, false).err().map(|full| full.limit), Some(2));
     assert_eq!(engine.overview().event_readers, 2, "who was refused does not count");
     drop(first);
     assert_eq!(engine.overview().event_readers, 1);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchd::domain::{Limits, Proof};
-use latchd::engine::events::Why;
+use latchd::engine::events::GapReason;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions};
 
 use super::events_kit::{begun, everything, gap, next, read, said, step};
@@ -139,7 +139,7 @@ async fn a_snapshot_from_the_leader_is_a_gap_for_who_reads_here() {
     }
     cluster.board.heal();
     let (why, state) = gap(&mut reader).await;
-    assert_eq!(why, Why::Snapshot);
+    assert_eq!(why, GapReason::Snapshot);
     let names: Vec<&str> = state.locks.iter().map(|lock| &*lock.name).collect();
     assert_eq!(names, ["before", "meanwhile"]);
     take_and_give_back(&cluster.nodes[leader], "after").await;

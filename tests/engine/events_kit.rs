@@ -3,24 +3,26 @@
 use std::time::Duration;
 
 use latchd::engine::Engine;
-use latchd::engine::events::{EventId, Happened, Names, Published, Reader, State, Step, Wanted, Why};
+use latchd::engine::events::{
+    CurrentState, EventFilter, EventId, GapReason, LockEvent, NameFilter, PublishedEvent, Subscription, Update,
+};
 
 use crate::raft::switchboard::SOON;
 
-pub fn everything() -> Wanted {
-    Wanted { names: Names::Under(vec![String::new()]), sessions: true }
+pub fn everything() -> EventFilter {
+    EventFilter { names: NameFilter::Under(vec![String::new()]), sessions: true }
 }
 
-pub fn read(engine: &Engine, wanted: Wanted, after: Option<EventId>) -> Reader {
-    engine.read_events(wanted, after, false).expect("a place")
+pub fn read(engine: &Engine, wanted: EventFilter, after: Option<EventId>) -> Subscription {
+    engine.subscribe(wanted, after, false).expect("a place")
 }
 
 /// What comes next, what is not wanted aside.
-pub async fn step(reader: &mut Reader) -> Step {
+pub async fn step(reader: &mut Subscription) -> Update {
     let step = async {
         loop {
             match reader.next().await {
-                Step::Passed(_) => {}
+                Update::Passed(_) => {}
                 step => return step,
             }
         }
@@ -29,20 +31,20 @@ pub async fn step(reader: &mut Reader) -> Step {
 }
 
 /// A reader that has begun.
-pub async fn begun(engine: &Engine, wanted: Wanted, after: Option<EventId>) -> (Reader, EventId) {
+pub async fn begun(engine: &Engine, wanted: EventFilter, after: Option<EventId>) -> (Subscription, EventId) {
     let mut reader = read(engine, wanted, after);
     match step(&mut reader).await {
-        Step::Begun(id) => (reader, id),
+        Update::Begun(id) => (reader, id),
         other => panic!("not begun: {other:?}"),
     }
 }
 
 /// The next events, as many as asked for.
-pub async fn next(reader: &mut Reader, count: usize) -> Vec<Published> {
+pub async fn next(reader: &mut Subscription, count: usize) -> Vec<PublishedEvent> {
     let mut all = Vec::new();
     while all.len() < count {
         match step(reader).await {
-            Step::Happened(events, _) => all.extend(events),
+            Update::Events(events, _) => all.extend(events),
             other => panic!("not events: {other:?} after {all:?}"),
         }
     }
@@ -51,25 +53,25 @@ pub async fn next(reader: &mut Reader, count: usize) -> Vec<Published> {
 }
 
 /// The gap that a reader is told of.
-pub async fn gap(reader: &mut Reader) -> (Why, State) {
+pub async fn gap(reader: &mut Subscription) -> (GapReason, CurrentState) {
     match step(reader).await {
-        Step::Gap(why, state) => (why, state),
+        Update::Gap(why, state) => (why, state),
         other => panic!("no gap: {other:?}"),
     }
 }
 
 /// Nothing is told for a moment.
-pub async fn silent(reader: &mut Reader) {
+pub async fn silent(reader: &mut Subscription) {
     let told = tokio::time::timeout(Duration::from_millis(100), reader.next()).await;
-    assert!(matches!(told, Err(_) | Ok(Step::Passed(_))), "{told:?}");
+    assert!(matches!(told, Err(_) | Ok(Update::Passed(_))), "{told:?}");
 }
 
 /// In few words: `granted a`, `released a`, `session ended`.
-pub fn said(events: &[Published]) -> Vec<String> {
-    let say = |event: &Published| match &event.what {
-        Happened::Granted { name, .. } => format!("granted {name}"),
-        Happened::Ended { name, why, .. } => format!("{why:?} {name}").to_lowercase(),
-        Happened::SessionEnded { idle, .. } => format!("session {}", if *idle { "idle" } else { "closed" }),
+pub fn said(events: &[PublishedEvent]) -> Vec<String> {
+    let say = |event: &PublishedEvent| match &event.event {
+        LockEvent::Granted { name, .. } => format!("granted {name}"),
+        LockEvent::HoldEnded { name, why, .. } => format!("{why:?} {name}").to_lowercase(),
+        LockEvent::SessionEnded { idle, .. } => format!("session {}", if *idle { "idle" } else { "closed" }),
     };
     events.iter().map(say).collect()
 }

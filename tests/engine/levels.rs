@@ -5,7 +5,7 @@ use latchd::domain::{
     Body, Caller, Command, CommandId, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Refusal,
     SessionId, StoreId, Submitted, Table, Timestamp,
 };
-use latchd::engine::backup_file::BackupWriter;
+use latchd::engine::BackupWriter;
 use latchd::engine::{Engine, EngineOptions, Fault, RestoreOptions, restore};
 use std::fs::File;
 use std::path::Path;
@@ -65,7 +65,7 @@ async fn owners_and_bounds_begin_when_the_level_is_raised_over_an_older_table() 
         }
     };
     tokio::time::timeout(Duration::from_secs(30), raised).await.expect("the bounds of this release are in force");
-    assert_eq!(engine.cluster_here().level, FEATURE_LEVEL);
+    assert_eq!(engine.local_cluster().level, FEATURE_LEVEL);
     assert_eq!(engine.check_session_of(OLD, OTHER).await, Ok(()), "from before there were owners");
     let owned = engine.open_session(None, CI).await.expect("there is room");
     assert_eq!(engine.check_session_of(owned, CI).await, Ok(()));

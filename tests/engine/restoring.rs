@@ -3,8 +3,8 @@
 use super::events_kit::{everything, gap, read};
 use super::service::{ask, hold, start};
 use latchd::domain::{Acquire, Caller, Refusal, SessionId};
-use latchd::engine::events::{EventId, Why};
-use latchd::engine::{Engine, Fault, RestoreError, RestoreOptions, restore};
+use latchd::engine::events::{EventId, GapReason};
+use latchd::engine::{BackupError, Engine, Fault, RestoreOptions, restore};
 use std::path::{Path, PathBuf};
 
 /// Fewer than this were given after the backup.
@@ -31,7 +31,7 @@ fn into(data_dir: PathBuf) -> RestoreOptions {
 }
 
 /// Blocks, as the command does.
-async fn restored(from: PathBuf, options: RestoreOptions) -> Result<latchd::engine::Contents, RestoreError> {
+async fn restored(from: PathBuf, options: RestoreOptions) -> Result<latchd::engine::BackupCounts, BackupError> {
     tokio::task::spawn_blocking(move || restore(&from, &options)).await.expect("it does not panic")
 }
 
@@ -45,9 +45,9 @@ async fn sessions_and_holds_come_back_and_tokens_go_on_far_above() {
     engine.touch_session(session).await.expect("the session is there");
     assert!(matches!(hold(&engine, ask("bearer")).await, Err(Fault::Refused(Refusal::Held(_)))));
     assert!(matches!(hold(&engine, ask("of-session")).await, Err(Fault::Refused(Refusal::Held(_)))));
-    let of_the_old = EventId { index: 3, position: 0, life: 0 };
+    let of_the_old = EventId { index: 3, position: 0, table_id: 0 };
     let (why, state) = gap(&mut read(&engine, everything(), Some(of_the_old))).await;
-    assert_eq!((why, state.locks.len()), (Why::UnknownId, 2), "events before the restore are not here");
+    assert_eq!((why, state.locks.len()), (GapReason::UnknownId, 2), "events before the restore are not here");
     let (_, next) = hold(&engine, ask("free")).await.unwrap();
     assert!(next >= token + TOKENS_PAST_BACKUP, "{next} is too near {token}");
     engine.stop().await;
@@ -72,11 +72,11 @@ async fn a_directory_in_use_and_a_cut_backup_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (file, _, _) = service_with_two_holds(dir.path()).await;
     let there = restored(file.clone(), into(dir.path().join("old"))).await;
-    assert!(matches!(there, Err(RestoreError::Store(_))), "{there:?}");
+    assert!(matches!(there, Err(BackupError::Store(_))), "{there:?}");
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
     let cut = restored(file, into(dir.path().join("new"))).await;
-    assert!(matches!(cut, Err(RestoreError::Damaged { .. })), "{cut:?}");
+    assert!(matches!(cut, Err(BackupError::Damaged { .. })), "{cut:?}");
     assert!(!dir.path().join("new").exists(), "nothing was begun");
 }
 

@@ -5,8 +5,8 @@ use crate::domain::kit::{self, Bench, RUN, snapshot, start};
 use crate::domain::model::script::steps;
 use crate::domain::model::{driver, for_all};
 use latchd::domain::{Body, Entry, FEATURE_LEVEL, LeaderStart, Table, Timestamp};
-use latchd::engine::backup_file::BackupWriter;
-use latchd::engine::{Engine, EngineError, Fault, RestoreError, RestoreOptions, restore};
+use latchd::engine::BackupWriter;
+use latchd::engine::{BackupError, Engine, EngineError, Fault, RestoreOptions, restore};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -78,7 +78,7 @@ fn a_backup_whose_tokens_leave_no_room_for_others_is_refused_before_anything_is_
     let (file, data_dir) = (home.path().join("backup"), home.path().join("data"));
     std::fs::write(&file, framed(&content)).expect("written");
     let restored = restore(&file, &into(&data_dir));
-    assert!(matches!(restored, Err(RestoreError::Damaged { .. })), "{restored:?}");
+    assert!(matches!(restored, Err(BackupError::Damaged { .. })), "{restored:?}");
     assert!(!data_dir.exists(), "something was begun");
 }
 
@@ -135,7 +135,7 @@ fn a_backup_that_is_restored_is_started() {
             }
             Err(error) => {
                 prop_assert!(!changes.is_empty(), "a good backup was refused: {}", error);
-                prop_assert!(matches!(error, RestoreError::Damaged { .. }), "{}", error);
+                prop_assert!(matches!(error, BackupError::Damaged { .. }), "{}", error);
                 prop_assert!(!data_dir.exists(), "something was begun");
                 Ok(())
             }

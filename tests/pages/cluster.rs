@@ -5,7 +5,7 @@ use super::{body, lock, problem, with_session};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
 use latchd::domain::Table;
-use latchd::engine::backup_file::BackupReader;
+use latchd::engine::BackupReader;
 use serde_json::json;
 
 #[test]

@@ -217,7 +217,7 @@ fn terminate(node: &Node) {
     let has_ended = node.has_ended.clone();
     handle.spawn(async move {
         engine.drain();
-        engine.hand_over().await;
+        engine.transfer_leadership().await;
         has_ended.store(true, Relaxed);
     });
 }

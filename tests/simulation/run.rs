@@ -119,7 +119,7 @@ fn hit(world: &mut World, operators: &mut Operators, shape: &Shape, random: &mut
 fn members(world: &World) -> Vec<u64> {
     let leader = world.leader().and_then(|leader| world.nodes[&leader].engine());
     // Asked of this node alone: it may have ceased to lead, and out here nobody waits for another's answer.
-    let view = leader.map(|leader| leader.cluster_here());
+    let view = leader.map(|leader| leader.local_cluster());
     view.into_iter().flat_map(|view| view.members).map(|member| member.node).collect()
 }
 

@@ -99,7 +99,7 @@ async fn remove(app: &AppState, captured: &Captured, head: &Parts) -> Result<Clu
 }
 
 async fn cluster(app: &AppState) -> Result<Cluster, Failure> {
-    app.engine.cluster().await.map(Cluster::from).map_err(from_fault)
+    Ok(Cluster::from(app.engine.cluster().await))
 }
 
 fn node_in(captured: &Captured) -> Result<u64, Failure> {

@@ -11,7 +11,7 @@ pub use schema::{Dropped, Event, StateEvent};
 use super::failure::from_fault;
 use crate::config::Config;
 use crate::engine::Consistency;
-use crate::engine::events::{Reader, ReadersFull};
+use crate::engine::events::{Subscription, SubscriptionsFull};
 use crate::http::app::AppState;
 use crate::http::client_info::ClientInfo;
 use crate::http::code::Code;
@@ -55,16 +55,16 @@ async fn events(State(Events { app, settings }): State<Events>, head: Parts) -> 
     with_header(with_header(response, header::CACHE_CONTROL, "no-store"), X_ACCEL_BUFFERING, "no")
 }
 
-async fn begin(app: &AppState, head: &Parts) -> Result<(EventsQuery, Reader), Failure> {
+async fn begin(app: &AppState, head: &Parts) -> Result<(EventsQuery, Subscription), Failure> {
     let asked = query::read(app, head).await?;
     if app.engine.is_draining() {
         return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.row().title));
     }
     // Asks nobody, and is refused by a node that lost its disk.
-    let here = app.engine.reading(Consistency::Stale).read_barrier().await;
+    let here = app.engine.with_consistency(Consistency::Stale).read_barrier().await;
     here.map_err(|error| from_fault(error.into()))?;
-    let reader = app.engine.read_events(asked.wanted.clone(), asked.after, asked.with_state);
-    let full = |ReadersFull { limit }| {
+    let reader = app.engine.subscribe(asked.wanted.clone(), asked.after, asked.with_state);
+    let full = |SubscriptionsFull { limit }| {
         Failure {
             limit: Some(limit),
             ..Failure::new(Code::ReadersFull, format!("{}: at most {limit} are served", Code::ReadersFull.row().title))

@@ -4,7 +4,7 @@ use crate::access::Identity;
 use crate::api::failure::from_fault;
 use crate::api::inspect::query;
 use crate::engine::Fault;
-use crate::engine::events::{EventId, Names, Wanted};
+use crate::engine::events::{EventFilter, EventId, NameFilter};
 use crate::http::app::AppState;
 use crate::http::auth::{identify_with, may_read, touch_carried};
 use crate::http::failure::Failure;
@@ -16,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub struct EventsQuery {
-    pub wanted: Wanted,
+    pub wanted: EventFilter,
     /// Where another stream ended.
     pub after: Option<EventId>,
     pub with_state: bool,
@@ -40,7 +40,7 @@ pub async fn read(app: &AppState, head: &Parts) -> Result<EventsQuery, Failure> 
     })
 }
 
-fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> Result<Wanted, Failure> {
+fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> Result<EventFilter, Failure> {
     let Some(name) = asked.text("name")? else {
         let prefixes = viewer.prefixes_under(prefix);
         if prefixes.is_empty() {
@@ -48,14 +48,14 @@ fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> 
         }
         // As in listings: what a session holds may lie anywhere.
         let sessions = prefix.is_empty() && viewer.sees_every_name();
-        return Ok(Wanted { names: Names::Under(prefixes), sessions });
+        return Ok(EventFilter { names: NameFilter::Under(prefixes), sessions });
     };
     if asked.text("prefix")?.is_some() {
         return Err(Failure::field("name", "name and prefix exclude each other: give one of them"));
     }
     app.engine.limits().check_name(&name).map_err(|refusal| from_fault(Fault::Refused(refusal)))?;
     may_read(viewer, &name)?;
-    Ok(Wanted { names: Names::One(name.into()), sessions: false })
+    Ok(EventFilter { names: NameFilter::One(name.into()), sessions: false })
 }
 
 fn last_event_id(head: &Parts) -> Result<Option<EventId>, Failure> {

@@ -3,7 +3,7 @@
 use crate::access::session_handle;
 use crate::api::inspect::schema::Lock;
 use crate::domain::{EndReason, SessionId};
-use crate::engine::events::{EventId, Happened, Published, State, Why};
+use crate::engine::events::{CurrentState, EventId, GapReason, LockEvent, PublishedEvent};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -100,19 +100,19 @@ pub fn started(out: &mut Vec<u8>, id: EventId) {
     write(out, Some(id), "started", &Event { event: "started", id: id.to_string(), ..Event::default() });
 }
 
-pub fn happened(out: &mut Vec<u8>, published: &Published) {
+pub fn happened(out: &mut Vec<u8>, published: &PublishedEvent) {
     let event = event(published);
     write(out, Some(published.id), event.event, &event);
 }
 
 /// The present state; `why` where events are missing. `rest` is where the listing is.
-pub fn state(out: &mut Vec<u8>, state: &State, why: Option<Why>, rest: &str) {
+pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, rest: &str) {
     let (locks, all) = fitting(state);
     let event = if why.is_some() { "gap" } else { "state" };
     let why = why.map(|why| match why {
-        Why::TooOld => "too-old",
-        Why::Snapshot => "snapshot",
-        Why::UnknownId => "unknown-id",
+        GapReason::TooOld => "too-old",
+        GapReason::Snapshot => "snapshot",
+        GapReason::UnknownId => "unknown-id",
     });
     let rest = (!all).then(|| rest.to_owned());
     out.extend_from_slice(RETRY.as_bytes());
@@ -144,11 +144,11 @@ fn write(out: &mut Vec<u8>, id: Option<EventId>, event: &str, data: &impl Serial
     out.extend_from_slice(b"\n\n");
 }
 
-fn event(published: &Published) -> Event<'_> {
+fn event(published: &PublishedEvent) -> Event<'_> {
     let id = published.id.to_string();
     let handle = |session: &SessionId| session_handle(&session.0);
-    match &published.what {
-        Happened::Granted { name, token, replaces, session, dialect } => Event {
+    match &published.event {
+        LockEvent::Granted { name, token, replaces, session, dialect } => Event {
             event: "granted",
             id,
             name: Some(name),
@@ -158,7 +158,7 @@ fn event(published: &Published) -> Event<'_> {
             session: session.as_ref().map(handle),
             ..Event::default()
         },
-        Happened::Ended { name, token, why, session, dialect } => {
+        LockEvent::HoldEnded { name, token, why, session, dialect } => {
             let (event, why) = ended(*why);
             Event {
                 event,
@@ -171,7 +171,7 @@ fn event(published: &Published) -> Event<'_> {
                 ..Event::default()
             }
         }
-        Happened::SessionEnded { session, idle } => Event {
+        LockEvent::SessionEnded { session, idle } => Event {
             event: "session-ended",
             id,
             why: Some(if *idle { "idle" } else { "closed" }),
@@ -192,7 +192,7 @@ fn ended(why: EndReason) -> (&'static str, Option<&'static str>) {
 }
 
 /// The locks that one event has room for, and whether those are all.
-fn fitting(state: &State) -> (Vec<Lock>, bool) {
+fn fitting(state: &CurrentState) -> (Vec<Lock>, bool) {
     let mut bytes = 0;
     let mut locks = Vec::new();
     for lock in &state.locks {

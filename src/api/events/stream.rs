@@ -4,7 +4,7 @@
 //! Whatever it does, it costs these few chunks and holds up nobody.
 
 use super::schema::{self, Drop};
-use crate::engine::events::{EventId, Reader, Step};
+use crate::engine::events::{EventId, Subscription, Update};
 use crate::http::connection::Connection;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -31,7 +31,7 @@ pub struct StreamSettings {
 }
 
 /// The body of an answer, which ends with its reader. `rest` is where the locks are that a state has no room for.
-pub fn body(reader: Reader, rest: String, settings: StreamSettings, connection: Option<Arc<Connection>>) -> Body {
+pub fn body(reader: Subscription, rest: String, settings: StreamSettings, connection: Option<Arc<Connection>>) -> Body {
     let (chunks, taken) = mpsc::channel(CHUNKS);
     let (last, ending) = oneshot::channel();
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
@@ -77,19 +77,19 @@ enum Cut {
 
 impl Stream {
     /// Until the reader is gone (`None`) or is dropped.
-    async fn run(self, mut reader: Reader) -> Option<Drop> {
+    async fn run(self, mut reader: Subscription) -> Option<Drop> {
         match self.tell(&mut reader).await {
             Cut::Closed => None,
             Cut::Dropped(why) => Some(why),
         }
     }
 
-    async fn tell(&self, reader: &mut Reader) -> Cut {
+    async fn tell(&self, reader: &mut Subscription) -> Cut {
         let ended = reader.ended();
         let mut ended = pin!(ended);
         loop {
             let chunk = match self.next(reader).await {
-                Ok(Step::Ended) => return Cut::Dropped(Drop::ShuttingDown),
+                Ok(Update::Ended) => return Cut::Dropped(Drop::ShuttingDown),
                 Ok(step) => self.written(&step),
                 Err(cut) => return cut,
             };
@@ -104,7 +104,7 @@ impl Stream {
     }
 
     /// The next step that the reader is told of; heartbeats meanwhile.
-    async fn next(&self, reader: &mut Reader) -> Result<Step, Cut> {
+    async fn next(&self, reader: &mut Subscription) -> Result<Update, Cut> {
         let mut place = reader.place();
         let mut silence = pin!(sleep(self.settings.heartbeat));
         loop {
@@ -123,7 +123,7 @@ impl Stream {
                 }
             };
             match step {
-                Step::Passed(upto) => place = Some(upto),
+                Update::Passed(upto) => place = Some(upto),
                 step => return Ok(step),
             }
         }
@@ -137,14 +137,14 @@ impl Stream {
         }
     }
 
-    fn written(&self, step: &Step) -> Bytes {
+    fn written(&self, step: &Update) -> Bytes {
         let mut out = Vec::new();
         match step {
-            Step::Begun(id) => schema::started(&mut out, *id),
-            Step::State(state) => schema::state(&mut out, state, None, &self.rest),
-            Step::Gap(why, state) => schema::state(&mut out, state, Some(*why), &self.rest),
-            Step::Happened(events, _) => events.iter().for_each(|event| schema::happened(&mut out, event)),
-            Step::Passed(_) | Step::Ended => {}
+            Update::Begun(id) => schema::started(&mut out, *id),
+            Update::State(state) => schema::state(&mut out, state, None, &self.rest),
+            Update::Gap(why, state) => schema::state(&mut out, state, Some(*why), &self.rest),
+            Update::Events(events, _) => events.iter().for_each(|event| schema::happened(&mut out, event)),
+            Update::Passed(_) | Update::Ended => {}
         }
         out.into()
     }

@@ -6,7 +6,6 @@ use crate::access::Identity;
 use crate::api::failure::from_fault;
 use crate::domain::Name;
 use crate::domain::view::{LockFilter, LockView};
-use crate::engine::listing::locks_under;
 use crate::http::app::AppState;
 use crate::http::auth::{identify, may_read, touch_carried};
 use crate::http::code::Code;
@@ -48,8 +47,8 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let after = query::cursor(asked, cursor::read_name)?.map(Name::from);
     let limit = query::limit(asked)?;
     let prefixes = viewer.prefixes_under(&prefix);
-    let engine = app.engine.reading(query::consistency(asked)?);
-    let page = locks_under(&engine, &prefixes, &filter, after, limit).await.map_err(from_fault)?;
+    let engine = app.engine.with_consistency(query::consistency(asked)?);
+    let page = engine.locks_under(&prefixes, &filter, after, limit).await.map_err(from_fault)?;
     let next = page.next.as_deref().map(cursor::after_name);
     json_stream::answer(head, listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog)))
 }
@@ -70,7 +69,7 @@ async fn only(
     }
     query::limit(asked)?;
     may_read(&viewer, name)?;
-    let engine = app.engine.reading(query::consistency(asked)?);
+    let engine = app.engine.with_consistency(query::consistency(asked)?);
     let (lock, now) = engine.lock(name).await.map_err(from_fault)?;
     let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
     json_stream::answer(head, listing_json::locks(locks, None, now, viewer, Arc::clone(&app.catalog)))
@@ -86,7 +85,7 @@ async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Respon
     touch_carried(app, &viewer, head).await;
     let name = lock_name(app, &captured)?;
     may_read(&viewer, &name)?;
-    let engine = app.engine.reading(query::consistency(Query::of(&head.uri))?);
+    let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
     let (lock, now) = engine.lock(&name).await.map_err(from_fault)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
     json_stream::answer(head, listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog)))
@@ -106,7 +105,7 @@ async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     }
     let asked = Query::of(&head.uri);
     let after = query::cursor(asked, cursor::read_session)?;
-    let engine = app.engine.reading(query::consistency(asked)?);
+    let engine = app.engine.with_consistency(query::consistency(asked)?);
     let page = engine.sessions(after, query::limit(asked)?).await.map_err(from_fault)?;
     let next = page.next.map(cursor::after_session);
     json_stream::answer(head, listing_json::sessions(page.sessions, next, page.now))

@@ -1,64 +1,64 @@
-//! The id of an event: which log entry, which of the entry's events, and of which table.
+//! The id of an event: its log entry, its position in that entry, and its table.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where an event stands among all events of the service, the same on every node. They are in order.
+/// The place of an event among all events of the service: the same on every node, and ordered.
 ///
-/// Position 0 is no event: it stands before the first of its entry, so that a place between two entries has an id too.
+/// Position 0 is before the first event of an entry, so that a place between two entries has an id too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct EventId {
-    /// Of the log entry: its index in the log, counted from the origin of the table.
+    /// The index of the log entry, counted from the origin of the table.
     pub index: u64,
-    /// Among the events of that entry, from 1.
+    /// Among the events of that entry, counted from 1.
     pub position: u32,
-    /// Of the table, random: an id of another table is known by it. 0 in tables that are older than this.
-    pub life: u64,
+    /// The random id of the table, which tells ids of another table apart. 0 in tables of older releases.
+    pub table_id: u64,
 }
 
-/// The text is no id.
+/// The text is not an event id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an id reads INDEX-POSITION-LIFE, two whole numbers and hexadecimal digits, as in 4711-1-5f0c")]
-pub struct NoEventId;
+pub struct InvalidEventId;
 
 impl EventId {
-    /// Behind all events of the entry, before those of the next.
-    pub fn behind(index: u64, life: u64) -> EventId {
-        EventId { index: index.saturating_add(1), position: 0, life }
+    /// After all events of an entry, before those of the next.
+    pub fn behind(index: u64, table_id: u64) -> EventId {
+        EventId { index: index.saturating_add(1), position: 0, table_id }
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let EventId { index, position, life } = self;
-        match life {
+        let EventId { index, position, table_id } = self;
+        match table_id {
             0 => write!(f, "{index}-{position}"),
-            life => write!(f, "{index}-{position}-{life:x}"),
+            table_id => write!(f, "{index}-{position}-{table_id:x}"),
         }
     }
 }
 
 impl FromStr for EventId {
-    type Err = NoEventId;
+    type Err = InvalidEventId;
 
-    fn from_str(text: &str) -> Result<EventId, NoEventId> {
+    fn from_str(text: &str) -> Result<EventId, InvalidEventId> {
         let mut parts = text.splitn(3, '-');
-        let (index, position) = (parts.next().ok_or(NoEventId)?, parts.next().ok_or(NoEventId)?);
-        let life = parts.next().map_or(Ok(0), life)?;
-        Ok(EventId { index: number(index)?, position: number(position)?, life })
+        let (index, position) = (parts.next().ok_or(InvalidEventId)?, parts.next().ok_or(InvalidEventId)?);
+        let table_id = parts.next().map_or(Ok(0), table_id)?;
+        Ok(EventId { index: number(index)?, position: number(position)?, table_id })
     }
 }
 
-/// Digits alone: the standard parser takes a sign, too.
-fn number<T: FromStr>(text: &str) -> Result<T, NoEventId> {
+/// Digits only: the standard parser accepts a sign too.
+fn number<T: FromStr>(text: &str) -> Result<T, InvalidEventId> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or(NoEventId)
+    text.parse().ok().filter(|_| digits).ok_or(InvalidEventId)
 }
 
-/// As it is written, and no other way: an id has one text.
-fn life(text: &str) -> Result<u64, NoEventId> {
-    let life = u64::from_str_radix(text, 16).map_err(|_| NoEventId)?;
-    if life > 0 && format!("{life:x}") == text { Ok(life) } else { Err(NoEventId) }
+/// Only as it is written: an id has one text.
+fn table_id(text: &str) -> Result<u64, InvalidEventId> {
+    let table_id = u64::from_str_radix(text, 16).map_err(|_| InvalidEventId)?;
+    if table_id > 0 && format!("{table_id:x}") == text { Ok(table_id) } else { Err(InvalidEventId) }
 }
 
 #[cfg(test)]
@@ -66,22 +66,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_read_as_they_are_written_and_nothing_else_is() {
-        for (text, life) in [("4711-2", 0), ("4711-2-5f0c", 0x5f0c)] {
-            let id = EventId { index: 4711, position: 2, life };
+    fn only_ids_as_they_are_written_are_parsed() {
+        for (text, table_id) in [("4711-2", 0), ("4711-2-5f0c", 0x5f0c)] {
+            let id = EventId { index: 4711, position: 2, table_id };
             assert_eq!(id.to_string(), text);
             assert_eq!(text.parse(), Ok(id));
         }
         let bad = ["", "-", "1", "1-", "-1", "+1-1", "1-+1", "1 -1", "1-4294967296", "18446744073709551616-0"];
-        let bad_lives = ["1-1-", "1-1-0", "1-1-0f", "1-1-F", "1-1-+f", "1-1-g", "1-1-f-", "1-1-10000000000000000"];
-        for bad in bad.into_iter().chain(bad_lives) {
-            assert_eq!(bad.parse::<EventId>(), Err(NoEventId), "{bad}");
+        let bad_table_ids = ["1-1-", "1-1-0", "1-1-0f", "1-1-F", "1-1-+f", "1-1-g", "1-1-f-", "1-1-10000000000000000"];
+        for bad in bad.into_iter().chain(bad_table_ids) {
+            assert_eq!(bad.parse::<EventId>(), Err(InvalidEventId), "{bad}");
         }
     }
 
     #[test]
-    fn the_place_between_two_entries_is_between_their_events() {
-        let event = |index, position| EventId { index, position, life: 3 };
+    fn place_between_entries_is_between_their_events() {
+        let event = |index, position| EventId { index, position, table_id: 3 };
         assert!(event(7, 9) < EventId::behind(7, 3) && EventId::behind(7, 3) < event(8, 1));
     }
 }

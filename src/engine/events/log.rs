@@ -1,27 +1,22 @@
-//! The event log, as apply and the readers share it.
+//! The event log, as apply and the subscriptions share it.
 //!
-//! Apply takes one short lock for each entry, and notifies one task if anybody reads. That task wakes the readers, so that a
-//! thousand of them cost apply no more than one.
+//! Apply takes one short lock for each entry, and notifies one task if anybody subscribes. That task wakes the
+//! subscriptions, so that a thousand of them cost apply no more than one.
 
+use super::filter::EventFilter;
 use super::id::EventId;
-use super::reader::ReadersFull;
-use super::ring::{Known, Ring, Taken};
-use super::wanted::Wanted;
+use super::notifier::Notifier;
+use super::ring::{PlaceStatus, Ring, RingRead};
 use crate::domain::Event;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::sync::{Notify, watch};
 
-/// What one visit of a reader may look at and take: it holds apply up for so long.
+/// What one read of a subscription may look at and take: it holds apply up for so long.
 const SCAN_MAX: usize = 512;
 const TAKE_MAX: usize = 64;
 
-/// Between two rounds of waking: what happens meanwhile is told together.
-const PAUSE: Duration = Duration::from_millis(2);
-
-/// Bounds on what is kept for readers, and on them.
+/// Bounds on the events that are kept, and on the subscriptions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventOptions {
     pub buffer_events_max: usize,
@@ -34,107 +29,105 @@ impl Default for EventOptions {
     }
 }
 
+/// There are as many subscriptions as may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SubscriptionsFull {
+    pub limit: u64,
+}
+
 pub struct EventLog {
     ring: Mutex<Ring>,
-    readers: AtomicUsize,
-    readers_max: usize,
-    bell: Bell,
+    subscriptions: AtomicUsize,
+    subscriptions_max: usize,
+    notifier: Notifier,
 }
 
-/// What wakes the readers.
-#[derive(Clone)]
-pub struct Bell {
-    grown: Arc<Notify>,
-    /// Whether nothing more will come.
-    ended: watch::Sender<bool>,
-}
-
-/// One of the places for readers; free again when this is dropped.
-pub struct Seat(Arc<EventLog>);
+/// The right to one subscription, which ends when this is dropped.
+pub struct SubscriptionSlot(Arc<EventLog>);
 
 impl EventLog {
     pub fn new(options: EventOptions) -> EventLog {
         EventLog {
             ring: Mutex::new(Ring::new(options.buffer_events_max)),
-            readers: AtomicUsize::new(0),
-            readers_max: options.readers_max,
-            bell: Bell { grown: Arc::default(), ended: watch::Sender::new(false) },
+            subscriptions: AtomicUsize::new(0),
+            subscriptions_max: options.readers_max,
+            notifier: Notifier::new(),
         }
     }
 
-    /// The service's ids begin here: what lies before is none of its own.
-    pub fn begin_at(&self, number: u64, life: u64) {
-        self.ring.lock().begin_at(number, life);
+    /// The ids of this table begin at this number: no earlier one is its own.
+    pub fn begin_at(&self, number: u64, table_id: u64) {
+        self.ring.lock().begin_at(number, table_id);
     }
 
-    /// What the entry with this number did. Called for each entry, in order.
+    /// Appends what the entry with this number did. Called for each entry, in order.
     pub fn append(&self, number: u64, events: Vec<Event>) {
         self.ring.lock().append(number, events);
-        if self.readers.load(Ordering::Relaxed) > 0 {
-            self.bell.grown.notify_one();
+        if self.subscriptions.load(Ordering::Relaxed) > 0 {
+            self.notifier.notify();
         }
     }
 
-    /// A snapshot became the state as of the entry with this number.
-    pub fn restored(&self, number: u64, life: u64) {
-        self.ring.lock().restored(number, life);
-        self.bell.grown.notify_one();
+    /// A snapshot as of the entry with this number has replaced the table.
+    pub fn restored(&self, number: u64, table_id: u64) {
+        self.ring.lock().restored(number, table_id);
+        self.notifier.notify();
     }
 
-    /// Has every reader look around.
+    /// Wakes every subscription, so that it checks again.
     pub fn wake(&self) {
-        self.bell.grown.notify_one();
+        self.notifier.notify();
     }
 
-    /// Nothing more is told: the node stops.
+    /// Nothing more is published: the node stops.
     pub fn end(&self) {
-        self.bell.ended.send_replace(true);
+        self.notifier.end();
     }
 
-    /// How many read now.
-    pub fn readers(&self) -> u64 {
-        self.readers.load(Ordering::Relaxed) as u64
+    pub fn subscription_count(&self) -> u64 {
+        self.subscriptions.load(Ordering::Relaxed) as u64
     }
 
-    pub fn bell(&self) -> Bell {
-        self.bell.clone()
+    pub fn notifier(&self) -> Notifier {
+        self.notifier.clone()
     }
 
-    pub fn knows(&self, place: EventId) -> Known {
-        self.ring.lock().knows(place)
+    pub fn status_of(&self, place: EventId) -> PlaceStatus {
+        self.ring.lock().status_of(place)
     }
 
-    pub fn after(&self, place: EventId, wanted: &Wanted) -> Taken {
-        self.ring.lock().after(place, wanted, SCAN_MAX, TAKE_MAX)
-    }
-}
-
-impl Seat {
-    /// Taken before the reader looks at the ring: what is appended after that look wakes it.
-    pub fn take(log: &Arc<EventLog>) -> Result<Seat, ReadersFull> {
-        let seat = Seat(log.clone());
-        let before = log.readers.fetch_add(1, Ordering::Relaxed);
-        if before >= log.readers_max { Err(ReadersFull { limit: log.readers_max as u64 }) } else { Ok(seat) }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.readers.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Bell {
-    pub fn listen(&self) -> watch::Receiver<bool> {
-        self.ended.subscribe()
+    pub fn after(&self, place: EventId, filter: &EventFilter) -> RingRead {
+        self.ring.lock().after(place, filter, SCAN_MAX, TAKE_MAX)
     }
 
-    /// Wakes the readers whenever there is something new. Runs until it is aborted.
-    pub async fn ring(self) {
-        loop {
-            self.grown.notified().await;
-            self.ended.send_modify(|_| {});
-            tokio::time::sleep(PAUSE).await;
+    /// To be taken before the subscription first reads: whatever is appended after that read notifies it.
+    pub fn take_slot(self: &Arc<EventLog>) -> Result<SubscriptionSlot, SubscriptionsFull> {
+        let slot = SubscriptionSlot(self.clone());
+        let before = self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        match before < self.subscriptions_max {
+            true => Ok(slot),
+            false => Err(SubscriptionsFull { limit: self.subscriptions_max as u64 }),
         }
+    }
+}
+
+impl Drop for SubscriptionSlot {
+    fn drop(&mut self) {
+        self.0.subscriptions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_subscription_frees_its_slot() {
+        let log = Arc::new(EventLog::new(EventOptions { buffer_events_max: 1, readers_max: 1 }));
+        let slot = log.take_slot();
+        assert!(slot.is_ok());
+        assert_eq!(log.take_slot().err(), Some(SubscriptionsFull { limit: 1 }));
+        drop(slot);
+        assert!(log.take_slot().is_ok() && log.subscription_count() == 0);
     }
 }

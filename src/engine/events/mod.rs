@@ -1,19 +1,23 @@
-//! What happened to locks and sessions, for those who want to be told: the last so many events, each under an id that is
-//! the same on every node, and readers that go on from any of them or are told that they missed some.
+//! What happened to locks and sessions: the last events, each under an id that is the same on every node, and
+//! subscriptions that continue from any of them or learn that they have missed some.
 //!
-//! What lives here: the ring that apply appends to, and its readers. What may not: the wire, and anything that apply
-//! would have to wait for.
+//! What may not live here: the wire, and anything that apply would have to wait for.
 
+mod current_state;
+mod event;
+mod filter;
 mod id;
 mod log;
-mod reader;
+mod notifier;
 mod ring;
-mod state;
-mod wanted;
+mod source;
+mod subscription;
 
+pub use current_state::CurrentState;
+pub use event::{LockEvent, PublishedEvent};
+pub use filter::{EventFilter, NameFilter};
 pub use id::EventId;
-pub use log::{EventLog, EventOptions};
-pub use reader::{Reader, ReadersFull, Step};
-pub use ring::{Happened, Published};
-pub use state::{State, Why};
-pub use wanted::{Names, Wanted};
+pub use log::{EventLog, EventOptions, SubscriptionsFull};
+pub use ring::GapReason;
+pub use source::EventSource;
+pub use subscription::{Subscription, Update};

@@ -1,75 +1,53 @@
-//! The last events in order, and where they begin. Pure: no lock and no waiting.
+//! The last events, in order. Pure: no lock and no waiting.
 
+use super::event::{LockEvent, PublishedEvent};
+use super::filter::EventFilter;
 use super::id::EventId;
-use super::state::Why;
-use super::wanted::Wanted;
-use crate::domain::{Dialect, EndReason, Event, Name, SessionId, Token};
-use crate::mutants;
+use crate::domain::Event;
+use crate::mutants::planted;
 use std::collections::VecDeque;
 
-/// One thing that happened, as anybody may know it who may see the lock: a hold is named by its token.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Happened {
-    Granted { name: Name, token: Token, replaces: Option<Token>, session: Option<SessionId>, dialect: Dialect },
-    Ended { name: Name, token: Token, why: EndReason, session: Option<SessionId>, dialect: Dialect },
-    SessionEnded { session: SessionId, idle: bool },
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct Published {
-    pub id: EventId,
-    pub what: Happened,
-}
-
 pub struct Ring {
-    events: VecDeque<Published>,
+    events: VecDeque<PublishedEvent>,
     max: usize,
-    /// What came after this is all here ...
+    /// Every event after this is here ...
     floor: EventId,
     /// ... up to this.
     end: EventId,
-    /// Behind the last snapshot that became the state.
+    /// Behind the last snapshot that replaced the table.
     restored: EventId,
-    /// Of the table; 0 before it is opened.
-    life: u64,
+    /// The id of the table; 0 before it is opened.
+    table_id: u64,
 }
 
-/// What a reader gets for its place.
-#[derive(Debug)]
-pub enum Taken {
-    /// What it wants of the next events, and the place up to which it was looked through. The place itself if there is
-    /// nothing new.
-    Events(Vec<Published>, EventId),
-    /// Something before its place is gone, or its place is none.
-    Gap(Why),
-}
-
-/// What the ring knows of a place.
+/// Why a subscriber cannot get all events after its id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Known {
-    Here,
-    /// Behind all that was applied here.
-    NotYet,
-    Missing(Why),
+pub enum GapReason {
+    /// It is older than what is kept.
+    TooOld,
+    /// A snapshot has replaced this node's table, and holds no events.
+    Snapshot,
+    /// No event of this service has this id.
+    UnknownId,
 }
 
-impl Happened {
-    /// What is published of an event. It must follow from the log alone, and the position in its entry with it.
-    fn of(event: Event) -> Option<Happened> {
-        match event {
-            Event::Granted { name, token, replaces, session, dialect } => {
-                Some(Happened::Granted { name, token, replaces, session, dialect })
-            }
-            Event::HoldEnded { name, token, why, session, dialect, .. } => {
-                Some(Happened::Ended { name, token, why, session, dialect })
-            }
-            Event::SessionEnded { session, idle } => Some(Happened::SessionEnded { session, idle }),
-            // Requests of one node; its grant is told by `Granted`.
-            Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => None,
-            // A defect may show on one node alone.
-            Event::Broken(_) => None,
-        }
-    }
+/// What follows a place.
+#[derive(Debug)]
+pub enum RingRead {
+    /// The next events that pass the filter, and the place up to which the ring was searched: the same place again if there
+    /// is nothing new.
+    Events(Vec<PublishedEvent>, EventId),
+    /// Events after the place are gone, or it is not a place.
+    Gap(GapReason),
+}
+
+/// Whether the ring has a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlaceStatus {
+    Here,
+    /// After everything that was applied here.
+    NotYet,
+    Missing(GapReason),
 }
 
 impl Ring {
@@ -81,67 +59,67 @@ impl Ring {
             floor: begin,
             end: begin,
             restored: begin,
-            life: 0,
+            table_id: 0,
         }
     }
 
-    /// The table has this life, and no entry a number below this.
-    pub fn begin_at(&mut self, number: u64, life: u64) {
-        self.life = life;
-        let begin = EventId { index: number, position: 0, life };
+    /// The table has this id, and no entry has a lower number than this.
+    pub fn begin_at(&mut self, number: u64, table_id: u64) {
+        self.table_id = table_id;
+        let begin = EventId { index: number, position: 0, table_id };
         (self.floor, self.end) = (self.floor.max(begin), self.end.max(begin));
     }
 
-    /// All that the entry with this number did, the next one.
+    /// Appends what the next entry did, which has this number.
     pub fn append(&mut self, index: u64, events: Vec<Event>) {
-        let published = events.into_iter().filter_map(Happened::of);
-        for (position, what) in (1..).zip(published) {
+        let published = events.into_iter().filter_map(LockEvent::of);
+        for (position, event) in (1..).zip(published) {
             if self.events.len() >= self.max
                 && let Some(oldest) = self.events.pop_front()
             {
                 self.floor = oldest.id;
             }
-            self.events.push_back(Published { id: EventId { index, position, life: self.life }, what });
+            self.events.push_back(PublishedEvent { id: EventId { index, position, table_id: self.table_id }, event });
         }
-        self.end = EventId::behind(index, self.life);
+        self.end = EventId::behind(index, self.table_id);
     }
 
-    /// A snapshot became the state as of the entry with this number: what happened before it was not seen.
-    pub fn restored(&mut self, index: u64, life: u64) {
-        self.life = life;
+    /// A snapshot as of the entry with this number has replaced the table: earlier events were not seen.
+    pub fn restored(&mut self, index: u64, table_id: u64) {
+        self.table_id = table_id;
         self.events.clear();
-        self.end = EventId::behind(index, life);
+        self.end = EventId::behind(index, table_id);
         (self.floor, self.restored) = (self.end, self.end);
     }
 
-    /// Whether a reader can go on from a place that it was told elsewhere.
-    pub fn knows(&self, place: EventId) -> Known {
-        if place.life != self.life {
-            // One that has applied nothing does not know yet what it is.
-            return if self.end.index == 0 { Known::NotYet } else { Known::Missing(Why::UnknownId) };
+    /// Whether a subscriber can continue from a place that another node has told it.
+    pub fn status_of(&self, place: EventId) -> PlaceStatus {
+        if place.table_id != self.table_id {
+            // A node that has applied nothing does not know the id of its table yet.
+            return if self.end.index == 0 { PlaceStatus::NotYet } else { PlaceStatus::Missing(GapReason::UnknownId) };
         }
         if let Err(why) = self.reaches(place) {
-            return Known::Missing(why);
+            return PlaceStatus::Missing(why);
         }
         if place > self.end {
-            return Known::NotYet;
+            return PlaceStatus::NotYet;
         }
         let is_event = || self.events.binary_search_by_key(&place, |event| event.id).is_ok();
         let is_place = place.position == 0 || place == self.floor || is_event();
-        if is_place { Known::Here } else { Known::Missing(Why::UnknownId) }
+        if is_place { PlaceStatus::Here } else { PlaceStatus::Missing(GapReason::UnknownId) }
     }
 
-    /// What follows a place, at most `scan_max` events of it looked at and `take_max` taken.
-    pub fn after(&self, place: EventId, wanted: &Wanted, scan_max: usize, take_max: usize) -> Taken {
+    /// What follows a place: looks at most at `scan_max` events and takes at most `take_max`.
+    pub fn after(&self, place: EventId, filter: &EventFilter, scan_max: usize, take_max: usize) -> RingRead {
         if let Err(why) = self.reaches(place) {
-            return Taken::Gap(why);
+            return RingRead::Gap(why);
         }
         let start = self.events.partition_point(|event| event.id <= place);
         let mut seen = self.events.range(start..).take(scan_max);
         let (mut taken, mut last) = (Vec::new(), place);
         for event in seen.by_ref() {
             last = event.id;
-            if wanted.wants(&event.what) {
+            if filter.matches(&event.event) {
                 taken.push(event.clone());
                 if taken.len() >= take_max {
                     break;
@@ -149,22 +127,23 @@ impl Ring {
             }
         }
         let all = self.events.back().is_none_or(|newest| newest.id <= last);
-        Taken::Events(taken, if all { last.max(self.end) } else { last })
+        RingRead::Events(taken, if all { last.max(self.end) } else { last })
     }
 
-    fn reaches(&self, place: EventId) -> Result<(), Why> {
+    fn reaches(&self, place: EventId) -> Result<(), GapReason> {
         match place {
-            place if place >= self.floor || mutants::on("gap-hidden") => Ok(()),
-            place if place < self.restored => Err(Why::Snapshot),
-            _ => Err(Why::TooOld),
+            place if place >= self.floor || planted!("gap-hidden") => Ok(()),
+            place if place < self.restored => Err(GapReason::Snapshot),
+            _ => Err(GapReason::TooOld),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::wanted::Names;
+    use super::super::filter::NameFilter;
     use super::*;
+    use crate::domain::{Dialect, EndReason, Token};
 
     fn released(name: &str) -> Event {
         let (token, why) = (Token(1), EndReason::Released);
@@ -181,22 +160,22 @@ mod tests {
     }
 
     fn id(index: u64, position: u32) -> EventId {
-        EventId { index, position, life: 0 }
+        EventId { index, position, table_id: 0 }
     }
 
-    fn under(prefix: &str) -> Wanted {
-        Wanted { names: Names::Under(vec![prefix.to_owned()]), sessions: false }
+    fn under(prefix: &str) -> EventFilter {
+        EventFilter { names: NameFilter::Under(vec![prefix.to_owned()]), sessions: false }
     }
 
     fn after(ring: &Ring, place: EventId, prefix: &str) -> (Vec<EventId>, EventId) {
         match ring.after(place, &under(prefix), 100, 100) {
-            Taken::Events(events, next) => (events.into_iter().map(|event| event.id).collect(), next),
-            Taken::Gap(why) => panic!("a gap: {why:?}"),
+            RingRead::Events(events, next) => (events.into_iter().map(|event| event.id).collect(), next),
+            RingRead::Gap(why) => panic!("a gap: {why:?}"),
         }
     }
 
     #[test]
-    fn positions_count_what_is_published_in_an_entry() {
+    fn positions_count_the_published_events_of_an_entry() {
         let mut ring = Ring::new(10);
         ring.append(5, vec![released("a"), Event::Broken("not for readers"), released("b")]);
         ring.append(6, Vec::new());
@@ -208,63 +187,67 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_bounded_and_goes_on_where_it_ended() {
+    fn read_is_bounded_and_continues_where_it_ended() {
         let mut ring = Ring::new(10);
         ring.append(1, vec![released("a"), released("b"), released("a"), released("a")]);
         let look = |place, scan, take| match ring.after(place, &under("a"), scan, take) {
-            Taken::Events(events, next) => (events.len(), next),
-            Taken::Gap(why) => panic!("a gap: {why:?}"),
+            RingRead::Events(events, next) => (events.len(), next),
+            RingRead::Gap(why) => panic!("a gap: {why:?}"),
         };
         assert_eq!(look(id(0, 0), 2, 9), (1, id(1, 2)));
-        assert_eq!(look(id(1, 1), 1, 9), (0, id(1, 2)), "nothing wanted, but passed");
+        assert_eq!(look(id(1, 1), 1, 9), (0, id(1, 2)), "nothing matches, but it was passed");
         assert_eq!(look(id(0, 0), 9, 2), (2, id(1, 3)));
         assert_eq!(look(id(1, 3), 9, 9), (1, id(2, 0)));
     }
 
     #[test]
-    fn what_fell_out_is_a_gap_and_the_last_that_fell_out_is_not() {
+    fn dropped_events_are_a_gap_except_after_the_last_one() {
         let mut ring = Ring::new(2);
         (1..=4).for_each(|index| ring.append(index, vec![released("a")]));
         assert_eq!(after(&ring, id(2, 1), ""), (vec![id(3, 1), id(4, 1)], id(5, 0)));
-        assert_eq!(ring.knows(id(2, 1)), Known::Here);
-        assert!(matches!(ring.after(id(1, 1), &under(""), 9, 9), Taken::Gap(Why::TooOld)));
-        assert_eq!(ring.knows(id(2, 0)), Known::Missing(Why::TooOld));
+        assert_eq!(ring.status_of(id(2, 1)), PlaceStatus::Here);
+        assert!(matches!(ring.after(id(1, 1), &under(""), 9, 9), RingRead::Gap(GapReason::TooOld)));
+        assert_eq!(ring.status_of(id(2, 0)), PlaceStatus::Missing(GapReason::TooOld));
     }
 
     #[test]
-    fn a_snapshot_leaves_nothing_before_it() {
+    fn snapshot_leaves_no_events_before_it() {
         let mut ring = Ring::new(9);
         ring.append(1, vec![released("a")]);
         ring.restored(7, 0);
-        assert_eq!(ring.knows(id(1, 1)), Known::Missing(Why::Snapshot));
-        assert_eq!(ring.knows(id(8, 0)), Known::Here);
+        assert_eq!(ring.status_of(id(1, 1)), PlaceStatus::Missing(GapReason::Snapshot));
+        assert_eq!(ring.status_of(id(8, 0)), PlaceStatus::Here);
         ring.append(8, vec![released("a")]);
         assert_eq!(after(&ring, id(8, 0), ""), (vec![id(8, 1)], id(9, 0)));
-        assert!(matches!(ring.after(id(7, 5), &under(""), 9, 9), Taken::Gap(Why::Snapshot)));
+        assert!(matches!(ring.after(id(7, 5), &under(""), 9, 9), RingRead::Gap(GapReason::Snapshot)));
     }
 
     #[test]
-    fn an_id_that_no_event_had_is_known_as_none() {
+    fn id_that_no_event_has_is_unknown() {
         let mut ring = Ring::new(9);
         ring.begin_at(4, 0);
-        assert_eq!(ring.knows(id(3, 0)), Known::Missing(Why::TooOld), "before this service");
+        assert_eq!(ring.status_of(id(3, 0)), PlaceStatus::Missing(GapReason::TooOld), "before this service");
         ring.append(5, vec![released("a")]);
-        assert_eq!(ring.knows(id(5, 1)), Known::Here);
-        assert_eq!(ring.knows(id(5, 2)), Known::Missing(Why::UnknownId));
-        assert_eq!(ring.knows(id(6, 0)), Known::Here);
-        assert_eq!(ring.knows(id(6, 1)), Known::NotYet);
+        assert_eq!(ring.status_of(id(5, 1)), PlaceStatus::Here);
+        assert_eq!(ring.status_of(id(5, 2)), PlaceStatus::Missing(GapReason::UnknownId));
+        assert_eq!(ring.status_of(id(6, 0)), PlaceStatus::Here);
+        assert_eq!(ring.status_of(id(6, 1)), PlaceStatus::NotYet);
     }
 
     #[test]
-    fn an_id_of_another_table_is_known_as_none_wherever_it_would_lie() {
+    fn id_of_another_table_is_unknown_at_any_index() {
         let mut ring = Ring::new(9);
-        let of = |life, index| EventId { index, position: 0, life };
-        assert_eq!(ring.knows(of(7, 5)), Known::NotYet, "it may be of this one");
+        let of = |table_id, index| EventId { index, position: 0, table_id };
+        assert_eq!(ring.status_of(of(7, 5)), PlaceStatus::NotYet, "it may be of this one");
         ring.begin_at(4, 7);
         ring.append(5, vec![released("a")]);
-        assert_eq!(ring.knows(of(7, 5)), Known::Here);
-        for (life, index) in [(0, 1), (0, 5), (8, 5), (8, 1_000)] {
-            assert_eq!(ring.knows(of(life, index)), Known::Missing(Why::UnknownId), "{life} {index}");
+        assert_eq!(ring.status_of(of(7, 5)), PlaceStatus::Here);
+        for (table_id, index) in [(0, 1), (0, 5), (8, 5), (8, 1_000)] {
+            assert_eq!(
+                ring.status_of(of(table_id, index)),
+                PlaceStatus::Missing(GapReason::UnknownId),
+                "{table_id} {index}"
+            );
         }
     }
 }

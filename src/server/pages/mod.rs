@@ -74,8 +74,8 @@ async fn page(State(app): State<AppState>, request: Request) -> Response {
         Ok(html) => html_page(StatusCode::OK, html),
         Err(fault) => {
             let code = Code::from(&fault);
-            let cluster = app.engine.cluster().await.ok();
-            no_page(&Failure::new(code, code.row().title), cluster.as_ref())
+            let cluster = app.engine.cluster().await;
+            no_page(&Failure::new(code, code.row().title), Some(&cluster))
         }
     }
 }

@@ -183,7 +183,7 @@ async fn release(state: &GetLock, name: Name, key: HoldKey, is_anonymous: bool) 
     if is_anonymous {
         engine.limits().check_name(&name)?;
         engine.read_barrier().await?;
-        if engine.hold(&name, key).is_none_or(|hold| hold.dialect != Dialect::DoubleDutch) {
+        if engine.local_hold(&name, key).is_none_or(|hold| hold.dialect != Dialect::DoubleDutch) {
             return Err(Refusal::WrongKey.into());
         }
     }

@@ -216,7 +216,7 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockRes
 
 /// Whoever renews a hold of a connection that is gone with its server keeps it past the grace, as long as it renews.
 async fn keep_session(call: &Call<'_>, name: &Name, key: HoldKey) {
-    if let Some(session) = call.app.engine.hold(name, key).and_then(|hold| hold.session) {
+    if let Some(session) = call.app.engine.local_hold(name, key).and_then(|hold| hold.session) {
         // If it has ended meanwhile, so has the hold, and the next renewal says so.
         let _ = call.app.engine.touch_session(session).await;
     }

@@ -57,7 +57,7 @@ fn held(
     metadata: &BTreeMap<String, String>,
 ) -> Lock {
     let calendar = Calendar::of(call.app);
-    if let Some(hold) = call.app.engine.hold(&Name::from(lock_id), granted.key) {
+    if let Some(hold) = call.app.engine.local_hold(&Name::from(lock_id), granted.key) {
         return answer::lock(lock_id, &hold, calendar);
     }
     let now = call.app.engine.now();
@@ -79,7 +79,7 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
         matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
     let estimate = waits.then(|| estimate_now(call, &name)).flatten();
     // Only those who wait have a place: by EnqueueWaiter.
-    let mut waiting = call.app.engine.waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
+    let mut waiting = call.app.engine.local_waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
     let place = waiting
         .find(|waiter| waiter.dialect == Dialect::RaftLockGrpc && waiter.label.as_deref() == Some(&*asked.client_id));
     Ok(AcquireResponse {
@@ -120,7 +120,7 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<RenewRe
     let answer = match call.app.engine.renew(name.clone(), None, proof, ttl_ms).await {
         Ok(renewed) => {
             let calendar = Calendar::of(call.app);
-            let hold = call.app.engine.hold(&name, renewed.key);
+            let hold = call.app.engine.local_hold(&name, renewed.key);
             // A renewal that has ended by now is answered as what it was: too late.
             let lock = hold.map(|hold| answer::lock(&asked.lock_id, &hold, calendar));
             let error = lock.is_none().then(|| told(&Refusal::NoSuchLock.into())).transpose()?;

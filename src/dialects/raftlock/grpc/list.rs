@@ -33,7 +33,7 @@ pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<Get
     let read = call.app.engine.lock(&Name::from(&*asked.lock_id)).await;
     let (lock, _) = read.map_err(|fault| answer::status(&fault))?;
     let calendar = Calendar::of(call.app);
-    let last = call.app.engine.last_hold(&Name::from(&*asked.lock_id));
+    let last = call.app.engine.last_ended_hold(&Name::from(&*asked.lock_id));
     let answer = match (lock, last) {
         (Some(lock), _) => {
             let mut room = ANSWER_BYTES;
@@ -117,7 +117,7 @@ impl Search {
 
     fn accepts(&self, lock: &LockView) -> bool {
         // The table counts places that are kept for lost requests, too.
-        let waits = || self.engine.waiters(&lock.name).iter().any(|waiter| !waiter.orphaned);
+        let waits = || self.engine.local_waiters(&lock.name).iter().any(|waiter| !waiter.orphaned);
         self.identity.may_read(&lock.name)
             && describes(&self.wanted, lock, self.calendar)
             && (!self.wanted.only_contested || waits())
@@ -164,7 +164,7 @@ fn without_owner(lock_id: String, last: EndedHold, calendar: Calendar) -> LockIn
 
 fn waiters(call: &Call<'_>, name: &Name, calendar: Calendar) -> Vec<WaiterInfo> {
     // Whoever may yet ask again does not wait now.
-    let waiters = call.app.engine.waiters(name).into_iter().filter(|waiter| !waiter.orphaned);
+    let waiters = call.app.engine.local_waiters(name).into_iter().filter(|waiter| !waiter.orphaned);
     let shown = waiters.map(|waiter| WaiterInfo {
         client_id: answer::owner_id(waiter.label.as_deref(), waiter.dialect),
         enqueued_at: Some(calendar.moment(waiter.since)),

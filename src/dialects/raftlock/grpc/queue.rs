@@ -104,7 +104,7 @@ pub fn estimate_now(call: &Call<'_>, name: &Name) -> Option<Duration> {
 }
 
 fn lock_now(app: &AppState, name: &Name) -> Option<LockView> {
-    app.engine.lock_here(name).filter(|lock| !lock.holds.is_empty())
+    app.engine.local_lock(name).filter(|lock| !lock.holds.is_empty())
 }
 
 /// What is left of the hold, and a hold of the usual length for each of those ahead. The usual length is what was

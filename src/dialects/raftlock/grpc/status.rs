@@ -1,6 +1,6 @@
 //! GetStatus and Health: the truth about this node.
 
-use super::answer::{self, Calendar, span};
+use super::answer::{Calendar, span};
 use super::state::Call;
 use crate::dialects::raftlock::proto::health_status::ServingStatus;
 use crate::dialects::raftlock::proto::{
@@ -17,7 +17,7 @@ use tonic::Status;
 const CONTESTED_MAX: usize = 10_000;
 
 pub async fn status(call: &Call<'_>, asked: GetStatusRequest) -> Result<Reply<GetStatusResponse>, Status> {
-    let cluster = call.app.engine.cluster().await.map_err(|fault| answer::status(&fault))?;
+    let cluster = call.app.engine.cluster().await;
     let overview = visible_overview(call);
     let health = health_status(call, &cluster, &overview);
     let lock_stats = Some(lock_stats(call, &overview).await);
@@ -26,7 +26,7 @@ pub async fn status(call: &Call<'_>, asked: GetStatusRequest) -> Result<Reply<Ge
 }
 
 pub async fn health(call: &Call<'_>, _asked: HealthRequest) -> Result<Reply<HealthResponse>, Status> {
-    let cluster = call.app.engine.cluster().await.map_err(|fault| answer::status(&fault))?;
+    let cluster = call.app.engine.cluster().await;
     let health = health_status(call, &cluster, &visible_overview(call));
     let message = match health.status() {
         ServingStatus::Serving => "Server is healthy and ready to serve requests.",

@@ -1,0 +1,67 @@
+//! The present locks, for subscribers that have missed how they came about.
+
+use super::filter::NameFilter;
+use super::id::EventId;
+use super::source::EventSource;
+use crate::domain::view::{LockFilter, LockView};
+use crate::domain::{FrozenTable, Timestamp};
+
+/// Locks and holds that one state shows; the listing has the rest.
+const LOCKS_MAX: usize = 1_000;
+const HOLDS_MAX: usize = 1_000;
+
+/// The locks that a subscriber filters for, at one place among the events.
+#[derive(Debug)]
+pub struct CurrentState {
+    /// Events after this are not in the state; all before it are.
+    pub place: EventId,
+    /// Ordered by name.
+    pub locks: Vec<LockView>,
+    /// There are more than one state shows.
+    pub more: bool,
+    /// Cluster time of the view.
+    pub now: Timestamp,
+}
+
+impl EventSource {
+    /// The state of this node's table now.
+    pub async fn current_state(&self, names: &NameFilter) -> CurrentState {
+        match names {
+            NameFilter::One(name) => {
+                let (table, place) = self.table_and_place();
+                let now = self.reader.now();
+                let locks = table.lock_view(name, now).into_iter().collect();
+                CurrentState { place, locks, more: false, now }
+            }
+            NameFilter::Under(prefixes) => {
+                // Nobody lists any more if this fails, and then there is nobody to wait for.
+                let _turn = self.reader.wait_for_listing_turn().await;
+                let (frozen, place, now) = {
+                    let (table, place) = self.table_and_place();
+                    (table.freeze(), place, self.reader.now())
+                };
+                let prefixes = prefixes.clone();
+                let listed = tokio::task::spawn_blocking(move || list(&frozen, &prefixes, now)).await;
+                // Only the end of the runtime cuts it off.
+                let (locks, more) = listed.unwrap_or((Vec::new(), true));
+                CurrentState { place, locks, more, now }
+            }
+        }
+    }
+}
+
+/// The locks under these prefixes, as far as there is room, and whether there are more.
+fn list(frozen: &FrozenTable, prefixes: &[String], now: Timestamp) -> (Vec<LockView>, bool) {
+    let (mut locks, mut holds) = (Vec::new(), 0);
+    for prefix in prefixes {
+        let filter = LockFilter { prefix: prefix.clone(), ..LockFilter::default() };
+        for lock in frozen.locks(&filter, None, now) {
+            holds += lock.holds.len();
+            if locks.len() >= LOCKS_MAX || holds > HOLDS_MAX {
+                return (locks, true);
+            }
+            locks.push(lock);
+        }
+    }
+    (locks, false)
+}

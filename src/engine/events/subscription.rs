@@ -1,0 +1,182 @@
+//! One subscription: its position among the events, and what it gets next.
+
+use super::current_state::CurrentState;
+use super::event::PublishedEvent;
+use super::filter::EventFilter;
+use super::id::EventId;
+use super::log::{SubscriptionSlot, SubscriptionsFull};
+use super::ring::{GapReason, PlaceStatus, RingRead};
+use super::source::EventSource;
+use crate::engine::reads::Consistency;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Before a read barrier that failed is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a subscriber gets.
+#[derive(Debug)]
+pub enum Update {
+    /// Everything after this follows.
+    Begun(EventId),
+    /// The state that was asked for at the beginning; everything after it follows.
+    State(CurrentState),
+    /// Events, and the place up to which there is nothing else for this subscriber.
+    Events(Vec<PublishedEvent>, EventId),
+    /// Nothing for this subscriber up to here.
+    Passed(EventId),
+    /// Events are missing. The state shows their result, and everything after it follows.
+    Gap(GapReason, CurrentState),
+    /// The node stops: another node has the rest.
+    Ended,
+}
+
+/// Reads events. It holds nothing up: a subscriber that reads too slowly gets a gap.
+pub struct Subscription {
+    source: Arc<EventSource>,
+    consistency: Consistency,
+    filter: EventFilter,
+    position: Position,
+    /// Whether nothing more will come; changes whenever there may be something new.
+    notified: watch::Receiver<bool>,
+    _slot: SubscriptionSlot,
+}
+
+#[derive(Clone, Copy)]
+enum Position {
+    /// It has not begun: it begins at the present, with the state if that was asked for.
+    None {
+        with_state: bool,
+    },
+    /// Some node has sent it everything up to here; this node has not looked the place up yet.
+    FromElsewhere(EventId),
+    At(EventId),
+}
+
+impl Subscription {
+    /// Begins at the present, or after an event that some node of this service has sent.
+    pub fn new(
+        source: Arc<EventSource>,
+        consistency: Consistency,
+        filter: EventFilter,
+        after: Option<EventId>,
+        with_state: bool,
+    ) -> Result<Subscription, SubscriptionsFull> {
+        let slot = source.log.take_slot()?;
+        let position = after.map_or(Position::None { with_state }, Position::FromElsewhere);
+        let notified = source.log.notifier().subscribe();
+        Ok(Subscription { source, consistency, filter, position, notified, _slot: slot })
+    }
+
+    /// What comes next. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Update {
+        loop {
+            // First, so that whatever comes after the read below is noticed.
+            if *self.notified.borrow_and_update() || self.source.health.is_removed() {
+                return Update::Ended;
+            }
+            let update = match self.position {
+                Position::None { with_state } => self.begin(with_state).await,
+                Position::FromElsewhere(place) => self.resume(place).await,
+                Position::At(place) => self.read(place).await,
+            };
+            if let Some(update) = update {
+                return update;
+            }
+        }
+    }
+
+    async fn begin(&mut self, with_state: bool) -> Option<Update> {
+        if !self.is_current().await {
+            return None;
+        }
+        if with_state {
+            let state = self.source.current_state(&self.filter.names).await;
+            self.position = Position::At(state.place);
+            return Some(Update::State(state));
+        }
+        let place = self.source.place();
+        self.position = Position::At(place);
+        Some(Update::Begun(place))
+    }
+
+    async fn resume(&mut self, place: EventId) -> Option<Update> {
+        match self.source.log.status_of(place) {
+            PlaceStatus::Here => {
+                self.position = Position::At(place);
+                Some(Update::Begun(place))
+            }
+            PlaceStatus::Missing(reason) => self.gap(reason).await,
+            PlaceStatus::NotYet => {
+                if !self.is_current().await {
+                    return None;
+                }
+                // Whatever any node has sent is applied here by now.
+                let here = self.source.place();
+                if place.table_id != here.table_id || place > here {
+                    return self.gap(GapReason::UnknownId).await;
+                }
+                self.wait().await
+            }
+        }
+    }
+
+    async fn read(&mut self, place: EventId) -> Option<Update> {
+        match self.source.log.after(place, &self.filter) {
+            RingRead::Gap(reason) => self.gap(reason).await,
+            RingRead::Events(_, next) if next == place => self.wait().await,
+            RingRead::Events(events, next) => {
+                self.position = Position::At(next);
+                if events.is_empty() {
+                    // Many subscriptions that find nothing must not keep a thread from everything else.
+                    tokio::task::yield_now().await;
+                    return Some(Update::Passed(next));
+                }
+                Some(Update::Events(events, next))
+            }
+        }
+    }
+
+    async fn gap(&mut self, reason: GapReason) -> Option<Update> {
+        let state = self.source.current_state(&self.filter.names).await;
+        self.position = Position::At(state.place);
+        Some(Update::Gap(reason, state))
+    }
+
+    /// The place up to which this subscriber has everything; `None` before it has begun.
+    pub fn place(&self) -> Option<EventId> {
+        match self.position {
+            Position::At(place) => Some(place),
+            Position::None { .. } | Position::FromElsewhere(_) => None,
+        }
+    }
+
+    /// Resolves when nothing more will come. It has a receiver of its own, so `next` misses no notification.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut notified = self.notified.clone();
+        async move { _ = notified.wait_for(|ended| *ended).await }
+    }
+
+    /// Waits until there may be something new.
+    async fn wait(&mut self) -> Option<Update> {
+        // It cannot fail: the slot keeps the sender.
+        let _ = self.notified.changed().await;
+        None
+    }
+
+    /// Waits until this node has applied everything that was answered anywhere; `false` if it could not find out.
+    async fn is_current(&self) -> bool {
+        let barrier = async {
+            let reached = self.source.reader.read_barrier(self.consistency).await.is_ok();
+            if !reached {
+                tokio::time::sleep(PAUSE).await;
+            }
+            reached
+        };
+        tokio::select! {
+            reached = barrier => reached,
+            () = self.ended() => false,
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! `Engine`: all that other rooms may ask of the lock service. Each call goes to the part that owns it.
+
+use super::backup::Backup;
+use super::error::{EngineError, Fault};
+use super::events::{EventFilter, EventId, Subscription, SubscriptionsFull};
+use super::members::{ClusterView, NodeHealth};
+use super::messages::Change;
+use super::options::EngineOptions;
+use super::overview::Overview;
+use super::parts::Parts;
+use super::reads::{Consistency, LockPage, PageLimit, SessionPage};
+use super::requests::{Granted, Released, Renewed};
+use super::start::start;
+use super::table_host::EndedHold;
+use crate::domain::view::{HoldView, LockFilter, LockView, WaiterView};
+use crate::domain::{Acquire, Caller, Command, HoldKey, IdempotencyKey, Limits, Name, Proof, SessionId, Timestamp};
+use crate::raft::NodeStartError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A handle on the running lock service; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    parts: Arc<Parts>,
+    consistency: Consistency,
+}
+
+/// Start and end.
+impl Engine {
+    /// Returns, on a node that runs alone, when it leads and everything that was ever answered is back. In a cluster it
+    /// returns at once: the others may be started later.
+    pub async fn start(options: EngineOptions) -> Result<Engine, NodeStartError> {
+        let parts = Arc::new(start(options).await?);
+        Ok(Engine { parts, consistency: Consistency::Linearizable })
+    }
+
+    /// Announces to probes that this node will end; everything is served as before.
+    pub fn announce_shutdown(&self) {
+        self.parts.shutdown.announce();
+    }
+
+    /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
+    pub fn drain(&self) {
+        self.parts.drain();
+    }
+
+    /// If this node leads others, has the most advanced of them take over. What comes meanwhile waits for the new leader.
+    /// Returns whether there are others.
+    pub async fn transfer_leadership(&self) -> bool {
+        self.parts.transfer_leadership().await
+    }
+
+    /// Stops the log. Nothing is answered afterwards.
+    pub async fn stop(&self) {
+        self.parts.stop().await;
+    }
+
+    /// Whether this process will end soon; everything is served until it begins to drain.
+    pub fn is_shutdown_announced(&self) -> bool {
+        self.parts.shutdown.is_announced()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.parts.shutdown.has_begun()
+    }
+
+    /// Resolves when this process drains: answers without an end must end now, or they hold the drain up.
+    pub async fn drain_begun(&self) {
+        self.parts.shutdown.begun().await;
+    }
+}
+
+/// Sessions.
+impl Engine {
+    /// Opens a session with the configured idle timeout. The same idempotency key opens the same session.
+    pub async fn open_session(&self, key: Option<IdempotencyKey>, caller: Caller) -> Result<SessionId, Fault> {
+        self.open_session_for(self.parts.submitter.session_idle_timeout, key, caller).await
+    }
+
+    /// Opens a session that ends after so long without being seen.
+    pub async fn open_session_for(
+        &self,
+        idle_timeout: Duration,
+        key: Option<IdempotencyKey>,
+        caller: Caller,
+    ) -> Result<SessionId, Fault> {
+        self.parts.submitter.open_session(idle_timeout, key, caller).await
+    }
+
+    pub async fn close_session(&self, session: SessionId) -> Result<(), Fault> {
+        self.parts.submitter.close_session(session).await
+    }
+
+    /// Restarts the session's idle time; refuses an unknown session.
+    pub async fn touch_session(&self, session: SessionId) -> Result<(), Fault> {
+        self.parts.submitter.touch_session(session).await
+    }
+
+    /// Refuses a session of another caller, and one that no node knows.
+    pub async fn check_session_of(&self, session: SessionId, caller: Caller) -> Result<(), Fault> {
+        self.parts.submitter.check_session_of(session, caller).await
+    }
+
+    /// How long this session lives without a request; the configured time for one that this node does not know.
+    pub fn idle_timeout_of(&self, session: SessionId) -> Duration {
+        self.parts.reader.idle_timeout_of(session, self.parts.submitter.session_idle_timeout)
+    }
+
+    /// Whether anything would be lost if this session ended, as far as this node knows.
+    pub fn session_has_holds(&self, session: SessionId) -> bool {
+        self.parts.reader.session_has_holds(session)
+    }
+}
+
+/// Holds.
+impl Engine {
+    /// A fresh key for a hold.
+    pub fn new_key() -> HoldKey {
+        HoldKey(uuid::Uuid::new_v4().into_bytes())
+    }
+
+    /// The limits in force. They are the table's, so that nodes with different files answer alike; this node's own only
+    /// until a leader has opened the table.
+    pub fn limits(&self) -> Limits {
+        self.parts.submitter.limits()
+    }
+
+    /// Acquires a hold, or waits for it. Dropping the future cancels the wait.
+    ///
+    /// A hold whose lease is over before the answer can leave is given back and answered as not acquired.
+    pub fn acquire(&self, acquire: Acquire) -> impl Future<Output = Result<Granted, Fault>> + Send + '_ {
+        self.parts.submitter.acquire(acquire)
+    }
+
+    /// Waits in the queue under an owner label, without a request that waits. Says how many waiters are ahead, or `None`
+    /// when the lock was free and is now held.
+    pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
+        self.parts.submitter.enqueue(acquire).await
+    }
+
+    /// Ends the wait of an owner label.
+    pub async fn cancel_wait(&self, name: Name, label: Arc<str>) -> Result<(), Fault> {
+        self.parts.submitter.cancel_wait(name, label).await
+    }
+
+    pub fn release(
+        &self,
+        name: Name,
+        session: Option<SessionId>,
+        proof: Proof,
+    ) -> impl Future<Output = Result<Released, Fault>> + Send + '_ {
+        self.parts.submitter.release(Command::Release { name, session, proof })
+    }
+
+    pub async fn force_release(&self, name: Name, key: HoldKey) -> Result<Released, Fault> {
+        self.parts.submitter.release(Command::ForceRelease { name, key }).await
+    }
+
+    pub fn renew(
+        &self,
+        name: Name,
+        session: Option<SessionId>,
+        proof: Proof,
+        lease_ms: u64,
+    ) -> impl Future<Output = Result<Renewed, Fault>> + Send + '_ {
+        self.parts.submitter.renew(name, session, proof, lease_ms)
+    }
+}
+
+/// Reads.
+impl Engine {
+    /// The same service, read with this consistency.
+    pub fn with_consistency(&self, consistency: Consistency) -> Engine {
+        Engine { parts: self.parts.clone(), consistency }
+    }
+
+    /// Resolves when this node's table holds everything that was answered before this call, on any node.
+    pub async fn read_barrier(&self) -> Result<(), EngineError> {
+        self.parts.reader.read_barrier(self.consistency).await
+    }
+
+    /// Cluster time: a deadline minus this is what remains.
+    pub fn now(&self) -> Timestamp {
+        self.parts.reader.now()
+    }
+
+    /// One lock, `None` if it is free; with the cluster time of the view.
+    pub async fn lock(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
+        Ok(self.parts.reader.lock(name, self.consistency).await?)
+    }
+
+    /// Locks, ordered by name.
+    pub async fn locks(
+        &self,
+        filter: LockFilter,
+        after: Option<Name>,
+        limit: impl Into<PageLimit>,
+    ) -> Result<LockPage, Fault> {
+        self.parts.reader.locks(filter, after, limit.into(), self.consistency).await
+    }
+
+    /// One page of the locks whose names start with any of `prefixes`, ordered by name. No prefix may contain another, and
+    /// they must be sorted. `filter.prefix` is not used.
+    pub async fn locks_under(
+        &self,
+        prefixes: &[String],
+        filter: &LockFilter,
+        after: Option<Name>,
+        limit: impl Into<PageLimit>,
+    ) -> Result<LockPage, Fault> {
+        self.parts.reader.locks_under(prefixes, filter, after, limit.into(), self.consistency).await
+    }
+
+    /// Live sessions, ordered by id.
+    pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
+        self.parts.reader.sessions(after, limit, self.consistency).await
+    }
+
+    /// A lock as far as this node knows; no leader is asked.
+    pub fn local_lock(&self, name: &Name) -> Option<LockView> {
+        self.parts.reader.local_lock(name)
+    }
+
+    /// A hold as far as this node knows.
+    pub fn local_hold(&self, name: &Name, key: HoldKey) -> Option<HoldView> {
+        self.parts.reader.local_hold(name, key)
+    }
+
+    /// Who waits for a lock as far as this node knows, in the order of their turns.
+    pub fn local_waiters(&self, name: &Name) -> Vec<WaiterView> {
+        self.parts.reader.local_waiters(name)
+    }
+
+    /// The last hold of a lock that is free now, if this process has seen it end and a dialect shows it.
+    pub fn last_ended_hold(&self, name: &Name) -> Option<EndedHold> {
+        self.parts.reader.last_ended_hold(name)
+    }
+
+    /// The index up to which this node has applied the log, and a digest of its table there: equal on all nodes at equal
+    /// indexes. Takes as long as a snapshot.
+    pub fn state_digest(&self) -> (u64, String) {
+        self.parts.reader.state_digest()
+    }
+
+    /// Begins a backup of everything that was answered before this call. One at a time.
+    pub async fn backup(&self) -> Result<Backup, Fault> {
+        self.parts.backups.begin(self.consistency).await
+    }
+
+    /// Subscribes to events from the present on, or after an event that some node of this service has sent.
+    pub fn subscribe(
+        &self,
+        filter: EventFilter,
+        after: Option<EventId>,
+        with_state: bool,
+    ) -> Result<Subscription, SubscriptionsFull> {
+        Subscription::new(self.parts.event_source.clone(), self.consistency, filter, after, with_state)
+    }
+
+    pub fn overview(&self) -> Overview {
+        self.parts.overview()
+    }
+}
+
+/// The cluster, and this node in it.
+impl Engine {
+    /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
+    pub fn is_ready(&self) -> bool {
+        self.health().is_ready() && !self.is_shutdown_announced()
+    }
+
+    /// Whether a leader with a quorum is known, this node or one that it hears: sessions go on even if this node's disk is
+    /// slow, full or has lost something.
+    pub fn is_in_contact(&self) -> bool {
+        self.health().is_in_contact()
+    }
+
+    /// Why this node is not ready, in words for an operator; `None` when it is.
+    pub fn unready_reason(&self) -> Option<String> {
+        match () {
+            () if self.is_ready() => None,
+            () if self.is_shutdown_announced() => Some("the server is shutting down".to_owned()),
+            () => Some(self.health().unready_reason()),
+        }
+    }
+
+    /// The cluster as the leader sees it, or as this node does if the leader does not answer.
+    pub async fn cluster(&self) -> ClusterView {
+        self.parts.members.view().await
+    }
+
+    /// The cluster as this node alone sees it.
+    pub fn local_cluster(&self) -> ClusterView {
+        self.parts.members.local_view()
+    }
+
+    /// Adds a node without a vote; returns when it has caught up enough to answer.
+    pub async fn add_member(&self, node: u64, address: String) -> Result<(), Fault> {
+        self.parts.members.request_change(Change::Add { node, address }).await
+    }
+
+    /// Gives a vote to a node that was added.
+    pub async fn promote_member(&self, node: u64) -> Result<(), Fault> {
+        self.parts.members.request_change(Change::Promote { node }).await
+    }
+
+    /// Removes a node from the cluster; its id may come back with an empty disk.
+    pub async fn remove_member(&self, node: u64) -> Result<(), Fault> {
+        self.parts.members.request_change(Change::Remove { node }).await
+    }
+
+    /// The PEM text of each file with certificates for the other nodes, by its configuration key. Reads the files.
+    pub fn peer_certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.parts.raft.peer_certificates()
+    }
+
+    fn health(&self) -> &NodeHealth {
+        &self.parts.health
+    }
+}

@@ -1,0 +1,85 @@
+//! How the leader learns of a node: the node presents itself, and the table records it.
+
+use super::cluster_members::ClusterMembers;
+use crate::base::KeyedLogRateLimit;
+use crate::base::clock;
+use crate::domain::{Command, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use crate::engine::answer::Answered;
+use crate::engine::messages::{Reply, Request};
+use crate::raft::RemovedNode;
+use std::time::Duration;
+
+/// How long the log may take to record a node before that node is told to ask again.
+const RECORDED_WITHIN: Duration = Duration::from_millis(400);
+
+/// Programs of a lower level do not know [`Reply::NotMember`].
+const LEVEL_OF_NOT_MEMBER: u32 = 4;
+
+/// Another node causes these lines, as often as it likes.
+static HEARD: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
+
+impl ClusterMembers {
+    /// A former member may do nothing here: the log does not reach it.
+    pub fn answer_stranger(&self, from: u64, request: &Request) -> Reply {
+        match request {
+            // A leader that was deposed and does not know it must not say who is a member.
+            _ if !self.health.has_quorum() => Reply::NoQuorum,
+            Request::Present { level, .. } if *level < LEVEL_OF_NOT_MEMBER => {
+                Reply::NotAccepted { reason: RemovedNode { node: from }.to_string() }
+            }
+            Request::Present { .. } => Reply::NotMember,
+            _ => Reply::NotLeader,
+        }
+    }
+
+    /// Answers a member that presents itself to this leader.
+    pub async fn present(&self, from: u64, incarnation: Incarnation, store: StoreId, level: u32) -> Reply {
+        if !self.health.has_quorum() {
+            return Reply::NoQuorum;
+        }
+        self.note_heard(from);
+        let node = NodeId(from);
+        let is_recorded = self.host.table().nodes().get(&node).is_some_and(|record| {
+            record.up && (record.incarnation, record.store, record.level) == (incarnation, store, level)
+        });
+        if !is_recorded {
+            if let Err(reply) = self.record(Command::NodeUp { node, incarnation, store, level }).await {
+                return reply;
+            }
+            if let Some(held_back) = HEARD.admit(from, clock::process_age()) {
+                tracing::info!(node = from, level, held_back, "node {from} is heard");
+            }
+        }
+        match self.queue.leading() {
+            Some(epoch) => Reply::Accepted { epoch, now: self.clock.now() },
+            None => Reply::NotLeader,
+        }
+    }
+
+    pub fn note_heard(&self, from: u64) {
+        self.liveness.note(from, self.clock.age());
+    }
+
+    /// Has the log record a fact about a node.
+    pub(super) async fn record(&self, fact: Command) -> Result<(), Reply> {
+        let applied = self.queue.submit_as_leader(fact).map_err(|_| Reply::NotLeader)?;
+        match tokio::time::timeout(RECORDED_WITHIN, applied).await {
+            Ok(Ok(Ok(Answered::Outcome(Outcome::Refused(refusal))))) => {
+                Err(Reply::NotAccepted { reason: reason_of(&refusal) })
+            }
+            Ok(Ok(Ok(_))) => Ok(()),
+            _ => Err(Reply::NoQuorum),
+        }
+    }
+}
+
+fn reason_of(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::StoreMismatch => {
+            "this node id is known with another data directory: if its disk was lost, remove it with `latchd members \
+             remove`, then add it again"
+                .to_owned()
+        }
+        other => format!("{other:?}"),
+    }
+}

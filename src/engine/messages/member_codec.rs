@@ -1,0 +1,42 @@
+//! Why the membership was not changed, as bytes.
+
+use super::codec::{Reader, WireError, put_text};
+use crate::engine::error::MemberError;
+
+/// Each error has the same shape: its kind, a number for the node, one for the lag, and two texts.
+pub fn put_member_error(out: &mut Vec<u8>, error: &MemberError) {
+    let (kind, node, lag, first, second) = match error {
+        MemberError::Alone => (0, 0, 0, "", ""),
+        MemberError::BadAddress(address) => (1, 0, 0, address.as_str(), ""),
+        MemberError::Unknown(node) => (2, *node, 0, "", ""),
+        MemberError::AlreadyMember { node, address } => (3, *node, 0, address.as_str(), ""),
+        MemberError::AlreadyVoter(node) => (4, *node, 0, "", ""),
+        MemberError::Unreachable { node, address, reason } => (5, *node, 0, address.as_str(), reason.as_str()),
+        MemberError::NotCaughtUp { node, lag_entries } => (6, *node, *lag_entries, "", ""),
+        MemberError::WouldLoseQuorum(node) => (7, *node, 0, "", ""),
+        MemberError::Busy => (8, 0, 0, "", ""),
+    };
+    out.push(kind);
+    out.extend(node.to_be_bytes());
+    out.extend(lag.to_be_bytes());
+    put_text(out, first);
+    put_text(out, second);
+}
+
+pub fn take_member_error(take: &mut Reader<'_>) -> Result<MemberError, WireError> {
+    let kind = take.u8()?;
+    let (node, lag_entries) = (take.u64()?, take.u64()?);
+    let (first, second) = (take.text()?, take.text()?);
+    Ok(match kind {
+        0 => MemberError::Alone,
+        1 => MemberError::BadAddress(first),
+        2 => MemberError::Unknown(node),
+        3 => MemberError::AlreadyMember { node, address: first },
+        4 => MemberError::AlreadyVoter(node),
+        5 => MemberError::Unreachable { node, address: first, reason: second },
+        6 => MemberError::NotCaughtUp { node, lag_entries },
+        7 => MemberError::WouldLoseQuorum(node),
+        8 => MemberError::Busy,
+        value => return Err(WireError::Unknown { what: "reason", value }),
+    })
+}

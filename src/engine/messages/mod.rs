@@ -1,0 +1,19 @@
+//! What the engines of two nodes say to each other, in our own versioned encoding.
+//!
+//! What may not live here: what a node does with a message.
+
+mod client;
+mod codec;
+mod digest;
+mod member_codec;
+mod members;
+mod reply;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use client::NodeClient;
+pub use digest::{TableDigest, Verdict};
+pub use members::MemberLine;
+pub use reply::Reply;
+pub use request::{Change, Request};

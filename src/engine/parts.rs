@@ -1,0 +1,118 @@
+//! The parts of a running engine, and how it ends.
+
+use super::backup::Backups;
+use super::cluster_clock::ClusterClock;
+use super::command_queue::CommandQueue;
+use super::disk_space::DiskSpace;
+use super::error::EngineError;
+use super::events::{EventLog, EventSource};
+use super::members::{ClusterMembers, NodeHealth};
+use super::overview::Overview;
+use super::peer_service::RequestHandler;
+use super::reads::TableReader;
+use super::requests::Submitter;
+use super::shutdown::Shutdown;
+use super::table_host::TableHost;
+use crate::base::histogram::Histogram;
+use crate::raft::RaftNode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// Another node needs its election, some hundred milliseconds. After this the node ends all the same.
+const TRANSFER_WITHIN: Duration = Duration::from_secs(2);
+
+pub struct Parts {
+    pub raft: RaftNode,
+    pub host: Arc<TableHost>,
+    pub queue: Arc<CommandQueue>,
+    pub clock: Arc<ClusterClock>,
+    pub health: Arc<NodeHealth>,
+    pub members: Arc<ClusterMembers>,
+    pub reader: Arc<TableReader>,
+    pub events: Arc<EventLog>,
+    pub event_source: Arc<EventSource>,
+    pub submitter: Submitter,
+    pub backups: Backups,
+    pub disk_space: Arc<DiskSpace>,
+    pub shutdown: Arc<Shutdown>,
+    pub commit_time: Arc<Histogram>,
+    /// Consensus knows it only weakly.
+    pub _handler: Arc<RequestHandler>,
+    pub stop: watch::Sender<bool>,
+    pub tasks: Tasks,
+}
+
+/// The tasks of an engine: they end with it.
+pub struct Tasks(pub Vec<AbortHandle>);
+
+impl Tasks {
+    fn abort(&self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl Parts {
+    /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
+    pub fn drain(&self) {
+        self.shutdown.begin();
+        self.host.requests.drain();
+        self.events.end();
+    }
+
+    /// If this node leads others, has the most advanced of them take over. What comes meanwhile waits for the new leader.
+    /// Returns whether there are others.
+    pub async fn transfer_leadership(&self) -> bool {
+        if self.health.is_alone() || !self.health.leads() {
+            return !self.health.is_alone();
+        }
+        self.queue.request_transfer();
+        let mut leadership = self.raft.leadership();
+        let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
+        drop(tokio::time::timeout(TRANSFER_WITHIN, taken).await);
+        true
+    }
+
+    /// Stops the log. Nothing is answered afterwards.
+    pub async fn stop(&self) {
+        self.queue.close(EngineError::ShuttingDown);
+        self.events.end();
+        self.stop.send_replace(true);
+        self.raft.shutdown().await;
+        self.tasks.abort();
+    }
+
+    pub fn overview(&self) -> Overview {
+        let leadership = *self.raft.leadership().borrow();
+        let (counts, table_bytes, table_bytes_max) = {
+            let table = self.host.table();
+            (table.counts(), table.bytes(), table.limits().table_bytes_max)
+        };
+        Overview {
+            counts,
+            table_bytes,
+            table_bytes_max,
+            full: self.host.full_limits.counts(),
+            stats: self.host.counters.read(),
+            leader: self.health.leads(),
+            term: leadership.term,
+            log: self.raft.progress(),
+            disk_nearly_full: self.disk_space.is_nearly_full(),
+            disk_reserve_bytes: self.disk_space.reserve_bytes(),
+            event_readers: self.events.subscription_count(),
+            batch: self.host.batch_sizes.read(),
+            commit: self.commit_time.read(),
+            wait: self.submitter.wait_time.read(),
+            flush: self.raft.flushes(),
+            flush_stalled: self.raft.flush_stalled(),
+            uptime: self.clock.age(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What this node answers to the engines of others.
+
+use super::cluster_clock::ClusterClock;
+use super::command_queue::CommandQueue;
+use super::digests::DigestComparison;
+use super::error::EngineError;
+use super::members::{ClusterMembers, NodeHealth};
+use super::messages::{Reply, Request};
+use super::table_host::TableHost;
+use crate::base::KeyedLogRateLimit;
+use crate::base::clock;
+use crate::domain::{Body, Entry, Incarnation, NodeId, StoreId};
+use crate::mutants::planted;
+use crate::raft::{PeerService, RaftNode};
+use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+
+/// Another node causes these lines, as often as it likes.
+static UNREADABLE: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
+
+/// Answers nothing until the engine is up.
+pub struct EngineService {
+    host: Arc<TableHost>,
+    /// Weak, because consensus owns this service and the handler owns consensus.
+    handler: OnceLock<Weak<RequestHandler>>,
+}
+
+impl EngineService {
+    pub fn new(host: Arc<TableHost>) -> EngineService {
+        EngineService { host, handler: OnceLock::new() }
+    }
+
+    pub fn serve(&self, handler: &Arc<RequestHandler>) {
+        let _ = self.handler.set(Arc::downgrade(handler));
+    }
+
+    async fn answer(&self, from: u64, request: Bytes) -> Reply {
+        let Some(handler) = self.handler.get().and_then(Weak::upgrade) else { return Reply::NotLeader };
+        match Request::decode(&request) {
+            Ok(request) => handler.answer(from, request).await,
+            Err(error) => {
+                if let Some(held_back) = UNREADABLE.admit(from, clock::process_age()) {
+                    tracing::warn!(from, %error, held_back, "another node's message cannot be read");
+                }
+                Reply::NotUnderstood
+            }
+        }
+    }
+}
+
+impl PeerService for EngineService {
+    fn call(&self, from: u64, request: Bytes) -> Pin<Box<dyn Future<Output = Bytes> + Send + '_>> {
+        Box::pin(async move { self.answer(from, request).await.encode().into() })
+    }
+
+    fn known_store(&self, node: u64) -> Option<[u8; 16]> {
+        let table = self.host.table();
+        let store = table.nodes().get(&NodeId(node)).map(|record| record.store);
+        store.filter(|store| *store != StoreId::UNKNOWN).map(|id| id.0)
+    }
+}
+
+/// The parts of the engine that other nodes ask.
+pub struct RequestHandler {
+    pub raft: RaftNode,
+    pub host: Arc<TableHost>,
+    pub queue: Arc<CommandQueue>,
+    pub clock: Arc<ClusterClock>,
+    pub health: Arc<NodeHealth>,
+    pub members: Arc<ClusterMembers>,
+    pub comparison: Arc<DigestComparison>,
+}
+
+impl RequestHandler {
+    async fn answer(&self, from: u64, request: Request) -> Reply {
+        let leads = self.health.leads();
+        if request == Request::Identify {
+            return Reply::Identity { table_id: self.host.table().table_id(), leads };
+        }
+        if !leads {
+            return Reply::NotLeader;
+        }
+        if !self.raft.is_member(from) {
+            return self.members.answer_stranger(from, &request);
+        }
+        match request {
+            Request::Present { incarnation, store, level } => {
+                self.members.present(from, incarnation, store, level).await
+            }
+            Request::Forward { incarnation, entry } => self.queue_forwarded(from, incarnation, entry),
+            Request::ReadIndex => self.read_index().await,
+            Request::Change(change) => self.members.make_change(change).await,
+            Request::Compare(digest) => Reply::Compared(self.comparison.judge(from, &digest)),
+            Request::Members => Reply::Members { members: self.members.member_lines() },
+            Request::Identify => Reply::NotUnderstood,
+        }
+    }
+
+    async fn read_index(&self) -> Reply {
+        match self.raft.read_index().await {
+            Ok(index) if self.health.leads() => Reply::ReadIndex { index, now: self.clock.now() },
+            Ok(_) => Reply::NotLeader,
+            Err(_) => Reply::NoQuorum,
+        }
+    }
+
+    fn queue_forwarded(&self, from: u64, incarnation: Incarnation, entry: Entry) -> Reply {
+        let Body::Batch { touches, commands, .. } = entry.body else { return Reply::NotUnderstood };
+        // A node may forward only its own commands.
+        if commands.iter().any(|submitted| submitted.id.incarnation != incarnation) {
+            return Reply::NotUnderstood;
+        }
+        self.members.note_heard(from);
+        planted!("forward-twice" => commands.iter().for_each(|submitted| drop(self.queue.submit_as_leader(submitted.command.clone()))));
+        match self.queue.forward(commands, touches) {
+            Ok(epoch) => Reply::Accepted { epoch, now: self.clock.now() },
+            Err(EngineError::Overloaded) => Reply::Busy,
+            Err(_) => Reply::NotLeader,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The proposer: the one task that hands commands on, into the log while its node leads, to the leader while another does.
+//!
+//! It batches what waits in the command queue, stamps cluster time, and sends again, oldest first, whatever it has not
+//! seen applied. Apply does each command once.
+
+mod following;
+mod leading;
+mod own_commands;
+mod run;
+mod state;
+
+pub use own_commands::OwnCommands;
+pub use state::Proposer;

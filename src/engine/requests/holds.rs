@@ -1,0 +1,118 @@
+//! Acquiring, releasing and renewing holds.
+
+use super::delivery::{Delivery, PendingAcquire};
+use super::submitter::{Submitter, unexpected};
+use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Token};
+use crate::engine::answer::Answered;
+use crate::engine::error::Fault;
+use std::time::Duration;
+
+/// A granted hold. It is given back when this is dropped before its answer has reached the kernel.
+pub struct Granted {
+    pub key: HoldKey,
+    pub token: Token,
+    /// What remains of the hold when the answer leaves, if its owner does nothing more: its lease, or its session if that
+    /// ends sooner. `None` with neither.
+    pub expires_in: Option<Duration>,
+    pub delivery: Delivery,
+}
+
+pub struct Released {
+    /// A waiter holds the lock now.
+    pub waiter_granted: bool,
+}
+
+pub struct Renewed {
+    pub key: HoldKey,
+    pub token: Token,
+    pub expires_in: Duration,
+}
+
+impl Submitter {
+    /// Acquires a hold, or waits for it. Dropping the future cancels the wait.
+    ///
+    /// A hold whose lease is over before the answer can leave is given back and answered as not acquired.
+    pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
+        self.limits().check_acquire(&acquire)?;
+        let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
+        let command = Command::Acquire(Box::new(acquire));
+        self.check_capacity(&command)?;
+        self.refuse_early(&command).await?;
+        let receiver = self.submit(command)?;
+        let (queue, cancelled) = (self.queue.clone(), name.clone());
+        let pending = PendingAcquire::new(receiver, Delivery::new(move || queue.cancel(cancelled, key)));
+        let asked = self.clock.age();
+        let (delivery, answer) = pending.answered().await;
+        if answer.as_ref().is_ok_and(is_end_of_wait) {
+            self.wait_time.observe_duration(self.clock.age().saturating_sub(asked));
+        }
+        let grant = match answer? {
+            Answered::Outcome(Outcome::Acquired(grant)) => grant,
+            Answered::GrantedAfterWait { grant, unconfirmed: false } => grant,
+            Answered::GrantedAfterWait { grant, unconfirmed: true } => {
+                self.confirm(name.clone(), grant, session).await?
+            }
+            Answered::Outcome(other) => {
+                delivery.delivered();
+                return Err(unexpected(other));
+            }
+        };
+        let now = self.clock.now();
+        if grant.deadline.is_some_and(|deadline| deadline.is_past(now)) {
+            return Err(Refusal::WaitTimedOut.into());
+        }
+        let expires_in = self.end_of(&name, &grant, session, now).map(|end| end.since(now));
+        Ok(Granted { key: grant.key, token: grant.token, expires_in, delivery })
+    }
+
+    /// Among several nodes a grant after a wait is confirmed before it is answered: if this node is declared down in
+    /// between, the hold goes on to the next waiter, because no client can have been told of it.
+    async fn confirm(&self, name: Name, grant: Grant, session: Option<SessionId>) -> Result<Grant, Fault> {
+        match self.propose(Command::ConfirmDelivery { name, key: grant.key }).await? {
+            Outcome::Confirmed => Ok(grant),
+            Outcome::Refused(_) if session.is_some_and(|session| !self.reader.is_live(session)) => {
+                Err(Refusal::SessionUnknown.into())
+            }
+            Outcome::Refused(_) => Err(Refusal::WaitCancelled.into()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Runs a command that releases a hold.
+    pub async fn release(&self, command: Command) -> Result<Released, Fault> {
+        match self.run(command).await? {
+            Outcome::Released { waiter_granted } => Ok(Released { waiter_granted }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub async fn renew(
+        &self,
+        name: Name,
+        session: Option<SessionId>,
+        proof: Proof,
+        lease_ms: u64,
+    ) -> Result<Renewed, Fault> {
+        self.limits().check_lease(Some(lease_ms))?;
+        match self.run(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
+            Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
+                let now = self.clock.now();
+                // Whoever has the key may renew, and the hold may belong to another session.
+                let end = self.host.table().end_of_hold(&name, key, now).unwrap_or(deadline).min(deadline);
+                Ok(Renewed { key, token, expires_in: end.since(now) })
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+/// Whether a lock was granted, at once or after a wait, or a wait for it has ended.
+fn is_end_of_wait(answer: &Answered) -> bool {
+    match answer {
+        Answered::GrantedAfterWait { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
+        Answered::Outcome(Outcome::Refused(refusal)) => {
+            matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
+        }
+        Answered::Outcome(_) => false,
+    }
+}

@@ -1,0 +1,16 @@
+//! The requests of clients that change the table: each becomes a command, and waits for its outcome.
+//!
+//! What may not live here: HTTP, dialects, and anything about other nodes.
+
+mod capacity;
+mod delivery;
+mod early_refusal;
+mod expiry;
+mod holds;
+mod queue_places;
+mod sessions;
+mod submitter;
+
+pub use delivery::Delivery;
+pub use holds::{Granted, Released, Renewed};
+pub use submitter::Submitter;
