@@ -95,7 +95,7 @@ pub enum TransferError {
     #[error("no other voter is there and up to date")]
     NoCandidate,
     #[error("node {to} did not take over in time")]
-    NotTaken { to: u64 },
+    NotElected { to: u64 },
 }
 
 /// Why a node did not start.
@@ -131,7 +131,7 @@ pub enum NodeStartError {
         "the data directory {} was set aside: its table was not what the other nodes have: {}", dir.display(),
         replace_advice(*node_id)
     )]
-    SetAside { dir: PathBuf, node_id: u64 },
+    Quarantined { dir: PathBuf, node_id: u64 },
     #[error(
         "the data directory {} held a log once and is empty now: no vote, no log, no snapshot is in it. Nothing was \
          changed. Where other nodes serve: {}. Only where node {node_id} is alone: restore a backup, or begin empty with \

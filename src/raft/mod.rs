@@ -25,6 +25,7 @@ mod measurements;
 mod membership;
 mod monitors;
 mod node;
+mod openraft_config;
 mod options;
 mod peers;
 mod progress;

@@ -1,4 +1,4 @@
-//! One node: its start, proposals, leadership and end.
+//! One node: composes the parts of this room, starts them, and ends them.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -9,9 +9,11 @@ use tokio::task::AbortHandle;
 
 use crate::mutants::planted;
 use crate::raft::bootstrap::cluster;
-use crate::raft::bootstrap::single::{config, engine_error, take_place};
-use crate::raft::data_dir::{removal, store_id};
+use crate::raft::bootstrap::single::bootstrap_or_rejoin;
+use crate::raft::data_dir::directory::DataDir;
+use crate::raft::data_dir::{quarantine, removal};
 use crate::raft::election::elections::Elections;
+use crate::raft::election::lost_end::LostEnd;
 use crate::raft::error::NodeStartError;
 use crate::raft::leadership;
 use crate::raft::leadership::Leadership;
@@ -20,13 +22,14 @@ use crate::raft::machine::Machine;
 use crate::raft::membership::completion;
 use crate::raft::membership::node_state::NodeState;
 use crate::raft::monitors::Monitors;
-use crate::raft::options::{PeerService, RaftOptions, Store};
+use crate::raft::openraft_config::{openraft_config, start_error};
+use crate::raft::options::{PeerOptions, PeerService, RaftOptions, Store};
+use crate::raft::peers::answers::PeerServer;
 use crate::raft::peers::authorization::VouchedMembers;
 use crate::raft::peers::client::Network;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::hello::LocalNode;
 use crate::raft::peers::server;
-use crate::raft::peers::server::PeerServer;
 use crate::raft::snapshot::scheduler;
 use crate::raft::storage;
 use crate::raft::storage::OpenStores;
@@ -35,23 +38,25 @@ use crate::raft::types::{NodeId, Raft, TypeConfig};
 /// A running node; clones are the same node.
 #[derive(Clone)]
 pub struct RaftNode {
-    inner: Arc<Inner>,
+    parts: Arc<NodeParts>,
 }
 
-struct Inner {
+/// What a running node consists of.
+struct NodeParts {
     id: NodeId,
     raft: Raft,
     leadership: watch::Receiver<Leadership>,
-    stands: watch::Sender<NodeState>,
+    state: watch::Sender<NodeState>,
     monitors: Monitors,
     store_id: [u8; 16],
     store_was_empty: bool,
     /// Ends when the stores are closed and the data directory is free.
     closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
     elections: Arc<Elections>,
+    lost_end: Arc<LostEnd>,
     data_dir: Option<PathBuf>,
     peers: Option<InCluster>,
-    /// They hold the log engine, which would otherwise outlive the last handle on this node.
+    /// They hold openraft, which would otherwise outlive the last handle on this node.
     tasks: Vec<AbortHandle>,
 }
 
@@ -61,26 +66,26 @@ struct InCluster {
 }
 
 impl RaftNode {
-    /// Opens the store, brings the machine to the newest snapshot, and lets the log bring it up to date.
+    /// Opens the store, restores the machine from the newest snapshot, and lets the log bring it up to date.
     ///
-    /// On an empty store a node without peers makes itself a cluster of one. One with peers returns before it belongs
-    /// to a cluster, so that it can say so: see [`RaftNode::state`].
+    /// On an empty store a node without peers bootstraps a cluster of one. For a node with peers this returns before the node
+    /// belongs to a cluster; [`RaftNode::state`] tells when it does.
     pub async fn start(
         options: RaftOptions,
         machine: impl Machine,
         service: Arc<dyn PeerService>,
     ) -> Result<RaftNode, NodeStartError> {
-        // Who has no peers keeps no log for them.
+        // A node without peers keeps no log for them.
         let kept_bytes = options.peers.as_ref().map_or(0, |_| options.snapshot_log_bytes);
         let monitors = Monitors::new(options.snapshot_log_bytes, kept_bytes);
         match options.store.clone() {
             Store::Stable(store) => {
                 let stores = storage::open_stable(&store, options.node_id, machine, &monitors)?;
-                run(options, stores, monitors, service).await
+                compose(options, stores, monitors, service).await
             }
             Store::Memory => {
                 let stores = storage::open_memory(options.node_id, machine, &monitors)?;
-                run(options, stores, monitors, service).await
+                compose(options, stores, monitors, service).await
             }
             Store::Disk { dir, fsync } => {
                 let (shared, id, accept) = (monitors.clone(), options.node_id, options.accept);
@@ -89,42 +94,42 @@ impl RaftNode {
                 let open = tokio::task::spawn_blocking(open);
                 let opened = open.await.map_err(|e| NodeStartError::Engine(e.to_string()))?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
-                run(options, stores, monitors, service).await
+                compose(options, stores, monitors, service).await
             }
         }
     }
 
     pub(in crate::raft) fn id(&self) -> NodeId {
-        self.inner.id
+        self.parts.id
     }
 
     pub(in crate::raft) fn raft(&self) -> &Raft {
-        &self.inner.raft
+        &self.parts.raft
     }
 
     /// Whether nothing was stored when this node started, so that its state begins anew.
     pub fn store_was_empty(&self) -> bool {
-        self.inner.store_was_empty
+        self.parts.store_was_empty
     }
 
-    /// The name of this node's store: made with its data directory; in memory, with the process.
+    /// The identity of this node's store: made with its data directory; in memory, with the process.
     pub fn store_id(&self) -> [u8; 16] {
-        self.inner.store_id
+        self.parts.store_id
     }
 
-    /// How this node stands to its cluster, now and from now on.
+    /// The state of this node in its cluster, now and from now on.
     pub fn state(&self) -> watch::Receiver<NodeState> {
-        self.inner.stands.subscribe()
+        self.parts.state.subscribe()
     }
 
-    /// What the leader has said of this node: whether it is none of the members any more.
+    /// Notes what the leader has said of this node: whether it was removed from the members.
     pub fn set_removed(&self, removed: bool) {
-        let node = self.inner.id;
-        self.inner.stands.send_if_modified(|now| {
+        let node = self.parts.id;
+        self.parts.state.send_if_modified(|now| {
             let then = match (&*now, removed) {
                 (NodeState::Member | NodeState::LostEnd { .. }, true) => NodeState::Removed { node },
-                // What the log had lost it may lack still: then whoever waits for it goes on.
-                (NodeState::Removed { .. }, false) => self.inner.elections.standing(&self.inner.raft),
+                // The log may still lack its end; whoever waits for that goes on.
+                (NodeState::Removed { .. }, false) => self.parts.lost_end.state(&self.parts.raft),
                 _ => return false,
             };
             *now = then;
@@ -133,11 +138,11 @@ impl RaftNode {
     }
 
     pub(in crate::raft) fn monitors(&self) -> &Monitors {
-        &self.inner.monitors
+        &self.parts.monitors
     }
 
     pub(in crate::raft) fn peers(&self) -> Option<&Peers> {
-        self.inner.peers.as_ref().map(|peers| &peers.peers)
+        self.parts.peers.as_ref().map(|peers| &peers.peers)
     }
 
     /// The PEM text of each file with certificates for the other nodes, by its configuration key. Reads the files.
@@ -146,58 +151,59 @@ impl RaftNode {
     }
 
     pub(in crate::raft) fn elections(&self) -> &Elections {
-        &self.inner.elections
+        &self.parts.elections
     }
 
-    /// From now on this node neither leads nor votes, and takes no entries; nor does it after a restart, where it has a
-    /// directory.
+    /// From now on this node neither leads nor votes, and takes no entries. Its data directory, if it has one, refuses later
+    /// starts.
     pub fn quarantine(&self) {
-        self.inner.elections.retire();
-        if let Some(dir) = &self.inner.data_dir {
-            store_id::set_aside(dir);
+        self.parts.elections.retire();
+        if let Some(dir) = &self.parts.data_dir {
+            quarantine::mark(dir);
         }
     }
 
     pub(in crate::raft) fn advertised(&self) -> Option<&str> {
-        self.inner.peers.as_ref().map(|peers| peers.advertise.as_str())
+        self.parts.peers.as_ref().map(|peers| peers.advertise.as_str())
     }
 
     pub(in crate::raft) fn address_of(&self, node: NodeId) -> Option<String> {
-        let metrics = self.inner.raft.metrics();
+        let metrics = self.parts.raft.metrics();
         let metrics = metrics.borrow();
         metrics.membership_config.membership().get_node(&node).map(|node| node.addr.clone())
     }
 
     /// Who leads, now and from now on.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
-        self.inner.leadership.clone()
+        self.parts.leadership.clone()
     }
 
-    /// Whether no other node can have changed anything since this one has stopped.
+    /// Whether this node runs without peers, so that no other node can have changed anything since this one stopped.
     pub fn has_no_peers(&self) -> bool {
-        self.inner.peers.is_none()
+        self.parts.peers.is_none()
     }
 
     /// Stops the node and returns when its stores are closed and the data directory is free again.
     pub async fn shutdown(&self) {
-        self.inner.monitors.log.space.close();
-        self.inner.tasks.iter().for_each(AbortHandle::abort);
-        if let Err(error) = self.inner.raft.shutdown().await {
-            tracing::error!(%error, "the log engine did not stop cleanly");
+        self.parts.monitors.log.space.close();
+        self.parts.tasks.iter().for_each(AbortHandle::abort);
+        if let Err(error) = self.parts.raft.shutdown().await {
+            tracing::error!(%error, "openraft did not stop cleanly");
         }
         // Nobody sends: this ends when the last store is gone.
-        self.inner.closed.lock().await.recv().await;
+        self.parts.closed.lock().await.recv().await;
     }
 }
 
-impl Drop for Inner {
+impl Drop for NodeParts {
     fn drop(&mut self) {
         self.monitors.log.space.close();
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
-async fn run<L, M>(
+/// Connects the parts of a node on the stores that were opened, and starts their tasks.
+async fn compose<L, M>(
     options: RaftOptions,
     stores: OpenStores<L, M>,
     monitors: Monitors,
@@ -208,10 +214,10 @@ where
     M: Machine,
 {
     let OpenStores { log, machine, id: store_id, empty, mut released, data_dir, lost } = stores;
-    if let (true, Err(absurd)) = (empty, options.may_begin) {
+    if let (true, Err(implausible)) = (empty, options.may_begin) {
         drop((log, machine));
         released.recv().await;
-        return Err(absurd.into());
+        return Err(implausible.into());
     }
     let local = Arc::new(LocalNode {
         node_id: options.node_id,
@@ -222,68 +228,79 @@ where
         raft: OnceLock::new(),
     });
     let peers = options.peers.as_ref().map(|peers| Peers::new(local.clone(), peers.transport.clone()));
-    let config = config(&options).map_err(engine_error)?;
+    let config = openraft_config(&options).map_err(start_error)?;
     let raft = Raft::new(options.node_id, Arc::new(config), Network(peers.clone()), log, machine).await;
-    let raft = raft.map_err(engine_error)?;
+    let raft = raft.map_err(start_error)?;
     // Cannot be set already: it was made above.
     let _ = local.raft.set(raft.clone());
     let lost = planted!("lost-end-forgotten", lost.filter(|_| options.peers.is_some()) => None);
-    if let Err(refused) = take_place(&raft, &options, lost.is_some()).await {
+    if let Err(refused) = bootstrap_or_rejoin(&raft, &options, lost.is_some()).await {
         // The caller may want the directory right away.
         drop(raft.shutdown().await);
         released.recv().await;
         return Err(refused);
     }
-    let elections = Arc::new(Elections::new(&options, lost, monitors.log.clone()));
-    let mut tasks =
-        vec![tokio::spawn(scheduler::take_snapshots(raft.clone(), monitors.snapshots.clone())).abort_handle()];
-    if let Some(data_dir) = data_dir.upgrade() {
-        tasks.push(tokio::spawn(monitor::warn_of_stalls(monitors.log.clone())).abort_handle());
-        tasks.push(tokio::spawn(removal::watch(&data_dir)).abort_handle());
-    }
-    let forms = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
+    let lost_end = Arc::new(LostEnd::new(options.node_id, lost));
+    let elections = Arc::new(Elections::new(&options, lost_end.clone(), monitors.log.clone()));
+    let bootstraps = empty && options.peers.as_ref().is_some_and(|peers| peers.has_others(options.node_id));
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();
-    let stands = watch::Sender::new(match elections.standing(&raft) {
-        _ if forms => NodeState::Bootstrapping { awaits },
-        stands => stands,
-    });
-    if let NodeState::LostEnd { .. } = &*stands.borrow() {
-        tasks.push(tokio::spawn(elections.clone().regain(raft.clone(), stands.clone())).abort_handle());
-    }
-    if let (Some(peers), Some(options)) = (&peers, &options.peers) {
-        let serving = PeerServer {
-            local,
-            peers: peers.clone(),
-            raft: raft.clone(),
-            elections: elections.clone(),
-            monitors: monitors.clone(),
-            vouched: VouchedMembers::default(),
-        };
-        tasks.push(tokio::spawn(server::listen(serving, options.transport.clone())).abort_handle());
-        tasks.push(tokio::spawn(elections.clone().beat(raft.clone(), peers.clone())).abort_handle());
-        tasks.push(tokio::spawn(completion::complete_changes(raft.clone())).abort_handle());
-        if forms {
-            tasks.push(
-                tokio::spawn(cluster::form(peers.clone(), options.initial.clone(), stands.clone())).abort_handle(),
-            );
-        }
-    }
-    let inner = Inner {
+    let state = match bootstraps {
+        true => NodeState::Bootstrapping { awaits },
+        false => lost_end.state(&raft),
+    };
+    let mut parts = NodeParts {
         id: options.node_id,
         leadership: leadership::watch_leadership(&raft, monitors.log.clone()),
-        stands,
+        state: watch::Sender::new(state),
         monitors,
         store_id,
         store_was_empty: empty,
         closed: tokio::sync::Mutex::new(released),
         elections,
-        data_dir: match options.store {
-            Store::Disk { dir, .. } => Some(dir),
-            Store::Memory | Store::Stable(_) => None,
-        },
-        peers: peers.zip(options.peers).map(|(peers, options)| InCluster { advertise: options.advertise, peers }),
-        tasks,
+        lost_end,
+        data_dir: options.store.data_dir(),
+        peers: None,
+        tasks: Vec::new(),
         raft,
     };
-    Ok(RaftNode { inner: Arc::new(inner) })
+    parts.watch_storage(data_dir.upgrade());
+    if let Some((peers, options)) = peers.zip(options.peers) {
+        parts.join_peers(peers, options, local, bootstraps);
+    }
+    Ok(RaftNode { parts: Arc::new(parts) })
+}
+
+impl NodeParts {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task).abort_handle());
+    }
+
+    fn watch_storage(&mut self, data_dir: Option<Arc<DataDir>>) {
+        self.spawn(scheduler::take_snapshots(self.raft.clone(), self.monitors.snapshots.clone()));
+        if let Some(data_dir) = data_dir {
+            self.spawn(monitor::warn_of_stalls(self.monitors.log.clone()));
+            self.spawn(removal::watch(&data_dir));
+        }
+        if self.state.borrow().has_lost_end() {
+            self.spawn(self.lost_end.clone().recover(self.raft.clone(), self.state.clone()));
+        }
+    }
+
+    fn join_peers(&mut self, peers: Peers, options: PeerOptions, local: Arc<LocalNode>, bootstraps: bool) {
+        let server = PeerServer {
+            local,
+            peers: peers.clone(),
+            raft: self.raft.clone(),
+            elections: self.elections.clone(),
+            monitors: self.monitors.clone(),
+            vouched: VouchedMembers::default(),
+        };
+        self.spawn(server::listen(server, options.transport));
+        self.spawn(self.elections.clone().run(self.raft.clone(), peers.clone()));
+        self.spawn(completion::complete_changes(self.raft.clone()));
+        if bootstraps {
+            self.spawn(cluster::bootstrap(peers.clone(), options.initial, self.state.clone()));
+        }
+        self.peers = Some(InCluster { advertise: options.advertise, peers });
+    }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::base::random::random_id;
 use crate::raft::data_dir::directory::{DataDir, DataDirLock};
-use crate::raft::data_dir::store_id;
+use crate::raft::data_dir::{quarantine, store_id};
 use crate::raft::error::NodeStartError;
 use crate::raft::log::check;
 use crate::raft::log::disk::{DiskLog, LogSpan};
@@ -76,7 +76,7 @@ pub fn open_disk<M: Machine>(
     monitors: &Monitors,
 ) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
-    store_id::check_not_set_aside(dir, node_id)?;
+    quarantine::check(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
     let (lock, released) = DataDirLock::new(Some(data_dir.clone()));
     check::check_and_cut(&log_dir)?;

@@ -1,8 +1,8 @@
-//! How nodes with empty stores become a cluster, each started with the same list, in any order.
+//! Bootstrap: nodes with empty stores, each started with the same list of nodes, become a cluster in any order.
 //!
 //! A cluster may begin only once: a node that forms another one because it did not see the first would give locks a
-//! second time. So nothing is formed before *every* listed node has answered that it is empty too and has the same
-//! list; then the one with the lowest id begins, and the others are found by it.
+//! second time. So no cluster is formed before *every* listed node has answered that it is empty too and has the same
+//! list. Then the node with the lowest id initializes the cluster, and its heartbeats reach the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,81 +17,81 @@ use crate::raft::peers::hello::{DialError, LocalNode};
 use crate::raft::peers::message::HelloRefusal;
 use crate::raft::types::NodeId;
 
-/// Between two rounds of asking.
-const AGAIN: Duration = Duration::from_millis(200);
+/// Between two rounds of questions.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// The others have begun, and this node hears of it as a member within moments, unless it is none.
-const ADDED_BY_THEN: u32 = 15;
+/// Rounds after which a node that finds a cluster says that it waits to be added: a member is told of the cluster sooner.
+const REPORT_WAIT_AFTER: u32 = 15;
 
-/// What another listed node has answered.
+/// The answer of another listed node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Found {
+enum PeerAnswer {
     Empty,
     HasCluster,
     KnowsOtherStore,
     /// It is empty, and was started with this other list.
     OtherList(Vec<NodeId>),
-    Nothing,
+    None,
 }
 
 /// Runs until this node belongs to a cluster.
-pub async fn form(peers: Peers, initial: BTreeMap<NodeId, String>, standing: watch::Sender<NodeState>) {
+pub async fn bootstrap(peers: Peers, initial: BTreeMap<NodeId, String>, state: watch::Sender<NodeState>) {
     let local = peers.local.clone();
     let others: Vec<_> = initial.iter().filter(|(node, _)| **node != local.node_id).collect();
-    let mut told = Told::default();
-    told.standing(&standing.borrow());
+    let mut report = Report::default();
+    report.state(&state.borrow());
     while local.is_empty() {
         let mut asked = JoinSet::new();
         for (node, address) in others.clone() {
             let (peers, node, address) = (peers.clone(), *node, address.clone());
             asked.spawn(async move { (node, ask(peers, node, address).await) });
         }
-        let found: BTreeMap<NodeId, Found> = asked.join_all().await.into_iter().collect();
-        told.lists(&local, &found);
-        let before = standing.borrow().clone();
-        let now = judge(local.node_id, &found, &before);
-        told.standing(&now);
-        standing.send_if_modified(|standing| std::mem::replace(standing, now.clone()) != now);
+        let found: BTreeMap<NodeId, PeerAnswer> = asked.join_all().await.into_iter().collect();
+        report.lists(&local, &found);
+        let before = state.borrow().clone();
+        let now = next_state(local.node_id, &found, &before);
+        report.state(&now);
+        state.send_if_modified(|state| std::mem::replace(state, now.clone()) != now);
         let begins =
             now == NodeState::Bootstrapping { awaits: Vec::new() } && initial.keys().next() == Some(&local.node_id);
         if begins && initialize(&local, &initial).await {
             break;
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(ASK_AGAIN).await;
     }
-    standing.send_replace(NodeState::Member);
+    state.send_replace(NodeState::Member);
     tracing::info!(node = local.node_id, "node {} belongs to a cluster", local.node_id);
 }
 
-fn judge(node: NodeId, found: &BTreeMap<NodeId, Found>, before: &NodeState) -> NodeState {
-    let any = |wanted: &Found| found.values().any(|found| found == wanted);
-    if any(&Found::KnowsOtherStore) {
+fn next_state(node: NodeId, found: &BTreeMap<NodeId, PeerAnswer>, before: &NodeState) -> NodeState {
+    let any = |wanted: &PeerAnswer| found.values().any(|found| found == wanted);
+    if any(&PeerAnswer::KnowsOtherStore) {
         return NodeState::Wiped { node };
     }
-    if any(&Found::HasCluster) {
+    if any(&PeerAnswer::HasCluster) {
         return NodeState::WaitingToJoin { node };
     }
-    let missing = found.iter().filter(|(_, found)| **found != Found::Empty);
+    let missing = found.iter().filter(|(_, found)| **found != PeerAnswer::Empty);
     let awaits: Vec<NodeId> = missing.map(|(node, _)| *node).collect();
     match before {
-        // Who has told of a cluster and is silent now has not lost it.
+        // A cluster that was reported once is still there, even if nobody answers now.
         NodeState::Wiped { .. } | NodeState::WaitingToJoin { .. } if !awaits.is_empty() => before.clone(),
         _ => NodeState::Bootstrapping { awaits },
     }
 }
 
-async fn ask(peers: Peers, node: NodeId, address: String) -> Found {
+async fn ask(peers: Peers, node: NodeId, address: String) -> PeerAnswer {
     let dialer = peers.dialer(node, &address);
     let answer = tokio::time::timeout(ANSWER_WITHIN, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
     match answer {
-        Ok((_, hello)) if !hello.empty => Found::HasCluster,
-        Ok((_, hello)) if hello.initial == peers.local.initial => Found::Empty,
-        Ok((_, hello)) => Found::OtherList(hello.initial),
-        Err(DialError::Refused(HelloRefusal::OtherStore)) => Found::KnowsOtherStore,
+        Ok((_, hello)) if !hello.empty => PeerAnswer::HasCluster,
+        Ok((_, hello)) if hello.initial == peers.local.initial => PeerAnswer::Empty,
+        Ok((_, hello)) => PeerAnswer::OtherList(hello.initial),
+        Err(DialError::Refused(HelloRefusal::OtherStore)) => PeerAnswer::KnowsOtherStore,
         Err(error) => {
             tracing::debug!(node, address, %error, "a listed node has not answered yet");
-            Found::Nothing
+            PeerAnswer::None
         }
     }
 }
@@ -109,31 +109,31 @@ async fn initialize(local: &LocalNode, initial: &BTreeMap<NodeId, String>) -> bo
     }
 }
 
-/// What the log was told, so that it is told once.
+/// What was logged, so that nothing is logged twice.
 #[derive(Default)]
-struct Told {
-    standing: Option<NodeState>,
+struct Report {
+    state: Option<NodeState>,
     lists: BTreeMap<NodeId, Vec<NodeId>>,
     /// Rounds since the others were found to have a cluster.
     waited: u32,
 }
 
-impl Told {
-    fn standing(&mut self, now: &NodeState) {
+impl Report {
+    fn state(&mut self, now: &NodeState) {
         self.waited = if matches!(now, NodeState::WaitingToJoin { .. }) { self.waited + 1 } else { 0 };
-        if self.standing.as_ref() == Some(now) || (1..ADDED_BY_THEN).contains(&self.waited) {
+        if self.state.as_ref() == Some(now) || (1..REPORT_WAIT_AFTER).contains(&self.waited) {
             return;
         }
         match now {
             NodeState::Wiped { .. } => tracing::error!("{now}"),
             _ => tracing::info!("{now}"),
         }
-        self.standing = Some(now.clone());
+        self.state = Some(now.clone());
     }
 
-    fn lists(&mut self, local: &LocalNode, found: &BTreeMap<NodeId, Found>) {
+    fn lists(&mut self, local: &LocalNode, found: &BTreeMap<NodeId, PeerAnswer>) {
         for (node, found) in found {
-            if let Found::OtherList(theirs) = found
+            if let PeerAnswer::OtherList(theirs) = found
                 && self.lists.insert(*node, theirs.clone()).as_ref() != Some(theirs)
             {
                 let ours = &local.initial;
@@ -147,25 +147,31 @@ impl Told {
 mod tests {
     use super::*;
 
-    fn judged(found: &[Found], before: &NodeState) -> NodeState {
-        judge(1, &(2..).zip(found.iter().cloned()).collect(), before)
+    fn next(found: &[PeerAnswer], before: &NodeState) -> NodeState {
+        next_state(1, &(2..).zip(found.iter().cloned()).collect(), before)
     }
 
     #[test]
-    fn who_has_not_said_that_it_is_empty_is_waited_for() {
+    fn bootstrap_awaits_every_node_not_known_empty() {
         let new = NodeState::Bootstrapping { awaits: vec![2, 3] };
-        let awaits = |found: &[Found]| judged(found, &new);
-        assert_eq!(awaits(&[Found::Nothing, Found::Empty]), NodeState::Bootstrapping { awaits: vec![2] });
-        assert_eq!(awaits(&[Found::Empty, Found::OtherList(vec![9])]), NodeState::Bootstrapping { awaits: vec![3] });
-        assert_eq!(awaits(&[Found::Empty, Found::Empty]), NodeState::Bootstrapping { awaits: vec![] });
+        let awaits = |found: &[PeerAnswer]| next(found, &new);
+        assert_eq!(awaits(&[PeerAnswer::None, PeerAnswer::Empty]), NodeState::Bootstrapping { awaits: vec![2] });
+        assert_eq!(
+            awaits(&[PeerAnswer::Empty, PeerAnswer::OtherList(vec![9])]),
+            NodeState::Bootstrapping { awaits: vec![3] }
+        );
+        assert_eq!(awaits(&[PeerAnswer::Empty, PeerAnswer::Empty]), NodeState::Bootstrapping { awaits: vec![] });
     }
 
     #[test]
-    fn silence_undoes_nothing_that_was_told() {
+    fn silence_does_not_undo_earlier_answers() {
         let wiped = NodeState::Wiped { node: 1 };
-        assert_eq!(judged(&[Found::HasCluster, Found::KnowsOtherStore], &NodeState::WaitingToJoin { node: 1 }), wiped);
-        assert_eq!(judged(&[Found::Nothing, Found::Nothing], &wiped), wiped);
-        assert_eq!(judged(&[Found::Nothing, Found::HasCluster], &wiped), NodeState::WaitingToJoin { node: 1 });
-        assert_eq!(judged(&[Found::Empty, Found::Empty], &wiped), NodeState::Bootstrapping { awaits: vec![] });
+        assert_eq!(
+            next(&[PeerAnswer::HasCluster, PeerAnswer::KnowsOtherStore], &NodeState::WaitingToJoin { node: 1 }),
+            wiped
+        );
+        assert_eq!(next(&[PeerAnswer::None, PeerAnswer::None], &wiped), wiped);
+        assert_eq!(next(&[PeerAnswer::None, PeerAnswer::HasCluster], &wiped), NodeState::WaitingToJoin { node: 1 });
+        assert_eq!(next(&[PeerAnswer::Empty, PeerAnswer::Empty], &wiped), NodeState::Bootstrapping { awaits: vec![] });
     }
 }

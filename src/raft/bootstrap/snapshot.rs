@@ -1,4 +1,4 @@
-//! Makes a data directory whose start is a cluster of one with a given state.
+//! Bootstrap from a snapshot: a data directory with a given state, on which a node starts as a cluster of one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use crate::raft::types::{LogId, Membership, StoredMembership, Vote, snapshot_met
 /// The first term.
 const TERM: u64 = 1;
 
-/// Writes a new data directory in which the machine's snapshot is `content`, as of the entry at `index`, and `node_id` the
+/// Writes a new data directory with `content` as the machine's snapshot, taken at the entry `index`, and `node_id` as the
 /// only member. Blocks, and must not be called on a thread of the runtime. A directory that is not empty is refused.
 pub fn bootstrap_from_snapshot(
     dir: &Path,
@@ -29,16 +29,16 @@ pub fn bootstrap_from_snapshot(
 ) -> Result<(), NodeStartError> {
     let mut found = match fs::read_dir(dir) {
         Ok(found) => found,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return seed(dir, node_id, address, index, content),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return write(dir, node_id, address, index, content),
         Err(e) => return Err(NodeStartError::io(dir, e)),
     };
     match found.next() {
         Some(_) => Err(NodeStartError::NotEmpty { dir: dir.to_owned() }),
-        None => seed(dir, node_id, address, index, content),
+        None => write(dir, node_id, address, index, content),
     }
 }
 
-fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn Read) -> Result<(), NodeStartError> {
+fn write(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn Read) -> Result<(), NodeStartError> {
     let data_dir = DataDir::open(dir)?;
     store_id::open(dir, node_id, true)?;
     let at = LogId::new(CommittedLeaderId::new(TERM, node_id), index);
@@ -52,11 +52,11 @@ fn seed(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn R
     let log = DiskLog::open(&log_dir, true, Arc::default(), lock);
     let begun = log.and_then(|log| {
         log.accept_lost_end(true)?;
-        log.begin_after(&Vote::new(TERM, node_id), at)
+        log.start_after(&Vote::new(TERM, node_id), at)
     });
     begun.map_err(|e| NodeStartError::io(&log_dir, e))?;
     store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;
-    // Nobody sends: this ends when the log is closed and the directory free.
+    // Nobody sends: this ends when the log is closed and the directory is free.
     released.blocking_recv();
     Ok(())
 }

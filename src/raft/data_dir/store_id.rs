@@ -17,9 +17,6 @@ const PREFIX: &str = "latchd store 2";
 /// Before this file there was one node, and it had this number.
 const FIRST_NODE: u64 = 1;
 
-/// Set where the table was not that of the other nodes: what is stored here serves nobody any more.
-const SET_ASIDE: &str = "set-aside";
-
 /// There from before the id is made until a vote is stored: a store that is empty without it was emptied.
 const UNUSED: &str = "unused";
 
@@ -48,23 +45,6 @@ pub fn mark_used(dir: &Path) -> io::Result<()> {
         Ok(()) => sync_dir(dir),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e),
-    }
-}
-
-/// Has no later start use what is stored in `dir`.
-pub fn set_aside(dir: &Path) {
-    let path = dir.join(SET_ASIDE);
-    let text = "The table stored here was not that of the other nodes.\n";
-    let written = fs::write(&path, text).and_then(|()| File::open(&path)?.sync_all()).and_then(|()| sync_dir(dir));
-    if let Err(error) = written {
-        tracing::error!(%error, file = %path.display(), "cannot be written: a restart would serve again");
-    }
-}
-
-pub fn check_not_set_aside(dir: &Path, node_id: u64) -> Result<(), NodeStartError> {
-    match dir.join(SET_ASIDE).exists() {
-        true => Err(NodeStartError::SetAside { dir: dir.to_owned(), node_id }),
-        false => Ok(()),
     }
 }
 

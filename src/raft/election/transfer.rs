@@ -1,4 +1,4 @@
-//! A leader that is about to stop lets another node lead without a gap in which nobody does.
+//! Leadership transfer: a leader that is about to stop has another node elected, so that there is no time without a leader.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -10,39 +10,39 @@ use crate::raft::node::RaftNode;
 use crate::raft::peers::frame::MessageKind;
 
 /// For the next leader to have the whole log, and then to be elected.
-const ALIGNED_WITHIN: Duration = Duration::from_secs(1);
-const TAKEN_WITHIN: Duration = Duration::from_secs(3);
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(1);
+const ELECTED_WITHIN: Duration = Duration::from_secs(3);
 
 impl RaftNode {
-    /// Has the most advanced of the other voters take over, and resolves when another node leads. Nothing should be
+    /// Transfers leadership to the most advanced of the other voters, and resolves when another node leads. Nothing should be
     /// proposed meanwhile.
     pub async fn transfer_leadership(&self) -> Result<(), TransferError> {
         let mut leadership = self.leadership();
         if !leadership.borrow().is_leader {
             return Err(TransferError::NotLeader);
         }
-        let _paused = self.elections().pause();
+        let _paused = self.elections().pause_heartbeats();
         let next = self.next_leader().await.ok_or(TransferError::NoCandidate)?;
         let vote = self.raft().metrics().borrow().vote;
         let connection = self.peers().ok_or(TransferError::NoCandidate)?.raft_connection(next.node, &next.address);
         let asked = connection.request(MessageKind::TransferLeadership, encode(&vote));
-        let taken = async {
+        let elected = async {
             let answer = asked.await;
             if answer.is_ok_and(|answer| !decode(&answer).unwrap_or(false)) {
                 return false;
             }
             leadership.wait_for(|now| !now.is_leader && now.leader.is_some()).await.is_ok()
         };
-        match tokio::time::timeout(TAKEN_WITHIN, taken).await {
+        match tokio::time::timeout(ELECTED_WITHIN, elected).await {
             Ok(true) => Ok(()),
-            _ => Err(TransferError::NotTaken { to: next.node }),
+            _ => Err(TransferError::NotElected { to: next.node }),
         }
     }
 
-    /// The voter with the most of the log that can be reached, as soon as it has all of it.
+    /// The most advanced of the other voters that can be reached, as soon as it has the whole log.
     async fn next_leader(&self) -> Option<Member> {
         let mut metrics = self.raft().metrics();
-        let aligned = async {
+        let caught_up = async {
             loop {
                 let last = metrics.borrow_and_update().last_log_index;
                 let next = self.most_advanced()?;
@@ -52,7 +52,7 @@ impl RaftNode {
                 metrics.changed().await.ok()?;
             }
         };
-        tokio::time::timeout(ALIGNED_WITHIN, aligned).await.ok()?
+        tokio::time::timeout(CAUGHT_UP_WITHIN, caught_up).await.ok()?
     }
 
     fn most_advanced(&self) -> Option<Member> {

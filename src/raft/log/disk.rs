@@ -215,7 +215,7 @@ impl DiskLog {
     }
 
     /// Makes an empty log one whose entries up to `at` are in a snapshot. Blocks until it is on disk.
-    pub fn begin_after(self, vote: &Vote, at: LogId) -> io::Result<()> {
+    pub fn start_after(self, vote: &Vote, at: LogId) -> io::Result<()> {
         let (sender, receiver) = oneshot::channel();
         let mut log = self.lock();
         log.save_vote(Encoded(*vote))?;

@@ -1,4 +1,4 @@
-//! Who may say what: members only, each in its own name, and nothing of terms that no election can have led to.
+//! What other nodes may say: only members are heard, each for itself alone, and no terms that elections cannot have led to.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,24 +22,24 @@ use crate::raft::types::{Membership, NodeId, Vote};
 /// Terms are counted by elections, of which there are a few a second at most. A node that was away for years is not
 /// this far behind; and it would take as many forged messages to bring all terms to their end.
 const TERMS_AHEAD_MAX: u64 = 1 << 32;
-/// A node without a cluster believes what it is told, as far as it leaves the terms behind it.
+/// The last term that a node without a cluster believes: it leaves room for later ones.
 const FIRST_TERM_MAX: u64 = 1 << 63;
 
 const VOUCHED_WITHIN: Duration = Duration::from_millis(500);
-/// What others have said of a node that this one does not know as a member is asked again after this.
+/// How long an answer of the members about a node counts that this node does not know as a member.
 const VOUCHED_FOR: Duration = Duration::from_secs(10);
 const NOT_VOUCHED_FOR: Duration = Duration::from_secs(1);
 const REMEMBERED_MAX: usize = 64;
 
-/// Who is at the other end of a connection, as it says, and what it has shown.
+/// The node at the other end of a connection, as it says, and the certificate that it has shown.
 #[derive(Clone)]
 pub struct RemoteNode {
     pub node: NodeId,
     pub certificate: Option<PeerCertificate>,
 }
 
-/// What the members have answered about nodes that this one does not know as members: their address, or that they are
-/// none; and when.
+/// What the members have answered, and when, about nodes that this one does not know as members: their address, or that
+/// they are no members.
 #[derive(Clone, Default)]
 pub struct VouchedMembers(Arc<Mutex<BTreeMap<NodeId, Answer>>>);
 
@@ -74,14 +74,14 @@ impl LocalNode {
         encode(&self.membership())
     }
 
-    /// Checks that who says to be `node` has the certificate of that node.
+    /// Checks that the certificate is that of `node`.
     pub(super) fn check_certificate(&self, node: NodeId, certificate: Option<&PeerCertificate>) -> io::Result<()> {
         let address = self.membership().get_node(&node).map(|known| known.addr.clone());
-        fits(node, certificate, address.as_deref())
+        check_host(node, certificate, address.as_deref())
     }
 
-    /// Whether this node takes what `node` says for a member's: it is one, or leads by this node's own vote, as a
-    /// leader does that is leaving; or this node does not know any member yet.
+    /// Whether `node` is heard as a member: it is one, or leads by this node's own vote, as a leader does that is leaving;
+    /// or this node does not know any member yet.
     pub(super) fn is_member(&self, node: NodeId) -> bool {
         let Some(raft) = self.raft.get() else { return false };
         let metrics = raft.metrics();
@@ -96,45 +96,50 @@ impl LocalNode {
         self.membership().get_node(&node).is_some()
     }
 
-    /// Whether a vote is of a term that elections can have led to, as far as this node knows.
-    pub(super) fn can_be(&self, vote: &Vote) -> bool {
+    /// Whether elections can have led to the term of a vote, as far as this node knows.
+    pub(super) fn is_plausible(&self, vote: &Vote) -> bool {
         let Some(raft) = self.raft.get() else { return false };
         let own = raft.metrics().borrow().vote.leader_id.term;
         let latest = if own == 0 { FIRST_TERM_MAX } else { own.saturating_add(TERMS_AHEAD_MAX) };
         vote.leader_id.term <= latest.min(u64::MAX - TERMS_AHEAD_MAX) || planted!("any-term-believed")
     }
 
-    /// A message that carries a vote: of the sender itself, which leads by it or stands for election.
+    /// Checks the vote in a message: the sender must lead by it, or stand for election with it, itself.
     pub(super) fn check_vote(&self, from: NodeId, vote: &Vote, leads: bool) -> io::Result<()> {
         if (vote.leader_id.node_id, vote.committed) != (from, leads) {
             let node = vote.leader_id.node_id;
             return Err(refused(format!("node {from} may not speak for node {node}")));
         }
-        match self.can_be(vote) {
+        match self.is_plausible(vote) {
             true => Ok(()),
             false => Err(refused(format!("term {} is too far beyond the last known one", vote.leader_id.term))),
         }
     }
 }
 
-/// Whether `caller` is a member, if not by what this node knows, then by what a member says: this node may have been away
-/// while the members changed, and only the leader that it does not know yet would tell it.
-pub async fn admit(local: &LocalNode, peers: &Peers, vouched: &VouchedMembers, caller: &RemoteNode) -> io::Result<()> {
+/// Refuses a node that is no member. A node that this one does not know is looked up at the known members: this node may
+/// have been away while the members changed, and only the new leader would tell it.
+pub async fn authorize(
+    local: &LocalNode,
+    peers: &Peers,
+    vouched: &VouchedMembers,
+    remote: &RemoteNode,
+) -> io::Result<()> {
     planted!("strangers-believed" => return Ok(()));
-    if local.is_member(caller.node) {
+    if local.is_member(remote.node) {
         return Ok(());
     }
-    let address = match vouched.remembered(caller.node) {
+    let address = match vouched.remembered(remote.node) {
         Some(known) => known,
         None => {
-            let address = ask_members(local, peers, caller.node).await;
-            vouched.remember(caller.node, address.clone());
+            let address = ask_members(local, peers, remote.node).await;
+            vouched.remember(remote.node, address.clone());
             address
         }
     };
     match address {
-        Some(address) => fits(caller.node, caller.certificate.as_ref(), Some(&address)),
-        None => Err(refused(format!("node {} is not a member", caller.node))),
+        Some(address) => check_host(remote.node, remote.certificate.as_ref(), Some(&address)),
+        None => Err(refused(format!("node {} is not a member", remote.node))),
     }
 }
 
@@ -158,7 +163,7 @@ async fn ask_members(local: &LocalNode, peers: &Peers, node: NodeId) -> Option<S
 }
 
 /// A node that ran alone has told nobody its address: then the certificate's name alone counts.
-fn fits(node: NodeId, certificate: Option<&PeerCertificate>, address: Option<&str>) -> io::Result<()> {
+fn check_host(node: NodeId, certificate: Option<&PeerCertificate>, address: Option<&str>) -> io::Result<()> {
     let Some(certificate) = certificate else { return Ok(()) };
     let host = address.and_then(|address| host_and_port(address).ok()).map(|(host, _)| host);
     certificate.check(node, host.as_deref())

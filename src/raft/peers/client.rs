@@ -1,4 +1,4 @@
-//! openraft's way to one node.
+//! openraft's client for one other node.
 
 use std::future::Future;
 use std::io;
@@ -36,57 +36,57 @@ pub struct Network(pub Option<Peers>);
 /// A node that runs alone has no way to any other.
 #[derive(Debug, thiserror::Error)]
 #[error("this node runs alone")]
-struct Vacant;
+struct RunsAlone;
 
 #[derive(Debug, thiserror::Error)]
 #[error("it answers with term {0}, which is too far beyond the last known one")]
-struct Absurd(u64);
+struct ImplausibleTerm(u64);
 
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> PeerClient {
-        let way = self.0.as_ref().map(|peers| Way {
+        let route = self.0.as_ref().map(|peers| Route {
             connection: peers.raft_connection(target, &node.addr),
             dialer: peers.dialer(target, &node.addr),
         });
-        PeerClient { way }
+        PeerClient { route }
     }
 }
 
-struct Way {
+struct Route {
     connection: Connection,
     dialer: Dialer,
 }
 
 pub struct PeerClient {
-    way: Option<Way>,
+    route: Option<Route>,
 }
 
 impl PeerClient {
-    fn way(&self) -> Result<&Way, Unreachable> {
-        self.way.as_ref().ok_or_else(|| Unreachable::new(&Vacant))
+    fn route(&self) -> Result<&Route, Unreachable> {
+        self.route.as_ref().ok_or_else(|| Unreachable::new(&RunsAlone))
     }
 
-    /// openraft would lead at once by a later vote for itself that it is shown. One that this node has not stored is of an
-    /// earlier state of its disk: it says how late the term is, and elects nobody.
-    fn not_own(&self, vote: Vote) -> Result<Vote, Unreachable> {
-        let way = self.way()?;
-        self.believable(&vote)?;
-        let is_own = vote.leader_id.node_id == way.dialer.local.node_id;
-        Ok(if is_own { Vote::new(vote.leader_id.term, way.dialer.node) } else { vote })
+    /// openraft would lead at once if it were shown a later vote for this node. Such a vote is from before this node's disk
+    /// was put back: it shows how late the term is, and must elect nobody.
+    fn without_own_vote(&self, vote: Vote) -> Result<Vote, Unreachable> {
+        let route = self.route()?;
+        self.check_term(&vote)?;
+        let is_own = vote.leader_id.node_id == route.dialer.local.node_id;
+        Ok(if is_own { Vote::new(vote.leader_id.term, route.dialer.node) } else { vote })
     }
 
     /// An answer with a term that no election can have led to is none.
-    fn believable(&self, vote: &Vote) -> Result<(), Unreachable> {
-        match self.way()?.dialer.local.can_be(vote) {
+    fn check_term(&self, vote: &Vote) -> Result<(), Unreachable> {
+        match self.route()?.dialer.local.is_plausible(vote) {
             true => Ok(()),
-            false => Err(Unreachable::new(&Absurd(vote.leader_id.term))),
+            false => Err(Unreachable::new(&ImplausibleTerm(vote.leader_id.term))),
         }
     }
 
     async fn ask<T: Wire>(&self, kind: MessageKind, request: &impl Wire) -> Result<T, RpcError> {
-        let answer = self.way()?.connection.request(kind, encode(request)).await;
+        let answer = self.route()?.connection.request(kind, encode(request)).await;
         let answer = answer.map_err(|e| RPCError::Unreachable(Unreachable::new(&e)))?;
         decode(&answer).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
@@ -100,14 +100,14 @@ impl RaftNetwork<TypeConfig> for PeerClient {
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
         let answer = self.ask(MessageKind::Append, &rpc).await?;
         Ok(match answer {
-            AppendEntriesResponse::HigherVote(vote) => AppendEntriesResponse::HigherVote(self.not_own(vote)?),
+            AppendEntriesResponse::HigherVote(vote) => AppendEntriesResponse::HigherVote(self.without_own_vote(vote)?),
             other => other,
         })
     }
 
     async fn vote(&mut self, rpc: VoteRequest<NodeId>, _option: RPCOption) -> Result<VoteResponse<NodeId>, RpcError> {
         let answer: VoteResponse<NodeId> = self.ask(MessageKind::Vote, &rpc).await?;
-        self.believable(&answer.vote)?;
+        self.check_term(&answer.vote)?;
         Ok(answer)
     }
 
@@ -119,14 +119,14 @@ impl RaftNetwork<TypeConfig> for PeerClient {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<NodeId>, StreamError> {
         let unreachable = |e: &io::Error| StreamingError::Unreachable(Unreachable::new(e));
-        let dialer = self.way()?.dialer.clone();
+        let dialer = self.route()?.dialer.clone();
         let node = dialer.node;
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = snapshot::send(dialer, vote, snapshot) => match sent {
                 Ok(found) if found == vote => Ok(SnapshotResponse { vote }),
-                Ok(found) => Ok(SnapshotResponse { vote: self.not_own(found)? }),
+                Ok(found) => Ok(SnapshotResponse { vote: self.without_own_vote(found)? }),
                 Err(error) => {
                     if let Some(held_back) = NOT_RECEIVED.admit(node, clock::process_age()) {
                         tracing::warn!(node, %error, held_back, "node {node} has not received a snapshot");

@@ -1,4 +1,4 @@
-//! The first words on a connection: who is there, and whether it may be talked to.
+//! The handshake between two nodes: who is at the other end, and whether the two may talk.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -20,14 +20,14 @@ pub struct LocalNode {
     pub store_was_empty: bool,
     pub initial: Vec<NodeId>,
     pub service: Arc<dyn PeerService>,
-    /// Set as soon as the log engine runs, before anybody is listened to.
+    /// Set as soon as openraft runs, before this node listens.
     pub raft: OnceLock<Raft>,
 }
 
-/// A node that is refused comes again and again.
+/// A node that is refused tries again and again.
 static REFUSALS: KeyedLogRateLimit<NodeId> = KeyedLogRateLimit::new(64);
 
-pub fn say_refused(node: NodeId, reason: &dyn std::fmt::Display) {
+pub fn log_refused(node: NodeId, reason: &dyn std::fmt::Display) {
     if let Some(held_back) = REFUSALS.admit(node, clock::process_age()) {
         tracing::warn!(node, %reason, held_back, "node {node} is refused: {reason}");
     }
@@ -79,7 +79,7 @@ impl LocalNode {
         }
     }
 
-    /// Takes the hello of who has connected, and answers it; returns it if there is more to say.
+    /// Reads the hello of a node that has connected, and answers it. Returns it unless the node is refused.
     pub async fn receive(
         &self,
         stream: &mut Stream,
@@ -90,8 +90,8 @@ impl LocalNode {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with a hello"));
         }
         let hello: Hello = decode_prefix(&frame.body)?;
-        // Nothing is said to an impostor.
-        self.check_certificate(hello.from, certificate).inspect_err(|error| say_refused(hello.from, error))?;
+        // An impostor gets no answer.
+        self.check_certificate(hello.from, certificate).inspect_err(|error| log_refused(hello.from, error))?;
         let judged = match hello.to == self.node_id && hello.from != self.node_id {
             true => self.check(&hello),
             false => Err(HelloRefusal::OtherNode { found: self.node_id }),
@@ -102,7 +102,7 @@ impl LocalNode {
         };
         Frame::answer(MessageKind::Hello, frame.request, encode(&answer)).write(stream).await?;
         if let Err(refusal) = judged {
-            say_refused(hello.from, &refusal);
+            log_refused(hello.from, &refusal);
             return Ok(None);
         }
         Ok(Some(hello))
@@ -119,7 +119,7 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A connection over which both sides have said who they are.
+    /// Makes a connection over which both sides have said who they are.
     pub async fn dial(&self) -> Result<(Stream, Hello), DialError> {
         let mut stream = self.transport.connect(&self.address).await?;
         Frame::request(MessageKind::Hello, 0, encode(&self.local.hello(self.node))).write(&mut stream).await?;

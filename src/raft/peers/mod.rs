@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! transport (TLS, or a simulation's) ─► hello ─► frames ─┬─► connection, client: requests to other nodes
-//!                                                        └─► server: answers to other nodes
+//!                                                        └─► server, incoming, answers: requests of other nodes
 //! ```
 
+pub mod answers;
 pub mod authorization;
 mod calls;
 pub mod certificate;
@@ -13,6 +14,7 @@ pub mod connection;
 pub mod connections;
 pub mod frame;
 pub mod hello;
+mod incoming;
 pub mod message;
 #[cfg(test)]
 mod message_tests;

@@ -1,5 +1,5 @@
-//! Slots for connections. Who has not shown that it is a member may lose its slot to whoever comes next, so that silent
-//! connections keep no member out, however many there are.
+//! Slots for connections. A connection that has not shown that it is a member's may lose its slot to the next one, so
+//! that silent connections keep no member out, however many there are.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,18 +11,18 @@ use tokio::task::AbortHandle;
 use crate::mutants::planted;
 use crate::raft::types::NodeId;
 
-/// Of those who are no members, or have not said yet who they are.
+/// Of those that are no members, or have not said yet who they are.
 const STRANGERS_MAX: usize = 128;
 const STRANGERS_OF_ADDRESS_MAX: usize = 32;
 /// A member has two connections to each node, one more for a snapshot, and for a moment those that it has lost.
 const OF_MEMBER_MAX: usize = 32;
 
 #[derive(Clone, Default)]
-pub struct ConnectionSlots(Arc<Mutex<Taken>>);
+pub struct ConnectionSlots(Arc<Mutex<Slots>>);
 
 /// Oldest first.
 #[derive(Default)]
-struct Taken {
+struct Slots {
     next: u64,
     strangers: VecDeque<Connection>,
     members: BTreeMap<NodeId, VecDeque<Connection>>,
@@ -41,8 +41,8 @@ pub struct Slot {
 }
 
 impl ConnectionSlots {
-    /// Starts the task of a connection that has just come in. Where all slots for strangers are taken, or all for those
-    /// of its address, the one that has been there longest is closed for it.
+    /// Starts the task of a connection that has just come in. If all slots for strangers are taken, or all for strangers
+    /// of its address, the oldest of those connections is closed for it.
     pub fn admit(&self, address: Option<IpAddr>, start: impl FnOnce(Slot) -> AbortHandle) {
         let address = address.map(network_of);
         let mut taken = self.lock();
@@ -63,14 +63,14 @@ impl ConnectionSlots {
         taken.strangers.push_back(Connection { slot: number, address, task });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, Slots> {
         self.0.lock()
     }
 }
 
 impl Slot {
     /// The connection is one of a member: strangers do not count against it any more.
-    pub fn belongs_to(&self, node: NodeId) {
+    pub fn assign_to_member(&self, node: NodeId) {
         let mut taken = self.slots.lock();
         let Some(at) = taken.strangers.iter().position(|stranger| stranger.slot == self.number) else { return };
         let Some(connection) = taken.strangers.remove(at) else { return };
@@ -95,7 +95,7 @@ impl Drop for Slot {
     }
 }
 
-/// Whoever has one address of an IPv6 network has all of them.
+/// The network of an IPv6 address: whoever has one of its addresses has all of them.
 fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -115,7 +115,7 @@ mod tests {
         let mut started = None;
         slots.admit(Some(address), |slot| {
             let task = tokio::spawn(async move {
-                let _place = slot;
+                let _slot = slot;
                 std::future::pending().await
             });
             let handle = task.abort_handle();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_stranger_of_an_address_makes_room_for_its_next() {
+    async fn next_stranger_replaces_oldest_of_its_address() {
         let slots = ConnectionSlots::default();
         let other = come(&slots, numbered(9));
         let of_one: Vec<_> = (0..STRANGERS_OF_ADDRESS_MAX).map(|_| come(&slots, numbered(1))).collect();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_stranger_of_all_makes_room_where_there_is_none() {
+    async fn next_stranger_replaces_oldest_when_slots_are_full() {
         let slots = ConnectionSlots::default();
         let all: Vec<_> = (0..STRANGERS_MAX).map(|at| come(&slots, numbered((at % 200) as u8))).collect();
         come(&slots, numbered(250));
@@ -150,13 +150,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_member_keeps_its_place_whoever_comes() {
+    async fn member_keeps_its_slot_while_strangers_come() {
         let slots = ConnectionSlots::default();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let mut member = None;
         slots.admit(Some(numbered(1)), |slot| {
             let task = tokio::spawn(async move {
-                slot.belongs_to(2);
+                slot.assign_to_member(2);
                 sender.send(()).expect("somebody waits");
                 std::future::pending::<()>().await;
                 drop(slot);
