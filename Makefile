@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps
 # Each program that a test needs, and the Debian package that contains it.
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
          mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables \
-         faketime:faketime
+         faketime:faketime openssl:openssl git:git
 NODE := target/node
 NODE_READY := $(NODE)/.ready
 # Tests send these signals to programs, which inherit ignored ones; a shell ignores them in background jobs.

@@ -236,3 +236,16 @@ fn exit_codes_of_lock_are_those_of_its_help() {
     told.sort_unstable();
     assert_eq!(shown, told);
 }
+
+/// `make tools` installs them, and a reader of the guide sees which.
+#[test]
+fn packages_of_the_tests_are_those_of_the_makefile() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).expect("the Makefile");
+    let (_, after) = makefile.split_once("TOOLS := ").expect("the tools");
+    let list = after.split("\n\n").next().and_then(|text| text.split("\nNODE").next()).expect("a list");
+    let packages = list.split_whitespace().filter_map(|tool| tool.split_once(':')).map(|(_, package)| package);
+    let guide = Page::read("CONTRIBUTING.md").quoted();
+    for package in packages {
+        assert!(guide.iter().any(|word| word == package), "{package} is missing in CONTRIBUTING.md");
+    }
+}
