@@ -64,3 +64,19 @@ fn commands_stand_in_blocks_that_run_or_are_listed() {
         }
     }
 }
+
+/// A block `rust src/main.rs` shows lines of that file as they are.
+#[test]
+fn rust_blocks_are_excerpts_of_the_files_they_name() {
+    let mut found = 0;
+    for page in Page::all() {
+        for block in page.blocks().iter().filter(|block| block.language() == "rust") {
+            let (_, file) =
+                block.info.split_once(' ').unwrap_or_else(|| panic!("{}:{}: of which file?", page.path, block.line));
+            let source = Page::read(file).text;
+            assert!(source.contains(&block.text), "{}:{}: {file} has no such lines", page.path, block.line);
+            found += 1;
+        }
+    }
+    assert!(found > 3, "only {found} were found");
+}

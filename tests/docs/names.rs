@@ -1,7 +1,7 @@
 //! Names in the documents: configuration keys with their defaults, metrics, and the words of the glossary.
 
 use super::generated::exposition;
-use super::markdown::Page;
+use super::markdown::{Page, root};
 
 fn defaults() -> toml::Table {
     latchd::config::DEFAULTS.parse().expect("TOML")
@@ -99,6 +99,18 @@ fn documents_use_the_words_of_the_glossary() {
         for (old, new) in WORDS {
             assert!(!prose.contains(old), "{}: write \"{new}\" instead of \"{old}\"", page.path);
         }
+    }
+}
+
+#[test]
+fn every_room_of_the_source_is_in_the_architecture() {
+    let architecture = Page::read("ARCHITECTURE.md").text;
+    let rows: Vec<&str> = architecture.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next()).collect();
+    for entry in std::fs::read_dir(root().join("src")).expect("the source") {
+        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+        let room = name.trim_end_matches(".rs");
+        let is_room = !["lib", "main"].contains(&room);
+        assert!(!is_room || rows.iter().any(|row| row.contains(&format!("`{room}`"))), "{room} has no row");
     }
 }
 
