@@ -16,8 +16,9 @@ use std::{
 };
 
 use super::{
-    credential::{AccessError, Credential, Proof},
+    credential::{Credential, Proof},
     digest::{Keyed, Sha256Digest, position, sha256},
+    error::AccessError,
     gate::{Admission, Gate},
     identity::{Identity, Role},
     memory::{KnownSecrets, ProvedAddresses},

@@ -2,8 +2,7 @@
 //! at once, one secret is never verified twice at the same time, and whoever failed least is next. So those who guess
 //! from many addresses wait behind a client whose address has done nothing wrong.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::{digest::KeyedDigest, throttle::AddressGroup};
@@ -108,7 +107,7 @@ impl<T: Copy> Gate<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
@@ -177,7 +176,7 @@ impl<T> Drop for Turn<'_, T> {
         if self.is_over {
             return;
         }
-        let mut queue = self.gate.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.gate.queue.lock();
         queue.jobs.retain(|job| job.digest != self.digest);
     }
 }

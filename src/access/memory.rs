@@ -4,10 +4,11 @@
 use std::{
     collections::{HashSet, VecDeque},
     hash::Hash,
-    sync::{OnceLock, PoisonError, RwLock},
+    sync::OnceLock,
 };
 
 use super::{digest::KeyedDigest, throttle::AddressGroup};
+use parking_lot::RwLock;
 
 /// Secrets that have opened before, with the credential they belong to.
 ///
@@ -75,11 +76,11 @@ impl<T: Copy + Eq + Hash> Latest<T> {
     }
 
     pub(super) fn contains(&self, item: &T) -> bool {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner).all.contains(item)
+        self.kept.read().all.contains(item)
     }
 
     pub(super) fn remember(&self, item: T) {
-        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.write();
         if !kept.all.insert(item) {
             return;
         }
@@ -93,6 +94,6 @@ impl<T: Copy + Eq + Hash> Latest<T> {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner).all.len()
+        self.kept.read().all.len()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    credential::AccessError,
+    error::AccessError,
     identity::{Identity, Role},
 };
 

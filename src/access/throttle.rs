@@ -4,9 +4,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// A throttled address may have one password verified in this time: enough for a valid one that this
 /// process has not met yet to get through, too little to burden the machine.
@@ -128,7 +129,7 @@ impl Throttle {
 
     /// The windows that have not passed yet.
     fn current(&self, now: Duration) -> MutexGuard<'_, Windows> {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.windows.lock();
         while let Some(oldest) = windows.oldest_first.front()
             && let Some(window) = windows.by_address.get(oldest)
             && now.saturating_sub(window.since) >= self.window
@@ -140,7 +141,7 @@ impl Throttle {
 
     #[cfg(test)]
     pub(super) fn addresses(&self) -> usize {
-        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = self.windows.lock();
         assert_eq!(windows.by_address.len(), windows.oldest_first.len());
         windows.by_address.len()
     }

@@ -1,8 +1,9 @@
 //! Lines that anybody can cause, told a few times a minute: the rest is counted and told with the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -27,7 +28,7 @@ impl LogRateLimit {
 
     /// Whether a line may be told `now`, by a clock that only rises; then how many were held back before it.
     pub fn admit(&self, now: Duration) -> Option<u64> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.lock();
         if now.saturating_sub(window.since) >= WINDOW {
             (window.since, window.told) = (now, 0);
         }
@@ -62,7 +63,7 @@ impl<K: Ord + Copy> KeyedLogRateLimit<K> {
 
     /// Whether a line about `key` may be told `now`; then how many about it were held back before.
     pub fn admit(&self, key: K, now: Duration) -> Option<u64> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         let before = told.by_key.get(&key).copied();
         if let Some((since, held_back)) = before
             && now.saturating_sub(since) < WINDOW
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!([at('a', 60), at('a', 61)], [Some(2), None]);
         assert_eq!(at('c', 62), Some(0), "b gives way");
         assert_eq!([at('a', 63), at('b', 64)], [None, Some(0)]);
-        let told = pace.told.lock().expect("sound");
+        let told = pace.told.lock();
         assert_eq!((told.by_key.len(), told.oldest_first.len()), (2, 2));
     }
 

@@ -1,5 +1,7 @@
 //! Exit codes besides a command's own; those of sysexits.h where it has a fitting one.
 
+/// All went well.
+pub const SUCCESS: u8 = 0;
 /// It was refused, nobody answered, or the answer could not be written.
 pub const FAILURE: u8 = 1;
 /// The command line was wrong, as where its parser says so.

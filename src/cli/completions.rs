@@ -1,10 +1,10 @@
 //! `latchd completions`: what a shell needs to complete our command lines.
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::{Generator as _, aot};
 
 use super::output::write;
-use super::{Cli, Failure, told};
+use super::{Failure, told};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -37,8 +37,9 @@ const BASH_END_OF_OPTIONS: &str = "    for i in \"${COMP_WORDS[@]:0:COMP_CWORD}\
 ";
 
 impl Completions {
-    pub fn run(self) -> Result<(), Failure> {
-        let command = command();
+    /// `whole` is the command line that is completed.
+    pub fn run(self, whole: &clap::Command) -> Result<(), Failure> {
+        let command = shown(whole);
         let mut script = Vec::new();
         match self.shell {
             Shell::Bash => aot::Bash.generate(&command, &mut script),
@@ -55,8 +56,7 @@ impl Completions {
 }
 
 /// The command line without what only this program calls.
-fn command() -> clap::Command {
-    let whole = Cli::command();
+fn shown(whole: &clap::Command) -> clap::Command {
     let shown = whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
     let mut command = clap::Command::new("latchd").version(env!("CARGO_PKG_VERSION")).subcommands(shown);
     command.set_bin_name("latchd");

@@ -23,12 +23,9 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use failure::{Failure, told};
-
-/// Exit code of what went well.
-const SUCCESS: u8 = 0;
 
 /// A lock service: sessions, leases, fencing tokens and fair queues over HTTPS, durable in one binary.
 #[derive(Debug, Parser)]
@@ -103,20 +100,19 @@ impl Command {
             Command::Restore(restore) => restore.run(),
             Command::Certs(certs) => certs.run(),
             Command::Hash(hash) => hash.run(),
-            Command::Completions(completions) => completions.run(),
+            Command::Completions(completions) => completions.run(&Cli::command()),
             Command::Serve(serve) => return Ok(serve.run()),
             Command::Lock(lock) => return lock.run(),
             Command::ExecChild(child) => return child.run(),
             Command::GuardChild(guard) => return guard.run(),
         };
-        done.map(|()| SUCCESS)
+        done.map(|()| code::SUCCESS)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     /// Of lines that are shown as they are.
     const WIDTH_MAX: usize = 121;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::cluster_flags::ClusterFlags;
-use super::{Failure, SUCCESS, told};
+use super::{Failure, code, told};
 use crate::config::access::PlainCredentials;
 use crate::config::log::{LogFormat, LogLevel};
 use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret, SecretFile, Source};
@@ -108,7 +108,7 @@ impl Serve {
             Err(error) => Err(told(error)),
         };
         let code = match served {
-            Ok(()) => SUCCESS,
+            Ok(()) => code::SUCCESS,
             Err(failure) => {
                 // It changes nothing where logging is started already, and nothing can be done where it fails.
                 drop(start_logging(&fallback));

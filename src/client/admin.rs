@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::call::{Call, Named};
+use super::call::Call;
+use super::wire::Named;
 use super::{Client, ClientError};
 
 /// How many entries a page has: as many as the service gives.

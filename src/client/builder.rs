@@ -2,15 +2,19 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::Url;
 
+use super::core::{Client, ClientState, Credential, Notice};
+use super::error::ClientError;
+use super::identity;
 use super::met::Meetings;
 use super::resolve::Resolver;
-use super::{Client, ClientError, Credential, Inner, Notice, Trust, identity};
+use super::trust::Trust;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,8 +39,15 @@ pub struct ClientBuilder {
     notice: Option<(Duration, Notice)>,
 }
 
+impl Client {
+    /// Begins a client of the service at `urls`: one, or several nodes of it with commas between them.
+    pub fn builder(urls: &str) -> Result<ClientBuilder, ClientError> {
+        ClientBuilder::new(urls)
+    }
+}
+
 impl ClientBuilder {
-    pub(super) fn new(urls: &str) -> Result<Self, ClientError> {
+    fn new(urls: &str) -> Result<Self, ClientError> {
         let bases: Result<Vec<Url>, ClientError> = urls.split(',').map(|url| base(url.trim())).collect();
         Ok(Self {
             bases: bases?,
@@ -129,7 +140,7 @@ impl ClientBuilder {
         let tls = self.trust.config(on_this_machine, self.credential.is_none(), self.identity.as_ref())?;
         http = http.tls_backend_preconfigured(tls);
         let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
-        Ok(Client(Arc::new(Inner {
+        Ok(Client(Arc::new(ClientState {
             http: http.build().map_err(unusable)?,
             meetings: Meetings::new(self.bases.len()),
             bases: self.bases,

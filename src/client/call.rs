@@ -9,8 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::clock::Moment;
+use super::core::{Client, Credential};
+use super::error::ClientError;
 use super::retry::{Absence, Patience, Pauses};
-use super::{Client, ClientError, Credential};
+use super::wire::Named;
 
 /// The name of the session cookie.
 const SESSION_COOKIE: &str = "ldlm-session";
@@ -27,11 +29,6 @@ pub(super) struct Call {
     header: Option<(&'static str, String)>,
     /// Present where doing it twice would do harm.
     idempotency_key: Option<String>,
-}
-
-/// An answer that names the lock it is about.
-pub(super) trait Named {
-    fn name(&self) -> &str;
 }
 
 /// A successful answer.

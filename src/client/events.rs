@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::clock::Moment;
+use super::core::PAUSE_MAX;
 use super::retry::Pauses;
-use super::{Client, ClientError, Lock, PAUSE_MAX};
+use super::{Client, ClientError, Lock};
 
 /// No answer's end is waited for: the stream has none.
 const ENDLESS: Duration = Duration::from_secs(366 * 24 * 3600);

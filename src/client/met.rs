@@ -1,10 +1,9 @@
 //! What a client met at each of its URLs, for the message of whoever asked in vain.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use reqwest::Url;
 
-use super::ClientError;
+use super::error::ClientError;
 
 /// What is known of one URL.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +34,7 @@ impl Meetings {
 
     /// The last reason of each URL, and which of them `say_nothing`, such as "no answer in time from".
     pub fn told(&self, urls: &[Url], say_nothing: &str) -> String {
-        let met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = self.0.lock();
         let of = |(met, url): (&Met, &Url)| match &met.trouble {
             Some(trouble) => Some(trouble.clone()),
             None => met.asked.then(|| format!("{say_nothing} {}", url.as_str().trim_end_matches('/'))),
@@ -44,7 +43,7 @@ impl Meetings {
     }
 
     fn with(&self, at: usize, change: impl FnOnce(&mut Met)) {
-        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = self.0.lock();
         let count = met.len();
         change(&mut met[at % count]);
     }

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::ClientError;
+use super::error::ClientError;
 
 /// Which certificates an https server may show.
 #[derive(Clone, Debug, PartialEq, Eq)]

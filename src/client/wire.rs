@@ -6,8 +6,12 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
-use super::call::Named;
 use super::clock::Moment;
+
+/// An answer that names the lock it is about.
+pub(super) trait Named {
+    fn name(&self) -> &str;
+}
 
 /// How many entries of metadata a service takes unless told else (`locks.metadata_entries_max`).
 const METADATA_ENTRIES: usize = 32;

@@ -1,7 +1,8 @@
 //! The `LATCHD_*` environment.
 
 use super::access::PlainCredentials;
-use super::layers::{Layers, Source, nearest};
+use super::layers::{Layers, nearest};
+use super::source::Source;
 use super::value::Secret;
 use super::{ConfigError, SecretFile};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layers::Source;
+use super::source::Source;
 
 /// A refused configuration. The message names the source, the key, the value and what is accepted.
 #[derive(Debug, PartialEq, Eq)]

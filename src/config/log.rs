@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Inputs, env};
+use super::env;
+use super::inputs::Inputs;
 
 const FORMAT: &str = "log.format";
 

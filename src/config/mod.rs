@@ -10,12 +10,14 @@ pub mod env;
 mod error;
 pub mod events;
 mod exposure;
+mod inputs;
 mod layers;
 pub mod limits;
 pub mod listen;
 pub mod log;
 pub mod secret_file;
 pub mod server;
+mod source;
 pub mod storage;
 pub mod tls;
 pub mod toml_words;
@@ -30,12 +32,13 @@ pub use self::cluster::ClusterConfig;
 pub use self::compat::CompatConfig;
 pub use self::error::ConfigError;
 pub use self::events::EventsConfig;
-pub use self::layers::Source;
+pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{LocksConfig, QuotasConfig, SessionsConfig};
 pub use self::listen::ListenUrl;
 pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::ServerConfig;
+pub use self::source::Source;
 pub use self::storage::StorageConfig;
 pub use self::tls::TlsConfig;
 pub use self::value::Secret;
@@ -67,30 +70,6 @@ pub struct Config {
     /// From `--password`, `--api-key` and their variables; no key of the document.
     #[serde(skip)]
     pub plain: PlainCredentials,
-}
-
-/// What the configuration is made from.
-#[derive(Debug, Default)]
-pub struct Inputs {
-    /// `--config`; without it `LATCHD_CONFIG` is followed.
-    pub file: Option<PathBuf>,
-    /// The environment; only `LATCHD_*` is looked at.
-    pub env: Vec<(String, String)>,
-    /// Flags that set a key.
-    pub flags: Vec<FlagValue>,
-    /// Credentials given in plain.
-    pub plain: PlainCredentials,
-    /// Files with such credentials.
-    pub secret_files: Vec<SecretFile>,
-}
-
-/// A flag that sets a key.
-#[derive(Clone, Debug)]
-pub struct FlagValue {
-    /// As the user typed it, for messages: `--session-timeout`.
-    pub flag: &'static str,
-    pub key: &'static str,
-    pub value: String,
 }
 
 impl Config {
@@ -173,13 +152,5 @@ impl Default for Config {
     /// The configuration of an empty file.
     fn default() -> Self {
         Self::load(Inputs::default()).expect("the compiled-in config.toml is valid")
-    }
-}
-
-impl Inputs {
-    /// The configuration file, whether the command line or the environment names it.
-    fn file_named(&self) -> Option<PathBuf> {
-        let by_env = || self.env.iter().find(|(name, path)| name == env::CONFIG && !path.is_empty());
-        self.file.clone().or_else(|| by_env().map(|(_, path)| PathBuf::from(path)))
     }
 }

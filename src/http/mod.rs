@@ -12,6 +12,7 @@ pub mod body;
 pub mod catalog;
 pub mod client_info;
 pub mod code;
+pub mod compression;
 pub mod connection;
 pub mod cookie;
 pub mod declaration;
@@ -34,6 +35,7 @@ pub mod respond;
 pub mod routes;
 pub mod seconds;
 pub mod unknown_fields;
+pub mod until_sent;
 
 pub use app::{App, AppState};
 pub use declaration::Declaration;

@@ -8,6 +8,10 @@ use axum::response::Response;
 use serde::Serialize;
 use std::time::Duration;
 
+/// Marks an answer from whose length nobody shall learn: it is not compressed.
+#[derive(Clone, Copy)]
+pub struct HoldsSecrets;
+
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A JSON answer.

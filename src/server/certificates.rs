@@ -13,7 +13,7 @@ use super::tls::{Served, x509};
 use crate::base::clock;
 use crate::engine::Engine;
 use crate::telemetry::Metrics;
-use crate::telemetry::certificates::CertificateLabels;
+use crate::telemetry::gauges::CertificateLabels;
 
 const DAY: u64 = 86_400;
 /// A certificate that ends within these days is warned of, once a day.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use crate::base::histogram::Distribution;
 use crate::engine::{ClusterView, Overview};
 use crate::telemetry::Metrics;
+use crate::telemetry::gauges::NodeLabels;
 use crate::telemetry::histogram::CopiedHistogram;
 
 /// Sets what is read from the engine, just before it is shown.
@@ -76,5 +77,5 @@ fn refresh_cluster(metrics: &Metrics, cluster: &ClusterView) {
     shown.members.set(cluster.members.len() as i64);
     shown.feature_level.set(cluster.level.into());
     let others = cluster.members.iter().filter(|member| Some(member.node) != cluster.leader);
-    metrics.peer_lag.set(others.filter_map(|member| Some((member.node, member.lag_entries?))));
+    metrics.peer_lag.set(others.filter_map(|member| Some((NodeLabels { node: member.node }, member.lag_entries?))));
 }

@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::drain::Drain;
@@ -139,7 +140,7 @@ impl Links {
             took: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
         });
-        self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&link));
+        self.links.lock().push(Arc::downgrade(&link));
         link
     }
 
@@ -162,7 +163,7 @@ impl Links {
             tokio::time::sleep(pause).await;
             let now = self.tick.fetch_add(1, Relaxed) + 1;
             let bounds = if drain.is_closing() { &draining } else { &usual };
-            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut links = self.links.lock();
             links.retain(|link| link.upgrade().inspect(|link| link.judge(now, bounds)).is_some());
         }
     }

@@ -2,8 +2,10 @@
 //! copies of what is counted elsewhere.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -62,13 +64,13 @@ struct Copied {
 impl CopiedHistogram {
     /// Buckets with their upper bounds, the last one infinite, and the sum of all that was observed.
     pub fn set(&self, buckets: Vec<(f64, u64)>, sum: f64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Copied { buckets, sum };
+        *self.0.lock() = Copied { buckets, sum };
     }
 }
 
 impl EncodeMetric for CopiedHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let copied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let copied = self.0.lock();
         let count = copied.buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(copied.sum, count, &copied.buckets, None)
     }

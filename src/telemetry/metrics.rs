@@ -8,11 +8,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::certificates::CertificateExpiry;
+use super::gauges::{CertificateLabels, Gauges, NodeLabels};
 use super::histogram::{CopiedHistogram, DurationHistogram};
 use super::limits::LimitRefusals;
 use super::logs;
-use super::peers::PeerLag;
 use super::process::ProcessMetrics;
 use super::requests::{Requests, RouteLabels};
 
@@ -37,9 +36,9 @@ pub struct Metrics {
     bare: Registry,
     pub engine: EngineMetrics,
     /// Log entries that each other node lacks.
-    pub peer_lag: PeerLag,
+    pub peer_lag: Gauges<NodeLabels>,
     /// When the certificates in use end.
-    pub certificate_expiry: CertificateExpiry,
+    pub certificate_expiry: Gauges<CertificateLabels>,
 }
 
 macro_rules! engine_metrics {
@@ -154,8 +153,16 @@ impl Metrics {
             failed_logins: shown.counter("failed_logins", "Requests with a password or key that opens nothing"),
             tls_failures: shown.counter("tls_failures", "TLS handshakes with clients that failed"),
             engine: EngineMetrics::new(&mut shown),
-            peer_lag: PeerLag::registered(&mut shown.0),
-            certificate_expiry: CertificateExpiry::registered(&mut shown.0),
+            peer_lag: Gauges::registered(
+                &mut shown.0,
+                "peer_lag_entries",
+                "Log entries that another node lacks; only the leader knows and shows it",
+            ),
+            certificate_expiry: Gauges::registered(
+                &mut shown.0,
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate in use ends, in seconds since 1970, by the configuration key of its file",
+            ),
             process,
             bare,
             registry: shown.0,
@@ -245,9 +252,9 @@ mod tests {
     #[test]
     fn a_node_that_has_gone_is_shown_no_longer() {
         let metrics = Metrics::default();
-        metrics.peer_lag.set([(2, 7), (3, 0)].into_iter());
+        metrics.peer_lag.set([(NodeLabels { node: 2 }, 7), (NodeLabels { node: 3 }, 0)].into_iter());
         assert!(metrics.encode().contains("latchd_peer_lag_entries{node=\"2\"} 7"));
-        metrics.peer_lag.set([(3, 1)].into_iter());
+        metrics.peer_lag.set([(NodeLabels { node: 3 }, 1)].into_iter());
         let text = metrics.encode();
         assert!(text.contains("latchd_peer_lag_entries{node=\"3\"} 1") && !text.contains("node=\"2\""), "{text}");
     }

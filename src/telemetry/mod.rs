@@ -2,14 +2,13 @@
 //!
 //! A log message can be read alone, and carries its values again as fields. No secret, token or key is ever logged.
 
-pub mod certificates;
+pub mod gauges;
 pub mod histogram;
 mod limits;
 mod lines;
 pub mod logs;
 pub mod metrics;
-pub mod peers;
-mod process;
+pub mod process;
 pub mod requests;
 
 pub use metrics::Metrics;

@@ -43,7 +43,7 @@ pub fn exposition() -> String {
     let mut client = Client::plain(&server);
     client.get("/livez");
     let leader = latchd::telemetry::Metrics::default();
-    leader.peer_lag.set([(2, 1)].into_iter());
+    leader.peer_lag.set([(latchd::telemetry::gauges::NodeLabels { node: 2 }, 1)].into_iter());
     client.get("/metrics").text() + &leader.encode()
 }
 

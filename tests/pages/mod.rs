@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cluster_metrics;
+mod compression;
 mod credentials;
 mod document;
 mod errors;

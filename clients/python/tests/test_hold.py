@@ -36,7 +36,7 @@ def test_a_dropped_hold_is_told_of_and_ends_with_its_lease(
         gc.collect()
     until_gone("dropped")
     assert "dropped without a release" in caplog.text
-    assert not client._keepers
+    assert not client._service.keepers
     other.lock("dropped", wait=5).release()
 
 

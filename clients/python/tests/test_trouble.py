@@ -59,8 +59,8 @@ def test_a_forced_release_is_noticed_with_the_next_renewal(client: Client, other
     with pytest.raises(LockLost, match="ended"):
         with client.lock("taken", lease=1.5) as hold:
             # The key alone opens a hold, whoever shows it.
-            stolen = dataclasses.replace(hold._keeper.granted, session=other._open())
-            assert other._unlock(stolen, clock.now() + 60).body["unlocked"]
+            stolen = dataclasses.replace(hold._keeper.granted, session=other._service.open())
+            assert other._service.unlock(stolen, clock.now() + 60).body["unlocked"]
             assert hold.wait_lost(1.4), "sooner than its lease would have ended"
 
 
@@ -97,10 +97,10 @@ def test_a_hold_that_ended_untold_is_asked_for_anew(proxy: Proxy) -> None:
 def test_an_ended_session_is_opened_anew_and_takes_its_holds_along(server: Server, tmp_path: pathlib.Path) -> None:
     client = Client(server.url)
     kept = client.lock("kept", lease=600)
-    ended = client._open()
+    ended = client._service.open()
     # Ended by somebody else, as idle ones are by the service.
     stranger = Client(server.url)
-    stranger._session = ended
+    stranger._service.session = ended
     stranger.close()
     with client.lock("next", wait=0) as hold:
         assert not hold.lost

@@ -96,7 +96,7 @@ def test_a_thread_waits_no_longer_for_the_session_that_another_opens(shared: Ser
     with Between(shared, lambda path, status, content: pause()) as between:
         client = Client(between.url, patience=20)
         threading.Thread(target=lambda: pytest.raises(Unreachable, client.lock, "a"), daemon=True).start()
-        while not client._opening.locked():
+        while not client._service.opening.locked():
             time.sleep(0.001)
         begun = time.monotonic()
         with pytest.raises(NotAcquired):
@@ -147,7 +147,7 @@ def test_a_limit_of_the_wait_is_heeded_in_whichever_shape_it_is_told(
         held = client.lock("limited")
         with pytest.raises(NotAcquired):
             limited.lock("limited", wait=1.2)
-        assert told and limited._longest_wait == 0.5
+        assert told and limited._service.longest_wait == 0.5
         held.release()
 
 

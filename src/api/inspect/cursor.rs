@@ -29,8 +29,7 @@ pub fn after_session(session: SessionId) -> String {
 }
 
 pub fn read_session(cursor: &str) -> Option<SessionId> {
-    let sealed: [u8; 32] = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
-    SEAL.open(&sealed).map(SessionId)
+    SEAL.open(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).map(SessionId)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::http::json_stream;
 use crate::http::path::Captured;
 use crate::http::problem::problem;
 use crate::http::query::Query;
-use crate::http::respond::with_header;
+use crate::http::respond::{HoldsSecrets, with_header};
 use axum::extract::State;
 use axum::http::{header, request::Parts};
 use axum::response::Response;
@@ -29,6 +29,14 @@ pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Response {
 fn answered(attempt: Result<Response, Failure>) -> Response {
     let response = attempt.unwrap_or_else(|failure| problem(&failure));
     with_header(response, header::CACHE_CONTROL, "no-store")
+}
+
+/// The keys of holds are secrets.
+fn marked(mut response: Response, sees_keys: bool) -> Response {
+    if sees_keys {
+        response.extensions_mut().insert(HoldsSecrets);
+    }
+    response
 }
 
 async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
@@ -50,7 +58,9 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let engine = app.engine.with_consistency(query::consistency(asked)?);
     let page = engine.locks_under(&prefixes, &filter, after, limit).await.map_err(from_fault)?;
     let next = page.next.as_deref().map(cursor::after_name);
-    json_stream::answer(head, listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog)))
+    let sees_keys = viewer.is_admin();
+    let json = listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog));
+    Ok(marked(json_stream::answer(head, json)?, sees_keys))
 }
 
 /// `GET /v1/locks?name=`: a page with this lock, or an empty one where it is free. Somebody who may not know is told so.
@@ -72,7 +82,9 @@ async fn only(
     let engine = app.engine.with_consistency(query::consistency(asked)?);
     let (lock, now) = engine.lock(name).await.map_err(from_fault)?;
     let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
-    json_stream::answer(head, listing_json::locks(locks, None, now, viewer, Arc::clone(&app.catalog)))
+    let sees_keys = viewer.is_admin();
+    let json = listing_json::locks(locks, None, now, viewer, Arc::clone(&app.catalog));
+    Ok(marked(json_stream::answer(head, json)?, sees_keys))
 }
 
 /// `GET /v1/locks/{name}`
@@ -88,7 +100,8 @@ async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Respon
     let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
     let (lock, now) = engine.lock(&name).await.map_err(from_fault)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
-    json_stream::answer(head, listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog)))
+    let json = listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog));
+    Ok(marked(json_stream::answer(head, json)?, viewer.is_admin()))
 }
 
 /// `GET /v1/sessions`

@@ -12,6 +12,7 @@ pub mod schema;
 use super::events;
 use super::known_parameters::check_parameters;
 use crate::config::Config;
+use crate::http::compression::compressed;
 use crate::http::methods::{delete, get};
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
@@ -26,11 +27,11 @@ pub static DECLARATION: Declaration = Declaration {
 
 fn routes(app: &AppState, config: &Config) -> Routes {
     let routes = Routes::new()
-        .route("/v1/locks", get(list::list_locks))
-        .route("/v1/locks/{name}", get(list::show_lock))
+        .route("/v1/locks", compressed(get(list::list_locks)))
+        .route("/v1/locks/{name}", compressed(get(list::show_lock)))
         .route("/v1/locks/{name}/holds/{key}", delete(force::force_release))
         .route("/v1/holds", delete(force::force_release_by_name))
-        .route("/v1/sessions", get(list::list_sessions))
+        .route("/v1/sessions", compressed(get(list::list_sessions)))
         .with_state(AppState::clone(app))
         .merge(events::routes(app, config));
     check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)())

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::super::connect::explain;
 use super::super::{Failure, code};
+use super::arguments::Lock;
+use super::enclosing;
+use super::end_signal::end_signal;
 use super::group::Group;
 use super::holders::{self, Seen};
-use super::run::first_end;
 use super::signals::Signals;
-use super::{Lock, enclosing};
 use crate::client::clock::Moment;
 use crate::client::{Client, ClientError, Hold, Session};
 
@@ -45,7 +46,7 @@ pub(super) async fn acquire(
             true => Err(Failure::new(code::UNREACHABLE, unheard("no node answered within --wait", &client.trouble()))),
             false => Ok(Attempt::Unheard(client.trouble())),
         },
-        signal = first_end(signals, group) => {
+        signal = end_signal(signals, group) => {
             let code = code::SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or_default());
             Err(Failure::new(code, format!("the wait for {:?} was ended by a signal", asked.name())))
         }

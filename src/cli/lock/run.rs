@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
-
 use super::super::{Failure, code, speech};
 use super::acquire::acquire;
+use super::arguments::Lock;
+use super::enclosing;
+use super::end_signal::end_signal;
 use super::group::Group;
 use super::guard::Guard;
-use super::signals::{Signals, asks_to_end};
+use super::signals::Signals;
 use super::supervise::{Outcome, Supervisor};
-use super::terminal::{Terminal, stop_the_job};
-use super::{Lock, enclosing};
+use super::terminal::Terminal;
 use crate::client::{Client, Hold, Keeper, Session};
 
 /// How long a service is looked for where the wait has no end, and how much longer than a wait that has one.
@@ -25,8 +25,14 @@ fn os(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(code::OS_ERROR, format!("{what}: {error}"))
 }
 
-/// Runs the command under the lock; its exit code, or ours.
-pub(super) fn to_the_end(asked: &Lock) -> Result<u8, Failure> {
+impl Lock {
+    /// Runs the command under the lock: its exit code, or ours.
+    pub fn run(self) -> Result<u8, Failure> {
+        run(&self.named()?)
+    }
+}
+
+fn run(asked: &Lock) -> Result<u8, Failure> {
     // Before anything is changed that processes inherit.
     let mut group = Group::prepare(&asked.command).map_err(|error| os("the command cannot be started", &error))?;
     let patience = asked.wait.unwrap_or_default().saturating_add(PATIENCE);
@@ -42,7 +48,7 @@ pub(super) fn to_the_end(asked: &Lock) -> Result<u8, Failure> {
         let was_held = tokio::select! {
             was_held = give_back(&client, &hold, outcome.as_ref().ok()) => was_held,
             // Whoever cannot wait for the release leaves it to the lease.
-            _ = first_end(&mut signals, &mut group) => true,
+            _ = end_signal(&mut signals, &mut group) => true,
         };
         outcome.map(|outcome| if was_held { outcome.code() } else { outcome.unprotected().code() })
     });
@@ -113,16 +119,4 @@ async fn give_back(client: &Client, hold: &Hold, outcome: Option<&Outcome>) -> b
     let what = "could not be given back, it is free when its lease has ended";
     speech::note(format!("{:?} {what}: {failure}", hold.name));
     true
-}
-
-/// The first signal that asks this process to end; one that asks it to stop is followed.
-pub(super) async fn first_end(signals: &mut Signals, group: &mut Group) -> Signal {
-    loop {
-        match signals.next().await {
-            signal if asks_to_end(signal) => return signal,
-            Signal::CHILD => group.reap(),
-            Signal::TSTP => stop_the_job(),
-            _ => {}
-        }
-    }
 }

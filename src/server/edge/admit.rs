@@ -15,10 +15,10 @@ use super::super::admission::{self, Admission};
 use super::super::forwarded::names_a_proxy;
 use super::super::link::Link;
 use super::context::EdgeContext;
-use super::in_flight::until_sent;
 use super::unread::ReadToTheEnd;
 use crate::access::Unidentified;
 use crate::http::client_info::{ClientAddr, ClientInfo};
+use crate::http::until_sent::until_sent;
 
 /// Passes admitted requests on, each with its [`ClientInfo`].
 #[derive(Clone)]

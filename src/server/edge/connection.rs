@@ -15,8 +15,9 @@ use tower::Service;
 
 use super::super::link::Link;
 use super::context::EdgeContext;
-use super::in_flight::{InFlight, until_sent};
+use super::in_flight::InFlight;
 use super::rest::{Rest, Standing, throw_away, watched};
+use crate::http::until_sent::until_sent;
 
 /// Serves the requests of one connection.
 #[derive(Clone)]

@@ -1,14 +1,8 @@
 //! From the head of a request to the last byte of its answer: what keeps its connection from counting as idle.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::Error;
-use axum::body::{Body, HttpBody};
-use axum::http::{Response, Version};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use axum::http::Version;
 
 use super::super::link::Link;
 
@@ -28,36 +22,5 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.link.request_ends();
-    }
-}
-
-/// Keeps `guard` until an answer is sent whose body is made while it goes out. A body that is ready needs nobody any
-/// more: the connection sees by itself whether its bytes go out.
-pub fn until_sent<G: Send + Unpin + 'static>(response: Response<Body>, guard: G) -> Response<Body> {
-    if response.body().size_hint().exact().is_some() {
-        return response;
-    }
-    response.map(|body| Body::new(Streaming { body, _guard: guard }))
-}
-
-struct Streaming<G> {
-    body: Body,
-    _guard: G,
-}
-
-impl<G: Unpin> HttpBody for Streaming<G> {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -52,7 +52,7 @@ pub struct Edge<S> {
 ///
 /// Layers that are missing here on purpose: each dialect bounds bodies itself (`http/body.rs`), because each has its
 /// own words for one that is too large or too late; waiting for a lock is no reason to time out; and only the routes
-/// that need it compress (`compression.rs`).
+/// that need it compress (`http/compression.rs`).
 pub fn edge(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<impl Layers> {
     let clock = context.clock;
     let strict_transport = context.browsers.strict_transport(link.peer.https);

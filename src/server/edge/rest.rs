@@ -5,8 +5,10 @@
 //! after the answer. Where there is too much of it, the answer says first that the connection ends with it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 use std::task::{Context, Poll};
 
 use axum::BoxError;
@@ -139,7 +141,7 @@ pub async fn throw_away(mut rest: Body) {
 
 impl Slot {
     fn rest(&self) -> Option<Body> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.rest.lock().take()
     }
 }
 
@@ -176,7 +178,7 @@ impl http_body::Body for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) {
-            *self.slot.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+            *self.slot.rest.lock() = Some(rest);
         }
     }
 }

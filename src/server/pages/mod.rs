@@ -11,6 +11,7 @@ use crate::http::AppState;
 use crate::http::auth::identify_with;
 use crate::http::client_info::ClientInfo;
 use crate::http::code::Code;
+use crate::http::compression::compressed;
 use crate::http::declaration::Declarations;
 use crate::http::failure::Failure;
 use crate::http::methods::get;
@@ -38,13 +39,16 @@ pub fn router(declarations: &Declarations, app: &AppState) -> Router {
     let documents = Arc::new(Documents::new(declarations));
     let [api, errors, json] = [(); 3].map(|()| Arc::clone(&documents));
     Router::new()
-        .route("/", get(page))
-        .route("/docs", get(async move || html_page(StatusCode::OK, api.api_page().to_owned())))
-        .route("/docs/errors", get(async move || html_page(StatusCode::OK, errors.errors_page().to_owned())))
-        .route("/openapi.json", get(async move || json_document(json.json().to_owned())))
-        .route(assets::STYLE.path, get(async || file(assets::STYLE)))
-        .route(assets::SCRIPT.path, get(async || file(assets::SCRIPT)))
-        .route(assets::ICON.path, get(async || file(assets::ICON)))
+        .route("/", compressed(get(page)))
+        .route("/docs", compressed(get(async move || html_page(StatusCode::OK, api.api_page().to_owned()))))
+        .route(
+            "/docs/errors",
+            compressed(get(async move || html_page(StatusCode::OK, errors.errors_page().to_owned()))),
+        )
+        .route("/openapi.json", compressed(get(async move || json_document(json.json().to_owned()))))
+        .route(assets::STYLE.path, compressed(get(async || file(assets::STYLE))))
+        .route(assets::SCRIPT.path, compressed(get(async || file(assets::SCRIPT))))
+        .route(assets::ICON.path, compressed(get(async || file(assets::ICON))))
         .with_state(AppState::clone(app))
 }
 

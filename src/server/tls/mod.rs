@@ -1,34 +1,25 @@
 //! TLS of the https listeners: which pair is served, who must show one, and its renewal.
 
 pub mod dev_pair;
+mod error;
 pub mod key_files;
 mod pair;
+mod served;
 mod watch;
 pub mod x509;
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 
 use super::reload::Reload;
 use crate::config::{ListenUrl, TlsConfig};
-use pair::{Contents, Files};
+use pair::Files;
 use watch::Watch;
 
-/// Why https cannot be served. The text says which file, what is wrong with it and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("tls: {path} cannot be read ({reason}); check tls.cert, tls.key and tls.client_ca")]
-    Unreadable { path: PathBuf, reason: std::io::Error },
-    #[error("tls: {path}: {reason}")]
-    Unusable { path: PathBuf, reason: String },
-    #[error(
-        "tls: {path} cannot be written ({reason}); set tls.dev_dir to a writable directory, or tls.cert and tls.key"
-    )]
-    Unwritable { path: PathBuf, reason: std::io::Error },
-}
+pub use error::TlsError;
+pub use served::Served;
 
 /// The live TLS configuration, renewed whenever its files change.
 pub struct Tls {
@@ -36,28 +27,6 @@ pub struct Tls {
     files: Files,
     served: Served,
     interval: Duration,
-}
-
-/// What the live configuration was made from.
-#[derive(Clone)]
-pub struct Served {
-    contents: Arc<Mutex<Arc<Contents>>>,
-    is_made_here: bool,
-}
-
-impl Served {
-    fn now(&self) -> Arc<Contents> {
-        Arc::clone(&self.contents.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, contents: Arc<Contents>) {
-        *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
-    }
-
-    /// The PEM text of each file with certificates, by its configuration key.
-    pub fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
-        self.now().certificates(if self.is_made_here { "tls.dev_dir" } else { "tls.cert" })
-    }
 }
 
 impl Tls {
@@ -72,7 +41,7 @@ impl Tls {
         let contents = files.read()?;
         let server = files.build(&contents)?;
         pair::log_fingerprint("serving", &files.cert, &contents.fingerprint());
-        let served = Served { contents: Arc::new(Mutex::new(Arc::new(contents))), is_made_here };
+        let served = Served::new(contents, is_made_here);
         let interval = config.reload_interval;
         Ok(Self { live: RustlsConfig::from_config(Arc::new(server)), files, served, interval })
     }

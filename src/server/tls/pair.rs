@@ -10,7 +10,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 
-use super::TlsError;
+use super::error::TlsError;
 
 /// Where the certificate comes from.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Files {
 
 /// What the files held at one moment.
 #[derive(PartialEq, Eq)]
-pub struct Contents {
+pub struct PemContents {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
@@ -30,13 +30,13 @@ pub struct Contents {
 
 impl Files {
     /// Reads all files.
-    pub fn read(&self) -> Result<Contents, TlsError> {
+    pub fn read(&self) -> Result<PemContents, TlsError> {
         let client_ca = self.client_ca.as_deref().map(read).transpose()?;
-        Ok(Contents { cert: read(&self.cert)?, key: read(&self.key)?, client_ca })
+        Ok(PemContents { cert: read(&self.cert)?, key: read(&self.key)?, client_ca })
     }
 
     /// Checks that the contents belong together and makes a configuration from them.
-    pub fn build(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
+    pub fn build(&self, contents: &PemContents) -> Result<ServerConfig, TlsError> {
         let chain = certificates(&self.cert, &contents.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|error| unusable(&self.key, format!("holds no PEM private key ({error})")))?;
@@ -59,7 +59,7 @@ impl Files {
     }
 }
 
-impl Contents {
+impl PemContents {
     /// The PEM text of each file with certificates, by its configuration key.
     pub fn certificates(&self, cert_key: &'static str) -> Vec<(&'static str, Vec<u8>)> {
         let client_ca = self.client_ca.clone().map(|pem| ("tls.client_ca", pem));

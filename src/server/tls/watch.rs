@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::sync::watch;
 
-use super::Served;
-use super::pair::{Contents, Files, log_fingerprint};
+use super::pair::{Files, PemContents, log_fingerprint};
+use super::served::Served;
 
 /// What is watched, and what is served of it.
 pub struct Watch {
@@ -51,7 +51,7 @@ impl Watch {
         }
     }
 
-    fn renew(&self, contents: &Arc<Contents>) {
+    fn renew(&self, contents: &Arc<PemContents>) {
         match self.files.build(contents) {
             Ok(config) => {
                 self.live.reload_from_config(Arc::new(config));

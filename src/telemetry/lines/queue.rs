@@ -1,8 +1,9 @@
 //! The bounded queue between those who say something and the thread that writes it.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// A destination that takes no line for this long is not waited for any longer.
 const STUCK_AFTER: Duration = Duration::from_millis(250);
@@ -71,8 +72,7 @@ impl LineQueue {
         let last = state.accepted;
         for _ in 0..PERIODS_MAX {
             let before = state.ended;
-            let waited = self.changed.wait_timeout_while(state, STUCK_AFTER, |state| state.ended < last);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_while_for(&mut state, |state| state.ended < last, STUCK_AFTER);
             if state.ended >= last || state.ended == before {
                 return;
             }
@@ -87,7 +87,7 @@ impl LineQueue {
             }
             match state.lines.pop_front() {
                 Some(line) => return Next::Line(line),
-                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.changed.wait(&mut state),
             }
         }
     }
@@ -102,7 +102,7 @@ impl LineQueue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 import uuid
 from collections.abc import Mapping
 
 from . import asked, clock
 from .errors import CutShort, HoldEnded, Refused, SessionEnded
-from .keeper import Granted
+from .service import Service
 from .transport import Answer, Call, Patience
-from .wire import WAIT_TIMEOUT, Session, lease_end, longest_wait
-
-if typing.TYPE_CHECKING:
-    from .client import Client
+from .wire import WAIT_TIMEOUT, Granted, Session, lease_end, longest_wait
 
 #: How long one request of a wait stays open: less than the idle time after which balancers close connections (60 s is
 #: common). The next one carries the same idempotency key and so takes the old place in the queue.
@@ -49,8 +45,8 @@ class Wait:
             return cls(now, now + _ONCE_SECONDS, now + min(patience, _ONCE_SECONDS))
         return cls(now + seconds, now + max(seconds + _LAST_WORD_SECONDS, _SHORTEST_SECONDS), now + seconds)
 
-    def patience(self, client: Client, attempt: float | None = None) -> Patience:
-        usual = client._usual()
+    def patience(self, service: Service, attempt: float | None = None) -> Patience:
+        usual = service.usual()
         until = usual.until if self.until is None else self.until
         return dataclasses.replace(
             usual,
@@ -61,21 +57,21 @@ class Wait:
         )
 
 
-def acquire(client: Client, wanted: Mapping[str, object], lease: float, wait: Wait) -> Granted | None:
+def acquire(service: Service, wanted: Mapping[str, object], lease: float, wait: Wait) -> Granted | None:
     """What was granted; None: it was not to be had."""
     sessions = 0
     while True:
         # Time may be left afterwards: the service has a longest wait of its own, and a lease may run out unused.
         # Absent means to try once. 0 has meant other things.
-        seconds = min(clock.left(wait.over), client._longest_wait)
+        seconds = min(clock.left(wait.over), service.longest_wait)
         body = {**wanted, "wait_timeout_seconds": max(0.001, round(seconds, 3))} if seconds > 0 else wanted
-        session = client._open(wait.patience(client))
+        session = service.open(wait.patience(service))
         sessions += 1
         try:
-            answer = _ask(client, body, session, wait)
-            granted = _trusted(client, body, lease, answer, session, wait)
+            answer = _ask(service, body, session, wait)
+            granted = _trusted(service, body, lease, answer, session, wait)
         except SessionEnded:
-            client._end(session, "its session has ended")
+            service.end(session, "its session has ended")
             if sessions >= _SESSIONS_MAX:
                 raise
             continue
@@ -88,27 +84,27 @@ def acquire(client: Client, wanted: Mapping[str, object], lease: float, wait: Wa
             longest = longest_wait(str(error)) if error.status in (200, 400) else None
             if longest is None or not 0 < longest < seconds:
                 raise
-            client._longest_wait = longest
+            service.longest_wait = longest
             continue
         if granted is not None or clock.left(wait.over) == 0:
             return granted
 
 
-def _ask(client: Client, body: Mapping[str, object], session: Session, wait: Wait) -> Answer:
+def _ask(service: Service, body: Mapping[str, object], session: Session, wait: Wait) -> Answer:
     """Asks, in slices under one idempotency key."""
     check = asked.lock(str(body["name"]))
     call = Call("POST", "/v1/lock", dict(body), session.id, str(uuid.uuid4()), check)
     while True:
         waits = "wait_timeout_seconds" in body
         try:
-            return client._transport.send(call, wait.patience(client, _SLICE_SECONDS if waits else None))
+            return service.transport.send(call, wait.patience(service, _SLICE_SECONDS if waits else None))
         except CutShort:
             if not waits or clock.left(wait.ends) == 0:
                 raise
 
 
 def _trusted(
-    client: Client, body: Mapping[str, object], lease: float, answer: Answer, session: Session, wait: Wait
+    service: Service, body: Mapping[str, object], lease: float, answer: Answer, session: Session, wait: Wait
 ) -> Granted | None:
     """The hold, once its lease can be counted from before a request that is not long ago. A wait may have been
     granted at any time since it began, so its lease is renewed before anybody relies on it."""
@@ -126,9 +122,9 @@ def _trusted(
     if clock.left(until) >= longest * 3 / 4:
         return granted
     # It takes its time even where the wait is just over.
-    patience = wait.patience(client)
+    patience = wait.patience(service)
     patience = dataclasses.replace(patience, ends=max(patience.ends, clock.now() + _SHORTEST_SECONDS))
-    renewed = client._renew(granted, patience)
+    renewed = service.renew(granted, patience)
     until = lease_end(renewed.body, longest, renewed.sent)
     if not renewed.body["locked"] or clock.left(until) == 0:
         return None

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import threading
 import types
 import typing
-import uuid
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from . import asked, clock, process
+from . import clock
 from .acquiring import Wait, acquire
-from .errors import CutShort, LatchdError, NotAcquired, Refused
+from .errors import CutShort, LatchdError, NotAcquired
 from .hold import Hold
 from .identity import described
-from .keeper import Granted, Keeper
-from .transport import Answer, Call, Patience, Transport
-from .wire import LockInfo, Session
-
-log = logging.getLogger("latchd")
+from .service import Service
+from .transport import Patience
+from .wire import LockInfo
 
 #: How long it may take to find out who holds what was not to be had.
 _LOOK_SECONDS = 1.0
@@ -56,33 +49,16 @@ class Client:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         urls = [each.strip() for each in url.split(",")] if isinstance(url, str) else list(url)
-        self._transport = Transport(urls, verify, cert, api_key, password)
-        self._timeout = timeout
-        self._patience = patience
+        self._service = Service(
+            urls,
+            verify=verify,
+            cert=cert,
+            api_key=api_key,
+            password=password,
+            timeout=timeout,
+            patience=patience,
+        )
         self._metadata = None if metadata is None else dict(metadata)
-        self._closed = False
-        #: The longest wait that the service takes, as far as it is known: the default of its `locks.wait_max`.
-        self._longest_wait = 86400.0
-        self._belong()
-        _clients.add(self)
-
-    def _belong(self) -> None:
-        """Begins without a session and holds, in this process."""
-        self._opening = threading.Lock()
-        self._guard = threading.Lock()
-        self._session: Session | None = None
-        self._keepers: set[Keeper] = set()
-        self._process = process.current()
-
-    def _begin_anew(self) -> None:
-        """In a forked child: what there was is the parent's."""
-        self._belong()
-        self._transport.begin_anew()
-
-    def _here(self) -> None:
-        """Where Python was not told that it forked, the id of the process tells."""
-        if self._process != process.current():
-            self._begin_anew()
 
     def lock(
         self,
@@ -133,24 +109,12 @@ class Client:
 
     def show(self, name: str) -> LockInfo | None:
         """Who holds a lock and how many wait for it; None if nobody does."""
-        self._here()
-        return self._show(name, self._usual())
+        self._service.here()
+        return self._service.show(name, self._service.usual())
 
     def close(self) -> None:
         """Ends the session; whatever is still held is free, and lost to its holders."""
-        self._here()
-        with self._guard:
-            session, self._session, self._closed = self._session, None, True
-        if session is None:
-            return
-        self._end(session, "its client was closed")
-        try:
-            self._transport.send(Call("DELETE", "/session", session=session.id), self._usual())
-        except Refused:
-            pass  # It has ended by itself, or an answer was lost.
-        except LatchdError as error:
-            log.warning("the session could not be ended and ends by itself: %s", error)
-        self._transport.close()
+        self._service.close()
 
     def __enter__(self) -> Client:
         return self
@@ -176,82 +140,22 @@ class Client:
             raise ValueError(f"lease must be a number of seconds above 0, not {lease}")
         if wait is not None and not 0 <= wait:
             raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
-        self._here()
+        self._service.here()
         wanted: dict[str, object] = {"name": name, "size": size, "lock_timeout_seconds": lease}
         if shown := described(self._metadata, metadata):
             wanted["metadata"] = shown
-        granted = acquire(self, wanted, lease, Wait.of(wait, self._patience))
+        granted = acquire(self._service, wanted, lease, Wait.of(wait, self._service.patience))
         if granted is None:
             return None
-        hold = Hold(self, granted, on_lost)
-        with self._guard:
-            self._keepers.add(hold._keeper)
-        hold._keeper.begin(hold)
+        hold = Hold(self._service, granted, on_lost)
+        hold._begin()
         return hold
-
-    def _open(self, patience: Patience | None = None) -> Session:
-        """The session of this client, opened now if there is none. The others wait for whoever opens it."""
-        patience = patience or self._usual()
-        with self._alone_in_opening(patience):
-            with self._guard:
-                if self._closed:
-                    raise RuntimeError("the client is closed")
-                if self._session is not None:
-                    return self._session
-            answer = self._transport.send(
-                Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session), patience
-            )
-            session = Session.of(answer.body, answer.headers)
-            with self._guard:
-                self._session = session
-            return session
-
-    @contextlib.contextmanager
-    def _alone_in_opening(self, patience: Patience) -> Iterator[None]:
-        opening = self._opening
-        if not opening.acquire(timeout=min(clock.left(patience.ends), threading.TIMEOUT_MAX)):
-            raise CutShort("another thread was still opening the session")
-        try:
-            yield
-        finally:
-            opening.release()
-
-    def _end(self, session: Session, why: str) -> None:
-        """A session is no more: its holds are lost before another one is opened."""
-        with self._guard:
-            if self._session is session:
-                self._session = None
-            keepers = [keeper for keeper in self._keepers if keeper.granted.session is session]
-        for keeper in keepers:
-            keeper.lose(why)
-
-    def _forget(self, keeper: Keeper) -> None:
-        with self._guard:
-            self._keepers.discard(keeper)
-
-    def _renew(self, hold: Granted, patience: Patience) -> Answer:
-        body = {"name": hold.name, "key": hold.key, "lock_timeout_seconds": hold.lease}
-        check = asked.renewal(hold.name, hold.key)
-        return self._transport.send(Call("POST", "/v1/renew", body, hold.session.id, check=check), patience)
-
-    def _unlock(self, hold: Granted, until: float, attempt: float | None = None) -> Answer:
-        """No attempt begins after that moment: by then it has ended by itself."""
-        body = {"name": hold.name, "key": hold.key}
-        call = Call("POST", "/v1/unlock", body, hold.session.id, check=asked.release(hold.name))
-        usual = self._usual()
-        return self._transport.send(call, Patience(min(until, usual.until), attempt or self._timeout))
-
-    def _show(self, name: str, patience: Patience) -> LockInfo | None:
-        # By `?name=`, because a path cannot carry every name: `.`, `..`, and on some proxies a slash.
-        call = Call("GET", "/v1/locks", check=asked.listing(name), query=(("name", name),))
-        found = self._transport.send(call, patience).body["locks"]
-        return LockInfo.of(found[0]) if found else None
 
     def _look(self, name: str) -> LockInfo | None:
         """The same for a message, which does without if it takes long."""
-        self._here()
+        self._service.here()
         try:
-            return self._show(name, Patience(clock.now(), _LOOK_SECONDS, ends=clock.now() + _LOOK_SECONDS))
+            return self._service.show(name, Patience(clock.now(), _LOOK_SECONDS, ends=clock.now() + _LOOK_SECONDS))
         except LatchdError:
             return None
 
@@ -259,16 +163,13 @@ class Client:
         if found is None:
             return NotAcquired(name, [], 0)
         note = ""
-        with self._guard:
-            own = {keeper.granted.fencing_token for keeper in self._keepers}
+        own = self._service.tokens()
         if _is_held_by_enclosing(found):
             note = "held by the `latchd lock` that this program runs under: a deadlock with oneself"
         elif own & {holder.fencing_token for holder in found.holders}:
             note = "held by this client itself"
         return NotAcquired(name, found.holders, found.queue_length, note)
 
-    def _usual(self) -> Patience:
-        return Patience(clock.now() + self._patience, self._timeout)
 
 
 def _is_enclosing(name: str) -> bool:
@@ -279,15 +180,3 @@ def _is_enclosing(name: str) -> bool:
 def _is_held_by_enclosing(found: LockInfo) -> bool:
     token = os.environ.get("LATCHD_FENCING_TOKEN")
     return _is_enclosing(found.name) and any(str(holder.fencing_token) == token for holder in found.holders)
-
-
-#: Those of this process.
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for client in list(_clients):
-        client._begin_anew()
-
-
-process.in_child(_begin_anew)

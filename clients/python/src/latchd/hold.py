@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 from . import clock
 from .errors import LatchdError, LockLost, SessionEnded, Unreachable
-from .keeper import TOO_LATE, Granted, Keeper
-
-if typing.TYPE_CHECKING:
-    from .client import Client
+from .keeper import TOO_LATE, Keeper
+from .service import Service
+from .wire import Granted
 
 log = logging.getLogger("latchd")
 
@@ -32,7 +31,7 @@ class Hold:
     raises `WrongProcess`; `name`, `key` and `fencing_token` can be read.
     """
 
-    def __init__(self, client: Client, granted: Granted, on_lost: Callable[[Hold], object] | None) -> None:
+    def __init__(self, service: Service, granted: Granted, on_lost: Callable[[Hold], object] | None) -> None:
         self.name = granted.name
         #: Opens the hold: a secret of its owner.
         self.key = granted.key
@@ -41,7 +40,7 @@ class Hold:
         #: How long it stays taken after it could last be renewed, in seconds; less where its session ends sooner.
         self.lease = granted.lease
         self._on_lost = on_lost
-        self._keeper = Keeper(client, granted)
+        self._keeper = Keeper(service, granted)
 
     @property
     def lost(self) -> bool:
@@ -107,6 +106,9 @@ class Hold:
     def __reduce__(self) -> typing.NoReturn:
         raise TypeError("a Hold belongs to its process: hand on its fencing_token")
 
+    def _begin(self) -> None:
+        self._keeper.begin(self)
+
     def _state(self) -> str:
         if not self._keeper.is_of_this_process():
             return "of another process"
@@ -115,7 +117,8 @@ class Hold:
     def _reason(self) -> str:
         return self._keeper.why_lost or TOO_LATE
 
-    def _tell_that_it_is_lost(self) -> None:
+    def report_loss(self) -> None:
+        """Calls `on_lost`; the renewing thread does."""
         if self._on_lost is not None:
             try:
                 self._on_lost(self)
@@ -125,7 +128,7 @@ class Hold:
     def _give_back(self) -> None:
         keeper = self._keeper
         try:
-            answer = keeper.client._unlock(keeper.granted, keeper.until)
+            answer = keeper.service.unlock(keeper.granted, keeper.until)
         except SessionEnded:
             why = "its session had ended before it was released"
         except Unreachable as error:
@@ -144,6 +147,6 @@ class Hold:
         """It may still be there; nothing depends on whether this works."""
         keeper = self._keeper
         try:
-            keeper.client._unlock(keeper.granted, clock.now(), _FAREWELL_SECONDS)
+            keeper.service.unlock(keeper.granted, clock.now(), _FAREWELL_SECONDS)
         except LatchdError:
             pass

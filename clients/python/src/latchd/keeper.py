@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 import typing
@@ -10,12 +9,9 @@ import weakref
 
 from . import clock, process
 from .errors import LatchdError, SessionEnded, WrongProcess
+from .service import Service
 from .transport import Patience
-from .wire import Session, lease_end
-
-if typing.TYPE_CHECKING:
-    from .client import Client
-    from .hold import Hold
+from .wire import Granted, lease_end
 
 log = logging.getLogger("latchd")
 
@@ -24,34 +20,19 @@ TOO_LATE = "its lease could not be renewed in time"
 _LOOK_SECONDS = 1.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Granted:
-    """A hold as the service gave it."""
+class Holding(typing.Protocol):
+    """Whoever has the hold."""
 
-    name: str
-    key: str
-    fencing_token: int
-    #: As it was asked for, in seconds.
-    lease: float
-    #: When the answered request had not been sent yet.
-    sent: float
-    #: Until when it is certain.
-    until: float
-    session: Session
-
-    @property
-    def longest(self) -> float:
-        """For how long it is certain after a request: the end of its session would end it too."""
-        return min(self.lease, self.session.idle_seconds)
+    def report_loss(self) -> None: ...
 
 
 class Keeper:
     """The thread has this and no more than a weak reference to the `Hold`, so that a hold which nobody has any more
     is not renewed for ever."""
 
-    def __init__(self, client: Client, granted: Granted) -> None:
+    def __init__(self, service: Service, granted: Granted) -> None:
         self.granted = granted
-        self.client = client
+        self.service = service
         self.ended = threading.Event()
         self.why_lost: str | None = None
         self._until = granted.until
@@ -59,9 +40,10 @@ class Keeper:
         self._term = granted.until - granted.sent
         self._guard = threading.Lock()
         self._process = process.current()
-        self._hold: weakref.ref[Hold] | None = None
+        self._hold: weakref.ref[Holding] | None = None
 
-    def begin(self, hold: Hold) -> None:
+    def begin(self, hold: Holding) -> None:
+        self.service.add(self)
         self._hold = weakref.ref(hold)
         threading.Thread(target=self._keep, name=f"latchd {self.granted.name}", daemon=True).start()
 
@@ -93,7 +75,7 @@ class Keeper:
             if lost and self.why_lost is None:
                 self.why_lost = TOO_LATE
             self.ended.set()
-        self.client._forget(self)
+        self.service.forget(self)
         return lost
 
     def lose(self, why: str) -> None:
@@ -104,9 +86,9 @@ class Keeper:
             self.ended.set()
         granted = self.granted
         log.error("the lock %r (token %s) is lost: %s", granted.name, granted.fencing_token, why)
-        self.client._forget(self)
+        self.service.forget(self)
         if (hold := self._held()) is not None:
-            hold._tell_that_it_is_lost()
+            hold.report_loss()
 
     def _deadline(self) -> float:
         return self._until - min(max(self._term / 20, 0.05), 2.0)
@@ -114,7 +96,7 @@ class Keeper:
     def _is_late(self) -> bool:
         return not self.ended.is_set() and clock.left(self._deadline()) == 0
 
-    def _held(self) -> Hold | None:
+    def _held(self) -> Holding | None:
         return None if self._hold is None else self._hold()
 
     def _keep(self) -> None:
@@ -145,7 +127,7 @@ class Keeper:
 
     def _give_up(self) -> None:
         self.ended.set()
-        self.client._forget(self)
+        self.service.forget(self)
         log.warning(
             "the hold of %r was dropped without a release: it is not renewed any more, and ends in %.1f s",
             self.granted.name,
@@ -165,7 +147,7 @@ class Keeper:
             attempt = max(0.01, min(self._term / 6, 5.0, left / 2))
             pause = min(self._term / 10, 2.0)
             try:
-                answer = self.client._renew(self.granted, Patience(deadline, attempt, pause, ends=self._until))
+                answer = self.service.renew(self.granted, Patience(deadline, attempt, pause, ends=self._until))
             except SessionEnded:
                 raise _Lost("its session has ended") from None
             except WrongProcess:

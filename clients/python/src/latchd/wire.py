@@ -90,6 +90,27 @@ class Session:
         return cls(str(body["session_id"]), told if told else _cookie_seconds(headers))
 
 
+@dataclasses.dataclass(frozen=True)
+class Granted:
+    """A hold as the service gave it."""
+
+    name: str
+    key: str
+    fencing_token: int
+    #: As it was asked for, in seconds.
+    lease: float
+    #: When the answered request had not been sent yet.
+    sent: float
+    #: Until when it is certain.
+    until: float
+    session: Session
+
+    @property
+    def longest(self) -> float:
+        """For how long it is certain after a request: the end of its session would end it too."""
+        return min(self.lease, self.session.idle_seconds)
+
+
 def lease_end(answer: Json, lease: float, sent: float) -> float:
     """Until when a hold is certain, by the clock of whoever sent the answered request at that moment.
 

@@ -1,0 +1,166 @@
+"""The service as one client sees it: the session, the holds in it, and what is asked about a hold."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import typing
+import uuid
+import weakref
+from collections.abc import Iterator
+
+from . import asked, clock, process
+from .errors import CutShort, LatchdError, Refused
+from .transport import Answer, Call, Patience, Transport
+from .wire import Granted, LockInfo, Session
+
+log = logging.getLogger("latchd")
+
+
+class Renewing(typing.Protocol):
+    """Whatever renews a hold."""
+
+    granted: Granted
+
+    def lose(self, why: str) -> None: ...
+
+
+class Service:
+    """Its session is opened with the first lock. A forked child begins with a session and connections of its own."""
+
+    def __init__(
+        self,
+        urls: list[str],
+        *,
+        verify: bool | str,
+        cert: str | tuple[str, str] | None,
+        api_key: str | None,
+        password: str | None,
+        timeout: float,
+        patience: float,
+    ) -> None:
+        self.transport = Transport(urls, verify, cert, api_key, password)
+        self.timeout = timeout
+        self.patience = patience
+        self.closed = False
+        #: The longest wait that the service takes, as far as it is known: the default of its `locks.wait_max`.
+        self.longest_wait = 86400.0
+        self._belong()
+        _services.add(self)
+
+    def _belong(self) -> None:
+        """Begins without a session and holds, in this process."""
+        self.opening = threading.Lock()
+        self.guard = threading.Lock()
+        self.session: Session | None = None
+        self.keepers: set[Renewing] = set()
+        self._process = process.current()
+
+    def begin_anew(self) -> None:
+        """In a forked child: what there was is the parent's."""
+        self._belong()
+        self.transport.begin_anew()
+
+    def here(self) -> None:
+        """Where Python was not told that it forked, the id of the process tells."""
+        if self._process != process.current():
+            self.begin_anew()
+
+    def close(self) -> None:
+        """Ends the session; its holds are lost."""
+        self.here()
+        with self.guard:
+            session, self.session, self.closed = self.session, None, True
+        if session is None:
+            return
+        self.end(session, "its client was closed")
+        try:
+            self.transport.send(Call("DELETE", "/session", session=session.id), self.usual())
+        except Refused:
+            pass  # It has ended by itself, or an answer was lost.
+        except LatchdError as error:
+            log.warning("the session could not be ended and ends by itself: %s", error)
+        self.transport.close()
+
+    def open(self, patience: Patience | None = None) -> Session:
+        """The session of this client, opened now if there is none. The others wait for whoever opens it."""
+        patience = patience or self.usual()
+        with self._alone_in_opening(patience):
+            with self.guard:
+                if self.closed:
+                    raise RuntimeError("the client is closed")
+                if self.session is not None:
+                    return self.session
+            answer = self.transport.send(
+                Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session), patience
+            )
+            session = Session.of(answer.body, answer.headers)
+            with self.guard:
+                self.session = session
+            return session
+
+    @contextlib.contextmanager
+    def _alone_in_opening(self, patience: Patience) -> Iterator[None]:
+        opening = self.opening
+        if not opening.acquire(timeout=min(clock.left(patience.ends), threading.TIMEOUT_MAX)):
+            raise CutShort("another thread was still opening the session")
+        try:
+            yield
+        finally:
+            opening.release()
+
+    def end(self, session: Session, why: str) -> None:
+        """A session is no more: its holds are lost before another one is opened."""
+        with self.guard:
+            if self.session is session:
+                self.session = None
+            keepers = [keeper for keeper in self.keepers if keeper.granted.session is session]
+        for keeper in keepers:
+            keeper.lose(why)
+
+    def add(self, keeper: Renewing) -> None:
+        with self.guard:
+            self.keepers.add(keeper)
+
+    def tokens(self) -> set[int]:
+        """The fencing tokens of its holds."""
+        with self.guard:
+            return {keeper.granted.fencing_token for keeper in self.keepers}
+
+    def forget(self, keeper: Renewing) -> None:
+        with self.guard:
+            self.keepers.discard(keeper)
+
+    def renew(self, hold: Granted, patience: Patience) -> Answer:
+        body = {"name": hold.name, "key": hold.key, "lock_timeout_seconds": hold.lease}
+        check = asked.renewal(hold.name, hold.key)
+        return self.transport.send(Call("POST", "/v1/renew", body, hold.session.id, check=check), patience)
+
+    def unlock(self, hold: Granted, until: float, attempt: float | None = None) -> Answer:
+        """No attempt begins after that moment: by then it has ended by itself."""
+        body = {"name": hold.name, "key": hold.key}
+        call = Call("POST", "/v1/unlock", body, hold.session.id, check=asked.release(hold.name))
+        usual = self.usual()
+        return self.transport.send(call, Patience(min(until, usual.until), attempt or self.timeout))
+
+    def show(self, name: str, patience: Patience) -> LockInfo | None:
+        # By `?name=`, because a path cannot carry every name: `.`, `..`, and on some proxies a slash.
+        call = Call("GET", "/v1/locks", check=asked.listing(name), query=(("name", name),))
+        found = self.transport.send(call, patience).body["locks"]
+        return LockInfo.of(found[0]) if found else None
+
+    def usual(self) -> Patience:
+        return Patience(clock.now() + self.patience, self.timeout)
+
+
+#: Those of this process.
+_services: weakref.WeakSet[Service] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for service in list(_services):
+        service.begin_anew()
+
+
+process.in_child(_begin_anew)
