@@ -5,60 +5,57 @@ use super::command::Acquire;
 use super::metadata::Metadata;
 use super::refusal::{Field, Pool, Refusal, ShareOf};
 
-/// The limits in force. Durations in milliseconds, lengths in bytes of UTF-8.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    pub name_bytes_max: u64,
-    pub metadata_entries_max: u64,
-    pub metadata_key_bytes_max: u64,
-    pub metadata_value_bytes_max: u64,
-    pub wait_ms_max: u64,
-    pub lease_ms_max: u64,
-    pub size_max: u64,
-    pub waiters_per_lock_max: u64,
+/// Declares the limits once. Their order is that of the entry and snapshot formats: append, never reorder.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $limit:ident,)*) => {
+        /// The limits in force. Durations in milliseconds, lengths in bytes of UTF-8. All are 0 until a leader sets them.
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+        pub struct Limits {
+            $($(#[$doc])* pub $limit: u64,)*
+        }
+
+        impl Limits {
+            pub(super) const COUNT: usize = [$(stringify!($limit)),*].len();
+
+            pub(super) fn values(&self) -> [u64; Limits::COUNT] {
+                [$(self.$limit),*]
+            }
+
+            pub(super) fn from_values([$($limit),*]: [u64; Limits::COUNT]) -> Limits {
+                Limits { $($limit),* }
+            }
+        }
+    };
+}
+
+limits! {
+    name_bytes_max,
+    metadata_entries_max,
+    metadata_key_bytes_max,
+    metadata_value_bytes_max,
+    wait_ms_max,
+    lease_ms_max,
+    size_max,
+    waiters_per_lock_max,
     /// Holds and waiters together, in the whole service.
-    pub holds_max: u64,
-    pub sessions_max: u64,
+    holds_max,
+    sessions_max,
     /// Holds and waiters together, of one session.
-    pub holds_per_session_max: u64,
-    pub remembered_sizes_max: u64,
-    pub remembered_size_idle_ms: u64,
+    holds_per_session_max,
+    remembered_sizes_max,
+    remembered_size_idle_ms,
     /// Idempotency keys that are remembered.
-    pub requests_max: u64,
+    requests_max,
     /// The memory of the table, by its own estimate; 0: no limit.
-    pub table_bytes_max: u64,
+    table_bytes_max,
     /// The share of each pool for one credential, in thousandths; 0: all.
-    pub credential_share: u64,
+    credential_share,
     /// The share of that for one group of addresses, in thousandths; 0: all.
-    pub address_share: u64,
+    address_share,
 }
 
 /// The smallest share of a small pool: with less, no caller could do anything.
 const SHARE_MIN: u64 = 8;
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            name_bytes_max: 512,
-            metadata_entries_max: 16,
-            metadata_key_bytes_max: 64,
-            metadata_value_bytes_max: 256,
-            wait_ms_max: 24 * 3_600_000,
-            lease_ms_max: 720 * 3_600_000,
-            size_max: 10_000,
-            waiters_per_lock_max: 10_000,
-            holds_max: 5_000_000,
-            sessions_max: 100_000,
-            holds_per_session_max: 10_000,
-            remembered_sizes_max: 10_000,
-            remembered_size_idle_ms: 300_000,
-            requests_max: 1_000_000,
-            table_bytes_max: 0,
-            credential_share: 0,
-            address_share: 0,
-        }
-    }
-}
 
 impl Limits {
     /// Checks what needs no other state. Called before a command is proposed and again when it is applied.

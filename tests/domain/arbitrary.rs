@@ -87,7 +87,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         .prop_map(|(touches, more_touches, commands)| Body::Batch { touches, more_touches, commands });
     let start = (number(), prop::option::of(limits()), node(), run(), store(), level(), any::<bool>()).prop_map(
         |(first_token, limits, node, incarnation, store, level, confirm)| {
-            let limits = limits.unwrap_or_default();
+            let limits = limits.unwrap_or_else(super::fuzzed::limits);
             Body::LeaderStart(LeaderStart { first_token, limits, node, incarnation, store, level, confirm })
         },
     );

@@ -53,7 +53,7 @@ pub fn look_at_all(table: &Table) {
 pub fn led(mut table: Table) -> Table {
     let start = LeaderStart {
         first_token: 1,
-        limits: Limits::default(),
+        limits: limits(),
         node: NodeId(1),
         incarnation: Incarnation(1),
         store: StoreId([1; 16]),
@@ -67,6 +67,27 @@ pub fn led(mut table: Table) -> Table {
 fn tick(table: &mut Table, at: u64) {
     let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
     apply_as_current(table, Entry { at: Timestamp(at), epoch: 0, body });
+}
+
+/// The limits of every table in tests; the golden bytes contain them.
+pub fn limits() -> Limits {
+    Limits {
+        name_bytes_max: 512,
+        metadata_entries_max: 16,
+        metadata_key_bytes_max: 64,
+        metadata_value_bytes_max: 256,
+        wait_ms_max: 24 * 3_600_000,
+        lease_ms_max: 720 * 3_600_000,
+        size_max: 10_000,
+        waiters_per_lock_max: 10_000,
+        holds_max: 5_000_000,
+        sessions_max: 100_000,
+        holds_per_session_max: 10_000,
+        remembered_sizes_max: 10_000,
+        remembered_size_idle_ms: 300_000,
+        requests_max: 1_000_000,
+        ..Limits::default()
+    }
 }
 
 fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {

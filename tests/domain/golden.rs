@@ -4,7 +4,7 @@
 //! the present version again: `UPDATE_GOLDEN=1 cargo test --test all domain::golden`.
 
 use super::kit::{
-    Asking, Bench, RUN, acquire, ask, caller, cancel, cancel_wait, close, confirm, force, key, name, node_down,
+    Asking, Bench, RUN, acquire, ask, caller, cancel, cancel_wait, close, confirm, force, key, limits, name, node_down,
     release, renew, request, session, snapshot, start, store,
 };
 use latchd::domain::{
@@ -25,7 +25,7 @@ fn entries_match_golden_bytes() {
 
 #[test]
 fn entries_with_callers_match_golden_bytes() {
-    let limits = Limits { table_bytes_max: 1 << 30, credential_share: 500, address_share: 250, ..Limits::default() };
+    let limits = Limits { table_bytes_max: 1 << 30, credential_share: 500, address_share: 250, ..limits() };
     let entries = [
         ("open-session", entry_of(open_by(1, Some(request(1, 2)), caller(1 << 63, 0xffff_0a00_0001)))),
         ("acquire", entry_of(acquire(full_ask().request(3).by(caller(0, 1))))),
@@ -60,7 +60,7 @@ fn single_node_entries_are_still_read() {
     // It named two incarnations, of which the first was the node's own.
     let meant = LeaderStart {
         first_token: 1 << 50,
-        limits: Limits::default(),
+        limits: limits(),
         node: NodeId(1),
         incarnation: Incarnation(7),
         store: StoreId::UNKNOWN,

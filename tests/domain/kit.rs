@@ -1,5 +1,6 @@
 //! A table with a leader and a clock that tests control, and short names for commands.
 
+pub use super::fuzzed::limits;
 use latchd::domain::{
     Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
     Grant, HoldKey, IdempotencyKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof, Refusal, RequestId,
@@ -28,7 +29,7 @@ impl Bench {
     }
 
     pub fn with_limits(edit: impl FnOnce(&mut Limits)) -> Bench {
-        let mut limits = Limits::default();
+        let mut limits = limits();
         edit(&mut limits);
         Bench::started(LeaderStart { limits, ..start(RUN) })
     }
@@ -187,7 +188,7 @@ pub fn snapshot(table: &Table) -> Vec<u8> {
 pub fn start(run: Incarnation) -> LeaderStart {
     LeaderStart {
         first_token: FIRST_TOKEN,
-        limits: Limits::default(),
+        limits: limits(),
         node: NodeId(1),
         incarnation: run,
         store: store(1),

@@ -96,7 +96,7 @@ fn holds_survive_a_leader_change_unchanged() {
 fn new_leadership_raises_epoch_and_sets_limits() {
     let mut bench = Bench::new();
     let epoch = bench.table.epoch();
-    let limits = Limits { size_max: 1, ..Limits::default() };
+    let limits = Limits { size_max: 1, ..super::kit::limits() };
     bench.lead(LeaderStart { first_token: 1, limits, ..start(RUN) });
     assert_eq!(bench.table.epoch(), epoch + 1);
     assert_eq!(*bench.table.limits(), limits);

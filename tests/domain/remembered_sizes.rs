@@ -1,7 +1,7 @@
 //! LDLM's rule: the size of an idle lock is remembered for a while, and binds only LDLM's clients.
 
 use super::kit::{Asking, Bench, acquire, ask, name, release, renew};
-use latchd::domain::{Limits, Refusal};
+use latchd::domain::Refusal;
 
 fn bench() -> Bench {
     Bench::with_limits(|limits| limits.remembered_size_idle_ms = 100)
@@ -99,5 +99,5 @@ fn free_lock_leaves_only_its_remembered_size() {
     bench.batch(commands.collect());
     assert_eq!(bench.table.counts(), before);
     assert!(bench.table.lock_view(&name("lock-1"), bench.table.now()).is_none());
-    assert_eq!(bench.table.limits().remembered_sizes_max, Limits::default().remembered_sizes_max);
+    assert_eq!(bench.table.limits().remembered_sizes_max, super::kit::limits().remembered_sizes_max);
 }

@@ -63,7 +63,7 @@ fn table_above_its_limit_serves_what_adds_nothing() {
     let mut bench = Bench::new();
     (0..20).for_each(|number| _ = bench.acquired(one(number)));
     let before = bench.table.bytes();
-    let limits = || Limits { table_bytes_max: before / 2, ..Limits::default() };
+    let limits = || Limits { table_bytes_max: before / 2, ..super::kit::limits() };
     bench.table = restored(&bench);
     bench.lead(LeaderStart { limits: limits(), ..start(RUN) });
     let full = Refusal::TableFull { limit: before / 2 };

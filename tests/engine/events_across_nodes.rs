@@ -9,6 +9,7 @@ use latchd::engine::{ClusterOptions, Engine, EngineOptions};
 
 use super::events_kit::{begun, everything, gap, next, read, said, step};
 use super::service::{ask, hold, options};
+use crate::domain::kit::limits;
 use crate::raft::switchboard::{SOON, Switchboard, address, list};
 use crate::simulation::disk::SimulatedDisk;
 
@@ -22,7 +23,7 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start() -> Cluster {
-        Cluster::with_limits(|_| Limits::default()).await
+        Cluster::with_limits(|_| limits()).await
     }
 
     /// Each node has the limits of its own configuration.

@@ -1,6 +1,7 @@
 //! Data of an older release: what that did not know begins once every node knows it.
 
 use super::service::options;
+use crate::domain::kit::limits;
 use latchd::domain::{
     Body, Caller, Command, CommandId, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Refusal,
     SessionId, StoreId, Submitted, Table, Timestamp,
@@ -20,7 +21,7 @@ fn old_backup(file: &Path) {
     let mut table = Table::default();
     let start = LeaderStart {
         first_token: 1,
-        limits: Limits::default(),
+        limits: limits(),
         node: NodeId(1),
         incarnation: Incarnation(1),
         store: StoreId([1; 16]),
@@ -57,7 +58,7 @@ async fn owners_and_bounds_begin_when_the_level_is_raised_over_an_older_table() 
     old_backup(&file);
     let to = into(&data);
     tokio::task::spawn_blocking(move || restore(&file, &to)).await.unwrap().expect("it can be restored");
-    let limits = Limits { table_bytes_max: 5_000, ..Limits::default() };
+    let limits = Limits { table_bytes_max: 5_000, ..limits() };
     let engine = Engine::start(EngineOptions { limits, ..options(Some(&data)) }).await.expect("it starts");
     let raised = async {
         while engine.overview().table_bytes_max != 5_000 {

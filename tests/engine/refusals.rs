@@ -1,6 +1,7 @@
 //! What is refused costs no log entry, whatever was asked; what is not refused has its entry as before.
 
 use super::service::{ask, ask_waiting, hold, options, start};
+use crate::domain::kit::limits;
 use latchd::domain::Wait;
 use latchd::domain::{
     Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyKey, Limits, Proof, Refusal, RequestId, SessionId,
@@ -69,8 +70,7 @@ async fn a_refused_acquire_writes_no_log_entry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_finds_everything_full_writes_no_log_entry() {
-    let limits =
-        Limits { holds_max: 3, waiters_per_lock_max: 1, sessions_max: 1, requests_max: 1, ..Limits::default() };
+    let limits = Limits { holds_max: 3, waiters_per_lock_max: 1, sessions_max: 1, requests_max: 1, ..limits() };
     let engine = Engine::start(EngineOptions { limits, ..options(None) }).await.expect("the engine starts");
     let open = async |request| engine.open_session_for(Duration::from_secs(3_600), request, Caller::NOBODY).await;
     open(key(1, 1)).await.unwrap();

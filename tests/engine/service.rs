@@ -1,7 +1,8 @@
 //! The engine through its face: grants, waits, hand-over, expiry, sessions, restart.
 
+use crate::domain::kit::limits;
 use latchd::domain::view::LockFilter;
-use latchd::domain::{Acquire, Caller, Dialect, Limits, Proof, Refusal, SessionId, Wait};
+use latchd::domain::{Acquire, Caller, Dialect, Proof, Refusal, SessionId, Wait};
 use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineError, EngineOptions, Fault, Granted};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub fn options(data_dir: Option<&Path>) -> EngineOptions {
         fsync: true,
         snapshot_log_bytes: 8 << 20,
         min_free_bytes: 0,
-        limits: Limits::default(),
+        limits: limits(),
         session_idle_timeout: Duration::from_secs(600),
         batch: BatchBounds { commands_max: 1024, bytes_max: 256 << 10 },
         queue_commands_max: 65_536,
@@ -218,8 +219,7 @@ async fn a_nearly_full_disk_refuses_new_holds_while_releases_and_renewals_pass()
 async fn what_can_be_refused_without_the_log_writes_no_entry() {
     let engine = start(None).await;
     let before = engine.overview().stats.entries;
-    let limits = Limits::default();
-    let too_long = "x".repeat(limits.name_bytes_max as usize + 1);
+    let too_long = "x".repeat(limits().name_bytes_max as usize + 1);
     assert!(matches!(hold(&engine, ask(&too_long)).await, Err(Fault::Refused(Refusal::LimitExceeded { .. }))));
     assert_eq!(hold(&engine, ask("a\0b")).await, Err(Fault::Refused(Refusal::NulInName)));
     let endless = Acquire { lease_ms: None, ..ask_waiting("a") };

@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use latchd::domain::Limits;
 use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
@@ -137,7 +136,7 @@ fn options(node: u64, initial: &[u64], transport: Arc<Line>, disk: &SimulatedDis
         fsync: true,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         min_free_bytes: 0,
-        limits: Limits::default(),
+        limits: crate::domain::kit::limits(),
         session_idle_timeout: Duration::from_secs(3600),
         batch: BatchBounds { commands_max: 64, bytes_max: 32 << 10 },
         queue_commands_max: 4096,

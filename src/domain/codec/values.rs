@@ -102,50 +102,24 @@ pub fn take_dialect(input: &mut Decoder) -> Result<Dialect, DecodeError> {
     Dialect::from_u8(byte).ok_or(DecodeError::Unknown { what: "dialect", value: byte.into() })
 }
 
-/// The order of the fields is the format: append, never reorder.
-pub fn put_limits(out: &mut Vec<u8>, limits: &Limits, format: Format) {
-    for value in [
-        limits.name_bytes_max,
-        limits.metadata_entries_max,
-        limits.metadata_key_bytes_max,
-        limits.metadata_value_bytes_max,
-        limits.wait_ms_max,
-        limits.lease_ms_max,
-        limits.size_max,
-        limits.waiters_per_lock_max,
-        limits.holds_max,
-        limits.sessions_max,
-        limits.holds_per_session_max,
-        limits.remembered_sizes_max,
-        limits.remembered_size_idle_ms,
-        limits.requests_max,
-    ] {
-        out.put_varint(value);
-    }
-    if format >= Format::Callers {
-        let shares = [limits.table_bytes_max, limits.credential_share, limits.address_share];
-        shares.into_iter().for_each(|value| out.put_varint(value));
+/// How many limits a format has.
+fn limit_count(format: Format) -> usize {
+    match format {
+        Format::SingleNode => 13,
+        Format::Clusters | Format::EventOrigins | Format::TableIds => 14,
+        Format::Callers => Limits::COUNT,
     }
 }
 
+pub fn put_limits(out: &mut Vec<u8>, limits: &Limits, format: Format) {
+    limits.values().iter().take(limit_count(format)).for_each(|value| out.put_varint(*value));
+}
+
 pub fn take_limits(input: &mut Decoder, format: Format) -> Result<Limits, DecodeError> {
-    Ok(Limits {
-        name_bytes_max: input.varint()?,
-        metadata_entries_max: input.varint()?,
-        metadata_key_bytes_max: input.varint()?,
-        metadata_value_bytes_max: input.varint()?,
-        wait_ms_max: input.varint()?,
-        lease_ms_max: input.varint()?,
-        size_max: input.varint()?,
-        waiters_per_lock_max: input.varint()?,
-        holds_max: input.varint()?,
-        sessions_max: input.varint()?,
-        holds_per_session_max: input.varint()?,
-        remembered_sizes_max: input.varint()?,
-        remembered_size_idle_ms: input.varint()?,
-        requests_max: if format >= Format::Clusters { input.varint()? } else { Limits::default().requests_max },
-        table_bytes_max: if format >= Format::Callers { input.varint()? } else { 0 },
-        credential_share: if format >= Format::Callers { input.varint()? } else { 0 },
-        address_share: if format >= Format::Callers { input.varint()? } else { 0 },
-    })
+    // The limit of idempotency keys that applied to logs from before there were any.
+    let mut values = Limits { requests_max: 1_000_000, ..Limits::default() }.values();
+    for value in values.iter_mut().take(limit_count(format)) {
+        *value = input.varint()?;
+    }
+    Ok(Limits::from_values(values))
 }

@@ -231,8 +231,12 @@ fn asked(value: Value<'_>, field: DurationField) -> Result<Asked, Failure> {
 mod tests {
     use super::*;
 
+    fn limits() -> Limits {
+        Limits { lease_ms_max: 720 * 3_600_000, wait_ms_max: 24 * 3_600_000, ..Limits::default() }
+    }
+
     fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
-        LockRequest::parse(body.as_bytes(), &Limits::default(), UnknownFields::Ignore)
+        LockRequest::parse(body.as_bytes(), &limits(), UnknownFields::Ignore)
     }
 
     #[test]
@@ -296,7 +300,7 @@ mod tests {
             let failure = lock(body).expect_err(body);
             assert_eq!(failure.code.status(), 400, "{body}");
         }
-        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &Limits::default(), UnknownFields::Ignore).is_err());
+        assert!(LockRequest::parse(b"{\"name\":\"\xff\"}", &limits(), UnknownFields::Ignore).is_err());
         assert_eq!(lock("{").expect_err("cut off").detail, "unexpected EOF");
     }
 
@@ -307,8 +311,8 @@ mod tests {
         assert!(refused.detail.contains("\"size\" is not known"), "{refused:?}");
         let request = UnlockRequest::parse(body, UnknownFields::Ignore).expect("read");
         assert_eq!((&*request.name, &*request.key), ("a", "k"));
-        let renew = RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &Limits::default(), UnknownFields::Refuse)
-            .expect("read");
+        let renew =
+            RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &limits(), UnknownFields::Refuse).expect("read");
         assert_eq!(renew.lock_timeout, Asked::Ms(3_000));
     }
 

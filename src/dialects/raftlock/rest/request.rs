@@ -73,15 +73,18 @@ fn needed<'a>(value: Value<'a>, name: &'static str) -> Result<Cow<'a, str>, Fail
 mod tests {
     use super::*;
 
+    fn limits() -> Limits {
+        Limits { lease_ms_max: 720 * 3_600_000, wait_ms_max: 24 * 3_600_000, ..Limits::default() }
+    }
+
     fn lock(body: &str) -> Result<LockRequest<'_>, Failure> {
-        LockRequest::parse(body.as_bytes(), &Limits::default(), 30_000, UnknownFields::Refuse)
+        LockRequest::parse(body.as_bytes(), &limits(), 30_000, UnknownFields::Refuse)
     }
 
     #[test]
     fn only_the_resource_is_needed() {
-        let request =
-            LockRequest::parse(br#"{"resource":"a","other":1}"#, &Limits::default(), 30_000, UnknownFields::Ignore)
-                .expect("read");
+        let request = LockRequest::parse(br#"{"resource":"a","other":1}"#, &limits(), 30_000, UnknownFields::Ignore)
+            .expect("read");
         assert_eq!((&*request.resource, request.ttl_ms, request.wait_ms), ("a", 30_000, 0));
         let request = lock(r#"{"resource":"a","ttl":0.25,"wait":"2","metadata":{"who":"me"}}"#).expect("read");
         assert_eq!((request.ttl_ms, request.wait_ms), (250, 2_000));
