@@ -22,6 +22,16 @@ pub enum DecodeError {
     Unmatched(&'static str),
 }
 
+impl From<DecodeError> for std::io::Error {
+    fn from(error: DecodeError) -> std::io::Error {
+        let kind = match error {
+            DecodeError::Truncated => std::io::ErrorKind::UnexpectedEof,
+            _ => std::io::ErrorKind::InvalidData,
+        };
+        std::io::Error::new(kind, error)
+    }
+}
+
 /// Appends values to a buffer.
 pub trait Encode {
     fn put_u8(&mut self, value: u8);

@@ -8,14 +8,13 @@ use openraft::{BasicNode, CommittedLeaderId};
 use raft_log::codeq::Encode;
 use raft_log::{RaftLogAction, RaftLogRecord};
 
-use crate::raft::codec::Wire;
-use crate::raft::log::disk::{Encoded, LogTypes};
+use crate::raft::codec::{Wire, decode};
+use crate::raft::log::format::{Encoded, LogTypes};
 use crate::raft::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
 
 fn encode(value: &impl Wire) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let len = value.put(&mut bytes).expect("a Vec takes everything");
-    assert_eq!(len, bytes.len(), "the reported length");
+    value.put(&mut bytes).expect("no list is too long");
     bytes
 }
 
@@ -31,10 +30,10 @@ fn plain(spaced: &str) -> String {
 fn golden<T: Wire + Debug>(value: &T, expected: &str) {
     let bytes = encode(value);
     assert_eq!(hex(&bytes), plain(expected));
-    let back = T::get(&mut bytes.as_slice()).expect("what was written");
+    let back = decode::<T>(&bytes).expect("what was written");
     assert_eq!(format!("{back:?}"), format!("{value:?}"));
     for len in 0..bytes.len() {
-        T::get(&mut &bytes[..len]).expect_err("a part of it");
+        decode::<T>(&bytes[..len]).expect_err("a part of it");
     }
 }
 
@@ -76,7 +75,7 @@ fn membership_and_snapshot_header() {
 
 /// The frame around our bytes is the log crate's; a change of it would be a new format as well.
 #[test]
-fn a_record_of_the_log() {
+fn log_record_has_golden_bytes() {
     let payload = Encoded(EntryPayload::Normal(Bytes::from_static(b"hi")));
     let append = RaftLogRecord::<LogTypes>::Action(RaftLogAction::Append(Encoded(log_id(2, 1, 258)), payload));
     let mut bytes = Vec::new();
@@ -85,15 +84,15 @@ fn a_record_of_the_log() {
 }
 
 #[test]
-fn a_damaged_kind_or_length_is_no_other_value() {
+fn damaged_kind_or_length_is_refused() {
     let payload = encode(&EntryPayload::Normal(Bytes::from_static(b"hi")));
     for at in 0..10 {
         for bit in 0..8 {
             let mut damaged = payload.clone();
             damaged[at] ^= 1 << bit;
-            let error = EntryPayload::get(&mut damaged.as_slice()).expect_err("a damaged header");
+            let error = decode::<EntryPayload>(&damaged).expect_err("a damaged header");
             assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "byte {at}, bit {bit}: {error}");
         }
     }
-    Vote::get(&mut encode(&log_id(2, 1, 258)).as_slice()).expect_err("a log id is no vote");
+    decode::<Vote>(&encode(&log_id(2, 1, 258))).expect_err("a log id is no vote");
 }

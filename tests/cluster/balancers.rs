@@ -35,12 +35,12 @@ fn behind(kind: Kind) -> (Fleet, Balancer) {
 }
 
 #[test]
-fn nodes_stop_in_turn_behind_nginx_and_no_client_sees_an_error() {
+fn rolling_restart_behind_nginx_fails_no_request() {
     nodes_stop_in_turn(Kind::Nginx);
 }
 
 #[test]
-fn nodes_stop_in_turn_behind_haproxy_and_no_client_sees_an_error() {
+fn rolling_restart_behind_haproxy_fails_no_request() {
     nodes_stop_in_turn(Kind::Haproxy);
 }
 
@@ -121,7 +121,7 @@ fn beat(speaker: &mut Speaker, name: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_client_that_goes_leaves_the_queue_behind_either_balancer() {
+fn disconnected_client_leaves_queue_behind_balancers() {
     let _turn = turn();
     for kind in [Kind::Nginx, Kind::Haproxy] {
         let (_fleet, balancer) = behind(kind);
@@ -146,7 +146,7 @@ fn waiting(at: SocketAddr, session: &str, name: &str) -> Connection {
 
 /// LDLM's gRPC clients are their connection, so each needs its own all the way: port 8444 gives it that.
 #[test]
-fn connections_that_are_sessions_stay_apart_through_the_tcp_ports_of_either_balancer() {
+fn connection_sessions_stay_separate_through_tcp_balancers() {
     let _turn = turn();
     for kind in [Kind::Nginx, Kind::Haproxy] {
         let (fleet, balancer) = behind(kind);

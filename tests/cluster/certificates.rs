@@ -67,7 +67,7 @@ fn a_lock_through_each(fleet: &Fleet, name: &str) {
 }
 
 #[test]
-fn peer_certificates_and_their_authority_are_replaced_and_no_node_needs_a_restart_for_it() {
+fn peer_certificates_and_authority_rotate_without_restart() {
     let _turn = turn();
     let mut fleet = Fleet::prepare(SIZE, "[tls]\nreload_interval = \"50ms\"\n");
     let folder = tempfile::tempdir().expect("a directory");

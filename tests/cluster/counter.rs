@@ -107,14 +107,14 @@ fn freeze_for_a_while(pid: Pid) {
 }
 
 #[test]
-fn a_counter_that_checks_tokens_loses_no_increment_of_frozen_clients() {
+fn counter_with_token_check_loses_no_increment() {
     let end = count(true);
     assert_eq!(end.value, end.confirmed, "{} increments were confirmed", end.confirmed);
     assert!(end.refused > 0, "no frozen client came too late, so nothing was tested");
 }
 
 #[test]
-fn the_same_counter_without_the_check_does_lose_increments() {
+fn counter_without_token_check_loses_increments() {
     let end = count(false);
     assert!(end.value < end.confirmed, "all of {} increments counted", end.confirmed);
 }

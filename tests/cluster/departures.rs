@@ -18,7 +18,7 @@ const CLIENTS_PER_NODE: usize = 6;
 const ROUNDS: usize = 3;
 
 #[test]
-fn a_leader_that_is_told_to_stop_fails_no_request_and_leaves_no_gap() {
+fn stopping_leader_transfers_leadership_without_failed_requests() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let mut gaps = Vec::new();
@@ -61,7 +61,7 @@ fn leave_under_load(fleet: &mut Fleet, leader: u64, round: usize) -> Vec<Heard> 
 
 /// The lock is given to the dead node's waiter, because nobody knows yet, and then to the next.
 #[test]
-fn a_lock_belongs_to_a_dead_nodes_waiter_for_three_seconds_at_most() {
+fn dead_nodes_waiter_blocks_lock_three_seconds_at_most() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     for (round, signal) in [Signal::KILL, Signal::STOP, Signal::KILL].into_iter().enumerate() {

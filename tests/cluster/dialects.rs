@@ -13,7 +13,7 @@ fn speakers(fleet: &Fleet) -> Vec<Vec<Speaker>> {
 }
 
 #[test]
-fn a_lock_of_one_dialect_is_held_for_every_other_at_every_other_node() {
+fn lock_of_one_dialect_is_held_for_all_dialects_and_nodes() {
     let mut fleet = Fleet::prepare(NODES, "[locks]\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"10m\"\n");
     fleet.launch();
     let mut speakers = speakers(&fleet);

@@ -32,7 +32,7 @@ fn cycle(at: SocketAddr, name: &str) {
 }
 
 #[test]
-fn every_node_tells_the_same_and_a_reader_that_moves_misses_nothing() {
+fn event_reader_that_changes_nodes_misses_nothing() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let nodes: Vec<SocketAddr> = fleet.ids().into_iter().map(|id| fleet.address(id)).collect();

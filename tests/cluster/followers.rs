@@ -25,7 +25,7 @@ fn nodes(fleet: &mut Fleet) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn a_session_works_on_every_node_and_every_refusal_is_true_at_once() {
+fn session_works_on_every_node_with_current_refusals() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let nodes = nodes(&mut fleet);
@@ -54,7 +54,7 @@ fn a_session_works_on_every_node_and_every_refusal_is_true_at_once() {
 }
 
 #[test]
-fn without_a_quorum_every_node_says_so_and_recovers() {
+fn nodes_without_quorum_report_it_and_recover() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     for leader_stays in [true, false] {

@@ -26,7 +26,7 @@ fn text_with(fleet: &mut Fleet, node: u64, target: &str, wanted: &str) -> String
 }
 
 #[test]
-fn a_node_that_starts_on_a_full_disk_says_so_and_the_others_go_on_until_it_has_room() {
+fn node_on_full_disk_reports_it_while_others_serve() {
     let _turn = turn();
     let mut fleet = Fleet::prepare(SIZE, SMALL_LOG);
     fleet.use_small_disks();

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_file_reads_back_as_what_was_noted() {
+    fn history_file_reads_back_unchanged() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         let recorder = Recorder::new(file.path());
         recorder.run(7, 3, "reading back");

@@ -20,7 +20,7 @@ const STEADY: Duration = Duration::from_millis(800);
 const LOCKS: usize = 40;
 
 #[test]
-fn three_nodes_become_five_and_three_again_and_no_grant_waits_longer_than_a_failover() {
+fn cluster_grows_to_five_and_shrinks_without_long_waits() {
     let _turn = turn();
     let mut random = Random::seeded("membership");
     let mut fleet = Fleet::start(SIZE);
@@ -62,7 +62,7 @@ fn three_nodes_become_five_and_three_again_and_no_grant_waits_longer_than_a_fail
 
 /// Asked of a follower that knows no leader, a change waits for the next one as every other command does.
 #[test]
-fn a_change_of_the_members_during_an_election_waits_for_its_end() {
+fn membership_change_waits_for_election() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
@@ -79,7 +79,7 @@ fn a_change_of_the_members_during_an_election_waits_for_its_end() {
 }
 
 #[test]
-fn a_node_that_is_left_alone_shows_the_others_as_down() {
+fn isolated_node_shows_others_as_down() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let left = fleet.leader();
@@ -111,7 +111,7 @@ fn voters(fleet: &mut Fleet) -> usize {
 }
 
 #[test]
-fn a_node_that_ran_alone_grows_to_three_and_loses_no_lock() {
+fn lone_node_grows_to_three_without_losing_locks() {
     let _turn = turn();
     let mut fleet = Fleet::start(1);
     let mut speaker = Speaker::open(fleet.address(1));

@@ -33,7 +33,7 @@ fn work(at: SocketAddr, prefix: &str, answered: &AtomicUsize, kept: &Mutex<Vec<(
 }
 
 #[test]
-fn three_nodes_that_lose_their_power_at_once_have_all_that_was_answered() {
+fn power_loss_of_all_nodes_loses_no_answered_request() {
     let _turn = turn();
     let scratch = tempfile::tempdir_in(scratch_directory()).expect("a directory under target/ can be made");
     let image = |node: u64, round: usize| scratch.path().join(format!("disk-{node}-{round}.img"));

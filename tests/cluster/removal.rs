@@ -100,7 +100,7 @@ fn goes_and_comes_back(fleet: &mut Fleet, id: u64) {
 }
 
 #[test]
-fn a_removed_node_is_never_ready_and_is_added_again_with_its_data_whether_it_followed_or_led() {
+fn removed_node_is_not_ready_and_rejoins_with_its_data() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
@@ -111,7 +111,7 @@ fn a_removed_node_is_never_ready_and_is_added_again_with_its_data_whether_it_fol
 }
 
 #[test]
-fn a_node_with_the_data_of_another_cluster_is_refused_and_told_what_to_do() {
+fn node_with_data_of_other_cluster_is_refused_with_advice() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let added = fleet.add();

@@ -10,7 +10,7 @@ use super::speaker::{self, Lock, Speaker, body, granted};
 const IMPATIENT: Duration = Duration::from_millis(400);
 
 #[test]
-fn a_key_gives_the_same_on_every_node_and_after_a_failover() {
+fn idempotency_key_gives_same_answer_after_failover() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
@@ -44,7 +44,7 @@ fn a_key_gives_the_same_on_every_node_and_after_a_failover() {
 }
 
 #[test]
-fn a_wait_that_is_asked_for_again_takes_its_old_place() {
+fn repeated_wait_keeps_its_queue_place() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     for (round, kills) in [false, true].into_iter().enumerate() {
@@ -87,7 +87,7 @@ fn a_wait_that_is_asked_for_again_takes_its_old_place() {
 
 /// What a request that was lost in a failover has made is there once, whoever asks for it again.
 #[test]
-fn a_request_that_was_lost_with_the_leader_is_done_once() {
+fn request_lost_with_leader_is_applied_once() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();

@@ -25,7 +25,7 @@ fn clean(scenario: &str, size: u64, faults: &[Fault]) {
 }
 
 #[test]
-fn one_node_through_kills_pauses_and_a_slow_disk() {
+fn one_node_survives_kills_pauses_and_slow_disk() {
     let faults = [
         Fault::Kill(Whom::Leader),
         Fault::Pause(Whom::Leader, 2),
@@ -37,25 +37,25 @@ fn one_node_through_kills_pauses_and_a_slow_disk() {
 }
 
 #[test]
-fn three_nodes_through_kills() {
+fn three_nodes_survive_kills() {
     let faults = [Fault::Kill(Whom::Follower), Fault::Kill(Whom::Leader), Fault::KillTwo, Fault::KillAll];
     clean("kills", SIZE, &faults);
 }
 
 #[test]
-fn three_nodes_through_pauses() {
+fn three_nodes_survive_pauses() {
     let faults = [Fault::Pause(Whom::Leader, 3), Fault::Pause(Whom::Follower, 4), Fault::Pause(Whom::Leader, 10)];
     clean("pauses", SIZE, &faults);
 }
 
 #[test]
-fn three_nodes_through_restarts() {
+fn three_nodes_survive_restarts() {
     let faults = [Fault::Restart(Whom::Leader), Fault::Restart(Whom::Follower), Fault::RestartTwo, Fault::RestartAll];
     clean("restarts", SIZE, &faults);
 }
 
 #[test]
-fn three_nodes_through_partitions() {
+fn three_nodes_survive_partitions() {
     let faults = [
         Fault::Cut(Whom::Leader, Cut::Both),
         Fault::Cut(Whom::Leader, Cut::Inbound),
@@ -66,17 +66,17 @@ fn three_nodes_through_partitions() {
 }
 
 #[test]
-fn three_nodes_through_slow_disks() {
+fn three_nodes_survive_slow_disks() {
     clean("slow disks", SIZE, &[Fault::SlowDisk(Whom::Leader, 150), Fault::SlowDisk(Whom::Follower, 400)]);
 }
 
 #[test]
-fn three_nodes_through_a_wiped_and_a_replaced_node() {
+fn three_nodes_survive_wiped_and_replaced_node() {
     clean("lost disks", SIZE, &[Fault::Wipe(Whom::Follower), Fault::Replace(Whom::Leader)]);
 }
 
 #[test]
-fn three_nodes_through_disks_that_lie() {
+fn three_nodes_survive_lying_disks() {
     let faults = [
         Fault::CutLog(Whom::Leader),
         Fault::CutLog(Whom::Follower),
@@ -87,12 +87,12 @@ fn three_nodes_through_disks_that_lie() {
 }
 
 #[test]
-fn three_nodes_through_full_disks() {
+fn three_nodes_survive_full_disks() {
     full_disks("full disks", SIZE, &[Fault::FullDisk(Whom::Leader), Fault::FullDisk(Whom::Follower)]);
 }
 
 #[test]
-fn one_node_through_a_full_disk() {
+fn one_node_survives_full_disk() {
     full_disks("full disk", 1, &[Fault::FullDisk(Whom::Leader)]);
 }
 

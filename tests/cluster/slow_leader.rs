@@ -16,7 +16,7 @@ const UNREADY_FOR: Duration = Duration::from_secs(8);
 const GRANT_WITHIN: Duration = Duration::from_secs(5);
 
 #[test]
-fn a_leader_whose_flushes_take_seconds_gives_way_and_says_so() {
+fn leader_with_slow_disk_is_replaced_and_warns() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();
@@ -54,7 +54,7 @@ fn a_leader_whose_flushes_take_seconds_gives_way_and_says_so() {
 
 /// Its leader hears of them all the time.
 #[test]
-fn sessions_of_connections_at_a_follower_outlive_a_flush_that_takes_seconds() {
+fn connection_sessions_at_follower_outlive_slow_flush() {
     let _turn = turn();
     let mut fleet = Fleet::start(SIZE);
     let leader = fleet.leader();

@@ -19,7 +19,7 @@ fn home() -> tempfile::TempDir {
 
 /// The file that keeps others out can be removed; the directory itself is locked.
 #[test]
-fn a_second_process_is_refused_also_when_the_lock_files_were_removed() {
+fn second_process_is_refused_even_without_lock_files() {
     let home = home();
     let spec = Spec::durable(&home.path().join("data"));
     let mut first = spec.start();
@@ -57,12 +57,12 @@ fn ends_after(change: impl FnOnce(&Path), said: &str) {
 }
 
 #[test]
-fn a_process_whose_data_directory_is_removed_ends() {
+fn process_ends_when_data_directory_is_removed() {
     ends_after(|dir| fs::remove_dir_all(dir).expect("removed"), "is gone");
 }
 
 #[test]
-fn a_process_whose_data_directory_is_replaced_ends() {
+fn process_ends_when_data_directory_is_replaced() {
     let replace = |dir: &Path| {
         fs::rename(dir, dir.with_extension("moved")).expect("moved");
         fs::create_dir(dir).expect("made");
@@ -71,7 +71,7 @@ fn a_process_whose_data_directory_is_replaced_ends() {
 }
 
 #[test]
-fn a_process_whose_log_is_removed_ends() {
+fn process_ends_when_log_is_removed() {
     let empty = |dir: &Path| {
         for file in fs::read_dir(dir.join("log")).expect("the log").map(|file| file.expect("a file").path()) {
             fs::remove_file(file).expect("removed");

@@ -48,7 +48,7 @@ impl Drop for Promising {
 }
 
 #[test]
-fn a_flush_that_fails_ends_the_process_and_what_was_answered_is_there() {
+fn failed_flush_ends_process_and_keeps_answered_locks() {
     let home = home();
     let below = SmallDisk::mount(&home.path().join("below"));
     let disk = Promising::new(&home.path().join("below/disk.img"), &home.path().join("mnt"));

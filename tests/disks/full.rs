@@ -10,7 +10,7 @@ use crate::support::spec::Spec;
 const SMALL: &str = "[storage]\nmin_free_bytes = \"4KiB\"\nsnapshot_log_bytes = \"64KiB\"\n";
 
 #[test]
-fn a_start_on_a_full_disk_serves_what_needs_no_disk_and_goes_on_when_there_is_room() {
+fn start_on_full_disk_serves_reads_and_recovers() {
     let home = home();
     let dir = home.path().join("data");
     let disk = SmallDisk::mount(&dir);
@@ -51,7 +51,7 @@ fn a_start_on_a_full_disk_serves_what_needs_no_disk_and_goes_on_when_there_is_ro
 }
 
 #[test]
-fn the_reserve_grows_with_the_table_and_what_makes_room_passes() {
+fn disk_reserve_grows_with_table_and_releases_pass() {
     let home = home();
     let dir = home.path().join("data");
     let disk = SmallDisk::mount(&dir);
@@ -78,7 +78,7 @@ fn the_reserve_grows_with_the_table_and_what_makes_room_passes() {
 
 /// A process that is not ready must end all the same.
 #[test]
-fn a_node_that_waits_for_room_ends_when_it_is_told_to() {
+fn node_waiting_for_disk_space_stops_on_request() {
     let home = home();
     let dir = home.path().join("data");
     let disk = SmallDisk::mount(&dir);

@@ -42,7 +42,7 @@ fn count(journal: &Journal) -> usize {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_does_not_fit_keeps_the_one_before_and_is_tried_again() {
+async fn unfit_snapshot_keeps_previous_and_is_retried() {
     let home = home();
     let dir = home.path().join("data");
     let disk = SmallDisk::mount(&dir);
@@ -76,7 +76,7 @@ async fn a_snapshot_that_does_not_fit_keeps_the_one_before_and_is_tried_again() 
 
 /// A follower that was away is sent a snapshot, which is larger than what is left on its disk.
 #[tokio::test]
-async fn a_follower_without_room_for_a_snapshot_lives_on_and_catches_up_when_it_has() {
+async fn follower_without_space_for_snapshot_catches_up_later() {
     let home = home();
     let small_disk = SmallDisk::mount(&home.path().join("node-3"));
     let board = Switchboard::default();

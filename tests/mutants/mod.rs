@@ -29,55 +29,55 @@ macro_rules! caught {
 }
 
 caught! {
-    a_write_that_is_not_flushed: "no-fsync" by "proof::crash::power::nothing_is_lost_by_a_power_loss";
-    a_lease_by_the_wall_clock: "expiry-by-wall-clock" by "proof::wall_clock::the_wall_clock_steps_forward";
-    a_token_given_twice: "token-reused" by "domain::tokens::released_token_is_never_reissued";
-    a_lease_cut_in_half: "lease-halved" by "domain::model::leases::hold_never_ends_before_its_lease";
-    a_waiter_that_stays_after_its_cancel: "waiter-not-dropped"
+    no_fsync_is_caught: "no-fsync" by "proof::crash::power::nothing_is_lost_by_a_power_loss";
+    expiry_by_wall_clock_is_caught: "expiry-by-wall-clock" by "proof::wall_clock::the_wall_clock_steps_forward";
+    token_reused_is_caught: "token-reused" by "domain::tokens::released_token_is_never_reissued";
+    lease_halved_is_caught: "lease-halved" by "domain::model::leases::hold_never_ends_before_its_lease";
+    waiter_not_dropped_is_caught: "waiter-not-dropped"
         by "domain::cancels::cancelled_waiter_leaves_queue_and_is_notified";
-    a_queue_upside_down: "last-come-first-served" by "domain::queue::equal_priorities_are_granted_in_order_of_arrival";
-    a_command_applied_twice: "dedup-off" by "domain::duplicates::same_command_id_is_applied_once";
-    an_entry_of_a_former_leader: "stale-epoch-applied"
+    last_come_first_served_is_caught: "last-come-first-served" by "domain::queue::equal_priorities_are_granted_in_order_of_arrival";
+    dedup_off_is_caught: "dedup-off" by "domain::duplicates::same_command_id_is_applied_once";
+    stale_epoch_applied_is_caught: "stale-epoch-applied"
         by "domain::duplicates::entry_of_another_epoch_changes_nothing";
-    a_sighting_that_is_forgotten: "touches-forgotten"
+    touches_forgotten_is_caught: "touches-forgotten"
         by "domain::sessions::touch_restarts_the_idle_time_before_expiry";
-    a_snapshot_without_those_who_wait: "snapshot-without-queue"
+    snapshot_without_queue_is_caught: "snapshot-without-queue"
         by "domain::model::snapshots::snapshot_plus_rest_of_log_equals_whole_log";
-    a_lock_that_waits_for_a_lost_request: "lost-requests-granted"
+    lost_requests_granted_is_caught: "lost-requests-granted"
         by "domain::retries::orphaned_waiter_is_passed_over_and_keeps_its_place";
-    an_answer_before_the_quorum_has_it: "answer-before-commit" by "simulation::planted::a_leader_that_is_cut_off_grants_nothing";
-    a_command_forwarded_twice: "forward-twice" by "simulation::planted::what_is_forwarded_is_done_once";
-    a_leadership_without_its_barrier: "no-leader-start" by "simulation::planted::all_who_come_back_at_once_serve_again";
-    a_leader_that_goes_on_in_its_old_term: "old-term-resumed"
-        by "raft::former_leader::a_former_leader_whose_log_lost_its_end_is_repaired";
-    a_vote_for_who_lacks_what_was_acknowledged: "lost-end-forgotten"
-        by "raft::lost_end::a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it";
-    a_vote_that_was_lost_and_given_again: "vote-given-twice"
-        by "raft::lost_end::a_vote_that_the_log_has_lost_is_not_given_again";
-    two_processes_on_one_directory: "directory-not-locked"
-        by "disks::directory::a_second_process_is_refused_also_when_the_lock_files_were_removed";
-    a_removed_directory_that_nobody_misses: "removal-unseen"
-        by "disks::directory::a_process_whose_data_directory_is_removed_ends";
-    a_flush_that_failed_and_was_answered: "failed-flush-ignored"
-        by "disks::failing::a_flush_that_fails_ends_the_process_and_what_was_answered_is_there";
-    a_snapshot_that_counts_although_it_did_not_fit: "unfit-snapshot-counts"
-        by "disks::snapshots::a_snapshot_that_does_not_fit_keeps_the_one_before_and_is_tried_again";
-    a_reserve_that_does_not_grow: "reserve-as-configured"
-        by "disks::full::the_reserve_grows_with_the_table_and_what_makes_room_passes";
-    a_full_disk_that_is_written_to_at_each_start: "full-disk-written"
-        by "disks::full::a_start_on_a_full_disk_serves_what_needs_no_disk_and_goes_on_when_there_is_room";
-    a_stranger_who_is_heard: "strangers-believed" by "raft::trust::a_stranger_is_heard_in_nothing";
-    a_term_out_of_nowhere: "any-term-believed"
-        by "raft::trust::a_term_that_no_election_can_have_led_to_is_refused";
-    a_certificate_for_every_node: "any-certificate-believed"
-        by "raft::tls::a_certificate_opens_the_port_as_its_own_node_only";
-    strangers_in_the_places_of_members: "one-room-for-all" by "raft::tls::silent_connections_keep_no_node_out";
-    other_entries_where_some_are_applied: "other-entries-believed"
-        by "raft::trust::an_entry_of_another_leadership_at_an_applied_index_stops_the_node";
-    tables_that_nobody_compares: "tables-not-compared"
+    answer_before_commit_is_caught: "answer-before-commit" by "simulation::planted::isolated_leader_grants_nothing";
+    forward_twice_is_caught: "forward-twice" by "simulation::planted::forwarded_command_is_applied_once";
+    no_leader_start_is_caught: "no-leader-start" by "simulation::planted::nodes_restarted_together_serve_again";
+    old_term_resumed_is_caught: "old-term-resumed"
+        by "raft::former_leader::former_leader_with_lost_log_end_is_repaired";
+    lost_end_forgotten_is_caught: "lost-end-forgotten"
+        by "raft::lost_end::node_with_lost_log_end_votes_for_no_candidate_without_it";
+    vote_given_twice_is_caught: "vote-given-twice"
+        by "raft::lost_end::lost_vote_is_not_given_again";
+    directory_not_locked_is_caught: "directory-not-locked"
+        by "disks::directory::second_process_is_refused_even_without_lock_files";
+    removal_unseen_is_caught: "removal-unseen"
+        by "disks::directory::process_ends_when_data_directory_is_removed";
+    failed_flush_ignored_is_caught: "failed-flush-ignored"
+        by "disks::failing::failed_flush_ends_process_and_keeps_answered_locks";
+    unfit_snapshot_counts_is_caught: "unfit-snapshot-counts"
+        by "disks::snapshots::unfit_snapshot_keeps_previous_and_is_retried";
+    reserve_as_configured_is_caught: "reserve-as-configured"
+        by "disks::full::disk_reserve_grows_with_table_and_releases_pass";
+    full_disk_written_is_caught: "full-disk-written"
+        by "disks::full::start_on_full_disk_serves_reads_and_recovers";
+    strangers_believed_is_caught: "strangers-believed" by "raft::authorization::messages_of_non_member_are_refused";
+    any_term_believed_is_caught: "any-term-believed"
+        by "raft::authorization::implausible_term_is_refused";
+    any_certificate_believed_is_caught: "any-certificate-believed"
+        by "raft::tls::certificate_is_accepted_for_its_own_node_only";
+    one_room_for_all_is_caught: "one-room-for-all" by "raft::tls::silent_connections_do_not_block_members";
+    other_entries_believed_is_caught: "other-entries-believed"
+        by "raft::authorization::conflicting_entry_at_applied_index_aborts_node";
+    tables_not_compared_is_caught: "tables-not-compared"
         by "engine::comparing::a_node_whose_table_differs_serves_nobody_and_the_others_go_on";
-    a_hole_in_the_events: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
-    a_dead_node_whose_waiters_stay: "dead-requests-stay"
+    gap_hidden_is_caught: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
+    dead_requests_stay_is_caught: "dead-requests-stay"
         by "domain::leadership::only_attached_waiters_of_dead_incarnations_leave";
 }
 

@@ -14,7 +14,7 @@ const SIGABRT: i32 = 6;
 /// What the child of the test below runs, with the files it may write limited to 64 KiB: it prints each entry once the
 /// entry is applied. Run by itself it has nothing to do.
 #[tokio::test]
-async fn child_that_writes_until_it_cannot() {
+async fn child_writes_until_disk_refuses() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let logging = Logging { level: tracing::Level::ERROR, format: Format::Text, file: None, colours: false };
     logs::start(logging).expect("a log");
@@ -26,11 +26,11 @@ async fn child_that_writes_until_it_cannot() {
 }
 
 #[tokio::test]
-async fn the_first_failed_write_aborts_and_loses_nothing() {
+async fn failed_log_write_aborts_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let this_test = std::env::current_exe().expect("the test binary");
     let run = format!(
-        "trap '' XFSZ; ulimit -c 0; ulimit -f 128; exec {} --exact raft::abort::child_that_writes_until_it_cannot \
+        "trap '' XFSZ; ulimit -c 0; ulimit -f 128; exec {} --exact raft::abort::child_writes_until_disk_refuses \
          --nocapture --test-threads 1",
         this_test.display()
     );

@@ -48,7 +48,7 @@ async fn learner_gets_a_snapshot(options: impl Fn(u64) -> RaftOptions) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_learner_gets_a_snapshot_on_disk() {
+async fn learner_on_disk_receives_snapshot() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     learner_gets_a_snapshot(|id| disk(id, dir.path())).await;
     let left = std::fs::read_dir(dir.path().join("node-2/snapshot")).expect("a directory").count();
@@ -56,13 +56,13 @@ async fn a_learner_gets_a_snapshot_on_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_learner_gets_a_snapshot_in_memory() {
+async fn learner_in_memory_receives_snapshot() {
     learner_gets_a_snapshot(memory).await;
 }
 
 /// Behind a snapshot as much of the log is kept as a snapshot waits for: a short absence costs no transfer.
 #[tokio::test]
-async fn a_short_absence_is_made_up_from_the_log() {
+async fn briefly_absent_follower_catches_up_from_log() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..disk(id, dir.path()) };

@@ -79,7 +79,7 @@ fn is_advice(told: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_damaged_node_says_so_or_is_repaired_and_never_has_another_table() {
+async fn damaged_node_refuses_start_or_ends_with_same_state() {
     let mut random = Random::seeded("corruption of one of three");
     let board = Switchboard::default();
     let home = tempfile::tempdir().expect("a temporary directory");
@@ -123,7 +123,7 @@ async fn a_damaged_node_says_so_or_is_repaired_and_never_has_another_table() {
 
 /// As `docs/disks.md` says it.
 #[tokio::test]
-async fn a_damaged_node_is_replaced_by_the_members_commands() {
+async fn damaged_node_is_replaced_by_member_commands() {
     let board = Switchboard::default();
     let home = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, home.path())).await;

@@ -14,7 +14,7 @@ async fn same_everywhere(nodes: &[Node], index: u64, expected: &[&str]) {
 }
 
 #[tokio::test]
-async fn another_leads_when_the_leader_is_gone() {
+async fn new_leader_is_elected_when_leader_stops() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, dir.path())).await;
@@ -36,7 +36,7 @@ async fn another_leads_when_the_leader_is_gone() {
 
 /// Also restarts all three at once, with the log of the old leader longer than that of the others.
 #[tokio::test]
-async fn what_a_leader_that_was_cut_off_has_not_committed_is_undone_on_disk() {
+async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, dir.path())).await;
@@ -72,7 +72,7 @@ async fn what_a_leader_that_was_cut_off_has_not_committed_is_undone_on_disk() {
 
 /// Without asking around first it would come back with a term of its own making, and unseat the leader.
 #[tokio::test]
-async fn a_follower_that_was_cut_off_comes_back_quietly() {
+async fn isolated_follower_returns_without_unseating_leader() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let lead = leader(&nodes).await;
@@ -92,7 +92,7 @@ async fn a_follower_that_was_cut_off_comes_back_quietly() {
 }
 
 #[tokio::test]
-async fn reads_are_confirmed_by_a_quorum() {
+async fn linearizable_read_needs_quorum() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let lead = leader(&nodes).await;
@@ -110,7 +110,7 @@ async fn reads_are_confirmed_by_a_quorum() {
 
 /// Far below the time that an election takes here.
 #[tokio::test]
-async fn a_hand_over_leaves_no_gap() {
+async fn leadership_transfer_leaves_no_gap() {
     let board = Switchboard::default();
     let slow =
         |id| RaftOptions { election_min: Duration::from_secs(4), election_max: Duration::from_secs(5), ..memory(id) };
@@ -133,7 +133,7 @@ async fn a_hand_over_leaves_no_gap() {
 }
 
 #[tokio::test]
-async fn nobody_to_hand_over_to() {
+async fn leadership_transfer_without_candidate_is_refused() {
     let board = Switchboard::default();
     let alone = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
     alone.follows(&[1]).await;

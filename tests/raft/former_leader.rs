@@ -74,17 +74,17 @@ async fn comes_back(spoil: impl FnOnce(&Path, &Path)) {
 }
 
 #[tokio::test]
-async fn a_former_leader_with_all_of_its_log_is_elected_anew() {
+async fn restarted_leader_needs_new_election() {
     comes_back(|_, _| {}).await;
 }
 
 #[tokio::test]
-async fn a_former_leader_whose_log_lost_its_end_is_repaired() {
+async fn former_leader_with_lost_log_end_is_repaired() {
     comes_back(|own, _| cut_log(own)).await;
 }
 
 #[tokio::test]
-async fn a_former_leader_whose_directory_was_put_back_from_a_copy_is_repaired() {
+async fn former_leader_on_old_copy_is_repaired() {
     comes_back(|own, copy| {
         fs::remove_dir_all(own).expect("removed");
         copy_dir(copy, own);
@@ -93,7 +93,7 @@ async fn a_former_leader_whose_directory_was_put_back_from_a_copy_is_repaired() 
 }
 
 #[tokio::test]
-async fn a_node_that_runs_alone_leads_in_a_later_term_at_once() {
+async fn lone_node_leads_at_once_in_later_term() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start(on_disk(dir.path())).await.expect("a node");
     node.propose("a".into()).await.expect("applied");
@@ -109,7 +109,7 @@ async fn a_node_that_runs_alone_leads_in_a_later_term_at_once() {
 
 /// The leader is up all the while, and knows that the follower had more.
 #[tokio::test]
-async fn a_follower_whose_log_lost_its_end_is_repaired() {
+async fn follower_with_lost_log_end_is_repaired() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, dir.path())).await;

@@ -7,7 +7,7 @@ use latchd::raft::{NodeStartError, ProposeError, RaftOptions, Store, free_bytes}
 use super::support::{on_disk, start};
 
 #[tokio::test]
-async fn memory_applies_in_order() {
+async fn memory_log_applies_entries_in_order() {
     let (node, journal) = start(RaftOptions::new(1, Store::Memory)).await.expect("a node");
     assert!(node.store_was_empty());
     let mut last = 0;
@@ -25,7 +25,7 @@ async fn memory_applies_in_order() {
 }
 
 #[tokio::test]
-async fn disk_applies_again_after_a_restart() {
+async fn disk_log_applies_entries_again_after_restart() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start(on_disk(dir.path())).await.expect("a node");
     assert!(node.store_was_empty());
@@ -41,7 +41,7 @@ async fn disk_applies_again_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_directory_in_use_is_refused_and_free_after_shutdown() {
+async fn data_directory_in_use_is_refused_until_shutdown() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start(on_disk(dir.path())).await.expect("a node");
     let refused = start(on_disk(dir.path())).await.err().expect("a refusal");
@@ -52,7 +52,7 @@ async fn a_directory_in_use_is_refused_and_free_after_shutdown() {
 }
 
 #[tokio::test]
-async fn a_new_directory_is_for_its_owner_only() {
+async fn new_data_directory_is_private_to_owner() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("a/data");
     let (node, _) = start(on_disk(&data)).await.expect("a node");
@@ -63,7 +63,7 @@ async fn a_new_directory_is_for_its_owner_only() {
 
 /// Only for the power-loss proof, which must fail without it; otherwise the same node.
 #[tokio::test]
-async fn without_fsync_a_clean_restart_keeps_everything() {
+async fn clean_restart_without_fsync_keeps_everything() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let store = Store::Disk { dir: dir.path().to_owned(), fsync: false };
     for round in 1..4 {
@@ -76,7 +76,7 @@ async fn without_fsync_a_clean_restart_keeps_everything() {
 
 /// A restarted node leads at once, whether it resumes its old term or takes a new one, and says so.
 #[tokio::test]
-async fn leadership_is_told_after_every_start() {
+async fn leadership_is_announced_after_every_start() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut term = 0;
     for round in 0..4 {
@@ -90,7 +90,7 @@ async fn leadership_is_told_after_every_start() {
 
 /// Dropped without a shutdown, as in a process that ends by an error, it gives everything back too.
 #[tokio::test]
-async fn a_dropped_node_frees_its_directory() {
+async fn dropped_node_frees_its_data_directory() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start(on_disk(dir.path())).await.expect("a node");
     node.propose("a".into()).await.expect("applied");
@@ -109,7 +109,7 @@ async fn a_dropped_node_frees_its_directory() {
 }
 
 #[tokio::test]
-async fn free_space_is_known() {
+async fn free_disk_space_is_measured() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     assert!(free_bytes(dir.path()).expect("a file system") > 0);
     free_bytes(&dir.path().join("missing")).expect_err("no directory");

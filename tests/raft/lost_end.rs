@@ -99,7 +99,7 @@ impl Ended {
 }
 
 #[tokio::test]
-async fn a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it() {
+async fn node_with_lost_log_end_votes_for_no_candidate_without_it() {
     let ended = Ended::after_an_entry_that_one_lacks().await;
     ended.cut(ended.follower);
     let (cut, lagging) = (ended.start(ended.follower).await, ended.start(ended.lagging).await);
@@ -121,7 +121,7 @@ async fn a_node_that_lost_its_end_helps_nobody_to_lead_who_lacks_it() {
 
 /// It was told of the loss once: a restart does not forget it.
 #[tokio::test]
-async fn a_node_that_lost_its_end_still_knows_so_at_its_second_start() {
+async fn lost_log_end_is_remembered_across_restarts() {
     let ended = Ended::after_an_entry_that_one_lacks().await;
     ended.cut(ended.follower);
     ended.start(ended.follower).await.raft.shutdown().await;
@@ -132,7 +132,7 @@ async fn a_node_that_lost_its_end_still_knows_so_at_its_second_start() {
 }
 
 #[tokio::test]
-async fn nodes_that_all_lost_their_ends_serve_only_after_an_operator_has_said_so() {
+async fn cluster_with_lost_log_ends_serves_only_after_operator_accepts() {
     let ended = Ended::after_an_entry_that_one_lacks().await;
     ended.cut(ended.follower);
     ended.cut(ended.lead);
@@ -160,7 +160,7 @@ async fn nodes_that_all_lost_their_ends_serve_only_after_an_operator_has_said_so
 
 /// That there are others is a part of what is lost.
 #[tokio::test]
-async fn a_node_that_has_lost_that_it_is_not_alone_does_not_lead_alone() {
+async fn node_that_lost_membership_entry_does_not_lead_alone() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let alone = Node::start(&board, disk(1, dir.path()), &[1]).await.expect("a node");
@@ -190,7 +190,7 @@ async fn a_node_that_has_lost_that_it_is_not_alone_does_not_lead_alone() {
 
 /// Two votes in one term would make two leaders.
 #[tokio::test]
-async fn a_vote_that_the_log_has_lost_is_not_given_again() {
+async fn lost_vote_is_not_given_again() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, dir.path())).await;

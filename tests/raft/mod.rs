@@ -1,17 +1,17 @@
 //! The consensus room.
 
 mod abort;
+mod authorization;
+mod bootstrap;
 mod catch_up;
 mod corruption;
 mod failover;
 mod former_leader;
-mod forming;
 pub mod impostor;
 mod log;
 mod lost_end;
-mod seed;
 mod snapshot;
+mod stores;
 pub mod support;
 pub mod switchboard;
 mod tls;
-mod trust;

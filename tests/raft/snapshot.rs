@@ -56,7 +56,7 @@ async fn start_counter(dir: &Path) -> (RaftNode, Counter) {
 }
 
 #[tokio::test]
-async fn the_directory_stays_small_and_restarts_from_the_snapshot() {
+async fn data_directory_stays_small_and_restarts_from_snapshot() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start_counter(dir.path()).await;
     // 64 MiB of log, through files of 4 MiB and a snapshot for each MiB.
@@ -76,7 +76,7 @@ async fn the_directory_stays_small_and_restarts_from_the_snapshot() {
 }
 
 #[tokio::test]
-async fn a_snapshot_and_the_log_after_it_make_the_whole_state() {
+async fn snapshot_and_later_log_restore_whole_state() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let options = RaftOptions { snapshot_log_bytes: 2000, ..on_disk(dir.path()) };
     let mut expected = Vec::new();
@@ -96,7 +96,7 @@ async fn a_snapshot_and_the_log_after_it_make_the_whole_state() {
 }
 
 #[tokio::test]
-async fn a_snapshot_waits_for_as_much_log_as_the_last_one_was_large() {
+async fn next_snapshot_waits_for_as_much_log_as_last_snapshot() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let options = RaftOptions { snapshot_log_bytes: 1000, ..on_disk(dir.path()) };
     let (node, _) = start(options).await.expect("a node");
@@ -116,7 +116,7 @@ async fn a_snapshot_waits_for_as_much_log_as_the_last_one_was_large() {
 }
 
 #[tokio::test]
-async fn without_a_disk_the_log_is_trimmed_too() {
+async fn memory_log_is_trimmed_after_snapshot() {
     let counter = Counter::default();
     let options = RaftOptions { snapshot_log_bytes: 100_000, ..RaftOptions::new(1, Store::Memory) };
     let node = RaftNode::start(options, counter.clone(), Arc::new(Alone)).await.expect("a node");

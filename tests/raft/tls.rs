@@ -48,7 +48,7 @@ async fn start(id: u64, transport: Arc<TlsTransport>, initial: &BTreeMap<u64, St
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_nodes_over_tls() {
+async fn three_nodes_replicate_over_tls() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let own = authority();
     let bound: Vec<_> = (1..=3).map(|id| bind(files(dir.path(), &format!("node{id}"), &own, &own))).collect();
@@ -90,7 +90,7 @@ async fn says_hello(transport: &dyn Transport, url: &str) -> std::io::Result<u8>
 
 /// Not even a word of the protocol: the handshake fails, in both directions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_gets_nothing() {
+async fn stranger_without_certificate_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (own, foreign) = (authority(), authority());
     let (transport, address) = bind(files(dir.path(), "own", &own, &own));
@@ -122,7 +122,7 @@ async fn a_stranger_gets_nothing() {
 }
 
 #[test]
-fn files_that_are_no_good_are_named() {
+fn unusable_certificate_files_are_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let own = authority();
     let good = files(dir.path(), "good", &own, &own);
@@ -157,7 +157,7 @@ fn files_of_node(dir: &Path, node: u64, authority: &Authority) -> PeerFiles {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_opens_the_port_as_its_own_node_only() {
+async fn certificate_is_accepted_for_its_own_node_only() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let own = authority();
     let (transport, address) = bind(files_of_node(dir.path(), 1, &own));
@@ -173,7 +173,7 @@ async fn a_certificate_opens_the_port_as_its_own_node_only() {
 
 /// Each of them would have had five seconds to say who it is, and there were places for 256.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silent_connections_keep_no_node_out() {
+async fn silent_connections_do_not_block_members() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let own = authority();
     let (transport, address) = bind(files(dir.path(), "node1", &own, &own));

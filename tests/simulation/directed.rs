@@ -26,7 +26,7 @@ where
 
 /// It leads no more, and has not heard of it: the node that it does not know was added meanwhile.
 #[test]
-fn a_leader_that_was_stopped_does_not_say_who_is_a_member() {
+fn paused_leader_does_not_decide_membership() {
     let mut world = World::new(11, false);
     assert!(world.form(&[1, 2, 3], SOON_MS));
     let old = world.leader().expect("waited for");

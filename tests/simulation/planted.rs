@@ -15,27 +15,27 @@ fn survives(fault: Fault, seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn a_leader_that_is_cut_off_grants_nothing() {
+fn isolated_leader_grants_nothing() {
     survives(Fault::Isolate, 1..3);
 }
 
 #[test]
-fn what_is_forwarded_is_done_once() {
+fn forwarded_command_is_applied_once() {
     survives(Fault::Pause, 1..3);
 }
 
 #[test]
-fn all_who_come_back_at_once_serve_again() {
+fn nodes_restarted_together_serve_again() {
     survives(Fault::CrashAll { power: true }, 1..3);
 }
 
 #[test]
-fn what_a_lying_disk_has_lost_is_sent_again() {
+fn entries_lost_by_lying_disk_are_sent_again() {
     survives(Fault::LoseEnd { entries: 30 }, 1..4);
 }
 
 #[test]
-fn who_forges_votes_changes_nothing() {
+fn forged_votes_change_nothing() {
     survives(Fault::Forge { as_member: true }, 1..2);
     survives(Fault::Forge { as_member: false }, 2..3);
 }

@@ -57,7 +57,7 @@ fn even_seeds_keep_every_promise() {
 
 /// All that a run does follows from its seed: without that no failure could be looked at twice.
 #[test]
-fn a_seed_runs_twice_in_the_same_way() {
+fn same_seed_gives_same_trace() {
     for seed in [3, 4] {
         let shape = Shape { in_words: true, ..shape(seed) };
         let [first, second] = [(); 2].map(|()| std::thread::spawn(move || run(shape).trace).join().expect("a run"));

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_restart_would_not_find_is_noticed() {
+    fn removed_parts_of_data_directory_are_noticed() {
         assert!(notices(|dir| fs::remove_dir_all(dir).expect("removed")));
         assert!(notices(|dir| fs::rename(dir, dir.with_extension("moved")).expect("moved")));
         assert!(notices(|dir| fs::remove_dir_all(dir.join(LOG)).expect("removed")));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_running_node_does_by_itself_is_no_removal() {
+    fn changes_by_running_node_are_no_removal() {
         assert!(!notices(|dir| fs::remove_file(check::chunk_path(&dir.join(LOG), 0)).expect("purged")));
         assert!(!notices(|dir| remove(dir, "snapshot/7.snapshot")));
         assert!(!notices(|dir| fs::write(dir.join("snapshot/9.snapshot"), "").expect("written")));

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_made_once_and_belongs_to_one_node() {
+    fn store_id_is_made_once_for_one_node() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let made = open(dir.path(), 7, true).expect("made");
         assert_eq!(open(dir.path(), 7, false).expect("read"), made);
@@ -157,7 +157,7 @@ mod tests {
 
     /// Directories of the first version have no such file.
     #[test]
-    fn an_older_directory_belongs_to_node_1() {
+    fn data_directory_without_store_id_belongs_to_node_1() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         open(dir.path(), 2, false).expect_err("it is node 1's");
         open(dir.path(), 1, false).expect("its own");

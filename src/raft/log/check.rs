@@ -1,6 +1,6 @@
 //! Reads the whole log before it is opened, cuts what a power loss tore off its end, and refuses any other damage.
 //!
-//! The log crate would cut at any record that ends too early, also one in the middle whose length was damaged, and
+//! The log crate would cut at any record that ends too early, even at one in the middle whose length was damaged, and
 //! would lose the good records behind it. Here a cut needs proof: nothing readable follows, and the last record is
 //! incomplete or ends in zeros where its checksum belongs.
 
@@ -15,16 +15,16 @@ use raft_log::codeq::Decode;
 use crate::raft::codec::{LOG_ID_BYTES, PAYLOAD_HEADER_BYTES, payload_len};
 use crate::raft::data_dir::directory::sync_dir;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::disk::LogTypes;
+use crate::raft::log::format::LogTypes;
 
 const RECORD_TYPE_BYTES: usize = 4;
 const CHECKSUM_BYTES: usize = 8;
 const APPEND: [u8; RECORD_TYPE_BYTES] = [0, 0, 0, 1];
 
-/// Leaves the log in `dir` such that every byte of it is a good record, or says what is wrong and changes nothing.
+/// Cuts the log in `dir` so that every byte of it belongs to a good record, or refuses it and changes nothing.
 ///
-/// What is read here will be answered for, and may be in the page cache only: whoever wrote it may have been killed
-/// before its flush. So it is flushed first.
+/// The log is flushed before the node acts on it: the process that wrote it may have been killed before its own flush,
+/// so that parts of it may be in the page cache only.
 pub fn check_and_cut(dir: &Path) -> Result<(), NodeStartError> {
     let mut chunks = chunk_files(dir)?;
     let mut begun = Vec::new();

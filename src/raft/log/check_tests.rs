@@ -80,7 +80,7 @@ async fn sample(last: &str) -> (TempDir, Vec<usize>) {
 }
 
 #[tokio::test]
-async fn newest_content_wins_after_truncation_and_kill() {
+async fn truncated_log_keeps_newest_entries_after_kill() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut log = open(dir.path());
     append(&mut log, ["a0", "a1", "a2", "a3"].iter().zip(0..).map(|(text, at)| entry(1, at, text)).collect()).await;
@@ -94,7 +94,7 @@ async fn newest_content_wins_after_truncation_and_kill() {
 }
 
 #[tokio::test]
-async fn an_end_cut_anywhere_is_cut_back_to_the_record_before() {
+async fn torn_end_is_cut_to_last_whole_record() {
     let (dir, ends) = sample("four").await;
     for len in ends[0]..ends[4] {
         let torn = copy(dir.path());
@@ -110,7 +110,7 @@ async fn an_end_cut_anywhere_is_cut_back_to_the_record_before() {
 }
 
 #[tokio::test]
-async fn a_zero_filled_end_is_cut() {
+async fn zero_filled_end_is_cut() {
     let (dir, ends) = sample("four").await;
     let bytes = fs::read(only_chunk(dir.path())).expect("the file");
     // The checksum's last four bytes are never all zero here, its first four always are.
@@ -127,7 +127,7 @@ async fn a_zero_filled_end_is_cut() {
 }
 
 #[tokio::test]
-async fn every_flipped_bit_is_refused_and_named() {
+async fn flipped_bit_is_refused_with_its_place() {
     let (dir, ends) = sample("four").await;
     let bytes = fs::read(only_chunk(dir.path())).expect("the file");
     let damaged = copy(dir.path());
@@ -150,7 +150,7 @@ async fn every_flipped_bit_is_refused_and_named() {
 
 /// Content that looks like a record must not turn a torn end into damage.
 #[tokio::test]
-async fn a_torn_entry_that_holds_a_whole_record_is_cut() {
+async fn torn_entry_containing_whole_record_is_cut() {
     let (inner, ends) = sample("four").await;
     let record = fs::read(only_chunk(inner.path())).expect("the file")[ends[3]..].to_vec();
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -179,7 +179,7 @@ async fn three_chunks() -> TempDir {
 }
 
 #[tokio::test]
-async fn damage_in_an_earlier_file_is_refused() {
+async fn damage_in_earlier_log_file_is_refused() {
     let dir = three_chunks().await;
     for what in ["a flipped bit", "a short file", "an empty file", "a missing file"] {
         let damaged = copy(dir.path());
@@ -196,7 +196,7 @@ async fn damage_in_an_earlier_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_begun_before_the_end_of_the_one_before_is_removed() {
+async fn unfinished_new_log_file_is_removed() {
     let dir = three_chunks().await;
     for begun in [&b""[..], &[0; 4096], &[0, 0, 0, 5, 1]] {
         let torn = copy(dir.path());
@@ -211,7 +211,7 @@ async fn a_file_begun_before_the_end_of_the_one_before_is_removed() {
 }
 
 #[tokio::test]
-async fn a_missing_first_file_is_seen_as_missing_entries() {
+async fn missing_first_log_file_leaves_log_incomplete() {
     let dir = three_chunks().await;
     fs::remove_file(&chunks(dir.path())[0]).expect("a missing file");
     assert!(!open(dir.path()).span().complete);

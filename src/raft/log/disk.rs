@@ -16,19 +16,19 @@ use parking_lot::{Mutex, MutexGuard};
 use raft_log::api::raft_log_writer::RaftLogWriter;
 use tokio::sync::oneshot;
 
-use crate::base::clock::process_age;
 use crate::base::fatal;
 use crate::mutants::planted;
-use crate::raft::codec::Wire;
 use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
+use crate::raft::log::flush::{FlushCallback, FlushTimer};
+use crate::raft::log::format::{Encoded, LogTypes};
 use crate::raft::log::monitor::LogMonitor;
 use crate::raft::log::position;
 use crate::raft::log::position::DurablePosition;
 use crate::raft::log::range::{index_range, one_message};
 use crate::raft::types::{
-    EntryPayload, LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
+    LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
 
 /// Small files, because only whole files of purged entries can be removed.
@@ -38,91 +38,6 @@ const CACHE_BYTES: usize = 4 << 20;
 const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Appends arrive one at a time, so that this bounds the bytes of one append rather than a queue.
 const QUEUE_BYTES: usize = 64 << 20;
-
-/// Our encodings under the crate's codec trait.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Encoded<T>(pub T);
-
-impl<T: Wire> raft_log::codeq::Encode for Encoded<T> {
-    fn encode<W: io::Write>(&self, mut out: W) -> io::Result<usize> {
-        self.0.put(&mut out)
-    }
-}
-
-impl<T: Wire> raft_log::codeq::Decode for Encoded<T> {
-    fn decode<R: io::Read>(mut input: R) -> io::Result<Self> {
-        T::get(&mut input).map(Encoded)
-    }
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct LogTypes;
-
-impl raft_log::Types for LogTypes {
-    type LogId = Encoded<LogId>;
-    type LogPayload = Encoded<EntryPayload>;
-    type Vote = Encoded<Vote>;
-    type Callback = FlushCallback;
-    type UserData = ();
-
-    fn log_index(log_id: &Self::LogId) -> u64 {
-        log_id.0.index
-    }
-
-    fn payload_size(payload: &Self::LogPayload) -> u64 {
-        match &payload.0 {
-            EntryPayload::Normal(bytes) => bytes.len() as u64,
-            EntryPayload::Blank | EntryPayload::Membership(_) => 0,
-        }
-    }
-}
-
-/// Who waits for a write to be on disk. A failed one ends the process before anybody is told.
-pub enum FlushCallback {
-    /// Who waits for an append, how long that takes, and up to where the log is on disk then.
-    Append(LogFlushed, FlushTimer, Option<(LogId, Arc<DurablePosition>)>),
-    Waiter(oneshot::Sender<()>),
-    Nobody,
-}
-
-impl raft_log::Callback for FlushCallback {
-    fn send(self, result: io::Result<()>) {
-        let result = planted!("failed-flush-ignored", result => Ok(()));
-        result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
-        #[cfg(feature = "mutants")]
-        std::thread::sleep(crate::mutants::flush_delay());
-        match self {
-            FlushCallback::Append(callback, timer, reached) => {
-                timer.end();
-                reached.into_iter().for_each(|(last, position)| position.reached(last));
-                callback.log_io_completed(Ok(()));
-            }
-            // The waiter is gone when the node shuts down; the write is safe all the same.
-            FlushCallback::Waiter(sender) => drop(sender.send(())),
-            FlushCallback::Nobody => {}
-        }
-    }
-}
-
-/// A flush under way.
-pub struct FlushTimer {
-    began: Duration,
-    monitor: Arc<LogMonitor>,
-}
-
-impl FlushTimer {
-    fn begin(monitor: &Arc<LogMonitor>) -> Self {
-        let began = process_age();
-        monitor.stall.begin(began);
-        Self { began, monitor: monitor.clone() }
-    }
-
-    fn end(self) {
-        let now = process_age();
-        self.monitor.flushes.observe_duration(now.saturating_sub(self.began));
-        self.monitor.stall.end(now);
-    }
-}
 
 type RaftLog = raft_log::RaftLog<LogTypes>;
 
@@ -134,18 +49,18 @@ pub struct DiskLog {
     monitor: Arc<LogMonitor>,
     /// Whose log it is, where a node runs on it.
     own: Option<NodeId>,
-    /// There is no other node: what is in the log is committed.
+    /// Whether this node runs without peers: what is in its log is committed.
     alone: bool,
     data_dir: Arc<Path>,
     position: Arc<DurablePosition>,
-    /// A vote was stored by this process.
+    /// Whether this process has stored a vote.
     used: Arc<AtomicBool>,
     /// After the log, so that it is closed before the directory is given up.
     _lock: Arc<DataDirLock>,
 }
 
 impl DiskLog {
-    /// Opens the log in `dir`, which `log_check` has found sound: nothing is cut or repaired here.
+    /// Opens the log in `dir`, which `check.rs` has found sound: nothing is cut or repaired here.
     pub fn open(dir: &Path, sync: bool, monitor: Arc<LogMonitor>, lock: Arc<DataDirLock>) -> io::Result<Self> {
         let sync = planted!("no-fsync", sync => false);
         let log = RaftLog::open(Arc::new(config(dir)?))?;
@@ -157,7 +72,7 @@ impl DiskLog {
         Ok(Self { log, sync, monitor, own: None, alone: false, data_dir, position, used: Arc::default(), _lock: lock })
     }
 
-    /// The same log as that of `node`, which is about to run on it, with others or without.
+    /// The same log as that of `node`, which is about to run on it, with peers or `alone`.
     pub fn of(self, node: NodeId, alone: bool) -> Self {
         Self { own: Some(node), alone, ..self }
     }
@@ -175,30 +90,30 @@ impl DiskLog {
     /// The newest entry that was on disk, where it is gone.
     pub fn lost_end(&self) -> Option<LogId> {
         let last = self.lock().log_state().last().map(|id| id.0);
-        self.position.missing_after(last)
+        self.position.lost_entry(last)
     }
 
-    /// Refuses a log of which nobody knows whether it has lost its end.
+    /// Refuses a log for which it is unknown whether it has lost its end.
     pub fn check_position(&self, may_be_missing: bool) -> Result<(), NodeStartError> {
-        let Some(why) = self.position.unknown(may_be_missing) else { return Ok(()) };
+        let Some(why) = self.position.unreadable_reason(may_be_missing) else { return Ok(()) };
         let reason = format!(
             "{why}, so whether the log has lost its end is not known; --accept-lost-end begins with the log as it is"
         );
         Err(NodeStartError::damaged(&self.data_dir.join(position::FILE), 0, reason))
     }
 
-    /// The entries that the log holds now are all that it is asked for; with `empty`, so is the vote.
+    /// From now on the log is not expected to hold more entries than it does; with `empty`, no vote either.
     pub fn accept_lost_end(&self, empty: bool) -> io::Result<()> {
         let last = self.lock().log_state().last().map(|id| id.0);
-        if empty { self.position.forget() } else { self.position.fall_to(last) }
+        if empty { self.position.reset() } else { self.position.truncate_to(last) }
     }
 
-    /// Puts the last vote back where the log has lost it: a second one in the same term would make two leaders. Blocks
-    /// until it is on disk.
+    /// Puts the last vote back if the log has lost it: a second vote in the same term could elect two leaders. Blocks until
+    /// it is on disk.
     pub fn restore_vote(&self) -> io::Result<()> {
         let mut log = self.lock();
         let stored = log.log_state().vote().map(|vote| vote.0);
-        let missing = planted!("vote-given-twice", self.position.missing_vote(stored) => None);
+        let missing = planted!("vote-given-twice", self.position.lost_vote(stored) => None);
         let Some(vote) = missing else { return Ok(()) };
         tracing::warn!(%vote, "the log has lost the vote of this node: it is put back");
         let (sender, receiver) = oneshot::channel();
@@ -226,11 +141,10 @@ impl DiskLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, RaftLog> {
-        // A panic inside the crate while locked would leave the log in doubt; openraft then stops the node.
         self.log.lock()
     }
 
-    /// Runs `change`, which must end in a flush that reports to the given callback, and waits for it.
+    /// Runs `change`, flushes, and waits until both are on disk.
     async fn change_and_wait(&self, change: impl FnOnce(&mut RaftLog) -> io::Result<()>, sync: bool) {
         let (sender, receiver) = oneshot::channel();
         {
@@ -308,7 +222,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         room.map_err(|e| StorageIOError::write_vote(AnyError::new(&e)))?;
         let stored = Encoded(*vote);
         self.change_and_wait(|log| log.save_vote(stored).map(drop), self.sync).await;
-        self.position.voted(vote);
+        self.position.set_vote(vote);
         if !self.used.swap(true, Relaxed) {
             let marked = store_id::mark_used(&self.data_dir);
             marked.unwrap_or_else(|error| fatal::abort("cannot mark the data directory as used", &error));
@@ -321,7 +235,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         Ok(vote_at_start(stored, self.own))
     }
 
-    /// Not flushed by itself: it travels with the next append, and losing it costs nothing but a later apply.
+    /// Not flushed by itself: it is written with the next append, and losing it costs nothing but a later apply.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
         if self.monitor.space.is_full() {
             return Ok(());
@@ -370,10 +284,10 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
         let room = self.monitor.space.wait(&self.data_dir).await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
-        // Behind the appends before it, or one of them would set the position once more.
+        // After the appends before it, or one of them would advance the position again.
         self.change_and_wait(|_| Ok(()), true).await;
         let before = log_id.index.checked_sub(1).and_then(|index| self.id_at(index));
-        let fallen = self.position.fall_to(before);
+        let fallen = self.position.truncate_to(before);
         fallen.unwrap_or_else(|error| fatal::abort("cannot write the position of the log", &error));
         self.change_and_wait(|log| log.truncate(log_id.index).map(drop), true).await;
         Ok(())

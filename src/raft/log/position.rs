@@ -1,8 +1,8 @@
-//! The newest entry and the last vote that were on disk, in a small file beside the log: a log that was cut at the end of
-//! a record looks whole, and this tells.
+//! The newest entry and the last vote that were on disk, in a small file beside the log. It shows that the log has lost its
+//! end: a log that was cut at the end of a record looks whole.
 //!
-//! Written after each flush of the log and without one of its own: a loss of power may leave it behind the log, never
-//! before it.
+//! The file is written after each flush of the log, without a flush of its own: after a power loss it may be older than
+//! the log, never newer.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -24,7 +24,7 @@ pub fn is_there(data_dir: &Path) -> bool {
     std::fs::metadata(data_dir.join(FILE)).is_ok_and(|file| file.len() > 0)
 }
 
-/// What was on disk once.
+/// The content of the file.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Durable {
     last: Option<LogId>,
@@ -34,10 +34,10 @@ struct Durable {
 #[derive(Debug)]
 pub struct DurablePosition {
     file: File,
-    noted: Mutex<Durable>,
+    durable: Mutex<Durable>,
     failed: AtomicBool,
-    /// Why the file said nothing when it was opened.
-    unknown: Option<&'static str>,
+    /// Why the file could not be read when it was opened.
+    unreadable: Option<&'static str>,
 }
 
 impl DurablePosition {
@@ -49,69 +49,69 @@ impl DurablePosition {
             Ok(0) => Err(MISSING),
             _ => parse(&text).ok_or("its checksum is wrong"),
         };
-        let (noted, unknown) = (read.unwrap_or_default(), read.err());
-        Ok(DurablePosition { file, noted: Mutex::new(noted), failed: AtomicBool::new(false), unknown })
+        let (durable, unreadable) = (read.unwrap_or_default(), read.err());
+        Ok(DurablePosition { file, durable: Mutex::new(durable), failed: AtomicBool::new(false), unreadable })
     }
 
-    /// Why what was on disk once is not known. A directory of a release before this file has none.
-    pub fn unknown(&self, may_be_missing: bool) -> Option<&'static str> {
-        self.unknown.filter(|why| !(may_be_missing && *why == MISSING))
+    /// Why the file could not be read. A directory that an older release made may lack it.
+    pub fn unreadable_reason(&self, may_be_missing: bool) -> Option<&'static str> {
+        self.unreadable.filter(|why| !(may_be_missing && *why == MISSING))
     }
 
-    /// The entry that was on disk once, where the log ends before it now. Until the log has arrived there again, or is
-    /// known to go on otherwise, the file says so.
-    pub fn missing_after(&self, last: Option<LogId>) -> Option<LogId> {
+    /// The newest entry that was on disk, if the log, which ends with `last`, has lost it. The file keeps it until the log
+    /// reaches it again or is truncated.
+    pub fn lost_entry(&self, last: Option<LogId>) -> Option<LogId> {
         self.lock().last.filter(|reached| Some(*reached) > last)
     }
 
-    /// The vote that was on disk once, where an older one is there now.
-    pub fn missing_vote(&self, stored: Option<Vote>) -> Option<Vote> {
+    /// The vote that was on disk, if the log has an older one now.
+    pub fn lost_vote(&self, stored: Option<Vote>) -> Option<Vote> {
         self.lock().vote.filter(|vote| Some(vote.leader_id) > stored.map(|stored| stored.leader_id))
     }
 
     /// The log is on disk up to this entry.
-    pub fn reached(&self, last: LogId) {
-        let mut noted = self.lock();
-        if Some(last) > noted.last {
-            noted.last = Some(last);
-            self.write_or_tell(&noted);
+    pub fn advance(&self, last: LogId) {
+        let mut durable = self.lock();
+        if Some(last) > durable.last {
+            durable.last = Some(last);
+            self.write_or_warn(&durable);
         }
     }
 
-    pub fn voted(&self, vote: &Vote) {
-        let mut noted = self.lock();
-        noted.vote = Some(*vote);
-        self.write_or_tell(&noted);
+    pub fn set_vote(&self, vote: &Vote) {
+        let mut durable = self.lock();
+        durable.vote = Some(*vote);
+        self.write_or_warn(&durable);
     }
 
-    /// The log is about to end with this entry, in its own order: who leads has other entries after it.
-    pub fn fall_to(&self, last: Option<LogId>) -> io::Result<()> {
-        let mut noted = self.lock();
-        noted.last = last;
-        self.write(&noted)?;
+    /// The log is about to be truncated after this entry: the leader has other entries there.
+    pub fn truncate_to(&self, last: Option<LogId>) -> io::Result<()> {
+        let mut durable = self.lock();
+        durable.last = last;
+        self.write(&durable)?;
         self.file.sync_data()
     }
 
-    /// What is there now is all that counts.
-    pub fn forget(&self) -> io::Result<()> {
-        let mut noted = self.lock();
-        *noted = Durable::default();
-        self.write(&noted)?;
+    /// Forgets what was on disk.
+    pub fn reset(&self) -> io::Result<()> {
+        let mut durable = self.lock();
+        *durable = Durable::default();
+        self.write(&durable)?;
         self.file.sync_data()
     }
 
-    fn write_or_tell(&self, noted: &Durable) {
-        if let Err(error) = self.write(noted)
+    fn write_or_warn(&self, durable: &Durable) {
+        if let Err(error) = self.write(durable)
             && !self.failed.swap(true, Relaxed)
         {
             tracing::warn!(%error, "the file {FILE} in the data directory cannot be written");
         }
     }
 
-    /// Always as long.
-    fn write(&self, noted: &Durable) -> io::Result<()> {
-        let last = noted.last.map_or((0, 0, 0), |id| (id.leader_id.term, id.leader_id.node_id, id.index));
-        let vote = noted.vote.map_or((0, 0), |vote| (vote.leader_id.term, vote.leader_id.node_id));
+    /// Every line has the same length.
+    fn write(&self, durable: &Durable) -> io::Result<()> {
+        let last = durable.last.map_or((0, 0, 0), |id| (id.leader_id.term, id.leader_id.node_id, id.index));
+        let vote = durable.vote.map_or((0, 0), |vote| (vote.leader_id.term, vote.leader_id.node_id));
         let text =
             format!("{PREFIX} entry {:020} {:020} {:020} vote {:020} {:020}", last.0, last.1, last.2, vote.0, vote.1);
         let line = format!("{text} crc {:08x}\n", crc32fast::hash(text.as_bytes()));
@@ -119,7 +119,7 @@ impl DurablePosition {
     }
 
     fn lock(&self) -> MutexGuard<'_, Durable> {
-        self.noted.lock()
+        self.durable.lock()
     }
 }
 
@@ -152,39 +152,39 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_ends_before_what_was_on_disk_is_known() {
+    fn log_that_ends_before_position_is_noticed() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        assert_eq!(open(&dir).missing_after(None), None, "an older directory has no such file");
-        open(&dir).reached(id(2, 7));
+        assert_eq!(open(&dir).lost_entry(None), None, "an older directory has no such file");
+        open(&dir).advance(id(2, 7));
         for (last, missing) in [(None, true), (Some(id(2, 6)), true), (Some(id(2, 7)), false), (Some(id(3, 5)), false)]
         {
-            assert_eq!(open(&dir).missing_after(last), missing.then_some(id(2, 7)), "{last:?}");
+            assert_eq!(open(&dir).lost_entry(last), missing.then_some(id(2, 7)), "{last:?}");
         }
-        open(&dir).fall_to(Some(id(1, 4))).expect("written");
-        assert_eq!(open(&dir).missing_after(Some(id(1, 4))), None);
+        open(&dir).truncate_to(Some(id(1, 4))).expect("written");
+        assert_eq!(open(&dir).lost_entry(Some(id(1, 4))), None);
         std::fs::write(dir.path().join(FILE), "other").expect("written");
-        assert_eq!(open(&dir).missing_after(None), None);
+        assert_eq!(open(&dir).lost_entry(None), None);
     }
 
     #[test]
-    fn what_is_missing_stays_so_until_the_log_has_arrived_there() {
+    fn lost_end_stays_noted_until_log_reaches_it() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        open(&dir).reached(id(2, 9));
-        open(&dir).reached(id(2, 8));
-        assert_eq!(open(&dir).missing_after(Some(id(2, 8))), Some(id(2, 9)));
-        open(&dir).reached(id(3, 8));
-        assert_eq!(open(&dir).missing_after(Some(id(3, 8))), None);
-        open(&dir).forget().expect("written");
-        assert_eq!(open(&dir).missing_after(None), None);
+        open(&dir).advance(id(2, 9));
+        open(&dir).advance(id(2, 8));
+        assert_eq!(open(&dir).lost_entry(Some(id(2, 8))), Some(id(2, 9)));
+        open(&dir).advance(id(3, 8));
+        assert_eq!(open(&dir).lost_entry(Some(id(3, 8))), None);
+        open(&dir).reset().expect("written");
+        assert_eq!(open(&dir).lost_entry(None), None);
     }
 
     #[test]
-    fn an_older_vote_than_the_last_one_is_known() {
+    fn vote_older_than_position_is_noticed() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        open(&dir).voted(&Vote::new(4, 2));
+        open(&dir).set_vote(&Vote::new(4, 2));
         for (stored, missing) in [(None, true), (Some((3, 3)), true), (Some((4, 1)), true), (Some((4, 2)), false)] {
             let stored = stored.map(|(term, node)| Vote::new_committed(term, node));
-            assert_eq!(open(&dir).missing_vote(stored), missing.then(|| Vote::new(4, 2)), "{stored:?}");
+            assert_eq!(open(&dir).lost_vote(stored), missing.then(|| Vote::new(4, 2)), "{stored:?}");
         }
     }
 
@@ -192,12 +192,12 @@ mod tests {
     #[test]
     fn the_file_as_text() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        open(&dir).voted(&Vote::new(5, 3));
-        open(&dir).reached(id(1, 4));
+        open(&dir).set_vote(&Vote::new(5, 3));
+        open(&dir).advance(id(1, 4));
         let text = std::fs::read_to_string(dir.path().join(FILE)).expect("read");
         let (entry, vote) = (format!("{:020} {:020} {:020}", 1, 1, 4), format!("{:020} {:020}", 5, 3));
         assert_eq!(text, format!("latchd position 2 entry {entry} vote {vote} crc 4af4d9d9\n"));
         std::fs::write(dir.path().join(FILE), text.replace("4 vote", "5 vote")).expect("written");
-        assert_eq!(open(&dir).missing_after(None), None, "it is damaged");
+        assert_eq!(open(&dir).lost_entry(None), None, "it is damaged");
     }
 }

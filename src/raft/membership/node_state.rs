@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_standing_says_what_is_to_be_done() {
+    fn each_node_state_tells_operator_what_to_do() {
         let told = |standing: NodeState| standing.to_string();
         assert!(told(NodeState::Bootstrapping { awaits: vec![2] }).ends_with("no answer yet from node 2"));
         assert!(

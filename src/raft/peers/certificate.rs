@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_for_the_node_in_its_name() {
+    fn certificate_is_accepted_for_node_in_its_name() {
         let of_3 = certificate("latchd node 3", &["10.0.0.3"]);
         assert_eq!(of_3.named_node(), Some(3));
         of_3.check(3, None).expect("its own");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_for_the_host_at_which_its_node_is_dialled() {
+    fn certificate_is_accepted_for_host_of_its_node() {
         let one = certificate("a machine", &["10.0.0.3", "node-3.example"]);
         one.check(3, Some("10.0.0.3")).expect("its address");
         one.check(3, Some("node-3.example")).expect("its name");

@@ -1,10 +1,11 @@
-//! What is said in the frames. As on disk, the encoding is our own; `message_tests.rs` decodes committed examples.
+//! The messages in the frames. As on disk, the encoding is our own; `message_tests.rs` decodes committed examples.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
-use crate::raft::codec::{Wire, get_bool, get_u8, get_u64, invalid};
+use crate::base::codec::{Decoder, Encode};
+use crate::raft::codec::{Wire, invalid};
 use crate::raft::types::{EntryPayload, LogEntry, LogId, NodeId, SnapshotMeta, TypeConfig, Vote};
 
 /// More than this are no list of members.
@@ -46,77 +47,76 @@ pub enum HelloRefusal {
 
 impl Wire for Hello {
     /// Later versions may add to the end: what is not known there is skipped.
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        let mut bytes = vec![self.oldest, self.newest];
-        bytes.extend(self.from.to_be_bytes());
-        bytes.extend(self.to.to_be_bytes());
-        bytes.extend(self.store);
-        bytes.push(self.empty.into());
-        let count = u16::try_from(self.initial.len()).map_err(|_| invalid("too many nodes"))?;
-        bytes.extend(count.to_be_bytes());
-        self.initial.iter().for_each(|node| bytes.extend(node.to_be_bytes()));
-        out.write_all(&bytes)?;
-        Ok(bytes.len())
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        out.put_u8(self.oldest);
+        out.put_u8(self.newest);
+        out.put_be_u64(self.from);
+        out.put_be_u64(self.to);
+        out.put_bytes(&self.store);
+        out.put_flag(self.empty);
+        out.put_be_u16(u16::try_from(self.initial.len()).map_err(|_| invalid("too many nodes"))?);
+        self.initial.iter().for_each(|node| out.put_be_u64(*node));
+        Ok(())
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
-        let (oldest, newest) = (get_u8(input)?, get_u8(input)?);
-        let (from, to) = (get_u64(input)?, get_u64(input)?);
-        let mut store = [0; 16];
-        input.read_exact(&mut store)?;
-        let empty = get_bool(input)?;
-        let count = usize::from(get_u8(input)?) << 8 | usize::from(get_u8(input)?);
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
+        let (oldest, newest) = (input.u8()?, input.u8()?);
+        let (from, to) = (input.be_u64()?, input.be_u64()?);
+        let (store, empty) = (input.array()?, input.flag()?);
+        let count = usize::from(input.be_u16()?);
         if count > MAX_INITIAL {
             return Err(invalid(format!("a list of {count} nodes is out of range")));
         }
-        let initial = (0..count).map(|_| get_u64(input)).collect::<io::Result<_>>()?;
+        let initial = (0..count).map(|_| Ok(input.be_u64()?)).collect::<io::Result<_>>()?;
         Ok(Hello { oldest, newest, from, to, store, empty, initial })
     }
 }
 
 impl Wire for HelloReply {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        let bytes = match self {
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
             HelloReply::Hello(hello) => {
-                out.write_all(&[0])?;
-                return Ok(1 + hello.put(out)?);
+                out.put_u8(0);
+                return hello.put(out);
             }
-            HelloReply::Refused(HelloRefusal::Protocol { oldest, newest }) => vec![1, *oldest, *newest],
-            HelloReply::Refused(HelloRefusal::OtherNode { found }) => [&[2][..], &found.to_be_bytes()].concat(),
-            HelloReply::Refused(HelloRefusal::OtherStore) => vec![3],
-        };
-        out.write_all(&bytes)?;
-        Ok(bytes.len())
+            HelloReply::Refused(HelloRefusal::Protocol { oldest, newest }) => out.put_bytes(&[1, *oldest, *newest]),
+            HelloReply::Refused(HelloRefusal::OtherNode { found }) => {
+                out.put_u8(2);
+                out.put_be_u64(*found);
+            }
+            HelloReply::Refused(HelloRefusal::OtherStore) => out.put_u8(3),
+        }
+        Ok(())
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
-        Ok(match get_u8(input)? {
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
+        Ok(match input.u8()? {
             0 => HelloReply::Hello(Hello::get(input)?),
-            1 => HelloReply::Refused(HelloRefusal::Protocol { oldest: get_u8(input)?, newest: get_u8(input)? }),
-            2 => HelloReply::Refused(HelloRefusal::OtherNode { found: get_u64(input)? }),
+            1 => HelloReply::Refused(HelloRefusal::Protocol { oldest: input.u8()?, newest: input.u8()? }),
+            2 => HelloReply::Refused(HelloRefusal::OtherNode { found: input.be_u64()? }),
             3 => HelloReply::Refused(HelloRefusal::OtherStore),
-            other => return Err(invalid(format!("unknown kind of welcome {other}"))),
+            other => return Err(invalid(format!("unknown reply {other} to a hello"))),
         })
     }
 }
 
 impl Wire for AppendEntriesRequest<TypeConfig> {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        let mut len = self.vote.put(out)? + self.prev_log_id.put(out)? + self.leader_commit.put(out)? + 4;
-        let count = u32::try_from(self.entries.len()).map_err(|_| invalid("too many entries"))?;
-        out.write_all(&count.to_be_bytes())?;
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        self.vote.put(out)?;
+        self.prev_log_id.put(out)?;
+        self.leader_commit.put(out)?;
+        out.put_be_u32(u32::try_from(self.entries.len()).map_err(|_| invalid("too many entries"))?);
         for entry in &self.entries {
-            len += entry.log_id.put(out)? + entry.payload.put(out)?;
+            entry.log_id.put(out)?;
+            entry.payload.put(out)?;
         }
-        Ok(len)
+        Ok(())
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
         let (vote, prev_log_id, leader_commit) = (Vote::get(input)?, Option::get(input)?, Option::get(input)?);
-        let mut count = [0; 4];
-        input.read_exact(&mut count)?;
         let mut entries = Vec::new();
-        for _ in 0..u32::from_be_bytes(count) {
+        for _ in 0..input.be_u32()? {
             entries.push(LogEntry { log_id: LogId::get(input)?, payload: EntryPayload::get(input)? });
         }
         Ok(Self { vote, prev_log_id, entries, leader_commit })
@@ -124,23 +124,24 @@ impl Wire for AppendEntriesRequest<TypeConfig> {
 }
 
 impl Wire for AppendEntriesResponse<NodeId> {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        let tag = match self {
-            Self::Success => 0,
-            Self::PartialSuccess(_) => 1,
-            Self::Conflict => 2,
-            Self::HigherVote(_) => 3,
-        };
-        out.write_all(&[tag])?;
-        Ok(1 + match self {
-            Self::Success | Self::Conflict => 0,
-            Self::PartialSuccess(matched) => matched.put(out)?,
-            Self::HigherVote(vote) => vote.put(out)?,
-        })
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Success => out.put_u8(0),
+            Self::PartialSuccess(matched) => {
+                out.put_u8(1);
+                matched.put(out)?;
+            }
+            Self::Conflict => out.put_u8(2),
+            Self::HigherVote(vote) => {
+                out.put_u8(3);
+                vote.put(out)?;
+            }
+        }
+        Ok(())
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
-        Ok(match get_u8(input)? {
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
+        Ok(match input.u8()? {
             0 => Self::Success,
             1 => Self::PartialSuccess(Option::get(input)?),
             2 => Self::Conflict,
@@ -151,23 +152,25 @@ impl Wire for AppendEntriesResponse<NodeId> {
 }
 
 impl Wire for VoteRequest<NodeId> {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        Ok(self.vote.put(out)? + self.last_log_id.put(out)?)
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        self.vote.put(out)?;
+        self.last_log_id.put(out)
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
         Ok(Self { vote: Vote::get(input)?, last_log_id: Option::get(input)? })
     }
 }
 
 impl Wire for VoteResponse<NodeId> {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        out.write_all(&[self.vote_granted.into()])?;
-        Ok(1 + self.vote.put(out)? + self.last_log_id.put(out)?)
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        out.put_flag(self.vote_granted);
+        self.vote.put(out)?;
+        self.last_log_id.put(out)
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
-        let vote_granted = get_bool(input)?;
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
+        let vote_granted = input.flag()?;
         Ok(Self { vote: Vote::get(input)?, vote_granted, last_log_id: Option::get(input)? })
     }
 }
@@ -180,22 +183,12 @@ pub struct SnapshotBegin {
 }
 
 impl Wire for SnapshotBegin {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        Ok(self.vote.put(out)? + self.meta.put(out)?)
+    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        self.vote.put(out)?;
+        self.meta.put(out)
     }
 
-    fn get(input: &mut impl Read) -> io::Result<Self> {
+    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
         Ok(Self { vote: Vote::get(input)?, meta: SnapshotMeta::get(input)? })
-    }
-}
-
-impl Wire for bool {
-    fn put(&self, out: &mut impl Write) -> io::Result<usize> {
-        out.write_all(&[(*self).into()])?;
-        Ok(1)
-    }
-
-    fn get(input: &mut impl Read) -> io::Result<Self> {
-        get_bool(input)
     }
 }

@@ -104,7 +104,7 @@ fn unhex(text: &str) -> Vec<u8> {
 
 /// `REFRESH_FRAMES=1` writes those that are missing, and never changes one that is there.
 #[tokio::test]
-async fn frames_are_what_the_files_say() {
+async fn frames_match_golden_files() {
     for (name, frame) in examples() {
         let mut written = Vec::new();
         frame.write(&mut written).await.expect("a Vec takes everything");
@@ -130,7 +130,7 @@ fn comes_back<T: Wire + Debug>(message: &T) {
 }
 
 #[test]
-fn messages_are_read_whole_or_not_at_all() {
+fn partial_messages_are_refused() {
     comes_back(&hello());
     comes_back(&HelloReply::Hello(hello()));
     comes_back(&HelloReply::Refused(HelloRefusal::OtherNode { found: 9 }));
@@ -145,7 +145,7 @@ fn messages_are_read_whole_or_not_at_all() {
 
 /// A later version may say more; this one reads what it knows.
 #[test]
-fn a_hello_may_grow() {
+fn longer_hello_of_later_version_is_read() {
     let longer = [&encode(&hello()), &b"more"[..]].concat();
     assert_eq!(decode_prefix::<Hello>(&longer).expect("the part that is known"), hello());
 }

@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use crate::base::chunked_file::{ChunkReader, ChunkWriter, damaged, read_exact};
-use crate::raft::codec::Wire;
+use crate::raft::codec::{Wire, decode};
 use crate::raft::types::SnapshotMeta;
 
 const MAGIC: &[u8; 8] = b"LATCHSNP";
@@ -103,7 +103,7 @@ impl<R: Read> SnapshotReader<R> {
         if checksum != crc32fast::hash(&header).to_be_bytes() {
             return Err(damaged("the checksum of the header is wrong"));
         }
-        let meta = SnapshotMeta::get(&mut &header[16..])?;
+        let meta = decode(&header[16..])?;
         let header_bytes = header.len() as u64 + 4;
         Ok(Self { meta, chunks: ChunkReader::new(file, header_bytes, CHUNK_BYTES) })
     }

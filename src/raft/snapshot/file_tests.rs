@@ -24,7 +24,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// The format, written out: a change here is a new version of it.
 #[test]
-fn a_file_byte_by_byte() {
+fn snapshot_file_has_golden_bytes() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("s");
     write(&path, b"locks");
@@ -36,7 +36,7 @@ fn a_file_byte_by_byte() {
 }
 
 #[test]
-fn content_of_any_size_comes_back() {
+fn snapshot_content_of_any_size_reads_back() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("s");
     for len in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) / 2] {
@@ -47,7 +47,7 @@ fn content_of_any_size_comes_back() {
 }
 
 #[test]
-fn every_flipped_bit_and_every_missing_byte_is_noticed() {
+fn flipped_bits_and_missing_bytes_of_snapshot_are_noticed() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("s");
     write(&path, b"what the locks are");
@@ -67,7 +67,7 @@ fn every_flipped_bit_and_every_missing_byte_is_noticed() {
 }
 
 #[test]
-fn exchanged_chunks_are_noticed() {
+fn exchanged_snapshot_chunks_are_noticed() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("s");
     let chunk = 1 << 20;

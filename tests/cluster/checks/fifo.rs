@@ -45,13 +45,13 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_queue_is_the_order_of_the_grants() {
+    fn grants_follow_queue_order() {
         assert_eq!(check(&queue(1, 2).0), Vec::<String>::new());
         assert_eq!(check(&queue(2, 1).0).len(), 1);
     }
 
     #[test]
-    fn only_a_place_that_was_seen_and_kept_counts() {
+    fn only_observed_queue_places_count() {
         let unseen = Script::default().grant("a", (0, 90), 2).grant("a", (30, 95), 1);
         assert_eq!(check(&unseen.0), Vec::<String>::new());
         let mut lost = queue(2, 1);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_lost_comes_before_those_who_ask_after_its_return() {
+    fn lost_waiter_precedes_later_requests_after_return() {
         let mut back = queue(2, 1);
         back.0.ops[0].asked_again = 50;
         assert_eq!(check(&back.0), Vec::<String>::new(), "the other may have been granted before");

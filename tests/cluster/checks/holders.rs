@@ -32,7 +32,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn a_hold_may_follow_a_release_that_was_sent_or_a_lease_that_may_be_over() {
+    fn hold_may_follow_sent_release_or_expired_lease() {
         let fine = Script::default()
             .grant("a", (0, 10), 1)
             .lost_release("a", (20, 90), 1)
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn two_at_once_are_found_also_when_a_third_lies_between() {
+    fn two_overlapping_holds_are_found_around_third() {
         let two = Script::default().grant("a", (0, 10), 1).release("a", (30, 40), 1).grant("a", (5, 29), 2);
         assert_eq!(check(&two.0).len(), 1);
         let long = Script::default().grant("a", (0, 10), 1).lease("a", (15, 20), 2, 8).release("a", (60, 61), 1).grant(

@@ -34,7 +34,7 @@ mod tests {
     use crate::cluster::history::{Answer, Ask};
 
     #[test]
-    fn a_lease_may_end_when_it_is_over_by_the_clients_clock() {
+    fn lease_may_end_at_client_clock_expiry() {
         let fine = Script::default()
             .lease("a", (0, 10), 1, 100)
             .read("a", (20, 30), Some(1))
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_a_read_and_a_refused_renewal_before_its_end_are_found() {
+    fn early_grant_read_and_refused_renewal_are_found() {
         let start = || Script::default().lease("a", (0, 10), 1, 100);
         assert_eq!(check(&start().lease("a", (20, 99), 2, 1).0).len(), 1);
         assert_eq!(check(&start().read("a", (20, 99), None).0).len(), 1);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_between_a_lease_and_a_late_renewal_may_see_nobody_and_a_grant_is_found() {
+    fn grant_between_lease_end_and_late_renewal_is_found() {
         let renewal = Ask::Renew { token: 1, lease_ms: 100 };
         let late =
             || Script::default().lease("a", (0, 10), 1, 100).op("a", renewal.clone(), (105, 120), Answer::Renewed);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_release_was_sent_nothing_is_certain() {
+    fn nothing_is_certain_after_sent_release() {
         let released = Script::default()
             .lease("a", (0, 10), 1, 100)
             .lost_release("a", (20, 60), 1)

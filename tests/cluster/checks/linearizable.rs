@@ -131,7 +131,7 @@ mod tests {
     const NAME: &str = "lin-a";
 
     #[test]
-    fn a_lock_passes_and_so_does_what_stays_open() {
+    fn correct_history_with_open_operations_passes() {
         let fine = Script::default()
             .grant(NAME, (0, 10), 5)
             .contended(NAME, (20, 30))
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn two_holders_a_stale_read_a_lost_grant_and_a_token_that_falls_are_found() {
+    fn double_hold_stale_read_lost_grant_and_falling_token_are_found() {
         let start = || Script::default().grant(NAME, (0, 10), 5);
         let two_holders = start().grant(NAME, (20, 30), 6);
         let stale_read = start().release(NAME, (20, 30), 5).read(NAME, (40, 50), Some(5));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acquire_without_an_answer_explains_one_hold_and_not_two() {
+    fn unanswered_acquire_explains_one_hold_only() {
         let once = Script::default().lost_acquire(NAME, (0, 10)).read(NAME, (20, 30), Some(3));
         assert_eq!(check(&once.0), Vec::<String>::new());
         let twice = Script::default()
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acquire_that_was_asked_again_explains_one_hold_before_its_own() {
+    fn retried_acquire_explains_one_earlier_hold() {
         let mut script =
             Script::default().grant(NAME, (0, 100), 7).read(NAME, (20, 30), Some(5)).read(NAME, (40, 50), None);
         assert_eq!(check(&script.0).len(), 1, "nobody can have had token 5");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_operations_are_told_and_not_searched() {
+    fn too_many_operations_are_reported_without_search() {
         let long = (0..101).fold(Script::default(), |script, at| {
             script.grant(NAME, (at * 10, at * 10 + 1), at + 1).release(NAME, (at * 10 + 2, at * 10 + 3), at + 1)
         });

@@ -52,13 +52,13 @@ mod tests {
     use super::check;
 
     #[test]
-    fn tokens_of_overlapping_requests_may_come_in_any_order() {
+    fn overlapping_requests_may_get_tokens_in_any_order() {
         let fine = Script::default().grant("a", (0, 20), 2).grant("b", (10, 30), 1).grant("c", (40, 50), 3);
         assert_eq!(check(&fine.0), Vec::<String>::new());
     }
 
     #[test]
-    fn a_token_that_falls_comes_again_or_leaves_json_is_found() {
+    fn falling_repeated_and_oversized_tokens_are_found() {
         let falls = Script::default().grant("a", (0, 20), 5).grant("b", (30, 40), 4);
         assert_eq!(check(&falls.0).len(), 1);
         let again = Script::default().grant("a", (0, 20), 5).grant("b", (10, 40), 5);

@@ -26,7 +26,7 @@ async fn goes_on(nodes: &[Node], lead: &Node, in_term: u64) {
 }
 
 #[tokio::test]
-async fn a_stranger_is_heard_in_nothing() {
+async fn messages_of_non_member_are_refused() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let lead = leader(&nodes).await;
@@ -50,7 +50,7 @@ async fn a_stranger_is_heard_in_nothing() {
 }
 
 #[tokio::test]
-async fn a_member_speaks_for_itself_alone() {
+async fn member_cannot_speak_for_other_nodes() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let lead = leader(&nodes).await;
@@ -76,7 +76,7 @@ async fn a_member_speaks_for_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_term_that_no_election_can_have_led_to_is_refused() {
+async fn implausible_term_is_refused() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let lead = leader(&nodes).await;
@@ -97,7 +97,7 @@ async fn a_term_that_no_election_can_have_led_to_is_refused() {
 
 /// Only the new leader tells it of the change, and that is not a member as far as it knows.
 #[tokio::test]
-async fn a_node_that_was_away_while_the_members_changed_believes_a_leader_for_whom_a_member_vouches() {
+async fn returning_node_accepts_new_leader_vouched_for_by_member() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let disk = |id| super::switchboard::disk(id, dir.path());
@@ -134,7 +134,7 @@ fn is_child() -> bool {
 /// Runs `test` of this file in a process of its own, where `CHILD` is set; returns what it wrote when it was aborted.
 fn aborts(test: &str, mutant: Option<&str>) -> String {
     let mut child = Command::new(std::env::current_exe().expect("the test binary"));
-    child.args(["--exact", &format!("raft::trust::{test}"), "--nocapture", "--test-threads", "1"]);
+    child.args(["--exact", &format!("raft::authorization::{test}"), "--nocapture", "--test-threads", "1"]);
     child.env(CHILD, "1").env("RUST_BACKTRACE", "0").envs(mutant.map(|mutant| ("MUTANT", mutant)));
     let child = child.output().expect("it runs");
     let stderr = String::from_utf8_lossy(&child.stderr).into_owned();
@@ -144,7 +144,7 @@ fn aborts(test: &str, mutant: Option<&str>) -> String {
 
 /// What the child of the next test runs: a follower hears of a later leader with another first entry than it has applied.
 #[tokio::test]
-async fn child_whose_leader_has_other_entries() {
+async fn child_hears_leader_with_conflicting_entries() {
     if !is_child() {
         return;
     }
@@ -166,15 +166,15 @@ async fn child_whose_leader_has_other_entries() {
 }
 
 #[test]
-fn an_entry_of_another_leadership_at_an_applied_index_stops_the_node() {
-    let stderr = aborts("child_whose_leader_has_other_entries", None);
+fn conflicting_entry_at_applied_index_aborts_node() {
+    let stderr = aborts("child_hears_leader_with_conflicting_entries", None);
     assert!(stderr.contains("a broken invariant"), "{stderr}");
     assert!(stderr.contains("latchd members remove") && stderr.contains("latchd members add"), "{stderr}");
 }
 
 /// What the child of the next test runs: a term at its end, after which no election can be counted.
 #[tokio::test]
-async fn child_whose_log_engine_panics() {
+async fn child_panics_openraft() {
     if !is_child() {
         return;
     }
@@ -192,7 +192,7 @@ async fn child_whose_log_engine_panics() {
 
 #[test]
 #[cfg_attr(not(feature = "mutants"), ignore = "needs --features mutants, as in `make test`")]
-fn a_log_engine_that_has_ended_ends_the_process() {
-    let stderr = aborts("child_whose_log_engine_panics", Some("any-term-believed"));
+fn process_ends_when_openraft_stops() {
+    let stderr = aborts("child_panics_openraft", Some("any-term-believed"));
     assert!(stderr.contains("the log engine has failed"), "{stderr}");
 }

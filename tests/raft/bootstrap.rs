@@ -13,7 +13,7 @@ async fn stands(node: &Node, expected: NodeState) {
 }
 
 #[tokio::test]
-async fn a_cluster_forms_when_all_have_answered_and_not_before() {
+async fn cluster_bootstraps_only_when_all_nodes_answered() {
     let board = Switchboard::default();
     let mut nodes = Vec::new();
     for id in [3, 1] {
@@ -41,7 +41,7 @@ async fn a_cluster_forms_when_all_have_answered_and_not_before() {
 }
 
 #[tokio::test]
-async fn nodes_with_different_lists_form_nothing() {
+async fn nodes_with_different_peer_lists_do_not_bootstrap() {
     let board = Switchboard::default();
     let one = Node::start(&board, memory(1), &[1, 2]).await.expect("a node");
     let two = Node::start(&board, memory(2), &[1, 2, 3]).await.expect("a node");
@@ -55,7 +55,7 @@ async fn nodes_with_different_lists_form_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_finds_a_cluster_waits_to_be_added() {
+async fn node_that_finds_cluster_waits_to_join() {
     let board = Switchboard::default();
     let one = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
     one.follows(&[1]).await;
@@ -75,7 +75,7 @@ async fn whoever_finds_a_cluster_waits_to_be_added() {
 
 /// The node's disk was lost: what it acknowledged before is gone, so its vote could unseat what a majority has.
 #[tokio::test]
-async fn a_wiped_node_is_refused_until_it_is_removed() {
+async fn wiped_node_is_refused_until_removed() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, dir.path())).await;
@@ -116,7 +116,7 @@ async fn a_wiped_node_is_refused_until_it_is_removed() {
 /// The one that is left knows of no store: it was away when the others presented themselves. Together they would be a
 /// majority, and would have lost what the dead one answered.
 #[tokio::test]
-async fn a_wiped_node_helps_nobody_to_lead() {
+async fn wiped_node_votes_for_nobody() {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&board, |id| disk(id, dir.path())).await;
@@ -145,7 +145,7 @@ async fn a_wiped_node_helps_nobody_to_lead() {
 }
 
 #[tokio::test]
-async fn a_single_node_grows_and_shrinks() {
+async fn single_node_grows_to_five_and_shrinks() {
     let board = Switchboard::default();
     let one = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
     one.follows(&[1]).await;
@@ -176,7 +176,7 @@ async fn a_single_node_grows_and_shrinks() {
 }
 
 #[tokio::test]
-async fn changes_that_make_no_sense_are_refused() {
+async fn impossible_membership_changes_are_refused() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let lead = leader(&nodes).await;
@@ -209,7 +209,7 @@ async fn changes_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn engines_ask_each_other() {
+async fn members_answer_each_others_calls() {
     let board = Switchboard::default();
     let nodes = three(&board, memory).await;
     let answer = nodes[0].raft.call(3, "who asks?".into()).await.expect("an answer");

@@ -16,7 +16,7 @@ fn snapshot(entries: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn a_seeded_store_starts_with_its_state() {
+fn store_bootstrapped_from_snapshot_starts_with_its_state() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let content = snapshot(&["a", "b"]);
@@ -66,7 +66,7 @@ fn crash_while_writing(disk: &SimulatedDisk, expected: &mut Vec<String>) {
 }
 
 #[test]
-fn a_simulated_disk_keeps_what_was_answered_and_loses_the_rest_with_its_power() {
+fn power_loss_on_simulated_disk_keeps_answered_entries() {
     let disk = SimulatedDisk::new(SYNC);
     let mut expected = Vec::new();
     for _ in 0..4 {
@@ -76,7 +76,7 @@ fn a_simulated_disk_keeps_what_was_answered_and_loses_the_rest_with_its_power() 
 }
 
 #[test]
-fn what_was_written_and_not_answered_may_survive_a_crash() {
+fn unanswered_entry_may_survive_crash() {
     let disk = SimulatedDisk::new(SYNC);
     let mut expected = Vec::new();
     crash_while_writing(&disk, &mut expected);
