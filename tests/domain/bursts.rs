@@ -23,7 +23,7 @@ fn due_leases_expire_in_batches() {
     let first = ended(&bench.pass_ms(11).tick());
     assert!(BATCH.contains(&first), "{first} leases ended in one entry");
     assert!(bench.table.next_deadline().is_some_and(|at| at.is_past(bench.table.now())), "the rest is still due");
-    let rest = ended(&bench.settle());
+    let rest = ended(&bench.expire_all());
     assert_eq!(first + rest, MANY as usize);
     assert_eq!(bench.table.counts().locks, 0);
 }
@@ -47,7 +47,7 @@ fn due_waits_time_out_in_batches() {
     bench.batch((0..MANY).map(|n| acquire(ask(&lock(n), MANY + n).lease_ms(1).wait_ms(10))).collect());
     let first = ended(&bench.pass_ms(11).tick());
     assert!(BATCH.contains(&first), "{first} waits ended in one entry");
-    assert_eq!(first + ended(&bench.settle()), MANY as usize);
+    assert_eq!(first + ended(&bench.expire_all()), MANY as usize);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn due_waits_of_long_queues_time_out_lock_by_lock() {
     bench.batch(waits.collect());
     let first = ended(&bench.pass_ms(11).tick());
     assert!(BATCH.contains(&first), "{first} waits ended in one entry");
-    assert_eq!(first + ended(&bench.settle()), 5_000);
+    assert_eq!(first + ended(&bench.expire_all()), 5_000);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn idle_sessions_end_in_batches() {
     );
     let events = bench.pass_ms(11).tick();
     assert!(BATCH.contains(&events.len()), "{} sessions ended in one entry", events.len());
-    let rest = bench.settle();
+    let rest = bench.expire_all();
     assert_eq!(events.len() + rest.len(), MANY as usize);
     assert_eq!(bench.table.counts().sessions, 0);
 }
@@ -101,7 +101,7 @@ fn idle_table_has_no_next_deadline() {
     assert_eq!(bench.table.next_deadline(), None, "a hold without a lease never comes due");
     bench.open(1, 100);
     assert!(bench.table.next_deadline().is_some());
-    bench.pass_ms(101).settle();
+    bench.pass_ms(101).expire_all();
     assert!(bench.table.session_view(session(1)).is_none());
     assert_eq!(bench.table.next_deadline(), None);
 }

@@ -23,7 +23,7 @@ fn backup() -> Bench {
 }
 
 /// Begins from the backup and starts a leadership. Restored on the way, because the snapshot must contain all of it.
-fn rebased(first_token: u64, keep_sessions: bool, keep_holds: bool) -> Bench {
+fn begin(first_token: u64, keep_sessions: bool, keep_holds: bool) -> Bench {
     let mut bench = backup();
     bench.table.begin_from_backup(first_token, RANDOM, keep_sessions, keep_holds);
     bench.table = Table::restore(&mut snapshot(&bench.table).as_slice()).expect("it can be read");
@@ -40,18 +40,18 @@ fn counts(bench: &Bench) -> (u64, u64, u64) {
 #[test]
 fn sessions_and_holds_are_kept_as_asked_and_waiters_dropped() {
     assert_eq!(counts(&backup()), (1, 4, 1));
-    assert_eq!(counts(&rebased(0, true, true)), (1, 4, 0));
-    assert_eq!(counts(&rebased(0, true, false)), (1, 0, 0));
-    assert_eq!(counts(&rebased(0, false, true)), (0, 2, 0), "a session's hold does not outlive it");
-    assert_eq!(counts(&rebased(0, false, false)), (0, 0, 0));
+    assert_eq!(counts(&begin(0, true, true)), (1, 4, 0));
+    assert_eq!(counts(&begin(0, true, false)), (1, 0, 0));
+    assert_eq!(counts(&begin(0, false, true)), (0, 2, 0), "a session's hold does not outlive it");
+    assert_eq!(counts(&begin(0, false, false)), (0, 0, 0));
 }
 
 #[test]
 fn tokens_continue_far_above_the_backup() {
     let last = backup().table.last_token().0;
-    assert_eq!(rebased(0, true, true).table.last_token(), Token(last + JUMP));
-    assert_eq!(rebased(1 << 51, true, true).table.last_token(), Token((1 << 51) - 1));
-    let mut bench = rebased(u64::MAX, true, true);
+    assert_eq!(begin(0, true, true).table.last_token(), Token(last + JUMP));
+    assert_eq!(begin(1 << 51, true, true).table.last_token(), Token((1 << 51) - 1));
+    let mut bench = begin(u64::MAX, true, true);
     assert_eq!(bench.refused(ask("z", 99)), Refusal::TokensExhausted);
 }
 
@@ -61,7 +61,7 @@ fn nodes_are_forgotten_and_epoch_continues() {
     table.begin_from_backup(0, RANDOM, true, true);
     assert!(table.nodes().is_empty());
     assert_eq!((table.epoch(), table.confirms_deliveries()), (before, false));
-    let mut bench = rebased(0, true, true);
+    let mut bench = begin(0, true, true);
     assert_eq!(bench.outcome(node_up(2, Incarnation(8))), latchd::domain::Outcome::NodeRecorded);
 }
 
@@ -77,26 +77,26 @@ fn new_service_has_its_own_table_id_at_any_level() {
 
 #[test]
 fn unconfirmed_hold_becomes_confirmed() {
-    let bench = rebased(0, true, true);
+    let bench = begin(0, true, true);
     assert_eq!(bench.seen("c"), (1, 0), "its client may have been told after the backup");
 }
 
 #[test]
 fn retries_get_the_answers_from_before_the_backup() {
-    let mut bench = rebased(0, true, true);
+    let mut bench = begin(0, true, true);
     assert_eq!(bench.acquired(ask("b", 30).lease_ms(60_000).request(2)).token, Token(1_001));
     bench.acquired(ask("z", 31).request(3));
-    let mut bench = rebased(0, false, false);
+    let mut bench = begin(0, false, false);
     assert_eq!(bench.refused(ask("b", 30).lease_ms(60_000).request(2)), Refusal::RequestEnded);
     assert_eq!(bench.refused(ask("a", 30).request(1)), Refusal::RequestEnded);
 }
 
 #[test]
 fn no_deadline_is_left_over() {
-    let mut bench = rebased(0, false, true);
+    let mut bench = begin(0, false, true);
     bench.outcome(release("b", 2));
     bench.outcome(cancel("c", 5));
-    bench.pass_ms(100_000_000).settle();
+    bench.pass_ms(100_000_000).expire_all();
     assert_eq!(bench.table.next_deadline(), None);
     assert_eq!(bench.table.counts(), Default::default());
 }

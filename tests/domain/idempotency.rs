@@ -141,12 +141,12 @@ fn expired_keys_are_dropped_in_batches() {
         )
     });
     bench.batch(asks.collect());
-    bench.pass_ms(2).settle();
+    bench.pass_ms(2).expire_all();
     assert_eq!(bench.table.counts().requests, u64::from(KEYS));
     bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS).tick();
     let left = bench.table.counts().requests;
     assert!((1..u64::from(KEYS)).contains(&left), "{left} keys are left after one entry");
-    bench.settle();
+    bench.expire_all();
     assert_eq!(bench.table.counts().requests, 0);
 }
 

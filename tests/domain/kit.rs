@@ -14,7 +14,7 @@ pub const RUN: Incarnation = Incarnation(1);
 /// The incarnation of the other node of a [`Bench::cluster`].
 pub const RUN_OF_2: Incarnation = Incarnation(2);
 /// Enough entries to expire everything that a test accumulates.
-const ENTRIES_TO_SETTLE: usize = 64;
+const ENTRIES_TO_EXPIRE_ALL: usize = 64;
 
 pub struct Bench {
     pub table: Table,
@@ -99,15 +99,15 @@ impl Bench {
     }
 
     /// Ticks until nothing is due any more.
-    pub fn settle(&mut self) -> Vec<Event> {
+    pub fn expire_all(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        for _ in 0..ENTRIES_TO_SETTLE {
+        for _ in 0..ENTRIES_TO_EXPIRE_ALL {
             events.extend(self.tick());
             if self.table.next_deadline().is_none_or(|deadline| !deadline.is_past(self.table.now())) {
                 return events;
             }
         }
-        panic!("still not settled after {ENTRIES_TO_SETTLE} entries");
+        panic!("still something due after {ENTRIES_TO_EXPIRE_ALL} entries");
     }
 
     pub fn submitted(&mut self, command: Command) -> Submitted {

@@ -180,6 +180,6 @@ fn holds_of_ended_session_are_free_before_they_are_removed() {
     assert_eq!(free, HOLDS, "holds that are not removed yet are not shown");
     let applied = bench.batch((0..HOLDS).map(|n| acquire(ask(&format!("lock-{n}"), HOLDS + n))).collect());
     assert!(applied.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Acquired(_))));
-    bench.settle();
+    bench.expire_all();
     assert_eq!(bench.table.counts().holds, HOLDS);
 }

@@ -54,7 +54,7 @@ fn full_table_refuses_only_what_adds_to_it() {
     assert!(matches!(bench.outcome(release("lock-102", 102)), Outcome::Released { .. }));
     assert_eq!(bench.outcome(close(1)), Outcome::SessionClosed);
     bench.acquired(one(500));
-    bench.pass_ms(700_000).settle();
+    bench.pass_ms(700_000).expire_all();
     assert_eq!((bench.table.counts().holds, bench.table.bytes()), (0, 0), "all has ended");
 }
 
@@ -92,9 +92,9 @@ fn bytes_of_waiters_and_texts_are_counted_and_freed() {
     bench.outcome(release(&"n".repeat(500), 1));
     bench.outcome(release("idle", 6));
     assert!(bench.table.bytes() > 0);
-    bench.pass_ms(700_000).settle();
+    bench.pass_ms(700_000).expire_all();
     // By now the waiter was granted.
-    bench.pass_ms(700_000).settle();
+    bench.pass_ms(700_000).expire_all();
     assert_eq!(bench.table.bytes(), 0);
 }
 

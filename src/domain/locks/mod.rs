@@ -221,3 +221,81 @@ impl Locks {
         self.index.forget_any_of(session);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{CommandId, Dialect};
+    use crate::domain::{Caller, Metadata};
+
+    fn a_lock_with(deadline: Timestamp, delivery: Delivery) -> (Locks, Name) {
+        let (mut locks, name) = (Locks::default(), Name::from("a"));
+        let hold = Hold {
+            key: HoldKey([1; 16]),
+            token: Token(1),
+            since: Timestamp(0),
+            deadline: Deadline::at(deadline),
+            owner: Owner::Bearer,
+            metadata: Metadata::default(),
+            dialect: Dialect::LdlmRest,
+            caller: Caller::NOBODY,
+            delivery,
+        };
+        locks.add_hold(name.clone(), 1, 0, hold);
+        (locks, name)
+    }
+
+    fn waiter(command: CommandId) -> Waiter {
+        Waiter {
+            state: WaiterState::Attached(command),
+            key: HoldKey([2; 16]),
+            since: Timestamp(0),
+            timeout_ms: 50,
+            deadline: Timestamp(50),
+            owner: Owner::Bearer,
+            size: 1,
+            remembers_size: false,
+            lease_ms: Some(1),
+            metadata: Metadata::default(),
+            dialect: Dialect::LdlmRest,
+            request: None,
+            caller: Caller::NOBODY,
+        }
+    }
+
+    #[test]
+    fn changed_deadline_moves_in_the_index() {
+        let (mut locks, name) = a_lock_with(Timestamp(10), Delivery::Answered);
+        for deadline in [Timestamp(30), Timestamp(20)] {
+            locks.change_hold(&name, Token(1), |hold| hold.deadline = Deadline::at(deadline));
+            assert_eq!(locks.next_deadline(), Some(deadline));
+            assert!(locks.get(&name).is_some_and(|lock| !lock.next_deadline().is_past(Timestamp(10))));
+        }
+        assert_eq!(locks.deadline_counts(), (1, 0));
+        locks.remove_hold(&name, Token(1));
+        assert_eq!((locks.next_deadline(), locks.hold_count()), (None, 0));
+    }
+
+    #[test]
+    fn confirmed_hold_leaves_the_index_of_unconfirmed_ones() {
+        let incarnation = Incarnation(7);
+        let state = DeliveryState::Unconfirmed(incarnation);
+        let tracked = Tracked { state, request: None, attempt: Some(HoldKey([1; 16])), lease_ms: None };
+        let (mut locks, name) = a_lock_with(Timestamp(10), Delivery::Tracked(Box::new(tracked)));
+        assert_eq!(locks.unconfirmed_by(incarnation).collect::<Vec<_>>(), [(&name, Token(1))]);
+        let hold = locks.change_hold(&name, Token(1), |hold| hold.confirm(Some(hold.key)));
+        assert_eq!(hold.map(|hold| &hold.delivery), Some(&Delivery::Answered));
+        assert!(locks.answering().is_empty());
+    }
+
+    #[test]
+    fn orphaned_waiter_is_answered_by_no_incarnation() {
+        let (mut locks, name) = a_lock_with(Timestamp(100), Delivery::Answered);
+        let (place, incarnation) = ((std::cmp::Reverse(0), WaiterId(0)), Incarnation(7));
+        assert!(locks.add_waiter(&name, place, waiter(CommandId { incarnation, sequence: 1 })));
+        assert_eq!(locks.attached_to(incarnation).count(), 1);
+        locks.orphan_waiter(&name, place, Timestamp(40));
+        assert_eq!((locks.attached_to(incarnation).count(), locks.waiter_count()), (0, 1));
+        assert_eq!(locks.next_deadline(), Some(Timestamp(40)));
+    }
+}

@@ -13,7 +13,7 @@ mod quota;
 mod reentry;
 mod release;
 mod renew;
-mod requests;
+mod retry;
 mod sessions;
 mod views;
 mod waiting;

@@ -41,12 +41,12 @@ fn seen(table: &Table) -> String {
     format!("{locks:?} {:?} {counts:?} {token:?} {due:?}", frozen.sessions_after(None, 99))
 }
 
-fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, TestCaseError> {
+fn refused_as_predicted(applied: &Applied, predicted: Refusal) -> Result<bool, TestCaseError> {
     match &applied.outcomes[0].1 {
         // It comes from an earlier incarnation, or for the second time.
         Outcome::Duplicate | Outcome::Refused(Refusal::UnknownIncarnation) => Ok(false),
         outcome => {
-            prop_assert_eq!(outcome, &Outcome::Refused(foreseen));
+            prop_assert_eq!(outcome, &Outcome::Refused(predicted));
             Ok(true)
         }
     }
@@ -54,7 +54,7 @@ fn refused_as_foreseen(applied: &Applied, foreseen: Refusal) -> Result<bool, Tes
 
 #[test]
 fn preflight_refusal_equals_apply_and_changes_nothing() {
-    let seen_refused = Cell::new(0_u32);
+    let refusals = Cell::new(0_u32);
     for_all((steps(), prop::option::of(1_000..12_000_u64)), |(script, bytes)| {
         let (mut log, _) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
         if let Some(bytes) = bytes {
@@ -63,13 +63,13 @@ fn preflight_refusal_equals_apply_and_changes_nothing() {
         let mut table = Table::default();
         for entry in log {
             let now = entry.at.max(table.now());
-            let foreseen = only_command(&entry).and_then(|command| table.preflight(command, now));
-            let mut without = foreseen.is_some().then(|| copy(&table));
+            let predicted = only_command(&entry).and_then(|command| table.preflight(command, now));
+            let mut without = predicted.is_some().then(|| copy(&table));
             let applied = table.apply(entry.clone());
-            if let (Some(foreseen), Some(without), Ok(applied)) = (foreseen, &mut without, &applied) {
+            if let (Some(predicted), Some(without), Ok(applied)) = (predicted, &mut without, &applied) {
                 let plain = without.apply(emptied(&entry)).expect("the epoch is the table's own");
-                if refused_as_foreseen(applied, foreseen)? {
-                    seen_refused.set(seen_refused.get() + 1);
+                if refused_as_predicted(applied, predicted)? {
+                    refusals.set(refusals.get() + 1);
                     prop_assert_eq!(&applied.events, &plain.events);
                     prop_assert_eq!(seen(&table), seen(without));
                 }
@@ -77,5 +77,5 @@ fn preflight_refusal_equals_apply_and_changes_nothing() {
         }
         Ok(())
     });
-    assert!(seen_refused.get() > 100, "only {} preflight refusals", seen_refused.get());
+    assert!(refusals.get() > 100, "only {} preflight refusals", refusals.get());
 }

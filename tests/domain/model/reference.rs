@@ -121,7 +121,7 @@ impl Reference {
                 for (submitted, (id, actual)) in commands.iter().zip(&applied.outcomes) {
                     self.check_outcome(submitted, *id, actual);
                 }
-                self.sweep();
+                self.expire_all_locks();
             }
         }
         let unexplained = self.unexplained.drain(..).map(|event| format!("an event for no reason: {event:?}"));
@@ -162,19 +162,19 @@ impl Reference {
                 self.end_session(id, true);
             }
         }
-        self.sweep();
+        self.expire_all_locks();
         self.idle_sizes.retain(|(until, ..)| self.now <= *until);
         self.forget_requests();
     }
 
     /// Expires everything that is due, and forgets ended sessions.
-    fn sweep(&mut self) {
-        self.names().iter().for_each(|name| self.settle(name));
+    fn expire_all_locks(&mut self) {
+        self.names().iter().for_each(|name| self.expire_lock(name));
         self.sessions.retain(|_, session| !session.ended);
     }
 
     /// Expires one lock. Free room is granted before waits time out.
-    pub fn settle(&mut self, name: &Name) {
+    pub fn expire_lock(&mut self, name: &Name) {
         for hold in self.holds.clone().into_iter().filter(|hold| hold.name == *name) {
             if hold.deadline.is_some_and(|deadline| self.now > deadline) {
                 self.end_hold(hold.token, EndReason::Expired);
@@ -182,7 +182,7 @@ impl Reference {
                 self.end_hold(hold.token, EndReason::SessionEnded);
             }
         }
-        self.hand_on(name);
+        self.grant_waiters(name);
         for waiter in self.waiters.clone().into_iter().filter(|waiter| waiter.name == *name) {
             if self.is_gone(&waiter.owner) {
                 self.end_wait(waiter.key, WaitEnd::SessionEnded);
@@ -190,11 +190,11 @@ impl Reference {
                 self.end_wait(waiter.key, WaitEnd::TimedOut);
             }
         }
-        self.hand_on(name);
+        self.grant_waiters(name);
     }
 
     /// Grants to the next waiters while they fit; waiters of ended sessions and orphaned ones do not count.
-    pub fn hand_on(&mut self, name: &Name) -> bool {
+    pub fn grant_waiters(&mut self, name: &Name) -> bool {
         let mut granted = false;
         while let Some(next) = self.next(name) {
             if !self.fits(name, next.size) {

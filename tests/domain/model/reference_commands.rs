@@ -25,7 +25,7 @@ impl Reference {
             return Outcome::Refused(Refusal::SessionUnknown);
         }
         if let Some(name) = command.name() {
-            self.settle(name);
+            self.expire_lock(name);
         }
         let outcome = match command {
             Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, .. } => {
@@ -215,7 +215,7 @@ impl Reference {
         old.request.into_iter().for_each(|request| _ = self.requests.remove(&request));
         self.note_request(ask.idempotency_key);
         let position = self.ahead_of(ask.key);
-        self.hand_on(&ask.name);
+        self.grant_waiters(&ask.name);
         Ok(in_queue(ask, position))
     }
 
@@ -265,7 +265,7 @@ impl Reference {
     fn end_one(&mut self, name: &Name, why: EndReason, proof: &Proof) -> Result<Outcome, Refusal> {
         let token = self.find(name, proof)?;
         self.end_hold(token, why);
-        Ok(Outcome::Released { waiter_granted: self.hand_on(name) })
+        Ok(Outcome::Released { waiter_granted: self.grant_waiters(name) })
     }
 
     pub fn find(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
@@ -306,7 +306,7 @@ impl Reference {
         } else if let Some(token) = granted {
             self.lose_hold(token);
         }
-        self.hand_on(name);
+        self.grant_waiters(name);
         Outcome::Cancelled
     }
 }

@@ -69,7 +69,7 @@ impl Reference {
             self.take_back(token, dead);
             left.insert(name);
         }
-        left.iter().for_each(|name| _ = self.hand_on(name));
+        left.iter().for_each(|name| _ = self.grant_waiters(name));
     }
 
     fn is_up(&self, run: Incarnation) -> bool {

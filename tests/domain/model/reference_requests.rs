@@ -121,7 +121,7 @@ impl Reference {
         let first = own.min_by_key(|waiter| std::cmp::Reverse(waiter.priority));
         let key = first.ok_or(Refusal::NotWaiting)?.key;
         self.end_wait(key, WaitEnd::Cancelled);
-        self.hand_on(name);
+        self.grant_waiters(name);
         Ok(Outcome::Cancelled)
     }
 
