@@ -1,4 +1,4 @@
-//! What can go wrong, for whoever asked.
+//! The errors of this room.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub enum ProposeError {
     StorageFailed,
 }
 
-/// Why nothing can be said about the newest state.
+/// Why a linearizable read is not possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     #[error("this node does not lead")]
@@ -161,7 +161,7 @@ pub enum NodeStartError {
     Engine(String),
 }
 
-/// What is to be done about a node of a cluster whose data is not what it acknowledged.
+/// How to replace a member whose data is not what it acknowledged.
 pub fn replace_advice(node: u64) -> String {
     format!(
         "ask another node to `latchd members remove {node}`, empty this node's data directory, start it, and ask the \
@@ -175,7 +175,7 @@ fn nodes(ids: &[u64]) -> String {
 }
 
 impl NodeStartError {
-    /// The same for a node that has peers: there a copy of the directory does harm.
+    /// The error of a node that has peers: for it, putting back a copy of the directory would do harm.
     pub(in crate::raft) fn among_peers(self, node_id: u64) -> Self {
         match self {
             Self::Damaged { file, offset, reason } => Self::DamagedInCluster { file, offset, reason, node_id },

@@ -1,4 +1,4 @@
-//! What the log engine says of itself: who leads, and that it has ended.
+//! Watches openraft: who leads, and whether it has failed.
 
 use std::sync::Arc;
 
@@ -27,26 +27,25 @@ pub fn watch_leadership(raft: &Raft, log: Arc<LogMonitor>) -> watch::Receiver<Le
     tokio::spawn(async move {
         while server.changed().await.is_ok() {
             let now = view(&server.borrow_and_update());
-            tell_leader(sender.borrow().leader, &now);
+            log_leader(sender.borrow().leader, &now);
             sender.send_if_modified(|before| std::mem::replace(before, now) != now);
         }
         sender.send_modify(|leadership| leadership.is_leader = false);
-        // Nothing is left to do for a process whose log has ended, unless it was told to end: it would answer nobody, and
-        // who watches over it would not know.
+        // A process whose log has ended can answer nobody. It must end too, so that its supervisor restarts it.
         match &metrics.borrow().running_state {
             Err(Fatal::Stopped) => {}
-            // It was told to end while it waited for room on its disk.
+            // The node was shut down while its log waited for disk space.
             _ if log.space.is_closing() => {}
             Err(error) => fatal::abort("the log engine has failed", error),
-            // It had no time to say so.
+            // It had no time to report its failure.
             Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),
         }
     });
     receiver
 }
 
-/// What a follower sees; a leader speaks for itself when it serves.
-fn tell_leader(before: Option<NodeId>, now: &Leadership) {
+/// Logs a change of leader that a follower sees; a leader logs when it serves.
+fn log_leader(before: Option<NodeId>, now: &Leadership) {
     match now.leader {
         leader if leader == before || now.is_leader => {}
         Some(leader) => tracing::info!(leader, term = now.term, "node {leader} leads"),

@@ -1,4 +1,4 @@
-//! What the log drives: the state machine of whoever uses this room.
+//! The interface of the state machine that the log drives.
 
 use std::io;
 

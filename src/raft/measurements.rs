@@ -1,4 +1,4 @@
-//! What a node measures: its progress, its disk and its snapshots.
+//! Measurements of a node: its progress, its disk and its snapshots.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::raft::node::RaftNode;
 use crate::raft::progress::Progress;
 
 impl RaftNode {
-    /// How long appends took until they were on disk; empty where the log is in memory.
+    /// How long appends took until they were on disk; empty if the log is in memory.
     pub fn flushes(&self) -> Distribution {
         self.monitors().log.flushes.read()
     }
@@ -33,15 +33,15 @@ impl RaftNode {
         self.monitors().log.space.is_full()
     }
 
-    /// Waits for what needs the disk, unless that is full.
+    /// Waits for something that needs the disk, or until the disk is full.
     pub async fn unless_disk_full<T>(&self, wait: impl Future<Output = T>) {
         tokio::select! {
             _ = wait => {}
-            () = self.monitors().log.space.available() => {}
+            () = self.monitors().log.space.until_full() => {}
         }
     }
 
-    /// How much room the next snapshot takes, and the log until then.
+    /// How much disk space the next snapshot takes, and the log until then.
     pub fn reserve_bytes(&self) -> u64 {
         self.monitors().snapshots.reserve_bytes()
     }

@@ -1,4 +1,4 @@
-//! What the parts of one node share: each part owns its numbers, and anybody may read them at any time.
+//! The numbers that the parts of one node keep, each its own; anybody may read them at any time.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::raft::log::monitor::LogMonitor;
 use crate::raft::progress::Progress;
 use crate::raft::snapshot::policy::SnapshotPolicy;
 
-/// Clones are the same.
+/// Clones share the numbers.
 #[derive(Debug, Default, Clone)]
 pub struct Monitors {
     pub log: Arc<LogMonitor>,

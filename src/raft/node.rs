@@ -107,7 +107,7 @@ impl RaftNode {
         &self.parts.raft
     }
 
-    /// Whether nothing was stored when this node started, so that its state begins anew.
+    /// Whether nothing was stored when this node started, so that its state is new.
     pub fn store_was_empty(&self) -> bool {
         self.parts.store_was_empty
     }

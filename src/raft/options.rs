@@ -1,4 +1,4 @@
-//! How a node is started, alone or among peers.
+//! The options of a node, which runs alone or with peers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,24 +40,24 @@ pub struct RaftOptions {
     pub store: Store,
     /// A snapshot is taken when the log since the last one is larger than this and than that snapshot.
     pub snapshot_log_bytes: u64,
-    /// How often a leader lets itself be heard.
+    /// How often a leader sends heartbeats.
     pub heartbeat: Duration,
     /// A follower that hears no leader stands for election after a random time between these two.
     pub election_min: Duration,
     pub election_max: Duration,
     /// `None`: this node runs alone and talks to nobody.
     pub peers: Option<PeerOptions>,
-    /// Whether an empty store may be begun on.
+    /// Whether a node may start on an empty store.
     pub may_begin: Result<(), ImplausibleClock>,
     pub accept: Accept,
 }
 
-/// What an operator has said may be lost.
+/// What an operator accepts as lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Accept {
-    /// A data directory that once held something may be begun on although it is empty now.
+    /// A node may start on a data directory that once held something and is empty now.
     pub empty: bool,
-    /// A log that has lost its end counts as it is.
+    /// A log that has lost its end is used as it is.
     pub lost_end: bool,
 }
 
@@ -79,7 +79,7 @@ impl RaftOptions {
     }
 }
 
-/// The way to other nodes.
+/// How a node reaches its peers.
 #[derive(Debug, Clone)]
 pub struct PeerOptions {
     /// What other nodes are told: `https://host:port`. A member keeps its address: to change it, remove the node and
@@ -99,12 +99,12 @@ impl PeerOptions {
     }
 }
 
-/// What the room above does for other nodes.
+/// What the user of this room does for other nodes.
 pub trait PeerService: Send + Sync + 'static {
-    /// Answers what another node asks through [`RaftNode::call`](crate::raft::RaftNode::call).
+    /// Answers a request that another node sent with [`RaftNode::call`](crate::raft::RaftNode::call).
     fn call(&self, from: u64, request: Bytes) -> BoxFuture<'_, Bytes>;
 
-    /// The store that the replicated state knows for a node. A node that presents another one is refused: its disk was
-    /// lost or exchanged, and what it acknowledged before is gone.
+    /// The store that the replicated state has for a node. A node that presents another store is refused: its disk was lost
+    /// or exchanged, and what it acknowledged is gone.
     fn known_store(&self, node: u64) -> Option<[u8; 16]>;
 }

@@ -1,4 +1,4 @@
-//! Proposals, and linearizable reads: what a client of the log asks for.
+//! Proposals and linearizable reads.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::raft::node::RaftNode;
 use crate::raft::types::NodeId;
 
 impl RaftNode {
-    /// Puts `payload` into the log as one entry; resolves with its index after it was applied here.
+    /// Proposes `payload` as one log entry; resolves with its index after it was applied here.
     pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
         let led = self.leadership().borrow().is_leader;
         let sent = self.raft().client_write_ff(payload).await;
         let answer = sent.map_err(not_sent)?.await;
         match answer {
             Ok(Ok(written)) => Ok(written.log_id.index),
-            // Once it led, the same error may also mean that the entry was written and then replaced.
+            // If this node led, the same error may also mean that the entry was written and then replaced.
             Ok(Err(ClientWriteError::ForwardToLeader(_))) if led => Err(ProposeError::OutcomeUnknown),
             Ok(Err(ClientWriteError::ForwardToLeader(to))) => Err(match to.leader_id {
                 Some(leader) => ProposeError::NotLeader { leader: Some(leader) },
@@ -28,7 +28,8 @@ impl RaftNode {
         }
     }
 
-    /// One round to a quorum: everything that was answered before this call is at most at the index that it returns.
+    /// Confirms with a quorum that this node leads. Everything that was answered before this call is applied at the index that
+    /// it returns.
     pub async fn read_index(&self) -> Result<u64, ReadError> {
         match self.raft().get_read_log_id().await {
             Ok((read, _)) => Ok(read.map_or(0, |id| id.index)),
@@ -53,7 +54,7 @@ impl RaftNode {
 
 fn not_sent(error: Fatal<NodeId>) -> ProposeError {
     match error {
-        // Who watches the engine is about to end the process.
+        // The watch on openraft is about to end the process.
         Fatal::StorageError(_) => ProposeError::StorageFailed,
         Fatal::Panicked => fatal::abort("the log engine has failed", &error),
         Fatal::Stopped => ProposeError::ShuttingDown,

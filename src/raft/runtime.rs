@@ -1,4 +1,4 @@
-//! openraft on tokio, with randomness that a simulation can seed.
+//! openraft's runtime: tokio, with randomness that a simulation can replace.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use rand_core::RngCore;
 
 use crate::base::random;
 
-/// How long a message may stay without an answer. openraft would take its patience from its timers: a heartbeat's
-/// length for entries, an election's for votes. A disk slower than that would then stop everything.
+/// How long a message may stay without an answer. openraft would derive this from its timers: a heartbeat interval for
+/// entries, an election timeout for votes. A disk slower than that would then stop everything.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// tokio in everything but randomness and patience.
@@ -65,7 +65,7 @@ impl AsyncRuntime for Runtime {
     }
 }
 
-/// The engine's randomness under the trait that openraft asks for.
+/// The randomness of `base::random` under the trait that openraft requires.
 #[derive(Debug)]
 pub struct Random;
 

@@ -23,18 +23,18 @@ use crate::raft::stable_store::StableStore;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{LogId, NodeId};
 
-/// What openraft takes over, and what the node keeps.
+/// The open stores of a node.
 pub struct OpenStores<L, M> {
     pub log: L,
     pub machine: StateMachine<M>,
-    /// The name of what is stored here.
+    /// The store id.
     pub id: [u8; 16],
     /// Whether nothing had been stored before.
     pub empty: bool,
     /// Ends when the stores are closed and the data directory is free.
     pub released: mpsc::Receiver<()>,
     pub data_dir: Weak<DataDir>,
-    /// The newest entry that was on disk once, where it is gone.
+    /// The newest entry that was on disk once, if the log has lost it.
     pub lost: Option<LogId>,
 }
 
@@ -98,13 +98,13 @@ pub fn open_disk<M: Machine>(
     }
     let lost = if empty { None } else { log.lost_end() };
     if let Some(lost) = lost {
-        tell_lost(dir, span.last, lost, accept);
+        log_lost_end(dir, span.last, lost, accept);
     }
     if empty || accept.lost_end {
         log.accept_lost_end(empty).map_err(|e| NodeStartError::io(dir, e))?;
     }
     if !empty {
-        // What is there is served also where nothing more can be written.
+        // A node on a full disk still serves reads.
         monitors.log.space.check(dir);
     }
     log.restore_vote().map_err(|e| NodeStartError::io(&log_dir, e))?;
@@ -119,7 +119,7 @@ pub fn open_disk<M: Machine>(
     Ok(OpenStores { log: log.of(node_id, alone), machine, id, empty, released, data_dir, lost })
 }
 
-fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
+fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
     let (last, term, index) = (last.map_or(0, |id| id.index), lost.leader_id.term, lost.index);
     let then = match accept.lost_end {
         true => "That is accepted, as it was told",
@@ -134,7 +134,7 @@ fn tell_lost(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
     );
 }
 
-/// The log must begin where the snapshot ends, or before, and must be there at all where a snapshot is.
+/// The log must begin where the snapshot ends, or before, and there must be a log if there is a snapshot.
 fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&KeptSnapshot>) -> Result<(), NodeStartError> {
     let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
     let purged = span.purged.map(|id| id.index);

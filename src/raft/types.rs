@@ -1,7 +1,6 @@
-//! The types openraft is instantiated with.
+//! The types that openraft is instantiated with.
 //!
-//! A log entry's payload is an opaque byte string: what it means is the business of the
-//! [`Machine`](crate::raft::Machine) behind the log.
+//! The payload of a log entry is an opaque byte string, which the [`Machine`](crate::raft::Machine) interprets.
 
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use crate::mutants::planted;
 use bytes::Bytes;
 
 openraft::declare_raft_types!(
-    /// One choice of types for the whole house; the stores are chosen at run time.
+    /// The stores are chosen at run time.
     pub TypeConfig:
         D = Bytes,
         R = (),
@@ -49,7 +48,7 @@ pub fn last_index(meta: &SnapshotMeta) -> u64 {
     meta.last_log_id.map_or(0, |id| id.index)
 }
 
-/// The name of a snapshot is what it covers: two snapshots up to the same entry have the same content.
+/// A snapshot is named by what it covers: two snapshots up to the same entry have the same content.
 pub fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership) -> SnapshotMeta {
     let snapshot_id = match applied {
         Some(id) => format!("{}-{}-{}", id.leader_id.term, id.leader_id.node_id, id.index),
@@ -58,12 +57,12 @@ pub fn snapshot_meta(applied: Option<LogId>, membership: StoredMembership) -> Sn
     SnapshotMeta { last_log_id: applied, last_membership: membership, snapshot_id }
 }
 
-/// The vote that a node starts with, of the one that it has stored.
+/// The vote that a node starts with, given the one that it has stored.
 ///
 /// A leader's own vote is stored as that of an elected leader, and openraft lets a node that finds such a vote lead on in
 /// its old term. But its log may have lost its end since, or the whole directory may be an older copy: it would write
-/// other entries at indexes of the same term, which the other nodes could not tell from theirs. So whoever has led must
-/// be elected again, in a later term.
+/// other entries at indexes of the same term, which the other nodes could not tell from theirs. So a node that has led
+/// must be elected again, in a later term.
 pub fn vote_at_start(stored: Option<Vote>, own: Option<NodeId>) -> Option<Vote> {
     let mut vote = stored?;
     planted!("old-term-resumed" => return stored);

@@ -4,8 +4,8 @@
 //! data/
 //!   format      "latchd data 1"
 //!   lock        locked while a process uses the directory, as the directory itself is
-//!   store-id    the name of the directory, and whose it is
-//!   position    the newest entry that was on disk
+//!   store-id    the identity of the directory, and the node that it belongs to
+//!   position    the newest entry and the last vote that were on disk
 //!   unused      there until a vote is stored
 //!   log/        the raft log, in files of a few MiB
 //!   snapshot/   the newest snapshot
@@ -31,7 +31,7 @@ const OURS: [&str; 8] = ["format.tmp", "lock", "store-id", "store-id.tmp", "posi
 const FORMAT_PREFIX: &str = "latchd data ";
 const FORMAT_VERSION: u64 = 1;
 
-/// Device and number of a file: another one under the same name has others.
+/// Device and inode number of a file, which tell it from a later file with the same name.
 pub type Identity = (u64, u64);
 
 pub fn identity(metadata: &Metadata) -> Identity {
@@ -44,7 +44,7 @@ pub struct DataDir {
     pub dir: PathBuf,
     pub log: PathBuf,
     pub snapshot: PathBuf,
-    /// Which directory it is that was opened, whatever has its name later.
+    /// The directory that was opened, whatever has its name later.
     pub identity: Identity,
     _locks: [File; 2],
 }
@@ -56,9 +56,9 @@ impl DataDir {
         let itself = lock_itself(dir)?;
         let identity = identity(&itself.metadata().map_err(|e| NodeStartError::io(dir, e))?);
         if !dir.join(FORMAT).exists() {
-            check_nobody_elses(dir)?;
+            check_no_other_files(dir)?;
         }
-        // Older releases know this one only.
+        // Older releases lock this file only.
         let locks = [itself, lock_file(dir)?];
         check_format(dir)?;
         let (log, snapshot) = (dir.join(LOG), dir.join(SNAPSHOT));
@@ -70,10 +70,11 @@ impl DataDir {
     }
 }
 
-/// Kept by everything that writes to the stores; the directory is free again when the last one is dropped.
+/// The data-directory lock, kept by everything that writes to the stores. The directory is free again when the last one is
+/// dropped.
 #[derive(Debug)]
 pub struct DataDirLock {
-    /// Before the signal, so that it is unlocked by the time the signal is seen.
+    /// Dropped before the signal, so that the directory is unlocked when the signal is seen.
     _dir: Option<Arc<DataDir>>,
     _signal: mpsc::Sender<()>,
 }
@@ -93,21 +94,21 @@ fn create_dir(dir: &Path) -> Result<(), NodeStartError> {
     if dir.exists() {
         return Err(NodeStartError::io(dir, io::Error::other("it is a file, and a directory is needed")));
     }
-    // What is stored is enough to release any lock: nobody else may read it.
+    // The stored secrets must not be readable by other users.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|e| NodeStartError::io(dir, e))?;
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sync_dir(parent).map_err(|e| NodeStartError::io(parent, e))
 }
 
-/// Locks the directory itself: a file in it can be removed, and the next process would lock another one.
+/// Locks the directory itself: a lock file in it can be removed, and a second process would lock another one.
 fn lock_itself(dir: &Path) -> Result<File, NodeStartError> {
     let file = File::open(dir).map_err(|e| NodeStartError::io(dir, e))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) if !planted!("directory-not-locked") => {
             return Err(NodeStartError::InUse { dir: dir.to_owned() });
         }
-        // NFS locks nothing that is open for reading only.
+        // NFS does not lock what is open for reading only.
         Err(TryLockError::Error(error)) => {
             tracing::warn!(%error, dir = %dir.display(), "the file system cannot lock a directory: its file `lock` is all \
                 that keeps a second process out");
@@ -132,7 +133,7 @@ fn check_format(dir: &Path) -> Result<(), NodeStartError> {
     let path = dir.join(FORMAT);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        // It is written before anything else.
+        // The format is written before anything else.
         Err(e) if e.kind() == io::ErrorKind::NotFound && dir.join("log").exists() => {
             return Err(NodeStartError::damaged(&path, 0, "it is missing"));
         }
@@ -154,13 +155,14 @@ fn check_format(dir: &Path) -> Result<(), NodeStartError> {
     }
 }
 
-/// As somebody looks for it who starts the service elsewhere next time.
+/// The path to log: the service may be started in another working directory next time.
 fn absolute(dir: &Path) -> PathBuf {
     std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())
 }
 
-/// A directory with files of somebody else was named by mistake. A mount point has `lost+found`, and may have hidden files.
-fn check_nobody_elses(dir: &Path) -> Result<(), NodeStartError> {
+/// Refuses a directory with other files in it, which was named by mistake. A mount point has `lost+found`, and may have
+/// hidden files.
+fn check_no_other_files(dir: &Path) -> Result<(), NodeStartError> {
     for entry in fs::read_dir(dir).map_err(|e| NodeStartError::io(dir, e))? {
         let name = entry.map_err(|e| NodeStartError::io(dir, e))?.file_name();
         let name = name.to_string_lossy();
@@ -180,7 +182,7 @@ fn write_format(path: &Path) -> io::Result<()> {
     fs::rename(&aside, path)
 }
 
-/// Makes created, renamed and removed names in `dir` survive a power loss.
+/// Makes the creation, renaming and removal of files in `dir` survive a power loss.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

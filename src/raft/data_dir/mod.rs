@@ -1,4 +1,4 @@
-//! The data directory: its lock, its layout, its identity, and watches on whether it is still there and has room.
+//! The data directory: its lock, its layout and its identity, and whether it is still there and has space.
 
 pub mod directory;
 pub mod quarantine;

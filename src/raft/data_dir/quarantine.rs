@@ -1,4 +1,4 @@
-//! Quarantine: a data directory whose state was not that of the other nodes serves nobody any more.
+//! Quarantine of a data directory whose state differed from that of the other nodes: no later start uses it.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::raft::error::NodeStartError;
 
 const FILE: &str = "set-aside";
 
-/// Has every later start refuse what is stored in `dir`.
+/// Makes every later start refuse `dir`.
 pub fn mark(dir: &Path) {
     let path = dir.join(FILE);
     let text = "The table stored here was not that of the other nodes.\n";

@@ -1,5 +1,5 @@
-//! Notices that the data directory under a running process was removed, replaced or emptied: what is written then is in
-//! no file that a restart would find.
+//! Notices that the data directory of a running process was removed, replaced or emptied: a restart would not find what is
+//! written then.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,12 +15,12 @@ use crate::raft::data_dir::directory::{DataDir, FORMAT, Identity, LOG, SNAPSHOT,
 use crate::raft::data_dir::store_id;
 use crate::raft::log::{check, position};
 
-/// A removal is noticed within a second, the second look included.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// A file of the log may be removed, because it was purged, between two questions about it.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A removal is noticed within a second, including the second check.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// A log file may be purged while a check runs, so that it seems to be missing.
+const CHECK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Ends the process when what it writes to is no longer what `data_dir` names. Runs for ever.
+/// Ends the process when `data_dir` is no longer the directory that it writes to. Runs for ever.
 pub fn watch(data_dir: &DataDir) -> impl Future<Output = ()> + use<> {
     let seen = WatchedFiles::of(&data_dir.dir, data_dir.identity);
     async {
@@ -34,10 +34,10 @@ pub fn watch(data_dir: &DataDir) -> impl Future<Output = ()> + use<> {
 async fn watch_from(mut seen: WatchedFiles) {
     let mut told = false;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
         let mut found = look(&mut seen).await;
         if matches!(found, Ok(Some(_))) {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(CHECK_AGAIN).await;
             found = look(&mut seen).await;
         }
         match found {
@@ -54,7 +54,7 @@ async fn watch_from(mut seen: WatchedFiles) {
     }
 }
 
-/// On a thread that a slow disk may block. The task that asks ends the process, so that one that was aborted does not.
+/// Checks on a thread that a slow disk may block. The calling task ends the process, so that an aborted task does not.
 async fn look(seen: &mut WatchedFiles) -> io::Result<Option<MissingFile>> {
     let mut asked = seen.clone();
     let looked = tokio::task::spawn_blocking(move || asked.missing().map(|missing| (missing, asked)));
@@ -70,14 +70,14 @@ struct MissingFile {
     what: &'static str,
 }
 
-/// What a data directory must still have.
+/// The files that the data directory must still have.
 #[derive(Debug, Clone)]
 struct WatchedFiles {
     dir: PathBuf,
     folders: BTreeMap<PathBuf, Identity>,
-    /// Some file systems number a directory anew that nobody has open.
+    /// Kept open: some file systems change the inode number of a directory that nobody has open.
     _open: Arc<Vec<File>>,
-    /// Where the files of the log begin.
+    /// The offsets at which the log files begin.
     chunks: Vec<u64>,
     /// The newest snapshot, by its name.
     snapshot: Option<OsString>,
@@ -94,7 +94,7 @@ impl WatchedFiles {
         }
         let mut seen =
             WatchedFiles { dir: dir.to_owned(), folders, _open: Arc::new(open), chunks: Vec::new(), snapshot: None };
-        // From here on it must have what it has now.
+        // From here on the directory must have what it has now.
         seen.missing()?;
         Ok(seen)
     }
@@ -116,7 +116,7 @@ impl WatchedFiles {
         Ok(self.missing_log()?.or(self.missing_snapshot()?))
     }
 
-    /// Files are removed from the beginning of the log only, and never the newest.
+    /// A purge removes log files from the beginning only, and never the newest.
     fn missing_log(&mut self) -> io::Result<Option<MissingFile>> {
         let folder = self.dir.join(LOG);
         let chunks = check::chunk_starts(&folder)?;
@@ -128,7 +128,7 @@ impl WatchedFiles {
         Ok(None)
     }
 
-    /// The next one is there before the one before it is removed.
+    /// A new snapshot is there before the previous one is removed.
     fn missing_snapshot(&mut self) -> io::Result<Option<MissingFile>> {
         let folder = self.dir.join(SNAPSHOT);
         let names = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.file_name()));
@@ -146,7 +146,7 @@ impl WatchedFiles {
     }
 }
 
-/// `ENOTDIR`: a folder on the way is a file now.
+/// `NotADirectory`: a folder in the path is a file now.
 fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),

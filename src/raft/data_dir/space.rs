@@ -1,5 +1,5 @@
-//! Whether the data disk takes what is to be written, asked before that is tried: a process that a full disk has ended
-//! would be ended by it at every restart, and a snapshot that does not fit must leave the log what it needs.
+//! Whether there is space on the data disk, checked before a write is tried: a process that a full disk has ended would end
+//! at every restart, and a snapshot that does not fit must leave the log the space that it needs.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,46 +13,46 @@ use tokio::sync::watch;
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::free_bytes;
 
-/// What the log must be able to write before it is opened for writing: more than any one entry.
+/// The space that the log needs before it is opened for writing: more than any one entry.
 const LOG_BYTES: usize = 512 << 10;
-/// What a snapshot leaves for the log that goes on beside it.
+/// The space that a snapshot leaves for the log beside it.
 const LEFT_BYTES: u64 = 2 << 20;
 const CHECK_AGAIN: Duration = Duration::from_millis(500);
 const PROBE: &str = "room.tmp";
 
-/// Whether the error says that something does not fit, and nothing worse.
+/// Whether an error means only that something does not fit on the disk.
 pub fn does_not_fit(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
-/// What the log of one process knows of its disk.
+/// What the log of one process knows about its disk.
 #[derive(Debug, Default)]
 pub struct DiskSpace {
-    /// There was enough once: from then on each write tells by itself.
+    /// There was enough space once: from then on a write that fails ends the process.
     found: AtomicBool,
     full: watch::Sender<bool>,
     closing: watch::Sender<bool>,
 }
 
-/// The node ends while its log waits for room: nothing was written.
+/// The node ends while its log waits for space: nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[error("the node ends, and its disk is full")]
 pub struct Closing;
 
 impl DiskSpace {
-    /// Looks once, at the start of a process.
+    /// Probes the disk until it was found to have space once in this process.
     pub fn check(&self, dir: &Path) {
         if self.found.load(Relaxed) {
             return;
         }
         let full = match probe(dir) {
             _ if planted!("full-disk-written") => false,
-            // The limit of one file says nothing of the disk.
+            // A limit on the size of one file says nothing about the disk.
             Err(error) if does_not_fit(&error) && error.kind() != io::ErrorKind::FileTooLarge => {
-                self.tell(dir, &error);
+                self.report_full(dir, &error);
                 true
             }
-            // Any other error the write itself will tell.
+            // The write itself will report any other error.
             Ok(()) | Err(_) => false,
         };
         self.found.store(!full, Relaxed);
@@ -61,7 +61,7 @@ impl DiskSpace {
         }
     }
 
-    fn tell(&self, dir: &Path, error: &io::Error) {
+    fn report_full(&self, dir: &Path, error: &io::Error) {
         if !*self.full.borrow() {
             tracing::error!(
                 %error, dir = %dir.display(),
@@ -86,17 +86,17 @@ impl DiskSpace {
         }
     }
 
-    /// Whether the log waits for room.
+    /// Whether the log waits for space.
     pub fn is_full(&self) -> bool {
         *self.full.borrow()
     }
 
-    pub async fn available(&self) {
+    pub async fn until_full(&self) {
         // The sender is part of this value: waiting cannot fail.
         drop(self.full.subscribe().wait_for(|full| *full).await);
     }
 
-    /// Nobody waits for room any more.
+    /// The log stops waiting for space.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
@@ -106,7 +106,7 @@ impl DiskSpace {
     }
 }
 
-/// Takes the room and gives it back: what the file system says of itself leaves out quotas.
+/// Allocates the space and frees it again: what the file system reports as free leaves out quotas.
 fn probe(dir: &Path) -> io::Result<()> {
     let path = dir.join(PROBE);
     let taken =
@@ -120,10 +120,10 @@ fn probe(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses what would leave the log without room.
+/// Refuses a write that would leave the log without space.
 pub fn check_spares(dir: &Path, bytes: usize) -> io::Result<()> {
     match free_bytes(dir)? < bytes as u64 + LEFT_BYTES {
-        true => Err(io::Error::new(io::ErrorKind::StorageFull, "it would leave no room for the log")),
+        true => Err(io::Error::new(io::ErrorKind::StorageFull, "it would leave no space for the log")),
         false => Ok(()),
     }
 }

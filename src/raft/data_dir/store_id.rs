@@ -1,6 +1,7 @@
-//! The name of a data directory: random, made with it, and never changed.
+//! The identity of a data directory: random, made with the directory, and never changed.
 //!
-//! The replicated state knows each node's, so that a node whose disk was lost is told from one that has restarted.
+//! The replicated state has the store id of each node, so that the cluster can tell a node whose disk was lost from one
+//! that has restarted.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,17 +12,17 @@ use crate::raft::error::NodeStartError;
 use crate::raft::log::position;
 
 pub const FILE: &str = "store-id";
-/// Without a checksum: what releases before it made, and still read.
+/// Of older releases, without a checksum; still read.
 const FIRST_PREFIX: &str = "latchd store 1";
 const PREFIX: &str = "latchd store 2";
-/// Before this file there was one node, and it had this number.
+/// The id of the only node, before there was this file.
 const FIRST_NODE: u64 = 1;
 
-/// There from before the id is made until a vote is stored: a store that is empty without it was emptied.
+/// This file is there from before the id is made until a vote is stored: a store that is empty without it was emptied.
 const UNUSED: &str = "unused";
 
-/// Refuses an empty store that once held something: what it acknowledged is lost. Where that is accepted, the store gets
-/// another id, so that a cluster takes it for the disk of a node that lost its own.
+/// Refuses an empty store that once held something: what it acknowledged is lost. If that is accepted, the store gets another
+/// id, so that a cluster treats the node as one that has lost its disk.
 pub fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Result<(), NodeStartError> {
     let path = dir.join(FILE);
     if !path.exists() || dir.join(UNUSED).exists() {
@@ -34,12 +35,12 @@ pub fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Result<(),
     fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(&path, e))
 }
 
-/// Whether a release made the directory that does not know the file of the newest position.
+/// Whether the directory was made by a release without the file `position`.
 pub fn is_older_than_position(dir: &Path) -> bool {
     fs::read_to_string(dir.join(FILE)).map_or(true, |text| text.starts_with(FIRST_PREFIX))
 }
 
-/// The store holds something from now on.
+/// Notes that the store holds something from now on.
 pub fn mark_used(dir: &Path) -> io::Result<()> {
     match fs::remove_file(dir.join(UNUSED)) {
         Ok(()) => sync_dir(dir),
@@ -58,7 +59,7 @@ pub fn open(dir: &Path, node_id: u64, store_is_empty: bool) -> Result<[u8; 16], 
             );
             NodeStartError::damaged(&path, 0, form)
         })?,
-        // Releases that know positions have made an id before the first of them.
+        // Releases that write positions make an id before the first position.
         Err(e) if e.kind() == io::ErrorKind::NotFound && !store_is_empty && position::is_there(dir) => {
             return Err(NodeStartError::damaged(&path, 0, "it is missing"));
         }

@@ -47,7 +47,7 @@ pub struct DiskLog {
     log: Arc<Mutex<RaftLog>>,
     sync: bool,
     monitor: Arc<LogMonitor>,
-    /// Whose log it is, where a node runs on it.
+    /// The node that runs on this log.
     own: Option<NodeId>,
     /// Whether this node runs without peers: what is in its log is committed.
     alone: bool,
@@ -87,7 +87,7 @@ impl DiskLog {
         LogSpan { vote: state.vote().map(|vote| vote.0), purged, last, complete: last <= purged || starts_at_next }
     }
 
-    /// The newest entry that was on disk, where it is gone.
+    /// The newest entry that was on disk once, if the log has lost it.
     pub fn lost_end(&self) -> Option<LogId> {
         let last = self.lock().log_state().last().map(|id| id.0);
         self.position.lost_entry(last)
@@ -158,7 +158,7 @@ impl DiskLog {
     }
 }
 
-/// What the log holds, as read at start.
+/// What the log holds at the start of a node.
 #[derive(Debug)]
 pub struct LogSpan {
     pub vote: Option<Vote>,

@@ -28,7 +28,7 @@ use crate::raft::types::{
 pub struct MemoryLog {
     contents: Arc<Mutex<LogContents>>,
     monitor: Arc<LogMonitor>,
-    /// Whose log it is, where a node runs on it.
+    /// The node that runs on this log.
     own: Option<NodeId>,
     stable: Option<StableWriter>,
 }
@@ -81,7 +81,7 @@ impl MemoryLog {
         contents.vote.is_none() && contents.last().is_none()
     }
 
-    /// The newest entry that was synced once, where it is gone.
+    /// The newest entry that was synced once, if the log has lost it.
     pub fn lost_end(&self) -> Option<LogId> {
         let contents = self.contents.lock();
         contents.lost.filter(|lost| contents.last() < Some(*lost))

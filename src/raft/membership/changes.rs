@@ -1,5 +1,5 @@
-//! Who belongs to the cluster, and its changes: a node is added as a learner, and promoted to a voter when it has the
-//! log. Only the leader changes anything.
+//! Membership changes: a node is added as a learner, and promoted to a voter when it has caught up. Only the leader changes
+//! the membership.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::raft::peers::hello::DialError;
 use crate::raft::peers::message::Hello;
 use crate::raft::types::NodeId;
 
-/// A learner this close behind is as good as caught up: entries go on coming while it is looked at.
+/// A learner this close behind counts as caught up: new entries keep coming.
 const CAUGHT_UP_ENTRIES: u64 = 64;
 
 const REACHED_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const CHECK_AGAIN: Duration = Duration::from_millis(20);
 const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
 type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
@@ -55,12 +55,13 @@ impl RaftNode {
         nodes.next() == Some(self.id()) && nodes.next().is_none()
     }
 
-    /// Adds a node that gets the log but does not vote; resolves when it has caught up, which the caller may bound.
+    /// Adds a node as a learner, which gets the log and does not vote. Resolves when it has caught up; the caller may bound
+    /// the wait.
     pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MembershipError> {
         self.add(node, address, |hello| hello.empty).await
     }
 
-    /// The same for a node that is known to have been a member: its log is a part of this one, or is cut to be one.
+    /// The same for a node that is known to have been a member: its log is a part of this one, or is truncated to be one.
     pub async fn add_former(&self, node: u64, address: String) -> Result<(), MembershipError> {
         self.add(node, address, |_| true).await
     }
@@ -71,7 +72,7 @@ impl RaftNode {
             return Err(MembershipError::AlreadyMember { node, address: member.address });
         }
         self.check_newcomer(node, &address, is_fit).await?;
-        self.tell_own_address().await?;
+        self.publish_own_address().await?;
         let nodes = BTreeMap::from([(node, BasicNode { addr: address })]);
         self.change(ChangeMembers::AddNodes(nodes)).await?;
         self.caught_up(node).await
@@ -90,7 +91,7 @@ impl RaftNode {
         }
     }
 
-    /// Takes a node out, voter or not; its id may come back with an empty store.
+    /// Removes a node, voter or not; its id may come back with an empty store.
     pub async fn remove(&self, node: u64) -> Result<(), MembershipError> {
         self.check_leads()?;
         if !self.member(node)?.voter {
@@ -109,10 +110,10 @@ impl RaftNode {
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
     }
 
-    /// A node that has just come back may not have been talked to yet.
+    /// Waits, because there may be no connection yet to a node that has just come back.
     async fn majority_of(&self, voters: &[Member]) {
         while self.reachable_of(voters) * 2 <= voters.len() {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(CHECK_AGAIN).await;
         }
     }
 
@@ -120,14 +121,14 @@ impl RaftNode {
         voters.iter().filter(|member| self.is_reachable(member.node)).count()
     }
 
-    /// Tells the members this node's own address, where a node that ran alone has never said it.
+    /// Publishes this node's own address, which a node that ran alone has never done.
     pub async fn set_address(&self, address: String) -> Result<(), MembershipError> {
         self.check_leads()?;
         let nodes = BTreeMap::from([(self.id(), BasicNode { addr: address })]);
         self.change(ChangeMembers::SetNodes(nodes)).await
     }
 
-    async fn tell_own_address(&self) -> Result<(), MembershipError> {
+    async fn publish_own_address(&self) -> Result<(), MembershipError> {
         let address = self.advertised().ok_or(MembershipError::NoPeers)?.to_owned();
         match self.member(self.id()) {
             Ok(own) if own.address == address => Ok(()),
@@ -156,13 +157,13 @@ impl RaftNode {
         }
     }
 
-    /// Whether the node answers on the connection that there is to it now.
+    /// Whether the node answers on the present connection to it.
     pub fn is_reachable(&self, node: u64) -> bool {
         let up = || Some(self.peers()?.is_up(node, &self.address_of(node)?));
         node == self.id() || up().unwrap_or(false)
     }
 
-    /// A node of another cluster, with another log and perhaps a later term, would do harm.
+    /// Refuses a node of another cluster: its other log, and perhaps a later term, would do harm.
     async fn check_newcomer(
         &self,
         node: u64,

@@ -9,15 +9,15 @@ use crate::raft::types::{NodeId, Raft};
 
 const COMPLETED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Completes what a leader that is gone has left half done: between the two entries of a change both the old and the
-/// new majority are needed for everything. Runs until the log engine is gone.
+/// While this node leads: between the two entries of a change, both the old and the new majority are needed for everything.
+/// Runs until openraft has stopped.
 pub async fn complete_changes(raft: Raft) {
     let mut server = raft.server_metrics();
     let is_between = |now: &RaftServerMetrics<NodeId, BasicNode>| {
         now.state == ServerState::Leader && now.membership_config.membership().get_joint_config().len() > 1
     };
     while server.wait_for(is_between).await.is_ok() {
-        // Whoever has begun it is about to complete it.
+        // The node that has begun the change may still complete it.
         tokio::time::sleep(COMPLETED_WITHIN).await;
         let voters = Some(server.borrow().clone())
             .filter(is_between)

@@ -1,38 +1,38 @@
-//! How a node stands to its cluster, and what is to be done about it.
+//! The state of this node in its cluster, and what an operator should do about it.
 
 use std::fmt;
 
 use crate::raft::error::replace_advice;
 
-/// How this node stands to its cluster.
+/// The state of this node in its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeState {
-    /// Asks the nodes it was started with: they form a cluster once all have answered that they are empty too.
+    /// Asks the nodes it was started with: they form a cluster when all have answered that they are empty too.
     Bootstrapping {
-        /// Those that have not.
+        /// The nodes that have not answered so.
         awaits: Vec<u64>,
     },
-    /// The others have a cluster: this node waits to be added to it.
+    /// The other nodes have a cluster, and this one waits to be added to it.
     WaitingToJoin {
         node: u64,
     },
     Member,
-    /// The log of this node has lost its end, and has not been sent it again: it serves what it knows, and helps nobody to
-    /// lead who lacks what is lost.
+    /// The log of this node has lost its end. Until a leader has sent it again, the node serves what it has, and votes only
+    /// for candidates that have what was lost.
     LostEnd {
         node: u64,
         term: u64,
         index: u64,
     },
-    /// The others know this node with another store: what it acknowledged before is lost, so it may not take part.
+    /// The cluster knows this node with another store: what the node acknowledged is lost, so it may not take part.
     Wiped {
         node: u64,
     },
-    /// The others have taken this node out: it gets nothing of the log any more, so it may not serve.
+    /// This node was removed from the cluster: it gets no entries any more, so it may not serve.
     Removed {
         node: u64,
     },
-    /// The table of this node is not what the others have at the same place of the log.
+    /// The state of this node differs from that of the other nodes at the same place of the log.
     Diverged {
         node: u64,
     },
@@ -92,7 +92,7 @@ impl fmt::Display for NodeState {
     }
 }
 
-/// What a node says whose disk was lost.
+/// Tells the operator of a node whose disk was lost what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WipedNode {
     pub node: u64,
@@ -110,7 +110,7 @@ impl fmt::Display for WipedNode {
     }
 }
 
-/// What a node says that was taken out.
+/// Tells the operator of a removed node what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemovedNode {
     pub node: u64,
@@ -127,7 +127,7 @@ impl fmt::Display for RemovedNode {
     }
 }
 
-/// What a node says whose table is not that of the others.
+/// Tells the operator of a node whose state differs from the others what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DivergedNode {
     pub node: u64,

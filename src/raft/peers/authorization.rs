@@ -162,7 +162,7 @@ async fn ask_members(local: &LocalNode, peers: &Peers, node: NodeId) -> Option<S
     None
 }
 
-/// A node that ran alone has told nobody its address: then the certificate's name alone counts.
+/// The address of a node that ran alone may not be known: then the name in the certificate alone counts.
 fn check_host(node: NodeId, certificate: Option<&PeerCertificate>, address: Option<&str>) -> io::Result<()> {
     let Some(certificate) = certificate else { return Ok(()) };
     let host = address.and_then(|address| host_and_port(address).ok()).map(|(host, _)| host);

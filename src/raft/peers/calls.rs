@@ -1,4 +1,4 @@
-//! Calls to other nodes on behalf of whoever uses this room: requests and answers are byte strings.
+//! Calls to the services of other nodes: requests and answers are byte strings.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::raft::peers::connection::RequestError;
 use crate::raft::types::NodeId;
 
 impl RaftNode {
-    /// Asks the engine of another node; the caller bounds how long it waits. Nothing is asked twice.
+    /// Calls the service of another member. The caller bounds how long it waits; no request is sent twice.
     pub async fn call(&self, node: u64, request: Bytes) -> Result<Bytes, CallError> {
         let unknown = CallError::UnknownNode { node };
         let Some(peers) = self.peers() else { return Err(unknown) };
@@ -16,7 +16,7 @@ impl RaftNode {
         peers.call(node, &address, request).await.map_err(|error| not_called(node, error))
     }
 
-    /// The same of a node that need be no member, under its address.
+    /// The same for a node that need not be a member, at this address.
     pub async fn call_at(&self, node: u64, address: &str, request: Bytes) -> Result<Bytes, CallError> {
         let Some(peers) = self.peers() else { return Err(CallError::UnknownNode { node }) };
         peers.call(node, address, request).await.map_err(|error| not_called(node, error))

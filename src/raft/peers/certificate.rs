@@ -1,8 +1,8 @@
 //! For which node a certificate is.
 //!
-//! Every certificate of the cluster's authority opens the port between nodes. So that one of them does not open it as
-//! every node, whoever says that it is node 3 must show the certificate of node 3: one in whose name no other number
-//! stands (`latchd certs` writes it there), and with which node 3 could be dialled at its address.
+//! Every certificate of the cluster's authority opens the port between nodes. So that a certificate does not open it for
+//! every node id, a connection of node 3 must show the certificate of node 3: its common name names no other node
+//! (`latchd certs` writes the id there), and it is valid for the host in the address of node 3.
 
 use std::io;
 
@@ -13,13 +13,13 @@ use rustls::server::ParsedCertificate;
 use crate::mutants::planted;
 use crate::raft::types::NodeId;
 
-/// What the common name of a node's certificate begins with, as `latchd certs` makes it; the node's number follows.
+/// The common name of a node's certificate, as `latchd certs` makes it, without the node's id behind it.
 const NODE_NAME_PREFIX: &str = "latchd node ";
 
 /// `id-at-commonName`, as an object identifier in DER.
 const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
 
-/// The certificate that the other side of a connection has proven to own.
+/// The certificate of which the other side of a connection has proven to have the key.
 #[derive(Debug, Clone)]
 pub struct PeerCertificate(CertificateDer<'static>);
 
@@ -28,7 +28,7 @@ impl PeerCertificate {
         PeerCertificate(der)
     }
 
-    /// Refuses a certificate that is another node's than `node`, which others dial at `host`, where that is known.
+    /// Refuses the certificate of another node than `node`, whose address is at `host`, if that is known.
     pub(super) fn check(&self, node: NodeId, host: Option<&str>) -> io::Result<()> {
         planted!("any-certificate-believed" => return Ok(()));
         if let Some(named) = self.named_node().filter(|named| *named != node) {
@@ -41,7 +41,7 @@ impl PeerCertificate {
             .map_err(|_| refused(format!("it says that it is node {node}, and its certificate is not for {host}")))
     }
 
-    /// The node that stands in the common name of the certificate's subject.
+    /// The node that the common name of the certificate's subject names.
     fn named_node(&self) -> Option<NodeId> {
         let names = self.0.windows(COMMON_NAME.len()).enumerate().filter(|(_, window)| *window == COMMON_NAME);
         let texts = names.filter_map(|(at, _)| {

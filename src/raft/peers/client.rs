@@ -23,13 +23,14 @@ use crate::raft::types::{NodeId, Snapshot, TypeConfig, Vote};
 type RpcError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
 type StreamError = StreamingError<TypeConfig, Fatal<NodeId>>;
 
-/// After a failed attempt; shorter than any election, so that a node that has come back is told before it stands.
+/// After a failed attempt. It is shorter than any election timeout, so that a node that has come back hears the leader before it
+/// stands for election.
 const BACKOFF: Duration = Duration::from_millis(50);
 
-/// It is tried again at once, for as long as the node refuses it.
+/// A snapshot that a node refuses is sent again at once.
 static NOT_RECEIVED: KeyedLogRateLimit<NodeId> = KeyedLogRateLimit::new(64);
 
-/// The other nodes; nobody where this node runs alone.
+/// The other nodes; `None` if this node runs alone.
 #[derive(Clone)]
 pub struct Network(pub Option<Peers>);
 
@@ -77,7 +78,7 @@ impl PeerClient {
         Ok(if is_own { Vote::new(vote.leader_id.term, route.dialer.node) } else { vote })
     }
 
-    /// An answer with a term that no election can have led to is none.
+    /// Refuses an answer with a term that elections cannot have led to.
     fn check_term(&self, vote: &Vote) -> Result<(), Unreachable> {
         match self.route()?.dialer.local.is_plausible(vote) {
             true => Ok(()),

@@ -1,4 +1,4 @@
-//! One connection to another node, made when something is to be asked, and made anew when it was lost.
+//! A connection to one other node. It is made when there is a request, and made again when it was lost.
 //!
 //! Requests are numbered and answered in any order. Raft's messages, calls and snapshots have a connection
 //! each, so that none waits behind the bytes of another.
@@ -22,13 +22,13 @@ use crate::raft::peers::hello::{DialError, Dialer};
 use crate::raft::peers::transport::Stream;
 use crate::raft::types::NodeId;
 
-/// A peer that says nothing for so long while something was asked is gone, or cannot be heard from here.
+/// A peer that sends nothing for this long while a request is open is gone, or cannot be reached.
 const SILENCE: Duration = Duration::from_secs(2);
 const DIAL: Duration = Duration::from_secs(1);
 const QUEUED_MAX: usize = 64;
 const UNANSWERED_MAX: usize = 256;
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Nothing was sent.
@@ -37,7 +37,7 @@ pub enum RequestError {
     /// It was sent; whether it was received is not known.
     #[error("{0}")]
     Lost(String),
-    /// The peer has not done it.
+    /// The peer has answered that it did not do it.
     #[error("{0}")]
     Failed(String),
 }
@@ -65,12 +65,12 @@ impl Connection {
         Connection { sender, up }
     }
 
-    /// Whether the peer has answered on the connection that there is now.
+    /// Whether the peer has answered on the present connection.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Asks, and waits for the answer. Dropped before the request was written, nothing is sent.
+    /// Sends a request and waits for the answer. If it is dropped before the request was written, nothing is sent.
     pub async fn request(&self, kind: MessageKind, body: Bytes) -> Answer {
         let (answer, receiver) = oneshot::channel();
         // Where the connection's task is gone, so is the sender of the answer.
@@ -102,7 +102,7 @@ async fn drive(dialer: Dialer, mut queue: mpsc::Receiver<Outgoing>, up: Arc<Atom
             }
             Err(error) => error,
         };
-        // A node that ran alone has no address before it has led once among others: nothing to worry anybody with.
+        // A node that ran alone has no address before it has led once among others: that is no reason to warn.
         if !dialer.address.is_empty()
             && !reported
             && let Some(held_back) = UNREACHED.admit(dialer.node, clock::process_age())
@@ -123,20 +123,20 @@ async fn drive(dialer: Dialer, mut queue: mpsc::Receiver<Outgoing>, up: Arc<Atom
 #[derive(Default)]
 struct Unanswered {
     requests: BTreeMap<u64, (oneshot::Sender<Answer>, OwnedSemaphorePermit)>,
-    /// Every request below was there when silence was last looked at.
-    looked_at: u64,
+    /// Every request below this number was open when silence was last checked.
+    checked_at: u64,
     next: u64,
 }
 
 impl Unanswered {
-    /// Whether something was asked before the last look and is still not answered.
+    /// Whether a request that was open at the last check is still not answered.
     fn has_waited(&mut self) -> bool {
-        let looked_at = std::mem::replace(&mut self.looked_at, self.next);
-        self.requests.keys().any(|request| *request < looked_at)
+        let checked_at = std::mem::replace(&mut self.checked_at, self.next);
+        self.requests.keys().any(|request| *request < checked_at)
     }
 }
 
-/// Until the connection is lost; says why.
+/// Runs until the connection is lost, and returns why.
 async fn run(stream: Stream, first: Outgoing, queue: &mut mpsc::Receiver<Outgoing>, up: &AtomicBool) -> io::Error {
     let (input, output) = tokio::io::split(stream);
     let unanswered = Mutex::new(Unanswered::default());

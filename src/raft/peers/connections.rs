@@ -40,7 +40,7 @@ impl Peers {
         self.transport.certificates()
     }
 
-    /// For what raft itself says: never behind anything else.
+    /// For Raft's own messages, which never wait behind anything else.
     pub fn raft_connection(&self, node: NodeId, address: &str) -> Connection {
         self.connections(node, address).raft
     }
@@ -49,7 +49,7 @@ impl Peers {
         self.connections(node, address).raft.is_up()
     }
 
-    /// Asks the engine of another node.
+    /// Calls the service of another node.
     pub async fn call(&self, node: NodeId, address: &str, request: Bytes) -> Result<Bytes, RequestError> {
         self.connections(node, address).calls.request(MessageKind::Call, request).await
     }

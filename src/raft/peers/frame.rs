@@ -1,4 +1,4 @@
-//! How messages are cut out of the stream.
+//! The framing of messages in the stream of a connection.
 //!
 //! ```text
 //! length u32 (of all that follows)  version u8  kind u8  request u64  body
@@ -10,36 +10,36 @@ use std::io;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The frames that this build writes. It reads these and no others: the hello agrees on the version.
+/// The version of the frames that this build writes, and the only one that it reads: the hello agrees on it.
 pub const VERSION: u8 = 1;
 
 const LENGTH_BYTES: usize = 4;
 const HEADER_BYTES: usize = 10;
 /// Larger than any entry: a batch is at most a few MiB.
 pub const MAX_BODY: usize = 80 << 20;
-/// Before the hello is understood nobody may make this node allocate more.
+/// Nobody may make this node allocate more before the hello was read.
 pub const MAX_HELLO: usize = 16 << 10;
-/// Up to here header and body travel in one write, so in one TLS record.
+/// Up to this size, header and body are one write, and so one TLS record.
 const ONE_WRITE: usize = 16 << 10;
 
-/// What a frame is. The numbers are the protocol's.
+/// The kind of a frame. The numbers are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MessageKind {
-    /// Says that a request is being worked on; answers none.
+    /// Tells that a request is being worked on; it answers none.
     Working = 0,
     Hello = 1,
     Append = 10,
     Vote = 11,
-    /// Asks whether a vote would be given; see `elections.rs`.
+    /// Asks whether a vote would be granted; see `election/pre_vote.rs`.
     PreVote = 12,
     SnapshotBegin = 13,
     SnapshotChunk = 14,
     SnapshotEnd = 15,
     Call = 16,
-    /// Tells a follower to stand for election now.
+    /// Tells a follower to stand for election at once.
     TransferLeadership = 17,
-    /// Asks who is a member; a node that was away asks so whether it may believe one it does not know.
+    /// Asks for the members: a node that was away looks up a node that it does not know.
     Members = 18,
 }
 
@@ -122,7 +122,7 @@ impl Frame {
         }
         let kind = input.read_u8().await?;
         let request = input.read_u64().await?;
-        // Grows with what arrives: a length alone makes nobody allocate.
+        // Grows with what arrives: a length alone allocates little.
         let mut bytes = Vec::with_capacity(body.min(1 << 20));
         input.take(body as u64).read_to_end(&mut bytes).await?;
         if bytes.len() < body {

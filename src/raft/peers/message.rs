@@ -8,33 +8,33 @@ use crate::base::codec::{Decoder, Encode};
 use crate::raft::codec::{Wire, invalid};
 use crate::raft::types::{EntryPayload, LogEntry, LogId, NodeId, SnapshotMeta, TypeConfig, Vote};
 
-/// More than this are no list of members.
+/// A longer list of members is damage.
 const MAX_INITIAL: usize = 1024;
 
-/// The first thing that both sides say.
+/// The first message of both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// The frame versions that the sender reads and writes.
     pub oldest: u8,
     pub newest: u8,
     pub from: NodeId,
-    /// Whom the sender believes to be at this address.
+    /// The node that the sender expects at this address.
     pub to: NodeId,
     pub store: [u8; 16],
-    /// Whether nothing is stored there yet: no log, no vote.
+    /// Whether the sender has nothing stored yet: no log, no vote.
     pub empty: bool,
-    /// With whom the sender would form a cluster, itself included.
+    /// The nodes with which the sender would form a cluster, itself included.
     pub initial: Vec<NodeId>,
 }
 
-/// What a hello is answered with.
+/// The answer to a hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HelloReply {
     Hello(Hello),
     Refused(HelloRefusal),
 }
 
-/// Why a node is not talked to.
+/// Why a node refuses a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HelloRefusal {
     #[error("it speaks versions {oldest} to {newest} of the protocol between nodes")]

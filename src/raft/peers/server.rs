@@ -20,7 +20,7 @@ use crate::raft::peers::incoming::IncomingConnection;
 use crate::raft::peers::slots::{ConnectionSlots, Slot};
 use crate::raft::peers::transport::{Handshake, Stream, Transport};
 
-/// A connection that has not said who it is by then is closed.
+/// A connection without a hello by then is closed.
 const HELLO_WITHIN: Duration = Duration::from_secs(1);
 const ANSWERS_MAX: usize = 64;
 /// A peer that waits for an answer is told at least this often that its request is being worked on.

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use crate::mutants::planted;
 use crate::raft::types::NodeId;
 
-/// Of those that are no members, or have not said yet who they are.
+/// Of connections without a hello, or of nodes that are no members.
 const STRANGERS_MAX: usize = 128;
 const STRANGERS_OF_ADDRESS_MAX: usize = 32;
 /// A member has two connections to each node, one more for a snapshot, and for a moment those that it has lost.
@@ -69,7 +69,7 @@ impl ConnectionSlots {
 }
 
 impl Slot {
-    /// The connection is one of a member: strangers do not count against it any more.
+    /// The connection is a member's: it does not count among the strangers any more.
     pub fn assign_to_member(&self, node: NodeId) {
         let mut taken = self.slots.lock();
         let Some(at) = taken.strangers.iter().position(|stranger| stranger.slot == self.number) else { return };

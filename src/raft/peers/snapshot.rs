@@ -1,7 +1,6 @@
-//! Snapshots between nodes: the file as it is on disk, in chunks of which each is acknowledged.
+//! Sends snapshots between nodes: the file as it is on disk, in chunks that are acknowledged one by one.
 //!
-//! A node without a disk sends the same file from memory. Its checksums are checked by the receiver before it is
-//! installed.
+//! A node without a disk sends the same file from memory. The receiver verifies the checksums before it installs the file.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,7 +21,7 @@ use crate::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
 const CHUNK_BYTES: usize = 1 << 20;
 /// For one chunk to arrive and be written.
 const CHUNK_WITHIN: Duration = Duration::from_secs(30);
-/// For the receiver to check and load the whole; while it works on it, it says so.
+/// For the receiver to verify and load the whole snapshot; while it works on it, it sends signs of life.
 const INSTALL_WITHIN: Duration = Duration::from_secs(600);
 
 /// Sends a snapshot on a connection of its own; returns the receiver's vote once it has installed it.
@@ -110,7 +109,7 @@ impl Receiving {
             Sink::File(file, path) => {
                 let mut file = file.try_clone()?;
                 let dir = path.parent().unwrap_or(path).to_owned();
-                // Synced as it grows: what is left to the page cache would hold up the log for as long as it takes.
+                // Synced as it grows: a large file left to the page cache would hold up the log while it is written.
                 blocking(move || {
                     check_spares(&dir, chunk.len())?;
                     file.write_all(&chunk).and_then(|()| file.sync_data())
@@ -146,7 +145,7 @@ impl Receiving {
 }
 
 impl Drop for Receiving {
-    /// What was installed has been moved away.
+    /// A snapshot that was installed is not at this path any more.
     fn drop(&mut self) {
         if let Sink::File(_, path) = &self.sink {
             drop(std::fs::remove_file(path));

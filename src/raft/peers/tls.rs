@@ -1,7 +1,7 @@
 //! Connections between nodes over mutual TLS, with an authority of the cluster's own.
 //!
-//! Whoever shows a certificate from that authority is one of the cluster's machines; nobody else gets past the
-//! handshake. The files are read again whenever they have changed, so that certificates are renewed without a restart.
+//! A certificate from that authority shows that the other side is one of the cluster's machines; nobody else gets past the
+//! handshake. The files are read again when they have changed, so that certificates are renewed without a restart.
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub struct PeerFiles {
     pub key: PathBuf,
 }
 
-/// Why there is no way to other nodes.
+/// Why this node cannot connect to other nodes.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     #[error("{path}: cannot be read ({source}); check the files that are set for traffic between nodes")]
@@ -51,20 +51,20 @@ pub enum TransportError {
 pub struct TlsTransport {
     listener: TcpListener,
     files: PeerFiles,
-    loaded: Mutex<Loaded>,
-    /// Why the files cannot be used as they are now: told once, not at every connection.
-    told: Mutex<String>,
+    loaded: Mutex<TlsConfigs>,
+    /// Why the files cannot be used as they are now, to log it once and not at every connection.
+    reported: Mutex<String>,
 }
 
 #[derive(Debug, Clone)]
-struct Loaded {
-    contents: Contents,
+struct TlsConfigs {
+    contents: PemFiles,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Contents {
+struct PemFiles {
     ca: Vec<u8>,
     cert: Vec<u8>,
     key: Vec<u8>,
@@ -73,41 +73,42 @@ struct Contents {
 impl TlsTransport {
     /// Reads the files and listens; must be called within the runtime.
     pub fn bind(listen: SocketAddr, files: PeerFiles) -> Result<TlsTransport, TransportError> {
-        let loaded = Loaded::build(&files, files.read()?)?;
+        let loaded = TlsConfigs::build(&files, files.read()?)?;
         let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
             listener.set_nonblocking(true)?;
             TcpListener::from_std(listener)
         });
         let listener = bound.map_err(|source| TransportError::Bind { address: listen, source })?;
-        Ok(TlsTransport { listener, files, loaded: Mutex::new(loaded), told: Mutex::default() })
+        Ok(TlsTransport { listener, files, loaded: Mutex::new(loaded), reported: Mutex::default() })
     }
 
-    /// Where it listens: asked for port 0, this tells which one it is.
+    /// The address that it listens on, with the port that port 0 became.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// What the files hold now; a pair that is no good is reported, and the one before stays in use.
-    fn current(&self) -> Loaded {
+    /// The configurations from the files as they are now. Files that cannot be used are reported, and the configurations
+    /// before stay in use.
+    fn current(&self) -> TlsConfigs {
         let mut loaded = self.loaded.lock();
-        let mut told = self.told.lock();
+        let mut reported = self.reported.lock();
         let renewed = match self.files.read() {
             Ok(contents) if contents == loaded.contents => {
-                told.clear();
+                reported.clear();
                 return loaded.clone();
             }
-            Ok(contents) => Loaded::build(&self.files, contents),
+            Ok(contents) => TlsConfigs::build(&self.files, contents),
             Err(error) => Err(error),
         };
         match renewed {
             Ok(renewed) => {
                 tracing::info!("the certificate for other nodes was renewed");
-                told.clear();
+                reported.clear();
                 *loaded = renewed;
             }
-            Err(error) if *told == error.to_string() => {}
+            Err(error) if *reported == error.to_string() => {}
             Err(error) => {
-                *told = error.to_string();
+                *reported = error.to_string();
                 tracing::warn!(%error, "the certificate for other nodes stays the one in use");
             }
         }
@@ -124,7 +125,7 @@ impl Transport for TlsTransport {
                 prepare(&stream)?;
                 let stream = acceptor.accept(stream).await?;
                 let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-                // The verifier wants one; without it this node would believe whoever comes.
+                // The verifier requires one; without it this node would accept anybody.
                 let own = shown.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no certificate"))?;
                 let certificate = Some(PeerCertificate::new(own.clone().into_owned()));
                 Ok(Arrival { stream: Box::new(stream), certificate })
@@ -146,7 +147,7 @@ impl Transport for TlsTransport {
     }
 
     fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let Contents { ca, cert, .. } = self.current().contents;
+        let PemFiles { ca, cert, .. } = self.current().contents;
         vec![("cluster.peer_cert", cert), ("cluster.peer_ca", ca)]
     }
 }
@@ -171,8 +172,8 @@ pub fn host_and_port(address: &str) -> io::Result<(String, u16)> {
 }
 
 impl PeerFiles {
-    fn read(&self) -> Result<Contents, TransportError> {
-        Ok(Contents { ca: read(&self.ca)?, cert: read(&self.cert)?, key: read(&self.key)? })
+    fn read(&self) -> Result<PemFiles, TransportError> {
+        Ok(PemFiles { ca: read(&self.ca)?, cert: read(&self.cert)?, key: read(&self.key)? })
     }
 }
 
@@ -180,19 +181,19 @@ fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
     std::fs::read(path).map_err(|source| TransportError::Unreadable { path: path.to_owned(), source })
 }
 
-impl Loaded {
-    fn build(files: &PeerFiles, contents: Contents) -> Result<Loaded, TransportError> {
+impl TlsConfigs {
+    fn build(files: &PeerFiles, contents: PemFiles) -> Result<TlsConfigs, TransportError> {
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(roots(&files.ca, &contents.ca)?);
         let (server, client) =
             (server(files, &contents, &roots, provider.clone())?, client(files, &contents, &roots, provider)?);
-        Ok(Loaded { contents, server: Arc::new(server), client: Arc::new(client) })
+        Ok(TlsConfigs { contents, server: Arc::new(server), client: Arc::new(client) })
     }
 }
 
 fn server(
     files: &PeerFiles,
-    contents: &Contents,
+    contents: &PemFiles,
     roots: &Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
 ) -> Result<ServerConfig, TransportError> {
@@ -209,7 +210,7 @@ fn server(
 
 fn client(
     files: &PeerFiles,
-    contents: &Contents,
+    contents: &PemFiles,
     roots: &Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
 ) -> Result<ClientConfig, TransportError> {
@@ -224,7 +225,7 @@ fn client(
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn pair(files: &PeerFiles, contents: &Contents) -> Result<Pair, TransportError> {
+fn pair(files: &PeerFiles, contents: &PemFiles) -> Result<Pair, TransportError> {
     let key = PrivateKeyDer::from_pem_slice(&contents.key)
         .map_err(|error| unusable(&files.key, format!("holds no PEM private key ({error})")))?;
     Ok((certificates(&files.cert, &contents.cert)?, key))

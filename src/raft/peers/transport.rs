@@ -1,4 +1,4 @@
-//! What carries bytes between nodes. The house has one for the network (`tls.rs`); a simulation brings its own.
+//! What carries bytes between nodes: TLS in production (`tls.rs`), and the transport that a simulation hands in.
 
 use std::fmt::Debug;
 use std::io;
@@ -16,30 +16,29 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 pub type Stream = Box<dyn ByteStream>;
 
-/// A connection that somebody has opened, before anything was said on it.
+/// A connection that was accepted, before anything was read from it.
 pub struct Incoming {
-    /// Where it comes from, where the transport knows addresses.
+    /// Its remote address, if the transport knows addresses.
     pub address: Option<IpAddr>,
     pub handshake: Handshake,
 }
 
-/// What is left to do until an accepted connection can be used: awaited beside the next `accept`, and given up when it
-/// takes too long.
+/// The part of accepting a connection that may take long: awaited beside the next `accept`, and given up after a while.
 pub type Handshake = BoxFuture<'static, io::Result<Arrival>>;
 
-/// A connection that can be used, and who has shown to be at its other end.
+/// A connection that can be used, and the certificate of its other end.
 pub struct Arrival {
     pub stream: Stream,
-    /// `None` where the transport has none: whoever arrives is believed.
+    /// `None` if the transport has none: then the hello alone is believed.
     pub certificate: Option<PeerCertificate>,
 }
 
 /// The listener and the dialer of one node.
 ///
-/// Who comes through is one of the cluster's own machines: whatever proves that (certificates) is the transport's
-/// business. Which node it is, it says itself, and must fit its certificate.
+/// The transport proves, with certificates, that the other side is one of the cluster's machines. The hello says which
+/// node it is, and must fit the certificate.
 pub trait Transport: Debug + Send + Sync + 'static {
-    /// The next one who connects. An error says that this one failed, not that listening has ended.
+    /// Accepts the next connection. An error means that this one failed, not that listening has ended.
     fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>>;
 
     /// Connects to an address as other nodes advertise it.

@@ -16,7 +16,7 @@ use crate::raft::snapshot::sparing_file::SparingFile;
 use crate::raft::types::{SnapshotBody, SnapshotMeta};
 
 const SUFFIX: &str = ".snapshot";
-/// What is not whole yet; removed at the next start.
+/// Unfinished files, removed at the next start.
 const PARTIAL: &str = ".tmp";
 const ASIDE: &str = "aside.tmp";
 
@@ -56,7 +56,7 @@ impl SnapshotDir {
             writer.finish()
         })();
         if let Err(error) = written {
-            // What is there of it takes the room that others need.
+            // The part that was written takes space that others need.
             drop(fs::remove_file(&aside));
             return Err(error);
         }
@@ -72,14 +72,14 @@ impl SnapshotDir {
         self.adopt(&aside, meta)
     }
 
-    /// Where a snapshot that another node sends is put together.
+    /// The path at which a snapshot from another node is assembled.
     pub fn incoming(&self) -> PathBuf {
         let number = self.received.fetch_add(1, Relaxed);
         self.dir.join(format!("incoming-{number}{PARTIAL}"))
     }
 
-    /// Makes a snapshot that another node has sent the current one: it was checked when it had arrived here. One that
-    /// lies elsewhere is copied and checked. Blocks for that long.
+    /// Makes a snapshot from another node the current one. It was verified when it had arrived; a file from elsewhere is
+    /// copied and verified. Blocks for that long.
     pub fn receive(&self, meta: &SnapshotMeta, from: &Path) -> io::Result<KeptSnapshot> {
         if from.parent() == Some(&self.dir) {
             return self.adopt(from, meta);

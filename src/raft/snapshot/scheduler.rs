@@ -8,7 +8,7 @@ use crate::raft::types::Raft;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// A snapshot that did not fit.
+/// After a snapshot that did not fit.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
@@ -21,7 +21,7 @@ pub async fn take_snapshots(raft: Raft, policy: Arc<SnapshotPolicy>) {
         } else if let Some(upto) = policy.purge_upto().filter(|upto| Some(*upto) > purged) {
             raft.trigger().purge_log(upto).await
         } else if policy.is_unfit() {
-            // Whoever wants one meanwhile waits as long.
+            // A snapshot that is requested meanwhile waits as long.
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
             policy.retry();
             continue;

@@ -30,7 +30,7 @@ impl SnapshotStore {
         }
     }
 
-    /// Where a snapshot that another node sends is put together.
+    /// Where a snapshot from another node is assembled.
     pub fn incoming(&self) -> SnapshotBody {
         match self {
             SnapshotStore::Directory(dir) => SnapshotBody::File(dir.incoming()),
@@ -38,7 +38,7 @@ impl SnapshotStore {
         }
     }
 
-    /// Keeps a snapshot that another node has sent, and that was checked.
+    /// Keeps a snapshot from another node, which was verified.
     pub async fn receive(&self, meta: &SnapshotMeta, body: SnapshotBody) -> io::Result<KeptSnapshot> {
         match (self.clone(), body) {
             (SnapshotStore::Directory(dir), SnapshotBody::File(path)) => {
