@@ -1,4 +1,4 @@
-//! What the engine refuses, in the words of our own API.
+//! Faults of the engine with the field names of our own API.
 
 use crate::engine::Fault;
 use crate::http::code::FieldNames;

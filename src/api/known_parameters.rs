@@ -15,7 +15,7 @@ use std::sync::Arc;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{HttpMethod, Operation, ParameterIn};
 
-/// What the endpoints of some routes may be asked.
+/// The parameters of some endpoints.
 struct Known {
     unknown_fields: UnknownFields,
     endpoints: Vec<Described>,
@@ -54,7 +54,7 @@ impl Known {
 
     /// The parameters that a query of this method may have at this path; `None` if neither is described.
     fn names(&self, path: &str, method: &Method) -> Option<Vec<&str>> {
-        // Who asks for the head alone asks the same.
+        // HEAD takes the parameters of GET.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let found = self.endpoints.iter().find(|known| known.method == *method && is_at(known.path, path));
         found.map(|known| known.query.iter().map(String::as_str).collect())

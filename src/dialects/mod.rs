@@ -1,7 +1,7 @@
 //! The wire dialects of the five predecessors: thin translations between HTTP or gRPC and the engine's face.
 //!
 //! One folder per predecessor, with what it speaks in `rest` and `grpc`. What may not live here: decisions about locks,
-//! clocks, sockets, and what more than one dialect needs, which is `http`'s.
+//! clocks, sockets, and code that more than one dialect needs, which belongs into `http`.
 
 pub mod doubledutch;
 pub mod kufuli;

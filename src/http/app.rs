@@ -1,4 +1,4 @@
-//! What all handlers share: the engine, the access checker and the settings of this kit.
+//! The state that all handlers share: the engine, the access checker and the settings of this kit.
 
 use super::body::{self, BodyError, BodyLimits, check_encoding};
 use super::catalog::Catalog;
@@ -27,18 +27,18 @@ pub struct App {
     pub access: Arc<Access>,
     pub failed_logins: FailedLogins,
     pub settings: Settings,
-    /// What this server speaks.
+    /// The dialects and services of this server.
     pub catalog: Arc<Catalog>,
     pub readiness: watch::Receiver<Readiness>,
 }
 
-/// What the configuration says about all requests.
+/// Settings that apply to all requests.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub body_limits: BodyLimits,
-    /// How long a stream lasts that needs no credential.
+    /// How long a stream without a credential lasts.
     pub public_stream_age_max: Duration,
-    /// What becomes of fields and parameters that are not known.
+    /// Whether unknown fields and parameters are refused.
     pub unknown_fields: UnknownFields,
 }
 
@@ -72,7 +72,7 @@ impl App {
         self.message(head, body).await
     }
 
-    /// The same under gRPC, whose messages say for themselves whether they are compressed.
+    /// As `body`, for gRPC, whose messages have a flag for compression of their own.
     pub(crate) async fn message(&self, head: &Parts, body: Body) -> Result<Bytes, Failure> {
         self.message_within(head, body, self.settings.body_limits.bytes_max).await
     }

@@ -1,9 +1,9 @@
-//! Who is calling: the secrets of a request in every form, checked. What a refusal looks like is each dialect's business.
+//! Identifies the caller of a request by its secrets, in every form. Each dialect formats the refusal itself.
 
 use super::app::AppState;
 use super::client_info::{ClientInfo, client};
 use super::code::Code;
-use super::cookie::{Carried, carried};
+use super::cookie::{RequestCookie, request_cookie};
 use super::failure::Failure;
 use crate::access::{Identity, Verdict, address_group, presented_in_headers};
 use crate::base::clock;
@@ -39,7 +39,7 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
     let now = clock::process_age();
     let verdict = match app.access.check_fast(secrets, from, now) {
         Some(verdict) => verdict,
-        // In a box: what this rare way needs would otherwise be carried along by every request.
+        // Boxed, or the future of every request would have the size of this rare path.
         None => Box::pin(check_slowly(app, secrets, from)).await,
     };
     app.failed_logins.note(&verdict, from);
@@ -53,13 +53,13 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
 async fn check_slowly(app: &AppState, secrets: &[&str], from: std::net::IpAddr) -> Verdict {
     let call_worker = || {
         let access = Arc::clone(&app.access);
-        // It ends when nothing is left to verify; those who wait hear of it there.
+        // It runs until nothing is left to verify, and wakes those who wait.
         drop(tokio::task::spawn_blocking(move || access.work()));
     };
     app.access.check(secrets, from, clock::process_age(), call_worker).await
 }
 
-/// Whether the caller connected from this machine itself: behind a proxy nobody does.
+/// Whether the caller connected from this machine, without a proxy.
 fn is_on_this_machine(head: &Parts) -> bool {
     head.extensions.get::<ClientInfo>().is_none_or(|info| info.client.ip.is_loopback() && !info.via_proxy)
 }
@@ -77,13 +77,13 @@ fn granted(verdict: Verdict) -> Result<Identity, Failure> {
     }
 }
 
-/// Who asks, in what the table keeps of it.
+/// The caller as the table stores it.
 pub fn caller(identity: &Identity, head: &Parts) -> Caller {
     Caller { credential: identity.credential, address: address_group(client(head).ip) }
 }
 
-/// Whether the caller may use this session: who opened it, and admins of every name, because it may hold any. One that
-/// is not known is not judged here. Who may only read uses none: to be seen keeps a session's holds.
+/// Whether the caller may use this session: its credential opened it, or it is an admin of every name. An unknown session
+/// passes. A read-only credential uses none, because using a session keeps its holds.
 pub async fn may_use(app: &AppState, identity: &Identity, head: &Parts, session: SessionId) -> Result<(), Fault> {
     if !identity.may_write() {
         return Err(Refusal::SessionOfAnother.into());
@@ -97,18 +97,18 @@ pub async fn may_use(app: &AppState, identity: &Identity, head: &Parts, session:
     }
 }
 
-/// Starts the idle time of a carried session anew, in dialects that do not use it: any request of whoever may use it
-/// counts.
-pub async fn touch_carried(app: &AppState, identity: &Identity, head: &Parts) {
-    if let Carried::Session(session) = carried(&head.headers)
+/// Restarts the idle time of the session whose cookie a request carries, in dialects that do not use the session
+/// otherwise: every request of a caller who may use it counts.
+pub async fn touch_cookie_session(app: &AppState, identity: &Identity, head: &Parts) {
+    if let RequestCookie::Session(session) = request_cookie(&head.headers)
         && may_use(app, identity, head, session).await.is_ok()
     {
-        // An unknown session is no concern of a dialect without sessions.
+        // A dialect without sessions does not care whether the session is known.
         let _ = app.engine.touch_session(session).await;
     }
 }
 
-/// Whether the caller may take or give back this lock; says which right is missing.
+/// Whether the caller may take or release this lock.
 pub fn may_take(identity: &Identity, name: &str) -> Result<(), Failure> {
     if identity.may_take(name) { Ok(()) } else { Err(Failure::forbidden("take", Some(name))) }
 }

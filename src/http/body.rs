@@ -1,4 +1,4 @@
-//! Reading a request body within its bounds. What the refusal looks like on the wire is each dialect's own affair.
+//! Reads a request body within its bounds. Each dialect formats the refusal itself.
 
 use super::code::Code;
 use super::failure::Failure;
@@ -55,23 +55,23 @@ pub async fn read(body: Body, limits: BodyLimits) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limits.bytes_max {
         return Err(too_large);
     }
-    let (mut body, mut patience) = (body, Patience::new(limits.timeout));
-    let mut whole = Whole::default();
+    let (mut body, mut timer) = (body, BodyTimer::new(limits.timeout));
+    let mut chunks = Chunks::default();
     loop {
-        match poll_fn(|context| next_chunk(&mut body, &mut patience, context)).await? {
-            Some(chunk) if whole.len() + chunk.len() as u64 > limits.bytes_max => return Err(too_large),
-            Some(chunk) => whole.push(chunk),
-            None => return Ok(whole.finish()),
+        match poll_fn(|context| next_chunk(&mut body, &mut timer, context)).await? {
+            Some(chunk) if chunks.len() + chunk.len() as u64 > limits.bytes_max => return Err(too_large),
+            Some(chunk) => chunks.push(chunk),
+            None => return Ok(chunks.finish()),
         }
         if body.is_end_stream() {
-            return Ok(whole.finish());
+            return Ok(chunks.finish());
         }
     }
 }
 
 fn next_chunk(
     body: &mut Body,
-    patience: &mut Patience,
+    timer: &mut BodyTimer,
     context: &mut Context<'_>,
 ) -> Poll<Result<Option<Bytes>, BodyError>> {
     loop {
@@ -82,20 +82,20 @@ fn next_chunk(
                 Ok(chunk) => return Poll::Ready(Ok(Some(chunk))),
                 Err(_trailers) => {}
             },
-            Poll::Pending => return patience.poll(context).map(Err),
+            Poll::Pending => return timer.poll(context).map(Err),
         }
     }
 }
 
-/// The bound on time. The HTTP layer hands a body over only after it was asked for, so the first Pending says nothing:
+/// The bound on time. The HTTP layer hands a body over only after it was asked for, so the first Pending means nothing:
 /// asking once more before a timer is made spares almost every request the timer.
-struct Patience {
+struct BodyTimer {
     timeout: Duration,
     asked: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
+impl BodyTimer {
     fn new(timeout: Duration) -> Self {
         Self { timeout, asked: false, timer: None }
     }
@@ -113,12 +113,12 @@ impl Patience {
 
 /// Chunks put together; a single one, the usual case, is not copied.
 #[derive(Default)]
-struct Whole {
+struct Chunks {
     first: Bytes,
     joined: BytesMut,
 }
 
-impl Whole {
+impl Chunks {
     fn len(&self) -> u64 {
         (self.first.len() + self.joined.len()) as u64
     }
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_stops_arriving_runs_out_of_time() {
+    async fn stalled_body_times_out() {
         let stuck = chunks(&["12"]).into_data_stream().chain(stream::pending());
         let timeout = LIMITS.timeout;
         assert_eq!(read(Body::from_stream(stuck), LIMITS).await, Err(BodyError::Timeout { timeout }));
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_told_apart() {
+    async fn broken_body_is_an_error_of_its_own() {
         let broken = stream::iter([Ok(Bytes::from("12")), Err(std::io::Error::other("gone"))]);
         assert_eq!(read(Body::from_stream(broken), LIMITS).await, Err(BodyError::Disconnected));
     }

@@ -1,4 +1,4 @@
-//! What is known of everything that was declared: the dialects of holds and the gRPC services.
+//! The dialects and the gRPC services that were declared.
 
 use crate::domain::{Dialect, HoldKey};
 
@@ -7,7 +7,7 @@ use crate::domain::{Dialect, HoldKey};
 pub struct HoldDialect {
     /// The number in the log and in snapshots.
     pub id: Dialect,
-    /// What the status page calls it.
+    /// Its title on the status page.
     pub title: &'static str,
     /// The key of a hold on the lock of this name, as the dialect's clients know it.
     pub write_key: fn(HoldKey, &str) -> String,
@@ -35,12 +35,12 @@ impl Catalog {
         self.services.iter().any(|service| service.name == name)
     }
 
-    /// What the status page calls the dialect of a hold.
+    /// The title of a dialect on the status page.
     pub fn title(&self, dialect: Dialect) -> &'static str {
         self.find(dialect).map_or(dialect.as_str(), |known| known.title)
     }
 
-    /// The key of a hold as its holder's own log has it.
+    /// The key of a hold in the format that its holder knows.
     pub fn written_key(&self, dialect: Dialect, key: HoldKey, lock: &str) -> String {
         self.find(dialect).map_or_else(|| key.to_string(), |known| (known.write_key)(key, lock))
     }

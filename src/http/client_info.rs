@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-/// The client's address and scheme, as believed: those of the connection, or what a trusted proxy says.
+/// The client's address and scheme: those of the connection, or those that a trusted proxy forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr {
     pub ip: IpAddr,
@@ -21,11 +21,11 @@ pub struct ClientInfo {
     pub connection: Arc<Connection>,
     /// A proxy stands between: the peer is a trusted one, or the request has the headers that proxies add.
     pub via_proxy: bool,
-    /// What the request occupies until its caller is known.
+    /// The resources that the request occupies until its caller is known.
     pub unidentified: Arc<Unidentified>,
 }
 
-/// Who sent a request. Without a listener (a handler called in process) it is this machine, in plaintext.
+/// The address of the client. Of a handler called in process it is this machine, in plaintext.
 pub(crate) fn client(head: &Parts) -> ClientAddr {
     const LOCAL: ClientAddr = ClientAddr { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), https: false };
     head.extensions.get::<ClientInfo>().map_or(LOCAL, |info| info.client)

@@ -1,5 +1,5 @@
-//! One client connection, as requests and the server share it: the answers with a grant that are on their way, what runs
-//! when it closes, and whether it shall end.
+//! A client connection, shared by its requests and the server: pending deliveries of grants, hooks that run when it closes,
+//! and a request to end it.
 //!
 //! The server calls `wrote`, `flushed` and `closed`. A connection without such an answer pays one relaxed load for each.
 
@@ -15,7 +15,7 @@ pub struct Connection {
     has_pending: AtomicBool,
     state: Mutex<State>,
     may_idle: AtomicBool,
-    /// Somebody wants this connection to end.
+    /// Set to end this connection.
     is_ending: AtomicBool,
     waker: AtomicWaker,
 }
@@ -91,7 +91,7 @@ impl Connection {
         delivered.each(Delivery::delivered);
     }
 
-    /// The connection takes nothing any more. May be called more than once.
+    /// The connection accepts no more bytes. May be called more than once.
     pub fn closed(&self) {
         let mut state = self.state.lock();
         state.is_closed = true;
@@ -128,12 +128,12 @@ impl Connection {
         self.waker.wake();
     }
 
-    /// Whether it shall end.
+    /// Whether the connection is to end.
     pub fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::Relaxed)
     }
 
-    /// The same; otherwise the waker is called when it shall.
+    /// The same; if not, the waker is called when it is.
     pub fn poll_ending(&self, waker: &Waker) -> bool {
         self.waker.register(waker);
         self.is_ending()

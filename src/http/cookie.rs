@@ -1,4 +1,4 @@
-//! The session cookie `ldlm-session`: read from requests, and dressed for answers.
+//! The session cookie `ldlm-session`, read from requests and written into answers.
 
 use super::key;
 use crate::domain::SessionId;
@@ -11,9 +11,9 @@ use tower_cookies::cookie::{SameSite, time};
 /// The name that LDLM's clients know.
 pub const NAME: &str = "ldlm-session";
 
-/// What a request carries.
+/// The session cookie of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Carried {
+pub enum RequestCookie {
     Nothing,
     /// The cookie of a deleted session: its name and no value.
     Empty,
@@ -23,7 +23,7 @@ pub enum Carried {
 }
 
 /// The first session cookie among a request's headers.
-pub fn carried(headers: &HeaderMap) -> Carried {
+pub fn request_cookie(headers: &HeaderMap) -> RequestCookie {
     for line in headers.get_all(header::COOKIE) {
         let line = line.as_bytes();
         // Clients of sessions carry nothing else.
@@ -34,36 +34,36 @@ pub fn carried(headers: &HeaderMap) -> Carried {
             return read(value.trim_ascii_end());
         }
     }
-    Carried::Nothing
+    RequestCookie::Nothing
 }
 
-/// What is behind the name of the session cookie.
+/// The value of the session cookie.
 fn session_in(pair: &[u8]) -> Option<&[u8]> {
     pair.trim_ascii_start().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
 }
 
-fn read(value: &[u8]) -> Carried {
+fn read(value: &[u8]) -> RequestCookie {
     let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     if bare.is_empty() {
-        return Carried::Empty;
+        return RequestCookie::Empty;
     }
     let session = std::str::from_utf8(bare).ok().and_then(key::session_from_hex);
-    session.map_or(Carried::Unreadable, Carried::Session)
+    session.map_or(RequestCookie::Unreadable, RequestCookie::Session)
 }
 
-/// What follows the session id in a cookie: the same for all sessions of one idle time.
+/// The attributes after the session id, the same for all sessions of one idle time.
 struct Attributes {
     max_age_seconds: u64,
     text: String,
 }
 
 thread_local! {
-    /// Those last made, without and with TLS. One for each thread: every answer reads them, and a lock would be fought for.
+    /// Those made last, without and with TLS. Per thread: every answer reads them, and a lock would be contended.
     static KEPT: RefCell<[Option<Attributes>; 2]> = const { RefCell::new([const { None }; 2]) };
 }
 
-/// The cookie of a living session. Its end is told as a length, which no clock that is wrong can change, and rounded
-/// up: the client shall not drop it while the session lives.
+/// The cookie of a living session. Its end is a length of time, which does not depend on clocks, and rounded up, so that
+/// the client does not drop it while the session lives.
 pub fn session(session: SessionId, idle: Duration, is_tls: bool) -> HeaderValue {
     let max_age_seconds = idle.as_secs().saturating_add(u64::from(idle.subsec_nanos() > 0));
     let mut id = [0; 32];
@@ -74,19 +74,19 @@ pub fn session(session: SessionId, idle: Duration, is_tls: bool) -> HeaderValue 
             *kept = None;
         }
         let attributes =
-            kept.get_or_insert_with(|| Attributes { max_age_seconds, text: dressed(is_tls, max_age_seconds) });
+            kept.get_or_insert_with(|| Attributes { max_age_seconds, text: attributes(is_tls, max_age_seconds) });
         [NAME, "=", id, &attributes.text].concat()
     });
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
 }
 
-/// The cookie that takes a session's place when it is deleted: a value of nothing, gone at once.
+/// The cookie of a deleted session: empty, and expired.
 pub fn cleared(is_tls: bool) -> HeaderValue {
-    let text = format!("{NAME}={}", dressed(is_tls, 0));
+    let text = format!("{NAME}={}", attributes(is_tls, 0));
     HeaderValue::try_from(text).expect("cookies are ASCII")
 }
 
-fn dressed(is_tls: bool, max_age_seconds: u64) -> String {
+fn attributes(is_tls: bool, max_age_seconds: u64) -> String {
     let mut cookie = Cookie::build((NAME, "")).path("/").http_only(true).same_site(SameSite::Lax).build();
     if is_tls {
         cookie.set_secure(true);
@@ -107,29 +107,32 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_found_among_others() {
+    fn session_cookie_is_found_among_others() {
         let id = "abababababababababababababababab";
         assert_eq!(SESSION.to_string(), id);
         let only = ["ldlm-session=abababababababababababababababab "];
-        assert_eq!(carried(&headers(&only)), Carried::Session(SESSION));
-        assert_eq!(carried(&headers(&["ldlm-session=;ldlm-session=a"])), Carried::Empty);
+        assert_eq!(request_cookie(&headers(&only)), RequestCookie::Session(SESSION));
+        assert_eq!(request_cookie(&headers(&["ldlm-session=;ldlm-session=a"])), RequestCookie::Empty);
         let lines = ["a=b; ldlm-session=abababababababababababababababab ;c=d"];
-        assert_eq!(carried(&headers(&lines)), Carried::Session(SESSION));
+        assert_eq!(request_cookie(&headers(&lines)), RequestCookie::Session(SESSION));
         let split = ["a=b", "ldlm-session=\"abababababababababababababababab\""];
-        assert_eq!(carried(&headers(&split)), Carried::Session(SESSION));
+        assert_eq!(request_cookie(&headers(&split)), RequestCookie::Session(SESSION));
     }
 
     #[test]
-    fn what_is_no_session_id_is_told_apart_from_no_cookie() {
-        assert_eq!(carried(&headers(&[])), Carried::Nothing);
-        assert_eq!(carried(&headers(&["x-ldlm-session=1; ldlm-session2=1"])), Carried::Nothing);
-        assert_eq!(carried(&headers(&["ldlm-session="])), Carried::Empty);
-        assert_eq!(carried(&headers(&["ldlm-session=nonsense"])), Carried::Unreadable);
-        assert_eq!(carried(&headers(&["ldlm-session=ABABABABABABABABABABABABABABABAB"])), Carried::Unreadable);
+    fn unreadable_cookie_differs_from_a_missing_one() {
+        assert_eq!(request_cookie(&headers(&[])), RequestCookie::Nothing);
+        assert_eq!(request_cookie(&headers(&["x-ldlm-session=1; ldlm-session2=1"])), RequestCookie::Nothing);
+        assert_eq!(request_cookie(&headers(&["ldlm-session="])), RequestCookie::Empty);
+        assert_eq!(request_cookie(&headers(&["ldlm-session=nonsense"])), RequestCookie::Unreadable);
+        assert_eq!(
+            request_cookie(&headers(&["ldlm-session=ABABABABABABABABABABABABABABABAB"])),
+            RequestCookie::Unreadable
+        );
     }
 
     #[test]
-    fn the_cookie_is_dressed_for_its_wire_and_lives_as_long_as_its_session() {
+    fn cookie_is_secure_under_tls_and_expires_with_its_session() {
         let living = |ms, is_tls| session(SESSION, Duration::from_millis(ms), is_tls);
         let plain = "ldlm-session=abababababababababababababababab; HttpOnly; SameSite=Lax; Path=/; Max-Age=600";
         assert_eq!(living(600_000, false), plain);

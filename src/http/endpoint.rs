@@ -1,6 +1,7 @@
 //! Short ways to describe an endpoint for the OpenAPI document.
 
 use super::code::Code;
+use super::idempotency::KEY_BYTES_MAX;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::openapi::content::ContentBuilder;
@@ -10,7 +11,7 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{ComponentsBuilder, Ref, RefOr, Required, Response, ResponseBuilder, SecurityRequirement};
 
-/// What a declaration adds to the OpenAPI document.
+/// The part of the OpenAPI document that a declaration adds.
 pub struct Documentation {
     pub chapter: Chapter,
     pub tag: &'static str,
@@ -142,7 +143,7 @@ pub fn json(about: &str, shape: &str) -> Response {
     ResponseBuilder::new().description(about).content("application/json", content).build()
 }
 
-/// A JSON answer of this shape that sets the session cookie anew.
+/// A JSON answer of this shape that renews the session cookie.
 pub fn json_with_cookie(about: &str, shape: &str) -> Response {
     with_header(json(about, shape), "Set-Cookie", "`ldlm-session`, with a new expiry.")
 }
@@ -169,10 +170,10 @@ pub fn event_stream(about: &str, shapes: &[&str]) -> Response {
     ResponseBuilder::new().description(about).content("text/event-stream", content).build()
 }
 
-/// The header under which a request that is sent again is known to be the same one.
+/// The header by which a repeated request is recognised.
 pub fn idempotency_key() -> Parameter {
     let about = "Anything unique: asked again under the same key, on any node, the request gives the same.";
-    let schema = string("").min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!-~]+$"));
+    let schema = string("").min_length(Some(1)).max_length(Some(KEY_BYTES_MAX)).pattern(Some("^[!-~]+$"));
     request_header("Idempotency-Key", about, schema)
 }
 
@@ -252,5 +253,5 @@ pub fn lock_name() -> ObjectBuilder {
 
 /// The field `request_id`.
 pub fn request_id() -> ObjectBuilder {
-    string("The same as the header `Idempotency-Key`.").min_length(Some(1)).max_length(Some(255))
+    string("The same as the header `Idempotency-Key`.").min_length(Some(1)).max_length(Some(KEY_BYTES_MAX))
 }

@@ -5,7 +5,7 @@ use crate::base::{KeyedLogRateLimit, LogRateLimit, clock};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of all addresses together: whoever guesses passwords from many must not fill a disk with lines.
+/// Of all addresses together, so that guessing from many addresses does not fill a disk with lines.
 const LINES_PER_MINUTE: u32 = 200;
 /// Addresses whose lines are counted.
 const ADDRESSES_MAX: usize = 4096;

@@ -1,4 +1,4 @@
-//! A failed request, before a dialect gives it its shape: a code of the table, words, and the field they are about.
+//! A failed request before a dialect formats it: a code of the error table, a message, and the field at fault.
 
 use super::code::{Code, FieldNames};
 use crate::domain::{Field, Pool, Refusal, ShareOf};
@@ -22,7 +22,7 @@ pub struct Failure {
 impl Failure {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Failure {
         let row = code.row();
-        // 429 and 503 say when to come back; what never helps does not.
+        // A retryable 429 or 503 has Retry-After.
         let says_when = row.retryable && matches!(row.status.as_u16(), 429 | 503);
         let retry_after_seconds = says_when.then_some(1);
         Failure { code, detail: detail.into(), field: None, limit: None, config_key: None, retry_after_seconds }
@@ -51,7 +51,7 @@ impl Failure {
         Failure { limit: Some(limit), ..Failure::new(Code::BodyTooLarge, detail) }.set_by("server.body_bytes_max")
     }
 
-    /// A right that the caller's credential lacks. Names the right, never the credential.
+    /// A right that the caller's credential lacks. The message names the right, never the credential.
     pub fn forbidden(right: &str, name: Option<&str>) -> Failure {
         let detail = match name {
             Some(name) => format!("this credential lacks the right to {right} the lock {name:?}"),
@@ -60,22 +60,22 @@ impl Failure {
         Failure::new(Code::Forbidden, detail)
     }
 
-    /// What the engine said, in the words of a dialect.
+    /// A fault of the engine, with the field names of a dialect.
     pub fn from_fault(fault: &Fault, names: &FieldNames) -> Failure {
-        let failure = Failure::worded(fault, names);
+        let failure = Failure::without_config_key(fault, names);
         match config_key(fault) {
             Some(key) => failure.set_by(key),
             None => failure,
         }
     }
 
-    fn worded(fault: &Fault, names: &FieldNames) -> Failure {
+    fn without_config_key(fault: &Fault, names: &FieldNames) -> Failure {
         let code = Code::from(fault);
         match fault {
             Fault::Engine(error) => Failure::new(code, error.to_string()),
             Fault::Member(error @ MemberError::BadAddress(_)) => Failure::field("address", error.to_string()),
             Fault::Member(error) => Failure::new(code, error.to_string()),
-            Fault::Refused(Refusal::LimitExceeded { field, limit }) => beyond(*field, *limit, names),
+            Fault::Refused(Refusal::LimitExceeded { field, limit }) => limit_exceeded(*field, *limit, names),
             Fault::Refused(Refusal::NulInName) => {
                 Failure::field(names.name, format!("{} must not contain a NUL character", names.name))
             }
@@ -155,7 +155,7 @@ fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
     format!("{whose} may have at most {limit} {what}, its share of {key}")
 }
 
-fn beyond(field: Field, limit: u64, names: &FieldNames) -> Failure {
+fn limit_exceeded(field: Field, limit: u64, names: &FieldNames) -> Failure {
     let name = names.of(field);
     match field {
         Field::Name => Failure::limit(name, limit, format!("{name} must be at most {limit} bytes long")),
@@ -173,7 +173,7 @@ fn beyond(field: Field, limit: u64, names: &FieldNames) -> Failure {
     }
 }
 
-/// Milliseconds, shown as seconds with only the digits that say something.
+/// Milliseconds, shown as seconds with only significant digits.
 pub struct Seconds(pub u64);
 
 impl std::fmt::Display for Seconds {
@@ -195,7 +195,7 @@ mod tests {
     const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
 
     #[test]
-    fn a_limit_is_named_with_its_field_in_the_dialects_words() {
+    fn limit_failure_uses_the_field_names_of_the_dialect() {
         let refusal = Refusal::LimitExceeded { field: Field::Lease, limit: 1_500 };
         let failure = Failure::from_fault(&Fault::Refused(refusal), &NAMES);
         assert_eq!(failure.detail, "lifetime must be at most 1.5 seconds (locks.lease_max)");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bound_on_a_number_of_things_names_its_key() {
+    fn count_limits_name_their_config_key() {
         let limit = 7;
         let refusals = [
             Refusal::QueueFull { limit },
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_service_says_when_to_come_back() {
+    fn overloaded_failure_has_retry_after() {
         let busy = Failure::from_fault(&Fault::Engine(EngineError::Overloaded), &NAMES);
         assert_eq!(busy.retry_after_seconds, Some(1));
         let unknown = Failure::from_fault(&Fault::Engine(EngineError::OutcomeUnknown), &NAMES);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_show_no_needless_digits() {
+    fn seconds_show_only_significant_digits() {
         let shown = [0, 1, 10, 1_500, 2_000].map(|ms| Seconds(ms).to_string());
         assert_eq!(shown, ["0", "0.001", "0.01", "1.5", "2"]);
     }

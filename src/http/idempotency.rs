@@ -1,7 +1,7 @@
 //! Safe retries: the same `Idempotency-Key` (or `request_id` in a body) asks for the same thing, not for another one.
 //!
-//! After draft-ietf-httpapi-idempotency-key-header. A key counts within its credential and session. What is remembered
-//! is a digest of it and one of the request, so that another request under the same key is told apart.
+//! After draft-ietf-httpapi-idempotency-key-header. A key counts within its credential and session. The table
+//! keeps a digest of it and one of the request, so that another request under the same key is recognised.
 
 use super::failure::Failure;
 use crate::access::Identity;
@@ -12,11 +12,11 @@ use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// The field of JSON bodies that says the same.
+/// The field of JSON bodies with the same meaning.
 pub const FIELD: &str = "request_id";
-const KEY_BYTES_MAX: usize = 255;
+pub const KEY_BYTES_MAX: usize = 255;
 
-/// Whose keys they are.
+/// Within which a key counts.
 pub struct Scope<'a> {
     pub identity: &'a Identity,
     pub session: Option<SessionId>,
@@ -47,7 +47,7 @@ pub fn request_key(
     Ok(Some(IdempotencyKey { id: RequestId(id), body: BodyDigest(body) }))
 }
 
-/// The key of a dialect whose owners name themselves: it counts within the credential and the owner.
+/// The key of a dialect with owner labels: it counts within the credential and the owner.
 pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> IdempotencyKey {
     let id = digest(&[identity.scope(), &[0; 16], owner.as_bytes(), key.as_bytes()]);
     IdempotencyKey { id: RequestId(id), body: BodyDigest(digest(&[body])) }
@@ -66,7 +66,7 @@ fn header(head: &Parts) -> Result<Option<&str>, Failure> {
     }
 }
 
-/// The first half of a SHA-256 over parts that cannot run into each other.
+/// The first half of a SHA-256 over the parts, each with its length.
 fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = Sha256::new();
     for part in parts {

@@ -19,7 +19,7 @@ pub struct FieldName {
     pub alias: &'static str,
 }
 
-/// What a field may hold.
+/// The value of a field.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value<'a> {
     Unset,
@@ -28,10 +28,10 @@ pub enum Value<'a> {
     Map(Metadata),
 }
 
-/// What may follow the object.
+/// Whether anything may follow the object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Trailing {
-    /// Anything: one old server never looked.
+    /// Anything may: LDLM never looked.
     Ignored,
     /// White space only.
     Refused,
@@ -48,18 +48,18 @@ pub fn parse<'a, const N: usize>(
         return Ok([const { Value::Unset }; N]);
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let (mut at_fault, mut stranger) = (None, None);
+    let (mut at_fault, mut unknown_name) = (None, None);
     let visitor = ObjectVisitor {
         schema,
         at_fault: &mut at_fault,
-        stranger: (unknown == UnknownFields::Refuse).then_some(&mut stranger),
+        unknown_name: (unknown == UnknownFields::Refuse).then_some(&mut unknown_name),
     };
     let values = reader.deserialize_map(visitor);
     let values = values.and_then(|values| match trailing {
         Trailing::Ignored => Ok(values),
         Trailing::Refused => reader.end().map(|()| values),
     });
-    values.map_err(|error| match stranger {
+    values.map_err(|error| match unknown_name {
         Some(given) => unknown_field(&given, &schema.each_ref().map(|field| field.name)),
         None => explain(&error, at_fault, describe_non_json(body)),
     })
@@ -118,8 +118,8 @@ struct ObjectVisitor<'f, const N: usize> {
     schema: &'static [FieldName; N],
     /// The field whose value is being read, for the message.
     at_fault: &'f mut Option<&'static str>,
-    /// Where the first field goes that is not known; `None`: they are skipped.
-    stranger: Option<&'f mut Option<String>>,
+    /// Set to the first unknown field; `None` skips unknown fields.
+    unknown_name: Option<&'f mut Option<String>>,
 }
 
 impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
@@ -131,8 +131,8 @@ impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut values = [const { Value::Unset }; N];
-        let (schema, at_fault, mut stranger) = (self.schema, self.at_fault, self.stranger);
-        while let Some(place) = fields.next_key_seed(FieldSeed { schema, stranger: stranger.as_deref_mut() })? {
+        let (schema, at_fault, mut unknown_name) = (self.schema, self.at_fault, self.unknown_name);
+        while let Some(place) = fields.next_key_seed(FieldSeed { schema, unknown_name: unknown_name.as_deref_mut() })? {
             let Some(place) = place else {
                 fields.next_value::<de::IgnoredAny>()?;
                 continue;
@@ -151,10 +151,10 @@ impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<'_, N> {
     }
 }
 
-/// Finds a field's place without keeping its name, unless it is not known and that is an error.
+/// Finds the place of a field without keeping its name, unless it is unknown and that is an error.
 struct FieldSeed<'f, const N: usize> {
     schema: &'static [FieldName; N],
-    stranger: Option<&'f mut Option<String>>,
+    unknown_name: Option<&'f mut Option<String>>,
 }
 
 impl<'de, const N: usize> DeserializeSeed<'de> for FieldSeed<'_, N> {
@@ -174,9 +174,9 @@ impl<const N: usize> Visitor<'_> for FieldSeed<'_, N> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         let place = self.schema.iter().position(|field| field.name == text || field.alias == text);
-        match self.stranger.filter(|_| place.is_none()) {
-            Some(stranger) => {
-                *stranger = Some(text.to_owned());
+        match self.unknown_name.filter(|_| place.is_none()) {
+            Some(unknown_name) => {
+                *unknown_name = Some(text.to_owned());
                 Err(E::custom("unknown field"))
             }
             None => Ok(place),

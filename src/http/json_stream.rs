@@ -12,7 +12,7 @@ use axum::response::Response;
 use futures_util::stream;
 use std::convert::Infallible;
 
-/// What is written at once. An answer that has no more is sent whole, with its length.
+/// The size of a chunk. An answer that fits into one is sent whole, with its length.
 const CHUNK_BYTES: usize = 16 << 10;
 
 /// An answer made of these pieces, put together one after another.
@@ -68,7 +68,7 @@ mod tests {
     use crate::http::respond::to_json;
 
     #[test]
-    fn pieces_are_gathered_into_chunks_as_they_are_asked_for() {
+    fn pieces_are_joined_into_chunks_on_demand() {
         let mut written = 0;
         let rows = listed(0..100_000_u32, |row| to_json(&row));
         let mut chunks = Chunks(rows.inspect(|_| written += 1));

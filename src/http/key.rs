@@ -1,21 +1,21 @@
-//! How holds and sessions are named on the wire: always the same 128 bits, in the writing of each dialect.
+//! Keys of holds and ids of sessions on the wire: the same 128 bits in the format of each dialect.
 //!
-//! Only the exact text that was given out is read back, so that no two texts stand for one key.
+//! Only the exact text that was given out parses, so that no two texts mean one key.
 
 use crate::domain::{HoldKey, SessionId};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-/// What no hold has: stands for a presented key that cannot be one, so that the table still says why it opens nothing.
-pub const NOBODY: HoldKey = HoldKey([0; 16]);
+/// The key of no hold. It replaces a text that is no key, so that the table still decides how to refuse it.
+pub const NO_KEY: HoldKey = HoldKey([0; 16]);
 
 /// 36 characters, as sessions v1 shows keys.
 pub fn dashed(key: HoldKey) -> String {
     dashed_in(key, &mut [0; 36]).to_owned()
 }
 
-/// As [`dashed`], for those who only pass it on.
+/// As [`dashed`], without an allocation.
 pub fn dashed_in(key: HoldKey, buffer: &mut [u8; 36]) -> &str {
     Uuid::from_bytes(key.0).hyphenated().encode_lower(buffer)
 }
@@ -40,7 +40,7 @@ pub fn session_from_hex(text: &str) -> Option<SessionId> {
     parse(text, 32).map(SessionId)
 }
 
-/// A hold and its lock in one word: the key in hex, a dot, the lock's name in base64url.
+/// A hold and its lock in one text: the key in hex, a dot, the lock's name in base64url.
 pub fn lock_id(key: HoldKey, name: &str) -> String {
     let mut text = key.to_string();
     text.push('.');
@@ -67,7 +67,7 @@ mod tests {
     const KEY: HoldKey = HoldKey([0x9e, 0x2c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
 
     #[test]
-    fn each_writing_is_read_back() {
+    fn every_format_parses_back() {
         assert_eq!(dashed(KEY), "9e2c0102-0304-0506-0708-090a0b0c0d0e");
         assert_eq!(from_dashed(&dashed(KEY)), Some(KEY));
         assert_eq!(from_hex(&KEY.to_string()), Some(KEY));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn other_writings_of_a_key_are_not_read() {
+    fn other_formats_of_a_key_are_refused() {
         let dashed = dashed(KEY);
         for text in [dashed.to_uppercase(), format!("{{{dashed}}}"), format!("urn:uuid:{dashed}"), KEY.to_string()] {
             assert_eq!(from_dashed(&text), None, "{text}");

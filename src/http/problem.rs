@@ -40,7 +40,7 @@ pub struct Problem<'a> {
     request_id: Option<String>,
 }
 
-/// What our own endpoints answer: JSON or a problem. Either shows a moment, so nobody may keep it.
+/// The answer of an endpoint of ours: JSON or a problem. Neither may be cached.
 pub fn answer(attempt: Result<impl Serialize, Failure>) -> Response {
     let response = match attempt {
         Ok(body) => respond::json(StatusCode::OK, respond::to_json(&body)),
@@ -76,7 +76,7 @@ mod tests {
     use crate::http::code::Code;
 
     #[test]
-    fn a_problem_has_its_content_type_and_says_when_to_retry() {
+    fn problem_has_its_content_type_and_retry_after() {
         let response = problem(&Failure::new(Code::Overloaded, "busy"));
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_decoded_and_the_first_wins() {
+    fn parameters_are_decoded_and_the_first_one_counts() {
         assert_eq!(text("lockname=a+b%2F%e6%97%a5&lockname=c", "lockname").as_deref(), Some("a b/日"));
         assert_eq!(text("lockname", "lockname").as_deref(), Some(""));
         assert_eq!(text("lockname=", "lockname").as_deref(), Some(""));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_are_refused_by_name() {
+    fn invalid_utf8_is_refused_with_its_field() {
         let failure = Query("lockname=%bd").text("lockname").expect_err("refused");
         assert_eq!(failure.field, Some("lockname"));
     }

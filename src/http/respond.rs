@@ -1,4 +1,4 @@
-//! Small makers of responses that all dialects share, and JSON written by hand where every request pays for it.
+//! Builds responses, and writes JSON by hand where every request pays for it.
 
 use super::code::Code;
 use super::failure::Failure;
@@ -19,7 +19,7 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     with_body(status, Some(JSON), body)
 }
 
-/// An answer with this body; `None` leaves its content type unsaid, as some old servers do.
+/// An answer with this body; `None` leaves out the content type, as some old servers do.
 pub fn with_body(status: StatusCode, content_type: Option<HeaderValue>, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -47,7 +47,7 @@ pub fn with_header(mut response: Response, name: HeaderName, value: &'static str
     response
 }
 
-/// The bytes of a value that serialises without fail.
+/// The JSON of a value that always serialises.
 pub fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("answers are structs of strings and numbers")
 }
@@ -69,7 +69,7 @@ pub fn push_number(body: &mut Vec<u8>, mut number: u64) {
     body.extend_from_slice(&digits[start..]);
 }
 
-/// Appends a duration in seconds, rounded down to a millisecond: what is promised is never too much.
+/// Appends a duration in seconds, rounded down to a millisecond, so that it promises no more than there is.
 pub fn push_seconds(body: &mut Vec<u8>, duration: Option<Duration>) {
     let Some(left) = duration else {
         return body.extend_from_slice(b"null");

@@ -44,7 +44,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         Routes { fallback: Some(Fallback { claims, methods }), ..self }
     }
 
-    /// Changes what every path does, for a layer around all of them.
+    /// Wraps every path, for a layer around all of them.
     pub fn map(mut self, change: impl Fn(MethodRouter<S>) -> MethodRouter<S>) -> Routes<S> {
         self.paths = self.paths.into_iter().map(|path| Path { methods: change(path.methods), ..path }).collect();
         self

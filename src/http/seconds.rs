@@ -6,7 +6,7 @@ use super::failure::{Failure, Seconds};
 #[derive(Clone, Copy)]
 pub struct DurationField {
     pub name: &'static str,
-    /// Whether 0 means something here.
+    /// Whether 0 is accepted.
     pub zero: bool,
     pub limit_ms: u64,
     /// The key of `config.toml` that sets the limit.
@@ -14,7 +14,7 @@ pub struct DurationField {
 }
 
 impl DurationField {
-    /// Milliseconds, rounded up. Refuses what is no number within the bounds, and names field and bounds.
+    /// Milliseconds, rounded up. The refusal of anything outside the bounds names field and bounds.
     pub fn ms(self, seconds: f64) -> Result<u64, Failure> {
         let limit_seconds = self.limit_ms as f64 / 1000.0;
         // A NaN is in no range.
@@ -22,7 +22,7 @@ impl DurationField {
         if fits { Ok(round_up(seconds)) } else { Err(self.out_of_range()) }
     }
 
-    /// Whether a client may well mean so many seconds, and only the limit is in the way. What no int32 can say is no
+    /// Whether this is a plausible number of seconds that only exceeds the limit. Beyond an int32 it is not a plausible
     /// number of seconds.
     pub fn is_beyond(self, seconds: f64) -> bool {
         (self.limit_ms as f64 / 1000.0) < seconds && seconds <= f64::from(i32::MAX)
@@ -61,14 +61,14 @@ mod tests {
         DurationField { name: "ttl", zero: false, limit_ms: DAY, config_key: "locks.lease_max" };
 
     #[test]
-    fn seconds_round_up_to_a_millisecond_and_never_to_zero() {
+    fn seconds_round_up_to_a_millisecond() {
         for (seconds, ms) in [(0.0, 0), (-0.0, 0), (1e-9, 1), (0.07, 70), (0.0011, 2), (1.001, 1001), (86400.0, DAY)] {
             assert_eq!(WAIT.ms(seconds), Ok(ms), "{seconds}");
         }
     }
 
     #[test]
-    fn absurd_numbers_are_refused_with_field_and_limit() {
+    fn out_of_range_numbers_are_refused_with_field_and_limit() {
         let absurd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, 9.3e18, -1.0, 86_400.001];
         for seconds in absurd {
             let failure = LEASE.ms(seconds).expect_err("refused");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_a_decimal_number_and_nothing_else() {
+    fn text_must_be_a_decimal_number() {
         assert_eq!(WAIT.ms_of_text("1e3"), Ok(1_000_000));
         assert_eq!(WAIT.ms_of_text("2.5"), Ok(2_500));
         for text in ["", " 1", "1 ", "0x10", "abc", "1,5", "nan", "inf", "9223372036854775808", "1e308", "-1"] {

@@ -1,38 +1,37 @@
-//! Fields and parameters that nobody reads: refused with the nearest known one, because a misspelt one would otherwise
-//! be a default that its sender does not expect. `compat.ignore_unknown_fields` ignores them, as LDLM does.
+//! Unknown fields and parameters: refused with the nearest known name, because a misspelt one would otherwise mean a
+//! default that its sender does not expect. `compat.ignore_unknown_fields` ignores them, as LDLM does.
 
 use super::failure::Failure;
 use super::query::Query;
 use std::borrow::Cow;
 
-/// What becomes of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnknownFields {
     Refuse,
     Ignore,
 }
 
-/// How alike two names are whose one may be meant by the other; the whole scale goes from 0 to 1.
-const ALIKE: f64 = 0.7;
-/// As much of a name as a message shows.
+/// From this similarity on, of 0 to 1, one name may be a misspelling of the other.
+const SIMILARITY_MIN: f64 = 0.7;
+/// Characters of a name that a message shows.
 const SHOWN_MAX: usize = 64;
 
 /// A field of a body that is not known.
 pub fn unknown_field(given: &str, known: &[&'static str]) -> Failure {
-    refused("field", given, known)
+    refuse("field", given, known)
 }
 
 /// Refuses the parameters of a query that are not known.
 pub fn check_query(query: Query<'_>, known: &[&str], unknown: UnknownFields) -> Result<(), Failure> {
-    let stranger = || query.names().find(|name| !known.contains(name));
+    let unknown_name = || query.names().find(|name| !known.contains(name));
     match unknown {
-        UnknownFields::Refuse => stranger().map_or(Ok(()), |name| Err(refused("query parameter", name, known))),
+        UnknownFields::Refuse => unknown_name().map_or(Ok(()), |name| Err(refuse("query parameter", name, known))),
         UnknownFields::Ignore => Ok(()),
     }
 }
 
 /// Refuses parameters that look like fields, where fields are read from elsewhere. An older server reads no query there
-/// at all, so whatever else stands in one is let pass.
+/// at all, so everything else passes.
 pub fn check_misplaced(
     query: Query<'_>,
     fields: &[&'static str],
@@ -49,7 +48,7 @@ pub fn check_misplaced(
     }
 }
 
-fn refused(what: &str, given: &str, known: &[&str]) -> Failure {
+fn refuse(what: &str, given: &str, known: &[&str]) -> Failure {
     let meant = nearest(given, known).map_or(String::new(), |name| format!(": did you mean {name:?}?"));
     let known = match known {
         [] => "none is known here".to_owned(),
@@ -63,9 +62,9 @@ fn refused(what: &str, given: &str, known: &[&str]) -> Failure {
 
 fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = given.to_lowercase().replace('-', "_");
-    let likeness = |name: &str| strsim::jaro_winkler(&plain, name);
-    let scored = known.iter().map(|name| (likeness(name), *name));
-    scored.filter(|(score, _)| *score >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
+    let similarity = |name: &str| strsim::jaro_winkler(&plain, name);
+    let scored = known.iter().map(|name| (similarity(name), *name));
+    scored.filter(|(score, _)| *score >= SIMILARITY_MIN).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }
 
 fn shown(given: &str) -> Cow<'_, str> {
@@ -84,7 +83,7 @@ mod tests {
         ["name", "size", "lock_timeout_seconds", "wait_timeout_seconds", "metadata", "request_id"];
 
     #[test]
-    fn the_nearest_name_is_the_one_that_was_meant() {
+    fn misspelt_name_suggests_the_nearest() {
         for (given, meant) in [
             ("lock_timeout", "lock_timeout_seconds"),
             ("lockTimeout", "lock_timeout_seconds"),
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_what_is_known_and_cuts_what_is_long() {
+    fn message_lists_known_names_and_truncates_long_ones() {
         let failure = unknown_field("lock_timeout", &FIELDS);
         assert!(failure.detail.contains("did you mean \"lock_timeout_seconds\"?"), "{failure:?}");
         assert!(failure.detail.contains("compat.ignore_unknown_fields"), "{failure:?}");
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_refused_or_ignored() {
+    fn unknown_parameters_are_refused_or_ignored() {
         let uri: Uri = "/v1/locks?prefix=a&limti=5&&held".parse().expect("a URI");
         let query = Query::of(&uri);
         let known = ["prefix", "limit", "held"];
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_field_is_misplaced() {
+    fn only_parameters_similar_to_a_field_are_misplaced() {
         let check = |query: &str| {
             let uri: Uri = format!("/v1/lock?{query}").parse().expect("a URI");
             check_misplaced(Query::of(&uri), &FIELDS, "send it in the body", UnknownFields::Refuse)

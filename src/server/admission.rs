@@ -1,4 +1,4 @@
-//! Whether a request is looked at: before any part of it is kept, or its body is read.
+//! Admits a request before any part of it is kept or its body is read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::http::failure::Failure;
 use crate::http::problem::problem;
 use crate::http::{address_limits, grpc};
 
-/// What is asked by whoever looks whether this process lives and serves.
+/// The paths of probes.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
 
-/// The door of one connection.
+/// The admission of requests on one connection.
 pub struct Admission<'a> {
     pub link: &'a Arc<Link>,
     pub context: &'a EdgeContext,
@@ -25,7 +25,7 @@ pub struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// A place for the request until its caller is known, or why it is not looked at.
+    /// A place for the request until its caller is known, or why it is refused.
     pub fn admit<B>(&self, request: &Request<B>, from: IpAddr, has_body: bool) -> Result<Arc<Unidentified>, Failure> {
         head::check(request, self.context.header_bytes_max)?;
         let is_probe = PROBES.contains(&request.uri().path());
@@ -37,7 +37,7 @@ impl Admission<'_> {
         }
         self.context.browsers.check(request, self.proxied)?;
         let address = self.link.address_of(from);
-        // It has the connection's own place, and is answered at once.
+        // A probe uses the place of its connection, and is answered at once.
         if is_probe && !has_body {
             return Ok(Arc::new(Unidentified::free(&address, has_body)));
         }
@@ -53,7 +53,7 @@ impl Admission<'_> {
     }
 }
 
-/// A refusal in the words of gRPC for those who speak it.
+/// A refusal, as a gRPC status for requests that speak gRPC.
 pub fn refused(headers: &HeaderMap, failure: Failure) -> Response<Body> {
     if grpc::is_grpc(headers) { grpc::refused(failure) } else { problem(&failure) }
 }

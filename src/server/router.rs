@@ -1,7 +1,7 @@
 //! Composes the router from everything that is declared.
 //!
-//! What surrounds every request (who asks, metrics, the net for panics) is in `edge.rs`, and each dialect checks
-//! credentials itself, because each has its own answer for those who have none.
+//! `edge` surrounds every request. Each dialect checks credentials itself, because each has its own answer to a missing
+//! one.
 
 use super::pages;
 use crate::config::Config;
@@ -38,7 +38,7 @@ pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> 
             }
             router = router.route(path, pages::or_page(path, methods, app));
         }
-        // Also methods that a service does not have.
+        // Unknown methods of a service count, too.
         for service in declaration.services.iter().filter(|_| label != OTHER) {
             labels.add_prefix(format!("/{}/", service.name), label);
         }
@@ -60,7 +60,7 @@ async fn anything_else(fallbacks: Arc<[Fallback<()>]>, catalog: Arc<Catalog>, re
     }
     let path = head.uri.path();
     let mut detail = format!("there is nothing at {path}");
-    // A name was meant, and a slash in it reads as the end of it.
+    // The slash is probably part of a name.
     if path.strip_prefix("/v1/locks/").is_some_and(|rest| rest.contains('/')) {
         detail.push_str("; a slash in a lock's name is written %2F in a path, or ask with GET /v1/locks?name=");
     }

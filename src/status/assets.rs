@@ -1,6 +1,6 @@
 //! The files that the pages need, and the policy that keeps everything else out of them.
 
-/// What a browser may load for one of our pages: only our own files, nothing inline, no frame around it.
+/// A browser may load only our own files, nothing inline, and no frame may embed a page.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 

@@ -1,4 +1,4 @@
-//! The table of members on the status page. A node alone has none: there is nothing to tell apart.
+//! The table of members on the status page. A single node has none.
 
 use super::html::Html;
 use super::human::Grouped;

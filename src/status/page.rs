@@ -17,8 +17,8 @@ pub fn page(view: &View) -> String {
     fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view))])
 }
 
-/// A page in place of the state that cannot be shown now; it tries again by itself. Who may see the state sees how the
-/// cluster stands, which may be the reason.
+/// The page if the state cannot be read now; it reloads by itself. A viewer with the right to see the state also sees the
+/// cluster, which may be the reason.
 pub fn trouble_page(why: &str, cluster: Option<&ClusterView>) -> String {
     let (mut title, mut body) = (Html::default(), Html::default());
     title.raw("No view · latchd");
@@ -87,7 +87,7 @@ fn figure(html: &mut Html, label: &'static str, number: u64, is_busy: bool) {
     html.raw(label).raw("</dt><dd>").text(Grouped(number)).raw("</dd></div>");
 }
 
-/// Says what to do next instead of showing an empty table.
+/// Shows an example instead of an empty table.
 fn nothing(html: &mut Html, view: &View) {
     html.raw("<section class=\"empty\">");
     if view.question.prefix.is_empty() {

@@ -1,4 +1,4 @@
-//! What the status page shows, and what it never shows.
+//! Tests of the status page.
 
 use super::page::{page, trouble_page};
 use super::view::{Hold, Lock, Question, Session, View, Whole};
@@ -60,7 +60,7 @@ fn lock(name: &str, waiters: u32) -> Lock {
 }
 
 #[test]
-fn an_empty_page_says_what_to_do_next() {
+fn empty_page_shows_an_example() {
     let shown = page(&view());
     assert!(shown.contains("Nothing is locked"));
     assert!(shown.contains("curl -k -c jar -X POST https://127.0.0.1:8443/session"), "{shown}");
@@ -68,14 +68,14 @@ fn an_empty_page_says_what_to_do_next() {
 }
 
 #[test]
-fn the_example_names_a_credential_where_one_is_needed() {
+fn example_has_a_credential_if_one_is_needed() {
     let mut view = view();
     view.question.needs_credential = true;
     assert!(page(&view).contains("curl -k -u :PASSWORD -c jar"));
 }
 
 #[test]
-fn a_search_without_a_match_says_so_and_offers_the_way_back() {
+fn search_without_a_match_links_to_all_locks() {
     let mut view = view();
     view.question.prefix = "<b>\"x".into();
     let shown = page(&view);
@@ -99,7 +99,7 @@ fn names_labels_and_metadata_cannot_become_markup() {
 }
 
 #[test]
-fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
+fn page_has_no_inline_code_and_no_foreign_links() {
     let shown = page(&view());
     assert!(!shown.contains(" style="));
     assert!(!shown.contains(" onclick"));
@@ -108,7 +108,7 @@ fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
 }
 
 #[test]
-fn contended_locks_stand_before_the_others() {
+fn contended_locks_come_first() {
     let mut view = view();
     view.whole = Some(Whole {
         counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0, requests: 0 },
@@ -124,7 +124,7 @@ fn contended_locks_stand_before_the_others() {
 }
 
 #[test]
-fn a_semaphore_says_how_many_holds_are_not_listed() {
+fn semaphore_shows_the_number_of_unlisted_holds() {
     let mut view = view();
     view.others = vec![Lock { size: 1_000, holds_not_shown: 40, holds: vec![hold(), hold()], ..lock("pool", 0) }];
     let shown = page(&view);
@@ -133,7 +133,7 @@ fn a_semaphore_says_how_many_holds_are_not_listed() {
 }
 
 #[test]
-fn a_hold_without_a_lease_says_what_ends_it() {
+fn hold_without_a_lease_shows_what_ends_it() {
     let mut view = view();
     let (with_session, mut without) = (hold(), hold());
     without.session = None;
@@ -165,14 +165,14 @@ fn sessions_are_shown_by_their_handles() {
 }
 
 #[test]
-fn a_server_that_is_not_ready_says_so_in_its_title() {
+fn title_shows_that_the_server_is_not_ready() {
     let mut view = view();
     view.ready = false;
     assert!(page(&view).contains("<title>not ready · latchd</title>"));
 }
 
 #[test]
-fn a_node_alone_shows_no_members_and_a_cluster_shows_each() {
+fn members_are_shown_only_in_a_cluster() {
     let mut view = view();
     assert!(!page(&view).contains("Cluster"));
     view.cluster = cluster(&[1, 2, 3]);
@@ -188,7 +188,7 @@ fn a_node_alone_shows_no_members_and_a_cluster_shows_each() {
 }
 
 #[test]
-fn without_a_quorum_the_page_says_so_in_place_of_the_locks() {
+fn page_without_a_quorum_shows_the_cluster_instead() {
     let mut cluster = cluster(&[1, 2, 3]);
     (cluster.leader, cluster.has_quorum) = (None, false);
     let shown = trouble_page("no quorum", Some(&cluster));

@@ -1,4 +1,4 @@
-//! What the page shows, gathered from the engine: bounded, contended locks first, without keys.
+//! The content of the status page, read from the engine: bounded, contended locks first, without keys.
 
 use crate::access::{Identity, session_handle};
 use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
@@ -13,7 +13,7 @@ const SESSIONS_SHOWN: usize = 50;
 /// Of one lock; a semaphore may have thousands.
 const HOLDS_SHOWN: usize = 8;
 
-/// What a viewer asks for.
+/// The parameters of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
     /// Only names that start like this.
@@ -41,7 +41,7 @@ pub struct View {
     pub next: Option<Name>,
 }
 
-/// What only a viewer of every name may see.
+/// The part for viewers who may see every name.
 pub struct Whole {
     pub counts: Counts,
     pub sessions: Vec<Session>,
@@ -57,7 +57,7 @@ pub struct Lock {
 
 pub struct Hold {
     pub token: Token,
-    /// What the dialect through which it was taken is called.
+    /// The title of the dialect through which it was taken.
     pub dialect: &'static str,
     pub session: Option<String>,
     pub label: Option<Arc<str>>,
@@ -76,7 +76,7 @@ pub struct Session {
     pub ends_in: Option<Duration>,
 }
 
-/// Asks the engine for what this viewer may see.
+/// Reads the state that this viewer may see.
 pub async fn gather(
     engine: &Engine,
     viewer: &Identity,

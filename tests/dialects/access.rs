@@ -31,7 +31,7 @@ fn with_key(server: &Server, key: &str) -> Client {
 }
 
 #[test]
-fn every_form_of_every_credential_opens_every_dialect() {
+fn credentials_in_every_form_work_in_every_dialect() {
     let server = server();
     let basic = |user: &str, secret: &str| format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{secret}")));
     let forms = [
@@ -52,7 +52,7 @@ fn every_form_of_every_credential_opens_every_dialect() {
 }
 
 #[test]
-fn a_missing_or_wrong_credential_is_refused_in_each_dialects_words() {
+fn wrong_credential_is_refused_in_each_dialects_shape() {
     let server = server();
     for credential in [None, Some("wrong")] {
         let mut client = match credential {
@@ -82,7 +82,7 @@ fn a_missing_or_wrong_credential_is_refused_in_each_dialects_words() {
 }
 
 #[test]
-fn a_reader_reads_and_takes_nothing() {
+fn read_only_key_takes_nothing() {
     let server = server();
     let mut reader = with_key(&server, "reader");
     let opened = reader.send("POST", "/session", b"");
@@ -99,7 +99,7 @@ fn a_reader_reads_and_takes_nothing() {
 }
 
 #[test]
-fn a_key_limited_to_prefixes_is_told_which_right_it_lacks() {
+fn prefix_limited_key_is_told_the_missing_right() {
     let server = server();
     for tongue in Tongue::HTTP {
         let mut builder = Speaker::of(tongue, with_key(&server, "builder"));
@@ -117,7 +117,7 @@ fn a_key_limited_to_prefixes_is_told_which_right_it_lacks() {
 }
 
 #[test]
-fn tokens_on_the_status_are_for_admins() {
+fn status_shows_tokens_to_admins_only() {
     let server = server();
     with_key(&server, "anyone").get("/getlock?lockname=secret");
     let token = |key: &str| with_key(&server, key).get("/status").json()["locks"][0]["sessiontoken"].clone();
@@ -127,7 +127,7 @@ fn tokens_on_the_status_are_for_admins() {
 }
 
 #[test]
-fn repeated_failures_are_slowed_and_a_valid_key_is_not() {
+fn repeated_failures_are_throttled_but_no_valid_key() {
     let server = Spec::in_memory().configuration("[access]\nfailure_limit = 3\n").api_key(ADMIN).start();
     let mut guesser = with_key(&server, "guess");
     let statuses: Vec<u16> = (0..5).map(|_| guesser.send("POST", "/session", b"").status).collect();
@@ -144,7 +144,7 @@ fn repeated_failures_are_slowed_and_a_valid_key_is_not() {
 }
 
 #[test]
-fn no_secret_reaches_a_log_line() {
+fn secrets_are_not_logged() {
     let server = Spec::in_memory().argument("--log-level").argument("trace").api_key(ADMIN).start();
     let mut client = Client::tls(&server);
     let taken = client.get(&format!("/getlock?lockname=logged&auth={ADMIN}")).json();

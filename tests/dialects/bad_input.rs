@@ -52,7 +52,7 @@ fn refused(response: &Response, row: &str, naming: &[&str]) {
 }
 
 #[test]
-fn absurd_values_are_refused_by_field_and_limit() {
+fn out_of_range_values_are_refused_with_field_and_limit() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     for (method, target, body, naming) in ABSURD {
@@ -62,7 +62,7 @@ fn absurd_values_are_refused_by_field_and_limit() {
 }
 
 #[test]
-fn every_limit_on_what_is_stored_is_named() {
+fn exceeded_limits_name_field_and_limit() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let long_name = "n".repeat(513);
@@ -79,7 +79,7 @@ fn every_limit_on_what_is_stored_is_named() {
 }
 
 #[test]
-fn a_body_beyond_its_limit_is_a_413() {
+fn too_large_body_is_413() {
     let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let body = format!(r#"{{"name":"a","resource":"a","lock_id":"a","x":"{}"}}"#, "x".repeat(1024));
@@ -93,7 +93,7 @@ fn a_body_beyond_its_limit_is_a_413() {
 }
 
 #[test]
-fn unknown_paths_are_problem_documents() {
+fn unknown_path_is_a_problem_document() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     for path in ["/nothing", "/v1", "/v2/lock", "/api/lock", "/%ff", "/v1/lock/x"] {
@@ -106,7 +106,7 @@ fn unknown_paths_are_problem_documents() {
 
 /// Method, target, headers, body, and what the answer must say.
 #[test]
-fn what_is_no_json_is_told_what_to_do() {
+fn non_json_body_gets_advice() {
     let server = Spec::in_memory().start();
     for (header, body, say) in [
         (None, &b"name=a&lock_timeout_seconds=30"[..], "send a JSON object"),
@@ -132,7 +132,7 @@ fn what_is_no_json_is_told_what_to_do() {
 }
 
 #[test]
-fn a_slash_in_a_path_is_told_how_to_write_it() {
+fn slash_in_a_name_gets_advice() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     for (method, path) in [("GET", "/v1/locks/deploy/production"), ("DELETE", "/v1/locks/a/b/holds/c")] {
@@ -143,7 +143,7 @@ fn a_slash_in_a_path_is_told_how_to_write_it() {
 }
 
 #[test]
-fn a_server_that_was_sent_nonsense_goes_on() {
+fn server_survives_malformed_requests() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let deep = "[".repeat(20_000);

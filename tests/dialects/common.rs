@@ -21,7 +21,7 @@ const KUFULI: &str = "[locks]\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"10
 const WITHOUT_PROOF: [Tongue; 2] = [Tongue::LockByName, Tongue::LockdGrpc];
 
 #[test]
-fn every_dialect_plays_every_scenario() {
+fn all_dialects_pass_all_scenarios() {
     let server = Spec::in_memory().configuration(KUFULI).start();
     for (title, play) in SCENARIOS {
         for tongue in Tongue::ALL {
@@ -82,7 +82,7 @@ fn names_are_apart(server: &Server, tongue: Tongue) {
 }
 
 #[test]
-fn a_lease_ends_by_itself_and_never_early() {
+fn lease_expires_and_never_early() {
     // A lock by name has no lease of its own; the bound on its holds ends it.
     let configuration = "[locks]\nmax_hold = \"400ms\"\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"400ms\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
@@ -105,7 +105,7 @@ fn a_lease_ends_by_itself_and_never_early() {
 }
 
 #[test]
-fn a_restart_keeps_holds_their_proofs_and_the_order_of_tokens() {
+fn restart_keeps_holds_proofs_and_token_order() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Spec::durable(directory.path()).configuration(KUFULI).start();
     let mut holders = Tongue::ALL.map(|tongue| {

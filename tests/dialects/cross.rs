@@ -6,7 +6,7 @@ use crate::support::spec::Spec;
 use serde_json::json;
 
 #[test]
-fn a_lock_of_one_dialect_is_held_for_every_other() {
+fn lock_of_one_dialect_is_held_in_all() {
     let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
     for holds in Tongue::ALL {
         for asks in Tongue::ALL {
@@ -23,7 +23,7 @@ fn a_lock_of_one_dialect_is_held_for_every_other() {
 }
 
 #[test]
-fn lock_by_name_deletes_only_what_it_took() {
+fn lock_by_name_releases_only_its_own_holds() {
     let server = Spec::in_memory().start();
     for tongue in Tongue::WAITING {
         let name = format!("not-yours-{tongue:?}");
@@ -37,7 +37,7 @@ fn lock_by_name_deletes_only_what_it_took() {
 }
 
 #[test]
-fn both_generations_of_lockd_unlock_what_the_other_locked_and_nothing_else() {
+fn lockds_generations_unlock_only_each_other() {
     let server = Spec::in_memory().start();
     let mut http = Speaker::new(Tongue::LockByName, &server);
     let mut grpc = Speaker::new(Tongue::LockdGrpc, &server);
@@ -51,7 +51,7 @@ fn both_generations_of_lockd_unlock_what_the_other_locked_and_nothing_else() {
 }
 
 #[test]
-fn owners_of_the_same_name_in_two_dialects_are_two() {
+fn same_owner_name_in_two_dialects_is_two_owners() {
     use crate::support::grpc::GrpcClient;
     use latchd::dialects::{kufuli::proto as kufuli, raftlock::proto as raftlock};
     let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
@@ -73,7 +73,7 @@ fn owners_of_the_same_name_in_two_dialects_are_two() {
 }
 
 #[test]
-fn dialects_without_a_size_are_kept_out_of_a_semaphore_in_use_but_not_of_an_idle_one() {
+fn dialects_without_size_take_only_unused_semaphores() {
     let server = Spec::in_memory().start();
     let mut pool = Speaker::new(Tongue::SessionsV1, &server);
     for tongue in [Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName] {
@@ -89,7 +89,7 @@ fn dialects_without_a_size_are_kept_out_of_a_semaphore_in_use_but_not_of_an_idle
 }
 
 #[test]
-fn a_refusal_tells_who_is_in_the_way_whatever_it_speaks() {
+fn refusal_describes_holders_of_any_dialect() {
     let server = Spec::in_memory().start();
     let mut session = Speaker::new(Tongue::SessionsV1, &server);
     let request = json!({"name": "seen", "lock_timeout_seconds": 60, "metadata": {"host": "web-1"}});

@@ -20,7 +20,7 @@ fn spec() -> Spec {
 }
 
 #[test]
-fn checks_come_in_the_old_order_with_the_old_words() {
+fn checks_keep_doubledutchs_order_and_messages() {
     let server = spec().api_key(KEY).start();
     let mut client = Client::tls(&server);
     let mut get = |target: &str| client.get(target);
@@ -49,7 +49,7 @@ fn get_status(server: &crate::support::process::Server, key: &str) -> Value {
 }
 
 #[test]
-fn a_lock_is_taken_refused_and_released() {
+fn lock_is_taken_refused_and_released() {
     let server = spec().api_key(KEY).start();
     let mut client = Client::tls(&server);
     let take = format!("/getlock?lockname=a+b%2Fc&auth={KEY}");
@@ -73,7 +73,7 @@ fn a_lock_is_taken_refused_and_released() {
 }
 
 #[test]
-fn the_key_may_come_in_a_header_too() {
+fn api_key_is_accepted_in_a_header() {
     let server = spec().api_key(KEY).start();
     let headers = [("X-API-Key", KEY.to_owned()), ("Authorization", format!("Bearer {KEY}"))];
     for (at, (name, value)) in headers.iter().enumerate() {
@@ -84,7 +84,7 @@ fn the_key_may_come_in_a_header_too() {
 }
 
 #[test]
-fn names_may_be_empty_and_parameters_are_read_once_from_the_query() {
+fn names_may_be_empty_and_first_parameter_counts() {
     let server = spec().start();
     let mut client = Client::tls(&server);
     assert_eq!(client.get("/getlock?lockname=").json()["lockacquired"], true);
@@ -94,7 +94,7 @@ fn names_may_be_empty_and_parameters_are_read_once_from_the_query() {
 }
 
 #[test]
-fn head_takes_nothing_and_other_methods_get_the_old_text() {
+fn head_takes_nothing_and_other_methods_are_405() {
     let server = spec().start();
     let mut client = Client::tls(&server);
     let head = client.send("HEAD", "/getlock?lockname=h", b"");
@@ -113,7 +113,7 @@ fn head_takes_nothing_and_other_methods_get_the_old_text() {
 }
 
 #[test]
-fn fractions_of_a_timeout_and_of_a_lifetime_count() {
+fn timeout_and_lifetime_may_have_fractions() {
     let server = spec().start();
     let mut client = Client::tls(&server);
     assert_eq!(client.get("/getlock?lockname=f&lifetime=0.5").json()["lockacquired"], true);
@@ -125,7 +125,7 @@ fn fractions_of_a_timeout_and_of_a_lifetime_count() {
 }
 
 #[test]
-fn the_status_lists_its_own_holds_in_order_and_the_others_apart() {
+fn status_lists_own_holds_in_order_and_others_apart() {
     let server = spec().start();
     let mut client = Client::tls(&server);
     for name in ["z", "a", "m"] {
@@ -150,7 +150,7 @@ fn the_status_lists_its_own_holds_in_order_and_the_others_apart() {
 }
 
 #[test]
-fn a_session_cookie_binds_the_hold() {
+fn session_cookie_binds_the_hold() {
     let server = spec().start();
     let mut bound = Speaker::new(Tongue::SessionsV1, &server).client;
     let taken = bound.get("/getlock?lockname=bound&lifetime=1000");
@@ -165,7 +165,7 @@ fn a_session_cookie_binds_the_hold() {
 }
 
 #[test]
-fn a_thousand_locks_at_once_are_all_taken_and_all_listed() {
+fn thousand_concurrent_locks_are_taken_and_listed() {
     let server = spec().start();
     std::thread::scope(|scope| {
         for thread in 0..8 {
@@ -189,7 +189,7 @@ fn a_thousand_locks_at_once_are_all_taken_and_all_listed() {
 }
 
 #[test]
-fn a_timeout_as_long_as_the_lifetime_outlasts_it() {
+fn timeout_equal_to_the_lifetime_outlasts_it() {
     let server = spec().start();
     std::thread::scope(|scope| {
         for at in 0..16 {

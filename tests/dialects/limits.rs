@@ -8,7 +8,7 @@ use latchd::dialects::ldlm::proto::{ErrorCode, LockResponse, TryLockRequest};
 use serde_json::{Value, json};
 
 #[test]
-fn ldlms_rest_clients_see_a_limit_as_an_error_with_status_200() {
+fn ldlm_rest_reports_limits_with_status_200() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let long = "n".repeat(513);
@@ -57,7 +57,7 @@ fn ldlms_rest_clients_see_a_limit_as_an_error_with_status_200() {
 }
 
 #[test]
-fn ldlms_grpc_clients_see_a_size_beyond_the_limit_as_an_invalid_size() {
+fn ldlm_grpc_reports_too_large_size_as_invalid() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::plain(&server);
     let ask = |asked: TryLockRequest| -> LockResponse { client.call("/ldlm.LDLM/TryLock", asked).expect("status OK") };
@@ -71,7 +71,7 @@ fn ldlms_grpc_clients_see_a_size_beyond_the_limit_as_an_invalid_size() {
 }
 
 #[test]
-fn every_dialect_over_http_names_the_key() {
+fn http_dialects_name_the_config_key_of_a_limit() {
     let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let long = "n".repeat(513);
@@ -102,7 +102,7 @@ fn every_dialect_over_http_names_the_key() {
 }
 
 #[test]
-fn bounds_on_numbers_of_things_name_their_keys() {
+fn count_limits_name_their_config_keys() {
     let spec = Spec::in_memory().configuration(
         "[sessions]\ncount_max = 2\nholds_max = 1\n[locks]\nwaiters_per_lock_max = 1\nrequests_max = 1\n",
     );
@@ -119,7 +119,7 @@ fn bounds_on_numbers_of_things_name_their_keys() {
 }
 
 #[test]
-fn ldlms_rest_clients_see_a_full_pool_as_an_error_of_the_lock_with_status_200() {
+fn ldlm_rest_reports_full_pools_with_status_200() {
     let spec = Spec::in_memory().configuration("[sessions]\nholds_max = 1\n[locks]\nholds_max = 2\n");
     let server = spec.start();
     let mut one = Speaker::new(Tongue::SessionsV1, &server).client;
@@ -142,7 +142,7 @@ fn ldlms_rest_clients_see_a_full_pool_as_an_error_of_the_lock_with_status_200() 
 }
 
 #[test]
-fn every_key_that_a_refusal_names_is_one_of_config_toml() {
+fn config_keys_in_refusals_exist() {
     let known = latchd::config::DEFAULTS.parse::<toml::Table>().expect("TOML");
     let source = [
         "http/failure.rs",

@@ -21,7 +21,7 @@ fn client(server: &Server) -> Client {
 }
 
 #[test]
-fn the_old_integration_test_passes() {
+fn lockds_integration_test_passes() {
     let server = Spec::in_memory().start();
     let mut client = client(&server);
     for name in ["foo", "bar", ALL_66] {
@@ -43,7 +43,7 @@ fn the_old_integration_test_passes() {
 }
 
 #[test]
-fn names_are_checked_first_in_the_old_words() {
+fn names_are_checked_first_with_lockds_messages() {
     let server = Spec::in_memory().start();
     let mut client = client(&server);
     let non_ascii = |byte: u8, offset: usize| {
@@ -69,7 +69,7 @@ fn names_are_checked_first_in_the_old_words() {
 }
 
 #[test]
-fn where_the_old_router_finds_nothing_neither_do_we() {
+fn paths_unknown_to_lockds_router_are_not_found() {
     let server = Spec::in_memory().start();
     let mut client = client(&server);
     for (method, path) in [
@@ -94,7 +94,7 @@ fn where_the_old_router_finds_nothing_neither_do_we() {
 }
 
 #[test]
-fn a_slash_too_many_is_redirected() {
+fn trailing_slash_is_redirected() {
     let server = Spec::in_memory().start();
     let mut client = client(&server);
     let get = client.get("/lock/foo/");
@@ -108,7 +108,7 @@ fn a_slash_too_many_is_redirected() {
 
 /// What gin 1.5, on which lockd stands, answers to these.
 #[test]
-fn steps_that_lead_nowhere_are_left_out_of_a_path() {
+fn path_is_cleaned_like_lockds() {
     let server = Spec::in_memory().start();
     for mut client in [Client::plain(&server), Client::tls(&server)] {
         for path in [

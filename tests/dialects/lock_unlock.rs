@@ -5,7 +5,7 @@ use crate::support::spec::Spec;
 use serde_json::json;
 
 #[test]
-fn a_lock_id_names_lock_and_holder_by_itself() {
+fn lock_id_alone_unlocks() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     let resource = "orders/日本 #1";
@@ -25,7 +25,7 @@ fn a_lock_id_names_lock_and_holder_by_itself() {
 }
 
 #[test]
-fn a_held_lock_is_a_409_that_tells_who_holds_it() {
+fn held_lock_is_409_with_its_holder() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     let metadata = json!({"owner": "web-1", "job": "import"});
@@ -44,7 +44,7 @@ fn a_held_lock_is_a_409_that_tells_who_holds_it() {
 }
 
 #[test]
-fn what_is_no_lock_id_is_not_found() {
+fn invalid_lock_id_is_not_found() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     let key = "0".repeat(32);
@@ -55,7 +55,7 @@ fn what_is_no_lock_id_is_not_found() {
 }
 
 #[test]
-fn a_wait_that_ends_in_vain_is_a_409_of_its_own() {
+fn timed_out_wait_has_its_own_409() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     client.post("/lock", &json!({"resource": "w"}));
@@ -64,7 +64,7 @@ fn a_wait_that_ends_in_vain_is_a_409_of_its_own() {
 }
 
 #[test]
-fn only_json_is_read_and_only_by_post() {
+fn only_post_with_json_is_accepted() {
     let server = Spec::in_memory().start();
     let body = br#"{"resource":"c"}"#;
     for content_type in ["application/json", "Application/JSON; charset=utf-8"] {

@@ -28,7 +28,7 @@ fn is_about(value: &Value, expected: f64) {
 }
 
 #[test]
-fn an_answer_says_when_the_hold_ends_if_its_session_does_nothing_more() {
+fn answer_has_the_end_of_the_hold_without_further_requests() {
     let server = Spec::in_memory().start();
     let mut client = session(&server, 90.0);
     for (body, ends) in [
@@ -51,7 +51,7 @@ fn an_answer_says_when_the_hold_ends_if_its_session_does_nothing_more() {
 }
 
 #[test]
-fn listings_and_refusals_say_it_too() {
+fn listings_and_refusals_have_the_same_end() {
     let server = Spec::in_memory().start();
     let mut client = session(&server, 90.0);
     client.post("/v1/lock", &json!({"name": "long", "lock_timeout_seconds": 3600}));
@@ -73,7 +73,7 @@ fn listings_and_refusals_say_it_too() {
 }
 
 #[test]
-fn a_hold_ends_when_its_answer_said() {
+fn hold_ends_at_the_answered_time() {
     let server = Spec::in_memory().start();
     let mut client = session(&server, 0.5);
     let taken = client.post("/v1/lock", &json!({"name": "brief", "lock_timeout_seconds": 600})).json();
@@ -84,7 +84,7 @@ fn a_hold_ends_when_its_answer_said() {
 }
 
 #[test]
-fn a_session_that_waits_ends_no_sooner_than_its_idle_time_after_the_wait() {
+fn waiting_session_idles_out_only_after_its_wait() {
     let server = Spec::in_memory().start();
     let mut holder = Speaker::new(Tongue::GetLock, &server);
     holder.take("wanted").expect("free");
@@ -104,7 +104,7 @@ fn a_session_that_waits_ends_no_sooner_than_its_idle_time_after_the_wait() {
 }
 
 #[test]
-fn a_session_takes_its_idle_time_and_its_cookie_lives_as_long() {
+fn session_and_cookie_have_the_requested_idle_time() {
     let server =
         Spec::in_memory().configuration("[sessions]\nidle_timeout = \"7m\"\nidle_timeout_max = \"10m\"\n").start();
     let open = |wire, body: &str| Client::new(&server, wire).send("POST", "/session", body.as_bytes());
@@ -131,7 +131,7 @@ fn a_session_takes_its_idle_time_and_its_cookie_lives_as_long() {
 }
 
 #[test]
-fn a_retry_opens_the_same_session_only_with_the_same_idle_time() {
+fn retry_with_another_idle_time_is_refused() {
     let server = Spec::in_memory().api_key("a key").start();
     let mut client = Client::tls(&server).with_header("Idempotency-Key", "open").with_header("X-API-Key", "a key");
     let first = client.post("/session", &json!({"idle_timeout_seconds": 30})).json();
@@ -140,7 +140,7 @@ fn a_retry_opens_the_same_session_only_with_the_same_idle_time() {
 }
 
 #[test]
-fn an_idle_time_outlives_a_restart() {
+fn idle_time_survives_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Spec::durable(directory.path()).start();
     let mut client = session(&server, 45.0);

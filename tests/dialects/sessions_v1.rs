@@ -39,7 +39,7 @@ fn is_fresh_key(key: &str) -> bool {
 }
 
 #[test]
-fn a_lock_is_taken_contended_renewed_and_given_back() {
+fn lock_is_taken_contended_renewed_and_released() {
     let server = Spec::in_memory().start();
     let (mut one, mut two) = (session(&server), session(&server));
     let held = send(&mut one, "/v1/lock", r#"{"name":"My lock","lock_timeout_seconds":60}"#);
@@ -69,7 +69,7 @@ fn a_lock_is_taken_contended_renewed_and_given_back() {
 }
 
 #[test]
-fn every_failed_operation_is_a_200_with_ldlms_error_object() {
+fn failed_operations_are_200_with_ldlms_error() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     assert!(send(&mut client, "/v1/lock", r#"{"name":"pool","size":2}"#).json()["locked"] == true);
@@ -126,7 +126,7 @@ fn every_failed_operation_is_a_200_with_ldlms_error_object() {
 }
 
 #[test]
-fn a_renewal_that_cannot_be_meant_is_a_400_and_never_says_that_the_hold_is_lost() {
+fn invalid_renewal_is_400_and_not_a_lost_hold() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     let mut take = |body: &str| send(&mut client, "/v1/lock", body).json()["key"].as_str().expect("a key").to_owned();
@@ -162,7 +162,7 @@ fn a_renewal_that_cannot_be_meant_is_a_400_and_never_says_that_the_hold_is_lost(
 }
 
 #[test]
-fn no_time_to_wait_tries_once() {
+fn zero_wait_tries_once() {
     let server = Spec::in_memory().start();
     let (mut one, mut two) = (session(&server), session(&server));
     assert_eq!(send(&mut one, "/v1/lock", r#"{"name":"once","lock_timeout_seconds":600}"#).json()["locked"], true);
@@ -176,7 +176,7 @@ fn no_time_to_wait_tries_once() {
 }
 
 #[test]
-fn a_released_lock_has_no_key_until_its_size_is_forgotten() {
+fn released_lock_keeps_its_size_for_a_while() {
     let spec = Spec::in_memory().configuration("[locks]\nremembered_size_idle = \"300ms\"\n");
     let server = spec.start();
     let mut client = session(&server);
@@ -191,7 +191,7 @@ fn a_released_lock_has_no_key_until_its_size_is_forgotten() {
 }
 
 #[test]
-fn a_semaphore_has_as_many_holders_as_its_size() {
+fn semaphore_has_as_many_holders_as_its_size() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     let mut take = || send(&mut client, "/v1/lock", r#"{"name":"three","size":3}"#).json();
@@ -202,7 +202,7 @@ fn a_semaphore_has_as_many_holders_as_its_size() {
 }
 
 #[test]
-fn json_is_mapped_as_protobuf_maps_it() {
+fn json_is_read_like_protobufs_mapping() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     for (at, body) in [
@@ -223,7 +223,7 @@ fn json_is_mapped_as_protobuf_maps_it() {
 }
 
 #[test]
-fn any_content_type_will_do() {
+fn any_content_type_is_accepted() {
     let server = Spec::in_memory().start();
     for content_type in ["application/x-www-form-urlencoded", "text/plain", "nonsense"] {
         let mut client = Client::tls(&server).with_header("Content-Type", content_type);
@@ -234,7 +234,7 @@ fn any_content_type_will_do() {
 }
 
 #[test]
-fn what_is_no_message_is_a_400_of_the_gateway() {
+fn malformed_message_is_the_gateways_400() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     for body in [
@@ -260,7 +260,7 @@ fn what_is_no_message_is_a_400_of_the_gateway() {
 }
 
 #[test]
-fn a_wrong_method_is_a_405_and_a_wrong_path_a_404_in_the_gateways_words() {
+fn wrong_method_is_405_and_wrong_path_404() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"] {
@@ -279,7 +279,7 @@ fn a_wrong_method_is_a_405_and_a_wrong_path_a_404_in_the_gateways_words() {
 }
 
 #[test]
-fn a_bad_grpc_timeout_is_a_400_and_a_good_one_is_not() {
+fn malformed_grpc_timeout_is_400() {
     let server = Spec::in_memory().start();
     let mut bad = session(&server).with_header("Grpc-Timeout", "xx");
     let answer = bad.send("POST", "/v1/lock", br#"{"name":"g"}"#);
@@ -290,7 +290,7 @@ fn a_bad_grpc_timeout_is_a_400_and_a_good_one_is_not() {
 }
 
 #[test]
-fn a_hold_without_a_lease_ends_with_its_session() {
+fn hold_without_a_lease_ends_with_its_session() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     for body in [r#"{"name":"e1"}"#, r#"{"name":"e2","lock_timeout_seconds":0}"#] {
@@ -301,7 +301,7 @@ fn a_hold_without_a_lease_ends_with_its_session() {
 }
 
 #[test]
-fn renewing_keeps_a_hold_beyond_its_first_lease_and_may_shorten_it() {
+fn renewal_extends_or_shortens_the_lease() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     let held = send(&mut client, "/v1/lock", r#"{"name":"kept","lock_timeout_seconds":0.4}"#).json();

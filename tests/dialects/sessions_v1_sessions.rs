@@ -11,7 +11,7 @@ const NOT_FOUND: &str = r#"{"error": "session cookie not found. create a new ses
 const INVALID: &str = r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#;
 
 #[test]
-fn opening_a_session_sets_ldlms_cookie_dressed_for_its_wire() {
+fn opened_session_sets_ldlms_cookie() {
     let server = Spec::in_memory().argument("--session-timeout").argument("7m").start();
     for wire in [Wire::Tls, Wire::Plain] {
         let answer = Client::new(&server, wire).send("POST", "/session", b"ignored");
@@ -31,7 +31,7 @@ fn opening_a_session_sets_ldlms_cookie_dressed_for_its_wire() {
 }
 
 #[test]
-fn a_new_session_is_made_whatever_cookie_is_carried() {
+fn open_ignores_the_cookie_of_the_request() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     let first = client.send("POST", "/session", b"").text();
@@ -39,7 +39,7 @@ fn a_new_session_is_made_whatever_cookie_is_carried() {
 }
 
 #[test]
-fn without_a_living_session_nothing_else_is_looked_at() {
+fn request_without_a_living_session_is_refused_first() {
     let server = Spec::in_memory().start();
     for (method, path, body) in [
         ("POST", "/v1/lock", r#"{"name":"a"}"#),
@@ -67,7 +67,7 @@ fn without_a_living_session_nothing_else_is_looked_at() {
 }
 
 #[test]
-fn every_answer_to_a_living_session_sets_its_cookie_anew() {
+fn every_answer_renews_the_cookie() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let session = client.cookie("ldlm-session").expect("a session").to_owned();
@@ -85,7 +85,7 @@ fn every_answer_to_a_living_session_sets_its_cookie_anew() {
 }
 
 #[test]
-fn deleting_a_session_gives_back_all_it_holds() {
+fn deleted_session_releases_its_holds() {
     let server = Spec::in_memory().start();
     let (mut one, mut two) = (Speaker::new(Tongue::SessionsV1, &server), Speaker::new(Tongue::GetLock, &server));
     assert!(one.take("a").is_some() && one.take("b").is_some());
@@ -105,7 +105,7 @@ fn deleting_a_session_gives_back_all_it_holds() {
 }
 
 #[test]
-fn an_idle_session_ends_and_any_request_keeps_it() {
+fn idle_session_ends_unless_a_request_comes() {
     const IDLE: Duration = Duration::from_millis(900);
     let server = Spec::in_memory().argument("--session-timeout").argument("900ms").start();
     let (mut idle, mut busy) = (Speaker::new(Tongue::SessionsV1, &server), Speaker::new(Tongue::SessionsV1, &server));
@@ -126,7 +126,7 @@ fn an_idle_session_ends_and_any_request_keeps_it() {
 }
 
 #[test]
-fn a_request_in_flight_keeps_its_session() {
+fn request_in_flight_keeps_its_session() {
     let server = Spec::in_memory().argument("--session-timeout").argument("500ms").start();
     let mut holder = Speaker::new(Tongue::LockByName, &server);
     holder.take("long").expect("free");
@@ -136,7 +136,7 @@ fn a_request_in_flight_keeps_its_session() {
 }
 
 #[test]
-fn sessions_go_on_after_a_restart() {
+fn sessions_survive_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Spec::durable(directory.path()).start();
     let mut speaker = Speaker::new(Tongue::SessionsV1, &server);

@@ -40,7 +40,7 @@ const MISSPELT: &[Row] = &[
 ];
 
 #[test]
-fn what_is_not_known_is_a_400_that_names_the_nearest_word() {
+fn unknown_field_is_400_with_the_nearest_name() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     for (method, target, body, given, meant) in MISSPELT {
@@ -53,7 +53,7 @@ fn what_is_not_known_is_a_400_that_names_the_nearest_word() {
 }
 
 #[test]
-fn ldlms_way_ignores_what_is_not_known() {
+fn compat_setting_ignores_unknown_fields() {
     let server = Spec::in_memory().configuration("[compat]\nignore_unknown_fields = true\n").start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     let taken = client.send("POST", "/v1/lock?ttl=1", br#"{"name":"a","lock_timeout":30,"x":[{"y":null}]}"#).json();
@@ -66,7 +66,7 @@ fn ldlms_way_ignores_what_is_not_known() {
 
 /// What older servers' clients may well send, and their servers never read.
 #[test]
-fn what_no_field_is_like_goes_on_to_be_ignored_where_an_older_server_reads_nothing() {
+fn unrelated_query_parameters_are_ignored() {
     let server = Spec::in_memory().start();
     let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
     assert_eq!(client.send("POST", "/v1/lock?_=1742", br#"{"name":"a"}"#).json()["locked"], true);
@@ -79,7 +79,7 @@ fn with_key(spec_client: Client, key: &str) -> Client {
 }
 
 #[test]
-fn an_idempotency_key_at_a_lock_by_name_gives_the_same_hold_again() {
+fn repeated_key_at_lock_by_name_gives_the_same_hold() {
     let server = Spec::in_memory().start();
     let mut client = with_key(Client::tls(&server), "by-name");
     let token = |answer: &Response| answer.header("fencing-token").map(str::to_owned);
@@ -96,7 +96,7 @@ fn an_idempotency_key_at_a_lock_by_name_gives_the_same_hold_again() {
 }
 
 #[test]
-fn an_idempotency_key_at_getlock_gives_the_same_hold_again() {
+fn repeated_key_at_getlock_gives_the_same_hold() {
     let server = Spec::in_memory().start();
     let mut client = with_key(Client::tls(&server), "get-lock");
     let first = client.get("/getlock?lockname=kept&lifetime=600").json();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_release_wakes_the_waiter() {
+fn release_wakes_the_waiter() {
     let server = Spec::in_memory().start();
     for tongue in Tongue::WAITING {
         let name = format!("wake-{tongue:?}");
@@ -32,7 +32,7 @@ fn a_release_wakes_the_waiter() {
 }
 
 #[test]
-fn waiters_of_all_dialects_stand_in_one_queue_in_order_of_arrival() {
+fn waiters_of_all_dialects_share_one_queue() {
     let server = Spec::in_memory().start();
     let name = "one-queue";
     let mut holder = Speaker::new(Tongue::LockByName, &server);
@@ -56,7 +56,7 @@ fn waiters_of_all_dialects_stand_in_one_queue_in_order_of_arrival() {
 }
 
 #[test]
-fn patience_ends_with_a_refusal_and_not_early() {
+fn wait_times_out_and_not_early() {
     let server = Spec::in_memory().start();
     let mut holder = Speaker::new(Tongue::LockByName, &server);
     holder.take("patience").expect("free");
@@ -70,7 +70,7 @@ fn patience_ends_with_a_refusal_and_not_early() {
 }
 
 #[test]
-fn an_expiry_hands_on_to_the_waiter() {
+fn expiry_grants_the_lock_to_the_waiter() {
     let server = Spec::in_memory().start();
     for tongue in Tongue::WAITING {
         let name = format!("expiry-{tongue:?}");
@@ -84,7 +84,7 @@ fn an_expiry_hands_on_to_the_waiter() {
 }
 
 #[test]
-fn a_waiter_whose_connection_closes_leaves_the_queue() {
+fn closed_connection_removes_its_waiter() {
     let server = Spec::in_memory().start();
     for tongue in Tongue::WAITING {
         let name = format!("gone-{tongue:?}");
@@ -100,7 +100,7 @@ fn a_waiter_whose_connection_closes_leaves_the_queue() {
 }
 
 #[test]
-fn a_session_that_ends_takes_its_waiters_along() {
+fn ended_session_ends_its_waits() {
     let server = Spec::in_memory().start();
     let mut holder = Speaker::new(Tongue::LockByName, &server);
     holder.take("ends").expect("free");
@@ -121,7 +121,7 @@ fn a_session_that_ends_takes_its_waiters_along() {
 
 /// The same end as when the node that carries the request is declared down: the session goes on.
 #[test]
-fn a_wait_that_is_cut_short_says_so_and_leaves_the_session_alone() {
+fn wait_cut_short_by_a_stop_keeps_its_session() {
     let server = Spec::in_memory().start();
     for tongue in [Tongue::SessionsV1, Tongue::LockUnlock] {
         let name = format!("cut-{tongue:?}");

@@ -139,7 +139,7 @@ fn fields_are_those_of_the_openapi_document() {
 fn statuses_are_those_of_the_error_table() {
     let mut by_status: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for code in Code::ALL {
-        let status = format!("`{:?}`", grpc(code));
+        let status = format!("`{:?}`", grpc(*code));
         by_status.entry(status).or_default().push(format!("`{}`", code.row().name));
     }
     let rows = by_status.iter().map(|(status, codes)| row(&[status, &codes.join(", ")]));

@@ -19,7 +19,7 @@ const LOCK: &str = "/api.Api/RequestLock";
 const RELEASE: &str = "/api.Api/ReleaseLock";
 
 #[test]
-fn a_request_waits_its_time_and_fails_in_kufulis_words() {
+fn request_waits_and_fails_with_kufulis_message() {
     let configuration = "[locks]\nkufuli_wait = \"700ms\"\nkufuli_max_lock_span = \"1m\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
     let client = GrpcClient::plain(&server);
@@ -36,7 +36,7 @@ fn a_request_waits_its_time_and_fails_in_kufulis_words() {
 }
 
 #[test]
-fn a_request_that_waits_gets_what_is_released_and_one_that_left_gets_nothing() {
+fn waiting_request_is_granted_and_cancelled_one_is_not() {
     let configuration = "[locks]\nkufuli_wait = \"30s\"\nkufuli_max_lock_span = \"1m\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
     let (holder, waits) = (GrpcClient::plain(&server), GrpcClient::plain(&server));

@@ -41,7 +41,7 @@ fn server() -> (Server, GrpcClient) {
 }
 
 #[test]
-fn a_lock_is_taken_renewed_by_both_names_and_given_back() {
+fn lock_is_taken_renewed_by_both_names_and_released() {
     let (_server, client) = server();
     let request = LockRequest { name: "a".into(), lock_timeout_seconds: Some(60), ..LockRequest::default() };
     let taken = lock(&client, request);
@@ -57,7 +57,7 @@ fn a_lock_is_taken_renewed_by_both_names_and_given_back() {
 }
 
 #[test]
-fn a_held_lock_is_no_error_and_the_key_of_nothing_opens_nothing() {
+fn held_lock_is_no_error_and_wrong_key_opens_nothing() {
     let (_server, client) = server();
     let key = take(&client, "held").expect("free");
     let refused = try_lock(&client, TryLockRequest { name: "held".into(), ..TryLockRequest::default() });
@@ -67,7 +67,7 @@ fn a_held_lock_is_no_error_and_the_key_of_nothing_opens_nothing() {
 }
 
 #[test]
-fn what_ldlm_objects_to_is_told_in_its_words_with_status_ok() {
+fn invalid_requests_get_ldlms_error_with_status_ok() {
     let (_server, client) = server();
     let named = |name: &str| LockRequest { name: name.into(), ..LockRequest::default() };
     let cases = [
@@ -112,7 +112,7 @@ fn what_ldlm_objects_to_is_told_in_its_words_with_status_ok() {
 }
 
 #[test]
-fn sizes_bind_whoever_comes_later_and_waits_time_out() {
+fn size_binds_later_requests_and_waits_time_out() {
     let (_server, client) = server();
     let sized = |size| LockRequest { name: "s".into(), size, wait_timeout_seconds: Some(1), ..LockRequest::default() };
     let keys = [(); 2].map(|()| lock(&client, sized(Some(2))).key);
@@ -127,7 +127,7 @@ fn sizes_bind_whoever_comes_later_and_waits_time_out() {
 }
 
 #[test]
-fn unlock_and_renew_say_what_is_wrong() {
+fn failed_unlock_and_renew_have_ldlms_errors() {
     let (_server, client) = server();
     let missing = error(ErrorCode::LockDoesNotExist, "a lock by that name does not exist");
     assert_eq!(unlock(&client, "none", "some-key").error, missing);
@@ -145,7 +145,7 @@ fn unlock_and_renew_say_what_is_wrong() {
 }
 
 #[test]
-fn credentials_are_the_bare_password_or_an_api_key() {
+fn credential_is_the_bare_password_or_an_api_key() {
     let server = Spec::in_memory().password("sesame: open").api_key("key-of-the-door").start();
     let anonymous = GrpcClient::plain(&server);
     let with = |name, value| anonymous.clone().with_metadata(name, value);
@@ -162,7 +162,7 @@ fn credentials_are_the_bare_password_or_an_api_key() {
 }
 
 #[test]
-fn a_lock_beyond_the_rights_of_a_key_is_an_error_in_the_answer() {
+fn missing_right_is_an_error_in_the_answer() {
     let sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
     let key =
         format!("[[access.keys]]\nname = \"ci\"\nsha256 = \"{sha256}\"\nrole = \"client\"\nprefixes = [\"ci/\"]\n");

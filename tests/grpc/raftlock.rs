@@ -56,7 +56,7 @@ fn code(error: Option<ErrorDetail>) -> ErrorCode {
 }
 
 #[test]
-fn an_owner_keeps_its_hold_and_gets_higher_versions() {
+fn owner_keeps_its_hold_and_gets_higher_versions() {
     let (_server, client) = server();
     let metadata = BTreeMap::from([("host".to_owned(), "web-1".to_owned())]);
     let first = acquire(&client, AcquireRequest { metadata: metadata.clone(), ..asks("a", "me") });
@@ -73,7 +73,7 @@ fn an_owner_keeps_its_hold_and_gets_higher_versions() {
 }
 
 #[test]
-fn a_request_id_makes_asking_again_harmless() {
+fn repeated_request_id_gives_the_same_hold() {
     let (_server, client) = server();
     let with_id = |owner: &str| AcquireRequest { request_id: "once".into(), ..asks("a", owner) };
     let first = acquire(&client, with_id("me")).lock.expect("free");
@@ -88,7 +88,7 @@ fn a_request_id_makes_asking_again_harmless() {
 }
 
 #[test]
-fn what_a_lock_forbids_is_told_in_band() {
+fn refusals_are_in_the_answer() {
     let (_server, client) = server();
     let version = taken(&client, "a", "me").version;
     let refused = acquire(&client, asks("a", "you"));
@@ -106,7 +106,7 @@ fn what_a_lock_forbids_is_told_in_band() {
 }
 
 #[test]
-fn a_renewal_keeps_the_version_and_sets_the_time_to_live() {
+fn renewal_keeps_the_version_and_sets_the_ttl() {
     let (_server, client) = server();
     let lock = taken(&client, "a", "me");
     let renew = |owner: &str, version| -> RenewResponse {
@@ -122,7 +122,7 @@ fn a_renewal_keeps_the_version_and_sets_the_time_to_live() {
 }
 
 #[test]
-fn a_wait_ends_with_the_lock_or_with_its_time() {
+fn wait_ends_with_the_lock_or_its_timeout() {
     let (_server, client) = server();
     let version = taken(&client, "a", "me").version;
     let waits = AcquireRequest { wait: true, wait_timeout: seconds(1), ..asks("a", "late") };
@@ -141,7 +141,7 @@ fn a_wait_ends_with_the_lock_or_with_its_time() {
 }
 
 #[test]
-fn waiters_without_a_request_come_by_priority_and_collect_what_they_got() {
+fn enqueued_waiters_are_granted_by_priority() {
     let (_server, client) = server();
     let version = taken(&client, "a", "me").version;
     assert_eq!(enqueue(&client, "a", "low", 0).position, 0);
@@ -171,7 +171,7 @@ fn waiters_without_a_request_come_by_priority_and_collect_what_they_got() {
 }
 
 #[test]
-fn listings_know_wildcards_pages_and_metadata() {
+fn listings_filter_by_wildcards_and_metadata() {
     let (_server, client) = server();
     for name in ["build/1", "build/2", "build/10", "deploy"] {
         let metadata = BTreeMap::from([("name".to_owned(), name.to_owned())]);
@@ -206,7 +206,7 @@ fn listings_know_wildcards_pages_and_metadata() {
 }
 
 #[test]
-fn advice_status_and_health_tell_the_truth() {
+fn advice_status_and_health_match_the_state() {
     let (_server, client) = server();
     let advise = |lock: &str| -> BackoffAdvice {
         let request = BackoffAdviceRequest { lock_id: lock.into() };
@@ -233,7 +233,7 @@ fn advice_status_and_health_tell_the_truth() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_with_a_detail() {
+fn invalid_requests_are_refused_with_a_detail() {
     let (_server, client) = server();
     let answer = client.call::<_, AcquireResponse>("/raftlock.RaftLock/Acquire", asks("", "me"));
     let status = answer.expect_err("refused");
@@ -245,7 +245,7 @@ fn what_cannot_be_asked_is_refused_with_a_detail() {
 }
 
 #[test]
-fn rights_count_in_raftlock_too() {
+fn rights_apply_to_raftlock() {
     let configuration = "[[access.keys]]\nname = \"reader\"\nrole = \"read-only\"\n\
         sha256 = \"2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
@@ -272,7 +272,7 @@ fn waiting(client: &GrpcClient) -> Vec<String> {
 }
 
 #[test]
-fn a_wait_that_is_asked_for_again_keeps_its_place_however_it_ended() {
+fn repeated_wait_keeps_its_place() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::plain(&server);
     let hasty = GrpcClient::plain(&server).with_metadata("grpc-timeout", "2S");
@@ -320,7 +320,7 @@ fn a_wait_that_is_asked_for_again_keeps_its_place_however_it_ended() {
 }
 
 #[test]
-fn who_does_not_ask_again_is_passed_over() {
+fn lost_wait_without_retry_is_passed_over() {
     let (_server, client) = server();
     let version = taken(&client, "a", "me").version;
     let ended = runtime().block_on(begin_wait(&client, "gone", 1)).expect("no panic").expect("status OK");
@@ -335,7 +335,7 @@ fn who_does_not_ask_again_is_passed_over() {
 }
 
 #[test]
-fn a_request_id_counts_for_a_wait_with_less_time_left() {
+fn request_id_matches_a_retry_with_less_time() {
     let (_server, client) = server();
     let version = taken(&client, "a", "me").version;
     let waits = |time| AcquireRequest {
@@ -351,7 +351,7 @@ fn a_request_id_counts_for_a_wait_with_less_time_left() {
 }
 
 #[test]
-fn a_filter_with_a_moment_that_is_none_is_refused() {
+fn filter_with_an_invalid_timestamp_is_refused() {
     let (_server, client) = server();
     for moment in [(253_402_300_800, 0), (-62_135_596_801, 0), (i64::MAX, 0), (0, -1)] {
         let at = Some(prost_types::Timestamp { seconds: moment.0, nanos: moment.1 });
@@ -367,7 +367,7 @@ fn a_filter_with_a_moment_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_lock_that_was_held_is_shown_without_its_owner_and_one_that_never_was_is_not_found() {
+fn released_lock_is_shown_and_unknown_lock_is_not_found() {
     let (_server, client) = server();
     assert_eq!(code(info(&client, "a").error), ErrorCode::LockNotFound);
     let held = taken(&client, "a", "me");

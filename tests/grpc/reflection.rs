@@ -45,7 +45,7 @@ fn file(told: &Told) -> FileDescriptorProto {
 }
 
 #[test]
-fn what_is_unknown_is_an_error_message_and_the_stream_goes_on() {
+fn unknown_name_is_an_error_and_the_stream_goes_on() {
     let server = Spec::in_memory().password("sesame").start();
     let client = GrpcClient::plain(&server);
     for path in PATHS {
@@ -73,7 +73,7 @@ fn what_is_unknown_is_an_error_message_and_the_stream_goes_on() {
 }
 
 #[test]
-fn every_service_is_listed_and_each_of_its_files_can_be_read() {
+fn services_are_listed_with_readable_files() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::tls(&server);
     let listed = ask(&client, PATHS[0], vec![Ask::ListServices(String::new())]);
@@ -117,7 +117,7 @@ fn methods_messages_fields_and_enum_values_are_symbols() {
 }
 
 #[test]
-fn a_request_without_a_question_ends_the_stream_and_other_methods_are_unimplemented() {
+fn empty_request_ends_the_stream() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::plain(&server);
     let ended = runtime().block_on(async {

@@ -26,7 +26,7 @@ fn held_for(client: &GrpcClient, name: &str, seconds: i32) -> String {
 }
 
 #[test]
-fn the_end_of_a_connection_gives_its_locks_back_and_no_others() {
+fn closed_connection_releases_only_its_own_locks() {
     let server = server();
     let (leaves, stays) = (GrpcClient::tls(&server), GrpcClient::tls(&server));
     take(&leaves, "of-the-leaving").expect("free");
@@ -41,7 +41,7 @@ fn the_end_of_a_connection_gives_its_locks_back_and_no_others() {
 }
 
 #[test]
-fn a_waiting_call_whose_client_goes_away_takes_nothing() {
+fn cancelled_waiting_call_takes_nothing() {
     let server = server();
     let holder = GrpcClient::plain(&server);
     let key = take(&holder, "a").expect("free");
@@ -67,7 +67,7 @@ fn a_waiting_call_whose_client_goes_away_takes_nothing() {
 }
 
 #[test]
-fn holds_outlive_their_server_and_stay_open_to_their_keys() {
+fn holds_survive_their_server_and_open_with_their_keys() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut server = Spec::durable(directory.path()).start();
     let client = GrpcClient::plain(&server);
@@ -84,7 +84,7 @@ fn holds_outlive_their_server_and_stay_open_to_their_keys() {
 }
 
 #[test]
-fn holds_of_a_dead_server_end_with_the_grace_unless_renewed() {
+fn unrenewed_holds_of_a_dead_server_end_after_the_grace() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let spec = Spec::durable(directory.path()).configuration("[sessions]\nconnection_loss_grace = \"10s\"\n");
     let server = spec.start();
@@ -104,7 +104,7 @@ fn holds_of_a_dead_server_end_with_the_grace_unless_renewed() {
 }
 
 #[test]
-fn locks_stay_after_a_disconnect_where_that_is_wanted() {
+fn no_clear_on_disconnect_keeps_locks() {
     let server = Spec::in_memory().configuration("[sessions]\nno_clear_on_disconnect = true\n").start();
     let leaves = GrpcClient::plain(&server);
     let key = take(&leaves, "stays").expect("free");
@@ -134,7 +134,7 @@ async fn relay(to: SocketAddr, silent: watch::Receiver<bool>) -> SocketAddr {
 }
 
 #[test]
-fn a_peer_that_is_only_half_dead_is_found_out() {
+fn unresponsive_peer_is_detected_by_pings() {
     let configuration = "[server]\nkeepalive_interval = \"1s\"\nkeepalive_timeout = \"1s\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
     let (silence, silent) = watch::channel(false);
@@ -150,7 +150,7 @@ fn a_peer_that_is_only_half_dead_is_found_out() {
 }
 
 #[test]
-fn a_connection_with_a_session_is_not_idle() {
+fn connection_with_a_session_does_not_idle_out() {
     let server = Spec::in_memory().configuration("[server]\nidle_timeout = \"500ms\"\n").start();
     let silent = GrpcClient::plain(&server);
     take(&silent, "a").expect("free");

@@ -11,7 +11,7 @@ use tonic::Status;
 const PARKED: usize = 1_000;
 
 #[test]
-fn a_thousand_calls_wait_on_one_connection_and_unlocks_pass_over_the_same_one() {
+fn thousand_waiting_calls_share_a_connection_with_unlocks() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::tls(&server);
     let first = take(&client, "narrow").expect("free");

@@ -15,7 +15,7 @@ fn about(service: &str) -> HealthCheckRequest {
 }
 
 #[test]
-fn health_is_told_to_everybody_for_each_service() {
+fn health_needs_no_credential_for_any_service() {
     let server = Spec::in_memory().password("sesame").start();
     for client in [GrpcClient::plain(&server), GrpcClient::tls(&server)] {
         for service in ["", "ldlm.LDLM", "grpc.health.v1.Health"] {
@@ -29,7 +29,7 @@ fn health_is_told_to_everybody_for_each_service() {
 }
 
 #[test]
-fn health_is_watched_until_the_drain() {
+fn health_watch_ends_at_the_drain() {
     // A watch is no idle connection, and a drain does not wait for its client.
     let short = "[server]\nheader_timeout = \"200ms\"\nidle_timeout = \"200ms\"\n";
     let server = Spec::in_memory().configuration(short).start();
@@ -50,7 +50,7 @@ fn health_is_watched_until_the_drain() {
 }
 
 #[test]
-fn health_of_what_is_not_here_is_watched_as_unknown() {
+fn health_watch_of_unknown_service_is_unknown() {
     let unknown = Spec::in_memory().start();
     let answer = runtime().block_on(async {
         let client = GrpcClient::plain(&unknown);
@@ -64,7 +64,7 @@ fn health_of_what_is_not_here_is_watched_as_unknown() {
 }
 
 #[test]
-fn a_stop_answers_those_who_wait_with_unavailable() {
+fn stop_ends_waiting_calls_with_unavailable() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::plain(&server);
     take(&client, "a").expect("free");
@@ -79,7 +79,7 @@ fn a_stop_answers_those_who_wait_with_unavailable() {
 }
 
 #[test]
-fn what_is_not_here_is_unimplemented_in_the_usual_words() {
+fn unknown_method_is_unimplemented() {
     let server = Spec::in_memory().start();
     let client = GrpcClient::plain(&server);
     let ask = |path| refusal(client.call::<_, LockResponse>(path, TryLockRequest::default()));
@@ -89,7 +89,7 @@ fn what_is_not_here_is_unimplemented_in_the_usual_words() {
 }
 
 #[test]
-fn what_is_no_grpc_is_told_so() {
+fn request_that_is_no_grpc_is_refused() {
     let server = Spec::in_memory().start();
     let mut client = Client::tls(&server);
     let answer = client.send("POST", "/ldlm.LDLM/Lock", b"{}");

@@ -9,7 +9,7 @@ use latchd::engine::BackupReader;
 use serde_json::json;
 
 #[test]
-fn every_role_sees_the_cluster() {
+fn every_role_may_show_the_cluster() {
     let server = server();
     for name in ["boss", "worker", "reader", "build"] {
         let answer = client(&server, name).get("/v1/cluster");
@@ -24,7 +24,7 @@ fn every_role_sees_the_cluster() {
 }
 
 #[test]
-fn changes_and_the_backup_belong_to_admins_of_every_name() {
+fn changes_and_backup_need_an_admin_of_every_name() {
     let server = server();
     let four = json!({"node": 4, "address": "https://127.0.0.1:9443"});
     for name in ["worker", "reader", "build"] {
@@ -42,7 +42,7 @@ fn changes_and_the_backup_belong_to_admins_of_every_name() {
 }
 
 #[test]
-fn absurd_members_are_refused_by_field() {
+fn invalid_members_are_refused_with_their_field() {
     let server = Spec::in_memory().start();
     let mut admin = Client::plain(&server);
     for (asked, field) in [
@@ -66,7 +66,7 @@ fn absurd_members_are_refused_by_field() {
 }
 
 #[test]
-fn the_backup_is_the_whole_state_with_its_checksums() {
+fn backup_has_the_whole_state_with_checksums() {
     let server = Spec::in_memory().api_key("boss").start();
     let mut admin = with_session(Client::tls(&server).with_header("X-API-Key", "boss"));
     let key = lock(&mut admin, "kept");

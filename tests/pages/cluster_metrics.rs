@@ -34,7 +34,7 @@ fn value(text: &str, line: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn every_node_shows_its_part_without_asking_another() {
+async fn node_metrics_need_no_other_node() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(34);
     machine.run(&block("docs/clusters.md", "sh three"));

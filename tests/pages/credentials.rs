@@ -29,7 +29,7 @@ pub(super) fn client(server: &Server, key: &str) -> Client {
 }
 
 #[test]
-fn keys_are_shown_to_admins_and_force_is_theirs_alone() {
+fn only_admins_see_keys_and_force_releases() {
     let server = server();
     let mut worker = with_session(client(&server, "worker"));
     let key = lock(&mut worker, "job");
@@ -46,7 +46,7 @@ fn keys_are_shown_to_admins_and_force_is_theirs_alone() {
 }
 
 #[test]
-fn a_limited_credential_sees_its_names_only() {
+fn limited_credential_sees_its_names_only() {
     let server = server();
     let mut worker = with_session(client(&server, "worker"));
     let mut all: Vec<String> = (0..4).map(|n| format!("build/{n}")).collect();
@@ -78,7 +78,7 @@ fn a_limited_credential_sees_its_names_only() {
 }
 
 #[test]
-fn a_missing_or_wrong_credential_is_a_problem_with_a_challenge() {
+fn wrong_credential_is_a_problem_with_a_challenge() {
     let server = server();
     let mut nobody = Client::tls(&server);
     let mut wrong = client(&server, "guess");

@@ -9,7 +9,7 @@ use std::path::Path;
 const REFRESH: &str = "REFRESH_OPENAPI=1 cargo test --test all pages::document";
 
 #[test]
-fn the_committed_copy_is_the_one_that_the_code_makes() {
+fn committed_document_matches_the_code() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/latchd.json");
     let made = latchd::server::openapi_json(&latchd::server::router::declarations());
     if std::env::var_os("REFRESH_OPENAPI").is_some() {
@@ -20,7 +20,7 @@ fn the_committed_copy_is_the_one_that_the_code_makes() {
 }
 
 #[test]
-fn the_document_is_served_and_the_page_shows_each_endpoint_and_error() {
+fn document_is_served_and_page_shows_all_of_it() {
     let server = Spec::in_memory().api_key("secret").start();
     let mut anybody = Client::plain(&server);
     let served = anybody.get("/openapi.json");
@@ -41,7 +41,7 @@ fn the_document_is_served_and_the_page_shows_each_endpoint_and_error() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
+fn references_resolve_and_operation_ids_are_unique() {
     let document: serde_json::Value =
         serde_json::from_str(&latchd::server::openapi_json(&latchd::server::router::declarations())).expect("JSON");
     let schemas = document["components"]["schemas"].as_object().expect("schemas");

@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::spec::Spec;
 
 #[test]
-fn an_unknown_path_is_a_problem() {
+fn unknown_path_is_a_problem() {
     let server = Spec::in_memory().start();
     let mut client = Client::plain(&server);
     for target in ["/nothing", "/v1/", "/v1/locks/a/holds", "/v2/locks", "/docs/", "/metrics/x"] {
@@ -14,7 +14,7 @@ fn an_unknown_path_is_a_problem() {
 }
 
 #[test]
-fn a_wrong_method_is_a_problem_that_names_the_right_one() {
+fn wrong_method_is_a_problem_with_allow() {
     let server = Spec::in_memory().start();
     let mut client = Client::plain(&server);
     for (method, target, allowed) in [

@@ -28,7 +28,7 @@ fn unlock(client: &mut Client, name: &str, key: &str) {
 }
 
 #[test]
-fn what_happens_is_told_as_it_happens() {
+fn events_arrive_as_they_happen() {
     let server = Spec::in_memory().start();
     let mut events = begun(&server, "/v1/events");
     let header = |name: &str| events.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -56,7 +56,7 @@ fn what_happens_is_told_as_it_happens() {
 }
 
 #[test]
-fn an_expired_and_a_forced_hold_are_told_as_such() {
+fn expired_and_forced_holds_have_their_events() {
     let server = Spec::in_memory().start();
     let mut events = begun(&server, "/v1/events?name=job");
     let mut client = with_session(Client::plain(&server));
@@ -70,7 +70,7 @@ fn an_expired_and_a_forced_hold_are_told_as_such() {
 }
 
 #[test]
-fn a_filter_leaves_the_rest_out() {
+fn filtered_stream_has_only_matching_events() {
     let server = Spec::in_memory().start();
     let mut one = begun(&server, "/v1/events?name=build%2F1");
     let mut under = begun(&server, "/v1/events?prefix=build%2F");
@@ -87,7 +87,7 @@ fn a_filter_leaves_the_rest_out() {
 }
 
 #[test]
-fn a_stream_goes_on_after_any_id_or_says_what_is_missing() {
+fn stream_resumes_after_an_id_or_has_a_gap() {
     let server = Spec::in_memory().configuration("[events]\nbuffer_events_max = 4\n").start();
     let mut events = begun(&server, "/v1/events");
     let mut client = with_session(Client::plain(&server));
@@ -120,7 +120,7 @@ fn a_stream_goes_on_after_any_id_or_says_what_is_missing() {
 }
 
 #[test]
-fn absurd_questions_are_refused_by_name() {
+fn invalid_parameters_are_refused_with_their_name() {
     let server = Spec::in_memory().start();
     let mut client = Client::plain(&server);
     for (target, field) in [
@@ -141,7 +141,7 @@ fn absurd_questions_are_refused_by_name() {
 }
 
 #[test]
-fn a_limited_credential_is_told_of_its_names_only() {
+fn limited_credential_gets_events_of_its_names_only() {
     let server = credentials::server();
     let of = |key: &str, target: &str| Events::open(server.http(), target, &[&format!("X-API-Key: {key}")]);
     let (mut limited, mut reader) = (of("build", "/v1/events"), of("reader", "/v1/events"));
@@ -171,7 +171,7 @@ fn a_limited_credential_is_told_of_its_names_only() {
 }
 
 #[test]
-fn a_silent_stream_shows_that_it_lives_and_moves_its_id() {
+fn silent_stream_has_heartbeats_with_ids() {
     let server = Spec::in_memory().configuration("[events]\nheartbeat = \"50ms\"\n").start();
     let mut events = open(&server, "/v1/events?name=a");
     let started = events.expect("started")["id"].as_str().expect("an id").to_owned();
@@ -186,7 +186,7 @@ fn a_silent_stream_shows_that_it_lives_and_moves_its_id() {
 }
 
 #[test]
-fn a_stream_ends_with_the_server_and_does_not_hold_it_up() {
+fn stream_ends_with_the_server_without_delaying_it() {
     let mut server = Spec::in_memory().configuration("[server]\ndrain_timeout = \"60s\"\n").start();
     let mut events = begun(&server, "/v1/events");
     let begun = Instant::now();
@@ -200,7 +200,7 @@ fn a_stream_ends_with_the_server_and_does_not_hold_it_up() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_dropped_while_the_service_goes_on() {
+fn stalled_reader_is_dropped_without_delaying_others() {
     let configuration = "[events]\nslow_reader_after = \"300ms\"\nreaders_max = 1\n";
     let server = Spec::in_memory().configuration(configuration).start();
     let mut slow = Events::over(small_socket(&server), "/v1/events", &[]);

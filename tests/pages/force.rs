@@ -6,7 +6,7 @@ use crate::support::spec::Spec;
 use serde_json::json;
 
 #[test]
-fn an_admin_ends_a_hold_with_a_reason_that_is_written_down() {
+fn forced_release_logs_admin_and_reason() {
     let server = Spec::in_memory().api_key("boss").start();
     let mut owner = with_session(Client::tls(&server).with_header("X-API-Key", "boss"));
     let key = lock(&mut owner, "ops/deploy \u{1b}[31m");
@@ -30,7 +30,7 @@ fn an_admin_ends_a_hold_with_a_reason_that_is_written_down() {
 }
 
 #[test]
-fn the_next_waiter_gets_the_lock_with_a_higher_token() {
+fn forced_release_grants_the_next_waiter_a_higher_token() {
     let server = Spec::in_memory().start();
     let mut owner = with_session(Client::plain(&server));
     let key = lock(&mut owner, "queue");
@@ -51,7 +51,7 @@ fn the_next_waiter_gets_the_lock_with_a_higher_token() {
 }
 
 #[test]
-fn without_a_reason_nothing_happens() {
+fn forced_release_without_a_reason_is_refused() {
     let server = Spec::in_memory().start();
     let mut owner = with_session(Client::plain(&server));
     let key = lock(&mut owner, "kept");
@@ -69,7 +69,7 @@ fn without_a_reason_nothing_happens() {
 }
 
 #[test]
-fn a_key_of_no_hold_ends_nothing() {
+fn forced_release_with_a_wrong_key_ends_nothing() {
     let server = Spec::in_memory().start();
     let mut owner = with_session(Client::plain(&server));
     lock(&mut owner, "kept");
@@ -83,7 +83,7 @@ fn a_key_of_no_hold_ends_nothing() {
 }
 
 #[test]
-fn holds_of_every_dialect_can_be_ended_by_the_key_that_is_shown() {
+fn forced_release_takes_the_shown_key_of_every_dialect() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
     lock(&mut client, "one");

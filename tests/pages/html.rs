@@ -17,7 +17,7 @@ fn assert_protected(page: &Response) {
 }
 
 #[test]
-fn a_browser_gets_a_page_and_everybody_else_the_json() {
+fn browser_gets_the_page_and_others_json() {
     let server = Spec::in_memory().start();
     let mut browser = Client::plain(&server).with_header("Accept", BROWSER);
     for target in ["/", "/status"] {
@@ -34,7 +34,7 @@ fn a_browser_gets_a_page_and_everybody_else_the_json() {
 }
 
 #[test]
-fn all_that_the_page_loads_is_here_and_nothing_else_is_asked_for() {
+fn page_loads_only_our_own_files() {
     let server = Spec::in_memory().api_key("secret").start();
     let mut browser = Client::plain(&server);
     for (target, content_type) in [
@@ -49,7 +49,7 @@ fn all_that_the_page_loads_is_here_and_nothing_else_is_asked_for() {
 }
 
 #[test]
-fn names_from_clients_stay_text() {
+fn names_from_clients_are_escaped() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
     let hostile = "<script>alert('x')</script>";
@@ -64,7 +64,7 @@ fn names_from_clients_stay_text() {
 }
 
 #[test]
-fn a_browser_without_a_password_is_asked_for_one() {
+fn browser_without_a_password_is_challenged() {
     let server = Spec::in_memory().password("open sesame").start();
     let mut stranger = Client::plain(&server).with_header("Accept", BROWSER);
     for target in ["/", "/status"] {
@@ -81,7 +81,7 @@ fn a_browser_without_a_password_is_asked_for_one() {
 }
 
 #[test]
-fn neither_keys_nor_session_ids_nor_credentials_are_on_the_page() {
+fn page_shows_no_keys_session_ids_or_credentials() {
     let server = Spec::in_memory().api_key("secret-key").start();
     let mut client = with_session(Client::plain(&server).with_header("X-API-Key", "secret-key"));
     let key = lock(&mut client, "job");
@@ -94,7 +94,7 @@ fn neither_keys_nor_session_ids_nor_credentials_are_on_the_page() {
 }
 
 #[test]
-fn a_search_shows_what_starts_like_it_also_without_a_script() {
+fn search_by_prefix_works_without_a_script() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
     lock(&mut client, "build/1");

@@ -42,7 +42,7 @@ fn contended(server: &Server, holder: &mut Client, name: &str) -> std::thread::J
 }
 
 #[test]
-fn pages_follow_each_other_without_gaps_in_the_order_of_names() {
+fn pages_follow_without_gaps_in_name_order() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
     let mut expected: Vec<String> = (0..25).map(|n| format!("page/{n}")).collect();
@@ -57,7 +57,7 @@ fn pages_follow_each_other_without_gaps_in_the_order_of_names() {
 }
 
 #[test]
-fn a_lock_is_shown_with_its_holder_and_its_queue() {
+fn lock_is_shown_with_holder_and_queue() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
     let asked = json!({"name": "a/b c", "lock_timeout_seconds": 60, "metadata": {"host": "web-1"}});
@@ -75,7 +75,7 @@ fn a_lock_is_shown_with_its_holder_and_its_queue() {
 }
 
 #[test]
-fn filters_choose_by_holds_and_waiters() {
+fn filters_select_by_holds_and_waiters() {
     let server = Spec::in_memory().start();
     let mut holder = with_session(Client::plain(&server));
     lock(&mut holder, "calm");
@@ -90,7 +90,7 @@ fn filters_choose_by_holds_and_waiters() {
 }
 
 #[test]
-fn sessions_are_listed_by_handles_that_are_no_ids() {
+fn sessions_are_listed_by_handles() {
     let server = Spec::in_memory().start();
     let mut clients: Vec<Client> = (0..5).map(|_| with_session(Client::plain(&server))).collect();
     lock(&mut clients[0], "mine");
@@ -121,7 +121,7 @@ fn sessions_are_listed_by_handles_that_are_no_ids() {
 }
 
 #[test]
-fn absurd_questions_are_refused_by_name() {
+fn invalid_parameters_are_refused_with_their_name() {
     let server = Spec::in_memory().start();
     let mut client = Client::plain(&server);
     let long = "x".repeat(513);

@@ -14,7 +14,7 @@ fn encoded(name: &str) -> String {
 }
 
 #[test]
-fn a_lock_of_any_name_is_listed_shown_and_ended() {
+fn lock_of_any_name_is_listed_shown_and_ended() {
     let server = Spec::in_memory().start();
     let mut owner = with_session(Client::plain(&server));
     let mut admin = Client::plain(&server);
@@ -37,7 +37,7 @@ fn a_lock_of_any_name_is_listed_shown_and_ended() {
 }
 
 #[test]
-fn a_lock_without_a_name_is_shown_and_ended() {
+fn lock_with_an_empty_name_is_shown_and_ended() {
     let server = Spec::in_memory().start();
     let mut client = Client::plain(&server);
     assert_eq!(client.get("/getlock?lockname=").status, 200);
@@ -48,7 +48,7 @@ fn a_lock_without_a_name_is_shown_and_ended() {
 }
 
 #[test]
-fn a_question_by_name_is_answered_for_that_name_alone_or_refused() {
+fn query_by_name_shows_only_that_lock() {
     let keys = "[access]\nkeys = [{ name = \"ci\", sha256 = \"HASH\", role = \"admin\", prefixes = [\"ci/\"] }]\n";
     let keys = keys.replace("HASH", &latchd::access::hash_key("of ci"));
     let server = Spec::in_memory().api_key("boss").configuration(keys).start();

@@ -15,7 +15,7 @@ fn probes_need_no_credential() {
 }
 
 #[test]
-fn metrics_tell_what_happened_without_naming_anybody() {
+fn metrics_count_without_naming_anybody() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
     let key = lock(&mut client, "a-telling-name");
@@ -48,7 +48,7 @@ fn metrics_tell_what_happened_without_naming_anybody() {
 }
 
 #[test]
-fn batches_commits_and_flushes_are_shown_as_histograms() {
+fn metrics_have_histograms_of_batches_commits_and_flushes() {
     let home = tempfile::tempdir().expect("a directory");
     let server = Spec::durable(home.path()).start();
     let mut client = with_session(Client::plain(&server));

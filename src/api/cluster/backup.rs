@@ -16,7 +16,7 @@ use futures_util::stream;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// An error on the way breaks the answer off, and the format has an end of its own: nobody takes a part for the whole.
+/// An error midway cuts the answer off. The format has an end mark, so that nobody takes a part for the whole.
 pub async fn backup(State(app): State<AppState>, head: Parts) -> Response {
     let backup = match begin(&app, &head).await {
         Ok(backup) => backup,

@@ -1,4 +1,4 @@
-//! Who belongs to the cluster, and changes of that.
+//! The members of the cluster, and changes of them.
 
 use super::operator::operator;
 use super::schema::Cluster;

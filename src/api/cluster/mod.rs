@@ -1,7 +1,6 @@
-//! Operating the service: who belongs to the cluster, changes of that, and the backup.
+//! Operating the cluster: its members, changes of them, and the backup.
 //!
-//! Ours alone, so every error is a problem document. What changes members or shows the whole state needs an admin who
-//! is limited to no names, and is written to the log with that admin's name.
+//! A change of members or a backup needs an admin who is not limited to name prefixes, and is logged with that name.
 
 mod backup;
 mod members;

@@ -18,7 +18,7 @@ const ABOUT: &str = "Who belongs to the cluster, changes of that, and the backup
 
 const ANY: [Code; 3] = [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts];
 
-/// What every change may answer.
+/// The errors of every change.
 const CHANGE: [Code; 13] = [
     Code::InvalidField,
     Code::Forbidden,

@@ -1,4 +1,4 @@
-//! Who may change the cluster or see its whole state.
+//! The right to change the cluster and to see its whole state.
 
 use crate::access::Identity;
 use crate::http::AppState;

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: what happens to locks and sessions, as server-sent events.
+//! `GET /v1/events`: changes of locks and sessions as server-sent events.
 //!
 //! `query.rs` reads the request, `schema.rs` has the events, `stream.rs` brings them to the reader or drops it.
 
@@ -60,7 +60,7 @@ async fn begin(app: &AppState, head: &Parts) -> Result<(EventsQuery, Subscriptio
     if app.engine.is_draining() {
         return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.row().title));
     }
-    // Asks nobody, and is refused by a node that lost its disk.
+    // A local check, which fails on a node that lost its disk.
     let here = app.engine.with_consistency(Consistency::Stale).read_barrier().await;
     here.map_err(|error| from_fault(error.into()))?;
     let reader = app.engine.subscribe(asked.wanted.clone(), asked.after, asked.with_state);

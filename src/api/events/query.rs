@@ -1,4 +1,4 @@
-//! What a reader asks for, limited to what the caller may see.
+//! The parameters of `GET /v1/events`, limited to the rights of the caller.
 
 use crate::access::Identity;
 use crate::api::failure::from_fault;
@@ -6,7 +6,7 @@ use crate::api::inspect::query;
 use crate::engine::Fault;
 use crate::engine::events::{EventFilter, EventId, NameFilter};
 use crate::http::app::AppState;
-use crate::http::auth::{identify_with, may_read, touch_carried};
+use crate::http::auth::{identify_with, may_read, touch_cookie_session};
 use crate::http::failure::Failure;
 use crate::http::query::Query;
 use axum::http::HeaderName;
@@ -29,7 +29,7 @@ pub async fn read(app: &AppState, head: &Parts) -> Result<EventsQuery, Failure> 
     // A browser's EventSource sends no headers of its own.
     let auth = asked.text("auth")?;
     let viewer = identify_with(app, head, auth.as_deref()).await?;
-    touch_carried(app, &viewer, head).await;
+    touch_cookie_session(app, &viewer, head).await;
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let rest = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     Ok(EventsQuery {
@@ -46,7 +46,7 @@ fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> 
         if prefixes.is_empty() {
             return Err(Failure::forbidden("see any lock whose name starts with this prefix", None));
         }
-        // As in listings: what a session holds may lie anywhere.
+        // As in listings: the holds of a session may have any name.
         let sessions = prefix.is_empty() && viewer.sees_every_name();
         return Ok(EventFilter { names: NameFilter::Under(prefixes), sessions });
     };

@@ -80,16 +80,16 @@ pub struct Dropped {
 
 /// Why the server ends a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Drop {
+pub enum DropReason {
     SlowReader,
     ShuttingDown,
 }
 
-impl Drop {
+impl DropReason {
     pub fn as_str(self) -> &'static str {
         match self {
-            Drop::SlowReader => "slow-reader",
-            Drop::ShuttingDown => "shutting-down",
+            DropReason::SlowReader => "slow-reader",
+            DropReason::ShuttingDown => "shutting-down",
         }
     }
 }
@@ -120,7 +120,7 @@ pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, re
 }
 
 /// The end of a stream.
-pub fn dropped(out: &mut Vec<u8>, why: Drop) {
+pub fn dropped(out: &mut Vec<u8>, why: DropReason) {
     out.extend_from_slice(RETRY.as_bytes());
     write(out, None, "dropped", &Dropped { event: "dropped", why: why.as_str() });
 }

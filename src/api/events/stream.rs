@@ -1,9 +1,9 @@
 //! How events reach a reader: a task of its own writes into a few places that the connection takes from.
 //!
-//! A peer that reads too slowly fills them, falls behind and is told of a gap; one that takes nothing at all is dropped.
-//! Whatever it does, it costs these few chunks and holds up nobody.
+//! A slow reader falls behind and gets a gap event; a reader that takes nothing at all is dropped. Each costs no more than
+//! these few chunks, and delays nobody.
 
-use super::schema::{self, Drop};
+use super::schema::{self, DropReason};
 use crate::engine::events::{EventId, Subscription, Update};
 use crate::http::connection::Connection;
 use axum::body::{Body, Bytes};
@@ -15,13 +15,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-/// Chunks on their way to one reader; each holds what one look at the events gave.
+/// Chunks on their way to one reader; each has the events of one step.
 const CHUNKS: usize = 4;
 
 /// How long a reader that is dropped may take to fetch its last event.
 const LAST_EVENT_WITHIN: Duration = Duration::from_secs(3);
 
-/// What the configuration says about streams.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamSettings {
     /// A stream without an event for this long shows that it lives.
@@ -68,34 +67,34 @@ struct Stream {
     settings: StreamSettings,
 }
 
-/// Why nothing more can be sent.
-enum Cut {
+/// Why a stream ends.
+enum StreamEnd {
     /// The body is gone.
     Closed,
-    Dropped(Drop),
+    Dropped(DropReason),
 }
 
 impl Stream {
     /// Until the reader is gone (`None`) or is dropped.
-    async fn run(self, mut reader: Subscription) -> Option<Drop> {
+    async fn run(self, mut reader: Subscription) -> Option<DropReason> {
         match self.tell(&mut reader).await {
-            Cut::Closed => None,
-            Cut::Dropped(why) => Some(why),
+            StreamEnd::Closed => None,
+            StreamEnd::Dropped(why) => Some(why),
         }
     }
 
-    async fn tell(&self, reader: &mut Subscription) -> Cut {
+    async fn tell(&self, reader: &mut Subscription) -> StreamEnd {
         let ended = reader.ended();
         let mut ended = pin!(ended);
         loop {
             let chunk = match self.next(reader).await {
-                Ok(Update::Ended) => return Cut::Dropped(Drop::ShuttingDown),
+                Ok(Update::Ended) => return StreamEnd::Dropped(DropReason::ShuttingDown),
                 Ok(step) => self.written(&step),
                 Err(cut) => return cut,
             };
             let sent = tokio::select! {
                 sent = self.send(chunk) => sent,
-                () = &mut ended => Err(Cut::Dropped(Drop::ShuttingDown)),
+                () = &mut ended => Err(StreamEnd::Dropped(DropReason::ShuttingDown)),
             };
             if let Err(cut) = sent {
                 return cut;
@@ -103,8 +102,8 @@ impl Stream {
         }
     }
 
-    /// The next step that the reader is told of; heartbeats meanwhile.
-    async fn next(&self, reader: &mut Subscription) -> Result<Update, Cut> {
+    /// The next step to send; heartbeats meanwhile.
+    async fn next(&self, reader: &mut Subscription) -> Result<Update, StreamEnd> {
         let mut place = reader.place();
         let mut silence = pin!(sleep(self.settings.heartbeat));
         loop {
@@ -113,7 +112,7 @@ impl Stream {
                 loop {
                     tokio::select! {
                         biased;
-                        () = self.chunks.closed() => return Err(Cut::Closed),
+                        () = self.chunks.closed() => return Err(StreamEnd::Closed),
                         () = &mut silence => {
                             self.send(heartbeat(place)).await?;
                             silence.set(sleep(self.settings.heartbeat));
@@ -129,11 +128,11 @@ impl Stream {
         }
     }
 
-    async fn send(&self, chunk: Bytes) -> Result<(), Cut> {
+    async fn send(&self, chunk: Bytes) -> Result<(), StreamEnd> {
         match tokio::time::timeout(self.settings.slow_reader_after, self.chunks.send(chunk)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Cut::Closed),
-            Err(_) => Err(Cut::Dropped(Drop::SlowReader)),
+            Ok(Err(_)) => Err(StreamEnd::Closed),
+            Err(_) => Err(StreamEnd::Dropped(DropReason::SlowReader)),
         }
     }
 

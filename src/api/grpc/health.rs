@@ -1,6 +1,6 @@
 //! `grpc.health.v1.Health`: the standard check. SERVING means that this node would serve a request now.
 //!
-//! Asked without credentials, as probes are: it says nothing about locks.
+//! It needs no credential, like the probes, and reveals nothing about locks.
 
 use super::proto::health_check_response::ServingStatus;
 use super::proto::{self, HealthCheckRequest, HealthCheckResponse};
@@ -70,7 +70,7 @@ async fn watch(State(app): State<AppState>, request: Request) -> Response {
     }
 }
 
-/// Ends with its call, with its age where places are few, or with this process, which must not wait for it.
+/// Ends with its call, at its maximum age if places are scarce, or with this process, which must not wait for it.
 fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl Stream<Item = Frame<Bytes>> + use<> {
     let (engine, age) = (app.engine.clone(), public_stream::age(app, place.as_ref()));
     let ending = engine.clone();
@@ -95,7 +95,7 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
     changes(known, app.readiness.clone()).map(told).take_until(ended).chain(farewell)
 }
 
-/// A service that is not here may be here after the next release.
+/// The status now and at every change. An unknown service keeps its stream, because the next release may have it.
 fn changes(known: bool, readiness: watch::Receiver<Readiness>) -> impl Stream<Item = ServingStatus> {
     stream::unfold((readiness, None), move |(mut readiness, told)| async move {
         loop {

@@ -1,7 +1,7 @@
-//! Server reflection, so that grpcurl and its like need no `.proto` files. Says what the API page says: nothing secret.
+//! Server reflection, so that grpcurl and its like need no `.proto` files. It reveals nothing that the API page does not.
 //!
-//! Both versions of the service are served by one: their messages are the same on the wire. What is not here is told in
-//! an error message, as the protocol wants it, and the stream goes on.
+//! Both versions of the service are served by one: their messages are the same on the wire. An unknown
+//! name is answered with an error message, as the protocol wants it, and the stream goes on.
 
 use crate::config::Config;
 use crate::http::catalog::{Catalog, GrpcService};
@@ -60,7 +60,7 @@ struct Reflection {
     app: AppState,
 }
 
-/// What is known, by file and by symbol.
+/// The descriptors by file and by symbol.
 #[derive(Clone)]
 struct Index {
     files: Arc<HashMap<String, Vec<u8>>>,
@@ -176,7 +176,7 @@ fn add_message(symbols: &mut Vec<String>, scope: &str, message: &DescriptorProto
     symbols.push(name);
 }
 
-/// A value belongs to what surrounds its enum; tools also ask for it below the enum.
+/// A value belongs to the scope of its enum; tools also ask for it below the enum.
 fn add_enum(symbols: &mut Vec<String>, scope: &str, of: &EnumDescriptorProto) {
     let name = within(scope, of.name());
     symbols.extend(of.value.iter().flat_map(|value| [within(scope, value.name()), within(&name, value.name())]));

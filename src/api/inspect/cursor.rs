@@ -1,4 +1,4 @@
-//! Cursors of listings: where the page before ended, in a form that is nobody's business to read.
+//! Cursors of listings: where the page before ended, opaque to clients.
 
 use crate::access::Seal;
 use crate::domain::SessionId;
@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::sync::LazyLock;
 
-/// Stands before a lock's name, so that the form may change one day.
+/// The version of the format.
 const NAME_FORM: u8 = 1;
 
 /// Session ids are secrets, so a cursor carries one only under this process' own seal.
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_are_read_back_and_nothing_else_is() {
+    fn only_our_cursors_parse() {
         assert_eq!(read_name(&after_name("日/本 \n")).as_deref(), Some("日/本 \n"));
         assert_eq!(read_name(""), None);
         assert_eq!(read_name("%%%"), None);

@@ -1,4 +1,4 @@
-//! The forced release: an admin ends somebody else's hold, says why, and is written down for it.
+//! The forced release: an admin ends the hold of somebody else. The log keeps who did it and why.
 
 use super::name::{HoldName, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
@@ -6,7 +6,7 @@ use crate::access::Identity;
 use crate::api::failure::from_fault;
 use crate::domain::{HoldKey, Name, Token};
 use crate::http::app::{App, AppState};
-use crate::http::auth::{identify, touch_carried};
+use crate::http::auth::{identify, touch_cookie_session};
 use crate::http::code::Code;
 use crate::http::failure::Failure;
 use crate::http::json_object::{FieldName, Trailing, parse};
@@ -22,7 +22,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
-const REASON_BYTES_MAX: usize = 256;
+pub const REASON_BYTES_MAX: usize = 256;
 
 /// The body, where the reason is not in the query.
 #[derive(Deserialize, ToSchema)]
@@ -54,7 +54,7 @@ async fn release(
     body: Body,
 ) -> Result<ForcedRelease, Failure> {
     let actor = identify(app, head).await?;
-    touch_carried(app, &actor, head).await;
+    touch_cookie_session(app, &actor, head).await;
     let (name, key) = hold?;
     if !actor.may_administer(&name) {
         return Err(Failure::forbidden("force the release of", Some(&name)));
@@ -66,7 +66,7 @@ async fn release(
     Ok(ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
 }
 
-/// The token says in the log which hold it was, without telling its key.
+/// The token identifies the hold in the log without revealing its key.
 async fn token_of(app: &App, name: &Name, key: HoldKey) -> Result<Token, Failure> {
     let (lock, _) = app.engine.lock(name).await.map_err(from_fault)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, Code::NoSuchLock.row().title))?;
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_may_stand_in_the_body() {
+    fn reason_is_read_from_the_body() {
         let read = |body: &[u8]| reason_in(body, UnknownFields::Refuse);
         assert_eq!(read(br#"{"reason": "it hangs"}"#).as_deref(), Ok("it hangs"));
         assert_eq!(read(b" ").as_deref(), Ok(""));

@@ -7,7 +7,7 @@ use crate::api::failure::from_fault;
 use crate::domain::Name;
 use crate::domain::view::{LockFilter, LockView};
 use crate::http::app::AppState;
-use crate::http::auth::{identify, may_read, touch_carried};
+use crate::http::auth::{identify, may_read, touch_cookie_session};
 use crate::http::code::Code;
 use crate::http::failure::Failure;
 use crate::http::json_stream;
@@ -25,7 +25,7 @@ pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Response {
     answered(locks(&app, &head).await)
 }
 
-/// Either shows a moment, so nobody may keep it.
+/// Neither the answer nor a problem may be cached.
 fn answered(attempt: Result<Response, Failure>) -> Response {
     let response = attempt.unwrap_or_else(|failure| problem(&failure));
     with_header(response, header::CACHE_CONTROL, "no-store")
@@ -41,7 +41,7 @@ fn marked(mut response: Response, sees_keys: bool) -> Response {
 
 async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let viewer = identify(app, head).await?;
-    touch_carried(app, &viewer, head).await;
+    touch_cookie_session(app, &viewer, head).await;
     let asked = Query::of(&head.uri);
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let filter = LockFilter {
@@ -63,7 +63,7 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     Ok(marked(json_stream::answer(head, json)?, sees_keys))
 }
 
-/// `GET /v1/locks?name=`: a page with this lock, or an empty one where it is free. Somebody who may not know is told so.
+/// `GET /v1/locks?name=`: a page with this lock, or an empty one if it is free.
 async fn only(
     app: &AppState,
     head: &Parts,
@@ -94,7 +94,7 @@ pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Pa
 
 async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Response, Failure> {
     let viewer = identify(app, head).await?;
-    touch_carried(app, &viewer, head).await;
+    touch_cookie_session(app, &viewer, head).await;
     let name = lock_name(app, &captured)?;
     may_read(&viewer, &name)?;
     let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
@@ -111,9 +111,9 @@ pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Response
 
 async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let viewer = identify(app, head).await?;
-    touch_carried(app, &viewer, head).await;
+    touch_cookie_session(app, &viewer, head).await;
     if !viewer.sees_every_name() {
-        // A session's holds may lie under any prefix, so those of others would show through.
+        // The holds of a session may have any name, so its counts would reveal others.
         return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));
     }
     let asked = Query::of(&head.uri);

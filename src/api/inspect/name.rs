@@ -1,7 +1,7 @@
 //! Names and keys, in paths (where a slash is `%2F`) and in queries.
 //!
-//! A path cannot carry every name: clients and proxies take `.` and `..` for steps and may decode `%2F`. So whatever has
-//! a name in its path is also there with `?name=`.
+//! A path cannot carry every name: clients and proxies resolve `.` and `..` and may decode `%2F`. So each endpoint with a
+//! name in its path has a form with `?name=`.
 
 use crate::api::failure::from_fault;
 use crate::domain::{HoldKey, Name};
@@ -47,9 +47,9 @@ fn checked(app: &App, name: &str) -> Result<Name, Failure> {
     Ok(name.into())
 }
 
-/// A key in any writing that a dialect or this listing gave out. What is no key opens nothing.
+/// A key in any format that a dialect or this listing gave out. Any other text opens nothing.
 fn read_key(text: &str, name: &str) -> HoldKey {
     let of_this_lock = |(key, of): (HoldKey, String)| (of == name).then_some(key);
     let read = key::from_dashed(text).or_else(|| key::from_hex(text));
-    read.or_else(|| key::from_lock_id(text).and_then(of_this_lock)).unwrap_or(key::NOBODY)
+    read.or_else(|| key::from_lock_id(text).and_then(of_this_lock)).unwrap_or(key::NO_KEY)
 }

@@ -1,6 +1,7 @@
 //! Reading and repairing, and the events, as the OpenAPI document describes them.
 
-use super::force::ForceReleaseRequest;
+use super::force::{ForceReleaseRequest, REASON_BYTES_MAX};
+use super::query::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::schema::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
 use crate::api::events::{Dropped, Event, StateEvent};
 use crate::http::code::Code;
@@ -119,9 +120,9 @@ fn with_reason(endpoint: Endpoint) -> Endpoint {
         Code::StorageFailed,
         Code::DiskFull,
     ]);
-    let reason = "Why, in at most 256 bytes; may stand in the body instead.";
+    let reason = format!("Why, in at most {REASON_BYTES_MAX} bytes; may stand in the body instead.");
     endpoint
-        .parameter(query("reason", reason, false, string("")))
+        .parameter(query("reason", &reason, false, string("")))
         .body("ForceReleaseRequest", Required::False, value!({"reason": "the worker hangs, ticket 4411"}))
         .answer(200, json("The hold was ended.", "ForcedRelease"))
         .errors(PROBLEM, &codes)
@@ -186,7 +187,7 @@ fn name() -> utoipa::openapi::schema::ObjectBuilder {
 }
 
 fn limit() -> utoipa::openapi::path::Parameter {
-    let schema = integer("").minimum(Some(1)).maximum(Some(1000)).default(Some(value!(100)));
+    let schema = integer("").minimum(Some(1)).maximum(Some(LIMIT_MAX)).default(Some(value!(LIMIT_DEFAULT)));
     query(
         "limit",
         "Entries of a page at most. It ends sooner where it has about a megabyte: `next_cursor` tells whether there are more.",

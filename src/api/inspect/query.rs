@@ -1,4 +1,4 @@
-//! What a listing is asked for: filters, page length, cursor.
+//! The query parameters of listings: filters, page length, cursor.
 
 use crate::engine::Consistency;
 use crate::http::failure::Failure;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_between_1_and_1000_entries() {
+    fn limit_is_between_1_and_1000() {
         assert_eq!(with("", limit), Ok(100));
         assert_eq!(with("limit=1000", limit), Ok(1000));
         for absurd in ["0", "1001", "-1", "1.5", "NaN", "9223372036854775808", "", "1e2"] {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_true_or_false_or_not_there() {
+    fn flag_is_true_false_or_absent() {
         let held = |query| with(query, |query| flag(query, "held"));
         assert_eq!(held(""), Ok(None));
         assert_eq!(held("held=true"), Ok(Some(true)));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_are_linearizable_unless_asked_otherwise() {
+    fn reads_are_linearizable_by_default() {
         let read = |query| with(query, consistency);
         assert_eq!(read(""), Ok(Consistency::Linearizable));
         assert_eq!(read("consistency=stale"), Ok(Consistency::Stale));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_as_long_as_a_name_at_most() {
+    fn prefix_longer_than_a_name_is_refused() {
         let read = |query| with(query, |query| prefix(query, 3).map(Cow::into_owned));
         assert_eq!(read("prefix=a%2Fb").as_deref(), Ok("a/b"));
         assert_eq!(read("").as_deref(), Ok(""));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_is_none_of_ours_is_refused_by_name() {
+    fn foreign_cursor_is_refused_with_its_field() {
         let read = |query| with(query, |query| cursor(query, |text| (text == "ours").then_some(())));
         assert_eq!(read(""), Ok(None));
         assert_eq!(read("cursor=ours"), Ok(Some(())));

@@ -105,7 +105,7 @@ impl Lock {
         Lock::shown(lock, now, viewer.may_administer(&lock.name).then_some(catalog))
     }
 
-    /// For what is more likely to be kept somewhere than an answer is.
+    /// For streams, which are more likely to be kept than answers.
     pub fn without_keys(lock: &LockView, now: Timestamp) -> Lock {
         Lock::shown(lock, now, None)
     }
@@ -122,7 +122,7 @@ impl Lock {
 }
 
 impl Hold {
-    /// `key` for whoever may see it, as the holder's own log has it.
+    /// `key` if the viewer may see it, in the format that the holder knows.
     pub fn new(hold: &HoldView, now: Timestamp, key: Option<String>) -> Hold {
         Hold {
             fencing_token: hold.token.0,

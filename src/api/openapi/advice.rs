@@ -1,4 +1,4 @@
-//! What to do about each error, for the page that problem types point at.
+//! Advice for each error, for the page that problem types point at.
 
 use crate::http::code::Code;
 

@@ -22,7 +22,7 @@ const ABOUT: &str = "A lock service: sessions, leases, fencing tokens and fair q
     may have fractions. An endpoint that is latchd's own answers errors as RFC 9457 problem documents; an endpoint \
     that speaks the dialect of an older lock server keeps that server's shapes.";
 
-/// The document of everything that is described here.
+/// The document of these descriptions.
 fn document(documentation: &[&Documentation]) -> OpenApi {
     let mut documentation = documentation.to_vec();
     documentation.sort_by_key(|described| described.chapter);
@@ -94,5 +94,5 @@ fn error_codes() -> Value {
             "advice": advice::advice(code),
         })
     };
-    Code::ALL.into_iter().map(entry).collect()
+    Code::ALL.iter().copied().map(entry).collect()
 }

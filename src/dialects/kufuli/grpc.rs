@@ -1,9 +1,9 @@
-//! `api.Api`: kufuli's service. Who holds a lock is said by `serviceID`; it waits as long as kufuli's own attempts took
-//! and lasts as long as kufuli's own locks did, both configurable.
+//! `api.Api`: kufuli's service. `serviceID` is the owner. How long a request waits and how long a lock lasts are settings,
+//! with kufuli's own values as defaults.
 //!
 //! Every outcome is status OK. Unlike kufuli's, a request whose client went away takes nothing.
 
-use super::proto::{self, Request as Asked, Response as Answer};
+use super::proto::{self, Request as LockRequest, Response as LockResponse};
 use crate::config::Config;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, Wait};
@@ -62,12 +62,12 @@ async fn release_lock(State(state): State<Kufuli>, request: Request) -> Response
     unary(&state.app, &state, request, give_back).await
 }
 
-async fn take(call: &Call<'_, Kufuli>, asked: Asked) -> Result<Reply<Answer>, Status> {
+async fn take(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let (wait_ms, span_ms) = (call.state.wait_ms, call.state.max_lock_span_ms);
     let acquire = Acquire {
         label: Some(owner(&asked)),
-        // The same service waits for itself too.
+        // Not reentrant: a service waits for itself, too.
         lease_ms: Some(span_ms),
         wait: (wait_ms > 0).then_some(Wait::Attached { timeout_ms: wait_ms }),
         caller: call.caller(),
@@ -75,35 +75,36 @@ async fn take(call: &Call<'_, Kufuli>, asked: Asked) -> Result<Reply<Answer>, St
     };
     match call.app.engine.acquire(acquire).await {
         Ok(hold) => {
-            let message = Answer { success: true, error: String::new(), fencing_token: hold.token.0 };
+            let message = LockResponse { success: true, error: String::new(), fencing_token: hold.token.0 };
             Ok(Reply { message, delivery: Some(hold.delivery) })
         }
         Err(Fault::Refused(
             Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::WaitCancelled | Refusal::SizeMismatch { .. },
         )) => Ok(failed("Error: timeout while trying to acquire lock".to_owned()).into()),
-        Err(fault) => told(&fault).map(Reply::from),
+        Err(fault) => answer_to_fault(&fault).map(Reply::from),
     }
 }
 
-async fn give_back(call: &Call<'_, Kufuli>, asked: Asked) -> Result<Reply<Answer>, Status> {
+async fn give_back(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let proof = Proof::Label { label: owner(&asked), token: None };
     match call.app.engine.release(Name::from(&*asked.resource), None, proof).await {
-        Ok(_) => Ok(Answer { success: true, error: String::new(), fencing_token: 0 }.into()),
+        Ok(_) => Ok(LockResponse { success: true, error: String::new(), fencing_token: 0 }.into()),
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NotOwner)) => {
             Ok(failed(format!("Error: Could not release resource {}", asked.resource)).into())
         }
-        Err(fault) => told(&fault).map(Reply::from),
+        Err(fault) => answer_to_fault(&fault).map(Reply::from),
     }
 }
 
 /// The label of a service. The line break keeps it apart from RaftLock's client ids, which have none.
-fn owner(asked: &Asked) -> Arc<str> {
+fn owner(asked: &LockRequest) -> Arc<str> {
     format!("kufuli\n{}", asked.service_id).into()
 }
 
-/// kufuli's clients take any status but OK for the end; what asking again may cure is one nevertheless.
-fn told(fault: &Fault) -> Result<Answer, Status> {
+/// Refusals go into the answer, because kufuli's clients give up at any other status; failures that a retry may cure are a
+/// status nevertheless.
+fn answer_to_fault(fault: &Fault) -> Result<LockResponse, Status> {
     let failure = Failure::from_fault(fault, &NAMES);
     match fault {
         Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::Internal) => {
@@ -113,6 +114,6 @@ fn told(fault: &Fault) -> Result<Answer, Status> {
     }
 }
 
-fn failed(error: String) -> Answer {
-    Answer { success: false, error, fencing_token: 0 }
+fn failed(error: String) -> LockResponse {
+    LockResponse { success: false, error, fencing_token: 0 }
 }

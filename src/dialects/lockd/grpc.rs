@@ -1,8 +1,8 @@
-//! `lockapi.Locking`: lockd's gRPC service, its second generation. A name is locked or it is not, and whoever knows the
-//! name may unlock it.
+//! `lockapi.Locking`: lockd's gRPC service, its second generation. A name is locked or it is not, and anybody who
+//! knows the name may unlock it.
 //!
-//! It and lock by name over HTTP are two generations of one product, so each unlocks what the other locked; what other
-//! dialects hold, neither does. `locks.max_hold` bounds the holds of both.
+//! It and lock by name over HTTP are two generations of one product, so each unlocks holds of the other, but not
+//! those of other dialects. `locks.max_hold` bounds the holds of both.
 
 use super::proto::{self, LockName, LockResult, LockState};
 use super::release::release_by_name;
@@ -65,7 +65,7 @@ async fn lock(State(state): State<Locking>, request: Request) -> Response {
     unary(&state.app, &state, request, take).await
 }
 
-/// Gives a lock back, whoever took it.
+/// Releases a lock, whichever client took it.
 async fn unlock(State(state): State<Locking>, request: Request) -> Response {
     unary(&state.app, &state, request, async |call, asked: LockName| {
         may_take(&call.identity, &asked.name)?;

@@ -3,8 +3,8 @@
 use crate::domain::{Dialect, Name, Proof, Refusal};
 use crate::engine::{Engine, Fault};
 
-/// Releases what lockd's clients took under this name, of the caller's generation first: over HTTP or over gRPC, it is
-/// one product. `false`: they hold nothing.
+/// Releases a hold of lockd's clients on this name, first one of the caller's generation: HTTP and gRPC are one product.
+/// `false`: there is none.
 pub async fn release_by_name(engine: &Engine, name: &str, first: Dialect) -> Result<bool, Fault> {
     let second = if first == Dialect::LockdRest { Dialect::LockdGrpc } else { Dialect::LockdRest };
     for dialect in [first, second] {

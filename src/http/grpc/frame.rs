@@ -42,14 +42,14 @@ pub fn encode(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// What follows the last message of a call that went well.
+/// The trailers of a successful call.
 pub fn ok_trailers() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
     trailers
 }
 
-/// What ends a call that has had messages and goes no further.
+/// The trailers of a call that failed after its first message.
 pub fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if status.add_header(&mut trailers).is_err() {

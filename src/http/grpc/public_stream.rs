@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
-/// The longest message that is read of a caller who need not say who they are.
+/// The longest message that is read without a credential.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
-/// How often an old stream is looked at again.
+/// How often a stream beyond its age is checked again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// A place for one; free again when this is dropped. `None` for a call in process.
+/// A place for one stream, released when it is dropped; `None` for a call in process.
 pub fn place(request: &Extensions) -> Result<Option<Place>, Failure> {
     take_place(request, Pool::PublicStreams)
 }
@@ -33,7 +33,7 @@ pub fn age(app: &AppState, place: Option<&Place>) -> impl Future<Output = ()> + 
     }
 }
 
-/// What is told then.
+/// The status that ends such a stream.
 pub fn aged() -> Status {
     Status::unavailable(
         "this stream has lasted as long as it may while many are open: ask again (server.public_stream_age_max)",

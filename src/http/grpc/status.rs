@@ -1,4 +1,4 @@
-//! The one error table in gRPC's words.
+//! The error table as gRPC statuses.
 //!
 //! No arm is a wildcard: a new code does not compile until it has a status.
 
@@ -9,12 +9,12 @@ use tonic::Status;
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Status {
-        Status::new(grpc(failure.code), words(&failure))
+        Status::new(grpc(failure.code), message(&failure))
     }
 }
 
-/// LDLM's clients know its words for credentials.
-fn words(failure: &Failure) -> Cow<'static, str> {
+/// LDLM's clients expect its messages for credentials.
+fn message(failure: &Failure) -> Cow<'static, str> {
     match failure.code {
         Code::CredentialMissing => "missing credentials".into(),
         Code::CredentialWrong => "invalid credentials".into(),
@@ -22,7 +22,7 @@ fn words(failure: &Failure) -> Cow<'static, str> {
     }
 }
 
-/// UNAVAILABLE says that nothing was done: clients ask again by themselves.
+/// UNAVAILABLE means that nothing was done: clients retry on their own.
 pub const fn grpc(code: Code) -> tonic::Code {
     use tonic::Code as G;
     match code {
@@ -84,8 +84,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_may_be_sent_again_is_unavailable() {
-        for code in Code::ALL {
+    fn unavailable_codes_are_retryable() {
+        for code in Code::ALL.iter().copied() {
             let again = grpc(code) == tonic::Code::Unavailable;
             assert!(!again || code.row().retryable, "{code:?}");
             assert_ne!(grpc(code), tonic::Code::Ok, "{code:?}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_has_the_words_of_its_failure() {
+    fn status_carries_the_detail_of_its_failure() {
         let status = Status::from(Failure::new(Code::SizeMismatch, "the lock is in use with size 3"));
         assert_eq!(status.code(), tonic::Code::FailedPrecondition);
         assert_eq!(status.message(), "the lock is in use with size 3");

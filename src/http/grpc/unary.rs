@@ -1,4 +1,4 @@
-//! One call with one message each way: who asks, the message, the deadline, the answer with its trailers.
+//! Unary calls: credentials, the message, the deadline, the answer with its trailers.
 
 use super::frame;
 use super::public_stream::MESSAGE_BYTES_MAX;
@@ -65,7 +65,7 @@ pub async fn unary<S, Asked: Message + Default, Answer: Message>(
     }
 }
 
-/// The message of a request that anybody may ask.
+/// The message of a request that needs no credential.
 pub async fn public_message<Asked: Message + Default>(
     app: &AppState,
     head: &Parts,
@@ -94,7 +94,7 @@ pub fn not_grpc(head: &Parts) -> Option<Response> {
     Some(response)
 }
 
-/// The answer of services and methods that are not here, in the words of Go's server.
+/// The answer to an unknown service or method, with the messages of Go's server.
 pub fn unknown(catalog: &Catalog, head: &Parts) -> Response {
     let path = head.uri.path().trim_start_matches('/');
     let text = match path.split_once('/') {
@@ -107,7 +107,7 @@ pub fn unknown(catalog: &Catalog, head: &Parts) -> Response {
     failed(&Status::unimplemented(text))
 }
 
-/// The answer to a call that no method was asked about.
+/// The answer to a call that reached no method.
 pub fn refused(failure: Failure) -> Response {
     failed(&failure.into())
 }
@@ -129,7 +129,7 @@ fn answer<M: Message>(head: &Parts, reply: Reply<M>) -> Response {
     respond(with_trailers(frame::encode(&reply.message), frame::ok_trailers(), pending))
 }
 
-/// The client itself gives up at its deadline; keeping it here too ends the wait when its word does not get through.
+/// The client gives up at its deadline. Enforcing it here too ends the wait if its cancellation is lost.
 async fn within<T>(
     deadline: Option<Duration>,
     procedure: impl Future<Output = Result<T, Status>>,
@@ -165,7 +165,7 @@ fn deadline(head: &Parts) -> Result<Option<Duration>, Status> {
 }
 
 impl<S> Call<'_, S> {
-    /// Who asks, in what the table keeps of it.
+    /// The caller as the table stores it.
     pub fn caller(&self) -> Caller {
         caller(&self.identity, self.head)
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn only_grpc_is_taken_for_grpc() {
+    fn content_types_of_grpc_are_recognised() {
         for yes in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
             assert!(is_grpc(&head(&[("content-type", yes)]).headers), "{yes}");
         }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_are_read_in_every_unit() {
+    fn deadlines_parse_in_every_unit() {
         let read = |text| deadline(&head(&[("grpc-timeout", text)])).expect("sound");
         assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));

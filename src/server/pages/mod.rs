@@ -1,4 +1,4 @@
-//! The pages for people and the documents for machines: who may see them, and the headers that they leave with.
+//! The pages for people and the documents for machines: their routes, rights and headers.
 
 mod documents;
 mod openapi;
@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// Who asks for HTML here gets the status page.
+/// The path that shows the status page to requests for HTML.
 const STATUS: &str = "/status";
 
 /// The routes of pages and documents.
@@ -88,7 +88,7 @@ async fn shown(app: &AppState, viewer: &Identity, question: Question) -> Result<
     Ok(status::page(&status::gather(&app.engine, viewer, question, |dialect| app.catalog.title(dialect)).await?))
 }
 
-/// Why there is no page; a browser asks for a password where one is missing, and the page tries again by itself.
+/// The page for a failure. A browser asks for a password if one is missing, and the page reloads by itself.
 fn no_page(failure: &Failure, cluster: Option<&ClusterView>) -> Response {
     let response = html_page(failure.code.status(), status::trouble_page(&failure.detail, cluster));
     with_failure_headers(response, failure)
@@ -104,7 +104,7 @@ fn question(app: &AppState, head: &Parts) -> Question {
     }
 }
 
-/// A parameter of a page. What is no UTF-8 finds nothing, which is all that a page can say about it.
+/// A parameter of a page. Invalid UTF-8 is replaced, and then matches nothing.
 fn parameter(query: &str, name: &str) -> Option<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let (_, raw) = pairs.into_iter().find(|(known, _)| *known == name)?;
@@ -112,7 +112,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     Some(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
-/// Where the caller found this server, as far as a request tells.
+/// The origin under which the client reached this server, as far as the request tells.
 fn origin(head: &Parts) -> String {
     let is_tls = head.extensions.get::<ClientInfo>().is_some_and(|info| info.client.https);
     let scheme = if is_tls { "https" } else { "http" };

@@ -1,9 +1,9 @@
 //! One endpoint: what it takes and what it answers.
 
 use super::super::html::Html;
+use super::json::{list, text};
 use super::prose::{inline, prose, with_error_links};
 use super::schema::{link, sort_of};
-use super::{list, text};
 use serde_json::Value;
 
 pub fn endpoint(html: &mut Html, path: &str, method: &str, operation: &Value) {

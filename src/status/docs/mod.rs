@@ -4,16 +4,19 @@
 
 mod endpoint;
 mod errors;
+mod frame;
+mod json;
 mod prose;
 mod schema;
 
-use super::html::{Html, fill};
+use super::html::Html;
+use frame::framed;
+use json::{list, text};
 use prose::prose;
 use serde_json::Value;
 
 pub use errors::errors_page;
 
-const TEMPLATE: &str = include_str!("../assets/docs.html");
 const METHODS: [&str; 3] = ["get", "post", "delete"];
 
 /// The page of all endpoints, grouped by dialect.
@@ -27,12 +30,6 @@ pub fn docs_page(document: &Value) -> String {
     }
     schema::all(&mut html, document);
     framed("API · latchd", html)
-}
-
-fn framed(title: &'static str, body: Html) -> String {
-    let mut shown_title = Html::default();
-    shown_title.raw(title);
-    fill(TEMPLATE, vec![("title", shown_title), ("body", body)])
 }
 
 fn contents(html: &mut Html, document: &Value) {
@@ -71,14 +68,6 @@ fn operations<'a>(document: &'a Value, tag: &'a str) -> Vec<(&'a str, &'static s
 fn anchor(name: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     name.chars().map(plain).collect()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]

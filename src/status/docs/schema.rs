@@ -1,8 +1,8 @@
 //! Shapes: what a value is, and the tables of those that have names.
 
 use super::super::html::Html;
+use super::json::{list, text};
 use super::prose::{inline, prose};
-use super::{list, text};
 use serde_json::Value;
 
 const REFERENCE: &str = "#/components/schemas/";

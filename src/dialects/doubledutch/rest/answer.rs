@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Adds what every answer has: `servername` is also the `Server` header, as the old server has it.
+/// Adds the headers of every answer; `servername` is also the `Server` header, as with DoubleDutch.
 pub fn with_common_headers(state: &GetLock, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -42,16 +42,16 @@ pub fn failure(state: &GetLock, failure: &Failure) -> Response {
     failure_with(state, failure.code.status(), failure, "error", &failure.detail)
 }
 
-/// The words that the old server has for credentials that are missing or wrong; they differ from path to path.
+/// DoubleDutch's messages for missing and wrong credentials, which differ from path to path.
 #[derive(Clone, Copy)]
-pub struct CredentialWords {
+pub struct CredentialMessages {
     pub key: &'static str,
     pub missing: (StatusCode, &'static str),
     pub wrong: &'static str,
 }
 
-/// A caller who is not let in.
-pub fn unauthorized(state: &GetLock, denied: &Failure, words: CredentialWords) -> Response {
+/// The answer to a missing or wrong credential.
+pub fn unauthorized(state: &GetLock, denied: &Failure, words: CredentialMessages) -> Response {
     let (status, text) = match denied.code {
         Code::CredentialMissing => words.missing,
         Code::CredentialWrong => (StatusCode::UNAUTHORIZED, words.wrong),

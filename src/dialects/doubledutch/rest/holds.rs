@@ -1,13 +1,13 @@
 //! `GET /getlock` and `DELETE /releaselock`.
 
-use super::answer::{self, CredentialWords};
+use super::answer::{self, CredentialMessages};
 use super::schema::{NotTaken, ReleaseAnswer, Taken};
 use super::state::GetLock;
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault, Granted, Released};
-use crate::http::auth::{caller, identify_with, may_take, may_use, touch_carried};
+use crate::http::auth::{caller, identify_with, may_take, may_use, touch_cookie_session};
 use crate::http::code::{Code, FieldNames};
-use crate::http::cookie::{Carried, carried};
+use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::delivery::granted;
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
@@ -22,13 +22,13 @@ use axum::response::Response;
 
 const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
 
-const AT_GETLOCK: CredentialWords = CredentialWords {
+const AT_GETLOCK: CredentialMessages = CredentialMessages {
     key: "error",
     missing: (StatusCode::UNAUTHORIZED, "no api key supplied"),
     wrong: "invalid api key",
 };
-const AT_RELEASELOCK: CredentialWords =
-    CredentialWords { key: "error", missing: (StatusCode::BAD_REQUEST, "invalid params"), wrong: "invalid key" };
+const AT_RELEASELOCK: CredentialMessages =
+    CredentialMessages { key: "error", missing: (StatusCode::BAD_REQUEST, "invalid params"), wrong: "invalid key" };
 
 /// Takes a lock, or waits for it up to `timeout` seconds.
 ///
@@ -54,8 +54,8 @@ async fn try_get_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure
         Ok(identity) => identity,
         Err(denied) => return Ok(answer::unauthorized(state, &denied, AT_GETLOCK)),
     };
-    // Also when the request turns out to be no good: any request of a session keeps it.
-    touch_carried(&state.app, &identity, head).await;
+    // Also for an invalid request: any request of a session keeps it.
+    touch_cookie_session(&state.app, &identity, head).await;
     check_query(query, &["lockname", "auth", "lifetime", "timeout"], state.app.settings.unknown_fields)?;
     let limits = state.app.engine.limits();
     let lifetime =
@@ -74,29 +74,29 @@ async fn try_get_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure
     }
     let wait = (timeout_ms > 0).then_some(Wait::Attached { timeout_ms });
     let scope = Scope { identity: &identity, session };
-    // The credential is no part of what is asked for, and may have moved into a header.
+    // The credential is not part of the request, and may have moved into a header.
     let asked = format!("{lease_ms} {timeout_ms} {name}");
     let request = request_key(head, None, &scope, asked.as_bytes())?;
     let name = Name::from(&*name);
     let acquire = Acquire {
         idempotency_key: request,
         caller: caller(&identity, head),
-        ..ask(name.clone(), session, lease_ms, wait)
+        ..acquire_command(name.clone(), session, lease_ms, wait)
     };
     let answered = state.app.engine.acquire(acquire).await;
     answer_acquire(state, head, &name, session, answered)
 }
 
-fn ask(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>) -> Acquire {
+fn acquire_command(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>) -> Acquire {
     Acquire { session, lease_ms: Some(lease_ms), wait, ..Acquire::new(name, Engine::new_key(), Dialect::DoubleDutch) }
 }
 
 /// The session that a cookie binds the hold to. A deleted session's empty cookie binds to nothing.
 fn bound_session(head: &Parts) -> Result<Option<SessionId>, Failure> {
-    match carried(&head.headers) {
-        Carried::Session(session) => Ok(Some(session)),
-        Carried::Nothing | Carried::Empty => Ok(None),
-        Carried::Unreadable => Err(Failure::new(Code::SessionUnknown, "session cookie invalid or expired")),
+    match request_cookie(&head.headers) {
+        RequestCookie::Session(session) => Ok(Some(session)),
+        RequestCookie::Nothing | RequestCookie::Empty => Ok(None),
+        RequestCookie::Unreadable => Err(Failure::new(Code::SessionUnknown, "session cookie invalid or expired")),
     }
 }
 
@@ -138,7 +138,7 @@ fn taken(state: &GetLock, head: &Parts, name: &str, hold: Granted) -> Response {
     answer::with_common_headers(state, granted(head, hold.delivery, StatusCode::OK, body))
 }
 
-/// Gives a lock back. The token alone shows the right to, as the older generation of clients expects.
+/// Releases a lock. The token alone is enough, as the older generation of clients expects.
 pub async fn release_lock(State(state): State<GetLock>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     if head.method != Method::DELETE {
@@ -163,10 +163,10 @@ async fn try_release_lock(state: &GetLock, head: &Parts) -> Result<Response, Fai
     };
     if let Some(identity) = &identity {
         may_take(identity, &name)?;
-        touch_carried(&state.app, identity, head).await;
+        touch_cookie_session(&state.app, identity, head).await;
     }
     check_query(query, &["lockname", "auth", "token"], state.app.settings.unknown_fields)?;
-    let key = key::from_hex(&token).unwrap_or(key::NOBODY);
+    let key = key::from_hex(&token).unwrap_or(key::NO_KEY);
     let released = match release(state, Name::from(&*name), key, identity.is_none()).await {
         Ok(_) => true,
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => false,
@@ -177,7 +177,7 @@ async fn try_release_lock(state: &GetLock, head: &Parts) -> Result<Response, Fai
     Ok(answer::json(state, status, &body))
 }
 
-/// Without a credential the key opens only what this dialect took.
+/// Without a credential the key opens only holds of this dialect.
 async fn release(state: &GetLock, name: Name, key: HoldKey, is_anonymous: bool) -> Result<Released, Fault> {
     let engine = &state.app.engine;
     if is_anonymous {

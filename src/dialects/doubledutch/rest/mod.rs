@@ -44,7 +44,7 @@ fn routes(app: &AppState, config: &Config) -> Routes {
         .with_state(GetLock::new(app, config))
 }
 
-/// The paths of this dialect with a slash too many: nothing there, in its own words.
+/// The 404 of this dialect, for its paths with a slash too many.
 async fn not_found(State(state): State<GetLock>) -> Response {
     answer::text(&state, StatusCode::NOT_FOUND, "404 Not Found\r\n")
 }

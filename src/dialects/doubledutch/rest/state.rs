@@ -1,4 +1,4 @@
-//! What the handlers of this dialect are given.
+//! The state of this dialect.
 
 use crate::config::Config;
 use crate::domain::time::round_up_ms;

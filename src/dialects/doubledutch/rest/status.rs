@@ -1,12 +1,12 @@
 //! `GET /status` as JSON: the holds of this dialect as its clients expect them, the others under a key of ours.
 
-use super::answer::{self, CredentialWords};
+use super::answer::{self, CredentialMessages};
 use super::schema::{OtherHold, OwnHold};
 use super::state::GetLock;
 use crate::access::Identity;
 use crate::domain::view::{HoldView, LockFilter};
 use crate::domain::{Dialect, HoldKey, Name, Timestamp, Token};
-use crate::http::auth::{identify_with, touch_carried};
+use crate::http::auth::{identify_with, touch_cookie_session};
 use crate::http::code::FieldNames;
 use crate::http::failure::Failure;
 use crate::http::json_stream::{self, listed};
@@ -18,16 +18,16 @@ use axum::http::{Method, StatusCode, request::Parts};
 use axum::response::Response;
 use std::iter::once;
 
-/// The answer is bounded: beyond so many holds it says that it was cut.
+/// Beyond so many holds the answer is truncated, and says so.
 const HOLDS_MAX: usize = 10_000;
-/// And beyond so many bytes, of names and of what stands with each.
+/// The same for its bytes: names, and so many more for each row.
 const BYTES_MAX: usize = 4 << 20;
 const ROW_BYTES: usize = 100;
 const LOCKS_PER_PAGE: usize = 1_000;
 
 const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
-const WORDS: CredentialWords =
-    CredentialWords { key: "status", missing: (StatusCode::BAD_REQUEST, "no api key"), wrong: "invalid key" };
+const WORDS: CredentialMessages =
+    CredentialMessages { key: "status", missing: (StatusCode::BAD_REQUEST, "no api key"), wrong: "invalid key" };
 
 /// The JSON form; the router hands requests for HTML to the status page.
 pub async fn status(State(state): State<GetLock>, request: Request) -> Response {
@@ -47,7 +47,7 @@ async fn try_status(state: &GetLock, head: &Parts) -> Result<Response, Failure> 
         Ok(identity) => identity,
         Err(denied) => return Ok(answer::unauthorized(state, &denied, WORDS)),
     };
-    touch_carried(&state.app, &identity, head).await;
+    touch_cookie_session(&state.app, &identity, head).await;
     check_query(Query::of(&head.uri), &["auth"], state.app.settings.unknown_fields)?;
     let found = collect(state, &identity).await?;
     let response = json_stream::answer(head, found.written(state.server_name()))?;
@@ -66,7 +66,7 @@ struct Found {
 struct Own {
     token: Token,
     name: Name,
-    /// `None` for who may not see it.
+    /// `None` if the viewer may not see it.
     key: Option<HoldKey>,
     remaining: Option<f64>,
 }
@@ -110,7 +110,7 @@ impl Found {
         let name = name.clone();
         let remaining = hold.ends.map(|end| end.since(now).as_secs_f64());
         if hold.dialect == Dialect::DoubleDutch {
-            // Who may not see the token gets the key that its clients look for, with nothing in it.
+            // Without the right to see tokens the field is empty, because clients expect it.
             let key = identity.may_administer(&name).then_some(hold.key);
             self.own.push(Own { token: hold.token, name, key, remaining });
         } else {

@@ -38,19 +38,19 @@ async fn take(
     name: String,
     size: Option<i32>,
     lease_seconds: Option<i32>,
-    wait: Result<Option<Wait>, Objection>,
+    wait: Result<Option<Wait>, InvalidRequest>,
 ) -> Result<Reply<LockResponse>, Status> {
     let key = Engine::new_key();
     let checked = checked(&name, size, lease_seconds, wait);
     let (size, lease_ms, wait) = match checked {
         Ok(checked) => checked,
         // LDLM makes a key before it looks at name and size, and after it has looked at the timeouts.
-        Err(objection) => {
-            let key = if objection.after_key { key::dashed(key) } else { String::new() };
-            return Ok(not_locked(name, key, Some(objection.error)).into());
+        Err(invalid) => {
+            let key = if invalid.after_key { key::dashed(key) } else { String::new() };
+            return Ok(not_locked(name, key, Some(invalid.error)).into());
         }
     };
-    // Rights before side effects: who may not take opens no session.
+    // Rights before side effects: a caller without the right opens no session.
     if let Err(failure) = may_take(&call.identity, &name).and_then(|()| check_direct(call)) {
         return Ok(not_locked(name, key::dashed(key), Some(plain(failure))).into());
     }
@@ -100,15 +100,15 @@ async fn session(call: &Call<'_>) -> Result<SessionId, Status> {
     session.map_err(|fault| Failure::from_fault(&fault, &NAMES).into())
 }
 
-/// Why nothing was tried.
-struct Objection {
+/// A request that is refused before it is tried.
+struct InvalidRequest {
     error: Error,
     after_key: bool,
 }
 
-impl Objection {
-    fn new(after_key: bool, code: ErrorCode, message: &str) -> Objection {
-        Objection { error: error(code, message), after_key }
+impl InvalidRequest {
+    fn new(after_key: bool, code: ErrorCode, message: &str) -> InvalidRequest {
+        InvalidRequest { error: error(code, message), after_key }
     }
 }
 
@@ -117,28 +117,28 @@ fn checked(
     name: &str,
     size: Option<i32>,
     lease_seconds: Option<i32>,
-    wait: Result<Option<Wait>, Objection>,
-) -> Result<(u32, Option<u64>, Option<Wait>), Objection> {
+    wait: Result<Option<Wait>, InvalidRequest>,
+) -> Result<(u32, Option<u64>, Option<Wait>), InvalidRequest> {
     let lease_ms = match lease_seconds.unwrap_or(0) {
         0 => None,
         seconds => Some(ms(seconds, LEASE_WORDS)?),
     };
     let wait = wait?;
     if name.is_empty() {
-        return Err(Objection::new(true, ErrorCode::Unknown, "lock name cannot be empty"));
+        return Err(InvalidRequest::new(true, ErrorCode::Unknown, "lock name cannot be empty"));
     }
     let size = u32::try_from(size.unwrap_or(1)).ok().filter(|size| *size > 0);
     let size =
-        size.ok_or_else(|| Objection::new(true, ErrorCode::InvalidLockSize, "lock size must be greater than 0"))?;
+        size.ok_or_else(|| InvalidRequest::new(true, ErrorCode::InvalidLockSize, "lock size must be greater than 0"))?;
     Ok((size, lease_ms, wait))
 }
 
 const LEASE_WORDS: &str = "lock timeout must be greater than 0";
 
-fn ms(seconds: i32, words: &'static str) -> Result<u64, Objection> {
+fn ms(seconds: i32, words: &'static str) -> Result<u64, InvalidRequest> {
     match u64::try_from(seconds) {
         Ok(seconds) => Ok(seconds * 1000),
-        Err(_) => Err(Objection::new(false, ErrorCode::Unknown, words)),
+        Err(_) => Err(InvalidRequest::new(false, ErrorCode::Unknown, words)),
     }
 }
 
@@ -156,7 +156,7 @@ fn not_acquired(call: &Call<'_>, name: String, key: HoldKey, fault: Fault) -> Re
             }
             return Err(Status::unavailable("the session of this connection has ended: connect again"));
         }
-        _ => Some(plain(told_in_band(&fault)?)),
+        _ => Some(plain(error_in_answer(&fault)?)),
     };
     Ok(not_locked(name, key::dashed(key), error))
 }
@@ -165,14 +165,14 @@ pub async fn unlock(call: &Call<'_>, asked: UnlockRequest) -> Result<Reply<Unloc
     let error = match may_take(&call.identity, &asked.name) {
         Err(failure) => plain(failure),
         Ok(()) => {
-            let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NOBODY));
+            let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NO_KEY));
             match call.app.engine.release(Name::from(&*asked.name), None, proof).await {
                 Ok(_) => return Ok(UnlockResponse { unlocked: true, name: asked.name, error: None }.into()),
                 Err(Fault::Refused(Refusal::NoSuchLock)) => {
                     error(ErrorCode::LockDoesNotExist, "a lock by that name does not exist")
                 }
                 Err(Fault::Refused(Refusal::WrongKey)) => error(ErrorCode::InvalidLockKey, "invalid lock key"),
-                Err(fault) => plain(told_in_band(&fault)?),
+                Err(fault) => plain(error_in_answer(&fault)?),
             }
         }
     };
@@ -183,12 +183,12 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockRes
     let lease_ms = match ms(asked.lock_timeout_seconds, LEASE_WORDS) {
         Ok(lease_ms @ 1..) => lease_ms,
         Ok(_) => return Ok(not_locked(asked.name, String::new(), Some(error(ErrorCode::Unknown, LEASE_WORDS))).into()),
-        Err(objection) => return Ok(not_locked(asked.name, String::new(), Some(objection.error)).into()),
+        Err(invalid) => return Ok(not_locked(asked.name, String::new(), Some(invalid.error)).into()),
     };
     if let Err(failure) = may_take(&call.identity, &asked.name) {
         return Ok(not_locked(asked.name, asked.key, Some(plain(failure))).into());
     }
-    let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
+    let key = key::from_dashed(&asked.key).unwrap_or(key::NO_KEY);
     let name = Name::from(&*asked.name);
     match call.app.engine.renew(name.clone(), None, Proof::Key(key), lease_ms).await {
         Ok(renewed) => {
@@ -202,28 +202,28 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockRes
             };
             Ok(message.into())
         }
-        // Also of a hold without a lease, in LDLM's own words: its clients know no other answer, and renew no such hold.
+        // The same for a hold without a lease: LDLM's clients know no other answer, and renew no such hold.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
             let error = error(ErrorCode::Unknown, "lock does not exist or invalid key");
             Ok(not_locked(asked.name, asked.key, Some(error)).into())
         }
         Err(fault) => {
-            let failure = told_in_band(&fault)?;
+            let failure = error_in_answer(&fault)?;
             Ok(not_locked(asked.name, asked.key, Some(plain(failure))).into())
         }
     }
 }
 
-/// Whoever renews a hold of a connection that is gone with its server keeps it past the grace, as long as it renews.
+/// Renewing a hold whose connection ended with its server keeps its session past the grace.
 async fn keep_session(call: &Call<'_>, name: &Name, key: HoldKey) {
     if let Some(session) = call.app.engine.local_hold(name, key).and_then(|hold| hold.session) {
-        // If it has ended meanwhile, so has the hold, and the next renewal says so.
+        // If the session has ended meanwhile, so has the hold, and the next renewal fails.
         let _ = call.app.engine.touch_session(session).await;
     }
 }
 
-/// A refusal is told in the answer; what a repetition may cure, or the client must not take for an answer, by a status.
-fn told_in_band(fault: &Fault) -> Result<Failure, Status> {
+/// Refusals go into the answer; failures that a repetition may cure, or that are no answer, become a status.
+fn error_in_answer(fault: &Fault) -> Result<Failure, Status> {
     let failure = Failure::from_fault(fault, &NAMES);
     match fault {
         Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::WaitCancelled | Code::Internal) => {
@@ -237,7 +237,7 @@ fn not_locked(name: String, key: String, error: Option<Error>) -> LockResponse {
     LockResponse { locked: false, name, key, error, fencing_token: 0 }
 }
 
-/// A failure that LDLM did not know.
+/// A failure that LDLM does not have.
 fn plain(failure: Failure) -> Error {
     let code = if failure.field == Some(NAMES.size) { ErrorCode::InvalidLockSize } else { ErrorCode::Unknown };
     error(code, &failure.detail)

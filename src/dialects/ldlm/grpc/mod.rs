@@ -1,7 +1,7 @@
 //! `ldlm.LDLM`: LDLM's service for the clients of all its generations, minus its defects.
 //!
-//! A caller is its connection. What happens to a lock is answered with status OK and `error` set, because LDLM's clients
-//! repeat a call with any other status for ever; those are left for what a repetition may cure.
+//! A caller is its connection. Refusals are answered with status OK and `error` set, because LDLM's clients repeat a call
+//! with any other status for ever; other statuses are for failures that a repetition may cure.
 
 mod holds;
 mod session;
@@ -48,12 +48,12 @@ async fn try_lock(State(sessions): State<Arc<ConnectionSessions>>, request: Requ
     unary(sessions.app(), &sessions, request, holds::try_lock).await
 }
 
-/// Gives a lock back. The key alone shows the right to.
+/// Releases a lock. The key alone is enough.
 async fn unlock(State(sessions): State<Arc<ConnectionSessions>>, request: Request) -> Response {
     unary(sessions.app(), &sessions, request, holds::unlock).await
 }
 
-/// Starts a lease anew; the newer name and the older one.
+/// Renews a lease, under the newer method name and the older one.
 async fn renew(State(sessions): State<Arc<ConnectionSessions>>, request: Request) -> Response {
     unary(sessions.app(), &sessions, request, holds::renew).await
 }

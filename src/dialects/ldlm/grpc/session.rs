@@ -1,4 +1,4 @@
-//! Sessions that live as long as a connection: LDLM's idea of who holds a lock.
+//! Sessions that live as long as a connection, which is the owner of a lock for LDLM.
 //!
 //! They are ordinary sessions. Their idle time is the grace that holds are given when a whole process dies; while a
 //! connection lives, its node touches them. When the connection ends before the process does, so does the session.
@@ -29,7 +29,7 @@ pub struct ConnectionSessions {
     by_connection: Mutex<HashMap<u64, Arc<ConnectionSession>>>,
 }
 
-/// The session of one connection, or what it will be.
+/// The session of one connection, once it is open.
 struct ConnectionSession {
     state: watch::Sender<State>,
     /// Becomes true when the connection has ended.
@@ -40,7 +40,7 @@ struct ConnectionSession {
 enum State {
     Opening,
     Open(SessionId),
-    /// There is none, and this is why.
+    /// It could not be opened.
     Failed(Fault),
 }
 
@@ -93,7 +93,7 @@ impl ConnectionSessions {
         caller: Caller,
     ) -> Result<SessionId, Fault> {
         let session = self.get_or_open(connection, caller);
-        // Without one the connection has closed meanwhile: nobody waits for the answer.
+        // If there is none, the connection has closed meanwhile: nobody waits for the answer.
         session.ok_or(Refusal::WaitCancelled)?.opened().await
     }
 
@@ -157,7 +157,7 @@ impl Keeper {
             }
             self.touch(session).await;
         }
-        // Whoever holds locks here must look for a node that can say whether it still does.
+        // The client must connect to a node that knows whether its holds still exist.
         tracing::warn!("no contact with a leader: a connection that carries a session is closed");
         self.connection.end();
         // An error would mean that there is no session any more.
@@ -184,7 +184,7 @@ impl Keeper {
                 self.touch(session).await;
             }
         }
-        // A process that ends takes no holds along: their clients have the grace to come back.
+        // A process that stops releases no holds: their clients have the grace to come back.
         while !engine.is_draining() {
             match engine.close_session(session).await {
                 Ok(()) | Err(Fault::Refused(_) | Fault::Member(_)) => return,

@@ -1,6 +1,6 @@
-//! The bodies of sessions v1, written by hand: field for field what LDLM's clients read, ours after theirs.
+//! The bodies of sessions v1, written by hand: LDLM's fields in its order, then ours.
 
-use super::request::Objection;
+use super::request::InvalidRequest;
 use crate::domain::{SessionId, Token};
 use crate::engine::Fault;
 use crate::http::code::{Code, FieldNames};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const NAMES: FieldNames =
     FieldNames { name: "name", size: "size", lease: "lock_timeout_seconds", wait: "wait_timeout_seconds" };
 
-/// What the engine refuses, in this dialect's words.
+/// A fault of the engine with the field names of this dialect.
 pub fn from_fault(fault: &Fault) -> Failure {
     Failure::from_fault(fault, &NAMES)
 }
@@ -23,7 +23,7 @@ pub fn from_fault(fault: &Fault) -> Failure {
 pub enum LockError {
     Unknown(&'static str),
     /// A bound of ours, which LDLM does not have.
-    Beyond(Box<Failure>),
+    LimitExceeded(Box<Failure>),
     LockDoesNotExist,
     InvalidLockKey,
     LockWaitTimeout,
@@ -34,8 +34,8 @@ pub enum LockError {
 impl LockError {
     fn code(&self) -> &'static str {
         match self {
-            LockError::Beyond(failure) if failure.field == Some("size") => "InvalidLockSize",
-            LockError::Unknown(_) | LockError::Beyond(_) => "Unknown",
+            LockError::LimitExceeded(failure) if failure.field == Some("size") => "InvalidLockSize",
+            LockError::Unknown(_) | LockError::LimitExceeded(_) => "Unknown",
             LockError::LockDoesNotExist => "LockDoesNotExist",
             LockError::InvalidLockKey => "InvalidLockKey",
             LockError::LockWaitTimeout => "LockWaitTimeout",
@@ -47,7 +47,7 @@ impl LockError {
     fn message(&self) -> &str {
         match self {
             LockError::Unknown(message) => message,
-            LockError::Beyond(failure) => &failure.detail,
+            LockError::LimitExceeded(failure) => &failure.detail,
             LockError::LockDoesNotExist => "a lock by that name does not exist",
             LockError::InvalidLockKey => "invalid lock key",
             LockError::LockWaitTimeout => "timeout waiting to acquire lock",
@@ -57,13 +57,13 @@ impl LockError {
     }
 }
 
-impl From<Objection> for LockError {
-    fn from(objection: Objection) -> LockError {
-        match objection {
-            Objection::LockTimeoutNegative => LockError::Unknown("lock timeout must be greater than 0"),
-            Objection::WaitTimeoutNegative => LockError::Unknown("wait timeout must be greater than 0"),
-            Objection::NameEmpty => LockError::Unknown("lock name cannot be empty"),
-            Objection::SizeNotPositive => LockError::InvalidLockSize,
+impl From<InvalidRequest> for LockError {
+    fn from(invalid: InvalidRequest) -> LockError {
+        match invalid {
+            InvalidRequest::LockTimeoutNegative => LockError::Unknown("lock timeout must be greater than 0"),
+            InvalidRequest::WaitTimeoutNegative => LockError::Unknown("wait timeout must be greater than 0"),
+            InvalidRequest::NameEmpty => LockError::Unknown("lock name cannot be empty"),
+            InvalidRequest::SizeNotPositive => LockError::InvalidLockSize,
         }
     }
 }
@@ -124,7 +124,7 @@ fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
         body.extend_from_slice(error.code().as_bytes());
         body.extend_from_slice(b"\",\"message\":");
         push_string(&mut body, error.message());
-        if let LockError::Beyond(failure) = &error {
+        if let LockError::LimitExceeded(failure) = &error {
             push_bound(&mut body, failure);
         }
         body.push(b'}');
@@ -133,7 +133,7 @@ fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
     body
 }
 
-/// What programs read of a bound: fields of ours after LDLM's.
+/// The limit that was exceeded, in fields of ours after LDLM's.
 fn push_bound(body: &mut Vec<u8>, failure: &Failure) {
     for (name, text) in [(",\"field\":", failure.field), (",\"config_key\":", failure.config_key)] {
         if let Some(text) = text {
@@ -147,28 +147,38 @@ fn push_bound(body: &mut Vec<u8>, failure: &Failure) {
     }
 }
 
-const NO_COOKIE: &str = r#"{"error": "session cookie not found. create a new session at /session"}"#;
-const BAD_COOKIE: &str = r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#;
-const NO_SESSION: &str = r#"{"error": "session not found"}"#;
-
-pub fn cookie_missing() -> Response {
-    respond::json(StatusCode::UNAUTHORIZED, NO_COOKIE.into())
+/// LDLM's errors about the session of a request.
+#[derive(Clone, Copy)]
+pub enum SessionError {
+    CookieMissing,
+    CookieInvalid,
+    /// The session to close is not there.
+    NotFound,
 }
 
-pub fn cookie_invalid() -> Response {
-    respond::json(StatusCode::UNAUTHORIZED, BAD_COOKIE.into())
-}
-
-/// The answer to deleting a session that is not there.
-pub fn session_not_found() -> Response {
-    respond::json(StatusCode::CONFLICT, NO_SESSION.into())
+impl SessionError {
+    pub fn response(self) -> Response {
+        let (status, body) = match self {
+            SessionError::CookieMissing => (
+                Code::SessionUnknown.status(),
+                r#"{"error": "session cookie not found. create a new session at /session"}"#,
+            ),
+            SessionError::CookieInvalid => (
+                Code::SessionUnknown.status(),
+                r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#,
+            ),
+            // LDLM's own status: its clients know 401 as a reason to open another session.
+            SessionError::NotFound => (StatusCode::CONFLICT, r#"{"error": "session not found"}"#),
+        };
+        respond::json(status, body.into())
+    }
 }
 
 /// An error of the gateway that LDLM speaks through: a gRPC code, a message, no details.
 pub fn failure(failure: &Failure) -> Response {
     let status = failure.code.status();
     let response = match failure.code {
-        // Who may not enter gets no body.
+        // LDLM sends no body here.
         Code::CredentialMissing | Code::CredentialWrong => respond::with_body(status, None, Vec::new()),
         _ => {
             let mut body = b"{\"code\":".to_vec();
@@ -210,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_ldlms_with_our_fields_after_its_own() {
+    fn bodies_have_ldlms_fields_before_ours() {
         let left = Some(Duration::from_millis(29_990));
         assert_eq!(
             text(locked("My lock", "k", Token(7), left)),
@@ -230,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_have_the_gateways_shape_and_a_missing_credential_no_body() {
+    fn failures_look_like_the_gateways() {
         let unauthorized = failure(&Failure::new(Code::CredentialMissing, "unsaid"));
         assert_eq!(unauthorized.headers()["www-authenticate"], "Basic realm=\"Restricted\"");
         assert!(unauthorized.headers().get("content-type").is_none());

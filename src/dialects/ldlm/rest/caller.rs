@@ -1,20 +1,20 @@
-//! Who calls: the credential, then the session cookie, both before anything else is looked at.
+//! Checks the credential, then the session cookie, before anything else.
 
-use super::answer;
+use super::answer::{self, SessionError};
 use crate::access::Identity;
 use crate::domain::{Refusal, SessionId};
 use crate::engine::Fault;
 use crate::http::AppState;
 use crate::http::auth::{identify, may_use};
 use crate::http::code::Code;
-use crate::http::cookie::{Carried, carried};
+use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::failure::Failure;
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::response::Response;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// A request with a valid credential and a readable cookie. Whether its session lives, the engine says.
+/// A request with a valid credential and a readable cookie. The engine knows whether its session lives.
 pub struct Caller<'a> {
     pub app: &'a AppState,
     pub head: &'a Parts,
@@ -22,56 +22,56 @@ pub struct Caller<'a> {
     pub session: SessionId,
 }
 
-/// Why there is no ordinary answer.
-pub enum Stop {
-    /// Found before the engine saw the session, which still has to be asked for.
-    Early(Box<Response>),
-    /// The engine's word.
-    Late(Fault),
+/// A request that is not carried out.
+pub enum Rejection {
+    /// Refused before the engine checked the session.
+    BeforeSession(Box<Response>),
+    /// Refused by the engine.
+    AfterSession(Fault),
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::early(answer::failure(&failure))
+impl From<Failure> for Rejection {
+    fn from(failure: Failure) -> Rejection {
+        Rejection::before_session(answer::failure(&failure))
     }
 }
 
-impl Stop {
-    pub fn early(response: Response) -> Stop {
-        Stop::Early(Box::new(response))
+impl Rejection {
+    pub fn before_session(response: Response) -> Rejection {
+        Rejection::BeforeSession(Box::new(response))
     }
 }
 
 impl<'a> Caller<'a> {
     pub async fn enter(app: &'a AppState, head: &'a Parts) -> Result<Caller<'a>, Response> {
         let identity = identify(app, head).await.map_err(|failure| answer::failure(&failure))?;
-        match carried(&head.headers) {
-            Carried::Session(session) => match may_use(app, &identity, head, session).await {
+        match request_cookie(&head.headers) {
+            RequestCookie::Session(session) => match may_use(app, &identity, head, session).await {
                 Ok(()) => Ok(Caller { app, head, identity, session }),
                 Err(fault) => Err(answer::failure(&answer::from_fault(&fault))),
             },
-            Carried::Nothing => Err(answer::cookie_missing()),
-            Carried::Empty | Carried::Unreadable => Err(answer::cookie_invalid()),
+            RequestCookie::Nothing => Err(SessionError::CookieMissing.response()),
+            RequestCookie::Empty | RequestCookie::Unreadable => Err(SessionError::CookieInvalid.response()),
         }
     }
 
-    /// The answer as it leaves: a living session gets its cookie anew, with whatever else it gets.
-    pub async fn answer(&self, outcome: Result<Response, Stop>) -> Response {
+    /// The final answer. A living session gets a new cookie with it.
+    pub async fn answer(&self, outcome: Result<Response, Rejection>) -> Response {
         match outcome {
             Ok(response) => self.with_cookie(response),
-            Err(Stop::Early(response)) => match self.app.engine.touch_session(self.session).await {
+            Err(Rejection::BeforeSession(response)) => match self.app.engine.touch_session(self.session).await {
                 Ok(()) => self.with_cookie(*response),
                 Err(fault) => self.refused(&fault),
             },
-            Err(Stop::Late(fault)) => self.refused(&fault),
+            Err(Rejection::AfterSession(fault)) => self.refused(&fault),
         }
     }
 
     fn refused(&self, fault: &Fault) -> Response {
         match fault {
-            Fault::Refused(Refusal::SessionUnknown) => answer::cookie_invalid(),
+            Fault::Refused(Refusal::SessionUnknown) => SessionError::CookieInvalid.response(),
             Fault::Refused(_) => self.with_cookie(answer::failure(&answer::from_fault(fault))),
-            // Nobody asked whether the session lives.
+            // The session was not checked.
             Fault::Engine(_) | Fault::Member(_) => answer::failure(&answer::from_fault(fault)),
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The answer to a method that a path does not have. LDLM said 501.
+/// The answer to a method that a path does not have. LDLM answered 501.
 pub fn method_not_allowed(allowed: &'static str) -> Response {
     let mut response = answer::failure(&Failure::new(Code::MethodNotAllowed, "Method Not Allowed"));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));

@@ -1,8 +1,8 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
 use super::answer::{self, LockError};
-use super::caller::{Caller, Stop, check_grpc_timeout, method_not_allowed};
-use super::request::{Asked, FIELDS, IN_BODY, LockRequest, RenewRequest, UnlockRequest};
+use super::caller::{Caller, Rejection, check_grpc_timeout, method_not_allowed};
+use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, Timeout, UnlockRequest};
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::AppState;
@@ -22,24 +22,24 @@ use axum::response::Response;
 
 /// Takes a lock, or waits for it when `wait_timeout_seconds` is there.
 pub async fn lock(State(app): State<AppState>, request: Request) -> Response {
-    carry_out(&app, request, acquire).await
+    handle(&app, request, acquire).await
 }
 
-/// Gives a lock back.
+/// Releases a lock.
 pub async fn unlock(State(app): State<AppState>, request: Request) -> Response {
-    carry_out(&app, request, release).await
+    handle(&app, request, release).await
 }
 
-/// Starts a lease anew.
+/// Renews a lease.
 pub async fn renew(State(app): State<AppState>, request: Request) -> Response {
-    carry_out(&app, request, extend).await
+    handle(&app, request, renew_hold).await
 }
 
 /// Credential and cookie first, then method and body, then the operation; a living session's cookie goes with all.
-async fn carry_out(
+async fn handle(
     app: &AppState,
     request: Request,
-    operation: impl AsyncFnOnce(&Caller<'_>, &[u8]) -> Result<Response, Stop>,
+    operation: impl AsyncFnOnce(&Caller<'_>, &[u8]) -> Result<Response, Rejection>,
 ) -> Response {
     let (head, body) = request.into_parts();
     let caller = match Caller::enter(app, &head).await {
@@ -48,29 +48,29 @@ async fn carry_out(
     };
     let outcome = match post_body(&caller, body).await {
         Ok(body) => operation(&caller, &body).await,
-        Err(stop) => Err(stop),
+        Err(rejection) => Err(rejection),
     };
     caller.answer(outcome).await
 }
 
-async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Stop> {
+async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Rejection> {
     if caller.head.method != Method::POST {
-        return Err(Stop::early(method_not_allowed("POST")));
+        return Err(Rejection::before_session(method_not_allowed("POST")));
     }
     check_grpc_timeout(caller.head)?;
     check_misplaced(Query::of(&caller.head.uri), &FIELDS, IN_BODY, caller.app.settings.unknown_fields)?;
     Ok(caller.app.body(caller.head, body).await?)
 }
 
-async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
+async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let limits = caller.app.engine.limits();
     let asked = LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let key = Engine::new_key();
-    if let Some(objection) = asked.objection() {
-        return Err(Stop::early(objected(&asked, key, objection.into())));
+    if let Some(invalid) = asked.invalid() {
+        return Err(Rejection::before_session(invalid_request(&asked, key, invalid.into())));
     }
-    if let Some(beyond) = asked.beyond(&limits) {
-        return Err(Stop::early(beyond_limit(&asked.name, key, beyond)));
+    if let Some(failure) = asked.limit_exceeded(&limits) {
+        return Err(Rejection::before_session(beyond_limit(&asked.name, key, failure)));
     }
     may_take(&caller.identity, &asked.name)?;
     let scope = Scope { identity: &caller.identity, session: Some(caller.session) };
@@ -82,8 +82,8 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
         size: u32::try_from(asked.size).expect("a size that is not positive is objected to above"),
         remembers_size: true,
         lease_ms: match asked.lock_timeout {
-            Asked::Ms(ms) => Some(ms),
-            Asked::Absent | Asked::Zero | Asked::Negative | Asked::Beyond => None,
+            Timeout::Ms(ms) => Some(ms),
+            Timeout::Absent | Timeout::Zero | Timeout::Negative | Timeout::TooLong => None,
         },
         wait: wait(asked.wait_timeout),
         metadata: asked.metadata,
@@ -100,30 +100,30 @@ async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
     }
 }
 
-/// LDLM's REST interface never waits. Its gRPC takes 0 for "as long as it takes"; here it is no time at all.
-fn wait(asked: Asked) -> Option<Wait> {
+/// LDLM's REST interface never waits. Under gRPC 0 means to wait without end; here it means not to wait.
+fn wait(asked: Timeout) -> Option<Wait> {
     match asked {
-        Asked::Absent | Asked::Negative | Asked::Zero | Asked::Beyond => None,
-        Asked::Ms(timeout_ms) => Some(Wait::Attached { timeout_ms }),
+        Timeout::Absent | Timeout::Negative | Timeout::Zero | Timeout::TooLong => None,
+        Timeout::Ms(timeout_ms) => Some(Wait::Attached { timeout_ms }),
     }
 }
 
-fn objected(asked: &LockRequest<'_>, key: HoldKey, error: LockError) -> Response {
+fn invalid_request(asked: &LockRequest<'_>, key: HoldKey, error: LockError) -> Response {
     // LDLM makes a key before it looks at name and size, and after it has looked at the timeouts.
-    let early = asked.lock_timeout == Asked::Negative || asked.wait_timeout == Asked::Negative;
+    let early = asked.lock_timeout == Timeout::Negative || asked.wait_timeout == Timeout::Negative;
     let mut buffer = [0; 36];
     let key = if early { "" } else { key::dashed_in(key, &mut buffer) };
     ok(answer::not_locked(&asked.name, key, Some(error)))
 }
 
-/// LDLM's clients read its `error`, whatever it is that they ask too much of.
+/// A limit is reported in `error`, where LDLM's clients look.
 fn beyond_limit(name: &str, key: HoldKey, failure: Failure) -> Response {
-    let error = LockError::Beyond(Box::new(failure));
+    let error = LockError::LimitExceeded(Box::new(failure));
     ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), Some(error)))
 }
 
-fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result<Response, Stop> {
-    let told = answer::from_fault(&fault);
+fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result<Response, Rejection> {
+    let failure = answer::from_fault(&fault);
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(LockError::LockWaitTimeout),
@@ -131,39 +131,39 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
         Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
         Fault::Refused(Refusal::LimitExceeded { .. }) => {
             // Refused before anybody asked whether the session lives.
-            return Err(Stop::early(beyond_limit(name, key, told)));
+            return Err(Rejection::before_session(beyond_limit(name, key, failure)));
         }
-        // Nothing more is served but what gives back, renews or reads.
-        Fault::Refused(_) if told.code == Code::TableFull => return Err(late(fault)),
-        // No client of LDLM sends an idempotency key: whoever does has the status that tells a retry when to come.
-        Fault::Refused(_) if told.limit.is_some() && !has_key => Some(LockError::Beyond(Box::new(told))),
-        _ => return Err(late(fault)),
+        // Only releases, renewals and reads are served now.
+        Fault::Refused(_) if failure.code == Code::TableFull => return Err(rejected(fault)),
+        // Clients of LDLM send no idempotency key; a request with one gets a status with Retry-After instead.
+        Fault::Refused(_) if failure.limit.is_some() && !has_key => Some(LockError::LimitExceeded(Box::new(failure))),
+        _ => return Err(rejected(fault)),
     };
     Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
 }
 
-async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
+async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let asked = UnlockRequest::parse(body, caller.app.settings.unknown_fields)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
-    let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NOBODY));
+    let proof = Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NO_KEY));
     let released = caller.app.engine.release(name.clone(), Some(caller.session), proof).await;
     let error = match released {
         Ok(_) => return Ok(ok(answer::unlocked(&name))),
         Err(Fault::Refused(Refusal::NoSuchLock)) => LockError::LockDoesNotExist,
         Err(Fault::Refused(Refusal::WrongKey)) => LockError::InvalidLockKey,
-        Err(fault) => return Err(late(fault)),
+        Err(fault) => return Err(rejected(fault)),
     };
     Ok(ok(answer::not_unlocked(&name, error)))
 }
 
-async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
+async fn renew_hold(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let limits = caller.app.engine.limits();
     let asked = RenewRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let lease_ms = asked.lease_ms(&limits)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
-    let key = key::from_dashed(&asked.key).unwrap_or(key::NOBODY);
+    let key = key::from_dashed(&asked.key).unwrap_or(key::NO_KEY);
     match caller.app.engine.renew(name, Some(caller.session), Proof::Key(key), lease_ms).await {
         Ok(renewed) => Ok(ok(answer::locked(&asked.name, &asked.key, renewed.token, Some(renewed.expires_in)))),
         // `locked: false` means that the hold is lost, and nothing else: its holder stops its work.
@@ -171,8 +171,8 @@ async fn extend(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Stop> {
             let error = LockError::Unknown("lock does not exist or invalid key");
             Ok(ok(answer::not_locked(&asked.name, &asked.key, Some(error))))
         }
-        Err(Fault::Refused(Refusal::NoLease)) => Err(Stop::early(answer::failure(&no_lease()))),
-        Err(fault) => Err(late(fault)),
+        Err(Fault::Refused(Refusal::NoLease)) => Err(Rejection::before_session(answer::failure(&no_lease()))),
+        Err(fault) => Err(rejected(fault)),
     }
 }
 
@@ -183,10 +183,10 @@ fn no_lease() -> Failure {
     Failure::field(answer::NAMES.lease, detail)
 }
 
-/// What the engine refuses before it looks at the session (a name too long) is early, its other words are not.
-fn late(fault: Fault) -> Stop {
+/// The engine checks lengths and the like before it looks at the session; those refusals come before the session's.
+fn rejected(fault: Fault) -> Rejection {
     let failure = answer::from_fault(&fault);
-    if failure.code.status() == StatusCode::BAD_REQUEST { failure.into() } else { Stop::Late(fault) }
+    if failure.code.status() == StatusCode::BAD_REQUEST { failure.into() } else { Rejection::AfterSession(fault) }
 }
 
 fn ok(body: Vec<u8>) -> Response {

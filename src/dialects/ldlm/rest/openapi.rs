@@ -19,7 +19,7 @@ const ABOUT: &str = "The native dialect, and that of LDLM's REST clients. Open a
 
 const GATEWAY: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("GatewayError") };
 
-/// What can go wrong with every request of this dialect, the credential and the session aside.
+/// Errors of every request of this dialect, besides credential and session.
 const ANY: [Code; 10] = [
     Code::TooManyAttempts,
     Code::NotLeader,
@@ -36,7 +36,7 @@ const ANY: [Code; 10] = [
 const MESSAGE: [Code; 5] =
     [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::UnsupportedMediaType];
 
-/// What is asked in a session.
+/// Errors of requests with a session.
 const IN_SESSION: [Code; 1] = [Code::SessionOfAnother];
 
 /// Where something is added to the table.
@@ -195,7 +195,7 @@ fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
         )
 }
 
-/// No field has a `default` here: what generates types takes such a field for one that is always there.
+/// No field has a `default`: generators would make it a required one.
 fn lock_request() -> ObjectBuilder {
     required(object(""), [("name", lock_name())])
         .property("lock_timeout_seconds", number("The lease. Absent or 0: as long as the session."))

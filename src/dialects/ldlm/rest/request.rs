@@ -34,7 +34,7 @@ pub const IN_BODY: &str = "send it as a field of the JSON body";
 
 /// Why a message is not carried out although it can be read: answered 200 with this `error` object, as LDLM does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Objection {
+pub enum InvalidRequest {
     LockTimeoutNegative,
     WaitTimeoutNegative,
     NameEmpty,
@@ -43,32 +43,32 @@ pub enum Objection {
 
 /// A duration as asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum Timeout {
     Absent,
     Negative,
-    /// 0 is LDLM's word for "without end".
+    /// 0, which means without end to LDLM.
     Zero,
     Ms(u64),
     /// Longer than the limit allows.
-    Beyond,
+    TooLong,
 }
 
 #[derive(Debug)]
 pub struct LockRequest<'a> {
     pub name: Cow<'a, str>,
     pub size: i32,
-    pub lock_timeout: Asked,
-    pub wait_timeout: Asked,
+    pub lock_timeout: Timeout,
+    pub wait_timeout: Timeout,
     pub metadata: Metadata,
     /// The same as the header `Idempotency-Key`.
     pub request_id: Option<Cow<'a, str>>,
 }
 
-const fn lease(limits: &Limits) -> DurationField {
+const fn lease_field(limits: &Limits) -> DurationField {
     DurationField { name: LOCK_TIMEOUT.name, zero: true, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" }
 }
 
-const fn patience(limits: &Limits) -> DurationField {
+const fn wait_field(limits: &Limits) -> DurationField {
     DurationField { name: WAIT_TIMEOUT.name, zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" }
 }
 
@@ -80,29 +80,29 @@ impl<'a> LockRequest<'a> {
         Ok(LockRequest {
             name: text(name, &NAME)?,
             size: int32(size)?.unwrap_or(1),
-            lock_timeout: asked(lock_timeout, lease(limits))?,
-            wait_timeout: asked(wait_timeout, patience(limits))?,
+            lock_timeout: timeout(lock_timeout, lease_field(limits))?,
+            wait_timeout: timeout(wait_timeout, wait_field(limits))?,
             metadata: metadata.map(METADATA.name)?,
             request_id: request_id.text(REQUEST_ID.name)?,
         })
     }
 
     /// A time beyond its limit, which LDLM does not have.
-    pub fn beyond(&self, limits: &Limits) -> Option<Failure> {
-        let times = [(self.lock_timeout, lease(limits)), (self.wait_timeout, patience(limits))];
-        times.into_iter().find(|(asked, _)| *asked == Asked::Beyond).map(|(_, field)| field.out_of_range())
+    pub fn limit_exceeded(&self, limits: &Limits) -> Option<Failure> {
+        let times = [(self.lock_timeout, lease_field(limits)), (self.wait_timeout, wait_field(limits))];
+        times.into_iter().find(|(asked, _)| *asked == Timeout::TooLong).map(|(_, field)| field.out_of_range())
     }
 
     /// LDLM's own checks, in its order.
-    pub fn objection(&self) -> Option<Objection> {
-        if self.lock_timeout == Asked::Negative {
-            Some(Objection::LockTimeoutNegative)
-        } else if self.wait_timeout == Asked::Negative {
-            Some(Objection::WaitTimeoutNegative)
+    pub fn invalid(&self) -> Option<InvalidRequest> {
+        if self.lock_timeout == Timeout::Negative {
+            Some(InvalidRequest::LockTimeoutNegative)
+        } else if self.wait_timeout == Timeout::Negative {
+            Some(InvalidRequest::WaitTimeoutNegative)
         } else if self.name.is_empty() {
-            Some(Objection::NameEmpty)
+            Some(InvalidRequest::NameEmpty)
         } else if self.size <= 0 {
-            Some(Objection::SizeNotPositive)
+            Some(InvalidRequest::SizeNotPositive)
         } else {
             None
         }
@@ -116,7 +116,7 @@ pub struct SessionRequest {
 }
 
 impl SessionRequest {
-    /// LDLM reads no body here, so what is neither an object nor a form still counts as nothing.
+    /// LDLM reads no body here, so a body that is neither an object nor a form counts as empty.
     pub fn parse(body: &[u8], idle_ms_max: u64, unknown: UnknownFields) -> Result<SessionRequest, Failure> {
         static FIELDS: [FieldName; 1] = [IDLE_TIMEOUT];
         if !body.trim_ascii_start().starts_with(b"{") {
@@ -154,7 +154,7 @@ impl<'a> UnlockRequest<'a> {
 pub struct RenewRequest<'a> {
     pub name: Cow<'a, str>,
     pub key: Cow<'a, str>,
-    pub lock_timeout: Asked,
+    pub lock_timeout: Timeout,
 }
 
 impl<'a> RenewRequest<'a> {
@@ -164,13 +164,13 @@ impl<'a> RenewRequest<'a> {
         Ok(RenewRequest {
             name: text(name, &NAME)?,
             key: text(key, &KEY)?,
-            lock_timeout: asked(lock_timeout, lease(limits))?,
+            lock_timeout: timeout(lock_timeout, lease_field(limits))?,
         })
     }
 }
 
 impl RenewRequest<'_> {
-    /// The new lease. What names no hold or no lease is a mistake of the caller, and says nothing about the hold.
+    /// The new lease. A request without a hold or a lease is invalid, whatever the state of the hold.
     pub fn lease_ms(&self, limits: &Limits) -> Result<u64, Failure> {
         for (field, value) in [(&NAME, &self.name), (&KEY, &self.key)] {
             if value.is_empty() {
@@ -178,13 +178,13 @@ impl RenewRequest<'_> {
             }
         }
         match self.lock_timeout {
-            Asked::Ms(ms) => Ok(ms),
-            Asked::Absent => Err(Failure::field(
+            Timeout::Ms(ms) => Ok(ms),
+            Timeout::Absent => Err(Failure::field(
                 LOCK_TIMEOUT.name,
                 "lock_timeout_seconds is needed to renew a hold: the seconds that it shall last from now",
             )),
-            Asked::Beyond => Err(lease(limits).out_of_range()),
-            Asked::Zero | Asked::Negative => {
+            Timeout::TooLong => Err(lease_field(limits).out_of_range()),
+            Timeout::Zero | Timeout::Negative => {
                 Err(Failure::field(LOCK_TIMEOUT.name, "lock_timeout_seconds must be greater than 0 to renew a hold"))
             }
         }
@@ -210,20 +210,20 @@ fn int32(value: Value<'_>) -> Result<Option<i32>, Failure> {
     }
 }
 
-fn asked(value: Value<'_>, field: DurationField) -> Result<Asked, Failure> {
+fn timeout(value: Value<'_>, field: DurationField) -> Result<Timeout, Failure> {
     let Some(seconds) = value.number(field.name)? else {
-        return Ok(Asked::Absent);
+        return Ok(Timeout::Absent);
     };
-    // What an int32 could say keeps LDLM's own answer; what it could not is no number of seconds at all.
+    // A negative int32 keeps LDLM's own answer; anything below that is not a number of seconds.
     if (f64::from(i32::MIN)..0.0).contains(&seconds) {
-        return Ok(Asked::Negative);
+        return Ok(Timeout::Negative);
     }
     if field.is_beyond(seconds) {
-        return Ok(Asked::Beyond);
+        return Ok(Timeout::TooLong);
     }
     Ok(match field.ms(seconds)? {
-        0 => Asked::Zero,
-        ms => Asked::Ms(ms),
+        0 => Timeout::Zero,
+        ms => Timeout::Ms(ms),
     })
 }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_and_every_form_of_number_are_read() {
+    fn both_spellings_and_all_number_formats_parse() {
         for body in [
             r#"{"name":"a","size":3,"lock_timeout_seconds":2.5,"wait_timeout_seconds":"1e0"}"#,
             r#"{"size":"3","lockTimeoutSeconds":"2.5","waitTimeoutSeconds":1,"name":"\u0061"} junk"#,
@@ -248,26 +248,30 @@ mod tests {
         ] {
             let request = lock(body).expect("read");
             assert_eq!((&*request.name, request.size), ("a", 3), "{body}");
-            assert_eq!((request.lock_timeout, request.wait_timeout), (Asked::Ms(2_500), Asked::Ms(1_000)), "{body}");
+            assert_eq!(
+                (request.lock_timeout, request.wait_timeout),
+                (Timeout::Ms(2_500), Timeout::Ms(1_000)),
+                "{body}"
+            );
         }
     }
 
     #[test]
-    fn absent_null_zero_and_negative_are_told_apart() {
+    fn absent_null_zero_and_negative_differ() {
         for body in ["", " \n", "{}", r#"{"name":null,"size":null,"lock_timeout_seconds":null,"metadata":null}"#] {
             let request = lock(body).expect("read");
-            assert_eq!((&*request.name, request.size, request.lock_timeout), ("", 1, Asked::Absent));
-            assert_eq!(request.objection(), Some(Objection::NameEmpty));
+            assert_eq!((&*request.name, request.size, request.lock_timeout), ("", 1, Timeout::Absent));
+            assert_eq!(request.invalid(), Some(InvalidRequest::NameEmpty));
         }
         let timeout =
             |text: &str| lock(&format!(r#"{{"name":"a","lock_timeout_seconds":{text}}}"#)).map(|r| r.lock_timeout);
-        assert_eq!(timeout("0"), Ok(Asked::Zero));
-        assert_eq!(timeout("-0.5"), Ok(Asked::Negative));
-        assert_eq!(timeout("1e-9"), Ok(Asked::Ms(1)));
+        assert_eq!(timeout("0"), Ok(Timeout::Zero));
+        assert_eq!(timeout("-0.5"), Ok(Timeout::Negative));
+        assert_eq!(timeout("1e-9"), Ok(Timeout::Ms(1)));
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_by_name() {
+    fn invalid_values_are_refused_with_their_field() {
         for (body, field) in [
             (r#"{"name":5}"#, "name"),
             (r#"{"name":["a"]}"#, "name"),
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_a_malformed_body() {
+    fn broken_json_is_malformed_body() {
         for body in ["null", "[]", "{", r#"{"name":"a""#, "x", "\"a\"", "{\"name\":\"\\ud800\"}"] {
             let failure = lock(body).expect_err(body);
             assert_eq!(failure.code.status(), 400, "{body}");
@@ -305,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_other_messages_are_unknown_and_refused_or_skipped() {
+    fn fields_of_other_messages_are_unknown() {
         let body = br#"{"name":"a","key":"k","size":"abc"}"#;
         let refused = UnlockRequest::parse(body, UnknownFields::Refuse).expect_err("refused");
         assert!(refused.detail.contains("\"size\" is not known"), "{refused:?}");
@@ -313,17 +317,17 @@ mod tests {
         assert_eq!((&*request.name, &*request.key), ("a", "k"));
         let renew =
             RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &limits(), UnknownFields::Refuse).expect("read");
-        assert_eq!(renew.lock_timeout, Asked::Ms(3_000));
+        assert_eq!(renew.lock_timeout, Timeout::Ms(3_000));
     }
 
     #[test]
-    fn objections_come_in_ldlms_order() {
-        let objection = |body: &str| lock(body).expect("read").objection();
+    fn checks_run_in_ldlms_order() {
+        let invalid = |body: &str| lock(body).expect("read").invalid();
         let body = r#"{"name":"","size":0,"lock_timeout_seconds":-1,"wait_timeout_seconds":-1}"#;
-        assert_eq!(objection(body), Some(Objection::LockTimeoutNegative));
-        assert_eq!(objection(r#"{"size":0,"wait_timeout_seconds":-1}"#), Some(Objection::WaitTimeoutNegative));
-        assert_eq!(objection(r#"{"size":0}"#), Some(Objection::NameEmpty));
-        assert_eq!(objection(r#"{"name":"a","size":0}"#), Some(Objection::SizeNotPositive));
-        assert_eq!(objection(r#"{"name":"a"}"#), None);
+        assert_eq!(invalid(body), Some(InvalidRequest::LockTimeoutNegative));
+        assert_eq!(invalid(r#"{"size":0,"wait_timeout_seconds":-1}"#), Some(InvalidRequest::WaitTimeoutNegative));
+        assert_eq!(invalid(r#"{"size":0}"#), Some(InvalidRequest::NameEmpty));
+        assert_eq!(invalid(r#"{"name":"a","size":0}"#), Some(InvalidRequest::SizeNotPositive));
+        assert_eq!(invalid(r#"{"name":"a"}"#), None);
     }
 }

@@ -1,7 +1,7 @@
 //! `/session`: opening and closing sessions.
 
-use super::answer;
-use super::caller::{Caller, Stop};
+use super::answer::{self, SessionError};
+use super::caller::{Caller, Rejection};
 use super::request::{FIELDS, IN_BODY, SessionRequest};
 use crate::domain::Refusal;
 use crate::engine::Fault;
@@ -9,7 +9,7 @@ use crate::http::AppState;
 use crate::http::auth::{caller, identify, may_use};
 use crate::http::client_info::client;
 use crate::http::code::Code;
-use crate::http::cookie::{self, Carried, carried};
+use crate::http::cookie::{self, RequestCookie, request_cookie};
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::query::Query;
@@ -48,7 +48,7 @@ pub async fn not_found(State(app): State<AppState>, request: Request) -> Respons
 
 async fn nothing_here(app: &AppState, head: &Parts) -> Response {
     match Caller::enter(app, head).await {
-        Ok(caller) => caller.answer(Err(Stop::from(Failure::new(Code::NotFound, "Not Found")))).await,
+        Ok(caller) => caller.answer(Err(Rejection::from(Failure::new(Code::NotFound, "Not Found")))).await,
         Err(response) => response,
     }
 }
@@ -67,7 +67,7 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
     // Older releases read no body, and say the same of a session that asks for nothing.
     let asked = idle_timeout_ms.map_or(String::new(), |ms| ms.to_string());
     let request = request_key(head, None, &Scope { identity: &identity, session: None }, asked.as_bytes())?;
-    // Whoever guessed the key of another caller without a name would be given that one's session.
+    // Anonymous callers share one scope: a guessed key would give the session of another.
     let request = request.filter(|_| !identity.is_anonymous());
     let by = caller(&identity, head);
     let opened = match idle_timeout_ms {
@@ -86,10 +86,10 @@ async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     if !identity.may_write() {
         return Err(Failure::forbidden("close a session", None));
     }
-    let session = match carried(&head.headers) {
-        Carried::Session(session) => session,
-        Carried::Nothing => return Ok(answer::cookie_missing()),
-        Carried::Empty | Carried::Unreadable => return Ok(answer::session_not_found()),
+    let session = match request_cookie(&head.headers) {
+        RequestCookie::Session(session) => session,
+        RequestCookie::Nothing => return Ok(SessionError::CookieMissing.response()),
+        RequestCookie::Empty | RequestCookie::Unreadable => return Ok(SessionError::NotFound.response()),
     };
     may_use(app, &identity, head, session).await.map_err(|fault| answer::from_fault(&fault))?;
     match app.engine.close_session(session).await {
@@ -98,7 +98,7 @@ async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
             response.headers_mut().insert(header::SET_COOKIE, cookie::cleared(client(head).https));
             Ok(response)
         }
-        Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(answer::session_not_found()),
+        Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(SessionError::NotFound.response()),
         Err(fault) => Err(answer::from_fault(&fault)),
     }
 }

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_that_lead_nowhere_are_left_out() {
+    fn empty_and_dot_segments_are_removed() {
         for (path, cleaned) in [
             ("/lock/foo", "/lock/foo"),
             ("//lock/foo", "/lock/foo"),

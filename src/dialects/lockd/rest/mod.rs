@@ -1,8 +1,8 @@
 //! Lock by name: lockd's `/lock/{name}`, byte for byte. No owner, no key, no lease: a name is held or it is not.
 //!
-//! DELETE releases only what lockd's clients took, over HTTP or gRPC, because a name proves nothing about the holds of others. `max_hold` or
-//! a force release ends what nobody releases. Bodies and query strings of requests are ignored, as lockd does, but for what looks
-//! like a lease or a wait.
+//! DELETE releases only holds of lockd's clients, over HTTP or gRPC, because a name proves nothing about the holds of others.
+//! `max_hold` or a forced release ends holds that nobody releases. Bodies and query strings are ignored, as lockd does,
+//! except for parameters that look like a lease or a wait.
 
 mod clean_path;
 mod openapi;
@@ -11,9 +11,9 @@ use super::release::release_by_name;
 use crate::access::Identity;
 use crate::config::Config;
 use crate::domain::time::round_up_ms;
-use crate::domain::{Acquire, Dialect, Name, Refusal};
+use crate::domain::{Acquire, Dialect, Name};
 use crate::engine::{Engine, Fault};
-use crate::http::auth::{caller, identify, may_read, may_take, touch_carried};
+use crate::http::auth::{caller, identify, may_read, may_take, touch_cookie_session};
 use crate::http::catalog::HoldDialect;
 use crate::http::code::{Code, FieldNames};
 use crate::http::delivery::body_of_grant;
@@ -33,7 +33,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 const NAME_BYTES_MAX: usize = 128;
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
-/// What a client of another dialect would expect to count here, where a hold has no end of its own.
+/// Parameters of other dialects, which are refused: a client would expect them to work.
 const FOREIGN: [&str; 10] = [
     "ttl",
     "lease",
@@ -48,7 +48,7 @@ const FOREIGN: [&str; 10] = [
 ];
 const ELSEWHERE: &str = "a lock by name has no fields and no lease; take the lock with POST /lock or POST /v1/lock";
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
-/// What a name may hold stands for itself in a location.
+/// The characters of names are not escaped in a location.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'$').remove(b'-').remove(b'.').remove(b'_').remove(b'+');
 const DONE: &str = "{}\n";
 
@@ -98,7 +98,7 @@ async fn lock_by_name(State(state): State<Lockd>, request: Request) -> Response 
     answered.unwrap_or_else(|failure| fail(&failure))
 }
 
-/// Whether lockd's router would find its way to a lock by a path that looks like another one.
+/// Whether lockd's router would clean this path to one below `/lock/`.
 fn leads_here(path: &str) -> bool {
     clean(path).starts_with(b"/lock/")
 }
@@ -111,7 +111,7 @@ fn is_one_segment(name: &[u8]) -> bool {
 async fn answer(state: &Lockd, head: &Parts, name: &str) -> Result<Response, Failure> {
     let app = &state.app;
     let identity = identify(app, head).await?;
-    touch_carried(app, &identity, head).await;
+    touch_cookie_session(app, &identity, head).await;
     match head.method {
         Method::POST => lock(state, head, &identity, name).await,
         Method::DELETE => unlock(app, &identity, name).await,
@@ -143,9 +143,6 @@ async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> R
             response.headers_mut().insert(FENCING_TOKEN, hold.token.0.into());
             Ok(response)
         }
-        Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. })) => {
-            Ok(json(StatusCode::CONFLICT, "{\"error\":\"Lock conflict\"}\n"))
-        }
         Err(fault) => Err(explain(&fault)),
     }
 }
@@ -159,7 +156,7 @@ async fn unlock(app: &AppState, identity: &Identity, name: &str) -> Result<Respo
     }
 }
 
-/// lockd's rules for names, in its order and words.
+/// lockd's rules for names, in its order and with its messages.
 fn checked(name: &[u8]) -> Result<&str, Failure> {
     if name.len() > NAME_BYTES_MAX {
         let detail = format!("Name is too long ({} bytes > max of {NAME_BYTES_MAX})", name.len());
@@ -177,10 +174,11 @@ fn checked(name: &[u8]) -> Result<&str, Failure> {
     }
 }
 
-/// Where lockd has words for a fault, its words.
+/// A fault, with the message of lockd if it has one.
 fn explain(fault: &Fault) -> Failure {
     let failure = Failure::from_fault(fault, &NAMES);
     let words = match failure.code {
+        Code::Held | Code::WaitTimedOut | Code::SizeMismatch => "Lock conflict",
         Code::NotLeader | Code::NoQuorum => "Not currently in LEADER state",
         Code::ShuttingDown => "ConsensusModule is stopped",
         Code::OutcomeUnknown => "Result Unknown (leadership was lost before commit)",
@@ -203,7 +201,7 @@ fn not_found() -> Response {
     json(StatusCode::NOT_FOUND, "{\"error\":\"Not Found\"}\n")
 }
 
-/// What lockd's router says where it has no route, other methods included.
+/// The answer of lockd's router to unknown paths and methods.
 fn page_not_found() -> Response {
     let plain = HeaderValue::from_static("text/plain");
     respond::with_body(StatusCode::NOT_FOUND, Some(plain), "404 page not found")
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_refused_in_lockds_words() {
+    fn invalid_names_get_lockds_messages() {
         assert_eq!(words(b"A+B"), "Name contains non-printable/non-ascii byte 43 at offset 1");
         assert_eq!(words(b"hi\n"), "Name contains non-printable/non-ascii byte 10 at offset 2");
         assert_eq!(words("日本語".as_bytes()), "Name contains non-printable/non-ascii byte 230 at offset 0");
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_plain_segment_is_a_name() {
+    fn name_is_one_segment() {
         assert!(is_one_segment(b"a"));
         assert!([&b""[..], b"a/b", b"/"].iter().all(|name| !is_one_segment(name)));
     }

@@ -64,7 +64,7 @@ fn endpoints() -> Vec<Endpoint> {
 const SLASH: &str = "The name ends in a slash: `Location` is the path without it.";
 const SPLIT: &str = "A name with a slash, also an encoded one, is no name here (then as text).";
 
-/// lockd's two forms: what is not held as JSON, what is no name as text.
+/// lockd has two forms of 404: JSON for a lock that is not held, text for an invalid name.
 fn not_found(about: &str) -> Response {
     let mut response = json(about, "NamedLockError");
     response.content.extend(text("", "text/plain").content);

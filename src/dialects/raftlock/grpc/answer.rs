@@ -1,4 +1,4 @@
-//! What the service's answers are made of: locks, moments, errors.
+//! The parts of answers: locks, moments, errors.
 
 use super::check::detailed;
 use crate::base::clock;
@@ -16,7 +16,7 @@ use tonic::Status;
 
 const NAMES: FieldNames = FieldNames { name: "lock_id", size: "size", lease: "ttl", wait: "timeout" };
 
-/// One moment by the wall clock and by cluster time, to tell others in the calendar's words.
+/// The same moment by the wall clock and in cluster time, to convert others.
 #[derive(Clone, Copy)]
 pub struct Calendar {
     unix: Duration,
@@ -41,7 +41,7 @@ pub fn span(duration: Duration) -> Span {
     Span { seconds, nanos: duration.subsec_nanos().try_into().unwrap_or(0) }
 }
 
-/// Checked spans only: what is negative counts as nothing.
+/// For checked spans; a negative one is 0.
 pub fn ms(span: Span) -> u64 {
     Duration::try_from(span).map_or(0, crate::domain::time::round_up_ms)
 }
@@ -78,8 +78,8 @@ pub fn error(code: ErrorCode, message: impl Into<String>) -> ErrorDetail {
     ErrorDetail { code: code.into(), message: message.into(), details: BTreeMap::new() }
 }
 
-/// What goes into `error`; what is no answer about a lock is a status.
-pub fn told(fault: &Fault) -> Result<ErrorDetail, Status> {
+/// A refusal for the field `error`; any other fault is a status.
+pub fn error_detail(fault: &Fault) -> Result<ErrorDetail, Status> {
     let Fault::Refused(refusal) = fault else {
         return Err(status(fault));
     };
@@ -134,7 +134,7 @@ pub fn status(fault: &Fault) -> Status {
 }
 
 /// A right that is missing.
-pub fn denied(failure: Failure) -> Status {
+pub fn permission_denied(failure: Failure) -> Status {
     let code = crate::http::grpc::status::grpc(failure.code);
     detailed(code, ErrorCode::PermissionDenied, &failure.detail, &HashMap::new())
 }
@@ -144,14 +144,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_counted_from_now_in_both_directions() {
+    fn moments_before_and_after_now_are_converted() {
         let calendar = Calendar { unix: Duration::from_millis(1_000_500), now: Timestamp(60_000) };
         assert_eq!(calendar.moment(Timestamp(61_250)), Moment { seconds: 1001, nanos: 750_000_000 });
         assert_eq!(calendar.moment(Timestamp(59_000)), Moment { seconds: 999, nanos: 500_000_000 });
     }
 
     #[test]
-    fn what_nobody_may_repeat_carries_a_detail() {
+    fn unknown_outcome_carries_a_detail() {
         assert!(!status(&EngineError::OutcomeUnknown.into()).details().is_empty());
         let unavailable = status(&EngineError::NoQuorum.into());
         assert_eq!(unavailable.code(), tonic::Code::Unavailable);

@@ -1,4 +1,4 @@
-//! RaftLock's own checks of requests, in its order and words. Lengths are in bytes.
+//! RaftLock's own checks of requests, in its order and with its messages. Lengths are in bytes.
 
 use crate::dialects::raftlock::proto::{
     AcquireRequest, CancelWaitRequest, EnqueueWaiterRequest, ErrorCode, ErrorDetail, GetLocksRequest, LockFilter,
@@ -183,7 +183,7 @@ fn filter(filter: &LockFilter) -> Result<(), Status> {
     metadata(&filter.metadata_filter).map_err(|status| invalid("filter.metadata_filter", "", status.message()))
 }
 
-/// RaftLock's refusal: the words, and the field in a detail.
+/// RaftLock's refusal: the message, and the field in a detail.
 pub fn invalid(field: &str, value: &str, text: &str) -> Status {
     let details: HashMap<&str, &str> = HashMap::from([("field", field), ("value", value)]);
     detailed(Code::InvalidArgument, ErrorCode::InvalidArgument, text, &details)
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_filters_lie_within_the_years_1_and_9999() {
+    fn filter_timestamps_outside_years_1_to_9999_are_refused() {
         let at = |seconds, nanos| Some(Moment { seconds, nanos });
         let before = |at| filter(&LockFilter { expires_before: at, ..LockFilter::default() });
         let after = |at| filter(&LockFilter { expires_after: at, ..LockFilter::default() });
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_field_and_value_in_a_detail() {
+    fn refusal_has_field_and_value_in_a_detail() {
         let status = acquire(&AcquireRequest { ttl: seconds(0, 500_000_000), ..asked() }).expect_err("refused");
         let carried = RpcStatus::decode(status.details()).expect("sound");
         let detail = ErrorDetail::decode(&*carried.details[0].value).expect("sound");

@@ -1,6 +1,6 @@
 //! Acquire, Release and Renew.
 
-use super::answer::{self, Calendar, denied, span, told};
+use super::answer::{self, Calendar, error_detail, permission_denied, span};
 use super::check::{self, TTL_DEFAULT_MS, WAIT_DEFAULT_MS};
 use super::queue::{advice, estimate_now};
 use super::state::Call;
@@ -20,7 +20,7 @@ use tonic::Status;
 
 pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<AcquireResponse>, Status> {
     check::acquire(&asked)?;
-    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let acquire = Acquire {
         label: Some(Arc::from(&*asked.client_id)),
         reentrant: true,
@@ -48,7 +48,7 @@ fn acquired(call: &Call<'_>, asked: &AcquireRequest, granted: Granted) -> Reply<
     Reply { message, delivery: Some(granted.delivery) }
 }
 
-/// The lock as this node's table has it; a hold that has ended meanwhile as it was granted.
+/// The lock as this node's table has it; as it was granted if it has ended meanwhile.
 fn held(
     call: &Call<'_>,
     lock_id: &str,
@@ -73,12 +73,12 @@ fn held(
 }
 
 fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Result<AcquireResponse, Status> {
-    let error = told(fault)?;
+    let error = error_detail(fault)?;
     let name = Name::from(&*asked.lock_id);
     let waits =
         matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
     let estimate = waits.then(|| estimate_now(call, &name)).flatten();
-    // Only those who wait have a place: by EnqueueWaiter.
+    // Only waiters of EnqueueWaiter have a place.
     let mut waiting = call.app.engine.local_waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);
     let place = waiting
         .find(|waiter| waiter.dialect == Dialect::RaftLockGrpc && waiter.label.as_deref() == Some(&*asked.client_id));
@@ -102,18 +102,18 @@ fn request_key(call: &Call<'_>, asked: &AcquireRequest) -> Option<IdempotencyKey
 
 pub async fn release(call: &Call<'_>, asked: ReleaseRequest) -> Result<Reply<ReleaseResponse>, Status> {
     check::release(&asked)?;
-    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let proof = proof(&asked.client_id, asked.version);
     let answer = match call.app.engine.release(Name::from(&*asked.lock_id), None, proof).await {
         Ok(released) => ReleaseResponse { released: true, error: None, waiter_promoted: released.waiter_granted },
-        Err(fault) => ReleaseResponse { released: false, error: Some(told(&fault)?), waiter_promoted: false },
+        Err(fault) => ReleaseResponse { released: false, error: Some(error_detail(&fault)?), waiter_promoted: false },
     };
     Ok(answer.into())
 }
 
 pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<RenewResponse>, Status> {
     check::renew(&asked)?;
-    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let name = Name::from(&*asked.lock_id);
     let ttl_ms = asked.new_ttl.map_or(TTL_DEFAULT_MS, answer::ms);
     let proof = proof(&asked.client_id, asked.version);
@@ -121,12 +121,12 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<RenewRe
         Ok(renewed) => {
             let calendar = Calendar::of(call.app);
             let hold = call.app.engine.local_hold(&name, renewed.key);
-            // A renewal that has ended by now is answered as what it was: too late.
+            // A hold that has ended by now was renewed too late.
             let lock = hold.map(|hold| answer::lock(&asked.lock_id, &hold, calendar));
-            let error = lock.is_none().then(|| told(&Refusal::NoSuchLock.into())).transpose()?;
+            let error = lock.is_none().then(|| error_detail(&Refusal::NoSuchLock.into())).transpose()?;
             RenewResponse { renewed: lock.is_some(), lock, error }
         }
-        Err(fault) => RenewResponse { renewed: false, lock: None, error: Some(told(&fault)?) },
+        Err(fault) => RenewResponse { renewed: false, lock: None, error: Some(error_detail(&fault)?) },
     };
     Ok(answer.into())
 }

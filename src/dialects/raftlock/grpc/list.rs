@@ -1,6 +1,6 @@
 //! GetLockInfo and GetLocks: reading.
 
-use super::answer::{self, Calendar, denied, error};
+use super::answer::{self, Calendar, error, permission_denied};
 use super::check;
 use super::state::Call;
 use super::wildcard::{matches, prefix};
@@ -29,7 +29,7 @@ const ROW_BYTES: usize = 100;
 
 pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<GetLockInfoResponse>, Status> {
     check::lock_id(&asked.lock_id)?;
-    may_read(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_read(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let read = call.app.engine.lock(&Name::from(&*asked.lock_id)).await;
     let (lock, _) = read.map_err(|fault| answer::status(&fault))?;
     let calendar = Calendar::of(call.app);
@@ -67,7 +67,7 @@ pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLo
     };
     let search = Search { wanted, engine: call.app.engine.clone(), identity: call.identity.clone(), calendar };
     let search = Arc::new(search);
-    // An error would mean that nobody searches any more, and then it is nobody's turn to wait for.
+    // The semaphore is never closed, so there is no error.
     let _turn = call.state.searches.acquire().await;
     let (mut found, mut bytes, mut total, mut after) = (Vec::new(), 0, 0_usize, None);
     loop {
@@ -99,7 +99,7 @@ fn shown_bytes(lock: &LockView) -> usize {
     lock.name.len() + ROW_BYTES + metadata
 }
 
-/// What one caller asks for.
+/// One search.
 struct Search {
     wanted: LockFilter,
     engine: Engine,
@@ -163,7 +163,7 @@ fn without_owner(lock_id: String, last: EndedHold, calendar: Calendar) -> LockIn
 }
 
 fn waiters(call: &Call<'_>, name: &Name, calendar: Calendar) -> Vec<WaiterInfo> {
-    // Whoever may yet ask again does not wait now.
+    // A place that is kept for a lost request does not wait now.
     let waiters = call.app.engine.local_waiters(name).into_iter().filter(|waiter| !waiter.orphaned);
     let shown = waiters.map(|waiter| WaiterInfo {
         client_id: answer::owner_id(waiter.label.as_deref(), waiter.dialect),

@@ -1,7 +1,7 @@
 //! `raftlock.RaftLock`: all ten calls as their proto means them, without the original's defects.
 //!
-//! Holders are client ids. The fencing token is `version`. What the state of a lock forbids is told in `error` with
-//! status OK, because only there does RaftLock's Go client look for it. Any node answers; nobody is redirected.
+//! Holders are client ids. The fencing token is `version`. Refusals are in `error` with status OK, because RaftLock's Go
+//! client looks for them only there. Any node answers; nobody is redirected.
 
 mod answer;
 mod check;

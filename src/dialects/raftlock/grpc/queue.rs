@@ -1,6 +1,6 @@
 //! EnqueueWaiter, CancelWait, GetBackoffAdvice: waiting without a request, and how long it may take.
 
-use super::answer::{self, denied, span, told};
+use super::answer::{self, error_detail, permission_denied, span};
 use super::check::{self, TTL_DEFAULT_MS};
 use super::state::Call;
 use crate::dialects::raftlock::proto::{
@@ -22,11 +22,11 @@ const ESTIMATE_MAX: Duration = Duration::from_secs(30);
 
 pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Reply<EnqueueWaiterResponse>, Status> {
     check::enqueue(&asked)?;
-    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let name = Name::from(&*asked.lock_id);
     let engine = &call.app.engine;
     if holds_it(engine, &name, &asked.client_id).await? {
-        // Whoever holds it has nothing to wait for: it keeps its version and gets no place.
+        // The holder has nothing to wait for: it keeps its version and gets no place.
         let error = answer::error(ErrorCode::LockHeld, "lockmanager: lock is already held by this client");
         return Ok(EnqueueWaiterResponse { error: Some(error), ..EnqueueWaiterResponse::default() }.into());
     }
@@ -45,7 +45,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
             let estimate = lock_now(call.app, &name).map(|lock| estimate(call, &lock, position));
             enqueued(position, estimate.unwrap_or_default())
         }
-        Err(fault) => EnqueueWaiterResponse { error: Some(told(&fault)?), ..EnqueueWaiterResponse::default() },
+        Err(fault) => EnqueueWaiterResponse { error: Some(error_detail(&fault)?), ..EnqueueWaiterResponse::default() },
     };
     Ok(answer.into())
 }
@@ -69,15 +69,15 @@ fn enqueued(position: u32, estimate: Duration) -> EnqueueWaiterResponse {
 
 pub async fn cancel(call: &Call<'_>, asked: CancelWaitRequest) -> Result<Reply<CancelWaitResponse>, Status> {
     check::cancel(&asked)?;
-    may_take(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let cancelled = call.app.engine.cancel_wait(Name::from(&*asked.lock_id), Arc::from(&*asked.client_id)).await;
-    let error = cancelled.err().map(|fault| told(&fault)).transpose()?;
+    let error = cancelled.err().map(|fault| error_detail(&fault)).transpose()?;
     Ok(CancelWaitResponse { cancelled: error.is_none(), error }.into())
 }
 
 pub async fn backoff(call: &Call<'_>, asked: BackoffAdviceRequest) -> Result<Reply<BackoffAdviceResponse>, Status> {
     check::lock_id(&asked.lock_id)?;
-    may_read(&call.identity, &asked.lock_id).map_err(denied)?;
+    may_read(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let (lock, _) = call.app.engine.lock(&Name::from(&*asked.lock_id)).await.map_err(|fault| answer::status(&fault))?;
     let held = lock.filter(|lock| !lock.holds.is_empty());
     let estimate = held.map(|lock| estimate(call, &lock, lock.waiters));
@@ -98,7 +98,7 @@ pub fn advice(estimate: Option<Duration>) -> BackoffAdvice {
     }
 }
 
-/// How long somebody who came now would wait; `None`: not at all.
+/// How long a new waiter would wait; `None`: not at all.
 pub fn estimate_now(call: &Call<'_>, name: &Name) -> Option<Duration> {
     lock_now(call.app, name).map(|lock| estimate(call, &lock, lock.waiters))
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn estimates_follow_what_was_measured_and_the_lease_bounds_the_first_hold() {
+    fn estimate_uses_measured_holds_bounded_by_the_lease() {
         assert_eq!(expected(Some(s(20)), Some(s(4)), 0), s(4));
         assert_eq!(expected(Some(s(2)), Some(s(4)), 2), s(10));
         assert_eq!(expected(Some(s(20)), None, 0), s(10), "RaftLock's guess");

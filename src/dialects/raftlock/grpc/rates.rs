@@ -8,7 +8,7 @@ use tokio::sync::watch;
 const INTERVAL: Duration = Duration::from_secs(5);
 const WINDOW: usize = 12;
 
-/// What was measured; nothing in the first seconds.
+/// The measured rates; zero in the first seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
     /// `None` where no hold has ended.
@@ -25,7 +25,7 @@ struct Sample {
 }
 
 impl Rates {
-    /// Measures until nobody listens any more.
+    /// Measures until all receivers are dropped.
     pub fn follow(engine: Engine) -> watch::Receiver<Rates> {
         let (sender, receiver) = watch::channel(Rates::default());
         tokio::spawn(async move {
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn the_average_hold_follows_from_how_many_there_are_and_end() {
+    fn average_hold_follows_from_holds_and_ends() {
         let rates = measured(&VecDeque::from([sample(20, 100, 50, 0), sample(20, 200, 140, 10)]));
         assert_eq!(rates.average_hold, Some(Duration::from_secs(1)), "20 holds, 100 ends in 5 s");
         assert_eq!((rates.acquisitions_per_second, rates.releases_per_second, rates.expired), (20.0, 18.0, 10));
     }
 
     #[test]
-    fn nothing_is_claimed_before_anything_was_measured() {
+    fn rates_are_zero_before_two_samples() {
         assert_eq!(measured(&VecDeque::new()), Rates::default());
         assert_eq!(measured(&VecDeque::from([sample(1, 1, 1, 1)])), Rates::default());
         let idle = measured(&VecDeque::from([sample(3, 9, 6, 0), sample(3, 9, 6, 0)]));

@@ -1,4 +1,4 @@
-//! What the procedures of this service are given.
+//! The state of this service.
 
 use super::rates::Rates;
 use crate::http::AppState;

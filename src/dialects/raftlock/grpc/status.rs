@@ -37,7 +37,7 @@ pub async fn health(call: &Call<'_>, _asked: HealthRequest) -> Result<Reply<Heal
     Ok(HealthResponse { status: health.status, message: message.to_owned(), health_info: Some(health) }.into())
 }
 
-/// Counts of the whole service are not for a credential that sees a part of its names: 0 stands for not told.
+/// A credential that sees only a part of the names gets 0 for the counts of the whole service.
 fn visible_overview(call: &Call<'_>) -> Overview {
     let overview = call.app.engine.overview();
     let counts = if call.identity.sees_every_name() { overview.counts } else { Counts::default() };
@@ -74,7 +74,7 @@ fn raft_status(cluster: &ClusterView, overview: &Overview, details: bool) -> Raf
         term: cluster.term,
         leader_id: cluster.leader.map(|leader| leader.to_string()).unwrap_or_default(),
         last_log_index: overview.log.last_log_index,
-        // What is applied is committed; what is committed beyond it, this node does not know yet.
+        // The applied index is a lower bound of the commit index, which this node does not know.
         commit_index: overview.log.applied_index,
         last_applied: overview.log.applied_index,
         snapshot_index: overview.log.snapshot_index,
@@ -116,7 +116,7 @@ async fn lock_stats(call: &Call<'_>, overview: &Overview) -> LockManagerStats {
     }
     let rates = *call.state.rates.borrow();
     let filter = LockFilter { contended: Some(true), ..LockFilter::default() };
-    // Without a leader nobody can say; the rest of the status is then the more wanted.
+    // Without a leader this is unknown, and the rest of the status is still useful.
     let contested = call.app.engine.locks(filter, None, CONTESTED_MAX).await.map_or(0, |page| page.locks.len());
     LockManagerStats {
         active_locks_count: count(overview.counts.holds),

@@ -1,5 +1,5 @@
-//! Waiting by Acquire. RaftLock's Go client ends a request after 30 seconds, or is told then that its wait is over, and
-//! asks again under the same client id: its place in the queue is kept for that.
+//! Waiting by Acquire. RaftLock's Go client ends a request after 30 seconds, or gets a timeout then, and asks again under
+//! the same client id: its place in the queue is kept for that.
 //!
 //! The table keeps the place of a request with an idempotency key for some seconds after it was lost, and passes it over
 //! meanwhile; whoever asks again under the same owner label takes it. So each wait has a key, one of its own where the
@@ -10,7 +10,7 @@ use crate::domain::{Acquire, IdempotencyKey, Pool, Refusal, Wait};
 use crate::engine::{Engine, Fault, Granted};
 use std::time::Duration;
 
-/// The table ends a wait this much later than the client is told: enough to lose it first.
+/// The table ends a wait this much later than the client hears of it, so that the wait is lost first.
 const MARGIN_MS: u64 = 5_000;
 
 /// Takes the lock, waiting for so long.
@@ -22,7 +22,7 @@ pub async fn acquire(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Resu
             return engine.acquire(Acquire { wait, ..acquire }).await;
         }
         match engine.acquire(Acquire { wait, idempotency_key: Some(own_key()), ..acquire.clone() }).await {
-            // Better a wait that loses its place with its request than none.
+            // A wait without a key loses its place with its request, which is better than no wait.
             Err(Fault::Refused(Refusal::RequestsFull { .. } | Refusal::ShareFull { pool: Pool::Requests, .. })) => {
                 engine.acquire(Acquire { wait, ..acquire }).await
             }

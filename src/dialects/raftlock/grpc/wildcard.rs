@@ -7,7 +7,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where the last star stands, and how far its text reaches as yet: only it is ever tried anew.
+    // The last star and how much text it covers so far; only it is retried.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -32,7 +32,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|rest| *rest == '*')
 }
 
-/// What every text that matches begins with.
+/// The prefix of every text that matches.
 pub fn prefix(pattern: &str) -> &str {
     match pattern.find(['*', '?']) {
         Some(at) => &pattern[..at],
@@ -57,14 +57,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_without_wildcards_matches_any_part() {
+    fn pattern_without_wildcards_matches_any_part() {
         assert!(matches("", "anything") && matches("eu", "queue"));
         assert!(!matches("ue.", "queue"));
         assert_eq!((prefix("build/*"), prefix("build"), prefix("*")), ("build/", "", ""));
     }
 
     #[test]
-    fn many_stars_take_no_time() {
+    fn pattern_with_many_stars_matches_fast() {
         let pattern = "a*".repeat(120) + "b";
         assert!(!matches(&pattern, &"a".repeat(256)));
     }

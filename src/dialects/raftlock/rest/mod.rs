@@ -1,7 +1,7 @@
-//! Lock/unlock JSON: the two endpoints that RaftLock's README promises and nobody ever built.
+//! Lock/unlock JSON: the two endpoints that RaftLock's README promises and RaftLock never had.
 //!
 //! `lock_id` names lock and holder by itself. Beyond the README: `wait`, `metadata`, `fencing_token`, and a 409 that
-//! says who is in the way.
+//! describes the holder.
 
 mod openapi;
 mod request;
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, HeldBy, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
-use crate::http::auth::{caller, identify, may_take, touch_carried};
+use crate::http::auth::{caller, identify, may_take, touch_cookie_session};
 use crate::http::catalog::HoldDialect;
 use crate::http::code::{Code, FieldNames};
 use crate::http::delivery::granted;
@@ -78,7 +78,7 @@ async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Respon
     let app = &state.app;
     check_method(head)?;
     let identity = identify(app, head).await?;
-    touch_carried(app, &identity, head).await;
+    touch_cookie_session(app, &identity, head).await;
     check_content_type(&head.headers)?;
     let unknown = app.settings.unknown_fields;
     check_query(Query::of(&head.uri), &[], unknown)?;
@@ -114,7 +114,7 @@ async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Respon
 async fn try_unlock(app: &AppState, head: &Parts, body: Body) -> Result<Response, Failure> {
     check_method(head)?;
     let identity = identify(app, head).await?;
-    touch_carried(app, &identity, head).await;
+    touch_cookie_session(app, &identity, head).await;
     check_content_type(&head.headers)?;
     let unknown = app.settings.unknown_fields;
     check_query(Query::of(&head.uri), &[], unknown)?;
@@ -134,7 +134,7 @@ async fn try_unlock(app: &AppState, head: &Parts, body: Body) -> Result<Response
     }
 }
 
-/// The same for every reason, so that nobody learns which part was right.
+/// The same for every reason, so that the answer does not reveal which part was right.
 fn unknown_lock_id() -> Failure {
     Failure { field: Some("lock_id"), ..Failure::new(Code::WrongKey, "lock_id is not known, or its hold has ended") }
 }
@@ -160,7 +160,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure { field: Some("Content-Type"), ..Failure::new(Code::UnsupportedMediaType, detail) })
 }
 
-/// Says who is in the way, without what would open the hold.
+/// Describes the holder, without the key of its hold.
 fn held(app: &AppState, by: &HeldBy) -> Response {
     let now = app.engine.now();
     let holder = Holder {

@@ -33,12 +33,12 @@ impl<'a> LockRequest<'a> {
         static FIELDS: [FieldName; 5] =
             [field("resource"), field("ttl"), field("wait"), field("metadata"), field(idempotency::FIELD)];
         let [resource, ttl, wait, metadata, request_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
-        let lease =
+        let lease_field =
             DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" };
-        let ttl_ms = ttl.number(lease.name)?.map_or(Ok(default_ttl_ms), |seconds| lease.ms(seconds))?;
-        let patience =
+        let ttl_ms = ttl.number(lease_field.name)?.map_or(Ok(default_ttl_ms), |seconds| lease_field.ms(seconds))?;
+        let wait_field =
             DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" };
-        let wait_ms = wait.number(patience.name)?.map_or(Ok(0), |seconds| patience.ms(seconds))?;
+        let wait_ms = wait.number(wait_field.name)?.map_or(Ok(0), |seconds| wait_field.ms(seconds))?;
         Ok(LockRequest {
             resource: needed(resource, "resource")?,
             ttl_ms,
