@@ -1,4 +1,5 @@
-//! The table: all the state of the service. `apply` changes it; the other modules are the steps of `apply`.
+//! The table: all the state of the service. `apply` changes it, by the steps in the other modules; `preflight`, `quota`
+//! and `views` only read it.
 
 mod acquire;
 mod apply;
