@@ -1,4 +1,4 @@
-//! Where the fencing tokens of a table begin, and where they go on at a later leadership.
+//! The first fencing token of a new table, and the floor that a later leadership sets for tokens.
 
 use crate::base::clock;
 use crate::base::wall_clock::check_wall_clock;
@@ -14,8 +14,7 @@ pub fn first_token() -> u64 {
     unix_ms.saturating_mul(TOKENS_PER_MS)
 }
 
-/// What a leadership that opens in this epoch says of the tokens: a later one says nothing by a clock that is wrong,
-/// and does not end for it.
+/// The floor for tokens of a leadership that follows this epoch. A later leadership sets none if its clock is implausible.
 pub fn first_token_of(epoch: u64) -> u64 {
     if epoch == 0 || check_wall_clock(false).is_ok() { first_token() } else { 0 }
 }
@@ -27,14 +26,14 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_new_table_begins_at_the_milliseconds_of_the_clock() {
+    fn new_table_begins_at_the_milliseconds_of_the_clock() {
         clock::set_wall_clock(Box::new(|| Duration::from_secs(1_800_000_000)));
         assert_eq!(first_token(), 1_800_000_000_000 << 10);
         assert!(first_token() < 1 << 53);
     }
 
     #[test]
-    fn a_later_leadership_takes_nothing_from_an_implausible_clock() {
+    fn later_leadership_ignores_an_implausible_clock() {
         for (unix_seconds, believed) in [(0, false), (1_800_000_000, true), (YEAR_2100, false), (8_835_955_200, false)]
         {
             clock::set_wall_clock(Box::new(move || Duration::from_secs(unix_seconds)));

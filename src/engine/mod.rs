@@ -32,6 +32,8 @@ mod shutdown;
 mod start;
 mod state_machine;
 mod table_host;
+#[cfg(test)]
+mod test_node;
 
 pub use backup::{Backup, BackupCounts, BackupError, BackupReader, BackupWriter, RestoreOptions, check, restore};
 pub use command_queue::BatchBounds;

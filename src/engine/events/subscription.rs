@@ -180,3 +180,30 @@ impl Subscription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::LockEvent;
+    use super::super::filter::NameFilter;
+    use super::*;
+    use crate::domain::{Event, SessionId};
+    use crate::engine::test_node::TestNode;
+
+    #[tokio::test]
+    async fn subscription_gets_what_is_appended_after_it_began() {
+        let node = TestNode::start().await;
+        let log = node.events.clone();
+        let (host, reader, health) = (node.host.clone(), node.reader(), node.health.clone());
+        let source = Arc::new(EventSource { log: log.clone(), host, reader, health });
+        let filter = EventFilter { names: NameFilter::Under(vec![String::new()]), sessions: true };
+        let begun = Subscription::new(source, Consistency::Stale, filter, None, false);
+        let mut subscription = begun.ok().expect("a slot");
+        assert!(matches!(subscription.next().await, Update::Begun(_)));
+        let session = SessionId([1; 16]);
+        log.append(5, vec![Event::SessionEnded { session, idle: true }]);
+        let Update::Events(events, _) = subscription.next().await else { panic!("no events") };
+        assert_eq!(events[0].event, LockEvent::SessionEnded { session, idle: true });
+        log.end();
+        assert!(matches!(subscription.next().await, Update::Ended));
+    }
+}

@@ -180,3 +180,24 @@ impl NodeHealth {
         !self.diverged.swap(true, Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::test_node::TestNode;
+
+    #[tokio::test]
+    async fn removed_node_may_not_serve_until_it_is_added_again() {
+        let health = TestNode::start().await.health;
+        assert!(!health.is_in_contact(), "it leads, but has not applied its first entry");
+        health.set_leads(true);
+        assert!(health.is_alone() && health.is_ready() && health.check_may_serve().is_ok());
+        let removed = NodeState::Removed { node: 1 };
+        assert_eq!(health.note_state(&removed), Some(MembershipChange::Removed));
+        assert_eq!(health.check_may_serve(), Err(EngineError::Removed(RemovedNode { node: 1 })));
+        assert!(!health.is_in_contact());
+        assert_eq!(health.note_state(&removed), None);
+        assert_eq!(health.note_state(&NodeState::Member), Some(MembershipChange::AddedAgain));
+        assert!(health.is_ready());
+    }
+}

@@ -1,5 +1,7 @@
 //! The digest of one node's table, and the leader's verdict on it.
 
+use crate::base::byte_enum;
+
 /// The digest of a table at one index of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TableDigest {
@@ -10,13 +12,14 @@ pub struct TableDigest {
     pub digest: [u8; 32],
 }
 
-/// What the leader says of a digest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Nothing is known against it.
-    Agrees,
-    /// Undecided: the node asks again.
-    Open,
-    /// A majority has another digest, or no digest has a majority.
-    Differs,
+byte_enum! {
+    /// What the leader says of a digest.
+    pub enum Verdict {
+        /// Nothing is known against it.
+        Agrees = 0,
+        /// Undecided: the node asks again.
+        Open = 1,
+        /// A majority has another digest, or no digest has a majority.
+        Differs = 2,
+    }
 }

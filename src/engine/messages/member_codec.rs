@@ -1,6 +1,7 @@
 //! Why the membership was not changed, as bytes.
 
-use super::codec::{Reader, WireError, put_text};
+use super::codec::{MessageError, put_text, take_text, unknown};
+use crate::base::codec::{Decoder, Encode};
 use crate::engine::error::MemberError;
 
 /// Each error has the same shape: its kind, a number for the node, one for the lag, and two texts.
@@ -16,17 +17,17 @@ pub fn put_member_error(out: &mut Vec<u8>, error: &MemberError) {
         MemberError::WouldLoseQuorum(node) => (7, *node, 0, "", ""),
         MemberError::Busy => (8, 0, 0, "", ""),
     };
-    out.push(kind);
-    out.extend(node.to_be_bytes());
-    out.extend(lag.to_be_bytes());
+    out.put_u8(kind);
+    out.put_be_u64(node);
+    out.put_be_u64(lag);
     put_text(out, first);
     put_text(out, second);
 }
 
-pub fn take_member_error(take: &mut Reader<'_>) -> Result<MemberError, WireError> {
+pub fn take_member_error(take: &mut Decoder<'_>) -> Result<MemberError, MessageError> {
     let kind = take.u8()?;
-    let (node, lag_entries) = (take.u64()?, take.u64()?);
-    let (first, second) = (take.text()?, take.text()?);
+    let (node, lag_entries) = (take.be_u64()?, take.be_u64()?);
+    let (first, second) = (take_text(take)?, take_text(take)?);
     Ok(match kind {
         0 => MemberError::Alone,
         1 => MemberError::BadAddress(first),
@@ -37,6 +38,6 @@ pub fn take_member_error(take: &mut Reader<'_>) -> Result<MemberError, WireError
         6 => MemberError::NotCaughtUp { node, lag_entries },
         7 => MemberError::WouldLoseQuorum(node),
         8 => MemberError::Busy,
-        value => return Err(WireError::Unknown { what: "reason", value }),
+        value => return Err(unknown("reason", value)),
     })
 }

@@ -1,6 +1,7 @@
 //! One member of the cluster, as the leader reports it.
 
-use super::codec::{Reader, WireError, put_text};
+use super::codec::{MessageError, put_text, take_text};
+use crate::base::codec::{Decoder, Encode};
 
 /// One member as the leader sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,16 +16,16 @@ pub struct MemberLine {
 
 impl MemberLine {
     pub fn put(&self, out: &mut Vec<u8>) {
-        out.extend(self.node.to_be_bytes());
+        out.put_be_u64(self.node);
         put_text(out, &self.address);
-        out.extend([self.voter, self.up, self.lag_entries.is_some()].map(u8::from));
-        out.extend(self.lag_entries.unwrap_or(0).to_be_bytes());
+        [self.voter, self.up, self.lag_entries.is_some()].into_iter().for_each(|flag| out.put_flag(flag));
+        out.put_be_u64(self.lag_entries.unwrap_or(0));
     }
 
-    pub fn take(take: &mut Reader<'_>) -> Result<MemberLine, WireError> {
-        let (node, address) = (take.u64()?, take.text()?);
+    pub fn take(take: &mut Decoder<'_>) -> Result<MemberLine, MessageError> {
+        let (node, address) = (take.be_u64()?, take_text(take)?);
         let (voter, up, knows_lag) = (take.flag()?, take.flag()?, take.flag()?);
-        let lag = take.u64()?;
+        let lag = take.be_u64()?;
         Ok(MemberLine { node, address, voter, up, lag_entries: knows_lag.then_some(lag) })
     }
 }

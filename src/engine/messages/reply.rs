@@ -1,9 +1,10 @@
 //! What one node's engine answers to another's.
 
-use super::codec::{Reader, VERSION, WireError, put_tagged, put_text};
+use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
 use super::digest::Verdict;
 use super::member_codec::{put_member_error, take_member_error};
 use super::members::MemberLine;
+use crate::base::codec::Encode;
 use crate::domain::Timestamp;
 use crate::engine::error::MemberError;
 
@@ -54,69 +55,67 @@ impl Reply {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         match self {
-            Reply::NotLeader => out.push(1),
-            Reply::NoQuorum => out.push(2),
-            Reply::Busy => out.push(3),
+            Reply::NotLeader => out.put_u8(1),
+            Reply::NoQuorum => out.put_u8(2),
+            Reply::Busy => out.put_u8(3),
             Reply::Accepted { epoch, now } => {
                 put_tagged(&mut out, 4, *epoch);
-                out.extend(now.0.to_be_bytes());
+                out.put_be_u64(now.0);
             }
             Reply::ReadIndex { index, now } => {
                 put_tagged(&mut out, 5, *index);
-                out.extend(now.0.to_be_bytes());
+                out.put_be_u64(now.0);
             }
-            Reply::Changed => out.push(6),
+            Reply::Changed => out.put_u8(6),
             Reply::NotAccepted { reason } => {
-                out.push(7);
+                out.put_u8(7);
                 put_text(&mut out, reason);
             }
             Reply::Members { members } => {
-                out.push(8);
-                out.extend((members.len() as u32).to_be_bytes());
+                out.put_u8(8);
+                out.put_be_u32(members.len() as u32);
                 members.iter().for_each(|member| member.put(&mut out));
             }
-            Reply::NotUnderstood => out.push(9),
+            Reply::NotUnderstood => out.put_u8(9),
             Reply::Refused(error) => {
-                out.push(10);
+                out.put_u8(10);
                 put_member_error(&mut out, error);
             }
-            Reply::OutcomeUnknown => out.push(11),
-            Reply::NotMember => out.push(12),
+            Reply::OutcomeUnknown => out.put_u8(11),
+            Reply::NotMember => out.put_u8(12),
             Reply::Identity { table_id, leads } => {
                 put_tagged(&mut out, 13, *table_id);
-                out.push(u8::from(*leads));
+                out.put_flag(*leads);
             }
-            Reply::Compared(verdict) => out.extend([14, *verdict as u8]),
+            Reply::Compared(verdict) => out.put_bytes(&[14, *verdict as u8]),
         }
         out
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Reply, WireError> {
-        let mut take = Reader::open(bytes)?;
+    pub fn decode(bytes: &[u8]) -> Result<Reply, MessageError> {
+        let mut take = open(bytes)?;
         let reply = match take.u8()? {
             1 => Reply::NotLeader,
             2 => Reply::NoQuorum,
             3 => Reply::Busy,
-            4 => Reply::Accepted { epoch: take.u64()?, now: Timestamp(take.u64()?) },
-            5 => Reply::ReadIndex { index: take.u64()?, now: Timestamp(take.u64()?) },
+            4 => Reply::Accepted { epoch: take.be_u64()?, now: Timestamp(take.be_u64()?) },
+            5 => Reply::ReadIndex { index: take.be_u64()?, now: Timestamp(take.be_u64()?) },
             6 => Reply::Changed,
-            7 => Reply::NotAccepted { reason: take.text()? },
+            7 => Reply::NotAccepted { reason: take_text(&mut take)? },
             8 => {
-                let count = take.u32()?;
+                let count = take.be_u32()?;
                 Reply::Members { members: (0..count).map(|_| MemberLine::take(&mut take)).collect::<Result<_, _>>()? }
             }
             9 => Reply::NotUnderstood,
             10 => Reply::Refused(take_member_error(&mut take)?),
             11 => Reply::OutcomeUnknown,
             12 => Reply::NotMember,
-            13 => Reply::Identity { table_id: take.u64()?, leads: take.u8()? != 0 },
-            14 => Reply::Compared(match take.u8()? {
-                0 => Verdict::Agrees,
-                1 => Verdict::Open,
-                2 => Verdict::Differs,
-                value => return Err(WireError::Unknown { what: "verdict", value }),
-            }),
-            value => return Err(WireError::Unknown { what: "reply", value }),
+            13 => Reply::Identity { table_id: take.be_u64()?, leads: take.u8()? != 0 },
+            14 => {
+                let verdict = take.u8()?;
+                Reply::Compared(Verdict::from_u8(verdict).ok_or_else(|| unknown("verdict", verdict))?)
+            }
+            value => return Err(unknown("reply", value)),
         };
         take.end()?;
         Ok(reply)

@@ -2,8 +2,9 @@
 //!
 //! Commands travel as the log entry that they would be: one encoding for both, and the leader stamps it anew.
 
-use super::codec::{Reader, VERSION, WireError, put_tagged, put_text};
+use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
 use super::digest::TableDigest;
+use crate::base::codec::Encode;
 use crate::domain::{Entry, Incarnation, StoreId};
 
 /// A follower asks; only the leader does what is asked.
@@ -37,61 +38,61 @@ impl Request {
         let mut out = vec![VERSION];
         match self {
             Request::Present { incarnation, store, level } => {
-                out.push(1);
-                out.extend(incarnation.0.to_be_bytes());
-                out.extend(store.0);
-                out.extend(level.to_be_bytes());
+                out.put_u8(1);
+                out.put_be_u64(incarnation.0);
+                out.put_bytes(&store.0);
+                out.put_be_u32(*level);
             }
             Request::Forward { incarnation, entry } => {
-                out.push(2);
-                out.extend(incarnation.0.to_be_bytes());
-                out.extend(entry.encode());
+                out.put_u8(2);
+                out.put_be_u64(incarnation.0);
+                out.put_bytes(&entry.encode());
             }
-            Request::ReadIndex => out.push(3),
+            Request::ReadIndex => out.put_u8(3),
             Request::Change(Change::Add { node, address }) => {
-                out.push(4);
-                out.extend(node.to_be_bytes());
+                out.put_u8(4);
+                out.put_be_u64(*node);
                 put_text(&mut out, address);
             }
             Request::Change(Change::Promote { node }) => put_tagged(&mut out, 5, *node),
             Request::Change(Change::Remove { node }) => put_tagged(&mut out, 6, *node),
-            Request::Members => out.push(7),
-            Request::Identify => out.push(8),
+            Request::Members => out.put_u8(7),
+            Request::Identify => out.put_u8(8),
             Request::Compare(digest) => {
                 put_tagged(&mut out, 9, digest.index);
-                out.extend(digest.every_ms.to_be_bytes());
-                out.extend(digest.level.to_be_bytes());
-                out.extend(digest.digest);
+                out.put_be_u64(digest.every_ms);
+                out.put_be_u32(digest.level);
+                out.put_bytes(&digest.digest);
             }
         }
         out
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Request, WireError> {
-        let mut take = Reader::open(bytes)?;
+    pub fn decode(bytes: &[u8]) -> Result<Request, MessageError> {
+        let mut take = open(bytes)?;
         let request = match take.u8()? {
             1 => Request::Present {
-                incarnation: Incarnation(take.u64()?),
+                incarnation: Incarnation(take.be_u64()?),
                 store: StoreId(take.array()?),
-                level: take.u32()?,
+                level: take.be_u32()?,
             },
             2 => {
-                let incarnation = Incarnation(take.u64()?);
+                let incarnation = Incarnation(take.be_u64()?);
                 return Ok(Request::Forward { incarnation, entry: Entry::decode(take.0)? });
             }
             3 => Request::ReadIndex,
-            4 => Request::Change(Change::Add { node: take.u64()?, address: take.text()? }),
-            5 => Request::Change(Change::Promote { node: take.u64()? }),
-            6 => Request::Change(Change::Remove { node: take.u64()? }),
+            4 => Request::Change(Change::Add { node: take.be_u64()?, address: take_text(&mut take)? }),
+            5 => Request::Change(Change::Promote { node: take.be_u64()? }),
+            6 => Request::Change(Change::Remove { node: take.be_u64()? }),
             7 => Request::Members,
             8 => Request::Identify,
             9 => Request::Compare(TableDigest {
-                index: take.u64()?,
-                every_ms: take.u64()?,
-                level: take.u32()?,
+                index: take.be_u64()?,
+                every_ms: take.be_u64()?,
+                level: take.be_u32()?,
                 digest: take.array()?,
             }),
-            value => return Err(WireError::Unknown { what: "request", value }),
+            value => return Err(unknown("request", value)),
         };
         take.end()?;
         Ok(request)

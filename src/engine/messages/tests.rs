@@ -1,10 +1,11 @@
 //! Messages between engines, encoded and decoded, and damaged ones.
 
-use super::codec::WireError;
+use super::codec::{MessageError, unknown};
 use super::digest::{TableDigest, Verdict};
 use super::members::MemberLine;
 use super::reply::Reply;
 use super::request::{Change, Request};
+use crate::base::codec::DecodeError;
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
 use crate::engine::error::MemberError;
 use std::sync::Arc;
@@ -86,12 +87,12 @@ fn messages_that_are_cut_or_too_long_are_refused() {
 
 #[test]
 fn unknown_version_is_told_apart_from_damage() {
-    assert_eq!(Request::decode(&[9, 3]), Err(WireError::Version(9)));
-    assert_eq!(Reply::decode(&[1, 200]), Err(WireError::Unknown { what: "reply", value: 200 }));
+    assert_eq!(Request::decode(&[9, 3]), Err(MessageError::Version(9)));
+    assert_eq!(Reply::decode(&[1, 200]), Err(unknown("reply", 200)));
 }
 
 /// A list that claims to be endless must not be believed before it is read.
 #[test]
 fn claimed_length_allocates_nothing() {
-    assert_eq!(Reply::decode(&[1, 8, 0xff, 0xff, 0xff, 0xff]), Err(WireError::Truncated));
+    assert_eq!(Reply::decode(&[1, 8, 0xff, 0xff, 0xff, 0xff]), Err(DecodeError::Truncated.into()));
 }

@@ -44,3 +44,26 @@ impl Proposer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{Outcome, SessionId};
+    use crate::engine::answer::Answered;
+    use crate::engine::test_node::TestNode;
+    use tokio::sync::watch;
+
+    #[tokio::test]
+    async fn commands_that_wait_together_share_one_entry() {
+        let node = TestNode::start().await;
+        let waiting: Vec<_> = (1..=3).map(|session| node.submit(session)).collect();
+        let (_stop, stopped) = watch::channel(false);
+        let proposer = tokio::spawn(node.proposer().run(stopped));
+        for (number, answer) in (1..).zip(waiting) {
+            let Ok(Ok(Answered::Outcome(outcome))) = answer.await else { panic!("no outcome") };
+            assert_eq!(outcome, Outcome::SessionOpened { session: SessionId([number; 16]) });
+        }
+        let stats = node.host.counters.read();
+        assert_eq!((stats.entries, stats.commands), (2, 3), "the start of the leadership, and one batch");
+        proposer.abort();
+    }
+}

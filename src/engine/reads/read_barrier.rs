@@ -95,3 +95,35 @@ impl ReadBarrier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::test_node::TestNode;
+
+    #[tokio::test]
+    async fn reads_that_wait_together_share_one_round() {
+        let node = TestNode::start().await;
+        node.health.set_leads(true);
+        let barrier = node.barrier();
+        let bound = Duration::from_secs(5);
+        let reads = async { tokio::join!(barrier.wait(bound), barrier.wait(bound), barrier.wait(bound)) };
+        let round = async {
+            let waiting = std::mem::take(&mut *barrier.waiting.lock());
+            assert_eq!(waiting.len(), 3);
+            assert_eq!(barrier.round().await, Some(()));
+            waiting.into_iter().for_each(|read| _ = read.send(()));
+        };
+        let (reads, ()) = tokio::join!(reads, round);
+        assert_eq!(reads, (Ok(()), Ok(()), Ok(())));
+    }
+
+    #[tokio::test]
+    async fn read_without_a_leader_ends_with_no_quorum() {
+        let node = TestNode::start().await;
+        let barrier = node.barrier();
+        let rounds = tokio::spawn(barrier.clone().serve());
+        assert_eq!(barrier.wait(Duration::from_millis(100)).await, Err(EngineError::NoQuorum));
+        rounds.abort();
+    }
+}

@@ -135,3 +135,58 @@ fn abort_unreadable(error: &dyn std::error::Error) -> ! {
     tracing::error!(target: LAST_WORDS, %error, "{WHAT} ({error}); was the data written by a newer latchd?");
     std::process::abort()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        CommandId, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, Outcome, SessionId, StoreId, Submitted,
+    };
+    use crate::engine::answer::Answered;
+    use crate::engine::test_node::open_session;
+    use tokio::sync::oneshot;
+
+    const RUN: Incarnation = Incarnation(7);
+
+    fn leader_start() -> Entry {
+        let start = LeaderStart {
+            first_token: 100,
+            limits: Limits::default(),
+            node: NodeId(1),
+            incarnation: RUN,
+            store: StoreId([1; 16]),
+            level: FEATURE_LEVEL,
+            confirm: false,
+        };
+        Entry { at: Timestamp(1), epoch: 0, body: Body::LeaderStart(start) }
+    }
+
+    fn batch(epoch: u64, sequence: u64) -> Entry {
+        let id = CommandId { incarnation: RUN, sequence };
+        let commands = vec![Submitted { id, command: open_session(1) }];
+        Entry { at: Timestamp(2), epoch, body: Body::Batch { touches: Vec::new(), more_touches: false, commands } }
+    }
+
+    #[test]
+    fn applied_entry_answers_the_request_that_waits_for_it() {
+        let host = TableHost::new(RUN);
+        let began = host.apply(1, &host.encode(leader_start()));
+        assert!(began.began_leadership && began.opened.is_some());
+        let (answer, mut receiver) = oneshot::channel();
+        host.requests.register(1..=1, [(1, answer)].into_iter());
+        let applied = host.apply(2, &host.encode(batch(1, 1)));
+        assert_eq!(applied.number, began.number + 1);
+        let Ok(Ok(Answered::Outcome(outcome))) = receiver.try_recv() else { panic!("no answer") };
+        assert_eq!(outcome, Outcome::SessionOpened { session: SessionId([1; 16]) });
+        assert_eq!((host.requests.settled(), host.counters.read().sessions_opened), (1, 1));
+    }
+
+    #[test]
+    fn entry_of_another_leadership_changes_nothing() {
+        let host = TableHost::new(RUN);
+        host.apply(1, &leader_start().encode());
+        host.apply(2, &batch(9, 1).encode());
+        assert!(host.has_refused_entry());
+        assert_eq!((host.requests.settled(), host.table().counts().sessions), (0, 0));
+    }
+}

@@ -1,0 +1,99 @@
+//! One node in memory, without an engine: what the parts are tested on.
+
+use super::answer::AnswerReceiver;
+use super::cluster_clock::ClusterClock;
+use super::command_queue::{BatchBounds, CommandQueue};
+use super::digests::DigestLog;
+use super::events::{EventLog, EventOptions};
+use super::members::{ClusterMembers, MemberTimeouts, NodeHealth};
+use super::peer_service::EngineService;
+use super::proposer::{OwnCommands, Proposer};
+use super::reads::{ReadBarrier, TableReader};
+use super::state_machine::StateMachine;
+use super::table_host::TableHost;
+use crate::base::histogram::Histogram;
+use crate::domain::{Caller, Command, Incarnation, Limits, SessionId};
+use crate::raft::{RaftNode, RaftOptions, Store};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct TestNode {
+    pub raft: RaftNode,
+    pub host: Arc<TableHost>,
+    pub events: Arc<EventLog>,
+    pub digests: Arc<DigestLog>,
+    pub queue: Arc<CommandQueue>,
+    pub clock: Arc<ClusterClock>,
+    pub health: Arc<NodeHealth>,
+}
+
+impl TestNode {
+    /// Returns when the node leads itself.
+    pub async fn start() -> TestNode {
+        let host = Arc::new(TableHost::new(Incarnation(7)));
+        let events = Arc::new(EventLog::new(EventOptions::default()));
+        let digests = Arc::new(DigestLog::new(None));
+        let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
+        let service = Arc::new(EngineService::new(host.clone()));
+        let raft = RaftNode::start(RaftOptions::new(1, Store::Memory), machine, service).await.expect("a node");
+        raft.leadership().wait_for(|leadership| leadership.is_leader).await.expect("a leadership");
+        let clock = Arc::new(ClusterClock::start());
+        let health = Arc::new(NodeHealth::new(1, raft.clone(), clock.clone()));
+        TestNode { raft, host, events, digests, queue: Arc::new(CommandQueue::new(100)), clock, health }
+    }
+
+    pub fn members(&self) -> ClusterMembers {
+        ClusterMembers::new(
+            self.raft.clone(),
+            self.host.clone(),
+            self.queue.clone(),
+            self.clock.clone(),
+            self.health.clone(),
+            MemberTimeouts { no_quorum_after: Duration::from_secs(2), node_down_after: Duration::from_secs(2) },
+            BTreeMap::new(),
+        )
+    }
+
+    pub fn proposer(&self) -> Proposer {
+        Proposer {
+            raft: self.raft.clone(),
+            host: self.host.clone(),
+            queue: self.queue.clone(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            members: Arc::new(self.members()),
+            events: self.events.clone(),
+            digests: self.digests.clone(),
+            commit_time: Arc::new(Histogram::of_durations()),
+            limits: Limits::default(),
+            bounds: BatchBounds { commands_max: 10, bytes_max: 1 << 20 },
+            no_quorum_after: Duration::from_secs(2),
+            outcome_wait: Duration::from_secs(5),
+            own: OwnCommands::new(self.host.clone()),
+            epoch: 0,
+        }
+    }
+
+    pub fn barrier(&self) -> Arc<ReadBarrier> {
+        Arc::new(ReadBarrier::new(self.raft.clone(), self.clock.clone(), self.health.clone()))
+    }
+
+    pub fn reader(&self) -> Arc<TableReader> {
+        let (raft, host, clock) = (self.raft.clone(), self.host.clone(), self.clock.clone());
+        Arc::new(TableReader::new(raft, host, clock, self.health.clone(), self.barrier(), Duration::from_secs(2)))
+    }
+
+    pub fn submit(&self, session: u8) -> AnswerReceiver {
+        self.queue.submit(open_session(session)).expect("room")
+    }
+}
+
+pub fn open_session(number: u8) -> Command {
+    Command::OpenSession {
+        session: SessionId([number; 16]),
+        idle_timeout_ms: 60_000,
+        idempotency_key: None,
+        caller: Caller::NOBODY,
+    }
+}
