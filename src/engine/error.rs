@@ -1,7 +1,7 @@
 //! Why the engine could not answer. What the table itself refuses is a [`Refusal`].
 
 use crate::domain::Refusal;
-use crate::raft::{DivergedNode, ProposeError, RemovedNode, WipedNode};
+use crate::raft::{DivergedNode, MemberError, ProposeError, RemovedNode, WipedNode};
 
 /// Few, because each needs its own words in every dialect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -73,33 +73,4 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Fault {
         Fault::Refused(refusal)
     }
-}
-
-/// Why the membership was not changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum MemberError {
-    #[error("this node runs alone: start it with --peer-listen and its certificates to grow a cluster")]
-    Alone,
-    #[error("the address {0:?} is not accepted: expected a URL like https://10.0.0.4:9443")]
-    BadAddress(String),
-    #[error("node {0} is no member: `latchd members list` shows who is")]
-    Unknown(u64),
-    #[error(
-        "node {node} is a member already, at {address}: if it is to come back anew, `latchd members remove {node}` first, \
-         then add it"
-    )]
-    AlreadyMember { node: u64, address: String },
-    #[error("node {0} has a vote already")]
-    AlreadyVoter(u64),
-    #[error("node {node} at {address} cannot be added: {reason}")]
-    Unreachable { node: u64, address: String, reason: String },
-    #[error(
-        "node {node} lacks {lag_entries} log entries: `latchd members promote {node}` when `latchd members list` shows it \
-         close to 0"
-    )]
-    NotCaughtUp { node: u64, lag_entries: u64 },
-    #[error("without node {0} too few of the voters would be up to decide anything: bring another node up first")]
-    WouldLoseQuorum(u64),
-    #[error("another change of the membership is not finished: ask again")]
-    Busy,
 }

@@ -37,7 +37,7 @@ mod test_node;
 
 pub use backup::{Backup, BackupCounts, BackupError, BackupReader, BackupWriter, RestoreOptions, check, restore};
 pub use command_queue::BatchBounds;
-pub use error::{EngineError, Fault, MemberError};
+pub use error::{EngineError, Fault};
 pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};
 pub use options::{ClusterOptions, EngineOptions};
@@ -46,4 +46,4 @@ pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
 pub use requests::{Delivery, Granted, Released, Renewed};
 pub use table_host::{EndedHold, FullLimitCounts, Stats};
 
-pub use crate::raft::{Accept, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};
+pub use crate::raft::{Accept, MemberError, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};

@@ -172,7 +172,7 @@ impl From<&MemberError> for Code {
             MemberError::AlreadyMember { .. } | MemberError::AlreadyVoter(_) => Code::MemberExists,
             MemberError::Unreachable { .. } => Code::MemberUnreachable,
             MemberError::NotCaughtUp { .. } => Code::MemberBehind,
-            MemberError::WouldLoseQuorum(_) => Code::WouldLoseQuorum,
+            MemberError::WouldLoseQuorum(_) | MemberError::LastVoter(_) => Code::WouldLoseQuorum,
             MemberError::Busy => Code::MembershipBusy,
         }
     }

@@ -50,41 +50,51 @@ pub enum CallError {
     Lost { node: u64, reason: String },
 }
 
-/// Why the members were not changed.
+/// Why a change of the membership was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MembershipError {
     #[error("this node does not lead")]
     NotLeader { leader: Option<u64> },
     #[error("no quorum: nothing was changed")]
     NoQuorum,
-    #[error("this node runs alone: set cluster.peer_listen, and restart it, before others are added")]
-    NoPeers,
-    #[error("node {node} is a member already, at {address}: remove it first, then add it again")]
+    #[error("the outcome is unknown")]
+    OutcomeUnknown,
+    /// It may be a former member of this same cluster: who knows its data decides.
+    #[error("node {node} at {address} holds data already")]
+    NotEmpty { node: u64, address: String },
+    #[error(transparent)]
+    Refused(#[from] MemberError),
+}
+
+/// Why a change of the membership is refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MemberError {
+    #[error("this node runs alone: start it with --peer-listen and its certificates to grow a cluster")]
+    Alone,
+    #[error("the address {0:?} is not accepted: expected a URL like https://10.0.0.4:9443")]
+    BadAddress(String),
+    #[error("node {0} is no member: `latchd members list` shows who is")]
+    Unknown(u64),
+    #[error(
+        "node {node} is a member already, at {address}: if it is to come back anew, `latchd members remove {node}` first, \
+         then add it"
+    )]
     AlreadyMember { node: u64, address: String },
-    #[error("node {node} is not a member: `latchd members list` shows those who are")]
-    UnknownNode { node: u64 },
-    #[error("node {node} votes already")]
-    AlreadyVoter { node: u64 },
+    #[error("node {0} has a vote already")]
+    AlreadyVoter(u64),
     #[error("node {node} at {address} cannot be added: {reason}")]
     Unreachable { node: u64, address: String, reason: String },
     #[error(
-        "node {node} at {address} holds the data of another cluster, or of an earlier life: start it with an empty \
-         data directory"
+        "node {node} lacks {lag_entries} log entries: `latchd members promote {node}` when `latchd members list` shows it \
+         close to 0"
     )]
-    NotEmpty { node: u64, address: String },
-    #[error("node {node} is {lag} entries behind the leader: wait until it has caught up, then promote it")]
-    NotCaughtUp { node: u64, lag: u64 },
-    #[error(
-        "without node {node} only {reachable} of {voters} voters could be reached, which is no majority: bring the \
-         others back first"
-    )]
-    WouldLoseQuorum { node: u64, reachable: usize, voters: usize },
-    #[error("node {node} is the only voter: promote another one first")]
-    LastVoter { node: u64 },
-    #[error("another change of the members is under way: wait until it is done")]
-    InProgress,
-    #[error("whether the members were changed was not seen: look at `latchd members list`")]
-    OutcomeUnknown,
+    NotCaughtUp { node: u64, lag_entries: u64 },
+    #[error("node {0} is the only voter: give another node a vote first, with `latchd members promote`")]
+    LastVoter(u64),
+    #[error("without node {0} too few of the voters would be up to decide anything: bring another node up first")]
+    WouldLoseQuorum(u64),
+    #[error("another change of the membership is not finished: ask again")]
+    Busy,
 }
 
 /// Why this node still leads.

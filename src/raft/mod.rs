@@ -41,7 +41,7 @@ mod types;
 
 pub use bootstrap::snapshot::bootstrap_from_snapshot;
 pub use data_dir::directory::free_bytes;
-pub use error::{CallError, MembershipError, NodeStartError, ProposeError, ReadError, TransferError};
+pub use error::{CallError, MemberError, MembershipError, NodeStartError, ProposeError, ReadError, TransferError};
 pub use leadership::Leadership;
 pub use machine::{Frozen, Machine};
 pub use membership::member::Member;

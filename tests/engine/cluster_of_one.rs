@@ -37,7 +37,7 @@ async fn a_node_alone_cannot_change_its_membership() {
     let added = engine.add_member(2, "https://127.0.0.1:9443".to_owned()).await;
     assert_eq!(added, Err(Fault::Member(MemberError::Alone)));
     assert_eq!(engine.promote_member(1).await, Err(Fault::Member(MemberError::AlreadyVoter(1))));
-    assert_eq!(engine.remove_member(1).await, Err(Fault::Member(MemberError::WouldLoseQuorum(1))));
+    assert_eq!(engine.remove_member(1).await, Err(Fault::Member(MemberError::LastVoter(1))));
     assert!(MemberError::Alone.to_string().contains("--peer-listen"));
     engine.stop().await;
 }

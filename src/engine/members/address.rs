@@ -1,6 +1,6 @@
 //! The addresses under which nodes reach each other.
 
-use crate::engine::error::MemberError;
+use crate::raft::MemberError;
 
 /// Accepts an `https` URL with host and port.
 pub fn check_address(address: &str) -> Result<(), MemberError> {

@@ -2,9 +2,9 @@
 
 use super::cluster_members::ClusterMembers;
 use crate::domain::{Command, NodeId};
-use crate::engine::error::{EngineError, Fault, MemberError};
+use crate::engine::error::{EngineError, Fault};
 use crate::engine::messages::{Change, Reply, Request};
-use crate::raft::{MembershipError, ReadError};
+use crate::raft::{MemberError, MembershipError, ReadError};
 use std::time::Duration;
 
 /// A learner is added when it has caught up once, which takes as long as a snapshot of everything.
@@ -54,14 +54,14 @@ impl ClusterMembers {
             Change::Promote { node } => self.raft.promote(*node).await,
             Change::Remove { node } => match self.raft.remove(*node).await {
                 // Removed before, but still in the table: the second half of that removal was lost.
-                Err(MembershipError::UnknownNode { .. }) if self.is_in_table(*node) => Ok(()),
+                Err(MembershipError::Refused(MemberError::Unknown(_))) if self.is_in_table(*node) => Ok(()),
                 removed => removed,
             },
         };
         // Whether grants must be confirmed may have changed with it.
         self.queue.wake();
         if let Err(error) = changed {
-            return refusal_of(error);
+            return reply_to(error);
         }
         match change {
             Change::Remove { node } => match self.record(Command::ForgetNode { node: NodeId(node) }).await {
@@ -106,32 +106,19 @@ fn was_made(change: &Change, error: &MemberError) -> bool {
     }
 }
 
-/// What consensus says of a change, as the reply to whoever asked for it.
-fn refusal_of(error: MembershipError) -> Reply {
-    let unreachable = |node, address, reason| MemberError::Unreachable { node, address, reason };
-    Reply::Refused(match error {
-        MembershipError::NotLeader { .. } => return Reply::NotLeader,
-        MembershipError::NoQuorum => return Reply::NoQuorum,
-        MembershipError::OutcomeUnknown => return Reply::OutcomeUnknown,
-        MembershipError::NoPeers => MemberError::Alone,
-        MembershipError::AlreadyMember { node, address } => MemberError::AlreadyMember { node, address },
-        MembershipError::UnknownNode { node } => MemberError::Unknown(node),
-        MembershipError::AlreadyVoter { node } => MemberError::AlreadyVoter(node),
-        MembershipError::Unreachable { node, address, reason } => {
-            let reason = format!("{reason}; when it runs there, ask again: `latchd members add {node} {address}`");
-            unreachable(node, address, reason)
-        }
+/// Why consensus did not make a change, as the reply to whoever asked for it.
+fn reply_to(error: MembershipError) -> Reply {
+    match error {
+        MembershipError::NotLeader { .. } => Reply::NotLeader,
+        MembershipError::NoQuorum => Reply::NoQuorum,
+        MembershipError::OutcomeUnknown => Reply::OutcomeUnknown,
         MembershipError::NotEmpty { node, address } => {
             let reason = format!(
                 "it holds data that is not known to be of this cluster: stop it, move its data directory away, start it \
                  again, and ask again: `latchd members add {node} {address}`"
             );
-            unreachable(node, address, reason)
+            Reply::Refused(MemberError::Unreachable { node, address, reason })
         }
-        MembershipError::NotCaughtUp { node, lag } => MemberError::NotCaughtUp { node, lag_entries: lag },
-        MembershipError::WouldLoseQuorum { node, .. } | MembershipError::LastVoter { node } => {
-            MemberError::WouldLoseQuorum(node)
-        }
-        MembershipError::InProgress => MemberError::Busy,
-    })
+        MembershipError::Refused(error) => Reply::Refused(error),
+    }
 }

@@ -2,7 +2,10 @@
 
 use super::codec::{MessageError, put_text, take_text, unknown};
 use crate::base::codec::{Decoder, Encode};
-use crate::engine::error::MemberError;
+use crate::raft::MemberError;
+
+const WOULD_LOSE_QUORUM: u8 = 7;
+const ONLY_VOTER: u64 = 1;
 
 /// Each error has the same shape: its kind, a number for the node, one for the lag, and two texts.
 pub fn put_member_error(out: &mut Vec<u8>, error: &MemberError) {
@@ -14,7 +17,9 @@ pub fn put_member_error(out: &mut Vec<u8>, error: &MemberError) {
         MemberError::AlreadyVoter(node) => (4, *node, 0, "", ""),
         MemberError::Unreachable { node, address, reason } => (5, *node, 0, address.as_str(), reason.as_str()),
         MemberError::NotCaughtUp { node, lag_entries } => (6, *node, *lag_entries, "", ""),
-        MemberError::WouldLoseQuorum(node) => (7, *node, 0, "", ""),
+        // Older releases know no kind of its own for it, and ignore the last number of this one.
+        MemberError::LastVoter(node) => (WOULD_LOSE_QUORUM, *node, ONLY_VOTER, "", ""),
+        MemberError::WouldLoseQuorum(node) => (WOULD_LOSE_QUORUM, *node, 0, "", ""),
         MemberError::Busy => (8, 0, 0, "", ""),
     };
     out.put_u8(kind);
@@ -36,7 +41,8 @@ pub fn take_member_error(take: &mut Decoder<'_>) -> Result<MemberError, MessageE
         4 => MemberError::AlreadyVoter(node),
         5 => MemberError::Unreachable { node, address: first, reason: second },
         6 => MemberError::NotCaughtUp { node, lag_entries },
-        7 => MemberError::WouldLoseQuorum(node),
+        WOULD_LOSE_QUORUM if lag_entries == ONLY_VOTER => MemberError::LastVoter(node),
+        WOULD_LOSE_QUORUM => MemberError::WouldLoseQuorum(node),
         8 => MemberError::Busy,
         value => return Err(unknown("reason", value)),
     })

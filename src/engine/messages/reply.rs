@@ -6,7 +6,7 @@ use super::member_codec::{put_member_error, take_member_error};
 use super::members::MemberLine;
 use crate::base::codec::Encode;
 use crate::domain::Timestamp;
-use crate::engine::error::MemberError;
+use crate::raft::MemberError;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::request::{Change, Request};
 use crate::base::codec::DecodeError;
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
-use crate::engine::error::MemberError;
+use crate::raft::MemberError;
 use std::sync::Arc;
 
 fn requests() -> Vec<Request> {
@@ -40,6 +40,7 @@ fn replies() -> Vec<Reply> {
         MemberError::Unreachable { node: 4, address: address.clone(), reason: "refused".to_owned() },
         MemberError::NotCaughtUp { node: 4, lag_entries: 77 },
         MemberError::WouldLoseQuorum(4),
+        MemberError::LastVoter(4),
         MemberError::Busy,
     ];
     let mut replies = vec![

@@ -7,7 +7,7 @@ use std::time::Duration;
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
 
-use crate::raft::error::MembershipError;
+use crate::raft::error::{MemberError, MembershipError};
 use crate::raft::membership::member::Member;
 use crate::raft::node::RaftNode;
 use crate::raft::peers::hello::DialError;
@@ -69,7 +69,7 @@ impl RaftNode {
     async fn add(&self, node: u64, address: String, is_fit: impl Fn(&Hello) -> bool) -> Result<(), MembershipError> {
         self.check_leads()?;
         if let Some(member) = self.members().into_iter().find(|member| member.node == node) {
-            return Err(MembershipError::AlreadyMember { node, address: member.address });
+            return Err(MemberError::AlreadyMember { node, address: member.address }.into());
         }
         self.check_newcomer(node, &address, is_fit).await?;
         self.publish_own_address().await?;
@@ -83,10 +83,10 @@ impl RaftNode {
         self.check_leads()?;
         let member = self.member(node)?;
         if member.voter {
-            return Err(MembershipError::AlreadyVoter { node });
+            return Err(MemberError::AlreadyVoter(node).into());
         }
         match self.lag(&member) {
-            lag if lag > CAUGHT_UP_ENTRIES => Err(MembershipError::NotCaughtUp { node, lag }),
+            lag if lag > CAUGHT_UP_ENTRIES => Err(MemberError::NotCaughtUp { node, lag_entries: lag }.into()),
             _ => self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node]))).await,
         }
     }
@@ -100,12 +100,11 @@ impl RaftNode {
         let left: Vec<Member> =
             self.members().into_iter().filter(|member| member.voter && member.node != node).collect();
         if left.is_empty() {
-            return Err(MembershipError::LastVoter { node });
+            return Err(MemberError::LastVoter(node).into());
         }
         let majority_within = tokio::time::timeout(REACHED_WITHIN, self.majority_of(&left));
         if majority_within.await.is_err() {
-            let reachable = self.reachable_of(&left);
-            return Err(MembershipError::WouldLoseQuorum { node, reachable, voters: left.len() });
+            return Err(MemberError::WouldLoseQuorum(node).into());
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
     }
@@ -129,7 +128,7 @@ impl RaftNode {
     }
 
     async fn publish_own_address(&self) -> Result<(), MembershipError> {
-        let address = self.advertised().ok_or(MembershipError::NoPeers)?.to_owned();
+        let address = self.advertised().ok_or(MemberError::Alone)?.to_owned();
         match self.member(self.id()) {
             Ok(own) if own.address == address => Ok(()),
             _ => self.set_address(address).await,
@@ -137,7 +136,7 @@ impl RaftNode {
     }
 
     fn member(&self, node: u64) -> Result<Member, MembershipError> {
-        self.members().into_iter().find(|member| member.node == node).ok_or(MembershipError::UnknownNode { node })
+        self.members().into_iter().find(|member| member.node == node).ok_or(MemberError::Unknown(node).into())
     }
 
     fn lag(&self, member: &Member) -> u64 {
@@ -170,13 +169,16 @@ impl RaftNode {
         address: &str,
         is_fit: impl Fn(&Hello) -> bool,
     ) -> Result<(), MembershipError> {
-        let dialer = self.peers().ok_or(MembershipError::NoPeers)?.dialer(node, address);
+        let dialer = self.peers().ok_or(MemberError::Alone)?.dialer(node, address);
         let dialled = tokio::time::timeout(DIAL_WITHIN, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
         let address = address.to_owned();
         match dialled {
             Ok((_, hello)) if is_fit(&hello) => Ok(()),
             Ok(_) => Err(MembershipError::NotEmpty { node, address }),
-            Err(error) => Err(MembershipError::Unreachable { node, address, reason: error.to_string() }),
+            Err(error) => {
+                let reason = format!("{error}; when it runs there, ask again: `latchd members add {node} {address}`");
+                Err(MemberError::Unreachable { node, address, reason }.into())
+            }
         }
     }
 
@@ -204,8 +206,8 @@ fn not_changed(error: WriteError) -> MembershipError {
             MembershipError::NotLeader { leader: to.leader_id }
         }
         RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
-            ChangeMembershipError::InProgress(_) => MembershipError::InProgress,
-            ChangeMembershipError::LearnerNotFound(missing) => MembershipError::UnknownNode { node: missing.node_id },
+            ChangeMembershipError::InProgress(_) => MemberError::Busy.into(),
+            ChangeMembershipError::LearnerNotFound(missing) => MemberError::Unknown(missing.node_id).into(),
             ChangeMembershipError::EmptyMembership(_) => MembershipError::OutcomeUnknown,
         },
         RaftError::Fatal(_) => MembershipError::OutcomeUnknown,
