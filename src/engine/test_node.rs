@@ -66,7 +66,7 @@ impl TestNode {
             events: self.events.clone(),
             digests: self.digests.clone(),
             commit_time: Arc::new(Histogram::of_durations()),
-            limits: Limits::default(),
+            limits: Limits { sessions_max: 10, ..Limits::default() },
             bounds: BatchBounds { commands_max: 10, bytes_max: 1 << 20 },
             no_quorum_after: Duration::from_secs(2),
             outcome_wait: Duration::from_secs(5),

@@ -151,7 +151,7 @@ mod tests {
     fn leader_start() -> Entry {
         let start = LeaderStart {
             first_token: 100,
-            limits: Limits::default(),
+            limits: Limits { sessions_max: 10, ..Limits::default() },
             node: NodeId(1),
             incarnation: RUN,
             store: StoreId([1; 16]),
