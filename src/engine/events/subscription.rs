@@ -197,7 +197,7 @@ mod tests {
         let source = Arc::new(EventSource { log: log.clone(), host, reader, health });
         let filter = EventFilter { names: NameFilter::Under(vec![String::new()]), sessions: true };
         let begun = Subscription::new(source, Consistency::Stale, filter, None, false);
-        let mut subscription = begun.ok().expect("a slot");
+        let mut subscription = begun.expect("a slot");
         assert!(matches!(subscription.next().await, Update::Begun(_)));
         let session = SessionId([1; 16]);
         log.append(5, vec![Event::SessionEnded { session, idle: true }]);
