@@ -6,8 +6,13 @@
 //!                └─ committed ─► state machine ─► Machine::apply
 //!                                     └─ freeze ─► snapshot file, then the log before it is purged
 //! ```
-//! [`RaftNode`] composes the parts below, and each of them owns its state. This room knows nothing of locks: the payload
-//! of a log entry is a byte string, and what the bytes mean must not live here.
+//! [`RaftNode`] (`node.rs`) composes the parts, and each of them owns its state: `log`, `snapshot`, `data_dir` and
+//! `storage` keep the data of one node, `state_machine` applies it, `election`, `membership` and `bootstrap` decide who
+//! leads and who belongs to the cluster, and `peers` connects the nodes. A caller may hand in a
+//! [`StableStore`] and a [`Transport`] of its own, as the simulation in `tests/` does.
+//!
+//! This room knows nothing of locks: the payload of a log entry is a byte string, and what the bytes mean must not live
+//! here.
 #![allow(clippy::result_large_err, reason = "openraft's errors are large, and each of them ends the process")]
 
 mod applied;

@@ -28,7 +28,7 @@ pub struct Client<'a> {
     node: u64,
     wire: Wire,
     session: Option<String>,
-    /// What the session was granted and did not give back, also where the lease may be over.
+    /// The holds of the session that were not released, even if their leases may be over.
     held: Vec<Hold>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Goes on at another node, chosen at random, in the same session.
+    /// Moves to another node, chosen at random, in the same session.
     pub fn move_on(&mut self) {
         let (node, address) = self.nodes.pick(self.random.next());
         self.move_to(node, address);
@@ -62,7 +62,7 @@ impl<'a> Client<'a> {
         &mut self.random
     }
 
-    /// Asks for a lock. `None` when it was not granted, or nobody knows: then the session is closed, and with it whatever was granted.
+    /// Acquires a lock. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
     pub fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
         if !self.has_session() {
             return None;
@@ -101,7 +101,7 @@ impl<'a> Client<'a> {
         hold
     }
 
-    /// Gives a hold back, again and again until there is an answer: it does no harm to ask twice.
+    /// Releases a hold, and retries until there is an answer: a repeated release does no harm.
     pub fn release(&mut self, hold: &Hold) {
         self.held.retain(|held| held.token != hold.token);
         let body = json!({"name": hold.name, "key": hold.key});
@@ -133,7 +133,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks once for a longer lease.
+    /// Renews a lease, without a retry.
     pub fn renew(&mut self, hold: &Hold, lease_ms: u64) {
         let body = json!({"name": hold.name, "key": hold.key, "lock_timeout_seconds": seconds(lease_ms)});
         let call = self.recorder.now();
@@ -147,7 +147,7 @@ impl<'a> Client<'a> {
         self.recorder.op(Op { answer, ..op });
     }
 
-    /// Looks who holds a lock; `None` where no answer came.
+    /// Reads a lock; `None` if no answer came.
     pub fn read(&mut self, name: &str) -> Option<(Option<u64>, u64)> {
         let call = self.recorder.now();
         let answer = match self.send(&wire::Ask::get(&format!("/v1/locks/{name}")), ANSWER_WITHIN) {
@@ -173,7 +173,7 @@ impl<'a> Client<'a> {
         seen
     }
 
-    /// Ends the session, and with it every hold of it, known or not.
+    /// Closes the session, which releases all of its holds, known or not.
     pub fn abandon(&mut self) {
         let began = Instant::now();
         for hold in std::mem::take(&mut self.held) {

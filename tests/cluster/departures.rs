@@ -1,4 +1,4 @@
-//! Nodes that leave: with a word, by SIGTERM under load, and without one, with waiters whose locks must go on.
+//! Nodes that leave: by SIGTERM under load, and by a kill while requests wait for locks.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The leader dies without a word, again and again: how long until the next grant, and what became of the rest.
+//! The leader is killed again and again: how long until the next grant, and whether every promise is kept.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What is done to a cluster under load, each with its own repair.
+//! Faults that are injected into a cluster under load, each with its repair.
 
 use std::fmt;
 use std::ops::Range;

@@ -106,14 +106,14 @@ impl Fleet {
         self.command("DELETE", &format!("/v1/cluster/members/{id}"), None, id);
     }
 
-    /// The same, and forgets that there was such a node.
+    /// The same, and forgets the node.
     pub fn remove(&mut self, id: u64) {
         self.expel(id);
         self.nodes.retain(|node| node.id != id);
         self.forget_address(id);
     }
 
-    /// Clients go to this node no more.
+    /// Clients no longer use this node.
     pub fn forget_address(&self, id: u64) {
         self.addresses.0.write().expect("no reader panics").retain(|(known, _)| *known != id);
     }
@@ -247,7 +247,7 @@ impl Fleet {
         }
     }
 
-    /// Who leads, as any node tells.
+    /// The leader, as any node reports it.
     pub fn leader(&mut self) -> u64 {
         let deadline = Instant::now() + PATIENCE;
         if self.nodes.len() == 1 {

@@ -1,5 +1,5 @@
-//! Any node serves any client: sessions work everywhere, refusals are true everywhere, and without a quorum a node says
-//! so and does not guess.
+//! Any node serves any client: sessions work on every node, refusals are current on every node, and a node without a quorum
+//! reports that instead of guessing.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::speaker::{Lock, Speaker, body, granted};
 use super::wire::{Ask, Wire};
 
 const ROUNDS: usize = 30;
-/// What the documents promise, and a little for the way.
+/// The promised time, and a little more for the network.
 const REFUSED_WITHIN: Duration = Duration::from_millis(2300);
 const UNREADY_WITHIN: Duration = Duration::from_secs(5);
 
@@ -98,7 +98,7 @@ fn becomes_unready(at: SocketAddr) {
     }
 }
 
-/// Reads, locks, releases and sessions, each in time and with the word when to ask again.
+/// Reads, locks, releases and sessions are refused in time, each with `Retry-After`.
 fn refuses_everything(speaker: &mut Speaker, held: &str) {
     let lock = json!({"name": "refused"});
     let unlock = json!({"name": held, "key": "00000000-0000-4000-8000-000000000000"});

@@ -1,4 +1,4 @@
-//! A node that is started on a full disk, while the others have a quorum.
+//! A node that starts on a full disk while the others have a quorum.
 
 use std::time::{Duration, Instant};
 

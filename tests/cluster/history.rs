@@ -1,4 +1,4 @@
-//! What clients asked and were told, when, by one clock: the only thing that the checkers look at.
+//! What clients asked and were answered, and when, by one clock: the only input of the checkers.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

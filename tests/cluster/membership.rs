@@ -12,7 +12,7 @@ use super::speaker::{Grant, Lock, Speaker};
 use super::wire::{Ask, Wire};
 use crate::proof::random::Random;
 
-/// As long as a failover at most.
+/// At most as long as a failover.
 const GRANT_WITHIN: Duration = Duration::from_millis(1500);
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -60,7 +60,7 @@ fn cluster_grows_to_five_and_shrinks_without_long_waits() {
     assert!(longest <= GRANT_WITHIN, "{longest:?} for one grant\n{}", fleet.told());
 }
 
-/// Asked of a follower that knows no leader, a change waits for the next one as every other command does.
+/// A change that is sent to a follower without a known leader waits for the next leader, like every other command.
 #[test]
 fn membership_change_waits_for_election() {
     let _turn = turn();

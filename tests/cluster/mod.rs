@@ -1,8 +1,8 @@
-//! Clusters of real processes under load and faults, and the judgement of what their clients saw.
+//! Clusters of real processes under load and faults, and checks of what their clients saw.
 //!
 //! `fleet.rs` starts nodes (`node.rs`), each in a network namespace of its own (`network.rs`); clients (`client.rs`,
-//! `tries.rs`, `workload.rs`) note every call and answer (`history.rs`); `faults.rs` hits the cluster meanwhile;
-//! `checks/` judges. `PROOF_SEED` repeats the choices of a run; the history of every run stays in
+//! `tries.rs`, `workload.rs`) record every call and answer (`history.rs`); `faults.rs` injects faults meanwhile;
+//! `checks/` checks the history. `PROOF_SEED` repeats the choices of a run; the history of every run stays in
 //! `target/tmp/histories`.
 
 pub mod authority;

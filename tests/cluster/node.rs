@@ -134,7 +134,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(running) = &mut self.running {
-            // Both fail only when the process has ended already.
+            // Both fail only if the process has ended already.
             let _ = running.child.kill();
             let _ = running.child.wait();
         }

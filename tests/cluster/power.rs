@@ -1,4 +1,4 @@
-//! All nodes lose their power at one moment, and with it whatever they had not flushed.
+//! All nodes lose their power at once, and everything that they had not flushed.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! A node that was taken out says so, serves nothing, and is added again with the data that it has.
+//! A removed node reports that it was removed, serves nothing, and can be added again with its data.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn readiness(fleet: &Fleet, id: u64) -> (u16, String) {
     }
 }
 
-/// Waits until a node says that it is no member, by a probe.
+/// Waits until a probe of a node reports that it is no member.
 fn says_so(fleet: &Fleet, id: u64, may_be_ready: bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -39,7 +39,7 @@ fn says_so(fleet: &Fleet, id: u64, may_be_ready: bool) {
     }
 }
 
-/// Every request is refused at once, and what shows the cluster tells why.
+/// Every request is refused at once, and the cluster view shows why.
 fn serves_nothing(fleet: &mut Fleet, id: u64, of_before: &Speaker) {
     let view = fleet.ask(id, "/v1/cluster").expect("it shows its cluster");
     assert_eq!((&view["standing"], &view["has_quorum"]), (&json!("removed"), &json!(false)), "{view}");

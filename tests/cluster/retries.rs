@@ -1,4 +1,4 @@
-//! The same request again, on another node, before and after a failover: what it made is given back, never made twice.
+//! A request that is repeated on another node, before or after a failover, gets the first result and is not applied twice.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One run: a cluster under load, faults one after another, and the judgement of all that the clients saw.
+//! One run: a cluster under load, faults one after another, and a check of everything that the clients saw.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A client that says one thing at a time and shows the answer as it is: for single answers, not for histories.
+//! A client for single requests, which returns each answer as it is.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ impl Speaker {
         &self.session
     }
 
-    /// Whether the node has not asked this client to connect anew.
+    /// Whether the node has not asked this client to reconnect.
     pub fn is_connected(&self) -> bool {
         self.wire.is_open()
     }

@@ -1,4 +1,4 @@
-//! A data directory belongs to one process, for as long as it is there.
+//! A data directory belongs to one process, which ends when the directory is removed.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -10,14 +10,14 @@ use crate::support::process::Server;
 use crate::support::spec::Spec;
 
 const SIGABRT: i32 = 6;
-/// What is promised, and as much again for a busy machine.
+/// Twice the promised time, for a busy machine.
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
 fn home() -> tempfile::TempDir {
     tempfile::tempdir_in(scratch_directory()).expect("a directory under target/ can be made")
 }
 
-/// The file that keeps others out can be removed; the directory itself is locked.
+/// The lock file can be removed; the directory itself is locked too.
 #[test]
 fn second_process_is_refused_even_without_lock_files() {
     let home = home();
@@ -45,7 +45,7 @@ fn ends(server: &mut Server) {
     assert_eq!(status.signal(), Some(SIGABRT), "{}", server.stderr());
 }
 
-/// What is done to the directory, and what is said of it.
+/// Changes the directory, and checks the last line of the process.
 fn ends_after(change: impl FnOnce(&Path), said: &str) {
     let home = home();
     let dir = home.path().join("data");

@@ -1,4 +1,4 @@
-//! A disk whose flushes fail: the process ends before it answers anything that is not there.
+//! A disk whose flushes fail: the process ends before it answers a request that is not on disk.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::proof::tools::{output, program, run};
 use crate::support::spec::Spec;
 
 const SIGABRT: i32 = 6;
-/// More than the disk below it has: the file system thinks that there is room where writing fails.
+/// More than the disk below it has: writes fail although the file system has free space.
 const PROMISED: &str = "256M";
 
 /// A file system on a loop device over a file that cannot grow as far as it says. Unmounted when dropped.

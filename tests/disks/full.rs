@@ -1,4 +1,4 @@
-//! A full data disk: what needs no disk is served, the rest is refused with words, and all goes on when there is room.
+//! A full data disk: reads are served, writes are refused with an explanation, and all is served again when there is space.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! A client of one server, and small steps.
+//! A client of one server, and small helpers.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub fn home() -> tempfile::TempDir {
     tempfile::tempdir_in(scratch_directory()).expect("a directory under target/ can be made")
 }
 
-/// Waits until something is so.
+/// Waits until `is_so`.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {

@@ -1,4 +1,4 @@
-//! A snapshot that does not fit keeps the one before it and the log.
+//! A snapshot that does not fit on the disk leaves the previous snapshot and the log in place.
 
 use std::path::Path;
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn unfit_snapshot_keeps_previous_and_is_retried() {
     node.shutdown().await;
 }
 
-/// A follower that was away is sent a snapshot, which is larger than what is left on its disk.
+/// A follower that was away is sent a snapshot larger than the free space on its disk.
 #[tokio::test]
 async fn follower_without_space_for_snapshot_catches_up_later() {
     let home = home();

@@ -46,7 +46,7 @@ impl FirstStart {
 
 impl Drop for FirstStart {
     fn drop(&mut self) {
-        // Both fail only when the process has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,7 @@
-//! Planted bugs, each caught by the test that is named for it: the suite can fail, and for the right reason.
+//! Each planted bug is caught by the test named beside it: the suite can fail, and for the right reason.
 //!
-//! This binary runs that one test again, first without the bug, when it must be green, then with the bug switched on
-//! (`src/mutants.rs`), and wants it red within 20 s.
+//! This binary runs that test again: without the bug it must pass, and with the bug switched on (`src/mutants.rs`) it must
+//! fail within 20 s.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -12,10 +12,10 @@ use crate::support::output::Captured;
 
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Each line a planted bug and the test that must catch it.
+/// Each line names a planted bug and the test that must catch it.
 macro_rules! caught {
     ($($name:ident: $mutant:literal by $test:literal;)*) => {
-        /// All of them: the bug, and the test that catches it.
+        /// All planted bugs, each with the test that catches it.
         pub const PLANTED: &[(&str, &str)] = &[$(($mutant, $test)),*];
 
         $(
@@ -88,7 +88,7 @@ pub fn expect_red(mutant: &str, test: &str) {
     println!("{mutant}: red after {took:?}");
 }
 
-/// Without a bug the test passes; asked once, however many bugs it catches.
+/// Checks once that the test passes without a bug, however many bugs it catches.
 fn expect_green(test: &str) {
     static GREEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut green = GREEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +101,7 @@ fn expect_green(test: &str) {
     green.insert(test.to_owned());
 }
 
-/// Runs one test in a process of its own: what that wrote, and how long it took.
+/// Runs one test in a process of its own; returns its output, and how long it took.
 fn run(test: &str, mutant: Option<&str>) -> (String, Duration) {
     let began = Instant::now();
     let mut command = Command::new(std::env::current_exe().expect("the test binary has a path"));
@@ -115,7 +115,7 @@ fn run(test: &str, mutant: Option<&str>) -> (String, Duration) {
     let stderr = Captured::of(child.stderr.take().expect("stderr is piped"));
     while child.try_wait().expect("the child can be asked").is_none() {
         if began.elapsed() > ENDS_WITHIN {
-            // Both fail only when the process has ended already.
+            // Both fail only if the process has ended already.
             let _ = child.kill();
             let _ = child.wait();
             panic!("{test} with {mutant:?} is neither red nor green after {ENDS_WITHIN:?}:\n{}", stdout.finish());

@@ -1,4 +1,4 @@
-//! The port between nodes hears members only, each in its own name, and no term that cannot be.
+//! The port between nodes accepts messages of members only, each for itself, and no implausible terms.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -9,14 +9,14 @@ use super::impostor::{APPEND, Impostor, SNAPSHOT_BEGIN, TAKE_OVER, VOTE, append_
 use super::switchboard::{Node, SOON, Switchboard, address, leader, memory, others, stop, three};
 
 const SIGABRT: i32 = 6;
-/// What a term may be beyond the last known one.
+/// How far a term may be beyond the last known one.
 const TERMS_AHEAD_MAX: u64 = 1 << 32;
 
 fn term(node: &Node) -> u64 {
     node.raft.leadership().borrow().term
 }
 
-/// Nothing has changed for the cluster: the same leader in the same term, and it commits.
+/// Checks that the cluster still has the same leader in the same term, and commits.
 async fn goes_on(nodes: &[Node], lead: &Node, in_term: u64) {
     let index = lead.propose("goes on").await;
     for node in nodes {
@@ -95,7 +95,7 @@ async fn implausible_term_is_refused() {
     stop(&nodes).await;
 }
 
-/// Only the new leader tells it of the change, and that is not a member as far as it knows.
+/// Only the new leader tells the node of the change, and the node does not know it as a member.
 #[tokio::test]
 async fn returning_node_accepts_new_leader_vouched_for_by_member() {
     let board = Switchboard::default();
@@ -142,7 +142,7 @@ fn aborts(test: &str, mutant: Option<&str>) -> String {
     stderr
 }
 
-/// What the child of the next test runs: a follower hears of a later leader with another first entry than it has applied.
+/// The child process of the next test: a follower hears a later leader with another entry than it has applied.
 #[tokio::test]
 async fn child_hears_leader_with_conflicting_entries() {
     if !is_child() {
@@ -172,7 +172,7 @@ fn conflicting_entry_at_applied_index_aborts_node() {
     assert!(stderr.contains("latchd members remove") && stderr.contains("latchd members add"), "{stderr}");
 }
 
-/// What the child of the next test runs: a term at its end, after which no election can be counted.
+/// The child process of the next test: it is sent the last possible term, after which there can be no election.
 #[tokio::test]
 async fn child_panics_openraft() {
     if !is_child() {

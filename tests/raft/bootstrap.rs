@@ -1,4 +1,4 @@
-//! Nodes that are started with one list become one cluster, and never two.
+//! Bootstrap: nodes that are started with the same list become one cluster, and never two.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn node_that_finds_cluster_waits_to_join() {
     stop(&[one, two]).await;
 }
 
-/// The node's disk was lost: what it acknowledged before is gone, so its vote could unseat what a majority has.
+/// The node's disk was lost: what it acknowledged is gone, so its vote could elect a leader without entries that a majority has.
 #[tokio::test]
 async fn wiped_node_is_refused_until_removed() {
     let board = Switchboard::default();
@@ -113,8 +113,8 @@ async fn wiped_node_is_refused_until_removed() {
     wiped.raft.shutdown().await;
 }
 
-/// The one that is left knows of no store: it was away when the others presented themselves. Together they would be a
-/// majority, and would have lost what the dead one answered.
+/// The remaining node knows no store ids: it was away when the others presented theirs. Together with the wiped node it would be
+/// a majority that has lost what the stopped leader answered.
 #[tokio::test]
 async fn wiped_node_votes_for_nobody() {
     let board = Switchboard::default();

@@ -1,4 +1,4 @@
-//! Nodes that are behind get the log, or a snapshot where the log is gone, while entries go on coming.
+//! Nodes that are behind catch up from the log, or from a snapshot if the log was purged, while new entries keep coming.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -60,7 +60,7 @@ async fn learner_in_memory_receives_snapshot() {
     learner_gets_a_snapshot(memory).await;
 }
 
-/// Behind a snapshot as much of the log is kept as a snapshot waits for: a short absence costs no transfer.
+/// The log that is kept behind a snapshot lets a node that was away for a short time catch up without one.
 #[tokio::test]
 async fn briefly_absent_follower_catches_up_from_log() {
     let board = Switchboard::default();

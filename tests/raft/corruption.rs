@@ -1,5 +1,5 @@
-//! Corruption in one of three nodes while the others have a quorum: it says so and is replaced, or it is repaired by the
-//! leader; never does it serve something else.
+//! Corruption in one of three nodes while the others have a quorum: the node reports it and is replaced, or the leader
+//! repairs it. It never serves a different state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ enum Damage {
 
 const DAMAGES: [Damage; 5] = [Damage::Flip, Damage::Cut, Damage::ZeroPage, Damage::ZeroTail, Damage::Removed];
 
-/// What one file of the directory becomes.
+/// How one file of the directory is damaged.
 fn damage(file: &Path, how: Damage, random: &mut Random) {
     let mut bytes = fs::read(file).expect("the file");
     let len = bytes.len();
@@ -42,7 +42,7 @@ fn damage(file: &Path, how: Damage, random: &mut Random) {
     fs::write(file, bytes).expect("written");
 }
 
-/// Log, vote, snapshots, and what lies beside them; the store's id is a test of its own.
+/// The log, the snapshots and the files beside them, without the store id, which has a test of its own.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let inside = ["log", "snapshot"].map(|folder| fs::read_dir(dir.join(folder)).expect("a folder"));
     let inside = inside.into_iter().flatten().map(|file| file.expect("a file").path());
@@ -72,7 +72,7 @@ async fn agree(nodes: &[Node], lead: &Node, text: &str) {
     }
 }
 
-/// What an operator reads in a refusal of node 3.
+/// The advice in an error of node 3.
 fn is_advice(told: &str) -> bool {
     let replaced = told.contains("members remove 3") && told.contains("members add 3 URL");
     replaced || told.contains("has format")
@@ -121,7 +121,7 @@ async fn damaged_node_refuses_start_or_ends_with_same_state() {
     stop(&nodes).await;
 }
 
-/// As `docs/disks.md` says it.
+/// Follows the steps in `docs/disks.md`.
 #[tokio::test]
 async fn damaged_node_is_replaced_by_member_commands() {
     let board = Switchboard::default();

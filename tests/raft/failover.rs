@@ -1,4 +1,4 @@
-//! A leader that is gone, cut off or about to stop is followed by another, and nothing that was applied is lost.
+//! When a leader stops, is isolated or transfers its leadership, another one follows, and nothing that was applied is lost.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn new_leader_is_elected_when_leader_stops() {
     back.raft.shutdown().await;
 }
 
-/// Also restarts all three at once, with the log of the old leader longer than that of the others.
+/// Also restarts all three nodes at once, while the old leader has a longer log than the others.
 #[tokio::test]
 async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
     let board = Switchboard::default();
@@ -70,7 +70,7 @@ async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
     stop(&nodes).await;
 }
 
-/// Without asking around first it would come back with a term of its own making, and unseat the leader.
+/// Without a pre-vote it would come back with a higher term and unseat the leader.
 #[tokio::test]
 async fn isolated_follower_returns_without_unseating_leader() {
     let board = Switchboard::default();
@@ -108,7 +108,7 @@ async fn linearizable_read_needs_quorum() {
     stop(&nodes).await;
 }
 
-/// Far below the time that an election takes here.
+/// The time without a leader is far shorter than an election takes here.
 #[tokio::test]
 async fn leadership_transfer_leaves_no_gap() {
     let board = Switchboard::default();

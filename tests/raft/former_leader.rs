@@ -1,4 +1,4 @@
-//! A node that has led and was restarted, with all of its log or not, leads again only by an election in a later term.
+//! A leader that was restarted, with all of its log or not, leads again only after an election in a later term.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use latchd::raft::RaftNode;
 use super::support::{lead, on_disk, start};
 use super::switchboard::{Node, Switchboard, disk, leader, others, stop, three};
 
-/// Enough for the record of the last entry and what was noted behind it.
+/// Enough to cut the record of the last entry and the records behind it.
 const CUT_BYTES: u64 = 100;
 
 fn node_dir(dir: &Path, node: u64) -> PathBuf {
     dir.join(format!("node-{node}"))
 }
 
-/// Takes the last flushed bytes of a stopped node's log away.
+/// Cuts the last flushed bytes off a stopped node's log.
 fn cut_log(node_dir: &Path) {
     let files = fs::read_dir(node_dir.join("log")).expect("a directory").map(|file| file.expect("a file").path());
     let last = files.filter(|file| file.extension().is_some_and(|suffix| suffix == "wal")).max().expect("a log");
@@ -47,8 +47,8 @@ async fn agree(nodes: &[Node], index: u64, expected: &[&str]) {
     }
 }
 
-/// Three nodes whose leader is stopped after its second entry, and has `spoil` done to its directory. It is back before
-/// the others have missed it, and all three must agree on what follows.
+/// Stops the leader of three nodes after its second entry, runs `spoil` on its directory, and starts it again before the others
+/// hold an election. All three must agree on what follows.
 async fn comes_back(spoil: impl FnOnce(&Path, &Path)) {
     let board = Switchboard::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -107,7 +107,7 @@ async fn lone_node_leads_at_once_in_later_term() {
     node.shutdown().await;
 }
 
-/// The leader is up all the while, and knows that the follower had more.
+/// The leader keeps running, and knows that the follower had more entries.
 #[tokio::test]
 async fn follower_with_lost_log_end_is_repaired() {
     let board = Switchboard::default();

@@ -1,4 +1,4 @@
-//! Somebody with a way to the port between nodes who says what no node would: raw frames, as `peers/frame.rs` cuts them.
+//! An attacker at the port between nodes: it sends raw frames of `peers/frame.rs` that no node would send.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub const APPEND: u8 = 10;
 pub const VOTE: u8 = 11;
 pub const SNAPSHOT_BEGIN: u8 = 13;
 pub const TAKE_OVER: u8 = 17;
-/// What a request that was not carried out is answered with.
+/// The kind of an answer to a request that was refused.
 pub const FAILED: u8 = 0xFF;
 
 pub struct Impostor {
@@ -29,12 +29,12 @@ pub fn log_id(term: u64, node: u64, index: u64) -> Vec<u8> {
     [&[0xA1][..], &term.to_be_bytes(), &node.to_be_bytes(), &index.to_be_bytes()].concat()
 }
 
-/// Where a log id may be missing.
+/// An optional log id.
 pub fn some(log_id: &[u8]) -> Vec<u8> {
     [&[1], log_id].concat()
 }
 
-/// Asks for a vote, with a log that is longer than anybody's.
+/// A vote request with a log that is longer than any node's.
 pub fn vote_request(term: u64, node: u64) -> Vec<u8> {
     [vote(term, node, false), some(&log_id(term - 1, node, 1 << 40))].concat()
 }
@@ -46,7 +46,7 @@ pub fn append_request(term: u64, node: u64, previous: Option<Vec<u8>>) -> Vec<u8
 }
 
 impl Impostor {
-    /// Connects to node `to` and says that it is node `from`; an error where that is not believed.
+    /// Connects to node `to` as node `from`; fails if the node does not accept it.
     pub async fn knock(transport: &Arc<dyn Transport>, url: &str, from: u64, to: u64) -> io::Result<Impostor> {
         Self::knock_with(transport, url, (from, [7; 16]), to).await
     }
@@ -98,7 +98,7 @@ impl Impostor {
         Ok((frame[1], frame.split_off(10)))
     }
 
-    /// Asks what must not be carried out; returns why it was not.
+    /// Sends a request that must be refused, and returns the reason.
     pub async fn is_refused(&mut self, kind: u8, body: &[u8]) -> String {
         let (answer, reason) = self.ask(kind, body).await.expect("an answer");
         let reason = String::from_utf8_lossy(&reason).into_owned();

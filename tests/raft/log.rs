@@ -1,4 +1,4 @@
-//! What is proposed is applied, in order, and is there again after a restart.
+//! Proposals are applied in order, and again after a restart.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -74,7 +74,7 @@ async fn clean_restart_without_fsync_keeps_everything() {
     }
 }
 
-/// A restarted node leads at once, whether it resumes its old term or takes a new one, and says so.
+/// A restarted lone node leads at once and announces it.
 #[tokio::test]
 async fn leadership_is_announced_after_every_start() {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -88,7 +88,7 @@ async fn leadership_is_announced_after_every_start() {
     }
 }
 
-/// Dropped without a shutdown, as in a process that ends by an error, it gives everything back too.
+/// A node that is dropped without a shutdown, as by an error, frees its directory too.
 #[tokio::test]
 async fn dropped_node_frees_its_data_directory() {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -1,4 +1,4 @@
-//! A log that lost its end in a cluster: what the node has acknowledged binds its vote all the same.
+//! A log that has lost its end, in a cluster: the node still votes by what it has acknowledged.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use latchd::raft::{Accept, NodeState, RaftNode, RaftOptions};
 use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, others, stop, three};
 
 const ALL: [u64; 3] = [1, 2, 3];
-/// Several elections long.
+/// Long enough for several elections.
 const NOBODY_LEADS_FOR: Duration = Duration::from_secs(4);
 
 fn log_file(dir: &Path, node: u64) -> PathBuf {
@@ -22,7 +22,7 @@ fn log_len(dir: &Path, node: u64) -> u64 {
     fs::metadata(log_file(dir, node)).expect("its length").len()
 }
 
-/// At the end of a record, as by a disk that has lied of its last flushes.
+/// Cuts at the end of a record, as a disk does that has lied about its last flushes.
 fn cut_log(dir: &Path, node: u64, len: u64) {
     let file = OpenOptions::new().write(true).open(log_file(dir, node)).expect("the log");
     file.set_len(len).expect("cut");
@@ -119,7 +119,7 @@ async fn node_with_lost_log_end_votes_for_no_candidate_without_it() {
     stop(&all).await;
 }
 
-/// It was told of the loss once: a restart does not forget it.
+/// A second restart does not forget the loss.
 #[tokio::test]
 async fn lost_log_end_is_remembered_across_restarts() {
     let ended = Ended::after_an_entry_that_one_lacks().await;
@@ -158,7 +158,7 @@ async fn cluster_with_lost_log_ends_serves_only_after_operator_accepts() {
     stop(&nodes).await;
 }
 
-/// That there are others is a part of what is lost.
+/// The lost entries include those that added the other members.
 #[tokio::test]
 async fn node_that_lost_membership_entry_does_not_lead_alone() {
     let board = Switchboard::default();
@@ -188,7 +188,7 @@ async fn node_that_lost_membership_entry_does_not_lead_alone() {
     alone.raft.shutdown().await;
 }
 
-/// Two votes in one term would make two leaders.
+/// Two votes in one term could elect two leaders.
 #[tokio::test]
 async fn lost_vote_is_not_given_again() {
     let board = Switchboard::default();

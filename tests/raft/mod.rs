@@ -1,4 +1,4 @@
-//! The consensus room.
+//! Tests of the consensus room, `src/raft`.
 
 mod abort;
 mod authorization;

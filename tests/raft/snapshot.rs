@@ -1,4 +1,4 @@
-//! Snapshots bound the log, in the directory and in memory, and bring the state back.
+//! Snapshots bound the size of the log, on disk and in memory, and restore the state.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use latchd::raft::{Frozen, Machine, RaftNode, RaftOptions, Store};
 
 use super::support::{Alone, lead, on_disk, start};
 
-/// Counts entries, so that its state is small however much was applied.
+/// Counts entries, so that its state stays small.
 #[derive(Debug, Default, Clone)]
 struct Counter(Arc<AtomicU64>);
 

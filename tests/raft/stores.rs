@@ -1,4 +1,4 @@
-//! Stores that are made rather than grown: from a backup, and simulated ones that lose their power.
+//! Stores that are bootstrapped from a snapshot, and simulated stores that lose their power.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Runs a node until it is in the middle of writing an entry, and ends it there with all of its tasks.
+/// Runs a node until it is writing an entry, and ends it there with all of its tasks.
 fn crash_while_writing(disk: &SimulatedDisk, expected: &mut Vec<String>) {
     runtime().block_on(async {
         let (node, journal) = on_simulated(disk).await;

@@ -1,4 +1,4 @@
-//! A machine that remembers what was applied, and nodes that drive it.
+//! A state machine that records what was applied, and nodes that drive it.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -58,7 +58,7 @@ impl Frozen for FrozenJournal {
     }
 }
 
-/// The service of a node that nobody asks.
+/// The service of a node that nobody calls.
 pub struct Alone;
 
 impl PeerService for Alone {

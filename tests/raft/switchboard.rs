@@ -26,7 +26,7 @@ pub struct Switchboard(Arc<Mutex<Lines>>);
 #[derive(Debug, Default)]
 struct Lines {
     listening: HashMap<u64, mpsc::UnboundedSender<tokio::io::DuplexStream>>,
-    /// Who cannot open connections to whom, or keep them.
+    /// Pairs of nodes of which the first cannot connect to the second.
     cut: BTreeSet<(u64, u64)>,
     pumps: Vec<(u64, u64, AbortHandle)>,
 }
@@ -101,7 +101,7 @@ impl Transport for Line {
     }
 }
 
-/// Answers every call with the caller's number and what was asked; knows the stores that a test has it know.
+/// Answers every call with the caller's id and the request; has the store ids that a test sets.
 #[derive(Debug, Default, Clone)]
 pub struct Echo(pub Arc<Mutex<BTreeMap<u64, [u8; 16]>>>);
 

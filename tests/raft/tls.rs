@@ -1,4 +1,4 @@
-//! Nodes on the network, with certificates of their own authority; whoever has none gets nothing.
+//! Nodes that talk over TLS with certificates of their own authority; connections without one are refused.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ async fn three_nodes_replicate_over_tls() {
     stop(&nodes).await;
 }
 
-/// What node 2 says first; returns the first byte of the answer.
+/// Sends the hello of node 2; returns the first byte of the answer.
 async fn says_hello(transport: &dyn Transport, url: &str) -> std::io::Result<u8> {
     let hex = include_str!("../golden/frames/v1-hello.hex").trim();
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
@@ -88,7 +88,7 @@ async fn says_hello(transport: &dyn Transport, url: &str) -> std::io::Result<u8>
     tokio::time::timeout(SOON, answer).await.expect("in time")
 }
 
-/// Not even a word of the protocol: the handshake fails, in both directions.
+/// The TLS handshake fails, in both directions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stranger_without_certificate_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -171,7 +171,7 @@ async fn certificate_is_accepted_for_its_own_node_only() {
     node.raft.shutdown().await;
 }
 
-/// Each of them would have had five seconds to say who it is, and there were places for 256.
+/// Silent connections would otherwise take all slots until they time out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_do_not_block_members() {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -1,4 +1,4 @@
-//! What the clients of a simulated run asked and were told, in the form that the judges of `tests/cluster` read.
+//! The history of a simulated run: what clients asked and the answers, for the checkers of `tests/cluster`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

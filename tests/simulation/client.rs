@@ -1,4 +1,4 @@
-//! One client of a simulated cluster, through all nodes, which notes every call and its answer.
+//! A client of a simulated cluster that uses all nodes and records every call and its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Client {
     pub random: Random,
     node: u64,
     session: Option<SessionId>,
-    /// What the session was granted and did not give back, also where the lease may be over.
+    /// The holds of the session that were not released, even if their leases may be over.
     held: Vec<Hold>,
 }
 
@@ -42,7 +42,7 @@ impl Client {
         Client { number, book, doors, nodes, random, node, session: None, held: Vec::new() }
     }
 
-    /// Goes on at another node, chosen at random, in the same session.
+    /// Moves to another node, chosen at random, in the same session.
     pub fn move_on(&mut self) {
         self.node = self.nodes[self.random.below(self.nodes.len())];
     }
@@ -51,8 +51,7 @@ impl Client {
         self.node = node;
     }
 
-    /// Asks for a lock. `None` when it was not granted, or nobody knows: then the session is closed, and with it whatever
-    /// was granted.
+    /// Acquires a lock. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
     pub async fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
         let session = self.session().await?;
         let request = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([7; 16]) };
@@ -123,7 +122,7 @@ impl Client {
         }
     }
 
-    /// Gives a hold back, again and again until there is an answer: it does no harm to ask twice.
+    /// Releases a hold, and retries until there is an answer: a repeated release does no harm.
     pub async fn release(&mut self, hold: &Hold) {
         self.held.retain(|held| held.token != hold.token);
         let mut tries = Tries::new(self.book.now());
@@ -156,7 +155,7 @@ impl Client {
         }
     }
 
-    /// Asks once for a longer lease.
+    /// Renews a lease, without a retry.
     pub async fn renew(&mut self, hold: &Hold, lease_ms: u64) {
         let call = self.book.now();
         let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
@@ -173,7 +172,7 @@ impl Client {
         self.book.op(Op { answer, ..op });
     }
 
-    /// Looks who holds a lock; `None` where no answer came.
+    /// Reads a lock; `None` if no answer came.
     pub async fn read(&mut self, name: &str) -> Option<(Option<u64>, u64)> {
         let call = self.book.now();
         let wanted = Name::from(name);
@@ -198,7 +197,7 @@ impl Client {
         seen
     }
 
-    /// Ends the session, and with it every hold of it, known or not.
+    /// Closes the session, which releases all of its holds, known or not.
     pub async fn abandon(&mut self) {
         let began = Instant::now();
         for hold in std::mem::take(&mut self.held) {
@@ -218,7 +217,7 @@ impl Client {
         self.session = None;
     }
 
-    /// Its session, opened unless there is one; `None` when nobody could open one.
+    /// Its session, which is opened if there is none; `None` if no node could open one.
     async fn session(&mut self) -> Option<SessionId> {
         let began = Instant::now();
         let key = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([9; 16]) };
@@ -245,7 +244,7 @@ impl Client {
         self.doors.clone().ask(self.node, travels, patience, what).await
     }
 
-    /// What is neither an answer nor a word of the lock.
+    /// An error that is not an answer about the lock.
     fn failed(&self, fault: Fault) -> Answer {
         match fault {
             Fault::Engine(EngineError::OutcomeUnknown) => Answer::Unknown("outcome unknown".to_owned()),

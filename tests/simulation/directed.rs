@@ -1,4 +1,4 @@
-//! What random seeds have found, step by step.
+//! Step by step: failures that random seeds have found.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Somebody with a way to the port between nodes, and perhaps with the certificate of a member, who would lead or stop
-//! them: the frames of `tests/raft/impostor.rs`.
+//! An attacker at the port between nodes, perhaps with the certificate of a member, who forges votes and terms with the frames
+//! of `tests/raft/impostor.rs`.
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ enum Change {
     Remove,
 }
 
-/// What operators are at.
+/// The operators at work.
 #[derive(Default)]
 pub struct Operators {
     at_work: Vec<JoinHandle<()>>,
@@ -45,7 +45,7 @@ impl Operators {
         self.work(world, newest, &[Change::Add, Change::Promote]);
     }
 
-    /// A node is taken out; its process goes on, alone.
+    /// A node is removed; its process keeps running alone.
     pub fn shrink(&mut self, world: &World, random: &mut Random) {
         let known: Vec<u64> = world.nodes.keys().copied().collect();
         if known.len() > 3 && !self.are_busy() {

@@ -1,7 +1,7 @@
-//! Clusters in simulated time: engine and consensus as they are, on a network, disks and clocks that follow from a seed.
+//! Clusters in simulated time: the real engine and consensus on a network, disks and clocks that follow from a seed.
 //!
 //! `world.rs` drives nodes (`node.rs`), network (`network.rs`) and clients (`client.rs`, `workload.rs`) step by step on
-//! one thread; `faults.rs` and `members.rs` hit them; the judges are those of `tests/cluster`. `SIM_SEED=N` replays one
+//! one thread; `faults.rs` and `members.rs` inject faults; the checkers are those of `tests/cluster`. `SIM_SEED=N` replays one
 //! seed, `SIM_SEEDS=N` runs so many of them, from `SIM_FROM` on.
 //!
 //! Everything in `src/engine` and openraft runs as in production; the transport, the disk, the clocks and the randomness

@@ -37,7 +37,7 @@ struct Pipe {
     ended: Option<Ending>,
     /// As the writer knows it.
     refused: bool,
-    /// Nobody reads here any more; nobody writes.
+    /// The reader has closed its end; the writer has closed its end.
     deaf: bool,
     silent: bool,
     reader: Option<Waker>,
@@ -108,7 +108,7 @@ impl Network {
         wires.trace.text(now, what);
     }
 
-    /// A node begins to listen; who listened there before is forgotten.
+    /// A node begins to listen and replaces an earlier listener of the same id.
     pub fn listen(&self, node: u64) -> mpsc::UnboundedReceiver<End> {
         let (sender, accepted) = mpsc::unbounded_channel();
         let mut wires = self.wires();
@@ -142,7 +142,7 @@ impl Network {
 }
 
 impl Wires {
-    /// The process has ended and its kernel says so; without power nobody says anything.
+    /// The process has ended: its kernel closes its connections, unless the power is lost.
     pub fn ends(&mut self, node: u64, dark: bool) {
         self.listening.remove(&node);
         if dark {
@@ -160,7 +160,7 @@ impl Wires {
         self.weather = weather;
     }
 
-    /// Nothing comes through from the one to the other any more.
+    /// Holds up everything that `from` sends to `to`.
     pub fn cut(&mut self, from: u64, to: u64) {
         self.cut.insert((from, to));
     }

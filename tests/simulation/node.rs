@@ -76,7 +76,7 @@ impl Node {
         self.run = Some(Run { runtime, engine, began: (now, began), drift_ppm });
     }
 
-    /// Has it run until its clock says what it should say at `now`.
+    /// Runs the node until its clock reads what it should read at `now`.
     pub fn drive(&mut self, now: Millis) {
         if let Some(run) = self.run.as_ref().filter(|_| !self.paused) {
             let until = run.local(now);
@@ -84,7 +84,7 @@ impl Node {
         }
     }
 
-    /// The process goes on: its clock has gone on without it.
+    /// Resumes the process; its clock has advanced meanwhile.
     pub fn resume(&mut self, now: Millis) {
         if let Some(run) = self.run.as_ref().filter(|_| self.paused) {
             let until = run.local(now);
@@ -95,7 +95,7 @@ impl Node {
         self.paused = false;
     }
 
-    /// Ends at once, wherever it is.
+    /// Kills the process.
     pub fn end(&mut self) {
         self.paused = false;
         if let Some(Run { runtime, engine, .. }) = self.run.take() {

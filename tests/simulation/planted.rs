@@ -4,7 +4,7 @@ use super::faults::Fault;
 use super::run::{Shape, run};
 use super::seeds::{shape, told};
 
-/// Until the first complaint: with a planted bug there is soon one.
+/// Runs seeds until the first complaint.
 fn survives(fault: Fault, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         let report = run(Shape { only: Some(fault), faults_ms: 8_000, ..shape(seed) });

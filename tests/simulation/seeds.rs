@@ -18,7 +18,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-/// What was found, and how to see it again.
+/// The complaints about a run, and how to replay it.
 pub fn told(seed: u64, report: &Report) -> Option<String> {
     (!report.complaints.is_empty()).then(|| {
         format!(
@@ -55,7 +55,7 @@ fn even_seeds_keep_every_promise() {
     every_second(2);
 }
 
-/// All that a run does follows from its seed: without that no failure could be looked at twice.
+/// A run follows from its seed alone, so that a failure can be replayed.
 #[test]
 fn same_seed_gives_same_trace() {
     for seed in [3, 4] {

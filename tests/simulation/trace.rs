@@ -3,7 +3,7 @@
 use super::event::{Ending, Event};
 use super::network::Millis;
 
-/// FNV-1a: small, and the same everywhere.
+/// FNV-1a, which gives the same value on every platform.
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
@@ -12,7 +12,7 @@ const PRIME: u64 = 0x0100_0000_01b3;
 pub struct Trace {
     fold: u64,
     moments: Vec<(Millis, u64)>,
-    /// Also in words, to find out what differs.
+    /// Keeps a text of each event too, to find out what differs.
     words: Option<Vec<String>>,
 }
 

@@ -16,7 +16,7 @@ use super::node::{DRIFT_MAX_PPM, Node, simulated_runtime};
 use super::trace::Trace;
 use crate::proof::random::Random;
 
-/// Nothing reaches anybody sooner. So each runs for itself during one step, and the order does not matter.
+/// No message arrives sooner, so nodes run independently during one step, in any order.
 pub const STEP: Millis = 2;
 /// The wall clock of all nodes: it stands still.
 const UNIX_SECONDS: u64 = 1_800_000_000;
@@ -26,7 +26,7 @@ pub struct World {
     pub network: Network,
     pub nodes: BTreeMap<u64, Node>,
     pub doors: Doors,
-    /// A disk has lost what was safe on it: a second one would be more than a cluster of three can bear.
+    /// A disk has lost synced data. A second loss would be more than a cluster of three can survive.
     pub disk_was_lost: bool,
     clients: Runtime,
     clients_began: Instant,
@@ -34,7 +34,7 @@ pub struct World {
 }
 
 impl World {
-    /// With nothing in it yet. Everything random on this thread follows from the seed from now on.
+    /// An empty world. From now on everything random on this thread follows from the seed.
     pub fn new(seed: u64, in_words: bool) -> World {
         let mut ids = Random::of(seed);
         random::set_source(Box::new(move || {
@@ -124,13 +124,13 @@ impl World {
         self.until(within, |world| world.leader().is_some())
     }
 
-    /// A node that believes that it leads.
+    /// A node that considers itself leader.
     pub fn leader(&self) -> Option<u64> {
         let leads = |node: &&Node| !node.paused && node.engine().is_some_and(|engine| engine.overview().leader);
         self.nodes.values().find(leads).map(|node| node.id)
     }
 
-    /// Steps until it is so, at most so long; whether it came to be.
+    /// Steps until `is_so`, at most `within`; whether it became so.
     pub fn until(&mut self, within: Millis, mut is_so: impl FnMut(&mut World) -> bool) -> bool {
         let end = self.now + within;
         while self.now < end {

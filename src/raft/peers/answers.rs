@@ -82,7 +82,7 @@ impl PeerServer {
         let is_newest = applied.last_id().is_none_or(|last| last.leader_id.term <= term)
             && self.raft.metrics().borrow().vote <= request.vote;
         if is_newest && !planted!("other-entries-believed") {
-            fatal::abort("a broken invariant", &Diverged { from, theirs, own, node: self.local.node_id });
+            fatal::abort("a broken invariant", &ConflictingEntries { from, theirs, own, node: self.local.node_id });
         }
     }
 }
@@ -94,7 +94,7 @@ impl PeerServer {
      acknowledged, as by a data directory that was put back from a copy. Compare the nodes, and replace the one that is \
      wrong: {}", replace_advice(*node)
 )]
-struct Diverged {
+struct ConflictingEntries {
     from: NodeId,
     theirs: LogId,
     own: LogId,

@@ -1,4 +1,4 @@
-//! Judges of a history, one file each; none of them talks to a server.
+//! Checkers of a history, one file each; none of them talks to a server.
 //!
 //! Each returns what it found wrong, in words that name the operations, and has tests with histories that must fail.
 
@@ -15,7 +15,7 @@ use super::history::History;
 /// The names of which every operation is checked against a lock: their leases outlive the run.
 pub const LINEARIZABLE: &str = "lin-";
 
-/// A judge and what it is called.
+/// A checker and its name.
 type Judge = (&'static str, fn(&History) -> Vec<String>);
 
 const JUDGES: [Judge; 5] = [
@@ -29,12 +29,12 @@ const JUDGES: [Judge; 5] = [
 /// The one that may take long.
 const SEARCH: Judge = ("linearizable", linearizable::check);
 
-/// What the others find wrong.
+/// The complaints of the other checkers.
 pub fn quick(history: &History) -> Vec<String> {
     found(&JUDGES[1..], history)
 }
 
-/// Everything that any judge finds wrong.
+/// The complaints of all checkers.
 pub fn all(history: &History) -> Vec<String> {
     found(&JUDGES, history)
 }
