@@ -10,7 +10,7 @@ const NO_COMMANDS: [&str; 6] = ["json", "proto", "rust", "text", "toml", "yaml"]
 const SHOWN: &[(&str, &str, &str)] = &[
     ("CONTRIBUTING.md", "make soak ", "takes a night"),
     ("CONTRIBUTING.md", "REFRESH_OPENAPI=1 ", "writes the files that the tests compare"),
-    ("README.md", "cargo install ", "takes minutes; every other block runs with what it builds"),
+    ("README.md", "# Takes five to ten minutes", "takes minutes; every other block runs with what it builds"),
     ("clients/python/README.md", "pip install ", "the tests have the client on their import path"),
     ("docs/certificates.md", "scp ", "needs another machine"),
     ("docs/disks.md", "latchd members remove 2 ", "needs systemd on several machines"),

@@ -9,6 +9,7 @@ mod generated;
 mod links;
 mod markdown;
 mod names;
+mod numbers;
 mod run;
 mod tour;
 
