@@ -1,10 +1,10 @@
 //! Listings of locks, waiters and sessions from a frozen table.
 
-use super::super::ids::{Name, SessionId};
-use super::super::sessions::Session;
-use super::super::time::Timestamp;
-use super::super::view::{LockFilter, LockView, SessionView, WaiterView};
 use super::FrozenTable;
+use crate::domain::ids::{Name, SessionId};
+use crate::domain::sessions::Session;
+use crate::domain::time::Timestamp;
+use crate::domain::view::{LockFilter, LockView, SessionView, WaiterView};
 use std::sync::Arc;
 
 impl FrozenTable {

@@ -1,9 +1,9 @@
 //! The table in parts, each with equal bytes where the tables are equal: for comparing the tables of nodes.
 
-use super::super::cow_map::SHARDS;
 use super::FrozenTable;
 use super::records::{put_lock, put_remembered_size, put_request, put_session};
 use crate::base::codec::Encode;
+use crate::domain::cow_map::SHARDS;
 
 impl FrozenTable {
     /// The number of parts, whatever the table holds.

@@ -1,23 +1,23 @@
 //! The records of a snapshot: nodes, sessions, remembered sizes, requests and locks as bytes.
 
-use super::super::caller::Caller;
-use super::super::codec::Format;
-use super::super::codec::values::{
+use crate::base::codec::{DecodeError, Decoder, Encode};
+use crate::domain::caller::Caller;
+use crate::domain::codec::Format;
+use crate::domain::codec::values::{
     put_caller, put_metadata, put_optional, put_optional_id, put_wait, take_caller, take_dialect, take_metadata,
     take_name, take_optional, take_optional_id, take_wait,
 };
-use super::super::command::Wait;
-use super::super::idempotency::{Given, RequestRecord};
-use super::super::ids::{
+use crate::domain::command::Wait;
+use crate::domain::idempotency::{Given, RequestRecord};
+use crate::domain::ids::{
     BodyDigest, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
 };
-use super::super::locks::{
+use crate::domain::locks::{
     Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Place, Queue, Tracked, Waiter, WaiterState,
 };
-use super::super::nodes::NodeRecord;
-use super::super::sessions::Session;
-use super::super::time::{Deadline, Timestamp};
-use crate::base::codec::{DecodeError, Decoder, Encode};
+use crate::domain::nodes::NodeRecord;
+use crate::domain::sessions::Session;
+use crate::domain::time::{Deadline, Timestamp};
 use crate::mutants::planted;
 use std::cmp::Reverse;
 

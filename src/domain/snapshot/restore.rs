@@ -1,17 +1,17 @@
 //! A snapshot is read back; a state that no table can have is refused.
 
-use super::super::codec::Format;
-use super::super::codec::values::take_limits;
-use super::super::idempotency::{Given, RequestRecord};
-use super::super::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
-use super::super::locks::Lock;
-use super::super::nodes::NodeRecord;
-use super::super::sessions::Session;
-use super::super::table::{Header, Table};
-use super::super::time::Timestamp;
-use super::super::usage::Usage;
 use super::records::{take_lock, take_node, take_remembered_size, take_request, take_session};
 use crate::base::codec::{DecodeError, Decoder};
+use crate::domain::codec::Format;
+use crate::domain::codec::values::take_limits;
+use crate::domain::idempotency::{Given, RequestRecord};
+use crate::domain::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
+use crate::domain::locks::Lock;
+use crate::domain::nodes::NodeRecord;
+use crate::domain::sessions::Session;
+use crate::domain::table::{Header, Table};
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
 
 pub fn take_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let byte = input.u8()?;

@@ -1,14 +1,14 @@
 //! Acquire: checks, then a grant at once or a place in the queue.
 
-use super::super::command::Acquire;
-use super::super::idempotency::Given;
-use super::super::ids::{CommandId, Token};
-use super::super::level;
-use super::super::locks::{Delivery, DeliveryState, Hold, Lock, Owner, Place, Tracked};
-use super::super::outcome::Outcome;
-use super::super::refusal::{HeldBy, Refusal};
-use super::super::time::{Deadline, Timestamp};
 use super::{Effects, Table};
+use crate::domain::command::Acquire;
+use crate::domain::idempotency::Given;
+use crate::domain::ids::{CommandId, Token};
+use crate::domain::level;
+use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Owner, Place, Tracked};
+use crate::domain::outcome::Outcome;
+use crate::domain::refusal::{HeldBy, Refusal};
+use crate::domain::time::{Deadline, Timestamp};
 use crate::mutants::planted;
 
 impl Table {

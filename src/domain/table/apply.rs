@@ -1,12 +1,12 @@
 //! `apply`: the one function that changes the table.
 
-use super::super::command::Command;
-use super::super::entry::{Body, Entry, LeaderStart, Submitted};
-use super::super::ids::{CommandId, SessionId, Token};
-use super::super::level;
-use super::super::outcome::{Applied, Outcome, StaleEpoch};
-use super::super::refusal::Refusal;
 use super::{Effects, Table};
+use crate::domain::command::Command;
+use crate::domain::entry::{Body, Entry, LeaderStart, Submitted};
+use crate::domain::ids::{CommandId, SessionId, Token};
+use crate::domain::level;
+use crate::domain::outcome::{Applied, Outcome, StaleEpoch};
+use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 
 /// What may expire per entry besides its commands: bounds how long a burst of expiries delays a grant.

@@ -1,11 +1,11 @@
 //! Deliveries: confirmed by the node that answers, or lost with the request, and then kept for a retry.
 
-use super::super::command::Proof;
-use super::super::idempotency::{Given, ORPHAN_MS};
-use super::super::ids::{HoldKey, Incarnation, Name, Token};
-use super::super::locks::{DeliveryState, Orphan, Place, Waiter, WaiterState};
-use super::super::outcome::{EndReason, Outcome, WaitEnd};
 use super::{Effects, Table, Vacancy};
+use crate::domain::command::Proof;
+use crate::domain::idempotency::{Given, ORPHAN_MS};
+use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
+use crate::domain::locks::{DeliveryState, Orphan, Place, Waiter, WaiterState};
+use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
 
 impl Table {
     /// The hold's node has the grant and is about to answer.

@@ -1,9 +1,9 @@
 //! Expiry of one lock: what has ended leaves it before a command looks at it.
 
-use super::super::ids::Name;
-use super::super::locks::{Hold, Place, Waiter};
-use super::super::outcome::{EndReason, WaitEnd};
 use super::{Effects, Table, Vacancy};
+use crate::domain::ids::Name;
+use crate::domain::locks::{Hold, Place, Waiter};
+use crate::domain::outcome::{EndReason, WaitEnd};
 
 impl Table {
     /// Removes what has ended from a lock, and grants the lock to its waiters.

@@ -1,10 +1,10 @@
 //! Expiry: leases, waits, idle sessions, remembered sizes and idempotency keys end with time, in bounded batches.
 
-use super::super::ids::{Name, SessionId};
-use super::super::outcome::Event;
-use super::super::time::Timestamp;
-use super::super::usage::Usage;
 use super::{Effects, Table};
+use crate::domain::ids::{Name, SessionId};
+use crate::domain::outcome::Event;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
 
 impl Table {
     /// When something expires next; a past moment while there is a backlog, `None` if nothing ever expires.

@@ -1,11 +1,11 @@
 //! A table from a backup becomes the start of a new service.
 
-use super::super::ids::{Name, SessionId, Token};
-use super::super::level;
-use super::super::locks::Place;
-use super::super::outcome::{EndReason, WaitEnd};
 use super::apply::table_id;
 use super::{Effects, Table};
+use crate::domain::ids::{Name, SessionId, Token};
+use crate::domain::level;
+use crate::domain::locks::Place;
+use crate::domain::outcome::{EndReason, WaitEnd};
 
 /// The old service went on after the backup: no token that it issued since may be issued again.
 const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;

@@ -1,10 +1,10 @@
 //! Grants: the lock goes to the waiters that are next, and holds enter the table.
 
-use super::super::idempotency::Given;
-use super::super::ids::{Name, Token};
-use super::super::locks::{Delivery, DeliveryState, Hold, Place, Tracked, Waiter};
-use super::super::outcome::{Event, WaitEnd};
 use super::{Effects, Table, Vacancy};
+use crate::domain::idempotency::Given;
+use crate::domain::ids::{Name, Token};
+use crate::domain::locks::{Delivery, DeliveryState, Hold, Place, Tracked, Waiter};
+use crate::domain::outcome::{Event, WaitEnd};
 
 impl Table {
     /// Grants the lock to its next waiters while there is room, and forgets a lock that is unused. Whether there was a

@@ -19,17 +19,17 @@ mod sessions;
 mod views;
 mod waiting;
 
-use super::idempotency::IdempotencyKeys;
-use super::ids::Token;
-use super::level;
-use super::limits::Limits;
-use super::locks::Locks;
-use super::nodes::Nodes;
-use super::outcome::Event;
-use super::remembered_sizes::RememberedSizes;
-use super::sessions::Sessions;
-use super::time::Timestamp;
-use super::usage::Usages;
+use crate::domain::idempotency::IdempotencyKeys;
+use crate::domain::ids::Token;
+use crate::domain::level;
+use crate::domain::limits::Limits;
+use crate::domain::locks::Locks;
+use crate::domain::nodes::Nodes;
+use crate::domain::outcome::Event;
+use crate::domain::remembered_sizes::RememberedSizes;
+use crate::domain::sessions::Sessions;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usages;
 use crate::mutants::planted;
 
 #[derive(Default)]

@@ -1,10 +1,10 @@
 //! Nodes register, go down and are forgotten; the requests of a dead incarnation are dropped.
 
-use super::super::ids::{Incarnation, Name, NodeId, StoreId, Token};
-use super::super::locks::Place;
-use super::super::outcome::{Outcome, WaitEnd};
-use super::super::refusal::Refusal;
 use super::{Effects, Table, Vacancy};
+use crate::domain::ids::{Incarnation, Name, NodeId, StoreId, Token};
+use crate::domain::locks::Place;
+use crate::domain::outcome::{Outcome, WaitEnd};
+use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 use std::collections::BTreeMap;
 

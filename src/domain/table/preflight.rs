@@ -3,14 +3,14 @@
 //! There is none where a command might do more than be refused: while something is due that the next entry expires
 //! first, and for a request with an idempotency key whose earlier attempt may be on its way to the log.
 
-use super::super::caller::Caller;
-use super::super::command::{Acquire, Command, Proof};
-use super::super::ids::{IdempotencyKey, Name, SessionId};
-use super::super::level;
-use super::super::locks::Owner;
-use super::super::refusal::Refusal;
-use super::super::time::{Deadline, Timestamp};
 use super::Table;
+use crate::domain::caller::Caller;
+use crate::domain::command::{Acquire, Command, Proof};
+use crate::domain::ids::{IdempotencyKey, Name, SessionId};
+use crate::domain::level;
+use crate::domain::locks::Owner;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::{Deadline, Timestamp};
 
 impl Table {
     /// Why this command would be refused at this moment of cluster time; `None` if it is not certain to be.

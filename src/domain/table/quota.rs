@@ -1,12 +1,12 @@
 //! Quotas: the limit on the whole table, and each caller's share of it.
 
-use super::super::caller::Caller;
-use super::super::command::{Acquire, Command};
-use super::super::ids::Token;
-use super::super::locks::Place;
-use super::super::refusal::Refusal;
-use super::super::usage::{Usage, Usages};
 use super::Table;
+use crate::domain::caller::Caller;
+use crate::domain::command::{Acquire, Command};
+use crate::domain::ids::Token;
+use crate::domain::locks::Place;
+use crate::domain::refusal::Refusal;
+use crate::domain::usage::{Usage, Usages};
 
 impl Table {
     /// The memory that the table uses, by its own estimate.

@@ -1,13 +1,13 @@
 //! Reentry: an owner label that has the lock or waits for it asks again.
 
-use super::super::command::Acquire;
-use super::super::idempotency::Given;
-use super::super::ids::{CommandId, Token};
-use super::super::level;
-use super::super::locks::{Delivery, DeliveryState, Owner, Place, Tracked, Waiter};
-use super::super::outcome::{Outcome, WaitEnd};
-use super::super::refusal::Refusal;
 use super::{Effects, Table, Vacancy};
+use crate::domain::command::Acquire;
+use crate::domain::idempotency::Given;
+use crate::domain::ids::{CommandId, Token};
+use crate::domain::level;
+use crate::domain::locks::{Delivery, DeliveryState, Owner, Place, Tracked, Waiter};
+use crate::domain::outcome::{Outcome, WaitEnd};
+use crate::domain::refusal::Refusal;
 use std::cmp::Reverse;
 
 impl Table {

@@ -1,11 +1,11 @@
 //! Release, forced release and cancel, and what else happens when a hold ends.
 
-use super::super::command::Proof;
-use super::super::ids::{HoldKey, Name, Token};
-use super::super::locks::Hold;
-use super::super::outcome::{EndReason, Event, Outcome, WaitEnd};
-use super::super::refusal::Refusal;
 use super::{Effects, Table, Vacancy};
+use crate::domain::command::Proof;
+use crate::domain::ids::{HoldKey, Name, Token};
+use crate::domain::locks::Hold;
+use crate::domain::outcome::{EndReason, Event, Outcome, WaitEnd};
+use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 
 impl Table {

@@ -1,11 +1,11 @@
 //! Renew: the lease starts again from now.
 
-use super::super::command::Proof;
-use super::super::ids::Name;
-use super::super::outcome::Outcome;
-use super::super::refusal::Refusal;
-use super::super::time::Deadline;
 use super::Table;
+use crate::domain::command::Proof;
+use crate::domain::ids::Name;
+use crate::domain::outcome::Outcome;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Deadline;
 
 impl Table {
     /// The new lease may be shorter than what was left.

@@ -1,13 +1,13 @@
 //! Retries: a request that was made before is answered with what it was given.
 
-use super::super::caller::Caller;
-use super::super::command::Acquire;
-use super::super::idempotency::{Given, IDEMPOTENCY_KEY_KEPT_MS, RequestRecord};
-use super::super::ids::{CommandId, HoldKey, IdempotencyKey, Name, RequestId, Token};
-use super::super::locks::DeliveryState;
-use super::super::outcome::Outcome;
-use super::super::refusal::Refusal;
 use super::{Effects, Table};
+use crate::domain::caller::Caller;
+use crate::domain::command::Acquire;
+use crate::domain::idempotency::{Given, IDEMPOTENCY_KEY_KEPT_MS, RequestRecord};
+use crate::domain::ids::{CommandId, HoldKey, IdempotencyKey, Name, RequestId, Token};
+use crate::domain::locks::DeliveryState;
+use crate::domain::outcome::Outcome;
+use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 
 impl Table {

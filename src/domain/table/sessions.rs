@@ -1,14 +1,14 @@
 //! Sessions are opened and closed.
 
-use super::super::caller::Caller;
-use super::super::idempotency::Given;
-use super::super::ids::{IdempotencyKey, SessionId};
-use super::super::level;
-use super::super::outcome::{Event, Outcome};
-use super::super::refusal::Refusal;
-use super::super::sessions::Session;
-use super::super::usage::Usage;
 use super::{Effects, Table};
+use crate::domain::caller::Caller;
+use crate::domain::idempotency::Given;
+use crate::domain::ids::{IdempotencyKey, SessionId};
+use crate::domain::level;
+use crate::domain::outcome::{Event, Outcome};
+use crate::domain::refusal::Refusal;
+use crate::domain::sessions::Session;
+use crate::domain::usage::Usage;
 
 impl Table {
     pub(super) fn open_session(

@@ -1,13 +1,13 @@
 //! What readers see of the table.
 
-use super::super::caller::Caller;
-use super::super::ids::{HoldKey, Incarnation, Name, NodeId, SessionId};
-use super::super::locks::{Hold, Place};
-use super::super::nodes::NodeRecord;
-use super::super::refusal::Refusal;
-use super::super::time::Timestamp;
-use super::super::view::{Counts, LockView, SessionView, WaiterView};
 use super::Table;
+use crate::domain::caller::Caller;
+use crate::domain::ids::{HoldKey, Incarnation, Name, NodeId, SessionId};
+use crate::domain::locks::{Hold, Place};
+use crate::domain::nodes::NodeRecord;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::view::{Counts, LockView, SessionView, WaiterView};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Table {

@@ -1,12 +1,12 @@
 //! The queue: how a wait begins, and how it ends without a grant.
 
-use super::super::command::{Acquire, Wait};
-use super::super::idempotency::Given;
-use super::super::ids::{CommandId, HoldKey, Name, WaiterId};
-use super::super::locks::{Place, Waiter, WaiterState};
-use super::super::outcome::{Event, Outcome, WaitEnd};
-use super::super::refusal::Refusal;
 use super::{Effects, Table, Vacancy};
+use crate::domain::command::{Acquire, Wait};
+use crate::domain::idempotency::Given;
+use crate::domain::ids::{CommandId, HoldKey, Name, WaiterId};
+use crate::domain::locks::{Place, Waiter, WaiterState};
+use crate::domain::outcome::{Event, Outcome, WaitEnd};
+use crate::domain::refusal::Refusal;
 use std::cmp::Reverse;
 
 impl Table {
