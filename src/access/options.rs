@@ -35,19 +35,6 @@ pub struct AccessOptions {
     pub max_refused: usize,
 }
 
-impl Default for AccessOptions {
-    fn default() -> AccessOptions {
-        AccessOptions {
-            anonymous_role: Role::Client,
-            failures_per_window: 20,
-            window: Duration::from_secs(60),
-            max_addresses: 10_000,
-            max_verifications: 1,
-            max_refused: 1024,
-        }
-    }
-}
-
 impl AccessOptions {
     pub(super) fn validate(&self) -> Result<(), AccessError> {
         let checks = [

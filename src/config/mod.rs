@@ -19,6 +19,7 @@ pub mod secret_file;
 pub mod server;
 mod source;
 pub mod storage;
+mod table_limits;
 pub mod tls;
 pub mod toml_words;
 mod value;

@@ -56,25 +56,3 @@ pub struct ClusterOptions {
     /// How often, in cluster time, nodes compare their tables; the same on all of them.
     pub compare_every: Duration,
 }
-
-impl Default for ClusterOptions {
-    /// A node that runs alone.
-    fn default() -> Self {
-        Self {
-            node_id: 1,
-            listen: None,
-            advertise: String::new(),
-            peers: BTreeMap::new(),
-            tls: None,
-            transport: None,
-            store: None,
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(400),
-            no_quorum_after: Duration::from_secs(2),
-            outcome_wait: Duration::from_secs(5),
-            node_down_after: Duration::from_secs(2),
-            compare_every: Duration::from_secs(10),
-        }
-    }
-}

@@ -207,6 +207,8 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> 
         (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
     };
     Ok(RaftOptions {
+        node_id: cluster.node_id,
+        store,
         snapshot_log_bytes: options.snapshot_log_bytes,
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
@@ -214,7 +216,6 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> 
         peers: peer_options(cluster)?,
         may_begin: check_wall_clock(options.trust_clock),
         accept: options.accept,
-        ..RaftOptions::new(cluster.node_id, store)
     })
 }
 

@@ -61,24 +61,6 @@ pub struct Accept {
     pub lost_end: bool,
 }
 
-impl RaftOptions {
-    pub const DEFAULT_SNAPSHOT_LOG_BYTES: u64 = 8 << 20;
-
-    pub fn new(node_id: u64, store: Store) -> Self {
-        Self {
-            node_id,
-            store,
-            snapshot_log_bytes: Self::DEFAULT_SNAPSHOT_LOG_BYTES,
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(400),
-            peers: None,
-            may_begin: Ok(()),
-            accept: Accept::default(),
-        }
-    }
-}
-
 /// How a node reaches its peers.
 #[derive(Debug, Clone)]
 pub struct PeerOptions {

@@ -5,11 +5,13 @@ use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
 use crate::config::access::{KeyConfig, Role as ConfiguredRole};
 use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
-use crate::domain::time::round_up_ms;
 use crate::engine::events::EventOptions;
 use crate::engine::{Accept, BatchBounds, ClusterOptions, EngineOptions, PeerFiles};
 use std::path::Path;
 use std::time::Duration;
+
+/// Each keeps a core busy.
+const VERIFICATIONS_AT_ONCE: usize = 1;
 
 /// How the engine is started.
 pub fn engine_options(config: &Config) -> EngineOptions {
@@ -19,7 +21,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         fsync: storage.fsync,
         snapshot_log_bytes: storage.snapshot_log_bytes,
         min_free_bytes: storage.min_free_bytes,
-        limits: limits(config),
+        limits: Limits { table_bytes_max: table_bytes_max(config.locks.table_bytes_max), ..config.limits() },
         session_idle_timeout: config.sessions.idle_timeout,
         batch: BatchBounds {
             commands_max: storage.batch_commands_max,
@@ -57,29 +59,6 @@ fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
     }
 }
 
-fn limits(config: &Config) -> Limits {
-    let (locks, sessions) = (&config.locks, &config.sessions);
-    Limits {
-        name_bytes_max: locks.name_bytes_max as u64,
-        metadata_entries_max: locks.metadata_entries_max as u64,
-        metadata_key_bytes_max: locks.metadata_key_bytes_max as u64,
-        metadata_value_bytes_max: locks.metadata_value_bytes_max as u64,
-        wait_ms_max: round_up_ms(locks.wait_max),
-        lease_ms_max: round_up_ms(locks.lease_max),
-        size_max: locks.size_max.into(),
-        waiters_per_lock_max: locks.waiters_per_lock_max,
-        holds_max: locks.holds_max,
-        sessions_max: sessions.count_max,
-        holds_per_session_max: sessions.holds_max,
-        remembered_sizes_max: locks.remembered_sizes_max,
-        remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
-        requests_max: locks.requests_max,
-        table_bytes_max: table_bytes_max(locks.table_bytes_max),
-        credential_share: u64::from(config.quotas.credential_percent) * 10,
-        address_share: u64::from(config.quotas.address_percent) * 10,
-    }
-}
-
 /// Who may do what. Nobody has to say who they are where no credential is configured: on loopback whoever can
 /// connect owns the machine anyway, beyond it they may use locks but not force them.
 pub fn access(config: &Config) -> Result<Access, AccessError> {
@@ -90,7 +69,7 @@ pub fn access(config: &Config) -> Result<Access, AccessError> {
         window: Duration::from_secs(60),
         max_addresses: config.access.failure_addresses_max,
         max_refused: config.access.password_cache_max,
-        ..AccessOptions::default()
+        max_verifications: VERIFICATIONS_AT_ONCE,
     };
     Access::new(credentials(config), options)
 }

@@ -9,7 +9,7 @@ use latchd::engine::events::{EventId, GapReason};
 
 use super::events_kit::{begun, everything, gap, next, read};
 use super::service;
-use crate::raft::support::{on_disk, start};
+use crate::raft::support::{on_disk, raft_options, start};
 use crate::raft::switchboard::{Node, Switchboard, disk};
 
 /// A directory with a snapshot and some log behind it.
@@ -182,7 +182,7 @@ async fn another_format_and_another_node_are_refused() {
 async fn a_directory_that_cannot_be_made_is_refused() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let store = Store::Disk { dir: file.path().join("data"), fsync: true };
-    let error = start(RaftOptions::new(1, store)).await.err().expect("a refusal");
+    let error = start(raft_options(1, store)).await.err().expect("a refusal");
     assert!(matches!(error, NodeStartError::Io { .. }), "{error}");
 }
 

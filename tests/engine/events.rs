@@ -17,7 +17,7 @@ async fn take_and_give_back(engine: &Engine, name: &str) {
 }
 
 async fn keeping(buffer_events_max: usize) -> Engine {
-    let events = EventOptions { buffer_events_max, ..EventOptions::default() };
+    let events = EventOptions { buffer_events_max, ..options(None).events };
     Engine::start(EngineOptions { events, ..options(None) }).await.unwrap()
 }
 
@@ -239,7 +239,7 @@ async fn next_any(reader: &mut latchd::engine::events::Subscription) -> Vec<Stri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_have_a_bound_and_give_their_place_back() {
-    let events = EventOptions { readers_max: 2, ..EventOptions::default() };
+    let events = EventOptions { readers_max: 2, ..options(None).events };
     let engine = Engine::start(EngineOptions { events, ..options(None) }).await.unwrap();
     let (first, _) = begun(&engine, everything(), None).await;
     let (_second, _) = begun(&engine, everything(), None).await;

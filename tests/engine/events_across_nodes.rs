@@ -51,7 +51,7 @@ impl Cluster {
             election_min: Duration::from_millis(600),
             election_max: Duration::from_secs(1),
             compare_every: Duration::from_millis(500),
-            ..ClusterOptions::default()
+            ..options(None).cluster
         };
         Engine::start(EngineOptions { cluster, limits, snapshot_log_bytes: 4_000, ..options(None) })
             .await

@@ -11,4 +11,4 @@ mod limits_across_nodes;
 mod refusals;
 mod restoring;
 mod restoring_crafted;
-mod service;
+pub mod service;

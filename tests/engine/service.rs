@@ -1,28 +1,19 @@
 //! The engine through its face: grants, waits, hand-over, expiry, sessions, restart.
 
 use crate::domain::kit::limits;
+use latchd::config::Config;
 use latchd::domain::view::LockFilter;
 use latchd::domain::{Acquire, Caller, Dialect, Proof, Refusal, SessionId, Wait};
-use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineError, EngineOptions, Fault, Granted};
+use latchd::engine::{Engine, EngineError, EngineOptions, Fault, Granted};
+use latchd::server::compose::engine_options;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The defaults, in memory or in a directory, without limits that depend on the machine or on who asks.
 pub fn options(data_dir: Option<&Path>) -> EngineOptions {
-    EngineOptions {
-        data_dir: data_dir.map(Path::to_path_buf),
-        fsync: true,
-        snapshot_log_bytes: 8 << 20,
-        min_free_bytes: 0,
-        limits: limits(),
-        session_idle_timeout: Duration::from_secs(600),
-        batch: BatchBounds { commands_max: 1024, bytes_max: 256 << 10 },
-        queue_commands_max: 65_536,
-        trust_clock: false,
-        accept: Default::default(),
-        events: Default::default(),
-        cluster: ClusterOptions::default(),
-    }
+    let defaults = engine_options(&Config::default());
+    EngineOptions { data_dir: data_dir.map(Path::to_path_buf), min_free_bytes: 0, limits: limits(), ..defaults }
 }
 
 pub async fn start(data_dir: Option<&Path>) -> Engine {

@@ -2,13 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use latchd::raft::{NodeStartError, ProposeError, RaftOptions, Store, free_bytes};
+use latchd::raft::{NodeStartError, ProposeError, Store, free_bytes};
 
-use super::support::{on_disk, start};
+use super::support::{on_disk, raft_options, start};
 
 #[tokio::test]
 async fn memory_log_applies_entries_in_order() {
-    let (node, journal) = start(RaftOptions::new(1, Store::Memory)).await.expect("a node");
+    let (node, journal) = start(raft_options(1, Store::Memory)).await.expect("a node");
     assert!(node.store_was_empty());
     let mut last = 0;
     for text in ["a", "b", "c"] {
@@ -67,7 +67,7 @@ async fn clean_restart_without_fsync_keeps_everything() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let store = Store::Disk { dir: dir.path().to_owned(), fsync: false };
     for round in 1..4 {
-        let (node, journal) = start(RaftOptions::new(1, store.clone())).await.expect("a node");
+        let (node, journal) = start(raft_options(1, store.clone())).await.expect("a node");
         node.propose("a".into()).await.expect("applied");
         assert_eq!(journal.strings().len(), round);
         node.shutdown().await;

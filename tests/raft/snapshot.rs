@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use latchd::raft::{Frozen, Machine, RaftNode, RaftOptions, Store};
 
-use super::support::{Alone, lead, on_disk, start};
+use super::support::{Alone, lead, on_disk, raft_options, start};
 
 /// Counts entries, so that its state stays small.
 #[derive(Debug, Default, Clone)]
@@ -118,7 +118,7 @@ async fn next_snapshot_waits_for_as_much_log_as_last_snapshot() {
 #[tokio::test]
 async fn memory_log_is_trimmed_after_snapshot() {
     let counter = Counter::default();
-    let options = RaftOptions { snapshot_log_bytes: 100_000, ..RaftOptions::new(1, Store::Memory) };
+    let options = RaftOptions { snapshot_log_bytes: 100_000, ..raft_options(1, Store::Memory) };
     let node = RaftNode::start(options, counter.clone(), Arc::new(Alone)).await.expect("a node");
     lead(&node).await;
     for _ in 0..5000 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use latchd::raft::{NodeStartError, RaftOptions, Store, bootstrap_from_snapshot};
 
-use super::support::{Journal, on_disk, start};
+use super::support::{Journal, on_disk, raft_options, start};
 use crate::simulation::disk::SimulatedDisk;
 
 const SYNC: Duration = Duration::from_millis(50);
@@ -41,8 +41,7 @@ fn store_bootstrapped_from_snapshot_starts_with_its_state() {
 }
 
 async fn on_simulated(disk: &SimulatedDisk) -> (latchd::raft::RaftNode, Journal) {
-    let options =
-        RaftOptions { snapshot_log_bytes: 2000, ..RaftOptions::new(1, Store::Stable(Arc::new(disk.clone()))) };
+    let options = RaftOptions { snapshot_log_bytes: 2000, ..raft_options(1, Store::Stable(Arc::new(disk.clone()))) };
     start(options).await.expect("a node")
 }
 

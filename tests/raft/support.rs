@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use latchd::base::BoxFuture;
-use latchd::raft::{Frozen, Machine, NodeStartError, PeerService, RaftNode, RaftOptions, Store};
+use latchd::config::Config;
+use latchd::raft::{Accept, Frozen, Machine, NodeStartError, PeerService, RaftNode, RaftOptions, Store};
 
 /// Keeps every payload, in order; the test looks at it through a clone.
 #[derive(Debug, Default, Clone)]
@@ -71,8 +72,24 @@ impl PeerService for Alone {
     }
 }
 
+/// A node that runs alone, with the defaults.
+pub fn raft_options(node_id: u64, store: Store) -> RaftOptions {
+    let Config { storage, cluster, .. } = Config::default();
+    RaftOptions {
+        node_id,
+        store,
+        snapshot_log_bytes: storage.snapshot_log_bytes,
+        heartbeat: cluster.heartbeat,
+        election_min: cluster.election_min,
+        election_max: cluster.election_max,
+        peers: None,
+        may_begin: Ok(()),
+        accept: Accept::default(),
+    }
+}
+
 pub fn on_disk(dir: &Path) -> RaftOptions {
-    RaftOptions::new(1, Store::Disk { dir: dir.to_owned(), fsync: true })
+    raft_options(1, Store::Disk { dir: dir.to_owned(), fsync: true })
 }
 
 /// Starts a node and waits until it leads.

@@ -15,7 +15,7 @@ use latchd::raft::{
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::support::Journal;
+use super::support::{Journal, raft_options};
 
 /// Generous, because the machine may be busy with other tests.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -124,11 +124,11 @@ pub fn list(nodes: &[u64]) -> BTreeMap<u64, String> {
 }
 
 pub fn memory(node: u64) -> RaftOptions {
-    patient(RaftOptions::new(node, Store::Memory))
+    patient(raft_options(node, Store::Memory))
 }
 
 pub fn disk(node: u64, dir: &Path) -> RaftOptions {
-    patient(RaftOptions::new(node, Store::Disk { dir: dir.join(format!("node-{node}")), fsync: true }))
+    patient(raft_options(node, Store::Disk { dir: dir.join(format!("node-{node}")), fsync: true }))
 }
 
 /// Slower than in production, so that a busy machine does not hold elections of its own.

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::disk::SimulatedDisk;
 use super::network::{Millis, Network};
 use super::stream::{Line, address};
+use crate::engine::service;
 
 /// Clocks run at most this much too fast or too slow, in millionths: fifty times worse than a quartz.
 pub const DRIFT_MAX_PPM: i64 = 10_000;
@@ -131,25 +132,20 @@ pub fn simulated_runtime() -> Runtime {
 
 fn options(node: u64, initial: &[u64], transport: Arc<Line>, disk: &SimulatedDisk) -> EngineOptions {
     let peers: BTreeMap<u64, String> = initial.iter().map(|node| (*node, address(*node))).collect();
+    let defaults = service::options(None);
     EngineOptions {
-        data_dir: None,
-        fsync: true,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
-        min_free_bytes: 0,
-        limits: crate::domain::kit::limits(),
         session_idle_timeout: Duration::from_secs(3600),
         batch: BatchBounds { commands_max: 64, bytes_max: 32 << 10 },
         queue_commands_max: 4096,
-        trust_clock: false,
-        accept: Default::default(),
-        events: Default::default(),
         cluster: ClusterOptions {
             node_id: node,
             advertise: address(node),
             peers,
             transport: Some(transport),
             store: Some(Arc::new(disk.clone())),
-            ..ClusterOptions::default()
+            ..defaults.cluster
         },
+        ..defaults
     }
 }

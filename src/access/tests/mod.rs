@@ -16,6 +16,17 @@ use super::*;
 const HOME: &str = "192.0.2.1";
 const START: Duration = Duration::from_secs(100);
 
+fn options() -> AccessOptions {
+    AccessOptions {
+        anonymous_role: Role::Client,
+        failures_per_window: 20,
+        window: Duration::from_secs(60),
+        max_addresses: 10_000,
+        max_verifications: 1,
+        max_refused: 1024,
+    }
+}
+
 fn ip(address: &str) -> IpAddr {
     address.parse().unwrap()
 }
@@ -61,12 +72,12 @@ impl Blocking for Access {
 }
 
 fn access(credentials: Vec<Credential>) -> Access {
-    Access::new(credentials, AccessOptions::default()).unwrap()
+    Access::new(credentials, options()).unwrap()
 }
 
 /// Three failures a minute, then throttled.
 fn strict(credentials: Vec<Credential>) -> Access {
-    let options = AccessOptions { failures_per_window: 3, max_addresses: 2, ..AccessOptions::default() };
+    let options = AccessOptions { failures_per_window: 3, max_addresses: 2, ..options() };
     Access::new(credentials, options).unwrap()
 }
 

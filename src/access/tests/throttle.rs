@@ -154,7 +154,7 @@ fn plain_passwords_are_hashed_and_the_same_secret_twice_is_still_found() {
     let access = access(vec![plain_password("pass")]);
     assert_eq!(access.check_fast(&["pass"], ip(HOME), START), None, "a hash has to be computed");
     let twins = vec![key("a", "pass", Role::Client, &[]), plain_password("pass")];
-    let error = Access::new(twins, AccessOptions::default()).unwrap_err().to_string();
+    let error = Access::new(twins, options()).unwrap_err().to_string();
     assert!(error.contains("have the same secret"), "{error}");
 }
 

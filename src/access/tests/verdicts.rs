@@ -7,7 +7,7 @@ const PHC_TAIL: &str = "$c2FsdCBvZiB0ZXN0cw$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3
 #[test]
 fn without_credentials_everybody_is_anonymous() {
     for anonymous_role in [Role::Admin, Role::Client] {
-        let options = AccessOptions { anonymous_role, ..AccessOptions::default() };
+        let options = AccessOptions { anonymous_role, ..options() };
         let access = Access::new(Vec::new(), options).unwrap();
         assert!(access.is_open());
         for presented in [&[][..], &["whatever"], &[""]] {
@@ -51,7 +51,7 @@ fn a_secret_given_twice_must_give_the_same_rights() {
     assert_eq!(name(access.check_here(&["other"], ip(HOME), START)), "command line");
 
     for other in [key("b", "k", Role::Client, &[]), key("b", "k", Role::Admin, &["p"])] {
-        let error = Access::new(vec![plain_key("k"), other], AccessOptions::default());
+        let error = Access::new(vec![plain_key("k"), other], options());
         let expected = "credentials `command line` and `b` have the same secret but different rights";
         assert_eq!(error.unwrap_err().to_string(), expected);
     }
@@ -60,7 +60,7 @@ fn a_secret_given_twice_must_give_the_same_rights() {
 #[test]
 fn empty_secrets_are_refused() {
     for credential in [plain_key(""), key("command line", "", Role::Client, &[])] {
-        let error = Access::new(vec![credential], AccessOptions::default()).unwrap_err();
+        let error = Access::new(vec![credential], options()).unwrap_err();
         assert_eq!(error.to_string(), "the secret of credential `command line` is empty");
     }
 }
@@ -85,7 +85,7 @@ fn unusable_password_hashes_are_refused_by_name() {
             role: Role::Admin,
             prefixes: Vec::new(),
         };
-        let error = Access::new(vec![credential], AccessOptions::default());
+        let error = Access::new(vec![credential], options());
         let message = error.expect_err(&phc).to_string();
         assert!(message.contains("credential `ops`") && message.contains(problem), "{message}");
     }
@@ -99,7 +99,7 @@ fn options_have_a_least_value() {
         max_addresses: 1,
         max_verifications: 1,
         max_refused: 1,
-        ..AccessOptions::default()
+        ..options()
     };
     assert!(Access::new(Vec::new(), least.clone()).is_ok());
     let rows = [
@@ -131,6 +131,6 @@ fn made_hashes_are_accepted_and_salted() {
 #[test]
 fn two_keys_of_one_name_are_refused() {
     let keys = vec![key("ci", "a", Role::Client, &[]), key("ci", "b", Role::Admin, &[])];
-    let error = Access::new(keys, AccessOptions::default()).unwrap_err().to_string();
+    let error = Access::new(keys, options()).unwrap_err().to_string();
     assert_eq!(error, "two API keys are named `ci`: give each a name of its own in access.keys");
 }

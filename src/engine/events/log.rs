@@ -23,12 +23,6 @@ pub struct EventOptions {
     pub readers_max: usize,
 }
 
-impl Default for EventOptions {
-    fn default() -> EventOptions {
-        EventOptions { buffer_events_max: 65_536, readers_max: 1_000 }
-    }
-}
-
 /// There are as many subscriptions as may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SubscriptionsFull {
