@@ -13,7 +13,7 @@ use super::state_machine::StateMachine;
 use super::table_host::TableHost;
 use crate::base::histogram::Histogram;
 use crate::domain::{Caller, Command, Incarnation, Limits, SessionId};
-use crate::raft::{RaftNode, RaftOptions, Store};
+use crate::raft::{Accept, RaftNode, RaftOptions, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +32,11 @@ impl TestNode {
     /// Returns when the node leads itself.
     pub async fn start() -> TestNode {
         let host = Arc::new(TableHost::new(Incarnation(7)));
-        let events = Arc::new(EventLog::new(EventOptions::default()));
+        let events = Arc::new(EventLog::new(EventOptions { buffer_events_max: 1_000, readers_max: 10 }));
         let digests = Arc::new(DigestLog::new(None));
         let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
         let service = Arc::new(EngineService::new(host.clone()));
-        let raft = RaftNode::start(RaftOptions::new(1, Store::Memory), machine, service).await.expect("a node");
+        let raft = RaftNode::start(raft_options(), machine, service).await.expect("a node");
         raft.leadership().wait_for(|leadership| leadership.is_leader).await.expect("a leadership");
         let clock = Arc::new(ClusterClock::start());
         let health = Arc::new(NodeHealth::new(1, raft.clone(), clock.clone()));
@@ -95,5 +95,20 @@ pub fn open_session(number: u8) -> Command {
         idle_timeout_ms: 60_000,
         idempotency_key: None,
         caller: Caller::NOBODY,
+    }
+}
+
+/// A node that runs alone, in memory.
+fn raft_options() -> RaftOptions {
+    RaftOptions {
+        node_id: 1,
+        store: Store::Memory,
+        snapshot_log_bytes: 8 << 20,
+        heartbeat: Duration::from_millis(100),
+        election_min: Duration::from_millis(250),
+        election_max: Duration::from_millis(400),
+        peers: None,
+        may_begin: Ok(()),
+        accept: Accept::default(),
     }
 }
