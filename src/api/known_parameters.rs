@@ -97,12 +97,13 @@ fn is_at(described: &str, path: &str) -> bool {
 mod tests {
     use super::*;
     use crate::api::{cluster, inspect};
+    use crate::http::endpoint::Bounds;
 
     #[test]
     fn path_has_the_parameters_described_for_it() {
         let endpoints = [&inspect::DECLARATION, &cluster::DECLARATION].map(|declaration| {
             let documentation = declaration.documentation.expect("described");
-            (documentation.endpoints)()
+            (documentation.endpoints)(Bounds { name_bytes_max: 512 })
         });
         let known = Known {
             unknown_fields: UnknownFields::Refuse,

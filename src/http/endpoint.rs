@@ -2,6 +2,7 @@
 
 use super::code::Code;
 use super::idempotency::KEY_BYTES_MAX;
+use crate::config::Config;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::openapi::content::ContentBuilder;
@@ -16,9 +17,26 @@ pub struct Documentation {
     pub chapter: Chapter,
     pub tag: &'static str,
     pub about: &'static str,
-    pub endpoints: fn() -> Vec<Endpoint>,
+    pub endpoints: fn(Bounds) -> Vec<Endpoint>,
     /// Adds the shapes of bodies and answers.
-    pub schemas: fn(ComponentsBuilder) -> ComponentsBuilder,
+    pub schemas: fn(ComponentsBuilder, Bounds) -> ComponentsBuilder,
+}
+
+/// The settings that the document shows.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    pub name_bytes_max: usize,
+}
+
+impl Bounds {
+    pub fn of(config: &Config) -> Bounds {
+        Bounds { name_bytes_max: config.locks.name_bytes_max }
+    }
+
+    /// A lock's name in a body.
+    pub fn lock_name(self) -> ObjectBuilder {
+        string("UTF-8 without NUL.").max_length(Some(self.name_bytes_max))
+    }
 }
 
 /// Where a tag stands in the document.
@@ -244,11 +262,6 @@ fn typed_as(kind: SchemaType, about: &str) -> ObjectBuilder {
 /// An object with properties that are always there.
 pub fn required<const N: usize>(object: ObjectBuilder, properties: [(&str, ObjectBuilder); N]) -> ObjectBuilder {
     properties.into_iter().fold(object, |object, (name, schema)| object.property(name, schema).required(name))
-}
-
-/// A lock's name in a body.
-pub fn lock_name() -> ObjectBuilder {
-    string("UTF-8 without NUL.").max_length(Some(512))
 }
 
 /// The field `request_id`.

@@ -47,7 +47,7 @@ pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> 
     let catalog = Arc::clone(&app.catalog);
     let fallbacks: Arc<[Fallback<()>]> = fallbacks.into();
     let anything_else = move |request: Request| anything_else(Arc::clone(&fallbacks), Arc::clone(&catalog), request);
-    (router.merge(pages::router(declarations, app)).fallback(anything_else), labels)
+    (router.merge(pages::router(declarations, app, config)).fallback(anything_else), labels)
 }
 
 async fn anything_else(fallbacks: Arc<[Fallback<()>]>, catalog: Arc<Catalog>, request: Request) -> Response {

@@ -23,8 +23,8 @@ static DOCUMENTATION: Documentation = Documentation {
     chapter: Chapter::Predecessor,
     tag: "Tiny",
     about: "A dialect of one word.",
-    endpoints: || vec![endpoint::post("/tiny", "tiny_take", "Tiny", "Take the lock")],
-    schemas: |components| components,
+    endpoints: |_| vec![endpoint::post("/tiny", "tiny_take", "Tiny", "Take the lock")],
+    schemas: |components, _| components,
 };
 
 static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -104,7 +104,7 @@ async fn declared_dialect_is_found_everywhere() {
     let check = b"\0\0\0\0\x0b\x0a\x09tiny.Tiny".to_vec();
     assert!(!ask(&router, "POST", "/grpc.health.v1.Health/Check", check).await.is_empty(), "it is not checked");
     // OpenAPI, and the page made from it
-    assert!(openapi_json(&declarations).contains("\"/tiny\""));
+    assert!(openapi_json(&declarations, &config).contains("\"/tiny\""));
     assert!(ask(&router, "GET", "/docs", "").await.contains("A dialect of one word."));
     engine.stop().await;
 }

@@ -3,15 +3,23 @@
 use super::body;
 use crate::support::client::Client;
 use crate::support::spec::Spec;
+use latchd::config::{Config, Inputs};
 use latchd::http::code::Code;
+use latchd::server::{openapi_json, router};
 use std::path::Path;
 
 const REFRESH: &str = "REFRESH_OPENAPI=1 cargo test --test all pages::document";
 
+/// The document with the default configuration.
+pub fn document() -> String {
+    let config = Config::load(Inputs::default()).expect("the defaults are valid");
+    openapi_json(&router::declarations(), &config)
+}
+
 #[test]
 fn committed_document_matches_the_code() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/latchd.json");
-    let made = latchd::server::openapi_json(&latchd::server::router::declarations());
+    let made = document();
     if std::env::var_os("REFRESH_OPENAPI").is_some() {
         std::fs::write(&committed, &made).expect("the copy can be written");
     }
@@ -25,11 +33,11 @@ fn document_is_served_and_page_shows_all_of_it() {
     let mut anybody = Client::plain(&server);
     let served = anybody.get("/openapi.json");
     assert_eq!((served.status, served.header("content-type")), (200, Some("application/json")));
-    let document = body(&served);
-    assert_eq!(document["openapi"], "3.1.0");
-    assert_eq!(served.text(), latchd::server::openapi_json(&latchd::server::router::declarations()));
+    let shown = body(&served);
+    assert_eq!(shown["openapi"], "3.1.0");
+    assert_eq!(served.text(), document());
     let page = anybody.get("/docs").text();
-    let paths = document["paths"].as_object().expect("paths");
+    let paths = shown["paths"].as_object().expect("paths");
     assert!(paths.len() > 20);
     for path in paths.keys() {
         assert!(page.contains(&format!(" {path}</code></h3>").replace("</code></h3>", "</code> <span")), "{path}");
@@ -42,8 +50,7 @@ fn document_is_served_and_page_shows_all_of_it() {
 
 #[test]
 fn references_resolve_and_operation_ids_are_unique() {
-    let document: serde_json::Value =
-        serde_json::from_str(&latchd::server::openapi_json(&latchd::server::router::declarations())).expect("JSON");
+    let document: serde_json::Value = serde_json::from_str(&document()).expect("JSON");
     let schemas = document["components"]["schemas"].as_object().expect("schemas");
     let text = document.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1) {

@@ -4,7 +4,7 @@ mod cluster;
 mod cluster_metrics;
 mod compression;
 mod credentials;
-mod document;
+pub mod document;
 mod errors;
 mod events;
 mod force;

@@ -10,6 +10,7 @@ mod schema;
 
 use super::known_parameters::check_parameters;
 use crate::config::Config;
+use crate::http::endpoint::Bounds;
 use crate::http::methods::{delete, get, post};
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
@@ -22,7 +23,7 @@ pub static DECLARATION: Declaration = Declaration {
     documentation: Some(&openapi::DOCUMENTATION),
 };
 
-fn routes(app: &AppState, _: &Config) -> Routes {
+fn routes(app: &AppState, config: &Config) -> Routes {
     let routes = Routes::new()
         .route("/v1/cluster", get(members::show_cluster))
         .route("/v1/cluster/members", post(members::add_member))
@@ -30,5 +31,5 @@ fn routes(app: &AppState, _: &Config) -> Routes {
         .route("/v1/cluster/members/{node}/promote", post(members::promote_member))
         .route("/v1/backup", get(backup::backup))
         .with_state(AppState::clone(app));
-    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)())
+    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)(Bounds::of(config)))
 }

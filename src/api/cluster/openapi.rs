@@ -3,7 +3,9 @@
 use super::members::AddMemberRequest;
 use super::schema::{Cluster, Member};
 use crate::http::code::Code;
-use crate::http::endpoint::{Chapter, Documentation, Endpoint, PROBLEM, bytes, delete, get, integer, json, path, post};
+use crate::http::endpoint::{
+    Bounds, Chapter, Documentation, Endpoint, PROBLEM, bytes, delete, get, integer, json, path, post,
+};
 use serde_json::json as value;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{ComponentsBuilder, Required};
@@ -39,11 +41,11 @@ fn codes(own: &[Code], more: &[Code]) -> Vec<Code> {
     own.iter().chain(more).chain(&ANY).copied().collect()
 }
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints(_: Bounds) -> Vec<Endpoint> {
     vec![show_cluster(), add_member(), promote_member(), remove_member(), backup()]
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+fn schemas(components: ComponentsBuilder, _: Bounds) -> ComponentsBuilder {
     components.schema_from::<Cluster>().schema_from::<Member>().schema_from::<AddMemberRequest>()
 }
 

@@ -13,6 +13,7 @@ use super::events;
 use super::known_parameters::check_parameters;
 use crate::config::Config;
 use crate::http::compression::compressed;
+use crate::http::endpoint::Bounds;
 use crate::http::methods::{delete, get};
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
@@ -34,5 +35,5 @@ fn routes(app: &AppState, config: &Config) -> Routes {
         .route("/v1/sessions", compressed(get(list::list_sessions)))
         .with_state(AppState::clone(app))
         .merge(events::routes(app, config));
-    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)())
+    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)(Bounds::of(config)))
 }

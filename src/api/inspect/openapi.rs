@@ -6,7 +6,7 @@ use super::schema::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
 use crate::api::events::{Dropped, Event, StateEvent};
 use crate::http::code::Code;
 use crate::http::endpoint::{
-    Chapter, Documentation, Endpoint, PROBLEM, boolean, delete, event_stream, get, integer, json, path, query,
+    Bounds, Chapter, Documentation, Endpoint, PROBLEM, boolean, delete, event_stream, get, integer, json, path, query,
     request_header, string,
 };
 use serde_json::json as value;
@@ -43,11 +43,18 @@ fn codes(own: &[Code]) -> Vec<Code> {
     own.iter().chain(&ANY).copied().collect()
 }
 
-fn endpoints() -> Vec<Endpoint> {
-    vec![list_locks(), show_lock(), force_release(), force_release_by_name(), list_sessions(), events()]
+fn endpoints(bounds: Bounds) -> Vec<Endpoint> {
+    vec![
+        list_locks(bounds),
+        show_lock(bounds),
+        force_release(bounds),
+        force_release_by_name(bounds),
+        list_sessions(),
+        events(bounds),
+    ]
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+fn schemas(components: ComponentsBuilder, _: Bounds) -> ComponentsBuilder {
     components
         .schema_from::<LockList>()
         .schema_from::<Lock>()
@@ -61,14 +68,14 @@ fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema_from::<ForceReleaseRequest>()
 }
 
-fn list_locks() -> Endpoint {
+fn list_locks(bounds: Bounds) -> Endpoint {
     get("/v1/locks", "list_locks", TAG, "List locks")
         .about(
             "Locks that are held or waited for, in the order of their names, page by page. With `name`, which no \
              client or proxy on the way changes: a page with that lock, or without any where nobody holds it or waits \
              for it.",
         )
-        .parameter(query("name", "Only this lock; not together with `prefix` or `cursor`.", false, name()))
+        .parameter(query("name", "Only this lock; not together with `prefix` or `cursor`.", false, name(bounds)))
         .parameter(query("prefix", "Only names that start with this.", false, string("")))
         .parameter(query("held", "Only locks with (`true`) or without (`false`) a hold.", false, boolean("")))
         .parameter(query("contended", "Only locks with (`true`) or without (`false`) waiters.", false, boolean("")))
@@ -79,28 +86,28 @@ fn list_locks() -> Endpoint {
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::AddressFull]))
 }
 
-fn show_lock() -> Endpoint {
+fn show_lock(bounds: Bounds) -> Endpoint {
     get("/v1/locks/{name}", "show_lock", TAG, "Show one lock")
         .about(format!("{NAME_IN_PATH} `GET /v1/locks?name=` tells the same of any name.").as_str())
-        .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
+        .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name(bounds)))
         .parameter(consistency())
         .answer(200, json("The lock, its holders and the length of its queue.", "Lock"))
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock]))
 }
 
-fn force_release() -> Endpoint {
+fn force_release(bounds: Bounds) -> Endpoint {
     let endpoint = delete("/v1/locks/{name}/holds/{key}", "force_release", TAG, "End somebody else's hold")
         .about(format!("{FORCED} {NAME_IN_PATH} `DELETE /v1/holds?name=&key=` does the same for any name.").as_str())
-        .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name()))
+        .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name(bounds)))
         .parameter(path("key", KEY, string("").min_length(Some(1))));
     with_reason(endpoint)
 }
 
-fn force_release_by_name() -> Endpoint {
+fn force_release_by_name(bounds: Bounds) -> Endpoint {
     let endpoint =
         delete("/v1/holds", "force_release_by_name", TAG, "End somebody else's hold, of a lock with any name")
             .about(FORCED)
-            .parameter(query("name", "The lock's name.", true, name()))
+            .parameter(query("name", "The lock's name.", true, name(bounds)))
             .parameter(query("key", KEY, true, string("")));
     with_reason(endpoint)
 }
@@ -138,7 +145,7 @@ fn list_sessions() -> Endpoint {
         .errors(PROBLEM, &codes(&[Code::InvalidField, Code::Forbidden]))
 }
 
-fn events() -> Endpoint {
+fn events(bounds: Bounds) -> Endpoint {
     get("/v1/events", "read_events", TAG, "Follow what happens")
         .about(
             "Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token, \
@@ -150,7 +157,7 @@ fn events() -> Endpoint {
              the stream with `dropped`. A credential that is limited to name prefixes is told of those names only, \
              and of no session.",
         )
-        .parameter(query("name", "Only this lock; not together with `prefix`.", false, name()))
+        .parameter(query("name", "Only this lock; not together with `prefix`.", false, name(bounds)))
         .parameter(query("prefix", "Only locks whose name starts with this, and no sessions.", false, string("")))
         .parameter(query("state", "Begins with a `state` event: the locks as they are.", false, boolean("")))
         .parameter(query(
@@ -182,8 +189,8 @@ fn events() -> Endpoint {
         )
 }
 
-fn name() -> utoipa::openapi::schema::ObjectBuilder {
-    string("").min_length(Some(1)).max_length(Some(512)).examples([value!("deploy/production")])
+fn name(bounds: Bounds) -> utoipa::openapi::schema::ObjectBuilder {
+    string("").min_length(Some(1)).max_length(Some(bounds.name_bytes_max)).examples([value!("deploy/production")])
 }
 
 fn limit() -> utoipa::openapi::path::Parameter {

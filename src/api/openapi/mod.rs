@@ -6,7 +6,7 @@
 mod advice;
 
 use crate::http::code::Code;
-use crate::http::endpoint::{Documentation, Endpoint};
+use crate::http::endpoint::{Bounds, Documentation, Endpoint};
 use crate::http::problem::Problem;
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -23,15 +23,17 @@ const ABOUT: &str = "A lock service: sessions, leases, fencing tokens and fair q
     that speaks the dialect of an older lock server keeps that server's shapes.";
 
 /// The document of these descriptions.
-fn document(documentation: &[&Documentation]) -> OpenApi {
+fn document(documentation: &[&Documentation], bounds: Bounds) -> OpenApi {
     let mut documentation = documentation.to_vec();
     documentation.sort_by_key(|described| described.chapter);
     let mut paths = PathsBuilder::new();
-    for Endpoint { path, method, operation } in documentation.iter().flat_map(|described| (described.endpoints)()) {
+    for Endpoint { path, method, operation } in documentation.iter().flat_map(|described| (described.endpoints)(bounds))
+    {
         paths = paths.path(path, PathItem::new(method, operation));
     }
     let components = ComponentsBuilder::new().schema_from::<Problem>();
-    let components = documentation.iter().fold(components, |components, described| (described.schemas)(components));
+    let components =
+        documentation.iter().fold(components, |components, described| (described.schemas)(components, bounds));
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("latchd")
@@ -53,8 +55,9 @@ fn document(documentation: &[&Documentation]) -> OpenApi {
 }
 
 /// The document as it is served and committed.
-pub fn json(documentation: &[&Documentation]) -> String {
-    let mut text = document(documentation).to_pretty_json().expect("the document is made of strings and numbers");
+pub fn json(documentation: &[&Documentation], bounds: Bounds) -> String {
+    let mut text =
+        document(documentation, bounds).to_pretty_json().expect("the document is made of strings and numbers");
     text.push('\n');
     text
 }

@@ -6,6 +6,7 @@ mod openapi;
 pub use documents::openapi_json;
 
 use crate::access::Identity;
+use crate::config::Config;
 use crate::engine::{ClusterView, Fault};
 use crate::http::AppState;
 use crate::http::auth::identify_with;
@@ -13,6 +14,7 @@ use crate::http::client_info::ClientInfo;
 use crate::http::code::Code;
 use crate::http::compression::compressed;
 use crate::http::declaration::Declarations;
+use crate::http::endpoint::Bounds;
 use crate::http::failure::Failure;
 use crate::http::methods::get;
 use crate::http::respond::{with_body, with_failure_headers, with_header};
@@ -35,8 +37,8 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const STATUS: &str = "/status";
 
 /// The routes of pages and documents.
-pub fn router(declarations: &Declarations, app: &AppState) -> Router {
-    let documents = Arc::new(Documents::new(declarations));
+pub fn router(declarations: &Declarations, app: &AppState, config: &Config) -> Router {
+    let documents = Arc::new(Documents::new(declarations, Bounds::of(config)));
     let [api, errors, json] = [(); 3].map(|()| Arc::clone(&documents));
     Router::new()
         .route("/", compressed(get(page)))

@@ -1,7 +1,7 @@
 //! What is asked about the service itself: probes, metrics, documents, pages.
 
 use crate::http::code::Code;
-use crate::http::endpoint::{Chapter, Documentation, Endpoint, PROBLEM, get, json, object, text};
+use crate::http::endpoint::{Bounds, Chapter, Documentation, Endpoint, PROBLEM, get, json, object, text};
 use utoipa::openapi::{ComponentsBuilder, Response};
 
 pub const DOCUMENTATION: Documentation =
@@ -10,7 +10,7 @@ pub const DOCUMENTATION: Documentation =
 const TAG: &str = "The service";
 const ABOUT: &str = "Probes, metrics, documents and the page for people.";
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints(_: Bounds) -> Vec<Endpoint> {
     let plain = "text/plain; charset=utf-8";
     let html = "text/html; charset=utf-8";
     vec![
@@ -62,6 +62,6 @@ fn header_too_large() -> Response {
     Response::new("The header section is larger than `server.header_bytes_max`.")
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+fn schemas(components: ComponentsBuilder, _: Bounds) -> ComponentsBuilder {
     components.schema("Document", object("An OpenAPI 3.1 document."))
 }

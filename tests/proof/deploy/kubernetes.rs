@@ -58,8 +58,7 @@ fn the_stateful_set_forms_one_cluster_behind_probes_that_exist() {
         check_patience(&config, seconds(&pod["terminationGracePeriodSeconds"]) - before);
         assert!(config.locks.holds_max * HOLD_BYTES <= MEMORY / 2, "a snapshot may hold everything twice");
     }
-    let paths: Value =
-        serde_json::from_str(&latchd::server::openapi_json(&latchd::server::router::declarations())).expect("JSON");
+    let paths: Value = serde_json::from_str(&crate::pages::document::document()).expect("JSON");
     for (probe, path) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
         assert_eq!(container[probe]["httpGet"]["path"], path);
         assert_eq!(container[probe]["httpGet"]["port"], "probes");

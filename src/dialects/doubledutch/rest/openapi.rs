@@ -3,7 +3,8 @@
 use super::schema;
 use crate::http::code::Code;
 use crate::http::endpoint::{
-    Chapter, Documentation, Endpoint, ErrorShape, delete, get, json, number, object, query, required, string, text,
+    Bounds, Chapter, Documentation, Endpoint, ErrorShape, delete, get, idempotency_key, json, number, object, query,
+    required, string, text,
 };
 use serde_json::json as value;
 use utoipa::PartialSchema as _;
@@ -31,11 +32,14 @@ const ANY: [Code; 8] = [
     Code::Overloaded,
 ];
 
-fn endpoints() -> Vec<Endpoint> {
-    vec![get_lock(), release_lock(), status()]
+/// Errors of requests with an idempotency key.
+const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
+
+fn endpoints(bounds: Bounds) -> Vec<Endpoint> {
+    vec![get_lock(bounds), release_lock(bounds), status()]
 }
 
-fn get_lock() -> Endpoint {
+fn get_lock(bounds: Bounds) -> Endpoint {
     let own = [
         Code::InvalidField,
         Code::LimitExceeded,
@@ -47,19 +51,20 @@ fn get_lock() -> Endpoint {
     let full = [Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull];
     get("/getlock", "get_lock", TAG, "Take a lock")
         .about("Waits up to `timeout` seconds in the lock's queue. Answers are never cached, and HEAD takes nothing.")
-        .parameter(name())
+        .parameter(name(bounds))
         .parameter(auth())
         .parameter(query("lifetime", "Seconds until the lock is given back by itself.", false, seconds(30)))
         .parameter(query("timeout", "Seconds to wait for the lock.", false, seconds(0)))
+        .parameter(idempotency_key())
         .answer(200, either("Taken, or not: `lockacquired` tells.", &["GetLockTaken", "GetLockNotTaken"]))
         .answer(401, json("No credential, a wrong one, or a session cookie whose session has ended.", "GetLockError"))
-        .errors(ERROR, &[&ANY[..], &own, &full].concat())
+        .errors(ERROR, &[&ANY[..], &own, &full, &KEYED].concat())
 }
 
-fn release_lock() -> Endpoint {
+fn release_lock(bounds: Bounds) -> Endpoint {
     delete("/releaselock", "release_lock", TAG, "Give a lock back")
         .about("A token that fits is enough; `auth` may be left out, as older clients do.")
-        .parameter(name())
+        .parameter(name(bounds))
         .parameter(query("token", "The `sessiontoken` of `GET /getlock`.", true, string("")))
         .parameter(auth())
         .answer(200, json("Given back.", "GetLockReleased"))
@@ -98,8 +103,13 @@ fn either(about: &str, shapes: &[&str]) -> Response {
     utoipa::openapi::ResponseBuilder::new().description(about).content("application/json", content).build()
 }
 
-fn name() -> Parameter {
-    query("lockname", "The lock's name.", true, string("").max_length(Some(512)).examples([value!("deploy")]))
+fn name(bounds: Bounds) -> Parameter {
+    query(
+        "lockname",
+        "The lock's name.",
+        true,
+        string("").max_length(Some(bounds.name_bytes_max)).examples([value!("deploy")]),
+    )
 }
 
 fn auth() -> Parameter {
@@ -110,7 +120,7 @@ fn seconds(default: u64) -> utoipa::openapi::schema::ObjectBuilder {
     number("").minimum(Some(0)).default(Some(value!(default)))
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+fn schemas(components: ComponentsBuilder, _: Bounds) -> ComponentsBuilder {
     let error = |key| {
         required(object(""), [(key, string("")), ("code", string("")), ("servername", string(""))])
             .property("field", string("The parameter at fault."))

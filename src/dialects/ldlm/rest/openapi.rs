@@ -2,8 +2,8 @@
 
 use crate::http::code::Code;
 use crate::http::endpoint::{
-    Chapter, Documentation, Endpoint, ErrorShape, boolean, delete, idempotency_key, integer, json, json_with_cookie,
-    lock_name, metadata, number, object, post, request_id, required, string, with_header,
+    Bounds, Chapter, Documentation, Endpoint, ErrorShape, boolean, delete, idempotency_key, integer, json,
+    json_with_cookie, metadata, number, object, post, request_id, required, string, with_header,
 };
 use serde_json::{Value, json as value};
 use utoipa::openapi::schema::ObjectBuilder;
@@ -45,7 +45,7 @@ const FULL: [Code; 2] = [Code::TableFull, Code::ShareFull];
 /// Of requests with an idempotency key.
 const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints(_: Bounds) -> Vec<Endpoint> {
     vec![
         open_session(),
         close_session(),
@@ -139,7 +139,7 @@ fn no_credential() -> Response {
     with_header(response, "WWW-Authenticate", "`Basic realm=\"Restricted\"`")
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+fn schemas(components: ComponentsBuilder, bounds: Bounds) -> ComponentsBuilder {
     let error = object("Absent on success and on plain contention.")
         .property(
             "code",
@@ -174,9 +174,9 @@ fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
         )
         .schema("SessionError", required(object(""), [("error", string(""))]))
         .schema("GatewayError", gateway_error())
-        .schema("LockRequest", lock_request())
+        .schema("LockRequest", lock_request(bounds))
         .schema("LockAnswer", lock_answer())
-        .schema("UnlockRequest", required(object(""), [("name", lock_name()), ("key", key())]))
+        .schema("UnlockRequest", required(object(""), [("name", bounds.lock_name()), ("key", key())]))
         .schema(
             "UnlockAnswer",
             required(object(""), [("unlocked", boolean("")), ("name", string(""))])
@@ -187,7 +187,7 @@ fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
             required(
                 object(""),
                 [
-                    ("name", lock_name()),
+                    ("name", bounds.lock_name()),
                     ("key", key()),
                     ("lock_timeout_seconds", number("The new lease, from now; must be greater than 0.")),
                 ],
@@ -196,8 +196,8 @@ fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
 }
 
 /// No field has a `default`: generators would make it a required one.
-fn lock_request() -> ObjectBuilder {
-    required(object(""), [("name", lock_name())])
+fn lock_request(bounds: Bounds) -> ObjectBuilder {
+    required(object(""), [("name", bounds.lock_name())])
         .property("lock_timeout_seconds", number("The lease. Absent or 0: as long as the session."))
         .property("wait_timeout_seconds", number("How long to wait in the queue. Absent or 0: try once."))
         .property("size", integer("How many may hold the lock at once. Absent: 1."))

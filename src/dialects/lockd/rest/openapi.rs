@@ -2,8 +2,8 @@
 
 use crate::http::code::Code;
 use crate::http::endpoint::{
-    Chapter, Documentation, Endpoint, ErrorShape, delete, get, json, object, path, post, required, string, text,
-    with_header,
+    Bounds, Chapter, Documentation, Endpoint, ErrorShape, delete, get, idempotency_key, json, object, path, post,
+    required, string, text, with_header,
 };
 use serde_json::json as value;
 use utoipa::openapi::path::Parameter;
@@ -33,7 +33,10 @@ const ANY: [Code; 12] = [
     Code::Overloaded,
 ];
 
-fn endpoints() -> Vec<Endpoint> {
+/// Errors of requests with an idempotency key.
+const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
+
+fn endpoints(_: Bounds) -> Vec<Endpoint> {
     let is_locked = get("/lock/{name}", "is_locked", TAG, "Ask whether a lock is held")
         .parameter(name())
         .answer(200, json("It is held, through whatever dialect.", "NamedLock"))
@@ -43,13 +46,14 @@ fn endpoints() -> Vec<Endpoint> {
     let taken = with_header(json("Taken.", "NamedLock"), "Fencing-Token", "Higher than every token given before.");
     let lock = post("/lock/{name}", "lock_by_name", TAG, "Take a lock")
         .parameter(name())
+        .parameter(idempotency_key())
         .answer(200, taken)
         .answer(307, Response::new(SLASH))
         .answer(404, not_found(SPLIT))
         .answer(409, json("Somebody holds it, or waits for it.", "NamedLockError"))
         .errors(
             ERROR,
-            &[&ANY[..], &[Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull]].concat(),
+            &[&ANY[..], &[Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull], &KEYED].concat(),
         );
     let unlock = delete("/lock/{name}", "unlock_by_name", TAG, "Give a lock back")
         .about("Releases only what was taken through this dialect.")
@@ -76,7 +80,7 @@ fn name() -> Parameter {
     path("name", "Letters, digits and `$ - . _`, at most 128.", schema)
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+fn schemas(components: ComponentsBuilder, _: Bounds) -> ComponentsBuilder {
     components
         .schema("NamedLock", object("Empty."))
         .schema("NamedLockError", required(object(""), [("error", string(""))]))

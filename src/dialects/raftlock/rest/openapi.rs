@@ -3,7 +3,7 @@
 use super::schema;
 use crate::http::code::Code;
 use crate::http::endpoint::{
-    Chapter, Documentation, Endpoint, ErrorShape, idempotency_key, json, lock_name, metadata, number, object, post,
+    Bounds, Chapter, Documentation, Endpoint, ErrorShape, idempotency_key, json, metadata, number, object, post,
     request_id, required, string,
 };
 use serde_json::json as value;
@@ -38,7 +38,7 @@ const ANY: [Code; 16] = [
     Code::Overloaded,
 ];
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints(_: Bounds) -> Vec<Endpoint> {
     vec![
         post("/lock", "lock_resource", TAG, "Take a lock")
             .about("Tries once, or waits up to `wait` seconds. A 409 says by whom the lock is held, for how long still, and how many wait.")
@@ -53,8 +53,8 @@ fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
-    let lock = required(object(""), [("resource", lock_name())])
+fn schemas(components: ComponentsBuilder, bounds: Bounds) -> ComponentsBuilder {
+    let lock = required(object(""), [("resource", bounds.lock_name())])
         .property("ttl", number("The lease in seconds. Absent: 30, as `locks.lock_unlock_ttl` says."))
         .property("wait", number("How many seconds to wait in the queue. Absent: it tries once."))
         .property("metadata", metadata("What others may know about the holder."))
