@@ -10,6 +10,8 @@ use std::io;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::base::byte_enum;
+
 /// The version of the frames that this build writes, and the only one that it reads: the hello agrees on it.
 pub const VERSION: u8 = 1;
 
@@ -22,44 +24,24 @@ pub const MAX_HELLO: usize = 16 << 10;
 /// Up to this size, header and body are one write, and so one TLS record.
 const ONE_WRITE: usize = 16 << 10;
 
-/// The kind of a frame. The numbers are part of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum MessageKind {
-    /// Tells that a request is being worked on; it answers none.
-    Working = 0,
-    Hello = 1,
-    Append = 10,
-    Vote = 11,
-    /// Asks whether a vote would be granted; see `election/pre_vote.rs`.
-    PreVote = 12,
-    SnapshotBegin = 13,
-    SnapshotChunk = 14,
-    SnapshotEnd = 15,
-    Call = 16,
-    /// Tells a follower to stand for election at once.
-    TransferLeadership = 17,
-    /// Asks for the members: a node that was away looks up a node that it does not know.
-    Members = 18,
-}
-
-impl MessageKind {
-    const ALL: [MessageKind; 11] = [
-        MessageKind::Working,
-        MessageKind::Hello,
-        MessageKind::Append,
-        MessageKind::Vote,
-        MessageKind::PreVote,
-        MessageKind::SnapshotBegin,
-        MessageKind::SnapshotChunk,
-        MessageKind::SnapshotEnd,
-        MessageKind::Call,
-        MessageKind::TransferLeadership,
-        MessageKind::Members,
-    ];
-
-    pub fn of(number: u8) -> Option<MessageKind> {
-        MessageKind::ALL.into_iter().find(|kind| *kind as u8 == number)
+byte_enum! {
+    /// The kind of a frame. The numbers are part of the protocol.
+    pub enum MessageKind {
+        /// Tells that a request is being worked on; it answers none.
+        Working = 0,
+        Hello = 1,
+        Append = 10,
+        Vote = 11,
+        /// Asks whether a vote would be granted; see `election/pre_vote.rs`.
+        PreVote = 12,
+        SnapshotBegin = 13,
+        SnapshotChunk = 14,
+        SnapshotEnd = 15,
+        Call = 16,
+        /// Tells a follower to stand for election at once.
+        TransferLeadership = 17,
+        /// Asks for the members: a node that was away looks up a node that it does not know.
+        Members = 18,
     }
 }
 

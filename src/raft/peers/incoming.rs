@@ -62,7 +62,7 @@ impl IncomingConnection {
 
     /// Begins to work on a request, which is answered later.
     pub async fn take(&mut self, frame: Frame) {
-        let Some(kind) = MessageKind::of(frame.kind) else {
+        let Some(kind) = MessageKind::from_u8(frame.kind) else {
             let reason = format!("unknown kind of message {}", frame.kind);
             drop(self.answers.send(Frame::failed(frame.request, &reason)).await);
             return;
