@@ -1,4 +1,4 @@
-//! The cluster's face on a node that runs alone, and the backup of one.
+//! A cluster of one node: its view, its membership and its backup.
 
 use super::service::{ask, ask_waiting, hold, start};
 use latchd::domain::Caller;
@@ -21,7 +21,7 @@ async fn table(engine: &Engine) -> Table {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_alone_leads_and_is_its_own_member() {
+async fn single_node_leads_and_is_its_only_member() {
     let engine = start(None).await;
     let view = engine.cluster().await;
     assert_eq!((view.node, view.leader, view.has_quorum), (1, Some(1), true));
@@ -32,7 +32,7 @@ async fn a_node_alone_leads_and_is_its_own_member() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_alone_cannot_change_its_membership() {
+async fn single_node_refuses_to_change_its_membership() {
     let engine = start(None).await;
     let added = engine.add_member(2, "https://127.0.0.1:9443".to_owned()).await;
     assert_eq!(added, Err(Fault::Member(MemberError::Alone)));
@@ -43,7 +43,7 @@ async fn a_node_alone_cannot_change_its_membership() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_holds_what_was_answered_before_it_and_nothing_after() {
+async fn backup_contains_only_what_was_answered_before_it() {
     let engine = start(None).await;
     let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     for n in 0..3_000 {
@@ -61,7 +61,7 @@ async fn a_backup_holds_what_was_answered_before_it_and_nothing_after() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_whose_reader_has_gone_makes_room_for_the_next() {
+async fn abandoned_backup_lets_the_next_one_begin() {
     let engine = start(None).await;
     for n in 0..6_000 {
         hold(&engine, ask(&format!("a/name/that/is/long/enough/to/fill/the/chunks/ahead/{n}"))).await.unwrap();

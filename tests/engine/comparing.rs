@@ -1,4 +1,4 @@
-//! Nodes compare their tables: one that differs from the others serves nobody, and the others go on without it.
+//! Nodes compare their tables: a node that differs from the others is quarantined, and the others go on.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::service::{ask, hold};
 use crate::raft::switchboard::SOON;
 
 const CHILD: &str = "LATCHD_TEST_ONE_NODE_DIFFERS";
-/// The planted bug is in this one: it forgets releases.
+/// The planted bug makes this node forget releases.
 const OTHERWISE: u64 = 2;
 
 fn standing(node: &Engine) -> NodeState {
     node.local_cluster().state
 }
 
-/// What the child of the next test runs, where the bug is planted.
+/// Runs in a child process of the next test, where the bug is planted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_of_which_one_node_applies_otherwise() {
+async fn child_with_one_node_that_applies_differently() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
@@ -52,10 +52,10 @@ async fn child_of_which_one_node_applies_otherwise() {
 
 #[test]
 #[cfg_attr(not(feature = "mutants"), ignore = "needs --features mutants, as in `make test`")]
-fn a_node_whose_table_differs_serves_nobody_and_the_others_go_on() {
+fn node_whose_table_differs_is_quarantined() {
     let also = std::env::var("MUTANT").unwrap_or_default();
     let mut child = Command::new(std::env::current_exe().expect("the test binary"));
-    child.args(["--exact", "engine::comparing::child_of_which_one_node_applies_otherwise", "--nocapture"]);
+    child.args(["--exact", "engine::comparing::child_with_one_node_that_applies_differently", "--nocapture"]);
     child.env(CHILD, "1").env("MUTANT", format!("one-node-applies-otherwise,{also}")).env("RUST_BACKTRACE", "0");
     let child = child.output().expect("it runs");
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));

@@ -1,4 +1,4 @@
-//! A data directory that cannot be trusted is refused, with what is wrong and what to do.
+//! Data directories that cannot be trusted are refused: the error says what is wrong and what to do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::service;
 use crate::raft::support::{on_disk, raft_options, start};
 use crate::raft::switchboard::{Node, Switchboard, disk};
 
-/// A directory with a snapshot and some log behind it.
+/// A directory with a snapshot and some log after it.
 async fn used_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (node, _) = start(RaftOptions { snapshot_log_bytes: 1000, ..on_disk(dir.path()) }).await.expect("a node");
@@ -42,7 +42,7 @@ fn flip_byte(path: &Path, at: usize) {
 }
 
 #[tokio::test]
-async fn a_directory_with_files_of_something_else_is_refused_and_left_as_it_is() {
+async fn directory_with_foreign_files_is_refused_unchanged() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::create_dir(dir.path().join("lost+found")).expect("made");
     std::fs::write(dir.path().join("notes.md"), "mine").expect("written");
@@ -55,7 +55,7 @@ async fn a_directory_with_files_of_something_else_is_refused_and_left_as_it_is()
 }
 
 #[tokio::test]
-async fn a_position_that_says_nothing_is_refused_unless_a_lost_end_is_accepted() {
+async fn unreadable_position_is_refused_unless_lost_end_is_accepted() {
     for spoil in [
         (|file: &Path| fs::remove_file(file)) as fn(&Path) -> std::io::Result<()>,
         |file| fs::write(file, ""),
@@ -72,13 +72,13 @@ async fn a_position_that_says_nothing_is_refused_unless_a_lost_end_is_accepted()
         let accept = Accept { lost_end: true, ..Accept::default() };
         let (node, _) = start(RaftOptions { accept, ..on_disk(dir.path()) }).await.expect("as it was told");
         node.shutdown().await;
-        let (node, _) = start(on_disk(dir.path())).await.expect("it is known from here on");
+        let (node, _) = start(on_disk(dir.path())).await.expect("the position is known from here on");
         node.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn a_directory_of_a_release_without_positions_needs_none() {
+async fn directory_of_release_without_positions_needs_none() {
     let dir = used_dir().await;
     let file = dir.path().join("store-id");
     let text = fs::read_to_string(&file).expect("the file");
@@ -90,7 +90,7 @@ async fn a_directory_of_a_release_without_positions_needs_none() {
 }
 
 #[tokio::test]
-async fn a_damaged_log_is_refused_with_file_offset_and_advice() {
+async fn damaged_log_is_refused_with_file_offset_and_advice() {
     let dir = used_dir().await;
     let file = only_file(&dir.path().join("log"), ".wal");
     flip_byte(&file, 200);
@@ -101,7 +101,7 @@ async fn a_damaged_log_is_refused_with_file_offset_and_advice() {
 }
 
 #[tokio::test]
-async fn a_damaged_snapshot_is_refused_with_file_offset_and_advice() {
+async fn damaged_snapshot_is_refused_with_file_offset_and_advice() {
     let dir = used_dir().await;
     let file = only_file(&dir.path().join("snapshot"), ".snapshot");
     let len = fs::metadata(&file).expect("the file").len() as usize;
@@ -116,9 +116,9 @@ async fn a_damaged_snapshot_is_refused_with_file_offset_and_advice() {
     start(on_disk(dir.path())).await.expect("the undamaged file").0.shutdown().await;
 }
 
-/// There a copy lacks what the node has acknowledged since, and the others would lose it with its vote.
+/// A copy of its directory would lack what the node has acknowledged since, and its vote would make the others lose that.
 #[tokio::test]
-async fn a_node_with_peers_is_told_to_be_replaced_and_not_to_be_put_back_from_a_copy() {
+async fn damaged_node_with_peers_is_advised_to_be_replaced() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let board = Switchboard::default();
     let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
@@ -134,7 +134,7 @@ async fn a_node_with_peers_is_told_to_be_replaced_and_not_to_be_put_back_from_a_
 }
 
 #[tokio::test]
-async fn a_node_that_was_set_aside_stays_so_after_a_restart() {
+async fn quarantined_node_stays_quarantined_after_a_restart() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let board = Switchboard::default();
     let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
@@ -149,7 +149,7 @@ async fn a_node_that_was_set_aside_stays_so_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_missing_snapshot_or_log_is_refused() {
+async fn missing_snapshot_or_log_is_refused() {
     let dir = used_dir().await;
     let snapshot = only_file(&dir.path().join("snapshot"), ".snapshot");
     let aside = dir.path().join("aside");
@@ -179,14 +179,14 @@ async fn another_format_and_another_node_are_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_refused() {
+async fn directory_that_cannot_be_created_is_refused() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let store = Store::Disk { dir: file.path().join("data"), fsync: true };
     let error = start(raft_options(1, store)).await.err().expect("a refusal");
     assert!(matches!(error, NodeStartError::Io { .. }), "{error}");
 }
 
-/// Takes locks, and their tokens and the ids of their events.
+/// Acquires locks; returns their tokens and the ids of their events.
 async fn take(data_dir: &Path, names: &str, count: usize) -> Vec<(u64, EventId)> {
     let engine = service::start(Some(data_dir)).await;
     let (mut reader, _) = begun(&engine, everything(), None).await;
@@ -211,7 +211,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn a_directory_that_was_rolled_back_gives_no_token_and_no_event_id_again() {
+async fn rolled_back_directory_repeats_no_token_and_no_event_id() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let (dir, older) = (home.path().join("data"), home.path().join("older"));
     take(&dir, "kept", 3).await;
@@ -222,13 +222,13 @@ async fn a_directory_that_was_rolled_back_gives_no_token_and_no_event_id_again()
     assert!(again.iter().all(|(token, id)| *token > last.0 && *id > last.1), "{again:?} after {lost:?}");
     let engine = service::start(Some(&older)).await;
     let (why, state) = gap(&mut read(&engine, everything(), Some(last.1))).await;
-    assert_eq!((why, state.locks.len()), (GapReason::UnknownId, 27), "what was lost is told as a gap");
+    assert_eq!((why, state.locks.len()), (GapReason::UnknownId, 27), "lost events are a gap");
     engine.stop().await;
 }
 
-/// Its readers go on where they were: the ids that were passed over are no gap.
+/// Subscriptions continue where they were: the ids that were skipped are not a gap.
 #[tokio::test]
-async fn a_restart_loses_no_event() {
+async fn subscription_misses_no_event_over_a_restart() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let first = take(dir.path(), "a", 3).await;
     let second = take(dir.path(), "b", 2).await;
@@ -239,7 +239,7 @@ async fn a_restart_loses_no_event() {
     engine.stop().await;
 }
 
-/// Takes away the log and the snapshot, and leaves the rest.
+/// Removes the log and the snapshot, and leaves the rest.
 fn empty_out(dir: &Path) {
     for part in ["log", "snapshot"] {
         for file in fs::read_dir(dir.join(part)).expect("the directory") {
@@ -249,7 +249,7 @@ fn empty_out(dir: &Path) {
 }
 
 #[tokio::test]
-async fn a_directory_that_was_emptied_is_refused_unless_that_is_accepted() {
+async fn emptied_directory_is_refused_unless_accepted() {
     let dir = used_dir().await;
     let id = || fs::read(dir.path().join("store-id")).expect("the id");
     let before = id();
@@ -262,15 +262,15 @@ async fn a_directory_that_was_emptied_is_refused_unless_that_is_accepted() {
     assert_eq!(id(), before);
     let accepting = RaftOptions { accept: Accept { empty: true, lost_end: false }, ..on_disk(dir.path()) };
     start(accepting).await.expect("it was told").0.shutdown().await;
-    assert_ne!(id(), before, "a cluster that knew the node takes it for one that lost its disk");
+    assert_ne!(id(), before, "a cluster that knows the node sees that its disk was lost");
     start(on_disk(dir.path())).await.expect("it holds something again").0.shutdown().await;
     empty_out(dir.path());
     assert!(matches!(refusal(dir.path()).await, NodeStartError::Emptied { node_id: 1, .. }));
 }
 
-/// Nobody was told anything yet.
+/// It has acknowledged nothing yet.
 #[tokio::test]
-async fn a_node_that_waits_for_its_cluster_may_be_restarted_empty() {
+async fn node_that_waits_for_its_cluster_may_restart_empty() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let board = Switchboard::default();
     for _ in 0..2 {

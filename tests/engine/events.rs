@@ -1,4 +1,4 @@
-//! What readers of one node are told: everything in order, under ids that last, or of a gap.
+//! Subscriptions on one node: they get every event in order, under lasting ids, or a gap.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn keeping(buffer_events_max: usize) -> Engine {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kind_of_event_is_told_in_order() {
+async fn every_kind_of_event_is_published_in_order() {
     let idle = Duration::from_millis(100);
     let engine = Engine::start(EngineOptions { session_idle_timeout: idle, ..options(None) }).await.unwrap();
     let (mut reader, _) = begun(&engine, everything(), None).await;
@@ -48,7 +48,7 @@ async fn every_kind_of_event_is_told_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_asks_again_replaces_its_token() {
+async fn repeated_acquire_of_an_owner_replaces_its_token() {
     let engine = start(None).await;
     let (mut reader, _) = begun(&engine, everything(), None).await;
     let again = || Acquire { label: Some(Arc::from("x")), reentrant: true, ..ask("a") };
@@ -64,7 +64,7 @@ async fn an_owner_that_asks_again_replaces_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_is_told_of_what_it_wants_alone() {
+async fn subscription_gets_only_events_that_match_its_filter() {
     let engine = start(None).await;
     let of = |names| EventFilter { names, sessions: false };
     let (mut one, _) = begun(&engine, of(NameFilter::One(Arc::from("b/1"))), None).await;
@@ -82,7 +82,7 @@ async fn a_reader_is_told_of_what_it_wants_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_goes_on_from_any_event_that_is_kept() {
+async fn subscription_continues_from_any_event_that_is_kept() {
     let engine = start(None).await;
     let (mut reader, begin) = begun(&engine, everything(), None).await;
     for name in ["a", "b", "c"] {
@@ -99,7 +99,7 @@ async fn a_reader_goes_on_from_any_event_that_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_pushed_out_is_a_gap_with_the_state_after_it() {
+async fn dropped_events_are_a_gap_with_the_current_state() {
     let engine = keeping(4).await;
     let (mut slow, _) = begun(&engine, everything(), None).await;
     hold(&engine, ask("held")).await.unwrap();
@@ -115,12 +115,12 @@ async fn what_was_pushed_out_is_a_gap_with_the_state_after_it() {
     take_and_give_back(&engine, "b").await;
     let events = next(&mut slow, 2).await;
     assert_eq!(said(&events), ["granted b", "released b"]);
-    assert!(events[0].id > state.place, "what is in the state is not told again");
+    assert!(events[0].id > state.place, "events before the state do not follow it");
     engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_of_nothing_is_a_gap() {
+async fn id_of_no_event_is_a_gap() {
     let engine = start(None).await;
     let (_, begin) = begun(&engine, everything(), None).await;
     hold(&engine, ask("a")).await.unwrap();
@@ -132,12 +132,12 @@ async fn an_id_of_nothing_is_a_gap() {
     }
     let before = EventId { index: 17, position: 0, ..begin };
     let (why, _) = gap(&mut read(&engine, everything(), Some(before))).await;
-    assert_eq!(why, GapReason::TooOld, "a service that keeps nothing begins where no run before it was");
+    assert_eq!(why, GapReason::TooOld, "a service without a disk begins after every earlier run");
     engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ids_outlast_a_restart() {
+async fn event_ids_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
     let (mut reader, begin) = begun(&engine, everything(), None).await;
@@ -158,9 +158,9 @@ async fn ids_outlast_a_restart() {
     engine.stop().await;
 }
 
-/// On one thread, whose wall clock stands still, or is set back.
+/// On one thread, whose wall clock stands still or is set back.
 #[tokio::test]
-async fn no_id_of_a_service_whose_data_was_lost_fits_into_the_next_whatever_the_clock_says() {
+async fn event_ids_of_lost_data_are_unknown_to_the_next_table() {
     for next in [1_800_000_000, 1_800_000_001, 1_799_990_000] {
         no_id_fits_into_the_service_that_begins_at(next).await;
     }
@@ -190,7 +190,7 @@ async fn no_id_fits_into_the_service_that_begins_at(unix_seconds: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_lies_before_the_snapshot_of_a_restart_is_a_gap() {
+async fn events_before_the_snapshot_of_a_restart_are_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     let small = || EngineOptions { snapshot_log_bytes: 2_000, ..options(Some(dir.path())) };
     let engine = Engine::start(small()).await.unwrap();
@@ -208,7 +208,7 @@ async fn what_lies_before_the_snapshot_of_a_restart_is_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_state_that_is_asked_for_joins_the_events_after_it_without_a_seam() {
+async fn requested_state_and_later_events_miss_nothing() {
     let engine = start(None).await;
     let writer = tokio::spawn({
         let engine = engine.clone();
@@ -223,7 +223,7 @@ async fn a_state_that_is_asked_for_joins_the_events_after_it_without_a_seam() {
         let Update::State(state) = step(&mut reader).await else { panic!("no state") };
         if state.locks.len() < 300 {
             let first = &next_any(&mut reader).await[0];
-            assert_eq!(*first, format!("granted n/{:03}", state.locks.len()), "the first that is not in the state");
+            assert_eq!(*first, format!("granted n/{:03}", state.locks.len()), "the first event after the state");
         }
     }
     writer.await.unwrap();
@@ -238,13 +238,13 @@ async fn next_any(reader: &mut latchd::engine::events::Subscription) -> Vec<Stri
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_have_a_bound_and_give_their_place_back() {
+async fn subscriptions_are_bounded_and_free_their_slots() {
     let events = EventOptions { readers_max: 2, ..options(None).events };
     let engine = Engine::start(EngineOptions { events, ..options(None) }).await.unwrap();
     let (first, _) = begun(&engine, everything(), None).await;
     let (_second, _) = begun(&engine, everything(), None).await;
     assert_eq!(engine.subscribe(everything(), None, false).err().map(|full| full.limit), Some(2));
-    assert_eq!(engine.overview().event_readers, 2, "who was refused does not count");
+    assert_eq!(engine.overview().event_readers, 2, "a refused subscription does not count");
     drop(first);
     assert_eq!(engine.overview().event_readers, 1);
     begun(&engine, everything(), None).await;

@@ -1,4 +1,4 @@
-//! Three engines: each tells the same events under the same ids, whoever leads and however a node came by its state.
+//! Three engines: each publishes the same events under the same ids, whoever leads, and however a node got its state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub async fn take_and_give_back(engine: &Engine, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_node_tells_the_same_under_the_same_ids() {
+async fn every_node_publishes_the_same_events_under_the_same_ids() {
     let cluster = Cluster::start().await;
     let mut readers = Vec::new();
     for node in &cluster.nodes {
@@ -105,7 +105,7 @@ async fn every_node_tells_the_same_under_the_same_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_that_a_node_has_not_reached_is_waited_for() {
+async fn subscription_waits_for_an_id_not_applied_here_yet() {
     let cluster = Cluster::start().await;
     let leader = cluster.leader();
     let behind = (leader + 1) % 3;
@@ -123,7 +123,7 @@ async fn an_id_that_a_node_has_not_reached_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_from_the_leader_is_a_gap_for_who_reads_here() {
+async fn snapshot_from_the_leader_is_a_gap_for_subscribers() {
     let cluster = Cluster::start().await;
     let leader = cluster.leader();
     let behind = (leader + 1) % 3;

@@ -1,4 +1,4 @@
-//! Reading the events of an engine.
+//! Subscribing to the events of an engine.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub fn read(engine: &Engine, wanted: EventFilter, after: Option<EventId>) -> Sub
     engine.subscribe(wanted, after, false).expect("a place")
 }
 
-/// What comes next, what is not wanted aside.
+/// The next update, without those that only move the place.
 pub async fn step(reader: &mut Subscription) -> Update {
     let step = async {
         loop {
@@ -30,7 +30,7 @@ pub async fn step(reader: &mut Subscription) -> Update {
     tokio::time::timeout(SOON, step).await.expect("told in time")
 }
 
-/// A reader that has begun.
+/// A subscription that has begun.
 pub async fn begun(engine: &Engine, wanted: EventFilter, after: Option<EventId>) -> (Subscription, EventId) {
     let mut reader = read(engine, wanted, after);
     match step(&mut reader).await {
@@ -39,7 +39,7 @@ pub async fn begun(engine: &Engine, wanted: EventFilter, after: Option<EventId>)
     }
 }
 
-/// The next events, as many as asked for.
+/// The next `count` events.
 pub async fn next(reader: &mut Subscription, count: usize) -> Vec<PublishedEvent> {
     let mut all = Vec::new();
     while all.len() < count {
@@ -52,7 +52,7 @@ pub async fn next(reader: &mut Subscription, count: usize) -> Vec<PublishedEvent
     all
 }
 
-/// The gap that a reader is told of.
+/// The gap that comes next.
 pub async fn gap(reader: &mut Subscription) -> (GapReason, CurrentState) {
     match step(reader).await {
         Update::Gap(why, state) => (why, state),
@@ -60,13 +60,13 @@ pub async fn gap(reader: &mut Subscription) -> (GapReason, CurrentState) {
     }
 }
 
-/// Nothing is told for a moment.
+/// Checks that nothing comes for a moment.
 pub async fn silent(reader: &mut Subscription) {
     let told = tokio::time::timeout(Duration::from_millis(100), reader.next()).await;
     assert!(matches!(told, Err(_) | Ok(Update::Passed(_))), "{told:?}");
 }
 
-/// In few words: `granted a`, `released a`, `session ended`.
+/// The events in short: `granted a`, `released a`, `session ended`.
 pub fn said(events: &[PublishedEvent]) -> Vec<String> {
     let say = |event: &PublishedEvent| match &event.event {
         LockEvent::Granted { name, .. } => format!("granted {name}"),

@@ -1,4 +1,4 @@
-//! Data of an older release: what that did not know begins once every node knows it.
+//! Data of an older release: what it did not know begins once every node supports it.
 
 use super::service::options;
 use crate::domain::kit::limits;
@@ -52,7 +52,7 @@ fn into(dir: &Path) -> RestoreOptions {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn owners_and_bounds_begin_when_the_level_is_raised_over_an_older_table() {
+async fn raised_level_adds_owners_and_bounds_to_an_older_table() {
     let dir = tempfile::tempdir().unwrap();
     let (file, data) = (dir.path().join("backup"), dir.path().join("data"));
     old_backup(&file);

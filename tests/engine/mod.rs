@@ -1,4 +1,4 @@
-//! The engine.
+//! Tests of the engine, through its facade.
 
 mod cluster_of_one;
 mod comparing;

@@ -1,4 +1,4 @@
-//! What is refused costs no log entry, whatever was asked; what is not refused has its entry as before.
+//! Refused requests write no log entry; all others do.
 
 use super::service::{ask, ask_waiting, hold, options, start};
 use crate::domain::kit::limits;
@@ -10,14 +10,14 @@ use latchd::engine::{Engine, EngineOptions, Fault};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longer than any test: nothing comes due, so no entry is written for the time.
+/// Longer than any test: nothing expires, so no entry is written for the time alone.
 const LONG_MS: u64 = 3_600_000;
 
 fn index(engine: &Engine) -> u64 {
     engine.overview().log.last_log_index
 }
 
-/// Asks for the same many times: every time the same is refused, and nothing of it reaches the log.
+/// Repeats a request: it is refused in the same way each time, and nothing of it reaches the log.
 async fn refused_without_entry(
     engine: &Engine,
     what: &str,
@@ -47,7 +47,7 @@ fn key(id: u8, body: u8) -> Option<IdempotencyKey> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_acquire_writes_no_log_entry() {
+async fn refused_acquire_writes_no_log_entry() {
     let engine = start(None).await;
     hold(&engine, lasting("held")).await.unwrap();
     let sized = Acquire { size: 2, remembers_size: true, ..lasting("sized") };
@@ -69,7 +69,7 @@ async fn a_refused_acquire_writes_no_log_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_finds_everything_full_writes_no_log_entry() {
+async fn acquire_beyond_a_limit_writes_no_log_entry() {
     let limits = Limits { holds_max: 3, waiters_per_lock_max: 1, sessions_max: 1, requests_max: 1, ..limits() };
     let engine = Engine::start(EngineOptions { limits, ..options(None) }).await.expect("the engine starts");
     let open = async |request| engine.open_session_for(Duration::from_secs(3_600), request, Caller::NOBODY).await;
@@ -100,7 +100,7 @@ async fn what_finds_everything_full_writes_no_log_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_ends_or_renews_nothing_writes_no_log_entry() {
+async fn release_or_renewal_of_no_hold_writes_no_log_entry() {
     let engine = start(None).await;
     let (key, _) = hold(&engine, Acquire { lease_ms: None, ..ask("a") }).await.unwrap();
     let (name, wrong) = (Arc::<str>::from("a"), HoldKey([7; 16]));
@@ -128,7 +128,7 @@ async fn what_ends_or_renews_nothing_writes_no_log_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_is_over_refuses_nobody() {
+async fn expired_lease_refuses_no_acquire() {
     let engine = start(None).await;
     let lease = Duration::from_millis(100);
     for _ in 0..5 {
@@ -142,7 +142,7 @@ async fn a_lease_that_is_over_refuses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_is_refused_was_seen() {
+async fn refused_request_counts_as_a_touch_of_its_session() {
     let engine = start(None).await;
     hold(&engine, lasting("a")).await.unwrap();
     let idle = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! A backup becomes another service: what it holds, and that no token is given twice.
+//! Restoring a backup: what the new directory holds, and that no token is given twice.
 
 use super::events_kit::{everything, gap, read};
 use super::service::{ask, hold, start};
@@ -7,7 +7,7 @@ use latchd::engine::events::{EventId, GapReason};
 use latchd::engine::{BackupError, Engine, Fault, RestoreOptions, restore};
 use std::path::{Path, PathBuf};
 
-/// Fewer than this were given after the backup.
+/// Fewer tokens than this were given after the backup.
 const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
 
 async fn backup(engine: &Engine, to: &Path) {
@@ -30,13 +30,13 @@ fn into(data_dir: PathBuf) -> RestoreOptions {
     }
 }
 
-/// Blocks, as the command does.
+/// On a thread for blocking work, as in the command.
 async fn restored(from: PathBuf, options: RestoreOptions) -> Result<latchd::engine::BackupCounts, BackupError> {
     tokio::task::spawn_blocking(move || restore(&from, &options)).await.expect("it does not panic")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_and_holds_come_back_and_tokens_go_on_far_above() {
+async fn restore_keeps_sessions_and_holds_and_raises_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let (file, session, token) = service_with_two_holds(dir.path()).await;
     let contents = restored(file, into(dir.path().join("new"))).await.unwrap();
@@ -54,7 +54,7 @@ async fn sessions_and_holds_come_back_and_tokens_go_on_far_above() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_asked_for_is_dropped() {
+async fn restore_drops_sessions_and_holds_unless_asked() {
     let dir = tempfile::tempdir().unwrap();
     let (file, session, _) = service_with_two_holds(dir.path()).await;
     let options = RestoreOptions { keep_sessions: false, ..into(dir.path().join("new")) };
@@ -68,7 +68,7 @@ async fn what_is_not_asked_for_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_directory_in_use_and_a_cut_backup_are_refused() {
+async fn restore_refuses_a_directory_in_use_and_a_cut_backup() {
     let dir = tempfile::tempdir().unwrap();
     let (file, _, _) = service_with_two_holds(dir.path()).await;
     let there = restored(file.clone(), into(dir.path().join("old"))).await;

@@ -1,4 +1,4 @@
-//! Whatever somebody made of a backup: one that `restore` accepts, a start accepts.
+//! Backups with crafted content: what `restore` accepts, a start accepts.
 
 use super::service::{ask, hold, options};
 use crate::domain::kit::{self, Bench, RUN, snapshot, start};
@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-/// A backup with right checksums around this content.
+/// A backup with valid checksums around this content.
 fn framed(content: &[u8]) -> Vec<u8> {
     let mut writer = BackupWriter::new(Vec::new()).expect("a vector takes all");
     writer.write_all(content).expect("a vector takes all");
@@ -33,13 +33,13 @@ fn into(data_dir: &Path) -> RestoreOptions {
     }
 }
 
-/// A byte, or a number near an end of what numbers there are.
+/// A byte, or a number near the smallest or the largest.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let numbers = vec![0, 1, 1 << 32, (1 << 53) - 1, 1 << 53, 1 << 62, 1 << 63, u64::MAX];
     prop_oneof![any::<u8>().prop_map(|byte| vec![byte]), prop::sample::select(numbers).prop_map(written),]
 }
 
-/// As the table writes numbers: seven bits a byte, the lowest first.
+/// A varint as the table writes it: seven bits a byte, the lowest first.
 fn written(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
@@ -50,7 +50,7 @@ fn written(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Puts one number in the place of another, wherever it stands.
+/// Replaces one number by another wherever it occurs.
 fn exchanged(content: &[u8], number: u64, by: u64) -> Vec<u8> {
     let (mut changed, mut rest, from) = (Vec::new(), content, written(number));
     while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
@@ -64,7 +64,7 @@ fn exchanged(content: &[u8], number: u64, by: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_backup_whose_tokens_leave_no_room_for_others_is_refused_before_anything_is_begun() {
+fn backup_with_exhausted_tokens_is_refused_at_once() {
     const TOKEN: u64 = 0x0011_2233_4455_6677;
     let mut bench = Bench::started(LeaderStart { first_token: TOKEN, ..start(RUN) });
     bench.acquired(kit::ask("a", 1));
@@ -73,7 +73,7 @@ fn a_backup_whose_tokens_leave_no_room_for_others_is_refused_before_anything_is_
     let mut table = Table::restore(&mut content.as_slice()).expect("it is whole");
     table.begin_from_backup(1, 1, true, true);
     let begun = snapshot(&table);
-    assert!(Table::restore(&mut begun.as_slice()).is_err(), "a start would go on with it");
+    assert!(Table::restore(&mut begun.as_slice()).is_err(), "a start would accept it");
     let home = tempfile::tempdir().expect("a directory");
     let (file, data_dir) = (home.path().join("backup"), home.path().join("data"));
     std::fs::write(&file, framed(&content)).expect("written");
@@ -83,7 +83,7 @@ fn a_backup_whose_tokens_leave_no_room_for_others_is_refused_before_anything_is_
 }
 
 #[test]
-fn a_backup_of_a_newer_release_is_refused() {
+fn backup_of_a_newer_release_is_refused() {
     let mut table = Table::default();
     let entry = LeaderStart { level: FEATURE_LEVEL + 1, ..start(RUN) };
     let entry = Entry { at: Timestamp(1), epoch: 0, body: Body::LeaderStart(entry) };
@@ -95,7 +95,7 @@ fn a_backup_of_a_newer_release_is_refused() {
     assert!(restored.expect_err("refused").to_string().contains("newer"), "it says why");
 }
 
-/// Starts a node on what was restored; it answers, if only that it grants nothing more.
+/// Starts a node on the restored directory; it answers, if only with refusals.
 async fn begins(data_dir: &Path) -> Result<(), String> {
     let engine = Engine::start(options(Some(data_dir))).await.map_err(|error| error.to_string())?;
     let answered = tokio::time::timeout(Duration::from_secs(20), hold(&engine, ask("after the restore"))).await;
@@ -110,7 +110,7 @@ async fn begins(data_dir: &Path) -> Result<(), String> {
 }
 
 #[test]
-fn a_backup_that_is_restored_is_started() {
+fn every_restored_backup_can_be_started() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let accepted = Cell::new(0_u32);

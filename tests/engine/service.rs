@@ -1,4 +1,4 @@
-//! The engine through its face: grants, waits, hand-over, expiry, sessions, restart.
+//! The engine through its facade: grants, waits, expiry, sessions, drain, restart.
 
 use crate::domain::kit::limits;
 use latchd::config::Config;
@@ -28,7 +28,7 @@ pub fn ask_waiting(name: &str) -> Acquire {
     Acquire { wait: Some(Wait::Attached { timeout_ms: 60_000 }), ..ask(name) }
 }
 
-/// Takes a lock and keeps it.
+/// Acquires a lock and keeps it.
 pub async fn hold(engine: &Engine, acquire: Acquire) -> Result<(latchd::domain::HoldKey, u64), Fault> {
     let Granted { key, token, delivery, .. } = engine.acquire(acquire).await?;
     delivery.delivered();
@@ -51,7 +51,7 @@ fn is_held(result: Result<(latchd::domain::HoldKey, u64), Fault>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_is_taken_once_and_handed_on_in_order() {
+async fn lock_has_one_holder_and_is_granted_in_order() {
     let engine = start(None).await;
     let (key, first) = hold(&engine, ask("a")).await.unwrap();
     assert!(is_held(hold(&engine, ask("a")).await));
@@ -63,7 +63,7 @@ async fn a_lock_is_taken_once_and_handed_on_in_order() {
     }
     let (mut key, mut last) = (key, first);
     for waiter in queue {
-        assert!(!waiter.is_finished(), "nobody is granted before the release");
+        assert!(!waiter.is_finished(), "no waiter is granted before the release");
         let released = engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
         assert!(released.waiter_granted);
         let (next_key, token) = waiter.await.unwrap();
@@ -74,7 +74,7 @@ async fn a_lock_is_taken_once_and_handed_on_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_wait_leaves_the_queue_and_a_dropped_grant_is_given_back() {
+async fn dropped_wait_and_dropped_grant_are_cancelled() {
     let engine = start(None).await;
     let (key, _) = hold(&engine, ask("a")).await.unwrap();
     let (gone, stays) = (engine.clone(), engine.clone());
@@ -96,7 +96,7 @@ async fn a_dropped_wait_leaves_the_queue_and_a_dropped_grant_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_ends_by_itself_and_never_early() {
+async fn lease_expires_by_itself_and_never_early() {
     let engine = start(None).await;
     let asked = tokio::time::Instant::now();
     hold(&engine, Acquire { lease_ms: Some(120), ..ask("a") }).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_lease_ends_by_itself_and_never_early() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_lives_by_being_seen_and_takes_its_holds_along() {
+async fn idle_session_ends_with_its_holds_and_touched_one_lives() {
     let idle = Duration::from_millis(200);
     let engine = Engine::start(EngineOptions { session_idle_timeout: idle, ..options(None) }).await.unwrap();
     let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_session_lives_by_being_seen_and_takes_its_holds_along() {
     hold(&engine, of_session("a")).await.unwrap();
     let started = tokio::time::Instant::now();
     while started.elapsed() < 3 * idle {
-        engine.touch_session(session).await.expect("a session that is seen does not end");
+        engine.touch_session(session).await.expect("a touched session does not end");
         tokio::time::sleep(idle / 10).await;
     }
     let seen = tokio::time::Instant::now();
@@ -128,7 +128,7 @@ async fn a_session_lives_by_being_seen_and_takes_its_holds_along() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_keeps_holds_sessions_and_the_token_counter() {
+async fn restart_keeps_holds_sessions_and_the_token_counter() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
     let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_restart_keeps_holds_sessions_and_the_token_counter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_answers_the_waiting_and_refuses_new_holds() {
+async fn drain_answers_waiters_and_refuses_new_holds() {
     let engine = start(None).await;
     let (key, _) = hold(&engine, ask("a")).await.unwrap();
     let waiting = engine.clone();
@@ -159,12 +159,12 @@ async fn a_drain_answers_the_waiting_and_refuses_new_holds() {
     assert_eq!(waiting.await.unwrap(), shutting_down);
     assert_eq!(hold(&engine, ask("b")).await, shutting_down);
     assert!(!engine.is_ready());
-    engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("releases pass to the end");
+    engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("releases pass until the end");
     engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_that_wait_at_the_same_moment_share_an_entry() {
+async fn commands_that_wait_together_share_an_entry() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
     let before = engine.overview().stats;
@@ -189,7 +189,7 @@ async fn commands_that_wait_at_the_same_moment_share_an_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_nearly_full_disk_refuses_new_holds_while_releases_and_renewals_pass() {
+async fn nearly_full_disk_refuses_only_new_holds() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(Some(dir.path())).await;
     let (key, _) = hold(&engine, ask("a")).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_nearly_full_disk_refuses_new_holds_while_releases_and_renewals_pass()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_can_be_refused_without_the_log_writes_no_entry() {
+async fn early_refusals_write_no_log_entry() {
     let engine = start(None).await;
     let before = engine.overview().stats.entries;
     let too_long = "x".repeat(limits().name_bytes_max as usize + 1);
@@ -220,7 +220,7 @@ async fn what_can_be_refused_without_the_log_writes_no_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_go_through_all_locks_in_order() {
+async fn pages_list_all_locks_in_order() {
     let engine = start(None).await;
     for n in [3, 1, 2, 5, 4] {
         hold(&engine, ask(&format!("page/{n}"))).await.unwrap();

@@ -75,8 +75,8 @@ caught! {
     other_entries_believed_is_caught: "other-entries-believed"
         by "raft::authorization::conflicting_entry_at_applied_index_aborts_node";
     tables_not_compared_is_caught: "tables-not-compared"
-        by "engine::comparing::a_node_whose_table_differs_serves_nobody_and_the_others_go_on";
-    gap_hidden_is_caught: "gap-hidden" by "engine::events::what_was_pushed_out_is_a_gap_with_the_state_after_it";
+        by "engine::comparing::node_whose_table_differs_is_quarantined";
+    gap_hidden_is_caught: "gap-hidden" by "engine::events::dropped_events_are_a_gap_with_the_current_state";
     dead_requests_stay_is_caught: "dead-requests-stay"
         by "domain::leadership::only_attached_waiters_of_dead_incarnations_leave";
 }
