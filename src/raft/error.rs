@@ -167,7 +167,7 @@ pub enum NodeStartError {
     Transport(#[from] TransportError),
     #[error(transparent)]
     Clock(#[from] ImplausibleClock),
-    #[error("the log engine did not start: {0}")]
+    #[error("the consensus engine did not start: {0}")]
     Engine(String),
 }
 

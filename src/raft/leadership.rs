@@ -36,9 +36,9 @@ pub fn watch_leadership(raft: &Raft, log: Arc<LogMonitor>) -> watch::Receiver<Le
             Err(Fatal::Stopped) => {}
             // The node was shut down while its log waited for disk space.
             _ if log.space.is_closing() => {}
-            Err(error) => fatal::abort("the log engine has failed", error),
+            Err(error) => fatal::abort("the consensus engine has failed", error),
             // It had no time to report its failure.
-            Ok(()) => fatal::abort("the log engine has failed", &Fatal::<NodeId>::Panicked),
+            Ok(()) => fatal::abort("the consensus engine has failed", &Fatal::<NodeId>::Panicked),
         }
     });
     receiver

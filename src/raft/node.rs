@@ -188,7 +188,7 @@ impl RaftNode {
         self.parts.monitors.log.space.close();
         self.parts.tasks.iter().for_each(AbortHandle::abort);
         if let Err(error) = self.parts.raft.shutdown().await {
-            tracing::error!(%error, "openraft did not stop cleanly");
+            tracing::error!(%error, "the consensus engine did not stop cleanly");
         }
         // Nobody sends: this ends when the last store is gone.
         self.parts.closed.lock().await.recv().await;

@@ -64,7 +64,7 @@ pub struct Accept {
 /// How a node reaches its peers.
 #[derive(Debug, Clone)]
 pub struct PeerOptions {
-    /// What other nodes are told: `https://host:port`. A member keeps its address: to change it, remove the node and
+    /// The address for other nodes: `https://host:port`. A member keeps its address: to change it, remove the node and
     /// add it again.
     pub advertise: String,
     /// The nodes that form a new cluster together, this one among them. Looked at only while the store is empty: with

@@ -56,7 +56,7 @@ fn not_sent(error: Fatal<NodeId>) -> ProposeError {
     match error {
         // The watch on openraft is about to end the process.
         Fatal::StorageError(_) => ProposeError::StorageFailed,
-        Fatal::Panicked => fatal::abort("the log engine has failed", &error),
+        Fatal::Panicked => fatal::abort("the consensus engine has failed", &error),
         Fatal::Stopped => ProposeError::ShuttingDown,
     }
 }

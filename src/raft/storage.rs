@@ -122,10 +122,8 @@ pub fn open_disk<M: Machine>(
 fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
     let (last, term, index) = (last.map_or(0, |id| id.index), lost.leader_id.term, lost.index);
     let then = match accept.lost_end {
-        true => "That is accepted, as it was told",
-        false => {
-            "Where others serve, this node helps nobody to lead who lacks that entry, until a leader has sent it again"
-        }
+        true => "This is accepted, because --accept-lost-end is set",
+        false => "In a cluster, this node votes for no candidate without that entry, until a leader has sent it again",
     };
     tracing::error!(
         term, index, last, dir = %dir.display(),

@@ -194,5 +194,5 @@ async fn child_panics_openraft() {
 #[cfg_attr(not(feature = "mutants"), ignore = "needs --features mutants, as in `make test`")]
 fn process_ends_when_openraft_stops() {
     let stderr = aborts("child_panics_openraft", Some("any-term-believed"));
-    assert!(stderr.contains("the log engine has failed"), "{stderr}");
+    assert!(stderr.contains("the consensus engine has failed"), "{stderr}");
 }

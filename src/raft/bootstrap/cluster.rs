@@ -21,7 +21,7 @@ use crate::raft::types::NodeId;
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Rounds after which a node that finds a cluster says that it waits to be added: a member is told of the cluster sooner.
+/// Rounds after which a node that finds a cluster says that it waits to be added: a member hears from the leader sooner.
 const REPORT_WAIT_AFTER: u32 = 15;
 
 /// The answer of another listed node.

@@ -110,8 +110,8 @@ fn lock_itself(dir: &Path) -> Result<File, NodeStartError> {
         }
         // NFS does not lock what is open for reading only.
         Err(TryLockError::Error(error)) => {
-            tracing::warn!(%error, dir = %dir.display(), "the file system cannot lock a directory: its file `lock` is all \
-                that keeps a second process out");
+            tracing::warn!(%error, dir = %dir.display(), "the file system cannot lock a directory: only its file `lock` \
+                keeps a second process out");
         }
         _ => {}
     }

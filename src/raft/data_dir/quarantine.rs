@@ -14,7 +14,7 @@ pub fn mark(dir: &Path) {
     let text = "The table stored here was not that of the other nodes.\n";
     let written = fs::write(&path, text).and_then(|()| File::open(&path)?.sync_all()).and_then(|()| sync_dir(dir));
     if let Err(error) = written {
-        tracing::error!(%error, file = %path.display(), "cannot be written: a restart would serve again");
+        tracing::error!(%error, file = %path.display(), "the quarantine cannot be written: a restart would serve again");
     }
 }
 

@@ -26,13 +26,15 @@ pub fn watch(data_dir: &DataDir) -> impl Future<Output = ()> + use<> {
     async {
         match seen {
             Ok(seen) => watch_from(seen).await,
-            Err(error) => tracing::warn!(%error, "whether the data directory is removed cannot be watched"),
+            Err(error) => {
+                tracing::warn!(%error, "the data directory cannot be watched: its removal would not be noticed")
+            }
         }
     }
 }
 
 async fn watch_from(mut seen: WatchedFiles) {
-    let mut told = false;
+    let mut reported = false;
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
         let mut found = look(&mut seen).await;
@@ -41,13 +43,13 @@ async fn watch_from(mut seen: WatchedFiles) {
             found = look(&mut seen).await;
         }
         match found {
-            Ok(None) => told = false,
+            Ok(None) => reported = false,
             Ok(Some(missing)) if !planted!("removal-unseen") => {
                 fatal::abort("the data directory was removed", &missing);
             }
-            Err(error) if !told => {
-                tracing::warn!(%error, "the data directory cannot be looked at");
-                told = true;
+            Err(error) if !reported => {
+                tracing::warn!(%error, "the data directory cannot be checked");
+                reported = true;
             }
             Ok(Some(_)) | Err(_) => {}
         }

@@ -57,7 +57,7 @@ impl DiskSpace {
         };
         self.found.store(!full, Relaxed);
         if self.full.send_replace(full) && !full {
-            tracing::info!(dir = %dir.display(), "the data disk has room again: the log is written");
+            tracing::info!(dir = %dir.display(), "the data disk has space again: the log is written");
         }
     }
 
@@ -65,7 +65,7 @@ impl DiskSpace {
         if !*self.full.borrow() {
             tracing::error!(
                 %error, dir = %dir.display(),
-                "the data disk is full: only what needs no disk is served, until there is room (storage.min_free_bytes)"
+                "the data disk is full: only requests that need no disk are served, until there is space (storage.min_free_bytes)"
             );
         }
     }

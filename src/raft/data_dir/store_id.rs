@@ -31,7 +31,7 @@ pub fn check_not_emptied(dir: &Path, node_id: u64, accepted: bool) -> Result<(),
     if !accepted {
         return Err(NodeStartError::Emptied { dir: dir.to_owned(), node_id });
     }
-    tracing::warn!(dir = %dir.display(), "what was stored here is gone: begins empty, as it was told");
+    tracing::warn!(dir = %dir.display(), "what was stored here is gone: the node starts empty, because --accept-empty is set");
     fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(&path, e))
 }
 

@@ -1,6 +1,6 @@
 //! The log on disk: the `raft-log` crate behind openraft's storage trait.
 //!
-//! One append is one write and one fdatasync, done by the crate's own thread; openraft is told only after both.
+//! One append is one write and one fdatasync, done by the crate's own thread; openraft is notified only after both.
 
 use std::fmt::Debug;
 use std::io;

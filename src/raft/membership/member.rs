@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub node: u64,
-    /// Empty where a node that runs alone has never been told its own address.
+    /// Empty if a node that runs alone has no address of its own.
     pub address: String,
     pub voter: bool,
     /// Up to where its log is known to match the leader's; known on the leader only.

@@ -81,8 +81,8 @@ impl fmt::Display for NodeState {
             NodeState::LostEnd { node, term, index } => write!(
                 f,
                 "the log of node {node} was cut or put back: entry {index} of term {term} was on disk and is gone. This node \
-                 waits for a leader that has it, and helps no other to lead. Where no node has it any more, as after a loss \
-                 of power with disks that lie: start each with --accept-lost-end (storage.accept_lost_end = true), which \
+                 waits for a leader that has the entry, and votes for no other. If no node has it any more, as after a power \
+                 loss with disks that lie, start each node with --accept-lost-end (storage.accept_lost_end = true), which \
                  gives up what was answered since"
             ),
             NodeState::Wiped { node } => WipedNode { node: *node }.fmt(f),
@@ -122,7 +122,7 @@ impl fmt::Display for RemovedNode {
         write!(
             f,
             "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to \
-             `latchd members add {node} URL` it again, with the data that it has"
+             `latchd members add {node} URL` again, which keeps its data"
         )
     }
 }
@@ -138,7 +138,7 @@ impl fmt::Display for DivergedNode {
         let node = self.node;
         write!(
             f,
-            "the table of node {node} is not what the other nodes have at the same place of the log, as where a disk has \
+            "the table of node {node} is not what the other nodes have at the same place of the log, as when a disk has \
              lost what it acknowledged, so it may neither vote nor serve: {}",
             replace_advice(node)
         )
@@ -164,17 +164,17 @@ mod tests {
 
     #[test]
     fn each_node_state_tells_operator_what_to_do() {
-        let told = |standing: NodeState| standing.to_string();
-        assert!(told(NodeState::Bootstrapping { awaits: vec![2] }).ends_with("no answer yet from node 2"));
+        let text = |state: NodeState| state.to_string();
+        assert!(text(NodeState::Bootstrapping { awaits: vec![2] }).ends_with("no answer yet from node 2"));
         assert!(
-            told(NodeState::Bootstrapping { awaits: vec![2, 3, 4] }).ends_with("no answer yet from nodes 2, 3 and 4")
+            text(NodeState::Bootstrapping { awaits: vec![2, 3, 4] }).ends_with("no answer yet from nodes 2, 3 and 4")
         );
-        assert!(told(NodeState::WaitingToJoin { node: 4 }).contains("`latchd members add 4 URL`"));
-        let wiped = told(NodeState::Wiped { node: 4 });
+        assert!(text(NodeState::WaitingToJoin { node: 4 }).contains("`latchd members add 4 URL`"));
+        let wiped = text(NodeState::Wiped { node: 4 });
         assert!(wiped.contains("`latchd members remove 4`") && wiped.contains("`latchd members add 4 URL`"), "{wiped}");
-        let lost = told(NodeState::LostEnd { node: 4, term: 2, index: 57 });
+        let lost = text(NodeState::LostEnd { node: 4, term: 2, index: 57 });
         assert!(lost.contains("entry 57 of term 2") && lost.contains("--accept-lost-end"), "{lost}");
-        let removed = told(NodeState::Removed { node: 4 });
+        let removed = text(NodeState::Removed { node: 4 });
         assert!(removed.contains("no member") && removed.contains("`latchd members add 4 URL`"), "{removed}");
     }
 }

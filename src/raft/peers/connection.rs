@@ -92,7 +92,7 @@ async fn drive(dialer: Dialer, mut queue: mpsc::Receiver<Outgoing>, up: Arc<Atom
         let error = match dialled {
             Ok((stream, _)) => {
                 match std::mem::take(&mut reported) {
-                    true => tracing::info!(node = dialer.node, address = dialer.address, "a node is reached again"),
+                    true => tracing::info!(node = dialer.node, address = dialer.address, "a node can be reached again"),
                     false => tracing::debug!(node = dialer.node, address = dialer.address, "connected"),
                 }
                 let lost = run(stream, first, &mut queue, &up).await;

@@ -109,7 +109,7 @@ impl TlsTransport {
             Err(error) if *reported == error.to_string() => {}
             Err(error) => {
                 *reported = error.to_string();
-                tracing::warn!(%error, "the certificate for other nodes stays the one in use");
+                tracing::warn!(%error, "the certificate for other nodes cannot be renewed: the one in use stays");
             }
         }
         loaded.clone()
