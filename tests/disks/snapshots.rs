@@ -7,8 +7,8 @@ use latchd::raft::{RaftNode, RaftOptions};
 
 use super::kit::home;
 use crate::cluster::disk::SmallDisk;
+use crate::raft::network::{MemoryNetwork, disk, leader, stop, three};
 use crate::raft::support::{Journal, on_disk, start};
-use crate::raft::switchboard::{Switchboard, disk, leader, stop, three};
 
 const ENTRY_BYTES: usize = 100 << 10;
 const SOON: Duration = Duration::from_secs(10);
@@ -79,9 +79,9 @@ async fn unfit_snapshot_keeps_previous_and_is_retried() {
 async fn follower_without_space_for_snapshot_catches_up_later() {
     let home = home();
     let small_disk = SmallDisk::mount(&home.path().join("node-3"));
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..disk(id, home.path()) };
-    let nodes = three(&board, options).await;
+    let nodes = three(&network, options).await;
     let lead = leader(&nodes).await;
     if lead.id == 3 {
         lead.raft.transfer_leadership().await.expect("another leads");
@@ -89,11 +89,11 @@ async fn follower_without_space_for_snapshot_catches_up_later() {
     let lead = leader(&nodes).await;
     assert_ne!(lead.id, 3);
     let away = nodes[2].clone();
-    board.isolate(3, &[1, 2, 3]);
+    network.isolate(3, &[1, 2, 3]);
     propose(&lead.raft, 80).await;
     until("the log before the snapshot is gone", || lead.raft.purged_index() > Some(10)).await;
     small_disk.fill_but(4 << 20);
-    board.heal();
+    network.heal();
     let is_receiving = || snapshots(&home.path().join("node-3")).iter().any(|name| name.starts_with("incoming"));
     until("a snapshot arrives", is_receiving).await;
     until("it is given up", || !is_receiving()).await;

@@ -7,7 +7,7 @@ use latchd::engine::{Engine, EngineError, Fault, NodeState};
 
 use super::events_across_nodes::{Cluster, take_and_give_back};
 use super::service::{ask, hold};
-use crate::raft::switchboard::SOON;
+use crate::raft::network::SOON;
 
 const CHILD: &str = "LATCHD_TEST_ONE_NODE_DIFFERS";
 /// The planted bug makes this node forget releases.

@@ -9,8 +9,8 @@ use latchd::engine::events::{EventId, GapReason};
 
 use super::events_kit::{begun, everything, gap, next, read};
 use super::service;
+use crate::raft::network::{MemoryNetwork, Node, disk};
 use crate::raft::support::{on_disk, raft_options, start};
-use crate::raft::switchboard::{Node, Switchboard, disk};
 
 /// A directory with a snapshot and some log after it.
 async fn used_dir() -> tempfile::TempDir {
@@ -120,13 +120,13 @@ async fn damaged_snapshot_is_refused_with_file_offset_and_advice() {
 #[tokio::test]
 async fn damaged_node_with_peers_is_advised_to_be_replaced() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let board = Switchboard::default();
-    let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network, disk(1, dir.path()), &[]).await.expect("a node");
     node.follows(&[1]).await;
     node.raft.shutdown().await;
     let file = only_file(&dir.path().join("node-1/log"), ".wal");
     flip_byte(&file, 50);
-    let message = Node::start(&board, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
+    let message = Node::start(&network, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
     for part in ["latchd members remove 1", "empty this node's data directory", "latchd members add 1 URL", "no copy"] {
         assert!(message.contains(part), "{message}");
     }
@@ -136,12 +136,12 @@ async fn damaged_node_with_peers_is_advised_to_be_replaced() {
 #[tokio::test]
 async fn quarantined_node_stays_quarantined_after_a_restart() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let board = Switchboard::default();
-    let node = Node::start(&board, disk(1, dir.path()), &[]).await.expect("a node");
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network, disk(1, dir.path()), &[]).await.expect("a node");
     node.follows(&[1]).await;
     node.raft.quarantine();
     node.raft.shutdown().await;
-    let message = Node::start(&board, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
+    let message = Node::start(&network, disk(1, dir.path()), &[]).await.err().expect("a refusal").to_string();
     for part in ["set aside", "latchd members remove 1", "empty this node's data directory", "latchd members add 1 URL"]
     {
         assert!(message.contains(part), "{message}");
@@ -272,9 +272,9 @@ async fn emptied_directory_is_refused_unless_accepted() {
 #[tokio::test]
 async fn node_that_waits_for_its_cluster_may_restart_empty() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     for _ in 0..2 {
-        let node = Node::start(&board, disk(1, dir.path()), &[1, 2]).await.expect("a node");
+        let node = Node::start(&network, disk(1, dir.path()), &[1, 2]).await.expect("a node");
         assert!(matches!(&*node.raft.state().borrow(), NodeState::Bootstrapping { .. }));
         node.raft.shutdown().await;
     }

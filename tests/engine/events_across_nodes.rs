@@ -10,13 +10,13 @@ use latchd::engine::{ClusterOptions, Engine, EngineOptions};
 use super::events_kit::{begun, everything, gap, next, read, said, step};
 use super::service::{ask, hold, options};
 use crate::domain::kit::limits;
-use crate::raft::switchboard::{SOON, Switchboard, address, list};
+use crate::raft::network::{MemoryNetwork, SOON, address, list};
 use crate::simulation::disk::SimulatedDisk;
 
 const ALL: [u64; 3] = [1, 2, 3];
 
 pub struct Cluster {
-    board: Switchboard,
+    network: MemoryNetwork,
     disks: Vec<SimulatedDisk>,
     pub nodes: Vec<Engine>,
 }
@@ -29,7 +29,7 @@ impl Cluster {
     /// Each node has the limits of its own configuration.
     pub async fn with_limits(limits: impl Fn(u64) -> Limits) -> Cluster {
         let disks: Vec<SimulatedDisk> = ALL.iter().map(|_| SimulatedDisk::new(Duration::ZERO)).collect();
-        let mut cluster = Cluster { board: Switchboard::default(), disks, nodes: Vec::new() };
+        let mut cluster = Cluster { network: MemoryNetwork::default(), disks, nodes: Vec::new() };
         for id in ALL {
             let node = cluster.node(id, limits(id)).await;
             cluster.nodes.push(node);
@@ -41,7 +41,7 @@ impl Cluster {
     }
 
     async fn node(&self, id: u64, limits: Limits) -> Engine {
-        let (transport, disk) = (self.board.transport(id), self.disks[id as usize - 1].clone());
+        let (transport, disk) = (self.network.transport(id), self.disks[id as usize - 1].clone());
         let cluster = ClusterOptions {
             node_id: id,
             advertise: address(id),
@@ -110,13 +110,13 @@ async fn subscription_waits_for_an_id_not_applied_here_yet() {
     let leader = cluster.leader();
     let behind = (leader + 1) % 3;
     let (mut there, _) = begun(&cluster.nodes[leader], everything(), None).await;
-    cluster.board.isolate(behind as u64 + 1, &ALL);
+    cluster.network.isolate(behind as u64 + 1, &ALL);
     take_and_give_back(&cluster.nodes[leader], "a").await;
     let told = next(&mut there, 2).await;
     let mut moved = read(&cluster.nodes[behind], everything(), Some(told[0].id));
     let early = tokio::time::timeout(Duration::from_millis(300), moved.next()).await;
     assert!(early.is_err(), "it cannot know yet: {early:?}");
-    cluster.board.heal();
+    cluster.network.heal();
     step(&mut moved).await;
     assert_eq!(next(&mut moved, 1).await, told[1..]);
     cluster.stop().await;
@@ -130,7 +130,7 @@ async fn snapshot_from_the_leader_is_a_gap_for_subscribers() {
     let (mut reader, _) = begun(&cluster.nodes[behind], everything(), None).await;
     let (key, _) = hold(&cluster.nodes[leader], ask("before")).await.unwrap();
     assert_eq!(said(&next(&mut reader, 1).await), ["granted before"]);
-    cluster.board.isolate(behind as u64 + 1, &ALL);
+    cluster.network.isolate(behind as u64 + 1, &ALL);
     hold(&cluster.nodes[leader], ask("meanwhile")).await.unwrap();
     // Until the leader has no log left that reaches back to there.
     let here = cluster.nodes[behind].overview().log.applied_index;
@@ -138,7 +138,7 @@ async fn snapshot_from_the_leader_is_a_gap_for_subscribers() {
         let renewed = cluster.nodes[leader].renew(Arc::from("before"), None, Proof::Key(key), 60_000);
         renewed.await.expect("held");
     }
-    cluster.board.heal();
+    cluster.network.heal();
     let (why, state) = gap(&mut reader).await;
     assert_eq!(why, GapReason::Snapshot);
     let names: Vec<&str> = state.locks.iter().map(|lock| &*lock.name).collect();

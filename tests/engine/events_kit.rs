@@ -7,7 +7,7 @@ use latchd::engine::events::{
     CurrentState, EventFilter, EventId, GapReason, LockEvent, NameFilter, PublishedEvent, Subscription, Update,
 };
 
-use crate::raft::switchboard::SOON;
+use crate::raft::network::SOON;
 
 pub fn everything() -> EventFilter {
     EventFilter { names: NameFilter::Under(vec![String::new()]), sessions: true }

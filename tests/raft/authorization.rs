@@ -6,7 +6,7 @@ use std::process::Command;
 use latchd::telemetry::logs::{self, Format, Logging};
 
 use super::impostor::{APPEND, Impostor, SNAPSHOT_BEGIN, TAKE_OVER, VOTE, append_request, log_id, vote, vote_request};
-use super::switchboard::{Node, SOON, Switchboard, address, leader, memory, others, stop, three};
+use super::network::{MemoryNetwork, Node, SOON, address, leader, memory, others, stop, three};
 
 const SIGABRT: i32 = 6;
 /// How far a term may be beyond the last known one.
@@ -27,11 +27,11 @@ async fn goes_on(nodes: &[Node], lead: &Node, in_term: u64) {
 
 #[tokio::test]
 async fn messages_of_non_member_are_refused() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let before = term(&lead);
-    let transport = board.transport(9);
+    let transport = network.transport(9);
     for node in &nodes {
         let mut stranger = Impostor::knock(&transport, &address(node.id), 9, node.id).await.expect("a hello");
         let snapshot = vote(before + 1, 9, true);
@@ -51,12 +51,12 @@ async fn messages_of_non_member_are_refused() {
 
 #[tokio::test]
 async fn member_cannot_speak_for_other_nodes() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let (before, rest) = (term(&lead), others(&nodes, &lead));
     let (own, to) = (rest[0].id, &rest[1]);
-    let transport = board.transport(9);
+    let transport = network.transport(9);
     let mut member = Impostor::knock(&transport, &address(to.id), own, to.id).await.expect("a hello");
     for node in [to.id, lead.id, 9] {
         let later = before + 1;
@@ -77,11 +77,11 @@ async fn member_cannot_speak_for_other_nodes() {
 
 #[tokio::test]
 async fn implausible_term_is_refused() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let (before, own) = (term(&lead), others(&nodes, &lead)[0].id);
-    let transport = board.transport(9);
+    let transport = network.transport(9);
     for node in nodes.iter().filter(|node| node.id != own) {
         let mut member = Impostor::knock(&transport, &address(node.id), own, node.id).await.expect("a hello");
         for absurd in [u64::MAX, u64::MAX - 1, 1 << 63, before + TERMS_AHEAD_MAX + 1] {
@@ -98,14 +98,14 @@ async fn implausible_term_is_refused() {
 /// Only the new leader tells the node of the change, and the node does not know it as a member.
 #[tokio::test]
 async fn returning_node_accepts_new_leader_vouched_for_by_member() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let disk = |id| super::switchboard::disk(id, dir.path());
-    let nodes = three(&board, disk).await;
+    let disk = |id| super::network::disk(id, dir.path());
+    let nodes = three(&network, disk).await;
     let lead = leader(&nodes).await;
     let away = others(&nodes, &lead).remove(0);
     away.raft.shutdown().await;
-    let fourth = Node::start(&board, disk(4), &[1, 2, 3, 4]).await.expect("a node");
+    let fourth = Node::start(&network, disk(4), &[1, 2, 3, 4]).await.expect("a node");
     tokio::time::timeout(SOON, lead.raft.add_learner(4, address(4))).await.expect("in time").expect("added");
     lead.raft.promote(4).await.expect("promoted");
     let leaves = others(&nodes, &lead).remove(1);
@@ -113,7 +113,7 @@ async fn returning_node_accepts_new_leader_vouched_for_by_member() {
     leaves.raft.shutdown().await;
     tokio::time::timeout(SOON, lead.raft.transfer_leadership()).await.expect("in time").expect("handed over");
     assert_eq!(leader(&[lead.clone(), fourth.clone()]).await.id, 4);
-    let back = Node::start(&board, disk(away.id), &[1, 2, 3]).await.expect("restarted");
+    let back = Node::start(&network, disk(away.id), &[1, 2, 3]).await.expect("restarted");
     let index = fourth.propose("from the new one").await;
     back.applies(index).await;
     assert_eq!(back.raft.members().len(), 3);
@@ -148,14 +148,14 @@ async fn child_hears_leader_with_conflicting_entries() {
     if !is_child() {
         return;
     }
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let index = lead.propose("applied").await;
     let rest = others(&nodes, &lead);
     rest[1].applies(index).await;
     let (from, later) = (rest[0].id, term(&lead) + 1);
-    let transport = board.transport(9);
+    let transport = network.transport(9);
     let mut other = Impostor::knock(&transport, &address(rest[1].id), from, rest[1].id).await.expect("a hello");
     // An older leader may have other entries, and does not know yet that it leads no more.
     let stale = append_request(term(&lead) - 1, from, Some(log_id(0, from, index)));
@@ -178,11 +178,11 @@ async fn child_panics_openraft() {
     if !is_child() {
         return;
     }
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let own = others(&nodes, &lead)[0].id;
-    let transport = board.transport(9);
+    let transport = network.transport(9);
     for node in nodes.iter().filter(|node| node.id != own) {
         let mut member = Impostor::knock(&transport, &address(node.id), own, node.id).await.expect("a hello");
         drop(member.ask(APPEND, &append_request(u64::MAX, own, None)).await);

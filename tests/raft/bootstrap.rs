@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use latchd::raft::{MemberError, MembershipError, NodeState};
 
-use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, memory, others, stop, three};
+use super::network::{MemoryNetwork, Node, SOON, address, disk, leader, memory, others, stop, three};
 
 async fn stands(node: &Node, expected: NodeState) {
     let mut standing = node.raft.state();
@@ -14,10 +14,10 @@ async fn stands(node: &Node, expected: NodeState) {
 
 #[tokio::test]
 async fn cluster_bootstraps_only_when_all_nodes_answered() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let mut nodes = Vec::new();
     for id in [3, 1] {
-        nodes.push(Node::start(&board, memory(id), &[1, 2, 3]).await.expect("a node"));
+        nodes.push(Node::start(&network, memory(id), &[1, 2, 3]).await.expect("a node"));
     }
     // Two of three are a majority, and must not use it: the third may be the one with the data.
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -25,7 +25,7 @@ async fn cluster_bootstraps_only_when_all_nodes_answered() {
         assert_eq!(*node.raft.state().borrow(), NodeState::Bootstrapping { awaits: vec![2] });
         assert_eq!(node.raft.leadership().borrow().leader, None);
     }
-    nodes.push(Node::start(&board, memory(2), &[1, 2, 3]).await.expect("a node"));
+    nodes.push(Node::start(&network, memory(2), &[1, 2, 3]).await.expect("a node"));
     let lead = leader(&nodes).await;
     let index = lead.propose("a").await;
     for node in &nodes {
@@ -42,10 +42,10 @@ async fn cluster_bootstraps_only_when_all_nodes_answered() {
 
 #[tokio::test]
 async fn nodes_with_different_peer_lists_do_not_bootstrap() {
-    let board = Switchboard::default();
-    let one = Node::start(&board, memory(1), &[1, 2]).await.expect("a node");
-    let two = Node::start(&board, memory(2), &[1, 2, 3]).await.expect("a node");
-    let three = Node::start(&board, memory(3), &[1, 2, 3]).await.expect("a node");
+    let network = MemoryNetwork::default();
+    let one = Node::start(&network, memory(1), &[1, 2]).await.expect("a node");
+    let two = Node::start(&network, memory(2), &[1, 2, 3]).await.expect("a node");
+    let three = Node::start(&network, memory(3), &[1, 2, 3]).await.expect("a node");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     for node in [&one, &two, &three] {
         assert!(matches!(&*node.raft.state().borrow(), NodeState::Bootstrapping { awaits } if !awaits.is_empty()));
@@ -56,12 +56,12 @@ async fn nodes_with_different_peer_lists_do_not_bootstrap() {
 
 #[tokio::test]
 async fn node_that_finds_cluster_waits_to_join() {
-    let board = Switchboard::default();
-    let one = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
+    let network = MemoryNetwork::default();
+    let one = Node::start(&network, memory(1), &[]).await.expect("a cluster of one");
     one.follows(&[1]).await;
     assert!(one.raft.is_alone());
     let index = one.propose("before").await;
-    let two = Node::start(&board, memory(2), &[1, 2]).await.expect("a node");
+    let two = Node::start(&network, memory(2), &[1, 2]).await.expect("a node");
     stands(&two, NodeState::WaitingToJoin { node: 2 }).await;
     one.raft.add_learner(2, address(2)).await.expect("added");
     stands(&two, NodeState::Member).await;
@@ -76,9 +76,9 @@ async fn node_that_finds_cluster_waits_to_join() {
 /// The node's disk was lost: what it acknowledged is gone, so its vote could elect a leader without entries that a majority has.
 #[tokio::test]
 async fn wiped_node_is_refused_until_removed() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let lead = leader(&nodes).await;
     lead.propose("a").await;
     let gone = others(&nodes, &lead).remove(0);
@@ -88,7 +88,7 @@ async fn wiped_node_is_refused_until_removed() {
     }
     gone.raft.shutdown().await;
     std::fs::remove_dir_all(dir.path().join(format!("node-{}", gone.id))).expect("wiped");
-    let wiped = Node::start(&board, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
+    let wiped = Node::start(&network, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
     stands(&wiped, NodeState::Wiped { node: wiped.id }).await;
     // It would be the second vote of three.
     let follower = others(&kept, &lead).remove(0);
@@ -96,7 +96,8 @@ async fn wiped_node_is_refused_until_removed() {
     let proposed = tokio::time::timeout(Duration::from_secs(1), lead.raft.propose("b".into())).await;
     assert!(!matches!(proposed, Ok(Ok(_))), "{proposed:?}");
     assert!(wiped.journal.strings().is_empty());
-    let follower = Node::start_knowing(&board, disk(follower.id, dir.path()), &[1, 2, 3], follower.echo.clone()).await;
+    let follower =
+        Node::start_knowing(&network, disk(follower.id, dir.path()), &[1, 2, 3], follower.echo.clone()).await;
     let kept = [lead, follower.expect("a restarted node")];
     let lead = leader(&kept).await;
     lead.raft.remove(wiped.id).await.expect("removed");
@@ -117,9 +118,9 @@ async fn wiped_node_is_refused_until_removed() {
 /// a majority that has lost what the stopped leader answered.
 #[tokio::test]
 async fn wiped_node_votes_for_nobody() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let lead = leader(&nodes).await;
     let index = lead.propose("before").await;
     let [left, gone] = <[Node; 2]>::try_from(others(&nodes, &lead)).unwrap_or_else(|_| panic!("two others"));
@@ -129,12 +130,12 @@ async fn wiped_node_votes_for_nobody() {
     lead.raft.shutdown().await;
     gone.raft.shutdown().await;
     std::fs::remove_dir_all(dir.path().join(format!("node-{}", gone.id))).expect("wiped");
-    let left = Node::start(&board, disk(left.id, dir.path()), &[1, 2, 3]).await.expect("a restarted node");
-    let wiped = Node::start(&board, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
+    let left = Node::start(&network, disk(left.id, dir.path()), &[1, 2, 3]).await.expect("a restarted node");
+    let wiped = Node::start(&network, disk(gone.id, dir.path()), &[1, 2, 3]).await.expect("a node");
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!left.raft.leadership().borrow().is_leader && !wiped.raft.leadership().borrow().is_leader);
     assert!(wiped.journal.strings().is_empty());
-    let lead = Node::start(&board, disk(lead.id, dir.path()), &[1, 2, 3]).await.expect("a restarted node");
+    let lead = Node::start(&network, disk(lead.id, dir.path()), &[1, 2, 3]).await.expect("a restarted node");
     let nodes = [lead, left, wiped];
     let index = leader(&nodes).await.propose("after").await;
     for node in &nodes {
@@ -146,13 +147,13 @@ async fn wiped_node_votes_for_nobody() {
 
 #[tokio::test]
 async fn single_node_grows_to_five_and_shrinks() {
-    let board = Switchboard::default();
-    let one = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
+    let network = MemoryNetwork::default();
+    let one = Node::start(&network, memory(1), &[]).await.expect("a cluster of one");
     one.follows(&[1]).await;
     one.propose("a").await;
     let mut nodes = vec![one.clone()];
     for id in 2..=5 {
-        let node = Node::start(&board, memory(id), &[1, id]).await.expect("a node");
+        let node = Node::start(&network, memory(id), &[1, id]).await.expect("a node");
         one.raft.add_learner(id, address(id)).await.expect("added");
         one.raft.promote(id).await.expect("promoted");
         nodes.push(node);
@@ -177,8 +178,8 @@ async fn single_node_grows_to_five_and_shrinks() {
 
 #[tokio::test]
 async fn impossible_membership_changes_are_refused() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let other = others(&nodes, &lead).remove(0);
     let refused = lead.raft.add_learner(other.id, address(9)).await.expect_err("a member");
@@ -189,7 +190,7 @@ async fn impossible_membership_changes_are_refused() {
     assert_eq!(other.raft.remove(lead.id).await, Err(MembershipError::NotLeader { leader: Some(lead.id) }));
     let nobody = lead.raft.add_learner(9, address(9)).await.expect_err("nobody there");
     assert!(matches!(nobody, MembershipError::Refused(MemberError::Unreachable { node: 9, .. })), "{nobody}");
-    let stranger = Node::start(&board, memory(7), &[]).await.expect("another cluster");
+    let stranger = Node::start(&network, memory(7), &[]).await.expect("another cluster");
     stranger.follows(&[7]).await;
     let foreign = lead.raft.add_learner(7, address(7)).await.expect_err("a foreign log");
     assert_eq!(foreign, MembershipError::NotEmpty { node: 7, address: address(7) });
@@ -208,8 +209,8 @@ async fn impossible_membership_changes_are_refused() {
 
 #[tokio::test]
 async fn members_answer_each_others_calls() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let answer = nodes[0].raft.call(3, "who asks?".into()).await.expect("an answer");
     assert_eq!(answer, "1: who asks?");
     nodes[2].raft.shutdown().await;

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use latchd::raft::RaftOptions;
 
-use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, memory, others, stop, three};
+use super::network::{MemoryNetwork, Node, SOON, address, disk, leader, memory, others, stop, three};
 
 fn entry(number: usize) -> String {
     format!("{number:08}").repeat(16 << 10)
 }
 
 async fn learner_gets_a_snapshot(options: impl Fn(u64) -> RaftOptions) {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..options(id) };
-    let lead = Node::start(&board, options(1), &[]).await.expect("a cluster of one");
+    let lead = Node::start(&network, options(1), &[]).await.expect("a cluster of one");
     lead.follows(&[1]).await;
     // 24 MiB of state, and a log that no longer begins with the first entry.
     for number in 0..192 {
@@ -24,7 +24,7 @@ async fn learner_gets_a_snapshot(options: impl Fn(u64) -> RaftOptions) {
     while lead.raft.purged_index().is_none() {
         lead.propose(&entry(7)).await;
     }
-    let newcomer = Node::start(&board, options(2), &[1, 2]).await.expect("a node");
+    let newcomer = Node::start(&network, options(2), &[1, 2]).await.expect("a node");
     let stops = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
         let (lead, stops) = (lead.clone(), stops.clone());
@@ -63,10 +63,10 @@ async fn learner_in_memory_receives_snapshot() {
 /// The log that is kept behind a snapshot lets a node that was away for a short time catch up without one.
 #[tokio::test]
 async fn briefly_absent_follower_catches_up_from_log() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let options = |id| RaftOptions { snapshot_log_bytes: 1 << 20, ..disk(id, dir.path()) };
-    let nodes = three(&board, options).await;
+    let nodes = three(&network, options).await;
     let lead = leader(&nodes).await;
     let away = others(&nodes, &lead).remove(0);
     for number in 0..20 {
@@ -79,7 +79,7 @@ async fn briefly_absent_follower_catches_up_from_log() {
     while lead.raft.progress().snapshot_index <= own_snapshot {
         lead.propose(&entry(7)).await;
     }
-    let back = Node::start(&board, options(away.id), &[1, 2, 3]).await.expect("restarted");
+    let back = Node::start(&network, options(away.id), &[1, 2, 3]).await.expect("restarted");
     let index = lead.propose("welcome back").await;
     back.applies(index).await;
     assert!(back.journal.entries() == lead.journal.entries(), "the same state");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use latchd::raft::NodeStartError;
 
-use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, others, stop, three};
+use super::network::{MemoryNetwork, Node, SOON, address, disk, leader, others, stop, three};
 use crate::proof::random::Random;
 
 const ALL: [u64; 3] = [1, 2, 3];
@@ -81,10 +81,10 @@ fn is_advice(told: &str) -> bool {
 #[tokio::test]
 async fn damaged_node_refuses_start_or_ends_with_same_state() {
     let mut random = Random::seeded("corruption of one of three");
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let home = tempfile::tempdir().expect("a temporary directory");
     let small = |id| latchd::raft::RaftOptions { snapshot_log_bytes: 2000, ..disk(id, home.path()) };
-    let mut nodes = three(&board, small).await;
+    let mut nodes = three(&network, small).await;
     let (dir, good) = (home.path().join("node-3"), home.path().join("good"));
     let mut lead = leader(&nodes).await;
     for number in 0..60 {
@@ -101,7 +101,7 @@ async fn damaged_node_refuses_start_or_ends_with_same_state() {
         let files = files(&dir);
         let (file, how) = (&files[random.below(files.len())], DAMAGES[random.below(DAMAGES.len())]);
         damage(file, how, &mut random);
-        match Node::start(&board, small(3), &ALL).await {
+        match Node::start(&network, small(3), &ALL).await {
             Ok(node) => {
                 repaired += 1;
                 nodes[2] = node;
@@ -111,7 +111,7 @@ async fn damaged_node_refuses_start_or_ends_with_same_state() {
                 assert!(is_advice(&error.to_string()), "round {round}, {how:?} of {}: {error}", file.display());
                 fs::remove_dir_all(&dir).expect("removed");
                 copy_dir(&good, &dir);
-                nodes[2] = Node::start(&board, small(3), &ALL).await.expect("what was not damaged");
+                nodes[2] = Node::start(&network, small(3), &ALL).await.expect("what was not damaged");
             }
         }
     }
@@ -124,9 +124,9 @@ async fn damaged_node_refuses_start_or_ends_with_same_state() {
 /// Follows the steps in `docs/disks.md`.
 #[tokio::test]
 async fn damaged_node_is_replaced_by_member_commands() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let home = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, home.path())).await;
+    let nodes = three(&network, |id| disk(id, home.path())).await;
     let lead = leader(&nodes).await;
     agree(&nodes, &lead, "a").await;
     let broken = others(&nodes, &lead).remove(0);
@@ -138,12 +138,12 @@ async fn damaged_node_is_replaced_by_member_commands() {
     let mut bytes = fs::read(&log).expect("read");
     bytes[60] ^= 1;
     fs::write(&log, bytes).expect("written");
-    let refused = Node::start(&board, disk(broken.id, home.path()), &ALL).await.err().expect("a refusal");
+    let refused = Node::start(&network, disk(broken.id, home.path()), &ALL).await.err().expect("a refusal");
     assert!(matches!(refused, NodeStartError::DamagedInCluster { .. }), "{refused}");
     agree(&rest, &lead, "b").await;
     lead.raft.remove(broken.id).await.expect("removed");
     fs::remove_dir_all(&dir).expect("emptied");
-    let empty = Node::start(&board, disk(broken.id, home.path()), &ALL).await.expect("it waits to be added");
+    let empty = Node::start(&network, disk(broken.id, home.path()), &ALL).await.expect("it waits to be added");
     let added = lead.raft.add_learner(broken.id, address(broken.id));
     tokio::time::timeout(SOON, added).await.expect("in time").expect("added");
     lead.raft.promote(broken.id).await.expect("a voter");

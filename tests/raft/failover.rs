@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use latchd::raft::{ProposeError, RaftOptions, ReadError, TransferError};
 
-use super::switchboard::{Node, SOON, Switchboard, disk, leader, memory, others, stop, three};
+use super::network::{MemoryNetwork, Node, SOON, disk, leader, memory, others, stop, three};
 
 async fn same_everywhere(nodes: &[Node], index: u64, expected: &[&str]) {
     for node in nodes {
@@ -15,9 +15,9 @@ async fn same_everywhere(nodes: &[Node], index: u64, expected: &[&str]) {
 
 #[tokio::test]
 async fn new_leader_is_elected_when_leader_stops() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let first = leader(&nodes).await;
     first.propose("a").await;
     first.raft.shutdown().await;
@@ -26,7 +26,7 @@ async fn new_leader_is_elected_when_leader_stops() {
     assert!(second.raft.leadership().borrow().term > 1);
     let index = second.propose("b").await;
     same_everywhere(&rest, index, &["a", "b"]).await;
-    let back = Node::start(&board, disk(first.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
+    let back = Node::start(&network, disk(first.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
     let index = second.propose("c").await;
     same_everywhere(&[back.clone(), rest[0].clone(), rest[1].clone()], index, &["a", "b", "c"]).await;
     assert_eq!(back.raft.leadership().borrow().leader, Some(second.id), "it disturbs nobody");
@@ -37,13 +37,13 @@ async fn new_leader_is_elected_when_leader_stops() {
 /// Also restarts all three nodes at once, while the old leader has a longer log than the others.
 #[tokio::test]
 async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let old = leader(&nodes).await;
     let index = old.propose("a").await;
     same_everywhere(&nodes, index, &["a"]).await;
-    board.isolate(old.id, &[1, 2, 3]);
+    network.isolate(old.id, &[1, 2, 3]);
     let lost = tokio::spawn({
         let raft = old.raft.clone();
         async move { raft.propose("lost".into()).await }
@@ -55,7 +55,7 @@ async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
     }
     assert_eq!(old.raft.read_index().await, Err(ReadError::NoQuorum));
     assert!(old.raft.quorum_age().is_some_and(|age| age > Duration::from_millis(500)), "{:?}", old.raft.quorum_age());
-    board.heal();
+    network.heal();
     let outcome = tokio::time::timeout(SOON, lost).await.expect("in time").expect("no panic");
     assert!(matches!(outcome, Err(ProposeError::OutcomeUnknown)), "{outcome:?}");
     let index = leader(&nodes).await.propose("e").await;
@@ -63,7 +63,7 @@ async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
     stop(&nodes).await;
     let mut nodes = Vec::new();
     for id in [1, 2, 3] {
-        nodes.push(Node::start(&board, disk(id, dir.path()), &[1, 2, 3]).await.expect("restarted"));
+        nodes.push(Node::start(&network, disk(id, dir.path()), &[1, 2, 3]).await.expect("restarted"));
     }
     let index = leader(&nodes).await.propose("f").await;
     same_everywhere(&nodes, index, &["a", "b", "c", "d", "e", "f"]).await;
@@ -73,15 +73,15 @@ async fn uncommitted_entries_of_isolated_leader_are_truncated_on_disk() {
 /// Without a pre-vote it would come back with a higher term and unseat the leader.
 #[tokio::test]
 async fn isolated_follower_returns_without_unseating_leader() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let term = lead.raft.leadership().borrow().term;
     let follower = others(&nodes, &lead).remove(0);
-    board.isolate(follower.id, &[1, 2, 3]);
+    network.isolate(follower.id, &[1, 2, 3]);
     let index = lead.propose("while it is away").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    board.heal();
+    network.heal();
     follower.applies(index).await;
     for _ in 0..20 {
         lead.propose("goes on").await;
@@ -93,8 +93,8 @@ async fn isolated_follower_returns_without_unseating_leader() {
 
 #[tokio::test]
 async fn linearizable_read_needs_quorum() {
-    let board = Switchboard::default();
-    let nodes = three(&board, memory).await;
+    let network = MemoryNetwork::default();
+    let nodes = three(&network, memory).await;
     let lead = leader(&nodes).await;
     let written = lead.propose("a").await;
     assert!(lead.raft.read_index().await.expect("a quorum") >= written);
@@ -111,10 +111,10 @@ async fn linearizable_read_needs_quorum() {
 /// The time without a leader is far shorter than an election takes here.
 #[tokio::test]
 async fn leadership_transfer_leaves_no_gap() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let slow =
         |id| RaftOptions { election_min: Duration::from_secs(4), election_max: Duration::from_secs(5), ..memory(id) };
-    let nodes = three(&board, slow).await;
+    let nodes = three(&network, slow).await;
     let mut lead = leader(&nodes).await;
     for round in 0..2 {
         // A leader that was elected only just now holds on to that for a moment.
@@ -134,8 +134,8 @@ async fn leadership_transfer_leaves_no_gap() {
 
 #[tokio::test]
 async fn leadership_transfer_without_candidate_is_refused() {
-    let board = Switchboard::default();
-    let alone = Node::start(&board, memory(1), &[]).await.expect("a cluster of one");
+    let network = MemoryNetwork::default();
+    let alone = Node::start(&network, memory(1), &[]).await.expect("a cluster of one");
     alone.follows(&[1]).await;
     assert_eq!(alone.raft.transfer_leadership().await, Err(TransferError::NoCandidate));
     alone.propose("it goes on").await;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use latchd::raft::RaftNode;
 
+use super::network::{MemoryNetwork, Node, disk, leader, others, stop, three};
 use super::support::{lead, on_disk, start};
-use super::switchboard::{Node, Switchboard, disk, leader, others, stop, three};
 
 /// Enough to cut the record of the last entry and the records behind it.
 const CUT_BYTES: u64 = 100;
@@ -50,9 +50,9 @@ async fn agree(nodes: &[Node], index: u64, expected: &[&str]) {
 /// Stops the leader of three nodes after its second entry, runs `spoil` on its directory, and starts it again before the others
 /// hold an election. All three must agree on what follows.
 async fn comes_back(spoil: impl FnOnce(&Path, &Path)) {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let old = leader(&nodes).await;
     let (own, copy) = (node_dir(dir.path(), old.id), dir.path().join("copy"));
     let index = old.propose("a").await;
@@ -63,7 +63,7 @@ async fn comes_back(spoil: impl FnOnce(&Path, &Path)) {
     let old_term = term(&old.raft);
     old.raft.shutdown().await;
     spoil(&own, &copy);
-    let back = Node::start(&board, disk(old.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
+    let back = Node::start(&network, disk(old.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
     let rest = others(&nodes, &old);
     let all = [back, rest[0].clone(), rest[1].clone()];
     let new = leader(&all).await;
@@ -110,9 +110,9 @@ async fn lone_node_leads_at_once_in_later_term() {
 /// The leader keeps running, and knows that the follower had more entries.
 #[tokio::test]
 async fn follower_with_lost_log_end_is_repaired() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let lead = leader(&nodes).await;
     for text in ["a", "b", "c"] {
         let index = lead.propose(text).await;
@@ -122,7 +122,7 @@ async fn follower_with_lost_log_end_is_repaired() {
     follower.applies(lead.raft.progress().applied_index).await;
     follower.raft.shutdown().await;
     cut_log(&node_dir(dir.path(), follower.id));
-    let back = Node::start(&board, disk(follower.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
+    let back = Node::start(&network, disk(follower.id, dir.path()), &[1, 2, 3]).await.expect("restarted");
     let rest = others(&nodes, &follower);
     let index = leader(&rest).await.propose("d").await;
     agree(&[back.clone(), rest[0].clone(), rest[1].clone()], index, &["a", "b", "c", "d"]).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use latchd::raft::{Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::switchboard::SOON;
+use super::network::SOON;
 
 pub const APPEND: u8 = 10;
 pub const VOTE: u8 = 11;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use latchd::raft::{Accept, NodeState, RaftNode, RaftOptions};
 
-use super::switchboard::{Node, SOON, Switchboard, address, disk, leader, others, stop, three};
+use super::network::{MemoryNetwork, Node, SOON, address, disk, leader, others, stop, three};
 
 const ALL: [u64; 3] = [1, 2, 3];
 /// Long enough for several elections.
@@ -28,8 +28,8 @@ fn cut_log(dir: &Path, node: u64, len: u64) {
     file.set_len(len).expect("cut");
 }
 
-async fn start(board: &Switchboard, dir: &Path, id: u64) -> Node {
-    Node::start(board, disk(id, dir), &ALL).await.expect("restarted")
+async fn start(network: &MemoryNetwork, dir: &Path, id: u64) -> Node {
+    Node::start(network, disk(id, dir), &ALL).await.expect("restarted")
 }
 
 async fn stands(raft: &RaftNode, wanted: impl FnMut(&NodeState) -> bool) {
@@ -52,7 +52,7 @@ async fn nobody_leads(nodes: &[&Node]) {
 
 /// Three nodes with an entry that everybody has, and one that `lagging` never heard of. All are stopped then.
 struct Ended {
-    board: Switchboard,
+    network: MemoryNetwork,
     dir: tempfile::TempDir,
     lead: u64,
     lagging: u64,
@@ -63,22 +63,22 @@ struct Ended {
 
 impl Ended {
     async fn after_an_entry_that_one_lacks() -> Ended {
-        let board = Switchboard::default();
+        let network = MemoryNetwork::default();
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let nodes = three(&board, |id| disk(id, dir.path())).await;
+        let nodes = three(&network, |id| disk(id, dir.path())).await;
         let lead = leader(&nodes).await;
         let (lagging, follower) = (others(&nodes, &lead)[0].id, others(&nodes, &lead)[1].id);
         let index = lead.propose("all").await;
         for node in &nodes {
             node.applies(index).await;
         }
-        board.isolate(lagging, &ALL);
+        network.isolate(lagging, &ALL);
         let lens = ALL.map(|id| (id, log_len(dir.path(), id))).to_vec();
         let index = lead.propose("two").await;
         nodes[follower as usize - 1].applies(index).await;
         stop(&nodes).await;
-        board.heal();
-        Ended { board, dir, lead: lead.id, lagging, follower, lens }
+        network.heal();
+        Ended { network, dir, lead: lead.id, lagging, follower, lens }
     }
 
     fn cut(&self, node: u64) {
@@ -88,13 +88,13 @@ impl Ended {
     }
 
     async fn start(&self, node: u64) -> Node {
-        start(&self.board, self.dir.path(), node).await
+        start(&self.network, self.dir.path(), node).await
     }
 
     async fn start_accepting(&self, node: u64) -> Node {
         let accept = Accept { empty: false, lost_end: true };
         let options = RaftOptions { accept, ..disk(node, self.dir.path()) };
-        Node::start(&self.board, options, &ALL).await.expect("restarted")
+        Node::start(&self.network, options, &ALL).await.expect("restarted")
     }
 }
 
@@ -161,13 +161,13 @@ async fn cluster_with_lost_log_ends_serves_only_after_operator_accepts() {
 /// The lost entries include those that added the other members.
 #[tokio::test]
 async fn node_that_lost_membership_entry_does_not_lead_alone() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let alone = Node::start(&board, disk(1, dir.path()), &[1]).await.expect("a node");
+    let alone = Node::start(&network, disk(1, dir.path()), &[1]).await.expect("a node");
     alone.follows(&[1]).await;
     alone.propose("alone").await;
     let before = log_len(dir.path(), 1);
-    let second = Node::start(&board, disk(2, dir.path()), &[1, 2]).await.expect("a node");
+    let second = Node::start(&network, disk(2, dir.path()), &[1, 2]).await.expect("a node");
     let added = alone.raft.add_learner(2, address(2));
     tokio::time::timeout(SOON, added).await.expect("in time").expect("added");
     alone.raft.promote(2).await.expect("a voter");
@@ -175,13 +175,13 @@ async fn node_that_lost_membership_entry_does_not_lead_alone() {
     second.applies(index).await;
     stop(&[alone, second]).await;
     cut_log(dir.path(), 1, before);
-    let cut = Node::start(&board, disk(1, dir.path()), &[1]).await.expect("restarted");
+    let cut = Node::start(&network, disk(1, dir.path()), &[1]).await.expect("restarted");
     nobody_leads(&[&cut]).await;
     assert!(cut.raft.state().borrow().has_lost_end());
     cut.raft.shutdown().await;
     let accept = Accept { empty: false, lost_end: true };
     let options = RaftOptions { accept, ..disk(1, dir.path()) };
-    let alone = Node::start(&board, options, &[1]).await.expect("restarted");
+    let alone = Node::start(&network, options, &[1]).await.expect("restarted");
     alone.follows(&[1]).await;
     alone.propose("new").await;
     assert_eq!(alone.journal.strings(), ["alone", "new"], "an operator has said so");
@@ -191,9 +191,9 @@ async fn node_that_lost_membership_entry_does_not_lead_alone() {
 /// Two votes in one term could elect two leaders.
 #[tokio::test]
 async fn lost_vote_is_not_given_again() {
-    let board = Switchboard::default();
+    let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let nodes = three(&board, |id| disk(id, dir.path())).await;
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
     let lead = leader(&nodes).await;
     let index = lead.propose("one").await;
     let voter = others(&nodes, &lead).remove(0);
@@ -209,7 +209,7 @@ async fn lost_vote_is_not_given_again() {
     stop(&pair).await;
     assert!(log_len(dir.path(), voter.id) > before, "it has voted");
     cut_log(dir.path(), voter.id, before);
-    let back = start(&board, dir.path(), voter.id).await;
+    let back = start(&network, dir.path(), voter.id).await;
     assert!(back.raft.leadership().borrow().term >= term, "the vote of term {term} is forgotten");
     back.raft.shutdown().await;
 }

@@ -10,8 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::impostor::Impostor;
+use super::network::{Echo, Node, SOON, leader, memory, stop};
 use super::support::Journal;
-use super::switchboard::{Echo, Node, SOON, leader, memory, stop};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 

@@ -9,8 +9,8 @@ use latchd::domain::{
 use latchd::engine::{Delivery, Engine, EngineError, Fault};
 use tokio::time::{Instant, sleep};
 
-use super::book::Book;
-use super::door::{Doors, Silence};
+use super::call_log::CallLog;
+use super::endpoints::{Endpoints, NoAnswer};
 use super::node::DRIFT_MAX_PPM;
 use crate::cluster::history::{Answer, Ask, Nanos, Op};
 use crate::cluster::tries::{ANSWER_WITHIN, GIVE_UP_AFTER, PAUSE, Tries, Wanted};
@@ -25,8 +25,8 @@ pub struct Hold {
 
 pub struct Client {
     pub number: u64,
-    pub book: Arc<Book>,
-    doors: Doors,
+    pub call_log: Arc<CallLog>,
+    endpoints: Endpoints,
     nodes: Vec<u64>,
     pub random: Random,
     node: u64,
@@ -36,10 +36,16 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(number: u64, book: &Arc<Book>, doors: &Doors, nodes: &[u64], mut random: Random) -> Client {
+    pub fn new(
+        number: u64,
+        call_log: &Arc<CallLog>,
+        endpoints: &Endpoints,
+        nodes: &[u64],
+        mut random: Random,
+    ) -> Client {
         let node = nodes[random.below(nodes.len())];
-        let (book, doors, nodes) = (book.clone(), doors.clone(), nodes.to_vec());
-        Client { number, book, doors, nodes, random, node, session: None, held: Vec::new() }
+        let (call_log, endpoints, nodes) = (call_log.clone(), endpoints.clone(), nodes.to_vec());
+        Client { number, call_log, endpoints, nodes, random, node, session: None, held: Vec::new() }
     }
 
     /// Moves to another node, chosen at random, in the same session.
@@ -56,13 +62,13 @@ impl Client {
         let session = self.session().await?;
         let request = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([7; 16]) };
         let request = wanted.keyed.then_some(request);
-        let mut tries = Tries::new(self.book.now());
+        let mut tries = Tries::new(self.call_log.now());
         let (answer, key) = loop {
-            tries.begin(self.book.now());
+            tries.begin(self.call_log.now());
             let (answer, key) = self.locked(name, wanted, session, request).await;
             let again = wanted.keyed && matches!(answer, Answer::Unknown(_) | Answer::Refused(_));
-            tries.end(self.book.now(), &answer);
-            if !again || tries.are_over(self.book.now()) {
+            tries.end(self.call_log.now(), &answer);
+            if !again || tries.are_over(self.call_log.now()) {
                 break (answer, key);
             }
             self.move_on();
@@ -75,8 +81,8 @@ impl Client {
             Answer::Granted { token } => Some(*token),
             _ => None,
         };
-        let ops = tries.acquired(op, answer, || self.book.number());
-        ops.into_iter().for_each(|op| self.book.op(op));
+        let ops = tries.acquired(op, answer, || self.call_log.number());
+        ops.into_iter().for_each(|op| self.call_log.op(op));
         let hold = key.zip(token).map(|(key, token)| Hold { name: name.to_owned(), key, token });
         if hold.is_none() && tries.lost.is_some() {
             self.abandon().await;
@@ -106,7 +112,7 @@ impl Client {
         match granted.await {
             Ok(Ok((key, token))) => (Answer::Granted { token }, Some(key)),
             Ok(Err(fault)) => (self.not_acquired(fault), None),
-            Err(silence) => (unanswered(&silence), None),
+            Err(no_answer) => (unanswered(&no_answer), None),
         }
     }
 
@@ -125,7 +131,7 @@ impl Client {
     /// Releases a hold, and retries until there is an answer: a repeated release does no harm.
     pub async fn release(&mut self, hold: &Hold) {
         self.held.retain(|held| held.token != hold.token);
-        let mut tries = Tries::new(self.book.now());
+        let mut tries = Tries::new(self.call_log.now());
         let (answer, given_up) = loop {
             let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
             let released =
@@ -134,22 +140,22 @@ impl Client {
                 Ok(Ok(_)) => Answer::Released,
                 Ok(Err(Fault::Refused(Refusal::WrongKey | Refusal::NoSuchLock))) => Answer::NotHeld,
                 Ok(Err(fault)) => self.failed(fault),
-                Err(silence) => unanswered(&silence),
+                Err(no_answer) => unanswered(&no_answer),
             };
-            tries.end(self.book.now(), &answer);
+            tries.end(self.call_log.now(), &answer);
             match answer {
                 // One that was lost may have done it.
                 Answer::NotHeld if tries.lost.is_some() => {
                     break (Answer::Unknown("lost, then gone".to_owned()), false);
                 }
                 Answer::Released | Answer::NotHeld => break (answer, false),
-                _ if tries.are_over(self.book.now()) => break (Answer::Unknown(format!("{answer:?}")), true),
+                _ if tries.are_over(self.call_log.now()) => break (Answer::Unknown(format!("{answer:?}")), true),
                 _ => self.move_on(),
             }
             sleep(PAUSE).await;
         };
-        let op = self.op(self.book.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
-        self.book.op(Op { answer, ..op });
+        let op = self.op(self.call_log.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
+        self.call_log.op(Op { answer, ..op });
         if given_up {
             self.abandon().await;
         }
@@ -157,7 +163,7 @@ impl Client {
 
     /// Renews a lease, without a retry.
     pub async fn renew(&mut self, hold: &Hold, lease_ms: u64) {
-        let call = self.book.now();
+        let call = self.call_log.now();
         let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
         let renewed =
             self.ask(ANSWER_WITHIN, async move |engine| (engine.renew(name, session, proof, lease_ms).await, None));
@@ -165,16 +171,16 @@ impl Client {
             Ok(Ok(_)) => Answer::Renewed,
             Ok(Err(Fault::Refused(Refusal::WrongKey | Refusal::NoSuchLock))) => Answer::NotHeld,
             Ok(Err(fault)) => self.failed(fault),
-            Err(silence) => unanswered(&silence),
+            Err(no_answer) => unanswered(&no_answer),
         };
         let ask = Ask::Renew { token: hold.token, lease_ms: certain_ms(lease_ms) };
-        let op = self.op(self.book.number(), &hold.name, ask, call);
-        self.book.op(Op { answer, ..op });
+        let op = self.op(self.call_log.number(), &hold.name, ask, call);
+        self.call_log.op(Op { answer, ..op });
     }
 
     /// Reads a lock; `None` if no answer came.
     pub async fn read(&mut self, name: &str) -> Option<(Option<u64>, u64)> {
-        let call = self.book.now();
+        let call = self.call_log.now();
         let wanted = Name::from(name);
         let seen = self.ask(ANSWER_WITHIN, async move |engine| (engine.lock(&wanted).await, None));
         let answer = match seen.await {
@@ -183,14 +189,14 @@ impl Client {
                 waiters: lock.map_or(0, |lock| u64::from(lock.waiters)),
             },
             Ok(Err(fault)) => self.failed(fault),
-            Err(silence) => unanswered(&silence),
+            Err(no_answer) => unanswered(&no_answer),
         };
         let seen = match &answer {
             Answer::Seen { token, waiters } => Some((*token, *waiters)),
             _ => None,
         };
-        let op = self.op(self.book.number(), name, Ask::Read, call);
-        self.book.op(Op { answer, ..op });
+        let op = self.op(self.call_log.number(), name, Ask::Read, call);
+        self.call_log.op(Op { answer, ..op });
         if seen.is_none() {
             self.move_on();
         }
@@ -201,8 +207,9 @@ impl Client {
     pub async fn abandon(&mut self) {
         let began = Instant::now();
         for hold in std::mem::take(&mut self.held) {
-            let op = self.op(self.book.number(), &hold.name, Ask::Release { token: hold.token }, self.book.now());
-            self.book.op(Op { answer: Answer::Unknown("its session is closed".to_owned()), ..op });
+            let op =
+                self.op(self.call_log.number(), &hold.name, Ask::Release { token: hold.token }, self.call_log.now());
+            self.call_log.op(Op { answer: Answer::Unknown("its session is closed".to_owned()), ..op });
         }
         while let Some(session) = self.session.filter(|_| began.elapsed() < GIVE_UP_AFTER) {
             let closed = self.ask(ANSWER_WITHIN, async move |engine| (engine.close_session(session).await, None));
@@ -235,13 +242,13 @@ impl Client {
         self.session
     }
 
-    async fn ask<T, F>(&mut self, patience: Duration, what: impl FnOnce(Engine) -> F) -> Result<T, Silence>
+    async fn ask<T, F>(&mut self, patience: Duration, what: impl FnOnce(Engine) -> F) -> Result<T, NoAnswer>
     where
         T: Send + 'static,
         F: Future<Output = (T, Option<Delivery>)> + Send + 'static,
     {
         let travels = Duration::from_millis(2 + self.random.next() % 4);
-        self.doors.clone().ask(self.node, travels, patience, what).await
+        self.endpoints.clone().ask(self.node, travels, patience, what).await
     }
 
     /// An error that is not an answer about the lock.
@@ -251,7 +258,7 @@ impl Client {
             Fault::Engine(error) => Answer::Refused(error.to_string()),
             Fault::Refused(Refusal::UnknownIncarnation) => Answer::Refused("unknown origin".to_owned()),
             other => {
-                self.book.complain(format!("client {} at node {} was answered {other:?}", self.number, self.node));
+                self.call_log.complain(format!("client {} at node {} was answered {other:?}", self.number, self.node));
                 Answer::Unknown(format!("{other:?}"))
             }
         }
@@ -262,7 +269,7 @@ impl Client {
     }
 
     fn op(&self, id: u64, name: &str, ask: Ask, call: Nanos) -> Op {
-        let (client, node, end) = (self.number, self.node, self.book.now());
+        let (client, node, end) = (self.number, self.node, self.call_log.now());
         let answer = Answer::Unknown(String::new());
         Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0, asked_again: 0 }
     }
@@ -274,9 +281,9 @@ fn certain_ms(lease_ms: u64) -> u64 {
     (lease_ms * part / 1_000_000).saturating_sub(2)
 }
 
-fn unanswered(silence: &Silence) -> Answer {
-    match silence {
-        Silence::NotSent => Answer::Refused("nobody listens".to_owned()),
-        Silence::Lost => Answer::Unknown("no answer".to_owned()),
+fn unanswered(no_answer: &NoAnswer) -> Answer {
+    match no_answer {
+        NoAnswer::NotSent => Answer::Refused("nobody listens".to_owned()),
+        NoAnswer::Lost => Answer::Unknown("no answer".to_owned()),
     }
 }

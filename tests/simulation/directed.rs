@@ -14,14 +14,14 @@ fn ask<F>(world: &mut World, node: u64, what: impl FnOnce(Engine) -> F + Send + 
 where
     F: Future<Output = Result<(), Fault>> + Send + 'static,
 {
-    let doors = world.doors.clone();
+    let endpoints = world.endpoints.clone();
     let asked = world.spawn(async move {
         let request = async move |engine: Engine| (what(engine).await, None);
-        doors.ask(node, Duration::from_millis(2), Duration::from_secs(5), request).await
+        endpoints.ask(node, Duration::from_millis(2), Duration::from_secs(5), request).await
     });
     assert!(world.until(SOON_MS, |_| asked.is_finished()), "no answer");
     let answer = futures_util::FutureExt::now_or_never(asked).expect("it is finished").expect("no panic");
-    answer.unwrap_or_else(|silence| panic!("{silence:?}"))
+    answer.unwrap_or_else(|no_answer| panic!("{no_answer:?}"))
 }
 
 /// It leads no more, and has not heard of it: the node that it does not know was added meanwhile.

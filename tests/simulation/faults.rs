@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::forger;
+use super::link_conditions::{CALM, LinkConditions};
 use super::network::Millis;
 use super::node::{Node, SYNC};
-use super::weather::{CALM, Weather};
 use super::world::World;
 use crate::proof::random::Random;
 
@@ -29,7 +29,7 @@ pub enum Fault {
     },
     /// One link of two nodes, one way.
     Link,
-    Storm(Weather),
+    Storm(LinkConditions),
     SlowDisk {
         sync_ms: u64,
     },
@@ -97,7 +97,7 @@ pub const KINDS: [Kind; 18] = [
 
 fn storm(random: &mut Random) -> Fault {
     let (delay_ms, jitter_ms) = (5 + random.next() % 60, random.next() % 120);
-    Fault::Storm(Weather { delay_ms, jitter_ms, lost: 100, broken: 5 })
+    Fault::Storm(LinkConditions { delay_ms, jitter_ms, lost: 100, broken: 5 })
 }
 
 fn draw(random: &mut Random) -> Fault {
@@ -166,8 +166,8 @@ pub fn strike(world: &mut World, fault: Fault, random: &mut Random) -> Vec<Repai
             let link = out[random.below(out.len())];
             cut(world, vec![link])
         }
-        Fault::Storm(weather) => {
-            world.network.wires().set_weather(weather);
+        Fault::Storm(conditions) => {
+            world.network.lock().set_conditions(conditions);
             vec![Repair::Calm]
         }
         Fault::SlowDisk { sync_ms } => {
@@ -204,16 +204,16 @@ fn crash(world: &mut World, node: u64, power: bool) -> Option<Repair> {
 }
 
 fn cut(world: &World, links: Vec<(u64, u64)>) -> Vec<Repair> {
-    let mut wires = world.network.wires();
-    links.iter().for_each(|(from, to)| wires.cut(*from, *to));
-    drop(wires);
+    let mut state = world.network.lock();
+    links.iter().for_each(|(from, to)| state.cut(*from, *to));
+    drop(state);
     vec![Repair::Heal(links)]
 }
 
 /// What the server does when it is told to end. The world ends the process after that: in which order an engine that is
 /// stopped drops its connections does not follow from the seed.
 fn terminate(node: &Node) {
-    let (Some(engine), Some((handle, _))) = (node.engine().cloned(), node.door()) else { return };
+    let (Some(engine), Some((handle, _))) = (node.engine().cloned(), node.endpoint()) else { return };
     let has_ended = node.has_ended.clone();
     handle.spawn(async move {
         engine.drain();
@@ -234,8 +234,8 @@ pub fn repair(world: &mut World, repair: Repair) {
             start(world, node);
         }
         Repair::Resume(node) => world.nodes.get_mut(&node).expect("a known node").resume(now),
-        Repair::Heal(links) => links.iter().for_each(|(from, to)| world.network.wires().heal(*from, *to)),
-        Repair::Calm => world.network.wires().set_weather(CALM),
+        Repair::Heal(links) => links.iter().for_each(|(from, to)| world.network.lock().heal(*from, *to)),
+        Repair::Calm => world.network.lock().set_conditions(CALM),
         Repair::FastDisk(node) => world.nodes[&node].disk.set_sync(SYNC),
     }
 }

@@ -6,7 +6,7 @@ use latchd::engine::{Engine, Fault, MemberError};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::door::Doors;
+use super::endpoints::Endpoints;
 use super::network::Network;
 use super::stream::address;
 use super::world::World;
@@ -77,7 +77,7 @@ impl Operators {
 
     fn work(&mut self, world: &World, node: u64, changes: &'static [Change]) {
         let asked: Vec<u64> = world.nodes.keys().copied().filter(|other| *other != node).collect();
-        let operator = Operator { doors: world.doors.clone(), network: world.network.clone(), asked, node };
+        let operator = Operator { endpoints: world.endpoints.clone(), network: world.network.clone(), asked, node };
         self.at_work.push(world.spawn(async move {
             for change in changes {
                 operator.carry_out(*change).await;
@@ -87,7 +87,7 @@ impl Operators {
 }
 
 struct Operator {
-    doors: Doors,
+    endpoints: Endpoints,
     network: Network,
     asked: Vec<u64>,
     /// The node that the change is about.
@@ -98,10 +98,10 @@ impl Operator {
     async fn carry_out(&self, change: Change) {
         let node = self.node;
         for attempt in 0..TRIES {
-            let door = self.asked[attempt as usize % self.asked.len()];
+            let endpoint = self.asked[attempt as usize % self.asked.len()];
             let change_it = async move |engine: Engine| (ask(&engine, node, change).await, None);
-            let done = self.doors.ask(door, TRAVELS, PATIENCE, change_it).await;
-            self.network.note(&format!("{change:?} {node} through {door}: {done:?}"));
+            let done = self.endpoints.ask(endpoint, TRAVELS, PATIENCE, change_it).await;
+            self.network.note(&format!("{change:?} {node} through {endpoint}: {done:?}"));
             let is_so = match (change, done) {
                 (_, Ok(Ok(()))) => true,
                 (Change::Add, Ok(Err(Fault::Member(MemberError::AlreadyMember { .. })))) => attempt > 0,

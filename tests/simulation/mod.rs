@@ -8,14 +8,15 @@
 //! are ours. Not covered are the log on a real disk, TLS, HTTP and the operating system: `tests/cluster` and
 //! `tests/proof` have those.
 
-mod book;
+mod call_log;
 mod client;
 mod directed;
 pub mod disk;
-mod door;
+mod endpoints;
 mod event;
 pub mod faults;
 mod forger;
+mod link_conditions;
 mod members;
 mod network;
 mod node;
@@ -24,6 +25,5 @@ pub mod run;
 pub mod seeds;
 mod stream;
 mod trace;
-mod weather;
 mod workload;
 mod world;

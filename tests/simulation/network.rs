@@ -12,9 +12,9 @@ use std::task::Waker;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{Ending, Event, Said};
+use super::link_conditions::{CALM, LinkConditions};
 use super::stream::End;
 use super::trace::Trace;
-use super::weather::{CALM, Weather};
 use crate::proof::random::Random;
 
 /// Milliseconds of true time since the world began.
@@ -44,7 +44,7 @@ struct Pipe {
     writer: Option<Waker>,
 }
 
-pub struct Wires {
+pub struct NetworkState {
     now: Millis,
     step: Millis,
     random: Random,
@@ -53,7 +53,7 @@ pub struct Wires {
     /// Nodes without power: nothing leaves them, and what reaches them is gone.
     dark: BTreeSet<u64>,
     cut: BTreeSet<(u64, u64)>,
-    weather: Weather,
+    conditions: LinkConditions,
     pipes: BTreeMap<u64, Pipe>,
     due: BTreeMap<(Millis, u64), (u64, u64, Event)>,
     /// What has come to a link that is cut.
@@ -68,7 +68,7 @@ pub struct Wires {
 }
 
 #[derive(Clone)]
-pub struct Network(Arc<Mutex<Wires>>);
+pub struct Network(Arc<Mutex<NetworkState>>);
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Network {
 
 impl Network {
     pub fn new(random: Random, step: Millis, trace: Trace) -> Network {
-        Network(Arc::new(Mutex::new(Wires {
+        Network(Arc::new(Mutex::new(NetworkState {
             now: 0,
             step,
             random,
@@ -86,7 +86,7 @@ impl Network {
             listening: BTreeMap::new(),
             dark: BTreeSet::new(),
             cut: BTreeSet::new(),
-            weather: CALM,
+            conditions: CALM,
             pipes: BTreeMap::new(),
             due: BTreeMap::new(),
             held_up: Vec::new(),
@@ -97,42 +97,42 @@ impl Network {
         })))
     }
 
-    pub fn wires(&self) -> MutexGuard<'_, Wires> {
+    pub fn lock(&self) -> MutexGuard<'_, NetworkState> {
         self.0.lock().expect("no panic while locked")
     }
 
     /// For the trace.
     pub fn note(&self, what: &str) {
-        let mut wires = self.wires();
-        let now = wires.now;
-        wires.trace.text(now, what);
+        let mut state = self.lock();
+        let now = state.now;
+        state.trace.text(now, what);
     }
 
     /// A node begins to listen and replaces an earlier listener of the same id.
     pub fn listen(&self, node: u64) -> mpsc::UnboundedReceiver<End> {
         let (sender, accepted) = mpsc::unbounded_channel();
-        let mut wires = self.wires();
-        wires.dark.remove(&node);
-        wires.listening.insert(node, sender);
+        let mut state = self.lock();
+        state.dark.remove(&node);
+        state.listening.insert(node, sender);
         accepted
     }
 
     /// Everything that happens up to `now`. Those whom it wakes run in the next step.
     pub fn advance(&self, now: Millis) {
         {
-            let mut wires = self.wires();
-            wires.close_all();
-            wires.send_all();
-            wires.now = now;
+            let mut state = self.lock();
+            state.close_all();
+            state.send_all();
+            state.now = now;
         }
         loop {
-            let mut wires = self.wires();
-            match wires.due.first_entry() {
+            let mut state = self.lock();
+            match state.due.first_entry() {
                 Some(first) if first.key().0 <= now => {
                     let (from, to, event) = first.remove();
-                    wires.happen(self, from, to, event);
-                    let unclaimed = std::mem::take(&mut wires.unclaimed);
-                    drop(wires);
+                    state.happen(self, from, to, event);
+                    let unclaimed = std::mem::take(&mut state.unclaimed);
+                    drop(state);
                     drop(unclaimed);
                 }
                 _ => return,
@@ -141,7 +141,7 @@ impl Network {
     }
 }
 
-impl Wires {
+impl NetworkState {
     /// The process has ended: its kernel closes its connections, unless the power is lost.
     pub fn ends(&mut self, node: u64, dark: bool) {
         self.listening.remove(&node);
@@ -156,8 +156,8 @@ impl Wires {
         into.into_iter().for_each(|pipe| self.fall_deaf(pipe));
     }
 
-    pub fn set_weather(&mut self, weather: Weather) {
-        self.weather = weather;
+    pub fn set_conditions(&mut self, conditions: LinkConditions) {
+        self.conditions = conditions;
     }
 
     /// Holds up everything that `from` sends to `to`.
@@ -181,10 +181,10 @@ impl Wires {
 
     /// How long a packet takes now.
     pub fn delay(&mut self) -> Millis {
-        let weather = self.weather;
-        let mut delay = self.step + weather.delay_ms + self.random.next() % (weather.jitter_ms + 1);
+        let conditions = self.conditions;
+        let mut delay = self.step + conditions.delay_ms + self.random.next() % (conditions.jitter_ms + 1);
         let mut again = RETRANSMIT_MS;
-        while weather.lost > 0 && self.random.next() % 1000 < weather.lost {
+        while conditions.lost > 0 && self.random.next() % 1000 < conditions.lost {
             delay += again;
             again *= 2;
         }
@@ -289,7 +289,7 @@ impl Wires {
         if let Some(reader) = pipe.reader.take() {
             reader.wake();
         }
-        if self.weather.broken > 0 && self.random.next() % 1000 < self.weather.broken {
+        if self.conditions.broken > 0 && self.random.next() % 1000 < self.conditions.broken {
             self.end(number, Ending::Broken);
         }
     }

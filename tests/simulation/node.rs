@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// Where its process runs, and its engine as soon as there is one.
-    pub fn door(&self) -> Option<(Handle, Arc<OnceLock<Engine>>)> {
+    pub fn endpoint(&self) -> Option<(Handle, Arc<OnceLock<Engine>>)> {
         self.run.as_ref().map(|run| (run.runtime.handle().clone(), run.engine.clone()))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::Once;
 use std::time::Duration;
 
-use super::book::Book;
+use super::call_log::CallLog;
 use super::client::Client;
 use super::faults::{self, Fault, Repair};
 use super::members::Operators;
@@ -55,13 +55,13 @@ pub fn run(shape: Shape) -> Report {
     if !world.form(&nodes, FORMED_WITHIN) {
         complaints.push(format!("no leader within {FORMED_WITHIN} ms"));
     }
-    let book = Book::new(world.clients_began(), &world.network);
-    let clients = workload::begin(&world, &book, &nodes, &mut random);
+    let call_log = CallLog::new(world.clients_began(), &world.network);
+    let clients = workload::begin(&world, &call_log, &nodes, &mut random);
     let mut operators = Operators::default();
     hit(&mut world, &mut operators, &shape, &mut random);
-    complaints.extend(serves_again(&mut world, &book, &mut random));
-    complaints.extend(checks::quick(&book.so_far()));
-    book.close();
+    complaints.extend(serves_again(&mut world, &call_log, &mut random));
+    complaints.extend(checks::quick(&call_log.so_far()));
+    call_log.close();
     if complaints.is_empty() {
         complaints.extend(diverged(&mut world));
     }
@@ -69,7 +69,7 @@ pub fn run(shape: Shape) -> Report {
     if complaints.is_empty() && !world.until(ENDED_WITHIN, ended) {
         complaints.push(format!("clients or operators are stuck after {ENDED_WITHIN} ms"));
     }
-    let (history, told) = book.take();
+    let (history, told) = call_log.take();
     complaints.extend(told);
     // The long search says nothing new of a run that has failed.
     if complaints.is_empty() {
@@ -85,7 +85,7 @@ pub fn run(shape: Shape) -> Report {
     if PANICS.get() > 0 {
         complaints.push(format!("{} panics", PANICS.get()));
     }
-    let trace = std::mem::take(&mut world.network.wires().trace);
+    let trace = std::mem::take(&mut world.network.lock().trace);
     Report { complaints, trace, operations: history.ops.len(), grants, took_ms: world.now }
 }
 
@@ -124,7 +124,7 @@ fn members(world: &World) -> Vec<u64> {
 }
 
 /// Every member gives a new lock in time.
-fn serves_again(world: &mut World, book: &Arc<Book>, random: &mut Random) -> Vec<String> {
+fn serves_again(world: &mut World, call_log: &Arc<CallLog>, random: &mut Random) -> Vec<String> {
     world.until(HEALED_WITHIN / 2, |world| !members(world).is_empty());
     let members = members(world);
     let mut complaints = Vec::new();
@@ -134,7 +134,7 @@ fn serves_again(world: &mut World, book: &Arc<Book>, random: &mut Random) -> Vec
     let probes: Vec<_> = members
         .into_iter()
         .map(|node| {
-            let client = Client::new(2000 + node, book, &world.doors, &[node], random.fork());
+            let client = Client::new(2000 + node, call_log, &world.endpoints, &[node], random.fork());
             (node, world.spawn(probe(client, node)))
         })
         .collect();
@@ -149,7 +149,7 @@ async fn probe(mut client: Client, node: u64) {
     let wanted = Wanted { lease_ms: 500, wait_ms: None, keyed: false, patience: Duration::from_secs(2) };
     client.move_to(node);
     loop {
-        let id = client.book.number();
+        let id = client.call_log.number();
         if client.acquire(&format!("probe-{id}"), wanted, id).await.is_some() {
             return client.abandon().await;
         }

@@ -26,13 +26,13 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.network.wires().close(self.read, self.write);
+        self.network.lock().close(self.read, self.write);
     }
 }
 
 impl AsyncRead for End {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.network.wires().read(self.read, into.remaining(), context.waker()) {
+        match self.network.lock().read(self.read, into.remaining(), context.waker()) {
             None => Poll::Pending,
             Some(Err(error)) => Poll::Ready(Err(error)),
             Some(Ok(bytes)) => {
@@ -45,7 +45,7 @@ impl AsyncRead for End {
 
 impl AsyncWrite for End {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.network.wires().write(self.write, bytes, context.waker()).map_or(Poll::Pending, Poll::Ready)
+        self.network.lock().write(self.write, bytes, context.waker()).map_or(Poll::Pending, Poll::Ready)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,7 +95,7 @@ impl Transport for Line {
         let to = address.strip_prefix("https://node-").and_then(|rest| rest.split(':').next()?.parse().ok());
         let (answer, answered) = oneshot::channel();
         match to {
-            Some(to) => self.network.wires().knock(self.node, to, answer),
+            Some(to) => self.network.lock().knock(self.node, to, answer),
             None => drop(answer.send(Err(io::ErrorKind::InvalidInput.into()))),
         }
         Box::pin(async {

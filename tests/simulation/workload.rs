@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::book::Book;
+use super::call_log::CallLog;
 use super::client::{Client, Hold};
 use super::world::World;
 use crate::cluster::checks::LINEARIZABLE;
@@ -27,10 +27,10 @@ const BETWEEN_MS: usize = 300;
 
 type Names = Arc<Mutex<[(u32, u32); NAMES]>>;
 
-/// Sets all clients to work until the book is closed; each ends when it has given everything back.
-pub fn begin(world: &World, book: &Arc<Book>, nodes: &[u64], random: &mut Random) -> Vec<JoinHandle<()>> {
+/// Sets all clients to work until the call log is closed; each ends when it has given everything back.
+pub fn begin(world: &World, call_log: &Arc<CallLog>, nodes: &[u64], random: &mut Random) -> Vec<JoinHandle<()>> {
     let names: Names = Arc::default();
-    let client = |number, random: &mut Random| Client::new(number, book, &world.doors, nodes, random.fork());
+    let client = |number, random: &mut Random| Client::new(number, call_log, &world.endpoints, nodes, random.fork());
     let mut clients: Vec<_> =
         (0..CLIENTS).map(|number| world.spawn(cycles(client(number, random), names.clone()))).collect();
     let waiting = (0..QUEUE).map(|place| client(1001 + place, random)).collect();
@@ -39,7 +39,7 @@ pub fn begin(world: &World, book: &Arc<Book>, nodes: &[u64], random: &mut Random
 }
 
 async fn cycles(mut client: Client, names: Names) {
-    while !client.book.is_over() {
+    while !client.call_log.is_over() {
         match client.random.below(10) {
             0..=5 => checked(&mut client, &names).await,
             6..=8 => leased(&mut client).await,
@@ -88,7 +88,7 @@ async fn leased(client: &mut Client) {
 async fn take(client: &mut Client, name: &str, lease_ms: u64, wait_ms: Option<u64>) -> Option<Hold> {
     let keyed = client.random.below(2) == 0;
     let patience = Duration::from_millis([300, 4000][client.random.below(2)] + wait_ms.unwrap_or(0));
-    let id = client.book.number();
+    let id = client.call_log.number();
     client.acquire(name, Wanted { lease_ms, wait_ms, keyed, patience }, id).await
 }
 
@@ -106,7 +106,7 @@ fn name(names: &Names, slot: usize) -> String {
 /// Builds a queue of clients one by one, lets it run down, and begins anew.
 async fn queues(mut first: Client, mut waiting: Vec<Client>) {
     let mut round = 0;
-    while !first.book.is_over() {
+    while !first.call_log.is_over() {
         round += 1;
         waiting = queue(&mut first, waiting, &format!("fifo-{round}")).await;
         sleep(Duration::from_millis(100)).await;
@@ -116,7 +116,7 @@ async fn queues(mut first: Client, mut waiting: Vec<Client>) {
 
 async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Client> {
     let keyed = |patience| Wanted { lease_ms: WHOLE_RUN_MS, wait_ms: Some(20_000), keyed: true, patience };
-    let id = first.book.number();
+    let id = first.call_log.number();
     let Some(hold) = first.acquire(name, keyed(Duration::from_secs(5)), id).await else { return waiting };
     let (mut asked, mut left) = (Vec::new(), Vec::new());
     let mut goes_on = true;
@@ -125,7 +125,7 @@ async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Clie
             left.push(client);
             continue;
         }
-        let id = first.book.number();
+        let id = first.call_log.number();
         // Some give a request up and ask again under its key: that must not cost the place either.
         let patience = Duration::from_millis([3000, 25_000][client.random.below(2)]);
         let name_of = name.to_owned();
@@ -138,7 +138,7 @@ async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Clie
         }));
         goes_on = sees_queue_of(first, name, place).await;
         if goes_on {
-            first.book.queued(id);
+            first.call_log.queued(id);
         }
     }
     first.release(&hold).await;

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::door::Doors;
+use super::endpoints::Endpoints;
 use super::network::{Millis, Network};
 use super::node::{DRIFT_MAX_PPM, Node, simulated_runtime};
 use super::trace::Trace;
@@ -25,7 +25,7 @@ pub struct World {
     pub now: Millis,
     pub network: Network,
     pub nodes: BTreeMap<u64, Node>,
-    pub doors: Doors,
+    pub endpoints: Endpoints,
     /// A disk has lost synced data. A second loss would be more than a cluster of three can survive.
     pub disk_was_lost: bool,
     clients: Runtime,
@@ -53,7 +53,7 @@ impl World {
             now: 0,
             network,
             nodes: BTreeMap::new(),
-            doors: Doors::default(),
+            endpoints: Endpoints::default(),
             disk_was_lost: false,
             clients,
             clients_began,
@@ -73,13 +73,13 @@ impl World {
         self.note(&format!("node {node} starts, its clock off by {drift_ppm} ppm"));
         let it = self.nodes.get_mut(&node).expect("a known node");
         it.start(self.now, &self.network, drift_ppm);
-        self.doors.open(node, it);
+        self.endpoints.open(node, it);
     }
 
     /// The process is killed, or the power of its machine fails.
     pub fn end(&mut self, node: u64, power_fails: bool) {
-        self.doors.close(node);
-        self.network.wires().ends(node, power_fails);
+        self.endpoints.close(node);
+        self.network.lock().ends(node, power_fails);
         let it = self.nodes.get_mut(&node).expect("a known node");
         it.end();
         if power_fails {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::network::Network;
 use crate::cluster::history::{History, Nanos, Op, Queued};
 
-pub struct Book {
+pub struct CallLog {
     began: Instant,
     network: Network,
     next: AtomicU64,
@@ -16,9 +16,9 @@ pub struct Book {
     inner: Mutex<(History, Vec<String>)>,
 }
 
-impl Book {
-    pub fn new(began: Instant, network: &Network) -> Arc<Book> {
-        Arc::new(Book {
+impl CallLog {
+    pub fn new(began: Instant, network: &Network) -> Arc<CallLog> {
+        Arc::new(CallLog {
             began,
             network: network.clone(),
             next: AtomicU64::new(0),
@@ -37,7 +37,7 @@ impl Book {
     }
 
     pub fn op(&self, op: Op) {
-        self.network.wires().trace.text(op.end / 1_000_000, &format!("{op:?}"));
+        self.network.lock().trace.text(op.end / 1_000_000, &format!("{op:?}"));
         self.inner.lock().expect("no panic while locked").0.ops.push(op);
     }
 

@@ -21,37 +21,37 @@ use super::support::{Journal, raft_options};
 pub const SOON: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default, Clone)]
-pub struct Switchboard(Arc<Mutex<Lines>>);
+pub struct MemoryNetwork(Arc<Mutex<Links>>);
 
 #[derive(Debug, Default)]
-struct Lines {
+struct Links {
     listening: HashMap<u64, mpsc::UnboundedSender<tokio::io::DuplexStream>>,
     /// Pairs of nodes of which the first cannot connect to the second.
     cut: BTreeSet<(u64, u64)>,
-    pumps: Vec<(u64, u64, AbortHandle)>,
+    forwarders: Vec<(u64, u64, AbortHandle)>,
 }
 
-impl Switchboard {
+impl MemoryNetwork {
     pub fn transport(&self, node: u64) -> Arc<dyn Transport> {
         let (sender, accepted) = mpsc::unbounded_channel();
         self.lock().listening.insert(node, sender);
-        Arc::new(Line { node, board: self.clone(), accepted: tokio::sync::Mutex::new(accepted) })
+        Arc::new(MemoryTransport { node, network: self.clone(), accepted: tokio::sync::Mutex::new(accepted) })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Links> {
         self.0.lock().expect("no panic while locked")
     }
 
     /// Cuts a node off from all others, both ways.
     pub fn isolate(&self, node: u64, others: &[u64]) {
-        let mut lines = self.lock();
+        let mut links = self.lock();
         for other in others.iter().filter(|other| **other != node) {
-            lines.cut.extend([(node, *other), (*other, node)]);
+            links.cut.extend([(node, *other), (*other, node)]);
         }
-        lines.pumps.retain(|(from, to, pump)| {
+        links.forwarders.retain(|(from, to, forwarder)| {
             let stays = *from != node && *to != node;
             if !stays {
-                pump.abort();
+                forwarder.abort();
             }
             stays
         });
@@ -62,29 +62,29 @@ impl Switchboard {
     }
 
     fn connect(&self, from: u64, to: u64) -> io::Result<Stream> {
-        let mut lines = self.lock();
-        if lines.cut.contains(&(from, to)) {
+        let mut links = self.lock();
+        if links.cut.contains(&(from, to)) {
             return Err(io::ErrorKind::HostUnreachable.into());
         }
         let (near, mut near_end) = tokio::io::duplex(64 << 10);
         let (mut far_end, far) = tokio::io::duplex(64 << 10);
-        let listener = lines.listening.get(&to).ok_or(io::ErrorKind::ConnectionRefused)?;
+        let listener = links.listening.get(&to).ok_or(io::ErrorKind::ConnectionRefused)?;
         listener.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
-        let pump = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await });
-        lines.pumps.retain(|(_, _, pump)| !pump.is_finished());
-        lines.pumps.push((from, to, pump.abort_handle()));
+        let forwarder = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await });
+        links.forwarders.retain(|(_, _, forwarder)| !forwarder.is_finished());
+        links.forwarders.push((from, to, forwarder.abort_handle()));
         Ok(Box::new(near))
     }
 }
 
 #[derive(Debug)]
-struct Line {
+struct MemoryTransport {
     node: u64,
-    board: Switchboard,
+    network: MemoryNetwork,
     accepted: tokio::sync::Mutex<mpsc::UnboundedReceiver<tokio::io::DuplexStream>>,
 }
 
-impl Transport for Line {
+impl Transport for MemoryTransport {
     fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>> {
         Box::pin(async {
             let stream = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
@@ -96,7 +96,7 @@ impl Transport for Line {
 
     fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Stream>> {
         let to = address.strip_prefix("https://node-").and_then(|rest| rest.split(':').next()?.parse().ok());
-        let stream = to.ok_or(io::ErrorKind::InvalidInput.into()).and_then(|to| self.board.connect(self.node, to));
+        let stream = to.ok_or(io::ErrorKind::InvalidInput.into()).and_then(|to| self.network.connect(self.node, to));
         Box::pin(std::future::ready(stream))
     }
 }
@@ -146,18 +146,18 @@ pub struct Node {
 }
 
 impl Node {
-    pub async fn start(board: &Switchboard, options: RaftOptions, initial: &[u64]) -> Result<Node, NodeStartError> {
-        Node::start_knowing(board, options, initial, Echo::default()).await
+    pub async fn start(network: &MemoryNetwork, options: RaftOptions, initial: &[u64]) -> Result<Node, NodeStartError> {
+        Node::start_knowing(network, options, initial, Echo::default()).await
     }
 
     pub async fn start_knowing(
-        board: &Switchboard,
+        network: &MemoryNetwork,
         options: RaftOptions,
         initial: &[u64],
         echo: Echo,
     ) -> Result<Node, NodeStartError> {
         let id = options.node_id;
-        let transport = board.transport(id);
+        let transport = network.transport(id);
         let peers = PeerOptions { advertise: address(id), initial: list(initial), transport };
         let options = RaftOptions { peers: Some(peers), ..options };
         let journal = Journal::default();
@@ -198,10 +198,10 @@ impl Node {
 }
 
 /// Three nodes that have formed a cluster.
-pub async fn three(board: &Switchboard, options: impl Fn(u64) -> RaftOptions) -> Vec<Node> {
+pub async fn three(network: &MemoryNetwork, options: impl Fn(u64) -> RaftOptions) -> Vec<Node> {
     let mut nodes = Vec::new();
     for id in [1, 2, 3] {
-        nodes.push(Node::start(board, options(id), &[1, 2, 3]).await.expect("a node"));
+        nodes.push(Node::start(network, options(id), &[1, 2, 3]).await.expect("a node"));
     }
     leader(&nodes).await;
     nodes

@@ -1,4 +1,4 @@
-//! How a client asks a node: its request runs inside the node's process, as a handler of the server would.
+//! How a client reaches a node: its request runs inside the node's process, as a handler of the server would.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,35 +12,35 @@ use tokio::time::{sleep, timeout};
 
 use super::node::Node;
 
-/// The way to the processes that run; clones are the same.
+/// The engines of the running processes; clones are the same.
 #[derive(Clone, Default)]
-pub struct Doors(Arc<Mutex<Inner>>);
+pub struct Endpoints(Arc<Mutex<EndpointTable>>);
 
 #[derive(Default)]
-struct Inner {
-    doors: BTreeMap<u64, Door>,
-    /// Connections by their number: the node, and whom to tell that it is gone.
+struct EndpointTable {
+    endpoints: BTreeMap<u64, Endpoint>,
+    /// Connections by their number: the node, and a signal for its end.
     connections: BTreeMap<u64, (u64, oneshot::Sender<()>)>,
     numbers: u64,
 }
 
-struct Door {
+struct Endpoint {
     handle: Handle,
     engine: Arc<std::sync::OnceLock<Engine>>,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Silence {
-    /// Nobody was asked.
+pub enum NoAnswer {
+    /// No request was sent.
     NotSent,
     Lost,
 }
 
-impl Doors {
+impl Endpoints {
     pub fn open(&self, node: u64, it: &Node) {
-        if let Some((handle, engine)) = it.door() {
-            self.lock().doors.insert(node, Door { handle, engine });
+        if let Some((handle, engine)) = it.endpoint() {
+            self.lock().endpoints.insert(node, Endpoint { handle, engine });
         }
     }
 
@@ -48,22 +48,22 @@ impl Doors {
     /// that does not follow from the seed.
     pub fn close(&self, node: u64) {
         let mut inner = self.lock();
-        inner.doors.remove(&node);
+        inner.endpoints.remove(&node);
         let (lost, left) = std::mem::take(&mut inner.connections).into_iter().partition(|(_, (to, _))| *to == node);
         inner.connections = left;
         let lost: BTreeMap<u64, (u64, oneshot::Sender<()>)> = lost;
-        // Who is gone already needs no word.
+        // A client may be gone already.
         lost.into_values().for_each(|(_, client)| _ = client.send(()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, EndpointTable> {
         self.0.lock().expect("no panic while locked")
     }
 
     fn find(&self, node: u64) -> Option<(Handle, Engine)> {
         let inner = self.lock();
-        let door = inner.doors.get(&node)?;
-        Some((door.handle.clone(), door.engine.get()?.clone()))
+        let endpoint = inner.endpoints.get(&node)?;
+        Some((endpoint.handle.clone(), endpoint.engine.get()?.clone()))
     }
 
     fn connect(&self, node: u64) -> (u64, oneshot::Receiver<()>) {
@@ -83,7 +83,7 @@ impl Doors {
         travels: Duration,
         patience: Duration,
         what: impl FnOnce(Engine) -> F,
-    ) -> Result<T, Silence>
+    ) -> Result<T, NoAnswer>
     where
         T: Send + 'static,
         F: Future<Output = (T, Option<Delivery>)> + Send + 'static,
@@ -91,7 +91,7 @@ impl Doors {
         sleep(travels).await;
         let Some((handle, engine)) = self.find(node) else {
             sleep(travels).await;
-            return Err(Silence::NotSent);
+            return Err(NoAnswer::NotSent);
         };
         let (connection, lost) = self.connect(node);
         let (mut answer, answered) = oneshot::channel();
@@ -114,7 +114,7 @@ impl Doors {
             came = timeout(patience, answered) => came.ok().and_then(Result::ok),
         };
         self.lock().connections.remove(&connection);
-        let what = came.ok_or(Silence::Lost)?;
+        let what = came.ok_or(NoAnswer::Lost)?;
         sleep(travels).await;
         Ok(what)
     }
