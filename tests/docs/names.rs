@@ -35,6 +35,27 @@ fn every_key_that_a_document_names_is_in_the_configuration() {
     assert!(found > 60, "only {found} keys were found");
 }
 
+/// The file of a connection (`~/.config/latchd.toml`) has a `url`; every other example is a server's configuration.
+#[test]
+fn every_example_of_a_configuration_has_known_keys() {
+    let defaults = defaults();
+    let mut found = 0;
+    for page in Page::all() {
+        for block in page.blocks().iter().filter(|block| block.language() == "toml") {
+            let place = format!("{}:{}", page.path, block.line);
+            let example: toml::Table = block.text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
+            for (name, value) in example.iter().filter(|_| !example.contains_key("url")) {
+                let known = defaults.get(name).unwrap_or_else(|| panic!("{place}: `{name}` is no key of config.toml"));
+                let (Some(section), Some(keys)) = (known.as_table(), value.as_table()) else { continue };
+                let unknown = keys.keys().find(|key| !section.contains_key(*key));
+                assert!(unknown.is_none(), "{place}: `{name}` has no key {unknown:?}");
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 2, "only {found} were found");
+}
+
 /// A value in parentheses behind a key is its default: `sessions.idle_timeout` (10m).
 #[test]
 fn every_default_that_a_document_gives_is_the_one_of_the_configuration() {
