@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_its_share_and_all_have_the_whole() {
+    fn address_is_held_to_its_share() {
         let all = addresses(Share::halved(640));
         let pool = Pool::UnidentifiedBytes;
         let first = all.of(from(1)).take(pool, 320).expect("its share");
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_has_no_share_but_the_whole_bounds_it() {
+    fn trusted_proxy_is_bounded_by_the_whole_pool() {
         let all = addresses(Share::of(10, 4));
         for pool in [Pool::PublicStreams, Pool::Listings, Pool::UnidentifiedBytes] {
             assert!(all.of(from(1)).take(pool, 5).is_none(), "{pool:?}: any other address");

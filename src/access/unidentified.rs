@@ -42,18 +42,18 @@ impl Unidentified {
     }
 
     /// Its caller has shown a credential: other bounds are for those.
-    pub fn is_known_now(&self) {
+    pub fn identified(&self) {
         self.shrink_to(0);
     }
 
     /// No credential is asked for: it may wait as long as it is an ordinary request that has come whole.
-    pub fn is_anonymous_now(&self) {
+    pub fn anonymous_caller(&self) {
         self.is_anonymous.store(true, Relaxed);
         self.settle();
     }
 
     /// Its body has come to its end.
-    pub fn has_come(&self) {
+    pub fn body_received(&self) {
         self.body_to_come.store(false, Relaxed);
         self.settle();
     }
@@ -81,21 +81,21 @@ mod tests {
     const FAT: (usize, usize) = (100, 10_000);
 
     #[test]
-    fn a_request_is_counted_until_its_caller_is_known() {
+    fn request_is_counted_until_caller_is_identified() {
         let all = Addresses::new(|_| Share::of(40_000, 40_000), |_| false);
         let address = all.of([192, 0, 2, 1].into());
         let begin = |(fields, text), has_body| Unidentified::begin(&address, fields, text, has_body);
         let first = begin(FAT, false).expect("room");
         assert!(begin(FAT, false).is_none(), "no room for two");
-        first.is_anonymous_now();
+        first.anonymous_caller();
         assert!(begin(FAT, false).is_none(), "what is more than an ordinary request stays counted");
-        first.is_known_now();
+        first.identified();
         let second = begin(FAT, true).expect("room");
-        second.is_known_now();
+        second.identified();
         let small = (5, 200);
-        let waiting: Vec<_> = std::iter::from_fn(|| begin(small, true)).inspect(|one| one.is_anonymous_now()).collect();
+        let waiting: Vec<_> = std::iter::from_fn(|| begin(small, true)).inspect(|one| one.anonymous_caller()).collect();
         assert!((5..20).contains(&waiting.len()), "their bodies are to come: {}", waiting.len());
-        waiting.iter().for_each(Unidentified::has_come);
+        waiting.iter().for_each(Unidentified::body_received);
         assert!(begin(small, true).is_some());
     }
 }

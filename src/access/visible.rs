@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limited_caller_sees_the_overlap_of_what_it_asks_and_what_it_may() {
+    fn limited_caller_sees_intersection_of_prefixes() {
         let prefixes = ["ops/", "build/", "build/app/"].map(String::from);
         let caller = Identity::new("ci", Role::Client, &prefixes);
         assert!(!caller.sees_every_name());
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlimited_caller_sees_what_it_asks() {
+    fn unlimited_caller_sees_every_prefix_asked() {
         let caller = Identity::anonymous(Role::Client);
         assert!(caller.sees_every_name());
         assert_eq!(caller.prefixes_under(""), [""]);

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_layer_wins_and_its_credential_is_never_mixed_with_a_lower_one() {
+    fn higher_layer_wins_with_its_own_credential() {
         let file = "url = 'https://file'\nca = '/file.pem'\napi_key = 'of the file'";
         let mixed = layer("url = 'https://flag'\npassword = 'of the flag'").over(layer(file));
         assert_eq!(mixed.url.as_deref(), Some("https://flag"));

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_asked_where_its_configuration_says() {
+    fn health_asks_the_configured_address() {
         let asked = |settings: &[(&str, &str)]| url(settings).expect("a URL");
         assert_eq!(asked(&[]), "https://127.0.0.1:8443");
         assert_eq!(asked(&[("listen", "https://0.0.0.0:9000")]), "https://127.0.0.1:9000");

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_known_in_the_writing_of_every_dialect() {
+    fn key_is_recognised_in_every_dialects_form() {
         let dashes = "9e2c0102-0304-0506-0708-090a0b0c0d0e";
         for key in [dashes, "9e2c0102030405060708090a0b0c0d0e", "9e2c0102030405060708090a0b0c0d0e.bmlnaHRseQ"] {
             assert_eq!(dashed(key), dashes);

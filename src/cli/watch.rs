@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_and_a_terminal_obeys_none_of_it() {
+    fn event_is_one_line_without_control_characters() {
         let granted = r#"{"event":"granted","id":"1-1","name":"a\u001b[2Jb","fencing_token":7,"session":"ab"}"#;
         assert_eq!(lines(&event(granted), None), "granted        a\\u{1b}[2Jb  token 7  session ab\n");
         let released = r#"{"event":"released","id":"1-1","name":"a","fencing_token":7,"why":"session-ended"}"#;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use reqwest::Url;
 
+use super::attempts::AttemptLog;
 use super::core::{Client, ClientState, Credential, Notice};
 use super::error::ClientError;
 use super::identity;
-use super::met::Meetings;
 use super::resolve::Resolver;
 use super::trust::Trust;
 
@@ -142,7 +142,7 @@ impl ClientBuilder {
         let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
         Ok(Client(Arc::new(ClientState {
             http: http.build().map_err(unusable)?,
-            meetings: Meetings::new(self.bases.len()),
+            attempts: AttemptLog::new(self.bases.len()),
             bases: self.bases,
             turn: AtomicUsize::new(0),
             credential: self.credential,
@@ -150,8 +150,8 @@ impl ClientBuilder {
             attempt_timeout: self.attempt_timeout,
             patience: self.patience,
             metadata: if self.default_metadata { identity::metadata() } else { Vec::new() },
-            met: AtomicBool::new(false),
-            missed: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
+            refused_connection: AtomicBool::new(false),
             absence: self.absence,
             notice: self.notice,
         })))

@@ -100,7 +100,7 @@ impl Client {
             done = &mut work => return done,
             () = Moment::now().after(after).wait() => {}
         }
-        notice(&self.0.meetings.told(&self.0.bases, "no answer yet from"));
+        notice(&self.0.attempts.errors(&self.0.bases, "no answer yet from"));
         work.await
     }
 
@@ -144,7 +144,7 @@ impl Client {
     pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
         let url = self.url_of(&call.path).to_string();
-        let attempt = self.met(async {
+        let attempt = self.recorded(async {
             let response = self.open(call, timeout).await?;
             let headers = response.headers().clone();
             let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
@@ -155,11 +155,14 @@ impl Client {
     }
 
     /// An attempt at the URL whose turn it is, noted with how it ends.
-    pub(super) async fn met<T>(&self, attempt: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    pub(super) async fn recorded<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
         let at = self.0.turn.load(Ordering::Relaxed);
-        self.0.meetings.asked(at);
+        self.0.attempts.begin(at);
         let attempted = attempt.await;
-        self.0.meetings.heard(at, attempted.as_ref().err());
+        self.0.attempts.end(at, attempted.as_ref().err());
         attempted
     }
 
@@ -168,7 +171,7 @@ impl Client {
         let url = self.url_of(&call.path).to_string();
         let sent = self.request(call).timeout(timeout).send().await.map_err(|reason| unreachable(&url, reason));
         let is_missed = sent.as_ref().is_err_and(ClientError::is_refused_connection);
-        let met = if is_missed { &self.0.missed } else { &self.0.met };
+        let met = if is_missed { &self.0.refused_connection } else { &self.0.reached };
         met.store(true, Ordering::Relaxed);
         let response = sent?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
@@ -199,7 +202,7 @@ impl Client {
         whole: Duration,
     ) -> Result<(String, Response), ClientError> {
         let url = self.url_of(&call.path).to_string();
-        let opened = self.met(async {
+        let opened = self.recorded(async {
             match tokio::time::timeout(timeout, self.open(call, whole)).await {
                 Ok(opened) => opened,
                 Err(_) => Err(ClientError::Silent { url: url.clone() }),

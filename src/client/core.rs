@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use reqwest::Url;
 
+use super::attempts::AttemptLog;
 use super::clock::Moment;
-use super::met::Meetings;
 use super::retry::Patience;
 
 /// The longest pause between two rounds of attempts.
@@ -28,21 +28,21 @@ pub(super) struct ClientState {
     pub(super) session: Mutex<Option<String>>,
     pub(super) attempt_timeout: Duration,
     pub(super) patience: Duration,
-    /// Of every lock that is taken, where the request says nothing else.
+    /// Default metadata of the locks that are taken.
     pub(super) metadata: Vec<(&'static str, String)>,
-    /// A connection came about, or at least was not refused.
-    pub(super) met: AtomicBool,
-    /// A connection was refused, or there is no way to where it should lead.
-    pub(super) missed: AtomicBool,
-    /// At each URL, for messages.
-    pub(super) meetings: Meetings,
-    /// How long a call is repeated where nobody is there at any URL; as long as any other without it.
+    /// A connection was made, or at least not refused.
+    pub(super) reached: AtomicBool,
+    /// A connection was refused, or its address is unreachable.
+    pub(super) refused_connection: AtomicBool,
+    /// At each URL, for error messages.
+    pub(super) attempts: AttemptLog,
+    /// How long a call is repeated while every URL refuses connections; `None`: as long as any other call.
     pub(super) absence: Option<Duration>,
-    /// Is told of a call that has no answer so soon.
+    /// Called when a call has no answer after this time.
     pub(super) notice: Option<(Duration, Notice)>,
 }
 
-/// Is given what is known of a call that has no answer yet.
+/// Receives what is known of a call that has no answer yet.
 pub type Notice = fn(&str);
 
 /// What the client shows with every request.
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Whether nobody is there at any of the URLs, as far as is known: connections were refused, and none came about.
     pub fn found_nobody(&self) -> bool {
-        self.0.missed.load(Ordering::Relaxed) && !self.0.met.load(Ordering::Relaxed)
+        self.0.refused_connection.load(Ordering::Relaxed) && !self.0.reached.load(Ordering::Relaxed)
     }
 
     /// How many URLs it has.
@@ -77,7 +77,7 @@ impl Client {
 
     /// Why there is no result, as far as is known: the last reason of each URL, and which of them are silent.
     pub fn trouble(&self) -> String {
-        self.0.meetings.told(&self.0.bases, "no answer in time from")
+        self.0.attempts.errors(&self.0.bases, "no answer in time from")
     }
 
     pub(super) fn patience(&self) -> Patience {

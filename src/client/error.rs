@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_change_is_worth_another_try() {
+    fn only_temporary_errors_are_retried() {
         let refused = |status: u16, body: &str| ClientError::Refused {
             url: String::new(),
             status: StatusCode::from_u16(status).expect("a status"),

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_found_however_the_bytes_are_cut() {
+    fn events_are_parsed_from_chunks_of_any_size() {
         let stream = "retry: 1000\nid: 1-0\nevent: started\ndata: {}\n\n: heartbeat\nid: 4-0\n\n: nothing\n\nid: 5-1\r\n\
                       data:x\r\n\r\ndata: y";
         for size in 1..stream.len() {

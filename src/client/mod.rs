@@ -7,6 +7,7 @@
 
 mod acquire;
 mod admin;
+mod attempts;
 mod builder;
 mod call;
 pub mod clock;
@@ -15,7 +16,6 @@ mod error;
 mod events;
 mod identity;
 mod keeper;
-mod met;
 mod operate;
 mod printable;
 mod resolve;

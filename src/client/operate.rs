@@ -92,7 +92,7 @@ impl Client {
     /// only its own end says that it is whole.
     pub async fn backup(&self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), BackupError> {
         let call = Call::new(Method::GET, "/v1/backup");
-        let mut response = self.noticed(self.met(self.open(&call, self.once().attempt))).await?;
+        let mut response = self.noticed(self.recorded(self.open(&call, self.once().attempt))).await?;
         let mut bytes = 0;
         loop {
             let next = tokio::time::timeout(SILENCE_MAX, response.chunk()).await.map_err(|_| BackupError::Silent)?;

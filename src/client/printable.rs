@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_or_hides_is_escaped() {
+    fn control_and_hidden_characters_are_escaped() {
         for (text, shown) in [
             ("a\u{1b}[2J\n", "a\\u{1b}[2J\\n"),
             ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn anybody_plain_text_and_short_keys_are_warned_of() {
+    fn exposed_settings_are_warned_of() {
         assert!(warnings("https://0.0.0.0:1", None)[0].starts_with("anybody who reaches https://0.0.0.0:1 may take"));
         let plain = warnings("http://10.0.0.1:1", Some("0123456789abcdef"));
         assert!(plain.len() == 1 && plain[0].contains("over http://10.0.0.1:1 in plain text"), "{plain:?}");

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_is_read_with_or_without_its_end_and_anything_else_is_refused() {
+    fn secret_file_must_hold_one_line() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("key");
         let read = |text: &[u8]| {

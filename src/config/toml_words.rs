@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_told_whatever_is_wrong_with_it() {
+    fn parse_errors_never_repeat_values() {
         for (wrong, told) in [
             ("apikey = \"S3CRET\"", "line 2: unknown field `apikey`, expected `api_key`"),
             ("api_key = S3CRET", "line 2: not TOML: string values must be quoted"),

@@ -93,7 +93,7 @@ impl App {
             BodyError::Disconnected => Failure::new(Code::MalformedBody, error.to_string()),
         })?;
         if let Some(info) = head.extensions.get::<ClientInfo>() {
-            info.unidentified.has_come();
+            info.unidentified.body_received();
         }
         Ok(read)
     }

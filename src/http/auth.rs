@@ -23,7 +23,7 @@ pub async fn identify(app: &AppState, head: &Parts) -> Result<Identity, Failure>
 pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Identity, Failure> {
     let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
     if app.access.is_open() {
-        unidentified.iter().for_each(|request| request.is_anonymous_now());
+        unidentified.iter().for_each(|request| request.anonymous_caller());
         return Ok(app.access.anonymous(is_on_this_machine(head)).clone());
     }
     let bytes = |name: HeaderName| head.headers.get(name).map(|value| value.as_bytes());
@@ -44,7 +44,7 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
     };
     app.failed_logins.note(&verdict, from);
     if let Verdict::Granted(_) = verdict {
-        unidentified.iter().for_each(|request| request.is_known_now());
+        unidentified.iter().for_each(|request| request.identified());
     }
     granted(verdict)
 }

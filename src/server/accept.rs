@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use super::edge::{Edge, EdgeContext, Layers};
 use super::handshake::TOO_MANY as TOO_MANY_KIND;
 use super::link::{Link, Links};
+use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, is_proxy_header};
 use super::socket;
 use super::tracked::Tracked;
-use super::worded::{self, PROXY_WORDS, is_proxy_header};
 use crate::access::Pool;
 use crate::config::listen::Scheme;
 use crate::http::address_limits;
@@ -64,7 +64,7 @@ where
                     if this.scheme == Scheme::Https {
                         match first_bytes(&stream).await {
                             begin if is_proxy_header(&begin) => {
-                                let words = worded::refusal(400, "Bad Request", PROXY_WORDS);
+                                let words = parse_errors::refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE);
                                 return Err(refuse(stream, &words).await);
                             }
                             // The letter of a method instead of a TLS record.
@@ -95,7 +95,7 @@ impl<F> EdgeAcceptor<F> {
             && let Ok(_permit) = refusing.try_acquire_owned()
         {
             let words = format!("{} reached", pool.config_key());
-            return refuse(stream, &worded::refusal(503, "Service Unavailable", &words)).await;
+            return refuse(stream, &parse_errors::refusal(503, "Service Unavailable", &words)).await;
         }
         io::Error::new(TOO_MANY_KIND, "too many connections")
     }
@@ -134,7 +134,7 @@ mod tests {
     use super::WRONG_SCHEME;
 
     #[test]
-    fn refusals_are_as_long_as_they_say() {
+    fn wrong_scheme_answer_has_its_content_length() {
         let (head, body) = WRONG_SCHEME.split_once("\r\n\r\n").expect("head and body");
         assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
     }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_yet_or_of_the_wrong_use_is_warned_of_once_until_it_is_asked_for() {
+    fn unfit_certificate_is_warned_of_once_until_reload() {
         let (mut warned, now) = (Warned::default(), 1_900_000_000);
         let with = |key, change: fn(&mut x509::Described)| {
             let mut found = ends(key, now + 400 * DAY);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_warned_of_once_a_day_from_thirty_days_before_its_end() {
+    fn expiring_certificate_is_warned_of_daily_for_thirty_days() {
         let (mut warned, end) = (Warned::default(), 1_900_000_000);
         let found = [ends("tls.cert", end), ends("cluster.peer_cert", end + 365 * DAY)];
         assert!(warned.due(&found, end - 30 * DAY).is_empty());
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_certificate_is_warned_of_no_more_and_each_says_what_to_do() {
+    fn renewed_certificate_ends_its_warnings() {
         let (mut warned, now) = (Warned::default(), 1_900_000_000);
         for (key, word) in [
             ("cluster.peer_cert", "`latchd certs renew`"),

@@ -44,7 +44,7 @@ mod tests {
     use super::allowed;
 
     #[test]
-    fn files_that_are_no_connections_keep_theirs() {
+    fn files_beside_connections_keep_their_reserve() {
         assert_eq!(allowed(10_000, 1 << 20), 10_000);
         assert_eq!(allowed(10_000, 10_512), 10_000);
         assert_eq!(allowed(10_000, 10_511), 9_999);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_list_is_worthless() {
+    fn malformed_forwarded_list_is_ignored() {
         for list in ["", "unknown", "192.0.2.7, banana", "192.0.2.7,", "10.1.1.1, 1.2.3", "_hidden, 10.1.1.1"] {
             assert_eq!(seen(&[("x-forwarded-for", list)]).0, PEER, "{list}");
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_that_differ_are_both_worthless() {
+    fn contradicting_forwarded_headers_are_ignored() {
         let both = |old, new| seen(&[("x-forwarded-for", old), ("forwarded", new)]).0;
         assert_eq!(both("192.0.2.7", "for=192.0.2.7"), "192.0.2.7");
         assert_eq!(both("192.0.2.7", "for=127.0.0.1"), PEER);

@@ -1,5 +1,5 @@
 //! The bounds on a request's head under HTTP/2, where the library refuses without a word and counts no fields. Under
-//! HTTP/1 it does count them, and `worded.rs` gives its refusals their words.
+//! HTTP/1 it does count them, and `parse_errors.rs` gives its refusals their words.
 
 use axum::http::{Request, Version};
 

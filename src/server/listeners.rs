@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn both_wildcards_are_listened_on_side_by_side_in_either_order() {
+    fn both_wildcard_addresses_bind_in_either_order() {
         for order in [[0, 1], [1, 0]] {
             let port = free_port();
             let both = [format!("http://0.0.0.0:{port}"), format!("http://[::]:{port}")];
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_its_address_are_listened_on_once_and_by_one_scheme() {
+    fn name_and_its_address_bind_once_with_one_scheme() {
         let port = free_port();
         let twice = [format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{port}")];
         assert_eq!(Bound::all(&urls(&twice.each_ref().map(String::as_str))).expect("bound").len(), 1);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_of_a_name_have_the_same_port_and_those_of_other_machines_are_passed_over() {
+    fn addresses_of_a_name_share_one_port() {
         let (v4, v6) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
         let bound = bind(Scheme::Http, &[v4, v6], &[v4, v6]).expect("both");
         assert_eq!((bound.len(), bound[0].address.port()), (2, bound[1].address.port()));

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_limit_of_the_groups_counts_and_that_of_the_machine() {
+    fn smallest_memory_limit_of_group_and_machine_counts() {
         let of_v2 = ("proc/self/cgroup", "0::/pod/latchd\n");
         assert_eq!(memory(&[MEMINFO]), Some(4 << 20));
         let unlimited = ("sys/fs/cgroup/pod/latchd/memory.max", "max\n");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_counts_as_it_is() {
+    fn configured_memory_limit_is_used_unchanged() {
         assert_eq!(table_bytes_max(7), 7);
         assert!(table_bytes_max(0) > 1 << 20);
     }

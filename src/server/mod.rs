@@ -20,6 +20,7 @@ pub mod listeners;
 mod memory;
 pub mod offline;
 mod pages;
+mod parse_errors;
 mod probe_listener;
 pub mod probes;
 mod reload;
@@ -30,7 +31,6 @@ mod socket;
 mod supervisor;
 pub mod tls;
 mod tracked;
-mod worded;
 
 pub use drain::Drain;
 pub use edge::Clock;

@@ -19,10 +19,10 @@ use super::handshake::CountFailures;
 use super::http2::GuardedAcceptor;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
+use super::parse_errors::ParseErrorAcceptor;
 use super::reload::Reload;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
-use super::worded::WordedAcceptor;
 use crate::access::Addresses;
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
@@ -124,15 +124,17 @@ impl Listening {
                     serving.spawn(
                         http.map(|edge| {
                             let inner = CountFailures { handshake: handshake.acceptor(edge), metrics };
-                            GuardedAcceptor { inner: WordedAcceptor { inner, header_bytes_max } }
+                            GuardedAcceptor { inner: ParseErrorAcceptor { inner, header_bytes_max } }
                         })
                         .serve(make),
                     );
                 }
                 _ => drop(
                     serving.spawn(
-                        http.map(|edge| GuardedAcceptor { inner: WordedAcceptor { inner: edge, header_bytes_max } })
-                            .serve(make),
+                        http.map(|edge| GuardedAcceptor {
+                            inner: ParseErrorAcceptor { inner: edge, header_bytes_max },
+                        })
+                        .serve(make),
                     ),
                 ),
             }

@@ -70,7 +70,7 @@ mod tests {
 
     /// What is half open or waits in the queue is taken; what begins now is not.
     #[test]
-    fn a_listener_that_turns_away_keeps_what_is_connected_and_takes_no_more() {
+    fn closing_listener_keeps_connections_and_accepts_no_more() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let listener = listen(address.parse().expect("an address"), false).expect("a free port");
             let bound = listener.local_addr().expect("bound");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_connection_is_prepared() {
+    async fn accepted_connection_has_its_socket_options() {
         let listener = listen(([127, 0, 0, 1], 0).into(), false).expect("a free port");
         let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
         let listener = tokio::net::TcpListener::from_std(listener).expect("in the runtime");

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_fall_into_their_buckets() {
+    fn durations_are_counted_in_their_buckets() {
         let metrics = Metrics::default();
         for micros in [50, 100, 700, 120_000_000] {
             metrics.request_seconds.observe(Duration::from_micros(micros));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_gone_is_shown_no_longer() {
+    fn removed_node_has_no_gauge() {
         let metrics = Metrics::default();
         metrics.peer_lag.set([(NodeLabels { node: 2 }, 7), (NodeLabels { node: 3 }, 0)].into_iter());
         assert!(metrics.encode().contains("latchd_peer_lag_entries{node=\"2\"} 7"));

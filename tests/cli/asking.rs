@@ -16,7 +16,7 @@ fn asked(urls: &str, arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn of_several_nodes_the_one_that_is_ready_is_named() {
+fn health_names_the_ready_node() {
     let server = Spec::in_memory().start();
     let ready = asked(&format!("{NOWHERE},{}", url(&server)), &["health"]);
     assert_eq!((ready.code, ready.stdout), (Some(0), format!("{} is ready\n", url(&server))), "{}", ready.stderr);
@@ -41,7 +41,7 @@ fn a_node_that_is_not_ready_says_why_once() {
 }
 
 #[test]
-fn where_nobody_is_there_it_is_said_soon() {
+fn missing_service_is_reported_soon() {
     let begun = Instant::now();
     let dead = asked(&format!("{NOWHERE},{NOWHERE}"), &["locks"]);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
@@ -50,7 +50,7 @@ fn where_nobody_is_there_it_is_said_soon() {
 }
 
 #[test]
-fn at_a_terminal_it_is_said_what_is_waited_for() {
+fn terminal_shows_what_is_waited_for() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let node = format!("http://{}", silent.local_addr().expect("bound"));
     for command in ["locks", "sessions", "watch", "backup x", "members list", "unlock a --key k"] {

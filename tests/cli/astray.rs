@@ -51,7 +51,7 @@ fn serve(connection: &TcpStream, status: u16, content_type: &str, body: &str) ->
 }
 
 #[test]
-fn a_404_of_somebody_else_is_no_free_lock() {
+fn foreign_404_is_no_free_lock() {
     for (content_type, body) in [
         ("text/html", "<html>404 Not Found</html>"),
         ("text/plain", "404 page not found"),
@@ -84,7 +84,7 @@ fn a_wrong_prefix_of_the_url_is_no_free_lock() {
 }
 
 #[test]
-fn a_page_that_answers_every_address_is_not_the_service() {
+fn catch_all_page_is_not_the_service() {
     let url = format!("http://{}", answers(200, "text/html", "<html>Welcome to our balancer</html>"));
     for command in [
         &["health"][..],
@@ -104,7 +104,7 @@ fn a_page_that_answers_every_address_is_not_the_service() {
 }
 
 #[test]
-fn a_listing_of_other_locks_says_nothing_of_the_one_that_was_asked_for() {
+fn listing_of_other_locks_is_refused() {
     let others = r#"{"locks":[{"name":"other","size":1,"queue_length":0,"holders":[]}],"next_cursor":null}"#;
     let url = format!("http://{}", answers(200, JSON, others));
     for command in [&["unlock", "a", "--force", "--reason", "r"][..], &["locks", "a"], &["locks", "--prefix", "a"]] {
@@ -120,7 +120,7 @@ fn client(status: u16, body: &'static str) -> Client {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_lock_or_another_hold_is_believed_by_no_call() {
+async fn answers_about_other_locks_are_refused() {
     let astray = |error: ClientError| assert!(matches!(error, ClientError::Astray { .. }), "{error}");
     let other = client(200, r#"{"locked":true,"name":"other","key":"k","fencing_token":7,"expires_in_seconds":30.0}"#);
     astray(other.lock(&LockRequest::new("mine")).await.expect_err("of another lock"));

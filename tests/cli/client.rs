@@ -113,7 +113,7 @@ async fn a_lease_that_is_told_late_counts_from_its_grant() {
 }
 
 #[tokio::test]
-async fn a_hold_that_ended_before_anybody_heard_of_it_is_asked_for_anew() {
+async fn hold_lost_before_its_answer_is_acquired_again() {
     let server = Spec::in_memory().start();
     let url = format!("http://{}", lossy(server.http(), Duration::from_millis(800)).await);
     let client = Client::builder(&url).expect("a URL").build().expect("a client");

@@ -75,7 +75,7 @@ fn values_that_no_node_can_have_are_refused() {
 }
 
 #[test]
-fn what_does_not_go_together_is_told_with_the_way_out() {
+fn conflicting_cluster_settings_are_refused_with_advice() {
     let listening = || Given::file("").flag("--peer-listen", "cluster.peer_listen", LISTEN);
     let times = |text: &str| Given::file(&format!("[cluster]\n{text}\n"));
     for (given, message) in [

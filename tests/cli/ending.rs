@@ -71,7 +71,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn who_waits_for_a_lock_gets_an_answer_when_the_end_begins() {
+fn drain_answers_lock_waiters() {
     let server = Spec::in_memory().start();
     let taken = get(&server, "/getlock?lockname=contended&timeout=5&lifetime=30").receive(false).expect("an answer");
     assert_eq!(taken.status, 200, "{}", taken.text());

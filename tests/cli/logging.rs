@@ -104,7 +104,7 @@ fn parsed(line: &str) -> Value {
 }
 
 #[test]
-fn every_line_is_json_where_it_was_asked_for_and_the_last_one_says_stopped() {
+fn json_log_ends_with_stopped() {
     let mut server = Logged::start(&["--log-format", "json"]);
     let first = parsed(&server.first_line);
     let message = first["message"].as_str().expect("a message");
@@ -117,7 +117,7 @@ fn every_line_is_json_where_it_was_asked_for_and_the_last_one_says_stopped() {
 }
 
 #[test]
-fn in_text_too_the_last_line_says_stopped() {
+fn text_log_ends_with_stopped() {
     let mut server = Logged::start(&[]);
     server.signal(Signal::TERM);
     server.ended_well();
@@ -142,7 +142,7 @@ fn log_lines_of_a_request_have_its_id() {
 }
 
 #[test]
-fn a_start_that_fails_says_why_in_the_format_that_was_asked_for() {
+fn failed_start_is_logged_in_the_configured_format() {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("latchd.toml");
     std::fs::write(&file, "[log]\nformat = \"json\"\n[sessions]\nidle_timeout = \"soon\"\n").expect("written");
@@ -169,7 +169,7 @@ fn a_start_that_fails_says_why_in_the_format_that_was_asked_for() {
 }
 
 #[test]
-fn sighup_reads_the_certificate_again_and_opens_the_log_anew() {
+fn sighup_reloads_certificate_and_log_file() {
     for arguments in [vec![], vec!["--log-file", "log"]] {
         let mut server = Logged::start(&arguments);
         let address = server.first_line.trim().rsplit_once("https://").expect("a URL").1.parse().expect("an address");
@@ -191,7 +191,7 @@ fn sighup_reads_the_certificate_again_and_opens_the_log_anew() {
 }
 
 #[test]
-fn sigint_and_sigquit_end_in_good_order_too() {
+fn sigint_and_sigquit_drain() {
     for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::QUIT, "SIGQUIT")] {
         let mut server = Logged::start(&[]);
         server.signal(signal);
@@ -201,7 +201,7 @@ fn sigint_and_sigquit_end_in_good_order_too() {
 }
 
 #[test]
-fn a_key_from_a_file_opens_the_service_to_clients_that_have_the_file() {
+fn key_files_work_for_server_and_clients() {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("key");
     std::fs::write(&file, "from-a-file\n").expect("written");

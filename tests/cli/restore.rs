@@ -58,7 +58,7 @@ fn begun(left: &Left, from: &str) -> (Server, Client) {
 }
 
 #[test]
-fn what_was_held_is_held_and_tokens_begin_far_above() {
+fn restored_holds_remain_and_tokens_begin_higher() {
     let left = left();
     let restored = restore(&left, "new", &[]);
     let told = restored.stdout;
@@ -129,7 +129,7 @@ fn refused(ended: &Ended, message: &str) {
 }
 
 #[test]
-fn what_cannot_be_restored_is_told_and_nothing_is_begun() {
+fn unusable_backup_creates_no_directory() {
     let mut left = left();
     refused(&restore(&left, "old", &[]), "old is not empty: a backup is restored into a new one");
     let whole = std::fs::read(&left.backup).expect("the backup");

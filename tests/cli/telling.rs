@@ -33,7 +33,7 @@ fn post(client: &mut Client, path: &str, body: &Value) -> Value {
 }
 
 #[test]
-fn sessions_grants_waits_and_their_ends_are_told_at_debug_without_a_secret() {
+fn debug_log_shows_lock_events_without_secrets() {
     let server = Spec::in_memory().argument("--log-level").argument("debug").start();
     let mut holder = Client::plain(&server);
     let opened = holder.post("/session", &json!({}));

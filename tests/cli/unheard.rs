@@ -74,7 +74,7 @@ fn a_listing_that_cannot_be_written_is_a_failure_and_one_that_is_cut_short_is_no
 }
 
 #[test]
-fn what_a_command_has_done_is_done_whoever_hears_of_it() {
+fn closed_stdout_does_not_undo_a_command() {
     let server = Spec::in_memory().start();
     let home = tempfile::tempdir().expect("a directory");
     let path = |name: &str| home.path().join(name).display().to_string();
@@ -113,7 +113,7 @@ fn what_a_command_has_done_is_done_whoever_hears_of_it() {
 }
 
 #[test]
-fn a_refusal_that_nobody_reads_is_one_all_the_same() {
+fn refusal_keeps_its_exit_code_without_stderr() {
     let server = Spec::in_memory().api_key("a key").start();
     for arguments in [vec!["locks"], vec!["unlock", "a", "--key", "k"], vec!["members", "promote", "1"]] {
         let (pipe, _reader) = unread();

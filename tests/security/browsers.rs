@@ -38,7 +38,7 @@ const NOTHING: [bool; 5] = [false; 5];
 const EVERYTHING: [bool; 5] = [true; 5];
 
 #[test]
-fn requests_for_pages_of_other_sites_change_nothing() {
+fn cross_site_requests_change_nothing() {
     let server = Spec::in_memory().start();
     for headers in [
         &[("Sec-Fetch-Site", "cross-site")][..],
@@ -99,7 +99,7 @@ fn the_usual_port_of_an_origin_may_be_left_out() {
 }
 
 #[test]
-fn a_name_that_somebody_else_points_here_is_refused_while_nobody_needs_a_credential() {
+fn unknown_host_is_refused_without_credentials() {
     let anonymous = Spec::in_memory().configuration("[server]\nhosts = [\"locks.example.org\"]\n").start();
     let keyed = Spec::in_memory().api_key("a key of the tests").start();
     for (host, expected) in [
@@ -120,7 +120,7 @@ fn a_name_that_somebody_else_points_here_is_refused_while_nobody_needs_a_credent
 }
 
 #[test]
-fn a_host_that_is_missing_doubled_or_none_is_a_bad_request() {
+fn missing_or_repeated_host_is_a_bad_request() {
     let server = Spec::in_memory().start();
     for headers in
         ["", "host: a\r\nhost: b\r\n", "host: a\r\nhost: a\r\n", "host: \r\n", "host: u@a\r\n", "host: a b\r\n"]
@@ -136,7 +136,7 @@ fn a_host_that_is_missing_doubled_or_none_is_a_bad_request() {
 }
 
 #[test]
-fn answers_tell_browsers_not_to_guess_not_to_share_and_to_stay_with_tls() {
+fn answers_have_browser_security_headers() {
     let server = Spec::in_memory().start();
     for (mut client, is_tls) in [(Client::tls(&server), true), (Client::plain(&server), false)] {
         for target in ["/", "/v1/locks", "/nothing", "/getlock", "/openapi.json", "/livez", "/lock/x"] {

@@ -74,7 +74,7 @@ fn probes_are_answered_when_all_connections_are_taken() {
 }
 
 #[test]
-fn one_address_cannot_take_all_connections_nor_the_probes_ones() {
+fn address_is_held_to_its_share_of_connections() {
     let server = limited("connections_per_address_max = 5\n");
     let _silent = fill(&server, HERE, 5);
     only_probes_are_answered(&server, "server.connections_per_address_max");
@@ -93,7 +93,7 @@ fn one_address_has_half_of_few_connections_at_most() {
 }
 
 #[test]
-fn connections_beyond_every_bound_do_not_stay_and_places_for_probes_come_back() {
+fn excess_connections_free_the_probe_places() {
     let server = limited("connections_per_address_max = 2\n");
     let _silent = fill(&server, HERE, 2);
     // Far more than there are places for probes: they are closed after a moment.

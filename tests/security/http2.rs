@@ -53,7 +53,7 @@ fn calls_with_hundreds_of_header_fields_are_refused_and_keep_no_memory() {
 }
 
 #[test]
-fn heads_that_come_in_one_piece_are_not_all_read_before_the_first_is_refused() {
+fn pipelined_heads_are_refused_one_by_one() {
     let server = with_key();
     let before = peak_memory(&server);
     let mut raw = Raw::open(&server);
@@ -70,7 +70,7 @@ fn heads_that_come_in_one_piece_are_not_all_read_before_the_first_is_refused() {
 }
 
 #[test]
-fn calls_of_nobody_are_refused_beyond_the_share_of_their_address_and_others_are_served() {
+fn unidentified_calls_are_held_to_their_share() {
     let server = Spec::in_memory()
         .api_key("a key of the owner")
         .configuration("[server]\nunidentified_bytes_max = \"16MiB\"\n")
@@ -106,7 +106,7 @@ fn calls_without_their_messages_are_bounded_where_nobody_needs_a_credential() {
 }
 
 #[test]
-fn a_refused_call_is_told_in_the_words_of_grpc() {
+fn refused_grpc_call_has_a_grpc_status() {
     let server = Spec::in_memory().configuration("[server]\nunidentified_bytes_max = \"1MiB\"\n").start();
     let mut raw = Raw::open(&server);
     for at in 0..300 {
@@ -123,7 +123,7 @@ fn a_refused_call_is_told_in_the_words_of_grpc() {
 }
 
 #[test]
-fn floods_of_frames_that_move_nothing_on_end_the_connection() {
+fn frame_flood_ends_the_connection() {
     let server = with_key();
     let opened = frame(HEADERS, END_HEADERS, 1, &call(CHECK, 0, false));
     let priority = [0, 0, 0, 3, 16];
@@ -163,7 +163,7 @@ fn ends(server: &Server, first: &[u8], flood: impl Fn(u32) -> Vec<u8>) -> bool {
 }
 
 #[test]
-fn an_honest_client_with_many_calls_one_after_another_is_not_a_flood() {
+fn many_sequential_calls_are_no_flood() {
     let server = Spec::in_memory().start();
     let mut raw = Raw::open(&server);
     let message = frame(DATA, END_STREAM, 0, &[0; 5]);

@@ -54,7 +54,7 @@ fn asked_from(server: &Server, last: u8, target: &str) -> String {
 }
 
 #[test]
-fn readers_that_read_nothing_cost_little() {
+fn unread_listings_cost_little_memory() {
     let server = filled("");
     let before = peak_memory(&server);
     let mut readers = ask(&server, MUCH);
@@ -67,7 +67,7 @@ fn readers_that_read_nothing_cost_little() {
 }
 
 #[test]
-fn a_page_ends_where_it_has_enough_bytes_and_the_next_goes_on() {
+fn listing_page_is_bounded_in_bytes() {
     let server = filled("");
     let mut client = Client::plain(&server);
     let (mut seen, mut target, mut pages) = (Vec::new(), MUCH.to_owned(), 0);
@@ -86,7 +86,7 @@ fn a_page_ends_where_it_has_enough_bytes_and_the_next_goes_on() {
 }
 
 #[test]
-fn a_page_of_raftlock_fits_into_a_message_and_the_next_goes_on() {
+fn raftlock_page_fits_into_a_message() {
     let server = filled("");
     let client = GrpcClient::plain(&server);
     let (mut seen, mut pages) = (BTreeSet::new(), 0);

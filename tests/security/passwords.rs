@@ -31,7 +31,7 @@ fn login(server: &Server, from: Ipv4Addr, password: &str) -> u16 {
 
 /// 24 connections from 192 addresses guess all the while.
 #[test]
-fn a_right_password_from_clean_addresses_passes_while_many_addresses_guess() {
+fn right_password_passes_while_others_guess() {
     let server = Spec::in_memory().password(PASSWORD).start();
     let (done, guesses) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -55,7 +55,7 @@ fn a_right_password_from_clean_addresses_passes_while_many_addresses_guess() {
 }
 
 #[test]
-fn a_throttled_address_is_not_told_by_its_answers_which_guess_is_right() {
+fn throttled_answers_do_not_reveal_the_password() {
     let server = Spec::in_memory().configuration("[access]\nfailure_limit = 2\n").password(PASSWORD).start();
     let (home, guesser) = (Ipv4Addr::new(127, 0, 2, 1), Ipv4Addr::new(127, 0, 2, 2));
     assert_eq!(login(&server, home, PASSWORD), 201, "so the password is known");

@@ -89,7 +89,7 @@ fn a_full_table_is_told_in_every_dialect_and_serves_what_adds_nothing() {
 }
 
 #[test]
-fn a_start_above_the_bound_serves_releases_renewals_and_reads() {
+fn restart_above_table_limit_serves_releases_and_reads() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let spec = Spec::durable(directory.path()).api_key(ADMIN);
     let server = spec.start();
@@ -108,7 +108,7 @@ fn a_start_above_the_bound_serves_releases_renewals_and_reads() {
 }
 
 #[test]
-fn one_key_takes_its_share_of_sessions_locks_and_idempotency_keys_and_leaves_the_rest() {
+fn credential_is_held_to_its_share() {
     let pools =
         "[sessions]\ncount_max = 80\n[locks]\nholds_max = 120\nrequests_max = 60\n[quotas]\naddress_percent = 100\n";
     let server = Spec::in_memory().api_key(ADMIN).configuration(configuration(pools)).start();

@@ -43,7 +43,7 @@ async fn end<A>(stream: &mut Streaming<A>) -> Status {
 }
 
 #[test]
-fn old_streams_that_need_no_credential_end_where_half_of_all_are_taken() {
+fn old_public_streams_end_when_half_are_taken() {
     let server = server("public_streams_max = 2\npublic_stream_age_max = \"300ms\"");
     let client = GrpcClient::plain(&server);
     runtime().block_on(async {
@@ -58,7 +58,7 @@ fn old_streams_that_need_no_credential_end_where_half_of_all_are_taken() {
 }
 
 #[test]
-fn old_streams_go_on_while_less_than_half_of_all_are_taken() {
+fn old_public_streams_go_on_below_half() {
     let server = server("public_streams_max = 9\npublic_stream_age_max = \"100ms\"");
     let client = GrpcClient::plain(&server);
     runtime().block_on(async {

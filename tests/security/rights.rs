@@ -65,7 +65,7 @@ fn a_release_without_credential_is_refused_where_the_switch_is_off() {
 }
 
 #[test]
-fn a_key_that_opens_nothing_and_a_name_too_long_write_no_log_entry() {
+fn refused_requests_write_no_log_entry() {
     let server = Spec::in_memory().api_key(KEY).start();
     let _token = take_in_get_lock(&server);
     let before = metric(&server, "latchd_commands_total");

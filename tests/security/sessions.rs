@@ -77,7 +77,7 @@ fn a_session_presented_with_another_credential_is_refused_and_keeps_its_holds() 
 }
 
 #[test]
-fn a_stranger_keeps_no_session_alive() {
+fn other_credential_does_not_renew_a_session() {
     let server = server();
     let mut owner = with(&server, "ci");
     assert_eq!(owner.post("/session", &json!({"idle_timeout_seconds": 1})).status, 201);
@@ -89,7 +89,7 @@ fn a_stranger_keeps_no_session_alive() {
 }
 
 #[test]
-fn the_next_key_of_a_name_uses_the_sessions_of_the_one_before() {
+fn renewed_key_keeps_sessions_of_its_name() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let spec = |secret: &str| Spec::durable(directory.path()).configuration(keys(secret)).api_key(ADMIN);
     let server = spec("ci").start();
@@ -142,7 +142,7 @@ fn an_idempotency_key_counts_within_its_credential_and_not_within_a_name_for_log
 }
 
 #[test]
-fn an_idempotency_key_gives_nobody_without_a_name_the_session_of_another() {
+fn anonymous_idempotency_key_reveals_no_session() {
     let server = Spec::in_memory().start();
     assert_ne!(open_under(&server, None, "guessed"), open_under(&server, None, "guessed"));
 }

@@ -342,37 +342,37 @@ fn check(verbs: &[Verb]) {
 }
 
 #[test]
-fn verbs_of_sessions_do_nothing_for_those_who_may_not() {
+fn session_requests_need_the_right_role() {
     check(&SESSIONS_V1);
 }
 
 #[test]
-fn verbs_of_the_other_http_dialects_do_nothing_for_those_who_may_not() {
+fn other_http_dialects_need_the_right_role() {
     check(&OTHER_HTTP);
 }
 
 #[test]
-fn verbs_of_our_own_do_nothing_for_those_who_may_not() {
+fn own_api_needs_the_right_role() {
     check(&OWN);
 }
 
 #[test]
-fn verbs_of_ldlm_do_nothing_for_those_who_may_not() {
+fn ldlm_needs_the_right_role() {
     check(&LDLM);
 }
 
 #[test]
-fn verbs_of_kufuli_and_lockd_do_nothing_for_those_who_may_not() {
+fn kufuli_and_lockd_need_the_right_role() {
     check(&KUFULI_AND_LOCKD);
 }
 
 #[test]
-fn verbs_of_raftlock_do_nothing_for_those_who_may_not() {
+fn raftlock_needs_the_right_role() {
     check(&RAFTLOCK);
 }
 
 #[test]
-fn a_session_is_opened_by_nobody_who_may_not_change_anything() {
+fn read_only_callers_open_no_session() {
     let server = Spec::in_memory().api_key(KEY).configuration(keys()).start();
     let before = state(&server);
     for secret in [None, Some(READER)] {

@@ -47,7 +47,7 @@ async fn a_body_within_its_bounds_is_read() {
 }
 
 #[tokio::test]
-async fn an_oversized_body_is_answered_even_to_a_client_that_sends_all_of_it_first() {
+async fn oversized_body_is_answered_after_full_upload() {
     let rig = Rig::start(router(), &[]);
     for (path, framing, body) in [
         ("/", "content-length: 12000000".to_owned(), vec![b'x'; 12_000_000]),
@@ -73,7 +73,7 @@ async fn an_oversized_body_is_answered_even_to_a_client_that_sends_all_of_it_fir
 }
 
 #[tokio::test]
-async fn a_client_that_asks_first_is_refused_before_it_sends() {
+async fn expect_continue_is_refused_before_the_body() {
     let rig = Rig::start(router(), &[]);
     let answer = post_raw(&rig, &head("/", "content-length: 2000\r\nexpect: 100-continue"), false).await;
     assert_eq!(answer.status, 413);
@@ -85,7 +85,7 @@ async fn a_client_that_asks_first_is_refused_before_it_sends() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_arriving_is_answered_408() {
+async fn stalled_body_is_answered_408() {
     let rig = Rig::start(router(), &[]);
     for tls in [false, true] {
         let request = [head("/", "content-length: 10"), b"abc".to_vec()].concat();
@@ -130,7 +130,7 @@ async fn an_oversized_or_malformed_head_is_answered() {
 }
 
 #[tokio::test]
-async fn a_proxy_protocol_header_is_told_what_to_turn_off() {
+async fn proxy_protocol_header_gets_an_explanation() {
     let rig = Rig::start(router(), &[]);
     let request = b"GET / HTTP/1.1\r\nhost: t\r\n\r\n";
     let v1 = [&b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8443\r\n"[..], request].concat();
@@ -162,7 +162,7 @@ fn ignored() -> [(&'static str, Vec<u8>, bool); 4] {
 }
 
 #[tokio::test]
-async fn an_ignored_body_costs_no_connection_whenever_it_arrives() {
+async fn ignored_body_keeps_the_connection() {
     let rig = Rig::start(router(), &[("server.header_timeout", "300ms")]);
     for (framing, body, also_at_once) in ignored() {
         for tls in [false, true] {
@@ -195,7 +195,7 @@ async fn an_ignored_body_costs_no_connection_whenever_it_arrives() {
 }
 
 #[tokio::test]
-async fn an_early_answer_that_ends_the_connection_says_so() {
+async fn early_answer_announces_connection_close() {
     let rig = Rig::start(router(), &[]);
     let chunked = [&b"b71b00\r\n"[..], &[b'x'; 12_000_000], b"\r\n0\r\n\r\n"].concat();
     for (path, framing, body, status) in [

@@ -28,7 +28,7 @@ fn until(server: &Server, what: impl Fn() -> bool) {
 }
 
 #[test]
-fn the_end_of_a_certificate_is_a_metric_and_is_warned_of_and_a_renewal_changes_both() {
+fn certificate_expiry_is_shown_and_warned_of() {
     let home = tempfile::tempdir().expect("a directory");
     let spec = Spec::in_memory().argument("--client-ca").argument(authority(home.path(), 10));
     let server = spec.configuration("[tls]\nreload_interval = \"20ms\"\n").start();

@@ -19,7 +19,7 @@ fn router() -> Router {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end_is_cut_off() {
+async fn incomplete_request_head_is_cut_off() {
     let rig = Rig::start(router(), SHORT);
     for tls in [false, true] {
         let mut connection = rig.connect(tls).await;
@@ -32,7 +32,7 @@ async fn a_head_that_does_not_come_to_its_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_in_is_cut_off_too() {
+async fn trickling_request_head_is_cut_off() {
     let rig = Rig::start(router(), SHORT);
     let mut connection = rig.plain().await;
     let begun = Instant::now();
@@ -46,7 +46,7 @@ async fn a_head_that_trickles_in_is_cut_off_too() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
+async fn idle_connection_is_closed_after_its_timeout() {
     let rig = Rig::start(router(), SHORT);
     for tls in [false, true] {
         let mut connection = rig.connect(tls).await;
@@ -61,7 +61,7 @@ async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
 }
 
 #[tokio::test]
-async fn an_http2_connection_is_idle_between_its_requests() {
+async fn http2_connection_is_idle_between_requests() {
     let rig = Rig::start(router(), SHORT);
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().expect("a client");
@@ -79,13 +79,13 @@ async fn an_http2_connection_is_idle_between_its_requests() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_longer_than_all_bounds_is_answered() {
+async fn waiting_request_outlives_connection_timeouts() {
     let rig = Rig::start(router(), SHORT);
     assert_eq!(rig.plain().await.get("/slow").await.body, "slow");
 }
 
 #[tokio::test]
-async fn connections_beyond_the_cap_are_refused_and_the_place_is_free_again_later() {
+async fn connections_beyond_the_limit_are_refused() {
     // Any other address has half of them at most.
     let proxy = [("server.trusted_proxies", "127.0.0.1"), ("access.allow_anonymous", "true")];
     let settings = [[("server.connections_max", "2")].as_slice(), &proxy].concat();
@@ -107,7 +107,7 @@ async fn connections_beyond_the_cap_are_refused_and_the_place_is_free_again_late
 }
 
 #[tokio::test]
-async fn requests_are_counted_and_a_panic_is_a_500() {
+async fn requests_and_panics_are_counted() {
     let broken = || async {
         if true {
             panic!("a defect, on purpose");

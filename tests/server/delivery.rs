@@ -94,7 +94,7 @@ impl Guarded {
 const GET: &str = "GET / HTTP/1.1\r\nhost: t\r\n\r\n";
 
 #[tokio::test]
-async fn an_answer_that_leaves_is_delivered() {
+async fn sent_answer_counts_as_delivered() {
     let mut service = Guarded::start(10);
     for tls in [false, true] {
         let mut connection = service.rig.connect(tls).await;
@@ -110,7 +110,7 @@ async fn an_answer_that_leaves_is_delivered() {
 }
 
 #[tokio::test]
-async fn pipelined_answers_are_each_told() {
+async fn pipelined_answers_are_tracked_separately() {
     let mut service = Guarded::start(10);
     let mut connection = service.rig.plain().await;
     connection.send(GET.repeat(3)).await;
@@ -134,7 +134,7 @@ async fn a_wait_ends_when_its_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_leave_whole_is_lost_with_its_connection() {
+async fn partly_sent_answer_is_lost_with_its_connection() {
     // Larger than what the two kernels hold between them, so it is never wholly handed over.
     let mut service = Guarded::start(64 << 20);
     for tls in [false, true] {
@@ -148,7 +148,7 @@ async fn an_answer_that_cannot_leave_whole_is_lost_with_its_connection() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_connection_that_was_reset_is_lost() {
+async fn answer_to_reset_connection_is_lost() {
     let mut service = Guarded::start(10);
     let stream = TcpStream::connect(service.rig.http()).await.expect("a connection");
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("the option is known");
@@ -164,7 +164,7 @@ async fn an_answer_to_a_connection_that_was_reset_is_lost() {
 }
 
 #[tokio::test]
-async fn http2_answers_are_told_too() {
+async fn http2_answers_are_tracked() {
     let mut service = Guarded::start(10);
     let url = format!("https://localhost:{}", service.rig.https().port());
     let pem = std::fs::read(&crate::support::certificate::pair().certificate).expect("the certificate");

@@ -26,7 +26,7 @@ async fn stuck() -> &'static str {
 }
 
 #[tokio::test]
-async fn requests_in_flight_are_answered_and_then_it_ends() {
+async fn drain_answers_requests_in_flight() {
     let wait = Arc::new(Notify::new());
     let rig = Rig::start(router(&wait), &[]);
     let (mut plain, mut tls, mut idle) = (rig.plain().await, rig.tls().await, rig.tls().await);
@@ -48,7 +48,7 @@ async fn requests_in_flight_are_answered_and_then_it_ends() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_is_given_up_after_drain_timeout() {
+async fn drain_timeout_ends_an_endless_request() {
     let rig = Rig::start(router(&Arc::default()), &[("server.drain_timeout", "300ms")]);
     let mut connection = rig.plain().await;
     connection.send("GET /stuck HTTP/1.1\r\nhost: t\r\n\r\n").await;
@@ -62,7 +62,7 @@ async fn a_request_that_never_ends_is_given_up_after_drain_timeout() {
 }
 
 #[tokio::test]
-async fn connections_without_a_request_hold_nothing_up() {
+async fn idle_connections_do_not_delay_the_drain() {
     let rig = Rig::start(router(&Arc::default()), &[("server.header_timeout", "10s"), ("server.drain_timeout", "10s")]);
     let (mut silent, mut begun) = (rig.plain().await, rig.plain().await);
     let no_handshake = tokio::net::TcpStream::connect(rig.https()).await.expect("a connection");
@@ -77,7 +77,7 @@ async fn connections_without_a_request_hold_nothing_up() {
 }
 
 #[tokio::test]
-async fn readiness_goes_before_the_requests_in_flight() {
+async fn drain_ends_readiness_before_requests() {
     let drain = Drain::default();
     let probes = probes::routes(drain.clone(), || None);
     let rig = Rig::start(probes, &[]);

@@ -34,7 +34,7 @@ fn guarded(dir: &Path) -> Server {
 }
 
 #[test]
-fn probes_and_metrics_need_neither_certificate_nor_credential_and_nothing_else_is_there() {
+fn probe_listener_serves_probes_and_metrics_only() {
     let home = tempfile::tempdir().expect("a directory");
     let server = guarded(home.path());
     let at = probes(&server).parse().expect("an address");
@@ -90,7 +90,7 @@ fn only_a_plain_url_is_taken() {
 }
 
 #[test]
-fn a_server_without_other_plain_listeners_is_healthy_by_its_own() {
+fn health_check_uses_the_probe_listener() {
     let server = Spec::in_memory().start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
     let listen = format!("https://0.0.0.0:{}", server.https().port());

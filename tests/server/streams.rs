@@ -38,7 +38,7 @@ fn steps(permits: Arc<Semaphore>, lines: usize) -> impl Stream<Item = Result<Byt
 }
 
 #[tokio::test]
-async fn a_stream_outlives_the_idle_time_of_connections() {
+async fn stream_outlives_connection_idle_timeout() {
     let permits = Arc::new(Semaphore::new(1));
     let rig = Rig::start(router(&permits, 2), SHORT);
     for tls in [false, true] {
@@ -57,7 +57,7 @@ async fn a_stream_outlives_the_idle_time_of_connections() {
 }
 
 #[tokio::test]
-async fn http2_streams_outlive_it_too() {
+async fn http2_stream_outlives_connection_idle_timeout() {
     let permits = Arc::new(Semaphore::new(1));
     let rig = Rig::start(router(&permits, 2), SHORT);
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -70,7 +70,7 @@ async fn http2_streams_outlive_it_too() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_of_a_stream_is_cut_off() {
+async fn peer_that_reads_nothing_is_cut_off() {
     let rig = Rig::start(router(&nothing(), 0), SHORT);
     let mut connection = rig.plain().await;
     connection.send("GET /flood HTTP/1.1\r\nhost: t\r\n\r\n").await;
@@ -86,7 +86,7 @@ async fn a_peer_that_takes_nothing_of_a_stream_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_drain_lets_a_stream_come_to_its_end() {
+async fn drain_lets_streams_finish() {
     let permits = Arc::new(Semaphore::new(1));
     let rig = Rig::start(router(&permits, 2), SHORT);
     let mut connection = rig.plain().await;
@@ -100,7 +100,7 @@ async fn a_drain_lets_a_stream_come_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_stream_without_an_end_is_given_up_after_drain_timeout() {
+async fn drain_timeout_ends_an_endless_stream() {
     let rig = Rig::start(router(&nothing(), 1), &[("server.drain_timeout", "300ms")]);
     let mut connection = rig.plain().await;
     connection.get("/steps").await;

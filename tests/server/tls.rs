@@ -69,7 +69,7 @@ impl Pair {
 }
 
 #[tokio::test]
-async fn plain_http_to_the_tls_port_is_told_so() {
+async fn plain_http_to_tls_port_gets_an_explanation() {
     let rig = Rig::start(router(), &[]);
     let answer = Raw::plain(rig.https()).await.get("/").await;
     assert_eq!(answer.status, 400);
@@ -93,7 +93,7 @@ async fn both_versions_of_http_are_offered() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_picked_up_and_no_connection_is_dropped() {
+async fn renewed_certificate_is_served_without_dropping_connections() {
     let pair = Pair::new();
     let rig = Rig::with_pair(router(), WATCHED, &pair.cert(), &pair.key());
     let mut before = Raw::tls(rig.https(), pair.trusted()).await.expect("the first certificate");
@@ -109,7 +109,7 @@ async fn a_renewed_certificate_is_picked_up_and_no_connection_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_bad_renewal_is_passed_over_until_a_good_one_comes() {
+async fn bad_renewal_is_skipped() {
     let pair = Pair::new();
     let rig = Rig::with_pair(router(), WATCHED, &pair.cert(), &pair.key());
     let first = pair.trusted();

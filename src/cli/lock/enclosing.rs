@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_told_once_each_and_nonsense_is_none() {
+    fn enclosing_tokens_are_parsed_without_duplicates() {
         assert_eq!(parsed(&["3,9".to_owned(), "9".to_owned()]), [3, 9]);
         assert_eq!(parsed(&[String::new(), "9".to_owned()]), [9]);
         assert_eq!(parsed(&["x,,".to_owned(), String::new()]), Vec::<u64>::new());

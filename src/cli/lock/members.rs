@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_look_like_the_rest_of_the_line() {
+    fn process_name_may_contain_spaces_and_parentheses() {
         let stat = "77 (a) Z 1 (b) S 1 4711 77 0 -1 4194560 0";
         assert_eq!(parsed(stat), Some(("a) Z 1 (b", 'S', 4711)));
     }

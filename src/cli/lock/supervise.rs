@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn term_leaves_time_for_a_good_end_and_kill_comes_before_the_lease_ends() {
+    fn kill_follows_term_before_the_lease_ends() {
         let until = Moment::now().after(Duration::from_secs(3600));
         for (lease_s, term_s, kill_s) in [(30.0, 11.5, 1.5), (3.0, 1.15, 0.15), (600.0, 12.0, 2.0), (1.0, 0.383, 0.05)]
         {

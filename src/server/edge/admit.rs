@@ -15,7 +15,7 @@ use super::super::admission::{self, Admission};
 use super::super::forwarded::names_a_proxy;
 use super::super::link::Link;
 use super::context::EdgeContext;
-use super::unread::ReadToTheEnd;
+use super::drain_stream::DrainedOnDrop;
 use crate::access::Unidentified;
 use crate::http::client_info::{ClientAddr, ClientInfo};
 use crate::http::until_sent::until_sent;
@@ -74,7 +74,7 @@ where
         };
         request.extensions_mut().insert(info);
         if has_body && request.version() == Version::HTTP_2 {
-            request = request.map(|body| Body::new(ReadToTheEnd::new(body)));
+            request = request.map(|body| Body::new(DrainedOnDrop::new(body)));
         }
         Admitted::Routed { answer: self.inner.call(request), unidentified: Some(unidentified) }
     }

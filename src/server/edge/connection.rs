@@ -1,5 +1,5 @@
 //! What a request and its connection have to do with each other: the connection is not idle meanwhile, and it ends
-//! where too much of a body is left unread or this node leaves.
+//! where too much of a body is left drain_stream or this node leaves.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,7 +16,7 @@ use tower::Service;
 use super::super::link::Link;
 use super::context::EdgeContext;
 use super::in_flight::InFlight;
-use super::rest::{Rest, Standing, throw_away, watched};
+use super::unread_body::{BodyState, UnreadBody, discard, watched};
 use crate::http::until_sent::until_sent;
 
 /// Serves the requests of one connection.
@@ -118,7 +118,7 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answerin
 /// What may be left of a request's body when it is answered.
 struct Tail {
     /// Under HTTP/1.
-    rest: Option<Rest>,
+    rest: Option<UnreadBody>,
     version: Version,
     has_body: bool,
     /// For how long the rest may come late.
@@ -133,22 +133,22 @@ impl Tail {
             self.link.note_unread_body(self.has_body && status.as_u16() >= 400);
             return Poll::Ready(false);
         };
-        let standing = ready!(rest.poll_standing(context));
-        self.link.note_unread_body(!matches!(standing, Standing::Read));
-        match standing {
-            Standing::Read => Poll::Ready(false),
+        let state = ready!(rest.poll_state(context));
+        self.link.note_unread_body(!matches!(state, BodyState::Read));
+        match state {
+            BodyState::Read => Poll::Ready(false),
             // It has taken too long already.
-            Standing::Late(_) if status == StatusCode::REQUEST_TIMEOUT => Poll::Ready(true),
-            Standing::Late(rest) => {
+            BodyState::Late(_) if status == StatusCode::REQUEST_TIMEOUT => Poll::Ready(true),
+            BodyState::Late(rest) => {
                 let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), self.body_timeout);
                 tokio::spawn(async move {
                     // A client that sends the rest too slowly has no connection to lose.
-                    let _ = tokio::time::timeout(timeout, throw_away(rest)).await;
+                    let _ = tokio::time::timeout(timeout, discard(rest)).await;
                     drop(in_flight);
                 });
                 Poll::Ready(false)
             }
-            Standing::Unread => Poll::Ready(true),
+            BodyState::Unread => Poll::Ready(true),
         }
     }
 }

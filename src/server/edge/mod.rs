@@ -4,10 +4,10 @@ mod accounting;
 mod admit;
 mod connection;
 mod context;
+mod drain_stream;
 mod in_flight;
 mod request_id;
-mod rest;
-mod unread;
+mod unread_body;
 
 use std::any::Any;
 use std::convert::Infallible;

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_any_kind_comes_to_an_end() {
+    fn floods_of_every_kind_exhaust_the_budget() {
         for (frame, expected) in [(Frame::Control, 1_000), (Frame::WindowUpdate, 2_000), (Frame::Reset, 1_000)] {
             assert_eq!(pass(&mut Budget::new(NOW), frame), expected, "{frame:?}");
         }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn time_and_answers_give_room_for_more() {
+    fn time_and_answers_refill_the_budget() {
         let mut budget = Budget::new(NOW);
         pass(&mut budget, Frame::Control);
         budget.refill(NOW + Duration::from_millis(2_500));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_pings_do_not_pay_for_them() {
+    fn ping_replies_do_not_refill_the_budget() {
         let mut budget = Budget::new(NOW);
         let flood = (0..100_000).take_while(|_| {
             budget.wrote(17);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_waited_may_all_be_given_up_at_once() {
+    fn waiting_calls_may_all_be_reset_at_once() {
         let mut budget = Budget::new(NOW);
         for _ in 0..5_000 {
             assert!(budget.admit(Frame::Headers));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn resets_right_after_their_requests_are_a_flood() {
+    fn immediate_resets_count_as_flood() {
         let mut budget = Budget::new(NOW);
         let pairs = (0..100_000).take_while(|_| budget.admit(Frame::Headers) && budget.admit(Frame::Reset));
         assert_eq!(pairs.count(), 1_000);

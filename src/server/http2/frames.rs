@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_found_however_their_bytes_are_cut() {
+    fn frames_are_found_in_chunks_of_any_size() {
         let mut bytes = PREFACE.to_vec();
         bytes.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
         bytes.extend([0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9]);

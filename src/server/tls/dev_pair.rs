@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn many_that_start_at_once_have_one_pair() {
+    fn concurrent_starts_share_one_pair() {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path().join("certs");
         let start = std::sync::Barrier::new(8);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_or_mismatched_pair_is_made_anew() {
+    fn damaged_or_mismatched_pair_is_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path();
         let listen = listen("https://localhost:1");

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_described_and_what_is_no_certificate_is_passed_over() {
+    fn chain_is_described_without_other_pem_blocks() {
         let names = ["node-2.example", "10.0.0.2", "::1"].map(str::to_owned);
         let mut params = rcgen::CertificateParams::new(names.to_vec()).expect("names");
         params.distinguished_name = rcgen::DistinguishedName::new();

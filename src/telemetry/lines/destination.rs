@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_renamed_is_opened_anew_under_its_name() {
+    fn renamed_log_file_is_reopened() {
         let folder = tempfile::tempdir().expect("a directory");
         let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
         let mut destination = Destination::at(&path).expect("opened");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_room_loses_lines_and_is_tried_again() {
+    fn full_device_loses_lines_and_is_retried() {
         let mut full = Destination::at(Path::new("/dev/full")).expect("opened");
         assert!(!full.write(b"one\n") && !full.write(b"two\n"));
     }

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_without_room_is_lost_and_counted_and_room_comes_back() {
+    fn lines_beyond_the_queue_are_counted_as_lost() {
         let queue = LineQueue::new(10);
         [b"12345".as_slice(), b"6789", b"too long", b"x", b"y"].iter().for_each(|line| queue.push(line));
         assert_eq!(queue.lost(), 2);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn settling_gives_a_stuck_destination_up() {
+    fn flush_gives_up_on_stuck_destination() {
         let queue = LineQueue::new(10);
         queue.settle();
         queue.push(b"1");

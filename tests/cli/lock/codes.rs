@@ -88,7 +88,7 @@ fn a_lock_that_is_held_is_not_acquired_and_its_command_not_run() {
 }
 
 #[test]
-fn a_lock_that_is_held_around_the_command_itself_is_a_deadlock_and_named_as_one() {
+fn enclosing_lock_is_reported_as_deadlock() {
     let server = Spec::in_memory().start();
     let latchd = env!("CARGO_BIN_EXE_latchd");
     let inner = |flags: &str| format!("{latchd} lock held {flags} -- echo ran; echo $?");
@@ -124,7 +124,7 @@ fn what_a_command_leaves_in_the_background_goes_on() {
 }
 
 #[test]
-fn a_service_that_is_not_there_or_refuses_has_codes_of_its_own() {
+fn unreachable_and_refusing_services_have_own_exit_codes() {
     let server = Spec::in_memory().api_key("the right key").start();
     let wrong = run(lock(&server, "a", &["--api-key", "a wrong key"], "echo ran"));
     assert_eq!((wrong.code, &*wrong.stdout), (Some(77), ""), "{}", wrong.stderr);

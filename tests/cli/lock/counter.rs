@@ -9,7 +9,7 @@ const RUNS: usize = 1000;
 const AT_ONCE: usize = 64;
 
 #[test]
-fn a_thousand_runs_sixty_four_at_a_time_lose_no_increment() {
+fn thousand_concurrent_runs_lose_no_increment() {
     let server = Spec::in_memory().start();
     let folder = tempfile::tempdir().expect("a directory");
     let counter = folder.path().join("counter");

@@ -28,7 +28,7 @@ fn it_reaps_the_orphans_of_its_command() {
 }
 
 #[test]
-fn a_child_that_it_had_before_is_reaped_while_it_waits_and_the_commands_code_is_kept() {
+fn inherited_child_is_reaped_without_changing_exit_code() {
     let server = Spec::in_memory().start();
     let mut holder = Job::start(&mut super::job::lock(&server, "busy", &[], "echo $$; exec sleep 60"));
     holder.number();

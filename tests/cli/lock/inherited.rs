@@ -30,7 +30,7 @@ fn found(server: &str, ignored: &str, blocked: &str, before: &[&str]) -> String 
 }
 
 #[test]
-fn mask_and_dispositions_are_the_callers() {
+fn command_inherits_signal_mask_and_dispositions() {
     let server = Spec::in_memory().start();
     let url = url(&server);
     let through = [env!("CARGO_BIN_EXE_latchd"), "lock", "inherited", "--"];

@@ -20,7 +20,7 @@ pub const OBEDIENT: &str = "trap 'echo TERM; exit 0' TERM; echo $$; while :; do 
 pub const STUBBORN: &str = "trap '' TERM; sh -c 'echo $$; exec sleep 60' & echo $$; wait; exec sleep 60";
 
 #[test]
-fn a_dead_service_ends_the_command_before_its_lease() {
+fn dead_service_ends_the_command_before_the_lease() {
     let mut server = Spec::in_memory().start();
     let mut job = Job::start(&mut lock(&server, "lost", FLAGS, OBEDIENT));
     let command = job.number();
@@ -35,7 +35,7 @@ fn a_dead_service_ends_the_command_before_its_lease() {
 }
 
 #[test]
-fn a_service_that_stands_still_ends_stubborn_commands_with_all_their_children() {
+fn hanging_service_kills_command_and_children() {
     let server = Spec::in_memory().start();
     let mut job = Job::start(&mut lock(&server, "lost", FLAGS, STUBBORN));
     let processes = [job.number(), job.number()];
@@ -159,7 +159,7 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut(&[u8])
 }
 
 #[test]
-fn a_release_whose_answer_was_lost_is_no_loss_of_the_lock() {
+fn lost_release_answer_is_no_lost_lock() {
     let server = Spec::in_memory().start();
     let mut command = super::job::latchd(&lossy(server.http()));
     command.args(["lock", "given back", "--", "true"]);
@@ -180,7 +180,7 @@ fn renewals_outlast_the_lease_and_the_sessions_idle_time() {
 }
 
 #[test]
-fn a_service_that_comes_back_in_time_is_no_loss() {
+fn service_back_before_the_lease_keeps_the_lock() {
     let server = Spec::in_memory().start();
     let mut job = Job::start(
         lock(&server, "back", &["--lease", "9s"], "echo $$; read -r line; exit 5").stdin(std::process::Stdio::piped()),

@@ -61,7 +61,7 @@ fn a_command_is_stopped_and_continued_with_its_lock_held() {
 }
 
 #[test]
-fn what_was_ignored_at_the_start_stays_ignored() {
+fn ignored_signals_stay_ignored() {
     let server = Spec::in_memory().start();
     let url = super::job::url(&server);
     let mut command = super::job::latchd(&url);
@@ -79,7 +79,7 @@ fn what_was_ignored_at_the_start_stays_ignored() {
 }
 
 #[test]
-fn a_signal_ends_the_wait_and_leaves_nobody_in_the_queue() {
+fn signal_ends_the_wait_and_leaves_the_queue() {
     let server = Spec::in_memory().start();
     let mut holder = Job::start(&mut lock(&server, "queue", &[], "echo $$; exec sleep 60"));
     holder.number();

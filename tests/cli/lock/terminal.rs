@@ -4,7 +4,7 @@ use super::job::{latchd, run, url};
 use crate::support::spec::Spec;
 
 #[test]
-fn the_command_has_the_terminal_and_the_shell_its_jobs() {
+fn command_gets_the_terminal_with_job_control() {
     let server = Spec::in_memory().start();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/terminal.py");
     let mut command = std::process::Command::new("python3");

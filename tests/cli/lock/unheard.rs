@@ -50,7 +50,7 @@ fn kill_comes_where_term_does_not_help() {
 }
 
 #[test]
-fn what_cannot_be_told_changes_no_exit_code() {
+fn full_stderr_changes_no_exit_code() {
     let server = Spec::in_memory().start();
     let mut holder = Job::start(&mut lock(&server, "taken", &[], "echo $$; exec sleep 60"));
     holder.number();

@@ -52,7 +52,7 @@ impl Drop for Rig {
 }
 
 #[test]
-fn it_is_reported_as_still_running_and_its_lock_ends_with_its_lease() {
+fn unkillable_command_is_reported_as_still_running() {
     let mut rig = Rig::start("6s");
     let mut events = Events::open(rig.server.http(), "/v1/events?name=untouchable", &[]);
     events.expect("started");

@@ -89,7 +89,7 @@ fn without_a_service_no_wait_ends_at_once_and_a_wait_in_time() {
 }
 
 #[test]
-fn a_proxy_that_cuts_idle_requests_costs_no_place_and_no_time() {
+fn idle_timeout_of_a_proxy_keeps_the_queue_place() {
     let server = Spec::in_memory().start();
     let mut holder = super::job::Job::start(&mut lock(&server, "waited", &[], "echo $$; exec sleep 60"));
     holder.number();

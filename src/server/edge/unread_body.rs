@@ -1,4 +1,4 @@
-//! What a handler leaves unread of a request's body under HTTP/1, where the next request comes behind it.
+//! What a handler leaves drain_stream of a request's body under HTTP/1, where the next request comes behind it.
 //!
 //! Closing the connection over it would cost whoever sends the next request on it, such as a proxy that keeps its
 //! connections: it has no answer then, and may not ask again. So the rest is read and thrown away, also when it comes
@@ -16,15 +16,15 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body::{Body as _, Frame, SizeHint};
 
-/// As much as is thrown away for the sake of a connection.
+/// How much is discarded to keep a connection.
 const BYTES_MAX: usize = 1 << 20;
-/// What comes after the answer costs nobody a wait.
+/// How much is discarded after the answer, where nobody waits for it.
 const LATE_BYTES_MAX: usize = 16 << 20;
 /// The HTTP layer hands over what it has only after it was asked, so that a first look sees nothing.
 const LOOKS: u8 = 3;
 
-/// A body that leaves its rest behind when it is let go.
-pub struct Watched {
+/// A body that leaves its unread rest behind when it is dropped.
+pub struct WatchedBody {
     body: Option<Body>,
     slot: Arc<Slot>,
 }
@@ -32,14 +32,14 @@ pub struct Watched {
 #[derive(Default)]
 struct Slot {
     rest: Mutex<Option<Body>>,
-    /// Somebody has begun to read.
+    /// Reading has begun.
     is_begun: AtomicBool,
     /// It broke off, or is malformed.
     is_broken: AtomicBool,
 }
 
 /// The rest of a body, once its handler has let go of it.
-pub struct Rest {
+pub struct UnreadBody {
     slot: Arc<Slot>,
     body: Option<Body>,
     /// The peer sends the body only when it is told to.
@@ -52,20 +52,20 @@ pub struct Rest {
     is_sized: bool,
 }
 
-/// How a body stands when its request is answered.
-pub enum Standing {
+/// The state of a body when its request is answered.
+pub enum BodyState {
     /// Read to its end.
     Read,
-    /// This comes yet.
+    /// This is still to come.
     Late(Body),
     /// It will not be read: the connection has to end.
     Unread,
 }
 
 /// The body for the handler, and what will be left of it.
-pub fn watched(body: Body, headers: &HeaderMap) -> (Body, Rest) {
+pub fn watched(body: Body, headers: &HeaderMap) -> (Body, UnreadBody) {
     let slot = Arc::<Slot>::default();
-    let rest = Rest {
+    let rest = UnreadBody {
         slot: Arc::clone(&slot),
         body: None,
         asks_first: headers.contains_key(header::EXPECT),
@@ -74,10 +74,10 @@ pub fn watched(body: Body, headers: &HeaderMap) -> (Body, Rest) {
         is_too_much: false,
         is_sized: body.size_hint().exact().is_some(),
     };
-    (Body::new(Watched { body: Some(body), slot }), rest)
+    (Body::new(WatchedBody { body: Some(body), slot }), rest)
 }
 
-impl Rest {
+impl UnreadBody {
     /// Throws away what is there, while the handler is not done.
     pub fn read_on(&mut self, context: &mut Context<'_>) {
         if self.body.is_none() && !self.is_too_much {
@@ -102,10 +102,10 @@ impl Rest {
     }
 
     /// How the body stands, once what had come was read.
-    pub fn poll_standing(&mut self, context: &mut Context<'_>) -> Poll<Standing> {
+    pub fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<BodyState> {
         self.read_on(context);
         if self.is_too_much || self.slot.is_broken.load(Relaxed) {
-            return Poll::Ready(Standing::Unread);
+            return Poll::Ready(BodyState::Unread);
         }
         if self.body.is_some() && self.looks < LOOKS {
             self.looks += 1;
@@ -115,9 +115,9 @@ impl Rest {
         // Nobody knows how long a stream of chunks that has begun will be.
         let is_endless = !self.is_sized && self.left < BYTES_MAX;
         Poll::Ready(match self.body.take() {
-            None => Standing::Read,
-            Some(_) if is_endless => Standing::Unread,
-            Some(body) => Standing::Late(body),
+            None => BodyState::Read,
+            Some(_) if is_endless => BodyState::Unread,
+            Some(body) => BodyState::Late(body),
         })
     }
 
@@ -127,8 +127,8 @@ impl Rest {
     }
 }
 
-/// Reads the rest of a late body, as far as that is worth it.
-pub async fn throw_away(mut rest: Body) {
+/// Reads and discards the rest of a late body, up to its bound.
+pub async fn discard(mut rest: Body) {
     let mut left = LATE_BYTES_MAX;
     while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await {
         let length = frame.data_ref().map_or(0, Bytes::len);
@@ -145,7 +145,7 @@ impl Slot {
     }
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for WatchedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -175,7 +175,7 @@ impl http_body::Body for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         if let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) {
             *self.slot.rest.lock() = Some(rest);

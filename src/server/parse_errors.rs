@@ -1,7 +1,7 @@
-//! Words for what hyper refuses before a request is there: its own answers are empty.
+//! Gives a body to the errors that hyper answers by itself when it cannot parse a request; its own answers are empty.
 //!
-//! They are recognised as they are written, on top of TLS where there is any, because hyper has no other place for it.
-//! An answer of ours with one of these statuses always has a body, and so a content type.
+//! The empty answers are recognised as they are written, above TLS, because hyper offers no hook for them. Our own
+//! answers with these statuses always have a body, and so a content type.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const PROXY_V1: &[u8] = b"PROXY ";
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-pub const PROXY_WORDS: &str = "the connection begins with a PROXY protocol header, which latchd does not read: turn it \
+pub const PROXY_PROTOCOL_ADVICE: &str = "the connection begins with a PROXY protocol header, which latchd does not read: turn it \
      off in the load balancer (send-proxy, proxy_protocol), and name the balancer in server.trusted_proxies so that its \
      X-Forwarded-For counts";
 
@@ -36,19 +36,19 @@ pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-/// Gives words to the connections that another acceptor makes.
+/// Wraps the connections of another acceptor.
 #[derive(Clone)]
-pub struct WordedAcceptor<A> {
+pub struct ParseErrorAcceptor<A> {
     pub inner: A,
     pub header_bytes_max: usize,
 }
 
-impl<I, S, A> Accept<I, S> for WordedAcceptor<A>
+impl<I, S, A> Accept<I, S> for ParseErrorAcceptor<A>
 where
     A: Accept<I, S>,
     A::Future: Send + 'static,
 {
-    type Stream = Worded<A::Stream>;
+    type Stream = ParseErrorStream<A::Stream>;
     type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
@@ -57,13 +57,16 @@ where
         let header_bytes_max = self.header_bytes_max;
         Box::pin(async move {
             let (stream, service) = accepted.await?;
-            Ok((Worded { inner: stream, header_bytes_max, begun: false, proxied: false, refusal: None }, service))
+            Ok((
+                ParseErrorStream { inner: stream, header_bytes_max, begun: false, proxied: false, refusal: None },
+                service,
+            ))
         })
     }
 }
 
-/// A connection whose empty refusals get words.
-pub struct Worded<S> {
+/// A connection whose empty error answers are replaced.
+pub struct ParseErrorStream<S> {
     inner: S,
     header_bytes_max: usize,
     /// Something has been read.
@@ -74,9 +77,9 @@ pub struct Worded<S> {
     refusal: Option<(Vec<u8>, usize)>,
 }
 
-impl<S> Worded<S> {
-    /// What to write in place of these bytes, if they are an empty refusal.
-    fn words_for(&self, head: &[u8]) -> Option<Vec<u8>> {
+impl<S> ParseErrorStream<S> {
+    /// What replaces these bytes, if they are an empty error answer.
+    fn answer_for(&self, head: &[u8]) -> Option<Vec<u8>> {
         let status = head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
         let has = |needle: &[u8]| head.windows(needle.len()).any(|part| part.eq_ignore_ascii_case(needle));
         if !matches!(status, b"400" | b"414" | b"431")
@@ -91,7 +94,7 @@ impl<S> Worded<S> {
         Some(match status {
             b"431" => refusal(431, "Request Header Fields Too Large", &too_large),
             b"414" => refusal(414, "URI Too Long", &too_large),
-            _ if self.proxied => refusal(400, "Bad Request", PROXY_WORDS),
+            _ if self.proxied => refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE),
             _ => refusal(
                 400,
                 "Bad Request",
@@ -101,7 +104,7 @@ impl<S> Worded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ParseErrorStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -118,11 +121,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Worded<S> {
+impl<S: AsyncWrite + Unpin> ParseErrorStream<S> {
     /// Writes a refusal in place of the whole of `buffer`; `None` where there is none to be written.
     fn poll_refusal(&mut self, context: &mut Context<'_>, buffer: &[u8]) -> Poll<Option<io::Result<usize>>> {
         if self.refusal.is_none() {
-            self.refusal = self.words_for(buffer).map(|words| (words, 0));
+            self.refusal = self.answer_for(buffer).map(|words| (words, 0));
         }
         let Some((words, written)) = &mut self.refusal else { return Poll::Ready(None) };
         while *written < words.len() {
@@ -137,7 +140,7 @@ impl<S: AsyncWrite + Unpin> Worded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Worded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ParseErrorStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         match ready!(self.poll_refusal(context, buffer)) {
             Some(written) => Poll::Ready(written),
@@ -183,9 +186,10 @@ mod tests {
 
     async fn written(write: &[u8]) -> String {
         let (ours, mut theirs) = tokio::io::duplex(7);
-        let mut worded = Worded { inner: ours, header_bytes_max: 8192, begun: false, proxied: false, refusal: None };
+        let mut parse_errors =
+            ParseErrorStream { inner: ours, header_bytes_max: 8192, begun: false, proxied: false, refusal: None };
         let bytes = write.to_vec();
-        let writing = tokio::spawn(async move { worded.write_all(&bytes).await });
+        let writing = tokio::spawn(async move { parse_errors.write_all(&bytes).await });
         let mut read = String::new();
         theirs.read_to_string(&mut read).await.expect("text");
         writing.await.expect("it ends").expect("it is written");
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_refusal_gets_words_and_nothing_else_is_touched() {
+    async fn only_empty_parse_errors_get_a_body() {
         let told = written(EMPTY).await;
         let (head, body) = told.split_once("\r\n\r\n").expect("head and body");
         assert!(head.ends_with(&format!("content-length: {}", body.len())), "{told}");

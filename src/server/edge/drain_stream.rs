@@ -1,4 +1,4 @@
-//! What a handler leaves unread of a request's body on an HTTP/2 stream.
+//! What a handler leaves drain_stream of a request's body on an HTTP/2 stream.
 //!
 //! Letting go of an unfinished stream resets it, and a client that still uploads then never sees the answer that it
 //! was given early (a missing credential, a wrong method). So the rest is read and thrown away, within bounds.
@@ -12,22 +12,22 @@ use axum::body::{Body, Bytes};
 use futures_util::StreamExt;
 use http_body::{Body as _, Frame, SizeHint};
 
-/// As much as any client sends before it reads; more is its own fault.
+/// More than any client sends before it reads an answer.
 const BYTES_MAX: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A body whose rest is read when it is let go.
-pub struct ReadToTheEnd {
+/// A body whose rest is read when it is dropped.
+pub struct DrainedOnDrop {
     body: Option<Body>,
 }
 
-impl ReadToTheEnd {
+impl DrainedOnDrop {
     pub fn new(body: Body) -> Self {
         Self { body: Some(body) }
     }
 }
 
-impl http_body::Body for ReadToTheEnd {
+impl http_body::Body for DrainedOnDrop {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -51,17 +51,17 @@ impl http_body::Body for ReadToTheEnd {
     }
 }
 
-impl Drop for ReadToTheEnd {
+impl Drop for DrainedOnDrop {
     fn drop(&mut self) {
         let rest = self.body.take().filter(|body| !body.is_end_stream());
         // Outside a runtime nobody serves, and nobody waits for an answer.
         if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(TIMEOUT, throw_away(rest)));
+            runtime.spawn(tokio::time::timeout(TIMEOUT, discard(rest)));
         }
     }
 }
 
-async fn throw_away(rest: Body) {
+async fn discard(rest: Body) {
     let mut chunks = rest.into_data_stream();
     let mut left = BYTES_MAX;
     while let Some(Ok(chunk)) = chunks.next().await
@@ -87,10 +87,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_is_read_within_the_bound() {
+    async fn unread_body_is_drained_up_to_its_bound() {
         for (chunks, expected) in [(3, 3), (1_000, BYTES_MAX / (64 << 10) + 1)] {
             let (read, mut reads) = mpsc::unbounded_channel();
-            drop(Body::new(ReadToTheEnd::new(body(chunks, read))));
+            drop(Body::new(DrainedOnDrop::new(body(chunks, read))));
             let mut count = 0;
             while reads.recv().await.is_some() {
                 count += 1;
