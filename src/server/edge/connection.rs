@@ -1,5 +1,5 @@
-//! What a request and its connection have to do with each other: the connection is not idle meanwhile, and it ends
-//! where too much of a body is left drain_stream or this node leaves.
+//! Ties each request to its connection: the connection is not idle meanwhile, and it closes when too much of a body is
+//! left unread or this node drains.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,7 +1,7 @@
-//! What a handler leaves drain_stream of a request's body on an HTTP/2 stream.
+//! Drains the request body that a handler leaves unread on an HTTP/2 stream.
 //!
-//! Letting go of an unfinished stream resets it, and a client that still uploads then never sees the answer that it
-//! was given early (a missing credential, a wrong method). So the rest is read and thrown away, within bounds.
+//! Dropping an unfinished stream resets it, and a client that is still uploading then never sees an early answer (a
+//! missing credential, a wrong method). So the rest is read and discarded, within bounds.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

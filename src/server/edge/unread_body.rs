@@ -1,8 +1,8 @@
-//! What a handler leaves drain_stream of a request's body under HTTP/1, where the next request comes behind it.
+//! The request body that a handler leaves unread under HTTP/1, where the next request follows it.
 //!
-//! Closing the connection over it would cost whoever sends the next request on it, such as a proxy that keeps its
-//! connections: it has no answer then, and may not ask again. So the rest is read and thrown away, also when it comes
-//! after the answer. Where there is too much of it, the answer says first that the connection ends with it.
+//! Closing the connection would fail the next request on it, for example that of a proxy with a connection pool, which
+//! may not repeat it. So the rest is read and discarded, also when it arrives after the answer. If there is too much of
+//! it, the answer announces that the connection closes.
 
 use std::pin::Pin;
 use std::sync::Arc;
