@@ -1,4 +1,4 @@
-//! Credentials in every dialect: each form opens, each dialect refuses in its own words, roles and prefixes bind.
+//! Credentials in every dialect: all forms are accepted, each dialect has its own refusals, roles and prefixes apply.
 
 use super::speaker::{Speaker, Tongue, request};
 use crate::support::client::Client;

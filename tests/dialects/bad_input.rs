@@ -1,4 +1,4 @@
-//! What no dialect may choke on: every malformed, oversized or absurd input gets a 4xx that says what is wrong.
+//! Malformed, oversized and out-of-range input gets a 4xx with the reason in every dialect.
 
 use super::speaker::{Speaker, Tongue};
 use crate::support::client::Client;
@@ -6,7 +6,7 @@ use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
-/// Method, target, body, and what the answer must name besides being a 4xx.
+/// Method, target, body, and a text that the 4xx must contain.
 type Row = (&'static str, &'static str, &'static [u8], &'static [&'static str]);
 
 const ABSURD: &[Row] = &[
@@ -104,7 +104,7 @@ fn unknown_path_is_a_problem_document() {
     }
 }
 
-/// Method, target, headers, body, and what the answer must say.
+/// Method, target, headers, body, and a text that the answer must contain.
 #[test]
 fn non_json_body_gets_advice() {
     let server = Spec::in_memory().start();

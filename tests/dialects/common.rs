@@ -1,4 +1,4 @@
-//! What every dialect does: one scenario table, run through all eight.
+//! Common behaviour: one table of scenarios, run through all eight dialects.
 
 use super::speaker::{Speaker, Tongue, until};
 use crate::support::process::Server;
@@ -17,7 +17,7 @@ const SCENARIOS: &[Scenario] = &[
 /// kufuli's clients choose neither how long they wait nor how long they hold.
 const KUFULI: &str = "[locks]\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"10m\"\n";
 
-/// Whoever knows the name may unlock it.
+/// Dialects in which the name is enough to unlock.
 const WITHOUT_PROOF: [Tongue; 2] = [Tongue::LockByName, Tongue::LockdGrpc];
 
 #[test]
@@ -36,7 +36,7 @@ fn one_holder_at_a_time(server: &Server, tongue: Tongue) {
     let (mut first, mut second) = (Speaker::new(tongue, server), Speaker::new(tongue, server));
     assert!(first.take(&name).is_some());
     assert!(second.take(&name).is_none());
-    // RaftLock's owners keep what they ask for again.
+    // RaftLock's holds are reentrant.
     assert_eq!(first.take(&name).is_some(), tongue == Tongue::RaftLock, "holds are not reentrant");
     assert!(first.give_back(&name));
     assert!(!first.give_back(&name), "released twice");

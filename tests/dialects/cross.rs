@@ -1,4 +1,4 @@
-//! All dialects share one table: what one holds is held for every other.
+//! All dialects share one table: a lock held through one is held for all.
 
 use super::speaker::{Speaker, Tongue, in_the_way};
 use crate::support::client::Client;
@@ -101,7 +101,7 @@ fn refusal_describes_holders_of_any_dialect() {
     assert!(remaining > 50.0 && remaining <= 60.0, "{remaining}");
     assert!(holder["held_for_seconds"].as_f64().expect("a number") >= 0.0);
     assert_eq!(in_the_way(&server, "free"), None);
-    // Without a lease nothing remains to be told.
+    // Without a lease there is no remaining time.
     Client::tls(&server).send("POST", "/lock/endless", b"");
     assert_eq!(in_the_way(&server, "endless").expect("held")["remaining_seconds"], json!(null));
 }

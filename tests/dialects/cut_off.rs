@@ -1,4 +1,4 @@
-//! A wait whose node was declared down while it was stopped: its session lives, and so its answer speaks of the wait.
+//! A wait whose node was declared down while it was stopped: its session lives, so its answer is about the wait.
 
 use crate::docs::block;
 use crate::support::machine::{Machine, PATIENCE};
@@ -37,7 +37,7 @@ async fn read(answer: Response) -> Value {
     serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
 }
 
-/// What a node shows at this path, once it is so.
+/// Polls this path of a node until its answer fits.
 async fn until(machine: &Machine, node: u64, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let client = Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
     let deadline = Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! GET_LOCK style: the order of its checks, its words, and what goes beyond them.
+//! GET_LOCK style: the order of its checks, its messages, and our additions.
 
 use super::speaker::{Speaker, Tongue, until};
 use crate::support::client::Client;

@@ -18,14 +18,14 @@ impl GrpcSpeaker {
         GrpcSpeaker::of(GrpcClient::tls(server))
     }
 
-    /// Speaks through this client.
+    /// Uses this client.
     pub fn of(client: GrpcClient) -> GrpcSpeaker {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let owner = format!("speaker-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         GrpcSpeaker { client: Some(client), owner }
     }
 
-    /// For those who never ask it.
+    /// For dialects that do not use it.
     pub fn mute() -> GrpcSpeaker {
         GrpcSpeaker { client: None, owner: String::new() }
     }
@@ -58,7 +58,7 @@ impl GrpcSpeaker {
     fn take_ldlm(&self, name: &str, seconds: i32) -> Option<(u64, String)> {
         let request = ldlm::TryLockRequest { name: name.into(), size: None, lock_timeout_seconds: Some(seconds) };
         let answer: ldlm::LockResponse = self.client().call("/ldlm.LDLM/TryLock", request).expect("status OK");
-        // As with sessions v1, a size that differs is told apart; nobody here asks for one.
+        // Another size would be an error of its own, as with sessions v1; no test asks for one.
         answer.locked.then_some((answer.fencing_token, answer.key))
     }
 

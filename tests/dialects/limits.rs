@@ -50,7 +50,7 @@ fn ldlm_rest_reports_limits_with_status_200() {
         let message = error["message"].as_str().expect("a message");
         assert!(message.contains(key) && message.contains(&limit.to_string()), "{message}");
     }
-    // A renewal that asks too much says nothing about the hold, so it is no `locked: false`.
+    // A renewal beyond a limit is invalid, so the answer is not `locked: false`.
     let renewal = client.post("/v1/renew", &json!({"name": "a", "key": "k", "lock_timeout_seconds": 2_592_001}));
     assert_eq!(renewal.status, 400);
     assert!(renewal.text().contains("locks.lease_max"), "{}", renewal.text());

@@ -106,7 +106,7 @@ fn trailing_slash_is_redirected() {
     }
 }
 
-/// What gin 1.5, on which lockd stands, answers to these.
+/// The answers of gin 1.5, on which lockd is built.
 #[test]
 fn path_is_cleaned_like_lockds() {
     let server = Spec::in_memory().start();

@@ -1,4 +1,4 @@
-//! The eight wire dialects over real TLS sockets: what they have in common, what each has alone, what all refuse.
+//! The eight wire dialects over real TLS sockets: common behaviour, that of each, and refusals.
 
 mod access;
 mod bad_input;

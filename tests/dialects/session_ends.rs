@@ -1,4 +1,4 @@
-//! A hold that ends with its session, and so before its lease: every answer and listing says when.
+//! Holds that end with their session, before their lease: every answer and listing has that end.
 
 use super::speaker::{Speaker, Tongue, in_the_way, until};
 use crate::support::client::{Client, Wire};
@@ -42,7 +42,7 @@ fn answer_has_the_end_of_the_hold_without_further_requests() {
     let long = client.post("/v1/lock", &json!({"name": "again", "lock_timeout_seconds": 3600})).json();
     let renewal = json!({"name": "again", "key": long["key"], "lock_timeout_seconds": 7200});
     is_about(&client.post("/v1/renew", &renewal).json()["expires_in_seconds"], 90.0);
-    // Whoever has the key may renew; the hold hangs on the session that took it.
+    // The key is enough to renew; the hold depends on the session that took it.
     let mut other = session(&server, 600.0);
     is_about(&other.post("/v1/renew", &renewal).json()["expires_in_seconds"], 90.0);
     // A GET_LOCK hold that a cookie ties to a session.

@@ -1,4 +1,4 @@
-//! Sessions v1: LDLM's bodies, statuses and JSON mapping to the byte, and what goes beyond them.
+//! Sessions v1: LDLM's bodies, statuses and JSON mapping to the byte, and our additions.
 
 use super::speaker::{Speaker, Tongue, until};
 use crate::support::client::Client;
@@ -63,7 +63,7 @@ fn lock_is_taken_contended_renewed_and_released() {
         assert!(expires_in > 89.0 && expires_in <= 90.5, "{expires_in}");
         assert!(renewed.json().get("error").is_none());
     }
-    // Whoever has name and key may unlock, from any session.
+    // Name and key are enough to unlock, from any session.
     let unlock = format!(r#"{{"name":"My lock","key":"{key}"}}"#);
     assert_eq!(golden(&mut two, "/v1/unlock", &unlock), r#"{"unlocked":true,"name":"My lock"}"#);
 }

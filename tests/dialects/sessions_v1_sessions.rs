@@ -1,4 +1,4 @@
-//! The sessions of sessions v1: their cookie, their idle time, and what their end gives back.
+//! The sessions of sessions v1: their cookie, their idle time, and the holds that end with them.
 
 use super::speaker::{Speaker, Tongue, until};
 use crate::support::client::{Client, Wire};

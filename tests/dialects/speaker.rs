@@ -33,13 +33,13 @@ impl Tongue {
         Tongue::LockdGrpc,
         Tongue::RaftLock,
     ];
-    /// Those that speak JSON or the like.
+    /// The dialects over HTTP.
     pub const HTTP: [Tongue; 4] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName];
     /// Of those, lock by name tries once.
     pub const WAITING: [Tongue; 3] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock];
 }
 
-/// A client that speaks one dialect and remembers what opens its holds.
+/// A client of one dialect that remembers the proofs of its holds.
 pub struct Speaker {
     pub tongue: Tongue,
     pub client: Client,
@@ -59,14 +59,14 @@ impl Speaker {
         Speaker { grpc: GrpcSpeaker::new(server), ..Speaker::of(tongue, Client::tls(server)) }
     }
 
-    /// Speaks to this HTTPS address, and shows this key.
+    /// A client of this HTTPS address with this API key.
     pub fn at(tongue: Tongue, address: SocketAddr, api_key: &str) -> Speaker {
         let client = Client::at(address, Wire::Tls).with_header("X-API-Key", api_key);
         let grpc = GrpcClient::at(address, Wire::Tls).with_metadata("x-api-key", api_key);
         Speaker { grpc: GrpcSpeaker::of(grpc), ..Speaker::of(tongue, client) }
     }
 
-    /// Speaks through this HTTP client; opens a session where the dialect needs one.
+    /// Uses this HTTP client; opens a session if the dialect needs one.
     pub fn of(tongue: Tongue, mut client: Client) -> Speaker {
         if tongue == Tongue::SessionsV1 {
             assert_eq!(client.send("POST", "/session", b"").status, 201);
@@ -129,7 +129,7 @@ impl Speaker {
         Some(Hold { token, expires_in: answer[expiry].as_f64() })
     }
 
-    /// Gives back what it took last under this name; whether the server says that this released it.
+    /// Releases its last hold of this name; whether the server released it.
     pub fn give_back(&mut self, name: &str) -> bool {
         let proof = self.proofs.get(name).cloned().unwrap_or_default();
         match self.tongue {
@@ -184,7 +184,7 @@ fn by_name(response: &Response) -> Option<Hold> {
     }
 }
 
-/// What a refused `/lock` says about those in the way; `None` when the lock was free (and is again).
+/// The holder that a refused `/lock` describes; `None` if the lock is free.
 pub fn in_the_way(server: &Server, name: &str) -> Option<Value> {
     let mut client = Client::tls(server);
     let answer = client.post("/lock", &json!({"resource": name}));

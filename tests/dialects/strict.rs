@@ -1,4 +1,4 @@
-//! What a request says and nobody reads: refused with the nearest word that is known, or honoured.
+//! Unknown fields and parameters: refused with the nearest known name, or ignored by a setting.
 
 use super::speaker::{Speaker, Tongue};
 use crate::support::client::Client;
@@ -6,7 +6,7 @@ use crate::support::http::Response;
 use crate::support::spec::Spec;
 use serde_json::json;
 
-/// Method, target, body; then what was misspelt, and what was meant.
+/// Method, target, body, the misspelt name, and the suggestion.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 const MISSPELT: &[Row] = &[
@@ -64,7 +64,7 @@ fn compat_setting_ignores_unknown_fields() {
     assert_eq!(client.send("POST", "/lock/c?ttl=1", b"").status, 200);
 }
 
-/// What older servers' clients may well send, and their servers never read.
+/// Parameters that clients of older servers may send and their servers never read.
 #[test]
 fn unrelated_query_parameters_are_ignored() {
     let server = Spec::in_memory().start();

@@ -1,4 +1,4 @@
-//! The committed messages and descriptors are what the `.proto` files say, so that a build needs no generator.
+//! The committed messages and descriptors match the `.proto` files, so that a build needs no generator.
 //!
 //! After a change of a `.proto` file: `REFRESH_PROTO=1 cargo test --test all grpc::generated`.
 

@@ -1,4 +1,4 @@
-//! `api.Api`: how kufuli's requests wait, and what becomes of those whose client went away.
+//! `api.Api`: waiting requests of kufuli, and cancelled ones.
 
 use crate::support::client::Client;
 use crate::support::grpc::{GrpcClient, runtime};

@@ -1,4 +1,4 @@
-//! `ldlm.LDLM`: what LDLM's clients rely on, to the letter.
+//! `ldlm.LDLM`: the answers on which LDLM's clients rely.
 
 use crate::support::grpc::{GrpcClient, refusal};
 use crate::support::process::Server;

@@ -304,7 +304,7 @@ fn repeated_wait_keeps_its_place() {
     for (how, end) in ends {
         let version = taken(&client, "a", "me").version;
         end();
-        // Whoever may yet ask again does not wait now; that the call has ended is heard of a moment later.
+        // A kept place does not wait. The server notices the end of the call a moment later.
         crate::dialects::speaker::until(how, || waiting(&client).is_empty());
         let second = begin_wait(&client, "second", 30);
         crate::dialects::speaker::until("the second", || waiting(&client) == ["second"]);

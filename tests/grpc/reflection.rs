@@ -1,4 +1,4 @@
-//! Server reflection: what grpcurl and its like ask.
+//! Server reflection, as grpcurl and similar tools use it.
 
 use crate::support::grpc::{GrpcClient, refusal, runtime};
 use crate::support::spec::Spec;

@@ -115,7 +115,7 @@ fn no_clear_on_disconnect_keeps_locks() {
     assert!(unlock(&waits, "stays", &key).unlocked);
 }
 
-/// Carries bytes between a client and the server until it is told to stop; then it keeps silent, and open.
+/// Carries bytes between a client and the server until it is stopped; then it stays open and silent.
 async fn relay(to: SocketAddr, silent: watch::Receiver<bool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! What is not about locks: health, reflection, unknown methods, requests that are no gRPC, the drain.
+//! Health, unknown methods, requests that are no gRPC, the drain.
 
 use super::ldlm::take;
 use crate::support::client::Client;

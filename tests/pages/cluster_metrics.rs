@@ -1,4 +1,4 @@
-//! What `/metrics` shows of a cluster, on each of its nodes and whatever the others do.
+//! `/metrics` of a cluster: each node shows its own part, whatever the state of the others.
 
 use crate::docs::block;
 use crate::support::machine::{Machine, PATIENCE};

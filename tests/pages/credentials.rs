@@ -1,4 +1,4 @@
-//! Who sees and does what: roles and name prefixes.
+//! Roles and name prefixes of credentials.
 
 use super::{body, lock, problem, with_session};
 use crate::support::client::Client;

@@ -1,4 +1,4 @@
-//! What our own paths answer to what they do not have.
+//! Unknown paths and methods of our own API.
 
 use super::problem;
 use crate::support::client::Client;

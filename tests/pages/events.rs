@@ -219,7 +219,7 @@ fn stalled_reader_is_dropped_without_delaying_others() {
         }
         cycles += 50;
     }
-    // What it was sent before it stopped reading is there, then why it was dropped.
+    // The events before it stopped reading are there, then the reason of the drop.
     let mut last = None;
     while let Some(block) = slow.block() {
         last = block.data.or(last);
@@ -227,7 +227,7 @@ fn stalled_reader_is_dropped_without_delaying_others() {
     assert_eq!(last, Some(json!({"event": "dropped", "why": "slow-reader"})), "after {cycles} cycles");
 }
 
-/// A socket whose kernel takes little on behalf of the test.
+/// A socket with a small receive buffer.
 fn small_socket(server: &Server) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");

@@ -6,7 +6,7 @@ use crate::support::http::Response;
 use crate::support::spec::Spec;
 use serde_json::json;
 
-/// What Chromium sends.
+/// The `Accept` header of Chromium.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
 fn assert_protected(page: &Response) {
