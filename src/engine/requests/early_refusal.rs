@@ -10,10 +10,7 @@ impl Submitter {
     /// everything that was answered before this call, on any node. The session that asks counts as seen, as with an entry.
     pub(super) async fn refuse_early(&self, command: &Command) -> Result<(), Fault> {
         self.health.check_may_serve()?;
-        if let Some(name) = command.name() {
-            self.limits().check_name(name)?;
-        }
-        match self.preflight(command) {
+        match self.check_name_and_preflight(command)? {
             None => Ok(()),
             // In a box: otherwise every request would carry what only this path needs.
             Some(_) => Box::pin(self.refuse_after_barrier(command)).await,
@@ -30,6 +27,15 @@ impl Submitter {
         let acquire = if let Command::Acquire(acquire) = command { Some(&**acquire) } else { None };
         self.host.note_early_refusal(&refusal, acquire);
         Err(refusal.into())
+    }
+
+    /// Both under one lock of the table.
+    fn check_name_and_preflight(&self, command: &Command) -> Result<Option<Refusal>, Fault> {
+        let table = self.host.table();
+        if let Some(name) = command.name() {
+            self.limits_in(&table).check_name(name)?;
+        }
+        Ok(table.preflight(command, self.clock.now()))
     }
 
     fn preflight(&self, command: &Command) -> Option<Refusal> {
