@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_fall_into_the_bucket_of_the_bound_that_they_do_not_exceed() {
+    fn value_falls_into_bucket_of_first_bound_not_exceeded() {
         let sizes = Histogram::of_sizes();
         [1.0, 1.0, 3.0, 1024.0, 1025.0].into_iter().for_each(|size| sizes.observe(size));
         let read = sizes.read();

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_has_a_line_a_minute_and_no_more_keys_are_kept_than_may() {
+    fn each_key_is_admitted_once_per_minute() {
         let pace = KeyedLogRateLimit::new(2);
         let at = |key, seconds| pace.admit(key, Duration::from_secs(seconds));
         assert_eq!([at('a', 0), at('a', 1), at('b', 2), at('a', 59)], [Some(0), None, Some(0), None]);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_lines_a_minute_pass_and_the_next_one_counts_the_rest() {
+    fn line_limit_admits_few_per_minute_and_counts_rest() {
         let pace = LogRateLimit::new(2);
         let at = |seconds| pace.admit(Duration::from_secs(seconds));
         assert_eq!([at(0), at(1), at(2), at(59)], [Some(0), Some(0), None, None]);

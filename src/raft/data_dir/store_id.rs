@@ -130,7 +130,7 @@ mod tests {
 
     /// The bytes in the file: a change here is a new format.
     #[test]
-    fn the_file_as_text() {
+    fn store_id_file_has_golden_text() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let first = "latchd store 1 node 3 id 000102030405060708090a0b0c0d0e0f\n";
         let text = "latchd store 2 node 3 id 000102030405060708090a0b0c0d0e0f crc32 22caa6d8\n";

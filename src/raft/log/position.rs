@@ -190,7 +190,7 @@ mod tests {
 
     /// The bytes in the file: a change here is a new format.
     #[test]
-    fn the_file_as_text() {
+    fn position_file_has_golden_text() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         open(&dir).set_vote(&Vote::new(5, 3));
         open(&dir).advance(id(1, 4));
