@@ -24,6 +24,7 @@ impl Table {
             return Some(Refusal::SessionUnknown);
         }
         match command {
+            Command::Acquire(_) | Command::OpenSession { .. } if !self.is_opened() => None,
             Command::Acquire(acquire) => self.preflight_acquire(acquire, now),
             Command::OpenSession { session, idempotency_key, caller, .. } => {
                 self.preflight_open(*session, *idempotency_key, *caller, now)
@@ -84,6 +85,11 @@ impl Table {
         self.check_opening(key, caller).err()
     }
 
+    /// Whether a leader has set the limits, by which most commands are refused.
+    fn is_opened(&self) -> bool {
+        self.level() > 0
+    }
+
     /// Another request under a known key is refused. A retry of the key's own request keeps the key for longer, which
     /// takes an entry.
     fn preflight_retry(&self, key: IdempotencyKey, now: Timestamp) -> Option<Refusal> {
@@ -92,8 +98,8 @@ impl Table {
     }
 
     fn preflight_renew(&self, name: &Name, proof: &Proof, lease_ms: u64) -> Option<Refusal> {
-        let limits = &self.header.limits;
-        match limits.check_lease(Some(lease_ms)).and_then(|()| self.find_hold(name, proof)) {
+        let lease = if self.is_opened() { self.header.limits.check_lease(Some(lease_ms)) } else { Ok(()) };
+        match lease.and_then(|()| self.find_hold(name, proof)) {
             // The table records that the client knows of a tracked hold, even if it has no lease.
             Ok(hold) => (hold.deadline == Deadline::NEVER && hold.tracked().is_none()).then_some(Refusal::NoLease),
             Err(refusal) => Some(refusal),
@@ -110,5 +116,26 @@ impl Table {
             lock.holds().iter().any(|hold| hold.owner == owner)
                 || (acquire.wait.is_some() && lock.queue().iter().any(|(_, waiter)| waiter.owner == owner))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{Dialect, HoldKey};
+
+    #[test]
+    fn unopened_table_refuses_no_acquire_and_no_session() {
+        let name = Name::from("a");
+        let acquire = Acquire { lease_ms: Some(1), ..Acquire::new(name, HoldKey([1; 16]), Dialect::LdlmRest) };
+        let open = Command::OpenSession {
+            session: SessionId([1; 16]),
+            idle_timeout_ms: 1,
+            idempotency_key: None,
+            caller: Caller::default(),
+        };
+        for command in [Command::Acquire(Box::new(acquire)), open] {
+            assert_eq!(Table::default().preflight(&command, Timestamp(1)), None, "{command:?}");
+        }
     }
 }

@@ -23,6 +23,10 @@ pub struct Proposer {
     pub clock: Arc<ClusterClock>,
     pub health: Arc<NodeHealth>,
     pub members: Arc<ClusterMembers>,
+    #[cfg_attr(
+        not(feature = "mutants"),
+        expect(dead_code, reason = "a planted bug applies entries before their commit")
+    )]
     pub events: Arc<EventLog>,
     pub digests: Arc<DigestLog>,
     /// From proposing an entry until it is applied.

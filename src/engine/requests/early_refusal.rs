@@ -33,7 +33,7 @@ impl Submitter {
     fn check_name_and_preflight(&self, command: &Command) -> Result<Option<Refusal>, Fault> {
         let table = self.host.table();
         if let Some(name) = command.name() {
-            self.limits_in(&table).check_name(name)?;
+            self.limits().check_name(name)?;
         }
         Ok(table.preflight(command, self.clock.now()))
     }

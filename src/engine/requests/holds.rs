@@ -33,7 +33,7 @@ impl Submitter {
     ///
     /// A hold whose lease is over before the answer can leave is given back and answered as not acquired.
     pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
-        self.limits_in(&self.host.table()).check_acquire(&acquire)?;
+        self.limits().check_acquire(&acquire)?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let command = Command::Acquire(Box::new(acquire));
         self.check_capacity(&command)?;
@@ -93,7 +93,7 @@ impl Submitter {
         proof: Proof,
         lease_ms: u64,
     ) -> Result<Renewed, Fault> {
-        self.limits_in(&self.host.table()).check_lease(Some(lease_ms))?;
+        self.limits().check_lease(Some(lease_ms))?;
         match self.run(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
                 let now = self.clock.now();

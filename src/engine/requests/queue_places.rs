@@ -8,7 +8,7 @@ use std::sync::Arc;
 impl Submitter {
     /// Says how many waiters are ahead, or `None` when the lock was free and is now held.
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
-        self.limits_in(&self.host.table()).check_acquire(&acquire)?;
+        self.limits().check_acquire(&acquire)?;
         let command = Command::Acquire(Box::new(acquire));
         self.check_capacity(&command)?;
         match self.run(command).await? {

@@ -1,7 +1,7 @@
 //! Submits commands, and waits for their outcomes.
 
 use crate::base::histogram::Histogram;
-use crate::domain::{Command, Limits, Outcome, Refusal, Table};
+use crate::domain::{Command, Limits, Outcome, Refusal};
 use crate::engine::answer::{AnswerReceiver, Answered};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::CommandQueue;
@@ -33,11 +33,7 @@ impl Submitter {
     /// The limits in force. They are the table's, so that nodes with different files answer alike; this node's own only
     /// until a leader has opened the table.
     pub fn limits(&self) -> Limits {
-        *self.limits_in(&self.host.table())
-    }
-
-    pub(super) fn limits_in<'a>(&'a self, table: &'a Table) -> &'a Limits {
-        if table.level() == 0 { &self.configured_limits } else { table.limits() }
+        self.host.limits().unwrap_or(self.configured_limits)
     }
 
     /// Runs a command, unless the table shows that it would be refused.

@@ -3,7 +3,7 @@
 use super::host::TableHost;
 use crate::base::clock;
 use crate::base::{LAST_WORDS, LogRateLimit};
-use crate::domain::{Applied, Body, Command, Entry, Event, NodeId, StaleEpoch, Table, Timestamp};
+use crate::domain::{Applied, Body, Entry, Event, StaleEpoch, Table, Timestamp};
 use crate::mutants::planted;
 use std::io::Read;
 use std::sync::atomic::Ordering;
@@ -71,6 +71,7 @@ impl TableHost {
         let number = {
             let mut table = self.table.write();
             *table = restored;
+            self.note_limits(&table);
             self.note_index(&table, index)
         };
         Ok(RestoredTable { number, life })
@@ -86,7 +87,11 @@ impl TableHost {
     fn change_table(&self, index: u64, entry: Entry) -> (Result<Applied, StaleEpoch>, u64, (Timestamp, Timestamp)) {
         let mut table = self.table.write();
         let before = table.now();
+        let begins_leadership = matches!(entry.body, Body::LeaderStart(_));
         let applied = table.apply_at(index, entry);
+        if begins_leadership {
+            self.note_limits(&table);
+        }
         if let Ok(applied) = &applied {
             self.ended_holds.note(&applied.events, table.now());
         }
@@ -121,9 +126,9 @@ impl TableHost {
     fn without_releases(&self, mut entry: Entry) -> Entry {
         let (table, run) = (self.table(), self.requests.incarnation());
         if let Body::Batch { commands, .. } = &mut entry.body
-            && table.nodes().get(&NodeId(2)).is_some_and(|node| node.incarnation == run)
+            && table.nodes().get(&crate::domain::NodeId(2)).is_some_and(|node| node.incarnation == run)
         {
-            commands.retain(|submitted| !matches!(submitted.command, Command::Release { .. }));
+            commands.retain(|submitted| !matches!(submitted.command, crate::domain::Command::Release { .. }));
         }
         entry
     }
@@ -140,7 +145,7 @@ fn abort_unreadable(error: &dyn std::error::Error) -> ! {
 mod tests {
     use super::*;
     use crate::domain::{
-        CommandId, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, Outcome, SessionId, StoreId, Submitted,
+        CommandId, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Outcome, SessionId, StoreId, Submitted,
     };
     use crate::engine::answer::Answered;
     use crate::engine::test_node::open_session;

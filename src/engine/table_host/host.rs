@@ -8,7 +8,7 @@ use super::idle_timeouts::IdleTimeouts;
 use super::pending_requests::PendingRequests;
 use super::proposed_entry::ProposedEntry;
 use crate::base::histogram::Histogram;
-use crate::domain::{Acquire, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Refusal, Table};
+use crate::domain::{Acquire, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Limits, Refusal, Table};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,6 +22,9 @@ pub struct TableHost {
     /// Commands of each log entry.
     pub batch_sizes: Histogram,
     pub(super) table: RwLock<Table>,
+    /// A copy of the table's limits, which needs no wait for an entry that is being applied. `None` until a leader has
+    /// opened the table.
+    pub(super) limits: Mutex<Option<Limits>>,
     /// The number in event ids of the last applied entry; changes under the table's lock.
     pub(super) entry_number: AtomicU64,
     /// The last entry belonged to another leadership, so it was not applied.
@@ -40,6 +43,7 @@ impl TableHost {
             idle_timeouts: IdleTimeouts::default(),
             batch_sizes: Histogram::of_sizes(),
             table: RwLock::default(),
+            limits: Mutex::default(),
             entry_number: AtomicU64::new(0),
             refused_entry: AtomicBool::new(false),
             proposed: ProposedEntry::default(),
@@ -49,6 +53,16 @@ impl TableHost {
 
     pub fn table(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read()
+    }
+
+    /// The limits that apply consults; `None` until a leader has opened the table.
+    pub fn limits(&self) -> Option<Limits> {
+        *self.limits.lock()
+    }
+
+    /// Called under the table's lock, after each change of its limits.
+    pub(super) fn note_limits(&self, table: &Table) {
+        *self.limits.lock() = (table.level() > 0).then(|| *table.limits());
     }
 
     /// The table, and the number in event ids of the last entry that is applied to it.

@@ -19,7 +19,6 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
@@ -30,7 +29,7 @@ use crate::base;
 use accounting::Accounting;
 use admit::Admit;
 use connection::OnConnection;
-use request_id::{KnownToTask, NewId};
+use request_id::RequestIds;
 
 pub use context::{Clock, EdgeContext};
 
@@ -62,10 +61,7 @@ pub fn edge(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<
         ServiceBuilder::new().map_response(|response: Response<_>| response.map(Body::new)).layer(trace).into_inner()
     });
     let layers = ServiceBuilder::new()
-        .map_request(request_id::drop_unfit)
-        .layer(SetRequestIdLayer::x_request_id(NewId))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer_fn(KnownToTask)
+        .layer_fn(RequestIds)
         .option_layer(spans)
         .layer(SetSensitiveHeadersLayer::from_shared(Arc::clone(&SECRET_HEADERS)))
         .layer_fn(|inner| Accounting::new(inner, Arc::clone(metrics), clock))

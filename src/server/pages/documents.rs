@@ -5,20 +5,21 @@ use crate::config::Config;
 use crate::http::declaration::Declarations;
 use crate::http::endpoint::{Bounds, Documentation};
 use crate::status;
+use axum::body::Bytes;
 use serde_json::Value;
 use std::sync::OnceLock;
 
 pub struct Documents {
     documentation: Vec<&'static Documentation>,
     bounds: Bounds,
-    json: OnceLock<String>,
-    api_page: OnceLock<String>,
-    errors_page: OnceLock<String>,
+    json: OnceLock<Bytes>,
+    api_page: OnceLock<Bytes>,
+    errors_page: OnceLock<Bytes>,
 }
 
 /// The OpenAPI document of these declarations and of the pages, with this configuration.
 pub fn openapi_json(declarations: &Declarations, config: &Config) -> String {
-    Documents::new(declarations, Bounds::of(config)).json().to_owned()
+    Documents::new(declarations, Bounds::of(config)).made_json()
 }
 
 impl Documents {
@@ -33,19 +34,37 @@ impl Documents {
         }
     }
 
-    pub fn json(&self) -> &str {
-        self.json.get_or_init(|| crate::api::openapi::json(&self.documentation, self.bounds))
+    /// All answers share one copy: a client that reads nothing would keep its own in memory.
+    pub fn json(&self) -> Bytes {
+        self.json.get_or_init(|| self.made_json().into()).clone()
     }
 
-    pub fn api_page(&self) -> &str {
-        self.api_page.get_or_init(|| status::docs_page(&self.parsed()))
+    pub fn api_page(&self) -> Bytes {
+        self.api_page.get_or_init(|| status::docs_page(&self.parsed()).into()).clone()
     }
 
-    pub fn errors_page(&self) -> &str {
-        self.errors_page.get_or_init(|| status::errors_page(&self.parsed()))
+    pub fn errors_page(&self) -> Bytes {
+        self.errors_page.get_or_init(|| status::errors_page(&self.parsed()).into()).clone()
+    }
+
+    fn made_json(&self) -> String {
+        crate::api::openapi::json(&self.documentation, self.bounds)
     }
 
     fn parsed(&self) -> Value {
-        serde_json::from_str(self.json()).expect("the document is JSON")
+        serde_json::from_slice(&self.json()).expect("the document is JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_shares_one_copy_of_a_document() {
+        let documents = Documents::new(&[], Bounds::of(&Config::default()));
+        for document in [Documents::json, Documents::api_page, Documents::errors_page] {
+            assert_eq!(document(&documents).as_ptr(), document(&documents).as_ptr());
+        }
     }
 }

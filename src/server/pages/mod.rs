@@ -42,12 +42,9 @@ pub fn router(declarations: &Declarations, app: &AppState, config: &Config) -> R
     let [api, errors, json] = [(); 3].map(|()| Arc::clone(&documents));
     Router::new()
         .route("/", compressed(get(page)))
-        .route("/docs", compressed(get(async move || html_page(StatusCode::OK, api.api_page().to_owned()))))
-        .route(
-            "/docs/errors",
-            compressed(get(async move || html_page(StatusCode::OK, errors.errors_page().to_owned()))),
-        )
-        .route("/openapi.json", compressed(get(async move || json_document(json.json().to_owned()))))
+        .route("/docs", compressed(get(async move || html_page(StatusCode::OK, api.api_page()))))
+        .route("/docs/errors", compressed(get(async move || html_page(StatusCode::OK, errors.errors_page()))))
+        .route("/openapi.json", compressed(get(async move || json_document(json.json()))))
         .route(assets::STYLE.path, compressed(get(async || file(assets::STYLE))))
         .route(assets::SCRIPT.path, compressed(get(async || file(assets::SCRIPT))))
         .route(assets::ICON.path, compressed(get(async || file(assets::ICON))))
@@ -133,7 +130,7 @@ fn wants_html(headers: &HeaderMap) -> bool {
     })
 }
 
-fn json_document(text: String) -> Response {
+fn json_document(text: impl Into<axum::body::Body>) -> Response {
     protected(with_body(StatusCode::OK, Some(HeaderValue::from_static("application/json")), text))
 }
 

@@ -99,24 +99,28 @@ impl ConnectionSessions {
 
     fn get_or_open(self: &Arc<Self>, connection: &Arc<Connection>, caller: Caller) -> Option<Arc<ConnectionSession>> {
         let mut sessions = self.by_connection.lock();
-        if let Some(session) = sessions.get(&connection.id()).filter(|session| !session.has_failed()) {
-            return Some(Arc::clone(session));
+        match sessions.get(&connection.id()) {
+            Some(session) if !session.has_failed() => return Some(Arc::clone(session)),
+            // The hook of the session that failed ends the next one, too.
+            Some(_) => {}
+            None if self.end_with(connection) => connection.keep_while_idle(),
+            None => return None,
         }
         let session = Arc::new(ConnectionSession::default());
-        let (all, id, closing) = (Arc::clone(self), connection.id(), Arc::clone(&session));
-        let hook = move || {
-            all.by_connection.lock().remove(&id);
-            closing.ended.send_replace(true);
-        };
-        if !connection.on_close(hook) {
-            return None;
-        }
-        connection.keep_while_idle();
         sessions.insert(connection.id(), Arc::clone(&session));
         let keeper =
             Keeper { sessions: Arc::clone(self), connection: Arc::clone(connection), session: Arc::clone(&session) };
         tokio::spawn(keeper.keep(caller));
         Some(session)
+    }
+
+    /// Ends whatever session the connection has when it closes; `false` if it has closed already.
+    fn end_with(self: &Arc<Self>, connection: &Connection) -> bool {
+        let (all, id) = (Arc::clone(self), connection.id());
+        connection.on_close(move || {
+            let session = all.by_connection.lock().remove(&id);
+            session.into_iter().for_each(|session| _ = session.ended.send_replace(true));
+        })
     }
 }
 
