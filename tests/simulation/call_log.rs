@@ -59,10 +59,6 @@ impl CallLog {
         self.over.load(Ordering::Relaxed)
     }
 
-    pub fn so_far(&self) -> History {
-        self.inner.lock().expect("no panic while locked").0.clone()
-    }
-
     pub fn take(&self) -> (History, Vec<String>) {
         std::mem::take(&mut *self.inner.lock().expect("no panic while locked"))
     }
