@@ -4,7 +4,7 @@ use super::replays::apply_all;
 use super::script::steps;
 use super::{driver, for_all};
 use crate::domain::kit::snapshot;
-use latchd::domain::Table;
+use latchd::domain::{Entry, Table};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -12,20 +12,34 @@ use proptest::sample::Index;
 fn snapshot_plus_rest_of_log_equals_whole_log() {
     for_all((steps(), any::<Index>()), |(script, cut)| {
         let (log, whole) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
-        let (before, after) = log.split_at(cut.index(log.len()));
-        let (table, _) = apply_all(Table::default(), before);
-        let bytes = snapshot(&table);
-        let restored = Table::restore(&mut bytes.as_slice()).map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert!(snapshot(&restored) == bytes, "the restored table has another snapshot");
-        prop_assert_eq!(restored.next_deadline(), table.next_deadline());
-        prop_assert_eq!(restored.counts(), table.counts());
-        let (table, told) = apply_all(table, after);
-        let (restored, told_by_restored) = apply_all(restored, after);
-        prop_assert_eq!(told, told_by_restored);
-        prop_assert!(snapshot(&restored) == snapshot(&whole), "the restored table diverged");
-        prop_assert!(snapshot(&table) == snapshot(&whole), "the same entries diverged");
+        for at in [cut.index(log.len()), longest_queues(&log)] {
+            let (before, after) = log.split_at(at);
+            let (table, _) = apply_all(Table::default(), before);
+            let bytes = snapshot(&table);
+            let restored =
+                Table::restore(&mut bytes.as_slice()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert!(snapshot(&restored) == bytes, "the restored table has another snapshot");
+            prop_assert_eq!(restored.next_deadline(), table.next_deadline());
+            prop_assert_eq!(restored.counts(), table.counts());
+            let (table, told) = apply_all(table, after);
+            let (restored, told_by_restored) = apply_all(restored, after);
+            prop_assert_eq!(told, told_by_restored);
+            prop_assert!(snapshot(&restored) == snapshot(&whole), "the restored table diverged");
+            prop_assert!(snapshot(&table) == snapshot(&whole), "the same entries diverged");
+        }
         Ok(())
     });
+}
+
+/// How many entries there are when most waiters stand in queues: few random cuts find any.
+fn longest_queues(log: &[Entry]) -> usize {
+    let mut table = Table::default();
+    let mut longest = (0, 0);
+    for (index, entry) in log.iter().enumerate() {
+        (table, _) = apply_all(table, std::slice::from_ref(entry));
+        longest = longest.max((table.counts().waiters, index + 1));
+    }
+    longest.1
 }
 
 #[test]
