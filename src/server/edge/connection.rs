@@ -77,7 +77,7 @@ where
 }
 
 pin_project! {
-    /// An answer in the making.
+    /// The response future of a request.
     pub struct Answering<F> {
         #[pin]
         answer: F,
