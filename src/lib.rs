@@ -1,15 +1,6 @@
 //! latchd: one lock table behind several wire dialects.
 //!
-//! ```text
-//! cli ──► server ──► dialects, status ──► engine ──► domain   the lock table, pure
-//!  │        │             │                 └─────► raft     the replicated log; knows no locks
-//!  │        └► access     └► access        (who may do what)
-//!  ├► config   every key, layered: defaults, file, environment, flags
-//!  ├► client   the Rust client that the command line and the tests use
-//!  ├► telemetry   logs and metrics, set up once
-//!  └► base     clock, randomness, histograms: the ground floor
-//! ```
-//! Arrows point at what a room may import; `tests/tidy.rs` enforces them.
+//! `ARCHITECTURE.md` has the rooms and what each may import; `tests/tidy/` enforces it.
 
 #![forbid(unsafe_code)]
 

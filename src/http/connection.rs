@@ -1,7 +1,7 @@
 //! A client connection, shared by its requests and the server: pending deliveries of grants, hooks that run when it closes,
 //! and a request to end it.
 //!
-//! The server calls `wrote`, `flushed` and `closed`. A connection without such an answer pays one relaxed load for each.
+//! The server calls `wrote`, `flushed` and `closed`. A connection without such an answer pays one atomic load for each.
 
 use crate::engine::Delivery;
 use futures_util::task::AtomicWaker;

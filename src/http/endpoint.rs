@@ -99,10 +99,10 @@ impl Endpoint {
         self.map(|operation| operation.response(status.to_string(), response))
     }
 
-    /// Errors in the shape of a dialect, with their codes of the one table; one answer for each status.
-    pub fn errors(self, error: ErrorShape, codes: &[Code]) -> Endpoint {
+    /// Errors in the shape of a dialect, with groups of codes of the one table; one answer for each status.
+    pub fn errors(self, error: ErrorShape, groups: &[&[Code]]) -> Endpoint {
         let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-        for code in codes {
+        for code in groups.iter().copied().flatten() {
             by_status.entry(code.status().as_u16()).or_default().push(*code);
         }
         by_status.into_iter().fold(self, |endpoint, (status, codes)| endpoint.answer(status, error.response(&codes)))

@@ -12,6 +12,7 @@ pub mod body;
 pub mod catalog;
 pub mod client_info;
 pub mod code;
+pub mod code_groups;
 pub mod compression;
 pub mod connection;
 pub mod cookie;

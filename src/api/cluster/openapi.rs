@@ -3,6 +3,7 @@
 use super::members::AddMemberRequest;
 use super::schema::{Cluster, Member};
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
 use crate::http::endpoint::{
     Bounds, Chapter, Documentation, Endpoint, PROBLEM, bytes, delete, get, integer, json, path, post,
 };
@@ -18,28 +19,15 @@ const ABOUT: &str = "Who belongs to the cluster, changes of that, and the backup
     rest needs the admin role without a limit to name prefixes. `latchd members`, `latchd backup` and \
     `latchd restore` are the same on the command line.";
 
-const ANY: [Code; 3] = [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts];
-
-/// The errors of every change.
-const CHANGE: [Code; 13] = [
+/// The errors of every change, besides those of every command.
+const CHANGE: [Code; 6] = [
     Code::InvalidField,
     Code::Forbidden,
     Code::RunsAlone,
     Code::MembershipBusy,
-    Code::NotLeader,
-    Code::NoQuorum,
-    Code::ShuttingDown,
-    Code::Overloaded,
-    Code::OutcomeUnknown,
-    Code::StorageFailed,
-    Code::DiskFull,
     Code::NoSuchMember,
     Code::MemberUnreachable,
 ];
-
-fn codes(own: &[Code], more: &[Code]) -> Vec<Code> {
-    own.iter().chain(more).chain(&ANY).copied().collect()
-}
 
 fn endpoints(_: Bounds) -> Vec<Endpoint> {
     vec![show_cluster(), add_member(), promote_member(), remove_member(), backup()]
@@ -53,7 +41,7 @@ fn show_cluster() -> Endpoint {
     get("/v1/cluster", "show_cluster", TAG, "Show the cluster")
         .about("Answered by every node from what it knows itself, also without a leader.")
         .answer(200, json("The cluster, as this node sees it.", "Cluster"))
-        .errors(PROBLEM, &ANY)
+        .errors(PROBLEM, &[&CREDENTIAL])
 }
 
 fn add_member() -> Endpoint {
@@ -64,10 +52,7 @@ fn add_member() -> Endpoint {
         )
         .body("AddMemberRequest", Required::True, value!({"node": 4, "address": "https://10.0.0.4:9443"}))
         .answer(200, json("The node is a learner.", "Cluster"))
-        .errors(
-            PROBLEM,
-            &codes(&CHANGE, &[Code::MalformedBody, Code::BodyTooLarge, Code::BodyTimeout, Code::MemberExists]),
-        )
+        .errors(PROBLEM, &[&CHANGE, &WRITE, &BODY, &[Code::MemberExists], &CREDENTIAL])
 }
 
 fn promote_member() -> Endpoint {
@@ -75,7 +60,7 @@ fn promote_member() -> Endpoint {
         .about("Refused while the node lacks much of the log, because the cluster would wait for it.")
         .parameter(node())
         .answer(200, json("The node has a vote.", "Cluster"))
-        .errors(PROBLEM, &codes(&CHANGE, &[Code::MemberExists, Code::MemberBehind]))
+        .errors(PROBLEM, &[&CHANGE, &WRITE, &[Code::MemberExists, Code::MemberBehind], &CREDENTIAL])
 }
 
 fn remove_member() -> Endpoint {
@@ -86,7 +71,7 @@ fn remove_member() -> Endpoint {
         )
         .parameter(node())
         .answer(200, json("The node is no member any more.", "Cluster"))
-        .errors(PROBLEM, &codes(&CHANGE, &[Code::WouldLoseQuorum]))
+        .errors(PROBLEM, &[&CHANGE, &WRITE, &[Code::WouldLoseQuorum], &CREDENTIAL])
 }
 
 fn backup() -> Endpoint {
@@ -96,7 +81,7 @@ fn backup() -> Endpoint {
              checksums and an end of their own; `latchd backup` checks them, `latchd restore` reads them.",
         )
         .answer(200, bytes("The backup."))
-        .errors(PROBLEM, &codes(&[], &[Code::Forbidden, Code::NotLeader, Code::NoQuorum, Code::ShuttingDown]))
+        .errors(PROBLEM, &[&[Code::Forbidden, Code::NotLeader, Code::NoQuorum, Code::ShuttingDown], &CREDENTIAL])
 }
 
 fn node() -> Parameter {

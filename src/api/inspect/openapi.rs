@@ -5,6 +5,7 @@ use super::query::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::schema::{ForcedRelease, Hold, Lock, LockList, Session, SessionList};
 use crate::api::events::{Dropped, Event, StateEvent};
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, CREDENTIAL, READ, WRITE};
 use crate::http::endpoint::{
     Bounds, Chapter, Documentation, Endpoint, PROBLEM, boolean, delete, event_stream, get, integer, json, path, query,
     request_header, string,
@@ -28,20 +29,6 @@ const FORCED: &str = "Needs the admin role. The reason is required, in the query
     token; the old holder is not told before it asks.";
 
 const KEY: &str = "The hold's key, as `GET /v1/locks?name=` shows it to admins.";
-
-const ANY: [Code; 7] = [
-    Code::CredentialMissing,
-    Code::CredentialWrong,
-    Code::TooManyAttempts,
-    Code::NotLeader,
-    Code::NoQuorum,
-    Code::ShuttingDown,
-    Code::Overloaded,
-];
-
-fn codes(own: &[Code]) -> Vec<Code> {
-    own.iter().chain(&ANY).copied().collect()
-}
 
 fn endpoints(bounds: Bounds) -> Vec<Endpoint> {
     vec![
@@ -83,7 +70,10 @@ fn list_locks(bounds: Bounds) -> Endpoint {
         .parameter(cursor())
         .parameter(consistency())
         .answer(200, json("One page of locks.", "LockList"))
-        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::AddressFull]))
+        .errors(
+            PROBLEM,
+            &[&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::AddressFull], &CREDENTIAL, &READ],
+        )
 }
 
 fn show_lock(bounds: Bounds) -> Endpoint {
@@ -92,7 +82,10 @@ fn show_lock(bounds: Bounds) -> Endpoint {
         .parameter(path("name", "The lock's name, percent-encoded: a slash is `%2F`.", name(bounds)))
         .parameter(consistency())
         .answer(200, json("The lock, its holders and the length of its queue.", "Lock"))
-        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock]))
+        .errors(
+            PROBLEM,
+            &[&[Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock], &CREDENTIAL, &READ],
+        )
 }
 
 fn force_release(bounds: Bounds) -> Endpoint {
@@ -114,25 +107,13 @@ fn force_release_by_name(bounds: Bounds) -> Endpoint {
 
 /// What both forms of the forced release have in common.
 fn with_reason(endpoint: Endpoint) -> Endpoint {
-    let codes = codes(&[
-        Code::MalformedBody,
-        Code::InvalidField,
-        Code::LimitExceeded,
-        Code::BodyTooLarge,
-        Code::BodyTimeout,
-        Code::Forbidden,
-        Code::NoSuchLock,
-        Code::WrongKey,
-        Code::OutcomeUnknown,
-        Code::StorageFailed,
-        Code::DiskFull,
-    ]);
+    let own = [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock, Code::WrongKey];
     let reason = format!("Why, in at most {REASON_BYTES_MAX} bytes; may stand in the body instead.");
     endpoint
         .parameter(query("reason", &reason, false, string("")))
         .body("ForceReleaseRequest", Required::False, value!({"reason": "the worker hangs, ticket 4411"}))
         .answer(200, json("The hold was ended.", "ForcedRelease"))
-        .errors(PROBLEM, &codes)
+        .errors(PROBLEM, &[&BODY, &own, &CREDENTIAL, &WRITE])
 }
 
 fn list_sessions() -> Endpoint {
@@ -142,10 +123,19 @@ fn list_sessions() -> Endpoint {
         .parameter(cursor())
         .parameter(consistency())
         .answer(200, json("One page of sessions.", "SessionList"))
-        .errors(PROBLEM, &codes(&[Code::InvalidField, Code::Forbidden]))
+        .errors(PROBLEM, &[&[Code::InvalidField, Code::Forbidden], &CREDENTIAL, &READ])
 }
 
 fn events(bounds: Bounds) -> Endpoint {
+    let own = [
+        Code::InvalidField,
+        Code::LimitExceeded,
+        Code::Forbidden,
+        Code::ShuttingDown,
+        Code::NodeWiped,
+        Code::NodeRemoved,
+        Code::ReadersFull,
+    ];
     get("/v1/events", "read_events", TAG, "Follow what happens")
         .about(
             "Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token, \
@@ -172,21 +162,7 @@ fn events(bounds: Bounds) -> Endpoint {
             string("").examples([value!("4711-1-5f0c")]),
         ))
         .answer(200, event_stream("What happens, as it happens.", &["Event", "StateEvent", "Dropped"]))
-        .errors(
-            PROBLEM,
-            &[
-                Code::InvalidField,
-                Code::LimitExceeded,
-                Code::Forbidden,
-                Code::CredentialMissing,
-                Code::CredentialWrong,
-                Code::TooManyAttempts,
-                Code::ShuttingDown,
-                Code::NodeWiped,
-                Code::NodeRemoved,
-                Code::ReadersFull,
-            ],
-        )
+        .errors(PROBLEM, &[&own, &CREDENTIAL])
 }
 
 fn name(bounds: Bounds) -> utoipa::openapi::schema::ObjectBuilder {

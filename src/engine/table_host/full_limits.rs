@@ -9,8 +9,10 @@ const WAITERS_PER_LOCK: &str = "locks.waiters_per_lock_max";
 const HOLDS_PER_SESSION: &str = "sessions.holds_max";
 const CREDENTIALS: &str = "quotas.credential_percent";
 const ADDRESSES: &str = "quotas.address_percent";
+/// Not `KEYS.len()`: as the length of an array in a type that would need `key` compiled before the type is known.
+const COUNT: usize = 8;
 /// The limits by their keys in `config.toml`.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; COUNT] = [
     key(Pool::Holds),
     key(Pool::Sessions),
     key(Pool::Requests),
@@ -31,7 +33,7 @@ const fn key(pool: Pool) -> &'static str {
 }
 
 pub struct FullLimits {
-    log_limits: [LogRateLimit; KEYS.len()],
+    log_limits: [LogRateLimit; COUNT],
     /// The table had no room.
     table: AtomicU64,
     /// Another pool was full.
@@ -52,7 +54,7 @@ impl Default for FullLimits {
     fn default() -> FullLimits {
         let count = || AtomicU64::new(0);
         FullLimits {
-            log_limits: [const { LogRateLimit::new(1) }; KEYS.len()],
+            log_limits: [const { LogRateLimit::new(1) }; COUNT],
             table: count(),
             pools: count(),
             shares: count(),

@@ -1,6 +1,7 @@
 //! What is asked about the service itself: probes, metrics, documents, pages.
 
 use crate::http::code::Code;
+use crate::http::code_groups::CREDENTIAL;
 use crate::http::endpoint::{Bounds, Chapter, Documentation, Endpoint, PROBLEM, get, json, object, text};
 use utoipa::openapi::{ComponentsBuilder, Response};
 
@@ -34,7 +35,7 @@ fn endpoints(_: Bounds) -> Vec<Endpoint> {
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 ),
             )
-            .errors(PROBLEM, &[Code::CredentialMissing, Code::CredentialWrong, Code::Forbidden, Code::TooManyAttempts]),
+            .errors(PROBLEM, &[&CREDENTIAL, &[Code::Forbidden]]),
         get("/openapi.json", "openapi", TAG, "Read this document")
             .without_credential()
             .answer(200, json("This document.", "Document"))

@@ -2,6 +2,7 @@
 
 use super::schema;
 use crate::http::code::Code;
+use crate::http::code_groups::{KEYED, NEW_HOLD, WRITE};
 use crate::http::endpoint::{
     Bounds, Chapter, Documentation, Endpoint, ErrorShape, delete, get, idempotency_key, json, number, object, query,
     required, string, text,
@@ -21,20 +22,6 @@ const ABOUT: &str = "DoubleDutch's three endpoints: parameters in the query stri
 
 const ERROR: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("GetLockError") };
 
-const ANY: [Code; 8] = [
-    Code::TooManyAttempts,
-    Code::NotLeader,
-    Code::NoQuorum,
-    Code::ShuttingDown,
-    Code::OutcomeUnknown,
-    Code::StorageFailed,
-    Code::DiskFull,
-    Code::Overloaded,
-];
-
-/// Errors of requests with an idempotency key.
-const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
-
 fn endpoints(bounds: Bounds) -> Vec<Endpoint> {
     vec![get_lock(bounds), release_lock(bounds), status()]
 }
@@ -48,7 +35,6 @@ fn get_lock(bounds: Bounds) -> Endpoint {
         Code::QueueFull,
         Code::SessionHoldsFull,
     ];
-    let full = [Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull];
     get("/getlock", "get_lock", TAG, "Take a lock")
         .about("Waits up to `timeout` seconds in the lock's queue. Answers are never cached, and HEAD takes nothing.")
         .parameter(name(bounds))
@@ -58,7 +44,7 @@ fn get_lock(bounds: Bounds) -> Endpoint {
         .parameter(idempotency_key())
         .answer(200, either("Taken, or not: `lockacquired` tells.", &["GetLockTaken", "GetLockNotTaken"]))
         .answer(401, json("No credential, a wrong one, or a session cookie whose session has ended.", "GetLockError"))
-        .errors(ERROR, &[&ANY[..], &own, &full, &KEYED].concat())
+        .errors(ERROR, &[&[Code::TooManyAttempts], &WRITE, &own, &NEW_HOLD, &KEYED])
 }
 
 fn release_lock(bounds: Bounds) -> Endpoint {
@@ -76,7 +62,7 @@ fn release_lock(bounds: Bounds) -> Endpoint {
             ),
         )
         .answer(401, json("A wrong credential.", "GetLockError"))
-        .errors(ERROR, &[&ANY[..], &[Code::Forbidden]].concat())
+        .errors(ERROR, &[&[Code::TooManyAttempts], &WRITE, &[Code::Forbidden]])
 }
 
 fn status() -> Endpoint {
@@ -91,7 +77,7 @@ fn status() -> Endpoint {
             either("No credential, or a parameter that is not known.", &["GetLockStatusError", "GetLockError"]),
         )
         .answer(401, json("A wrong credential; on the page also a missing one.", "GetLockStatusError"))
-        .errors(ERROR, &ANY)
+        .errors(ERROR, &[&[Code::TooManyAttempts], &WRITE])
 }
 
 /// One of several JSON shapes.

@@ -1,6 +1,7 @@
 //! Sessions v1, as the OpenAPI document describes it.
 
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, KEYED, NEW_HOLD, WRITE};
 use crate::http::endpoint::{
     Bounds, Chapter, Documentation, Endpoint, ErrorShape, boolean, delete, idempotency_key, integer, json,
     json_with_cookie, metadata, number, object, post, request_id, required, string, with_header,
@@ -19,31 +20,12 @@ const ABOUT: &str = "The native dialect, and that of LDLM's REST clients. Open a
 
 const GATEWAY: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("GatewayError") };
 
-/// Errors of every request of this dialect, besides credential and session.
-const ANY: [Code; 10] = [
-    Code::TooManyAttempts,
-    Code::NotLeader,
-    Code::NoQuorum,
-    Code::ShuttingDown,
-    Code::OutcomeUnknown,
-    Code::StorageFailed,
-    Code::DiskFull,
-    Code::Overloaded,
-    Code::BodyTooLarge,
-    Code::BodyTimeout,
-];
-
+/// Errors of every request of this dialect with a message, besides credential and session.
 const MESSAGE: [Code; 5] =
-    [Code::MalformedBody, Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::UnsupportedMediaType];
+    [Code::TooManyAttempts, Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::UnsupportedMediaType];
 
 /// Errors of requests with a session.
 const IN_SESSION: [Code; 1] = [Code::SessionOfAnother];
-
-/// Where something is added to the table.
-const FULL: [Code; 2] = [Code::TableFull, Code::ShareFull];
-
-/// Of requests with an idempotency key.
-const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
 
 fn endpoints(_: Bounds) -> Vec<Endpoint> {
     vec![
@@ -56,10 +38,6 @@ fn endpoints(_: Bounds) -> Vec<Endpoint> {
     ]
 }
 
-fn codes(groups: &[&[Code]]) -> Vec<Code> {
-    groups.concat()
-}
-
 fn open_session() -> Endpoint {
     post("/session", "open_session", TAG, "Open a session")
         .about("The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout. \
@@ -68,7 +46,7 @@ fn open_session() -> Endpoint {
         .body("SessionRequest", Required::False, value!({"idle_timeout_seconds": 600}))
         .answer(201, json_with_cookie("The session is open.", "SessionAnswer"))
         .answer(401, no_credential())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &[Code::SessionsFull, Code::DiskNearlyFull], &FULL, &KEYED]))
+        .errors(GATEWAY, &[&BODY, &MESSAGE, &WRITE, &[Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::ShareFull], &KEYED])
 }
 
 fn close_session() -> Endpoint {
@@ -78,7 +56,7 @@ fn close_session() -> Endpoint {
         .answer(200, json_with_cookie("The session is closed; the cookie is emptied.", "SessionAnswer"))
         .answer(401, json("No credential (then without a body), or no session cookie.", "SessionError"))
         .answer(409, json("The session is not known.", "SessionError"))
-        .errors(GATEWAY, &codes(&[&ANY[..7], &[Code::Forbidden], &IN_SESSION]))
+        .errors(GATEWAY, &[&[Code::TooManyAttempts, Code::Forbidden], &WRITE, &IN_SESSION])
 }
 
 fn lock() -> Endpoint {
@@ -98,7 +76,7 @@ fn lock() -> Endpoint {
         )
         .answer(200, json_with_cookie("Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", "LockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION, &[Code::QueueFull, Code::SessionHoldsFull, Code::HoldsFull, Code::DiskNearlyFull], &FULL, &KEYED]))
+        .errors(GATEWAY, &[&BODY, &MESSAGE, &WRITE, &IN_SESSION, &[Code::QueueFull, Code::SessionHoldsFull], &NEW_HOLD, &KEYED])
 }
 
 fn unlock() -> Endpoint {
@@ -108,7 +86,7 @@ fn unlock() -> Endpoint {
         .body("UnlockRequest", Required::True, with_key(value!({})))
         .answer(200, json_with_cookie("Given back, or not: `unlocked` tells, and `error` says why.", "UnlockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION]))
+        .errors(GATEWAY, &[&BODY, &MESSAGE, &WRITE, &IN_SESSION])
 }
 
 fn renew(path: &'static str, id: &str, summary: &str) -> Endpoint {
@@ -121,7 +99,7 @@ fn renew(path: &'static str, id: &str, summary: &str) -> Endpoint {
         .body("RenewRequest", Required::True, with_key(value!({"lock_timeout_seconds": 30})))
         .answer(200, json_with_cookie("Renewed, or not: `locked` tells, and `error` says why.", "LockAnswer"))
         .answer(401, no_session())
-        .errors(GATEWAY, &codes(&[&ANY, &MESSAGE, &IN_SESSION]))
+        .errors(GATEWAY, &[&BODY, &MESSAGE, &WRITE, &IN_SESSION])
 }
 
 fn with_key(mut example: Value) -> Value {

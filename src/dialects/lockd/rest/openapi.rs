@@ -1,6 +1,7 @@
 //! Lock by name, as the OpenAPI document describes it.
 
 use crate::http::code::Code;
+use crate::http::code_groups::{CREDENTIAL, KEYED, NEW_HOLD, WRITE};
 use crate::http::endpoint::{
     Bounds, Chapter, Documentation, Endpoint, ErrorShape, delete, get, idempotency_key, json, object, path, post,
     required, string, text, with_header,
@@ -18,23 +19,7 @@ const ABOUT: &str = "lockd's REST interface: the path is the lock. It has no own
 
 const ERROR: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("NamedLockError") };
 
-const ANY: [Code; 12] = [
-    Code::InvalidField,
-    Code::CredentialMissing,
-    Code::CredentialWrong,
-    Code::TooManyAttempts,
-    Code::Forbidden,
-    Code::NotLeader,
-    Code::NoQuorum,
-    Code::ShuttingDown,
-    Code::OutcomeUnknown,
-    Code::StorageFailed,
-    Code::DiskFull,
-    Code::Overloaded,
-];
-
-/// Errors of requests with an idempotency key.
-const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
+const NAMED: [Code; 2] = [Code::InvalidField, Code::Forbidden];
 
 fn endpoints(_: Bounds) -> Vec<Endpoint> {
     let is_locked = get("/lock/{name}", "is_locked", TAG, "Ask whether a lock is held")
@@ -42,7 +27,7 @@ fn endpoints(_: Bounds) -> Vec<Endpoint> {
         .answer(200, json("It is held, through whatever dialect.", "NamedLock"))
         .answer(301, text(SLASH, "text/html; charset=utf-8"))
         .answer(404, not_found("It is not held."))
-        .errors(ERROR, &ANY);
+        .errors(ERROR, &[&NAMED, &CREDENTIAL, &WRITE]);
     let taken = with_header(json("Taken.", "NamedLock"), "Fencing-Token", "Higher than every token given before.");
     let lock = post("/lock/{name}", "lock_by_name", TAG, "Take a lock")
         .parameter(name())
@@ -51,17 +36,14 @@ fn endpoints(_: Bounds) -> Vec<Endpoint> {
         .answer(307, Response::new(SLASH))
         .answer(404, not_found(SPLIT))
         .answer(409, json("Somebody holds it, or waits for it.", "NamedLockError"))
-        .errors(
-            ERROR,
-            &[&ANY[..], &[Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull], &KEYED].concat(),
-        );
+        .errors(ERROR, &[&NAMED, &CREDENTIAL, &WRITE, &NEW_HOLD, &KEYED]);
     let unlock = delete("/lock/{name}", "unlock_by_name", TAG, "Give a lock back")
         .about("Releases only what was taken through this dialect.")
         .parameter(name())
         .answer(200, json("Given back.", "NamedLock"))
         .answer(307, Response::new(SLASH))
         .answer(404, not_found("Nothing was taken here under this name."))
-        .errors(ERROR, &ANY);
+        .errors(ERROR, &[&NAMED, &CREDENTIAL, &WRITE]);
     vec![is_locked, lock, unlock]
 }
 

@@ -2,6 +2,7 @@
 
 use super::schema;
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, CREDENTIAL, KEYED, NEW_HOLD, WRITE};
 use crate::http::endpoint::{
     Bounds, Chapter, Documentation, Endpoint, ErrorShape, idempotency_key, json, metadata, number, object, post,
     request_id, required, string,
@@ -19,24 +20,7 @@ const ABOUT: &str = "The REST interface that RaftLock's README describes: `resou
 
 const ERROR: ErrorShape = ErrorShape { content_type: "application/json", shape: Some("ResourceError") };
 
-const ANY: [Code; 16] = [
-    Code::MalformedBody,
-    Code::InvalidField,
-    Code::LimitExceeded,
-    Code::BodyTooLarge,
-    Code::BodyTimeout,
-    Code::UnsupportedMediaType,
-    Code::CredentialMissing,
-    Code::CredentialWrong,
-    Code::TooManyAttempts,
-    Code::Forbidden,
-    Code::NotLeader,
-    Code::NoQuorum,
-    Code::ShuttingDown,
-    Code::OutcomeUnknown,
-    Code::DiskFull,
-    Code::Overloaded,
-];
+const MESSAGE: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::UnsupportedMediaType, Code::Forbidden];
 
 fn endpoints(_: Bounds) -> Vec<Endpoint> {
     vec![
@@ -45,11 +29,11 @@ fn endpoints(_: Bounds) -> Vec<Endpoint> {
             .parameter(idempotency_key())
             .body("LockResource", Required::True, value!({"resource": "deploy", "ttl": 30}))
             .answer(200, json("Taken.", "ResourceLocked"))
-            .errors(ERROR, &[&ANY[..], &[Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull, Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull, Code::RequestReused, Code::RequestEnded, Code::RequestsFull]].concat()),
+            .errors(ERROR, &[&BODY, &MESSAGE, &CREDENTIAL, &WRITE, &[Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull], &NEW_HOLD, &KEYED]),
         post("/unlock", "unlock_resource", TAG, "Give a lock back")
             .body("UnlockResource", Required::True, value!({"lock_id": "9e2c01020304450687080b0c0d0e0f10.ZGVwbG95"}))
             .answer(200, json("Given back.", "ResourceUnlocked"))
-            .errors(ERROR, &[&ANY[..], &[Code::WrongKey]].concat()),
+            .errors(ERROR, &[&BODY, &MESSAGE, &CREDENTIAL, &WRITE, &[Code::WrongKey]]),
     ]
 }
 
