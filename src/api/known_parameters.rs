@@ -13,27 +13,20 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use std::sync::Arc;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::path::{HttpMethod, Operation, ParameterIn};
+use utoipa::openapi::path::{HttpMethod, ParameterIn};
 
-/// The parameters of some endpoints.
+/// The query parameters of some endpoints: path, method, names.
 struct Known {
     unknown_fields: UnknownFields,
-    endpoints: Vec<Described>,
-}
-
-/// One method of one path.
-struct Described {
-    path: &'static str,
-    method: Method,
-    query: Vec<String>,
+    endpoints: Vec<(String, Method, Vec<String>)>,
 }
 
 /// Puts the check around all of these routes.
-pub fn check_parameters<S>(routes: Routes<S>, app: &AppState, endpoints: Vec<Endpoint>) -> Routes<S>
+pub fn check_parameters<S>(routes: Routes<S>, app: &AppState) -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let endpoints = endpoints.into_iter().map(Described::new).collect();
+    let endpoints = routes.endpoints.iter().map(known_at).collect();
     let known = Arc::new(Known { unknown_fields: app.settings.unknown_fields, endpoints });
     routes.map(|route| route.layer(from_fn_with_state(Arc::clone(&known), check)))
 }
@@ -56,29 +49,24 @@ impl Known {
     fn names(&self, path: &str, method: &Method) -> Option<Vec<&str>> {
         // HEAD takes the parameters of GET.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let found = self.endpoints.iter().find(|known| known.method == *method && is_at(known.path, path));
-        found.map(|known| known.query.iter().map(String::as_str).collect())
+        let mut endpoints = self.endpoints.iter();
+        let (_, _, names) = endpoints.find(|(described, known, _)| known == method && is_at(described, path))?;
+        Some(names.iter().map(String::as_str).collect())
     }
 }
 
-impl Described {
-    fn new(endpoint: Endpoint) -> Described {
-        let method = match endpoint.method {
-            HttpMethod::Post => Method::POST,
-            HttpMethod::Delete => Method::DELETE,
-            _ => Method::GET,
-        };
-        Described { path: endpoint.path, method, query: names_in_query(endpoint.operation.build()) }
-    }
-}
-
-fn names_in_query(operation: Operation) -> Vec<String> {
-    let parameters = operation.parameters.into_iter().flatten();
+fn known_at(endpoint: &Endpoint) -> (String, Method, Vec<String>) {
+    let method = match endpoint.method {
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Delete => Method::DELETE,
+        _ => Method::GET,
+    };
+    let parameters = endpoint.operation.parameters.iter().flatten();
     let in_query = parameters.filter_map(|parameter| match parameter {
-        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name),
+        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
         RefOr::T(_) | RefOr::Ref(_) => None,
     });
-    in_query.collect()
+    (endpoint.path.clone(), method, in_query.collect())
 }
 
 /// Whether a path fits a described one, in which `{name}` stands for any one segment.
@@ -97,18 +85,13 @@ fn is_at(described: &str, path: &str) -> bool {
 mod tests {
     use super::*;
     use crate::api::{cluster, inspect};
-    use crate::http::endpoint::Bounds;
 
     #[test]
     fn path_has_the_parameters_described_for_it() {
-        let endpoints = [&inspect::DECLARATION, &cluster::DECLARATION].map(|declaration| {
-            let documentation = declaration.documentation.expect("described");
-            (documentation.endpoints)(Bounds { name_bytes_max: 512 })
-        });
-        let known = Known {
-            unknown_fields: UnknownFields::Refuse,
-            endpoints: endpoints.into_iter().flatten().map(Described::new).collect(),
-        };
+        let endpoints = [&inspect::DECLARATION, &cluster::DECLARATION]
+            .map(|declaration| (declaration.documentation.expect("described").endpoints)());
+        let endpoints = endpoints.iter().flatten().map(known_at).collect();
+        let known = Known { unknown_fields: UnknownFields::Refuse, endpoints };
         let of = |path: &str, method| known.names(path, &method);
         let locks = of("/v1/locks", Method::GET).expect("described");
         assert!(

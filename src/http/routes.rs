@@ -1,15 +1,20 @@
 //! The routes of one declaration, and the label under which each path is counted.
 
+use super::endpoint::Endpoint;
 use axum::routing::MethodRouter;
+use std::borrow::Cow;
+use utoipa::__dev::SchemaReferences;
 
 /// Routes that still need a state of type `S`; without one they are complete.
 pub struct Routes<S = ()> {
     pub(crate) paths: Vec<Path<S>>,
+    /// What the OpenAPI document describes of them.
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) fallback: Option<Fallback<S>>,
 }
 
 pub(crate) struct Path<S> {
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     pub methods: MethodRouter<S>,
     /// Whether requests for it are counted under the label of the declaration.
     pub is_counted: bool,
@@ -24,18 +29,37 @@ pub(crate) struct Fallback<S> {
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[expect(clippy::new_without_default, reason = "routes begin with their first path")]
     pub fn new() -> Routes<S> {
-        Routes { paths: Vec::new(), fallback: None }
+        Routes { paths: Vec::new(), endpoints: Vec::new(), fallback: None }
     }
 
-    /// Adds a path in axum's notation.
-    pub fn route(mut self, path: &'static str, methods: MethodRouter<S>) -> Routes<S> {
-        self.paths.push(Path { path, methods, is_counted: true });
+    /// Adds the path of the description `P`, which `#[utoipa::path]` makes beside a handler.
+    pub fn described<P: utoipa::Path + SchemaReferences>(self, methods: MethodRouter<S>) -> Routes<S> {
+        self.add(P::path().into(), methods, true).also::<P>()
+    }
+
+    /// Describes one more method of a path that has been added.
+    pub fn also<P: utoipa::Path + SchemaReferences>(mut self) -> Routes<S> {
+        self.endpoints.push(Endpoint::of::<P>());
         self
     }
 
+    /// The descriptions, for the document of a declaration.
+    pub fn into_endpoints(self) -> Vec<Endpoint> {
+        self.endpoints
+    }
+
+    /// Adds a path in axum's notation without a description.
+    pub fn route(self, path: &'static str, methods: MethodRouter<S>) -> Routes<S> {
+        self.add(path.into(), methods, true)
+    }
+
     /// Adds a path whose requests are counted as `other`.
-    pub fn uncounted(mut self, path: &'static str, methods: MethodRouter<S>) -> Routes<S> {
-        self.paths.push(Path { path, methods, is_counted: false });
+    pub fn uncounted(self, path: &'static str, methods: MethodRouter<S>) -> Routes<S> {
+        self.add(path.into(), methods, false)
+    }
+
+    fn add(mut self, path: Cow<'static, str>, methods: MethodRouter<S>, is_counted: bool) -> Routes<S> {
+        self.paths.push(Path { path, methods, is_counted });
         self
     }
 
@@ -50,11 +74,6 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    pub fn merge(mut self, other: Routes<S>) -> Routes<S> {
-        self.paths.extend(other.paths);
-        Routes { fallback: self.fallback.or(other.fallback), ..self }
-    }
-
     pub fn with_state(self, state: S) -> Routes {
         let paths = self.paths.into_iter().map(|Path { path, methods, is_counted }| Path {
             path,
@@ -64,6 +83,6 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let paths = paths.collect();
         let fallback =
             self.fallback.map(|Fallback { claims, methods }| Fallback { claims, methods: methods.with_state(state) });
-        Routes { paths, fallback }
+        Routes { paths, endpoints: self.endpoints, fallback }
     }
 }

@@ -6,9 +6,12 @@ use super::engine_metrics;
 use crate::access::Addresses;
 use crate::http::AppState;
 use crate::http::auth::identify;
+use crate::http::code::Code;
+use crate::http::code_groups::CREDENTIAL;
+use crate::http::endpoint::{Endpoint, errors};
 use crate::http::failure::Failure;
 use crate::http::methods::method_not_allowed;
-use crate::http::problem::problem;
+use crate::http::problem::{Problem, problem};
 use crate::http::respond::{with_body, with_header};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
@@ -20,38 +23,86 @@ use axum::routing::get;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use utoipa::Path as _;
 
 /// `/livez` and `/readyz`, open to everybody. Draining always means not ready; `unready` says why else.
 pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send + Sync + 'static) -> Router {
-    let ready = move || async move {
-        match (drain.is_draining(), unready()) {
-            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
-            (false, Some(why)) => (StatusCode::SERVICE_UNAVAILABLE, Cow::from(format!("not ready: {why}\n"))),
-            (false, None) => (StatusCode::OK, "ready\n".into()),
-        }
-    };
+    let ready = move || async move { ready(drain.is_draining(), unready()) };
     Router::new()
-        .route("/livez", get(|| async { "alive\n" }).fallback(method_not_allowed))
-        .route("/readyz", get(ready).fallback(method_not_allowed))
+        .route(&__path_live::path(), get(live).fallback(method_not_allowed))
+        .route(&__path_ready::path(), get(ready).fallback(method_not_allowed))
 }
+
+/// What the OpenAPI document describes of them.
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::of::<__path_live>(), Endpoint::of::<__path_ready>(), Endpoint::of::<__path_metrics>()]
+}
+
+/// Ask whether the process lives
+#[utoipa::path(
+    get,
+    path = "/livez",
+    responses(
+        (status = 200, description = "It does.", body = String, content_type = "text/plain; charset=utf-8"),
+        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+    ),
+    security(()),
+)]
+async fn live() -> &'static str {
+    "alive\n"
+}
+
+/// Ask whether the service takes requests
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses(
+        (status = 200, description = "It does.", body = String, content_type = "text/plain; charset=utf-8"),
+        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+        (status = 503, description = "It starts, stops, or has no leader; the text says which.", body = String, content_type = "text/plain; charset=utf-8"),
+    ),
+    security(()),
+)]
+fn ready(is_draining: bool, unready: Option<String>) -> (StatusCode, Cow<'static, str>) {
+    match (is_draining, unready) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
+        (false, Some(why)) => (StatusCode::SERVICE_UNAVAILABLE, Cow::from(format!("not ready: {why}\n"))),
+        (false, None) => (StatusCode::OK, "ready\n".into()),
+    }
+}
+
+errors!(MetricsErrors: Problem<'_>, CREDENTIAL, [Code::Forbidden]);
 
 /// `/metrics`, for any credential of every name where one is configured: the numbers tell how busy the whole service is.
 pub fn metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
-    let show = move |request: Request| async move {
-        let (head, _) = request.into_parts();
-        match identify(&app, &head).await {
-            Ok(identity) if identity.sees_every_name() => exposition(&app, &metrics, &shares),
-            Ok(_) => problem(&Failure::forbidden("read metrics, because it is limited to some lock names", None)),
-            Err(failure) => problem(&failure),
-        }
-    };
-    Router::new().route("/metrics", get(show).fallback(method_not_allowed))
+    let show = move |request: Request| async move { self::metrics(&app, &metrics, &shares, request).await };
+    Router::new().route(&__path_metrics::path(), get(show).fallback(method_not_allowed))
+}
+
+/// Read the metrics
+///
+/// Needs a credential where one is configured, of any role and without prefixes: the numbers are of all names.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses(
+        (status = 200, description = "Metrics in the text format of Prometheus.", body = String, content_type = metrics::CONTENT_TYPE),
+        MetricsErrors,
+    ),
+)]
+async fn metrics(app: &AppState, metrics: &Metrics, shares: &Addresses, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    match identify(app, &head).await {
+        Ok(identity) if identity.sees_every_name() => exposition(app, metrics, shares),
+        Ok(_) => problem(&Failure::forbidden("read metrics, because it is limited to some lock names", None)),
+        Err(failure) => problem(&failure),
+    }
 }
 
 /// The same for everybody who can connect: for a listener that is for nothing else.
 pub fn open_metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
     let show = move || async move { exposition(&app, &metrics, &shares) };
-    Router::new().route("/metrics", get(show).fallback(method_not_allowed))
+    Router::new().route(&__path_metrics::path(), get(show).fallback(method_not_allowed))
 }
 
 /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.

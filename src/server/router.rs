@@ -34,9 +34,9 @@ pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> 
         let label = declaration.label;
         for Path { path, methods, is_counted } in routes.paths {
             if is_counted && label != OTHER {
-                labels.add(path, label);
+                labels.add(&path, label);
             }
-            router = router.route(path, pages::or_page(path, methods, app));
+            router = router.route(&path, pages::or_page(&path, methods, app));
         }
         // Unknown methods of a service count, too.
         for service in declaration.services.iter().filter(|_| label != OTHER) {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 #[derive(Debug)]
 pub struct RouteLabels {
     names: Vec<&'static str>,
-    exact: Vec<(&'static str, Label)>,
+    exact: Vec<(String, Label)>,
     prefixes: Vec<(String, Label)>,
 }
 
@@ -32,12 +32,12 @@ impl Default for RouteLabels {
 
 impl RouteLabels {
     /// Counts a route under a label. A route with a parameter stands for every path that begins like it.
-    pub fn add(&mut self, route: &'static str, label: &'static str) {
+    pub fn add(&mut self, route: &str, label: &'static str) {
         match route.split_once('{') {
             Some((prefix, _)) => self.add_prefix(prefix.to_owned(), label),
             None => {
                 let label = self.label(label);
-                self.exact.push((route, label));
+                self.exact.push((route.to_owned(), label));
             }
         }
     }

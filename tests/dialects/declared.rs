@@ -9,7 +9,7 @@ use latchd::config::{Config, Inputs};
 use latchd::domain::{Acquire, Dialect, Name};
 use latchd::engine::Engine;
 use latchd::http::catalog::{Catalog, GrpcService, HoldDialect};
-use latchd::http::endpoint::{self, Chapter, Documentation};
+use latchd::http::endpoint::{Chapter, Documentation};
 use latchd::http::routes::Routes;
 use latchd::http::{App, AppState, Declaration};
 use latchd::server::{compose, openapi_json, router};
@@ -23,8 +23,8 @@ static DOCUMENTATION: Documentation = Documentation {
     chapter: Chapter::Predecessor,
     tag: "Tiny",
     about: "A dialect of one word.",
-    endpoints: |_| vec![endpoint::post("/tiny", "tiny_take", "Tiny", "Take the lock")],
-    schemas: |components, _| components,
+    endpoints: || routes().into_endpoints(),
+    schemas: |_| (),
 };
 
 static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -49,11 +49,17 @@ fn tiny() -> &'static Declaration {
             write_key: |key, _| format!("tiny-{key}"),
         }),
         services,
-        routes: |app, _| Routes::new().route("/tiny", post(take)).with_state(AppState::clone(app)),
+        routes: |app, _| routes().with_state(AppState::clone(app)),
         documentation: Some(&DOCUMENTATION),
     }))
 }
 
+fn routes() -> Routes<AppState> {
+    Routes::new().described::<__path_take>(post(take))
+}
+
+/// Take the lock
+#[utoipa::path(post, path = "/tiny", responses((status = 200, description = "Taken.", body = String)))]
 async fn take(State(app): State<AppState>) -> String {
     let acquire =
         Acquire { lease_ms: Some(60_000), ..Acquire::new(Name::from("tiny-lock"), Engine::new_key(), Dialect::Kufuli) };

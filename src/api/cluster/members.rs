@@ -1,6 +1,5 @@
 //! The members of the cluster, and changes of them.
 
-use super::operator::operator;
 use super::schema::Cluster;
 use crate::access::Identity;
 use crate::api::failure::from_fault;
@@ -8,10 +7,12 @@ use crate::engine::check_address;
 use crate::http::app::AppState;
 use crate::http::auth::identify;
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
+use crate::http::endpoint::errors;
 use crate::http::failure::Failure;
 use crate::http::non_json::describe_non_json;
 use crate::http::path::{Captured, capture};
-use crate::http::problem::answer;
+use crate::http::problem::{Problem, answer};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -36,7 +37,28 @@ pub struct AddMemberRequest {
     address: String,
 }
 
-/// `GET /v1/cluster`
+/// The errors of every change, besides those of every command.
+const CHANGE: [Code; 6] = [
+    Code::InvalidField,
+    Code::Forbidden,
+    Code::RunsAlone,
+    Code::MembershipBusy,
+    Code::NoSuchMember,
+    Code::MemberUnreachable,
+];
+errors!(ShowErrors: Problem<'_>, CREDENTIAL);
+errors!(AddErrors: Problem<'_>, CHANGE, WRITE, BODY, [Code::MemberExists], CREDENTIAL);
+errors!(PromoteErrors: Problem<'_>, CHANGE, WRITE, [Code::MemberExists, Code::MemberBehind], CREDENTIAL);
+errors!(RemoveErrors: Problem<'_>, CHANGE, WRITE, [Code::WouldLoseQuorum], CREDENTIAL);
+
+/// Show the cluster
+///
+/// Answered by every node from what it knows itself, also without a leader.
+#[utoipa::path(
+    get,
+    path = "/v1/cluster",
+    responses((status = 200, description = "The cluster, as this node sees it.", body = Cluster), ShowErrors),
+)]
 pub async fn show_cluster(State(app): State<AppState>, head: Parts) -> Response {
     answer(show(&app, &head).await)
 }
@@ -46,7 +68,16 @@ async fn show(app: &AppState, head: &Parts) -> Result<Cluster, Failure> {
     cluster(app).await
 }
 
-/// `POST /v1/cluster/members`
+/// Add a node without a vote
+///
+/// The node must run with an empty data directory. It gets the log and serves clients; the answer leaves when it has caught
+/// up enough. Promote it afterwards.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster/members",
+    request_body(content = AddMemberRequest, example = json!({"node": 4, "address": "https://10.0.0.4:9443"})),
+    responses((status = 200, description = "The node is a learner.", body = Cluster), AddErrors),
+)]
 pub async fn add_member(State(app): State<AppState>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     answer(add(&app, &head, body).await)
@@ -70,7 +101,15 @@ async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failur
     cluster(app).await
 }
 
-/// `POST /v1/cluster/members/{node}/promote`
+/// Give a node a vote
+///
+/// Refused while the node lacks much of the log, because the cluster would wait for it.
+#[utoipa::path(
+    post,
+    path = "/v1/cluster/members/{node}/promote",
+    params(("node" = u64, Path, description = "The id of the node.", minimum = 1, example = 4)),
+    responses((status = 200, description = "The node has a vote.", body = Cluster), PromoteErrors),
+)]
 pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
     answer(promote(&app, &captured, &head).await)
 }
@@ -84,7 +123,16 @@ async fn promote(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cl
     cluster(app).await
 }
 
-/// `DELETE /v1/cluster/members/{node}`
+/// Take a node out of the cluster
+///
+/// The requests that wait on that node end. Its id may come back with an empty data directory, as a node must whose disk was
+/// lost.
+#[utoipa::path(
+    delete,
+    path = "/v1/cluster/members/{node}",
+    params(("node" = u64, Path, description = "The id of the node.", minimum = 1, example = 4)),
+    responses((status = 200, description = "The node is no member any more.", body = Cluster), RemoveErrors),
+)]
 pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
     answer(remove(&app, &captured, &head).await)
 }
@@ -96,6 +144,12 @@ async fn remove(app: &AppState, captured: &Captured, head: &Parts) -> Result<Clu
     let by = name(&actor);
     tracing::warn!(actor = by, node, "{by} removed node {node} from the cluster");
     cluster(app).await
+}
+
+/// The caller, who must be an admin of every name: the right to change the cluster and to see its whole state.
+pub async fn operator(app: &AppState, head: &Parts, right: &'static str) -> Result<Identity, Failure> {
+    let actor = identify(app, head).await?;
+    if actor.is_admin() && actor.sees_every_name() { Ok(actor) } else { Err(Failure::forbidden(right, None)) }
 }
 
 async fn cluster(app: &AppState) -> Result<Cluster, Failure> {

@@ -4,13 +4,10 @@
 
 mod backup;
 mod members;
-mod openapi;
-mod operator;
 mod schema;
 
 use super::known_parameters::check_parameters;
-use crate::config::Config;
-use crate::http::endpoint::Bounds;
+use crate::http::endpoint::{Chapter, Documentation};
 use crate::http::methods::{delete, get, post};
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
@@ -19,17 +16,25 @@ pub static DECLARATION: Declaration = Declaration {
     label: "operate",
     dialect: None,
     services: &[],
-    routes,
-    documentation: Some(&openapi::DOCUMENTATION),
+    routes: |app, _| check_parameters(routes(), app).with_state(AppState::clone(app)),
+    documentation: Some(&DOCUMENTATION),
 };
 
-fn routes(app: &AppState, config: &Config) -> Routes {
-    let routes = Routes::new()
-        .route("/v1/cluster", get(members::show_cluster))
-        .route("/v1/cluster/members", post(members::add_member))
-        .route("/v1/cluster/members/{node}", delete(members::remove_member))
-        .route("/v1/cluster/members/{node}/promote", post(members::promote_member))
-        .route("/v1/backup", get(backup::backup))
-        .with_state(AppState::clone(app));
-    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)(Bounds::of(config)))
+const DOCUMENTATION: Documentation = Documentation {
+    chapter: Chapter::Own,
+    tag: "Operating the cluster",
+    about: "Who belongs to the cluster, changes of that, and the backup. Any credential may read; the rest needs the admin \
+        role without a limit to name prefixes. `latchd members`, `latchd backup` and `latchd restore` are the same on the \
+        command line.",
+    endpoints: || routes().into_endpoints(),
+    schemas: |_| (),
+};
+
+fn routes() -> Routes<AppState> {
+    Routes::new()
+        .described::<members::__path_show_cluster>(get(members::show_cluster))
+        .described::<members::__path_add_member>(post(members::add_member))
+        .described::<members::__path_promote_member>(post(members::promote_member))
+        .described::<members::__path_remove_member>(delete(members::remove_member))
+        .described::<backup::__path_backup>(get(backup::backup))
 }

@@ -12,16 +12,32 @@ use crate::http::query::Query;
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use utoipa::IntoParams;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`read` reads the query itself")]
+pub struct EventsParameters {
+    /// Only this lock; not together with `prefix`.
+    #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
+    name: Option<String>,
+    /// Only locks whose name starts with this, and no sessions.
+    prefix: Option<String>,
+    /// Begins with a `state` event: the locks as they are.
+    state: Option<bool>,
+    /// A password or an API key, for browsers, whose `EventSource` cannot send headers.
+    auth: Option<String>,
+}
 
 pub struct EventsQuery {
     pub wanted: EventFilter,
     /// Where another stream ended.
     pub after: Option<EventId>,
     pub with_state: bool,
-    /// Where the locks are that a state has no room for.
-    pub rest: String,
+    /// The URL of all locks, for a state that has no room for them.
+    pub full_listing: String,
 }
 
 pub async fn read(app: &AppState, head: &Parts) -> Result<EventsQuery, Failure> {
@@ -31,12 +47,12 @@ pub async fn read(app: &AppState, head: &Parts) -> Result<EventsQuery, Failure> 
     let viewer = identify_with(app, head, auth.as_deref()).await?;
     touch_cookie_session(app, &viewer, head).await;
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
-    let rest = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
+    let full_listing = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     Ok(EventsQuery {
         wanted: wanted(app, asked, &viewer, &prefix)?,
         after: last_event_id(head)?,
         with_state: query::flag(asked, "state")?.unwrap_or_default(),
-        rest,
+        full_listing,
     })
 }
 

@@ -4,8 +4,11 @@ use crate::access::session_handle;
 use crate::api::inspect::schema::Lock;
 use crate::domain::{EndReason, SessionId};
 use crate::engine::events::{CurrentState, EventId, GapReason, LockEvent, PublishedEvent};
+use crate::http::endpoint::{Schemas, add_schema};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A client that lost its stream waits this long before it asks again.
 const RETRY: &str = "retry: 1000\n";
@@ -78,6 +81,26 @@ pub struct Dropped {
     why: &'static str,
 }
 
+/// The text of the stream, whose data is JSON; utoipa derives no `contentSchema`.
+pub struct EventStream;
+
+impl ToSchema for EventStream {
+    fn schemas(schemas: &mut Schemas) {
+        add_schema::<Event<'_>>(schemas);
+        add_schema::<StateEvent>(schemas);
+        add_schema::<Dropped>(schemas);
+    }
+}
+
+impl PartialSchema for EventStream {
+    fn schema() -> RefOr<Schema> {
+        let names = [Event::name(), StateEvent::name(), Dropped::name()];
+        let data = names.into_iter().map(Ref::from_schema_name).fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        let text = ObjectBuilder::new().schema_type(Type::String).content_media_type("application/json");
+        text.content_schema(Some(Schema::from(data.build()))).build().into()
+    }
+}
+
 /// Why the server ends a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DropReason {
@@ -105,8 +128,8 @@ pub fn happened(out: &mut Vec<u8>, published: &PublishedEvent) {
     write(out, Some(published.id), event.event, &event);
 }
 
-/// The present state; `why` where events are missing. `rest` is where the listing is.
-pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, rest: &str) {
+/// The present state; `why` where events are missing. `full_listing` is the URL of all locks.
+pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, full_listing: &str) {
     let (locks, all) = fitting(state);
     let event = if why.is_some() { "gap" } else { "state" };
     let why = why.map(|why| match why {
@@ -114,7 +137,7 @@ pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, re
         GapReason::Snapshot => "snapshot",
         GapReason::UnknownId => "unknown-id",
     });
-    let rest = (!all).then(|| rest.to_owned());
+    let rest = (!all).then(|| full_listing.to_owned());
     out.extend_from_slice(RETRY.as_bytes());
     write(out, Some(state.place), event, &StateEvent { event, id: state.place.to_string(), why, locks, rest });
 }

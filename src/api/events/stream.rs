@@ -19,7 +19,7 @@ use tokio::time::sleep;
 const CHUNKS: usize = 4;
 
 /// How long a reader that is dropped may take to fetch its last event.
-const LAST_EVENT_WITHIN: Duration = Duration::from_secs(3);
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug)]
 pub struct StreamSettings {
@@ -29,12 +29,17 @@ pub struct StreamSettings {
     pub slow_reader_after: Duration,
 }
 
-/// The body of an answer, which ends with its reader. `rest` is where the locks are that a state has no room for.
-pub fn body(reader: Subscription, rest: String, settings: StreamSettings, connection: Option<Arc<Connection>>) -> Body {
+/// The body of an answer, which ends with its reader. `full_listing` is the URL of all locks, for a state that has no room for them.
+pub fn body(
+    reader: Subscription,
+    full_listing: String,
+    settings: StreamSettings,
+    connection: Option<Arc<Connection>>,
+) -> Body {
     let (chunks, taken) = mpsc::channel(CHUNKS);
     let (last, ending) = oneshot::channel();
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
-    let stream = Stream { chunks, rest, settings };
+    let stream = Stream { chunks, full_listing, settings };
     tokio::spawn(async move {
         let Some(why) = stream.run(reader).await else { return };
         let mut farewell = Vec::new();
@@ -42,7 +47,7 @@ pub fn body(reader: Subscription, rest: String, settings: StreamSettings, connec
         if last.send(farewell.into()).is_err() {
             return;
         }
-        if tokio::time::timeout(LAST_EVENT_WITHIN, body_gone).await.is_err() {
+        if tokio::time::timeout(LAST_EVENT_TIMEOUT, body_gone).await.is_err() {
             tracing::info!("a reader of events that takes nothing is cut off ({})", why.as_str());
             connection.iter().for_each(|connection| connection.end());
         }
@@ -63,7 +68,7 @@ pub fn body(reader: Subscription, rest: String, settings: StreamSettings, connec
 
 struct Stream {
     chunks: mpsc::Sender<Bytes>,
-    rest: String,
+    full_listing: String,
     settings: StreamSettings,
 }
 
@@ -140,8 +145,8 @@ impl Stream {
         let mut out = Vec::new();
         match step {
             Update::Begun(id) => schema::started(&mut out, *id),
-            Update::State(state) => schema::state(&mut out, state, None, &self.rest),
-            Update::Gap(why, state) => schema::state(&mut out, state, Some(*why), &self.rest),
+            Update::State(state) => schema::state(&mut out, state, None, &self.full_listing),
+            Update::Gap(why, state) => schema::state(&mut out, state, Some(*why), &self.full_listing),
             Update::Events(events, _) => events.iter().for_each(|event| schema::happened(&mut out, event)),
             Update::Passed(_) | Update::Ended => {}
         }

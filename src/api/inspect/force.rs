@@ -1,6 +1,6 @@
 //! The forced release: an admin ends the hold of somebody else. The log keeps who did it and why.
 
-use super::name::{HoldName, hold_in_path, hold_in_query};
+use super::name::{HoldName, NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
 use crate::access::Identity;
 use crate::api::failure::from_fault;
@@ -8,10 +8,12 @@ use crate::domain::{HoldKey, Name, Token};
 use crate::http::app::{App, AppState};
 use crate::http::auth::{identify, touch_cookie_session};
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
+use crate::http::endpoint::errors;
 use crate::http::failure::Failure;
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::path::Captured;
-use crate::http::problem::answer;
+use crate::http::problem::{Problem, answer};
 use crate::http::query::Query;
 use crate::http::unknown_fields::UnknownFields;
 use axum::body::Body;
@@ -20,9 +22,9 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
 use std::borrow::Cow;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-pub const REASON_BYTES_MAX: usize = 256;
+const REASON_BYTES_MAX: usize = 256;
 
 /// The body, where the reason is not in the query.
 #[derive(Deserialize, ToSchema)]
@@ -33,14 +35,58 @@ pub struct ForceReleaseRequest {
     pub reason: String,
 }
 
-/// `DELETE /v1/locks/{name}/holds/{key}`
+const REFUSED: [Code; 5] = [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock, Code::WrongKey];
+errors!(ForceErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE);
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`reason` reads the query itself")]
+struct ReasonQuery {
+    /// Why, in at most 256 bytes; may stand in the body instead.
+    reason: Option<String>,
+}
+
+const _: () = assert!(REASON_BYTES_MAX == 256, "the limit in the document");
+
+/// End somebody else's hold
+///
+/// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
+/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder is not
+/// told before it asks. Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and
+/// may decode `%2F`. `DELETE /v1/holds?name=&key=` does the same for any name.
+#[utoipa::path(
+    delete,
+    path = "/v1/locks/{name}/holds/{key}",
+    params(
+        NameInPath,
+        ("key" = String, Path, description = "The hold's key, as `GET /v1/locks?name=` shows it to admins.", min_length = 1),
+        ReasonQuery,
+    ),
+    request_body(content = Option<ForceReleaseRequest>, example = json!({"reason": "the worker hangs, ticket 4411"})),
+    responses((status = 200, description = "The hold was ended.", body = ForcedRelease), ForceErrors),
+)]
 pub async fn force_release(State(app): State<AppState>, captured: Captured, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let hold = hold_in_path(&app, &captured);
     answer(release(&app, hold, &head, body).await)
 }
 
-/// `DELETE /v1/holds?name=&key=`
+/// End somebody else's hold, of a lock with any name
+///
+/// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
+/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder is not
+/// told before it asks.
+#[utoipa::path(
+    delete,
+    path = "/v1/holds",
+    params(
+        ("name" = String, Query, description = "The lock's name.", format = "lock-name", min_length = 1, example = "deploy/production"),
+        ("key" = String, Query, description = "The hold's key, as `GET /v1/locks?name=` shows it to admins."),
+        ReasonQuery,
+    ),
+    request_body(content = Option<ForceReleaseRequest>, example = json!({"reason": "the worker hangs, ticket 4411"})),
+    responses((status = 200, description = "The hold was ended.", body = ForcedRelease), ForceErrors),
+)]
 pub async fn force_release_by_name(State(app): State<AppState>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let hold = hold_in_query(&app, Query::of(&head.uri));

@@ -1,6 +1,8 @@
 //! The listings, and one lock in detail.
 
-use super::name::{lock_name, lock_name_in_query};
+use super::name::{NameInPath, lock_name, lock_name_in_query};
+use super::query::{ConsistencyQuery, PageQuery};
+use super::schema::{Lock, LockList, SessionList};
 use super::{cursor, listing_json, query};
 use crate::access::Identity;
 use crate::api::failure::from_fault;
@@ -9,18 +11,49 @@ use crate::domain::view::{LockFilter, LockView};
 use crate::http::app::AppState;
 use crate::http::auth::{identify, may_read, touch_cookie_session};
 use crate::http::code::Code;
+use crate::http::code_groups::{CREDENTIAL, READ};
+use crate::http::endpoint::errors;
 use crate::http::failure::Failure;
 use crate::http::json_stream;
 use crate::http::path::Captured;
-use crate::http::problem::problem;
+use crate::http::problem::{Problem, problem};
 use crate::http::query::Query;
 use crate::http::respond::{HoldsSecrets, with_header};
 use axum::extract::State;
 use axum::http::{header, request::Parts};
 use axum::response::Response;
 use std::sync::Arc;
+use utoipa::IntoParams;
 
-/// `GET /v1/locks`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`locks` reads the query itself")]
+struct LocksQuery {
+    /// Only this lock; not together with `prefix` or `cursor`.
+    #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
+    name: Option<String>,
+    /// Only names that start with this.
+    prefix: Option<String>,
+    /// Only locks with (`true`) or without (`false`) a hold.
+    held: Option<bool>,
+    /// Only locks with (`true`) or without (`false`) waiters.
+    contended: Option<bool>,
+}
+
+errors!(ListErrors: Problem<'_>, [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::AddressFull], CREDENTIAL, READ);
+errors!(ShowErrors: Problem<'_>, [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock], CREDENTIAL, READ);
+errors!(SessionsErrors: Problem<'_>, [Code::InvalidField, Code::Forbidden], CREDENTIAL, READ);
+
+/// List locks
+///
+/// Locks that are held or waited for, in the order of their names, page by page. With `name`, which no client or proxy on
+/// the way changes: a page with that lock, or without any where nobody holds it or waits for it.
+#[utoipa::path(
+    get,
+    path = "/v1/locks",
+    params(LocksQuery, PageQuery, ConsistencyQuery),
+    responses((status = 200, description = "One page of locks.", body = LockList), ListErrors),
+)]
 pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Response {
     answered(locks(&app, &head).await)
 }
@@ -87,7 +120,19 @@ async fn only(
     Ok(marked(json_stream::answer(head, json)?, sees_keys))
 }
 
-/// `GET /v1/locks/{name}`
+/// Show one lock
+///
+/// Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and may decode `%2F`.
+/// `GET /v1/locks?name=` tells the same of any name.
+#[utoipa::path(
+    get,
+    path = "/v1/locks/{name}",
+    params(NameInPath, ConsistencyQuery),
+    responses(
+        (status = 200, description = "The lock, its holders and the length of its queue.", body = Lock),
+        ShowErrors,
+    ),
+)]
 pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
     answered(lock(&app, captured, &head).await)
 }
@@ -104,7 +149,15 @@ async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Respon
     Ok(marked(json_stream::answer(head, json)?, viewer.is_admin()))
 }
 
-/// `GET /v1/sessions`
+/// List sessions
+///
+/// Refused to a credential that is limited to name prefixes.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    params(PageQuery, ConsistencyQuery),
+    responses((status = 200, description = "One page of sessions.", body = SessionList), SessionsErrors),
+)]
 pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Response {
     answered(sessions(&app, &head).await)
 }

@@ -5,35 +5,42 @@ mod force;
 mod list;
 mod listing_json;
 mod name;
-mod openapi;
 pub mod query;
 pub mod schema;
 
-use super::events;
+use super::events::{self, Events};
 use super::known_parameters::check_parameters;
-use crate::config::Config;
+use crate::http::Declaration;
 use crate::http::compression::compressed;
-use crate::http::endpoint::Bounds;
+use crate::http::endpoint::{Chapter, Documentation};
 use crate::http::methods::{delete, get};
 use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
 
 pub static DECLARATION: Declaration = Declaration {
     label: "inspect",
     dialect: None,
     services: &[],
-    routes,
-    documentation: Some(&openapi::DOCUMENTATION),
+    routes: |app, config| check_parameters(routes(), app).with_state(Events::new(app, config)),
+    documentation: Some(&DOCUMENTATION),
 };
 
-fn routes(app: &AppState, config: &Config) -> Routes {
-    let routes = Routes::new()
-        .route("/v1/locks", compressed(get(list::list_locks)))
-        .route("/v1/locks/{name}", compressed(get(list::show_lock)))
-        .route("/v1/locks/{name}/holds/{key}", delete(force::force_release))
-        .route("/v1/holds", delete(force::force_release_by_name))
-        .route("/v1/sessions", compressed(get(list::list_sessions)))
-        .with_state(AppState::clone(app))
-        .merge(events::routes(app, config));
-    check_parameters(routes, app, (openapi::DOCUMENTATION.endpoints)(Bounds::of(config)))
+const DOCUMENTATION: Documentation = Documentation {
+    chapter: Chapter::Own,
+    tag: "Reading and repairing",
+    about: "Who holds what, which sessions there are, and the forced release of a hold. A credential that is limited to name \
+        prefixes sees only those names. Keys are shown to admins only, session ids to nobody: a session is named by a handle \
+        that is made from its id.",
+    endpoints: || routes().into_endpoints(),
+    schemas: |_| (),
+};
+
+fn routes() -> Routes<Events> {
+    Routes::new()
+        .described::<list::__path_list_locks>(compressed(get(list::list_locks)))
+        .described::<list::__path_show_lock>(compressed(get(list::show_lock)))
+        .described::<force::__path_force_release>(delete(force::force_release))
+        .described::<force::__path_force_release_by_name>(delete(force::force_release_by_name))
+        .described::<list::__path_list_sessions>(compressed(get(list::list_sessions)))
+        .uncounted(events::PATH, get(events::read_events))
+        .also::<events::__path_read_events>()
 }

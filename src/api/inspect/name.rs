@@ -11,6 +11,16 @@ use crate::http::failure::Failure;
 use crate::http::key;
 use crate::http::path::{Captured, capture};
 use crate::http::query::Query;
+use utoipa::IntoParams;
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "`lock_name` reads the path itself")]
+pub struct NameInPath {
+    /// The lock's name, percent-encoded: a slash is `%2F`.
+    #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
+    name: String,
+}
 
 /// One hold of one lock.
 pub type HoldName = (Name, HoldKey);

@@ -4,9 +4,42 @@ use crate::engine::Consistency;
 use crate::http::failure::Failure;
 use crate::http::query::Query;
 use std::borrow::Cow;
+use utoipa::{IntoParams, ToSchema};
 
-pub const LIMIT_DEFAULT: usize = 100;
-pub const LIMIT_MAX: usize = 1000;
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// The parameters of every listing, as the functions below read them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the functions below read the query")]
+pub struct PageQuery {
+    /// Entries of a page at most. It ends sooner where it has about a megabyte: `next_cursor` tells whether there are more.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+const _: () = assert!(LIMIT_DEFAULT == 100 && LIMIT_MAX == 1000, "the limits in the document");
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`consistency` reads it")]
+pub struct ConsistencyQuery {
+    /// `linearizable` (the default) sees everything that was answered before, on any node, and needs a quorum; `stale` is
+    /// what this node knows.
+    #[param(inline)]
+    consistency: Option<ConsistencyName>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase", default = "linearizable")]
+#[expect(dead_code, reason = "`consistency` reads the names")]
+enum ConsistencyName {
+    Linearizable,
+    Stale,
+}
 
 /// `limit`: how many entries a page has.
 pub fn limit(query: Query<'_>) -> Result<usize, Failure> {

@@ -1,9 +1,6 @@
 //! The OpenAPI document and the pages about it, each made when it is first asked for.
 
-use super::openapi;
-use crate::config::Config;
-use crate::http::declaration::Declarations;
-use crate::http::endpoint::{Bounds, Documentation};
+use crate::http::endpoint::Documentation;
 use crate::status;
 use axum::body::Bytes;
 use serde_json::Value;
@@ -11,27 +8,16 @@ use std::sync::OnceLock;
 
 pub struct Documents {
     documentation: Vec<&'static Documentation>,
-    bounds: Bounds,
+    name_bytes_max: usize,
     json: OnceLock<Bytes>,
     api_page: OnceLock<Bytes>,
     errors_page: OnceLock<Bytes>,
 }
 
-/// The OpenAPI document of these declarations and of the pages, with this configuration.
-pub fn openapi_json(declarations: &Declarations, config: &Config) -> String {
-    Documents::new(declarations, Bounds::of(config)).made_json()
-}
-
 impl Documents {
-    pub fn new(declarations: &Declarations, bounds: Bounds) -> Documents {
-        let declared = declarations.iter().filter_map(|declaration| declaration.documentation);
-        Documents {
-            documentation: declared.chain([&openapi::DOCUMENTATION]).collect(),
-            bounds,
-            json: OnceLock::new(),
-            api_page: OnceLock::new(),
-            errors_page: OnceLock::new(),
-        }
+    pub fn new(documentation: Vec<&'static Documentation>, name_bytes_max: usize) -> Documents {
+        let (json, api_page, errors_page) = Default::default();
+        Documents { documentation, name_bytes_max, json, api_page, errors_page }
     }
 
     /// All answers share one copy: a client that reads nothing would keep its own in memory.
@@ -47,8 +33,8 @@ impl Documents {
         self.errors_page.get_or_init(|| status::errors_page(&self.parsed()).into()).clone()
     }
 
-    fn made_json(&self) -> String {
-        crate::api::openapi::json(&self.documentation, self.bounds)
+    pub fn made_json(&self) -> String {
+        crate::api::openapi::json(&self.documentation, self.name_bytes_max)
     }
 
     fn parsed(&self) -> Value {
@@ -62,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_answer_shares_one_copy_of_a_document() {
-        let documents = Documents::new(&[], Bounds::of(&Config::default()));
+        let documents = Documents::new(Vec::new(), 512);
         for document in [Documents::json, Documents::api_page, Documents::errors_page] {
             assert_eq!(document(&documents).as_ptr(), document(&documents).as_ptr());
         }

@@ -1,10 +1,8 @@
 //! The pages for people and the documents for machines: their routes, rights and headers.
 
 mod documents;
-mod openapi;
 
-pub use documents::openapi_json;
-
+use super::probes;
 use crate::access::Identity;
 use crate::config::Config;
 use crate::engine::{ClusterView, Fault};
@@ -14,14 +12,15 @@ use crate::http::client_info::ClientInfo;
 use crate::http::code::Code;
 use crate::http::compression::compressed;
 use crate::http::declaration::Declarations;
-use crate::http::endpoint::Bounds;
+use crate::http::endpoint::{Chapter, Documentation};
 use crate::http::failure::Failure;
 use crate::http::methods::get;
 use crate::http::respond::{with_body, with_failure_headers, with_header};
+use crate::http::routes::{Path, Routes};
 use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
 use crate::status::{self, Question};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -30,25 +29,111 @@ use axum::routing::MethodRouter;
 use documents::Documents;
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The path that shows the status page to requests for HTML.
 const STATUS: &str = "/status";
 
+const DOCUMENTATION: Documentation = Documentation {
+    chapter: Chapter::Service,
+    tag: "The service",
+    about: "Probes, metrics, documents and the page for people.",
+    endpoints: || {
+        let mut endpoints = probes::endpoints();
+        endpoints.extend(routes().into_endpoints());
+        endpoints
+    },
+    schemas: |_| (),
+};
+
+#[derive(Clone)]
+struct Pages {
+    app: AppState,
+    documents: Arc<Documents>,
+}
+
+impl FromRef<Pages> for AppState {
+    fn from_ref(pages: &Pages) -> AppState {
+        AppState::clone(&pages.app)
+    }
+}
+
 /// The routes of pages and documents.
 pub fn router(declarations: &Declarations, app: &AppState, config: &Config) -> Router {
-    let documents = Arc::new(Documents::new(declarations, Bounds::of(config)));
-    let [api, errors, json] = [(); 3].map(|()| Arc::clone(&documents));
-    Router::new()
-        .route("/", compressed(get(page)))
-        .route("/docs", compressed(get(async move || html_page(StatusCode::OK, api.api_page()))))
-        .route("/docs/errors", compressed(get(async move || html_page(StatusCode::OK, errors.errors_page()))))
-        .route("/openapi.json", compressed(get(async move || json_document(json.json()))))
+    let state = Pages { app: AppState::clone(app), documents: Arc::new(documents(declarations, config)) };
+    let paths = routes().with_state(state).paths.into_iter();
+    paths.fold(Router::new(), |router, Path { path, methods, .. }| router.route(&path, methods))
+}
+
+/// The OpenAPI document of these declarations and of the pages, with this configuration.
+pub fn openapi_json(declarations: &Declarations, config: &Config) -> String {
+    documents(declarations, config).made_json()
+}
+
+fn documents(declarations: &Declarations, config: &Config) -> Documents {
+    let declared = declarations.iter().filter_map(|declaration| declaration.documentation);
+    Documents::new(declared.chain([&DOCUMENTATION]).collect(), config.locks.name_bytes_max)
+}
+
+fn routes() -> Routes<Pages> {
+    Routes::new()
+        .described::<__path_openapi>(compressed(get(openapi)))
+        .described::<__path_docs>(compressed(get(docs)))
+        .described::<__path_errors>(compressed(get(errors)))
+        .described::<__path_page>(compressed(get(page)))
         .route(assets::STYLE.path, compressed(get(async || file(assets::STYLE))))
         .route(assets::SCRIPT.path, compressed(get(async || file(assets::SCRIPT))))
         .route(assets::ICON.path, compressed(get(async || file(assets::ICON))))
-        .with_state(AppState::clone(app))
+}
+
+/// An OpenAPI 3.1 document.
+#[derive(ToSchema)]
+struct Document {}
+
+/// Read this document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    responses(
+        (status = 200, description = "This document.", body = Document),
+        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+    ),
+    security(()),
+)]
+async fn openapi(State(pages): State<Pages>) -> Response {
+    json_document(pages.documents.json())
+}
+
+/// Read this document as a page
+#[utoipa::path(
+    get,
+    path = "/docs",
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+    ),
+    security(()),
+)]
+async fn docs(State(pages): State<Pages>) -> Response {
+    html_page(StatusCode::OK, pages.documents.api_page())
+}
+
+/// Read about every error
+///
+/// The `type` of a problem document points here.
+#[utoipa::path(
+    get,
+    path = "/docs/errors",
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+    ),
+    security(()),
+)]
+async fn errors(State(pages): State<Pages>) -> Response {
+    html_page(StatusCode::OK, pages.documents.errors_page())
 }
 
 /// The route at `/status` with the page for who asks for HTML; any other route as it is.
@@ -64,7 +149,19 @@ async fn page_or_next(app: State<AppState>, request: Request, next: Next) -> Res
     response
 }
 
-/// The status page.
+/// Look at the locks
+///
+/// The status page, as `/status` shows it to browsers.
+#[utoipa::path(
+    get,
+    path = "/",
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 401, description = "No credential, or a wrong one.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 429, description = "Too many failed attempts.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 503, description = "The state cannot be read now; the page says why and tries again.", body = String, content_type = "text/html; charset=utf-8"),
+    ),
+)]
 async fn page(State(app): State<AppState>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     // The JSON of `/status` takes the credential there, so a bookmark with it shows the page too.

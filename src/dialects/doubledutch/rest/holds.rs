@@ -1,14 +1,16 @@
 //! `GET /getlock` and `DELETE /releaselock`.
 
 use super::answer::{self, CredentialMessages};
-use super::schema::{NotTaken, ReleaseAnswer, Taken};
+use super::schema::{ErrorAnswer, LockQuery, NotTaken, ReleaseAnswer, ReleaseQuery, Taken};
 use super::state::GetLock;
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault, Granted, Released};
 use crate::http::auth::{caller, identify_with, may_take, may_use, touch_cookie_session};
 use crate::http::code::{Code, FieldNames};
+use crate::http::code_groups::{KEYED, NEW_HOLD, WRITE};
 use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::delivery::granted;
+use crate::http::endpoint::{Either, IdempotencyHeader, errors};
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::key;
@@ -30,9 +32,31 @@ const AT_GETLOCK: CredentialMessages = CredentialMessages {
 const AT_RELEASELOCK: CredentialMessages =
     CredentialMessages { key: "error", missing: (StatusCode::BAD_REQUEST, "invalid params"), wrong: "invalid key" };
 
-/// Takes a lock, or waits for it up to `timeout` seconds.
+const LIMITS: [Code; 6] = [
+    Code::InvalidField,
+    Code::LimitExceeded,
+    Code::Forbidden,
+    Code::SessionOfAnother,
+    Code::QueueFull,
+    Code::SessionHoldsFull,
+];
+errors!(LockErrors: ErrorAnswer, [Code::TooManyAttempts], WRITE, LIMITS, NEW_HOLD, KEYED);
+errors!(ReleaseErrors: ErrorAnswer, [Code::TooManyAttempts], WRITE, [Code::Forbidden]);
+
+/// Take a lock
 ///
-/// Routed for every method: a router's GET would answer HEAD too, and HEAD must never take a lock.
+/// Waits up to `timeout` seconds in the lock's queue. Answers are never cached, and HEAD takes nothing.
+#[utoipa::path(
+    get,
+    path = "/getlock",
+    params(LockQuery, IdempotencyHeader),
+    responses(
+        (status = 200, description = "Taken, or not: `lockacquired` tells.", body = inline(Either<Taken<'_>, NotTaken<'_>>)),
+        (status = 401, description = "No credential, a wrong one, or a session cookie whose session has ended.", body = ErrorAnswer),
+        LockErrors,
+    ),
+)]
+// Routed for every method: a router's GET would answer HEAD too, and HEAD must never take a lock.
 pub async fn get_lock(State(state): State<GetLock>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     if head.method != Method::GET {
@@ -138,7 +162,20 @@ fn taken(state: &GetLock, head: &Parts, name: &str, hold: Granted) -> Response {
     answer::with_common_headers(state, granted(head, hold.delivery, StatusCode::OK, body))
 }
 
-/// Releases a lock. The token alone is enough, as the older generation of clients expects.
+/// Give a lock back
+///
+/// A token that fits is enough; `auth` may be left out, as older clients do.
+#[utoipa::path(
+    delete,
+    path = "/releaselock",
+    params(ReleaseQuery),
+    responses(
+        (status = 200, description = "Given back.", body = ReleaseAnswer),
+        (status = 400, description = "A parameter is missing, or nothing that this token opens is held.", body = inline(Either<ReleaseAnswer<'_>, ErrorAnswer>)),
+        (status = 401, description = "A wrong credential.", body = ErrorAnswer),
+        ReleaseErrors,
+    ),
+)]
 pub async fn release_lock(State(state): State<GetLock>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     if head.method != Method::DELETE {

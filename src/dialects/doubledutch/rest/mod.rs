@@ -5,20 +5,20 @@
 
 mod answer;
 mod holds;
-mod openapi;
 mod schema;
 mod state;
 mod status;
 
-use crate::config::Config;
 use crate::domain::Dialect;
+use crate::http::Declaration;
 use crate::http::catalog::HoldDialect;
+use crate::http::endpoint::{Chapter, Documentation, add_schema};
 use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::any;
+use schema::ErrorAnswer;
 use state::GetLock;
 
 pub static DECLARATION: Declaration = Declaration {
@@ -29,19 +29,27 @@ pub static DECLARATION: Declaration = Declaration {
         write_key: |key, _| key.to_string(),
     }),
     services: &[],
-    routes,
-    documentation: Some(&openapi::DOCUMENTATION),
+    routes: |app, config| routes().with_state(GetLock::new(app, config)),
+    documentation: Some(&DOCUMENTATION),
 };
 
-fn routes(app: &AppState, config: &Config) -> Routes {
+const DOCUMENTATION: Documentation = Documentation {
+    chapter: Chapter::Predecessor,
+    tag: "GET_LOCK style",
+    about: "DoubleDutch's three endpoints: parameters in the query string, the password or API key as `auth` there or in a \
+        header. The `sessiontoken` shows the right to release. A request with a session cookie ties its hold to that session.",
+    endpoints: || routes().into_endpoints(),
+    schemas: add_schema::<ErrorAnswer>,
+};
+
+fn routes() -> Routes<GetLock> {
     Routes::new()
-        .route("/getlock", any(holds::get_lock))
+        .described::<holds::__path_get_lock>(any(holds::get_lock))
         .uncounted("/getlock/", any(not_found))
-        .route("/releaselock", any(holds::release_lock))
+        .described::<holds::__path_release_lock>(any(holds::release_lock))
         .uncounted("/releaselock/", any(not_found))
-        .route("/status", any(status::status))
+        .described::<status::__path_status>(any(status::status))
         .uncounted("/status/", any(not_found))
-        .with_state(GetLock::new(app, config))
 }
 
 /// The 404 of this dialect, for its paths with a slash too many.

@@ -1,10 +1,12 @@
 //! The bodies of the GET_LOCK style.
 
+use crate::http::endpoint::ErrorShape;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// The lock is taken.
 #[derive(Serialize, ToSchema)]
+#[schema(as = GetLockTaken)]
 pub struct Taken<'a> {
     pub servername: &'a str,
     pub lockname: &'a str,
@@ -19,6 +21,7 @@ pub struct Taken<'a> {
 
 /// The lock is held by another, and stayed so for `timeout` seconds.
 #[derive(Serialize, ToSchema)]
+#[schema(as = GetLockNotTaken)]
 pub struct NotTaken<'a> {
     pub servername: &'a str,
     pub lockname: &'a str,
@@ -27,6 +30,7 @@ pub struct NotTaken<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = GetLockReleased)]
 pub struct ReleaseAnswer<'a> {
     pub servername: &'a str,
     pub lockname: &'a str,
@@ -34,6 +38,7 @@ pub struct ReleaseAnswer<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = GetLockStatus)]
 pub struct StatusAnswer<'a> {
     pub servername: &'a str,
     pub status: &'a str,
@@ -60,4 +65,80 @@ pub struct OtherHold {
     pub lockname: String,
     pub dialect: &'static str,
     pub remaining: Option<f64>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = GetLockError)]
+#[expect(dead_code, reason = "`answer` writes it under the key of its path")]
+pub struct ErrorAnswer {
+    error: String,
+    code: String,
+    servername: String,
+    /// The parameter at fault.
+    #[schema(required = false)]
+    field: String,
+    /// The bound that was exceeded.
+    #[schema(required = false)]
+    limit: f64,
+    /// The key of the server's `config.toml` that sets it.
+    #[schema(required = false)]
+    config_key: String,
+}
+
+impl ErrorShape for ErrorAnswer {}
+
+#[derive(ToSchema)]
+#[schema(as = GetLockStatusError)]
+#[expect(dead_code, reason = "`answer` writes it under the key of its path")]
+pub struct StatusError {
+    status: String,
+    code: String,
+    servername: String,
+    /// The parameter at fault.
+    #[schema(required = false)]
+    field: String,
+    /// The bound that was exceeded.
+    #[schema(required = false)]
+    limit: f64,
+    /// The key of the server's `config.toml` that sets it.
+    #[schema(required = false)]
+    config_key: String,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the handler reads the query itself")]
+pub struct LockQuery {
+    /// The lock's name.
+    #[param(format = "lock-name", example = "deploy")]
+    lockname: String,
+    /// A password or an API key, if it is not in a header.
+    auth: Option<String>,
+    /// Seconds until the lock is given back by itself.
+    #[param(minimum = 0, default = 30)]
+    lifetime: Option<f64>,
+    /// Seconds to wait for the lock.
+    #[param(minimum = 0, default = 0)]
+    timeout: Option<f64>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the handler reads the query itself")]
+pub struct ReleaseQuery {
+    /// The lock's name.
+    #[param(format = "lock-name", example = "deploy")]
+    lockname: String,
+    /// The `sessiontoken` of `GET /getlock`.
+    token: String,
+    /// A password or an API key, if it is not in a header.
+    auth: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the handler reads the query itself")]
+pub struct StatusQuery {
+    /// A password or an API key, if it is not in a header.
+    auth: Option<String>,
 }

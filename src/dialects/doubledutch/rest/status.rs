@@ -1,13 +1,15 @@
 //! `GET /status` as JSON: the holds of this dialect as its clients expect them, the others under a key of ours.
 
 use super::answer::{self, CredentialMessages};
-use super::schema::{OtherHold, OwnHold};
+use super::schema::{ErrorAnswer, OtherHold, OwnHold, StatusAnswer, StatusError, StatusQuery};
 use super::state::GetLock;
 use crate::access::Identity;
 use crate::domain::view::{HoldView, LockFilter};
 use crate::domain::{Dialect, HoldKey, Name, Timestamp, Token};
 use crate::http::auth::{identify_with, touch_cookie_session};
-use crate::http::code::FieldNames;
+use crate::http::code::{Code, FieldNames};
+use crate::http::code_groups::WRITE;
+use crate::http::endpoint::{Either, errors};
 use crate::http::failure::Failure;
 use crate::http::json_stream::{self, listed};
 use crate::http::query::Query;
@@ -29,7 +31,23 @@ const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "l
 const WORDS: CredentialMessages =
     CredentialMessages { key: "status", missing: (StatusCode::BAD_REQUEST, "no api key"), wrong: "invalid key" };
 
-/// The JSON form; the router hands requests for HTML to the status page.
+errors!(StatusErrors: ErrorAnswer, [Code::TooManyAttempts], WRITE);
+
+/// List the holds
+///
+/// Tokens are shown to admins only. A browser, which asks for `text/html`, gets the status page.
+#[utoipa::path(
+    get,
+    path = "/status",
+    params(StatusQuery),
+    responses(
+        (status = 200, description = "The holds of this dialect; with `Accept: text/html` the status page.", content((StatusAnswer = "application/json"), (String = "text/html"))),
+        (status = 400, description = "No credential, or a parameter that is not known.", body = inline(Either<StatusError, ErrorAnswer>)),
+        (status = 401, description = "A wrong credential; on the page also a missing one.", body = StatusError),
+        StatusErrors,
+    ),
+)]
+// The router hands requests for HTML to the status page.
 pub async fn status(State(state): State<GetLock>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::HEAD) {

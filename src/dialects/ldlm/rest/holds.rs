@@ -3,12 +3,15 @@
 use super::answer::{self, LockError};
 use super::caller::{Caller, Rejection, check_grpc_timeout, method_not_allowed};
 use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, Timeout, UnlockRequest};
+use super::schema::{GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, UnlockAnswer};
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::AppState;
 use crate::http::auth::{self, may_take};
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, KEYED, NEW_HOLD, WRITE};
 use crate::http::delivery::granted;
+use crate::http::endpoint::{IdempotencyHeader, errors};
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::key;
@@ -20,18 +23,84 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
-/// Takes a lock, or waits for it when `wait_timeout_seconds` is there.
+errors!(LockErrors: GatewayError, BODY, MESSAGE, WRITE, IN_SESSION, [Code::QueueFull, Code::SessionHoldsFull], NEW_HOLD, KEYED);
+errors!(HoldErrors: GatewayError, BODY, MESSAGE, WRITE, IN_SESSION);
+
+/// Take a lock
+///
+/// Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come first served,
+/// and leaves it when the time is over or the connection closes. Without `lock_timeout_seconds` the hold lives as long as
+/// its session. What is beyond a limit is told as `error`; where the limit is one of a pool and the request has an
+/// idempotency key, by a status.
+#[utoipa::path(
+    post,
+    path = "/v1/lock",
+    params(IdempotencyHeader),
+    request_body(content = LockRequest, example = json!({"name": "deploy/production", "lock_timeout_seconds": 30, "wait_timeout_seconds": 0.5, "metadata": {"host": "web-1"}})),
+    responses(
+        (status = 200, description = "Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
+        LockErrors,
+    ),
+    security(("session" = [])),
+)]
 pub async fn lock(State(app): State<AppState>, request: Request) -> Response {
     handle(&app, request, acquire).await
 }
 
-/// Releases a lock.
+/// Give a lock back
+///
+/// Name and key show the right to; the session need not be the one that took it.
+#[utoipa::path(
+    post,
+    path = "/v1/unlock",
+    request_body(content = UnlockRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e"})),
+    responses(
+        (status = 200, description = "Given back, or not: `unlocked` tells, and `error` says why.", body = UnlockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
+        HoldErrors,
+    ),
+    security(("session" = [])),
+)]
 pub async fn unlock(State(app): State<AppState>, request: Request) -> Response {
     handle(&app, request, release).await
 }
 
-/// Renews a lease.
+/// Start a lease anew
+///
+/// The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays.
+/// `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.
+#[utoipa::path(
+    post,
+    path = "/v1/renew",
+    request_body(content = RenewRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "lock_timeout_seconds": 30})),
+    responses(
+        (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
+        HoldErrors,
+    ),
+    security(("session" = [])),
+)]
 pub async fn renew(State(app): State<AppState>, request: Request) -> Response {
+    handle(&app, request, renew_hold).await
+}
+
+/// Start a lease anew (older name)
+///
+/// The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays.
+/// `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.
+#[utoipa::path(
+    post,
+    path = "/v1/refreshlock",
+    request_body(content = RenewRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "lock_timeout_seconds": 30})),
+    responses(
+        (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
+        HoldErrors,
+    ),
+    security(("session" = [])),
+)]
+pub async fn refresh_lock(State(app): State<AppState>, request: Request) -> Response {
     handle(&app, request, renew_hold).await
 }
 

@@ -8,6 +8,7 @@ use crate::http::non_json::describe_non_json;
 use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::UnknownFields;
 use std::borrow::Cow;
+use utoipa::ToSchema;
 
 const NAME: FieldName = FieldName { name: "name", alias: "name" };
 const KEY: FieldName = FieldName { name: "key", alias: "key" };
@@ -53,14 +54,26 @@ pub enum Timeout {
     TooLong,
 }
 
-#[derive(Debug)]
+// No field has a `default` in its schema: generators would make it a required one.
+#[derive(Debug, ToSchema)]
 pub struct LockRequest<'a> {
+    /// UTF-8 without NUL.
+    #[schema(value_type = String, format = "lock-name")]
     pub name: Cow<'a, str>,
-    pub size: i32,
+    /// The lease. Absent or 0: as long as the session.
+    #[schema(rename = "lock_timeout_seconds", value_type = f64, required = false)]
     pub lock_timeout: Timeout,
+    /// How long to wait in the queue. Absent or 0: try once.
+    #[schema(rename = "wait_timeout_seconds", value_type = f64, required = false)]
     pub wait_timeout: Timeout,
+    /// How many may hold the lock at once. Absent: 1.
+    #[schema(required = false)]
+    pub size: i32,
+    /// What others may know about the holder.
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
     pub metadata: Metadata,
     /// The same as the header `Idempotency-Key`.
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 255)]
     pub request_id: Option<Cow<'a, str>>,
 }
 
@@ -109,9 +122,10 @@ impl<'a> LockRequest<'a> {
     }
 }
 
-/// How a session is opened.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, ToSchema)]
 pub struct SessionRequest {
+    /// How long it shall live without a request, up to `sessions.idle_timeout_max`. Absent: `sessions.idle_timeout`.
+    #[schema(rename = "idle_timeout_seconds", value_type = f64, required = false)]
     pub idle_timeout_ms: Option<u64>,
 }
 
@@ -136,9 +150,13 @@ impl SessionRequest {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, ToSchema)]
 pub struct UnlockRequest<'a> {
+    /// UTF-8 without NUL.
+    #[schema(value_type = String, format = "lock-name")]
     pub name: Cow<'a, str>,
+    /// Shows the right to renew and to release; a UUID.
+    #[schema(value_type = String)]
     pub key: Cow<'a, str>,
 }
 
@@ -150,10 +168,16 @@ impl<'a> UnlockRequest<'a> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, ToSchema)]
 pub struct RenewRequest<'a> {
+    /// UTF-8 without NUL.
+    #[schema(value_type = String, format = "lock-name")]
     pub name: Cow<'a, str>,
+    /// Shows the right to renew and to release; a UUID.
+    #[schema(value_type = String)]
     pub key: Cow<'a, str>,
+    /// The new lease, from now; must be greater than 0.
+    #[schema(rename = "lock_timeout_seconds", value_type = f64)]
     pub lock_timeout: Timeout,
 }
 

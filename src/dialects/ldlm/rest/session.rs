@@ -3,20 +3,23 @@
 use super::answer::{self, SessionError};
 use super::caller::{Caller, Rejection};
 use super::request::{FIELDS, IN_BODY, SessionRequest};
+use super::schema::{self, GatewayError, IN_SESSION, MESSAGE, SessionAnswer};
 use crate::domain::Refusal;
 use crate::engine::Fault;
 use crate::http::AppState;
 use crate::http::auth::{caller, identify, may_use};
 use crate::http::client_info::client;
 use crate::http::code::Code;
+use crate::http::code_groups::{BODY, KEYED, WRITE};
 use crate::http::cookie::{self, RequestCookie, request_cookie};
+use crate::http::endpoint::{IdempotencyHeader, errors};
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::query::Query;
 use crate::http::respond;
 use crate::http::unknown_fields::check_misplaced;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use std::time::Duration;
@@ -26,6 +29,12 @@ pub struct Sessions {
     pub app: AppState,
     /// The longest idle timeout that a session may be opened with.
     pub idle_ms_max: u64,
+}
+
+impl FromRef<Sessions> for AppState {
+    fn from_ref(sessions: &Sessions) -> AppState {
+        AppState::clone(&sessions.app)
+    }
 }
 
 /// Every method on `/session`. Other methods than LDLM's two find nothing there, as with LDLM.
@@ -53,7 +62,25 @@ async fn nothing_here(app: &AppState, head: &Parts) -> Response {
     }
 }
 
-/// A new session, whatever cookie the request carries.
+errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::ShareFull], KEYED);
+errors!(CloseErrors: GatewayError, [Code::TooManyAttempts, Code::Forbidden], WRITE, IN_SESSION);
+
+/// Open a session
+///
+/// The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout. It is
+/// of use with the credential that opened it. Where none is configured an `Idempotency-Key` is ignored.
+#[utoipa::path(
+    post,
+    path = "/session",
+    operation_id = "open_session",
+    params(IdempotencyHeader),
+    request_body(content = Option<SessionRequest>, example = json!({"idle_timeout_seconds": 600})),
+    responses(
+        (status = 201, description = "The session is open.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential, or a wrong one; without a body.", headers(("WWW-Authenticate", description = "`Basic realm=\"Restricted\"`"))),
+        OpenErrors,
+    ),
+)]
 async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Failure> {
     let app = &state.app;
     let identity = identify(app, head).await?;
@@ -81,6 +108,21 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
     Ok(response)
 }
 
+/// Close a session
+///
+/// Gives back all that the session holds, and ends its waits.
+#[utoipa::path(
+    delete,
+    path = "/session",
+    operation_id = "close_session",
+    responses(
+        (status = 200, description = "The session is closed; the cookie is emptied.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential (then without a body), or no session cookie.", body = schema::SessionError),
+        (status = 409, description = "The session is not known.", body = schema::SessionError),
+        CloseErrors,
+    ),
+    security(("session" = [])),
+)]
 async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let identity = identify(app, head).await?;
     if !identity.may_write() {

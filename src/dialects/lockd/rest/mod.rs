@@ -5,18 +5,18 @@
 //! except for parameters that look like a lease or a wait.
 
 mod clean_path;
-mod openapi;
 
 use super::release::release_by_name;
 use crate::access::Identity;
-use crate::config::Config;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{caller, identify, may_read, may_take, touch_cookie_session};
 use crate::http::catalog::HoldDialect;
 use crate::http::code::{Code, FieldNames};
+use crate::http::code_groups::{CREDENTIAL, KEYED, NEW_HOLD, WRITE};
 use crate::http::delivery::body_of_grant;
+use crate::http::endpoint::{Chapter, Documentation, ErrorShape, IdempotencyHeader, add_schema, errors};
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::query::Query;
@@ -30,6 +30,7 @@ use axum::response::Response;
 use axum::routing::any;
 use clean_path::clean;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use utoipa::{IntoParams, ToSchema};
 
 const NAME_BYTES_MAX: usize = 128;
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
@@ -56,8 +57,20 @@ pub static DECLARATION: Declaration = Declaration {
     label: "lock_by_name",
     dialect: Some(HoldDialect { id: Dialect::LockdRest, title: "lock by name", write_key: |key, _| key.to_string() }),
     services: &[],
-    routes,
-    documentation: Some(&openapi::DOCUMENTATION),
+    routes: |app, config| {
+        let max_hold_ms = config.locks.max_hold().map(round_up_ms);
+        routes().with_state(Lockd { app: AppState::clone(app), max_hold_ms })
+    },
+    documentation: Some(&DOCUMENTATION),
+};
+
+const DOCUMENTATION: Documentation = Documentation {
+    chapter: Chapter::Predecessor,
+    tag: "Lock by name",
+    about: "lockd's REST interface: the path is the lock. It has no owner and no lease, so anybody may release what was \
+        taken here, and a hold ends only by a release, by `locks.max_hold` where that is set, or by force.",
+    endpoints: || routes().into_endpoints(),
+    schemas: add_schema::<NamedLockError>,
 };
 
 #[derive(Clone)]
@@ -67,14 +80,41 @@ struct Lockd {
     max_hold_ms: Option<u64>,
 }
 
-fn routes(app: &AppState, config: &Config) -> Routes {
-    let max_hold_ms = config.locks.max_hold().map(round_up_ms);
+fn routes() -> Routes<Lockd> {
     Routes::new()
         .route("/lock/", any(lock_by_name))
         .route("/lock/{*name}", any(lock_by_name))
+        .also::<__path_is_locked>()
+        .also::<__path_lock>()
+        .also::<__path_unlock>()
         .fallback(leads_here, any(lock_by_name))
-        .with_state(Lockd { app: AppState::clone(app), max_hold_ms })
 }
+
+/// Empty.
+#[derive(ToSchema)]
+struct NamedLock {}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`fail` writes it as Go does")]
+struct NamedLockError {
+    error: String,
+}
+
+impl ErrorShape for NamedLockError {}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "`checked` reads it from the path")]
+struct NameInPath {
+    /// Letters, digits and `$ - . _`, at most 128.
+    #[param(pattern = "^[A-Za-z0-9$._-]{1,128}$", example = "deploy")]
+    name: String,
+}
+
+const NAMED: [Code; 2] = [Code::InvalidField, Code::Forbidden];
+
+errors!(NamedErrors: NamedLockError, NAMED, CREDENTIAL, WRITE);
+errors!(LockErrors: NamedLockError, NAMED, CREDENTIAL, WRITE, NEW_HOLD, KEYED);
 
 /// Everything below `/lock/`. One handler for all of it, because lockd decodes and cleans a path before it looks for a
 /// name in it.
@@ -119,12 +159,38 @@ async fn answer(state: &Lockd, head: &Parts, name: &str) -> Result<Response, Fai
     }
 }
 
+/// Ask whether a lock is held
+#[utoipa::path(
+    get,
+    path = "/lock/{name}",
+    params(NameInPath),
+    responses(
+        (status = 200, description = "It is held, through whatever dialect.", body = NamedLock),
+        (status = 301, description = "The name ends in a slash: `Location` is the path without it.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 404, description = "It is not held.", content((NamedLockError = "application/json"), (String = "text/plain"))),
+        NamedErrors,
+    ),
+)]
 async fn is_locked(app: &AppState, identity: &Identity, name: &str) -> Result<Response, Failure> {
     may_read(identity, name)?;
     let (lock, _) = app.engine.lock(&Name::from(name)).await.map_err(|fault| explain(&fault))?;
     if lock.is_some_and(|lock| !lock.holds.is_empty()) { Ok(done()) } else { Ok(not_found()) }
 }
 
+/// Take a lock
+#[utoipa::path(
+    post,
+    path = "/lock/{name}",
+    operation_id = "lock_by_name",
+    params(NameInPath, IdempotencyHeader),
+    responses(
+        (status = 200, description = "Taken.", body = NamedLock, headers(("Fencing-Token", description = "Higher than every token given before."))),
+        (status = 307, description = "The name ends in a slash: `Location` is the path without it."),
+        (status = 404, description = "A name with a slash, also an encoded one, is no name here (then as text).", content((NamedLockError = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "Somebody holds it, or waits for it.", body = NamedLockError),
+        LockErrors,
+    ),
+)]
 async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> Result<Response, Failure> {
     let app = &state.app;
     may_take(identity, name)?;
@@ -147,6 +213,21 @@ async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> R
     }
 }
 
+/// Give a lock back
+///
+/// Releases only what was taken through this dialect.
+#[utoipa::path(
+    delete,
+    path = "/lock/{name}",
+    operation_id = "unlock_by_name",
+    params(NameInPath),
+    responses(
+        (status = 200, description = "Given back.", body = NamedLock),
+        (status = 307, description = "The name ends in a slash: `Location` is the path without it."),
+        (status = 404, description = "Nothing was taken here under this name.", content((NamedLockError = "application/json"), (String = "text/plain"))),
+        NamedErrors,
+    ),
+)]
 async fn unlock(app: &AppState, identity: &Identity, name: &str) -> Result<Response, Failure> {
     may_take(identity, name)?;
     match release_by_name(&app.engine, name, Dialect::LockdRest).await {

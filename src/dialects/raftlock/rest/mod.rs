@@ -3,18 +3,18 @@
 //! `lock_id` names lock and holder by itself. Beyond the README: `wait`, `metadata`, `fencing_token`, and a 409 that
 //! describes the holder.
 
-mod openapi;
 mod request;
 mod schema;
 
-use crate::config::Config;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, HeldBy, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{caller, identify, may_take, touch_cookie_session};
 use crate::http::catalog::HoldDialect;
 use crate::http::code::{Code, FieldNames};
+use crate::http::code_groups::{BODY, CREDENTIAL, KEYED, NEW_HOLD, WRITE};
 use crate::http::delivery::granted;
+use crate::http::endpoint::{Chapter, Documentation, IdempotencyHeader, add_schema, errors};
 use crate::http::failure::Failure;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::key;
@@ -37,8 +37,20 @@ pub static DECLARATION: Declaration = Declaration {
     label: "lock_unlock",
     dialect: Some(HoldDialect { id: Dialect::RaftLockRest, title: "lock/unlock JSON", write_key: key::lock_id }),
     services: &[],
-    routes,
-    documentation: Some(&openapi::DOCUMENTATION),
+    routes: |app, config| {
+        let default_ttl_ms = round_up_ms(config.locks.lock_unlock_ttl);
+        routes().with_state(LockUnlock { app: AppState::clone(app), default_ttl_ms })
+    },
+    documentation: Some(&DOCUMENTATION),
+};
+
+const DOCUMENTATION: Documentation = Documentation {
+    chapter: Chapter::Predecessor,
+    tag: "Lock/unlock JSON",
+    about: "The REST interface that RaftLock's README describes: `resource` and `ttl` in, a `lock_id` out, which alone shows \
+        the right to unlock.",
+    endpoints: || routes().into_endpoints(),
+    schemas: add_schema::<ErrorAnswer<'_>>,
 };
 
 #[derive(Clone)]
@@ -48,30 +60,43 @@ struct LockUnlock {
     default_ttl_ms: u64,
 }
 
-fn routes(app: &AppState, config: &Config) -> Routes {
-    let default_ttl_ms = round_up_ms(config.locks.lock_unlock_ttl);
-    Routes::new()
-        .route("/lock", any(lock))
-        .route("/unlock", any(unlock))
-        .with_state(LockUnlock { app: AppState::clone(app), default_ttl_ms })
+fn routes() -> Routes<LockUnlock> {
+    Routes::new().described::<__path_lock>(any(lock)).described::<__path_unlock>(any(unlock))
 }
 
-/// `POST /lock`
+const MESSAGE: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::UnsupportedMediaType, Code::Forbidden];
+const NOT_TAKEN: [Code; 4] = [Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull];
+
+errors!(LockErrors: ErrorAnswer<'_>, BODY, MESSAGE, CREDENTIAL, WRITE, NOT_TAKEN, NEW_HOLD, KEYED);
+errors!(UnlockErrors: ErrorAnswer<'_>, BODY, MESSAGE, CREDENTIAL, WRITE, [Code::WrongKey]);
+
+/// Take a lock
+///
+/// Tries once, or waits up to `wait` seconds. A 409 says by whom the lock is held, for how long still, and how many wait.
+#[utoipa::path(
+    post,
+    path = "/lock",
+    operation_id = "lock_resource",
+    params(IdempotencyHeader),
+    request_body(content = LockRequest, example = json!({"resource": "deploy", "ttl": 30})),
+    responses((status = 200, description = "Taken.", body = Locked), LockErrors),
+)]
 async fn lock(State(state): State<LockUnlock>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match try_lock(&state, &head, body).await {
-        Ok(response) => response,
-        Err(failure) => fail(&failure, None),
-    }
+    try_lock(&state, &head, body).await.unwrap_or_else(|failure| fail(&failure, None))
 }
 
-/// `POST /unlock`
+/// Give a lock back
+#[utoipa::path(
+    post,
+    path = "/unlock",
+    operation_id = "unlock_resource",
+    request_body(content = UnlockRequest, example = json!({"lock_id": "9e2c01020304450687080b0c0d0e0f10.ZGVwbG95"})),
+    responses((status = 200, description = "Given back.", body = Unlocked), UnlockErrors),
+)]
 async fn unlock(State(state): State<LockUnlock>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match try_unlock(&state.app, &head, body).await {
-        Ok(response) => response,
-        Err(failure) => fail(&failure, None),
-    }
+    try_unlock(&state.app, &head, body).await.unwrap_or_else(|failure| fail(&failure, None))
 }
 
 async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Response, Failure> {

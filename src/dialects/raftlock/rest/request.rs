@@ -7,19 +7,29 @@ use crate::http::json_object::{FieldName, Trailing, Value, parse};
 use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::UnknownFields;
 use std::borrow::Cow;
+use utoipa::ToSchema;
 
 const fn field(name: &'static str) -> FieldName {
     FieldName { name, alias: name }
 }
 
-#[derive(Debug)]
+#[derive(Debug, ToSchema)]
+#[schema(as = LockResource)]
 pub struct LockRequest<'a> {
+    /// UTF-8 without NUL.
+    #[schema(value_type = String, format = "lock-name")]
     pub resource: Cow<'a, str>,
+    /// The lease in seconds. Absent: 30, as `locks.lock_unlock_ttl` says.
+    #[schema(rename = "ttl", value_type = f64, required = false)]
     pub ttl_ms: u64,
-    /// 0: try once.
+    /// How many seconds to wait in the queue. Absent: it tries once.
+    #[schema(rename = "wait", value_type = f64, required = false)]
     pub wait_ms: u64,
+    /// What others may know about the holder.
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
     pub metadata: Metadata,
     /// The same as the header `Idempotency-Key`.
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 255)]
     pub request_id: Option<Cow<'a, str>>,
 }
 
@@ -49,8 +59,11 @@ impl<'a> LockRequest<'a> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, ToSchema)]
+#[schema(as = UnlockResource)]
 pub struct UnlockRequest<'a> {
+    /// As `POST /lock` answered it.
+    #[schema(value_type = String)]
     pub lock_id: Cow<'a, str>,
 }
 

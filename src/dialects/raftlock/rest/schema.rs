@@ -1,11 +1,13 @@
 //! The bodies of lock/unlock JSON.
 
+use crate::http::endpoint::ErrorShape;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// The lock is taken.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ResourceLocked)]
 pub struct Locked<'a> {
     /// Names the lock and this hold of it; unlocks it.
     pub lock_id: String,
@@ -17,18 +19,22 @@ pub struct Locked<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ResourceUnlocked)]
 pub struct Unlocked<'a> {
     pub lock_id: &'a str,
     pub released: bool,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ResourceError)]
 pub struct ErrorAnswer<'a> {
     pub error: ErrorBody<'a>,
     /// Who is in the way, when the lock is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder<'a>>,
 }
+
+impl ErrorShape for ErrorAnswer<'_> {}
 
 #[derive(Serialize, ToSchema)]
 pub struct ErrorBody<'a> {
