@@ -1,4 +1,4 @@
-//! `latchd backup`: the whole state of a running service, checked before it gets its name.
+//! `latchd backup`: writes the state of a running service to a file, checked before it gets its name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
-use super::{Failure, speech, told};
+use super::{Failure, output_queue};
 use crate::client::{BackupError, Client};
 use crate::server::offline;
 
-/// Progress is told this often.
+/// The bytes between two updates of the progress line.
 const PROGRESS_BYTES: u64 = 8 << 20;
-/// The name of no file.
 const STDOUT: &str = "-";
 
 #[derive(Debug, Args)]
@@ -45,16 +44,16 @@ impl Backup {
         let draft = draft_of(&self.file)?;
         let taken = take(&client, &draft, &self.file);
         if taken.is_err() {
-            // What is left of it is of no use to anybody, and the error is told already.
+            // The draft is useless; its own error is returned.
             let _ = fs::remove_file(&draft);
         }
         let contents = taken?;
-        speech::report(format!("{}: {contents}\n", self.file.display()));
+        output_queue::report(format!("{}: {contents}\n", self.file.display()));
         Ok(())
     }
 }
 
-/// Unchecked, as nothing is kept of it: `latchd restore` refuses one that is not whole.
+/// Without a check: `latchd restore` refuses an incomplete backup.
 fn to_stdout(client: &Client) -> Result<(), Failure> {
     if io::stdout().is_terminal() {
         return Err("a backup is not for a terminal: redirect stdout, or name a file".to_owned().into());
@@ -63,7 +62,7 @@ fn to_stdout(client: &Client) -> Result<(), Failure> {
     let mut size = 0;
     receive(client, &mut out, &mut |bytes| size = bytes)?;
     out.flush().map_err(|error| format!("stdout cannot be written: {error}"))?;
-    speech::note(format!("{size} bytes written"));
+    output_queue::note(format!("{size} bytes written"));
     Ok(())
 }
 
@@ -71,7 +70,7 @@ fn receive(client: &Client, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) 
     block_on(async {
         client.backup(out, progress).await.map_err(|error| match error {
             BackupError::Client(error) => explain(error),
-            other => told(other),
+            other => Failure::from_error(other),
         })
     })
 }
@@ -95,30 +94,29 @@ fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::BackupC
     receiving?;
     let file = out.into_inner().map_err(|error| unwritable(draft, error.into_error()))?;
     file.sync_all().map_err(|error| unwritable(draft, error))?;
-    let contents = offline::check(draft).map_err(told)?;
+    let contents = offline::check(draft).map_err(Failure::from_error)?;
     fs::rename(draft, target).map_err(|error| unwritable(target, error))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(folder, error))?;
     Ok(contents)
 }
 
-/// A line that is written over, where somebody watches.
+/// A progress line on a terminal.
 #[derive(Default)]
 struct Progress {
-    told: u64,
+    shown: u64,
 }
 
 impl Progress {
     fn reached(&mut self, bytes: u64) {
-        if bytes - self.told >= PROGRESS_BYTES && io::stderr().is_terminal() {
-            self.told = bytes;
-            // Whoever watches may have gone.
+        if bytes - self.shown >= PROGRESS_BYTES && io::stderr().is_terminal() {
+            self.shown = bytes;
             let _ = write!(io::stderr(), "\r{} MiB", bytes >> 20);
         }
     }
 
     fn end(&self) {
-        if self.told > 0 {
+        if self.shown > 0 {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

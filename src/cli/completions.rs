@@ -1,10 +1,10 @@
-//! `latchd completions`: what a shell needs to complete our command lines.
+//! `latchd completions`: scripts that complete command lines in a shell.
 
 use clap::{Args, ValueEnum};
 use clap_complete::{Generator as _, aot};
 
+use super::Failure;
 use super::output::write;
-use super::{Failure, told};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -28,16 +28,15 @@ Examples:
   latchd completions fish > ~/.config/fish/completions/latchd.fish
   source <(latchd completions bash)                                     for this shell only";
 
-/// Where a script for bash begins to look for what fits.
+/// The start of the completion function in the script for bash.
 const BASH_BEGIN: &str = "    COMPREPLY=()\n";
-/// What follows `--` is a name, or somebody else's command: bash offers files then.
+/// Behind `--` is a name or another command, so bash offers files. The other shells do this themselves.
 const BASH_END_OF_OPTIONS: &str = "    for i in \"${COMP_WORDS[@]:0:COMP_CWORD}\"; do
         if [[ \"$i\" == \"--\" ]]; then return 0; fi
     done
 ";
 
 impl Completions {
-    /// `whole` is the command line that is completed.
     pub fn run(self, whole: &clap::Command) -> Result<(), Failure> {
         let command = shown(whole);
         let mut script = Vec::new();
@@ -46,16 +45,15 @@ impl Completions {
             Shell::Zsh => aot::Zsh.generate(&command, &mut script),
             Shell::Fish => aot::Fish.generate(&command, &mut script),
         }
-        let script = String::from_utf8(script).map_err(told)?;
+        let script = String::from_utf8(script).map_err(Failure::from_error)?;
         match self.shell {
             Shell::Bash => write(&script.replacen(BASH_BEGIN, &format!("{BASH_BEGIN}{BASH_END_OF_OPTIONS}"), 1)),
-            // These two know by themselves.
             Shell::Zsh | Shell::Fish => write(&script),
         }
     }
 }
 
-/// The command line without what only this program calls.
+/// The command line without the hidden subcommands.
 fn shown(whole: &clap::Command) -> clap::Command {
     let shown = whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
     let mut command = clap::Command::new("latchd").version(env!("CARGO_PKG_VERSION")).subcommands(shown);

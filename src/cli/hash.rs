@@ -1,11 +1,11 @@
-//! `latchd hash`: what a configuration file holds instead of a password or a key.
+//! `latchd hash`: hashes a password or a key for the configuration file.
 
 use std::io::Read;
 
 use clap::{Args, ValueEnum};
 
+use super::Failure;
 use super::output::write;
-use super::{Failure, told};
 use crate::access::{hash_key, hash_password};
 
 #[derive(Debug, Args)]
@@ -33,13 +33,13 @@ impl Hash {
     pub fn run(self) -> Result<(), Failure> {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(|error| format!("stdin cannot be read: {error}"))?;
-        // The line end that `echo` and editors add is no part of a secret.
+        // `echo` and editors add a line end.
         let secret = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if secret.is_empty() {
             return Err("nothing to hash: give the password or key on stdin".to_owned().into());
         }
         let hash = match self.kind {
-            Kind::Password => hash_password(secret).map_err(told)?,
+            Kind::Password => hash_password(secret).map_err(Failure::from_error)?,
             Kind::Key => hash_key(secret),
         };
         write(&format!("{hash}\n"))

@@ -1,4 +1,4 @@
-//! `latchd health`: for containers and probes.
+//! `latchd health`: asks whether the service is ready, for containers and probes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -7,14 +7,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
-use super::{Failure, serve, speech, told};
+use super::{Failure, output_queue, serve};
 use crate::client::{Client, ClientError, Trust, printable};
 use crate::config::listen::Scheme;
 use crate::config::{Config, Inputs, ListenUrl};
 
-/// Between two questions.
-const PAUSE: Duration = Duration::from_millis(200);
-/// A probe that takes longer is a failed one.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
@@ -46,7 +44,7 @@ Examples:
 
 impl Health {
     pub fn run(self) -> Result<(), Failure> {
-        // A probe knows good and bad, and other codes mean something else to some that probe.
+        // Probes know good and bad; other exit codes have other meanings to some of them.
         let bad = |failure: Failure| Failure::from(failure.message);
         let (client, hint) = if self.local || self.config.is_some() {
             self.of_this_machine().map_err(bad)?
@@ -54,14 +52,14 @@ impl Health {
             (self.connect.client(TIMEOUT).map_err(bad)?, "")
         };
         let url = block_on(until_ready(&client, self.wait.unwrap_or_default(), hint))?;
-        speech::report(format!("{url} is ready\n"));
+        output_queue::report(format!("{url} is ready\n"));
         Ok(())
     }
 
-    /// A client that shows no credential, and so need not know whom it asks.
+    /// A client without a credential, which may accept any certificate.
     fn of_this_machine(&self) -> Result<(Client, &'static str), Failure> {
         let inputs = Inputs { file: self.config.clone(), env: serve::environment(), ..Inputs::default() };
-        let config = Config::read(inputs).map_err(told)?;
+        let config = Config::read(inputs).map_err(Failure::from_error)?;
         let url = url_of(&config)?;
         let builder = self.connect.probe(&url)?.trust(Trust::Any).timeout(TIMEOUT);
         let hint = match config.tls.client_ca() {
@@ -70,11 +68,11 @@ impl Health {
             }
             _ => "",
         };
-        Ok((builder.build().map_err(told)?, hint))
+        Ok((builder.build().map_err(Failure::from_error)?, hint))
     }
 }
 
-/// The URL that says that it is ready.
+/// The URL of the first node that is ready.
 async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<String, Failure> {
     let mut last = match client.ready().await {
         Ok(url) => return Ok(url),
@@ -82,7 +80,7 @@ async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<Stri
     };
     let again = async {
         loop {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_DELAY).await;
             match client.ready().await {
                 Ok(url) => return url,
                 Err(error) => last = error,
@@ -93,22 +91,22 @@ async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<Stri
     in_time.map_err(|_| Failure::from(format!("{}{hint}", not_ready(client, last))))
 }
 
-/// In the node's own words where it says itself that it is not ready.
+/// The node's own message if it says that it is not ready.
 fn not_ready(client: &Client, error: ClientError) -> String {
     if client.urls() > 1 {
-        return format!("no node is ready: {}", client.trouble().replace(": not ready: ", ": "));
+        return format!("no node is ready: {}", client.last_errors().replace(": not ready: ", ": "));
     }
-    let said = match &error {
+    let message = match &error {
         ClientError::Refused { url, body, .. } => body.trim().strip_prefix("not ready: ").map(|why| (url, why)),
         _ => None,
     };
-    match said {
+    match message {
         Some((url, why)) => format!("{} is not ready: {}", url.trim_end_matches("/readyz"), printable(why)),
         None => format!("not ready: {}", explain(error).message),
     }
 }
 
-/// Where the server of such a configuration can be asked from its own machine.
+/// A URL of the configured server that its own machine can reach.
 fn url_of(config: &Config) -> Result<String, Failure> {
     let plain = config.listen.iter().find(|url| url.scheme == Scheme::Http);
     let listens = config.server.probe_listen.as_ref().or(plain).or(config.listen.first());

@@ -1,12 +1,11 @@
-//! `latchd locks`: who holds what, and how many wait.
+//! `latchd locks`: lists locks with their holders, and how many wait.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::connect::{Connect, PATIENCE, block_on, explain};
-use super::human::{NOTHING, Span, holder, span};
-use super::output::{Output, Table, print};
-use super::{Failure, speech};
+use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain};
+use super::output::{NOTHING, Output, Span, Table, holder, print, span};
+use super::{Failure, output_queue};
 use crate::client::{Lock, LockQuery};
 
 #[derive(Debug, Args)]
@@ -56,17 +55,17 @@ struct Answer {
 
 impl Locks {
     pub fn run(self) -> Result<(), Failure> {
-        let client = self.connect.client(PATIENCE)?;
+        let client = self.connect.client(ADMIN_TIMEOUT)?;
         let is_limited = self.connect.has_credential()?;
         let Locks { name, prefix, held, contended, keys, output, .. } = self;
         let query = LockQuery { name, prefix, held, contended };
         let locks = block_on(async { client.locks(&query).await.map_err(explain) })?;
         if locks.is_empty() && output == Output::Table {
-            speech::note(none(&query, is_limited));
+            output_queue::note(empty_listing(&query, is_limited));
             return Ok(());
         }
         if keys && locks.iter().flat_map(|lock| &lock.holders).any(|hold| hold.key.is_none()) {
-            speech::note(
+            output_queue::note(
                 "keys are shown to admins only: this credential has not the admin role, or not for all of these",
             );
         }
@@ -74,8 +73,8 @@ impl Locks {
     }
 }
 
-/// Of nothing that is shown. A credential may be limited to some names, and does not say so.
-fn none(query: &LockQuery, is_limited: bool) -> String {
+/// The message for an empty listing. A credential may be limited to some names.
+fn empty_listing(query: &LockQuery, is_limited: bool) -> String {
     let state = match (query.held, query.contended) {
         (true, true) => "held and waited for",
         (true, false) => "held",
@@ -95,18 +94,15 @@ fn none(query: &LockQuery, is_limited: bool) -> String {
 const HEADINGS: [&str; 7] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN"];
 
 fn table(locks: &[Lock], keys: bool) -> Table {
-    let headings = HEADINGS.into_iter().chain(keys.then_some("KEY"));
-    let mut table = Table::new(headings);
-    for lock in locks {
-        rows(lock).into_iter().for_each(|mut row| {
-            row.truncate(if keys { HEADINGS.len() + 1 } else { HEADINGS.len() });
-            table.cells(row);
-        });
+    let mut table = Table::new(HEADINGS.into_iter().chain(keys.then_some("KEY")));
+    for mut row in locks.iter().flat_map(rows) {
+        row.truncate(HEADINGS.len() + usize::from(keys));
+        table.cells(row);
     }
     table
 }
 
-/// With the key last.
+/// A row for each hold, with the key last.
 fn rows(lock: &Lock) -> Vec<Vec<String>> {
     let whole = [lock.name.clone(), format!("{}/{}", lock.holders.len(), lock.size), lock.queue_length.to_string()];
     let row = |rest: [String; 5]| whole.iter().cloned().chain(rest).collect();
@@ -126,10 +122,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_listing_says_what_was_asked_for_and_no_more_than_is_known() {
+    fn empty_listing_names_the_query_and_the_limits_of_the_credential() {
         let asked = |name: Option<&str>, prefix: &str, held, contended| {
             let query = LockQuery { name: name.map(str::to_owned), prefix: prefix.to_owned(), held, contended };
-            none(&query, false).split_once(": ").expect("a sentence").1.to_owned()
+            empty_listing(&query, false).split_once(": ").expect("a sentence").1.to_owned()
         };
         assert_eq!(asked(None, "", false, false), "no lock is held or waited for");
         assert_eq!(asked(None, "a/", false, false), "no lock whose name begins with \"a/\" is held or waited for");
@@ -137,6 +133,8 @@ mod tests {
         assert_eq!(asked(None, "", true, true), "no lock is held and waited for");
         assert_eq!(asked(Some("a"), "", false, false), "nobody holds \"a\" or waits for it");
         assert_eq!(asked(Some("a"), "", true, false), "\"a\" is not held");
-        assert!(none(&LockQuery::default(), true).ends_with("or waited for, as far as this credential may see"));
+        assert!(
+            empty_listing(&LockQuery::default(), true).ends_with("or waited for, as far as this credential may see")
+        );
     }
 }

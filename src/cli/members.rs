@@ -1,4 +1,4 @@
-//! `latchd members`: who belongs to the cluster, and changes of that while it runs.
+//! `latchd members`: lists and changes the members of a running cluster.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use clap::{Args, Subcommand};
 
 use super::connect::{Connect, block_on, explain};
 use super::output::{Output, Table, print, report};
-use super::{Failure, speech};
+use super::{Failure, output_queue};
 use crate::client::{Client, ClientError, Cluster};
 
-/// A node that is added gets the whole state first.
+/// Adding a node waits until it has the whole state.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How often, and after what pause, a node that was added is looked for among those that are heard.
-const LOOKS: u32 = 30;
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How often a new member is looked for among those that answer.
+const SETTLE_CHECKS: u32 = 30;
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -76,9 +76,9 @@ impl Members {
         let client = self.connect.client(TIMEOUT)?;
         let cluster = block_on(async { self.action.perform(&client).await.map_err(explain) })?;
         if let Some(detail) = &cluster.standing_detail {
-            speech::note(format!("node {}: {detail}", cluster.node));
+            output_queue::note(format!("node {}: {detail}", cluster.node));
         } else if !cluster.has_quorum {
-            speech::note(format!("node {} knows no leader with a quorum: nothing is granted", cluster.node));
+            output_queue::note(format!("node {} knows no leader with a quorum: nothing is granted", cluster.node));
         }
         match self.action {
             Action::List => return print(self.output, &cluster, table),
@@ -99,17 +99,17 @@ impl Action {
     }
 }
 
-/// The cluster once it has heard the new node, or as it is after a while: just after the change it has not.
+/// The cluster once the new node answers its leader, or after [`SETTLE_CHECKS`] checks.
 async fn settled(client: &Client, mut cluster: Cluster, node: u64) -> Result<Cluster, ClientError> {
-    let hears = |cluster: &Cluster| {
+    let is_settled = |cluster: &Cluster| {
         let new = cluster.members.iter().find(|member| member.node == node);
         cluster.has_quorum && new.is_some_and(|member| member.up && member.lag_entries.is_some())
     };
-    for _ in 0..LOOKS {
-        if hears(&cluster) {
+    for _ in 0..SETTLE_CHECKS {
+        if is_settled(&cluster) {
             break;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(RETRY_DELAY).await;
         cluster = client.cluster().await?;
     }
     Ok(cluster)

@@ -2,22 +2,19 @@
 
 mod backup;
 mod certs;
-mod cluster_flags;
-mod code;
 mod completions;
 mod connect;
-mod failure;
+mod exit;
 mod hash;
 mod health;
-mod human;
 mod lock;
 mod locks;
 mod members;
 mod output;
+mod output_queue;
 mod restore;
 mod serve;
 mod sessions;
-mod speech;
 mod unlock;
 mod watch;
 
@@ -25,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use failure::{Failure, told};
+use exit::Failure;
 
 /// A lock service: sessions, leases, fencing tokens and fair queues over HTTPS, durable in one binary.
 #[derive(Debug, Parser)]
@@ -80,10 +77,10 @@ const EXAMPLES: &str = "Examples:
 /// Runs the chosen subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let code = cli.command.run().unwrap_or_else(|failure| {
-        speech::note(failure.message);
+        output_queue::note(failure.message);
         failure.code
     });
-    speech::finish();
+    output_queue::flush();
     ExitCode::from(code)
 }
 
@@ -106,7 +103,7 @@ impl Command {
             Command::ExecChild(child) => return child.run(),
             Command::GuardChild(guard) => return guard.run(),
         };
-        done.map(|()| code::SUCCESS)
+        done.map(|()| exit::SUCCESS)
     }
 }
 
@@ -114,7 +111,7 @@ impl Command {
 mod tests {
     use super::*;
 
-    /// Of lines that are shown as they are.
+    /// In characters, of help that is shown without wrapping.
     const WIDTH_MAX: usize = 121;
 
     fn check(command: &clap::Command, path: &str) {
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_every_subcommand_has_examples() {
+    fn every_subcommands_help_has_examples() {
         check(&Cli::command(), "latchd");
         Cli::command().debug_assert();
     }

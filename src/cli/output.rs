@@ -1,13 +1,14 @@
-//! What commands print on stdout: tables for people, JSON for scripts.
+//! The output of commands on stdout: tables for people, JSON for scripts.
 
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Failure, speech, told};
-use crate::client::{is_treacherous, printable};
+use super::{Failure, output_queue};
+use crate::client::{Holder, is_treacherous, printable};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,10 +19,10 @@ pub enum Output {
     Json,
 }
 
-/// No column is wider; a longer cell moves what follows it in its own row, and is never cut.
+/// The widest column. A longer cell is not cut; it moves the rest of its row.
 const COLUMN_MAX: usize = 40;
 
-/// Rows under headings, each column as wide as its widest cell, within bounds.
+/// Rows under headings; each column is as wide as its widest cell, up to [`COLUMN_MAX`].
 pub struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -37,7 +38,7 @@ impl Table {
         self.cells(cells.iter().map(ToString::to_string));
     }
 
-    /// The same for as many cells as there are headings.
+    /// Adds a row of any length; it needs as many cells as there are headings.
     pub fn cells(&mut self, cells: impl IntoIterator<Item = String>) {
         let cells: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
         debug_assert_eq!(cells.len(), self.headings.len());
@@ -64,48 +65,39 @@ impl Display for Table {
 
 /// Prints the table, or the value as JSON.
 pub fn print<T: Serialize>(output: Output, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), Failure> {
-    say(output, value, |value| table(value).to_string())
+    write(&rendered(output, value, |value| table(value).to_string())?)
 }
 
-/// Prints the text, or the value as JSON.
-pub fn say<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-    write(&rendered(output, value, text)?)
-}
-
-/// As [`say`], of something that is done already: that it is told to nobody does not undo it.
+/// Reports finished work as text or as JSON; a failure to write it is no failure of the work.
 pub fn report<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) {
     match rendered(output, value, text) {
-        Ok(text) => speech::report(text),
-        Err(failure) => speech::note(failure.message),
+        Ok(text) => output_queue::report(text),
+        Err(failure) => output_queue::note(failure.message),
     }
 }
 
 fn rendered<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
     Ok(match output {
         Output::Table => text(value),
-        Output::Json => escaped(serde_json::to_string_pretty(value).map_err(told)?) + "\n",
+        Output::Json => escaped(serde_json::to_string_pretty(value).map_err(Failure::from_error)?) + "\n",
     })
 }
 
-/// Writes what a command was asked for, without which it has failed.
+/// Writes the result of a command; the command fails if this fails.
 pub fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Who reads it has seen enough, as `head` has.
+        // The reader has seen enough, as `head` has.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| format!("stdout cannot be written: {error}").into()),
     }
 }
 
-/// JSON without the characters that a terminal obeys: what is left of them stands in strings, which may escape all.
+/// JSON in which characters that control a terminal are escaped; they stand only in strings.
 pub fn escaped(json: String) -> String {
-    let obeyed = |c: char| is_treacherous(c) && c != '\n';
-    if !json.contains(obeyed) {
-        return json;
-    }
-    let mut text = String::with_capacity(json.len() + 16);
+    let mut text = String::with_capacity(json.len());
     for character in json.chars() {
-        if obeyed(character) {
+        if is_treacherous(character) && character != '\n' {
             let mut units = [0; 2];
             character.encode_utf16(&mut units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
         } else {
@@ -115,12 +107,49 @@ pub fn escaped(json: String) -> String {
     text
 }
 
+/// An empty cell.
+pub const NOTHING: &str = "-";
+
+/// A duration in its two largest units: `0.4s`, `12s`, `3m5s`, `2h10m`, `9d4h`.
+pub struct Span(pub f64);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = Duration::try_from_secs_f64(self.0.max(0.0)).unwrap_or(Duration::MAX);
+        let seconds = span.as_secs();
+        let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+        match (days, hours, minutes) {
+            (0, 0, 0) if seconds < 10 => write!(f, "{seconds}.{}s", span.subsec_millis() / 100),
+            (0, 0, 0) => write!(f, "{seconds}s"),
+            (0, 0, _) => write!(f, "{minutes}m{}s", seconds % 60),
+            (0, _, _) => write!(f, "{hours}h{}m", minutes % 60),
+            _ => write!(f, "{days}d{}h", hours % 24),
+        }
+    }
+}
+
+/// A duration, or an empty cell.
+pub fn span(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| NOTHING.to_owned(), |seconds| Span(seconds).to_string())
+}
+
+/// The owner and the metadata of a holder, or else its session.
+pub fn holder(holder: &Holder) -> String {
+    let metadata = holder.metadata.iter().map(|(key, value)| format!("{key}={value}"));
+    let texts: Vec<String> = holder.owner.iter().cloned().chain(metadata).collect();
+    match (texts.is_empty(), &holder.session) {
+        (false, _) => texts.join(" "),
+        (true, Some(session)) => format!("session {session}"),
+        (true, None) => NOTHING.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_and_control_characters_are_shown() {
+    fn columns_fit_their_widest_cell_and_control_characters_are_escaped() {
         let mut table = Table::new(["NODE", "NAME"]);
         table.row([&1, &"日本"]);
         table.row([&23_456, &"a\u{1b}[31m\n"]);
@@ -128,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_cell_moves_its_own_row_only() {
+    fn long_cell_moves_only_its_own_row() {
         let long = "x".repeat(500);
         let mut table = Table::new(["NAME", "HELD"]);
         table.row([&long, &"1/1"]);
@@ -138,10 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn json_says_the_same_without_what_a_terminal_obeys() {
+    fn escaped_json_has_same_value_without_control_characters() {
         let value = serde_json::json!({"name": "a\u{202e}\u{9b}\u{7f}\u{e0001}\n日"});
         let text = escaped(serde_json::to_string_pretty(&value).expect("JSON"));
         assert!(text.chars().all(|c| c == '\n' || !is_treacherous(c)), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
+    }
+
+    #[test]
+    fn spans_show_their_two_largest_units() {
+        let shown = [0.0, 9.95, 59.9, 185.0, 7_800.0, 792_000.0].map(|seconds| Span(seconds).to_string());
+        assert_eq!(shown, ["0.0s", "9.9s", "59s", "3m5s", "2h10m", "9d4h"]);
+        assert_eq!((span(None), span(Some(-1.0))), ("-".to_owned(), "0.0s".to_owned()));
+        assert_eq!(Span(f64::MAX).to_string(), Span(u64::MAX as f64 * 2.0).to_string(), "absurd, and no panic");
     }
 }

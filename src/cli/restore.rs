@@ -1,13 +1,13 @@
-//! `latchd restore`: a new data directory out of a backup.
+//! `latchd restore`: makes a new data directory from a backup.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, speech, told};
+use super::{Failure, output_queue};
 use crate::server::offline::{RestoreOptions, check_address, restore};
 
-/// Beyond the largest id that JSON numbers hold exactly in every language.
+/// JSON numbers below this are exact in every language.
 const NODE_END: u64 = 1 << 53;
 
 #[derive(Debug, Args)]
@@ -51,9 +51,9 @@ impl Restore {
         let shown = data_dir.display().to_string();
         let (keep_sessions, keep_holds) = (!drop_sessions, !drop_holds);
         let options = RestoreOptions { data_dir, node_id, advertise, keep_sessions, keep_holds, trust_clock };
-        let contents = restore(&file, &options).map_err(told)?;
+        let contents = restore(&file, &options).map_err(Failure::from_error)?;
         let next = format!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
-        speech::report(format!("{shown}: {contents}\n{next}\n"));
+        output_queue::report(format!("{shown}: {contents}\n{next}\n"));
         Ok(())
     }
 }

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::cluster_flags::ClusterFlags;
-use super::{Failure, code, told};
+use super::{Failure, exit};
 use crate::config::access::PlainCredentials;
 use crate::config::log::{LogFormat, LogLevel};
 use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret, SecretFile, Source};
@@ -71,8 +70,8 @@ pub struct Serve {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
     /// How log lines look
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    log_format: Option<String>,
     /// File for log lines instead of stderr; opened anew on SIGHUP
     #[arg(long, value_name = "FILE")]
     log_file: Option<String>,
@@ -80,14 +79,35 @@ pub struct Serve {
     cluster: ClusterFlags,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+/// The flags that place a node among others.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+struct ClusterFlags {
+    /// This node's id; a data directory belongs to one id for ever
+    #[arg(long, value_name = "ID")]
+    node_id: Option<String>,
+    /// URL to listen on for peers (mutual TLS); without it the node runs alone
+    #[arg(long, value_name = "URL")]
+    peer_listen: Option<String>,
+    /// URL under which peers reach this node, where that is neither its entry in --peers nor --peer-listen
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
+    /// The nodes that form the cluster, the same list for each: 1=https://10.0.0.1:9443,2=…,3=…
+    #[arg(long, value_name = "LIST")]
+    peers: Option<String>,
+    /// PEM file with the authority that all peers have their certificates from
+    #[arg(long, value_name = "FILE")]
+    peer_ca: Option<String>,
+    /// PEM file with this node's certificate for its peers
+    #[arg(long, value_name = "FILE")]
+    peer_cert: Option<String>,
+    /// PEM file with that certificate's private key
+    #[arg(long, value_name = "FILE")]
+    peer_key: Option<String>,
 }
 
-/// For what still runs on other threads when everything is answered: a look at a file on a disk that hangs.
-const LEFTOVERS_WITHIN: Duration = Duration::from_secs(1);
+/// For other threads after the last answer, such as one that reads a file on a disk that hangs.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "Examples:
   latchd serve
@@ -99,18 +119,18 @@ const EXAMPLES: &str = "Examples:
     --peer-ca ca.pem --peer-cert node1.pem --peer-key node1.key";
 
 impl Serve {
-    /// What it says never delays it, not even its end; so failures are told here, too.
+    /// Reports failures itself, through the log queue, so that a blocked stderr does not delay the end.
     pub fn run(self) -> u8 {
         let inputs = self.inputs();
         let fallback = LogConfig::fallback(&inputs);
         let served = match Config::load(inputs) {
             Ok(config) => start_logging(&config.log).and_then(|()| serve(config)),
-            Err(error) => Err(told(error)),
+            Err(error) => Err(Failure::from_error(error)),
         };
         let code = match served {
-            Ok(()) => code::SUCCESS,
+            Ok(()) => exit::SUCCESS,
             Err(failure) => {
-                // It changes nothing where logging is started already, and nothing can be done where it fails.
+                // Has no effect if logging is started already; nothing can be done if it fails.
                 drop(start_logging(&fallback));
                 logs::tell_failure(&failure.message);
                 failure.code
@@ -128,7 +148,7 @@ impl Serve {
         let yes = |given: bool| given.then(|| "true".to_owned());
         set("--listen", "listen", (!self.listen.is_empty()).then(|| self.listen.join(",")));
         set("--probe-listen", "server.probe_listen", self.probe_listen);
-        // Naming a directory means to use it, whatever a file says.
+        // A data directory on the command line overrides `in_memory` of a file.
         set("--data-dir", "in_memory", self.data_dir.as_ref().map(|_| "false".to_owned()));
         set("--data-dir", "data_dir", self.data_dir);
         set("--in-memory", "in_memory", yes(self.in_memory));
@@ -142,12 +162,14 @@ impl Serve {
         set("--allow-anonymous", "access.allow_anonymous", yes(self.allow_anonymous));
         set("--log-level", "log.level", self.log_level);
         set("--log-file", "log.file", self.log_file);
-        self.cluster.each().into_iter().for_each(|(flag, key, value)| set(flag, key, value));
-        let format = self.log_format.map(|format| match format {
-            Format::Text => "text".to_owned(),
-            Format::Json => "json".to_owned(),
-        });
-        set("--log-format", "log.format", format);
+        set("--node-id", "cluster.node_id", self.cluster.node_id);
+        set("--peer-listen", "cluster.peer_listen", self.cluster.peer_listen);
+        set("--advertise", "cluster.advertise", self.cluster.advertise);
+        set("--peers", "cluster.peers", self.cluster.peers);
+        set("--peer-ca", "cluster.peer_ca", self.cluster.peer_ca);
+        set("--peer-cert", "cluster.peer_cert", self.cluster.peer_cert);
+        set("--peer-key", "cluster.peer_key", self.cluster.peer_key);
+        set("--log-format", "log.format", self.log_format);
         let plain = PlainCredentials { passwords: self.password.into_iter().collect(), api_keys: self.api_key };
         let secret_file = |flag: &str, is_password| {
             let source = Source::Flag(flag.to_owned());
@@ -160,7 +182,7 @@ impl Serve {
     }
 }
 
-/// Our own variables; a value that is no text is as unusable as a wrong one, and is told the same way.
+/// The environment; a value that is not UTF-8 is refused like any other bad value.
 pub(super) fn environment() -> Vec<(String, String)> {
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
@@ -175,10 +197,10 @@ fn secret(text: &str) -> Result<Secret, String> {
 }
 
 fn serve(config: Config) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(told)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from_error)?;
     let served = runtime.block_on(crate::server::run(config));
-    runtime.shutdown_timeout(LEFTOVERS_WITHIN);
-    served.map_err(told)?;
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    served.map_err(Failure::from_error)?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,12 +1,11 @@
-//! `latchd sessions`: who is there.
+//! `latchd sessions`: lists the sessions.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::connect::{Connect, PATIENCE, block_on, explain};
-use super::human::{Span, span};
-use super::output::{Output, Table, print};
-use super::{Failure, speech};
+use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain};
+use super::output::{Output, Span, Table, print, span};
+use super::{Failure, output_queue};
 use crate::client::SessionEntry;
 
 #[derive(Debug, Args)]
@@ -37,10 +36,10 @@ struct Answer {
 
 impl Sessions {
     pub fn run(self) -> Result<(), Failure> {
-        let client = self.connect.client(PATIENCE)?;
+        let client = self.connect.client(ADMIN_TIMEOUT)?;
         let sessions = block_on(async { client.sessions().await.map_err(explain) })?;
         if sessions.is_empty() && self.output == Output::Table {
-            speech::note("no sessions");
+            output_queue::note("no sessions");
             return Ok(());
         }
         print(self.output, &Answer { sessions }, |answer| table(&answer.sessions))

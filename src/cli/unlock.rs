@@ -1,12 +1,11 @@
-//! `latchd unlock`: gives back one's own hold by its key, or ends those of others.
+//! `latchd unlock`: releases a hold by its key, or ends holds of other clients by force.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::Failure;
-use super::connect::{Connect, PATIENCE, block_on, explain};
-use super::human::holder;
-use super::output::{Output, report};
+use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain};
+use super::output::{Output, holder, report};
 use crate::client::{Client, ForcedRelease, Holder, printable};
 
 #[derive(Debug, Args)]
@@ -52,17 +51,11 @@ struct Answer {
     released: Vec<Ended>,
 }
 
-/// What is known of a hold that was ended.
+/// A hold that was ended, as far as it is known.
 #[derive(Serialize)]
 struct Ended {
     fencing_token: Option<u64>,
     waiter_granted: Option<bool>,
-}
-
-impl From<ForcedRelease> for Ended {
-    fn from(release: ForcedRelease) -> Ended {
-        Ended { fencing_token: Some(release.fencing_token), waiter_granted: Some(release.waiter_granted) }
-    }
 }
 
 impl Unlock {
@@ -72,11 +65,11 @@ impl Unlock {
             let other = "--force --reason <TEXT> to end one of somebody else (needs the admin role)";
             return Err(Failure::usage(format!("say how to unlock {:?}: {own}, or {other}", printable(&self.name))));
         }
-        let client = self.connect.client(PATIENCE)?;
+        let client = self.connect.client(ADMIN_TIMEOUT)?;
         let released = block_on(async {
             match (&self.reason, &self.key) {
                 (Some(reason), key) => self.force(&client, reason, key.as_deref()).await,
-                (None, Some(key)) => give_back(&client, &self.name, key).await,
+                (None, Some(key)) => release(&client, &self.name, key).await,
                 (None, None) => Err("--key or --force is needed".to_owned().into()),
             }
         })?;
@@ -93,8 +86,10 @@ impl Unlock {
         let mut released = Vec::new();
         for key in keys {
             match client.force_release(&self.name, &key, reason).await {
-                Ok(release) => released.push(release.into()),
-                // It ended by itself since it was seen.
+                Ok(ForcedRelease { fencing_token, waiter_granted, .. }) => {
+                    released.push(Ended { fencing_token: Some(fencing_token), waiter_granted: Some(waiter_granted) })
+                }
+                // It ended by itself meanwhile.
                 Err(error) if self.all && error.is_no_such_hold() => {}
                 Err(error) => return Err(explain(error)),
             }
@@ -102,7 +97,7 @@ impl Unlock {
         Ok(released)
     }
 
-    /// Of the one hold, or of all where all shall end.
+    /// The keys of the holds to end.
     async fn keys(&self, client: &Client) -> Result<Vec<String>, Failure> {
         let shown = printable(&self.name);
         let lock = client.show_lock(&self.name).await.map_err(explain)?;
@@ -127,11 +122,11 @@ fn choices(holders: &[Holder]) -> String {
     format!("end all of them with --all, or choose one:{}", lines.concat())
 }
 
-/// Any session may give back what it has the key of; this one lives as long as the command.
-async fn give_back(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>, Failure> {
+/// Releases a hold in a session of its own, which the key permits.
+async fn release(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>, Failure> {
     client.open_session().await.map_err(explain)?;
     let unlocked = client.unlock(name, &dashed(key)).await;
-    // It holds nothing, and ends by itself too.
+    // A failure is harmless: the session holds nothing and expires.
     let _ = client.close_session().await;
     match unlocked.map_err(explain)?.error {
         None => Ok(vec![Ended { fencing_token: None, waiter_granted: None }]),
@@ -144,7 +139,7 @@ async fn give_back(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>,
     }
 }
 
-/// A key as sessions v1 writes it, whichever dialect's writing it came in.
+/// A key of any dialect in the form of sessions v1.
 fn dashed(key: &str) -> String {
     let hex = key.split('.').next().unwrap_or(key);
     let is_hex = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! `latchd watch`: what happens to locks, one line for each event.
+//! `latchd watch`: prints the events of locks, one line for each.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
 use super::output::{Output, escaped};
-use super::{Failure, code, speech};
-use crate::client::{ClientError, Event, EventQuery, Events, Lock, Told, printable};
+use super::{Failure, exit, output_queue};
+use crate::client::{ClientError, Event, EventQuery, Events, Lock, StreamItem, printable};
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -64,17 +64,17 @@ impl Watch {
     async fn print(&self, mut events: Events) -> Result<(), Failure> {
         loop {
             let text = match events.next().await.map_err(refused)? {
-                Told::Interrupted(reason) => {
-                    speech::note(format!("{reason}; asking the next node, to go on from there"));
+                StreamItem::Interrupted(reason) => {
+                    output_queue::note(format!("{reason}; asking the next node, to go on from there"));
                     continue;
                 }
-                Told::Event(event) if self.output == Output::Json => escaped(event.json) + "\n",
-                Told::Event(event) => lines(&event, self.name.as_deref()),
+                StreamItem::Event(event) if self.output == Output::Json => escaped(event.json) + "\n",
+                StreamItem::Event(event) => lines(&event, self.name.as_deref()),
             };
             let mut out = io::stdout().lock();
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
                 Ok(()) => {}
-                // Who reads it has seen enough, as `head` has.
+                // The reader has seen enough, as `head` has.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 Err(error) => return Err(format!("stdout cannot be written: {error}").into()),
             }
@@ -85,13 +85,13 @@ impl Watch {
 fn refused(error: ClientError) -> Failure {
     let unavailable = error.is_unavailable();
     match explain(error) {
-        failure if failure.code == code::CONFIG => failure,
-        failure if unavailable => Failure { code: code::UNREACHABLE, ..failure },
-        failure => Failure { code: code::REFUSED, ..failure },
+        failure if failure.code == exit::CONFIG => failure,
+        failure if unavailable => Failure { code: exit::UNREACHABLE, ..failure },
+        failure => Failure { code: exit::REFUSED, ..failure },
     }
 }
 
-/// An event for people; a state has a line for each hold.
+/// An event as text; a state has a line for each hold.
 fn lines(event: &Event, watched: Option<&str>) -> String {
     match event.event.as_str() {
         "started" => String::new(),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_says_so_and_shows_who_holds_now() {
+    fn gap_is_reported_with_the_current_holders() {
         let gap = r#"{"event":"gap","id":"9-0","why":"too-old","locks":[]}"#;
         let shown = lines(&event(gap), Some("a"));
         assert!(shown.starts_with("gap") && shown.ends_with("the locks now:\nfree           a\n"), "{shown}");

@@ -1,121 +1,121 @@
-//! Taking a lock so that its lease can be trusted, through failovers and however long it takes.
+//! Acquires a lock through failovers, however long the wait, with a lease that can be trusted.
 
 use std::time::Duration;
 
 use super::clock::Moment;
-use super::retry::Patience;
+use super::retry::RetryPolicy;
 use super::wire::{LockRequest, LockResult};
 use super::{Client, ClientError};
 
-/// How long one request of a wait stays open: less than the idle time after which balancers close connections (60 s
-/// is common). The next one carries the same idempotency key and so takes the old place in the queue.
-const SLICE: Duration = Duration::from_secs(50);
+/// The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
+/// request has the same idempotency key, and so keeps the place in the queue.
+const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(50);
 
-/// How long after the end of a wait the service may still be about to say so.
-const LAST_WORD: Duration = Duration::from_secs(5);
+/// How long after the end of a wait its result may still arrive.
+const RESULT_GRACE: Duration = Duration::from_secs(5);
 
 /// The error code of a wait that ended without the lock.
 const WAIT_TIMEOUT: &str = "LockWaitTimeout";
 
 /// A lock that is held.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hold {
+pub struct AcquiredLock {
     pub name: String,
     /// Opens the hold: a secret of its owner.
     pub key: String,
-    /// Larger than that of every earlier hold of any lock.
+    /// Larger than the token of every earlier hold of any lock.
     pub fencing_token: u64,
     /// The lease that was asked for.
     pub lease: Option<Duration>,
-    /// Until when it is certainly held if nobody ends it, counted from before it was asked for; `None` without a lease.
+    /// The end of its lease, counted from before the request was sent; `None` without a lease.
     pub until: Option<Moment>,
 }
 
 impl Client {
-    /// Takes a lock, waiting as long as the request says. `None`: the service says that it was not to be had.
-    ///
-    /// That the service cannot be reached, or does not answer, is told when the client's patience has ended, or with the
-    /// wait where that is longer.
-    pub async fn acquire(&self, request: &LockRequest) -> Result<Option<Hold>, ClientError> {
+    /// Acquires a lock, waiting as long as the request says. `None`: the wait ended without it. An unreachable service is
+    /// an error after the client's retry time, or after the wait if that is longer.
+    pub async fn acquire(&self, request: &LockRequest) -> Result<Option<AcquiredLock>, ClientError> {
         let ends = request.wait_end(Moment::now());
         let mut request = std::borrow::Cow::Borrowed(request);
         loop {
             let waits = request.waits();
             let is_over = || !waits || ends.is_some_and(Moment::has_come);
-            let (result, sent) = match self.ask_for(&request, ends).await {
+            let (result, sent) = match self.send_in_slices(&request, ends).await {
                 Ok(answer) => answer,
-                // What an earlier attempt was given has ended before anybody heard of it.
+                // The hold of an earlier attempt ended before its answer arrived.
                 Err(error) if error.is_request_ended() && !is_over() => continue,
                 Err(error) => return Err(error),
             };
             if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
-                if let Some(shorter) = request.within(error) {
+                if let Some(shorter) = request.shortened(error) {
                     request = std::borrow::Cow::Owned(shorter);
                     continue;
                 }
                 return Err(ClientError::Objected(error.clone()));
             }
-            if let Some(hold) = self.trusted(&request, result, sent).await? {
+            if let Some(hold) = self.with_fresh_lease(&request, result, sent).await? {
                 return Ok(Some(hold));
             }
-            // Time may be left: the service has a longest wait of its own, and a lease may run out unused.
+            // Time may be left: the service limits waits, and a lease may expire before its grant arrives.
             if is_over() {
                 return Ok(None);
             }
         }
     }
 
-    /// Asks, in slices under one idempotency key.
-    async fn ask_for(&self, request: &LockRequest, ends: Option<Moment>) -> Result<(LockResult, Moment), ClientError> {
+    /// Sends requests under one idempotency key until one has an answer.
+    async fn send_in_slices(
+        &self,
+        request: &LockRequest,
+        ends: Option<Moment>,
+    ) -> Result<(LockResult, Moment), ClientError> {
         let call = self.call_for(request);
-        let ends = ends.map(|end| end.after(LAST_WORD));
+        let ends = ends.map(|end| end.after(RESULT_GRACE));
         loop {
-            let patience = self.patience_for(request, ends);
-            let error = match self.send(&call, patience).await {
+            let policy = self.policy_for(request, ends);
+            let error = match self.send(&call, policy).await {
                 Ok(answer) => return Ok((answer.about(request.name())?, answer.sent)),
                 Err(error) => error,
             };
-            // A request that stood open until the patience was over had somebody at its other end.
-            let was_heard = error.is_timeout() || (patience.until.has_come() && error.worth_another_try().is_some());
+            // A server accepted a request that timed out.
+            let was_accepted = error.is_timeout() || (policy.until.has_come() && error.retry_hint().is_some());
             match ends {
-                _ if !request.waits() || !was_heard || error.is_connect() => return Err(error),
+                _ if !request.waits() || !was_accepted || error.is_connect_error() => return Err(error),
                 Some(end) if end.has_come() => return Err(error),
                 _ => {}
             }
         }
     }
 
-    fn patience_for(&self, request: &LockRequest, ends: Option<Moment>) -> Patience {
-        let patience = self.patience();
+    fn policy_for(&self, request: &LockRequest, ends: Option<Moment>) -> RetryPolicy {
+        let policy = self.retry_policy();
         match ends {
-            _ if !request.waits() => patience,
-            None => Patience { attempt: SLICE, ..patience },
-            Some(end) => Patience {
-                until: end.max(patience.until),
-                attempt: end.left().clamp(Duration::from_millis(100), SLICE),
-                ..patience
+            _ if !request.waits() => policy,
+            None => RetryPolicy { attempt: REQUEST_TIMEOUT_MAX, ..policy },
+            Some(end) => RetryPolicy {
+                until: end.max(policy.until),
+                attempt: end.left().clamp(Duration::from_millis(100), REQUEST_TIMEOUT_MAX),
+                ..policy
             },
         }
     }
 
-    /// The hold, once its lease can be counted from before a request that is not long ago. A wait may have been
-    /// granted at any time since it began, so its lease is renewed before anybody relies on it.
-    async fn trusted(
+    /// The hold, with at least three quarters of its lease left. A wait may have been granted at any time since it began,
+    /// so a lease that may be older is renewed first.
+    async fn with_fresh_lease(
         &self,
         request: &LockRequest,
         result: LockResult,
         sent: Moment,
-    ) -> Result<Option<Hold>, ClientError> {
+    ) -> Result<Option<AcquiredLock>, ClientError> {
         let lease = request.lease_asked();
-        let told = result.expires_in();
-        let Some(held) = result.held() else { return Ok(None) };
-        // A hold that was given to an earlier attempt has less than its lease left.
-        let until = lease.map(|lease| sent.after(told.map_or(lease, |told| told.min(lease))));
-        let name = request.name().to_owned();
-        let hold = Hold { name, key: held.key, fencing_token: held.fencing_token, lease, until };
+        // A hold of an earlier attempt has less than its lease left.
+        let until = lease.map(|lease| sent.after(result.lasts(lease)));
+        let Some(fencing_token) = result.fencing_token.filter(|_| result.locked) else { return Ok(None) };
+        let hold = AcquiredLock { name: request.name().to_owned(), key: result.key, fencing_token, lease, until };
         let is_worn = |lease: &Duration| until.is_some_and(|until| until.left() < *lease / 4 * 3);
         let Some(lease) = lease.filter(is_worn) else { return Ok(Some(hold)) };
-        let (renewed, sent) = self.renew_within(&hold.name, &hold.key, lease, self.patience()).await?;
-        Ok(renewed.locked.then(|| Hold { until: Some(sent.after(renewed.lasts(lease))), ..hold }))
+        let (renewed, sent) = self.renew_with(&hold.name, &hold.key, lease, self.retry_policy()).await?;
+        Ok(renewed.locked.then(|| AcquiredLock { until: Some(sent.after(renewed.lasts(lease))), ..hold }))
     }
 }

@@ -1,29 +1,28 @@
-//! Who holds what, and the forced release: what operators ask.
+//! Listings of locks and sessions, and the forced release.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::call::Call;
-use super::wire::Named;
 use super::{Client, ClientError};
 
-/// How many entries a page has: as many as the service gives.
+/// The most entries that the service puts on a page.
 const PAGE: &str = "1000";
 
-/// Which locks a listing shows.
+/// Which locks to list.
 #[derive(Clone, Debug, Default)]
 pub struct LockQuery {
     /// Only this one; not together with a prefix.
     pub name: Option<String>,
     pub prefix: String,
-    /// Only those that somebody holds.
+    /// Only those with a holder.
     pub held: bool,
-    /// Only those that somebody waits for.
+    /// Only those with a waiter.
     pub contended: bool,
 }
 
-/// A lock and those who hold it.
+/// A lock and its holders.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Lock {
     pub name: String,
@@ -33,7 +32,7 @@ pub struct Lock {
     pub holders: Vec<Holder>,
 }
 
-/// A hold, as others may see it.
+/// A hold, as listings show it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Holder {
     pub fencing_token: u64,
@@ -61,12 +60,12 @@ pub struct SessionEntry {
     pub remaining_seconds: Option<f64>,
 }
 
-/// A hold that was ended.
+/// A hold that was ended by force.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ForcedRelease {
     pub name: String,
     pub fencing_token: u64,
-    /// Whether somebody who waited holds the lock now.
+    /// Whether a waiter holds the lock now.
     pub waiter_granted: bool,
 }
 
@@ -82,24 +81,19 @@ struct SessionPage {
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Reason<'a> {
-    reason: &'a str,
-}
-
 impl Client {
-    /// Every lock that the query asks for, in the order of their names.
+    /// Every lock that matches the query, in the order of their names.
     pub async fn locks(&self, query: &LockQuery) -> Result<Vec<Lock>, ClientError> {
         let mut locks = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let answer = self.send(&query.call(cursor), self.patience()).await?;
+            let answer = self.send(&query.call(cursor), self.retry_policy()).await?;
             let page: LockPage = answer.read()?;
-            let is_asked_for = |lock: &Lock| match &query.name {
+            let matches = |lock: &Lock| match &query.name {
                 Some(name) => lock.name == *name,
                 None => lock.name.starts_with(&query.prefix),
             };
-            if !page.locks.iter().all(is_asked_for) {
+            if !page.locks.iter().all(matches) {
                 return Err(answer.astray("it shows other locks, as a server does that ignores `name` or `prefix`"));
             }
             locks.extend(page.locks);
@@ -121,11 +115,8 @@ impl Client {
         let mut sessions = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut call = Call::new(Method::GET, "/v1/sessions").query("limit", PAGE);
-            if let Some(cursor) = cursor {
-                call = call.query("cursor", cursor);
-            }
-            let page: SessionPage = self.send(&call, self.patience()).await?.read()?;
+            let call = Call::new(Method::GET, "/v1/sessions").query("limit", PAGE).cursor(cursor);
+            let page: SessionPage = self.send(&call, self.retry_policy()).await?.read()?;
             sessions.extend(page.sessions);
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -134,17 +125,17 @@ impl Client {
         }
     }
 
-    /// Ends somebody else's hold; the reason is written to the service's log. Needs the admin role.
+    /// Ends a hold of another client; the service logs the reason. Needs the admin role.
     pub async fn force_release(&self, name: &str, key: &str, reason: &str) -> Result<ForcedRelease, ClientError> {
-        let call =
-            Call::new(Method::DELETE, "/v1/holds").query("name", name).query("key", key).json(&Reason { reason });
-        self.send(&call, self.patience()).await?.about(name)
+        let call = Call::new(Method::DELETE, "/v1/holds").query("name", name).query("key", key);
+        let call = call.json(&serde_json::json!({ "reason": reason }));
+        self.send(&call, self.retry_policy()).await?.about(name)
     }
 }
 
 impl LockQuery {
     fn call(&self, cursor: Option<String>) -> Call {
-        // A name stands in the query: paths are changed on the way, and a 404 of a wrong address is no free lock.
+        // The name is in the query: proxies change paths, and a 404 from a wrong address is no free lock.
         let call = Call::new(Method::GET, "/v1/locks").query("limit", PAGE);
         let mut call = match &self.name {
             Some(name) => call.query("name", name),
@@ -153,15 +144,6 @@ impl LockQuery {
         for (field, _) in [("held", self.held), ("contended", self.contended)].into_iter().filter(|(_, on)| *on) {
             call = call.query(field, "true");
         }
-        match cursor {
-            Some(cursor) => call.query("cursor", cursor),
-            None => call,
-        }
-    }
-}
-
-impl Named for ForcedRelease {
-    fn name(&self) -> &str {
-        &self.name
+        call.cursor(cursor)
     }
 }

@@ -1,6 +1,7 @@
-//! How a client is set up: where, whom it trusts, what it shows.
+//! The settings of a client, and its name resolution.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -8,119 +9,104 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::oneshot;
 
-use super::attempts::AttemptLog;
-use super::core::{Client, ClientState, Credential, Notice};
+use super::core::{AttemptLog, Client, ClientState, Credential, Notice};
 use super::error::ClientError;
-use super::identity;
-use super::resolve::Resolver;
+use super::process_metadata;
 use super::trust::Trust;
 
-/// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an attempt may take where nobody says otherwise.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call is repeated where nobody says otherwise: several times what a failover takes.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Keeps the state of connections alive in whatever translates addresses on the way.
+/// Several times as long as a failover takes.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+/// Keeps connections alive in address translation on the way.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Collects the settings of a [`Client`].
 #[derive(Debug)]
+#[must_use]
 pub struct ClientBuilder {
     bases: Vec<Url>,
     trust: Trust,
-    identity: Option<(PathBuf, PathBuf)>,
+    client_certificate: Option<(PathBuf, PathBuf)>,
     credential: Option<Credential>,
     attempt_timeout: Duration,
-    patience: Duration,
+    retry_for: Duration,
     default_metadata: bool,
-    absence: Option<Duration>,
+    unreachable_timeout: Option<Duration>,
     notice: Option<(Duration, Notice)>,
 }
 
 impl Client {
-    /// Begins a client of the service at `urls`: one, or several nodes of it with commas between them.
+    /// Builds a client of the service at `urls`: one URL, or those of several nodes with commas between them.
     pub fn builder(urls: &str) -> Result<ClientBuilder, ClientError> {
-        ClientBuilder::new(urls)
+        let bases: Result<Vec<Url>, ClientError> = urls.split(',').map(|url| base(url.trim())).collect();
+        Ok(ClientBuilder {
+            bases: bases?,
+            trust: Trust::System,
+            client_certificate: None,
+            credential: None,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            retry_for: RETRY_FOR,
+            default_metadata: true,
+            unreachable_timeout: None,
+            notice: None,
+        })
     }
 }
 
 impl ClientBuilder {
-    fn new(urls: &str) -> Result<Self, ClientError> {
-        let bases: Result<Vec<Url>, ClientError> = urls.split(',').map(|url| base(url.trim())).collect();
-        Ok(Self {
-            bases: bases?,
-            trust: Trust::System,
-            identity: None,
-            credential: None,
-            attempt_timeout: ATTEMPT_TIMEOUT,
-            patience: PATIENCE,
-            default_metadata: true,
-            absence: None,
-            notice: None,
-        })
-    }
-
-    /// Sets whom to trust.
-    #[must_use]
+    /// Which server certificates to accept.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// Shows this certificate to services that ask for one: PEM files of the chain and of its key.
-    #[must_use]
-    pub fn identity(mut self, certificate: PathBuf, key: PathBuf) -> Self {
-        self.identity = Some((certificate, key));
+    /// Sends a client certificate to services that ask for one: PEM files of the chain and of its key.
+    pub fn client_certificate(mut self, certificate: PathBuf, key: PathBuf) -> Self {
+        self.client_certificate = Some((certificate, key));
         self
     }
 
-    /// Shows this password (HTTP Basic).
-    #[must_use]
+    /// Sends this password (HTTP Basic).
     pub fn password(mut self, password: &str) -> Self {
         self.credential = Some(Credential::Password(password.to_owned()));
         self
     }
 
-    /// Shows this API key (Bearer).
-    #[must_use]
+    /// Sends this API key (Bearer).
     pub fn api_key(mut self, key: &str) -> Self {
         self.credential = Some(Credential::ApiKey(key.to_owned()));
         self
     }
 
-    /// Bounds every attempt of a call, the time that it asks to wait for a lock aside.
-    #[must_use]
+    /// The timeout of each attempt of a call, without the time that it waits for a lock.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Bounds how long a call is sent again while no node can answer it. With nothing each URL is tried once.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// How long a call is retried while no node answers. With zero each URL is tried once.
+    pub fn retry_for(mut self, retry_for: Duration) -> Self {
+        self.retry_for = retry_for;
         self
     }
 
-    /// Bounds further how long a call is sent again where nobody is there: every connection is refused, or no name is known.
-    #[must_use]
-    pub fn absence(mut self, absence: Duration) -> Self {
-        self.absence = Some(absence);
+    /// How long a call is retried while every URL refuses connections or has an unknown name.
+    pub fn unreachable_timeout(mut self, timeout: Duration) -> Self {
+        self.unreachable_timeout = Some(timeout);
         self
     }
 
-    /// Calls this once for each call that has no answer after so long, with what is known.
-    #[must_use]
+    /// Calls `notice` once for each call without an answer after this time.
     pub fn notice(mut self, after: Duration, notice: Notice) -> Self {
         self.notice = Some((after, notice));
         self
     }
 
-    /// Whether locks are taken with `host`, `pid` and `user` as metadata, where a request has none of that name: who is
-    /// in somebody's way is known by them. On unless switched off.
-    #[must_use]
+    /// Whether requests for locks get `host`, `pid` and `user` as metadata, where they do not set them. The default is yes.
     pub fn default_metadata(mut self, on: bool) -> Self {
         self.default_metadata = on;
         self
@@ -128,31 +114,31 @@ impl ClientBuilder {
 
     /// The client; nothing is sent yet.
     pub fn build(self) -> Result<Client, ClientError> {
-        // Fails only when a provider is installed already, which is then as good.
+        // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder()
+        let on_this_machine = self.bases.iter().all(is_loopback);
+        let tls = self.trust.config(on_this_machine, self.credential.is_some(), self.client_certificate.as_ref())?;
+        let http = reqwest::Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(Resolver))
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(TCP_KEEPALIVE)
-            .redirect(reqwest::redirect::Policy::none());
-        let on_this_machine = self.bases.iter().all(is_loopback);
-        let tls = self.trust.config(on_this_machine, self.credential.is_none(), self.identity.as_ref())?;
-        http = http.tls_backend_preconfigured(tls);
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(tls);
         let unusable = |reason| ClientError::Unreachable { url: self.bases[0].to_string(), reason };
         Ok(Client(Arc::new(ClientState {
             http: http.build().map_err(unusable)?,
             attempts: AttemptLog::new(self.bases.len()),
             bases: self.bases,
-            turn: AtomicUsize::new(0),
+            next_url: AtomicUsize::new(0),
             credential: self.credential,
             session: Mutex::default(),
             attempt_timeout: self.attempt_timeout,
-            patience: self.patience,
-            metadata: if self.default_metadata { identity::metadata() } else { Vec::new() },
+            retry_for: self.retry_for,
+            metadata: if self.default_metadata { process_metadata::default_metadata() } else { Vec::new() },
             reached: AtomicBool::new(false),
             refused_connection: AtomicBool::new(false),
-            absence: self.absence,
+            unreachable_timeout: self.unreachable_timeout,
             notice: self.notice,
         })))
     }
@@ -168,9 +154,37 @@ fn is_loopback(url: &Url) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Resolves names with the system's resolver, each on its own thread. If the system starts no thread, that is an error;
+/// the resolver of the HTTP library would panic.
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move { Ok(Box::new(lookup(name.as_str().to_owned()).await?.into_iter()) as Addrs) })
+    }
+}
+
+async fn lookup(name: String) -> io::Result<Vec<SocketAddr>> {
+    let (sender, found) = oneshot::channel();
+    let lookup = move || {
+        // Fails only if the caller has given up.
+        let _ = sender.send((name.as_str(), 0).to_socket_addrs().map(Iterator::collect));
+    };
+    let unstarted = |error| io::Error::other(format!("no thread can be started to look its name up: {error}"));
+    std::thread::Builder::new().name("resolver".to_owned()).spawn(lookup).map_err(unstarted)?;
+    found.await.unwrap_or_else(|_| Err(io::Error::other("the lookup of its name broke off")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn known_name_resolves_and_unknown_name_is_an_error() {
+        let found = lookup("localhost".to_owned()).await.expect("an address");
+        assert!(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+        lookup("no-such-host.invalid".to_owned()).await.expect_err("no address");
+    }
 
     #[test]
     fn only_this_machine_is_loopback() {
@@ -187,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_refused_wherever_they_stand_in_the_list() {
+    fn other_schemes_are_refused_anywhere_in_the_list() {
         for urls in ["ftp://h", "https://a, ftp://h", "https://a,ftp://h,https://b"] {
             let refused = Client::builder(urls).expect_err("refused").to_string();
             assert_eq!(refused, "ftp://h is not an http or https URL", "{urls}");

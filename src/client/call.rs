@@ -1,41 +1,37 @@
-//! One call over HTTP: sent to one URL after the other until somebody answers or the patience ends.
+//! One call over HTTP: sent to one URL after the other until one answers or the retry time ends.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::header::{COOKIE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
 use super::core::{Client, Credential};
 use super::error::ClientError;
-use super::retry::{Absence, Patience, Pauses};
-use super::wire::Named;
+use super::retry::{Backoff, RefusedConnections, RetryPolicy};
 
-/// The name of the session cookie.
 const SESSION_COOKIE: &str = "ldlm-session";
-/// The header under which a repeated call is known to be the same one.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// What is asked; the same for every attempt.
+/// A request; the same for every attempt.
 pub(super) struct Call {
     method: Method,
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
-    /// A header of this call alone.
     header: Option<(&'static str, String)>,
-    /// Present where doing it twice would do harm.
+    /// Set if repeating the call would do harm.
     idempotency_key: Option<String>,
 }
 
 /// A successful answer.
 pub(super) struct Answer {
-    /// When the attempt that was answered had not been sent yet.
+    /// A moment before the answered attempt was sent.
     pub sent: Moment,
-    /// Whether an attempt before may have been done although nobody heard of it.
+    /// Whether an earlier attempt may have succeeded although its answer was lost.
     pub earlier: bool,
     pub url: String,
     pub headers: HeaderMap,
@@ -62,7 +58,14 @@ impl Call {
         self
     }
 
-    /// Makes it safe to send again although it may have been done: under the same key it is done once.
+    pub fn cursor(self, cursor: Option<String>) -> Self {
+        match cursor {
+            Some(cursor) => self.query("cursor", cursor),
+            None => self,
+        }
+    }
+
+    /// Adds an idempotency key, which makes it safe to send again.
     pub fn once(mut self) -> Self {
         self.idempotency_key = Some(uuid::Uuid::new_v4().to_string());
         self
@@ -74,10 +77,14 @@ impl Answer {
         serde_json::from_str(&self.text).map_err(|reason| ClientError::Unintelligible { url: self.url.clone(), reason })
     }
 
-    /// What the answer says of a lock, once it is certain that it speaks of the one that was asked about.
-    pub fn about<T: Named + DeserializeOwned>(&self, name: &str) -> Result<T, ClientError> {
-        let read: T = self.read()?;
-        if read.name() == name { Ok(read) } else { Err(self.astray(format!("it names the lock {:?}", read.name()))) }
+    /// Reads an answer about a lock, and checks that it names the right one.
+    pub fn about<T: DeserializeOwned>(&self, name: &str) -> Result<T, ClientError> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let read = self.read::<Named>()?.name;
+        if read == name { self.read() } else { Err(self.astray(format!("it names the lock {read:?}"))) }
     }
 
     pub fn astray(&self, what: impl Into<String>) -> ClientError {
@@ -86,13 +93,13 @@ impl Answer {
 }
 
 impl Client {
-    /// Sends a call until it is answered. What was refused for good is not repeated.
-    pub(super) async fn send(&self, call: &Call, patience: Patience) -> Result<Answer, ClientError> {
-        self.noticed(self.repeat(call, patience)).await
+    /// Sends a call until it is answered. A final refusal is not repeated.
+    pub(super) async fn send(&self, call: &Call, policy: RetryPolicy) -> Result<Answer, ClientError> {
+        self.with_notice(self.repeat(call, policy)).await
     }
 
-    /// Does the work, and says so to whoever wants to know where that takes long.
-    pub(super) async fn noticed<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Does the work, and calls the client's notice if that takes long.
+    pub(super) async fn with_notice<T>(&self, work: impl Future<Output = T>) -> T {
         let Some((after, notice)) = self.0.notice else { return work.await };
         let mut work = std::pin::pin!(work);
         tokio::select! {
@@ -104,43 +111,43 @@ impl Client {
         work.await
     }
 
-    async fn repeat(&self, call: &Call, patience: Patience) -> Result<Answer, ClientError> {
-        let mut pauses = Pauses::new(patience.pause_max);
+    async fn repeat(&self, call: &Call, policy: RetryPolicy) -> Result<Answer, ClientError> {
+        let mut backoff = Backoff::new(policy.delay_max);
         let mut tried = 0;
         let mut earlier = false;
-        // In a row. Another node may have a certificate that can be trusted, but asking again makes none.
+        // In a row: another node may have a certificate that can be trusted.
         let mut misconfigured = 0;
-        let mut absence = Absence::new();
+        let mut refused = RefusedConnections::new();
         let urls = self.0.bases.len();
         loop {
-            let error = match self.attempt(call, patience.attempt).await {
+            let error = match self.attempt(call, policy.attempt).await {
                 Ok(answer) => return Ok(Answer { earlier, ..answer }),
                 Err(error) => error,
             };
             earlier |= !error.is_refused_connection();
-            absence.count(error.is_refused_connection());
+            refused.count(error.is_refused_connection());
             misconfigured = if error.is_misconfigured() { misconfigured + 1 } else { 0 };
-            let asked_for = match error.worth_another_try() {
+            let asked_for = match error.retry_hint() {
                 Some(asked_for) => asked_for,
                 None if (1..urls).contains(&misconfigured) => None,
                 None => return Err(error),
             };
-            self.turn_to_the_next();
+            self.use_next_url();
             tried += 1;
             if tried < urls {
                 continue;
             }
-            let pause = if tried % urls == 0 { pauses.next(asked_for) } else { Duration::ZERO };
-            let next = Moment::now().after(pause);
-            let is_absent = self.0.absence.is_some_and(|longest| absence.lasts(longest, urls, next));
-            if next >= patience.until || is_absent {
+            let delay = if tried % urls == 0 { backoff.next(asked_for) } else { Duration::ZERO };
+            let next = Moment::now().after(delay);
+            let is_unreachable = self.0.unreachable_timeout.is_some_and(|timeout| refused.last(timeout, urls, next));
+            if next >= policy.until || is_unreachable {
                 return Err(error);
             }
             next.wait().await;
         }
     }
 
-    /// One attempt at the URL whose turn it is.
+    /// One attempt at the current URL.
     pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
         let url = self.url_of(&call.path).to_string();
@@ -154,25 +161,25 @@ impl Client {
         Ok(Answer { sent, earlier: false, url, headers, text })
     }
 
-    /// An attempt at the URL whose turn it is, noted with how it ends.
+    /// An attempt at the current URL, whose end is recorded.
     pub(super) async fn recorded<T>(
         &self,
         attempt: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
-        let at = self.0.turn.load(Ordering::Relaxed);
+        let at = self.0.next_url.load(Ordering::Relaxed);
         self.0.attempts.begin(at);
         let attempted = attempt.await;
         self.0.attempts.end(at, attempted.as_ref().err());
         attempted
     }
 
-    /// A successful answer of the URL whose turn it is, its body not read yet.
+    /// A successful answer of the current URL, without its body.
     pub(super) async fn open(&self, call: &Call, timeout: Duration) -> Result<Response, ClientError> {
         let url = self.url_of(&call.path).to_string();
         let sent = self.request(call).timeout(timeout).send().await.map_err(|reason| unreachable(&url, reason));
-        let is_missed = sent.as_ref().is_err_and(ClientError::is_refused_connection);
-        let met = if is_missed { &self.0.refused_connection } else { &self.0.reached };
-        met.store(true, Ordering::Relaxed);
+        let is_refused = sent.as_ref().is_err_and(ClientError::is_refused_connection);
+        let seen = if is_refused { &self.0.refused_connection } else { &self.0.reached };
+        seen.store(true, Ordering::Relaxed);
         let response = sent?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         if status.is_success() {
@@ -185,7 +192,7 @@ impl Client {
         Err(ClientError::Refused { url, status, body, retry_after })
     }
 
-    /// What the service says to a wrong credential, or to none, in dialects that have words for it: others have none.
+    /// The problem document that dialects with an empty 401 do not send.
     fn unauthorized(&self) -> String {
         let detail = match &self.0.credential {
             Some(_) => "this password or API key is not known",
@@ -211,7 +218,7 @@ impl Client {
         opened.await.map(|response| (url, response))
     }
 
-    /// The call as a request to the URL whose turn it is, with all that this client shows.
+    /// The call as a request to the current URL, with the credential and the session.
     fn request(&self, call: &Call) -> reqwest::RequestBuilder {
         let mut url = self.url_of(&call.path);
         if !call.query.is_empty() {
@@ -238,17 +245,16 @@ impl Client {
         }
     }
 
-    /// Below the URL whose turn it is.
     fn url_of(&self, path: &str) -> Url {
         let bases = &self.0.bases;
-        let base = &bases[self.0.turn.load(Ordering::Relaxed) % bases.len()];
+        let base = &bases[self.0.next_url.load(Ordering::Relaxed) % bases.len()];
         let mut url = base.clone();
         url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
         url
     }
 
-    pub(super) fn turn_to_the_next(&self) {
-        self.0.turn.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn use_next_url(&self) {
+        self.0.next_url.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -256,7 +262,7 @@ fn unreachable(url: &str, reason: reqwest::Error) -> ClientError {
     ClientError::Unreachable { url: url.to_owned(), reason: reason.without_url() }
 }
 
-/// Seconds; a date in this header is not worth a parser here.
+/// Seconds; a date in this header is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

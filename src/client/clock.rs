@@ -1,63 +1,58 @@
-//! The clock by which a client judges its own leases: the only file of the client and the command line that reads one.
-//!
-//! It is `CLOCK_BOOTTIME`, which goes on while the machine is suspended. A laptop that slept through its lease has to
-//! know so when it wakes up, and the usual monotonic clock would not tell.
+//! The clock of leases in the client and the command line; no other file of theirs reads a clock. It is `CLOCK_BOOTTIME`,
+//! which goes on while the machine is suspended, so that a laptop that slept through its lease notices it.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How soon after a suspension it is noticed that a moment has come.
-const SLICE: Duration = Duration::from_millis(100);
+/// The longest sleep, and so the delay of a wait that ended during a suspension.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
 
 /// A point on the client's clock. It means nothing on another machine or after a reboot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// The present.
     pub fn now() -> Moment {
         let since_boot = clock_gettime(ClockId::Boottime);
         let seconds = u64::try_from(since_boot.tv_sec).unwrap_or_default();
         Moment(Duration::new(seconds, u32::try_from(since_boot.tv_nsec).unwrap_or_default()))
     }
 
-    /// So much later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Moment {
         Moment(self.0.saturating_add(duration))
     }
 
-    /// So much earlier; never before the boot.
+    /// Not before the boot.
     #[must_use]
     pub fn before(self, duration: Duration) -> Moment {
         Moment(self.0.saturating_sub(duration))
     }
 
-    /// What has passed since `earlier`, nothing if that lies ahead.
+    /// The time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// What is left until then, nothing if it has passed.
+    /// The time until then; zero if it has passed.
     pub fn left(self) -> Duration {
         self.since(Moment::now())
     }
 
-    /// Whether it has come.
     pub fn has_come(self) -> bool {
         Moment::now() >= self
     }
 
-    /// Returns when it has come; soon after waking up from a suspension that outlasted it.
+    /// Returns when it has come, or soon after a suspension that outlasted it.
     pub async fn wait(self) {
-        // The runtime's timers stand still in a suspension, so none of them may be set for long.
+        // The runtime's timers stop during a suspension, so no sleep may be long.
         loop {
             let left = self.left();
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(SLICE)).await;
+            tokio::time::sleep(left.min(SLEEP_MAX)).await;
         }
     }
 }
@@ -67,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_wait_ends_when_its_moment_has_come_and_not_before() {
+    async fn wait_ends_at_its_moment() {
         let begun = Moment::now();
         let then = begun.after(Duration::from_millis(30));
         assert!(!then.has_come());

@@ -1,4 +1,4 @@
-//! The client itself: what it knows of its service, and what it shows.
+//! The client's state: the URLs of its service, its credential and session, and the last error of each URL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use reqwest::Url;
 
-use super::attempts::AttemptLog;
 use super::clock::Moment;
-use super::retry::Patience;
+use super::error::ClientError;
+use super::retry::RetryPolicy;
 
-/// The longest pause between two rounds of attempts.
-pub(super) const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The longest delay between two rounds of attempts.
+pub(super) const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// One client: its connections, its credential and its session. A clone is the same client.
 #[derive(Clone)]
@@ -20,32 +20,31 @@ pub struct Client(pub(super) Arc<ClientState>);
 
 pub(super) struct ClientState {
     /// Never empty.
-    pub(super) bases: Vec<Url>,
-    /// Counts up; which of them is asked next.
-    pub(super) turn: AtomicUsize,
-    pub(super) http: reqwest::Client,
-    pub(super) credential: Option<Credential>,
-    pub(super) session: Mutex<Option<String>>,
-    pub(super) attempt_timeout: Duration,
-    pub(super) patience: Duration,
+    pub bases: Vec<Url>,
+    /// A count; modulo the number of URLs it is the URL of the next request.
+    pub next_url: AtomicUsize,
+    pub http: reqwest::Client,
+    pub credential: Option<Credential>,
+    pub session: Mutex<Option<String>>,
+    pub attempt_timeout: Duration,
+    pub retry_for: Duration,
     /// Default metadata of the locks that are taken.
-    pub(super) metadata: Vec<(&'static str, String)>,
+    pub metadata: Vec<(&'static str, String)>,
     /// A connection was made, or at least not refused.
-    pub(super) reached: AtomicBool,
+    pub reached: AtomicBool,
     /// A connection was refused, or its address is unreachable.
-    pub(super) refused_connection: AtomicBool,
-    /// At each URL, for error messages.
-    pub(super) attempts: AttemptLog,
+    pub refused_connection: AtomicBool,
+    pub attempts: AttemptLog,
     /// How long a call is repeated while every URL refuses connections; `None`: as long as any other call.
-    pub(super) absence: Option<Duration>,
+    pub unreachable_timeout: Option<Duration>,
     /// Called when a call has no answer after this time.
-    pub(super) notice: Option<(Duration, Notice)>,
+    pub notice: Option<(Duration, Notice)>,
 }
 
-/// Receives what is known of a call that has no answer yet.
+/// Receives the last errors of a call that has no answer yet.
 pub type Notice = fn(&str);
 
-/// What the client shows with every request.
+/// Sent with every request.
 pub(super) enum Credential {
     Password(String),
     ApiKey(String),
@@ -65,31 +64,92 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Whether nobody is there at any of the URLs, as far as is known: connections were refused, and none came about.
-    pub fn found_nobody(&self) -> bool {
+    /// Whether connections were refused, and none was ever made, at any URL.
+    pub fn never_connected(&self) -> bool {
         self.0.refused_connection.load(Ordering::Relaxed) && !self.0.reached.load(Ordering::Relaxed)
     }
 
-    /// How many URLs it has.
+    /// The number of URLs.
     pub fn urls(&self) -> usize {
         self.0.bases.len()
     }
 
-    /// Why there is no result, as far as is known: the last reason of each URL, and which of them are silent.
-    pub fn trouble(&self) -> String {
+    /// The last error of each URL, and which of them did not answer.
+    pub fn last_errors(&self) -> String {
         self.0.attempts.errors(&self.0.bases, "no answer in time from")
     }
 
-    pub(super) fn patience(&self) -> Patience {
-        Patience { until: Moment::now().after(self.0.patience), attempt: self.0.attempt_timeout, pause_max: PAUSE_MAX }
+    pub(super) fn retry_policy(&self) -> RetryPolicy {
+        let until = Moment::now().after(self.0.retry_for);
+        RetryPolicy { until, attempt: self.0.attempt_timeout, delay_max: RETRY_DELAY_MAX }
     }
 
-    /// Each URL is tried once.
-    pub(super) fn once(&self) -> Patience {
-        Patience { until: Moment::now(), ..self.patience() }
+    /// A policy that tries each URL once.
+    pub(super) fn once(&self) -> RetryPolicy {
+        RetryPolicy { until: Moment::now(), ..self.retry_policy() }
     }
 
     pub(super) fn session(&self) -> MutexGuard<'_, Option<String>> {
         self.0.session.lock()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct LastAttempt {
+    /// An attempt has not ended, or was dropped before it did.
+    pending: bool,
+    /// Why the last attempt that ended failed.
+    error: Option<String>,
+}
+
+/// How the last attempt at each URL ended, in the order of the URLs.
+#[derive(Debug)]
+pub(super) struct AttemptLog(Mutex<Vec<LastAttempt>>);
+
+impl AttemptLog {
+    pub fn new(urls: usize) -> Self {
+        Self(Mutex::new(vec![LastAttempt::default(); urls]))
+    }
+
+    pub fn begin(&self, at: usize) {
+        let mut attempts = self.0.lock();
+        let count = attempts.len();
+        attempts[at % count].pending = true;
+    }
+
+    pub fn end(&self, at: usize, error: Option<&ClientError>) {
+        let mut attempts = self.0.lock();
+        let count = attempts.len();
+        attempts[at % count] = LastAttempt { pending: false, error: error.map(ToString::to_string) };
+    }
+
+    /// The last error of each URL; `silence` introduces URLs without an answer, such as "no answer in time from".
+    pub fn errors(&self, urls: &[Url], silence: &str) -> String {
+        let attempts = self.0.lock();
+        let of = |(last, url): (&LastAttempt, &Url)| match &last.error {
+            Some(error) => Some(error.clone()),
+            None => last.pending.then(|| format!("{silence} {}", url.as_str().trim_end_matches('/'))),
+        };
+        attempts.iter().zip(urls).filter_map(of).collect::<Vec<_>>().join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_url_reports_its_last_error_or_silence() {
+        let urls = ["http://a:1", "http://b:2", "http://c:3"].map(|url| Url::parse(url).expect(url));
+        let attempts = AttemptLog::new(3);
+        assert_eq!(attempts.errors(&urls, "no answer from"), "");
+        attempts.begin(0);
+        attempts.end(0, Some(&ClientError::Silent { url: "http://a:1/x".to_owned() }));
+        attempts.begin(0);
+        attempts.begin(4);
+        let expected = "http://a:1/x cannot be reached: no answer in time; no answer from http://b:2";
+        assert_eq!(attempts.errors(&urls, "no answer from"), expected);
+        attempts.end(0, None);
+        assert_eq!(attempts.errors(&urls, "no answer from"), "no answer from http://b:2");
     }
 }

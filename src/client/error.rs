@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use super::printable::printable;
+use super::tls_error;
 use super::wire::LockError;
 
 /// Why a call has no result.
@@ -15,20 +16,20 @@ pub enum ClientError {
     #[error("{path} cannot be used as a certificate authority: {reason}")]
     BadAuthority { path: String, reason: String },
     #[error("{path} cannot be used as a client certificate: {reason}")]
-    BadIdentity { path: String, reason: String },
+    BadClientCertificate { path: String, reason: String },
     #[error("{url} cannot be reached: {}{}", innermost(.reason), advice(.url, .reason))]
     Unreachable { url: String, reason: reqwest::Error },
     #[error("{url} cannot be reached: no answer in time")]
     Silent { url: String },
     /// The server answered with another status than the call succeeds with.
-    #[error("{url} answered {status}: {}", said(.body))]
+    #[error("{url} answered {status}: {}", sentence(.body))]
     Refused { url: String, status: StatusCode, body: String, retry_after: Option<Duration> },
     /// The service understood and will not do it.
     #[error("{}", .0.message)]
     Objected(LockError),
     #[error("{url} answered what is no answer of this call: {reason}")]
     Unintelligible { url: String, reason: serde_json::Error },
-    /// Somebody answered, but not to what was asked: another server, or a proxy that changes requests or mixes answers.
+    /// An answer to something else: from another server, or through a proxy that changes requests or mixes answers.
     #[error("{url} answered something else than was asked: {what}; does the URL lead to latchd?")]
     Astray { url: String, what: String },
 }
@@ -44,31 +45,30 @@ impl ClientError {
         }
     }
 
-    /// Whether the session of this client is not known to the service or has ended, and with it all its holds.
+    /// Whether the session of this client is unknown or has ended, and with it all its holds.
     pub fn is_session_unknown(&self) -> bool {
         // A refused credential is a 401 too, and so is the page of a proxy that wants a login.
-        let told = |body: &str| said_in(body, "error").is_some_and(|error| error.starts_with("session cookie "));
-        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::UNAUTHORIZED && told(body))
+        let matches = |body: &str| text_field(body, "error").is_some_and(|error| error.starts_with("session cookie "));
+        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::UNAUTHORIZED && matches(body))
     }
 
     /// Whether the session to be closed was not there.
     pub(super) fn is_session_not_found(&self) -> bool {
-        let told = |body: &str| said_in(body, "error").as_deref() == Some("session not found");
-        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::CONFLICT && told(body))
+        let matches = |body: &str| text_field(body, "error").as_deref() == Some("session not found");
+        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::CONFLICT && matches(body))
     }
 
-    /// Whether a repeated request was given a hold that has ended since, in the words of sessions v1.
+    /// Whether a repeated request got a hold that has ended since, in the words of sessions v1.
     pub(super) fn is_request_ended(&self) -> bool {
-        let told = |body: &str| said_in(body, "message").is_some();
-        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::GONE && told(body))
+        let matches = |body: &str| text_field(body, "message").is_some();
+        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::GONE && matches(body))
     }
 
-    /// The `code` of a problem document of the service. A status alone says little: a proxy, or another server, has
-    /// its own 404.
+    /// The `code` of a problem document of the service; a 404 of a proxy or of another server has none.
     pub fn code(&self) -> Option<String> {
         let ClientError::Refused { body, .. } = self else { return None };
-        let code = said_in(body, "code")?;
-        let is_ours = said_in(body, "type").is_some_and(|kind| kind == format!("/docs/errors#{code}"));
+        let code = text_field(body, "code")?;
+        let is_ours = text_field(body, "type").is_some_and(|kind| kind == format!("/docs/errors#{code}"));
         is_ours.then_some(code)
     }
 
@@ -77,13 +77,13 @@ impl ClientError {
         matches!(self.code().as_deref(), Some("no-such-lock" | "wrong-key"))
     }
 
-    /// Whether the client's own settings are at fault, so that no answer can come whatever the service does.
+    /// Whether the client's own settings are at fault.
     pub fn is_misconfigured(&self) -> bool {
         match self {
-            ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadIdentity { .. } => true,
-            ClientError::Unreachable { url, reason } => {
-                super::tls_error::is_permanent(reason) || is_no_http(url, reason)
+            ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadClientCertificate { .. } => {
+                true
             }
+            ClientError::Unreachable { url, reason } => tls_error::is_permanent(reason) || is_no_http(url, reason),
             ClientError::Refused { url, status, body, .. } => {
                 *status == StatusCode::BAD_REQUEST && url.starts_with("http:") && wants_https(body)
             }
@@ -99,8 +99,8 @@ impl ClientError {
         }
     }
 
-    /// `None` when asking again is pointless; else how long the service wants to be left alone.
-    pub(super) fn worth_another_try(&self) -> Option<Option<Duration>> {
+    /// `None` if the call should not be retried; else the delay that the service asks for, if any.
+    pub(super) fn retry_hint(&self) -> Option<Option<Duration>> {
         match self {
             ClientError::Refused { retry_after, .. } if self.is_unavailable() => Some(*retry_after),
             ClientError::Unreachable { .. } | ClientError::Silent { .. } if self.is_unavailable() => Some(None),
@@ -108,43 +108,43 @@ impl ClientError {
         }
     }
 
-    /// Whether not even a connection came about.
-    pub(super) fn is_connect(&self) -> bool {
+    /// Whether no connection was made.
+    pub(super) fn is_connect_error(&self) -> bool {
         matches!(self, ClientError::Unreachable { reason, .. } if reason.is_connect())
     }
 
-    /// Whether it is certain that nobody was there who could have answered in time.
+    /// Whether the connection was refused, rather than too slow.
     pub(super) fn is_refused_connection(&self) -> bool {
         matches!(self, ClientError::Unreachable { reason, .. } if reason.is_connect() && !reason.is_timeout())
     }
 
-    /// Whether an attempt ran out of its time: somebody may have been there.
+    /// Whether an attempt timed out after a connection was made.
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, ClientError::Unreachable { reason, .. } if reason.is_timeout() && !reason.is_connect())
     }
 }
 
-/// What servers say who are asked without TLS where they expect it: latchd and those in Go, nginx, Apache.
+/// What servers answer to plain HTTP on a port of TLS: latchd and those in Go, nginx, Apache.
 fn wants_https(body: &str) -> bool {
-    let said = [
+    let answers = [
         "HTTP request to an HTTPS server",
         "plain HTTP request was sent to HTTPS port",
         "speaking plain HTTP to an SSL",
     ];
-    said.iter().any(|said| body.contains(said))
+    answers.iter().any(|answer| body.contains(answer))
 }
 
-/// Whether the other end speaks another protocol, such as TLS, which tells of its displeasure in its own.
+/// Whether the server speaks another protocol, such as TLS.
 fn is_no_http(url: &str, error: &reqwest::Error) -> bool {
     url.starts_with("http:") && innermost(error).starts_with("invalid HTTP version")
 }
 
-/// What to do about a connection that came to nothing, to stand behind the error's own words.
+/// What to do about a failed connection; appended to the error.
 fn advice(url: &str, error: &reqwest::Error) -> &'static str {
-    if is_no_http(url, error) { "; does it listen with http, or with https?" } else { super::tls_error::advice(error) }
+    if is_no_http(url, error) { "; does it listen with http, or with https?" } else { tls_error::advice(error) }
 }
 
-/// The cause at the bottom says most ("Connection refused"); those above only say that something failed.
+/// The innermost cause says most ("Connection refused"); those above only say that something failed.
 pub(super) fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
@@ -153,21 +153,18 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    let said = cause.to_string();
-    // The libraries explain how they noticed; what happened is that a process was killed, or a network cut.
-    let is_lost =
-        ["close_notify", "unexpected EOF", "closed before message completed"].iter().any(|end| said.contains(end));
-    if is_lost { "the connection was lost".to_owned() } else { said }
+    let text = cause.to_string();
+    let lost = ["close_notify", "unexpected EOF", "closed before message completed"];
+    if lost.iter().any(|end| text.contains(end)) { "the connection was lost".to_owned() } else { text }
 }
 
-/// A text of a JSON object.
-fn said_in(body: &str, field: &str) -> Option<String> {
+fn text_field(body: &str, field: &str) -> Option<String> {
     let document: serde_json::Value = serde_json::from_str(body).ok()?;
     document.get(field)?.as_str().map(str::to_owned)
 }
 
-/// The sentence in an error body, in whichever shape it came; else the body, within reason.
-fn said(body: &str) -> String {
+/// The sentence in an error body of any shape; else the first 300 characters of the body.
+fn sentence(body: &str) -> String {
     let document: Option<serde_json::Value> = serde_json::from_str(body).ok();
     let sentence = document.as_ref().and_then(|document| {
         let sentences = ["detail", "message", "error"].iter();
@@ -184,60 +181,57 @@ fn said(body: &str) -> String {
 mod tests {
     use super::*;
 
+    fn refused(status: u16, body: &str) -> ClientError {
+        refused_by("https://a/session", status, body)
+    }
+
+    fn refused_by(url: &str, status: u16, body: &str) -> ClientError {
+        let status = StatusCode::from_u16(status).expect("a status");
+        ClientError::Refused {
+            url: url.to_owned(),
+            status,
+            body: body.to_owned(),
+            retry_after: Some(Duration::from_secs(2)),
+        }
+    }
+
     #[test]
-    fn the_sentence_is_found_in_every_shape_of_error_body() {
+    fn sentence_is_found_in_every_shape_of_error_body() {
         assert_eq!(
-            said(r#"{"title":"t","detail":"The cluster has no quorum","status":503}"#),
+            sentence(r#"{"title":"t","detail":"The cluster has no quorum","status":503}"#),
             "The cluster has no quorum"
         );
-        assert_eq!(said(r#"{"code":14,"message":"no quorum","details":[]}"#), "no quorum");
-        assert_eq!(said(r#"{"error": "session not found"}"#), "session not found");
-        assert_eq!(said("<html>\n"), "<html>");
-        assert_eq!(said(""), "no reason given");
-        assert_eq!(said("a\u{1b}[2J"), "a\\u{1b}[2J");
-        assert_eq!(said(&"x".repeat(1000)).len(), 300);
+        assert_eq!(sentence(r#"{"code":14,"message":"no quorum","details":[]}"#), "no quorum");
+        assert_eq!(sentence(r#"{"error": "session not found"}"#), "session not found");
+        assert_eq!(sentence("<html>\n"), "<html>");
+        assert_eq!(sentence(""), "no reason given");
+        assert_eq!(sentence("a\u{1b}[2J"), "a\\u{1b}[2J");
+        assert_eq!(sentence(&"x".repeat(1000)).len(), 300);
     }
 
     #[test]
     fn only_temporary_errors_are_retried() {
-        let refused = |status: u16, body: &str| ClientError::Refused {
-            url: String::new(),
-            status: StatusCode::from_u16(status).expect("a status"),
-            body: body.to_owned(),
-            retry_after: Some(Duration::from_secs(2)),
-        };
         for status in [429, 502, 503, 504] {
-            assert_eq!(refused(status, "").worth_another_try(), Some(Some(Duration::from_secs(2))), "{status}");
+            assert_eq!(refused(status, "").retry_hint(), Some(Some(Duration::from_secs(2))), "{status}");
         }
         for status in [400, 401, 403, 404, 409, 422, 500] {
-            assert_eq!(refused(status, "").worth_another_try(), None, "{status}");
+            assert_eq!(refused(status, "").retry_hint(), None, "{status}");
         }
     }
 
     #[test]
-    fn a_server_that_wants_tls_is_a_matter_of_the_settings() {
-        let to = |url: &str, status: u16, body: &str| ClientError::Refused {
-            url: url.to_owned(),
-            status: StatusCode::from_u16(status).expect("a status"),
-            body: body.to_owned(),
-            retry_after: None,
-        };
+    fn plain_http_to_tls_port_is_misconfigured() {
         let latchd = "Client sent an HTTP request to an HTTPS server. Use https:// with this port.";
         let nginx = "<center>The plain HTTP request was sent to HTTPS port</center>";
-        assert!(to("http://a/session", 400, latchd).is_misconfigured());
-        assert!(to("http://a/session", 400, nginx).is_misconfigured());
-        assert!(!to("https://a/session", 400, latchd).is_misconfigured());
-        assert!(!to("http://a/session", 400, "a bad name").is_misconfigured());
-        assert!(!to("http://a/session", 500, latchd).is_misconfigured());
-    }
-
-    fn refused(status: u16, body: &str) -> ClientError {
-        let status = StatusCode::from_u16(status).expect("a status");
-        ClientError::Refused { url: String::new(), status, body: body.to_owned(), retry_after: None }
+        assert!(refused_by("http://a/session", 400, latchd).is_misconfigured());
+        assert!(refused_by("http://a/session", 400, nginx).is_misconfigured());
+        assert!(!refused_by("https://a/session", 400, latchd).is_misconfigured());
+        assert!(!refused_by("http://a/session", 400, "a bad name").is_misconfigured());
+        assert!(!refused_by("http://a/session", 500, latchd).is_misconfigured());
     }
 
     #[test]
-    fn only_the_service_itself_says_that_a_session_or_a_hold_is_gone() {
+    fn foreign_answers_end_no_session_or_hold() {
         let unknown = r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#;
         assert!(refused(401, unknown).is_session_unknown());
         for page in ["", "<html>Your session has expired: log in</html>", r#"{"error": "no session"}"#] {

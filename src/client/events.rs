@@ -1,51 +1,68 @@
-//! What happens to locks, as it happens: a stream that goes on at another node where one breaks off, and that says so
-//! where something is missing.
+//! A stream of lock events that resumes at another node when it breaks off, and reports where events are missing.
 
-use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt as _};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response};
 use serde::{Deserialize, Serialize};
+use sse_stream::{Sse, SseByteStream};
 
 use super::call::Call;
 use super::clock::Moment;
-use super::core::PAUSE_MAX;
-use super::retry::Pauses;
+use super::core::RETRY_DELAY_MAX;
+use super::retry::Backoff;
 use super::{Client, ClientError, Lock};
 
-/// No answer's end is waited for: the stream has none.
-const ENDLESS: Duration = Duration::from_secs(366 * 24 * 3600);
-/// A stream without a sign of life for this long is taken for dead; the service gives one every 15 s unless told else.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The stream has no end, so no answer of it may be late.
+const NO_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
+/// A stream without any byte for this long is dead; the service sends a heartbeat every 15 s by default.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// More than any event that a service sends.
 const EVENT_BYTES_MAX: usize = 16 << 20;
 
-/// Which events.
+/// Which events to stream.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
-    /// Of this lock alone.
+    /// Only of this lock.
     pub name: Option<String>,
-    /// Of locks whose name starts so; all of them, and the ends of sessions, if it is empty.
+    /// Only of locks with this prefix; if empty, of all locks, and the ends of sessions.
     pub prefix: String,
-    /// After this id; at the present without one.
+    /// Only events after this id; without one, events from now on.
     pub after: Option<String>,
-    /// Begins with the locks as they are, unless it goes on after an id.
+    /// Begin with the current locks, unless `after` is set.
     pub state: bool,
 }
 
 impl EventQuery {
-    /// Whether an event is about what was asked for.
-    fn asks_for(&self, event: &Event) -> bool {
-        let names = event.name.iter().chain(event.locks.iter().map(|lock| &lock.name));
-        names.into_iter().all(|name| match &self.name {
+    fn matches(&self, event: &Event) -> bool {
+        let mut names = event.name.iter().chain(event.locks.iter().map(|lock| &lock.name));
+        names.all(|name| match &self.name {
             Some(asked) => name == asked,
             None => name.starts_with(&self.prefix),
         })
     }
+
+    fn call(&self) -> Call {
+        let call = Call::new(Method::GET, "/v1/events");
+        let call = match &self.name {
+            Some(name) => call.query("name", name),
+            None => call.query("prefix", &self.prefix),
+        };
+        match &self.after {
+            Some(id) => call.header("Last-Event-ID", id),
+            None if self.state => call.query("state", "true"),
+            None => call,
+        }
+    }
 }
 
-/// Something that happened, or the state where that is told.
+/// An event, or the current locks.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Event {
     /// `started`, `state`, `gap`, `granted`, `released`, `expired`, `forced`, `session-ended` or `dropped`.
@@ -60,21 +77,21 @@ pub struct Event {
     pub dialect: Option<String>,
     /// The handle of the session.
     pub session: Option<String>,
-    /// Of `state` and `gap`.
+    /// In `state` and `gap`.
     #[serde(default)]
     pub locks: Vec<Lock>,
-    /// Where the locks are that had no room.
+    /// The URL of the full listing, if not all locks fit.
     pub rest: Option<String>,
     /// As the service wrote it.
     #[serde(skip)]
     pub json: String,
 }
 
-/// What a stream tells.
+/// What [`Events::next`] returns.
 #[derive(Debug)]
-pub enum Told {
+pub enum StreamItem {
     Event(Box<Event>),
-    /// The stream broke off and is taken up again where it was; told once until it is.
+    /// The stream broke off, for this reason, and will be resumed; reported once for each interruption.
     Interrupted(String),
 }
 
@@ -82,60 +99,53 @@ pub enum Told {
 pub struct Events {
     client: Client,
     query: EventQuery,
-    stream: Option<Open>,
+    stream: Option<OpenStream>,
     interrupted: bool,
 }
 
-struct Open {
-    url: String,
-    response: Response,
-    parser: Parser,
-}
-
 impl Client {
-    /// Follows what happens; nothing is sent yet.
+    /// Streams events; nothing is sent before the first [`Events::next`].
     pub fn events(&self, query: EventQuery) -> Events {
         Events { client: self.clone(), query, stream: None, interrupted: false }
     }
 }
 
 impl Events {
-    /// What comes next. An error is for good: the service refuses, or could not be reached to begin with.
-    pub async fn next(&mut self) -> Result<Told, ClientError> {
+    /// The next event. An error is final: the service refused, or could not be reached for the first event.
+    pub async fn next(&mut self) -> Result<StreamItem, ClientError> {
         loop {
             let Some(open) = &mut self.stream else {
                 let connected = match self.has_begun() {
                     true => self.connect().await,
-                    false => self.client.noticed(self.connect()).await,
+                    false => self.client.with_notice(self.connect()).await,
                 };
                 match connected {
                     Ok(open) => self.stream = Some(open),
                     Err(error) if !self.has_begun() || !error.is_unavailable() => return Err(error),
                     Err(error) => {
                         if !std::mem::replace(&mut self.interrupted, true) {
-                            return Ok(Told::Interrupted(error.to_string()));
+                            return Ok(StreamItem::Interrupted(error.to_string()));
                         }
                     }
                 }
                 continue;
             };
             match open.next().await? {
-                Heard::Event(event) if event.event == "dropped" => {
-                    let why = event.why.as_deref().unwrap_or("no reason given").to_owned();
-                    return Ok(self.broken_off(format!("the service ended the stream: {why}")));
+                Message::Event(event) if event.event == "dropped" => {
+                    let why = event.why.as_deref().unwrap_or("no reason given");
+                    return Ok(self.interrupt(format!("the service ended the stream: {why}")));
                 }
-                Heard::Event(event) if !self.query.asks_for(&event) => {
-                    let what =
-                        "the stream tells of other locks, as one does that ignores `name` or `prefix`".to_owned();
-                    return Err(ClientError::Astray { url: open.url.clone(), what });
+                Message::Event(event) if !self.query.matches(&event) => {
+                    let what = "the stream tells of other locks, as one does that ignores `name` or `prefix`";
+                    return Err(ClientError::Astray { url: open.url.clone(), what: what.to_owned() });
                 }
-                Heard::Event(event) => {
+                Message::Event(event) => {
                     self.interrupted = false;
                     self.query.after = Some(event.id.clone());
-                    return Ok(Told::Event(event));
+                    return Ok(StreamItem::Event(event));
                 }
-                Heard::Place(id) => self.query.after = Some(id),
-                Heard::End(reason) => return Ok(self.broken_off(reason)),
+                Message::Position(id) => self.query.after = Some(id),
+                Message::End(reason) => return Ok(self.interrupt(reason)),
             }
         }
     }
@@ -144,145 +154,120 @@ impl Events {
         self.query.after.is_some()
     }
 
-    fn broken_off(&mut self, reason: String) -> Told {
+    fn interrupt(&mut self, reason: String) -> StreamItem {
         self.stream = None;
         self.interrupted = true;
-        self.client.turn_to_the_next();
-        Told::Interrupted(reason)
+        self.client.use_next_url();
+        StreamItem::Interrupted(reason)
     }
 
-    /// One stream from whichever node answers, within the client's patience.
-    async fn connect(&self) -> Result<Open, ClientError> {
-        let call = self.call();
-        let patience = self.client.patience();
-        let mut pauses = Pauses::new(PAUSE_MAX);
+    /// Opens a stream at the first node that answers, within the client's retry policy.
+    async fn connect(&self) -> Result<OpenStream, ClientError> {
+        let call = self.query.call();
+        let policy = self.client.retry_policy();
+        let mut backoff = Backoff::new(RETRY_DELAY_MAX);
         loop {
-            let error = match self.client.open_endless(&call, patience.attempt, ENDLESS).await {
-                Ok((url, response)) if is_stream(&response) => {
-                    return Ok(Open { url, response, parser: Parser::default() });
+            let error = match self.client.open_endless(&call, policy.attempt, NO_TIMEOUT).await {
+                Ok((url, response)) if is_event_stream(&response) => {
+                    return Ok(OpenStream { url, blocks: Blocks::new(response.bytes_stream()) });
                 }
                 Ok((url, _)) => return Err(ClientError::Astray { url, what: "it is no stream of events".to_owned() }),
                 Err(error) => error,
             };
             // Another node may have a certificate that can be trusted.
-            let asked_for = match error.worth_another_try() {
+            let asked_for = match error.retry_hint() {
                 Some(asked_for) => asked_for,
-                None if error.is_misconfigured() && self.client.0.bases.len() > 1 => None,
+                None if error.is_misconfigured() && self.client.urls() > 1 => None,
                 None => return Err(error),
             };
-            self.client.turn_to_the_next();
-            let next = Moment::now().after(pauses.next(asked_for));
-            if next >= patience.until {
+            self.client.use_next_url();
+            let next = Moment::now().after(backoff.next(asked_for));
+            if next >= policy.until {
                 return Err(error);
             }
             next.wait().await;
         }
     }
-
-    fn call(&self) -> Call {
-        let call = Call::new(Method::GET, "/v1/events");
-        let call = match &self.query.name {
-            Some(name) => call.query("name", name),
-            None => call.query("prefix", &self.query.prefix),
-        };
-        match &self.query.after {
-            Some(id) => call.header("Last-Event-ID", id),
-            None if self.query.state => call.query("state", "true"),
-            None => call,
-        }
-    }
 }
 
-fn is_stream(response: &Response) -> bool {
+fn is_event_stream(response: &Response) -> bool {
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.starts_with("text/event-stream"))
 }
 
-/// What a stream said.
 #[derive(Debug)]
-enum Heard {
+enum Message {
     Event(Box<Event>),
-    /// Everything up to this id was not asked for.
-    Place(String),
+    /// No event up to this id matches the query.
+    Position(String),
+    /// The stream ended, for this reason.
     End(String),
 }
 
-impl Open {
-    async fn next(&mut self) -> Result<Heard, ClientError> {
+struct OpenStream {
+    url: String,
+    blocks: Blocks,
+}
+
+impl OpenStream {
+    async fn next(&mut self) -> Result<Message, ClientError> {
         loop {
-            if let Some(said) = self.parser.said.pop_front() {
-                return match said.data.is_empty() {
-                    true => Ok(Heard::Place(said.id)),
-                    false => self.read(said),
-                };
-            }
-            match tokio::time::timeout(SILENCE_MAX, self.response.chunk()).await {
-                Ok(Ok(Some(chunk))) if !self.parser.feed(&chunk) => {
-                    return Ok(Heard::End("an event is too long".into()));
+            let block = match tokio::time::timeout(SILENCE_TIMEOUT, self.blocks.next()).await {
+                Ok(Some(Ok(block))) => block,
+                Ok(Some(Err(error))) => return Ok(Message::End(self.describe(&error))),
+                Ok(None) => return Ok(Message::End(format!("{} ended the stream", self.url))),
+                Err(_) => return Ok(Message::End(format!("{} is silent", self.url))),
+            };
+            match block {
+                Sse { data: Some(json), .. } => {
+                    let event = serde_json::from_str::<Event>(&json)
+                        .map_err(|reason| ClientError::Unintelligible { url: self.url.clone(), reason })?;
+                    return Ok(Message::Event(Box::new(Event { json, ..event })));
                 }
-                Ok(Ok(Some(_))) => {}
-                Ok(Ok(None)) => return Ok(Heard::End(format!("{} ended the stream", self.url))),
-                Ok(Err(error)) => {
-                    // In whichever words the layer below has for it.
-                    tracing::debug!(%error, "the stream broke off");
-                    return Ok(Heard::End(format!("the connection to {} was lost", self.url)));
-                }
-                Err(_) => return Ok(Heard::End(format!("{} is silent", self.url))),
+                Sse { id: Some(id), .. } => return Ok(Message::Position(id)),
+                _ => {}
             }
         }
     }
 
-    fn read(&self, said: Said) -> Result<Heard, ClientError> {
-        let read = serde_json::from_str::<Event>(&said.data);
-        let event = read.map_err(|reason| ClientError::Unintelligible { url: self.url.clone(), reason })?;
-        Ok(Heard::Event(Box::new(Event { json: said.data, ..event })))
+    fn describe(&self, error: &sse_stream::Error) -> String {
+        tracing::debug!(%error, "the stream broke off");
+        match is_too_long(error) {
+            true => "an event is too long".to_owned(),
+            false => format!("the connection to {} was lost", self.url),
+        }
     }
 }
 
-/// One block of the stream; without data it only moves the id.
-#[derive(Debug, Default, PartialEq)]
-struct Said {
-    id: String,
-    data: String,
+fn is_too_long(error: &sse_stream::Error) -> bool {
+    let sse_stream::Error::Body(cause) = error else { return false };
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
 }
 
-/// Lines of server-sent events.
-#[derive(Default)]
-struct Parser {
-    line: Vec<u8>,
-    block: Said,
-    said: VecDeque<Said>,
+/// The blocks of a stream of server-sent events. The parser has no bound, so this counts the bytes between blocks.
+struct Blocks {
+    parser: SseByteStream<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>>,
+    unparsed: Arc<AtomicUsize>,
 }
 
-impl Parser {
-    /// Takes some bytes; `false` if an event is longer than any can be.
-    fn feed(&mut self, bytes: &[u8]) -> bool {
-        for byte in bytes {
-            match byte {
-                b'\n' => self.end_of_line(),
-                byte => self.line.push(*byte),
-            }
-        }
-        self.line.len() + self.block.data.len() <= EVENT_BYTES_MAX
+impl Blocks {
+    fn new<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Self {
+        let unparsed = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&unparsed);
+        let bounded = bytes.map(move |chunk| {
+            let chunk = chunk.map_err(io::Error::other)?;
+            let total = count.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
+            if total > EVENT_BYTES_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(chunk) }
+        });
+        Self { parser: SseByteStream::new(Box::pin(bounded)), unparsed }
     }
 
-    fn end_of_line(&mut self) {
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
-        let line = line.trim_end_matches('\r');
-        if line.is_empty() {
-            let block = std::mem::take(&mut self.block);
-            let says_something = block != Said::default();
-            self.said.extend(says_something.then_some(block));
-            return;
-        }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "id" => value.clone_into(&mut self.block.id),
-            "data" => self.block.data.push_str(value),
-            // The type stands in the data too; a comment has no field.
-            _ => {}
-        }
+    async fn next(&mut self) -> Option<Result<Sse, sse_stream::Error>> {
+        let block = self.parser.next().await;
+        self.unparsed.store(0, Ordering::Relaxed);
+        block
     }
 }
 
@@ -290,27 +275,34 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn said(id: &str, data: &str) -> Said {
-        Said { id: id.to_owned(), data: data.to_owned() }
+    fn blocks(chunks: Vec<Vec<u8>>) -> Blocks {
+        Blocks::new(futures_util::stream::iter(chunks.into_iter().map(|chunk| io::Result::Ok(Bytes::from(chunk)))))
     }
 
-    #[test]
-    fn events_are_parsed_from_chunks_of_any_size() {
+    #[tokio::test]
+    async fn events_are_parsed_from_chunks_of_any_size() {
         let stream = "retry: 1000\nid: 1-0\nevent: started\ndata: {}\n\n: heartbeat\nid: 4-0\n\n: nothing\n\nid: 5-1\r\n\
                       data:x\r\n\r\ndata: y";
         for size in 1..stream.len() {
-            let mut parser = Parser::default();
-            assert!(stream.as_bytes().chunks(size).all(|chunk| parser.feed(chunk)));
-            let expected = [said("1-0", "{}"), said("4-0", ""), said("5-1", "x")];
-            assert_eq!(Vec::from(parser.said), expected, "{size} bytes at once");
+            let mut blocks = blocks(stream.as_bytes().chunks(size).map(<[u8]>::to_vec).collect());
+            let mut parsed = Vec::new();
+            while let Some(block) = blocks.next().await {
+                let Sse { id, data, .. } = block.expect("a block");
+                parsed.push((id.expect("an id"), data.unwrap_or_default()));
+            }
+            let expected =
+                [("1-0", "{}"), ("4-0", ""), ("5-1", "x")].map(|(id, data)| (id.to_owned(), data.to_owned()));
+            assert_eq!(parsed, expected, "{size} bytes at once");
         }
     }
 
-    #[test]
-    fn an_endless_line_is_refused() {
-        let mut parser = Parser::default();
-        let chunk = vec![b'x'; EVENT_BYTES_MAX];
-        assert!(parser.feed(&chunk));
-        assert!(!parser.feed(b"x"));
+    #[tokio::test]
+    async fn event_beyond_the_size_limit_is_refused() {
+        let longest = [b"data: ".to_vec(), vec![b'x'; EVENT_BYTES_MAX - 8], b"\n\n".to_vec()];
+        let mut blocks = blocks([&longest[..], &longest[..2], &[b"xxx".to_vec()]].concat());
+        blocks.next().await.expect("a block").expect("within the limit");
+        let error = blocks.next().await.expect("a result").expect_err("beyond the limit");
+        assert!(is_too_long(&error), "{error}");
+        assert!(blocks.next().await.is_none());
     }
 }

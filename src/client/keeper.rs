@@ -1,4 +1,4 @@
-//! Keeping a hold: renewal at a third of its lease, and the moment until when it is certain.
+//! Renews a hold at a third of its lease, and knows until when it is certain.
 
 use std::time::Duration;
 
@@ -6,42 +6,44 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::clock::Moment;
-use super::retry::Patience;
-use super::{Client, Hold, Session};
+use super::retry::RetryPolicy;
+use super::{AcquiredLock, Client, Session};
 
-/// Where the service does not say how long its sessions live without a request: its default.
+/// The service's default, for services that do not say how long their sessions live without a request.
 const SESSION_IDLE: Duration = Duration::from_secs(600);
 
-/// What is known of a hold that is being kept.
+/// Whether a hold that is being renewed is still held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It is held until then at least, by this machine's clock, unless somebody ends it.
-    Held { until: Moment },
-    /// It is gone, and why.
-    Lost { why: String },
+pub enum HoldStatus {
+    /// Held until this moment at least, by this machine's clock, unless another client ends it.
+    Held {
+        until: Moment,
+    },
+    Lost {
+        reason: String,
+    },
 }
 
-/// Renews a hold in the background until it is dropped, or the hold is lost.
+/// Renews a hold in the background until this is dropped, or the hold is lost.
 #[derive(Debug)]
 pub struct Keeper {
-    standing: watch::Receiver<Standing>,
+    status: watch::Receiver<HoldStatus>,
     task: JoinHandle<()>,
 }
 
 impl Keeper {
-    /// Starts to renew; needs a tokio runtime. A hold without a lease cannot be kept: its session keeps it.
-    pub fn start(client: &Client, session: &Session, hold: &Hold) -> Option<Keeper> {
+    /// Starts to renew; needs a tokio runtime. `None`: the hold has no lease, and lives as long as its session.
+    pub fn start(client: &Client, session: &Session, hold: &AcquiredLock) -> Option<Keeper> {
         let (lease, until) = (hold.lease?, hold.until?);
         let idle = session.idle_timeout.unwrap_or(SESSION_IDLE);
-        let (tell, standing) = watch::channel(Standing::Held { until });
-        let renewal =
-            Renewal { client: client.clone(), name: hold.name.clone(), key: hold.key.clone(), lease, idle, tell };
-        Some(Keeper { standing, task: tokio::spawn(renewal.run(until)) })
+        let (sender, status) = watch::channel(HoldStatus::Held { until });
+        let renewal = Renewal { client: client.clone(), hold: hold.clone(), lease, idle, status: sender };
+        Some(Keeper { status, task: tokio::spawn(renewal.run(until)) })
     }
 
-    /// What is known, and every change of it.
-    pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.clone()
+    /// The status, and every change of it.
+    pub fn status(&self) -> watch::Receiver<HoldStatus> {
+        self.status.clone()
     }
 }
 
@@ -53,40 +55,39 @@ impl Drop for Keeper {
 
 struct Renewal {
     client: Client,
-    name: String,
-    key: String,
+    hold: AcquiredLock,
     lease: Duration,
     idle: Duration,
-    tell: watch::Sender<Standing>,
+    status: watch::Sender<HoldStatus>,
 }
 
 impl Renewal {
     async fn run(self, mut until: Moment) {
-        // A renewal is also what the session hears of its owner.
+        // A renewal also keeps the session alive.
         let interval = (self.lease / 3).min(self.idle / 3);
         loop {
-            // Where its session ends sooner than its lease, it was asked for so much later.
+            // The last renewal was sent that long before `until`.
             until.before(self.lease.min(self.idle)).after(interval).wait().await;
             match self.renew(until).await {
                 Ok(renewed) => until = renewed,
-                Err(why) => {
-                    self.tell.send_replace(Standing::Lost { why });
+                Err(reason) => {
+                    self.status.send_replace(HoldStatus::Lost { reason });
                     return;
                 }
             }
-            self.tell.send_replace(Standing::Held { until });
+            self.status.send_replace(HoldStatus::Held { until });
         }
     }
 
-    /// Renews, again and again until the lease has ended by this machine's clock.
+    /// Renews; repeats a failed renewal until the lease has ended by this machine's clock.
     async fn renew(&self, until: Moment) -> Result<Moment, String> {
+        let policy = RetryPolicy {
+            until,
+            attempt: (self.lease / 6).clamp(Duration::from_millis(200), Duration::from_secs(5)),
+            delay_max: (self.lease / 10).min(Duration::from_secs(2)),
+        };
         loop {
-            let patience = Patience {
-                until,
-                attempt: (self.lease / 6).clamp(Duration::from_millis(200), Duration::from_secs(5)),
-                pause_max: (self.lease / 10).min(Duration::from_secs(2)),
-            };
-            let error = match self.client.renew_within(&self.name, &self.key, self.lease, patience).await {
+            let error = match self.client.renew_with(&self.hold.name, &self.hold.key, self.lease, policy).await {
                 Ok((renewed, sent)) if renewed.locked => return Ok(sent.after(renewed.lasts(self.lease))),
                 Ok(_) => return Err("the service says that the hold has ended".to_owned()),
                 Err(error) if error.is_session_unknown() => return Err("its session has ended".to_owned()),
@@ -97,7 +98,7 @@ impl Renewal {
             }
             // A refusal that may be taken back while the lease still runs, such as of a credential.
             tracing::debug!(%error, "a renewal was refused");
-            Moment::now().after(patience.pause_max).wait().await;
+            Moment::now().after(policy.delay_max).wait().await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Operating the service: its members and its backup.
+//! The members of the cluster, and backups.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::{Client, ClientError};
 
-/// A backup of which nothing arrives for this long has failed.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// A backup has failed if nothing of it arrives for this long.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The cluster, as the node that answered sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,36 +43,29 @@ pub struct Member {
     pub lag_entries: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct NewMember<'a> {
-    node: u64,
-    address: &'a str,
-}
-
 impl Client {
-    /// Who belongs to the cluster, who leads, who lags: asked of each URL until one leads to a member with a quorum;
-    /// else what the first said.
+    /// The members: from the first URL whose node is a member with a quorum, else from the first that answers.
     pub async fn cluster(&self) -> Result<Cluster, ClientError> {
         let call = Call::new(Method::GET, "/v1/cluster");
-        let first: Cluster = self.send(&call, self.patience()).await?.read()?;
+        let first: Cluster = self.send(&call, self.retry_policy()).await?.read()?;
         if first.serves() {
             return Ok(first);
         }
         for _ in 1..self.0.bases.len() {
-            self.turn_to_the_next();
-            let told = self.attempt(&call, self.patience().attempt).await.and_then(|answer| answer.read::<Cluster>());
-            if let Ok(told) = told
-                && told.serves()
-            {
-                return Ok(told);
+            self.use_next_url();
+            let answer = self.attempt(&call, self.retry_policy().attempt).await;
+            match answer.and_then(|answer| answer.read::<Cluster>()) {
+                Ok(cluster) if cluster.serves() => return Ok(cluster),
+                _ => {}
             }
         }
         Ok(first)
     }
 
-    /// Adds a node without a vote; answered when it has caught up enough.
+    /// Adds a node without a vote; returns when it has caught up enough.
     pub async fn add_member(&self, node: u64, address: &str) -> Result<Cluster, ClientError> {
-        let call = Call::new(Method::POST, "/v1/cluster/members").json(&NewMember { node, address });
+        let member = serde_json::json!({ "node": node, "address": address });
+        let call = Call::new(Method::POST, "/v1/cluster/members").json(&member);
         self.send(&call, self.once()).await?.read()
     }
 
@@ -82,20 +75,21 @@ impl Client {
         self.send(&call, self.once()).await?.read()
     }
 
-    /// Takes a node out of the cluster.
+    /// Removes a node from the cluster.
     pub async fn remove_member(&self, node: u64) -> Result<Cluster, ClientError> {
         let call = Call::new(Method::DELETE, format!("/v1/cluster/members/{node}"));
         self.send(&call, self.once()).await?.read()
     }
 
-    /// Writes a backup to `out`, telling `progress` how many bytes there are so far. Who writes a file checks it then:
-    /// only its own end says that it is whole.
+    /// Writes a backup to `out`, and calls `progress` with the bytes written so far. Callers check the file afterwards:
+    /// only its end shows that it is complete.
     pub async fn backup(&self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), BackupError> {
         let call = Call::new(Method::GET, "/v1/backup");
-        let mut response = self.noticed(self.recorded(self.open(&call, self.once().attempt))).await?;
+        let mut response = self.with_notice(self.recorded(self.open(&call, self.once().attempt))).await?;
         let mut bytes = 0;
         loop {
-            let next = tokio::time::timeout(SILENCE_MAX, response.chunk()).await.map_err(|_| BackupError::Silent)?;
+            let next =
+                tokio::time::timeout(SILENCE_TIMEOUT, response.chunk()).await.map_err(|_| BackupError::Silent)?;
             let Some(chunk) = next.map_err(|error| BackupError::BrokenOff(super::error::innermost(&error)))? else {
                 return Ok(());
             };
@@ -113,7 +107,7 @@ pub enum BackupError {
     Client(#[from] ClientError),
     #[error("the backup broke off: {0}")]
     BrokenOff(String),
-    #[error("nothing of the backup arrived for {} seconds", SILENCE_MAX.as_secs())]
+    #[error("nothing of the backup arrived for {} seconds", SILENCE_TIMEOUT.as_secs())]
     Silent,
     #[error("the backup cannot be written: {0}")]
     Write(std::io::Error),

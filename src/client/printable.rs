@@ -1,20 +1,20 @@
-//! Text of others on a terminal.
+//! Makes text of other users safe to show on a terminal.
 
-/// The text with every character escaped that a terminal obeys, that changes the order in which others are shown, or
-/// that cannot be seen: what names, metadata and messages of a service are shown as.
+/// Escapes every character that controls a terminal, changes the direction of text, or cannot be seen.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            c if is_treacherous(c) => shown.extend(c.escape_default()),
-            c => shown.push(c),
+        if is_treacherous(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
         }
     }
     shown
 }
 
-/// Controls, directions of writing, separators of lines, and what has no width. Joiners within a word are left: scripts
-/// and emoji need them.
+/// Control characters, directions of text, line separators, and characters without width. Joiners are allowed, because
+/// scripts and emoji need them.
 pub fn is_treacherous(character: char) -> bool {
     character.is_control()
         || matches!(character,

@@ -1,32 +1,32 @@
-//! Sessions v1: readiness, sessions, and locks as the service answers them.
+//! Sessions v1: readiness, sessions, locks.
 
 use std::time::Duration;
 
 use reqwest::Method;
+use serde_json::json;
 
 use super::call::Call;
 use super::clock::Moment;
 use super::core::Client;
 use super::error::ClientError;
-use super::retry::Patience;
+use super::retry::RetryPolicy;
 use super::wire::{self, LockRequest, LockResult, Session, UnlockResult};
 
 impl Client {
-    /// Whether the service is ready: the URL that says so, which is the first one that answers; the error says why not.
-    /// Asks once.
+    /// The first URL that answers that it is ready; the error says why none is. Tries each URL once.
     pub async fn ready(&self) -> Result<String, ClientError> {
         let answer = self.send(&Call::new(Method::GET, "/readyz"), self.once()).await?;
-        // A page that answers every address is not the service.
+        // A server that answers every path with a page is not the service.
         match answer.text.trim() {
             "ready" => Ok(answer.url.trim_end_matches("/readyz").to_owned()),
             _ => Err(answer.astray("it does not say `ready`")),
         }
     }
 
-    /// Opens a session; its cookie goes with every further call.
+    /// Opens a session; every further call has its cookie.
     pub async fn open_session(&self) -> Result<Session, ClientError> {
         let call = Call::new(Method::POST, "/session").once();
-        let answer = self.send(&call, self.patience()).await?;
+        let answer = self.send(&call, self.retry_policy()).await?;
         let session: Session = answer.read()?;
         let idle_timeout = wire::idle_timeout(session.idle_timeout_seconds, &answer.headers);
         let session = Session { idle_timeout, ..session };
@@ -34,12 +34,12 @@ impl Client {
         Ok(session)
     }
 
-    /// Ends the session, if one is open; all it holds is free.
+    /// Ends the session, if one is open, and all its holds.
     pub async fn close_session(&self) -> Result<(), ClientError> {
         if self.session().is_none() {
             return Ok(());
         }
-        let closed = self.send(&Call::new(Method::DELETE, "/session"), self.patience()).await.map(drop);
+        let closed = self.send(&Call::new(Method::DELETE, "/session"), self.retry_policy()).await.map(drop);
         // It may have ended by itself, or the answer to a first attempt was lost.
         let gone = matches!(&closed, Err(error) if error.is_session_not_found());
         if closed.is_ok() || gone {
@@ -48,53 +48,49 @@ impl Client {
         if gone { Ok(()) } else { closed }
     }
 
-    /// Takes a lock, waiting as long as the request says: the plain answer of the service.
-    /// [`Client::acquire`] also judges the lease and outlasts a failover.
+    /// Sends one request for a lock; [`Client::acquire`] also checks the lease and outlasts a failover.
     pub async fn lock(&self, request: &LockRequest) -> Result<LockResult, ClientError> {
         let call = self.call_for(request);
         let attempt = request.longest_wait().saturating_add(self.0.attempt_timeout);
-        self.send(&call, Patience { attempt, ..self.patience() }).await?.about(request.name())
+        self.send(&call, RetryPolicy { attempt, ..self.retry_policy() }).await?.about(request.name())
     }
 
-    /// The call that takes a lock, once however often it is sent.
+    /// The call for a lock, with an idempotency key.
     pub(super) fn call_for(&self, request: &LockRequest) -> Call {
         let request = request.clone().with_default_metadata(&self.0.metadata);
         Call::new(Method::POST, "/v1/lock").json(&request).once()
     }
 
-    /// Gives a hold back.
+    /// Releases a hold.
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {
-        self.unlock_once(name, key).await.map(|(result, _)| result)
+        self.release(name, key).await.map(|(result, _)| result)
     }
 
-    /// As [`Client::unlock`]; whether it was held until now: a hold that is gone may have been given back by an earlier
-    /// attempt of this call whose answer was lost.
-    pub async fn give_back(&self, name: &str, key: &str) -> Result<bool, ClientError> {
-        let (result, earlier) = self.unlock_once(name, key).await?;
-        Ok(result.unlocked || earlier)
+    /// As [`Client::unlock`], with whether it was held until now: an earlier attempt whose answer was lost may have
+    /// released it.
+    pub async fn release(&self, name: &str, key: &str) -> Result<(UnlockResult, bool), ClientError> {
+        let call = Call::new(Method::POST, "/v1/unlock").json(&json!({ "name": name, "key": key }));
+        let answer = self.send(&call, self.retry_policy()).await?;
+        let result: UnlockResult = answer.about(name)?;
+        let was_held = result.unlocked || answer.earlier;
+        Ok((result, was_held))
     }
 
-    async fn unlock_once(&self, name: &str, key: &str) -> Result<(UnlockResult, bool), ClientError> {
-        let call = Call::new(Method::POST, "/v1/unlock").json(&wire::Unlock { name, key });
-        let answer = self.send(&call, self.patience()).await?;
-        Ok((answer.about(name)?, answer.earlier))
-    }
-
-    /// Starts the lease of a hold anew with this length.
+    /// Starts the lease of a hold again, with this length.
     pub async fn renew(&self, name: &str, key: &str, lease: Duration) -> Result<LockResult, ClientError> {
-        self.renew_within(name, key, lease, self.patience()).await.map(|(result, _)| result)
+        self.renew_with(name, key, lease, self.retry_policy()).await.map(|(result, _)| result)
     }
 
-    /// As [`Client::renew`], with when the answered attempt was sent: the lease counts from there at the earliest.
-    pub(super) async fn renew_within(
+    /// As [`Client::renew`], with the moment before the request was sent, from which the lease counts.
+    pub(super) async fn renew_with(
         &self,
         name: &str,
         key: &str,
         lease: Duration,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> Result<(LockResult, Moment), ClientError> {
-        let body = wire::Renew { name, key, lock_timeout_seconds: lease.as_secs_f64() };
-        let answer = self.send(&Call::new(Method::POST, "/v1/renew").json(&body), patience).await?;
+        let body = json!({ "name": name, "key": key, "lock_timeout_seconds": lease.as_secs_f64() });
+        let answer = self.send(&Call::new(Method::POST, "/v1/renew").json(&body), policy).await?;
         let result: LockResult = answer.about(name)?;
         if result.locked && result.key != key {
             return Err(answer.astray("it speaks of another hold of the lock"));

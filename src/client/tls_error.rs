@@ -1,10 +1,10 @@
-//! What went wrong in a handshake, and whether it can go better the next time.
+//! Errors of TLS handshakes: whether they are permanent, and what to do about them.
 
 use std::error::Error as _;
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// Whether no further attempt can end otherwise while neither side is set up otherwise.
+/// Whether the error lasts until one side is configured differently.
 pub(super) fn is_permanent(error: &reqwest::Error) -> bool {
     use AlertDescription as Alert;
     match of(error) {
@@ -35,7 +35,7 @@ pub(super) fn is_permanent(error: &reqwest::Error) -> bool {
     }
 }
 
-/// What to do about it, to stand behind the error's own words.
+/// What to do about it; appended to the error.
 pub(super) fn advice(error: &reqwest::Error) -> &'static str {
     match of(error) {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) => {
@@ -53,7 +53,7 @@ fn of(error: &reqwest::Error) -> Option<&Error> {
         if let Some(tls) = cause.downcast_ref::<Error>() {
             return Some(tls);
         }
-        // What an I/O error carries is not its source.
+        // The error inside an I/O error is not its source.
         let carried = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
         cause = match carried {
             Some(carried) => carried,

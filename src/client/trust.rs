@@ -1,61 +1,61 @@
-//! Which certificates of a server a client accepts.
+//! Which server certificates a client accepts, and which certificate it sends.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
 use super::error::ClientError;
 
-/// Which certificates an https server may show.
+/// Which server certificates are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Those of the system's authorities.
+    /// Those signed by the system's authorities.
     System,
-    /// Those of the authorities in this PEM file, and the very certificates in it.
+    /// Those in this PEM file, and those signed by the authorities in it.
     Authority(PathBuf),
-    /// From a server on this machine the certificate in this file, if there is one, and any at all while no credential
-    /// is shown. Elsewhere, and besides, as `System`.
+    /// As `System`; on this machine also the certificate in this file, or any if no credential is sent.
     ThisMachine(Option<PathBuf>),
-    /// Any while no credential is shown, as by a probe, which believes nothing but that somebody answers. Else as `System`.
+    /// Any if no credential is sent, for probes; else as `System`.
     Any,
 }
 
 impl Trust {
-    /// A configuration of TLS that trusts so. `bare`: no credential is shown.
     pub(super) fn config(
         &self,
         on_this_machine: bool,
-        bare: bool,
-        identity: Option<&(PathBuf, PathBuf)>,
+        sends_credential: bool,
+        client_certificate: Option<&(PathBuf, PathBuf)>,
     ) -> Result<ClientConfig, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut verifier =
-            Verifier { given: None, system: Some(OnceLock::new()), any: false, provider: Arc::clone(&provider) };
+            Verifier { file: None, system: Some(OnceLock::new()), accept_any: false, provider: Arc::clone(&provider) };
         match self {
             Trust::Authority(path) => {
-                verifier.given = Some(Given::read(path, &provider)?);
+                verifier.file = Some(CertificateFile::read(path, &provider)?);
                 verifier.system = None;
             }
             Trust::ThisMachine(known) if on_this_machine => {
-                // Most services have another certificate, and then there is no such file.
-                verifier.given = known.as_ref().and_then(|path| Given::read(path, &provider).ok());
-                verifier.any = bare;
+                // A service with another certificate has no such file.
+                verifier.file = known.as_ref().and_then(|path| CertificateFile::read(path, &provider).ok());
+                verifier.accept_any = !sends_credential;
             }
-            Trust::Any => verifier.any = bare,
+            Trust::Any => verifier.accept_any = !sends_credential,
             Trust::ThisMachine(_) | Trust::System => {}
         }
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.expect("the provider speaks the default versions").dangerous();
         let config = config.with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match identity {
-            Some((certificate, key)) => with_identity(config, certificate, key)?,
+        let mut config = match client_certificate {
+            Some((certificate, key)) => with_client_certificate(config, certificate, key)?,
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -63,25 +63,28 @@ impl Trust {
     }
 }
 
-type Unidentified = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
-
-fn with_identity(config: Unidentified, certificate: &Path, key: &Path) -> Result<ClientConfig, ClientError> {
-    let bad = |path: &Path, reason: String| ClientError::BadIdentity { path: path.display().to_string(), reason };
+fn with_client_certificate(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    certificate: &Path,
+    key: &Path,
+) -> Result<ClientConfig, ClientError> {
+    let bad =
+        |path: &Path, reason: String| ClientError::BadClientCertificate { path: path.display().to_string(), reason };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain = chain.map_err(|error| bad(certificate, error.to_string()))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
     config.with_client_auth_cert(chain, private).map_err(|error| bad(certificate, error.to_string()))
 }
 
-/// What a file holds: authorities, or certificates that are trusted themselves.
+/// A PEM file of authorities, or of certificates that are accepted themselves.
 #[derive(Debug)]
-struct Given {
+struct CertificateFile {
     certificates: Vec<CertificateDer<'static>>,
     chains: Arc<WebPkiServerVerifier>,
 }
 
-impl Given {
-    fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Given, ClientError> {
+impl CertificateFile {
+    fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<CertificateFile, ClientError> {
         let bad = |reason: String| ClientError::BadAuthority { path: path.display().to_string(), reason };
         let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
         let certificates = read.map_err(|error| bad(error.to_string()))?;
@@ -93,14 +96,19 @@ impl Given {
             roots.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
         }
         let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
-        Ok(Given { certificates, chains: chains.map_err(|error| bad(error.to_string()))? })
+        Ok(CertificateFile { certificates, chains: chains.map_err(|error| bad(error.to_string()))? })
     }
 
-    fn verify(&self, shown: &Shown<'_>) -> Result<ServerCertVerified, Error> {
-        let Shown { certificate, intermediates, name, ocsp, now } = *shown;
-        let verified = self.chains.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        match verified {
-            // Its dates are judged before who has signed it and for what; its name is not.
+    fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.chains.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            // The dates were checked before the signature and the usage; the name was not.
             Err(Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_),
             )) if self.certificates.contains(certificate) => {
@@ -112,22 +120,12 @@ impl Given {
     }
 }
 
-/// What a server shows, and when.
-struct Shown<'a> {
-    certificate: &'a CertificateDer<'a>,
-    intermediates: &'a [CertificateDer<'a>],
-    name: &'a ServerName<'a>,
-    ocsp: &'a [u8],
-    now: UnixTime,
-}
-
 #[derive(Debug)]
 struct Verifier {
-    given: Option<Given>,
-    /// Those of the system, where they count; read when the first server shows one. A machine may have none.
+    file: Option<CertificateFile>,
+    /// The system's authorities, if they are trusted; read at the first use. A machine may have none.
     system: Option<OnceLock<Option<rustls_platform_verifier::Verifier>>>,
-    /// Any certificate is as good: nothing is shown to the server that is worth a theft.
-    any: bool,
+    accept_any: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -140,17 +138,16 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = Shown { certificate, intermediates, name, ocsp, now };
         let mut verdict = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        if let Some(given) = &self.given {
-            verdict = given.verify(&shown);
+        if let Some(file) = &self.file {
+            verdict = file.verify(certificate, intermediates, name, ocsp, now);
         }
         let read = || rustls_platform_verifier::Verifier::new(Arc::clone(&self.provider)).ok();
-        let system = self.system.as_ref().filter(|_| verdict.is_err() && !self.any);
+        let system = self.system.as_ref().filter(|_| verdict.is_err() && !self.accept_any);
         if let Some(system) = system.and_then(|system| system.get_or_init(read).as_ref()) {
             verdict = system.verify_server_cert(certificate, intermediates, name, ocsp, now);
         }
-        if self.any { Ok(ServerCertVerified::assertion()) } else { verdict }
+        if self.accept_any { Ok(ServerCertVerified::assertion()) } else { verdict }
     }
 
     fn verify_tls12_signature(

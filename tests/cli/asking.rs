@@ -23,7 +23,7 @@ fn health_names_the_ready_node() {
 }
 
 #[test]
-fn a_node_that_is_not_ready_says_why_once() {
+fn health_of_unready_node_reports_its_reason_once() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let node = format!("http://{}", listener.local_addr().expect("bound"));
     std::thread::spawn(move || {
@@ -41,7 +41,7 @@ fn a_node_that_is_not_ready_says_why_once() {
 }
 
 #[test]
-fn missing_service_is_reported_soon() {
+fn unreachable_service_is_reported_soon() {
     let begun = Instant::now();
     let dead = asked(&format!("{NOWHERE},{NOWHERE}"), &["locks"]);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
@@ -50,7 +50,7 @@ fn missing_service_is_reported_soon() {
 }
 
 #[test]
-fn terminal_shows_what_is_waited_for() {
+fn terminal_shows_what_the_command_waits_for() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let node = format!("http://{}", silent.local_addr().expect("bound"));
     for command in ["locks", "sessions", "watch", "backup x", "members list", "unlock a --key k"] {

@@ -72,7 +72,7 @@ fn foreign_404_is_no_free_lock() {
 }
 
 #[test]
-fn a_wrong_prefix_of_the_url_is_no_free_lock() {
+fn wrong_url_prefix_is_no_free_lock() {
     let server = server();
     let url = format!("http://{}/locks", server.http());
     for command in [&["unlock", "a", "--force", "--reason", "r"][..], &["locks", "a"], &["locks"], &["watch", "a"]] {
@@ -115,7 +115,7 @@ fn listing_of_other_locks_is_refused() {
 
 fn client(status: u16, body: &'static str) -> Client {
     let url = format!("http://{}", answers(status, JSON, body));
-    let builder = Client::builder(&url).expect("a URL").patience(Duration::ZERO);
+    let builder = Client::builder(&url).expect("a URL").retry_for(Duration::ZERO);
     builder.build().expect("a client")
 }
 
@@ -137,7 +137,7 @@ async fn answers_about_other_locks_are_refused() {
 }
 
 #[test]
-fn locks_of_any_name_are_shown_and_ended_by_the_command_line() {
+fn locks_of_any_name_are_listed_and_unlocked() {
     let server = server();
     let url = format!("http://{}", server.http());
     let run =

@@ -23,7 +23,7 @@ fn latchd(arguments: &[&str], stdin: &str) -> (bool, String, String) {
 }
 
 #[test]
-fn the_first_line_names_every_url_and_sigterm_ends_with_zero() {
+fn first_log_line_names_urls_and_sigterm_exits_zero() {
     let server = Spec::in_memory().start();
     let expected = format!(
         "latchd {} listening on https://{} http://{}",
@@ -40,7 +40,7 @@ fn the_first_line_names_every_url_and_sigterm_ends_with_zero() {
 }
 
 #[test]
-fn health_tells_by_its_exit_code() {
+fn health_sets_exit_code() {
     let server = Spec::in_memory().start();
     let ca = crate::support::certificate::pair().certificate.display().to_string();
     let url = format!("https://{}", server.https());
@@ -73,7 +73,7 @@ fn metrics_show_the_engines_own_numbers() {
 }
 
 #[test]
-fn refusals_to_start_say_what_to_do() {
+fn refused_start_gives_advice() {
     for (arguments, message) in [
         (vec!["--listen", "http://0.0.0.0:0"], "--allow-anonymous"),
         (vec!["--listen", "ftp://h"], "flag --listen: listen[0] = "),
@@ -96,7 +96,7 @@ fn refusals_to_start_say_what_to_do() {
 }
 
 #[test]
-fn without_a_certificate_a_private_development_pair_is_made_and_told() {
+fn server_without_certificate_makes_private_development_pair() {
     let home = tempfile::tempdir().expect("a directory");
     let mut child = Command::new(env!("CARGO_BIN_EXE_latchd"))
         .args(["serve", "--in-memory", "--listen", "https://127.0.0.1:0"])
@@ -120,7 +120,7 @@ fn without_a_certificate_a_private_development_pair_is_made_and_told() {
 }
 
 #[test]
-fn hash_makes_what_the_configuration_takes() {
+fn hash_output_is_accepted_by_the_configuration() {
     let (good, sum, _) = latchd(&["hash", "key"], "abc\n");
     assert!(good);
     assert_eq!(sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n");
@@ -135,7 +135,7 @@ fn hash_makes_what_the_configuration_takes() {
 }
 
 #[test]
-fn help_has_examples_and_the_version_is_told() {
+fn help_shows_examples_and_version_is_printed() {
     for command in ["serve", "health", "hash", "members", "backup", "certs", ""] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (good, text, _) = latchd(&arguments, "");

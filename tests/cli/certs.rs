@@ -62,7 +62,7 @@ fn shake_hands(client: (&Path, u64), server: (&Path, u64), host: &'static str) -
 }
 
 #[test]
-fn nodes_of_one_authority_trust_each_other_and_nobody_else() {
+fn nodes_trust_only_certificates_of_their_authority() {
     let home = tempfile::tempdir().expect("a directory");
     let (ours, theirs) = (home.path().join("ours"), home.path().join("theirs"));
     made("init", &ours, "1=10.0.0.1,2=node-2.example,2=10.0.0.2");
@@ -76,7 +76,7 @@ fn nodes_of_one_authority_trust_each_other_and_nobody_else() {
 }
 
 #[test]
-fn nodes_are_added_from_the_same_authority() {
+fn added_node_has_certificate_of_same_authority() {
     let home = tempfile::tempdir().expect("a directory");
     made("init", home.path(), "1=10.0.0.1");
     made("add", home.path(), "4=10.0.0.4");
@@ -103,7 +103,7 @@ fn keys_are_private_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn bad_nodes_and_missing_authorities_are_told() {
+fn bad_nodes_and_missing_authorities_are_refused() {
     let home = tempfile::tempdir().expect("a directory");
     for (action, nodes, message) in [
         ("init", "10.0.0.1", "is not an id and a host, such as 1=10.0.0.1"),
@@ -147,7 +147,7 @@ fn copied(dir: &Path, into: &Path) {
 }
 
 #[test]
-fn renewed_pairs_have_new_keys_and_the_old_names_and_authority() {
+fn renewed_pairs_keep_names_and_authority_but_not_keys() {
     let home = tempfile::tempdir().expect("a directory");
     let (dir, before) = (home.path().join("pki"), home.path().join("before"));
     made("init", &dir, "1=10.0.0.1,2=node-2.example,2=10.0.0.2,3=10.0.0.3");
@@ -168,7 +168,7 @@ fn renewed_pairs_have_new_keys_and_the_old_names_and_authority() {
 }
 
 #[test]
-fn an_authority_is_replaced_and_old_and_new_nodes_trust_each_other_at_every_step() {
+fn authority_rotation_keeps_trust_at_every_step() {
     let home = tempfile::tempdir().expect("a directory");
     let dir = home.path().join("pki");
     let stage = |name: &str| {
@@ -197,7 +197,7 @@ fn an_authority_is_replaced_and_old_and_new_nodes_trust_each_other_at_every_step
 }
 
 #[test]
-fn what_cannot_be_renewed_says_what_to_do_and_nothing_is_changed() {
+fn impossible_renewal_changes_nothing_and_gives_advice() {
     let home = tempfile::tempdir().expect("a directory");
     let (dir, other) = (home.path().join("pki"), home.path().join("other"));
     refused("renew", &dir, &[], "cannot be read");

@@ -22,7 +22,7 @@ fn client(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn a_lock_is_taken_renewed_and_given_back() {
+async fn lock_is_acquired_renewed_and_released() {
     let server = Spec::in_memory().api_key(KEY).start();
     let (first, second) = (client(&server), client(&server));
     first.ready().await.expect("ready");
@@ -31,10 +31,11 @@ async fn a_lock_is_taken_renewed_and_given_back() {
     let request = LockRequest::new("a lock").lease(Duration::from_millis(30_500)).metadata("who", "first");
     let taken = first.lock(&request).await.expect("an answer");
     assert!(taken.expires_in_seconds.is_some_and(|left| left > 29.0 && left <= 30.5), "{taken:?}");
-    let held = taken.held().expect("the lock");
+    assert!(taken.locked);
+    let token = taken.fencing_token.expect("a token");
     let tried = second.lock(&LockRequest::new("a lock")).await.expect("an answer");
-    assert!(!tried.locked && tried.held().is_none());
-    let renewed = first.renew("a lock", &held.key, Duration::from_secs(60)).await.expect("an answer");
+    assert!(!tried.locked && tried.fencing_token.is_none());
+    let renewed = first.renew("a lock", &taken.key, Duration::from_secs(60)).await.expect("an answer");
     assert!(renewed.locked && renewed.error.is_none(), "{renewed:?}");
     let waiting = tokio::spawn({
         let second = second.clone();
@@ -42,15 +43,15 @@ async fn a_lock_is_taken_renewed_and_given_back() {
     });
     let wrong = first.unlock("a lock", "no key").await.expect("an answer");
     assert!(!wrong.unlocked && wrong.error.is_some());
-    assert!(first.unlock("a lock", &held.key).await.expect("an answer").unlocked);
-    let handed_on = waiting.await.expect("no panic").expect("an answer").held().expect("the lock");
-    assert!(handed_on.fencing_token > held.fencing_token);
+    assert!(first.unlock("a lock", &taken.key).await.expect("an answer").unlocked);
+    let next = waiting.await.expect("no panic").expect("an answer");
+    assert!(next.locked && next.fencing_token.is_some_and(|next| next > token), "{next:?}");
     second.close_session().await.expect("closed");
     assert!(first.lock(&LockRequest::new("a lock").size(1)).await.expect("an answer").locked, "free with its session");
 }
 
 #[tokio::test]
-async fn refusals_tell_status_and_body_and_a_stranger_is_not_trusted() {
+async fn refusals_show_status_and_unknown_certificate_is_refused() {
     let server = Spec::in_memory().api_key(KEY).start();
     let refused = client(&server).lock(&LockRequest::new("x")).await.expect_err("no session").to_string();
     assert!(refused.contains("/v1/lock answered 401") && refused.contains("session cookie"), "{refused}");
@@ -101,7 +102,7 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, has_lost: Arc<Ato
 }
 
 #[tokio::test]
-async fn a_lease_that_is_told_late_counts_from_its_grant() {
+async fn lease_of_late_answer_counts_from_its_grant() {
     let server = Spec::in_memory().start();
     let url = format!("http://{}", lossy(server.http(), Duration::from_secs(1)).await);
     let client = Client::builder(&url).expect("a URL").build().expect("a client");

@@ -40,7 +40,7 @@ fn bash_completes_subcommands_flags_and_values() {
 }
 
 #[test]
-fn zsh_and_fish_have_theirs() {
+fn zsh_and_fish_scripts_have_subcommands_and_flags() {
     assert!(script("zsh").starts_with("#compdef latchd\n"));
     let fish = script("fish");
     assert!(fish.contains("complete -c latchd") && fish.contains("unlock"), "{fish}");

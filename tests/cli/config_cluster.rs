@@ -23,7 +23,7 @@ fn files(given: Given) -> Given {
 }
 
 #[test]
-fn a_node_runs_alone_unless_it_listens_for_peers() {
+fn node_without_peer_listen_runs_alone() {
     let alone = Given::file("").load().expect("valid").cluster;
     assert_eq!((alone.node_id, alone.listen(), alone.advertise()), (1, None, None));
     assert!(alone.peers.is_empty() && alone.tls().is_none());
@@ -35,7 +35,7 @@ fn a_node_runs_alone_unless_it_listens_for_peers() {
 }
 
 #[test]
-fn the_file_says_the_same() {
+fn cluster_settings_from_file_match_flags() {
     let text = "[cluster]\nnode_id = 3\npeer_listen = \"https://[::]:9443\"\npeers = [\"3=https://c.example:9443\"]\n\
          advertise = \"https://c.example:9443\"\npeer_ca = \"a\"\npeer_cert = \"b\"\npeer_key = \"c\"\n\
          heartbeat = \"20ms\"\nelection_min = \"50ms\"\nelection_max = \"90ms\"\n";
@@ -46,7 +46,7 @@ fn the_file_says_the_same() {
 }
 
 #[test]
-fn a_node_that_begins_alone_needs_no_list_and_one_that_is_added_is_not_in_it() {
+fn lone_and_added_nodes_need_no_entry_in_peers() {
     let alone = files(Given::file("")).flag("--peer-listen", "cluster.peer_listen", LISTEN).load().expect("valid");
     assert_eq!(alone.cluster.advertise().expect("a URL").to_string(), LISTEN);
     let fourth = node("4").flag("--advertise", "cluster.advertise", "https://10.0.0.4:9443").load().expect("valid");
@@ -54,7 +54,7 @@ fn a_node_that_begins_alone_needs_no_list_and_one_that_is_added_is_not_in_it() {
 }
 
 #[test]
-fn values_that_no_node_can_have_are_refused() {
+fn impossible_cluster_values_are_refused() {
     let url = "expected a URL like https://10.0.0.1:9443 with https and a port";
     let list = "expected a list like 1=https://10.0.0.1:9443,2=https://10.0.0.2:9443";
     for (key, value, accepted) in [

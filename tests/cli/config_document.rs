@@ -19,7 +19,7 @@ fn keys() -> Vec<String> {
 }
 
 #[test]
-fn every_field_is_in_the_document_and_every_key_is_a_field() {
+fn config_document_and_fields_match() {
     // The structs deny unknown fields and have no serde defaults, so reading the document alone shows both.
     let config = Config::default();
     assert_eq!(config.sessions.idle_timeout, Duration::from_secs(600));
@@ -29,7 +29,7 @@ fn every_field_is_in_the_document_and_every_key_is_a_field() {
 }
 
 #[test]
-fn every_key_has_a_comment_of_its_own() {
+fn every_config_key_has_its_own_comment() {
     let lines: Vec<&str> = DEFAULTS.lines().collect();
     let mut commented = 0;
     for (index, line) in lines.iter().enumerate() {
@@ -42,7 +42,7 @@ fn every_key_has_a_comment_of_its_own() {
 }
 
 #[test]
-fn every_key_has_a_variable_of_its_own() {
+fn every_config_key_has_its_own_variable() {
     let variables: BTreeSet<String> = keys().iter().map(|key| variable(key)).collect();
     assert_eq!(variables.len(), keys().len());
     assert!(variables.contains("LATCHD_STORAGE_FSYNC") && variables.contains("LATCHD_DATA_DIR"));

@@ -3,7 +3,7 @@
 use super::config_layers::Given;
 
 #[test]
-fn an_unknown_key_is_told_with_the_nearest_known_one() {
+fn unknown_key_is_refused_with_nearest_known_key() {
     assert_eq!(
         Given::file("[storage]\nfsnyc = true\n").refusal(),
         "file latchd.toml: unknown key storage.fsnyc; the nearest known key is storage.fsync"
@@ -32,7 +32,7 @@ fn an_unknown_key_is_told_with_the_nearest_known_one() {
 }
 
 #[test]
-fn a_bad_value_is_told_with_what_is_accepted() {
+fn bad_value_is_refused_with_accepted_values() {
     let rows = [
         (
             Given::file("[storage]\nfsync = \"maybe\"\n"),
@@ -83,7 +83,7 @@ fn a_bad_value_is_told_with_what_is_accepted() {
 }
 
 #[test]
-fn a_bad_secret_is_never_repeated() {
+fn bad_secret_is_never_printed() {
     assert_eq!(
         Given::file("[access]\npasswords = [\"hunter2\"]\n").refusal(),
         "file latchd.toml: the value of access.passwords is not accepted: \
@@ -101,7 +101,7 @@ fn a_bad_secret_is_never_repeated() {
 }
 
 #[test]
-fn keys_that_do_not_go_together_are_told_with_the_way_out() {
+fn conflicting_config_keys_are_refused_with_a_fix() {
     assert_eq!(
         Given::file("[tls]\ncert = \"c.pem\"\n").refusal(),
         "tls.cert and tls.key go together: set both (--tls-cert and --tls-key) or neither"
@@ -119,7 +119,7 @@ fn keys_that_do_not_go_together_are_told_with_the_way_out() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named() {
+fn unusable_file_is_named_in_the_error() {
     assert_eq!(
         Given::file("listen = [\n\n[tls\n").refusal().split(": ").take(2).collect::<Vec<_>>(),
         ["file latchd.toml, line 3", "not TOML"]

@@ -42,7 +42,7 @@ impl Given {
 }
 
 #[test]
-fn each_layer_wins_over_the_one_below() {
+fn config_layer_overrides_the_layers_below() {
     let text = "[sessions]\nidle_timeout = \"1s\"\n";
     let idle = |given: Given| given.load().expect("valid").sessions.idle_timeout;
     assert_eq!(idle(Given::file("")), Duration::from_secs(600));
@@ -54,7 +54,7 @@ fn each_layer_wins_over_the_one_below() {
 }
 
 #[test]
-fn a_key_that_a_higher_layer_leaves_alone_keeps_the_lower_value() {
+fn key_unset_in_higher_layer_keeps_lower_value() {
     let config = Given::file("data_dir = \"/srv/latchd\"\n[locks]\nsize_max = 7\n")
         .env("LATCHD_STORAGE_FSYNC", "false")
         .load()
@@ -65,7 +65,7 @@ fn a_key_that_a_higher_layer_leaves_alone_keeps_the_lower_value() {
 }
 
 #[test]
-fn the_environment_sets_lists_numbers_and_sizes() {
+fn environment_sets_lists_numbers_and_sizes() {
     let config = Given::file("")
         .env("LATCHD_LISTEN", "http://127.0.0.1:0, https://[::1]:0")
         .env("LATCHD_SERVER_CONNECTIONS_MAX", "12")
@@ -84,7 +84,7 @@ fn the_environment_sets_lists_numbers_and_sizes() {
 }
 
 #[test]
-fn api_keys_come_from_the_file_or_as_a_list_from_the_environment() {
+fn api_keys_are_read_from_file_or_environment_list() {
     let sum = "ab".repeat(32);
     let keys = format!(r#"[{{ name = "ci", sha256 = "{sum}", role = "read-only", prefixes = ["build/"] }}]"#);
     let from_file = Given::file(&format!("[access]\nkeys = {keys}\n")).load().expect("valid");
@@ -98,7 +98,7 @@ fn api_keys_come_from_the_file_or_as_a_list_from_the_environment() {
 }
 
 #[test]
-fn the_environment_names_the_file_unless_a_flag_does() {
+fn config_flag_overrides_config_variable() {
     let given = Given::file("[locks]\nsize_max = 7\n");
     let path = given.inputs.file.clone().expect("a file");
     let env = vec![("LATCHD_CONFIG".to_owned(), path.display().to_string())];
@@ -115,7 +115,7 @@ fn kubernetes_service_variables_configure_nothing() {
 }
 
 #[test]
-fn variables_of_other_kubernetes_services_configure_nothing_and_misspelt_keys_are_refused() {
+fn misspelt_variables_are_refused_but_those_of_kubernetes_ignored() {
     let mut given = Given::file("");
     for (name, value) in [
         ("LATCHD_METRICS_SERVICE_HOST", "10.0.0.1"),
@@ -141,7 +141,7 @@ fn variables_of_other_kubernetes_services_configure_nothing_and_misspelt_keys_ar
 }
 
 #[test]
-fn credentials_come_from_files_too_and_a_bad_file_is_named_without_its_content() {
+fn bad_credential_file_is_named_without_its_content() {
     let folder = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -166,7 +166,7 @@ fn credentials_come_from_files_too_and_a_bad_file_is_named_without_its_content()
 }
 
 #[test]
-fn plain_credentials_come_from_flags_and_environment_and_stay_hidden() {
+fn plain_credentials_from_flags_and_environment_stay_hidden() {
     let mut given = Given::file("").env("LATCHD_PASSWORD", "sesame-1").env("LATCHD_API_KEY", "sesame-2");
     given.inputs.plain = PlainCredentials { passwords: vec![], api_keys: vec![Secret::new("sesame-3")] };
     let config = given.load().expect("valid");
@@ -176,7 +176,7 @@ fn plain_credentials_come_from_flags_and_environment_and_stay_hidden() {
 }
 
 #[test]
-fn listening_beyond_loopback_needs_a_credential_or_permission() {
+fn listening_beyond_loopback_without_credential_needs_permission() {
     let open = || Given::file("listen = [\"http://127.0.0.1:1\", \"http://0.0.0.0:2\"]\n");
     open().load().expect_err("refused");
     open().env("LATCHD_PASSWORD", "p").load().expect("a password");

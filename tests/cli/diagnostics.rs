@@ -118,7 +118,7 @@ fn serves_and_ends(server: Muted) {
 }
 
 #[test]
-fn a_full_device_as_stderr_costs_lines_which_are_counted_and_nothing_else() {
+fn full_stderr_device_costs_only_counted_lines() {
     let server = Muted::start("", Stdio::null(), device_without_room(), "");
     let mut connection = server.connect();
     (0..10).for_each(|_| Muted::force_one(&mut connection));
@@ -131,23 +131,23 @@ fn a_full_device_as_stderr_costs_lines_which_are_counted_and_nothing_else() {
 }
 
 #[test]
-fn a_closed_stderr_changes_nothing() {
+fn closed_stderr_changes_nothing() {
     serves_and_ends(Muted::start("2>&-", Stdio::null(), Stdio::null(), ""));
 }
 
 #[test]
-fn a_broken_pipe_as_stderr_changes_nothing() {
+fn broken_stderr_pipe_changes_nothing() {
     serves_and_ends(Muted::start("", Stdio::null(), broken_pipe(), ""));
 }
 
 #[test]
-fn a_stderr_pipe_that_nobody_reads_changes_nothing() {
+fn unread_stderr_pipe_changes_nothing() {
     let (_reader, writer) = pipe().expect("a pipe");
     serves_and_ends(Muted::start("", Stdio::null(), writer, ""));
 }
 
 #[test]
-fn output_that_is_full_before_the_start_changes_nothing() {
+fn full_output_before_start_changes_nothing() {
     let (_stdout, out) = full_pipe();
     let (_stderr, err) = full_pipe();
     serves_and_ends(Muted::start("", out, err, ""));
@@ -156,7 +156,7 @@ fn output_that_is_full_before_the_start_changes_nothing() {
 }
 
 #[test]
-fn snapshots_go_on_while_nobody_reads_the_log() {
+fn snapshots_continue_while_the_log_is_unread() {
     let (_stderr, err) = full_pipe();
     let server = Muted::start("", Stdio::null(), err, "[storage]\nsnapshot_log_bytes = \"16KiB\"\n");
     let mut connection = server.connect();
@@ -172,7 +172,7 @@ fn snapshots_go_on_while_nobody_reads_the_log() {
 }
 
 #[test]
-fn a_start_that_fails_ends_while_nobody_reads_why() {
+fn failed_start_ends_while_its_log_is_unread() {
     for stderr in [Stdio::from(full_pipe_kept_for_good()), device_without_room(), broken_pipe().into()] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
         command.args(["serve", "--listen", "ftp://nowhere"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);

@@ -34,7 +34,7 @@ async fn leader(client: &reqwest::Client, machine: &Machine, nodes: &[u64]) -> O
 }
 
 #[tokio::test]
-async fn a_follower_with_a_broken_stderr_becomes_leader() {
+async fn follower_with_broken_stderr_becomes_leader() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(35);
     machine.run(NODES);

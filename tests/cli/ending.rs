@@ -47,7 +47,7 @@ fn until_waiting(server: &Server, waiters: u32) {
 }
 
 #[test]
-fn the_first_signal_gives_requests_in_flight_up_after_drain_timeout() {
+fn first_signal_drops_open_requests_after_drain_timeout() {
     let server = Spec::in_memory().configuration("[server]\ndrain_timeout = \"400ms\"\n").start();
     let _stuck = stuck_request(&server);
     let begun = Instant::now();
@@ -58,7 +58,7 @@ fn the_first_signal_gives_requests_in_flight_up_after_drain_timeout() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn second_signal_ends_server_at_once() {
     let server = Spec::in_memory().configuration("[server]\ndrain_timeout = \"60s\"\n").start();
     let _stuck = stuck_request(&server);
     server.begin_stop();
@@ -85,7 +85,7 @@ fn drain_answers_lock_waiters() {
 
 /// The time in which load balancers notice: not ready, and everything is served.
 #[test]
-fn a_leaving_node_serves_everything_until_drain_delay_has_passed() {
+fn leaving_node_serves_all_requests_during_drain_delay() {
     const DELAY: Duration = Duration::from_secs(2);
     let server = Spec::in_memory().configuration("[server]\ndrain_delay = \"2s\"\n").start();
     let ask = |path: &str| get(&server, path).receive(false).expect("an answer");

@@ -32,7 +32,7 @@ fn steady(text: &str) -> String {
 }
 
 #[test]
-fn locks_are_shown_with_who_holds_them_and_how_many_wait() {
+fn locks_are_listed_with_holders_and_waiters() {
     // What has no lease ends with its session.
     let server = Spec::in_memory().api_key(KEY).argument("--session-timeout").argument("7230s").start();
     let (mut one, mut two) = (worker(&server), worker(&server));
@@ -82,7 +82,7 @@ gpu                2/3   0        session {}  0.0s  2h0m   {second}
 }
 
 #[test]
-fn a_listing_of_many_pages_is_one_listing() {
+fn listing_of_many_pages_is_complete() {
     const LOCKS: usize = 1_005;
     let server = Spec::in_memory().start();
     let mut client = Client::plain(&server);
@@ -100,7 +100,7 @@ fn a_listing_of_many_pages_is_one_listing() {
 }
 
 #[test]
-fn where_nothing_is_to_be_shown_people_are_told_so_and_scripts_get_empty_lists() {
+fn empty_listing_is_a_note_or_an_empty_list() {
     let server = server();
     let none = operate(&server, &["locks"]);
     let told = "latchd: nothing to show: no lock is held or waited for, as far as this credential may see\n";
@@ -117,7 +117,7 @@ fn where_nothing_is_to_be_shown_people_are_told_so_and_scripts_get_empty_lists()
 }
 
 #[test]
-fn sessions_are_shown_by_their_handles() {
+fn sessions_are_listed_by_their_handles() {
     let server = server();
     let mut one = worker(&server);
     take(&mut one, json!({"name": "a"}));
@@ -134,7 +134,7 @@ fn sessions_are_shown_by_their_handles() {
 }
 
 #[test]
-fn a_hold_is_given_back_by_its_key() {
+fn hold_is_released_by_its_key() {
     let server = server();
     let (key, _) = take(&mut worker(&server), json!({"name": "a"}));
     let unlock = |key: &str| operate(&server, &["unlock", "a", "--key", key]);
@@ -154,7 +154,7 @@ fn a_hold_is_given_back_by_its_key() {
 }
 
 #[test]
-fn an_admin_ends_the_hold_of_another_and_the_log_has_the_reason() {
+fn forced_release_by_admin_logs_the_reason() {
     let server = server();
     let (_, token) = take(&mut worker(&server), json!({"name": "stuck"}));
     let force = ["unlock", "stuck", "--force", "--reason", "web-1 is gone"];
@@ -164,7 +164,7 @@ fn an_admin_ends_the_hold_of_another_and_the_log_has_the_reason() {
 }
 
 #[test]
-fn of_several_holds_one_is_chosen_or_all_are_ended() {
+fn forced_release_ends_chosen_hold_or_all() {
     let server = server();
     let mut worker = worker(&server);
     let mut gpu = || take(&mut worker, json!({"name": "gpu", "size": 3, "metadata": {"host": "n1"}}));
@@ -182,7 +182,7 @@ fn of_several_holds_one_is_chosen_or_all_are_ended() {
 }
 
 #[test]
-fn only_admins_force_and_wrong_usage_is_told() {
+fn forced_release_needs_admin_and_correct_usage() {
     let text = "[access]\nkeys = [{ name = \"ci\", sha256 = \"HASH\", role = \"client\" }]\n";
     let text = text.replace("HASH", &latchd::access::hash_key("of a client"));
     let server = Spec::in_memory().api_key(KEY).configuration(text).start();

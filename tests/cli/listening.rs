@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 #[test]
-fn a_host_name_with_two_addresses_is_listened_on_at_both() {
+fn host_name_with_two_addresses_listens_on_both() {
     let home = tempfile::tempdir().expect("a directory");
     // The last one is of no machine here, and is passed over.
     std::fs::write(home.path().join("hosts"), "127.0.0.1 two.test\n::1 two.test\n203.0.113.1 two.test\n")

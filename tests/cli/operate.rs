@@ -27,7 +27,7 @@ pub fn refused(ended: &Ended, message: &str) {
 }
 
 #[test]
-fn members_are_listed_for_people_and_for_scripts() {
+fn members_are_listed_as_table_and_json() {
     let server = server();
     let shown = operate(&server, &["members", "list"]);
     assert_eq!(shown.stdout, "NODE  ROLE    STATE  LAG  ADDRESS\n1     leader  up     0    -\n", "{}", shown.stderr);
@@ -38,7 +38,7 @@ fn members_are_listed_for_people_and_for_scripts() {
 }
 
 #[test]
-fn a_change_that_is_refused_says_why_in_the_services_words() {
+fn refused_member_change_shows_the_services_reason() {
     let server = server();
     refused(&operate(&server, &["members", "add", "4", "https://127.0.0.1:1"]), "this node runs alone");
     refused(&operate(&server, &["members", "add", "4", "127.0.0.1:1"]), "expected a URL like https://10.0.0.4:9443");
@@ -49,7 +49,7 @@ fn a_change_that_is_refused_says_why_in_the_services_words() {
 }
 
 #[test]
-fn a_backup_gets_its_name_once_it_is_whole() {
+fn backup_gets_its_name_when_complete() {
     let server = server();
     let mut client = Client::tls(&server).with_header("X-API-Key", KEY);
     client.send("POST", "/session", b"");
@@ -70,7 +70,7 @@ fn a_backup_gets_its_name_once_it_is_whole() {
 }
 
 #[test]
-fn a_backup_goes_to_stdout_where_that_is_asked_for() {
+fn backup_is_written_to_stdout_for_a_dash() {
     let server = Spec::in_memory().start();
     assert_eq!(Client::plain(&server).send("POST", "/lock/kept", b"").status, 200);
     let command = || {
@@ -94,7 +94,7 @@ fn a_backup_goes_to_stdout_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_backup_that_fails_leaves_what_was_there() {
+fn failed_backup_keeps_the_old_file() {
     let server = server();
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("latchd.backup");
@@ -109,7 +109,7 @@ fn a_backup_that_fails_leaves_what_was_there() {
 }
 
 #[test]
-fn a_damaged_backup_is_told_with_its_name() {
+fn damaged_backup_is_reported_with_its_name() {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("b");
     let told = |text: &[u8]| {

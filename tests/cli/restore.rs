@@ -110,7 +110,7 @@ fn sessions_and_holds_are_dropped_as_asked() {
 }
 
 #[test]
-fn another_number_is_kept_with_the_data() {
+fn restored_node_id_is_kept_with_the_data() {
     let left = left();
     let told = restore(&left, "seven", &["--node-id", "7", "--advertise", "https://10.0.0.7:9443"]).stdout;
     assert!(told.ends_with(" --node-id 7\n"), "{told}");
@@ -150,7 +150,7 @@ fn unusable_backup_creates_no_directory() {
 }
 
 #[test]
-fn wrong_usage_is_told_before_anything_is_read() {
+fn restore_with_wrong_usage_reads_nothing() {
     let usage = |arguments: &[&str], message: &str| {
         let told = run_to_end(arguments);
         assert_eq!(told.status.code(), Some(2), "{arguments:?}: {}", told.stderr);

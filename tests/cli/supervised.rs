@@ -29,7 +29,7 @@ fn told(manager: &UnixDatagram) -> String {
 }
 
 #[test]
-fn service_manager_hears_of_start_and_stop() {
+fn service_manager_is_notified_of_start_and_stop() {
     let (manager, server, _folder) = supervised(|_, _| {});
     let ready = told(&manager);
     assert!(ready.starts_with("READY=1\nSTATUS=listening on https://"), "{ready}");
@@ -39,7 +39,7 @@ fn service_manager_hears_of_start_and_stop() {
 }
 
 #[test]
-fn deaf_service_manager_stops_nothing() {
+fn unreachable_service_manager_stops_nothing() {
     let (_manager, server, _folder) = supervised(|_, path| {
         let stuffed = UnixDatagram::unbound().expect("a socket");
         stuffed.set_nonblocking(true).expect("set");

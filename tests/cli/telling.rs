@@ -72,7 +72,7 @@ fn debug_log_shows_lock_events_without_secrets() {
 }
 
 #[test]
-fn waits_for_locks_are_shown_as_a_histogram() {
+fn lock_waits_are_exported_as_a_histogram() {
     let server = Spec::in_memory().start();
     let mut holder = Client::plain(&server);
     let taken = post(&mut holder, "/lock", &json!({"resource": "busy", "ttl": 60}));
@@ -93,7 +93,7 @@ fn waits_for_locks_are_shown_as_a_histogram() {
 }
 
 #[test]
-fn failed_logins_are_counted_and_told_once_for_an_address() {
+fn failed_logins_are_counted_and_logged_once_per_address() {
     let server = Spec::in_memory().api_key("right").start();
     let mut connection = Connection::plain(server.http()).expect("a connection");
     for _ in 0..40 {
@@ -112,7 +112,7 @@ fn failed_logins_are_counted_and_told_once_for_an_address() {
 }
 
 #[test]
-fn failed_tls_handshakes_are_counted_and_told_at_debug() {
+fn failed_tls_handshakes_are_counted_and_logged_at_debug() {
     let server = Spec::in_memory().argument("--log-level").argument("debug").start();
     let mut stranger = TcpStream::connect(server.https()).expect("a connection");
     stranger.write_all(b"\x16\x03\x01\x00\x05junk!").expect("sent");
@@ -125,7 +125,7 @@ fn failed_tls_handshakes_are_counted_and_told_at_debug() {
 }
 
 #[test]
-fn the_build_and_the_process_are_shown() {
+fn metrics_show_build_and_process() {
     let server = Spec::in_memory().start();
     let build = format!("latchd_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(metric(&server, &build), 1.0);
@@ -157,7 +157,7 @@ fn on_terminal(no_color: Option<&str>) -> String {
 }
 
 #[test]
-fn a_terminal_gets_colours_unless_no_color_is_set() {
+fn log_on_terminal_has_colours_unless_no_color_is_set() {
     for (no_color, coloured) in [(None, true), (Some(""), true), (Some("1"), false)] {
         let shown = on_terminal(no_color);
         assert!(shown.contains("self-signed"), "{shown}");

@@ -95,7 +95,7 @@ fn locks(address: SocketAddr, flags: &[&str], folder: &Path) -> Ended {
 }
 
 #[test]
-fn the_very_certificate_is_trusted_whoever_signed_it() {
+fn certificate_in_ca_file_is_trusted_with_any_signer() {
     for (kind, pair) in [
         ("signed by itself, an authority", self_signed(&["127.0.0.1"], |_| {})),
         ("signed by itself, none", self_signed(&["127.0.0.1"], |params| params.is_ca = IsCa::NoCa)),
@@ -109,7 +109,7 @@ fn the_very_certificate_is_trusted_whoever_signed_it() {
 }
 
 #[test]
-fn another_certificate_a_wrong_name_and_one_that_has_ended_are_refused_at_once() {
+fn unknown_misnamed_and_expired_certificates_are_refused_at_once() {
     let good = self_signed(&["127.0.0.1"], |_| {});
     let twin = self_signed(&["127.0.0.1"], |_| {});
     let misnamed = self_signed(&["locks.example"], |_| {});
@@ -134,7 +134,7 @@ fn another_certificate_a_wrong_name_and_one_that_has_ended_are_refused_at_once()
 }
 
 #[test]
-fn a_server_that_speaks_no_tls_is_told_at_once() {
+fn server_without_tls_is_reported_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
@@ -149,7 +149,7 @@ fn a_server_that_speaks_no_tls_is_told_at_once() {
 }
 
 #[test]
-fn http_to_a_port_of_https_is_a_fault_of_the_settings() {
+fn http_url_to_https_port_is_a_config_error() {
     let server = crate::support::spec::Spec::in_memory().start();
     let alerting = TcpListener::bind("127.0.0.1:0").expect("a port");
     let others = alerting.local_addr().expect("bound");
@@ -172,7 +172,7 @@ fn http_to_a_port_of_https_is_a_fault_of_the_settings() {
 }
 
 #[test]
-fn a_node_with_a_bad_certificate_does_not_keep_from_the_others() {
+fn node_with_bad_certificate_is_skipped() {
     let (good, twin) = (self_signed(&["127.0.0.1"], |_| {}), self_signed(&["127.0.0.1"], |_| {}));
     let (bad_address, _) = server(&twin);
     let (address, _) = server(&good);
@@ -183,7 +183,7 @@ fn a_node_with_a_bad_certificate_does_not_keep_from_the_others() {
 }
 
 #[test]
-fn on_this_machine_a_credential_goes_to_the_known_pair_only() {
+fn credential_is_sent_only_to_known_local_certificate() {
     let pair = self_signed(&["127.0.0.1"], |_| {});
     let (address, asked) = server(&pair);
     let said = || std::mem::take(&mut *asked.lock().expect("no panic"));

@@ -63,7 +63,7 @@ const SHOWING: &[&[&str]] = &[
 ];
 
 #[test]
-fn a_listing_that_cannot_be_written_is_a_failure_and_one_that_is_cut_short_is_none() {
+fn unwritable_listing_fails_but_closed_pipe_does_not() {
     let server = Spec::in_memory().start();
     assert_eq!(Client::plain(&server).send("POST", "/lock/held", b"").status, 200);
     for arguments in SHOWING {

@@ -25,7 +25,7 @@ fn unlock(client: &mut Client, taken: &Value) {
 }
 
 #[test]
-fn people_get_a_line_for_each_event_after_who_holds_it_now() {
+fn watch_prints_current_holders_then_events() {
     let server = Spec::in_memory().start();
     let mut client = with_session(&server);
     let taken = lock(&mut client, "deploy");
@@ -44,7 +44,7 @@ fn people_get_a_line_for_each_event_after_who_holds_it_now() {
 }
 
 #[test]
-fn scripts_get_an_object_a_line_and_go_on_where_they_were() {
+fn watch_prints_json_lines_and_resumes_after_id() {
     let server = Spec::in_memory().start();
     let mut client = with_session(&server);
     let watch = |more: &[&str]| {
@@ -65,7 +65,7 @@ fn scripts_get_an_object_a_line_and_go_on_where_they_were() {
 }
 
 #[test]
-fn a_watch_outlasts_a_restart_of_the_service() {
+fn watch_outlasts_a_restart_of_the_service() {
     let home = tempfile::tempdir().expect("a directory");
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|held| held.local_addr()).expect("a port").port();
     let fixed = format!("http://127.0.0.1:{port}");
@@ -87,7 +87,7 @@ fn a_watch_outlasts_a_restart_of_the_service() {
 }
 
 #[test]
-fn a_node_that_dies_is_told_in_our_words() {
+fn killed_node_is_reported_as_lost_connection() {
     let mut server = Spec::in_memory().start();
     let mut client = with_session(&server);
     lock(&mut client, "held");
@@ -107,7 +107,7 @@ fn a_node_that_dies_is_told_in_our_words() {
 }
 
 #[test]
-fn what_cannot_be_watched_has_an_exit_code_and_a_reason() {
+fn refused_watch_sets_exit_code_and_reports_reason() {
     let server = Spec::in_memory().api_key("secret").start();
     let code = |url: &str, arguments: &[&str]| {
         let mut command = latchd(url);

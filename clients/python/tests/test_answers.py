@@ -15,7 +15,7 @@ NAMES = [".", "..", "a/../b", "-x", "--", "a/b", "a%2Fb", "a?b", "a#b", "a&name=
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_taken_shown_and_given_back(client: Client, other: Client, name: str) -> None:
+def test_lock_of_any_name_is_acquired_and_released(client: Client, other: Client, name: str) -> None:
     with client.lock(name, wait=0, lease=1) as hold:
         shown = other.show(name)
         assert shown and shown.name == name
@@ -34,7 +34,7 @@ def test_any_name_is_taken_shown_and_given_back(client: Client, other: Client, n
         (200, PAGE, "text/html"),
     ],
 )
-def test_a_page_of_somebody_else_is_no_free_lock(shared: Server, status: int, content: bytes, kind: str) -> None:
+def test_foreign_page_is_no_free_lock(shared: Server, status: int, content: bytes, kind: str) -> None:
     with Between(shared, lambda *_: iter([wire(status, content, kind)])) as between:
         with Client(between.url) as client:
             with pytest.raises(Refused, match=f"answered {status}"):
@@ -43,7 +43,7 @@ def test_a_page_of_somebody_else_is_no_free_lock(shared: Server, status: int, co
                 client.lock("held", wait=0)
 
 
-def test_a_wrong_prefix_of_the_url_is_told(shared: Server) -> None:
+def test_wrong_url_prefix_is_reported(shared: Server) -> None:
     with Client(shared.url + "/somewhere") as client:
         with pytest.raises(Refused, match="answered 404"):
             client.show("anything")
@@ -51,7 +51,7 @@ def test_a_wrong_prefix_of_the_url_is_told(shared: Server) -> None:
             client.try_lock("anything")
 
 
-def test_a_grant_of_another_lock_is_not_taken_for_ones_own(shared: Server, other: Client) -> None:
+def test_grant_of_another_lock_is_refused(shared: Server, other: Client) -> None:
     mixed_up: list[str] = []
 
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes] | None:
@@ -67,7 +67,7 @@ def test_a_grant_of_another_lock_is_not_taken_for_ones_own(shared: Server, other
             assert shown and shown.holders[0].fencing_token == hold.fencing_token
 
 
-def test_what_is_never_answered_rightly_is_unreachable(shared: Server) -> None:
+def test_service_with_only_wrong_answers_is_unreachable(shared: Server) -> None:
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes] | None:
         return iter([wire(200, b'{"locked": true, "name": "theirs", "key": "k", "fencing_token": 1}')])
 
@@ -87,7 +87,7 @@ def test_what_is_never_answered_rightly_is_unreachable(shared: Server) -> None:
         {},
     ],
 )
-def test_a_renewal_of_another_hold_is_not_believed(shared: Server, said: dict[str, object]) -> None:
+def test_renewal_of_another_hold_is_refused(shared: Server, said: dict[str, object]) -> None:
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes] | None:
         return iter([wire(200, json.dumps(said).encode())]) if path == "/v1/renew" else None
 
@@ -109,7 +109,7 @@ def test_a_renewal_of_another_hold_is_not_believed(shared: Server, said: dict[st
         (404, PAGE, "text/html"),
     ],
 )
-def test_a_proxy_that_refuses_for_a_moment_loses_no_hold(
+def test_brief_refusals_of_a_proxy_lose_no_hold(
     shared: Server, status: int, content: bytes, kind: str
 ) -> None:
     refused: list[str] = []

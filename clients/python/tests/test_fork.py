@@ -43,7 +43,7 @@ def run(url: str, script: str, *arguments: str) -> str:
         "pass",
     ],
 )
-def test_a_child_that_leaves_the_block_takes_nothing_along(shared: Server, ending: str) -> None:
+def test_child_leaving_the_block_releases_nothing(shared: Server, ending: str) -> None:
     said = run(
         shared.url,
         f"""
@@ -70,7 +70,7 @@ def test_a_child_that_leaves_the_block_takes_nothing_along(shared: Server, endin
     assert said == "kept\n"
 
 
-def test_a_hold_in_a_child_says_whose_it_is(shared: Server) -> None:
+def test_hold_in_child_names_its_parent(shared: Server) -> None:
     said = run(
         shared.url,
         """
@@ -100,7 +100,7 @@ def test_a_hold_in_a_child_says_whose_it_is(shared: Server) -> None:
     assert said == "told\n"
 
 
-def test_a_child_has_a_session_and_connections_of_its_own(shared: Server) -> None:
+def test_child_has_its_own_session_and_connections(shared: Server) -> None:
     said = run(
         shared.url,
         """
@@ -134,7 +134,7 @@ def test_a_child_has_a_session_and_connections_of_its_own(shared: Server) -> Non
     assert said == "closed\n"
 
 
-def test_a_child_of_a_process_whose_threads_are_waiting_is_in_nobodys_way(shared: Server) -> None:
+def test_child_of_waiting_threads_blocks_no_client(shared: Server) -> None:
     said = run(
         shared.url,
         f"""
@@ -166,7 +166,7 @@ def test_a_child_of_a_process_whose_threads_are_waiting_is_in_nobodys_way(shared
     assert said == "8\n"
 
 
-def test_a_handler_that_forks_in_a_call_leaves_the_call_to_the_parent(shared: Server) -> None:
+def test_fork_during_a_call_leaves_the_call_to_the_parent(shared: Server) -> None:
     said = run(
         shared.url,
         f"""
@@ -230,7 +230,7 @@ def test_six_workers_forked_after_first_use_exclude_each_other(shared: Server, t
     assert said == "122\n"
 
 
-def test_a_multiprocessing_pool_uses_the_client_that_it_inherits(shared: Server) -> None:
+def test_multiprocessing_pool_uses_inherited_client(shared: Server) -> None:
     said = run(
         shared.url,
         """
@@ -248,7 +248,7 @@ def test_a_multiprocessing_pool_uses_the_client_that_it_inherits(shared: Server)
     assert said == "done\n"
 
 
-def test_a_parent_that_is_killed_is_seen_to_be_gone_although_its_child_lives(
+def test_waiter_of_killed_parent_is_skipped_while_child_lives(
     shared: Server, client: Client
 ) -> None:
     held = client.lock("orphaned")
@@ -279,7 +279,7 @@ os.kill(os.getpid(), 9)
     parent.stdin.close()
 
 
-def test_closing_in_the_parent_is_told_to_the_parents_holds_alone(shared: Server) -> None:
+def test_close_in_parent_ends_only_the_parents_holds(shared: Server) -> None:
     client = Client(shared.url)
     hold = client.lock("closing")
     child = os.fork()

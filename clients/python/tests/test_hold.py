@@ -28,7 +28,7 @@ def until_gone(name: str) -> None:
         time.sleep(0.01)
 
 
-def test_a_dropped_hold_is_told_of_and_ends_with_its_lease(
+def test_dropped_hold_warns_and_ends_with_its_lease(
     client: Client, other: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.warns(ResourceWarning, match="'dropped' was dropped"):
@@ -51,7 +51,7 @@ class Worker:
         self.told.append(hold)
 
 
-def test_a_hold_in_a_cycle_is_dropped_with_it(client: Client) -> None:
+def test_hold_in_reference_cycle_is_dropped_with_it(client: Client) -> None:
     worker = Worker(client)
     assert keepers("in a cycle")
     del worker
@@ -60,7 +60,7 @@ def test_a_hold_in_a_cycle_is_dropped_with_it(client: Client) -> None:
     until_gone("in a cycle")
 
 
-def test_a_hold_whose_client_is_dropped_is_kept(shared: Server, other: Client) -> None:
+def test_hold_of_dropped_client_is_kept(shared: Server, other: Client) -> None:
     hold = Client(shared.url).lock("client gone", lease=4)
     gc.collect()
     first = hold._keeper.until
@@ -70,7 +70,7 @@ def test_a_hold_whose_client_is_dropped_is_kept(shared: Server, other: Client) -
     hold.release()
 
 
-def test_a_released_hold_warns_of_nothing(client: Client) -> None:
+def test_released_hold_warns_of_nothing(client: Client) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with client.lock("quiet"):
@@ -79,7 +79,7 @@ def test_a_released_hold_warns_of_nothing(client: Client) -> None:
         gc.collect()
 
 
-def test_a_hold_cannot_be_copied_or_sent(client: Client) -> None:
+def test_hold_cannot_be_copied_or_pickled(client: Client) -> None:
     with client.lock("mine") as hold:
         for copied in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match="belongs to its process"):
@@ -88,7 +88,7 @@ def test_a_hold_cannot_be_copied_or_sent(client: Client) -> None:
                 copied(client)
 
 
-def test_a_hundred_threads_need_no_warning(
+def test_hundred_threads_cause_no_warning(
     client: Client, other: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All call at once, and have a connection each to give back afterwards."""

@@ -20,7 +20,7 @@ def until_waiting(client: Client, name: str, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Client) -> None:
+def test_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Client) -> None:
     with client.lock("block", metadata={"host": "web-1"}) as hold:
         assert not hold.lost and 28 < hold.remaining <= 30
         hold.check()
@@ -37,7 +37,7 @@ def test_a_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Cl
         assert later.fencing_token > hold.fencing_token
 
 
-def test_who_holds_it_stands_in_the_error(client: Client, other: Client) -> None:
+def test_error_names_the_holder(client: Client, other: Client) -> None:
     with client.lock("busy", metadata={"host": "web-1"}) as hold:
         begun = time.monotonic()
         with pytest.raises(NotAcquired, match="@web-1 pid ") as refused:
@@ -46,7 +46,7 @@ def test_who_holds_it_stands_in_the_error(client: Client, other: Client) -> None
         assert [holder.fencing_token for holder in refused.value.holders] == [hold.fencing_token]
 
 
-def test_a_wait_ends_with_the_release(client: Client, other: Client) -> None:
+def test_wait_ends_with_the_release(client: Client, other: Client) -> None:
     hold = client.lock("queue")
     granted: list[int] = []
 
@@ -63,7 +63,7 @@ def test_a_wait_ends_with_the_release(client: Client, other: Client) -> None:
     assert granted and granted[0] > hold.fencing_token
 
 
-def test_a_late_grant_has_its_whole_lease(client: Client, other: Client) -> None:
+def test_late_grant_has_its_whole_lease(client: Client, other: Client) -> None:
     kept = client.lock("late", lease=2)
     closing = threading.Timer(1.5, client.close)
     closing.start()
@@ -74,7 +74,7 @@ def test_a_late_grant_has_its_whole_lease(client: Client, other: Client) -> None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_whatever_ends_the_block_gives_the_lock_back(
+def test_lock_is_released_however_its_block_ends(
     client: Client, other: Client, error: type[BaseException]
 ) -> None:
     with pytest.raises(error):
@@ -84,7 +84,7 @@ def test_whatever_ends_the_block_gives_the_lock_back(
         pass
 
 
-def test_an_interrupted_wait_is_in_nobodys_way(client: Client, other: Client, shared: Server) -> None:
+def test_interrupted_wait_leaves_the_queue(client: Client, other: Client, shared: Server) -> None:
     hold = client.lock("interrupted")
     interrupt = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     interrupt.start()
@@ -98,7 +98,7 @@ def test_an_interrupted_wait_is_in_nobodys_way(client: Client, other: Client, sh
         waiting.result(timeout=5).release()
 
 
-def test_a_size_lets_so_many_in(client: Client, other: Client) -> None:
+def test_lock_of_size_two_has_two_holders(client: Client, other: Client) -> None:
     with client.lock("pool", size=2), other.lock("pool", size=2, wait=0):
         assert client.try_lock("pool", size=2) is None
         with pytest.raises(Refused, match="size mismatch") as refused:
@@ -106,7 +106,7 @@ def test_a_size_lets_so_many_in(client: Client, other: Client) -> None:
         assert refused.value.code == "LockSizeMismatch"
 
 
-def test_renewal_keeps_it_longer_than_its_lease(client: Client, other: Client) -> None:
+def test_renewal_keeps_lock_beyond_its_lease(client: Client, other: Client) -> None:
     with client.lock("long", lease=1) as hold:
         assert not hold.wait_lost(2.5)
         assert other.try_lock("long") is None
@@ -135,7 +135,7 @@ def test_eight_threads_lose_no_increment(shared: Server) -> None:
     assert tokens == sorted(set(tokens)), "tokens rise"
 
 
-def test_closing_ends_what_is_held(client: Client, other: Client) -> None:
+def test_closed_client_releases_its_locks(client: Client, other: Client) -> None:
     told = threading.Event()
     hold = client.lock("open", on_lost=lambda hold: told.set())
     client.close()
@@ -159,7 +159,7 @@ def test_credentials_and_settings_are_checked(server: Server) -> None:
         Client(server.url).lock("a" * 600)
 
 
-def test_a_credential_goes_with_every_request() -> None:
+def test_credential_is_sent_with_every_request() -> None:
     server = Server("--password", "sesame: open")
     try:
         with pytest.raises(Refused, match="this password or API key is not known") as refused:
@@ -173,7 +173,7 @@ def test_a_credential_goes_with_every_request() -> None:
         server.end()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_at_once() -> None:
+def test_unknown_certificate_is_refused_at_once() -> None:
     server = Server(listen="https://127.0.0.1:0")
     try:
         begun = time.monotonic()

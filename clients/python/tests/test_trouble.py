@@ -15,7 +15,7 @@ from latchd import Client, Hold, LockLost, Unreachable, clock
 
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
-def test_a_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
+def test_unrenewed_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
     told: list[Hold] = []
     client = Client(server.url)
     with pytest.raises(LockLost, match="could not be renewed"):
@@ -38,7 +38,7 @@ def test_a_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
     assert hold.lost, "it stays so"
 
 
-def test_an_error_of_the_block_is_not_hidden_by_the_loss(server: Server) -> None:
+def test_lost_lock_does_not_hide_error_of_the_block(server: Server) -> None:
     client = Client(server.url)
     with pytest.raises(ValueError):
         with client.lock("mine", lease=1) as hold:
@@ -47,7 +47,7 @@ def test_an_error_of_the_block_is_not_hidden_by_the_loss(server: Server) -> None
             raise ValueError
 
 
-def test_a_pause_shorter_than_the_lease_loses_nothing(server: Server) -> None:
+def test_pause_shorter_than_the_lease_loses_nothing(server: Server) -> None:
     with Client(server.url) as client, client.lock("mine", lease=3) as hold:
         server.pause()
         time.sleep(1.5)
@@ -55,7 +55,7 @@ def test_a_pause_shorter_than_the_lease_loses_nothing(server: Server) -> None:
         assert not hold.wait_lost(2.5)
 
 
-def test_a_forced_release_is_noticed_with_the_next_renewal(client: Client, other: Client) -> None:
+def test_forced_release_is_noticed_at_next_renewal(client: Client, other: Client) -> None:
     with pytest.raises(LockLost, match="ended"):
         with client.lock("taken", lease=1.5) as hold:
             # The key alone opens a hold, whoever shows it.
@@ -65,7 +65,7 @@ def test_a_forced_release_is_noticed_with_the_next_renewal(client: Client, other
 
 
 @pytest.mark.parametrize("wait", [0, 5])
-def test_a_lost_answer_gives_the_same_hold_once(proxy: Proxy, other: Client, wait: float) -> None:
+def test_retry_after_lost_answer_gives_the_same_hold(proxy: Proxy, other: Client, wait: float) -> None:
     proxy.lose_answer_to("/session")
     proxy.lose_answer_to("/v1/lock")
     with Client(proxy.url) as client, client.lock("once", wait=wait, size=2) as hold:
@@ -80,21 +80,21 @@ def test_a_lost_answer_gives_the_same_hold_once(proxy: Proxy, other: Client, wai
     assert other.show("once") is None and not hold.lost
 
 
-def test_the_lease_of_a_hold_told_late_counts_from_its_grant(proxy: Proxy) -> None:
+def test_lease_of_late_answer_counts_from_its_grant(proxy: Proxy) -> None:
     proxy.lose_answer_to("/v1/lock", after_seconds=1)
     with Client(proxy.url) as client, client.lock("told late", lease=30) as hold:
         assert len(proxy.keys("/v1/lock")) == 2
         assert 28 < hold.remaining + hold.lease / 20 < 29.1, "the first answer left the server a second ago"
 
 
-def test_a_hold_that_ended_untold_is_asked_for_anew(proxy: Proxy) -> None:
+def test_hold_lost_before_its_answer_is_acquired_again(proxy: Proxy) -> None:
     proxy.lose_answer_to("/v1/lock", after_seconds=1.5)
     with Client(proxy.url) as client, client.lock("untold", wait=10, lease=1) as hold:
         first, second, third = proxy.keys("/v1/lock")
         assert first == second != third and not hold.lost
 
 
-def test_an_ended_session_is_opened_anew_and_takes_its_holds_along(server: Server, tmp_path: pathlib.Path) -> None:
+def test_ended_session_loses_holds_and_is_reopened(server: Server, tmp_path: pathlib.Path) -> None:
     client = Client(server.url)
     kept = client.lock("kept", lease=600)
     ended = client._service.open()
@@ -110,7 +110,7 @@ def test_an_ended_session_is_opened_anew_and_takes_its_holds_along(server: Serve
     client.close()
 
 
-def test_a_node_that_does_not_answer_is_passed_over(shared: Server, server: Server) -> None:
+def test_silent_node_is_skipped(shared: Server, server: Server) -> None:
     server.kill()
     with Client(f"{server.url}, {shared.url}") as client:
         begun = time.monotonic()
@@ -118,7 +118,7 @@ def test_a_node_that_does_not_answer_is_passed_over(shared: Server, server: Serv
             assert not hold.lost and time.monotonic() - begun < 3
 
 
-def test_a_service_that_comes_back_is_found_again(tmp_path: pathlib.Path) -> None:
+def test_restarted_service_is_found_again(tmp_path: pathlib.Path) -> None:
     first = Server("--data-dir", str(tmp_path))
     client = Client(first.url, patience=30)
     hold = client.lock("kept", lease=60)
@@ -134,7 +134,7 @@ def test_a_service_that_comes_back_is_found_again(tmp_path: pathlib.Path) -> Non
         server.end()
 
 
-def test_nobody_there_is_said_within_the_patience(server: Server) -> None:
+def test_unreachable_service_is_reported_in_time(server: Server) -> None:
     server.kill()
     begun = time.monotonic()
     with pytest.raises(Unreachable, match="refused"):
@@ -142,7 +142,7 @@ def test_nobody_there_is_said_within_the_patience(server: Server) -> None:
     assert time.monotonic() - begun < 3
 
 
-def test_a_broken_tls_handshake_is_tried_again_as_any_broken_connection() -> None:
+def test_broken_tls_handshake_is_retried() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     accepted: list[object] = []
 

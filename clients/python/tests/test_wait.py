@@ -35,7 +35,7 @@ def in_the_body(status: int, content: bytes) -> Iterator[bytes | float]:
 @pytest.mark.parametrize("how", ["stalls", "trickles", "stops in the body"])
 @pytest.mark.parametrize("where", ["/session", "/v1/lock"])
 @pytest.mark.parametrize("wait", [0.0, 1.5])
-def test_a_wait_is_kept_whatever_stands_between(shared: Server, how: str, where: str, wait: float) -> None:
+def test_wait_ends_in_time_behind_faulty_proxy(shared: Server, how: str, where: str, wait: float) -> None:
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float] | None:
         if path != where:
             return None
@@ -52,7 +52,7 @@ def test_a_wait_is_kept_whatever_stands_between(shared: Server, how: str, where:
 
 
 @pytest.mark.parametrize("wait", [0.0, 1.5])
-def test_a_wait_ends_in_time_at_a_server_that_is_stopped(server: Server, wait: float) -> None:
+def test_wait_ends_in_time_at_paused_server(server: Server, wait: float) -> None:
     client = Client(server.url)
     held = client.lock("held", lease=60)
     server.pause()
@@ -65,7 +65,7 @@ def test_a_wait_ends_in_time_at_a_server_that_is_stopped(server: Server, wait: f
 
 
 @pytest.mark.parametrize("wait", [0.0, 1.5])
-def test_a_wait_ends_in_time_without_a_server(server: Server, wait: float) -> None:
+def test_wait_ends_in_time_without_server(server: Server, wait: float) -> None:
     server.kill()
     begun = time.monotonic()
     with pytest.raises(Unreachable, match="refused"):
@@ -74,7 +74,7 @@ def test_a_wait_ends_in_time_without_a_server(server: Server, wait: float) -> No
 
 
 @pytest.mark.parametrize("wait", [0.0, 1.5])
-def test_nobody_is_said_to_hold_what_nobody_answered_for(server: Server, wait: float) -> None:
+def test_unanswered_wait_names_no_holder(server: Server, wait: float) -> None:
     server.pause()
     with pytest.raises(NotAcquired if wait else Unreachable) as refused:
         Client(server.url).lock("silent", wait=wait)
@@ -83,7 +83,7 @@ def test_nobody_is_said_to_hold_what_nobody_answered_for(server: Server, wait: f
 
 
 @pytest.mark.parametrize("wait", [0.0, 1.5])
-def test_the_reason_that_was_heard_last_is_told(shared: Server, wait: float) -> None:
+def test_last_error_is_reported_after_the_wait(shared: Server, wait: float) -> None:
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float]:
         detail = "the cluster knows node 1 with another data directory"
         return iter([wire(503, json.dumps({"detail": detail}).encode(), "application/problem+json")])
@@ -92,7 +92,7 @@ def test_the_reason_that_was_heard_last_is_told(shared: Server, wait: float) -> 
         Client(between.url).lock("a", wait=wait)
 
 
-def test_a_thread_waits_no_longer_for_the_session_that_another_opens(shared: Server) -> None:
+def test_wait_for_another_threads_session_ends_in_time(shared: Server) -> None:
     with Between(shared, lambda path, status, content: pause()) as between:
         client = Client(between.url, patience=20)
         threading.Thread(target=lambda: pytest.raises(Unreachable, client.lock, "a"), daemon=True).start()
@@ -104,14 +104,14 @@ def test_a_thread_waits_no_longer_for_the_session_that_another_opens(shared: Ser
         assert time.monotonic() - begun < 6
 
 
-def test_a_silent_node_leaves_time_for_the_others(shared: Server, server: Server) -> None:
+def test_silent_node_leaves_time_for_the_others(shared: Server, server: Server) -> None:
     server.pause()
     with Client([server.url, shared.url]) as client:
         client.lock("not silent", wait=4).release()
     server.resume()
 
 
-def test_a_service_with_a_short_longest_wait_is_waited_for_all_the_same(shared: Server) -> None:
+def test_wait_outlasts_the_services_longest_wait(shared: Server) -> None:
     server = Server(environment={"LATCHD_LOCKS_WAIT_MAX": "300ms"})
     try:
         with Client(server.url) as client, Client(server.url) as other:
@@ -129,7 +129,7 @@ def test_a_service_with_a_short_longest_wait_is_waited_for_all_the_same(shared: 
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_limit_of_the_wait_is_heeded_in_whichever_shape_it_is_told(
+def test_wait_limit_is_obeyed_in_every_error_shape(
     shared: Server, client: Client, status: int
 ) -> None:
     told: list[str] = []
@@ -151,7 +151,7 @@ def test_a_limit_of_the_wait_is_heeded_in_whichever_shape_it_is_told(
         held.release()
 
 
-def test_a_hold_that_ends_with_its_session_is_judged_by_that(shared: Server) -> None:
+def test_hold_counts_as_ended_with_its_session(shared: Server) -> None:
     server = Server(environment={"LATCHD_SESSIONS_IDLE_TIMEOUT": "3s"})
     try:
         client = Client(server.url)
@@ -165,7 +165,7 @@ def test_a_hold_that_ends_with_its_session_is_judged_by_that(shared: Server) -> 
         server.end()
 
 
-def test_the_error_names_who_holds_it_since_when_and_how_many_wait(shared: Server, client: Client) -> None:
+def test_error_names_holders_times_and_waiters(shared: Server, client: Client) -> None:
     with Client(shared.url, metadata={"job": "7"}) as named, client.lock("named", metadata={"task": "x"}) as hold:
         waiter = threading.Thread(target=lambda: named.lock("named", wait=20).release())
         waiter.start()
@@ -187,12 +187,12 @@ def test_the_error_names_who_holds_it_since_when_and_how_many_wait(shared: Serve
             assert shown and dict(shown.holders[0].metadata) == full | {"host": os.uname().nodename}
 
 
-def test_a_client_that_holds_it_itself_is_told_so(client: Client) -> None:
+def test_error_says_if_the_client_is_the_holder(client: Client) -> None:
     with client.lock("own"), pytest.raises(NotAcquired, match="held by this client itself"):
         client.lock("own", wait=0.2)
 
 
-def test_a_wait_under_latchd_lock_of_the_same_name_is_a_deadlock_told_at_once(shared: Server) -> None:
+def test_wait_under_same_latchd_lock_fails_as_deadlock(shared: Server) -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(os.path.join(os.path.dirname(__file__), "..", "src"))!r})

@@ -7,7 +7,7 @@ import pytest
 from latchd import asked, wire
 
 
-def test_a_session_says_how_long_it_lives_or_its_cookie_does() -> None:
+def test_session_lives_as_long_as_answer_or_cookie_says() -> None:
     def idle(cookie: str, **body: object) -> float:
         headers = {"date": "Sat, 21 Nov 2026 01:41:39 GMT", "set-cookie": cookie}
         return wire.Session.of({"session_id": "0a", **body}, headers).idle_seconds
@@ -20,13 +20,13 @@ def test_a_session_says_how_long_it_lives_or_its_cookie_does() -> None:
     assert idle("") == 600
 
 
-def test_a_lease_counts_from_before_the_request_and_is_no_longer_than_the_service_says() -> None:
+def test_lease_counts_from_request_up_to_services_limit() -> None:
     assert wire.lease_end({"expires_in_seconds": 30.0}, 30, 100) == 130
     assert wire.lease_end({"expires_in_seconds": 12.5}, 30, 100) == 112.5
     assert wire.lease_end({"expires_in_seconds": 31}, 30, 100) == 130
 
 
-def test_the_sentence_is_found_in_every_shape_of_error_body() -> None:
+def test_sentence_is_found_in_every_shape_of_error_body() -> None:
     assert wire.sentence({"title": "t", "detail": "no quorum"}, "") == "no quorum"
     assert wire.sentence({"code": 14, "message": "no quorum"}, "") == "no quorum"
     assert wire.sentence({"error": "session not found"}, "") == "session not found"
@@ -34,14 +34,14 @@ def test_the_sentence_is_found_in_every_shape_of_error_body() -> None:
     assert wire.sentence(None, "") == "no reason given"
 
 
-def test_a_refused_wait_tells_the_longest_one() -> None:
+def test_refused_wait_gives_the_longest_wait() -> None:
     refusal = "https://a answered 400: wait_timeout_seconds must be a number of seconds from 0 to "
     assert wire.longest_wait(refusal + "1") == 1
     assert wire.longest_wait(refusal + "2.5; locks.wait_max sets it") == 2.5
     assert wire.longest_wait("lock_timeout_seconds must be a number of seconds from 0 to 1") is None
 
 
-def test_a_holder_is_named_by_user_host_and_pid_and_cannot_write_on_the_terminal() -> None:
+def test_holder_is_named_without_control_characters() -> None:
     def shown(metadata: dict[str, str], owner: str | None = None) -> str:
         return str(wire.Holder(7, "sessions-v1", 60.0, 30.0, owner, metadata))
 
@@ -83,7 +83,7 @@ def test_a_holder_is_named_by_user_host_and_pid_and_cannot_write_on_the_terminal
         ),
     ],
 )
-def test_an_answer_to_something_else_is_told_apart(
+def test_answer_to_another_request_is_refused(
     check: asked.Check, right: wire.Json, wrong: list[wire.Json]
 ) -> None:
     assert check(right) is None

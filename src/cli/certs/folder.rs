@@ -48,20 +48,19 @@ impl Folder<'_> {
         Ok(authority_of(key))
     }
 
-    /// Writes the pair of a node. The key first: a certificate without one would look finished.
+    /// Writes the pair of a node, the key first: a certificate without a key would look complete.
     pub fn create_pair(&self, id: u64, pair: &Pair) -> Result<(), Failure> {
         self.create(&key_name(id), &pair.key, 0o600)?;
         self.create(&cert_name(id), &pair.cert, 0o644)
     }
 
-    /// Writes a file that is not there.
+    /// Writes a file that does not exist.
     pub fn create(&self, name: &str, pem: &str, mode: u32) -> Result<(), Failure> {
         let path = self.path(name);
         write_new(&path, pem, mode).map_err(|error| unwritable(&path, &error))
     }
 
-    /// Writes files in the place of others. All are written aside before the first is put in its place, so that a full
-    /// disk changes nothing, and a reader never sees half of one.
+    /// Replaces files. All new ones are written before the first is renamed, so that a full disk changes nothing.
     pub fn replace(&self, files: &[(String, &str, u32)]) -> Result<(), Failure> {
         let drafts = files.iter().map(|(name, ..)| self.path(&format!("{name}.new"))).collect::<Vec<_>>();
         let written = files.iter().zip(&drafts).try_for_each(|((_, pem, mode), draft)| {

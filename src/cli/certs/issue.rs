@@ -1,4 +1,4 @@
-//! What an authority issues: its own certificate, and the pairs of nodes.
+//! Makes the certificates of an authority and of nodes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rustls::pki_types::UnixTime;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub const CA_YEARS: u32 = 10;
 pub const NODE_YEARS: u32 = 2;
-/// A peer's clock may be a little behind.
+/// The clock of a peer may be slow.
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub type Authority = Issuer<'static, KeyPair>;
@@ -28,7 +28,7 @@ pub fn new_authority() -> Result<(Authority, Pair), rcgen::Error> {
     Ok((Issuer::new(params, key), pair))
 }
 
-/// The name and the key are all that an issuer puts into what it signs, so the certificate need not be parsed.
+/// An issuer needs only its name and its key, not its certificate.
 pub fn authority_of(key: KeyPair) -> Authority {
     Issuer::new(authority_params(), key)
 }
@@ -38,11 +38,11 @@ fn authority_params() -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, "latchd peer authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    lives(&mut params, CA_YEARS);
+    set_validity(&mut params, CA_YEARS);
     params
 }
 
-/// A node dials its peers and is dialled by them with the same pair.
+/// A pair for both directions of the traffic between nodes.
 pub fn node_pair(authority: &Authority, id: u64, hosts: &[String]) -> Result<Pair, rcgen::Error> {
     let mut names = hosts.to_vec();
     names.extend(HERE.map(str::to_owned).into_iter().filter(|name| !hosts.contains(name)));
@@ -50,16 +50,16 @@ pub fn node_pair(authority: &Authority, id: u64, hosts: &[String]) -> Result<Pai
     params.distinguished_name.push(DnType::CommonName, format!("latchd node {id}"));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    lives(&mut params, NODE_YEARS);
+    set_validity(&mut params, NODE_YEARS);
     let key = KeyPair::generate()?;
     Ok(Pair { cert: params.signed_by(&key, authority)?.pem(), key: key.serialize_pem() })
 }
 
-/// The names of this machine, which every pair is for.
+/// The names of this machine, which are in every pair.
 pub const HERE: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-fn lives(params: &mut CertificateParams, years: u32) {
-    // The wall clock judges certificates only, never a lock.
+fn set_validity(params: &mut CertificateParams, years: u32) {
+    // The wall clock is used for certificates only, never for locks.
     let now = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(UnixTime::now().as_secs());
     params.not_before = now - DAY;
     params.not_after = now + YEAR * years;

@@ -1,4 +1,4 @@
-//! `latchd certs`: an authority and node pairs for the traffic between nodes, and their renewal.
+//! `latchd certs`: makes and renews an authority and the certificates of nodes.
 
 mod folder;
 mod issue;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, speech, told};
+use super::{Failure, output_queue};
 use folder::{CA_CERT, CA_KEY, Folder, cert_name, key_name, unwritable};
 use issue::{Authority, CA_YEARS, NODE_YEARS, new_authority, node_pair};
 use renew::{OfAuthority, Renew};
@@ -95,7 +95,7 @@ impl Certs {
             Action::Rotate(authority) => authority.rotate(),
             Action::Retire(authority) => authority.retire(),
         };
-        speech::report(made?);
+        output_queue::report(made?);
         Ok(())
     }
 }
@@ -107,7 +107,7 @@ impl Nodes {
         fs::create_dir_all(&self.dir).map_err(|error| unwritable(&self.dir, &error))?;
         let authority = if is_new { begin(&folder)? } else { folder.authority()? };
         for (id, hosts) in &by_id {
-            folder.create_pair(*id, &node_pair(&authority, *id, hosts).map_err(told)?)?;
+            folder.create_pair(*id, &node_pair(&authority, *id, hosts).map_err(Failure::from_error)?)?;
         }
         Ok(next_steps(&self.dir, &by_id))
     }
@@ -129,13 +129,13 @@ fn node(text: &str) -> Result<(u64, String), String> {
     let parts = text.trim().split_once('=');
     let parsed = parts.and_then(|(id, host)| Some((id.parse().ok().filter(|id| *id > 0)?, host)));
     let (id, host) = parsed.ok_or_else(|| format!("{text:?} is not an id and a host, such as 1=10.0.0.1"))?;
-    // What rustls cannot check in a certificate, no peer could dial.
+    // A name that rustls cannot check in a certificate cannot be dialled.
     rustls::pki_types::ServerName::try_from(host)
         .map_err(|_| format!("{host:?} is neither a host name nor an address; leave scheme and port out"))?;
     Ok((id, host.to_owned()))
 }
 
-/// Refuses before anything is written.
+/// Refuses to overwrite files, before any is written.
 fn check_absent<'a>(dir: &Path, is_new: bool, ids: impl Iterator<Item = &'a u64>) -> Result<(), Failure> {
     let authority = is_new.then(|| [CA_CERT, CA_KEY].map(str::to_owned)).into_iter().flatten();
     let names = ids.flat_map(|id| [cert_name(*id), key_name(*id)]);
@@ -150,7 +150,7 @@ fn check_absent<'a>(dir: &Path, is_new: bool, ids: impl Iterator<Item = &'a u64>
 }
 
 fn begin(folder: &Folder<'_>) -> Result<Authority, Failure> {
-    let (authority, pair) = new_authority().map_err(told)?;
+    let (authority, pair) = new_authority().map_err(Failure::from_error)?;
     folder.create(CA_KEY, &pair.key, 0o600)?;
     folder.create(CA_CERT, &pair.cert, 0o644)?;
     Ok(authority)

@@ -1,4 +1,4 @@
-//! New certificates in the place of old ones: of the nodes, and of the authority in two steps.
+//! Replaces the certificates of nodes, and the authority in two steps.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::Failure;
 use super::folder::{CA_CERT, CA_KEY, Folder, cert_name, key_name};
 use super::issue::{CA_YEARS, HERE, NODE_YEARS, Pair, new_authority, node_pair};
-use super::{Failure, told};
 use crate::server::tls::x509::described;
 
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ impl Renew {
         let authority = folder.authority()?;
         let mut pairs: Vec<(u64, Pair)> = Vec::new();
         for id in chosen {
-            pairs.push((id, node_pair(&authority, id, &hosts(&folder, id)?).map_err(told)?));
+            pairs.push((id, node_pair(&authority, id, &hosts(&folder, id)?).map_err(Failure::from_error)?));
         }
         check_trusted(&folder, &pairs)?;
         let files = pairs.iter().flat_map(|(id, Pair { cert, key })| {
@@ -73,10 +73,10 @@ impl Renew {
 }
 
 impl OfAuthority {
-    /// A second authority, whose key signs from now on. Everybody has to trust it before anybody shows what it signed.
+    /// Adds an authority, whose key signs from now on. Every node must trust it before one uses a certificate from it.
     pub fn rotate(&self) -> Result<String, Failure> {
         let folder = Folder(&self.dir);
-        // Whoever has only the certificate must not lose the way to what it signed.
+        // Without its key, the old authority must not be replaced.
         folder.authority()?;
         let before = folder.read(CA_CERT)?;
         if described(before.as_bytes()).len() > 1 {
@@ -85,7 +85,7 @@ impl OfAuthority {
                 folder.path(CA_CERT).display()
             ).into());
         }
-        let (_, made) = new_authority().map_err(told)?;
+        let (_, made) = new_authority().map_err(Failure::from_error)?;
         let both = format!("{}{before}", made.cert);
         folder.replace(&[(CA_CERT.to_owned(), &both, 0o644), (CA_KEY.to_owned(), &made.key, 0o600)])?;
         Ok(format!(
@@ -126,16 +126,16 @@ impl OfAuthority {
     }
 }
 
-/// What the old certificate of a node is for.
+/// The names in the old certificate of a node.
 fn hosts(folder: &Folder<'_>, id: u64) -> Result<Vec<String>, Failure> {
     let name = cert_name(id);
     let old = described(folder.read(&name)?.as_bytes()).into_iter().next();
     let old = old.ok_or_else(|| format!("{} holds no PEM certificate", folder.path(&name).display()))?;
-    // Those of this machine are added to every pair.
+    // Every pair gets the names of this machine.
     Ok(old.names.into_iter().filter(|name| !HERE.contains(&name.as_str())).collect())
 }
 
-/// A key that is not that of ca.pem would make pairs that nobody trusts.
+/// Checks that ca.pem trusts the new pairs: its key may be another one.
 fn check_trusted(folder: &Folder<'_>, pairs: &[(u64, Pair)]) -> Result<(), Failure> {
     let authorities = folder.read(CA_CERT)?;
     match pairs.iter().all(|(_, pair)| is_from(&authorities, &pair.cert)) {

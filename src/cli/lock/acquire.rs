@@ -1,108 +1,103 @@
-//! The lock in a session of its own, within `--wait`, whatever the service or a proxy before it does meanwhile.
+//! Acquires the lock in a session of its own, within `--wait`, whatever the service or a proxy before it does.
 
 use std::time::Duration;
 
 use super::super::connect::explain;
-use super::super::{Failure, code};
+use super::super::{Failure, exit};
 use super::arguments::Lock;
-use super::enclosing;
-use super::end_signal::end_signal;
 use super::group::Group;
 use super::holders::{self, Seen};
 use super::signals::Signals;
 use crate::client::clock::Moment;
-use crate::client::{Client, ClientError, Hold, Session};
+use crate::client::{AcquiredLock, Client, ClientError, Session};
 
-/// How long a service may take for its first answer where the wait is shorter.
-const FIRST_WORD: Duration = Duration::from_millis(900);
-/// How much later than the end of the wait the service may still say how it ended.
-const LAST_WORD: Duration = Duration::from_millis(250);
-/// How long leaving the queue and asking who holds the lock may take, both together.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long the first answer may take if the wait is shorter.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
+/// How long after the end of the wait its result may still arrive.
+const RESULT_GRACE: Duration = Duration::from_millis(250);
+/// How long leaving the queue and asking for the holders may take together.
+const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How an attempt ended that was not cut short.
 enum Attempt {
-    Held(Session, Hold),
-    /// The service says that it was not to be had.
+    Held(Session, AcquiredLock),
+    /// The wait ended without the lock.
     TimedOut,
-    /// No answer told of it in time, as far as is known for this reason.
-    Unheard(String),
-    /// It is held by who waits for this very attempt to end.
+    /// No answer arrived in time; with the last errors.
+    NoAnswer(String),
+    /// The holders wait for this attempt to end.
     Deadlock(Seen),
 }
 
-/// A signal ends the wait.
+/// Acquires the lock; a signal ends the wait.
 pub(super) async fn acquire(
     client: &Client,
     asked: &Lock,
     signals: &mut Signals,
     group: &mut Group,
-) -> Result<(Session, Hold), Failure> {
+) -> Result<(Session, AcquiredLock), Failure> {
     let begun = Moment::now();
-    let cut = asked.wait.map(|wait| begun.after(wait.max(FIRST_WORD)).after(LAST_WORD));
+    let cut = asked.wait.map(|wait| begun.after(wait.max(FIRST_ANSWER_TIMEOUT)).after(RESULT_GRACE));
     let attempt = tokio::select! {
-        attempt = open_and_acquire(client, asked, begun) => attempt.map_err(failed),
-        () = at(cut) => match client.found_nobody() {
-            true => Err(Failure::new(code::UNREACHABLE, unheard("no node answered within --wait", &client.trouble()))),
-            false => Ok(Attempt::Unheard(client.trouble())),
+        attempt = attempt(client, asked, begun) => attempt.map_err(failed),
+        () = async { match cut { Some(cut) => cut.wait().await, None => std::future::pending().await } } => match client.never_connected() {
+            true => Err(Failure::new(exit::UNREACHABLE, no_answer("no node answered within --wait", &client.last_errors()))),
+            false => Ok(Attempt::NoAnswer(client.last_errors())),
         },
-        signal = end_signal(signals, group) => {
-            let code = code::SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or_default());
+        signal = signals.end(group) => {
+            let code = exit::SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or_default());
             Err(Failure::new(code, format!("the wait for {:?} was ended by a signal", asked.name())))
         }
     };
-    let failure = match attempt {
-        Ok(Attempt::Held(session, hold)) => return Ok((session, hold)),
-        other => other,
-    };
-    // Whatever of the attempt is left in the service goes with its session.
-    let farewell = Moment::now().after(FAREWELL);
-    within(farewell, client.close_session()).await;
-    Err(match failure {
+    if let Ok(Attempt::Held(session, hold)) = attempt {
+        return Ok((session, hold));
+    }
+    // The waiter, if any is left in the service, ends with its session.
+    let end = Moment::now().after(CLEANUP_TIMEOUT);
+    timeout_at(end, client.close_session()).await;
+    Err(match attempt {
         Err(failure) => failure,
-        Ok(Attempt::Deadlock(seen)) => not_acquired(holders::deadlock(asked.name(), &seen)),
-        Ok(Attempt::Unheard(trouble)) => match within(farewell, holders::seen(client, asked.name())).await.flatten() {
-            // It stood in the queue, and something on the way has cut its requests.
-            Some(seen) => not_acquired(holders::refusal(asked.name(), Some(&seen))),
-            None => not_acquired(unheard(&format!("{:?} was not acquired within --wait", asked.name()), &trouble)),
-        },
-        Ok(_) => {
-            let seen = within(farewell, holders::seen(client, asked.name())).await.flatten();
-            not_acquired(holders::refusal(asked.name(), seen.as_ref()))
-        }
+        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, refusal(client, asked.name(), attempt, end).await),
     })
 }
 
-async fn open_and_acquire(client: &Client, asked: &Lock, begun: Moment) -> Result<Attempt, ClientError> {
+/// Why the lock was not acquired. Asks for its holders until `end`.
+async fn refusal(client: &Client, name: &str, attempt: Attempt, end: Moment) -> String {
+    if let Attempt::Deadlock(seen) = attempt {
+        return holders::deadlock(name, &seen);
+    }
+    match (timeout_at(end, holders::seen(client, name)).await.flatten(), attempt) {
+        (None, Attempt::NoAnswer(errors)) => no_answer(&format!("{name:?} was not acquired within --wait"), &errors),
+        // Without an answer it may still have stood in the queue.
+        (seen, _) => holders::refusal(name, seen.as_ref()),
+    }
+}
+
+async fn attempt(client: &Client, asked: &Lock, begun: Moment) -> Result<Attempt, ClientError> {
     let end = asked.wait.map(|wait| begun.after(wait));
     loop {
         let session = client.open_session().await?;
-        match in_session(client, asked, end).await {
-            // A service without a memory was restarted.
+        match attempt_in(session, client, asked, end).await {
+            // The service has no memory of it, after a restart with an empty state.
             Err(error) if error.is_session_unknown() => {}
-            Err(error) => return Err(error),
-            Ok(Tried::Held(hold)) => return Ok(Attempt::Held(session, hold)),
-            Ok(Tried::TimedOut) => return Ok(Attempt::TimedOut),
-            Ok(Tried::Deadlock(seen)) => return Ok(Attempt::Deadlock(seen)),
+            attempted => return attempted,
         }
     }
 }
 
-enum Tried {
-    Held(Hold),
-    TimedOut,
-    Deadlock(Seen),
-}
-
-async fn in_session(client: &Client, asked: &Lock, end: Option<Moment>) -> Result<Tried, ClientError> {
-    let tokens = enclosing::tokens();
+async fn attempt_in(
+    session: Session,
+    client: &Client,
+    asked: &Lock,
+    end: Option<Moment>,
+) -> Result<Attempt, ClientError> {
+    let tokens = holders::tokens();
     if !tokens.is_empty() {
-        // Below another `latchd lock`: first it is looked who is in the way.
+        // Under another `latchd lock`: do not wait before it is known who holds the lock.
         if let Some(hold) = client.acquire(&asked.request().wait(Duration::ZERO)).await? {
-            return Ok(Tried::Held(hold));
+            return Ok(Attempt::Held(session, hold));
         }
         match holders::seen(client, asked.name()).await {
-            Some(seen) if seen.is_deadlock(&tokens) => return Ok(Tried::Deadlock(seen)),
+            Some(seen) if seen.is_deadlock(&tokens) => return Ok(Attempt::Deadlock(seen)),
             _ => {}
         }
     }
@@ -110,36 +105,25 @@ async fn in_session(client: &Client, asked: &Lock, end: Option<Moment>) -> Resul
         Some(end) => asked.request().wait(end.left()),
         None => asked.request().wait_for_ever(),
     };
-    Ok(client.acquire(&request).await?.map_or(Tried::TimedOut, Tried::Held))
-}
-
-fn not_acquired(message: String) -> Failure {
-    Failure::new(code::NOT_ACQUIRED, message)
+    let hold = client.acquire(&request).await?;
+    Ok(hold.map_or(Attempt::TimedOut, |hold| Attempt::Held(session, hold)))
 }
 
 fn failed(error: ClientError) -> Failure {
     let code = match &error {
-        error if error.is_misconfigured() => code::CONFIG,
-        error if error.is_unavailable() => code::UNREACHABLE,
-        _ => code::REFUSED,
+        error if error.is_misconfigured() => exit::CONFIG,
+        error if error.is_unavailable() => exit::UNREACHABLE,
+        _ => exit::REFUSED,
     };
     Failure { code, ..explain(error) }
 }
 
-/// With the last reason that is known; without one nothing was heard of anybody.
-fn unheard(what: &str, trouble: &str) -> String {
-    let trouble = if trouble.is_empty() { "no answer came in time" } else { trouble };
-    format!("{what}: {trouble}")
+fn no_answer(what: &str, last_errors: &str) -> String {
+    let errors = if last_errors.is_empty() { "no answer came in time" } else { last_errors };
+    format!("{what}: {errors}")
 }
 
-async fn at(moment: Option<Moment>) {
-    match moment {
-        Some(moment) => moment.wait().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn within<T>(end: Moment, work: impl Future<Output = T>) -> Option<T> {
+async fn timeout_at<T>(end: Moment, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         done = work => Some(done),
         () = end.wait() => None,

@@ -74,7 +74,7 @@ Examples:
   */5 * * * *  LATCHD_URL=https://locks:8443 latchd lock feed --wait 1m -- fetch-feed        in a crontab";
 
 impl Lock {
-    /// A first `--` ends the options, so that a name may begin with a hyphen; the second one begins the command then.
+    /// Finds a name that begins with a hyphen: a first `--` ends the options then, and a second one begins the command.
     pub(super) fn named(mut self) -> Result<Lock, Failure> {
         let is_name = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
         if let (None, [name, dashes, _, ..]) = (&self.name, self.command.as_slice())
@@ -96,7 +96,7 @@ impl Lock {
         self.name.as_deref().unwrap_or_default()
     }
 
-    /// What is asked for, the wait aside.
+    /// The request, without the wait.
     pub(super) fn request(&self) -> LockRequest {
         let request = LockRequest::new(self.name()).size(self.size).lease(self.lease);
         self.metadata.iter().fold(request, |request, (key, value)| request.metadata(key, value))
@@ -107,7 +107,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration like 250ms, 30s, 10m or 24h".to_owned())
 }
 
-/// Below a second there is no time to end a command in good order.
+/// Less than a second is too short to end a command with TERM.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;
     if lease < Duration::from_secs(1) { Err("a lease must be at least 1s long".to_owned()) } else { Ok(lease) }

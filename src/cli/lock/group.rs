@@ -1,30 +1,30 @@
-//! The command and all that it starts: one process group, whose end is looked after, and that of every orphan which
-//! this process inherits.
+//! The process group of the command and everything it starts. This process also reaps the orphans that it inherits.
 
 use std::ffi::OsString;
+use std::fmt::{self, Display};
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use procfs::process::{Stat, all_processes};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, test_kill_process_group, wait,
 };
 
-use super::super::code;
+use super::super::exit;
 use super::exec::SEPARATOR;
-use super::members::{self, Member};
 
 /// The command's group; its leader is the command itself.
 pub(super) struct Group {
     leader: Pid,
-    /// Where the leader waits for the lock.
+    /// The leader waits at its other end.
     pipe: Option<PipeWriter>,
     change: Option<Change>,
 }
 
-/// What became of the command.
+/// A change of the command's state.
 #[derive(Clone, Copy)]
 pub(super) enum Change {
     /// With this exit code.
@@ -33,31 +33,30 @@ pub(super) enum Change {
     Stopped(Signal),
 }
 
-/// What is left of the group once its end was asked for.
-pub(super) enum Rest {
-    Nobody,
-    /// They can be signalled.
+/// The processes of the group that still live.
+pub(super) enum Remaining {
+    None,
+    /// This user may signal them.
     Ours(Vec<Member>),
-    /// None of them takes a signal of this user.
+    /// This user may signal none of them.
     Untouchable(Vec<Member>),
 }
 
 impl Group {
-    /// Starts what becomes the command when the lock is held. Must be called on the process's first thread: the
-    /// parent-death signal comes when the thread ends that started the child. Must be called first: signal mask and
-    /// dispositions are inherited as they are.
+    /// Starts the process that becomes the command when the lock is held. Call it first, because it inherits the signal
+    /// mask and dispositions, and on the main thread: the parent-death signal comes when the calling thread ends.
     pub fn prepare(command: &[OsString]) -> io::Result<Group> {
         let (theirs, ours) = io::pipe()?;
         fcntl_setfd(&theirs, FdFlags::empty())?;
         let mut launcher = Command::new("/proc/self/exe");
         launcher.arg("exec-child").arg("--parent").arg(getpid().as_raw_nonzero().to_string());
         launcher.arg("--pipe").arg(theirs.as_raw_fd().to_string()).arg("--").args(command);
-        // Not waited for through the standard library, which knows no stopped children.
+        // The standard library cannot wait for stopped children.
         let child = launcher.process_group(0).spawn()?;
         Ok(Group { leader: Pid::from_child(&child), pipe: Some(ours), change: None })
     }
 
-    /// Lets the command begin, with these variables.
+    /// Starts the command with these variables.
     pub fn begin(&mut self, variables: &[(&str, String)]) -> io::Result<()> {
         let mut text = Vec::new();
         for (name, value) in variables {
@@ -71,28 +70,27 @@ impl Group {
         self.leader
     }
 
-    /// Whether anybody was there to be signalled whom this user may signal; nobody left is as good.
+    /// Whether this user may signal the group; `true` if it has no process left.
     pub fn signal(&self, signal: Signal) -> bool {
         kill_process_group(self.leader, signal) != Err(Errno::PERM)
     }
 
-    /// Which of its processes live; zombies do not.
-    pub fn rest(&self) -> Rest {
+    pub fn remaining(&self) -> Remaining {
         let reach = test_kill_process_group(self.leader);
         if reach == Err(Errno::SRCH) {
-            return Rest::Nobody;
+            return Remaining::None;
         }
-        let (members, living) = members::of(self.leader);
+        let (visible, living) = members(self.leader);
         match (reach, living.is_empty()) {
-            // Of those whom nobody may see it is known only that they are there.
-            (Err(_), true) if members == 0 => Rest::Untouchable(living),
-            (_, true) => Rest::Nobody,
-            (Ok(()), false) => Rest::Ours(living),
-            (Err(_), false) => Rest::Untouchable(living),
+            // The group exists, but its processes are hidden from this user.
+            (Err(_), true) if visible == 0 => Remaining::Untouchable(living),
+            (_, true) => Remaining::None,
+            (Ok(()), false) => Remaining::Ours(living),
+            (Err(_), false) => Remaining::Untouchable(living),
         }
     }
 
-    /// Fetches the end of every child, of orphans too, which nobody else would. Asked at each SIGCHLD.
+    /// Reaps every child, with inherited orphans. Called at each SIGCHLD.
     pub fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             if pid == self.leader {
@@ -101,7 +99,7 @@ impl Group {
         }
     }
 
-    /// What became of the command since this was asked last.
+    /// The change of the command's state since the last call.
     pub fn change(&mut self) -> Option<Change> {
         self.reap();
         self.change.take()
@@ -115,7 +113,44 @@ fn change(status: WaitStatus) -> Option<Change> {
     let low_byte = |number: i32| (number & 0xff) as u8;
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Some(Change::Ended(low_byte(code))),
-        (None, Some(signal)) => Some(Change::Ended(code::SIGNAL.saturating_add(low_byte(signal)))),
+        (None, Some(signal)) => Some(Change::Ended(exit::SIGNAL.saturating_add(low_byte(signal)))),
         (None, None) => None,
+    }
+}
+
+/// A living process of the group.
+#[derive(Debug)]
+pub(super) struct Member {
+    pid: i32,
+    name: String,
+}
+
+impl Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.pid, self.name)
+    }
+}
+
+/// The number of visible processes of the group, with zombies, and those that live.
+fn members(group: Pid) -> (usize, Vec<Member>) {
+    let processes = all_processes().into_iter().flatten().flatten();
+    // A process may end at any time.
+    let stats = processes.filter_map(|process| process.stat().ok());
+    let visible: Vec<Stat> = stats.filter(|stat| stat.pgrp == group.as_raw_nonzero().get()).collect();
+    let living = visible.iter().filter(|stat| !matches!(stat.state, 'Z' | 'X'));
+    (visible.len(), living.map(|stat| Member { pid: stat.pid, name: stat.comm.clone() }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use procfs::FromRead as _;
+
+    use super::*;
+
+    #[test]
+    fn process_name_may_contain_spaces_and_parentheses() {
+        let line = format!("77 (a) Z 1 (b) S 1 4711 77 0 -1 4194560{}", " 0".repeat(43));
+        let stat = Stat::from_read(line.as_bytes()).expect("a line of /proc/PID/stat");
+        assert_eq!((stat.comm.as_str(), stat.state, stat.pgrp), ("a) Z 1 (b", 'S', 4711));
     }
 }

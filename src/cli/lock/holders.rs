@@ -1,16 +1,15 @@
-//! Who is in the way, for people.
+//! The holders of a lock, for messages, and the holds around this process, which a command finds in its environment.
 
-use super::super::human::{Span, holder};
-use crate::client::{Client, Lock};
+use super::super::output::{Span, holder};
+use crate::client::{AcquiredLock, Client, Lock};
 
-/// So many holders are named.
-const NAMED: usize = 3;
+const NAMED_MAX: usize = 3;
 
-/// A lock that somebody holds, or held when it was asked for.
+/// A lock with at least one holder.
 pub(super) struct Seen(Lock);
 
 impl Seen {
-    /// Whether waiting cannot end: everyone who could give the lock back waits for who asks.
+    /// Whether waiting cannot end: every holder of the lock waits for this process.
     pub fn is_deadlock(&self, tokens: &[u64]) -> bool {
         let Lock { holders, size, .. } = &self.0;
         holders.len() >= *size as usize && holders.iter().all(|hold| tokens.contains(&hold.fencing_token))
@@ -20,19 +19,19 @@ impl Seen {
         let since = |seconds: f64| Span(seconds).to_string();
         let holders = &self.0.holders;
         let named =
-            holders.iter().take(NAMED).map(|hold| format!("{} for {}", holder(hold), since(hold.held_for_seconds)));
-        let more = holders.len().saturating_sub(NAMED);
+            holders.iter().take(NAMED_MAX).map(|hold| format!("{} for {}", holder(hold), since(hold.held_for_seconds)));
+        let more = holders.len().saturating_sub(NAMED_MAX);
         named.chain((more > 0).then(|| format!("{more} more"))).collect::<Vec<_>>().join("; ")
     }
 }
 
-/// Who holds the lock; `None` if the service does not say, or nobody does.
+/// The lock, if it has a holder and the service shows it.
 pub(super) async fn seen(client: &Client, name: &str) -> Option<Seen> {
-    // Only for a message, and a credential may have no right to it.
+    // Only for a message, so errors are ignored; the credential may lack the right.
     client.show_lock(name).await.ok()?.filter(|lock| !lock.holders.is_empty()).map(Seen)
 }
 
-/// Of a lock that was not to be had.
+/// Why a lock was not acquired.
 pub(super) fn refusal(name: &str, seen: Option<&Seen>) -> String {
     let Some(seen) = seen else {
         return format!("{name:?} was held, or waited for, by somebody else; who, the service does not say any more");
@@ -45,11 +44,51 @@ pub(super) fn refusal(name: &str, seen: Option<&Seen>) -> String {
     format!("{name:?} is held by somebody else: {}; {waiting}", seen.names())
 }
 
-/// Of a lock that is held around the very command that asks for it.
+/// Why a lock that is held around this command is not waited for.
 pub(super) fn deadlock(name: &str, seen: &Seen) -> String {
     format!(
         "{name:?} is held by the `latchd lock` that this command runs under ({}): to wait for it is a deadlock with \
          oneself",
         seen.names()
     )
+}
+
+const NAME: &str = "LATCHD_LOCK_NAME";
+const KEY: &str = "LATCHD_LOCK_KEY";
+const TOKEN: &str = "LATCHD_FENCING_TOKEN";
+/// The fencing tokens of all holds around the command, the outermost first.
+const TOKENS: &str = "LATCHD_FENCING_TOKENS";
+
+/// The environment of a command that runs under this hold.
+pub(super) fn variables(hold: &AcquiredLock) -> [(&'static str, String); 4] {
+    let token = hold.fencing_token.to_string();
+    let around: Vec<String> = tokens().iter().map(u64::to_string).chain([token.clone()]).collect();
+    [(NAME, hold.name.clone()), (KEY, hold.key.clone()), (TOKEN, token), (TOKENS, around.join(","))]
+}
+
+/// The tokens of the holds that this process runs under.
+pub(super) fn tokens() -> Vec<u64> {
+    parsed(&[TOKENS, TOKEN].map(|variable| std::env::var(variable).unwrap_or_default()))
+}
+
+fn parsed(texts: &[String]) -> Vec<u64> {
+    let mut tokens: Vec<u64> = Vec::new();
+    for token in texts.iter().flat_map(|text| text.split(',')).filter_map(|token| token.trim().parse().ok()) {
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enclosing_tokens_are_parsed_without_duplicates() {
+        assert_eq!(parsed(&["3,9".to_owned(), "9".to_owned()]), [3, 9]);
+        assert_eq!(parsed(&[String::new(), "9".to_owned()]), [9]);
+        assert_eq!(parsed(&["x,,".to_owned(), String::new()]), Vec::<u64>::new());
+    }
 }

@@ -1,11 +1,15 @@
 //! The signals that this process gets on the command's behalf.
 
 use nix::sys::signal::{SigSet, Signal as Blockable};
+use procfs::process::Process;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Those that are passed on. SIGCHLD is listened for too, to hear of the command.
+use super::group::Group;
+use super::terminal::stop_the_job;
+
+/// Passed on to the command. SIGCHLD is received too, for the end of the command.
 const PASSED_ON: [Signal; 9] = [
     Signal::TERM,
     Signal::INT,
@@ -18,14 +22,13 @@ const PASSED_ON: [Signal; 9] = [
     Signal::CONT,
 ];
 
-/// Every signal as it comes.
 pub(super) struct Signals(mpsc::UnboundedReceiver<Signal>);
 
 impl Signals {
-    /// Listens from now on. What is ignored already stays so, for this process and the command: that is how `nohup`
-    /// and shells keep signals from what they start.
+    /// Receives signals from now on. Signals that were ignored already stay ignored, for this process and the command:
+    /// that is how `nohup` and shells protect what they start.
     pub fn listen() -> std::io::Result<Signals> {
-        // Whoever called may have blocked it, and the command's end would not be heard of.
+        // The caller may have blocked it, and then the end of the command would not be noticed.
         let mut child = SigSet::empty();
         child.add(Blockable::SIGCHLD);
         child.thread_unblock()?;
@@ -47,16 +50,22 @@ impl Signals {
             None => std::future::pending().await,
         }
     }
-}
 
-/// Whether it asks a program to end.
-pub(super) fn asks_to_end(signal: Signal) -> bool {
-    [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].contains(&signal)
+    /// The first signal that asks this process to end. Meanwhile it stops when it is asked to.
+    pub async fn end(&mut self, group: &mut Group) -> Signal {
+        loop {
+            match self.next().await {
+                signal @ (Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT) => return signal,
+                Signal::CHILD => group.reap(),
+                Signal::TSTP => stop_the_job(),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// A bit for each signal that this process was started to ignore.
 fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+    let status = Process::myself().and_then(|process| process.status());
+    status.map_or(0, |status| status.sigign)
 }

@@ -1,32 +1,31 @@
-//! While the command runs: signals are passed on, and when the lock is lost the command ends in time.
+//! Passes signals on while the command runs, and ends it in time when the lock is lost.
 
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::super::{code, speech};
-use super::group::{Change, Group, Rest};
+use super::super::{exit, output_queue};
+use super::group::{Change, Group, Remaining};
 use super::signals::Signals;
 use super::terminal::{Terminal, stop_the_job};
-use crate::client::Standing;
+use crate::client::HoldStatus;
 use crate::client::clock::Moment;
 
-/// How long a command may take to end in good order, where the lease has room for so much.
+/// The longest time between TERM and KILL.
 const GRACE_MAX: Duration = Duration::from_secs(10);
-/// How often it is looked whether the last process of a group has ended.
+/// How often the group is checked for its end.
 const GROUP_INTERVAL: Duration = Duration::from_millis(20);
-/// What has not ended so long after KILL hangs in the kernel.
+/// A process that has not ended this long after KILL hangs in the kernel.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-/// How it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The command, with this exit code, under its lock.
+    /// The command ended with this exit code, under its lock.
     Ended(u8),
-    /// The lock was lost, and nothing of the command is left.
+    /// The lock was lost, and no process of the command is left.
     Lost,
-    /// The lock was lost, and something of the command goes on.
+    /// The lock was lost, and some process of the command still runs.
     StillRunning,
 }
 
@@ -34,18 +33,18 @@ impl Outcome {
     pub fn code(&self) -> u8 {
         match self {
             Outcome::Ended(code) => *code,
-            Outcome::Lost => code::LOST,
-            Outcome::StillRunning => code::STILL_RUNNING,
+            Outcome::Lost => exit::LOST,
+            Outcome::StillRunning => exit::STILL_RUNNING,
         }
     }
 
-    /// Where the lock was gone before it was given back: a command that has failed says so itself.
+    /// The outcome if the lock was lost before its release: the exit code of a failed command stays.
     pub fn unprotected(self) -> Outcome {
         if self == Outcome::Ended(0) { Outcome::Lost } else { self }
     }
 }
 
-/// When a command is ended whose lease is not renewed any more.
+/// When a command is ended if its lease is not renewed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Deadlines {
     term: Moment,
@@ -54,7 +53,7 @@ struct Deadlines {
 
 impl Deadlines {
     fn new(until: Moment, lease: Duration) -> Deadlines {
-        // A clock may run a little slow, and a process takes its time to be killed.
+        // Clocks drift, and killing a process takes time.
         let margin = (lease / 20).clamp(Duration::from_millis(50), Duration::from_secs(2));
         let kill = until.before(margin);
         Deadlines { term: kill.before(grace(lease)), kill }
@@ -67,20 +66,16 @@ fn grace(lease: Duration) -> Duration {
 
 enum Phase {
     Running,
-    /// TERM was sent; KILL follows.
-    Ending {
-        kill: Moment,
-    },
-    /// KILL was sent; what has not ended by then cannot be ended.
-    Killed {
-        given_up: Moment,
-    },
+    /// TERM was sent; KILL follows at this moment.
+    Ending(Moment),
+    /// KILL was sent; a process that lives at this moment cannot be ended.
+    Killed(Moment),
 }
 
 pub(super) struct Supervisor<'a> {
     pub group: &'a mut Group,
     pub lease: Duration,
-    pub standing: watch::Receiver<Standing>,
+    pub status: watch::Receiver<HoldStatus>,
     pub signals: &'a mut Signals,
     pub terminal: &'a mut Terminal,
 }
@@ -92,20 +87,19 @@ impl Supervisor<'_> {
         let mut deadlines = self.deadlines(&mut phase);
         loop {
             let next = match &phase {
-                Phase::Running => Some(deadlines.term),
-                Phase::Ending { kill } => Some(*kill),
-                Phase::Killed { given_up } => Some(*given_up),
+                Phase::Running => deadlines.term,
+                Phase::Ending(end) | Phase::Killed(end) => *end,
             };
-            // Deadlines first: after a suspension they come before whatever else has happened.
+            // Deadlines first, because they may have passed during a suspension.
             tokio::select! {
                 biased;
-                () = arrival(next) => match self.end(&phase, deadlines) {
+                () = next.wait() => match self.end(&phase, deadlines) {
                     Some(next) => phase = next,
                     None => return self.give_up(),
                 },
-                () = news(&mut self.standing) => deadlines = self.deadlines(&mut phase),
+                () = next_change(&mut self.status) => deadlines = self.deadlines(&mut phase),
                 signal = self.signals.next() => {
-                    if let Some(code) = self.hear(signal) {
+                    if let Some(code) = self.handle(signal) {
                         return self.ended(code, phase).await;
                     }
                 }
@@ -113,57 +107,57 @@ impl Supervisor<'_> {
         }
     }
 
-    /// What the lock's standing means; a lost lock ends the command now.
+    /// The deadlines that follow from the lock's status; a lost lock ends the command now.
     fn deadlines(&mut self, phase: &mut Phase) -> Deadlines {
-        let standing = self.standing.borrow_and_update().clone();
-        match standing {
-            Standing::Held { until } => Deadlines::new(until, self.lease),
-            Standing::Lost { why } => {
+        let status = self.status.borrow_and_update().clone();
+        match status {
+            HoldStatus::Held { until } => Deadlines::new(until, self.lease),
+            HoldStatus::Lost { reason } => {
                 let now = Moment::now();
                 let deadlines = Deadlines { term: now, kill: now.after(grace(self.lease)) };
                 if matches!(phase, Phase::Running) {
                     self.signal(Signal::TERM);
-                    *phase = Phase::Ending { kill: deadlines.kill };
-                    speech::note(format!("the lock is lost: {why}; the command gets TERM"));
+                    *phase = Phase::Ending(deadlines.kill);
+                    output_queue::note(format!("the lock is lost: {reason}; the command gets TERM"));
                 }
                 deadlines
             }
         }
     }
 
-    /// What follows when the moment of a phase has come; nothing after the last.
+    /// The next phase when the deadline of a phase has passed; `None` after the last.
     fn end(&self, phase: &Phase, deadlines: Deadlines) -> Option<Phase> {
         match phase {
             Phase::Running => {
                 self.signal(Signal::TERM);
                 let what = "its lease could not be renewed in time";
-                speech::note(format!("{what}; the command gets TERM before the lock can be somebody else's"));
-                Some(Phase::Ending { kill: deadlines.kill })
+                output_queue::note(format!("{what}; the command gets TERM before the lock can be somebody else's"));
+                Some(Phase::Ending(deadlines.kill))
             }
-            Phase::Ending { .. } => {
+            Phase::Ending(_) => {
                 let now = Moment::now();
-                let given_up = if self.group.signal(Signal::KILL) { now.after(STUCK_AFTER) } else { now };
-                speech::note("the command has not ended and gets KILL");
-                Some(Phase::Killed { given_up })
+                let give_up = if self.group.signal(Signal::KILL) { now.after(STUCK_AFTER) } else { now };
+                output_queue::note("the command has not ended and gets KILL");
+                Some(Phase::Killed(give_up))
             }
-            Phase::Killed { .. } => None,
+            Phase::Killed(_) => None,
         }
     }
 
-    /// A stopped command would not hear of it.
+    /// Also continues the command, because a stopped one would not get the signal.
     fn signal(&self, signal: Signal) {
         self.group.signal(signal);
         self.group.signal(Signal::CONT);
     }
 
-    /// The command's exit code if it has ended.
-    fn hear(&mut self, signal: Signal) -> Option<u8> {
+    /// Handles a signal; returns the command's exit code if it has ended.
+    fn handle(&mut self, signal: Signal) -> Option<u8> {
         if signal == Signal::CONT {
             self.terminal.resume(self.group);
         }
         if signal != Signal::CHILD && !self.group.signal(signal) {
             let number = signal.as_raw();
-            speech::note(format!("signal {number} is not passed on: the command runs as another user"));
+            output_queue::note(format!("signal {number} is not passed on: the command runs as another user"));
         }
         match self.group.change()? {
             Change::Ended(code) => Some(code),
@@ -174,8 +168,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// A command that wants the terminal gets it. One that was put aside by job control takes this process with it, so
-    /// that the shell shows both as stopped; one that was stopped by hand is kept, with its lock.
+    /// Lends the terminal to a command that wants it. Stops this process with a command that job control stopped, so
+    /// that the shell shows both as stopped. A command that was stopped by hand keeps its lock.
     fn stopped(&mut self, by: Signal) {
         if self.terminal.serves(self.group, by) {
             self.group.signal(Signal::CONT);
@@ -187,33 +181,33 @@ impl Supervisor<'_> {
     async fn ended(self, code: u8, phase: Phase) -> Outcome {
         let kill = match phase {
             Phase::Running => return Outcome::Ended(code),
-            Phase::Ending { kill } => kill,
-            Phase::Killed { .. } => Moment::now(),
+            Phase::Ending(kill) => kill,
+            Phase::Killed(_) => Moment::now(),
         };
-        // What the command has started is not to outlive the lock either.
-        while !kill.has_come() && !matches!(self.group.rest(), Rest::Nobody) {
+        // The processes that the command started must not outlive the lock either.
+        while !kill.has_come() && !matches!(self.group.remaining(), Remaining::None) {
             tokio::time::sleep(GROUP_INTERVAL).await;
             self.group.reap();
         }
         self.group.signal(Signal::KILL);
-        let given_up = Moment::now().after(STUCK_AFTER);
-        while matches!(self.group.rest(), Rest::Ours(_)) && !given_up.has_come() {
+        let give_up = Moment::now().after(STUCK_AFTER);
+        while matches!(self.group.remaining(), Remaining::Ours(_)) && !give_up.has_come() {
             tokio::time::sleep(GROUP_INTERVAL).await;
             self.group.reap();
         }
         self.give_up()
     }
 
-    /// Says what is left of the command, if anything is.
+    /// Reports the processes that are left, if any.
     fn give_up(self) -> Outcome {
-        let (left, why) = match self.group.rest() {
-            Rest::Nobody => return Outcome::Lost,
-            Rest::Ours(left) => (left, "KILL has not ended it yet"),
-            Rest::Untouchable(left) => (left, "this user may not signal it"),
+        let (left, why) = match self.group.remaining() {
+            Remaining::None => return Outcome::Lost,
+            Remaining::Ours(left) => (left, "KILL has not ended it yet"),
+            Remaining::Untouchable(left) => (left, "this user may not signal it"),
         };
         let left: Vec<String> = left.iter().map(ToString::to_string).collect();
         let left = if left.is_empty() { "its processes are not to be seen".to_owned() } else { left.join(", ") };
-        speech::note(format!(
+        output_queue::note(format!(
             "the command still runs without its lock, because {why}: {left}; the lock is not given back but left to \
              the end of its lease"
         ));
@@ -221,16 +215,9 @@ impl Supervisor<'_> {
     }
 }
 
-async fn arrival(moment: Option<Moment>) {
-    match moment {
-        Some(moment) => moment.wait().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// A change of the lock's standing. After the last one there is no further.
-async fn news(standing: &mut watch::Receiver<Standing>) {
-    if standing.changed().await.is_err() {
+/// The next change of the status; never returns after the last one.
+async fn next_change(status: &mut watch::Receiver<HoldStatus>) {
+    if status.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Who may read from the terminal: the command while it runs, as if the shell had started it.
+//! Lends the terminal to the command while it runs, as a shell does.
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -12,40 +12,39 @@ use super::group::Group;
 /// The controlling terminal, if there is one.
 pub(super) struct Terminal {
     tty: Option<File>,
-    /// The command has been given the terminal.
+    /// The command has the terminal.
     lent: bool,
 }
 
 impl Terminal {
     pub fn open() -> Terminal {
-        // Whoever takes the terminal back from the background would be stopped by this signal.
+        // This signal would stop a background process that takes the terminal back.
         let mut stops = SigSet::empty();
         stops.add(Blockable::SIGTTOU);
         let is_blocked = stops.thread_block().is_ok();
         Terminal { tty: tty().filter(|_| is_blocked), lent: false }
     }
 
-    /// Gives the terminal to a command that was started to talk with somebody. One that only writes to it does not
-    /// need it, and the rest of a pipeline may.
-    pub fn lend_to_the_interactive(&mut self, group: &Group) {
+    /// Lends the terminal to an interactive command. One that only writes does not need it, and the rest of a pipeline may.
+    pub fn lend_if_interactive(&mut self, group: &Group) {
         if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
             self.lend(group);
         }
     }
 
-    /// The command was stopped. `true`: it may go on, because it asked for the terminal and has it now.
+    /// Lends the terminal to a command that was stopped because it wanted it; whether the command may go on.
     pub fn serves(&mut self, group: &Group, stopped_by: Signal) -> bool {
         [Signal::TTIN, Signal::TTOU].contains(&stopped_by) && self.lend(group)
     }
 
-    /// This process was continued: by `fg` it is in the foreground again, and the command is to be.
+    /// Lends the terminal again after this process was continued, which `fg` does in the foreground.
     pub fn resume(&mut self, group: &Group) {
         if self.lent {
             self.lend(group);
         }
     }
 
-    /// The command has ended: what comes after it in a script may want to read.
+    /// Takes the terminal back from a command that has ended, for the rest of a script.
     pub fn take_back(&mut self, group: &Group) {
         if self.lent && self.foreground() == Some(group.id()) {
             self.give(getpgrp());
@@ -69,8 +68,8 @@ impl Terminal {
     }
 }
 
-/// Job control has put the command aside. Stops this process and all else of its job, so that the shell which started
-/// them takes notice; returns when they are continued. Without a terminal there is no such shell, and the lock is kept.
+/// Stops this process and its job, so that the shell notices that job control stopped the command; returns when they are
+/// continued. Without a terminal there is no such shell, and the process goes on.
 pub(super) fn stop_the_job() {
     if tty().is_some() {
         // A process may always signal its own group.

@@ -11,7 +11,7 @@ fn holders(server: &Server, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_commands_own_exit_code_is_passed_on() {
+fn exit_code_of_the_command_is_passed_on() {
     let server = Spec::in_memory().start();
     for (script, code) in
         [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -TERM $$", 143)]
@@ -25,7 +25,7 @@ fn the_commands_own_exit_code_is_passed_on() {
 }
 
 #[test]
-fn a_command_that_cannot_run_is_told_as_shells_do() {
+fn command_that_cannot_run_exits_as_in_shells() {
     let server = Spec::in_memory().start();
     for (program, code) in [("no-such-program", 127), ("/etc/passwd", 126)] {
         let mut command = latchd(&url(&server));
@@ -39,7 +39,7 @@ fn a_command_that_cannot_run_is_told_as_shells_do() {
 }
 
 #[test]
-fn the_environment_names_the_hold_and_the_table_shows_who_holds() {
+fn environment_names_the_hold_and_listing_its_holder() {
     let server = Spec::in_memory().start();
     let flags = ["--metadata", "ticket=OPS-7", "--metadata", "by=cron=yes"];
     let script = "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_KEY $LATCHD_FENCING_TOKEN; read -r line";
@@ -61,7 +61,7 @@ fn the_environment_names_the_hold_and_the_table_shows_who_holds() {
 }
 
 #[test]
-fn a_lock_that_is_held_is_not_acquired_and_its_command_not_run() {
+fn held_lock_is_not_acquired_and_command_not_run() {
     let server = Spec::in_memory().start();
     let mut holder = Job::start(&mut lock(&server, "held", &["--metadata", "ticket=OPS-7"], "echo $$; exec sleep 60"));
     holder.number();
@@ -114,7 +114,7 @@ fn enclosing_lock_is_reported_as_deadlock() {
 }
 
 #[test]
-fn what_a_command_leaves_in_the_background_goes_on() {
+fn background_process_of_the_command_goes_on() {
     let server = Spec::in_memory().start();
     let ended = run(lock(&server, "background", &[], "sleep 60 >/dev/null 2>&1 & echo $!"));
     let pid: u32 = ended.stdout.trim().parse().expect("a process id");
@@ -124,7 +124,7 @@ fn what_a_command_leaves_in_the_background_goes_on() {
 }
 
 #[test]
-fn unreachable_and_refusing_services_have_own_exit_codes() {
+fn unreachable_and_refusing_services_set_different_exit_codes() {
     let server = Spec::in_memory().api_key("the right key").start();
     let wrong = run(lock(&server, "a", &["--api-key", "a wrong key"], "echo ran"));
     assert_eq!((wrong.code, &*wrong.stdout), (Some(77), ""), "{}", wrong.stderr);
@@ -152,7 +152,7 @@ fn unreachable_and_refusing_services_have_own_exit_codes() {
 }
 
 #[test]
-fn a_name_may_begin_with_a_hyphen_behind_dashes_of_its_own() {
+fn name_with_hyphen_is_accepted_behind_own_dashes() {
     let server = Spec::in_memory().start();
     let started = |arguments: &[&str]| {
         let mut command = latchd(&url(&server));
@@ -175,7 +175,7 @@ fn a_name_may_begin_with_a_hyphen_behind_dashes_of_its_own() {
 }
 
 #[test]
-fn every_variable_of_the_command_stands_in_the_help() {
+fn every_variable_of_the_command_is_in_the_help() {
     let server = Spec::in_memory().start();
     let told = run(lock(&server, "a", &[], "env | sed -n 's/^\\(LATCHD_[A-Z_]*\\)=.*/\\1/p'")).stdout;
     let mut help = latchd("");
@@ -188,7 +188,7 @@ fn every_variable_of_the_command_stands_in_the_help() {
 }
 
 #[test]
-fn a_users_file_that_cannot_be_read_is_told_without_its_secret() {
+fn unreadable_user_file_is_reported_without_its_secret() {
     let home = tempfile::tempdir().expect("a directory");
     for text in ["apikey = \"S3CRET\"", "api_key = S3CRET", "password = 5301234"] {
         std::fs::write(home.path().join("latchd.toml"), text).expect("written");
@@ -204,7 +204,7 @@ fn a_users_file_that_cannot_be_read_is_told_without_its_secret() {
 }
 
 #[test]
-fn the_users_file_says_where_the_service_is() {
+fn user_file_sets_the_url() {
     let server = Spec::in_memory().api_key("key of the file").start();
     let home = tempfile::tempdir().expect("a directory");
     let text = format!("url = \"{}\"\napi_key = \"key of the file\"\n", url(&server));

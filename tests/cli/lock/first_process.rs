@@ -16,7 +16,7 @@ echo $(cat /proc/1/comm) done
 ";
 
 #[test]
-fn it_reaps_the_orphans_of_its_command() {
+fn first_process_reaps_orphans_of_its_command() {
     let server = Spec::in_memory().start();
     let mut command = std::process::Command::new("unshare");
     command.args(["--pid", "--fork", "--kill-child", "--mount-proc", env!("CARGO_BIN_EXE_latchd")]);

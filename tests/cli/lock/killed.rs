@@ -6,7 +6,7 @@ use super::job::{Job, lives, lock, run, wait_until};
 use crate::support::spec::Spec;
 
 #[test]
-fn the_command_and_its_children_die_with_it() {
+fn killed_latchd_lock_kills_command_and_children() {
     let server = Spec::in_memory().start();
     let script = "sh -c 'echo $$; exec sleep 60' & echo $$; wait";
     let mut job = Job::start(&mut lock(&server, "killed", &["--lease", "1s"], script));

@@ -67,7 +67,7 @@ fn kill_comes_before_the_lease_ends() {
 }
 
 #[test]
-fn a_forced_release_ends_the_command_at_the_next_renewal() {
+fn forced_release_ends_the_command_at_next_renewal() {
     let server = Spec::in_memory().start();
     let mut job = Job::start(&mut lock(&server, "forced", FLAGS, OBEDIENT));
     job.number();
@@ -95,7 +95,7 @@ fn ended_under_it(server: &Server, script: &str) -> super::job::Ended {
 }
 
 #[test]
-fn a_lock_that_was_gone_when_the_command_ended_is_told() {
+fn lock_lost_before_its_release_is_reported() {
     let server = Spec::in_memory().start();
     for (script, code) in [("exit 0", 76), ("exit 3", 3)] {
         let ended = ended_under_it(&server, script);
@@ -105,7 +105,7 @@ fn a_lock_that_was_gone_when_the_command_ended_is_told() {
 }
 
 #[test]
-fn a_session_that_was_gone_when_the_command_ended_is_told() {
+fn session_lost_before_the_release_is_reported() {
     let mut server = Spec::in_memory().start();
     let mut job = Job::start(
         lock(&server, "gone", &["--lease", "60s"], "echo $$; read -r line; exit 0").stdin(std::process::Stdio::piped()),
@@ -169,7 +169,7 @@ fn lost_release_answer_is_no_lost_lock() {
 }
 
 #[test]
-fn renewals_outlast_the_lease_and_the_sessions_idle_time() {
+fn renewals_keep_lock_beyond_lease_and_idle_timeout() {
     for (server, lease) in [
         (Spec::in_memory().start(), "1s"),
         (Spec::in_memory().argument("--session-timeout").argument("3s").start(), "60s"),

@@ -7,7 +7,7 @@ use crate::support::client::Client;
 use crate::support::spec::Spec;
 
 #[test]
-fn every_signal_is_passed_on() {
+fn received_signals_are_passed_to_the_command() {
     let server = Spec::in_memory().start();
     let traps =
         "for name in HUP INT QUIT USR1 USR2 WINCH; do trap \"echo $name\" $name; done; trap 'echo TERM; exit 9' TERM";
@@ -31,7 +31,7 @@ fn every_signal_is_passed_on() {
 }
 
 #[test]
-fn a_signal_that_ends_the_command_shows_in_the_exit_code() {
+fn signal_that_ends_the_command_sets_exit_code() {
     let server = Spec::in_memory().start();
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         let mut job = Job::start(&mut lock(&server, "signals", &[], "echo $$; exec sleep 60"));
@@ -42,7 +42,7 @@ fn a_signal_that_ends_the_command_shows_in_the_exit_code() {
 }
 
 #[test]
-fn a_command_is_stopped_and_continued_with_its_lock_held() {
+fn stopped_command_keeps_its_lock_until_continued() {
     let server = Spec::in_memory().start();
     let mut job = Job::start(&mut lock(&server, "stopped", &["--lease", "1s"], "echo $$; exec sleep 60"));
     let command = job.number();

@@ -20,7 +20,7 @@ fn silent(script: &str) -> String {
 }
 
 #[test]
-fn term_comes_in_time_and_the_exit_code_says_that_the_lock_is_lost() {
+fn term_ends_command_in_time_with_lost_code() {
     for (kind, stderr, _open) in deaf() {
         let mut server = Spec::in_memory().start();
         let mut job = Job::start(lock(&server, "unheard", FLAGS, &silent(OBEDIENT)).stderr(stderr));
@@ -35,7 +35,7 @@ fn term_comes_in_time_and_the_exit_code_says_that_the_lock_is_lost() {
 }
 
 #[test]
-fn kill_comes_where_term_does_not_help() {
+fn kill_follows_an_ignored_term() {
     for (kind, stderr, _open) in deaf() {
         let mut server = Spec::in_memory().start();
         let mut job = Job::start(lock(&server, "unheard", FLAGS, &silent(STUBBORN)).stderr(stderr));

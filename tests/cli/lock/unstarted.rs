@@ -21,7 +21,7 @@ fn limited(folder: &std::path::Path, user: u32, url: &str, processes: u32) -> En
 }
 
 #[test]
-fn a_process_or_thread_that_cannot_be_started_is_told() {
+fn unstartable_process_or_thread_is_reported() {
     let server = Spec::in_memory().start();
     let folder = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");

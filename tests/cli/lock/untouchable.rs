@@ -68,7 +68,7 @@ fn unkillable_command_is_reported_as_still_running() {
 }
 
 #[test]
-fn a_signal_that_cannot_be_passed_on_is_told_and_the_lock_kept() {
+fn signal_that_cannot_be_passed_on_is_reported_and_lock_kept() {
     let rig = Rig::start("30s");
     let job = rig.job.as_ref().expect("a job");
     job.signal(Signal::TERM);

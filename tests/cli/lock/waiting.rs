@@ -47,7 +47,7 @@ fn answer(mut stream: TcpStream, status: &str, body: &str) {
 }
 
 #[test]
-fn a_wait_ends_in_time_with_its_own_code() {
+fn wait_ends_in_time_with_not_acquired_code() {
     let open: std::sync::Mutex<Vec<TcpStream>> = std::sync::Mutex::default();
     let frozen = Spec::in_memory().start();
     frozen.freeze_whole();
@@ -78,7 +78,7 @@ fn a_wait_ends_in_time_with_its_own_code() {
 }
 
 #[test]
-fn without_a_service_no_wait_ends_at_once_and_a_wait_in_time() {
+fn lock_without_server_fails_within_wait() {
     let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
     for (wait, longest) in [("0s", Duration::from_secs(2)), ("3s", Duration::from_secs(3) + LATE)] {
         let (ended, took) = tried(&format!("http://{nowhere}"), wait);
