@@ -1,7 +1,7 @@
-//! Idempotency keys: what each request was given, so that its retry is given the same, and never a second one.
+//! Idempotency keys: the result of each request, so that its retry gets the same one, and never a second.
 //!
-//! A record lives as long as what its request was given, and at least ten minutes from its last use. An attempt that
-//! was given nothing leaves no record: asking again is a new attempt.
+//! A record lives as long as its result, and at least ten minutes from its last use. An attempt without a result leaves no
+//! record: asking again is a new attempt.
 
 use super::caller::Caller;
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
@@ -25,16 +25,16 @@ impl ShardKey for RequestId {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestRecord {
     pub body: BodyDigest,
-    /// Who asked first.
+    /// The caller of the first attempt.
     pub caller: Caller,
-    pub given: Given,
-    /// How long it is kept after what it was given has ended.
+    pub result: RequestResult,
+    /// How long it is kept after its result has ended.
     pub until: Timestamp,
 }
 
-/// What a request was given.
+/// What a request got.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Given {
+pub enum RequestResult {
     Session(SessionId),
     /// A place in the queue, by the key of the latest attempt.
     Waiter {
@@ -58,15 +58,15 @@ pub struct IdempotencyKeys {
 
 impl RequestRecord {
     fn usage(&self) -> Usage {
-        let name = match &self.given {
-            Given::Waiter { name, .. } | Given::Hold { name, .. } => Some(&**name),
-            Given::Session(_) | Given::Ended => None,
+        let name = match &self.result {
+            RequestResult::Waiter { name, .. } | RequestResult::Hold { name, .. } => Some(&**name),
+            RequestResult::Session(_) | RequestResult::Ended => None,
         };
         Usage::of_request(name)
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.given == Given::Ended && self.until.is_past(now)
+        self.result == RequestResult::Ended && self.until.is_past(now)
     }
 }
 
@@ -75,7 +75,7 @@ impl IdempotencyKeys {
         self.records.len()
     }
 
-    /// How many were given something that has not ended.
+    /// How many have a result that has not ended.
     pub fn live_count(&self) -> usize {
         self.records.len() - self.ended.len()
     }
@@ -94,30 +94,30 @@ impl IdempotencyKeys {
 
     /// Adds a record; whether it is new.
     pub fn insert(&mut self, id: RequestId, record: RequestRecord, usages: &mut Usages) -> bool {
-        if record.given == Given::Ended {
+        if record.result == RequestResult::Ended {
             self.ended.insert((record.until, id));
         }
         usages.add(record.caller, record.usage());
         self.records.insert(id, record).is_none()
     }
 
-    /// Records what a request was given, or that it was asked for again: its time starts again.
-    pub fn keep(&mut self, id: RequestId, given: Given, until: Timestamp, usages: &mut Usages) {
+    /// Records a request's result, or that the request was repeated: its time starts again.
+    pub fn keep(&mut self, id: RequestId, result: RequestResult, until: Timestamp, usages: &mut Usages) {
         let Some(record) = self.records.get_mut(&id) else { return };
-        if record.given == Given::Ended {
+        if record.result == RequestResult::Ended {
             self.ended.remove(&(record.until, id));
             self.ended.insert((until, id));
         }
         usages.remove(record.caller, record.usage());
-        (record.given, record.until) = (given, until);
+        (record.result, record.until) = (result, until);
         usages.add(record.caller, record.usage());
     }
 
-    /// What it was given has ended: from here on the record is kept only for its time.
+    /// The result has ended: from here on the record is kept only for its time.
     pub fn end(&mut self, id: RequestId, usages: &mut Usages) {
         if let Some(record) = self.records.get_mut(&id) {
             usages.remove(record.caller, record.usage());
-            record.given = Given::Ended;
+            record.result = RequestResult::Ended;
             usages.add(record.caller, record.usage());
             self.ended.insert((record.until, id));
         }

@@ -61,13 +61,13 @@ impl Limits {
     /// Checks what needs no other state. Called before a command is proposed and again when it is applied.
     pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
         self.check_name(&acquire.name)?;
-        within(Field::Size, u64::from(acquire.size), self.size_max)?;
+        check_max(Field::Size, u64::from(acquire.size), self.size_max)?;
         if acquire.size == 0 {
             return Err(Refusal::ZeroSize);
         }
         self.check_lease(acquire.lease_ms)?;
         if let Some(wait) = acquire.wait {
-            within(Field::Wait, wait.timeout_ms(), self.wait_ms_max)?;
+            check_max(Field::Wait, wait.timeout_ms(), self.wait_ms_max)?;
             let ends_by_itself = acquire.lease_ms.is_some() || acquire.session.is_some();
             if !ends_by_itself {
                 return Err(Refusal::UnboundedHold);
@@ -105,20 +105,20 @@ impl Limits {
 
     /// Checks a name's length and content.
     pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
-        within(Field::Name, name.len() as u64, self.name_bytes_max)?;
+        check_max(Field::Name, name.len() as u64, self.name_bytes_max)?;
         if name.contains('\0') { Err(Refusal::NulInName) } else { Ok(()) }
     }
 
     /// Checks a lease's length.
     pub fn check_lease(&self, lease_ms: Option<u64>) -> Result<(), Refusal> {
-        lease_ms.map_or(Ok(()), |lease| within(Field::Lease, lease, self.lease_ms_max))
+        lease_ms.map_or(Ok(()), |lease| check_max(Field::Lease, lease, self.lease_ms_max))
     }
 
     fn check_metadata(&self, metadata: &Metadata) -> Result<(), Refusal> {
-        within(Field::MetadataEntries, metadata.len() as u64, self.metadata_entries_max)?;
+        check_max(Field::MetadataEntries, metadata.len() as u64, self.metadata_entries_max)?;
         metadata.iter().try_for_each(|(key, value)| {
-            within(Field::MetadataKey, key.len() as u64, self.metadata_key_bytes_max)?;
-            within(Field::MetadataValue, value.len() as u64, self.metadata_value_bytes_max)
+            check_max(Field::MetadataKey, key.len() as u64, self.metadata_key_bytes_max)?;
+            check_max(Field::MetadataValue, value.len() as u64, self.metadata_value_bytes_max)
         })
     }
 }
@@ -128,6 +128,6 @@ fn part(thousandths: u64) -> Option<u64> {
     (1..1_000).contains(&thousandths).then_some(thousandths)
 }
 
-fn within(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {
+fn check_max(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {
     if value <= limit { Ok(()) } else { Err(Refusal::LimitExceeded { field, limit }) }
 }

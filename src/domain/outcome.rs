@@ -29,11 +29,11 @@ pub enum Outcome {
     },
     SessionClosed,
     Acquired(Grant),
-    /// In the queue; an event ends the wait. `position` counts those ahead.
-    Queued {
+    /// In the queue, with a request that waits: an event ends the wait. `position` counts those ahead.
+    Waiting {
         position: u32,
     },
-    /// In the queue, with no request that waits for the grant.
+    /// In the queue, without a request that waits.
     Enqueued {
         position: u32,
     },

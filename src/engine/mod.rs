@@ -43,7 +43,7 @@ pub use members::{ClusterView, MemberRole, MemberView, check_address};
 pub use options::{ClusterOptions, EngineOptions};
 pub use overview::Overview;
 pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
-pub use requests::{Delivery, Granted, Released, Renewed};
+pub use requests::{GrantGuard, Granted, Released, Renewed};
 pub use table_host::{EndedHold, FullLimitCounts, Stats};
 
 pub use crate::raft::{Accept, MemberError, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};

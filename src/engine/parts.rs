@@ -41,22 +41,8 @@ pub struct Parts {
     /// Consensus knows it only weakly.
     pub _handler: Arc<RequestHandler>,
     pub stop: watch::Sender<bool>,
-    pub tasks: Tasks,
-}
-
-/// The tasks of an engine: they end with it.
-pub struct Tasks(pub Vec<AbortHandle>);
-
-impl Tasks {
-    fn abort(&self) {
-        self.0.iter().for_each(AbortHandle::abort);
-    }
-}
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.abort();
-    }
+    /// They end with the engine.
+    pub tasks: Vec<AbortHandle>,
 }
 
 impl Parts {
@@ -86,7 +72,7 @@ impl Parts {
         self.events.end();
         self.stop.send_replace(true);
         self.raft.shutdown().await;
-        self.tasks.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 
     pub fn overview(&self) -> Overview {
@@ -114,5 +100,13 @@ impl Parts {
             flush_stalled: self.raft.flush_stalled(),
             uptime: self.clock.age(),
         }
+    }
+}
+
+impl Drop for Parts {
+    /// A subscription may outlive the engine, and nothing would wake it any more.
+    fn drop(&mut self) {
+        self.events.end();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }

@@ -9,9 +9,9 @@ use super::events::{EventLog, EventSource};
 use super::members::{ClusterMembers, MemberTimeouts, NodeHealth, watch_for_removal};
 use super::node_state::NodeStateWatch;
 use super::options::{ClusterOptions, EngineOptions};
-use super::parts::{Parts, Tasks};
+use super::parts::Parts;
 use super::peer_service::{EngineService, RequestHandler};
-use super::proposer::{OwnCommands, Proposer};
+use super::proposer::{Proposer, UnsettledCommands};
 use super::reads::{ReadBarrier, TableReader};
 use super::requests::Submitter;
 use super::shutdown::Shutdown;
@@ -29,6 +29,8 @@ use tokio::task::JoinHandle;
 /// Returns, on a node that runs alone, when it leads and everything that was ever answered is back. In a cluster it returns
 /// at once: the others may be started later.
 pub async fn start(options: EngineOptions) -> Result<Parts, NodeStartError> {
+    // First: the time that the log takes to be read is part of the uptime.
+    let clock = Arc::new(ClusterClock::start());
     let raft_options = raft_options(&options)?;
     let in_cluster = raft_options.peers.is_some();
     let host = Arc::new(TableHost::new(Incarnation(random_u64())));
@@ -37,7 +39,6 @@ pub async fn start(options: EngineOptions) -> Result<Parts, NodeStartError> {
     let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
     let service = Arc::new(EngineService::new(host.clone()));
     let raft = RaftNode::start(raft_options, machine, service.clone()).await?;
-    let clock = Arc::new(ClusterClock::start());
     let queue = Arc::new(CommandQueue::new(options.queue_commands_max));
     let health = Arc::new(NodeHealth::new(options.cluster.node_id, raft.clone(), clock.clone()));
     let parts = Wiring { options, raft, host, events, digests, clock, queue, health }.parts(&service);
@@ -101,7 +102,7 @@ impl Wiring {
             commit_time,
             _handler: handler,
             stop,
-            tasks: Tasks(tasks.iter().map(JoinHandle::abort_handle).collect()),
+            tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
         }
     }
 
@@ -145,7 +146,7 @@ impl Wiring {
     fn proposer(&self, members: &Arc<ClusterMembers>, commit_time: &Arc<Histogram>) -> Proposer {
         Proposer {
             raft: self.raft.clone(),
-            own: OwnCommands::new(self.host.clone()),
+            unsettled: UnsettledCommands::new(self.host.clone()),
             host: self.host.clone(),
             queue: self.queue.clone(),
             clock: self.clock.clone(),

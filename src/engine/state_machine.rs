@@ -17,10 +17,10 @@ pub struct StateMachine {
 impl Machine for StateMachine {
     fn apply(&mut self, index: u64, payload: &[u8]) {
         let applied = self.host.apply(index, payload);
-        if let Some((origin, life)) = applied.opened {
-            self.events.begin_at(origin, life);
+        if let Some((origin, table_id)) = applied.opened {
+            self.events.begin_at(origin, table_id);
         }
-        self.events.append(applied.number, applied.events);
+        self.events.append(applied.event_index, applied.events);
         let (before, after) = applied.time;
         if self.digests.is_due(applied.began_leadership, before, after) {
             self.digests.add(index, self.host.freeze());
@@ -33,7 +33,7 @@ impl Machine for StateMachine {
 
     fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
         let restored = self.host.restore(index, snapshot)?;
-        self.events.restored(restored.number, restored.life);
+        self.events.restored(restored.event_index, restored.table_id);
         self.host.requests.resume_from(&self.host.table());
         Ok(())
     }

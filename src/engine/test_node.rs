@@ -7,7 +7,7 @@ use super::digests::DigestLog;
 use super::events::{EventLog, EventOptions};
 use super::members::{ClusterMembers, MemberTimeouts, NodeHealth};
 use super::peer_service::EngineService;
-use super::proposer::{OwnCommands, Proposer};
+use super::proposer::{Proposer, UnsettledCommands};
 use super::reads::{ReadBarrier, TableReader};
 use super::state_machine::StateMachine;
 use super::table_host::TableHost;
@@ -70,7 +70,7 @@ impl TestNode {
             bounds: BatchBounds { commands_max: 10, bytes_max: 1 << 20 },
             no_quorum_after: Duration::from_secs(2),
             outcome_wait: Duration::from_secs(5),
-            own: OwnCommands::new(self.host.clone()),
+            unsettled: UnsettledCommands::new(self.host.clone()),
             epoch: 0,
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The server calls `wrote`, `flushed` and `closed`. A connection without such an answer pays one atomic load for each.
 
-use crate::engine::Delivery;
+use crate::engine::GrantGuard;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,8 +35,8 @@ type Hook = Box<dyn FnOnce() + Send>;
 /// Almost always at most one, which then costs no list.
 #[derive(Default)]
 struct Deliveries {
-    first: Option<Delivery>,
-    more: Vec<Delivery>,
+    first: Option<GrantGuard>,
+    more: Vec<GrantGuard>,
 }
 
 impl Default for Connection {
@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// Registers the delivery of an answer that the HTTP layer has just taken. It is lost with the connection.
-    pub fn register(&self, delivery: Delivery) {
+    pub fn register(&self, delivery: GrantGuard) {
         let mut state = self.state.lock();
         if state.is_closed {
             drop(state);
@@ -88,7 +88,7 @@ impl Connection {
         let delivered = std::mem::take(&mut state.written);
         self.has_pending.store(!state.registered.is_empty(), Ordering::Release);
         drop(state);
-        delivered.each(Delivery::delivered);
+        delivered.each(GrantGuard::delivered);
     }
 
     /// The connection accepts no more bytes. May be called more than once.
@@ -141,7 +141,7 @@ impl Connection {
 }
 
 impl Deliveries {
-    fn push(&mut self, delivery: Delivery) {
+    fn push(&mut self, delivery: GrantGuard) {
         match self.first {
             None => self.first = Some(delivery),
             Some(_) => self.more.push(delivery),
@@ -156,7 +156,7 @@ impl Deliveries {
         self.first.is_none()
     }
 
-    fn each(self, act: fn(Delivery)) {
+    fn each(self, act: fn(GrantGuard)) {
         self.first.into_iter().chain(self.more).for_each(act);
     }
 }
@@ -172,9 +172,9 @@ mod tests {
     struct Lost(Arc<AtomicUsize>);
 
     impl Lost {
-        fn delivery(&self) -> Delivery {
+        fn delivery(&self) -> GrantGuard {
             let lost = self.clone();
-            Delivery::new(move || _ = lost.0.fetch_add(1, Ordering::Relaxed))
+            GrantGuard::new(move || _ = lost.0.fetch_add(1, Ordering::Relaxed))
         }
 
         fn count(&self) -> usize {

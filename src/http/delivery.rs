@@ -1,12 +1,12 @@
 //! Answers with a grant: the hold is given back unless the kernel has taken the whole answer.
 //!
-//! The engine's [`Delivery`] travels from the grant through the handler into the answer's body, and from there to the
+//! The engine's [`GrantGuard`] travels from the grant through the handler into the answer's body, and from there to the
 //! [`Connection`], which knows when the bytes are out. Dropped anywhere on this way, it gives the hold back.
 
 use super::client_info::ClientInfo;
 use super::connection::Connection;
 use super::respond;
-use crate::engine::Delivery;
+use crate::engine::GrantGuard;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::response::Response;
@@ -18,15 +18,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A delivery and the connection that it depends on.
-pub type Pending = (Arc<Connection>, Delivery);
+pub type Pending = (Arc<Connection>, GrantGuard);
 
 /// The JSON answer of a grant.
-pub fn granted(head: &Parts, delivery: Delivery, status: StatusCode, body: Vec<u8>) -> Response {
+pub fn granted(head: &Parts, delivery: GrantGuard, status: StatusCode, body: Vec<u8>) -> Response {
     respond::with_body(status, Some(respond::JSON), body_of_grant(head, delivery, body))
 }
 
 /// The body of an answer with a grant. It must not be empty: the HTTP layer never asks for an empty body.
-pub fn body_of_grant(head: &Parts, delivery: Delivery, body: Vec<u8>) -> Body {
+pub fn body_of_grant(head: &Parts, delivery: GrantGuard, body: Vec<u8>) -> Body {
     match pending(head, delivery) {
         Some(pending) => delivered_with(body.into(), pending),
         None => body.into(),
@@ -34,7 +34,7 @@ pub fn body_of_grant(head: &Parts, delivery: Delivery, body: Vec<u8>) -> Body {
 }
 
 /// The delivery of a grant over the connection of its request; `None` in process, where the answer has arrived.
-pub fn pending(head: &Parts, delivery: Delivery) -> Option<Pending> {
+pub fn pending(head: &Parts, delivery: GrantGuard) -> Option<Pending> {
     match head.extensions.get::<ClientInfo>() {
         Some(info) => Some((Arc::clone(&info.connection), delivery)),
         None => {
@@ -97,10 +97,10 @@ mod tests {
     use std::future::poll_fn;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    fn delivery() -> (Delivery, Arc<AtomicBool>) {
+    fn delivery() -> (GrantGuard, Arc<AtomicBool>) {
         let lost = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&lost);
-        (Delivery::new(move || tell.store(true, Ordering::Relaxed)), lost)
+        (GrantGuard::new(move || tell.store(true, Ordering::Relaxed)), lost)
     }
 
     #[test]

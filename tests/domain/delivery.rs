@@ -118,7 +118,7 @@ fn retry_of_unconfirmed_hold_gets_free_lock() {
     bench.outcome(node_down(2, RUN_OF_2));
     assert_eq!(bench.seen("a"), (0, 1), "it has a place in the queue and no hold");
     let (outcome, events) = bench.pass_ms(10_000).run(retry());
-    assert_eq!(outcome, Outcome::Queued { position: 0 });
+    assert_eq!(outcome, Outcome::Waiting { position: 0 });
     assert_eq!(granted(&events), [(bench.last_id(), true)]);
     assert_eq!(ended(&bench.pass_ms(60_000).tick()), [], "the full lease starts with the retry");
 }
@@ -139,7 +139,7 @@ fn orphaned_place_does_not_block_others() {
     let (mut bench, _) = unconfirmed(Some(1));
     bench.outcome(node_down(2, RUN_OF_2));
     bench.acquired(ask("a", 8).lease_ms(60_000));
-    assert_eq!(bench.outcome(retry()), Outcome::Queued { position: 0 });
+    assert_eq!(bench.outcome(retry()), Outcome::Waiting { position: 0 });
 }
 
 #[test]

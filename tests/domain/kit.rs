@@ -134,7 +134,7 @@ impl Bench {
     /// Waits in the queue. Returns the id that the event of the wait's end will name.
     pub fn queued(&mut self, acquire: Acquire) -> CommandId {
         let outcome = self.outcome(acquire);
-        assert!(matches!(outcome, Outcome::Queued { .. } | Outcome::Enqueued { .. }), "not queued: {outcome:?}");
+        assert!(matches!(outcome, Outcome::Waiting { .. } | Outcome::Enqueued { .. }), "not queued: {outcome:?}");
         self.last_id()
     }
 

@@ -45,10 +45,10 @@ fn position_counts_waiters_ahead() {
     let position = |bench: &mut Bench, number, priority| {
         bench.outcome(ask("a", number).priority(priority).lease_ms(1_000).wait_ms(1_000))
     };
-    assert_eq!(position(&mut bench, 1, 0), Outcome::Queued { position: 0 });
-    assert_eq!(position(&mut bench, 2, 0), Outcome::Queued { position: 1 });
-    assert_eq!(position(&mut bench, 3, 1), Outcome::Queued { position: 0 });
-    assert_eq!(position(&mut bench, 4, -1), Outcome::Queued { position: 3 });
+    assert_eq!(position(&mut bench, 1, 0), Outcome::Waiting { position: 0 });
+    assert_eq!(position(&mut bench, 2, 0), Outcome::Waiting { position: 1 });
+    assert_eq!(position(&mut bench, 3, 1), Outcome::Waiting { position: 0 });
+    assert_eq!(position(&mut bench, 4, -1), Outcome::Waiting { position: 3 });
 }
 
 #[test]

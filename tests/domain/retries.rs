@@ -14,7 +14,7 @@ fn retry_takes_over_the_place_in_the_queue() {
     let lost = bench.queued(waits(2));
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     let (outcome, events) = bench.pass_ms(5_000).from(RUN_OF_2).run(waits(4));
-    assert_eq!(outcome, Outcome::Queued { position: 0 });
+    assert_eq!(outcome, Outcome::Waiting { position: 0 });
     assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled }]);
     let retried = bench.last_id();
     let view = bench.table.waiters_view(&name("a"), bench.table.now());
@@ -32,10 +32,10 @@ fn orphaned_waiter_keeps_its_place_ten_seconds() {
     assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled }]);
     assert_eq!(bench.table.next_deadline(), Some(Timestamp(ORPHAN_MS)));
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
-    assert_eq!(bench.pass_ms(ORPHAN_MS).outcome(waits(4)), Outcome::Queued { position: 0 });
+    assert_eq!(bench.pass_ms(ORPHAN_MS).outcome(waits(4)), Outcome::Waiting { position: 0 });
     bench.outcome(cancel("a", 4));
     bench.pass_ms(ORPHAN_MS + 1).tick();
-    assert_eq!(bench.outcome(waits(5)), Outcome::Queued { position: 1 }, "after that the retry is a new request");
+    assert_eq!(bench.outcome(waits(5)), Outcome::Waiting { position: 1 }, "after that the retry is a new request");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn lock_with_only_orphaned_waiters_is_free() {
     bench.acquired(ask("a", 3));
     bench.outcome(release("a", 3));
     let (outcome, events) = bench.pass_ms(ORPHAN_MS).run(waits(4));
-    assert_eq!(outcome, Outcome::Queued { position: 0 });
+    assert_eq!(outcome, Outcome::Waiting { position: 0 });
     assert_eq!(granted(&events), [(bench.last_id(), false)]);
     assert_eq!(bench.pass_ms(60_000).seen("a"), (1, 0), "the lease started with the retry");
 }

@@ -16,7 +16,7 @@ fn lock_takes_as_many_holds_as_its_size() {
 }
 
 #[test]
-fn ldlm_client_is_told_the_size_of_a_held_lock() {
+fn acquire_of_another_size_reports_the_held_size() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).ldlm(3));
     assert_eq!(bench.refused(ask("a", 2).ldlm(2)), Refusal::SizeMismatch { size: 3 });
@@ -25,7 +25,7 @@ fn ldlm_client_is_told_the_size_of_a_held_lock() {
 }
 
 #[test]
-fn ldlm_client_is_told_the_size_set_by_another_dialect() {
+fn ldlm_refusal_reports_the_size_set_by_another_dialect() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     assert_eq!(bench.refused(ask("a", 2).ldlm(3)), Refusal::SizeMismatch { size: 1 });

@@ -115,7 +115,7 @@ async fn dropped_events_are_a_gap_with_the_current_state() {
     take_and_give_back(&engine, "b").await;
     let events = next(&mut slow, 2).await;
     assert_eq!(said(&events), ["granted b", "released b"]);
-    assert!(events[0].id > state.place, "events before the state do not follow it");
+    assert!(events[0].id > state.id, "events before the state do not follow it");
     engine.stop().await;
 }
 
@@ -249,4 +249,12 @@ async fn subscriptions_are_bounded_and_free_their_slots() {
     assert_eq!(engine.overview().event_readers, 1);
     begun(&engine, everything(), None).await;
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_engine_ends_its_subscriptions() {
+    let engine = start(None).await;
+    let (mut reader, _) = begun(&engine, everything(), None).await;
+    drop(engine);
+    assert!(matches!(step(&mut reader).await, Update::Ended));
 }

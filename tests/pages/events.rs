@@ -114,7 +114,7 @@ fn stream_resumes_after_an_id_or_has_a_gap() {
     lock(&mut client, "held/5");
     assert_eq!(missed.expect("granted")["name"], "held/5", "and goes on behind the state");
     let mut future = after(&json!("1-1"), "/v1/events");
-    assert_eq!(future.expect("gap")["why"], "unknown-id", "it is of no life of this service");
+    assert_eq!(future.expect("gap")["why"], "unknown-id", "no table of this service has this id");
     let state = open(&server, "/v1/events?name=held%2F1&state=true").expect("state");
     assert_eq!((state["locks"].as_array().map(Vec::len), state.get("why")), (Some(1), None));
 }

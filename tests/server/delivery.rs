@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use latchd::engine::Delivery;
+use latchd::engine::GrantGuard;
 use latchd::http::client_info::ClientInfo;
 use latchd::http::delivery::delivered_with;
 use tokio::net::TcpStream;
@@ -19,7 +19,7 @@ use super::raw::Raw;
 use super::rig::{PATIENCE, Rig};
 
 /// A delivery that tells the test whether it was lost; its sender is dropped once it was delivered or lost.
-fn delivery(tell: mpsc::UnboundedSender<&'static str>) -> Delivery {
+fn delivery(tell: mpsc::UnboundedSender<&'static str>) -> GrantGuard {
     struct Fate(mpsc::UnboundedSender<&'static str>, bool);
     impl Fate {
         fn lose(&mut self) {
@@ -32,7 +32,7 @@ fn delivery(tell: mpsc::UnboundedSender<&'static str>) -> Delivery {
         }
     }
     let mut fate = Fate(tell, false);
-    Delivery::new(move || fate.lose())
+    GrantGuard::new(move || fate.lose())
 }
 
 /// A service whose answers wait for the test and carry guards.

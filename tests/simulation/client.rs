@@ -6,7 +6,7 @@ use std::time::Duration;
 use latchd::domain::{
     Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyKey, Name, Proof, Refusal, RequestId, SessionId, Wait,
 };
-use latchd::engine::{Delivery, Engine, EngineError, Fault};
+use latchd::engine::{Engine, EngineError, Fault, GrantGuard};
 use tokio::time::{Instant, sleep};
 
 use super::call_log::CallLog;
@@ -245,7 +245,7 @@ impl Client {
     async fn ask<T, F>(&mut self, patience: Duration, what: impl FnOnce(Engine) -> F) -> Result<T, NoAnswer>
     where
         T: Send + 'static,
-        F: Future<Output = (T, Option<Delivery>)> + Send + 'static,
+        F: Future<Output = (T, Option<GrantGuard>)> + Send + 'static,
     {
         let travels = Duration::from_millis(2 + self.random.next() % 4);
         self.endpoints.clone().ask(self.node, travels, patience, what).await

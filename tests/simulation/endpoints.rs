@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use latchd::engine::{Delivery, Engine};
+use latchd::engine::{Engine, GrantGuard};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -86,7 +86,7 @@ impl Endpoints {
     ) -> Result<T, NoAnswer>
     where
         T: Send + 'static,
-        F: Future<Output = (T, Option<Delivery>)> + Send + 'static,
+        F: Future<Output = (T, Option<GrantGuard>)> + Send + 'static,
     {
         sleep(travels).await;
         let Some((handle, engine)) = self.find(node) else {

@@ -139,7 +139,7 @@ pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, fu
     });
     let rest = (!all).then(|| full_listing.to_owned());
     out.extend_from_slice(RETRY.as_bytes());
-    write(out, Some(state.place), event, &StateEvent { event, id: state.place.to_string(), why, locks, rest });
+    write(out, Some(state.id), event, &StateEvent { event, id: state.id.to_string(), why, locks, rest });
 }
 
 /// The end of a stream.

@@ -109,7 +109,7 @@ impl Stream {
 
     /// The next step to send; heartbeats meanwhile.
     async fn next(&self, reader: &mut Subscription) -> Result<Update, StreamEnd> {
-        let mut place = reader.place();
+        let mut place = reader.last_id();
         let mut silence = pin!(sleep(self.settings.heartbeat));
         loop {
             let step = {

@@ -51,13 +51,13 @@ impl Entry {
 
     /// The oldest format that can say all of it.
     fn format(&self) -> Format {
-        let says_more = match &self.body {
+        let names_callers = match &self.body {
             Body::LeaderStart(start) => start.limits.have_shares(),
             Body::Batch { commands, .. } => {
                 commands.iter().any(|submitted| submitted.command.caller() != Caller::NOBODY)
             }
         };
-        if says_more { Format::Callers } else { Format::Clusters }
+        if names_callers { Format::Callers } else { Format::Clusters }
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {

@@ -25,7 +25,7 @@ pub struct Hold {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Whoever knows the key (or, in a dialect without keys, the name).
+    /// Any caller with the key (or, in a dialect without keys, the name).
     Bearer,
     Session(SessionId),
     Label(Arc<str>),
@@ -82,7 +82,7 @@ impl Owner {
 }
 
 impl Hold {
-    pub fn grant(&self) -> Grant {
+    pub fn to_grant(&self) -> Grant {
         Grant { key: self.key, token: self.token, since: self.since, deadline: self.deadline.moment() }
     }
 

@@ -8,7 +8,7 @@ use crate::domain::codec::values::{
     take_name, take_optional, take_optional_id, take_wait,
 };
 use crate::domain::command::Wait;
-use crate::domain::idempotency::{Given, RequestRecord};
+use crate::domain::idempotency::{RequestRecord, RequestResult};
 use crate::domain::ids::{
     BodyDigest, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
 };
@@ -73,18 +73,18 @@ pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord, for
     out.put_bytes(&record.body.0);
     out.put_varint(record.until.0);
     put_caller(out, record.caller, format);
-    match &record.given {
-        Given::Ended => out.put_u8(0),
-        Given::Session(session) => {
+    match &record.result {
+        RequestResult::Ended => out.put_u8(0),
+        RequestResult::Session(session) => {
             out.put_u8(1);
             out.put_bytes(&session.0);
         }
-        Given::Waiter { name, key } => {
+        RequestResult::Waiter { name, key } => {
             out.put_u8(2);
             out.put_text(name);
             out.put_bytes(&key.0);
         }
-        Given::Hold { name, token } => {
+        RequestResult::Hold { name, token } => {
             out.put_u8(3);
             out.put_text(name);
             out.put_varint(token.0);
@@ -95,14 +95,14 @@ pub fn put_request(out: &mut Vec<u8>, id: RequestId, record: &RequestRecord, for
 pub fn take_request(input: &mut Decoder, format: Format) -> Result<(RequestId, RequestRecord), DecodeError> {
     let (id, body) = (RequestId(input.array()?), BodyDigest(input.array()?));
     let (until, caller) = (Timestamp(input.varint()?), take_caller(input, format)?);
-    let given = match input.u8()? {
-        0 => Given::Ended,
-        1 => Given::Session(SessionId(input.array()?)),
-        2 => Given::Waiter { name: take_name(input)?, key: HoldKey(input.array()?) },
-        3 => Given::Hold { name: take_name(input)?, token: Token(input.varint()?) },
+    let result = match input.u8()? {
+        0 => RequestResult::Ended,
+        1 => RequestResult::Session(SessionId(input.array()?)),
+        2 => RequestResult::Waiter { name: take_name(input)?, key: HoldKey(input.array()?) },
+        3 => RequestResult::Hold { name: take_name(input)?, token: Token(input.varint()?) },
         value => return Err(DecodeError::Unknown { what: "result of a request", value: value.into() }),
     };
-    Ok((id, RequestRecord { body, caller, given, until }))
+    Ok((id, RequestRecord { body, caller, result, until }))
 }
 
 pub fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock, format: Format) {

@@ -4,7 +4,7 @@ use super::records::{take_lock, take_node, take_remembered_size, take_request, t
 use crate::base::codec::{DecodeError, Decoder};
 use crate::domain::codec::Format;
 use crate::domain::codec::values::take_limits;
-use crate::domain::idempotency::{Given, RequestRecord};
+use crate::domain::idempotency::{RequestRecord, RequestResult};
 use crate::domain::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
 use crate::domain::locks::Lock;
 use crate::domain::nodes::NodeRecord;
@@ -119,16 +119,16 @@ impl Table {
         if are_issued { Ok(()) } else { Err(DecodeError::Range) }
     }
 
-    /// A request's record and what it was given name each other, or it could be given it twice. Returns how many there
+    /// A request's record and its result name each other, or a retry could get a second result. Returns how many there
     /// are.
     fn check_requests_of_lock(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
         let mut count = 0;
         for (request, token) in lock.holds().iter().filter_map(|hold| Some((hold.request()?, hold.token))) {
-            self.check_given(request, Given::Hold { name: name.clone(), token })?;
+            self.check_result(request, RequestResult::Hold { name: name.clone(), token })?;
             count += 1;
         }
         for (request, key) in lock.queue().iter().filter_map(|(_, waiter)| Some((waiter.request?, waiter.key))) {
-            self.check_given(request, Given::Waiter { name: name.clone(), key })?;
+            self.check_result(request, RequestResult::Waiter { name: name.clone(), key })?;
             count += 1;
         }
         Ok(count)
@@ -137,15 +137,15 @@ impl Table {
     fn check_requests_of_sessions(&self) -> Result<usize, DecodeError> {
         let mut count = 0;
         for (request, id) in self.sessions.iter().filter_map(|(id, session)| Some((session.request?, *id))) {
-            self.check_given(request, Given::Session(id))?;
+            self.check_result(request, RequestResult::Session(id))?;
             count += 1;
         }
         Ok(count)
     }
 
-    fn check_given(&self, request: RequestId, given: Given) -> Result<(), DecodeError> {
-        let is_given = self.idempotency_keys.get(request).is_some_and(|record| record.given == given);
-        if is_given { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
+    fn check_result(&self, request: RequestId, result: RequestResult) -> Result<(), DecodeError> {
+        let matches = self.idempotency_keys.get(request).is_some_and(|record| record.result == result);
+        if matches { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
     }
 }
 

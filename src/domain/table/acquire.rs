@@ -2,7 +2,7 @@
 
 use super::{Effects, Table};
 use crate::domain::command::Acquire;
-use crate::domain::idempotency::Given;
+use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{CommandId, Token};
 use crate::domain::level;
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Owner, Place, Tracked};
@@ -108,10 +108,10 @@ impl Table {
             caller: acquire.caller,
             delivery,
         };
-        let grant = hold.grant();
+        let grant = hold.to_grant();
         if let Some(key) = acquire.idempotency_key {
-            let given = Given::Hold { name: acquire.name.clone(), token: grant.token };
-            self.record_request(key, acquire.caller, given);
+            let result = RequestResult::Hold { name: acquire.name.clone(), token: grant.token };
+            self.record_request(key, acquire.caller, result);
         }
         self.add_hold(effects, acquire.name, acquire.size, acquire.remembers_size, hold);
         Outcome::Acquired(grant)

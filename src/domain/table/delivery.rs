@@ -2,7 +2,7 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::Proof;
-use crate::domain::idempotency::{Given, ORPHAN_MS};
+use crate::domain::idempotency::{ORPHAN_MS, RequestResult};
 use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
 use crate::domain::locks::{DeliveryState, Orphan, Place, Waiter, WaiterState};
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
@@ -95,7 +95,7 @@ impl Table {
             request: Some(request),
             caller: hold.caller,
         };
-        self.keep_request(request, Given::Waiter { name: name.clone(), key: hold.key });
+        self.keep_request(request, RequestResult::Waiter { name: name.clone(), key: hold.key });
         let place = self.last_place(i32::MAX);
         self.add_waiter(&name, place, waiter);
         Vacancy

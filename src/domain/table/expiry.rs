@@ -1,8 +1,9 @@
 //! Expiry: leases, waits, idle sessions, remembered sizes and idempotency keys end with time, in bounded batches.
 
-use super::{Effects, Table};
+use super::{Effects, Table, Vacancy};
 use crate::domain::ids::{Name, SessionId};
-use crate::domain::outcome::Event;
+use crate::domain::locks::{Hold, Place, Waiter};
+use crate::domain::outcome::{EndReason, Event, WaitEnd};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 
@@ -72,5 +73,53 @@ impl Table {
             effects.events.push(Event::Broken("a deadline without its hold or waiter"));
             self.locks.drop_due(self.header.now);
         }
+    }
+
+    /// Ends holds whose lease has expired, waits that have timed out and what belongs to ended sessions, and grants the lock
+    /// to its waiters. Called before a command looks at the lock, too.
+    pub(super) fn expire_lock(&mut self, effects: &mut Effects, name: &Name) {
+        let Some(lock) = self.locks.get(name) else { return };
+        if !lock.next_deadline().is_past(self.header.now) && self.sessions.first_ended().is_none() {
+            return;
+        }
+        let vacancy = self.remove_ended_holds(effects, name);
+        self.grant_waiters(effects, name, vacancy);
+        if let Some(vacancy) = self.remove_ended_waits(effects, name) {
+            self.grant_waiters(effects, name, vacancy);
+        }
+        self.locks.recompute_next_deadline(name);
+    }
+
+    fn remove_ended_holds(&mut self, effects: &mut Effects, name: &Name) -> Vacancy {
+        let (now, sessions) = (self.header.now, &self.sessions);
+        let reason = |hold: &Hold| {
+            if hold.deadline.is_past(now) {
+                return Some(EndReason::Expired);
+            }
+            let session = hold.owner.session()?;
+            (!sessions.is_live(session)).then_some(EndReason::SessionEnded)
+        };
+        for (hold, why) in self.locks.remove_holds(name, reason) {
+            self.hold_ended(effects, name, &hold, why);
+        }
+        Vacancy
+    }
+
+    fn remove_ended_waits(&mut self, effects: &mut Effects, name: &Name) -> Option<Vacancy> {
+        let queue = self.locks.get(name)?.queue().iter();
+        let ended = queue.filter_map(|(place, waiter)| Some((*place, self.reason_of_wait_end(waiter)?)));
+        let ended: Vec<(Place, WaitEnd)> = ended.collect();
+        let mut vacancy = None;
+        for (place, why) in ended {
+            vacancy = Some(self.end_wait(effects, name, place, why));
+        }
+        vacancy
+    }
+
+    fn reason_of_wait_end(&self, waiter: &Waiter) -> Option<WaitEnd> {
+        if waiter.owner.session().is_some_and(|session| !self.sessions.is_live(session)) {
+            return Some(WaitEnd::SessionEnded);
+        }
+        waiter.deadline.is_past(self.header.now).then_some(WaitEnd::TimedOut)
     }
 }

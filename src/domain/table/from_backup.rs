@@ -12,7 +12,7 @@ const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
 
 impl Table {
     /// Keeps sessions and holds if asked to (holds of sessions only with the sessions). All waiters and nodes are
-    /// removed, and idempotency keys end with what they were given. Tokens continue far above those of the backup, and
+    /// removed, and idempotency keys end with their results. Tokens continue far above those of the backup, and
     /// not below `first_token`. The log must start there too, so events need no origin. The level is at least that of
     /// table ids, because no other program knows this table.
     pub fn begin_from_backup(&mut self, first_token: u64, random: u64, keep_sessions: bool, keep_holds: bool) {

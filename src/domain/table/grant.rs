@@ -1,7 +1,7 @@
 //! Grants: the lock goes to the waiters that are next, and holds enter the table.
 
 use super::{Effects, Table, Vacancy};
-use crate::domain::idempotency::Given;
+use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{Name, Token};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Place, Tracked, Waiter};
 use crate::domain::outcome::{Event, WaitEnd};
@@ -46,9 +46,9 @@ impl Table {
             dialect: waiter.dialect,
             caller: waiter.caller,
         };
-        let (grant, unconfirmed) = (hold.grant(), hold.unconfirmed().is_some());
+        let (grant, unconfirmed) = (hold.to_grant(), hold.unconfirmed().is_some());
         if let Some(request) = waiter.request {
-            self.keep_request(request, Given::Hold { name: name.clone(), token: grant.token });
+            self.keep_request(request, RequestResult::Hold { name: name.clone(), token: grant.token });
         }
         if let Some(command) = answered_by {
             effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });

@@ -4,7 +4,6 @@
 mod acquire;
 mod apply;
 mod delivery;
-mod expire_lock;
 mod expiry;
 mod from_backup;
 mod grant;
@@ -134,6 +133,7 @@ impl Table {
         self.header.level >= level
     }
 
+    /// Issues the next fencing token.
     fn issue_token(&mut self) -> Token {
         let token = Token(self.header.next_token);
         self.header.next_token += planted!("token-reused", 1 => 0);

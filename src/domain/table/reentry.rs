@@ -2,7 +2,7 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::Acquire;
-use crate::domain::idempotency::Given;
+use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{CommandId, Token};
 use crate::domain::level;
 use crate::domain::locks::{Delivery, DeliveryState, Owner, Place, Tracked, Waiter};
@@ -69,14 +69,14 @@ impl Table {
             }
         });
         let Some(hold) = changed else { return vanished() };
-        let grant = hold.grant();
+        let grant = hold.to_grant();
         effects.granted(acquire.name.clone(), hold, Some(token));
         self.usages.remove(caller, usage);
         self.usages.add(caller, hold.usage(&acquire.name));
         request.into_iter().for_each(|request| self.idempotency_keys.end(request, &mut self.usages));
         if let Some(key) = acquire.idempotency_key {
-            let given = Given::Hold { name: acquire.name.clone(), token: new_token };
-            self.record_request(key, acquire.caller, given);
+            let result = RequestResult::Hold { name: acquire.name.clone(), token: new_token };
+            self.record_request(key, acquire.caller, result);
         }
         Outcome::Acquired(grant)
     }

@@ -32,7 +32,7 @@ impl Table {
             }
         });
         match renewed {
-            Some(hold) if has_lease => Outcome::Renewed(hold.grant()),
+            Some(hold) if has_lease => Outcome::Renewed(hold.to_grant()),
             Some(_) => Outcome::Refused(Refusal::NoLease),
             None => Outcome::Refused(Refusal::WrongKey),
         }

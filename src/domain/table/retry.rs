@@ -1,9 +1,9 @@
-//! Retries: a request that was made before is answered with what it was given.
+//! Retries: a request that was made before gets the same result.
 
 use super::{Effects, Table};
 use crate::domain::caller::Caller;
 use crate::domain::command::Acquire;
-use crate::domain::idempotency::{Given, IDEMPOTENCY_KEY_KEPT_MS, RequestRecord};
+use crate::domain::idempotency::{IDEMPOTENCY_KEY_KEPT_MS, RequestRecord, RequestResult};
 use crate::domain::ids::{CommandId, HoldKey, IdempotencyKey, Name, RequestId, Token};
 use crate::domain::locks::DeliveryState;
 use crate::domain::outcome::Outcome;
@@ -13,19 +13,21 @@ use crate::mutants::planted;
 impl Table {
     /// The answer to an acquire that was made before; `None` if it is new.
     pub(super) fn acquire_again(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
-        let given = match self.recall(acquire.idempotency_key?)? {
-            Ok(given) => given,
+        let result = match self.recall(acquire.idempotency_key?)? {
+            Ok(result) => result,
             Err(refusal) => return Some(Outcome::Refused(refusal)),
         };
-        Some(match given {
-            Given::Hold { name, token } if name == acquire.name => self.give_hold_again(&name, token, acquire.key),
-            Given::Waiter { name, key } if name == acquire.name => self.wait_again(effects, id, acquire, key),
+        Some(match result {
+            RequestResult::Hold { name, token } if name == acquire.name => {
+                self.give_hold_again(&name, token, acquire.key)
+            }
+            RequestResult::Waiter { name, key } if name == acquire.name => self.wait_again(effects, id, acquire, key),
             _ => Outcome::Refused(Refusal::RequestReused),
         })
     }
 
-    /// What this request was given before; `None` if it is new.
-    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<Given, Refusal>> {
+    /// The earlier result of this request; `None` if it is new.
+    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<RequestResult, Refusal>> {
         let record = self.idempotency_keys.get(key.id).filter(|_| !planted!("retries-are-new"))?;
         if record.has_expired(self.header.now) {
             self.idempotency_keys.remove(key.id, &mut self.usages);
@@ -34,9 +36,9 @@ impl Table {
         if record.body != key.body {
             return Some(Err(Refusal::RequestReused));
         }
-        let given = record.given.clone();
-        self.keep_request(key.id, given.clone());
-        Some(if given == Given::Ended { Err(Refusal::RequestEnded) } else { Ok(given) })
+        let result = record.result.clone();
+        self.keep_request(key.id, result.clone());
+        Some(if result == RequestResult::Ended { Err(Refusal::RequestEnded) } else { Ok(result) })
     }
 
     /// An orphaned hold gets its full lease from now. Any other keeps its deadline; as its first attempt may have been
@@ -45,7 +47,7 @@ impl Table {
         let is_orphaned = self.locks.hold(name, token).is_some_and(|hold| hold.state() == DeliveryState::Orphaned);
         self.confirm_hold(name, token, is_orphaned.then_some(attempt));
         match self.locks.hold(name, token) {
-            Some(hold) => Outcome::Acquired(hold.grant()),
+            Some(hold) => Outcome::Acquired(hold.to_grant()),
             None => Outcome::Refused(Refusal::Broken("a request without its hold")),
         }
     }
@@ -70,16 +72,16 @@ impl Table {
         if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
     }
 
-    /// Records what a new request was given.
-    pub(super) fn record_request(&mut self, key: IdempotencyKey, caller: Caller, given: Given) {
+    /// Records the result of a new request.
+    pub(super) fn record_request(&mut self, key: IdempotencyKey, caller: Caller, result: RequestResult) {
         let until = self.header.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
         self.idempotency_keys.remove(key.id, &mut self.usages);
-        self.idempotency_keys.insert(key.id, RequestRecord { body: key.body, caller, given, until }, &mut self.usages);
+        self.idempotency_keys.insert(key.id, RequestRecord { body: key.body, caller, result, until }, &mut self.usages);
     }
 
-    /// Records what a known request was given, and keeps its key from now on.
-    pub(super) fn keep_request(&mut self, id: RequestId, given: Given) {
+    /// Records the result of a known request, and keeps its key from now on.
+    pub(super) fn keep_request(&mut self, id: RequestId, result: RequestResult) {
         let until = self.header.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
-        self.idempotency_keys.keep(id, given, until, &mut self.usages);
+        self.idempotency_keys.keep(id, result, until, &mut self.usages);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Effects, Table};
 use crate::domain::caller::Caller;
-use crate::domain::idempotency::Given;
+use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{IdempotencyKey, SessionId};
 use crate::domain::level;
 use crate::domain::outcome::{Event, Outcome};
@@ -20,7 +20,7 @@ impl Table {
     ) -> Outcome {
         let key = key.filter(|_| self.supports(level::CLUSTERS));
         match key.and_then(|key| self.recall(key)) {
-            Some(Ok(Given::Session(session))) => {
+            Some(Ok(RequestResult::Session(session))) => {
                 self.sessions.touch(session, self.header.now);
                 return Outcome::SessionOpened { session };
             }
@@ -39,7 +39,7 @@ impl Table {
         self.sessions.insert(id, session);
         self.usages.add(caller, Usage::SESSION);
         if let Some(key) = key {
-            self.record_request(key, caller, Given::Session(id));
+            self.record_request(key, caller, RequestResult::Session(id));
         }
         Outcome::SessionOpened { session: id }
     }

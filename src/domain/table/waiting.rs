@@ -2,7 +2,7 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::{Acquire, Wait};
-use crate::domain::idempotency::Given;
+use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, WaiterId};
 use crate::domain::locks::{Place, Waiter, WaiterState};
 use crate::domain::outcome::{Event, Outcome, WaitEnd};
@@ -55,9 +55,9 @@ impl Table {
         self.add_waiter(&name, place, waiter);
         let position = self.locks.get(&name).map_or(0, |lock| lock.queue().ahead(&place)) as u32;
         if let Some(key) = acquire.idempotency_key {
-            self.record_request(key, acquire.caller, Given::Waiter { name, key: acquire.key });
+            self.record_request(key, acquire.caller, RequestResult::Waiter { name, key: acquire.key });
         }
-        if is_attached { Outcome::Queued { position } } else { Outcome::Enqueued { position } }
+        if is_attached { Outcome::Waiting { position } } else { Outcome::Enqueued { position } }
     }
 
     pub(super) fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) {

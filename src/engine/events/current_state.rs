@@ -10,11 +10,11 @@ use crate::domain::{FrozenTable, Timestamp};
 const LOCKS_MAX: usize = 1_000;
 const HOLDS_MAX: usize = 1_000;
 
-/// The locks that a subscriber filters for, at one place among the events.
+/// The locks that a subscriber filters for, as of one event id.
 #[derive(Debug)]
 pub struct CurrentState {
     /// Events after this are not in the state; all before it are.
-    pub place: EventId,
+    pub id: EventId,
     /// Ordered by name.
     pub locks: Vec<LockView>,
     /// There are more than one state shows.
@@ -28,23 +28,23 @@ impl EventSource {
     pub async fn current_state(&self, names: &NameFilter) -> CurrentState {
         match names {
             NameFilter::One(name) => {
-                let (table, place) = self.table_and_place();
+                let (table, id) = self.table_and_last_id();
                 let now = self.reader.now();
                 let locks = table.lock_view(name, now).into_iter().collect();
-                CurrentState { place, locks, more: false, now }
+                CurrentState { id, locks, more: false, now }
             }
             NameFilter::Under(prefixes) => {
-                // Nobody lists any more if this fails, and then there is nobody to wait for.
+                // If this fails, no other listing runs.
                 let _turn = self.reader.wait_for_listing_turn().await;
-                let (frozen, place, now) = {
-                    let (table, place) = self.table_and_place();
-                    (table.freeze(), place, self.reader.now())
+                let (frozen, id, now) = {
+                    let (table, id) = self.table_and_last_id();
+                    (table.freeze(), id, self.reader.now())
                 };
                 let prefixes = prefixes.clone();
                 let listed = tokio::task::spawn_blocking(move || list(&frozen, &prefixes, now)).await;
                 // Only the end of the runtime cuts it off.
                 let (locks, more) = listed.unwrap_or((Vec::new(), true));
-                CurrentState { place, locks, more, now }
+                CurrentState { id, locks, more, now }
             }
         }
     }

@@ -18,12 +18,12 @@ pub struct EventId {
 
 /// The text is not an event id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("an id reads INDEX-POSITION-LIFE, two whole numbers and hexadecimal digits, as in 4711-1-5f0c")]
+#[error("an id reads INDEX-POSITION-TABLE, two whole numbers and hexadecimal digits, as in 4711-1-5f0c")]
 pub struct InvalidEventId;
 
 impl EventId {
     /// After all events of an entry, before those of the next.
-    pub fn behind(index: u64, table_id: u64) -> EventId {
+    pub fn after_entry(index: u64, table_id: u64) -> EventId {
         EventId { index: index.saturating_add(1), position: 0, table_id }
     }
 }
@@ -82,6 +82,6 @@ mod tests {
     #[test]
     fn place_between_entries_is_between_their_events() {
         let event = |index, position| EventId { index, position, table_id: 3 };
-        assert!(event(7, 9) < EventId::behind(7, 3) && EventId::behind(7, 3) < event(8, 1));
+        assert!(event(7, 9) < EventId::after_entry(7, 3) && EventId::after_entry(7, 3) < event(8, 1));
     }
 }

@@ -1,12 +1,12 @@
 //! The event log, as apply and the subscriptions share it.
 //!
-//! Apply takes one short lock for each entry, and notifies one task if anybody subscribes. That task wakes the
+//! Apply takes one short lock for each entry, and notifies one task if there are subscriptions. That task wakes the
 //! subscriptions, so that a thousand of them cost apply no more than one.
 
 use super::filter::EventFilter;
 use super::id::EventId;
 use super::notifier::Notifier;
-use super::ring::{PlaceStatus, Ring, RingRead};
+use super::ring::{IdStatus, Ring, RingRead};
 use crate::domain::Event;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -49,22 +49,22 @@ impl EventLog {
         }
     }
 
-    /// The ids of this table begin at this number: no earlier one is its own.
-    pub fn begin_at(&self, number: u64, table_id: u64) {
-        self.ring.lock().begin_at(number, table_id);
+    /// The ids of this table begin at this index.
+    pub fn begin_at(&self, index: u64, table_id: u64) {
+        self.ring.lock().begin_at(index, table_id);
     }
 
-    /// Appends what the entry with this number did. Called for each entry, in order.
-    pub fn append(&self, number: u64, events: Vec<Event>) {
-        self.ring.lock().append(number, events);
+    /// Appends the events of the entry at this index. Called for each entry, in order.
+    pub fn append(&self, index: u64, events: Vec<Event>) {
+        self.ring.lock().append(index, events);
         if self.subscriptions.load(Ordering::Relaxed) > 0 {
             self.notifier.notify();
         }
     }
 
-    /// A snapshot as of the entry with this number has replaced the table.
-    pub fn restored(&self, number: u64, table_id: u64) {
-        self.ring.lock().restored(number, table_id);
+    /// A snapshot as of the entry at this index has replaced the table.
+    pub fn restored(&self, index: u64, table_id: u64) {
+        self.ring.lock().restored(index, table_id);
         self.notifier.notify();
     }
 
@@ -86,12 +86,12 @@ impl EventLog {
         self.notifier.clone()
     }
 
-    pub fn status_of(&self, place: EventId) -> PlaceStatus {
-        self.ring.lock().status_of(place)
+    pub fn status_of(&self, id: EventId) -> IdStatus {
+        self.ring.lock().status_of(id)
     }
 
-    pub fn after(&self, place: EventId, filter: &EventFilter) -> RingRead {
-        self.ring.lock().after(place, filter, SCAN_MAX, TAKE_MAX)
+    pub fn after(&self, id: EventId, filter: &EventFilter) -> RingRead {
+        self.ring.lock().after(id, filter, SCAN_MAX, TAKE_MAX)
     }
 
     /// To be taken before the subscription first reads: whatever is appended after that read notifies it.

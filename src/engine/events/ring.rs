@@ -10,11 +10,10 @@ use std::collections::VecDeque;
 pub struct Ring {
     events: VecDeque<PublishedEvent>,
     max: usize,
-    /// Every event after this is here ...
+    /// Every event after this id and up to `end` is kept.
     floor: EventId,
-    /// ... up to this.
     end: EventId,
-    /// Behind the last snapshot that replaced the table.
+    /// After the last snapshot that replaced the table.
     restored: EventId,
     /// The id of the table; 0 before it is opened.
     table_id: u64,
@@ -31,22 +30,22 @@ pub enum GapReason {
     UnknownId,
 }
 
-/// What follows a place.
+/// What follows an id.
 #[derive(Debug)]
 pub enum RingRead {
-    /// The next events that pass the filter, and the place up to which the ring was searched: the same place again if there
+    /// The next events that pass the filter, and the id up to which the ring was searched: the same id again if there
     /// is nothing new.
     Events(Vec<PublishedEvent>, EventId),
-    /// Events after the place are gone, or it is not a place.
+    /// Events after the id are gone, or no event has it.
     Gap(GapReason),
 }
 
-/// Whether the ring has a place.
+/// Whether a subscriber can continue after an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PlaceStatus {
-    Here,
-    /// After everything that was applied here.
-    NotYet,
+pub enum IdStatus {
+    Kept,
+    /// After everything that was applied on this node.
+    NotApplied,
     Missing(GapReason),
 }
 
@@ -63,14 +62,14 @@ impl Ring {
         }
     }
 
-    /// The table has this id, and no entry has a lower number than this.
-    pub fn begin_at(&mut self, number: u64, table_id: u64) {
+    /// The table has this id, and its entries begin at this index.
+    pub fn begin_at(&mut self, index: u64, table_id: u64) {
         self.table_id = table_id;
-        let begin = EventId { index: number, position: 0, table_id };
+        let begin = EventId { index, position: 0, table_id };
         (self.floor, self.end) = (self.floor.max(begin), self.end.max(begin));
     }
 
-    /// Appends what the next entry did, which has this number.
+    /// Appends the events of the next entry.
     pub fn append(&mut self, index: u64, events: Vec<Event>) {
         let published = events.into_iter().filter_map(LockEvent::of);
         for (position, event) in (1..).zip(published) {
@@ -81,42 +80,42 @@ impl Ring {
             }
             self.events.push_back(PublishedEvent { id: EventId { index, position, table_id: self.table_id }, event });
         }
-        self.end = EventId::behind(index, self.table_id);
+        self.end = EventId::after_entry(index, self.table_id);
     }
 
-    /// A snapshot as of the entry with this number has replaced the table: earlier events were not seen.
+    /// A snapshot as of the entry at this index has replaced the table: earlier events were not seen.
     pub fn restored(&mut self, index: u64, table_id: u64) {
         self.table_id = table_id;
         self.events.clear();
-        self.end = EventId::behind(index, table_id);
+        self.end = EventId::after_entry(index, table_id);
         (self.floor, self.restored) = (self.end, self.end);
     }
 
-    /// Whether a subscriber can continue from a place that another node has told it.
-    pub fn status_of(&self, place: EventId) -> PlaceStatus {
-        if place.table_id != self.table_id {
+    /// Whether a subscriber can continue after an id that it may have from another node.
+    pub fn status_of(&self, id: EventId) -> IdStatus {
+        if id.table_id != self.table_id {
             // A node that has applied nothing does not know the id of its table yet.
-            return if self.end.index == 0 { PlaceStatus::NotYet } else { PlaceStatus::Missing(GapReason::UnknownId) };
+            return if self.end.index == 0 { IdStatus::NotApplied } else { IdStatus::Missing(GapReason::UnknownId) };
         }
-        if let Err(why) = self.reaches(place) {
-            return PlaceStatus::Missing(why);
+        if let Err(why) = self.check_kept(id) {
+            return IdStatus::Missing(why);
         }
-        if place > self.end {
-            return PlaceStatus::NotYet;
+        if id > self.end {
+            return IdStatus::NotApplied;
         }
-        let is_event = || self.events.binary_search_by_key(&place, |event| event.id).is_ok();
-        let is_place = place.position == 0 || place == self.floor || is_event();
-        if is_place { PlaceStatus::Here } else { PlaceStatus::Missing(GapReason::UnknownId) }
+        let is_event = || self.events.binary_search_by_key(&id, |event| event.id).is_ok();
+        let is_known = id.position == 0 || id == self.floor || is_event();
+        if is_known { IdStatus::Kept } else { IdStatus::Missing(GapReason::UnknownId) }
     }
 
-    /// What follows a place: looks at most at `scan_max` events and takes at most `take_max`.
-    pub fn after(&self, place: EventId, filter: &EventFilter, scan_max: usize, take_max: usize) -> RingRead {
-        if let Err(why) = self.reaches(place) {
+    /// What follows an id: looks at most at `scan_max` events and takes at most `take_max`.
+    pub fn after(&self, id: EventId, filter: &EventFilter, scan_max: usize, take_max: usize) -> RingRead {
+        if let Err(why) = self.check_kept(id) {
             return RingRead::Gap(why);
         }
-        let start = self.events.partition_point(|event| event.id <= place);
+        let start = self.events.partition_point(|event| event.id <= id);
         let mut seen = self.events.range(start..).take(scan_max);
-        let (mut taken, mut last) = (Vec::new(), place);
+        let (mut taken, mut last) = (Vec::new(), id);
         for event in seen.by_ref() {
             last = event.id;
             if filter.matches(&event.event) {
@@ -130,10 +129,10 @@ impl Ring {
         RingRead::Events(taken, if all { last.max(self.end) } else { last })
     }
 
-    fn reaches(&self, place: EventId) -> Result<(), GapReason> {
-        match place {
-            place if place >= self.floor || planted!("gap-hidden") => Ok(()),
-            place if place < self.restored => Err(GapReason::Snapshot),
+    fn check_kept(&self, id: EventId) -> Result<(), GapReason> {
+        match id {
+            id if id >= self.floor || planted!("gap-hidden") => Ok(()),
+            id if id < self.restored => Err(GapReason::Snapshot),
             _ => Err(GapReason::TooOld),
         }
     }
@@ -167,8 +166,8 @@ mod tests {
         EventFilter { names: NameFilter::Under(vec![prefix.to_owned()]), sessions: false }
     }
 
-    fn after(ring: &Ring, place: EventId, prefix: &str) -> (Vec<EventId>, EventId) {
-        match ring.after(place, &under(prefix), 100, 100) {
+    fn after(ring: &Ring, id: EventId, prefix: &str) -> (Vec<EventId>, EventId) {
+        match ring.after(id, &under(prefix), 100, 100) {
             RingRead::Events(events, next) => (events.into_iter().map(|event| event.id).collect(), next),
             RingRead::Gap(why) => panic!("a gap: {why:?}"),
         }
@@ -190,7 +189,7 @@ mod tests {
     fn read_is_bounded_and_continues_where_it_ended() {
         let mut ring = Ring::new(10);
         ring.append(1, vec![released("a"), released("b"), released("a"), released("a")]);
-        let look = |place, scan, take| match ring.after(place, &under("a"), scan, take) {
+        let look = |id, scan, take| match ring.after(id, &under("a"), scan, take) {
             RingRead::Events(events, next) => (events.len(), next),
             RingRead::Gap(why) => panic!("a gap: {why:?}"),
         };
@@ -205,9 +204,9 @@ mod tests {
         let mut ring = Ring::new(2);
         (1..=4).for_each(|index| ring.append(index, vec![released("a")]));
         assert_eq!(after(&ring, id(2, 1), ""), (vec![id(3, 1), id(4, 1)], id(5, 0)));
-        assert_eq!(ring.status_of(id(2, 1)), PlaceStatus::Here);
+        assert_eq!(ring.status_of(id(2, 1)), IdStatus::Kept);
         assert!(matches!(ring.after(id(1, 1), &under(""), 9, 9), RingRead::Gap(GapReason::TooOld)));
-        assert_eq!(ring.status_of(id(2, 0)), PlaceStatus::Missing(GapReason::TooOld));
+        assert_eq!(ring.status_of(id(2, 0)), IdStatus::Missing(GapReason::TooOld));
     }
 
     #[test]
@@ -215,8 +214,8 @@ mod tests {
         let mut ring = Ring::new(9);
         ring.append(1, vec![released("a")]);
         ring.restored(7, 0);
-        assert_eq!(ring.status_of(id(1, 1)), PlaceStatus::Missing(GapReason::Snapshot));
-        assert_eq!(ring.status_of(id(8, 0)), PlaceStatus::Here);
+        assert_eq!(ring.status_of(id(1, 1)), IdStatus::Missing(GapReason::Snapshot));
+        assert_eq!(ring.status_of(id(8, 0)), IdStatus::Kept);
         ring.append(8, vec![released("a")]);
         assert_eq!(after(&ring, id(8, 0), ""), (vec![id(8, 1)], id(9, 0)));
         assert!(matches!(ring.after(id(7, 5), &under(""), 9, 9), RingRead::Gap(GapReason::Snapshot)));
@@ -226,26 +225,26 @@ mod tests {
     fn id_that_no_event_has_is_unknown() {
         let mut ring = Ring::new(9);
         ring.begin_at(4, 0);
-        assert_eq!(ring.status_of(id(3, 0)), PlaceStatus::Missing(GapReason::TooOld), "before this service");
+        assert_eq!(ring.status_of(id(3, 0)), IdStatus::Missing(GapReason::TooOld), "before this service");
         ring.append(5, vec![released("a")]);
-        assert_eq!(ring.status_of(id(5, 1)), PlaceStatus::Here);
-        assert_eq!(ring.status_of(id(5, 2)), PlaceStatus::Missing(GapReason::UnknownId));
-        assert_eq!(ring.status_of(id(6, 0)), PlaceStatus::Here);
-        assert_eq!(ring.status_of(id(6, 1)), PlaceStatus::NotYet);
+        assert_eq!(ring.status_of(id(5, 1)), IdStatus::Kept);
+        assert_eq!(ring.status_of(id(5, 2)), IdStatus::Missing(GapReason::UnknownId));
+        assert_eq!(ring.status_of(id(6, 0)), IdStatus::Kept);
+        assert_eq!(ring.status_of(id(6, 1)), IdStatus::NotApplied);
     }
 
     #[test]
     fn id_of_another_table_is_unknown_at_any_index() {
         let mut ring = Ring::new(9);
         let of = |table_id, index| EventId { index, position: 0, table_id };
-        assert_eq!(ring.status_of(of(7, 5)), PlaceStatus::NotYet, "it may be of this one");
+        assert_eq!(ring.status_of(of(7, 5)), IdStatus::NotApplied, "it may be of this one");
         ring.begin_at(4, 7);
         ring.append(5, vec![released("a")]);
-        assert_eq!(ring.status_of(of(7, 5)), PlaceStatus::Here);
+        assert_eq!(ring.status_of(of(7, 5)), IdStatus::Kept);
         for (table_id, index) in [(0, 1), (0, 5), (8, 5), (8, 1_000)] {
             assert_eq!(
                 ring.status_of(of(table_id, index)),
-                PlaceStatus::Missing(GapReason::UnknownId),
+                IdStatus::Missing(GapReason::UnknownId),
                 "{table_id} {index}"
             );
         }

@@ -17,15 +17,15 @@ pub struct EventSource {
 }
 
 impl EventSource {
-    /// The place after the last event of the table.
-    pub fn place(&self) -> EventId {
-        self.table_and_place().1
+    /// The id after the last event of the table.
+    pub fn last_id(&self) -> EventId {
+        self.table_and_last_id().1
     }
 
-    /// The table, and the place after its last event.
-    pub fn table_and_place(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
-        let (table, number) = self.host.table_and_entry_number();
-        let place = EventId::behind(number, table.table_id());
-        (table, place)
+    /// The table, and the id after its last event.
+    pub fn table_and_last_id(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
+        let (table, index) = self.host.table_and_event_index();
+        let id = EventId::after_entry(index, table.table_id());
+        (table, id)
     }
 }

@@ -5,7 +5,7 @@ use super::event::PublishedEvent;
 use super::filter::EventFilter;
 use super::id::EventId;
 use super::log::{SubscriptionSlot, SubscriptionsFull};
-use super::ring::{GapReason, PlaceStatus, RingRead};
+use super::ring::{GapReason, IdStatus, RingRead};
 use super::source::EventSource;
 use crate::engine::reads::Consistency;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Before a read barrier that failed is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// What a subscriber gets.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub enum Update {
     Begun(EventId),
     /// The state that was asked for at the beginning; everything after it follows.
     State(CurrentState),
-    /// Events, and the place up to which there is nothing else for this subscriber.
+    /// Events, and the id up to which there is nothing else for this subscriber.
     Events(Vec<PublishedEvent>, EventId),
     /// Nothing for this subscriber up to here.
     Passed(EventId),
@@ -49,7 +49,7 @@ enum Position {
     None {
         with_state: bool,
     },
-    /// Some node has sent it everything up to here; this node has not looked the place up yet.
+    /// Some node has sent it everything up to here; this node has not looked it up yet.
     FromElsewhere(EventId),
     At(EventId),
 }
@@ -72,14 +72,14 @@ impl Subscription {
     /// What comes next. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Update {
         loop {
-            // First, so that whatever comes after the read below is noticed.
+            // First, so that anything that comes after the read below is noticed.
             if *self.notified.borrow_and_update() || self.source.health.is_removed() {
                 return Update::Ended;
             }
             let update = match self.position {
                 Position::None { with_state } => self.begin(with_state).await,
-                Position::FromElsewhere(place) => self.resume(place).await,
-                Position::At(place) => self.read(place).await,
+                Position::FromElsewhere(id) => self.resume(id).await,
+                Position::At(id) => self.read(id).await,
             };
             if let Some(update) = update {
                 return update;
@@ -93,28 +93,28 @@ impl Subscription {
         }
         if with_state {
             let state = self.source.current_state(&self.filter.names).await;
-            self.position = Position::At(state.place);
+            self.position = Position::At(state.id);
             return Some(Update::State(state));
         }
-        let place = self.source.place();
-        self.position = Position::At(place);
-        Some(Update::Begun(place))
+        let id = self.source.last_id();
+        self.position = Position::At(id);
+        Some(Update::Begun(id))
     }
 
-    async fn resume(&mut self, place: EventId) -> Option<Update> {
-        match self.source.log.status_of(place) {
-            PlaceStatus::Here => {
-                self.position = Position::At(place);
-                Some(Update::Begun(place))
+    async fn resume(&mut self, id: EventId) -> Option<Update> {
+        match self.source.log.status_of(id) {
+            IdStatus::Kept => {
+                self.position = Position::At(id);
+                Some(Update::Begun(id))
             }
-            PlaceStatus::Missing(reason) => self.gap(reason).await,
-            PlaceStatus::NotYet => {
+            IdStatus::Missing(reason) => self.gap(reason).await,
+            IdStatus::NotApplied => {
                 if !self.is_current().await {
                     return None;
                 }
-                // Whatever any node has sent is applied here by now.
-                let here = self.source.place();
-                if place.table_id != here.table_id || place > here {
+                // Every event that a node has sent is applied here by now.
+                let here = self.source.last_id();
+                if id.table_id != here.table_id || id > here {
                     return self.gap(GapReason::UnknownId).await;
                 }
                 self.wait().await
@@ -122,10 +122,10 @@ impl Subscription {
         }
     }
 
-    async fn read(&mut self, place: EventId) -> Option<Update> {
-        match self.source.log.after(place, &self.filter) {
+    async fn read(&mut self, id: EventId) -> Option<Update> {
+        match self.source.log.after(id, &self.filter) {
             RingRead::Gap(reason) => self.gap(reason).await,
-            RingRead::Events(_, next) if next == place => self.wait().await,
+            RingRead::Events(_, next) if next == id => self.wait().await,
             RingRead::Events(events, next) => {
                 self.position = Position::At(next);
                 if events.is_empty() {
@@ -140,14 +140,14 @@ impl Subscription {
 
     async fn gap(&mut self, reason: GapReason) -> Option<Update> {
         let state = self.source.current_state(&self.filter.names).await;
-        self.position = Position::At(state.place);
+        self.position = Position::At(state.id);
         Some(Update::Gap(reason, state))
     }
 
-    /// The place up to which this subscriber has everything; `None` before it has begun.
-    pub fn place(&self) -> Option<EventId> {
+    /// The id up to which this subscriber has everything; `None` before it has begun.
+    pub fn last_id(&self) -> Option<EventId> {
         match self.position {
-            Position::At(place) => Some(place),
+            Position::At(id) => Some(id),
             Position::None { .. } | Position::FromElsewhere(_) => None,
         }
     }
@@ -170,7 +170,7 @@ impl Subscription {
         let barrier = async {
             let reached = self.source.reader.read_barrier(self.consistency).await.is_ok();
             if !reached {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             reached
         };

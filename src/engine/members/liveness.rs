@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_paused_judges_nobody_by_it() {
+    fn paused_leader_declares_no_node_down() {
         let heard = NodeLiveness::default();
         heard.note(2, at(0));
         heard.note(3, at(0));

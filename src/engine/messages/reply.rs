@@ -4,6 +4,7 @@ use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text,
 use super::digest::Verdict;
 use super::member_codec::{put_member_error, take_member_error};
 use super::members::MemberLine;
+use crate::base::byte_enum;
 use crate::base::codec::Encode;
 use crate::domain::Timestamp;
 use crate::raft::MemberError;
@@ -51,71 +52,91 @@ pub enum Reply {
     },
 }
 
+byte_enum! {
+    /// The first byte of a reply after the version. Never reused.
+    enum Tag {
+        NotLeader = 1,
+        NoQuorum = 2,
+        Busy = 3,
+        Accepted = 4,
+        ReadIndex = 5,
+        Changed = 6,
+        NotAccepted = 7,
+        Members = 8,
+        NotUnderstood = 9,
+        Refused = 10,
+        OutcomeUnknown = 11,
+        NotMember = 12,
+        Identity = 13,
+        Compared = 14,
+    }
+}
+
 impl Reply {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         match self {
-            Reply::NotLeader => out.put_u8(1),
-            Reply::NoQuorum => out.put_u8(2),
-            Reply::Busy => out.put_u8(3),
+            Reply::NotLeader => out.put_u8(Tag::NotLeader as u8),
+            Reply::NoQuorum => out.put_u8(Tag::NoQuorum as u8),
+            Reply::Busy => out.put_u8(Tag::Busy as u8),
             Reply::Accepted { epoch, now } => {
-                put_tagged(&mut out, 4, *epoch);
+                put_tagged(&mut out, Tag::Accepted as u8, *epoch);
                 out.put_be_u64(now.0);
             }
             Reply::ReadIndex { index, now } => {
-                put_tagged(&mut out, 5, *index);
+                put_tagged(&mut out, Tag::ReadIndex as u8, *index);
                 out.put_be_u64(now.0);
             }
-            Reply::Changed => out.put_u8(6),
+            Reply::Changed => out.put_u8(Tag::Changed as u8),
             Reply::NotAccepted { reason } => {
-                out.put_u8(7);
+                out.put_u8(Tag::NotAccepted as u8);
                 put_text(&mut out, reason);
             }
             Reply::Members { members } => {
-                out.put_u8(8);
+                out.put_u8(Tag::Members as u8);
                 out.put_be_u32(members.len() as u32);
                 members.iter().for_each(|member| member.put(&mut out));
             }
-            Reply::NotUnderstood => out.put_u8(9),
+            Reply::NotUnderstood => out.put_u8(Tag::NotUnderstood as u8),
             Reply::Refused(error) => {
-                out.put_u8(10);
+                out.put_u8(Tag::Refused as u8);
                 put_member_error(&mut out, error);
             }
-            Reply::OutcomeUnknown => out.put_u8(11),
-            Reply::NotMember => out.put_u8(12),
+            Reply::OutcomeUnknown => out.put_u8(Tag::OutcomeUnknown as u8),
+            Reply::NotMember => out.put_u8(Tag::NotMember as u8),
             Reply::Identity { table_id, leads } => {
-                put_tagged(&mut out, 13, *table_id);
+                put_tagged(&mut out, Tag::Identity as u8, *table_id);
                 out.put_flag(*leads);
             }
-            Reply::Compared(verdict) => out.put_bytes(&[14, *verdict as u8]),
+            Reply::Compared(verdict) => out.put_bytes(&[Tag::Compared as u8, *verdict as u8]),
         }
         out
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Reply, MessageError> {
         let mut take = open(bytes)?;
-        let reply = match take.u8()? {
-            1 => Reply::NotLeader,
-            2 => Reply::NoQuorum,
-            3 => Reply::Busy,
-            4 => Reply::Accepted { epoch: take.be_u64()?, now: Timestamp(take.be_u64()?) },
-            5 => Reply::ReadIndex { index: take.be_u64()?, now: Timestamp(take.be_u64()?) },
-            6 => Reply::Changed,
-            7 => Reply::NotAccepted { reason: take_text(&mut take)? },
-            8 => {
+        let tag = take.u8()?;
+        let reply = match Tag::from_u8(tag).ok_or_else(|| unknown("reply", tag))? {
+            Tag::NotLeader => Reply::NotLeader,
+            Tag::NoQuorum => Reply::NoQuorum,
+            Tag::Busy => Reply::Busy,
+            Tag::Accepted => Reply::Accepted { epoch: take.be_u64()?, now: Timestamp(take.be_u64()?) },
+            Tag::ReadIndex => Reply::ReadIndex { index: take.be_u64()?, now: Timestamp(take.be_u64()?) },
+            Tag::Changed => Reply::Changed,
+            Tag::NotAccepted => Reply::NotAccepted { reason: take_text(&mut take)? },
+            Tag::Members => {
                 let count = take.be_u32()?;
                 Reply::Members { members: (0..count).map(|_| MemberLine::take(&mut take)).collect::<Result<_, _>>()? }
             }
-            9 => Reply::NotUnderstood,
-            10 => Reply::Refused(take_member_error(&mut take)?),
-            11 => Reply::OutcomeUnknown,
-            12 => Reply::NotMember,
-            13 => Reply::Identity { table_id: take.be_u64()?, leads: take.u8()? != 0 },
-            14 => {
+            Tag::NotUnderstood => Reply::NotUnderstood,
+            Tag::Refused => Reply::Refused(take_member_error(&mut take)?),
+            Tag::OutcomeUnknown => Reply::OutcomeUnknown,
+            Tag::NotMember => Reply::NotMember,
+            Tag::Identity => Reply::Identity { table_id: take.be_u64()?, leads: take.u8()? != 0 },
+            Tag::Compared => {
                 let verdict = take.u8()?;
                 Reply::Compared(Verdict::from_u8(verdict).ok_or_else(|| unknown("verdict", verdict))?)
             }
-            value => return Err(unknown("reply", value)),
         };
         take.end()?;
         Ok(reply)

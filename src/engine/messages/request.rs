@@ -4,6 +4,7 @@
 
 use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
 use super::digest::TableDigest;
+use crate::base::byte_enum;
 use crate::base::codec::Encode;
 use crate::domain::{Entry, Incarnation, StoreId};
 
@@ -33,33 +34,48 @@ pub enum Change {
     Remove { node: u64 },
 }
 
+byte_enum! {
+    /// The first byte of a request after the version. Never reused.
+    enum Tag {
+        Present = 1,
+        Forward = 2,
+        ReadIndex = 3,
+        Add = 4,
+        Promote = 5,
+        Remove = 6,
+        Members = 7,
+        Identify = 8,
+        Compare = 9,
+    }
+}
+
 impl Request {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         match self {
             Request::Present { incarnation, store, level } => {
-                out.put_u8(1);
+                out.put_u8(Tag::Present as u8);
                 out.put_be_u64(incarnation.0);
                 out.put_bytes(&store.0);
                 out.put_be_u32(*level);
             }
             Request::Forward { incarnation, entry } => {
-                out.put_u8(2);
+                out.put_u8(Tag::Forward as u8);
                 out.put_be_u64(incarnation.0);
                 out.put_bytes(&entry.encode());
             }
-            Request::ReadIndex => out.put_u8(3),
+            Request::ReadIndex => out.put_u8(Tag::ReadIndex as u8),
             Request::Change(Change::Add { node, address }) => {
-                out.put_u8(4);
+                out.put_u8(Tag::Add as u8);
                 out.put_be_u64(*node);
                 put_text(&mut out, address);
             }
-            Request::Change(Change::Promote { node }) => put_tagged(&mut out, 5, *node),
-            Request::Change(Change::Remove { node }) => put_tagged(&mut out, 6, *node),
-            Request::Members => out.put_u8(7),
-            Request::Identify => out.put_u8(8),
+            Request::Change(Change::Promote { node }) => put_tagged(&mut out, Tag::Promote as u8, *node),
+            Request::Change(Change::Remove { node }) => put_tagged(&mut out, Tag::Remove as u8, *node),
+            Request::Members => out.put_u8(Tag::Members as u8),
+            Request::Identify => out.put_u8(Tag::Identify as u8),
             Request::Compare(digest) => {
-                put_tagged(&mut out, 9, digest.index);
+                put_tagged(&mut out, Tag::Compare as u8, digest.index);
                 out.put_be_u64(digest.every_ms);
                 out.put_be_u32(digest.level);
                 out.put_bytes(&digest.digest);
@@ -70,29 +86,29 @@ impl Request {
 
     pub fn decode(bytes: &[u8]) -> Result<Request, MessageError> {
         let mut take = open(bytes)?;
-        let request = match take.u8()? {
-            1 => Request::Present {
+        let tag = take.u8()?;
+        let request = match Tag::from_u8(tag).ok_or_else(|| unknown("request", tag))? {
+            Tag::Present => Request::Present {
                 incarnation: Incarnation(take.be_u64()?),
                 store: StoreId(take.array()?),
                 level: take.be_u32()?,
             },
-            2 => {
+            Tag::Forward => {
                 let incarnation = Incarnation(take.be_u64()?);
                 return Ok(Request::Forward { incarnation, entry: Entry::decode(take.0)? });
             }
-            3 => Request::ReadIndex,
-            4 => Request::Change(Change::Add { node: take.be_u64()?, address: take_text(&mut take)? }),
-            5 => Request::Change(Change::Promote { node: take.be_u64()? }),
-            6 => Request::Change(Change::Remove { node: take.be_u64()? }),
-            7 => Request::Members,
-            8 => Request::Identify,
-            9 => Request::Compare(TableDigest {
+            Tag::ReadIndex => Request::ReadIndex,
+            Tag::Add => Request::Change(Change::Add { node: take.be_u64()?, address: take_text(&mut take)? }),
+            Tag::Promote => Request::Change(Change::Promote { node: take.be_u64()? }),
+            Tag::Remove => Request::Change(Change::Remove { node: take.be_u64()? }),
+            Tag::Members => Request::Members,
+            Tag::Identify => Request::Identify,
+            Tag::Compare => Request::Compare(TableDigest {
                 index: take.be_u64()?,
                 every_ms: take.be_u64()?,
                 level: take.be_u32()?,
                 digest: take.array()?,
             }),
-            value => return Err(unknown("request", value)),
         };
         take.end()?;
         Ok(request)

@@ -49,7 +49,7 @@ impl Proposer {
             let removed = self.health.is_removed();
             if removed {
                 // The table has forgotten their numbers with this node: sent again, they would be applied twice.
-                self.own.forget_all();
+                self.unsettled.clear();
             }
             tokio::time::sleep(if removed { TICK } else { PAUSE }).await;
             self.count(&mut stream);
@@ -59,9 +59,9 @@ impl Proposer {
     /// One step of the stream; false when this node must present itself again.
     async fn send_next(&mut self, stream: &mut ForwardStream) -> bool {
         self.count(stream);
-        self.own.forget_settled();
+        self.unsettled.forget_settled();
         let touches = self.take_batch();
-        let commands = self.own.unsettled_after(stream.accepted, self.bounds.commands_max);
+        let commands = self.unsettled.after(stream.accepted, self.bounds.commands_max);
         if commands.is_empty() && touches.is_empty() {
             let age = self.clock.age();
             let until_presenting = (stream.presented + TICK).saturating_sub(age);
@@ -74,7 +74,7 @@ impl Proposer {
         let last = commands.last().map(|submitted| submitted.id.sequence);
         let body = Body::Batch { touches, more_touches: false, commands };
         let entry = self.host.for_all_nodes(Entry { at: Default::default(), epoch: 0, body });
-        let request = Request::Forward { incarnation: self.own.incarnation(), entry };
+        let request = Request::Forward { incarnation: self.unsettled.incarnation(), entry };
         let answer = NodeClient(self.raft.clone()).ask(stream.leader, &request, ASK_WITHIN).await;
         self.put_back_touches(&request, answer.as_ref());
         match answer {
@@ -92,14 +92,14 @@ impl Proposer {
 
     /// Numbers what waits, as far as there is room for what may have to be sent again. Returns the touches.
     fn take_batch(&mut self) -> Vec<SessionId> {
-        if self.own.unsettled_count() >= self.bounds.commands_max * 4 {
+        if self.unsettled.len() >= self.bounds.commands_max * 4 {
             return Vec::new();
         }
         let batch = self.queue.next(self.bounds);
         let mut commands = Vec::with_capacity(batch.queued.len());
-        self.own.number(batch.queued, &mut commands);
+        self.unsettled.number(batch.queued, &mut commands);
         self.host.counters.count_forwarded(commands.len());
-        self.own.add_unsettled(commands);
+        self.unsettled.add(commands);
         if batch.more_touches {
             self.queue.wake();
         }

@@ -1,4 +1,10 @@
 //! Leading: opens the leadership, turns what waits into entries, and ticks when time is due.
+//!
+//! - A *term* is Raft's: it rises with every election, and at most one node leads in it.
+//! - A *leadership* is the time in which one node proposes entries. It begins with a `LeaderStart` entry; one term may have
+//!   several, because a proposal that fails begins a new one.
+//! - The *epoch* is the number of that leadership in the table. Each entry names its epoch, and the table refuses those of
+//!   an earlier one, so a former leader's late entries change nothing.
 
 use super::state::{Proposer, TICK};
 use crate::base::LogRateLimit;
@@ -40,7 +46,7 @@ impl Proposer {
             first_token: first_token_of(self.host.table().epoch()),
             limits: self.limits,
             node: NodeId(self.health.node()),
-            incarnation: self.own.incarnation(),
+            incarnation: self.unsettled.incarnation(),
             store: StoreId(self.raft.store_id()),
             level: FEATURE_LEVEL,
             confirm: !alone,
@@ -78,7 +84,7 @@ impl Proposer {
             // Requests that are about to arrive come along: fewer entries, and no delay if there are none.
             tokio::task::yield_now().await;
             let batch = self.next_batch();
-            let is_idle = !batch.has_commands() && !self.own.has_unsettled() && !batch.more_touches;
+            let is_idle = !batch.has_commands() && self.unsettled.is_empty() && !batch.more_touches;
             if !is_idle || self.tick_is_due() {
                 if !self.propose(batch).await {
                     return;
@@ -108,7 +114,7 @@ impl Proposer {
 
     /// Commands of a failed proposal go first and alone: they are older than anything that waits.
     fn next_batch(&mut self) -> Batch {
-        if !self.own.has_unsettled() { self.queue.next(self.bounds) } else { Batch::default() }
+        if self.unsettled.is_empty() { self.queue.next(self.bounds) } else { Batch::default() }
     }
 
     fn tick_is_due(&self) -> bool {
@@ -138,13 +144,13 @@ impl Proposer {
 
     /// Proposes one entry and waits until it is applied here; false when the leadership must be opened anew.
     async fn propose(&mut self, batch: Batch) -> bool {
-        let mut commands: Vec<Submitted> = self.own.take_unsettled();
+        let mut commands: Vec<Submitted> = self.unsettled.take_all();
         let again = commands.len();
         let leaders_own = batch.leaders_own.len();
-        let first_of_leader = self.own.next_sequence();
-        self.own.number(batch.leaders_own, &mut commands);
+        let first_of_leader = self.unsettled.next_sequence();
+        self.unsettled.number(batch.leaders_own, &mut commands);
         commands.extend(batch.forwarded);
-        self.own.number(batch.queued, &mut commands);
+        self.unsettled.number(batch.queued, &mut commands);
         let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };
         let entry = Entry { at: self.clock.now(), epoch: self.epoch, body };
         let payload = self.host.encode(entry);
@@ -171,11 +177,11 @@ impl Proposer {
     /// Commands whose outcome was not seen are sent again under the same numbers, unless the node is about to end.
     fn keep_unsettled(&mut self, commands: Vec<Submitted>, error: EngineError) {
         if matches!(error, EngineError::ShuttingDown | EngineError::StorageFailed) {
-            let own = commands.iter().filter(|submitted| submitted.id.incarnation == self.own.incarnation());
+            let own = commands.iter().filter(|submitted| submitted.id.incarnation == self.unsettled.incarnation());
             self.host.requests.fail(own.map(|submitted| submitted.id.sequence), error);
             return;
         }
-        self.own.keep_unsettled(commands);
+        self.unsettled.replace(commands);
     }
 
     /// Waits for the log, and counts meanwhile how long others wait behind it.
@@ -204,7 +210,7 @@ impl Proposer {
     fn answer_before_commit(&mut self, payload: Bytes) -> bool {
         let raft = self.raft.clone();
         let applied = self.host.apply(raft.progress().last_log_index + 1, &payload);
-        self.events.append(applied.number, applied.events);
+        self.events.append(applied.event_index, applied.events);
         drop(tokio::spawn(async move { raft.propose(payload).await }));
         true
     }

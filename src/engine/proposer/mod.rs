@@ -5,9 +5,9 @@
 
 mod following;
 mod leading;
-mod own_commands;
 mod run;
 mod state;
+mod unsettled_commands;
 
-pub use own_commands::OwnCommands;
 pub use state::Proposer;
+pub use unsettled_commands::UnsettledCommands;

@@ -9,10 +9,10 @@ impl Proposer {
         loop {
             let now = *leadership.borrow_and_update();
             if self.health.is_removed() {
-                self.own.forget_all();
+                self.unsettled.clear();
             }
             if !now.is_leader {
-                self.own.forget_those_of_others();
+                self.unsettled.forget_those_of_others();
             }
             let role = async {
                 match (now.is_leader, now.leader) {

@@ -1,6 +1,6 @@
 //! What the proposer works with, in every role of its node.
 
-use super::own_commands::OwnCommands;
+use super::unsettled_commands::UnsettledCommands;
 use crate::base::histogram::Histogram;
 use crate::domain::Limits;
 use crate::engine::cluster_clock::ClusterClock;
@@ -38,7 +38,7 @@ pub struct Proposer {
     pub no_quorum_after: Duration,
     /// A command that was handed on this long ago gets "outcome unknown".
     pub outcome_wait: Duration,
-    pub own: OwnCommands,
+    pub unsettled: UnsettledCommands,
     /// The epoch of the last leadership of this node.
     pub epoch: u64,
 }

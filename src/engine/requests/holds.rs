@@ -1,6 +1,6 @@
 //! Acquiring, releasing and renewing holds.
 
-use super::delivery::{Delivery, PendingAcquire};
+use super::grant_guard::{GrantGuard, PendingAcquire};
 use super::submitter::{Submitter, unexpected};
 use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Token};
 use crate::engine::answer::Answered;
@@ -14,7 +14,7 @@ pub struct Granted {
     /// What remains of the hold when the answer leaves, if its owner does nothing more: its lease, or its session if that
     /// ends sooner. `None` with neither.
     pub expires_in: Option<Duration>,
-    pub delivery: Delivery,
+    pub delivery: GrantGuard,
 }
 
 pub struct Released {
@@ -40,7 +40,7 @@ impl Submitter {
         self.refuse_early(&command).await?;
         let receiver = self.submit(command)?;
         let (queue, cancelled) = (self.queue.clone(), name.clone());
-        let pending = PendingAcquire::new(receiver, Delivery::new(move || queue.cancel(cancelled, key)));
+        let pending = PendingAcquire::new(receiver, GrantGuard::new(move || queue.cancel(cancelled, key)));
         let asked = self.clock.age();
         let (delivery, answer) = pending.answered().await;
         if answer.as_ref().is_ok_and(is_end_of_wait) {

@@ -3,14 +3,14 @@
 //! What may not live here: HTTP, dialects, and anything about other nodes.
 
 mod capacity;
-mod delivery;
 mod early_refusal;
 mod expiry;
+mod grant_guard;
 mod holds;
 mod queue_places;
 mod sessions;
 mod submitter;
 
-pub use delivery::Delivery;
+pub use grant_guard::GrantGuard;
 pub use holds::{Granted, Released, Renewed};
 pub use submitter::Submitter;

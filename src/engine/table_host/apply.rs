@@ -1,4 +1,4 @@
-//! Applies committed entries to the table, and answers whoever waits for them.
+//! Applies committed entries to the table, and answers the requests that wait for them.
 
 use super::host::TableHost;
 use crate::base::clock;
@@ -13,10 +13,10 @@ static STALE: LogRateLimit = LogRateLimit::new(6);
 
 /// What an entry did, besides the answers that have gone out.
 pub struct AppliedEntry {
-    /// The number of the entry in event ids.
-    pub number: u64,
+    /// The index of the entry in event ids.
+    pub event_index: u64,
     pub events: Vec<Event>,
-    /// The table's origin and life, where this entry has opened the table.
+    /// The table's origin and id, where this entry has opened the table.
     pub opened: Option<(u64, u64)>,
     pub began_leadership: bool,
     /// Cluster time before the entry and after it.
@@ -25,9 +25,9 @@ pub struct AppliedEntry {
 
 /// A table that a snapshot has put in the place of the one before.
 pub struct RestoredTable {
-    /// The number in event ids of the last entry that is part of it.
-    pub number: u64,
-    pub life: u64,
+    /// The index in event ids of the last entry that is part of it.
+    pub event_index: u64,
+    pub table_id: u64,
 }
 
 impl TableHost {
@@ -43,7 +43,7 @@ impl TableHost {
         self.idle_timeouts.note_entry(&entry);
         let mut debug_log = self.debug_log.lock();
         debug_log.read(&entry);
-        let (applied, number, time) = self.change_table(index, entry);
+        let (applied, event_index, time) = self.change_table(index, entry);
         let (events, opened) = match applied {
             Ok(mut applied) => {
                 self.refused_entry.store(false, Ordering::Release);
@@ -60,21 +60,21 @@ impl TableHost {
                 (Vec::new(), None)
             }
         };
-        AppliedEntry { number, events, opened, began_leadership, time }
+        AppliedEntry { event_index, events, opened, began_leadership, time }
     }
 
     /// Puts the table of a snapshot, as it is after the entry at `index`, in the place of this one.
     pub fn restore(&self, index: u64, snapshot: &mut dyn Read) -> Result<RestoredTable, String> {
         let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
-        let life = restored.table_id();
+        let table_id = restored.table_id();
         restored.idle_timeouts_ms().for_each(|ms| self.idle_timeouts.note(ms));
-        let number = {
+        let event_index = {
             let mut table = self.table.write();
             *table = restored;
             self.note_limits(&table);
             self.note_index(&table, index)
         };
-        Ok(RestoredTable { number, life })
+        Ok(RestoredTable { event_index, table_id })
     }
 
     fn decode(&self, payload: &[u8]) -> Entry {
@@ -98,11 +98,11 @@ impl TableHost {
         (applied, self.note_index(&table, index), (before, table.now()))
     }
 
-    /// The entry at `index` is applied: returns its number in event ids.
+    /// The entry at `index` is applied: returns its index in event ids.
     fn note_index(&self, table: &Table, index: u64) -> u64 {
-        let number = table.event_origin().saturating_add(index);
-        self.entry_number.store(number, Ordering::Relaxed);
-        number
+        let event_index = table.event_origin().saturating_add(index);
+        self.event_index.store(event_index, Ordering::Relaxed);
+        event_index
     }
 
     fn count(&self, applied: &Applied, began_leadership: bool) {
@@ -180,7 +180,7 @@ mod tests {
         let (answer, mut receiver) = oneshot::channel();
         host.requests.register(1..=1, [(1, answer)].into_iter());
         let applied = host.apply(2, &host.encode(batch(1, 1)));
-        assert_eq!(applied.number, began.number + 1);
+        assert_eq!(applied.event_index, began.event_index + 1);
         let Ok(Ok(Answered::Outcome(outcome))) = receiver.try_recv() else { panic!("no answer") };
         assert_eq!(outcome, Outcome::SessionOpened { session: SessionId([1; 16]) });
         assert_eq!((host.requests.settled(), host.counters.read().sessions_opened), (1, 1));

@@ -86,7 +86,7 @@ impl Counters {
 
     fn count_outcome(&self, outcome: &Outcome) {
         match outcome {
-            Outcome::Queued { .. } | Outcome::Enqueued { .. } => add(&self.waits, 1),
+            Outcome::Waiting { .. } | Outcome::Enqueued { .. } => add(&self.waits, 1),
             Outcome::Refused(_) => add(&self.refusals, 1),
             Outcome::SessionOpened { .. } => add(&self.sessions_opened, 1),
             Outcome::Renewed(_) => add(&self.renewals, 1),

@@ -53,7 +53,7 @@ impl DebugLog {
                 let session = handle(*session);
                 tracing::debug!(session, "session {session} is open");
             }
-            (Outcome::Queued { position } | Outcome::Enqueued { position }, Some(acquire)) => {
+            (Outcome::Waiting { position } | Outcome::Enqueued { position }, Some(acquire)) => {
                 let AcquireLine { name, dialect, session } = acquire;
                 let session = session.map(handle);
                 tracing::debug!(lock = ?name, position, ?dialect, session, "a request waits for {name:?}, behind {position}");

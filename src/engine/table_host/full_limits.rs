@@ -1,6 +1,6 @@
 //! Limits that are reached: refusals for them are counted, and each limit is logged at most once a minute.
 
-use crate::base::LogRateLimit;
+use crate::base::KeyedLogRateLimit;
 use crate::base::clock::process_age;
 use crate::domain::{Applied, Outcome, Pool, Refusal, ShareOf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,21 +9,11 @@ const WAITERS_PER_LOCK: &str = "locks.waiters_per_lock_max";
 const HOLDS_PER_SESSION: &str = "sessions.holds_max";
 const CREDENTIALS: &str = "quotas.credential_percent";
 const ADDRESSES: &str = "quotas.address_percent";
-/// Not `KEYS.len()`: as the length of an array in a type that would need `key` compiled before the type is known.
-const COUNT: usize = 8;
-/// The limits by their keys in `config.toml`.
-const KEYS: [&str; COUNT] = [
-    key(Pool::Holds),
-    key(Pool::Sessions),
-    key(Pool::Requests),
-    key(Pool::Bytes),
-    WAITERS_PER_LOCK,
-    HOLDS_PER_SESSION,
-    CREDENTIALS,
-    ADDRESSES,
-];
+/// More than there are limits.
+const LOGGED_KEYS_MAX: usize = 64;
 
-const fn key(pool: Pool) -> &'static str {
+/// The key of a pool's limit in `config.toml`.
+fn key(pool: Pool) -> &'static str {
     match pool {
         Pool::Holds => "locks.holds_max",
         Pool::Sessions => "sessions.count_max",
@@ -33,7 +23,7 @@ const fn key(pool: Pool) -> &'static str {
 }
 
 pub struct FullLimits {
-    log_limits: [LogRateLimit; COUNT],
+    log_limit: KeyedLogRateLimit<&'static str>,
     /// The table had no room.
     table: AtomicU64,
     /// Another pool was full.
@@ -54,7 +44,7 @@ impl Default for FullLimits {
     fn default() -> FullLimits {
         let count = || AtomicU64::new(0);
         FullLimits {
-            log_limits: [const { LogRateLimit::new(1) }; COUNT],
+            log_limit: KeyedLogRateLimit::new(LOGGED_KEYS_MAX),
             table: count(),
             pools: count(),
             shares: count(),
@@ -97,8 +87,7 @@ impl FullLimits {
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let limited = KEYS.iter().zip(&self.log_limits).find(|(key, _)| **key == what);
-        let Some(held_back) = limited.and_then(|(_, limit)| limit.admit(process_age())) else { return };
+        let Some(held_back) = self.log_limit.admit(what, process_age()) else { return };
         match of {
             None => tracing::warn!(key = what, limit, held_back, "requests are refused: {what} is reached ({limit})"),
             Some(of) => tracing::warn!(

@@ -25,8 +25,8 @@ pub struct TableHost {
     /// A copy of the table's limits, which needs no wait for an entry that is being applied. `None` until a leader has
     /// opened the table.
     pub(super) limits: Mutex<Option<Limits>>,
-    /// The number in event ids of the last applied entry; changes under the table's lock.
-    pub(super) entry_number: AtomicU64,
+    /// The index in event ids of the last applied entry; changes under the table's lock.
+    pub(super) event_index: AtomicU64,
     /// The last entry belonged to another leadership, so it was not applied.
     pub(super) refused_entry: AtomicBool,
     pub(super) proposed: ProposedEntry,
@@ -44,7 +44,7 @@ impl TableHost {
             batch_sizes: Histogram::of_sizes(),
             table: RwLock::default(),
             limits: Mutex::default(),
-            entry_number: AtomicU64::new(0),
+            event_index: AtomicU64::new(0),
             refused_entry: AtomicBool::new(false),
             proposed: ProposedEntry::default(),
             debug_log: Mutex::default(),
@@ -65,11 +65,11 @@ impl TableHost {
         *self.limits.lock() = (table.level() > 0).then(|| *table.limits());
     }
 
-    /// The table, and the number in event ids of the last entry that is applied to it.
-    pub fn table_and_entry_number(&self) -> (RwLockReadGuard<'_, Table>, u64) {
+    /// The table, and the index in event ids of the last entry that is applied to it.
+    pub fn table_and_event_index(&self) -> (RwLockReadGuard<'_, Table>, u64) {
         let table = self.table();
-        let number = self.entry_number.load(Ordering::Relaxed);
-        (table, number)
+        let index = self.event_index.load(Ordering::Relaxed);
+        (table, index)
     }
 
     pub fn freeze(&self) -> FrozenTable {

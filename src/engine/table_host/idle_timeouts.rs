@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_idle_timeout_differs_from_every_usual_one() {
+    fn second_idle_timeout_differs_from_every_usual_one() {
         let (short, long) = (Duration::from_secs(1), Duration::from_secs(2));
         let timeouts = IdleTimeouts::default();
         assert!(!timeouts.differ_from(short), "no session was seen");

@@ -172,10 +172,10 @@ impl Requests {
         match outcome {
             // Its request was answered when it was first applied.
             Outcome::Duplicate => {}
-            Outcome::Queued { .. } if self.draining => {
+            Outcome::Waiting { .. } if self.draining => {
                 send(self.proposed.remove(&sequence), Err(EngineError::ShuttingDown));
             }
-            Outcome::Queued { .. } => {
+            Outcome::Waiting { .. } => {
                 let answer = self.proposed.remove(&sequence);
                 self.in_lock_queue.extend(answer.map(|answer| (sequence, answer)));
             }
@@ -220,7 +220,7 @@ mod tests {
         let (answer, mut receiver) = oneshot::channel();
         pending.register(1..=1, [(1, answer)].into_iter());
         let id = crate::domain::CommandId { incarnation: Incarnation(1), sequence: 1 };
-        pending.answer(&mut Applied { outcomes: vec![(id, Outcome::Queued { position: 0 })], events: Vec::new() });
+        pending.answer(&mut Applied { outcomes: vec![(id, Outcome::Waiting { position: 0 })], events: Vec::new() });
         assert!(matches!(receiver.try_recv(), Ok(Err(EngineError::ShuttingDown))));
         assert_eq!(pending.settled(), 1);
     }

@@ -4,7 +4,7 @@ use super::frame;
 use super::public_stream::MESSAGE_BYTES_MAX;
 use crate::access::Identity;
 use crate::domain::Caller;
-use crate::engine::Delivery;
+use crate::engine::GrantGuard;
 use crate::http::app::AppState;
 use crate::http::auth::{caller, identify};
 use crate::http::catalog::Catalog;
@@ -33,7 +33,7 @@ pub struct Call<'a, S> {
 /// An answer, and the hold that is given back unless it arrives.
 pub struct Reply<M> {
     pub message: M,
-    pub delivery: Option<Delivery>,
+    pub delivery: Option<GrantGuard>,
 }
 
 impl<M> From<M> for Reply<M> {

@@ -25,7 +25,7 @@ impl Sizes {
     fn note(&mut self, played: &Played) {
         let (Body::Batch { commands, .. }, Ok(applied)) = (&played.entry.body, played.applied) else { return };
         for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
-            if let (Command::Acquire(ask), Outcome::Acquired(_) | Outcome::Queued { .. } | Outcome::Enqueued { .. }) =
+            if let (Command::Acquire(ask), Outcome::Acquired(_) | Outcome::Waiting { .. } | Outcome::Enqueued { .. }) =
                 (&submitted.command, outcome)
             {
                 self.note_one(ask);

@@ -30,7 +30,7 @@ impl Line {
         self.entries += 1;
         if let (Body::Batch { commands, .. }, Ok(applied)) = (&played.entry.body, played.applied) {
             for (submitted, (id, outcome)) in commands.iter().zip(&applied.outcomes) {
-                if let (Command::Acquire(ask), Outcome::Queued { .. }) = (&submitted.command, outcome) {
+                if let (Command::Acquire(ask), Outcome::Waiting { .. }) = (&submitted.command, outcome) {
                     self.arrive(*id, ask);
                 }
             }

@@ -327,6 +327,6 @@ fn opens(proof: &Proof, hold: &Hold) -> bool {
 fn in_queue(ask: &Acquire, position: u32) -> Outcome {
     match ask.wait {
         Some(Wait::Detached { .. }) => Outcome::Enqueued { position },
-        Some(Wait::Attached { .. }) | None => Outcome::Queued { position },
+        Some(Wait::Attached { .. }) | None => Outcome::Waiting { position },
     }
 }

@@ -1,4 +1,4 @@
-//! Gives a hold back if its answer cannot reach the client that asked for it.
+//! Gives a hold back if its answer cannot reach the client that asked for it: a closed connection cancels the wait.
 
 use crate::engine::answer::{Answer, AnswerReceiver};
 use crate::engine::error::EngineError;
@@ -6,12 +6,12 @@ use crate::engine::error::EngineError;
 /// Runs an action when it is dropped, unless the answer was delivered before. An acquire is cancelled this way: while its
 /// request waits, after it was granted, and until the kernel has the answer.
 #[must_use]
-pub struct Delivery(Option<Box<dyn FnOnce() + Send>>);
+pub struct GrantGuard(Option<Box<dyn FnOnce() + Send>>);
 
-impl Delivery {
+impl GrantGuard {
     /// `give_back` runs unless the answer is delivered.
-    pub fn new(give_back: impl FnOnce() + Send + 'static) -> Delivery {
-        Delivery(Some(Box::new(give_back)))
+    pub fn new(give_back: impl FnOnce() + Send + 'static) -> GrantGuard {
+        GrantGuard(Some(Box::new(give_back)))
     }
 
     /// The kernel has the answer: from here on the lease or the session ends the hold.
@@ -20,7 +20,7 @@ impl Delivery {
     }
 }
 
-impl Drop for Delivery {
+impl Drop for GrantGuard {
     fn drop(&mut self) {
         if let Some(give_back) = self.0.take() {
             give_back();
@@ -30,19 +30,19 @@ impl Drop for Delivery {
 
 /// An acquire that waits for its outcome; dropping it cancels the acquire.
 pub(super) struct PendingAcquire {
-    // Dropped before the delivery cancels: `CommandQueue::next` relies on this order.
+    // Dropped before the guard cancels: `CommandQueue::next` relies on this order.
     receiver: AnswerReceiver,
-    delivery: Delivery,
+    guard: GrantGuard,
 }
 
 impl PendingAcquire {
-    pub(super) fn new(receiver: AnswerReceiver, delivery: Delivery) -> PendingAcquire {
-        PendingAcquire { receiver, delivery }
+    pub(super) fn new(receiver: AnswerReceiver, guard: GrantGuard) -> PendingAcquire {
+        PendingAcquire { receiver, guard }
     }
 
-    pub(super) async fn answered(mut self) -> (Delivery, Answer) {
+    pub(super) async fn answered(mut self) -> (GrantGuard, Answer) {
         let answer = (&mut self.receiver).await.unwrap_or(Err(EngineError::OutcomeUnknown));
-        (self.delivery, answer)
+        (self.guard, answer)
     }
 }
 
@@ -65,8 +65,8 @@ mod tests {
         };
         let receiver = queue.submit(open).expect("room");
         let cancelled = queue.clone();
-        let delivery = Delivery::new(move || cancelled.cancel("deploy".into(), HoldKey([1; 16])));
-        end(PendingAcquire::new(receiver, delivery));
+        let guard = GrantGuard::new(move || cancelled.cancel("deploy".into(), HoldKey([1; 16])));
+        end(PendingAcquire::new(receiver, guard));
         let batch = queue.next(BOUNDS);
         batch.queued.iter().filter(|queued| matches!(queued.command, Command::Cancel { .. })).count()
     }
@@ -74,6 +74,6 @@ mod tests {
     #[test]
     fn only_an_undelivered_acquire_is_cancelled() {
         assert_eq!(cancels_after(drop), 1);
-        assert_eq!(cancels_after(|pending| pending.delivery.delivered()), 0);
+        assert_eq!(cancels_after(|pending| pending.guard.delivered()), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The commands of this process: their numbers, and which of them may have to be sent again.
+//! Numbers the commands of this process, and keeps those that may have to be sent again: handed on, outcome not seen.
 
 use crate::domain::{CommandId, Incarnation, Submitted};
 use crate::engine::answer::AnswerSender;
@@ -7,19 +7,19 @@ use crate::engine::table_host::TableHost;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub struct OwnCommands {
+pub struct UnsettledCommands {
     host: Arc<TableHost>,
     incarnation: Incarnation,
-    /// The last number given.
+    /// The number of the last own command.
     sequence: u64,
-    /// Handed on, outcome not seen, oldest first: own commands, and after a failed proposal also those of others.
-    unsettled: VecDeque<Submitted>,
+    /// Oldest first: own commands, and after a failed proposal also those that other nodes forwarded.
+    commands: VecDeque<Submitted>,
 }
 
-impl OwnCommands {
-    pub fn new(host: Arc<TableHost>) -> OwnCommands {
+impl UnsettledCommands {
+    pub fn new(host: Arc<TableHost>) -> UnsettledCommands {
         let incarnation = host.requests.incarnation();
-        OwnCommands { host, incarnation, sequence: 0, unsettled: VecDeque::new() }
+        UnsettledCommands { host, incarnation, sequence: 0, commands: VecDeque::new() }
     }
 
     pub fn incarnation(&self) -> Incarnation {
@@ -46,49 +46,49 @@ impl OwnCommands {
         self.host.requests.register(first..=self.sequence, answers.into_iter());
     }
 
-    pub fn has_unsettled(&self) -> bool {
-        !self.unsettled.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
     }
 
-    pub fn unsettled_count(&self) -> usize {
-        self.unsettled.len()
+    pub fn len(&self) -> usize {
+        self.commands.len()
     }
 
-    pub fn take_unsettled(&mut self) -> Vec<Submitted> {
-        self.unsettled.drain(..).collect()
+    pub fn take_all(&mut self) -> Vec<Submitted> {
+        self.commands.drain(..).collect()
     }
 
-    /// Keeps commands whose outcome was not seen, in the place of those that were kept before.
-    pub fn keep_unsettled(&mut self, commands: Vec<Submitted>) {
-        self.unsettled = commands.into();
+    /// Keeps these commands instead of those that were kept before.
+    pub fn replace(&mut self, commands: Vec<Submitted>) {
+        self.commands = commands.into();
         self.forget_settled();
     }
 
-    pub fn add_unsettled(&mut self, commands: Vec<Submitted>) {
-        self.unsettled.extend(commands);
+    pub fn add(&mut self, commands: Vec<Submitted>) {
+        self.commands.extend(commands);
     }
 
-    pub fn forget_all(&mut self) {
-        self.unsettled.clear();
+    pub fn clear(&mut self) {
+        self.commands.clear();
     }
 
     /// Other nodes send their commands again to the next leader.
     pub fn forget_those_of_others(&mut self) {
-        self.unsettled.retain(|submitted| submitted.id.incarnation == self.incarnation);
+        self.commands.retain(|submitted| submitted.id.incarnation == self.incarnation);
     }
 
     /// Forgets what needs no sending again.
     pub fn forget_settled(&mut self) {
         let settled = self.host.requests.settled();
         let own = self.incarnation;
-        while self.unsettled.front().is_some_and(|first| first.id.incarnation == own && first.id.sequence <= settled) {
-            self.unsettled.pop_front();
+        while self.commands.front().is_some_and(|first| first.id.incarnation == own && first.id.sequence <= settled) {
+            self.commands.pop_front();
         }
     }
 
     /// The oldest commands after this number, as many as fit one entry.
-    pub fn unsettled_after(&self, sequence: u64, commands_max: usize) -> Vec<Submitted> {
-        let unsent = self.unsettled.iter().filter(|submitted| submitted.id.sequence > sequence);
+    pub fn after(&self, sequence: u64, commands_max: usize) -> Vec<Submitted> {
+        let unsent = self.commands.iter().filter(|submitted| submitted.id.sequence > sequence);
         unsent.take(commands_max).cloned().collect()
     }
 }
@@ -109,16 +109,16 @@ mod tests {
     #[test]
     fn unsettled_commands_are_kept_in_order_until_applied() {
         let host = Arc::new(TableHost::new(Incarnation(7)));
-        let mut own = OwnCommands::new(host.clone());
+        let mut unsettled = UnsettledCommands::new(host.clone());
         let mut commands = Vec::new();
-        own.number(vec![close(1), close(2), close(3)], &mut commands);
+        unsettled.number(vec![close(1), close(2), close(3)], &mut commands);
         assert_eq!(sequences(&commands), [1, 2, 3]);
         let second = commands[1].id;
-        own.add_unsettled(commands);
-        assert_eq!(sequences(&own.unsettled_after(1, 1)), [2]);
+        unsettled.add(commands);
+        assert_eq!(sequences(&unsettled.after(1, 1)), [2]);
         host.requests.answer(&mut Applied { outcomes: vec![(second, Outcome::SessionClosed)], events: Vec::new() });
-        own.forget_settled();
-        assert_eq!(sequences(&own.take_unsettled()), [3]);
-        assert!(!own.has_unsettled());
+        unsettled.forget_settled();
+        assert_eq!(sequences(&unsettled.take_all()), [3]);
+        assert!(unsettled.is_empty());
     }
 }
