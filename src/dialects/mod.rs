@@ -1,4 +1,4 @@
-//! The wire dialects of the five predecessors: thin translations between HTTP or gRPC and the engine's face.
+//! The wire dialects of the five predecessors: thin translations between HTTP or gRPC and the engine's facade.
 //!
 //! One folder per predecessor, with what it speaks in `rest` and `grpc`. What may not live here: decisions about locks,
 //! clocks, sockets, and code that more than one dialect needs, which belongs into `http`.

@@ -2,16 +2,16 @@
 
 use super::code::Code;
 use super::failure::Failure;
-use axum::http::{HeaderMap, header};
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
 use http_body::Body as _;
-use tokio::time::{Sleep, sleep};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Refuses compressed bodies.
 pub fn check_encoding(headers: &HeaderMap) -> Result<(), Failure> {
@@ -55,87 +55,28 @@ pub async fn read(body: Body, limits: BodyLimits) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limits.bytes_max {
         return Err(too_large);
     }
-    let (mut body, mut timer) = (body, BodyTimer::new(limits.timeout));
-    let mut chunks = Chunks::default();
-    loop {
-        match poll_fn(|context| next_chunk(&mut body, &mut timer, context)).await? {
-            Some(chunk) if chunks.len() + chunk.len() as u64 > limits.bytes_max => return Err(too_large),
-            Some(chunk) => chunks.push(chunk),
-            None => return Ok(chunks.finish()),
-        }
-        if body.is_end_stream() {
-            return Ok(chunks.finish());
-        }
-    }
-}
-
-fn next_chunk(
-    body: &mut Body,
-    timer: &mut BodyTimer,
-    context: &mut Context<'_>,
-) -> Poll<Result<Option<Bytes>, BodyError>> {
-    loop {
-        match Pin::new(&mut *body).poll_frame(context) {
-            Poll::Ready(None) => return Poll::Ready(Ok(None)),
-            Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyError::Disconnected)),
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(chunk) => return Poll::Ready(Ok(Some(chunk))),
-                Err(_trailers) => {}
-            },
-            Poll::Pending => return timer.poll(context).map(Err),
-        }
-    }
-}
-
-/// The bound on time. The HTTP layer hands a body over only after it was asked for, so the first Pending means nothing:
-/// asking once more before a timer is made spares almost every request the timer.
-struct BodyTimer {
-    timeout: Duration,
-    asked: bool,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl BodyTimer {
-    fn new(timeout: Duration) -> Self {
-        Self { timeout, asked: false, timer: None }
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
-        if !std::mem::replace(&mut self.asked, true) {
+    let bytes_max = usize::try_from(limits.bytes_max).unwrap_or(usize::MAX);
+    let mut whole = pin!(Limited::new(body, bytes_max).collect());
+    let (mut asked, mut timer) = (false, None);
+    let read = poll_fn(|context| match whole.as_mut().poll(context) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        // The HTTP layer hands a body over only after it was asked for, so the first Pending means nothing: asking once
+        // more before a timer is made spares almost every request the timer.
+        Poll::Pending if !std::mem::replace(&mut asked, true) => {
             context.waker().wake_by_ref();
-            return Poll::Pending;
+            Poll::Pending
         }
-        let timeout = self.timeout;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        timer.as_mut().poll(context).map(|()| BodyError::Timeout { timeout })
-    }
-}
-
-/// Chunks put together; a single one, the usual case, is not copied.
-#[derive(Default)]
-struct Chunks {
-    first: Bytes,
-    joined: BytesMut,
-}
-
-impl Chunks {
-    fn len(&self) -> u64 {
-        (self.first.len() + self.joined.len()) as u64
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        if self.first.is_empty() && self.joined.is_empty() {
-            self.first = chunk;
-            return;
+        Poll::Pending => {
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep(limits.timeout)));
+            timer.as_mut().poll(context).map(|()| None)
         }
-        if self.joined.is_empty() {
-            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.joined.extend_from_slice(&chunk);
-    }
-
-    fn finish(self) -> Bytes {
-        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    });
+    match read.await {
+        // A single chunk, the usual case, is not copied.
+        Some(Ok(collected)) => Ok(collected.to_bytes()),
+        Some(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
+        Some(Err(_)) => Err(BodyError::Disconnected),
+        None => Err(BodyError::Timeout { timeout: limits.timeout }),
     }
 }
 

@@ -59,6 +59,7 @@ codes! {
     UnknownHost = "unknown-host", MISDIRECTED_REQUEST, false, "The request is for another host";
     SessionUnknown = "session-unknown", UNAUTHORIZED, false, "The session is not known or has ended";
     SessionExists = "session-exists", CONFLICT, true, "The session exists already";
+    NoSuchSession = "no-such-session", CONFLICT, false, "There is no session to close";
     SessionOfAnother = "session-of-another", FORBIDDEN, false, "The session was opened with another credential";
     Held = "held", CONFLICT, true, "The lock is held";
     WaitTimedOut = "wait-timed-out", CONFLICT, true, "The wait ended without the lock";

@@ -1,7 +1,7 @@
 //! A client connection, shared by its requests and the server: pending deliveries of grants, hooks that run when it closes,
 //! and a request to end it.
 //!
-//! The server calls `wrote`, `flushed` and `closed`. A connection without such an answer pays one atomic load for each.
+//! The server calls `wrote`, `flushed` and `closed`. Without a pending delivery, `wrote` and `flushed` cost one atomic load.
 
 use crate::engine::GrantGuard;
 use futures_util::task::AtomicWaker;
@@ -32,7 +32,7 @@ struct State {
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// Almost always at most one, which then costs no list.
+/// Deliveries; the first, almost always the only one, needs no list.
 #[derive(Default)]
 struct Deliveries {
     first: Option<GrantGuard>,
@@ -113,7 +113,7 @@ impl Connection {
         !state.is_closed
     }
 
-    /// From now on it does not end for lack of requests.
+    /// Exempts the connection from the idle timeout.
     pub fn keep_while_idle(&self) {
         self.may_idle.store(true, Ordering::Relaxed);
     }
@@ -133,7 +133,7 @@ impl Connection {
         self.is_ending.load(Ordering::Relaxed)
     }
 
-    /// The same; if not, the waker is called when it is.
+    /// Whether the connection is to end; if not yet, the waker is called when it is.
     pub fn poll_ending(&self, waker: &Waker) -> bool {
         self.waker.register(waker);
         self.is_ending()

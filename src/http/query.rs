@@ -1,6 +1,8 @@
 //! Query strings and paths as the old servers read them: percent-decoded, `+` a space in queries, first occurrence wins.
 
 use super::failure::Failure;
+use axum::extract::RawPathParams;
+use axum::extract::rejection::RawPathParamsRejection;
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
@@ -36,6 +38,17 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let spaced = raw.replace('+', " ");
     let decoded = percent_decode(spaced.as_bytes()).decode_utf8().ok()?;
     Some(Cow::Owned(decoded.into_owned()))
+}
+
+/// The captures of a route, as axum hands them over.
+pub type Captured = Result<RawPathParams, RawPathParamsRejection>;
+
+/// The capture `field`; axum fails only for text that is not UTF-8.
+pub fn capture(captured: &Captured, field: &'static str) -> Result<String, Failure> {
+    let broken = || Failure::field(field, format!("{field} must be UTF-8, percent-encoded"));
+    let captures = captured.as_ref().map_err(|_| broken())?;
+    let found = captures.iter().find(|(known, _)| *known == field);
+    found.map(|(_, value)| value.to_owned()).ok_or_else(broken)
 }
 
 #[cfg(test)]

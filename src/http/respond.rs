@@ -58,15 +58,8 @@ pub fn push_string(body: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends a number.
-pub fn push_number(body: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    while start == digits.len() || number > 0 {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    body.extend_from_slice(&digits[start..]);
+pub fn push_number(body: &mut Vec<u8>, number: u64) {
+    body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends a duration in seconds, rounded down to a millisecond, so that it promises no more than there is.

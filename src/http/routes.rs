@@ -1,7 +1,13 @@
-//! The routes of one declaration, and the label under which each path is counted.
+//! The routes of one declaration, with the label under which each path is counted and its descriptions.
 
+use super::code::Code;
 use super::endpoint::Endpoint;
-use axum::routing::MethodRouter;
+use super::failure::Failure;
+use super::problem::problem;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{self, MethodRouter};
 use std::borrow::Cow;
 use utoipa::__dev::SchemaReferences;
 
@@ -85,4 +91,19 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             self.fallback.map(|Fallback { claims, methods }| Fallback { claims, methods: methods.with_state(state) });
         Routes { paths, endpoints: self.endpoints, fallback }
     }
+}
+
+/// A path of ours with one method: any other is answered with a problem document.
+macro_rules! one_method {
+    ($($method:ident)*) => {$(
+        pub fn $method<H: Handler<T, S>, T: 'static, S: Clone + Send + Sync + 'static>(handler: H) -> MethodRouter<S> {
+            routing::$method(handler).fallback(method_not_allowed)
+        }
+    )*};
+}
+one_method!(get post delete);
+
+/// The answer to a method that a path of ours does not have; the router adds which it has.
+pub async fn method_not_allowed(method: Method) -> Response {
+    problem(&Failure::new(Code::MethodNotAllowed, format!("{method} is not allowed here")))
 }

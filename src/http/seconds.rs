@@ -43,7 +43,7 @@ impl DurationField {
 
 fn round_up(seconds: f64) -> u64 {
     let ms = seconds * 1000.0;
-    // 0.07 s is 70.00000000000001 ms in binary: noise is not a part of a millisecond to round up.
+    // 0.07 s is 70.00000000000001 ms in binary: such noise is not rounded up.
     let nearest = ms.round();
     let noise = nearest * 1e-9;
     let whole = if nearest > 0.0 && (ms - nearest).abs() <= noise { nearest } else { ms.ceil() };

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_looks_like_a_placeholder_stays_text() {
+    fn part_like_a_placeholder_stays_text() {
         let mut part = Html::default();
         part.text("{{b}}");
         assert_eq!(fill("<{{a}}>", vec![("a", part)]), "<{{b}}>");

@@ -4,7 +4,6 @@
 //! What may not: routes, credentials and decisions about locks. Nothing here loads anything from another host.
 
 pub mod assets;
-mod cluster;
 mod docs;
 mod html;
 mod human;

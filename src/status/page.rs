@@ -1,11 +1,10 @@
 //! The status page as HTML.
 
-use super::cluster;
 use super::html::{Html, fill};
 use super::human::{Count, Grouped, Span};
 use super::locks;
 use super::view::{Session, View, Whole};
-use crate::engine::ClusterView;
+use crate::engine::{ClusterView, MemberRole, MemberView};
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 
@@ -25,7 +24,7 @@ pub fn trouble_page(why: &str, cluster: Option<&ClusterView>) -> String {
     body.raw("<section class=\"empty\"><h2>The locks cannot be shown</h2><p>").text(why);
     body.raw(".</p></section>\n");
     if let Some(cluster) = cluster {
-        cluster::members(&mut body, cluster);
+        members(&mut body, cluster);
     }
     fill(TEMPLATE, vec![("title", title), ("prefix", Html::default()), ("body", body)])
 }
@@ -59,7 +58,7 @@ fn body(view: &View) -> Html {
     if let Some(whole) = view.whole.as_ref().filter(|whole| !whole.sessions.is_empty()) {
         sessions(&mut html, whole);
     }
-    cluster::members(&mut html, &view.cluster);
+    members(&mut html, &view.cluster);
     html
 }
 
@@ -136,4 +135,50 @@ fn session_row(html: &mut Html, session: &Session) {
         None => html.raw("in a request"),
     };
     html.raw("</td></tr>\n");
+}
+
+/// The table of members; a single node has none.
+fn members(html: &mut Html, cluster: &ClusterView) {
+    if cluster.members.len() < 2 {
+        return;
+    }
+    html.raw("<h2>Cluster <span class=\"quiet\">");
+    match cluster.leader {
+        Some(leader) => html.raw("led by node ").text(leader).raw(" in term ").text(cluster.term),
+        None => html.raw("without a leader"),
+    };
+    html.raw("</span></h2>\n");
+    if !cluster.has_quorum {
+        html.raw(
+            "<p class=\"state\"><span class=\"off\">No quorum</span>: nothing is granted until more than half of ",
+        );
+        html.raw("the members with a vote reach each other again</p>\n");
+    }
+    html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Node</th><th>Role</th><th>State</th>");
+    html.raw("<th class=\"number\">Log entries behind</th><th>Address</th></tr></thead><tbody>\n");
+    cluster.members.iter().for_each(|member| member_row(html, member, cluster.node));
+    html.raw("</tbody></table></div>\n");
+}
+
+fn member_row(html: &mut Html, member: &MemberView, this: u64) {
+    html.raw("<tr><td><span class=\"name\">").text(member.node).raw("</span>");
+    if member.node == this {
+        html.raw(" <span class=\"quiet\">this one</span>");
+    }
+    html.raw("</td><td data-label=\"Role\">").raw(role(member.role)).raw("</td><td data-label=\"State\">");
+    html.raw(if member.up { "up" } else { "<span class=\"down\">down</span>" });
+    html.raw("</td><td class=\"number\" data-label=\"Log entries behind\">");
+    match member.lag_entries {
+        Some(entries) => html.text(Grouped(entries)),
+        None => html.raw("<span class=\"quiet\">the leader knows</span>"),
+    };
+    html.raw("</td><td data-label=\"Address\"><bdi>").text(&member.address).raw("</bdi></td></tr>\n");
+}
+
+fn role(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::Leader => "leader",
+        MemberRole::Follower => "follower",
+        MemberRole::Learner => "learner, without a vote",
+    }
 }

@@ -1,7 +1,7 @@
 //! `latchd locks`, `latchd sessions` and `latchd unlock` against the binary.
 
 use super::operate::{KEY, operate, refused, server};
-use crate::dialects::speaker::until;
+use crate::dialects::dialect_client::until;
 use crate::support::client::Client;
 use crate::support::process::{Server, run_to_end};
 use crate::support::spec::Spec;

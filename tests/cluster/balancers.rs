@@ -15,7 +15,7 @@ use super::fleet::Fleet;
 use super::scenarios::{SIZE, turn};
 use super::speaker::{COOKIE, Lock, Speaker, granted};
 use super::wire::{API_KEY, Ask, Wire};
-use crate::dialects::speaker::{Speaker as Tongues, Tongue};
+use crate::dialects::dialect_client::{DialectClient, Protocol};
 use crate::support::http::{Connection, encode};
 
 /// As in the files of `deploy/`; the address is that of a balancer on this machine.
@@ -150,7 +150,7 @@ fn connection_sessions_stay_separate_through_tcp_balancers() {
     let _turn = turn();
     for kind in [Kind::Nginx, Kind::Haproxy] {
         let (fleet, balancer) = behind(kind);
-        let ldlm = || Tongues::at(Tongue::LdlmGrpc, balancer.tcp, API_KEY);
+        let ldlm = || DialectClient::at(Protocol::LdlmGrpc, balancer.tcp, API_KEY);
         let (mut first, mut second) = (ldlm(), ldlm());
         let held = first.take("shared").expect("it is free");
         assert!(second.take("shared").is_none(), "{kind:?}: two sessions hold it");

@@ -6,7 +6,7 @@ use super::fleet::Fleet;
 use super::scenarios::{SIZE, turn};
 use super::speaker::{Lock, Speaker, granted};
 use super::wire::API_KEY;
-use crate::dialects::speaker::{Speaker as Tongues, Tongue};
+use crate::dialects::dialect_client::{DialectClient, Protocol};
 
 const FLUSH_MS: u64 = 6000;
 /// A connection without contact is closed after five seconds.
@@ -60,7 +60,7 @@ fn connection_sessions_at_follower_outlive_slow_flush() {
     let leader = fleet.leader();
     let others = fleet.others(leader);
     let (slow, other) = (others[0], others[1]);
-    let mut holder = Tongues::at(Tongue::LdlmGrpc, fleet.address(slow), API_KEY);
+    let mut holder = DialectClient::at(Protocol::LdlmGrpc, fleet.address(slow), API_KEY);
     holder.take("held").expect("it is free");
     std::fs::write(&fleet.node(slow).flush_delay, LONG_FLUSH_MS.to_string()).expect("the delay can be set");
     let mut writer = Speaker::open(fleet.address(other));

@@ -1,6 +1,6 @@
 //! Credentials in every dialect: all forms are accepted, each dialect has its own refusals, roles and prefixes apply.
 
-use super::speaker::{Speaker, Tongue, request};
+use super::dialect_client::{DialectClient, Protocol, request};
 use crate::support::client::Client;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
@@ -43,10 +43,10 @@ fn credentials_in_every_form_work_in_every_dialect() {
         ("X-API-Key", PASSWORD.to_owned()),
     ];
     for (at, (header, value)) in forms.iter().enumerate() {
-        for tongue in Tongue::HTTP {
+        for protocol in Protocol::HTTP {
             let client = Client::tls(&server).with_header(header, value);
-            let hold = Speaker::of(tongue, client).take(&format!("form-{at}-{tongue:?}"));
-            assert!(hold.is_some(), "{header} {at} {tongue:?}");
+            let hold = DialectClient::of(protocol, client).take(&format!("form-{at}-{protocol:?}"));
+            assert!(hold.is_some(), "{header} {at} {protocol:?}");
         }
     }
 }
@@ -87,10 +87,10 @@ fn read_only_key_takes_nothing() {
     let mut reader = with_key(&server, "reader");
     let opened = reader.send("POST", "/session", b"");
     assert_eq!((opened.status, &opened.json()["code"]), (403, &7.into()));
-    for tongue in [Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName] {
-        let (method, target, body) = request(tongue, "a", 60.0, None);
+    for protocol in [Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName] {
+        let (method, target, body) = request(protocol, "a", 60.0, None);
         let answer = reader.send(method, &target, body.as_bytes());
-        assert_eq!(answer.status, 403, "{tongue:?}");
+        assert_eq!(answer.status, 403, "{protocol:?}");
         assert!(answer.text().contains("right to take"), "{}", answer.text());
     }
     assert_eq!(reader.delete("/lock/a").status, 403);
@@ -99,15 +99,15 @@ fn read_only_key_takes_nothing() {
 }
 
 #[test]
-fn prefix_limited_key_is_told_the_missing_right() {
+fn prefix_limited_key_gets_the_missing_right_named() {
     let server = server();
-    for tongue in Tongue::HTTP {
-        let mut builder = Speaker::of(tongue, with_key(&server, "builder"));
-        let inside = format!("build-{tongue:?}");
+    for protocol in Protocol::HTTP {
+        let mut builder = DialectClient::of(protocol, with_key(&server, "builder"));
+        let inside = format!("build-{protocol:?}");
         assert!(builder.take(&inside).is_some() && builder.give_back(&inside));
-        let (method, target, body) = request(tongue, "deploy", 60.0, None);
+        let (method, target, body) = request(protocol, "deploy", 60.0, None);
         let answer = builder.client.send(method, &target, body.as_bytes());
-        assert_eq!(answer.status, 403, "{tongue:?}");
+        assert_eq!(answer.status, 403, "{protocol:?}");
         assert!(answer.text().contains("take") && answer.text().contains("deploy"), "{}", answer.text());
     }
     let mut builder = with_key(&server, "builder");
@@ -132,15 +132,15 @@ fn repeated_failures_are_throttled_but_no_valid_key() {
     let mut guesser = with_key(&server, "guess");
     let statuses: Vec<u16> = (0..5).map(|_| guesser.send("POST", "/session", b"").status).collect();
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
-    for tongue in Tongue::HTTP {
-        let (method, target, body) = request(tongue, "a", 60.0, None);
+    for protocol in Protocol::HTTP {
+        let (method, target, body) = request(protocol, "a", 60.0, None);
         let answer = guesser.send(method, &target, body.as_bytes());
-        assert_eq!(answer.status, 429, "{tongue:?}: {}", answer.text());
+        assert_eq!(answer.status, 429, "{protocol:?}: {}", answer.text());
         let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
-        assert!(seconds.is_some_and(|seconds| seconds >= 1), "{tongue:?}");
-        assert!(!answer.body.is_empty(), "{tongue:?}");
+        assert!(seconds.is_some_and(|seconds| seconds >= 1), "{protocol:?}");
+        assert!(!answer.body.is_empty(), "{protocol:?}");
     }
-    assert!(Speaker::of(Tongue::SessionsV1, with_key(&server, ADMIN)).take("a").is_some());
+    assert!(DialectClient::of(Protocol::SessionsV1, with_key(&server, ADMIN)).take("a").is_some());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn secrets_are_not_logged() {
     let taken = client.get(&format!("/getlock?lockname=logged&auth={ADMIN}")).json();
     let token = taken["sessiontoken"].as_str().expect("text").to_owned();
     client.delete(&format!("/releaselock?lockname=logged&token={token}&auth={ADMIN}"));
-    let mut session = Speaker::of(Tongue::SessionsV1, with_key(&server, ADMIN));
+    let mut session = DialectClient::of(Protocol::SessionsV1, with_key(&server, ADMIN));
     session.take("logged");
     let cookie = session.client.cookie("ldlm-session").expect("a session").to_owned();
     let ended = server.stop();

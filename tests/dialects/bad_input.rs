@@ -1,6 +1,6 @@
 //! Malformed, oversized and out-of-range input gets a 4xx with the reason in every dialect.
 
-use super::speaker::{Speaker, Tongue};
+use super::dialect_client::{DialectClient, Protocol};
 use crate::support::client::Client;
 use crate::support::http::Response;
 use crate::support::process::Server;
@@ -54,7 +54,7 @@ fn refused(response: &Response, row: &str, naming: &[&str]) {
 #[test]
 fn out_of_range_values_are_refused_with_field_and_limit() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     for (method, target, body, naming) in ABSURD {
         let response = client.send(method, target, body);
         refused(&response, &format!("{method} {target} {}", String::from_utf8_lossy(body)), naming);
@@ -64,7 +64,7 @@ fn out_of_range_values_are_refused_with_field_and_limit() {
 #[test]
 fn exceeded_limits_name_field_and_limit() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let long_name = "n".repeat(513);
     let many: serde_json::Map<_, _> = (0..33).map(|at| (format!("k{at}"), "v".into())).collect();
     let long_key: serde_json::Map<_, _> = [("k".repeat(65), "v".into())].into_iter().collect();
@@ -81,7 +81,7 @@ fn exceeded_limits_name_field_and_limit() {
 #[test]
 fn too_large_body_is_413() {
     let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let body = format!(r#"{{"name":"a","resource":"a","lock_id":"a","x":"{}"}}"#, "x".repeat(1024));
     for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock"] {
         let response = client.send("POST", path, body.as_bytes());
@@ -116,7 +116,7 @@ fn non_json_body_gets_advice() {
         (Some(("Content-Encoding", "gzip")), b"\x1f\x8b\x08\0", "uncompressed"),
         (Some(("Content-Encoding", "br")), b"{}", "uncompressed"),
     ] {
-        let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+        let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
         if let Some((name, value)) = header {
             client = client.with_header(name, value);
         }
@@ -145,7 +145,7 @@ fn slash_in_a_name_gets_advice() {
 #[test]
 fn server_survives_malformed_requests() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let deep = "[".repeat(20_000);
     let nested = format!(r#"{{"x":{deep}"#);
     for body in [&b"\0"[..], b"{\"name\":", b"\xef\xbb\xbf{}", nested.as_bytes(), b"{\"\\ud800\":1}"] {
@@ -158,8 +158,8 @@ fn server_survives_malformed_requests() {
 }
 
 fn still_works(server: &Server) {
-    for tongue in Tongue::HTTP {
-        assert!(Speaker::new(tongue, server).take(&format!("after-{tongue:?}")).is_some());
+    for protocol in Protocol::HTTP {
+        assert!(DialectClient::new(protocol, server).take(&format!("after-{protocol:?}")).is_some());
     }
     assert!(!server.stderr().contains("panic"), "{}", server.stderr());
 }

@@ -1,6 +1,6 @@
 //! All dialects share one table: a lock held through one is held for all.
 
-use super::speaker::{Speaker, Tongue, in_the_way};
+use super::dialect_client::{DialectClient, Protocol, in_the_way};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
 use serde_json::json;
@@ -8,10 +8,10 @@ use serde_json::json;
 #[test]
 fn lock_of_one_dialect_is_held_in_all() {
     let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
-    for holds in Tongue::ALL {
-        for asks in Tongue::ALL {
+    for holds in Protocol::ALL {
+        for asks in Protocol::ALL {
             let name = format!("{holds:?}.{asks:?}");
-            let (mut holder, mut asker) = (Speaker::new(holds, &server), Speaker::new(asks, &server));
+            let (mut holder, mut asker) = (DialectClient::new(holds, &server), DialectClient::new(asks, &server));
             let first = holder.take(&name).expect("free");
             assert!(asker.take(&name).is_none(), "{name}");
             assert!(holder.give_back(&name), "{name}");
@@ -25,9 +25,10 @@ fn lock_of_one_dialect_is_held_in_all() {
 #[test]
 fn lock_by_name_releases_only_its_own_holds() {
     let server = Spec::in_memory().start();
-    for tongue in Tongue::WAITING {
-        let name = format!("not-yours-{tongue:?}");
-        let (mut holder, mut by_name) = (Speaker::new(tongue, &server), Speaker::new(Tongue::LockByName, &server));
+    for protocol in Protocol::WAITING {
+        let name = format!("not-yours-{protocol:?}");
+        let (mut holder, mut by_name) =
+            (DialectClient::new(protocol, &server), DialectClient::new(Protocol::LockByName, &server));
         holder.take(&name).expect("free");
         let answer = by_name.client.delete(&format!("/lock/{name}"));
         assert_eq!((answer.status, &*answer.text()), (404, "{\"error\":\"Not Found\"}\n"));
@@ -39,14 +40,14 @@ fn lock_by_name_releases_only_its_own_holds() {
 #[test]
 fn lockds_generations_unlock_only_each_other() {
     let server = Spec::in_memory().start();
-    let mut http = Speaker::new(Tongue::LockByName, &server);
-    let mut grpc = Speaker::new(Tongue::LockdGrpc, &server);
+    let mut http = DialectClient::new(Protocol::LockByName, &server);
+    let mut grpc = DialectClient::new(Protocol::LockdGrpc, &server);
     assert!(http.take("a").is_some() && grpc.give_back("a") && !http.give_back("a"));
     assert!(grpc.take("a").is_some() && http.give_back("a") && !grpc.give_back("a"));
-    for tongue in [Tongue::SessionsV1, Tongue::LdlmGrpc, Tongue::Kufuli, Tongue::RaftLock] {
-        let mut other = Speaker::new(tongue, &server);
-        assert!(other.take("a").is_some() && !grpc.give_back("a"), "{tongue:?}");
-        assert!(other.give_back("a"), "{tongue:?}");
+    for protocol in [Protocol::SessionsV1, Protocol::LdlmGrpc, Protocol::Kufuli, Protocol::RaftLock] {
+        let mut other = DialectClient::new(protocol, &server);
+        assert!(other.take("a").is_some() && !grpc.give_back("a"), "{protocol:?}");
+        assert!(other.give_back("a"), "{protocol:?}");
     }
 }
 
@@ -75,23 +76,23 @@ fn same_owner_name_in_two_dialects_is_two_owners() {
 #[test]
 fn dialects_without_size_take_only_unused_semaphores() {
     let server = Spec::in_memory().start();
-    let mut pool = Speaker::new(Tongue::SessionsV1, &server);
-    for tongue in [Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName] {
-        let name = format!("pool-{tongue:?}");
+    let mut pool = DialectClient::new(Protocol::SessionsV1, &server);
+    for protocol in [Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName] {
+        let name = format!("pool-{protocol:?}");
         let held = pool.client.post("/v1/lock", &json!({"name": name, "size": 3})).json();
         assert_eq!(held["locked"], true);
-        let mut other = Speaker::new(tongue, &server);
-        assert!(other.take(&name).is_none(), "{tongue:?} took a place in a semaphore");
+        let mut other = DialectClient::new(protocol, &server);
+        assert!(other.take(&name).is_none(), "{protocol:?} took a place in a semaphore");
         let key = held["key"].clone();
         assert_eq!(pool.client.post("/v1/unlock", &json!({"name": name, "key": key})).json()["unlocked"], true);
-        assert!(other.take(&name).is_some(), "{tongue:?}: an idle size binds LDLM's clients only");
+        assert!(other.take(&name).is_some(), "{protocol:?}: an idle size binds LDLM's clients only");
     }
 }
 
 #[test]
 fn refusal_describes_holders_of_any_dialect() {
     let server = Spec::in_memory().start();
-    let mut session = Speaker::new(Tongue::SessionsV1, &server);
+    let mut session = DialectClient::new(Protocol::SessionsV1, &server);
     let request = json!({"name": "seen", "lock_timeout_seconds": 60, "metadata": {"host": "web-1"}});
     let token = session.client.post("/v1/lock", &request).json()["fencing_token"].clone();
     let holder = in_the_way(&server, "seen").expect("held");

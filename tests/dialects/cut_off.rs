@@ -52,7 +52,7 @@ async fn until(machine: &Machine, node: u64, path: &str, is_so: impl Fn(&Value) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wait_through_a_node_that_was_declared_down_is_cut_short_and_its_session_lives() {
+async fn wait_through_a_node_declared_down_ends_and_keeps_its_session() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let machine = Machine::new(35);
     machine.run(&block("docs/clusters.md", "sh three"));

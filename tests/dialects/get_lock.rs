@@ -1,6 +1,6 @@
 //! GET_LOCK style: the order of its checks, its messages, and our additions.
 
-use super::speaker::{Speaker, Tongue, until};
+use super::dialect_client::{DialectClient, Protocol, until};
 use crate::support::client::Client;
 use crate::support::http::Response;
 use crate::support::spec::Spec;
@@ -131,7 +131,7 @@ fn status_lists_own_holds_in_order_and_others_apart() {
     for name in ["z", "a", "m"] {
         client.get(&format!("/getlock?lockname={name}&lifetime=1000"));
     }
-    let mut session = Speaker::new(Tongue::SessionsV1, &server);
+    let mut session = DialectClient::new(Protocol::SessionsV1, &server);
     session.client.post("/v1/lock", &json!({"name": "native"}));
     let status = client.get("/status").json();
     assert_eq!((&status["servername"], &status["status"]), (&json!("TestServer"), &json!("ok")));
@@ -152,7 +152,7 @@ fn status_lists_own_holds_in_order_and_others_apart() {
 #[test]
 fn session_cookie_binds_the_hold() {
     let server = spec().start();
-    let mut bound = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut bound = DialectClient::new(Protocol::SessionsV1, &server).client;
     let taken = bound.get("/getlock?lockname=bound&lifetime=1000");
     assert_eq!(taken.json()["lockacquired"], true);
     assert!(taken.cookie("ldlm-session").is_some(), "the session was used");
@@ -180,8 +180,8 @@ fn thousand_concurrent_locks_are_taken_and_listed() {
     });
     let locks = Client::tls(&server).get("/status").json()["locks"].clone();
     assert_eq!(locks.as_array().map(Vec::len), Some(1000));
-    let mut speaker = Speaker::new(Tongue::GetLock, &server);
-    until("a lock with a short lifetime", || speaker.take_for("brief", 0.05).is_some());
+    let mut dialect_client = DialectClient::new(Protocol::GetLock, &server);
+    until("a lock with a short lifetime", || dialect_client.take_for("brief", 0.05).is_some());
     until("its end, although nobody asks for it", || {
         let listed = Client::tls(&server).get("/status").json()["locks"].clone();
         !listed.as_array().expect("a list").iter().any(|lock| lock["lockname"] == "brief")

@@ -1,6 +1,6 @@
 //! Refusals by a limit: each names the key of `config.toml` that sets it, and LDLM's clients see it in LDLM's shape.
 
-use super::speaker::{Speaker, Tongue};
+use super::dialect_client::{DialectClient, Protocol};
 use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;
 use crate::support::spec::Spec;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 #[test]
 fn ldlm_rest_reports_limits_with_status_200() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let long = "n".repeat(513);
     let many: serde_json::Map<_, _> = (0..33).map(|at| (format!("k{at}"), "v".into())).collect();
     let rows: [(Value, &str, &str, &str, u64); 6] = [
@@ -73,7 +73,7 @@ fn ldlm_grpc_reports_too_large_size_as_invalid() {
 #[test]
 fn http_dialects_name_the_config_key_of_a_limit() {
     let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let long = "n".repeat(513);
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(1_024));
     let rows = [
@@ -107,11 +107,11 @@ fn count_limits_name_their_config_keys() {
         "[sessions]\ncount_max = 2\nholds_max = 1\n[locks]\nwaiters_per_lock_max = 1\nrequests_max = 1\n",
     );
     let server = spec.start();
-    let mut one = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut one = DialectClient::new(Protocol::SessionsV1, &server).client;
     assert_eq!(one.post("/v1/lock", &json!({"name": "a", "request_id": "x"})).json()["locked"], true);
     let second = one.post("/v1/lock", &json!({"name": "b"}));
     assert!(second.status == 200 && second.text().contains("sessions.holds_max"), "{}", second.text());
-    let mut two = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut two = DialectClient::new(Protocol::SessionsV1, &server).client;
     let kept = two.post("/v1/lock", &json!({"name": "b", "request_id": "y"}));
     assert!(kept.status == 503 && kept.text().contains("locks.requests_max"), "{}", kept.text());
     let third = Client::tls(&server).send("POST", "/session", b"");
@@ -122,9 +122,9 @@ fn count_limits_name_their_config_keys() {
 fn ldlm_rest_reports_full_pools_with_status_200() {
     let spec = Spec::in_memory().configuration("[sessions]\nholds_max = 1\n[locks]\nholds_max = 2\n");
     let server = spec.start();
-    let mut one = Speaker::new(Tongue::SessionsV1, &server).client;
-    let mut two = Speaker::new(Tongue::SessionsV1, &server).client;
-    let mut three = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut one = DialectClient::new(Protocol::SessionsV1, &server).client;
+    let mut two = DialectClient::new(Protocol::SessionsV1, &server).client;
+    let mut three = DialectClient::new(Protocol::SessionsV1, &server).client;
     let full = |client: &mut Client, name: &str, key: &str| {
         let answer = client.post("/v1/lock", &json!({"name": name}));
         let (status, body) = (answer.status, answer.json());

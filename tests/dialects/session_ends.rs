@@ -1,6 +1,6 @@
 //! Holds that end with their session, before their lease: every answer and listing has that end.
 
-use super::speaker::{Speaker, Tongue, in_the_way, until};
+use super::dialect_client::{DialectClient, Protocol, in_the_way, until};
 use crate::support::client::{Client, Wire};
 use crate::support::spec::Spec;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn hold_ends_at_the_answered_time() {
     let mut client = session(&server, 0.5);
     let taken = client.post("/v1/lock", &json!({"name": "brief", "lock_timeout_seconds": 600})).json();
     assert!(seconds(&taken["expires_in_seconds"]) <= 0.5, "{taken}");
-    let mut next = Speaker::new(Tongue::GetLock, &server);
+    let mut next = DialectClient::new(Protocol::GetLock, &server);
     assert!(next.wait("brief", 30.0).is_some(), "its session ended");
     assert_eq!(client.post("/v1/lock", &json!({"name": "x"})).status, 401);
 }
@@ -86,7 +86,7 @@ fn hold_ends_at_the_answered_time() {
 #[test]
 fn waiting_session_idles_out_only_after_its_wait() {
     let server = Spec::in_memory().start();
-    let mut holder = Speaker::new(Tongue::GetLock, &server);
+    let mut holder = DialectClient::new(Protocol::GetLock, &server);
     holder.take("wanted").expect("free");
     let mut client = session(&server, 60.0);
     client.post("/v1/lock", &json!({"name": "held", "lock_timeout_seconds": 3600}));

@@ -1,6 +1,6 @@
 //! Sessions v1: LDLM's bodies, statuses and JSON mapping to the byte, and our additions.
 
-use super::speaker::{Speaker, Tongue, until};
+use super::dialect_client::{DialectClient, Protocol, until};
 use crate::support::client::Client;
 use crate::support::http::Response;
 use crate::support::process::Server;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn session(server: &Server) -> Client {
-    Speaker::new(Tongue::SessionsV1, server).client
+    DialectClient::new(Protocol::SessionsV1, server).client
 }
 
 fn send(client: &mut Client, target: &str, body: &str) -> Response {
@@ -305,7 +305,7 @@ fn renewal_extends_or_shortens_the_lease() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
     let held = send(&mut client, "/v1/lock", r#"{"name":"kept","lock_timeout_seconds":0.4}"#).json();
-    let mut other = Speaker::new(Tongue::GetLock, &server);
+    let mut other = DialectClient::new(Protocol::GetLock, &server);
     let renew = |client: &mut Client, seconds: f64| {
         let body = json!({"name": "kept", "key": held["key"], "lock_timeout_seconds": seconds});
         client.post("/v1/renew", &body).json()

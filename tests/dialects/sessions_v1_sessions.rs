@@ -1,6 +1,6 @@
 //! The sessions of sessions v1: their cookie, their idle time, and the holds that end with them.
 
-use super::speaker::{Speaker, Tongue, until};
+use super::dialect_client::{DialectClient, Protocol, until};
 use crate::support::client::{Client, Wire};
 use crate::support::spec::Spec;
 use serde_json::json;
@@ -69,7 +69,7 @@ fn request_without_a_living_session_is_refused_first() {
 #[test]
 fn every_answer_renews_the_cookie() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let session = client.cookie("ldlm-session").expect("a session").to_owned();
     for (method, path, body) in [
         ("POST", "/v1/lock", r#"{"name":"a"}"#),
@@ -87,7 +87,8 @@ fn every_answer_renews_the_cookie() {
 #[test]
 fn deleted_session_releases_its_holds() {
     let server = Spec::in_memory().start();
-    let (mut one, mut two) = (Speaker::new(Tongue::SessionsV1, &server), Speaker::new(Tongue::GetLock, &server));
+    let (mut one, mut two) =
+        (DialectClient::new(Protocol::SessionsV1, &server), DialectClient::new(Protocol::GetLock, &server));
     assert!(one.take("a").is_some() && one.take("b").is_some());
     let id = one.client.cookie("ldlm-session").expect("a session").to_owned();
     let answer = one.client.delete("/session");
@@ -108,11 +109,12 @@ fn deleted_session_releases_its_holds() {
 fn idle_session_ends_unless_a_request_comes() {
     const IDLE: Duration = Duration::from_millis(900);
     let server = Spec::in_memory().argument("--session-timeout").argument("900ms").start();
-    let (mut idle, mut busy) = (Speaker::new(Tongue::SessionsV1, &server), Speaker::new(Tongue::SessionsV1, &server));
+    let (mut idle, mut busy) =
+        (DialectClient::new(Protocol::SessionsV1, &server), DialectClient::new(Protocol::SessionsV1, &server));
     assert!(busy.take("busy").is_some());
     let began = Instant::now();
     assert!(idle.take("idle").is_some());
-    let mut other = Speaker::new(Tongue::LockByName, &server);
+    let mut other = DialectClient::new(Protocol::LockByName, &server);
     let mut kinds = [("POST", "/v1/lock", "{"), ("GET", "/v1/lock", ""), ("POST", "/lock/by-name", "")].iter().cycle();
     until("the idle session to end", || {
         // Requests that change nothing, also of other dialects, count.
@@ -128,9 +130,9 @@ fn idle_session_ends_unless_a_request_comes() {
 #[test]
 fn request_in_flight_keeps_its_session() {
     let server = Spec::in_memory().argument("--session-timeout").argument("500ms").start();
-    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    let mut holder = DialectClient::new(Protocol::LockByName, &server);
     holder.take("long").expect("free");
-    let mut waiter = Speaker::new(Tongue::SessionsV1, &server);
+    let mut waiter = DialectClient::new(Protocol::SessionsV1, &server);
     let waiting = std::thread::spawn(move || waiter.wait("long", 2.0));
     assert!(waiting.join().expect("the waiter lives").is_none(), "it waited as long as it asked to");
 }
@@ -139,10 +141,10 @@ fn request_in_flight_keeps_its_session() {
 fn sessions_survive_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Spec::durable(directory.path()).start();
-    let mut speaker = Speaker::new(Tongue::SessionsV1, &server);
-    assert!(speaker.take("kept").is_some());
+    let mut dialect_client = DialectClient::new(Protocol::SessionsV1, &server);
+    assert!(dialect_client.take("kept").is_some());
     let server = server.stop_and_restart();
-    speaker.client.move_to(&server);
-    assert!(speaker.take("another").is_some(), "the cookie goes on");
-    assert!(speaker.give_back("kept"));
+    dialect_client.client.move_to(&server);
+    assert!(dialect_client.take("another").is_some(), "the cookie goes on");
+    assert!(dialect_client.give_back("kept"));
 }

@@ -1,6 +1,6 @@
 //! Unknown fields and parameters: refused with the nearest known name, or ignored by a setting.
 
-use super::speaker::{Speaker, Tongue};
+use super::dialect_client::{DialectClient, Protocol};
 use crate::support::client::Client;
 use crate::support::http::Response;
 use crate::support::spec::Spec;
@@ -42,7 +42,7 @@ const MISSPELT: &[Row] = &[
 #[test]
 fn unknown_field_is_400_with_the_nearest_name() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     for (method, target, body, given, meant) in MISSPELT {
         let answer = client.send(method, target, body.as_bytes());
         let text = answer.text();
@@ -55,7 +55,7 @@ fn unknown_field_is_400_with_the_nearest_name() {
 #[test]
 fn compat_setting_ignores_unknown_fields() {
     let server = Spec::in_memory().configuration("[compat]\nignore_unknown_fields = true\n").start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let taken = client.send("POST", "/v1/lock?ttl=1", br#"{"name":"a","lock_timeout":30,"x":[{"y":null}]}"#).json();
     assert_eq!(taken["locked"], true, "{taken}");
     assert_eq!(client.get("/v1/locks?x=1&prefix=a").json()["locks"][0]["name"], "a");
@@ -68,7 +68,7 @@ fn compat_setting_ignores_unknown_fields() {
 #[test]
 fn unrelated_query_parameters_are_ignored() {
     let server = Spec::in_memory().start();
-    let mut client = Speaker::new(Tongue::SessionsV1, &server).client;
+    let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     assert_eq!(client.send("POST", "/v1/lock?_=1742", br#"{"name":"a"}"#).json()["locked"], true);
     assert_eq!(client.send("POST", "/lock/b?_=1742", br#"{"any":"body"}"#).status, 200);
     assert_eq!(client.send("POST", "/session", b"ignored").status, 201);

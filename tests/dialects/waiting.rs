@@ -1,6 +1,6 @@
 //! Waiting in the queue, in the dialects that can: hand-off, order, end of patience, and clients that leave.
 
-use super::speaker::{Speaker, Tongue, in_the_way, request, until, until_waiting};
+use super::dialect_client::{DialectClient, Protocol, in_the_way, request, until, until_waiting};
 use crate::support::client::Client;
 use crate::support::http::{Connection, encode};
 use crate::support::spec::Spec;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 #[test]
 fn release_wakes_the_waiter() {
     let server = Spec::in_memory().start();
-    for tongue in Tongue::WAITING {
-        let name = format!("wake-{tongue:?}");
-        let mut holder = Speaker::new(tongue, &server);
+    for protocol in Protocol::WAITING {
+        let name = format!("wake-{protocol:?}");
+        let mut holder = DialectClient::new(protocol, &server);
         let first = holder.take(&name).expect("free");
-        let mut waiter = Speaker::new(tongue, &server);
+        let mut waiter = DialectClient::new(protocol, &server);
         let waiting = thread::spawn({
             let name = name.clone();
             move || (waiter.wait(&name, 30.0), waiter)
@@ -25,7 +25,7 @@ fn release_wakes_the_waiter() {
         assert!(holder.give_back(&name));
         let (hold, mut waiter) = waiting.join().expect("the waiter lives");
         let hold = hold.expect("granted");
-        assert!(released.elapsed() < Duration::from_secs(2), "{tongue:?}: it was not the release that woke it");
+        assert!(released.elapsed() < Duration::from_secs(2), "{protocol:?}: it was not the release that woke it");
         assert!(hold.token > first.token);
         assert!(waiter.give_back(&name));
     }
@@ -35,13 +35,13 @@ fn release_wakes_the_waiter() {
 fn waiters_of_all_dialects_share_one_queue() {
     let server = Spec::in_memory().start();
     let name = "one-queue";
-    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    let mut holder = DialectClient::new(Protocol::LockByName, &server);
     holder.take(name).expect("free");
     let (granted, grants) = mpsc::channel();
     let mut waiting = Vec::new();
-    let arrivals: Vec<Tongue> = Tongue::WAITING.into_iter().chain(Tongue::WAITING).collect();
-    for (place, tongue) in arrivals.iter().enumerate() {
-        let (granted, mut waiter) = (granted.clone(), Speaker::new(*tongue, &server));
+    let arrivals: Vec<Protocol> = Protocol::WAITING.into_iter().chain(Protocol::WAITING).collect();
+    for (place, protocol) in arrivals.iter().enumerate() {
+        let (granted, mut waiter) = (granted.clone(), DialectClient::new(*protocol, &server));
         waiting.push(thread::spawn(move || {
             waiter.wait(name, 30.0).expect("granted");
             granted.send(place).expect("the test listens");
@@ -58,13 +58,13 @@ fn waiters_of_all_dialects_share_one_queue() {
 #[test]
 fn wait_times_out_and_not_early() {
     let server = Spec::in_memory().start();
-    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    let mut holder = DialectClient::new(Protocol::LockByName, &server);
     holder.take("patience").expect("free");
-    for tongue in Tongue::WAITING {
-        let mut waiter = Speaker::new(tongue, &server);
+    for protocol in Protocol::WAITING {
+        let mut waiter = DialectClient::new(protocol, &server);
         let asked = Instant::now();
         assert!(waiter.wait("patience", 0.3).is_none());
-        assert!(asked.elapsed() >= Duration::from_millis(300), "{tongue:?}: {:?}", asked.elapsed());
+        assert!(asked.elapsed() >= Duration::from_millis(300), "{protocol:?}: {:?}", asked.elapsed());
         assert_eq!(in_the_way(&server, "patience").expect("held")["queue_length"], 0);
     }
 }
@@ -72,42 +72,42 @@ fn wait_times_out_and_not_early() {
 #[test]
 fn expiry_grants_the_lock_to_the_waiter() {
     let server = Spec::in_memory().start();
-    for tongue in Tongue::WAITING {
-        let name = format!("expiry-{tongue:?}");
-        let (mut holder, mut waiter) = (Speaker::new(tongue, &server), Speaker::new(tongue, &server));
+    for protocol in Protocol::WAITING {
+        let name = format!("expiry-{protocol:?}");
+        let (mut holder, mut waiter) = (DialectClient::new(protocol, &server), DialectClient::new(protocol, &server));
         let asked = Instant::now();
         holder.take_for(&name, 0.3).expect("free");
         assert!(waiter.wait(&name, 30.0).is_some());
         let waited = asked.elapsed();
-        assert!(waited >= Duration::from_millis(300) && waited < Duration::from_secs(3), "{tongue:?}: {waited:?}");
+        assert!(waited >= Duration::from_millis(300) && waited < Duration::from_secs(3), "{protocol:?}: {waited:?}");
     }
 }
 
 #[test]
 fn closed_connection_removes_its_waiter() {
     let server = Spec::in_memory().start();
-    for tongue in Tongue::WAITING {
-        let name = format!("gone-{tongue:?}");
-        let mut holder = Speaker::new(Tongue::LockByName, &server);
+    for protocol in Protocol::WAITING {
+        let name = format!("gone-{protocol:?}");
+        let mut holder = DialectClient::new(Protocol::LockByName, &server);
         holder.take(&name).expect("free");
-        let connection = waiting_connection(&server, tongue, &name);
+        let connection = waiting_connection(&server, protocol, &name);
         until_waiting(&server, &name, 1);
         connection.close();
         until_waiting(&server, &name, 0);
         assert!(holder.give_back(&name));
-        assert!(holder.take(&name).is_some(), "{tongue:?}: the lock went to a client that is gone");
+        assert!(holder.take(&name).is_some(), "{protocol:?}: the lock went to a client that is gone");
     }
 }
 
 #[test]
 fn ended_session_ends_its_waits() {
     let server = Spec::in_memory().start();
-    let mut holder = Speaker::new(Tongue::LockByName, &server);
+    let mut holder = DialectClient::new(Protocol::LockByName, &server);
     holder.take("ends").expect("free");
-    let mut waiter = Speaker::new(Tongue::SessionsV1, &server);
+    let mut waiter = DialectClient::new(Protocol::SessionsV1, &server);
     let session = waiter.client.cookie("ldlm-session").expect("a session").to_owned();
     let waiting = thread::spawn(move || {
-        let (method, target, body) = request(Tongue::SessionsV1, "ends", 600.0, Some(30.0));
+        let (method, target, body) = request(Protocol::SessionsV1, "ends", 600.0, Some(30.0));
         waiter.client.send(method, &target, body.as_bytes())
     });
     until_waiting(&server, "ends", 1);
@@ -123,13 +123,13 @@ fn ended_session_ends_its_waits() {
 #[test]
 fn wait_cut_short_by_a_stop_keeps_its_session() {
     let server = Spec::in_memory().start();
-    for tongue in [Tongue::SessionsV1, Tongue::LockUnlock] {
-        let name = format!("cut-{tongue:?}");
-        Speaker::new(Tongue::LockByName, &server).take(&name).expect("free");
-        let first = Speaker::new(tongue, &server);
+    for protocol in [Protocol::SessionsV1, Protocol::LockUnlock] {
+        let name = format!("cut-{protocol:?}");
+        DialectClient::new(Protocol::LockByName, &server).take(&name).expect("free");
+        let first = DialectClient::new(protocol, &server);
         let session = first.client.cookie("ldlm-session").map(str::to_owned);
         let attempt = |mut client: Client| {
-            let (method, target, body) = request(tongue, &name, 600.0, Some(30.0));
+            let (method, target, body) = request(protocol, &name, 600.0, Some(30.0));
             thread::spawn(move || {
                 client = client.with_header("Idempotency-Key", "the same");
                 (client.send(method, &target, body.as_bytes()), client)
@@ -141,23 +141,24 @@ fn wait_cut_short_by_a_stop_keeps_its_session() {
         session.iter().for_each(|session| again.set_cookie("ldlm-session", session));
         let waits = attempt(again);
         let (answer, mut first) = cut.join().expect("the waiter lives");
-        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{tongue:?}: {}", answer.text());
-        if tongue == Tongue::SessionsV1 {
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{protocol:?}: {}", answer.text());
+        if protocol == Protocol::SessionsV1 {
             let words = r#"{"code":14,"message":"The wait was cut short, and nothing was taken","details":[]}"#;
             assert_eq!(answer.text(), words);
             assert!(answer.header("set-cookie").is_some(), "the session lives");
         }
         assert_eq!(in_the_way(&server, &name).expect("held")["queue_length"], 1, "the later attempt has the place");
         assert_eq!(first.delete(&format!("/lock/{name}")).status, 200);
-        assert_eq!(waits.join().expect("the waiter lives").0.status, 200, "{tongue:?}");
+        assert_eq!(waits.join().expect("the waiter lives").0.status, 200, "{protocol:?}");
     }
 }
 
 /// A connection on which a request waits.
-fn waiting_connection(server: &crate::support::process::Server, tongue: Tongue, name: &str) -> Connection {
-    let speaker = Speaker::new(tongue, server);
-    let cookie = speaker.client.cookie("ldlm-session").map(|id| format!("ldlm-session={id}")).unwrap_or_default();
-    let (method, target, body) = request(tongue, name, 600.0, Some(30.0));
+fn waiting_connection(server: &crate::support::process::Server, protocol: Protocol, name: &str) -> Connection {
+    let dialect_client = DialectClient::new(protocol, server);
+    let cookie =
+        dialect_client.client.cookie("ldlm-session").map(|id| format!("ldlm-session={id}")).unwrap_or_default();
+    let (method, target, body) = request(protocol, name, 600.0, Some(30.0));
     let headers = [("Cookie", &*cookie), ("Content-Type", "application/json")];
     let mut connection = Connection::tls(server.https()).expect("a connection");
     connection.send(&encode(method, &target, &headers, body.as_bytes())).expect("sent");

@@ -45,7 +45,7 @@ fn waiting_request_is_granted_and_cancelled_one_is_not() {
     let left = runtime().spawn(async move { leaves.begin::<_, Response>(LOCK, request("leaves")).await });
     let mut watcher = Client::plain(&server);
     let mut until_waiting = |count: u64| {
-        crate::dialects::speaker::until("waiters", || {
+        crate::dialects::dialect_client::until("waiters", || {
             watcher.get("/v1/locks/disk0").json()["queue_length"].as_u64() == Some(count)
         });
     };

@@ -133,7 +133,9 @@ fn wait_ends_with_the_lock_or_its_timeout() {
     let waits = AcquireRequest { wait: true, wait_timeout: seconds(30), ..asks("a", "you") };
     let waiting =
         runtime().spawn(async move { waiter.begin::<_, AcquireResponse>("/raftlock.RaftLock/Acquire", waits).await });
-    crate::dialects::speaker::until("the wait", || info(&client, "a").lock_info.is_some_and(|a| a.waiter_count == 1));
+    crate::dialects::dialect_client::until("the wait", || {
+        info(&client, "a").lock_info.is_some_and(|a| a.waiter_count == 1)
+    });
     let released = release(&client, "a", "me", version);
     assert!(released.released && released.waiter_promoted);
     let granted = runtime().block_on(waiting).expect("no panic").expect("status OK");
@@ -288,28 +290,28 @@ fn repeated_wait_keeps_its_place() {
         }),
         ("the client cancelled", &|| {
             let call = begin_wait(&client, "first", 30);
-            crate::dialects::speaker::until("the first", || waiting(&client).len() == 1);
+            crate::dialects::dialect_client::until("the first", || waiting(&client).len() == 1);
             call.abort();
-            crate::dialects::speaker::until("the cancel", || waiting(&client).is_empty());
+            crate::dialects::dialect_client::until("the cancel", || waiting(&client).is_empty());
         }),
         ("the connection broke", &|| {
             let own = GrpcClient::plain(&server);
             let call = begin_wait(&own, "first", 30);
-            crate::dialects::speaker::until("the first", || waiting(&client).len() == 1);
+            crate::dialects::dialect_client::until("the first", || waiting(&client).len() == 1);
             call.abort();
             drop(own);
-            crate::dialects::speaker::until("the cancel", || waiting(&client).is_empty());
+            crate::dialects::dialect_client::until("the cancel", || waiting(&client).is_empty());
         }),
     ];
     for (how, end) in ends {
         let version = taken(&client, "a", "me").version;
         end();
         // A kept place does not wait. The server notices the end of the call a moment later.
-        crate::dialects::speaker::until(how, || waiting(&client).is_empty());
+        crate::dialects::dialect_client::until(how, || waiting(&client).is_empty());
         let second = begin_wait(&client, "second", 30);
-        crate::dialects::speaker::until("the second", || waiting(&client) == ["second"]);
+        crate::dialects::dialect_client::until("the second", || waiting(&client) == ["second"]);
         let first = begin_wait(&client, "first", 30);
-        crate::dialects::speaker::until("its old place", || waiting(&client) == ["first", "second"]);
+        crate::dialects::dialect_client::until("its old place", || waiting(&client) == ["first", "second"]);
         assert!(release(&client, "a", "me", version).waiter_promoted);
         for (owner, call) in [("first", first), ("second", second)] {
             let got = runtime().block_on(call).expect("no panic").expect("status OK").lock.expect(how);
@@ -326,7 +328,7 @@ fn lost_wait_without_retry_is_passed_over() {
     let ended = runtime().block_on(begin_wait(&client, "gone", 1)).expect("no panic").expect("status OK");
     assert_eq!(code(ended.error), ErrorCode::Timeout);
     let second = begin_wait(&client, "second", 30);
-    crate::dialects::speaker::until("the second", || waiting(&client) == ["second"]);
+    crate::dialects::dialect_client::until("the second", || waiting(&client) == ["second"]);
     assert!(release(&client, "a", "me", version).waiter_promoted);
     let got = runtime().block_on(second).expect("no panic").expect("status OK").lock.expect("the lock");
     assert_eq!(got.owner_id, "second");
@@ -390,5 +392,5 @@ fn released_lock_is_shown_and_unknown_lock_is_not_found() {
     let short = AcquireRequest { ttl: seconds(1), ..asks("b", "me") };
     let version = acquire(&client, short).lock.expect("free").version;
     let owner = || info(&client, "b").lock_info.map(|lock| (lock.owner_id, lock.version));
-    crate::dialects::speaker::until("the end of its lease", || owner() == Some((String::new(), version)));
+    crate::dialects::dialect_client::until("the end of its lease", || owner() == Some((String::new(), version)));
 }

@@ -1,7 +1,7 @@
 //! Sessions of `ldlm.LDLM` live as long as their connection, and their holds a grace longer than their server.
 
 use super::ldlm::{lock, renew, take, try_lock, unlock};
-use crate::dialects::speaker::until;
+use crate::dialects::dialect_client::until;
 use crate::support::client::{Client, Wire};
 use crate::support::grpc::{GrpcClient, runtime};
 use crate::support::process::Server;

@@ -22,7 +22,7 @@ fn thousand_waiting_calls_share_a_connection_with_unlocks() {
         parked.spawn_on(async move { client.begin("/ldlm.LDLM/Lock", request).await }, runtime().handle());
     }
     let mut watcher = Client::plain(&server);
-    crate::dialects::speaker::until("all to wait", || {
+    crate::dialects::dialect_client::until("all to wait", || {
         watcher.get("/v1/locks/narrow").json()["queue_length"].as_u64() == Some(PARKED as u64)
     });
     assert!(unlock(&client, "narrow", &first).unlocked);

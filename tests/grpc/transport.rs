@@ -72,7 +72,7 @@ fn stop_ends_waiting_calls_with_unavailable() {
     let request = LockRequest { name: "a".into(), ..LockRequest::default() };
     let waiting = runtime().spawn(async move { waiting.begin::<_, LockResponse>("/ldlm.LDLM/Lock", request).await });
     let mut watcher = Client::plain(&server);
-    crate::dialects::speaker::until("the wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 1);
+    crate::dialects::dialect_client::until("the wait", || watcher.get("/v1/locks/a").json()["queue_length"] == 1);
     server.stop();
     let answer = runtime().block_on(waiting).expect("no panic");
     assert_eq!(refusal(answer).0, Code::Unavailable);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use latchd::api::grpc::proto::{HealthCheckRequest, HealthCheckResponse};
 use latchd::dialects::ldlm::proto::{LockResponse, TryLockRequest};
 
-use crate::dialects::speaker::until;
+use crate::dialects::dialect_client::until;
 use crate::support::client::{Client, Wire};
 use crate::support::frames::{connect_from, get_from};
 use crate::support::grpc::{GrpcClient, refusal};

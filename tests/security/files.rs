@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use serde_json::json;
 
-use crate::dialects::speaker::until;
+use crate::dialects::dialect_client::until;
 use crate::support::client::Client;
 use crate::support::frames::connect_from;
 use crate::support::spec::Spec;

@@ -61,7 +61,7 @@ fn pipelined_heads_are_refused_one_by_one() {
     let calls: Vec<u8> =
         (0..STREAMS).flat_map(|at| frame(HEADERS, END_HEADERS, 2 * at + 1, &call(CHECK, 900, at == 0))).collect();
     raw.send(&calls);
-    crate::dialects::speaker::until("all to be answered", || {
+    crate::dialects::dialect_client::until("all to be answered", || {
         let count = metric(&server, r#"latchd_http_requests_total{dialect="other",method="POST",status_class="2xx"}"#);
         count >= u64::from(STREAMS)
     });
@@ -90,7 +90,7 @@ fn unidentified_calls_are_held_to_their_share() {
     assert!(get_from(server.http(), Ipv4Addr::LOCALHOST.into(), "/readyz", "").starts_with("HTTP/1.1 200"), "a probe");
     assert_eq!(server.stderr().matches("server.unidentified_bytes_max is reached").count(), 1, "told once a minute");
     drop(raw);
-    crate::dialects::speaker::until("the share to be free again", || from(1).starts_with("HTTP/1.1 200"));
+    crate::dialects::dialect_client::until("the share to be free again", || from(1).starts_with("HTTP/1.1 200"));
     let refusals = metric(&server, r#"latchd_limit_refusals_total{limit="server.unidentified_bytes_max"}"#);
     assert!(refusals >= u64::from(answered), "{refusals}");
 }

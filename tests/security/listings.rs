@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use latchd::dialects::raftlock::proto::{GetLocksRequest, GetLocksResponse};
 use serde_json::json;
 
-use crate::dialects::speaker::until;
+use crate::dialects::dialect_client::until;
 use crate::support::client::Client;
 use crate::support::frames::{connect_narrow, get_from, peak_memory};
 use crate::support::grpc::GrpcClient;

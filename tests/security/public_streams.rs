@@ -102,7 +102,7 @@ fn one_address_has_a_share_of_the_streams_and_gets_it_back() {
     }
     assert!(runtime().block_on(second.message()).is_ok(), "those who have one go on");
     drop((first, third));
-    crate::dialects::speaker::until("a place to be free", || runtime().block_on(watch(&client)).is_ok());
+    crate::dialects::dialect_client::until("a place to be free", || runtime().block_on(watch(&client)).is_ok());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A session is of use to the credential that opened it; an idempotency key counts within its credential.
 
-use crate::dialects::speaker::until;
+use crate::dialects::dialect_client::until;
 use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;
 use crate::support::process::Server;

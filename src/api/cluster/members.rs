@@ -10,9 +10,9 @@ use crate::http::code::Code;
 use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
 use crate::http::endpoint::errors;
 use crate::http::failure::Failure;
-use crate::http::non_json::describe_non_json;
-use crate::http::path::{Captured, capture};
+use crate::http::json_object::describe_non_json;
 use crate::http::problem::{Problem, answer};
+use crate::http::query::{Captured, capture};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -103,7 +103,7 @@ async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failur
 
 /// Give a node a vote
 ///
-/// Refused while the node lacks much of the log, because the cluster would wait for it.
+/// Refused while the node lacks much of the log, because commits would wait for it.
 #[utoipa::path(
     post,
     path = "/v1/cluster/members/{node}/promote",

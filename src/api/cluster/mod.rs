@@ -8,8 +8,8 @@ mod schema;
 
 use super::known_parameters::check_parameters;
 use crate::http::endpoint::{Chapter, Documentation};
-use crate::http::methods::{delete, get, post};
 use crate::http::routes::Routes;
+use crate::http::routes::{delete, get, post};
 use crate::http::{AppState, Declaration};
 
 pub static DECLARATION: Declaration = Declaration {

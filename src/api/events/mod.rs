@@ -67,10 +67,10 @@ errors!(EventsErrors: Problem<'_>, REFUSED, CREDENTIAL);
 /// Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token, and
 /// `session-ended`. The first event (`started`) says after which id it goes on. Ids are the same on every node: a client
 /// that sends the last one as `Last-Event-ID` to any node misses nothing. Where that cannot be, because the id is older than
-/// what is kept or a node took over a snapshot, a `gap` event has the present state, and what follows its id is told. A
+/// what is kept or a node took over a snapshot, a `gap` event has the present state, and what follows its id is sent. A
 /// comment every `events.heartbeat` shows that the stream lives. A reader that takes nothing for
 /// `events.slow_reader_after`, or a server that stops, ends the stream with `dropped`. A credential that is limited to name
-/// prefixes is told of those names only, and of no session.
+/// prefixes gets events of those names only, and of no session.
 #[utoipa::path(
     get,
     path = PATH,

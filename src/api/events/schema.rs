@@ -16,7 +16,7 @@ const RETRY: &str = "retry: 1000\n";
 /// Bytes of locks that one state shows.
 const STATE_BYTES_MAX: usize = 256 << 10;
 
-/// Something that happened to a lock or a session. What does not belong to its kind is absent.
+/// A change of a lock or a session. Fields that do not belong to its kind are absent.
 #[derive(Serialize, ToSchema, Default)]
 #[schema(as = Event)]
 pub struct Event<'a> {
@@ -35,7 +35,7 @@ pub struct Event<'a> {
     /// The token that this hold had before: its owner asked again.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<u64>,
-    /// Of `released`: `released` by its owner, `session-ended`, or `undelivered` to who asked for it. Of
+    /// Of `released`: `released` by its owner, `session-ended`, or `undelivered`: its client never got the answer. Of
     /// `session-ended`: `closed` or `idle`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "idle")]

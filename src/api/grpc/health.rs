@@ -81,27 +81,27 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
         }
     };
     let known = is_checked(&app.catalog, &asked);
-    let told = |status| Frame::data(frame::encode(&answer(status)));
+    let frame_of = |status| Frame::data(frame::encode(&answer(status)));
     let end = |status: Status| Frame::trailers(frame::trailers(&status));
-    let farewell = async move {
+    let last_frames = async move {
         let _until_now = place;
         if !engine.is_draining() {
             return vec![end(public_stream::aged())];
         }
-        let last = known.then(|| told(ServingStatus::NotServing));
+        let last = known.then(|| frame_of(ServingStatus::NotServing));
         last.into_iter().chain([end(Status::unavailable("the server is shutting down"))]).collect()
     };
-    let farewell = stream::once(farewell).flat_map(stream::iter);
-    changes(known, app.readiness.clone()).map(told).take_until(ended).chain(farewell)
+    let last_frames = stream::once(last_frames).flat_map(stream::iter);
+    changes(known, app.readiness.clone()).map(frame_of).take_until(ended).chain(last_frames)
 }
 
 /// The status now and at every change. An unknown service keeps its stream, because the next release may have it.
 fn changes(known: bool, readiness: watch::Receiver<Readiness>) -> impl Stream<Item = ServingStatus> {
-    stream::unfold((readiness, None), move |(mut readiness, told)| async move {
+    stream::unfold((readiness, None), move |(mut readiness, sent)| async move {
         loop {
             let ready = readiness.borrow_and_update().ready;
             let status = if known { serving(ready) } else { ServingStatus::ServiceUnknown };
-            if told != Some(status) {
+            if sent != Some(status) {
                 return Some((status, (readiness, Some(status))));
             }
             if readiness.changed().await.is_err() {

@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tonic::{Code, Response, Status, Streaming};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Asked;
-use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Told;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Answer;
 use tonic_reflection::pb::v1::server_reflection_server::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::pb::v1::{
     ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest,
@@ -84,7 +84,7 @@ impl Index {
     }
 
     fn answer(&self, request: ServerReflectionRequest) -> Result<ServerReflectionResponse, Status> {
-        let told = match &request.message_request {
+        let answer = match &request.message_request {
             None => return Err(Status::invalid_argument("message_request is missing")),
             Some(Asked::FileByFilename(file)) => self.file(file).ok_or_else(|| format!("no file is named {file:?}")),
             Some(Asked::FileContainingSymbol(symbol)) => {
@@ -95,7 +95,7 @@ impl Index {
                 Err(format!("{:?} has no extension {}", asked.containing_type, asked.extension_number))
             }
             Some(Asked::AllExtensionNumbersOfType(name)) if self.symbols.contains_key(name.trim_start_matches('.')) => {
-                Ok(Told::AllExtensionNumbersResponse(ExtensionNumberResponse {
+                Ok(Answer::AllExtensionNumbersResponse(ExtensionNumberResponse {
                     base_type_name: name.clone(),
                     extension_number: Vec::new(),
                 }))
@@ -103,24 +103,24 @@ impl Index {
             Some(Asked::AllExtensionNumbersOfType(name)) => Err(format!("no type is named {name:?}")),
             Some(Asked::ListServices(_)) => Ok(self.services()),
         };
-        let told = told.unwrap_or_else(|error_message| {
-            Told::ErrorResponse(ErrorResponse { error_code: Code::NotFound.into(), error_message })
+        let answer = answer.unwrap_or_else(|error_message| {
+            Answer::ErrorResponse(ErrorResponse { error_code: Code::NotFound.into(), error_message })
         });
         Ok(ServerReflectionResponse {
             valid_host: request.host.clone(),
             original_request: Some(request),
-            message_response: Some(told),
+            message_response: Some(answer),
         })
     }
 
-    fn services(&self) -> Told {
+    fn services(&self) -> Answer {
         let service = self.catalog.services.iter().map(|service| ServiceResponse { name: service.name.to_owned() });
-        Told::ListServicesResponse(ListServiceResponse { service: service.collect() })
+        Answer::ListServicesResponse(ListServiceResponse { service: service.collect() })
     }
 
-    fn file(&self, name: &str) -> Option<Told> {
+    fn file(&self, name: &str) -> Option<Answer> {
         let file_descriptor_proto = vec![self.files.get(name)?.clone()];
-        Some(Told::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
+        Some(Answer::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }))
     }
 }
 
@@ -136,18 +136,18 @@ impl ServerReflection for Reflection {
         let place = public_stream::place(request.extensions())?;
         let index = self.index.clone();
         let age = Box::pin(public_stream::age(&self.app, place.as_ref()));
-        let told = request.into_inner().map(move |asked| {
+        let answers = request.into_inner().map(move |asked| {
             let _until_the_end = &place;
             asked.and_then(|asked| index.answer(asked))
         });
-        let told = stream::unfold(Some((told, age)), |going_on| async move {
-            let (mut told, mut age) = going_on?;
+        let answers = stream::unfold(Some((answers, age)), |open| async move {
+            let (mut answers, mut age) = open?;
             tokio::select! {
                 () = &mut age => Some((Err(public_stream::aged()), None)),
-                next = told.next() => next.map(|answer| (answer, Some((told, age)))),
+                next = answers.next() => next.map(|answer| (answer, Some((answers, age)))),
             }
         });
-        Ok(Response::new(Box::pin(told)))
+        Ok(Response::new(Box::pin(answers)))
     }
 }
 
@@ -157,32 +157,32 @@ fn symbols_of(file: &FileDescriptorProto) -> Vec<String> {
     let package = file.package();
     file.message_type.iter().for_each(|message| add_message(&mut symbols, package, message));
     file.enum_type.iter().for_each(|of| add_enum(&mut symbols, package, of));
-    file.extension.iter().for_each(|extension| symbols.push(within(package, extension.name())));
+    file.extension.iter().for_each(|extension| symbols.push(qualified(package, extension.name())));
     for service in &file.service {
-        let service_name = within(package, service.name());
-        symbols.extend(service.method.iter().map(|method| within(&service_name, method.name())));
+        let service_name = qualified(package, service.name());
+        symbols.extend(service.method.iter().map(|method| qualified(&service_name, method.name())));
         symbols.push(service_name);
     }
     symbols
 }
 
 fn add_message(symbols: &mut Vec<String>, scope: &str, message: &DescriptorProto) {
-    let name = within(scope, message.name());
+    let name = qualified(scope, message.name());
     message.nested_type.iter().for_each(|nested| add_message(symbols, &name, nested));
     message.enum_type.iter().for_each(|of| add_enum(symbols, &name, of));
-    symbols.extend(message.field.iter().map(|field| within(&name, field.name())));
-    symbols.extend(message.extension.iter().map(|extension| within(&name, extension.name())));
-    symbols.extend(message.oneof_decl.iter().map(|oneof| within(&name, oneof.name())));
+    symbols.extend(message.field.iter().map(|field| qualified(&name, field.name())));
+    symbols.extend(message.extension.iter().map(|extension| qualified(&name, extension.name())));
+    symbols.extend(message.oneof_decl.iter().map(|oneof| qualified(&name, oneof.name())));
     symbols.push(name);
 }
 
 /// A value belongs to the scope of its enum; tools also ask for it below the enum.
 fn add_enum(symbols: &mut Vec<String>, scope: &str, of: &EnumDescriptorProto) {
-    let name = within(scope, of.name());
-    symbols.extend(of.value.iter().flat_map(|value| [within(scope, value.name()), within(&name, value.name())]));
+    let name = qualified(scope, of.name());
+    symbols.extend(of.value.iter().flat_map(|value| [qualified(scope, value.name()), qualified(&name, value.name())]));
     symbols.push(name);
 }
 
-fn within(scope: &str, name: &str) -> String {
+fn qualified(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
 }

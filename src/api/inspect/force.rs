@@ -1,4 +1,4 @@
-//! The forced release: an admin ends the hold of somebody else. The log keeps who did it and why.
+//! The forced release: an admin ends another client's hold. The log keeps the admin's name and the reason.
 
 use super::name::{HoldName, NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
@@ -12,8 +12,8 @@ use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
 use crate::http::endpoint::errors;
 use crate::http::failure::Failure;
 use crate::http::json_object::{FieldName, Trailing, parse};
-use crate::http::path::Captured;
 use crate::http::problem::{Problem, answer};
+use crate::http::query::Captured;
 use crate::http::query::Query;
 use crate::http::unknown_fields::UnknownFields;
 use axum::body::Body;
@@ -48,11 +48,11 @@ struct ReasonQuery {
 
 const _: () = assert!(REASON_BYTES_MAX == 256, "the limit in the document");
 
-/// End somebody else's hold
+/// End another client's hold
 ///
 /// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
-/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder is not
-/// told before it asks. Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and
+/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder
+/// learns of it at its next request. Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and
 /// may decode `%2F`. `DELETE /v1/holds?name=&key=` does the same for any name.
 #[utoipa::path(
     delete,
@@ -71,11 +71,11 @@ pub async fn force_release(State(app): State<AppState>, captured: Captured, requ
     answer(release(&app, hold, &head, body).await)
 }
 
-/// End somebody else's hold, of a lock with any name
+/// End another client's hold, of a lock with any name
 ///
 /// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
-/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder is not
-/// told before it asks.
+/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder
+/// learns of it at its next request.
 #[utoipa::path(
     delete,
     path = "/v1/holds",

@@ -13,8 +13,8 @@ use super::known_parameters::check_parameters;
 use crate::http::Declaration;
 use crate::http::compression::compressed;
 use crate::http::endpoint::{Chapter, Documentation};
-use crate::http::methods::{delete, get};
 use crate::http::routes::Routes;
+use crate::http::routes::{delete, get};
 
 pub static DECLARATION: Declaration = Declaration {
     label: "inspect",

@@ -9,8 +9,8 @@ use crate::engine::Fault;
 use crate::http::app::App;
 use crate::http::failure::Failure;
 use crate::http::key;
-use crate::http::path::{Captured, capture};
 use crate::http::query::Query;
+use crate::http::query::{Captured, capture};
 use utoipa::IntoParams;
 
 #[derive(IntoParams)]

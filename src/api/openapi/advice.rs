@@ -24,6 +24,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::UnknownHost => "Use the service's address, or have the operator add the name to `server.hosts`.",
         Code::SessionUnknown => "Open a new session. What the old one held was given back when it ended.",
         Code::SessionExists => "Ask again: the server draws another id.",
+        Code::NoSuchSession => "Nothing is to be done: what the session held was given back when it ended.",
         Code::SessionOfAnother => "Use the credential that opened the session (of a key that was renewed, the next of its name), or open a session of your own. Admins may use any.",
         Code::Held => "Wait in the queue where the dialect can, or ask again later.",
         Code::WaitTimedOut => "The wait left nothing behind. Ask again, or wait longer.",

@@ -102,7 +102,7 @@ fn owner(asked: &LockRequest) -> Arc<str> {
     format!("kufuli\n{}", asked.service_id).into()
 }
 
-/// Refusals go into the answer, because kufuli's clients give up at any other status; failures that a retry may cure are a
+/// Refusals go into the answer, because kufuli's clients give up at any other status; retryable failures are a
 /// status nevertheless.
 fn answer_to_fault(fault: &Fault) -> Result<LockResponse, Status> {
     let failure = Failure::from_fault(fault, &NAMES);

@@ -1,11 +1,11 @@
-//! `lockapi.Locking`: lockd's gRPC service, its second generation. A name is locked or it is not, and anybody who
-//! knows the name may unlock it.
+//! `lockapi.Locking`: lockd's gRPC service, its second generation. A name is locked or it is not, and every client
+//! that knows the name may unlock it.
 //!
 //! It and lock by name over HTTP are two generations of one product, so each unlocks holds of the other, but not
 //! those of other dialects. `locks.max_hold` bounds the holds of both.
 
 use super::proto::{self, LockName, LockResult, LockState};
-use super::release::release_by_name;
+use super::release_by_name;
 use crate::config::Config;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Refusal};

@@ -3,5 +3,21 @@
 pub mod grpc;
 #[allow(clippy::all, missing_docs)]
 pub mod proto;
-mod release;
 pub mod rest;
+
+use crate::domain::{Dialect, Name, Proof, Refusal};
+use crate::engine::{Engine, Fault};
+
+/// Releases a hold of lockd's clients on this name; `false` if there is none. One of the caller's own generation goes
+/// first.
+pub async fn release_by_name(engine: &Engine, name: &str, first: Dialect) -> Result<bool, Fault> {
+    let second = if first == Dialect::LockdRest { Dialect::LockdGrpc } else { Dialect::LockdRest };
+    for dialect in [first, second] {
+        match engine.release(Name::from(name), None, Proof::TakenBy(dialect)).await {
+            Ok(_) => return Ok(true),
+            Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(false)
+}

@@ -63,7 +63,7 @@ pub const fn grpc(code: Code) -> tonic::Code {
         | Code::WouldLoseQuorum => G::FailedPrecondition,
         Code::SessionExists | Code::MemberExists => G::AlreadyExists,
         Code::MembershipBusy => G::Aborted,
-        Code::NoSuchLock | Code::WrongKey | Code::NotWaiting | Code::NoSuchMember => G::NotFound,
+        Code::NoSuchSession | Code::NoSuchLock | Code::WrongKey | Code::NotWaiting | Code::NoSuchMember => G::NotFound,
         Code::NotLeader
         | Code::NoQuorum
         | Code::ShuttingDown

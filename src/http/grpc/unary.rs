@@ -57,7 +57,7 @@ pub async fn unary<S, Asked: Message + Default, Answer: Message>(
         let identity = identify(app, &head).await?;
         let asked = frame::decode(&app.message(&head, body).await?)?;
         let call = Call { app, state, head: &head, identity };
-        within(deadline(&head)?, procedure(&call, asked)).await
+        with_deadline(deadline(&head)?, procedure(&call, asked)).await
     };
     match called.await {
         Ok(reply) => answer(&head, reply),
@@ -77,9 +77,9 @@ pub async fn public_message<Asked: Message + Default>(
 /// Whether a request speaks gRPC.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = content_type.and_then(|text| text.strip_prefix(CONTENT_TYPE.as_bytes()));
+    let suffix = content_type.and_then(|text| text.strip_prefix(CONTENT_TYPE.as_bytes()));
     // gRPC-Web has other frames.
-    matches!(rest.map(<[u8]>::first), Some(None | Some(b'+' | b';')))
+    matches!(suffix.map(<[u8]>::first), Some(None | Some(b'+' | b';')))
 }
 
 /// The answer to a request that does not speak gRPC.
@@ -130,7 +130,7 @@ fn answer<M: Message>(head: &Parts, reply: Reply<M>) -> Response {
 }
 
 /// The client gives up at its deadline. Enforcing it here too ends the wait if its cancellation is lost.
-async fn within<T>(
+async fn with_deadline<T>(
     deadline: Option<Duration>,
     procedure: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {

@@ -1,25 +1,25 @@
 //! One endpoint: what it takes and what it answers.
 
 use super::super::html::Html;
-use super::json::{list, text};
-use super::prose::{inline, prose, with_error_links};
-use super::schema::{link, sort_of};
+use super::parts::{inline, list, paragraph, text, with_error_links};
+use super::schema::{link, type_and_bounds};
 use serde_json::Value;
 
-pub fn endpoint(html: &mut Html, path: &str, method: &str, operation: &Value) {
+/// `codes` are the rows of the error table, which the answers link to.
+pub fn endpoint(html: &mut Html, path: &str, method: &str, operation: &Value, codes: &[Value]) {
     html.raw("<section class=\"endpoint\"><h3 id=\"").text(text(&operation["operationId"])).raw("\"><code>");
     html.text(method.to_uppercase()).raw(" ").text(path).raw("</code> <span class=\"quiet\">");
     html.text(text(&operation["summary"])).raw("</span></h3>\n");
-    prose(html, text(&operation["description"]));
-    needs(html, operation);
+    paragraph(html, text(&operation["description"]));
+    credential(html, operation);
     parameters(html, list(&operation["parameters"]));
     body(html, &operation["requestBody"]);
-    answers(html, &operation["responses"]);
+    answers(html, &operation["responses"], codes);
     html.raw("</section>\n");
 }
 
-/// What a caller has to show, where it differs from the rule.
-fn needs(html: &mut Html, operation: &Value) {
+/// The credential of a request, where it differs from the rule.
+fn credential(html: &mut Html, operation: &Value) {
     let Some(alternatives) = operation["security"].as_array() else {
         return;
     };
@@ -43,7 +43,7 @@ fn parameters(html: &mut Html, parameters: &[Value]) {
             html.raw(" <span class=\"quiet\">required</span>");
         }
         html.raw("</td><td>").text(text(&parameter["in"])).raw("</td><td>");
-        sort_of(html, &parameter["schema"]);
+        type_and_bounds(html, &parameter["schema"]);
         html.raw("</td><td>");
         inline(html, text(&parameter["description"]));
         html.raw("</td></tr>\n");
@@ -63,12 +63,12 @@ fn body(html: &mut Html, body: &Value) {
     }
 }
 
-fn answers(html: &mut Html, responses: &Value) {
+fn answers(html: &mut Html, responses: &Value, codes: &[Value]) {
     html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Status</th><th>Meaning</th><th>Body</th></tr>");
     html.raw("</thead><tbody>\n");
     for (status, response) in responses.as_object().into_iter().flatten() {
         html.raw("<tr><td>").text(status).raw("</td><td>");
-        with_error_links(html, text(&response["description"]));
+        with_error_links(html, text(&response["description"]), codes);
         html.raw("</td><td>");
         answer_bodies(html, response);
         html.raw("</td></tr>\n");

@@ -1,9 +1,7 @@
 //! Every error with its status and what to do about it. The anchors are what problem types point at.
 
 use super::super::html::Html;
-use super::frame::framed;
-use super::json::{list, text};
-use super::prose::inline;
+use super::parts::{framed, inline, list, text};
 use serde_json::Value;
 
 /// The page of errors, from the document's `x-error-codes`.

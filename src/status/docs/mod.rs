@@ -4,15 +4,11 @@
 
 mod endpoint;
 mod errors;
-mod frame;
-mod json;
-mod prose;
+mod parts;
 mod schema;
 
 use super::html::Html;
-use frame::framed;
-use json::{list, text};
-use prose::prose;
+use parts::{framed, list, paragraph, text};
 use serde_json::Value;
 
 pub use errors::errors_page;
@@ -23,12 +19,12 @@ const METHODS: [&str; 3] = ["get", "post", "delete"];
 pub fn docs_page(document: &Value) -> String {
     let mut html = Html::default();
     html.raw("<h1>API</h1>\n");
-    prose(&mut html, text(&document["info"]["description"]));
+    paragraph(&mut html, text(&document["info"]["description"]));
     contents(&mut html, document);
     for tag in list(&document["tags"]) {
         group(&mut html, document, tag);
     }
-    schema::all(&mut html, document);
+    schema::named_schemas(&mut html, document);
     framed("API · latchd", html)
 }
 
@@ -49,9 +45,9 @@ fn contents(html: &mut Html, document: &Value) {
 fn group(html: &mut Html, document: &Value, tag: &Value) {
     let name = text(&tag["name"]);
     html.raw("<h2 id=\"").text(anchor(name)).raw("\">").text(name).raw("</h2>\n");
-    prose(html, text(&tag["description"]));
+    paragraph(html, text(&tag["description"]));
     for (path, method, operation) in operations(document, name) {
-        endpoint::endpoint(html, path, method, operation);
+        endpoint::endpoint(html, path, method, operation, list(&document["x-error-codes"]));
     }
 }
 
@@ -76,9 +72,10 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_page_shows_parameters_bodies_and_answers_and_escapes_them() {
+    fn page_shows_and_escapes_parameters_bodies_and_answers() {
         let document = json!({
             "info": {"description": "About <all>."},
+            "x-error-codes": [{"code": "held"}],
             "tags": [{"name": "Locks & more", "description": "Take `one`."}],
             "paths": {"/lock/{name}": {"post": {
                 "tags": ["Locks & more"], "operationId": "take", "summary": "Take",

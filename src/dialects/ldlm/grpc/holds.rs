@@ -222,7 +222,7 @@ async fn keep_session(call: &Call<'_>, name: &Name, key: HoldKey) {
     }
 }
 
-/// Refusals go into the answer; failures that a repetition may cure, or that are no answer, become a status.
+/// Refusals go into the answer; retryable failures and those that are no answer become a status.
 fn error_in_answer(fault: &Fault) -> Result<Failure, Status> {
     let failure = Failure::from_fault(fault, &NAMES);
     match fault {

@@ -1,7 +1,7 @@
 //! `ldlm.LDLM`: LDLM's service for the clients of all its generations, minus its defects.
 //!
-//! A caller is its connection. Refusals are answered with status OK and `error` set, because LDLM's clients repeat a call
-//! with any other status for ever; other statuses are for failures that a repetition may cure.
+//! The holder of a lock is a connection. Refusals are answered with status OK and `error` set, because LDLM's clients repeat a call
+//! with any other status for ever; other statuses are for retryable failures.
 
 mod holds;
 mod session;

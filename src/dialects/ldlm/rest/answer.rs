@@ -6,7 +6,6 @@ use crate::engine::Fault;
 use crate::http::code::{Code, FieldNames};
 use crate::http::failure::Failure;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
-use axum::http::StatusCode;
 use axum::response::Response;
 use std::time::Duration;
 
@@ -158,19 +157,18 @@ pub enum SessionError {
 
 impl SessionError {
     pub fn response(self) -> Response {
-        let (status, body) = match self {
-            SessionError::CookieMissing => (
-                Code::SessionUnknown.status(),
-                r#"{"error": "session cookie not found. create a new session at /session"}"#,
-            ),
+        let (code, body) = match self {
+            SessionError::CookieMissing => {
+                (Code::SessionUnknown, r#"{"error": "session cookie not found. create a new session at /session"}"#)
+            }
             SessionError::CookieInvalid => (
-                Code::SessionUnknown.status(),
+                Code::SessionUnknown,
                 r#"{"error": "session cookie invalid or expired. create a new session at /session"}"#,
             ),
             // LDLM's own status: its clients know 401 as a reason to open another session.
-            SessionError::NotFound => (StatusCode::CONFLICT, r#"{"error": "session not found"}"#),
+            SessionError::NotFound => (Code::NoSuchSession, r#"{"error": "session not found"}"#),
         };
-        respond::json(status, body.into())
+        respond::json(code.status(), body.into())
     }
 }
 

@@ -15,7 +15,7 @@ use axum::response::Response;
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A request with a valid credential and a readable cookie. The engine knows whether its session lives.
-pub struct Caller<'a> {
+pub struct LdlmCaller<'a> {
     pub app: &'a AppState,
     pub head: &'a Parts,
     pub identity: Identity,
@@ -42,12 +42,12 @@ impl Rejection {
     }
 }
 
-impl<'a> Caller<'a> {
-    pub async fn enter(app: &'a AppState, head: &'a Parts) -> Result<Caller<'a>, Response> {
+impl<'a> LdlmCaller<'a> {
+    pub async fn enter(app: &'a AppState, head: &'a Parts) -> Result<LdlmCaller<'a>, Response> {
         let identity = identify(app, head).await.map_err(|failure| answer::failure(&failure))?;
         match request_cookie(&head.headers) {
             RequestCookie::Session(session) => match may_use(app, &identity, head, session).await {
-                Ok(()) => Ok(Caller { app, head, identity, session }),
+                Ok(()) => Ok(LdlmCaller { app, head, identity, session }),
                 Err(fault) => Err(answer::failure(&answer::from_fault(&fault))),
             },
             RequestCookie::Nothing => Err(SessionError::CookieMissing.response()),

@@ -1,7 +1,7 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
 use super::answer::{self, LockError};
-use super::caller::{Caller, Rejection, check_grpc_timeout, method_not_allowed};
+use super::caller::{LdlmCaller, Rejection, check_grpc_timeout, method_not_allowed};
 use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, Timeout, UnlockRequest};
 use super::schema::{GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, UnlockAnswer};
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
@@ -108,10 +108,10 @@ pub async fn refresh_lock(State(app): State<AppState>, request: Request) -> Resp
 async fn handle(
     app: &AppState,
     request: Request,
-    operation: impl AsyncFnOnce(&Caller<'_>, &[u8]) -> Result<Response, Rejection>,
+    operation: impl AsyncFnOnce(&LdlmCaller<'_>, &[u8]) -> Result<Response, Rejection>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let caller = match Caller::enter(app, &head).await {
+    let caller = match LdlmCaller::enter(app, &head).await {
         Ok(caller) => caller,
         Err(response) => return response,
     };
@@ -122,7 +122,7 @@ async fn handle(
     caller.answer(outcome).await
 }
 
-async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Rejection> {
+async fn post_body(caller: &LdlmCaller<'_>, body: Body) -> Result<Bytes, Rejection> {
     if caller.head.method != Method::POST {
         return Err(Rejection::before_session(method_not_allowed("POST")));
     }
@@ -131,7 +131,7 @@ async fn post_body(caller: &Caller<'_>, body: Body) -> Result<Bytes, Rejection> 
     Ok(caller.app.body(caller.head, body).await?)
 }
 
-async fn acquire(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection> {
+async fn acquire(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let limits = caller.app.engine.limits();
     let asked = LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let key = Engine::new_key();
@@ -211,7 +211,7 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
     Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
 }
 
-async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection> {
+async fn release(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let asked = UnlockRequest::parse(body, caller.app.settings.unknown_fields)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
@@ -226,7 +226,7 @@ async fn release(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection
     Ok(ok(answer::not_unlocked(&name, error)))
 }
 
-async fn renew_hold(caller: &Caller<'_>, body: &[u8]) -> Result<Response, Rejection> {
+async fn renew_hold(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let limits = caller.app.engine.limits();
     let asked = RenewRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let lease_ms = asked.lease_ms(&limits)?;

@@ -3,8 +3,8 @@
 use crate::domain::{Limits, Metadata};
 use crate::http::code::Code;
 use crate::http::failure::Failure;
+use crate::http::json_object::describe_non_json;
 use crate::http::json_object::{FieldName, Trailing, Value, parse};
-use crate::http::non_json::describe_non_json;
 use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::UnknownFields;
 use std::borrow::Cow;

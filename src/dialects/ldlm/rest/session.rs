@@ -1,7 +1,7 @@
 //! `/session`: opening and closing sessions.
 
 use super::answer::{self, SessionError};
-use super::caller::{Caller, Rejection};
+use super::caller::{LdlmCaller, Rejection};
 use super::request::{FIELDS, IN_BODY, SessionRequest};
 use super::schema::{self, GatewayError, IN_SESSION, MESSAGE, SessionAnswer};
 use crate::domain::Refusal;
@@ -56,7 +56,7 @@ pub async fn not_found(State(app): State<AppState>, request: Request) -> Respons
 }
 
 async fn nothing_here(app: &AppState, head: &Parts) -> Response {
-    match Caller::enter(app, head).await {
+    match LdlmCaller::enter(app, head).await {
         Ok(caller) => caller.answer(Err(Rejection::from(Failure::new(Code::NotFound, "Not Found")))).await,
         Err(response) => response,
     }

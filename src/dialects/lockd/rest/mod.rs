@@ -6,7 +6,7 @@
 
 mod clean_path;
 
-use super::release::release_by_name;
+use super::release_by_name;
 use crate::access::Identity;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name};

@@ -4,11 +4,11 @@ use super::answer::{self, Calendar, error_detail, permission_denied, span};
 use super::check::{self, TTL_DEFAULT_MS, WAIT_DEFAULT_MS};
 use super::queue::{advice, estimate_now};
 use super::state::Call;
-use super::wait;
 use crate::dialects::raftlock::proto::{
     AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
 };
-use crate::domain::{Acquire, Dialect, IdempotencyKey, Name, Proof, Refusal, Token};
+use crate::domain::ids::{BodyDigest, RequestId};
+use crate::domain::{Acquire, Dialect, IdempotencyKey, Name, Pool, Proof, Refusal, Token, Wait};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::may_take;
 use crate::http::grpc::unary::Reply;
@@ -16,7 +16,11 @@ use crate::http::idempotency::owners_key;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::Status;
+
+/// The table ends a wait this much later than the client hears of it, so that the wait is lost first.
+const MARGIN_MS: u64 = 5_000;
 
 pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<AcquireResponse>, Status> {
     check::acquire(&asked)?;
@@ -33,13 +37,43 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
     };
     let engine = &call.app.engine;
     let answered = match asked.wait {
-        true => wait::acquire(engine, acquire, asked.wait_timeout.map_or(WAIT_DEFAULT_MS, answer::ms)).await,
+        true => acquire_or_wait(engine, acquire, asked.wait_timeout.map_or(WAIT_DEFAULT_MS, answer::ms)).await,
         false => engine.acquire(acquire).await,
     };
     match answered {
         Ok(granted) => Ok(acquired(call, &asked, granted)),
         Err(fault) => not_acquired(call, &asked, &fault).map(Reply::from),
     }
+}
+
+/// Takes the lock, waiting for so long.
+///
+/// RaftLock's Go client ends a request after 30 seconds, or gets a timeout then, and asks again under the same client id.
+/// The table keeps the place of a request with an idempotency key for some seconds after it was lost, and passes it over
+/// meanwhile; the next request under the same owner label takes it. So each wait has a key, one of its own where the client
+/// names none, and a wait whose time is over is lost, not ended.
+async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Result<Granted, Fault> {
+    let longest = engine.limits().wait_ms_max.max(timeout_ms);
+    let wait = Some(Wait::Attached { timeout_ms: timeout_ms.saturating_add(MARGIN_MS).min(longest) });
+    let waits = async {
+        if acquire.idempotency_key.is_some() {
+            return engine.acquire(Acquire { wait, ..acquire }).await;
+        }
+        match engine.acquire(Acquire { wait, idempotency_key: Some(own_key()), ..acquire.clone() }).await {
+            // A wait without a key loses its place with its request, which is better than no wait.
+            Err(Fault::Refused(Refusal::RequestsFull { .. } | Refusal::ShareFull { pool: Pool::Requests, .. })) => {
+                engine.acquire(Acquire { wait, ..acquire }).await
+            }
+            answered => answered,
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_millis(timeout_ms), waits).await;
+    waited.unwrap_or_else(|_| Err(Refusal::WaitTimedOut.into()))
+}
+
+/// A key that no other request has.
+fn own_key() -> IdempotencyKey {
+    IdempotencyKey { id: RequestId(Engine::new_key().0), body: BodyDigest([0; 16]) }
 }
 
 fn acquired(call: &Call<'_>, asked: &AcquireRequest, granted: Granted) -> Reply<AcquireResponse> {

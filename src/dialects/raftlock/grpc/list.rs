@@ -27,7 +27,7 @@ const TURN: usize = 2_000;
 const ANSWER_BYTES: usize = 1 << 20;
 const ROW_BYTES: usize = 100;
 
-pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<GetLockInfoResponse>, Status> {
+pub async fn show_lock(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<GetLockInfoResponse>, Status> {
     check::lock_id(&asked.lock_id)?;
     may_read(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let read = call.app.engine.lock(&Name::from(&*asked.lock_id)).await;
@@ -54,7 +54,7 @@ pub async fn one(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Reply<Get
 }
 
 /// In the order of their names, so that pages fit together.
-pub async fn page(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLocksResponse>, Status> {
+pub async fn list_locks(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply<GetLocksResponse>, Status> {
     check::list(&asked)?;
     let wanted = asked.filter.unwrap_or_default();
     let calendar = Calendar::of(call.app);

@@ -1,17 +1,15 @@
 //! `raftlock.RaftLock`: all ten calls as their proto means them, without the original's defects.
 //!
 //! Holders are client ids. The fencing token is `version`. Refusals are in `error` with status OK, because RaftLock's Go
-//! client looks for them only there. Any node answers; nobody is redirected.
+//! client looks for them only there. Any node answers, without a redirect.
 
 mod answer;
 mod check;
 mod holds;
 mod list;
 mod queue;
-mod rates;
 mod state;
 mod status;
-mod wait;
 mod wildcard;
 
 use super::proto;
@@ -47,8 +45,8 @@ fn routes(app: &AppState, _: &Config) -> Routes {
         .route("/raftlock.RaftLock/Acquire", method!(holds::acquire))
         .route("/raftlock.RaftLock/Release", method!(holds::release))
         .route("/raftlock.RaftLock/Renew", method!(holds::renew))
-        .route("/raftlock.RaftLock/GetLockInfo", method!(list::one))
-        .route("/raftlock.RaftLock/GetLocks", method!(list::page))
+        .route("/raftlock.RaftLock/GetLockInfo", method!(list::show_lock))
+        .route("/raftlock.RaftLock/GetLocks", method!(list::list_locks))
         .route("/raftlock.RaftLock/EnqueueWaiter", method!(queue::enqueue))
         .route("/raftlock.RaftLock/CancelWait", method!(queue::cancel))
         .route("/raftlock.RaftLock/GetBackoffAdvice", method!(queue::backoff))

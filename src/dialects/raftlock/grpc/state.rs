@@ -1,9 +1,14 @@
-//! The state of this service.
+//! The state of this service, with how fast locks come and go, measured over the last minute.
 
-use super::rates::Rates;
+use crate::engine::{Engine, Stats};
 use crate::http::AppState;
 use crate::http::grpc::unary;
+use std::collections::VecDeque;
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+const WINDOW: usize = 12;
 
 /// Searches of GetLocks that run at once: one may cost far more than it answers.
 const SEARCHES_AT_ONCE: usize = 2;
@@ -25,5 +30,90 @@ impl RaftLock {
             searches: Semaphore::new(SEARCHES_AT_ONCE),
             rates: Rates::follow(app.engine.clone()),
         }
+    }
+}
+
+/// The measured rates; zero in the first seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// `None` where no hold has ended.
+    pub average_hold: Option<Duration>,
+    pub acquisitions_per_second: f64,
+    pub releases_per_second: f64,
+    pub expired: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    holds: u64,
+    stats: Stats,
+}
+
+impl Rates {
+    /// Measures until all receivers are dropped.
+    pub fn follow(engine: Engine) -> watch::Receiver<Rates> {
+        let (sender, receiver) = watch::channel(Rates::default());
+        tokio::spawn(async move {
+            let mut samples = VecDeque::with_capacity(WINDOW + 1);
+            while !sender.is_closed() {
+                let overview = engine.overview();
+                samples.push_back(Sample { holds: overview.counts.holds, stats: overview.stats });
+                if samples.len() > WINDOW + 1 {
+                    samples.pop_front();
+                }
+                sender.send_replace(measured(&samples));
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        receiver
+    }
+}
+
+fn measured(samples: &VecDeque<Sample>) -> Rates {
+    let (Some(first), Some(last)) = (samples.front(), samples.back()) else {
+        return Rates::default();
+    };
+    let seconds = INTERVAL.as_secs_f64() * (samples.len() - 1) as f64;
+    if seconds == 0.0 {
+        return Rates::default();
+    }
+    let per_second = |count: u64| count as f64 / seconds;
+    let ended = ended(&last.stats) - ended(&first.stats);
+    // Little's law: as many holds as there are on average take as long as it takes for so many to end.
+    let holds = samples.iter().map(|sample| sample.holds as f64).sum::<f64>() / samples.len() as f64;
+    let average_hold = (ended > 0).then(|| Duration::from_secs_f64(holds / per_second(ended)));
+    Rates {
+        average_hold,
+        acquisitions_per_second: per_second(last.stats.grants - first.stats.grants),
+        releases_per_second: per_second(last.stats.releases - first.stats.releases),
+        expired: last.stats.expirations - first.stats.expirations,
+    }
+}
+
+fn ended(stats: &Stats) -> u64 {
+    stats.releases + stats.expirations + stats.forced_releases + stats.session_releases + stats.undelivered_grants
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(holds: u64, grants: u64, releases: u64, expirations: u64) -> Sample {
+        Sample { holds, stats: Stats { grants, releases, expirations, ..Stats::default() } }
+    }
+
+    #[test]
+    fn average_hold_follows_from_holds_and_ends() {
+        let rates = measured(&VecDeque::from([sample(20, 100, 50, 0), sample(20, 200, 140, 10)]));
+        assert_eq!(rates.average_hold, Some(Duration::from_secs(1)), "20 holds, 100 ends in 5 s");
+        assert_eq!((rates.acquisitions_per_second, rates.releases_per_second, rates.expired), (20.0, 18.0, 10));
+    }
+
+    #[test]
+    fn rates_are_zero_before_two_samples() {
+        assert_eq!(measured(&VecDeque::new()), Rates::default());
+        assert_eq!(measured(&VecDeque::from([sample(1, 1, 1, 1)])), Rates::default());
+        let idle = measured(&VecDeque::from([sample(3, 9, 6, 0), sample(3, 9, 6, 0)]));
+        assert_eq!(idle.average_hold, None);
     }
 }

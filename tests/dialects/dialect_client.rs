@@ -1,6 +1,6 @@
 //! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all eight.
 
-use super::grpc_speaker::GrpcSpeaker;
+use super::grpc_dialect_client::GrpcDialectClient;
 use crate::support::client::{Client, Wire};
 use crate::support::grpc::GrpcClient;
 use crate::support::http::Response;
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tongue {
+pub enum Protocol {
     SessionsV1,
     GetLock,
     LockUnlock,
@@ -22,28 +22,29 @@ pub enum Tongue {
     RaftLock,
 }
 
-impl Tongue {
-    pub const ALL: [Tongue; 8] = [
-        Tongue::SessionsV1,
-        Tongue::GetLock,
-        Tongue::LockUnlock,
-        Tongue::LockByName,
-        Tongue::LdlmGrpc,
-        Tongue::Kufuli,
-        Tongue::LockdGrpc,
-        Tongue::RaftLock,
+impl Protocol {
+    pub const ALL: [Protocol; 8] = [
+        Protocol::SessionsV1,
+        Protocol::GetLock,
+        Protocol::LockUnlock,
+        Protocol::LockByName,
+        Protocol::LdlmGrpc,
+        Protocol::Kufuli,
+        Protocol::LockdGrpc,
+        Protocol::RaftLock,
     ];
     /// The dialects over HTTP.
-    pub const HTTP: [Tongue; 4] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock, Tongue::LockByName];
+    pub const HTTP: [Protocol; 4] =
+        [Protocol::SessionsV1, Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName];
     /// Of those, lock by name tries once.
-    pub const WAITING: [Tongue; 3] = [Tongue::SessionsV1, Tongue::GetLock, Tongue::LockUnlock];
+    pub const WAITING: [Protocol; 3] = [Protocol::SessionsV1, Protocol::GetLock, Protocol::LockUnlock];
 }
 
 /// A client of one dialect that remembers the proofs of its holds.
-pub struct Speaker {
-    pub tongue: Tongue,
+pub struct DialectClient {
+    pub protocol: Protocol,
     pub client: Client,
-    grpc: GrpcSpeaker,
+    grpc: GrpcDialectClient,
     proofs: HashMap<String, String>,
 }
 
@@ -54,24 +55,24 @@ pub struct Hold {
     pub expires_in: Option<f64>,
 }
 
-impl Speaker {
-    pub fn new(tongue: Tongue, server: &Server) -> Speaker {
-        Speaker { grpc: GrpcSpeaker::new(server), ..Speaker::of(tongue, Client::tls(server)) }
+impl DialectClient {
+    pub fn new(protocol: Protocol, server: &Server) -> DialectClient {
+        DialectClient { grpc: GrpcDialectClient::new(server), ..DialectClient::of(protocol, Client::tls(server)) }
     }
 
     /// A client of this HTTPS address with this API key.
-    pub fn at(tongue: Tongue, address: SocketAddr, api_key: &str) -> Speaker {
+    pub fn at(protocol: Protocol, address: SocketAddr, api_key: &str) -> DialectClient {
         let client = Client::at(address, Wire::Tls).with_header("X-API-Key", api_key);
         let grpc = GrpcClient::at(address, Wire::Tls).with_metadata("x-api-key", api_key);
-        Speaker { grpc: GrpcSpeaker::of(grpc), ..Speaker::of(tongue, client) }
+        DialectClient { grpc: GrpcDialectClient::of(grpc), ..DialectClient::of(protocol, client) }
     }
 
     /// Uses this HTTP client; opens a session if the dialect needs one.
-    pub fn of(tongue: Tongue, mut client: Client) -> Speaker {
-        if tongue == Tongue::SessionsV1 {
+    pub fn of(protocol: Protocol, mut client: Client) -> DialectClient {
+        if protocol == Protocol::SessionsV1 {
             assert_eq!(client.send("POST", "/session", b"").status, 201);
         }
-        Speaker { tongue, client, grpc: GrpcSpeaker::mute(), proofs: HashMap::new() }
+        DialectClient { protocol, client, grpc: GrpcDialectClient::mute(), proofs: HashMap::new() }
     }
 
     /// Goes on against a restarted server.
@@ -96,31 +97,33 @@ impl Speaker {
     }
 
     fn ask(&mut self, name: &str, lease: f64, wait: Option<f64>) -> Option<Hold> {
-        if !Tongue::HTTP.contains(&self.tongue) {
+        if !Protocol::HTTP.contains(&self.protocol) {
             assert_eq!(wait, None, "the gRPC dialects' waits have tests of their own");
-            let (token, proof) = self.grpc.take(self.tongue, name, lease)?;
+            let (token, proof) = self.grpc.take(self.protocol, name, lease)?;
             self.proofs.insert(name.to_owned(), proof);
             return Some(Hold { token, expires_in: None });
         }
-        let (method, target, body) = request(self.tongue, name, lease, wait);
+        let (method, target, body) = request(self.protocol, name, lease, wait);
         let response = self.client.send(method, &target, body.as_bytes());
         self.understand(name, &response)
     }
 
     fn understand(&mut self, name: &str, response: &Response) -> Option<Hold> {
-        let (taken, proof, expiry) = match self.tongue {
-            Tongue::SessionsV1 => ("locked", "key", "expires_in_seconds"),
-            Tongue::GetLock => ("lockacquired", "sessiontoken", "expires_in"),
-            Tongue::LockUnlock => ("", "lock_id", "expires_in_seconds"),
-            Tongue::LockByName => return by_name(response),
-            Tongue::LdlmGrpc | Tongue::Kufuli | Tongue::LockdGrpc | Tongue::RaftLock => unreachable!("asked above"),
+        let (taken, proof, expiry) = match self.protocol {
+            Protocol::SessionsV1 => ("locked", "key", "expires_in_seconds"),
+            Protocol::GetLock => ("lockacquired", "sessiontoken", "expires_in"),
+            Protocol::LockUnlock => ("", "lock_id", "expires_in_seconds"),
+            Protocol::LockByName => return by_name(response),
+            Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
+                unreachable!("asked above")
+            }
         };
         let answer = response.json();
-        if self.tongue == Tongue::LockUnlock && response.status == 409 {
+        if self.protocol == Protocol::LockUnlock && response.status == 409 {
             return None;
         }
         assert_eq!(response.status, 200, "{answer}");
-        if self.tongue != Tongue::LockUnlock && answer[taken] == false {
+        if self.protocol != Protocol::LockUnlock && answer[taken] == false {
             return None;
         }
         let proof = answer[proof].as_str().unwrap_or_else(|| panic!("no proof in {answer}"));
@@ -132,44 +135,46 @@ impl Speaker {
     /// Releases its last hold of this name; whether the server released it.
     pub fn give_back(&mut self, name: &str) -> bool {
         let proof = self.proofs.get(name).cloned().unwrap_or_default();
-        match self.tongue {
-            Tongue::SessionsV1 => {
+        match self.protocol {
+            Protocol::SessionsV1 => {
                 self.client.post("/v1/unlock", &json!({"name": name, "key": proof})).json()["unlocked"] == true
             }
-            Tongue::GetLock => {
+            Protocol::GetLock => {
                 let answer = self.client.delete(&format!("/releaselock?lockname={name}&token={proof}"));
                 answer.json()["lockreleased"] == true
             }
-            Tongue::LockUnlock => self.client.post("/unlock", &json!({"lock_id": proof})).status == 200,
-            Tongue::LockByName => self.client.delete(&format!("/lock/{name}")).status == 200,
-            Tongue::LdlmGrpc | Tongue::Kufuli | Tongue::LockdGrpc | Tongue::RaftLock => {
-                self.grpc.give_back(self.tongue, name, &proof)
+            Protocol::LockUnlock => self.client.post("/unlock", &json!({"lock_id": proof})).status == 200,
+            Protocol::LockByName => self.client.delete(&format!("/lock/{name}")).status == 200,
+            Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
+                self.grpc.give_back(self.protocol, name, &proof)
             }
         }
     }
 }
 
 /// The request that takes a lock: method, target, body.
-pub fn request(tongue: Tongue, name: &str, lease: f64, wait: Option<f64>) -> (&'static str, String, String) {
-    match tongue {
-        Tongue::SessionsV1 => {
+pub fn request(protocol: Protocol, name: &str, lease: f64, wait: Option<f64>) -> (&'static str, String, String) {
+    match protocol {
+        Protocol::SessionsV1 => {
             let mut body = json!({"name": name, "lock_timeout_seconds": lease});
             if let Some(wait) = wait {
                 body["wait_timeout_seconds"] = wait.into();
             }
             ("POST", "/v1/lock".to_owned(), body.to_string())
         }
-        Tongue::GetLock => {
+        Protocol::GetLock => {
             let timeout = wait.unwrap_or(0.0);
             let target = format!("/getlock?lockname={name}&lifetime={lease}&timeout={timeout}");
             ("GET", target, String::new())
         }
-        Tongue::LockUnlock => {
+        Protocol::LockUnlock => {
             let body = json!({"resource": name, "ttl": lease, "wait": wait});
             ("POST", "/lock".to_owned(), body.to_string())
         }
-        Tongue::LockByName => ("POST", format!("/lock/{name}"), String::new()),
-        Tongue::LdlmGrpc | Tongue::Kufuli | Tongue::LockdGrpc | Tongue::RaftLock => panic!("{tongue:?} is no HTTP"),
+        Protocol::LockByName => ("POST", format!("/lock/{name}"), String::new()),
+        Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
+            panic!("{protocol:?} is no HTTP")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The gRPC half of a speaker: one client with a name of its own, for the dialects that know their owners by name.
+//! The gRPC half of a dialect_client: one client with a name of its own, for the dialects that know their owners by name.
 
-use super::speaker::Tongue;
+use super::dialect_client::Protocol;
 use crate::support::grpc::GrpcClient;
 use crate::support::process::Server;
 use latchd::dialects::{
@@ -8,26 +8,26 @@ use latchd::dialects::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub struct GrpcSpeaker {
+pub struct GrpcDialectClient {
     client: Option<GrpcClient>,
     owner: String,
 }
 
-impl GrpcSpeaker {
-    pub fn new(server: &Server) -> GrpcSpeaker {
-        GrpcSpeaker::of(GrpcClient::tls(server))
+impl GrpcDialectClient {
+    pub fn new(server: &Server) -> GrpcDialectClient {
+        GrpcDialectClient::of(GrpcClient::tls(server))
     }
 
     /// Uses this client.
-    pub fn of(client: GrpcClient) -> GrpcSpeaker {
+    pub fn of(client: GrpcClient) -> GrpcDialectClient {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let owner = format!("speaker-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        GrpcSpeaker { client: Some(client), owner }
+        let owner = format!("dialect_client-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        GrpcDialectClient { client: Some(client), owner }
     }
 
     /// For dialects that do not use it.
-    pub fn mute() -> GrpcSpeaker {
-        GrpcSpeaker { client: None, owner: String::new() }
+    pub fn mute() -> GrpcDialectClient {
+        GrpcDialectClient { client: None, owner: String::new() }
     }
 
     pub fn move_to(&mut self, server: &Server) {
@@ -36,22 +36,22 @@ impl GrpcSpeaker {
 
     /// The token and the proof, if the lock was free. Only whole seconds of a lease can be asked for, and none of kufuli
     /// and lockd.
-    pub fn take(&mut self, tongue: Tongue, name: &str, lease: f64) -> Option<(u64, String)> {
+    pub fn take(&mut self, protocol: Protocol, name: &str, lease: f64) -> Option<(u64, String)> {
         let seconds = lease.ceil().max(1.0) as i32;
-        match tongue {
-            Tongue::LdlmGrpc => self.take_ldlm(name, seconds),
-            Tongue::Kufuli => {
+        match protocol {
+            Protocol::LdlmGrpc => self.take_ldlm(name, seconds),
+            Protocol::Kufuli => {
                 let request = kufuli::Request { resource: name.into(), service_id: self.owner.clone() };
                 let answer: kufuli::Response = self.client().call("/api.Api/RequestLock", request).expect("status OK");
                 answer.success.then_some((answer.fencing_token, String::new()))
             }
-            Tongue::LockdGrpc => {
+            Protocol::LockdGrpc => {
                 let request = lockd::LockName { name: name.into() };
                 let answer: lockd::LockResult = self.client().call("/lockapi.Locking/Lock", request).expect("OK");
                 answer.success.then_some((answer.fencing_token, String::new()))
             }
-            Tongue::RaftLock => self.take_raftlock(name, seconds.min(300)),
-            _ => panic!("{tongue:?} is no gRPC"),
+            Protocol::RaftLock => self.take_raftlock(name, seconds.min(300)),
+            _ => panic!("{protocol:?} is no gRPC"),
         }
     }
 
@@ -76,24 +76,24 @@ impl GrpcSpeaker {
         Some((lock.version.unsigned_abs(), lock.version.to_string()))
     }
 
-    pub fn give_back(&mut self, tongue: Tongue, name: &str, proof: &str) -> bool {
-        match tongue {
-            Tongue::LdlmGrpc => {
+    pub fn give_back(&mut self, protocol: Protocol, name: &str, proof: &str) -> bool {
+        match protocol {
+            Protocol::LdlmGrpc => {
                 let request = ldlm::UnlockRequest { name: name.into(), key: proof.into() };
                 let answer: ldlm::UnlockResponse = self.client().call("/ldlm.LDLM/Unlock", request).expect("status OK");
                 answer.unlocked
             }
-            Tongue::Kufuli => {
+            Protocol::Kufuli => {
                 let request = kufuli::Request { resource: name.into(), service_id: self.owner.clone() };
                 let answer: kufuli::Response = self.client().call("/api.Api/ReleaseLock", request).expect("status OK");
                 answer.success
             }
-            Tongue::LockdGrpc => {
+            Protocol::LockdGrpc => {
                 let request = lockd::LockName { name: name.into() };
                 let answer: lockd::LockResult = self.client().call("/lockapi.Locking/Unlock", request).expect("OK");
                 answer.success
             }
-            Tongue::RaftLock => {
+            Protocol::RaftLock => {
                 let request = raftlock::ReleaseRequest {
                     lock_id: name.into(),
                     client_id: self.owner.clone(),
@@ -103,11 +103,11 @@ impl GrpcSpeaker {
                     self.client().call("/raftlock.RaftLock/Release", request).expect("status OK");
                 answer.released
             }
-            _ => panic!("{tongue:?} is no gRPC"),
+            _ => panic!("{protocol:?} is no gRPC"),
         }
     }
 
     fn client(&self) -> &GrpcClient {
-        self.client.as_ref().expect("a speaker that was made for a server")
+        self.client.as_ref().expect("a dialect_client that was made for a server")
     }
 }
