@@ -42,7 +42,7 @@ impl<W: Write> ChunkWriter<W> {
         Ok(self.out)
     }
 
-    /// A chunk leaves in one write, so that whoever sends it on sends it whole.
+    /// A chunk leaves in one write, so that a sender passes it on whole.
     fn end_chunk(&mut self) -> io::Result<()> {
         let (head, bytes) = self.chunk.split_at_mut(HEAD_BYTES);
         if bytes.is_empty() {

@@ -21,7 +21,7 @@ impl Stopwatch {
     }
 }
 
-/// Tells the time since 1970.
+/// Returns the time since 1970.
 pub type WallClock = Box<dyn Fn() -> Duration>;
 
 thread_local! {

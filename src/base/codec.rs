@@ -3,7 +3,7 @@
 //! Two kinds of integer: LEB128 varints, where most values are small, and fixed big-endian ones. A reader never
 //! trusts a length beyond the bytes that are there.
 
-/// Bytes that do not say what they should.
+/// An invalid encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DecodeError {
     #[error("the bytes end too early")]
@@ -18,6 +18,7 @@ pub enum DecodeError {
     Utf8,
     #[error("{0} is there twice")]
     Twice(&'static str),
+    /// Two records that must refer to each other do not.
     #[error("{0} and what it made do not match")]
     Unmatched(&'static str),
 }

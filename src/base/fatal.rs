@@ -6,11 +6,11 @@
 use std::fmt::Display;
 
 /// The target of log lines that must be written before the process goes on: it may end right after them.
-pub const LAST_WORDS: &str = "latchd::last_words";
+pub const FLUSH_TARGET: &str = "latchd::flush";
 
 /// Logs the reason and ends the process at once.
 pub fn abort(what: &str, error: &dyn Display) -> ! {
-    tracing::error!(target: LAST_WORDS, %error, "{what}: {error}; the process ends, nothing more is answered");
+    tracing::error!(target: FLUSH_TARGET, %error, "{what}: {error}; the process ends, nothing more is answered");
     std::process::abort();
 }
 

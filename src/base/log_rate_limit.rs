@@ -1,4 +1,4 @@
-//! Lines that anybody can cause, told a few times a minute: the rest is counted and told with the next one.
+//! Limits log lines that any caller can cause. Suppressed lines are counted, and the next line has the count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many lines of one kind are told in a minute.
+/// Limits lines of one kind to a number per minute.
 #[derive(Debug)]
 pub struct LogRateLimit {
     per_minute: u32,
@@ -17,70 +17,70 @@ pub struct LogRateLimit {
 #[derive(Debug)]
 struct Window {
     since: Duration,
-    told: u32,
-    held_back: u64,
+    logged: u32,
+    suppressed: u64,
 }
 
 impl LogRateLimit {
     pub const fn new(per_minute: u32) -> Self {
-        Self { per_minute, window: Mutex::new(Window { since: Duration::ZERO, told: 0, held_back: 0 }) }
+        Self { per_minute, window: Mutex::new(Window { since: Duration::ZERO, logged: 0, suppressed: 0 }) }
     }
 
-    /// Whether a line may be told `now`, by a clock that only rises; then how many were held back before it.
+    /// Whether a line may be logged `now`, by a monotonic clock; if so, how many were suppressed before it.
     pub fn admit(&self, now: Duration) -> Option<u64> {
         let mut window = self.window.lock();
         if now.saturating_sub(window.since) >= WINDOW {
-            (window.since, window.told) = (now, 0);
+            (window.since, window.logged) = (now, 0);
         }
-        if window.told >= self.per_minute {
-            window.held_back += 1;
+        if window.logged >= self.per_minute {
+            window.suppressed += 1;
             return None;
         }
-        window.told += 1;
-        Some(std::mem::take(&mut window.held_back))
+        window.logged += 1;
+        Some(std::mem::take(&mut window.suppressed))
     }
 }
 
-/// One line a minute for each of those who cause lines, such as nodes or addresses.
+/// Limits lines to one a minute per key, such as a node or an address.
 #[derive(Debug)]
 pub struct KeyedLogRateLimit<K> {
     keys_max: usize,
-    told: Mutex<Told<K>>,
+    logged: Mutex<Logged<K>>,
 }
 
 #[derive(Debug)]
-struct Told<K> {
-    /// When its last line was told, and how many were held back since.
+struct Logged<K> {
+    /// When its last line was logged, and how many were suppressed since.
     by_key: BTreeMap<K, (Duration, u64)>,
     oldest_first: BTreeSet<(Duration, K)>,
 }
 
 impl<K: Ord + Copy> KeyedLogRateLimit<K> {
-    /// Beyond `keys_max` who was told of longest ago is forgotten.
+    /// Beyond `keys_max` keys, the one logged longest ago is forgotten.
     pub const fn new(keys_max: usize) -> Self {
-        Self { keys_max, told: Mutex::new(Told { by_key: BTreeMap::new(), oldest_first: BTreeSet::new() }) }
+        Self { keys_max, logged: Mutex::new(Logged { by_key: BTreeMap::new(), oldest_first: BTreeSet::new() }) }
     }
 
-    /// Whether a line about `key` may be told `now`; then how many about it were held back before.
+    /// Whether a line about `key` may be logged `now`; if so, how many about it were suppressed before.
     pub fn admit(&self, key: K, now: Duration) -> Option<u64> {
-        let mut told = self.told.lock();
-        let before = told.by_key.get(&key).copied();
-        if let Some((since, held_back)) = before
+        let mut logged = self.logged.lock();
+        let before = logged.by_key.get(&key).copied();
+        if let Some((since, suppressed)) = before
             && now.saturating_sub(since) < WINDOW
         {
-            told.by_key.insert(key, (since, held_back.saturating_add(1)));
+            logged.by_key.insert(key, (since, suppressed.saturating_add(1)));
             return None;
         }
         if let Some((since, _)) = before {
-            told.oldest_first.remove(&(since, key));
-        } else if told.by_key.len() >= self.keys_max
-            && let Some((_, oldest)) = told.oldest_first.pop_first()
+            logged.oldest_first.remove(&(since, key));
+        } else if logged.by_key.len() >= self.keys_max
+            && let Some((_, oldest)) = logged.oldest_first.pop_first()
         {
-            told.by_key.remove(&oldest);
+            logged.by_key.remove(&oldest);
         }
-        told.by_key.insert(key, (now, 0));
-        told.oldest_first.insert((now, key));
-        Some(before.map_or(0, |(_, held_back)| held_back))
+        logged.by_key.insert(key, (now, 0));
+        logged.oldest_first.insert((now, key));
+        Some(before.map_or(0, |(_, suppressed)| suppressed))
     }
 }
 
@@ -96,8 +96,8 @@ mod tests {
         assert_eq!([at('a', 60), at('a', 61)], [Some(2), None]);
         assert_eq!(at('c', 62), Some(0), "b gives way");
         assert_eq!([at('a', 63), at('b', 64)], [None, Some(0)]);
-        let told = pace.told.lock();
-        assert_eq!((told.by_key.len(), told.oldest_first.len()), (2, 2));
+        let logged = pace.logged.lock();
+        assert_eq!((logged.by_key.len(), logged.oldest_first.len()), (2, 2));
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The ground floor: clock, randomness, the byte codec, histograms, the id of the present request, and a limit on
-//! repeated log lines.
+//! Clock, randomness, the byte codec, histograms, the id of the current request, and a limit on repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
@@ -17,7 +16,7 @@ mod session_handle;
 pub mod wall_clock;
 
 pub(crate) use byte_enum::byte_enum;
-pub use fatal::LAST_WORDS;
+pub use fatal::FLUSH_TARGET;
 pub use future::BoxFuture;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
 pub use session_handle::session_handle;

@@ -1,4 +1,4 @@
-//! The id of the request that a task works on: for its log lines and the problem that it may be answered with.
+//! The id of the request that a task works on: for its log lines and problem documents.
 
 use std::future::Future;
 
@@ -19,7 +19,7 @@ tokio::task_local! {
 }
 
 impl CurrentId {
-    /// An id that nobody else makes.
+    /// A unique id.
     pub fn make() -> CurrentId {
         let mut digits = [0; 32];
         Uuid::new_v4().simple().encode_lower(&mut digits);
@@ -33,7 +33,7 @@ impl CurrentId {
         }
     }
 
-    /// `None` for an id that was made of other bytes than headers may have, which no id is.
+    /// Never `None`: an id has only bytes that a header may have.
     pub fn into_header(self) -> Option<HeaderValue> {
         match self {
             CurrentId::Made(digits) => HeaderValue::from_bytes(&digits).ok(),
@@ -42,13 +42,13 @@ impl CurrentId {
     }
 }
 
-/// Makes and polls the future as a part of the request with this id.
-pub fn within<F: Future>(id: CurrentId, future: impl FnOnce() -> F) -> TaskLocalFuture<CurrentId, F> {
+/// Runs `future`, and the future that it makes, as a part of the request with this id: [`current`] is known in both.
+pub fn scope<F: Future>(id: CurrentId, future: impl FnOnce() -> F) -> TaskLocalFuture<CurrentId, F> {
     let future = CURRENT.sync_scope(id.clone(), future);
     CURRENT.scope(id, future)
 }
 
-/// The id of the present request.
+/// The id of the request that the running task works on.
 pub fn current() -> Option<String> {
     CURRENT.try_with(|id| id.text().map(str::to_owned)).ok().flatten()
 }

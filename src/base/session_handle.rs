@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// Names a session in listings and logs. A session's id is all that its owner has to show, so nobody else may
-/// read it; its 128 random bits cannot be found from a digest.
+/// A short digest of a session's id. The id is the owner's only credential, so listings and logs must not have it; its 128
+/// random bits cannot be found from a digest.
 pub fn session_handle(session_id: &[u8; 16]) -> String {
     let digest = Sha256::new_with_prefix(b"latchd session ").chain_update(session_id).finalize();
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()

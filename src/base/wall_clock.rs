@@ -2,8 +2,8 @@
 
 use super::clock;
 
-/// No machine that runs this program can have an earlier date; a release raises it. A build that is told its time
-/// (`SOURCE_DATE_EPOCH`, as distributions set it) knows better.
+/// No machine that runs this program can have an earlier date; a release raises it. A build with
+/// `SOURCE_DATE_EPOCH`, as distributions set it, has a later bound.
 const RELEASED: u64 = 1_754_524_800;
 const BUILT: u64 = built();
 
@@ -29,7 +29,7 @@ pub fn check_wall_clock(trust: bool) -> Result<(), ImplausibleClock> {
 const fn built() -> u64 {
     match option_env!("SOURCE_DATE_EPOCH") {
         Some(text) => match u64::from_str_radix(text, 10) {
-            Ok(told) if told > RELEASED => told,
+            Ok(built) if built > RELEASED => built,
             _ => RELEASED,
         },
         None => RELEASED,

@@ -33,7 +33,7 @@ impl DiskSpace {
     /// Free space below which new grants are refused: what is configured, or what the next snapshot needs if that is more.
     pub fn reserve_bytes(&self) -> u64 {
         let configured = self.min_free_bytes;
-        planted!("reserve-as-configured", configured.max(self.raft.reserve_bytes()) => configured)
+        planted!("snapshot-space-not-reserved", configured.max(self.raft.reserve_bytes()) => configured)
     }
 
     /// Checks again and again. Runs until it is aborted.

@@ -33,7 +33,7 @@ pub const PAYLOAD_HEADER_BYTES: usize = 10;
 
 /// A value with an encoding.
 pub trait Wire: Sized {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()>;
+    fn put(&self, out: &mut impl Encode) -> io::Result<()>;
     fn get(input: &mut Decoder<'_>) -> io::Result<Self>;
 }
 
@@ -44,7 +44,7 @@ pub trait Stored: Wire {
 }
 
 impl Wire for LogId {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_u8(TAG_LOG_ID);
         out.put_be_u64(self.leader_id.term);
         out.put_be_u64(self.leader_id.node_id);
@@ -66,7 +66,7 @@ impl Stored for LogId {
 }
 
 impl Wire for Vote {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_u8(TAG_VOTE);
         out.put_be_u64(self.leader_id.term);
         out.put_be_u64(self.leader_id.node_id);
@@ -89,7 +89,7 @@ impl Stored for Vote {
 }
 
 impl Wire for EntryPayload {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         match self {
             EntryPayload::Blank => put_payload(KIND_BLANK, &[], out),
             EntryPayload::Normal(bytes) => put_payload(KIND_NORMAL, bytes, out),
@@ -127,14 +127,13 @@ impl Stored for EntryPayload {
     }
 }
 
-fn put_payload(kind: u8, body: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+fn put_payload(kind: u8, body: &[u8], out: &mut impl Encode) -> io::Result<()> {
     let len = u32::try_from(body.len()).map_err(|_| invalid("entry is longer than 4 GiB"))?;
     let mut header = [TAG_PAYLOAD; PAYLOAD_HEADER_BYTES];
     header[1] = kind;
     header[2..6].copy_from_slice(&len.to_be_bytes());
     let checksum = crc32fast::hash(&header[..6]);
     header[6..].copy_from_slice(&checksum.to_be_bytes());
-    out.reserve(PAYLOAD_HEADER_BYTES + body.len());
     out.put_bytes(&header);
     out.put_bytes(body);
     Ok(())
@@ -150,7 +149,7 @@ pub fn payload_len(header: &[u8; PAYLOAD_HEADER_BYTES]) -> io::Result<usize> {
 }
 
 impl Wire for Membership {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_u8(TAG_MEMBERSHIP);
         put_len(self.get_joint_config().len(), out)?;
         for voters in self.get_joint_config() {
@@ -185,7 +184,7 @@ impl Wire for Membership {
 }
 
 impl Wire for SnapshotMeta {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_u8(TAG_SNAPSHOT_META);
         self.last_log_id.put(out)?;
         self.last_membership.log_id().put(out)?;
@@ -201,7 +200,7 @@ impl Wire for SnapshotMeta {
 }
 
 impl<T: Wire> Wire for Option<T> {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_flag(self.is_some());
         self.as_ref().map_or(Ok(()), |value| value.put(out))
     }
@@ -212,7 +211,7 @@ impl<T: Wire> Wire for Option<T> {
 }
 
 impl Wire for bool {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_flag(*self);
         Ok(())
     }
@@ -222,7 +221,7 @@ impl Wire for bool {
     }
 }
 
-fn put_len(len: usize, out: &mut Vec<u8>) -> io::Result<()> {
+fn put_len(len: usize, out: &mut impl Encode) -> io::Result<()> {
     let len = u32::try_from(len).ok().filter(|len| *len <= MAX_MEMBERS);
     out.put_be_u32(len.ok_or_else(|| invalid("more than 1024 members, or an address longer than 1024 bytes"))?);
     Ok(())

@@ -178,6 +178,11 @@ impl RaftNode {
         self.parts.leadership.clone()
     }
 
+    /// Who leads now, without another receiver.
+    pub(in crate::raft) fn current_leadership(&self) -> Leadership {
+        *self.parts.leadership.borrow()
+    }
+
     /// Whether this node runs without peers, so that no other node can have changed anything since this one stopped.
     pub fn has_no_peers(&self) -> bool {
         self.parts.peers.is_none()

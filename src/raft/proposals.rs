@@ -13,7 +13,7 @@ use crate::raft::types::NodeId;
 impl RaftNode {
     /// Proposes `payload` as one log entry; resolves with its index after it was applied here.
     pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
-        let led = self.leadership().borrow().is_leader;
+        let led = self.current_leadership().is_leader;
         let sent = self.raft().client_write_ff(payload).await;
         let answer = sent.map_err(not_sent)?.await;
         match answer {

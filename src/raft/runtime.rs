@@ -8,11 +8,11 @@ use rand_core::RngCore;
 
 use crate::base::random;
 
-/// How long a message may stay without an answer. openraft would derive this from its timers: a heartbeat interval for
+/// The shortest timeout for an answer. openraft would derive this from its timers: a heartbeat interval for
 /// entries, an election timeout for votes. A disk slower than that would then stop everything.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT_MIN: Duration = Duration::from_secs(2);
 
-/// tokio in everything but randomness and patience.
+/// tokio in everything but randomness and the shortest timeout.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Runtime;
 
@@ -45,7 +45,7 @@ impl AsyncRuntime for Runtime {
     }
 
     fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
-        TokioRuntime::timeout(duration.max(PATIENCE), future)
+        TokioRuntime::timeout(duration.max(REPLY_TIMEOUT_MIN), future)
     }
 
     fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: Self::Instant, future: F) -> Self::Timeout<R, F> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::base::LAST_WORDS;
+use crate::base::FLUSH_TARGET;
 
 /// Whether the process is on its way out. Clones share the state.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl Drain {
                     _ = quit.recv() => "SIGQUIT",
                 };
                 if drain.is_draining() {
-                    tracing::warn!(target: LAST_WORDS, signal = name, "second {name}: ending at once");
+                    tracing::warn!(target: FLUSH_TARGET, signal = name, "second {name}: ending at once");
                     std::process::exit(1);
                 }
                 tracing::info!(signal = name, "{name}: finishing the requests in flight; another one ends at once");

@@ -10,7 +10,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::lines::{self, Destination, LineQueue};
-use crate::base::LAST_WORDS;
+use crate::base::FLUSH_TARGET;
 use crate::base::request_id;
 
 /// How lines look.
@@ -80,7 +80,7 @@ pub fn tell_panics() {
         };
         // Elsewhere it is caught, or followed by last words; only the main thread ends the process with it.
         match std::thread::current().name() {
-            Some("main") => tracing::error!(target: LAST_WORDS, place, "a panic at {place}: {message}{backtrace}"),
+            Some("main") => tracing::error!(target: FLUSH_TARGET, place, "a panic at {place}: {message}{backtrace}"),
             _ => tracing::error!(place, "a panic at {place}: {message}{backtrace}"),
         }
     }));
@@ -100,7 +100,7 @@ pub fn announce(urls: &str) {
 /// Tells why nothing is served, after which the process ends.
 pub fn tell_failure(message: &str) {
     match OUTPUTS.get() {
-        Some(Outputs { format: Format::Json, .. }) => tracing::error!(target: LAST_WORDS, "{message}"),
+        Some(Outputs { format: Format::Json, .. }) => tracing::error!(target: FLUSH_TARGET, "{message}"),
         Some(Outputs { log, .. }) => log.push(format!("latchd: {message}\n").as_bytes()),
         None => {}
     }
@@ -158,7 +158,7 @@ impl<'a> MakeWriter<'a> for Writers {
     fn make_writer_for(&'a self, about: &Metadata<'_>) -> Writer<'a> {
         match about.target() {
             ON_STDOUT => Writer { queue: &self.stdout, format: self.format, settles: false },
-            target => Writer { queue: &self.log, format: self.format, settles: target == LAST_WORDS },
+            target => Writer { queue: &self.log, format: self.format, settles: target == FLUSH_TARGET },
         }
     }
 }

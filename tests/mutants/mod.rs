@@ -62,22 +62,22 @@ caught! {
         by "disks::failing::failed_flush_ends_process_and_keeps_answered_locks";
     unfit_snapshot_counts_is_caught: "unfit-snapshot-counts"
         by "disks::snapshots::unfit_snapshot_keeps_previous_and_is_retried";
-    reserve_as_configured_is_caught: "reserve-as-configured"
+    snapshot_space_not_reserved_is_caught: "snapshot-space-not-reserved"
         by "disks::full::disk_reserve_grows_with_table_and_releases_pass";
     full_disk_written_is_caught: "full-disk-written"
         by "disks::full::start_on_full_disk_serves_reads_and_recovers";
-    strangers_believed_is_caught: "strangers-believed" by "raft::authorization::messages_of_non_member_are_refused";
-    any_term_believed_is_caught: "any-term-believed"
+    non_members_accepted_is_caught: "non-members-accepted" by "raft::authorization::messages_of_non_member_are_refused";
+    implausible_term_accepted_is_caught: "implausible-term-accepted"
         by "raft::authorization::implausible_term_is_refused";
     any_certificate_believed_is_caught: "any-certificate-believed"
         by "raft::tls::certificate_is_accepted_for_its_own_node_only";
-    one_room_for_all_is_caught: "one-room-for-all" by "raft::tls::silent_connections_do_not_block_members";
+    connection_limit_shared_is_caught: "connection-limit-shared" by "raft::tls::silent_connections_do_not_block_members";
     other_entries_believed_is_caught: "other-entries-believed"
         by "raft::authorization::conflicting_entry_at_applied_index_aborts_node";
     tables_not_compared_is_caught: "tables-not-compared"
         by "engine::comparing::node_whose_table_differs_is_quarantined";
     gap_hidden_is_caught: "gap-hidden" by "engine::events::dropped_events_are_a_gap_with_the_current_state";
-    dead_requests_stay_is_caught: "dead-requests-stay"
+    waiters_of_dead_nodes_kept_is_caught: "waiters-of-dead-nodes-kept"
         by "domain::leadership::only_attached_waiters_of_dead_incarnations_leave";
 }
 

@@ -15,7 +15,7 @@ use crate::cluster::soak;
 use crate::mutants::{PLANTED, expect_red};
 use crate::simulation::faults::KINDS;
 use crate::simulation::run::{Shape, run as run_simulation};
-use crate::simulation::seeds::{shape, told};
+use crate::simulation::seeds::{failure, shape};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const TABLE: &str = "docs/faults.md";
@@ -64,7 +64,7 @@ fn simulated(seeds: u64) -> String {
             row.operations += report.operations;
             row.grants += report.grants;
             row.violations += usize::from(!report.complaints.is_empty());
-            told(seed, &report).iter().for_each(|told| println!("{}: {told}", kind.words));
+            failure(seed, &report).iter().for_each(|failure| println!("{}: {failure}", kind.words));
         }
         rows += &row.written();
     }

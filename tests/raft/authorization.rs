@@ -193,6 +193,6 @@ async fn child_panics_openraft() {
 #[test]
 #[cfg_attr(not(feature = "mutants"), ignore = "needs --features mutants, as in `make test`")]
 fn process_ends_when_openraft_stops() {
-    let stderr = aborts("child_panics_openraft", Some("any-term-believed"));
+    let stderr = aborts("child_panics_openraft", Some("implausible-term-accepted"));
     assert!(stderr.contains("the consensus engine has failed"), "{stderr}");
 }

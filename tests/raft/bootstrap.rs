@@ -117,7 +117,7 @@ async fn wiped_node_is_refused_until_removed() {
 /// The remaining node knows no store ids: it was away when the others presented theirs. Together with the wiped node it would be
 /// a majority that has lost what the stopped leader answered.
 #[tokio::test]
-async fn wiped_node_votes_for_nobody() {
+async fn wiped_node_grants_no_vote() {
     let network = MemoryNetwork::default();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nodes = three(&network, |id| disk(id, dir.path())).await;

@@ -73,9 +73,9 @@ async fn agree(nodes: &[Node], lead: &Node, text: &str) {
 }
 
 /// The advice in an error of node 3.
-fn is_advice(told: &str) -> bool {
-    let replaced = told.contains("members remove 3") && told.contains("members add 3 URL");
-    replaced || told.contains("has format")
+fn is_advice(text: &str) -> bool {
+    let replaced = text.contains("members remove 3") && text.contains("members add 3 URL");
+    replaced || text.contains("has format")
 }
 
 #[tokio::test]

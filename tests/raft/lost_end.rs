@@ -38,7 +38,7 @@ async fn stands(raft: &RaftNode, wanted: impl FnMut(&NodeState) -> bool) {
     tokio::time::timeout(SOON, stood).await.expect("in time").expect("a running node");
 }
 
-async fn nobody_leads(nodes: &[&Node]) {
+async fn no_node_leads(nodes: &[&Node]) {
     let leads = async {
         loop {
             for node in nodes {
@@ -62,7 +62,7 @@ struct Ended {
 }
 
 impl Ended {
-    async fn after_an_entry_that_one_lacks() -> Ended {
+    async fn run_where_one_lacks_last_entry() -> Ended {
         let network = MemoryNetwork::default();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let nodes = three(&network, |id| disk(id, dir.path())).await;
@@ -100,12 +100,12 @@ impl Ended {
 
 #[tokio::test]
 async fn node_with_lost_log_end_votes_for_no_candidate_without_it() {
-    let ended = Ended::after_an_entry_that_one_lacks().await;
+    let ended = Ended::run_where_one_lacks_last_entry().await;
     ended.cut(ended.follower);
     let (cut, lagging) = (ended.start(ended.follower).await, ended.start(ended.lagging).await);
-    nobody_leads(&[&cut, &lagging]).await;
-    let told = cut.raft.state().borrow().to_string();
-    assert!(told.contains("was on disk and is gone") && told.contains("--accept-lost-end"), "{told}");
+    no_node_leads(&[&cut, &lagging]).await;
+    let text = cut.raft.state().borrow().to_string();
+    assert!(text.contains("was on disk and is gone") && text.contains("--accept-lost-end"), "{text}");
     let full = ended.start(ended.lead).await;
     let all = [cut.clone(), lagging, full];
     let new = leader(&all).await;
@@ -122,25 +122,25 @@ async fn node_with_lost_log_end_votes_for_no_candidate_without_it() {
 /// A second restart does not forget the loss.
 #[tokio::test]
 async fn lost_log_end_is_remembered_across_restarts() {
-    let ended = Ended::after_an_entry_that_one_lacks().await;
+    let ended = Ended::run_where_one_lacks_last_entry().await;
     ended.cut(ended.follower);
     ended.start(ended.follower).await.raft.shutdown().await;
     let (cut, lagging) = (ended.start(ended.follower).await, ended.start(ended.lagging).await);
     stands(&cut.raft, |now| matches!(now, NodeState::LostEnd { .. })).await;
-    nobody_leads(&[&cut, &lagging]).await;
+    no_node_leads(&[&cut, &lagging]).await;
     stop(&[cut, lagging]).await;
 }
 
 #[tokio::test]
 async fn cluster_with_lost_log_ends_serves_only_after_operator_accepts() {
-    let ended = Ended::after_an_entry_that_one_lacks().await;
+    let ended = Ended::run_where_one_lacks_last_entry().await;
     ended.cut(ended.follower);
     ended.cut(ended.lead);
     let mut nodes = Vec::new();
     for id in ALL {
         nodes.push(ended.start(id).await);
     }
-    nobody_leads(&nodes.iter().collect::<Vec<_>>()).await;
+    no_node_leads(&nodes.iter().collect::<Vec<_>>()).await;
     for node in [ended.lead, ended.follower] {
         let standing = nodes[node as usize - 1].raft.state().borrow().clone();
         assert!(matches!(standing, NodeState::LostEnd { .. }), "node {node} says {standing:?}");
@@ -176,7 +176,7 @@ async fn node_that_lost_membership_entry_does_not_lead_alone() {
     stop(&[alone, second]).await;
     cut_log(dir.path(), 1, before);
     let cut = Node::start(&network, disk(1, dir.path()), &[1]).await.expect("restarted");
-    nobody_leads(&[&cut]).await;
+    no_node_leads(&[&cut]).await;
     assert!(cut.raft.state().borrow().has_lost_end());
     cut.raft.shutdown().await;
     let accept = Accept { empty: false, lost_end: true };

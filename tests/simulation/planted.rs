@@ -2,14 +2,14 @@
 
 use super::faults::Fault;
 use super::run::{Shape, run};
-use super::seeds::{shape, told};
+use super::seeds::{failure, shape};
 
 /// Runs seeds until the first complaint.
 fn survives(fault: Fault, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         let report = run(Shape { only: Some(fault), faults_ms: 8_000, ..shape(seed) });
-        if let Some(told) = told(seed, &report) {
-            panic!("only {fault:?}: {told}");
+        if let Some(failure) = failure(seed, &report) {
+            panic!("only {fault:?}: {failure}");
         }
     }
 }

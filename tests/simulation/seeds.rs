@@ -19,7 +19,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// The complaints about a run, and how to replay it.
-pub fn told(seed: u64, report: &Report) -> Option<String> {
+pub fn failure(seed: u64, report: &Report) -> Option<String> {
     (!report.complaints.is_empty()).then(|| {
         format!(
             "seed {seed} has {} complaints; to see it again:\n  SIM_SEED={seed} cargo test --features mutants --test all \
@@ -38,9 +38,9 @@ fn every_second(first: u64) {
         let began = Instant::now();
         let report = run(shape(seed));
         println!("seed {seed}: {} operations, {} grants, {:?}", report.operations, report.grants, began.elapsed());
-        let told = told(seed, &report);
-        told.iter().for_each(|told| println!("{told}"));
-        found.extend(told);
+        let failure = failure(seed, &report);
+        failure.iter().for_each(|failure| println!("{failure}"));
+        found.extend(failure);
     }
     assert!(found.is_empty(), "{} seeds have failed:\n{}", found.len(), found.join("\n"));
 }
@@ -76,7 +76,7 @@ fn replay() {
         report.trace.print();
     }
     println!("seed {seed}: {} operations, {} grants in {} ms", report.operations, report.grants, report.took_ms);
-    if let Some(told) = told(seed, &report) {
-        panic!("{told}");
+    if let Some(failure) = failure(seed, &report) {
+        panic!("{failure}");
     }
 }

@@ -55,7 +55,7 @@ impl Table {
     /// idempotency key they keep a place in the queue for a while, for the retry.
     pub(super) fn drop_requests_of_dead_incarnations(&mut self, effects: &mut Effects) {
         let mut vacancies: BTreeMap<Name, Vacancy> = BTreeMap::new();
-        let answering = planted!("dead-requests-stay", self.locks.answering() => Default::default());
+        let answering = planted!("waiters-of-dead-nodes-kept", self.locks.answering() => Default::default());
         let dead: Vec<Incarnation> =
             answering.into_iter().filter(|incarnation| !self.header.nodes.is_up(*incarnation)).collect();
         for dead in dead {

@@ -2,7 +2,7 @@
 
 use super::host::TableHost;
 use crate::base::clock;
-use crate::base::{LAST_WORDS, LogRateLimit};
+use crate::base::{FLUSH_TARGET, LogRateLimit};
 use crate::domain::{Applied, Body, Entry, Event, StaleEpoch, Table, Timestamp};
 use crate::mutants::planted;
 use std::io::Read;
@@ -137,7 +137,7 @@ impl TableHost {
 /// The log's checksums were right, so another program wrote this entry: to go on would be to guess at the state.
 fn abort_unreadable(error: &dyn std::error::Error) -> ! {
     const WHAT: &str = "a committed log entry cannot be read";
-    tracing::error!(target: LAST_WORDS, %error, "{WHAT} ({error}); was the data written by a newer latchd?");
+    tracing::error!(target: FLUSH_TARGET, %error, "{WHAT} ({error}); was the data written by a newer latchd?");
     std::process::abort()
 }
 

@@ -18,8 +18,8 @@ use crate::raft::peers::message::HelloRefusal;
 use crate::raft::types::NodeId;
 
 /// Between two rounds of questions.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Rounds after which a node that finds a cluster says that it waits to be added: a member hears from the leader sooner.
 const REPORT_WAIT_AFTER: u32 = 15;
@@ -58,7 +58,7 @@ pub async fn bootstrap(peers: Peers, initial: BTreeMap<NodeId, String>, state: w
         if begins && initialize(&local, &initial).await {
             break;
         }
-        tokio::time::sleep(ASK_AGAIN).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
     state.send_replace(NodeState::Member);
     tracing::info!(node = local.node_id, "node {} belongs to a cluster", local.node_id);
@@ -83,7 +83,7 @@ fn next_state(node: NodeId, found: &BTreeMap<NodeId, PeerAnswer>, before: &NodeS
 
 async fn ask(peers: Peers, node: NodeId, address: String) -> PeerAnswer {
     let dialer = peers.dialer(node, &address);
-    let answer = tokio::time::timeout(ANSWER_WITHIN, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
     match answer {
         Ok((_, hello)) if !hello.empty => PeerAnswer::HasCluster,
         Ok((_, hello)) if hello.initial == peers.local.initial => PeerAnswer::Empty,

@@ -18,7 +18,7 @@ use crate::raft::log::{check, position};
 /// A removal is noticed within a second, including the second check.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// A log file may be purged while a check runs, so that it seems to be missing.
-const CHECK_AGAIN: Duration = Duration::from_millis(50);
+const RECHECK_DELAY: Duration = Duration::from_millis(50);
 
 /// Ends the process when `data_dir` is no longer the directory that it writes to. Runs for ever.
 pub fn watch(data_dir: &DataDir) -> impl Future<Output = ()> + use<> {
@@ -39,7 +39,7 @@ async fn watch_from(mut seen: WatchedFiles) {
         tokio::time::sleep(CHECK_EVERY).await;
         let mut found = look(&mut seen).await;
         if matches!(found, Ok(Some(_))) {
-            tokio::time::sleep(CHECK_AGAIN).await;
+            tokio::time::sleep(RECHECK_DELAY).await;
             found = look(&mut seen).await;
         }
         match found {

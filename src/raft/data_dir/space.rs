@@ -17,7 +17,7 @@ use crate::raft::data_dir::directory::free_bytes;
 const LOG_BYTES: usize = 512 << 10;
 /// The space that a snapshot leaves for the log beside it.
 const LEFT_BYTES: u64 = 2 << 20;
-const CHECK_AGAIN: Duration = Duration::from_millis(500);
+const RECHECK_DELAY: Duration = Duration::from_millis(500);
 const PROBE: &str = "room.tmp";
 
 /// Whether an error means only that something does not fit on the disk.
@@ -81,7 +81,7 @@ impl DiskSpace {
             tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => return Err(Closing),
-                () = tokio::time::sleep(CHECK_AGAIN) => {}
+                () = tokio::time::sleep(RECHECK_DELAY) => {}
             }
         }
     }

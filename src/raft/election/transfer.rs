@@ -10,8 +10,8 @@ use crate::raft::node::RaftNode;
 use crate::raft::peers::frame::MessageKind;
 
 /// For the next leader to have the whole log, and then to be elected.
-const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(1);
-const ELECTED_WITHIN: Duration = Duration::from_secs(3);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl RaftNode {
     /// Transfers leadership to the most advanced of the other voters, and resolves when another node leads. Nothing should be
@@ -33,7 +33,7 @@ impl RaftNode {
             }
             leadership.wait_for(|now| !now.is_leader && now.leader.is_some()).await.is_ok()
         };
-        match tokio::time::timeout(ELECTED_WITHIN, elected).await {
+        match tokio::time::timeout(ELECTION_TIMEOUT, elected).await {
             Ok(true) => Ok(()),
             _ => Err(TransferError::NotElected { to: next.node }),
         }
@@ -52,7 +52,7 @@ impl RaftNode {
                 metrics.changed().await.ok()?;
             }
         };
-        tokio::time::timeout(CAUGHT_UP_WITHIN, caught_up).await.ok()?
+        tokio::time::timeout(CATCH_UP_TIMEOUT, caught_up).await.ok()?
     }
 
     fn most_advanced(&self) -> Option<Member> {

@@ -66,7 +66,7 @@ fn chunks(dir: &Path) -> Vec<PathBuf> {
     chunks
 }
 
-/// A log with a vote and four entries, and where its records end.
+/// A log with a vote and four entries. `ends[0]` is where the header of its file ends, `ends[n]` where entry n ends.
 async fn sample(last: &str) -> (TempDir, Vec<usize>) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut log = open(dir.path());

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::base::codec::Encode;
+
 use crate::raft::codec::{Stored, Wire, decode};
 use crate::raft::log::flush::FlushCallback;
 use crate::raft::types::{EntryPayload, LogId, Vote};
@@ -11,11 +13,30 @@ use crate::raft::types::{EntryPayload, LogId, Vote};
 pub struct Encoded<T>(pub T);
 
 impl<T: Wire> raft_log::codeq::Encode for Encoded<T> {
-    fn encode<W: io::Write>(&self, mut out: W) -> io::Result<usize> {
-        let mut bytes = Vec::new();
-        self.0.put(&mut bytes)?;
-        out.write_all(&bytes)?;
-        Ok(bytes.len())
+    fn encode<W: io::Write>(&self, out: W) -> io::Result<usize> {
+        let mut written = Written { out, bytes: 0, result: Ok(()) };
+        self.0.put(&mut written)?;
+        written.result.map(|()| written.bytes)
+    }
+}
+
+/// Encodes straight into the buffer of the log crate; keeps the first error.
+struct Written<W> {
+    out: W,
+    bytes: usize,
+    result: io::Result<()>,
+}
+
+impl<W: io::Write> Encode for Written<W> {
+    fn put_u8(&mut self, value: u8) {
+        self.put_bytes(&[value]);
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        if self.result.is_ok() {
+            self.result = self.out.write_all(bytes);
+            self.bytes += bytes.len();
+        }
     }
 }
 

@@ -17,9 +17,9 @@ use crate::raft::types::NodeId;
 /// A learner this close behind counts as caught up: new entries keep coming.
 const CAUGHT_UP_ENTRIES: u64 = 64;
 
-const REACHED_WITHIN: Duration = Duration::from_secs(2);
-const CHECK_AGAIN: Duration = Duration::from_millis(20);
-const DIAL_WITHIN: Duration = Duration::from_secs(3);
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
+const RECHECK_DELAY: Duration = Duration::from_millis(20);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
 
@@ -102,8 +102,8 @@ impl RaftNode {
         if left.is_empty() {
             return Err(MemberError::LastVoter(node).into());
         }
-        let majority_within = tokio::time::timeout(REACHED_WITHIN, self.majority_of(&left));
-        if majority_within.await.is_err() {
+        let majority = tokio::time::timeout(REACHABLE_TIMEOUT, self.majority_of(&left));
+        if majority.await.is_err() {
             return Err(MemberError::WouldLoseQuorum(node).into());
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
@@ -112,7 +112,7 @@ impl RaftNode {
     /// Waits, because there may be no connection yet to a node that has just come back.
     async fn majority_of(&self, voters: &[Member]) {
         while self.reachable_of(voters) * 2 <= voters.len() {
-            tokio::time::sleep(CHECK_AGAIN).await;
+            tokio::time::sleep(RECHECK_DELAY).await;
         }
     }
 
@@ -170,7 +170,7 @@ impl RaftNode {
         is_fit: impl Fn(&Hello) -> bool,
     ) -> Result<(), MembershipError> {
         let dialer = self.peers().ok_or(MemberError::Alone)?.dialer(node, address);
-        let dialled = tokio::time::timeout(DIAL_WITHIN, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
+        let dialled = tokio::time::timeout(DIAL_TIMEOUT, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
         let address = address.to_owned();
         match dialled {
             Ok((_, hello)) if is_fit(&hello) => Ok(()),
@@ -183,7 +183,7 @@ impl RaftNode {
     }
 
     fn check_leads(&self) -> Result<(), MembershipError> {
-        let leadership = *self.leadership().borrow();
+        let leadership = self.current_leadership();
         match leadership.leader {
             _ if leadership.is_leader => Ok(()),
             None => Err(MembershipError::NoQuorum),

@@ -7,7 +7,7 @@ use openraft::{BasicNode, ChangeMembers, ServerState};
 
 use crate::raft::types::{NodeId, Raft};
 
-const COMPLETED_WITHIN: Duration = Duration::from_secs(1);
+const COMPLETION_DELAY: Duration = Duration::from_secs(1);
 
 /// While this node leads: between the two entries of a change, both the old and the new majority are needed for everything.
 /// Runs until openraft has stopped.
@@ -18,7 +18,7 @@ pub async fn complete_changes(raft: Raft) {
     };
     while server.wait_for(is_between).await.is_ok() {
         // The node that has begun the change may still complete it.
-        tokio::time::sleep(COMPLETED_WITHIN).await;
+        tokio::time::sleep(COMPLETION_DELAY).await;
         let voters = Some(server.borrow().clone())
             .filter(is_between)
             .and_then(|now| now.membership_config.membership().get_joint_config().last().cloned());

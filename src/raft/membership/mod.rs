@@ -1,4 +1,6 @@
-//! Who belongs to the cluster, and how this node stands in it.
+//! The members of the cluster, changes to them, and the state of this node among them.
+//!
+//! What may not live here: who leads (`election`), and how a cluster begins (`bootstrap`).
 
 mod changes;
 pub mod completion;

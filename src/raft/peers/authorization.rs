@@ -25,7 +25,7 @@ const TERMS_AHEAD_MAX: u64 = 1 << 32;
 /// The last term that a node without a cluster believes: it leaves room for later ones.
 const FIRST_TERM_MAX: u64 = 1 << 63;
 
-const VOUCHED_WITHIN: Duration = Duration::from_millis(500);
+const VOUCH_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long an answer of the members about a node counts that this node does not know as a member.
 const VOUCHED_FOR: Duration = Duration::from_secs(10);
 const NOT_VOUCHED_FOR: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ impl LocalNode {
         let Some(raft) = self.raft.get() else { return false };
         let own = raft.metrics().borrow().vote.leader_id.term;
         let latest = if own == 0 { FIRST_TERM_MAX } else { own.saturating_add(TERMS_AHEAD_MAX) };
-        vote.leader_id.term <= latest.min(u64::MAX - TERMS_AHEAD_MAX) || planted!("any-term-believed")
+        vote.leader_id.term <= latest.min(u64::MAX - TERMS_AHEAD_MAX) || planted!("implausible-term-accepted")
     }
 
     /// Checks the vote in a message: the sender must lead by it, or stand for election with it, itself.
@@ -125,7 +125,7 @@ pub async fn authorize(
     vouched: &VouchedMembers,
     remote: &RemoteNode,
 ) -> io::Result<()> {
-    planted!("strangers-believed" => return Ok(()));
+    planted!("non-members-accepted" => return Ok(()));
     if local.is_member(remote.node) {
         return Ok(());
     }
@@ -149,7 +149,7 @@ async fn ask_members(local: &LocalNode, peers: &Peers, node: NodeId) -> Option<S
     for (member, known) in local.membership().nodes().filter(|(member, _)| **member != local.node_id) {
         let connection = peers.raft_connection(*member, &known.addr);
         let ask = async move { connection.request(MessageKind::Members, Bytes::new()).await };
-        asked.spawn(tokio::time::timeout(VOUCHED_WITHIN, ask));
+        asked.spawn(tokio::time::timeout(VOUCH_TIMEOUT, ask));
     }
     while let Some(answer) = asked.join_next().await {
         if let Ok(Ok(Ok(answer))) = answer

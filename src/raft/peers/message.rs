@@ -47,7 +47,7 @@ pub enum HelloRefusal {
 
 impl Wire for Hello {
     /// Later versions may add to the end: what is not known there is skipped.
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_u8(self.oldest);
         out.put_u8(self.newest);
         out.put_be_u64(self.from);
@@ -73,7 +73,7 @@ impl Wire for Hello {
 }
 
 impl Wire for HelloReply {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         match self {
             HelloReply::Hello(hello) => {
                 out.put_u8(0);
@@ -101,7 +101,7 @@ impl Wire for HelloReply {
 }
 
 impl Wire for AppendEntriesRequest<TypeConfig> {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         self.vote.put(out)?;
         self.prev_log_id.put(out)?;
         self.leader_commit.put(out)?;
@@ -124,7 +124,7 @@ impl Wire for AppendEntriesRequest<TypeConfig> {
 }
 
 impl Wire for AppendEntriesResponse<NodeId> {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         match self {
             Self::Success => out.put_u8(0),
             Self::PartialSuccess(matched) => {
@@ -152,7 +152,7 @@ impl Wire for AppendEntriesResponse<NodeId> {
 }
 
 impl Wire for VoteRequest<NodeId> {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         self.vote.put(out)?;
         self.last_log_id.put(out)
     }
@@ -163,7 +163,7 @@ impl Wire for VoteRequest<NodeId> {
 }
 
 impl Wire for VoteResponse<NodeId> {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_flag(self.vote_granted);
         self.vote.put(out)?;
         self.last_log_id.put(out)
@@ -183,7 +183,7 @@ pub struct SnapshotBegin {
 }
 
 impl Wire for SnapshotBegin {
-    fn put(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         self.vote.put(out)?;
         self.meta.put(out)
     }

@@ -21,7 +21,7 @@ use crate::raft::peers::slots::{ConnectionSlots, Slot};
 use crate::raft::peers::transport::{Handshake, Stream, Transport};
 
 /// A connection without a hello by then is closed.
-const HELLO_WITHIN: Duration = Duration::from_secs(1);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWERS_MAX: usize = 64;
 /// A peer that waits for an answer is told at least this often that its request is being worked on.
 const WORKING_EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub async fn listen(server: PeerServer, transport: Arc<dyn Transport>) {
     let (mut connections, slots) = (JoinSet::new(), ConnectionSlots::default());
     loop {
         while connections.try_join_next().is_some() {}
-        planted!("one-room-for-all" => while connections.len() >= 256 { connections.join_next().await; });
+        planted!("connection-limit-shared" => while connections.len() >= 256 { connections.join_next().await; });
         match transport.accept().await {
             Ok(incoming) => {
                 let server = server.clone();
@@ -62,8 +62,8 @@ async fn serve(server: PeerServer, handshake: Handshake, slot: Slot) {
         let mut arrival = handshake.await?;
         Ok((local.receive(&mut arrival.stream, arrival.certificate.as_ref()).await?, arrival))
     };
-    let patience = planted!("one-room-for-all", HELLO_WITHIN => HELLO_WITHIN * 5);
-    let error = match tokio::time::timeout(patience, hello).await {
+    let hello_timeout = planted!("connection-limit-shared", HELLO_TIMEOUT => HELLO_TIMEOUT * 5);
+    let error = match tokio::time::timeout(hello_timeout, hello).await {
         Ok(Ok((Some(hello), arrival))) => {
             let remote = RemoteNode { node: hello.from, certificate: arrival.certificate };
             serve_requests(server, remote, arrival.stream, slot).await

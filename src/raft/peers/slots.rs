@@ -48,7 +48,7 @@ impl ConnectionSlots {
         let mut taken = self.lock();
         let of_address = taken.strangers.iter().filter(|stranger| stranger.address == address).count();
         let first = match of_address >= STRANGERS_OF_ADDRESS_MAX {
-            _ if planted!("one-room-for-all") => None,
+            _ if planted!("connection-limit-shared") => None,
             true => taken.strangers.iter().position(|stranger| stranger.address == address),
             false if taken.strangers.len() >= STRANGERS_MAX => Some(0),
             false => None,

@@ -20,25 +20,25 @@ use crate::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
 
 const CHUNK_BYTES: usize = 1 << 20;
 /// For one chunk to arrive and be written.
-const CHUNK_WITHIN: Duration = Duration::from_secs(30);
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 /// For the receiver to verify and load the whole snapshot; while it works on it, it sends signs of life.
-const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Sends a snapshot on a connection of its own; returns the receiver's vote once it has installed it.
 pub async fn send(dialer: Dialer, vote: Vote, snapshot: Snapshot) -> io::Result<Vote> {
     let begin = SnapshotBegin { vote, meta: snapshot.meta };
     let connection = Connection::new(dialer);
     let mut content = Content::open(*snapshot.snapshot)?;
-    ask(&connection, MessageKind::SnapshotBegin, encode(&begin), CHUNK_WITHIN).await?;
+    ask(&connection, MessageKind::SnapshotBegin, encode(&begin), CHUNK_TIMEOUT).await?;
     loop {
         let (chunk, rest) = content.next().await?;
         content = rest;
         if chunk.is_empty() {
             break;
         }
-        ask(&connection, MessageKind::SnapshotChunk, chunk, CHUNK_WITHIN).await?;
+        ask(&connection, MessageKind::SnapshotChunk, chunk, CHUNK_TIMEOUT).await?;
     }
-    decode(&ask(&connection, MessageKind::SnapshotEnd, Bytes::new(), INSTALL_WITHIN).await?)
+    decode(&ask(&connection, MessageKind::SnapshotEnd, Bytes::new(), INSTALL_TIMEOUT).await?)
 }
 
 async fn ask(connection: &Connection, kind: MessageKind, body: Bytes, within: Duration) -> io::Result<Bytes> {

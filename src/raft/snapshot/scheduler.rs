@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::raft::snapshot::policy::SnapshotPolicy;
 use crate::raft::types::Raft;
 
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// After a snapshot that did not fit.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
+const UNFIT_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
 /// what should be purged, so that asking once is not enough.
@@ -22,7 +22,7 @@ pub async fn take_snapshots(raft: Raft, policy: Arc<SnapshotPolicy>) {
             raft.trigger().purge_log(upto).await
         } else if policy.is_unfit() {
             // A snapshot that is requested meanwhile waits as long.
-            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+            tokio::time::sleep(UNFIT_RETRY_DELAY).await;
             policy.retry();
             continue;
         } else {
@@ -32,6 +32,6 @@ pub async fn take_snapshots(raft: Raft, policy: Arc<SnapshotPolicy>) {
         if asked.is_err() {
             return;
         }
-        drop(tokio::time::timeout(ASK_AGAIN_AFTER, policy.changed()).await);
+        drop(tokio::time::timeout(RETRY_DELAY, policy.changed()).await);
     }
 }

@@ -59,7 +59,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let id = taken(request.headers()).unwrap_or_else(CurrentId::make);
-        WithId { response: request_id::within(id, || self.0.call(request)) }
+        WithId { response: request_id::scope(id, || self.0.call(request)) }
     }
 }
 
