@@ -75,34 +75,26 @@ pub struct Serve {
     /// File for log lines instead of stderr; opened anew on SIGHUP
     #[arg(long, value_name = "FILE")]
     log_file: Option<String>,
-    #[command(flatten)]
-    cluster: ClusterFlags,
-}
-
-/// The flags that place a node among others.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cluster")]
-struct ClusterFlags {
     /// This node's id; a data directory belongs to one id for ever
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = "Cluster")]
     node_id: Option<String>,
     /// URL to listen on for peers (mutual TLS); without it the node runs alone
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Cluster")]
     peer_listen: Option<String>,
     /// URL under which peers reach this node, where that is neither its entry in --peers nor --peer-listen
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Cluster")]
     advertise: Option<String>,
     /// The nodes that form the cluster, the same list for each: 1=https://10.0.0.1:9443,2=…,3=…
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", help_heading = "Cluster")]
     peers: Option<String>,
     /// PEM file with the authority that all peers have their certificates from
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     peer_ca: Option<String>,
     /// PEM file with this node's certificate for its peers
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     peer_cert: Option<String>,
     /// PEM file with that certificate's private key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     peer_key: Option<String>,
 }
 
@@ -162,13 +154,13 @@ impl Serve {
         set("--allow-anonymous", "access.allow_anonymous", yes(self.allow_anonymous));
         set("--log-level", "log.level", self.log_level);
         set("--log-file", "log.file", self.log_file);
-        set("--node-id", "cluster.node_id", self.cluster.node_id);
-        set("--peer-listen", "cluster.peer_listen", self.cluster.peer_listen);
-        set("--advertise", "cluster.advertise", self.cluster.advertise);
-        set("--peers", "cluster.peers", self.cluster.peers);
-        set("--peer-ca", "cluster.peer_ca", self.cluster.peer_ca);
-        set("--peer-cert", "cluster.peer_cert", self.cluster.peer_cert);
-        set("--peer-key", "cluster.peer_key", self.cluster.peer_key);
+        set("--node-id", "cluster.node_id", self.node_id);
+        set("--peer-listen", "cluster.peer_listen", self.peer_listen);
+        set("--advertise", "cluster.advertise", self.advertise);
+        set("--peers", "cluster.peers", self.peers);
+        set("--peer-ca", "cluster.peer_ca", self.peer_ca);
+        set("--peer-cert", "cluster.peer_cert", self.peer_cert);
+        set("--peer-key", "cluster.peer_key", self.peer_key);
         set("--log-format", "log.format", self.log_format);
         let plain = PlainCredentials { passwords: self.password.into_iter().collect(), api_keys: self.api_key };
         let secret_file = |flag: &str, is_password| {

@@ -1,6 +1,7 @@
 //! Listings of locks and sessions, and the forced release.
 
 use reqwest::Method;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -70,38 +71,20 @@ pub struct ForcedRelease {
 }
 
 #[derive(Deserialize)]
-struct LockPage {
-    locks: Vec<Lock>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SessionPage {
-    sessions: Vec<SessionEntry>,
+struct Page<T> {
+    #[serde(alias = "locks", alias = "sessions")]
+    entries: Vec<T>,
     next_cursor: Option<String>,
 }
 
 impl Client {
     /// Every lock that matches the query, in the order of their names.
     pub async fn locks(&self, query: &LockQuery) -> Result<Vec<Lock>, ClientError> {
-        let mut locks = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let answer = self.send(&query.call(cursor), self.retry_policy()).await?;
-            let page: LockPage = answer.read()?;
-            let matches = |lock: &Lock| match &query.name {
-                Some(name) => lock.name == *name,
-                None => lock.name.starts_with(&query.prefix),
-            };
-            if !page.locks.iter().all(matches) {
-                return Err(answer.astray("it shows other locks, as a server does that ignores `name` or `prefix`"));
-            }
-            locks.extend(page.locks);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(locks);
-            }
-        }
+        let matches = |lock: &Lock| match &query.name {
+            Some(name) => lock.name == *name,
+            None => lock.name.starts_with(&query.prefix),
+        };
+        self.list(query.call(), matches).await
     }
 
     /// One lock; `None` if nobody holds it or waits for it.
@@ -112,15 +95,24 @@ impl Client {
 
     /// Every live session.
     pub async fn sessions(&self) -> Result<Vec<SessionEntry>, ClientError> {
-        let mut sessions = Vec::new();
-        let mut cursor: Option<String> = None;
+        self.list(Call::new(Method::GET, "/v1/sessions"), |_| true).await
+    }
+
+    /// All pages of a listing; an error if an entry does not match.
+    async fn list<T: DeserializeOwned>(&self, call: Call, matches: impl Fn(&T) -> bool) -> Result<Vec<T>, ClientError> {
+        let call = call.query("limit", PAGE);
+        let mut entries = Vec::new();
+        let mut next = call.clone();
         loop {
-            let call = Call::new(Method::GET, "/v1/sessions").query("limit", PAGE).cursor(cursor);
-            let page: SessionPage = self.send(&call, self.retry_policy()).await?.read()?;
-            sessions.extend(page.sessions);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(sessions);
+            let answer = self.send(&next, self.retry_policy()).await?;
+            let page: Page<T> = answer.read()?;
+            if !page.entries.iter().all(&matches) {
+                return Err(answer.astray("it shows other locks, as a server does that ignores `name` or `prefix`"));
+            }
+            entries.extend(page.entries);
+            match page.next_cursor {
+                Some(cursor) => next = call.clone().query("cursor", cursor),
+                None => return Ok(entries),
             }
         }
     }
@@ -134,9 +126,9 @@ impl Client {
 }
 
 impl LockQuery {
-    fn call(&self, cursor: Option<String>) -> Call {
+    fn call(&self) -> Call {
         // The name is in the query: proxies change paths, and a 404 from a wrong address is no free lock.
-        let call = Call::new(Method::GET, "/v1/locks").query("limit", PAGE);
+        let call = Call::new(Method::GET, "/v1/locks");
         let mut call = match &self.name {
             Some(name) => call.query("name", name),
             None => call.query("prefix", &self.prefix),
@@ -144,6 +136,6 @@ impl LockQuery {
         for (field, _) in [("held", self.held), ("contended", self.contended)].into_iter().filter(|(_, on)| *on) {
             call = call.query(field, "true");
         }
-        call.cursor(cursor)
+        call
     }
 }

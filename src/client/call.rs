@@ -17,6 +17,7 @@ const SESSION_COOKIE: &str = "ldlm-session";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// A request; the same for every attempt.
+#[derive(Clone)]
 pub(super) struct Call {
     method: Method,
     path: String,
@@ -56,13 +57,6 @@ impl Call {
     pub fn json(mut self, body: &impl Serialize) -> Self {
         self.body = Some(serde_json::to_vec(body).expect("our own messages are JSON"));
         self
-    }
-
-    pub fn cursor(self, cursor: Option<String>) -> Self {
-        match cursor {
-            Some(cursor) => self.query("cursor", cursor),
-            None => self,
-        }
     }
 
     /// Adds an idempotency key, which makes it safe to send again.

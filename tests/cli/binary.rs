@@ -1,4 +1,4 @@
-//! The binary itself: what it prints, how it ends, what it refuses.
+//! The binary: its output, its exit codes and its refusals.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! `latchd certs`: what it makes, and that the nodes it makes them for can talk.
+//! `latchd certs`: its files, and connections between nodes that use them.
 
 use crate::support::process::{Ended, run_to_end};
 use rustls::pki_types::pem::PemObject;
@@ -140,7 +140,7 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// A copy of what a node was given before.
+/// A copy of the files that a node has.
 fn copied(dir: &Path, into: &Path) {
     std::fs::create_dir_all(into).expect("made");
     files(dir).into_iter().for_each(|(name, bytes)| std::fs::write(into.join(name), bytes).expect("written"));

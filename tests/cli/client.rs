@@ -62,8 +62,7 @@ async fn refusals_show_status_and_unknown_certificate_is_refused() {
     assert!(!format!("{:?}", client(&server)).contains(KEY), "the key in Debug output");
 }
 
-/// Passes everything on, but the first answer to a request for a lock arrives nowhere: so much later its connection
-/// breaks.
+/// A proxy that drops the first answer to a request for a lock, and closes its connection after this delay.
 async fn lossy(server: SocketAddr, breaks_after: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! `[cluster]`: what places a node among others, and what does not go together.
+//! `[cluster]`: its settings, and conflicts between them.
 
 use super::config_layers::Given;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 const LISTEN: &str = "https://10.0.0.1:9443";
 const PEERS: &str = "1=https://10.0.0.1:9443,2=https://10.0.0.2:9443,3=https://10.0.0.3:9443";
 
-/// A node of three, as flags say it.
+/// The flags of a node of three.
 fn node(id: &'static str) -> Given {
     files(Given::file(""))
         .flag("--node-id", "cluster.node_id", id)

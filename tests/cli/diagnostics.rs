@@ -1,4 +1,4 @@
-//! Log lines that nobody takes: a full, closed, broken or unread stderr costs lines and nothing else.
+//! A full, closed, broken or unread stderr costs log lines and nothing else.
 
 use std::fs::OpenOptions;
 use std::io::{PipeReader, PipeWriter, Write, pipe};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::http::Connection;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Each of them logs some hundred bytes: together more than a pipe holds.
 const FORCED: usize = 500;
 
@@ -22,7 +22,7 @@ struct Muted {
 }
 
 impl Muted {
-    /// Starts it through a shell, which closes what the script says.
+    /// Starts it through a shell, whose script redirects the output.
     fn start(script: &str, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>, configuration: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         std::fs::write(home.path().join("latchd.toml"), configuration).expect("written");
@@ -36,7 +36,7 @@ impl Muted {
         command.current_dir(home.path()).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let child = command.spawn().expect("sh");
         let server = Self { child, address, home };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while server.try_get("/readyz").is_none_or(|status| status != 200) {
             assert!(Instant::now() < deadline, "it does not serve");
             std::thread::sleep(Duration::from_millis(5));
@@ -58,7 +58,7 @@ impl Muted {
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
     }
 
-    /// Takes a lock and ends the hold as an operator does, which is told in the log.
+    /// Acquires a lock and ends the hold by force, which is logged.
     fn force_one(connection: &mut Connection) {
         let taken = connection.request("POST", "/lock", &[], br#"{"resource": "forced"}"#).expect("an answer");
         assert_eq!(taken.status, 200, "{}", taken.text());
@@ -72,7 +72,7 @@ impl Muted {
     fn ends(mut self) -> ExitStatus {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("it runs");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.child.try_wait().expect("it can be asked") {
                 Some(status) => return status,
@@ -94,7 +94,7 @@ fn device_without_room() -> Stdio {
     OpenOptions::new().write(true).open("/dev/full").expect("a device").into()
 }
 
-/// A pipe that has no room left. Whoever keeps the reader keeps it so.
+/// A full pipe; it stays full while the reader is kept and not read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().expect("a pipe");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe");
@@ -122,7 +122,7 @@ fn full_stderr_device_costs_only_counted_lines() {
     let server = Muted::start("", Stdio::null(), device_without_room(), "");
     let mut connection = server.connect();
     (0..10).for_each(|_| Muted::force_one(&mut connection));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while server.metric("latchd_log_lines_lost_total") < 10 {
         assert!(Instant::now() < deadline, "lost lines are not counted");
         std::thread::sleep(Duration::from_millis(5));
@@ -161,7 +161,7 @@ fn snapshots_continue_while_the_log_is_unread() {
     let server = Muted::start("", Stdio::null(), err, "[storage]\nsnapshot_log_bytes = \"16KiB\"\n");
     let mut connection = server.connect();
     let mut seen = std::collections::BTreeSet::from([0]);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while seen.len() < 5 {
         (0..20).for_each(|_| Muted::force_one(&mut connection));
         seen.insert(server.metric("latchd_log_snapshot_index"));
@@ -177,7 +177,7 @@ fn failed_start_ends_while_its_log_is_unread() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
         command.args(["serve", "--listen", "ftp://nowhere"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let mut child = command.spawn().expect("the binary starts");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             match child.try_wait().expect("it can be asked") {
                 Some(status) => break status,

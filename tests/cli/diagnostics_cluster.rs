@@ -1,4 +1,4 @@
-//! Three nodes whose stderr is a pipe that was broken: a follower must be able to become leader.
+//! Three nodes whose stderr is a broken pipe: a follower must be able to become leader.
 
 use std::time::{Duration, Instant};
 

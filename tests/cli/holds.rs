@@ -14,7 +14,7 @@ pub fn worker(server: &Server) -> Client {
     client
 }
 
-/// Takes a lock; its key and fencing token.
+/// Acquires a lock; returns its key and fencing token.
 pub fn take(client: &mut Client, asked: Value) -> (String, u64) {
     let taken = client.post("/v1/lock", &asked).json();
     let key = taken["key"].as_str().filter(|_| taken["locked"] == true).unwrap_or_else(|| panic!("{taken}"));
@@ -33,7 +33,7 @@ fn steady(text: &str) -> String {
 
 #[test]
 fn locks_are_listed_with_holders_and_waiters() {
-    // What has no lease ends with its session.
+    // A hold without a lease ends with its session.
     let server = Spec::in_memory().api_key(KEY).argument("--session-timeout").argument("7230s").start();
     let (mut one, mut two) = (worker(&server), worker(&server));
     let about = json!({"host": "web-1", "pid": "77"});

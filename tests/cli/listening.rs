@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 #[test]
 fn host_name_with_two_addresses_listens_on_both() {
     let home = tempfile::tempdir().expect("a directory");
-    // The last one is of no machine here, and is passed over.
+    // The last address belongs to no interface, and is skipped.
     std::fs::write(home.path().join("hosts"), "127.0.0.1 two.test\n::1 two.test\n203.0.113.1 two.test\n")
         .expect("written");
     let binary = env!("CARGO_BIN_EXE_latchd");

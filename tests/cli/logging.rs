@@ -1,4 +1,4 @@
-//! What `latchd serve` says, in which format, and where to.
+//! The log of `latchd serve`: its lines, formats and destinations.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::process::run_to_end;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server with a certificate of its own and a file as its stderr.
 struct Logged {
@@ -44,7 +44,7 @@ impl Logged {
     }
 
     fn wait_for(&self, file: &str, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let said = std::fs::read_to_string(self.path(file)).unwrap_or_default();
             if said.contains(text) {
@@ -56,7 +56,7 @@ impl Logged {
     }
 
     fn ended_well(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             match self.child.try_wait().expect("it can be asked") {
                 Some(status) => break status,
@@ -85,7 +85,7 @@ fn renew(home: &Path) {
     std::fs::write(home.join("key.pem"), made.signing_key.serialize_pem()).expect("written");
 }
 
-/// The certificate that a client is shown, whoever it is from.
+/// The certificate that the server sends, without verification.
 fn shown(address: SocketAddr) -> Vec<u8> {
     let output =
         Command::new("openssl").args(["s_client", "-connect", &address.to_string()]).stdin(Stdio::null()).output();

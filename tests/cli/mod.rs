@@ -1,7 +1,5 @@
 //! The command line and the configuration, as a user meets them.
 
-mod asking;
-mod astray;
 mod binary;
 mod certs;
 mod client;
@@ -12,15 +10,17 @@ mod config_errors;
 mod config_layers;
 mod diagnostics;
 mod diagnostics_cluster;
-mod ending;
+mod foreign_answers;
+mod health;
 mod holds;
 mod listening;
 mod lock;
 mod logging;
+mod observability;
 mod operate;
 mod restore;
-mod supervised;
-mod telling;
+mod service_manager;
+mod shutdown;
 mod tls;
-mod unheard;
+mod unwritable_output;
 mod watch;

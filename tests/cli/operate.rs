@@ -13,7 +13,7 @@ pub fn server() -> Server {
     Spec::in_memory().api_key(KEY).start()
 }
 
-/// Runs a command of an operator, who has the key.
+/// Runs an admin command, with the key.
 pub fn operate(server: &Server, arguments: &[&str]) -> Ended {
     let url = format!("https://{}", server.https());
     let ca = certificate::pair().certificate.display().to_string();
@@ -85,7 +85,7 @@ fn backup_is_written_to_stdout_for_a_dash() {
     let file = home.path().join("latchd.backup");
     std::fs::write(&file, &taken.stdout).expect("written");
     assert_eq!(latchd::engine::check(&file).expect("a backup").locks, 1);
-    for stdout in [super::unheard::full(), super::unheard::closed()] {
+    for stdout in [super::unwritable_output::full(), super::unwritable_output::closed()] {
         let ended = command().stdout(stdout).output().expect("the binary starts");
         let told = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(1), "half a backup is none: {told}");

@@ -1,4 +1,4 @@
-//! `latchd backup` and `latchd restore` from one service to the next, and what `restore` refuses.
+//! `latchd backup` and `latchd restore` from one service to the next, and refusals of `restore`.
 
 use crate::support::client::Client;
 use crate::support::process::{Ended, Server, run_to_end};
@@ -7,11 +7,11 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Fewer than this were given after the backup.
+/// More than the tokens that were issued after the backup.
 const TOKENS_PAST_BACKUP: u64 = 1_000_000_000;
 const TOKENS_PER_SECOND: u64 = 1_000 << 10;
 
-/// What a service leaves behind: its backup, and what its clients remember.
+/// A service's backup, and the keys and tokens of its clients.
 struct Left {
     home: tempfile::TempDir,
     backup: PathBuf,
@@ -26,7 +26,7 @@ fn taken(client: &mut Client, name: &str) -> (String, u64) {
     (taken["key"].as_str().expect("a key").to_owned(), taken["fencing_token"].as_u64().expect("a token"))
 }
 
-/// A service with a lock of nobody's and one of a session's, and another that comes after the backup and is lost.
+/// A service with a lock without a session and one with a session, and a third that is acquired after the backup.
 fn left() -> Left {
     let home = tempfile::tempdir().expect("a directory");
     let mut server = Spec::durable(&home.path().join("old")).start();
@@ -49,7 +49,7 @@ fn restore(left: &Left, into: &str, more: &[&str]) -> Ended {
     run_to_end(&[&["restore", &file, "--data-dir", &dir], more].concat())
 }
 
-/// The service that begins with what was restored, and a client in the old session.
+/// The restored service, and a client in the old session.
 fn begun(left: &Left, from: &str) -> (Server, Client) {
     let server = Spec::durable(&left.home.path().join(from)).start();
     let mut client = Client::plain(&server);

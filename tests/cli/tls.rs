@@ -1,4 +1,4 @@
-//! Whom the command line trusts, how soon it gives up where nobody can be trusted, and what it shows to whom.
+//! Which certificates the command line accepts, how soon it refuses others, and where it sends credentials.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -55,7 +55,7 @@ fn signed_by_an_authority() -> Pair {
     Pair::of(params(&["127.0.0.1"]).signed_by(&key, &issuer).expect("a certificate").pem(), &key)
 }
 
-/// A server with this pair that shows no locks, and notes what it is asked.
+/// A server with this pair that lists no locks, and records its requests.
 fn server(pair: &Pair) -> (SocketAddr, Arc<Mutex<String>>) {
     let certificate = CertificateDer::from_pem_slice(pair.pem.as_bytes()).expect("PEM");
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("PEM");
@@ -79,7 +79,7 @@ fn answer(stream: TcpStream, config: &Arc<rustls::ServerConfig>, notes: &Mutex<S
     let session = rustls::ServerConnection::new(Arc::clone(config)).expect("a configuration");
     let mut tls = rustls::StreamOwned::new(session, stream);
     let mut asked = [0; 4096];
-    // A client that trusts nobody closes instead.
+    // A client that does not trust it closes the connection.
     let Ok(length @ 1..) = tls.read(&mut asked) else { return };
     notes.lock().expect("no panic").push_str(&String::from_utf8_lossy(&asked[..length]));
     let body = r#"{"locks":[],"next_cursor":null}"#;
@@ -156,7 +156,7 @@ fn http_url_to_https_port_is_a_config_error() {
     std::thread::spawn(move || {
         for mut stream in alerting.incoming().flatten() {
             let _ = stream.read(&mut [0; 1024]);
-            // As TLS libraries answer what is none: an alert.
+            // TLS libraries answer other protocols with an alert.
             let _ = stream.write_all(&[21, 3, 1, 0, 2, 2, 70]);
         }
     });

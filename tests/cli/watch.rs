@@ -1,4 +1,4 @@
-//! `latchd watch`: a line for each event, over the end of a server too.
+//! `latchd watch`: a line for each event, even across the end of a server.
 
 use super::lock::job::{Job, latchd, run, url};
 use crate::support::client::Client;

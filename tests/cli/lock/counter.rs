@@ -1,4 +1,4 @@
-//! Many runs on one name: none is lost.
+//! Many runs on one name lose no increment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,4 +1,4 @@
-//! The command has the signal mask and the dispositions of whoever called `latchd lock`.
+//! The command has the signal mask and the dispositions of the caller of `latchd lock`.
 
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,7 @@ signal.pthread_sigmask(signal.SIG_SETMASK, numbers(sys.argv[2]))
 os.execvp(sys.argv[3], sys.argv[3:])
 ";
 
-/// What a command finds that is started by this caller, through `before` or without it.
+/// The mask and dispositions of a command that this caller starts, through `before` or directly.
 fn found(server: &str, ignored: &str, blocked: &str, before: &[&str]) -> String {
     let mut command = Command::new("python3");
     command.args(["-c", CALLER, ignored, blocked]).args(before);

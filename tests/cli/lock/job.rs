@@ -1,4 +1,4 @@
-//! A running `latchd lock`, or any other subcommand of a client, and what it says.
+//! A running `latchd lock`, or another subcommand of a client, and its output.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -10,9 +10,9 @@ use crate::support::output::Captured;
 use crate::support::process::Server;
 
 /// How long anything may take before the test gives up; the machine may be busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The binary, knowing nothing but where the service is.
+/// The binary, with only the URL of the service.
 pub fn latchd(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LATCHD_")) {
@@ -34,7 +34,7 @@ pub fn lock(server: &Server, name: &str, flags: &[&str], script: &str) -> Comman
     command
 }
 
-/// How a job ended, and what it said.
+/// How a job ended, and its output.
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
@@ -79,7 +79,7 @@ impl Job {
         self.child.id()
     }
 
-    /// The end of what the command may read.
+    /// Closes the stdin of the command.
     pub fn close_stdin(&mut self) {
         drop(self.child.stdin.take());
     }
@@ -95,13 +95,13 @@ impl Job {
         Ended { code: status.code(), stdout, stderr: self.stderr.as_ref().map(Captured::finish).unwrap_or_default() }
     }
 
-    /// What it said on stderr so far.
+    /// Its stderr so far.
     pub fn said(&self) -> String {
         self.stderr.as_ref().map(|stderr| stderr.text().clone()).unwrap_or_default()
     }
 
     fn status(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().expect("the job can be asked") {
                 return status;
@@ -126,13 +126,13 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Whether a process runs or could: nobody may have fetched the end of one that is a zombie.
+/// Whether a process lives; a zombie does not.
 pub fn lives(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }
 
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));

@@ -1,4 +1,4 @@
-//! `latchd lock` itself is killed: nothing of its command goes on.
+//! If `latchd lock` itself is killed, no process of its command goes on.
 
 use rustix::process::Signal;
 

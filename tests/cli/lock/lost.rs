@@ -1,4 +1,4 @@
-//! A lost lock ends the command, all of it, and in time.
+//! A lost lock ends all processes of the command in time.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -51,7 +51,7 @@ fn hanging_service_kills_command_and_children() {
 #[test]
 fn kill_comes_before_the_lease_ends() {
     let mut server = Spec::in_memory().start();
-    // Only what ignores TERM sees how far it gets: it counts hundredths of a second.
+    // A process that ignores TERM counts hundredths of a second.
     let script = "trap '' TERM; echo $$; while :; do echo tick; sleep 0.01; done";
     let mut job = Job::start(&mut lock(&server, "lost", FLAGS, script));
     job.number();
@@ -121,7 +121,7 @@ fn session_lost_before_the_release_is_reported() {
     assert!(ended.stderr.contains("was lost while the command ran"), "{}", ended.stderr);
 }
 
-/// Passes everything on, but the first answer to a release arrives nowhere.
+/// A proxy that drops the first answer to a release.
 fn lossy(server: SocketAddr) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));

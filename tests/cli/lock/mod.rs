@@ -1,7 +1,7 @@
 //! `latchd lock` as scripts meet it: the built binary around small shell commands.
 
-mod codes;
 mod counter;
+mod exit_codes;
 mod first_process;
 mod inherited;
 pub mod job;
@@ -9,7 +9,7 @@ mod killed;
 mod lost;
 mod signals;
 mod terminal;
-mod unheard;
 mod unstarted;
 mod untouchable;
+mod unwritable_stderr;
 mod waiting;

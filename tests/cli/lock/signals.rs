@@ -1,4 +1,4 @@
-//! Each signal reaches the command, and one that ends a wait ends it in good order.
+//! Signals reach the command, and end a wait in good order.
 
 use rustix::process::Signal;
 

@@ -1,4 +1,4 @@
-//! At a terminal: the command may read from it, and job control works as without `latchd lock`.
+//! The command may read from the terminal, and job control works as without `latchd lock`.
 
 use super::job::{latchd, run, url};
 use crate::support::spec::Spec;

@@ -1,4 +1,4 @@
-//! A system that starts no further process or thread: that is said.
+//! A process or thread that the system cannot start is reported.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::job::{Ended, run, url};
 use crate::support::spec::Spec;
 
-/// The first of some users who are nobody else's, so that all of their processes are those of the test.
+/// The first of some user ids that only these tests use, so that all of their processes belong to the test.
 const USER: u32 = 64_199;
 
 fn limited(folder: &std::path::Path, user: u32, url: &str, processes: u32) -> Ended {

@@ -1,4 +1,4 @@
-//! A command that runs as another user cannot be ended: that is said, and the lock is left to its lease.
+//! A command that runs as another user cannot be ended: this is reported, and the lock ends with its lease.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

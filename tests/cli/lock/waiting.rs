@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::job::{Ended, latchd, lock, run};
 use crate::support::spec::Spec;
 
-/// How much later than asked a busy machine may be.
+/// How late a busy machine may be.
 const LATE: Duration = Duration::from_millis(2_500);
 
-/// Tries to take a lock at this URL; how it ended, and after how long.
+/// Tries to acquire a lock at this URL; returns how that ended, and after how long.
 fn tried(url: &str, wait: &str) -> (Ended, Duration) {
     let mut command = latchd(url);
     command.args(["lock", "waited", "--wait", wait, "--", "echo", "ran"]);
@@ -19,7 +19,7 @@ fn tried(url: &str, wait: &str) -> (Ended, Duration) {
     (ended, begun.elapsed())
 }
 
-/// Somebody at the other end of each connection, as long as the test runs.
+/// Accepts connections as long as the test runs, and never answers.
 fn peer(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -27,12 +27,12 @@ fn peer(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     url
 }
 
-/// What is said of a node that says nothing.
+/// The message about a silent node.
 const SILENT: &str = "no answer in time from http://127.0.0.1:";
 const LOST_DISK: &str = r#"{"title":"t","detail":"the cluster knows node 1 with another data directory"}"#;
 
-/// Nobody holds it: why it was not acquired is said, and no more.
-fn unheard(ended: &Ended, why: &str) {
+/// Checks that the message has this reason and names no holder.
+fn check_no_answer(ended: &Ended, why: &str) {
     assert!(!ended.stderr.contains("held"), "nobody said so: {}", ended.stderr);
     assert!(ended.stderr.contains(" within --wait: ") && ended.stderr.contains(why), "{why}: {}", ended.stderr);
 }
@@ -64,15 +64,15 @@ fn wait_ends_in_time_with_not_acquired_code() {
         assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{what}: {}", ended.stderr);
         let wait = Duration::from_secs(3);
         assert!(took >= wait && took < wait + LATE, "{what}: {took:?}");
-        unheard(&ended, why);
+        check_no_answer(&ended, why);
         let (ended, _) = tried(url, "0s");
         assert_eq!((ended.code, &*ended.stdout), (Some(75), ""), "{what}: {}", ended.stderr);
-        unheard(&ended, why);
+        check_no_answer(&ended, why);
     }
     let nodes = format!("http://127.0.0.1:1,{},{}", peers[5].1, peers[0].1);
     let (ended, _) = tried(&nodes, "3s");
     for why in ["Connection refused", SILENT, "another data directory"] {
-        unheard(&ended, why);
+        check_no_answer(&ended, why);
     }
     frozen.thaw();
 }
@@ -84,7 +84,7 @@ fn lock_without_server_fails_within_wait() {
         let (ended, took) = tried(&format!("http://{nowhere}"), wait);
         assert_eq!((ended.code, &*ended.stdout), (Some(69), ""), "{wait}: {}", ended.stderr);
         assert!(took < longest, "{wait}: {took:?}");
-        unheard(&ended, "cannot be reached: Connection refused");
+        check_no_answer(&ended, "cannot be reached: Connection refused");
     }
 }
 

@@ -1,4 +1,4 @@
-"""Taking a lock so that its lease can be trusted, through failovers, and within the time that the caller gave."""
+"""Acquires a lock through failovers and within the caller's time, with a lease that can be trusted."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .service import Service
 from .transport import Answer, Call, Patience
 from .wire import WAIT_TIMEOUT, Granted, Session, lease_end, longest_wait
 
-#: How long one request of a wait stays open: less than the idle time after which balancers close connections (60 s is
-#: common). The next one carries the same idempotency key and so takes the old place in the queue.
+#: The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
+#: request has the same idempotency key, and so keeps the place in the queue.
 _SLICE_SECONDS = 50.0
-#: How long after the end of a wait the service may still be about to say so.
-_LAST_WORD_SECONDS = 0.3
-#: What trying once may take, and what any wait may: a request takes its time.
+#: How long after the end of a wait its result may still arrive.
+_RESULT_GRACE_SECONDS = 0.3
+#: The shortest time limit of a call that tries once, and of a wait.
 _ONCE_SECONDS = 2.0
 _SHORTEST_SECONDS = 1.0
-#: How many sessions may end while one lock is taken before something else must be wrong.
+#: How many sessions may end while one lock is acquired; more are an error.
 _SESSIONS_MAX = 3
 _FOREVER = float("inf")
 
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
-    """How long it may take."""
+    """The time limits of one acquire."""
 
     #: When the lock is waited for no longer; the past where it is tried once.
     over: float
@@ -43,7 +43,7 @@ class Wait:
             return cls(_FOREVER, _FOREVER, None)
         if seconds == 0:
             return cls(now, now + _ONCE_SECONDS, now + min(patience, _ONCE_SECONDS))
-        return cls(now + seconds, now + max(seconds + _LAST_WORD_SECONDS, _SHORTEST_SECONDS), now + seconds)
+        return cls(now + seconds, now + max(seconds + _RESULT_GRACE_SECONDS, _SHORTEST_SECONDS), now + seconds)
 
     def patience(self, service: Service, attempt: float | None = None) -> Patience:
         usual = service.usual()
@@ -58,10 +58,10 @@ class Wait:
 
 
 def acquire(service: Service, wanted: Mapping[str, object], lease: float, wait: Wait) -> Granted | None:
-    """What was granted; None: it was not to be had."""
+    """The hold; None: the wait ended without it."""
     sessions = 0
     while True:
-        # Time may be left afterwards: the service has a longest wait of its own, and a lease may run out unused.
+        # Time may be left: the service limits waits, and a lease may expire before its grant arrives.
         # Absent means to try once. 0 has meant other things.
         seconds = min(clock.left(wait.over), service.longest_wait)
         body = {**wanted, "wait_timeout_seconds": max(0.001, round(seconds, 3))} if seconds > 0 else wanted
@@ -91,7 +91,7 @@ def acquire(service: Service, wanted: Mapping[str, object], lease: float, wait: 
 
 
 def _ask(service: Service, body: Mapping[str, object], session: Session, wait: Wait) -> Answer:
-    """Asks, in slices under one idempotency key."""
+    """Sends requests under one idempotency key until one has an answer."""
     check = asked.lock(str(body["name"]))
     call = Call("POST", "/v1/lock", dict(body), session.id, str(uuid.uuid4()), check)
     while True:
@@ -106,8 +106,8 @@ def _ask(service: Service, body: Mapping[str, object], session: Session, wait: W
 def _trusted(
     service: Service, body: Mapping[str, object], lease: float, answer: Answer, session: Session, wait: Wait
 ) -> Granted | None:
-    """The hold, once its lease can be counted from before a request that is not long ago. A wait may have been
-    granted at any time since it began, so its lease is renewed before anybody relies on it."""
+    """The hold, with most of its lease left. A wait may have been granted at any time since it began, so a lease
+    that may be older is renewed first."""
     told = answer.body
     error = told.get("error")
     if isinstance(error, dict) and error.get("code") != WAIT_TIMEOUT:

@@ -1,5 +1,5 @@
-"""Whether an answer is one to what was asked. A proxy may mix up answers or make its own, and what is said of another
-lock, or by another server, says nothing of ours."""
+"""Checks that an answer belongs to its request. A proxy may mix up answers or make its own, and another server may
+answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typing
 
 from .wire import Json
 
-#: What is wrong with an answer; None: nothing.
+#: The error in an answer; None: it is correct.
 Check = typing.Callable[[Json], typing.Optional[str]]
 
 
@@ -38,7 +38,7 @@ def release(name: str) -> Check:
 
 
 def listing(name: str) -> Check:
-    """Of that lock alone, or of none."""
+    """The answer is about that lock, or about none."""
 
     def wrong(body: Json) -> str | None:
         locks = body.get("locks")

@@ -16,7 +16,7 @@ from .service import Service
 from .transport import Patience
 from .wire import LockInfo
 
-#: How long it may take to find out who holds what was not to be had.
+#: The time limit for asking who holds a lock that was not acquired.
 _LOOK_SECONDS = 1.0
 _FOREVER = float("inf")
 
@@ -82,7 +82,7 @@ class Client:
         service does, the wait has ended a second after `wait`; without a wait it takes two seconds at most.
         """
         if wait != 0 and size == 1 and _is_enclosing(name):
-            # It would wait for its own end.
+            # It would wait for itself.
             if (found := self._look(name)) and _is_held_by_enclosing(found):
                 raise self._not_acquired(name, found)
         try:
@@ -108,7 +108,7 @@ class Client:
         return self._acquire(name, 0, lease, size, metadata, on_lost)
 
     def show(self, name: str) -> LockInfo | None:
-        """Who holds a lock and how many wait for it; None if nobody does."""
+        """The holders of a lock and its number of waiters; None if it has neither."""
         self._service.here()
         return self._service.show(name, self._service.usual())
 
@@ -152,7 +152,7 @@ class Client:
         return hold
 
     def _look(self, name: str) -> LockInfo | None:
-        """The same for a message, which does without if it takes long."""
+        """The same for a message; None if it takes long."""
         self._service.here()
         try:
             return self._service.show(name, Patience(clock.now(), _LOOK_SECONDS, ends=clock.now() + _LOOK_SECONDS))

@@ -1,4 +1,4 @@
-"""The clock by which a client judges its own leases: the only file that reads one.
+"""The clock of leases; no other file reads a clock.
 
 It goes on while the machine is suspended where the system has such a clock: a laptop that slept through its lease has
 to know so when it wakes up.
@@ -11,7 +11,7 @@ import time
 
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
-#: Timers stand still in a suspension, so none is set for longer than this.
+#: The longest timer, because timers stop during a suspension.
 _SLICE_SECONDS = 0.25
 
 
@@ -26,7 +26,7 @@ def left(moment: float) -> float:
 
 
 def wall_time_before(seconds: float) -> str:
-    """What the clock on the wall showed so long ago: for people, decides nothing."""
+    """The wall clock at that time, for messages only."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - seconds))
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, each with what a program or a person needs to know."""
+"""The errors of this package."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Unreachable(LatchdError):
     """No node of the service gave an answer, or only that it cannot work now."""
 
     def __init__(self, message: str, retry_after_seconds: float = 0.0, may_pass: bool = True) -> None:
-        #: How long the service wants to be left alone.
+        #: The delay before a retry that the service asks for.
         self.retry_after_seconds = retry_after_seconds
-        #: Whether asking again may help.
+        #: Whether a retry may help.
         self.may_pass = may_pass
         super().__init__(message)
 
@@ -74,13 +74,12 @@ class Refused(LatchdError):
 
 
 class SessionEnded(Refused):
-    """The session of the request is not known to the service any more. Handled inside of this package."""
+    """The session of the request has ended. Handled inside this package."""
 
 
 class CutShort(Unreachable):
-    """An attempt was answered by nobody for as long as it might take. Handled inside of this package."""
+    """An attempt timed out. Handled inside this package."""
 
 
 class HoldEnded(Refused):
-    """What an earlier attempt of the request was given has ended before anybody heard of it. Handled inside of this
-    package."""
+    """The hold of an earlier attempt ended before its answer arrived. Handled inside this package."""

@@ -16,7 +16,7 @@ from .wire import Granted
 
 log = logging.getLogger("latchd")
 
-#: How long it may take to give back what is lost anyway.
+#: The time limit for releasing a hold that is lost.
 _FAREWELL_SECONDS = 0.5
 
 

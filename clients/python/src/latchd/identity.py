@@ -1,4 +1,4 @@
-"""Who takes a lock: what others are shown of a holder that says nothing else of itself."""
+"""The default metadata of locks: which process holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-#: The service's own bounds, unless they are set otherwise there.
+#: The defaults of the service's limits.
 _ENTRIES_MAX = 32
 _VALUE_BYTES_MAX = 256
 
@@ -18,8 +18,7 @@ def of_this_process() -> dict[str, str]:
 
 
 def described(usual: Mapping[str, str] | None, given: Mapping[str, str] | None) -> dict[str, str]:
-    """What was given for one lock, beside what is usual: host, process and user unless something else is. What was
-    given has its place first."""
+    """The metadata of one lock: what the caller gave, then the defaults that fit."""
     metadata = dict(given or {})
     for key, value in (of_this_process() if usual is None else usual).items():
         if key not in metadata and (usual is not None or len(metadata) < _ENTRIES_MAX):

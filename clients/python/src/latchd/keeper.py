@@ -1,4 +1,4 @@
-"""Renews one hold by a thread of its own, and judges by this machine's own clock whether it is lost."""
+"""Renews one hold on a thread of its own, and decides by this machine's clock whether it is lost."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .wire import Granted, lease_end
 log = logging.getLogger("latchd")
 
 TOO_LATE = "its lease could not be renewed in time"
-#: How soon it is noticed that nobody has the hold any more.
+#: How soon a dropped hold is noticed.
 _LOOK_SECONDS = 1.0
 
 
 class Holding(typing.Protocol):
-    """Whoever has the hold."""
+    """The object that represents the hold."""
 
     def report_loss(self) -> None: ...
 
 
 class Keeper:
-    """The thread has this and no more than a weak reference to the `Hold`, so that a hold which nobody has any more
-    is not renewed for ever."""
+    """The thread has only this and a weak reference to the `Hold`, so that a dropped hold is not renewed for
+    ever."""
 
     def __init__(self, service: Service, granted: Granted) -> None:
         self.granted = granted
@@ -135,7 +135,7 @@ class Keeper:
         )
 
     def _renew(self) -> float:
-        """Asks again and again until the lease has nearly ended; when the answered attempt was sent."""
+        """Retries until the lease has nearly ended; returns when the answered attempt was sent."""
         why = TOO_LATE
         while not self.ended.is_set():
             self.require_this_process()
@@ -153,7 +153,7 @@ class Keeper:
             except WrongProcess:
                 raise
             except LatchdError as error:
-                # A refusal too may be taken back while the lease still runs, such as that of a credential.
+                # A refusal may be taken back while the lease still runs, such as that of a credential.
                 why = f"its lease could not be renewed: {error}"
                 log.info("of %r: %s", self.granted.name, why)
                 clock.wait(self.ended, min(clock.now() + pause, deadline))
@@ -166,7 +166,7 @@ class Keeper:
 
     def _extend(self, sent: float, until: float) -> None:
         with self._guard:
-            # Whoever has asked meanwhile was told that it is lost, and that stays so.
+            # A caller may have seen that it is lost, and that stays so.
             if self._is_late():
                 raise _Lost(TOO_LATE)
             self._term = until - sent

@@ -1,12 +1,12 @@
-"""Which process this is. A forked child is another one, although it remembers all that its parent did: what belongs
-to a process notes `current()` when it is made and compares it before it is used."""
+"""Tells a forked child from its parent. An object that belongs to a process stores `current()` when it is made, and
+compares it before it is used."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 
-#: Ids of processes come back: a grandchild may have the one that its grandparent had.
+#: Process ids are reused: a grandchild may have the id of its grandparent.
 _forks = 0
 
 Process = tuple[int, int]

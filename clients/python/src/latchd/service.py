@@ -1,4 +1,4 @@
-"""The service as one client sees it: the session, the holds in it, and what is asked about a hold."""
+"""The session of one client, its holds, and the calls about a hold."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Service:
         self.timeout = timeout
         self.patience = patience
         self.closed = False
-        #: The longest wait that the service takes, as far as it is known: the default of its `locks.wait_max`.
+        #: The longest wait that the service allows, as far as it is known; at first the default of `locks.wait_max`.
         self.longest_wait = 86400.0
         self._belong()
         _services.add(self)
@@ -63,7 +63,7 @@ class Service:
         self.transport.begin_anew()
 
     def here(self) -> None:
-        """Where Python was not told that it forked, the id of the process tells."""
+        """Notices a fork that Python did not see, by the process id."""
         if self._process != process.current():
             self.begin_anew()
 
@@ -84,7 +84,7 @@ class Service:
         self.transport.close()
 
     def open(self, patience: Patience | None = None) -> Session:
-        """The session of this client, opened now if there is none. The others wait for whoever opens it."""
+        """The session of this client, opened now if there is none. One thread opens it and the others wait."""
         patience = patience or self.usual()
         with self._alone_in_opening(patience):
             with self.guard:

@@ -1,4 +1,4 @@
-"""One call over HTTP: sent to one URL after the other until somebody answers or the patience ends."""
+"""One call over HTTP: sent to one URL after the other until one answers or the retry time ends."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _PROBLEM = "application/problem+json"
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What is asked; the same for every attempt."""
+    """A request; the same for every attempt."""
 
     method: str
     path: str
     body: Json | None = None
     session: str | None = None
-    #: Present where doing it twice would do harm: under the same key it is done once.
+    #: Set if repeating the call would do harm.
     key: str | None = None
     #: What else must be true of an answer to this.
     check: Check | None = None
@@ -45,7 +45,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """How long a call goes on while nobody answers it."""
+    """How long a call is retried while no node answers."""
 
     #: No attempt begins after this moment, but each URL is tried once in any case.
     until: float
@@ -63,7 +63,7 @@ class Patience:
 class Answer:
     """A successful answer."""
 
-    #: When the attempt that was answered had not been sent yet.
+    #: A moment before the answered attempt was sent.
     sent: float
     #: How many attempts there were.
     attempts: int
@@ -117,7 +117,7 @@ class Transport:
         return http_session
 
     def send(self, call: Call, patience: Patience) -> Answer:
-        """Sends a call until it is answered. What was refused for good is not repeated."""
+        """Sends a call until it is answered. A final refusal is not repeated."""
         turn = self._turn
         pause = _FIRST_PAUSE_SECONDS
         begun_in = process.current()

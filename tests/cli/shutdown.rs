@@ -1,4 +1,4 @@
-//! Signals: the first ends in good order, the second at once.
+//! The first signal ends the server in good order, the second at once.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ fn drain_answers_lock_waiters() {
     assert!(end_of(server).success());
 }
 
-/// The time in which load balancers notice: not ready, and everything is served.
+/// During `drain_delay` load balancers notice that the node is not ready, and it still serves everything.
 #[test]
 fn leaving_node_serves_all_requests_during_drain_delay() {
     const DELAY: Duration = Duration::from_secs(2);

@@ -1,20 +1,20 @@
-//! A lost lock ends the command in time although nobody hears of it: stderr is full, closed or never read.
+//! A lost lock ends the command in time, even if stderr is full, closed or never read.
 
 use std::process::Stdio;
 use std::time::Instant;
 
 use super::job::{Job, latchd, lives, lock, run, url};
 use super::lost::{FLAGS, LEASE, OBEDIENT, STUBBORN};
-use crate::cli::unheard::{closed, full, unread};
+use crate::cli::unwritable_output::{closed, full, unread};
 use crate::support::spec::Spec;
 
-/// Each kind of stderr that takes nothing, with what has to be kept open meanwhile.
+/// Each kind of stderr that takes no bytes, with the reader to keep open.
 fn deaf() -> [(&'static str, Stdio, Option<std::io::PipeReader>); 3] {
     let (pipe, reader) = unread();
     [("full", full(), None), ("closed", closed(), None), ("unread", pipe, Some(reader))]
 }
 
-/// The shell itself has nothing to say where nobody listens.
+/// Redirects the output of the shell itself.
 fn silent(script: &str) -> String {
     format!("exec 2>/dev/null; {script}")
 }

@@ -1,4 +1,4 @@
-//! What a lock service does is told: each step at `debug`, what an operator must know at `info`, and in numbers.
+//! The log has each step at `debug` and what an admin must know at `info`; metrics count both.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use crate::support::http::Connection;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn wait_for_line(server: &Server, text: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !server.stderr().contains(text) {
         assert!(Instant::now() < deadline, "no {text:?} in:\n{}", server.stderr());
         std::thread::sleep(Duration::from_millis(5));
@@ -142,7 +142,7 @@ fn metrics_show_build_and_process() {
     assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
 }
 
-/// What a server that cannot start shows on a terminal.
+/// The terminal output of a server that cannot start.
 fn on_terminal(no_color: Option<&str>) -> String {
     let home = tempfile::tempdir().expect("a directory");
     let binary = env!("CARGO_BIN_EXE_latchd");

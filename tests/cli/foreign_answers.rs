@@ -1,4 +1,4 @@
-//! An answer that is none: of another server, of a proxy, or about something else than was asked.
+//! Answers of another server, of a proxy, or to another request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -131,7 +131,6 @@ async fn answers_about_other_locks_are_refused() {
     astray(other.unlock("mine", "k").await.expect_err("of another lock"));
     let other = client(200, r#"{"name":"other","fencing_token":7,"waiter_granted":false}"#);
     astray(other.force_release("mine", "k", "r").await.expect_err("of another lock"));
-    // What is lost is told of the lock itself, too.
     let other = client(200, r#"{"locked":false,"name":"other","key":""}"#);
     astray(other.renew("mine", "k", Duration::from_secs(9)).await.expect_err("of another lock"));
 }

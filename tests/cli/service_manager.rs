@@ -1,4 +1,4 @@
-//! Under a service manager that wants to be told (`Type=notify`).
+//! Notifications to a service manager (`Type=notify`).
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A manager, and the server that it starts.
 fn supervised(prepare: impl FnOnce(&UnixDatagram, &std::path::Path)) -> (UnixDatagram, Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).expect("bound");
-    manager.set_read_timeout(Some(PATIENCE)).expect("set");
+    manager.set_read_timeout(Some(TIMEOUT)).expect("set");
     prepare(&manager, &path);
     let server = Spec::in_memory()
         .environment("LATCHD_SERVER_DRAIN_DELAY", "300ms")

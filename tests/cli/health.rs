@@ -1,4 +1,4 @@
-//! What operators' commands say of nodes that answer, that do not, and that are not there.
+//! Commands of admins against ready, unready and unreachable nodes.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Exit codes, the command's environment, and what is left behind.
+//! Exit codes, the command's environment, and its background processes.
 
 use super::job::{Job, latchd, lock, run, url, wait_until};
 use crate::support::client::Client;
@@ -105,7 +105,7 @@ fn enclosing_lock_is_reported_as_deadlock() {
         let said = "is held by the `latchd lock` that this command runs under (host=";
         assert!(ended.stderr.contains(said) && ended.stderr.contains("a deadlock with oneself"), "{}", ended.stderr);
     }
-    // One of two is held around it, the other by somebody who will give it back.
+    // Of two holds, one is around it, and another client will release the other.
     let mut other = Job::start(&mut lock(&server, "two", &["--size", "2"], "echo $$; exec sleep 60"));
     other.number();
     let script = format!("{latchd} lock two --size 2 --wait 300ms -- echo ran; echo $?");

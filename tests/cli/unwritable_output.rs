@@ -1,11 +1,11 @@
-//! Every subcommand whose output is full, closed or never read: what it does is done, and its exit code says so.
+//! Subcommands do their work, and exit with its code, if their output is full, closed or never read.
 
 use std::fs::File;
 use std::io::{PipeReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::lock::job::{PATIENCE, latchd, url};
+use super::lock::job::{TIMEOUT, latchd, url};
 use crate::support::client::Client;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
@@ -15,13 +15,13 @@ pub fn full() -> Stdio {
     File::options().write(true).open("/dev/full").expect("the device").into()
 }
 
-/// Every write fails: who read has gone.
+/// Every write fails: the reader has gone.
 pub fn closed() -> Stdio {
     let (_, writer) = std::io::pipe().expect("a pipe");
     writer.into()
 }
 
-/// Every write waits until somebody reads.
+/// Every write blocks until the pipe is read.
 pub fn unread() -> (Stdio, PipeReader) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let room = rustix::pipe::fcntl_getpipe_size(&writer).expect("a pipe");
@@ -31,7 +31,7 @@ pub fn unread() -> (Stdio, PipeReader) {
 
 fn code(mut command: Command) -> Option<i32> {
     let mut child = command.stdin(Stdio::null()).spawn().expect("the binary starts");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(status) = child.try_wait().expect("the child can be asked") {
             return status.code();
@@ -51,7 +51,7 @@ fn asked(server: &Server, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> C
     command
 }
 
-/// What a command is asked for is its output: without it the command has failed, unless its reader has seen enough.
+/// Commands whose output is their result: they fail without it, unless their reader has seen enough.
 const SHOWING: &[&[&str]] = &[
     &["locks"],
     &["locks", "--output", "json"],
