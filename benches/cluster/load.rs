@@ -41,7 +41,7 @@ pub trait Service {
 }
 
 pub trait Client: Send + 'static {
-    /// Takes a lock that nobody has and gives it back.
+    /// Acquires a free lock and releases it.
     fn cycle(&mut self, name: &str) -> impl Future<Output = ()> + Send;
 }
 

@@ -22,7 +22,7 @@ pub struct Target {
 /// What the clients speak.
 #[derive(Clone, Copy)]
 pub enum Dialect {
-    /// Sessions v1, with a session that nobody opened.
+    /// Sessions v1, with a session that was never opened.
     Echo,
     SessionsV1,
     /// LDLM's service over gRPC; the session is the connection.
@@ -73,7 +73,7 @@ pub async fn cycles(target: Target, clients: usize, window: Window) -> Measured 
 
 /// What a process has used of the processors so far, in user and kernel mode.
 fn processor_time(pid: u32) -> Duration {
-    /// Linux counts in hundredths of a second on every architecture that it tells user space about.
+    /// Linux reports CPU time in hundredths of a second on every architecture.
     const TICK: Duration = Duration::from_millis(10);
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
     // The name of the program, in parentheses, may hold spaces; user and system time are fields 14 and 15.

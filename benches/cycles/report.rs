@@ -32,7 +32,7 @@ impl Table {
     }
 }
 
-/// Says on stderr how far the run is, so that stdout holds the tables alone.
+/// Reports progress on stderr, so that stdout has only the tables.
 pub fn progress(text: &str) {
     eprintln!("  {text}");
 }

@@ -48,7 +48,7 @@ impl Session {
         Ok(Self::with_cookie(wire, cookie))
     }
 
-    /// Connects with a cookie that nobody gave: the echo sends and receives the same bytes as latchd.
+    /// Connects with a cookie that no server issued: the echo sends and receives the same bytes as latchd.
     pub async fn pretend(address: SocketAddr, transport: Transport) -> io::Result<Self> {
         let wire = Wire::connect(address, transport).await?;
         Ok(Self::with_cookie(wire, "ldlm-session=0123456789abcdef0123456789abcdef"))

@@ -1,4 +1,4 @@
-//! Lock and unlock of random names that nobody else wants, beside the echo.
+//! Lock and unlock of random, uncontended names, beside the echo.
 
 use std::time::Duration;
 

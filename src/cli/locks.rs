@@ -17,10 +17,10 @@ pub struct Locks {
     /// Only locks whose names begin so
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     prefix: String,
-    /// Only locks that somebody holds
+    /// Only locks with a holder
     #[arg(long)]
     held: bool,
-    /// Only locks that somebody waits for
+    /// Only locks with a waiter
     #[arg(long)]
     contended: bool,
     /// Shows the keys of the holds too, which `latchd unlock` takes; needs the admin role

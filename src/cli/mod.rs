@@ -44,7 +44,7 @@ enum Command {
     Locks(locks::Locks),
     /// Shows the live sessions
     Sessions(sessions::Sessions),
-    /// Gives back a hold by its key, or ends one of somebody else
+    /// Releases a hold by its key, or ends one of another client
     Unlock(unlock::Unlock),
     /// Shows what happens to locks, as it happens
     Watch(watch::Watch),

@@ -31,7 +31,7 @@ pub struct Restore {
     /// Begin although the clock of this machine reads a time before this release or beyond 2100
     #[arg(long)]
     trust_clock: bool,
-    /// What other nodes are told, https://host:port; a node that runs alone needs none
+    /// The URL for other nodes, https://host:port; a node that runs alone needs none
     #[arg(long, value_name = "URL", value_parser = address)]
     advertise: Option<String>,
 }

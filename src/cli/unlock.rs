@@ -16,7 +16,7 @@ pub struct Unlock {
     /// The key of the hold, as its owner was given it (LATCHD_LOCK_KEY under `latchd lock`)
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Ends a hold of somebody else; needs the admin role
+    /// Ends a hold of another client; needs the admin role
     #[arg(long, requires = "reason")]
     force: bool,
     /// Why; the service writes it to its log with your name

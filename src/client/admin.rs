@@ -87,7 +87,7 @@ impl Client {
         self.list(query.call(), matches).await
     }
 
-    /// One lock; `None` if nobody holds it or waits for it.
+    /// One lock; `None` if it has neither holder nor waiter.
     pub async fn show_lock(&self, name: &str) -> Result<Option<Lock>, ClientError> {
         let query = LockQuery { name: Some(name.to_owned()), ..LockQuery::default() };
         Ok(self.locks(&query).await?.pop())

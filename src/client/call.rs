@@ -13,6 +13,8 @@ use super::core::{Client, Credential};
 use super::error::ClientError;
 use super::retry::{Backoff, RefusedConnections, RetryPolicy};
 
+/// Longer than any stream.
+const NO_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
 const SESSION_COOKIE: &str = "ldlm-session";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -23,9 +25,7 @@ pub(super) struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
-    header: Option<(&'static str, String)>,
-    /// Set if repeating the call would do harm.
-    idempotency_key: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// A successful answer.
@@ -41,7 +41,7 @@ pub(super) struct Answer {
 
 impl Call {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body: None, header: None, idempotency_key: None }
+        Self { method, path: path.into(), query: Vec::new(), body: None, headers: Vec::new() }
     }
 
     pub fn query(mut self, field: &'static str, value: impl Into<String>) -> Self {
@@ -50,7 +50,7 @@ impl Call {
     }
 
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.header = Some((name, value.into()));
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -59,10 +59,9 @@ impl Call {
         self
     }
 
-    /// Adds an idempotency key, which makes it safe to send again.
-    pub fn once(mut self) -> Self {
-        self.idempotency_key = Some(uuid::Uuid::new_v4().to_string());
-        self
+    /// Adds an idempotency key, if repeating the call would do harm.
+    pub fn once(self) -> Self {
+        self.header(IDEMPOTENCY_KEY, uuid::Uuid::new_v4().to_string())
     }
 }
 
@@ -195,16 +194,11 @@ impl Client {
         serde_json::json!({ "detail": detail }).to_string()
     }
 
-    /// As [`Client::open`], for an answer that is read for up to `whole`; with the URL that gives it.
-    pub(super) async fn open_endless(
-        &self,
-        call: &Call,
-        timeout: Duration,
-        whole: Duration,
-    ) -> Result<(String, Response), ClientError> {
+    /// As [`Client::open`], for an answer without an end; with its URL.
+    pub(super) async fn open_endless(&self, call: &Call, timeout: Duration) -> Result<(String, Response), ClientError> {
         let url = self.url_of(&call.path).to_string();
         let opened = self.recorded(async {
-            match tokio::time::timeout(timeout, self.open(call, whole)).await {
+            match tokio::time::timeout(timeout, self.open(call, NO_TIMEOUT)).await {
                 Ok(opened) => opened,
                 Err(_) => Err(ClientError::Silent { url: url.clone() }),
             }
@@ -227,11 +221,8 @@ impl Client {
         if let Some(session) = &*self.session() {
             request = request.header(COOKIE, format!("{SESSION_COOKIE}={session}"));
         }
-        if let Some((name, value)) = &call.header {
+        for (name, value) in &call.headers {
             request = request.header(*name, value);
-        }
-        if let Some(key) = &call.idempotency_key {
-            request = request.header(IDEMPOTENCY_KEY, key);
         }
         match &call.body {
             Some(body) => request.header("content-type", "application/json").body(body.clone()),

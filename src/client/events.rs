@@ -19,8 +19,6 @@ use super::core::RETRY_DELAY_MAX;
 use super::retry::Backoff;
 use super::{Client, ClientError, Lock};
 
-/// The stream has no end, so no answer of it may be late.
-const NO_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A stream without any byte for this long is dead; the service sends a heartbeat every 15 s by default.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// More than any event that a service sends.
@@ -167,7 +165,7 @@ impl Events {
         let policy = self.client.retry_policy();
         let mut backoff = Backoff::new(RETRY_DELAY_MAX);
         loop {
-            let error = match self.client.open_endless(&call, policy.attempt, NO_TIMEOUT).await {
+            let error = match self.client.open_endless(&call, policy.attempt).await {
                 Ok((url, response)) if is_event_stream(&response) => {
                     return Ok(OpenStream { url, blocks: Blocks::new(response.bytes_stream()) });
                 }

@@ -15,7 +15,7 @@ pub struct Lock {
     /// The lock to hold while the command runs; one whose name begins with a hyphen stands behind a `--` of its own
     #[arg(required_unless_present = "command")]
     pub(super) name: Option<String>,
-    /// How many may hold the lock at once; all who use the lock have to say the same number
+    /// How many may hold the lock at once; all users of the lock must give the same number
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     size: u32,
     /// How long to wait for the lock, such as 30s; 0s tries once. Waits as long as it takes unless given
@@ -24,7 +24,7 @@ pub struct Lock {
     /// How long the lock stays taken after this process could last renew it; renewed at a third of it
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
     pub(super) lease: Duration,
-    /// Shown to whoever asks who holds the lock, beside `host`, `pid` and `user`; may be given several times
+    /// Metadata that listings show with the hold, beside `host`, `pid` and `user`; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
     /// Does not tell the service `host`, `pid` and `user`
