@@ -2,21 +2,22 @@
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
-mod byte_enum;
 pub mod chunked_file;
 pub mod clock;
 pub mod codec;
 pub mod fatal;
-mod future;
 pub mod histogram;
 mod log_rate_limit;
 pub mod random;
 pub mod request_id;
 mod session_handle;
-pub mod wall_clock;
 
-pub(crate) use byte_enum::byte_enum;
+use std::pin::Pin;
+
+pub(crate) use codec::byte_enum;
 pub use fatal::FLUSH_TARGET;
-pub use future::BoxFuture;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
 pub use session_handle::session_handle;
+
+/// A future in a box, for traits that are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

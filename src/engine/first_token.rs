@@ -1,7 +1,7 @@
 //! The first fencing token of a new table, and the floor that a later leadership sets for tokens.
 
 use crate::base::clock;
-use crate::base::wall_clock::check_wall_clock;
+use crate::base::clock::check_wall_clock;
 
 /// Milliseconds since 1970 times this is where the tokens and the event ids of a new table begin: room for a million
 /// grants a second before a service that lost its data could give a token again, and for a restart within a millisecond
@@ -22,7 +22,7 @@ pub fn first_token_of(epoch: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::wall_clock::YEAR_2100;
+    use crate::base::clock::YEAR_2100;
     use std::time::Duration;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::wall_clock::ImplausibleClock;
+use crate::base::clock::ImplausibleClock;
 use crate::raft::peers::tls::TransportError;
 
 /// Why an entry was not (or perhaps not) applied.
@@ -12,7 +12,7 @@ pub enum ProposeError {
     /// Not proposed: another node leads.
     #[error("this node does not lead")]
     NotLeader { leader: Option<u64> },
-    /// Not proposed: nobody leads at the moment.
+    /// Not proposed: no node leads at the moment.
     #[error("no quorum: nothing was proposed")]
     NoQuorum,
     /// Handed to the log; whether it will be applied was not seen.
@@ -195,6 +195,10 @@ impl NodeStartError {
 
     pub(in crate::raft) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(in crate::raft) fn engine(error: impl std::fmt::Display) -> Self {
+        Self::Engine(error.to_string())
     }
 
     pub(in crate::raft) fn damaged(file: &Path, offset: u64, reason: impl Into<String>) -> Self {

@@ -31,7 +31,7 @@ pub fn watch_leadership(raft: &Raft, log: Arc<LogMonitor>) -> watch::Receiver<Le
             sender.send_if_modified(|before| std::mem::replace(before, now) != now);
         }
         sender.send_modify(|leadership| leadership.is_leader = false);
-        // A process whose log has ended can answer nobody. It must end too, so that its supervisor restarts it.
+        // A process whose log has ended can answer no request. It must end too, so that its supervisor restarts it.
         match &metrics.borrow().running_state {
             Err(Fatal::Stopped) => {}
             // The node was shut down while its log waited for disk space.

@@ -5,7 +5,16 @@ use std::time::Duration;
 use crate::base::clock::process_age;
 use crate::base::histogram::Distribution;
 use crate::raft::node::RaftNode;
-use crate::raft::progress::Progress;
+
+/// Where the log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    pub last_log_index: u64,
+    pub applied_index: u64,
+    pub snapshot_index: u64,
+    /// Bytes applied since the last snapshot, which is about what the log occupies.
+    pub log_bytes: u64,
+}
 
 impl RaftNode {
     /// How long appends took until they were on disk; empty if the log is in memory.
@@ -20,7 +29,13 @@ impl RaftNode {
 
     /// Where the log stands; costs four loads.
     pub fn progress(&self) -> Progress {
-        self.monitors().progress()
+        let monitors = self.monitors();
+        Progress {
+            last_log_index: monitors.log.last_index(),
+            applied_index: monitors.applied.index(),
+            snapshot_index: monitors.snapshots.snapshot_index(),
+            log_bytes: monitors.snapshots.log_bytes(),
+        }
     }
 
     /// The last entry that is no longer in the log, because a snapshot covers it.

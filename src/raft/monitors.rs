@@ -1,10 +1,9 @@
-//! The numbers that the parts of one node keep, each its own; anybody may read them at any time.
+//! The numbers that the parts of one node keep, each its own; they can be read at any time.
 
 use std::sync::Arc;
 
 use crate::raft::applied::Applied;
 use crate::raft::log::monitor::LogMonitor;
-use crate::raft::progress::Progress;
 use crate::raft::snapshot::policy::SnapshotPolicy;
 
 /// Clones share the numbers.
@@ -18,14 +17,5 @@ pub struct Monitors {
 impl Monitors {
     pub fn new(snapshot_log_bytes: u64, kept_bytes: u64) -> Monitors {
         Monitors { snapshots: Arc::new(SnapshotPolicy::new(snapshot_log_bytes, kept_bytes)), ..Monitors::default() }
-    }
-
-    pub fn progress(&self) -> Progress {
-        Progress {
-            last_log_index: self.log.last_index(),
-            applied_index: self.applied.index(),
-            snapshot_index: self.snapshots.snapshot_index(),
-            log_bytes: self.snapshots.log_bytes(),
-        }
     }
 }

@@ -8,21 +8,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::mutants::planted;
-use crate::raft::bootstrap::cluster;
-use crate::raft::bootstrap::single::bootstrap_or_rejoin;
-use crate::raft::data_dir::directory::DataDir;
-use crate::raft::data_dir::{quarantine, removal};
+use crate::raft::bootstrap::{bootstrap_or_rejoin, cluster};
+use crate::raft::data_dir::directory::{self, DataDir};
+use crate::raft::data_dir::removal;
 use crate::raft::election::elections::Elections;
 use crate::raft::election::lost_end::LostEnd;
 use crate::raft::error::NodeStartError;
-use crate::raft::leadership;
-use crate::raft::leadership::Leadership;
+use crate::raft::leadership::{self, Leadership};
 use crate::raft::log::monitor;
 use crate::raft::machine::Machine;
 use crate::raft::membership::completion;
 use crate::raft::membership::node_state::NodeState;
 use crate::raft::monitors::Monitors;
-use crate::raft::openraft_config::{openraft_config, start_error};
 use crate::raft::options::{PeerOptions, PeerService, RaftOptions, Store};
 use crate::raft::peers::answers::PeerServer;
 use crate::raft::peers::authorization::VouchedMembers;
@@ -30,9 +27,8 @@ use crate::raft::peers::client::Network;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::hello::LocalNode;
 use crate::raft::peers::server;
-use crate::raft::snapshot::scheduler;
-use crate::raft::storage;
-use crate::raft::storage::OpenStores;
+use crate::raft::snapshot::policy;
+use crate::raft::storage::{self, OpenStores};
 use crate::raft::types::{NodeId, Raft, TypeConfig};
 
 /// A running node; clones are the same node.
@@ -92,7 +88,7 @@ impl RaftNode {
                 let alone = options.peers.is_none();
                 let open = move || storage::open_disk(&dir, fsync, accept, id, alone, machine, &shared);
                 let open = tokio::task::spawn_blocking(open);
-                let opened = open.await.map_err(|e| NodeStartError::Engine(e.to_string()))?;
+                let opened = open.await.map_err(NodeStartError::engine)?;
                 let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(id) } else { e })?;
                 compose(options, stores, monitors, service).await
             }
@@ -128,7 +124,7 @@ impl RaftNode {
         self.parts.state.send_if_modified(|now| {
             let then = match (&*now, removed) {
                 (NodeState::Member | NodeState::LostEnd { .. }, true) => NodeState::Removed { node },
-                // The log may still lack its end; whoever waits for that goes on.
+                // The log may still lack its end; the task that waits for it goes on.
                 (NodeState::Removed { .. }, false) => self.parts.lost_end.state(&self.parts.raft),
                 _ => return false,
             };
@@ -159,7 +155,7 @@ impl RaftNode {
     pub fn quarantine(&self) {
         self.parts.elections.retire();
         if let Some(dir) = &self.parts.data_dir {
-            quarantine::mark(dir);
+            directory::quarantine(dir);
         }
     }
 
@@ -195,7 +191,7 @@ impl RaftNode {
         if let Err(error) = self.parts.raft.shutdown().await {
             tracing::error!(%error, "the consensus engine did not stop cleanly");
         }
-        // Nobody sends: this ends when the last store is gone.
+        // Nothing is sent: this ends when the last store is gone.
         self.parts.closed.lock().await.recv().await;
     }
 }
@@ -233,9 +229,9 @@ where
         raft: OnceLock::new(),
     });
     let peers = options.peers.as_ref().map(|peers| Peers::new(local.clone(), peers.transport.clone()));
-    let config = openraft_config(&options).map_err(start_error)?;
+    let config = options.openraft_config().map_err(NodeStartError::engine)?;
     let raft = Raft::new(options.node_id, Arc::new(config), Network(peers.clone()), log, machine).await;
-    let raft = raft.map_err(start_error)?;
+    let raft = raft.map_err(NodeStartError::engine)?;
     // Cannot be set already: it was made above.
     let _ = local.raft.set(raft.clone());
     let lost = planted!("lost-end-forgotten", lost.filter(|_| options.peers.is_some()) => None);
@@ -281,7 +277,7 @@ impl NodeParts {
     }
 
     fn watch_storage(&mut self, data_dir: Option<Arc<DataDir>>) {
-        self.spawn(scheduler::take_snapshots(self.raft.clone(), self.monitors.snapshots.clone()));
+        self.spawn(policy::take_snapshots(self.raft.clone(), self.monitors.snapshots.clone()));
         if let Some(data_dir) = data_dir {
             self.spawn(monitor::warn_of_stalls(self.monitors.log.clone()));
             self.spawn(removal::watch(&data_dir));

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openraft::{Config, ConfigError, SnapshotPolicy};
 
 use crate::base::BoxFuture;
-
-use crate::base::wall_clock::ImplausibleClock;
+use crate::base::clock::ImplausibleClock;
 use crate::raft::peers::transport::Transport;
 use crate::raft::stable_store::StableStore;
+
+/// Bounds the number of tiny entries only.
+const ENTRIES_PER_MESSAGE: u64 = 4096;
 
 /// Where the log and the snapshots are.
 #[derive(Debug, Clone)]
@@ -45,11 +48,34 @@ pub struct RaftOptions {
     /// A follower that hears no leader stands for election after a random time between these two.
     pub election_min: Duration,
     pub election_max: Duration,
-    /// `None`: this node runs alone and talks to nobody.
+    /// `None`: this node runs alone.
     pub peers: Option<PeerOptions>,
     /// Whether a node may start on an empty store.
     pub may_begin: Result<(), ImplausibleClock>,
     pub accept: Accept,
+}
+
+impl RaftOptions {
+    /// openraft's timers are off, see `elections.rs`; what is left of them is how long it protects a leader that was just heard
+    /// from candidates: a little less than any of them waits.
+    pub(in crate::raft) fn openraft_config(&self) -> Result<Config, ConfigError> {
+        let lease = (self.election_min.as_millis() as u64 * 4 / 5).max(4);
+        let config = Config {
+            cluster_name: "latchd".to_owned(),
+            enable_elect: false,
+            enable_heartbeat: false,
+            heartbeat_interval: lease / 2,
+            election_timeout_min: lease - 1,
+            election_timeout_max: lease,
+            // Entries vary from bytes to a megabyte, so their number says nothing: `snapshot/policy.rs` decides by bytes when
+            // a snapshot is taken and what is kept behind it, `log/range.rs` how much goes into one message.
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: u64::MAX,
+            max_payload_entries: ENTRIES_PER_MESSAGE,
+            ..Config::default()
+        };
+        config.validate()
+    }
 }
 
 /// What an operator accepts as lost.
@@ -68,7 +94,7 @@ pub struct PeerOptions {
     /// add it again.
     pub advertise: String,
     /// The nodes that form a new cluster together, this one among them. Looked at only while the store is empty: with
-    /// nobody else in it this node forms a cluster of one at once; where one of the others has a cluster already, this
+    /// no other node in it this one forms a cluster of one at once; where one of the others has a cluster already, this
     /// node waits to be added to it.
     pub initial: BTreeMap<u64, String>,
     /// Listens already.

@@ -52,7 +52,7 @@ pub struct StoredEntry {
 #[derive(Debug, Clone)]
 pub enum LogChange {
     Vote(Bytes),
-    /// Nobody waits for it: losing it costs nothing but a later apply.
+    /// Not waited for: losing it costs nothing but a later apply.
     Committed(Bytes),
     Append(Vec<StoredEntry>),
     /// Removes the entries from this index on.

@@ -12,7 +12,7 @@ use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::machine::Machine;
 use crate::raft::monitors::Monitors;
 use crate::raft::snapshot::builder::SnapshotBuilder;
-use crate::raft::snapshot::kept::KeptSnapshot;
+use crate::raft::snapshot::file::KeptSnapshot;
 use crate::raft::snapshot::store::{SnapshotStore, encode_file};
 use crate::raft::types::{
     LogEntry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, last_index,

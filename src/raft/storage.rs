@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 
 use crate::base::random::random_id;
-use crate::raft::data_dir::directory::{DataDir, DataDirLock};
-use crate::raft::data_dir::{quarantine, store_id};
+use crate::raft::data_dir::directory::{DataDir, DataDirLock, check_quarantine};
+use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
 use crate::raft::log::check;
 use crate::raft::log::disk::{DiskLog, LogSpan};
@@ -17,7 +17,7 @@ use crate::raft::machine::Machine;
 use crate::raft::monitors::Monitors;
 use crate::raft::options::Accept;
 use crate::raft::snapshot::directory::SnapshotDir;
-use crate::raft::snapshot::kept::KeptSnapshot;
+use crate::raft::snapshot::file::KeptSnapshot;
 use crate::raft::snapshot::store::SnapshotStore;
 use crate::raft::stable_store::StableStore;
 use crate::raft::state_machine::StateMachine;
@@ -57,7 +57,7 @@ pub fn open_stable<M: Machine>(
     monitors: &Monitors,
 ) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
-    let log = MemoryLog::on(store.clone(), monitors.log.clone()).map_err(|e| NodeStartError::Engine(e.to_string()))?;
+    let log = MemoryLog::on(store.clone(), monitors.log.clone()).map_err(NodeStartError::engine)?;
     let empty = log.is_empty() && store.snapshot().is_none();
     let machine = StateMachine::new(machine, SnapshotStore::Stable(store.clone()), monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
@@ -76,7 +76,7 @@ pub fn open_disk<M: Machine>(
     monitors: &Monitors,
 ) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
-    quarantine::check(dir, node_id)?;
+    check_quarantine(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
     let (lock, released) = DataDirLock::new(Some(data_dir.clone()));
     check::check_and_cut(&log_dir)?;

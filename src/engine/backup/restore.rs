@@ -1,8 +1,8 @@
 //! Checks a backup, or makes a new data directory from it. No engine runs meanwhile.
 
 use super::file::BackupReader;
+use crate::base::clock::check_wall_clock;
 use crate::base::random::random_u64;
-use crate::base::wall_clock::check_wall_clock;
 use crate::domain::{Body, Entry, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
 use crate::engine::first_token::first_token;
 use crate::raft::{NodeStartError, bootstrap_from_snapshot};

@@ -75,7 +75,7 @@ fn next_state(node: NodeId, found: &BTreeMap<NodeId, PeerAnswer>, before: &NodeS
     let missing = found.iter().filter(|(_, found)| **found != PeerAnswer::Empty);
     let awaits: Vec<NodeId> = missing.map(|(node, _)| *node).collect();
     match before {
-        // A cluster that was reported once is still there, even if nobody answers now.
+        // A cluster that was reported once is still there, even if no node answers now.
         NodeState::Wiped { .. } | NodeState::WaitingToJoin { .. } if !awaits.is_empty() => before.clone(),
         _ => NodeState::Bootstrapping { awaits },
     }

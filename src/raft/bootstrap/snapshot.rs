@@ -56,7 +56,7 @@ fn write(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn 
     });
     begun.map_err(|e| NodeStartError::io(&log_dir, e))?;
     store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;
-    // Nobody sends: this ends when the log is closed and the directory is free.
+    // Nothing is sent: this ends when the log is closed and the directory is free.
     released.blocking_recv();
     Ok(())
 }

@@ -28,6 +28,8 @@ pub const SNAPSHOT: &str = "snapshot";
 
 /// What a data directory may have in it before its format is written.
 const OURS: [&str; 8] = ["format.tmp", "lock", "store-id", "store-id.tmp", "position", "unused", LOG, SNAPSHOT];
+/// Marks a directory whose state differed from that of the other nodes.
+const QUARANTINE: &str = "set-aside";
 const FORMAT_PREFIX: &str = "latchd data ";
 const FORMAT_VERSION: u64 = 1;
 
@@ -191,4 +193,21 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 pub fn free_bytes(dir: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Makes every later start refuse `dir`, because its state differed from that of the other nodes.
+pub fn quarantine(dir: &Path) {
+    let path = dir.join(QUARANTINE);
+    let text = "The table stored here was not that of the other nodes.\n";
+    let written = fs::write(&path, text).and_then(|()| File::open(&path)?.sync_all()).and_then(|()| sync_dir(dir));
+    if let Err(error) = written {
+        tracing::error!(%error, file = %path.display(), "the quarantine cannot be written: a restart would serve again");
+    }
+}
+
+pub fn check_quarantine(dir: &Path, node_id: u64) -> Result<(), NodeStartError> {
+    match dir.join(QUARANTINE).exists() {
+        true => Err(NodeStartError::Quarantined { dir: dir.to_owned(), node_id }),
+        false => Ok(()),
+    }
 }

@@ -3,7 +3,6 @@
 //! What may not live here: the formats of the log and of snapshots, which have modules of their own.
 
 pub mod directory;
-pub mod quarantine;
 pub mod removal;
 pub mod space;
 pub mod store_id;

@@ -77,7 +77,7 @@ struct MissingFile {
 struct WatchedFiles {
     dir: PathBuf,
     folders: BTreeMap<PathBuf, Identity>,
-    /// Kept open: some file systems change the inode number of a directory that nobody has open.
+    /// Kept open: some file systems change the inode number of a directory that is not open.
     _open: Arc<Vec<File>>,
     /// The offsets at which the log files begin.
     chunks: Vec<u64>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::raft::codec::{decode, encode};
 use crate::raft::error::TransferError;
-use crate::raft::membership::member::Member;
+use crate::raft::membership::changes::Member;
 use crate::raft::node::RaftNode;
 use crate::raft::peers::frame::MessageKind;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, OptionalSend, RaftLogReader, StorageIOError};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use raft_log::api::raft_log_writer::RaftLogWriter;
 use tokio::sync::oneshot;
 
@@ -21,11 +21,9 @@ use crate::mutants::planted;
 use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::flush::{FlushCallback, FlushTimer};
-use crate::raft::log::format::{Encoded, LogTypes};
-use crate::raft::log::monitor::LogMonitor;
-use crate::raft::log::position;
-use crate::raft::log::position::DurablePosition;
+use crate::raft::log::format::{Encoded, FlushCallback, LogTypes};
+use crate::raft::log::monitor::{FlushTimer, LogMonitor};
+use crate::raft::log::position::{self, DurablePosition};
 use crate::raft::log::range::{index_range, one_message};
 use crate::raft::types::{
     LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
@@ -78,7 +76,7 @@ impl DiskLog {
     }
 
     pub fn span(&self) -> LogSpan {
-        let log = self.lock();
+        let log = self.log.lock();
         let state = log.log_state();
         let purged = state.purged().map(|id| id.0);
         let last = state.last().map(|id| id.0);
@@ -89,7 +87,7 @@ impl DiskLog {
 
     /// The newest entry that was on disk once, if the log has lost it.
     pub fn lost_end(&self) -> Option<LogId> {
-        let last = self.lock().log_state().last().map(|id| id.0);
+        let last = self.log.lock().log_state().last().map(|id| id.0);
         self.position.lost_entry(last)
     }
 
@@ -104,51 +102,46 @@ impl DiskLog {
 
     /// From now on the log is not expected to hold more entries than it does; with `empty`, no vote either.
     pub fn accept_lost_end(&self, empty: bool) -> io::Result<()> {
-        let last = self.lock().log_state().last().map(|id| id.0);
+        let last = self.log.lock().log_state().last().map(|id| id.0);
         if empty { self.position.reset() } else { self.position.truncate_to(last) }
     }
 
     /// Puts the last vote back if the log has lost it: a second vote in the same term could elect two leaders. Blocks until
     /// it is on disk.
     pub fn restore_vote(&self) -> io::Result<()> {
-        let mut log = self.lock();
-        let stored = log.log_state().vote().map(|vote| vote.0);
+        let stored = self.log.lock().log_state().vote().map(|vote| vote.0);
         let missing = planted!("vote-given-twice", self.position.lost_vote(stored) => None);
         let Some(vote) = missing else { return Ok(()) };
         tracing::warn!(%vote, "the log has lost the vote of this node: it is put back");
-        let (sender, receiver) = oneshot::channel();
-        log.save_vote(Encoded(vote))?;
-        log.flush(self.sync, Some(FlushCallback::Waiter(sender)))?;
-        drop(log);
-        receiver.blocking_recv().map_err(io::Error::other)
+        self.change_blocking(|log| log.save_vote(Encoded(vote)).map(drop), self.sync)
     }
 
     fn id_at(&self, index: u64) -> Option<LogId> {
-        let log = self.lock();
+        let log = self.log.lock();
         let entry = log.read(index, index + 1).next();
         entry.and_then(Result::ok).map(|(id, _)| id.0).or_else(|| log.log_state().purged().map(|id| id.0))
     }
 
     /// Makes an empty log one whose entries up to `at` are in a snapshot. Blocks until it is on disk.
     pub fn start_after(self, vote: &Vote, at: LogId) -> io::Result<()> {
-        let (sender, receiver) = oneshot::channel();
-        let mut log = self.lock();
-        log.save_vote(Encoded(*vote))?;
-        log.purge(Encoded(at))?;
-        log.flush(true, Some(FlushCallback::Waiter(sender)))?;
-        drop(log);
-        receiver.blocking_recv().map_err(io::Error::other)
+        self.change_blocking(|log| log.save_vote(Encoded(*vote)).and_then(|_| log.purge(Encoded(at))).map(drop), true)
     }
 
-    fn lock(&self) -> MutexGuard<'_, RaftLog> {
-        self.log.lock()
+    /// Runs `change`, flushes, and blocks until both are on disk.
+    fn change_blocking(&self, change: impl FnOnce(&mut RaftLog) -> io::Result<()>, sync: bool) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut log = self.log.lock();
+        change(&mut log)?;
+        log.flush(sync, Some(FlushCallback::Waiter(sender)))?;
+        drop(log);
+        receiver.blocking_recv().map_err(io::Error::other)
     }
 
     /// Runs `change`, flushes, and waits until both are on disk.
     async fn change_and_wait(&self, change: impl FnOnce(&mut RaftLog) -> io::Result<()>, sync: bool) {
         let (sender, receiver) = oneshot::channel();
         {
-            let mut log = self.lock();
+            let mut log = self.log.lock();
             let sent = change(&mut log).and_then(|()| log.flush(sync, Some(FlushCallback::Waiter(sender))));
             sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
         }
@@ -186,29 +179,26 @@ impl RaftLogReader<TypeConfig> for DiskLog {
         range: RB,
     ) -> Result<Vec<LogEntry>, StorageError> {
         let (from, to) = index_range(&range);
-        let log = self.lock();
-        let entries = log.read(from, to).map(|entry| {
-            let (log_id, payload) = entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?;
-            Ok(LogEntry { log_id: log_id.0, payload: payload.0 })
-        });
-        entries.collect()
+        entries(&self.log.lock(), from, to).collect()
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<LogEntry>, StorageError> {
-        let log = self.lock();
-        let entries = log.read(start, end).map(|entry| {
-            let (log_id, payload) = entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?;
-            Ok(LogEntry { log_id: log_id.0, payload: payload.0 })
-        });
-        one_message(entries)
+        one_message(entries(&self.log.lock(), start, end))
     }
+}
+
+fn entries(log: &RaftLog, from: u64, to: u64) -> impl Iterator<Item = Result<LogEntry, StorageError>> {
+    log.read(from, to).map(|entry| {
+        let (log_id, payload) = entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?;
+        Ok(LogEntry { log_id: log_id.0, payload: payload.0 })
+    })
 }
 
 impl RaftLogStorage<TypeConfig> for DiskLog {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState, StorageError> {
-        let log = self.lock();
+        let log = self.log.lock();
         let state = log.log_state();
         Ok(LogState { last_purged_log_id: state.purged().map(|id| id.0), last_log_id: state.last().map(|id| id.0) })
     }
@@ -231,7 +221,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        let stored = self.lock().log_state().vote().map(|vote| vote.0);
+        let stored = self.log.lock().log_state().vote().map(|vote| vote.0);
         Ok(vote_at_start(stored, self.own))
     }
 
@@ -240,7 +230,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         if self.monitor.space.is_full() {
             return Ok(());
         }
-        let mut log = self.lock();
+        let mut log = self.log.lock();
         let state = log.log_state();
         let known = |id: Option<&Encoded<LogId>>| id.map(|id| id.0);
         // An installed snapshot may be ahead of the log; the crate takes only what the log holds.
@@ -254,7 +244,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        let log = self.lock();
+        let log = self.log.lock();
         let state = log.log_state();
         Ok(if self.alone { state.last() } else { state.committed() }.map(|id| id.0))
     }
@@ -266,7 +256,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     {
         let room = self.monitor.space.wait(&self.data_dir).await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
-        let mut log = self.lock();
+        let mut log = self.log.lock();
         // What a snapshot has replaced is not stored again.
         let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
         let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
@@ -295,8 +285,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
 
     /// Files that hold purged entries only are removed by the log's writer, after the purge itself is on disk.
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        let mut log = self.lock();
-        let sent = log.purge(Encoded(log_id)).and_then(|_| log.flush(true, Some(FlushCallback::Nobody)));
+        let mut log = self.log.lock();
+        let sent = log.purge(Encoded(log_id)).and_then(|_| log.flush(true, Some(FlushCallback::None)));
         sent.unwrap_or_else(|error| fatal::abort("cannot purge the log", &error));
         Ok(())
     }

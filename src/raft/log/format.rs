@@ -1,12 +1,17 @@
-//! Our encodings under the traits of the log crate.
+//! Our types under the traits of the log crate: encodings, and the callback after a flush.
 
 use std::io;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
 
 use crate::base::codec::Encode;
-
+use crate::base::fatal;
+use crate::mutants::planted;
 use crate::raft::codec::{Stored, Wire, decode};
-use crate::raft::log::flush::FlushCallback;
-use crate::raft::types::{EntryPayload, LogId, Vote};
+use crate::raft::log::monitor::FlushTimer;
+use crate::raft::log::position::DurablePosition;
+use crate::raft::types::{EntryPayload, LogFlushed, LogId, Vote};
 
 /// A value in our encoding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +69,33 @@ impl raft_log::Types for LogTypes {
         match &payload.0 {
             EntryPayload::Normal(bytes) => bytes.len() as u64,
             EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+        }
+    }
+}
+
+/// What waits for a write to be on disk. A failed write ends the process first.
+pub enum FlushCallback {
+    /// openraft waits for an append; the timer measures it, and the position moves up to its last entry.
+    Append(LogFlushed, FlushTimer, Option<(LogId, Arc<DurablePosition>)>),
+    Waiter(oneshot::Sender<()>),
+    None,
+}
+
+impl raft_log::Callback for FlushCallback {
+    fn send(self, result: io::Result<()>) {
+        let result = planted!("failed-flush-ignored", result => Ok(()));
+        result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        #[cfg(feature = "mutants")]
+        std::thread::sleep(crate::mutants::flush_delay());
+        match self {
+            FlushCallback::Append(callback, timer, reached) => {
+                timer.end();
+                reached.into_iter().for_each(|(last, position)| position.advance(last));
+                callback.log_io_completed(Ok(()));
+            }
+            // The waiter is gone when the node shuts down; the write is safe all the same.
+            FlushCallback::Waiter(sender) => drop(sender.send(())),
+            FlushCallback::None => {}
         }
     }
 }

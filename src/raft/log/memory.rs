@@ -50,7 +50,7 @@ struct StableWriter {
     waiters: mpsc::UnboundedSender<Waiter>,
 }
 
-/// Who waits until a change is synced.
+/// What waits until a change is synced.
 enum Waiter {
     Append(LogFlushed),
     Caller(oneshot::Sender<()>),
@@ -87,9 +87,9 @@ impl MemoryLog {
         contents.lost.filter(|lost| contents.last() < Some(*lost))
     }
 
-    /// Writes a change to the store, if there is one, and tells `waiter` when it is synced.
+    /// Writes a change to the store, if there is one, and notifies `waiter` when it is synced.
     fn write(&self, change: impl FnOnce() -> LogChange, waiter: Waiter) {
-        let Some(stable) = &self.stable else { return waiter.tell() };
+        let Some(stable) = &self.stable else { return waiter.notify() };
         stable.store.write(change());
         // Where the task that syncs is gone, so is the node.
         drop(stable.waiters.send(waiter));
@@ -101,7 +101,7 @@ impl MemoryLog {
         drop(synced.await);
     }
 
-    /// Writes a change for which nobody waits.
+    /// Writes a change without waiting for it.
     fn write_unsynced(&self, change: impl FnOnce() -> LogChange) {
         if let Some(stable) = &self.stable {
             stable.store.write(change());
@@ -143,10 +143,10 @@ fn stored(entry: &LogEntry) -> StoredEntry {
 }
 
 impl Waiter {
-    fn tell(self) {
+    fn notify(self) {
         match self {
             Waiter::Append(callback) => callback.log_io_completed(Ok(())),
-            // Nobody waits any more where the node shuts down.
+            // The waiter is gone when the node shuts down.
             Waiter::Caller(sender) => drop(sender.send(())),
         }
     }
@@ -160,7 +160,7 @@ async fn sync_all(store: Arc<dyn StableStore>, mut queue: mpsc::UnboundedReceive
             waiters.push(next);
         }
         store.sync().await;
-        waiters.into_iter().for_each(Waiter::tell);
+        waiters.into_iter().for_each(Waiter::notify);
     }
 }
 
@@ -237,7 +237,7 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         {
             let mut log = self.contents.lock();
             let keep = log.position(log_id.index);
-            // The leader has other entries there: nobody counts on what was lost.
+            // The leader has other entries there: what was lost is not needed.
             log.lost = None;
             log.entries.truncate(keep);
         }

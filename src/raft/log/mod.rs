@@ -4,8 +4,6 @@ pub mod check;
 #[cfg(test)]
 mod check_tests;
 pub mod disk;
-mod flush;
-mod flush_stall;
 pub mod format;
 pub mod memory;
 pub mod monitor;

@@ -8,14 +8,13 @@ use crate::base::LogRateLimit;
 use crate::base::clock::process_age;
 use crate::base::histogram::Histogram;
 use crate::raft::data_dir::space::DiskSpace;
-use crate::raft::log::flush_stall::FlushStall;
 
 /// A disk that needs longer for a flush is not fit for a log.
 const SLOW: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 static LINES: LogRateLimit = LogRateLimit::new(6);
 
-/// Anybody may read it at any time without stopping the log.
+/// Can be read at any time without stopping the log.
 #[derive(Debug, Default)]
 pub struct LogMonitor {
     last_index: AtomicU64,
@@ -51,5 +50,79 @@ pub async fn warn_of_stalls(monitor: Arc<LogMonitor>) {
                  it ends (latchd_log_flush_seconds, latchd_log_flush_stalled_seconds)"
             );
         }
+    }
+}
+
+/// Since when the disk has not finished a flush that it was given.
+#[derive(Debug, Default)]
+pub struct FlushStall {
+    /// Milliseconds of the process's age, plus one; 0 while no flush is under way.
+    since: AtomicU64,
+    pending: AtomicU64,
+}
+
+impl FlushStall {
+    pub fn begin(&self, now: Duration) {
+        if self.pending.fetch_add(1, Relaxed) == 0 {
+            self.restart(now);
+        }
+    }
+
+    /// The oldest flush under way has ended: appends are flushed in order.
+    pub fn end(&self, now: Duration) {
+        match self.pending.fetch_sub(1, Relaxed) {
+            1 => self.since.store(0, Relaxed),
+            _ => self.restart(now),
+        }
+    }
+
+    fn restart(&self, now: Duration) {
+        self.since.store(now.as_millis() as u64 + 1, Relaxed);
+    }
+
+    /// For how long the disk has finished nothing although a flush is under way.
+    pub fn duration(&self, now: Duration) -> Duration {
+        match self.since.load(Relaxed) {
+            0 => Duration::ZERO,
+            since => now.saturating_sub(Duration::from_millis(since - 1)),
+        }
+    }
+}
+
+/// A flush under way.
+pub struct FlushTimer {
+    began: Duration,
+    monitor: Arc<LogMonitor>,
+}
+
+impl FlushTimer {
+    pub fn begin(monitor: &Arc<LogMonitor>) -> Self {
+        let began = process_age();
+        monitor.stall.begin(began);
+        Self { began, monitor: monitor.clone() }
+    }
+
+    pub fn end(self) {
+        let now = process_age();
+        self.monitor.flushes.observe_duration(now.saturating_sub(self.began));
+        self.monitor.stall.end(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stall_lasts_since_last_finished_flush() {
+        let (disk, at) = (FlushStall::default(), Duration::from_secs);
+        assert_eq!(disk.duration(at(9)), at(0));
+        disk.begin(at(0));
+        disk.begin(at(2));
+        assert_eq!(disk.duration(at(3)), at(3));
+        disk.end(at(4));
+        assert_eq!(disk.duration(at(5)), at(1), "the other flush goes on");
+        disk.end(at(6));
+        assert_eq!(disk.duration(at(99)), at(0));
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use openraft::CommittedLeaderId;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::raft::types::{LogId, Vote};
 
@@ -61,17 +61,17 @@ impl DurablePosition {
     /// The newest entry that was on disk, if the log, which ends with `last`, has lost it. The file keeps it until the log
     /// reaches it again or is truncated.
     pub fn lost_entry(&self, last: Option<LogId>) -> Option<LogId> {
-        self.lock().last.filter(|reached| Some(*reached) > last)
+        self.durable.lock().last.filter(|reached| Some(*reached) > last)
     }
 
     /// The vote that was on disk, if the log has an older one now.
     pub fn lost_vote(&self, stored: Option<Vote>) -> Option<Vote> {
-        self.lock().vote.filter(|vote| Some(vote.leader_id) > stored.map(|stored| stored.leader_id))
+        self.durable.lock().vote.filter(|vote| Some(vote.leader_id) > stored.map(|stored| stored.leader_id))
     }
 
     /// The log is on disk up to this entry.
     pub fn advance(&self, last: LogId) {
-        let mut durable = self.lock();
+        let mut durable = self.durable.lock();
         if Some(last) > durable.last {
             durable.last = Some(last);
             self.write_or_warn(&durable);
@@ -79,14 +79,14 @@ impl DurablePosition {
     }
 
     pub fn set_vote(&self, vote: &Vote) {
-        let mut durable = self.lock();
+        let mut durable = self.durable.lock();
         durable.vote = Some(*vote);
         self.write_or_warn(&durable);
     }
 
     /// The log is about to be truncated after this entry: the leader has other entries there.
     pub fn truncate_to(&self, last: Option<LogId>) -> io::Result<()> {
-        let mut durable = self.lock();
+        let mut durable = self.durable.lock();
         durable.last = last;
         self.write(&durable)?;
         self.file.sync_data()
@@ -94,7 +94,7 @@ impl DurablePosition {
 
     /// Forgets what was on disk.
     pub fn reset(&self) -> io::Result<()> {
-        let mut durable = self.lock();
+        let mut durable = self.durable.lock();
         *durable = Durable::default();
         self.write(&durable)?;
         self.file.sync_data()
@@ -116,10 +116,6 @@ impl DurablePosition {
             format!("{PREFIX} entry {:020} {:020} {:020} vote {:020} {:020}", last.0, last.1, last.2, vote.0, vote.1);
         let line = format!("{text} crc {:08x}\n", crc32fast::hash(text.as_bytes()));
         self.file.write_all_at(line.as_bytes(), 0)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Durable> {
-        self.durable.lock()
     }
 }
 

@@ -8,7 +8,6 @@ use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
 
 use crate::raft::error::{MemberError, MembershipError};
-use crate::raft::membership::member::Member;
 use crate::raft::node::RaftNode;
 use crate::raft::peers::hello::DialError;
 use crate::raft::peers::message::Hello;
@@ -20,6 +19,17 @@ const CAUGHT_UP_ENTRIES: u64 = 64;
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECHECK_DELAY: Duration = Duration::from_millis(20);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// One node of the cluster, as this node knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub node: u64,
+    /// Empty if a node that runs alone has no address of its own.
+    pub address: String,
+    pub voter: bool,
+    /// Up to where its log is known to match the leader's; known on the leader only.
+    pub matched_index: Option<u64>,
+}
 
 type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
 

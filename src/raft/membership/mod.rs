@@ -2,7 +2,6 @@
 //!
 //! What may not live here: who leads (`election`), and how a cluster begins (`bootstrap`).
 
-mod changes;
+pub mod changes;
 pub mod completion;
-pub mod member;
 pub mod node_state;

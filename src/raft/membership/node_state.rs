@@ -92,57 +92,34 @@ impl fmt::Display for NodeState {
     }
 }
 
-/// Tells the operator of a node whose disk was lost what to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Advice for the operator of a node whose disk was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it may \
+     neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members add {node} URL`"
+)]
 pub struct WipedNode {
     pub node: u64,
 }
 
-impl fmt::Display for WipedNode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = self.node;
-        write!(
-            f,
-            "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it \
-             may neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members \
-             add {node} URL`"
-        )
-    }
-}
-
-/// Tells the operator of a removed node what to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Advice for the operator of a removed node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to `latchd \
+     members add {node} URL` again, which keeps its data"
+)]
 pub struct RemovedNode {
     pub node: u64,
 }
 
-impl fmt::Display for RemovedNode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = self.node;
-        write!(
-            f,
-            "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to \
-             `latchd members add {node} URL` again, which keeps its data"
-        )
-    }
-}
-
-/// Tells the operator of a node whose state differs from the others what to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Advice for the operator of a node whose state differs from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the table of node {node} is not what the other nodes have at the same place of the log, as when a disk has lost what \
+     it acknowledged, so it may neither vote nor serve: {}", replace_advice(*node)
+)]
 pub struct DivergedNode {
     pub node: u64,
-}
-
-impl fmt::Display for DivergedNode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = self.node;
-        write!(
-            f,
-            "the table of node {node} is not what the other nodes have at the same place of the log, as when a disk has \
-             lost what it acknowledged, so it may neither vote nor serve: {}",
-            replace_advice(node)
-        )
-    }
 }
 
 struct Nodes<'a>(&'a [u64]);

@@ -16,7 +16,6 @@ use crate::raft::peers::connection::Connection;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::Dialer;
-
 use crate::raft::peers::snapshot;
 use crate::raft::types::{NodeId, Snapshot, TypeConfig, Vote};
 
@@ -70,7 +69,7 @@ impl PeerClient {
     }
 
     /// openraft would lead at once if it were shown a later vote for this node. Such a vote is from before this node's disk
-    /// was put back: it shows how late the term is, and must elect nobody.
+    /// was put back: it shows how late the term is, and must not make this node a leader.
     fn without_own_vote(&self, vote: Vote) -> Result<Vote, Unreachable> {
         let route = self.route()?;
         self.check_term(&vote)?;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -152,10 +152,6 @@ async fn run(stream: Stream, first: Outgoing, queue: &mut mpsc::Receiver<Outgoin
     error
 }
 
-fn lock(unanswered: &Mutex<Unanswered>) -> MutexGuard<'_, Unanswered> {
-    unanswered.lock()
-}
-
 async fn write_all(
     mut output: impl AsyncWrite + Unpin,
     first: Outgoing,
@@ -168,7 +164,7 @@ async fn write_all(
         if !outgoing.answer.is_closed() {
             let Ok(permit) = room.clone().acquire_owned().await else { break };
             let request = {
-                let mut unanswered = lock(unanswered);
+                let mut unanswered = unanswered.lock();
                 let request = unanswered.next;
                 unanswered.next += 1;
                 unanswered.requests.insert(request, (outgoing.answer, permit));
@@ -191,7 +187,7 @@ async fn read_all(mut input: impl AsyncRead + Unpin, unanswered: &Mutex<Unanswer
                 tokio::select! {
                     biased;
                     frame = &mut frame => break frame,
-                    () = tokio::time::sleep(SILENCE) => if lock(unanswered).has_waited() {
+                    () = tokio::time::sleep(SILENCE) => if unanswered.lock().has_waited() {
                         return io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
                     },
                 }
@@ -205,7 +201,7 @@ async fn read_all(mut input: impl AsyncRead + Unpin, unanswered: &Mutex<Unanswer
         if frame.kind == MessageKind::Working as u8 {
             continue;
         }
-        let asked = lock(unanswered).requests.remove(&frame.request);
+        let asked = unanswered.lock().requests.remove(&frame.request);
         if let Some((answer, _)) = asked {
             drop(answer.send(frame.into_answer().map_err(RequestError::Failed)));
         }

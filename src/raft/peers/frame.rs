@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::base::byte_enum;
+use crate::raft::codec::invalid;
 
 /// The version of the frames that this build writes, and the only one that it reads: the hello agrees on it.
 pub const VERSION: u8 = 1;
@@ -19,7 +20,7 @@ const LENGTH_BYTES: usize = 4;
 const HEADER_BYTES: usize = 10;
 /// Larger than any entry: a batch is at most a few MiB.
 pub const MAX_BODY: usize = 80 << 20;
-/// Nobody may make this node allocate more before the hello was read.
+/// No more may be allocated before the hello was read.
 pub const MAX_HELLO: usize = 16 << 10;
 /// Up to this size, header and body are one write, and so one TLS record.
 const ONE_WRITE: usize = 16 << 10;
@@ -112,8 +113,4 @@ impl Frame {
         }
         Ok(Frame { kind, request, body: bytes.into() })
     }
-}
-
-fn invalid(reason: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason.into())
 }

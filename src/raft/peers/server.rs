@@ -23,12 +23,12 @@ use crate::raft::peers::transport::{Handshake, Stream, Transport};
 /// A connection without a hello by then is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWERS_MAX: usize = 64;
-/// A peer that waits for an answer is told at least this often that its request is being worked on.
+/// A peer that waits for an answer gets a sign of life at least this often.
 const WORKING_EVERY: Duration = Duration::from_millis(500);
 /// After an `accept` that failed, for example for lack of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Anybody can cause these lines.
+/// Any host can cause these lines.
 static STRANGERS: LogRateLimit = LogRateLimit::new(6);
 
 /// Whether the TLS handshake failed: the other side has no certificate of this cluster.
@@ -36,7 +36,7 @@ fn is_stranger(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// Serves whoever connects, until this future is dropped, and all connections with it.
+/// Serves all connections, until this future is dropped, and they with it.
 pub async fn listen(server: PeerServer, transport: Arc<dyn Transport>) {
     let (mut connections, slots) = (JoinSet::new(), ConnectionSlots::default());
     loop {

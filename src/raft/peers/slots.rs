@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::mutants::planted;
@@ -45,7 +45,7 @@ impl ConnectionSlots {
     /// of its address, the oldest of those connections is closed for it.
     pub fn admit(&self, address: Option<IpAddr>, start: impl FnOnce(Slot) -> AbortHandle) {
         let address = address.map(network_of);
-        let mut taken = self.lock();
+        let mut taken = self.0.lock();
         let of_address = taken.strangers.iter().filter(|stranger| stranger.address == address).count();
         let first = match of_address >= STRANGERS_OF_ADDRESS_MAX {
             _ if planted!("connection-limit-shared") => None,
@@ -62,16 +62,12 @@ impl ConnectionSlots {
         let task = start(Slot { number, slots: self.clone() });
         taken.strangers.push_back(Connection { slot: number, address, task });
     }
-
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.0.lock()
-    }
 }
 
 impl Slot {
     /// The connection is a member's: it does not count among the strangers any more.
     pub fn assign_to_member(&self, node: NodeId) {
-        let mut taken = self.slots.lock();
+        let mut taken = self.slots.0.lock();
         let Some(at) = taken.strangers.iter().position(|stranger| stranger.slot == self.number) else { return };
         let Some(connection) = taken.strangers.remove(at) else { return };
         let own = taken.members.entry(node).or_default();
@@ -86,7 +82,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.lock();
+        let mut taken = self.slots.0.lock();
         taken.strangers.retain(|stranger| stranger.slot != self.number);
         taken.members.retain(|_, own| {
             own.retain(|connection| connection.slot != self.number);
@@ -95,7 +91,7 @@ impl Drop for Slot {
     }
 }
 
-/// The network of an IPv6 address: whoever has one of its addresses has all of them.
+/// The network of an IPv6 address: a host that has one of its addresses has all of them.
 fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -137,7 +133,7 @@ mod tests {
         let newest = come(&slots, numbered(1));
         assert!(of_one.into_iter().next().expect("one").await.expect_err("closed").is_cancelled());
         assert!(!newest.is_finished() && !other.is_finished());
-        assert_eq!(slots.lock().strangers.len(), STRANGERS_OF_ADDRESS_MAX + 1);
+        assert_eq!(slots.0.lock().strangers.len(), STRANGERS_OF_ADDRESS_MAX + 1);
     }
 
     #[tokio::test]
@@ -146,7 +142,7 @@ mod tests {
         let all: Vec<_> = (0..STRANGERS_MAX).map(|at| come(&slots, numbered((at % 200) as u8))).collect();
         come(&slots, numbered(250));
         assert!(all.into_iter().next().expect("one").await.expect_err("closed").is_cancelled());
-        assert_eq!(slots.lock().strangers.len(), STRANGERS_MAX);
+        assert_eq!(slots.0.lock().strangers.len(), STRANGERS_MAX);
     }
 
     #[tokio::test]
@@ -157,7 +153,7 @@ mod tests {
         slots.admit(Some(numbered(1)), |slot| {
             let task = tokio::spawn(async move {
                 slot.assign_to_member(2);
-                sender.send(()).expect("somebody waits");
+                sender.send(()).expect("the test waits");
                 std::future::pending::<()>().await;
                 drop(slot);
             });
@@ -171,7 +167,7 @@ mod tests {
         assert!(!member.is_finished());
         member.abort();
         drop(member.await);
-        assert!(slots.lock().members.is_empty(), "the slot is given back");
+        assert!(slots.0.lock().members.is_empty(), "the slot is given back");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Connections between nodes over mutual TLS, with an authority of the cluster's own.
 //!
-//! A certificate from that authority shows that the other side is one of the cluster's machines; nobody else gets past the
+//! A certificate from that authority shows that the other side is one of the cluster's machines; no other host gets past the
 //! handshake. The files are read again when they have changed, so that certificates are renewed without a restart.
 
 use std::io;
@@ -125,7 +125,7 @@ impl Transport for TlsTransport {
                 prepare(&stream)?;
                 let stream = acceptor.accept(stream).await?;
                 let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-                // The verifier requires one; without it this node would accept anybody.
+                // The verifier requires one; without it this node would accept any host.
                 let own = shown.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no certificate"))?;
                 let certificate = Some(PeerCertificate::new(own.clone().into_owned()));
                 Ok(Arrival { stream: Box::new(stream), certificate })

@@ -12,7 +12,7 @@ use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::space::does_not_fit;
 use crate::raft::machine::Frozen;
 use crate::raft::snapshot::directory::SnapshotDir;
-use crate::raft::snapshot::kept::KeptSnapshot;
+use crate::raft::snapshot::file::KeptSnapshot;
 use crate::raft::snapshot::policy::SnapshotPolicy;
 use crate::raft::snapshot::store::{SnapshotStore, encode_file};
 use crate::raft::types::{Snapshot, SnapshotBody, SnapshotMeta, StorageError, TypeConfig, last_index};

@@ -1,18 +1,17 @@
 //! Snapshot files in the data directory: written aside, synced, renamed, and the older ones removed.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
 use crate::raft::data_dir::directory::sync_dir;
+use crate::raft::data_dir::space::check_spares;
 use crate::raft::error::NodeStartError;
 use crate::raft::machine::Frozen;
-use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
-use crate::raft::snapshot::kept::KeptSnapshot;
-use crate::raft::snapshot::sparing_file::SparingFile;
+use crate::raft::snapshot::file::{KeptSnapshot, SnapshotReader, Target, snapshot_writer};
 use crate::raft::types::{SnapshotBody, SnapshotMeta};
 
 const SUFFIX: &str = ".snapshot";
@@ -51,7 +50,7 @@ impl SnapshotDir {
     pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
         let written = (|| {
-            let mut writer = SnapshotWriter::new(SparingFile::create(&aside, &self.dir)?, meta)?;
+            let mut writer = snapshot_writer(SparingFile { file: File::create(&aside)?, dir: &self.dir }, meta)?;
             frozen.write_to(&mut writer)?;
             writer.finish()
         })();
@@ -66,7 +65,7 @@ impl SnapshotDir {
     /// The same for a state that is encoded already.
     pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
-        let mut writer = SnapshotWriter::new(File::create(&aside)?, meta)?;
+        let mut writer = snapshot_writer(File::create(&aside)?, meta)?;
         io::copy(content, &mut writer)?;
         writer.finish()?;
         self.adopt(&aside, meta)
@@ -122,4 +121,28 @@ fn files(dir: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// A snapshot's file, which stops growing before the log beside it has no room any more.
+#[derive(Debug)]
+struct SparingFile<'a> {
+    file: File,
+    dir: &'a Path,
+}
+
+impl Write for SparingFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check_spares(self.dir, bytes.len())?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Target for SparingFile<'_> {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
 }

@@ -10,9 +10,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
+use bytes::{Buf, Bytes};
+
 use crate::base::chunked_file::{ChunkReader, ChunkWriter, damaged, read_exact};
 use crate::raft::codec::{Wire, decode};
-use crate::raft::types::SnapshotMeta;
+use crate::raft::types::{Snapshot, SnapshotBody, SnapshotMeta};
 
 const MAGIC: &[u8; 8] = b"LATCHSNP";
 const VERSION: u32 = 1;
@@ -38,35 +40,16 @@ impl Target for Vec<u8> {
     }
 }
 
-/// Writes a snapshot: a chunk at a time, and its end with `finish`.
-pub struct SnapshotWriter<T: Target>(ChunkWriter<T>);
-
-impl<T: Target> SnapshotWriter<T> {
-    pub fn new(file: T, meta: &SnapshotMeta) -> io::Result<Self> {
-        let mut encoded_meta = Vec::new();
-        meta.put(&mut encoded_meta)?;
-        let mut header = MAGIC.to_vec();
-        header.extend(VERSION.to_be_bytes());
-        header.extend((encoded_meta.len() as u32).to_be_bytes());
-        header.extend(encoded_meta);
-        header.extend(crc32fast::hash(&header).to_be_bytes());
-        Ok(Self(ChunkWriter::new(file, &header, CHUNK_BYTES, T::sync)?))
-    }
-
-    /// Writes the end and waits for the disk.
-    pub fn finish(self) -> io::Result<T> {
-        self.0.finish()
-    }
-}
-
-impl<T: Target> Write for SnapshotWriter<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+/// Writes the header of a snapshot; takes its content, and syncs each chunk and the end.
+pub fn snapshot_writer<T: Target>(file: T, meta: &SnapshotMeta) -> io::Result<ChunkWriter<T>> {
+    let mut encoded_meta = Vec::new();
+    meta.put(&mut encoded_meta)?;
+    let mut header = MAGIC.to_vec();
+    header.extend(VERSION.to_be_bytes());
+    header.extend((encoded_meta.len() as u32).to_be_bytes());
+    header.extend(encoded_meta);
+    header.extend(crc32fast::hash(&header).to_be_bytes());
+    ChunkWriter::new(file, &header, CHUNK_BYTES, T::sync)
 }
 
 /// Reads a snapshot's content and fails at the first byte that is wrong.
@@ -127,4 +110,40 @@ impl<R: Read> Read for SnapshotReader<R> {
 
 fn be_u32(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+#[derive(Debug, Clone)]
+pub struct KeptSnapshot {
+    pub meta: SnapshotMeta,
+    pub body: SnapshotBody,
+    pub bytes: u64,
+}
+
+impl KeptSnapshot {
+    pub fn in_memory(file: Bytes) -> io::Result<KeptSnapshot> {
+        let (meta, bytes) = (SnapshotReader::new(file.clone().reader())?.meta, file.len() as u64);
+        Ok(KeptSnapshot { meta, body: SnapshotBody::Memory(file), bytes })
+    }
+
+    pub fn path(&self) -> Option<&Path> {
+        match &self.body {
+            SnapshotBody::File(path) => Some(path),
+            SnapshotBody::Memory(_) | SnapshotBody::OnDemand => None,
+        }
+    }
+
+    pub fn reader(&self) -> io::Result<SnapshotReader<Box<dyn Read>>> {
+        let file: Box<dyn Read> = match &self.body {
+            SnapshotBody::File(path) => Box::new(BufReader::with_capacity(64 << 10, File::open(path)?)),
+            SnapshotBody::Memory(bytes) => Box::new(bytes.clone().reader()),
+            SnapshotBody::OnDemand => return Err(io::Error::other("the snapshot has no content")),
+        };
+        SnapshotReader::new(file)
+    }
+}
+
+impl From<KeptSnapshot> for Snapshot {
+    fn from(kept: KeptSnapshot) -> Snapshot {
+        Snapshot { meta: kept.meta, snapshot: Box::new(kept.body) }
+    }
 }

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::raft::snapshot::file::{SnapshotReader, SnapshotWriter};
+use crate::raft::snapshot::file::{SnapshotReader, snapshot_writer};
 use crate::raft::types::{StoredMembership, snapshot_meta};
 
 fn write(path: &Path, content: &[u8]) {
     let meta = snapshot_meta(None, StoredMembership::default());
-    let mut writer = SnapshotWriter::new(File::create(path).expect("a file"), &meta).expect("a header");
+    let mut writer = snapshot_writer(File::create(path).expect("a file"), &meta).expect("a header");
     writer.write_all(content).expect("the content");
     writer.finish().expect("the trailer");
 }

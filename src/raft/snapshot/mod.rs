@@ -5,8 +5,5 @@ pub mod directory;
 pub mod file;
 #[cfg(test)]
 mod file_tests;
-pub mod kept;
 pub mod policy;
-pub mod scheduler;
-mod sparing_file;
 pub mod store;

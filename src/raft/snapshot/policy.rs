@@ -1,10 +1,14 @@
-//! When a snapshot is taken, and how much of the log stays behind it.
+//! When a snapshot is taken, and how much of the log stays behind it; asks openraft for both.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::raft::types::Raft;
 
 /// What an entry costs in the log beyond its payload: record type, log id, header, checksum and the commit record.
 const ENTRY_OVERHEAD_BYTES: u64 = 84;
@@ -14,7 +18,7 @@ const KEPT_ENTRIES: u64 = 16;
 /// How many marks there are for what is kept.
 const MARKS: u64 = 16;
 
-/// Decides by bytes. Anybody may read it at any time without stopping the log.
+/// Decides by bytes. Can be read at any time without stopping the log.
 #[derive(Debug, Default)]
 pub struct SnapshotPolicy {
     snapshot_log_bytes: u64,
@@ -151,5 +155,35 @@ impl SnapshotPolicy {
         if marks.at.back().is_none_or(|(_, marked)| total - marked >= self.kept_bytes.div_ceil(MARKS)) {
             marks.at.push_back((index, total));
         }
+    }
+}
+
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// After a snapshot that did not fit.
+const UNFIT_RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
+/// what should be purged, so that asking once is not enough.
+pub async fn take_snapshots(raft: Raft, policy: Arc<SnapshotPolicy>) {
+    loop {
+        let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
+        let asked = if policy.is_wanted() {
+            raft.trigger().snapshot().await
+        } else if let Some(upto) = policy.purge_upto().filter(|upto| Some(*upto) > purged) {
+            raft.trigger().purge_log(upto).await
+        } else if policy.is_unfit() {
+            // A snapshot that is requested meanwhile waits as long.
+            tokio::time::sleep(UNFIT_RETRY_DELAY).await;
+            policy.retry();
+            continue;
+        } else {
+            policy.changed().await;
+            continue;
+        };
+        if asked.is_err() {
+            return;
+        }
+        drop(tokio::time::timeout(RETRY_DELAY, policy.changed()).await);
     }
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::raft::machine::Frozen;
 use crate::raft::snapshot::directory::SnapshotDir;
-use crate::raft::snapshot::file::SnapshotWriter;
-use crate::raft::snapshot::kept::KeptSnapshot;
+use crate::raft::snapshot::file::KeptSnapshot;
+use crate::raft::snapshot::file::snapshot_writer;
 use crate::raft::stable_store::StableStore;
 use crate::raft::types::{SnapshotBody, SnapshotMeta};
 
@@ -59,7 +59,7 @@ impl SnapshotStore {
 
 /// A frozen state as a snapshot file in memory.
 pub fn encode_file(meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<Bytes> {
-    let mut writer = SnapshotWriter::new(Vec::new(), meta)?;
+    let mut writer = snapshot_writer(Vec::new(), meta)?;
     frozen.write_to(&mut writer)?;
     Ok(writer.finish()?.into())
 }
