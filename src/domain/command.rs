@@ -1,7 +1,6 @@
 //! Commands: what clients and nodes ask of the table.
 
-use super::caller::Caller;
-use super::ids::{Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
+use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
 use super::metadata::Metadata;
 use std::sync::Arc;
 

@@ -3,9 +3,8 @@
 //! A record lives as long as its result, and at least ten minutes from its last use. An attempt without a result leaves no
 //! record: asking again is a new attempt.
 
-use super::caller::Caller;
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
-use super::ids::{BodyDigest, HoldKey, Name, RequestId, SessionId, Token};
+use super::ids::{BodyDigest, Caller, HoldKey, Name, RequestId, SessionId, Token};
 use super::time::Timestamp;
 use super::usage::{Usage, Usages};
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Identifiers of locks, sessions, holds, waiters, nodes and commands.
+//! Identifiers of locks, sessions, holds, waiters, nodes, commands and callers.
 
 use crate::base::byte_enum;
 use std::fmt;
@@ -95,6 +95,20 @@ pub struct Incarnation(pub u64);
 pub struct CommandId {
     pub incarnation: Incarnation,
     pub sequence: u64,
+}
+
+/// The caller of a command, as the table records it for ownership of sessions and for quotas: two numbers computed outside
+/// the domain, 0 for an unknown one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Caller {
+    /// A digest of the credential; 0 without authentication, and in logs of older releases.
+    pub credential: u64,
+    /// The group of addresses: an IPv4 address, or the /64 of an IPv6 address.
+    pub address: u64,
+}
+
+impl Caller {
+    pub const NOBODY: Caller = Caller { credential: 0, address: 0 };
 }
 
 /// Declares each dialect once: variant, byte in the log and in snapshots, name in JSON and metrics.

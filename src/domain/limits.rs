@@ -1,7 +1,7 @@
 //! The limits that apply consults. They are replicated: each leadership sets them, and apply reads no configuration.
 
-use super::caller::Caller;
 use super::command::Acquire;
+use super::ids::Caller;
 use super::metadata::Metadata;
 use super::refusal::{Field, Pool, Refusal, ShareOf};
 

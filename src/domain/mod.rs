@@ -5,11 +5,10 @@
 //!
 //! What may not live here: async code, I/O, clocks, randomness, configuration, unordered maps.
 //!
-//! From the bottom up: values (`ids`, `time`, `metadata`, `caller`), what is asked and answered (`command`, `entry`,
+//! From the bottom up: values (`ids`, `time`, `metadata`), what is asked and answered (`command`, `entry`,
 //! `outcome`, `refusal`, `limits`) and its bytes (`codec`), the parts of the state (`locks`, `sessions`,
 //! `idempotency`, `remembered_sizes`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
 
-mod caller;
 mod codec;
 pub mod command;
 mod cow_map;
@@ -31,13 +30,12 @@ pub mod time;
 mod usage;
 pub mod view;
 
-pub use caller::Caller;
 pub use command::{Acquire, Command, Proof, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
-    BodyDigest, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId,
-    Token, WaiterId,
+    BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId,
+    StoreId, Token, WaiterId,
 };
 pub use level::FEATURE_LEVEL;
 pub use limits::Limits;

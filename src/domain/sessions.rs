@@ -1,8 +1,7 @@
 //! Sessions and their idle times. A session that has ended stays until its holds and waiters are cleared.
 
-use super::caller::Caller;
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
-use super::ids::{RequestId, SessionId};
+use super::ids::{Caller, RequestId, SessionId};
 use super::time::Timestamp;
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 //! The bytes are an estimate: for each thing a figure that includes its part of trees, indexes and allocations, and
 //! the lengths of its texts. The change that a command makes is known without looking at anything else.
 
-use super::caller::Caller;
+use super::ids::Caller;
 use super::limits::Limits;
 use super::metadata::Metadata;
 use super::refusal::{Pool, Refusal, ShareOf};

@@ -1,4 +1,4 @@
-//! The parts of a running engine, and how it ends.
+//! The parts of a running engine, how it ends, and the service in numbers.
 
 use super::backup::Backups;
 use super::cluster_clock::ClusterClock;
@@ -7,14 +7,15 @@ use super::disk_space::DiskSpace;
 use super::error::EngineError;
 use super::events::{EventLog, EventSource};
 use super::members::{ClusterMembers, NodeHealth};
-use super::overview::Overview;
 use super::peer_service::RequestHandler;
 use super::reads::TableReader;
 use super::requests::Submitter;
 use super::shutdown::Shutdown;
 use super::table_host::TableHost;
-use crate::base::histogram::Histogram;
-use crate::raft::RaftNode;
+use crate::base::histogram::{Distribution, Histogram};
+use crate::domain::view::Counts;
+use crate::engine::table_host::{FullLimitCounts, Stats};
+use crate::raft::{Progress, RaftNode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -109,4 +110,33 @@ impl Drop for Parts {
         self.events.end();
         self.tasks.iter().for_each(AbortHandle::abort);
     }
+}
+
+pub struct Overview {
+    pub counts: Counts,
+    /// What the table takes in memory by its own count, and may take; 0: no bound.
+    pub table_bytes: u64,
+    pub table_bytes_max: u64,
+    /// Refusals because a limit was reached.
+    pub full: FullLimitCounts,
+    pub stats: Stats,
+    pub leader: bool,
+    pub term: u64,
+    pub log: Progress,
+    pub disk_nearly_full: bool,
+    /// The free space below which it is nearly full.
+    pub disk_reserve_bytes: u64,
+    pub event_readers: u64,
+    /// Commands of a log entry.
+    pub batch: Distribution,
+    /// From proposing an entry until it is applied.
+    pub commit: Distribution,
+    /// From asking for a lock until it was granted, or the wait for it ended.
+    pub wait: Distribution,
+    /// From handing an append to the disk until it is flushed.
+    pub flush: Distribution,
+    /// How long the oldest unfinished flush has taken.
+    pub flush_stalled: Duration,
+    /// Since this process started.
+    pub uptime: Duration,
 }

@@ -3,9 +3,8 @@
 use super::Format;
 use super::values::{put_limits, take_limits};
 use crate::base::codec::{DecodeError, Decoder, Encode};
-use crate::domain::caller::Caller;
 use crate::domain::entry::{Body, Entry, LeaderStart, Submitted};
-use crate::domain::ids::{CommandId, Incarnation, NodeId, SessionId, StoreId};
+use crate::domain::ids::{Caller, CommandId, Incarnation, NodeId, SessionId, StoreId};
 use crate::domain::level;
 use crate::domain::limits::Limits;
 use crate::domain::time::Timestamp;

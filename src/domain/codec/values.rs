@@ -2,9 +2,8 @@
 
 use super::Format;
 use crate::base::codec::{DecodeError, Decoder, Encode};
-use crate::domain::caller::Caller;
 use crate::domain::command::Wait;
-use crate::domain::ids::{Dialect, Name};
+use crate::domain::ids::{Caller, Dialect, Name};
 use crate::domain::limits::Limits;
 use crate::domain::metadata::Metadata;
 use std::sync::Arc;

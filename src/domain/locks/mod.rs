@@ -4,12 +4,10 @@
 mod hold;
 mod index;
 mod lock;
-mod queue;
 mod waiter;
 
 pub use hold::{Delivery, DeliveryState, Hold, Owner, Tracked};
-pub use lock::Lock;
-pub use queue::Queue;
+pub use lock::{Lock, Queue};
 pub use waiter::{Orphan, Place, Waiter, WaiterState};
 
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};

@@ -1,8 +1,7 @@
 //! One waiter in the queue of a lock.
 
 use super::hold::Owner;
-use crate::domain::caller::Caller;
-use crate::domain::ids::{CommandId, Dialect, HoldKey, Incarnation, Name, RequestId, WaiterId};
+use crate::domain::ids::{Caller, CommandId, Dialect, HoldKey, Incarnation, Name, RequestId, WaiterId};
 use crate::domain::metadata::Metadata;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;

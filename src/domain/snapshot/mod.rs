@@ -1,7 +1,6 @@
 //! The whole state as bytes. Equal states give equal bytes.
 
 mod listing;
-mod parts;
 mod records;
 mod restore;
 

@@ -1,7 +1,6 @@
 //! The records of a snapshot: nodes, sessions, remembered sizes, requests and locks as bytes.
 
 use crate::base::codec::{DecodeError, Decoder, Encode};
-use crate::domain::caller::Caller;
 use crate::domain::codec::Format;
 use crate::domain::codec::values::{
     put_caller, put_metadata, put_optional, put_optional_id, put_wait, take_caller, take_dialect, take_metadata,
@@ -10,7 +9,7 @@ use crate::domain::codec::values::{
 use crate::domain::command::Wait;
 use crate::domain::idempotency::{RequestRecord, RequestResult};
 use crate::domain::ids::{
-    BodyDigest, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
+    BodyDigest, Caller, CommandId, HoldKey, Incarnation, Name, NodeId, RequestId, SessionId, StoreId, Token, WaiterId,
 };
 use crate::domain::locks::{
     Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Place, Queue, Tracked, Waiter, WaiterState,

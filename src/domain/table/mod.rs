@@ -12,7 +12,6 @@ mod preflight;
 mod quota;
 mod reentry;
 mod release;
-mod renew;
 mod retry;
 mod sessions;
 mod views;

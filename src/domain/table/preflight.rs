@@ -4,9 +4,8 @@
 //! first, and for a request with an idempotency key whose earlier attempt may be on its way to the log.
 
 use super::Table;
-use crate::domain::caller::Caller;
 use crate::domain::command::{Acquire, Command, Proof};
-use crate::domain::ids::{IdempotencyKey, Name, SessionId};
+use crate::domain::ids::{Caller, IdempotencyKey, Name, SessionId};
 use crate::domain::level;
 use crate::domain::locks::Owner;
 use crate::domain::refusal::Refusal;

@@ -1,9 +1,8 @@
 //! Quotas: the limit on the whole table, and each caller's share of it.
 
 use super::Table;
-use crate::domain::caller::Caller;
 use crate::domain::command::{Acquire, Command};
-use crate::domain::ids::Token;
+use crate::domain::ids::{Caller, Token};
 use crate::domain::locks::Place;
 use crate::domain::refusal::Refusal;
 use crate::domain::usage::{Usage, Usages};

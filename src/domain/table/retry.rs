@@ -1,10 +1,9 @@
 //! Retries: a request that was made before gets the same result.
 
 use super::{Effects, Table};
-use crate::domain::caller::Caller;
 use crate::domain::command::Acquire;
 use crate::domain::idempotency::{IDEMPOTENCY_KEY_KEPT_MS, RequestRecord, RequestResult};
-use crate::domain::ids::{CommandId, HoldKey, IdempotencyKey, Name, RequestId, Token};
+use crate::domain::ids::{Caller, CommandId, HoldKey, IdempotencyKey, Name, RequestId, Token};
 use crate::domain::locks::DeliveryState;
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;

@@ -1,9 +1,8 @@
 //! Sessions are opened and closed.
 
 use super::{Effects, Table};
-use crate::domain::caller::Caller;
 use crate::domain::idempotency::RequestResult;
-use crate::domain::ids::{IdempotencyKey, SessionId};
+use crate::domain::ids::{Caller, IdempotencyKey, SessionId};
 use crate::domain::level;
 use crate::domain::outcome::{Event, Outcome};
 use crate::domain::refusal::Refusal;

@@ -1,8 +1,7 @@
 //! What readers see of the table.
 
 use super::Table;
-use crate::domain::caller::Caller;
-use crate::domain::ids::{HoldKey, Incarnation, Name, NodeId, SessionId};
+use crate::domain::ids::{Caller, HoldKey, Incarnation, Name, NodeId, SessionId};
 use crate::domain::locks::{Hold, Place};
 use crate::domain::nodes::NodeRecord;
 use crate::domain::refusal::Refusal;

@@ -6,9 +6,7 @@
 
 mod batch;
 mod queue;
-mod queued;
 mod waiting;
 
-pub use batch::{Batch, BatchBounds};
+pub use batch::{Batch, BatchBounds, Queued};
 pub use queue::CommandQueue;
-pub use queued::Queued;

@@ -1,7 +1,6 @@
 //! The queue as requests, other nodes and the proposer share it.
 
-use super::batch::{Batch, BatchBounds, size_hint};
-use super::queued::{Queued, ReservedBytes};
+use super::batch::{Batch, BatchBounds, Queued, ReservedBytes, size_hint};
 use super::waiting::Waiting;
 use crate::domain::{Command, HoldKey, Name, SessionId, Submitted};
 use crate::engine::answer::AnswerReceiver;

@@ -1,7 +1,6 @@
 //! The content of the queue, and the order in which batches are taken from it.
 
-use super::batch::{Batch, BatchBounds, size_hint};
-use super::queued::Queued;
+use super::batch::{Batch, BatchBounds, Queued, size_hint};
 use crate::domain::{Command, HoldKey, Name, SessionId, Submitted};
 use crate::engine::error::EngineError;
 use std::collections::{BTreeSet, VecDeque};

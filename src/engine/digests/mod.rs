@@ -10,10 +10,6 @@
 
 mod comparison;
 mod digest_log;
-mod take;
-mod votes;
 
-pub use comparison::DigestComparison;
-pub use digest_log::DigestLog;
-pub use take::take_digests;
-pub use votes::DigestVotes;
+pub use comparison::{DigestComparison, DigestVotes};
+pub use digest_log::{DigestLog, take_digests};

@@ -1,4 +1,4 @@
-//! One event as subscribers see it.
+//! One event as subscribers see it, and the filter that says which events a subscriber gets.
 
 use super::id::EventId;
 use crate::domain::{Dialect, EndReason, Event, Name, SessionId, Token};
@@ -32,6 +32,40 @@ impl LockEvent {
             Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => None,
             // A defect may show on one node only.
             Event::Broken(_) => None,
+        }
+    }
+}
+
+/// The events that a subscriber gets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventFilter {
+    pub names: NameFilter,
+    /// The ends of sessions, which belong to no lock.
+    pub sessions: bool,
+}
+
+/// Which locks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NameFilter {
+    One(Name),
+    /// The locks whose names start with any of these. No prefix contains another, and they are sorted.
+    Under(Vec<String>),
+}
+
+impl EventFilter {
+    pub fn matches(&self, event: &LockEvent) -> bool {
+        match event {
+            LockEvent::Granted { name, .. } | LockEvent::HoldEnded { name, .. } => self.names.contains(name),
+            LockEvent::SessionEnded { .. } => self.sessions,
+        }
+    }
+}
+
+impl NameFilter {
+    fn contains(&self, name: &Name) -> bool {
+        match self {
+            NameFilter::One(one) => one == name,
+            NameFilter::Under(prefixes) => prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())),
         }
     }
 }

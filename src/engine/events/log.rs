@@ -3,14 +3,15 @@
 //! Apply takes one short lock for each entry, and notifies one task if there are subscriptions. That task wakes the
 //! subscriptions, so that a thousand of them cost apply no more than one.
 
-use super::filter::EventFilter;
+use super::event::EventFilter;
 use super::id::EventId;
-use super::notifier::Notifier;
 use super::ring::{IdStatus, Ring, RingRead};
 use crate::domain::Event;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
 
 /// What one read of a subscription may look at and take: it holds apply up for so long.
 const SCAN_MAX: usize = 512;
@@ -108,6 +109,46 @@ impl EventLog {
 impl Drop for SubscriptionSlot {
     fn drop(&mut self) {
         self.0.subscriptions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Between two rounds of waking: events in between are passed on together.
+const PAUSE: Duration = Duration::from_millis(2);
+
+#[derive(Clone)]
+pub struct Notifier {
+    grown: Arc<Notify>,
+    /// Whether nothing more will come.
+    ended: watch::Sender<bool>,
+}
+
+impl Notifier {
+    pub fn new() -> Notifier {
+        Notifier { grown: Arc::default(), ended: watch::Sender::new(false) }
+    }
+
+    /// There may be something new.
+    pub fn notify(&self) {
+        self.grown.notify_one();
+    }
+
+    /// Nothing more will come.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Whether nothing more will come; changes whenever there may be something new.
+    pub fn subscribe(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// Wakes the subscriptions after each [`Notifier::notify`]. Runs until it is aborted.
+    pub async fn run(self) {
+        loop {
+            self.grown.notified().await;
+            self.ended.send_modify(|_| {});
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 

@@ -3,21 +3,16 @@
 //!
 //! What may not live here: the wire, and anything that apply would have to wait for.
 
-mod current_state;
 mod event;
-mod filter;
 mod id;
 mod log;
-mod notifier;
 mod ring;
 mod source;
 mod subscription;
 
-pub use current_state::CurrentState;
-pub use event::{LockEvent, PublishedEvent};
-pub use filter::{EventFilter, NameFilter};
+pub use event::{EventFilter, LockEvent, NameFilter, PublishedEvent};
 pub use id::EventId;
 pub use log::{EventLog, EventOptions, SubscriptionsFull};
 pub use ring::GapReason;
-pub use source::EventSource;
+pub use source::{CurrentState, EventSource};
 pub use subscription::{Subscription, Update};

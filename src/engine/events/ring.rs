@@ -1,7 +1,6 @@
 //! The last events, in order. Pure: no lock and no waiting.
 
-use super::event::{LockEvent, PublishedEvent};
-use super::filter::EventFilter;
+use super::event::{EventFilter, LockEvent, PublishedEvent};
 use super::id::EventId;
 use crate::domain::Event;
 use crate::mutants::planted;
@@ -140,7 +139,7 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::super::filter::NameFilter;
+    use super::super::event::NameFilter;
     use super::*;
     use crate::domain::{Dialect, EndReason, Token};
 

@@ -1,8 +1,10 @@
-//! What subscriptions read from: the event log, and the table that it belongs to.
+//! What subscriptions read from: the event log, the table that it belongs to, and the table's current locks.
 
+use super::event::NameFilter;
 use super::id::EventId;
 use super::log::EventLog;
-use crate::domain::Table;
+use crate::domain::view::{LockFilter, LockView};
+use crate::domain::{FrozenTable, Table, Timestamp};
 use crate::engine::members::NodeHealth;
 use crate::engine::reads::TableReader;
 use crate::engine::table_host::TableHost;
@@ -28,4 +30,64 @@ impl EventSource {
         let id = EventId::after_entry(index, table.table_id());
         (table, id)
     }
+}
+
+/// Locks and holds that one state shows; the listing has the rest.
+const LOCKS_MAX: usize = 1_000;
+const HOLDS_MAX: usize = 1_000;
+
+/// The locks that a subscriber filters for, as of one event id.
+#[derive(Debug)]
+pub struct CurrentState {
+    /// Events after this are not in the state; all before it are.
+    pub id: EventId,
+    /// Ordered by name.
+    pub locks: Vec<LockView>,
+    /// There are more than one state shows.
+    pub more: bool,
+    /// Cluster time of the view.
+    pub now: Timestamp,
+}
+
+impl EventSource {
+    /// The state of this node's table now.
+    pub async fn current_state(&self, names: &NameFilter) -> CurrentState {
+        match names {
+            NameFilter::One(name) => {
+                let (table, id) = self.table_and_last_id();
+                let now = self.reader.now();
+                let locks = table.lock_view(name, now).into_iter().collect();
+                CurrentState { id, locks, more: false, now }
+            }
+            NameFilter::Under(prefixes) => {
+                // If this fails, no other listing runs.
+                let _turn = self.reader.wait_for_listing_turn().await;
+                let (frozen, id, now) = {
+                    let (table, id) = self.table_and_last_id();
+                    (table.freeze(), id, self.reader.now())
+                };
+                let prefixes = prefixes.clone();
+                let listed = tokio::task::spawn_blocking(move || list(&frozen, &prefixes, now)).await;
+                // Only the end of the runtime cuts it off.
+                let (locks, more) = listed.unwrap_or((Vec::new(), true));
+                CurrentState { id, locks, more, now }
+            }
+        }
+    }
+}
+
+/// The locks under these prefixes, as far as there is room, and whether there are more.
+fn list(frozen: &FrozenTable, prefixes: &[String], now: Timestamp) -> (Vec<LockView>, bool) {
+    let (mut locks, mut holds) = (Vec::new(), 0);
+    for prefix in prefixes {
+        let filter = LockFilter { prefix: prefix.clone(), ..LockFilter::default() };
+        for lock in frozen.locks(&filter, None, now) {
+            holds += lock.holds.len();
+            if locks.len() >= LOCKS_MAX || holds > HOLDS_MAX {
+                return (locks, true);
+            }
+            locks.push(lock);
+        }
+    }
+    (locks, false)
 }

@@ -1,12 +1,10 @@
 //! One subscription: its position among the events, and what it gets next.
 
-use super::current_state::CurrentState;
-use super::event::PublishedEvent;
-use super::filter::EventFilter;
+use super::event::{EventFilter, PublishedEvent};
 use super::id::EventId;
 use super::log::{SubscriptionSlot, SubscriptionsFull};
 use super::ring::{GapReason, IdStatus, RingRead};
-use super::source::EventSource;
+use super::source::{CurrentState, EventSource};
 use crate::engine::reads::Consistency;
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,8 +181,7 @@ impl Subscription {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::LockEvent;
-    use super::super::filter::NameFilter;
+    use super::super::event::{LockEvent, NameFilter};
     use super::*;
     use crate::domain::{Event, SessionId};
     use crate::engine::test_node::TestNode;

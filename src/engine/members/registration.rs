@@ -1,12 +1,15 @@
-//! How the leader learns of a node: the node presents itself, and the table records it.
+//! How the leader learns of a node, which presents itself, and how a node finds out that it was removed: no node sends it the
+//! log entry that says so.
+//!
+//! While a node follows a leader, the leader tells it. Otherwise, as after a restart, it asks every node that it knows of.
 
 use super::cluster_members::ClusterMembers;
-use crate::base::KeyedLogRateLimit;
-use crate::base::clock;
+use crate::base::{KeyedLogRateLimit, clock};
 use crate::domain::{Command, Incarnation, NodeId, Outcome, Refusal, StoreId};
 use crate::engine::answer::Answered;
 use crate::engine::messages::{Reply, Request};
-use crate::raft::RemovedNode;
+use crate::raft::{NodeState, RemovedNode};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the log may take to record a node before that node is told to ask again.
@@ -81,5 +84,40 @@ fn reason_of(refusal: &Refusal) -> String {
                 .to_owned()
         }
         other => format!("{other:?}"),
+    }
+}
+
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+const ASK_WITHIN: Duration = Duration::from_millis(500);
+
+/// Runs until it is aborted.
+pub async fn watch_for_removal(members: Arc<ClusterMembers>) {
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        let may_be_removed = match *members.raft.state().borrow() {
+            NodeState::Member | NodeState::LostEnd { .. } | NodeState::Removed { .. } => true,
+            NodeState::Bootstrapping { .. }
+            | NodeState::WaitingToJoin { .. }
+            | NodeState::Wiped { .. }
+            | NodeState::Diverged { .. } => false,
+        };
+        let health = &members.health;
+        if may_be_removed && !health.is_alone() && !health.leads() && !health.has_quorum() {
+            members.ask_whether_member().await;
+        }
+    }
+}
+
+impl ClusterMembers {
+    /// Presents this node to every other one. Only a leader with a quorum has an answer.
+    async fn ask_whether_member(&self) {
+        let request = self.introduction();
+        for (node, address) in self.others() {
+            match self.client.ask_at(node, &address, &request, ASK_WITHIN).await {
+                Some(Reply::NotMember) => return self.raft.set_removed(true),
+                Some(Reply::Accepted { .. }) => return self.raft.set_removed(false),
+                _ => {}
+            }
+        }
     }
 }

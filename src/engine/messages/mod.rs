@@ -4,8 +4,6 @@
 
 mod client;
 mod codec;
-mod digest;
-mod member_codec;
 mod members;
 mod reply;
 mod request;
@@ -13,7 +11,6 @@ mod request;
 mod tests;
 
 pub use client::NodeClient;
-pub use digest::{TableDigest, Verdict};
 pub use members::MemberLine;
 pub use reply::Reply;
-pub use request::{Change, Request};
+pub use request::{Change, Request, TableDigest, Verdict};

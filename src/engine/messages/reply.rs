@@ -1,9 +1,8 @@
 //! What one node's engine answers to another's.
 
 use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
-use super::digest::Verdict;
-use super::member_codec::{put_member_error, take_member_error};
-use super::members::MemberLine;
+use super::members::{MemberLine, put_member_error, take_member_error};
+use super::request::Verdict;
 use crate::base::byte_enum;
 use crate::base::codec::Encode;
 use crate::domain::Timestamp;

@@ -3,7 +3,6 @@
 //! Commands travel as the log entry that they would be: one encoding for both, and the leader stamps it anew.
 
 use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
-use super::digest::TableDigest;
 use crate::base::byte_enum;
 use crate::base::codec::Encode;
 use crate::domain::{Entry, Incarnation, StoreId};
@@ -112,5 +111,27 @@ impl Request {
         };
         take.end()?;
         Ok(request)
+    }
+}
+
+/// The digest of a table at one index of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableDigest {
+    pub index: u64,
+    /// Nodes with another interval or feature level take other digests, which are not compared.
+    pub every_ms: u64,
+    pub level: u32,
+    pub digest: [u8; 32],
+}
+
+byte_enum! {
+    /// What the leader says of a digest.
+    pub enum Verdict {
+        /// Nothing is known against it.
+        Agrees = 0,
+        /// Undecided: the node asks again.
+        Open = 1,
+        /// A majority has another digest, or no digest has a majority.
+        Differs = 2,
     }
 }

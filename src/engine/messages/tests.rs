@@ -1,10 +1,9 @@
 //! Messages between engines, encoded and decoded, and damaged ones.
 
 use super::codec::{MessageError, unknown};
-use super::digest::{TableDigest, Verdict};
 use super::members::MemberLine;
 use super::reply::Reply;
-use super::request::{Change, Request};
+use super::request::{Change, Request, TableDigest, Verdict};
 use crate::base::codec::DecodeError;
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
 use crate::raft::MemberError;

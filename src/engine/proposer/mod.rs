@@ -5,7 +5,6 @@
 
 mod following;
 mod leading;
-mod run;
 mod state;
 mod unsettled_commands;
 

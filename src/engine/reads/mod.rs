@@ -3,11 +3,8 @@
 //! What may not live here: anything that changes the table.
 
 mod listing;
-mod local;
-mod locks_under;
 mod read_barrier;
 mod reader;
-mod state_digest;
 
 pub use listing::{LockPage, PageLimit, SessionPage};
 

@@ -1,8 +1,8 @@
-//! Early refusals: what would change nothing is refused from the table, without a log entry and a flush.
+//! Refusals without a log entry: of what would change nothing, and where nothing can be added to the table or the disk.
 
 use super::submitter::Submitter;
 use crate::domain::{Command, Refusal};
-use crate::engine::error::Fault;
+use crate::engine::error::{EngineError, Fault};
 use crate::engine::reads::Consistency;
 
 impl Submitter {
@@ -40,5 +40,22 @@ impl Submitter {
 
     fn preflight(&self, command: &Command) -> Option<Refusal> {
         self.host.table().preflight(command, self.clock.now())
+    }
+}
+
+impl Submitter {
+    /// New holds and sessions need a server that stays, a disk with free space, and room in the table.
+    pub(super) fn check_capacity(&self, command: &Command) -> Result<(), Fault> {
+        if self.shutdown.has_begun() {
+            return Err(EngineError::ShuttingDown.into());
+        }
+        self.health.check_writable()?;
+        self.disk_space.check_free()?;
+        let waiting_bytes = self.queue.reserved_bytes();
+        if waiting_bytes == 0 {
+            return Ok(());
+        }
+        let checked = self.host.table().check_quota(command, waiting_bytes);
+        checked.inspect_err(|refusal| self.host.full_limits.note(refusal)).map_err(Fault::from)
     }
 }

@@ -1,10 +1,12 @@
-//! Acquiring, releasing and renewing holds.
+//! Acquiring, releasing and renewing holds, and places in the queue that no request waits on.
 
 use super::grant_guard::{GrantGuard, PendingAcquire};
 use super::submitter::{Submitter, unexpected};
-use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Token};
+use crate::domain::time::round_up_ms;
+use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
 use crate::engine::answer::Answered;
 use crate::engine::error::Fault;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A granted hold. It is given back when this is dropped before its answer has reached the kernel.
@@ -114,5 +116,48 @@ fn is_end_of_wait(answer: &Answered) -> bool {
             matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
         }
         Answered::Outcome(_) => false,
+    }
+}
+
+impl Submitter {
+    /// When a hold ends that was just granted to this session: with its lease, or with its session if that is sooner.
+    ///
+    /// The session was seen no earlier than the grant, so the busy table is asked only if the lease is longer than the idle
+    /// timeout.
+    pub(super) fn end_of(
+        &self,
+        name: &Name,
+        grant: &Grant,
+        session: Option<SessionId>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Some(session) = session else { return grant.deadline };
+        let idle_ms = round_up_ms(self.reader.idle_timeout_of(session, self.session_idle_timeout));
+        match grant.deadline {
+            Some(deadline) if deadline <= grant.since.after_ms(idle_ms) => Some(deadline),
+            // A hold that has ended meanwhile had its lease.
+            deadline => self.host.table().end_of_hold(name, grant.key, now).or(deadline),
+        }
+    }
+}
+
+impl Submitter {
+    /// Says how many waiters are ahead, or `None` when the lock was free and is now held.
+    pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
+        self.limits().check_acquire(&acquire)?;
+        let command = Command::Acquire(Box::new(acquire));
+        self.check_capacity(&command)?;
+        match self.run(command).await? {
+            Outcome::Enqueued { position } => Ok(Some(position)),
+            Outcome::Acquired(_) => Ok(None),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    pub async fn cancel_wait(&self, name: Name, label: Arc<str>) -> Result<(), Fault> {
+        match self.run(Command::CancelWait { name, label }).await? {
+            Outcome::Cancelled => Ok(()),
+            other => Err(unexpected(other)),
+        }
     }
 }

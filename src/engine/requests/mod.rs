@@ -2,12 +2,9 @@
 //!
 //! What may not live here: HTTP, dialects, and anything about other nodes.
 
-mod capacity;
 mod early_refusal;
-mod expiry;
 mod grant_guard;
 mod holds;
-mod queue_places;
 mod sessions;
 mod submitter;
 

@@ -10,7 +10,6 @@ mod full_limits;
 mod host;
 mod idle_timeouts;
 mod pending_requests;
-mod proposed_entry;
 
 pub use counters::Stats;
 pub use ended_holds::EndedHold;
