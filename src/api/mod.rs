@@ -1,6 +1,6 @@
 //! Our own API beside the dialects: reading and repairing, events, the cluster, health and reflection, the document.
 //!
-//! Errors over HTTP are problem documents. Keys are shown to admins only, session ids to nobody.
+//! Errors over HTTP are problem documents. Keys are shown to admins only, session ids never.
 
 pub mod cluster;
 mod events;

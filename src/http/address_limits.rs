@@ -18,7 +18,7 @@ pub fn take_place(request: &Extensions, pool: Pool) -> Result<Option<Place>, Fai
     }
 }
 
-/// Counts a refusal, logs it at most once a minute, and gives what the client is told.
+/// Counts a refusal, logs it at most once a minute, and returns the client's error.
 pub fn refuse(address: &Address, pool: Pool, now: Duration) -> Failure {
     log_refusal(address, pool, now);
     Failure::new(code(pool), reason(pool)).set_by(pool.config_key())

@@ -41,7 +41,7 @@ pub enum BodyError {
     /// Answered 408.
     #[error("the body did not arrive within {}", humantime::format_duration(*.timeout))]
     Timeout { timeout: Duration },
-    /// The client went away, or its framing is broken; answered 400 where anybody still listens.
+    /// The client went away, or its framing is broken; answered 400 if the connection still stands.
     #[error("the body broke off")]
     Disconnected,
 }

@@ -1,7 +1,7 @@
-//! Pages, documents and listings are compressed for whoever takes gzip; answers of the dialects never are.
+//! Compresses pages, documents and listings for clients that accept gzip; answers of the dialects are never compressed.
 //!
-//! What an answer's length tells about its content (BREACH) is no concern where the answer holds no secret, or where
-//! nobody else can have the browser ask: such answers and requests stay as they are.
+//! The length of a compressed answer may reveal its content (BREACH). So answers with secrets, and answers to requests
+//! from pages of other sites, are not compressed.
 
 use std::sync::{Arc, LazyLock};
 

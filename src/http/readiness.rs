@@ -27,7 +27,7 @@ impl Readiness {
             while !sender.is_closed() {
                 tokio::time::sleep(INTERVAL).await;
                 let ready = engine.is_ready();
-                // A disk that keeps this node from being ready ends no session: the leader still hears of them.
+                // A disk that keeps this node from being ready ends no session: the leader still gets their touches.
                 without = if engine.is_in_contact() || engine.is_shutdown_announced() {
                     Duration::ZERO
                 } else {

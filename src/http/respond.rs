@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use std::time::Duration;
 
-/// Marks an answer from whose length nobody shall learn: it is not compressed.
+/// Marks an answer that is not compressed, because its length would then reveal its content.
 #[derive(Clone, Copy)]
 pub struct HoldsSecrets;
 

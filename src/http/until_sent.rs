@@ -9,8 +9,8 @@ use axum::http::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-/// Keeps `guard` until an answer is sent whose body is made while it goes out. A body that is ready needs nobody any
-/// more: the connection sees by itself whether its bytes go out.
+/// Keeps `guard` until an answer is sent whose body is made while it goes out. A body that is ready
+/// needs no guard: the connection itself sees whether its bytes go out.
 pub fn until_sent<G: Send + Unpin + 'static>(response: Response<Body>, guard: G) -> Response<Body> {
     if response.body().size_hint().exact().is_some() {
         return response;

@@ -30,7 +30,7 @@ errors!(BackupErrors: Problem<'_>, [Code::Forbidden, Code::NotLeader, Code::NoQu
     path = "/v1/backup",
     responses((status = 200, description = "The backup.", content_type = "application/octet-stream"), BackupErrors),
 )]
-// An error midway cuts the answer off. The format has an end mark, so that nobody takes a part for the whole.
+// An error midway cuts the answer off. The format has an end mark, so a part is never taken for the whole.
 pub async fn backup(State(app): State<AppState>, head: Parts) -> Response {
     let backup = match begin(&app, &head).await {
         Ok(backup) => backup,

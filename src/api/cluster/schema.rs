@@ -17,7 +17,7 @@ pub struct Cluster {
     term: u64,
     /// How the node that answers stands to it: `member`, `lost-end` (its log has lost its end, and waits for a leader to send
     /// it), `forming` or `waiting` (it is none yet), `removed` (it is none any more), `wiped` (it has lost its disk) or
-    /// `differs` (its table is not that of the others); the last three serve nobody.
+    /// `differs` (its table is not that of the others); the last three serve no requests.
     #[schema(example = "member")]
     standing: &'static str,
     /// What is to be done about that; null for a member.

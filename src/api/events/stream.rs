@@ -1,7 +1,7 @@
 //! How events reach a reader: a task of its own writes into a few places that the connection takes from.
 //!
 //! A slow reader falls behind and gets a gap event; a reader that takes nothing at all is dropped. Each costs no more than
-//! these few chunks, and delays nobody.
+//! these few chunks, and delays no other.
 
 use super::schema::{self, DropReason};
 use crate::engine::events::{EventId, Subscription, Update};
@@ -41,10 +41,10 @@ pub fn body(
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
     let stream = Stream { chunks, full_listing, settings };
     tokio::spawn(async move {
-        let Some(why) = stream.run(reader).await else { return };
-        let mut farewell = Vec::new();
-        schema::dropped(&mut farewell, why);
-        if last.send(farewell.into()).is_err() {
+        let StreamEnd::Dropped(why) = stream.run(reader).await else { return };
+        let mut last_event = Vec::new();
+        schema::dropped(&mut last_event, why);
+        if last.send(last_event.into()).is_err() {
             return;
         }
         if tokio::time::timeout(LAST_EVENT_TIMEOUT, body_gone).await.is_err() {
@@ -80,19 +80,12 @@ enum StreamEnd {
 }
 
 impl Stream {
-    /// Until the reader is gone (`None`) or is dropped.
-    async fn run(self, mut reader: Subscription) -> Option<DropReason> {
-        match self.tell(&mut reader).await {
-            StreamEnd::Closed => None,
-            StreamEnd::Dropped(why) => Some(why),
-        }
-    }
-
-    async fn tell(&self, reader: &mut Subscription) -> StreamEnd {
+    /// Until the body is gone or the reader is dropped.
+    async fn run(self, mut reader: Subscription) -> StreamEnd {
         let ended = reader.ended();
         let mut ended = pin!(ended);
         loop {
-            let chunk = match self.next(reader).await {
+            let chunk = match self.next(&mut reader).await {
                 Ok(Update::Ended) => return StreamEnd::Dropped(DropReason::ShuttingDown),
                 Ok(step) => self.written(&step),
                 Err(cut) => return cut,

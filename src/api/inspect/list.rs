@@ -3,7 +3,7 @@
 use super::name::{NameInPath, lock_name, lock_name_in_query};
 use super::query::{ConsistencyQuery, PageQuery};
 use super::schema::{Lock, LockList, SessionList};
-use super::{cursor, listing_json, query};
+use super::{listing_json, query};
 use crate::access::Identity;
 use crate::api::failure::from_fault;
 use crate::domain::Name;
@@ -47,7 +47,7 @@ errors!(SessionsErrors: Problem<'_>, [Code::InvalidField, Code::Forbidden], CRED
 /// List locks
 ///
 /// Locks that are held or waited for, in the order of their names, page by page. With `name`, which no client or proxy on
-/// the way changes: a page with that lock, or without any where nobody holds it or waits for it.
+/// the way changes: a page with that lock, or without any where no client holds it or waits for it.
 #[utoipa::path(
     get,
     path = "/v1/locks",
@@ -85,12 +85,12 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     if let Some(name) = lock_name_in_query(app, asked)? {
         return only(app, head, viewer, &name, &filter).await;
     }
-    let after = query::cursor(asked, cursor::read_name)?.map(Name::from);
+    let after = query::cursor(asked, query::read_name)?.map(Name::from);
     let limit = query::limit(asked)?;
     let prefixes = viewer.prefixes_under(&prefix);
     let engine = app.engine.with_consistency(query::consistency(asked)?);
     let page = engine.locks_under(&prefixes, &filter, after, limit).await.map_err(from_fault)?;
-    let next = page.next.as_deref().map(cursor::after_name);
+    let next = page.next.as_deref().map(query::after_name);
     let sees_keys = viewer.is_admin();
     let json = listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog));
     Ok(marked(json_stream::answer(head, json)?, sees_keys))
@@ -123,7 +123,7 @@ async fn only(
 /// Show one lock
 ///
 /// Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and may decode `%2F`.
-/// `GET /v1/locks?name=` tells the same of any name.
+/// `GET /v1/locks?name=` shows any lock.
 #[utoipa::path(
     get,
     path = "/v1/locks/{name}",
@@ -170,9 +170,9 @@ async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
         return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));
     }
     let asked = Query::of(&head.uri);
-    let after = query::cursor(asked, cursor::read_session)?;
+    let after = query::cursor(asked, query::read_session)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
     let page = engine.sessions(after, query::limit(asked)?).await.map_err(from_fault)?;
-    let next = page.next.map(cursor::after_session);
+    let next = page.next.map(query::after_session);
     json_stream::answer(head, listing_json::sessions(page.sessions, next, page.now))
 }

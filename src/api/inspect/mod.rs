@@ -1,6 +1,5 @@
 //! Reading and repairing: who holds what, which sessions there are, and the forced release of a hold.
 
-mod cursor;
 mod force;
 mod list;
 mod listing_json;

@@ -1,9 +1,15 @@
-//! The query parameters of listings: filters, page length, cursor.
+//! The query parameters of listings: filters, page length, and cursors, which tell where the page before ended and are opaque to
+//! clients.
 
+use crate::access::Seal;
+use crate::domain::SessionId;
 use crate::engine::Consistency;
 use crate::http::failure::Failure;
 use crate::http::query::Query;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use utoipa::{IntoParams, ToSchema};
 
 const LIMIT_DEFAULT: usize = 100;
@@ -14,7 +20,7 @@ const LIMIT_MAX: usize = 1000;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the functions below read the query")]
 pub struct PageQuery {
-    /// Entries of a page at most. It ends sooner where it has about a megabyte: `next_cursor` tells whether there are more.
+    /// Entries of a page at most. It ends sooner where it has about a megabyte: `next_cursor` shows whether there are more.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
@@ -93,6 +99,32 @@ pub fn cursor<T>(query: Query<'_>, read: impl FnOnce(&str) -> Option<T>) -> Resu
     understood.map(Some)
 }
 
+/// The version of the format of cursors.
+const NAME_FORM: u8 = 1;
+
+/// Session ids are secrets, so a cursor carries one only under this process' own seal.
+static SEAL: LazyLock<Seal> = LazyLock::new(Seal::new);
+
+pub fn after_name(name: &str) -> String {
+    let mut bytes = vec![NAME_FORM];
+    bytes.extend_from_slice(name.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub fn read_name(cursor: &str) -> Option<String> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let name = bytes.strip_prefix(&[NAME_FORM])?;
+    String::from_utf8(name.to_vec()).ok()
+}
+
+pub fn after_session(session: SessionId) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(SEAL.close(&session.0))
+}
+
+pub fn read_session(cursor: &str) -> Option<SessionId> {
+    SEAL.open(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).map(SessionId)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +176,16 @@ mod tests {
         assert_eq!(read(""), Ok(None));
         assert_eq!(read("cursor=ours"), Ok(Some(())));
         assert_eq!(read("cursor=theirs").expect_err("refused").field, Some("cursor"));
+    }
+
+    #[test]
+    fn only_our_cursors_parse() {
+        assert_eq!(read_name(&after_name("日/本 \n")).as_deref(), Some("日/本 \n"));
+        assert_eq!(read_name(""), None);
+        assert_eq!(read_name("%%%"), None);
+        assert_eq!(read_name(&BASE64_URL_SAFE_NO_PAD.encode([NAME_FORM, 0xff])), None);
+        let session = SessionId([9; 16]);
+        assert_eq!(read_session(&after_session(session)), Some(session));
+        assert_eq!(read_session(&after_name("a")), None);
     }
 }

@@ -84,7 +84,7 @@ pub struct ForcedRelease {
     pub name: String,
     /// The token of the hold that was ended.
     pub fencing_token: u64,
-    /// Whether somebody who waited holds the lock now.
+    /// Whether a waiter holds the lock now.
     pub waiter_granted: bool,
 }
 

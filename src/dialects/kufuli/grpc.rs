@@ -12,12 +12,9 @@ use crate::http::auth::may_take;
 use crate::http::catalog::{GrpcService, HoldDialect};
 use crate::http::code::{Code, FieldNames};
 use crate::http::failure::Failure;
-use crate::http::grpc::unary::{Call, Reply, unary};
+use crate::http::grpc::unary::{Call, Reply, unary_route};
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
-use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::any;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -47,22 +44,13 @@ fn routes(app: &AppState, config: &Config) -> Routes {
         max_lock_span_ms: round_up_ms(config.locks.kufuli_max_lock_span),
     };
     Routes::new()
-        .route("/api.Api/RequestLock", any(request_lock))
-        .route("/api.Api/ReleaseLock", any(release_lock))
+        .route("/api.Api/RequestLock", unary_route!(Kufuli, request_lock))
+        .route("/api.Api/ReleaseLock", unary_route!(Kufuli, release_lock))
         .with_state(state)
 }
 
 /// Takes a lock, or waits for it.
-async fn request_lock(State(state): State<Kufuli>, request: Request) -> Response {
-    unary(&state.app, &state, request, take).await
-}
-
-/// Gives a lock back.
-async fn release_lock(State(state): State<Kufuli>, request: Request) -> Response {
-    unary(&state.app, &state, request, give_back).await
-}
-
-async fn take(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
+async fn request_lock(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let (wait_ms, span_ms) = (call.state.wait_ms, call.state.max_lock_span_ms);
     let acquire = Acquire {
@@ -85,7 +73,8 @@ async fn take(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockR
     }
 }
 
-async fn give_back(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
+/// Gives a lock back.
+async fn release_lock(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let proof = Proof::Label { label: owner(&asked), token: None };
     match call.app.engine.release(Name::from(&*asked.resource), None, proof).await {

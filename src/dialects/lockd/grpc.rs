@@ -14,12 +14,9 @@ use crate::http::auth::{may_read, may_take};
 use crate::http::catalog::{GrpcService, HoldDialect};
 use crate::http::code::FieldNames;
 use crate::http::failure::Failure;
-use crate::http::grpc::unary::{Call, Reply, unary};
+use crate::http::grpc::unary::{Call, Reply, unary_route};
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
-use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::any;
 use tonic::Status;
 
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
@@ -42,41 +39,30 @@ struct Locking {
 fn routes(app: &AppState, config: &Config) -> Routes {
     let max_hold_ms = config.locks.max_hold().map(round_up_ms);
     Routes::new()
-        .route("/lockapi.Locking/IsLocked", any(is_locked))
-        .route("/lockapi.Locking/Lock", any(lock))
-        .route("/lockapi.Locking/Unlock", any(unlock))
+        .route("/lockapi.Locking/IsLocked", unary_route!(Locking, is_locked))
+        .route("/lockapi.Locking/Lock", unary_route!(Locking, lock))
+        .route("/lockapi.Locking/Unlock", unary_route!(Locking, unlock))
         .with_state(Locking { app: AppState::clone(app), max_hold_ms })
 }
 
-/// Whether anybody holds the lock.
-async fn is_locked(State(state): State<Locking>, request: Request) -> Response {
-    unary(&state.app, &state, request, async |call, asked: LockName| {
-        may_read(&call.identity, &asked.name)?;
-        let lock = call.app.engine.lock(&Name::from(&*asked.name)).await;
-        let (lock, _) = lock.map_err(explain)?;
-        let is_locked = lock.is_some_and(|lock| !lock.holds.is_empty());
-        Ok(LockState { name: asked.name, is_locked }.into())
-    })
-    .await
-}
-
-/// Takes a lock if it is free.
-async fn lock(State(state): State<Locking>, request: Request) -> Response {
-    unary(&state.app, &state, request, take).await
+/// Whether the lock is held.
+async fn is_locked(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockState>, Status> {
+    may_read(&call.identity, &asked.name)?;
+    let (lock, _) = call.app.engine.lock(&Name::from(&*asked.name)).await.map_err(explain)?;
+    let is_locked = lock.is_some_and(|lock| !lock.holds.is_empty());
+    Ok(LockState { name: asked.name, is_locked }.into())
 }
 
 /// Releases a lock, whichever client took it.
-async fn unlock(State(state): State<Locking>, request: Request) -> Response {
-    unary(&state.app, &state, request, async |call, asked: LockName| {
-        may_take(&call.identity, &asked.name)?;
-        let released = release_by_name(&call.app.engine, &asked.name, Dialect::LockdGrpc);
-        let success = released.await.map_err(explain)?;
-        Ok(LockResult { success, fencing_token: 0 }.into())
-    })
-    .await
+async fn unlock(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockResult>, Status> {
+    may_take(&call.identity, &asked.name)?;
+    let released = release_by_name(&call.app.engine, &asked.name, Dialect::LockdGrpc);
+    let success = released.await.map_err(explain)?;
+    Ok(LockResult { success, fencing_token: 0 }.into())
 }
 
-async fn take(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockResult>, Status> {
+/// Takes a lock if it is free.
+async fn lock(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockResult>, Status> {
     may_take(&call.identity, &asked.name)?;
     let acquire = Acquire {
         lease_ms: call.state.max_hold_ms,

@@ -42,6 +42,18 @@ impl<M> From<M> for Reply<M> {
     }
 }
 
+/// The route of a procedure, with a state that has the field `app`.
+macro_rules! unary_route {
+    ($state:ty, $procedure:path) => {
+        axum::routing::any(
+            async |axum::extract::State(state): axum::extract::State<$state>, request: axum::extract::Request| {
+                $crate::http::grpc::unary::unary(&state.app, &state, request, $procedure).await
+            },
+        )
+    };
+}
+pub(crate) use unary_route;
+
 /// Credentials first, then the message, then the procedure, for as long as the caller waits.
 pub async fn unary<S, Asked: Message + Default, Answer: Message>(
     app: &AppState,

@@ -208,7 +208,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     Some(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
-/// The origin under which the client reached this server, as far as the request tells.
+/// The origin under which the client reached this server, as far as the request shows.
 fn origin(head: &Parts) -> String {
     let is_tls = head.extensions.get::<ClientInfo>().is_some_and(|info| info.client.https);
     let scheme = if is_tls { "https" } else { "http" };

@@ -76,7 +76,7 @@ mod tests {
         let document = json!({
             "info": {"description": "About <all>."},
             "x-error-codes": [{"code": "held"}],
-            "tags": [{"name": "Locks & more", "description": "Take `one`."}],
+            "tags": [{"name": "Locks & more", "description": "Take\n`one`."}],
             "paths": {"/lock/{name}": {"post": {
                 "tags": ["Locks & more"], "operationId": "take", "summary": "Take",
                 "parameters": [{"name": "name", "in": "path", "required": true, "description": "Which.",

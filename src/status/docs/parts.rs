@@ -39,7 +39,8 @@ pub fn inline(html: &mut Html, description: &str) {
 
 /// As [`inline`], with a link from each of these error codes to its row on the page of errors.
 pub fn with_error_links(html: &mut Html, description: &str, codes: &[Value]) {
-    for (at, part) in description.split('`').enumerate() {
+    // A description from a comment of several lines has its line breaks.
+    for (at, part) in description.replace('\n', " ").split('`').enumerate() {
         if at % 2 == 0 {
             html.text(part);
         } else if codes.iter().any(|row| row["code"] == part) {

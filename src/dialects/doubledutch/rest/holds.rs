@@ -1,8 +1,7 @@
 //! `GET /getlock` and `DELETE /releaselock`.
 
-use super::answer::{self, CredentialMessages};
+use super::answer::{self, CredentialMessages, GetLock};
 use super::schema::{ErrorAnswer, LockQuery, NotTaken, ReleaseAnswer, ReleaseQuery, Taken};
-use super::state::GetLock;
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault, Granted, Released};
 use crate::http::auth::{caller, identify_with, may_take, may_use, touch_cookie_session};
@@ -62,10 +61,7 @@ pub async fn get_lock(State(state): State<GetLock>, request: Request) -> Respons
     if head.method != Method::GET {
         return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, GET");
     }
-    match try_get_lock(&state, &head).await {
-        Ok(response) => response,
-        Err(failure) => answer::failure(&state, &failure),
-    }
+    try_get_lock(&state, &head).await.unwrap_or_else(|failure| answer::failure(&state, &failure))
 }
 
 async fn try_get_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure> {
@@ -181,10 +177,7 @@ pub async fn release_lock(State(state): State<GetLock>, request: Request) -> Res
     if head.method != Method::DELETE {
         return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, DELETE");
     }
-    match try_release_lock(&state, &head).await {
-        Ok(response) => response,
-        Err(failure) => answer::failure(&state, &failure),
-    }
+    try_release_lock(&state, &head).await.unwrap_or_else(|failure| answer::failure(&state, &failure))
 }
 
 async fn try_release_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure> {

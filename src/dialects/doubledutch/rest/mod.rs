@@ -6,7 +6,6 @@
 mod answer;
 mod holds;
 mod schema;
-mod state;
 mod status;
 
 use crate::domain::Dialect;
@@ -14,12 +13,12 @@ use crate::http::Declaration;
 use crate::http::catalog::HoldDialect;
 use crate::http::endpoint::{Chapter, Documentation, add_schema};
 use crate::http::routes::Routes;
+use answer::GetLock;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::any;
 use schema::ErrorAnswer;
-use state::GetLock;
 
 pub static DECLARATION: Declaration = Declaration {
     label: "get_lock",

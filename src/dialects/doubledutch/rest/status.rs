@@ -1,8 +1,7 @@
 //! `GET /status` as JSON: the holds of this dialect as its clients expect them, the others under a key of ours.
 
-use super::answer::{self, CredentialMessages};
+use super::answer::{self, CredentialMessages, GetLock};
 use super::schema::{ErrorAnswer, OtherHold, OwnHold, StatusAnswer, StatusError, StatusQuery};
-use super::state::GetLock;
 use crate::access::Identity;
 use crate::domain::view::{HoldView, LockFilter};
 use crate::domain::{Dialect, HoldKey, Name, Timestamp, Token};
@@ -20,7 +19,7 @@ use axum::http::{Method, StatusCode, request::Parts};
 use axum::response::Response;
 use std::iter::once;
 
-/// Beyond so many holds the answer is truncated, and says so.
+/// With more holds the answer is truncated, and `truncated` is set.
 const HOLDS_MAX: usize = 10_000;
 /// The same for its bytes: names, and so many more for each row.
 const BYTES_MAX: usize = 4 << 20;
@@ -53,10 +52,7 @@ pub async fn status(State(state): State<GetLock>, request: Request) -> Response 
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, HEAD, GET");
     }
-    match try_status(&state, &head).await {
-        Ok(response) => response,
-        Err(failure) => answer::failure(&state, &failure),
-    }
+    try_status(&state, &head).await.unwrap_or_else(|failure| answer::failure(&state, &failure))
 }
 
 async fn try_status(state: &GetLock, head: &Parts) -> Result<Response, Failure> {

@@ -19,6 +19,7 @@ type Call<'a> = unary::Call<'a, Arc<ConnectionSessions>>;
 const NAMES: FieldNames =
     FieldNames { name: "lock name", size: "lock size", lease: "lock timeout", wait: "wait timeout" };
 
+/// Takes a lock, or waits for it.
 pub async fn lock(call: &Call<'_>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
     let wait = match asked.wait_timeout_seconds.unwrap_or(0) {
         0 => Ok(Some(Wait::Attached { timeout_ms: call.app.engine.limits().wait_ms_max })),
@@ -29,6 +30,7 @@ pub async fn lock(call: &Call<'_>, asked: LockRequest) -> Result<Reply<LockRespo
     take(call, asked.name, asked.size, asked.lock_timeout_seconds, wait).await
 }
 
+/// Takes a lock if it is free.
 pub async fn try_lock(call: &Call<'_>, asked: TryLockRequest) -> Result<Reply<LockResponse>, Status> {
     take(call, asked.name, asked.size, asked.lock_timeout_seconds, Ok(None)).await
 }
@@ -85,7 +87,7 @@ async fn take(
 /// A proxy may send several clients over one connection, and they would be one holder.
 fn check_direct(call: &Call<'_>) -> Result<(), Failure> {
     let via_proxy = call.client_info().is_some_and(|info| info.via_proxy);
-    if !via_proxy || call.state.allow_via_proxy() {
+    if !via_proxy || call.state.allow_via_proxy {
         return Ok(());
     }
     let why = "LDLM's sessions are connections, and a proxy may share one among clients, who would then be one holder: \
@@ -161,6 +163,7 @@ fn not_acquired(call: &Call<'_>, name: String, key: HoldKey, fault: Fault) -> Re
     Ok(not_locked(name, key::dashed(key), error))
 }
 
+/// Releases a lock. The key alone is enough.
 pub async fn unlock(call: &Call<'_>, asked: UnlockRequest) -> Result<Reply<UnlockResponse>, Status> {
     let error = match may_take(&call.identity, &asked.name) {
         Err(failure) => plain(failure),
@@ -179,6 +182,7 @@ pub async fn unlock(call: &Call<'_>, asked: UnlockRequest) -> Result<Reply<Unloc
     Ok(UnlockResponse { unlocked: false, name: asked.name, error: Some(error) }.into())
 }
 
+/// Renews a lease.
 pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockResponse>, Status> {
     let lease_ms = match ms(asked.lock_timeout_seconds, LEASE_WORDS) {
         Ok(lease_ms @ 1..) => lease_ms,

@@ -10,13 +10,10 @@ use super::proto;
 use crate::config::Config;
 use crate::domain::Dialect;
 use crate::http::catalog::{GrpcService, HoldDialect};
-use crate::http::grpc::unary::unary;
+use crate::http::grpc::unary::unary_route;
 use crate::http::key;
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
-use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::any;
 use session::ConnectionSessions;
 use std::sync::Arc;
 
@@ -30,30 +27,11 @@ pub static DECLARATION: Declaration = Declaration {
 
 fn routes(app: &AppState, config: &Config) -> Routes {
     Routes::new()
-        .route("/ldlm.LDLM/Lock", any(lock))
-        .route("/ldlm.LDLM/TryLock", any(try_lock))
-        .route("/ldlm.LDLM/Unlock", any(unlock))
-        .route("/ldlm.LDLM/Renew", any(renew))
-        .route("/ldlm.LDLM/RefreshLock", any(renew))
+        .route("/ldlm.LDLM/Lock", unary_route!(Arc<ConnectionSessions>, holds::lock))
+        .route("/ldlm.LDLM/TryLock", unary_route!(Arc<ConnectionSessions>, holds::try_lock))
+        .route("/ldlm.LDLM/Unlock", unary_route!(Arc<ConnectionSessions>, holds::unlock))
+        .route("/ldlm.LDLM/Renew", unary_route!(Arc<ConnectionSessions>, holds::renew))
+        // The older name of Renew.
+        .route("/ldlm.LDLM/RefreshLock", unary_route!(Arc<ConnectionSessions>, holds::renew))
         .with_state(Arc::new(ConnectionSessions::new(app, &config.sessions)))
-}
-
-/// Takes a lock, or waits for it.
-async fn lock(State(sessions): State<Arc<ConnectionSessions>>, request: Request) -> Response {
-    unary(sessions.app(), &sessions, request, holds::lock).await
-}
-
-/// Takes a lock if it is free.
-async fn try_lock(State(sessions): State<Arc<ConnectionSessions>>, request: Request) -> Response {
-    unary(sessions.app(), &sessions, request, holds::try_lock).await
-}
-
-/// Releases a lock. The key alone is enough.
-async fn unlock(State(sessions): State<Arc<ConnectionSessions>>, request: Request) -> Response {
-    unary(sessions.app(), &sessions, request, holds::unlock).await
-}
-
-/// Renews a lease, under the newer method name and the older one.
-async fn renew(State(sessions): State<Arc<ConnectionSessions>>, request: Request) -> Response {
-    unary(sessions.app(), &sessions, request, holds::renew).await
 }

@@ -19,13 +19,13 @@ const CLOSE_RETRY: Duration = Duration::from_millis(500);
 
 /// All of them, by their connections.
 pub struct ConnectionSessions {
-    app: AppState,
+    pub app: AppState,
     /// How long holds outlive the process that their connection led to.
     loss_grace: Duration,
     /// Holds stay when their connection ends, as long as this process lives.
     no_clear_on_disconnect: bool,
     /// Also where a proxy stands between, which may give one connection to several clients.
-    allow_via_proxy: bool,
+    pub allow_via_proxy: bool,
     by_connection: Mutex<HashMap<u64, Arc<ConnectionSession>>>,
 }
 
@@ -78,14 +78,6 @@ impl ConnectionSessions {
         }
     }
 
-    pub fn app(&self) -> &AppState {
-        &self.app
-    }
-
-    pub fn allow_via_proxy(&self) -> bool {
-        self.allow_via_proxy
-    }
-
     /// The session of this connection, opened now, as this caller's, if there is none yet.
     pub async fn session_of(
         self: &Arc<Self>,
@@ -93,7 +85,7 @@ impl ConnectionSessions {
         caller: Caller,
     ) -> Result<SessionId, Fault> {
         let session = self.get_or_open(connection, caller);
-        // If there is none, the connection has closed meanwhile: nobody waits for the answer.
+        // If there is none, the connection has closed meanwhile: no client waits for the answer.
         session.ok_or(Refusal::WaitCancelled)?.opened().await
     }
 

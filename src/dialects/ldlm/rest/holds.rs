@@ -30,7 +30,7 @@ errors!(HoldErrors: GatewayError, BODY, MESSAGE, WRITE, IN_SESSION);
 ///
 /// Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come first served,
 /// and leaves it when the time is over or the connection closes. Without `lock_timeout_seconds` the hold lives as long as
-/// its session. What is beyond a limit is told as `error`; where the limit is one of a pool and the request has an
+/// its session. A value beyond a limit is reported in `error`; where the limit is one of a pool and the request has an
 /// idempotency key, by a status.
 #[utoipa::path(
     post,
@@ -199,7 +199,7 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(LockError::LockSizeMismatch),
         Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
         Fault::Refused(Refusal::LimitExceeded { .. }) => {
-            // Refused before anybody asked whether the session lives.
+            // Refused before the engine checked the session.
             return Err(Rejection::before_session(beyond_limit(name, key, failure)));
         }
         // Only releases, renewals and reads are served now.

@@ -1,7 +1,7 @@
 //! Lock by name: lockd's `/lock/{name}`, byte for byte. No owner, no key, no lease: a name is held or it is not.
 //!
 //! DELETE releases only holds of lockd's clients, over HTTP or gRPC, because a name proves nothing about the holds of others.
-//! `max_hold` or a forced release ends holds that nobody releases. Bodies and query strings are ignored, as lockd does,
+//! `max_hold` or a forced release ends abandoned holds. Bodies and query strings are ignored, as lockd does,
 //! except for parameters that look like a lease or a wait.
 
 mod clean_path;

@@ -117,8 +117,7 @@ fn identifier(field: &'static str, id: &str) -> Result<(), Status> {
 /// A span that is there must be within its bounds; zero is not.
 fn span(field: &'static str, span: Option<&Span>, longest: Duration) -> Result<(), Status> {
     let Some(span) = span else { return Ok(()) };
-    let within = Duration::try_from(*span).is_ok_and(|span| (TTL_MIN..=longest).contains(&span));
-    if within {
+    if Duration::try_from(*span).is_ok_and(|span| (TTL_MIN..=longest).contains(&span)) {
         return Ok(());
     }
     let text = format!("{field} must be between {} and {}", go(TTL_MIN), go(longest));

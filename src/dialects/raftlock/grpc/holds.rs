@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
-/// The table ends a wait this much later than the client hears of it, so that the wait is lost first.
+/// The table ends a wait this much later than the client's own timeout, so that the wait is lost first.
 const MARGIN_MS: u64 = 5_000;
 
 pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<AcquireResponse>, Status> {
@@ -126,7 +126,7 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
     })
 }
 
-/// The same `request_id` asks for the same thing: whatever else the message says is its body, but for the time that is
+/// The same `request_id` asks for the same thing: the rest of the message is its body, except for the time that is
 /// left to wait, which grows shorter.
 fn request_key(call: &Call<'_>, asked: &AcquireRequest) -> Option<IdempotencyKey> {
     let body = || AcquireRequest { wait_timeout: None, ..asked.clone() }.encode_to_vec();

@@ -23,7 +23,7 @@ const LIMIT_DEFAULT: usize = 100;
 /// Locks that are looked at in one turn.
 const TURN: usize = 2_000;
 /// About as many bytes as one answer has, and what a lock or a waiter has besides its name: clients read no message of more
-/// than 4 MiB unless they are told to. A page that is cut says that there is more.
+/// than 4 MiB by default. A truncated page has `has_more`.
 const ANSWER_BYTES: usize = 1 << 20;
 const ROW_BYTES: usize = 100;
 

@@ -16,11 +16,9 @@ use super::proto;
 use crate::config::Config;
 use crate::domain::Dialect;
 use crate::http::catalog::{GrpcService, HoldDialect};
-use crate::http::grpc::unary::unary;
+use crate::http::grpc::unary::unary_route;
 use crate::http::routes::Routes;
 use crate::http::{AppState, Declaration};
-use axum::extract::{Request, State};
-use axum::routing::any;
 use state::RaftLock;
 use std::sync::Arc;
 
@@ -32,25 +30,17 @@ pub static DECLARATION: Declaration = Declaration {
     documentation: None,
 };
 
-macro_rules! method {
-    ($procedure:path) => {
-        any(async |State(state): State<Arc<RaftLock>>, request: Request| {
-            unary(&state.app, &*state, request, $procedure).await
-        })
-    };
-}
-
 fn routes(app: &AppState, _: &Config) -> Routes {
     Routes::new()
-        .route("/raftlock.RaftLock/Acquire", method!(holds::acquire))
-        .route("/raftlock.RaftLock/Release", method!(holds::release))
-        .route("/raftlock.RaftLock/Renew", method!(holds::renew))
-        .route("/raftlock.RaftLock/GetLockInfo", method!(list::show_lock))
-        .route("/raftlock.RaftLock/GetLocks", method!(list::list_locks))
-        .route("/raftlock.RaftLock/EnqueueWaiter", method!(queue::enqueue))
-        .route("/raftlock.RaftLock/CancelWait", method!(queue::cancel))
-        .route("/raftlock.RaftLock/GetBackoffAdvice", method!(queue::backoff))
-        .route("/raftlock.RaftLock/GetStatus", method!(status::status))
-        .route("/raftlock.RaftLock/Health", method!(status::health))
+        .route("/raftlock.RaftLock/Acquire", unary_route!(Arc<RaftLock>, holds::acquire))
+        .route("/raftlock.RaftLock/Release", unary_route!(Arc<RaftLock>, holds::release))
+        .route("/raftlock.RaftLock/Renew", unary_route!(Arc<RaftLock>, holds::renew))
+        .route("/raftlock.RaftLock/GetLockInfo", unary_route!(Arc<RaftLock>, list::show_lock))
+        .route("/raftlock.RaftLock/GetLocks", unary_route!(Arc<RaftLock>, list::list_locks))
+        .route("/raftlock.RaftLock/EnqueueWaiter", unary_route!(Arc<RaftLock>, queue::enqueue))
+        .route("/raftlock.RaftLock/CancelWait", unary_route!(Arc<RaftLock>, queue::cancel))
+        .route("/raftlock.RaftLock/GetBackoffAdvice", unary_route!(Arc<RaftLock>, queue::backoff))
+        .route("/raftlock.RaftLock/GetStatus", unary_route!(Arc<RaftLock>, status::status))
+        .route("/raftlock.RaftLock/Health", unary_route!(Arc<RaftLock>, status::health))
         .with_state(Arc::new(RaftLock::new(app)))
 }

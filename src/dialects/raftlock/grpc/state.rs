@@ -4,6 +4,7 @@ use crate::engine::{Engine, Stats};
 use crate::http::AppState;
 use crate::http::grpc::unary;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
@@ -20,7 +21,7 @@ pub struct RaftLock {
     pub rates: watch::Receiver<Rates>,
 }
 
-pub type Call<'a> = unary::Call<'a, RaftLock>;
+pub type Call<'a> = unary::Call<'a, Arc<RaftLock>>;
 
 impl RaftLock {
     /// Needs a runtime: it follows the engine.

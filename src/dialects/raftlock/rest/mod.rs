@@ -72,7 +72,7 @@ errors!(UnlockErrors: ErrorAnswer<'_>, BODY, MESSAGE, CREDENTIAL, WRITE, [Code::
 
 /// Take a lock
 ///
-/// Tries once, or waits up to `wait` seconds. A 409 says by whom the lock is held, for how long still, and how many wait.
+/// Tries once, or waits up to `wait` seconds. A 409 names the holder, the time left, and the number of waiters.
 #[utoipa::path(
     post,
     path = "/lock",

@@ -57,7 +57,7 @@ pub struct ErrorBody<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub struct Holder<'a> {
-    /// What the holder says about itself.
+    /// The metadata that the holder gave.
     pub metadata: BTreeMap<&'a str, &'a str>,
     pub fencing_token: u64,
     pub held_for_seconds: f64,
