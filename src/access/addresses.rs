@@ -12,36 +12,40 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// What is shared out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// Connections of one address.
-    Connections,
-    /// Connections beyond every bound, on which only probes are answered.
-    ProbeConnections,
-    /// Bytes of requests whose callers have shown no credential.
-    UnidentifiedBytes,
-    /// Streams without an end that need no credential.
-    PublicStreams,
-    /// Listings that are being sent.
-    Listings,
+/// Declares the pools, each with the key of `config.toml` that bounds it.
+macro_rules! pools {
+    ($($(#[$doc:meta])* $pool:ident = $config_key:literal,)*) => {
+        /// What is shared out among addresses.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum AddressPool {
+            $($(#[$doc])* $pool,)*
+        }
+
+        impl AddressPool {
+            pub const ALL: [AddressPool; [$($config_key),*].len()] = [$(AddressPool::$pool),*];
+            const COUNT: usize = AddressPool::ALL.len();
+
+            /// The key of `config.toml` that bounds it.
+            pub const fn config_key(self) -> &'static str {
+                match self {
+                    $(AddressPool::$pool => $config_key,)*
+                }
+            }
+        }
+    };
 }
 
-impl Pool {
-    pub const ALL: [Pool; 5] =
-        [Pool::Connections, Pool::ProbeConnections, Pool::UnidentifiedBytes, Pool::PublicStreams, Pool::Listings];
-    const COUNT: usize = Pool::ALL.len();
-
-    /// The key of `config.toml` that bounds it.
-    pub const fn config_key(self) -> &'static str {
-        match self {
-            Pool::Connections => "server.connections_per_address_max",
-            Pool::ProbeConnections => "server.connections_max",
-            Pool::UnidentifiedBytes => "server.unidentified_bytes_max",
-            Pool::PublicStreams => "server.public_streams_max",
-            Pool::Listings => "server.listings_max",
-        }
-    }
+pools! {
+    /// Connections of one address.
+    Connections = "server.connections_per_address_max",
+    /// Connections beyond every bound, on which only probes are answered.
+    ProbeConnections = "server.connections_max",
+    /// Bytes of requests whose callers have shown no credential.
+    UnidentifiedBytes = "server.unidentified_bytes_max",
+    /// Streams without an end that need no credential.
+    PublicStreams = "server.public_streams_max",
+    /// Listings that are being sent.
+    Listings = "server.listings_max",
 }
 
 /// The bounds of one pool.
@@ -76,10 +80,10 @@ type Account = (AddressGroup, bool);
 
 /// All addresses that use something now.
 pub struct Addresses {
-    shares: [Share; Pool::COUNT],
-    used: [AtomicU64; Pool::COUNT],
-    refused: [AtomicU64; Pool::COUNT],
-    paces: [LogRateLimit; Pool::COUNT],
+    shares: [Share; AddressPool::COUNT],
+    used: [AtomicU64; AddressPool::COUNT],
+    refused: [AtomicU64; AddressPool::COUNT],
+    paces: [LogRateLimit; AddressPool::COUNT],
     is_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     by_group: Mutex<HashMap<Account, Weak<Address>>>,
 }
@@ -91,14 +95,14 @@ pub struct Address {
     group: AddressGroup,
     /// Many clients come from it: it has no share, as the whole alone bounds it.
     is_proxy: bool,
-    used: [AtomicU64; Pool::COUNT],
+    used: [AtomicU64; AddressPool::COUNT],
 }
 
 /// So much of a pool, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
     address: Arc<Address>,
-    pool: Pool,
+    pool: AddressPool,
     amount: AtomicU64,
 }
 
@@ -111,14 +115,14 @@ impl fmt::Debug for Addresses {
 impl Addresses {
     /// `share` tells the bounds of each pool; `is_proxy` tells which addresses have no share of their own.
     pub fn new(
-        share: impl Fn(Pool) -> Share,
+        share: impl Fn(AddressPool) -> Share,
         is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Arc<Addresses> {
         Arc::new(Addresses {
-            shares: Pool::ALL.map(share),
+            shares: AddressPool::ALL.map(share),
             used: Default::default(),
             refused: Default::default(),
-            paces: [const { LogRateLimit::new(1) }; Pool::COUNT],
+            paces: [const { LogRateLimit::new(1) }; AddressPool::COUNT],
             is_proxy: Box::new(is_proxy),
             by_group: Mutex::default(),
         })
@@ -137,7 +141,7 @@ impl Addresses {
     }
 
     /// How often something of this pool was refused.
-    pub fn refused(&self, pool: Pool) -> u64 {
+    pub fn refused(&self, pool: AddressPool) -> u64 {
         self.refused[pool as usize].load(Relaxed)
     }
 
@@ -148,7 +152,7 @@ impl Addresses {
 
 impl Address {
     /// Takes so much of a pool; `None` where it is not left for this address, or for all.
-    pub fn take(self: &Arc<Address>, pool: Pool, amount: u64) -> Option<Place> {
+    pub fn take(self: &Arc<Address>, pool: AddressPool, amount: u64) -> Option<Place> {
         let (at, share) = (pool as usize, &self.all.shares[pool as usize]);
         let mine = add_within(&self.used[at], amount, if self.has_share(pool) { share.address } else { u64::MAX })?;
         if add_within(&self.all.used[at], amount, share.left_for(mine)).is_none() {
@@ -159,17 +163,17 @@ impl Address {
     }
 
     /// Whether all addresses together have taken half of a pool or more.
-    pub fn is_half_taken(&self, pool: Pool) -> bool {
+    pub fn is_half_taken(&self, pool: AddressPool) -> bool {
         self.all.used[pool as usize].load(Relaxed) >= self.all.shares[pool as usize].all.div_ceil(2)
     }
 
     /// The places for probes are few, so those are shared out to proxies too.
-    fn has_share(&self, pool: Pool) -> bool {
-        !self.is_proxy || pool == Pool::ProbeConnections
+    fn has_share(&self, pool: AddressPool) -> bool {
+        !self.is_proxy || pool == AddressPool::ProbeConnections
     }
 
     /// Counts a refusal. `Some` where it may be told `now`; then how many were not told before it.
-    pub fn refuse(&self, pool: Pool, now: Duration) -> Option<u64> {
+    pub fn refuse(&self, pool: AddressPool, now: Duration) -> Option<u64> {
         self.all.refused[pool as usize].fetch_add(1, Relaxed);
         self.all.paces[pool as usize].admit(now)
     }
@@ -233,10 +237,10 @@ mod tests {
     #[test]
     fn address_is_held_to_its_share() {
         let all = addresses(Share::halved(640));
-        let pool = Pool::UnidentifiedBytes;
+        let pool = AddressPool::UnidentifiedBytes;
         let first = all.of(from(1)).take(pool, 320).expect("its share");
         assert!(all.of(from(1)).take(pool, 1).is_none(), "beyond its share");
-        assert!(all.of(from(1)).take(Pool::Listings, 1).is_some(), "another pool");
+        assert!(all.of(from(1)).take(AddressPool::Listings, 1).is_some(), "another pool");
         let second = all.of(from(2)).take(pool, 160).expect("another address");
         assert!(all.of(from(3)).take(pool, 11).is_none(), "the rest is for those with little");
         let third = all.of(from(3)).take(pool, 10).expect("it has little");
@@ -250,41 +254,43 @@ mod tests {
     #[test]
     fn trusted_proxy_is_bounded_by_the_whole_pool() {
         let all = addresses(Share::of(10, 4));
-        for pool in [Pool::PublicStreams, Pool::Listings, Pool::UnidentifiedBytes] {
+        for pool in [AddressPool::PublicStreams, AddressPool::Listings, AddressPool::UnidentifiedBytes] {
             assert!(all.of(from(1)).take(pool, 5).is_none(), "{pool:?}: any other address");
             let proxy = all.of(from(9));
             let _most = proxy.take(pool, 10).expect("all of it");
             assert!(proxy.take(pool, 1).is_none() && proxy.is_half_taken(pool), "{pool:?}");
         }
-        assert!(all.of(from(9)).take(Pool::ProbeConnections, 5).is_none(), "probes");
+        assert!(all.of(from(9)).take(AddressPool::ProbeConnections, 5).is_none(), "probes");
     }
 
     #[test]
-    fn a_proxy_in_an_ipv6_network_gives_its_neighbours_nothing() {
+    fn ipv6_proxy_exempts_no_neighbours() {
         let proxy: IpAddr = "2001:db8::9".parse().expect("an address");
         let all = Addresses::new(|_| Share::of(10, 1), move |ip| ip == proxy);
-        let _first = all.of(proxy).take(Pool::Listings, 5).expect("no share");
+        let _first = all.of(proxy).take(AddressPool::Listings, 5).expect("no share");
         let neighbour = all.of("2001:db8::1".parse().expect("an address"));
-        assert!(neighbour.take(Pool::Listings, 2).is_none() && neighbour.take(Pool::Listings, 1).is_some());
+        assert!(
+            neighbour.take(AddressPool::Listings, 2).is_none() && neighbour.take(AddressPool::Listings, 1).is_some()
+        );
     }
 
     #[test]
-    fn the_addresses_of_one_ipv6_network_are_one() {
+    fn ipv6_network_counts_as_one_address() {
         let all = addresses(Share::of(10, 1));
         let of = |text: &str| all.of(text.parse().expect("an address"));
-        let _first = of("2001:db8::1").take(Pool::Connections, 1).expect("its share");
-        assert!(of("2001:db8::2").take(Pool::Connections, 1).is_none());
-        assert!(of("2001:db8:0:1::1").take(Pool::Connections, 1).is_some());
-        let _second = of("192.0.2.1").take(Pool::Connections, 1).expect("its share");
-        assert!(of("::ffff:192.0.2.1").take(Pool::Connections, 1).is_none(), "IPv4 in IPv6");
+        let _first = of("2001:db8::1").take(AddressPool::Connections, 1).expect("its share");
+        assert!(of("2001:db8::2").take(AddressPool::Connections, 1).is_none());
+        assert!(of("2001:db8:0:1::1").take(AddressPool::Connections, 1).is_some());
+        let _second = of("192.0.2.1").take(AddressPool::Connections, 1).expect("its share");
+        assert!(of("::ffff:192.0.2.1").take(AddressPool::Connections, 1).is_none(), "IPv4 in IPv6");
     }
 
     #[test]
-    fn refusals_are_counted_and_told_once_a_minute() {
+    fn refusals_are_counted_and_logged_once_a_minute() {
         let all = addresses(Share::of(1, 1));
         let address = all.of(from(1));
         let told: Vec<_> =
-            [0, 1, 60].map(|at| address.refuse(Pool::Listings, Duration::from_secs(at))).into_iter().collect();
-        assert_eq!((told, all.refused(Pool::Listings)), (vec![Some(0), None, Some(1)], 3));
+            [0, 1, 60].map(|at| address.refuse(AddressPool::Listings, Duration::from_secs(at))).into_iter().collect();
+        assert_eq!((told, all.refused(AddressPool::Listings)), (vec![Some(0), None, Some(1)], 3));
     }
 }

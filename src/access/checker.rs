@@ -21,9 +21,9 @@ use super::{
     error::AccessError,
     gate::{Admission, Gate},
     identity::{Identity, Role},
-    memory::{KnownSecrets, ProvedAddresses},
     options::{AccessOptions, Verdict},
     passwords::{Judged, Passwords},
+    secret_cache::{KnownSecrets, ProvedAddresses},
     throttle::{AddressGroup, Throttle},
 };
 

@@ -66,18 +66,18 @@ impl Credential {
             Credential::PasswordHash { name, phc, role, prefixes } => {
                 let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
                 let hash = Password::parse(&phc).map_err(problem)?;
-                let identity = Identity::told_by(&phc, &name, role, &prefixes);
+                let identity = Identity::from_secret(&phc, &name, role, &prefixes);
                 Ok((identity, Proof::Password { hash: Box::new(hash), plain: None }))
             }
             Credential::PlainKey { name, secret } => {
-                let identity = Identity::told_by(&name, &name, Role::Admin, &[]);
+                let identity = Identity::from_secret(&name, &name, Role::Admin, &[]);
                 Ok((identity, Proof::Key(not_empty(&name, sha256(&secret))?)))
             }
             Credential::PlainPassword { name, secret } => {
                 let plain = not_empty(&name, sha256(&secret))?;
                 let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
                 let hash = Box::new(Password::parse(&hash_password(&secret)?).map_err(problem)?);
-                let identity = Identity::told_by(&name, &name, Role::Admin, &[]);
+                let identity = Identity::from_secret(&name, &name, Role::Admin, &[]);
                 Ok((identity, Proof::Password { hash, plain: Some(plain) }))
             }
         }

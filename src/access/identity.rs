@@ -32,26 +32,26 @@ impl fmt::Display for Role {
 
 /// A recognised caller. Cheap to clone: one reference count, because every request on every core takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity(Arc<Caller>);
+pub struct Identity(Arc<IdentityData>);
 
 /// What an [`Identity`] stands for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct IdentityData {
     pub name: Arc<str>,
     pub role: Role,
-    /// Tells its credential from all others, as far as the lock table is concerned: what it opened is its own. The same
-    /// on every node, and for the next key of this name. 0 for a caller without one.
+    /// Identifies its credential in the lock table, which keeps the sessions and holds of credentials apart. The same on
+    /// every node, and for the next key of this name. 0 for a caller without a credential.
     pub credential: u64,
-    /// Within what its idempotency keys count.
+    /// The scope of its idempotency keys.
     scope: Box<[u8]>,
     /// Empty: every name.
     prefixes: Box<[Box<str>]>,
 }
 
 impl Deref for Identity {
-    type Target = Caller;
+    type Target = IdentityData;
 
-    fn deref(&self) -> &Caller {
+    fn deref(&self) -> &IdentityData {
         &self.0
     }
 }
@@ -63,9 +63,9 @@ impl Identity {
         Identity::known(name, role, prefixes, credential, name.as_bytes())
     }
 
-    /// The caller of a credential without a name of its own, told by something else. Nobody has to keep the numbers in
-    /// such names, so they are no scope.
-    pub(super) fn told_by(what: &str, name: &str, role: Role, prefixes: &[String]) -> Identity {
+    /// The caller of a credential without a name of its own, identified by `what`. The numbers in such names may change,
+    /// so idempotency keys are scoped to `what` instead.
+    pub(super) fn from_secret(what: &str, name: &str, role: Role, prefixes: &[String]) -> Identity {
         let digest = sha256(&format!("latchd credential {what}"));
         Identity::known(name, role, prefixes, number(&digest), &digest)
     }
@@ -77,15 +77,15 @@ impl Identity {
 
     fn known(name: &str, role: Role, prefixes: &[String], credential: u64, scope: &[u8]) -> Identity {
         let prefixes = prefixes.iter().map(|prefix| prefix.as_str().into()).collect();
-        Identity(Arc::new(Caller { name: name.into(), role, credential, scope: scope.into(), prefixes }))
+        Identity(Arc::new(IdentityData { name: name.into(), role, credential, scope: scope.into(), prefixes }))
     }
 
-    /// Within what the idempotency keys of this caller count.
+    /// The scope of this caller's idempotency keys.
     pub fn scope(&self) -> &[u8] {
         &self.scope
     }
 
-    /// Nobody has to say who they are.
+    /// No credential is configured.
     pub fn is_anonymous(&self) -> bool {
         self.credential == 0
     }
@@ -130,7 +130,7 @@ impl Identity {
     }
 }
 
-/// Never 0, which is nobody's.
+/// Never 0, which means no credential.
 fn number(digest: &Sha256Digest) -> u64 {
     let (first, _) = digest.split_first_chunk().expect("eight of thirty-two bytes");
     u64::from_be_bytes(*first).max(1)

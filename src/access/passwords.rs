@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{credential::Password, digest::KeyedDigest, memory::RefusedSecrets};
+use super::{credential::Password, digest::KeyedDigest, secret_cache::RefusedSecrets};
 
 pub(super) struct Passwords {
     proofs: Vec<PasswordProof>,

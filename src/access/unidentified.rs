@@ -1,6 +1,6 @@
 //! What a request occupies until its caller has shown a credential.
 
-use super::addresses::{Address, Place, Pool};
+use super::addresses::{Address, AddressPool, Place};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -25,7 +25,7 @@ impl Unidentified {
     /// Takes room for a request with so many header fields and so many bytes of text; `None` where none is left.
     pub fn begin(address: &Arc<Address>, fields: usize, text_bytes: usize, has_body: bool) -> Option<Unidentified> {
         let bytes = REQUEST_BYTES + FIELD_BYTES * fields as u64 + text_bytes as u64;
-        let place = address.take(Pool::UnidentifiedBytes, bytes)?;
+        let place = address.take(AddressPool::UnidentifiedBytes, bytes)?;
         let excess = bytes.saturating_sub(ORDINARY_BYTES);
         Some(Unidentified { place: Some(place), excess, ..Unidentified::free(address, has_body) })
     }

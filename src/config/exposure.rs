@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_loopback_warns_of_nothing() {
+    fn loopback_listener_gives_no_warning() {
         assert_eq!(warnings("http://127.0.0.1:1 https://[::1]:1", None), Vec::<String>::new());
     }
 

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_hides_itself() {
+    fn secret_is_redacted_in_debug_output() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(hidden)");
     }
 }

@@ -4,7 +4,7 @@
 use super::address_limits::take_place;
 use super::failure::Failure;
 use super::respond::{JSON, json, with_body};
-use crate::access::Pool;
+use crate::access::AddressPool;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -25,7 +25,7 @@ where
     if first.len() < CHUNK_BYTES {
         return Ok(json(StatusCode::OK, first));
     }
-    let place = take_place(&head.extensions, Pool::Listings)?;
+    let place = take_place(&head.extensions, AddressPool::Listings)?;
     let rest = std::iter::once(first).chain(chunks).map(move |chunk| {
         let _until_the_end = &place;
         Ok::<_, Infallible>(Bytes::from(chunk))

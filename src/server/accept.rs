@@ -18,7 +18,7 @@ use super::link::{Link, Links};
 use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, is_proxy_header};
 use super::socket;
 use super::tracked::Tracked;
-use crate::access::Pool;
+use crate::access::AddressPool;
 use crate::config::listen::Scheme;
 use crate::http::address_limits;
 use crate::http::client_info::ClientAddr;
@@ -89,7 +89,7 @@ where
 
 impl<F> EdgeAcceptor<F> {
     /// Closes a connection beyond every bound, with words where that costs no handshake and not many wait to read them.
-    async fn turn_off(&self, stream: TcpStream, pool: Pool) -> io::Error {
+    async fn turn_off(&self, stream: TcpStream, pool: AddressPool) -> io::Error {
         let refusing = Arc::clone(&self.links.refusing);
         if self.scheme == Scheme::Http
             && let Ok(_permit) = refusing.try_acquire_owned()

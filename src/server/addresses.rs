@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::forwarded::TrustedProxies;
-use crate::access::{Addresses, Pool, Share};
+use crate::access::{AddressPool, Addresses, Share};
 use crate::config::ServerConfig;
 use crate::telemetry::Metrics;
 
@@ -14,11 +14,11 @@ const PROBE_CONNECTIONS: Share = Share { all: 256, address: 8, little: 2, reserv
 /// The accounts of all addresses.
 pub fn addresses(server: &ServerConfig) -> Arc<Addresses> {
     let share = |pool| match pool {
-        Pool::Connections => Share::of(u64::MAX, connections_of_one(server)),
-        Pool::ProbeConnections => PROBE_CONNECTIONS,
-        Pool::UnidentifiedBytes => Share::halved(server.unidentified_bytes_max),
-        Pool::PublicStreams => Share::of(server.public_streams_max, server.public_streams_max.div_ceil(4)),
-        Pool::Listings => Share::of(server.listings_max, server.listings_max.div_ceil(2)),
+        AddressPool::Connections => Share::of(u64::MAX, connections_of_one(server)),
+        AddressPool::ProbeConnections => PROBE_CONNECTIONS,
+        AddressPool::UnidentifiedBytes => Share::halved(server.unidentified_bytes_max),
+        AddressPool::PublicStreams => Share::of(server.public_streams_max, server.public_streams_max.div_ceil(4)),
+        AddressPool::Listings => Share::of(server.listings_max, server.listings_max.div_ceil(2)),
     };
     let trusted = TrustedProxies::new(server.trusted_proxies.clone());
     Addresses::new(share, move |ip| trusted.trust(ip))
@@ -32,7 +32,7 @@ fn connections_of_one(server: &ServerConfig) -> u64 {
 
 /// What was refused until now.
 pub fn refresh(metrics: &Metrics, addresses: &Addresses) {
-    for pool in Pool::ALL {
+    for pool in AddressPool::ALL {
         metrics.limit_refusals.set(pool.config_key(), addresses.refused(pool));
     }
 }

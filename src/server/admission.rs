@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Request, Response};
 use super::edge::EdgeContext;
 use super::head;
 use super::link::Link;
-use crate::access::{Pool, Unidentified};
+use crate::access::{AddressPool, Unidentified};
 use crate::http::failure::Failure;
 use crate::http::problem::problem;
 use crate::http::{address_limits, grpc};
@@ -44,11 +44,11 @@ impl Admission<'_> {
         let fields = request.headers().len();
         match Unidentified::begin(&address, fields, head::text_bytes(request), has_body) {
             Some(unidentified) => Ok(Arc::new(unidentified)),
-            None => Err(self.refused(&address, Pool::UnidentifiedBytes)),
+            None => Err(self.refused(&address, AddressPool::UnidentifiedBytes)),
         }
     }
 
-    fn refused(&self, address: &crate::access::Address, pool: Pool) -> Failure {
+    fn refused(&self, address: &crate::access::Address, pool: AddressPool) -> Failure {
         address_limits::refuse(address, pool, (self.context.clock)())
     }
 }

@@ -1,5 +1,4 @@
-//! The end: readiness goes first, clients are asked to connect elsewhere, waiters are told, requests in flight finish,
-//! then the process ends.
+//! The phases of a shutdown, which `leave.rs` goes through, and the signals that start it.
 
 use std::sync::Arc;
 

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_untrusted_hop_from_the_right_is_the_client() {
+    fn first_untrusted_hop_from_the_right_is_the_client() {
         for (list, client) in [
             ("192.0.2.7", "192.0.2.7"),
             ("6.6.6.6, 192.0.2.7", "192.0.2.7"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_that_of_the_nearest_proxy() {
+    fn scheme_comes_from_the_nearest_proxy() {
         for (list, https) in [("https", true), ("http, https", true), ("https, http", false), ("gopher", false)] {
             assert_eq!(seen(&[("x-forwarded-proto", list)]).1, https, "{list}");
         }

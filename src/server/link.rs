@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::drain::Drain;
-use crate::access::{Address, Addresses, Place, Pool};
+use crate::access::{Address, AddressPool, Addresses, Place};
 use crate::base::LogRateLimit;
 use crate::config::ServerConfig;
 use crate::http::client_info::ClientAddr;
@@ -50,7 +50,7 @@ pub struct Link {
     /// What the peer's address uses.
     pub address: Arc<Address>,
     /// The bound that it is beyond: only probes are answered, for a moment.
-    pub probes_only: Option<Pool>,
+    pub probes_only: Option<AddressPool>,
     /// The tick at which it was admitted.
     begun: u64,
     _place: Option<Place>,
@@ -94,23 +94,28 @@ impl Links {
 
     /// Admits a connection, or has it answer probes alone where there are too many, in all or from this address. Proxies
     /// have no share of their own. `Err` is the bound where even those are too many.
-    pub fn admit(self: &Arc<Self>, peer: ClientAddr, is_proxy: bool) -> Result<Arc<Link>, Pool> {
+    pub fn admit(self: &Arc<Self>, peer: ClientAddr, is_proxy: bool) -> Result<Arc<Link>, AddressPool> {
         let address = self.addresses.of(peer.ip);
-        let place = if is_proxy { None } else { address.take(Pool::Connections, 1) };
+        let place = if is_proxy { None } else { address.take(AddressPool::Connections, 1) };
         if !is_proxy && place.is_none() {
-            return self.admit_probe(peer, address, Pool::Connections);
+            return self.admit_probe(peer, address, AddressPool::Connections);
         }
         if self.open.fetch_add(1, Relaxed) >= self.connections_max {
             self.open.fetch_sub(1, Relaxed);
             drop(place);
-            return self.admit_probe(peer, address, Pool::ProbeConnections);
+            return self.admit_probe(peer, address, AddressPool::ProbeConnections);
         }
         self.metrics.connections.inc();
         Ok(self.link(peer, address, None, place))
     }
 
-    fn admit_probe(self: &Arc<Self>, peer: ClientAddr, address: Arc<Address>, beyond: Pool) -> Result<Arc<Link>, Pool> {
-        match address.take(Pool::ProbeConnections, 1) {
+    fn admit_probe(
+        self: &Arc<Self>,
+        peer: ClientAddr,
+        address: Arc<Address>,
+        beyond: AddressPool,
+    ) -> Result<Arc<Link>, AddressPool> {
+        match address.take(AddressPool::ProbeConnections, 1) {
             Some(place) => Ok(self.link(peer, address, Some(beyond), Some(place))),
             None => Err(beyond),
         }
@@ -120,7 +125,7 @@ impl Links {
         self: &Arc<Self>,
         peer: ClientAddr,
         address: Arc<Address>,
-        probes_only: Option<Pool>,
+        probes_only: Option<AddressPool>,
         place: Option<Place>,
     ) -> Arc<Link> {
         let link = Arc::new(Link {

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wildcard_of_ipv6_alone_takes_ipv4_too() {
+    fn ipv6_wildcard_alone_accepts_ipv4() {
         let bound = Bound::all(&urls(&["http://[::]:0"])).expect("bound");
         TcpStream::connect((Ipv4Addr::LOCALHOST, bound[0].address.port())).expect("somebody listens");
     }

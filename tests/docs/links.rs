@@ -43,6 +43,19 @@ fn every_relative_link_and_anchor_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
+fn paths_in_backticks_in_architecture_exist() {
+    let page = Page::read("ARCHITECTURE.md");
+    let quoted = page.text.split('`').skip(1).step_by(2);
+    let is_path = |text: &&str| {
+        ["src/", "tests/", "docs/"].iter().any(|root| text.starts_with(root)) && !text.contains(['{', '*', '\n'])
+    };
+    let paths: Vec<&str> = quoted.filter(is_path).collect();
+    assert!(paths.len() > 20, "only {} paths were found", paths.len());
+    let missing: Vec<_> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names paths that do not exist: {missing:?}");
+}
+
+#[test]
 fn broken_links_and_anchors_are_found() {
     let page = Page { path: "docs/disks.md".to_owned(), text: "# A, b `c`!\n## A, b `c`!\n[x](b.md)\n".to_owned() };
     assert_eq!(page.anchors(), ["a-b-c", "a-b-c-1"]);
@@ -53,7 +66,7 @@ fn broken_links_and_anchors_are_found() {
 }
 
 #[test]
-fn the_summary_names_every_page_of_the_book_once() {
+fn summary_names_every_page_once() {
     let summary = Page::read("docs/SUMMARY.md");
     let mut named: Vec<String> = summary.links().iter().map(|link| format!("docs/{link}")).collect();
     named.sort();

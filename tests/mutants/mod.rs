@@ -30,7 +30,7 @@ macro_rules! caught {
 
 caught! {
     no_fsync_is_caught: "no-fsync" by "proof::crash::power::nothing_is_lost_by_a_power_loss";
-    expiry_by_wall_clock_is_caught: "expiry-by-wall-clock" by "proof::wall_clock::the_wall_clock_steps_forward";
+    expiry_by_wall_clock_is_caught: "expiry-by-wall-clock" by "proof::wall_clock::wall_clock_step_forward_changes_no_lease";
     token_reused_is_caught: "token-reused" by "domain::tokens::released_token_is_never_reissued";
     lease_halved_is_caught: "lease-halved" by "domain::model::leases::hold_never_ends_before_its_lease";
     waiter_not_dropped_is_caught: "waiter-not-dropped"

@@ -25,7 +25,7 @@ fn lock(client: &mut Client, body: &serde_json::Value) -> serde_json::Value {
 }
 
 #[test]
-fn the_status_page_shows_locks_holders_and_waiters_and_stays_fresh() {
+fn status_page_shows_locks_holders_waiters_and_refreshes() {
     let server = Spec::in_memory().password(PASSWORD).start();
     let mut holder = session(&server);
     let request =
@@ -67,7 +67,7 @@ fn the_status_page_shows_locks_holders_and_waiters_and_stays_fresh() {
 }
 
 #[test]
-fn the_status_page_shows_a_change_without_waiting_for_its_next_look() {
+fn status_page_shows_changes_before_its_next_poll() {
     let server = Spec::in_memory().password(PASSWORD).start();
     let mut holder = session(&server);
     let browser = Browser::start();

@@ -38,7 +38,7 @@ impl<'a> Curl<'a> {
 }
 
 #[test]
-fn the_cookie_jar_carries_the_session() {
+fn cookie_jar_carries_the_session() {
     let server = Spec::in_memory().password("pass word:with colon").start();
     let (one, other) = (Curl::new(&server), Curl::new(&server));
     assert_eq!(one.call(&["-X", "POST"], "/session").0, 201);
@@ -68,7 +68,7 @@ fn the_cookie_jar_carries_the_session() {
 }
 
 #[test]
-fn a_wrong_password_gets_nothing() {
+fn wrong_password_is_refused() {
     let server = Spec::in_memory().password("right").start();
     let curl = Curl::new(&server);
     let (status, _) = curl.call(&["-X", "POST"], "/session");

@@ -89,7 +89,7 @@ fn no_dependency_has_a_known_fault() {
 }
 
 #[test]
-fn a_version_with_a_known_fault_is_found() {
+fn version_with_known_fault_is_found() {
     let known = read::<Copy>("tests/proof/advisories.toml").advisories;
     let version = |version: &str| Locked { name: "tokio".into(), version: version.parse().expect("a version") };
     assert!(found(&version("1.44.1"), &known)[0].starts_with("RUSTSEC-2025-0023: tokio 1.44.1"));

@@ -40,7 +40,7 @@ fn refused(date: &str, spec: Spec) -> String {
 }
 
 #[test]
-fn a_table_in_memory_that_begins_within_the_second_begins_above() {
+fn restarted_memory_table_starts_above_earlier_tokens() {
     let mut last = 0;
     let before = unix_ms();
     let mut server = Spec::in_memory().start();
@@ -54,7 +54,7 @@ fn a_table_in_memory_that_begins_within_the_second_begins_above() {
 }
 
 #[test]
-fn a_first_start_with_an_absurd_clock_is_refused_unless_told() {
+fn first_start_with_absurd_clock_needs_trust_clock() {
     let home = tempfile::tempdir().expect("a directory");
     let dir = home.path().join("data");
     for spec in [Spec::in_memory(), Spec::durable(&dir)] {
@@ -68,7 +68,7 @@ fn a_first_start_with_an_absurd_clock_is_refused_unless_told() {
 }
 
 #[test]
-fn a_start_that_is_not_the_first_asks_no_clock() {
+fn later_start_ignores_absurd_clock() {
     let home = tempfile::tempdir().expect("a directory");
     let dir = home.path().join("data");
     let mut server = Spec::durable(&dir).start();
@@ -81,7 +81,7 @@ fn a_start_that_is_not_the_first_asks_no_clock() {
 }
 
 #[test]
-fn a_restore_with_an_absurd_clock_is_refused_unless_told() {
+fn restore_with_absurd_clock_needs_trust_clock() {
     let home = tempfile::tempdir().expect("a directory");
     let backup = home.path().join("latchd.backup").display().to_string();
     let server = Spec::in_memory().start();
@@ -104,7 +104,7 @@ fn a_restore_with_an_absurd_clock_is_refused_unless_told() {
 
 /// A log that is cut between two records looks whole.
 #[test]
-fn a_log_that_was_cut_at_the_end_of_a_record_is_told_and_gives_no_token_again() {
+fn log_truncated_between_records_is_reported_and_repeats_no_token() {
     let home = tempfile::tempdir().expect("a directory");
     let dir = home.path().join("data");
     let spec = Spec::durable(&dir);

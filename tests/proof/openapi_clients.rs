@@ -21,7 +21,7 @@ fn redocly_has_no_error_and_no_warning() {
 }
 
 #[test]
-fn a_generated_python_client_sends_the_requests_of_the_readme() {
+fn generated_python_client_sends_readme_requests() {
     let server = Spec::in_memory().start();
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let mut command = python("python");
@@ -33,7 +33,7 @@ fn a_generated_python_client_sends_the_requests_of_the_readme() {
 }
 
 #[test]
-fn a_generated_typescript_client_compiles_and_sends_the_requests_of_the_readme() {
+fn generated_typescript_client_compiles_and_sends_readme_requests() {
     let server = Spec::in_memory().start();
     // Beside the installed packages, where they are found.
     let folder = tempfile::tempdir_in(super::tools::NODE).expect("a temporary directory can be made");

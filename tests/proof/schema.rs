@@ -12,7 +12,7 @@ const SEED: &str = "20240229";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 
 #[test]
-fn the_openapi_document_keeps_its_promises() {
+fn openapi_document_matches_served_answers() {
     let server = Spec::in_memory().api_key(API_KEY).configuration("[locks]\nwait_max = \"1s\"\n").start();
     // With a session, or most of what is generated would only be told that it has none.
     let mut client = Client::tls(&server).with_header("X-API-Key", API_KEY);

@@ -106,7 +106,7 @@ const READY: &str = "curl -sk https://127.0.0.1:8443/readyz";
 
 #[test]
 #[ignore = "boots systemd: make test-systemd"]
-fn the_unit_works_alone_and_comes_back_from_failures_under_a_real_systemd() {
+fn systemd_unit_runs_and_restarts_after_failures() {
     let booted = Booted::new();
     booted.run("systemctl start latchd || { journalctl --no-pager -u latchd; systemctl status latchd; exit 1; }");
     // Started means told ready: it listens already.

@@ -76,11 +76,11 @@ fn a_step_changes_no_lease(step: &str) {
 }
 
 #[test]
-fn the_wall_clock_steps_forward() {
+fn wall_clock_step_forward_changes_no_lease() {
     a_step_changes_no_lease("+7200");
 }
 
 #[test]
-fn the_wall_clock_steps_back() {
+fn wall_clock_step_back_changes_no_lease() {
     a_step_changes_no_lease("-7200");
 }

@@ -82,7 +82,7 @@ fn requests_of_our_own_pages_and_of_programs_go_on() {
 }
 
 #[test]
-fn the_usual_port_of_an_origin_may_be_left_out() {
+fn origin_matches_without_its_default_port() {
     let server = Spec::in_memory().start();
     for (host, origin, expected) in [
         ("locks", "https://locks", 201),

@@ -103,7 +103,7 @@ fn excess_connections_free_the_probe_places() {
 }
 
 #[test]
-fn a_trusted_proxy_may_have_all_connections() {
+fn trusted_proxy_may_use_all_connections() {
     let configuration = "[server]\nconnections_per_address_max = 2\ntrusted_proxies = [\"127.0.0.1\"]\n";
     let server = Spec::in_memory().configuration(configuration).argument("--allow-anonymous").start();
     let _silent: Vec<TcpStream> = (0..10).map(|_| connect_from(server.http(), HERE)).collect();

@@ -10,7 +10,7 @@ use crate::support::frames::connect_from;
 use crate::support::spec::Spec;
 
 #[test]
-fn a_snapshot_is_written_while_more_connections_come_than_there_are_files() {
+fn snapshot_is_written_when_connections_exhaust_file_descriptors() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = "[server]\nheader_timeout = \"5m\"\n[storage]\nsnapshot_log_bytes = 20000\n";
     let mut server = Spec::durable(directory.path()).configuration(settings).open_files(200).start();

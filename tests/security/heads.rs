@@ -30,7 +30,7 @@ fn more_header_fields_than_a_hundred_are_refused_with_the_limit_on_http2() {
 }
 
 #[test]
-fn a_head_beyond_its_size_is_refused_with_its_key_on_http2() {
+fn oversized_http2_head_is_refused_naming_the_config_key() {
     let server = Spec::in_memory().configuration("[server]\nheader_bytes_max = \"16KiB\"\n").start();
     assert_eq!(asked(&server, 10, 1_000).0, 200);
     let (status, body) = asked(&server, 20, 1_000);

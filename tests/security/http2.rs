@@ -96,7 +96,7 @@ fn unidentified_calls_are_held_to_their_share() {
 }
 
 #[test]
-fn calls_without_their_messages_are_bounded_where_nobody_needs_a_credential() {
+fn anonymous_grpc_calls_without_messages_are_limited() {
     let server = Spec::in_memory().configuration("[server]\nunidentified_bytes_max = \"16MiB\"\n").start();
     let before = peak_memory(&server);
     let answered = park(&mut Raw::open(&server), LOCK, 60);

@@ -66,7 +66,7 @@ fn throttled_answers_do_not_reveal_the_password() {
 }
 
 #[test]
-fn failed_logins_are_told_once_for_each_address() {
+fn failed_logins_are_logged_once_per_address() {
     let server = Spec::in_memory().password(PASSWORD).start();
     let guessers: Vec<Ipv4Addr> = (1..=30).map(|host| Ipv4Addr::new(127, 0, 3, host)).collect();
     for round in 0..3 {

@@ -45,7 +45,7 @@ fn metric(server: &Server, name: &str) -> f64 {
 }
 
 #[test]
-fn a_full_table_is_told_in_every_dialect_and_serves_what_adds_nothing() {
+fn full_table_refuses_acquires_and_serves_releases() {
     let limit = "[locks]\ntable_bytes_max = \"64KiB\"\n[quotas]\ncredential_percent = 0\naddress_percent = 0\n";
     let server = Spec::in_memory().api_key(ADMIN).configuration(limit).start();
     let mut client = with(&server, ADMIN);

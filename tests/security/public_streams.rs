@@ -70,7 +70,7 @@ fn old_public_streams_go_on_below_half() {
 }
 
 #[test]
-fn a_trusted_proxy_has_no_share_of_the_streams() {
+fn trusted_proxy_is_exempt_from_the_stream_share() {
     let settings = "[server]\npublic_streams_max = 4\ntrusted_proxies = [\"127.0.0.1\"]\n";
     let server = Spec::in_memory().password("sesame").configuration(settings).start();
     let client = GrpcClient::plain(&server);

@@ -41,7 +41,7 @@ fn take_in_get_lock(server: &Server) -> String {
 }
 
 #[test]
-fn a_release_without_credential_ends_only_a_hold_of_its_own_dialect() {
+fn release_without_credential_ends_only_holds_of_its_dialect() {
     let server = Spec::in_memory().api_key(KEY).start();
     let mut caller = with(&server, KEY);
     assert_eq!(caller.post("/session", &json!({})).status, 201);
@@ -56,7 +56,7 @@ fn a_release_without_credential_ends_only_a_hold_of_its_own_dialect() {
 }
 
 #[test]
-fn a_release_without_credential_is_refused_where_the_switch_is_off() {
+fn release_without_credential_is_refused_when_disabled() {
     let spec = Spec::in_memory().api_key(KEY).configuration("[compat]\nrelease_without_credential = false\n");
     let server = spec.start();
     let token = take_in_get_lock(&server);
@@ -80,7 +80,7 @@ fn refused_requests_write_no_log_entry() {
 }
 
 #[test]
-fn a_read_only_key_ends_no_session_and_opens_none() {
+fn read_only_key_neither_opens_nor_ends_sessions() {
     let server = Spec::in_memory().api_key(KEY).configuration(keys()).start();
     let mut owner = with(&server, KEY);
     assert_eq!(owner.post("/session", &json!({})).status, 201);
@@ -112,7 +112,7 @@ fn connection_sessions_through_a_proxy_are_refused_with_the_reason_unless_allowe
 }
 
 #[test]
-fn a_prefix_key_is_told_no_counts_of_the_whole_service() {
+fn prefix_key_sees_no_service_wide_counts() {
     let server = Spec::in_memory().api_key(KEY).configuration(keys()).start();
     let _token = take_in_get_lock(&server);
     let holds = |secret: &str| {

@@ -51,7 +51,7 @@ fn owner_with_a_hold(server: &Server) -> (Client, String) {
 }
 
 #[test]
-fn a_session_presented_with_another_credential_is_refused_and_keeps_its_holds() {
+fn session_with_another_credential_is_refused_and_keeps_holds() {
     let server = server();
     let (mut owner, hold) = owner_with_a_hold(&server);
     let (unlock, lease) = (json!({"name": "part/a", "key": hold}), json!({"name": "part/b"}));
@@ -103,7 +103,7 @@ fn renewed_key_keeps_sessions_of_its_name() {
 }
 
 #[test]
-fn a_connection_of_ldlm_is_the_session_of_its_first_credential() {
+fn ldlm_connection_session_belongs_to_its_first_credential() {
     let server = server();
     let connection = GrpcClient::plain(&server);
     let take = |secret: &str, name: &str| -> LockResponse {
@@ -129,7 +129,7 @@ fn open_under(server: &Server, secret: Option<&str>, idempotency_key: &str) -> V
 }
 
 #[test]
-fn an_idempotency_key_counts_within_its_credential_and_not_within_a_name_for_logs() {
+fn idempotency_key_is_scoped_to_its_credential() {
     let password = latchd::access::hash_password("a password").expect("it can be hashed");
     let other = latchd::access::hash_password("another").expect("it can be hashed");
     // In log lines the passwords are `password-1` and `password-2`.

@@ -36,7 +36,7 @@ fn head(path: &str, framing: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_within_its_bounds_is_read() {
+async fn body_within_its_limits_is_read() {
     let rig = Rig::start(router(), &[]);
     let mut whole = head("/", "content-length: 1000");
     whole.extend([b'x'; 1_000]);
@@ -102,7 +102,7 @@ async fn broken_chunks_are_answered() {
 }
 
 #[tokio::test]
-async fn an_oversized_or_malformed_head_is_answered() {
+async fn oversized_or_malformed_head_gets_an_answer() {
     let rig = Rig::start(router(), &[("server.header_bytes_max", "16KiB")]);
     let large = |bytes: usize| format!("GET / HTTP/1.1\r\nhost: t\r\nx: {}\r\n\r\n", "y".repeat(bytes));
     let many: String = (0..200).map(|number| format!("h{number}: v\r\n")).collect();

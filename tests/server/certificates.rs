@@ -56,7 +56,7 @@ fn unfit_authority(path: &std::path::Path) {
 }
 
 #[test]
-fn an_unfit_certificate_is_warned_of_at_the_start_and_at_each_reload() {
+fn unfit_certificate_warns_at_start_and_each_reload() {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("unfit.pem");
     unfit_authority(&path);

@@ -122,7 +122,7 @@ async fn pipelined_answers_are_tracked_separately() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_when_its_connection_is_closed() {
+async fn closed_connection_cancels_its_wait() {
     let service = Guarded::start(10);
     for (count, tls) in [(1, false), (2, true)] {
         let mut connection = service.rig.connect(tls).await;

@@ -29,7 +29,7 @@ async fn headers_of_strangers_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_is_believed() {
+async fn trusted_proxy_names_the_client() {
     let trusted = [("server.trusted_proxies", "10.0.0.0/8, 127.0.0.1"), ("access.allow_anonymous", "true")];
     assert_eq!(seen(&trusted, HEADERS).await, "192.0.2.7 true | 192.0.2.7 true");
     assert_eq!(seen(&trusted, "").await, "127.0.0.1 false | 127.0.0.1 true");

@@ -53,7 +53,7 @@ fn probe_listener_serves_probes_and_metrics_only() {
 }
 
 #[test]
-fn the_health_check_asks_where_the_configuration_says() {
+fn health_check_uses_the_configured_probe_address() {
     let home = tempfile::tempdir().expect("a directory");
     let server = guarded(home.path());
     let health = |variables: &[(&str, String)], arguments: &[&str]| {

@@ -107,7 +107,7 @@ const LINES_PER_FILE: usize = 400;
 const LINES_PER_FUNCTION: usize = 70;
 
 #[test]
-fn the_source_keeps_the_house_rules() {
+fn source_keeps_the_house_rules() {
     let sources = read_all(&["src", "tests", "benches"]);
     assert!(sources.iter().any(|source| source.path == "src/lib.rs"), "the source was not found");
     let complaints: Vec<String> = sources.iter().flat_map(checks::all).collect();

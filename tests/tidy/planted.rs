@@ -53,7 +53,7 @@ fn reserved_words_are_seen_outside_their_place() {
 }
 
 #[test]
-fn an_impure_domain_is_seen() {
+fn hash_map_in_domain_is_reported() {
     assert_eq!(complaints(checks::purity, "src/domain/table.rs", "use std::collections::HashMap;"), 1);
     assert_eq!(complaints(checks::purity, "src/domain/table.rs", "async fn f() {}"), 1);
     assert_eq!(complaints(checks::purity, "src/domain/table.rs", "use std::collections::BTreeMap;"), 0);
@@ -79,7 +79,7 @@ fn long_files_and_functions_are_seen() {
 }
 
 #[test]
-fn a_missing_heading_is_seen() {
+fn missing_heading_is_reported() {
     assert_eq!(complaints(checks::heading, "src/cli/serve.rs", "use std::fmt;"), 1);
     assert_eq!(complaints(checks::heading, "src/cli/serve.rs", "//! Serves."), 0);
 }

@@ -78,7 +78,7 @@ fn running_jobs_keep_their_places_and_only_so_many_run() {
 }
 
 #[test]
-fn the_last_word_is_asked_before_queueing() {
+fn cached_verdict_is_checked_before_queueing() {
     let gate = Numbers::new(1);
     let refused = gate.gate.enter((gate.digest(1), "1"), address(1), 0, || false);
     assert!(refused.is_none());
@@ -87,7 +87,7 @@ fn the_last_word_is_asked_before_queueing() {
 }
 
 #[test]
-fn addresses_that_failed_less_come_first_then_who_came_first() {
+fn queue_orders_by_failures_then_arrival() {
     let gate = Numbers::new(1);
     let _waiting: Vec<_> = [(1, 5), (2, 1), (3, 0), (4, 1), (5, 0)]
         .map(|(n, failures)| gate.enter(n, n, failures).unwrap())
@@ -97,7 +97,7 @@ fn addresses_that_failed_less_come_first_then_who_came_first() {
 }
 
 #[test]
-fn a_full_queue_gives_the_last_place_to_an_address_that_failed_less() {
+fn full_queue_evicts_the_address_with_most_failures() {
     let gate = Numbers::new(1);
     let mut waiting: Vec<_> = (0..64).map(|n| gate.enter(n, n, 3).unwrap()).collect();
     assert_eq!(gate.admission(64, 99, 3), Admission::Full);
@@ -109,7 +109,7 @@ fn a_full_queue_gives_the_last_place_to_an_address_that_failed_less() {
 }
 
 #[test]
-fn a_running_job_never_gives_way() {
+fn running_job_is_never_evicted() {
     let gate = Numbers::new(64);
     let mut waiting: Vec<_> = (0..64).map(|n| gate.enter(n, n, 3).unwrap()).collect();
     let running: Vec<_> = (0..64).map(|_| gate.gate.next().unwrap()).collect();
@@ -120,7 +120,7 @@ fn a_running_job_never_gives_way() {
 }
 
 #[test]
-fn the_same_secret_joins_from_any_address_even_at_a_full_queue() {
+fn same_secret_joins_its_job_even_when_queue_is_full() {
     let gate = Numbers::new(1);
     let mut waiting: Vec<_> = (0..64).map(|n| gate.enter(n, n, 0).unwrap()).collect();
     for n in 0..64 {
@@ -135,7 +135,7 @@ fn the_same_secret_joins_from_any_address_even_at_a_full_queue() {
 }
 
 #[test]
-fn a_secret_that_nobody_waits_for_any_more_is_not_verified() {
+fn abandoned_secret_is_not_verified() {
     let gate = Numbers::new(1);
     drop(gate.enter(1, 1, 0));
     let _waiting = gate.enter(2, 2, 0).unwrap();
@@ -143,7 +143,7 @@ fn a_secret_that_nobody_waits_for_any_more_is_not_verified() {
 }
 
 #[test]
-fn a_job_that_panics_leaves_the_gate_open() {
+fn panicking_job_leaves_the_gate_open() {
     let gate = Numbers::new(1);
     let mut caller = gate.enter(1, 1, 0).unwrap();
     let died = std::thread::scope(|scope| {

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use super::{
     digest::{Keyed, KeyedDigest},
-    memory::{KnownSecrets, RefusedSecrets},
+    secret_cache::{KnownSecrets, RefusedSecrets},
     *,
 };
 
@@ -14,7 +14,7 @@ fn digests(count: usize) -> Vec<KeyedDigest> {
 }
 
 #[test]
-fn a_password_blocks_once_and_is_fast_from_then_on() {
+fn password_is_verified_once_then_cached() {
     let access = access(vec![password("ops", "pass")]);
     assert_eq!(access.check_fast(&["pass"], ip(HOME), START), None);
     assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
@@ -23,7 +23,7 @@ fn a_password_blocks_once_and_is_fast_from_then_on() {
 }
 
 #[test]
-fn a_wrong_password_is_verified_once() {
+fn wrong_password_is_verified_once() {
     let access = access(vec![password("ops", "pass")]);
     assert_eq!(access.check_fast(&["wrong"], ip(HOME), START), None);
     assert_eq!(access.check_here(&["wrong"], ip(HOME), START), Verdict::Wrong);
@@ -40,7 +40,7 @@ fn once_every_password_is_known_wrong_ones_cost_no_verification() {
 }
 
 #[test]
-fn a_valid_secret_beside_wrong_ones_opens() {
+fn valid_secret_beside_wrong_ones_is_granted() {
     let access = access(vec![password("ops", "pass"), plain_key("k")]);
     assert_eq!(name(access.check_here(&["wrong", "pass"], ip(HOME), START)), "ops");
     let beside_unverified = access.check_fast(&["never seen", "k"], ip(HOME), START);
@@ -48,7 +48,7 @@ fn a_valid_secret_beside_wrong_ones_opens() {
 }
 
 #[test]
-fn an_empty_password_is_wrong_without_verification() {
+fn empty_password_is_wrong_without_verification() {
     let access = access(vec![password("ops", "pass")]);
     assert_eq!(access.check_fast(&[""], ip(HOME), START), Some(Verdict::Wrong));
 }
@@ -68,14 +68,14 @@ fn let_in_a_fleet(access: &Access) {
 }
 
 #[test]
-fn a_fleet_that_starts_at_once_is_let_in_whole() {
+fn simultaneous_clients_with_one_password_are_all_granted() {
     for _ in 0..20 {
         let_in_a_fleet(&access(vec![password("ops", "pass"), password("other", "more")]));
     }
 }
 
 #[test]
-fn a_fleet_behind_a_throttled_address_shares_its_one_verification() {
+fn clients_behind_throttled_address_share_one_verification() {
     for _ in 0..20 {
         let access = strict(vec![password("ops", "pass"), password("other", "more")]);
         for wrong in ["1", "2", "3"] {
@@ -126,7 +126,7 @@ fn refused_secrets_forget_the_oldest() {
 
 /// Guesses queue from as many addresses as there are places; the first right one comes last.
 #[test]
-fn a_right_password_from_a_clean_address_is_verified_before_all_guesses() {
+fn password_from_clean_address_is_verified_before_guesses() {
     let access = std::sync::Arc::new(access(vec![password("ops", "pass")]));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

@@ -31,7 +31,7 @@ fn prefixes_limit_every_role_to_their_names() {
 }
 
 #[test]
-fn a_grant_carries_the_rights_of_its_credential() {
+fn granted_identity_has_rights_of_its_credential() {
     let access =
         access(vec![key("ci", "k1", Role::Client, &["ci/"]), key("eyes", "k2", Role::ReadOnly, &[]), plain_key("k3")]);
     let identity = |secret: &str| match access.check_here(&[secret], ip(HOME), START) {

@@ -37,7 +37,7 @@ fn missing_credentials_are_no_failure() {
 }
 
 #[test]
-fn a_valid_credential_is_never_hit() {
+fn valid_credential_is_never_throttled() {
     let access = strict(vec![password("ops", "pass"), plain_key("k")]);
     assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
     fail_times(&access, 3, HOME);
@@ -51,7 +51,7 @@ fn a_valid_credential_is_never_hit() {
 }
 
 #[test]
-fn an_unseen_password_passes_at_once_where_others_repeat_a_wrong_one() {
+fn unseen_password_is_not_delayed_by_repeated_wrong_ones() {
     let access = strict(vec![password("ops", "pass")]);
     for _ in 0..3 {
         assert_eq!(access.check_here(&["stale"], ip(HOME), START), Verdict::Wrong);
@@ -63,7 +63,7 @@ fn an_unseen_password_passes_at_once_where_others_repeat_a_wrong_one() {
 }
 
 #[test]
-fn a_throttled_address_has_one_verification_a_second() {
+fn throttled_address_gets_one_verification_per_second() {
     let access = strict(vec![password("ops", "pass")]);
     fail_times(&access, 3, HOME);
     assert_eq!(access.check_here(&["guess 1"], ip(HOME), START), throttled(60));
@@ -95,7 +95,7 @@ fn addresses_are_grouped() {
 }
 
 #[test]
-fn the_oldest_address_gives_way() {
+fn oldest_address_is_evicted() {
     let throttle = Throttle::new(1, MINUTE, 2);
     let fail = |address: &str, after| throttle.fail(ip(address).into(), START + after * SECOND);
     assert_eq!(fail("192.0.2.1", 0), None);
@@ -120,7 +120,7 @@ fn passed_windows_leave_no_trace() {
 }
 
 #[test]
-fn a_clock_read_late_does_no_harm() {
+fn late_clock_reading_is_harmless() {
     let throttle = Throttle::new(1, MINUTE, 2);
     assert_eq!(throttle.fail(ip(HOME).into(), START), None);
     let earlier = START - SECOND;
@@ -131,7 +131,7 @@ fn a_clock_read_late_does_no_harm() {
 
 /// As plain passwords and hashed ones are, seen before or not.
 #[test]
-fn a_guess_from_a_throttled_address_is_judged_once_a_second_although_the_password_is_known() {
+fn throttled_guesses_of_known_password_are_judged_once_per_second() {
     for credential in [plain_password("pass"), password("ops", "pass")] {
         let access = strict(vec![credential]);
         let elsewhere = ip("192.0.2.2");
@@ -159,7 +159,7 @@ fn plain_passwords_are_hashed_and_the_same_secret_twice_is_still_found() {
 }
 
 #[test]
-fn a_caller_that_leaves_before_the_verdict_has_failed() {
+fn caller_leaving_before_the_verdict_counts_as_failed() {
     let access = strict(vec![password("ops", "pass")]);
     for n in 0..3 {
         let guess = format!("guess {n}");

@@ -34,7 +34,7 @@ fn keys_are_judged_without_blocking() {
 }
 
 #[test]
-fn many_keys_are_told_apart() {
+fn each_of_many_keys_gets_its_own_identity() {
     let keys = (0..500).map(|n| key(&format!("n{n}"), &format!("k{n}"), Role::Client, &[]));
     let access = access(keys.collect());
     for n in (0..500).chain(0..500) {
@@ -44,7 +44,7 @@ fn many_keys_are_told_apart() {
 }
 
 #[test]
-fn a_secret_given_twice_must_give_the_same_rights() {
+fn duplicate_secret_must_give_the_same_rights() {
     let twins = vec![plain_key("k"), key("same", "k", Role::Admin, &[]), plain_key("other")];
     let access = access(twins);
     assert_eq!(name(access.check_here(&["k"], ip(HOME), START)), "command line");

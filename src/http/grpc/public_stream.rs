@@ -1,6 +1,6 @@
 //! Streams that need no credential and have no end of their own: how many there are, and how long each lasts.
 
-use crate::access::{Place, Pool};
+use crate::access::{AddressPool, Place};
 use crate::http::address_limits::take_place;
 use crate::http::app::AppState;
 use crate::http::failure::Failure;
@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// A place for one stream, released when it is dropped; `None` for a call in process.
 pub fn place(request: &Extensions) -> Result<Option<Place>, Failure> {
-    take_place(request, Pool::PublicStreams)
+    take_place(request, AddressPool::PublicStreams)
 }
 
 /// Completes when a stream that begins now has lasted as long as it may, and others need its place: a client that checks
@@ -27,7 +27,7 @@ pub fn age(app: &AppState, place: Option<&Place>) -> impl Future<Output = ()> + 
     let address = place.map(|place| Arc::clone(place.address()));
     async move {
         tokio::time::sleep(age).await;
-        while address.as_ref().is_some_and(|address| !address.is_half_taken(Pool::PublicStreams)) {
+        while address.as_ref().is_some_and(|address| !address.is_half_taken(AddressPool::PublicStreams)) {
             tokio::time::sleep(age.min(LOOK_EVERY)).await;
         }
     }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_made_once_and_its_key_is_private() {
+    fn development_pair_is_made_once_with_private_key() {
         let directory = tempfile::tempdir().expect("a directory");
         let home = directory.path().join("certs");
         let (cert, key) = ensure(&home, &listen("https://127.0.0.1:1")).expect("made");

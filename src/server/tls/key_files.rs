@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_development_pair_is_told_of_where_it_is_open_anothers_or_reached_from_elsewhere() {
+    fn development_pair_warns_when_exposed_foreign_or_reachable() {
         let home = tempfile::tempdir().expect("a directory");
         let (cert, key) = super::super::dev_pair::files(home.path());
         std::fs::write(&cert, "").and_then(|()| std::fs::write(&key, "")).expect("written");

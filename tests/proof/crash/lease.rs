@@ -49,7 +49,7 @@ fn take(client: &mut Client, lease_ms: u64) -> Leased {
 }
 
 #[test]
-fn a_lease_ends_neither_early_nor_much_late_across_a_crash() {
+fn lease_survives_crash_without_ending_early_or_late() {
     let data = tempfile::tempdir_in(scratch_directory()).expect("a directory under target/ can be made");
     let mut server = Spec::durable(data.path()).api_key(API_KEY).start();
     let mut client = session(&server);

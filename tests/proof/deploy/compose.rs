@@ -101,7 +101,7 @@ fn check_service(service: &Value) {
 }
 
 #[test]
-fn the_first_lines_of_the_compose_files_show_commands_that_exist() {
+fn compose_file_headers_show_existing_commands() {
     for (name, runners) in [
         (ONE, ["exec latchd latchd ", "run --rm --no-deps --volume \"$PWD:/backup:ro\" latchd "].as_slice()),
         (CLUSTER, &["exec latchd-1 latchd ", "run --rm --volume \"$PWD:/backup:ro\" latchd-1 "]),
@@ -115,7 +115,7 @@ fn the_first_lines_of_the_compose_files_show_commands_that_exist() {
 }
 
 #[test]
-fn the_key_for_compose_is_read_from_a_file_that_git_ignores() {
+fn compose_key_file_is_ignored_by_git() {
     let ignored = std::fs::read_to_string(file(".gitignore")).expect("the file");
     assert!(ignored.lines().any(|line| line == ".env") && ignored.lines().any(|line| line == "secrets/"));
     assert!(super::head_of(ONE).contains("> .env"));

@@ -75,7 +75,7 @@ fn one_node_of_compose_goes_up_stops_is_backed_up_and_restored_without_names() {
 
 #[test]
 #[ignore = "needs an engine: make test-compose"]
-fn the_cluster_of_compose_goes_up_and_is_upgraded_one_by_one() {
+fn compose_cluster_starts_and_survives_rolling_upgrade() {
     let project = Project::new("latchd-test-three", "docker-compose.cluster.yml");
     project.run("up --detach --no-build --wait");
     for node in ["latchd-1", "latchd-2", "latchd-3"] {

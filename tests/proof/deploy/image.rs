@@ -48,7 +48,7 @@ fn nothing_that_is_copied_is_kept_away() {
 }
 
 #[test]
-fn the_image_runs_as_a_number_and_starts_and_probes_itself_by_commands_that_exist() {
+fn image_runs_as_numeric_user_with_existing_commands() {
     let text = std::fs::read_to_string(file("Dockerfile")).expect("the Dockerfile");
     assert!(!text.contains("# syntax"), "a registry would have to answer before anything is built");
     let instructions = instructions();

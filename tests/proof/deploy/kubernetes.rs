@@ -35,7 +35,7 @@ fn pod_variables(container: &Value, id: u64) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_stateful_set_forms_one_cluster_behind_probes_that_exist() {
+fn stateful_set_forms_one_cluster_with_existing_probes() {
     let documents = yaml(FILE);
     let of_kind = |kind: &str| documents.iter().filter(|document| document["kind"] == kind).collect::<Vec<_>>();
     let set = of_kind("StatefulSet")[0];
@@ -100,7 +100,7 @@ fn check_secrets(pod: &Value, config: &Config, id: u64) {
 }
 
 #[test]
-fn the_pods_are_of_a_tagged_image_and_spread_where_they_can() {
+fn pods_use_a_tagged_image_and_prefer_spreading() {
     let documents = yaml(FILE);
     let set = documents.iter().find(|document| document["kind"] == "StatefulSet").expect("the set");
     let (spec, pod) = (&set["spec"], &set["spec"]["template"]["spec"]);
@@ -149,7 +149,7 @@ fn only_the_pods_of_the_set_reach_the_peer_port() {
 }
 
 #[test]
-fn the_first_lines_grow_and_shrink_by_commands_that_exist() {
+fn kubernetes_headers_scale_with_existing_commands() {
     check_commands(FILE, &["kubectl exec latchd-1 -- latchd ", "#   latchd ", "   latchd "]);
     let head = super::head_of(FILE);
     for step in ["members add 4", "members promote 4", "members remove 5", "--replicas=4", "delete pvc data-latchd-5"] {

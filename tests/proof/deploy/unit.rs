@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 #[test]
-fn the_unit_starts_the_server_with_flags_that_exist() {
+fn systemd_unit_uses_existing_flags() {
     let unit = std::fs::read_to_string(file("deploy/latchd.service")).expect("the unit");
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut section = "";

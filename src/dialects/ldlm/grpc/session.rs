@@ -26,8 +26,12 @@ pub struct ConnectionSessions {
     no_clear_on_disconnect: bool,
     /// Also where a proxy stands between, which may give one connection to several clients.
     pub allow_via_proxy: bool,
-    by_connection: Mutex<HashMap<u64, Arc<ConnectionSession>>>,
+    by_connection: Arc<ByConnection>,
 }
+
+/// The sessions of the open connections, by connection id.
+#[derive(Default)]
+struct ByConnection(Mutex<HashMap<u64, Arc<ConnectionSession>>>);
 
 /// The session of one connection, once it is open.
 struct ConnectionSession {
@@ -74,7 +78,7 @@ impl ConnectionSessions {
             loss_grace: config.connection_loss_grace,
             no_clear_on_disconnect: config.no_clear_on_disconnect,
             allow_via_proxy: config.connections_via_proxy,
-            by_connection: Mutex::default(),
+            by_connection: Arc::default(),
         }
     }
 
@@ -90,27 +94,36 @@ impl ConnectionSessions {
     }
 
     fn get_or_open(self: &Arc<Self>, connection: &Arc<Connection>, caller: Caller) -> Option<Arc<ConnectionSession>> {
-        let mut sessions = self.by_connection.lock();
+        let (session, is_new) = self.by_connection.get_or_add(connection)?;
+        if is_new {
+            let (sessions, connection) = (Arc::clone(self), Arc::clone(connection));
+            tokio::spawn(Keeper { sessions, connection, session: Arc::clone(&session) }.keep(caller));
+        }
+        Some(session)
+    }
+}
+
+impl ByConnection {
+    /// The session of this connection, and whether it is new; `None` if the connection has closed.
+    fn get_or_add(self: &Arc<Self>, connection: &Connection) -> Option<(Arc<ConnectionSession>, bool)> {
+        let mut sessions = self.0.lock();
         match sessions.get(&connection.id()) {
-            Some(session) if !session.has_failed() => return Some(Arc::clone(session)),
-            // The hook of the session that failed ends the next one, too.
+            Some(session) if !session.has_failed() => return Some((Arc::clone(session), false)),
+            // The hook of the session that failed ends the next one, too: a connection has one hook at most.
             Some(_) => {}
             None if self.end_with(connection) => connection.keep_while_idle(),
             None => return None,
         }
         let session = Arc::new(ConnectionSession::default());
         sessions.insert(connection.id(), Arc::clone(&session));
-        let keeper =
-            Keeper { sessions: Arc::clone(self), connection: Arc::clone(connection), session: Arc::clone(&session) };
-        tokio::spawn(keeper.keep(caller));
-        Some(session)
+        Some((session, true))
     }
 
     /// Ends whatever session the connection has when it closes; `false` if it has closed already.
     fn end_with(self: &Arc<Self>, connection: &Connection) -> bool {
         let (all, id) = (Arc::clone(self), connection.id());
         connection.on_close(move || {
-            let session = all.by_connection.lock().remove(&id);
+            let session = all.0.lock().remove(&id);
             session.into_iter().for_each(|session| _ = session.ended.send_replace(true));
         })
     }
@@ -187,5 +200,26 @@ impl Keeper {
                 Err(Fault::Engine(_)) => tokio::time::sleep(CLOSE_RETRY).await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_openings_add_one_close_hook_in_all() {
+        let (sessions, connection) = (Arc::new(ByConnection::default()), Connection::default());
+        for _ in 0..100 {
+            let (session, is_new) = sessions.get_or_add(&connection).expect("the connection is open");
+            assert!(is_new, "the one before has failed");
+            session.state.send_replace(State::Failed(EngineError::ShuttingDown.into()));
+        }
+        assert_eq!(Arc::strong_count(&sessions), 2, "each hook holds the map");
+        let (last, _) = sessions.get_or_add(&connection).expect("the connection is open");
+        connection.closed();
+        assert!(*last.ended.borrow(), "the hook of the first ends the last");
+        assert!(sessions.0.lock().is_empty() && Arc::strong_count(&sessions) == 1);
+        assert!(sessions.get_or_add(&connection).is_none(), "the connection has closed");
     }
 }

@@ -32,7 +32,7 @@ impl KnownSecrets {
             .map(|(_, credential)| *credential)
     }
 
-    /// A full table (it cannot be, see above) forgets the newcomer, which is then only slower to check.
+    /// If the table were full, the secret would not be kept, and checking it would only be slower.
     pub(super) fn remember(&self, digest: &KeyedDigest, credential: usize) {
         for slot in self.probe(digest) {
             let (taken, _) = slot.get_or_init(|| (*digest, credential));
@@ -51,10 +51,10 @@ impl KnownSecrets {
 
 /// The latest passwords that verification found wrong. Credentials never change while the process runs, so
 /// wrong stays wrong; a client that repeats one wrong password for ever then costs no verification, and
-/// takes no turn from a valid one behind the same address.
+/// does not delay valid clients at the same address.
 pub(super) type RefusedSecrets = Latest<KeyedDigest>;
 
-/// The latest addresses at which a password has opened, each with its credential: there it goes on to open, however
+/// The latest addresses from which a password was accepted, each with its credential: it stays accepted there, however
 /// often others fail from the same address.
 pub(super) type ProvedAddresses = Latest<(AddressGroup, usize)>;
 
