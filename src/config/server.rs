@@ -21,6 +21,9 @@ pub struct ServerConfig {
     pub probe_listen: Option<ListenUrl>,
     /// Names under which clients reach the service; consulted while no credential is configured.
     pub hosts: Vec<String>,
+    /// See [`ServerConfig::worker_threads`].
+    #[serde(deserialize_with = "threads")]
+    pub threads: usize,
     #[serde(deserialize_with = "positive")]
     pub connections_max: usize,
     #[serde(deserialize_with = "positive")]
@@ -51,6 +54,24 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub drain_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// Threads that serve connections: one for each CPU that this process may use, unless the configuration says how many.
+    pub fn worker_threads(&self) -> usize {
+        match self.threads {
+            // A container's limit of CPUs counts.
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}
+
+const THREADS_MAX: usize = 1024;
+
+fn threads<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let expected = || de::Error::custom("expected a number from 0 to 1024");
+    usize::deserialize(from).ok().filter(|threads| *threads <= THREADS_MAX).ok_or_else(expected)
 }
 
 /// hyper refuses to run with a smaller buffer.

@@ -14,6 +14,7 @@ pub mod forwarded;
 mod handshake;
 mod head;
 mod http2;
+mod http_server;
 mod leave;
 mod link;
 pub mod listeners;
@@ -31,6 +32,7 @@ mod socket;
 mod supervisor;
 pub mod tls;
 mod tracked;
+mod workers;
 
 pub use drain::Drain;
 pub use edge::Clock;

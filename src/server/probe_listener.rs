@@ -70,7 +70,7 @@ impl ProbeListener {
             let acceptor =
                 EdgeAcceptor { scheme: Scheme::Http, links: Arc::clone(&links), context: Arc::clone(&context), edge };
             let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
-            let http = super::serve::bounded(http, &self.config, 0).map(|edge| GuardedAcceptor { inner: edge });
+            let http = super::http_server::bounded(http, &self.config, 0).map(|edge| GuardedAcceptor { inner: edge });
             let make = router.clone().into_make_service();
             serving.spawn(async move { drop(http.serve(make).await) });
         }

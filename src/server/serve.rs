@@ -4,28 +4,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum_server::tls_rustls::RustlsAcceptor;
-use axum_server::{Handle, Server};
-use hyper_util::rt::TokioTimer;
 use tokio::task::JoinSet;
 
-use super::accept::EdgeAcceptor;
 use super::addresses::addresses;
 use super::browser::BrowserGuard;
 use super::drain::Drain;
-use super::edge::{Clock, EdgeContext, edge};
+use super::edge::{Clock, EdgeContext};
 use super::forwarded::TrustedProxies;
-use super::handshake::CountFailures;
-use super::http2::GuardedAcceptor;
+use super::http_server::HttpServer;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
-use super::parse_errors::ParseErrorAcceptor;
 use super::reload::Reload;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
+use super::workers::{Recipient, Workers, hand_out};
 use crate::access::Addresses;
+use crate::config::Config;
 use crate::config::listen::Scheme;
-use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
 
 /// Why nothing is served. Told to the person who starts the service.
@@ -90,8 +85,8 @@ impl Listening {
 
     /// Serves until the drain has begun and its requests are finished, or their time is up.
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<()> {
-        let server = &self.config.server;
-        let links = Links::new(server, self.shares, metrics);
+        let server = self.config.server.clone();
+        let links = Links::new(&server, self.shares, metrics);
         let trusted = TrustedProxies::new(server.trusted_proxies.clone());
         let context = Arc::new(EdgeContext {
             trusted,
@@ -105,46 +100,23 @@ impl Listening {
             tls.watch(&self.reload);
         }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
-        let header_bytes_max = server.header_bytes_max;
-        let mut serving = JoinSet::new();
+        let workers = Workers::start(server.worker_threads())?;
+        let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
+        let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());
         let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
-            let handle = Handle::new();
-            let acceptor =
-                EdgeAcceptor { scheme: bound.scheme, links: Arc::clone(&links), context: Arc::clone(&context), edge };
+            let recipients: Vec<Recipient> =
+                workers.runtimes().map(|runtime| http.serve(bound.scheme, runtime, &mut serving)).collect();
+            handles.extend(recipients.iter().map(|recipient| recipient.handle.clone()));
             listeners.push(bound.listener.try_clone()?);
-            let http = axum_server::from_tcp(bound.listener)?.handle(handle.clone()).acceptor(acceptor);
-            let http = bounded(http, server, self.config.locks.waiters_per_lock_max);
-            let make = router.clone().into_make_service();
-            match &self.tls {
-                Some(tls) if bound.scheme == Scheme::Https => {
-                    let metrics = Arc::clone(&links.metrics);
-                    let handshake = RustlsAcceptor::new(tls.live.clone());
-                    let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);
-                    serving.spawn(
-                        http.map(|edge| {
-                            let inner = CountFailures { handshake: handshake.acceptor(edge), metrics };
-                            GuardedAcceptor { inner: ParseErrorAcceptor { inner, header_bytes_max } }
-                        })
-                        .serve(make),
-                    );
-                }
-                _ => drop(
-                    serving.spawn(
-                        http.map(|edge| GuardedAcceptor {
-                            inner: ParseErrorAcceptor { inner: edge, header_bytes_max },
-                        })
-                        .serve(make),
-                    ),
-                ),
-            }
-            handles.push(handle);
+            handing_out.spawn(hand_out(bound.listener, recipients, drain.clone()));
         }
         let timeout = server.drain_timeout;
         serving.spawn(async move {
             drain.turned_away().await;
             listeners.drain(..).for_each(|listener| socket::turn_away(&listener));
-            drain.begun().await;
+            // They end when the drain has begun.
+            finish(handing_out).await?;
             handles.iter().for_each(|handle| handle.graceful_shutdown(Some(timeout)));
             Ok(())
         });
@@ -152,36 +124,6 @@ impl Listening {
         sweep.abort();
         ended
     }
-}
-
-/// As many waiters as a lock may have, they may all wait on one connection.
-const STREAMS_MIN: u64 = 10_000;
-
-/// Of bodies that nobody has read yet: of one stream, and of a connection. The library allows as many short messages at
-/// once as half of the latter has room for, at 256 bytes each.
-const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
-/// Of an answer that the client does not take.
-const SEND_BUFFER: usize = 64 << 10;
-
-/// The bounds on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
-/// connections, but it cannot tell a peer that holds a lock in silence from one that is gone.
-pub(super) fn bounded<A>(
-    mut http: Server<SocketAddr, A>,
-    config: &ServerConfig,
-    waiters_max: u64,
-) -> Server<SocketAddr, A> {
-    let builder = http.http_builder();
-    builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
-    // Beyond this the library refuses without a word; `head.rs` has words for what is above the limit itself.
-    let header_list = u32::try_from(2 * config.header_bytes_max).unwrap_or(u32::MAX);
-    let streams = u32::try_from(waiters_max.max(STREAMS_MIN)).unwrap_or(u32::MAX);
-    let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).max_header_list_size(header_list).max_concurrent_streams(streams);
-    http2.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
-    http2.max_send_buf_size(SEND_BUFFER);
-    http2.keep_alive_interval(config.keepalive_interval).keep_alive_timeout(config.keepalive_timeout);
-    http
 }
 
 async fn finish(mut serving: JoinSet<std::io::Result<()>>) -> std::io::Result<()> {
