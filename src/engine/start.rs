@@ -11,7 +11,7 @@ use super::node_state::NodeStateWatch;
 use super::options::{ClusterOptions, EngineOptions};
 use super::parts::Parts;
 use super::peer_service::{EngineService, RequestHandler};
-use super::proposer::{Proposer, UnsettledCommands};
+use super::proposer::{Proposer, QueuedEntries, UnsettledCommands};
 use super::reads::{ReadBarrier, TableReader};
 use super::requests::Submitter;
 use super::shutdown::Shutdown;
@@ -144,7 +144,10 @@ impl Wiring {
     }
 
     fn proposer(&self, members: &Arc<ClusterMembers>, commit_time: &Arc<Histogram>) -> Proposer {
+        let standalone = self.raft.has_no_peers().then(|| Arc::new(self.queued_entries(commit_time)));
+        standalone.iter().for_each(|entries| self.raft.take_from(entries.clone()));
         Proposer {
+            standalone,
             raft: self.raft.clone(),
             unsettled: UnsettledCommands::new(self.host.clone()),
             host: self.host.clone(),
@@ -161,6 +164,11 @@ impl Wiring {
             outcome_wait: self.options.cluster.outcome_wait,
             epoch: 0,
         }
+    }
+
+    fn queued_entries(&self, commit_time: &Arc<Histogram>) -> QueuedEntries {
+        let (host, queue, clock) = (self.host.clone(), self.queue.clone(), self.clock.clone());
+        QueuedEntries::new(host, queue, clock, commit_time.clone(), self.options.batch)
     }
 
     fn reader(&self, barrier: &Arc<ReadBarrier>) -> TableReader {
@@ -181,6 +189,7 @@ impl Wiring {
 
     fn submitter(&self, reader: &Arc<TableReader>, disk_space: &Arc<DiskSpace>, shutdown: &Arc<Shutdown>) -> Submitter {
         Submitter {
+            raft: self.raft.clone(),
             host: self.host.clone(),
             queue: self.queue.clone(),
             clock: self.clock.clone(),

@@ -7,7 +7,7 @@ use super::digests::DigestLog;
 use super::events::{EventLog, EventOptions};
 use super::members::{ClusterMembers, MemberTimeouts, NodeHealth};
 use super::peer_service::EngineService;
-use super::proposer::{Proposer, UnsettledCommands};
+use super::proposer::{Proposer, QueuedEntries, UnsettledCommands};
 use super::reads::{ReadBarrier, TableReader};
 use super::state_machine::StateMachine;
 use super::table_host::TableHost;
@@ -17,6 +17,8 @@ use crate::raft::{Accept, RaftNode, RaftOptions, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+const BOUNDS: BatchBounds = BatchBounds { commands_max: 10, bytes_max: 1 << 20 };
 
 pub struct TestNode {
     pub raft: RaftNode,
@@ -56,7 +58,17 @@ impl TestNode {
     }
 
     pub fn proposer(&self) -> Proposer {
+        let entries = QueuedEntries::new(
+            self.host.clone(),
+            self.queue.clone(),
+            self.clock.clone(),
+            Arc::new(Histogram::of_durations()),
+            BOUNDS,
+        );
+        let standalone = Arc::new(entries);
+        self.raft.take_from(standalone.clone());
         Proposer {
+            standalone: Some(standalone),
             raft: self.raft.clone(),
             host: self.host.clone(),
             queue: self.queue.clone(),
@@ -67,7 +79,7 @@ impl TestNode {
             digests: self.digests.clone(),
             commit_time: Arc::new(Histogram::of_durations()),
             limits: Limits { sessions_max: 10, ..Limits::default() },
-            bounds: BatchBounds { commands_max: 10, bytes_max: 1 << 20 },
+            bounds: BOUNDS,
             no_quorum_after: Duration::from_secs(2),
             outcome_wait: Duration::from_secs(5),
             unsettled: UnsettledCommands::new(self.host.clone()),

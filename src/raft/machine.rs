@@ -14,6 +14,20 @@ pub trait Machine: Send + 'static {
     fn restore(&mut self, index: u64, snapshot: &mut dyn io::Read) -> Result<(), String>;
 }
 
+impl Machine for Box<dyn Machine> {
+    fn apply(&mut self, index: u64, payload: &[u8]) {
+        (**self).apply(index, payload);
+    }
+
+    fn freeze(&self) -> Box<dyn Frozen> {
+        (**self).freeze()
+    }
+
+    fn restore(&mut self, index: u64, snapshot: &mut dyn io::Read) -> Result<(), String> {
+        (**self).restore(index, snapshot)
+    }
+}
+
 /// A state that no longer changes.
 pub trait Frozen: Send {
     fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()>;

@@ -40,7 +40,10 @@ impl RaftNode {
 
     /// The last entry that is no longer in the log, because a snapshot covers it.
     pub fn purged_index(&self) -> Option<u64> {
-        self.raft().data_metrics().borrow().purged.map(|id| id.index)
+        match (self.raft(), self.standalone()) {
+            (Some(raft), _) => raft.data_metrics().borrow().purged.map(|id| id.index),
+            (None, standalone) => standalone?.purged_index(),
+        }
     }
 
     /// Whether the disk was full at the start and still is: nothing can be written, so nothing changes.

@@ -6,10 +6,11 @@
 //!                └─ committed ─► state machine ─► Machine::apply
 //!                                     └─ freeze ─► snapshot file, then the log before it is purged
 //! ```
-//! [`RaftNode`] (`node.rs`) composes the parts, and each of them owns its state: `log`, `snapshot`, `data_dir` and
-//! `storage` keep the data of one node, `state_machine` applies it, `election`, `membership` and `bootstrap` decide who
-//! leads and who belongs to the cluster, and `peers` connects the nodes. A caller may hand in a
-//! [`StableStore`] and a [`Transport`] of its own, as the simulation in `tests/` does.
+//! [`RaftNode`] (`node.rs`) is a running node, and `start.rs` composes its parts, each of which owns its state: `log`,
+//! `snapshot`, `data_dir` and `storage` keep the data of one node, `state_machine` applies it, `election`, `membership` and
+//! `bootstrap` decide who leads and who belongs to the cluster, and `peers` connects the nodes. `standalone` takes the place
+//! of openraft and all of these on a node without peers. A caller may hand in a [`StableStore`] and a [`Transport`] of its
+//! own, as the simulation in `tests/` does.
 //!
 //! This room knows nothing of locks: the payload of a log entry is a byte string, and what the bytes mean must not live
 //! here.
@@ -36,6 +37,8 @@ mod proposals;
 mod runtime;
 mod snapshot;
 mod stable_store;
+mod standalone;
+mod start;
 mod state_machine;
 mod storage;
 #[cfg(test)]
@@ -56,3 +59,4 @@ pub use peers::certificate::PeerCertificate;
 pub use peers::tls::{PeerFiles, TlsTransport, TransportError};
 pub use peers::transport::{Arrival, ByteStream, Handshake, Incoming, Stream, Transport};
 pub use stable_store::{LogChange, StableStore, StoredEntry, StoredLog};
+pub use standalone::EntrySource;

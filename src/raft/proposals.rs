@@ -1,5 +1,6 @@
 //! Proposals and linearizable reads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,13 +9,15 @@ use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
 use crate::base::fatal;
 use crate::raft::error::{ProposeError, ReadError};
 use crate::raft::node::RaftNode;
+use crate::raft::standalone::EntrySource;
 use crate::raft::types::NodeId;
 
 impl RaftNode {
     /// Proposes `payload` as one log entry; resolves with its index after it was applied here.
     pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
+        let Some(raft) = self.raft() else { return self.propose_alone(payload).await };
         let led = self.current_leadership().is_leader;
-        let sent = self.raft().client_write_ff(payload).await;
+        let sent = raft.client_write_ff(payload).await;
         let answer = sent.map_err(not_sent)?.await;
         match answer {
             Ok(Ok(written)) => Ok(written.log_id.index),
@@ -31,7 +34,8 @@ impl RaftNode {
     /// Confirms with a quorum that this node leads. Everything that was answered before this call is applied at the index that
     /// it returns.
     pub async fn read_index(&self) -> Result<u64, ReadError> {
-        match self.raft().get_read_log_id().await {
+        let Some(raft) = self.raft() else { return self.applied_alone() };
+        match raft.get_read_log_id().await {
             Ok((read, _)) => Ok(read.map_or(0, |id| id.index)),
             Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
                 Err(ReadError::NotLeader { leader: to.leader_id })
@@ -48,7 +52,34 @@ impl RaftNode {
 
     /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.
     pub fn quorum_age(&self) -> Option<Duration> {
-        self.raft().metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis)
+        match self.raft() {
+            Some(raft) => raft.metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis),
+            None => self.leadership().borrow().is_leader.then_some(Duration::ZERO),
+        }
+    }
+
+    /// Has a node without peers take its entries from `source`; a node with peers is proposed to.
+    pub fn take_from(&self, source: Arc<dyn EntrySource>) {
+        self.standalone().inspect(|node| node.set_source(source));
+    }
+
+    /// Takes what waits in the source into the log of a node without peers.
+    pub fn pump(&self) {
+        self.standalone().inspect(|node| node.pump());
+    }
+
+    async fn propose_alone(&self, payload: Bytes) -> Result<u64, ProposeError> {
+        match self.standalone() {
+            Some(node) => node.propose(payload).await,
+            None => Err(ProposeError::NoQuorum),
+        }
+    }
+
+    fn applied_alone(&self) -> Result<u64, ReadError> {
+        match self.standalone() {
+            Some(node) => node.read_index(),
+            None => Err(ReadError::NoQuorum),
+        }
     }
 }
 

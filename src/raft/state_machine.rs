@@ -73,6 +73,60 @@ impl<M: Machine> StateMachine<M> {
         self.monitors.applied.restored(self.applied);
     }
 
+    /// Applies the next entry of the log.
+    pub fn apply_entry(&mut self, entry: LogEntry) {
+        let _guard = AbortOnPanic("cannot apply a log entry");
+        self.check_next(&entry.log_id);
+        let mut bytes = 0;
+        match entry.payload {
+            EntryPayload::Blank => {}
+            EntryPayload::Normal(payload) => {
+                self.machine.get_mut().apply(entry.log_id.index, &payload);
+                bytes = payload.len();
+            }
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), membership);
+            }
+        }
+        self.applied = Some(entry.log_id);
+        self.monitors.applied.entry(entry.log_id);
+        self.monitors.snapshots.entry_applied(entry.log_id.index, bytes);
+    }
+
+    /// Wakes those who wait for what was applied.
+    pub fn announce(&self) {
+        self.monitors.applied.announce(self.applied.map_or(0, |id| id.index));
+    }
+
+    pub fn applied(&self) -> Option<LogId> {
+        self.applied
+    }
+
+    pub fn membership(&self) -> &StoredMembership {
+        &self.membership
+    }
+
+    /// Freezes the state for a snapshot.
+    pub fn snapshot_builder(&mut self) -> SnapshotBuilder {
+        self.monitors.snapshots.started();
+        self.snapshot_taken = true;
+        let task = match &self.snapshots {
+            SnapshotStore::OnDemand => None,
+            store => Some((store.clone(), self.machine.get_mut().freeze())),
+        };
+        let before = match &self.snapshots {
+            SnapshotStore::Directory(dir) => dir.current().map(|kept| kept.meta).unwrap_or_default(),
+            SnapshotStore::OnDemand | SnapshotStore::Stable(_) => SnapshotMeta::default(),
+        };
+        SnapshotBuilder {
+            meta: self.meta(),
+            before,
+            task: Mutex::new(task),
+            policy: self.monitors.snapshots.clone(),
+            _lock: self.lock.clone(),
+        }
+    }
+
     fn meta(&self) -> SnapshotMeta {
         snapshot_meta(self.applied, self.membership.clone())
     }
@@ -110,49 +164,18 @@ impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let _guard = AbortOnPanic("cannot apply a log entry");
         let mut count = 0;
         for entry in entries {
-            self.check_next(&entry.log_id);
-            let mut bytes = 0;
-            match entry.payload {
-                EntryPayload::Blank => {}
-                EntryPayload::Normal(payload) => {
-                    self.machine.get_mut().apply(entry.log_id.index, &payload);
-                    bytes = payload.len();
-                }
-                EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(entry.log_id), membership);
-                }
-            }
-            self.applied = Some(entry.log_id);
-            self.monitors.applied.entry(entry.log_id);
-            self.monitors.snapshots.entry_applied(entry.log_id.index, bytes);
+            self.apply_entry(entry);
             count += 1;
         }
-        self.monitors.applied.announce(self.applied.map_or(0, |id| id.index));
+        self.announce();
         // Units take no memory: this only carries the count.
         Ok(vec![(); count])
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        self.monitors.snapshots.started();
-        self.snapshot_taken = true;
-        let task = match &self.snapshots {
-            SnapshotStore::OnDemand => None,
-            store => Some((store.clone(), self.machine.get_mut().freeze())),
-        };
-        let before = match &self.snapshots {
-            SnapshotStore::Directory(dir) => dir.current().map(|kept| kept.meta).unwrap_or_default(),
-            SnapshotStore::OnDemand | SnapshotStore::Stable(_) => SnapshotMeta::default(),
-        };
-        SnapshotBuilder {
-            meta: self.meta(),
-            before,
-            task: Mutex::new(task),
-            policy: self.monitors.snapshots.clone(),
-            _lock: self.lock.clone(),
-        }
+        self.snapshot_builder()
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotBody>, StorageError> {

@@ -38,6 +38,14 @@ pub struct OpenStores<L, M> {
     pub lost: Option<LogId>,
 }
 
+impl<L, M> OpenStores<L, M> {
+    /// The same stores with their log in another form.
+    pub fn with_log<T>(self, change: impl FnOnce(L) -> T) -> OpenStores<T, M> {
+        let OpenStores { log, machine, id, empty, released, data_dir, lost } = self;
+        OpenStores { log: change(log), machine, id, empty, released, data_dir, lost }
+    }
+}
+
 pub fn open_memory<M: Machine>(
     node_id: NodeId,
     machine: M,
@@ -71,7 +79,6 @@ pub fn open_disk<M: Machine>(
     fsync: bool,
     accept: Accept,
     node_id: NodeId,
-    alone: bool,
     machine: M,
     monitors: &Monitors,
 ) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
@@ -116,7 +123,7 @@ pub fn open_disk<M: Machine>(
             NodeStartError::damaged(&file, e.offset, e.reason)
         })?;
     let data_dir = Arc::downgrade(&data_dir);
-    Ok(OpenStores { log: log.of(node_id, alone), machine, id, empty, released, data_dir, lost })
+    Ok(OpenStores { log: log.of(node_id), machine, id, empty, released, data_dir, lost })
 }
 
 fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {

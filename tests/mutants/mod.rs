@@ -46,6 +46,7 @@ caught! {
     lost_requests_granted_is_caught: "lost-requests-granted"
         by "domain::retries::orphaned_waiter_is_passed_over_and_keeps_its_place";
     answer_before_commit_is_caught: "answer-before-commit" by "simulation::planted::isolated_leader_grants_nothing";
+    answer_before_flush_is_caught: "answer-before-flush" by "raft::standalone::entry_is_applied_only_after_its_flush";
     forward_twice_is_caught: "forward-twice" by "simulation::planted::forwarded_command_is_applied_once";
     no_leader_start_is_caught: "no-leader-start" by "simulation::planted::nodes_restarted_together_serve_again";
     old_term_resumed_is_caught: "old-term-resumed"

@@ -12,6 +12,7 @@ mod log;
 mod lost_end;
 pub mod network;
 mod snapshot;
+mod standalone;
 mod stores;
 pub mod support;
 mod tls;

@@ -63,6 +63,11 @@ impl CommandQueue {
         refused.into_iter().for_each(|queued| queued.refuse(EngineError::NotLeader));
     }
 
+    /// Whether those who submit commands also take them, so that the proposer need not wake for them.
+    pub fn set_taken_by_submitters(&self, taken: bool) {
+        self.waiting.lock().taken_by_submitters = taken;
+    }
+
     /// What the commands that wait here would add to the table.
     pub fn reserved_bytes(&self) -> u64 {
         self.reserved_bytes.load(Ordering::Relaxed)
@@ -81,7 +86,7 @@ impl CommandQueue {
             let reserved = ReservedBytes::of(&command, &self.reserved_bytes);
             let queued = Queued::new(command, Some(answer), waiting.tick, reserved);
             waiting.commands.push_back(queued);
-            waiting.commands.len() == 1
+            waiting.commands.len() == 1 && !waiting.taken_by_submitters
         };
         if wakes {
             self.arrived.notify_one();
@@ -185,9 +190,18 @@ impl CommandQueue {
     /// An acquire whose caller is gone is skipped here. A cancel was noted after its receiver was dropped, so either
     /// the acquire is skipped, or it went into an earlier entry than its cancel: never the other way round.
     pub fn next(&self, bounds: BatchBounds) -> Batch {
+        self.take(&mut self.waiting.lock(), bounds)
+    }
+
+    /// The same, unless nothing waits but touches, which go out with the next command.
+    pub fn next_commands(&self, bounds: BatchBounds) -> Option<Batch> {
         let mut waiting = self.waiting.lock();
+        (!waiting.has_only_touches()).then(|| self.take(&mut waiting, bounds))
+    }
+
+    fn take(&self, waiting: &mut Waiting, bounds: BatchBounds) -> Batch {
         let mut batch = waiting.take_batch(bounds);
-        if waiting.has_more() {
+        if waiting.has_more() && !waiting.taken_by_submitters {
             self.arrived.notify_one();
         }
         waiting.take_touches(&mut batch);

@@ -22,6 +22,8 @@ pub struct Waiting {
     pub touches: BTreeSet<SessionId>,
     /// A follower sends touches at once, because another node decides about the sessions.
     pub wakes_for_touches: bool,
+    /// Whoever submits a command takes what waits: the proposer need not wake.
+    pub taken_by_submitters: bool,
     pub tick: u64,
 }
 
@@ -35,6 +37,11 @@ impl Waiting {
         self.take_own(&mut batch, &mut bytes, bounds);
         self.take_forwarded(&mut batch, &mut bytes, bounds);
         batch
+    }
+
+    /// Whether nothing waits but touches that fit one entry.
+    pub fn has_only_touches(&self) -> bool {
+        !self.has_more() && self.leaders_own.is_empty() && self.touches.len() <= TOUCHES_MAX
     }
 
     pub fn has_more(&self) -> bool {

@@ -34,7 +34,10 @@ impl Proposer {
             self.members.begin_supervision();
             self.queue.set_leading(Some(self.epoch));
             self.health.set_leads(true);
-            self.propose_while_leading(term, alone).await;
+            match self.standalone.clone() {
+                Some(entries) => self.tick_while_leading(term, &entries).await,
+                None => self.propose_while_leading(term, alone).await,
+            }
             self.health.set_leads(false);
             self.queue.set_leading(None);
         }
@@ -117,7 +120,7 @@ impl Proposer {
         if self.unsettled.is_empty() { self.queue.next(self.bounds) } else { Batch::default() }
     }
 
-    fn tick_is_due(&self) -> bool {
+    pub(super) fn tick_is_due(&self) -> bool {
         let next = self.host.table().next_deadline();
         next.is_some_and(|deadline| deadline.is_past(self.clock.now()))
             || self.ticked_long_ago()

@@ -5,8 +5,11 @@
 
 mod following;
 mod leading;
+mod queued_entries;
+mod standalone;
 mod state;
 mod unsettled_commands;
 
+pub use queued_entries::QueuedEntries;
 pub use state::Proposer;
 pub use unsettled_commands::UnsettledCommands;

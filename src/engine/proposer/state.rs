@@ -1,5 +1,6 @@
 //! The proposer's state and its loop: one role after the other, as leaderships change.
 
+use super::queued_entries::QueuedEntries;
 use super::unsettled_commands::UnsettledCommands;
 use crate::base::histogram::Histogram;
 use crate::domain::Limits;
@@ -40,6 +41,8 @@ pub struct Proposer {
     /// A command that was handed on this long ago gets "outcome unknown".
     pub outcome_wait: Duration,
     pub unsettled: UnsettledCommands,
+    /// On a node without peers, where those who submit commands propose them.
+    pub standalone: Option<Arc<QueuedEntries>>,
     /// The epoch of the last leadership of this node.
     pub epoch: u64,
 }

@@ -11,10 +11,12 @@ use crate::engine::members::NodeHealth;
 use crate::engine::reads::TableReader;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::table_host::TableHost;
+use crate::raft::RaftNode;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Submitter {
+    pub raft: RaftNode,
     pub host: Arc<TableHost>,
     pub queue: Arc<CommandQueue>,
     pub clock: Arc<ClusterClock>,
@@ -53,7 +55,9 @@ impl Submitter {
     pub(super) fn submit(&self, command: Command) -> Result<AnswerReceiver, EngineError> {
         self.health.check_may_serve()?;
         self.health.check_writable()?;
-        self.queue.submit(command)
+        let receiver = self.queue.submit(command)?;
+        self.raft.pump();
+        Ok(receiver)
     }
 }
 

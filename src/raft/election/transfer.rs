@@ -21,9 +21,12 @@ impl RaftNode {
         if !leadership.borrow().is_leader {
             return Err(TransferError::NotLeader);
         }
-        let _paused = self.elections().pause_heartbeats();
+        let (Some(raft), Some(elections)) = (self.raft(), self.elections()) else {
+            return Err(TransferError::NoCandidate);
+        };
+        let _paused = elections.pause_heartbeats();
         let next = self.next_leader().await.ok_or(TransferError::NoCandidate)?;
-        let vote = self.raft().metrics().borrow().vote;
+        let vote = raft.metrics().borrow().vote;
         let connection = self.peers().ok_or(TransferError::NoCandidate)?.raft_connection(next.node, &next.address);
         let asked = connection.request(MessageKind::TransferLeadership, encode(&vote));
         let elected = async {
@@ -41,7 +44,7 @@ impl RaftNode {
 
     /// The most advanced of the other voters that can be reached, as soon as it has the whole log.
     async fn next_leader(&self) -> Option<Member> {
-        let mut metrics = self.raft().metrics();
+        let mut metrics = self.raft()?.metrics();
         let caught_up = async {
             loop {
                 let last = metrics.borrow_and_update().last_log_index;

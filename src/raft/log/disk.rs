@@ -19,9 +19,10 @@ use tokio::sync::oneshot;
 use crate::base::fatal;
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::DataDirLock;
+use crate::raft::data_dir::space::Closing;
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::format::{Encoded, FlushCallback, LogTypes};
+use crate::raft::log::format::{Encoded, FlushCallback, LogTypes, OnFlushed};
 use crate::raft::log::monitor::{FlushTimer, LogMonitor};
 use crate::raft::log::position::{self, DurablePosition};
 use crate::raft::log::range::{index_range, one_message};
@@ -47,8 +48,6 @@ pub struct DiskLog {
     monitor: Arc<LogMonitor>,
     /// The node that runs on this log.
     own: Option<NodeId>,
-    /// Whether this node runs without peers: what is in its log is committed.
-    alone: bool,
     data_dir: Arc<Path>,
     position: Arc<DurablePosition>,
     /// Whether this process has stored a vote.
@@ -67,12 +66,12 @@ impl DiskLog {
         let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
         let position = Arc::new(DurablePosition::open(&data_dir)?);
         let log = Arc::new(Mutex::new(log));
-        Ok(Self { log, sync, monitor, own: None, alone: false, data_dir, position, used: Arc::default(), _lock: lock })
+        Ok(Self { log, sync, monitor, own: None, data_dir, position, used: Arc::default(), _lock: lock })
     }
 
-    /// The same log as that of `node`, which is about to run on it, with peers or `alone`.
-    pub fn of(self, node: NodeId, alone: bool) -> Self {
-        Self { own: Some(node), alone, ..self }
+    /// The same log as that of `node`, which is about to run on it.
+    pub fn of(self, node: NodeId) -> Self {
+        Self { own: Some(node), ..self }
     }
 
     pub fn span(&self) -> LogSpan {
@@ -135,6 +134,27 @@ impl DiskLog {
         log.flush(sync, Some(FlushCallback::Waiter(sender)))?;
         drop(log);
         receiver.blocking_recv().map_err(io::Error::other)
+    }
+
+    /// Appends, and calls `flushed` when the entries are on disk.
+    pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: OnFlushed) {
+        let mut log = self.log.lock();
+        // What a snapshot has replaced is not stored again.
+        let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
+        let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
+        let entries = entries.map(|entry| (Encoded(entry.log_id), Encoded(entry.payload)));
+        let timer = FlushTimer::begin(&self.monitor);
+        let sent = log.append(entries).and_then(|_| {
+            let last = log.log_state().last().map(|id| (id.0, self.position.clone()));
+            log.flush(self.sync, Some(FlushCallback::Append(flushed, timer, last)))
+        });
+        sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        self.monitor.set_last_index(log.log_state().last().map_or(0, |id| id.0.index));
+    }
+
+    /// Waits until the log can be written, for the first time in this process.
+    pub async fn until_writable(&self) -> Result<(), Closing> {
+        self.monitor.space.wait(&self.data_dir).await
     }
 
     /// Runs `change`, flushes, and waits until both are on disk.
@@ -208,7 +228,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
-        let room = self.monitor.space.wait(&self.data_dir).await;
+        let room = self.until_writable().await;
         room.map_err(|e| StorageIOError::write_vote(AnyError::new(&e)))?;
         let stored = Encoded(*vote);
         self.change_and_wait(|log| log.save_vote(stored).map(drop), self.sync).await;
@@ -244,9 +264,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        let log = self.log.lock();
-        let state = log.log_state();
-        Ok(if self.alone { state.last() } else { state.committed() }.map(|id| id.0))
+        Ok(self.log.lock().log_state().committed().map(|id| id.0))
     }
 
     async fn append<I>(&mut self, entries: I, callback: LogFlushed) -> Result<(), StorageError>
@@ -254,25 +272,14 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let room = self.monitor.space.wait(&self.data_dir).await;
+        let room = self.until_writable().await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
-        let mut log = self.log.lock();
-        // What a snapshot has replaced is not stored again.
-        let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
-        let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
-        let entries = entries.map(|entry| (Encoded(entry.log_id), Encoded(entry.payload)));
-        let timer = FlushTimer::begin(&self.monitor);
-        let sent = log.append(entries).and_then(|_| {
-            let last = log.log_state().last().map(|id| (id.0, self.position.clone()));
-            log.flush(self.sync, Some(FlushCallback::Append(callback, timer, last)))
-        });
-        sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
-        self.monitor.set_last_index(log.log_state().last().map_or(0, |id| id.0.index));
+        self.append_entries(entries, Box::new(|| callback.log_io_completed(Ok(()))));
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        let room = self.monitor.space.wait(&self.data_dir).await;
+        let room = self.until_writable().await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
         // After the appends before it, or one of them would advance the position again.
         self.change_and_wait(|_| Ok(()), true).await;

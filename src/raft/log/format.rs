@@ -11,7 +11,7 @@ use crate::mutants::planted;
 use crate::raft::codec::{Stored, Wire, decode};
 use crate::raft::log::monitor::FlushTimer;
 use crate::raft::log::position::DurablePosition;
-use crate::raft::types::{EntryPayload, LogFlushed, LogId, Vote};
+use crate::raft::types::{EntryPayload, LogId, Vote};
 
 /// A value in our encoding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,10 +73,13 @@ impl raft_log::Types for LogTypes {
     }
 }
 
+/// Called when an append is on disk.
+pub type OnFlushed = Box<dyn FnOnce() + Send>;
+
 /// What waits for a write to be on disk. A failed write ends the process first.
 pub enum FlushCallback {
-    /// openraft waits for an append; the timer measures it, and the position moves up to its last entry.
-    Append(LogFlushed, FlushTimer, Option<(LogId, Arc<DurablePosition>)>),
+    /// Called after an append; the timer measures it, and the position moves up to its last entry.
+    Append(OnFlushed, FlushTimer, Option<(LogId, Arc<DurablePosition>)>),
     Waiter(oneshot::Sender<()>),
     None,
 }
@@ -88,10 +91,10 @@ impl raft_log::Callback for FlushCallback {
         #[cfg(feature = "mutants")]
         std::thread::sleep(crate::mutants::flush_delay());
         match self {
-            FlushCallback::Append(callback, timer, reached) => {
+            FlushCallback::Append(flushed, timer, reached) => {
                 timer.end();
                 reached.into_iter().for_each(|(last, position)| position.advance(last));
-                callback.log_io_completed(Ok(()));
+                flushed();
             }
             // The waiter is gone when the node shuts down; the write is safe all the same.
             FlushCallback::Waiter(sender) => drop(sender.send(())),

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::raft::codec::{Wire, decode, encode};
+use crate::raft::log::format::OnFlushed;
 use crate::raft::log::monitor::LogMonitor;
 use crate::raft::log::range::{index_range, one_message};
 use crate::raft::stable_store::{LogChange, StableStore, StoredEntry, StoredLog};
@@ -52,7 +53,7 @@ struct StableWriter {
 
 /// What waits until a change is synced.
 enum Waiter {
-    Append(LogFlushed),
+    Append(OnFlushed),
     Caller(oneshot::Sender<()>),
 }
 
@@ -81,6 +82,10 @@ impl MemoryLog {
         contents.vote.is_none() && contents.last().is_none()
     }
 
+    pub fn purged_index(&self) -> Option<u64> {
+        self.contents.lock().purged.map(|id| id.index)
+    }
+
     /// The newest entry that was synced once, if the log has lost it.
     pub fn lost_end(&self) -> Option<LogId> {
         let contents = self.contents.lock();
@@ -93,6 +98,21 @@ impl MemoryLog {
         stable.store.write(change());
         // Where the task that syncs is gone, so is the node.
         drop(stable.waiters.send(waiter));
+    }
+
+    /// Appends, and calls `flushed` when the store has synced the entries; at once without a store.
+    pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: OnFlushed) {
+        let appended = {
+            let mut log = self.contents.lock();
+            let before = log.entries.len();
+            // What a snapshot has replaced is not stored again.
+            let next = log.purged.map_or(0, |id| id.index + 1);
+            log.entries.extend(entries.into_iter().filter(|entry| entry.log_id.index >= next));
+            self.monitor.set_last_index(log.last().map_or(0, |last| last.index));
+            let is_stored = self.stable.is_some();
+            log.entries.range(before..).filter(|_| is_stored).map(stored).collect()
+        };
+        self.write(|| LogChange::Append(appended), Waiter::Append(flushed));
     }
 
     async fn write_and_wait(&self, change: impl FnOnce() -> LogChange) {
@@ -145,7 +165,7 @@ fn stored(entry: &LogEntry) -> StoredEntry {
 impl Waiter {
     fn notify(self) {
         match self {
-            Waiter::Append(callback) => callback.log_io_completed(Ok(())),
+            Waiter::Append(flushed) => flushed(),
             // The waiter is gone when the node shuts down.
             Waiter::Caller(sender) => drop(sender.send(())),
         }
@@ -219,17 +239,7 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let appended = {
-            let mut log = self.contents.lock();
-            let before = log.entries.len();
-            // What a snapshot has replaced is not stored again.
-            let next = log.purged.map_or(0, |id| id.index + 1);
-            log.entries.extend(entries.into_iter().filter(|entry| entry.log_id.index >= next));
-            self.monitor.set_last_index(log.last().map_or(0, |last| last.index));
-            let is_stored = self.stable.is_some();
-            log.entries.range(before..).filter(|_| is_stored).map(stored).collect()
-        };
-        self.write(|| LogChange::Append(appended), Waiter::Append(callback));
+        self.append_entries(entries, Box::new(|| callback.log_io_completed(Ok(()))));
         Ok(())
     }
 

@@ -36,11 +36,15 @@ type WriteError = RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>;
 impl RaftNode {
     /// The members as this node knows them, in order of their ids.
     pub fn members(&self) -> Vec<Member> {
-        let metrics = self.raft().metrics();
-        let metrics = metrics.borrow();
-        let membership = metrics.membership_config.membership();
+        let membership = self.membership();
+        let membership = membership.membership();
+        let metrics = self.raft().map(|raft| raft.metrics());
+        let metrics = metrics.as_ref().map(|metrics| metrics.borrow());
         let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
-        let matched = |node: &NodeId| metrics.replication.as_ref()?.get(node)?.map(|id| id.index);
+        let matched = |node: &NodeId| match &metrics {
+            Some(metrics) => metrics.replication.as_ref()?.get(node)?.map(|id| id.index),
+            None => (*node == self.id()).then(|| self.progress().last_log_index),
+        };
         let member = |(node, basic): (&NodeId, &BasicNode)| Member {
             node: *node,
             address: basic.addr.clone(),
@@ -52,14 +56,13 @@ impl RaftNode {
 
     /// Whether a node is one of the members as this node knows them, with a vote or without.
     pub fn is_member(&self, node: u64) -> bool {
-        let metrics = self.raft().metrics();
-        let metrics = metrics.borrow();
-        metrics.membership_config.membership().get_node(&node).is_some()
+        self.membership().membership().get_node(&node).is_some()
     }
 
     /// Whether the cluster is this node alone: its own log is the quorum.
     pub fn is_alone(&self) -> bool {
-        let metrics = self.raft().metrics();
+        let Some(raft) = self.raft() else { return true };
+        let metrics = raft.metrics();
         let metrics = metrics.borrow();
         let mut nodes = metrics.membership_config.nodes().map(|(node, _)| *node);
         nodes.next() == Some(self.id()) && nodes.next().is_none()
@@ -150,17 +153,22 @@ impl RaftNode {
     }
 
     fn lag(&self, member: &Member) -> u64 {
-        let last = self.raft().metrics().borrow().last_log_index.unwrap_or(0);
+        let last = self.progress().last_log_index;
         last.saturating_sub(member.matched_index.unwrap_or(0))
     }
 
     async fn caught_up(&self, node: u64) -> Result<(), MembershipError> {
-        let mut metrics = self.raft().metrics();
+        let mut metrics = self.raft().ok_or(MemberError::Alone)?.metrics();
+        let mut seen = false;
         loop {
             metrics.borrow_and_update();
             self.check_leads()?;
-            if self.lag(&self.member(node)?) <= CAUGHT_UP_ENTRIES {
-                return Ok(());
+            match self.member(node) {
+                Ok(member) if self.lag(&member) <= CAUGHT_UP_ENTRIES => return Ok(()),
+                Ok(_) => seen = true,
+                // The metrics may be a moment behind the change that has added it.
+                Err(_) if !seen => {}
+                Err(removed) => return Err(removed),
             }
             metrics.changed().await.map_err(|_| MembershipError::OutcomeUnknown)?;
         }
@@ -204,7 +212,7 @@ impl RaftNode {
     /// On a task of its own, because a change of voters takes two entries: a caller that gives up must not leave the
     /// cluster between them.
     async fn change(&self, change: ChangeMembers<NodeId, BasicNode>) -> Result<(), MembershipError> {
-        let raft = self.raft().clone();
+        let raft = self.raft().ok_or(MemberError::Alone)?.clone();
         let changed = tokio::spawn(async move { raft.change_membership(change, false).await });
         changed.await.map_err(|_| MembershipError::OutcomeUnknown)?.map(drop).map_err(not_changed)
     }

@@ -29,14 +29,9 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// A snapshot that a node refuses is sent again at once.
 static NOT_RECEIVED: KeyedLogRateLimit<NodeId> = KeyedLogRateLimit::new(64);
 
-/// The other nodes; `None` if this node runs alone.
+/// The other nodes.
 #[derive(Clone)]
-pub struct Network(pub Option<Peers>);
-
-/// A node that runs alone has no way to any other.
-#[derive(Debug, thiserror::Error)]
-#[error("this node runs alone")]
-struct RunsAlone;
+pub struct Network(pub Peers);
 
 #[derive(Debug, thiserror::Error)]
 #[error("it answers with term {0}, which is too far beyond the last known one")]
@@ -46,47 +41,34 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> PeerClient {
-        let route = self.0.as_ref().map(|peers| Route {
-            connection: peers.raft_connection(target, &node.addr),
-            dialer: peers.dialer(target, &node.addr),
-        });
-        PeerClient { route }
+        PeerClient { connection: self.0.raft_connection(target, &node.addr), dialer: self.0.dialer(target, &node.addr) }
     }
 }
 
-struct Route {
+pub struct PeerClient {
     connection: Connection,
     dialer: Dialer,
 }
 
-pub struct PeerClient {
-    route: Option<Route>,
-}
-
 impl PeerClient {
-    fn route(&self) -> Result<&Route, Unreachable> {
-        self.route.as_ref().ok_or_else(|| Unreachable::new(&RunsAlone))
-    }
-
     /// openraft would lead at once if it were shown a later vote for this node. Such a vote is from before this node's disk
     /// was put back: it shows how late the term is, and must not make this node a leader.
     fn without_own_vote(&self, vote: Vote) -> Result<Vote, Unreachable> {
-        let route = self.route()?;
         self.check_term(&vote)?;
-        let is_own = vote.leader_id.node_id == route.dialer.local.node_id;
-        Ok(if is_own { Vote::new(vote.leader_id.term, route.dialer.node) } else { vote })
+        let is_own = vote.leader_id.node_id == self.dialer.local.node_id;
+        Ok(if is_own { Vote::new(vote.leader_id.term, self.dialer.node) } else { vote })
     }
 
     /// Refuses an answer with a term that elections cannot have led to.
     fn check_term(&self, vote: &Vote) -> Result<(), Unreachable> {
-        match self.route()?.dialer.local.is_plausible(vote) {
+        match self.dialer.local.is_plausible(vote) {
             true => Ok(()),
             false => Err(Unreachable::new(&ImplausibleTerm(vote.leader_id.term))),
         }
     }
 
     async fn ask<T: Wire>(&self, kind: MessageKind, request: &impl Wire) -> Result<T, RpcError> {
-        let answer = self.route()?.connection.request(kind, encode(request)).await;
+        let answer = self.connection.request(kind, encode(request)).await;
         let answer = answer.map_err(|e| RPCError::Unreachable(Unreachable::new(&e)))?;
         decode(&answer).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
@@ -119,7 +101,7 @@ impl RaftNetwork<TypeConfig> for PeerClient {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<NodeId>, StreamError> {
         let unreachable = |e: &io::Error| StreamingError::Unreachable(Unreachable::new(e));
-        let dialer = self.route()?.dialer.clone();
+        let dialer = self.dialer.clone();
         let node = dialer.node;
         tokio::select! {
             biased;

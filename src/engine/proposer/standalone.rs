@@ -1,0 +1,43 @@
+//! Leading a node without peers: the submitters propose, and this task ticks.
+
+use super::queued_entries::QueuedEntries;
+use super::state::{Proposer, TICK};
+use crate::raft::Leadership;
+
+impl Proposer {
+    /// Returns when the leadership has ended, or must be opened anew.
+    pub(super) async fn tick_while_leading(&mut self, term: u64, entries: &QueuedEntries) {
+        entries.set_epoch(Some(self.epoch));
+        let mut leadership = self.raft.leadership();
+        let ended = |leadership: &Leadership| !leadership.is_leader || leadership.term != term;
+        let recorded_callers = self.host.table().records_callers();
+        let (mut supervised, mut counted) = (self.clock.age(), self.clock.age());
+        self.members.supervise(supervised);
+        loop {
+            if self.tick_is_due() {
+                entries.request_tick();
+            }
+            self.raft.pump();
+            let until = entries.sleep_until_tick(TICK);
+            tokio::select! {
+                biased;
+                () = self.queue.arrival() => {}
+                () = tokio::time::sleep(until) => {}
+                _ = leadership.wait_for(ended) => break,
+            }
+            let age = self.clock.age();
+            if age.saturating_sub(counted) >= TICK {
+                counted = age;
+                self.count_waiting();
+            }
+            if age.saturating_sub(supervised) >= TICK {
+                supervised = age;
+                if self.host.table().records_callers() != recorded_callers {
+                    break;
+                }
+                self.members.supervise(age);
+            }
+        }
+        entries.set_epoch(None);
+    }
+}
