@@ -6,39 +6,57 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use latchd::server::{Drain, probes};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::rig::Rig;
 
-/// `/wait` answers when the end begins, `/stuck` never.
-fn router(wait: &Arc<Notify>) -> Router {
-    let wait = Arc::clone(wait);
-    let waiting = move || async move {
-        wait.notified().await;
-        "released"
-    };
-    Router::new().route("/", get(|| async { "fine" })).route("/wait", get(waiting)).route("/stuck", get(stuck))
+/// Requests that have reached their handler, and what ends those of them that wait.
+struct Gate {
+    reached: Semaphore,
+    release: Notify,
 }
 
-async fn stuck() -> &'static str {
-    std::future::pending().await
+impl Gate {
+    fn new() -> Arc<Gate> {
+        Arc::new(Gate { reached: Semaphore::new(0), release: Notify::new() })
+    }
+
+    async fn reached_by(&self, requests: u32) {
+        self.reached.acquire_many(requests).await.expect("it is not closed").forget();
+    }
+}
+
+/// `/wait` answers when it is released, `/stuck` never.
+fn router(gate: &Arc<Gate>) -> Router {
+    let (waits, hangs) = (Arc::clone(gate), Arc::clone(gate));
+    let wait = move || async move {
+        let released = waits.release.notified();
+        waits.reached.add_permits(1);
+        released.await;
+        "released"
+    };
+    let stuck = move || async move {
+        hangs.reached.add_permits(1);
+        std::future::pending::<&'static str>().await
+    };
+    Router::new().route("/", get(|| async { "fine" })).route("/wait", get(wait)).route("/stuck", get(stuck))
 }
 
 #[tokio::test]
 async fn drain_answers_requests_in_flight() {
-    let wait = Arc::new(Notify::new());
-    let rig = Rig::start(router(&wait), &[]);
+    let gate = Gate::new();
+    let rig = Rig::start(router(&gate), &[]);
     let (mut plain, mut tls, mut idle) = (rig.plain().await, rig.tls().await, rig.tls().await);
     assert_eq!(idle.get("/").await.body, "fine");
     for connection in [&mut plain, &mut tls] {
         connection.send("GET /wait HTTP/1.1\r\nhost: t\r\n\r\n").await;
     }
-    assert_eq!(rig.plain().await.get("/").await.body, "fine");
+    gate.reached_by(2).await;
     rig.drain.begin();
     rig.drain.begun().await;
     idle.until_closed().await;
-    wait.notify_waiters();
+    gate.release.notify_waiters();
     for connection in [&mut plain, &mut tls] {
         let answer = connection.answer().await;
         assert_eq!(answer.body, "released");
@@ -49,10 +67,11 @@ async fn drain_answers_requests_in_flight() {
 
 #[tokio::test]
 async fn drain_timeout_ends_an_endless_request() {
-    let rig = Rig::start(router(&Arc::default()), &[("server.drain_timeout", "300ms")]);
+    let gate = Gate::new();
+    let rig = Rig::start(router(&gate), &[("server.drain_timeout", "300ms")]);
     let mut connection = rig.plain().await;
     connection.send("GET /stuck HTTP/1.1\r\nhost: t\r\n\r\n").await;
-    assert_eq!(rig.plain().await.get("/").await.body, "fine", "the other one is in flight by now");
+    gate.reached_by(1).await;
     let begun = Instant::now();
     rig.drain.begin();
     rig.ended().await;
@@ -63,7 +82,7 @@ async fn drain_timeout_ends_an_endless_request() {
 
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_drain() {
-    let rig = Rig::start(router(&Arc::default()), &[("server.header_timeout", "10s"), ("server.drain_timeout", "10s")]);
+    let rig = Rig::start(router(&Gate::new()), &[("server.header_timeout", "10s"), ("server.drain_timeout", "10s")]);
     let (mut silent, mut begun) = (rig.plain().await, rig.plain().await);
     let no_handshake = tokio::net::TcpStream::connect(rig.https()).await.expect("a connection");
     begun.send("GET / HTTP/1.1\r\n").await;
