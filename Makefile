@@ -16,6 +16,7 @@ HOURS ?= 8
 SEEDS ?= 10000
 FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
+REDIS := target/redis/.ready
 BALANCERS := target/balancers/.ready
 
 .PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
@@ -76,7 +77,14 @@ $(NODE_READY): $(VENV_READY) $(wildcard tests/node/package*.json)
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
-bench: ## Measure next to a bare HTTP echo; options in ARGS="--clients 64 --passes 3 --only memory,plain"
+# Unpacked, not installed, because the package would start its server.
+$(REDIS):
+	rm -rf target/redis && mkdir -p target/redis
+	cd target/redis && apt-get download -q redis-server redis-tools libjemalloc2 liblua5.1-0 liblzf1 lua-bitop lua-cjson \
+	  && for package in *.deb; do dpkg -x $$package . || exit 1; done
+	touch $@
+
+bench: $(REDIS) ## Measure next to a bare HTTP echo and Redis; options in ARGS="--clients 64 --passes 3 --only memory,plain"
 	cargo bench --locked --bench cycles -- $(ARGS)
 
 # Unpacked, not installed, because the package would start its server.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::ldlm::Ldlm;
+use crate::redis;
 use crate::servers::Transport;
 use crate::session::{NAME_BYTES, Numbers, Session, name};
 use crate::statistics::Percentiles;
@@ -27,6 +28,7 @@ pub enum Dialect {
     SessionsV1,
     /// LDLM's service over gRPC; the session is the connection.
     Ldlm,
+    Redis,
 }
 
 /// How long one measurement lasts.
@@ -85,6 +87,7 @@ fn processor_time(pid: u32) -> Duration {
 enum Client {
     Http(Session),
     Grpc(Ldlm),
+    Redis(redis::Client),
 }
 
 impl Client {
@@ -93,6 +96,7 @@ impl Client {
             Dialect::Echo => Client::Http(Session::pretend(target.address, target.transport).await?),
             Dialect::SessionsV1 => Client::Http(Session::open(target.address, target.transport).await?),
             Dialect::Ldlm => Client::Grpc(Ldlm::connect(target.address, target.transport).await?),
+            Dialect::Redis => Client::Redis(redis::Client::connect(target.address).await?),
         })
     }
 
@@ -106,6 +110,7 @@ impl Client {
                 let key = client.try_lock(name).await?;
                 client.unlock(name, &key).await
             }
+            Client::Redis(client) => client.cycle(name).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `make bench`: how fast latchd answers, beside a bare HTTP echo measured by the same client in the same run.
+//! `make bench`: how fast latchd answers, beside a bare HTTP echo and Redis measured by the same client in the same run.
 //!
 //! Each part is a module: uncontended cycles, the same over gRPC, hand-off of a contended lock, a table that holds a
 //! million locks, and what many cycles leave behind.
@@ -15,6 +15,7 @@ mod history;
 mod http2;
 mod ldlm;
 mod load;
+mod redis;
 mod report;
 mod servers;
 mod session;

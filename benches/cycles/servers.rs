@@ -89,7 +89,7 @@ impl Latchd {
 }
 
 /// A directory on a real disk: /tmp may be memory.
-fn scratch() -> tempfile::TempDir {
+pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/ can be made")
 }
 

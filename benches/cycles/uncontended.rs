@@ -1,9 +1,10 @@
-//! Lock and unlock of random, uncontended names, beside the echo.
+//! Lock and unlock of random, uncontended names, beside the echo and, over plaintext, Redis with the same durability.
 
 use std::time::Duration;
 
 use crate::arguments::{Arguments, Row};
 use crate::load::{Dialect, Measured, Target, Window, cycles};
+use crate::redis::Redis;
 use crate::report::{Table, against, progress};
 use crate::servers::{Echo, Latchd, Storage, Transport};
 use crate::statistics::{Percentiles, median, spread_percent};
@@ -30,6 +31,15 @@ struct Series {
     echo_latencies: Vec<Percentiles>,
     processor_us: Vec<f64>,
     echo_processor_us: Vec<f64>,
+    redis_rates: Vec<f64>,
+}
+
+/// The servers of one storage.
+struct Rivals {
+    storage: Storage,
+    latchd: Latchd,
+    /// `None` where its package is not unpacked.
+    redis: Option<Redis>,
 }
 
 pub async fn run(arguments: &Arguments) {
@@ -42,7 +52,10 @@ pub async fn run(arguments: &Arguments) {
         .filter_map(|(row, transport)| arguments.row(row).then_some(transport))
         .collect();
     let echo = Echo::start();
-    let servers: Vec<(Storage, Latchd)> = storages.iter().map(|&storage| (storage, Latchd::start(storage))).collect();
+    let mut servers = Vec::new();
+    for &storage in &storages {
+        servers.push(Rivals { storage, latchd: Latchd::start(storage), redis: Redis::start(storage).await });
+    }
     let mut all = Vec::new();
     for &transport in &transports {
         for &clients in &arguments.clients {
@@ -65,7 +78,7 @@ async fn one_point(
     arguments: &Arguments,
     label: &str,
     echo: &Echo,
-    servers: &[(Storage, Latchd)],
+    servers: &[Rivals],
     (transport, clients): (Transport, usize),
     all: &mut [Series],
 ) {
@@ -76,12 +89,12 @@ async fn one_point(
     let target = Target { address: echo.address(transport), transport, dialect: Dialect::Echo, pid: echo.pid() };
     let bare = cycles(target, clients, window).await;
     progress(&format!("{label}: echo {:.0} cycles/s", bare.cycles_per_second));
-    for (storage, server) in servers {
+    for Rivals { storage, latchd, redis } in servers {
         let target = Target {
-            address: server.address(transport),
+            address: latchd.address(transport),
             transport,
             dialect: Dialect::SessionsV1,
-            pid: server.server.pid(),
+            pid: latchd.server.pid(),
         };
         let measured = cycles(target, clients, window).await;
         let share = measured.cycles_per_second / bare.cycles_per_second;
@@ -91,14 +104,21 @@ async fn one_point(
             measured.cycles_per_second
         ));
         let series = all.iter_mut().find(|series| series.is(*storage, transport, clients));
-        series.expect("every point has a series").add(&measured, &bare);
+        let series = series.expect("every point has a series");
+        series.add(&measured, &bare);
+        if let (Some(redis), Transport::Plain) = (redis, transport) {
+            let target = Target { address: redis.address(), transport, dialect: Dialect::Redis, pid: redis.pid() };
+            let measured = cycles(target, clients, window).await;
+            progress(&format!("{label}: Redis {} {:.0} cycles/s", storage.name(), measured.cycles_per_second));
+            series.redis_rates.push(measured.cycles_per_second);
+        }
     }
 }
 
 impl Series {
     fn new(storage: Storage, transport: Transport, clients: usize) -> Self {
         let (rates, echo_rates, latencies, echo_latencies) = Default::default();
-        let (processor_us, echo_processor_us) = Default::default();
+        let (processor_us, echo_processor_us, redis_rates) = Default::default();
         Self {
             storage,
             transport,
@@ -109,6 +129,7 @@ impl Series {
             echo_latencies,
             processor_us,
             echo_processor_us,
+            redis_rates,
         }
     }
 
@@ -143,7 +164,19 @@ impl Series {
             format!("{share:.2} ({:.0}%)", spread_percent(&shares)),
             verdict,
             format!("{:.0} / {:.0}", median(&self.processor_us), median(&self.echo_processor_us)),
+            self.redis_cell(),
         ]
+    }
+}
+
+impl Series {
+    /// Redis, and latchd as a share of it.
+    fn redis_cell(&self) -> String {
+        if self.redis_rates.is_empty() {
+            return "-".to_owned();
+        }
+        let shares: Vec<f64> = self.rates.iter().zip(&self.redis_rates).map(|(rate, redis)| rate / redis).collect();
+        format!("{} {:.2}", rate(&self.redis_rates), median(&shares))
     }
 }
 
@@ -168,6 +201,7 @@ fn print(all: &[Series], storages: &[Storage], transports: &[Transport]) {
                 "of the echo",
                 "target",
                 "server / echo CPU us",
+                "Redis cycles/s, latchd's share",
             ]);
             for series in all.iter().filter(|series| series.storage == storage && series.transport == transport) {
                 table.row(series.cells());

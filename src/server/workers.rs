@@ -106,6 +106,13 @@ pub struct Recipient {
     pub handle: Handle<HandedOver>,
 }
 
+impl Recipient {
+    /// The worker's connections, those in its inbox included: a worker that is busy must not get all that come meanwhile.
+    fn connections(&self) -> usize {
+        self.handle.connection_count() + self.inbox.max_capacity() - self.inbox.capacity()
+    }
+}
+
 /// Hands out the connections of a listener until the drain has begun and none waits in the listener's queue.
 pub async fn hand_out(listener: std::net::TcpListener, recipients: Vec<Recipient>, drain: Drain) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
@@ -121,7 +128,7 @@ pub async fn hand_out(listener: std::net::TcpListener, recipients: Vec<Recipient
             continue;
         };
         let turns = (0..recipients.len()).map(|turn| (next + turn) % recipients.len());
-        let Some(chosen) = turns.min_by_key(|turn| recipients[*turn].handle.connection_count()) else { return Ok(()) };
+        let Some(chosen) = turns.min_by_key(|turn| recipients[*turn].connections()) else { return Ok(()) };
         next = chosen + 1;
         // A worker that is gone takes nothing: the client sees its connection closed.
         _ = recipients[chosen].inbox.send(arrival).await;
@@ -132,13 +139,6 @@ pub async fn hand_out(listener: std::net::TcpListener, recipients: Vec<Recipient
 mod tests {
     use super::*;
     use crate::server::socket;
-
-    /// Counts what arrives; the connections stay open.
-    async fn taken(inbox: &Inbox, expected: usize) {
-        for _ in 0..expected {
-            inbox.accept_stream().await.expect("a connection");
-        }
-    }
 
     #[tokio::test]
     async fn connections_are_spread_evenly_over_the_workers() {
@@ -157,7 +157,9 @@ mod tests {
             clients.push(TcpStream::connect(address).await.expect("a connection"));
         }
         for inbox in &inboxes {
-            taken(inbox, 3).await;
+            for _ in 0..3 {
+                inbox.accept_stream().await.expect("a connection");
+            }
         }
         drain.begin();
         handing_out.await.expect("no panic").expect("it ends");
