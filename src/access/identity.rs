@@ -1,10 +1,12 @@
 //! A caller, once known: a name for the logs, a role, and the lock names it is limited to.
 
 use super::digest::{Sha256Digest, sha256};
+use serde::Deserialize;
 use std::{fmt, ops::Deref, sync::Arc};
 
 /// What a caller may do, before prefixes narrow it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Takes, renews and releases locks, and reads.
     Client,

@@ -5,6 +5,7 @@
 pub mod chunked_file;
 pub mod clock;
 pub mod codec;
+pub mod config_value;
 pub mod fatal;
 pub mod histogram;
 mod log_rate_limit;

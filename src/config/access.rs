@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::value::{Secret, positive};
+use crate::access::Role;
+use crate::base::config_value::{Secret, positive};
 
 /// Configured credentials, as hashes, and the limits on failed attempts.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,15 +37,6 @@ pub struct KeyConfig {
     /// Lock names this key may touch begin with one of these; empty: all.
     #[serde(default)]
     pub prefixes: Vec<String>,
-}
-
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    Client,
-    Admin,
-    ReadOnly,
 }
 
 /// Plain credentials from the command line or the environment; they have the admin role and are never written anywhere.

@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer};
 
 use super::ConfigError;
 use super::listen::{ListenUrl, Scheme};
-use super::value::positive_duration;
+use crate::base::config_value::positive_duration;
 
 /// The largest node id: what JSON numbers hold exactly in every language.
 const NODE_ID_MAX: u64 = (1 << 53) - 1;

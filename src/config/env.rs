@@ -3,8 +3,8 @@
 use super::access::PlainCredentials;
 use super::layers::{Layers, nearest};
 use super::source::Source;
-use super::value::Secret;
 use super::{ConfigError, SecretFile};
+use crate::base::config_value::Secret;
 
 /// Prefix of every variable that is ours.
 const PREFIX: &str = "LATCHD_";

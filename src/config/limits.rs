@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::value::{bytes, duration, percent, positive, positive_duration};
+use crate::base::config_value::{bytes, duration, percent, positive, positive_duration};
 
 /// Sessions.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,4 +1,5 @@
-//! Configuration: plain validated structs, one file per concern, read from one merged document.
+//! Configuration: plain validated structs, one file per concern, read from one merged document. What the engine is
+//! started with (`storage`, `events`) is read into its own structs.
 //!
 //! Defaults (the `config.toml` at the top of the repository, compiled in) <- file <- environment <- flags. No room
 //! below `cli` and `server` reads the environment; whoever needs a value is given it.
@@ -8,7 +9,6 @@ pub mod cluster;
 pub mod compat;
 pub mod env;
 mod error;
-pub mod events;
 mod exposure;
 mod inputs;
 mod layers;
@@ -18,11 +18,9 @@ pub mod log;
 pub mod secret_file;
 pub mod server;
 mod source;
-pub mod storage;
 mod table_limits;
 pub mod tls;
 pub mod toml_words;
-mod value;
 
 use std::path::PathBuf;
 
@@ -32,7 +30,6 @@ pub use self::access::AccessConfig;
 pub use self::cluster::ClusterConfig;
 pub use self::compat::CompatConfig;
 pub use self::error::ConfigError;
-pub use self::events::EventsConfig;
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{LocksConfig, QuotasConfig, SessionsConfig};
 pub use self::listen::ListenUrl;
@@ -40,12 +37,13 @@ pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::ServerConfig;
 pub use self::source::Source;
-pub use self::storage::StorageConfig;
 pub use self::tls::TlsConfig;
-pub use self::value::Secret;
 
 use self::access::PlainCredentials;
 use self::layers::Layers;
+pub use crate::base::config_value::Secret;
+use crate::engine::StorageOptions;
+use crate::engine::events::EventOptions;
 
 /// The document of defaults: every key, its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
@@ -63,8 +61,8 @@ pub struct Config {
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,
     pub quotas: QuotasConfig,
-    pub storage: StorageConfig,
-    pub events: EventsConfig,
+    pub storage: StorageOptions,
+    pub events: EventOptions,
     pub cluster: ClusterConfig,
     pub compat: CompatConfig,
     pub log: LogConfig,

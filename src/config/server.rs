@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use super::listen::{ListenUrl, Scheme};
-use super::value::{bytes, duration, positive, positive_duration};
+use crate::base::config_value::{bytes, duration, positive, positive_duration};
 
 /// Connection handling.
 #[derive(Clone, Debug, Deserialize)]

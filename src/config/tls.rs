@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::value::positive_duration;
+use crate::base::config_value::positive_duration;
 
 /// Certificate files and how they are watched.
 #[derive(Clone, Debug, Deserialize)]

@@ -35,11 +35,10 @@ mod table_host;
 mod test_node;
 
 pub use backup::{Backup, BackupCounts, BackupError, BackupReader, BackupWriter, RestoreOptions, check, restore};
-pub use command_queue::BatchBounds;
 pub use error::{EngineError, Fault};
 pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};
-pub use options::{ClusterOptions, EngineOptions};
+pub use options::{ClusterOptions, EngineOptions, StorageOptions};
 pub use parts::Overview;
 pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
 pub use requests::{GrantGuard, Granted, Released, Renewed};

@@ -2,8 +2,10 @@
 
 use super::command_queue::BatchBounds;
 use super::events::EventOptions;
+use crate::base::config_value::{bytes, positive};
 use crate::domain::Limits;
 use crate::raft::{Accept, PeerFiles, StableStore, Transport};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,20 +15,47 @@ use std::time::Duration;
 pub struct EngineOptions {
     /// `None` keeps everything in memory.
     pub data_dir: Option<PathBuf>,
-    /// False only to show that a power loss is noticed.
-    pub fsync: bool,
-    pub snapshot_log_bytes: u64,
-    /// Below this, new holds and sessions are refused.
-    pub min_free_bytes: u64,
+    pub storage: StorageOptions,
     pub limits: Limits,
     pub session_idle_timeout: Duration,
-    pub batch: BatchBounds,
+    pub events: EventOptions,
+    pub cluster: ClusterOptions,
+}
+
+/// `[storage]`: the log, its snapshots and its batches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageOptions {
+    /// False only for tests: a power loss then loses answered grants.
+    pub fsync: bool,
+    /// Below this, new holds and sessions are refused.
+    #[serde(deserialize_with = "bytes")]
+    pub min_free_bytes: u64,
+    #[serde(deserialize_with = "bytes")]
+    pub snapshot_log_bytes: u64,
+    #[serde(deserialize_with = "positive")]
+    pub batch_commands_max: usize,
+    #[serde(deserialize_with = "bytes")]
+    pub batch_bytes_max: u64,
+    #[serde(deserialize_with = "positive")]
     pub queue_commands_max: usize,
     /// A new table begins at the wall clock's time, even if that is implausible.
     pub trust_clock: bool,
-    pub accept: Accept,
-    pub events: EventOptions,
-    pub cluster: ClusterOptions,
+    /// A node may start on a data directory that once held something and is empty now.
+    pub accept_empty: bool,
+    /// A log that has lost its end is used as it is.
+    pub accept_lost_end: bool,
+}
+
+impl StorageOptions {
+    pub(super) fn batch(&self) -> BatchBounds {
+        let bytes_max = usize::try_from(self.batch_bytes_max).unwrap_or(usize::MAX);
+        BatchBounds { commands_max: self.batch_commands_max, bytes_max }
+    }
+
+    pub(super) fn accept(&self) -> Accept {
+        Accept { empty: self.accept_empty, lost_end: self.accept_lost_end }
+    }
 }
 
 /// What this node is called among others, and how it talks to them.

@@ -39,7 +39,7 @@ pub async fn start(options: EngineOptions) -> Result<Parts, NodeStartError> {
     let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
     let service = Arc::new(EngineService::new(host.clone()));
     let raft = RaftNode::start(raft_options, machine, service.clone()).await?;
-    let queue = Arc::new(CommandQueue::new(options.queue_commands_max));
+    let queue = Arc::new(CommandQueue::new(options.storage.queue_commands_max));
     let health = Arc::new(NodeHealth::new(options.cluster.node_id, raft.clone(), clock.clone()));
     let parts = Wiring { options, raft, host, events, digests, clock, queue, health }.parts(&service);
     if !in_cluster {
@@ -69,7 +69,7 @@ impl Wiring {
         let commit_time = Arc::new(Histogram::of_durations());
         let barrier = Arc::new(ReadBarrier::new(self.raft.clone(), self.clock.clone(), self.health.clone()));
         let reader = Arc::new(self.reader(&barrier));
-        let disk_space = Arc::new(DiskSpace::new(self.raft.clone(), self.options.min_free_bytes));
+        let disk_space = Arc::new(DiskSpace::new(self.raft.clone(), self.options.storage.min_free_bytes));
         let shutdown = Arc::new(Shutdown::default());
         let (stop, stopped) = watch::channel(false);
         let mut tasks = vec![
@@ -159,7 +159,7 @@ impl Wiring {
             digests: self.digests.clone(),
             commit_time: commit_time.clone(),
             limits: self.options.limits,
-            bounds: self.options.batch,
+            bounds: self.options.storage.batch(),
             no_quorum_after: self.options.cluster.no_quorum_after,
             outcome_wait: self.options.cluster.outcome_wait,
             epoch: 0,
@@ -168,7 +168,7 @@ impl Wiring {
 
     fn queued_entries(&self, commit_time: &Arc<Histogram>) -> QueuedEntries {
         let (host, queue, clock) = (self.host.clone(), self.queue.clone(), self.clock.clone());
-        QueuedEntries::new(host, queue, clock, commit_time.clone(), self.options.batch)
+        QueuedEntries::new(host, queue, clock, commit_time.clone(), self.options.storage.batch())
     }
 
     fn reader(&self, barrier: &Arc<ReadBarrier>) -> TableReader {
@@ -214,18 +214,18 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> 
     let store = match (&cluster.store, &options.data_dir) {
         (Some(store), _) => Store::Stable(store.clone()),
         (None, None) => Store::Memory,
-        (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.fsync },
+        (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.storage.fsync },
     };
     Ok(RaftOptions {
         node_id: cluster.node_id,
         store,
-        snapshot_log_bytes: options.snapshot_log_bytes,
+        snapshot_log_bytes: options.storage.snapshot_log_bytes,
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,
         peers: peer_options(cluster)?,
-        may_begin: check_wall_clock(options.trust_clock),
-        accept: options.accept,
+        may_begin: check_wall_clock(options.storage.trust_clock),
+        accept: options.storage.accept(),
     })
 }
 

@@ -18,6 +18,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bounds on events and subscriptions, for a log that no API serves.
+pub fn event_options(buffer_events_max: usize, readers_max: usize) -> EventOptions {
+    let never = Duration::from_secs(3600);
+    EventOptions { buffer_events_max, readers_max, heartbeat: never, slow_reader_after: never }
+}
+
 const BOUNDS: BatchBounds = BatchBounds { commands_max: 10, bytes_max: 1 << 20 };
 
 pub struct TestNode {
@@ -34,7 +40,7 @@ impl TestNode {
     /// Returns when the node leads itself.
     pub async fn start() -> TestNode {
         let host = Arc::new(TableHost::new(Incarnation(7)));
-        let events = Arc::new(EventLog::new(EventOptions { buffer_events_max: 1_000, readers_max: 10 }));
+        let events = Arc::new(EventLog::new(event_options(1_000, 10)));
         let digests = Arc::new(DigestLog::new(None));
         let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
         let service = Arc::new(EngineService::new(host.clone()));

@@ -2,11 +2,10 @@
 
 use super::memory::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
-use crate::config::access::{KeyConfig, Role as ConfiguredRole};
+use crate::config::access::KeyConfig;
 use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
-use crate::engine::events::EventOptions;
-use crate::engine::{Accept, BatchBounds, ClusterOptions, EngineOptions, PeerFiles};
+use crate::engine::{ClusterOptions, EngineOptions, PeerFiles};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,25 +14,12 @@ const VERIFICATIONS_AT_ONCE: usize = 1;
 
 /// How the engine is started.
 pub fn engine_options(config: &Config) -> EngineOptions {
-    let storage = &config.storage;
     EngineOptions {
         data_dir: (!config.in_memory).then(|| config.data_dir.clone()),
-        fsync: storage.fsync,
-        snapshot_log_bytes: storage.snapshot_log_bytes,
-        min_free_bytes: storage.min_free_bytes,
+        storage: config.storage.clone(),
         limits: Limits { table_bytes_max: table_bytes_max(config.locks.table_bytes_max), ..config.limits() },
         session_idle_timeout: config.sessions.idle_timeout,
-        batch: BatchBounds {
-            commands_max: storage.batch_commands_max,
-            bytes_max: usize::try_from(storage.batch_bytes_max).unwrap_or(usize::MAX),
-        },
-        queue_commands_max: storage.queue_commands_max,
-        trust_clock: storage.trust_clock,
-        accept: Accept { empty: storage.accept_empty, lost_end: storage.accept_lost_end },
-        events: EventOptions {
-            buffer_events_max: config.events.buffer_events_max,
-            readers_max: config.events.readers_max,
-        },
+        events: config.events,
         cluster: cluster_options(&config.cluster),
     }
 }
@@ -90,16 +76,7 @@ fn credentials(config: &Config) -> Vec<Credential> {
 }
 
 fn api_key(key: &KeyConfig) -> Credential {
-    Credential::ApiKey {
-        name: key.name.clone(),
-        sha256: key.sha256,
-        role: match key.role {
-            ConfiguredRole::Client => Role::Client,
-            ConfiguredRole::Admin => Role::Admin,
-            ConfiguredRole::ReadOnly => Role::ReadOnly,
-        },
-        prefixes: key.prefixes.clone(),
-    }
+    Credential::ApiKey { name: key.name.clone(), sha256: key.sha256, role: key.role, prefixes: key.prefixes.clone() }
 }
 
 /// Numbered names, for logs, of secrets that have none: `password-1`, `password-2`.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use latchd::config::access::{PlainCredentials, Role};
+use latchd::access::Role;
+use latchd::config::access::PlainCredentials;
 use latchd::config::{Config, ConfigError, FlagValue, Inputs, Secret, SecretFile, Source};
 
 /// Inputs with a configuration file of the given text; the directory lives as long as the test.

@@ -192,7 +192,11 @@ async fn no_id_fits_into_the_service_that_begins_at(unix_seconds: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_before_the_snapshot_of_a_restart_are_a_gap() {
     let dir = tempfile::tempdir().unwrap();
-    let small = || EngineOptions { snapshot_log_bytes: 2_000, ..options(Some(dir.path())) };
+    let small = || {
+        let mut options = options(Some(dir.path()));
+        options.storage.snapshot_log_bytes = 2_000;
+        options
+    };
     let engine = Engine::start(small()).await.unwrap();
     let (_, begin) = begun(&engine, everything(), None).await;
     hold(&engine, ask("held")).await.unwrap();

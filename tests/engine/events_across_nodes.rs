@@ -53,9 +53,9 @@ impl Cluster {
             compare_every: Duration::from_millis(500),
             ..options(None).cluster
         };
-        Engine::start(EngineOptions { cluster, limits, snapshot_log_bytes: 4_000, ..options(None) })
-            .await
-            .expect("a node")
+        let mut options = EngineOptions { cluster, limits, ..options(None) };
+        options.storage.snapshot_log_bytes = 4_000;
+        Engine::start(options).await.expect("a node")
     }
 
     pub async fn stop(self) {

@@ -4,7 +4,7 @@ use crate::domain::kit::limits;
 use latchd::config::Config;
 use latchd::domain::view::LockFilter;
 use latchd::domain::{Acquire, Caller, Dialect, Proof, Refusal, SessionId, Wait};
-use latchd::engine::{Engine, EngineError, EngineOptions, Fault, Granted};
+use latchd::engine::{Engine, EngineError, EngineOptions, Fault, Granted, StorageOptions};
 use latchd::server::compose::engine_options;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use std::time::Duration;
 /// The defaults, in memory or in a directory, without limits that depend on the machine or on who asks.
 pub fn options(data_dir: Option<&Path>) -> EngineOptions {
     let defaults = engine_options(&Config::default());
-    EngineOptions { data_dir: data_dir.map(Path::to_path_buf), min_free_bytes: 0, limits: limits(), ..defaults }
+    let storage = StorageOptions { min_free_bytes: 0, ..defaults.storage.clone() };
+    EngineOptions { data_dir: data_dir.map(Path::to_path_buf), storage, limits: limits(), ..defaults }
 }
 
 pub async fn start(data_dir: Option<&Path>) -> Engine {
@@ -196,7 +197,8 @@ async fn nearly_full_disk_refuses_only_new_holds() {
     engine.stop().await;
     drop(engine);
 
-    let no_disk_is_so_free = EngineOptions { min_free_bytes: u64::MAX, ..options(Some(dir.path())) };
+    let mut no_disk_is_so_free = options(Some(dir.path()));
+    no_disk_is_so_free.storage.min_free_bytes = u64::MAX;
     let engine = Engine::start(no_disk_is_so_free).await.unwrap();
     let nearly_full = Fault::Engine(EngineError::DiskNearlyFull);
     assert_eq!(hold(&engine, ask("b")).await, Err(nearly_full.clone()));

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use latchd::engine::{BatchBounds, ClusterOptions, Engine, EngineOptions};
+use latchd::engine::{ClusterOptions, Engine, EngineOptions, StorageOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
 
@@ -134,10 +134,14 @@ fn options(node: u64, initial: &[u64], transport: Arc<Line>, disk: &SimulatedDis
     let peers: BTreeMap<u64, String> = initial.iter().map(|node| (*node, address(*node))).collect();
     let defaults = service::options(None);
     EngineOptions {
-        snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        storage: StorageOptions {
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            batch_commands_max: 64,
+            batch_bytes_max: 32 << 10,
+            queue_commands_max: 4096,
+            ..defaults.storage
+        },
         session_idle_timeout: Duration::from_secs(3600),
-        batch: BatchBounds { commands_max: 64, bytes_max: 32 << 10 },
-        queue_commands_max: 4096,
         cluster: ClusterOptions {
             node_id: node,
             advertise: address(node),

@@ -6,8 +6,11 @@
 use super::event::EventFilter;
 use super::id::EventId;
 use super::ring::{IdStatus, Ring, RingRead};
+use crate::base::config_value::{positive, positive_duration};
 use crate::domain::Event;
 use parking_lot::Mutex;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,11 +20,27 @@ use tokio::sync::{Notify, watch};
 const SCAN_MAX: usize = 512;
 const TAKE_MAX: usize = 64;
 
-/// Bounds on the events that are kept, and on the subscriptions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// `[events]`: what is kept for subscribers, and how many there may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventOptions {
+    #[serde(deserialize_with = "buffer")]
     pub buffer_events_max: usize,
+    #[serde(deserialize_with = "positive")]
     pub readers_max: usize,
+    /// The API sends these.
+    #[serde(deserialize_with = "positive_duration")]
+    pub heartbeat: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub slow_reader_after: Duration,
+}
+
+/// Its memory is reserved when the service starts.
+const BUFFER_MAX: usize = 16 << 20;
+
+fn buffer<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let value = positive(from)?;
+    if value > BUFFER_MAX { Err(de::Error::custom(format!("expected at most {BUFFER_MAX}"))) } else { Ok(value) }
 }
 
 /// There are as many subscriptions as may be.
@@ -155,10 +174,11 @@ impl Notifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::test_node::event_options;
 
     #[test]
     fn dropped_subscription_frees_its_slot() {
-        let log = Arc::new(EventLog::new(EventOptions { buffer_events_max: 1, readers_max: 1 }));
+        let log = Arc::new(EventLog::new(event_options(1, 1)));
         let slot = log.take_slot();
         assert!(slot.is_ok());
         assert_eq!(log.take_slot().err(), Some(SubscriptionsFull { limit: 1 }));
