@@ -1,5 +1,5 @@
 //! What callers use that no credential bounds, address by address: each pool has a bound for all of them together and
-//! a share for one address. Whoever has one IPv6 address has its /64, so that counts as one.
+//! a share for one address. A client with one IPv6 address has its whole /64, so that counts as one.
 
 use super::throttle::AddressGroup;
 use crate::base::LogRateLimit;
@@ -172,7 +172,7 @@ impl Address {
         !self.is_proxy || pool == AddressPool::ProbeConnections
     }
 
-    /// Counts a refusal. `Some` where it may be told `now`; then how many were not told before it.
+    /// Counts a refusal. `Some` if it may be logged `now`; then how many were not logged before it.
     pub fn refuse(&self, pool: AddressPool, now: Duration) -> Option<u64> {
         self.all.refused[pool as usize].fetch_add(1, Relaxed);
         self.all.paces[pool as usize].admit(now)

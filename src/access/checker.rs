@@ -27,7 +27,7 @@ use super::{
     throttle::{AddressGroup, Throttle},
 };
 
-/// A request has three places for a secret; whoever sends more is not a client of ours.
+/// A request has three places for a secret; a request with more is no client's.
 const MAX_PRESENTED: usize = 4;
 /// For an attempt that could not be judged now: a second is when the next one may be.
 const RETRY_SOON: Verdict = Verdict::Throttled { retry_after_seconds: 1 };
@@ -178,7 +178,7 @@ impl Access {
         Ok(())
     }
 
-    /// The same secret twice is harmless, unless nobody could say which rights it gives.
+    /// The same secret twice is harmless, unless it gives two different rights.
     fn accept_twin(&self, first: usize, second: &Identity) -> Result<(), AccessError> {
         let first = &self.identities[first];
         if first.has_rights_of(second) {
@@ -232,7 +232,7 @@ impl Access {
         (all_known && !must_take_turns).then_some(Judged::Wrong)
     }
 
-    /// Keys are too long to be guessed. A password opens where it has opened before, and where nobody guesses.
+    /// Keys are too long to be guessed. A password opens where it has opened before, and where no address guesses.
     fn opens_here(&self, credential: usize, address: AddressGroup, now: Duration) -> bool {
         if !self.passwords.has(credential) || self.proved.contains(&(address, credential)) {
             return true;

@@ -32,7 +32,7 @@ fn equal(left: &[u8; DIGEST_BYTES], right: &[u8; DIGEST_BYTES]) -> Choice {
     difference.ct_eq(&0)
 }
 
-/// BLAKE3 under a random key of this process. Nobody outside can steer such a digest, so it may index a
+/// BLAKE3 under a random key of this process. No client can steer such a digest, so it may index a
 /// table; and a dump of that table is of no use without the key. Every request pays for one, and on a
 /// processor without instructions for SHA-256 this costs a fraction of that.
 pub(super) struct Keyed {

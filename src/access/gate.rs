@@ -1,5 +1,5 @@
 //! The queue before password verification, which costs tens of milliseconds of a core and megabytes: bounded, few run
-//! at once, one secret is never verified twice at the same time, and whoever failed least is next. So those who guess
+//! at once, one secret is never verified twice at the same time, and the address that failed least is next. So those who guess
 //! from many addresses wait behind a client whose address has done nothing wrong.
 
 use parking_lot::{Mutex, MutexGuard};
@@ -124,7 +124,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Nobody waits for these any more.
+    /// No request waits for these any more.
     fn forget_abandoned(&mut self) {
         self.jobs.retain(|job| job.is_running || job.callers.iter().any(|caller| !caller.is_closed()));
     }
@@ -139,7 +139,7 @@ impl<T> Queue<T> {
         waiting.max_by_key(|(_, job)| job.rank).map(|(at, _)| at)
     }
 
-    /// The last one gives way where all places are taken: its callers are told to come back.
+    /// The last one gives way where all places are taken: its callers have to come back.
     fn make_room(&mut self) {
         if self.jobs.len() >= MAX_JOBS
             && let Some(at) = self.last()

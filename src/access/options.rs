@@ -1,4 +1,4 @@
-//! What the checker is told, and what it answers.
+//! What the checker is given, and what it answers.
 
 use std::time::Duration;
 

@@ -52,7 +52,7 @@ impl Passwords {
         self.refused.contains(digest)
     }
 
-    /// Computes the hashes of the passwords that were not seen yet. `learn` hears whose secret it is before the
+    /// Computes the hashes of the passwords that were not seen yet. `learn` gets the owner of the secret before the
     /// password counts as known.
     pub(super) fn verify(&self, secret: &str, digest: KeyedDigest, learn: impl Fn(usize)) -> Judged {
         let mut all_judged = true;

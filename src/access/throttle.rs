@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 /// process has not met yet to get through, too little to burden the machine.
 const VERIFICATION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whoever has one IPv6 address has its /64: they count as one. IPv4 in IPv6 clothes is IPv4.
+/// A client with one IPv6 address has its whole /64: they count as one. IPv4 in IPv6 clothes is IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AddressGroup(IpAddr);
 

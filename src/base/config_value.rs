@@ -88,7 +88,7 @@ pub fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     from.deserialize_any(Size)
 }
 
-/// `8MiB` -> 8388608. Only binary units, so that nobody has to guess what `MB` means.
+/// `8MiB` -> 8388608. Only binary units, because `MB` has two meanings.
 fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

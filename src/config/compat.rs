@@ -1,4 +1,4 @@
-//! `[compat]`: ways of older servers that are off unless somebody needs them.
+//! `[compat]`: ways of older servers that are off unless they are needed.
 
 use serde::Deserialize;
 

@@ -2,7 +2,7 @@
 //! started with (`storage`, `events`) is read into its own structs.
 //!
 //! Defaults (the `config.toml` at the top of the repository, compiled in) <- file <- environment <- flags. No room
-//! below `cli` and `server` reads the environment; whoever needs a value is given it.
+//! below `cli` and `server` reads the environment; each gets the values that it needs.
 
 pub mod access;
 pub mod cluster;
@@ -79,7 +79,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The same without the check that all of it goes together: for whoever does not know the flags of the server.
+    /// The same without the check that all of it goes together: for commands that do not know the flags of the server.
     pub fn read(inputs: Inputs) -> Result<Self, ConfigError> {
         let mut layers = Layers::new(DEFAULTS);
         if let Some(path) = inputs.file_named() {

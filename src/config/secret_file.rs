@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Secret, Source};
 
-/// Nobody has a longer secret; whoever names a log or a device is told so.
+/// No secret is longer; a log or a device that was named by mistake is.
 const BYTES_MAX: u64 = 4096;
 
 /// A file with a credential that has the admin role.

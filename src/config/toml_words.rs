@@ -22,7 +22,7 @@ pub(super) fn syntax(error: &Error) -> String {
     error.message().trim().to_owned()
 }
 
-/// From serde's words keeps what is accepted; the value is told by our own message, and never if it is secret.
+/// From serde's words keeps what is accepted; our own message shows the value, and never if it is secret.
 pub(super) fn accepted(message: &str) -> String {
     let keep = ["expected", "missing field", "unknown field"].iter().filter_map(|word| message.find(word)).min();
     message[keep.unwrap_or(0)..].trim_end().to_owned()

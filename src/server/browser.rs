@@ -1,4 +1,4 @@
-//! What keeps a page of somebody else's from using a visitor's browser against the service.
+//! Keeps another site's page from using a visitor's browser against the service.
 //!
 //! A browser says where a request comes from: `Sec-Fetch-Site` and `Sec-Fetch-Mode` (Fetch Metadata), `Origin`, and on
 //! plain HTTP at least `Referer` and `Upgrade-Insecure-Requests`. Programs send none of them. While nobody needs a
@@ -58,7 +58,7 @@ impl BrowserGuard {
         from_own_page(headers, asked.as_ref())
     }
 
-    /// What browsers are told about later connections. `https`: the connection is TLS that ends here.
+    /// What browsers are asked to do on later connections. `https`: the connection is TLS that ends here.
     pub fn strict_transport(&self, https: bool) -> Option<HeaderValue> {
         (https && self.strict_transport).then_some(ONE_YEAR)
     }
@@ -97,7 +97,7 @@ fn authority(line: &HeaderValue) -> Option<Authority> {
     (!host.as_str().contains('@') && !host.host().is_empty()).then_some(host)
 }
 
-/// Addresses, `localhost` and names without a dot are nobody's to point elsewhere.
+/// No attacker can point addresses, `localhost` and names without a dot elsewhere.
 fn knows(hosts: &[String], host: &Authority) -> Result<(), Failure> {
     let name = host.host().trim_end_matches('.').to_ascii_lowercase();
     let bare = name.trim_start_matches('[').trim_end_matches(']');

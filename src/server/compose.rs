@@ -45,8 +45,8 @@ fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
     }
 }
 
-/// Who may do what. Nobody has to say who they are where no credential is configured: on loopback whoever can
-/// connect owns the machine anyway, beyond it they may use locks but not force them.
+/// Who may do what. While no credential is configured, clients need none: on loopback a client that can connect owns the
+/// machine anyway; beyond it, clients may use locks but not force them.
 pub fn access(config: &Config) -> Result<Access, AccessError> {
     let only_loopback = config.listen.iter().all(|url| url.is_loopback());
     let options = AccessOptions {

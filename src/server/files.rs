@@ -15,7 +15,7 @@ pub fn allow_connections(connections_max: usize) -> usize {
     let unlimited = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     if unlimited(limit.current) < wanted {
         let raised = Rlimit { current: Some(wanted.min(unlimited(limit.maximum))), maximum: limit.maximum };
-        // It can only fail where lowering would too; what is in force then is told below.
+        // It can only fail where lowering would too; what is in force then is logged below.
         let _ = setrlimit(Resource::Nofile, raised);
     }
     let files = unlimited(getrlimit(Resource::Nofile).current);

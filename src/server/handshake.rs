@@ -1,4 +1,4 @@
-//! TLS handshakes that fail: counted, and told at `debug`, because any port scanner causes them.
+//! TLS handshakes that fail: counted, and logged at `debug`, because any port scanner causes them.
 
 use std::future::Future;
 use std::io;

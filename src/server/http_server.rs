@@ -24,7 +24,7 @@ use crate::config::{Config, ServerConfig};
 /// As many waiters as a lock may have, they may all wait on one connection.
 const STREAMS_MIN: u64 = 10_000;
 
-/// Of bodies that nobody has read yet: of one stream, and of a connection. The library allows as many short messages at
+/// Of bodies that were not read yet: of one stream, and of a connection. The library allows as many short messages at
 /// once as half of the latter has room for, at 256 bytes each.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;

@@ -213,7 +213,7 @@ impl Link {
         }
     }
 
-    /// A request's answer is ready, was sent if it was made on the way, or nobody waits for it any more.
+    /// A request's answer is ready, was sent if it was made on the way, or no client waits for it any more.
     pub fn request_ends(&self) {
         if self.requests.fetch_sub(1, Relaxed) == 1 {
             self.begin_phase(false);
@@ -238,7 +238,8 @@ impl Link {
         }
     }
 
-    /// Whether this connection shall end, by the sweep or by whoever it carries a session for; otherwise the waker is called when it does.
+    /// Whether this connection shall end, by the sweep or by the session that it carries; otherwise the waker is called when
+    /// it does.
     pub fn is_expired(&self, waker: &Waker) -> bool {
         self.connection.poll_ending(waker)
     }

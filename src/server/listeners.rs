@@ -101,7 +101,7 @@ fn bind_once(scheme: Scheme, wanted: &[SocketAddr], all: &[SocketAddr]) -> io::R
     }
 }
 
-/// Whether `[::]`, which takes IPv4 connections too as long as nobody else does, has to leave them to another listener.
+/// Whether `[::]`, which takes IPv4 connections too as long as no other listener does, has to leave them to another listener.
 fn shares_its_port(address: SocketAddr, all: &[SocketAddr]) -> bool {
     let is_other = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
     address.is_ipv6() && address.port() != 0 && all.iter().any(is_other)

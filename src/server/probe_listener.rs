@@ -27,7 +27,7 @@ use crate::telemetry::Metrics;
 /// Those who probe are few.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Bound, and served by nobody yet.
+/// Bound, and not served yet.
 pub struct ProbeListener {
     bound: Vec<Bound>,
     config: ServerConfig,
@@ -55,7 +55,7 @@ impl ProbeListener {
             return Ok(Serving { _tasks: serving });
         }
         let links = Links::new(&self.config, addresses(&self.config), metrics);
-        // It is no part of the drain that it tells of.
+        // It is no part of the drain that it reports.
         serving.spawn(Arc::clone(&links).sweep(self.config.clone(), Drain::default()));
         let context = Arc::new(EdgeContext {
             trusted: TrustedProxies::new(Vec::new()),

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::telemetry::logs;
 
-/// Tells whoever listens that files are to be read again. Clones share it.
+/// Asks all listeners to read their files again. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Reload(Arc<watch::Sender<()>>);
 

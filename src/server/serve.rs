@@ -38,7 +38,7 @@ pub enum StartError {
     Runtime(std::io::Error),
 }
 
-/// Bound addresses that nobody serves yet: connections queue in the kernel until `serve`.
+/// Bound addresses that are not served yet: connections queue in the kernel until `serve`.
 pub struct Listening {
     bound: Vec<Bound>,
     tls: Option<Tls>,
@@ -57,7 +57,7 @@ impl Listening {
         Ok(Self { bound, tls, config: config.clone(), reload: Reload::default(), shares })
     }
 
-    /// Reads its files again when it is told to.
+    /// Reads its files again on each request to reload.
     pub fn follow(self, reload: Reload) -> Self {
         Self { reload, ..self }
     }

@@ -17,7 +17,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 5;
 const USER_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// A listening socket, ready for the runtime. `only_v6` leaves connections over IPv4 to somebody else.
+/// A listening socket, ready for the runtime. `only_v6` leaves connections over IPv4 to another listener.
 pub fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the connections of the process before.

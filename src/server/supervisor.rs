@@ -1,4 +1,4 @@
-//! What the service manager that started this process is told, where there is one (systemd's `Type=notify`).
+//! What this process reports to the service manager that started it, if there is one (systemd's `Type=notify`).
 
 use sd_notify::NotifyState::{self, Ready, Status, Stopping};
 

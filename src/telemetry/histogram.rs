@@ -51,7 +51,7 @@ impl EncodeMetric for DurationHistogram {
     }
 }
 
-/// Shows a histogram that somebody else keeps: set just before it is shown.
+/// Shows a histogram that another part keeps: set just before it is shown.
 #[derive(Clone, Debug, Default)]
 pub struct CopiedHistogram(Arc<Mutex<Copied>>);
 

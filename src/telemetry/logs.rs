@@ -66,7 +66,7 @@ pub fn start(logging: Logging<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a panic told as a log line: what Rust does by itself would wait for whoever reads stderr.
+/// Writes a panic as a log line: what Rust does by itself would wait for the reader of stderr.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
@@ -106,7 +106,7 @@ pub fn tell_failure(message: &str) {
     }
 }
 
-/// Waits for the last lines of the process, as long as somebody takes them.
+/// Waits until the last lines of the process are written, as long as their reader takes them.
 pub fn finish() {
     if let Some(Outputs { log, stdout, .. }) = OUTPUTS.get() {
         log.settle();
@@ -114,7 +114,7 @@ pub fn finish() {
     }
 }
 
-/// Lines that nobody took in time, or that could not be written.
+/// Lines that their reader did not take in time, or that could not be written.
 pub fn lost_lines() -> u64 {
     OUTPUTS.get().map_or(0, |outputs| outputs.log.lost() + outputs.stdout.lost())
 }

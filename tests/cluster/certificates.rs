@@ -58,7 +58,7 @@ fn comes_back(fleet: &mut Fleet, id: u64) {
     fleet.wait_until_ready();
 }
 
-fn a_lock_through_each(fleet: &Fleet, name: &str) {
+fn lock_through_each_node(fleet: &Fleet, name: &str) {
     for id in fleet.ids() {
         let mut speaker = Speaker::open(fleet.address(id));
         let held = speaker.take(Lock::named(name).leased(60.0));
@@ -78,11 +78,11 @@ fn peer_certificates_and_authority_rotate_without_restart() {
     fleet.launch();
     // The last one is never started again: it has to take every change as it runs.
     let (first, second) = (fleet.ids()[0], fleet.ids()[1]);
-    a_lock_through_each(&fleet, "before");
+    lock_through_each_node(&fleet, "before");
 
     noticed(&mut fleet, || certs("renew", &dir, &[]));
     comes_back(&mut fleet, first);
-    a_lock_through_each(&fleet, "renewed");
+    lock_through_each_node(&fleet, "renewed");
 
     noticed(&mut fleet, || certs("rotate", &dir, &[]));
     comes_back(&mut fleet, second);
@@ -91,7 +91,7 @@ fn peer_certificates_and_authority_rotate_without_restart() {
     noticed(&mut fleet, || certs("retire", &dir, &[]));
     for id in [first, second] {
         comes_back(&mut fleet, id);
-        a_lock_through_each(&fleet, "rotated");
+        lock_through_each_node(&fleet, "rotated");
     }
     for id in fleet.ids() {
         let answer = Wire::new(fleet.address(id)).send(&Ask::get("/metrics"), PATIENCE).expect("an answer");

@@ -56,7 +56,7 @@ fn present(server: &Server) -> i64 {
     expires.seconds
 }
 
-fn a_step_changes_no_lease(step: &str) {
+fn clock_step_changes_no_lease(step: &str) {
     let offset = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     std::fs::write(offset.path(), "+0").expect("the offset can be written");
     let server = serve(offset.path());
@@ -77,10 +77,10 @@ fn a_step_changes_no_lease(step: &str) {
 
 #[test]
 fn wall_clock_step_forward_changes_no_lease() {
-    a_step_changes_no_lease("+7200");
+    clock_step_changes_no_lease("+7200");
 }
 
 #[test]
 fn wall_clock_step_back_changes_no_lease() {
-    a_step_changes_no_lease("-7200");
+    clock_step_changes_no_lease("-7200");
 }

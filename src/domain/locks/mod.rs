@@ -226,7 +226,7 @@ mod tests {
     use crate::domain::ids::{CommandId, Dialect};
     use crate::domain::{Caller, Metadata};
 
-    fn a_lock_with(deadline: Timestamp, delivery: Delivery) -> (Locks, Name) {
+    fn lock_with(deadline: Timestamp, delivery: Delivery) -> (Locks, Name) {
         let (mut locks, name) = (Locks::default(), Name::from("a"));
         let hold = Hold {
             key: HoldKey([1; 16]),
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn changed_deadline_moves_in_the_index() {
-        let (mut locks, name) = a_lock_with(Timestamp(10), Delivery::Answered);
+        let (mut locks, name) = lock_with(Timestamp(10), Delivery::Answered);
         for deadline in [Timestamp(30), Timestamp(20)] {
             locks.change_hold(&name, Token(1), |hold| hold.deadline = Deadline::at(deadline));
             assert_eq!(locks.next_deadline(), Some(deadline));
@@ -279,7 +279,7 @@ mod tests {
         let incarnation = Incarnation(7);
         let state = DeliveryState::Unconfirmed(incarnation);
         let tracked = Tracked { state, request: None, attempt: Some(HoldKey([1; 16])), lease_ms: None };
-        let (mut locks, name) = a_lock_with(Timestamp(10), Delivery::Tracked(Box::new(tracked)));
+        let (mut locks, name) = lock_with(Timestamp(10), Delivery::Tracked(Box::new(tracked)));
         assert_eq!(locks.unconfirmed_by(incarnation).collect::<Vec<_>>(), [(&name, Token(1))]);
         let hold = locks.change_hold(&name, Token(1), |hold| hold.confirm(Some(hold.key)));
         assert_eq!(hold.map(|hold| &hold.delivery), Some(&Delivery::Answered));
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn orphaned_waiter_is_answered_by_no_incarnation() {
-        let (mut locks, name) = a_lock_with(Timestamp(100), Delivery::Answered);
+        let (mut locks, name) = lock_with(Timestamp(100), Delivery::Answered);
         let (place, incarnation) = ((std::cmp::Reverse(0), WaiterId(0)), Incarnation(7));
         assert!(locks.add_waiter(&name, place, waiter(CommandId { incarnation, sequence: 1 })));
         assert_eq!(locks.attached_to(incarnation).count(), 1);

@@ -51,7 +51,7 @@ impl Table {
         Ok(free)
     }
 
-    /// LDLM's clients are told when they disagree about the size, also about that of an idle lock.
+    /// LDLM's clients get an error when they disagree about the size, also about that of an idle lock.
     fn check_size(&self, lock: Option<&Lock>, acquire: &Acquire) -> Result<(), Refusal> {
         if !acquire.remembers_size {
             return Ok(());

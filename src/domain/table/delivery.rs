@@ -49,7 +49,7 @@ impl Table {
         Vacancy
     }
 
-    /// No client will be told of a hold. With an idempotency key it is kept for a retry.
+    /// No client will hear of a hold. With an idempotency key it is kept for a retry.
     pub(super) fn lose_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
         let until = self.header.now.after_ms(ORPHAN_MS);
         match self.locks.hold(name, token) {

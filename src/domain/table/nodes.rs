@@ -51,7 +51,7 @@ impl Table {
         Outcome::LevelRaised { level }
     }
 
-    /// Nobody answers the waiters of a dead incarnation, or the holds that it has not confirmed. They leave; with an
+    /// No node answers the waiters of a dead incarnation, or the holds that it has not confirmed. They leave; with an
     /// idempotency key they keep a place in the queue for a while, for the retry.
     pub(super) fn drop_requests_of_dead_incarnations(&mut self, effects: &mut Effects) {
         let mut vacancies: BTreeMap<Name, Vacancy> = BTreeMap::new();

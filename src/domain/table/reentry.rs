@@ -81,7 +81,7 @@ impl Table {
         Outcome::Acquired(grant)
     }
 
-    /// An earlier answer may have told of the hold, so no lost attempt ends it.
+    /// An earlier answer may have named the hold, so no lost attempt ends it.
     fn delivery_after_reentry(&self, acquire: &Acquire) -> Delivery {
         if !self.supports(level::CLUSTERS) {
             return Delivery::Answered;

@@ -22,7 +22,7 @@ pub struct Waiting {
     pub touches: BTreeSet<SessionId>,
     /// A follower sends touches at once, because another node decides about the sessions.
     pub wakes_for_touches: bool,
-    /// Whoever submits a command takes what waits: the proposer need not wake.
+    /// A request that submits a command takes what waits: the proposer need not wake.
     pub taken_by_submitters: bool,
     pub tick: u64,
 }

@@ -74,7 +74,7 @@ impl DigestComparison {
         }
     }
 
-    /// The table was not that of the others at `index`: nobody is answered from it any more, and this node neither leads
+    /// The table was not that of the others at `index`: no answer comes from it any more, and this node neither leads
     /// nor votes.
     fn quarantine(&self, index: u64) {
         if !self.health.note_diverged() {
@@ -93,7 +93,7 @@ const INDEXES_MAX: usize = 16;
 
 type Digest = [u8; 32];
 
-/// The digests of the voters at the last indexes, as far as the leader was told them.
+/// The digests of the voters at the last indexes, as far as the leader has heard them.
 #[derive(Default)]
 pub struct DigestVotes(Mutex<Votes>);
 

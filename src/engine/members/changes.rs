@@ -106,7 +106,7 @@ fn was_made(change: &Change, error: &MemberError) -> bool {
     }
 }
 
-/// Why consensus did not make a change, as the reply to whoever asked for it.
+/// Why consensus did not make a change, as the reply to the node that asked for it.
 fn reply_to(error: MembershipError) -> Reply {
     match error {
         MembershipError::NotLeader { .. } => Reply::NotLeader,

@@ -22,14 +22,14 @@ impl NodeLiveness {
         self.nodes.lock().heard.insert(node, age);
     }
 
-    /// A leadership begins: this node has heard nobody yet, so the silence of every node starts now.
+    /// A leadership begins: this node has heard no other yet, so the silence of every node starts now.
     pub fn forget_all(&self) {
         *self.nodes.lock() = Ages::default();
     }
 
     /// Which of `nodes` have been silent for `silence` or longer.
     ///
-    /// A leader that was itself paused has heard nobody and must not declare anybody down for that: when its last check is
+    /// A leader that was itself paused has heard no node and must not declare any down for that: when its last check is
     /// older than half of `silence`, all silences start anew.
     pub fn silent(&self, nodes: impl Iterator<Item = u64>, now: Duration, silence: Duration) -> Vec<u64> {
         let mut ages = self.nodes.lock();

@@ -12,7 +12,7 @@ use crate::raft::{NodeState, RemovedNode};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the log may take to record a node before that node is told to ask again.
+/// How long the log may take to record a node before that node has to ask again.
 const RECORDED_WITHIN: Duration = Duration::from_millis(400);
 
 /// Programs of a lower level do not know [`Reply::NotMember`].

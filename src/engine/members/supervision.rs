@@ -11,7 +11,7 @@ use std::time::Duration;
 static DOWN: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
 
 impl ClusterMembers {
-    /// A leadership of this node begins: it has heard nobody yet.
+    /// A leadership of this node begins: it has heard no node yet.
     pub fn begin_supervision(&self) {
         self.liveness.forget_all();
     }

@@ -92,7 +92,7 @@ impl ClusterMembers {
         let leadership = *self.raft.leadership().borrow();
         let has_quorum = self.health.has_quorum();
         if !has_quorum {
-            // The table cannot be told any more who is down.
+            // The table cannot learn any more which node is down.
             lines.iter_mut().for_each(|line| line.up &= self.raft.is_reachable(line.node));
         }
         let mut members: Vec<MemberView> = lines.into_iter().map(|line| member_view(line, leadership.leader)).collect();

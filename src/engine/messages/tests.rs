@@ -86,7 +86,7 @@ fn messages_that_are_cut_or_too_long_are_refused() {
 }
 
 #[test]
-fn unknown_version_is_told_apart_from_damage() {
+fn unknown_version_is_distinguished_from_damage() {
     assert_eq!(Request::decode(&[9, 3]), Err(MessageError::Version(9)));
     assert_eq!(Reply::decode(&[1, 200]), Err(unknown("reply", 200)));
 }

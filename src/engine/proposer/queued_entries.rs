@@ -1,4 +1,4 @@
-//! What waits in the command queue of a node without peers, as log entries. Whoever submits a command takes what waits
+//! What waits in the command queue of a node without peers, as log entries. A request that submits a command takes what waits
 //! into the log in its own task, so that no request waits for another task to run.
 
 use super::unsettled_commands::UnsettledCommands;

@@ -68,7 +68,7 @@ impl Submitter {
     }
 
     /// Among several nodes a grant after a wait is confirmed before it is answered: if this node is declared down in
-    /// between, the hold goes on to the next waiter, because no client can have been told of it.
+    /// between, the hold goes on to the next waiter, because no client can know of it.
     async fn confirm(&self, name: Name, grant: Grant, session: Option<SessionId>) -> Result<Grant, Fault> {
         match self.propose(Command::ConfirmDelivery { name, key: grant.key }).await? {
             Outcome::Confirmed => Ok(grant),
@@ -99,7 +99,7 @@ impl Submitter {
         match self.run(Command::Renew { name: name.clone(), session, proof, lease_ms }).await? {
             Outcome::Renewed(Grant { key, token, deadline: Some(deadline), .. }) => {
                 let now = self.clock.now();
-                // Whoever has the key may renew, and the hold may belong to another session.
+                // A client that has the key may renew, and the hold may belong to another session.
                 let end = self.host.table().end_of_hold(&name, key, now).unwrap_or(deadline).min(deadline);
                 Ok(Renewed { key, token, expires_in: end.since(now) })
             }

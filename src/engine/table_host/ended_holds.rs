@@ -6,7 +6,7 @@ use crate::domain::{Dialect, Event, Name, Timestamp, Token};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 
-/// As many locks as RaftLock keeps unless told otherwise.
+/// As many locks as RaftLock keeps by default.
 const LOCKS_MAX: usize = 10_000;
 
 /// A hold that has ended.

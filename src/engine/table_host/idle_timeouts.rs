@@ -1,4 +1,4 @@
-//! Whether all sessions have the same idle timeout: then nobody needs to look a session up for it.
+//! Whether all sessions have the same idle timeout: then no session needs to be looked up for it.
 
 use crate::domain::time::round_up_ms;
 use crate::domain::{Body, Command, Entry};

@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.path().join(FILE)).expect("read"), text);
         let mut bads =
             vec![String::new(), first.replace('f', "g"), first.replace("00", "0"), text.replace("store 2", "store 3")];
-        // Whatever byte is another one, the checksum tells.
+        // The checksum shows a change of any byte.
         bads.extend((0..text.len() - 1).map(|at| {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] ^= 1;

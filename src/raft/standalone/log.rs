@@ -15,7 +15,7 @@ use crate::raft::types::{LogEntry, LogId, LogState, StorageError, Vote};
 /// Cheap to clone; all clones are the same log.
 #[derive(Clone)]
 pub enum StandaloneLog {
-    /// Nothing is kept: there is nobody to send it to, and no restart.
+    /// Nothing is kept: there is no peer to send it to, and no restart.
     Memory(Arc<LogMonitor>),
     Stable(MemoryLog),
     Disk(DiskLog),

@@ -62,7 +62,7 @@ struct Proposal {
 }
 
 enum Origin {
-    /// Proposed by name: somebody waits for its index.
+    /// Proposed by name: a task waits for its index.
     Proposed(oneshot::Sender<u64>),
     /// Taken from the source at this age of the process.
     Source(Duration),

@@ -54,7 +54,7 @@ impl http_body::Body for DrainedOnDrop {
 impl Drop for DrainedOnDrop {
     fn drop(&mut self) {
         let rest = self.body.take().filter(|body| !body.is_end_stream());
-        // Outside a runtime nobody serves, and nobody waits for an answer.
+        // Outside a runtime nothing is served, and no client waits for an answer.
         if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
             runtime.spawn(tokio::time::timeout(TIMEOUT, discard(rest)));
         }

@@ -31,7 +31,7 @@ use request_id::RequestIds;
 
 pub use context::{Clock, EdgeContext};
 
-/// Whoever has the value of one of these has the rights of its owner.
+/// A client that has the value of one of these has the rights of its owner.
 static SECRET_HEADERS: LazyLock<Arc<[HeaderName]>> = LazyLock::new(|| {
     let x_api_key = HeaderName::from_static("x-api-key");
     Arc::new([header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, x_api_key])

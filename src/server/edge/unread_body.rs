@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 /// How much is discarded to keep a connection.
 const BYTES_MAX: usize = 1 << 20;
-/// How much is discarded after the answer, where nobody waits for it.
+/// How much is discarded after the answer, when the client does not wait for it.
 const LATE_BYTES_MAX: usize = 16 << 20;
 /// The HTTP layer hands over what it has only after it was asked, so that a first look sees nothing.
 const LOOKS: u8 = 3;
@@ -42,7 +42,7 @@ struct Slot {
 pub struct UnreadBody {
     slot: Arc<Slot>,
     body: Option<Body>,
-    /// The peer sends the body only when it is told to.
+    /// The peer sends the body only when it is asked to continue.
     asks_first: bool,
     left: usize,
     /// In a row, that saw nothing.
@@ -112,7 +112,7 @@ impl UnreadBody {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // Nobody knows how long a stream of chunks that has begun will be.
+        // The length of a chunked stream that has begun is unknown.
         let is_endless = !self.is_sized && self.left < BYTES_MAX;
         Poll::Ready(match self.body.take() {
             None => BodyState::Read,

@@ -19,7 +19,7 @@ pub enum Frame {
     Data,
     WindowUpdate,
     Reset,
-    /// Whatever moves no request on: SETTINGS, PING, PRIORITY, CONTINUATION, what nobody knows, and empty DATA.
+    /// Whatever moves no request on: SETTINGS, PING, PRIORITY, CONTINUATION, unknown frames, and empty DATA.
     Control,
 }
 
@@ -46,7 +46,7 @@ impl Frames {
         !matches!(self, Frames::Other)
     }
 
-    /// Reads these bytes, and tells of each frame whose head is complete.
+    /// Reads these bytes, and reports each frame whose head is complete.
     pub fn read(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Frame)) {
         while let Some(&first) = bytes.first() {
             let taken = match self {

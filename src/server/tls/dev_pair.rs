@@ -117,7 +117,7 @@ fn is_good(cert: &Path, key: &Path, names: &[String], now: UnixTime) -> bool {
     names.iter().all(|name| accepts(name, now) && accepts(name, later))
 }
 
-/// Writes beside the target and renames, so that nobody reads half a file, and the key is never open to others.
+/// Writes beside the target and renames, so that no process reads half a file, and the key is never open to others.
 fn write(path: &Path, pem: &str, mode: u32) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;

@@ -1,4 +1,4 @@
-//! Private keys that others can read, and a development pair where it is not enough: told at each start.
+//! Private keys that others can read, and a development pair where it is not enough: logged at each start.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -53,7 +53,7 @@ impl Destination {
         let _ = signals.thread_block();
     }
 
-    /// Writes one line; tells whether all of it has gone out.
+    /// Writes one line; returns whether all of it has gone out.
     pub(super) fn write(&mut self, line: &[u8]) -> bool {
         // So that the rest of a line that the disk had no room for does not run into this one.
         if self.torn && self.write_part(b"\n").is_err() {
@@ -98,7 +98,7 @@ impl Destination {
     }
 }
 
-/// Without blocking: a named pipe that nobody reads is refused instead of waited for.
+/// Without blocking: a named pipe without a reader is refused instead of waited for.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits() as i32;
     OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)

@@ -1,6 +1,6 @@
-//! Lines on their way out of the process: nobody who writes one waits for whoever reads it.
+//! Lines on their way out of the process: a writer never waits for the reader.
 //!
-//! A full disk, a closed terminal or a pipe that nobody empties must cost lines and nothing else. So a line goes into a
+//! A full disk, a closed terminal or a pipe without a reader must cost lines and nothing else. So a line goes into a
 //! bounded queue, one thread for each destination does the writing, and what finds no room or cannot be written is
 //! counted. Rust's own handles are not used: a write to them holds a lock that everybody else waits for.
 

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_and_versions_are_told_in_raftlocks_words() {
+    fn identifiers_and_versions_are_shown_in_raftlocks_words() {
         let named = |lock_id: &str| acquire(&AcquireRequest { lock_id: lock_id.into(), ..asked() });
         assert_eq!(words(named("")), "lock_id cannot be empty");
         let long = "lock_id must be a non-empty string with length <= 256 characters";
