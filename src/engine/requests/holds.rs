@@ -44,6 +44,7 @@ impl Submitter {
         let (queue, cancelled) = (self.queue.clone(), name.clone());
         let pending = PendingAcquire::new(receiver, GrantGuard::new(move || queue.cancel(cancelled, key)));
         let asked = self.clock.age();
+        self.take_turn().await;
         let (delivery, answer) = pending.answered().await;
         if answer.as_ref().is_ok_and(is_end_of_wait) {
             self.wait_time.observe_duration(self.clock.age().saturating_sub(asked));

@@ -46,6 +46,7 @@ impl Submitter {
 
     pub(super) async fn propose(&self, command: Command) -> Result<Outcome, EngineError> {
         let receiver = self.submit(command)?;
+        self.take_turn().await;
         match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
             Answered::Outcome(outcome) => Ok(outcome),
             Answered::GrantedAfterWait { grant, .. } => Ok(Outcome::Acquired(grant)),
@@ -55,9 +56,25 @@ impl Submitter {
     pub(super) fn submit(&self, command: Command) -> Result<AnswerReceiver, EngineError> {
         self.health.check_may_serve()?;
         self.health.check_writable()?;
-        let receiver = self.queue.submit(command)?;
-        self.raft.pump();
-        Ok(receiver)
+        self.queue.submit(command)
+    }
+
+    /// On a node without peers, takes what waits into the log: after the other requests that this thread has read, so that
+    /// their commands share the entry and its flush.
+    pub(super) async fn take_turn(&self) {
+        if self.raft.has_no_peers() {
+            let _turn = Turn(&self.raft);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Takes what waits into the log when it ends, also where its request ends early.
+struct Turn<'a>(&'a RaftNode);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.pump();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The order of the entries, and their way through the log into the machine.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Standalone {
     membership: Mutex<Arc<StoredMembership>>,
     /// Notified when a flush has ended.
     landed: Notify,
+    /// Calls of `pump` that were not answered yet by a look at the source.
+    pumps: AtomicUsize,
 }
 
 pub struct Order {
@@ -105,6 +108,7 @@ impl Standalone {
             order: Mutex::new(Some(order)),
             source: OnceLock::new(),
             landed: Notify::new(),
+            pumps: AtomicUsize::new(0),
         }
     }
 
@@ -114,9 +118,21 @@ impl Standalone {
         _ = self.source.set(source);
     }
 
-    /// Takes what waits into the log, unless a flush is under way, whose end does it.
+    /// Takes what waits into the log, unless a flush is under way, whose end does it. Never waits for another thread that
+    /// does the same: that one looks at the source once more.
     pub fn pump(self: &Arc<Self>) {
+        if self.pumps.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
         let _guard = AbortOnPanic("cannot take an entry into the log");
+        let mut answered = 1;
+        while answered > 0 {
+            self.take_waiting();
+            answered = self.pumps.fetch_sub(answered, Ordering::AcqRel) - answered;
+        }
+    }
+
+    fn take_waiting(self: &Arc<Self>) {
         let mut order = self.order.lock();
         while let Some(order) = order.as_mut()
             && let Some(proposal) = order.next(self.source.get())
