@@ -1,8 +1,8 @@
 //! Snapshots of impossible states are refused, with the position of the error.
 
-use super::kit::{Asking, Bench, FIRST_TOKEN, ask, snapshot};
+use super::kit::{Asking, Bench, FIRST_TOKEN, ask, request, snapshot};
 use latchd::base::codec::DecodeError;
-use latchd::domain::{SnapshotError, Table};
+use latchd::domain::{Caller, Command, SessionId, SnapshotError, Table};
 
 /// The position of the counters in the header: after version, time and epoch, of one byte each.
 const NEXT_TOKEN_AT: usize = 3;
@@ -82,6 +82,22 @@ fn error_names_the_damaged_byte() {
     bytes[0] = 9;
     let told = Table::restore(&mut bytes.as_slice()).err().expect("an unknown version").to_string();
     assert_eq!(told, "is damaged at byte 1: unknown snapshot version 9");
+}
+
+#[test]
+fn ended_session_with_a_request_is_refused() {
+    let mut bench = Bench::new();
+    let (session, idempotency_key) = (SessionId([9; 16]), Some(request(77, 1)));
+    let caller = Caller::NOBODY;
+    bench.run(Command::OpenSession { session, idle_timeout_ms: 1_000, idempotency_key, caller });
+    let mut bytes = bench.snapshot();
+    assert!(restore(&bytes).is_ok());
+    let id = (0..bytes.len()).find(|at| bytes[*at..].starts_with(&session.0)).expect("its record");
+    // Two numbers, each with its last byte below 0x80, stand between the id and the flag.
+    let numbers = (id + 16..bytes.len()).filter(|at| bytes[*at] < 0x80).nth(1).expect("the idle timeout and the end");
+    assert_eq!(bytes[numbers + 1], 0, "it has not ended");
+    bytes[numbers + 1] = 1;
+    assert_eq!(error(&bytes), DecodeError::Unmatched("an ended session"));
 }
 
 #[test]

@@ -91,6 +91,10 @@ fn take_single_node(input: &mut Decoder, header: &mut Header) -> Result<(), Deco
 
 impl Table {
     fn add_session(&mut self, id: SessionId, session: Session) -> Result<(), DecodeError> {
+        // The end of a session ends its request too: nothing would remove the record later.
+        if session.ended && session.request.is_some() {
+            return Err(DecodeError::Unmatched("an ended session"));
+        }
         self.usages.add(session.caller, Usage::SESSION);
         if self.sessions.insert(id, session) { Ok(()) } else { Err(DecodeError::Twice("a session")) }
     }
