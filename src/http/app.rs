@@ -18,6 +18,7 @@ use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub type AppState = Arc<App>;
@@ -30,6 +31,8 @@ pub struct App {
     /// The dialects and services of this server.
     pub catalog: Arc<Catalog>,
     pub readiness: watch::Receiver<Readiness>,
+    /// For what takes long: the threads of one runtime for all workers, because each thread keeps some memory.
+    pub blocking: Handle,
 }
 
 /// Settings that apply to all requests.
@@ -58,7 +61,8 @@ impl App {
     pub fn new(engine: Engine, access: Access, catalog: Catalog, config: &Config) -> AppState {
         let (readiness, settings) = (Readiness::follow(engine.clone()), Settings::of(config));
         let (access, catalog, failed_logins) = (Arc::new(access), Arc::new(catalog), FailedLogins::default());
-        Arc::new(App { engine, access, failed_logins, settings, catalog, readiness })
+        let blocking = Handle::current();
+        Arc::new(App { engine, access, failed_logins, settings, catalog, readiness, blocking })
     }
 
     /// The cookie that goes with an answer to this session.

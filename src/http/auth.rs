@@ -54,7 +54,7 @@ async fn check_slowly(app: &AppState, secrets: &[&str], from: std::net::IpAddr) 
     let call_worker = || {
         let access = Arc::clone(&app.access);
         // It runs until nothing is left to verify, and wakes those who wait.
-        drop(tokio::task::spawn_blocking(move || access.work()));
+        drop(app.blocking.spawn_blocking(move || access.work()));
     };
     app.access.check(secrets, from, clock::process_age(), call_worker).await
 }

@@ -46,7 +46,7 @@ impl Backups {
         self.reader.read_barrier(consistency).await?;
         let frozen = self.host.freeze();
         let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
-        tokio::task::spawn_blocking(move || write(&frozen, turn, send));
+        self.reader.blocking.spawn_blocking(move || write(&frozen, turn, send));
         Ok(Backup(receive))
     }
 }

@@ -67,7 +67,7 @@ impl EventSource {
                     (table.freeze(), id, self.reader.now())
                 };
                 let prefixes = prefixes.clone();
-                let listed = tokio::task::spawn_blocking(move || list(&frozen, &prefixes, now)).await;
+                let listed = self.reader.blocking.spawn_blocking(move || list(&frozen, &prefixes, now)).await;
                 // Only the end of the runtime cuts it off.
                 let (locks, more) = listed.unwrap_or((Vec::new(), true));
                 CurrentState { id, locks, more, now }

@@ -50,7 +50,7 @@ impl TableReader {
         let _turn = self.listing_turn(consistency).await?;
         let (frozen, now) = (self.host.freeze(), self.clock.now());
         // On a thread of its own: a filter that few locks pass reads all locks.
-        let page = tokio::task::spawn_blocking(move || {
+        let page = self.blocking.spawn_blocking(move || {
             let mut matching = frozen.locks(&filter, after.as_ref(), now);
             let locks = fitting(&mut matching, limit);
             let more = matching.next().is_some();
@@ -80,7 +80,7 @@ impl TableReader {
     ) -> Result<SessionPage, Fault> {
         let _turn = self.listing_turn(consistency).await?;
         let (frozen, now) = (self.host.freeze(), self.clock.now());
-        let page = tokio::task::spawn_blocking(move || {
+        let page = self.blocking.spawn_blocking(move || {
             let mut sessions = frozen.sessions_after(after, limit.saturating_add(1));
             let more = sessions.len() > limit;
             sessions.truncate(limit);

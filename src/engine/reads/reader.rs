@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// How fresh a read is.
@@ -31,6 +32,8 @@ pub struct TableReader {
     pub(super) barrier: Arc<ReadBarrier>,
     /// One listing at a time: a filter that few of a million locks pass must not take all cores from everybody else.
     pub(super) listings: Semaphore,
+    /// For what takes long: the threads of one runtime for all workers, because each thread keeps some memory.
+    pub blocking: Handle,
     pub(super) no_quorum_after: Duration,
 }
 
@@ -43,7 +46,8 @@ impl TableReader {
         barrier: Arc<ReadBarrier>,
         no_quorum_after: Duration,
     ) -> TableReader {
-        TableReader { raft, host, clock, health, barrier, listings: Semaphore::new(1), no_quorum_after }
+        let (listings, blocking) = (Semaphore::new(1), Handle::current());
+        TableReader { raft, host, clock, health, barrier, listings, blocking, no_quorum_after }
     }
 
     /// Resolves when this node's table holds everything that was answered before this call, on any node.

@@ -16,7 +16,7 @@ use crate::http::auth::may_read;
 use crate::http::grpc::unary::Reply;
 use prost_types::Timestamp as Moment;
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
+use tokio::runtime::Handle;
 use tonic::Status;
 
 const LIMIT_DEFAULT: usize = 100;
@@ -74,7 +74,7 @@ pub async fn list_locks(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply
         let turn = call.app.engine.locks(table_filter.clone(), after, TURN).await;
         let turn = turn.map_err(|fault| answer::status(&fault))?;
         after = turn.next;
-        for lock in Arc::clone(&search).among(turn.locks).await? {
+        for lock in Arc::clone(&search).among(turn.locks, &call.app.blocking).await? {
             if total >= offset && found.len() < limit && bytes < ANSWER_BYTES {
                 bytes += shown_bytes(&lock);
                 found.push(lock);
@@ -110,8 +110,8 @@ struct Search {
 impl Search {
     /// Those of these locks that are asked for. A pattern can cost far more than a lock, so it is compared beside the
     /// threads that serve.
-    async fn among(self: Arc<Search>, locks: Vec<LockView>) -> Result<Vec<LockView>, Status> {
-        let compared = spawn_blocking(move || locks.into_iter().filter(|lock| self.accepts(lock)).collect());
+    async fn among(self: Arc<Search>, locks: Vec<LockView>, blocking: &Handle) -> Result<Vec<LockView>, Status> {
+        let compared = blocking.spawn_blocking(move || locks.into_iter().filter(|lock| self.accepts(lock)).collect());
         compared.await.map_err(|_| Status::unavailable("the server is shutting down"))
     }
 
