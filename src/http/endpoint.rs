@@ -89,6 +89,11 @@ macro_rules! errors {
 }
 pub(crate) use errors;
 
+/// Answered before any route is looked up.
+#[derive(utoipa::IntoResponses)]
+#[response(status = 431, description = "The header section is larger than `server.header_bytes_max`.")]
+pub struct HeaderTooLarge;
+
 /// Answers by their status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 

@@ -3,14 +3,17 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that are no connections: listeners, the log, snapshots, other nodes, the runtime's own, and connections that were
-/// taken from the kernel a moment ago and are about to be refused.
+use super::workers::{FILES_PER_WORKER, UNTAKEN_MAX};
+
+/// Files that are no connections: listeners, the log, snapshots, other nodes, the main runtime's own, and connections that
+/// were taken from the kernel a moment ago and are about to be refused.
 const OTHER_FILES_MAX: u64 = 512;
 
 /// Allows as many files as `connections_max` needs, as far as the system lets us; how many connections there may be, which
 /// is fewer where it does not, and said.
-pub fn allow_connections(connections_max: usize) -> usize {
-    let wanted = connections_max as u64 + OTHER_FILES_MAX;
+pub fn allow_connections(connections_max: usize, workers: usize) -> usize {
+    let others = OTHER_FILES_MAX + UNTAKEN_MAX as u64 + workers as u64 * FILES_PER_WORKER;
+    let wanted = connections_max as u64 + others;
     let limit = getrlimit(Resource::Nofile);
     let unlimited = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     if unlimited(limit.current) < wanted {
@@ -19,7 +22,7 @@ pub fn allow_connections(connections_max: usize) -> usize {
         let _ = setrlimit(Resource::Nofile, raised);
     }
     let files = unlimited(getrlimit(Resource::Nofile).current);
-    let allowed = allowed(connections_max, files);
+    let allowed = allowed(connections_max, files, others);
     if allowed < connections_max {
         tracing::warn!(
             files,
@@ -34,8 +37,8 @@ pub fn allow_connections(connections_max: usize) -> usize {
 }
 
 /// The connections that so many files leave room for: half of them at least where there are few.
-fn allowed(connections_max: usize, files: u64) -> usize {
-    let left = files - OTHER_FILES_MAX.min(files / 2);
+fn allowed(connections_max: usize, files: u64, others: u64) -> usize {
+    let left = files - others.min(files / 2);
     connections_max.min(usize::try_from(left).unwrap_or(usize::MAX)).max(1)
 }
 
@@ -45,11 +48,11 @@ mod tests {
 
     #[test]
     fn files_beside_connections_keep_their_reserve() {
-        assert_eq!(allowed(10_000, 1 << 20), 10_000);
-        assert_eq!(allowed(10_000, 10_512), 10_000);
-        assert_eq!(allowed(10_000, 10_511), 9_999);
-        assert_eq!(allowed(10_000, 1_024), 512);
-        assert_eq!(allowed(10_000, 64), 32);
-        assert_eq!(allowed(10, 0), 1);
+        assert_eq!(allowed(10_000, 1 << 20, 512), 10_000);
+        assert_eq!(allowed(10_000, 10_512, 512), 10_000);
+        assert_eq!(allowed(10_000, 10_511, 512), 9_999);
+        assert_eq!(allowed(10_000, 1_024, 512), 512);
+        assert_eq!(allowed(10_000, 64, 512), 32);
+        assert_eq!(allowed(10, 0, 512), 1);
     }
 }

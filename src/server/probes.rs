@@ -8,7 +8,7 @@ use crate::http::AppState;
 use crate::http::auth::identify;
 use crate::http::code::Code;
 use crate::http::code_groups::CREDENTIAL;
-use crate::http::endpoint::{Endpoint, errors};
+use crate::http::endpoint::{Endpoint, HeaderTooLarge, errors};
 use crate::http::failure::Failure;
 use crate::http::problem::{Problem, problem};
 use crate::http::respond::{with_body, with_header};
@@ -44,7 +44,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     path = "/livez",
     responses(
         (status = 200, description = "It does.", body = String, content_type = "text/plain; charset=utf-8"),
-        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+        HeaderTooLarge,
     ),
     security(()),
 )]
@@ -58,7 +58,7 @@ async fn live() -> &'static str {
     path = "/readyz",
     responses(
         (status = 200, description = "It does.", body = String, content_type = "text/plain; charset=utf-8"),
-        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+        HeaderTooLarge,
         (status = 503, description = "It starts, stops, or has no leader; the text says which.", body = String, content_type = "text/plain; charset=utf-8"),
     ),
     security(()),

@@ -27,7 +27,8 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     drain.follow_signals().map_err(StartError::Runtime)?;
     let reload = Reload::default();
     reload.follow_hangups().map_err(StartError::Runtime)?;
-    config.server.connections_max = files::allow_connections(config.server.connections_max);
+    config.server.connections_max =
+        files::allow_connections(config.server.connections_max, config.server.worker_threads());
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let access = compose::access(&config)?;
     let listening = Listening::open(&config)?.follow(reload.clone());

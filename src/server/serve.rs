@@ -109,7 +109,7 @@ impl Listening {
                 workers.runtimes().map(|runtime| http.serve(bound.scheme, runtime, &mut serving)).collect();
             handles.extend(recipients.iter().map(|recipient| recipient.handle.clone()));
             listeners.push(bound.listener.try_clone()?);
-            handing_out.spawn(hand_out(bound.listener, recipients, drain.clone()));
+            handing_out.spawn(hand_out(bound.listener, recipients, workers.untaken(), drain.clone()));
         }
         let timeout = server.drain_timeout;
         serving.spawn(async move {

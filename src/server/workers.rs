@@ -6,18 +6,22 @@
 //! there are few, and a second process could listen on the same port unnoticed.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use axum_server::{AddrListener, Address, Handle};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::drain::Drain;
 
-/// Connections that a worker has not taken yet.
-const INBOX_CONNECTIONS: usize = 1024;
+/// Connections that no worker has taken yet. They are open files beside those of `server.connections_max`: see `files.rs`.
+pub const UNTAKEN_MAX: usize = 128;
+
+/// Open files of a worker's runtime.
+pub const FILES_PER_WORKER: u64 = 4;
 
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
@@ -25,7 +29,11 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// How long the tasks of a worker may take to end with it.
 const LEFTOVERS_TIMEOUT: Duration = Duration::from_millis(100);
 
-pub struct Workers(Vec<Worker>);
+pub struct Workers {
+    workers: Vec<Worker>,
+    /// One place for each connection that no worker has taken yet.
+    untaken: Arc<Semaphore>,
+}
 
 struct Worker {
     runtime: runtime::Handle,
@@ -35,11 +43,17 @@ struct Worker {
 
 impl Workers {
     pub fn start(count: usize) -> io::Result<Workers> {
-        (0..count).map(Worker::start).collect::<io::Result<_>>().map(Workers)
+        let workers = (0..count).map(Worker::start).collect::<io::Result<_>>()?;
+        Ok(Workers { workers, untaken: Arc::new(Semaphore::new(UNTAKEN_MAX)) })
     }
 
     pub fn runtimes(&self) -> impl Iterator<Item = &runtime::Handle> {
-        self.0.iter().map(|worker| &worker.runtime)
+        self.workers.iter().map(|worker| &worker.runtime)
+    }
+
+    /// The places for connections that no worker has taken yet, which all listeners share.
+    pub fn untaken(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.untaken)
     }
 }
 
@@ -63,7 +77,11 @@ fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
 #[derive(Clone)]
 pub struct HandedOver;
 
-type Arrival = std::net::TcpStream;
+/// A connection on its way to a worker.
+pub struct Arrival {
+    stream: std::net::TcpStream,
+    _untaken: OwnedSemaphorePermit,
+}
 
 /// What a worker accepts from: the connections that are handed to it.
 pub struct Inbox {
@@ -72,7 +90,7 @@ pub struct Inbox {
 
 impl Inbox {
     pub fn new() -> (mpsc::Sender<Arrival>, Inbox) {
-        let (sender, arrivals) = mpsc::channel(INBOX_CONNECTIONS);
+        let (sender, arrivals) = mpsc::channel(UNTAKEN_MAX);
         (sender, Inbox { arrivals: Mutex::new(arrivals) })
     }
 }
@@ -89,7 +107,7 @@ impl AddrListener<TcpStream, HandedOver> for Inbox {
 
     async fn accept_stream(&self) -> io::Result<(TcpStream, HandedOver)> {
         match self.arrivals.lock().await.recv().await {
-            Some(stream) => Ok((TcpStream::from_std(stream)?, HandedOver)),
+            Some(arrival) => Ok((TcpStream::from_std(arrival.stream)?, HandedOver)),
             // No more will come; the server is about to end.
             None => std::future::pending().await,
         }
@@ -113,20 +131,32 @@ impl Recipient {
     }
 }
 
-/// Hands out the connections of a listener until the drain has begun and none waits in the listener's queue.
-pub async fn hand_out(listener: std::net::TcpListener, recipients: Vec<Recipient>, drain: Drain) -> io::Result<()> {
+/// Hands out the connections of a listener until the drain has begun, and none waits in its queue or no worker takes any.
+pub async fn hand_out(
+    listener: std::net::TcpListener,
+    recipients: Vec<Recipient>,
+    untaken: Arc<Semaphore>,
+    drain: Drain,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut next = 0;
     loop {
+        // While all places are taken, connections wait in the listener's queue. The semaphore is never closed.
+        let place = tokio::select! {
+            biased;
+            place = Arc::clone(&untaken).acquire_owned() => place.map_err(io::Error::other)?,
+            () = drain.begun() => return Ok(()),
+        };
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
             () = drain.begun() => return Ok(()),
         };
-        let Ok(arrival) = accepted.and_then(|(stream, _)| stream.into_std()) else {
+        let Ok(stream) = accepted.and_then(|(stream, _)| stream.into_std()) else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
+        let arrival = Arrival { stream, _untaken: place };
         let turns = (0..recipients.len()).map(|turn| (next + turn) % recipients.len());
         let Some(chosen) = turns.min_by_key(|turn| recipients[*turn].connections()) else { return Ok(()) };
         next = chosen + 1;
@@ -139,30 +169,84 @@ pub async fn hand_out(listener: std::net::TcpListener, recipients: Vec<Recipient
 mod tests {
     use super::*;
     use crate::server::socket;
+    use std::net::SocketAddr;
+    use std::sync::mpsc::RecvTimeoutError;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    struct HandingOut {
+        address: SocketAddr,
+        inboxes: Vec<Inbox>,
+        drain: Drain,
+        task: JoinHandle<io::Result<()>>,
+    }
+
+    impl HandingOut {
+        fn start(workers: usize, untaken: &Arc<Semaphore>) -> HandingOut {
+            let listener = socket::listen(([127, 0, 0, 1], 0).into(), false).expect("a free port");
+            let address = listener.local_addr().expect("bound");
+            let (inboxes, arrivals): (Vec<_>, Vec<_>) = (0..workers).map(|_| Inbox::new()).unzip();
+            let recipients = inboxes.into_iter().map(|inbox| Recipient { inbox, handle: Handle::new() }).collect();
+            let drain = Drain::default();
+            let task = tokio::spawn(hand_out(listener, recipients, Arc::clone(untaken), drain.clone()));
+            HandingOut { address, inboxes: arrivals, drain, task }
+        }
+
+        async fn connect(&self, count: usize) -> Vec<TcpStream> {
+            let mut clients = Vec::new();
+            for _ in 0..count {
+                clients.push(TcpStream::connect(self.address).await.expect("a connection"));
+            }
+            clients
+        }
+    }
+
+    async fn take(inbox: &Inbox) -> TcpStream {
+        timeout(SOON, inbox.accept_stream()).await.expect("in time").expect("a connection").0
+    }
 
     #[tokio::test]
     async fn connections_are_spread_evenly_over_the_workers() {
-        let listener = socket::listen(([127, 0, 0, 1], 0).into(), false).expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let (recipients, inboxes): (Vec<_>, Vec<_>) = (0..3)
-            .map(|_| {
-                let (inbox, arrivals) = Inbox::new();
-                (Recipient { inbox, handle: Handle::new() }, arrivals)
-            })
-            .unzip();
-        let drain = Drain::default();
-        let handing_out = tokio::spawn(hand_out(listener, recipients, drain.clone()));
-        let mut clients = Vec::new();
-        for _ in 0..9 {
-            clients.push(TcpStream::connect(address).await.expect("a connection"));
-        }
-        for inbox in &inboxes {
+        let handing_out = HandingOut::start(3, &Arc::new(Semaphore::new(UNTAKEN_MAX)));
+        let _clients = handing_out.connect(9).await;
+        for inbox in &handing_out.inboxes {
             for _ in 0..3 {
-                inbox.accept_stream().await.expect("a connection");
+                take(inbox).await;
             }
         }
-        drain.begin();
-        handing_out.await.expect("no panic").expect("it ends");
+        handing_out.drain.begin();
+        handing_out.task.await.expect("no panic").expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn connections_that_no_worker_takes_are_bounded_over_all_listeners() {
+        let untaken = Arc::new(Semaphore::new(4));
+        let (one, other) = (HandingOut::start(2, &untaken), HandingOut::start(2, &untaken));
+        let _clients = (one.connect(8).await, other.connect(8).await);
+        let waiting = || [&one, &other].iter().flat_map(|listener| &listener.inboxes).map(waiting).sum::<usize>();
+        // Long enough for all sixteen, which wait in the kernel.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        // Each listener keeps a place for the next one that it accepts.
+        assert!((2..=4).contains(&waiting()), "{} wait", waiting());
+        // Each worker takes its own, whatever the others do.
+        let takers = [one.inboxes, other.inboxes].into_iter().flatten().map(|inbox| {
+            tokio::spawn(async move {
+                for _ in 0..4 {
+                    take(&inbox).await;
+                }
+            })
+        });
+        for taker in takers.collect::<Vec<_>>() {
+            taker.await.expect("the rest follows");
+        }
+    }
+
+    fn waiting(inbox: &Inbox) -> usize {
+        inbox.arrivals.try_lock().expect("no task takes").len()
     }
 
     #[test]
@@ -175,6 +259,6 @@ mod tests {
             drop(ended);
         });
         drop(workers);
-        assert_eq!(end.recv(), Err(std::sync::mpsc::RecvError), "its tasks are dropped");
+        assert_eq!(end.recv_timeout(SOON), Err(RecvTimeoutError::Disconnected), "its tasks are dropped");
     }
 }

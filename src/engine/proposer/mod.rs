@@ -1,4 +1,5 @@
-//! The proposer: the one task that hands commands on, into the log while its node leads, to the leader while another does.
+//! The proposer: the one task that hands commands on, into the log while its node leads, to the leader while another does. On
+//! a node without peers the requests do that themselves (`queued_entries.rs`), and it only opens the leadership and ticks.
 //!
 //! It batches what waits in the command queue, stamps cluster time, and sends again, oldest first, whatever it has not
 //! seen applied. Apply does each command once.

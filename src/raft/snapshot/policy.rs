@@ -1,4 +1,5 @@
-//! When a snapshot is taken, and how much of the log stays behind it; asks openraft for both.
+//! When a snapshot is taken, and how much of the log stays behind it; asks openraft for both. A node without peers is asked
+//! in `standalone/snapshots.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -161,7 +162,7 @@ impl SnapshotPolicy {
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// After a snapshot that did not fit.
-const UNFIT_RETRY_DELAY: Duration = Duration::from_secs(2);
+pub const UNFIT_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
 /// what should be purged, so that asking once is not enough.

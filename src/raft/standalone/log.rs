@@ -7,7 +7,6 @@ use openraft::storage::RaftLogStorage;
 
 use crate::raft::data_dir::space::Closing;
 use crate::raft::log::disk::DiskLog;
-use crate::raft::log::format::OnFlushed;
 use crate::raft::log::memory::MemoryLog;
 use crate::raft::log::monitor::LogMonitor;
 use crate::raft::types::{LogEntry, LogId, LogState, StorageError, Vote};
@@ -30,17 +29,14 @@ impl StandaloneLog {
         }
     }
 
-    /// Appends an entry, and calls `flushed` when it is on disk. Gives `flushed` back where there is nothing to wait for.
-    pub fn append(&self, entry: LogEntry, flushed: OnFlushed) -> Option<OnFlushed> {
+    /// Appends an entry, and calls `flushed` when it is on disk. Returns whether there is a flush to wait for.
+    pub fn append(&self, entry: &LogEntry, flushed: impl FnOnce() + Send + 'static) -> bool {
         match self {
-            StandaloneLog::Memory(monitor) => {
-                monitor.set_last_index(entry.log_id.index);
-                return Some(flushed);
-            }
-            StandaloneLog::Stable(log) => log.append_entries([entry], flushed),
-            StandaloneLog::Disk(log) => log.append_entries([entry], flushed),
+            StandaloneLog::Memory(monitor) => monitor.set_last_index(entry.log_id.index),
+            StandaloneLog::Stable(log) => log.append_entries([entry.clone()], Box::new(flushed)),
+            StandaloneLog::Disk(log) => log.append_entries([entry.clone()], Box::new(flushed)),
         }
-        None
+        !matches!(self, StandaloneLog::Memory(_))
     }
 
     /// The last entry that is no longer in the log.

@@ -54,7 +54,7 @@ pub struct Order {
     pub leader: Option<CommittedLeaderId<NodeId>>,
     waiting: VecDeque<Proposal>,
     /// The entry whose flush is under way.
-    in_flight: Option<(LogEntry, Proposal)>,
+    in_flight: Option<(LogEntry, Origin)>,
     closed: bool,
 }
 
@@ -142,23 +142,22 @@ impl Standalone {
     }
 
     fn append(self: &Arc<Self>, order: &mut Order, proposal: Proposal) {
-        let log_id = order.next_id();
-        let entry = LogEntry { log_id, payload: proposal.payload.clone() };
-        order.last = Some(log_id);
-        planted!("answer-before-flush" => return self.apply_unflushed(order, entry, proposal));
+        let Proposal { payload, origin } = proposal;
+        let entry = LogEntry { log_id: order.next_id(), payload };
+        order.last = Some(entry.log_id);
+        planted!("answer-before-flush" => return self.apply_unflushed(order, entry, origin));
         let this = self.clone();
-        let at_once = order.log.append(entry.clone(), Box::new(move || this.flushed()));
-        match at_once {
-            Some(_) => self.apply(order, entry, proposal),
-            None => order.in_flight = Some((entry, proposal)),
+        match order.log.append(&entry, move || this.flushed()) {
+            true => order.in_flight = Some((entry, origin)),
+            false => self.apply(order, entry, origin),
         }
     }
 
     /// A planted bug.
     #[cfg(feature = "mutants")]
-    fn apply_unflushed(&self, order: &mut Order, entry: LogEntry, proposal: Proposal) {
-        order.log.append(entry.clone(), Box::new(|| ()));
-        self.apply(order, entry, proposal);
+    fn apply_unflushed(&self, order: &mut Order, entry: LogEntry, origin: Origin) {
+        order.log.append(&entry, || ());
+        self.apply(order, entry, origin);
     }
 
     /// The entry under way is on disk.
@@ -166,15 +165,15 @@ impl Standalone {
         {
             let mut order = self.order.lock();
             let Some(order) = order.as_mut() else { return };
-            if let Some((entry, proposal)) = order.in_flight.take() {
-                self.apply(order, entry, proposal);
+            if let Some((entry, origin)) = order.in_flight.take() {
+                self.apply(order, entry, origin);
             }
         }
         self.landed.notify_waiters();
         self.pump();
     }
 
-    fn apply(&self, order: &mut Order, entry: LogEntry, proposal: Proposal) {
+    fn apply(&self, order: &mut Order, entry: LogEntry, origin: Origin) {
         let index = entry.log_id.index;
         let changes_members = matches!(entry.payload, EntryPayload::Membership(_));
         order.machine.apply_entry(entry);
@@ -182,7 +181,7 @@ impl Standalone {
             *self.membership.lock() = Arc::new(order.machine.membership().clone());
         }
         order.machine.announce();
-        match proposal.origin {
+        match origin {
             Origin::Proposed(answer) => _ = answer.send(index),
             Origin::Source(began) => {
                 let took = process_age().saturating_sub(began);

@@ -1,17 +1,13 @@
 //! Takes snapshots, and purges the log that they cover, when the policy says so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use openraft::RaftSnapshotBuilder;
 
 use crate::base::fatal;
-use crate::raft::snapshot::policy::SnapshotPolicy;
+use crate::raft::snapshot::policy::{SnapshotPolicy, UNFIT_RETRY_DELAY};
 use crate::raft::standalone::order::Standalone;
 use crate::raft::types::StorageError;
-
-/// After a snapshot that did not fit.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs until the node has stopped.
 pub async fn take_snapshots(node: Arc<Standalone>, policy: Arc<SnapshotPolicy>) {
@@ -28,7 +24,7 @@ pub async fn take_snapshots(node: Arc<Standalone>, policy: Arc<SnapshotPolicy>) 
             purged = Some(upto);
         } else if policy.is_unfit() {
             // A snapshot that is requested meanwhile waits as long.
-            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+            tokio::time::sleep(UNFIT_RETRY_DELAY).await;
             policy.retry();
         } else {
             policy.changed().await;

@@ -12,7 +12,7 @@ use crate::http::client_info::ClientInfo;
 use crate::http::code::Code;
 use crate::http::compression::compressed;
 use crate::http::declaration::Declarations;
-use crate::http::endpoint::{Chapter, Documentation};
+use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
 use crate::http::failure::Failure;
 use crate::http::respond::{with_body, with_failure_headers, with_header};
 use crate::http::routes::get;
@@ -98,7 +98,7 @@ struct Document {}
     path = "/openapi.json",
     responses(
         (status = 200, description = "This document.", body = Document),
-        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+        HeaderTooLarge,
     ),
     security(()),
 )]
@@ -112,7 +112,7 @@ async fn openapi(State(pages): State<Pages>) -> Response {
     path = "/docs",
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
-        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+        HeaderTooLarge,
     ),
     security(()),
 )]
@@ -128,7 +128,7 @@ async fn docs(State(pages): State<Pages>) -> Response {
     path = "/docs/errors",
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
-        (status = 431, description = "The header section is larger than `server.header_bytes_max`."),
+        HeaderTooLarge,
     ),
     security(()),
 )]

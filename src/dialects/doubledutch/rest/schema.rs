@@ -67,43 +67,33 @@ pub struct OtherHold {
     pub remaining: Option<f64>,
 }
 
-#[derive(ToSchema)]
-#[schema(as = GetLockError)]
-#[expect(dead_code, reason = "`answer` writes it under the key of its path")]
-pub struct ErrorAnswer {
-    error: String,
-    code: String,
-    servername: String,
-    /// The parameter at fault.
-    #[schema(required = false)]
-    field: String,
-    /// The bound that was exceeded.
-    #[schema(required = false)]
-    limit: f64,
-    /// The key of the server's `config.toml` that sets it.
-    #[schema(required = false)]
-    config_key: String,
+/// An error, with its text under the key that a client of this path reads.
+macro_rules! error_answer {
+    ($name:ident as $shape:ident, $text:ident) => {
+        #[derive(ToSchema)]
+        #[schema(as = $shape)]
+        #[expect(dead_code, reason = "`answer` writes it under the key of its path")]
+        pub struct $name {
+            $text: String,
+            code: String,
+            servername: String,
+            /// The parameter at fault.
+            #[schema(required = false)]
+            field: String,
+            /// The bound that was exceeded.
+            #[schema(required = false)]
+            limit: f64,
+            /// The key of the server's `config.toml` that sets it.
+            #[schema(required = false)]
+            config_key: String,
+        }
+    };
 }
+
+error_answer!(ErrorAnswer as GetLockError, error);
+error_answer!(StatusError as GetLockStatusError, status);
 
 impl ErrorShape for ErrorAnswer {}
-
-#[derive(ToSchema)]
-#[schema(as = GetLockStatusError)]
-#[expect(dead_code, reason = "`answer` writes it under the key of its path")]
-pub struct StatusError {
-    status: String,
-    code: String,
-    servername: String,
-    /// The parameter at fault.
-    #[schema(required = false)]
-    field: String,
-    /// The bound that was exceeded.
-    #[schema(required = false)]
-    limit: f64,
-    /// The key of the server's `config.toml` that sets it.
-    #[schema(required = false)]
-    config_key: String,
-}
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -66,43 +66,49 @@ pub async fn unlock(State(app): State<AppState>, request: Request) -> Response {
     handle(&app, request, release).await
 }
 
-/// Start a lease anew
-///
-/// The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays.
-/// `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.
-#[utoipa::path(
-    post,
-    path = "/v1/renew",
-    request_body(content = RenewRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "lock_timeout_seconds": 30})),
-    responses(
-        (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
-        (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
-        HoldErrors,
-    ),
-    security(("session" = [])),
-)]
-pub async fn renew(State(app): State<AppState>, request: Request) -> Response {
-    handle(&app, request, renew_hold).await
+/// Declares a path under which a lease is started anew.
+macro_rules! renewal {
+    ($name:ident at $path:literal, $summary:literal) => {
+        #[doc = $summary]
+        ///
+        /// The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays.
+        /// `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.
+        #[utoipa::path(
+            post,
+            path = $path,
+            request_body(
+                content = RenewRequest,
+                example = json!({
+                    "name": "deploy/production",
+                    "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e",
+                    "lock_timeout_seconds": 30,
+                }),
+            ),
+            responses(
+                (
+                    status = 200,
+                    description = "Renewed, or not: `locked` tells, and `error` says why.",
+                    body = LockAnswer,
+                    headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry.")),
+                ),
+                (
+                    status = 401,
+                    description = "No credential (then without a body), or no session cookie, or its session has ended.",
+                    body = SessionError,
+                ),
+                HoldErrors,
+            ),
+            security(("session" = [])),
+        )]
+        pub async fn $name(State(app): State<AppState>, request: Request) -> Response {
+            handle(&app, request, renew_hold).await
+        }
+    };
 }
 
-/// Start a lease anew (older name)
-///
-/// The lease ends `lock_timeout_seconds` from now, which may be sooner than before. The fencing token stays.
-/// `locked: false` means that the hold is lost; a hold without a lease, or no new lease, is 400.
-#[utoipa::path(
-    post,
-    path = "/v1/refreshlock",
-    request_body(content = RenewRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "lock_timeout_seconds": 30})),
-    responses(
-        (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
-        (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
-        HoldErrors,
-    ),
-    security(("session" = [])),
-)]
-pub async fn refresh_lock(State(app): State<AppState>, request: Request) -> Response {
-    handle(&app, request, renew_hold).await
-}
+// As in a comment, with a space before the text.
+renewal!(renew at "/v1/renew", " Start a lease anew");
+renewal!(refresh_lock at "/v1/refreshlock", " Start a lease anew (older name)");
 
 /// Credential and cookie first, then method and body, then the operation; a living session's cookie goes with all.
 async fn handle(
