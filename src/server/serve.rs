@@ -34,6 +34,11 @@ pub enum StartError {
     Engine(#[from] crate::engine::NodeStartError),
     #[error(transparent)]
     Access(#[from] crate::access::AccessError),
+    #[error(
+        "the system refuses the {count} worker threads of server.threads: {reason}; set fewer, or raise the limit of open \
+         files (ulimit -n)"
+    )]
+    Workers { count: usize, reason: std::io::Error },
     #[error("the system refuses what a server needs: {0}")]
     Runtime(std::io::Error),
 }
@@ -45,16 +50,20 @@ pub struct Listening {
     config: Config,
     reload: Reload,
     shares: Arc<Addresses>,
+    workers: Workers,
 }
 
 impl Listening {
-    /// Binds every address and loads the certificate.
+    /// Binds every address, loads the certificate and starts the workers.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let bound = Bound::all(&config.listen)?;
         let wants_tls = bound.iter().any(|bound| bound.scheme == Scheme::Https);
         let tls = wants_tls.then(|| Tls::open(&config.tls, &config.listen)).transpose()?;
         let shares = addresses(&config.server);
-        Ok(Self { bound, tls, config: config.clone(), reload: Reload::default(), shares })
+        let count = config.server.worker_threads();
+        let workers = Workers::start(count, config.server.connections_max);
+        let workers = workers.map_err(|reason| StartError::Workers { count, reason })?;
+        Ok(Self { bound, tls, config: config.clone(), reload: Reload::default(), shares, workers })
     }
 
     /// Reads its files again on each request to reload.
@@ -100,16 +109,15 @@ impl Listening {
             tls.watch(&self.reload);
         }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
-        let workers = Workers::start(server.worker_threads())?;
         let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
         let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());
         let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
             let recipients: Vec<Recipient> =
-                workers.runtimes().map(|runtime| http.serve(bound.scheme, runtime, &mut serving)).collect();
+                self.workers.runtimes().map(|runtime| http.serve(bound.scheme, runtime, &mut serving)).collect();
             handles.extend(recipients.iter().map(|recipient| recipient.handle.clone()));
             listeners.push(bound.listener.try_clone()?);
-            handing_out.spawn(hand_out(bound.listener, recipients, workers.untaken(), drain.clone()));
+            handing_out.spawn(hand_out(bound.listener, recipients, self.workers.untaken(), drain.clone()));
         }
         let timeout = server.drain_timeout;
         serving.spawn(async move {

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::drain::Drain;
 
-/// Connections that no worker has taken yet. They are open files beside those of `server.connections_max`: see `files.rs`.
+/// Connections that no worker has taken yet, at most. They are open files beside those of `server.connections_max`: see `files.rs`.
 pub const UNTAKEN_MAX: usize = 128;
 
 /// Open files of a worker's runtime.
@@ -42,9 +42,12 @@ struct Worker {
 }
 
 impl Workers {
-    pub fn start(count: usize) -> io::Result<Workers> {
+    /// So many workers, for at most `connections_max` connections.
+    pub fn start(count: usize, connections_max: usize) -> io::Result<Workers> {
         let workers = (0..count).map(Worker::start).collect::<io::Result<_>>()?;
-        Ok(Workers { workers, untaken: Arc::new(Semaphore::new(UNTAKEN_MAX)) })
+        // Where few files are allowed, few connections are.
+        let untaken = UNTAKEN_MAX.min(connections_max.div_ceil(8));
+        Ok(Workers { workers, untaken: Arc::new(Semaphore::new(untaken)) })
     }
 
     pub fn runtimes(&self) -> impl Iterator<Item = &runtime::Handle> {
@@ -141,12 +144,6 @@ pub async fn hand_out(
     let listener = TcpListener::from_std(listener)?;
     let mut next = 0;
     loop {
-        // While all places are taken, connections wait in the listener's queue. The semaphore is never closed.
-        let place = tokio::select! {
-            biased;
-            place = Arc::clone(&untaken).acquire_owned() => place.map_err(io::Error::other)?,
-            () = drain.begun() => return Ok(()),
-        };
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
@@ -155,6 +152,12 @@ pub async fn hand_out(
         let Ok(stream) = accepted.and_then(|(stream, _)| stream.into_std()) else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
+        };
+        // While all places are taken, the others wait in the listener's queue. An idle listener keeps none from the others.
+        let place = tokio::select! {
+            biased;
+            place = Arc::clone(&untaken).acquire_owned() => place.map_err(io::Error::other)?,
+            () = drain.begun() => return Ok(()),
         };
         let arrival = Arrival { stream, _untaken: place };
         let turns = (0..recipients.len()).map(|turn| (next + turn) % recipients.len());
@@ -230,8 +233,7 @@ mod tests {
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
         }
-        // Each listener keeps a place for the next one that it accepts.
-        assert!((2..=4).contains(&waiting()), "{} wait", waiting());
+        assert_eq!(waiting(), 4);
         // Each worker takes its own, whatever the others do.
         let takers = [one.inboxes, other.inboxes].into_iter().flatten().map(|inbox| {
             tokio::spawn(async move {
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn worker_ends_with_its_handle() {
-        let workers = Workers::start(1).expect("a worker");
+        let workers = Workers::start(1, 1).expect("a worker");
         let runtime = workers.runtimes().next().expect("one").clone();
         let (ended, end) = std::sync::mpsc::channel::<()>();
         runtime.spawn(async move {

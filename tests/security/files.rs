@@ -1,4 +1,4 @@
-//! Connections leave files for what is none: a snapshot that cannot be opened would end the process.
+//! Connections leave files for what is none: a snapshot that cannot be opened would end the process. So do workers.
 
 use std::net::{Ipv4Addr, TcpStream};
 
@@ -30,4 +30,12 @@ fn snapshot_is_written_when_connections_exhaust_file_descriptors() {
         let metrics = client.get("/metrics").text();
         metrics.lines().any(|line| line.starts_with("latchd_log_snapshot_index ") && !line.ends_with(" 0"))
     });
+}
+
+#[test]
+fn workers_without_files_refuse_the_start() {
+    let started = Spec::in_memory().environment("LATCHD_SERVER_THREADS", 64).open_files(64).try_start();
+    let output = started.err().expect("a refusal");
+    let is_advice = output.contains("64 worker threads of server.threads") && output.contains("ulimit -n");
+    assert!(is_advice && !output.contains("listening on"), "{output}");
 }
