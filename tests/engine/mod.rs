@@ -12,3 +12,4 @@ mod refusals;
 mod restoring;
 mod restoring_crafted;
 pub mod service;
+mod unflushed;

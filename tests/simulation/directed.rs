@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use latchd::domain::{Acquire, Dialect, HoldKey};
 use latchd::engine::{Engine, Fault, MemberError};
 
 use super::stream::address;
@@ -22,6 +23,26 @@ where
     assert!(world.until(SOON_MS, |_| asked.is_finished()), "no answer");
     let answer = futures_util::FutureExt::now_or_never(asked).expect("it is finished").expect("no panic");
     answer.unwrap_or_else(|no_answer| panic!("{no_answer:?}"))
+}
+
+/// A tick that is due waits for the flush: a proposer that looks again at once would keep its thread busy.
+#[test]
+fn flush_that_outlasts_a_lease_leaves_the_proposer_asleep() {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut world = World::new(12, false);
+        assert!(world.form_alone(1, SOON_MS));
+        let acquire = async move |engine: Engine| {
+            let acquire =
+                Acquire { lease_ms: Some(50), ..Acquire::new("job".into(), HoldKey([1; 16]), Dialect::LdlmRest) };
+            engine.acquire(acquire).await.map(|granted| granted.delivery.delivered())
+        };
+        assert_eq!(ask(&mut world, 1, acquire), Ok(()));
+        world.nodes[&1].disk.set_sync(Duration::from_millis(400));
+        assert!(!world.until(2_000, |_| false));
+        ended.send(())
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(()), "the proposer spins");
 }
 
 /// It leads no more, and has not heard of it: the node that it does not know was added meanwhile.

@@ -35,6 +35,8 @@ pub enum Fault {
     },
     /// As by SIGTERM.
     Restart,
+    /// Killed, and started anew with a way to other nodes where it had none, or without.
+    Switch,
     Grow,
     Shrink,
     /// A node loses its disk and is replaced.
@@ -95,14 +97,26 @@ pub const KINDS: [Kind; 18] = [
     kind(1, "a member's certificate sends votes and entries of absurd terms", |_| Fault::Forge { as_member: true }),
 ];
 
+/// What is done to a node without peers.
+pub const KINDS_ALONE: [Kind; 6] = [
+    kind(3, "the only process is killed", |_| Fault::Crash { power: false }),
+    kind(4, "the only machine loses power, and what was not flushed", |_| Fault::Crash { power: true }),
+    kind(1, "the only process stands still", |_| Fault::Pause),
+    kind(1, "a flush of the only node takes up to 0.4 s", |random| Fault::SlowDisk {
+        sync_ms: 20 + random.next() % 400,
+    }),
+    kind(2, "the only process is told to end and started anew", |_| Fault::Restart),
+    kind(2, "the only process is killed, and started with or without a port for peers", |_| Fault::Switch),
+];
+
 fn storm(random: &mut Random) -> Fault {
     let (delay_ms, jitter_ms) = (5 + random.next() % 60, random.next() % 120);
     Fault::Storm(LinkConditions { delay_ms, jitter_ms, lost: 100, broken: 5 })
 }
 
-fn draw(random: &mut Random) -> Fault {
-    let mut left = random.below(KINDS.iter().map(|kind| kind.weight).sum());
-    for kind in &KINDS {
+fn draw(kinds: &[Kind], random: &mut Random) -> Fault {
+    let mut left = random.below(kinds.iter().map(|kind| kind.weight).sum());
+    for kind in kinds {
         match left.checked_sub(kind.weight) {
             Some(rest) => left = rest,
             None => return (kind.one)(random),
@@ -112,7 +126,7 @@ fn draw(random: &mut Random) -> Fault {
 }
 
 /// Faults and when each strikes and ends; some overlap.
-pub fn plan(random: &mut Random, from: Millis, until: Millis) -> Vec<(Millis, Fault, Millis)> {
+pub fn plan(kinds: &[Kind], random: &mut Random, from: Millis, until: Millis) -> Vec<(Millis, Fault, Millis)> {
     let mut plan = Vec::new();
     let mut at = from;
     loop {
@@ -121,7 +135,7 @@ pub fn plan(random: &mut Random, from: Millis, until: Millis) -> Vec<(Millis, Fa
         if at + lasts > until {
             return plan;
         }
-        plan.push((at, draw(random), lasts));
+        plan.push((at, draw(kinds, random), lasts));
     }
 }
 
@@ -177,6 +191,12 @@ pub fn strike(world: &mut World, fault: Fault, random: &mut Random) -> Vec<Repai
         Fault::Restart => {
             terminate(&world.nodes[&node]);
             vec![Repair::StartAnew(node)]
+        }
+        Fault::Switch => {
+            let repair = crash(world, node, random.below(2) == 0);
+            let it = world.nodes.get_mut(&node).expect("a known node");
+            it.is_standalone ^= repair.is_some();
+            repair.into_iter().collect()
         }
         Fault::LoseEnd { .. } if world.disk_was_lost => Vec::new(),
         Fault::LoseEnd { entries } => {

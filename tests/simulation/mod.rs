@@ -1,4 +1,5 @@
-//! Clusters in simulated time: the real engine and consensus on a network, disks and clocks that follow from a seed.
+//! Clusters and single nodes in simulated time: the real engine and consensus on a network, disks and clocks that follow from
+//! a seed.
 //!
 //! `world.rs` drives nodes (`node.rs`), network (`network.rs`) and clients (`client.rs`, `workload.rs`) step by step on
 //! one thread; `faults.rs` and `members.rs` inject faults; the checkers are those of `tests/cluster`. `SIM_SEED=N` replays one

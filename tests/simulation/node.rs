@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use latchd::engine::{ClusterOptions, Engine, EngineOptions, StorageOptions};
+use latchd::raft::Transport;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
 
@@ -29,8 +30,10 @@ const SNAPSHOT_LOG_BYTES: u64 = 24 << 10;
 pub struct Node {
     pub id: u64,
     pub disk: SimulatedDisk,
-    /// The nodes that it is started with.
+    /// The nodes that it is started with; empty for one that begins alone.
     initial: Vec<u64>,
+    /// Whether the next process is started without a way to other nodes.
+    pub is_standalone: bool,
     pub run: Option<Run>,
     pub paused: bool,
     /// The process was told to end and has nothing left to do.
@@ -52,6 +55,7 @@ impl Node {
             id,
             disk: SimulatedDisk::new(SYNC),
             initial: initial.to_vec(),
+            is_standalone: initial.is_empty(),
             run: None,
             paused: false,
             has_ended: Arc::default(),
@@ -60,7 +64,7 @@ impl Node {
 
     pub fn start(&mut self, now: Millis, network: &Network, drift_ppm: i64) {
         let runtime = simulated_runtime();
-        let transport = Arc::new(Line::new(self.id, network));
+        let transport = (!self.is_standalone).then(|| Arc::new(Line::new(self.id, network)) as Arc<dyn Transport>);
         let options = options(self.id, &self.initial, transport, &self.disk);
         let engine = Arc::new(OnceLock::new());
         let began = {
@@ -130,7 +134,7 @@ pub fn simulated_runtime() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
-fn options(node: u64, initial: &[u64], transport: Arc<Line>, disk: &SimulatedDisk) -> EngineOptions {
+fn options(node: u64, initial: &[u64], transport: Option<Arc<dyn Transport>>, disk: &SimulatedDisk) -> EngineOptions {
     let peers: BTreeMap<u64, String> = initial.iter().map(|node| (*node, address(*node))).collect();
     let defaults = service::options(None);
     EngineOptions {
@@ -146,7 +150,7 @@ fn options(node: u64, initial: &[u64], transport: Arc<Line>, disk: &SimulatedDis
             node_id: node,
             advertise: address(node),
             peers,
-            transport: Some(transport),
+            transport,
             store: Some(Arc::new(disk.clone())),
             ..defaults.cluster
         },

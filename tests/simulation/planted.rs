@@ -2,14 +2,18 @@
 
 use super::faults::Fault;
 use super::run::{Shape, run};
-use super::seeds::{failure, shape};
+use super::seeds::{failure, shape, shape_alone};
 
 /// Runs seeds until the first complaint.
 fn survives(fault: Fault, seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        let report = run(Shape { only: Some(fault), faults_ms: 8_000, ..shape(seed) });
-        if let Some(failure) = failure(seed, &report) {
-            panic!("only {fault:?}: {failure}");
+    survive(seeds, |seed| Shape { only: Some(fault), ..shape(seed) });
+}
+
+fn survive(seeds: std::ops::Range<u64>, shape: impl Fn(u64) -> Shape) {
+    for shape in seeds.map(shape) {
+        let report = run(shape);
+        if let Some(failure) = failure(shape, &report) {
+            panic!("{:?}: {failure}", shape.only);
         }
     }
 }
@@ -17,6 +21,11 @@ fn survives(fault: Fault, seeds: std::ops::Range<u64>) {
 #[test]
 fn isolated_leader_grants_nothing() {
     survives(Fault::Isolate, 1..3);
+}
+
+#[test]
+fn power_loss_of_a_node_alone_takes_back_no_answer() {
+    survive(1..9, |seed| Shape { only: Some(Fault::Crash { power: true }), ..shape_alone(seed) });
 }
 
 #[test]

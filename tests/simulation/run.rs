@@ -30,6 +30,8 @@ const GRANTS_AT_LEAST: usize = 20;
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub seed: u64,
+    /// One node without peers instead of a cluster.
+    pub alone: bool,
     pub faults_ms: Millis,
     /// Keeps what happened in words.
     pub in_words: bool,
@@ -51,8 +53,9 @@ pub fn run(shape: Shape) -> Report {
     let mut random = Random::of(shape.seed ^ 0x5eed);
     let mut world = World::new(shape.seed, shape.in_words);
     let mut complaints = Vec::new();
-    let nodes: Vec<u64> = (1..=[3, 3, 3, 5][random.below(4)]).collect();
-    if !world.form(&nodes, FORMED_WITHIN) {
+    let nodes: Vec<u64> = (1..=if shape.alone { 1 } else { [3, 3, 3, 5][random.below(4)] }).collect();
+    let formed = if shape.alone { world.form_alone(1, FORMED_WITHIN) } else { world.form(&nodes, FORMED_WITHIN) };
+    if !formed {
         complaints.push(format!("no leader within {FORMED_WITHIN} ms"));
     }
     let call_log = CallLog::new(world.clients_began(), &world.network);
@@ -93,7 +96,8 @@ pub fn run(shape: Shape) -> Report {
 /// Faults one after another, and in the end everything healed.
 fn hit(world: &mut World, operators: &mut Operators, shape: &Shape, random: &mut Random) {
     let until = world.now + shape.faults_ms;
-    let mut plan = faults::plan(random, world.now, until).into_iter().peekable();
+    let kinds = if shape.alone { &faults::KINDS_ALONE[..] } else { &faults::KINDS[..] };
+    let mut plan = faults::plan(kinds, random, world.now, until).into_iter().peekable();
     let mut repairs: Vec<(Millis, Repair)> = Vec::new();
     while world.now < until {
         while let Some((_, fault, lasts)) = plan.next_if(|(at, ..)| *at <= world.now) {

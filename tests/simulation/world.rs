@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// A machine with an empty disk, whose process will be started with this list of nodes.
+    /// A machine with an empty disk, whose process will be started with this list of nodes; alone, if it is empty.
     pub fn add(&mut self, node: u64, initial: &[u64]) {
         self.nodes.insert(node, Node::new(node, initial));
     }
@@ -121,6 +121,13 @@ impl World {
             self.add(*node, nodes);
             self.start(*node);
         }
+        self.until(within, |world| world.leader().is_some())
+    }
+
+    /// A node without peers, started, that leads.
+    pub fn form_alone(&mut self, node: u64, within: Millis) -> bool {
+        self.add(node, &[]);
+        self.start(node);
         self.until(within, |world| world.leader().is_some())
     }
 

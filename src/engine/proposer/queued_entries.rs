@@ -62,8 +62,10 @@ impl QueuedEntries {
         next.map_or(longest, |deadline| self.clock.until_past(deadline).min(longest))
     }
 
-    /// The next entry carries the time, even if no command waits.
+    /// The next entry carries the time, even if no command waits. When it is applied and a deadline is left, the proposer
+    /// wakes.
     pub fn request_tick(&self) {
+        self.wakes_at_ms.store(u64::MAX, Ordering::Relaxed);
         self.tick_requested.store(true, Ordering::Relaxed);
     }
 

@@ -14,11 +14,13 @@ impl Proposer {
         let (mut supervised, mut counted) = (self.clock.age(), self.clock.age());
         self.members.supervise(supervised);
         loop {
-            if self.tick_is_due() {
+            let is_due = self.tick_is_due();
+            if is_due {
                 entries.request_tick();
             }
             self.raft.pump();
-            let until = entries.sleep_until_tick(TICK);
+            // A tick that is still due waits for a flush, whose end wakes this task.
+            let until = if is_due && self.tick_is_due() { TICK } else { entries.sleep_until_tick(TICK) };
             tokio::select! {
                 biased;
                 () = self.queue.arrival() => {}
