@@ -12,6 +12,7 @@ mod log_rate_limit;
 pub mod random;
 pub mod request_id;
 mod session_handle;
+pub mod value;
 
 use std::pin::Pin;
 

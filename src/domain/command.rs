@@ -1,7 +1,7 @@
 //! Commands: what clients and nodes ask of the table.
 
 use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
-use super::metadata::Metadata;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A change to one lock, one session or one node's record. Lease, wait and idle times in milliseconds.
@@ -97,6 +97,32 @@ pub struct Acquire {
     /// A retry under the same key is given the same hold, or takes over the same place in the queue.
     pub idempotency_key: Option<IdempotencyKey>,
     pub caller: Caller,
+}
+
+/// Metadata of a hold: a small map of strings that its holder chose. An empty map takes no memory. Shared, because views and
+/// snapshots copy holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Metadata(Option<Arc<BTreeMap<Box<str>, Box<str>>>>);
+
+impl Metadata {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|map| map.iter()).map(|(key, value)| (&**key, &**value))
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |map| map.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Metadata {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Metadata {
+        let map: BTreeMap<_, _> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Metadata((!map.is_empty()).then(|| Arc::new(map)))
+    }
 }
 
 /// How an acquire waits in the queue.

@@ -3,7 +3,7 @@
 //! Freezing costs one reference count per shard, whatever the map holds. Afterwards the first write to a shard copies
 //! that shard alone, so a snapshot of a million locks never stalls a grant.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
@@ -130,45 +130,19 @@ impl<K: ShardKey, V> FrozenMap<K, V> {
 
     /// All entries from `start` on, in order of their keys: a lazy merge of the shards.
     pub fn ordered_from(&self, start: &K) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V> {
-        let mut ranges: Vec<_> = self.shards.iter().map(|shard| shard.range::<K, _>(start..)).collect();
+        let mut ranges: Vec<_> = self.shards.iter().map(|shard| shard.range::<K, _>(start..).peekable()).collect();
         let mut heads = BinaryHeap::with_capacity(ranges.len());
         for (at, range) in ranges.iter_mut().enumerate() {
-            heads.extend(range.next().map(|(key, value)| Reverse(Head { key, value, at })));
+            heads.extend(range.peek().map(|(key, _)| Reverse((*key, at))));
         }
         std::iter::from_fn(move || {
-            let Reverse(Head { key, value, at }) = heads.pop()?;
-            heads.extend(ranges[at].next().map(|(key, value)| Reverse(Head { key, value, at })));
-            Some((key, value))
+            let Reverse((_, at)) = heads.pop()?;
+            let next = ranges[at].next();
+            heads.extend(ranges[at].peek().map(|(key, _)| Reverse((*key, at))));
+            next
         })
     }
 }
-
-/// The next entry of one shard; ordered by its key.
-struct Head<'a, K, V> {
-    key: &'a K,
-    value: &'a V,
-    at: usize,
-}
-
-impl<K: Ord, V> Ord for Head<'_, K, V> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key.cmp(other.key)
-    }
-}
-
-impl<K: Ord, V> PartialOrd for Head<'_, K, V> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<K: Ord, V> PartialEq for Head<'_, K, V> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl<K: Ord, V> Eq for Head<'_, K, V> {}
 
 fn shard<K: ShardKey>(key: &K) -> usize {
     (key.shard_hash() >> 32) as usize % SHARDS

@@ -1,11 +1,29 @@
-//! The limits that apply consults. They are replicated: each leadership sets them, and apply reads no configuration.
+//! The limits and the feature level that apply consults. They are replicated: apply reads no configuration.
 
-use super::command::Acquire;
+use super::command::{Acquire, Metadata};
 use super::ids::Caller;
-use super::metadata::Metadata;
 use super::refusal::{Field, Pool, Refusal, ShareOf};
 
-/// Declares the limits once. Their order is that of the entry and snapshot formats: append, never reorder.
+/// The highest feature level that this program supports.
+pub const FEATURE_LEVEL: u32 = Feature::Callers as u32;
+
+/// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
+/// one. Each feature has the level from which on there is it; level 1 is a single node.
+#[derive(Clone, Copy)]
+pub enum Feature {
+    /// Nodes come and go, deliveries are confirmed, idempotency keys are remembered.
+    Clusters = 2,
+    /// Event ids of a new service start where its tokens start.
+    EventOrigins = 3,
+    /// Event ids contain a random table id, which tells them from those of any other service.
+    TableIds = 4,
+    /// Every leadership, not only the first, raises tokens and event ids to the clock.
+    RaisedTokens = 5,
+    /// A session belongs to the credential that opened it, the table has a limit in bytes, and each caller has a share.
+    Callers = 6,
+}
+
+/// Declares the limits once; each leadership sets them. Their order is that of the formats: append, never reorder.
 macro_rules! limits {
     ($($(#[$doc:meta])* $limit:ident,)*) => {
         /// The limits in force. Durations in milliseconds, lengths in bytes of UTF-8. All are 0 until a leader sets them.

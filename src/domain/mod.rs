@@ -5,9 +5,9 @@
 //!
 //! What may not live here: async code, I/O, clocks, randomness, configuration, unordered maps.
 //!
-//! From the bottom up: values (`ids`, `time`, `metadata`), what is asked and answered (`command`, `entry`,
-//! `outcome`, `refusal`, `limits`) and its bytes (`codec`), the parts of the state (`locks`, `sessions`,
-//! `idempotency`, `remembered_sizes`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
+//! From the bottom up: values (`ids`, `time`), what is asked and answered (`command`, `outcome`,
+//! `refusal`, `limits`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`, `idempotency`,
+//! `remembered_sizes`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
 
 mod codec;
 pub mod command;
@@ -15,10 +15,8 @@ mod cow_map;
 mod entry;
 mod idempotency;
 pub mod ids;
-mod level;
 mod limits;
 mod locks;
-mod metadata;
 mod nodes;
 mod outcome;
 mod refusal;
@@ -30,16 +28,14 @@ pub mod time;
 mod usage;
 pub mod view;
 
-pub use command::{Acquire, Command, Proof, Wait};
+pub use command::{Acquire, Command, Metadata, Proof, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId,
     StoreId, Token, WaiterId,
 };
-pub use level::FEATURE_LEVEL;
-pub use limits::Limits;
-pub use metadata::Metadata;
+pub use limits::{FEATURE_LEVEL, Limits};
 pub use nodes::NodeRecord;
 pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd};
 pub use refusal::{Field, HeldBy, Pool, Refusal, ShareOf};

@@ -3,9 +3,9 @@
 //! The bytes are an estimate: for each thing a figure that includes its part of trees, indexes and allocations, and
 //! the lengths of its texts. The change that a command makes is known without looking at anything else.
 
+use super::command::Metadata;
 use super::ids::Caller;
 use super::limits::Limits;
-use super::metadata::Metadata;
 use super::refusal::{Pool, Refusal, ShareOf};
 use std::collections::BTreeMap;
 
@@ -139,20 +139,11 @@ impl Usages {
 }
 
 /// Callers that use nothing are forgotten.
-fn changed<K: Ord>(usages: &mut BTreeMap<K, Usage>, whose: K, change: &impl Fn(Usage) -> Usage) {
-    match usages.get_mut(&whose) {
-        Some(usage) => {
-            *usage = change(*usage);
-            if *usage == Usage::NOTHING {
-                usages.remove(&whose);
-            }
-        }
-        None => {
-            let usage = change(Usage::NOTHING);
-            if usage != Usage::NOTHING {
-                usages.insert(whose, usage);
-            }
-        }
+fn changed<K: Ord + Copy>(usages: &mut BTreeMap<K, Usage>, whose: K, change: &impl Fn(Usage) -> Usage) {
+    let usage = usages.entry(whose).or_default();
+    *usage = change(*usage);
+    if usage.is_nothing() {
+        usages.remove(&whose);
     }
 }
 

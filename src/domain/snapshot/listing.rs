@@ -1,8 +1,7 @@
 //! What a frozen table shows: listings of locks, waiters and sessions, and its parts, each with equal bytes where the tables are
 //! equal, for comparing the tables of nodes.
 
-use super::FrozenTable;
-use super::records::{put_lock, put_remembered_size, put_request, put_session};
+use super::{FrozenTable, put_record};
 use crate::base::codec::Encode;
 use crate::domain::cow_map::SHARDS;
 use crate::domain::ids::{Name, SessionId};
@@ -75,10 +74,10 @@ impl FrozenTable {
     /// The records of one part.
     pub fn put_part(&self, part: usize, out: &mut Vec<u8>) {
         let format = self.format();
-        self.sessions.part(part).for_each(|(id, session)| put_session(out, *id, session, format));
-        self.remembered_sizes.part(part).for_each(|(name, size)| put_remembered_size(out, name, *size));
-        self.idempotency_keys.part(part).for_each(|(id, record)| put_request(out, *id, record, format));
-        self.locks.part(part).for_each(|(name, lock)| put_lock(out, name, lock, format));
+        self.sessions.part(part).for_each(|(id, session)| put_record(id, session, out, format));
+        self.remembered_sizes.part(part).for_each(|(name, size)| put_record(name, size, out, format));
+        self.idempotency_keys.part(part).for_each(|(id, record)| put_record(id, record, out, format));
+        self.locks.part(part).for_each(|(name, lock)| put_record(name, lock, out, format));
     }
 
     fn record_counts(&self) -> [usize; 4] {

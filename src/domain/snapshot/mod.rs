@@ -5,8 +5,7 @@ mod records;
 mod restore;
 
 use super::codec::Format;
-use super::codec::values::put_limits;
-use super::cow_map::FrozenMap;
+use super::cow_map::{FrozenMap, ShardKey};
 use super::idempotency::RequestRecord;
 use super::ids::{Name, RequestId, SessionId};
 use super::locks::Lock;
@@ -14,7 +13,7 @@ use super::sessions::Session;
 use super::table::{Header, Table};
 use super::time::Timestamp;
 use crate::base::codec::{DecodeError, Decoder, Encode};
-use records::{put_lock, put_node, put_remembered_size, put_request, put_session};
+use crate::base::value::Value;
 use std::io::{self, Read, Write};
 
 /// Records are written out when this many bytes have accumulated.
@@ -54,7 +53,7 @@ impl Table {
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes)?;
         let mut input = Decoder(&bytes);
-        restore::take_table(&mut input)
+        restore::get_table(&mut input)
             .map_err(|error| SnapshotError::Damaged { offset: bytes.len() - input.0.len(), error })
     }
 }
@@ -64,26 +63,10 @@ impl FrozenTable {
         let mut buffer = Vec::with_capacity(2 * FLUSH_BYTES);
         let format = self.format();
         self.header.put(&mut buffer, format);
-        buffer.put_varint(self.sessions.len() as u64);
-        for (id, session) in self.sessions.iter() {
-            put_session(&mut buffer, *id, session, format);
-            flush_full(&mut buffer, out)?;
-        }
-        buffer.put_varint(self.remembered_sizes.len() as u64);
-        for (name, size) in self.remembered_sizes.iter() {
-            put_remembered_size(&mut buffer, name, *size);
-            flush_full(&mut buffer, out)?;
-        }
-        buffer.put_varint(self.idempotency_keys.len() as u64);
-        for (id, record) in self.idempotency_keys.iter() {
-            put_request(&mut buffer, *id, record, format);
-            flush_full(&mut buffer, out)?;
-        }
-        buffer.put_varint(self.locks.len() as u64);
-        for (name, lock) in self.locks.iter() {
-            put_lock(&mut buffer, name, lock, format);
-            flush_full(&mut buffer, out)?;
-        }
+        put_all(&self.sessions, &mut buffer, out, format)?;
+        put_all(&self.remembered_sizes, &mut buffer, out, format)?;
+        put_all(&self.idempotency_keys, &mut buffer, out, format)?;
+        put_all(&self.locks, &mut buffer, out, format)?;
         out.write_all(&buffer)
     }
 
@@ -98,7 +81,7 @@ impl Header {
         for value in [self.now.0, self.epoch, self.next_token, self.next_waiter] {
             out.put_varint(value);
         }
-        put_limits(out, &self.limits, format);
+        self.limits.put(out, format);
         out.put_varint(self.level.into());
         out.put_flag(self.confirm);
         if format >= Format::EventOrigins {
@@ -108,14 +91,29 @@ impl Header {
             out.put_varint(self.table_id);
         }
         out.put_varint(self.nodes.all().len() as u64);
-        self.nodes.all().iter().for_each(|(node, record)| put_node(out, *node, record));
+        self.nodes.all().iter().for_each(|(node, record)| put_record(node, record, out, format));
     }
 }
 
-fn flush_full(buffer: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
-    if buffer.len() >= FLUSH_BYTES {
-        out.write_all(buffer)?;
-        buffer.clear();
+/// The records of a map behind their number; writes the buffer out whenever it is full.
+fn put_all<K: ShardKey + Value<Format>, V: Value<Format>>(
+    map: &FrozenMap<K, V>,
+    buffer: &mut Vec<u8>,
+    out: &mut dyn Write,
+    format: Format,
+) -> io::Result<()> {
+    buffer.put_varint(map.len() as u64);
+    for (key, value) in map.iter() {
+        put_record(key, value, buffer, format);
+        if buffer.len() >= FLUSH_BYTES {
+            out.write_all(buffer)?;
+            buffer.clear();
+        }
     }
     Ok(())
+}
+
+fn put_record(key: &impl Value<Format>, value: &impl Value<Format>, out: &mut Vec<u8>, format: Format) {
+    key.put(out, format);
+    value.put(out, format);
 }

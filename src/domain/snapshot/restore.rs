@@ -1,9 +1,8 @@
 //! A snapshot is read back; a state that no table can have is refused.
 
-use super::records::{take_lock, take_node, take_remembered_size, take_request, take_session};
 use crate::base::codec::{DecodeError, Decoder};
+use crate::base::value::Value;
 use crate::domain::codec::Format;
-use crate::domain::codec::values::take_limits;
 use crate::domain::idempotency::{RequestRecord, RequestResult};
 use crate::domain::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
 use crate::domain::locks::Lock;
@@ -13,27 +12,25 @@ use crate::domain::table::{Header, Table};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 
-pub fn take_table(input: &mut Decoder) -> Result<Table, DecodeError> {
+pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let byte = input.u8()?;
     let format = Format::from_u8(byte).ok_or(DecodeError::Unknown { what: "snapshot version", value: byte.into() })?;
-    let mut table = Table { header: take_header(input, format)?, ..Table::default() };
+    let mut table = Table { header: get_header(input, format)?, ..Table::default() };
     for _ in 0..input.count(19)? {
-        let (id, session) = take_session(input, format)?;
-        table.add_session(id, session)?;
+        table.add_session(Value::get(input, format)?, Value::get(input, format)?)?;
     }
     for _ in 0..input.count(3)? {
-        let (name, size, until) = take_remembered_size(input)?;
+        let (name, size, until) = (Name::get(input, format)?, input.varint_u32()?, Timestamp(input.varint()?));
         table.remembered_sizes.remember(&name, size, until, u64::MAX);
     }
     if format >= Format::Clusters {
         for _ in 0..input.count(34)? {
-            let (id, record) = take_request(input, format)?;
-            table.add_request(id, record)?;
+            table.add_request(Value::get(input, format)?, Value::get(input, format)?)?;
         }
     }
     let mut requests = table.check_requests_of_sessions()?;
     for _ in 0..input.count(4)? {
-        let (name, lock) = take_lock(input, format)?;
+        let (name, lock) = (Name::get(input, format)?, Lock::get(input, format)?);
         table.check_counters(&lock)?;
         requests += table.check_requests_of_lock(&name, &lock)?;
         table.add_lock(name, lock)?;
@@ -44,17 +41,17 @@ pub fn take_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     if is_matched { Ok(table) } else { Err(DecodeError::Unmatched("a request")) }
 }
 
-fn take_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeError> {
+fn get_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeError> {
     let mut header = Header {
         now: Timestamp(input.varint()?),
-        epoch: take_counter(input)?,
+        epoch: get_counter(input)?,
         next_token: input.varint()?,
-        next_waiter: take_counter(input)?,
-        limits: take_limits(input, format)?,
+        next_waiter: get_counter(input)?,
+        limits: Value::get(input, format)?,
         ..Header::default()
     };
     if format == Format::SingleNode {
-        take_single_node(input, &mut header)?;
+        get_single_node(input, &mut header)?;
         return Ok(header);
     }
     (header.level, header.confirm) = (input.varint_u32()?, input.flag()?);
@@ -62,14 +59,13 @@ fn take_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeErro
         return Err(DecodeError::Range);
     }
     if format >= Format::EventOrigins {
-        header.event_origin = take_counter(input)?;
+        header.event_origin = get_counter(input)?;
     }
     if format >= Format::TableIds {
-        header.table_id = take_counter(input)?;
+        header.table_id = get_counter(input)?;
     }
     for _ in 0..input.count(21)? {
-        let (node, record) = take_node(input)?;
-        if !header.nodes.insert(node, record) {
+        if !header.nodes.insert(Value::get(input, format)?, Value::get(input, format)?) {
             return Err(DecodeError::Twice("a node"));
         }
     }
@@ -77,7 +73,7 @@ fn take_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeErro
 }
 
 /// Before there were clusters, the only node was 1, and its store had no id.
-fn take_single_node(input: &mut Decoder, header: &mut Header) -> Result<(), DecodeError> {
+fn get_single_node(input: &mut Decoder, header: &mut Header) -> Result<(), DecodeError> {
     header.level = u32::from(header.next_token != 0);
     for at in 0..input.count(2)? {
         let (incarnation, last_sequence) = (Incarnation(input.varint()?), input.varint()?);
@@ -154,6 +150,6 @@ impl Table {
 }
 
 /// A counter that rises by one now and then, and so never comes near its end.
-fn take_counter(input: &mut Decoder) -> Result<u64, DecodeError> {
+fn get_counter(input: &mut Decoder) -> Result<u64, DecodeError> {
     input.varint().and_then(|value| if value < 1 << 63 { Ok(value) } else { Err(DecodeError::Range) })
 }

@@ -4,7 +4,7 @@ use super::{Effects, Table};
 use crate::domain::command::Acquire;
 use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{CommandId, Token};
-use crate::domain::level;
+use crate::domain::limits::Feature;
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Owner, Place, Tracked};
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::{HeldBy, Refusal};
@@ -14,7 +14,7 @@ use crate::mutants::planted;
 impl Table {
     /// What has expired of the lock was removed just before, so everything in it counts.
     pub(super) fn acquire(&mut self, effects: &mut Effects, id: CommandId, mut acquire: Acquire) -> Outcome {
-        acquire.idempotency_key = acquire.idempotency_key.filter(|_| self.supports(level::CLUSTERS));
+        acquire.idempotency_key = acquire.idempotency_key.filter(|_| self.supports(Feature::Clusters));
         if let Some(outcome) = self.acquire_again(effects, id, &acquire) {
             return outcome;
         }

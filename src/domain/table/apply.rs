@@ -4,7 +4,7 @@ use super::{Effects, Table};
 use crate::domain::command::Command;
 use crate::domain::entry::{Body, Entry, LeaderStart, Submitted};
 use crate::domain::ids::{CommandId, SessionId, Token};
-use crate::domain::level;
+use crate::domain::limits::Feature;
 use crate::domain::outcome::{Applied, Outcome, StaleEpoch};
 use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
@@ -59,7 +59,7 @@ impl Table {
         }
         if self.header.next_token == 0 {
             self.open(start.first_token, start.incarnation.0);
-        } else if self.supports(level::RAISED_TOKENS) {
+        } else if self.supports(Feature::RaisedTokens) {
             self.raise_tokens(index, start.first_token);
         }
         self.header.limits = if self.records_callers() { start.limits } else { start.limits.without_shares() };
@@ -73,8 +73,8 @@ impl Table {
     /// The first leadership of a new table.
     fn open(&mut self, first_token: u64, random: u64) {
         self.header.next_token = first_token.max(1);
-        self.header.event_origin = if self.supports(level::EVENT_ORIGINS) { first_token.min(Token::END) } else { 0 };
-        self.header.table_id = if self.supports(level::TABLE_IDS) { table_id(random) } else { 0 };
+        self.header.event_origin = if self.supports(Feature::EventOrigins) { first_token.min(Token::END) } else { 0 };
+        self.header.table_id = if self.supports(Feature::TableIds) { table_id(random) } else { 0 };
     }
 
     /// The log may have lost its end, and with it tokens and event ids that were issued: they must not be issued again.

@@ -3,7 +3,7 @@
 use super::apply::table_id;
 use super::{Effects, Table};
 use crate::domain::ids::{Name, SessionId, Token};
-use crate::domain::level;
+use crate::domain::limits::Feature;
 use crate::domain::locks::Place;
 use crate::domain::outcome::{EndReason, WaitEnd};
 
@@ -27,7 +27,7 @@ impl Table {
         let header = &mut self.header;
         header.nodes.clear();
         header.confirm = false;
-        header.level = header.level.max(level::TABLE_IDS);
+        header.level = header.level.max(Feature::TableIds as u32);
         (header.event_origin, header.table_id) = (0, table_id(random));
         header.next_token = header.next_token.saturating_add(TOKENS_PAST_BACKUP).max(first_token).min(Token::END);
     }

@@ -6,11 +6,9 @@ mod apply;
 mod delivery;
 mod expiry;
 mod from_backup;
-mod grant;
 mod nodes;
 mod preflight;
 mod quota;
-mod reentry;
 mod release;
 mod retry;
 mod sessions;
@@ -19,8 +17,7 @@ mod waiting;
 
 use crate::domain::idempotency::IdempotencyKeys;
 use crate::domain::ids::Token;
-use crate::domain::level;
-use crate::domain::limits::Limits;
+use crate::domain::limits::{Feature, Limits};
 use crate::domain::locks::Locks;
 use crate::domain::nodes::Nodes;
 use crate::domain::outcome::Event;
@@ -120,16 +117,16 @@ impl Table {
 
     /// Whether grants to waiters are confirmed before they are answered.
     pub fn confirms_deliveries(&self) -> bool {
-        self.header.confirm && self.supports(level::CLUSTERS)
+        self.header.confirm && self.supports(Feature::Clusters)
     }
 
     /// Whether callers are recorded, and limited.
     pub fn records_callers(&self) -> bool {
-        self.supports(level::CALLERS)
+        self.supports(Feature::Callers)
     }
 
-    fn supports(&self, level: u32) -> bool {
-        self.header.level >= level
+    fn supports(&self, feature: Feature) -> bool {
+        self.header.level >= feature as u32
     }
 
     /// Issues the next fencing token.

@@ -6,7 +6,7 @@
 use super::Table;
 use crate::domain::command::{Acquire, Command, Proof};
 use crate::domain::ids::{Caller, IdempotencyKey, Name, SessionId};
-use crate::domain::level;
+use crate::domain::limits::Feature;
 use crate::domain::locks::Owner;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{Deadline, Timestamp};
@@ -45,7 +45,7 @@ impl Table {
     }
 
     fn preflight_acquire(&self, acquire: &Acquire, now: Timestamp) -> Option<Refusal> {
-        let key = acquire.idempotency_key.filter(|_| self.supports(level::CLUSTERS));
+        let key = acquire.idempotency_key.filter(|_| self.supports(Feature::Clusters));
         if let Some(key) = key.filter(|key| self.idempotency_keys.get(key.id).is_some()) {
             return self.preflight_retry(key, now);
         }
@@ -74,7 +74,7 @@ impl Table {
         caller: Caller,
         now: Timestamp,
     ) -> Option<Refusal> {
-        let key = key.filter(|_| self.supports(level::CLUSTERS));
+        let key = key.filter(|_| self.supports(Feature::Clusters));
         if let Some(key) = key.filter(|key| self.idempotency_keys.get(key.id).is_some()) {
             return self.preflight_retry(key, now);
         }

@@ -3,7 +3,7 @@
 use super::{Effects, Table};
 use crate::domain::idempotency::RequestResult;
 use crate::domain::ids::{Caller, IdempotencyKey, SessionId};
-use crate::domain::level;
+use crate::domain::limits::Feature;
 use crate::domain::outcome::{Event, Outcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::sessions::Session;
@@ -17,7 +17,7 @@ impl Table {
         key: Option<IdempotencyKey>,
         caller: Caller,
     ) -> Outcome {
-        let key = key.filter(|_| self.supports(level::CLUSTERS));
+        let key = key.filter(|_| self.supports(Feature::Clusters));
         match key.and_then(|key| self.recall(key)) {
             Some(Ok(RequestResult::Session(session))) => {
                 self.sessions.touch(session, self.header.now);

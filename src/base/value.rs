@@ -1,0 +1,124 @@
+//! Values with an encoding, declared once for both directions.
+
+pub use super::codec::{DecodeError, Decoder, Encode};
+
+/// A value with an encoding in the formats of `F`, such as the versions of a file. Not all values need to know which.
+pub trait Value<F: Copy>: Sized {
+    fn put(&self, out: &mut Vec<u8>, format: F);
+    fn get(input: &mut Decoder<'_>, format: F) -> Result<Self, DecodeError>;
+
+    /// Whether a format has this value. Where it has not, an optional one takes no bytes.
+    fn is_in(_: F) -> bool {
+        true
+    }
+
+    fn put_optional(value: Option<&Self>, out: &mut Vec<u8>, format: F) {
+        out.put_flag(value.is_some());
+        value.into_iter().for_each(|value| value.put(out, format));
+    }
+
+    fn get_optional(input: &mut Decoder<'_>, format: F) -> Result<Option<Self>, DecodeError> {
+        (Self::is_in(format) && input.flag()?).then(|| Self::get(input, format)).transpose()
+    }
+}
+
+impl<F: Copy, T: Value<F>> Value<F> for Option<T> {
+    fn put(&self, out: &mut Vec<u8>, format: F) {
+        T::put_optional(self.as_ref(), out, format);
+    }
+
+    fn get(input: &mut Decoder<'_>, format: F) -> Result<Self, DecodeError> {
+        T::get_optional(input, format)
+    }
+}
+
+/// Implements [`Value`] for a struct: it is encoded as these fields, in this order. Those after the `;` are not encoded.
+macro_rules! record {
+    ($type:ident { $($field:tt),+ $(; $($derived:tt)+)? } in $format:ident $(from $first:expr)?) => {
+        impl $crate::base::value::Value<$format> for $type {
+            fn put(&self, out: &mut Vec<u8>, format: $format) {
+                $($crate::base::value::Value::put(&self.$field, out, format);)+
+            }
+
+            fn get(
+                input: &mut $crate::base::value::Decoder<'_>,
+                format: $format,
+            ) -> Result<Self, $crate::base::value::DecodeError> {
+                Ok($type {
+                    $($field: $crate::base::value::Value::get(input, format)?,)+
+                    $($($derived)+)?
+                })
+            }
+
+            $(fn is_in(format: $format) -> bool {
+                format >= $first
+            })?
+        }
+    };
+}
+pub(crate) use record;
+
+/// Implements [`Value`] for an enum: it is encoded as the byte of its variant, and then the fields of that in this order.
+/// `_` names a variant that has the bytes of its item alone.
+macro_rules! variants {
+    (
+        $type:ident in $format:ident as $what:literal,
+        $($byte:literal = $variant:ident $(($item:ident))? $({ $($field:ident),+ })?,)+
+        $(_ = $inner:ident,)?
+    ) => {
+        impl $crate::base::value::Value<$format> for $type {
+            fn put(&self, out: &mut Vec<u8>, format: $format) {
+                match self {
+                    $($type::$variant $(($item))? $({ $($field),+ })? => {
+                        $crate::base::value::Encode::put_u8(out, $byte);
+                        $($crate::base::value::Value::put($item, out, format);)?
+                        $($($crate::base::value::Value::put($field, out, format);)+)?
+                    })+
+                    $($type::$inner(inner) => $crate::base::value::Value::put(inner, out, format),)?
+                }
+            }
+
+            fn get(
+                input: &mut $crate::base::value::Decoder<'_>,
+                format: $format,
+            ) -> Result<Self, $crate::base::value::DecodeError> {
+                let _before = input.0;
+                Ok(match input.u8()? {
+                    $($byte => {
+                        $(let $item = $crate::base::value::Value::get(input, format)?;)?
+                        $type::$variant $(($item))? $({ $($field: $crate::base::value::Value::get(input, format)?),+ })?
+                    })+
+                    value => {
+                        let other = Err($crate::base::value::DecodeError::Unknown { what: $what, value: value.into() });
+                        $(let other = other.or_else(|_: $crate::base::value::DecodeError| {
+                            input.0 = _before;
+                            $crate::base::value::Value::get(input, format).map($type::$inner)
+                        });)?
+                        return other;
+                    }
+                })
+            }
+        }
+    };
+}
+pub(crate) use variants;
+
+/// Implements [`Value`] for a type by how it is put and how it is got.
+macro_rules! plain {
+    ($format:ident, $type:ty, |$out:ident, $value:ident| $put:expr, |$input:ident| $get:expr) => {
+        impl $crate::base::value::Value<$format> for $type {
+            fn put(&self, $out: &mut Vec<u8>, _: $format) {
+                let $value = self;
+                $put;
+            }
+
+            fn get(
+                $input: &mut $crate::base::value::Decoder<'_>,
+                _: $format,
+            ) -> Result<Self, $crate::base::value::DecodeError> {
+                $get
+            }
+        }
+    };
+}
+pub(crate) use plain;
