@@ -37,19 +37,6 @@ pub enum ReadError {
     ShuttingDown,
 }
 
-/// Why another node did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    #[error("node {node} is not a member, so that its address is not known")]
-    UnknownNode { node: u64 },
-    /// Nothing was sent.
-    #[error("node {node} cannot be reached: {reason}")]
-    Unreachable { node: u64, reason: String },
-    /// The request was sent; whether it was received is not known.
-    #[error("node {node} has not answered: {reason}")]
-    Lost { node: u64, reason: String },
-}
-
 /// Why a change of the membership was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MembershipError {

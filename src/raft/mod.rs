@@ -16,7 +16,6 @@
 //! here.
 #![allow(clippy::result_large_err, reason = "openraft's errors are large, and each of them ends the process")]
 
-mod applied;
 mod bootstrap;
 mod codec;
 #[cfg(test)]
@@ -24,9 +23,9 @@ mod codec_tests;
 mod data_dir;
 mod election;
 mod error;
+mod interface;
 mod leadership;
 mod log;
-mod machine;
 mod measurements;
 mod membership;
 mod monitors;
@@ -36,7 +35,6 @@ mod peers;
 mod proposals;
 mod runtime;
 mod snapshot;
-mod stable_store;
 mod standalone;
 mod start;
 mod state_machine;
@@ -45,18 +43,20 @@ mod storage;
 mod storage_tests;
 mod types;
 
-pub use bootstrap::snapshot::bootstrap_from_snapshot;
+pub use bootstrap::bootstrap_from_snapshot;
 pub use data_dir::directory::free_bytes;
-pub use error::{CallError, MemberError, MembershipError, NodeStartError, ProposeError, ReadError, TransferError};
+pub use error::{MemberError, MembershipError, NodeStartError, ProposeError, ReadError, TransferError};
+pub use interface::{
+    Arrival, ByteStream, Frozen, Handshake, Incoming, LogChange, Machine, PeerService, StableStore, StoredEntry,
+    StoredLog, Stream, Transport,
+};
 pub use leadership::Leadership;
-pub use machine::{Frozen, Machine};
 pub use measurements::Progress;
 pub use membership::changes::Member;
 pub use membership::node_state::{DivergedNode, NodeState, RemovedNode, WipedNode};
 pub use node::RaftNode;
-pub use options::{Accept, PeerOptions, PeerService, RaftOptions, Store};
+pub use options::{Accept, PeerOptions, RaftOptions, Store};
 pub use peers::certificate::PeerCertificate;
+pub use peers::connection::RequestError;
 pub use peers::tls::{PeerFiles, TlsTransport, TransportError};
-pub use peers::transport::{Arrival, ByteStream, Handshake, Incoming, Stream, Transport};
-pub use stable_store::{LogChange, StableStore, StoredEntry, StoredLog};
 pub use standalone::EntrySource;

@@ -161,7 +161,7 @@ impl RaftNode {
     }
 
     /// Who leads now, without another receiver.
-    pub(in crate::raft) fn current_leadership(&self) -> Leadership {
+    pub fn current_leadership(&self) -> Leadership {
         *self.parts.leadership.borrow()
     }
 

@@ -5,13 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use openraft::{Config, ConfigError, SnapshotPolicy};
 
-use crate::base::BoxFuture;
 use crate::base::clock::ImplausibleClock;
-use crate::raft::peers::transport::Transport;
-use crate::raft::stable_store::StableStore;
+use crate::raft::interface::{StableStore, Transport};
 
 /// Bounds the number of tiny entries only.
 const ENTRIES_PER_MESSAGE: u64 = 4096;
@@ -105,14 +102,4 @@ impl PeerOptions {
     pub(in crate::raft) fn has_others(&self, node_id: u64) -> bool {
         self.initial.keys().any(|node| *node != node_id)
     }
-}
-
-/// What the user of this room does for other nodes.
-pub trait PeerService: Send + Sync + 'static {
-    /// Answers a request that another node sent with [`RaftNode::call`](crate::raft::RaftNode::call).
-    fn call(&self, from: u64, request: Bytes) -> BoxFuture<'_, Bytes>;
-
-    /// The store that the replicated state has for a node. A node that presents another store is refused: its disk was lost
-    /// or exchanged, and what it acknowledged is gone.
-    fn known_store(&self, node: u64) -> Option<[u8; 16]>;
 }

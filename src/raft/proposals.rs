@@ -1,4 +1,4 @@
-//! Proposals and linearizable reads.
+//! Proposals, linearizable reads, and calls to other nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,18 @@ use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, RaftError};
 
 use crate::base::fatal;
 use crate::raft::error::{ProposeError, ReadError};
-use crate::raft::node::RaftNode;
+use crate::raft::node::{Consensus, RaftNode};
+use crate::raft::peers::connection::RequestError;
 use crate::raft::standalone::EntrySource;
 use crate::raft::types::NodeId;
 
 impl RaftNode {
     /// Proposes `payload` as one log entry; resolves with its index after it was applied here.
     pub async fn propose(&self, payload: Bytes) -> Result<u64, ProposeError> {
-        let Some(raft) = self.raft() else { return self.propose_alone(payload).await };
+        let raft = match &self.parts.consensus {
+            Consensus::Openraft(cluster) => &cluster.raft,
+            Consensus::Standalone(node) => return node.propose(payload).await,
+        };
         let led = self.current_leadership().is_leader;
         let sent = raft.client_write_ff(payload).await;
         let answer = sent.map_err(not_sent)?.await;
@@ -34,7 +38,10 @@ impl RaftNode {
     /// Confirms with a quorum that this node leads. Everything that was answered before this call is applied at the index that
     /// it returns.
     pub async fn read_index(&self) -> Result<u64, ReadError> {
-        let Some(raft) = self.raft() else { return self.applied_alone() };
+        let raft = match &self.parts.consensus {
+            Consensus::Openraft(cluster) => &cluster.raft,
+            Consensus::Standalone(node) => return node.read_index(),
+        };
         match raft.get_read_log_id().await {
             Ok((read, _)) => Ok(read.map_or(0, |id| id.index)),
             Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
@@ -50,11 +57,28 @@ impl RaftNode {
         self.monitors().applied.wait_for(index).await;
     }
 
+    /// Calls the service of another member; requests and answers are byte strings. The caller bounds how long it waits; no
+    /// request is sent twice.
+    pub async fn call(&self, node: u64, request: Bytes) -> Result<Bytes, RequestError> {
+        match self.address_of(node) {
+            Some(address) => self.call_at(node, &address, request).await,
+            None => Err(RequestError::Unreachable("it is no member, so its address is not known".to_owned())),
+        }
+    }
+
+    /// The same for a node that need not be a member, at this address.
+    pub async fn call_at(&self, node: u64, address: &str, request: Bytes) -> Result<Bytes, RequestError> {
+        match self.peers() {
+            Some(peers) => peers.call(node, address, request).await,
+            None => Err(RequestError::Unreachable("this node has no peers".to_owned())),
+        }
+    }
+
     /// How long ago a quorum last acknowledged this leader, to within a heartbeat; `None` where it does not lead.
     pub fn quorum_age(&self) -> Option<Duration> {
         match self.raft() {
             Some(raft) => raft.metrics().borrow().millis_since_quorum_ack.map(Duration::from_millis),
-            None => self.leadership().borrow().is_leader.then_some(Duration::ZERO),
+            None => self.current_leadership().is_leader.then_some(Duration::ZERO),
         }
     }
 
@@ -66,20 +90,6 @@ impl RaftNode {
     /// Takes what waits in the source into the log of a node without peers.
     pub fn pump(&self) {
         self.standalone().inspect(|node| node.pump());
-    }
-
-    async fn propose_alone(&self, payload: Bytes) -> Result<u64, ProposeError> {
-        match self.standalone() {
-            Some(node) => node.propose(payload).await,
-            None => Err(ProposeError::NoQuorum),
-        }
-    }
-
-    fn applied_alone(&self) -> Result<u64, ReadError> {
-        match self.standalone() {
-            Some(node) => node.read_index(),
-            None => Err(ReadError::NoQuorum),
-        }
     }
 }
 

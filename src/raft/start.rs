@@ -11,19 +11,19 @@ use crate::raft::bootstrap::{bootstrap_or_rejoin, cluster};
 use crate::raft::election::elections::Elections;
 use crate::raft::election::lost_end::LostEnd;
 use crate::raft::error::NodeStartError;
+use crate::raft::interface::{Machine, PeerService};
 use crate::raft::leadership;
 use crate::raft::log::disk::DiskLog;
-use crate::raft::machine::Machine;
-use crate::raft::membership::completion;
+use crate::raft::membership::changes;
 use crate::raft::membership::node_state::NodeState;
 use crate::raft::monitors::Monitors;
 use crate::raft::node::{Consensus, InCluster, NodeParts, RaftNode};
-use crate::raft::options::{PeerOptions, PeerService, RaftOptions, Store};
-use crate::raft::peers::answers::PeerServer;
+use crate::raft::options::{PeerOptions, RaftOptions, Store};
 use crate::raft::peers::authorization::VouchedMembers;
 use crate::raft::peers::client::Network;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::hello::LocalNode;
+use crate::raft::peers::incoming::PeerServer;
 use crate::raft::peers::server;
 use crate::raft::snapshot::policy;
 use crate::raft::standalone::{self, StandaloneLog};
@@ -40,9 +40,8 @@ impl RaftNode {
         machine: impl Machine,
         service: Arc<dyn PeerService>,
     ) -> Result<RaftNode, NodeStartError> {
-        let Some(peers) = options.peers.clone() else {
-            return start_standalone(options, Box::new(machine)).await;
-        };
+        let machine = Box::new(machine);
+        let Some(peers) = options.peers.clone() else { return start_standalone(options, machine).await };
         let monitors = Monitors::new(options.snapshot_log_bytes, options.snapshot_log_bytes);
         match options.store.clone() {
             Store::Stable(store) => {
@@ -63,13 +62,13 @@ impl RaftNode {
 }
 
 /// Opens the stores of a data directory.
-async fn open_disk<M: Machine>(
+async fn open_disk(
     dir: PathBuf,
     fsync: bool,
     options: &RaftOptions,
-    machine: M,
+    machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
+) -> Result<OpenStores<DiskLog>, NodeStartError> {
     let (monitors, id, accept) = (monitors.clone(), options.node_id, options.accept);
     let open = move || storage::open_disk(&dir, fsync, accept, id, machine, &monitors);
     tokio::task::spawn_blocking(open).await.map_err(NodeStartError::engine)?
@@ -98,7 +97,7 @@ async fn start_standalone(options: RaftOptions, machine: Box<dyn Machine>) -> Re
 
 async fn compose_standalone(
     options: RaftOptions,
-    mut stores: OpenStores<StandaloneLog, Box<dyn Machine>>,
+    mut stores: OpenStores<StandaloneLog>,
     monitors: Monitors,
 ) -> Result<RaftNode, NodeStartError> {
     if let (true, Err(implausible)) = (stores.empty, options.may_begin) {
@@ -131,7 +130,7 @@ async fn compose_standalone(
 }
 
 /// Closes the stores of a node that may not start: the caller may want the directory right away.
-async fn refuse<L, M>(stores: OpenStores<L, M>, why: NodeStartError) -> NodeStartError {
+async fn refuse<L>(stores: OpenStores<L>, why: NodeStartError) -> NodeStartError {
     let OpenStores { log, machine, mut released, .. } = stores;
     drop((log, machine));
     released.recv().await;
@@ -139,17 +138,13 @@ async fn refuse<L, M>(stores: OpenStores<L, M>, why: NodeStartError) -> NodeStar
 }
 
 /// Connects the parts of a node with peers on the stores that were opened, and starts their tasks.
-async fn compose<L, M>(
+async fn compose<L: RaftLogStorage<TypeConfig>>(
     options: RaftOptions,
     with: PeerOptions,
-    stores: OpenStores<L, M>,
+    stores: OpenStores<L>,
     monitors: Monitors,
     service: Arc<dyn PeerService>,
-) -> Result<RaftNode, NodeStartError>
-where
-    L: RaftLogStorage<TypeConfig>,
-    M: Machine,
-{
+) -> Result<RaftNode, NodeStartError> {
     if let (true, Err(implausible)) = (stores.empty, options.may_begin) {
         return Err(refuse(stores, implausible.into()).await);
     }
@@ -219,7 +214,7 @@ impl NodeParts {
         }
         self.spawn(server::listen(server, options.transport));
         self.spawn(cluster.elections.clone().run(raft.clone(), peers.clone()));
-        self.spawn(completion::complete_changes(raft.clone()));
+        self.spawn(changes::complete_changes(raft.clone()));
         if bootstraps {
             self.spawn(cluster::bootstrap(peers.clone(), options.initial, self.state.clone()));
         }

@@ -9,20 +9,19 @@ use parking_lot::Mutex;
 
 use crate::base::fatal::{self, AbortOnPanic};
 use crate::raft::data_dir::directory::DataDirLock;
-use crate::raft::machine::Machine;
+use crate::raft::interface::Machine;
 use crate::raft::monitors::Monitors;
-use crate::raft::snapshot::builder::SnapshotBuilder;
 use crate::raft::snapshot::file::KeptSnapshot;
-use crate::raft::snapshot::store::{SnapshotStore, encode_file};
+use crate::raft::snapshot::store::{SnapshotBuilder, SnapshotStore, encode_file};
 use crate::raft::types::{
     LogEntry, LogId, Snapshot, SnapshotBody, SnapshotMeta, StorageError, StoredMembership, TypeConfig, last_index,
     snapshot_meta,
 };
 
 /// The applied state and where it stands in the log.
-pub struct StateMachine<M> {
+pub struct StateMachine {
     /// Never contended: openraft wants shared references to be sendable, a machine need not allow that.
-    machine: Mutex<M>,
+    machine: Mutex<Box<dyn Machine>>,
     applied: Option<LogId>,
     membership: StoredMembership,
     snapshots: SnapshotStore,
@@ -32,10 +31,10 @@ pub struct StateMachine<M> {
     lock: Arc<DataDirLock>,
 }
 
-impl<M: Machine> StateMachine<M> {
+impl StateMachine {
     /// Starts from the current snapshot, where there is one.
     pub fn new(
-        machine: M,
+        machine: Box<dyn Machine>,
         snapshots: SnapshotStore,
         monitors: Monitors,
         lock: Arc<DataDirLock>,
@@ -152,7 +151,7 @@ impl UnreadableSnapshot {
     }
 }
 
-impl<M: Machine> RaftStateMachine<TypeConfig> for StateMachine<M> {
+impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotBuilder = SnapshotBuilder;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {

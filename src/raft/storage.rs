@@ -10,23 +10,22 @@ use crate::base::random::random_id;
 use crate::raft::data_dir::directory::{DataDir, DataDirLock, check_quarantine};
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
+use crate::raft::interface::{Machine, StableStore};
 use crate::raft::log::check;
 use crate::raft::log::disk::{DiskLog, LogSpan};
 use crate::raft::log::memory::MemoryLog;
-use crate::raft::machine::Machine;
 use crate::raft::monitors::Monitors;
 use crate::raft::options::Accept;
 use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::file::KeptSnapshot;
 use crate::raft::snapshot::store::SnapshotStore;
-use crate::raft::stable_store::StableStore;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{LogId, NodeId};
 
 /// The open stores of a node.
-pub struct OpenStores<L, M> {
+pub struct OpenStores<L> {
     pub log: L,
-    pub machine: StateMachine<M>,
+    pub machine: StateMachine,
     /// The store id.
     pub id: [u8; 16],
     /// Whether nothing had been stored before.
@@ -38,19 +37,19 @@ pub struct OpenStores<L, M> {
     pub lost: Option<LogId>,
 }
 
-impl<L, M> OpenStores<L, M> {
+impl<L> OpenStores<L> {
     /// The same stores with their log in another form.
-    pub fn with_log<T>(self, change: impl FnOnce(L) -> T) -> OpenStores<T, M> {
+    pub fn with_log<T>(self, change: impl FnOnce(L) -> T) -> OpenStores<T> {
         let OpenStores { log, machine, id, empty, released, data_dir, lost } = self;
         OpenStores { log: change(log), machine, id, empty, released, data_dir, lost }
     }
 }
 
-pub fn open_memory<M: Machine>(
+pub fn open_memory(
     node_id: NodeId,
-    machine: M,
+    machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
+) -> Result<OpenStores<MemoryLog>, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
     let machine = StateMachine::new(machine, SnapshotStore::OnDemand, monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
@@ -58,12 +57,12 @@ pub fn open_memory<M: Machine>(
     Ok(OpenStores { log, machine, id: random_id(), empty: true, released, data_dir: Weak::new(), lost: None })
 }
 
-pub fn open_stable<M: Machine>(
+pub fn open_stable(
     store: &Arc<dyn StableStore>,
     node_id: NodeId,
-    machine: M,
+    machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores<MemoryLog, M>, NodeStartError> {
+) -> Result<OpenStores<MemoryLog>, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
     let log = MemoryLog::on(store.clone(), monitors.log.clone()).map_err(NodeStartError::engine)?;
     let empty = log.is_empty() && store.snapshot().is_none();
@@ -74,14 +73,14 @@ pub fn open_stable<M: Machine>(
 }
 
 /// Blocks for as long as reading the directory takes.
-pub fn open_disk<M: Machine>(
+pub fn open_disk(
     dir: &Path,
     fsync: bool,
     accept: Accept,
     node_id: NodeId,
-    machine: M,
+    machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores<DiskLog, M>, NodeStartError> {
+) -> Result<OpenStores<DiskLog>, NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
     check_quarantine(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());

@@ -8,13 +8,12 @@ use openraft::testing::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
 use crate::raft::data_dir::directory::{DataDir, DataDirLock};
+use crate::raft::interface::{Frozen, Machine, StableStore};
 use crate::raft::log::disk::DiskLog;
 use crate::raft::log::memory::MemoryLog;
-use crate::raft::machine::{Frozen, Machine};
 use crate::raft::monitors::Monitors;
 use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::store::SnapshotStore;
-use crate::raft::stable_store::StableStore;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::storage;
 use crate::raft::types::{StorageError, TypeConfig};
@@ -52,30 +51,31 @@ impl Frozen for Collector {
 
 struct OnMemory;
 
-impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnMemory {
-    async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
+impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, ()> for OnMemory {
+    async fn build(&self) -> Result<((), MemoryLog, StateMachine), StorageError> {
         let monitors = Monitors::new(u64::MAX, 0);
         let (lock, _) = DataDirLock::new(None);
-        let machine = StateMachine::new(Collector::default(), SnapshotStore::OnDemand, monitors.clone(), lock);
+        let machine = StateMachine::new(Box::<Collector>::default(), SnapshotStore::OnDemand, monitors.clone(), lock);
         Ok(((), MemoryLog::new(monitors.log), machine.expect("nothing to restore")))
     }
 }
 
 struct OnStableStore;
 
-impl StoreBuilder<TypeConfig, MemoryLog, StateMachine<Collector>, ()> for OnStableStore {
-    async fn build(&self) -> Result<((), MemoryLog, StateMachine<Collector>), StorageError> {
+impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, ()> for OnStableStore {
+    async fn build(&self) -> Result<((), MemoryLog, StateMachine), StorageError> {
         let disk: Arc<dyn StableStore> = Arc::new(SimulatedDisk::new(Duration::ZERO));
         let monitors = Monitors::new(u64::MAX, 0);
-        let stores = storage::open_stable(&disk, 1, Collector::default(), &monitors).expect("nothing to restore");
+        let stores =
+            storage::open_stable(&disk, 1, Box::<Collector>::default(), &monitors).expect("nothing to restore");
         Ok(((), stores.log, stores.machine))
     }
 }
 
 struct OnDisk;
 
-impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnDisk {
-    async fn build(&self) -> Result<(TempDir, DiskLog, StateMachine<Collector>), StorageError> {
+impl StoreBuilder<TypeConfig, DiskLog, StateMachine, TempDir> for OnDisk {
+    async fn build(&self) -> Result<(TempDir, DiskLog, StateMachine), StorageError> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data_dir = DataDir::open(dir.path()).expect("an empty data directory");
         let snapshots = SnapshotStore::Directory(Arc::new(SnapshotDir::open(&data_dir.snapshot).expect("no snapshot")));
@@ -83,7 +83,8 @@ impl StoreBuilder<TypeConfig, DiskLog, StateMachine<Collector>, TempDir> for OnD
         let (lock, _) = DataDirLock::new(Some(Arc::new(data_dir)));
         let monitors = Monitors::new(u64::MAX, 0);
         let log = DiskLog::open(&log_dir, true, monitors.log.clone(), lock.clone()).expect("an empty log");
-        let machine = StateMachine::new(Collector::default(), snapshots, monitors, lock).expect("nothing to restore");
+        let machine =
+            StateMachine::new(Box::<Collector>::default(), snapshots, monitors, lock).expect("nothing to restore");
         Ok((dir, log, machine))
     }
 }

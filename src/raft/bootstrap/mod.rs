@@ -1,15 +1,22 @@
 //! How a cluster begins: with one node, with several empty nodes, or from a snapshot.
 
 pub mod cluster;
-pub mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
 
-use openraft::BasicNode;
+use openraft::{BasicNode, CommittedLeaderId};
 
+use crate::raft::data_dir::directory::{DataDir, DataDirLock};
+use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
+use crate::raft::log::disk::DiskLog;
 use crate::raft::options::PeerOptions;
-use crate::raft::types::{NodeId, Raft};
+use crate::raft::snapshot::directory::SnapshotDir;
+use crate::raft::types::{LogId, Membership, NodeId, Raft, StoredMembership, Vote, snapshot_meta};
 
 /// Bootstraps a cluster of one on an empty store, unless the node has others to form a cluster with, and has an only voter
 /// stand for election at once.
@@ -31,5 +38,51 @@ pub async fn bootstrap_or_rejoin(
         // Also one that has led before: see `types::vote_at_start`.
         return raft.trigger().elect().await.map_err(NodeStartError::engine);
     }
+    Ok(())
+}
+
+/// The first term.
+const TERM: u64 = 1;
+
+/// Writes a new data directory with `content` as the machine's snapshot, taken at the entry `index`, and `node_id` as the
+/// only member. Blocks, and must not be called on a thread of the runtime. A directory that is not empty is refused.
+pub fn bootstrap_from_snapshot(
+    dir: &Path,
+    node_id: u64,
+    address: &str,
+    index: u64,
+    content: &mut dyn Read,
+) -> Result<(), NodeStartError> {
+    let mut found = match fs::read_dir(dir) {
+        Ok(found) => found,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return write(dir, node_id, address, index, content),
+        Err(e) => return Err(NodeStartError::io(dir, e)),
+    };
+    match found.next() {
+        Some(_) => Err(NodeStartError::NotEmpty { dir: dir.to_owned() }),
+        None => write(dir, node_id, address, index, content),
+    }
+}
+
+fn write(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn Read) -> Result<(), NodeStartError> {
+    let data_dir = DataDir::open(dir)?;
+    store_id::open(dir, node_id, true)?;
+    let at = LogId::new(CommittedLeaderId::new(TERM, node_id), index);
+    let members = BTreeMap::from([(node_id, BasicNode { addr: address.to_owned() })]);
+    let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
+    let meta = snapshot_meta(Some(at), StoredMembership::new(Some(at), membership));
+    let snapshot_dir = data_dir.snapshot.clone();
+    SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| NodeStartError::io(&snapshot_dir, e))?;
+    let log_dir = data_dir.log.clone();
+    let (lock, mut released) = DataDirLock::new(Some(Arc::new(data_dir)));
+    let log = DiskLog::open(&log_dir, true, Arc::default(), lock);
+    let begun = log.and_then(|log| {
+        log.accept_lost_end(true)?;
+        log.start_after(&Vote::new(TERM, node_id), at)
+    });
+    begun.map_err(|e| NodeStartError::io(&log_dir, e))?;
+    store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;
+    // Nothing is sent: this ends when the log is closed and the directory is free.
+    released.blocking_recv();
     Ok(())
 }

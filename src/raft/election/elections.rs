@@ -23,8 +23,8 @@ use crate::raft::types::{LogId, NodeId, Raft, Vote};
 
 /// Between two pre-votes of which the first found no majority: at least this, and as much again at random. The next
 /// pause is twice as long, up to the longest: a node that was removed and has not heard of it goes on for ever.
-const PRE_VOTE_PAUSE: Duration = Duration::from_millis(25);
-const PRE_VOTE_PAUSE_MAX: Duration = Duration::from_millis(400);
+const PRE_VOTE_DELAY: Duration = Duration::from_millis(25);
+const PRE_VOTE_DELAY_MAX: Duration = Duration::from_millis(400);
 /// Elections that follow each other without a leader come ever more slowly, in case a disk needs longer for a vote.
 const BACKOFF_MAX: u32 = 4;
 /// How often, and at what intervals, a node stands for election that leadership is transferred to.
@@ -214,7 +214,7 @@ impl Elections {
         tokio::time::sleep(self.election_min).await;
         self.quiet.store(self.hearing.load(SeqCst) == 0, SeqCst);
         tokio::time::sleep(beyond).await;
-        let mut pause = PRE_VOTE_PAUSE;
+        let mut pause = PRE_VOTE_DELAY;
         loop {
             let may_stand = !self.is_retired() && self.is_quiet() && !self.log.space.is_full();
             if may_stand
@@ -224,7 +224,7 @@ impl Elections {
                 return;
             }
             tokio::time::sleep(pause + random_up_to(pause)).await;
-            pause = PRE_VOTE_PAUSE_MAX.min(pause * 2);
+            pause = PRE_VOTE_DELAY_MAX.min(pause * 2);
             self.quiet.store(self.hearing.load(SeqCst) == 0, SeqCst);
         }
     }

@@ -1,5 +1,6 @@
 //! A lost end of the log: entries that this node acknowledged are gone from it, as after a power loss with a disk that
-//! lies. This is not truncation, by which a leader replaces entries that conflict with its own. Until a leader has sent them again, the node votes only for candidates that have them.
+//! lies. This is not truncation, by which a leader replaces entries that conflict with its own. Until a leader has sent them
+//! again, the node votes only for candidates that have them.
 
 use std::sync::Arc;
 

@@ -10,8 +10,8 @@ use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::types::{NodeId, Raft};
 
-/// Whether this node is a voter and a majority would vote for it. An answer counts if it comes `within` this time.
-pub async fn is_won(raft: &Raft, peers: &Peers, within: Duration) -> bool {
+/// Whether this node is a voter and a majority would vote for it. An answer counts if it comes within `timeout`.
+pub async fn is_won(raft: &Raft, peers: &Peers, timeout: Duration) -> bool {
     let id = peers.local.node_id;
     let membership = raft.metrics().borrow().membership_config.membership().clone();
     let last = raft.data_metrics().borrow().last_log;
@@ -25,7 +25,7 @@ pub async fn is_won(raft: &Raft, peers: &Peers, within: Duration) -> bool {
         let Some(address) = membership.get_node(&node).map(|node| node.addr.clone()) else { continue };
         let connection = peers.raft_connection(node, &address);
         let ask = async move { (node, connection.request(MessageKind::PreVote, encode(&last)).await) };
-        asked.spawn(tokio::time::timeout(within, ask));
+        asked.spawn(tokio::time::timeout(timeout, ask));
     }
     let mut granted = BTreeSet::from([id]);
     let is_majority = |granted: &BTreeSet<NodeId>| {

@@ -1,17 +1,18 @@
 //! Membership changes: a node is added as a learner, and promoted to a voter when it has caught up. Only the leader changes
-//! the membership.
+//! the membership; it completes what a former leader has left half done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{BasicNode, ChangeMembers};
+use openraft::metrics::RaftServerMetrics;
+use openraft::{BasicNode, ChangeMembers, ServerState};
 
 use crate::raft::error::{MemberError, MembershipError};
 use crate::raft::node::RaftNode;
 use crate::raft::peers::hello::DialError;
 use crate::raft::peers::message::Hello;
-use crate::raft::types::NodeId;
+use crate::raft::types::{NodeId, Raft};
 
 /// A learner this close behind counts as caught up: new entries keep coming.
 const CAUGHT_UP_ENTRIES: u64 = 64;
@@ -124,27 +125,17 @@ impl RaftNode {
 
     /// Waits, because there may be no connection yet to a node that has just come back.
     async fn majority_of(&self, voters: &[Member]) {
-        while self.reachable_of(voters) * 2 <= voters.len() {
+        while voters.iter().filter(|member| self.is_reachable(member.node)).count() * 2 <= voters.len() {
             tokio::time::sleep(RECHECK_DELAY).await;
         }
     }
 
-    fn reachable_of(&self, voters: &[Member]) -> usize {
-        voters.iter().filter(|member| self.is_reachable(member.node)).count()
-    }
-
-    /// Publishes this node's own address, which a node that ran alone has never done.
-    pub async fn set_address(&self, address: String) -> Result<(), MembershipError> {
-        self.check_leads()?;
-        let nodes = BTreeMap::from([(self.id(), BasicNode { addr: address })]);
-        self.change(ChangeMembers::SetNodes(nodes)).await
-    }
-
+    /// A node that ran alone has never published its own address.
     async fn publish_own_address(&self) -> Result<(), MembershipError> {
-        let address = self.advertised().ok_or(MemberError::Alone)?.to_owned();
+        let addr = self.advertised().ok_or(MemberError::Alone)?.to_owned();
         match self.member(self.id()) {
-            Ok(own) if own.address == address => Ok(()),
-            _ => self.set_address(address).await,
+            Ok(own) if own.address == addr => Ok(()),
+            _ => self.change(ChangeMembers::SetNodes(BTreeMap::from([(self.id(), BasicNode { addr })]))).await,
         }
     }
 
@@ -229,5 +220,28 @@ fn not_changed(error: WriteError) -> MembershipError {
             ChangeMembershipError::EmptyMembership(_) => MembershipError::OutcomeUnknown,
         },
         RaftError::Fatal(_) => MembershipError::OutcomeUnknown,
+    }
+}
+
+const COMPLETION_DELAY: Duration = Duration::from_secs(1);
+
+/// While this node leads: between the two entries of a change, both the old and the new majority are needed for everything.
+/// Runs until openraft has stopped.
+pub async fn complete_changes(raft: Raft) {
+    let mut server = raft.server_metrics();
+    let is_between = |now: &RaftServerMetrics<NodeId, BasicNode>| {
+        now.state == ServerState::Leader && now.membership_config.membership().get_joint_config().len() > 1
+    };
+    while server.wait_for(is_between).await.is_ok() {
+        // The node that has begun the change may still complete it.
+        tokio::time::sleep(COMPLETION_DELAY).await;
+        let voters = Some(server.borrow().clone())
+            .filter(is_between)
+            .and_then(|now| now.membership_config.membership().get_joint_config().last().cloned());
+        if let Some(voters) = voters
+            && let Err(error) = raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await
+        {
+            tracing::debug!(%error, "a change of the members is not complete yet");
+        }
     }
 }

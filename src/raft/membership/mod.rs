@@ -3,5 +3,4 @@
 //! What may not live here: who leads (`election`), and how a cluster begins (`bootstrap`).
 
 pub mod changes;
-pub mod completion;
 pub mod node_state;

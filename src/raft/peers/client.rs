@@ -24,7 +24,7 @@ type StreamError = StreamingError<TypeConfig, Fatal<NodeId>>;
 
 /// After a failed attempt. It is shorter than any election timeout, so that a node that has come back hears the leader before it
 /// stands for election.
-const BACKOFF: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// A snapshot that a node refuses is sent again at once.
 static NOT_RECEIVED: KeyedLogRateLimit<NodeId> = KeyedLogRateLimit::new(64);
@@ -120,6 +120,6 @@ impl RaftNetwork<TypeConfig> for PeerClient {
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(std::iter::repeat(BACKOFF))
+        Backoff::new(std::iter::repeat(RETRY_DELAY))
     }
 }

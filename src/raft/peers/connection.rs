@@ -17,14 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
+use crate::raft::interface::Stream;
 use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
 use crate::raft::peers::hello::{DialError, Dialer};
-use crate::raft::peers::transport::Stream;
 use crate::raft::types::NodeId;
 
 /// A peer that sends nothing for this long while a request is open is gone, or cannot be reached.
-const SILENCE: Duration = Duration::from_secs(2);
-const DIAL: Duration = Duration::from_secs(1);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 const QUEUED_MAX: usize = 64;
 const UNANSWERED_MAX: usize = 256;
 
@@ -88,7 +88,7 @@ async fn drive(dialer: Dialer, mut queue: mpsc::Receiver<Outgoing>, up: Arc<Atom
         if first.answer.is_closed() {
             continue;
         }
-        let dialled = tokio::time::timeout(DIAL, dialer.dial()).await.unwrap_or_else(|_| Err(DialError::Slow));
+        let dialled = tokio::time::timeout(DIAL_TIMEOUT, dialer.dial()).await.unwrap_or_else(|_| Err(DialError::Slow));
         let error = match dialled {
             Ok((stream, _)) => {
                 match std::mem::take(&mut reported) {
@@ -187,7 +187,7 @@ async fn read_all(mut input: impl AsyncRead + Unpin, unanswered: &Mutex<Unanswer
                 tokio::select! {
                     biased;
                     frame = &mut frame => break frame,
-                    () = tokio::time::sleep(SILENCE) => if unanswered.lock().has_waited() {
+                    () = tokio::time::sleep(SILENCE_TIMEOUT) => if unanswered.lock().has_waited() {
                         return io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
                     },
                 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::raft::interface::Transport;
 use crate::raft::peers::connection::{Connection, RequestError};
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::{Dialer, LocalNode};
-use crate::raft::peers::transport::Transport;
 use crate::raft::types::NodeId;
 
 /// The connections of one node; clones share them.

@@ -6,11 +6,10 @@ use std::sync::{Arc, OnceLock};
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock;
 use crate::raft::codec::{decode_prefix, encode};
-use crate::raft::options::PeerService;
+use crate::raft::interface::{PeerService, Stream, Transport};
 use crate::raft::peers::certificate::PeerCertificate;
 use crate::raft::peers::frame::{Frame, MAX_HELLO, MessageKind, VERSION};
 use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply};
-use crate::raft::peers::transport::{Stream, Transport};
 use crate::raft::types::{NodeId, Raft};
 
 /// What this node says of itself, and what it knows of others.

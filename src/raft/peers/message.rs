@@ -6,7 +6,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, V
 
 use crate::base::codec::{Decoder, Encode};
 use crate::raft::codec::{Wire, invalid};
-use crate::raft::types::{EntryPayload, LogEntry, LogId, NodeId, SnapshotMeta, TypeConfig, Vote};
+use crate::raft::types::{LogEntry, NodeId, SnapshotMeta, TypeConfig, Vote};
 
 /// A longer list of members is damage.
 const MAX_INITIAL: usize = 1024;
@@ -100,26 +100,36 @@ impl Wire for HelloReply {
     }
 }
 
-impl Wire for AppendEntriesRequest<TypeConfig> {
-    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
-        self.vote.put(out)?;
-        self.prev_log_id.put(out)?;
-        self.leader_commit.put(out)?;
-        out.put_be_u32(u32::try_from(self.entries.len()).map_err(|_| invalid("too many entries"))?);
-        for entry in &self.entries {
-            entry.log_id.put(out)?;
-            entry.payload.put(out)?;
+/// A struct is its fields, in this order.
+macro_rules! wire_struct {
+    ($type:ty { $($field:ident),+ }) => {
+        impl Wire for $type {
+            fn put(&self, out: &mut impl Encode) -> io::Result<()> {
+                $(self.$field.put(out)?;)+
+                Ok(())
+            }
+
+            fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
+                Ok(Self { $($field: Wire::get(input)?),+ })
+            }
         }
-        Ok(())
+    };
+}
+
+wire_struct!(AppendEntriesRequest<TypeConfig> { vote, prev_log_id, leader_commit, entries });
+wire_struct!(LogEntry { log_id, payload });
+wire_struct!(VoteRequest<NodeId> { vote, last_log_id });
+wire_struct!(VoteResponse<NodeId> { vote_granted, vote, last_log_id });
+wire_struct!(SnapshotBegin { vote, meta });
+
+impl Wire for Vec<LogEntry> {
+    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
+        out.put_be_u32(u32::try_from(self.len()).map_err(|_| invalid("too many entries"))?);
+        self.iter().try_for_each(|entry| entry.put(out))
     }
 
     fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
-        let (vote, prev_log_id, leader_commit) = (Vote::get(input)?, Option::get(input)?, Option::get(input)?);
-        let mut entries = Vec::new();
-        for _ in 0..input.be_u32()? {
-            entries.push(LogEntry { log_id: LogId::get(input)?, payload: EntryPayload::get(input)? });
-        }
-        Ok(Self { vote, prev_log_id, entries, leader_commit })
+        (0..input.be_u32()?).map(|_| Wire::get(input)).collect()
     }
 }
 
@@ -151,44 +161,9 @@ impl Wire for AppendEntriesResponse<NodeId> {
     }
 }
 
-impl Wire for VoteRequest<NodeId> {
-    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
-        self.vote.put(out)?;
-        self.last_log_id.put(out)
-    }
-
-    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
-        Ok(Self { vote: Vote::get(input)?, last_log_id: Option::get(input)? })
-    }
-}
-
-impl Wire for VoteResponse<NodeId> {
-    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
-        out.put_flag(self.vote_granted);
-        self.vote.put(out)?;
-        self.last_log_id.put(out)
-    }
-
-    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
-        let vote_granted = input.flag()?;
-        Ok(Self { vote: Vote::get(input)?, vote_granted, last_log_id: Option::get(input)? })
-    }
-}
-
 /// Announces a snapshot; its file follows in chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotBegin {
     pub vote: Vote,
     pub meta: SnapshotMeta,
-}
-
-impl Wire for SnapshotBegin {
-    fn put(&self, out: &mut impl Encode) -> io::Result<()> {
-        self.vote.put(out)?;
-        self.meta.put(out)
-    }
-
-    fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
-        Ok(Self { vote: Vote::get(input)?, meta: SnapshotMeta::get(input)? })
-    }
 }

@@ -13,20 +13,19 @@ use tokio::task::JoinSet;
 use crate::base::LogRateLimit;
 use crate::base::clock;
 use crate::mutants::planted;
-use crate::raft::peers::answers::PeerServer;
+use crate::raft::interface::{Handshake, Stream, Transport};
 use crate::raft::peers::authorization::RemoteNode;
 use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
-use crate::raft::peers::incoming::IncomingConnection;
+use crate::raft::peers::incoming::{IncomingConnection, PeerServer};
 use crate::raft::peers::slots::{ConnectionSlots, Slot};
-use crate::raft::peers::transport::{Handshake, Stream, Transport};
 
 /// A connection without a hello by then is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWERS_MAX: usize = 64;
 /// A peer that waits for an answer gets a sign of life at least this often.
-const WORKING_EVERY: Duration = Duration::from_millis(500);
+const WORKING_INTERVAL: Duration = Duration::from_millis(500);
 /// After an `accept` that failed, for example for lack of file descriptors.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Any host can cause these lines.
 static STRANGERS: LogRateLimit = LogRateLimit::new(6);
@@ -50,7 +49,7 @@ pub async fn listen(server: PeerServer, transport: Arc<dyn Transport>) {
             }
             Err(error) => {
                 tracing::debug!(%error, "a node could not connect");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -105,7 +104,7 @@ async fn serve_requests(server: PeerServer, remote: RemoteNode, stream: Stream, 
 /// Writes answers as they come, and a sign of life while there is none.
 async fn write(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Frame>, busy: &AtomicUsize) -> io::Error {
     loop {
-        let frame = match tokio::time::timeout(WORKING_EVERY, queue.recv()).await {
+        let frame = match tokio::time::timeout(WORKING_INTERVAL, queue.recv()).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return io::ErrorKind::ConnectionAborted.into(),
             Err(_) if busy.load(Ordering::Relaxed) > 0 => Frame::request(MessageKind::Working, 0, Bytes::new()),

@@ -15,7 +15,7 @@ use crate::raft::peers::connection::{Connection, RequestError};
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::Dialer;
 use crate::raft::peers::message::SnapshotBegin;
-use crate::raft::snapshot::file::SnapshotReader;
+use crate::raft::snapshot::file::{open_snapshot, snapshot_reader};
 use crate::raft::types::{Raft, Snapshot, SnapshotBody, Vote};
 
 const CHUNK_BYTES: usize = 1 << 20;
@@ -41,10 +41,10 @@ pub async fn send(dialer: Dialer, vote: Vote, snapshot: Snapshot) -> io::Result<
     decode(&ask(&connection, MessageKind::SnapshotEnd, Bytes::new(), INSTALL_TIMEOUT).await?)
 }
 
-async fn ask(connection: &Connection, kind: MessageKind, body: Bytes, within: Duration) -> io::Result<Bytes> {
-    match tokio::time::timeout(within, connection.request(kind, body)).await {
+async fn ask(connection: &Connection, kind: MessageKind, body: Bytes, timeout: Duration) -> io::Result<Bytes> {
+    match tokio::time::timeout(timeout, connection.request(kind, body)).await {
         Ok(answer) => answer.map_err(|error: RequestError| io::Error::other(error)),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", within.as_secs()))),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", timeout.as_secs()))),
     }
 }
 
@@ -127,14 +127,14 @@ impl Receiving {
                 let (file, path) = (file.try_clone()?, path.clone());
                 blocking(move || {
                     file.sync_all()?;
-                    SnapshotReader::open(&path)?.verify_rest()?;
+                    open_snapshot(&path)?.1.verify_rest()?;
                     Ok(SnapshotBody::File(path))
                 })
                 .await?
             }
             Sink::Memory(bytes) => {
                 let file = Bytes::from(std::mem::take(bytes));
-                SnapshotReader::new(file.clone().reader())?.verify_rest()?;
+                snapshot_reader(file.clone().reader())?.1.verify_rest()?;
                 SnapshotBody::Memory(file)
             }
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -20,12 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::base::BoxFuture;
+use crate::raft::interface::{Arrival, Handshake, Incoming, Stream, Transport};
 use crate::raft::peers::certificate::PeerCertificate;
-use crate::raft::peers::transport::{Arrival, Handshake, Incoming, Stream, Transport};
 
 const PROTOCOL: &[u8] = b"latchd-peer";
 /// Unanswered data makes the kernel give the connection up after this.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// PEM files: the authority of the cluster, and this node's own pair from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Transport for TlsTransport {
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT))
 }
 
 /// The parts of `https://host:port`.
@@ -185,50 +185,25 @@ impl TlsConfigs {
     fn build(files: &PeerFiles, contents: PemFiles) -> Result<TlsConfigs, TransportError> {
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(roots(&files.ca, &contents.ca)?);
-        let (server, client) =
-            (server(files, &contents, &roots, provider.clone())?, client(files, &contents, &roots, provider)?);
+        let chain = certificates(&files.cert, &contents.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|error| unusable(&files.key, format!("holds no PEM private key ({error})")))?;
+        let unsupported = |error: rustls::Error| unusable(&files.cert, error.to_string());
+        let mismatch = |error: rustls::Error| {
+            unusable(&files.cert, format!("does not go with the key {} ({error})", files.key.display()))
+        };
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
+        let verifier = verifier.map_err(|error| unusable(&files.ca, error.to_string()))?;
+        let server = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[&TLS13]);
+        let server = server.map_err(unsupported)?.with_client_cert_verifier(verifier);
+        let mut server = server.with_single_cert(chain.clone(), key.clone_key()).map_err(mismatch)?;
+        let client = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+        let client = client.map_err(unsupported)?.with_root_certificates(roots);
+        let mut client = client.with_client_auth_cert(chain, key).map_err(mismatch)?;
+        server.alpn_protocols = vec![PROTOCOL.to_vec()];
+        client.alpn_protocols = vec![PROTOCOL.to_vec()];
         Ok(TlsConfigs { contents, server: Arc::new(server), client: Arc::new(client) })
     }
-}
-
-fn server(
-    files: &PeerFiles,
-    contents: &PemFiles,
-    roots: &Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-) -> Result<ServerConfig, TransportError> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
-    let verifier = verifier.map_err(|error| unusable(&files.ca, error.to_string()))?;
-    let (chain, key) = pair(files, contents)?;
-    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
-    let builder = builder.map_err(|error| unusable(&files.cert, error.to_string()))?;
-    let config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key);
-    let mut config = config.map_err(|error| mismatch(files, &error))?;
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    Ok(config)
-}
-
-fn client(
-    files: &PeerFiles,
-    contents: &PemFiles,
-    roots: &Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-) -> Result<ClientConfig, TransportError> {
-    let (chain, key) = pair(files, contents)?;
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
-    let builder = builder.map_err(|error| unusable(&files.cert, error.to_string()))?;
-    let config = builder.with_root_certificates(roots.clone()).with_client_auth_cert(chain, key);
-    let mut config = config.map_err(|error| mismatch(files, &error))?;
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    Ok(config)
-}
-
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn pair(files: &PeerFiles, contents: &PemFiles) -> Result<Pair, TransportError> {
-    let key = PrivateKeyDer::from_pem_slice(&contents.key)
-        .map_err(|error| unusable(&files.key, format!("holds no PEM private key ({error})")))?;
-    Ok((certificates(&files.cert, &contents.cert)?, key))
 }
 
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportError> {
@@ -245,10 +220,6 @@ fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TransportError> {
         roots.add(certificate).map_err(|error| unusable(path, format!("holds no usable authority ({error})")))?;
     }
     Ok(roots)
-}
-
-fn mismatch(files: &PeerFiles, error: &rustls::Error) -> TransportError {
-    unusable(&files.cert, format!("does not go with the key {} ({error})", files.key.display()))
 }
 
 fn unusable(path: &Path, reason: String) -> TransportError {

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use crate::raft::data_dir::directory::sync_dir;
 use crate::raft::data_dir::space::check_spares;
 use crate::raft::error::NodeStartError;
-use crate::raft::machine::Frozen;
-use crate::raft::snapshot::file::{KeptSnapshot, SnapshotReader, Target, snapshot_writer};
+use crate::raft::interface::Frozen;
+use crate::raft::snapshot::file::{KeptSnapshot, open_snapshot, snapshot_writer};
 use crate::raft::types::{SnapshotBody, SnapshotMeta};
 
 const SUFFIX: &str = ".snapshot";
@@ -35,9 +35,9 @@ impl SnapshotDir {
         }
         let newest = files(dir, SUFFIX).map_err(|e| NodeStartError::io(dir, e))?.pop();
         let current = newest.map(|path| -> Result<KeptSnapshot, NodeStartError> {
-            let reader = SnapshotReader::open(&path).map_err(|e| NodeStartError::unreadable(&path, 0, e))?;
+            let (meta, _) = open_snapshot(&path).map_err(|e| NodeStartError::unreadable(&path, 0, e))?;
             let bytes = fs::metadata(&path).map_err(|e| NodeStartError::io(&path, e))?.len();
-            Ok(KeptSnapshot { meta: reader.meta, body: SnapshotBody::File(path), bytes })
+            Ok(KeptSnapshot { meta, body: SnapshotBody::File(path), bytes })
         });
         Ok(Self { dir: dir.to_owned(), current: Mutex::new(current.transpose()?), received: AtomicU64::new(0) })
     }
@@ -50,7 +50,8 @@ impl SnapshotDir {
     pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
         let written = (|| {
-            let mut writer = snapshot_writer(SparingFile { file: File::create(&aside)?, dir: &self.dir }, meta)?;
+            let file = SparingFile { file: File::create(&aside)?, dir: &self.dir };
+            let mut writer = snapshot_writer(file, meta, |out| out.file.sync_data())?;
             frozen.write_to(&mut writer)?;
             writer.finish()
         })();
@@ -65,7 +66,7 @@ impl SnapshotDir {
     /// The same for a state that is encoded already.
     pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
-        let mut writer = snapshot_writer(File::create(&aside)?, meta)?;
+        let mut writer = snapshot_writer(File::create(&aside)?, meta, |file| file.sync_data())?;
         io::copy(content, &mut writer)?;
         writer.finish()?;
         self.adopt(&aside, meta)
@@ -86,7 +87,7 @@ impl SnapshotDir {
         let aside = self.dir.join(ASIDE);
         fs::copy(from, &aside)?;
         File::open(&aside)?.sync_all()?;
-        SnapshotReader::open(&aside)?.verify_rest()?;
+        open_snapshot(&aside)?.1.verify_rest()?;
         self.adopt(&aside, meta)
     }
 
@@ -138,11 +139,5 @@ impl Write for SparingFile<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-impl Target for SparingFile<'_> {
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
     }
 }

@@ -21,27 +21,15 @@ const VERSION: u32 = 1;
 const CHUNK_BYTES: usize = 1 << 20;
 const MAX_META_BYTES: usize = 4 << 20;
 
-/// Where a snapshot is written.
-pub trait Target: Write {
-    /// Called after each chunk. A sync of the log waits for whatever the file system has queued before it: a large snapshot
-    /// left to the page cache would hold up grants for as long as it takes to write all of it.
-    fn sync(&mut self) -> io::Result<()>;
-}
-
-impl Target for File {
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
-    }
-}
-
-impl Target for Vec<u8> {
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Writes the header of a snapshot; takes its content, and syncs each chunk and the end.
-pub fn snapshot_writer<T: Target>(file: T, meta: &SnapshotMeta) -> io::Result<ChunkWriter<T>> {
+/// Writes the header of a snapshot; takes its content, and calls `sync` after each chunk and at the end.
+///
+/// A sync of the log waits for whatever the file system has queued before it: a large snapshot left to the page cache would
+/// hold up grants for as long as it takes to write all of it.
+pub fn snapshot_writer<W: Write>(
+    file: W,
+    meta: &SnapshotMeta,
+    sync: fn(&mut W) -> io::Result<()>,
+) -> io::Result<ChunkWriter<W>> {
     let mut encoded_meta = Vec::new();
     meta.put(&mut encoded_meta)?;
     let mut header = MAGIC.to_vec();
@@ -49,63 +37,38 @@ pub fn snapshot_writer<T: Target>(file: T, meta: &SnapshotMeta) -> io::Result<Ch
     header.extend((encoded_meta.len() as u32).to_be_bytes());
     header.extend(encoded_meta);
     header.extend(crc32fast::hash(&header).to_be_bytes());
-    ChunkWriter::new(file, &header, CHUNK_BYTES, T::sync)
+    ChunkWriter::new(file, &header, CHUNK_BYTES, sync)
 }
 
-/// Reads a snapshot's content and fails at the first byte that is wrong.
-pub struct SnapshotReader<R> {
-    pub meta: SnapshotMeta,
-    chunks: ChunkReader<R>,
+/// What a snapshot covers, and its content, which fails at the first byte that is wrong.
+pub fn snapshot_reader<R: Read>(mut file: R) -> io::Result<(SnapshotMeta, ChunkReader<R>)> {
+    let mut header = vec![0; 16];
+    read_exact(&mut file, &mut header)?;
+    if &header[..8] != MAGIC {
+        return Err(damaged("it does not begin like a snapshot"));
+    }
+    let version = be_u32(&header[8..]);
+    if version != VERSION {
+        return Err(damaged(format!("snapshot version {version}, this build reads version {VERSION}")));
+    }
+    let meta_len = be_u32(&header[12..]) as usize;
+    if meta_len > MAX_META_BYTES {
+        return Err(damaged(format!("a header of {meta_len} bytes is out of range")));
+    }
+    header.resize(16 + meta_len, 0);
+    read_exact(&mut file, &mut header[16..])?;
+    let mut checksum = [0; 4];
+    read_exact(&mut file, &mut checksum)?;
+    if checksum != crc32fast::hash(&header).to_be_bytes() {
+        return Err(damaged("the checksum of the header is wrong"));
+    }
+    let meta = decode(&header[16..])?;
+    let header_bytes = header.len() as u64 + 4;
+    Ok((meta, ChunkReader::new(file, header_bytes, CHUNK_BYTES)))
 }
 
-impl SnapshotReader<BufReader<File>> {
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Self::new(BufReader::with_capacity(64 << 10, File::open(path)?))
-    }
-}
-
-impl<R: Read> SnapshotReader<R> {
-    pub fn new(mut file: R) -> io::Result<Self> {
-        let mut header = vec![0; 16];
-        read_exact(&mut file, &mut header)?;
-        if &header[..8] != MAGIC {
-            return Err(damaged("it does not begin like a snapshot"));
-        }
-        let version = be_u32(&header[8..]);
-        if version != VERSION {
-            return Err(damaged(format!("snapshot version {version}, this build reads version {VERSION}")));
-        }
-        let meta_len = be_u32(&header[12..]) as usize;
-        if meta_len > MAX_META_BYTES {
-            return Err(damaged(format!("a header of {meta_len} bytes is out of range")));
-        }
-        header.resize(16 + meta_len, 0);
-        read_exact(&mut file, &mut header[16..])?;
-        let mut checksum = [0; 4];
-        read_exact(&mut file, &mut checksum)?;
-        if checksum != crc32fast::hash(&header).to_be_bytes() {
-            return Err(damaged("the checksum of the header is wrong"));
-        }
-        let meta = decode(&header[16..])?;
-        let header_bytes = header.len() as u64 + 4;
-        Ok(Self { meta, chunks: ChunkReader::new(file, header_bytes, CHUNK_BYTES) })
-    }
-
-    /// Where the part that is being read begins in the file.
-    pub fn offset(&self) -> u64 {
-        self.chunks.offset()
-    }
-
-    /// Reads what is left, so that the whole file is known to be good.
-    pub fn verify_rest(&mut self) -> io::Result<()> {
-        self.chunks.verify_rest()
-    }
-}
-
-impl<R: Read> Read for SnapshotReader<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.chunks.read(out)
-    }
+pub fn open_snapshot(path: &Path) -> io::Result<(SnapshotMeta, ChunkReader<BufReader<File>>)> {
+    snapshot_reader(BufReader::with_capacity(64 << 10, File::open(path)?))
 }
 
 fn be_u32(bytes: &[u8]) -> u32 {
@@ -121,7 +84,7 @@ pub struct KeptSnapshot {
 
 impl KeptSnapshot {
     pub fn in_memory(file: Bytes) -> io::Result<KeptSnapshot> {
-        let (meta, bytes) = (SnapshotReader::new(file.clone().reader())?.meta, file.len() as u64);
+        let ((meta, _), bytes) = (snapshot_reader(file.clone().reader())?, file.len() as u64);
         Ok(KeptSnapshot { meta, body: SnapshotBody::Memory(file), bytes })
     }
 
@@ -132,13 +95,14 @@ impl KeptSnapshot {
         }
     }
 
-    pub fn reader(&self) -> io::Result<SnapshotReader<Box<dyn Read>>> {
+    /// The content.
+    pub fn reader(&self) -> io::Result<ChunkReader<Box<dyn Read>>> {
         let file: Box<dyn Read> = match &self.body {
             SnapshotBody::File(path) => Box::new(BufReader::with_capacity(64 << 10, File::open(path)?)),
             SnapshotBody::Memory(bytes) => Box::new(bytes.clone().reader()),
             SnapshotBody::OnDemand => return Err(io::Error::other("the snapshot has no content")),
         };
-        SnapshotReader::new(file)
+        snapshot_reader(file).map(|(_, content)| content)
     }
 }
 

@@ -4,18 +4,18 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::raft::snapshot::file::{SnapshotReader, snapshot_writer};
+use crate::raft::snapshot::file::{open_snapshot, snapshot_writer};
 use crate::raft::types::{StoredMembership, snapshot_meta};
 
 fn write(path: &Path, content: &[u8]) {
     let meta = snapshot_meta(None, StoredMembership::default());
-    let mut writer = snapshot_writer(File::create(path).expect("a file"), &meta).expect("a header");
+    let mut writer = snapshot_writer(File::create(path).expect("a file"), &meta, File::flush).expect("a header");
     writer.write_all(content).expect("the content");
     writer.finish().expect("the trailer");
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut reader = SnapshotReader::open(path)?;
+    let (_, mut reader) = open_snapshot(path)?;
     let mut content = Vec::new();
     reader.read_to_end(&mut content)?;
     reader.verify_rest()?;

@@ -1,6 +1,5 @@
 //! Snapshots: when they are taken, their file format, and where they are kept.
 
-pub mod builder;
 pub mod directory;
 pub mod file;
 #[cfg(test)]

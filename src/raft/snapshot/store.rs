@@ -1,16 +1,21 @@
-//! Where the snapshots of a node are kept.
+//! Where the snapshots of a node are kept, and how one is built beside the running state machine.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use openraft::{AnyError, RaftSnapshotBuilder, StorageIOError};
+use parking_lot::Mutex;
 
-use crate::raft::machine::Frozen;
+use crate::base::fatal::{self, AbortOnPanic};
+use crate::mutants::planted;
+use crate::raft::data_dir::directory::DataDirLock;
+use crate::raft::data_dir::space::does_not_fit;
+use crate::raft::interface::{Frozen, StableStore};
 use crate::raft::snapshot::directory::SnapshotDir;
-use crate::raft::snapshot::file::KeptSnapshot;
-use crate::raft::snapshot::file::snapshot_writer;
-use crate::raft::stable_store::StableStore;
-use crate::raft::types::{SnapshotBody, SnapshotMeta};
+use crate::raft::snapshot::file::{KeptSnapshot, snapshot_writer};
+use crate::raft::snapshot::policy::SnapshotPolicy;
+use crate::raft::types::{Snapshot, SnapshotBody, SnapshotMeta, StorageError, TypeConfig, last_index};
 
 #[derive(Debug, Clone)]
 pub enum SnapshotStore {
@@ -59,7 +64,74 @@ impl SnapshotStore {
 
 /// A frozen state as a snapshot file in memory.
 pub fn encode_file(meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<Bytes> {
-    let mut writer = snapshot_writer(Vec::new(), meta)?;
+    let mut writer = snapshot_writer(Vec::new(), meta, |_| Ok(()))?;
     frozen.write_to(&mut writer)?;
     Ok(writer.finish()?.into())
+}
+
+pub struct SnapshotBuilder {
+    pub meta: SnapshotMeta,
+    /// What the snapshot before this one covers.
+    pub before: SnapshotMeta,
+    /// What is left to write, and where; nothing on a node without a disk. Never contended: openraft wants shared
+    /// references to be sendable.
+    pub task: Mutex<Option<(SnapshotStore, Box<dyn Frozen>)>>,
+    pub policy: Arc<SnapshotPolicy>,
+    pub _lock: Arc<DataDirLock>,
+}
+
+impl SnapshotBuilder {
+    async fn write_to_disk(&self, dir: Arc<SnapshotDir>, frozen: Box<dyn Frozen>) -> Result<Snapshot, StorageError> {
+        let meta = self.meta.clone();
+        let write = move || {
+            let _guard = AbortOnPanic("cannot write a snapshot");
+            dir.write(&meta, frozen.as_ref())
+        };
+        let kept = match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) if does_not_fit(&error) => return Ok(self.keep_previous(&error)),
+            Ok(Err(error)) => fatal::abort("cannot write a snapshot", &error),
+            // The runtime is going down and never ran it; the snapshot before is still in place.
+            Err(error) => Err(StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&error)))?,
+        };
+        let (index, bytes) = (last_index(&self.meta), kept.bytes);
+        tracing::info!(index, bytes, "snapshot written");
+        self.policy.ended(index, bytes);
+        Ok(kept.into())
+    }
+
+    /// The log is not purged, and the snapshot is tried again: openraft does not act on the one before.
+    fn keep_previous(&self, error: &io::Error) -> Snapshot {
+        tracing::error!(
+            %error,
+            "a snapshot does not fit on the data disk: the one before it and the log are kept, new locks are refused \
+             (storage.min_free_bytes), and it is tried again: {error}"
+        );
+        self.policy.did_not_fit();
+        planted!("unfit-snapshot-counts" => self.policy.ended(last_index(&self.meta), 0));
+        Snapshot { meta: self.before.clone(), snapshot: Box::new(SnapshotBody::OnDemand) }
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
+        let index = last_index(&self.meta);
+        let task = self.task.get_mut().take();
+        match task {
+            Some((SnapshotStore::Directory(dir), frozen)) => self.write_to_disk(dir, frozen).await,
+            Some((SnapshotStore::Stable(store), frozen)) => {
+                let failed =
+                    |e: io::Error| StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&e));
+                let file = encode_file(&self.meta, frozen.as_ref()).map_err(failed)?;
+                store.save_snapshot(file.clone());
+                let kept = KeptSnapshot::in_memory(file).map_err(failed)?;
+                self.policy.ended(index, kept.bytes);
+                Ok(kept.into())
+            }
+            Some((SnapshotStore::OnDemand, _)) | None => {
+                self.policy.ended(index, 0);
+                Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(SnapshotBody::OnDemand) })
+            }
+        }
+    }
 }

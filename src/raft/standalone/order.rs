@@ -15,8 +15,7 @@ use crate::base::fatal::AbortOnPanic;
 use crate::mutants::planted;
 use crate::raft::error::{ProposeError, ReadError};
 use crate::raft::leadership::Leadership;
-use crate::raft::machine::Machine;
-use crate::raft::snapshot::builder::SnapshotBuilder;
+use crate::raft::snapshot::store::SnapshotBuilder;
 use crate::raft::standalone::log::StandaloneLog;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{EntryPayload, LogEntry, LogId, NodeId, StoredMembership};
@@ -46,7 +45,7 @@ pub struct Standalone {
 }
 
 pub struct Order {
-    pub machine: StateMachine<Box<dyn Machine>>,
+    pub machine: StateMachine,
     pub log: StandaloneLog,
     /// The last entry that was appended.
     pub last: Option<LogId>,
@@ -72,7 +71,7 @@ enum Origin {
 }
 
 impl Order {
-    pub fn new(machine: StateMachine<Box<dyn Machine>>, log: StandaloneLog, last: Option<LogId>) -> Order {
+    pub fn new(machine: StateMachine, log: StandaloneLog, last: Option<LogId>) -> Order {
         Order { machine, log, last, leader: None, waiting: VecDeque::new(), in_flight: None, closed: false }
     }
 

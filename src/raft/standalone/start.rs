@@ -7,7 +7,6 @@ use openraft::{BasicNode, CommittedLeaderId};
 
 use crate::raft::error::NodeStartError;
 use crate::raft::leadership::Leadership;
-use crate::raft::machine::Machine;
 use crate::raft::standalone::log::StandaloneLog;
 use crate::raft::standalone::order::{Order, Standalone};
 use crate::raft::state_machine::StateMachine;
@@ -18,7 +17,7 @@ use crate::raft::types::{EntryPayload, LogId, Membership, NodeId, StorageError, 
 pub async fn start(
     id: NodeId,
     mut log: StandaloneLog,
-    mut machine: StateMachine<Box<dyn Machine>>,
+    mut machine: StateMachine,
 ) -> Result<(Arc<Standalone>, impl Future<Output = ()> + Send + 'static), NodeStartError> {
     let (state, vote) = log.state().await.map_err(NodeStartError::engine)?;
     let last = state.last_log_id.max(machine.applied());
@@ -43,7 +42,7 @@ pub async fn start(
 
 async fn apply_log(
     log: &mut StandaloneLog,
-    machine: &mut StateMachine<Box<dyn Machine>>,
+    machine: &mut StateMachine,
     last: Option<LogId>,
 ) -> Result<(), StorageError> {
     let end = last.map_or(0, |last| last.index + 1);
