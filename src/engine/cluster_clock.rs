@@ -1,9 +1,10 @@
 //! Cluster time on this node: what the leader stamps on entries, and what a follower knows of it.
 //!
 //! It is the table's `now` when the first entry of this leadership was applied, plus the leader's monotonic time since. A
-//! follower takes it from the leader's answers.
+//! follower takes it from the leader's answers. The wall clock decides only where a leadership's fencing tokens begin.
 
-use crate::base::clock::Stopwatch;
+use crate::base::clock;
+use crate::base::clock::{Stopwatch, check_wall_clock};
 use crate::domain::Timestamp;
 use crate::mutants::planted;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,14 +50,31 @@ impl ClusterClock {
     }
 
     fn age_ms(&self) -> u64 {
-        planted!("expiry-by-wall-clock" => return crate::base::clock::unix_seconds() * 1000);
+        planted!("expiry-by-wall-clock" => return clock::unix_seconds() * 1000);
         self.age().as_millis() as u64
     }
+}
+
+/// Milliseconds since 1970 times this is where the tokens and the event ids of a new table begin: room for a million
+/// grants a second before a service that lost its data could give a token again, and for a restart within a millisecond
+/// or two. 2^53 is reached in the year 2248.
+const TOKENS_PER_MS: u64 = 1 << 10;
+
+/// The first token of a new table.
+pub fn first_token() -> u64 {
+    let unix_ms = u64::try_from(clock::unix_time().as_millis()).unwrap_or(u64::MAX);
+    unix_ms.saturating_mul(TOKENS_PER_MS)
+}
+
+/// The floor for tokens of a leadership that follows this epoch. A later leadership sets none if its clock is implausible.
+pub fn first_token_of(epoch: u64) -> u64 {
+    if epoch == 0 || check_wall_clock(false).is_ok() { first_token() } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::YEAR_2100;
 
     #[test]
     fn time_continues_from_the_time_of_the_table() {
@@ -66,5 +84,22 @@ mod tests {
         assert!((5_000_000..5_001_000).contains(&now.0), "{now:?}");
         clock.resume_at(Timestamp(0));
         assert!(clock.now().0 < 1_000);
+    }
+
+    #[test]
+    fn new_table_begins_at_the_milliseconds_of_the_clock() {
+        clock::set_wall_clock(Box::new(|| Duration::from_secs(1_800_000_000)));
+        assert_eq!(first_token(), 1_800_000_000_000 << 10);
+        assert!(first_token() < 1 << 53);
+    }
+
+    #[test]
+    fn later_leadership_ignores_an_implausible_clock() {
+        for (unix_seconds, believed) in [(0, false), (1_800_000_000, true), (YEAR_2100, false), (8_835_955_200, false)]
+        {
+            clock::set_wall_clock(Box::new(move || Duration::from_secs(unix_seconds)));
+            assert_eq!(first_token_of(1), if believed { first_token() } else { 0 }, "{unix_seconds}");
+            assert_eq!(first_token_of(0), first_token(), "the start of a new table has been refused or told");
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Engine {
 
     /// Announces to probes that this node will end; everything is served as before.
     pub fn announce_shutdown(&self) {
-        self.parts.shutdown.announce();
+        self.parts.submitter.shutdown.announce();
     }
 
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
@@ -56,16 +56,16 @@ impl Engine {
 
     /// Whether this process will end soon; everything is served until it begins to drain.
     pub fn is_shutdown_announced(&self) -> bool {
-        self.parts.shutdown.is_announced()
+        self.parts.submitter.shutdown.is_announced()
     }
 
     pub fn is_draining(&self) -> bool {
-        self.parts.shutdown.has_begun()
+        self.parts.submitter.shutdown.has_begun()
     }
 
     /// Resolves when this process drains: answers without an end must end now, or they hold the drain up.
     pub async fn drain_begun(&self) {
-        self.parts.shutdown.begun().await;
+        self.parts.submitter.shutdown.begun().await;
     }
 }
 
@@ -73,7 +73,7 @@ impl Engine {
 impl Engine {
     /// Opens a session with the configured idle timeout. The same idempotency key opens the same session.
     pub async fn open_session(&self, key: Option<IdempotencyKey>, caller: Caller) -> Result<SessionId, Fault> {
-        self.open_session_for(self.parts.submitter.session_idle_timeout, key, caller).await
+        self.open_session_for(self.parts.submitter.options.session_idle_timeout, key, caller).await
     }
 
     /// Opens a session that ends after so long without being seen.
@@ -102,12 +102,12 @@ impl Engine {
 
     /// How long this session lives without a request; the configured time for one that this node does not know.
     pub fn idle_timeout_of(&self, session: SessionId) -> Duration {
-        self.parts.reader.idle_timeout_of(session, self.parts.submitter.session_idle_timeout)
+        self.parts.reader.idle_timeout_of(session)
     }
 
     /// Whether anything would be lost if this session ended, as far as this node knows.
     pub fn session_has_holds(&self, session: SessionId) -> bool {
-        self.parts.reader.session_has_holds(session)
+        self.parts.host.table().holds_of(session) > 0
     }
 }
 
@@ -180,7 +180,7 @@ impl Engine {
 
     /// Cluster time: a deadline minus this is what remains.
     pub fn now(&self) -> Timestamp {
-        self.parts.reader.now()
+        self.parts.clock.now()
     }
 
     /// One lock, `None` if it is free; with the cluster time of the view.
@@ -217,26 +217,26 @@ impl Engine {
 
     /// A lock as far as this node knows; no leader is asked.
     pub fn local_lock(&self, name: &Name) -> Option<LockView> {
-        self.parts.reader.local_lock(name)
+        self.parts.host.table().lock_view(name, self.now())
     }
 
     /// A hold as far as this node knows.
     pub fn local_hold(&self, name: &Name, key: HoldKey) -> Option<HoldView> {
-        self.parts.reader.local_hold(name, key)
+        self.local_lock(name)?.holds.into_iter().find(|hold| hold.key == key)
     }
 
     /// Who waits for a lock as far as this node knows, in the order of their turns.
     pub fn local_waiters(&self, name: &Name) -> Vec<WaiterView> {
-        self.parts.reader.local_waiters(name)
+        self.parts.host.table().waiters_view(name, self.now())
     }
 
     /// The last hold of a lock that is free now, if this process has seen it end and a dialect shows it.
     pub fn last_ended_hold(&self, name: &Name) -> Option<EndedHold> {
-        self.parts.reader.last_ended_hold(name)
+        self.parts.host.ended_holds.of(name)
     }
 
     /// The index up to which this node has applied the log, and a digest of its table there: equal on all nodes at equal
-    /// indexes. Takes as long as a snapshot.
+    /// indexes. Takes as long as a snapshot, and as much memory.
     pub fn state_digest(&self) -> (u64, String) {
         self.parts.reader.state_digest()
     }

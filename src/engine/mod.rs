@@ -8,7 +8,6 @@
 //! Other rooms see [`Engine`] and the types re-exported here. What may not live here: HTTP, dialects, pages, and the
 //! consensus library, which is `raft`'s.
 
-mod answer;
 mod backup;
 mod cluster_clock;
 mod command_queue;
@@ -17,10 +16,8 @@ mod disk_space;
 mod error;
 pub mod events;
 mod facade;
-mod first_token;
 mod members;
 mod messages;
-mod node_state;
 mod options;
 mod parts;
 mod peer_service;
@@ -34,7 +31,7 @@ mod table_host;
 #[cfg(test)]
 mod test_node;
 
-pub use backup::{Backup, BackupCounts, BackupError, BackupReader, BackupWriter, RestoreOptions, check, restore};
+pub use backup::{Backup, BackupCounts, BackupError, RestoreOptions, backup_reader, backup_writer, check, restore};
 pub use error::{EngineError, Fault};
 pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};
@@ -42,6 +39,6 @@ pub use options::{ClusterOptions, EngineOptions, StorageOptions};
 pub use parts::Overview;
 pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
 pub use requests::{GrantGuard, Granted, Released, Renewed};
-pub use table_host::{EndedHold, FullLimitCounts, Stats};
+pub use table_host::{EndedHold, Stats};
 
 pub use crate::raft::{Accept, MemberError, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};

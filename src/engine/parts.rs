@@ -10,11 +10,9 @@ use super::members::{ClusterMembers, NodeHealth};
 use super::peer_service::RequestHandler;
 use super::reads::TableReader;
 use super::requests::Submitter;
-use super::shutdown::Shutdown;
-use super::table_host::TableHost;
+use super::table_host::{Stats, TableHost};
 use crate::base::histogram::{Distribution, Histogram};
 use crate::domain::view::Counts;
-use crate::engine::table_host::{FullLimitCounts, Stats};
 use crate::raft::{Progress, RaftNode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// Another node needs its election, some hundred milliseconds. After this the node ends all the same.
-const TRANSFER_WITHIN: Duration = Duration::from_secs(2);
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Parts {
     pub raft: RaftNode,
@@ -37,7 +35,6 @@ pub struct Parts {
     pub submitter: Submitter,
     pub backups: Backups,
     pub disk_space: Arc<DiskSpace>,
-    pub shutdown: Arc<Shutdown>,
     pub commit_time: Arc<Histogram>,
     /// Consensus knows it only weakly.
     pub _handler: Arc<RequestHandler>,
@@ -47,15 +44,12 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
     pub fn drain(&self) {
-        self.shutdown.begin();
+        self.submitter.shutdown.begin();
         self.host.requests.drain();
         self.events.end();
     }
 
-    /// If this node leads others, has the most advanced of them take over. What comes meanwhile waits for the new leader.
-    /// Returns whether there are others.
     pub async fn transfer_leadership(&self) -> bool {
         if self.health.is_alone() || !self.health.leads() {
             return !self.health.is_alone();
@@ -63,11 +57,10 @@ impl Parts {
         self.queue.request_transfer();
         let mut leadership = self.raft.leadership();
         let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
-        drop(tokio::time::timeout(TRANSFER_WITHIN, taken).await);
+        drop(tokio::time::timeout(TRANSFER_TIMEOUT, taken).await);
         true
     }
 
-    /// Stops the log. Nothing is answered afterwards.
     pub async fn stop(&self) {
         self.queue.close(EngineError::ShuttingDown);
         self.events.end();
@@ -77,7 +70,7 @@ impl Parts {
     }
 
     pub fn overview(&self) -> Overview {
-        let leadership = *self.raft.leadership().borrow();
+        let leadership = self.raft.current_leadership();
         let (counts, table_bytes, table_bytes_max) = {
             let table = self.host.table();
             (table.counts(), table.bytes(), table.limits().table_bytes_max)
@@ -86,7 +79,6 @@ impl Parts {
             counts,
             table_bytes,
             table_bytes_max,
-            full: self.host.full_limits.counts(),
             stats: self.host.counters.read(),
             leader: self.health.leads(),
             term: leadership.term,
@@ -117,8 +109,6 @@ pub struct Overview {
     /// What the table takes in memory by its own count, and may take; 0: no bound.
     pub table_bytes: u64,
     pub table_bytes_max: u64,
-    /// Refusals because a limit was reached.
-    pub full: FullLimitCounts,
     pub stats: Stats,
     pub leader: bool,
     pub term: u64,

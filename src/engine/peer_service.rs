@@ -5,16 +5,13 @@ use super::command_queue::CommandQueue;
 use super::digests::DigestComparison;
 use super::error::EngineError;
 use super::members::{ClusterMembers, NodeHealth};
-use super::messages::{Reply, Request};
+use super::messages::{Reply, Request, decode, encode};
 use super::table_host::TableHost;
-use crate::base::KeyedLogRateLimit;
-use crate::base::clock;
+use crate::base::{BoxFuture, KeyedLogRateLimit, clock};
 use crate::domain::{Body, Entry, Incarnation, NodeId, StoreId};
 use crate::mutants::planted;
 use crate::raft::{PeerService, RaftNode};
 use bytes::Bytes;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Another node causes these lines, as often as it likes.
@@ -38,7 +35,7 @@ impl EngineService {
 
     async fn answer(&self, from: u64, request: Bytes) -> Reply {
         let Some(handler) = self.handler.get().and_then(Weak::upgrade) else { return Reply::NotLeader };
-        match Request::decode(&request) {
+        match decode(&request) {
             Ok(request) => handler.answer(from, request).await,
             Err(error) => {
                 if let Some(held_back) = UNREADABLE.admit(from, clock::process_age()) {
@@ -51,8 +48,8 @@ impl EngineService {
 }
 
 impl PeerService for EngineService {
-    fn call(&self, from: u64, request: Bytes) -> Pin<Box<dyn Future<Output = Bytes> + Send + '_>> {
-        Box::pin(async move { self.answer(from, request).await.encode().into() })
+    fn call(&self, from: u64, request: Bytes) -> BoxFuture<'_, Bytes> {
+        Box::pin(async move { encode(&self.answer(from, request).await).into() })
     }
 
     fn known_store(&self, node: u64) -> Option<[u8; 16]> {

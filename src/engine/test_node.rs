@@ -1,21 +1,11 @@
-//! One node in memory, without an engine: what the parts are tested on.
+//! One node in memory, whose tasks do not run: what the parts are tested on.
 
-use super::answer::AnswerReceiver;
-use super::cluster_clock::ClusterClock;
-use super::command_queue::{BatchBounds, CommandQueue};
-use super::digests::DigestLog;
-use super::events::{EventLog, EventOptions};
-use super::members::{ClusterMembers, MemberTimeouts, NodeHealth};
-use super::peer_service::EngineService;
-use super::proposer::{Proposer, QueuedEntries, UnsettledCommands};
-use super::reads::{ReadBarrier, TableReader};
-use super::state_machine::StateMachine;
-use super::table_host::TableHost;
-use crate::base::histogram::Histogram;
-use crate::domain::{Caller, Command, Incarnation, Limits, SessionId};
-use crate::raft::{Accept, RaftNode, RaftOptions, Store};
+use super::command_queue::AnswerReceiver;
+use super::events::EventOptions;
+use super::options::{ClusterOptions, EngineOptions, StorageOptions};
+use super::start::Wiring;
+use crate::domain::{Caller, Command, Limits, SessionId};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Bounds on events and subscriptions, for a log that no API serves.
@@ -24,84 +14,18 @@ pub fn event_options(buffer_events_max: usize, readers_max: usize) -> EventOptio
     EventOptions { buffer_events_max, readers_max, heartbeat: never, slow_reader_after: never }
 }
 
-const BOUNDS: BatchBounds = BatchBounds { commands_max: 10, bytes_max: 1 << 20 };
-
-pub struct TestNode {
-    pub raft: RaftNode,
-    pub host: Arc<TableHost>,
-    pub events: Arc<EventLog>,
-    pub digests: Arc<DigestLog>,
-    pub queue: Arc<CommandQueue>,
-    pub clock: Arc<ClusterClock>,
-    pub health: Arc<NodeHealth>,
-}
+pub struct TestNode;
 
 impl TestNode {
     /// Returns when the node leads itself.
-    pub async fn start() -> TestNode {
-        let host = Arc::new(TableHost::new(Incarnation(7)));
-        let events = Arc::new(EventLog::new(event_options(1_000, 10)));
-        let digests = Arc::new(DigestLog::new(None));
-        let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
-        let service = Arc::new(EngineService::new(host.clone()));
-        let raft = RaftNode::start(raft_options(), machine, service).await.expect("a node");
-        raft.leadership().wait_for(|leadership| leadership.is_leader).await.expect("a leadership");
-        let clock = Arc::new(ClusterClock::start());
-        let health = Arc::new(NodeHealth::new(1, raft.clone(), clock.clone()));
-        TestNode { raft, host, events, digests, queue: Arc::new(CommandQueue::new(100)), clock, health }
+    pub async fn start() -> Wiring {
+        let node = Wiring::start(options()).await.expect("a node");
+        node.raft.leadership().wait_for(|leadership| leadership.is_leader).await.expect("a leadership");
+        node
     }
+}
 
-    pub fn members(&self) -> ClusterMembers {
-        ClusterMembers::new(
-            self.raft.clone(),
-            self.host.clone(),
-            self.queue.clone(),
-            self.clock.clone(),
-            self.health.clone(),
-            MemberTimeouts { no_quorum_after: Duration::from_secs(2), node_down_after: Duration::from_secs(2) },
-            BTreeMap::new(),
-        )
-    }
-
-    pub fn proposer(&self) -> Proposer {
-        let entries = QueuedEntries::new(
-            self.host.clone(),
-            self.queue.clone(),
-            self.clock.clone(),
-            Arc::new(Histogram::of_durations()),
-            BOUNDS,
-        );
-        let standalone = Arc::new(entries);
-        self.raft.take_from(standalone.clone());
-        Proposer {
-            standalone: Some(standalone),
-            raft: self.raft.clone(),
-            host: self.host.clone(),
-            queue: self.queue.clone(),
-            clock: self.clock.clone(),
-            health: self.health.clone(),
-            members: Arc::new(self.members()),
-            events: self.events.clone(),
-            digests: self.digests.clone(),
-            commit_time: Arc::new(Histogram::of_durations()),
-            limits: Limits { sessions_max: 10, ..Limits::default() },
-            bounds: BOUNDS,
-            no_quorum_after: Duration::from_secs(2),
-            outcome_wait: Duration::from_secs(5),
-            unsettled: UnsettledCommands::new(self.host.clone()),
-            epoch: 0,
-        }
-    }
-
-    pub fn barrier(&self) -> Arc<ReadBarrier> {
-        Arc::new(ReadBarrier::new(self.raft.clone(), self.clock.clone(), self.health.clone()))
-    }
-
-    pub fn reader(&self) -> Arc<TableReader> {
-        let (raft, host, clock) = (self.raft.clone(), self.host.clone(), self.clock.clone());
-        Arc::new(TableReader::new(raft, host, clock, self.health.clone(), self.barrier(), Duration::from_secs(2)))
-    }
-
+impl Wiring {
     pub fn submit(&self, session: u8) -> AnswerReceiver {
         self.queue.submit(open_session(session)).expect("room")
     }
@@ -117,16 +41,40 @@ pub fn open_session(number: u8) -> Command {
 }
 
 /// A node that runs alone, in memory.
-fn raft_options() -> RaftOptions {
-    RaftOptions {
-        node_id: 1,
-        store: Store::Memory,
+fn options() -> EngineOptions {
+    let storage = StorageOptions {
+        fsync: false,
+        min_free_bytes: 0,
         snapshot_log_bytes: 8 << 20,
+        batch_commands_max: 10,
+        batch_bytes_max: 1 << 20,
+        queue_commands_max: 100,
+        trust_clock: true,
+        accept_empty: false,
+        accept_lost_end: false,
+    };
+    let cluster = ClusterOptions {
+        node_id: 1,
+        listen: None,
+        advertise: String::new(),
+        peers: BTreeMap::new(),
+        tls: None,
+        transport: None,
+        store: None,
         heartbeat: Duration::from_millis(100),
         election_min: Duration::from_millis(250),
         election_max: Duration::from_millis(400),
-        peers: None,
-        may_begin: Ok(()),
-        accept: Accept::default(),
+        no_quorum_after: Duration::from_secs(2),
+        outcome_wait: Duration::from_secs(5),
+        node_down_after: Duration::from_secs(2),
+        compare_every: Duration::from_secs(10),
+    };
+    EngineOptions {
+        data_dir: None,
+        storage,
+        limits: Limits { sessions_max: 10, ..Limits::default() },
+        session_idle_timeout: Duration::from_secs(60),
+        events: event_options(1_000, 10),
+        cluster,
     }
 }

@@ -33,9 +33,9 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
         (&shown.sessions_closed, stats.sessions_closed),
         (&shown.sessions_idled_out, stats.sessions_idled_out),
         (&shown.broken_invariants, stats.broken_invariants),
-        (&shown.table_full_refusals, overview.full.table),
-        (&shown.pool_full_refusals, overview.full.pools),
-        (&shown.share_full_refusals, overview.full.shares),
+        (&shown.table_full_refusals, stats.table_full),
+        (&shown.pool_full_refusals, stats.pools_full),
+        (&shown.share_full_refusals, stats.shares_full),
     ];
     // The engine's counters only rise, so storing one keeps what a counter promises.
     counters.iter().for_each(|(counter, value)| counter.inner().store(*value, Relaxed));

@@ -3,7 +3,7 @@
 use super::service::{ask, ask_waiting, hold, start};
 use latchd::domain::Caller;
 use latchd::domain::Table;
-use latchd::engine::BackupReader;
+use latchd::engine::backup_reader;
 use latchd::engine::{Backup, Engine, Fault, MemberError, MemberRole};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ async fn whole(mut backup: Backup) -> Vec<u8> {
 
 async fn table(engine: &Engine) -> Table {
     let bytes = whole(engine.backup().await.expect("a backup")).await;
-    Table::restore(&mut BackupReader::new(bytes.as_slice()).expect("a backup")).expect("a table")
+    Table::restore(&mut backup_reader(bytes.as_slice()).expect("a backup")).expect("a table")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +53,7 @@ async fn backup_contains_only_what_was_answered_before_it() {
     hold(&engine, ask("after")).await.unwrap();
     let bytes = whole(backup).await;
     assert!(bytes.len() > 128 << 10, "more than a chunk");
-    let table = Table::restore(&mut BackupReader::new(bytes.as_slice()).unwrap()).unwrap();
+    let table = Table::restore(&mut backup_reader(bytes.as_slice()).unwrap()).unwrap();
     assert_eq!((table.counts().locks, table.counts().sessions), (3_000, 1));
     assert!(table.is_live(session));
     assert!(table.lock_view(&Arc::from("after"), table.now()).is_none());

@@ -6,7 +6,7 @@ use latchd::domain::{
     Body, Caller, Command, CommandId, Entry, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Refusal,
     SessionId, StoreId, Submitted, Table, Timestamp,
 };
-use latchd::engine::BackupWriter;
+use latchd::engine::backup_writer;
 use latchd::engine::{Engine, EngineOptions, Fault, RestoreOptions, restore};
 use std::fs::File;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn old_backup(file: &Path) {
     for (epoch, body) in [(0, Body::LeaderStart(start)), (1, batch)] {
         table.apply(Entry { at: Timestamp(1), epoch, body }).expect("its own epoch");
     }
-    let mut out = BackupWriter::new(File::create(file).expect("a file")).expect("it can be written");
+    let mut out = backup_writer(File::create(file).expect("a file")).expect("it can be written");
     table.freeze().write_to(&mut out).expect("it can be written");
     out.finish().expect("it can be written");
 }

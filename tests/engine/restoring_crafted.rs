@@ -5,7 +5,7 @@ use crate::domain::kit::{self, Bench, RUN, snapshot, start};
 use crate::domain::model::script::steps;
 use crate::domain::model::{driver, for_all};
 use latchd::domain::{Body, Entry, FEATURE_LEVEL, LeaderStart, Table, Timestamp};
-use latchd::engine::BackupWriter;
+use latchd::engine::backup_writer;
 use latchd::engine::{BackupError, Engine, EngineError, Fault, RestoreOptions, restore};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A backup with valid checksums around this content.
 fn framed(content: &[u8]) -> Vec<u8> {
-    let mut writer = BackupWriter::new(Vec::new()).expect("a vector takes all");
+    let mut writer = backup_writer(Vec::new()).expect("a vector takes all");
     writer.write_all(content).expect("a vector takes all");
     writer.finish().expect("a vector takes all")
 }

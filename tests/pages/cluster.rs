@@ -5,7 +5,7 @@ use super::{body, lock, problem, with_session};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
 use latchd::domain::Table;
-use latchd::engine::BackupReader;
+use latchd::engine::backup_reader;
 use serde_json::json;
 
 #[test]
@@ -72,7 +72,7 @@ fn backup_has_the_whole_state_with_checksums() {
     let key = lock(&mut admin, "kept");
     let answer = admin.get("/v1/backup");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/octet-stream")));
-    let mut reader = BackupReader::new(answer.body.as_slice()).expect("a backup");
+    let mut reader = backup_reader(answer.body.as_slice()).expect("a backup");
     let table = Table::restore(&mut reader).expect("a table");
     assert_eq!((table.counts().locks, table.counts().sessions), (1, 1));
     let log = server.stop().stderr;

@@ -12,65 +12,31 @@ const MAGIC: &[u8; 8] = b"LATCHBAK";
 const VERSION: u32 = 1;
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Writes a backup: a chunk at a time, and its end with `finish`.
-pub struct BackupWriter<W: Write>(ChunkWriter<W>);
-
-impl<W: Write> BackupWriter<W> {
-    pub fn new(out: W) -> io::Result<Self> {
-        let mut header = MAGIC.to_vec();
-        header.extend(VERSION.to_be_bytes());
-        header.extend(crc32fast::hash(&header).to_be_bytes());
-        Ok(Self(ChunkWriter::new(out, &header, CHUNK_BYTES, W::flush)?))
-    }
-
-    /// Writes what remains, and the end.
-    pub fn finish(self) -> io::Result<W> {
-        self.0.finish()
-    }
+/// Writes the header of a backup; takes its content, a chunk at a time, and its end with `finish`.
+pub fn backup_writer<W: Write>(out: W) -> io::Result<ChunkWriter<W>> {
+    let mut header = MAGIC.to_vec();
+    header.extend(VERSION.to_be_bytes());
+    header.extend(crc32fast::hash(&header).to_be_bytes());
+    ChunkWriter::new(out, &header, CHUNK_BYTES, W::flush)
 }
 
-impl<W: Write> Write for BackupWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+/// Reads the header of a backup; gives its content, which is whole when reading ends without an error.
+pub fn backup_reader<R: Read>(mut input: R) -> io::Result<ChunkReader<R>> {
+    let mut header = [0; 16];
+    read_exact(&mut input, &mut header)?;
+    let [magic, numbers] = [&header[..8], &header[8..]];
+    let [version, checksum] = [&numbers[..4], &numbers[4..]];
+    if magic != MAGIC {
+        return Err(damaged("this is no backup of latchd"));
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+    if checksum != crc32fast::hash(&header[..12]).to_be_bytes() {
+        return Err(damaged("the checksum of the header is wrong"));
     }
-}
-
-/// Reads the content of a backup, which is whole when reading ends without an error.
-pub struct BackupReader<R: Read>(ChunkReader<R>);
-
-impl<R: Read> BackupReader<R> {
-    pub fn new(mut input: R) -> io::Result<Self> {
-        let mut header = [0; 16];
-        read_exact(&mut input, &mut header)?;
-        let [magic, numbers] = [&header[..8], &header[8..]];
-        let [version, checksum] = [&numbers[..4], &numbers[4..]];
-        if magic != MAGIC {
-            return Err(damaged("this is no backup of latchd"));
-        }
-        if checksum != crc32fast::hash(&header[..12]).to_be_bytes() {
-            return Err(damaged("the checksum of the header is wrong"));
-        }
-        if version != VERSION.to_be_bytes() {
-            let found = version.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
-            return Err(damaged(format!("the backup has format {found}, this build reads format {VERSION}")));
-        }
-        Ok(Self(ChunkReader::new(input, header.len() as u64, CHUNK_BYTES)))
+    if version != VERSION.to_be_bytes() {
+        let found = version.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        return Err(damaged(format!("the backup has format {found}, this build reads format {VERSION}")));
     }
-
-    /// Bytes of the content so far.
-    pub fn content_bytes(&self) -> u64 {
-        self.0.content_bytes()
-    }
-}
-
-impl<R: Read> Read for BackupReader<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
-    }
+    Ok(ChunkReader::new(input, header.len() as u64, CHUNK_BYTES))
 }
 
 #[cfg(test)]
@@ -78,14 +44,14 @@ mod tests {
     use super::*;
 
     fn written(content: &[u8]) -> Vec<u8> {
-        let mut writer = BackupWriter::new(Vec::new()).unwrap();
+        let mut writer = backup_writer(Vec::new()).unwrap();
         writer.write_all(content).unwrap();
         writer.finish().unwrap()
     }
 
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        BackupReader::new(bytes)?.read_to_end(&mut content)?;
+        backup_reader(bytes)?.read_to_end(&mut content)?;
         Ok(content)
     }
 

@@ -4,6 +4,6 @@ mod file;
 mod online;
 mod restore;
 
-pub use file::{BackupReader, BackupWriter};
+pub use file::{backup_reader, backup_writer};
 pub use online::{Backup, Backups};
 pub use restore::{BackupCounts, BackupError, RestoreOptions, check, restore};

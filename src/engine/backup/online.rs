@@ -1,10 +1,9 @@
 //! Online backups: the table of one moment as a stream of bytes, while the service goes on.
 
-use super::file::BackupWriter;
+use super::file::backup_writer;
 use crate::domain::FrozenTable;
 use crate::engine::error::{EngineError, Fault};
 use crate::engine::reads::{Consistency, TableReader};
-use crate::engine::table_host::TableHost;
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -30,21 +29,20 @@ impl Backup {
 
 /// Takes backups, one at a time: each keeps a whole table from being freed.
 pub struct Backups {
-    host: Arc<TableHost>,
     reader: Arc<TableReader>,
     turns: Arc<Semaphore>,
 }
 
 impl Backups {
-    pub fn new(host: Arc<TableHost>, reader: Arc<TableReader>) -> Backups {
-        Backups { host, reader, turns: Arc::new(Semaphore::new(1)) }
+    pub fn new(reader: Arc<TableReader>) -> Backups {
+        Backups { reader, turns: Arc::new(Semaphore::new(1)) }
     }
 
     /// Begins a backup of everything that was answered before this call, and of nothing half done.
     pub async fn begin(&self, consistency: Consistency) -> Result<Backup, Fault> {
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| EngineError::ShuttingDown)?;
         self.reader.read_barrier(consistency).await?;
-        let frozen = self.host.freeze();
+        let frozen = self.reader.host.freeze();
         let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
         self.reader.blocking.spawn_blocking(move || write(&frozen, turn, send));
         Ok(Backup(receive))
@@ -53,7 +51,7 @@ impl Backups {
 
 fn write(frozen: &FrozenTable, _turn: OwnedSemaphorePermit, send: mpsc::Sender<io::Result<Bytes>>) {
     let write = || {
-        let mut out = BackupWriter::new(ClientWriter(send.clone()))?;
+        let mut out = backup_writer(ClientWriter(send.clone()))?;
         frozen.write_to(&mut out)?;
         out.finish()
     };

@@ -1,10 +1,13 @@
 //! Checks a backup, or makes a new data directory from it. No engine runs meanwhile.
 
-use super::file::BackupReader;
+use super::file::backup_reader;
 use crate::base::clock::check_wall_clock;
 use crate::base::random::random_u64;
-use crate::domain::{Body, Entry, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, StoreId, Table, Timestamp};
-use crate::engine::first_token::first_token;
+use crate::domain::view::Counts;
+use crate::domain::{
+    Body, Entry, Event, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, SnapshotError, StoreId, Table, Timestamp,
+};
+use crate::engine::cluster_clock::first_token;
 use crate::raft::{NodeStartError, bootstrap_from_snapshot};
 use std::fmt;
 use std::fs::File;
@@ -19,6 +22,13 @@ pub struct BackupCounts {
     pub waiters: u64,
     pub sessions: u64,
     pub bytes: u64,
+}
+
+impl BackupCounts {
+    fn of(table: &Table, bytes: u64) -> BackupCounts {
+        let Counts { locks, holds, waiters, sessions, .. } = table.counts();
+        BackupCounts { locks, holds, waiters, sessions, bytes }
+    }
 }
 
 impl fmt::Display for BackupCounts {
@@ -76,9 +86,7 @@ pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<BackupCounts, 
     let trial = trial.map_err(|error| BackupError::Damaged { path: backup.to_owned(), reason: error.to_string() })?;
     check_sound(trial).map_err(|reason| BackupError::Damaged { path: backup.to_owned(), reason })?;
     bootstrap_from_snapshot(&options.data_dir, options.node_id, &options.advertise, first, &mut bytes.as_slice())?;
-    let counts = table.counts();
-    let (locks, holds, sessions) = (counts.locks, counts.holds, counts.sessions);
-    Ok(BackupCounts { locks, holds, waiters: counts.waiters, sessions, ..contents })
+    Ok(BackupCounts::of(&table, contents.bytes))
 }
 
 /// Tries what a start does: a leadership begins, and then all deadlines pass.
@@ -122,22 +130,15 @@ fn read(backup: &Path) -> Result<(Table, BackupCounts), BackupError> {
     let unreadable = |source| BackupError::Unreadable { path: backup.to_owned(), source };
     let damaged = |reason: String| BackupError::Damaged { path: backup.to_owned(), reason };
     let file = File::open(backup).map_err(unreadable)?;
-    let told = |error: io::Error| match error.kind() {
+    let reported = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData => damaged(error.to_string()),
         _ => unreadable(error),
     };
-    let mut reader = BackupReader::new(BufReader::new(file)).map_err(told)?;
+    let mut reader = backup_reader(BufReader::new(file)).map_err(reported)?;
     let table = Table::restore(&mut reader).map_err(|error| match error {
-        crate::domain::SnapshotError::Io(error) => told(error),
-        error @ crate::domain::SnapshotError::Damaged { .. } => damaged(error.to_string()),
+        SnapshotError::Io(error) => reported(error),
+        error @ SnapshotError::Damaged { .. } => damaged(error.to_string()),
     })?;
-    let counts = table.counts();
-    let contents = BackupCounts {
-        locks: counts.locks,
-        holds: counts.holds,
-        waiters: counts.waiters,
-        sessions: counts.sessions,
-        bytes: reader.content_bytes(),
-    };
+    let contents = BackupCounts::of(&table, reader.content_bytes());
     Ok((table, contents))
 }

@@ -4,9 +4,8 @@
 //! the table, by the room in it; the commands of other nodes also by their bytes; cancels by the acquires that were let
 //! in; touches by the number of sessions; the leader's own commands by the number of nodes.
 
-mod batch;
 mod queue;
 mod waiting;
 
-pub use batch::{Batch, BatchBounds, Queued};
 pub use queue::CommandQueue;
+pub use waiting::{Answer, AnswerReceiver, AnswerSender, Answered, Batch, BatchBounds, Queued};

@@ -1,9 +1,7 @@
 //! The queue as requests, other nodes and the proposer share it.
 
-use super::batch::{Batch, BatchBounds, Queued, ReservedBytes, size_hint};
-use super::waiting::Waiting;
+use super::waiting::{AnswerReceiver, Batch, BatchBounds, Queued, ReservedBytes, Waiting, size_hint};
 use crate::domain::{Command, HoldKey, Name, SessionId, Submitted};
-use crate::engine::answer::AnswerReceiver;
 use crate::engine::error::EngineError;
 use parking_lot::Mutex;
 use std::sync::Arc;

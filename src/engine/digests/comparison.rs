@@ -4,7 +4,7 @@ use super::digest_log::DigestLog;
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::CommandQueue;
 use crate::engine::members::NodeHealth;
-use crate::engine::messages::{NodeClient, Reply, Request, TableDigest, Verdict};
+use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, TableDigest, Verdict, ask};
 use crate::engine::table_host::TableHost;
 use crate::raft::{DivergedNode, RaftNode};
 use parking_lot::Mutex;
@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-const ASK_WITHIN: Duration = Duration::from_millis(500);
-const ASK_AGAIN: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 const TRIES: u32 = 50;
 
 pub struct DigestComparison {
@@ -49,13 +48,12 @@ impl DigestComparison {
 
     /// Tells the leader each digest of this node, until one differs. Runs until it is aborted.
     pub async fn ask_leader(self: Arc<Self>) {
-        let client = NodeClient(self.raft.clone());
         let mut newest = self.digests.newest();
         while newest.changed().await.is_ok() {
             let Some(digest) = *newest.borrow_and_update() else { continue };
             for _ in 0..TRIES {
                 let answer = match self.health.leader() {
-                    Some(leader) => client.ask(leader, &Request::Compare(digest), ASK_WITHIN).await,
+                    Some(leader) => ask(&self.raft, leader, &Request::Compare(digest), ASK_TIMEOUT).await,
                     // This leader takes its own digests, and the others come to it.
                     None if self.health.leads() => break,
                     None => None,
@@ -69,7 +67,7 @@ impl DigestComparison {
                 if newest.has_changed().unwrap_or(true) {
                     break;
                 }
-                tokio::time::sleep(ASK_AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }

@@ -1,7 +1,8 @@
-//! One event as subscribers see it, and the filter that says which events a subscriber gets.
+//! One event as subscribers see it, its id, and the filter that says which events a subscriber gets.
 
-use super::id::EventId;
 use crate::domain::{Dialect, EndReason, Event, Name, SessionId, Token};
+use std::fmt;
+use std::str::FromStr;
 
 /// What happened to a lock or a session, for everybody who may see it: holds are named by their tokens.
 #[derive(Clone, PartialEq, Debug)]
@@ -67,5 +68,88 @@ impl NameFilter {
             NameFilter::One(one) => one == name,
             NameFilter::Under(prefixes) => prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())),
         }
+    }
+}
+
+/// The place of an event among all events of the service: the same on every node, and ordered.
+///
+/// Position 0 is before the first event of an entry, so that a place between two entries has an id too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct EventId {
+    /// The index of the log entry, counted from the origin of the table.
+    pub index: u64,
+    /// Among the events of that entry, counted from 1.
+    pub position: u32,
+    /// The random id of the table, which tells ids of another table apart. 0 in tables of older releases.
+    pub table_id: u64,
+}
+
+/// The text is not an event id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("an id reads INDEX-POSITION-TABLE, two whole numbers and hexadecimal digits, as in 4711-1-5f0c")]
+pub struct InvalidEventId;
+
+impl EventId {
+    /// After all events of an entry, before those of the next.
+    pub fn after_entry(index: u64, table_id: u64) -> EventId {
+        EventId { index: index.saturating_add(1), position: 0, table_id }
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EventId { index, position, table_id } = self;
+        match table_id {
+            0 => write!(f, "{index}-{position}"),
+            table_id => write!(f, "{index}-{position}-{table_id:x}"),
+        }
+    }
+}
+
+impl FromStr for EventId {
+    type Err = InvalidEventId;
+
+    fn from_str(text: &str) -> Result<EventId, InvalidEventId> {
+        let mut parts = text.splitn(3, '-');
+        let (index, position) = (parts.next().ok_or(InvalidEventId)?, parts.next().ok_or(InvalidEventId)?);
+        let table_id = parts.next().map_or(Ok(0), table_id)?;
+        Ok(EventId { index: number(index)?, position: number(position)?, table_id })
+    }
+}
+
+/// Digits only: the standard parser accepts a sign too.
+fn number<T: FromStr>(text: &str) -> Result<T, InvalidEventId> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or(InvalidEventId)
+}
+
+/// Only as it is written: an id has one text.
+fn table_id(text: &str) -> Result<u64, InvalidEventId> {
+    let table_id = u64::from_str_radix(text, 16).map_err(|_| InvalidEventId)?;
+    if table_id > 0 && format!("{table_id:x}") == text { Ok(table_id) } else { Err(InvalidEventId) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ids_as_they_are_written_are_parsed() {
+        for (text, table_id) in [("4711-2", 0), ("4711-2-5f0c", 0x5f0c)] {
+            let id = EventId { index: 4711, position: 2, table_id };
+            assert_eq!(id.to_string(), text);
+            assert_eq!(text.parse(), Ok(id));
+        }
+        let bad = ["", "-", "1", "1-", "-1", "+1-1", "1-+1", "1 -1", "1-4294967296", "18446744073709551616-0"];
+        let bad_table_ids = ["1-1-", "1-1-0", "1-1-0f", "1-1-F", "1-1-+f", "1-1-g", "1-1-f-", "1-1-10000000000000000"];
+        for bad in bad.into_iter().chain(bad_table_ids) {
+            assert_eq!(bad.parse::<EventId>(), Err(InvalidEventId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn place_between_entries_is_between_their_events() {
+        let event = |index, position| EventId { index, position, table_id: 3 };
+        assert!(event(7, 9) < EventId::after_entry(7, 3) && EventId::after_entry(7, 3) < event(8, 1));
     }
 }

@@ -3,8 +3,7 @@
 //! Apply takes one short lock for each entry, and notifies one task if there are subscriptions. That task wakes the
 //! subscriptions, so that a thousand of them cost apply no more than one.
 
-use super::event::EventFilter;
-use super::id::EventId;
+use super::event::{EventFilter, EventId};
 use super::ring::{IdStatus, Ring, RingRead};
 use crate::base::config_value::{positive, positive_duration};
 use crate::domain::Event;
@@ -132,7 +131,7 @@ impl Drop for SubscriptionSlot {
 }
 
 /// Between two rounds of waking: events in between are passed on together.
-const PAUSE: Duration = Duration::from_millis(2);
+const WAKE_DELAY: Duration = Duration::from_millis(2);
 
 #[derive(Clone)]
 pub struct Notifier {
@@ -166,7 +165,7 @@ impl Notifier {
         loop {
             self.grown.notified().await;
             self.ended.send_modify(|_| {});
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(WAKE_DELAY).await;
         }
     }
 }

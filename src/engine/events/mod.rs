@@ -4,14 +4,12 @@
 //! What may not live here: the wire, and anything that apply would have to wait for.
 
 mod event;
-mod id;
 mod log;
 mod ring;
 mod source;
 mod subscription;
 
-pub use event::{EventFilter, LockEvent, NameFilter, PublishedEvent};
-pub use id::EventId;
+pub use event::{EventFilter, EventId, LockEvent, NameFilter, PublishedEvent};
 pub use log::{EventLog, EventOptions, SubscriptionsFull};
 pub use ring::GapReason;
 pub use source::{CurrentState, EventSource};

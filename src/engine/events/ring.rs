@@ -1,7 +1,6 @@
 //! The last events, in order. Pure: no lock and no waiting.
 
-use super::event::{EventFilter, LockEvent, PublishedEvent};
-use super::id::EventId;
+use super::event::{EventFilter, EventId, LockEvent, PublishedEvent};
 use crate::domain::Event;
 use crate::mutants::planted;
 use std::collections::VecDeque;

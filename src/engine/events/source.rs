@@ -1,21 +1,16 @@
 //! What subscriptions read from: the event log, the table that it belongs to, and the table's current locks.
 
-use super::event::NameFilter;
-use super::id::EventId;
+use super::event::{EventId, NameFilter};
 use super::log::EventLog;
 use crate::domain::view::{LockFilter, LockView};
 use crate::domain::{FrozenTable, Table, Timestamp};
-use crate::engine::members::NodeHealth;
 use crate::engine::reads::TableReader;
-use crate::engine::table_host::TableHost;
 use parking_lot::RwLockReadGuard;
 use std::sync::Arc;
 
 pub struct EventSource {
     pub log: Arc<EventLog>,
-    pub host: Arc<TableHost>,
     pub reader: Arc<TableReader>,
-    pub health: Arc<NodeHealth>,
 }
 
 impl EventSource {
@@ -26,7 +21,7 @@ impl EventSource {
 
     /// The table, and the id after its last event.
     pub fn table_and_last_id(&self) -> (RwLockReadGuard<'_, Table>, EventId) {
-        let (table, index) = self.host.table_and_event_index();
+        let (table, index) = self.reader.host.table_and_event_index();
         let id = EventId::after_entry(index, table.table_id());
         (table, id)
     }
@@ -55,7 +50,7 @@ impl EventSource {
         match names {
             NameFilter::One(name) => {
                 let (table, id) = self.table_and_last_id();
-                let now = self.reader.now();
+                let now = self.reader.clock.now();
                 let locks = table.lock_view(name, now).into_iter().collect();
                 CurrentState { id, locks, more: false, now }
             }
@@ -64,7 +59,7 @@ impl EventSource {
                 let _turn = self.reader.wait_for_listing_turn().await;
                 let (frozen, id, now) = {
                     let (table, id) = self.table_and_last_id();
-                    (table.freeze(), id, self.reader.now())
+                    (table.freeze(), id, self.reader.clock.now())
                 };
                 let prefixes = prefixes.clone();
                 let listed = self.reader.blocking.spawn_blocking(move || list(&frozen, &prefixes, now)).await;

@@ -1,7 +1,6 @@
 //! One subscription: its position among the events, and what it gets next.
 
-use super::event::{EventFilter, PublishedEvent};
-use super::id::EventId;
+use super::event::{EventFilter, EventId, PublishedEvent};
 use super::log::{SubscriptionSlot, SubscriptionsFull};
 use super::ring::{GapReason, IdStatus, RingRead};
 use super::source::{CurrentState, EventSource};
@@ -71,7 +70,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Update {
         loop {
             // First, so that anything that comes after the read below is noticed.
-            if *self.notified.borrow_and_update() || self.source.health.is_removed() {
+            if *self.notified.borrow_and_update() || self.source.reader.health.is_removed() {
                 return Update::Ended;
             }
             let update = match self.position {
@@ -190,8 +189,7 @@ mod tests {
     async fn subscription_gets_what_is_appended_after_it_began() {
         let node = TestNode::start().await;
         let log = node.events.clone();
-        let (host, reader, health) = (node.host.clone(), node.reader(), node.health.clone());
-        let source = Arc::new(EventSource { log: log.clone(), host, reader, health });
+        let source = Arc::new(EventSource { log: log.clone(), reader: node.reader() });
         let filter = EventFilter { names: NameFilter::Under(vec![String::new()]), sessions: true };
         let begun = Subscription::new(source, Consistency::Stale, filter, None, false);
         let mut subscription = begun.expect("a slot");

@@ -3,21 +3,21 @@
 use super::cluster_members::ClusterMembers;
 use crate::domain::{Command, NodeId};
 use crate::engine::error::{EngineError, Fault};
-use crate::engine::messages::{Change, Reply, Request};
+use crate::engine::messages::{Change, Reply, Request, ask, ask_at};
 use crate::raft::{MemberError, MembershipError, ReadError};
 use std::time::Duration;
 
 /// A learner is added when it has caught up once, which takes as long as a snapshot of everything.
-const CHANGE_WITHIN: Duration = Duration::from_secs(120);
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-const IDENTIFY_WITHIN: Duration = Duration::from_secs(2);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(120);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl ClusterMembers {
     /// Asks the leader for a change, and asks again while there is none: a change of the voters may cost the leader its
     /// quorum for a moment.
     pub async fn request_change(&self, change: Change) -> Result<(), Fault> {
         self.health.check_may_serve()?;
-        let until = self.clock.age() + self.timeouts.no_quorum_after;
+        let until = self.clock.age() + self.options.cluster.no_quorum_after;
         let mut asked_before = false;
         loop {
             match self.ask_for_change(change.clone()).await {
@@ -29,13 +29,13 @@ impl ClusterMembers {
                 _ => return Err(EngineError::OutcomeUnknown.into()),
             }
             asked_before = true;
-            tokio::time::sleep(ASK_AGAIN).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
     async fn ask_for_change(&self, change: Change) -> Option<Reply> {
         match self.health.leader() {
-            Some(leader) => self.client.ask(leader, &Request::Change(change), CHANGE_WITHIN).await,
+            Some(leader) => ask(&self.raft, leader, &Request::Change(change), CHANGE_TIMEOUT).await,
             None if self.health.leads() => Some(self.make_change(change).await),
             None => Some(Reply::NoQuorum),
         }
@@ -89,7 +89,7 @@ impl ClusterMembers {
     /// Whether a node has this cluster's table, which only its own nodes ever get.
     async fn was_member(&self, node: u64, address: &str) -> bool {
         let own = self.host.table().table_id();
-        let identity = self.client.ask_at(node, address, &Request::Identify, IDENTIFY_WITHIN).await;
+        let identity = ask_at(&self.raft, node, address, &Request::Identify, IDENTIFY_TIMEOUT).await;
         matches!(identity, Some(Reply::Identity { table_id, leads: false }) if table_id == own && own != 0)
     }
 }

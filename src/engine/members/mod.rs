@@ -6,12 +6,9 @@ mod changes;
 mod cluster_members;
 mod liveness;
 mod node_health;
-mod registration;
-mod supervision;
-mod view;
+mod presence;
 
 pub use changes::check_address;
-pub use cluster_members::{ClusterMembers, MemberTimeouts};
-pub use node_health::{MembershipChange, NodeHealth};
-pub use registration::watch_for_removal;
-pub use view::{ClusterView, MemberRole, MemberView};
+pub use cluster_members::{ClusterMembers, ClusterView, MemberRole, MemberView};
+pub use node_health::NodeHealth;
+pub use presence::{watch_for_removal, watch_node_state};

@@ -73,7 +73,7 @@ impl NodeHealth {
 
     /// The leader, if another node leads.
     pub fn leader(&self) -> Option<u64> {
-        let leadership = *self.raft.leadership().borrow();
+        let leadership = self.raft.current_leadership();
         leadership.leader.filter(|_| !leadership.is_leader)
     }
 

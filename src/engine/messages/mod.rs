@@ -4,13 +4,12 @@
 
 mod client;
 mod codec;
-mod members;
 mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
 
-pub use client::NodeClient;
-pub use members::MemberLine;
-pub use reply::Reply;
+pub use client::{ASK_TIMEOUT, ask, ask_at};
+pub use codec::{decode, encode};
+pub use reply::{MemberLine, Reply};
 pub use request::{Change, Request, TableDigest, Verdict};

@@ -1,10 +1,9 @@
 //! What one node's engine answers to another's.
 
-use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
-use super::members::{MemberLine, put_member_error, take_member_error};
+use super::codec::Version1;
 use super::request::Verdict;
-use crate::base::byte_enum;
-use crate::base::codec::Encode;
+use crate::base::codec::{DecodeError, Decoder, Encode};
+use crate::base::value::{Value, record, variants};
 use crate::domain::Timestamp;
 use crate::raft::MemberError;
 
@@ -51,93 +50,123 @@ pub enum Reply {
     },
 }
 
-byte_enum! {
-    /// The first byte of a reply after the version. Never reused.
-    enum Tag {
-        NotLeader = 1,
-        NoQuorum = 2,
-        Busy = 3,
-        Accepted = 4,
-        ReadIndex = 5,
-        Changed = 6,
-        NotAccepted = 7,
-        Members = 8,
-        NotUnderstood = 9,
-        Refused = 10,
-        OutcomeUnknown = 11,
-        NotMember = 12,
-        Identity = 13,
-        Compared = 14,
+variants! {
+    Reply in Version1 as "reply",
+    1 = NotLeader,
+    2 = NoQuorum,
+    3 = Busy,
+    4 = Accepted { epoch, now },
+    5 = ReadIndex { index, now },
+    6 = Changed,
+    7 = NotAccepted { reason },
+    8 = Members { members },
+    9 = NotUnderstood,
+    10 = Refused(error),
+    11 = OutcomeUnknown,
+    12 = NotMember,
+    13 = Identity { table_id, leads },
+    14 = Compared(verdict),
+}
+
+/// One member as the leader sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberLine {
+    pub node: u64,
+    pub address: String,
+    pub voter: bool,
+    pub up: bool,
+    /// Log entries that it has not acknowledged yet, if the leader knows.
+    pub lag_entries: Option<u64>,
+}
+
+impl Value<Version1> for MemberLine {
+    /// The flags come together, and there is always a number for the lag.
+    fn put(&self, out: &mut Vec<u8>, format: Version1) {
+        self.node.put(out, format);
+        self.address.put(out, format);
+        [self.voter, self.up, self.lag_entries.is_some()].into_iter().for_each(|flag| out.put_flag(flag));
+        out.put_be_u64(self.lag_entries.unwrap_or(0));
+    }
+
+    fn get(input: &mut Decoder<'_>, format: Version1) -> Result<Self, DecodeError> {
+        let (node, address) = (input.be_u64()?, Value::get(input, format)?);
+        let (voter, up, knows_lag) = (input.flag()?, input.flag()?, input.flag()?);
+        let lag = input.be_u64()?;
+        Ok(MemberLine { node, address, voter, up, lag_entries: knows_lag.then_some(lag) })
     }
 }
 
-impl Reply {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        match self {
-            Reply::NotLeader => out.put_u8(Tag::NotLeader as u8),
-            Reply::NoQuorum => out.put_u8(Tag::NoQuorum as u8),
-            Reply::Busy => out.put_u8(Tag::Busy as u8),
-            Reply::Accepted { epoch, now } => {
-                put_tagged(&mut out, Tag::Accepted as u8, *epoch);
-                out.put_be_u64(now.0);
-            }
-            Reply::ReadIndex { index, now } => {
-                put_tagged(&mut out, Tag::ReadIndex as u8, *index);
-                out.put_be_u64(now.0);
-            }
-            Reply::Changed => out.put_u8(Tag::Changed as u8),
-            Reply::NotAccepted { reason } => {
-                out.put_u8(Tag::NotAccepted as u8);
-                put_text(&mut out, reason);
-            }
-            Reply::Members { members } => {
-                out.put_u8(Tag::Members as u8);
-                out.put_be_u32(members.len() as u32);
-                members.iter().for_each(|member| member.put(&mut out));
-            }
-            Reply::NotUnderstood => out.put_u8(Tag::NotUnderstood as u8),
-            Reply::Refused(error) => {
-                out.put_u8(Tag::Refused as u8);
-                put_member_error(&mut out, error);
-            }
-            Reply::OutcomeUnknown => out.put_u8(Tag::OutcomeUnknown as u8),
-            Reply::NotMember => out.put_u8(Tag::NotMember as u8),
-            Reply::Identity { table_id, leads } => {
-                put_tagged(&mut out, Tag::Identity as u8, *table_id);
-                out.put_flag(*leads);
-            }
-            Reply::Compared(verdict) => out.put_bytes(&[Tag::Compared as u8, *verdict as u8]),
-        }
-        out
+impl Value<Version1> for Vec<MemberLine> {
+    fn put(&self, out: &mut Vec<u8>, format: Version1) {
+        out.put_be_u32(self.len() as u32);
+        self.iter().for_each(|member| member.put(out, format));
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Reply, MessageError> {
-        let mut take = open(bytes)?;
-        let tag = take.u8()?;
-        let reply = match Tag::from_u8(tag).ok_or_else(|| unknown("reply", tag))? {
-            Tag::NotLeader => Reply::NotLeader,
-            Tag::NoQuorum => Reply::NoQuorum,
-            Tag::Busy => Reply::Busy,
-            Tag::Accepted => Reply::Accepted { epoch: take.be_u64()?, now: Timestamp(take.be_u64()?) },
-            Tag::ReadIndex => Reply::ReadIndex { index: take.be_u64()?, now: Timestamp(take.be_u64()?) },
-            Tag::Changed => Reply::Changed,
-            Tag::NotAccepted => Reply::NotAccepted { reason: take_text(&mut take)? },
-            Tag::Members => {
-                let count = take.be_u32()?;
-                Reply::Members { members: (0..count).map(|_| MemberLine::take(&mut take)).collect::<Result<_, _>>()? }
+    fn get(input: &mut Decoder<'_>, format: Version1) -> Result<Self, DecodeError> {
+        (0..input.be_u32()?).map(|_| Value::get(input, format)).collect()
+    }
+}
+
+/// The shape of every member error: what is not part of it is 0, or empty.
+#[derive(Default)]
+struct ErrorFields {
+    kind: u8,
+    node: u64,
+    lag_entries: u64,
+    address: String,
+    reason: String,
+}
+
+record!(ErrorFields { kind, node, lag_entries, address, reason } in Version1);
+
+const WOULD_LOSE_QUORUM: u8 = 7;
+const ONLY_VOTER: u64 = 1;
+
+/// Declares the number of each member error and where its parts are, once for both directions.
+macro_rules! member_errors {
+    ($($kind:literal = $variant:ident { $($part:tt: $field:ident),* },)+) => {
+        impl ErrorFields {
+            fn of(error: MemberError) -> ErrorFields {
+                match error {
+                    // Older releases know no kind of its own for it, and ignore the lag of this one.
+                    MemberError::LastVoter(node) => {
+                        ErrorFields { kind: WOULD_LOSE_QUORUM, node, lag_entries: ONLY_VOTER, ..ErrorFields::default() }
+                    }
+                    $(MemberError::$variant { $($part: $field),* } => {
+                        ErrorFields { kind: $kind, $($field,)* ..ErrorFields::default() }
+                    })+
+                }
             }
-            Tag::NotUnderstood => Reply::NotUnderstood,
-            Tag::Refused => Reply::Refused(take_member_error(&mut take)?),
-            Tag::OutcomeUnknown => Reply::OutcomeUnknown,
-            Tag::NotMember => Reply::NotMember,
-            Tag::Identity => Reply::Identity { table_id: take.be_u64()?, leads: take.u8()? != 0 },
-            Tag::Compared => {
-                let verdict = take.u8()?;
-                Reply::Compared(Verdict::from_u8(verdict).ok_or_else(|| unknown("verdict", verdict))?)
+
+            fn error(self) -> Result<MemberError, DecodeError> {
+                Ok(match self.kind {
+                    WOULD_LOSE_QUORUM if self.lag_entries == ONLY_VOTER => MemberError::LastVoter(self.node),
+                    $($kind => MemberError::$variant { $($part: self.$field),* },)+
+                    value => return Err(DecodeError::Unknown { what: "reason", value: value.into() }),
+                })
             }
-        };
-        take.end()?;
-        Ok(reply)
+        }
+    };
+}
+
+member_errors! {
+    0 = Alone {},
+    1 = BadAddress { 0: address },
+    2 = Unknown { 0: node },
+    3 = AlreadyMember { node: node, address: address },
+    4 = AlreadyVoter { 0: node },
+    5 = Unreachable { node: node, address: address, reason: reason },
+    6 = NotCaughtUp { node: node, lag_entries: lag_entries },
+    7 = WouldLoseQuorum { 0: node },
+    8 = Busy {},
+}
+
+impl Value<Version1> for MemberError {
+    fn put(&self, out: &mut Vec<u8>, format: Version1) {
+        ErrorFields::of(self.clone()).put(out, format);
+    }
+
+    fn get(input: &mut Decoder<'_>, format: Version1) -> Result<Self, DecodeError> {
+        ErrorFields::get(input, format)?.error()
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Commands travel as the log entry that they would be: one encoding for both, and the leader stamps it anew.
 
-use super::codec::{MessageError, VERSION, open, put_tagged, put_text, take_text, unknown};
+use super::codec::Version1;
 use crate::base::byte_enum;
-use crate::base::codec::Encode;
+use crate::base::codec::{DecodeError, Encode};
+use crate::base::value::{plain, record, variants};
 use crate::domain::{Entry, Incarnation, StoreId};
 
 /// A follower asks; only the leader does what is asked.
@@ -33,85 +34,22 @@ pub enum Change {
     Remove { node: u64 },
 }
 
-byte_enum! {
-    /// The first byte of a request after the version. Never reused.
-    enum Tag {
-        Present = 1,
-        Forward = 2,
-        ReadIndex = 3,
-        Add = 4,
-        Promote = 5,
-        Remove = 6,
-        Members = 7,
-        Identify = 8,
-        Compare = 9,
-    }
+variants! {
+    Request in Version1 as "request",
+    1 = Present { incarnation, store, level },
+    2 = Forward { incarnation, entry },
+    3 = ReadIndex,
+    7 = Members,
+    8 = Identify,
+    9 = Compare(digest),
+    _ = Change,
 }
 
-impl Request {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        match self {
-            Request::Present { incarnation, store, level } => {
-                out.put_u8(Tag::Present as u8);
-                out.put_be_u64(incarnation.0);
-                out.put_bytes(&store.0);
-                out.put_be_u32(*level);
-            }
-            Request::Forward { incarnation, entry } => {
-                out.put_u8(Tag::Forward as u8);
-                out.put_be_u64(incarnation.0);
-                out.put_bytes(&entry.encode());
-            }
-            Request::ReadIndex => out.put_u8(Tag::ReadIndex as u8),
-            Request::Change(Change::Add { node, address }) => {
-                out.put_u8(Tag::Add as u8);
-                out.put_be_u64(*node);
-                put_text(&mut out, address);
-            }
-            Request::Change(Change::Promote { node }) => put_tagged(&mut out, Tag::Promote as u8, *node),
-            Request::Change(Change::Remove { node }) => put_tagged(&mut out, Tag::Remove as u8, *node),
-            Request::Members => out.put_u8(Tag::Members as u8),
-            Request::Identify => out.put_u8(Tag::Identify as u8),
-            Request::Compare(digest) => {
-                put_tagged(&mut out, Tag::Compare as u8, digest.index);
-                out.put_be_u64(digest.every_ms);
-                out.put_be_u32(digest.level);
-                out.put_bytes(&digest.digest);
-            }
-        }
-        out
-    }
-
-    pub fn decode(bytes: &[u8]) -> Result<Request, MessageError> {
-        let mut take = open(bytes)?;
-        let tag = take.u8()?;
-        let request = match Tag::from_u8(tag).ok_or_else(|| unknown("request", tag))? {
-            Tag::Present => Request::Present {
-                incarnation: Incarnation(take.be_u64()?),
-                store: StoreId(take.array()?),
-                level: take.be_u32()?,
-            },
-            Tag::Forward => {
-                let incarnation = Incarnation(take.be_u64()?);
-                return Ok(Request::Forward { incarnation, entry: Entry::decode(take.0)? });
-            }
-            Tag::ReadIndex => Request::ReadIndex,
-            Tag::Add => Request::Change(Change::Add { node: take.be_u64()?, address: take_text(&mut take)? }),
-            Tag::Promote => Request::Change(Change::Promote { node: take.be_u64()? }),
-            Tag::Remove => Request::Change(Change::Remove { node: take.be_u64()? }),
-            Tag::Members => Request::Members,
-            Tag::Identify => Request::Identify,
-            Tag::Compare => Request::Compare(TableDigest {
-                index: take.be_u64()?,
-                every_ms: take.be_u64()?,
-                level: take.be_u32()?,
-                digest: take.array()?,
-            }),
-        };
-        take.end()?;
-        Ok(request)
-    }
+variants! {
+    Change in Version1 as "request",
+    4 = Add { node, address },
+    5 = Promote { node },
+    6 = Remove { node },
 }
 
 /// The digest of a table at one index of the log.
@@ -124,6 +62,8 @@ pub struct TableDigest {
     pub digest: [u8; 32],
 }
 
+record!(TableDigest { index, every_ms, level, digest } in Version1);
+
 byte_enum! {
     /// What the leader says of a digest.
     pub enum Verdict {
@@ -135,3 +75,8 @@ byte_enum! {
         Differs = 2,
     }
 }
+
+plain!(Version1, Verdict, |out, verdict| out.put_u8(*verdict as u8), |input| {
+    let byte = input.u8()?;
+    Verdict::from_u8(byte).ok_or(DecodeError::Unknown { what: "verdict", value: byte.into() })
+});

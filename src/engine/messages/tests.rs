@@ -1,8 +1,7 @@
 //! Messages between engines, encoded and decoded, and damaged ones.
 
-use super::codec::{MessageError, unknown};
-use super::members::MemberLine;
-use super::reply::Reply;
+use super::codec::{MessageError, decode, encode};
+use super::reply::{MemberLine, Reply};
 use super::request::{Change, Request, TableDigest, Verdict};
 use crate::base::codec::DecodeError;
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
@@ -66,33 +65,33 @@ fn replies() -> Vec<Reply> {
 #[test]
 fn messages_decode_to_what_was_encoded() {
     for request in requests() {
-        assert_eq!(Request::decode(&request.encode()), Ok(request));
+        assert_eq!(decode(&encode(&request)), Ok(request));
     }
     for reply in replies() {
-        assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        assert_eq!(decode(&encode(&reply)), Ok(reply));
     }
 }
 
 #[test]
 fn messages_that_are_cut_or_too_long_are_refused() {
-    for bytes in requests().iter().map(Request::encode) {
-        (0..bytes.len()).for_each(|end| assert!(Request::decode(&bytes[..end]).is_err(), "{bytes:x?} cut at {end}"));
-        assert!(Request::decode(&[bytes.as_slice(), &[0]].concat()).is_err(), "{bytes:x?} and one more");
+    for bytes in requests().iter().map(encode) {
+        (0..bytes.len()).for_each(|end| assert!(decode::<Request>(&bytes[..end]).is_err(), "{bytes:x?} cut at {end}"));
+        assert!(decode::<Request>(&[bytes.as_slice(), &[0]].concat()).is_err(), "{bytes:x?} and one more");
     }
-    for bytes in replies().iter().map(Reply::encode) {
-        (0..bytes.len()).for_each(|end| assert!(Reply::decode(&bytes[..end]).is_err(), "{bytes:x?} cut at {end}"));
-        assert!(Reply::decode(&[bytes.as_slice(), &[0]].concat()).is_err(), "{bytes:x?} and one more");
+    for bytes in replies().iter().map(encode) {
+        (0..bytes.len()).for_each(|end| assert!(decode::<Reply>(&bytes[..end]).is_err(), "{bytes:x?} cut at {end}"));
+        assert!(decode::<Reply>(&[bytes.as_slice(), &[0]].concat()).is_err(), "{bytes:x?} and one more");
     }
 }
 
 #[test]
 fn unknown_version_is_distinguished_from_damage() {
-    assert_eq!(Request::decode(&[9, 3]), Err(MessageError::Version(9)));
-    assert_eq!(Reply::decode(&[1, 200]), Err(unknown("reply", 200)));
+    assert_eq!(decode::<Request>(&[9, 3]), Err(MessageError::Version(9)));
+    assert_eq!(decode::<Reply>(&[1, 200]), Err(DecodeError::Unknown { what: "reply", value: 200 }.into()));
 }
 
 /// A list that claims to be endless must not be believed before it is read.
 #[test]
 fn claimed_length_allocates_nothing() {
-    assert_eq!(Reply::decode(&[1, 8, 0xff, 0xff, 0xff, 0xff]), Err(DecodeError::Truncated.into()));
+    assert_eq!(decode::<Reply>(&[1, 8, 0xff, 0xff, 0xff, 0xff]), Err(DecodeError::Truncated.into()));
 }

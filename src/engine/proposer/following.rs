@@ -2,12 +2,10 @@
 
 use super::state::{Proposer, TICK};
 use crate::domain::{Body, Entry, SessionId};
-use crate::engine::messages::{NodeClient, Reply, Request};
+use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, ask};
 use crate::raft::Leadership;
 use std::time::Duration;
 
-/// For one request to the leader, which answers when it has queued what it was sent.
-const ASK_WITHIN: Duration = Duration::from_millis(500);
 /// Before asking a leader again that was busy or did not answer.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -75,7 +73,7 @@ impl Proposer {
         let body = Body::Batch { touches, more_touches: false, commands };
         let entry = self.host.for_all_nodes(Entry { at: Default::default(), epoch: 0, body });
         let request = Request::Forward { incarnation: self.unsettled.incarnation(), entry };
-        let answer = NodeClient(self.raft.clone()).ask(stream.leader, &request, ASK_WITHIN).await;
+        let answer = ask(&self.raft, stream.leader, &request, ASK_TIMEOUT).await;
         self.put_back_touches(&request, answer.as_ref());
         match answer {
             Some(Reply::Accepted { epoch, .. }) if epoch == stream.epoch => {
@@ -118,7 +116,7 @@ impl Proposer {
     /// Tells the leader that this process lives. Returns whether it answered as a leader with a quorum.
     async fn present(&self, stream: &mut ForwardStream) -> bool {
         let asked = self.clock.age();
-        match NodeClient(self.raft.clone()).ask(stream.leader, &self.members.introduction(), ASK_WITHIN).await {
+        match ask(&self.raft, stream.leader, &self.members.introduction(), ASK_TIMEOUT).await {
             Some(Reply::Accepted { epoch, now }) => {
                 if epoch != stream.epoch {
                     (stream.epoch, stream.accepted) = (epoch, 0);

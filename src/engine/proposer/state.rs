@@ -101,7 +101,7 @@ impl Proposer {
 #[cfg(test)]
 mod tests {
     use crate::domain::{Outcome, SessionId};
-    use crate::engine::answer::Answered;
+    use crate::engine::command_queue::Answered;
     use crate::engine::test_node::TestNode;
     use tokio::sync::watch;
 

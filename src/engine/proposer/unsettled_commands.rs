@@ -1,8 +1,7 @@
 //! Numbers the commands of this process, and keeps those that may have to be sent again: handed on, outcome not seen.
 
 use crate::domain::{CommandId, Incarnation, Submitted};
-use crate::engine::answer::AnswerSender;
-use crate::engine::command_queue::Queued;
+use crate::engine::command_queue::{AnswerSender, Queued};
 use crate::engine::table_host::TableHost;
 use std::collections::VecDeque;
 use std::sync::Arc;

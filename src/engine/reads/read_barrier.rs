@@ -5,17 +5,15 @@
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::error::EngineError;
 use crate::engine::members::NodeHealth;
-use crate::engine::messages::{NodeClient, Reply, Request};
+use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, ask};
 use crate::raft::RaftNode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
-/// For one round, to the leader and its quorum and back.
-const ROUND_WITHIN: Duration = Duration::from_millis(500);
 /// After a round that found no leader or no quorum.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 type WaitingRead = oneshot::Sender<()>;
 
@@ -53,11 +51,11 @@ impl ReadBarrier {
             if waiting.is_empty() {
                 continue;
             }
-            match tokio::time::timeout(ROUND_WITHIN, self.round()).await {
+            match tokio::time::timeout(ASK_TIMEOUT, self.round()).await {
                 Ok(Some(())) => waiting.into_iter().for_each(|read| _ = read.send(())),
                 Ok(None) | Err(_) => {
                     self.put_back(waiting);
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }
@@ -82,7 +80,7 @@ impl ReadBarrier {
         }
         let leader = self.health.leader()?;
         let asked = self.clock.age();
-        match NodeClient(self.raft.clone()).ask(leader, &Request::ReadIndex, ROUND_WITHIN).await? {
+        match ask(&self.raft, leader, &Request::ReadIndex, ASK_TIMEOUT).await? {
             Reply::ReadIndex { index, now } => {
                 self.raft.applied(index).await;
                 // If this node has begun to lead meanwhile, it has its own time.

@@ -1,11 +1,11 @@
-//! Acquiring, releasing and renewing holds, and places in the queue that no request waits on.
+//! Acquiring, releasing and renewing holds, and places in the queue that no request waits on. A hold is given back if its
+//! answer cannot reach the client that asked for it: a closed connection cancels the wait.
 
-use super::grant_guard::{GrantGuard, PendingAcquire};
 use super::submitter::{Submitter, unexpected};
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
-use crate::engine::answer::Answered;
-use crate::engine::error::Fault;
+use crate::engine::command_queue::{Answer, AnswerReceiver, Answered};
+use crate::engine::error::{EngineError, Fault};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +30,50 @@ pub struct Renewed {
     pub expires_in: Duration,
 }
 
+/// Runs an action when it is dropped, unless the answer was delivered before. An acquire is cancelled this way: while its
+/// request waits, after it was granted, and until the kernel has the answer.
+#[must_use]
+pub struct GrantGuard(Option<Box<dyn FnOnce() + Send>>);
+
+impl GrantGuard {
+    /// `give_back` runs unless the answer is delivered.
+    pub fn new(give_back: impl FnOnce() + Send + 'static) -> GrantGuard {
+        GrantGuard(Some(Box::new(give_back)))
+    }
+
+    /// The kernel has the answer: from here on the lease or the session ends the hold.
+    pub fn delivered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GrantGuard {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.0.take() {
+            give_back();
+        }
+    }
+}
+
+/// An acquire that waits for its outcome; dropping it cancels the acquire.
+struct PendingAcquire {
+    // Dropped before the guard cancels: `CommandQueue::next` relies on this order.
+    receiver: AnswerReceiver,
+    guard: GrantGuard,
+}
+
+impl PendingAcquire {
+    fn new(receiver: AnswerReceiver, guard: GrantGuard) -> PendingAcquire {
+        PendingAcquire { receiver, guard }
+    }
+
+    async fn answered(mut self) -> (GrantGuard, Answer) {
+        let answer = (&mut self.receiver).await.unwrap_or(Err(EngineError::OutcomeUnknown));
+        (self.guard, answer)
+    }
+}
+
 impl Submitter {
-    /// Acquires a hold, or waits for it. Dropping the future cancels the wait.
-    ///
-    /// A hold whose lease is over before the answer can leave is given back and answered as not acquired.
     pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
         self.limits().check_acquire(&acquire)?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
@@ -73,7 +113,7 @@ impl Submitter {
     async fn confirm(&self, name: Name, grant: Grant, session: Option<SessionId>) -> Result<Grant, Fault> {
         match self.propose(Command::ConfirmDelivery { name, key: grant.key }).await? {
             Outcome::Confirmed => Ok(grant),
-            Outcome::Refused(_) if session.is_some_and(|session| !self.reader.is_live(session)) => {
+            Outcome::Refused(_) if session.is_some_and(|session| !self.host.table().is_live(session)) => {
                 Err(Refusal::SessionUnknown.into())
             }
             Outcome::Refused(_) => Err(Refusal::WaitCancelled.into()),
@@ -125,15 +165,9 @@ impl Submitter {
     ///
     /// The session was seen no earlier than the grant, so the busy table is asked only if the lease is longer than the idle
     /// timeout.
-    pub(super) fn end_of(
-        &self,
-        name: &Name,
-        grant: &Grant,
-        session: Option<SessionId>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
+    fn end_of(&self, name: &Name, grant: &Grant, session: Option<SessionId>, now: Timestamp) -> Option<Timestamp> {
         let Some(session) = session else { return grant.deadline };
-        let idle_ms = round_up_ms(self.reader.idle_timeout_of(session, self.session_idle_timeout));
+        let idle_ms = round_up_ms(self.reader.idle_timeout_of(session));
         match grant.deadline {
             Some(deadline) if deadline <= grant.since.after_ms(idle_ms) => Some(deadline),
             // A hold that has ended meanwhile had its lease.
@@ -143,7 +177,6 @@ impl Submitter {
 }
 
 impl Submitter {
-    /// Says how many waiters are ahead, or `None` when the lock was free and is now held.
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
         self.limits().check_acquire(&acquire)?;
         let command = Command::Acquire(Box::new(acquire));
@@ -160,5 +193,30 @@ impl Submitter {
             Outcome::Cancelled => Ok(()),
             other => Err(unexpected(other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::command_queue::{BatchBounds, CommandQueue};
+    use crate::engine::test_node::open_session;
+
+    const BOUNDS: BatchBounds = BatchBounds { commands_max: 10, bytes_max: 1 << 10 };
+
+    fn cancels_after(end: impl FnOnce(PendingAcquire)) -> usize {
+        let queue = Arc::new(CommandQueue::new(1));
+        let receiver = queue.submit(open_session(1)).expect("room");
+        let cancelled = queue.clone();
+        let guard = GrantGuard::new(move || cancelled.cancel("deploy".into(), HoldKey([1; 16])));
+        end(PendingAcquire::new(receiver, guard));
+        let batch = queue.next(BOUNDS);
+        batch.queued.iter().filter(|queued| matches!(queued.command, Command::Cancel { .. })).count()
+    }
+
+    #[test]
+    fn only_an_undelivered_acquire_is_cancelled() {
+        assert_eq!(cancels_after(drop), 1);
+        assert_eq!(cancels_after(|pending| pending.guard.delivered()), 0);
     }
 }

@@ -37,9 +37,9 @@ impl Submitter {
         self.health.check_may_serve()?;
         // A session that is live here may have ended elsewhere, and then the touch changes nothing. One that is not live
         // here may have been opened elsewhere.
-        if !self.reader.is_live(session) {
+        if !self.host.table().is_live(session) {
             self.reader.read_barrier(Consistency::Linearizable).await?;
-            if !self.reader.is_live(session) {
+            if !self.host.table().is_live(session) {
                 return Err(Refusal::SessionUnknown.into());
             }
         }
@@ -49,12 +49,12 @@ impl Submitter {
 
     /// Refuses a session of another caller, and one that no node knows. The owner of a session never changes.
     pub async fn check_session_of(&self, session: SessionId, caller: Caller) -> Result<(), Fault> {
-        let checked = self.reader.check_session_of(session, caller);
+        let checked = self.host.table().check_session_of(session, caller);
         if checked != Err(Refusal::SessionUnknown) {
             return Ok(checked?);
         }
         // It may have been opened on another node.
         self.reader.read_barrier(Consistency::Linearizable).await?;
-        Ok(self.reader.check_session_of(session, caller)?)
+        Ok(self.host.table().check_session_of(session, caller)?)
     }
 }

@@ -1,21 +1,22 @@
-//! Submits commands, and waits for their outcomes.
+//! Submits commands, and waits for their outcomes. What would change nothing, and what finds no room in the table or on the
+//! disk, is refused without a log entry.
 
 use crate::base::histogram::Histogram;
 use crate::domain::{Command, Limits, Outcome, Refusal};
-use crate::engine::answer::{AnswerReceiver, Answered};
 use crate::engine::cluster_clock::ClusterClock;
-use crate::engine::command_queue::CommandQueue;
+use crate::engine::command_queue::{AnswerReceiver, Answered, CommandQueue};
 use crate::engine::disk_space::DiskSpace;
 use crate::engine::error::{EngineError, Fault};
 use crate::engine::members::NodeHealth;
-use crate::engine::reads::TableReader;
+use crate::engine::options::EngineOptions;
+use crate::engine::reads::{Consistency, TableReader};
 use crate::engine::shutdown::Shutdown;
 use crate::engine::table_host::TableHost;
 use crate::raft::RaftNode;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub struct Submitter {
+    pub options: Arc<EngineOptions>,
     pub raft: RaftNode,
     pub host: Arc<TableHost>,
     pub queue: Arc<CommandQueue>,
@@ -23,19 +24,14 @@ pub struct Submitter {
     pub health: Arc<NodeHealth>,
     pub reader: Arc<TableReader>,
     pub disk_space: Arc<DiskSpace>,
-    pub shutdown: Arc<Shutdown>,
-    /// This node's own, from its configuration: see [`Submitter::limits`].
-    pub configured_limits: Limits,
-    pub session_idle_timeout: Duration,
+    pub shutdown: Shutdown,
     /// From asking for a lock until it was granted, or the wait for it ended.
     pub wait_time: Histogram,
 }
 
 impl Submitter {
-    /// The limits in force. They are the table's, so that nodes with different files answer alike; this node's own only
-    /// until a leader has opened the table.
     pub fn limits(&self) -> Limits {
-        self.host.limits().unwrap_or(self.configured_limits)
+        self.host.limits().unwrap_or(self.options.limits)
     }
 
     /// Runs a command, unless the table shows that it would be refused.
@@ -66,6 +62,61 @@ impl Submitter {
             let _turn = Turn(&self.raft);
             tokio::task::yield_now().await;
         }
+    }
+}
+
+impl Submitter {
+    /// Refuses what would be refused, without an entry, and as fresh as if it had one: the table that refuses has
+    /// everything that was answered before this call, on any node. The session that asks counts as seen, as with an entry.
+    pub(super) async fn refuse_early(&self, command: &Command) -> Result<(), Fault> {
+        self.health.check_may_serve()?;
+        match self.check_name_and_preflight(command)? {
+            None => Ok(()),
+            // In a box: otherwise every request would carry what only this path needs.
+            Some(_) => Box::pin(self.refuse_after_barrier(command)).await,
+        }
+    }
+
+    async fn refuse_after_barrier(&self, command: &Command) -> Result<(), Fault> {
+        if let Some(session) = command.session() {
+            self.touch_session(session).await?;
+        }
+        // Another node may have changed it meanwhile.
+        self.reader.read_barrier(Consistency::Linearizable).await?;
+        let Some(refusal) = self.preflight(command) else { return Ok(()) };
+        let acquire = if let Command::Acquire(acquire) = command { Some(&**acquire) } else { None };
+        self.host.note_early_refusal(&refusal, acquire);
+        Err(refusal.into())
+    }
+
+    /// Both under one lock of the table.
+    fn check_name_and_preflight(&self, command: &Command) -> Result<Option<Refusal>, Fault> {
+        let table = self.host.table();
+        if let Some(name) = command.name() {
+            self.limits().check_name(name)?;
+        }
+        Ok(table.preflight(command, self.clock.now()))
+    }
+
+    fn preflight(&self, command: &Command) -> Option<Refusal> {
+        self.host.table().preflight(command, self.clock.now())
+    }
+}
+
+impl Submitter {
+    /// New holds and sessions need a server that stays, a disk with free space, and room in the table.
+    pub(super) fn check_capacity(&self, command: &Command) -> Result<(), Fault> {
+        if self.shutdown.has_begun() {
+            return Err(EngineError::ShuttingDown.into());
+        }
+        self.health.check_writable()?;
+        self.disk_space.check_free()?;
+        let waiting_bytes = self.queue.reserved_bytes();
+        if waiting_bytes == 0 {
+            return Ok(());
+        }
+        let checked = self.host.table().check_quota(command, waiting_bytes);
+        checked.inspect_err(|refusal| self.host.counters.count_full(refusal)).map_err(Fault::from)
     }
 }
 

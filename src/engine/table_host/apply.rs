@@ -107,7 +107,6 @@ impl TableHost {
 
     fn count(&self, applied: &Applied, began_leadership: bool) {
         self.counters.count(applied);
-        self.full_limits.note_outcomes(applied);
         if began_leadership {
             self.counters.count_leadership();
         } else {
@@ -147,7 +146,7 @@ mod tests {
     use crate::domain::{
         CommandId, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Outcome, SessionId, StoreId, Submitted,
     };
-    use crate::engine::answer::Answered;
+    use crate::engine::command_queue::Answered;
     use crate::engine::test_node::open_session;
     use tokio::sync::oneshot;
 

@@ -1,6 +1,9 @@
-//! Counters of what was applied, for `/metrics` and the status page.
+//! Counters of what was applied and refused, for `/metrics` and the status page. A limit that is reached is logged too, at most
+//! once a minute.
 
-use crate::domain::{Applied, EndReason, Event, Outcome, WaitEnd};
+use crate::base::KeyedLogRateLimit;
+use crate::base::clock::process_age;
+use crate::domain::{Applied, EndReason, Event, Outcome, Pool, Refusal, ShareOf, WaitEnd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -39,6 +42,12 @@ counters! {
     waits,
     /// Acquires and waits that ended without a grant.
     refusals,
+    /// Refusals because the table had no room.
+    table_full,
+    /// Refusals because another pool was full.
+    pools_full,
+    /// Refusals because the caller had its share.
+    shares_full,
     /// Waits that ended by their timeout.
     wait_timeouts,
     /// Holds given back by their owners.
@@ -71,9 +80,9 @@ impl Counters {
         add(&self.elections, 1);
     }
 
-    /// A refusal that needed no log entry.
-    pub fn count_refusal(&self) {
+    pub fn count_refusal(&self, refusal: &Refusal) {
         add(&self.refusals, 1);
+        self.count_full(refusal);
     }
 
     pub fn count_broken(&self) {
@@ -87,7 +96,7 @@ impl Counters {
     fn count_outcome(&self, outcome: &Outcome) {
         match outcome {
             Outcome::Waiting { .. } | Outcome::Enqueued { .. } => add(&self.waits, 1),
-            Outcome::Refused(_) => add(&self.refusals, 1),
+            Outcome::Refused(refusal) => self.count_refusal(refusal),
             Outcome::SessionOpened { .. } => add(&self.sessions_opened, 1),
             Outcome::Renewed(_) => add(&self.renewals, 1),
             Outcome::LevelRaised { level } => tracing::info!(level, "the feature level is raised"),
@@ -129,4 +138,73 @@ impl Counters {
 
 fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
+}
+
+const WAITERS_PER_LOCK: &str = "locks.waiters_per_lock_max";
+const HOLDS_PER_SESSION: &str = "sessions.holds_max";
+const CREDENTIALS: &str = "quotas.credential_percent";
+const ADDRESSES: &str = "quotas.address_percent";
+/// By the key of the limit, of which there are fewer.
+static FULL: KeyedLogRateLimit<&str> = KeyedLogRateLimit::new(64);
+
+/// The key of a pool's limit in `config.toml`.
+fn key(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Holds => "locks.holds_max",
+        Pool::Sessions => "sessions.count_max",
+        Pool::Requests => "locks.requests_max",
+        Pool::Bytes => "locks.table_bytes_max",
+    }
+}
+
+impl Counters {
+    /// Counts a refusal, if a full limit is its reason.
+    pub fn count_full(&self, refusal: &Refusal) {
+        let (counter, what, limit, of) = match refusal {
+            Refusal::HoldsFull { limit } => (&self.pools_full, key(Pool::Holds), *limit, None),
+            Refusal::SessionsFull { limit } => (&self.pools_full, key(Pool::Sessions), *limit, None),
+            Refusal::RequestsFull { limit } => (&self.pools_full, key(Pool::Requests), *limit, None),
+            Refusal::TableFull { limit } => (&self.table_full, key(Pool::Bytes), *limit, None),
+            Refusal::QueueFull { limit } => (&self.pools_full, WAITERS_PER_LOCK, *limit, None),
+            Refusal::SessionHoldsFull { limit } => (&self.pools_full, HOLDS_PER_SESSION, *limit, None),
+            Refusal::ShareFull { pool, whose: ShareOf::Credential, limit } => {
+                (&self.shares_full, CREDENTIALS, *limit, Some(key(*pool)))
+            }
+            Refusal::ShareFull { pool, whose: ShareOf::Address, limit } => {
+                (&self.shares_full, ADDRESSES, *limit, Some(key(*pool)))
+            }
+            _ => return,
+        };
+        add(counter, 1);
+        let Some(held_back) = FULL.admit(what, process_age()) else { return };
+        match of {
+            None => tracing::warn!(key = what, limit, held_back, "requests are refused: {what} is reached ({limit})"),
+            Some(of) => tracing::warn!(
+                key = what,
+                of,
+                limit,
+                held_back,
+                "requests are refused: one caller has reached its share of {of} ({what}: {limit})"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_for_a_full_limit_is_counted() {
+        let full = Counters::default();
+        let refusals = [
+            Refusal::HoldsFull { limit: 1 },
+            Refusal::TableFull { limit: 1 },
+            Refusal::ShareFull { pool: Pool::Bytes, whose: ShareOf::Address, limit: 1 },
+            Refusal::ShareFull { pool: Pool::Holds, whose: ShareOf::Credential, limit: 1 },
+            Refusal::WrongKey,
+        ];
+        refusals.iter().for_each(|refusal| full.count_full(refusal));
+        assert_eq!(full.read(), Stats { pools_full: 1, table_full: 1, shares_full: 2, ..Stats::default() });
+    }
 }

@@ -3,19 +3,18 @@
 use super::counters::Counters;
 use super::debug_log::{self, DebugLog};
 use super::ended_holds::EndedHolds;
-use super::full_limits::FullLimits;
-use super::idle_timeouts::IdleTimeouts;
 use super::pending_requests::PendingRequests;
 use crate::base::histogram::Histogram;
-use crate::domain::{Acquire, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Limits, Refusal, Table};
+use crate::domain::time::round_up_ms;
+use crate::domain::{Acquire, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Limits, Refusal, Table};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 pub struct TableHost {
     pub requests: PendingRequests,
     pub counters: Counters,
-    pub full_limits: FullLimits,
     pub ended_holds: EndedHolds,
     pub idle_timeouts: IdleTimeouts,
     /// Commands of each log entry.
@@ -37,7 +36,6 @@ impl TableHost {
         TableHost {
             requests: PendingRequests::new(incarnation),
             counters: Counters::default(),
-            full_limits: FullLimits::default(),
             ended_holds: EndedHolds::default(),
             idle_timeouts: IdleTimeouts::default(),
             batch_sizes: Histogram::of_sizes(),
@@ -96,8 +94,7 @@ impl TableHost {
 
     /// Counts a refusal that was given without a log entry.
     pub fn note_early_refusal(&self, refusal: &Refusal, acquire: Option<&Acquire>) {
-        self.counters.count_refusal();
-        self.full_limits.note(refusal);
+        self.counters.count_refusal(refusal);
         if let Some(acquire) = acquire {
             debug_log::log_refused(acquire, refusal);
         }
@@ -122,10 +119,42 @@ impl ProposedEntry {
     }
 }
 
+/// Whether all sessions have the same idle timeout: then no session needs to be looked up for it.
+///
+/// The idle timeout of the first session that was seen in milliseconds, 0 before it, or [`SEVERAL`].
+#[derive(Default)]
+pub struct IdleTimeouts(AtomicU64);
+
+impl IdleTimeouts {
+    /// Whether a session may have another idle timeout than this.
+    pub fn differ_from(&self, usual: Duration) -> bool {
+        let seen = self.0.load(Ordering::Relaxed);
+        seen != 0 && seen != round_up_ms(usual)
+    }
+
+    pub(super) fn note(&self, ms: u64) {
+        let seen = self.0.load(Ordering::Relaxed);
+        let next = if seen == 0 || seen == ms { ms } else { SEVERAL };
+        self.0.store(next, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_entry(&self, entry: &Entry) {
+        let Body::Batch { commands, .. } = &entry.body else { return };
+        for submitted in commands {
+            if let Command::OpenSession { idle_timeout_ms, .. } = submitted.command {
+                self.note(idle_timeout_ms);
+            }
+        }
+    }
+}
+
+/// More than one idle timeout was seen.
+const SEVERAL: u64 = u64::MAX;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Body, Timestamp};
+    use crate::domain::Timestamp;
 
     fn keep(proposed: &ProposedEntry, at: u64) -> Bytes {
         let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
@@ -156,5 +185,16 @@ mod tests {
         let newer = keep(&proposed, 10);
         assert_eq!(take(&proposed, &older), None);
         assert_eq!(take(&proposed, &newer), Some(Timestamp(10)));
+    }
+
+    #[test]
+    fn second_idle_timeout_differs_from_every_usual_one() {
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(2));
+        let timeouts = IdleTimeouts::default();
+        assert!(!timeouts.differ_from(short), "no session was seen");
+        timeouts.note(1_000);
+        assert!(!timeouts.differ_from(short) && timeouts.differ_from(long));
+        timeouts.note(2_000);
+        assert!(timeouts.differ_from(short) && timeouts.differ_from(long));
     }
 }

@@ -6,12 +6,9 @@ mod apply;
 mod counters;
 mod debug_log;
 mod ended_holds;
-mod full_limits;
 mod host;
-mod idle_timeouts;
 mod pending_requests;
 
 pub use counters::Stats;
 pub use ended_holds::EndedHold;
-pub use full_limits::FullLimitCounts;
 pub use host::TableHost;

@@ -1,7 +1,7 @@
 //! The requests of this node that wait for their commands to be applied. Never replicated.
 
 use crate::domain::{Applied, Event, Incarnation, Outcome, Refusal, Table, WaitEnd};
-use crate::engine::answer::{Answer, AnswerSender, Answered};
+use crate::engine::command_queue::{Answer, AnswerSender, Answered};
 use crate::engine::error::EngineError;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};

@@ -1,19 +1,23 @@
-//! How the leader learns of a node, which presents itself, and how a node finds out that it was removed: no node sends it the
-//! log entry that says so.
+//! How the nodes know of each other: each presents itself to the leader, which declares silent ones down and raises the feature
+//! level when all support it; and a node finds out that it was removed, although no node sends it the log entry that says so.
 //!
 //! While a node follows a leader, the leader tells it. Otherwise, as after a restart, it asks every node that it knows of.
 
 use super::cluster_members::ClusterMembers;
+use super::node_health::MembershipChange;
 use crate::base::{KeyedLogRateLimit, clock};
-use crate::domain::{Command, Incarnation, NodeId, Outcome, Refusal, StoreId};
-use crate::engine::answer::Answered;
-use crate::engine::messages::{Reply, Request};
+use crate::domain::{Command, FEATURE_LEVEL, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use crate::engine::command_queue::Answered;
+use crate::engine::error::EngineError;
+use crate::engine::events::EventLog;
+use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, ask_at};
 use crate::raft::{NodeState, RemovedNode};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the log may take to record a node before that node has to ask again.
-const RECORDED_WITHIN: Duration = Duration::from_millis(400);
+const RECORD_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Programs of a lower level do not know [`Reply::NotMember`].
 const LEVEL_OF_NOT_MEMBER: u32 = 4;
@@ -66,7 +70,7 @@ impl ClusterMembers {
     /// Has the log record a fact about a node.
     pub(super) async fn record(&self, fact: Command) -> Result<(), Reply> {
         let applied = self.queue.submit_as_leader(fact).map_err(|_| Reply::NotLeader)?;
-        match tokio::time::timeout(RECORDED_WITHIN, applied).await {
+        match tokio::time::timeout(RECORD_TIMEOUT, applied).await {
             Ok(Ok(Ok(Answered::Outcome(Outcome::Refused(refusal))))) => {
                 Err(Reply::NotAccepted { reason: reason_of(&refusal) })
             }
@@ -87,8 +91,49 @@ fn reason_of(refusal: &Refusal) -> String {
     }
 }
 
+/// Each attempt is repeated at once, and would log a line.
+static DOWN: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
+
+impl ClusterMembers {
+    /// A leadership of this node begins: it has heard no node yet.
+    pub fn begin_supervision(&self) {
+        self.liveness.forget_all();
+    }
+
+    /// Declares nodes down that have been silent for too long, and raises the feature level when all support it.
+    pub fn supervise(&self, age: Duration) {
+        let up = self.other_nodes_that_are_up();
+        for node in self.liveness.silent(up.keys().copied(), age, self.options.cluster.node_down_after) {
+            if let Some(held_back) = DOWN.admit(node, clock::process_age()) {
+                tracing::warn!(node, held_back, "a node is not heard any more: it is declared down");
+            }
+            let down = Command::NodeDown { node: NodeId(node), incarnation: up[&node] };
+            drop(self.queue.submit_as_leader(down));
+        }
+        self.raise_level();
+    }
+
+    fn other_nodes_that_are_up(&self) -> BTreeMap<u64, Incarnation> {
+        let table = self.host.table();
+        let others = table.nodes().iter().filter(|(node, record)| record.up && node.0 != self.health.node());
+        others.map(|(node, record)| (node.0, record.incarnation)).collect()
+    }
+
+    fn raise_level(&self) {
+        let table = self.host.table();
+        let members = self.raft.members();
+        let supported =
+            members.iter().map(|member| table.nodes().get(&NodeId(member.node)).map_or(0, |record| record.level));
+        let level = supported.min().unwrap_or(0).min(FEATURE_LEVEL);
+        if level > table.level() {
+            drop(table);
+            tracing::info!(level, "every member supports a higher feature level: it is raised");
+            drop(self.queue.submit_as_leader(Command::RaiseLevel { level }));
+        }
+    }
+}
+
 const CHECK_EVERY: Duration = Duration::from_millis(500);
-const ASK_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs until it is aborted.
 pub async fn watch_for_removal(members: Arc<ClusterMembers>) {
@@ -113,11 +158,34 @@ impl ClusterMembers {
     async fn ask_whether_member(&self) {
         let request = self.introduction();
         for (node, address) in self.others() {
-            match self.client.ask_at(node, &address, &request, ASK_WITHIN).await {
+            match ask_at(&self.raft, node, &address, &request, ASK_TIMEOUT).await {
                 Some(Reply::NotMember) => return self.raft.set_removed(true),
                 Some(Reply::Accepted { .. }) => return self.raft.set_removed(false),
                 _ => {}
             }
+        }
+    }
+}
+
+/// Follows the state of this node: when it is removed, nothing that waits here can be answered any more. Runs until consensus
+/// is gone.
+pub async fn watch_node_state(members: Arc<ClusterMembers>, events: Arc<EventLog>) {
+    let mut states = members.raft.state();
+    loop {
+        let state = states.borrow_and_update().clone();
+        match members.health.note_state(&state) {
+            Some(MembershipChange::Removed) => {
+                tracing::error!("{state}");
+                let error = EngineError::Removed(RemovedNode { node: members.health.node() });
+                members.queue.refuse_waiting(error);
+                members.host.requests.abandon(error);
+                events.wake();
+            }
+            Some(MembershipChange::AddedAgain) => tracing::info!("this node is a member of its cluster again"),
+            None => {}
+        }
+        if states.changed().await.is_err() {
+            return;
         }
     }
 }
