@@ -21,5 +21,14 @@ pub use fatal::FLUSH_TARGET;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
 pub use session_handle::session_handle;
 
+/// Runs an action when it is dropped.
+pub struct OnDrop<F: FnMut()>(pub F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// A future in a box, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,9 +1,7 @@
 //! Starts a node: opens its stores, connects its parts, and starts their tasks.
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use openraft::storage::RaftLogStorage;
 use tokio::sync::watch;
 
 use crate::mutants::planted;
@@ -13,7 +11,6 @@ use crate::raft::election::lost_end::LostEnd;
 use crate::raft::error::NodeStartError;
 use crate::raft::interface::{Machine, PeerService};
 use crate::raft::leadership;
-use crate::raft::log::disk::DiskLog;
 use crate::raft::membership::changes;
 use crate::raft::membership::node_state::NodeState;
 use crate::raft::monitors::Monitors;
@@ -27,8 +24,8 @@ use crate::raft::peers::incoming::PeerServer;
 use crate::raft::peers::server;
 use crate::raft::snapshot::policy;
 use crate::raft::standalone::{self, StandaloneLog};
-use crate::raft::storage::{self, OpenStores};
-use crate::raft::types::{Raft, TypeConfig};
+use crate::raft::storage::{self, OpenLog, OpenStores};
+use crate::raft::types::Raft;
 
 impl RaftNode {
     /// Opens the store, restores the machine from the newest snapshot, and lets the log bring it up to date.
@@ -40,70 +37,32 @@ impl RaftNode {
         machine: impl Machine,
         service: Arc<dyn PeerService>,
     ) -> Result<RaftNode, NodeStartError> {
-        let machine = Box::new(machine);
-        let Some(peers) = options.peers.clone() else { return start_standalone(options, machine).await };
-        let monitors = Monitors::new(options.snapshot_log_bytes, options.snapshot_log_bytes);
-        match options.store.clone() {
-            Store::Stable(store) => {
-                let stores = storage::open_stable(&store, options.node_id, machine, &monitors)?;
-                compose(options, peers, stores, monitors, service).await
-            }
-            Store::Memory => {
-                let stores = storage::open_memory(options.node_id, machine, &monitors)?;
-                compose(options, peers, stores, monitors, service).await
-            }
-            Store::Disk { dir, fsync } => {
-                let opened = open_disk(dir, fsync, &options, machine, &monitors).await;
-                let stores = opened.map_err(|e| e.among_peers(options.node_id))?;
-                compose(options, peers, stores, monitors, service).await
-            }
+        // A node without peers keeps no log for them.
+        let kept_bytes = if options.peers.is_some() { options.snapshot_log_bytes } else { 0 };
+        let monitors = Monitors::new(options.snapshot_log_bytes, kept_bytes);
+        let opened = storage::open(&options, Box::new(machine), &monitors).await;
+        let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(options.node_id) } else { e })?;
+        if let (true, Err(implausible)) = (stores.empty, options.may_begin) {
+            return Err(refuse(stores, implausible.into()).await);
         }
-    }
-}
-
-/// Opens the stores of a data directory.
-async fn open_disk(
-    dir: PathBuf,
-    fsync: bool,
-    options: &RaftOptions,
-    machine: Box<dyn Machine>,
-    monitors: &Monitors,
-) -> Result<OpenStores<DiskLog>, NodeStartError> {
-    let (monitors, id, accept) = (monitors.clone(), options.node_id, options.accept);
-    let open = move || storage::open_disk(&dir, fsync, accept, id, machine, &monitors);
-    tokio::task::spawn_blocking(open).await.map_err(NodeStartError::engine)?
-}
-
-/// Starts a node without peers, which keeps no log for them.
-async fn start_standalone(options: RaftOptions, machine: Box<dyn Machine>) -> Result<RaftNode, NodeStartError> {
-    let monitors = Monitors::new(options.snapshot_log_bytes, 0);
-    let id = options.node_id;
-    match options.store.clone() {
-        Store::Memory => {
-            let stores = storage::open_memory(id, machine, &monitors)?;
-            let log = StandaloneLog::Memory(monitors.log.clone());
-            compose_standalone(options, stores.with_log(|_| log), monitors).await
-        }
-        Store::Stable(store) => {
-            let stores = storage::open_stable(&store, id, machine, &monitors)?;
-            compose_standalone(options, stores.with_log(StandaloneLog::Stable), monitors).await
-        }
-        Store::Disk { dir, fsync } => {
-            let stores = open_disk(dir, fsync, &options, machine, &monitors).await?;
-            compose_standalone(options, stores.with_log(StandaloneLog::Disk), monitors).await
+        match options.peers.clone() {
+            Some(peers) => compose(options, peers, stores, monitors, service).await,
+            None => compose_standalone(options, stores, monitors).await,
         }
     }
 }
 
 async fn compose_standalone(
     options: RaftOptions,
-    mut stores: OpenStores<StandaloneLog>,
+    mut stores: OpenStores,
     monitors: Monitors,
 ) -> Result<RaftNode, NodeStartError> {
-    if let (true, Err(implausible)) = (stores.empty, options.may_begin) {
-        return Err(refuse(stores, implausible.into()).await);
-    }
-    let (node, lead) = match standalone::start(options.node_id, stores.log, stores.machine).await {
+    let log = match (stores.log, &options.store) {
+        (OpenLog::Memory(_), Store::Memory) => StandaloneLog::Memory(monitors.log.clone()),
+        (OpenLog::Memory(log), _) => StandaloneLog::Stable(log),
+        (OpenLog::Disk(log), _) => StandaloneLog::Disk(log),
+    };
+    let (node, lead) = match standalone::start(options.node_id, log, stores.machine).await {
         Ok(started) => started,
         Err(refused) => {
             // The caller may want the directory right away.
@@ -130,7 +89,7 @@ async fn compose_standalone(
 }
 
 /// Closes the stores of a node that may not start: the caller may want the directory right away.
-async fn refuse<L>(stores: OpenStores<L>, why: NodeStartError) -> NodeStartError {
+async fn refuse(stores: OpenStores, why: NodeStartError) -> NodeStartError {
     let OpenStores { log, machine, mut released, .. } = stores;
     drop((log, machine));
     released.recv().await;
@@ -138,16 +97,13 @@ async fn refuse<L>(stores: OpenStores<L>, why: NodeStartError) -> NodeStartError
 }
 
 /// Connects the parts of a node with peers on the stores that were opened, and starts their tasks.
-async fn compose<L: RaftLogStorage<TypeConfig>>(
+async fn compose(
     options: RaftOptions,
     with: PeerOptions,
-    stores: OpenStores<L>,
+    stores: OpenStores,
     monitors: Monitors,
     service: Arc<dyn PeerService>,
 ) -> Result<RaftNode, NodeStartError> {
-    if let (true, Err(implausible)) = (stores.empty, options.may_begin) {
-        return Err(refuse(stores, implausible.into()).await);
-    }
     let OpenStores { log, machine, id: store_id, empty, mut released, data_dir, lost } = stores;
     let local = Arc::new(LocalNode {
         node_id: options.node_id,
@@ -158,8 +114,12 @@ async fn compose<L: RaftLogStorage<TypeConfig>>(
         raft: OnceLock::new(),
     });
     let peers = Peers::new(local.clone(), with.transport.clone());
-    let config = options.openraft_config().map_err(NodeStartError::engine)?;
-    let raft = Raft::new(options.node_id, Arc::new(config), Network(peers.clone()), log, machine).await;
+    let config = Arc::new(options.openraft_config().map_err(NodeStartError::engine)?);
+    let (id, network) = (options.node_id, Network(peers.clone()));
+    let raft = match log {
+        OpenLog::Memory(log) => Raft::new(id, config, network, log, machine).await,
+        OpenLog::Disk(log) => Raft::new(id, config, network, log, machine).await,
+    };
     let raft = raft.map_err(NodeStartError::engine)?;
     // Cannot be set already: it was made above.
     let _ = local.raft.set(raft.clone());

@@ -15,7 +15,7 @@ use crate::raft::log::check;
 use crate::raft::log::disk::{DiskLog, LogSpan};
 use crate::raft::log::memory::MemoryLog;
 use crate::raft::monitors::Monitors;
-use crate::raft::options::Accept;
+use crate::raft::options::{Accept, RaftOptions, Store};
 use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::file::KeptSnapshot;
 use crate::raft::snapshot::store::SnapshotStore;
@@ -23,8 +23,8 @@ use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{LogId, NodeId};
 
 /// The open stores of a node.
-pub struct OpenStores<L> {
-    pub log: L,
+pub struct OpenStores {
+    pub log: OpenLog,
     pub machine: StateMachine,
     /// The store id.
     pub id: [u8; 16],
@@ -37,23 +37,34 @@ pub struct OpenStores<L> {
     pub lost: Option<LogId>,
 }
 
-impl<L> OpenStores<L> {
-    /// The same stores with their log in another form.
-    pub fn with_log<T>(self, change: impl FnOnce(L) -> T) -> OpenStores<T> {
-        let OpenStores { log, machine, id, empty, released, data_dir, lost } = self;
-        OpenStores { log: change(log), machine, id, empty, released, data_dir, lost }
+pub enum OpenLog {
+    Memory(MemoryLog),
+    Disk(DiskLog),
+}
+
+/// Opens the store of a node, and restores the machine from the newest snapshot in it.
+pub async fn open(
+    options: &RaftOptions,
+    machine: Box<dyn Machine>,
+    monitors: &Monitors,
+) -> Result<OpenStores, NodeStartError> {
+    let (id, accept) = (options.node_id, options.accept);
+    match options.store.clone() {
+        Store::Memory => open_memory(id, machine, monitors),
+        Store::Stable(store) => open_stable(&store, id, machine, monitors),
+        Store::Disk { dir, fsync } => {
+            let monitors = monitors.clone();
+            let open = move || open_disk(&dir, fsync, accept, id, machine, &monitors);
+            tokio::task::spawn_blocking(open).await.map_err(NodeStartError::engine)?
+        }
     }
 }
 
-pub fn open_memory(
-    node_id: NodeId,
-    machine: Box<dyn Machine>,
-    monitors: &Monitors,
-) -> Result<OpenStores<MemoryLog>, NodeStartError> {
+fn open_memory(node_id: NodeId, machine: Box<dyn Machine>, monitors: &Monitors) -> Result<OpenStores, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
     let machine = StateMachine::new(machine, SnapshotStore::OnDemand, monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
-    let log = MemoryLog::new(monitors.log.clone()).of(node_id);
+    let log = OpenLog::Memory(MemoryLog::new(monitors.log.clone()).of(node_id));
     Ok(OpenStores { log, machine, id: random_id(), empty: true, released, data_dir: Weak::new(), lost: None })
 }
 
@@ -62,25 +73,25 @@ pub fn open_stable(
     node_id: NodeId,
     machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores<MemoryLog>, NodeStartError> {
+) -> Result<OpenStores, NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
     let log = MemoryLog::on(store.clone(), monitors.log.clone()).map_err(NodeStartError::engine)?;
     let empty = log.is_empty() && store.snapshot().is_none();
     let machine = StateMachine::new(machine, SnapshotStore::Stable(store.clone()), monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
     let (lost, id) = (log.lost_end(), store.id());
-    Ok(OpenStores { log: log.of(node_id), machine, id, empty, released, data_dir: Weak::new(), lost })
+    Ok(OpenStores { log: OpenLog::Memory(log.of(node_id)), machine, id, empty, released, data_dir: Weak::new(), lost })
 }
 
 /// Blocks for as long as reading the directory takes.
-pub fn open_disk(
+fn open_disk(
     dir: &Path,
     fsync: bool,
     accept: Accept,
     node_id: NodeId,
     machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores<DiskLog>, NodeStartError> {
+) -> Result<OpenStores, NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
     check_quarantine(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
@@ -122,7 +133,7 @@ pub fn open_disk(
             NodeStartError::damaged(&file, e.offset, e.reason)
         })?;
     let data_dir = Arc::downgrade(&data_dir);
-    Ok(OpenStores { log: log.of(node_id), machine, id, empty, released, data_dir, lost })
+    Ok(OpenStores { log: OpenLog::Disk(log.of(node_id)), machine, id, empty, released, data_dir, lost })
 }
 
 fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {

@@ -15,7 +15,7 @@ use crate::raft::monitors::Monitors;
 use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::store::SnapshotStore;
 use crate::raft::state_machine::StateMachine;
-use crate::raft::storage;
+use crate::raft::storage::{self, OpenLog};
 use crate::raft::types::{StorageError, TypeConfig};
 
 #[path = "../../tests/simulation/disk.rs"]
@@ -68,7 +68,8 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, ()> for OnStableStore {
         let monitors = Monitors::new(u64::MAX, 0);
         let stores =
             storage::open_stable(&disk, 1, Box::<Collector>::default(), &monitors).expect("nothing to restore");
-        Ok(((), stores.log, stores.machine))
+        let OpenLog::Memory(log) = stores.log else { panic!("not a log in memory") };
+        Ok(((), log, stores.machine))
     }
 }
 

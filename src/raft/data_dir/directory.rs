@@ -140,7 +140,9 @@ fn check_format(dir: &Path) -> Result<(), NodeStartError> {
             return Err(NodeStartError::damaged(&path, 0, "it is missing"));
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            write_format(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(dir, e))?;
+            replace_file(&path, &format!("{FORMAT_PREFIX}{FORMAT_VERSION}"))
+                .and_then(|()| sync_dir(dir))
+                .map_err(|e| NodeStartError::io(dir, e))?;
             tracing::info!(dir = %absolute(dir).display(), "a new data directory, with nothing in it yet");
             return Ok(());
         }
@@ -175,11 +177,11 @@ fn check_no_other_files(dir: &Path) -> Result<(), NodeStartError> {
     Ok(())
 }
 
-/// Written aside and renamed, so that a crash leaves no half-written file that a later start would refuse.
-fn write_format(path: &Path) -> io::Result<()> {
+/// Writes a file of one line aside and renames it, so that a crash leaves no half-written one, which a later start would refuse.
+pub fn replace_file(path: &Path, line: &str) -> io::Result<()> {
     let aside = path.with_extension("tmp");
     let mut file = File::create(&aside)?;
-    writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}")?;
+    writeln!(file, "{line}")?;
     file.sync_all()?;
     fs::rename(&aside, path)
 }

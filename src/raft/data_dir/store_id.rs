@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::raft::data_dir::directory::sync_dir;
+use crate::raft::data_dir::directory::{replace_file, sync_dir};
 use crate::raft::error::NodeStartError;
 use crate::raft::log::position;
 
@@ -85,15 +85,10 @@ fn mark_unused(dir: &Path) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Written aside and renamed, so that a crash leaves no half-written file that a later start would refuse.
 fn write(dir: &Path, node: u64, id: &[u8; 16]) -> io::Result<()> {
-    let aside = dir.join(format!("{FILE}.tmp"));
-    let mut file = File::create(&aside)?;
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("{PREFIX} node {node} id {hex}");
-    writeln!(file, "{text} crc32 {:08x}", crc32fast::hash(text.as_bytes()))?;
-    file.sync_all()?;
-    fs::rename(&aside, dir.join(FILE))?;
+    replace_file(&dir.join(FILE), &format!("{text} crc32 {:08x}", crc32fast::hash(text.as_bytes())))?;
     sync_dir(dir)
 }
 

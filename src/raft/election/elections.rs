@@ -13,7 +13,7 @@ use openraft::metrics::RaftServerMetrics;
 use openraft::{BasicNode, ServerState};
 use tokio::sync::{Notify, watch};
 
-use crate::base::random;
+use crate::base::{OnDrop, random};
 use crate::raft::election::lost_end::LostEnd;
 use crate::raft::election::pre_vote;
 use crate::raft::log::monitor::LogMonitor;
@@ -50,24 +50,6 @@ pub struct Elections {
     log: Arc<LogMonitor>,
 }
 
-/// A message of a leader or a candidate is being worked on for as long as this lives.
-pub struct Hearing<'a>(&'a Elections);
-
-impl Drop for Hearing<'_> {
-    fn drop(&mut self) {
-        self.0.hearing.fetch_sub(1, SeqCst);
-    }
-}
-
-/// Heartbeats are held back for as long as this lives.
-pub struct Paused<'a>(&'a Elections);
-
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        self.0.paused.store(false, SeqCst);
-    }
-}
-
 impl Elections {
     pub fn new(options: &RaftOptions, lost_end: Arc<LostEnd>, log: Arc<LogMonitor>) -> Elections {
         Elections {
@@ -90,15 +72,17 @@ impl Elections {
         self.heard.notify_one();
     }
 
-    /// Holds the election timer while a message is worked on: a leader is not silent while this node's disk is slow.
-    pub fn hear(&self) -> Hearing<'_> {
+    /// Holds the election timer for as long as the result lives, while a message of a leader or a candidate is worked on: a
+    /// leader is not silent while this node's disk is slow.
+    pub fn hear(&self) -> OnDrop<impl FnMut()> {
         self.hearing.fetch_add(1, SeqCst);
-        Hearing(self)
+        OnDrop(|| _ = self.hearing.fetch_sub(1, SeqCst))
     }
 
-    pub fn pause_heartbeats(&self) -> Paused<'_> {
+    /// Holds heartbeats back for as long as the result lives.
+    pub fn pause_heartbeats(&self) -> OnDrop<impl FnMut()> {
         self.paused.store(true, SeqCst);
-        Paused(self)
+        OnDrop(|| self.paused.store(false, SeqCst))
     }
 
     pub fn retire(&self) {
@@ -116,15 +100,16 @@ impl Elections {
     /// Answers a pre-vote: whether this node would vote for a candidate whose log ends with `last`. It would not while it
     /// hears a leader, or leads a quorum itself.
     pub fn grants_pre_vote(&self, raft: &Raft, last: Option<LogId>) -> bool {
-        let metrics = raft.metrics();
-        let leads_a_quorum = {
+        let is_leaderless = {
+            let metrics = raft.metrics();
             let metrics = metrics.borrow();
-            let fresh = |age| Duration::from_millis(age) <= self.election_max;
-            metrics.state == ServerState::Leader && metrics.millis_since_quorum_ack.is_some_and(fresh)
+            let is_fresh = |age| Duration::from_millis(age) <= self.election_max;
+            match metrics.state {
+                ServerState::Leader => !metrics.millis_since_quorum_ack.is_some_and(is_fresh),
+                _ => self.is_quiet(),
+            }
         };
-        let leads = metrics.borrow().state == ServerState::Leader;
         let own = raft.data_metrics().borrow().last_log;
-        let is_leaderless = if leads { !leads_a_quorum } else { self.is_quiet() };
         last >= own && self.lost_end.may_vote_for(raft, last) && is_leaderless && !self.log.space.is_full()
     }
 

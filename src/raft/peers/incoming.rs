@@ -10,8 +10,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, V
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::base::LogRateLimit;
-use crate::base::{clock, fatal};
+use crate::base::{LogRateLimit, OnDrop, clock, fatal};
 use crate::mutants::planted;
 use crate::raft::codec::{decode, encode};
 use crate::raft::election::elections::Elections;
@@ -73,7 +72,9 @@ impl IncomingConnection {
             drop(self.answers.send(Frame::failed(frame.request, &reason)).await);
             return;
         };
-        let busy = Busy::new(&self.busy);
+        let count = self.busy.clone();
+        count.fetch_add(1, Ordering::Relaxed);
+        let busy = OnDrop(move || _ = count.fetch_sub(1, Ordering::Relaxed));
         self.take_members_slot();
         // Calls are for the user of this room, which tells a removed node that it was removed.
         if kind != MessageKind::Call
@@ -144,22 +145,6 @@ fn answered(kind: MessageKind, request: u64, answer: io::Result<Bytes>) -> Frame
     match answer {
         Ok(body) => Frame::answer(kind, request, body),
         Err(error) => Frame::failed(request, &error.to_string()),
-    }
-}
-
-/// Counts a request for as long as it is worked on.
-struct Busy(Arc<AtomicUsize>);
-
-impl Busy {
-    fn new(count: &Arc<AtomicUsize>) -> Busy {
-        count.fetch_add(1, Ordering::Relaxed);
-        Busy(count.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
