@@ -123,7 +123,6 @@ impl<K: ShardKey, V> FrozenMap<K, V> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
-    /// One shard of the map.
     pub fn part(&self, shard: usize) -> impl Iterator<Item = (&K, &V)> {
         self.shards[shard].iter()
     }

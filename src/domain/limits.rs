@@ -121,13 +121,11 @@ impl Limits {
         Some(share.max(least))
     }
 
-    /// Checks a name's length and content.
     pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
         check_max(Field::Name, name.len() as u64, self.name_bytes_max)?;
         if name.contains('\0') { Err(Refusal::NulInName) } else { Ok(()) }
     }
 
-    /// Checks a lease's length.
     pub fn check_lease(&self, lease_ms: Option<u64>) -> Result<(), Refusal> {
         lease_ms.map_or(Ok(()), |lease| check_max(Field::Lease, lease, self.lease_ms_max))
     }

@@ -39,7 +39,6 @@ impl Nodes {
         self.0.values().all(|node| node.level >= level)
     }
 
-    /// The last command of this incarnation that was applied, 0 if none is recorded.
     pub fn last_sequence(&self, incarnation: Incarnation) -> u64 {
         self.0.values().find(|node| node.incarnation == incarnation).map_or(0, |node| node.last_sequence)
     }

@@ -128,7 +128,6 @@ impl Sessions {
         Some(session)
     }
 
-    /// Removes an ended session.
     pub fn remove_ended(&mut self, id: SessionId) -> Option<Session> {
         self.ended.remove(&id);
         self.map.remove(&id)

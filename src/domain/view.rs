@@ -72,14 +72,21 @@ pub struct Counts {
     pub requests: u64,
 }
 
-/// Which locks a listing shows.
-#[derive(Clone, Debug, Default)]
+/// Which locks a listing shows; by default all.
+#[derive(Clone, Debug)]
 pub struct LockFilter {
-    pub prefix: String,
+    /// Only locks whose names start with any of these. No prefix contains another, and they are sorted.
+    pub prefixes: Vec<String>,
     /// Only locks with (`true`) or without (`false`) a hold.
     pub held: Option<bool>,
     /// Only locks with (`true`) or without (`false`) waiters.
     pub contended: Option<bool>,
+}
+
+impl Default for LockFilter {
+    fn default() -> LockFilter {
+        LockFilter { prefixes: vec![String::new()], held: None, contended: None }
+    }
 }
 
 impl LockView {

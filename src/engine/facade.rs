@@ -198,18 +198,6 @@ impl Engine {
         self.parts.reader.locks(filter, after, limit.into(), self.consistency).await
     }
 
-    /// One page of the locks whose names start with any of `prefixes`, ordered by name. No prefix may contain another, and
-    /// they must be sorted. `filter.prefix` is not used.
-    pub async fn locks_under(
-        &self,
-        prefixes: &[String],
-        filter: &LockFilter,
-        after: Option<Name>,
-        limit: impl Into<PageLimit>,
-    ) -> Result<LockPage, Fault> {
-        self.parts.reader.locks_under(prefixes, filter, after, limit.into(), self.consistency).await
-    }
-
     /// Live sessions, ordered by id.
     pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<SessionPage, Fault> {
         self.parts.reader.sessions(after, limit, self.consistency).await

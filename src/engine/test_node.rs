@@ -4,7 +4,7 @@ use super::command_queue::AnswerReceiver;
 use super::events::EventOptions;
 use super::options::{ClusterOptions, EngineOptions, StorageOptions};
 use super::start::Wiring;
-use crate::domain::{Caller, Command, Limits, SessionId};
+use crate::domain::{Caller, Command, Dialect, EndReason, Event, Limits, SessionId, Timestamp, Token};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -37,6 +37,18 @@ pub fn open_session(number: u8) -> Command {
         idle_timeout_ms: 60_000,
         idempotency_key: None,
         caller: Caller::NOBODY,
+    }
+}
+
+pub fn released(name: &str, token: u64, dialect: Dialect) -> Event {
+    Event::HoldEnded {
+        name: name.into(),
+        token: Token(token),
+        why: EndReason::Released,
+        session: None,
+        dialect,
+        since: Timestamp(1),
+        deadline: Some(Timestamp(9)),
     }
 }
 

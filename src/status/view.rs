@@ -84,17 +84,15 @@ pub async fn gather(
     title: impl Fn(Dialect) -> &'static str,
 ) -> Result<View, Fault> {
     let prefixes = viewer.prefixes_under(&question.prefix);
-    let contended = LockFilter { contended: Some(true), ..LockFilter::default() };
-    let others = LockFilter { contended: Some(false), ..LockFilter::default() };
+    let others = LockFilter { prefixes, held: None, contended: Some(false) };
+    let contended = LockFilter { contended: Some(true), ..others.clone() };
     let after = question.after.as_deref().map(Name::from);
     // Looking for waiters reads every lock, so it is not done where there are none.
     let first = match after {
-        None if engine.overview().counts.waiters > 0 => {
-            Some(engine.locks_under(&prefixes, &contended, None, LOCKS_SHOWN).await?)
-        }
+        None if engine.overview().counts.waiters > 0 => Some(engine.locks(contended, None, LOCKS_SHOWN).await?),
         _ => None,
     };
-    let rest = engine.locks_under(&prefixes, &others, after, LOCKS_SHOWN).await?;
+    let rest = engine.locks(others, after, LOCKS_SHOWN).await?;
     let whole = if viewer.sees_every_name() { Some(whole(engine).await?) } else { None };
     Ok(View {
         question,

@@ -228,7 +228,7 @@ async fn pages_list_all_locks_in_order() {
         hold(&engine, ask(&format!("page/{n}"))).await.unwrap();
     }
     hold(&engine, ask("other")).await.unwrap();
-    let filter = LockFilter { prefix: "page/".to_owned(), ..LockFilter::default() };
+    let filter = LockFilter { prefixes: vec!["page/".to_owned()], ..LockFilter::default() };
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = engine.locks(filter.clone(), after, 2).await.unwrap();

@@ -78,18 +78,17 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let asked = Query::of(&head.uri);
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let filter = LockFilter {
+        prefixes: viewer.prefixes_under(&prefix),
         held: query::flag(asked, "held")?,
         contended: query::flag(asked, "contended")?,
-        ..LockFilter::default()
     };
     if let Some(name) = lock_name_in_query(app, asked)? {
         return only(app, head, viewer, &name, &filter).await;
     }
     let after = query::cursor(asked, query::read_name)?.map(Name::from);
     let limit = query::limit(asked)?;
-    let prefixes = viewer.prefixes_under(&prefix);
     let engine = app.engine.with_consistency(query::consistency(asked)?);
-    let page = engine.locks_under(&prefixes, &filter, after, limit).await.map_err(from_fault)?;
+    let page = engine.locks(filter, after, limit).await.map_err(from_fault)?;
     let next = page.next.as_deref().map(query::after_name);
     let sees_keys = viewer.is_admin();
     let json = listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog));

@@ -83,7 +83,6 @@ impl Index {
         }
     }
 
-    /// The incarnations that have waiters to answer or holds to confirm.
     pub fn answering(&self) -> BTreeSet<Incarnation> {
         let mut found = BTreeSet::new();
         let mut after = Bound::Unbounded;
@@ -99,7 +98,6 @@ impl Index {
         found
     }
 
-    /// The lock of some hold or waiter of this session, holds first.
     pub fn any_of(&self, session: SessionId) -> Option<&Name> {
         let hold = self.holds_of.range((session, Token(0))..).next().filter(|((owner, _), _)| *owner == session);
         let waiter =

@@ -1,20 +1,21 @@
-//! The whole state as bytes. Equal states give equal bytes.
+//! A frozen table: the whole state as bytes, which are equal where the states are equal, and listings of it.
 
-mod listing;
 mod records;
 mod restore;
 
 use super::codec::Format;
-use super::cow_map::{FrozenMap, ShardKey};
+use super::cow_map::{FrozenMap, SHARDS, ShardKey};
 use super::idempotency::RequestRecord;
 use super::ids::{Name, RequestId, SessionId};
 use super::locks::Lock;
 use super::sessions::Session;
 use super::table::{Header, Table};
 use super::time::Timestamp;
+use super::view::{LockFilter, LockView, SessionView, WaiterView};
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::Value;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 /// Records are written out when this many bytes have accumulated.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -116,4 +117,84 @@ fn put_all<K: ShardKey + Value<Format>, V: Value<Format>>(
 fn put_record(key: &impl Value<Format>, value: &impl Value<Format>, out: &mut Vec<u8>, format: Format) {
     key.put(out, format);
     value.put(out, format);
+}
+
+/// Listings.
+impl FrozenTable {
+    /// The locks at `now`, in order of their names, from the first after `after`.
+    pub fn locks<'a>(
+        &'a self,
+        filter: &'a LockFilter,
+        after: Option<&Name>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = LockView> + 'a {
+        let after = after.cloned();
+        let named = filter.prefixes.iter().flat_map(move |prefix| self.named(prefix, after.clone()));
+        // Views copy their holds, so they are not made for the many locks without waiters.
+        let named = named.filter(|(_, lock)| filter.contended != Some(true) || !lock.queue().is_empty());
+        let views = named.filter_map(move |(name, lock)| LockView::of(name, lock, now, |session| self.live(session)));
+        views.filter(|view| filter.accepts(view))
+    }
+
+    /// The locks with this prefix in order of their names, from the first after `after`.
+    fn named<'a>(&'a self, prefix: &'a str, after: Option<Name>) -> impl Iterator<Item = (&'a Name, &'a Lock)> {
+        let after = after.filter(|after| **after >= *prefix);
+        let start = after.clone().unwrap_or_else(|| Arc::from(prefix));
+        let locks = self.locks.ordered_from(&start).skip_while(move |(name, _)| Some(*name) == after.as_ref());
+        locks.take_while(move |(name, _)| name.starts_with(prefix))
+    }
+
+    /// The waiters of a lock at `now`, in order of their turns.
+    pub fn waiters_view(&self, name: &Name, now: Timestamp) -> Vec<WaiterView> {
+        let is_live = |session| self.live(session).is_some();
+        self.locks.get(name).map_or_else(Vec::new, |lock| WaiterView::all_of(lock, now, is_live))
+    }
+
+    /// Live sessions in order of their ids.
+    pub fn sessions_after(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionView> {
+        let is_shown =
+            |(id, session): &(&SessionId, &Session)| !session.ended && after.is_none_or(|after| **id > after);
+        let mut live: Vec<(&SessionId, &Session)> = self.sessions.iter().filter(is_shown).collect();
+        live.sort_unstable_by_key(|(id, _)| **id);
+        live.into_iter().take(limit).map(|(id, session)| SessionView::of(*id, session)).collect()
+    }
+
+    fn live(&self, session: SessionId) -> Option<&Session> {
+        self.sessions.get(&session).filter(|session| !session.ended)
+    }
+}
+
+/// Its parts, each with equal bytes where the tables are equal, for comparing the tables of nodes.
+impl FrozenTable {
+    /// The number of parts, whatever the table holds.
+    pub const PARTS: usize = SHARDS;
+
+    /// How many records all parts have together.
+    pub fn records(&self) -> usize {
+        self.record_counts().into_iter().sum()
+    }
+
+    /// A number that rises by one in each such span of cluster time, and with each leadership.
+    pub fn turn(&self, span_ms: u64) -> u64 {
+        (self.header.now.0 / span_ms.max(1)).wrapping_add(self.header.epoch)
+    }
+
+    /// The header of the table, and how many records of each kind there are.
+    pub fn put_summary(&self, out: &mut Vec<u8>) {
+        self.header.put(out, self.format());
+        self.record_counts().into_iter().for_each(|count| out.put_varint(count as u64));
+    }
+
+    /// The records of one part.
+    pub fn put_part(&self, part: usize, out: &mut Vec<u8>) {
+        let format = self.format();
+        self.sessions.part(part).for_each(|(id, session)| put_record(id, session, out, format));
+        self.remembered_sizes.part(part).for_each(|(name, size)| put_record(name, size, out, format));
+        self.idempotency_keys.part(part).for_each(|(id, record)| put_record(id, record, out, format));
+        self.locks.part(part).for_each(|(name, lock)| put_record(name, lock, out, format));
+    }
+
+    fn record_counts(&self) -> [usize; 4] {
+        [self.sessions.len(), self.remembered_sizes.len(), self.idempotency_keys.len(), self.locks.len()]
+    }
 }

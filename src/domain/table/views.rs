@@ -32,7 +32,6 @@ impl Table {
         self.locks.get(name).map_or_else(Vec::new, |lock| WaiterView::all_of(lock, now, is_live))
     }
 
-    /// A live session.
     pub fn session_view(&self, id: SessionId) -> Option<SessionView> {
         self.sessions.live(id).map(|session| SessionView::of(id, session))
     }
@@ -49,7 +48,6 @@ impl Table {
         if owner == 0 || owner == caller.credential { Ok(()) } else { Err(Refusal::SessionOfAnother) }
     }
 
-    /// How many holds a live session has.
     pub fn holds_of(&self, session: SessionId) -> u32 {
         self.sessions.live(session).map_or(0, |session| session.holds)
     }
@@ -66,7 +64,6 @@ impl Table {
         self.end_of(holds.find(|hold| hold.key == key)?, now)
     }
 
-    /// The idle timeouts of all sessions.
     pub fn idle_timeouts_ms(&self) -> impl Iterator<Item = u64> {
         self.sessions.iter().map(|(_, session)| session.idle_timeout_ms)
     }

@@ -135,7 +135,6 @@ impl CommandQueue {
         self.arrived.notify_one();
     }
 
-    /// Asks the proposer to transfer its leadership.
     pub fn request_transfer(&self) {
         self.transfer_requested.store(true, Ordering::Release);
         self.wake();

@@ -103,7 +103,6 @@ struct Votes {
     open_since: Option<Duration>,
 }
 
-/// The digest of one node.
 pub struct Vote {
     pub node: u64,
     pub digest: Digest,

@@ -51,13 +51,11 @@ impl DigestLog {
             && !planted!("tables-not-compared")
     }
 
-    /// Has the digest of this table taken.
     pub fn add(&self, index: u64, frozen: FrozenTable) {
         *self.pending.lock() = Some((index, frozen));
         self.added.notify_one();
     }
 
-    /// The next table of which a digest is to be taken.
     pub(super) async fn next(&self) -> (u64, FrozenTable) {
         loop {
             if let Some(next) = self.pending.lock().take() {

@@ -71,9 +71,8 @@ impl NameFilter {
     }
 }
 
-/// The place of an event among all events of the service: the same on every node, and ordered.
-///
-/// Position 0 is before the first event of an entry, so that a place between two entries has an id too.
+/// Where an event comes among all events of the service: the same on every node, and ordered. Position 0 is before the first
+/// event of an entry, so that there is an id between two entries too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct EventId {
     /// The index of the log entry, counted from the origin of the table.
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn place_between_entries_is_between_their_events() {
+    fn id_between_entries_is_between_their_events() {
         let event = |index, position| EventId { index, position, table_id: 3 };
         assert!(event(7, 9) < EventId::after_entry(7, 3) && EventId::after_entry(7, 3) < event(8, 1));
     }

@@ -67,7 +67,6 @@ impl Ring {
         (self.floor, self.end) = (self.floor.max(begin), self.end.max(begin));
     }
 
-    /// Appends the events of the next entry.
     pub fn append(&mut self, index: u64, events: Vec<Event>) {
         let published = events.into_iter().filter_map(LockEvent::of);
         for (position, event) in (1..).zip(published) {
@@ -140,20 +139,11 @@ impl Ring {
 mod tests {
     use super::super::event::NameFilter;
     use super::*;
-    use crate::domain::{Dialect, EndReason, Token};
+    use crate::domain::Dialect;
+    use crate::engine::test_node;
 
     fn released(name: &str) -> Event {
-        let (token, why) = (Token(1), EndReason::Released);
-        let (since, deadline) = (crate::domain::Timestamp(1), None);
-        Event::HoldEnded {
-            name: name.into(),
-            token,
-            why,
-            session: None,
-            dialect: Dialect::DoubleDutch,
-            since,
-            deadline,
-        }
+        test_node::released(name, 1, Dialect::DoubleDutch)
     }
 
     fn id(index: u64, position: u32) -> EventId {

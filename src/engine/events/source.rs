@@ -61,8 +61,8 @@ impl EventSource {
                     let (table, id) = self.table_and_last_id();
                     (table.freeze(), id, self.reader.clock.now())
                 };
-                let prefixes = prefixes.clone();
-                let listed = self.reader.blocking.spawn_blocking(move || list(&frozen, &prefixes, now)).await;
+                let filter = LockFilter { prefixes: prefixes.clone(), ..LockFilter::default() };
+                let listed = self.reader.blocking.spawn_blocking(move || list(&frozen, &filter, now)).await;
                 // Only the end of the runtime cuts it off.
                 let (locks, more) = listed.unwrap_or((Vec::new(), true));
                 CurrentState { id, locks, more, now }
@@ -71,18 +71,15 @@ impl EventSource {
     }
 }
 
-/// The locks under these prefixes, as far as there is room, and whether there are more.
-fn list(frozen: &FrozenTable, prefixes: &[String], now: Timestamp) -> (Vec<LockView>, bool) {
+/// The locks of a filter, as far as there is room, and whether there are more.
+fn list(frozen: &FrozenTable, filter: &LockFilter, now: Timestamp) -> (Vec<LockView>, bool) {
     let (mut locks, mut holds) = (Vec::new(), 0);
-    for prefix in prefixes {
-        let filter = LockFilter { prefix: prefix.clone(), ..LockFilter::default() };
-        for lock in frozen.locks(&filter, None, now) {
-            holds += lock.holds.len();
-            if locks.len() >= LOCKS_MAX || holds > HOLDS_MAX {
-                return (locks, true);
-            }
-            locks.push(lock);
+    for lock in frozen.locks(filter, None, now) {
+        holds += lock.holds.len();
+        if locks.len() >= LOCKS_MAX || holds > HOLDS_MAX {
+            return (locks, true);
         }
+        locks.push(lock);
     }
     (locks, false)
 }

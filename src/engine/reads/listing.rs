@@ -39,7 +39,6 @@ pub struct SessionPage {
 }
 
 impl TableReader {
-    /// Locks in order of their names.
     pub async fn locks(
         &self,
         filter: LockFilter,
@@ -71,7 +70,6 @@ impl TableReader {
         Ok(turn)
     }
 
-    /// Live sessions in order of their ids.
     pub async fn sessions(
         &self,
         after: Option<SessionId>,
@@ -104,46 +102,6 @@ fn fitting(matching: &mut impl Iterator<Item = LockView>, limit: PageLimit) -> V
     locks
 }
 
-impl TableReader {
-    /// One page of the locks whose names start with any of `prefixes`, ordered by name. No prefix may contain another, and
-    /// they must be sorted. `filter.prefix` is not used.
-    pub async fn locks_under(
-        &self,
-        prefixes: &[String],
-        filter: &LockFilter,
-        after: Option<Name>,
-        limit: PageLimit,
-        consistency: Consistency,
-    ) -> Result<LockPage, Fault> {
-        let mut room = limit;
-        let mut page = LockPage { locks: Vec::new(), next: None, now: Timestamp::default() };
-        let mut open = prefixes_after(prefixes, after.as_deref()).peekable();
-        while let Some(prefix) = open.next() {
-            let filter = LockFilter { prefix: prefix.clone(), ..filter.clone() };
-            let part = self.locks(filter, after.clone(), room, consistency).await?;
-            page.now = page.now.max(part.now);
-            room.rows = room.rows.saturating_sub(part.locks.len());
-            room.bytes = room.bytes.saturating_sub(part.locks.iter().map(LockView::shown_bytes).sum());
-            page.locks.extend(part.locks);
-            page.next = part.next;
-            if page.next.is_none() && (room.rows == 0 || room.bytes == 0) && open.peek().is_some() {
-                // Another prefix may have more: the page after this one finds out.
-                page.next = page.locks.last().map(|lock| lock.name.clone());
-            }
-            if page.next.is_some() {
-                break;
-            }
-        }
-        Ok(page)
-    }
-}
-
-/// The prefixes that a name after `after` can have.
-fn prefixes_after<'a>(prefixes: &'a [String], after: Option<&str>) -> impl Iterator<Item = &'a String> {
-    let after = after.unwrap_or_default().to_owned();
-    prefixes.iter().filter(move |prefix| prefix.as_str() > after.as_str() || after.starts_with(prefix.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,17 +114,5 @@ mod tests {
             fitting(&mut matching, PageLimit { rows, bytes }).len()
         };
         assert_eq!((names(3, 1 << 20), names(9, 1), names(9, 1_200), names(100, 1 << 20)), (3, 1, 3, 9));
-    }
-
-    #[test]
-    fn prefixes_before_the_cursor_are_not_listed_again() {
-        let prefixes = ["build/", "deploy/", "ops/"].map(String::from);
-        let open = |after: Option<&str>| prefixes_after(&prefixes, after).map(String::as_str).collect::<Vec<_>>();
-        assert_eq!(open(None), ["build/", "deploy/", "ops/"]);
-        assert_eq!(open(Some("build/7")), ["build/", "deploy/", "ops/"]);
-        assert_eq!(open(Some("deploy/a")), ["deploy/", "ops/"]);
-        assert_eq!(open(Some("zebra")), Vec::<&str>::new());
-        let everything = [String::new()];
-        assert_eq!(prefixes_after(&everything, Some("anything")).count(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Submits commands, and waits for their outcomes. What would change nothing, and what finds no room in the table or on the
 //! disk, is refused without a log entry.
 
+use crate::base::OnDrop;
 use crate::base::histogram::Histogram;
 use crate::domain::{Command, Limits, Outcome, Refusal};
 use crate::engine::cluster_clock::ClusterClock;
@@ -59,7 +60,8 @@ impl Submitter {
     /// their commands share the entry and its flush.
     pub(super) async fn take_turn(&self) {
         if self.raft.has_no_peers() {
-            let _turn = Turn(&self.raft);
+            // Also where the request ends early.
+            let _pump = OnDrop(|| self.raft.pump());
             tokio::task::yield_now().await;
         }
     }
@@ -117,15 +119,6 @@ impl Submitter {
         }
         let checked = self.host.table().check_quota(command, waiting_bytes);
         checked.inspect_err(|refusal| self.host.counters.count_full(refusal)).map_err(Fault::from)
-    }
-}
-
-/// Takes what waits into the log when it ends, also where its request ends early.
-struct Turn<'a>(&'a RaftNode);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.pump();
     }
 }
 

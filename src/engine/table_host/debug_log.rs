@@ -39,7 +39,6 @@ impl DebugLog {
         }
     }
 
-    /// Logs what the entry did.
     pub fn log(&mut self, applied: &Applied) {
         if is_enabled() {
             applied.outcomes.iter().for_each(|(id, outcome)| self.log_outcome(*id, outcome));

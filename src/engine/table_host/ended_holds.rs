@@ -62,27 +62,18 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::EndReason;
-
-    fn ended(name: &str, token: u64, dialect: Dialect) -> Event {
-        Event::HoldEnded {
-            name: name.into(),
-            token: Token(token),
-            why: EndReason::Released,
-            session: None,
-            dialect,
-            since: Timestamp(1),
-            deadline: Some(Timestamp(9)),
-        }
-    }
+    use crate::engine::test_node::released;
 
     #[test]
     fn ended_raftlock_holds_are_kept_within_the_bound() {
         let holds = EndedHolds::default();
         let all: Vec<Event> =
-            (0..=LOCKS_MAX as u64).map(|at| ended(&at.to_string(), at, Dialect::RaftLockGrpc)).collect();
+            (0..=LOCKS_MAX as u64).map(|at| released(&at.to_string(), at, Dialect::RaftLockGrpc)).collect();
         holds.note(&all, Timestamp(5));
-        holds.note(&[ended("1", 77, Dialect::RaftLockGrpc), ended("other", 1, Dialect::DoubleDutch)], Timestamp(6));
+        holds.note(
+            &[released("1", 77, Dialect::RaftLockGrpc), released("other", 1, Dialect::DoubleDutch)],
+            Timestamp(6),
+        );
         assert_eq!(holds.of(&"0".into()), None, "the oldest is forgotten");
         let expected =
             EndedHold { token: Token(77), since: Timestamp(1), deadline: Some(Timestamp(9)), ended: Timestamp(6) };

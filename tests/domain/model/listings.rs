@@ -9,11 +9,13 @@ use proptest::prelude::*;
 
 #[test]
 fn listings_agree_with_views() {
-    let filter = (prop::sample::select(vec!["", "a", "ab", "b", "c"]), any::<Option<bool>>(), any::<Option<bool>>());
+    let prefixes: [&[&str]; 8] = [&[""], &["a"], &["ab"], &["b"], &["c"], &["ab", "b"], &["a", "b", "c"], &[]];
+    let filter = (prop::sample::select(prefixes.to_vec()), any::<Option<bool>>(), any::<Option<bool>>());
     let after = prop::option::of(prop::sample::select(vec!["", "a", "aa", "ab", "b", "z"]));
-    for_all((steps(), filter, after), |(script, (prefix, held, contended), after)| {
+    for_all((steps(), filter, after), |(script, (prefixes, held, contended), after)| {
         let (_, table) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
-        let filter = LockFilter { prefix: prefix.into(), held, contended };
+        let filter =
+            LockFilter { prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(), held, contended };
         let after = after.map(Name::from);
         let frozen = table.freeze();
         let listed: Vec<String> =
@@ -33,7 +35,8 @@ fn listings_agree_with_views() {
 fn expected_locks(table: &Table, filter: &LockFilter, after: Option<&Name>) -> Vec<String> {
     let views = NAMES.map(Name::from).into_iter().filter_map(|name| table.lock_view(&name, table.now()));
     views
-        .filter(|view| view.name.starts_with(&filter.prefix) && after.is_none_or(|after| view.name > *after))
+        .filter(|view| filter.prefixes.iter().any(|prefix| view.name.starts_with(prefix)))
+        .filter(|view| after.is_none_or(|after| view.name > *after))
         .filter(|view| filter.held.is_none_or(|held| held != view.holds.is_empty()))
         .filter(|view| filter.contended.is_none_or(|contended| contended == (view.waiters > 0)))
         .map(|view| format!("{view:?}"))

@@ -61,7 +61,7 @@ pub async fn list_locks(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply
     let limit = usize::try_from(asked.limit).ok().filter(|limit| *limit > 0).unwrap_or(LIMIT_DEFAULT);
     let offset = usize::try_from(asked.offset).unwrap_or(0);
     let table_filter = TableFilter {
-        prefix: prefix(&wanted.lock_id_pattern).to_owned(),
+        prefixes: vec![prefix(&wanted.lock_id_pattern).to_owned()],
         held: wanted.only_held.then_some(true),
         contended: wanted.only_contested.then_some(true),
     };
