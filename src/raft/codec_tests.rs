@@ -8,15 +8,9 @@ use openraft::{BasicNode, CommittedLeaderId};
 use raft_log::codeq::Encode;
 use raft_log::{RaftLogAction, RaftLogRecord};
 
-use crate::raft::codec::{Wire, decode};
+use crate::raft::codec::{Wire, decode, encode};
 use crate::raft::log::format::{Encoded, LogTypes};
 use crate::raft::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
-
-fn encode(value: &impl Wire) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    value.put(&mut bytes).expect("no list is too long");
-    bytes
-}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -88,7 +82,7 @@ fn damaged_kind_or_length_is_refused() {
     let payload = encode(&EntryPayload::Normal(Bytes::from_static(b"hi")));
     for at in 0..10 {
         for bit in 0..8 {
-            let mut damaged = payload.clone();
+            let mut damaged = payload.to_vec();
             damaged[at] ^= 1 << bit;
             let error = decode::<EntryPayload>(&damaged).expect_err("a damaged header");
             assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "byte {at}, bit {bit}: {error}");

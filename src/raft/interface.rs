@@ -28,6 +28,12 @@ pub trait Frozen: Send {
     fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()>;
 }
 
+impl<F: Fn(&mut dyn io::Write) -> io::Result<()> + Send> Frozen for F {
+    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        self(out)
+    }
+}
+
 /// What the user of this room does for other nodes.
 pub trait PeerService: Send + Sync + 'static {
     /// Answers a request that another node sent with [`RaftNode::call`](crate::raft::RaftNode::call).

@@ -62,7 +62,7 @@ impl RaftNode {
     }
 
     /// `None` for a node without peers.
-    fn cluster(&self) -> Option<&InCluster> {
+    pub(in crate::raft) fn cluster(&self) -> Option<&InCluster> {
         match &self.parts.consensus {
             Consensus::Openraft(cluster) => Some(cluster),
             Consensus::Standalone(_) => None,
@@ -126,14 +126,10 @@ impl RaftNode {
         self.peers().map(Peers::certificates).unwrap_or_default()
     }
 
-    pub(in crate::raft) fn elections(&self) -> Option<&Elections> {
-        self.cluster().map(|cluster| &*cluster.elections)
-    }
-
     /// From now on this node neither leads nor votes, and takes no entries. Its data directory, if it has one, refuses later
     /// starts.
     pub fn quarantine(&self) {
-        self.elections().inspect(|elections| elections.retire());
+        self.cluster().inspect(|cluster| cluster.elections.retire());
         if let Some(dir) = &self.parts.data_dir {
             directory::quarantine(dir);
         }
@@ -145,10 +141,6 @@ impl RaftNode {
             Consensus::Openraft(cluster) => cluster.raft.metrics().borrow().membership_config.clone(),
             Consensus::Standalone(node) => node.membership(),
         }
-    }
-
-    pub(in crate::raft) fn advertised(&self) -> Option<&str> {
-        self.cluster().map(|cluster| cluster.advertise.as_str())
     }
 
     pub(in crate::raft) fn address_of(&self, node: NodeId) -> Option<String> {

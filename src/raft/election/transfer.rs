@@ -21,13 +21,11 @@ impl RaftNode {
         if !leadership.borrow().is_leader {
             return Err(TransferError::NotLeader);
         }
-        let (Some(raft), Some(elections)) = (self.raft(), self.elections()) else {
-            return Err(TransferError::NoCandidate);
-        };
-        let _paused = elections.pause_heartbeats();
+        let cluster = self.cluster().ok_or(TransferError::NoCandidate)?;
+        let _paused = cluster.elections.pause_heartbeats();
         let next = self.next_leader().await.ok_or(TransferError::NoCandidate)?;
-        let vote = raft.metrics().borrow().vote;
-        let connection = self.peers().ok_or(TransferError::NoCandidate)?.raft_connection(next.node, &next.address);
+        let vote = cluster.raft.metrics().borrow().vote;
+        let connection = cluster.peers.raft_connection(next.node, &next.address);
         let asked = connection.request(MessageKind::TransferLeadership, encode(&vote));
         let elected = async {
             let answer = asked.await;

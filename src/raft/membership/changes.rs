@@ -132,7 +132,7 @@ impl RaftNode {
 
     /// A node that ran alone has never published its own address.
     async fn publish_own_address(&self) -> Result<(), MembershipError> {
-        let addr = self.advertised().ok_or(MemberError::Alone)?.to_owned();
+        let addr = self.cluster().ok_or(MemberError::Alone)?.advertise.clone();
         match self.member(self.id()) {
             Ok(own) if own.address == addr => Ok(()),
             _ => self.change(ChangeMembers::SetNodes(BTreeMap::from([(self.id(), BasicNode { addr })]))).await,
