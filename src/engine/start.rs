@@ -90,7 +90,7 @@ impl Wiring {
             tokio::spawn(reader.barrier.clone().serve()),
             tokio::spawn(watch_node_state(self.members.clone(), self.events.clone())),
             tokio::spawn(watch_for_removal(self.members.clone())),
-            tokio::spawn(self.events.notifier().run()),
+            tokio::spawn(self.events.clone().notify()),
             tokio::spawn(take_digests(self.digests.clone())),
             tokio::spawn(comparison.ask_leader()),
         ];

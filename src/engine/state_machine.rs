@@ -3,9 +3,8 @@
 use super::digests::DigestLog;
 use super::events::EventLog;
 use super::table_host::TableHost;
-use crate::domain::FrozenTable;
 use crate::raft::{Frozen, Machine};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 pub struct StateMachine {
@@ -28,7 +27,8 @@ impl Machine for StateMachine {
     }
 
     fn freeze(&self) -> Box<dyn Frozen> {
-        Box::new(FrozenState(self.host.freeze()))
+        let frozen = self.host.freeze();
+        Box::new(move |out: &mut dyn Write| frozen.write_to(out))
     }
 
     fn restore(&mut self, index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
@@ -36,13 +36,5 @@ impl Machine for StateMachine {
         self.events.restored(restored.event_index, restored.table_id);
         self.host.requests.resume_from(&self.host.table());
         Ok(())
-    }
-}
-
-struct FrozenState(FrozenTable);
-
-impl Frozen for FrozenState {
-    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.0.write_to(out)
     }
 }

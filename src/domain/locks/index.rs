@@ -84,37 +84,39 @@ impl Index {
     }
 
     pub fn answering(&self) -> BTreeSet<Incarnation> {
-        let mut found = BTreeSet::new();
-        let mut after = Bound::Unbounded;
-        while let Some(((incarnation, _), _)) = self.attached.range((after, Bound::Unbounded)).next() {
-            found.insert(*incarnation);
-            after = Bound::Excluded((*incarnation, WaiterId(u64::MAX)));
-        }
-        let mut after = Bound::Unbounded;
-        while let Some(((incarnation, _), _)) = self.unconfirmed.range((after, Bound::Unbounded)).next() {
-            found.insert(*incarnation);
-            after = Bound::Excluded((*incarnation, Token(u64::MAX)));
-        }
-        found
+        let attached = incarnations(&self.attached, WaiterId(u64::MAX));
+        attached.chain(incarnations(&self.unconfirmed, Token(u64::MAX))).collect()
     }
 
     pub fn any_of(&self, session: SessionId) -> Option<&Name> {
-        let hold = self.holds_of.range((session, Token(0))..).next().filter(|((owner, _), _)| *owner == session);
-        let waiter =
-            || self.waiters_of.range((session, WaiterId(0))..).next().filter(|((owner, _), _)| *owner == session);
-        hold.map(|(_, name)| name).or_else(|| waiter().map(|(_, name)| name))
+        let hold = first_of(&self.holds_of, session, Token(0)).map(|(_, name)| name);
+        hold.or_else(|| first_of(&self.waiters_of, session, WaiterId(0)).map(|(_, name)| name))
     }
 
     /// Drops the entry that [`Index::any_of`] finds.
     pub fn forget_any_of(&mut self, session: SessionId) {
-        let hold = self.holds_of.range((session, Token(0))..).next().map(|(key, _)| *key);
-        if let Some(key) = hold.filter(|(owner, _)| *owner == session) {
+        if let Some(key) = first_of(&self.holds_of, session, Token(0)).map(|(key, _)| *key) {
             self.holds_of.remove(&key);
-        } else if let Some((key, _)) = self.waiters_of.range((session, WaiterId(0))..).next() {
-            let key = *key;
+        } else if let Some(key) = first_of(&self.waiters_of, session, WaiterId(0)).map(|(key, _)| *key) {
             self.waiters_of.remove(&key);
         }
     }
+}
+
+/// Each incarnation once.
+fn incarnations<T: Ord + Copy, V>(map: &BTreeMap<(Incarnation, T), V>, last: T) -> impl Iterator<Item = Incarnation> {
+    let mut after = Bound::Unbounded;
+    std::iter::from_fn(move || {
+        let ((incarnation, _), _) = map.range((after, Bound::Unbounded)).next()?;
+        after = Bound::Excluded((*incarnation, last));
+        Some(*incarnation)
+    })
+}
+
+type OfSession<T> = BTreeMap<(SessionId, T), Name>;
+
+fn first_of<T: Ord>(map: &OfSession<T>, session: SessionId, least: T) -> Option<(&(SessionId, T), &Name)> {
+    map.range((session, least)..).next().filter(|((owner, _), _)| *owner == session)
 }
 
 #[inline(always)]

@@ -1,11 +1,11 @@
 //! `apply`: the one function that changes the table.
 
 use super::{Effects, Table};
-use crate::domain::command::Command;
+use crate::domain::command::{Command, Proof};
 use crate::domain::entry::{Body, Entry, LeaderStart, Submitted};
 use crate::domain::ids::{CommandId, SessionId, Token};
 use crate::domain::limits::Feature;
-use crate::domain::outcome::{Applied, Outcome, StaleEpoch};
+use crate::domain::outcome::{Applied, EndReason, Outcome, StaleEpoch};
 use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 
@@ -117,10 +117,10 @@ impl Table {
             }
             Command::CloseSession { session } => self.close_session(effects, session),
             Command::Acquire(acquire) => self.acquire(effects, id, *acquire),
-            Command::Release { name, proof, .. } => self.release(effects, &name, &proof),
+            Command::Release { name, proof, .. } => self.release(effects, &name, &proof, EndReason::Released),
             Command::Renew { name, proof, lease_ms, .. } => self.renew(&name, &proof, lease_ms),
             Command::Cancel { name, key } => self.cancel(effects, &name, key),
-            Command::ForceRelease { name, key } => self.force_release(effects, &name, key),
+            Command::ForceRelease { name, key } => self.release(effects, &name, &Proof::Key(key), EndReason::Forced),
             Command::ConfirmDelivery { name, key } => self.confirm_delivery(&name, key),
             Command::CancelWait { name, label } => self.cancel_wait(effects, &name, &label),
             Command::NodeUp { node, incarnation, store, level } => {

@@ -7,7 +7,6 @@ use super::Table;
 use crate::domain::command::{Acquire, Command, Proof};
 use crate::domain::ids::{Caller, IdempotencyKey, Name, SessionId};
 use crate::domain::limits::Feature;
-use crate::domain::locks::Owner;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{Deadline, Timestamp};
 
@@ -49,7 +48,7 @@ impl Table {
         if let Some(key) = key.filter(|key| self.idempotency_keys.get(key.id).is_some()) {
             return self.preflight_retry(key, now);
         }
-        if self.would_reenter(acquire) {
+        if self.reentered(acquire).is_some() {
             return None;
         }
         let grantable = self.check_grantable(acquire).and_then(|()| self.check_idempotency_keys(key));
@@ -103,18 +102,6 @@ impl Table {
             Ok(hold) => (hold.deadline == Deadline::NEVER && hold.tracked().is_none()).then_some(Refusal::NoLease),
             Err(refusal) => Some(refusal),
         }
-    }
-
-    /// Whether the same owner label has a hold or a place that this acquire would renew.
-    fn would_reenter(&self, acquire: &Acquire) -> bool {
-        let Some(label) = acquire.label.as_ref().filter(|_| acquire.reentrant && acquire.session.is_none()) else {
-            return false;
-        };
-        let owner = Owner::Label(label.clone());
-        self.locks.get(&acquire.name).is_some_and(|lock| {
-            lock.holds().iter().any(|hold| hold.owner == owner)
-                || (acquire.wait.is_some() && lock.queue().iter().any(|(_, waiter)| waiter.owner == owner))
-        })
     }
 }
 

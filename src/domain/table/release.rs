@@ -10,18 +10,16 @@ use crate::domain::time::Deadline;
 use crate::mutants::planted;
 
 impl Table {
-    pub(super) fn release(&mut self, effects: &mut Effects, name: &Name, proof: &Proof) -> Outcome {
-        match self.find_hold(name, proof) {
-            Ok(hold) => self.end_hold_and_grant(effects, name, hold.token, EndReason::Released),
-            Err(refusal) => Outcome::Refused(refusal),
-        }
-    }
-
-    pub(super) fn force_release(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> Outcome {
-        match self.find_hold(name, &Proof::Key(key)) {
-            Ok(hold) => self.end_hold_and_grant(effects, name, hold.token, EndReason::Forced),
-            Err(refusal) => Outcome::Refused(refusal),
-        }
+    /// By its owner, or by an operator.
+    pub(super) fn release(&mut self, effects: &mut Effects, name: &Name, proof: &Proof, why: EndReason) -> Outcome {
+        let token = match self.find_hold(name, proof) {
+            Ok(hold) => hold.token,
+            Err(refusal) => return Outcome::Refused(refusal),
+        };
+        let vacancy = self.end_hold(effects, name, token, why);
+        // Usually there are no waiters.
+        let waiter_granted = !self.forget_unused(name) && self.grant_waiters(effects, name, vacancy);
+        Outcome::Released { waiter_granted }
     }
 
     /// Undoes an acquire by its key, whether it waits or was granted.
@@ -49,13 +47,6 @@ impl Table {
         }
         let holds = lock.map_or(&[][..], |lock| lock.holds());
         holds.iter().find(|hold| proof.matches(hold)).ok_or_else(|| proof.refusal(holds))
-    }
-
-    fn end_hold_and_grant(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Outcome {
-        let vacancy = self.end_hold(effects, name, token, why);
-        // Usually there are no waiters.
-        let waiter_granted = !self.forget_unused(name) && self.grant_waiters(effects, name, vacancy);
-        Outcome::Released { waiter_granted }
     }
 
     pub(super) fn end_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {

@@ -89,23 +89,33 @@ impl Table {
     }
 }
 
+pub(super) enum Reentered {
+    Hold(Token),
+    Waiter(Place),
+}
+
 /// Reentry, by owner label.
 impl Table {
     /// A hold of the label stays, is never shortened and gets a new token. A waiter keeps its place in order of arrival,
     /// with the new timeout and priority.
     pub(super) fn reenter(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
-        if !acquire.reentrant {
-            return None;
-        }
-        let owner = Some(acquire.owner()).filter(|owner| matches!(owner, Owner::Label(_)))?;
+        Some(match self.reentered(acquire)? {
+            Reentered::Hold(token) => self.extend_hold(effects, acquire, token),
+            Reentered::Waiter(place) => {
+                self.replace_waiter(effects, id, acquire, place, (Reverse(acquire.priority), place.1))
+            }
+        })
+    }
+
+    /// The hold or the place of the same owner label that this acquire goes on with.
+    pub(super) fn reentered(&self, acquire: &Acquire) -> Option<Reentered> {
+        let owner = Some(acquire.owner()).filter(|owner| acquire.reentrant && matches!(owner, Owner::Label(_)))?;
         let lock = self.locks.get(&acquire.name)?;
         if let Some(hold) = lock.holds().iter().find(|hold| hold.owner == owner) {
-            return Some(self.extend_hold(effects, acquire, hold.token));
+            return Some(Reentered::Hold(hold.token));
         }
-        let (place, _) = lock.queue().iter().find(|(_, waiter)| waiter.owner == owner)?;
-        let place = *place;
-        acquire.wait?;
-        Some(self.replace_waiter(effects, id, acquire, place, (Reverse(acquire.priority), place.1)))
+        let (place, _) = lock.queue().iter().find(|(_, waiter)| acquire.wait.is_some() && waiter.owner == owner)?;
+        Some(Reentered::Waiter(*place))
     }
 
     /// The new request waits instead of the one before.

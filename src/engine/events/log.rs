@@ -19,6 +19,9 @@ use tokio::sync::{Notify, watch};
 const SCAN_MAX: usize = 512;
 const TAKE_MAX: usize = 64;
 
+/// Between two rounds of waking: events in between are passed on together.
+const WAKE_DELAY: Duration = Duration::from_millis(2);
+
 /// `[events]`: what is kept for subscribers, and how many there may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +55,10 @@ pub struct EventLog {
     ring: Mutex<Ring>,
     subscriptions: AtomicUsize,
     subscriptions_max: usize,
-    notifier: Notifier,
+    /// There may be something new.
+    grown: Notify,
+    /// Whether nothing more will come; changes whenever there may be something new.
+    ended: watch::Sender<bool>,
 }
 
 /// The right to one subscription, which ends when this is dropped.
@@ -64,7 +70,8 @@ impl EventLog {
             ring: Mutex::new(Ring::new(options.buffer_events_max)),
             subscriptions: AtomicUsize::new(0),
             subscriptions_max: options.readers_max,
-            notifier: Notifier::new(),
+            grown: Notify::new(),
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -77,32 +84,42 @@ impl EventLog {
     pub fn append(&self, index: u64, events: Vec<Event>) {
         self.ring.lock().append(index, events);
         if self.subscriptions.load(Ordering::Relaxed) > 0 {
-            self.notifier.notify();
+            self.wake();
         }
     }
 
     /// A snapshot as of the entry at this index has replaced the table.
     pub fn restored(&self, index: u64, table_id: u64) {
         self.ring.lock().restored(index, table_id);
-        self.notifier.notify();
+        self.wake();
     }
 
     /// Wakes every subscription, so that it checks again.
     pub fn wake(&self) {
-        self.notifier.notify();
+        self.grown.notify_one();
     }
 
     /// Nothing more is published: the node stops.
     pub fn end(&self) {
-        self.notifier.end();
+        self.ended.send_replace(true);
     }
 
     pub fn subscription_count(&self) -> u64 {
         self.subscriptions.load(Ordering::Relaxed) as u64
     }
 
-    pub fn notifier(&self) -> Notifier {
-        self.notifier.clone()
+    /// Whether nothing more will come; changes whenever there may be something new.
+    pub fn notified(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// The notifier: wakes the subscriptions after each [`EventLog::wake`]. Runs until it is aborted.
+    pub async fn notify(self: Arc<Self>) {
+        loop {
+            self.grown.notified().await;
+            self.ended.send_modify(|_| {});
+            tokio::time::sleep(WAKE_DELAY).await;
+        }
     }
 
     pub fn status_of(&self, id: EventId) -> IdStatus {
@@ -127,46 +144,6 @@ impl EventLog {
 impl Drop for SubscriptionSlot {
     fn drop(&mut self) {
         self.0.subscriptions.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Between two rounds of waking: events in between are passed on together.
-const WAKE_DELAY: Duration = Duration::from_millis(2);
-
-#[derive(Clone)]
-pub struct Notifier {
-    grown: Arc<Notify>,
-    /// Whether nothing more will come.
-    ended: watch::Sender<bool>,
-}
-
-impl Notifier {
-    pub fn new() -> Notifier {
-        Notifier { grown: Arc::default(), ended: watch::Sender::new(false) }
-    }
-
-    /// There may be something new.
-    pub fn notify(&self) {
-        self.grown.notify_one();
-    }
-
-    /// Nothing more will come.
-    pub fn end(&self) {
-        self.ended.send_replace(true);
-    }
-
-    /// Whether nothing more will come; changes whenever there may be something new.
-    pub fn subscribe(&self) -> watch::Receiver<bool> {
-        self.ended.subscribe()
-    }
-
-    /// Wakes the subscriptions after each [`Notifier::notify`]. Runs until it is aborted.
-    pub async fn run(self) {
-        loop {
-            self.grown.notified().await;
-            self.ended.send_modify(|_| {});
-            tokio::time::sleep(WAKE_DELAY).await;
-        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Subscription {
     ) -> Result<Subscription, SubscriptionsFull> {
         let slot = source.log.take_slot()?;
         let position = after.map_or(Position::None { with_state }, Position::FromElsewhere);
-        let notified = source.log.notifier().subscribe();
+        let notified = source.log.notified();
         Ok(Subscription { source, consistency, filter, position, notified, _slot: slot })
     }
 

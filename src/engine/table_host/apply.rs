@@ -33,7 +33,8 @@ pub struct RestoredTable {
 impl TableHost {
     /// Applies the entry at `index` of the log. Called in the order of the log, from one task.
     pub fn apply(&self, index: u64, payload: &[u8]) -> AppliedEntry {
-        let entry = self.decode(payload);
+        let decode = || Entry::decode(payload).unwrap_or_else(|error| abort_unreadable(&error));
+        let entry = self.proposed.take(payload).unwrap_or_else(decode);
         planted!("one-node-applies-otherwise" => return self.apply_decoded(index, self.without_releases(entry)));
         self.apply_decoded(index, entry)
     }
@@ -75,13 +76,6 @@ impl TableHost {
             self.note_index(&table, index)
         };
         Ok(RestoredTable { event_index, table_id })
-    }
-
-    fn decode(&self, payload: &[u8]) -> Entry {
-        match self.proposed.take(payload) {
-            Some(entry) => entry,
-            None => Entry::decode(payload).unwrap_or_else(|error| abort_unreadable(&error)),
-        }
     }
 
     fn change_table(&self, index: u64, entry: Entry) -> (Result<Applied, StaleEpoch>, u64, (Timestamp, Timestamp)) {
