@@ -28,7 +28,6 @@ mod visible;
 #[cfg(test)]
 mod tests;
 
-pub use crate::base::session_handle;
 pub use addresses::{Address, AddressPool, Addresses, Place, Share};
 pub use checker::Access;
 pub use credential::Credential;

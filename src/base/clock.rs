@@ -34,11 +34,6 @@ pub fn set_wall_clock(clock: WallClock) {
     WALL_CLOCK.set(Some(clock));
 }
 
-/// Seconds since 1970 by the wall clock.
-pub fn unix_seconds() -> u64 {
-    unix_time().as_secs()
-}
-
 /// Since 1970 by the wall clock.
 pub fn unix_time() -> Duration {
     let simulated = WALL_CLOCK.with_borrow(|clock| clock.as_ref().map(|clock| clock()));

@@ -11,7 +11,6 @@ pub mod histogram;
 mod log_rate_limit;
 pub mod random;
 pub mod request_id;
-mod session_handle;
 pub mod value;
 
 use std::pin::Pin;
@@ -19,7 +18,6 @@ use std::pin::Pin;
 pub(crate) use codec::byte_enum;
 pub use fatal::FLUSH_TARGET;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
-pub use session_handle::session_handle;
 
 /// Runs an action when it is dropped.
 pub struct OnDrop<F: FnMut()>(pub F);

@@ -1,6 +1,7 @@
 //! Identifiers of locks, sessions, holds, waiters, nodes, commands and callers.
 
 use crate::base::byte_enum;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -49,6 +50,15 @@ id128! {
 id128! {
     /// A digest of the whole request: tells a retry from another request under the same key.
     BodyDigest
+}
+
+impl SessionId {
+    /// The name of the session in listings and logs: a short digest of the id, which is the owner's only credential. Its 128
+    /// random bits cannot be found from a digest.
+    pub fn handle(self) -> String {
+        let digest = Sha256::new_with_prefix(b"latchd session ").chain_update(self.0).finalize();
+        digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl StoreId {
@@ -149,4 +159,17 @@ dialects! {
     LockdGrpc = 6, "lockd-grpc";
     /// RaftLock's gRPC service.
     RaftLockGrpc = 7, "raftlock";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_handle_is_stable_and_differs_between_ids() {
+        let id = SessionId(*b"0123456789abcdef");
+        assert_eq!(id.handle(), id.handle());
+        assert_ne!(id.handle(), SessionId(*b"0123456789abcdeg").handle());
+        assert_eq!(id.handle().len(), 12);
+    }
 }

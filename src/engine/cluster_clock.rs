@@ -50,7 +50,7 @@ impl ClusterClock {
     }
 
     fn age_ms(&self) -> u64 {
-        planted!("expiry-by-wall-clock" => return clock::unix_seconds() * 1000);
+        planted!("expiry-by-wall-clock" => return clock::unix_time().as_secs() * 1000);
         self.age().as_millis() as u64
     }
 }

@@ -1,6 +1,6 @@
 //! The content of the status page, read from the engine: bounded, contended locks first, without keys.
 
-use crate::access::{Identity, session_handle};
+use crate::access::Identity;
 use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
 use crate::domain::{Dialect, Name, Timestamp, Token};
 use crate::engine::PageLimit;
@@ -137,7 +137,7 @@ fn hold(view: &HoldView, now: Timestamp, dialect: &'static str) -> Hold {
     Hold {
         token: view.token,
         dialect,
-        session: view.session.map(|session| session_handle(&session.0)),
+        session: view.session.map(|session| session.handle()),
         label: view.label.clone(),
         metadata: view.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         held_for: now.since(view.since),
@@ -148,7 +148,7 @@ fn hold(view: &HoldView, now: Timestamp, dialect: &'static str) -> Hold {
 
 fn session(view: &SessionView, now: Timestamp) -> Session {
     Session {
-        handle: session_handle(&view.session.0),
+        handle: view.session.handle(),
         holds: view.holds,
         waiters: view.waiters,
         idle_timeout: Duration::from_millis(view.idle_timeout_ms),

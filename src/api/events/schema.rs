@@ -1,6 +1,5 @@
 //! The events as readers get them: server-sent events with JSON in them, without keys and session ids.
 
-use crate::access::session_handle;
 use crate::api::inspect::schema::Lock;
 use crate::domain::{EndReason, SessionId};
 use crate::engine::events::{CurrentState, EventId, GapReason, LockEvent, PublishedEvent};
@@ -169,7 +168,7 @@ fn write(out: &mut Vec<u8>, id: Option<EventId>, event: &str, data: &impl Serial
 
 fn event(published: &PublishedEvent) -> Event<'_> {
     let id = published.id.to_string();
-    let handle = |session: &SessionId| session_handle(&session.0);
+    let handle = |session: &SessionId| session.handle();
     match &published.event {
         LockEvent::Granted { name, token, replaces, session, dialect } => Event {
             event: "granted",

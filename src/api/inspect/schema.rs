@@ -1,6 +1,6 @@
 //! The bodies of answers.
 
-use crate::access::{Identity, session_handle};
+use crate::access::Identity;
 use crate::domain::Timestamp;
 use crate::domain::view::{HoldView, LockView, SessionView};
 use crate::http::catalog::Catalog;
@@ -129,7 +129,7 @@ impl Hold {
             dialect: hold.dialect.as_str(),
             held_for_seconds: seconds(now.since(hold.since)),
             remaining_seconds: hold.ends.map(|end| seconds(end.since(now))),
-            session: hold.session.map(|session| session_handle(&session.0)),
+            session: hold.session.map(|session| session.handle()),
             owner: hold.label.as_deref().map(str::to_owned),
             metadata: hold.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             key,
@@ -146,7 +146,7 @@ impl SessionList {
 impl Session {
     pub fn new(session: &SessionView, now: Timestamp) -> Session {
         Session {
-            session: session_handle(&session.session.0),
+            session: session.session.handle(),
             holds: session.holds,
             waiters: session.waiters,
             idle_timeout_seconds: session.idle_timeout_ms as f64 / 1000.0,
@@ -189,7 +189,7 @@ pub mod tests {
     #[test]
     fn shown_lock_has_no_secrets() {
         let shown = shown(Dialect::LdlmRest, &Identity::anonymous(Role::Client));
-        let handle = session_handle(&[5; 16]);
+        let handle = SessionId([5; 16]).handle();
         assert_eq!(
             shown,
             serde_json::json!({

@@ -3,7 +3,6 @@
 //! Each node logs all of it, and again after a start what it applies again. Lines name sessions by their handles and holds
 //! by their fencing tokens.
 
-use crate::base::session_handle;
 use crate::domain::{
     Acquire, Applied, Body, Command, CommandId, Dialect, EndReason, Entry, Event, Name, Outcome, Refusal, SessionId,
     WaitEnd,
@@ -49,12 +48,12 @@ impl DebugLog {
     fn log_outcome(&mut self, id: CommandId, outcome: &Outcome) {
         match (outcome, self.acquires.get(&id)) {
             (Outcome::SessionOpened { session }, _) => {
-                let session = handle(*session);
+                let session = session.handle();
                 tracing::debug!(session, "session {session} is open");
             }
             (Outcome::Waiting { position } | Outcome::Enqueued { position }, Some(acquire)) => {
                 let AcquireLine { name, dialect, session } = acquire;
-                let session = session.map(handle);
+                let session = session.map(SessionId::handle);
                 tracing::debug!(lock = ?name, position, ?dialect, session, "a request waits for {name:?}, behind {position}");
                 if self.waits.len() >= WAITS_MAX {
                     self.waits.pop_first();
@@ -69,11 +68,11 @@ impl DebugLog {
     fn log_event(&mut self, event: &Event) {
         match event {
             Event::Granted { name, token, session, dialect, .. } => {
-                let (token, session) = (token.0, session.map(handle));
+                let (token, session) = (token.0, session.map(SessionId::handle));
                 tracing::debug!(lock = ?name, token, ?dialect, session, "{name:?} is granted under token {token}");
             }
             Event::HoldEnded { name, token, why, session, dialect, .. } => {
-                let (token, session, why) = (token.0, session.map(handle), end_of_hold(*why));
+                let (token, session, why) = (token.0, session.map(SessionId::handle), end_of_hold(*why));
                 tracing::debug!(lock = ?name, token, why, ?dialect, session, "the hold {token} of {name:?} has ended: {why}");
             }
             Event::WaiterGranted { command, .. } => drop(self.waits.remove(command)),
@@ -85,7 +84,7 @@ impl DebugLog {
                 }
             }
             Event::SessionEnded { session, idle } => {
-                let (session, why) = (handle(*session), if *idle { "nothing was heard of it" } else { "closed" });
+                let (session, why) = (session.handle(), if *idle { "nothing was heard of it" } else { "closed" });
                 tracing::debug!(session, why, "session {session} has ended: {why}");
             }
             // Logged as an error where events are counted.
@@ -102,7 +101,7 @@ pub fn log_refused(acquire: &Acquire, refusal: &Refusal) {
 }
 
 fn log_not_granted(AcquireLine { name, dialect, session }: &AcquireLine, refusal: &Refusal) {
-    let (session, why) = (session.map(handle), text_of(refusal));
+    let (session, why) = (session.map(SessionId::handle), text_of(refusal));
     tracing::debug!(lock = ?name, why, ?dialect, session, "{name:?} is not granted: {why}");
 }
 
@@ -114,10 +113,6 @@ impl From<&Acquire> for AcquireLine {
 
 fn is_enabled() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
-}
-
-fn handle(session: SessionId) -> String {
-    session_handle(&session.0)
 }
 
 /// Leaves out the metadata of a holder.
