@@ -123,7 +123,7 @@ impl RaftNode {
 
     /// The PEM text of each file with certificates for the other nodes, by its configuration key. Reads the files.
     pub fn peer_certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
-        self.peers().map(Peers::certificates).unwrap_or_default()
+        self.peers().map(|peers| peers.transport.certificates()).unwrap_or_default()
     }
 
     /// From now on this node neither leads nor votes, and takes no entries. Its data directory, if it has one, refuses later

@@ -138,21 +138,13 @@ impl Locks {
 
     /// Removes the holds for which there is a reason, and gives them with it. One pass: thousands may end together.
     pub fn remove_holds<R>(&mut self, name: &Name, reason: impl Fn(&Hold) -> Option<R>) -> Vec<(Hold, R)> {
-        let Some(lock) = self.map.get(name) else { return Vec::new() };
-        let reasons: Vec<Option<R>> = lock.holds.iter().map(reason).collect();
-        if reasons.iter().all(Option::is_none) {
+        let has_reason = |hold: &Hold| reason(hold).is_some();
+        if !self.map.get(name).is_some_and(|lock| lock.holds.iter().any(has_reason)) {
             return Vec::new();
         }
         let Some(lock) = self.map.get_mut(name) else { return Vec::new() };
-        let mut removed = Vec::new();
-        let mut kept = Vec::with_capacity(reasons.len());
-        for (hold, reason) in std::mem::take(&mut lock.holds).into_iter().zip(reasons) {
-            match reason {
-                Some(reason) => removed.push((hold, reason)),
-                None => kept.push(hold),
-            }
-        }
-        lock.holds = kept;
+        let ended = lock.holds.extract_if(.., |hold| has_reason(hold));
+        let removed: Vec<_> = ended.filter_map(|hold| reason(&hold).map(|reason| (hold, reason))).collect();
         removed.iter().for_each(|(hold, _)| self.index.remove_hold(name, hold));
         removed
     }

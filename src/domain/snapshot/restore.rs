@@ -119,33 +119,32 @@ impl Table {
         if are_issued { Ok(()) } else { Err(DecodeError::Range) }
     }
 
-    /// A request's record and its result name each other, or a retry could get a second result. Returns how many there
-    /// are.
     fn check_requests_of_lock(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
-        let mut count = 0;
-        for (request, token) in lock.holds().iter().filter_map(|hold| Some((hold.request()?, hold.token))) {
-            self.check_result(request, RequestResult::Hold { name: name.clone(), token })?;
-            count += 1;
-        }
-        for (request, key) in lock.queue().iter().filter_map(|(_, waiter)| Some((waiter.request?, waiter.key))) {
-            self.check_result(request, RequestResult::Waiter { name: name.clone(), key })?;
-            count += 1;
-        }
-        Ok(count)
+        let holds = lock
+            .holds()
+            .iter()
+            .filter_map(|hold| Some((hold.request()?, RequestResult::Hold { name: name.clone(), token: hold.token })));
+        let waiters = lock.queue().iter().filter_map(|(_, waiter)| {
+            Some((waiter.request?, RequestResult::Waiter { name: name.clone(), key: waiter.key }))
+        });
+        self.check_requests(holds.chain(waiters))
     }
 
     fn check_requests_of_sessions(&self) -> Result<usize, DecodeError> {
-        let mut count = 0;
-        for (request, id) in self.sessions.iter().filter_map(|(id, session)| Some((session.request?, *id))) {
-            self.check_result(request, RequestResult::Session(id))?;
-            count += 1;
-        }
-        Ok(count)
+        let requests = self.sessions.iter().filter_map(|(id, session)| Some((session.request?, *id)));
+        self.check_requests(requests.map(|(request, id)| (request, RequestResult::Session(id))))
     }
 
-    fn check_result(&self, request: RequestId, result: RequestResult) -> Result<(), DecodeError> {
-        let matches = self.idempotency_keys.get(request).is_some_and(|record| record.result == result);
-        if matches { Ok(()) } else { Err(DecodeError::Unmatched("a request")) }
+    /// A request's record and its result name each other, or a retry could get a second result. Returns how many there
+    /// are.
+    fn check_requests(
+        &self,
+        mut requests: impl Iterator<Item = (RequestId, RequestResult)>,
+    ) -> Result<usize, DecodeError> {
+        requests.try_fold(0, |count, (request, result)| {
+            let matches = self.idempotency_keys.get(request).is_some_and(|record| record.result == result);
+            if matches { Ok(count + 1) } else { Err(DecodeError::Unmatched("a request")) }
+        })
     }
 }
 

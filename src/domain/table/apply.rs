@@ -126,8 +126,14 @@ impl Table {
             Command::NodeUp { node, incarnation, store, level } => {
                 self.node_up(effects, node, incarnation, store, level)
             }
-            Command::NodeDown { node, incarnation } => self.node_down(effects, node, incarnation),
-            Command::ForgetNode { node } => self.forget_node(effects, node),
+            Command::NodeDown { node, incarnation } => {
+                let known = self.header.nodes.set_down(node, incarnation);
+                self.node_lost(effects, known)
+            }
+            Command::ForgetNode { node } => {
+                let known = self.header.nodes.forget(node);
+                self.node_lost(effects, known)
+            }
             Command::RaiseLevel { level } => self.raise_level(level),
         }
     }

@@ -109,11 +109,7 @@ impl Table {
         let queue = self.locks.get(name)?.queue().iter();
         let ended = queue.filter_map(|(place, waiter)| Some((*place, self.reason_of_wait_end(waiter)?)));
         let ended: Vec<(Place, WaitEnd)> = ended.collect();
-        let mut vacancy = None;
-        for (place, why) in ended {
-            vacancy = Some(self.end_wait(effects, name, place, why));
-        }
-        vacancy
+        ended.into_iter().fold(None, |_, (place, why)| Some(self.end_wait(effects, name, place, why)))
     }
 
     fn reason_of_wait_end(&self, waiter: &Waiter) -> Option<WaitEnd> {

@@ -2,7 +2,7 @@
 
 use super::apply::table_id;
 use super::{Effects, Table};
-use crate::domain::ids::{Name, SessionId, Token};
+use crate::domain::ids::{Name, Token};
 use crate::domain::limits::Feature;
 use crate::domain::locks::Place;
 use crate::domain::outcome::{EndReason, WaitEnd};
@@ -43,11 +43,11 @@ impl Table {
     /// A hold that is kept counts as confirmed: the client may have been answered after the backup.
     fn end_or_confirm_holds(&mut self, effects: &mut Effects, name: &Name, keep: bool) {
         let Some(lock) = self.locks.get(name) else { return };
-        let holds = lock.holds().iter().map(|hold| (hold.token, hold.owner.session(), hold.tracked()));
-        let holds: Vec<(Token, Option<SessionId>, _)> = holds
-            .map(|(token, session, tracked)| (token, session, tracked.and_then(|tracked| tracked.attempt)))
-            .collect();
-        for (token, session, attempt) in holds {
+        let holds = lock
+            .holds()
+            .iter()
+            .map(|hold| (hold.token, hold.owner.session(), hold.tracked().and_then(|tracked| tracked.attempt)));
+        for (token, session, attempt) in holds.collect::<Vec<_>>() {
             if keep && session.is_none_or(|session| self.sessions.is_live(session)) {
                 self.confirm_hold(name, token, attempt);
             } else {

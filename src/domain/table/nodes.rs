@@ -25,17 +25,8 @@ impl Table {
         Outcome::NodeRecorded
     }
 
-    pub(super) fn node_down(&mut self, effects: &mut Effects, node: NodeId, incarnation: Incarnation) -> Outcome {
-        let known = self.header.nodes.set_down(node, incarnation);
-        self.after_loss(effects, known)
-    }
-
-    pub(super) fn forget_node(&mut self, effects: &mut Effects, node: NodeId) -> Outcome {
-        let known = self.header.nodes.forget(node);
-        self.after_loss(effects, known)
-    }
-
-    fn after_loss(&mut self, effects: &mut Effects, known: bool) -> Outcome {
+    /// A node is down, or no member any more, if it was `known` to be.
+    pub(super) fn node_lost(&mut self, effects: &mut Effects, known: bool) -> Outcome {
         if !known {
             return Outcome::Refused(Refusal::NodeUnknown);
         }

@@ -167,7 +167,7 @@ impl RaftNode {
 
     /// Whether the node answers on the present connection to it.
     pub fn is_reachable(&self, node: u64) -> bool {
-        let up = || Some(self.peers()?.is_up(node, &self.address_of(node)?));
+        let up = || Some(self.peers()?.raft_connection(node, &self.address_of(node)?).is_up());
         node == self.id() || up().unwrap_or(false)
     }
 

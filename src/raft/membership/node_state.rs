@@ -71,8 +71,11 @@ impl fmt::Display for NodeState {
                 f.write_str("every listed node has answered: the one with the lowest id forms the cluster now")
             }
             NodeState::Bootstrapping { awaits } => {
-                f.write_str("waits to form a cluster until every listed node has answered that it is empty: no answer yet from ")?;
-                Nodes(awaits).fmt(f)
+                let awaits = list_of(awaits);
+                write!(
+                    f,
+                    "waits to form a cluster until every listed node has answered that it is empty: no answer yet from {awaits}"
+                )
             }
             NodeState::WaitingToJoin { node } => {
                 write!(f, "the others have a cluster without node {node}: waits for `latchd members add {node} URL`")
@@ -122,16 +125,12 @@ pub struct DivergedNode {
     pub node: u64,
 }
 
-struct Nodes<'a>(&'a [u64]);
-
-impl fmt::Display for Nodes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids: Vec<String> = self.0.iter().map(u64::to_string).collect();
-        match ids.as_slice() {
-            [] => f.write_str("no node"),
-            [only] => write!(f, "node {only}"),
-            [most @ .., last] => write!(f, "nodes {} and {last}", most.join(", ")),
-        }
+fn list_of(nodes: &[u64]) -> String {
+    let ids: Vec<String> = nodes.iter().map(u64::to_string).collect();
+    match ids.as_slice() {
+        [] => "no node".to_owned(),
+        [only] => format!("node {only}"),
+        [most @ .., last] => format!("nodes {} and {last}", most.join(", ")),
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::base::clock::process_age;
 use crate::mutants::planted;
-use crate::raft::codec::{decode, encode};
-use crate::raft::peers::certificate::PeerCertificate;
+use crate::raft::codec::decode;
+use crate::raft::peers::certificate::{PeerCertificate, refused};
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::MessageKind;
 use crate::raft::peers::hello::LocalNode;
@@ -63,15 +63,10 @@ impl VouchedMembers {
 }
 
 impl LocalNode {
-    fn membership(&self) -> Membership {
+    pub(super) fn membership(&self) -> Membership {
         let membership =
             |raft: &crate::raft::types::Raft| raft.metrics().borrow().membership_config.membership().clone();
         self.raft.get().map_or_else(Membership::default, membership)
-    }
-
-    /// The members as bytes, for a node whose own list may be older.
-    pub(super) fn encoded_members(&self) -> Bytes {
-        encode(&self.membership())
     }
 
     /// Checks that the certificate is that of `node`.
@@ -89,11 +84,6 @@ impl LocalNode {
         let membership = metrics.membership_config.membership();
         let leads = metrics.vote.committed && metrics.vote.leader_id.node_id == node;
         leads || membership.get_node(&node).is_some() || membership.nodes().next().is_none()
-    }
-
-    /// Whether `node` is a member, as far as this node knows.
-    pub(super) fn knows(&self, node: NodeId) -> bool {
-        self.membership().get_node(&node).is_some()
     }
 
     /// Whether elections can have led to the term of a vote, as far as this node knows.
@@ -167,8 +157,4 @@ fn check_host(node: NodeId, certificate: Option<&PeerCertificate>, address: Opti
     let Some(certificate) = certificate else { return Ok(()) };
     let host = address.and_then(|address| host_and_port(address).ok()).map(|(host, _)| host);
     certificate.check(node, host.as_deref())
-}
-
-fn refused(reason: String) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, reason)
 }

@@ -53,7 +53,7 @@ impl PeerCertificate {
     }
 }
 
-fn refused(reason: String) -> io::Error {
+pub(super) fn refused(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, reason)
 }
 

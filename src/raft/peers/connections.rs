@@ -16,7 +16,7 @@ use crate::raft::types::NodeId;
 #[derive(Clone)]
 pub struct Peers {
     pub local: Arc<LocalNode>,
-    transport: Arc<dyn Transport>,
+    pub transport: Arc<dyn Transport>,
     connections: Arc<Mutex<BTreeMap<NodeId, NodeConnections>>>,
 }
 
@@ -36,17 +36,9 @@ impl Peers {
         Dialer { local: self.local.clone(), transport: self.transport.clone(), node, address: address.to_owned() }
     }
 
-    pub fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
-        self.transport.certificates()
-    }
-
     /// For Raft's own messages, which never wait behind anything else.
     pub fn raft_connection(&self, node: NodeId, address: &str) -> Connection {
         self.connections(node, address).raft
-    }
-
-    pub fn is_up(&self, node: NodeId, address: &str) -> bool {
-        self.connections(node, address).raft.is_up()
     }
 
     /// Calls the service of another node.

@@ -102,7 +102,7 @@ impl IncomingConnection {
 
     /// The connection of a member has a member's slot from its first request on, even if that is a call.
     fn take_members_slot(&mut self) {
-        if !self.has_members_slot && self.server.local.knows(self.remote.node) {
+        if !self.has_members_slot && self.server.local.membership().get_node(&self.remote.node).is_some() {
             self.slot.assign_to_member(self.remote.node);
             self.has_members_slot = true;
         }
@@ -169,7 +169,8 @@ impl PeerServer {
                 Ok(encode(&self.elections.accept_transfer(&self.raft, from, decode(&body)?).await))
             }
             MessageKind::Call => Ok(self.local.service.call(from, body).await),
-            MessageKind::Members => Ok(self.local.encoded_members()),
+            // For a node whose own list may be older.
+            MessageKind::Members => Ok(encode(&self.local.membership())),
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a request")),
         }
     }
