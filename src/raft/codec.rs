@@ -5,7 +5,7 @@
 //! another kind. `codec_tests.rs` holds the golden bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
 
 use bytes::Bytes;
 use openraft::{BasicNode, CommittedLeaderId};
@@ -27,7 +27,6 @@ const KIND_MEMBERSHIP: u8 = 2;
 const MAX_MEMBERS: u32 = 1024;
 
 pub const LOG_ID_BYTES: usize = 25;
-const VOTE_BYTES: usize = 18;
 /// Tag, kind, length, and a checksum over those three: a length is believed only when it is intact.
 pub const PAYLOAD_HEADER_BYTES: usize = 10;
 
@@ -35,12 +34,6 @@ pub const PAYLOAD_HEADER_BYTES: usize = 10;
 pub trait Wire: Sized {
     fn put(&self, out: &mut impl Encode) -> io::Result<()>;
     fn get(input: &mut Decoder<'_>) -> io::Result<Self>;
-}
-
-/// A value in the log on disk, which is read as a stream.
-pub trait Stored: Wire {
-    /// Reads the bytes of one value, and none of what follows.
-    fn read_bytes(input: &mut impl Read) -> io::Result<Vec<u8>>;
 }
 
 impl Wire for LogId {
@@ -59,12 +52,6 @@ impl Wire for LogId {
     }
 }
 
-impl Stored for LogId {
-    fn read_bytes(input: &mut impl Read) -> io::Result<Vec<u8>> {
-        read_fixed::<LOG_ID_BYTES>(input)
-    }
-}
-
 impl Wire for Vote {
     fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         out.put_u8(TAG_VOTE);
@@ -79,12 +66,6 @@ impl Wire for Vote {
         let mut vote = Vote::new(input.be_u64()?, input.be_u64()?);
         vote.committed = input.flag()?;
         Ok(vote)
-    }
-}
-
-impl Stored for Vote {
-    fn read_bytes(input: &mut impl Read) -> io::Result<Vec<u8>> {
-        read_fixed::<VOTE_BYTES>(input)
     }
 }
 
@@ -110,20 +91,6 @@ impl Wire for EntryPayload {
             KIND_MEMBERSHIP => Ok(EntryPayload::Membership(Membership::get(&mut Decoder(body))?)),
             kind => Err(invalid(format!("unknown kind of entry {kind}"))),
         }
-    }
-}
-
-impl Stored for EntryPayload {
-    fn read_bytes(input: &mut impl Read) -> io::Result<Vec<u8>> {
-        let mut bytes = read_fixed::<PAYLOAD_HEADER_BYTES>(input)?;
-        let len = payload_len(&std::array::from_fn(|at| bytes[at]))?;
-        // Grows with what arrives: a length alone allocates little.
-        bytes.reserve(len.min(1 << 20));
-        input.take(len as u64).read_to_end(&mut bytes)?;
-        if bytes.len() < PAYLOAD_HEADER_BYTES + len {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "entry ends before its length"));
-        }
-        Ok(bytes)
     }
 }
 
@@ -239,12 +206,6 @@ fn expect_tag(input: &mut Decoder<'_>, tag: u8, what: &str) -> io::Result<()> {
         found if found == tag => Ok(()),
         found => Err(invalid(format!("expected a {what} (0x{tag:02x}), found 0x{found:02x}"))),
     }
-}
-
-fn read_fixed<const N: usize>(input: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; N];
-    input.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 pub fn invalid(reason: impl Into<String>) -> io::Error {

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use openraft::{BasicNode, CommittedLeaderId};
-use raft_log::codeq::Encode;
-use raft_log::{RaftLogAction, RaftLogRecord};
 
 use crate::raft::codec::{Wire, decode, encode};
-use crate::raft::log::format::{Encoded, LogTypes};
-use crate::raft::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
+use crate::raft::log::record::{Record, RecordedState};
+use crate::raft::types::{
+    EntryPayload, LogEntry, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta,
+};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -67,14 +67,34 @@ fn membership_and_snapshot_header() {
     golden::<SnapshotMeta>(&empty, "a5 00 00 a4 00000000 00000000");
 }
 
-/// The frame around our bytes is the log crate's; a change of it would be a new format as well.
 #[test]
-fn log_record_has_golden_bytes() {
-    let payload = Encoded(EntryPayload::Normal(Bytes::from_static(b"hi")));
-    let append = RaftLogRecord::<LogTypes>::Action(RaftLogAction::Append(Encoded(log_id(2, 1, 258)), payload));
-    let mut bytes = Vec::new();
-    append.encode(&mut bytes).expect("a Vec takes everything");
-    assert_eq!(hex(&bytes), plain(&format!("00000001 {LOG_ID} a3 01 00000002 fd248a7f 6869 00000000 243c35cf")));
+fn log_records_have_golden_bytes() {
+    let (id, payload) = (log_id(2, 1, 258), EntryPayload::Normal(Bytes::from_static(b"hi")));
+    let vote = Vote::new(3, 9);
+    let state = RecordedState { vote: Some(vote), last: Some(id), committed: None, purged: Some(id) };
+    let vote_bytes = "a2 0000000000000003 0000000000000009 00";
+    for (record, expected) in [
+        (Record::Vote(vote), format!("00000000 {vote_bytes} 00000000 64258498")),
+        (
+            Record::Append(LogEntry { log_id: id, payload }),
+            format!("00000001 {LOG_ID} a3 01 00000002 fd248a7f 6869 00000000 243c35cf"),
+        ),
+        (Record::Committed(id), format!("00000002 {LOG_ID} 00000000 92c3b5c1")),
+        (Record::Truncate(Some(id)), format!("00000003 01 {LOG_ID} 00000000 d8508e69")),
+        (Record::Truncate(None), "00000003 00 00000000 ed0fa4de".to_owned()),
+        (Record::Purge(id), format!("00000004 {LOG_ID} 00000000 ad1d6870")),
+        (Record::State(state), format!("00000005 01 01 {vote_bytes} 01 {LOG_ID} 00 01 {LOG_ID} 00 00000000 b78db5d3")),
+    ] {
+        let mut bytes = Vec::new();
+        record.put(&mut bytes).expect("no entry is too long");
+        assert_eq!(hex(&bytes), plain(&expected));
+        let longer = [&bytes[..], b"more"].concat();
+        assert_eq!(Record::decode(&longer).expect("what was written"), (record, bytes.len()));
+        for len in 0..bytes.len() {
+            let error = Record::decode(&bytes[..len]).expect_err("a part of it");
+            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{len}: {error}");
+        }
+    }
 }
 
 #[test]

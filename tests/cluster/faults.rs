@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use super::fleet::Fleet;
 use super::network::Cut;
 use crate::proof::random::Random;
+use crate::support::log_file::written;
 
 /// Whom a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +183,7 @@ fn cut_log(log: &Path, random: &mut Random) {
     let newest = files_in(log).pop().expect("a log");
     let cut = 1 + random.next() % 600;
     let file = std::fs::OpenOptions::new().write(true).open(&newest).expect("it can be opened");
-    file.set_len(size_of(&newest).saturating_sub(cut)).expect("it can be cut");
+    file.set_len(written(&newest).saturating_sub(cut)).expect("it can be cut");
 }
 
 /// Far from the end, which could be taken for a write that was under way.
@@ -190,7 +191,8 @@ fn change_a_byte(data: &Path, random: &mut Random) {
     let files = [files_in(&data.join("log")), files_in(&data.join("snapshot"))].concat();
     let file = &files[random.below(files.len())];
     let mut bytes = std::fs::read(file).expect("it can be read");
-    let place = bytes.len() / 3;
+    let is_log = file.extension().is_some_and(|suffix| suffix == "wal");
+    let place = if is_log { written(file) as usize } else { bytes.len() } / 3;
     bytes[place] ^= 0x20;
     std::fs::write(file, bytes).expect("it can be written");
 }

@@ -8,6 +8,8 @@ use latchd::raft::{Accept, NodeState, RaftNode, RaftOptions};
 
 use super::network::{MemoryNetwork, Node, SOON, address, disk, leader, others, stop, three};
 
+use crate::support::log_file::written;
+
 const ALL: [u64; 3] = [1, 2, 3];
 /// Long enough for several elections.
 const NOBODY_LEADS_FOR: Duration = Duration::from_secs(4);
@@ -19,7 +21,7 @@ fn log_file(dir: &Path, node: u64) -> PathBuf {
 }
 
 fn log_len(dir: &Path, node: u64) -> u64 {
-    fs::metadata(log_file(dir, node)).expect("its length").len()
+    written(&log_file(dir, node))
 }
 
 /// Cuts at the end of a record, as a disk does that has lied about its last flushes.

@@ -7,6 +7,7 @@ pub mod client;
 pub mod frames;
 pub mod grpc;
 pub mod http;
+pub mod log_file;
 pub mod machine;
 pub mod output;
 pub mod process;

@@ -63,7 +63,6 @@ const RESERVED: &[Reserved] = &[
     Reserved { word: "elapsed()", only_in: CLOCK, why: "it reads the clock" },
     Reserved { word: "clock_gettime", only_in: CLIENT_CLOCK, why: "one file reads the client's clock" },
     Reserved { word: "openraft", only_in: RAFT, why: "one room knows the consensus library" },
-    Reserved { word: "raft_log", only_in: RAFT, why: "one room knows the log store" },
     Reserved { word: "println!", only_in: &[], why: "it panics where stdout takes nothing" },
     Reserved { word: "eprintln!", only_in: FATAL, why: "it panics, or waits, where stderr takes nothing" },
     Reserved { word: "unsafe", only_in: &[], why: "nothing here needs it" },

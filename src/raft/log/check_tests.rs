@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::check::check_and_cut;
+use crate::raft::log::check::{check_and_cut, good_bytes};
 use crate::raft::log::disk::DiskLog;
 use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
 
@@ -66,15 +66,20 @@ fn chunks(dir: &Path) -> Vec<PathBuf> {
     chunks
 }
 
+/// How much of a file is records.
+fn written(file: &Path) -> usize {
+    good_bytes(&fs::read(file).expect("the file")).bytes
+}
+
 /// A log with a vote and four entries. `ends[0]` is where the header of its file ends, `ends[n]` where entry n ends.
 async fn sample(last: &str) -> (TempDir, Vec<usize>) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut log = open(dir.path());
-    let mut ends = vec![fs::metadata(only_chunk(dir.path())).expect("the file").len() as usize];
+    let mut ends = vec![written(&only_chunk(dir.path()))];
     log.save_vote(&Vote::new_committed(1, 1)).await.expect("a vote");
     for (index, text) in ["one", "two", "three", last].into_iter().enumerate() {
         append(&mut log, vec![entry(1, index as u64, text)]).await;
-        ends.push(fs::metadata(only_chunk(dir.path())).expect("the file").len() as usize);
+        ends.push(written(&only_chunk(dir.path())));
     }
     (dir, ends)
 }
@@ -148,6 +153,50 @@ async fn flipped_bit_is_refused_with_its_place() {
     }
 }
 
+/// As a killed process leaves its file: zeros follow the last record.
+#[tokio::test]
+async fn flipped_bit_before_unused_space_costs_no_earlier_record() {
+    let (dir, ends) = sample("four").await;
+    let bytes = [fs::read(only_chunk(dir.path())).expect("the file"), vec![0; 5000]].concat();
+    let last_body = ends[3] + 39..ends[4];
+    let damaged = copy(dir.path());
+    let path = only_chunk(damaged.path());
+    for at in 0..ends[4] + 20 {
+        for bit in 0..8 {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, &bytes).expect("a damaged file");
+            match check_and_cut(damaged.path()) {
+                Err(NodeStartError::Damaged { offset, .. }) => assert!(offset <= at as u64, "byte {at}, bit {bit}"),
+                Err(error) => panic!("byte {at}, bit {bit}: {error}"),
+                // Whether the last record was on disk is known from the position.
+                Ok(()) => {
+                    assert!(at >= ends[3] && !last_body.contains(&at), "byte {at}, bit {bit}");
+                    let kept = if at < ends[4] { ends[3] } else { ends[4] };
+                    assert_eq!(fs::metadata(&path).expect("the file").len(), kept as u64, "byte {at}, bit {bit}");
+                }
+            }
+        }
+    }
+}
+
+/// A write of several sectors that a power loss has stopped: any of them may be missing.
+#[tokio::test]
+async fn entry_that_lacks_a_sector_is_cut() {
+    let (dir, ends) = sample(&"x".repeat(4000)).await;
+    let bytes = [fs::read(only_chunk(dir.path())).expect("the file"), vec![0; 5000]].concat();
+    for sector in ends[3] / 512..=(ends[4] - 9) / 512 {
+        let torn = copy(dir.path());
+        let mut bytes = bytes.clone();
+        bytes[(512 * sector).max(ends[3])..512 * (sector + 1)].fill(0);
+        fs::write(only_chunk(torn.path()), bytes).expect("a torn file");
+        assert_eq!(texts(&mut open(torn.path())).await, ["one", "two", "three"], "sector {sector}");
+    }
+    let damaged = copy(dir.path());
+    flip(&only_chunk(damaged.path()), ends[3] + 2000);
+    check_and_cut(damaged.path()).expect_err("no sector of it is missing");
+}
+
 /// Content that looks like a record must not turn a torn end into damage.
 #[tokio::test]
 async fn torn_entry_containing_whole_record_is_cut() {
@@ -160,8 +209,9 @@ async fn torn_entry_containing_whole_record_is_cut() {
     append(&mut log, vec![LogEntry { log_id: log_id(1, 1), payload }]).await;
     let torn = copy(dir.path());
     let path = only_chunk(torn.path());
-    let len = fs::metadata(&path).expect("the file").len();
-    fs::File::options().write(true).open(&path).expect("the file").set_len(len - 20).expect("a shorter file");
+    let len = written(&path);
+    let file = fs::File::options().write(true).open(&path).expect("the file");
+    file.set_len(len as u64 - 20).expect("a shorter file");
     assert_eq!(texts(&mut open(torn.path())).await, ["one"]);
 }
 
@@ -176,6 +226,44 @@ async fn three_chunks() -> TempDir {
     drop(log);
     assert_eq!(chunks(dir.path()).len(), 3);
     dir
+}
+
+#[tokio::test]
+async fn entries_beyond_memory_are_read_from_their_files() {
+    let dir = three_chunks().await;
+    let mut log = open(dir.path());
+    let ids = async |log: &mut DiskLog| {
+        let entries = log.try_get_log_entries(0..).await.expect("the entries");
+        assert!(
+            entries.iter().all(|entry| matches!(&entry.payload, EntryPayload::Normal(bytes) if bytes.len() == 1 << 20))
+        );
+        entries.into_iter().map(|entry| entry.log_id.index).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&mut log).await, (0..9).collect::<Vec<_>>());
+    log.truncate(log_id(1, 8)).await.expect("a truncation");
+    log.purge(log_id(1, 1)).await.expect("a purge");
+    append(&mut log, vec![entry(2, 8, &"y".repeat(1 << 20))]).await;
+    assert_eq!(ids(&mut log).await, (2..9).collect::<Vec<_>>());
+    assert_eq!(chunks(dir.path()).len(), 3, "the first file has an entry that is not purged");
+    log.purge(log_id(1, 4)).await.expect("a purge");
+    append(&mut log, vec![entry(2, 9, &"z".repeat(1 << 20))]).await;
+    drop(log);
+    assert_eq!(chunks(dir.path()).len(), 2, "what was purged is gone");
+    let mut log = open(dir.path());
+    assert_eq!(ids(&mut log).await, (5..10).collect::<Vec<_>>());
+    assert_eq!(log.get_log_state().await.expect("a state").last_purged_log_id, Some(log_id(1, 4)));
+}
+
+/// A file that is closed holds records only, so that releases that knew no unused space read it.
+#[tokio::test]
+async fn closed_log_has_no_unused_space() {
+    let dir = three_chunks().await;
+    for file in chunks(dir.path()) {
+        assert_eq!(fs::metadata(&file).expect("the file").len(), written(&file) as u64, "{}", file.display());
+    }
+    let names: Vec<_> =
+        fs::read_dir(dir.path()).expect("the log").map(|file| file.expect("a file").file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
 }
 
 #[tokio::test]

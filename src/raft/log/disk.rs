@@ -1,6 +1,6 @@
-//! The log on disk: the `raft-log` crate behind openraft's storage trait.
+//! The log on disk, behind openraft's storage trait.
 //!
-//! One append is one write and one fdatasync, done by the crate's own thread; openraft is notified only after both.
+//! One append is one write and one fdatasync, done by a thread of its own (`writer.rs`); openraft is notified only after both.
 
 use std::fmt::Debug;
 use std::io;
@@ -8,12 +8,10 @@ use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, OptionalSend, RaftLogReader, StorageIOError};
 use parking_lot::Mutex;
-use raft_log::api::raft_log_writer::RaftLogWriter;
 use tokio::sync::oneshot;
 
 use crate::base::fatal;
@@ -22,28 +20,20 @@ use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::space::Closing;
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::format::{Encoded, FlushCallback, LogTypes, OnFlushed};
+use crate::raft::log::log_files::LogFiles;
 use crate::raft::log::monitor::{FlushTimer, LogMonitor};
 use crate::raft::log::position::{self, DurablePosition};
 use crate::raft::log::range::{index_range, one_message};
+use crate::raft::log::record::{Record, RecordedState};
+use crate::raft::log::writer::{OnFlushed, Waiter};
 use crate::raft::types::{
     LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
 
-/// Small files, because only whole files of purged entries can be removed.
-const CHUNK_BYTES: usize = 4 << 20;
-/// Entries beyond this are read back from their file; those of the newest file are always kept.
-const CACHE_BYTES: usize = 4 << 20;
-const READ_BUFFER_BYTES: usize = 1 << 20;
-/// Appends arrive one at a time, so that this bounds the bytes of one append rather than a queue.
-const QUEUE_BYTES: usize = 64 << 20;
-
-type RaftLog = raft_log::RaftLog<LogTypes>;
-
 /// Cheap to clone; all clones are the same log.
 #[derive(Clone)]
 pub struct DiskLog {
-    log: Arc<Mutex<RaftLog>>,
+    log: Arc<Mutex<LogFiles>>,
     sync: bool,
     monitor: Arc<LogMonitor>,
     /// The node that runs on this log.
@@ -60,9 +50,8 @@ impl DiskLog {
     /// Opens the log in `dir`, which `check.rs` has found sound: nothing is cut or repaired here.
     pub fn open(dir: &Path, sync: bool, monitor: Arc<LogMonitor>, lock: Arc<DataDirLock>) -> io::Result<Self> {
         let sync = planted!("no-fsync", sync => false);
-        let log = RaftLog::open(Arc::new(config(dir)?))?;
-        let last = log.log_state().last().map_or(0, |id| id.0.index);
-        monitor.set_last_index(last);
+        let log = LogFiles::open(dir, sync)?;
+        monitor.set_last_index(log.state().last.map_or(0, |id| id.index));
         let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
         let position = Arc::new(DurablePosition::open(&data_dir)?);
         let log = Arc::new(Mutex::new(log));
@@ -76,18 +65,14 @@ impl DiskLog {
 
     pub fn span(&self) -> LogSpan {
         let log = self.log.lock();
-        let state = log.log_state();
-        let purged = state.purged().map(|id| id.0);
-        let last = state.last().map(|id| id.0);
-        let next = purged.map_or(0, |id| id.index + 1);
-        let starts_at_next = log.read(next, next + 1).next().is_some();
-        LogSpan { vote: state.vote().map(|vote| vote.0), purged, last, complete: last <= purged || starts_at_next }
+        let (state, next) = (log.state(), log.next_kept());
+        let complete = state.last <= state.purged || log.id_at(next).is_some();
+        LogSpan { vote: state.vote, purged: state.purged, last: state.last, complete }
     }
 
     /// The newest entry that was on disk once, if the log has lost it.
     pub fn lost_end(&self) -> Option<LogId> {
-        let last = self.log.lock().log_state().last().map(|id| id.0);
-        self.position.lost_entry(last)
+        self.position.lost_entry(self.state().last)
     }
 
     /// Refuses a log for which it is unknown whether it has lost its end.
@@ -101,38 +86,40 @@ impl DiskLog {
 
     /// From now on the log is not expected to hold more entries than it does; with `empty`, no vote either.
     pub fn accept_lost_end(&self, empty: bool) -> io::Result<()> {
-        let last = self.log.lock().log_state().last().map(|id| id.0);
-        if empty { self.position.reset() } else { self.position.truncate_to(last) }
+        if empty { self.position.reset() } else { self.position.truncate_to(self.state().last) }
     }
 
     /// Puts the last vote back if the log has lost it: a second vote in the same term could elect two leaders. Blocks until
     /// it is on disk.
     pub fn restore_vote(&self) -> io::Result<()> {
-        let stored = self.log.lock().log_state().vote().map(|vote| vote.0);
-        let missing = planted!("vote-given-twice", self.position.lost_vote(stored) => None);
+        let missing = planted!("vote-given-twice", self.position.lost_vote(self.state().vote) => None);
         let Some(vote) = missing else { return Ok(()) };
         tracing::warn!(%vote, "the log has lost the vote of this node: it is put back");
-        self.change_blocking(|log| log.save_vote(Encoded(vote)).map(drop), self.sync)
+        self.change_blocking(&[Record::Vote(vote)], self.sync)
+    }
+
+    fn state(&self) -> RecordedState {
+        self.log.lock().state()
     }
 
     fn id_at(&self, index: u64) -> Option<LogId> {
         let log = self.log.lock();
-        let entry = log.read(index, index + 1).next();
-        entry.and_then(Result::ok).map(|(id, _)| id.0).or_else(|| log.log_state().purged().map(|id| id.0))
+        log.id_at(index).or(log.state().purged)
     }
 
     /// Makes an empty log one whose entries up to `at` are in a snapshot. Blocks until it is on disk.
     pub fn start_after(self, vote: &Vote, at: LogId) -> io::Result<()> {
-        self.change_blocking(|log| log.save_vote(Encoded(*vote)).and_then(|_| log.purge(Encoded(at))).map(drop), true)
+        self.change_blocking(&[Record::Vote(*vote), Record::Purge(at)], true)
     }
 
-    /// Runs `change`, flushes, and blocks until both are on disk.
-    fn change_blocking(&self, change: impl FnOnce(&mut RaftLog) -> io::Result<()>, sync: bool) -> io::Result<()> {
+    /// Writes records, and blocks until they are on disk.
+    fn change_blocking(&self, records: &[Record], sync: bool) -> io::Result<()> {
         let (sender, receiver) = oneshot::channel();
-        let mut log = self.log.lock();
-        change(&mut log)?;
-        log.flush(sync, Some(FlushCallback::Waiter(sender)))?;
-        drop(log);
+        {
+            let mut log = self.log.lock();
+            records.iter().try_for_each(|record| log.append(record.clone()))?;
+            log.flush(sync, Waiter::Change(sender));
+        }
         receiver.blocking_recv().map_err(io::Error::other)
     }
 
@@ -140,16 +127,14 @@ impl DiskLog {
     pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: OnFlushed) {
         let mut log = self.log.lock();
         // What a snapshot has replaced is not stored again.
-        let next = log.log_state().purged().map_or(0, |id| id.0.index + 1);
-        let entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
-        let entries = entries.map(|entry| (Encoded(entry.log_id), Encoded(entry.payload)));
+        let next = log.next_kept();
         let timer = FlushTimer::begin(&self.monitor);
-        let sent = log.append(entries).and_then(|_| {
-            let last = log.log_state().last().map(|id| (id.0, self.position.clone()));
-            log.flush(self.sync, Some(FlushCallback::Append(flushed, timer, last)))
-        });
-        sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
-        self.monitor.set_last_index(log.log_state().last().map_or(0, |id| id.0.index));
+        let mut entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
+        let appended = entries.try_for_each(|entry| log.append_entry(entry));
+        appended.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        let last = log.state().last;
+        log.flush(self.sync, Waiter::Append(flushed, timer, last.map(|last| (last, self.position.clone()))));
+        self.monitor.set_last_index(last.map_or(0, |id| id.index));
     }
 
     /// Waits until the log can be written, for the first time in this process.
@@ -157,13 +142,14 @@ impl DiskLog {
         self.monitor.space.wait(&self.data_dir).await
     }
 
-    /// Runs `change`, flushes, and waits until both are on disk.
-    async fn change_and_wait(&self, change: impl FnOnce(&mut RaftLog) -> io::Result<()>, sync: bool) {
+    /// Writes a record, if there is one, and waits until everything is on disk.
+    async fn change_and_wait(&self, record: Option<Record>, sync: bool) {
         let (sender, receiver) = oneshot::channel();
         {
             let mut log = self.log.lock();
-            let sent = change(&mut log).and_then(|()| log.flush(sync, Some(FlushCallback::Waiter(sender))));
-            sent.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+            let appended = record.map_or(Ok(()), |record| log.append(record));
+            appended.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+            log.flush(sync, Waiter::Change(sender));
         }
         if receiver.await.is_err() {
             fatal::abort("cannot write the log", &"the log's writer has stopped");
@@ -181,18 +167,6 @@ pub struct LogSpan {
     pub complete: bool,
 }
 
-pub fn config(dir: &Path) -> io::Result<raft_log::Config> {
-    let dir = dir.to_str().ok_or_else(|| io::Error::other("the data directory's path is not UTF-8"))?;
-    let mut config = raft_log::Config::new(dir);
-    config.log_cache_capacity = Some(CACHE_BYTES);
-    config.wal.chunk_max_size = Some(CHUNK_BYTES);
-    config.wal.read_buffer_size = Some(READ_BUFFER_BYTES);
-    config.wal.flush_batch_wait = Some(Duration::ZERO);
-    config.wal.flush_queue_max_bytes = Some(QUEUE_BYTES);
-    config.wal.truncate_incomplete_record = Some(false);
-    Ok(config)
-}
-
 impl RaftLogReader<TypeConfig> for DiskLog {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
@@ -207,20 +181,16 @@ impl RaftLogReader<TypeConfig> for DiskLog {
     }
 }
 
-fn entries(log: &RaftLog, from: u64, to: u64) -> impl Iterator<Item = Result<LogEntry, StorageError>> {
-    log.read(from, to).map(|entry| {
-        let (log_id, payload) = entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?;
-        Ok(LogEntry { log_id: log_id.0, payload: payload.0 })
-    })
+fn entries(log: &LogFiles, from: u64, to: u64) -> impl Iterator<Item = Result<LogEntry, StorageError>> {
+    log.read(from, to).map(|entry| Ok(entry.map_err(|e| StorageIOError::read_logs(AnyError::new(&e)))?))
 }
 
 impl RaftLogStorage<TypeConfig> for DiskLog {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState, StorageError> {
-        let log = self.log.lock();
-        let state = log.log_state();
-        Ok(LogState { last_purged_log_id: state.purged().map(|id| id.0), last_log_id: state.last().map(|id| id.0) })
+        let state = self.state();
+        Ok(LogState { last_purged_log_id: state.purged, last_log_id: state.last })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -230,8 +200,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
         let room = self.until_writable().await;
         room.map_err(|e| StorageIOError::write_vote(AnyError::new(&e)))?;
-        let stored = Encoded(*vote);
-        self.change_and_wait(|log| log.save_vote(stored).map(drop), self.sync).await;
+        self.change_and_wait(Some(Record::Vote(*vote)), self.sync).await;
         self.position.set_vote(vote);
         if !self.used.swap(true, Relaxed) {
             let marked = store_id::mark_used(&self.data_dir);
@@ -241,8 +210,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        let stored = self.log.lock().log_state().vote().map(|vote| vote.0);
-        Ok(vote_at_start(stored, self.own))
+        Ok(vote_at_start(self.state().vote, self.own))
     }
 
     /// Not flushed by itself: it is written with the next append, and losing it costs nothing but a later apply.
@@ -251,20 +219,20 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
             return Ok(());
         }
         let mut log = self.log.lock();
-        let state = log.log_state();
-        let known = |id: Option<&Encoded<LogId>>| id.map(|id| id.0);
-        // An installed snapshot may be ahead of the log; the crate takes only what the log holds.
-        if let Some(committed) =
-            committed.filter(|id| Some(*id) > known(state.committed()) && Some(*id) <= known(state.last()))
+        let state = log.state();
+        // An installed snapshot may be ahead of the log, which takes only what it holds.
+        if committed > state.committed
+            && committed <= state.last
+            && let Some(committed) = committed
         {
-            let saved = log.commit(Encoded(committed));
+            let saved = log.append(Record::Committed(committed));
             saved.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
         }
         Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        Ok(self.log.lock().log_state().committed().map(|id| id.0))
+        Ok(self.state().committed)
     }
 
     async fn append<I>(&mut self, entries: I, callback: LogFlushed) -> Result<(), StorageError>
@@ -282,19 +250,21 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         let room = self.until_writable().await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
         // After the appends before it, or one of them would advance the position again.
-        self.change_and_wait(|_| Ok(()), true).await;
+        self.change_and_wait(None, true).await;
         let before = log_id.index.checked_sub(1).and_then(|index| self.id_at(index));
         let fallen = self.position.truncate_to(before);
         fallen.unwrap_or_else(|error| fatal::abort("cannot write the position of the log", &error));
-        self.change_and_wait(|log| log.truncate(log_id.index).map(drop), true).await;
+        self.change_and_wait(Some(Record::Truncate(before)), true).await;
         Ok(())
     }
 
     /// Files that hold purged entries only are removed by the log's writer, after the purge itself is on disk.
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
         let mut log = self.log.lock();
-        let sent = log.purge(Encoded(log_id)).and_then(|_| log.flush(true, Some(FlushCallback::None)));
-        sent.unwrap_or_else(|error| fatal::abort("cannot purge the log", &error));
+        if Some(log_id) > log.state().purged {
+            log.append(Record::Purge(log_id)).unwrap_or_else(|error| fatal::abort("cannot purge the log", &error));
+            log.flush(true, Waiter::None);
+        }
         Ok(())
     }
 }

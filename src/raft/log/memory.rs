@@ -17,9 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::raft::codec::{Wire, decode, encode};
 use crate::raft::interface::{LogChange, StableStore, StoredEntry, StoredLog};
-use crate::raft::log::format::OnFlushed;
 use crate::raft::log::monitor::LogMonitor;
 use crate::raft::log::range::{index_range, one_message};
+use crate::raft::log::writer::OnFlushed;
 use crate::raft::types::{
     LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };

@@ -4,8 +4,12 @@ pub mod check;
 #[cfg(test)]
 mod check_tests;
 pub mod disk;
-pub mod format;
+pub mod files;
+mod index;
+mod log_files;
 pub mod memory;
 pub mod monitor;
 pub mod position;
 mod range;
+pub mod record;
+pub mod writer;

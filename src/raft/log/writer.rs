@@ -1,0 +1,167 @@
+//! The thread that writes the log: everything that has arrived shares one write and one flush.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::base::fatal;
+use crate::mutants::planted;
+use crate::raft::data_dir::directory::sync_dir;
+use crate::raft::log::files::{OpenFile, SpareFile};
+use crate::raft::log::monitor::FlushTimer;
+use crate::raft::log::position::DurablePosition;
+use crate::raft::types::LogId;
+
+/// Called when an append is on disk.
+pub type OnFlushed = Box<dyn FnOnce() + Send>;
+
+/// What waits for a write to be on disk. A failed write ends the process first.
+pub enum Waiter {
+    /// Called after an append; the timer measures it, and the position moves up to its last entry.
+    Append(OnFlushed, FlushTimer, Option<(LogId, Arc<DurablePosition>)>),
+    Change(oneshot::Sender<()>),
+    None,
+}
+
+impl Waiter {
+    fn notify(self) {
+        match self {
+            Waiter::Append(flushed, timer, reached) => {
+                timer.end();
+                reached.into_iter().for_each(|(last, position)| position.advance(last));
+                flushed();
+            }
+            // The waiter is gone when the node shuts down; the write is safe all the same.
+            Waiter::Change(sender) => drop(sender.send(())),
+            Waiter::None => {}
+        }
+    }
+}
+
+/// What the thread does, in order.
+pub enum Step {
+    Write {
+        bytes: Vec<u8>,
+        sync: bool,
+        waiter: Waiter,
+    },
+    /// The next bytes belong to the file that begins here.
+    NextFile {
+        start: u64,
+    },
+    /// After everything before is on disk.
+    Remove(Vec<PathBuf>),
+}
+
+/// Hands steps to the thread. When it is dropped, the thread does what is left, and ends.
+pub struct Writer {
+    steps: Option<Sender<Step>>,
+    thread: Option<JoinHandle<()>>,
+    /// Up to where the files have their bytes, as an offset in the whole log.
+    written: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Goes on in `file`, whose end is the end of the whole log, `end`. Without `sync`, the disk is not waited for.
+    pub fn start(dir: &Path, file: OpenFile, end: u64, sync: bool) -> io::Result<Writer> {
+        let (steps, arriving) = channel();
+        let written = Arc::new(AtomicU64::new(end));
+        let task = WriterTask { dir: dir.to_owned(), file, spare: SpareFile::new(dir), sync, written: written.clone() };
+        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || task.run(&arriving))?;
+        Ok(Writer { steps: Some(steps), thread: Some(thread), written })
+    }
+
+    pub fn send(&self, step: Step) {
+        let sent = self.steps.as_ref().is_some_and(|steps| steps.send(step).is_ok());
+        if !sent {
+            fatal::abort("cannot write the log", &"the log's writer has stopped");
+        }
+    }
+
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.steps = None;
+        let Some(thread) = self.thread.take() else { return };
+        // The thread itself may drop the last log, with the last waiter that it notifies.
+        if thread.thread().id() != std::thread::current().id() {
+            _ = thread.join();
+        }
+    }
+}
+
+struct WriterTask {
+    dir: PathBuf,
+    file: OpenFile,
+    spare: SpareFile,
+    sync: bool,
+    written: Arc<AtomicU64>,
+}
+
+impl WriterTask {
+    fn run(mut self, arriving: &Receiver<Step>) {
+        // Without a flush there is nothing to gain.
+        if self.sync {
+            self.file.preallocate(&self.dir);
+            self.spare.prepare();
+        }
+        while let Ok(first) = arriving.recv() {
+            let mut waiters = Vec::new();
+            let result = self.take(first, arriving, &mut waiters);
+            let result = planted!("failed-flush-ignored", result => Ok(()));
+            result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+            #[cfg(feature = "mutants")]
+            std::thread::sleep(crate::mutants::flush_delay());
+            waiters.into_iter().for_each(Waiter::notify);
+        }
+        // What follows the last record is cut again at the next start, if it cannot be cut now.
+        _ = self.file.cut(false);
+    }
+
+    /// Does everything that has arrived, and flushes once if any of it asks for that.
+    fn take(&mut self, first: Step, arriving: &Receiver<Step>, waiters: &mut Vec<Waiter>) -> io::Result<()> {
+        let (mut is_sync, mut removed) = (false, Vec::new());
+        let mut next = Some(first);
+        while let Some(step) = next {
+            match step {
+                Step::Write { bytes, sync, waiter } => {
+                    waiters.push(waiter);
+                    is_sync |= sync;
+                    self.file.write(&bytes)?;
+                    self.written.fetch_add(bytes.len() as u64, Ordering::Release);
+                }
+                Step::NextFile { start } => self.begin_file(start)?,
+                Step::Remove(files) => removed.extend(files),
+            }
+            next = arriving.try_recv().ok();
+        }
+        if is_sync {
+            self.file.sync()?;
+        }
+        if removed.is_empty() {
+            return Ok(());
+        }
+        removed.iter().try_for_each(fs::remove_file)?;
+        sync_dir(&self.dir)
+    }
+
+    /// The file before is complete, and ends with its last record, before the next is there.
+    fn begin_file(&mut self, start: u64) -> io::Result<()> {
+        self.file.cut(self.sync)?;
+        self.file = self.spare.place(start, self.sync)?;
+        if self.sync {
+            self.spare.prepare();
+        }
+        Ok(())
+    }
+}
