@@ -16,7 +16,7 @@ use crate::raft::data_dir::directory::{free_bytes, sync_dir};
 pub const FILE_BYTES: u64 = 4 << 20;
 /// Where less is free, files grow with their records.
 const PREALLOCATE_WITH_FREE_BYTES: u64 = 16 * FILE_BYTES;
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// A file that waits to be used.
 const SPARE: &str = "next.tmp";
 

@@ -119,12 +119,9 @@ impl LogFiles {
     }
 
     fn find_purged(&mut self) {
-        let purged = self.state().purged;
-        while purged.is_some()
-            && let Some((start, _)) = self.full.pop_front_if(|(_, last)| *last <= purged)
-        {
-            self.purged.push(files::path(&self.dir, start));
-        }
+        let Some(purged) = self.state().purged else { return };
+        let purged_files = self.full.partition_point(|(_, last)| *last <= Some(purged));
+        self.purged.extend(self.full.drain(..purged_files).map(|(start, _)| files::path(&self.dir, start)));
     }
 
     /// The entries from this index on, before `to`.
