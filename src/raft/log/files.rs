@@ -1,6 +1,6 @@
 //! The files of the log: each is named by the offset of its first byte in the whole log.
 //!
-//! A file is filled with zeros before it is used: a flush into space that exists already needs no change of the file's size,
+//! Space is filled with zeros before it is used: a flush into space that exists already needs no change of the file's size,
 //! and takes two thirds of the time (docs/design/storage.md). What follows the last record is cut when a file is full and
 //! when the log is closed; after a kill it is there, and `check.rs` cuts it.
 
@@ -8,17 +8,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
-use crate::raft::data_dir::directory::{free_bytes, sync_dir};
+use crate::raft::data_dir::directory::free_bytes;
 
 /// Small files, because only whole files of purged entries can be removed.
 pub const FILE_BYTES: u64 = 4 << 20;
+/// So much is filled at a time, while fewer than the other are left.
+const FILL_BYTES: usize = 256 << 10;
+const LEFT_BYTES: u64 = 64 << 10;
 /// Where less is free, files grow with their records.
-const PREALLOCATE_WITH_FREE_BYTES: u64 = 16 * FILE_BYTES;
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-/// A file that waits to be used.
-const SPARE: &str = "next.tmp";
+const FILL_WITH_FREE_BYTES: u64 = 64 << 20;
+static ZEROS: [u8; FILL_BYTES] = [0; FILL_BYTES];
 
 /// Where the files of the log in `dir` begin, in order.
 pub fn starts(dir: &Path) -> io::Result<Vec<u64>> {
@@ -47,6 +47,8 @@ pub struct OpenFile {
     end: u64,
     /// How long the file is, zeros included.
     len: u64,
+    /// It is not filled any more.
+    grows: bool,
 }
 
 impl OpenFile {
@@ -54,12 +56,12 @@ impl OpenFile {
     pub fn open(path: &Path) -> io::Result<OpenFile> {
         let file = OpenOptions::new().write(true).open(path)?;
         let end = file.metadata()?.len();
-        Ok(OpenFile { file, end, len: end })
+        Ok(OpenFile { file, end, len: end, grows: false })
     }
 
     pub fn create(path: &Path) -> io::Result<OpenFile> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        Ok(OpenFile { file, end: 0, len: 0 })
+        Ok(OpenFile { file, end: 0, len: 0, grows: false })
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -82,84 +84,30 @@ impl OpenFile {
         if sync { self.file.sync_all() } else { Ok(()) }
     }
 
-    /// Fills the rest with zeros, where the disk has space.
-    pub fn preallocate(&mut self, dir: &Path) {
-        let filled = has_space(dir).and_then(|()| fill(&self.file, self.end));
+    /// Fills space for the next records, if little is left and the disk has more. Blocks until it is on disk.
+    pub fn fill(&mut self, dir: &Path) {
+        if self.grows || self.len >= self.end + LEFT_BYTES {
+            return;
+        }
+        let filled =
+            has_space(dir).and_then(|()| self.file.write_all_at(&ZEROS, self.len)).and_then(|()| self.file.sync_all());
         match filled {
-            Ok(()) => self.len = self.len.max(FILE_BYTES),
+            Ok(()) => self.len += FILL_BYTES as u64,
             // A file that grows is slower, and as good.
-            Err(_) => _ = self.file.set_len(self.end),
+            Err(_) => {
+                self.grows = true;
+                _ = self.file.set_len(self.end);
+                self.len = self.end;
+            }
         }
     }
 }
 
 fn has_space(dir: &Path) -> io::Result<()> {
     match free_bytes(dir)? {
-        free if free >= PREALLOCATE_WITH_FREE_BYTES => Ok(()),
+        free if free >= FILL_WITH_FREE_BYTES => Ok(()),
         _ => Err(io::ErrorKind::StorageFull.into()),
     }
-}
-
-fn fill(file: &File, mut at: u64) -> io::Result<()> {
-    while at < FILE_BYTES {
-        let bytes = (FILE_BYTES - at).min(ZEROS.len() as u64) as usize;
-        file.write_all_at(&ZEROS[..bytes], at)?;
-        at += bytes as u64;
-    }
-    file.sync_all()
-}
-
-/// The file after the one that is written, prepared by a thread of its own.
-pub struct SpareFile {
-    dir: PathBuf,
-    prepared: Option<JoinHandle<io::Result<OpenFile>>>,
-}
-
-impl SpareFile {
-    pub fn new(dir: &Path) -> SpareFile {
-        SpareFile { dir: dir.to_owned(), prepared: None }
-    }
-
-    /// Begins to prepare a file.
-    pub fn prepare(&mut self) {
-        let dir = self.dir.clone();
-        let thread = std::thread::Builder::new().name("log-spare".to_owned()).spawn(move || prepare(&dir));
-        self.prepared = thread.ok();
-    }
-
-    /// Puts a file that is prepared, or an empty one, at the place of the file that begins at `start`.
-    pub fn place(&mut self, start: u64, sync: bool) -> io::Result<OpenFile> {
-        let path = path(&self.dir, start);
-        let is_ready = self.prepared.as_ref().is_some_and(JoinHandle::is_finished);
-        let prepared = self.prepared.take_if(|_| is_ready).and_then(|thread| thread.join().ok()?.ok());
-        let file = match prepared {
-            Some(file) => fs::rename(self.dir.join(SPARE), &path).map(|()| file),
-            None => OpenFile::create(&path),
-        }?;
-        if sync {
-            sync_dir(&self.dir)?;
-        }
-        Ok(file)
-    }
-}
-
-impl Drop for SpareFile {
-    fn drop(&mut self) {
-        // Nothing of it is needed: the next process prepares its own.
-        self.prepared.take().map(JoinHandle::join);
-        _ = fs::remove_file(self.dir.join(SPARE));
-    }
-}
-
-fn prepare(dir: &Path) -> io::Result<OpenFile> {
-    has_space(dir)?;
-    let path = dir.join(SPARE);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-    let filled = fill(&file, 0);
-    if filled.is_err() {
-        _ = fs::remove_file(&path);
-    }
-    filled.map(|()| OpenFile { file, end: 0, len: FILE_BYTES })
 }
 
 #[cfg(test)]
@@ -173,7 +121,7 @@ mod tests {
             assert_eq!(path(dir, start), dir.join(name));
             assert_eq!(parse(name), Some(start));
         }
-        for other in ["LOCK", SPARE, "r-0.wal", "r-00_000_000_000_000_000_000.tmp"] {
+        for other in ["LOCK", "r-0.wal", "r-00_000_000_000_000_000_000.tmp"] {
             assert_eq!(parse(other), None, "{other}");
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::base::fatal;
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::sync_dir;
-use crate::raft::log::files::{OpenFile, SpareFile};
+use crate::raft::log::files::{self, OpenFile};
 use crate::raft::log::monitor::FlushTimer;
 use crate::raft::log::position::DurablePosition;
 use crate::raft::types::LogId;
@@ -72,7 +72,7 @@ impl Writer {
     pub fn start(dir: &Path, file: OpenFile, end: u64, sync: bool) -> io::Result<Writer> {
         let (steps, arriving) = channel();
         let written = Arc::new(AtomicU64::new(end));
-        let task = WriterTask { dir: dir.to_owned(), file, spare: SpareFile::new(dir), sync, written: written.clone() };
+        let task = WriterTask { dir: dir.to_owned(), file, sync, written: written.clone() };
         let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || task.run(&arriving))?;
         Ok(Writer { steps: Some(steps), thread: Some(thread), written })
     }
@@ -103,19 +103,18 @@ impl Drop for Writer {
 struct WriterTask {
     dir: PathBuf,
     file: OpenFile,
-    spare: SpareFile,
     sync: bool,
     written: Arc<AtomicU64>,
 }
 
 impl WriterTask {
     fn run(mut self, arriving: &Receiver<Step>) {
-        // Without a flush there is nothing to gain.
-        if self.sync {
-            self.file.preallocate(&self.dir);
-            self.spare.prepare();
-        }
-        while let Ok(first) = arriving.recv() {
+        loop {
+            // Without a flush there is nothing to gain.
+            if self.sync {
+                self.file.fill(&self.dir);
+            }
+            let Ok(first) = arriving.recv() else { break };
             let mut waiters = Vec::new();
             let result = self.take(first, arriving, &mut waiters);
             let result = planted!("failed-flush-ignored", result => Ok(()));
@@ -158,10 +157,7 @@ impl WriterTask {
     /// The file before is complete, and ends with its last record, before the next is there.
     fn begin_file(&mut self, start: u64) -> io::Result<()> {
         self.file.cut(self.sync)?;
-        self.file = self.spare.place(start, self.sync)?;
-        if self.sync {
-            self.spare.prepare();
-        }
-        Ok(())
+        self.file = OpenFile::create(&files::path(&self.dir, start))?;
+        if self.sync { sync_dir(&self.dir) } else { Ok(()) }
     }
 }
