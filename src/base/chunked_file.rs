@@ -196,3 +196,37 @@ fn chunk_checksum(number: u32, bytes: &[u8]) -> u32 {
     hasher.update(bytes);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK_BYTES: usize = 1 << 10;
+
+    fn written(content: &[u8]) -> Vec<u8> {
+        let mut writer = ChunkWriter::new(Vec::new(), b"header", CHUNK_BYTES, |_| Ok(())).unwrap();
+        writer.write_all(content).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        ChunkReader::new(&bytes[6..], 6, CHUNK_BYTES).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn content_of_any_size_reads_back() {
+        for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES / 2] {
+            let content: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            assert_eq!(read(&written(&content)).unwrap(), content, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn exchanged_chunks_are_noticed() {
+        let mut bytes = written(&[[1; CHUNK_BYTES], [2; CHUNK_BYTES]].concat());
+        bytes[6..6 + 2 * (8 + CHUNK_BYTES)].rotate_left(8 + CHUNK_BYTES);
+        read(&bytes).expect_err("exchanged chunks");
+    }
+}
