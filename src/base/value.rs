@@ -35,25 +35,23 @@ impl<F: Copy, T: Value<F>> Value<F> for Option<T> {
 /// Implements [`Value`] for a struct: it is encoded as these fields, in this order. Those after the `;` are not encoded.
 macro_rules! record {
     ($type:ident { $($field:tt),+ $(; $($derived:tt)+)? } in $format:ident $(from $first:expr)?) => {
-        impl $crate::base::value::Value<$format> for $type {
-            fn put(&self, out: &mut Vec<u8>, format: $format) {
-                $($crate::base::value::Value::put(&self.$field, out, format);)+
-            }
+        const _: () = {
+            use $crate::base::value::{DecodeError, Decoder, Value};
 
-            fn get(
-                input: &mut $crate::base::value::Decoder<'_>,
-                format: $format,
-            ) -> Result<Self, $crate::base::value::DecodeError> {
-                Ok($type {
-                    $($field: $crate::base::value::Value::get(input, format)?,)+
-                    $($($derived)+)?
-                })
-            }
+            impl Value<$format> for $type {
+                fn put(&self, out: &mut Vec<u8>, format: $format) {
+                    $(Value::put(&self.$field, out, format);)+
+                }
 
-            $(fn is_in(format: $format) -> bool {
-                format >= $first
-            })?
-        }
+                fn get(input: &mut Decoder<'_>, format: $format) -> Result<Self, DecodeError> {
+                    Ok($type { $($field: Value::get(input, format)?,)+ $($($derived)+)? })
+                }
+
+                $(fn is_in(format: $format) -> bool {
+                    format >= $first
+                })?
+            }
+        };
     };
 }
 pub(crate) use record;
@@ -66,39 +64,40 @@ macro_rules! variants {
         $($byte:literal = $variant:ident $(($item:ident))? $({ $($field:ident),+ })?,)+
         $(_ = $inner:ident,)?
     ) => {
-        impl $crate::base::value::Value<$format> for $type {
-            fn put(&self, out: &mut Vec<u8>, format: $format) {
-                match self {
-                    $($type::$variant $(($item))? $({ $($field),+ })? => {
-                        $crate::base::value::Encode::put_u8(out, $byte);
-                        $($crate::base::value::Value::put($item, out, format);)?
-                        $($($crate::base::value::Value::put($field, out, format);)+)?
-                    })+
-                    $($type::$inner(inner) => $crate::base::value::Value::put(inner, out, format),)?
+        const _: () = {
+            use $crate::base::value::{DecodeError, Decoder, Encode, Value};
+
+            impl Value<$format> for $type {
+                fn put(&self, out: &mut Vec<u8>, format: $format) {
+                    match self {
+                        $($type::$variant $(($item))? $({ $($field),+ })? => {
+                            Encode::put_u8(out, $byte);
+                            $(Value::put($item, out, format);)?
+                            $($(Value::put($field, out, format);)+)?
+                        })+
+                        $($type::$inner(inner) => Value::put(inner, out, format),)?
+                    }
+                }
+
+                fn get(input: &mut Decoder<'_>, format: $format) -> Result<Self, DecodeError> {
+                    let _before = input.0;
+                    Ok(match input.u8()? {
+                        $($byte => {
+                            $(let $item = Value::get(input, format)?;)?
+                            $type::$variant $(($item))? $({ $($field: Value::get(input, format)?),+ })?
+                        })+
+                        value => {
+                            let other = Err(DecodeError::Unknown { what: $what, value: value.into() });
+                            $(let other = other.or_else(|_: DecodeError| {
+                                input.0 = _before;
+                                Value::get(input, format).map($type::$inner)
+                            });)?
+                            return other;
+                        }
+                    })
                 }
             }
-
-            fn get(
-                input: &mut $crate::base::value::Decoder<'_>,
-                format: $format,
-            ) -> Result<Self, $crate::base::value::DecodeError> {
-                let _before = input.0;
-                Ok(match input.u8()? {
-                    $($byte => {
-                        $(let $item = $crate::base::value::Value::get(input, format)?;)?
-                        $type::$variant $(($item))? $({ $($field: $crate::base::value::Value::get(input, format)?),+ })?
-                    })+
-                    value => {
-                        let other = Err($crate::base::value::DecodeError::Unknown { what: $what, value: value.into() });
-                        $(let other = other.or_else(|_: $crate::base::value::DecodeError| {
-                            input.0 = _before;
-                            $crate::base::value::Value::get(input, format).map($type::$inner)
-                        });)?
-                        return other;
-                    }
-                })
-            }
-        }
+        };
     };
 }
 pub(crate) use variants;
@@ -106,19 +105,20 @@ pub(crate) use variants;
 /// Implements [`Value`] for a type by how it is put and how it is got.
 macro_rules! plain {
     ($format:ident, $type:ty, |$out:ident, $value:ident| $put:expr, |$input:ident| $get:expr) => {
-        impl $crate::base::value::Value<$format> for $type {
-            fn put(&self, $out: &mut Vec<u8>, _: $format) {
-                let $value = self;
-                $put;
-            }
+        const _: () = {
+            use $crate::base::value::{DecodeError, Decoder, Value};
 
-            fn get(
-                $input: &mut $crate::base::value::Decoder<'_>,
-                _: $format,
-            ) -> Result<Self, $crate::base::value::DecodeError> {
-                $get
+            impl Value<$format> for $type {
+                fn put(&self, $out: &mut Vec<u8>, _: $format) {
+                    let $value = self;
+                    $put;
+                }
+
+                fn get($input: &mut Decoder<'_>, _: $format) -> Result<Self, DecodeError> {
+                    $get
+                }
             }
-        }
+        };
     };
 }
 pub(crate) use plain;

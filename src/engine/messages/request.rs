@@ -4,7 +4,7 @@
 
 use super::codec::Version1;
 use crate::base::byte_enum;
-use crate::base::codec::{DecodeError, Encode};
+use crate::base::codec::Encode;
 use crate::base::value::{plain, record, variants};
 use crate::domain::{Entry, Incarnation, StoreId};
 
