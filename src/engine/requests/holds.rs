@@ -63,10 +63,6 @@ struct PendingAcquire {
 }
 
 impl PendingAcquire {
-    fn new(receiver: AnswerReceiver, guard: GrantGuard) -> PendingAcquire {
-        PendingAcquire { receiver, guard }
-    }
-
     async fn answered(mut self) -> (GrantGuard, Answer) {
         let answer = (&mut self.receiver).await.unwrap_or(Err(EngineError::OutcomeUnknown));
         (self.guard, answer)
@@ -82,7 +78,8 @@ impl Submitter {
         self.refuse_early(&command).await?;
         let receiver = self.submit(command)?;
         let (queue, cancelled) = (self.queue.clone(), name.clone());
-        let pending = PendingAcquire::new(receiver, GrantGuard::new(move || queue.cancel(cancelled, key)));
+        let guard = GrantGuard::new(move || queue.cancel(cancelled, key));
+        let pending = PendingAcquire { receiver, guard };
         let asked = self.clock.age();
         self.take_turn().await;
         let (delivery, answer) = pending.answered().await;
@@ -147,20 +144,7 @@ impl Submitter {
             other => Err(unexpected(other)),
         }
     }
-}
 
-/// Whether a lock was granted, at once or after a wait, or a wait for it has ended.
-fn is_end_of_wait(answer: &Answered) -> bool {
-    match answer {
-        Answered::GrantedAfterWait { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
-        Answered::Outcome(Outcome::Refused(refusal)) => {
-            matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
-        }
-        Answered::Outcome(_) => false,
-    }
-}
-
-impl Submitter {
     /// When a hold ends that was just granted to this session: with its lease, or with its session if that is sooner.
     ///
     /// The session was seen no earlier than the grant, so the busy table is asked only if the lease is longer than the idle
@@ -174,9 +158,7 @@ impl Submitter {
             deadline => self.host.table().end_of_hold(name, grant.key, now).or(deadline),
         }
     }
-}
 
-impl Submitter {
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
         self.limits().check_acquire(&acquire)?;
         let command = Command::Acquire(Box::new(acquire));
@@ -196,6 +178,17 @@ impl Submitter {
     }
 }
 
+/// Whether a lock was granted, at once or after a wait, or a wait for it has ended.
+fn is_end_of_wait(answer: &Answered) -> bool {
+    match answer {
+        Answered::GrantedAfterWait { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
+        Answered::Outcome(Outcome::Refused(refusal)) => {
+            matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
+        }
+        Answered::Outcome(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +202,7 @@ mod tests {
         let receiver = queue.submit(open_session(1)).expect("room");
         let cancelled = queue.clone();
         let guard = GrantGuard::new(move || cancelled.cancel("deploy".into(), HoldKey([1; 16])));
-        end(PendingAcquire::new(receiver, guard));
+        end(PendingAcquire { receiver, guard });
         let batch = queue.next(BOUNDS);
         batch.queued.iter().filter(|queued| matches!(queued.command, Command::Cancel { .. })).count()
     }
