@@ -1,5 +1,5 @@
-//! What the user of this room implements: the state machine, what a node answers to others, and, instead of a data directory and of
-//! TLS (`peers/tls.rs`), a store and a transport, as a simulation has them.
+//! What a user of this room implements: the state machine, and what a node answers to others; and, in the place of a data
+//! directory and of TLS (`peers/tls.rs`), a store and a transport.
 
 use std::fmt::Debug;
 use std::io;

@@ -9,8 +9,8 @@
 //! [`RaftNode`] (`node.rs`) is a running node, and `start.rs` composes its parts, each of which owns its state: `log`,
 //! `snapshot`, `data_dir` and `storage` keep the data of one node, `state_machine` applies it, `election`, `membership` and
 //! `bootstrap` decide who leads and who belongs to the cluster, and `peers` connects the nodes. `standalone` takes the place
-//! of openraft and all of these on a node without peers. A caller may hand in a [`StableStore`] and a [`Transport`] of its
-//! own, as the simulation in `tests/` does.
+//! of openraft and all of these on a node without peers. `interface.rs` is what a user of this room implements: a caller may
+//! hand in a [`StableStore`] and a [`Transport`] of its own, as the simulation in `tests/` does.
 //!
 //! This room knows nothing of locks: the payload of a log entry is a byte string, and what the bytes mean must not live
 //! here.
