@@ -1,6 +1,5 @@
 //! Opens what a node stores, and refuses what does not fit together.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -99,10 +98,8 @@ fn open_disk(
     check::check_and_cut(&log_dir)?;
     let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
     let stored = snapshots.current();
-    let log = DiskLog::open(&log_dir, fsync, monitors.log.clone(), lock.clone()).map_err(|e| match e.kind() {
-        io::ErrorKind::WouldBlock => NodeStartError::InUse { dir: dir.to_owned() },
-        _ => NodeStartError::unreadable(&log_dir, 0, e),
-    })?;
+    let log = DiskLog::open(&log_dir, fsync, monitors.log.clone(), lock.clone());
+    let log = log.map_err(|e| NodeStartError::unreadable(&log_dir, 0, e))?;
     let span = log.span();
     check_fit(&log_dir, &span, stored.as_ref())?;
     let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
