@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// Declares the pools, each with the key of `config.toml` that bounds it.
 macro_rules! pools {
@@ -25,7 +25,6 @@ macro_rules! pools {
             pub const ALL: [AddressPool; [$($config_key),*].len()] = [$(AddressPool::$pool),*];
             const COUNT: usize = AddressPool::ALL.len();
 
-            /// The key of `config.toml` that bounds it.
             pub const fn config_key(self) -> &'static str {
                 match self {
                     $(AddressPool::$pool => $config_key,)*
@@ -128,10 +127,9 @@ impl Addresses {
         })
     }
 
-    /// The account of an address.
     pub fn of(self: &Arc<Addresses>, ip: IpAddr) -> Arc<Address> {
         let (group, is_proxy) = (AddressGroup::from(ip), (self.is_proxy)(ip.to_canonical()));
-        let mut by_group = self.lock();
+        let mut by_group = self.by_group.lock();
         if let Some(known) = by_group.get(&(group, is_proxy)).and_then(Weak::upgrade) {
             return known;
         }
@@ -143,10 +141,6 @@ impl Addresses {
     /// How often something of this pool was refused.
     pub fn refused(&self, pool: AddressPool) -> u64 {
         self.refused[pool as usize].load(Relaxed)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Account, Weak<Address>>> {
-        self.by_group.lock()
     }
 }
 
@@ -213,7 +207,7 @@ impl Drop for Place {
 
 impl Drop for Address {
     fn drop(&mut self) {
-        let mut by_group = self.all.lock();
+        let mut by_group = self.all.by_group.lock();
         // Another account of the same address may have been begun meanwhile.
         let account = (self.group, self.is_proxy);
         if by_group.get(&account).is_some_and(|known| known.strong_count() == 0) {
@@ -248,7 +242,7 @@ mod tests {
         first.shrink_to(30);
         assert!(all.of(from(1)).take(pool, 290).is_some());
         drop((first, second, third));
-        assert_eq!((all.used[pool as usize].load(Relaxed), all.lock().len()), (0, 0));
+        assert_eq!((all.used[pool as usize].load(Relaxed), all.by_group.lock().len()), (0, 0));
     }
 
     #[test]

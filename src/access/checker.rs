@@ -18,10 +18,9 @@ use std::{
 use super::{
     credential::{Credential, Proof},
     digest::{Keyed, Sha256Digest, position, sha256},
-    error::AccessError,
     gate::{Admission, Gate},
     identity::{Identity, Role},
-    options::{AccessOptions, Verdict},
+    options::{AccessError, AccessOptions, Verdict},
     passwords::{Judged, Passwords},
     secret_cache::{KnownSecrets, ProvedAddresses},
     throttle::{AddressGroup, Throttle},

@@ -1,17 +1,17 @@
-//! Credentials as configured, checked once, and turned into what the checker holds.
+//! Credentials as configured, checked once, and turned into what the checker holds; and the hashes that a configuration
+//! file has of them.
 
 use std::fmt;
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
+    Algorithm, Argon2, Params, PasswordHasher as _, Version,
     password_hash::{self, PasswordVerifier as _, phc::PasswordHash},
 };
 
 use super::{
     digest::{Sha256Digest, sha256},
-    error::AccessError,
-    hashing::hash_password,
     identity::{Identity, Role},
+    options::AccessError,
 };
 
 /// A verification may take so much memory; more is a mistake in the hash, or an attack by it.
@@ -149,4 +149,18 @@ impl Password {
             Err(_) => None,
         }
     }
+}
+
+/// What [`Credential::PasswordHash`] takes: argon2id at the library's current
+/// cost, with a salt from the operating system. Takes tens of milliseconds.
+pub fn hash_password(password: &str) -> Result<String, AccessError> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| AccessError::Random { problem: error.to_string() })?;
+    let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+    hash.map(|phc| phc.to_string()).map_err(|error| AccessError::Hashing { problem: error.to_string() })
+}
+
+/// The SHA-256 of a key as 64 hexadecimal digits.
+pub fn hash_key(key: &str) -> String {
+    sha256(key).iter().map(|byte| format!("{byte:02x}")).collect()
 }

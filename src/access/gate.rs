@@ -2,7 +2,7 @@
 //! at once, one secret is never verified twice at the same time, and the address that failed least is next. So those who guess
 //! from many addresses wait behind a client whose address has done nothing wrong.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{digest::KeyedDigest, throttle::AddressGroup};
@@ -62,7 +62,7 @@ impl<T: Copy> Gate<T> {
 
     /// What [`Gate::enter`] would do now; looks only.
     pub(super) fn admission(&self, digest: &KeyedDigest, address: AddressGroup, failures: u32) -> Admission {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.forget_abandoned();
         queue.admission(digest, address, failures)
     }
@@ -76,7 +76,7 @@ impl<T: Copy> Gate<T> {
         failures: u32,
         may_start: impl FnOnce() -> bool,
     ) -> Option<oneshot::Receiver<T>> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.forget_abandoned();
         let (caller, verified) = oneshot::channel();
         match queue.admission(&digest, address, failures) {
@@ -95,7 +95,7 @@ impl<T: Copy> Gate<T> {
 
     /// The next verification, unless as many as may are running.
     pub(super) fn next(&self) -> Option<Turn<'_, T>> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.forget_abandoned();
         if queue.jobs.iter().filter(|job| job.is_running).count() >= self.max_running {
             return None;
@@ -104,10 +104,6 @@ impl<T: Copy> Gate<T> {
         next.is_running = true;
         let secret = std::mem::take(&mut next.secret);
         Some(Turn { gate: self, digest: next.digest, secret, address: next.address, is_over: false })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
-        self.queue.lock()
     }
 }
 
@@ -162,7 +158,7 @@ impl<T: Copy> Turn<'_, T> {
     /// The verification is over with the same lock: who joined it between the two would wait for nothing.
     pub(super) fn end(mut self, found: T) {
         self.is_over = true;
-        let mut queue = self.gate.lock();
+        let mut queue = self.gate.queue.lock();
         let Some(at) = queue.jobs.iter().position(|job| job.digest == self.digest) else { return };
         for caller in queue.jobs.swap_remove(at).callers {
             // One whose request is gone needs no answer.

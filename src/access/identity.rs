@@ -1,4 +1,4 @@
-//! A caller, once known: a name for the logs, a role, and the lock names it is limited to.
+//! A caller, once known: a name for the logs, a role, and the lock names it is limited to, in what it may do and be shown.
 
 use super::digest::{Sha256Digest, sha256};
 use serde::Deserialize;
@@ -82,7 +82,6 @@ impl Identity {
         Identity(Arc::new(IdentityData { name: name.into(), role, credential, scope: scope.into(), prefixes }))
     }
 
-    /// The scope of this caller's idempotency keys.
     pub fn scope(&self) -> &[u8] {
         &self.scope
     }
@@ -122,8 +121,27 @@ impl Identity {
         self.role == other.role && self.prefixes == other.prefixes
     }
 
-    pub(super) fn prefixes(&self) -> &[Box<str>] {
-        &self.prefixes
+    /// No prefix narrows this caller.
+    pub fn sees_every_name(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
+    /// The prefixes under which lie all names that start with `asked` and that this caller may see: none inside
+    /// another, in order. `asked` itself where the caller is not limited; none where it may see nothing of it.
+    pub fn prefixes_under(&self, asked: &str) -> Vec<String> {
+        if self.sees_every_name() {
+            return vec![asked.to_owned()];
+        }
+        let narrow = |own: &str| match (own.starts_with(asked), asked.starts_with(own)) {
+            (true, _) => Some(own.to_owned()),
+            (false, true) => Some(asked.to_owned()),
+            (false, false) => None,
+        };
+        let mut found: Vec<String> = self.prefixes.iter().filter_map(|own| narrow(own)).collect();
+        found.sort();
+        // What starts with an earlier one lies inside it; sorted, it comes right after.
+        found.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
+        found
     }
 
     fn covers(&self, lock_name: &str) -> bool {
@@ -136,4 +154,28 @@ impl Identity {
 fn number(digest: &Sha256Digest) -> u64 {
     let (first, _) = digest.split_first_chunk().expect("eight of thirty-two bytes");
     u64::from_be_bytes(*first).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limited_caller_sees_intersection_of_prefixes() {
+        let prefixes = ["ops/", "build/", "build/app/"].map(String::from);
+        let caller = Identity::new("ci", Role::Client, &prefixes);
+        assert!(!caller.sees_every_name());
+        assert_eq!(caller.prefixes_under(""), ["build/", "ops/"]);
+        assert_eq!(caller.prefixes_under("build/app/7"), ["build/app/7"]);
+        assert_eq!(caller.prefixes_under("b"), ["build/"]);
+        assert!(caller.prefixes_under("secret/").is_empty());
+    }
+
+    #[test]
+    fn unlimited_caller_sees_every_prefix_asked() {
+        let caller = Identity::anonymous(Role::Client);
+        assert!(caller.sees_every_name());
+        assert_eq!(caller.prefixes_under(""), [""]);
+        assert_eq!(caller.prefixes_under("x"), ["x"]);
+    }
 }

@@ -12,9 +12,7 @@ mod addresses;
 mod checker;
 mod credential;
 mod digest;
-mod error;
 mod gate;
-mod hashing;
 mod identity;
 mod options;
 mod passwords;
@@ -23,18 +21,15 @@ mod seal;
 mod secret_cache;
 mod throttle;
 mod unidentified;
-mod visible;
 
 #[cfg(test)]
 mod tests;
 
 pub use addresses::{Address, AddressPool, Addresses, Place, Share};
 pub use checker::Access;
-pub use credential::Credential;
-pub use error::AccessError;
-pub use hashing::{hash_key, hash_password};
+pub use credential::{Credential, hash_key, hash_password};
 pub use identity::{Identity, Role};
-pub use options::{AccessOptions, Verdict};
+pub use options::{AccessError, AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
 pub use seal::Seal;
 pub use throttle::address_group;

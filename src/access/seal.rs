@@ -15,7 +15,6 @@ impl Default for Seal {
 }
 
 impl Seal {
-    /// A new random key.
     pub fn new() -> Seal {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &random::<32>()).expect("a key of the right length");
         Seal(LessSafeKey::new(key))

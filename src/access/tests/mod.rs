@@ -3,7 +3,6 @@
 mod forms;
 mod gate;
 mod passwords;
-mod rights;
 mod throttle;
 mod verdicts;
 
