@@ -1,4 +1,4 @@
-//! The settings of a client, and its name resolution.
+//! The settings of a client, its name resolution, and the default metadata of its locks.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -10,11 +10,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustix::process::getuid;
 use tokio::sync::oneshot;
 
-use super::core::{AttemptLog, Client, ClientState, Credential, Notice};
+use super::core::{AttemptLog, Client, ClientState, Credential, Notice, Settings};
 use super::error::ClientError;
-use super::process_metadata;
 use super::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FOR: Duration = Duration::from_secs(10);
 /// Keeps connections alive in address translation on the way.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
+/// The service's default of `locks.metadata_value_bytes_max`.
+const METADATA_VALUE_BYTES: usize = 256;
 
 /// Collects the settings of a [`Client`].
 #[derive(Debug)]
@@ -31,12 +33,8 @@ pub struct ClientBuilder {
     bases: Vec<Url>,
     trust: Trust,
     client_certificate: Option<(PathBuf, PathBuf)>,
-    credential: Option<Credential>,
-    attempt_timeout: Duration,
-    retry_for: Duration,
     default_metadata: bool,
-    unreachable_timeout: Option<Duration>,
-    notice: Option<(Duration, Notice)>,
+    settings: Settings,
 }
 
 impl Client {
@@ -47,12 +45,14 @@ impl Client {
             bases: bases?,
             trust: Trust::System,
             client_certificate: None,
-            credential: None,
-            attempt_timeout: ATTEMPT_TIMEOUT,
-            retry_for: RETRY_FOR,
             default_metadata: true,
-            unreachable_timeout: None,
-            notice: None,
+            settings: Settings {
+                credential: None,
+                attempt_timeout: ATTEMPT_TIMEOUT,
+                retry_for: RETRY_FOR,
+                unreachable_timeout: None,
+                notice: None,
+            },
         })
     }
 }
@@ -72,37 +72,37 @@ impl ClientBuilder {
 
     /// Sends this password (HTTP Basic).
     pub fn password(mut self, password: &str) -> Self {
-        self.credential = Some(Credential::Password(password.to_owned()));
+        self.settings.credential = Some(Credential::Password(password.to_owned()));
         self
     }
 
     /// Sends this API key (Bearer).
     pub fn api_key(mut self, key: &str) -> Self {
-        self.credential = Some(Credential::ApiKey(key.to_owned()));
+        self.settings.credential = Some(Credential::ApiKey(key.to_owned()));
         self
     }
 
     /// The timeout of each attempt of a call, without the time that it waits for a lock.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = timeout;
+        self.settings.attempt_timeout = timeout;
         self
     }
 
     /// How long a call is retried while no node answers. With zero each URL is tried once.
     pub fn retry_for(mut self, retry_for: Duration) -> Self {
-        self.retry_for = retry_for;
+        self.settings.retry_for = retry_for;
         self
     }
 
     /// How long a call is retried while every URL refuses connections or has an unknown name.
     pub fn unreachable_timeout(mut self, timeout: Duration) -> Self {
-        self.unreachable_timeout = Some(timeout);
+        self.settings.unreachable_timeout = Some(timeout);
         self
     }
 
     /// Calls `notice` once for each call without an answer after this time.
     pub fn notice(mut self, after: Duration, notice: Notice) -> Self {
-        self.notice = Some((after, notice));
+        self.settings.notice = Some((after, notice));
         self
     }
 
@@ -117,7 +117,8 @@ impl ClientBuilder {
         // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let on_this_machine = self.bases.iter().all(is_loopback);
-        let tls = self.trust.config(on_this_machine, self.credential.is_some(), self.client_certificate.as_ref())?;
+        let tls =
+            self.trust.config(on_this_machine, self.settings.credential.is_some(), self.client_certificate.as_ref())?;
         let http = reqwest::Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(Resolver))
@@ -131,15 +132,11 @@ impl ClientBuilder {
             attempts: AttemptLog::new(self.bases.len()),
             bases: self.bases,
             next_url: AtomicUsize::new(0),
-            credential: self.credential,
+            settings: self.settings,
             session: Mutex::default(),
-            attempt_timeout: self.attempt_timeout,
-            retry_for: self.retry_for,
-            metadata: if self.default_metadata { process_metadata::default_metadata() } else { Vec::new() },
+            metadata: if self.default_metadata { process_metadata() } else { Vec::new() },
             reached: AtomicBool::new(false),
             refused_connection: AtomicBool::new(false),
-            unreachable_timeout: self.unreachable_timeout,
-            notice: self.notice,
         })))
     }
 }
@@ -175,6 +172,30 @@ async fn lookup(name: String) -> io::Result<Vec<SocketAddr>> {
     found.await.unwrap_or_else(|_| Err(io::Error::other("the lookup of its name broke off")))
 }
 
+/// Which process holds a lock: `host`, `pid` and `user`.
+fn process_metadata() -> Vec<(&'static str, String)> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let entries = [("host", host), ("pid", std::process::id().to_string()), ("user", user())];
+    entries.into_iter().filter(|(_, value)| !value.is_empty() && value.len() <= METADATA_VALUE_BYTES).collect()
+}
+
+/// The name of the real user, without a directory service, which may take any time.
+fn user() -> String {
+    let uid = getuid().as_raw();
+    let file = std::fs::read("/etc/passwd").unwrap_or_default();
+    let named = name_of(&String::from_utf8_lossy(&file), uid);
+    let from_environment = || ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
+    named.or_else(from_environment).filter(|name| !name.is_empty()).unwrap_or_else(|| uid.to_string())
+}
+
+fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    let mut lines = passwd.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,5 +228,13 @@ mod tests {
             assert_eq!(refused, "ftp://h is not an http or https URL", "{urls}");
         }
         assert!(Client::builder("https://a:1, https://b:2").is_ok());
+    }
+
+    #[test]
+    fn user_name_is_found_by_number() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n# a comment\nbad:line\nbuild:x:1000:1000::/home/build:/bin/sh\n";
+        assert_eq!(name_of(passwd, 1000).as_deref(), Some("build"));
+        assert_eq!(name_of(passwd, 0).as_deref(), Some("root"));
+        assert_eq!(name_of(passwd, 7), None);
     }
 }

@@ -93,7 +93,7 @@ impl Client {
 
     /// Does the work, and calls the client's notice if that takes long.
     pub(super) async fn with_notice<T>(&self, work: impl Future<Output = T>) -> T {
-        let Some((after, notice)) = self.0.notice else { return work.await };
+        let Some((after, notice)) = self.0.settings.notice else { return work.await };
         let mut work = std::pin::pin!(work);
         tokio::select! {
             biased;
@@ -132,7 +132,8 @@ impl Client {
             }
             let delay = if tried % urls == 0 { backoff.next(asked_for) } else { Duration::ZERO };
             let next = Moment::now().after(delay);
-            let is_unreachable = self.0.unreachable_timeout.is_some_and(|timeout| refused.last(timeout, urls, next));
+            let is_unreachable =
+                self.0.settings.unreachable_timeout.is_some_and(|timeout| refused.last(timeout, urls, next));
             if next >= policy.until || is_unreachable {
                 return Err(error);
             }
@@ -187,7 +188,7 @@ impl Client {
 
     /// The problem document that dialects with an empty 401 do not send.
     fn unauthorized(&self) -> String {
-        let detail = match &self.0.credential {
+        let detail = match &self.0.settings.credential {
             Some(_) => "this password or API key is not known",
             None => "a password or an API key is needed",
         };
@@ -213,7 +214,7 @@ impl Client {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         let mut request = self.0.http.request(call.method.clone(), url);
-        request = match &self.0.credential {
+        request = match &self.0.settings.credential {
             Some(Credential::Password(password)) => request.basic_auth("latchd", Some(password)),
             Some(Credential::ApiKey(key)) => request.bearer_auth(key),
             None => request,

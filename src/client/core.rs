@@ -24,10 +24,8 @@ pub(super) struct ClientState {
     /// A count; modulo the number of URLs it is the URL of the next request.
     pub next_url: AtomicUsize,
     pub http: reqwest::Client,
-    pub credential: Option<Credential>,
+    pub settings: Settings,
     pub session: Mutex<Option<String>>,
-    pub attempt_timeout: Duration,
-    pub retry_for: Duration,
     /// Default metadata of the locks that are taken.
     pub metadata: Vec<(&'static str, String)>,
     /// A connection was made, or at least not refused.
@@ -35,6 +33,13 @@ pub(super) struct ClientState {
     /// A connection was refused, or its address is unreachable.
     pub refused_connection: AtomicBool,
     pub attempts: AttemptLog,
+}
+
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub credential: Option<Credential>,
+    pub attempt_timeout: Duration,
+    pub retry_for: Duration,
     /// How long a call is repeated while every URL refuses connections; `None`: as long as any other call.
     pub unreachable_timeout: Option<Duration>,
     /// Called when a call has no answer after this time.
@@ -44,7 +49,6 @@ pub(super) struct ClientState {
 /// Receives the last errors of a call that has no answer yet.
 pub type Notice = fn(&str);
 
-/// Sent with every request.
 pub(super) enum Credential {
     Password(String),
     ApiKey(String),
@@ -69,7 +73,6 @@ impl Client {
         self.0.refused_connection.load(Ordering::Relaxed) && !self.0.reached.load(Ordering::Relaxed)
     }
 
-    /// The number of URLs.
     pub fn urls(&self) -> usize {
         self.0.bases.len()
     }
@@ -80,8 +83,8 @@ impl Client {
     }
 
     pub(super) fn retry_policy(&self) -> RetryPolicy {
-        let until = Moment::now().after(self.0.retry_for);
-        RetryPolicy { until, attempt: self.0.attempt_timeout, delay_max: RETRY_DELAY_MAX }
+        let until = Moment::now().after(self.0.settings.retry_for);
+        RetryPolicy { until, attempt: self.0.settings.attempt_timeout, delay_max: RETRY_DELAY_MAX }
     }
 
     /// A policy that tries each URL once.

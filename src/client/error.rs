@@ -48,20 +48,23 @@ impl ClientError {
     /// Whether the session of this client is unknown or has ended, and with it all its holds.
     pub fn is_session_unknown(&self) -> bool {
         // A refused credential is a 401 too, and so is the page of a proxy that wants a login.
-        let matches = |body: &str| text_field(body, "error").is_some_and(|error| error.starts_with("session cookie "));
-        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::UNAUTHORIZED && matches(body))
+        self.says(StatusCode::UNAUTHORIZED, "error", |error| error.starts_with("session cookie "))
     }
 
     /// Whether the session to be closed was not there.
     pub(super) fn is_session_not_found(&self) -> bool {
-        let matches = |body: &str| text_field(body, "error").as_deref() == Some("session not found");
-        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::CONFLICT && matches(body))
+        self.says(StatusCode::CONFLICT, "error", |error| error == "session not found")
     }
 
     /// Whether a repeated request got a hold that has ended since, in the words of sessions v1.
     pub(super) fn is_request_ended(&self) -> bool {
-        let matches = |body: &str| text_field(body, "message").is_some();
-        matches!(self, ClientError::Refused { status, body, .. } if *status == StatusCode::GONE && matches(body))
+        self.says(StatusCode::GONE, "message", |_| true)
+    }
+
+    /// Whether a node refused with this status and such a text in this field.
+    fn says(&self, expected: StatusCode, field: &str, is_such: impl FnOnce(&str) -> bool) -> bool {
+        let ClientError::Refused { status, body, .. } = self else { return false };
+        *status == expected && text_field(body, field).is_some_and(|text| is_such(&text))
     }
 
     /// The `code` of a problem document of the service; a 404 of a proxy or of another server has none.

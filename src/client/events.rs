@@ -93,7 +93,6 @@ pub enum StreamItem {
     Interrupted(String),
 }
 
-/// A stream of events.
 pub struct Events {
     client: Client,
     query: EventQuery,

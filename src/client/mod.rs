@@ -5,7 +5,6 @@
 //! sent again, with backoff and jitter, until the client's retry time ends; a call that would do harm if it were repeated
 //! carries an `Idempotency-Key`. [`Keeper`] renews a hold and knows until when it is certain.
 
-mod acquire;
 mod admin;
 mod builder;
 mod call;
@@ -13,24 +12,20 @@ pub mod clock;
 mod core;
 mod error;
 mod events;
-mod keeper;
-mod operate;
+mod hold;
 mod printable;
-mod process_metadata;
 mod retry;
 mod session;
 mod tls_error;
 mod trust;
 mod wire;
 
-pub use acquire::AcquiredLock;
-pub use admin::{ForcedRelease, Holder, Lock, LockQuery, SessionEntry};
+pub use admin::{BackupError, Cluster, ForcedRelease, Holder, Lock, LockQuery, Member, SessionEntry};
 pub use builder::ClientBuilder;
 pub use core::{Client, Notice};
 pub use error::ClientError;
 pub use events::{Event, EventQuery, Events, StreamItem};
-pub use keeper::{HoldStatus, Keeper};
-pub use operate::{BackupError, Cluster, Member};
+pub use hold::{AcquiredLock, HoldStatus, Keeper};
 pub use printable::{is_treacherous, printable};
 pub use retry::RetryPolicy;
 pub use trust::Trust;

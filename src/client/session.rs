@@ -51,7 +51,7 @@ impl Client {
     /// Sends one request for a lock; [`Client::acquire`] also checks the lease and outlasts a failover.
     pub async fn lock(&self, request: &LockRequest) -> Result<LockResult, ClientError> {
         let call = self.call_for(request);
-        let attempt = request.longest_wait().saturating_add(self.0.attempt_timeout);
+        let attempt = request.longest_wait().saturating_add(self.0.settings.attempt_timeout);
         self.send(&call, RetryPolicy { attempt, ..self.retry_policy() }).await?.about(request.name())
     }
 
@@ -61,7 +61,6 @@ impl Client {
         Call::new(Method::POST, "/v1/lock").json(&request).once()
     }
 
-    /// Releases a hold.
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {
         self.release(name, key).await.map(|(result, _)| result)
     }

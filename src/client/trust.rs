@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -70,10 +70,13 @@ fn with_client_certificate(
 ) -> Result<ClientConfig, ClientError> {
     let bad =
         |path: &Path, reason: String| ClientError::BadClientCertificate { path: path.display().to_string(), reason };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-    let chain = chain.map_err(|error| bad(certificate, error.to_string()))?;
+    let chain = certificates(certificate).map_err(|error| bad(certificate, error.to_string()))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
     config.with_client_auth_cert(chain, private).map_err(|error| bad(certificate, error.to_string()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_file_iter(path).and_then(Iterator::collect)
 }
 
 /// A PEM file of authorities, or of certificates that are accepted themselves.
@@ -86,8 +89,7 @@ struct CertificateFile {
 impl CertificateFile {
     fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<CertificateFile, ClientError> {
         let bad = |reason: String| ClientError::BadAuthority { path: path.display().to_string(), reason };
-        let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-        let certificates = read.map_err(|error| bad(error.to_string()))?;
+        let certificates = certificates(path).map_err(|error| bad(error.to_string()))?;
         if certificates.is_empty() {
             return Err(bad("it holds no PEM certificate".to_owned()));
         }
