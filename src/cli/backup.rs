@@ -1,4 +1,5 @@
-//! `latchd backup`: writes the state of a running service to a file, checked before it gets its name.
+//! `latchd backup` writes the state of a running service to a file, checked before it gets its name; `latchd restore` makes
+//! a new data directory from it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -10,14 +11,14 @@ use clap::Args;
 use super::connect::{Connect, block_on, explain};
 use super::{Failure, output_queue};
 use crate::client::{BackupError, Client};
-use crate::server::offline;
+use crate::server::offline::{BackupCounts, RestoreOptions, check, check_address, restore};
 
 /// The bytes between two updates of the progress line.
 const PROGRESS_BYTES: u64 = 8 << 20;
 const STDOUT: &str = "-";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = BACKUP_EXAMPLES)]
 pub struct Backup {
     /// Where the backup is written; a file of this name is replaced once the new one is whole and checked. `-` is stdout,
     /// to which it goes as it comes: exit code 0 says that it is whole
@@ -27,7 +28,8 @@ pub struct Backup {
     connect: Connect,
 }
 
-const EXAMPLES: &str = "The service goes on meanwhile; what was answered before the command began is in the backup.
+const BACKUP_EXAMPLES: &str =
+    "The service goes on meanwhile; what was answered before the command began is in the backup.
 It holds every key and session id: keep it as secret as the service's own disk.
 
 Examples:
@@ -83,7 +85,7 @@ fn draft_of(file: &Path) -> Result<PathBuf, Failure> {
     Ok(file.with_file_name(draft))
 }
 
-fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::BackupCounts, Failure> {
+fn take(client: &Client, draft: &Path, target: &Path) -> Result<BackupCounts, Failure> {
     let unwritable = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(draft);
@@ -94,7 +96,7 @@ fn take(client: &Client, draft: &Path, target: &Path) -> Result<offline::BackupC
     receiving?;
     let file = out.into_inner().map_err(|error| unwritable(draft, error.into_error()))?;
     file.sync_all().map_err(|error| unwritable(draft, error))?;
-    let contents = offline::check(draft).map_err(Failure::from_error)?;
+    let contents = check(draft).map_err(Failure::from_error)?;
     fs::rename(draft, target).map_err(|error| unwritable(target, error))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(folder, error))?;
@@ -120,4 +122,60 @@ impl Progress {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
+}
+
+/// JSON numbers below this are exact in every language.
+const NODE_END: u64 = 1 << 53;
+
+#[derive(Debug, Args)]
+#[command(after_help = RESTORE_EXAMPLES)]
+pub struct Restore {
+    /// The backup, as `latchd backup` wrote it
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Directory that is made; one that is there must be empty
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// End every session, and with them what they hold
+    #[arg(long)]
+    drop_sessions: bool,
+    /// End every hold
+    #[arg(long)]
+    drop_holds: bool,
+    /// The node that starts from it, as the first of a new cluster
+    #[arg(long, value_name = "ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..NODE_END))]
+    node_id: u64,
+    /// Begin although the clock of this machine reads a time before this release or beyond 2100
+    #[arg(long)]
+    trust_clock: bool,
+    /// The URL for other nodes, https://host:port; a node that runs alone needs none
+    #[arg(long, value_name = "URL", value_parser = address)]
+    advertise: Option<String>,
+}
+
+const RESTORE_EXAMPLES: &str = "The service that is started on the directory is a new one of a single node: its fencing tokens begin far above those
+of the backup, so that none is given twice. Leases go on from where they stood. Other nodes are added with
+`latchd members add`; never start one on a copy of the same directory.
+
+Examples:
+  latchd restore latchd.backup --data-dir /var/lib/latchd
+  latchd restore latchd.backup --data-dir data --drop-sessions --drop-holds";
+
+impl Restore {
+    pub fn run(self) -> Result<(), Failure> {
+        let Restore { file, data_dir, drop_sessions, drop_holds, node_id, advertise, trust_clock } = self;
+        let advertise = advertise.unwrap_or_default();
+        let shown = data_dir.display().to_string();
+        let (keep_sessions, keep_holds) = (!drop_sessions, !drop_holds);
+        let options = RestoreOptions { data_dir, node_id, advertise, keep_sessions, keep_holds, trust_clock };
+        let contents = restore(&file, &options).map_err(Failure::from_error)?;
+        let next = format!("Start it with: latchd serve --data-dir {shown} --node-id {node_id}");
+        output_queue::report(format!("{shown}: {contents}\n{next}\n"));
+        Ok(())
+    }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    check_address(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }

@@ -43,7 +43,6 @@ impl Failure {
         Failure::new(USAGE, message)
     }
 
-    /// The settings of the connection cannot be used.
     pub fn config(error: impl std::fmt::Display) -> Failure {
         Failure::new(CONFIG, error.to_string())
     }

@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand. Messages are for people: what is wrong, where, and what to do.
+//! The command line: one file for each subcommand, or for two that belong together. Messages are for people: what is wrong, where, and what to do.
 
 mod backup;
 mod certs;
@@ -7,14 +7,12 @@ mod connect;
 mod exit;
 mod hash;
 mod health;
+mod listings;
 mod lock;
-mod locks;
 mod members;
 mod output;
 mod output_queue;
-mod restore;
 mod serve;
-mod sessions;
 mod unlock;
 mod watch;
 
@@ -41,9 +39,9 @@ enum Command {
     /// Runs a command while holding a lock
     Lock(Box<lock::Lock>),
     /// Shows who holds which locks, and how many wait
-    Locks(locks::Locks),
+    Locks(listings::Locks),
     /// Shows the live sessions
-    Sessions(sessions::Sessions),
+    Sessions(listings::Sessions),
     /// Releases a hold by its key, or ends one of another client
     Unlock(unlock::Unlock),
     /// Shows what happens to locks, as it happens
@@ -53,7 +51,7 @@ enum Command {
     /// Writes a backup of a running service to a file
     Backup(backup::Backup),
     /// Makes a new data directory out of a backup
-    Restore(restore::Restore),
+    Restore(backup::Restore),
     /// Makes an authority and certificates with which the nodes of a cluster know each other
     Certs(certs::Certs),
     /// Hashes a password or a key from stdin for the configuration file

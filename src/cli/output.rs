@@ -85,11 +85,17 @@ fn rendered<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> St
 
 /// Writes the result of a command; the command fails if this fails.
 pub fn write(text: &str) -> Result<(), Failure> {
+    offer(text).map(drop)
+}
+
+/// As [`write`]; `false` if nobody reads any more.
+pub fn offer(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
         // The reader has seen enough, as `head` has.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| format!("stdout cannot be written: {error}").into()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("stdout cannot be written: {error}").into()),
     }
 }
 

@@ -153,7 +153,7 @@ fn sentences(answer: &Answer) -> String {
     let name = printable(&answer.name);
     let sentence = |ended: &Ended| {
         let token = ended.fencing_token.map(|token| format!(" (fencing token {token})")).unwrap_or_default();
-        let next = if ended.waiter_granted == Some(true) { "; who waited for it holds it now" } else { "" };
+        let next = if ended.waiter_granted == Some(true) { "; the next waiter holds it now" } else { "" };
         format!("{name} is released{token}{next}\n")
     };
     match answer.released.as_slice() {

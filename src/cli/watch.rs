@@ -1,12 +1,11 @@
 //! `latchd watch`: prints the events of locks, one line for each.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
-use super::output::{Output, escaped};
+use super::output::{Output, escaped, offer};
 use super::{Failure, exit, output_queue};
 use crate::client::{ClientError, Event, EventQuery, Events, Lock, StreamItem, printable};
 
@@ -71,12 +70,8 @@ impl Watch {
                 StreamItem::Event(event) if self.output == Output::Json => escaped(event.json) + "\n",
                 StreamItem::Event(event) => lines(&event, self.name.as_deref()),
             };
-            let mut out = io::stdout().lock();
-            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                Ok(()) => {}
-                // The reader has seen enough, as `head` has.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                Err(error) => return Err(format!("stdout cannot be written: {error}").into()),
+            if !offer(&text)? {
+                return Ok(());
             }
         }
     }

@@ -1,7 +1,6 @@
 //! `latchd certs`: makes and renews an authority and the certificates of nodes.
 
-mod folder;
-mod issue;
+mod authority;
 mod renew;
 
 use std::collections::BTreeMap;
@@ -11,8 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{Failure, output_queue};
-use folder::{CA_CERT, CA_KEY, Folder, cert_name, key_name, unwritable};
-use issue::{Authority, CA_YEARS, NODE_YEARS, new_authority, node_pair};
+use authority::{
+    Authority, CA_CERT, CA_KEY, CA_YEARS, Folder, NODE_YEARS, cert_name, key_name, new_authority, node_pair, unwritable,
+};
 use renew::{OfAuthority, Renew};
 
 #[derive(Debug, Args)]

@@ -13,8 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::Failure;
-use super::folder::{CA_CERT, CA_KEY, Folder, cert_name, key_name};
-use super::issue::{CA_YEARS, HERE, NODE_YEARS, Pair, new_authority, node_pair};
+use super::authority::{
+    CA_CERT, CA_KEY, CA_YEARS, Folder, HERE, NODE_YEARS, Pair, cert_name, key_name, new_authority, node_pair,
+};
 use crate::server::tls::x509::described;
 
 #[derive(Debug, Args)]

@@ -1,15 +1,16 @@
-//! Acquires the lock in a session of its own, within `--wait`, whatever the service or a proxy before it does.
+//! Acquires the lock in a session of its own, within `--wait`, whatever the service or a proxy before it does; says who holds
+//! it otherwise. The holds around this process, of which a command finds one in its environment, are not waited for.
 
 use std::time::Duration;
 
 use super::super::connect::explain;
+use super::super::output::{Span, holder};
 use super::super::{Failure, exit};
 use super::arguments::Lock;
 use super::group::Group;
-use super::holders::{self, Seen};
-use super::signals::Signals;
+use super::job_control::Signals;
 use crate::client::clock::Moment;
-use crate::client::{AcquiredLock, Client, ClientError, Session};
+use crate::client::{AcquiredLock, Client, ClientError, Lock as HeldLock, Session};
 
 /// How long the first answer may take if the wait is shorter.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
@@ -17,6 +18,9 @@ const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
 const RESULT_GRACE: Duration = Duration::from_millis(250);
 /// How long leaving the queue and asking for the holders may take together.
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Holders that a message names.
+const NAMED_MAX: usize = 3;
 
 enum Attempt {
     Held(Session, AcquiredLock),
@@ -56,19 +60,19 @@ pub(super) async fn acquire(
     timeout_at(end, client.close_session()).await;
     Err(match attempt {
         Err(failure) => failure,
-        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, refusal(client, asked.name(), attempt, end).await),
+        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, reason(client, asked.name(), attempt, end).await),
     })
 }
 
 /// Why the lock was not acquired. Asks for its holders until `end`.
-async fn refusal(client: &Client, name: &str, attempt: Attempt, end: Moment) -> String {
+async fn reason(client: &Client, name: &str, attempt: Attempt, end: Moment) -> String {
     if let Attempt::Deadlock(seen) = attempt {
-        return holders::deadlock(name, &seen);
+        return deadlock(name, &seen);
     }
-    match (timeout_at(end, holders::seen(client, name)).await.flatten(), attempt) {
+    match (timeout_at(end, seen(client, name)).await.flatten(), attempt) {
         (None, Attempt::NoAnswer(errors)) => no_answer(&format!("{name:?} was not acquired within --wait"), &errors),
         // Without an answer it may still have stood in the queue.
-        (seen, _) => holders::refusal(name, seen.as_ref()),
+        (seen, _) => refusal(name, seen.as_ref()),
     }
 }
 
@@ -90,13 +94,13 @@ async fn attempt_in(
     asked: &Lock,
     end: Option<Moment>,
 ) -> Result<Attempt, ClientError> {
-    let tokens = holders::tokens();
+    let tokens = tokens();
     if !tokens.is_empty() {
         // Under another `latchd lock`: do not wait before it is known who holds the lock.
         if let Some(hold) = client.acquire(&asked.request().wait(Duration::ZERO)).await? {
             return Ok(Attempt::Held(session, hold));
         }
-        match holders::seen(client, asked.name()).await {
+        match seen(client, asked.name()).await {
             Some(seen) if seen.is_deadlock(&tokens) => return Ok(Attempt::Deadlock(seen)),
             _ => {}
         }
@@ -127,5 +131,92 @@ async fn timeout_at<T>(end: Moment, work: impl Future<Output = T>) -> Option<T> 
     tokio::select! {
         done = work => Some(done),
         () = end.wait() => None,
+    }
+}
+
+/// A lock with at least one holder.
+struct Seen(HeldLock);
+
+impl Seen {
+    /// Whether waiting cannot end: every holder of the lock waits for this process.
+    fn is_deadlock(&self, tokens: &[u64]) -> bool {
+        let HeldLock { holders, size, .. } = &self.0;
+        holders.len() >= *size as usize && holders.iter().all(|hold| tokens.contains(&hold.fencing_token))
+    }
+
+    fn names(&self) -> String {
+        let since = |seconds: f64| Span(seconds).to_string();
+        let holders = &self.0.holders;
+        let named =
+            holders.iter().take(NAMED_MAX).map(|hold| format!("{} for {}", holder(hold), since(hold.held_for_seconds)));
+        let more = holders.len().saturating_sub(NAMED_MAX);
+        named.chain((more > 0).then(|| format!("{more} more"))).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The lock, if it has a holder and the service shows it.
+async fn seen(client: &Client, name: &str) -> Option<Seen> {
+    // Only for a message, so errors are ignored; the credential may lack the right.
+    client.show_lock(name).await.ok()?.filter(|lock| !lock.holders.is_empty()).map(Seen)
+}
+
+fn refusal(name: &str, seen: Option<&Seen>) -> String {
+    let Some(seen) = seen else {
+        return format!("{name:?} was held, or waited for, by somebody else; who, the service does not say any more");
+    };
+    let waiting = match seen.0.queue_length {
+        0 => "nobody waits for it".to_owned(),
+        1 => "1 waits for it".to_owned(),
+        several => format!("{several} wait for it"),
+    };
+    format!("{name:?} is held by somebody else: {}; {waiting}", seen.names())
+}
+
+/// Why a lock that is held around this command is not waited for.
+fn deadlock(name: &str, seen: &Seen) -> String {
+    format!(
+        "{name:?} is held by the `latchd lock` that this command runs under ({}): to wait for it is a deadlock with \
+         oneself",
+        seen.names()
+    )
+}
+
+const NAME: &str = "LATCHD_LOCK_NAME";
+const KEY: &str = "LATCHD_LOCK_KEY";
+const TOKEN: &str = "LATCHD_FENCING_TOKEN";
+/// The fencing tokens of all holds around the command, the outermost first.
+const TOKENS: &str = "LATCHD_FENCING_TOKENS";
+
+/// The environment of a command that runs under this hold.
+pub(super) fn variables(hold: &AcquiredLock) -> [(&'static str, String); 4] {
+    let token = hold.fencing_token.to_string();
+    let around: Vec<String> = tokens().iter().map(u64::to_string).chain([token.clone()]).collect();
+    [(NAME, hold.name.clone()), (KEY, hold.key.clone()), (TOKEN, token), (TOKENS, around.join(","))]
+}
+
+/// The tokens of the holds that this process runs under.
+fn tokens() -> Vec<u64> {
+    parsed(&[TOKENS, TOKEN].map(|variable| std::env::var(variable).unwrap_or_default()))
+}
+
+fn parsed(texts: &[String]) -> Vec<u64> {
+    let mut tokens: Vec<u64> = Vec::new();
+    for token in texts.iter().flat_map(|text| text.split(',')).filter_map(|token| token.trim().parse().ok()) {
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enclosing_tokens_are_parsed_without_duplicates() {
+        assert_eq!(parsed(&["3,9".to_owned(), "9".to_owned()]), [3, 9]);
+        assert_eq!(parsed(&[String::new(), "9".to_owned()]), [9]);
+        assert_eq!(parsed(&["x,,".to_owned(), String::new()]), Vec::<u64>::new());
     }
 }

@@ -14,7 +14,7 @@ use rustix::process::{
 };
 
 use super::super::exit;
-use super::exec::SEPARATOR;
+use super::children::SEPARATOR;
 
 /// The command's group; its leader is the command itself.
 pub(super) struct Group {

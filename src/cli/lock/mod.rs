@@ -1,20 +1,16 @@
 //! `latchd lock`: runs a command while holding a lock, and ends it before another client can hold the lock too.
 //!
 //! `arguments.rs` is the command line, `run.rs` calls the parts in order, `acquire.rs` acquires the lock, `supervise.rs`
-//! watches the running command, `group.rs` has its processes, `guard.rs` kills them if this process is killed, and
-//! `terminal.rs` decides who may read from the terminal.
+//! watches the running command, `group.rs` has its processes, `children.rs` starts it and kills it if this process is killed,
+//! and `job_control.rs` passes signals on and decides who may read from the terminal.
 
 mod acquire;
 mod arguments;
-mod exec;
+mod children;
 mod group;
-mod guard;
-mod holders;
+mod job_control;
 mod run;
-mod signals;
 mod supervise;
-mod terminal;
 
 pub use arguments::{Lock, duration};
-pub use exec::ExecChild;
-pub use guard::GuardChild;
+pub use children::{ExecChild, GuardChild};

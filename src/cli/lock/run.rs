@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::super::{Failure, exit, output_queue};
-use super::acquire::acquire;
+use super::acquire::{acquire, variables};
 use super::arguments::Lock;
+use super::children::Guard;
 use super::group::Group;
-use super::guard::Guard;
-use super::holders;
-use super::signals::Signals;
+use super::job_control::{Signals, Terminal};
 use super::supervise::{Outcome, Supervisor};
-use super::terminal::Terminal;
 use crate::client::{AcquiredLock, Client, Keeper, Session};
 
 /// How long an unreachable service is retried, in addition to the wait.
@@ -70,7 +68,7 @@ async fn hold_and_run(
     let mut terminal = Terminal::open();
     let watched = guard.watch(group.id());
     terminal.lend_if_interactive(group);
-    group.begin(&holders::variables(hold)).map_err(os_error("the command cannot be started"))?;
+    group.begin(&variables(hold)).map_err(os_error("the command cannot be started"))?;
     if let Err(error) = watched {
         let what = "if this process is killed, some of it may go on";
         output_queue::note(format!("the command's guard is gone ({error}): {what}"));

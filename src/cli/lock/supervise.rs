@@ -7,8 +7,7 @@ use tokio::sync::watch;
 
 use super::super::{exit, output_queue};
 use super::group::{Change, Group, Remaining};
-use super::signals::Signals;
-use super::terminal::{Terminal, stop_the_job};
+use super::job_control::{Signals, Terminal, stop_the_job};
 use crate::client::HoldStatus;
 use crate::client::clock::Moment;
 

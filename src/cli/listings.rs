@@ -1,4 +1,4 @@
-//! `latchd locks`: lists locks with their holders, and how many wait.
+//! `latchd locks` lists locks with their holders, and how many wait; `latchd sessions` lists the sessions.
 
 use clap::Args;
 use serde::Serialize;
@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain};
 use super::output::{NOTHING, Output, Span, Table, holder, print, span};
 use super::{Failure, output_queue};
-use crate::client::{Lock, LockQuery};
+use crate::client::{Lock, LockQuery, SessionEntry};
 
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = LOCKS_HELP)]
 pub struct Locks {
     /// Only this lock
     #[arg(conflicts_with = "prefix")]
@@ -33,7 +33,7 @@ pub struct Locks {
     connect: Connect,
 }
 
-const HELP: &str = "\
+const LOCKS_HELP: &str = "\
 One row for each hold, in the order of the locks' names, the oldest hold first. HELD is how many hold the lock, and of
 how many that may; HOLDER is what the holder says of itself (its owner label and metadata), or its session; LEASE is what
 is left of its lease.
@@ -49,7 +49,7 @@ Examples:
   latchd locks --output json | jq -r '.locks[] | select(.queue_length > 10) | .name'";
 
 #[derive(Serialize)]
-struct Answer {
+struct LocksAnswer {
     locks: Vec<Lock>,
 }
 
@@ -69,7 +69,7 @@ impl Locks {
                 "keys are shown to admins only: this credential has not the admin role, or not for all of these",
             );
         }
-        print(output, &Answer { locks }, |answer| table(&answer.locks, keys))
+        print(output, &LocksAnswer { locks }, |answer| locks_table(&answer.locks, keys))
     }
 }
 
@@ -93,7 +93,7 @@ fn empty_listing(query: &LockQuery, is_limited: bool) -> String {
 
 const HEADINGS: [&str; 7] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN"];
 
-fn table(locks: &[Lock], keys: bool) -> Table {
+fn locks_table(locks: &[Lock], keys: bool) -> Table {
     let mut table = Table::new(HEADINGS.into_iter().chain(keys.then_some("KEY")));
     for mut row in locks.iter().flat_map(rows) {
         row.truncate(HEADINGS.len() + usize::from(keys));
@@ -115,6 +115,53 @@ fn rows(lock: &Lock) -> Vec<Vec<String>> {
         row([holder(hold), since, span(hold.remaining_seconds), hold.fencing_token.to_string(), key])
     });
     held.collect()
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SESSIONS_HELP)]
+pub struct Sessions {
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const SESSIONS_HELP: &str = "\
+SESSION is a handle by which listings and pages call the session: its id is its owner's secret. ENDS IN is when it ends
+if nothing more is heard of it; while one of its requests waits there is no such time.
+
+With --output json: {\"sessions\": [{\"session\", \"holds\", \"waiters\", \"idle_timeout_seconds\",
+\"remaining_seconds\"}]}. Fields are added at times, none is taken away.
+
+Examples:
+  latchd sessions
+  latchd sessions --output json | jq '.sessions | map(.holds) | add'";
+
+#[derive(Serialize)]
+struct SessionsAnswer {
+    sessions: Vec<SessionEntry>,
+}
+
+impl Sessions {
+    pub fn run(self) -> Result<(), Failure> {
+        let client = self.connect.client(ADMIN_TIMEOUT)?;
+        let sessions = block_on(async { client.sessions().await.map_err(explain) })?;
+        if sessions.is_empty() && self.output == Output::Table {
+            output_queue::note("no sessions");
+            return Ok(());
+        }
+        print(self.output, &SessionsAnswer { sessions }, |answer| sessions_table(&answer.sessions))
+    }
+}
+
+fn sessions_table(sessions: &[SessionEntry]) -> Table {
+    let mut table = Table::new(["SESSION", "HOLDS", "WAITING", "IDLE TIMEOUT", "ENDS IN"]);
+    for entry in sessions {
+        let idle_timeout = Span(entry.idle_timeout_seconds);
+        table.row([&entry.session, &entry.holds, &entry.waiters, &idle_timeout, &span(entry.remaining_seconds)]);
+    }
+    table
 }
 
 #[cfg(test)]
