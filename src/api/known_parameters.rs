@@ -1,12 +1,9 @@
 //! Refuses query parameters that the description of an endpoint does not name.
 
-use crate::http::AppState;
 use crate::http::endpoint::Endpoint;
-use crate::http::failure::Failure;
 use crate::http::problem::problem;
-use crate::http::query::Query;
-use crate::http::routes::Routes;
 use crate::http::unknown_fields::{UnknownFields, check_query};
+use crate::http::{AppState, Failure, Query, Routes};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};

@@ -4,7 +4,6 @@
 
 pub mod cluster;
 mod events;
-mod failure;
 pub mod grpc;
 pub mod inspect;
 mod known_parameters;
@@ -12,6 +11,5 @@ pub mod openapi;
 
 use crate::http::Declaration;
 
-/// Every part of our own API.
 pub static ALL: [&Declaration; 4] =
     [&inspect::DECLARATION, &cluster::DECLARATION, &grpc::health::DECLARATION, &grpc::reflection::DECLARATION];

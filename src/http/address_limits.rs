@@ -1,7 +1,7 @@
 //! Refusals because one address, or all of them together, use as much as they may.
 
-use super::client_info::ClientInfo;
 use super::code::Code;
+use super::connection::ClientInfo;
 use super::failure::Failure;
 use crate::access::{Address, AddressPool, Place};
 use crate::base::clock;

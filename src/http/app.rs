@@ -1,13 +1,12 @@
-//! The state that all handlers share: the engine, the access checker and the settings of this kit.
+//! The state that all handlers share: the engine and its readiness, the access checker and the settings of this kit.
 
 use super::body::{self, BodyError, BodyLimits, check_encoding};
 use super::catalog::Catalog;
-use super::client_info::{ClientInfo, client};
 use super::code::Code;
+use super::connection::{ClientInfo, client};
 use super::cookie;
 use super::failed_logins::FailedLogins;
 use super::failure::Failure;
-use super::readiness::Readiness;
 use super::unknown_fields::UnknownFields;
 use crate::access::Access;
 use crate::config::Config;
@@ -28,7 +27,6 @@ pub struct App {
     pub access: Arc<Access>,
     pub failed_logins: FailedLogins,
     pub settings: Settings,
-    /// The dialects and services of this server.
     pub catalog: Arc<Catalog>,
     pub readiness: watch::Receiver<Readiness>,
     /// For what takes long: the threads of one runtime for all workers, because each thread keeps some memory.
@@ -41,7 +39,6 @@ pub struct Settings {
     pub body_limits: BodyLimits,
     /// How long a stream without a credential lasts.
     pub public_stream_age_max: Duration,
-    /// Whether unknown fields and parameters are refused.
     pub unknown_fields: UnknownFields,
 }
 
@@ -78,17 +75,17 @@ impl App {
 
     /// As `body`, for gRPC, whose messages have a flag for compression of their own.
     pub(crate) async fn message(&self, head: &Parts, body: Body) -> Result<Bytes, Failure> {
-        self.message_within(head, body, self.settings.body_limits.bytes_max).await
+        self.message_up_to(head, body, self.settings.body_limits.bytes_max).await
     }
 
     /// The same with a bound of its own.
-    pub(crate) async fn message_within(&self, head: &Parts, body: Body, bytes_max: u64) -> Result<Bytes, Failure> {
+    pub(crate) async fn message_up_to(&self, head: &Parts, body: Body, bytes_max: u64) -> Result<Bytes, Failure> {
         let limits = self.settings.body_limits;
         let limits = BodyLimits { bytes_max: bytes_max.min(limits.bytes_max), ..limits };
         let read = body::read(body, limits).await.map_err(|error| match error {
             BodyError::TooLarge { limit_bytes } if limit_bytes < self.settings.body_limits.bytes_max => {
                 let detail = format!("the message must be at most {limit_bytes} bytes long");
-                Failure { limit: Some(limit_bytes), ..Failure::new(Code::BodyTooLarge, detail) }
+                Failure::new(Code::BodyTooLarge, detail).with_limit(limit_bytes)
             }
             BodyError::TooLarge { limit_bytes } => Failure::body_too_large(limit_bytes),
             BodyError::Timeout { .. } => {
@@ -100,5 +97,40 @@ impl App {
             info.unidentified.body_received();
         }
         Ok(read)
+    }
+}
+
+/// How often the engine is asked.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// After so long without a leader this node closes the connections that carry sessions: before the leader may end them.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Readiness {
+    pub ready: bool,
+    /// No leader that a majority has confirmed was heard of for five seconds, although this node is not draining.
+    pub leader_lost: bool,
+}
+
+impl Readiness {
+    /// Follows the engine until all receivers are dropped. Needs a runtime.
+    pub fn follow(engine: Engine) -> watch::Receiver<Readiness> {
+        let (sender, receiver) = watch::channel(Readiness { ready: engine.is_ready(), leader_lost: false });
+        tokio::spawn(async move {
+            let mut without = Duration::ZERO;
+            while !sender.is_closed() {
+                tokio::time::sleep(INTERVAL).await;
+                let ready = engine.is_ready();
+                // A disk that keeps this node from being ready ends no session: the leader still gets their touches.
+                without = if engine.is_in_contact() || engine.is_shutdown_announced() {
+                    Duration::ZERO
+                } else {
+                    without + INTERVAL
+                };
+                let readiness = Readiness { ready, leader_lost: without >= LOST_AFTER };
+                sender.send_if_modified(|known| std::mem::replace(known, readiness) != readiness);
+            }
+        });
+        receiver
     }
 }

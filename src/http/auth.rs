@@ -1,8 +1,8 @@
 //! Identifies the caller of a request by its secrets, in every form. Each dialect formats the refusal itself.
 
 use super::app::AppState;
-use super::client_info::{ClientInfo, client};
 use super::code::Code;
+use super::connection::{ClientInfo, client};
 use super::cookie::{RequestCookie, request_cookie};
 use super::failure::Failure;
 use crate::access::{Identity, Verdict, address_group, presented_in_headers};
@@ -77,7 +77,6 @@ fn granted(verdict: Verdict) -> Result<Identity, Failure> {
     }
 }
 
-/// The caller as the table stores it.
 pub fn caller(identity: &Identity, head: &Parts) -> Caller {
     Caller { credential: identity.credential, address: address_group(client(head).ip) }
 }
@@ -97,23 +96,23 @@ pub async fn may_use(app: &AppState, identity: &Identity, head: &Parts, session:
     }
 }
 
-/// Restarts the idle time of the session whose cookie a request carries, in dialects that do not use the session
-/// otherwise: every request of a caller who may use it counts.
-pub async fn touch_cookie_session(app: &AppState, identity: &Identity, head: &Parts) {
+/// As [`identify_with`]; also restarts the idle time of the session whose cookie the request carries, in dialects that do not
+/// use the session otherwise: every request of a caller who may use it counts.
+pub async fn identify_and_touch(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Identity, Failure> {
+    let identity = identify_with(app, head, extra).await?;
     if let RequestCookie::Session(session) = request_cookie(&head.headers)
-        && may_use(app, identity, head, session).await.is_ok()
+        && may_use(app, &identity, head, session).await.is_ok()
     {
         // A dialect without sessions does not care whether the session is known.
         let _ = app.engine.touch_session(session).await;
     }
+    Ok(identity)
 }
 
-/// Whether the caller may take or release this lock.
 pub fn may_take(identity: &Identity, name: &str) -> Result<(), Failure> {
     if identity.may_take(name) { Ok(()) } else { Err(Failure::forbidden("take", Some(name))) }
 }
 
-/// Whether the caller may know about this lock.
 pub fn may_read(identity: &Identity, name: &str) -> Result<(), Failure> {
     if identity.may_read(name) { Ok(()) } else { Err(Failure::forbidden("read", Some(name))) }
 }

@@ -35,7 +35,6 @@ impl Catalog {
         self.services.iter().any(|service| service.name == name)
     }
 
-    /// The title of a dialect on the status page.
     pub fn title(&self, dialect: Dialect) -> &'static str {
         self.find(dialect).map_or(dialect.as_str(), |known| known.title)
     }

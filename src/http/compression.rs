@@ -14,8 +14,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
-use super::respond::HoldsSecrets;
-use super::until_sent::until_sent;
+use super::respond::{HoldsSecrets, until_sent};
 
 /// A compressor takes about 300 KiB until its answer is sent, which is up to the client.
 const AT_ONCE: usize = 32;
@@ -24,7 +23,6 @@ const BYTES_MIN: u16 = 512;
 
 static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
-/// Compresses the answers of a route.
 pub fn compressed<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
     let gzip = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(Compressible);
     route.route_layer(ServiceBuilder::new().layer(from_fn(bounded)).layer(gzip))

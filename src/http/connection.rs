@@ -2,12 +2,42 @@
 //! and a request to end it.
 //!
 //! The server calls `wrote`, `flushed` and `closed`. Without a pending delivery, `wrote` and `flushed` cost one atomic load.
+//! It puts a [`ClientInfo`] into the extensions of every request.
 
+use crate::access::Unidentified;
 use crate::engine::GrantGuard;
+use axum::http::request::Parts;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
+
+/// The client's address and scheme: those of the connection, or those that a trusted proxy forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddr {
+    pub ip: IpAddr,
+    /// Whether the client itself speaks TLS, to us or to the proxy; decides about `Secure` cookies.
+    pub https: bool,
+}
+
+/// One request extension, so that a request pays for one insertion.
+#[derive(Clone)]
+pub struct ClientInfo {
+    pub client: ClientAddr,
+    pub connection: Arc<Connection>,
+    /// A proxy stands between: the peer is a trusted one, or the request has the headers that proxies add.
+    pub via_proxy: bool,
+    /// The resources that the request occupies until its caller is known.
+    pub unidentified: Arc<Unidentified>,
+}
+
+/// The address of the client. Of a handler called in process it is this machine, in plaintext.
+pub(crate) fn client(head: &Parts) -> ClientAddr {
+    const LOCAL: ClientAddr = ClientAddr { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), https: false };
+    head.extensions.get::<ClientInfo>().map_or(LOCAL, |info| info.client)
+}
 
 pub struct Connection {
     id: u64,
@@ -15,7 +45,6 @@ pub struct Connection {
     has_pending: AtomicBool,
     state: Mutex<State>,
     may_idle: AtomicBool,
-    /// Set to end this connection.
     is_ending: AtomicBool,
     waker: AtomicWaker,
 }
@@ -128,7 +157,6 @@ impl Connection {
         self.waker.wake();
     }
 
-    /// Whether the connection is to end.
     pub fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::Relaxed)
     }
@@ -164,7 +192,6 @@ impl Deliveries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
 
     /// Counts the deliveries that were lost.

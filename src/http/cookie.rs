@@ -40,7 +40,6 @@ pub fn request_cookie(headers: &HeaderMap) -> RequestCookie {
     RequestCookie::Nothing
 }
 
-/// The value of the session cookie.
 fn session_in(pair: &[u8]) -> Option<&[u8]> {
     pair.trim_ascii_start().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
 }

@@ -3,8 +3,7 @@
 //! The engine's [`GrantGuard`] travels from the grant through the handler into the answer's body, and from there to the
 //! [`Connection`], which knows when the bytes are out. Dropped anywhere on this way, it gives the hold back.
 
-use super::client_info::ClientInfo;
-use super::connection::Connection;
+use super::connection::{ClientInfo, Connection};
 use super::respond;
 use crate::engine::GrantGuard;
 use axum::body::Body;
@@ -20,17 +19,14 @@ use std::task::{Context, Poll};
 /// A delivery and the connection that it depends on.
 pub type Pending = (Arc<Connection>, GrantGuard);
 
-/// The JSON answer of a grant.
 pub fn granted(head: &Parts, delivery: GrantGuard, status: StatusCode, body: Vec<u8>) -> Response {
     respond::with_body(status, Some(respond::JSON), body_of_grant(head, delivery, body))
 }
 
 /// The body of an answer with a grant. It must not be empty: the HTTP layer never asks for an empty body.
 pub fn body_of_grant(head: &Parts, delivery: GrantGuard, body: Vec<u8>) -> Body {
-    match pending(head, delivery) {
-        Some(pending) => delivered_with(body.into(), pending),
-        None => body.into(),
-    }
+    debug_assert!(!body.is_empty(), "an empty body is never taken");
+    Body::new(GrantBody { content: Some(body.into()), trailers: None, pending: pending(head, delivery) })
 }
 
 /// The delivery of a grant over the connection of its request; `None` in process, where the answer has arrived.
@@ -44,17 +40,12 @@ pub fn pending(head: &Parts, delivery: GrantGuard) -> Option<Pending> {
     }
 }
 
-/// A body that registers a delivery with its connection when the HTTP layer takes it.
-pub fn delivered_with(content: Bytes, pending: Pending) -> Body {
-    debug_assert!(!content.is_empty(), "an empty body is never taken");
-    Body::new(GrantBody { content: Some(content), trailers: None, pending: Some(pending) })
-}
-
 /// A body with trailers. Its client has no answer before it has those, so the delivery waits for them.
 pub fn with_trailers(content: Bytes, trailers: HeaderMap, pending: Option<Pending>) -> Body {
     Body::new(GrantBody { content: Some(content), trailers: Some(trailers), pending })
 }
 
+/// Registers the delivery with its connection when the HTTP layer takes the last frame.
 struct GrantBody {
     content: Option<Bytes>,
     trailers: Option<HeaderMap>,
@@ -106,7 +97,7 @@ mod tests {
     #[test]
     fn untaken_answer_is_lost() {
         let (delivery, lost) = delivery();
-        drop(delivered_with(Bytes::from_static(b"{}"), (Arc::default(), delivery)));
+        drop(with_trailers(Bytes::from_static(b"{}"), HeaderMap::new(), Some((Arc::default(), delivery))));
         assert!(lost.load(Ordering::Relaxed));
     }
 

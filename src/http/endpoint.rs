@@ -4,7 +4,7 @@
 //! path in one handler, because their predecessors look at the credential before the method. So [`Routes`] takes the path
 //! of a route from its description.
 //!
-//! [`Routes`]: super::routes::Routes
+//! [`Routes`]: super::declaration::Routes
 
 use super::code::Code;
 use super::problem::Problem;
@@ -88,6 +88,34 @@ macro_rules! errors {
     };
 }
 pub(crate) use errors;
+
+// Groups of codes that many endpoints can answer with.
+
+/// Of endpoints that need a credential.
+pub const CREDENTIAL: [Code; 3] = [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts];
+
+/// Of linearizable reads.
+pub const READ: [Code; 4] = [Code::NotLeader, Code::NoQuorum, Code::ShuttingDown, Code::Overloaded];
+
+/// Of commands that change the table.
+pub const WRITE: [Code; 7] = [
+    Code::NotLeader,
+    Code::NoQuorum,
+    Code::ShuttingDown,
+    Code::OutcomeUnknown,
+    Code::StorageFailed,
+    Code::DiskFull,
+    Code::Overloaded,
+];
+
+/// Of requests that read a body of any form.
+pub const BODY: [Code; 3] = [Code::MalformedBody, Code::BodyTooLarge, Code::BodyTimeout];
+
+/// Of commands that add a hold to the table.
+pub const NEW_HOLD: [Code; 4] = [Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull];
+
+/// Of requests with an idempotency key.
+pub const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
 
 /// Answered before any route is looked up.
 #[derive(utoipa::IntoResponses)]

@@ -34,21 +34,22 @@ impl Failure {
         Failure { config_key: Some(config_key), detail, ..self }
     }
 
-    /// A field with a value that is not accepted.
     pub fn field(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Failure {
         Failure { field: Some(field), ..Failure::new(Code::InvalidField, detail) }
     }
 
-    /// A field beyond its limit.
-    pub fn limit(field: &'static str, limit: u64, detail: impl Into<Cow<'static, str>>) -> Failure {
-        let code = Code::LimitExceeded;
-        Failure { field: Some(field), limit: Some(limit), ..Failure::new(code, detail) }
+    /// The same, with the bound that was exceeded.
+    pub fn with_limit(self, limit: u64) -> Failure {
+        Failure { limit: Some(limit), ..self }
     }
 
-    /// A body larger than it may be.
+    pub fn limit(field: &'static str, limit: u64, detail: impl Into<Cow<'static, str>>) -> Failure {
+        Failure { field: Some(field), ..Failure::new(Code::LimitExceeded, detail) }.with_limit(limit)
+    }
+
     pub fn body_too_large(limit: u64) -> Failure {
         let detail = format!("the body must be at most {limit} bytes long");
-        Failure { limit: Some(limit), ..Failure::new(Code::BodyTooLarge, detail) }.set_by("server.body_bytes_max")
+        Failure::new(Code::BodyTooLarge, detail).with_limit(limit).set_by("server.body_bytes_max")
     }
 
     /// A right that the caller's credential lacks. The message names the right, never the credential.
@@ -60,58 +61,61 @@ impl Failure {
         Failure::new(Code::Forbidden, detail)
     }
 
+    /// A fault of the engine, with the field names of our own API.
+    pub fn of(fault: Fault) -> Failure {
+        const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "lease", wait: "wait" };
+        Failure::from_fault(&fault, &NAMES)
+    }
+
     /// A fault of the engine, with the field names of a dialect.
     pub fn from_fault(fault: &Fault, names: &FieldNames) -> Failure {
-        let failure = Failure::without_config_key(fault, names);
+        let code = Code::from(fault);
+        let failure = match fault {
+            Fault::Engine(error) => Failure::new(code, error.to_string()),
+            Fault::Member(error @ MemberError::BadAddress(_)) => Failure::field("address", error.to_string()),
+            Fault::Member(error) => Failure::new(code, error.to_string()),
+            Fault::Refused(refusal) => refused(code, refusal, names),
+        };
         match config_key(fault) {
             Some(key) => failure.set_by(key),
             None => failure,
         }
     }
+}
 
-    fn without_config_key(fault: &Fault, names: &FieldNames) -> Failure {
-        let code = Code::from(fault);
-        match fault {
-            Fault::Engine(error) => Failure::new(code, error.to_string()),
-            Fault::Member(error @ MemberError::BadAddress(_)) => Failure::field("address", error.to_string()),
-            Fault::Member(error) => Failure::new(code, error.to_string()),
-            Fault::Refused(Refusal::LimitExceeded { field, limit }) => limit_exceeded(*field, *limit, names),
-            Fault::Refused(Refusal::NulInName) => {
-                Failure::field(names.name, format!("{} must not contain a NUL character", names.name))
-            }
-            Fault::Refused(Refusal::ZeroSize) => {
-                Failure::field(names.size, format!("{} must be greater than 0", names.size))
-            }
-            Fault::Refused(Refusal::UnboundedHold) => {
-                Failure::field(names.lease, format!("{} is needed to wait without a session", names.lease))
-            }
-            Fault::Refused(Refusal::TableFull { limit }) => {
-                let detail = format!("{}: at most {limit} bytes", code.row().title);
-                Failure { limit: Some(*limit), ..Failure::new(code, detail) }
-            }
-            Fault::Refused(Refusal::ShareFull { pool, whose, limit }) => {
-                let detail = share_full(*pool, *whose, *limit);
-                Failure { limit: Some(*limit), ..Failure::new(code, detail) }
-            }
-            Fault::Refused(Refusal::SessionOfAnother) => Failure::new(
-                code,
-                "the session was opened with another credential: ask with that one, or open a session of your own",
-            ),
-            Fault::Refused(Refusal::SizeMismatch { size }) => {
-                Failure::new(code, format!("the lock is in use with size {size}"))
-            }
-            Fault::Refused(
-                Refusal::QueueFull { limit }
-                | Refusal::HoldsFull { limit }
-                | Refusal::SessionHoldsFull { limit }
-                | Refusal::SessionsFull { limit }
-                | Refusal::RequestsFull { limit },
-            ) => {
-                let detail = format!("{}: at most {limit} are allowed", code.row().title);
-                Failure { limit: Some(*limit), ..Failure::new(code, detail) }
-            }
-            Fault::Refused(_) => Failure::new(code, code.row().title),
+impl From<Code> for Failure {
+    /// The title of the code says it all.
+    fn from(code: Code) -> Failure {
+        Failure::new(code, code.row().title)
+    }
+}
+
+fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
+    let (title, FieldNames { name, size, lease, .. }) = (code.row().title, *names);
+    match refusal {
+        Refusal::LimitExceeded { field, limit } => limit_exceeded(*field, *limit, names),
+        Refusal::NulInName => Failure::field(name, format!("{name} must not contain a NUL character")),
+        Refusal::ZeroSize => Failure::field(size, format!("{size} must be greater than 0")),
+        Refusal::UnboundedHold => Failure::field(lease, format!("{lease} is needed to wait without a session")),
+        Refusal::TableFull { limit } => {
+            Failure::new(code, format!("{title}: at most {limit} bytes")).with_limit(*limit)
         }
+        Refusal::ShareFull { pool, whose, limit } => {
+            Failure::new(code, share_full(*pool, *whose, *limit)).with_limit(*limit)
+        }
+        Refusal::SessionOfAnother => Failure::new(
+            code,
+            "the session was opened with another credential: ask with that one, or open a session of your own",
+        ),
+        Refusal::SizeMismatch { size } => Failure::new(code, format!("the lock is in use with size {size}")),
+        Refusal::QueueFull { limit }
+        | Refusal::HoldsFull { limit }
+        | Refusal::SessionHoldsFull { limit }
+        | Refusal::SessionsFull { limit }
+        | Refusal::RequestsFull { limit } => {
+            Failure::new(code, format!("{title}: at most {limit} are allowed")).with_limit(*limit)
+        }
+        _ => code.into(),
     }
 }
 
@@ -157,20 +161,18 @@ fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
 
 fn limit_exceeded(field: Field, limit: u64, names: &FieldNames) -> Failure {
     let name = names.of(field);
-    match field {
-        Field::Name => Failure::limit(name, limit, format!("{name} must be at most {limit} bytes long")),
-        Field::Size => Failure::limit(name, limit, format!("{name} must be at most {limit}")),
+    let detail = match field {
+        Field::Name => format!("{name} must be at most {limit} bytes long"),
+        Field::Size => format!("{name} must be at most {limit}"),
         Field::Lease | Field::Wait => {
-            Failure::limit(name, limit / 1000, format!("{name} must be at most {} seconds", Seconds(limit)))
+            let detail = format!("{name} must be at most {} seconds", Seconds(limit));
+            return Failure::limit(name, limit / 1000, detail);
         }
-        Field::MetadataEntries => Failure::limit(name, limit, format!("{name} must have at most {limit} entries")),
-        Field::MetadataKey => {
-            Failure::limit(name, limit, format!("each key of {name} must be at most {limit} bytes long"))
-        }
-        Field::MetadataValue => {
-            Failure::limit(name, limit, format!("each value of {name} must be at most {limit} bytes long"))
-        }
-    }
+        Field::MetadataEntries => format!("{name} must have at most {limit} entries"),
+        Field::MetadataKey => format!("each key of {name} must be at most {limit} bytes long"),
+        Field::MetadataValue => format!("each value of {name} must be at most {limit} bytes long"),
+    };
+    Failure::limit(name, limit, detail)
 }
 
 /// Milliseconds, shown as seconds with only significant digits.

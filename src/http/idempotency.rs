@@ -54,15 +54,12 @@ pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> I
 }
 
 fn header(head: &Parts) -> Result<Option<&str>, Failure> {
+    let refused = |detail: &'static str| Failure::field("Idempotency-Key", detail);
     let mut values = head.headers.get_all(HEADER).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        let several = head.headers.contains_key(HEADER);
-        let refused = || Failure::field("Idempotency-Key", "Idempotency-Key is there more than once");
-        return if several { Err(refused()) } else { Ok(None) };
-    };
-    match value.to_str() {
-        Ok(key) => Ok(Some(key)),
-        Err(_) => Err(Failure::field("Idempotency-Key", "Idempotency-Key must be visible ASCII")),
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) => key.to_str().map(Some).map_err(|_| refused("Idempotency-Key must be visible ASCII")),
+        (Some(_), Some(_)) => Err(refused("Idempotency-Key is there more than once")),
     }
 }
 

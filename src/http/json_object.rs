@@ -18,6 +18,13 @@ pub struct FieldName {
     pub alias: &'static str,
 }
 
+impl FieldName {
+    /// A name of one word, which is its own camel case.
+    pub const fn word(name: &'static str) -> FieldName {
+        FieldName { name, alias: name }
+    }
+}
+
 /// The value of a field.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value<'a> {

@@ -33,7 +33,6 @@ where
     Ok(with_body(StatusCode::OK, Some(JSON), Body::from_stream(stream::iter(rest))))
 }
 
-/// Pieces gathered into chunks.
 struct Chunks<I>(I);
 
 impl<I: Iterator<Item = Vec<u8>>> Iterator for Chunks<I> {

@@ -42,14 +42,15 @@ pub struct Problem<'a> {
 
 /// The answer of an endpoint of ours: JSON or a problem. Neither may be cached.
 pub fn answer(attempt: Result<impl Serialize, Failure>) -> Response {
-    let response = match attempt {
-        Ok(body) => respond::json(StatusCode::OK, respond::to_json(&body)),
-        Err(failure) => problem(&failure),
-    };
+    uncached(attempt.map(|body| respond::json(StatusCode::OK, respond::to_json(&body))))
+}
+
+/// An answer of any form, or a problem. Neither may be cached.
+pub fn uncached(attempt: Result<Response, Failure>) -> Response {
+    let response = attempt.unwrap_or_else(|failure| problem(&failure));
     respond::with_header(response, header::CACHE_CONTROL, "no-store")
 }
 
-/// Writes a failure as a problem document.
 pub fn problem(failure: &Failure) -> Response {
     let row = failure.code.row();
     let body = Problem {
@@ -68,18 +69,4 @@ pub fn problem(failure: &Failure) -> Response {
     let content_type = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     respond::with_failure_headers(response, failure)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::code::Code;
-
-    #[test]
-    fn problem_has_its_content_type_and_retry_after() {
-        let response = problem(&Failure::new(Code::Overloaded, "busy"));
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
-    }
 }

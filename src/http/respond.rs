@@ -2,9 +2,10 @@
 
 use super::code::Code;
 use super::failure::Failure;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use http_body_util::BodyExt as _;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ pub struct HoldsSecrets;
 
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A JSON answer.
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     with_body(status, Some(JSON), body)
 }
@@ -41,10 +41,23 @@ pub fn with_failure_headers(mut response: Response, failure: &Failure) -> Respon
     response
 }
 
-/// Adds one header.
 pub fn with_header(mut response: Response, name: HeaderName, value: &'static str) -> Response {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
+}
+
+/// Keeps `guard` until an answer is sent whose body is made while it goes out. A body that is ready needs no guard: the
+/// connection itself sees whether its bytes go out.
+pub fn until_sent<G: Send + 'static>(response: Response, guard: G) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _until_sent = &guard;
+            frame
+        }))
+    })
 }
 
 /// The JSON of a value that always serialises.
@@ -57,7 +70,6 @@ pub fn push_string(body: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(body, text).expect("a vector takes every byte");
 }
 
-/// Appends a number.
 pub fn push_number(body: &mut Vec<u8>, number: u64) {
     body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }

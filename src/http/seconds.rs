@@ -1,12 +1,12 @@
 //! Seconds as clients write them (JSON numbers, strings, query text) turned into whole milliseconds.
 
 use super::failure::{Failure, Seconds};
+use crate::domain::Limits;
 
 /// A duration as a request names it.
 #[derive(Clone, Copy)]
 pub struct DurationField {
     pub name: &'static str,
-    /// Whether 0 is accepted.
     pub zero: bool,
     pub limit_ms: u64,
     /// The key of `config.toml` that sets the limit.
@@ -14,6 +14,16 @@ pub struct DurationField {
 }
 
 impl DurationField {
+    /// A lease greater than 0.
+    pub const fn lease(name: &'static str, limits: &Limits) -> DurationField {
+        DurationField { name, zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" }
+    }
+
+    /// A wait; 0 tries once.
+    pub const fn wait(name: &'static str, limits: &Limits) -> DurationField {
+        DurationField { name, zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" }
+    }
+
     /// Milliseconds, rounded up. The refusal of anything outside the bounds names field and bounds.
     pub fn ms(self, seconds: f64) -> Result<u64, Failure> {
         let limit_seconds = self.limit_ms as f64 / 1000.0;
@@ -37,7 +47,7 @@ impl DurationField {
         let (name, limit) = (self.name, Seconds(self.limit_ms));
         let from = if self.zero { "from 0" } else { "greater than 0, up" };
         let detail = format!("{name} must be a number of seconds {from} to {limit}");
-        Failure { limit: Some(self.limit_ms / 1000), ..Failure::field(name, detail) }.set_by(self.config_key)
+        Failure::field(name, detail).with_limit(self.limit_ms / 1000).set_by(self.config_key)
     }
 }
 
@@ -57,8 +67,7 @@ mod tests {
     const DAY: u64 = 86_400_000;
     const WAIT: DurationField =
         DurationField { name: "timeout", zero: true, limit_ms: DAY, config_key: "locks.wait_max" };
-    const LEASE: DurationField =
-        DurationField { name: "ttl", zero: false, limit_ms: DAY, config_key: "locks.lease_max" };
+    const LEASE: DurationField = DurationField { name: "ttl", zero: false, config_key: "locks.lease_max", ..WAIT };
 
     #[test]
     fn seconds_round_up_to_a_millisecond() {

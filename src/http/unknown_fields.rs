@@ -16,7 +16,6 @@ const SIMILARITY_MIN: f64 = 0.7;
 /// Characters of a name that a message shows.
 const SHOWN_MAX: usize = 64;
 
-/// A field of a body that is not known.
 pub fn unknown_field(given: &str, known: &[&'static str]) -> Failure {
     refuse("field", given, known)
 }
@@ -77,7 +76,6 @@ fn shown(given: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::Uri;
 
     const FIELDS: [&str; 6] =
         ["name", "size", "lock_timeout_seconds", "wait_timeout_seconds", "metadata", "request_id"];
@@ -108,27 +106,5 @@ mod tests {
         assert!(failure.detail.contains("compat.ignore_unknown_fields"), "{failure:?}");
         let long = unknown_field(&"日".repeat(1_000), &FIELDS);
         assert!(long.detail.len() < 500 && long.detail.contains("known here: name, size"), "{long:?}");
-    }
-
-    #[test]
-    fn unknown_parameters_are_refused_or_ignored() {
-        let uri: Uri = "/v1/locks?prefix=a&limti=5&&held".parse().expect("a URI");
-        let query = Query::of(&uri);
-        let known = ["prefix", "limit", "held"];
-        let refused = check_query(query, &known, UnknownFields::Refuse).expect_err("refused");
-        assert!(refused.detail.contains("\"limti\"") && refused.detail.contains("\"limit\""), "{refused:?}");
-        assert_eq!(check_query(query, &known, UnknownFields::Ignore), Ok(()));
-        assert_eq!(check_query(query, &["prefix", "limti", "held"], UnknownFields::Refuse), Ok(()));
-    }
-
-    #[test]
-    fn only_parameters_similar_to_a_field_are_misplaced() {
-        let check = |query: &str| {
-            let uri: Uri = format!("/v1/lock?{query}").parse().expect("a URI");
-            check_misplaced(Query::of(&uri), &FIELDS, "send it in the body", UnknownFields::Refuse)
-        };
-        assert_eq!(check("ignored=1&_=17"), Ok(()));
-        let misplaced = check("ignored=1&lock_timeout=30").expect_err("refused");
-        assert_eq!(misplaced.field, Some("lock_timeout_seconds"));
     }
 }

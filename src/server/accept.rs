@@ -1,4 +1,5 @@
-//! From an accepted socket to a tracked connection and its service, or to a quick refusal.
+//! From an accepted socket to a tracked connection and its service, or to a quick refusal. TLS, where there is any, comes
+//! between [`EdgeAcceptor`] and [`HttpAcceptor`].
 
 use std::future::Future;
 use std::io;
@@ -13,15 +14,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::edge::{Edge, EdgeContext, Layers};
-use super::handshake::TOO_MANY as TOO_MANY_KIND;
+use super::http2::Guarded;
 use super::link::{Link, Links};
-use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, is_proxy_header};
+use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, ParseErrorStream, is_proxy_header};
 use super::socket;
 use super::tracked::Tracked;
 use crate::access::AddressPool;
 use crate::config::listen::Scheme;
 use crate::http::address_limits;
-use crate::http::client_info::ClientAddr;
+use crate::http::connection::ClientAddr;
+use crate::telemetry::Metrics;
 
 /// How long a refused client may take to read its refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -35,7 +37,13 @@ const WRONG_SCHEME: &str = concat!(
     "Client sent an HTTP request to an HTTPS server. Use https:// with this port.\n"
 );
 
-/// The acceptor of one listener. TLS, where there is any, comes on top of it.
+/// Of a connection that is refused before its handshake.
+const TOO_MANY: io::ErrorKind = io::ErrorKind::ConnectionRefused;
+
+/// A boxed [`Accept::Future`].
+type Accepting<T, S> = Pin<Box<dyn Future<Output = io::Result<(T, S)>> + Send>>;
+
+/// The acceptor of one listener.
 #[derive(Clone)]
 pub struct EdgeAcceptor<F> {
     pub scheme: Scheme,
@@ -52,7 +60,7 @@ where
 {
     type Stream = Tracked;
     type Service = Edge<L>;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Tracked, Edge<L>)>> + Send>>;
+    type Future = Accepting<Tracked, Edge<L>>;
 
     fn accept(&self, stream: TcpStream, router: Router) -> Self::Future {
         let this = self.clone();
@@ -97,7 +105,67 @@ impl<F> EdgeAcceptor<F> {
             let words = format!("{} reached", pool.config_key());
             return refuse(stream, &parse_errors::refusal(503, "Service Unavailable", &words)).await;
         }
-        io::Error::new(TOO_MANY_KIND, "too many connections")
+        io::Error::new(TOO_MANY, "too many connections")
+    }
+}
+
+/// Counts the failures of the handshake that this acceptor makes, and logs them at `debug`: any port scanner causes them.
+#[derive(Clone)]
+pub struct CountFailures<A> {
+    pub handshake: A,
+    pub metrics: Arc<Metrics>,
+}
+
+impl<A> Accept<TcpStream, Router> for CountFailures<A>
+where
+    A: Accept<TcpStream, Router>,
+    A::Future: Send + 'static,
+{
+    type Stream = A::Stream;
+    type Service = A::Service;
+    type Future = Accepting<A::Stream, A::Service>;
+
+    fn accept(&self, stream: TcpStream, router: Router) -> Self::Future {
+        // It is unknown only where the peer is gone already.
+        let peer = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
+        let accepted = self.handshake.accept(stream, router);
+        let metrics = Arc::clone(&self.metrics);
+        Box::pin(async move {
+            accepted.await.inspect_err(|error| {
+                if error.kind() != TOO_MANY {
+                    metrics.tls_failures.inc();
+                    tracing::debug!(peer, %error, "the TLS handshake with {peer} has failed: {error}");
+                }
+            })
+        })
+    }
+}
+
+/// Wraps connections as the HTTP library sees them: empty refusals get words, and frames of HTTP/2 are counted.
+#[derive(Clone)]
+pub struct HttpAcceptor<A> {
+    pub inner: A,
+    pub header_bytes_max: usize,
+}
+
+impl<I, S, A, L> Accept<I, S> for HttpAcceptor<A>
+where
+    A: Accept<I, S, Service = Edge<L>>,
+    A::Future: Send + 'static,
+    L: Send + 'static,
+{
+    type Stream = Guarded<ParseErrorStream<A::Stream>>;
+    type Service = Edge<L>;
+    type Future = Accepting<Self::Stream, Edge<L>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let accepted = self.inner.accept(stream, service);
+        let header_bytes_max = self.header_bytes_max;
+        Box::pin(async move {
+            let (stream, edge) = accepted.await?;
+            let stream = ParseErrorStream::new(stream, header_bytes_max);
+            Ok((Guarded::new(stream, edge.link(), edge.clock()), edge))
+        })
     }
 }
 

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use super::forwarded::TrustedProxies;
 use crate::access::{AddressPool, Addresses, Share};
 use crate::config::ServerConfig;
-use crate::telemetry::Metrics;
 
 /// Connections beyond every bound, on which probes are answered. Half of them are for addresses that have next to none, so
 /// that those who fill all others keep no balancer out.
 const PROBE_CONNECTIONS: Share = Share { all: 256, address: 8, little: 2, reserve: 128 };
 
-/// The accounts of all addresses.
 pub fn addresses(server: &ServerConfig) -> Arc<Addresses> {
     let share = |pool| match pool {
         AddressPool::Connections => Share::of(u64::MAX, connections_of_one(server)),
@@ -28,11 +26,4 @@ pub fn addresses(server: &ServerConfig) -> Arc<Addresses> {
 fn connections_of_one(server: &ServerConfig) -> u64 {
     let half = server.connections_max as u64 / 2;
     server.connections_per_address_max.min(half).max(1)
-}
-
-/// What was refused until now.
-pub fn refresh(metrics: &Metrics, addresses: &Addresses) {
-    for pool in AddressPool::ALL {
-        metrics.limit_refusals.set(pool.config_key(), addresses.refused(pool));
-    }
 }

@@ -1,6 +1,6 @@
 //! From the configuration to the parts of the service: the engine and the access checker.
 
-use super::memory::table_bytes_max;
+use super::system_limits::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
 use crate::config::access::KeyConfig;
 use crate::config::{ClusterConfig, Config, Secret};

@@ -12,19 +12,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::drain::Drain;
+use super::signals::{Drain, DrainPhase};
 use crate::access::{Address, AddressPool, Addresses, Place};
 use crate::base::LogRateLimit;
 use crate::config::ServerConfig;
-use crate::http::client_info::ClientAddr;
-use crate::http::connection::Connection;
+use crate::http::connection::{ClientAddr, Connection};
 use crate::telemetry::Metrics;
 
 /// How long a connection may be kept after our last byte so that a peer that still sends can read it.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How long a connection may last on which only probes are answered.
-const PROBE_WITHIN: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many connections are closed with words at once; each takes a moment.
 const REFUSING_MAX: usize = 32;
@@ -73,7 +72,6 @@ pub struct Link {
 }
 
 impl Links {
-    /// No connection yet.
     pub fn new(config: &ServerConfig, addresses: Arc<Addresses>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             connections_max: config.connections_max,
@@ -159,7 +157,7 @@ impl Links {
             idle: ticks(config.idle_timeout),
             stall: ticks(config.idle_timeout),
             linger: ticks(LINGER),
-            probe: ticks(PROBE_WITHIN),
+            probe: ticks(PROBE_TIMEOUT),
             draining: false,
         };
         // A connection without a request must not hold up the end.
@@ -167,7 +165,7 @@ impl Links {
         loop {
             tokio::time::sleep(pause).await;
             let now = self.tick.fetch_add(1, Relaxed) + 1;
-            let bounds = if drain.is_closing() { &draining } else { &usual };
+            let bounds = if drain.has_reached(DrainPhase::Closing) { &draining } else { &usual };
             let mut links = self.links.lock();
             links.retain(|link| link.upgrade().inspect(|link| link.judge(now, bounds)).is_some());
         }
@@ -264,7 +262,6 @@ impl Link {
         self.connection.end();
     }
 
-    /// The metrics of the process.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.all.metrics
     }

@@ -1,8 +1,7 @@
 //! Every address of the process, bound before anything is served.
 
-use std::fmt;
-use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::{fmt, io};
 
 use super::socket;
 use crate::config::ListenUrl;
@@ -19,7 +18,6 @@ pub struct BindError {
     reason: io::Error,
 }
 
-/// One bound address.
 pub struct Bound {
     pub scheme: Scheme,
     pub listener: TcpListener,

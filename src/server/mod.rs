@@ -2,40 +2,36 @@
 
 mod accept;
 mod addresses;
-mod admission;
 mod browser;
 mod certificates;
 pub mod compose;
-pub mod drain;
 pub mod edge;
 mod engine_metrics;
-mod files;
 pub mod forwarded;
-mod handshake;
-mod head;
 mod http2;
-mod http_server;
-mod leave;
 mod link;
 pub mod listeners;
-mod memory;
-pub mod offline;
 mod pages;
 mod parse_errors;
 mod probe_listener;
 pub mod probes;
-mod reload;
 pub mod router;
 mod run;
 mod serve;
+pub mod signals;
 mod socket;
-mod supervisor;
+mod system_limits;
 pub mod tls;
 mod tracked;
 mod workers;
 
-pub use drain::Drain;
 pub use edge::Clock;
 pub use pages::openapi_json;
 pub use run::run;
 pub use serve::{Listening, StartError};
+pub use signals::{Drain, DrainPhase};
+
+/// What the command line does with backups while no server runs.
+pub mod offline {
+    pub use crate::engine::{BackupCounts, BackupError, RestoreOptions, check, check_address, restore};
+}

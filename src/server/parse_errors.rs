@@ -3,12 +3,10 @@
 //! The empty answers are recognised as they are written, above TLS, because hyper offers no hook for them. Our own
 //! answers with these statuses always have a body, and so a content type.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How the two versions of the PROXY protocol begin.
@@ -36,35 +34,6 @@ pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-/// Wraps the connections of another acceptor.
-#[derive(Clone)]
-pub struct ParseErrorAcceptor<A> {
-    pub inner: A,
-    pub header_bytes_max: usize,
-}
-
-impl<I, S, A> Accept<I, S> for ParseErrorAcceptor<A>
-where
-    A: Accept<I, S>,
-    A::Future: Send + 'static,
-{
-    type Stream = ParseErrorStream<A::Stream>;
-    type Service = A::Service;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
-
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        let accepted = self.inner.accept(stream, service);
-        let header_bytes_max = self.header_bytes_max;
-        Box::pin(async move {
-            let (stream, service) = accepted.await?;
-            Ok((
-                ParseErrorStream { inner: stream, header_bytes_max, begun: false, proxied: false, refusal: None },
-                service,
-            ))
-        })
-    }
-}
-
 /// A connection whose empty error answers are replaced.
 pub struct ParseErrorStream<S> {
     inner: S,
@@ -78,6 +47,10 @@ pub struct ParseErrorStream<S> {
 }
 
 impl<S> ParseErrorStream<S> {
+    pub fn new(inner: S, header_bytes_max: usize) -> Self {
+        Self { inner, header_bytes_max, begun: false, proxied: false, refusal: None }
+    }
+
     /// What replaces these bytes, if they are an empty error answer.
     fn answer_for(&self, head: &[u8]) -> Option<Vec<u8>> {
         let status = head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
@@ -186,8 +159,7 @@ mod tests {
 
     async fn written(write: &[u8]) -> String {
         let (ours, mut theirs) = tokio::io::duplex(7);
-        let mut parse_errors =
-            ParseErrorStream { inner: ours, header_bytes_max: 8192, begun: false, proxied: false, refusal: None };
+        let mut parse_errors = ParseErrorStream::new(ours, 8192);
         let bytes = write.to_vec();
         let writing = tokio::spawn(async move { parse_errors.write_all(&bytes).await });
         let mut read = String::new();

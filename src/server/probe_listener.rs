@@ -8,20 +8,19 @@ use axum::extract::Request;
 use axum_server::Handle;
 use tokio::task::JoinSet;
 
-use super::accept::EdgeAcceptor;
+use super::accept::{EdgeAcceptor, HttpAcceptor};
 use super::addresses::addresses;
 use super::browser::BrowserGuard;
-use super::drain::Drain;
 use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
-use super::http2::GuardedAcceptor;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
+use super::serve::bounded;
+use super::signals::Drain;
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
-use crate::http::code::Code;
-use crate::http::failure::Failure;
 use crate::http::problem::problem;
+use crate::http::{Code, Failure};
 use crate::telemetry::Metrics;
 
 /// Those who probe are few.
@@ -70,7 +69,8 @@ impl ProbeListener {
             let acceptor =
                 EdgeAcceptor { scheme: Scheme::Http, links: Arc::clone(&links), context: Arc::clone(&context), edge };
             let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
-            let http = super::http_server::bounded(http, &self.config, 0).map(|edge| GuardedAcceptor { inner: edge });
+            let http = bounded(http, &self.config, 0)
+                .map(|inner| HttpAcceptor { inner, header_bytes_max: self.config.header_bytes_max });
             let make = router.clone().into_make_service();
             serving.spawn(async move { drop(http.serve(make).await) });
         }

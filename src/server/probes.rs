@@ -1,20 +1,15 @@
 //! What a machine asks about the process: alive, ready, metrics.
 
-use super::addresses;
-use super::drain::Drain;
 use super::engine_metrics;
-use crate::access::Addresses;
-use crate::http::AppState;
+use super::signals::{Drain, DrainPhase};
+use crate::access::{AddressPool, Addresses};
 use crate::http::auth::identify;
-use crate::http::code::Code;
-use crate::http::code_groups::CREDENTIAL;
-use crate::http::endpoint::{Endpoint, HeaderTooLarge, errors};
-use crate::http::failure::Failure;
-use crate::http::problem::{Problem, problem};
+use crate::http::declaration::method_not_allowed;
+use crate::http::endpoint::{CREDENTIAL, Endpoint, HeaderTooLarge, errors};
+use crate::http::problem::problem;
 use crate::http::respond::{with_body, with_header};
-use crate::http::routes::method_not_allowed;
-use crate::telemetry::Metrics;
-use crate::telemetry::metrics;
+use crate::http::{AppState, Code, Failure, Problem};
+use crate::telemetry::{Metrics, metrics};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -27,7 +22,7 @@ use utoipa::Path as _;
 
 /// `/livez` and `/readyz`, open to everybody. Draining always means not ready; `unready` says why else.
 pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send + Sync + 'static) -> Router {
-    let ready = move || async move { ready(drain.is_draining(), unready()) };
+    let ready = move || async move { ready(drain.has_reached(DrainPhase::Draining), unready()) };
     Router::new()
         .route(&__path_live::path(), get(live).fallback(method_not_allowed))
         .route(&__path_ready::path(), get(ready).fallback(method_not_allowed))
@@ -73,10 +68,41 @@ fn ready(is_draining: bool, unready: Option<String>) -> (StatusCode, Cow<'static
 
 errors!(MetricsErrors: Problem<'_>, CREDENTIAL, [Code::Forbidden]);
 
-/// `/metrics`, for any credential of every name where one is configured: the numbers tell how busy the whole service is.
-pub fn metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
-    let show = move |request: Request| async move { self::metrics(&app, &metrics, &shares, request).await };
-    Router::new().route(&__path_metrics::path(), get(show).fallback(method_not_allowed))
+/// What `/metrics` shows.
+#[derive(Clone)]
+pub struct Exposition {
+    pub app: AppState,
+    pub metrics: Arc<Metrics>,
+    /// What each address uses.
+    pub address_usage: Arc<Addresses>,
+}
+
+impl Exposition {
+    /// `/metrics`, for any credential of every name where one is configured: the numbers tell how busy the whole service is.
+    pub fn route(self) -> Router {
+        let show = move |request: Request| async move { metrics(&self, request).await };
+        Router::new().route(&__path_metrics::path(), get(show).fallback(method_not_allowed))
+    }
+
+    /// The same for everybody who can connect: for a listener that is for nothing else.
+    pub fn open_route(self) -> Router {
+        let show = move || async move { self.response() };
+        Router::new().route(&__path_metrics::path(), get(show).fallback(method_not_allowed))
+    }
+
+    /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
+    fn response(&self) -> Response {
+        let Exposition { app, metrics, address_usage } = self;
+        // It only rises, so storing it keeps what a counter promises.
+        metrics.failed_logins.inner().store(app.failed_logins.count(), Ordering::Relaxed);
+        for pool in AddressPool::ALL {
+            metrics.limit_refusals.set(pool.config_key(), address_usage.refused(pool));
+        }
+        engine_metrics::refresh(metrics, &app.engine.overview(), &app.engine.local_cluster());
+        let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+        let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());
+        with_header(response, header::CACHE_CONTROL, "no-store")
+    }
 }
 
 /// Read the metrics
@@ -90,29 +116,11 @@ pub fn metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses
         MetricsErrors,
     ),
 )]
-async fn metrics(app: &AppState, metrics: &Metrics, shares: &Addresses, request: Request) -> Response {
+async fn metrics(exposition: &Exposition, request: Request) -> Response {
     let (head, _) = request.into_parts();
-    match identify(app, &head).await {
-        Ok(identity) if identity.sees_every_name() => exposition(app, metrics, shares),
+    match identify(&exposition.app, &head).await {
+        Ok(identity) if identity.sees_every_name() => exposition.response(),
         Ok(_) => problem(&Failure::forbidden("read metrics, because it is limited to some lock names", None)),
         Err(failure) => problem(&failure),
     }
-}
-
-/// The same for everybody who can connect: for a listener that is for nothing else.
-pub fn open_metrics_route(app: AppState, metrics: Arc<Metrics>, shares: Arc<Addresses>) -> Router {
-    let show = move || async move { exposition(&app, &metrics, &shares) };
-    Router::new().route(&__path_metrics::path(), get(show).fallback(method_not_allowed))
-}
-
-/// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
-fn exposition(app: &AppState, metrics: &Metrics, shares: &Addresses) -> Response {
-    let engine = &app.engine;
-    // It only rises, so storing it keeps what a counter promises.
-    metrics.failed_logins.inner().store(app.failed_logins.count(), Ordering::Relaxed);
-    addresses::refresh(metrics, shares);
-    engine_metrics::refresh(metrics, &engine.overview(), &engine.local_cluster());
-    let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-    let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());
-    with_header(response, header::CACHE_CONTROL, "no-store")
 }

@@ -5,13 +5,9 @@
 
 use super::pages;
 use crate::config::Config;
-use crate::http::catalog::Catalog;
-use crate::http::code::Code;
-use crate::http::declaration::Declarations;
-use crate::http::failure::Failure;
+use crate::http::declaration::{Declarations, Fallback, Path};
 use crate::http::problem::problem;
-use crate::http::routes::{Fallback, Path};
-use crate::http::{AppState, Declaration, grpc};
+use crate::http::{AppState, Catalog, Code, Declaration, Failure, grpc};
 use crate::telemetry::requests::{OTHER, RouteLabels};
 use crate::{api, dialects};
 use axum::Router;

@@ -1,27 +1,42 @@
-//! Serving a router on every bound address until the drain is over.
+//! Serving a router on every bound address until the drain is over, on the workers' threads.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Address, Handle, Server};
+use hyper_util::rt::TokioTimer;
+use tokio::runtime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::accept::{CountFailures, EdgeAcceptor, HttpAcceptor};
 use super::addresses::addresses;
 use super::browser::BrowserGuard;
-use super::drain::Drain;
-use super::edge::{Clock, EdgeContext};
+use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
-use super::http_server::HttpServer;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
-use super::reload::Reload;
+use super::signals::{Drain, DrainPhase};
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
-use super::workers::{Recipient, Workers, hand_out};
+use super::workers::{Inbox, Recipient, Workers, hand_out};
 use crate::access::Addresses;
-use crate::config::Config;
 use crate::config::listen::Scheme;
+use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
+
+/// As many waiters as a lock may have, they may all wait on one connection.
+const STREAMS_MIN: u64 = 10_000;
+
+/// Of bodies that were not read yet: of one stream, and of a connection. The library allows as many short messages at
+/// once as half of the latter has room for, at 256 bytes each.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Of an answer that the client does not take.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// Why nothing is served. Told to the person who starts the service.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +53,9 @@ pub enum StartError {
         "the system refuses the {count} worker threads of server.threads: {reason}; set fewer, or raise the limit of open \
          files (ulimit -n)"
     )]
-    Workers { count: usize, reason: std::io::Error },
+    Workers { count: usize, reason: io::Error },
     #[error("the system refuses what a server needs: {0}")]
-    Runtime(std::io::Error),
+    Runtime(io::Error),
 }
 
 /// Bound addresses that are not served yet: connections queue in the kernel until `serve`.
@@ -48,27 +63,24 @@ pub struct Listening {
     bound: Vec<Bound>,
     tls: Option<Tls>,
     config: Config,
-    reload: Reload,
-    shares: Arc<Addresses>,
+    address_usage: Arc<Addresses>,
     workers: Workers,
 }
 
 impl Listening {
-    /// Binds every address, loads the certificate and starts the workers.
-    pub fn open(config: &Config) -> Result<Self, StartError> {
+    /// Binds every address, starts the workers, and loads the certificate, which is read again on each request to reload.
+    pub fn open(config: &Config, reloads: watch::Receiver<()>) -> Result<Self, StartError> {
         let bound = Bound::all(&config.listen)?;
         let wants_tls = bound.iter().any(|bound| bound.scheme == Scheme::Https);
         let tls = wants_tls.then(|| Tls::open(&config.tls, &config.listen)).transpose()?;
-        let shares = addresses(&config.server);
+        if let Some(tls) = tls.clone() {
+            tokio::spawn(tls.watch(reloads));
+        }
+        let address_usage = addresses(&config.server);
         let count = config.server.worker_threads();
         let workers = Workers::start(count, config.server.connections_max);
         let workers = workers.map_err(|reason| StartError::Workers { count, reason })?;
-        Ok(Self { bound, tls, config: config.clone(), reload: Reload::default(), shares, workers })
-    }
-
-    /// Reads its files again on each request to reload.
-    pub fn follow(self, reload: Reload) -> Self {
-        Self { reload, ..self }
+        Ok(Self { bound, tls, config: config.clone(), address_usage, workers })
     }
 
     /// Every URL, with the real ports.
@@ -82,9 +94,9 @@ impl Listening {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// What each address uses.
-    pub fn shares(&self) -> Arc<Addresses> {
-        Arc::clone(&self.shares)
+    /// What each client's address uses.
+    pub fn address_usage(&self) -> Arc<Addresses> {
+        Arc::clone(&self.address_usage)
     }
 
     /// The certificates behind https, now and from now on.
@@ -92,22 +104,18 @@ impl Listening {
         self.tls.as_ref().map(Tls::served)
     }
 
-    /// Serves until the drain has begun and its requests are finished, or their time is up.
-    pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> std::io::Result<()> {
+    /// Serves until the drain closes connections and their requests are finished, or their time is up.
+    pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> io::Result<()> {
         let server = self.config.server.clone();
-        let links = Links::new(&server, self.shares, metrics);
-        let trusted = TrustedProxies::new(server.trusted_proxies.clone());
+        let links = Links::new(&server, self.address_usage, metrics);
         let context = Arc::new(EdgeContext {
-            trusted,
+            trusted: TrustedProxies::new(server.trusted_proxies.clone()),
             browsers: BrowserGuard::new(&self.config),
             clock,
             drain: drain.clone(),
             header_bytes_max: server.header_bytes_max,
             body_timeout: server.body_timeout,
         });
-        if let Some(tls) = &self.tls {
-            tls.watch(&self.reload);
-        }
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
         let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
         let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());
@@ -121,9 +129,9 @@ impl Listening {
         }
         let timeout = server.drain_timeout;
         serving.spawn(async move {
-            drain.turned_away().await;
+            drain.reached(DrainPhase::NotAccepting).await;
             listeners.drain(..).for_each(|listener| socket::turn_away(&listener));
-            // They end when the drain has begun.
+            // They end when the drain closes connections.
             finish(handing_out).await?;
             handles.iter().for_each(|handle| handle.graceful_shutdown(Some(timeout)));
             Ok(())
@@ -134,9 +142,65 @@ impl Listening {
     }
 }
 
-async fn finish(mut serving: JoinSet<std::io::Result<()>>) -> std::io::Result<()> {
+async fn finish(mut serving: JoinSet<io::Result<()>>) -> io::Result<()> {
     while let Some(ended) = serving.join_next().await {
-        ended.map_err(std::io::Error::other)??;
+        ended.map_err(io::Error::other)??;
     }
     Ok(())
+}
+
+/// The HTTP server of the workers.
+struct HttpServer {
+    links: Arc<Links>,
+    context: Arc<EdgeContext>,
+    tls: Option<Tls>,
+    config: Config,
+    router: Router,
+}
+
+impl HttpServer {
+    /// Serves, on a worker's runtime, the connections of one listener that are handed to it.
+    fn serve(&self, scheme: Scheme, worker: &runtime::Handle, serving: &mut JoinSet<io::Result<()>>) -> Recipient {
+        let (inbox, arrivals) = Inbox::new();
+        let handle = Handle::new();
+        let (links, context) = (Arc::clone(&self.links), Arc::clone(&self.context));
+        let edge = EdgeAcceptor { scheme, links, context, edge };
+        let http = Server::from_listener(arrivals).handle(handle.clone()).acceptor(edge);
+        let http = bounded(http, &self.config.server, self.config.locks.waiters_per_lock_max);
+        let make = self.router.clone().into_make_service();
+        let header_bytes_max = self.config.server.header_bytes_max;
+        match &self.tls {
+            Some(tls) if scheme == Scheme::Https => {
+                let metrics = Arc::clone(&self.links.metrics);
+                let handshake = RustlsAcceptor::new(tls.live.clone());
+                let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);
+                let http = http.map(|edge| {
+                    let inner = CountFailures { handshake: handshake.acceptor(edge), metrics };
+                    HttpAcceptor { inner, header_bytes_max }
+                });
+                serving.spawn_on(http.serve(make), worker);
+            }
+            _ => {
+                let http = http.map(|inner| HttpAcceptor { inner, header_bytes_max });
+                serving.spawn_on(http.serve(make), worker);
+            }
+        }
+        Recipient { inbox, handle }
+    }
+}
+
+/// The bounds on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
+/// connections, but it cannot tell a peer that holds a lock in silence from one that is gone.
+pub fn bounded<T: Address, A>(mut http: Server<T, A>, config: &ServerConfig, waiters_max: u64) -> Server<T, A> {
+    let builder = http.http_builder();
+    builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
+    // Beyond this the library refuses without a word; `edge/admit.rs` has words for what is above the limit itself.
+    let header_list = u32::try_from(2 * config.header_bytes_max).unwrap_or(u32::MAX);
+    let streams = u32::try_from(waiters_max.max(STREAMS_MIN)).unwrap_or(u32::MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_header_list_size(header_list).max_concurrent_streams(streams);
+    http2.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    http2.max_send_buf_size(SEND_BUFFER);
+    http2.keep_alive_interval(config.keepalive_interval).keep_alive_timeout(config.keepalive_timeout);
+    http
 }

@@ -29,14 +29,16 @@ enum Closing {
 }
 
 impl Tracked {
-    /// Wraps an admitted connection.
     pub fn new(stream: TcpStream, link: Arc<Link>) -> Self {
         Self { stream, link, closing: Closing::Open }
     }
 
-    fn note_write(&self, result: &Poll<io::Result<usize>>) {
-        match result {
+    fn note_write(&self, context: &Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
             Poll::Ready(Ok(0)) => {}
+            Poll::Pending if self.link.is_expired(context.waker()) => {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
             Poll::Pending => self.link.stalls(),
             Poll::Ready(Ok(_)) => {
                 self.link.wrote_some();
@@ -44,6 +46,7 @@ impl Tracked {
             }
             Poll::Ready(Err(_)) => self.link.connection.closed(),
         }
+        result
     }
 
     /// Throws away what the peer still sends, until it ends, has sent too much, or the sweep ends the connection.
@@ -89,11 +92,7 @@ impl AsyncRead for Tracked {
 impl AsyncWrite for Tracked {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        if result.is_pending() && self.link.is_expired(context.waker()) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        self.note_write(&result);
-        result
+        self.note_write(context, result)
     }
 
     fn poll_write_vectored(
@@ -102,11 +101,7 @@ impl AsyncWrite for Tracked {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        if result.is_pending() && self.link.is_expired(context.waker()) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        self.note_write(&result);
-        result
+        self.note_write(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {

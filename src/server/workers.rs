@@ -5,19 +5,18 @@
 //! with a listener for each worker (`SO_REUSEPORT`) the kernel would spread connections by a hash, which is uneven while
 //! there are few, and a second process could listen on the same port unnoticed.
 
-use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use axum_server::{AddrListener, Address, Handle};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::drain::Drain;
+use super::signals::{Drain, DrainPhase};
 
-/// Connections that no worker has taken yet, at most. They are open files beside those of `server.connections_max`: see `files.rs`.
+/// Connections that no worker has taken yet, at most. They are open files beside those of `server.connections_max`: see `system_limits.rs`.
 pub const UNTAKEN_MAX: usize = 128;
 
 /// Open files of a worker's runtime.
@@ -147,7 +146,7 @@ pub async fn hand_out(
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            () = drain.begun() => return Ok(()),
+            () = drain.reached(DrainPhase::Closing) => return Ok(()),
         };
         let Ok(stream) = accepted.and_then(|(stream, _)| stream.into_std()) else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -157,7 +156,7 @@ pub async fn hand_out(
         let place = tokio::select! {
             biased;
             place = Arc::clone(&untaken).acquire_owned() => place.map_err(io::Error::other)?,
-            () = drain.begun() => return Ok(()),
+            () = drain.reached(DrainPhase::Closing) => return Ok(()),
         };
         let arrival = Arrival { stream, _untaken: place };
         let turns = (0..recipients.len()).map(|turn| (next + turn) % recipients.len());
@@ -219,7 +218,7 @@ mod tests {
                 take(inbox).await;
             }
         }
-        handing_out.drain.begin();
+        handing_out.drain.enter(DrainPhase::Closing);
         handing_out.task.await.expect("no panic").expect("it ends");
     }
 

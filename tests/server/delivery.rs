@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::routing::get;
-use axum::{Extension, Router};
-use bytes::Bytes;
 use latchd::engine::GrantGuard;
-use latchd::http::client_info::ClientInfo;
-use latchd::http::delivery::delivered_with;
+use latchd::http::delivery::body_of_grant;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -62,14 +61,14 @@ impl Guarded {
         let (tell, fates) = mpsc::unbounded_channel();
         let (answer, begun, dropped) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)), Arc::default());
         let state = (Arc::clone(&answer), Arc::clone(&begun), Arc::clone(&dropped));
-        let handler = move |Extension(info): Extension<ClientInfo>| {
+        let handler = move |head: Parts| {
             let (tell, (answer, begun, dropped)) = (tell.clone(), state.clone());
             async move {
                 let unanswered = CountDrop(dropped, AtomicBool::new(false));
                 begun.fetch_add(1, Ordering::SeqCst);
                 answer.notified().await;
                 unanswered.1.store(true, Ordering::SeqCst);
-                delivered_with(Bytes::from(vec![b'x'; size]), (info.connection, delivery(tell)))
+                body_of_grant(&head, delivery(tell), vec![b'x'; size])
             }
         };
         let at_once = || async { Body::from("at once") };

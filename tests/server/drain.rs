@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use latchd::server::{Drain, probes};
+use latchd::server::{Drain, DrainPhase, probes};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
@@ -53,8 +53,8 @@ async fn drain_answers_requests_in_flight() {
         connection.send("GET /wait HTTP/1.1\r\nhost: t\r\n\r\n").await;
     }
     gate.reached_by(2).await;
-    rig.drain.begin();
-    rig.drain.begun().await;
+    rig.drain.enter(DrainPhase::Closing);
+    rig.drain.reached(DrainPhase::Closing).await;
     idle.until_closed().await;
     gate.release.notify_waiters();
     for connection in [&mut plain, &mut tls] {
@@ -73,7 +73,7 @@ async fn drain_timeout_ends_an_endless_request() {
     connection.send("GET /stuck HTTP/1.1\r\nhost: t\r\n\r\n").await;
     gate.reached_by(1).await;
     let begun = Instant::now();
-    rig.drain.begin();
+    rig.drain.enter(DrainPhase::Closing);
     rig.ended().await;
     let took = begun.elapsed();
     assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{took:?}");
@@ -88,7 +88,7 @@ async fn idle_connections_do_not_delay_the_drain() {
     begun.send("GET / HTTP/1.1\r\n").await;
     assert_eq!(rig.plain().await.get("/").await.body, "fine");
     let start = Instant::now();
-    rig.drain.begin();
+    rig.drain.enter(DrainPhase::Closing);
     rig.ended().await;
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     silent.until_closed().await;
@@ -102,7 +102,7 @@ async fn drain_ends_readiness_before_requests() {
     let rig = Rig::start(probes, &[]);
     let mut connection = rig.plain().await;
     assert_eq!(connection.get("/readyz").await.status, 200);
-    drain.begin();
+    drain.enter(DrainPhase::Closing);
     assert_eq!(connection.get("/readyz").await.status, 503);
     assert_eq!(connection.get("/livez").await.status, 200);
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use latchd::http::client_info::ClientInfo;
+use latchd::http::connection::ClientInfo;
 
 use super::rig::Rig;
 

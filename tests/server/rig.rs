@@ -40,7 +40,7 @@ impl Rig {
         let variable = |(key, value): &(&str, &str)| (latchd::config::env::variable(key), (*value).to_owned());
         let env = fixed.iter().chain(settings).map(variable).collect();
         let config = Config::load(Inputs { env, ..Inputs::default() }).expect("valid settings");
-        let listening = Listening::open(&config).expect("free ports");
+        let listening = Listening::open(&config, tokio::sync::watch::channel(()).1).expect("free ports");
         let addresses = listening.addresses();
         let mut labels = RouteLabels::default();
         labels.add("/lock", "lock_unlock");

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
 use futures_util::stream::{self, Stream};
+use latchd::server::DrainPhase;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -92,7 +93,7 @@ async fn drain_lets_streams_finish() {
     let mut connection = rig.plain().await;
     connection.get("/steps").await;
     connection.until("line\n").await;
-    rig.drain.begin();
+    rig.drain.enter(DrainPhase::Closing);
     tokio::time::sleep(Duration::from_millis(500)).await;
     permits.add_permits(1);
     assert!(connection.until_closed().await.ends_with("line\n\r\n0\r\n\r\n"));
@@ -105,7 +106,7 @@ async fn drain_timeout_ends_an_endless_stream() {
     let mut connection = rig.plain().await;
     connection.get("/steps").await;
     let begun = Instant::now();
-    rig.drain.begin();
+    rig.drain.enter(DrainPhase::Closing);
     rig.ended().await;
     let took = begun.elapsed();
     assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{took:?}");

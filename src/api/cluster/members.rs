@@ -1,23 +1,18 @@
 //! The members of the cluster, and changes of them.
 
-use super::schema::Cluster;
 use crate::access::Identity;
-use crate::api::failure::from_fault;
-use crate::engine::check_address;
-use crate::http::app::AppState;
+use crate::engine::{ClusterView, MemberRole, MemberView, NodeState, check_address};
 use crate::http::auth::identify;
-use crate::http::code::Code;
-use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
-use crate::http::endpoint::errors;
-use crate::http::failure::Failure;
+use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::describe_non_json;
-use crate::http::problem::{Problem, answer};
+use crate::http::problem::answer;
 use crate::http::query::{Captured, capture};
+use crate::http::{AppState, Code, Failure, Problem};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const RIGHT: &str = "change the members of the cluster";
@@ -94,9 +89,9 @@ async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failur
     })?;
     let node = node(asked.node)?;
     let address = asked.address;
-    check_address(&address).map_err(|error| from_fault(error.into()))?;
-    app.engine.add_member(node, address.clone()).await.map_err(from_fault)?;
-    let by = name(&actor);
+    check_address(&address).map_err(|error| Failure::of(error.into()))?;
+    app.engine.add_member(node, address.clone()).await.map_err(Failure::of)?;
+    let by = &*actor.name;
     tracing::warn!(actor = by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
     cluster(app).await
 }
@@ -117,8 +112,8 @@ pub async fn promote_member(State(app): State<AppState>, captured: Captured, hea
 async fn promote(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cluster, Failure> {
     let actor = operator(app, head, RIGHT).await?;
     let node = node_in(captured)?;
-    app.engine.promote_member(node).await.map_err(from_fault)?;
-    let by = name(&actor);
+    app.engine.promote_member(node).await.map_err(Failure::of)?;
+    let by = &*actor.name;
     tracing::warn!(actor = by, node, "{by} gave node {node} a vote");
     cluster(app).await
 }
@@ -140,8 +135,8 @@ pub async fn remove_member(State(app): State<AppState>, captured: Captured, head
 async fn remove(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cluster, Failure> {
     let actor = operator(app, head, RIGHT).await?;
     let node = node_in(captured)?;
-    app.engine.remove_member(node).await.map_err(from_fault)?;
-    let by = name(&actor);
+    app.engine.remove_member(node).await.map_err(Failure::of)?;
+    let by = &*actor.name;
     tracing::warn!(actor = by, node, "{by} removed node {node} from the cluster");
     cluster(app).await
 }
@@ -168,6 +163,71 @@ fn no_node() -> Failure {
     Failure::field("node", format!("node must be a whole number from 1 to {NODE_MAX}"))
 }
 
-fn name(actor: &Identity) -> &str {
-    &actor.name
+/// The cluster, as the node that answers sees it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cluster)]
+pub struct Cluster {
+    /// The node that answers.
+    #[schema(example = 1)]
+    node: u64,
+    /// Null while no leader is known.
+    #[schema(example = 1)]
+    leader: Option<u64>,
+    term: u64,
+    /// How the node that answers stands to it: `member`, `lost-end` (its log has lost its end, and waits for a leader to send
+    /// it), `forming` or `waiting` (it is none yet), `removed` (it is none any more), `wiped` (it has lost its disk) or
+    /// `differs` (its table is not that of the others); the last three serve no requests.
+    #[schema(example = "member")]
+    standing: &'static str,
+    /// What is to be done about that; null for a member.
+    standing_detail: Option<String>,
+    /// Whether a leader with a quorum behind it is known. Without one nothing is granted.
+    has_quorum: bool,
+    /// What all members can do; rises by itself when the last of them runs a newer release.
+    feature_level: u32,
+    /// The last log entry that the node which answers has applied.
+    applied_index: u64,
+    /// In the order of their ids.
+    members: Vec<Member>,
+}
+
+/// One node of the cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Member)]
+pub struct Member {
+    #[schema(example = 1)]
+    node: u64,
+    /// Where its peers reach it; empty for a node that runs alone.
+    #[schema(example = "https://10.0.0.1:9443")]
+    address: String,
+    /// `leader`, `follower` (has a vote) or `learner` (has none yet).
+    #[schema(example = "leader")]
+    role: &'static str,
+    /// False when the leader has not heard of it for `cluster.node_down_after`.
+    up: bool,
+    /// Log entries that it lacks; null where the node that answers cannot know.
+    lag_entries: Option<u64>,
+}
+
+impl From<ClusterView> for Cluster {
+    fn from(view: ClusterView) -> Cluster {
+        Cluster {
+            node: view.node,
+            leader: view.leader,
+            term: view.term,
+            standing: view.state.as_str(),
+            standing_detail: (view.state != NodeState::Member).then(|| view.state.to_string()),
+            has_quorum: view.has_quorum,
+            feature_level: view.level,
+            applied_index: view.applied_index,
+            members: view.members.into_iter().map(Member::from).collect(),
+        }
+    }
+}
+
+impl From<MemberView> for Member {
+    fn from(member: MemberView) -> Member {
+        let MemberView { node, address, role, up, lag_entries } = member;
+        Member { node, address, role: MemberRole::as_str(role), up, lag_entries }
+    }
 }

@@ -4,13 +4,11 @@
 
 mod backup;
 mod members;
-mod schema;
 
 use super::known_parameters::check_parameters;
+use crate::http::declaration::{delete, get, post};
 use crate::http::endpoint::{Chapter, Documentation};
-use crate::http::routes::Routes;
-use crate::http::routes::{delete, get, post};
-use crate::http::{AppState, Declaration};
+use crate::http::{AppState, Declaration, Routes};
 
 pub static DECLARATION: Declaration = Declaration {
     label: "operate",

@@ -1,33 +1,33 @@
 //! `GET /v1/events`: changes of locks and sessions as server-sent events.
 //!
-//! `query.rs` reads the request, `schema.rs` has the events, `stream.rs` brings them to the reader or drops it.
+//! `schema.rs` has the events, `stream.rs` brings them to the reader or drops it.
 
-mod query;
 mod schema;
 mod stream;
 
-use super::failure::from_fault;
+use super::inspect::query;
+use crate::access::Identity;
 use crate::config::Config;
 use crate::engine::Consistency;
-use crate::engine::events::{Subscription, SubscriptionsFull};
-use crate::http::app::AppState;
-use crate::http::client_info::ClientInfo;
-use crate::http::code::Code;
-use crate::http::code_groups::CREDENTIAL;
-use crate::http::endpoint::errors;
-use crate::http::failure::Failure;
-use crate::http::problem::{Problem, problem};
+use crate::engine::events::{EventFilter, EventId, NameFilter, SubscriptionsFull};
+use crate::http::auth::{identify_and_touch, may_read};
+use crate::http::endpoint::{CREDENTIAL, errors};
+use crate::http::problem::uncached;
 use crate::http::respond::{with_body, with_header};
+use crate::http::{AppState, ClientInfo, Code, Failure, Problem, Query};
 use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use query::EventsQuery;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stream::StreamSettings;
+use utoipa::IntoParams;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// nginx hands a stream on as it comes.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The state of the stream, and of the routes beside it.
 #[derive(Clone)]
@@ -47,6 +47,21 @@ impl FromRef<Events> for AppState {
     fn from_ref(events: &Events) -> AppState {
         AppState::clone(&events.app)
     }
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`begin` reads the query itself")]
+struct EventsParameters {
+    /// Only this lock; not together with `prefix`.
+    #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
+    name: Option<String>,
+    /// Only locks whose name starts with this, and no sessions.
+    prefix: Option<String>,
+    /// Begins with a `state` event: the locks as they are.
+    state: Option<bool>,
+    /// A password or an API key, for browsers, whose `EventSource` cannot send headers.
+    auth: Option<String>,
 }
 
 pub const PATH: &str = "/v1/events";
@@ -74,38 +89,63 @@ errors!(EventsErrors: Problem<'_>, REFUSED, CREDENTIAL);
 #[utoipa::path(
     get,
     path = PATH,
-    params(query::EventsParameters, ("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event.", nullable = false, example = "4711-1-5f0c")),
+    params(EventsParameters, ("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event.", nullable = false, example = "4711-1-5f0c")),
     responses(
         (status = 200, description = "What happens, as it happens. The data is JSON: `Event`, `StateEvent`, `Dropped`.", body = inline(schema::EventStream), content_type = "text/event-stream"),
         EventsErrors,
     ),
 )]
 pub async fn read_events(State(Events { app, settings }): State<Events>, head: Parts) -> Response {
-    let (asked, reader) = match begin(&app, &head).await {
-        Ok(begun) => begun,
-        Err(failure) => return with_header(problem(&failure), header::CACHE_CONTROL, "no-store"),
-    };
-    let connection = head.extensions.get::<ClientInfo>().map(|info| info.connection.clone());
-    let body = stream::body(reader, asked.full_listing, settings, connection);
-    let response = with_body(StatusCode::OK, Some(EVENT_STREAM), body);
-    with_header(with_header(response, header::CACHE_CONTROL, "no-store"), X_ACCEL_BUFFERING, "no")
+    uncached(begin(&app, settings, &head).await)
 }
 
-async fn begin(app: &AppState, head: &Parts) -> Result<(EventsQuery, Subscription), Failure> {
-    let asked = query::read(app, head).await?;
+async fn begin(app: &AppState, settings: StreamSettings, head: &Parts) -> Result<Response, Failure> {
+    let asked = Query::of(&head.uri);
+    // A browser's EventSource sends no headers of its own.
+    let auth = asked.text("auth")?;
+    let viewer = identify_and_touch(app, head, auth.as_deref()).await?;
+    let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
+    let wanted = wanted(app, asked, &viewer, &prefix)?;
+    let (after, with_state) = (last_event_id(head)?, query::flag(asked, "state")?.unwrap_or_default());
     if app.engine.is_draining() {
-        return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.row().title));
+        return Err(Code::ShuttingDown.into());
     }
     // A local check, which fails on a node that lost its disk.
     let here = app.engine.with_consistency(Consistency::Stale).read_barrier().await;
-    here.map_err(|error| from_fault(error.into()))?;
-    let reader = app.engine.subscribe(asked.wanted.clone(), asked.after, asked.with_state);
-    let full = |SubscriptionsFull { limit }| {
-        Failure {
-            limit: Some(limit),
-            ..Failure::new(Code::ReadersFull, format!("{}: at most {limit} are served", Code::ReadersFull.row().title))
+    here.map_err(|error| Failure::of(error.into()))?;
+    let reader = app.engine.subscribe(wanted, after, with_state).map_err(|SubscriptionsFull { limit }| {
+        let detail = format!("{}: at most {limit} are served", Code::ReadersFull.row().title);
+        Failure::new(Code::ReadersFull, detail).with_limit(limit).set_by("events.readers_max")
+    })?;
+    // The URL of all locks, for a state that has no room for them.
+    let full_listing = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
+    let connection = head.extensions.get::<ClientInfo>().map(|info| info.connection.clone());
+    let body = stream::body(reader, full_listing, settings, connection);
+    let response = with_body(StatusCode::OK, Some(EVENT_STREAM), body);
+    Ok(with_header(response, X_ACCEL_BUFFERING, "no"))
+}
+
+fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> Result<EventFilter, Failure> {
+    let Some(name) = asked.text("name")? else {
+        let prefixes = viewer.prefixes_under(prefix);
+        if prefixes.is_empty() {
+            return Err(Failure::forbidden("see any lock whose name starts with this prefix", None));
         }
-        .set_by("events.readers_max")
+        // As in listings: the holds of a session may have any name.
+        let sessions = prefix.is_empty() && viewer.sees_every_name();
+        return Ok(EventFilter { names: NameFilter::Under(prefixes), sessions });
     };
-    Ok((asked, reader.map_err(full)?))
+    if asked.text("prefix")?.is_some() {
+        return Err(Failure::field("name", "name and prefix exclude each other: give one of them"));
+    }
+    let name = query::checked_name(app, &name)?;
+    may_read(viewer, &name)?;
+    Ok(EventFilter { names: NameFilter::One(name), sessions: false })
+}
+
+fn last_event_id(head: &Parts) -> Result<Option<EventId>, Failure> {
+    let Some(value) = head.headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let refused = || Failure::field("Last-Event-ID", "Last-Event-ID must be the id of an event, such as 4711-1-5f0c");
+    read.map(Some).ok_or_else(refused)
 }

@@ -218,7 +218,7 @@ fn fitting(state: &CurrentState) -> (Vec<Lock>, bool) {
     let mut bytes = 0;
     let mut locks = Vec::new();
     for lock in &state.locks {
-        let lock = Lock::without_keys(lock, state.now);
+        let lock = Lock::new(lock, state.now, None);
         bytes += serde_json::to_vec(&lock).map_or(0, |json| json.len());
         if bytes > STATE_BYTES_MAX {
             return (locks, false);

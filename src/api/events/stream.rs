@@ -72,7 +72,6 @@ struct Stream {
     settings: StreamSettings,
 }
 
-/// Why a stream ends.
 enum StreamEnd {
     /// The body is gone.
     Closed,

@@ -4,15 +4,14 @@
 
 use super::proto::health_check_response::ServingStatus;
 use super::proto::{self, HealthCheckRequest, HealthCheckResponse};
+use super::{public_message, stream_age, stream_aged, stream_place};
 use crate::access::Place;
 use crate::config::Config;
-use crate::http::catalog::{Catalog, GrpcService};
+use crate::http::app::Readiness;
 use crate::http::delivery::with_trailers;
-use crate::http::grpc::unary::{failed, not_grpc, public_message, respond};
-use crate::http::grpc::{frame, public_stream};
-use crate::http::readiness::Readiness;
-use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
+use crate::http::grpc::frame;
+use crate::http::grpc::unary::{failed, not_grpc, respond};
+use crate::http::{AppState, Catalog, Declaration, GrpcService, Routes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
@@ -60,7 +59,7 @@ async fn watch(State(app): State<AppState>, request: Request) -> Response {
     if let Some(refusal) = not_grpc(&head) {
         return refusal;
     }
-    let place = match public_stream::place(&head.extensions) {
+    let place = match stream_place(&head.extensions) {
         Ok(place) => place,
         Err(failure) => return failed(&failure.into()),
     };
@@ -72,7 +71,7 @@ async fn watch(State(app): State<AppState>, request: Request) -> Response {
 
 /// Ends with its call, at its maximum age if places are scarce, or with this process, which must not wait for it.
 fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl Stream<Item = Frame<Bytes>> + use<> {
-    let (engine, age) = (app.engine.clone(), public_stream::age(app, place.as_ref()));
+    let (engine, age) = (app.engine.clone(), stream_age(app, place.as_ref()));
     let ending = engine.clone();
     let ended = async move {
         tokio::select! {
@@ -86,7 +85,7 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
     let last_frames = async move {
         let _until_now = place;
         if !engine.is_draining() {
-            return vec![end(public_stream::aged())];
+            return vec![end(stream_aged())];
         }
         let last = known.then(|| frame_of(ServingStatus::NotServing));
         last.into_iter().chain([end(Status::unavailable("the server is shutting down"))]).collect()

@@ -3,11 +3,9 @@
 //! Both versions of the service are served by one: their messages are the same on the wire. An unknown
 //! name is answered with an error message, as the protocol wants it, and the stream goes on.
 
+use super::{MESSAGE_BYTES_MAX, stream_age, stream_aged, stream_place};
 use crate::config::Config;
-use crate::http::catalog::{Catalog, GrpcService};
-use crate::http::grpc::public_stream::{self, MESSAGE_BYTES_MAX};
-use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
+use crate::http::{AppState, Catalog, Declaration, GrpcService, Routes};
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::routing::any_service;
@@ -133,9 +131,9 @@ impl ServerReflection for Reflection {
         &self,
         request: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        let place = public_stream::place(request.extensions())?;
+        let place = stream_place(request.extensions())?;
         let index = self.index.clone();
-        let age = Box::pin(public_stream::age(&self.app, place.as_ref()));
+        let age = Box::pin(stream_age(&self.app, place.as_ref()));
         let answers = request.into_inner().map(move |asked| {
             let _until_the_end = &place;
             asked.and_then(|asked| index.answer(asked))
@@ -143,7 +141,7 @@ impl ServerReflection for Reflection {
         let answers = stream::unfold(Some((answers, age)), |open| async move {
             let (mut answers, mut age) = open?;
             tokio::select! {
-                () = &mut age => Some((Err(public_stream::aged()), None)),
+                () = &mut age => Some((Err(stream_aged()), None)),
                 next = answers.next() => next.map(|answer| (answer, Some((answers, age)))),
             }
         });

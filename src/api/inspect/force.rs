@@ -1,21 +1,16 @@
 //! The forced release: an admin ends another client's hold. The log keeps the admin's name and the reason.
 
-use super::name::{HoldName, NameInPath, hold_in_path, hold_in_query};
+use super::query::{HoldName, NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
 use crate::access::Identity;
-use crate::api::failure::from_fault;
 use crate::domain::{HoldKey, Name, Token};
-use crate::http::app::{App, AppState};
-use crate::http::auth::{identify, touch_cookie_session};
-use crate::http::code::Code;
-use crate::http::code_groups::{BODY, CREDENTIAL, WRITE};
-use crate::http::endpoint::errors;
-use crate::http::failure::Failure;
+use crate::http::auth::identify_and_touch;
+use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
-use crate::http::problem::{Problem, answer};
+use crate::http::problem::answer;
 use crate::http::query::Captured;
-use crate::http::query::Query;
 use crate::http::unknown_fields::UnknownFields;
+use crate::http::{App, AppState, Code, Failure, Problem, Query};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -99,25 +94,24 @@ async fn release(
     head: &Parts,
     body: Body,
 ) -> Result<ForcedRelease, Failure> {
-    let actor = identify(app, head).await?;
-    touch_cookie_session(app, &actor, head).await;
+    let actor = identify_and_touch(app, head, None).await?;
     let (name, key) = hold?;
     if !actor.may_administer(&name) {
         return Err(Failure::forbidden("force the release of", Some(&name)));
     }
     let reason = reason(app, head, body).await?;
     let token = token_of(app, &name, key).await?;
-    let released = app.engine.force_release(name.clone(), key).await.map_err(from_fault)?;
+    let released = app.engine.force_release(name.clone(), key).await.map_err(Failure::of)?;
     log_forced_release(&actor, &name, token, &reason);
     Ok(ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
 }
 
 /// The token identifies the hold in the log without revealing its key.
 async fn token_of(app: &App, name: &Name, key: HoldKey) -> Result<Token, Failure> {
-    let (lock, _) = app.engine.lock(name).await.map_err(from_fault)?;
-    let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, Code::NoSuchLock.row().title))?;
+    let (lock, _) = app.engine.lock(name).await.map_err(Failure::of)?;
+    let lock = lock.ok_or_else(|| Failure::from(Code::NoSuchLock))?;
     let hold = lock.holds.iter().find(|hold| hold.key == key);
-    hold.map(|hold| hold.token).ok_or_else(|| Failure::new(Code::WrongKey, Code::WrongKey.row().title))
+    hold.map(|hold| hold.token).ok_or_else(|| Failure::from(Code::WrongKey))
 }
 
 fn log_forced_release(actor: &Identity, name: &str, token: Token, reason: &str) {
@@ -135,12 +129,12 @@ async fn reason(app: &App, head: &Parts, body: Body) -> Result<String, Failure> 
         Ok(reason.trim().to_owned())
     } else {
         let detail = format!("reason must be given, in the query or as JSON, with 1 to {REASON_BYTES_MAX} bytes");
-        Err(Failure { limit: Some(REASON_BYTES_MAX as u64), ..Failure::field("reason", detail) })
+        Err(Failure::field("reason", detail).with_limit(REASON_BYTES_MAX as u64))
     }
 }
 
 fn reason_in(body: &[u8], unknown: UnknownFields) -> Result<String, Failure> {
-    static FIELDS: [FieldName; 1] = [FieldName { name: "reason", alias: "reason" }];
+    static FIELDS: [FieldName; 1] = [FieldName::word("reason")];
     if body.trim_ascii().is_empty() {
         return Ok(String::new());
     }
@@ -148,21 +142,4 @@ fn reason_in(body: &[u8], unknown: UnknownFields) -> Result<String, Failure> {
     let malformed = || Failure::new(Code::MalformedBody, "the body must be {\"reason\": \"…\"}");
     let reason = reason.text("reason").map_err(|_| malformed())?;
     reason.map(Cow::into_owned).ok_or_else(malformed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reason_is_read_from_the_body() {
-        let read = |body: &[u8]| reason_in(body, UnknownFields::Refuse);
-        assert_eq!(read(br#"{"reason": "it hangs"}"#).as_deref(), Ok("it hangs"));
-        assert_eq!(read(b" ").as_deref(), Ok(""));
-        assert_eq!(read(b"reason").expect_err("refused").code, Code::MalformedBody);
-        assert!(read(br#"{"raeson": "it hangs"}"#).expect_err("refused").detail.contains("did you mean \"reason\"?"));
-        assert!(read(b"reason=it+hangs").expect_err("refused").detail.contains("form"));
-        let body = br#"{"reason": "it hangs", "more": 1}"#;
-        assert_eq!(reason_in(body, UnknownFields::Ignore).as_deref(), Ok("it hangs"));
-    }
 }

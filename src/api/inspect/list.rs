@@ -1,26 +1,19 @@
 //! The listings, and one lock in detail.
 
-use super::name::{NameInPath, lock_name, lock_name_in_query};
-use super::query::{ConsistencyQuery, PageQuery};
+use super::query::{ConsistencyQuery, NameInPath, PageQuery, lock_name, lock_name_in_query};
 use super::schema::{Lock, LockList, SessionList};
 use super::{listing_json, query};
 use crate::access::Identity;
-use crate::api::failure::from_fault;
 use crate::domain::Name;
 use crate::domain::view::{LockFilter, LockView};
-use crate::http::app::AppState;
-use crate::http::auth::{identify, may_read, touch_cookie_session};
-use crate::http::code::Code;
-use crate::http::code_groups::{CREDENTIAL, READ};
-use crate::http::endpoint::errors;
-use crate::http::failure::Failure;
-use crate::http::json_stream;
-use crate::http::problem::{Problem, problem};
+use crate::http::auth::{identify_and_touch, may_read};
+use crate::http::endpoint::{CREDENTIAL, READ, errors};
+use crate::http::problem::uncached;
 use crate::http::query::Captured;
-use crate::http::query::Query;
-use crate::http::respond::{HoldsSecrets, with_header};
+use crate::http::respond::HoldsSecrets;
+use crate::http::{AppState, Code, Failure, Problem, Query, json_stream};
 use axum::extract::State;
-use axum::http::{header, request::Parts};
+use axum::http::request::Parts;
 use axum::response::Response;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -55,13 +48,7 @@ errors!(SessionsErrors: Problem<'_>, [Code::InvalidField, Code::Forbidden], CRED
     responses((status = 200, description = "One page of locks.", body = LockList), ListErrors),
 )]
 pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Response {
-    answered(locks(&app, &head).await)
-}
-
-/// Neither the answer nor a problem may be cached.
-fn answered(attempt: Result<Response, Failure>) -> Response {
-    let response = attempt.unwrap_or_else(|failure| problem(&failure));
-    with_header(response, header::CACHE_CONTROL, "no-store")
+    uncached(locks(&app, &head).await)
 }
 
 /// The keys of holds are secrets.
@@ -73,8 +60,7 @@ fn marked(mut response: Response, sees_keys: bool) -> Response {
 }
 
 async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
-    let viewer = identify(app, head).await?;
-    touch_cookie_session(app, &viewer, head).await;
+    let viewer = identify_and_touch(app, head, None).await?;
     let asked = Query::of(&head.uri);
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let filter = LockFilter {
@@ -88,7 +74,7 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let after = query::cursor(asked, query::read_name)?.map(Name::from);
     let limit = query::limit(asked)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
-    let page = engine.locks(filter, after, limit).await.map_err(from_fault)?;
+    let page = engine.locks(filter, after, limit).await.map_err(Failure::of)?;
     let next = page.next.as_deref().map(query::after_name);
     let sees_keys = viewer.is_admin();
     let json = listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog));
@@ -112,7 +98,7 @@ async fn only(
     query::limit(asked)?;
     may_read(&viewer, name)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
-    let (lock, now) = engine.lock(name).await.map_err(from_fault)?;
+    let (lock, now) = engine.lock(name).await.map_err(Failure::of)?;
     let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
     let sees_keys = viewer.is_admin();
     let json = listing_json::locks(locks, None, now, viewer, Arc::clone(&app.catalog));
@@ -133,16 +119,15 @@ async fn only(
     ),
 )]
 pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
-    answered(lock(&app, captured, &head).await)
+    uncached(lock(&app, captured, &head).await)
 }
 
 async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Response, Failure> {
-    let viewer = identify(app, head).await?;
-    touch_cookie_session(app, &viewer, head).await;
+    let viewer = identify_and_touch(app, head, None).await?;
     let name = lock_name(app, &captured)?;
     may_read(&viewer, &name)?;
     let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
-    let (lock, now) = engine.lock(&name).await.map_err(from_fault)?;
+    let (lock, now) = engine.lock(&name).await.map_err(Failure::of)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
     let json = listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog));
     Ok(marked(json_stream::answer(head, json)?, viewer.is_admin()))
@@ -158,12 +143,11 @@ async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Respon
     responses((status = 200, description = "One page of sessions.", body = SessionList), SessionsErrors),
 )]
 pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Response {
-    answered(sessions(&app, &head).await)
+    uncached(sessions(&app, &head).await)
 }
 
 async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
-    let viewer = identify(app, head).await?;
-    touch_cookie_session(app, &viewer, head).await;
+    let viewer = identify_and_touch(app, head, None).await?;
     if !viewer.sees_every_name() {
         // The holds of a session may have any name, so its counts would reveal others.
         return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));
@@ -171,7 +155,7 @@ async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let asked = Query::of(&head.uri);
     let after = query::cursor(asked, query::read_session)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
-    let page = engine.sessions(after, query::limit(asked)?).await.map_err(from_fault)?;
+    let page = engine.sessions(after, query::limit(asked)?).await.map_err(Failure::of)?;
     let next = page.next.map(query::after_session);
     json_stream::answer(head, listing_json::sessions(page.sessions, next, page.now))
 }

@@ -4,13 +4,12 @@ use super::schema::{Hold, Session};
 use crate::access::Identity;
 use crate::domain::Timestamp;
 use crate::domain::view::{LockView, SessionView};
-use crate::http::catalog::Catalog;
+use crate::http::Catalog;
 use crate::http::json_stream::listed;
 use crate::http::respond::{push_string, to_json};
 use std::iter::once;
 use std::sync::Arc;
 
-/// A page of locks.
 pub fn locks(
     locks: Vec<LockView>,
     next_cursor: Option<String>,
@@ -44,7 +43,6 @@ pub fn lock(
     once(head).chain(holders).chain(once(b"]}".to_vec()))
 }
 
-/// A page of sessions.
 pub fn sessions(
     sessions: Vec<SessionView>,
     next_cursor: Option<String>,
@@ -63,13 +61,30 @@ fn end(next_cursor: Option<String>) -> impl Iterator<Item = Vec<u8>> + Send + 's
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::tests::lock_of;
     use super::super::schema::{Lock, LockList, SessionList};
     use super::*;
     use crate::access::Role;
-    use crate::domain::{Dialect, SessionId};
+    use crate::domain::view::HoldView;
+    use crate::domain::{Dialect, HoldKey, Metadata, SessionId, Token};
+    use crate::http::catalog::HoldDialect;
 
     const NOW: Timestamp = Timestamp(3_000);
+    const KEY: HoldKey = HoldKey([0x9e, 0x2c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+
+    fn lock_of(dialect: Dialect) -> LockView {
+        let hold = HoldView {
+            key: KEY,
+            token: Token(7),
+            dialect,
+            session: Some(SessionId([5; 16])),
+            label: None,
+            since: Timestamp(1_000),
+            deadline: Some(Timestamp(9_000)),
+            ends: Some(Timestamp(4_500)),
+            metadata: [("host", "web-1")].into_iter().collect::<Metadata>(),
+        };
+        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2 }
+    }
 
     fn text(pieces: impl Iterator<Item = Vec<u8>>) -> String {
         String::from_utf8(pieces.flatten().collect()).expect("text")
@@ -79,18 +94,55 @@ mod tests {
         String::from_utf8(to_json(shape)).expect("text")
     }
 
+    fn shown(dialect: Dialect, viewer: &Identity) -> serde_json::Value {
+        let of_name = |key, name: &str| format!("{name}:{key}");
+        let dialects = vec![HoldDialect { id: Dialect::RaftLockRest, title: "", write_key: of_name }];
+        let catalog = Arc::new(Catalog { dialects, ..Catalog::default() });
+        serde_json::from_str(&text(lock(lock_of(dialect), NOW, viewer, catalog))).expect("JSON")
+    }
+
+    #[test]
+    fn shown_lock_has_no_secrets() {
+        let shown = shown(Dialect::LdlmRest, &Identity::anonymous(Role::Client));
+        let handle = SessionId([5; 16]).handle();
+        assert_eq!(
+            shown,
+            serde_json::json!({
+                "name": "ops/a", "size": 1, "queue_length": 2,
+                "holders": [{
+                    "fencing_token": 7, "dialect": "sessions-v1", "held_for_seconds": 2.0, "remaining_seconds": 1.5,
+                    "session": handle, "owner": null, "metadata": {"host": "web-1"},
+                }],
+            })
+        );
+    }
+
+    #[test]
+    fn only_admins_of_the_name_see_keys() {
+        let key = |dialect, viewer: &Identity| shown(dialect, viewer)["holders"][0]["key"].clone();
+        let admin = Identity::anonymous(Role::Admin);
+        assert_eq!(key(Dialect::DoubleDutch, &admin), KEY.to_string());
+        assert_eq!(key(Dialect::RaftLockRest, &admin), format!("ops/a:{KEY}"));
+        let elsewhere = Identity::new("it", Role::Admin, &["build/".to_owned()]);
+        let reader = Identity::anonymous(Role::ReadOnly);
+        assert!(key(Dialect::LdlmRest, &elsewhere).is_null());
+        assert!(key(Dialect::LdlmRest, &reader).is_null());
+    }
+
     #[test]
     fn streamed_json_equals_the_serialised_types() {
         let catalog = Arc::new(Catalog::default());
         let views = [lock_of(Dialect::LdlmRest), lock_of(Dialect::RaftLockRest)];
         for role in [Role::Client, Role::Admin] {
             let viewer = Identity::anonymous(role);
-            for (count, next) in [(0, None), (1, None), (2, Some("a \"cursor\"".to_owned()))] {
+            let whole = |view: &LockView| Lock::new(view, NOW, viewer.is_admin().then_some(&catalog));
+            for (count, next_cursor) in [(0, None), (1, None), (2, Some("a \"cursor\"".to_owned()))] {
                 let views = views[..count].to_vec();
-                let whole = json(&LockList::new(&views, next.clone(), NOW, &viewer, &catalog));
-                assert_eq!(text(locks(views, next, NOW, viewer.clone(), Arc::clone(&catalog))), whole);
+                let list = LockList { locks: views.iter().map(whole).collect(), next_cursor: next_cursor.clone() };
+                let streamed = locks(views, next_cursor, NOW, viewer.clone(), Arc::clone(&catalog));
+                assert_eq!(text(streamed), json(&list));
             }
-            let one = json(&Lock::new(&views[0], NOW, &viewer, &catalog));
+            let one = json(&whole(&views[0]));
             assert_eq!(text(lock(views[0].clone(), NOW, &viewer, Arc::clone(&catalog))), one);
         }
         let session = SessionView {
@@ -101,7 +153,11 @@ mod tests {
             waiters: 2,
         };
         let views = vec![session.clone(), session];
-        let whole = json(&SessionList::new(&views, Some("next".to_owned()), NOW));
-        assert_eq!(text(sessions(views, Some("next".to_owned()), NOW)), whole);
+        let next_cursor = Some("next".to_owned());
+        let list = SessionList {
+            sessions: views.iter().map(|view| Session::new(view, NOW)).collect(),
+            next_cursor: next_cursor.clone(),
+        };
+        assert_eq!(text(sessions(views, next_cursor, NOW)), json(&list));
     }
 }

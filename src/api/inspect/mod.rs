@@ -3,17 +3,15 @@
 mod force;
 mod list;
 mod listing_json;
-mod name;
 pub mod query;
 pub mod schema;
 
 use super::events::{self, Events};
 use super::known_parameters::check_parameters;
-use crate::http::Declaration;
 use crate::http::compression::compressed;
+use crate::http::declaration::{delete, get};
 use crate::http::endpoint::{Chapter, Documentation};
-use crate::http::routes::Routes;
-use crate::http::routes::{delete, get};
+use crate::http::{Declaration, Routes};
 
 pub static DECLARATION: Declaration = Declaration {
     label: "inspect",

@@ -1,9 +1,8 @@
 //! The bodies of answers.
 
-use crate::access::Identity;
 use crate::domain::Timestamp;
 use crate::domain::view::{HoldView, LockView, SessionView};
-use crate::http::catalog::Catalog;
+use crate::http::Catalog;
 use crate::http::respond::seconds;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,9 +12,9 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = LockList)]
 pub struct LockList {
-    locks: Vec<Lock>,
+    pub locks: Vec<Lock>,
     /// Pass it as `cursor` for the next page; null on the last one.
-    next_cursor: Option<String>,
+    pub next_cursor: Option<String>,
 }
 
 /// A lock and those who hold it.
@@ -59,9 +58,9 @@ pub struct Hold {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SessionList)]
 pub struct SessionList {
-    sessions: Vec<Session>,
+    pub sessions: Vec<Session>,
     /// Pass it as `cursor` for the next page; null on the last one. Valid until the server restarts.
-    next_cursor: Option<String>,
+    pub next_cursor: Option<String>,
 }
 
 /// A session. Its id is its owner's secret; the handle names it.
@@ -88,29 +87,9 @@ pub struct ForcedRelease {
     pub waiter_granted: bool,
 }
 
-impl LockList {
-    pub fn new(
-        locks: &[LockView],
-        next_cursor: Option<String>,
-        now: Timestamp,
-        viewer: &Identity,
-        catalog: &Catalog,
-    ) -> LockList {
-        LockList { locks: locks.iter().map(|lock| Lock::new(lock, now, viewer, catalog)).collect(), next_cursor }
-    }
-}
-
 impl Lock {
-    pub fn new(lock: &LockView, now: Timestamp, viewer: &Identity, catalog: &Catalog) -> Lock {
-        Lock::shown(lock, now, viewer.may_administer(&lock.name).then_some(catalog))
-    }
-
-    /// For streams, which are more likely to be kept than answers.
-    pub fn without_keys(lock: &LockView, now: Timestamp) -> Lock {
-        Lock::shown(lock, now, None)
-    }
-
-    fn shown(lock: &LockView, now: Timestamp, keys: Option<&Catalog>) -> Lock {
+    /// With the keys of its holds if a catalog is given, which writes them.
+    pub fn new(lock: &LockView, now: Timestamp, keys: Option<&Catalog>) -> Lock {
         let key = |hold: &HoldView| keys.map(|catalog| catalog.written_key(hold.dialect, hold.key, &lock.name));
         Lock {
             name: lock.name.to_string(),
@@ -137,12 +116,6 @@ impl Hold {
     }
 }
 
-impl SessionList {
-    pub fn new(sessions: &[SessionView], next_cursor: Option<String>, now: Timestamp) -> SessionList {
-        SessionList { sessions: sessions.iter().map(|session| Session::new(session, now)).collect(), next_cursor }
-    }
-}
-
 impl Session {
     pub fn new(session: &SessionView, now: Timestamp) -> Session {
         Session {
@@ -152,65 +125,5 @@ impl Session {
             idle_timeout_seconds: session.idle_timeout_ms as f64 / 1000.0,
             remaining_seconds: session.deadline.map(|deadline| seconds(deadline.since(now))),
         }
-    }
-}
-
-#[cfg(test)]
-pub mod tests {
-    use super::*;
-    use crate::access::Role;
-    use crate::domain::{Dialect, HoldKey, Metadata, SessionId, Token};
-    use crate::http::catalog::HoldDialect;
-
-    const KEY: HoldKey = HoldKey([0x9e, 0x2c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
-
-    pub fn lock_of(dialect: Dialect) -> LockView {
-        let hold = HoldView {
-            key: KEY,
-            token: Token(7),
-            dialect,
-            session: Some(SessionId([5; 16])),
-            label: None,
-            since: Timestamp(1_000),
-            deadline: Some(Timestamp(9_000)),
-            ends: Some(Timestamp(4_500)),
-            metadata: [("host", "web-1")].into_iter().collect::<Metadata>(),
-        };
-        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2 }
-    }
-
-    fn shown(dialect: Dialect, viewer: &Identity) -> serde_json::Value {
-        let of_name = |key, name: &str| format!("{name}:{key}");
-        let dialects = vec![HoldDialect { id: Dialect::RaftLockRest, title: "", write_key: of_name }];
-        let catalog = Catalog { dialects, ..Catalog::default() };
-        serde_json::to_value(Lock::new(&lock_of(dialect), Timestamp(3_000), viewer, &catalog)).expect("JSON")
-    }
-
-    #[test]
-    fn shown_lock_has_no_secrets() {
-        let shown = shown(Dialect::LdlmRest, &Identity::anonymous(Role::Client));
-        let handle = SessionId([5; 16]).handle();
-        assert_eq!(
-            shown,
-            serde_json::json!({
-                "name": "ops/a", "size": 1, "queue_length": 2,
-                "holders": [{
-                    "fencing_token": 7, "dialect": "sessions-v1", "held_for_seconds": 2.0, "remaining_seconds": 1.5,
-                    "session": handle, "owner": null, "metadata": {"host": "web-1"},
-                }],
-            })
-        );
-    }
-
-    #[test]
-    fn only_admins_of_the_name_see_keys() {
-        let key = |dialect, viewer: &Identity| shown(dialect, viewer)["holders"][0]["key"].clone();
-        let admin = Identity::anonymous(Role::Admin);
-        assert_eq!(key(Dialect::DoubleDutch, &admin), KEY.to_string());
-        assert_eq!(key(Dialect::RaftLockRest, &admin), format!("ops/a:{KEY}"));
-        let elsewhere = Identity::new("it", Role::Admin, &["build/".to_owned()]);
-        let reader = Identity::anonymous(Role::ReadOnly);
-        assert!(key(Dialect::LdlmRest, &elsewhere).is_null());
-        assert!(key(Dialect::LdlmRest, &reader).is_null());
     }
 }

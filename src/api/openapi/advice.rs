@@ -1,6 +1,6 @@
 //! Advice for each error, for the page that problem types point at.
 
-use crate::http::code::Code;
+use crate::http::Code;
 
 #[rustfmt::skip]
 pub const fn advice(code: Code) -> &'static str {

@@ -5,9 +5,8 @@
 
 mod advice;
 
-use crate::http::code::Code;
 use crate::http::endpoint::{Documentation, Endpoint, Schemas, add_schema};
-use crate::http::problem::Problem;
+use crate::http::{Code, Problem};
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter};

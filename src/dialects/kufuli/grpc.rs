@@ -9,12 +9,8 @@ use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::may_take;
-use crate::http::catalog::{GrpcService, HoldDialect};
-use crate::http::code::{Code, FieldNames};
-use crate::http::failure::Failure;
 use crate::http::grpc::unary::{Call, Reply, unary_route};
-use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
+use crate::http::{AppState, Code, Declaration, Failure, FieldNames, GrpcService, HoldDialect, Routes};
 use std::sync::Arc;
 use tonic::Status;
 
@@ -73,7 +69,6 @@ async fn request_lock(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Rep
     }
 }
 
-/// Gives a lock back.
 async fn release_lock(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Reply<LockResponse>, Status> {
     may_take(&call.identity, &asked.resource)?;
     let proof = Proof::Label { label: owner(&asked), token: None };

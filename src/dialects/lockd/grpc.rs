@@ -11,12 +11,8 @@ use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Refusal};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{may_read, may_take};
-use crate::http::catalog::{GrpcService, HoldDialect};
-use crate::http::code::FieldNames;
-use crate::http::failure::Failure;
 use crate::http::grpc::unary::{Call, Reply, unary_route};
-use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
+use crate::http::{AppState, Declaration, Failure, FieldNames, GrpcService, HoldDialect, Routes};
 use tonic::Status;
 
 const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
@@ -45,7 +41,6 @@ fn routes(app: &AppState, config: &Config) -> Routes {
         .with_state(Locking { app: AppState::clone(app), max_hold_ms })
 }
 
-/// Whether the lock is held.
 async fn is_locked(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockState>, Status> {
     may_read(&call.identity, &asked.name)?;
     let (lock, _) = call.app.engine.lock(&Name::from(&*asked.name)).await.map_err(explain)?;

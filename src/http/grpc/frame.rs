@@ -3,12 +3,11 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream::Stream;
+use futures_util::stream::{Stream, StreamExt as _};
 use http_body::Frame;
+use http_body_util::StreamBody;
 use prost::Message;
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tonic::Status;
 
 const HEAD_BYTES: usize = 5;
@@ -32,7 +31,6 @@ pub fn decode<M: Message + Default>(body: &[u8]) -> Result<M, Status> {
     M::decode(message).map_err(|error| Status::invalid_argument(format!("the message cannot be read: {error}")))
 }
 
-/// A message as it goes out.
 pub fn encode(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(HEAD_BYTES + length);
@@ -42,7 +40,6 @@ pub fn encode(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// The trailers of a successful call.
 pub fn ok_trailers() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
@@ -58,23 +55,8 @@ pub fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// A body of frames as they come.
 pub fn stream(frames: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Body {
-    Body::new(Frames(Box::pin(frames)))
-}
-
-struct Frames<S>(Pin<Box<S>>);
-
-impl<S: Stream<Item = Frame<Bytes>>> http_body::Body for Frames<S> {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.as_mut().poll_next(context).map(|frame| frame.map(Ok))
-    }
+    Body::new(StreamBody::new(frames.map(Ok::<_, Infallible>)))
 }
 
 #[cfg(test)]

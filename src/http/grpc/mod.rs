@@ -1,10 +1,9 @@
 //! The gRPC kit: a call and its answer ([`unary`]), messages in their frames ([`frame`]), the one table of statuses
-//! ([`status`]), bounds on streams that need no credential ([`public_stream`]).
+//! ([`status`]).
 //!
 //! What may not live here: sockets and HTTP/2, which are the server's, and decisions about locks.
 
 pub mod frame;
-pub mod public_stream;
 pub mod status;
 pub mod unary;
 

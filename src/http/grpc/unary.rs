@@ -1,14 +1,13 @@
 //! Unary calls: credentials, the message, the deadline, the answer with its trailers.
 
 use super::frame;
-use super::public_stream::MESSAGE_BYTES_MAX;
 use crate::access::Identity;
 use crate::domain::Caller;
 use crate::engine::GrantGuard;
 use crate::http::app::AppState;
 use crate::http::auth::{caller, identify};
 use crate::http::catalog::Catalog;
-use crate::http::client_info::ClientInfo;
+use crate::http::connection::ClientInfo;
 use crate::http::delivery::{pending, with_trailers};
 use crate::http::failure::Failure;
 use axum::body::Body;
@@ -19,7 +18,7 @@ use prost::Message;
 use std::time::Duration;
 use tonic::Status;
 
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// A call whose caller is known, with the state of its service.
@@ -77,16 +76,6 @@ pub async fn unary<S, Asked: Message + Default, Answer: Message>(
     }
 }
 
-/// The message of a request that needs no credential.
-pub async fn public_message<Asked: Message + Default>(
-    app: &AppState,
-    head: &Parts,
-    body: Body,
-) -> Result<Asked, Status> {
-    frame::decode(&app.message_within(head, body, MESSAGE_BYTES_MAX as u64).await?)
-}
-
-/// Whether a request speaks gRPC.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let suffix = content_type.and_then(|text| text.strip_prefix(CONTENT_TYPE.as_bytes()));
@@ -156,28 +145,30 @@ async fn with_deadline<T>(
 }
 
 fn deadline(head: &Parts) -> Result<Option<Duration>, Status> {
-    let Some(value) = head.headers.get(GRPC_TIMEOUT) else {
-        return Ok(None);
-    };
-    let malformed =
-        || Status::invalid_argument("grpc-timeout must be up to eight digits and a unit of H, M, S, m, u, n");
-    let (unit, digits) = value.as_bytes().split_last().ok_or_else(malformed)?;
-    let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')));
+    let text = "grpc-timeout must be up to eight digits and a unit of H, M, S, m, u, n";
+    let timeout = head.headers.get(GRPC_TIMEOUT).map(|value| parse_timeout(value.as_bytes()));
+    timeout.map(|timeout| timeout.ok_or_else(|| Status::invalid_argument(text))).transpose()
+}
+
+/// The value of `grpc-timeout`: up to eight digits and a unit.
+pub fn parse_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
     match unit {
-        _ if !is_number => Err(malformed()),
-        b'H' => Ok(Some(Duration::from_secs(number * 3600))),
-        b'M' => Ok(Some(Duration::from_secs(number * 60))),
-        b'S' => Ok(Some(Duration::from_secs(number))),
-        b'm' => Ok(Some(Duration::from_millis(number))),
-        b'u' => Ok(Some(Duration::from_micros(number))),
-        b'n' => Ok(Some(Duration::from_nanos(number))),
-        _ => Err(malformed()),
+        b'H' => Some(Duration::from_secs(number * 3600)),
+        b'M' => Some(Duration::from_secs(number * 60)),
+        b'S' => Some(Duration::from_secs(number)),
+        b'm' => Some(Duration::from_millis(number)),
+        b'u' => Some(Duration::from_micros(number)),
+        b'n' => Some(Duration::from_nanos(number)),
+        _ => None,
     }
 }
 
 impl<S> Call<'_, S> {
-    /// The caller as the table stores it.
     pub fn caller(&self) -> Caller {
         caller(&self.identity, self.head)
     }

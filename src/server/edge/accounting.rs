@@ -12,7 +12,7 @@ use axum::http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use super::context::Clock;
+use super::connection::Clock;
 use crate::telemetry::Metrics;
 use crate::telemetry::requests::Label;
 

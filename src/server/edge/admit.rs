@@ -1,4 +1,4 @@
-//! Who asks, and whether the request is looked at: a refused one reaches no route.
+//! Admits a request before any part of it is kept or its body is read; a refused one reaches no route.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -7,18 +7,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::http::{Request, Response, Version};
+use axum::http::{HeaderMap, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use super::super::admission::{self, Admission};
 use super::super::forwarded::names_a_proxy;
 use super::super::link::Link;
-use super::context::EdgeContext;
-use super::drain_stream::DrainedOnDrop;
-use crate::access::Unidentified;
-use crate::http::client_info::{ClientAddr, ClientInfo};
-use crate::http::until_sent::until_sent;
+use super::connection::EdgeContext;
+use super::unread_body::drained_on_drop;
+use crate::access::{Address, AddressPool, Unidentified};
+use crate::http::connection::ClientAddr;
+use crate::http::problem::problem;
+use crate::http::respond::until_sent;
+use crate::http::{ClientInfo, Code, Failure, address_limits, grpc};
+
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
+/// Of header fields: as many as under HTTP/1.
+const FIELDS_MAX: usize = 100;
+/// What a field counts besides its text (RFC 9113, 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
 
 /// Passes admitted requests on, each with its [`ClientInfo`].
 #[derive(Clone)]
@@ -42,6 +49,65 @@ impl<S> Admit<S> {
             false => self.link.peer,
         }
     }
+
+    /// A place for the request until its caller is known, or why it is refused.
+    fn admit(&self, request: &Request<Body>, client: ClientAddr, has_body: bool) -> Result<Arc<Unidentified>, Failure> {
+        check_head(request, self.context.header_bytes_max)?;
+        let is_probe = PROBES.contains(&request.uri().path());
+        if let Some(pool) = self.link.probes_only
+            && !is_probe
+        {
+            self.link.metrics().connections_refused.inc();
+            return Err(self.refusal(&self.link.address, pool));
+        }
+        self.context.browsers.check(request, self.proxied)?;
+        let address = self.link.address_of(client.ip);
+        // A probe uses the place of its connection, and is answered at once.
+        if is_probe && !has_body {
+            return Ok(Arc::new(Unidentified::free(&address, has_body)));
+        }
+        match Unidentified::begin(&address, request.headers().len(), text_bytes(request), has_body) {
+            Some(unidentified) => Ok(Arc::new(unidentified)),
+            None => Err(self.refusal(&address, AddressPool::UnidentifiedBytes)),
+        }
+    }
+
+    fn refusal(&self, address: &Address, pool: AddressPool) -> Failure {
+        address_limits::refuse(address, pool, (self.context.clock)())
+    }
+}
+
+/// Checks a head under HTTP/2, where the library refuses without a word and counts no fields. Under HTTP/1 it does count
+/// them, and `parse_errors.rs` gives its refusals their words.
+fn check_head(request: &Request<Body>, header_bytes_max: usize) -> Result<(), Failure> {
+    if request.version() != Version::HTTP_2 {
+        return Ok(());
+    }
+    let too_large =
+        |limit: usize, detail: String| Err(Failure::new(Code::HeadTooLarge, detail).with_limit(limit as u64));
+    let fields = request.headers().len();
+    if fields > FIELDS_MAX {
+        let detail = format!("the request has {fields} header fields, and at most {FIELDS_MAX} are allowed");
+        return too_large(FIELDS_MAX, detail);
+    }
+    if text_bytes(request) + fields * FIELD_OVERHEAD > header_bytes_max {
+        let detail = format!(
+            "the request line and headers must be at most {header_bytes_max} bytes long (server.header_bytes_max)"
+        );
+        return too_large(header_bytes_max, detail);
+    }
+    Ok(())
+}
+
+/// The bytes of a request's target and fields.
+fn text_bytes(request: &Request<Body>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() + target
+}
+
+/// A refusal, as a gRPC status for requests that speak gRPC.
+fn refused(headers: &HeaderMap, failure: Failure) -> Response<Body> {
+    if grpc::is_grpc(headers) { grpc::refused(failure) } else { problem(&failure) }
 }
 
 impl<S> Service<Request<Body>> for Admit<S>
@@ -59,12 +125,9 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let client = self.client(&request);
         let has_body = !http_body::Body::is_end_stream(request.body());
-        let admission = Admission { link: &self.link, context: &self.context, proxied: self.proxied };
-        let unidentified = match admission.admit(&request, client.ip, has_body) {
+        let unidentified = match self.admit(&request, client, has_body) {
             Ok(unidentified) => unidentified,
-            Err(failure) => {
-                return Admitted::Refused { refusal: Some(admission::refused(request.headers(), failure)) };
-            }
+            Err(failure) => return Admitted::Refused { refusal: Some(refused(request.headers(), failure)) },
         };
         let info = ClientInfo {
             client,
@@ -74,7 +137,7 @@ where
         };
         request.extensions_mut().insert(info);
         if has_body && request.version() == Version::HTTP_2 {
-            request = request.map(|body| Body::new(DrainedOnDrop::new(body)));
+            request = request.map(drained_on_drop);
         }
         Admitted::Routed { answer: self.inner.call(request), unidentified: Some(unidentified) }
     }

@@ -13,11 +13,44 @@ use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use pin_project_lite::pin_project;
 use tower::Service;
 
+use super::super::browser::BrowserGuard;
+use super::super::forwarded::TrustedProxies;
 use super::super::link::Link;
-use super::context::EdgeContext;
-use super::in_flight::InFlight;
-use super::unread_body::{BodyState, UnreadBody, discard, watched};
-use crate::http::until_sent::until_sent;
+use super::super::signals::{Drain, DrainPhase};
+use super::unread_body::{BodyState, UnreadBody, discard_late, watched};
+use crate::http::respond::until_sent;
+
+/// Reads a monotonic clock.
+pub type Clock = fn() -> Duration;
+
+/// What the connections of one listener share about requests.
+pub struct EdgeContext {
+    pub trusted: TrustedProxies,
+    pub browsers: BrowserGuard,
+    pub clock: Clock,
+    pub drain: Drain,
+    pub header_bytes_max: usize,
+    /// How long a body may take to come.
+    pub body_timeout: Duration,
+}
+
+/// A request from its complete head to the last byte of its answer, which keeps its connection from counting as idle.
+struct InFlight {
+    link: Arc<Link>,
+}
+
+impl InFlight {
+    fn begin(link: &Arc<Link>, version: Version) -> Self {
+        link.request_begins(version == Version::HTTP_2);
+        Self { link: Arc::clone(link) }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.link.request_ends();
+    }
+}
 
 /// Serves the requests of one connection.
 #[derive(Clone)]
@@ -50,8 +83,8 @@ where
         let in_flight = InFlight::begin(&self.link, version);
         let has_body = !http_body::Body::is_end_stream(request.body());
         // HTTP/2 has its own way to say it, which closing the connection uses.
-        let closes =
-            version != Version::HTTP_2 && (self.context.drain.is_draining() || self.link.probes_only.is_some());
+        let closes = version != Version::HTTP_2
+            && (self.context.drain.has_reached(DrainPhase::Draining) || self.link.probes_only.is_some());
         let (head, body) = request.into_parts();
         let (body, rest) = match has_body && version != Version::HTTP_2 {
             true => {
@@ -77,7 +110,6 @@ where
 }
 
 pin_project! {
-    /// The response future of a request.
     pub struct Answering<F> {
         #[pin]
         answer: F,
@@ -143,7 +175,7 @@ impl Tail {
                 let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), self.body_timeout);
                 tokio::spawn(async move {
                     // A client that sends the rest too slowly has no connection to lose.
-                    let _ = tokio::time::timeout(timeout, discard(rest)).await;
+                    let _ = tokio::time::timeout(timeout, discard_late(rest)).await;
                     drop(in_flight);
                 });
                 Poll::Ready(false)

@@ -3,9 +3,6 @@
 mod accounting;
 mod admit;
 mod connection;
-mod context;
-mod drain_stream;
-mod in_flight;
 mod panics;
 mod request_id;
 mod unread_body;
@@ -29,7 +26,7 @@ use connection::OnConnection;
 use panics::CatchPanics;
 use request_id::RequestIds;
 
-pub use context::{Clock, EdgeContext};
+pub use connection::{Clock, EdgeContext};
 
 /// A client that has the value of one of these has the rights of its owner.
 static SECRET_HEADERS: LazyLock<Arc<[HeaderName]>> = LazyLock::new(|| {
@@ -91,7 +88,6 @@ fn with_security_headers(mut response: Response<Body>, strict_transport: Option<
 }
 
 impl<S> Edge<S> {
-    /// The connection that it is for.
     pub fn link(&self) -> Arc<Link> {
         Arc::clone(&self.link)
     }
@@ -101,7 +97,6 @@ impl<S> Edge<S> {
     }
 }
 
-/// All layers as one service.
 pub trait Layers:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {

@@ -1,32 +1,38 @@
-//! The request body that a handler leaves unread under HTTP/1, where the next request follows it.
+//! The request body that a handler leaves unread: the rest is read and discarded, within bounds.
 //!
-//! Closing the connection would fail the next request on it, for example that of a proxy with a connection pool, which
-//! may not repeat it. So the rest is read and discarded, also when it arrives after the answer. If there is too much of
-//! it, the answer announces that the connection closes.
+//! Under HTTP/1 the next request follows it. Closing the connection would fail that request, for example one of a proxy
+//! with a connection pool, which may not repeat it. So the rest is discarded also when it arrives after the answer. If
+//! there is too much of it, the answer announces that the connection closes.
+//!
+//! Under HTTP/2 dropping an unfinished stream resets it, and a client that is still uploading then never sees an early
+//! answer (a missing credential, a wrong method).
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-use parking_lot::Mutex;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
 
-/// How much is discarded to keep a connection.
+/// How much is discarded to keep a connection, or a stream of HTTP/2: more than any client sends before it reads an answer.
 const BYTES_MAX: usize = 1 << 20;
 /// How much is discarded after the answer, when the client does not wait for it.
 const LATE_BYTES_MAX: usize = 16 << 20;
 /// The HTTP layer hands over what it has only after it was asked, so that a first look sees nothing.
 const LOOKS: u8 = 3;
+/// For the rest of a stream of HTTP/2.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A body that leaves its unread rest behind when it is dropped.
-pub struct WatchedBody {
+/// A body that hands over its unread rest when it is dropped.
+struct WatchedBody {
     body: Option<Body>,
-    slot: Arc<Slot>,
+    /// Takes the rest; without one it is discarded in the background.
+    slot: Option<Arc<Slot>>,
 }
 
 #[derive(Default)]
@@ -74,14 +80,19 @@ pub fn watched(body: Body, headers: &HeaderMap) -> (Body, UnreadBody) {
         is_too_much: false,
         is_sized: body.size_hint().exact().is_some(),
     };
-    (Body::new(WatchedBody { body: Some(body), slot }), rest)
+    (Body::new(WatchedBody { body: Some(body), slot: Some(slot) }), rest)
+}
+
+/// The body for a handler under HTTP/2.
+pub fn drained_on_drop(body: Body) -> Body {
+    Body::new(WatchedBody { body: Some(body), slot: None })
 }
 
 impl UnreadBody {
     /// Throws away what is there, while the handler is not done.
     pub fn read_on(&mut self, context: &mut Context<'_>) {
         if self.body.is_none() && !self.is_too_much {
-            self.body = self.slot.rest();
+            self.body = self.slot.rest.lock().take();
             self.is_too_much = self.body.as_ref().is_some_and(|body| self.refuses(body));
         }
         while !self.is_too_much
@@ -127,9 +138,13 @@ impl UnreadBody {
     }
 }
 
-/// Reads and discards the rest of a late body, up to its bound.
-pub async fn discard(mut rest: Body) {
-    let mut left = LATE_BYTES_MAX;
+/// Discards the rest of a late body under HTTP/1.
+pub async fn discard_late(rest: Body) {
+    discard(rest, LATE_BYTES_MAX).await;
+}
+
+async fn discard(mut rest: Body, bytes_max: usize) {
+    let mut left = bytes_max;
     while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await {
         let length = frame.data_ref().map_or(0, Bytes::len);
         if length > left {
@@ -139,29 +154,21 @@ pub async fn discard(mut rest: Body) {
     }
 }
 
-impl Slot {
-    fn rest(&self) -> Option<Body> {
-        self.rest.lock().take()
-    }
-}
-
 impl http_body::Body for WatchedBody {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.slot.is_begun.store(true, Relaxed);
+        self.slot.iter().for_each(|slot| slot.is_begun.store(true, Relaxed));
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
         let frame = Pin::new(body).poll_frame(context);
-        match &frame {
-            Poll::Ready(None) => self.body = None,
-            Poll::Ready(Some(Err(_))) => {
-                self.body = None;
-                self.slot.is_broken.store(true, Relaxed);
-            }
-            _ => {}
+        if let Poll::Ready(None | Some(Err(_))) = frame {
+            self.body = None;
+        }
+        if let Poll::Ready(Some(Err(_))) = frame {
+            self.slot.iter().for_each(|slot| slot.is_broken.store(true, Relaxed));
         }
         frame.map_err(Into::into)
     }
@@ -177,8 +184,41 @@ impl http_body::Body for WatchedBody {
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
-        if let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) {
-            *self.slot.rest.lock() = Some(rest);
+        let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        if let Some(slot) = &self.slot {
+            *slot.rest.lock() = Some(rest);
+        // Outside a runtime nothing is served, and no client waits for an answer.
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(STREAM_TIMEOUT, discard(rest, BYTES_MAX)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{StreamExt, stream};
+    use tokio::sync::mpsc;
+
+    /// A body of so many chunks that reports each one as it is read.
+    fn body(chunks: usize, read: mpsc::UnboundedSender<usize>) -> Body {
+        Body::from_stream(stream::iter(0..chunks).map(move |at| {
+            // The test may have stopped listening.
+            let _ = read.send(at);
+            Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 << 10]))
+        }))
+    }
+
+    #[tokio::test]
+    async fn unread_body_is_drained_up_to_its_bound() {
+        for (chunks, expected) in [(3, 3), (1_000, BYTES_MAX / (64 << 10) + 1)] {
+            let (read, mut reads) = mpsc::unbounded_channel();
+            drop(drained_on_drop(body(chunks, read)));
+            let mut count = 0;
+            while reads.recv().await.is_some() {
+                count += 1;
+            }
+            assert_eq!(count, expected);
         }
     }
 }

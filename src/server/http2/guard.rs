@@ -1,16 +1,14 @@
 //! The stream of a connection as the HTTP library sees it, TLS removed: frames are counted, and read in small turns.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
-use super::super::edge::{Clock, Edge};
+use super::super::edge::Clock;
 use super::super::link::Link;
 use super::budget::Budget;
 use super::frames::Frames;
@@ -19,31 +17,6 @@ use super::frames::Frames;
 const READ_BYTES_MAX: usize = 8 << 10;
 /// One unit of a task's turn, of which it has 128, is spent for so many bytes.
 const BYTES_PER_UNIT: usize = 128;
-
-/// Guards the connections that another acceptor makes.
-#[derive(Clone)]
-pub struct GuardedAcceptor<A> {
-    pub inner: A,
-}
-
-impl<I, S, A, L> Accept<I, S> for GuardedAcceptor<A>
-where
-    A: Accept<I, S, Service = Edge<L>>,
-    A::Future: Send + 'static,
-    L: Send + 'static,
-{
-    type Stream = Guarded<A::Stream>;
-    type Service = Edge<L>;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Edge<L>)>> + Send>>;
-
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        let accepted = self.inner.accept(stream, service);
-        Box::pin(async move {
-            let (stream, edge) = accepted.await?;
-            Ok((Guarded::new(stream, edge.link(), edge.clock()), edge))
-        })
-    }
-}
 
 /// A connection whose frames are counted.
 pub struct Guarded<S> {
@@ -57,7 +30,7 @@ pub struct Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    fn new(inner: S, link: Arc<Link>, clock: Clock) -> Self {
+    pub fn new(inner: S, link: Arc<Link>, clock: Clock) -> Self {
         Self { inner, link, clock, frames: Frames::new(), budget: Budget::new(clock()), owed: 0 }
     }
 

@@ -5,4 +5,4 @@ mod budget;
 mod frames;
 mod guard;
 
-pub use guard::GuardedAcceptor;
+pub use guard::Guarded;

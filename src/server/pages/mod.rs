@@ -6,17 +6,12 @@ use super::probes;
 use crate::access::Identity;
 use crate::config::Config;
 use crate::engine::{ClusterView, Fault};
-use crate::http::AppState;
 use crate::http::auth::identify_with;
-use crate::http::client_info::ClientInfo;
-use crate::http::code::Code;
 use crate::http::compression::compressed;
-use crate::http::declaration::Declarations;
+use crate::http::declaration::{Declarations, Path, get};
 use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
-use crate::http::failure::Failure;
 use crate::http::respond::{with_body, with_failure_headers, with_header};
-use crate::http::routes::get;
-use crate::http::routes::{Path, Routes};
+use crate::http::{AppState, ClientInfo, Code, Failure, Routes};
 use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
 use crate::status::{self, Question};
 use axum::Router;
@@ -60,7 +55,6 @@ impl FromRef<Pages> for AppState {
     }
 }
 
-/// The routes of pages and documents.
 pub fn router(declarations: &Declarations, app: &AppState, config: &Config) -> Router {
     let state = Pages { app: AppState::clone(app), documents: Arc::new(documents(declarations, config)) };
     let paths = routes().with_state(state).paths.into_iter();
@@ -175,7 +169,7 @@ async fn page(State(app): State<AppState>, request: Request) -> Response {
         Err(fault) => {
             let code = Code::from(&fault);
             let cluster = app.engine.cluster().await;
-            no_page(&Failure::new(code, code.row().title), Some(&cluster))
+            no_page(&code.into(), Some(&cluster))
         }
     }
 }
@@ -231,7 +225,6 @@ fn json_document(text: impl Into<axum::body::Body>) -> Response {
     protected(with_body(StatusCode::OK, Some(HeaderValue::from_static("application/json")), text))
 }
 
-/// A file that the pages need.
 fn file(asset: Asset) -> Response {
     let content_type = HeaderValue::from_static(asset.content_type);
     let response = with_body(StatusCode::OK, Some(content_type), asset.content);

@@ -17,7 +17,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use super::error::TlsError;
+use super::pair::TlsError;
 use crate::config::ListenUrl;
 
 const CERT: &str = "dev-cert.pem";

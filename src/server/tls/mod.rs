@@ -1,27 +1,24 @@
 //! TLS of the https listeners: which pair is served, who must show one, and its renewal.
 
 pub mod dev_pair;
-mod error;
 pub mod key_files;
 mod pair;
-mod served;
-mod watch;
 pub mod x509;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use super::reload::Reload;
 use crate::config::{ListenUrl, TlsConfig};
-use pair::Files;
-use watch::Watch;
+use pair::{Files, PemContents, log_fingerprint};
 
-pub use error::TlsError;
-pub use served::Served;
+pub use pair::TlsError;
 
-/// The live TLS configuration, renewed whenever its files change.
+/// The live TLS configuration, renewed whenever its files change. Clones share it.
+#[derive(Clone)]
 pub struct Tls {
     pub live: RustlsConfig,
     files: Files,
@@ -29,31 +26,84 @@ pub struct Tls {
     interval: Duration,
 }
 
+/// The certificates that the https listeners serve now.
+#[derive(Clone)]
+pub struct Served {
+    /// What the live configuration was made from.
+    contents: Arc<Mutex<Arc<PemContents>>>,
+    is_made_here: bool,
+}
+
+impl Served {
+    /// The PEM text of each file with certificates, by its configuration key.
+    pub fn certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.contents.lock().certificates(if self.is_made_here { "tls.dev_dir" } else { "tls.cert" })
+    }
+}
+
 impl Tls {
     /// Loads the configured pair, or the development pair (made when there is none).
     pub fn open(config: &TlsConfig, listen: &[ListenUrl]) -> Result<Self, TlsError> {
+        let is_made_here = config.pair().is_none();
         let (cert, key) = match config.pair() {
             Some((cert, key)) => (cert.to_owned(), key.to_owned()),
             None => dev_pair::ensure(&config.dev_dir, listen)?,
         };
-        let is_made_here = config.pair().is_none();
         let files = Files { cert, key, client_ca: config.client_ca().map(ToOwned::to_owned) };
         let contents = files.read()?;
-        let server = files.build(&contents)?;
-        pair::log_fingerprint("serving", &files.cert, &contents.fingerprint());
-        let served = Served::new(contents, is_made_here);
-        let interval = config.reload_interval;
-        Ok(Self { live: RustlsConfig::from_config(Arc::new(server)), files, served, interval })
+        let live = RustlsConfig::from_config(Arc::new(files.build(&contents)?));
+        log_fingerprint("serving", &files.cert, &contents.fingerprint());
+        let served = Served { contents: Arc::new(Mutex::new(Arc::new(contents))), is_made_here };
+        Ok(Self { live, files, served, interval: config.reload_interval })
     }
 
-    /// What is served, now and from now on.
     pub fn served(&self) -> Served {
         self.served.clone()
     }
 
-    /// Follows the files for as long as the process lives.
-    pub fn watch(&self, reload: &Reload) {
-        let watch = Watch { live: self.live.clone(), files: self.files.clone(), served: self.served.clone() };
-        tokio::spawn(watch.follow(self.interval, reload.requests()));
+    /// Looks at the files every interval and whenever it is asked to, for as long as the process lives. Connections keep
+    /// the configuration that they began with. A new pair that is no good is reported once (and again when it is asked
+    /// for), and the old one stays.
+    ///
+    /// Contents are compared, not times: a renewal by rename, by copy or through a mounted secret all look the same, and
+    /// a pair whose second file is still being written is tried again when that is done.
+    /// They are compared with what is served, so a renewal between loading and the first look is not missed.
+    pub async fn watch(self, mut requests: watch::Receiver<()>) {
+        let (mut asked, mut unreadable) = (false, false);
+        let mut seen = Arc::clone(&self.served.contents.lock());
+        loop {
+            let reading = self.files.clone();
+            // It fails only when the process ends.
+            let Ok(read) = tokio::task::spawn_blocking(move || reading.read()).await else { return };
+            match read {
+                Ok(contents) => {
+                    unreadable = false;
+                    if *seen != contents || asked {
+                        seen = Arc::new(contents);
+                        self.renew(&seen);
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut unreadable, true) || asked {
+                        tracing::warn!(%error, "{error}; the certificate in use stays");
+                    }
+                }
+            }
+            asked = tokio::select! {
+                () = tokio::time::sleep(self.interval) => false,
+                Ok(()) = requests.changed() => true,
+            };
+        }
+    }
+
+    fn renew(&self, contents: &Arc<PemContents>) {
+        match self.files.build(contents) {
+            Ok(config) => {
+                self.live.reload_from_config(Arc::new(config));
+                *self.served.contents.lock() = Arc::clone(contents);
+                log_fingerprint("renewed", &self.files.cert, &contents.fingerprint());
+            }
+            Err(error) => tracing::warn!(%error, "{error}; the certificate in use stays"),
+        }
     }
 }

@@ -10,7 +10,18 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 
-use super::error::TlsError;
+/// Why https cannot be served. The text says which file, what is wrong with it and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("tls: {path} cannot be read ({reason}); check tls.cert, tls.key and tls.client_ca")]
+    Unreadable { path: PathBuf, reason: std::io::Error },
+    #[error("tls: {path}: {reason}")]
+    Unusable { path: PathBuf, reason: String },
+    #[error(
+        "tls: {path} cannot be written ({reason}); set tls.dev_dir to a writable directory, or tls.cert and tls.key"
+    )]
+    Unwritable { path: PathBuf, reason: std::io::Error },
+}
 
 /// Where the certificate comes from.
 #[derive(Clone, Debug)]
@@ -29,7 +40,6 @@ pub struct PemContents {
 }
 
 impl Files {
-    /// Reads all files.
     pub fn read(&self) -> Result<PemContents, TlsError> {
         let client_ca = self.client_ca.as_deref().map(read).transpose()?;
         Ok(PemContents { cert: read(&self.cert)?, key: read(&self.key)?, client_ca })
@@ -74,7 +84,6 @@ impl PemContents {
     }
 }
 
-/// Says which certificate clients see now.
 pub fn log_fingerprint(what: &str, cert: &Path, fingerprint: &str) {
     tracing::info!(cert = %cert.display(), fingerprint, "{what} the certificate with this SHA-256 fingerprint");
 }

@@ -2,14 +2,13 @@
 
 use crate::config::Config;
 use crate::domain::time::round_up_ms;
-use crate::http::AppState;
-use crate::http::code::Code;
-use crate::http::failure::Failure;
-use crate::http::respond;
+use crate::http::{AppState, Code, Failure, FieldNames, respond};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+pub const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
 
 #[derive(Clone)]
 pub struct GetLock {
@@ -51,7 +50,6 @@ pub fn with_common_headers(state: &GetLock, mut response: Response) -> Response 
     response
 }
 
-/// A JSON answer.
 pub fn json(state: &GetLock, status: StatusCode, body: &impl Serialize) -> Response {
     with_common_headers(state, respond::json(status, respond::to_json(body)))
 }
@@ -84,7 +82,6 @@ pub struct CredentialMessages {
     pub wrong: &'static str,
 }
 
-/// The answer to a missing or wrong credential.
 pub fn unauthorized(state: &GetLock, denied: &Failure, words: CredentialMessages) -> Response {
     let (status, text) = match denied.code {
         Code::CredentialMissing => words.missing,

@@ -1,27 +1,21 @@
 //! `GET /getlock` and `DELETE /releaselock`.
 
-use super::answer::{self, CredentialMessages, GetLock};
+use super::answer::{self, CredentialMessages, GetLock, NAMES};
 use super::schema::{ErrorAnswer, LockQuery, NotTaken, ReleaseAnswer, ReleaseQuery, Taken};
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
 use crate::engine::{Engine, Fault, Granted, Released};
-use crate::http::auth::{caller, identify_with, may_take, may_use, touch_cookie_session};
-use crate::http::code::{Code, FieldNames};
-use crate::http::code_groups::{KEYED, NEW_HOLD, WRITE};
+use crate::http::auth::{caller, identify_and_touch, may_take, may_use};
 use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::delivery::granted;
-use crate::http::endpoint::{Either, IdempotencyHeader, errors};
-use crate::http::failure::Failure;
+use crate::http::endpoint::{Either, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
 use crate::http::idempotency::{Scope, request_key};
-use crate::http::key;
-use crate::http::query::Query;
 use crate::http::respond::{self, seconds};
 use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::check_query;
+use crate::http::{Code, Failure, Query, key};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
 use axum::response::Response;
-
-const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
 
 const AT_GETLOCK: CredentialMessages = CredentialMessages {
     key: "error",
@@ -70,22 +64,19 @@ async fn try_get_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure
         return Err(Failure::field("lockname", "no lockname supplied"));
     };
     let auth = query.text("auth")?;
-    let identity = match identify_with(&state.app, head, auth.as_deref()).await {
+    // Also for an invalid request: any request of a session keeps it.
+    let identity = match identify_and_touch(&state.app, head, auth.as_deref()).await {
         Ok(identity) => identity,
         Err(denied) => return Ok(answer::unauthorized(state, &denied, AT_GETLOCK)),
     };
-    // Also for an invalid request: any request of a session keeps it.
-    touch_cookie_session(&state.app, &identity, head).await;
     check_query(query, &["lockname", "auth", "lifetime", "timeout"], state.app.settings.unknown_fields)?;
     let limits = state.app.engine.limits();
-    let lifetime =
-        DurationField { name: "lifetime", zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" };
+    let lifetime = DurationField::lease(NAMES.lease, &limits);
     let lease_ms = match query.text(lifetime.name)? {
         Some(text) => lifetime.ms_of_text(&text)?,
         None => state.default_lifetime_ms,
     };
-    let timeout =
-        DurationField { name: "timeout", zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" };
+    let timeout = DurationField::wait(NAMES.wait, &limits);
     let timeout_ms = query.text(timeout.name)?.map_or(Ok(0), |text| timeout.ms_of_text(&text))?;
     may_take(&identity, &name)?;
     let session = bound_session(head)?;
@@ -99,16 +90,15 @@ async fn try_get_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure
     let request = request_key(head, None, &scope, asked.as_bytes())?;
     let name = Name::from(&*name);
     let acquire = Acquire {
+        session,
+        lease_ms: Some(lease_ms),
+        wait,
         idempotency_key: request,
         caller: caller(&identity, head),
-        ..acquire_command(name.clone(), session, lease_ms, wait)
+        ..Acquire::new(name.clone(), Engine::new_key(), Dialect::DoubleDutch)
     };
     let answered = state.app.engine.acquire(acquire).await;
     answer_acquire(state, head, &name, session, answered)
-}
-
-fn acquire_command(name: Name, session: Option<SessionId>, lease_ms: u64, wait: Option<Wait>) -> Acquire {
-    Acquire { session, lease_ms: Some(lease_ms), wait, ..Acquire::new(name, Engine::new_key(), Dialect::DoubleDutch) }
 }
 
 /// The session that a cookie binds the hold to. A deleted session's empty cookie binds to nothing.
@@ -186,14 +176,13 @@ async fn try_release_lock(state: &GetLock, head: &Parts) -> Result<Response, Fai
         return Err(Failure::new(Code::InvalidField, "invalid params"));
     };
     let auth = query.text("auth")?;
-    let identity = match identify_with(&state.app, head, auth.as_deref()).await {
+    let identity = match identify_and_touch(&state.app, head, auth.as_deref()).await {
         Ok(identity) => Some(identity),
         Err(missing) if missing.code == Code::CredentialMissing && state.release_without_credential => None,
         Err(denied) => return Ok(answer::unauthorized(state, &denied, AT_RELEASELOCK)),
     };
     if let Some(identity) = &identity {
         may_take(identity, &name)?;
-        touch_cookie_session(&state.app, identity, head).await;
     }
     check_query(query, &["lockname", "auth", "token"], state.app.settings.unknown_fields)?;
     let key = key::from_hex(&token).unwrap_or(key::NO_KEY);

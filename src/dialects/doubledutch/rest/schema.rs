@@ -1,7 +1,8 @@
 //! The bodies of the GET_LOCK style.
 
+use crate::domain::{HoldKey, Name, Token};
 use crate::http::endpoint::ErrorShape;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 
 /// The lock is taken.
@@ -53,18 +54,39 @@ pub struct StatusAnswer<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub struct OwnHold {
-    pub lockname: String,
+    /// For the order.
+    #[serde(skip)]
+    pub token: Token,
+    #[schema(value_type = String)]
+    #[serde(serialize_with = "shared_text")]
+    pub lockname: Name,
     /// Empty unless the caller is an admin.
-    pub sessiontoken: String,
+    #[schema(value_type = String)]
+    #[serde(serialize_with = "key_or_nothing")]
+    pub sessiontoken: Option<HoldKey>,
     /// Seconds until it ends if nothing more is heard of its owner; null with neither a lease nor a session.
     pub remaining: Option<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct OtherHold {
-    pub lockname: String,
+    #[schema(value_type = String)]
+    #[serde(serialize_with = "shared_text")]
+    pub lockname: Name,
     pub dialect: &'static str,
     pub remaining: Option<f64>,
+}
+
+fn shared_text<S: Serializer>(text: &Name, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
+}
+
+/// The field is always there, because clients expect it.
+fn key_or_nothing<S: Serializer>(key: &Option<HoldKey>, to: S) -> Result<S::Ok, S::Error> {
+    match key {
+        Some(key) => to.collect_str(key),
+        None => to.serialize_str(""),
+    }
 }
 
 /// An error, with its text under the key that a client of this path reads.

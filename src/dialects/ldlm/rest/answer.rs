@@ -1,11 +1,10 @@
 //! The bodies of sessions v1, written by hand: LDLM's fields in its order, then ours.
 
-use super::request::InvalidRequest;
+use crate::dialects::ldlm::error::LockError;
 use crate::domain::{SessionId, Token};
 use crate::engine::Fault;
-use crate::http::code::{Code, FieldNames};
-use crate::http::failure::Failure;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
+use crate::http::{Code, Failure, FieldNames};
 use axum::response::Response;
 use std::time::Duration;
 
@@ -15,56 +14,6 @@ pub const NAMES: FieldNames =
 /// A fault of the engine with the field names of this dialect.
 pub fn from_fault(fault: &Fault) -> Failure {
     Failure::from_fault(fault, &NAMES)
-}
-
-/// LDLM's enum of lock errors, as its JSON spells them.
-#[derive(Clone, PartialEq, Debug)]
-pub enum LockError {
-    Unknown(&'static str),
-    /// A bound of ours, which LDLM does not have.
-    LimitExceeded(Box<Failure>),
-    LockDoesNotExist,
-    InvalidLockKey,
-    LockWaitTimeout,
-    LockSizeMismatch,
-    InvalidLockSize,
-}
-
-impl LockError {
-    fn code(&self) -> &'static str {
-        match self {
-            LockError::LimitExceeded(failure) if failure.field == Some("size") => "InvalidLockSize",
-            LockError::Unknown(_) | LockError::LimitExceeded(_) => "Unknown",
-            LockError::LockDoesNotExist => "LockDoesNotExist",
-            LockError::InvalidLockKey => "InvalidLockKey",
-            LockError::LockWaitTimeout => "LockWaitTimeout",
-            LockError::LockSizeMismatch => "LockSizeMismatch",
-            LockError::InvalidLockSize => "InvalidLockSize",
-        }
-    }
-
-    fn message(&self) -> &str {
-        match self {
-            LockError::Unknown(message) => message,
-            LockError::LimitExceeded(failure) => &failure.detail,
-            LockError::LockDoesNotExist => "a lock by that name does not exist",
-            LockError::InvalidLockKey => "invalid lock key",
-            LockError::LockWaitTimeout => "timeout waiting to acquire lock",
-            LockError::LockSizeMismatch => "lock size mismatch",
-            LockError::InvalidLockSize => "lock size must be greater than 0",
-        }
-    }
-}
-
-impl From<InvalidRequest> for LockError {
-    fn from(invalid: InvalidRequest) -> LockError {
-        match invalid {
-            InvalidRequest::LockTimeoutNegative => LockError::Unknown("lock timeout must be greater than 0"),
-            InvalidRequest::WaitTimeoutNegative => LockError::Unknown("wait timeout must be greater than 0"),
-            InvalidRequest::NameEmpty => LockError::Unknown("lock name cannot be empty"),
-            InvalidRequest::SizeNotPositive => LockError::InvalidLockSize,
-        }
-    }
 }
 
 /// A hold, new or renewed.
@@ -120,12 +69,10 @@ fn push_key(body: &mut Vec<u8>, key: &str) {
 fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
     if let Some(error) = error {
         body.extend_from_slice(b",\"error\":{\"code\":\"");
-        body.extend_from_slice(error.code().as_bytes());
+        body.extend_from_slice(error.code.as_str_name().as_bytes());
         body.extend_from_slice(b"\",\"message\":");
-        push_string(&mut body, error.message());
-        if let LockError::LimitExceeded(failure) = &error {
-            push_bound(&mut body, failure);
-        }
+        push_string(&mut body, &error.message);
+        error.bound.iter().for_each(|failure| push_bound(&mut body, failure));
         body.push(b'}');
     }
     body.push(b'}');
@@ -206,44 +153,5 @@ fn grpc_code(code: Code) -> u64 {
             503 => 14,
             _ => 3,
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(body: Vec<u8>) -> String {
-        String::from_utf8(body).expect("UTF-8")
-    }
-
-    #[test]
-    fn bodies_have_ldlms_fields_before_ours() {
-        let left = Some(Duration::from_millis(29_990));
-        assert_eq!(
-            text(locked("My lock", "k", Token(7), left)),
-            r#"{"locked":true,"name":"My lock","key":"k","fencing_token":7,"expires_in_seconds":29.990}"#
-        );
-        assert_eq!(text(not_locked("日\"", "k", None)), r#"{"locked":false,"name":"日\"","key":"k"}"#);
-        assert_eq!(
-            text(not_locked("camel", "", Some(LockError::LockSizeMismatch))),
-            r#"{"locked":false,"name":"camel","key":"","error":{"code":"LockSizeMismatch","message":"lock size mismatch"}}"#
-        );
-        assert_eq!(text(unlocked("L1")), r#"{"unlocked":true,"name":"L1"}"#);
-        assert_eq!(
-            text(not_unlocked("L1", LockError::InvalidLockKey)),
-            r#"{"unlocked":false,"name":"L1","error":{"code":"InvalidLockKey","message":"invalid lock key"}}"#
-        );
-        assert_eq!(text(session(None)), r#"{"session_id": ""}"#);
-    }
-
-    #[test]
-    fn failures_look_like_the_gateways() {
-        let unauthorized = failure(&Failure::new(Code::CredentialMissing, "unsaid"));
-        assert_eq!(unauthorized.headers()["www-authenticate"], "Basic realm=\"Restricted\"");
-        assert!(unauthorized.headers().get("content-type").is_none());
-        assert_eq!(failure(&Failure::new(Code::Overloaded, "busy")).headers()["retry-after"], "1");
-        assert_eq!(grpc_code(Code::MethodNotAllowed), 12);
-        assert_eq!(grpc_code(Code::MalformedBody), 3);
     }
 }

@@ -4,15 +4,12 @@ use super::answer::{self, SessionError};
 use crate::access::Identity;
 use crate::domain::{Refusal, SessionId};
 use crate::engine::Fault;
-use crate::http::AppState;
 use crate::http::auth::{identify, may_use};
-use crate::http::code::Code;
 use crate::http::cookie::{RequestCookie, request_cookie};
-use crate::http::failure::Failure;
-use axum::http::{HeaderName, HeaderValue, header, request::Parts};
+use crate::http::grpc::unary::{GRPC_TIMEOUT, parse_timeout};
+use crate::http::{AppState, Code, Failure};
+use axum::http::{HeaderValue, header, request::Parts};
 use axum::response::Response;
-
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A request with a valid credential and a readable cookie. The engine knows whether its session lives.
 pub struct LdlmCaller<'a> {
@@ -92,18 +89,9 @@ pub fn method_not_allowed(allowed: &'static str) -> Response {
 
 /// A `Grpc-Timeout` header must be digits and a unit, as the gateway demands; it bounds nothing here.
 pub fn check_grpc_timeout(head: &Parts) -> Result<(), Failure> {
-    let Some(value) = head.headers.get(GRPC_TIMEOUT) else {
+    let Some(value) = head.headers.get(GRPC_TIMEOUT).filter(|value| parse_timeout(value.as_bytes()).is_none()) else {
         return Ok(());
     };
-    let valid = match value.as_bytes().split_last() {
-        Some((unit, digits)) => {
-            b"HMSmun".contains(unit) && (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
-        }
-        None => false,
-    };
-    if valid {
-        return Ok(());
-    }
-    let shown = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let shown = String::from_utf8_lossy(value.as_bytes());
     Err(Failure::field("Grpc-Timeout", format!("invalid grpc-timeout: {shown}")))
 }

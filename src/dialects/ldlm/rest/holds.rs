@@ -1,23 +1,18 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
-use super::answer::{self, LockError};
+use super::answer;
 use super::caller::{LdlmCaller, Rejection, check_grpc_timeout, method_not_allowed};
 use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, Timeout, UnlockRequest};
 use super::schema::{GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, UnlockAnswer};
+use crate::dialects::ldlm::error;
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
-use crate::http::AppState;
 use crate::http::auth::{self, may_take};
-use crate::http::code::Code;
-use crate::http::code_groups::{BODY, KEYED, NEW_HOLD, WRITE};
 use crate::http::delivery::granted;
-use crate::http::endpoint::{IdempotencyHeader, errors};
-use crate::http::failure::Failure;
+use crate::http::endpoint::{BODY, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
 use crate::http::idempotency::{Scope, request_key};
-use crate::http::key;
-use crate::http::query::Query;
-use crate::http::respond;
 use crate::http::unknown_fields::check_misplaced;
+use crate::http::{AppState, Code, Failure, Query, key, respond};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
@@ -141,8 +136,10 @@ async fn acquire(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejec
     let limits = caller.app.engine.limits();
     let asked = LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let key = Engine::new_key();
-    if let Some(invalid) = asked.invalid() {
-        return Err(Rejection::before_session(invalid_request(&asked, key, invalid.into())));
+    if let Some((error, has_key)) = asked.invalid() {
+        let mut buffer = [0; 36];
+        let key = if has_key { key::dashed_in(key, &mut buffer) } else { "" };
+        return Err(Rejection::before_session(ok(answer::not_locked(&asked.name, key, Some(error)))));
     }
     if let Some(failure) = asked.limit_exceeded(&limits) {
         return Err(Rejection::before_session(beyond_limit(&asked.name, key, failure)));
@@ -183,27 +180,18 @@ fn wait(asked: Timeout) -> Option<Wait> {
     }
 }
 
-fn invalid_request(asked: &LockRequest<'_>, key: HoldKey, error: LockError) -> Response {
-    // LDLM makes a key before it looks at name and size, and after it has looked at the timeouts.
-    let early = asked.lock_timeout == Timeout::Negative || asked.wait_timeout == Timeout::Negative;
-    let mut buffer = [0; 36];
-    let key = if early { "" } else { key::dashed_in(key, &mut buffer) };
-    ok(answer::not_locked(&asked.name, key, Some(error)))
-}
-
 /// A limit is reported in `error`, where LDLM's clients look.
 fn beyond_limit(name: &str, key: HoldKey, failure: Failure) -> Response {
-    let error = LockError::LimitExceeded(Box::new(failure));
-    ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), Some(error)))
+    ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), Some(failure.into())))
 }
 
 fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result<Response, Rejection> {
     let failure = answer::from_fault(&fault);
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
-        Fault::Refused(Refusal::WaitTimedOut) => Some(LockError::LockWaitTimeout),
-        Fault::Refused(Refusal::SizeMismatch { .. }) => Some(LockError::LockSizeMismatch),
-        Fault::Refused(Refusal::ZeroSize) => Some(LockError::InvalidLockSize),
+        Fault::Refused(Refusal::WaitTimedOut) => Some(error::WAIT_TIMED_OUT),
+        Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error::SIZE_MISMATCH),
+        Fault::Refused(Refusal::ZeroSize) => Some(error::SIZE_NOT_POSITIVE),
         Fault::Refused(Refusal::LimitExceeded { .. }) => {
             // Refused before the engine checked the session.
             return Err(Rejection::before_session(beyond_limit(name, key, failure)));
@@ -211,7 +199,7 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
         // Only releases, renewals and reads are served now.
         Fault::Refused(_) if failure.code == Code::TableFull => return Err(rejected(fault)),
         // Clients of LDLM send no idempotency key; a request with one gets a status with Retry-After instead.
-        Fault::Refused(_) if failure.limit.is_some() && !has_key => Some(LockError::LimitExceeded(Box::new(failure))),
+        Fault::Refused(_) if failure.limit.is_some() && !has_key => Some(failure.into()),
         _ => return Err(rejected(fault)),
     };
     Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
@@ -225,8 +213,8 @@ async fn release(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejec
     let released = caller.app.engine.release(name.clone(), Some(caller.session), proof).await;
     let error = match released {
         Ok(_) => return Ok(ok(answer::unlocked(&name))),
-        Err(Fault::Refused(Refusal::NoSuchLock)) => LockError::LockDoesNotExist,
-        Err(Fault::Refused(Refusal::WrongKey)) => LockError::InvalidLockKey,
+        Err(Fault::Refused(Refusal::NoSuchLock)) => error::NO_SUCH_LOCK,
+        Err(Fault::Refused(Refusal::WrongKey)) => error::WRONG_KEY,
         Err(fault) => return Err(rejected(fault)),
     };
     Ok(ok(answer::not_unlocked(&name, error)))
@@ -243,8 +231,7 @@ async fn renew_hold(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Re
         Ok(renewed) => Ok(ok(answer::locked(&asked.name, &asked.key, renewed.token, Some(renewed.expires_in)))),
         // `locked: false` means that the hold is lost, and nothing else: its holder stops its work.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {
-            let error = LockError::Unknown("lock does not exist or invalid key");
-            Ok(ok(answer::not_locked(&asked.name, &asked.key, Some(error))))
+            Ok(ok(answer::not_locked(&asked.name, &asked.key, Some(error::HOLD_LOST))))
         }
         Err(Fault::Refused(Refusal::NoLease)) => Err(Rejection::before_session(answer::failure(&no_lease()))),
         Err(fault) => Err(rejected(fault)),

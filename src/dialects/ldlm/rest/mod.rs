@@ -8,18 +8,27 @@ mod caller;
 mod holds;
 mod request;
 mod schema;
-mod session;
 
-use crate::domain::Dialect;
 use crate::domain::time::round_up_ms;
-use crate::http::catalog::HoldDialect;
-use crate::http::endpoint::{Chapter, Documentation, add_schema};
-use crate::http::key;
-use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
+use crate::domain::{Dialect, Refusal};
+use crate::engine::Fault;
+use crate::http::auth::{caller, identify, may_use};
+use crate::http::connection::client;
+use crate::http::cookie::{self, RequestCookie, request_cookie};
+use crate::http::endpoint::{BODY, Chapter, Documentation, IdempotencyHeader, KEYED, WRITE, add_schema, errors};
+use crate::http::idempotency::{Scope, request_key};
+use crate::http::unknown_fields::check_misplaced;
+use crate::http::{AppState, Code, Declaration, Failure, HoldDialect, Query, Routes, key, respond};
+use answer::SessionError;
+use axum::body::Body;
+use axum::extract::{FromRef, Request, State};
+use axum::http::{Method, StatusCode, header, request::Parts};
+use axum::response::Response;
 use axum::routing::any;
-use schema::GatewayError;
-use session::Sessions;
+use caller::{LdlmCaller, Rejection};
+use request::{FIELDS, IN_BODY, SessionRequest};
+use schema::{GatewayError, IN_SESSION, MESSAGE, SessionAnswer};
+use std::time::Duration;
 
 pub static DECLARATION: Declaration = Declaration {
     label: "sessions_v1",
@@ -44,15 +53,136 @@ const DOCUMENTATION: Documentation = Documentation {
 
 fn routes() -> Routes<Sessions> {
     Routes::new()
-        .described::<session::__path_open>(any(session::session))
-        .also::<session::__path_close>()
+        .described::<__path_open>(any(session))
+        .also::<__path_close>()
         .described::<holds::__path_lock>(any(holds::lock))
         .described::<holds::__path_unlock>(any(holds::unlock))
         .described::<holds::__path_renew>(any(holds::renew))
         .described::<holds::__path_refresh_lock>(any(holds::refresh_lock))
-        .uncounted("/v1/lock/", any(session::not_found))
-        .uncounted("/v1/unlock/", any(session::not_found))
-        .uncounted("/v1/renew/", any(session::not_found))
-        .uncounted("/v1/refreshlock/", any(session::not_found))
-        .uncounted("/session/", any(session::not_found))
+        .uncounted("/v1/lock/", any(not_found))
+        .uncounted("/v1/unlock/", any(not_found))
+        .uncounted("/v1/renew/", any(not_found))
+        .uncounted("/v1/refreshlock/", any(not_found))
+        .uncounted("/session/", any(not_found))
+}
+
+#[derive(Clone)]
+struct Sessions {
+    app: AppState,
+    /// The longest idle timeout that a session may be opened with.
+    idle_ms_max: u64,
+}
+
+impl FromRef<Sessions> for AppState {
+    fn from_ref(sessions: &Sessions) -> AppState {
+        AppState::clone(&sessions.app)
+    }
+}
+
+/// Every method on `/session`. Other methods than LDLM's two find nothing there, as with LDLM.
+async fn session(State(state): State<Sessions>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let app = &state.app;
+    match head.method {
+        Method::POST => open(&state, &head, body).await.unwrap_or_else(|failure| answer::failure(&failure)),
+        Method::DELETE => close(app, &head).await.unwrap_or_else(|failure| answer::failure(&failure)),
+        _ => nothing_here(app, &head).await,
+    }
+}
+
+/// LDLM asks for the session before it looks for the path. Kept for the paths that only its clients could mean
+/// (`/v1/lock/`, `/session/`): anywhere else a missing cookie would hide other dialects' answers.
+async fn not_found(State(app): State<AppState>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    nothing_here(&app, &head).await
+}
+
+async fn nothing_here(app: &AppState, head: &Parts) -> Response {
+    match LdlmCaller::enter(app, head).await {
+        Ok(caller) => caller.answer(Err(Rejection::from(Failure::new(Code::NotFound, "Not Found")))).await,
+        Err(response) => response,
+    }
+}
+
+errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::ShareFull], KEYED);
+errors!(CloseErrors: GatewayError, [Code::TooManyAttempts, Code::Forbidden], WRITE, IN_SESSION);
+
+/// Open a session
+///
+/// The answer sets the cookie `ldlm-session`. The session ends when nothing is heard from it for its idle timeout. It is
+/// of use with the credential that opened it. Where none is configured an `Idempotency-Key` is ignored.
+#[utoipa::path(
+    post,
+    path = "/session",
+    operation_id = "open_session",
+    params(IdempotencyHeader),
+    request_body(content = Option<SessionRequest>, example = json!({"idle_timeout_seconds": 600})),
+    responses(
+        (status = 201, description = "The session is open.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential, or a wrong one; without a body.", headers(("WWW-Authenticate", description = "`Basic realm=\"Restricted\"`"))),
+        OpenErrors,
+    ),
+)]
+async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Failure> {
+    let app = &state.app;
+    let identity = identify(app, head).await?;
+    if !identity.may_write() {
+        return Err(Failure::forbidden("open a session", None));
+    }
+    let unknown = app.settings.unknown_fields;
+    check_misplaced(Query::of(&head.uri), &FIELDS, IN_BODY, unknown)?;
+    let body = app.body(head, body).await?;
+    let idle_timeout_ms = SessionRequest::parse(&body, state.idle_ms_max, unknown)?.idle_timeout_ms;
+    // Older releases read no body, and say the same of a session that asks for nothing.
+    let asked = idle_timeout_ms.map_or(String::new(), |ms| ms.to_string());
+    let request = request_key(head, None, &Scope { identity: &identity, session: None }, asked.as_bytes())?;
+    // Anonymous callers share one scope: a guessed key would give the session of another.
+    let request = request.filter(|_| !identity.is_anonymous());
+    let by = caller(&identity, head);
+    let opened = match idle_timeout_ms {
+        Some(ms) => app.engine.open_session_for(Duration::from_millis(ms), request, by).await,
+        None => app.engine.open_session(request, by).await,
+    };
+    let session = opened.map_err(|fault| answer::from_fault(&fault))?;
+    let idle_timeout = app.engine.idle_timeout_of(session);
+    let mut response = respond::json(StatusCode::CREATED, answer::session(Some((session, idle_timeout))));
+    response.headers_mut().insert(header::SET_COOKIE, app.session_cookie(session, head));
+    Ok(response)
+}
+
+/// Close a session
+///
+/// Gives back all that the session holds, and ends its waits.
+#[utoipa::path(
+    delete,
+    path = "/session",
+    operation_id = "close_session",
+    responses(
+        (status = 200, description = "The session is closed; the cookie is emptied.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 401, description = "No credential (then without a body), or no session cookie.", body = schema::SessionError),
+        (status = 409, description = "The session is not known.", body = schema::SessionError),
+        CloseErrors,
+    ),
+    security(("session" = [])),
+)]
+async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
+    let identity = identify(app, head).await?;
+    if !identity.may_write() {
+        return Err(Failure::forbidden("close a session", None));
+    }
+    let session = match request_cookie(&head.headers) {
+        RequestCookie::Session(session) => session,
+        RequestCookie::Nothing => return Ok(SessionError::CookieMissing.response()),
+        RequestCookie::Empty | RequestCookie::Unreadable => return Ok(SessionError::NotFound.response()),
+    };
+    may_use(app, &identity, head, session).await.map_err(|fault| answer::from_fault(&fault))?;
+    match app.engine.close_session(session).await {
+        Ok(()) => {
+            let mut response = respond::json(StatusCode::OK, answer::session(None));
+            response.headers_mut().insert(header::SET_COOKIE, cookie::cleared(client(head).https));
+            Ok(response)
+        }
+        Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(SessionError::NotFound.response()),
+        Err(fault) => Err(answer::from_fault(&fault)),
+    }
 }

@@ -1,7 +1,7 @@
 //! The answers of sessions v1 as the OpenAPI document describes them; `answer.rs` writes them by hand.
 #![expect(dead_code, reason = "the hot path writes these shapes without them")]
 
-use crate::http::code::Code;
+use crate::http::Code;
 use crate::http::endpoint::ErrorShape;
 use utoipa::ToSchema;
 

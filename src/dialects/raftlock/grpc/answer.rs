@@ -6,11 +6,9 @@ use crate::dialects::raftlock::proto::{ErrorCode, ErrorDetail, Lock};
 use crate::domain::view::HoldView;
 use crate::domain::{Dialect, Metadata, Refusal, Timestamp};
 use crate::engine::{EngineError, Fault};
-use crate::http::app::AppState;
-use crate::http::code::{Code, FieldNames};
-use crate::http::failure::Failure;
+use crate::http::{AppState, Code, Failure, FieldNames};
 use prost_types::{Duration as Span, Timestamp as Moment};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::Status;
 
@@ -119,24 +117,20 @@ pub fn status(fault: &Fault) -> Status {
         (Fault::Engine(EngineError::ShuttingDown), _) => Status::new(code, "server: server stopped"),
         // Without this detail the client would send the request to every node.
         (Fault::Engine(EngineError::OutcomeUnknown), _) => {
-            detailed(code, ErrorCode::ReplicationFailure, &failure.detail, &HashMap::new())
+            detailed(code, ErrorCode::ReplicationFailure, &failure.detail, &[])
         }
-        (_, Code::RequestReused) => {
-            let details = HashMap::from([("field", "request_id")]);
-            detailed(code, ErrorCode::InvalidArgument, &failure.detail, &details)
-        }
-        (_, Code::LimitExceeded | Code::InvalidField) => {
-            let details = HashMap::from([("field", failure.field.unwrap_or_default())]);
-            detailed(code, ErrorCode::InvalidArgument, &failure.detail, &details)
+        (_, Code::RequestReused | Code::LimitExceeded | Code::InvalidField) => {
+            let is_reused = failure.code == Code::RequestReused;
+            let field = if is_reused { "request_id" } else { failure.field.unwrap_or_default() };
+            detailed(code, ErrorCode::InvalidArgument, &failure.detail, &[("field", field)])
         }
         _ => failure.into(),
     }
 }
 
-/// A right that is missing.
 pub fn permission_denied(failure: Failure) -> Status {
     let code = crate::http::grpc::status::grpc(failure.code);
-    detailed(code, ErrorCode::PermissionDenied, &failure.detail, &HashMap::new())
+    detailed(code, ErrorCode::PermissionDenied, &failure.detail, &[])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::dialects::raftlock::proto::{
 };
 use prost::Message;
 use prost_types::{Duration as Span, Timestamp as Moment};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -29,8 +29,7 @@ const PATTERN_BYTES_MAX: usize = 256;
 pub const PAGE_MAX: i32 = 1000;
 
 pub fn acquire(asked: &AcquireRequest) -> Result<(), Status> {
-    lock_id(&asked.lock_id)?;
-    client_id(&asked.client_id)?;
+    lock_and_client(&asked.lock_id, &asked.client_id)?;
     span("ttl", asked.ttl.as_ref(), TTL_MAX)?;
     span("timeout", asked.wait_timeout.as_ref(), TIMEOUT_MAX)?;
     priority(asked.priority)?;
@@ -43,14 +42,12 @@ pub fn acquire(asked: &AcquireRequest) -> Result<(), Status> {
 }
 
 pub fn release(asked: &ReleaseRequest) -> Result<(), Status> {
-    lock_id(&asked.lock_id)?;
-    client_id(&asked.client_id)?;
+    lock_and_client(&asked.lock_id, &asked.client_id)?;
     positive_version(asked.version)
 }
 
 pub fn renew(asked: &RenewRequest) -> Result<(), Status> {
-    lock_id(&asked.lock_id)?;
-    client_id(&asked.client_id)?;
+    lock_and_client(&asked.lock_id, &asked.client_id)?;
     positive_version(asked.version)?;
     if asked.new_ttl.is_none() {
         return Err(invalid("new_ttl", "<nil>", "new_ttl is required"));
@@ -59,8 +56,7 @@ pub fn renew(asked: &RenewRequest) -> Result<(), Status> {
 }
 
 pub fn enqueue(asked: &EnqueueWaiterRequest) -> Result<(), Status> {
-    lock_id(&asked.lock_id)?;
-    client_id(&asked.client_id)?;
+    lock_and_client(&asked.lock_id, &asked.client_id)?;
     if asked.timeout.is_none() {
         return Err(invalid("timeout", "<nil>", "timeout is required for enqueue waiter"));
     }
@@ -70,8 +66,7 @@ pub fn enqueue(asked: &EnqueueWaiterRequest) -> Result<(), Status> {
 }
 
 pub fn cancel(asked: &CancelWaitRequest) -> Result<(), Status> {
-    lock_id(&asked.lock_id)?;
-    client_id(&asked.client_id)?;
+    lock_and_client(&asked.lock_id, &asked.client_id)?;
     version(asked.version)
 }
 
@@ -79,24 +74,18 @@ pub fn list(asked: &GetLocksRequest) -> Result<(), Status> {
     if let Some(wanted) = &asked.filter {
         filter(wanted)?;
     }
-    if asked.limit < 0 {
-        return Err(invalid("limit", &asked.limit.to_string(), "limit cannot be negative"));
-    }
-    if asked.limit > PAGE_MAX {
-        return Err(invalid("limit", &asked.limit.to_string(), &format!("limit cannot exceed {PAGE_MAX}")));
-    }
-    if asked.offset < 0 {
-        return Err(invalid("offset", &asked.offset.to_string(), "offset cannot be negative"));
-    }
-    Ok(())
+    checked(asked.limit >= 0, "limit", asked.limit, "limit cannot be negative")?;
+    checked(asked.limit <= PAGE_MAX, "limit", asked.limit, &format!("limit cannot exceed {PAGE_MAX}"))?;
+    checked(asked.offset >= 0, "offset", asked.offset, "offset cannot be negative")
 }
 
 pub fn lock_id(id: &str) -> Result<(), Status> {
     identifier("lock_id", id)
 }
 
-fn client_id(id: &str) -> Result<(), Status> {
-    identifier("client_id", id)
+fn lock_and_client(lock_id: &str, client_id: &str) -> Result<(), Status> {
+    identifier("lock_id", lock_id)?;
+    identifier("client_id", client_id)
 }
 
 fn identifier(field: &'static str, id: &str) -> Result<(), Status> {
@@ -125,18 +114,20 @@ fn span(field: &'static str, span: Option<&Span>, longest: Duration) -> Result<(
 }
 
 fn priority(priority: i32) -> Result<(), Status> {
-    if (-1000..=1000).contains(&priority) {
-        return Ok(());
-    }
-    Err(invalid("priority", &priority.to_string(), "priority must be between -1000 and 1000"))
+    let is_sound = (-1000..=1000).contains(&priority);
+    checked(is_sound, "priority", priority, "priority must be between -1000 and 1000")
 }
 
 fn positive_version(version: i64) -> Result<(), Status> {
-    if version > 0 { Ok(()) } else { Err(invalid("version", &version.to_string(), "version must be positive")) }
+    checked(version > 0, "version", version, "version must be positive")
 }
 
 fn version(version: i64) -> Result<(), Status> {
-    if version >= 0 { Ok(()) } else { Err(invalid("version", &version.to_string(), "version cannot be negative")) }
+    checked(version >= 0, "version", version, "version cannot be negative")
+}
+
+fn checked(is_sound: bool, field: &str, value: impl ToString, text: &str) -> Result<(), Status> {
+    if is_sound { Ok(()) } else { Err(invalid(field, &value.to_string(), text)) }
 }
 
 fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Status> {
@@ -184,13 +175,12 @@ fn filter(filter: &LockFilter) -> Result<(), Status> {
 
 /// RaftLock's refusal: the message, and the field in a detail.
 pub fn invalid(field: &str, value: &str, text: &str) -> Status {
-    let details: HashMap<&str, &str> = HashMap::from([("field", field), ("value", value)]);
-    detailed(Code::InvalidArgument, ErrorCode::InvalidArgument, text, &details)
+    detailed(Code::InvalidArgument, ErrorCode::InvalidArgument, text, &[("field", field), ("value", value)])
 }
 
 /// A status with RaftLock's detail, which its Go client reads.
-pub fn detailed(code: Code, error: ErrorCode, text: &str, details: &HashMap<&str, &str>) -> Status {
-    let details = details.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+pub fn detailed(code: Code, error: ErrorCode, text: &str, details: &[(&str, &str)]) -> Status {
+    let details = details.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
     let detail = ErrorDetail { code: error.into(), message: text.to_owned(), details };
     let any = prost_types::Any {
         type_url: "type.googleapis.com/raftlock.ErrorDetail".to_owned(),

@@ -99,7 +99,6 @@ fn shown_bytes(lock: &LockView) -> usize {
     lock.name.len() + ROW_BYTES + metadata
 }
 
-/// One search.
 struct Search {
     wanted: LockFilter,
     engine: Engine,

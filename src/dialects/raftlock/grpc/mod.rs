@@ -15,10 +15,8 @@ mod wildcard;
 use super::proto;
 use crate::config::Config;
 use crate::domain::Dialect;
-use crate::http::catalog::{GrpcService, HoldDialect};
 use crate::http::grpc::unary::unary_route;
-use crate::http::routes::Routes;
-use crate::http::{AppState, Declaration};
+use crate::http::{AppState, Declaration, GrpcService, HoldDialect, Routes};
 use state::RaftLock;
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::dialects::raftlock::proto::{
 use crate::domain::view::LockView;
 use crate::domain::{Acquire, Dialect, Name, Wait};
 use crate::engine::Engine;
-use crate::http::app::AppState;
+use crate::http::AppState;
 use crate::http::auth::{may_read, may_take};
 use crate::http::grpc::unary::Reply;
 use std::sync::Arc;

@@ -3,33 +3,27 @@
 //! `lock_id` names lock and holder by itself. Beyond the README: `wait`, `metadata`, `fencing_token`, and a 409 that
 //! describes the holder.
 
-mod request;
-mod schema;
+mod messages;
 
+use crate::access::Identity;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, HeldBy, Name, Proof, Refusal, Wait};
 use crate::engine::{Engine, Fault};
-use crate::http::auth::{caller, identify, may_take, touch_cookie_session};
-use crate::http::catalog::HoldDialect;
-use crate::http::code::{Code, FieldNames};
-use crate::http::code_groups::{BODY, CREDENTIAL, KEYED, NEW_HOLD, WRITE};
+use crate::http::auth::{caller, identify_and_touch, may_take};
 use crate::http::delivery::granted;
-use crate::http::endpoint::{Chapter, Documentation, IdempotencyHeader, add_schema, errors};
-use crate::http::failure::Failure;
+use crate::http::endpoint::{
+    BODY, CREDENTIAL, Chapter, Documentation, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, add_schema, errors,
+};
 use crate::http::idempotency::{Scope, request_key};
-use crate::http::key;
-use crate::http::query::Query;
 use crate::http::respond::{self, seconds};
-use crate::http::routes::Routes;
 use crate::http::unknown_fields::check_query;
-use crate::http::{AppState, Declaration};
-use axum::body::Body;
+use crate::http::{AppState, Code, Declaration, Failure, FieldNames, HoldDialect, Query, Routes, key};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use axum::routing::any;
-use request::{LockRequest, UnlockRequest};
-use schema::{ErrorAnswer, ErrorBody, Holder, Locked, Unlocked};
+use messages::{ErrorAnswer, ErrorBody, Holder, LockRequest, Locked, UnlockRequest, Unlocked};
 
 const NAMES: FieldNames = FieldNames { name: "resource", size: "size", lease: "ttl", wait: "wait" };
 
@@ -101,13 +95,8 @@ async fn unlock(State(state): State<LockUnlock>, request: Request) -> Response {
 
 async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Response, Failure> {
     let app = &state.app;
-    check_method(head)?;
-    let identity = identify(app, head).await?;
-    touch_cookie_session(app, &identity, head).await;
-    check_content_type(&head.headers)?;
+    let (identity, body) = read(app, head, body).await?;
     let unknown = app.settings.unknown_fields;
-    check_query(Query::of(&head.uri), &[], unknown)?;
-    let body = app.body(head, body).await?;
     let asked = LockRequest::parse(&body, &app.engine.limits(), state.default_ttl_ms, unknown)?;
     may_take(&identity, &asked.resource)?;
     let scope = Scope { identity: &identity, session: None };
@@ -137,14 +126,8 @@ async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Respon
 }
 
 async fn try_unlock(app: &AppState, head: &Parts, body: Body) -> Result<Response, Failure> {
-    check_method(head)?;
-    let identity = identify(app, head).await?;
-    touch_cookie_session(app, &identity, head).await;
-    check_content_type(&head.headers)?;
-    let unknown = app.settings.unknown_fields;
-    check_query(Query::of(&head.uri), &[], unknown)?;
-    let body = app.body(head, body).await?;
-    let asked = UnlockRequest::parse(&body, unknown)?;
+    let (identity, body) = read(app, head, body).await?;
+    let asked = UnlockRequest::parse(&body, app.settings.unknown_fields)?;
     let Some((key, name)) = key::from_lock_id(&asked.lock_id) else {
         return Err(unknown_lock_id());
     };
@@ -164,11 +147,15 @@ fn unknown_lock_id() -> Failure {
     Failure { field: Some("lock_id"), ..Failure::new(Code::WrongKey, "lock_id is not known, or its hold has ended") }
 }
 
-fn check_method(head: &Parts) -> Result<(), Failure> {
-    if head.method == Method::POST {
-        return Ok(());
+/// The caller and the body of a request of the right form.
+async fn read(app: &AppState, head: &Parts, body: Body) -> Result<(Identity, Bytes), Failure> {
+    if head.method != Method::POST {
+        return Err(Failure::new(Code::MethodNotAllowed, "only POST is allowed here"));
     }
-    Err(Failure::new(Code::MethodNotAllowed, "only POST is allowed here"))
+    let identity = identify_and_touch(app, head, None).await?;
+    check_content_type(&head.headers)?;
+    check_query(Query::of(&head.uri), &[], app.settings.unknown_fields)?;
+    Ok((identity, app.body(head, body).await?))
 }
 
 /// A content type may be left out, but if there is one it must be JSON's.

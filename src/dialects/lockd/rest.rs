@@ -4,32 +4,24 @@
 //! `max_hold` or a forced release ends abandoned holds. Bodies and query strings are ignored, as lockd does,
 //! except for parameters that look like a lease or a wait.
 
-mod clean_path;
-
 use super::release_by_name;
 use crate::access::Identity;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name};
 use crate::engine::{Engine, Fault};
-use crate::http::auth::{caller, identify, may_read, may_take, touch_cookie_session};
-use crate::http::catalog::HoldDialect;
-use crate::http::code::{Code, FieldNames};
-use crate::http::code_groups::{CREDENTIAL, KEYED, NEW_HOLD, WRITE};
+use crate::http::auth::{caller, identify_and_touch, may_read, may_take};
 use crate::http::delivery::body_of_grant;
-use crate::http::endpoint::{Chapter, Documentation, ErrorShape, IdempotencyHeader, add_schema, errors};
-use crate::http::failure::Failure;
+use crate::http::endpoint::{
+    CREDENTIAL, Chapter, Documentation, ErrorShape, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, add_schema, errors,
+};
 use crate::http::idempotency::{Scope, request_key};
-use crate::http::query::Query;
-use crate::http::respond;
-use crate::http::routes::Routes;
 use crate::http::unknown_fields::check_misplaced;
-use crate::http::{AppState, Declaration};
+use crate::http::{AppState, Code, Declaration, Failure, FieldNames, HoldDialect, Query, Routes, respond};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use axum::routing::any;
-use clean_path::clean;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use utoipa::{IntoParams, ToSchema};
 
 const NAME_BYTES_MAX: usize = 128;
@@ -143,6 +135,26 @@ fn leads_here(path: &str) -> bool {
     clean(path).starts_with(b"/lock/")
 }
 
+/// A path as Go's routers read it: percent-decoded, without empty steps, `.` and `..`; a slash at its end stays.
+fn clean(path: &str) -> Vec<u8> {
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    let mut steps: Vec<&[u8]> = Vec::new();
+    let mut is_open = false;
+    for step in decoded.split(|byte| *byte == b'/') {
+        is_open = matches!(step, b"" | b".");
+        match step {
+            b"" | b"." => {}
+            b".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    let mut cleaned: Vec<u8> = steps.iter().flat_map(|step| [b"/", *step].concat()).collect();
+    if is_open || cleaned.is_empty() {
+        cleaned.push(b'/');
+    }
+    cleaned
+}
+
 /// lockd's router finds nothing at empty and split names.
 fn is_one_segment(name: &[u8]) -> bool {
     !name.is_empty() && !name.contains(&b'/')
@@ -150,8 +162,7 @@ fn is_one_segment(name: &[u8]) -> bool {
 
 async fn answer(state: &Lockd, head: &Parts, name: &str) -> Result<Response, Failure> {
     let app = &state.app;
-    let identity = identify(app, head).await?;
-    touch_cookie_session(app, &identity, head).await;
+    let identity = identify_and_touch(app, head, None).await?;
     match head.method {
         Method::POST => lock(state, head, &identity, name).await,
         Method::DELETE => unlock(app, &identity, name).await,
@@ -318,30 +329,4 @@ fn fail(failure: &Failure) -> Response {
     let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     let response = json(failure.code.status(), format!("{{\"error\":{text}}}\n"));
     respond::with_failure_headers(response, failure)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(name: &[u8]) -> String {
-        checked(name).expect_err("refused").detail.into_owned()
-    }
-
-    #[test]
-    fn invalid_names_get_lockds_messages() {
-        assert_eq!(words(b"A+B"), "Name contains non-printable/non-ascii byte 43 at offset 1");
-        assert_eq!(words(b"hi\n"), "Name contains non-printable/non-ascii byte 10 at offset 2");
-        assert_eq!(words("日本語".as_bytes()), "Name contains non-printable/non-ascii byte 230 at offset 0");
-        assert_eq!(words(b"\xbd"), "Name contains non-printable/non-ascii byte 189 at offset 0");
-        assert_eq!(words(&[b'a'; 129]), "Name is too long (129 bytes > max of 128)");
-        assert!(checked(&[b'a'; 128]).is_ok());
-        assert!(checked(b"$-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").is_ok());
-    }
-
-    #[test]
-    fn name_is_one_segment() {
-        assert!(is_one_segment(b"a"));
-        assert!([&b""[..], b"a/b", b"/"].iter().all(|name| !is_one_segment(name)));
-    }
 }

@@ -1,17 +1,15 @@
-//! The messages of lock/unlock JSON.
+//! The messages of lock/unlock JSON: requests, then answers.
 
 use crate::domain::{Limits, Metadata};
-use crate::http::failure::Failure;
-use crate::http::idempotency;
+use crate::http::endpoint::ErrorShape;
 use crate::http::json_object::{FieldName, Trailing, Value, parse};
 use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::UnknownFields;
+use crate::http::{Failure, idempotency};
+use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
-
-const fn field(name: &'static str) -> FieldName {
-    FieldName { name, alias: name }
-}
 
 #[derive(Debug, ToSchema)]
 #[schema(as = LockResource)]
@@ -40,19 +38,19 @@ impl<'a> LockRequest<'a> {
         default_ttl_ms: u64,
         unknown: UnknownFields,
     ) -> Result<LockRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 5] =
-            [field("resource"), field("ttl"), field("wait"), field("metadata"), field(idempotency::FIELD)];
+        static FIELDS: [FieldName; 5] = [
+            FieldName::word("resource"),
+            FieldName::word("ttl"),
+            FieldName::word("wait"),
+            FieldName::word("metadata"),
+            FieldName::word(idempotency::FIELD),
+        ];
         let [resource, ttl, wait, metadata, request_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
-        let lease_field =
-            DurationField { name: "ttl", zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" };
-        let ttl_ms = ttl.number(lease_field.name)?.map_or(Ok(default_ttl_ms), |seconds| lease_field.ms(seconds))?;
-        let wait_field =
-            DurationField { name: "wait", zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" };
-        let wait_ms = wait.number(wait_field.name)?.map_or(Ok(0), |seconds| wait_field.ms(seconds))?;
+        let (lease_field, wait_field) = (DurationField::lease("ttl", limits), DurationField::wait("wait", limits));
         Ok(LockRequest {
+            ttl_ms: ttl.number("ttl")?.map_or(Ok(default_ttl_ms), |seconds| lease_field.ms(seconds))?,
+            wait_ms: wait.number("wait")?.map_or(Ok(0), |seconds| wait_field.ms(seconds))?,
             resource: needed(resource, "resource")?,
-            ttl_ms,
-            wait_ms,
             metadata: metadata.map("metadata")?,
             request_id: request_id.text(idempotency::FIELD)?,
         })
@@ -69,7 +67,7 @@ pub struct UnlockRequest<'a> {
 
 impl<'a> UnlockRequest<'a> {
     pub fn parse(body: &'a [u8], unknown: UnknownFields) -> Result<UnlockRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 1] = [field("lock_id")];
+        static FIELDS: [FieldName; 1] = [FieldName::word("lock_id")];
         let [lock_id] = parse(body, &FIELDS, Trailing::Refused, unknown)?;
         Ok(UnlockRequest { lock_id: needed(lock_id, "lock_id")? })
     }
@@ -80,6 +78,68 @@ fn needed<'a>(value: Value<'a>, name: &'static str) -> Result<Cow<'a, str>, Fail
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(Failure::field(name, format!("{name} is needed: a string that is not empty"))),
     }
+}
+
+/// The lock is taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResourceLocked)]
+pub struct Locked<'a> {
+    /// Names the lock and this hold of it; unlocks it.
+    pub lock_id: String,
+    pub resource: &'a str,
+    /// Higher than every token given before.
+    pub fencing_token: u64,
+    /// Until the lock is given back by itself.
+    pub expires_in_seconds: Option<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResourceUnlocked)]
+pub struct Unlocked<'a> {
+    pub lock_id: &'a str,
+    pub released: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResourceError)]
+pub struct ErrorAnswer<'a> {
+    pub error: ErrorBody<'a>,
+    /// Who is in the way, when the lock is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder<'a>>,
+}
+
+impl ErrorShape for ErrorAnswer<'_> {}
+
+#[derive(Serialize, ToSchema)]
+pub struct ErrorBody<'a> {
+    /// Stable name of the error.
+    #[schema(example = "held")]
+    pub code: &'a str,
+    pub message: &'a str,
+    /// The same request may succeed later, and sending it again does no harm.
+    pub retryable: bool,
+    /// The field of the request that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'a str>,
+    /// The bound that was exceeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The key of the server's `config.toml` that sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_key: Option<&'a str>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Holder<'a> {
+    /// The metadata that the holder gave.
+    pub metadata: BTreeMap<&'a str, &'a str>,
+    pub fencing_token: u64,
+    pub held_for_seconds: f64,
+    /// Until it ends if nothing more is heard of its owner; null with neither a lease nor a session.
+    pub remaining_seconds: Option<f64>,
+    /// How many wait for this lock.
+    pub queue_length: u32,
 }
 
 #[cfg(test)]
