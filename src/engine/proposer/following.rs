@@ -7,7 +7,7 @@ use crate::raft::Leadership;
 use std::time::Duration;
 
 /// Before asking a leader again that was busy or did not answer.
-const PAUSE: Duration = Duration::from_millis(20);
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// The stream of commands to one leader.
 struct ForwardStream {
@@ -49,7 +49,7 @@ impl Proposer {
                 // The table has forgotten their numbers with this node: sent again, they would be applied twice.
                 self.unsettled.clear();
             }
-            tokio::time::sleep(if removed { TICK } else { PAUSE }).await;
+            tokio::time::sleep(if removed { TICK } else { RETRY_DELAY }).await;
             self.count(&mut stream);
         }
     }
@@ -81,7 +81,7 @@ impl Proposer {
                 true
             }
             Some(Reply::Busy) => {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
                 true
             }
             _ => false,

@@ -77,7 +77,7 @@ impl Destination {
         loop {
             match self.file.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Somebody who shares the pipe wants it so; this thread can wait.
+                // Another process that shares the pipe has made it so; this thread can wait.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)?;
                 }
