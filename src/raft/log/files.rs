@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::raft::data_dir::directory::free_bytes;
+use crate::raft::data_dir::space::does_not_fit;
 
 /// Small files, because only whole files of purged entries can be removed.
 pub const FILE_BYTES: u64 = 4 << 20;
@@ -77,29 +78,28 @@ impl OpenFile {
 
     /// Cuts what follows the last record.
     pub fn cut(&mut self, sync: bool) -> io::Result<()> {
-        if self.len > self.end {
-            self.file.set_len(self.end)?;
-            self.len = self.end;
-        }
+        self.file.set_len(self.end)?;
+        self.len = self.end;
         if sync { self.file.sync_all() } else { Ok(()) }
     }
 
     /// Fills space for the next records, if little is left and the disk has more. Blocks until it is on disk.
-    pub fn fill(&mut self, dir: &Path) {
+    pub fn fill(&mut self, dir: &Path) -> io::Result<()> {
         if self.grows || self.len >= self.end + LEFT_BYTES {
-            return;
+            return Ok(());
         }
         let filled =
             has_space(dir).and_then(|()| self.file.write_all_at(&ZEROS, self.len)).and_then(|()| self.file.sync_all());
         match filled {
             Ok(()) => self.len += FILL_BYTES as u64,
             // A file that grows is slower, and as good.
-            Err(_) => {
+            Err(error) if does_not_fit(&error) => {
                 self.grows = true;
-                _ = self.file.set_len(self.end);
-                self.len = self.end;
+                self.cut(false)?;
             }
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 }
 

@@ -94,6 +94,10 @@ impl LogIndex {
     }
 
     fn purge(&mut self, id: LogId) {
+        if Some(id) > self.state.last {
+            // Entries of an earlier term, which a snapshot has replaced, are gone too.
+            (self.places, self.newest, self.newest_bytes) = Default::default();
+        }
         self.places.drain(..self.position(id.index + 1));
         let kept = self.places.len();
         self.places.shrink_to(2 * kept);

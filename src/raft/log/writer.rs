@@ -109,22 +109,24 @@ struct WriterTask {
 
 impl WriterTask {
     fn run(mut self, arriving: &Receiver<Step>) {
-        loop {
-            // Without a flush there is nothing to gain.
-            if self.sync {
-                self.file.fill(&self.dir);
-            }
-            let Ok(first) = arriving.recv() else { break };
+        let mut filled = self.fill();
+        while let Ok(first) = arriving.recv() {
             let mut waiters = Vec::new();
-            let result = self.take(first, arriving, &mut waiters);
+            let result = filled.and_then(|()| self.take(first, arriving, &mut waiters));
             let result = planted!("failed-flush-ignored", result => Ok(()));
             result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
             #[cfg(feature = "mutants")]
             std::thread::sleep(crate::mutants::flush_delay());
             waiters.into_iter().for_each(Waiter::notify);
+            filled = self.fill();
         }
         // What follows the last record is cut again at the next start, if it cannot be cut now.
         _ = self.file.cut(false);
+    }
+
+    /// Without a flush there is nothing to gain.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.sync { self.file.fill(&self.dir) } else { Ok(()) }
     }
 
     /// Does everything that has arrived, and flushes once if any of it asks for that.
