@@ -1,8 +1,8 @@
 //! Reads the whole log before it is opened, cuts what a power loss tore off its end, and refuses any other damage.
 //!
-//! A cut needs proof: nothing readable follows, and the last record is incomplete: it is longer than its file, or zeros are
-//! where its checksum or a whole sector of it belongs. Behind the last record there are zeros in a file that was written when
-//! its process was killed.
+//! A cut needs proof: the first record that is not good is incomplete (it is longer than its file, or zeros are where its
+//! checksum or a whole sector of it belongs), and what follows was never known to be on disk. Behind the last record there are
+//! zeros in a file that was written when its process was killed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use crate::raft::data_dir::directory::sync_dir;
 use crate::raft::error::NodeStartError;
-use crate::raft::log::files;
-use crate::raft::log::record::{CHECKSUM_BYTES, Record, intact_len};
+use crate::raft::log::record::{CHECKSUM_BYTES, ENTRY_HEADER_BYTES, Record, intact_len};
+use crate::raft::log::{files, position};
+use crate::raft::types::{LogEntry, LogId};
 
 /// What a disk writes whole, or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -29,7 +30,10 @@ pub fn check_and_cut(dir: &Path) -> Result<(), NodeStartError> {
         if let Some(error) = good.error
             && !is_zero(&bytes[good.bytes..])
         {
-            refuse_unless_torn(&last.path, &bytes, good.bytes, &error)?;
+            if let Some(newest) = refuse_unless_torn(&last.path, &bytes, good.bytes, &error)? {
+                // Another node may count on it: this one is to know that it had it.
+                position::expect(data_dir(dir), newest).map_err(|e| NodeStartError::io(dir, e))?;
+            }
             let torn_bytes = bytes.len() - good.bytes;
             tracing::warn!(file = %last.path.display(), offset = good.bytes, torn_bytes, "the log has a torn end");
         }
@@ -119,7 +123,17 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Error) -> Result<(), NodeStartError> {
+fn data_dir(log_dir: &Path) -> &Path {
+    log_dir.parent().unwrap_or(log_dir)
+}
+
+/// Returns the newest entry behind the torn record, if there is any: the sectors of one write land in any order.
+fn refuse_unless_torn(
+    path: &Path,
+    bytes: &[u8],
+    offset: usize,
+    error: &io::Error,
+) -> Result<Option<LogId>, NodeStartError> {
     let bad = &bytes[offset..];
     let len = intact_len(bad);
     // What an intact header claims as its record is not searched: a payload may hold anything.
@@ -128,11 +142,20 @@ fn refuse_unless_torn(path: &Path, bytes: &[u8], offset: usize, error: &io::Erro
     let is_torn = match len {
         Some(len) => bad.get(..len).is_none_or(|record| lacks_a_part(record, offset)),
         // Whether an answered record was cut is known from the position: see `position.rs`.
+        None if readable.is_some() => lacks_its_header(bad, offset),
         None => error.kind() == io::ErrorKind::UnexpectedEof || bad.ends_with(&[0; CHECKSUM_BYTES]),
     };
+    let reached = path.parent().and_then(|dir| position::reached(data_dir(dir)));
     let reason = match readable {
+        Some(at)
+            if is_torn
+                && let Some((first, newest)) = entries_from(&bad[at..])
+                && reached.is_some_and(|reached| Some(first) > reached) =>
+        {
+            return Ok(Some(newest));
+        }
         Some(at) => format!("{error}, and good records follow from byte {}", offset + at),
-        None if is_torn => return Ok(()),
+        None if is_torn => return Ok(None),
         None => error.to_string(),
     };
     Err(NodeStartError::damaged(path, offset as u64, reason))
@@ -144,4 +167,25 @@ fn lacks_a_part(record: &[u8], offset: usize) -> bool {
     let first = SECTOR_BYTES - offset % SECTOR_BYTES;
     let rest = record.get(first..).unwrap_or_default();
     record.ends_with(&[0; CHECKSUM_BYTES]) || rest.chunks(SECTOR_BYTES).any(is_zero)
+}
+
+/// Whether a sector with a part of the header of a record at `offset` is all zeros.
+fn lacks_its_header(record: &[u8], offset: usize) -> bool {
+    let first = SECTOR_BYTES - offset % SECTOR_BYTES;
+    let (front, rest) = record.split_at(first.min(record.len()));
+    let second = &rest[..rest.len().min(SECTOR_BYTES)];
+    // The kind of a record begins with three zeros.
+    (front.len() > 3 && is_zero(front)) || (front.len() < ENTRY_HEADER_BYTES && is_zero(second))
+}
+
+/// The first and the newest entry of the records that `bytes` begins with.
+fn entries_from(mut bytes: &[u8]) -> Option<(LogId, LogId)> {
+    let mut found = None;
+    while let Ok((record, len)) = Record::decode(bytes) {
+        if let Record::Append(LogEntry { log_id, .. }) = record {
+            found = Some((found.map_or(log_id, |(first, _)| first), log_id));
+        }
+        bytes = &bytes[len..];
+    }
+    found
 }

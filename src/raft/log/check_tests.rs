@@ -13,6 +13,7 @@ use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::error::NodeStartError;
 use crate::raft::log::check::{check_and_cut, good_bytes};
 use crate::raft::log::disk::DiskLog;
+use crate::raft::log::position;
 use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
 
 fn open(dir: &Path) -> DiskLog {
@@ -195,6 +196,37 @@ async fn entry_that_lacks_a_sector_is_cut() {
     let damaged = copy(dir.path());
     flip(&only_chunk(damaged.path()), ends[3] + 2000);
     check_and_cut(damaged.path()).expect_err("no sector of it is missing");
+}
+
+/// A flush of several entries that a power loss has stopped: those behind the hole are gone too, and this is known.
+#[tokio::test]
+async fn entries_behind_a_missing_sector_are_expected_again() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let dir = home.path().join("log");
+    fs::create_dir(&dir).expect("a directory");
+    let mut log = open(&dir);
+    append(&mut log, vec![entry(1, 0, "flushed")]).await;
+    let flushed = written(&only_chunk(&dir));
+    let position = fs::read(home.path().join(position::FILE)).expect("the position");
+    append(&mut log, (1..4).map(|index| entry(1, index, &"x".repeat(700))).collect()).await;
+    drop(log);
+    let bytes = fs::read(only_chunk(&dir)).expect("the file");
+    let last = bytes.len() - 800;
+    for sector in flushed / 512..last / 512 {
+        fs::write(home.path().join(position::FILE), &position).expect("as before the flush");
+        let mut torn = bytes.clone();
+        torn[(512 * sector).max(flushed)..512 * (sector + 1)].fill(0);
+        fs::write(only_chunk(&dir), &torn).expect("a torn file");
+        let mut log = open(&dir);
+        let kept = texts(&mut log).await.len() as u64;
+        assert!((1..4).contains(&kept), "sector {sector}: {kept}");
+        assert_eq!(log.lost_end(), Some(log_id(1, 3)), "sector {sector}");
+        drop(log);
+        assert_eq!(open(&dir).lost_end(), Some(log_id(1, 3)), "sector {sector}, once more");
+        // What was flushed before is damage.
+        fs::write(only_chunk(&dir), &torn).expect("a damaged file");
+        check_and_cut(&dir).expect_err("the position knows the entries behind it");
+    }
 }
 
 /// Content that looks like a record must not turn a torn end into damage.

@@ -24,6 +24,21 @@ pub fn is_there(data_dir: &Path) -> bool {
     std::fs::metadata(data_dir.join(FILE)).is_ok_and(|file| file.len() > 0)
 }
 
+/// The newest entry that was on disk, as the file says; `None` where it does not say anything.
+pub fn reached(data_dir: &Path) -> Option<Option<LogId>> {
+    let text = std::fs::read_to_string(data_dir.join(FILE)).ok()?;
+    parse(&text).map(|durable| durable.last)
+}
+
+/// From now on the log is expected to reach this entry, also after a power loss.
+pub fn expect(data_dir: &Path, last: LogId) -> io::Result<()> {
+    let position = DurablePosition::open(data_dir)?;
+    let mut durable = position.durable.lock();
+    durable.last = durable.last.max(Some(last));
+    position.write(&durable)?;
+    position.file.sync_data()
+}
+
 /// The content of the file.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Durable {

@@ -19,6 +19,8 @@ const PURGE: u32 = 4;
 const STATE: u32 = 5;
 const STATE_VERSION: u8 = 1;
 const KIND_BYTES: usize = 4;
+/// Bytes of an entry's record before its body.
+pub const ENTRY_HEADER_BYTES: usize = KIND_BYTES + LOG_ID_BYTES + PAYLOAD_HEADER_BYTES;
 /// Bytes of a record behind its body.
 pub const CHECKSUM_BYTES: usize = 8;
 
@@ -131,5 +133,5 @@ pub fn intact_len(record: &[u8]) -> Option<usize> {
     let is_entry = input.be_u32().ok()? == APPEND;
     input.bytes(LOG_ID_BYTES).ok()?;
     let body = payload_len(&input.array().ok()?).ok()?;
-    is_entry.then_some(KIND_BYTES + LOG_ID_BYTES + PAYLOAD_HEADER_BYTES + body + CHECKSUM_BYTES)
+    is_entry.then_some(ENTRY_HEADER_BYTES + body + CHECKSUM_BYTES)
 }
