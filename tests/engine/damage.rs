@@ -223,6 +223,9 @@ async fn rolled_back_directory_repeats_no_token_and_no_event_id() {
     let engine = service::start(Some(&older)).await;
     let (why, state) = gap(&mut read(&engine, everything(), Some(last.1))).await;
     assert_eq!((why, state.locks.len()), (GapReason::UnknownId, 27), "lost events are a gap");
+    let place = EventId { index: last.1.index + 1, position: 0, ..last.1 };
+    let (why, _) = gap(&mut read(&engine, everything(), Some(place))).await;
+    assert_eq!(why, GapReason::UnknownId, "the place of a reader behind the last of them too");
     engine.stop().await;
 }
 

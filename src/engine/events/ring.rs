@@ -5,12 +5,18 @@ use crate::domain::Event;
 use crate::mutants::planted;
 use std::collections::VecDeque;
 
+/// Leaderships whose ids are told from those that were lost before them.
+const JUMPS_MAX: usize = 64;
+
 pub struct Ring {
     events: VecDeque<PublishedEvent>,
     max: usize,
     /// Every event after this id and up to `end` is kept.
     floor: EventId,
     end: EventId,
+    /// Where a leadership has moved the indexes up: no id lies after the first and before the second. One that a reader has is
+    /// of entries that the log has lost.
+    jumps: VecDeque<(EventId, EventId)>,
     /// After the last snapshot that replaced the table.
     restored: EventId,
     /// The id of the table; 0 before it is opened.
@@ -55,6 +61,7 @@ impl Ring {
             max: max.max(1),
             floor: begin,
             end: begin,
+            jumps: VecDeque::new(),
             restored: begin,
             table_id: 0,
         }
@@ -68,6 +75,9 @@ impl Ring {
     }
 
     pub fn append(&mut self, index: u64, events: Vec<Event>) {
+        if index > self.end.index {
+            self.note_jump(EventId { index, position: 0, table_id: self.table_id });
+        }
         let published = events.into_iter().filter_map(LockEvent::of);
         for (position, event) in (1..).zip(published) {
             if self.events.len() >= self.max
@@ -80,10 +90,20 @@ impl Ring {
         self.end = EventId::after_entry(index, self.table_id);
     }
 
+    fn note_jump(&mut self, to: EventId) {
+        self.jumps.push_back((self.end, to));
+        if self.jumps.len() > JUMPS_MAX
+            && let Some((_, oldest)) = self.jumps.pop_front()
+        {
+            self.floor = self.floor.max(oldest);
+        }
+    }
+
     /// A snapshot as of the entry at this index has replaced the table: earlier events were not seen.
     pub fn restored(&mut self, index: u64, table_id: u64) {
         self.table_id = table_id;
         self.events.clear();
+        self.jumps.clear();
         self.end = EventId::after_entry(index, table_id);
         (self.floor, self.restored) = (self.end, self.end);
     }
@@ -101,7 +121,8 @@ impl Ring {
             return IdStatus::NotApplied;
         }
         let is_event = || self.events.binary_search_by_key(&id, |event| event.id).is_ok();
-        let is_known = id.position == 0 || id == self.floor || is_event();
+        let was_lost = || self.jumps.iter().any(|(from, to)| (*from < id) && (id < *to));
+        let is_known = id == self.floor || if id.position == 0 { !was_lost() } else { is_event() };
         if is_known { IdStatus::Kept } else { IdStatus::Missing(GapReason::UnknownId) }
     }
 
@@ -219,6 +240,28 @@ mod tests {
         assert_eq!(ring.status_of(id(5, 2)), IdStatus::Missing(GapReason::UnknownId));
         assert_eq!(ring.status_of(id(6, 0)), IdStatus::Kept);
         assert_eq!(ring.status_of(id(6, 1)), IdStatus::NotApplied);
+    }
+
+    /// The place of a reader between two entries that the log has lost since.
+    #[test]
+    fn place_between_two_leaderships_is_unknown() {
+        let mut ring = Ring::new(9);
+        ring.begin_at(4, 0);
+        ring.append(4, vec![released("a")]);
+        ring.append(100, vec![released("a")]);
+        for kept in [id(4, 0), id(4, 1), id(5, 0), id(100, 0), id(100, 1), id(101, 0)] {
+            assert_eq!(ring.status_of(kept), IdStatus::Kept, "{kept}");
+        }
+        for lost in [id(6, 0), id(7, 3), id(99, 0)] {
+            assert_eq!(ring.status_of(lost), IdStatus::Missing(GapReason::UnknownId), "{lost}");
+        }
+        (2..100).for_each(|leadership| ring.append(100 * leadership, Vec::new()));
+        assert_eq!(ring.status_of(id(9_850, 0)), IdStatus::Missing(GapReason::UnknownId));
+        assert_eq!(
+            ring.status_of(id(101, 0)),
+            IdStatus::Missing(GapReason::TooOld),
+            "those of old leaderships are not told apart"
+        );
     }
 
     #[test]
