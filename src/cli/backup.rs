@@ -43,6 +43,7 @@ impl Backup {
         if self.file == Path::new(STDOUT) {
             return to_stdout(&client);
         }
+        check_target(&self.file)?;
         let draft = draft_of(&self.file)?;
         let taken = take(&client, &draft, &self.file);
         if taken.is_err() {
@@ -75,6 +76,16 @@ fn receive(client: &Client, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) 
             other => Failure::from_error(other),
         })
     })
+}
+
+/// A device, a pipe or a link would be replaced by the file.
+fn check_target(file: &Path) -> Result<(), Failure> {
+    match fs::symlink_metadata(file) {
+        Ok(found) if !found.is_file() => {
+            Err(format!("{} is no regular file: name one, or write `-` for stdout", file.display()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Beside the target, so that it can be renamed.

@@ -39,6 +39,12 @@ fn left() -> Left {
     let url = format!("http://{}", server.http());
     let ended = run_to_end(&["backup", &backup.display().to_string(), "--url", &url]);
     assert!(ended.stdout.ends_with("locks 2, holds 2, waiting 0, sessions 1\n"), "{}{}", ended.stdout, ended.stderr);
+    // A device or a link is not replaced.
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink(&backup, &link).expect("a link");
+    let refused = run_to_end(&["backup", &link.display().to_string(), "--url", &url]);
+    assert!(refused.stderr.contains("is no regular file") && refused.status.code() == Some(1), "{}", refused.stderr);
+    assert!(link.is_symlink());
     let (_, token) = taken(&mut client, "after the backup");
     server.kill();
     Left { home, backup, session, key, token }

@@ -42,20 +42,18 @@ pub struct DiskLog {
     position: Arc<DurablePosition>,
     /// Whether this process has stored a vote.
     used: Arc<AtomicBool>,
-    /// After the log, so that it is closed before the directory is given up.
-    _lock: Arc<DataDirLock>,
 }
 
 impl DiskLog {
     /// Opens the log in `dir`, which `check.rs` has found sound: nothing is cut or repaired here.
     pub fn open(dir: &Path, sync: bool, monitor: Arc<LogMonitor>, lock: Arc<DataDirLock>) -> io::Result<Self> {
         let sync = planted!("no-fsync", sync => false);
-        let log = LogFiles::open(dir, sync)?;
+        let log = LogFiles::open(dir, sync, lock)?;
         monitor.set_last_index(log.state().last.map_or(0, |id| id.index));
         let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
         let position = Arc::new(DurablePosition::open(&data_dir)?);
         let log = Arc::new(Mutex::new(log));
-        Ok(Self { log, sync, monitor, own: None, data_dir, position, used: Arc::default(), _lock: lock })
+        Ok(Self { log, sync, monitor, own: None, data_dir, position, used: Arc::default() })
     }
 
     /// The same log as that of `node`, which is about to run on it.

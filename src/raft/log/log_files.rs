@@ -6,8 +6,9 @@ use std::io;
 use std::mem::take;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::raft::data_dir::directory::sync_dir;
+use crate::raft::data_dir::directory::{DataDirLock, sync_dir};
 use crate::raft::log::files::{self, FILE_BYTES, OpenFile};
 use crate::raft::log::index::{LogIndex, Place};
 use crate::raft::log::record::{Record, RecordedState, put_entry};
@@ -32,7 +33,7 @@ pub struct LogFiles {
 
 impl LogFiles {
     /// Opens the log in `dir`, which `check.rs` has found sound.
-    pub fn open(dir: &Path, sync: bool) -> io::Result<LogFiles> {
+    pub fn open(dir: &Path, sync: bool, lock: Arc<DataDirLock>) -> io::Result<LogFiles> {
         let mut starts: VecDeque<u64> = files::starts(dir)?.into();
         if starts.is_empty() {
             create_first(dir, sync)?;
@@ -44,7 +45,7 @@ impl LogFiles {
             full.push_back((*start, index.state().last));
         }
         let start = full.pop_back().map_or(0, |(start, _)| start);
-        let writer = Writer::start(dir, OpenFile::open(&files::path(dir, start))?, end, sync)?;
+        let writer = Writer::start(dir, OpenFile::open(&files::path(dir, start))?, end, sync, lock)?;
         let (dir, pending, purged) = (dir.to_owned(), Vec::new(), Vec::new());
         let mut log = LogFiles { dir, index, full, start, end, pending, purged, writer };
         // Those that the last process has purged, and not removed any more.

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::base::fatal;
 use crate::mutants::planted;
-use crate::raft::data_dir::directory::sync_dir;
+use crate::raft::data_dir::directory::{DataDirLock, sync_dir};
 use crate::raft::log::files::{self, OpenFile};
 use crate::raft::log::monitor::FlushTimer;
 use crate::raft::log::position::DurablePosition;
@@ -69,10 +69,10 @@ pub struct Writer {
 
 impl Writer {
     /// Goes on in `file`, whose end is the end of the whole log, `end`. Without `sync`, the disk is not waited for.
-    pub fn start(dir: &Path, file: OpenFile, end: u64, sync: bool) -> io::Result<Writer> {
+    pub fn start(dir: &Path, file: OpenFile, end: u64, sync: bool, lock: Arc<DataDirLock>) -> io::Result<Writer> {
         let (steps, arriving) = channel();
         let written = Arc::new(AtomicU64::new(end));
-        let task = WriterTask { dir: dir.to_owned(), file, sync, written: written.clone() };
+        let task = WriterTask { dir: dir.to_owned(), file, sync, written: written.clone(), _lock: lock };
         let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || task.run(&arriving))?;
         Ok(Writer { steps: Some(steps), thread: Some(thread), written })
     }
@@ -105,6 +105,8 @@ struct WriterTask {
     file: OpenFile,
     sync: bool,
     written: Arc<AtomicU64>,
+    /// Last: the directory is given up when nothing of it is written any more.
+    _lock: Arc<DataDirLock>,
 }
 
 impl WriterTask {
@@ -112,13 +114,14 @@ impl WriterTask {
         let mut filled = self.fill();
         while let Ok(first) = arriving.recv() {
             let mut waiters = Vec::new();
-            let result = filled.and_then(|()| self.take(first, arriving, &mut waiters));
+            let mut purged = Vec::new();
+            let result = filled.and_then(|()| self.take(first, arriving, &mut waiters, &mut purged));
             let result = planted!("failed-flush-ignored", result => Ok(()));
             result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
             #[cfg(feature = "mutants")]
             std::thread::sleep(crate::mutants::flush_delay());
             waiters.into_iter().for_each(Waiter::notify);
-            filled = self.fill();
+            filled = self.remove(&purged).and_then(|()| self.fill());
         }
         // What follows the last record is cut again at the next start, if it cannot be cut now.
         _ = self.file.cut(false);
@@ -130,8 +133,14 @@ impl WriterTask {
     }
 
     /// Does everything that has arrived, and flushes once if any of it asks for that.
-    fn take(&mut self, first: Step, arriving: &Receiver<Step>, waiters: &mut Vec<Waiter>) -> io::Result<()> {
-        let (mut is_sync, mut removed) = (false, Vec::new());
+    fn take(
+        &mut self,
+        first: Step,
+        arriving: &Receiver<Step>,
+        waiters: &mut Vec<Waiter>,
+        purged: &mut Vec<PathBuf>,
+    ) -> io::Result<()> {
+        let mut is_sync = false;
         let mut next = Some(first);
         while let Some(step) = next {
             match step {
@@ -142,17 +151,18 @@ impl WriterTask {
                     self.written.fetch_add(bytes.len() as u64, Ordering::Release);
                 }
                 Step::NextFile { start } => self.begin_file(start)?,
-                Step::Remove(files) => removed.extend(files),
+                Step::Remove(files) => purged.extend(files),
             }
             next = arriving.try_recv().ok();
         }
-        if is_sync {
-            self.file.sync()?;
-        }
-        if removed.is_empty() {
+        if is_sync { self.file.sync() } else { Ok(()) }
+    }
+
+    fn remove(&self, purged: &[PathBuf]) -> io::Result<()> {
+        if purged.is_empty() {
             return Ok(());
         }
-        removed.iter().try_for_each(fs::remove_file)?;
+        purged.iter().try_for_each(fs::remove_file)?;
         sync_dir(&self.dir)
     }
 
