@@ -43,8 +43,8 @@ impl Backup {
         if self.file == Path::new(STDOUT) {
             return to_stdout(&client);
         }
-        check_target(&self.file)?;
         let draft = draft_of(&self.file)?;
+        check_target(&self.file)?;
         let taken = take(&client, &draft, &self.file);
         if taken.is_err() {
             // The draft is useless; its own error is returned.
