@@ -115,7 +115,7 @@ impl WriterTask {
         while let Ok(first) = arriving.recv() {
             let mut waiters = Vec::new();
             let mut purged = Vec::new();
-            let result = filled.and_then(|()| self.take(first, arriving, &mut waiters, &mut purged));
+            let result = filled.and(self.take(first, arriving, &mut waiters, &mut purged));
             let result = planted!("failed-flush-ignored", result => Ok(()));
             result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
             #[cfg(feature = "mutants")]

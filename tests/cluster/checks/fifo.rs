@@ -12,6 +12,8 @@ use crate::cluster::history::{History, Nanos, Op};
 const PLACE_KEPT: Nanos = 7_000_000_000;
 /// By then a request that asks again has its place back.
 const ARRIVES: Nanos = 2_000_000_000;
+/// The same where a request was lost: it may be sent to a node that stands still, and arrives when the node goes on.
+const ARRIVES_LATE: Nanos = 10_000_000_000;
 
 pub fn check(history: &History) -> Vec<String> {
     let ops: HashMap<u64, &Op> = history.ops.iter().map(|op| (op.id, op)).collect();
@@ -19,7 +21,8 @@ pub fn check(history: &History) -> Vec<String> {
     for queued in &history.queued {
         let Some(op) = ops.get(&queued.op) else { continue };
         if let Some(token) = op.granted().filter(|_| op.lost_for <= PLACE_KEPT) {
-            let present = if op.asked_again > 0 { op.asked_again + ARRIVES } else { 0 };
+            let arrives = if op.lost_for > 0 { ARRIVES_LATE } else { ARRIVES };
+            let present = if op.asked_again > 0 { op.asked_again + arrives } else { 0 };
             waited.entry(&op.name).or_default().push((queued.at.max(present), op, token));
         }
     }

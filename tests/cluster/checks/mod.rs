@@ -48,7 +48,7 @@ fn found(judges: &[Judge], history: &History) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "judges a file again: HISTORY=target/tmp/histories/....jsonl cargo test judges_a_history -- --ignored"]
+#[ignore = "judges a file again: HISTORY=target/tmp/histories/....jsonl cargo test history_file_is_judged_again -- --ignored"]
 fn history_file_is_judged_again() {
     let Some(file) = std::env::var_os("HISTORY") else { return };
     let complaints = all(&super::history::read(file.as_ref()));
