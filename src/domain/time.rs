@@ -1,5 +1,6 @@
 //! Cluster time: milliseconds that only a leader advances (see `engine::cluster_clock`).
 
+use std::fmt;
 use std::time::Duration;
 
 /// A moment in cluster time, in milliseconds since the service was first started.
@@ -21,9 +22,32 @@ impl Timestamp {
         now > self
     }
 
-    /// How long until this moment, seen from `now`.
-    pub fn since(self, now: Timestamp) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(now.0))
+    /// How much later than `earlier` this moment is; zero if it is not.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A moment in seven bytes, because a table may have millions of holds. Saturates after two million years.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CompactTimestamp([u8; 7]);
+
+impl From<Timestamp> for CompactTimestamp {
+    fn from(moment: Timestamp) -> CompactTimestamp {
+        let [_, bytes @ ..] = moment.0.min((1 << 56) - 1).to_be_bytes();
+        CompactTimestamp(bytes)
+    }
+}
+
+impl From<CompactTimestamp> for Timestamp {
+    fn from(CompactTimestamp([a, b, c, d, e, f, g]): CompactTimestamp) -> Timestamp {
+        Timestamp(u64::from_be_bytes([0, a, b, c, d, e, f, g]))
+    }
+}
+
+impl fmt::Debug for CompactTimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Timestamp::from(*self).fmt(f)
     }
 }
 
@@ -66,6 +90,14 @@ mod tests {
         assert_eq!(round_up_ms(Duration::from_micros(1_001)), 2);
         assert_eq!(round_up_ms(Duration::from_millis(7)), 7);
         assert_eq!(round_up_ms(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn compact_timestamp_keeps_the_moment() {
+        for ms in [0, 1, 255, 256, 1_800_000_000_000, (1 << 56) - 1] {
+            assert_eq!(Timestamp::from(CompactTimestamp::from(Timestamp(ms))), Timestamp(ms));
+        }
+        assert_eq!(Timestamp::from(CompactTimestamp::from(Timestamp::MAX)), Timestamp((1 << 56) - 1));
     }
 
     #[test]

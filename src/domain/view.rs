@@ -122,7 +122,7 @@ impl HoldView {
             dialect: hold.dialect,
             session: hold.owner.session(),
             label: hold.owner.label().cloned(),
-            since: hold.since,
+            since: hold.since.into(),
             deadline: hold.deadline.moment(),
             ends: hold.end(session_end),
             metadata: hold.metadata.clone(),

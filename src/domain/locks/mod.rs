@@ -223,7 +223,7 @@ mod tests {
         let hold = Hold {
             key: HoldKey([1; 16]),
             token: Token(1),
-            since: Timestamp(0),
+            since: Timestamp(0).into(),
             deadline: Deadline::at(deadline),
             owner: Owner::Bearer,
             metadata: Metadata::default(),

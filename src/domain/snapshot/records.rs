@@ -9,7 +9,7 @@ use crate::domain::ids::{Caller, CommandId, Incarnation};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Queue, Tracked, Waiter, WaiterState};
 use crate::domain::nodes::NodeRecord;
 use crate::domain::sessions::Session;
-use crate::domain::time::{Deadline, Timestamp};
+use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};
 use crate::mutants::planted;
 use std::cmp::Reverse;
 
@@ -36,6 +36,16 @@ variants! {
     0 = Bearer,
     1 = Session(session),
     2 = Label(label),
+}
+
+impl Value<Format> for CompactTimestamp {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        Timestamp::from(*self).put(out, format);
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        Timestamp::get(input, format).map(CompactTimestamp::from)
+    }
 }
 
 impl Value<Format> for Deadline {

@@ -100,7 +100,7 @@ impl Table {
         let hold = Hold {
             key: acquire.key,
             token: self.issue_token(),
-            since: self.header.now,
+            since: self.header.now.into(),
             deadline: self.lease_end(acquire.lease_ms),
             owner: acquire.owner(),
             metadata: acquire.metadata,
@@ -122,7 +122,7 @@ impl Table {
             return Refusal::Broken("a queue without a hold");
         };
         Refusal::Held(Box::new(HeldBy {
-            since: oldest.since,
+            since: oldest.since.into(),
             deadline: lock.holds().iter().filter_map(|hold| self.end_of(hold, now)).min(),
             metadata: oldest.metadata.clone(),
             token: oldest.token,

@@ -83,7 +83,7 @@ impl Table {
         let waiter = Waiter {
             state: WaiterState::Orphaned(Orphan::Unconfirmed(dead)),
             key: hold.key,
-            since: hold.since,
+            since: hold.since.into(),
             timeout_ms: ORPHAN_MS,
             deadline: self.header.now.after_ms(ORPHAN_MS),
             owner: hold.owner,

@@ -72,7 +72,7 @@ impl Table {
             self.sessions.remove_hold(session);
         }
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        let (since, deadline) = (hold.since, hold.deadline.moment());
+        let (since, deadline) = (hold.since.into(), hold.deadline.moment());
         effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
     }
 }

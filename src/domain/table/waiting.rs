@@ -147,7 +147,7 @@ impl Table {
         let hold = Hold {
             key: waiter.key,
             token: self.issue_token(),
-            since: self.header.now,
+            since: self.header.now.into(),
             deadline: self.lease_end(waiter.lease_ms),
             delivery: self.delivery_to(&waiter),
             owner: waiter.owner,
