@@ -99,11 +99,6 @@ impl<R: Read> ChunkReader<R> {
         self.offset
     }
 
-    /// Bytes of the content so far.
-    pub fn content_bytes(&self) -> u64 {
-        self.content_bytes
-    }
-
     /// Reads what is left, so that the whole file is known to be good.
     pub fn verify_rest(&mut self) -> io::Result<()> {
         while !self.ended {

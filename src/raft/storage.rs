@@ -98,8 +98,7 @@ fn open_disk(
     check::check_and_cut(&log_dir)?;
     let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
     let stored = snapshots.current();
-    let log = DiskLog::open(&log_dir, fsync, monitors.log.clone(), lock.clone());
-    let log = log.map_err(|e| NodeStartError::unreadable(&log_dir, 0, e))?;
+    let log = DiskLog::open(&log_dir, fsync, monitors.log.clone(), lock.clone())?;
     let span = log.span();
     check_fit(&log_dir, &span, stored.as_ref())?;
     let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();

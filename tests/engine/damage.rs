@@ -118,6 +118,15 @@ async fn damaged_snapshot_is_refused_with_file_offset_and_advice() {
 
 /// A copy of its directory would lack what the node has acknowledged since, and its vote would make the others lose that.
 #[tokio::test]
+async fn position_that_cannot_be_opened_is_named() {
+    let dir = used_dir().await;
+    let file = dir.path().join("position");
+    fs::remove_file(&file).and_then(|()| fs::create_dir(&file)).expect("a directory in its place");
+    let error = refusal(dir.path()).await;
+    assert!(matches!(&error, NodeStartError::Io { path, .. } if *path == file), "{error}");
+}
+
+#[tokio::test]
 async fn damaged_node_with_peers_is_advised_to_be_replaced() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let network = MemoryNetwork::default();

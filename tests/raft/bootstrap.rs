@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchd::raft::{MemberError, MembershipError, NodeState};
+use latchd::raft::{MemberError, MembershipError, NodeStartError, NodeState};
 
 use super::network::{MemoryNetwork, Node, SOON, address, disk, leader, memory, others, stop, three};
 
@@ -174,6 +174,24 @@ async fn single_node_grows_to_five_and_shrinks() {
     one.propose("c").await;
     assert_eq!(one.raft.leadership().borrow().term, term);
     stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn member_or_former_member_that_starts_alone_is_told_so() {
+    let network = MemoryNetwork::default();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(&network, |id| disk(id, dir.path())).await;
+    let lead = leader(&nodes).await;
+    let other = others(&nodes, &lead).remove(0);
+    lead.raft.remove(lead.id).await.expect("removed");
+    stop(&nodes).await;
+    let alone = |node: &Node| super::support::start(disk(node.id, dir.path()));
+    let refused = alone(&other).await.err().expect("a refusal");
+    assert!(matches!(refused, NodeStartError::PeersNeeded { .. }), "{refused}");
+    let refused = alone(&lead).await.err().expect("a refusal").to_string();
+    let expected =
+        format!("node {} was removed from the cluster of node {}", lead.id, other.id.min(6 - lead.id - other.id));
+    assert!(refused.starts_with(&expected) && refused.contains("members add"), "{refused}");
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ fn read(backup: &Path) -> Result<(Table, BackupCounts), BackupError> {
     let unreadable = |source| BackupError::Unreadable { path: backup.to_owned(), source };
     let damaged = |reason: String| BackupError::Damaged { path: backup.to_owned(), reason };
     let file = File::open(backup).map_err(unreadable)?;
+    let bytes = file.metadata().map_err(unreadable)?.len();
     let reported = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData => damaged(error.to_string()),
         _ => unreadable(error),
@@ -139,6 +140,6 @@ fn read(backup: &Path) -> Result<(Table, BackupCounts), BackupError> {
         SnapshotError::Io(error) => reported(error),
         error @ SnapshotError::Damaged { .. } => damaged(error.to_string()),
     })?;
-    let contents = BackupCounts::of(&table, reader.content_bytes());
+    let contents = BackupCounts::of(&table, bytes);
     Ok((table, contents))
 }

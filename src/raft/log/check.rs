@@ -32,7 +32,8 @@ pub fn check_and_cut(dir: &Path) -> Result<(), NodeStartError> {
         {
             if let Some(newest) = refuse_unless_torn(&last.path, &bytes, good.bytes, &error)? {
                 // Another node may count on it: this one is to know that it had it.
-                position::expect(data_dir(dir), newest).map_err(|e| NodeStartError::io(dir, e))?;
+                let file = data_dir(dir).join(position::FILE);
+                position::expect(data_dir(dir), newest).map_err(|e| NodeStartError::io(&file, e))?;
             }
             let torn_bytes = bytes.len() - good.bytes;
             tracing::warn!(file = %last.path.display(), offset = good.bytes, torn_bytes, "the log has a torn end");

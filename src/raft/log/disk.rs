@@ -46,12 +46,18 @@ pub struct DiskLog {
 
 impl DiskLog {
     /// Opens the log in `dir`, which `check.rs` has found sound: nothing is cut or repaired here.
-    pub fn open(dir: &Path, sync: bool, monitor: Arc<LogMonitor>, lock: Arc<DataDirLock>) -> io::Result<Self> {
+    pub fn open(
+        dir: &Path,
+        sync: bool,
+        monitor: Arc<LogMonitor>,
+        lock: Arc<DataDirLock>,
+    ) -> Result<Self, NodeStartError> {
         let sync = planted!("no-fsync", sync => false);
-        let log = LogFiles::open(dir, sync, lock)?;
+        let log = LogFiles::open(dir, sync, lock).map_err(|e| NodeStartError::unreadable(dir, 0, e))?;
         monitor.set_last_index(log.state().last.map_or(0, |id| id.index));
         let data_dir: Arc<Path> = dir.parent().unwrap_or(dir).into();
-        let position = Arc::new(DurablePosition::open(&data_dir)?);
+        let position = DurablePosition::open(&data_dir);
+        let position = Arc::new(position.map_err(|e| NodeStartError::io(&data_dir.join(position::FILE), e))?);
         let log = Arc::new(Mutex::new(log));
         Ok(Self { log, sync, monitor, own: None, data_dir, position, used: Arc::default() })
     }

@@ -58,10 +58,11 @@ async fn apply_log(
 
 fn check_only_voter(node_id: NodeId, membership: &StoredMembership) -> Result<(), NodeStartError> {
     let voters: Vec<NodeId> = membership.voter_ids().collect();
-    match voters.contains(&node_id) {
+    let members: Vec<NodeId> = membership.nodes().map(|(id, _)| *id).collect();
+    match members.contains(&node_id) {
         true if voters == [node_id] => Ok(()),
         true => Err(NodeStartError::PeersNeeded { node_id, voters: voters.len() }),
-        false => Err(NodeStartError::OtherNode { node_id, found: voters }),
+        false => Err(NodeStartError::RemovedMember { node_id, members }),
     }
 }
 
