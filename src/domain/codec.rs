@@ -4,8 +4,8 @@
 
 use super::command::{Acquire, Command, Metadata, Proof, Wait};
 use super::ids::{
-    BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId,
-    StoreId, Token, WaiterId,
+    BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
+    SessionId, StoreId, Token, WaiterId,
 };
 use super::limits::{Feature, Limits};
 use super::time::Timestamp;
@@ -53,7 +53,7 @@ plain!(Format, Name, |out, value| out.put_text(value), |input| input.text().map(
 record!(HoldKey { 0 } in Format);
 record!(SessionId { 0 } in Format);
 record!(StoreId { 0 } in Format);
-record!(RequestId { 0 } in Format from Format::Clusters);
+record!(IdempotencyId { 0 } in Format from Format::Clusters);
 record!(BodyDigest { 0 } in Format);
 record!(Token { 0 } in Format);
 record!(WaiterId { 0 } in Format);

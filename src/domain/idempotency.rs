@@ -4,7 +4,7 @@
 //! record: asking again is a new attempt.
 
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
-use super::ids::{BodyDigest, Caller, HoldKey, Name, RequestId, SessionId, Token};
+use super::ids::{BodyDigest, Caller, HoldKey, IdempotencyId, Name, SessionId, Token};
 use super::time::Timestamp;
 use super::usage::{Usage, Usages};
 use std::collections::BTreeSet;
@@ -15,25 +15,25 @@ pub const IDEMPOTENCY_KEY_KEPT_MS: u64 = 600_000;
 /// How long a hold or waiter whose request was lost is kept for the retry.
 pub const ORPHAN_MS: u64 = 10_000;
 
-impl ShardKey for RequestId {
+impl ShardKey for IdempotencyId {
     fn shard_hash(&self) -> u64 {
         stable_hash(&self.0)
     }
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct RequestRecord {
+pub struct IdempotencyRecord {
     pub body: BodyDigest,
     /// The caller of the first attempt.
     pub caller: Caller,
-    pub result: RequestResult,
+    pub result: IdempotencyResult,
     /// How long it is kept after its result has ended.
     pub until: Timestamp,
 }
 
 /// What a request got.
 #[derive(Clone, Debug, PartialEq)]
-pub enum RequestResult {
+pub enum IdempotencyResult {
     Session(SessionId),
     /// A place in the queue, by the key of the latest attempt.
     Waiter {
@@ -51,21 +51,21 @@ pub enum RequestResult {
 /// The records by request, and those of ended requests by the time at which they are dropped.
 #[derive(Default)]
 pub struct IdempotencyKeys {
-    records: CowMap<RequestId, RequestRecord>,
-    ended: BTreeSet<(Timestamp, RequestId)>,
+    records: CowMap<IdempotencyId, IdempotencyRecord>,
+    ended: BTreeSet<(Timestamp, IdempotencyId)>,
 }
 
-impl RequestRecord {
+impl IdempotencyRecord {
     fn usage(&self) -> Usage {
         let name = match &self.result {
-            RequestResult::Waiter { name, .. } | RequestResult::Hold { name, .. } => Some(&**name),
-            RequestResult::Session(_) | RequestResult::Ended => None,
+            IdempotencyResult::Waiter { name, .. } | IdempotencyResult::Hold { name, .. } => Some(&**name),
+            IdempotencyResult::Session(_) | IdempotencyResult::Ended => None,
         };
-        Usage::of_request(name)
+        Usage::of_idempotency_key(name)
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.result == RequestResult::Ended && self.until.is_past(now)
+        self.result == IdempotencyResult::Ended && self.until.is_past(now)
     }
 }
 
@@ -79,11 +79,11 @@ impl IdempotencyKeys {
         self.records.len() - self.ended.len()
     }
 
-    pub fn get(&self, id: RequestId) -> Option<&RequestRecord> {
+    pub fn get(&self, id: IdempotencyId) -> Option<&IdempotencyRecord> {
         self.records.get(&id)
     }
 
-    pub fn freeze(&self) -> FrozenMap<RequestId, RequestRecord> {
+    pub fn freeze(&self) -> FrozenMap<IdempotencyId, IdempotencyRecord> {
         self.records.freeze()
     }
 
@@ -92,8 +92,8 @@ impl IdempotencyKeys {
     }
 
     /// Adds a record; whether it is new.
-    pub fn insert(&mut self, id: RequestId, record: RequestRecord, usages: &mut Usages) -> bool {
-        if record.result == RequestResult::Ended {
+    pub fn insert(&mut self, id: IdempotencyId, record: IdempotencyRecord, usages: &mut Usages) -> bool {
+        if record.result == IdempotencyResult::Ended {
             self.ended.insert((record.until, id));
         }
         usages.add(record.caller, record.usage());
@@ -101,9 +101,9 @@ impl IdempotencyKeys {
     }
 
     /// Records a request's result, or that the request was repeated: its time starts again.
-    pub fn keep(&mut self, id: RequestId, result: RequestResult, until: Timestamp, usages: &mut Usages) {
+    pub fn keep(&mut self, id: IdempotencyId, result: IdempotencyResult, until: Timestamp, usages: &mut Usages) {
         let Some(record) = self.records.get_mut(&id) else { return };
-        if record.result == RequestResult::Ended {
+        if record.result == IdempotencyResult::Ended {
             self.ended.remove(&(record.until, id));
             self.ended.insert((until, id));
         }
@@ -113,16 +113,16 @@ impl IdempotencyKeys {
     }
 
     /// The result has ended: from here on the record is kept only for its time.
-    pub fn end(&mut self, id: RequestId, usages: &mut Usages) {
+    pub fn end(&mut self, id: IdempotencyId, usages: &mut Usages) {
         if let Some(record) = self.records.get_mut(&id) {
             usages.remove(record.caller, record.usage());
-            record.result = RequestResult::Ended;
+            record.result = IdempotencyResult::Ended;
             usages.add(record.caller, record.usage());
             self.ended.insert((record.until, id));
         }
     }
 
-    pub fn remove(&mut self, id: RequestId, usages: &mut Usages) {
+    pub fn remove(&mut self, id: IdempotencyId, usages: &mut Usages) {
         if let Some(record) = self.records.remove(&id) {
             self.ended.remove(&(record.until, id));
             usages.remove(record.caller, record.usage());

@@ -45,7 +45,7 @@ id128! {
 }
 id128! {
     /// Identifies a request across its attempts: a digest of the caller and of the idempotency key.
-    RequestId
+    IdempotencyId
 }
 id128! {
     /// A digest of the whole request: tells a retry from another request under the same key.
@@ -69,7 +69,7 @@ impl StoreId {
 /// The idempotency key of a request, as the table keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IdempotencyKey {
-    pub id: RequestId,
+    pub id: IdempotencyId,
     pub body: BodyDigest,
 }
 

@@ -113,7 +113,7 @@ impl Limits {
         let (all, least) = match pool {
             Pool::Holds => (self.holds_max, SHARE_MIN),
             Pool::Sessions => (self.sessions_max, SHARE_MIN),
-            Pool::Requests => (self.requests_max, SHARE_MIN),
+            Pool::IdempotencyKeys => (self.requests_max, SHARE_MIN),
             Pool::Bytes if self.table_bytes_max == 0 => return None,
             Pool::Bytes => (self.table_bytes_max, 0),
         };

@@ -32,8 +32,8 @@ pub use command::{Acquire, Command, Metadata, Proof, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
-    BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, RequestId, SessionId,
-    StoreId, Token, WaiterId,
+    BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
+    SessionId, StoreId, Token, WaiterId,
 };
 pub use limits::{FEATURE_LEVEL, Limits};
 pub use nodes::NodeRecord;

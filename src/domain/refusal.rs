@@ -23,7 +23,7 @@ byte_enum! {
         /// Holds and waiters.
         Holds = 0,
         Sessions = 1,
-        Requests = 2,
+        IdempotencyKeys = 2,
         Bytes = 3,
     }
 }
@@ -83,7 +83,7 @@ pub enum Refusal {
         limit: u64,
     },
     /// No more idempotency keys can be kept.
-    RequestsFull {
+    IdempotencyKeysFull {
         limit: u64,
     },
     /// The table has reached its limit in bytes.

@@ -1,7 +1,7 @@
 //! Sessions and their idle times. A session that has ended stays until its holds and waiters are cleared.
 
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
-use super::ids::{Caller, RequestId, SessionId};
+use super::ids::{Caller, IdempotencyId, SessionId};
 use super::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub struct Session {
     /// It counts as gone everywhere, and is removed once its holds and waiters are.
     pub ended: bool,
     /// The request whose retry is given this session again.
-    pub request: Option<RequestId>,
+    pub idempotency_id: Option<IdempotencyId>,
     /// Who opened it.
     pub caller: Caller,
     /// Its holds and waiters, including those that have ended and are not removed yet. Not in a snapshot.

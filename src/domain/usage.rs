@@ -15,7 +15,7 @@ const HOLD_BYTES: u64 = 400;
 /// With the tree of a queue in which no other waiter is.
 const WAITER_BYTES: u64 = 1_600;
 const SESSION_BYTES: u64 = 200;
-const REQUEST_BYTES: u64 = 240;
+const IDEMPOTENCY_KEY_BYTES: u64 = 240;
 /// A text with its own allocation.
 const TEXT_BYTES: u64 = 32;
 /// The tree of a hold's metadata, and each of its entries.
@@ -28,7 +28,7 @@ pub struct Usage {
     /// Holds and waiters.
     pub holds: u64,
     pub sessions: u64,
-    pub requests: u64,
+    pub idempotency_keys: u64,
     pub bytes: u64,
 }
 
@@ -42,7 +42,7 @@ pub struct Usages {
 }
 
 impl Usage {
-    const NOTHING: Usage = Usage { holds: 0, sessions: 0, requests: 0, bytes: 0 };
+    const NOTHING: Usage = Usage { holds: 0, sessions: 0, idempotency_keys: 0, bytes: 0 };
     pub const SESSION: Usage = Usage { sessions: 1, bytes: SESSION_BYTES, ..Usage::NOTHING };
 
     pub fn of_hold(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
@@ -54,12 +54,12 @@ impl Usage {
     }
 
     /// An idempotency key, with the name of the lock that the request was given.
-    pub fn of_request(name: Option<&str>) -> Usage {
-        Usage { requests: 1, bytes: REQUEST_BYTES + name.map_or(0, of_text), ..Usage::NOTHING }
+    pub fn of_idempotency_key(name: Option<&str>) -> Usage {
+        Usage { idempotency_keys: 1, bytes: IDEMPOTENCY_KEY_BYTES + name.map_or(0, of_text), ..Usage::NOTHING }
     }
 
     pub fn of_new_session(has_idempotency_key: bool) -> Usage {
-        if has_idempotency_key { Usage::SESSION.and(Usage::of_request(None)) } else { Usage::SESSION }
+        if has_idempotency_key { Usage::SESSION.and(Usage::of_idempotency_key(None)) } else { Usage::SESSION }
     }
 
     /// The growth of a hold or waiter whose metadata is replaced.
@@ -83,7 +83,7 @@ impl Usage {
         Usage {
             holds: each(self.holds, other.holds),
             sessions: each(self.sessions, other.sessions),
-            requests: each(self.requests, other.requests),
+            idempotency_keys: each(self.idempotency_keys, other.idempotency_keys),
             bytes: each(self.bytes, other.bytes),
         }
     }
@@ -92,7 +92,7 @@ impl Usage {
         match pool {
             Pool::Holds => self.holds,
             Pool::Sessions => self.sessions,
-            Pool::Requests => self.requests,
+            Pool::IdempotencyKeys => self.idempotency_keys,
             Pool::Bytes => self.bytes,
         }
     }

@@ -69,7 +69,7 @@ pub struct Counts {
     pub sessions: u64,
     pub remembered_sizes: u64,
     /// Idempotency keys that are remembered.
-    pub requests: u64,
+    pub idempotency_keys: u64,
 }
 
 /// Which locks a listing shows; by default all.

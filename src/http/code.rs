@@ -134,7 +134,7 @@ impl From<&Refusal> for Code {
             Refusal::HoldsFull { .. } => Code::HoldsFull,
             Refusal::SessionHoldsFull { .. } => Code::SessionHoldsFull,
             Refusal::SessionsFull { .. } => Code::SessionsFull,
-            Refusal::RequestsFull { .. } => Code::RequestsFull,
+            Refusal::IdempotencyKeysFull { .. } => Code::RequestsFull,
             Refusal::TableFull { .. } => Code::TableFull,
             Refusal::ShareFull { .. } => Code::ShareFull,
             Refusal::TokensExhausted => Code::TokensExhausted,

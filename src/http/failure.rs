@@ -112,7 +112,7 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
         | Refusal::HoldsFull { limit }
         | Refusal::SessionHoldsFull { limit }
         | Refusal::SessionsFull { limit }
-        | Refusal::RequestsFull { limit } => {
+        | Refusal::IdempotencyKeysFull { limit } => {
             Failure::new(code, format!("{title}: at most {limit} are allowed")).with_limit(*limit)
         }
         _ => code.into(),
@@ -135,7 +135,7 @@ fn config_key(fault: &Fault) -> Option<&'static str> {
         Fault::Refused(Refusal::HoldsFull { .. }) => "locks.holds_max",
         Fault::Refused(Refusal::SessionHoldsFull { .. }) => "sessions.holds_max",
         Fault::Refused(Refusal::SessionsFull { .. }) => "sessions.count_max",
-        Fault::Refused(Refusal::RequestsFull { .. }) => "locks.requests_max",
+        Fault::Refused(Refusal::IdempotencyKeysFull { .. }) => "locks.requests_max",
         Fault::Refused(Refusal::TableFull { .. }) => "locks.table_bytes_max",
         Fault::Refused(Refusal::ShareFull { whose: ShareOf::Credential, .. }) => "quotas.credential_percent",
         Fault::Refused(Refusal::ShareFull { whose: ShareOf::Address, .. }) => "quotas.address_percent",
@@ -149,7 +149,7 @@ fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
     let (what, key) = match pool {
         Pool::Holds => ("holds and waiters", "locks.holds_max"),
         Pool::Sessions => ("sessions", "sessions.count_max"),
-        Pool::Requests => ("idempotency keys", "locks.requests_max"),
+        Pool::IdempotencyKeys => ("idempotency keys", "locks.requests_max"),
         Pool::Bytes => ("bytes of the lock table", "locks.table_bytes_max"),
     };
     let whose = match whose {
@@ -214,7 +214,7 @@ mod tests {
             Refusal::HoldsFull { limit },
             Refusal::SessionHoldsFull { limit },
             Refusal::SessionsFull { limit },
-            Refusal::RequestsFull { limit },
+            Refusal::IdempotencyKeysFull { limit },
             Refusal::TableFull { limit },
             Refusal::ShareFull { pool: Pool::Bytes, whose: ShareOf::Credential, limit },
             Refusal::ShareFull { pool: Pool::Sessions, whose: ShareOf::Address, limit },

@@ -5,7 +5,7 @@
 
 use super::failure::Failure;
 use crate::access::Identity;
-use crate::domain::ids::{BodyDigest, RequestId};
+use crate::domain::ids::{BodyDigest, IdempotencyId};
 use crate::domain::{IdempotencyKey, SessionId};
 use axum::http::HeaderName;
 use axum::http::request::Parts;
@@ -44,13 +44,13 @@ pub fn request_key(
     let session = scope.session.map_or([0; 16], |session| session.0);
     let id = digest(&[scope.identity.scope(), &session, key.as_bytes()]);
     let body = digest(&[head.method.as_str().as_bytes(), head.uri.path().as_bytes(), body]);
-    Ok(Some(IdempotencyKey { id: RequestId(id), body: BodyDigest(body) }))
+    Ok(Some(IdempotencyKey { id: IdempotencyId(id), body: BodyDigest(body) }))
 }
 
 /// The key of a dialect with owner labels: it counts within the credential and the owner.
 pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> IdempotencyKey {
     let id = digest(&[identity.scope(), &[0; 16], owner.as_bytes(), key.as_bytes()]);
-    IdempotencyKey { id: RequestId(id), body: BodyDigest(digest(&[body])) }
+    IdempotencyKey { id: IdempotencyId(id), body: BodyDigest(digest(&[body])) }
 }
 
 fn header(head: &Parts) -> Result<Option<&str>, Failure> {

@@ -111,7 +111,7 @@ fn page_has_no_inline_code_and_no_foreign_links() {
 fn contended_locks_come_first() {
     let mut view = view();
     view.whole = Some(Whole {
-        counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0, requests: 0 },
+        counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0, idempotency_keys: 0 },
         sessions: vec![],
     });
     view.contended = vec![lock("zebra", 3)];

@@ -5,8 +5,8 @@ use super::kit::snapshot;
 use super::model::script::steps;
 use super::model::{driver, for_all};
 use latchd::domain::{
-    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, IdempotencyKey, Incarnation,
-    LeaderStart, Limits, Metadata, Name, NodeId, Proof, RequestId, SessionId, StoreId, Submitted, Table, Timestamp,
+    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, IdempotencyId, IdempotencyKey,
+    Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SessionId, StoreId, Submitted, Table, Timestamp,
     Token, Wait,
 };
 use proptest::collection::vec;
@@ -186,7 +186,7 @@ fn proof() -> impl Strategy<Value = Proof> {
 
 fn request() -> impl Strategy<Value = Option<IdempotencyKey>> {
     let key = (0..3_u8, 0..8_u8).prop_map(|(id, body)| IdempotencyKey {
-        id: RequestId([id; 16]),
+        id: IdempotencyId([id; 16]),
         // Mostly the same body.
         body: BodyDigest([u8::from(body == 0); 16]),
     });

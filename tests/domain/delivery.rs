@@ -131,7 +131,7 @@ fn orphaned_place_is_dropped_after_ten_seconds() {
     assert_eq!(bench.seen("a"), (0, 1));
     bench.pass_ms(1).tick();
     assert_eq!(bench.seen("a"), (0, 0));
-    assert_eq!(bench.table.counts().requests, 0);
+    assert_eq!(bench.table.counts().idempotency_keys, 0);
 }
 
 #[test]

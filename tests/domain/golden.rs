@@ -74,7 +74,7 @@ fn single_node_entries_are_still_read() {
 fn single_node_snapshot_is_still_read() {
     let restored = Table::restore(&mut golden("v1", "snapshot").as_slice()).expect("it can be read");
     let table = one_node_bench(start(RUN)).table;
-    assert_eq!(restored.counts(), Counts { requests: 0, ..table.counts() });
+    assert_eq!(restored.counts(), Counts { idempotency_keys: 0, ..table.counts() });
     for lock in ["a", "b", "idle"] {
         let view = |table: &Table| format!("{:?}", table.lock_view(&name(lock), table.now()));
         assert_eq!(view(&restored), view(&table));

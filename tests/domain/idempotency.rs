@@ -68,7 +68,7 @@ fn refused_or_timed_out_attempt_leaves_no_record() {
     assert!(matches!(bench.refused(ask("a", 2).request(1)), Refusal::Held(_)));
     bench.queued(ask("a", 3).request(1).lease_ms(9).wait_ms(10));
     bench.pass_ms(11).tick();
-    assert_eq!(bench.table.counts().requests, 0);
+    assert_eq!(bench.table.counts().idempotency_keys, 0);
     bench.outcome(release("a", 1));
     bench.acquired(ask("a", 4).request(1));
 }
@@ -82,9 +82,9 @@ fn key_is_kept_ten_minutes_after_its_last_use() {
     bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS);
     assert_eq!(bench.refused(ask("a", 2).request(1)), Refusal::RequestEnded);
     bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS).tick();
-    assert_eq!(bench.table.counts().requests, 1);
+    assert_eq!(bench.table.counts().idempotency_keys, 1);
     bench.pass_ms(1).tick();
-    assert_eq!((bench.table.counts().requests, bench.table.next_deadline()), (0, None));
+    assert_eq!((bench.table.counts().idempotency_keys, bench.table.next_deadline()), (0, None));
     bench.acquired(ask("a", 3).request(1));
 }
 
@@ -96,7 +96,7 @@ fn key_is_kept_as_long_as_its_hold() {
     assert_eq!(bench.acquired(ask("a", 2).request(1)), grant);
     bench.pass_ms(3 * IDEMPOTENCY_KEY_KEPT_MS).outcome(release("a", 1));
     bench.tick();
-    assert_eq!(bench.table.counts().requests, 0, "its last use was long ago");
+    assert_eq!(bench.table.counts().idempotency_keys, 0, "its last use was long ago");
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn full_key_store_refuses_only_new_keys() {
     let mut bench = Bench::with_limits(|limits| limits.requests_max = 2);
     let grant = bench.acquired(ask("a", 1).request(1));
     bench.acquired(ask("b", 2).request(2));
-    assert_eq!(bench.refused(ask("c", 3).request(3)), Refusal::RequestsFull { limit: 2 });
-    assert_eq!(bench.refused(open_under(1, 3, 0)), Refusal::RequestsFull { limit: 2 });
+    assert_eq!(bench.refused(ask("c", 3).request(3)), Refusal::IdempotencyKeysFull { limit: 2 });
+    assert_eq!(bench.refused(open_under(1, 3, 0)), Refusal::IdempotencyKeysFull { limit: 2 });
     assert_eq!(bench.acquired(ask("a", 4).request(1)), grant);
     bench.acquired(ask("c", 3));
     bench.open(2, 1_000);
     bench.outcome(release("b", 2));
     assert_eq!(
         bench.refused(ask("c", 3).request(3)),
-        Refusal::RequestsFull { limit: 2 },
+        Refusal::IdempotencyKeysFull { limit: 2 },
         "recent keys are not evicted"
     );
 }
@@ -133,7 +133,7 @@ fn full_key_store_refuses_only_new_keys() {
 fn expired_keys_are_dropped_in_batches() {
     const KEYS: u16 = 3_000;
     let mut bench = Bench::new();
-    let id = |n: u16| latchd::domain::RequestId(u128::from(n).to_be_bytes());
+    let id = |n: u16| latchd::domain::IdempotencyId(u128::from(n).to_be_bytes());
     let asks = (0..KEYS).map(|n| {
         let asked = ask(&format!("lock-{n}"), n.into()).request(0).lease_ms(1);
         acquire(
@@ -142,12 +142,12 @@ fn expired_keys_are_dropped_in_batches() {
     });
     bench.batch(asks.collect());
     bench.pass_ms(2).expire_all();
-    assert_eq!(bench.table.counts().requests, u64::from(KEYS));
+    assert_eq!(bench.table.counts().idempotency_keys, u64::from(KEYS));
     bench.pass_ms(IDEMPOTENCY_KEY_KEPT_MS).tick();
-    let left = bench.table.counts().requests;
+    let left = bench.table.counts().idempotency_keys;
     assert!((1..u64::from(KEYS)).contains(&left), "{left} keys are left after one entry");
     bench.expire_all();
-    assert_eq!(bench.table.counts().requests, 0);
+    assert_eq!(bench.table.counts().idempotency_keys, 0);
 }
 
 #[test]

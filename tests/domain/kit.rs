@@ -3,8 +3,8 @@
 pub use super::fuzzed::limits;
 use latchd::domain::{
     Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
-    Grant, HoldKey, IdempotencyKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof, Refusal, RequestId,
-    SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
+    Grant, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof,
+    Refusal, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
 };
 
 /// The first token of every table in these tests.
@@ -216,7 +216,7 @@ pub fn store(number: u8) -> StoreId {
 
 /// An idempotency key, and what was asked under it.
 pub fn request(id: u8, body: u8) -> IdempotencyKey {
-    IdempotencyKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) }
+    IdempotencyKey { id: IdempotencyId([id; 16]), body: BodyDigest([body; 16]) }
 }
 
 /// Asks for size 1, without lease, session or wait; [`Asking`] adds to it.

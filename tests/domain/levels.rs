@@ -141,7 +141,7 @@ fn idempotency_keys_are_remembered_from_level_2_on() {
     bench.acquired(ask("a", 1).request(1));
     assert!(matches!(bench.refused(ask("a", 2).request(1)), Refusal::Held(_)));
     bench.outcome(cancel("a", 1));
-    assert_eq!((bench.seen("a"), bench.table.counts().requests), ((0, 0), 0));
+    assert_eq!((bench.seen("a"), bench.table.counts().idempotency_keys), ((0, 0), 0));
     bench.outcome(RAISE);
     let grant = bench.acquired(ask("a", 3).request(1));
     assert_eq!(bench.acquired(ask("a", 4).request(1)), grant);

@@ -151,7 +151,7 @@ fn waiter_with_idempotency_key_keeps_its_place_ten_seconds() {
     assert_eq!(bench.seen("a"), (1, 1));
     bench.pass_ms(1).tick();
     assert_eq!(bench.seen("a"), (1, 0));
-    assert_eq!(bench.table.counts().requests, 0, "{:?} came to nothing", request(1, 0));
+    assert_eq!(bench.table.counts().idempotency_keys, 0, "{:?} came to nothing", request(1, 0));
 }
 
 #[test]

@@ -111,6 +111,6 @@ fn request_and_its_result_must_match() {
     for place in places {
         let mut bytes = bytes.clone();
         bytes[place] = 78;
-        assert_eq!(error(&bytes), DecodeError::Unmatched("a request"));
+        assert_eq!(error(&bytes), DecodeError::Unmatched("an idempotency key"));
     }
 }

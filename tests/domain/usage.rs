@@ -112,7 +112,7 @@ fn some_of(pool: Pool, number: u8, by: Caller) -> Command {
     let named = ask(&format!("lock-{unique}"), 1_000 + u64::from(unique)).lease_ms(60_000).by(by);
     match pool {
         Pool::Sessions => open_as(unique, by),
-        Pool::Requests => acquire(named.request(unique)),
+        Pool::IdempotencyKeys => acquire(named.request(unique)),
         Pool::Holds | Pool::Bytes => acquire(named),
     }
 }
@@ -120,14 +120,14 @@ fn some_of(pool: Pool, number: u8, by: Caller) -> Command {
 #[test]
 fn credential_and_address_shares_are_enforced() {
     let refused = |pool, whose, limit| Outcome::Refused(Refusal::ShareFull { pool, whose, limit });
-    for pool in [Pool::Holds, Pool::Sessions, Pool::Requests] {
+    for pool in [Pool::Holds, Pool::Sessions, Pool::IdempotencyKeys] {
         // A request with a key uses the pool of holds too.
-        let mut bench = shared(if pool == Pool::Requests { 48 } else { 40 });
+        let mut bench = shared(if pool == Pool::IdempotencyKeys { 48 } else { 40 });
         bench.lead(LeaderStart {
             limits: Limits { holds_max: if pool == Pool::Holds { 40 } else { 4_000 }, ..*bench.table.limits() },
             ..start(RUN)
         });
-        let share = if pool == Pool::Requests { 24 } else { 20 };
+        let share = if pool == Pool::IdempotencyKeys { 24 } else { 20 };
         let mut take = |number: u8, by: Caller| bench.outcome(some_of(pool, number, by));
         let is_given = |outcome: Outcome| assert!(!matches!(outcome, Outcome::Refused(_)), "{pool:?}: {outcome:?}");
         (0..share as u8 / 2).for_each(|number| is_given(take(number, caller(1, 0))));

@@ -4,7 +4,7 @@ use super::service::{ask, ask_waiting, hold, options, start};
 use crate::domain::kit::limits;
 use latchd::domain::Wait;
 use latchd::domain::{
-    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyKey, Limits, Proof, Refusal, RequestId, SessionId,
+    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Limits, Proof, Refusal, SessionId,
 };
 use latchd::engine::{Engine, EngineOptions, Fault};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ async fn take(engine: &Engine, acquire: Acquire) -> Result<(), Fault> {
 }
 
 fn key(id: u8, body: u8) -> Option<IdempotencyKey> {
-    Some(IdempotencyKey { id: RequestId([id; 16]), body: BodyDigest([body; 16]) })
+    Some(IdempotencyKey { id: IdempotencyId([id; 16]), body: BodyDigest([body; 16]) })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +84,7 @@ async fn acquire_beyond_a_limit_writes_no_log_entry() {
     }
     let queue = |refusal: &Refusal| matches!(refusal, Refusal::QueueFull { limit: 1 });
     refused_without_entry(&engine, "queue", queue, async || take(&engine, ask_waiting("a")).await).await;
-    let requests = |refusal: &Refusal| matches!(refusal, Refusal::RequestsFull { limit: 1 });
+    let requests = |refusal: &Refusal| matches!(refusal, Refusal::IdempotencyKeysFull { limit: 1 });
     let keyed = || Acquire { idempotency_key: key(2, 2), ..ask("b") };
     refused_without_entry(&engine, "keys", requests, async || take(&engine, keyed()).await).await;
     let reused = |refusal: &Refusal| *refusal == Refusal::RequestReused;

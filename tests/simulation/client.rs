@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchd::domain::{
-    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyKey, Name, Proof, Refusal, RequestId, SessionId, Wait,
+    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Name, Proof, Refusal, SessionId, Wait,
 };
 use latchd::engine::{Engine, EngineError, Fault, GrantGuard};
 use tokio::time::{Instant, sleep};
@@ -60,7 +60,7 @@ impl Client {
     /// Acquires a lock. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
     pub async fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
         let session = self.session().await?;
-        let request = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([7; 16]) };
+        let request = IdempotencyKey { id: IdempotencyId(self.bytes()), body: BodyDigest([7; 16]) };
         let request = wanted.keyed.then_some(request);
         let mut tries = Tries::new(self.call_log.now());
         let (answer, key) = loop {
@@ -227,7 +227,7 @@ impl Client {
     /// Its session, which is opened if there is none; `None` if no node could open one.
     async fn session(&mut self) -> Option<SessionId> {
         let began = Instant::now();
-        let key = IdempotencyKey { id: RequestId(self.bytes()), body: BodyDigest([9; 16]) };
+        let key = IdempotencyKey { id: IdempotencyId(self.bytes()), body: BodyDigest([9; 16]) };
         while self.session.is_none() && began.elapsed() < GIVE_UP_AFTER {
             let opened = self
                 .ask(ANSWER_WITHIN, async move |engine| (engine.open_session(Some(key), Caller::NOBODY).await, None));

@@ -1,7 +1,7 @@
 //! One hold of a lock, and how far its grant has come on the way to the client.
 
 use crate::domain::command::Metadata;
-use crate::domain::ids::{Caller, Dialect, HoldKey, Incarnation, Name, RequestId, SessionId, Token};
+use crate::domain::ids::{Caller, Dialect, HoldKey, IdempotencyId, Incarnation, Name, SessionId, Token};
 use crate::domain::outcome::Grant;
 use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};
 use crate::domain::usage::Usage;
@@ -46,7 +46,7 @@ pub enum Delivery {
 pub struct Tracked {
     pub state: DeliveryState,
     /// The request whose retry is given this hold again.
-    pub request: Option<RequestId>,
+    pub idempotency_id: Option<IdempotencyId>,
     /// The only attempt that may have been answered, by its key: cancelling it ends the hold. `None` once several
     /// attempts may have been answered.
     pub attempt: Option<HoldKey>,
@@ -108,8 +108,8 @@ impl Hold {
         self.tracked().map_or(DeliveryState::Confirmed, |tracked| tracked.state)
     }
 
-    pub fn request(&self) -> Option<RequestId> {
-        self.tracked().and_then(|tracked| tracked.request)
+    pub fn idempotency_id(&self) -> Option<IdempotencyId> {
+        self.tracked().and_then(|tracked| tracked.idempotency_id)
     }
 
     /// The incarnation that was granted this hold and has not confirmed it.
@@ -129,7 +129,7 @@ impl Hold {
     pub fn confirm(&mut self, attempt: Option<HoldKey>) {
         let Delivery::Tracked(tracked) = &mut self.delivery else { return };
         (tracked.state, tracked.attempt) = (DeliveryState::Confirmed, attempt);
-        if tracked.request.is_none() && attempt == Some(self.key) {
+        if tracked.idempotency_id.is_none() && attempt == Some(self.key) {
             self.delivery = Delivery::Answered;
         }
     }

@@ -248,7 +248,7 @@ mod tests {
             lease_ms: Some(1),
             metadata: Metadata::default(),
             dialect: Dialect::LdlmRest,
-            request: None,
+            idempotency_id: None,
             caller: Caller::NOBODY,
         }
     }
@@ -270,7 +270,7 @@ mod tests {
     fn confirmed_hold_leaves_the_index_of_unconfirmed_ones() {
         let incarnation = Incarnation(7);
         let state = DeliveryState::Unconfirmed(incarnation);
-        let tracked = Tracked { state, request: None, attempt: Some(HoldKey([1; 16])), lease_ms: None };
+        let tracked = Tracked { state, idempotency_id: None, attempt: Some(HoldKey([1; 16])), lease_ms: None };
         let (mut locks, name) = lock_with(Timestamp(10), Delivery::Tracked(Box::new(tracked)));
         assert_eq!(locks.unconfirmed_by(incarnation).collect::<Vec<_>>(), [(&name, Token(1))]);
         let hold = locks.change_hold(&name, Token(1), |hold| hold.confirm(Some(hold.key)));

@@ -2,7 +2,7 @@
 
 use super::hold::Owner;
 use crate::domain::command::Metadata;
-use crate::domain::ids::{Caller, CommandId, Dialect, HoldKey, Incarnation, Name, RequestId, WaiterId};
+use crate::domain::ids::{Caller, CommandId, Dialect, HoldKey, IdempotencyId, Incarnation, Name, WaiterId};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use std::cmp::Reverse;
@@ -26,7 +26,7 @@ pub struct Waiter {
     pub metadata: Metadata,
     pub dialect: Dialect,
     /// The request whose retry takes over this place.
-    pub request: Option<RequestId>,
+    pub idempotency_id: Option<IdempotencyId>,
     pub caller: Caller,
 }
 

@@ -5,8 +5,8 @@ mod restore;
 
 use super::codec::Format;
 use super::cow_map::{FrozenMap, SHARDS, ShardKey};
-use super::idempotency::RequestRecord;
-use super::ids::{Name, RequestId, SessionId};
+use super::idempotency::IdempotencyRecord;
+use super::ids::{IdempotencyId, Name, SessionId};
 use super::locks::Lock;
 use super::sessions::Session;
 use super::table::{Header, Table};
@@ -26,7 +26,7 @@ pub struct FrozenTable {
     locks: FrozenMap<Name, Lock>,
     sessions: FrozenMap<SessionId, Session>,
     remembered_sizes: FrozenMap<Name, (u32, Timestamp)>,
-    idempotency_keys: FrozenMap<RequestId, RequestRecord>,
+    idempotency_keys: FrozenMap<IdempotencyId, IdempotencyRecord>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,10 @@
-//! The bytes of the records of a snapshot: nodes, sessions, requests, locks, and what these consist of.
+//! The bytes of the records of a snapshot: nodes, sessions, idempotency keys, locks, and what these consist of.
 
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::{Value, record, variants};
 use crate::domain::codec::Format;
 use crate::domain::command::Wait;
-use crate::domain::idempotency::{RequestRecord, RequestResult};
+use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, Incarnation};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Queue, Tracked, Waiter, WaiterState};
 use crate::domain::nodes::NodeRecord;
@@ -16,13 +16,13 @@ use std::cmp::Reverse;
 record!(NodeRecord { incarnation, last_sequence, up, store, level } in Format);
 
 record! {
-    Session { idle_timeout_ms, deadline, ended, request, caller; holds: 0, waiters: 0 } in Format
+    Session { idle_timeout_ms, deadline, ended, idempotency_id, caller; holds: 0, waiters: 0 } in Format
 }
 
-record!(RequestRecord { body, until, caller, result } in Format);
+record!(IdempotencyRecord { body, until, caller, result } in Format);
 
 variants! {
-    RequestResult in Format as "result of a request",
+    IdempotencyResult in Format as "result of an idempotency key",
     0 = Ended,
     1 = Session(session),
     2 = Waiter { name, key },
@@ -109,7 +109,7 @@ impl Value<Format> for Tracked {
             DeliveryState::Orphaned => (None, true),
         };
         unconfirmed.put(out, format);
-        self.request.put(out, format);
+        self.idempotency_id.put(out, format);
         self.attempt.put(out, format);
         self.lease_ms.put(out, format);
         out.put_flag(is_orphaned);
@@ -117,7 +117,7 @@ impl Value<Format> for Tracked {
 
     fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
         let unconfirmed = Option::<Incarnation>::get(input, format)?;
-        let (request, attempt) = (Value::get(input, format)?, Value::get(input, format)?);
+        let (idempotency_id, attempt) = (Value::get(input, format)?, Value::get(input, format)?);
         let lease_ms = Value::get(input, format)?;
         let state = match (unconfirmed, input.flag()?) {
             (None, false) => DeliveryState::Confirmed,
@@ -125,7 +125,7 @@ impl Value<Format> for Tracked {
             (None, true) => DeliveryState::Orphaned,
             (Some(_), true) => return Err(DecodeError::Unmatched("an orphaned hold")),
         };
-        Ok(Tracked { state, request, attempt, lease_ms })
+        Ok(Tracked { state, idempotency_id, attempt, lease_ms })
     }
 
     fn is_in(format: Format) -> bool {
@@ -166,7 +166,7 @@ impl Value<Format> for Waiter {
         self.lease_ms.put(out, format);
         self.metadata.put(out, format);
         self.dialect.put(out, format);
-        self.request.put(out, format);
+        self.idempotency_id.put(out, format);
         out.put_flag(self.is_orphaned());
         self.caller.put(out, format);
     }
@@ -190,7 +190,7 @@ impl Value<Format> for Waiter {
             lease_ms: Value::get(input, format)?,
             metadata: Value::get(input, format)?,
             dialect: Value::get(input, format)?,
-            request: Value::get(input, format)?,
+            idempotency_id: Value::get(input, format)?,
             caller: Caller::NOBODY,
         };
         if format >= Format::Clusters && input.flag()? {

@@ -3,8 +3,8 @@
 use crate::base::codec::{DecodeError, Decoder};
 use crate::base::value::Value;
 use crate::domain::codec::Format;
-use crate::domain::idempotency::{RequestRecord, RequestResult};
-use crate::domain::ids::{Incarnation, Name, NodeId, RequestId, SessionId, StoreId};
+use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
+use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId};
 use crate::domain::locks::Lock;
 use crate::domain::nodes::NodeRecord;
 use crate::domain::sessions::Session;
@@ -25,20 +25,20 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     }
     if format >= Format::Clusters {
         for _ in 0..input.count(34)? {
-            table.add_request(Value::get(input, format)?, Value::get(input, format)?)?;
+            table.add_idempotency_key(Value::get(input, format)?, Value::get(input, format)?)?;
         }
     }
-    let mut requests = table.check_requests_of_sessions()?;
+    let mut kept = table.check_results_of_sessions()?;
     for _ in 0..input.count(4)? {
         let (name, lock) = (Name::get(input, format)?, Lock::get(input, format)?);
         table.check_counters(&lock)?;
-        requests += table.check_requests_of_lock(&name, &lock)?;
+        kept += table.check_results_of_lock(&name, &lock)?;
         table.add_lock(name, lock)?;
     }
     input.end()?;
     // A record of something that does not exist would never be removed.
-    let is_matched = requests == table.idempotency_keys.live_count();
-    if is_matched { Ok(table) } else { Err(DecodeError::Unmatched("a request")) }
+    let is_matched = kept == table.idempotency_keys.live_count();
+    if is_matched { Ok(table) } else { Err(DecodeError::Unmatched("an idempotency key")) }
 }
 
 fn get_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeError> {
@@ -87,17 +87,17 @@ fn get_single_node(input: &mut Decoder, header: &mut Header) -> Result<(), Decod
 
 impl Table {
     fn add_session(&mut self, id: SessionId, session: Session) -> Result<(), DecodeError> {
-        // The end of a session ends its request too: nothing would remove the record later.
-        if session.ended && session.request.is_some() {
+        // The end of a session ends its idempotency key too: nothing would remove the record later.
+        if session.ended && session.idempotency_id.is_some() {
             return Err(DecodeError::Unmatched("an ended session"));
         }
         self.usages.add(session.caller, Usage::SESSION);
         if self.sessions.insert(id, session) { Ok(()) } else { Err(DecodeError::Twice("a session")) }
     }
 
-    fn add_request(&mut self, id: RequestId, record: RequestRecord) -> Result<(), DecodeError> {
+    fn add_idempotency_key(&mut self, id: IdempotencyId, record: IdempotencyRecord) -> Result<(), DecodeError> {
         let is_new = self.idempotency_keys.insert(id, record, &mut self.usages);
-        if is_new { Ok(()) } else { Err(DecodeError::Twice("a request")) }
+        if is_new { Ok(()) } else { Err(DecodeError::Twice("an idempotency key")) }
     }
 
     fn add_lock(&mut self, name: Name, lock: Lock) -> Result<(), DecodeError> {
@@ -119,31 +119,29 @@ impl Table {
         if are_issued { Ok(()) } else { Err(DecodeError::Range) }
     }
 
-    fn check_requests_of_lock(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
-        let holds = lock
-            .holds()
-            .iter()
-            .filter_map(|hold| Some((hold.request()?, RequestResult::Hold { name: name.clone(), token: hold.token })));
-        let waiters = lock.queue().iter().filter_map(|(_, waiter)| {
-            Some((waiter.request?, RequestResult::Waiter { name: name.clone(), key: waiter.key }))
+    fn check_results_of_lock(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
+        let holds = lock.holds().iter().filter_map(|hold| {
+            Some((hold.idempotency_id()?, IdempotencyResult::Hold { name: name.clone(), token: hold.token }))
         });
-        self.check_requests(holds.chain(waiters))
+        let waiters = lock.queue().iter().filter_map(|(_, waiter)| {
+            Some((waiter.idempotency_id?, IdempotencyResult::Waiter { name: name.clone(), key: waiter.key }))
+        });
+        self.check_results(holds.chain(waiters))
     }
 
-    fn check_requests_of_sessions(&self) -> Result<usize, DecodeError> {
-        let requests = self.sessions.iter().filter_map(|(id, session)| Some((session.request?, *id)));
-        self.check_requests(requests.map(|(request, id)| (request, RequestResult::Session(id))))
+    fn check_results_of_sessions(&self) -> Result<usize, DecodeError> {
+        let results = self.sessions.iter().filter_map(|(id, session)| Some((session.idempotency_id?, *id)));
+        self.check_results(results.map(|(key, id)| (key, IdempotencyResult::Session(id))))
     }
 
-    /// A request's record and its result name each other, or a retry could get a second result. Returns how many there
-    /// are.
-    fn check_requests(
+    /// A record and its result name each other, or a retry could get a second result. Returns how many there are.
+    fn check_results(
         &self,
-        mut requests: impl Iterator<Item = (RequestId, RequestResult)>,
+        mut results: impl Iterator<Item = (IdempotencyId, IdempotencyResult)>,
     ) -> Result<usize, DecodeError> {
-        requests.try_fold(0, |count, (request, result)| {
-            let matches = self.idempotency_keys.get(request).is_some_and(|record| record.result == result);
-            if matches { Ok(count + 1) } else { Err(DecodeError::Unmatched("a request")) }
+        results.try_fold(0, |count, (id, result)| {
+            let matches = self.idempotency_keys.get(id).is_some_and(|record| record.result == result);
+            if matches { Ok(count + 1) } else { Err(DecodeError::Unmatched("an idempotency key")) }
         })
     }
 }

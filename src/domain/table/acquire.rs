@@ -2,7 +2,7 @@
 
 use super::{Effects, Table};
 use crate::domain::command::Acquire;
-use crate::domain::idempotency::RequestResult;
+use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, Token};
 use crate::domain::limits::Feature;
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Owner, Place, Tracked};
@@ -93,9 +93,9 @@ impl Table {
 
     fn take(&mut self, effects: &mut Effects, acquire: Acquire) -> Outcome {
         let delivery = acquire.idempotency_key.map_or(Delivery::Answered, |key| {
-            let (request, attempt) = (Some(key.id), Some(acquire.key));
+            let (idempotency_id, attempt) = (Some(key.id), Some(acquire.key));
             let lease_ms = acquire.lease_ms;
-            Delivery::Tracked(Box::new(Tracked { state: DeliveryState::Confirmed, request, attempt, lease_ms }))
+            Delivery::Tracked(Box::new(Tracked { state: DeliveryState::Confirmed, idempotency_id, attempt, lease_ms }))
         });
         let hold = Hold {
             key: acquire.key,
@@ -110,8 +110,8 @@ impl Table {
         };
         let grant = hold.to_grant();
         if let Some(key) = acquire.idempotency_key {
-            let result = RequestResult::Hold { name: acquire.name.clone(), token: grant.token };
-            self.record_request(key, acquire.caller, result);
+            let result = IdempotencyResult::Hold { name: acquire.name.clone(), token: grant.token };
+            self.record_result(key, acquire.caller, result);
         }
         self.add_hold(effects, acquire.name, acquire.size, acquire.remembers_size, hold);
         Outcome::Acquired(grant)

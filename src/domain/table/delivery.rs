@@ -2,7 +2,7 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::Proof;
-use crate::domain::idempotency::{ORPHAN_MS, RequestResult};
+use crate::domain::idempotency::{IdempotencyResult, ORPHAN_MS};
 use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
 use crate::domain::locks::{DeliveryState, Orphan, Place, Waiter, WaiterState};
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
@@ -39,7 +39,7 @@ impl Table {
     pub(super) fn lose_waiter(&mut self, effects: &mut Effects, name: &Name, place: Place, why: WaitEnd) -> Vacancy {
         let until = self.header.now.after_ms(ORPHAN_MS);
         match self.locks.get(name).and_then(|lock| lock.queue().get(&place)) {
-            Some(waiter) if waiter.request.is_none() => return self.end_wait(effects, name, place, why),
+            Some(waiter) if waiter.idempotency_id.is_none() => return self.end_wait(effects, name, place, why),
             Some(waiter) if !waiter.is_orphaned() => {
                 effects.wait_ended(waiter, why);
                 self.locks.orphan_waiter(name, place, until);
@@ -53,7 +53,7 @@ impl Table {
     pub(super) fn lose_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
         let until = self.header.now.after_ms(ORPHAN_MS);
         match self.locks.hold(name, token) {
-            Some(hold) if hold.request().is_none() => return self.end_hold(effects, name, token, why),
+            Some(hold) if hold.idempotency_id().is_none() => return self.end_hold(effects, name, token, why),
             Some(hold) if hold.state() != DeliveryState::Orphaned => {
                 self.locks.change_hold(name, token, |hold| hold.orphan(until));
             }
@@ -74,7 +74,7 @@ impl Table {
         let Some((name, lock)) = self.locks.get_key_value(name) else { return Vacancy };
         let (name, size) = (name.clone(), lock.size());
         let Some(hold) = self.locks.hold(&name, token) else { return Vacancy };
-        let Some(request) = hold.request().filter(|_| self.locks.waiting(hold.key).is_none()) else {
+        let Some(id) = hold.idempotency_id().filter(|_| self.locks.waiting(hold.key).is_none()) else {
             return self.end_hold(effects, &name, token, EndReason::Cancelled);
         };
         let Some(hold) = self.locks.remove_hold(&name, token) else { return Vacancy };
@@ -92,10 +92,10 @@ impl Table {
             lease_ms,
             metadata: hold.metadata,
             dialect: hold.dialect,
-            request: Some(request),
+            idempotency_id: Some(id),
             caller: hold.caller,
         };
-        self.keep_request(request, RequestResult::Waiter { name: name.clone(), key: hold.key });
+        self.keep_result(id, IdempotencyResult::Waiter { name: name.clone(), key: hold.key });
         let place = self.last_place(i32::MAX);
         self.add_waiter(&name, place, waiter);
         Vacancy

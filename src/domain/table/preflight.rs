@@ -56,7 +56,7 @@ impl Table {
         checked.err().filter(|refusal| match refusal {
             Refusal::Broken(_) => false,
             // A retry under the same key is given what the earlier attempt is granted.
-            Refusal::RequestsFull { .. }
+            Refusal::IdempotencyKeysFull { .. }
             | Refusal::HoldsFull { .. }
             | Refusal::SessionHoldsFull { .. }
             | Refusal::QueueFull { .. }

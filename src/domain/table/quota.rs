@@ -59,7 +59,7 @@ impl Table {
         let waiter = self.locks.get(&acquire.name).and_then(|lock| lock.queue().get(&place));
         let Some(waiter) = waiter else { return Ok(()) };
         let growth = Usage::of_growth(&waiter.metadata, &acquire.metadata);
-        let key = if waiter.request.is_none() { acquire.key_usage() } else { Usage::default() };
+        let key = if waiter.idempotency_id.is_none() { acquire.key_usage() } else { Usage::default() };
         self.check_usage(acquire.caller, growth.and(key))
     }
 }
@@ -85,7 +85,7 @@ impl Acquire {
 
     fn key_usage(&self) -> Usage {
         match self.idempotency_key {
-            Some(_) => Usage::of_request(Some(&self.name)),
+            Some(_) => Usage::of_idempotency_key(Some(&self.name)),
             None => Usage::default(),
         }
     }

@@ -58,8 +58,8 @@ impl Table {
 
     /// After a hold was removed from its lock.
     pub(super) fn hold_ended(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
-        if let Some(request) = hold.request() {
-            self.idempotency_keys.end(request, &mut self.usages);
+        if let Some(id) = hold.idempotency_id() {
+            self.idempotency_keys.end(id, &mut self.usages);
         }
         self.hold_removed(effects, name, hold, why);
     }
@@ -113,7 +113,7 @@ impl Table {
         let token = hold.token;
         if let Some(tracked) = hold.tracked() {
             // With an idempotency key several attempts may have been answered, and at least one was.
-            let attempt = tracked.attempt.filter(|_| tracked.request.is_none());
+            let attempt = tracked.attempt.filter(|_| tracked.idempotency_id.is_none());
             self.confirm_hold(name, token, attempt);
         }
         let deadline = Deadline::at(self.header.now.after_ms(lease_ms.max(1)));

@@ -3,8 +3,8 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::Acquire;
-use crate::domain::idempotency::{IDEMPOTENCY_KEY_KEPT_MS, RequestRecord, RequestResult};
-use crate::domain::ids::{Caller, CommandId, HoldKey, IdempotencyKey, Name, RequestId, Token};
+use crate::domain::idempotency::{IDEMPOTENCY_KEY_KEPT_MS, IdempotencyRecord, IdempotencyResult};
+use crate::domain::ids::{Caller, CommandId, HoldKey, IdempotencyId, IdempotencyKey, Name, Token};
 use crate::domain::limits::Feature;
 use crate::domain::locks::{Delivery, DeliveryState, Owner, Place, Tracked, Waiter};
 use crate::domain::outcome::{Outcome, WaitEnd};
@@ -21,16 +21,18 @@ impl Table {
             Err(refusal) => return Some(Outcome::Refused(refusal)),
         };
         Some(match result {
-            RequestResult::Hold { name, token } if name == acquire.name => {
+            IdempotencyResult::Hold { name, token } if name == acquire.name => {
                 self.give_hold_again(&name, token, acquire.key)
             }
-            RequestResult::Waiter { name, key } if name == acquire.name => self.wait_again(effects, id, acquire, key),
+            IdempotencyResult::Waiter { name, key } if name == acquire.name => {
+                self.wait_again(effects, id, acquire, key)
+            }
             _ => Outcome::Refused(Refusal::RequestReused),
         })
     }
 
     /// The earlier result of this request; `None` if it is new.
-    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<RequestResult, Refusal>> {
+    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<IdempotencyResult, Refusal>> {
         let record = self.idempotency_keys.get(key.id).filter(|_| !planted!("retries-are-new"))?;
         if record.has_expired(self.header.now) {
             self.idempotency_keys.remove(key.id, &mut self.usages);
@@ -40,8 +42,8 @@ impl Table {
             return Some(Err(Refusal::RequestReused));
         }
         let result = record.result.clone();
-        self.keep_request(key.id, result.clone());
-        Some(if result == RequestResult::Ended { Err(Refusal::RequestEnded) } else { Ok(result) })
+        self.keep_result(key.id, result.clone());
+        Some(if result == IdempotencyResult::Ended { Err(Refusal::RequestEnded) } else { Ok(result) })
     }
 
     /// An orphaned hold gets its full lease from now. Any other keeps its deadline; as its first attempt may have been
@@ -51,7 +53,7 @@ impl Table {
         self.confirm_hold(name, token, is_orphaned.then_some(attempt));
         match self.locks.hold(name, token) {
             Some(hold) => Outcome::Acquired(hold.to_grant()),
-            None => Outcome::Refused(Refusal::Broken("a request without its hold")),
+            None => Outcome::Refused(Refusal::Broken("an idempotency key without its hold")),
         }
     }
 
@@ -64,7 +66,7 @@ impl Table {
         }
         match self.place_of_key(&acquire.name, key) {
             Some(place) => self.replace_waiter(effects, id, acquire, place, place),
-            None => Outcome::Refused(Refusal::Broken("a request without its waiter")),
+            None => Outcome::Refused(Refusal::Broken("an idempotency key without its waiter")),
         }
     }
 
@@ -72,18 +74,22 @@ impl Table {
     pub(super) fn check_idempotency_keys(&self, key: Option<IdempotencyKey>) -> Result<(), Refusal> {
         let limit = self.header.limits.requests_max;
         let is_full = key.is_some() && self.idempotency_keys.len() as u64 >= limit;
-        if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
+        if is_full { Err(Refusal::IdempotencyKeysFull { limit }) } else { Ok(()) }
     }
 
     /// Records the result of a new request.
-    pub(super) fn record_request(&mut self, key: IdempotencyKey, caller: Caller, result: RequestResult) {
+    pub(super) fn record_result(&mut self, key: IdempotencyKey, caller: Caller, result: IdempotencyResult) {
         let until = self.header.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
         self.idempotency_keys.remove(key.id, &mut self.usages);
-        self.idempotency_keys.insert(key.id, RequestRecord { body: key.body, caller, result, until }, &mut self.usages);
+        self.idempotency_keys.insert(
+            key.id,
+            IdempotencyRecord { body: key.body, caller, result, until },
+            &mut self.usages,
+        );
     }
 
     /// Records the result of a known request, and keeps its key from now on.
-    pub(super) fn keep_request(&mut self, id: RequestId, result: RequestResult) {
+    pub(super) fn keep_result(&mut self, id: IdempotencyId, result: IdempotencyResult) {
         let until = self.header.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
         self.idempotency_keys.keep(id, result, until, &mut self.usages);
     }
@@ -148,7 +154,7 @@ impl Table {
         }
         let vanished = || Outcome::Refused(Refusal::Broken("a hold vanished while it was re-entered"));
         let Some(before) = self.locks.hold(&acquire.name, token) else { return vanished() };
-        let (caller, usage, request) = (before.caller, before.usage(&acquire.name), before.request());
+        let (caller, usage, idempotency_id) = (before.caller, before.usage(&acquire.name), before.idempotency_id());
         let deadline = before.deadline.max(self.lease_end(acquire.lease_ms));
         let delivery = self.delivery_after_reentry(acquire);
         let new_token = self.issue_token();
@@ -163,10 +169,10 @@ impl Table {
         effects.granted(acquire.name.clone(), hold, Some(token));
         self.usages.remove(caller, usage);
         self.usages.add(caller, hold.usage(&acquire.name));
-        request.into_iter().for_each(|request| self.idempotency_keys.end(request, &mut self.usages));
+        idempotency_id.into_iter().for_each(|id| self.idempotency_keys.end(id, &mut self.usages));
         if let Some(key) = acquire.idempotency_key {
-            let result = RequestResult::Hold { name: acquire.name.clone(), token: new_token };
-            self.record_request(key, acquire.caller, result);
+            let result = IdempotencyResult::Hold { name: acquire.name.clone(), token: new_token };
+            self.record_result(key, acquire.caller, result);
         }
         Outcome::Acquired(grant)
     }
@@ -176,7 +182,12 @@ impl Table {
         if !self.supports(Feature::Clusters) {
             return Delivery::Answered;
         }
-        let (request, lease_ms) = (acquire.idempotency_key.map(|key| key.id), acquire.lease_ms);
-        Delivery::Tracked(Box::new(Tracked { state: DeliveryState::Confirmed, request, attempt: None, lease_ms }))
+        let (idempotency_id, lease_ms) = (acquire.idempotency_key.map(|key| key.id), acquire.lease_ms);
+        Delivery::Tracked(Box::new(Tracked {
+            state: DeliveryState::Confirmed,
+            idempotency_id,
+            attempt: None,
+            lease_ms,
+        }))
     }
 }

@@ -1,7 +1,7 @@
 //! Sessions are opened and closed.
 
 use super::{Effects, Table};
-use crate::domain::idempotency::RequestResult;
+use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{Caller, IdempotencyKey, SessionId};
 use crate::domain::limits::Feature;
 use crate::domain::outcome::{Event, Outcome};
@@ -19,7 +19,7 @@ impl Table {
     ) -> Outcome {
         let key = key.filter(|_| self.supports(Feature::Clusters));
         match key.and_then(|key| self.recall(key)) {
-            Some(Ok(RequestResult::Session(session))) => {
+            Some(Ok(IdempotencyResult::Session(session))) => {
                 self.sessions.touch(session, self.header.now);
                 return Outcome::SessionOpened { session };
             }
@@ -33,12 +33,12 @@ impl Table {
         if let Err(refusal) = self.check_opening(key, caller) {
             return Outcome::Refused(refusal);
         }
-        let (deadline, request) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
-        let session = Session { idle_timeout_ms, deadline, ended: false, request, caller, holds: 0, waiters: 0 };
+        let (deadline, idempotency_id) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
+        let session = Session { idle_timeout_ms, deadline, ended: false, idempotency_id, caller, holds: 0, waiters: 0 };
         self.sessions.insert(id, session);
         self.usages.add(caller, Usage::SESSION);
         if let Some(key) = key {
-            self.record_request(key, caller, RequestResult::Session(id));
+            self.record_result(key, caller, IdempotencyResult::Session(id));
         }
         Outcome::SessionOpened { session: id }
     }
@@ -63,8 +63,8 @@ impl Table {
 
     pub(super) fn end_session(&mut self, effects: &mut Effects, id: SessionId, idle: bool) {
         let Some(session) = self.sessions.end(id) else { return };
-        if let Some(request) = session.request.take() {
-            self.idempotency_keys.end(request, &mut self.usages);
+        if let Some(id) = session.idempotency_id.take() {
+            self.idempotency_keys.end(id, &mut self.usages);
         }
         effects.events.push(Event::SessionEnded { session: id, idle });
     }

@@ -17,7 +17,7 @@ impl Table {
             waiters: self.locks.waiter_count(),
             sessions: self.sessions.live_count(),
             remembered_sizes: self.remembered_sizes.len() as u64,
-            requests: self.idempotency_keys.len() as u64,
+            idempotency_keys: self.idempotency_keys.len() as u64,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::{Acquire, Wait};
-use crate::domain::idempotency::RequestResult;
+use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Place, Tracked, Waiter, WaiterState};
 use crate::domain::outcome::{Event, Outcome, WaitEnd};
@@ -42,7 +42,7 @@ impl Table {
             lease_ms: acquire.lease_ms,
             metadata: acquire.metadata.clone(),
             dialect: acquire.dialect,
-            request: acquire.idempotency_key.map(|key| key.id),
+            idempotency_id: acquire.idempotency_key.map(|key| key.id),
             caller: acquire.caller,
         }
     }
@@ -56,7 +56,7 @@ impl Table {
         self.add_waiter(&name, place, waiter);
         let position = self.locks.get(&name).map_or(0, |lock| lock.queue().ahead(&place)) as u32;
         if let Some(key) = acquire.idempotency_key {
-            self.record_request(key, acquire.caller, RequestResult::Waiter { name, key: acquire.key });
+            self.record_result(key, acquire.caller, IdempotencyResult::Waiter { name, key: acquire.key });
         }
         if is_attached { Outcome::Waiting { position } } else { Outcome::Enqueued { position } }
     }
@@ -89,8 +89,8 @@ impl Table {
 
     /// A wait without a grant is reported, and its idempotency key forgotten: the request may be made again.
     pub(super) fn report_wait_end(&mut self, effects: &mut Effects, waiter: &Waiter, why: WaitEnd) {
-        if let Some(request) = waiter.request {
-            self.idempotency_keys.remove(request, &mut self.usages);
+        if let Some(id) = waiter.idempotency_id {
+            self.idempotency_keys.remove(id, &mut self.usages);
         }
         effects.wait_ended(waiter, why);
     }
@@ -156,8 +156,8 @@ impl Table {
             caller: waiter.caller,
         };
         let (grant, unconfirmed) = (hold.to_grant(), hold.unconfirmed().is_some());
-        if let Some(request) = waiter.request {
-            self.keep_request(request, RequestResult::Hold { name: name.clone(), token: grant.token });
+        if let Some(id) = waiter.idempotency_id {
+            self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: grant.token });
         }
         if let Some(command) = answered_by {
             effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });
@@ -170,11 +170,11 @@ impl Table {
             Some(command) if self.confirms_deliveries() => DeliveryState::Unconfirmed(command.incarnation),
             _ => DeliveryState::Confirmed,
         };
-        if state == DeliveryState::Confirmed && waiter.request.is_none() {
+        if state == DeliveryState::Confirmed && waiter.idempotency_id.is_none() {
             return Delivery::Answered;
         }
-        let (request, attempt, lease_ms) = (waiter.request, Some(waiter.key), waiter.lease_ms);
-        Delivery::Tracked(Box::new(Tracked { state, request, attempt, lease_ms }))
+        let (idempotency_id, attempt, lease_ms) = (waiter.idempotency_id, Some(waiter.key), waiter.lease_ms);
+        Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt, lease_ms }))
     }
 
     pub(super) fn add_hold(&mut self, effects: &mut Effects, name: Name, size: u32, remembers_size: bool, hold: Hold) {

@@ -112,7 +112,7 @@ fn check_sound(mut table: Table) -> Result<(), String> {
     }
     let counts = table.counts();
     let entries =
-        64 + (counts.holds + counts.waiters + counts.sessions + counts.requests + counts.remembered_sizes) / 64;
+        64 + (counts.holds + counts.waiters + counts.sessions + counts.idempotency_keys + counts.remembered_sizes) / 64;
     for _ in 0..entries {
         let body = Body::Batch { touches: Vec::new(), more_touches: false, commands: Vec::new() };
         let entry = Entry { at: Timestamp::MAX, epoch: table.epoch(), body };

@@ -152,7 +152,7 @@ fn key(pool: Pool) -> &'static str {
     match pool {
         Pool::Holds => "locks.holds_max",
         Pool::Sessions => "sessions.count_max",
-        Pool::Requests => "locks.requests_max",
+        Pool::IdempotencyKeys => "locks.requests_max",
         Pool::Bytes => "locks.table_bytes_max",
     }
 }
@@ -163,7 +163,7 @@ impl Counters {
         let (counter, what, limit, of) = match refusal {
             Refusal::HoldsFull { limit } => (&self.pools_full, key(Pool::Holds), *limit, None),
             Refusal::SessionsFull { limit } => (&self.pools_full, key(Pool::Sessions), *limit, None),
-            Refusal::RequestsFull { limit } => (&self.pools_full, key(Pool::Requests), *limit, None),
+            Refusal::IdempotencyKeysFull { limit } => (&self.pools_full, key(Pool::IdempotencyKeys), *limit, None),
             Refusal::TableFull { limit } => (&self.table_full, key(Pool::Bytes), *limit, None),
             Refusal::QueueFull { limit } => (&self.pools_full, WAITERS_PER_LOCK, *limit, None),
             Refusal::SessionHoldsFull { limit } => (&self.pools_full, HOLDS_PER_SESSION, *limit, None),

@@ -117,7 +117,7 @@ fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String
 
 fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String> {
     let counts = Counts {
-        requests: reference.requests.len() as u64,
+        idempotency_keys: reference.requests.len() as u64,
         locks: reference.names().len() as u64,
         holds: reference.holds.len() as u64,
         waiters: reference.waiters.len() as u64,

@@ -8,8 +8,8 @@
 use super::driver::Played;
 use super::reference_nodes::Node;
 use latchd::domain::{
-    Body, BodyDigest, CommandId, Dialect, EndReason, Entry, Event, Grant, HoldKey, Incarnation, LeaderStart, Limits,
-    Metadata, Name, NodeId, Outcome, RequestId, SessionId, Submitted, Timestamp, Token, Wait, WaitEnd,
+    Body, BodyDigest, CommandId, Dialect, EndReason, Entry, Event, Grant, HoldKey, IdempotencyId, Incarnation,
+    LeaderStart, Limits, Metadata, Name, NodeId, Outcome, SessionId, Submitted, Timestamp, Token, Wait, WaitEnd,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Reference {
     pub nodes: BTreeMap<NodeId, Node>,
     /// The request under each idempotency key, and until when it is kept at least. The hold or waiter that names the key is
     /// its result.
-    pub requests: BTreeMap<RequestId, (BodyDigest, Timestamp)>,
+    pub requests: BTreeMap<IdempotencyId, (BodyDigest, Timestamp)>,
     pub sessions: BTreeMap<SessionId, Session>,
     /// The holds of all locks, in the order in which they were granted.
     pub holds: Vec<Hold>,
@@ -46,7 +46,7 @@ pub struct Session {
     pub idle_timeout_ms: u64,
     pub seen: Timestamp,
     pub ended: bool,
-    pub request: Option<RequestId>,
+    pub request: Option<IdempotencyId>,
 }
 
 #[derive(Clone)]
@@ -70,7 +70,7 @@ pub struct Hold {
     /// The lease that was asked for.
     pub lease_ms: Option<u64>,
     pub unconfirmed: Option<Incarnation>,
-    pub request: Option<RequestId>,
+    pub request: Option<IdempotencyId>,
     /// The request was lost, and the hold waits for a retry.
     pub orphaned: bool,
 }
@@ -90,7 +90,7 @@ pub struct Waiter {
     pub lease_ms: Option<u64>,
     pub metadata: Metadata,
     pub dialect: Dialect,
-    pub request: Option<RequestId>,
+    pub request: Option<IdempotencyId>,
     /// The request was lost; the place is kept for a retry.
     pub orphaned: bool,
 }

@@ -2,8 +2,8 @@
 
 use super::reference::{Reference, Waiter};
 use latchd::domain::{
-    Acquire, CommandId, EndReason, Grant, HoldKey, IDEMPOTENCY_KEY_KEPT_MS, IdempotencyKey, Incarnation, Name,
-    ORPHAN_MS, Outcome, Proof, Refusal, RequestId, SessionId, Token, Wait, WaitEnd,
+    Acquire, CommandId, EndReason, Grant, HoldKey, IDEMPOTENCY_KEY_KEPT_MS, IdempotencyId, IdempotencyKey, Incarnation,
+    Name, ORPHAN_MS, Outcome, Proof, Refusal, SessionId, Token, Wait, WaitEnd,
 };
 
 /// What a request was given.
@@ -24,11 +24,11 @@ impl Reference {
         self.confirm && self.level >= 2
     }
 
-    pub fn made_something(&self, id: RequestId) -> bool {
+    pub fn made_something(&self, id: IdempotencyId) -> bool {
         self.made_by(id).is_some()
     }
 
-    fn made_by(&self, id: RequestId) -> Option<Made> {
+    fn made_by(&self, id: IdempotencyId) -> Option<Made> {
         let session = self.sessions.iter().find(|(_, session)| !session.ended && session.request == Some(id));
         let waiter = self.waiters.iter().position(|waiter| waiter.request == Some(id));
         let hold = self.holds.iter().position(|hold| hold.request == Some(id));
@@ -38,7 +38,7 @@ impl Reference {
 
     /// Keys are kept while their result lives, and for a time after their last use.
     pub fn forget_requests(&mut self) {
-        let all: Vec<RequestId> = self.requests.keys().copied().collect();
+        let all: Vec<IdempotencyId> = self.requests.keys().copied().collect();
         for id in all {
             if !self.made_something(id) && self.requests.get(&id).is_some_and(|(_, until)| self.now > *until) {
                 self.requests.remove(&id);
@@ -128,7 +128,7 @@ impl Reference {
     pub fn check_requests(&self, request: Option<IdempotencyKey>) -> Result<(), Refusal> {
         let limit = self.limits.requests_max;
         let is_full = request.is_some() && self.requests.len() as u64 >= limit;
-        if is_full { Err(Refusal::RequestsFull { limit }) } else { Ok(()) }
+        if is_full { Err(Refusal::IdempotencyKeysFull { limit }) } else { Ok(()) }
     }
 
     pub fn note_request(&mut self, request: Option<IdempotencyKey>) {
@@ -137,7 +137,7 @@ impl Reference {
         }
     }
 
-    pub fn keep_request(&mut self, id: RequestId) {
+    pub fn keep_request(&mut self, id: IdempotencyId) {
         self.requests.entry(id).and_modify(|(_, until)| *until = self.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS));
     }
 

@@ -97,7 +97,7 @@ pub fn error_detail(fault: &Fault) -> Result<ErrorDetail, Status> {
         ),
         Refusal::RequestEnded => (ErrorCode::LockNotHeld, "lockmanager: what this request was given has ended"),
         Refusal::HoldsFull { .. } => (ErrorCode::Unavailable, "lockmanager: the service is full (locks.holds_max)"),
-        Refusal::RequestsFull { .. } => {
+        Refusal::IdempotencyKeysFull { .. } => {
             (ErrorCode::Unavailable, "lockmanager: the service is full (locks.requests_max)")
         }
         Refusal::TokensExhausted => (ErrorCode::Unavailable, "lockmanager: no fencing token is left"),

@@ -7,7 +7,7 @@ use super::state::Call;
 use crate::dialects::raftlock::proto::{
     AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
 };
-use crate::domain::ids::{BodyDigest, RequestId};
+use crate::domain::ids::{BodyDigest, IdempotencyId};
 use crate::domain::{Acquire, Dialect, IdempotencyKey, Name, Pool, Proof, Refusal, Token, Wait};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::may_take;
@@ -61,9 +61,9 @@ async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> 
         }
         match engine.acquire(Acquire { wait, idempotency_key: Some(own_key()), ..acquire.clone() }).await {
             // A wait without a key loses its place with its request, which is better than no wait.
-            Err(Fault::Refused(Refusal::RequestsFull { .. } | Refusal::ShareFull { pool: Pool::Requests, .. })) => {
-                engine.acquire(Acquire { wait, ..acquire }).await
-            }
+            Err(Fault::Refused(
+                Refusal::IdempotencyKeysFull { .. } | Refusal::ShareFull { pool: Pool::IdempotencyKeys, .. },
+            )) => engine.acquire(Acquire { wait, ..acquire }).await,
             answered => answered,
         }
     };
@@ -73,7 +73,7 @@ async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> 
 
 /// A key that no other request has.
 fn own_key() -> IdempotencyKey {
-    IdempotencyKey { id: RequestId(Engine::new_key().0), body: BodyDigest([0; 16]) }
+    IdempotencyKey { id: IdempotencyId(Engine::new_key().0), body: BodyDigest([0; 16]) }
 }
 
 fn acquired(call: &Call<'_>, asked: &AcquireRequest, granted: Granted) -> Reply<AcquireResponse> {
