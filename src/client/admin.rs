@@ -113,7 +113,9 @@ impl Client {
             let answer = self.send(&next, self.retry_policy()).await?;
             let page: Page<T> = answer.read()?;
             if !page.entries.iter().all(&matches) {
-                return Err(answer.astray("it shows other locks, as a server does that ignores `name` or `prefix`"));
+                return Err(
+                    answer.wrong_response("it shows other locks, as a server does that ignores `name` or `prefix`")
+                );
             }
             entries.extend(page.entries);
             match page.next_cursor {

@@ -77,11 +77,11 @@ impl Answer {
             name: String,
         }
         let read = self.read::<Named>()?.name;
-        if read == name { self.read() } else { Err(self.astray(format!("it names the lock {read:?}"))) }
+        if read == name { self.read() } else { Err(self.wrong_response(format!("it names the lock {read:?}"))) }
     }
 
-    pub fn astray(&self, what: impl Into<String>) -> ClientError {
-        ClientError::Astray { url: self.url.clone(), what: what.into() }
+    pub fn wrong_response(&self, what: impl Into<String>) -> ClientError {
+        ClientError::WrongResponse { url: self.url.clone(), what: what.into() }
     }
 }
 
@@ -201,7 +201,7 @@ impl Client {
         let opened = self.recorded(async {
             match tokio::time::timeout(timeout, self.open(call, NO_TIMEOUT)).await {
                 Ok(opened) => opened,
-                Err(_) => Err(ClientError::Silent { url: url.clone() }),
+                Err(_) => Err(ClientError::TimedOut { url: url.clone() }),
             }
         });
         opened.await.map(|response| (url, response))

@@ -147,7 +147,7 @@ mod tests {
         let attempts = AttemptLog::new(3);
         assert_eq!(attempts.errors(&urls, "no answer from"), "");
         attempts.begin(0);
-        attempts.end(0, Some(&ClientError::Silent { url: "http://a:1/x".to_owned() }));
+        attempts.end(0, Some(&ClientError::TimedOut { url: "http://a:1/x".to_owned() }));
         attempts.begin(0);
         attempts.begin(4);
         let expected = "http://a:1/x cannot be reached: no answer in time; no answer from http://b:2";

@@ -20,18 +20,18 @@ pub enum ClientError {
     #[error("{url} cannot be reached: {}{}", innermost(.reason), advice(.url, .reason))]
     Unreachable { url: String, reason: reqwest::Error },
     #[error("{url} cannot be reached: no answer in time")]
-    Silent { url: String },
+    TimedOut { url: String },
     /// The server answered with another status than the call succeeds with.
     #[error("{url} answered {status}: {}", sentence(.body))]
     Refused { url: String, status: StatusCode, body: String, retry_after: Option<Duration> },
     /// The service understood and will not do it.
     #[error("{}", .0.message)]
-    Objected(LockError),
-    #[error("{url} answered what is no answer of this call: {reason}")]
+    Rejected(LockError),
+    #[error("{url} sent an invalid response: {reason}")]
     Unintelligible { url: String, reason: serde_json::Error },
     /// An answer to something else: from another server, or through a proxy that changes requests or mixes answers.
-    #[error("{url} answered something else than was asked: {what}; does the URL lead to latchd?")]
-    Astray { url: String, what: String },
+    #[error("{url} sent a response to another request: {what}; does the URL lead to latchd?")]
+    WrongResponse { url: String, what: String },
 }
 
 impl ClientError {
@@ -39,7 +39,7 @@ impl ClientError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             ClientError::Unreachable { .. } => !self.is_misconfigured(),
-            ClientError::Silent { .. } => true,
+            ClientError::TimedOut { .. } => true,
             ClientError::Refused { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
             _ => false,
         }
@@ -106,7 +106,7 @@ impl ClientError {
     pub(super) fn retry_hint(&self) -> Option<Option<Duration>> {
         match self {
             ClientError::Refused { retry_after, .. } if self.is_unavailable() => Some(*retry_after),
-            ClientError::Unreachable { .. } | ClientError::Silent { .. } if self.is_unavailable() => Some(None),
+            ClientError::Unreachable { .. } | ClientError::TimedOut { .. } if self.is_unavailable() => Some(None),
             _ => None,
         }
     }

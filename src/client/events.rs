@@ -134,7 +134,7 @@ impl Events {
                 }
                 Message::Event(event) if !self.query.matches(&event) => {
                     let what = "the stream tells of other locks, as one does that ignores `name` or `prefix`";
-                    return Err(ClientError::Astray { url: open.url.clone(), what: what.to_owned() });
+                    return Err(ClientError::WrongResponse { url: open.url.clone(), what: what.to_owned() });
                 }
                 Message::Event(event) => {
                     self.interrupted = false;
@@ -168,7 +168,9 @@ impl Events {
                 Ok((url, response)) if is_event_stream(&response) => {
                     return Ok(OpenStream { url, blocks: Blocks::new(response.bytes_stream()) });
                 }
-                Ok((url, _)) => return Err(ClientError::Astray { url, what: "it is no stream of events".to_owned() }),
+                Ok((url, _)) => {
+                    return Err(ClientError::WrongResponse { url, what: "it is no stream of events".to_owned() });
+                }
                 Err(error) => error,
             };
             // Another node may have a certificate that can be trusted.

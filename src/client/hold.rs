@@ -56,7 +56,7 @@ impl Client {
                     request = Cow::Owned(shorter);
                     continue;
                 }
-                return Err(ClientError::Objected(error.clone()));
+                return Err(ClientError::Rejected(error.clone()));
             }
             if let Some(hold) = self.with_fresh_lease(&request, result, sent).await? {
                 return Ok(Some(hold));

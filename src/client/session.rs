@@ -19,7 +19,7 @@ impl Client {
         // A server that answers every path with a page is not the service.
         match answer.text.trim() {
             "ready" => Ok(answer.url.trim_end_matches("/readyz").to_owned()),
-            _ => Err(answer.astray("it does not say `ready`")),
+            _ => Err(answer.wrong_response("it does not say `ready`")),
         }
     }
 
@@ -92,7 +92,7 @@ impl Client {
         let answer = self.send(&Call::new(Method::POST, "/v1/renew").json(&body), policy).await?;
         let result: LockResult = answer.about(name)?;
         if result.locked && result.key != key {
-            return Err(answer.astray("it speaks of another hold of the lock"));
+            return Err(answer.wrong_response("it speaks of another hold of the lock"));
         }
         Ok((result, answer.sent))
     }

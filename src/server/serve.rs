@@ -54,7 +54,7 @@ pub enum StartError {
          files (ulimit -n)"
     )]
     Workers { count: usize, reason: io::Error },
-    #[error("the system refuses what a server needs: {0}")]
+    #[error("cannot start the server runtime: {0}")]
     Runtime(io::Error),
 }
 

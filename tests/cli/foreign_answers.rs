@@ -121,18 +121,18 @@ fn client(status: u16, body: &'static str) -> Client {
 
 #[tokio::test]
 async fn answers_about_other_locks_are_refused() {
-    let astray = |error: ClientError| assert!(matches!(error, ClientError::Astray { .. }), "{error}");
+    let wrong = |error: ClientError| assert!(matches!(error, ClientError::WrongResponse { .. }), "{error}");
     let other = client(200, r#"{"locked":true,"name":"other","key":"k","fencing_token":7,"expires_in_seconds":30.0}"#);
-    astray(other.lock(&LockRequest::new("mine")).await.expect_err("of another lock"));
-    astray(other.acquire(&LockRequest::new("mine")).await.expect_err("of another lock"));
-    astray(other.renew("mine", "k", Duration::from_secs(9)).await.expect_err("of another lock"));
-    astray(other.renew("other", "mine", Duration::from_secs(9)).await.expect_err("of another hold"));
+    wrong(other.lock(&LockRequest::new("mine")).await.expect_err("of another lock"));
+    wrong(other.acquire(&LockRequest::new("mine")).await.expect_err("of another lock"));
+    wrong(other.renew("mine", "k", Duration::from_secs(9)).await.expect_err("of another lock"));
+    wrong(other.renew("other", "mine", Duration::from_secs(9)).await.expect_err("of another hold"));
     let other = client(200, r#"{"unlocked":true,"name":"other"}"#);
-    astray(other.unlock("mine", "k").await.expect_err("of another lock"));
+    wrong(other.unlock("mine", "k").await.expect_err("of another lock"));
     let other = client(200, r#"{"name":"other","fencing_token":7,"waiter_granted":false}"#);
-    astray(other.force_release("mine", "k", "r").await.expect_err("of another lock"));
+    wrong(other.force_release("mine", "k", "r").await.expect_err("of another lock"));
     let other = client(200, r#"{"locked":false,"name":"other","key":""}"#);
-    astray(other.renew("mine", "k", Duration::from_secs(9)).await.expect_err("of another lock"));
+    wrong(other.renew("mine", "k", Duration::from_secs(9)).await.expect_err("of another lock"));
 }
 
 #[test]

@@ -40,7 +40,7 @@ counters! {
     grants,
     /// Acquires that were put in a queue.
     waits,
-    /// Acquires and waits that ended without a grant.
+    /// Commands refused.
     refusals,
     /// Refusals because the table had no room.
     table_full,

@@ -90,12 +90,12 @@ pub fn error_detail(fault: &Fault) -> Result<ErrorDetail, Status> {
             (ErrorCode::WaitQueueFull, "lockmanager: wait queue is full (locks.waiters_per_lock_max)")
         }
         Refusal::NotWaiting => (ErrorCode::NotWaiting, "lockmanager: client not in wait queue"),
-        Refusal::WaitTimedOut => (ErrorCode::Timeout, "lockmanager: the wait ended without the lock"),
+        Refusal::WaitTimedOut => (ErrorCode::Timeout, "lockmanager: the wait timed out"),
         Refusal::WaitCancelled => (
             ErrorCode::NotWaiting,
             "lockmanager: the wait was cancelled, or a later request of this client took it over",
         ),
-        Refusal::RequestEnded => (ErrorCode::LockNotHeld, "lockmanager: what this request was given has ended"),
+        Refusal::RequestEnded => (ErrorCode::LockNotHeld, "lockmanager: the hold of this request has ended"),
         Refusal::HoldsFull { .. } => (ErrorCode::Unavailable, "lockmanager: the service is full (locks.holds_max)"),
         Refusal::IdempotencyKeysFull { .. } => {
             (ErrorCode::Unavailable, "lockmanager: the service is full (locks.requests_max)")
