@@ -1,4 +1,4 @@
-//! Clock, randomness, the byte codec, histograms, the id of the current request, and a limit on repeated log lines.
+//! Clock, randomness, the byte codec, histograms, the id of the current request, the phase of the drain, and a limit on repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
@@ -6,6 +6,7 @@ pub mod chunked_file;
 pub mod clock;
 pub mod codec;
 pub mod config_value;
+mod drain;
 pub mod fatal;
 pub mod histogram;
 mod log_rate_limit;
@@ -16,6 +17,7 @@ pub mod value;
 use std::pin::Pin;
 
 pub(crate) use codec::byte_enum;
+pub use drain::{Drain, DrainPhase};
 pub use fatal::FLUSH_TARGET;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
 

@@ -11,6 +11,7 @@ use super::reads::{Consistency, LockPage, PageLimit, SessionPage};
 use super::requests::{Granted, Released, Renewed};
 use super::start::start;
 use super::table_host::EndedHold;
+use crate::base::DrainPhase;
 use crate::domain::view::{HoldView, LockFilter, LockView, WaiterView};
 use crate::domain::{Acquire, Caller, Command, HoldKey, IdempotencyKey, Limits, Name, Proof, SessionId, Timestamp};
 use crate::raft::NodeStartError;
@@ -34,13 +35,13 @@ impl Engine {
     }
 
     /// Announces to probes that this node will end; everything is served as before.
-    pub fn announce_shutdown(&self) {
-        self.parts.submitter.shutdown.announce();
+    pub fn announce_drain(&self) {
+        self.parts.submitter.drain.enter(DrainPhase::Announced);
     }
 
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
-    pub fn drain(&self) {
-        self.parts.drain();
+    pub fn close(&self) {
+        self.parts.close();
     }
 
     /// If this node leads others, has the most advanced of them take over. What comes meanwhile waits for the new leader.
@@ -54,18 +55,17 @@ impl Engine {
         self.parts.stop().await;
     }
 
-    /// Whether this process will end soon; everything is served until it begins to drain.
-    pub fn is_shutdown_announced(&self) -> bool {
-        self.parts.submitter.shutdown.is_announced()
+    pub fn is_drain_announced(&self) -> bool {
+        self.parts.submitter.drain.has_reached(DrainPhase::Announced)
     }
 
-    pub fn is_draining(&self) -> bool {
-        self.parts.submitter.shutdown.has_begun()
+    pub fn is_closing(&self) -> bool {
+        self.parts.submitter.drain.has_reached(DrainPhase::Closing)
     }
 
-    /// Resolves when this process drains: answers without an end must end now, or they hold the drain up.
-    pub async fn drain_begun(&self) {
-        self.parts.submitter.shutdown.begun().await;
+    /// Resolves when this node closes: answers without an end must end now, or they hold the drain up.
+    pub async fn closing(&self) {
+        self.parts.submitter.drain.reached(DrainPhase::Closing).await;
     }
 }
 
@@ -253,7 +253,7 @@ impl Engine {
 impl Engine {
     /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
     pub fn is_ready(&self) -> bool {
-        self.health().is_ready() && !self.is_shutdown_announced()
+        self.health().is_ready() && !self.is_drain_announced()
     }
 
     /// Whether a leader with a quorum is known, this node or one that it hears: sessions go on even if this node's disk is
@@ -266,7 +266,7 @@ impl Engine {
     pub fn unready_reason(&self) -> Option<String> {
         match () {
             () if self.is_ready() => None,
-            () if self.is_shutdown_announced() => Some("the server is shutting down".to_owned()),
+            () if self.is_drain_announced() => Some("the server is shutting down".to_owned()),
             () => Some(self.health().unready_reason()),
         }
     }

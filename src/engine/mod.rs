@@ -24,7 +24,6 @@ mod peer_service;
 mod proposer;
 mod reads;
 mod requests;
-mod shutdown;
 mod start;
 mod state_machine;
 mod table_host;

@@ -11,6 +11,7 @@ use super::peer_service::RequestHandler;
 use super::reads::TableReader;
 use super::requests::Submitter;
 use super::table_host::{Stats, TableHost};
+use crate::base::DrainPhase;
 use crate::base::histogram::{Distribution, Histogram};
 use crate::domain::view::Counts;
 use crate::raft::{Progress, RaftNode};
@@ -44,9 +45,9 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub fn drain(&self) {
-        self.submitter.shutdown.begin();
-        self.host.requests.drain();
+    pub fn close(&self) {
+        self.submitter.drain.enter(DrainPhase::Closing);
+        self.host.requests.close();
         self.events.end();
     }
 

@@ -13,9 +13,9 @@ use super::peer_service::{EngineService, RequestHandler};
 use super::proposer::{Proposer, QueuedEntries, UnsettledCommands};
 use super::reads::{ReadBarrier, TableReader};
 use super::requests::Submitter;
-use super::shutdown::Shutdown;
 use super::state_machine::StateMachine;
 use super::table_host::TableHost;
+use crate::base::Drain;
 use crate::base::clock::check_wall_clock;
 use crate::base::histogram::Histogram;
 use crate::base::random::random_u64;
@@ -172,9 +172,9 @@ impl Wiring {
 
     fn submitter(&self, reader: &Arc<TableReader>, disk_space: &Arc<DiskSpace>) -> Submitter {
         let Wiring { options, raft, host, queue, clock, health, .. } = self.clone();
-        let (reader, disk_space, shutdown) = (reader.clone(), disk_space.clone(), Shutdown::default());
+        let (reader, disk_space, drain) = (reader.clone(), disk_space.clone(), Drain::default());
         let wait_time = Histogram::of_waits();
-        Submitter { options, raft, host, queue, clock, health, reader, disk_space, shutdown, wait_time }
+        Submitter { options, raft, host, queue, clock, health, reader, disk_space, drain, wait_time }
     }
 }
 

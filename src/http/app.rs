@@ -108,7 +108,7 @@ const LOST_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Readiness {
     pub ready: bool,
-    /// No leader that a majority has confirmed was heard of for five seconds, although this node is not draining.
+    /// No leader that a majority has confirmed was heard of for five seconds, and no drain was announced.
     pub leader_lost: bool,
 }
 
@@ -122,7 +122,7 @@ impl Readiness {
                 tokio::time::sleep(INTERVAL).await;
                 let ready = engine.is_ready();
                 // A disk that keeps this node from being ready ends no session: the leader still gets their touches.
-                without = if engine.is_in_contact() || engine.is_shutdown_announced() {
+                without = if engine.is_in_contact() || engine.is_drain_announced() {
                     Duration::ZERO
                 } else {
                     without + INTERVAL

@@ -12,9 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::signals::{Drain, DrainPhase};
 use crate::access::{Address, AddressPool, Addresses, Place};
 use crate::base::LogRateLimit;
+use crate::base::{Drain, DrainPhase};
 use crate::config::ServerConfig;
 use crate::http::connection::{ClientAddr, Connection};
 use crate::telemetry::Metrics;
@@ -158,14 +158,14 @@ impl Links {
             stall: ticks(config.idle_timeout),
             linger: ticks(LINGER),
             probe: ticks(PROBE_TIMEOUT),
-            draining: false,
+            closing: false,
         };
         // A connection without a request must not hold up the end.
-        let draining = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1, draining: true, ..usual };
+        let closing = Bounds { head: usual.linger.min(usual.head), idle: 1, linger: 1, closing: true, ..usual };
         loop {
             tokio::time::sleep(pause).await;
             let now = self.tick.fetch_add(1, Relaxed) + 1;
-            let bounds = if drain.has_reached(DrainPhase::Closing) { &draining } else { &usual };
+            let bounds = if drain.has_reached(DrainPhase::Closing) { &closing } else { &usual };
             let mut links = self.links.lock();
             links.retain(|link| link.upgrade().inspect(|link| link.judge(now, bounds)).is_some());
         }
@@ -179,7 +179,7 @@ struct Bounds {
     stall: u64,
     linger: u64,
     probe: u64,
-    draining: bool,
+    closing: bool,
 }
 
 impl Link {
@@ -285,11 +285,11 @@ impl Link {
             return;
         } else if self.in_head.load(Relaxed) {
             (self.since.load(Relaxed), bounds.head)
-        } else if self.connection.may_idle() && !bounds.draining {
+        } else if self.connection.may_idle() && !bounds.closing {
             // It lives as long as its client does, which HTTP/2's pings find out.
             return;
         } else {
-            (self.idle_since(bounds.draining), bounds.idle)
+            (self.idle_since(bounds.closing), bounds.idle)
         };
         if now.saturating_sub(since) > bound {
             self.connection.end();
@@ -297,9 +297,9 @@ impl Link {
     }
 
     /// What is ready may still be on its way after its request. But HTTP/2 also sends pings, all the time.
-    fn idle_since(&self, draining: bool) -> u64 {
+    fn idle_since(&self, closing: bool) -> u64 {
         let ended = self.since.load(Relaxed);
-        match self.is_http2.load(Relaxed) && !draining {
+        match self.is_http2.load(Relaxed) && !closing {
             true => ended,
             false => ended.max(self.took.load(Relaxed)),
         }

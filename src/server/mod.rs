@@ -25,11 +25,11 @@ pub mod tls;
 mod tracked;
 mod workers;
 
+pub use crate::base::{Drain, DrainPhase};
 pub use edge::Clock;
 pub use pages::openapi_json;
 pub use run::run;
 pub use serve::{Listening, StartError};
-pub use signals::{Drain, DrainPhase};
 
 /// What the command line does with backups while no server runs.
 pub mod offline {

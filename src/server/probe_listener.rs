@@ -16,7 +16,7 @@ use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
 use super::serve::bounded;
-use super::signals::Drain;
+use crate::base::Drain;
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::http::problem::problem;

@@ -1,8 +1,8 @@
 //! What a machine asks about the process: alive, ready, metrics.
 
 use super::engine_metrics;
-use super::signals::{Drain, DrainPhase};
 use crate::access::{AddressPool, Addresses};
+use crate::base::{Drain, DrainPhase};
 use crate::http::auth::identify;
 use crate::http::declaration::method_not_allowed;
 use crate::http::endpoint::{CREDENTIAL, Endpoint, HeaderTooLarge, errors};
@@ -22,7 +22,7 @@ use utoipa::Path as _;
 
 /// `/livez` and `/readyz`, open to everybody. Draining always means not ready; `unready` says why else.
 pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send + Sync + 'static) -> Router {
-    let ready = move || async move { ready(drain.has_reached(DrainPhase::Draining), unready()) };
+    let ready = move || async move { ready(drain.has_reached(DrainPhase::Announced), unready()) };
     Router::new()
         .route(&__path_live::path(), get(live).fallback(method_not_allowed))
         .route(&__path_ready::path(), get(ready).fallback(method_not_allowed))
@@ -58,8 +58,8 @@ async fn live() -> &'static str {
     ),
     security(()),
 )]
-fn ready(is_draining: bool, unready: Option<String>) -> (StatusCode, Cow<'static, str>) {
-    match (is_draining, unready) {
+fn ready(is_announced: bool, unready: Option<String>) -> (StatusCode, Cow<'static, str>) {
+    match (is_announced, unready) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
         (false, Some(why)) => (StatusCode::SERVICE_UNAVAILABLE, Cow::from(format!("not ready: {why}\n"))),
         (false, None) => (StatusCode::OK, "ready\n".into()),

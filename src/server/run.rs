@@ -9,9 +9,9 @@ use super::certificates::{self, InUse};
 use super::probe_listener::ProbeListener;
 use super::probes::{self, Exposition};
 use super::serve::{Listening, StartError};
-use super::signals::{Drain, DrainPhase, Reload};
+use super::signals::{Reload, drain_on_signals};
 use super::{compose, router, system_limits, tls};
-use crate::base::clock;
+use crate::base::{Drain, DrainPhase, clock};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::http::{App, Catalog};
@@ -26,7 +26,7 @@ const ACCEPT_DELAY: Duration = Duration::from_millis(100);
 /// Serves until a signal ends it and its requests are finished.
 pub async fn run(mut config: Config) -> Result<(), StartError> {
     let drain = Drain::default();
-    drain.follow_signals().map_err(StartError::Runtime)?;
+    drain_on_signals(drain.clone()).map_err(StartError::Runtime)?;
     let reload = Reload::default();
     reload.follow_hangups().map_err(StartError::Runtime)?;
     config.server.connections_max =
@@ -70,8 +70,8 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
 /// 6. The engine answers all waits and accepts no new ones.
 /// 7. Idle connections are closed, the others when their requests are finished.
 async fn shut_down(drain: Drain, engine: Engine, delay: Duration) {
-    drain.reached(DrainPhase::Draining).await;
-    engine.announce_shutdown();
+    drain.reached(DrainPhase::Announced).await;
+    engine.announce_drain();
     notify_stopping();
     tokio::time::sleep(delay).await;
     let others = engine.transfer_leadership().await;
@@ -82,7 +82,7 @@ async fn shut_down(drain: Drain, engine: Engine, delay: Duration) {
         drain.enter(DrainPhase::NotAccepting);
         tokio::time::sleep(ACCEPT_DELAY).await;
     }
-    engine.drain();
+    engine.close();
     drain.enter(DrainPhase::Closing);
 }
 

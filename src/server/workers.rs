@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::signals::{Drain, DrainPhase};
+use crate::base::{Drain, DrainPhase};
 
 /// Connections that no worker has taken yet, at most. They are open files beside those of `server.connections_max`: see `system_limits.rs`.
 pub const UNTAKEN_MAX: usize = 128;

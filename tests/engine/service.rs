@@ -155,7 +155,7 @@ async fn drain_answers_waiters_and_refuses_new_holds() {
     let waiting = engine.clone();
     let waiting = tokio::spawn(async move { hold(&waiting, ask_waiting("a")).await });
     until_waiting(&engine, "a", 1).await;
-    engine.drain();
+    engine.close();
     let shutting_down = Err(Fault::Engine(EngineError::ShuttingDown));
     assert_eq!(waiting.await.unwrap(), shutting_down);
     assert_eq!(hold(&engine, ask("b")).await, shutting_down);

@@ -236,7 +236,7 @@ fn terminate(node: &Node) {
     let (Some(engine), Some((handle, _))) = (node.engine().cloned(), node.endpoint()) else { return };
     let has_ended = node.has_ended.clone();
     handle.spawn(async move {
-        engine.drain();
+        engine.close();
         engine.transfer_leadership().await;
         has_ended.store(true, Relaxed);
     });

@@ -107,7 +107,7 @@ async fn begin(app: &AppState, settings: StreamSettings, head: &Parts) -> Result
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let wanted = wanted(app, asked, &viewer, &prefix)?;
     let (after, with_state) = (last_event_id(head)?, query::flag(asked, "state")?.unwrap_or_default());
-    if app.engine.is_draining() {
+    if app.engine.is_closing() {
         return Err(Code::ShuttingDown.into());
     }
     // A local check, which fails on a node that lost its disk.

@@ -75,7 +75,7 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
     let ending = engine.clone();
     let ended = async move {
         tokio::select! {
-            () = ending.drain_begun() => {}
+            () = ending.closing() => {}
             () = age => {}
         }
     };
@@ -84,7 +84,7 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
     let end = |status: Status| Frame::trailers(frame::trailers(&status));
     let last_frames = async move {
         let _until_now = place;
-        if !engine.is_draining() {
+        if !engine.is_closing() {
             return vec![end(stream_aged())];
         }
         let last = known.then(|| frame_of(ServingStatus::NotServing));

@@ -1,8 +1,8 @@
 //! Submits commands, and waits for their outcomes. What would change nothing, and what finds no room in the table or on the
 //! disk, is refused without a log entry.
 
-use crate::base::OnDrop;
 use crate::base::histogram::Histogram;
+use crate::base::{Drain, DrainPhase, OnDrop};
 use crate::domain::{Command, Limits, Outcome, Refusal};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::{AnswerReceiver, Answered, CommandQueue};
@@ -11,7 +11,6 @@ use crate::engine::error::{EngineError, Fault};
 use crate::engine::members::NodeHealth;
 use crate::engine::options::EngineOptions;
 use crate::engine::reads::{Consistency, TableReader};
-use crate::engine::shutdown::Shutdown;
 use crate::engine::table_host::TableHost;
 use crate::raft::RaftNode;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ pub struct Submitter {
     pub health: Arc<NodeHealth>,
     pub reader: Arc<TableReader>,
     pub disk_space: Arc<DiskSpace>,
-    pub shutdown: Shutdown,
+    pub drain: Drain,
     /// From asking for a lock until it was granted, or the wait for it ended.
     pub wait_time: Histogram,
 }
@@ -108,7 +107,7 @@ impl Submitter {
 impl Submitter {
     /// New holds and sessions need a server that stays, a disk with free space, and room in the table.
     pub(super) fn check_capacity(&self, command: &Command) -> Result<(), Fault> {
-        if self.shutdown.has_begun() {
+        if self.drain.has_reached(DrainPhase::Closing) {
             return Err(EngineError::ShuttingDown.into());
         }
         self.health.check_writable()?;

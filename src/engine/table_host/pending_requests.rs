@@ -26,8 +26,8 @@ struct Requests {
     tick: u64,
     /// Their acquire waits in the queue of a lock.
     in_lock_queue: BySequence,
-    /// The server drains: no acquire may wait in a queue any more.
-    draining: bool,
+    /// The server closes: no acquire may wait in a queue any more.
+    closed: bool,
 }
 
 type BySequence = HashMap<u64, AnswerSender, BuildHasherDefault<SequenceHasher>>;
@@ -138,10 +138,10 @@ impl PendingRequests {
     }
 
     /// Ends every wait, now and from now on: the server stops. The delivery guards cancel the acquires.
-    pub fn drain(&self) {
+    pub fn close(&self) {
         let waits = {
             let mut requests = self.requests.lock();
-            requests.draining = true;
+            requests.closed = true;
             std::mem::take(&mut requests.in_lock_queue)
         };
         waits.into_values().for_each(|answer| send(Some(answer), Err(EngineError::ShuttingDown)));
@@ -172,7 +172,7 @@ impl Requests {
         match outcome {
             // Its request was answered when it was first applied.
             Outcome::Duplicate => {}
-            Outcome::Waiting { .. } if self.draining => {
+            Outcome::Waiting { .. } if self.closed => {
                 send(self.proposed.remove(&sequence), Err(EngineError::ShuttingDown));
             }
             Outcome::Waiting { .. } => {
@@ -214,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn drained_requests_are_not_parked_in_a_lock_queue() {
+    fn closed_requests_are_not_parked_in_a_lock_queue() {
         let pending = PendingRequests::new(Incarnation(1));
-        pending.drain();
+        pending.close();
         let (answer, mut receiver) = oneshot::channel();
         pending.register(1..=1, [(1, answer)].into_iter());
         let id = crate::domain::CommandId { incarnation: Incarnation(1), sequence: 1 };

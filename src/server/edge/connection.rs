@@ -16,8 +16,8 @@ use tower::Service;
 use super::super::browser::BrowserGuard;
 use super::super::forwarded::TrustedProxies;
 use super::super::link::Link;
-use super::super::signals::{Drain, DrainPhase};
 use super::unread_body::{BodyState, UnreadBody, discard_late, watched};
+use crate::base::{Drain, DrainPhase};
 use crate::http::respond::until_sent;
 
 /// Reads a monotonic clock.
@@ -84,7 +84,7 @@ where
         let has_body = !http_body::Body::is_end_stream(request.body());
         // HTTP/2 has its own way to say it, which closing the connection uses.
         let closes = version != Version::HTTP_2
-            && (self.context.drain.has_reached(DrainPhase::Draining) || self.link.probes_only.is_some());
+            && (self.context.drain.has_reached(DrainPhase::Announced) || self.link.probes_only.is_some());
         let (head, body) = request.into_parts();
         let (body, rest) = match has_body && version != Version::HTTP_2 {
             true => {

@@ -188,13 +188,13 @@ impl Keeper {
     async fn close(&self, session: SessionId) {
         let engine = &self.sessions.app.engine;
         if self.sessions.no_clear_on_disconnect {
-            while engine.session_has_holds(session) && !engine.is_draining() {
+            while engine.session_has_holds(session) && !engine.is_closing() {
                 tokio::time::sleep(self.touch_interval()).await;
                 self.touch(session).await;
             }
         }
         // A process that stops releases no holds: their clients have the grace to come back.
-        while !engine.is_draining() {
+        while !engine.is_closing() {
             match engine.close_session(session).await {
                 Ok(()) | Err(Fault::Refused(_) | Fault::Member(_)) => return,
                 Err(Fault::Engine(_)) => tokio::time::sleep(CLOSE_RETRY).await,
