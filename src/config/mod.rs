@@ -18,7 +18,6 @@ pub mod log;
 pub mod secret_file;
 pub mod server;
 mod source;
-mod table_limits;
 pub mod tls;
 pub mod toml_words;
 
@@ -42,6 +41,7 @@ pub use self::tls::TlsConfig;
 use self::access::PlainCredentials;
 use self::layers::Layers;
 pub use crate::base::config_value::Secret;
+use crate::domain::Limits;
 use crate::engine::StorageOptions;
 use crate::engine::events::EventOptions;
 
@@ -101,6 +101,11 @@ impl Config {
             into.push(file.read()?);
         }
         Ok(Self { plain, ..layers.read()? })
+    }
+
+    /// The limits of the lock table.
+    pub fn limits(&self) -> Limits {
+        limits::table_limits(&self.sessions, &self.locks, &self.quotas)
     }
 
     /// Whether any password or key is configured.

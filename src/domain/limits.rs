@@ -126,6 +126,7 @@ impl Limits {
         if name.contains('\0') { Err(Refusal::NulInName) } else { Ok(()) }
     }
 
+    /// Refuses a lease above the maximum lease (`locks.lease_max`).
     pub fn check_lease(&self, lease_ms: Option<u64>) -> Result<(), Refusal> {
         lease_ms.map_or(Ok(()), |lease| check_max(Field::Lease, lease, self.lease_ms_max))
     }

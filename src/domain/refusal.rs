@@ -35,6 +35,50 @@ pub enum ShareOf {
     Address,
 }
 
+/// The keys of `config.toml` that set the limits.
+impl Field {
+    pub const fn config_key(self) -> &'static str {
+        match self {
+            Field::Name => "locks.name_bytes_max",
+            Field::Size => "locks.size_max",
+            Field::Lease => "locks.lease_max",
+            Field::Wait => "locks.wait_max",
+            Field::MetadataEntries => "locks.metadata_entries_max",
+            Field::MetadataKey => "locks.metadata_key_bytes_max",
+            Field::MetadataValue => "locks.metadata_value_bytes_max",
+        }
+    }
+}
+
+impl Pool {
+    pub const fn config_key(self) -> &'static str {
+        match self {
+            Pool::Holds => "locks.holds_max",
+            Pool::Sessions => "sessions.count_max",
+            Pool::IdempotencyKeys => "locks.requests_max",
+            Pool::Bytes => "locks.table_bytes_max",
+        }
+    }
+}
+
+impl Refusal {
+    /// `None` if no limit is its reason.
+    pub const fn config_key(&self) -> Option<&'static str> {
+        Some(match self {
+            Refusal::LimitExceeded { field, .. } => field.config_key(),
+            Refusal::QueueFull { .. } => "locks.waiters_per_lock_max",
+            Refusal::HoldsFull { .. } => Pool::Holds.config_key(),
+            Refusal::SessionHoldsFull { .. } => "sessions.holds_max",
+            Refusal::SessionsFull { .. } => Pool::Sessions.config_key(),
+            Refusal::IdempotencyKeysFull { .. } => Pool::IdempotencyKeys.config_key(),
+            Refusal::TableFull { .. } => Pool::Bytes.config_key(),
+            Refusal::ShareFull { whose: ShareOf::Credential, .. } => "quotas.credential_percent",
+            Refusal::ShareFull { whose: ShareOf::Address, .. } => "quotas.address_percent",
+            _ => return None,
+        })
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub enum Refusal {
     SessionUnknown,

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::unknown_fields::UnknownFields;
 use crate::access::Access;
 use crate::config::Config;
+use crate::config::limits::GRACE_MIN;
 use crate::domain::SessionId;
 use crate::engine::Engine;
 use axum::body::{Body, Bytes};
@@ -103,12 +104,12 @@ impl App {
 /// How often the engine is asked.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// After so long without a leader this node closes the connections that carry sessions: before the leader may end them.
-const LOST_AFTER: Duration = Duration::from_secs(5);
+const LOST_AFTER: Duration = Duration::from_secs(GRACE_MIN.as_secs() / 2);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Readiness {
     pub ready: bool,
-    /// No leader that a majority has confirmed was heard of for five seconds, and no drain was announced.
+    /// No leader that a majority has confirmed was heard of for a while, and no drain was announced.
     pub leader_lost: bool,
 }
 

@@ -108,6 +108,10 @@ impl Code {
     pub const fn status(self) -> StatusCode {
         self.row().status
     }
+
+    pub const fn has_retry_after(self) -> bool {
+        self.row().retryable && matches!(self.status().as_u16(), 429 | 503)
+    }
 }
 
 impl From<&Refusal> for Code {

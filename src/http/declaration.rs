@@ -15,6 +15,7 @@ use axum::routing::{self, MethodRouter};
 use std::borrow::Cow;
 use utoipa::__dev::SchemaReferences;
 
+/// A value instead of a trait `Dialect`, so that it can be listed and read without generics.
 pub struct Declaration {
     /// The metric label of its requests; `other` shares that of pages and probes.
     pub label: &'static str,

@@ -7,7 +7,8 @@
 //! [`Routes`]: super::declaration::Routes
 
 use super::code::Code;
-use super::problem::Problem;
+use super::problem::{PROBLEM_JSON, Problem};
+use super::respond::CHALLENGE;
 use std::collections::BTreeMap;
 use utoipa::__dev::{ComposeSchema, SchemaReferences};
 use utoipa::openapi::content::ContentBuilder;
@@ -72,7 +73,7 @@ pub trait ErrorShape: ToSchema {
 }
 
 impl ErrorShape for Problem<'_> {
-    const CONTENT_TYPE: &'static str = "application/problem+json";
+    const CONTENT_TYPE: &'static str = PROBLEM_JSON;
 }
 
 /// Declares the errors of an endpoint for `responses(...)`: their shape, and groups of codes of the one table.
@@ -139,11 +140,11 @@ fn error_response<E: ErrorShape>(codes: &[Code]) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(E::name()))).build();
     let mut response = ResponseBuilder::new().description(named.join(", ")).content(E::CONTENT_TYPE, content);
     let header = |about: &str| HeaderBuilder::new().description(Some(about)).build();
-    if codes.iter().any(|code| code.row().retryable && matches!(code.status().as_u16(), 429 | 503)) {
+    if codes.iter().any(|code| code.has_retry_after()) {
         response = response.header("Retry-After", header("Seconds to wait before asking again."));
     }
     if codes.contains(&Code::CredentialMissing) {
-        response = response.header("WWW-Authenticate", header("`Basic realm=\"Restricted\"`"));
+        response = response.header("WWW-Authenticate", header(&format!("`{CHALLENGE}`")));
     }
     response.build()
 }
@@ -175,4 +176,4 @@ pub struct IdempotencyHeader {
     key: String,
 }
 
-const _: () = assert!(super::idempotency::KEY_BYTES_MAX == 255, "the limit in the document");
+const _: () = assert!(super::idempotency::KEY_BYTES_MAX == 255, "`max_length` here and of the fields `request_id`");

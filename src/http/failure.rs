@@ -21,10 +21,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Failure {
-        let row = code.row();
-        // A retryable 429 or 503 has Retry-After.
-        let says_when = row.retryable && matches!(row.status.as_u16(), 429 | 503);
-        let retry_after_seconds = says_when.then_some(1);
+        let retry_after_seconds = code.has_retry_after().then_some(1);
         Failure { code, detail: detail.into(), field: None, limit: None, config_key: None, retry_after_seconds }
     }
 
@@ -119,44 +116,28 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
     }
 }
 
-/// The key of `config.toml` behind a refusal by a limit.
+/// The key of `config.toml` that sets the limit which is the reason.
 fn config_key(fault: &Fault) -> Option<&'static str> {
-    Some(match fault {
-        Fault::Refused(Refusal::LimitExceeded { field, .. }) => match field {
-            Field::Name => "locks.name_bytes_max",
-            Field::Size => "locks.size_max",
-            Field::Lease => "locks.lease_max",
-            Field::Wait => "locks.wait_max",
-            Field::MetadataEntries => "locks.metadata_entries_max",
-            Field::MetadataKey => "locks.metadata_key_bytes_max",
-            Field::MetadataValue => "locks.metadata_value_bytes_max",
-        },
-        Fault::Refused(Refusal::QueueFull { .. }) => "locks.waiters_per_lock_max",
-        Fault::Refused(Refusal::HoldsFull { .. }) => "locks.holds_max",
-        Fault::Refused(Refusal::SessionHoldsFull { .. }) => "sessions.holds_max",
-        Fault::Refused(Refusal::SessionsFull { .. }) => "sessions.count_max",
-        Fault::Refused(Refusal::IdempotencyKeysFull { .. }) => "locks.requests_max",
-        Fault::Refused(Refusal::TableFull { .. }) => "locks.table_bytes_max",
-        Fault::Refused(Refusal::ShareFull { whose: ShareOf::Credential, .. }) => "quotas.credential_percent",
-        Fault::Refused(Refusal::ShareFull { whose: ShareOf::Address, .. }) => "quotas.address_percent",
-        Fault::Engine(EngineError::Overloaded) => "storage.queue_commands_max",
-        Fault::Engine(EngineError::DiskNearlyFull | EngineError::DiskFull) => "storage.min_free_bytes",
-        _ => return None,
-    })
+    match fault {
+        Fault::Refused(refusal) => refusal.config_key(),
+        Fault::Engine(EngineError::Overloaded) => Some("storage.queue_commands_max"),
+        Fault::Engine(EngineError::DiskNearlyFull | EngineError::DiskFull) => Some("storage.min_free_bytes"),
+        Fault::Engine(_) | Fault::Member(_) => None,
+    }
 }
 
 fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
-    let (what, key) = match pool {
-        Pool::Holds => ("holds and waiters", "locks.holds_max"),
-        Pool::Sessions => ("sessions", "sessions.count_max"),
-        Pool::IdempotencyKeys => ("idempotency keys", "locks.requests_max"),
-        Pool::Bytes => ("bytes of the lock table", "locks.table_bytes_max"),
+    let what = match pool {
+        Pool::Holds => "holds and waiters",
+        Pool::Sessions => "sessions",
+        Pool::IdempotencyKeys => "idempotency keys",
+        Pool::Bytes => "bytes of the lock table",
     };
     let whose = match whose {
         ShareOf::Credential => "this credential",
         ShareOf::Address => "this address",
     };
-    format!("{whose} may have at most {limit} {what}, its share of {key}")
+    format!("{whose} may have at most {limit} {what}, its share of {}", pool.config_key())
 }
 
 fn limit_exceeded(field: Field, limit: u64, names: &FieldNames) -> Failure {

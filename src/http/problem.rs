@@ -8,7 +8,9 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// `application/problem+json`.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A problem document (RFC 9457).
 #[derive(Serialize, ToSchema)]
 pub struct Problem<'a> {
     /// Stable for each code: a path below `/docs/errors`.
@@ -66,7 +68,7 @@ pub fn problem(failure: &Failure) -> Response {
         request_id: request_id::current(),
     };
     let mut response = respond::json(row.status, respond::to_json(&body));
-    let content_type = HeaderValue::from_static("application/problem+json");
+    let content_type = HeaderValue::from_static(PROBLEM_JSON);
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     respond::with_failure_headers(response, failure)
 }

@@ -13,6 +13,9 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub struct HoldsSecrets;
 
+/// How to log in, for `WWW-Authenticate`.
+pub const CHALLENGE: &str = "Basic realm=\"Restricted\"";
+
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
@@ -35,8 +38,7 @@ pub fn with_failure_headers(mut response: Response, failure: &Failure) -> Respon
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     if matches!(failure.code, Code::CredentialMissing | Code::CredentialWrong) {
-        let realm = HeaderValue::from_static("Basic realm=\"Restricted\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+        return with_header(response, header::WWW_AUTHENTICATE, CHALLENGE);
     }
     response
 }

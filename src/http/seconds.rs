@@ -1,7 +1,7 @@
 //! Seconds as clients write them (JSON numbers, strings, query text) turned into whole milliseconds.
 
 use super::failure::{Failure, Seconds};
-use crate::domain::Limits;
+use crate::domain::{Field, Limits};
 
 /// A duration as a request names it.
 #[derive(Clone, Copy)]
@@ -16,12 +16,12 @@ pub struct DurationField {
 impl DurationField {
     /// A lease greater than 0.
     pub const fn lease(name: &'static str, limits: &Limits) -> DurationField {
-        DurationField { name, zero: false, limit_ms: limits.lease_ms_max, config_key: "locks.lease_max" }
+        DurationField { name, zero: false, limit_ms: limits.lease_ms_max, config_key: Field::Lease.config_key() }
     }
 
     /// A wait; 0 tries once.
     pub const fn wait(name: &'static str, limits: &Limits) -> DurationField {
-        DurationField { name, zero: true, limit_ms: limits.wait_ms_max, config_key: "locks.wait_max" }
+        DurationField { name, zero: true, limit_ms: limits.wait_ms_max, config_key: Field::Wait.config_key() }
     }
 
     /// Milliseconds, rounded up. The refusal of anything outside the bounds names field and bounds.

@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::problem::PROBLEM_JSON;
+
 /// How the two versions of the PROXY protocol begin.
 const PROXY_V1: &[u8] = b"PROXY ";
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -27,11 +29,15 @@ pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {
     let body = serde_json::json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
     let body = format!("{body}\n");
     let head = format!(
-        "HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
+        "HTTP/1.1 {status} {title}\r\ncontent-type: {PROBLEM_JSON}\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
     (head + &body).into_bytes()
+}
+
+pub fn head_too_large(limit: usize) -> String {
+    format!("the request line and headers must be at most {limit} bytes long (server.header_bytes_max)")
 }
 
 /// A connection whose empty error answers are replaced.
@@ -61,12 +67,9 @@ impl<S> ParseErrorStream<S> {
         {
             return None;
         }
-        let limit = self.header_bytes_max;
-        let too_large =
-            format!("the request line and headers must be at most {limit} bytes long (server.header_bytes_max)");
         Some(match status {
-            b"431" => refusal(431, "Request Header Fields Too Large", &too_large),
-            b"414" => refusal(414, "URI Too Long", &too_large),
+            b"431" => refusal(431, "Request Header Fields Too Large", &head_too_large(self.header_bytes_max)),
+            b"414" => refusal(414, "URI Too Long", &head_too_large(self.header_bytes_max)),
             _ if self.proxied => refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE),
             _ => refusal(
                 400,

@@ -20,12 +20,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use utoipa::Path as _;
 
-/// `/livez` and `/readyz`, open to everybody. Draining always means not ready; `unready` says why else.
+pub const LIVE: &str = "/livez";
+pub const READY: &str = "/readyz";
+
+/// Both, open to everybody. Draining always means not ready; `unready` says why else.
 pub fn routes(drain: Drain, unready: impl Fn() -> Option<String> + Clone + Send + Sync + 'static) -> Router {
     let ready = move || async move { ready(drain.has_reached(DrainPhase::Announced), unready()) };
     Router::new()
-        .route(&__path_live::path(), get(live).fallback(method_not_allowed))
-        .route(&__path_ready::path(), get(ready).fallback(method_not_allowed))
+        .route(LIVE, get(live).fallback(method_not_allowed))
+        .route(READY, get(ready).fallback(method_not_allowed))
 }
 
 /// What the OpenAPI document describes of them.
@@ -36,7 +39,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 /// Ask whether the process lives
 #[utoipa::path(
     get,
-    path = "/livez",
+    path = LIVE,
     responses(
         (status = 200, description = "It does.", body = String, content_type = "text/plain; charset=utf-8"),
         HeaderTooLarge,
@@ -50,7 +53,7 @@ async fn live() -> &'static str {
 /// Ask whether the service takes requests
 #[utoipa::path(
     get,
-    path = "/readyz",
+    path = READY,
     responses(
         (status = 200, description = "It does.", body = String, content_type = "text/plain; charset=utf-8"),
         HeaderTooLarge,

@@ -6,7 +6,8 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-/// Under which label the requests for each path are counted.
+/// Under which label the requests for each path are counted. Instead of axum's `MatchedPath`, which a request only has once it is
+/// routed.
 #[derive(Debug)]
 pub struct RouteLabels {
     names: Vec<&'static str>,

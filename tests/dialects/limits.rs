@@ -145,8 +145,8 @@ fn ldlm_rest_reports_full_pools_with_status_200() {
 fn config_keys_in_refusals_exist() {
     let known = latchd::config::DEFAULTS.parse::<toml::Table>().expect("TOML");
     let source = [
+        "domain/refusal.rs",
         "http/failure.rs",
-        "http/seconds.rs",
         "http/auth.rs",
         "http/app.rs",
         "api/inspect/query.rs",
@@ -158,7 +158,7 @@ fn config_keys_in_refusals_exist() {
         let text = std::fs::read_to_string(path).expect("the source");
         for word in text.split('"') {
             let Some((section, key)) = word.split_once('.') else { continue };
-            if matches!(section, "locks" | "sessions" | "server" | "storage" | "access" | "events") {
+            if matches!(section, "locks" | "sessions" | "quotas" | "server" | "storage" | "access" | "events") {
                 assert!(known[section].get(key).is_some(), "{word} in {file}");
                 named += 1;
             }

@@ -29,9 +29,11 @@ pub static DECLARATION: Declaration = Declaration {
     documentation: None,
 };
 
+pub const CHECK: &str = "/grpc.health.v1.Health/Check";
+
 fn routes(app: &AppState, _: &Config) -> Routes {
     Routes::new()
-        .route("/grpc.health.v1.Health/Check", any(check))
+        .route(CHECK, any(check))
         .route("/grpc.health.v1.Health/Watch", any(watch))
         .with_state(AppState::clone(app))
 }

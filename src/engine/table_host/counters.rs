@@ -3,7 +3,7 @@
 
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock::process_age;
-use crate::domain::{Applied, EndReason, Event, Outcome, Pool, Refusal, ShareOf, WaitEnd};
+use crate::domain::{Applied, EndReason, Event, Outcome, Refusal, WaitEnd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -140,42 +140,24 @@ fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
-const WAITERS_PER_LOCK: &str = "locks.waiters_per_lock_max";
-const HOLDS_PER_SESSION: &str = "sessions.holds_max";
-const CREDENTIALS: &str = "quotas.credential_percent";
-const ADDRESSES: &str = "quotas.address_percent";
 /// By the key of the limit, of which there are fewer.
 static FULL: KeyedLogRateLimit<&str> = KeyedLogRateLimit::new(64);
-
-/// The key of a pool's limit in `config.toml`.
-fn key(pool: Pool) -> &'static str {
-    match pool {
-        Pool::Holds => "locks.holds_max",
-        Pool::Sessions => "sessions.count_max",
-        Pool::IdempotencyKeys => "locks.requests_max",
-        Pool::Bytes => "locks.table_bytes_max",
-    }
-}
 
 impl Counters {
     /// Counts a refusal, if a full limit is its reason.
     pub fn count_full(&self, refusal: &Refusal) {
-        let (counter, what, limit, of) = match refusal {
-            Refusal::HoldsFull { limit } => (&self.pools_full, key(Pool::Holds), *limit, None),
-            Refusal::SessionsFull { limit } => (&self.pools_full, key(Pool::Sessions), *limit, None),
-            Refusal::IdempotencyKeysFull { limit } => (&self.pools_full, key(Pool::IdempotencyKeys), *limit, None),
-            Refusal::TableFull { limit } => (&self.table_full, key(Pool::Bytes), *limit, None),
-            Refusal::QueueFull { limit } => (&self.pools_full, WAITERS_PER_LOCK, *limit, None),
-            Refusal::SessionHoldsFull { limit } => (&self.pools_full, HOLDS_PER_SESSION, *limit, None),
-            Refusal::ShareFull { pool, whose: ShareOf::Credential, limit } => {
-                (&self.shares_full, CREDENTIALS, *limit, Some(key(*pool)))
-            }
-            Refusal::ShareFull { pool, whose: ShareOf::Address, limit } => {
-                (&self.shares_full, ADDRESSES, *limit, Some(key(*pool)))
-            }
+        let (counter, limit, of) = match refusal {
+            Refusal::HoldsFull { limit }
+            | Refusal::SessionsFull { limit }
+            | Refusal::IdempotencyKeysFull { limit }
+            | Refusal::QueueFull { limit }
+            | Refusal::SessionHoldsFull { limit } => (&self.pools_full, *limit, None),
+            Refusal::TableFull { limit } => (&self.table_full, *limit, None),
+            Refusal::ShareFull { pool, limit, .. } => (&self.shares_full, *limit, Some(pool.config_key())),
             _ => return,
         };
         add(counter, 1);
+        let Some(what) = refusal.config_key() else { return };
         let Some(held_back) = FULL.admit(what, process_age()) else { return };
         match of {
             None => tracing::warn!(key = what, limit, held_back, "requests are refused: {what} is reached ({limit})"),
@@ -193,6 +175,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Pool, ShareOf};
 
     #[test]
     fn each_refusal_for_a_full_limit_is_counted() {

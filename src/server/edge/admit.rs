@@ -13,15 +13,18 @@ use tower::Service;
 
 use super::super::forwarded::names_a_proxy;
 use super::super::link::Link;
+use super::super::parse_errors::head_too_large;
+use super::super::probes::{LIVE, READY};
 use super::connection::EdgeContext;
 use super::unread_body::drained_on_drop;
 use crate::access::{Address, AddressPool, Unidentified};
+use crate::api::grpc::health;
 use crate::http::connection::ClientAddr;
 use crate::http::problem::problem;
 use crate::http::respond::until_sent;
 use crate::http::{ClientInfo, Code, Failure, address_limits, grpc};
 
-const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
+const PROBES: [&str; 3] = [LIVE, READY, health::CHECK];
 /// Of header fields: as many as under HTTP/1.
 const FIELDS_MAX: usize = 100;
 /// What a field counts besides its text (RFC 9113, 6.5.2).
@@ -91,10 +94,7 @@ fn check_head(request: &Request<Body>, header_bytes_max: usize) -> Result<(), Fa
         return too_large(FIELDS_MAX, detail);
     }
     if text_bytes(request) + fields * FIELD_OVERHEAD > header_bytes_max {
-        let detail = format!(
-            "the request line and headers must be at most {header_bytes_max} bytes long (server.header_bytes_max)"
-        );
-        return too_large(header_bytes_max, detail);
+        return too_large(header_bytes_max, head_too_large(header_bytes_max));
     }
     Ok(())
 }

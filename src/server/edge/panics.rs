@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::base;
+use crate::http::problem::PROBLEM_JSON;
 
 /// The layer.
 #[derive(Clone)]
@@ -64,7 +65,7 @@ fn panicked() -> Response<Body> {
     let problem = format!(r#"{{"type":"about:blank","title":"Internal Server Error","status":500{id}}}"#);
     let mut response = Response::new(Body::from(problem));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let content_type = HeaderValue::from_static("application/problem+json");
+    let content_type = HeaderValue::from_static(PROBLEM_JSON);
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }

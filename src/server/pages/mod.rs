@@ -10,7 +10,7 @@ use crate::http::auth::identify_with;
 use crate::http::compression::compressed;
 use crate::http::declaration::{Declarations, Path, get};
 use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
-use crate::http::respond::{with_body, with_failure_headers, with_header};
+use crate::http::respond::{JSON, with_body, with_failure_headers, with_header};
 use crate::http::{AppState, ClientInfo, Code, Failure, Routes};
 use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
 use crate::status::{self, Question};
@@ -222,7 +222,7 @@ fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 fn json_document(text: impl Into<axum::body::Body>) -> Response {
-    protected(with_body(StatusCode::OK, Some(HeaderValue::from_static("application/json")), text))
+    protected(with_body(StatusCode::OK, Some(JSON), text))
 }
 
 fn file(asset: Asset) -> Response {

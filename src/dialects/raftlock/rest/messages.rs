@@ -17,7 +17,7 @@ pub struct LockRequest<'a> {
     /// UTF-8 without NUL.
     #[schema(value_type = String, format = "lock-name")]
     pub resource: Cow<'a, str>,
-    /// The lease in seconds. Absent: 30, as `locks.lock_unlock_ttl` says.
+    /// The lease in seconds. Absent: `locks.lock_unlock_ttl` of the server.
     #[schema(rename = "ttl", value_type = f64, required = false)]
     pub ttl_ms: u64,
     /// How many seconds to wait in the queue. Absent: it tries once.
