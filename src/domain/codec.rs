@@ -12,7 +12,6 @@ use super::time::Timestamp;
 use crate::base::byte_enum;
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::{Value, plain, record, variants};
-use std::sync::Arc;
 
 byte_enum! {
     /// The version byte of an entry or snapshot.
@@ -48,7 +47,7 @@ plain!(Format, u32, |out, value| out.put_varint(u64::from(*value)), |input| inpu
 plain!(Format, i32, |out, value| out.put_zigzag(*value), |input| input.zigzag());
 plain!(Format, bool, |out, value| out.put_flag(*value), |input| input.flag());
 plain!(Format, [u8; 16], |out, value| out.put_bytes(value), |input| input.array());
-plain!(Format, Name, |out, value| out.put_text(value), |input| input.text().map(Arc::from));
+plain!(Format, Name, |out, value| out.put_text(value), |input| input.text().map(Name::from));
 
 record!(HoldKey { 0 } in Format);
 record!(SessionId { 0 } in Format);

@@ -1,6 +1,7 @@
 //! Commands: what clients and nodes ask of the table.
 
 use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
+use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub enum Command {
     /// Removes the waiter of an owner label.
     CancelWait {
         name: Name,
-        label: Arc<str>,
+        label: ArcStr,
     },
     /// A node registered with the leader.
     NodeUp {
@@ -82,7 +83,7 @@ pub struct Acquire {
     /// The session that owns the hold; the hold ends with it.
     pub session: Option<SessionId>,
     /// The owner label, in dialects that have labels.
-    pub label: Option<Arc<str>>,
+    pub label: Option<ArcStr>,
     /// An acquire of a label that already has the lock keeps its hold instead of competing with it.
     pub reentrant: bool,
     /// How many holds the lock may have at once.
@@ -150,7 +151,7 @@ pub enum Proof {
     TakenBy(Dialect),
     /// The owner label, and the token where the dialect requires it.
     Label {
-        label: Arc<str>,
+        label: ArcStr,
         token: Option<Token>,
     },
 }

@@ -3,10 +3,10 @@
 use crate::base::byte_enum;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::Arc;
 
-/// A lock's name: any UTF-8 text without NUL, compared byte by byte.
-pub type Name = Arc<str>;
+/// A lock's name: any UTF-8 text without NUL, compared byte by byte. As small as a pointer, because the table and its
+/// indexes have each name several times.
+pub type Name = arcstr::ArcStr;
 
 /// 128 bits in the order of a UUID's bytes. Byte array, not `u128`: the tables stay 8-byte aligned.
 macro_rules! id128 {

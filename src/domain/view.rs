@@ -5,7 +5,7 @@ use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::locks::{Hold, Lock, Owner, Waiter};
 use super::sessions::Session;
 use super::time::Timestamp;
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 /// A lock with its live holds, oldest first.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct HoldView {
     pub token: Token,
     pub dialect: Dialect,
     pub session: Option<SessionId>,
-    pub label: Option<Arc<str>>,
+    pub label: Option<ArcStr>,
     pub since: Timestamp,
     /// When the lease ends; `None` without one.
     pub deadline: Option<Timestamp>,
@@ -35,7 +35,7 @@ pub struct HoldView {
 #[derive(Clone, Debug)]
 pub struct WaiterView {
     pub key: HoldKey,
-    pub label: Option<Arc<str>>,
+    pub label: Option<ArcStr>,
     pub session: Option<SessionId>,
     pub dialect: Dialect,
     pub since: Timestamp,

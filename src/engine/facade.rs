@@ -15,6 +15,7 @@ use crate::base::DrainPhase;
 use crate::domain::view::{HoldView, LockFilter, LockView, WaiterView};
 use crate::domain::{Acquire, Caller, Command, HoldKey, IdempotencyKey, Limits, Name, Proof, SessionId, Timestamp};
 use crate::raft::NodeStartError;
+use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +139,7 @@ impl Engine {
     }
 
     /// Ends the wait of an owner label.
-    pub async fn cancel_wait(&self, name: Name, label: Arc<str>) -> Result<(), Fault> {
+    pub async fn cancel_wait(&self, name: Name, label: ArcStr) -> Result<(), Fault> {
         self.parts.submitter.cancel_wait(name, label).await
     }
 

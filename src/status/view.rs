@@ -5,7 +5,7 @@ use crate::domain::view::{Counts, HoldView, LockFilter, LockView, SessionView};
 use crate::domain::{Dialect, Name, Timestamp, Token};
 use crate::engine::PageLimit;
 use crate::engine::{ClusterView, Engine, Fault};
-use std::sync::Arc;
+use arcstr::ArcStr;
 use std::time::Duration;
 
 const LOCKS_SHOWN: PageLimit = PageLimit { rows: 100, bytes: 128 << 10 };
@@ -60,7 +60,7 @@ pub struct Hold {
     /// The title of the dialect through which it was taken.
     pub dialect: &'static str,
     pub session: Option<String>,
-    pub label: Option<Arc<str>>,
+    pub label: Option<ArcStr>,
     pub metadata: Vec<(String, String)>,
     pub held_for: Duration,
     pub remaining: Option<Duration>,

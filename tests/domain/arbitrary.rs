@@ -4,6 +4,7 @@ use super::fuzzed::{apply_as_current, apply_entries, joined, led, look_at_all, r
 use super::kit::snapshot;
 use super::model::script::steps;
 use super::model::{driver, for_all};
+use arcstr::ArcStr;
 use latchd::domain::{
     Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, IdempotencyId, IdempotencyKey,
     Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SessionId, StoreId, Submitted, Table, Timestamp,
@@ -12,7 +13,6 @@ use latchd::domain::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use std::sync::Arc;
 
 #[test]
 fn random_entries_and_snapshots_never_panic() {
@@ -226,5 +226,5 @@ fn session() -> impl Strategy<Value = SessionId> {
 }
 
 fn text() -> impl Strategy<Value = Name> {
-    prop::sample::select(vec!["a", "b", "", "\0", "é"]).prop_map(Arc::from)
+    prop::sample::select(vec!["a", "b", "", "\0", "é"]).prop_map(ArcStr::from)
 }

@@ -1,11 +1,11 @@
 //! A cluster of one node: its view, its membership and its backup.
 
 use super::service::{ask, ask_waiting, hold, start};
+use arcstr::ArcStr;
 use latchd::domain::Caller;
 use latchd::domain::Table;
 use latchd::engine::backup_reader;
 use latchd::engine::{Backup, Engine, Fault, MemberError, MemberRole};
-use std::sync::Arc;
 
 async fn whole(mut backup: Backup) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -56,7 +56,7 @@ async fn backup_contains_only_what_was_answered_before_it() {
     let table = Table::restore(&mut backup_reader(bytes.as_slice()).unwrap()).unwrap();
     assert_eq!((table.counts().locks, table.counts().sessions), (3_000, 1));
     assert!(table.is_live(session));
-    assert!(table.lock_view(&Arc::from("after"), table.now()).is_none());
+    assert!(table.lock_view(&ArcStr::from("after"), table.now()).is_none());
     engine.stop().await;
 }
 

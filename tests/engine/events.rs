@@ -1,6 +1,6 @@
 //! Subscriptions on one node: they get every event in order, under lasting ids, or a gap.
 
-use std::sync::Arc;
+use arcstr::ArcStr;
 use std::time::Duration;
 
 use latchd::base::clock::set_wall_clock;
@@ -13,7 +13,7 @@ use super::service::{ask, hold, options, start};
 
 async fn take_and_give_back(engine: &Engine, name: &str) {
     let (key, _) = hold(engine, ask(name)).await.unwrap();
-    engine.release(Arc::from(name), None, Proof::Key(key)).await.unwrap();
+    engine.release(ArcStr::from(name), None, Proof::Key(key)).await.unwrap();
 }
 
 async fn keeping(buffer_events_max: usize) -> Engine {
@@ -27,9 +27,9 @@ async fn every_kind_of_event_is_published_in_order() {
     let engine = Engine::start(EngineOptions { session_idle_timeout: idle, ..options(None) }).await.unwrap();
     let (mut reader, _) = begun(&engine, everything(), None).await;
     let (key, token) = hold(&engine, ask("a")).await.unwrap();
-    engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+    engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.unwrap();
     let (key, _) = hold(&engine, ask("b")).await.unwrap();
-    engine.force_release(Arc::from("b"), key).await.unwrap();
+    engine.force_release(ArcStr::from("b"), key).await.unwrap();
     let events = next(&mut reader, 4).await;
     assert_eq!(said(&events), ["granted a", "released a", "granted b", "forced b"]);
     assert!(matches!(events[0].event, LockEvent::Granted { token: told, .. } if told.0 == token));
@@ -51,7 +51,7 @@ async fn every_kind_of_event_is_published_in_order() {
 async fn repeated_acquire_of_an_owner_replaces_its_token() {
     let engine = start(None).await;
     let (mut reader, _) = begun(&engine, everything(), None).await;
-    let again = || Acquire { label: Some(Arc::from("x")), reentrant: true, ..ask("a") };
+    let again = || Acquire { label: Some(ArcStr::from("x")), reentrant: true, ..ask("a") };
     let (_, first) = hold(&engine, again()).await.unwrap();
     let (_, second) = hold(&engine, again()).await.unwrap();
     let told: Vec<_> = next(&mut reader, 2).await.into_iter().map(|event| event.event).collect();
@@ -67,7 +67,7 @@ async fn repeated_acquire_of_an_owner_replaces_its_token() {
 async fn subscription_gets_only_events_that_match_its_filter() {
     let engine = start(None).await;
     let of = |names| EventFilter { names, sessions: false };
-    let (mut one, _) = begun(&engine, of(NameFilter::One(Arc::from("b/1"))), None).await;
+    let (mut one, _) = begun(&engine, of(NameFilter::One(ArcStr::from("b/1"))), None).await;
     let (mut under, _) = begun(&engine, of(NameFilter::Under(vec!["a".into(), "b/".into()])), None).await;
     for name in ["b", "b/1", "c", "b/12", "a"] {
         hold(&engine, ask(name)).await.unwrap();

@@ -1,5 +1,6 @@
 //! Three engines: each publishes the same events under the same ids, whoever leads, and however a node got its state.
 
+use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ async fn ready(node: &Engine) {
 
 pub async fn take_and_give_back(engine: &Engine, name: &str) {
     let (key, _) = hold(engine, ask(name)).await.unwrap();
-    engine.release(Arc::from(name), None, Proof::Key(key)).await.unwrap();
+    engine.release(ArcStr::from(name), None, Proof::Key(key)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,7 +136,7 @@ async fn snapshot_from_the_leader_is_a_gap_for_subscribers() {
     // Until the leader has no log left that reaches back to there.
     let here = cluster.nodes[behind].overview().log.applied_index;
     while cluster.nodes[leader].overview().log.snapshot_index < here + 200 {
-        let renewed = cluster.nodes[leader].renew(Arc::from("before"), None, Proof::Key(key), 60_000);
+        let renewed = cluster.nodes[leader].renew(ArcStr::from("before"), None, Proof::Key(key), 60_000);
         renewed.await.expect("held");
     }
     cluster.network.heal();

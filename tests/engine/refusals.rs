@@ -2,12 +2,12 @@
 
 use super::service::{ask, ask_waiting, hold, options, start};
 use crate::domain::kit::limits;
+use arcstr::ArcStr;
 use latchd::domain::Wait;
 use latchd::domain::{
     Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Limits, Proof, Refusal, SessionId,
 };
 use latchd::engine::{Engine, EngineOptions, Fault};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer than any test: nothing expires, so no entry is written for the time alone.
@@ -57,7 +57,7 @@ async fn refused_acquire_writes_no_log_entry() {
     refused_without_entry(&engine, "held", is_held, async || take(&engine, ask("held")).await).await;
     let with_session = || Acquire { session: Some(session), ..ask("held") };
     refused_without_entry(&engine, "by a session", is_held, async || take(&engine, with_session()).await).await;
-    let labelled = || Acquire { label: Some(Arc::from("me")), reentrant: true, ..ask("held") };
+    let labelled = || Acquire { label: Some(ArcStr::from("me")), reentrant: true, ..ask("held") };
     refused_without_entry(&engine, "by a label", is_held, async || take(&engine, labelled()).await).await;
     let other_size = || Acquire { remembers_size: true, ..ask("sized") };
     let mismatch = |refusal: &Refusal| matches!(refusal, Refusal::SizeMismatch { size: 2 });
@@ -103,7 +103,7 @@ async fn acquire_beyond_a_limit_writes_no_log_entry() {
 async fn release_or_renewal_of_no_hold_writes_no_log_entry() {
     let engine = start(None).await;
     let (key, _) = hold(&engine, Acquire { lease_ms: None, ..ask("a") }).await.unwrap();
-    let (name, wrong) = (Arc::<str>::from("a"), HoldKey([7; 16]));
+    let (name, wrong) = (ArcStr::from("a"), HoldKey([7; 16]));
     let is_wrong = |refusal: &Refusal| *refusal == Refusal::WrongKey;
     let release = async || engine.release(name.clone(), None, Proof::Key(wrong)).await.map(|_| ());
     refused_without_entry(&engine, "release", is_wrong, release).await;
@@ -117,7 +117,7 @@ async fn release_or_renewal_of_no_hold_writes_no_log_entry() {
     let by_name = async || engine.release(name.clone(), None, Proof::TakenBy(Dialect::LockdRest)).await.map(|_| ());
     refused_without_entry(&engine, "by name", is_wrong, by_name).await;
     let not_waiting = |refusal: &Refusal| *refusal == Refusal::NotWaiting;
-    let cancel = async || engine.cancel_wait(name.clone(), Arc::from("me")).await;
+    let cancel = async || engine.cancel_wait(name.clone(), ArcStr::from("me")).await;
     refused_without_entry(&engine, "cancel", not_waiting, cancel).await;
     let unknown = |refusal: &Refusal| *refusal == Refusal::SessionUnknown;
     let close = async || engine.close_session(SessionId([9; 16])).await;
@@ -133,7 +133,7 @@ async fn expired_lease_refuses_no_acquire() {
     let lease = Duration::from_millis(100);
     for _ in 0..5 {
         hold(&engine, Acquire { lease_ms: Some(100), ..ask("a") }).await.unwrap();
-        let (_, now) = engine.lock(&Arc::from("a")).await.unwrap();
+        let (_, now) = engine.lock(&ArcStr::from("a")).await.unwrap();
         while engine.now().since(now) <= lease {
             tokio::task::yield_now().await;
         }

@@ -1,13 +1,13 @@
 //! The engine through its facade: grants, waits, expiry, sessions, drain, restart.
 
 use crate::domain::kit::limits;
+use arcstr::ArcStr;
 use latchd::config::Config;
 use latchd::domain::view::LockFilter;
 use latchd::domain::{Acquire, Caller, Dialect, Proof, Refusal, SessionId, Wait};
 use latchd::engine::{Engine, EngineError, EngineOptions, Fault, Granted, StorageOptions};
 use latchd::server::compose::engine_options;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The defaults, in memory or in a directory, without limits that depend on the machine or on who asks.
@@ -22,7 +22,7 @@ pub async fn start(data_dir: Option<&Path>) -> Engine {
 }
 
 pub fn ask(name: &str) -> Acquire {
-    Acquire { lease_ms: Some(60_000), ..Acquire::new(Arc::from(name), Engine::new_key(), Dialect::DoubleDutch) }
+    Acquire { lease_ms: Some(60_000), ..Acquire::new(ArcStr::from(name), Engine::new_key(), Dialect::DoubleDutch) }
 }
 
 pub fn ask_waiting(name: &str) -> Acquire {
@@ -37,7 +37,7 @@ pub async fn hold(engine: &Engine, acquire: Acquire) -> Result<(latchd::domain::
 }
 
 async fn waiters(engine: &Engine, name: &str) -> u32 {
-    engine.lock(&Arc::from(name)).await.unwrap().0.map_or(0, |lock| lock.waiters)
+    engine.lock(&ArcStr::from(name)).await.unwrap().0.map_or(0, |lock| lock.waiters)
 }
 
 /// Waits until `count` waiters are in the queue.
@@ -65,7 +65,7 @@ async fn lock_has_one_holder_and_is_granted_in_order() {
     let (mut key, mut last) = (key, first);
     for waiter in queue {
         assert!(!waiter.is_finished(), "no waiter is granted before the release");
-        let released = engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+        let released = engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.unwrap();
         assert!(released.waiter_granted);
         let (next_key, token) = waiter.await.unwrap();
         assert!(token > last, "{token} after {last}");
@@ -85,9 +85,9 @@ async fn dropped_wait_and_dropped_grant_are_cancelled() {
     until_waiting(&engine, "a", 2).await;
     gone.abort();
     until_waiting(&engine, "a", 1).await;
-    engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+    engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.unwrap();
     let (key, _) = stays.await.unwrap().unwrap();
-    engine.release(Arc::from("a"), None, Proof::Key(key)).await.unwrap();
+    engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.unwrap();
 
     let undelivered = engine.acquire(ask("b")).await.unwrap();
     drop(undelivered.delivery);
@@ -135,7 +135,7 @@ async fn restart_keeps_holds_sessions_and_the_token_counter() {
     let session = engine.open_session(None, Caller::NOBODY).await.unwrap();
     let (key, token) = hold(&engine, Acquire { session: Some(session), ..ask("a") }).await.unwrap();
     let (other, _) = hold(&engine, ask("b")).await.unwrap();
-    engine.release(Arc::from("b"), None, Proof::Key(other)).await.unwrap();
+    engine.release(ArcStr::from("b"), None, Proof::Key(other)).await.unwrap();
     engine.stop().await;
     drop(engine);
 
@@ -144,7 +144,7 @@ async fn restart_keeps_holds_sessions_and_the_token_counter() {
     assert!(is_held(hold(&engine, ask("a")).await));
     let (_, later) = hold(&engine, ask("b")).await.unwrap();
     assert!(later > token + 1, "{later} was given before");
-    engine.release(Arc::from("a"), Some(session), Proof::Key(key)).await.unwrap();
+    engine.release(ArcStr::from("a"), Some(session), Proof::Key(key)).await.unwrap();
     engine.stop().await;
 }
 
@@ -160,7 +160,7 @@ async fn drain_answers_waiters_and_refuses_new_holds() {
     assert_eq!(waiting.await.unwrap(), shutting_down);
     assert_eq!(hold(&engine, ask("b")).await, shutting_down);
     assert!(!engine.is_ready());
-    engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("releases pass until the end");
+    engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.expect("releases pass until the end");
     engine.stop().await;
 }
 
@@ -203,8 +203,8 @@ async fn nearly_full_disk_refuses_only_new_holds() {
     let nearly_full = Fault::Engine(EngineError::DiskNearlyFull);
     assert_eq!(hold(&engine, ask("b")).await, Err(nearly_full.clone()));
     assert_eq!(engine.open_session(None, Caller::NOBODY).await, Err(nearly_full));
-    engine.renew(Arc::from("a"), None, Proof::Key(key), 60_000).await.expect("a renewal passes");
-    engine.release(Arc::from("a"), None, Proof::Key(key)).await.expect("a release passes");
+    engine.renew(ArcStr::from("a"), None, Proof::Key(key), 60_000).await.expect("a renewal passes");
+    engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.expect("a release passes");
     engine.stop().await;
 }
 

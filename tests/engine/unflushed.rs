@@ -1,5 +1,6 @@
 //! A node alone shows nothing that is not on disk: not in an answer, not in a read, not in an event, not in a backup.
 
+use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ async fn on_slow_disk() -> Engine {
 }
 
 fn lock() -> Name {
-    Arc::from("a")
+    ArcStr::from("a")
 }
 
 /// An acquire whose entry is written, and not on disk.

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Fault};
 use crate::http::auth::may_take;
 use crate::http::grpc::unary::{Call, Reply, unary_route};
 use crate::http::{AppState, Code, Declaration, Failure, FieldNames, GrpcService, HoldDialect, Routes};
-use std::sync::Arc;
+use arcstr::ArcStr;
 use tonic::Status;
 
 const NAMES: FieldNames = FieldNames { name: "resource", size: "size", lease: "max_lock_span", wait: "wait" };
@@ -82,7 +82,7 @@ async fn release_lock(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Rep
 }
 
 /// The label of a service. The line break keeps it apart from RaftLock's client ids, which have none.
-fn owner(asked: &LockRequest) -> Arc<str> {
+fn owner(asked: &LockRequest) -> ArcStr {
     format!("kufuli\n{}", asked.service_id).into()
 }
 

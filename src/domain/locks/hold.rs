@@ -5,7 +5,7 @@ use crate::domain::ids::{Caller, Dialect, HoldKey, IdempotencyId, Incarnation, N
 use crate::domain::outcome::Grant;
 use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};
 use crate::domain::usage::Usage;
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 /// In 96 bytes, which an allocator hands out whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub enum Owner {
     /// Any caller with the key (or, in a dialect without keys, the name).
     Bearer,
     Session(SessionId),
-    Label(Arc<str>),
+    Label(ArcStr),
 }
 
 /// Whether the client knows of its hold. As small as a pointer, because most holds are answered at once.
@@ -71,7 +71,7 @@ impl Owner {
         }
     }
 
-    pub fn label(&self) -> Option<&Arc<str>> {
+    pub fn label(&self) -> Option<&ArcStr> {
         match self {
             Owner::Label(label) => Some(label),
             Owner::Bearer | Owner::Session(_) => None,

@@ -15,7 +15,6 @@ use super::view::{LockFilter, LockView, SessionView, WaiterView};
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::Value;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 
 /// Records are written out when this many bytes have accumulated.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -139,7 +138,7 @@ impl FrozenTable {
     /// The locks with this prefix in order of their names, from the first after `after`.
     fn named<'a>(&'a self, prefix: &'a str, after: Option<Name>) -> impl Iterator<Item = (&'a Name, &'a Lock)> {
         let after = after.filter(|after| **after >= *prefix);
-        let start = after.clone().unwrap_or_else(|| Arc::from(prefix));
+        let start = after.clone().unwrap_or_else(|| prefix.into());
         let locks = self.locks.ordered_from(&start).skip_while(move |(name, _)| Some(*name) == after.as_ref());
         locks.take_while(move |(name, _)| name.starts_with(prefix))
     }

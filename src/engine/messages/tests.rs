@@ -6,11 +6,10 @@ use super::request::{Change, Request, TableDigest, Verdict};
 use crate::base::codec::DecodeError;
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
 use crate::raft::MemberError;
-use std::sync::Arc;
 
 fn requests() -> Vec<Request> {
     let incarnation = Incarnation(0xfeed);
-    let command = Command::Cancel { name: Arc::from("deploy"), key: HoldKey([7; 16]) };
+    let command = Command::Cancel { name: "deploy".into(), key: HoldKey([7; 16]) };
     let commands = vec![Submitted { id: CommandId { incarnation, sequence: 9 }, command }];
     let body = Body::Batch { touches: vec![SessionId([3; 16])], more_touches: false, commands };
     vec![

@@ -6,7 +6,7 @@ use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
 use crate::engine::command_queue::{Answer, AnswerReceiver, Answered};
 use crate::engine::error::{EngineError, Fault};
-use std::sync::Arc;
+use arcstr::ArcStr;
 use std::time::Duration;
 
 /// A granted hold. It is given back when this is dropped before its answer has reached the kernel.
@@ -170,7 +170,7 @@ impl Submitter {
         }
     }
 
-    pub async fn cancel_wait(&self, name: Name, label: Arc<str>) -> Result<(), Fault> {
+    pub async fn cancel_wait(&self, name: Name, label: ArcStr) -> Result<(), Fault> {
         match self.run(Command::CancelWait { name, label }).await? {
             Outcome::Cancelled => Ok(()),
             other => Err(unexpected(other)),
@@ -194,6 +194,7 @@ mod tests {
     use super::*;
     use crate::engine::command_queue::{BatchBounds, CommandQueue};
     use crate::engine::test_node::open_session;
+    use std::sync::Arc;
 
     const BOUNDS: BatchBounds = BatchBounds { commands_max: 10, bytes_max: 1 << 10 };
 

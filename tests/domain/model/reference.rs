@@ -7,12 +7,12 @@
 
 use super::driver::Played;
 use super::reference_nodes::Node;
+use arcstr::ArcStr;
 use latchd::domain::{
     Body, BodyDigest, CommandId, Dialect, EndReason, Entry, Event, Grant, HoldKey, IdempotencyId, Incarnation,
     LeaderStart, Limits, Metadata, Name, NodeId, Outcome, SessionId, Submitted, Timestamp, Token, Wait, WaitEnd,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 #[derive(Default)]
 pub struct Reference {
@@ -52,7 +52,7 @@ pub struct Session {
 #[derive(Clone)]
 pub struct Owner {
     pub session: Option<SessionId>,
-    pub label: Option<Arc<str>>,
+    pub label: Option<ArcStr>,
 }
 
 #[derive(Clone)]

@@ -13,9 +13,9 @@ use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::may_take;
 use crate::http::grpc::unary::Reply;
 use crate::http::idempotency::owners_key;
+use arcstr::ArcStr;
 use prost::Message;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
@@ -26,7 +26,7 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
     check::acquire(&asked)?;
     may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
     let acquire = Acquire {
-        label: Some(Arc::from(&*asked.client_id)),
+        label: Some(ArcStr::from(&*asked.client_id)),
         reentrant: true,
         lease_ms: Some(asked.ttl.map_or(TTL_DEFAULT_MS, answer::ms)),
         priority: asked.priority,
@@ -166,5 +166,5 @@ pub async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<RenewRe
 }
 
 fn proof(client_id: &str, version: i64) -> Proof {
-    Proof::Label { label: Arc::from(client_id), token: Some(Token(version.unsigned_abs())) }
+    Proof::Label { label: ArcStr::from(client_id), token: Some(Token(version.unsigned_abs())) }
 }

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::http::AppState;
 use crate::http::auth::{may_read, may_take};
 use crate::http::grpc::unary::Reply;
-use std::sync::Arc;
+use arcstr::ArcStr;
 use std::time::Duration;
 use tonic::Status;
 
@@ -31,7 +31,7 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
         return Ok(EnqueueWaiterResponse { error: Some(error), ..EnqueueWaiterResponse::default() }.into());
     }
     let acquire = Acquire {
-        label: Some(Arc::from(&*asked.client_id)),
+        label: Some(ArcStr::from(&*asked.client_id)),
         reentrant: true,
         lease_ms: Some(TTL_DEFAULT_MS),
         wait: Some(Wait::Detached { timeout_ms: asked.timeout.map_or(1, answer::ms) }),
@@ -70,7 +70,7 @@ fn enqueued(position: u32, estimate: Duration) -> EnqueueWaiterResponse {
 pub async fn cancel(call: &Call<'_>, asked: CancelWaitRequest) -> Result<Reply<CancelWaitResponse>, Status> {
     check::cancel(&asked)?;
     may_take(&call.identity, &asked.lock_id).map_err(permission_denied)?;
-    let cancelled = call.app.engine.cancel_wait(Name::from(&*asked.lock_id), Arc::from(&*asked.client_id)).await;
+    let cancelled = call.app.engine.cancel_wait(Name::from(&*asked.lock_id), ArcStr::from(&*asked.client_id)).await;
     let error = cancelled.err().map(|fault| error_detail(&fault)).transpose()?;
     Ok(CancelWaitResponse { cancelled: error.is_none(), error }.into())
 }
