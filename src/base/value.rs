@@ -57,7 +57,7 @@ macro_rules! record {
 pub(crate) use record;
 
 /// Implements [`Value`] for an enum: it is encoded as the byte of its variant, and then the fields of that in this order.
-/// `_` names a variant that has the bytes of its item alone.
+/// `_ = V`: the variant `V` is encoded as its item, without the byte.
 macro_rules! variants {
     (
         $type:ident in $format:ident as $what:literal,

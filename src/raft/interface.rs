@@ -124,7 +124,7 @@ pub type Handshake = BoxFuture<'static, io::Result<Arrival>>;
 /// A connection that can be used, and the certificate of its other end.
 pub struct Arrival {
     pub stream: Stream,
-    /// `None` if the transport has none: then the hello alone is believed.
+    /// `None` if the transport has none: then the node id in the hello is not verified.
     pub certificate: Option<PeerCertificate>,
 }
 

@@ -88,8 +88,8 @@ impl RaftNode {
     }
 
     /// Takes what waits in the source into the log of a node without peers.
-    pub fn pump(&self) {
-        self.standalone().inspect(|node| node.pump());
+    pub fn append_pending(&self) {
+        self.standalone().inspect(|node| node.append_pending());
     }
 }
 

@@ -58,8 +58,8 @@ async fn compose_standalone(
     monitors: Monitors,
 ) -> Result<RaftNode, NodeStartError> {
     let log = match (stores.log, &options.store) {
-        (OpenLog::Memory(_), Store::Memory) => StandaloneLog::Memory(monitors.log.clone()),
-        (OpenLog::Memory(log), _) => StandaloneLog::Stable(log),
+        (OpenLog::Memory(_), Store::Memory) => StandaloneLog::None(monitors.log.clone()),
+        (OpenLog::Memory(log), _) => StandaloneLog::Memory(log),
         (OpenLog::Disk(log), _) => StandaloneLog::Disk(log),
     };
     let (node, lead) = match standalone::start(options.node_id, log, stores.machine).await {

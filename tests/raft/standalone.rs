@@ -57,7 +57,7 @@ async fn entries_that_arrive_during_a_flush_share_the_next() {
     node.take_from(Arc::new(waiting.clone()));
     for text in ["a", "b", "c"] {
         waiting.add(text);
-        node.pump();
+        node.append_pending();
     }
     node.propose("last".into()).await.expect("applied");
     assert_eq!(journal.strings(), ["a", "last"], "what was proposed by name goes first");
@@ -79,12 +79,12 @@ async fn shutdown_waits_for_the_flush_under_way() {
 }
 
 #[tokio::test]
-async fn memory_entry_is_applied_in_the_task_that_pumps() {
+async fn memory_entry_is_applied_in_the_task_that_appends_it() {
     let (node, journal) = start(raft_options(1, Store::Memory)).await.expect("a node");
     let waiting = Waiting::default();
     node.take_from(Arc::new(waiting.clone()));
     waiting.add("a");
-    node.pump();
+    node.append_pending();
     assert_eq!(journal.strings(), ["a"]);
 }
 

@@ -18,7 +18,7 @@ impl Proposer {
             if is_due {
                 entries.request_tick();
             }
-            self.raft.pump();
+            self.raft.append_pending();
             // A tick that is still due waits for a flush, whose end wakes this task.
             let until = if is_due && self.tick_is_due() { TICK } else { entries.sleep_until_tick(TICK) };
             tokio::select! {

@@ -60,7 +60,7 @@ impl Submitter {
     pub(super) async fn take_turn(&self) {
         if self.raft.has_no_peers() {
             // Also where the request ends early.
-            let _pump = OnDrop(|| self.raft.pump());
+            let _append = OnDrop(|| self.raft.append_pending());
             tokio::task::yield_now().await;
         }
     }

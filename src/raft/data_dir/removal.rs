@@ -13,7 +13,7 @@ use crate::base::fatal;
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::{DataDir, FORMAT, Identity, LOG, SNAPSHOT, identity};
 use crate::raft::data_dir::store_id;
-use crate::raft::log::{files, position};
+use crate::raft::log::{log_file, position};
 
 /// A removal is noticed within a second, including the second check.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -121,10 +121,10 @@ impl WatchedFiles {
     /// A purge removes log files from the beginning only, and never the newest.
     fn missing_log(&mut self) -> io::Result<Option<MissingFile>> {
         let folder = self.dir.join(LOG);
-        let chunks = files::starts(&folder)?;
+        let chunks = log_file::starts(&folder)?;
         let gone = |start: &u64| chunks.first().is_none_or(|first| first < start) && !chunks.contains(start);
         if let Some(start) = self.chunks.iter().copied().find(gone) {
-            return Ok(Some(self.lacks(&files::path(&folder, start), "is gone")));
+            return Ok(Some(self.lacks(&log_file::path(&folder, start), "is gone")));
         }
         self.chunks = chunks;
         Ok(None)
@@ -166,7 +166,7 @@ mod tests {
             fs::write(dir.join(file), "").expect("written");
         }
         for (start, bytes) in [(0, 10), (10, 5), (15, 0)] {
-            fs::write(files::path(&opened.log, start), vec![0; bytes]).expect("written");
+            fs::write(log_file::path(&opened.log, start), vec![0; bytes]).expect("written");
         }
         for index in [7, 8] {
             fs::write(opened.snapshot.join(format!("{index}.snapshot")), "").expect("written");
@@ -202,17 +202,17 @@ mod tests {
             assert!(notices(|dir| remove(dir, file)), "{file}");
         }
         for start in [10, 15] {
-            let gone = |dir: &Path| fs::remove_file(files::path(&dir.join(LOG), start)).expect("removed");
+            let gone = |dir: &Path| fs::remove_file(log_file::path(&dir.join(LOG), start)).expect("removed");
             assert!(notices(gone), "{start}");
         }
     }
 
     #[test]
     fn changes_by_running_node_are_no_removal() {
-        assert!(!notices(|dir| fs::remove_file(files::path(&dir.join(LOG), 0)).expect("purged")));
+        assert!(!notices(|dir| fs::remove_file(log_file::path(&dir.join(LOG), 0)).expect("purged")));
         assert!(!notices(|dir| remove(dir, "snapshot/7.snapshot")));
         assert!(!notices(|dir| fs::write(dir.join("snapshot/9.snapshot"), "").expect("written")));
-        assert!(!notices(|dir| fs::write(files::path(&dir.join(LOG), 15), "grown").expect("written")));
+        assert!(!notices(|dir| fs::write(log_file::path(&dir.join(LOG), 15), "grown").expect("written")));
         assert!(!notices(|dir| remove(dir, "lock")), "the directory itself is locked");
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::raft::data_dir::directory::sync_dir;
 use crate::raft::error::NodeStartError;
 use crate::raft::log::record::{CHECKSUM_BYTES, ENTRY_HEADER_BYTES, Record, intact_len};
-use crate::raft::log::{files, position};
+use crate::raft::log::{log_file, position};
 use crate::raft::types::{LogEntry, LogId};
 
 /// What a disk writes whole, or not at all.
@@ -60,8 +60,8 @@ struct LogFile {
 }
 
 fn log_files(dir: &Path) -> Result<Vec<LogFile>, NodeStartError> {
-    let starts = files::starts(dir).map_err(|e| NodeStartError::io(dir, e))?;
-    Ok(starts.into_iter().map(|start| LogFile { start, path: files::path(dir, start) }).collect())
+    let starts = log_file::starts(dir).map_err(|e| NodeStartError::io(dir, e))?;
+    Ok(starts.into_iter().map(|start| LogFile { start, path: log_file::path(dir, start) }).collect())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, NodeStartError> {

@@ -74,6 +74,10 @@ impl DiskLog {
         LogSpan { vote: state.vote, purged: state.purged, last: state.last, complete }
     }
 
+    pub fn purged_index(&self) -> Option<u64> {
+        self.state().purged.map(|id| id.index)
+    }
+
     /// The newest entry that was on disk once, if the log has lost it.
     pub fn lost_end(&self) -> Option<LogId> {
         self.position.lost_entry(self.state().last)

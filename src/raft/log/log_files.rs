@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::raft::data_dir::directory::{DataDirLock, sync_dir};
-use crate::raft::log::files::{self, FILE_BYTES, OpenFile};
 use crate::raft::log::index::{LogIndex, Place};
+use crate::raft::log::log_file::{self, FILE_BYTES, OpenFile};
 use crate::raft::log::record::{Record, RecordedState, put_entry};
 use crate::raft::log::writer::{Step, Waiter, Writer};
 use crate::raft::types::{LogEntry, LogId};
@@ -34,18 +34,18 @@ pub struct LogFiles {
 impl LogFiles {
     /// Opens the log in `dir`, which `check.rs` has found sound.
     pub fn open(dir: &Path, sync: bool, lock: Arc<DataDirLock>) -> io::Result<LogFiles> {
-        let mut starts: VecDeque<u64> = files::starts(dir)?.into();
+        let mut starts: VecDeque<u64> = log_file::starts(dir)?.into();
         if starts.is_empty() {
             create_first(dir, sync)?;
             starts.push_back(0);
         }
         let (mut index, mut full, mut end) = (LogIndex::default(), VecDeque::new(), 0);
         for start in &starts {
-            end = start + replay(&fs::read(files::path(dir, *start))?, *start, &mut index)?;
+            end = start + replay(&fs::read(log_file::path(dir, *start))?, *start, &mut index)?;
             full.push_back((*start, index.state().last));
         }
         let start = full.pop_back().map_or(0, |(start, _)| start);
-        let writer = Writer::start(dir, OpenFile::open(&files::path(dir, start))?, end, sync, lock)?;
+        let writer = Writer::start(dir, OpenFile::open(&log_file::path(dir, start))?, end, sync, lock)?;
         let (dir, pending, purged) = (dir.to_owned(), Vec::new(), Vec::new());
         let mut log = LogFiles { dir, index, full, start, end, pending, purged, writer };
         // Those that the last process has purged, and not removed any more.
@@ -122,7 +122,7 @@ impl LogFiles {
     fn find_purged(&mut self) {
         let Some(purged) = self.state().purged else { return };
         let purged_files = self.full.partition_point(|(_, last)| *last <= Some(purged));
-        self.purged.extend(self.full.drain(..purged_files).map(|(start, _)| files::path(&self.dir, start)));
+        self.purged.extend(self.full.drain(..purged_files).map(|(start, _)| log_file::path(&self.dir, start)));
     }
 
     /// The entries from this index on, before `to`.
@@ -136,7 +136,7 @@ impl LogFiles {
         let after = self.full.partition_point(|(start, _)| *start <= place.at);
         let start = if place.at >= self.start { self.start } else { self.full[after - 1].0 };
         let mut bytes = vec![0; place.bytes as usize];
-        File::open(files::path(&self.dir, start))?.read_exact_at(&mut bytes, place.at - start)?;
+        File::open(log_file::path(&self.dir, start))?.read_exact_at(&mut bytes, place.at - start)?;
         match Record::decode(&bytes)? {
             (Record::Append(entry), _) if entry.log_id == place.id => Ok(entry),
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("entry {} is not where it was", place.id))),
@@ -155,7 +155,7 @@ impl Drop for LogFiles {
 fn create_first(dir: &Path, sync: bool) -> io::Result<()> {
     let mut bytes = Vec::new();
     Record::State(RecordedState::default()).put(&mut bytes)?;
-    let mut file = OpenFile::create(&files::path(dir, 0))?;
+    let mut file = OpenFile::create(&log_file::path(dir, 0))?;
     file.write(&bytes)?;
     if sync {
         file.sync()?;

@@ -4,8 +4,8 @@ pub mod check;
 #[cfg(test)]
 mod check_tests;
 pub mod disk;
-pub mod files;
 mod index;
+pub mod log_file;
 mod log_files;
 pub mod memory;
 pub mod monitor;

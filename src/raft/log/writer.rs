@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::base::fatal;
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::{DataDirLock, sync_dir};
-use crate::raft::log::files::{self, OpenFile};
+use crate::raft::log::log_file::{self, OpenFile};
 use crate::raft::log::monitor::FlushTimer;
 use crate::raft::log::position::DurablePosition;
 use crate::raft::types::LogId;
@@ -169,7 +169,7 @@ impl WriterTask {
     /// The file before is complete, and ends with its last record, before the next is there.
     fn begin_file(&mut self, start: u64) -> io::Result<()> {
         self.file.cut(self.sync)?;
-        self.file = OpenFile::create(&files::path(&self.dir, start))?;
+        self.file = OpenFile::create(&log_file::path(&self.dir, start))?;
         if self.sync { sync_dir(&self.dir) } else { Ok(()) }
     }
 }

@@ -6,7 +6,7 @@ use openraft::RaftSnapshotBuilder;
 
 use crate::base::fatal;
 use crate::raft::snapshot::policy::{SnapshotPolicy, UNFIT_RETRY_DELAY};
-use crate::raft::standalone::order::Standalone;
+use crate::raft::standalone::node::Standalone;
 use crate::raft::types::StorageError;
 
 /// Runs until the node has stopped.

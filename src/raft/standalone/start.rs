@@ -8,7 +8,7 @@ use openraft::{BasicNode, CommittedLeaderId};
 use crate::raft::error::NodeStartError;
 use crate::raft::leadership::Leadership;
 use crate::raft::standalone::log::StandaloneLog;
-use crate::raft::standalone::order::{Order, Standalone};
+use crate::raft::standalone::node::{Standalone, State};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{EntryPayload, LogId, Membership, NodeId, StorageError, StoredMembership, Vote};
 
@@ -27,9 +27,9 @@ pub async fn start(
         check_only_voter(id, machine.membership())?;
     }
     let term = vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term));
-    let order = Order::new(machine, log.clone(), last);
+    let state = State::new(machine, log.clone(), last);
     let leadership = Leadership { is_leader: false, term, leader: None };
-    let node = Arc::new(Standalone::new(id, order, leadership));
+    let node = Arc::new(Standalone::new(id, state, leadership));
     let led = node.clone();
     let lead = async move {
         // The node ends while its disk is full, or ends the process.

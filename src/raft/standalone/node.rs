@@ -1,4 +1,4 @@
-//! The order of the entries, and their way through the log into the machine.
+//! The order of the entries: each goes through the log into the machine, and then the next.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,17 +34,17 @@ pub struct Standalone {
     pub id: NodeId,
     pub leadership: watch::Sender<Leadership>,
     /// `None` when the node has stopped.
-    order: Mutex<Option<Order>>,
+    state: Mutex<Option<State>>,
     source: OnceLock<Arc<dyn EntrySource>>,
-    /// The members as the log has them. Apart from the order, because the machine may ask while it is applied to.
+    /// The members as the log has them. Apart from the state, because the machine may ask while it is applied to.
     membership: Mutex<Arc<StoredMembership>>,
     /// Notified when a flush has ended.
-    landed: Notify,
-    /// Calls of `pump` that were not answered yet by a look at the source.
-    pumps: AtomicUsize,
+    flush_ended: Notify,
+    /// Calls of `append_pending` not yet handled.
+    calls: AtomicUsize,
 }
 
-pub struct Order {
+pub struct State {
     pub machine: StateMachine,
     pub log: StandaloneLog,
     /// The last entry that was appended.
@@ -70,9 +70,9 @@ enum Origin {
     Source(Duration),
 }
 
-impl Order {
-    pub fn new(machine: StateMachine, log: StandaloneLog, last: Option<LogId>) -> Order {
-        Order { machine, log, last, leader: None, waiting: VecDeque::new(), in_flight: None, closed: false }
+impl State {
+    pub fn new(machine: StateMachine, log: StandaloneLog, last: Option<LogId>) -> State {
+        State { machine, log, last, leader: None, waiting: VecDeque::new(), in_flight: None, closed: false }
     }
 
     fn next(&mut self, source: Option<&Arc<dyn EntrySource>>) -> Option<Proposal> {
@@ -98,16 +98,16 @@ impl Order {
 }
 
 impl Standalone {
-    pub fn new(id: NodeId, order: Order, leadership: Leadership) -> Standalone {
-        let membership = Mutex::new(Arc::new(order.machine.membership().clone()));
+    pub fn new(id: NodeId, state: State, leadership: Leadership) -> Standalone {
+        let membership = Mutex::new(Arc::new(state.machine.membership().clone()));
         Standalone {
             id,
             membership,
             leadership: watch::Sender::new(leadership),
-            order: Mutex::new(Some(order)),
+            state: Mutex::new(Some(state)),
             source: OnceLock::new(),
-            landed: Notify::new(),
-            pumps: AtomicUsize::new(0),
+            flush_ended: Notify::new(),
+            calls: AtomicUsize::new(0),
         }
     }
 
@@ -117,69 +117,69 @@ impl Standalone {
         _ = self.source.set(source);
     }
 
-    /// Takes what waits into the log, unless a flush is under way, whose end does it. Never waits for another thread that
+    /// Appends what waits to the log, unless a flush is under way, whose end does it. Never waits for another thread that
     /// does the same: that one looks at the source once more.
-    pub fn pump(self: &Arc<Self>) {
-        if self.pumps.fetch_add(1, Ordering::AcqRel) > 0 {
+    pub fn append_pending(self: &Arc<Self>) {
+        if self.calls.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
         let _guard = AbortOnPanic("cannot take an entry into the log");
-        let mut answered = 1;
-        while answered > 0 {
-            self.take_waiting();
-            answered = self.pumps.fetch_sub(answered, Ordering::AcqRel) - answered;
+        let mut handled = 1;
+        while handled > 0 {
+            self.append_all();
+            handled = self.calls.fetch_sub(handled, Ordering::AcqRel) - handled;
         }
     }
 
-    fn take_waiting(self: &Arc<Self>) {
-        let mut order = self.order.lock();
-        while let Some(order) = order.as_mut()
-            && let Some(proposal) = order.next(self.source.get())
+    fn append_all(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        while let Some(state) = state.as_mut()
+            && let Some(proposal) = state.next(self.source.get())
         {
-            self.append(order, proposal);
+            self.append(state, proposal);
         }
     }
 
-    fn append(self: &Arc<Self>, order: &mut Order, proposal: Proposal) {
+    fn append(self: &Arc<Self>, state: &mut State, proposal: Proposal) {
         let Proposal { payload, origin } = proposal;
-        let entry = LogEntry { log_id: order.next_id(), payload };
-        order.last = Some(entry.log_id);
-        planted!("answer-before-flush" => return self.apply_unflushed(order, entry, origin));
+        let entry = LogEntry { log_id: state.next_id(), payload };
+        state.last = Some(entry.log_id);
+        planted!("answer-before-flush" => return self.apply_unflushed(state, entry, origin));
         let this = self.clone();
-        match order.log.append(&entry, move || this.flushed()) {
-            true => order.in_flight = Some((entry, origin)),
-            false => self.apply(order, entry, origin),
+        match state.log.append(&entry, move || this.flushed()) {
+            true => state.in_flight = Some((entry, origin)),
+            false => self.apply(state, entry, origin),
         }
     }
 
     /// A planted bug.
     #[cfg(feature = "mutants")]
-    fn apply_unflushed(&self, order: &mut Order, entry: LogEntry, origin: Origin) {
-        order.log.append(&entry, || ());
-        self.apply(order, entry, origin);
+    fn apply_unflushed(&self, state: &mut State, entry: LogEntry, origin: Origin) {
+        state.log.append(&entry, || ());
+        self.apply(state, entry, origin);
     }
 
     /// The entry under way is on disk.
     fn flushed(self: &Arc<Self>) {
         {
-            let mut order = self.order.lock();
-            let Some(order) = order.as_mut() else { return };
-            if let Some((entry, origin)) = order.in_flight.take() {
-                self.apply(order, entry, origin);
+            let mut state = self.state.lock();
+            let Some(state) = state.as_mut() else { return };
+            if let Some((entry, origin)) = state.in_flight.take() {
+                self.apply(state, entry, origin);
             }
         }
-        self.landed.notify_waiters();
-        self.pump();
+        self.flush_ended.notify_waiters();
+        self.append_pending();
     }
 
-    fn apply(&self, order: &mut Order, entry: LogEntry, origin: Origin) {
+    fn apply(&self, state: &mut State, entry: LogEntry, origin: Origin) {
         let index = entry.log_id.index;
         let changes_members = matches!(entry.payload, EntryPayload::Membership(_));
-        order.machine.apply_entry(entry);
+        state.machine.apply_entry(entry);
         if changes_members {
-            *self.membership.lock() = Arc::new(order.machine.membership().clone());
+            *self.membership.lock() = Arc::new(state.machine.membership().clone());
         }
-        order.machine.announce();
+        state.machine.announce();
         match origin {
             Origin::Proposed(answer) => _ = answer.send(index),
             Origin::Source(began) => {
@@ -191,7 +191,7 @@ impl Standalone {
 
     /// Proposes one entry; resolves with its index when it is applied.
     pub async fn propose(self: &Arc<Self>, payload: Bytes) -> Result<u64, ProposeError> {
-        match self.with_order(|order| order.leader.is_some()) {
+        match self.with_state(|state| state.leader.is_some()) {
             Some(false) => Err(ProposeError::NoQuorum),
             _ => self.write(EntryPayload::Normal(payload)).await,
         }
@@ -200,19 +200,19 @@ impl Standalone {
     /// Writes one entry, also before this node leads; resolves with its index when it is applied.
     pub async fn write(self: &Arc<Self>, payload: EntryPayload) -> Result<u64, ProposeError> {
         let (answer, applied) = oneshot::channel();
-        match self.order.lock().as_mut() {
-            Some(order) if !order.closed => {
-                order.waiting.push_back(Proposal { payload, origin: Origin::Proposed(answer) });
+        match self.state.lock().as_mut() {
+            Some(state) if !state.closed => {
+                state.waiting.push_back(Proposal { payload, origin: Origin::Proposed(answer) });
             }
             _ => return Err(ProposeError::ShuttingDown),
         }
-        self.pump();
+        self.append_pending();
         applied.await.map_err(|_| ProposeError::OutcomeUnknown)
     }
 
     /// The index of the last entry that is applied.
     pub fn read_index(&self) -> Result<u64, ReadError> {
-        let read = self.with_order(|order| order.leader.and(order.machine.applied()));
+        let read = self.with_state(|state| state.leader.and(state.machine.applied()));
         Ok(read.ok_or(ReadError::ShuttingDown)?.ok_or(ReadError::NoQuorum)?.index)
     }
 
@@ -220,48 +220,48 @@ impl Standalone {
         self.membership.lock().clone()
     }
 
-    /// Freezes the state up to the last applied entry, for a snapshot; `None` when the node has stopped.
+    /// Freezes the machine's state after the last applied entry, for a snapshot; `None` when the node has stopped.
     pub fn snapshot_builder(&self) -> Option<SnapshotBuilder> {
-        self.with_order(|order| order.machine.snapshot_builder())
+        self.with_state(|state| state.machine.snapshot_builder())
     }
 
     /// The last entry that is no longer in the log.
     pub fn purged_index(&self) -> Option<u64> {
-        self.with_order(|order| order.log.purged_index()).flatten()
+        self.with_state(|state| state.log.purged_index()).flatten()
     }
 
     pub fn log(&self) -> Option<StandaloneLog> {
-        self.with_order(|order| order.log.clone())
+        self.with_state(|state| state.log.clone())
     }
 
     /// From now on entries are written in this leadership.
     pub fn begin_leadership(&self, leader: CommittedLeaderId<NodeId>) {
-        self.with_order(|order| order.leader = Some(leader));
+        self.with_state(|state| state.leader = Some(leader));
     }
 
-    fn with_order<T>(&self, read: impl FnOnce(&mut Order) -> T) -> Option<T> {
-        self.order.lock().as_mut().map(read)
+    fn with_state<T>(&self, read: impl FnOnce(&mut State) -> T) -> Option<T> {
+        self.state.lock().as_mut().map(read)
     }
 
     /// Closes the stores at once. They are dropped without the lock, which the log's own thread may want.
     pub fn close(&self) {
-        let order = self.order.lock().take();
-        drop(order);
+        let state = self.state.lock().take();
+        drop(state);
     }
 
     /// Stops when the flush under way has ended, and closes the stores.
     pub async fn shutdown(&self) {
         loop {
-            let landed = self.landed.notified();
-            let flushing = self.with_order(|order| {
-                order.closed = true;
-                order.waiting.clear();
-                order.in_flight.is_some()
+            let flush_ended = self.flush_ended.notified();
+            let flushing = self.with_state(|state| {
+                state.closed = true;
+                state.waiting.clear();
+                state.in_flight.is_some()
             });
             if !flushing.unwrap_or_default() {
                 break;
             }
-            landed.await;
+            flush_ended.await;
         }
         self.close();
         self.leadership.send_modify(|leadership| leadership.is_leader = false);

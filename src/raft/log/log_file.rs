@@ -1,4 +1,4 @@
-//! The files of the log: each is named by the offset of its first byte in the whole log.
+//! One file of the log, and where each begins: it is named by the offset of its first byte in the whole log.
 //!
 //! Space is filled with zeros before it is used: a flush into space that exists already needs no change of the file's size,
 //! and takes two thirds of the time (docs/design/storage.md). What follows the last record is cut when a file is full and
