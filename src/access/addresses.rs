@@ -1,8 +1,8 @@
 //! What callers use that no credential bounds, address by address: each pool has a bound for all of them together and
 //! a share for one address. A client with one IPv6 address has its whole /64, so that counts as one.
 
-use super::throttle::AddressGroup;
 use crate::base::LogRateLimit;
+use crate::base::address_group::AddressGroup;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;

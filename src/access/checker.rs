@@ -20,11 +20,14 @@ use super::{
     digest::{Keyed, Sha256Digest, position, sha256},
     gate::{Admission, Gate},
     identity::{Identity, Role},
+    known_secrets::KnownSecrets,
     options::{AccessError, AccessOptions, Verdict},
     passwords::{Judged, Passwords},
-    secret_cache::{KnownSecrets, ProvedAddresses},
-    throttle::{AddressGroup, Throttle},
+    throttle::Throttle,
 };
+use crate::base::address_group::AddressGroup;
+use crate::base::bounded_map::BoundedMap;
+use parking_lot::RwLock;
 
 /// A request has three places for a secret; a request with more is no client's.
 const MAX_PRESENTED: usize = 4;
@@ -41,7 +44,9 @@ pub struct Access {
     passwords: Passwords,
     keyed: Keyed,
     known: KnownSecrets,
-    proved: ProvedAddresses,
+    /// The addresses from which a password was accepted lately, each with its credential: it stays accepted there, however
+    /// often others fail from the same address.
+    proved: RwLock<BoundedMap<(AddressGroup, usize), ()>>,
     throttle: Throttle,
     gate: Gate<Judged>,
 }
@@ -67,7 +72,7 @@ impl Access {
             passwords: Passwords::new(options.max_refused),
             keyed: Keyed::new().map_err(random)?,
             known: KnownSecrets::for_credentials(credentials.len()),
-            proved: ProvedAddresses::new(options.max_addresses),
+            proved: RwLock::new(BoundedMap::new(options.max_addresses)),
             throttle: Throttle::new(options.failures_per_window, options.window, options.max_addresses),
             gate: Gate::new(options.max_verifications),
         };
@@ -151,7 +156,7 @@ impl Access {
             // A panic must not leave the others waiting.
             let judged = catch_unwind(AssertUnwindSafe(|| self.verify(&turn.secret))).unwrap_or(Judged::NotNow);
             if let Judged::Right(credential) = judged {
-                self.proved.remember((turn.address, credential));
+                self.proved.write().get_or_insert((turn.address, credential), ());
             }
             turn.end(judged);
         }
@@ -233,12 +238,12 @@ impl Access {
 
     /// Keys are too long to be guessed. A password opens where it has opened before, and where no address guesses.
     fn opens_here(&self, credential: usize, address: AddressGroup, now: Duration) -> bool {
-        if !self.passwords.has(credential) || self.proved.contains(&(address, credential)) {
+        if !self.passwords.has(credential) || self.proved.read().contains(&(address, credential)) {
             return true;
         }
         let opens = !self.throttle.is_throttling(address, now);
         if opens {
-            self.proved.remember((address, credential));
+            self.proved.write().get_or_insert((address, credential), ());
         }
         opens
     }
@@ -269,7 +274,7 @@ impl Access {
         let judged = verified.await.unwrap_or(Judged::NotNow);
         attempt.is_judged = true;
         if let Judged::Right(credential) = judged {
-            self.proved.remember((address, credential));
+            self.proved.write().get_or_insert((address, credential), ());
         }
         judged
     }

@@ -5,7 +5,8 @@
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{digest::KeyedDigest, throttle::AddressGroup};
+use super::digest::KeyedDigest;
+use crate::base::address_group::AddressGroup;
 
 /// Running and waiting verifications together: also the longest wait, counted in verifications.
 const MAX_JOBS: usize = 64;

@@ -2,7 +2,7 @@
 //!
 //! A request's headers become [`Presented`] secrets; [`Access`] turns secrets and an address into a
 //! [`Verdict`]; the [`Identity`] in it answers what the caller may do. Pure: no socket, no runtime, no
-//! clock (`now` is handed in), no other room. No secret is kept in the clear or printed by `Debug`.
+//! clock (`now` is handed in), no other room but `base`. No secret is kept in the clear or printed by `Debug`.
 //!
 //! A valid key is always let in, whatever its address did before, and so is a password from an address where it has
 //! opened before: the throttle slows failures only. A key's length protects it from guesses; guesses of a password are
@@ -14,11 +14,11 @@ mod credential;
 mod digest;
 mod gate;
 mod identity;
+mod known_secrets;
 mod options;
 mod passwords;
 mod presented;
 mod seal;
-mod secret_cache;
 mod throttle;
 mod unidentified;
 
@@ -32,5 +32,4 @@ pub use identity::{Identity, Role};
 pub use options::{AccessError, AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};
 pub use seal::Seal;
-pub use throttle::address_group;
 pub use unidentified::Unidentified;

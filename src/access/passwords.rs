@@ -2,11 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{credential::Password, digest::KeyedDigest, secret_cache::RefusedSecrets};
+use super::{credential::Password, digest::KeyedDigest};
+use crate::base::bounded_map::BoundedMap;
+use parking_lot::RwLock;
 
 pub(super) struct Passwords {
     proofs: Vec<PasswordProof>,
-    refused: RefusedSecrets,
+    /// Those that verification found wrong lately. Credentials never change while the process runs, so wrong stays wrong; a
+    /// client that repeats one wrong password for ever then costs no verification, and does not delay valid clients at the
+    /// same address.
+    refused: RwLock<BoundedMap<KeyedDigest, ()>>,
 }
 
 struct PasswordProof {
@@ -27,7 +32,7 @@ pub(super) enum Judged {
 
 impl Passwords {
     pub(super) fn new(max_refused: usize) -> Passwords {
-        Passwords { proofs: Vec::new(), refused: RefusedSecrets::new(max_refused) }
+        Passwords { proofs: Vec::new(), refused: RwLock::new(BoundedMap::new(max_refused)) }
     }
 
     pub(super) fn add(&mut self, credential: usize, hash: Box<Password>) {
@@ -49,7 +54,7 @@ impl Passwords {
 
     /// Verified lately, and wrong.
     pub(super) fn has_refused(&self, digest: &KeyedDigest) -> bool {
-        self.refused.contains(digest)
+        self.refused.read().contains(digest)
     }
 
     /// Computes the hashes of the passwords that were not seen yet. `learn` gets the owner of the secret before the
@@ -70,7 +75,7 @@ impl Passwords {
         if !all_judged {
             return Judged::NotNow;
         }
-        self.refused.remember(digest);
+        self.refused.write().get_or_insert(digest, ());
         Judged::Wrong
     }
 

@@ -1,7 +1,10 @@
-//! Clock, randomness, the byte codec, histograms, the id of the current request, the phase of the drain, and a limit on repeated log lines.
+//! Clock, randomness, the byte codec, histograms, a bounded map, groups of addresses, the id of the current request, the phase of
+//! the drain, and a limit on repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
+pub mod address_group;
+pub mod bounded_map;
 pub mod chunked_file;
 pub mod clock;
 pub mod codec;

@@ -80,7 +80,7 @@ impl RequestHandler {
             return Reply::NotLeader;
         }
         if !self.raft.is_member(from) {
-            return self.members.answer_stranger(from, &request);
+            return self.members.answer_non_member(from, &request);
         }
         match request {
             Request::Present { incarnation, store, level } => {

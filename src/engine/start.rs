@@ -17,7 +17,7 @@ use super::state_machine::StateMachine;
 use super::table_host::TableHost;
 use crate::base::Drain;
 use crate::base::clock::check_wall_clock;
-use crate::base::histogram::Histogram;
+use crate::base::histogram::{Histogram, WAIT_SECONDS};
 use crate::base::random::random_u64;
 use crate::domain::Incarnation;
 use crate::raft::{NodeStartError, PeerOptions, RaftNode, RaftOptions, Store, TlsTransport, Transport};
@@ -74,7 +74,7 @@ impl Wiring {
             health: health.clone(),
             liveness: Default::default(),
         });
-        let commit_time = Arc::new(Histogram::of_durations());
+        let commit_time = Arc::new(Histogram::default());
         Ok(Wiring { options, raft, host, events, digests, clock, queue, health, members, commit_time, service })
     }
 
@@ -173,7 +173,7 @@ impl Wiring {
     fn submitter(&self, reader: &Arc<TableReader>, disk_space: &Arc<DiskSpace>) -> Submitter {
         let Wiring { options, raft, host, queue, clock, health, .. } = self.clone();
         let (reader, disk_space, drain) = (reader.clone(), disk_space.clone(), Drain::default());
-        let wait_time = Histogram::of_waits();
+        let wait_time = Histogram::new(WAIT_SECONDS);
         Submitter { options, raft, host, queue, clock, health, reader, disk_space, drain, wait_time }
     }
 }

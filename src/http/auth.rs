@@ -5,7 +5,8 @@ use super::code::Code;
 use super::connection::{ClientInfo, client};
 use super::cookie::{RequestCookie, request_cookie};
 use super::failure::Failure;
-use crate::access::{Identity, Verdict, address_group, presented_in_headers};
+use crate::access::{Identity, Verdict, presented_in_headers};
+use crate::base::address_group::AddressGroup;
 use crate::base::clock;
 use crate::domain::{Caller, Refusal, SessionId};
 use crate::engine::Fault;
@@ -78,7 +79,7 @@ fn granted(verdict: Verdict) -> Result<Identity, Failure> {
 }
 
 pub fn caller(identity: &Identity, head: &Parts) -> Caller {
-    Caller { credential: identity.credential, address: address_group(client(head).ip) }
+    Caller { credential: identity.credential, address: AddressGroup::from(client(head).ip).number() }
 }
 
 /// Whether the caller may use this session: its credential opened it, or it is an admin of every name. An unknown session

@@ -1,6 +1,7 @@
 //! Logins that failed: counted, and logged once a minute for each group of addresses.
 
-use crate::access::{Verdict, address_group};
+use crate::access::Verdict;
+use crate::base::address_group::AddressGroup;
 use crate::base::{KeyedLogRateLimit, LogRateLimit, clock};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +16,7 @@ const ADDRESSES_MAX: usize = 4096;
 pub struct FailedLogins {
     count: AtomicU64,
     all: LogRateLimit,
-    /// By the number of a group of addresses: an IPv4 address, or the /64 of IPv6.
-    by_address: KeyedLogRateLimit<u64>,
+    by_address: KeyedLogRateLimit<AddressGroup>,
 }
 
 impl Default for FailedLogins {
@@ -45,7 +45,7 @@ impl FailedLogins {
         };
         self.count.fetch_add(1, Ordering::Relaxed);
         let now = clock::process_age();
-        if let Some(held_back) = self.by_address.admit(address_group(from), now)
+        if let Some(held_back) = self.by_address.admit(from.into(), now)
             && let Some(of_others) = self.all.admit(now)
         {
             let held_back = held_back + of_others;

@@ -5,11 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::base::histogram::Distribution;
 use crate::engine::{ClusterView, Overview};
 use crate::telemetry::Metrics;
 use crate::telemetry::gauges::NodeLabels;
-use crate::telemetry::histogram::CopiedHistogram;
 
 /// Sets what is read from the engine, just before it is shown.
 pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
@@ -59,15 +57,10 @@ pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
-    let histograms: [(&CopiedHistogram, &Distribution); 4] = [
-        (&shown.entry_commands, &overview.batch),
-        (&shown.commit_seconds, &overview.commit),
-        (&shown.lock_wait_seconds, &overview.wait),
-        (&shown.log_flush_seconds, &overview.flush),
-    ];
-    for (histogram, known) in histograms {
-        histogram.set(known.buckets.clone(), known.sum);
-    }
+    shown.entry_commands.set(overview.batch.clone());
+    shown.commit_seconds.set(overview.commit.clone());
+    shown.lock_wait_seconds.set(overview.wait.clone());
+    shown.log_flush_seconds.set(overview.flush.clone());
     refresh_cluster(metrics, cluster);
 }
 

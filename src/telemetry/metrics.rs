@@ -9,11 +9,12 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::gauges::{CertificateLabels, Gauges, NodeLabels};
-use super::histogram::{CopiedHistogram, DurationHistogram};
+use super::histogram::CopiedHistogram;
 use super::limits::LimitRefusals;
 use super::logs;
 use super::process::ProcessMetrics;
 use super::requests::{Requests, RouteLabels};
+use crate::base::histogram::{Histogram, REQUEST_SECONDS};
 
 /// The counters and gauges that the rooms add to, and the registry that shows them.
 #[derive(Debug)]
@@ -21,7 +22,8 @@ pub struct Metrics {
     registry: Registry,
     pub requests: Requests,
     /// From the headers read to the answer's head ready, waits included.
-    pub request_seconds: DurationHistogram,
+    pub request_seconds: Histogram,
+    request_seconds_shown: CopiedHistogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
     /// Connections ended because of a flood of HTTP/2 frames.
@@ -138,11 +140,10 @@ impl Metrics {
         shown.0.register("build", "What runs here", build);
         let mut bare = Registry::default();
         let process = ProcessMetrics::registered(&mut bare);
-        let request_seconds = DurationHistogram::default();
-        shown.0.register("http_request_seconds", "Time to answer, waits included", request_seconds.clone());
         Self {
             requests,
-            request_seconds,
+            request_seconds: Histogram::new(REQUEST_SECONDS),
+            request_seconds_shown: shown.histogram("http_request_seconds", "Time to answer, waits included"),
             connections: shown.gauge("connections", "Open connections"),
             connections_refused: shown
                 .counter("connections_refused", "Connections and requests refused by a connection limit"),
@@ -174,6 +175,7 @@ impl Metrics {
     pub fn encode(&self) -> String {
         // It only rises, so storing it keeps what a counter promises.
         self.log_lines_lost.inner().store(logs::lost_lines(), Ordering::Relaxed);
+        self.request_seconds_shown.set(self.request_seconds.read());
         self.process.refresh();
         let mut out = String::new();
         let written = [&self.registry, &self.bare].iter().try_for_each(|from| text::encode_registry(&mut out, from));
@@ -236,7 +238,7 @@ mod tests {
     fn durations_are_counted_in_their_buckets() {
         let metrics = Metrics::default();
         for micros in [50, 100, 700, 120_000_000] {
-            metrics.request_seconds.observe(Duration::from_micros(micros));
+            metrics.request_seconds.observe_duration(Duration::from_micros(micros));
         }
         let text = metrics.encode();
         for line in [

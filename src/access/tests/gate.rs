@@ -6,8 +6,8 @@ use super::*;
 use crate::access::{
     digest::{Keyed, KeyedDigest},
     gate::{Admission, Gate},
-    throttle::AddressGroup,
 };
+use crate::base::address_group::AddressGroup;
 
 /// A gate whose secrets are numbers.
 struct Numbers {

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use super::{
     digest::{Keyed, KeyedDigest},
-    secret_cache::{KnownSecrets, RefusedSecrets},
+    known_secrets::KnownSecrets,
     *,
 };
 
@@ -109,19 +109,6 @@ fn known_secrets_never_outgrow_their_table() {
         let expected = (credential < 8).then_some(credential);
         assert_eq!(known.credential_of(digest), expected, "{credential}");
     }
-}
-
-#[test]
-fn refused_secrets_forget_the_oldest() {
-    let refused = RefusedSecrets::new(4);
-    let digests = digests(6);
-    for digest in &digests {
-        refused.remember(*digest);
-        refused.remember(*digest);
-    }
-    assert_eq!(refused.len(), 4);
-    let kept: Vec<_> = digests.iter().map(|digest| refused.contains(digest)).collect();
-    assert_eq!(kept, [false, false, true, true, true, true]);
 }
 
 /// Guesses queue from as many addresses as there are places; the first right one comes last.

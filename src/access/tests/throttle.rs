@@ -3,7 +3,8 @@
 use std::future::Future as _;
 
 use super::*;
-use crate::access::throttle::{AddressGroup, Throttle};
+use crate::access::throttle::Throttle;
+use crate::base::address_group::AddressGroup;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);

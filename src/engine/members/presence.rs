@@ -27,7 +27,7 @@ static HEARD: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
 
 impl ClusterMembers {
     /// A former member may do nothing here: the log does not reach it.
-    pub fn answer_stranger(&self, from: u64, request: &Request) -> Reply {
+    pub fn answer_non_member(&self, from: u64, request: &Request) -> Reply {
         match request {
             // A leader that was deposed and does not know it must not say who is a member.
             _ if !self.health.has_quorum() => Reply::NoQuorum,

@@ -2,9 +2,9 @@
 //!
 //! Local to this node, bounded, and lost with the process. Nothing is decided by it.
 
+use crate::base::bounded_map::BoundedMap;
 use crate::domain::{Dialect, Event, Name, Timestamp, Token};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
 
 /// As many locks as RaftLock keeps by default.
 const LOCKS_MAX: usize = 10_000;
@@ -19,14 +19,12 @@ pub struct EndedHold {
     pub ended: Timestamp,
 }
 
-#[derive(Default)]
-pub struct EndedHolds(Mutex<Kept>);
+pub struct EndedHolds(Mutex<BoundedMap<Name, EndedHold>>);
 
-#[derive(Default)]
-struct Kept {
-    by_name: HashMap<Name, EndedHold>,
-    /// Oldest first: that one is forgotten next.
-    order: VecDeque<Name>,
+impl Default for EndedHolds {
+    fn default() -> EndedHolds {
+        EndedHolds(Mutex::new(BoundedMap::new(LOCKS_MAX)))
+    }
 }
 
 impl EndedHolds {
@@ -35,27 +33,13 @@ impl EndedHolds {
         for event in events {
             if let Event::HoldEnded { name, token, dialect: Dialect::RaftLockGrpc, since, deadline, .. } = event {
                 let last = EndedHold { token: *token, since: *since, deadline: *deadline, ended };
-                self.0.lock().keep(name, last);
+                *self.0.lock().get_or_insert(name.clone(), last) = last;
             }
         }
     }
 
     pub fn of(&self, name: &Name) -> Option<EndedHold> {
-        self.0.lock().by_name.get(name).copied()
-    }
-}
-
-impl Kept {
-    fn keep(&mut self, name: &Name, last: EndedHold) {
-        if self.by_name.insert(name.clone(), last).is_some() {
-            return;
-        }
-        self.order.push_back(name.clone());
-        if self.order.len() > LOCKS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_name.remove(&oldest);
-        }
+        self.0.lock().get(name).copied()
     }
 }
 
@@ -79,6 +63,6 @@ mod tests {
             EndedHold { token: Token(77), since: Timestamp(1), deadline: Some(Timestamp(9)), ended: Timestamp(6) };
         assert_eq!(holds.of(&"1".into()), Some(expected));
         assert_eq!(holds.of(&"other".into()), None);
-        assert_eq!(holds.0.lock().order.len(), LOCKS_MAX);
+        assert_eq!(holds.0.lock().len(), LOCKS_MAX);
     }
 }

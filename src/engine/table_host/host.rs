@@ -4,7 +4,7 @@ use super::counters::Counters;
 use super::debug_log::{self, DebugLog};
 use super::ended_holds::EndedHolds;
 use super::pending_requests::PendingRequests;
-use crate::base::histogram::Histogram;
+use crate::base::histogram::{BATCH_SIZES, Histogram};
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Body, Command, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Limits, Refusal, Table};
 use bytes::Bytes;
@@ -38,7 +38,7 @@ impl TableHost {
             counters: Counters::default(),
             ended_holds: EndedHolds::default(),
             idle_timeouts: IdleTimeouts::default(),
-            batch_sizes: Histogram::of_sizes(),
+            batch_sizes: Histogram::new(BATCH_SIZES),
             table: RwLock::default(),
             limits: Mutex::default(),
             event_index: AtomicU64::new(0),

@@ -28,10 +28,10 @@ const WORKING_INTERVAL: Duration = Duration::from_millis(500);
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Any host can cause these lines.
-static STRANGERS: LogRateLimit = LogRateLimit::new(6);
+static NO_CERTIFICATE: LogRateLimit = LogRateLimit::new(6);
 
 /// Whether the TLS handshake failed: the other side has no certificate of this cluster.
-fn is_stranger(error: &io::Error) -> bool {
+fn has_no_certificate(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
@@ -71,7 +71,7 @@ async fn serve(server: PeerServer, handshake: Handshake, slot: Slot) {
         Ok(Err(error)) => error,
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it did not say who it is"),
     };
-    match is_stranger(&error).then(|| STRANGERS.admit(clock::process_age())) {
+    match has_no_certificate(&error).then(|| NO_CERTIFICATE.admit(clock::process_age())) {
         Some(Some(held_back)) => {
             tracing::info!(%error, held_back, "a connection to the port between nodes is refused: {error}; do all nodes \
                                                have certificates of the same authority?");

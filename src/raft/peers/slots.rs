@@ -2,18 +2,19 @@
 //! that silent connections keep no member out, however many there are.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
+use crate::base::address_group::AddressGroup;
 use crate::mutants::planted;
 use crate::raft::types::NodeId;
 
 /// Of connections without a hello, or of nodes that are no members.
-const STRANGERS_MAX: usize = 128;
-const STRANGERS_OF_ADDRESS_MAX: usize = 32;
+const UNAUTHENTICATED_MAX: usize = 128;
+const UNAUTHENTICATED_OF_ADDRESS_MAX: usize = 32;
 /// A member has two connections to each node, one more for a snapshot, and for a moment those that it has lost.
 const OF_MEMBER_MAX: usize = 32;
 
@@ -24,13 +25,13 @@ pub struct ConnectionSlots(Arc<Mutex<Slots>>);
 #[derive(Default)]
 struct Slots {
     next: u64,
-    strangers: VecDeque<Connection>,
+    unauthenticated: VecDeque<Connection>,
     members: BTreeMap<NodeId, VecDeque<Connection>>,
 }
 
 struct Connection {
     slot: u64,
-    address: Option<IpAddr>,
+    address: Option<AddressGroup>,
     task: AbortHandle,
 }
 
@@ -41,35 +42,35 @@ pub struct Slot {
 }
 
 impl ConnectionSlots {
-    /// Starts the task of a connection that has just come in. If all slots for strangers are taken, or all for strangers
-    /// of its address, the oldest of those connections is closed for it.
+    /// Starts the task of a connection that has just come in. If all slots for unauthenticated
+    /// ones are taken, or all of its address, the oldest of those connections is closed for it.
     pub fn admit(&self, address: Option<IpAddr>, start: impl FnOnce(Slot) -> AbortHandle) {
-        let address = address.map(network_of);
+        let address = address.map(AddressGroup::from);
         let mut taken = self.0.lock();
-        let of_address = taken.strangers.iter().filter(|stranger| stranger.address == address).count();
-        let first = match of_address >= STRANGERS_OF_ADDRESS_MAX {
+        let of_address = taken.unauthenticated.iter().filter(|connection| connection.address == address).count();
+        let first = match of_address >= UNAUTHENTICATED_OF_ADDRESS_MAX {
             _ if planted!("connection-limit-shared") => None,
-            true => taken.strangers.iter().position(|stranger| stranger.address == address),
-            false if taken.strangers.len() >= STRANGERS_MAX => Some(0),
+            true => taken.unauthenticated.iter().position(|connection| connection.address == address),
+            false if taken.unauthenticated.len() >= UNAUTHENTICATED_MAX => Some(0),
             false => None,
         };
-        if let Some(oldest) = first.and_then(|at| taken.strangers.remove(at)) {
+        if let Some(oldest) = first.and_then(|at| taken.unauthenticated.remove(at)) {
             oldest.task.abort();
         }
         let number = taken.next;
         taken.next += 1;
         // While this is locked: the task may end before it has a slot to give back.
         let task = start(Slot { number, slots: self.clone() });
-        taken.strangers.push_back(Connection { slot: number, address, task });
+        taken.unauthenticated.push_back(Connection { slot: number, address, task });
     }
 }
 
 impl Slot {
-    /// The connection is a member's: it does not count among the strangers any more.
+    /// The connection is a member's: it does not count as unauthenticated any more.
     pub fn assign_to_member(&self, node: NodeId) {
         let mut taken = self.slots.0.lock();
-        let Some(at) = taken.strangers.iter().position(|stranger| stranger.slot == self.number) else { return };
-        let Some(connection) = taken.strangers.remove(at) else { return };
+        let at = taken.unauthenticated.iter().position(|connection| connection.slot == self.number);
+        let Some(connection) = at.and_then(|at| taken.unauthenticated.remove(at)) else { return };
         let own = taken.members.entry(node).or_default();
         own.push_back(connection);
         if own.len() > OF_MEMBER_MAX
@@ -83,22 +84,11 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.0.lock();
-        taken.strangers.retain(|stranger| stranger.slot != self.number);
+        taken.unauthenticated.retain(|connection| connection.slot != self.number);
         taken.members.retain(|_, own| {
             own.retain(|connection| connection.slot != self.number);
             !own.is_empty()
         });
-    }
-}
-
-/// The network of an IPv6 address: a host that has one of its addresses has all of them.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => mapped.into(),
-            None => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        },
     }
 }
 
@@ -126,27 +116,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn next_stranger_replaces_oldest_of_its_address() {
+    async fn next_unauthenticated_replaces_oldest_of_its_address() {
         let slots = ConnectionSlots::default();
         let other = come(&slots, numbered(9));
-        let of_one: Vec<_> = (0..STRANGERS_OF_ADDRESS_MAX).map(|_| come(&slots, numbered(1))).collect();
+        let of_one: Vec<_> = (0..UNAUTHENTICATED_OF_ADDRESS_MAX).map(|_| come(&slots, numbered(1))).collect();
         let newest = come(&slots, numbered(1));
         assert!(of_one.into_iter().next().expect("one").await.expect_err("closed").is_cancelled());
         assert!(!newest.is_finished() && !other.is_finished());
-        assert_eq!(slots.0.lock().strangers.len(), STRANGERS_OF_ADDRESS_MAX + 1);
+        assert_eq!(slots.0.lock().unauthenticated.len(), UNAUTHENTICATED_OF_ADDRESS_MAX + 1);
     }
 
     #[tokio::test]
-    async fn next_stranger_replaces_oldest_when_slots_are_full() {
+    async fn next_unauthenticated_replaces_oldest_when_slots_are_full() {
         let slots = ConnectionSlots::default();
-        let all: Vec<_> = (0..STRANGERS_MAX).map(|at| come(&slots, numbered((at % 200) as u8))).collect();
+        let all: Vec<_> = (0..UNAUTHENTICATED_MAX).map(|at| come(&slots, numbered((at % 200) as u8))).collect();
         come(&slots, numbered(250));
         assert!(all.into_iter().next().expect("one").await.expect_err("closed").is_cancelled());
-        assert_eq!(slots.0.lock().strangers.len(), STRANGERS_MAX);
+        assert_eq!(slots.0.lock().unauthenticated.len(), UNAUTHENTICATED_MAX);
     }
 
     #[tokio::test]
-    async fn member_keeps_its_slot_while_strangers_come() {
+    async fn member_keeps_its_slot_while_unauthenticated_ones_come() {
         let slots = ConnectionSlots::default();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let mut member = None;
@@ -162,19 +152,11 @@ mod tests {
             handle
         });
         receiver.await.expect("it has a member's slot");
-        (0..4 * STRANGERS_MAX).for_each(|_| drop(come(&slots, numbered(1))));
+        (0..4 * UNAUTHENTICATED_MAX).for_each(|_| drop(come(&slots, numbered(1))));
         let member = member.expect("started");
         assert!(!member.is_finished());
         member.abort();
         drop(member.await);
         assert!(slots.0.lock().members.is_empty(), "the slot is given back");
-    }
-
-    #[test]
-    fn addresses_of_one_ipv6_network_count_as_one() {
-        let parse = |text: &str| text.parse::<IpAddr>().expect("an address");
-        assert_eq!(network_of(parse("2001:db8::1")), network_of(parse("2001:db8::ffff:1")));
-        assert_ne!(network_of(parse("2001:db8::1")), network_of(parse("2001:db8:0:1::1")));
-        assert_eq!(network_of(parse("::ffff:10.0.0.1")), parse("10.0.0.1"));
     }
 }

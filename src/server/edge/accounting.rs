@@ -73,7 +73,7 @@ where
         let this = self.project();
         let Ok(response) = ready!(this.answer.poll(context));
         this.metrics.requests.count(*this.label, this.method, response.status().as_u16());
-        this.metrics.request_seconds.observe((this.clock)().saturating_sub(*this.begun));
+        this.metrics.request_seconds.observe_duration((this.clock)().saturating_sub(*this.begun));
         Poll::Ready(Ok(response))
     }
 }
