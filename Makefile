@@ -124,4 +124,4 @@ soak-simulation: ## Run the simulated cluster with SEEDS seeds after FROM; print
 	SIM_FROM=$(FROM) SIM_SEEDS=$(SEEDS) cargo test --locked --features mutants --test all seeds_keep_every_promise -- --nocapture
 
 fault-table: tools ## Run every kind of fault alone and every planted bug; writes docs/faults.md (FAULT_SEEDS=10 in simulated time)
-	$(WITH_SIGNALS) SEEDS=$(or $(FAULT_SEEDS),10) cargo test --locked --features mutants --test all proof::fault_table::written -- --ignored --exact --nocapture
+	$(WITH_SIGNALS) SEEDS=$(or $(FAULT_SEEDS),10) cargo test --locked --features mutants --test all proof::fault_table::fault_table_is_written -- --ignored --exact --nocapture

@@ -37,7 +37,7 @@ struct Job<T> {
     callers: Vec<oneshot::Sender<T>>,
 }
 
-/// What awaits a secret at the gate.
+/// Result of asking for a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// The same secret is being verified already.
@@ -136,7 +136,7 @@ impl<T> Queue<T> {
         waiting.max_by_key(|(_, job)| job.rank).map(|(at, _)| at)
     }
 
-    /// The last one gives way where all places are taken: its callers have to come back.
+    /// The last one is evicted where all places are taken: its callers have to come back.
     fn make_room(&mut self) {
         if self.jobs.len() >= MAX_JOBS
             && let Some(at) = self.last()

@@ -43,7 +43,7 @@ pub struct AccessOptions {
     /// Failures from one address that are answered plainly in a window; further ones are throttled.
     pub failures_per_window: u32,
     pub window: Duration,
-    /// Addresses whose failures are remembered; the oldest gives way.
+    /// Addresses whose failures are remembered; the oldest is evicted.
     pub max_addresses: usize,
     /// Password verifications that run at the same time; each keeps one core busy.
     pub max_verifications: usize,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Failure, exit, output_queue};
 use crate::client::{Client, ClientBuilder, ClientError, Trust};
-use crate::config::{Secret, secret_file, toml_words};
+use crate::config::{Secret, secret_file, toml_errors};
 
 /// Where a service started without any flags is.
 const DEFAULT_URL: &str = "https://127.0.0.1:8443";
@@ -122,7 +122,7 @@ impl Connect {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Connect::default()),
             read => read.map_err(|error| bad(error.to_string()))?,
         };
-        let mut layer: Connect = toml_words::parse(&text).map_err(bad)?;
+        let mut layer: Connect = toml_errors::parse(&text).map_err(bad)?;
         let folder = path.parent().unwrap_or(&path);
         let Connect { ca, client_cert, client_key, api_key_file, password_file, .. } = &mut layer;
         for file in [ca, client_cert, client_key, api_key_file, password_file].into_iter().flatten() {
@@ -216,7 +216,7 @@ pub fn explain(error: ClientError) -> Failure {
     #[derive(Deserialize)]
     struct Problem {
         detail: Option<String>,
-        /// Of sessions v1.
+        /// The field of sessions v1.
         message: Option<String>,
     }
     let message = match &error {

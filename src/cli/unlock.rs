@@ -37,7 +37,7 @@ Whoever held the lock is not asked and may not notice: only a resource that comp
 on. A lock with several holds needs --key, for the one to end, or --all.
 
 With --output json: {\"name\", \"released\": [{\"fencing_token\", \"waiter_granted\"}]}, one for each hold that was ended;
-both are null for a hold that was given back by its key.
+both are null for a hold that was released by its key.
 
 Examples:
   latchd unlock nightly --key 6f0c2b1e-8a54-4f0e-9d53-0b1b9f3c2a10
@@ -61,7 +61,7 @@ struct Ended {
 impl Unlock {
     pub fn run(self) -> Result<(), Failure> {
         if self.key.is_none() && !self.force {
-            let own = "--key <KEY> to give back a hold of your own";
+            let own = "--key <KEY> to release a hold of your own";
             let other = "--force --reason <TEXT> to end one of somebody else (needs the admin role)";
             return Err(Failure::usage(format!("say how to unlock {:?}: {own}, or {other}", printable(&self.name))));
         }

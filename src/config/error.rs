@@ -1,4 +1,4 @@
-//! What is wrong with the configuration, in words with which the reader can mend it at once.
+//! What is wrong with the configuration, in words with which the reader can fix it at once.
 
 use std::fmt;
 

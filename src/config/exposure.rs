@@ -14,7 +14,7 @@ impl Config {
         for url in open {
             if !self.has_credentials() {
                 warnings.push(format!(
-                    "anybody who reaches {url} may take and give back locks, because access.allow_anonymous is set and no \
+                    "anybody who reaches {url} may take and release locks, because access.allow_anonymous is set and no \
                      credential is configured"
                 ));
             }

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 use super::source::Source;
-use super::toml_words::{self, accepted};
+use super::toml_errors::{self, accepted};
 
 /// The merged document.
 pub struct Layers {
@@ -156,6 +156,6 @@ fn bad_value_at(path: &str, key: &str, source: Source, value: String, accepted: 
 }
 
 fn not_toml(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let (line, reason) = (toml_words::line(text, error), toml_words::syntax(error));
+    let (line, reason) = (toml_errors::line(text, error), toml_errors::syntax(error));
     ConfigError::NotToml { file: path.to_owned(), line, reason }
 }

@@ -19,7 +19,7 @@ pub mod secret_file;
 pub mod server;
 mod source;
 pub mod tls;
-pub mod toml_words;
+pub mod toml_errors;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
-//! Answers with a grant: the hold is given back unless the kernel has taken the whole answer.
+//! Answers with a grant: the hold is released unless the kernel has taken the whole answer.
 //!
 //! The engine's [`GrantGuard`] travels from the grant through the handler into the answer's body, and from there to the
-//! [`Connection`], which knows when the bytes are out. Dropped anywhere on this way, it gives the hold back.
+//! [`Connection`], which knows when the bytes are out. Dropped anywhere on this way, it releases the hold.
 
 use super::connection::{ClientInfo, Connection};
 use super::respond;

@@ -92,13 +92,13 @@ pub(crate) use errors;
 
 // Groups of codes that many endpoints can answer with.
 
-/// Of endpoints that need a credential.
+/// Errors of endpoints that need a credential.
 pub const CREDENTIAL: [Code; 3] = [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts];
 
-/// Of linearizable reads.
+/// Errors of linearizable reads.
 pub const READ: [Code; 4] = [Code::NotLeader, Code::NoQuorum, Code::ShuttingDown, Code::Overloaded];
 
-/// Of commands that change the table.
+/// Errors of commands that change the table.
 pub const WRITE: [Code; 7] = [
     Code::NotLeader,
     Code::NoQuorum,
@@ -109,13 +109,13 @@ pub const WRITE: [Code; 7] = [
     Code::Overloaded,
 ];
 
-/// Of requests that read a body of any form.
+/// Errors of requests that read a body of any form.
 pub const BODY: [Code; 3] = [Code::MalformedBody, Code::BodyTooLarge, Code::BodyTimeout];
 
-/// Of commands that add a hold to the table.
+/// Errors of commands that add a hold to the table.
 pub const NEW_HOLD: [Code; 4] = [Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull];
 
-/// Of requests with an idempotency key.
+/// Errors of requests with an idempotency key.
 pub const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];
 
 /// Answered before any route is looked up.

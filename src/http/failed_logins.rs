@@ -6,12 +6,12 @@ use crate::base::{KeyedLogRateLimit, LogRateLimit, clock};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of all addresses together, so that guessing from many addresses does not fill a disk with lines.
+/// The limit of all addresses together, so that guessing from many addresses does not fill a disk with lines.
 const LINES_PER_MINUTE: u32 = 200;
 /// Addresses whose lines are counted.
 const ADDRESSES_MAX: usize = 4096;
 
-/// Of the whole service.
+/// The failed logins of the whole service.
 #[derive(Debug)]
 pub struct FailedLogins {
     count: AtomicU64,

@@ -37,7 +37,7 @@ const WRONG_SCHEME: &str = concat!(
     "Client sent an HTTP request to an HTTPS server. Use https:// with this port.\n"
 );
 
-/// Of a connection that is refused before its handshake.
+/// The error of a connection that is refused before its handshake.
 const TOO_MANY: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 
 /// A boxed [`Accept::Future`].
@@ -72,8 +72,8 @@ where
                     if this.scheme == Scheme::Https {
                         match first_bytes(&stream).await {
                             begin if is_proxy_header(&begin) => {
-                                let words = parse_errors::refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE);
-                                return Err(refuse(stream, &words).await);
+                                let refusal = parse_errors::refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE);
+                                return Err(refuse(stream, &refusal).await);
                             }
                             // The letter of a method instead of a TLS record.
                             begin if begin.first().is_some_and(u8::is_ascii_uppercase) => {
@@ -88,7 +88,7 @@ where
                 Err(pool) => {
                     this.links.metrics.connections_refused.inc();
                     address_limits::log_refusal(&this.links.address(peer.ip), pool, (this.context.clock)());
-                    Err(this.turn_off(stream, pool).await)
+                    Err(this.refuse_over_limit(stream, pool).await)
                 }
             }
         })
@@ -96,14 +96,14 @@ where
 }
 
 impl<F> EdgeAcceptor<F> {
-    /// Closes a connection beyond every bound, with words where that costs no handshake and not many wait to read them.
-    async fn turn_off(&self, stream: TcpStream, pool: AddressPool) -> io::Error {
+    /// Refuses a connection over the limits; sends an error body only on plain HTTP and while few refusals are pending.
+    async fn refuse_over_limit(&self, stream: TcpStream, pool: AddressPool) -> io::Error {
         let refusing = Arc::clone(&self.links.refusing);
         if self.scheme == Scheme::Http
             && let Ok(_permit) = refusing.try_acquire_owned()
         {
-            let words = format!("{} reached", pool.config_key());
-            return refuse(stream, &parse_errors::refusal(503, "Service Unavailable", &words)).await;
+            let detail = format!("{} reached", pool.config_key());
+            return refuse(stream, &parse_errors::refusal(503, "Service Unavailable", &detail)).await;
         }
         io::Error::new(TOO_MANY, "too many connections")
     }
@@ -141,7 +141,7 @@ where
     }
 }
 
-/// Wraps connections as the HTTP library sees them: empty refusals get words, and frames of HTTP/2 are counted.
+/// Wraps connections as the HTTP library sees them: empty refusals get a body, and frames of HTTP/2 are counted.
 #[derive(Clone)]
 pub struct HttpAcceptor<A> {
     pub inner: A,

@@ -25,7 +25,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long a connection may last on which only probes are answered.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many connections are closed with words at once; each takes a moment.
+/// How many connections are refused with an error body at once; each takes a moment.
 const REFUSING_MAX: usize = 32;
 
 /// All connections of the process.
@@ -36,7 +36,7 @@ pub struct Links {
     links: Mutex<Vec<Weak<Link>>>,
     addresses: Arc<Addresses>,
     floods: LogRateLimit,
-    /// Connections that are closed with words.
+    /// Connections that are refused with an error body.
     pub(super) refusing: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
 }

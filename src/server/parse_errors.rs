@@ -101,11 +101,11 @@ impl<S: AsyncWrite + Unpin> ParseErrorStream<S> {
     /// Writes a refusal in place of the whole of `buffer`; `None` where there is none to be written.
     fn poll_refusal(&mut self, context: &mut Context<'_>, buffer: &[u8]) -> Poll<Option<io::Result<usize>>> {
         if self.refusal.is_none() {
-            self.refusal = self.answer_for(buffer).map(|words| (words, 0));
+            self.refusal = self.answer_for(buffer).map(|answer| (answer, 0));
         }
-        let Some((words, written)) = &mut self.refusal else { return Poll::Ready(None) };
-        while *written < words.len() {
-            match ready!(Pin::new(&mut self.inner).poll_write(context, &words[*written..])) {
+        let Some((answer, written)) = &mut self.refusal else { return Poll::Ready(None) };
+        while *written < answer.len() {
+            match ready!(Pin::new(&mut self.inner).poll_write(context, &answer[*written..])) {
                 Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::WriteZero.into()))),
                 Ok(count) => *written += count,
                 Err(error) => return Poll::Ready(Some(Err(error))),

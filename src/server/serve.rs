@@ -31,11 +31,11 @@ use crate::telemetry::Metrics;
 /// As many waiters as a lock may have, they may all wait on one connection.
 const STREAMS_MIN: u64 = 10_000;
 
-/// Of bodies that were not read yet: of one stream, and of a connection. The library allows as many short messages at
+/// Windows for bodies that were not read yet: of one stream, and of a connection. The library allows as many short messages at
 /// once as half of the latter has room for, at 256 bytes each.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
-/// Of an answer that the client does not take.
+/// The buffer of an answer that the client does not take.
 const SEND_BUFFER: usize = 64 << 10;
 
 /// Why nothing is served. Told to the person who starts the service.
@@ -194,7 +194,7 @@ impl HttpServer {
 pub fn bounded<T: Address, A>(mut http: Server<T, A>, config: &ServerConfig, waiters_max: u64) -> Server<T, A> {
     let builder = http.http_builder();
     builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
-    // Beyond this the library refuses without a word; `edge/admit.rs` has words for what is above the limit itself.
+    // Beyond this the library sends no error body; `edge/admit.rs` sends one for what is above the limit itself.
     let header_list = u32::try_from(2 * config.header_bytes_max).unwrap_or(u32::MAX);
     let streams = u32::try_from(waiters_max.max(STREAMS_MIN)).unwrap_or(u32::MAX);
     let mut http2 = builder.http2();

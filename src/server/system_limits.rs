@@ -12,8 +12,8 @@ use super::workers::{FILES_PER_WORKER, UNTAKEN_MAX};
 /// cannot be opened ends the process.
 const OTHER_FILES_MAX: u64 = 512;
 
-/// Allows as many files as `connections_max` needs, as far as the system lets us; how many connections there may be, which
-/// is fewer where it does not, and said.
+/// Allows as many files as `connections_max` needs, as far as the system lets us; how many connections there may be. If
+/// the system does not, they are fewer, and it logs a warning.
 pub fn allow_connections(connections_max: usize, workers: usize) -> usize {
     let others = OTHER_FILES_MAX + UNTAKEN_MAX as u64 + workers as u64 * FILES_PER_WORKER;
     let wanted = connections_max as u64 + others;
@@ -73,7 +73,7 @@ fn memory_below(root: &Path) -> Option<u64> {
     limits.chain(of_machine(root)).min()
 }
 
-/// Of a line of `/proc/self/cgroup`: the mounted folder, the group in it, and the file with the limit.
+/// The parts of a line of `/proc/self/cgroup`: the mounted folder, the group in it, and the file with the limit.
 fn group_of(line: &str) -> Option<(&'static str, &str, &'static str)> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);

@@ -25,15 +25,15 @@ pub fn tables(html: &mut Html, view: &View) {
 }
 
 fn pages(html: &mut Html, view: &View) {
-    if view.next.is_none() && view.question.after.is_none() {
+    if view.next.is_none() && view.query.after.is_none() {
         return;
     }
     html.raw("<p class=\"pages\">");
-    if view.question.after.is_some() {
-        html.raw("<a href=\"/status?prefix=").url_part(&view.question.prefix).raw("\">First page</a> ");
+    if view.query.after.is_some() {
+        html.raw("<a href=\"/status?prefix=").url_part(&view.query.prefix).raw("\">First page</a> ");
     }
     if let Some(next) = &view.next {
-        html.raw("<a rel=\"next\" href=\"/status?prefix=").url_part(&view.question.prefix);
+        html.raw("<a rel=\"next\" href=\"/status?prefix=").url_part(&view.query.prefix);
         html.raw("&amp;after=").url_part(next).raw("\">Next page</a>");
     }
     html.raw("</p>\n");

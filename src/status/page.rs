@@ -12,7 +12,7 @@ const TEMPLATE: &str = include_str!("assets/page.html");
 pub fn page(view: &View) -> String {
     let (mut title, mut prefix) = (Html::default(), Html::default());
     title.text(Title(view));
-    prefix.text(&view.question.prefix);
+    prefix.text(&view.query.prefix);
     fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view))])
 }
 
@@ -50,7 +50,7 @@ fn body(view: &View) -> Html {
     if let Some(whole) = &view.whole {
         figures(&mut html, whole);
     }
-    if view.contended.is_empty() && view.others.is_empty() && view.question.after.is_none() {
+    if view.contended.is_empty() && view.others.is_empty() && view.query.after.is_none() {
         nothing(&mut html, view);
     } else {
         locks::tables(&mut html, view);
@@ -89,23 +89,23 @@ fn figure(html: &mut Html, label: &'static str, number: u64, is_busy: bool) {
 /// Shows an example instead of an empty table.
 fn nothing(html: &mut Html, view: &View) {
     html.raw("<section class=\"empty\">");
-    if view.question.prefix.is_empty() {
+    if view.query.prefix.is_empty() {
         html.raw("<h2>Nothing is locked</h2><p>Open a session and take a lock for a minute:</p>");
         example(html, view);
     } else {
         html.raw("<h2>No lock here</h2><p>No lock that you may see starts with <span class=\"name\">");
-        html.text(&view.question.prefix).raw("</span>. <a href=\"/status\">Show all locks</a></p>");
+        html.text(&view.query.prefix).raw("</span>. <a href=\"/status\">Show all locks</a></p>");
     }
     html.raw("</section>\n");
 }
 
 fn example(html: &mut Html, view: &View) {
-    let credential = if view.question.needs_credential { " -u :PASSWORD" } else { "" };
-    let insecure = if view.question.origin.starts_with("https:") { " -k" } else { "" };
+    let credential = if view.query.needs_credential { " -u :PASSWORD" } else { "" };
+    let insecure = if view.query.origin.starts_with("https:") { " -k" } else { "" };
     html.raw("<pre>curl").raw(insecure).raw(credential).raw(" -c jar -X POST ");
-    html.text(&view.question.origin).raw("/session\ncurl").raw(insecure).raw(credential).raw(" -b jar -d ");
+    html.text(&view.query.origin).raw("/session\ncurl").raw(insecure).raw(credential).raw(" -b jar -d ");
     html.text("'{\"name\": \"demo\", \"lock_timeout_seconds\": 60}' ");
-    html.text(&view.question.origin).raw("/v1/lock</pre>");
+    html.text(&view.query.origin).raw("/v1/lock</pre>");
 }
 
 fn sessions(html: &mut Html, whole: &Whole) {

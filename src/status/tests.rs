@@ -1,7 +1,7 @@
 //! Tests of the status page.
 
 use super::page::{page, trouble_page};
-use super::view::{Hold, Lock, Question, Session, View, Whole};
+use super::view::{Hold, Lock, PageQuery, Session, View, Whole};
 use crate::domain::Token;
 use crate::domain::view::Counts;
 use crate::engine::{ClusterView, MemberRole, MemberView, NodeState};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 fn view() -> View {
     View {
-        question: Question { origin: "https://127.0.0.1:8443".into(), ..Question::default() },
+        query: PageQuery { origin: "https://127.0.0.1:8443".into(), ..PageQuery::default() },
         version: "0.1.0",
         ready: true,
         uptime: Duration::from_secs(185),
@@ -70,14 +70,14 @@ fn empty_page_shows_an_example() {
 #[test]
 fn example_has_a_credential_if_one_is_needed() {
     let mut view = view();
-    view.question.needs_credential = true;
+    view.query.needs_credential = true;
     assert!(page(&view).contains("curl -k -u :PASSWORD -c jar"));
 }
 
 #[test]
 fn search_without_a_match_links_to_all_locks() {
     let mut view = view();
-    view.question.prefix = "<b>\"x".into();
+    view.query.prefix = "<b>\"x".into();
     let shown = page(&view);
     assert!(shown.contains("No lock that you may see starts with <span class=\"name\">&lt;b&gt;&quot;x</span>"));
     assert!(shown.contains("value=\"&lt;b&gt;&quot;x\""));

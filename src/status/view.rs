@@ -10,12 +10,12 @@ use std::time::Duration;
 
 const LOCKS_SHOWN: PageLimit = PageLimit { rows: 100, bytes: 128 << 10 };
 const SESSIONS_SHOWN: usize = 50;
-/// Of one lock; a semaphore may have thousands.
+/// The holds shown of one lock; a semaphore may have thousands.
 const HOLDS_SHOWN: usize = 8;
 
 /// The parameters of the page.
 #[derive(Clone, Debug, Default)]
-pub struct Question {
+pub struct PageQuery {
     /// Only names that start like this.
     pub prefix: String,
     /// The last name of the page before; the contended locks stand on the first page.
@@ -27,7 +27,7 @@ pub struct Question {
 }
 
 pub struct View {
-    pub question: Question,
+    pub query: PageQuery,
     pub version: &'static str,
     pub ready: bool,
     pub uptime: Duration,
@@ -80,13 +80,13 @@ pub struct Session {
 pub async fn gather(
     engine: &Engine,
     viewer: &Identity,
-    question: Question,
+    query: PageQuery,
     title: impl Fn(Dialect) -> &'static str,
 ) -> Result<View, Fault> {
-    let prefixes = viewer.prefixes_under(&question.prefix);
+    let prefixes = viewer.prefixes_under(&query.prefix);
     let others = LockFilter { prefixes, held: None, contended: Some(false) };
     let contended = LockFilter { contended: Some(true), ..others.clone() };
-    let after = question.after.as_deref().map(Name::from);
+    let after = query.after.as_deref().map(Name::from);
     // Looking for waiters reads every lock, so it is not done where there are none.
     let first = match after {
         None if engine.overview().counts.waiters > 0 => Some(engine.locks(contended, None, LOCKS_SHOWN).await?),
@@ -95,7 +95,7 @@ pub async fn gather(
     let rest = engine.locks(others, after, LOCKS_SHOWN).await?;
     let whole = if viewer.sees_every_name() { Some(whole(engine).await?) } else { None };
     Ok(View {
-        question,
+        query,
         version: env!("CARGO_PKG_VERSION"),
         ready: engine.is_ready(),
         uptime: engine.overview().uptime,

@@ -109,8 +109,8 @@ pub fn tell_failure(message: &str) {
 /// Waits until the last lines of the process are written, as long as their reader takes them.
 pub fn finish() {
     if let Some(Outputs { log, stdout, .. }) = OUTPUTS.get() {
-        log.settle();
-        stdout.settle();
+        log.flush();
+        stdout.flush();
     }
 }
 
@@ -170,7 +170,7 @@ impl io::Write for Writer<'_> {
             None => self.queue.push(line),
         }
         if self.settles {
-            self.queue.settle();
+            self.queue.flush();
         }
         Ok(line.len())
     }

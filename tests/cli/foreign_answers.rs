@@ -51,7 +51,7 @@ fn serve(connection: &TcpStream, status: u16, content_type: &str, body: &str) ->
 }
 
 #[test]
-fn foreign_404_is_no_free_lock() {
+fn foreign_404_is_not_taken_for_a_free_lock() {
     for (content_type, body) in [
         ("text/html", "<html>404 Not Found</html>"),
         ("text/plain", "404 page not found"),

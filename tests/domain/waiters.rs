@@ -63,7 +63,7 @@ fn label_that_holds_has_no_wait_to_cancel() {
 }
 
 #[test]
-fn cancelled_wait_lets_a_fitting_waiter_in() {
+fn cancelled_wait_lets_a_waiter_that_fits_be_granted() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1).size(2));
     bench.queued(ask("a", 2).size(5).label("x").lease_ms(9).wait_ms(100));

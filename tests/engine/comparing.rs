@@ -19,7 +19,7 @@ fn standing(node: &Engine) -> NodeState {
 
 /// Runs in a child process of the next test, where the bug is planted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_with_one_node_that_applies_differently() {
+async fn child_runs_one_node_that_applies_differently() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
@@ -55,7 +55,7 @@ async fn child_with_one_node_that_applies_differently() {
 fn node_whose_table_differs_is_quarantined() {
     let also = std::env::var("MUTANT").unwrap_or_default();
     let mut child = Command::new(std::env::current_exe().expect("the test binary"));
-    child.args(["--exact", "engine::comparing::child_with_one_node_that_applies_differently", "--nocapture"]);
+    child.args(["--exact", "engine::comparing::child_runs_one_node_that_applies_differently", "--nocapture"]);
     child.env(CHILD, "1").env("MUTANT", format!("one-node-applies-otherwise,{also}")).env("RUST_BACKTRACE", "0");
     let child = child.output().expect("it runs");
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));

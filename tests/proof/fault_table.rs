@@ -111,21 +111,21 @@ fn planted(commit: &str) -> String {
 fn commit() -> String {
     let git = |arguments: &[&str]| run(Command::new("git").args(arguments).current_dir(ROOT)).trim().to_owned();
     let changed = if git(&["status", "--porcelain", "src", "tests"]).is_empty() { "" } else { ", changed" };
-    format!("{}{changed}", git(&["log", "-1", "--format=%h of %cs"]))
+    format!("{}{changed}", git(&["log", "-1", "--format=%h, %cs"]))
 }
 
 #[test]
 #[ignore = "runs for a quarter of an hour: make fault-table"]
-fn written() {
+fn fault_table_is_written() {
     let (began, commit, seeds) = (Instant::now(), commit(), number("SEEDS", 10));
     let head = "histories | operations | grants | seeds | violations |\n|---|---|---|---|---|---|\n";
     let mut text = HEADING.to_owned();
     let three = simulated(&KINDS, false, seeds);
-    write!(text, "\n## Three or five nodes in simulated time\n\nAt {commit}.\n\n| fault | {head}{three}")
-        .and_then(|()| write!(text, "\n## A node alone in simulated time\n\nAt {commit}.\n\n"))
+    write!(text, "\n## Three or five nodes in simulated time\n\nCommit {commit}.\n\n| fault | {head}{three}")
+        .and_then(|()| write!(text, "\n## A node alone in simulated time\n\nCommit {commit}.\n\n"))
         .and_then(|()| write!(text, "| fault | {head}{}", simulated(&KINDS_ALONE, true, seeds)))
         .and_then(|()| {
-            write!(text, "\n## Three processes\n\nAt {commit}; each fault twice. `PROOF_SEED` repeats a run.\n\n")
+            write!(text, "\n## Three processes\n\nCommit {commit}; each fault twice. `PROOF_SEED` repeats a run.\n\n")
         })
         .and_then(|()| write!(text, "| fault | {head}{}", real()))
         .and_then(|()| write!(text, "\n## Planted bugs\n\nEach is switched on alone, and its test must fail.\n\n"))

@@ -8,12 +8,12 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/python");
 const APART: [&str; 2] = ["tests/test_fork.py", "tests/test_wait.py"];
 
 #[test]
-fn its_tests_pass() {
+fn python_client_passes_its_tests() {
     pytest(&APART.map(|file| format!("--ignore={file}")));
 }
 
 #[test]
-fn its_tests_of_forks_pass() {
+fn python_client_passes_its_tests_of_forks() {
     pytest(&[APART[0].to_owned()]);
 }
 
@@ -29,7 +29,7 @@ fn pytest(arguments: &[String]) {
 }
 
 #[test]
-fn its_types_are_sound() {
+fn python_client_passes_mypy() {
     let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/mypy");
     run(python("mypy").arg("--cache-dir").arg(cache).current_dir(CLIENT));
 }

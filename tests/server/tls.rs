@@ -147,7 +147,7 @@ fn client_of(authority: &KeyPair, params: &CertificateParams) -> Arc<ClientConfi
 }
 
 #[tokio::test]
-async fn with_client_ca_only_its_clients_get_in() {
+async fn client_without_certificate_of_the_client_ca_is_refused() {
     let mut params = CertificateParams::new(Vec::new()).expect("params");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let (ours, theirs) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));

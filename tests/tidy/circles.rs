@@ -104,7 +104,7 @@ fn three_files_in_a_ring_are_one_circle() {
 }
 
 #[test]
-fn what_is_no_import_closes_no_circle() {
+fn text_that_is_no_import_closes_no_circle() {
     let child = ("src/a/x.rs", "use super::Parent; pub struct X;");
     let parents = [
         "mod x; pub struct Parent;",

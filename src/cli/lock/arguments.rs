@@ -44,7 +44,7 @@ The command runs in a process group of its own, with the signal mask and disposi
 environment are LATCHD_LOCK_NAME, LATCHD_LOCK_KEY, LATCHD_FENCING_TOKEN, and LATCHD_FENCING_TOKENS: those of every
 `latchd lock` around it, the outermost first, with commas between them. Below another `latchd lock` that holds the same
 lock there is nothing to wait for: that is told at once, as not acquired. TERM, INT, HUP, QUIT, USR1, USR2, WINCH, TSTP
-and CONT are passed on to the whole group. The lock is given back when the command ends; what it leaves running in the
+and CONT are passed on to the whole group. The lock is released when the command ends; what it leaves running in the
 background is not protected by it.
 
 If the lock is lost, or cannot be renewed, the group gets TERM, and KILL before the lease ends by this machine's own

@@ -103,7 +103,7 @@ async fn release(client: &Client, hold: &AcquiredLock, outcome: Option<&Outcome>
             Ok(Ok(true)) => return true,
             Ok(Ok(false)) => {
                 let what =
-                    "was lost while the command ran: the service says that the hold had ended before it was given back";
+                    "was lost while the command ran: the service says that the hold had ended before it was released";
                 output_queue::note(format!("{:?} {what}", hold.name));
                 let _ = tokio::time::timeout(CLEANUP_TIMEOUT, client.close_session()).await;
                 return false;
@@ -112,7 +112,7 @@ async fn release(client: &Client, hold: &AcquiredLock, outcome: Option<&Outcome>
             Err(_) => format!("no answer within {} s", RELEASE_TIMEOUT.as_secs()),
         },
     };
-    let what = "could not be given back, it is free when its lease has ended";
+    let what = "could not be released, it is free when its lease has ended";
     output_queue::note(format!("{:?} {what}: {failure}", hold.name));
     true
 }

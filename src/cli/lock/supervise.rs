@@ -207,7 +207,7 @@ impl Supervisor<'_> {
         let left: Vec<String> = left.iter().map(ToString::to_string).collect();
         let left = if left.is_empty() { "its processes are not to be seen".to_owned() } else { left.join(", ") };
         output_queue::note(format!(
-            "the command still runs without its lock, because {why}: {left}; the lock is not given back but left to \
+            "the command still runs without its lock, because {why}: {left}; the lock is not released but left to \
              the end of its lease"
         ));
         Outcome::StillRunning

@@ -21,7 +21,7 @@ pub const WAIT_TIMED_OUT: LockError = LockError::new(ErrorCode::LockWaitTimeout,
 pub const SIZE_MISMATCH: LockError = LockError::new(ErrorCode::LockSizeMismatch, "lock size mismatch");
 pub const NO_SUCH_LOCK: LockError = LockError::new(ErrorCode::LockDoesNotExist, "a lock by that name does not exist");
 pub const WRONG_KEY: LockError = LockError::new(ErrorCode::InvalidLockKey, "invalid lock key");
-/// Of a renewal.
+/// The error of a renewal.
 pub const HOLD_LOST: LockError = LockError::new(ErrorCode::Unknown, "lock does not exist or invalid key");
 
 impl LockError {

@@ -224,7 +224,7 @@ async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> R
     }
 }
 
-/// Give a lock back
+/// Release a lock
 ///
 /// Releases only what was taken through this dialect.
 #[utoipa::path(
@@ -233,7 +233,7 @@ async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> R
     operation_id = "unlock_by_name",
     params(NameInPath),
     responses(
-        (status = 200, description = "Given back.", body = NamedLock),
+        (status = 200, description = "Released.", body = NamedLock),
         (status = 307, description = "The name ends in a slash: `Location` is the path without it."),
         (status = 404, description = "Nothing was taken here under this name.", content((NamedLockError = "application/json"), (String = "text/plain"))),
         NamedErrors,

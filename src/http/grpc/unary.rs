@@ -29,7 +29,7 @@ pub struct Call<'a, S> {
     pub identity: Identity,
 }
 
-/// An answer, and the hold that is given back unless it arrives.
+/// An answer, and the hold that is released unless it arrives.
 pub struct Reply<M> {
     pub message: M,
     pub delivery: Option<GrantGuard>,

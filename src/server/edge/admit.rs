@@ -25,7 +25,7 @@ use crate::http::respond::until_sent;
 use crate::http::{ClientInfo, Code, Failure, address_limits, grpc};
 
 const PROBES: [&str; 3] = [LIVE, READY, health::CHECK];
-/// Of header fields: as many as under HTTP/1.
+/// The limit of header fields, as under HTTP/1.
 const FIELDS_MAX: usize = 100;
 /// What a field counts besides its text (RFC 9113, 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -80,8 +80,8 @@ impl<S> Admit<S> {
     }
 }
 
-/// Checks a head under HTTP/2, where the library refuses without a word and counts no fields. Under HTTP/1 it does count
-/// them, and `parse_errors.rs` gives its refusals their words.
+/// Checks a head under HTTP/2, where the library sends no error body and counts no fields. Under HTTP/1 it does count
+/// them, and `parse_errors.rs` adds the error body.
 fn check_head(request: &Request<Body>, header_bytes_max: usize) -> Result<(), Failure> {
     if request.version() != Version::HTTP_2 {
         return Ok(());

@@ -45,7 +45,7 @@ pub struct Edge<S> {
 /// Surrounds `router` for one connection.
 ///
 /// Layers that are missing here on purpose: each dialect bounds bodies itself (`http/body.rs`), because each has its
-/// own words for one that is too large or too late; waiting for a lock is no reason to time out; and only the routes
+/// own error body for one that is too large or too late; waiting for a lock is no reason to time out; and only the routes
 /// that need it compress (`http/compression.rs`).
 pub fn edge(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<impl Layers> {
     let clock = context.clock;

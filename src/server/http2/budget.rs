@@ -34,7 +34,7 @@ pub struct Budget {
     control: u64,
     window_updates: u64,
     resets: u64,
-    /// Of resets, those that calls have paid for.
+    /// The resets that calls have paid for.
     paid: u64,
     /// Calls begun in the second that began last, and in the one before it.
     opened: [u64; 2],

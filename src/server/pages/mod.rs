@@ -13,7 +13,7 @@ use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
 use crate::http::respond::{JSON, with_body, with_failure_headers, with_header};
 use crate::http::{AppState, ClientInfo, Code, Failure, Routes};
 use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
-use crate::status::{self, Question};
+use crate::status::{self, PageQuery};
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::http::request::Parts;
@@ -164,7 +164,7 @@ async fn page(State(app): State<AppState>, request: Request) -> Response {
         Ok(viewer) => viewer,
         Err(failure) => return no_page(&failure, None),
     };
-    match shown(&app, &viewer, question(&app, &head)).await {
+    match shown(&app, &viewer, query(&app, &head)).await {
         Ok(html) => html_page(StatusCode::OK, html),
         Err(fault) => {
             let code = Code::from(&fault);
@@ -174,8 +174,8 @@ async fn page(State(app): State<AppState>, request: Request) -> Response {
     }
 }
 
-async fn shown(app: &AppState, viewer: &Identity, question: Question) -> Result<String, Fault> {
-    Ok(status::page(&status::gather(&app.engine, viewer, question, |dialect| app.catalog.title(dialect)).await?))
+async fn shown(app: &AppState, viewer: &Identity, query: PageQuery) -> Result<String, Fault> {
+    Ok(status::page(&status::gather(&app.engine, viewer, query, |dialect| app.catalog.title(dialect)).await?))
 }
 
 /// The page for a failure. A browser asks for a password if one is missing, and the page reloads by itself.
@@ -184,9 +184,9 @@ fn no_page(failure: &Failure, cluster: Option<&ClusterView>) -> Response {
     with_failure_headers(response, failure)
 }
 
-fn question(app: &AppState, head: &Parts) -> Question {
+fn query(app: &AppState, head: &Parts) -> PageQuery {
     let query = head.uri.query().unwrap_or_default();
-    Question {
+    PageQuery {
         prefix: parameter(query, "prefix").unwrap_or_default(),
         after: parameter(query, "after"),
         origin: origin(head),

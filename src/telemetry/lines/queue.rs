@@ -1,4 +1,4 @@
-//! The bounded queue between those who say something and the thread that writes it.
+//! The bounded queue between the threads that log and the thread that writes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct LineQueue {
 #[derive(Default)]
 struct State {
     lines: VecDeque<Vec<u8>>,
-    /// Of the lines that wait, and of the one that is being written.
+    /// The size of the lines that wait, and of the one that is being written.
     bytes: usize,
     /// Lines that were taken in, and those of them that are written or given up.
     accepted: u64,
@@ -67,7 +67,7 @@ impl LineQueue {
 
     /// Waits until all that was taken in so far is written, for the last lines of a process; gives up on a destination
     /// that takes nothing.
-    pub fn settle(&self) {
+    pub fn flush(&self) {
         let mut state = self.state();
         let last = state.accepted;
         for _ in 0..PERIODS_MAX {
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn flush_gives_up_on_stuck_destination() {
         let queue = LineQueue::new(10);
-        queue.settle();
+        queue.flush();
         queue.push(b"1");
-        queue.settle();
+        queue.flush();
         assert_eq!(queue.lost(), 0);
     }
 }

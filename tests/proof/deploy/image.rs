@@ -35,7 +35,7 @@ fn cargo_finds_in_the_image_what_the_manifest_names() {
 
 /// `.dockerignore` keeps everything away but what it names.
 #[test]
-fn nothing_that_is_copied_is_kept_away() {
+fn dockerignore_excludes_no_copied_file() {
     let ignored = std::fs::read_to_string(file(".dockerignore")).expect("the file");
     let sent: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert_eq!(ignored.lines().next(), Some("*"));

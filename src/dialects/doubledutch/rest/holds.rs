@@ -148,7 +148,7 @@ fn taken(state: &GetLock, head: &Parts, name: &str, hold: Granted) -> Response {
     answer::with_common_headers(state, granted(head, hold.delivery, StatusCode::OK, body))
 }
 
-/// Give a lock back
+/// Release a lock
 ///
 /// A token that fits is enough; `auth` may be left out, as older clients do.
 #[utoipa::path(
@@ -156,7 +156,7 @@ fn taken(state: &GetLock, head: &Parts, name: &str, hold: Granted) -> Response {
     path = "/releaselock",
     params(ReleaseQuery),
     responses(
-        (status = 200, description = "Given back.", body = ReleaseAnswer),
+        (status = 200, description = "Released.", body = ReleaseAnswer),
         (status = 400, description = "A parameter is missing, or nothing that this token opens is held.", body = inline(Either<ReleaseAnswer<'_>, ErrorAnswer>)),
         (status = 401, description = "A wrong credential.", body = ErrorAnswer),
         ReleaseErrors,

@@ -16,7 +16,7 @@ pub struct Taken<'a> {
     pub lockacquired: bool,
     /// Higher than every token given before.
     pub fencing_token: u64,
-    /// Seconds until the lock is given back by itself: with its lifetime, or with its session where that is sooner.
+    /// Seconds until the lock is released by itself: with its lifetime, or with its session where that is sooner.
     pub expires_in: Option<f64>,
 }
 
@@ -126,7 +126,7 @@ pub struct LockQuery {
     lockname: String,
     /// A password or an API key, if it is not in a header.
     auth: Option<String>,
-    /// Seconds until the lock is given back by itself.
+    /// Seconds until the lock is released by itself.
     #[param(minimum = 0, default = 30)]
     lifetime: Option<f64>,
     /// Seconds to wait for the lock.

@@ -119,7 +119,7 @@ async fn session(call: &Call<'_>) -> Result<SessionId, Status> {
     session.map_err(|fault| Failure::from_fault(&fault, &NAMES).into())
 }
 
-/// Of a number that is not negative.
+/// Milliseconds of a number that is not negative.
 fn ms(seconds: i32) -> u64 {
     u64::from(seconds.unsigned_abs()) * 1000
 }

@@ -1,7 +1,7 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
 use super::answer;
-use super::caller::{LdlmCaller, Rejection, check_grpc_timeout, method_not_allowed};
+use super::in_session::{Rejection, RequestInSession, check_grpc_timeout, method_not_allowed};
 use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, Timeout, UnlockRequest};
 use super::schema::{GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, UnlockAnswer};
 use crate::dialects::ldlm::error;
@@ -43,7 +43,7 @@ pub async fn lock(State(app): State<AppState>, request: Request) -> Response {
     handle(&app, request, acquire).await
 }
 
-/// Give a lock back
+/// Release a lock
 ///
 /// Name and key show the right to; the session need not be the one that took it.
 #[utoipa::path(
@@ -51,7 +51,7 @@ pub async fn lock(State(app): State<AppState>, request: Request) -> Response {
     path = "/v1/unlock",
     request_body(content = UnlockRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e"})),
     responses(
-        (status = 200, description = "Given back, or not: `unlocked` tells, and `error` says why.", body = UnlockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 200, description = "Released, or not: `unlocked` tells, and `error` says why.", body = UnlockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
         (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
         HoldErrors,
     ),
@@ -109,10 +109,10 @@ renewal!(refresh_lock at "/v1/refreshlock", " Start a lease anew (older name)");
 async fn handle(
     app: &AppState,
     request: Request,
-    operation: impl AsyncFnOnce(&LdlmCaller<'_>, &[u8]) -> Result<Response, Rejection>,
+    operation: impl AsyncFnOnce(&RequestInSession<'_>, &[u8]) -> Result<Response, Rejection>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let caller = match LdlmCaller::enter(app, &head).await {
+    let caller = match RequestInSession::enter(app, &head).await {
         Ok(caller) => caller,
         Err(response) => return response,
     };
@@ -123,7 +123,7 @@ async fn handle(
     caller.answer(outcome).await
 }
 
-async fn post_body(caller: &LdlmCaller<'_>, body: Body) -> Result<Bytes, Rejection> {
+async fn post_body(caller: &RequestInSession<'_>, body: Body) -> Result<Bytes, Rejection> {
     if caller.head.method != Method::POST {
         return Err(Rejection::before_session(method_not_allowed("POST")));
     }
@@ -132,7 +132,7 @@ async fn post_body(caller: &LdlmCaller<'_>, body: Body) -> Result<Bytes, Rejecti
     Ok(caller.app.body(caller.head, body).await?)
 }
 
-async fn acquire(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejection> {
+async fn acquire(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let limits = caller.app.engine.limits();
     let asked = LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let key = Engine::new_key();
@@ -205,7 +205,7 @@ fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result
     Ok(ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), error)))
 }
 
-async fn release(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejection> {
+async fn release(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let asked = UnlockRequest::parse(body, caller.app.settings.unknown_fields)?;
     may_take(&caller.identity, &asked.name)?;
     let name = Name::from(&*asked.name);
@@ -220,7 +220,7 @@ async fn release(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejec
     Ok(ok(answer::not_unlocked(&name, error)))
 }
 
-async fn renew_hold(caller: &LdlmCaller<'_>, body: &[u8]) -> Result<Response, Rejection> {
+async fn renew_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let limits = caller.app.engine.limits();
     let asked = RenewRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let lease_ms = asked.lease_ms(&limits)?;

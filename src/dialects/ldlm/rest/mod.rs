@@ -4,8 +4,8 @@
 //! `expires_in_seconds` in answers, `/v1/renew` and `/v1/refreshlock` side by side.
 
 mod answer;
-mod caller;
 mod holds;
+mod in_session;
 mod request;
 mod schema;
 
@@ -25,7 +25,7 @@ use axum::extract::{FromRef, Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use axum::routing::any;
-use caller::{LdlmCaller, Rejection};
+use in_session::{Rejection, RequestInSession};
 use request::{FIELDS, IN_BODY, SessionRequest};
 use schema::{GatewayError, IN_SESSION, MESSAGE, SessionAnswer};
 use std::time::Duration;
@@ -45,7 +45,7 @@ const DOCUMENTATION: Documentation = Documentation {
     chapter: Chapter::Native,
     tag: "Sessions v1",
     about: "The native dialect, and that of LDLM's REST clients. Open a session, keep its cookie, take locks with it, and \
-        everything is given back when the session ends: when it is deleted, or when nothing was heard from it for \
+        everything is released when the session ends: when it is deleted, or when nothing was heard from it for \
         `sessions.idle_timeout`. What LDLM answers as 200 with an `error` object stays so.",
     endpoints: || routes().into_endpoints(),
     schemas: add_schema::<GatewayError>,
@@ -98,7 +98,7 @@ async fn not_found(State(app): State<AppState>, request: Request) -> Response {
 }
 
 async fn nothing_here(app: &AppState, head: &Parts) -> Response {
-    match LdlmCaller::enter(app, head).await {
+    match RequestInSession::enter(app, head).await {
         Ok(caller) => caller.answer(Err(Rejection::from(Failure::new(Code::NotFound, "Not Found")))).await,
         Err(response) => response,
     }
@@ -152,7 +152,7 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
 
 /// Close a session
 ///
-/// Gives back all that the session holds, and ends its waits.
+/// Releases all that the session holds, and ends its waits.
 #[utoipa::path(
     delete,
     path = "/session",

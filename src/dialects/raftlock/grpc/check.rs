@@ -22,7 +22,7 @@ const METADATA_ENTRIES_MAX: usize = 32;
 const METADATA_KEY_BYTES_MAX: usize = 64;
 const METADATA_VALUE_BYTES_MAX: usize = 256;
 const REQUEST_ID_BYTES_MAX: usize = 128;
-/// Of a protobuf Timestamp: the years 1 to 9999.
+/// The range of a protobuf Timestamp: the years 1 to 9999.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 const PATTERN_BYTES_MAX: usize = 256;
 /// Locks in one answer of GetLocks.

@@ -89,7 +89,7 @@ pub struct Locked<'a> {
     pub resource: &'a str,
     /// Higher than every token given before.
     pub fencing_token: u64,
-    /// Until the lock is given back by itself.
+    /// Until the lock is released by itself.
     pub expires_in_seconds: Option<f64>,
 }
 

@@ -80,13 +80,13 @@ async fn lock(State(state): State<LockUnlock>, request: Request) -> Response {
     try_lock(&state, &head, body).await.unwrap_or_else(|failure| fail(&failure, None))
 }
 
-/// Give a lock back
+/// Release a lock
 #[utoipa::path(
     post,
     path = "/unlock",
     operation_id = "unlock_resource",
     request_body(content = UnlockRequest, example = json!({"lock_id": "9e2c01020304450687080b0c0d0e0f10.ZGVwbG95"})),
-    responses((status = 200, description = "Given back.", body = Unlocked), UnlockErrors),
+    responses((status = 200, description = "Released.", body = Unlocked), UnlockErrors),
 )]
 async fn unlock(State(state): State<LockUnlock>, request: Request) -> Response {
     let (head, body) = request.into_parts();

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, header, request::Parts};
 use axum::response::Response;
 
 /// A request with a valid credential and a readable cookie. The engine knows whether its session lives.
-pub struct LdlmCaller<'a> {
+pub struct RequestInSession<'a> {
     pub app: &'a AppState,
     pub head: &'a Parts,
     pub identity: Identity,
@@ -39,12 +39,12 @@ impl Rejection {
     }
 }
 
-impl<'a> LdlmCaller<'a> {
-    pub async fn enter(app: &'a AppState, head: &'a Parts) -> Result<LdlmCaller<'a>, Response> {
+impl<'a> RequestInSession<'a> {
+    pub async fn enter(app: &'a AppState, head: &'a Parts) -> Result<RequestInSession<'a>, Response> {
         let identity = identify(app, head).await.map_err(|failure| answer::failure(&failure))?;
         match request_cookie(&head.headers) {
             RequestCookie::Session(session) => match may_use(app, &identity, head, session).await {
-                Ok(()) => Ok(LdlmCaller { app, head, identity, session }),
+                Ok(()) => Ok(RequestInSession { app, head, identity, session }),
                 Err(fault) => Err(answer::failure(&answer::from_fault(&fault))),
             },
             RequestCookie::Nothing => Err(SessionError::CookieMissing.response()),
