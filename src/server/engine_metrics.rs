@@ -1,74 +1,103 @@
-//! The engine's own numbers, shown as metrics.
+//! The engine's own numbers, each with its name, its help text and its value.
 
-use std::sync::atomic::Ordering::Relaxed;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
-
-use crate::engine::{ClusterView, Overview};
+use crate::engine::{ClusterView, Overview, Stats};
 use crate::telemetry::Metrics;
 use crate::telemetry::gauges::NodeLabels;
 
-/// Sets what is read from the engine, just before it is shown.
-pub fn refresh(metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
-    let (shown, stats, counts, log) = (&metrics.engine, &overview.stats, &overview.counts, &overview.log);
-    let counters: [(&Counter, u64); 21] = [
-        (&shown.log_entries, stats.entries),
-        (&shown.commands, stats.commands),
-        (&shown.elections, stats.elections),
-        (&shown.forwarded_commands, stats.forwarded),
-        (&shown.grants, stats.grants),
-        (&shown.waits, stats.waits),
-        (&shown.refusals, stats.refusals),
-        (&shown.wait_timeouts, stats.wait_timeouts),
-        (&shown.renewals, stats.renewals),
-        (&shown.releases, stats.releases),
-        (&shown.expirations, stats.expirations),
-        (&shown.forced_releases, stats.forced_releases),
-        (&shown.session_releases, stats.session_releases),
-        (&shown.undelivered_grants, stats.undelivered_grants),
-        (&shown.sessions_opened, stats.sessions_opened),
-        (&shown.sessions_closed, stats.sessions_closed),
-        (&shown.sessions_idled_out, stats.sessions_idled_out),
-        (&shown.broken_invariants, stats.broken_invariants),
-        (&shown.table_full_refusals, stats.table_full),
-        (&shown.pool_full_refusals, stats.pools_full),
-        (&shown.share_full_refusals, stats.shares_full),
-    ];
-    // The engine's counters only rise, so storing one keeps what a counter promises.
-    counters.iter().for_each(|(counter, value)| counter.inner().store(*value, Relaxed));
-    let gauges: [(&Gauge, u64); 15] = [
-        (&shown.locks_held, counts.locks),
-        (&shown.holds, counts.holds),
-        (&shown.waiters, counts.waiters),
-        (&shown.sessions, counts.sessions),
-        (&shown.leader, overview.leader.into()),
-        (&shown.term, overview.term),
-        (&shown.log_applied_index, log.applied_index),
-        (&shown.log_snapshot_index, log.snapshot_index),
-        (&shown.log_bytes, log.log_bytes),
-        (&shown.disk_nearly_full, overview.disk_nearly_full.into()),
-        (&shown.disk_reserve_bytes, overview.disk_reserve_bytes),
-        (&shown.log_flush_stalled_seconds, overview.flush_stalled.as_secs()),
-        (&shown.event_readers, overview.event_readers),
-        (&shown.table_bytes, overview.table_bytes),
-        (&shown.table_bytes_max, overview.table_bytes_max),
-    ];
-    for (gauge, value) in gauges {
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+/// Registers what the engine says now.
+pub fn register(shown: &mut Registry, metrics: &Metrics, overview: &Overview, cluster: &ClusterView) {
+    register_counters(shown, &overview.stats);
+    register_gauges(shown, overview, cluster);
+    for (name, help, value) in [
+        ("entry_commands", "Commands of a log entry", &overview.batch),
+        (
+            "lock_wait_seconds",
+            "From asking this node for a lock until it was granted, at once or later, or the wait ended",
+            &overview.wait,
+        ),
+        ("commit_seconds", "From handing an entry to the log until it is applied, on the leader", &overview.commit),
+        ("log_flush_seconds", "From handing an append to the disk until it is flushed", &overview.flush),
+    ] {
+        shown.register(name, help, value.clone());
     }
-    shown.entry_commands.set(overview.batch.clone());
-    shown.commit_seconds.set(overview.commit.clone());
-    shown.lock_wait_seconds.set(overview.wait.clone());
-    shown.log_flush_seconds.set(overview.flush.clone());
-    refresh_cluster(metrics, cluster);
-}
-
-fn refresh_cluster(metrics: &Metrics, cluster: &ClusterView) {
-    let shown = &metrics.engine;
-    shown.has_quorum.set(cluster.has_quorum.into());
-    shown.members.set(cluster.members.len() as i64);
-    shown.feature_level.set(cluster.level.into());
     let others = cluster.members.iter().filter(|member| Some(member.node) != cluster.leader);
     metrics.peer_lag.set(others.filter_map(|member| Some((NodeLabels { node: member.node }, member.lag_entries?))));
+}
+
+fn register_counters(shown: &mut Registry, stats: &Stats) {
+    for (name, help, value) in [
+        ("log_entries", "Log entries applied", stats.entries),
+        ("commands", "Commands applied; divided by the log entries, the size of a batch", stats.commands),
+        ("elections", "Leaderships begun, by whichever node", stats.elections),
+        ("forwarded_commands", "Commands that this node handed to the leader", stats.forwarded),
+        ("grants", "Holds granted, at once or after a wait", stats.grants),
+        ("waits", "Acquires that were put in a queue", stats.waits),
+        ("refusals", "Commands refused", stats.refusals),
+        ("wait_timeouts", "Waits that ended by their timeout", stats.wait_timeouts),
+        ("renewals", "Leases renewed", stats.renewals),
+        ("releases", "Holds released by their owners", stats.releases),
+        ("expirations", "Holds that ended with their lease", stats.expirations),
+        ("forced_releases", "Holds ended by an operator", stats.forced_releases),
+        ("session_releases", "Holds that ended with their session", stats.session_releases),
+        ("undelivered_grants", "Holds released because their answer could not be delivered", stats.undelivered_grants),
+        ("sessions_opened", "Sessions opened", stats.sessions_opened),
+        ("sessions_closed", "Sessions closed by their clients", stats.sessions_closed),
+        ("sessions_idled_out", "Sessions ended because nothing was heard of them", stats.sessions_idled_out),
+        (
+            "table_full_refusals",
+            "Requests refused because the table has reached its memory limit (locks.table_bytes_max)",
+            stats.table_full,
+        ),
+        ("pool_full_refusals", "Requests refused because another pool of the service is full", stats.pools_full),
+        (
+            "share_full_refusals",
+            "Requests refused because their caller has its share of a pool (quotas)",
+            stats.shares_full,
+        ),
+        (
+            "broken_invariants",
+            "Commands refused by a broken invariant; anything above zero is a defect",
+            stats.broken_invariants,
+        ),
+    ] {
+        shown.register(name, help, ConstCounter::new(value));
+    }
+}
+
+fn register_gauges(shown: &mut Registry, overview: &Overview, cluster: &ClusterView) {
+    let (counts, log) = (&overview.counts, &overview.log);
+    for (name, help, value) in [
+        ("locks_held", "Locks in use (with a hold or a waiter)", counts.locks),
+        ("holds", "Holds of all locks", counts.holds),
+        ("waiters", "Requests waiting for a lock", counts.waiters),
+        ("sessions", "Open sessions", counts.sessions),
+        ("has_quorum", "1 while a leader with a quorum behind it is known", cluster.has_quorum.into()),
+        ("members", "Members of the cluster, with and without a vote", cluster.members.len() as u64),
+        ("feature_level", "Feature level that all members support", cluster.level.into()),
+        ("leader", "1 while this node leads and serves", overview.leader.into()),
+        ("term", "Term of the leadership", overview.term),
+        ("log_applied_index", "Index of the last log entry applied", log.applied_index),
+        ("log_snapshot_index", "Index of the last log entry in a snapshot", log.snapshot_index),
+        ("log_bytes", "Bytes of the log since its last snapshot", log.log_bytes),
+        ("disk_nearly_full", "1 while new grants are refused for lack of disk space", overview.disk_nearly_full.into()),
+        (
+            "disk_reserve_bytes",
+            "Free space on the data disk below which new grants are refused",
+            overview.disk_reserve_bytes,
+        ),
+        (
+            "log_flush_stalled_seconds",
+            "Whole seconds for which a flush of the log has not ended",
+            overview.flush_stalled.as_secs(),
+        ),
+        ("event_readers", "Readers of /v1/events", overview.event_readers),
+        ("table_bytes", "Bytes that the lock table takes, by its own count", overview.table_bytes),
+        ("table_bytes_max", "Bytes that it may take", overview.table_bytes_max),
+    ] {
+        shown.register(name, help, ConstGauge::<u64>::new(value));
+    }
 }

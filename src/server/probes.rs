@@ -15,9 +15,10 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use utoipa::Path as _;
 
 pub const LIVE: &str = "/livez";
@@ -96,14 +97,17 @@ impl Exposition {
     /// Asks no other node: a scrape must not wait for one that hangs, and each is scraped itself.
     fn response(&self) -> Response {
         let Exposition { app, metrics, address_usage } = self;
-        // It only rises, so storing it keeps what a counter promises.
-        metrics.failed_logins.inner().store(app.failed_logins.count(), Ordering::Relaxed);
+        let mut read = metrics::registry();
+        let failed_logins = ConstCounter::new(app.failed_logins.count());
+        read.register("failed_logins", "Requests with a wrong password or key", failed_logins);
+        let refusals = Family::<[(&str, &str); 1], Counter>::default();
         for pool in AddressPool::ALL {
-            metrics.limit_refusals.set(pool.config_key(), address_usage.refused(pool));
+            refusals.get_or_create(&[("limit", pool.config_key())]).inc_by(address_usage.refused(pool));
         }
-        engine_metrics::refresh(metrics, &app.engine.overview(), &app.engine.local_cluster());
+        read.register("limit_refusals", "What was refused, by the configuration key that bounds it", refusals);
+        engine_metrics::register(&mut read, metrics, &app.engine.overview(), &app.engine.local_cluster());
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-        let response = with_body(StatusCode::OK, Some(content_type), metrics.encode());
+        let response = with_body(StatusCode::OK, Some(content_type), metrics.encode(read));
         with_header(response, header::CACHE_CONTROL, "no-store")
     }
 }

@@ -97,7 +97,7 @@ async fn declared_dialect_is_found_everywhere() {
         metrics.requests.count(metrics.requests.labels.of(path), "POST", 200);
     }
     let line = r#"latchd_http_requests_total{dialect="tiny",method="POST",status_class="2xx"} 2"#;
-    assert!(metrics.encode().contains(line));
+    assert!(metrics.encode(latchd::telemetry::metrics::registry()).contains(line));
     // Status page, and the key in listings
     let page = ask(&router, "GET", "/status", "").await;
     assert!(page.contains("tiny-lock") && page.contains("tiny dialect"), "{page}");

@@ -44,7 +44,7 @@ pub fn exposition() -> String {
     client.get("/livez");
     let leader = latchd::telemetry::Metrics::default();
     leader.peer_lag.set([(latchd::telemetry::gauges::NodeLabels { node: 2 }, 1)].into_iter());
-    client.get("/metrics").text() + &leader.encode()
+    client.get("/metrics").text() + &leader.encode(latchd::telemetry::metrics::registry())
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Rig {
 
     /// The value that `/metrics` would show for this line.
     pub fn metric(&self, name: &str) -> String {
-        let text = self.metrics.encode();
+        let text = self.metrics.encode(latchd::telemetry::metrics::registry());
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name} in {text}"));
         line.trim().to_owned()
     }

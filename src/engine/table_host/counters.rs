@@ -7,16 +7,17 @@ use crate::domain::{Applied, EndReason, Event, Outcome, Refusal, WaitEnd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+    ($($name:ident),+ $(,)?) => {
         #[derive(Default)]
         pub struct Counters {
             $($name: AtomicU64,)+
         }
 
-        /// The counters at one moment; all of them only rise while the process lives.
+        /// The counters at one moment; all of them only rise while the process lives. The help texts of `server/engine_metrics.rs`
+        /// tell what each counts.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)+
+            $(pub $name: u64,)+
         }
 
         impl Counters {
@@ -28,43 +29,26 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Log entries applied.
     entries,
-    /// Leaderships begun, on any node.
     elections,
-    /// Commands that this node forwarded to the leader.
     forwarded,
-    /// Commands applied.
     commands,
-    /// Holds granted, at once or after a wait.
     grants,
-    /// Acquires that were put in a queue.
     waits,
-    /// Commands refused.
     refusals,
-    /// Refusals because the table had no room.
     table_full,
-    /// Refusals because another pool was full.
     pools_full,
-    /// Refusals because the caller had its share.
     shares_full,
-    /// Waits that ended by their timeout.
     wait_timeouts,
-    /// Holds given back by their owners.
     releases,
-    /// Holds ended by their lease.
     expirations,
-    /// Holds ended by an operator.
     forced_releases,
-    /// Holds ended with their session.
     session_releases,
-    /// Holds taken back because the answer could not be delivered.
     undelivered_grants,
     sessions_opened,
     sessions_closed,
     sessions_idled_out,
     renewals,
-    /// Broken invariants: any but 0 is a bug.
     broken_invariants,
 }
 
