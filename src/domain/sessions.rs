@@ -39,7 +39,7 @@ pub struct Sessions {
 impl Session {
     /// When it ends unless it is used. A session that waits is not idle: its time starts when the wait ends, which may
     /// be now.
-    pub fn end(&self, now: Timestamp) -> Timestamp {
+    pub fn end_time(&self, now: Timestamp) -> Timestamp {
         if self.waiters == 0 { self.deadline } else { now.after_ms(self.idle_timeout_ms) }
     }
 }
@@ -120,7 +120,7 @@ impl Sessions {
     }
 
     /// Marks a session ended and returns it: from here on its holds count as free and its waiters as gone.
-    pub fn end(&mut self, id: SessionId) -> Option<&mut Session> {
+    pub fn mark_ended(&mut self, id: SessionId) -> Option<&mut Session> {
         let session = self.map.get_mut(&id)?;
         session.ended = true;
         self.idle.remove(&(session.deadline, id));

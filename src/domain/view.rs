@@ -99,7 +99,7 @@ impl LockView {
     ) -> Option<LockView> {
         let is_owned = |owner: &Owner| owner.session().is_none_or(|id| live(id).is_some());
         let live_holds = lock.holds().iter().filter(|hold| !hold.deadline.is_past(now) && is_owned(&hold.owner));
-        let session_end = |hold: &Hold| hold.owner.session().and_then(&live).map(|session| session.end(now));
+        let session_end = |hold: &Hold| hold.owner.session().and_then(&live).map(|session| session.end_time(now));
         let holds: Vec<HoldView> = live_holds.map(|hold| HoldView::of(hold, session_end(hold))).collect();
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && is_owned(&waiter.owner);
         let waiters = lock.queue().iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
@@ -124,7 +124,7 @@ impl HoldView {
             label: hold.owner.label().cloned(),
             since: hold.since.into(),
             deadline: hold.deadline.moment(),
-            ends: hold.end(session_end),
+            ends: hold.end_time(session_end),
             metadata: hold.metadata.clone(),
         }
     }

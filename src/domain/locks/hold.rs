@@ -89,7 +89,7 @@ impl Hold {
     }
 
     /// When it ends unless it is renewed: with its lease, or with its session if that ends earlier.
-    pub fn end(&self, session_end: Option<Timestamp>) -> Option<Timestamp> {
+    pub fn end_time(&self, session_end: Option<Timestamp>) -> Option<Timestamp> {
         self.deadline.moment().into_iter().chain(session_end).min()
     }
 

@@ -5,17 +5,16 @@ use crate::domain::command::Acquire;
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, Token};
 use crate::domain::limits::Feature;
-use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Owner, Place, Tracked};
+use crate::domain::locks::{Lock, Owner, Place, Waiter, WaiterState};
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::{HeldBy, Refusal};
-use crate::domain::time::{Deadline, Timestamp};
-use crate::mutants::planted;
+use crate::domain::time::Timestamp;
 
 impl Table {
     /// What has expired of the lock was removed just before, so everything in it counts.
     pub(super) fn acquire(&mut self, effects: &mut Effects, id: CommandId, mut acquire: Acquire) -> Outcome {
         acquire.idempotency_key = acquire.idempotency_key.filter(|_| self.supports(Feature::Clusters));
-        if let Some(outcome) = self.acquire_again(effects, id, &acquire) {
+        if let Some(outcome) = self.retry_acquire(effects, id, &acquire) {
             return outcome;
         }
         let grantable = self.check_grantable(&acquire);
@@ -27,7 +26,7 @@ impl Table {
         }
         match self.check_free(&acquire, self.header.now) {
             Err(refusal) => Outcome::Refused(refusal),
-            Ok(true) => self.take(effects, acquire),
+            Ok(true) => self.take(effects, id, acquire),
             Ok(false) => self.wait(id, &acquire),
         }
     }
@@ -91,23 +90,10 @@ impl Table {
         }
     }
 
-    fn take(&mut self, effects: &mut Effects, acquire: Acquire) -> Outcome {
-        let delivery = acquire.idempotency_key.map_or(Delivery::Answered, |key| {
-            let (idempotency_id, attempt) = (Some(key.id), Some(acquire.key));
-            let lease_ms = acquire.lease_ms;
-            Delivery::Tracked(Box::new(Tracked { state: DeliveryState::Confirmed, idempotency_id, attempt, lease_ms }))
-        });
-        let hold = Hold {
-            key: acquire.key,
-            token: self.issue_token(),
-            since: self.header.now.into(),
-            deadline: self.lease_end(acquire.lease_ms),
-            owner: acquire.owner(),
-            metadata: acquire.metadata,
-            dialect: acquire.dialect,
-            caller: acquire.caller,
-            delivery,
-        };
+    /// As for a waiter that was granted the lock without waiting.
+    fn take(&mut self, effects: &mut Effects, id: CommandId, acquire: Acquire) -> Outcome {
+        let waiter = Waiter { state: WaiterState::Detached(id), ..self.waiter(id, &acquire) };
+        let hold = self.hold_of(waiter);
         let grant = hold.to_grant();
         if let Some(key) = acquire.idempotency_key {
             let result = IdempotencyResult::Hold { name: acquire.name.clone(), token: grant.token };
@@ -128,13 +114,6 @@ impl Table {
             token: oldest.token,
             waiters: lock.queue().len() as u32,
         }))
-    }
-
-    pub(super) fn lease_end(&self, lease_ms: Option<u64>) -> Deadline {
-        lease_ms.map_or(Deadline::NEVER, |lease_ms| {
-            let lease_ms = lease_ms.max(1);
-            Deadline::at(self.header.now.after_ms(planted!("lease-halved", lease_ms => lease_ms / 2)))
-        })
     }
 }
 

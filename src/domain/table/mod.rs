@@ -4,8 +4,10 @@
 mod acquire;
 mod apply;
 mod delivery;
+mod ending;
 mod expiry;
 mod from_backup;
+mod lease;
 mod nodes;
 mod preflight;
 mod quota;

@@ -1,12 +1,11 @@
-//! Release, forced release, renew and cancel, and what else happens when a hold ends.
+//! Release, forced release and cancel.
 
-use super::{Effects, Table, Vacancy};
+use super::{Effects, Table};
 use crate::domain::command::Proof;
 use crate::domain::ids::{HoldKey, Name, Token};
 use crate::domain::locks::Hold;
-use crate::domain::outcome::{EndReason, Event, Outcome, WaitEnd};
+use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
-use crate::domain::time::Deadline;
 use crate::mutants::planted;
 
 impl Table {
@@ -48,33 +47,6 @@ impl Table {
         let holds = lock.map_or(&[][..], |lock| lock.holds());
         holds.iter().find(|hold| proof.matches(hold)).ok_or_else(|| proof.refusal(holds))
     }
-
-    pub(super) fn end_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
-        if let Some(hold) = self.locks.remove_hold(name, token) {
-            self.hold_ended(effects, name, &hold, why);
-        }
-        Vacancy
-    }
-
-    /// After a hold was removed from its lock.
-    pub(super) fn hold_ended(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
-        if let Some(id) = hold.idempotency_id() {
-            self.idempotency_keys.end(id, &mut self.usages);
-        }
-        self.hold_removed(effects, name, hold, why);
-    }
-
-    /// The same, when its request is given something else instead.
-    pub(super) fn hold_removed(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
-        effects.budget = effects.budget.saturating_sub(1);
-        self.usages.remove(hold.caller, hold.usage(name));
-        if let Some(session) = hold.owner.session() {
-            self.sessions.remove_hold(session);
-        }
-        let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        let (since, deadline) = (hold.since.into(), hold.deadline.moment());
-        effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
-    }
 }
 
 impl Proof {
@@ -96,38 +68,6 @@ impl Proof {
                 Refusal::TokenMismatch
             }
             Proof::Label { .. } => Refusal::NotOwner,
-        }
-    }
-}
-
-impl Table {
-    /// The new lease may be shorter than what was left.
-    pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> Outcome {
-        if let Err(refusal) = self.header.limits.check_lease(Some(lease_ms)) {
-            return Outcome::Refused(refusal);
-        }
-        let hold = match self.find_hold(name, proof) {
-            Ok(hold) => hold,
-            Err(refusal) => return Outcome::Refused(refusal),
-        };
-        let token = hold.token;
-        if let Some(tracked) = hold.tracked() {
-            // With an idempotency key several attempts may have been answered, and at least one was.
-            let attempt = tracked.attempt.filter(|_| tracked.idempotency_id.is_none());
-            self.confirm_hold(name, token, attempt);
-        }
-        let deadline = Deadline::at(self.header.now.after_ms(lease_ms.max(1)));
-        let mut has_lease = false;
-        let renewed = self.locks.change_hold(name, token, |hold| {
-            has_lease = hold.deadline != Deadline::NEVER;
-            if has_lease {
-                hold.deadline = deadline;
-            }
-        });
-        match renewed {
-            Some(hold) if has_lease => Outcome::Renewed(hold.to_grant()),
-            Some(_) => Outcome::Refused(Refusal::NoLease),
-            None => Outcome::Refused(Refusal::WrongKey),
         }
     }
 }

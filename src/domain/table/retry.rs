@@ -1,5 +1,4 @@
-//! Who asks again: a request that was made before gets the same result, and an owner label that has the lock or waits for it
-//! goes on with what it has.
+//! Retries by idempotency key, and reentry by owner label.
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::command::Acquire;
@@ -15,17 +14,17 @@ use std::cmp::Reverse;
 /// Retries, by idempotency key.
 impl Table {
     /// The answer to an acquire that was made before; `None` if it is new.
-    pub(super) fn acquire_again(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
+    pub(super) fn retry_acquire(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
         let result = match self.recall(acquire.idempotency_key?)? {
             Ok(result) => result,
             Err(refusal) => return Some(Outcome::Refused(refusal)),
         };
         Some(match result {
             IdempotencyResult::Hold { name, token } if name == acquire.name => {
-                self.give_hold_again(&name, token, acquire.key)
+                self.return_hold(&name, token, acquire.key)
             }
             IdempotencyResult::Waiter { name, key } if name == acquire.name => {
-                self.wait_again(effects, id, acquire, key)
+                self.resume_wait(effects, id, acquire, key)
             }
             _ => Outcome::Refused(Refusal::RequestReused),
         })
@@ -48,7 +47,7 @@ impl Table {
 
     /// An orphaned hold gets its full lease from now. Any other keeps its deadline; as its first attempt may have been
     /// answered, no attempt can be cancelled any more.
-    fn give_hold_again(&mut self, name: &Name, token: Token, attempt: HoldKey) -> Outcome {
+    fn return_hold(&mut self, name: &Name, token: Token, attempt: HoldKey) -> Outcome {
         let is_orphaned = self.locks.hold(name, token).is_some_and(|hold| hold.state() == DeliveryState::Orphaned);
         self.confirm_hold(name, token, is_orphaned.then_some(attempt));
         match self.locks.hold(name, token) {
@@ -57,7 +56,7 @@ impl Table {
         }
     }
 
-    fn wait_again(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire, key: HoldKey) -> Outcome {
+    fn resume_wait(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire, key: HoldKey) -> Outcome {
         if let Err(refusal) = self.header.limits.check_acquire(acquire) {
             return Outcome::Refused(refusal);
         }
@@ -81,11 +80,8 @@ impl Table {
     pub(super) fn record_result(&mut self, key: IdempotencyKey, caller: Caller, result: IdempotencyResult) {
         let until = self.header.now.after_ms(IDEMPOTENCY_KEY_KEPT_MS);
         self.idempotency_keys.remove(key.id, &mut self.usages);
-        self.idempotency_keys.insert(
-            key.id,
-            IdempotencyRecord { body: key.body, caller, result, until },
-            &mut self.usages,
-        );
+        let record = IdempotencyRecord { body: key.body, caller, result, until };
+        self.idempotency_keys.insert(key.id, record, &mut self.usages);
     }
 
     /// Records the result of a known request, and keeps its key from now on.
@@ -182,12 +178,7 @@ impl Table {
         if !self.supports(Feature::Clusters) {
             return Delivery::Answered;
         }
-        let (idempotency_id, lease_ms) = (acquire.idempotency_key.map(|key| key.id), acquire.lease_ms);
-        Delivery::Tracked(Box::new(Tracked {
-            state: DeliveryState::Confirmed,
-            idempotency_id,
-            attempt: None,
-            lease_ms,
-        }))
+        let (state, idempotency_id) = (DeliveryState::Confirmed, acquire.idempotency_key.map(|key| key.id));
+        Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt: None, lease_ms: acquire.lease_ms }))
     }
 }

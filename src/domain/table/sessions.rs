@@ -62,7 +62,7 @@ impl Table {
     }
 
     pub(super) fn end_session(&mut self, effects: &mut Effects, id: SessionId, idle: bool) {
-        let Some(session) = self.sessions.end(id) else { return };
+        let Some(session) = self.sessions.mark_ended(id) else { return };
         if let Some(id) = session.idempotency_id.take() {
             self.idempotency_keys.end(id, &mut self.usages);
         }

@@ -55,7 +55,7 @@ impl Table {
     /// When this hold ends unless its owner renews it; `None` if never.
     pub(super) fn end_of(&self, hold: &Hold, now: Timestamp) -> Option<Timestamp> {
         let session = hold.owner.session().and_then(|id| self.sessions.get(id));
-        hold.end(session.map(|session| session.end(now)))
+        hold.end_time(session.map(|session| session.end_time(now)))
     }
 
     /// The same for the hold with this key; `None` also if there is none.

@@ -143,8 +143,22 @@ impl Table {
     }
 
     fn grant(&mut self, effects: &mut Effects, name: &Name, waiter: Waiter) {
-        let answered_by = waiter.answered_by();
-        let hold = Hold {
+        let (answered_by, idempotency_id) = (waiter.answered_by(), waiter.idempotency_id);
+        let (size, remembers_size) = (waiter.size, waiter.remembers_size);
+        let hold = self.hold_of(waiter);
+        let (grant, unconfirmed) = (hold.to_grant(), hold.unconfirmed().is_some());
+        if let Some(id) = idempotency_id {
+            self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: grant.token });
+        }
+        if let Some(command) = answered_by {
+            effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });
+        }
+        self.add_hold(effects, name.clone(), size, remembers_size, hold);
+    }
+
+    /// The hold that this waiter is granted now.
+    pub(super) fn hold_of(&mut self, waiter: Waiter) -> Hold {
+        Hold {
             key: waiter.key,
             token: self.issue_token(),
             since: self.header.now.into(),
@@ -154,15 +168,7 @@ impl Table {
             metadata: waiter.metadata,
             dialect: waiter.dialect,
             caller: waiter.caller,
-        };
-        let (grant, unconfirmed) = (hold.to_grant(), hold.unconfirmed().is_some());
-        if let Some(id) = waiter.idempotency_id {
-            self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: grant.token });
         }
-        if let Some(command) = answered_by {
-            effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });
-        }
-        self.add_hold(effects, name.clone(), waiter.size, waiter.remembers_size, hold);
     }
 
     fn delivery_to(&self, waiter: &Waiter) -> Delivery {

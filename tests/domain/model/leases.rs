@@ -72,6 +72,12 @@ impl Promised {
         grants.sort_by_key(|(_, grant, _)| grant.token);
         grants.into_iter().for_each(|(name, grant, answered)| self.grant(name, grant, answered));
         for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
+            if let (Command::Renew { lease_ms, .. }, Outcome::Renewed(Grant { deadline, .. })) =
+                (&submitted.command, outcome)
+                && *deadline < Some(played.table.now().after_ms((*lease_ms).max(1)))
+            {
+                return Err(format!("renewed for {lease_ms} ms until {deadline:?}"));
+            }
             self.note_other(&submitted.command, outcome);
         }
         Ok(())

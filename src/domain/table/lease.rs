@@ -1,0 +1,44 @@
+//! Leases: when one ends, and its renewal.
+
+use super::Table;
+use crate::domain::command::Proof;
+use crate::domain::ids::Name;
+use crate::domain::outcome::Outcome;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Deadline;
+use crate::mutants::planted;
+
+impl Table {
+    /// The end of a lease that begins now.
+    pub(super) fn lease_end(&self, lease_ms: Option<u64>) -> Deadline {
+        lease_ms.map_or(Deadline::NEVER, |lease_ms| {
+            let lease_ms = lease_ms.max(1);
+            Deadline::at(self.header.now.after_ms(planted!("lease-halved", lease_ms => lease_ms / 2)))
+        })
+    }
+
+    /// The new lease may be shorter than what was left.
+    pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> Outcome {
+        if let Err(refusal) = self.header.limits.check_lease(Some(lease_ms)) {
+            return Outcome::Refused(refusal);
+        }
+        let hold = match self.find_hold(name, proof) {
+            Ok(hold) => hold,
+            Err(refusal) => return Outcome::Refused(refusal),
+        };
+        let token = hold.token;
+        if let Some(tracked) = hold.tracked() {
+            // With an idempotency key several attempts may have been answered, and at least one was.
+            let attempt = tracked.attempt.filter(|_| tracked.idempotency_id.is_none());
+            self.confirm_hold(name, token, attempt);
+        }
+        if self.locks.hold(name, token).is_some_and(|hold| hold.deadline == Deadline::NEVER) {
+            return Outcome::Refused(Refusal::NoLease);
+        }
+        let deadline = self.lease_end(Some(lease_ms));
+        match self.locks.change_hold(name, token, |hold| hold.deadline = deadline) {
+            Some(hold) => Outcome::Renewed(hold.to_grant()),
+            None => Outcome::Refused(Refusal::WrongKey),
+        }
+    }
+}
