@@ -1,6 +1,6 @@
 //! Acquire: checks, then a grant at once or a place in the queue.
 
-use super::{Effects, Table};
+use super::{CommandResult, Effects, Table};
 use crate::domain::command::Acquire;
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, Token};
@@ -12,22 +12,19 @@ use crate::domain::time::Timestamp;
 
 impl Table {
     /// What has expired of the lock was removed just before, so everything in it counts.
-    pub(super) fn acquire(&mut self, effects: &mut Effects, id: CommandId, mut acquire: Acquire) -> Outcome {
+    pub(super) fn acquire(&mut self, effects: &mut Effects, id: CommandId, mut acquire: Acquire) -> CommandResult {
         acquire.idempotency_key = acquire.idempotency_key.filter(|_| self.supports(Feature::Clusters));
-        if let Some(outcome) = self.retry_acquire(effects, id, &acquire) {
-            return outcome;
+        if let Some(outcome) = self.retry_acquire(effects, id, &acquire)? {
+            return Ok(outcome);
         }
-        let grantable = self.check_grantable(&acquire);
-        if let Err(refusal) = grantable.and_then(|()| self.check_idempotency_keys(acquire.idempotency_key)) {
-            return Outcome::Refused(refusal);
+        self.check_grantable(&acquire)?;
+        self.check_idempotency_keys(acquire.idempotency_key)?;
+        if let Some(reentered) = self.reentered(&acquire) {
+            return self.reenter(effects, id, &acquire, reentered);
         }
-        if let Some(outcome) = self.reenter(effects, id, &acquire) {
-            return outcome;
-        }
-        match self.check_free(&acquire, self.header.now) {
-            Err(refusal) => Outcome::Refused(refusal),
-            Ok(true) => self.take(effects, id, acquire),
-            Ok(false) => self.wait(id, &acquire),
+        match self.check_free(&acquire, self.header.now)? {
+            true => Ok(self.take(effects, id, acquire)),
+            false => self.wait(id, &acquire),
         }
     }
 

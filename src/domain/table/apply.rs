@@ -1,6 +1,6 @@
 //! `apply`: the one function that changes the table.
 
-use super::{Effects, Table};
+use super::{CommandResult, Effects, Table};
 use crate::domain::command::{Command, Proof};
 use crate::domain::entry::{Body, Entry, LeaderStart, Submitted};
 use crate::domain::ids::{CommandId, SessionId, Token};
@@ -96,17 +96,21 @@ impl Table {
         self.sessions.live_ids().into_iter().for_each(|id| self.sessions.touch(id, self.header.now));
     }
 
-    fn run(&mut self, effects: &mut Effects, id: CommandId, mut command: Command) -> Outcome {
+    fn run(&mut self, effects: &mut Effects, id: CommandId, command: Command) -> Outcome {
         if let Err(outcome) = self.header.nodes.admit(id) {
             return outcome;
         }
+        self.run_admitted(effects, id, command).unwrap_or_else(Outcome::Refused)
+    }
+
+    fn run_admitted(&mut self, effects: &mut Effects, id: CommandId, mut command: Command) -> CommandResult {
         if !self.records_callers() {
             command.forget_caller();
         }
         if let Some(session) = command.session()
             && !self.sessions.is_live(session)
         {
-            return Outcome::Refused(Refusal::SessionUnknown);
+            return Err(Refusal::SessionUnknown);
         }
         if let Some(name) = command.name() {
             self.expire_lock(effects, &name.clone());
@@ -119,7 +123,7 @@ impl Table {
             Command::Acquire(acquire) => self.acquire(effects, id, *acquire),
             Command::Release { name, proof, .. } => self.release(effects, &name, &proof, EndReason::Released),
             Command::Renew { name, proof, lease_ms, .. } => self.renew(&name, &proof, lease_ms),
-            Command::Cancel { name, key } => self.cancel(effects, &name, key),
+            Command::Cancel { name, key } => Ok(self.cancel(effects, &name, key)),
             Command::ForceRelease { name, key } => self.release(effects, &name, &Proof::Key(key), EndReason::Forced),
             Command::ConfirmDelivery { name, key } => self.confirm_delivery(&name, key),
             Command::CancelWait { name, label } => self.cancel_wait(effects, &name, &label),

@@ -1,6 +1,6 @@
 //! Deliveries: confirmed by the node that answers, or lost with the request, and then kept for a retry.
 
-use super::{Effects, Table, Vacancy};
+use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::Proof;
 use crate::domain::idempotency::{IdempotencyResult, ORPHAN_MS};
 use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
@@ -9,15 +9,11 @@ use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
 
 impl Table {
     /// The hold's node has the grant and is about to answer.
-    pub(super) fn confirm_delivery(&mut self, name: &Name, key: HoldKey) -> Outcome {
-        match self.find_hold(name, &Proof::Key(key)) {
-            Ok(hold) => {
-                let (token, attempt) = (hold.token, hold.tracked().and_then(|tracked| tracked.attempt));
-                self.confirm_hold(name, token, attempt);
-                Outcome::Confirmed
-            }
-            Err(refusal) => Outcome::Refused(refusal),
-        }
+    pub(super) fn confirm_delivery(&mut self, name: &Name, key: HoldKey) -> CommandResult {
+        let hold = self.find_hold(name, &Proof::Key(key))?;
+        let (token, attempt) = (hold.token, hold.tracked().and_then(|tracked| tracked.attempt));
+        self.confirm_hold(name, token, attempt);
+        Ok(Outcome::Confirmed)
     }
 
     /// A client knows of the hold, or is about to. An orphaned hold gets its full lease. From here on only this attempt

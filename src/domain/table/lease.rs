@@ -1,6 +1,6 @@
 //! Leases: when one ends, and its renewal.
 
-use super::Table;
+use super::{CommandResult, Table};
 use crate::domain::command::Proof;
 use crate::domain::ids::Name;
 use crate::domain::outcome::Outcome;
@@ -18,14 +18,9 @@ impl Table {
     }
 
     /// The new lease may be shorter than what was left.
-    pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> Outcome {
-        if let Err(refusal) = self.header.limits.check_lease(Some(lease_ms)) {
-            return Outcome::Refused(refusal);
-        }
-        let hold = match self.find_hold(name, proof) {
-            Ok(hold) => hold,
-            Err(refusal) => return Outcome::Refused(refusal),
-        };
+    pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> CommandResult {
+        self.header.limits.check_lease(Some(lease_ms))?;
+        let hold = self.find_hold(name, proof)?;
         let token = hold.token;
         if let Some(tracked) = hold.tracked() {
             // With an idempotency key several attempts may have been answered, and at least one was.
@@ -33,12 +28,10 @@ impl Table {
             self.confirm_hold(name, token, attempt);
         }
         if self.locks.hold(name, token).is_some_and(|hold| hold.deadline == Deadline::NEVER) {
-            return Outcome::Refused(Refusal::NoLease);
+            return Err(Refusal::NoLease);
         }
         let deadline = self.lease_end(Some(lease_ms));
-        match self.locks.change_hold(name, token, |hold| hold.deadline = deadline) {
-            Some(hold) => Outcome::Renewed(hold.to_grant()),
-            None => Outcome::Refused(Refusal::WrongKey),
-        }
+        let renewed = self.locks.change_hold(name, token, |hold| hold.deadline = deadline);
+        renewed.map(|hold| Outcome::Renewed(hold.to_grant())).ok_or(Refusal::WrongKey)
     }
 }

@@ -22,7 +22,8 @@ use crate::domain::ids::Token;
 use crate::domain::limits::{Feature, Limits};
 use crate::domain::locks::Locks;
 use crate::domain::nodes::Nodes;
-use crate::domain::outcome::Event;
+use crate::domain::outcome::{Event, Outcome};
+use crate::domain::refusal::Refusal;
 use crate::domain::remembered_sizes::RememberedSizes;
 use crate::domain::sessions::Sessions;
 use crate::domain::time::Timestamp;
@@ -56,6 +57,8 @@ pub struct Header {
     pub confirm: bool,
     pub nodes: Nodes,
 }
+
+type CommandResult = Result<Outcome, Refusal>;
 
 /// What one entry does besides its outcomes.
 struct Effects {

@@ -1,6 +1,6 @@
 //! Nodes register, go down and are forgotten; the requests of a dead incarnation are dropped.
 
-use super::{Effects, Table, Vacancy};
+use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::ids::{Incarnation, Name, NodeId, StoreId, Token};
 use crate::domain::locks::Place;
 use crate::domain::outcome::{Outcome, WaitEnd};
@@ -16,30 +16,28 @@ impl Table {
         incarnation: Incarnation,
         store: StoreId,
         level: u32,
-    ) -> Outcome {
-        if let Err(refusal) = self.header.nodes.check_registration(node, store) {
-            return Outcome::Refused(refusal);
-        }
+    ) -> CommandResult {
+        self.header.nodes.check_registration(node, store)?;
         self.header.nodes.record(node, incarnation, store, level);
         self.drop_requests_of_dead_incarnations(effects);
-        Outcome::NodeRecorded
+        Ok(Outcome::NodeRecorded)
     }
 
     /// A node is down, or no member any more, if it was `known` to be.
-    pub(super) fn node_lost(&mut self, effects: &mut Effects, known: bool) -> Outcome {
+    pub(super) fn node_lost(&mut self, effects: &mut Effects, known: bool) -> CommandResult {
         if !known {
-            return Outcome::Refused(Refusal::NodeUnknown);
+            return Err(Refusal::NodeUnknown);
         }
         self.drop_requests_of_dead_incarnations(effects);
-        Outcome::NodeRecorded
+        Ok(Outcome::NodeRecorded)
     }
 
-    pub(super) fn raise_level(&mut self, level: u32) -> Outcome {
+    pub(super) fn raise_level(&mut self, level: u32) -> CommandResult {
         if level <= self.header.level || !self.header.nodes.all_support(level) {
-            return Outcome::Refused(Refusal::LevelRefused { level: self.header.level });
+            return Err(Refusal::LevelRefused { level: self.header.level });
         }
         self.header.level = level;
-        Outcome::LevelRaised { level }
+        Ok(Outcome::LevelRaised { level })
     }
 
     /// No node answers the waiters of a dead incarnation, or the holds that it has not confirmed. They leave; with an

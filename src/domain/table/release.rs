@@ -1,6 +1,6 @@
 //! Release, forced release and cancel.
 
-use super::{Effects, Table};
+use super::{CommandResult, Effects, Table};
 use crate::domain::command::Proof;
 use crate::domain::ids::{HoldKey, Name, Token};
 use crate::domain::locks::Hold;
@@ -10,15 +10,18 @@ use crate::mutants::planted;
 
 impl Table {
     /// By its owner, or by an operator.
-    pub(super) fn release(&mut self, effects: &mut Effects, name: &Name, proof: &Proof, why: EndReason) -> Outcome {
-        let token = match self.find_hold(name, proof) {
-            Ok(hold) => hold.token,
-            Err(refusal) => return Outcome::Refused(refusal),
-        };
+    pub(super) fn release(
+        &mut self,
+        effects: &mut Effects,
+        name: &Name,
+        proof: &Proof,
+        why: EndReason,
+    ) -> CommandResult {
+        let token = self.find_hold(name, proof)?.token;
         let vacancy = self.end_hold(effects, name, token, why);
         // Usually there are no waiters.
         let waiter_granted = !self.forget_unused(name) && self.grant_waiters(effects, name, vacancy);
-        Outcome::Released { waiter_granted }
+        Ok(Outcome::Released { waiter_granted })
     }
 
     /// Undoes an acquire by its key, whether it waits or was granted.

@@ -1,6 +1,6 @@
 //! Retries by idempotency key, and reentry by owner label.
 
-use super::{Effects, Table, Vacancy};
+use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::Acquire;
 use crate::domain::idempotency::{IDEMPOTENCY_KEY_KEPT_MS, IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, HoldKey, IdempotencyId, IdempotencyKey, Name, Token};
@@ -14,59 +14,59 @@ use std::cmp::Reverse;
 /// Retries, by idempotency key.
 impl Table {
     /// The answer to an acquire that was made before; `None` if it is new.
-    pub(super) fn retry_acquire(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
-        let result = match self.recall(acquire.idempotency_key?)? {
-            Ok(result) => result,
-            Err(refusal) => return Some(Outcome::Refused(refusal)),
-        };
-        Some(match result {
-            IdempotencyResult::Hold { name, token } if name == acquire.name => {
+    pub(super) fn retry_acquire(
+        &mut self,
+        effects: &mut Effects,
+        id: CommandId,
+        acquire: &Acquire,
+    ) -> Result<Option<Outcome>, Refusal> {
+        let Some(key) = acquire.idempotency_key else { return Ok(None) };
+        let outcome = match self.recall(key)? {
+            None => return Ok(None),
+            Some(IdempotencyResult::Hold { name, token }) if name == acquire.name => {
                 self.return_hold(&name, token, acquire.key)
             }
-            IdempotencyResult::Waiter { name, key } if name == acquire.name => {
+            Some(IdempotencyResult::Waiter { name, key }) if name == acquire.name => {
                 self.resume_wait(effects, id, acquire, key)
             }
-            _ => Outcome::Refused(Refusal::RequestReused),
-        })
+            Some(_) => Err(Refusal::RequestReused),
+        };
+        outcome.map(Some)
     }
 
     /// The earlier result of this request; `None` if it is new.
-    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Option<Result<IdempotencyResult, Refusal>> {
-        let record = self.idempotency_keys.get(key.id).filter(|_| !planted!("retries-are-new"))?;
+    pub(super) fn recall(&mut self, key: IdempotencyKey) -> Result<Option<IdempotencyResult>, Refusal> {
+        let known = self.idempotency_keys.get(key.id).filter(|_| !planted!("retries-are-new"));
+        let Some(record) = known else { return Ok(None) };
         if record.has_expired(self.header.now) {
             self.idempotency_keys.remove(key.id, &mut self.usages);
-            return None;
+            return Ok(None);
         }
         if record.body != key.body {
-            return Some(Err(Refusal::RequestReused));
+            return Err(Refusal::RequestReused);
         }
         let result = record.result.clone();
         self.keep_result(key.id, result.clone());
-        Some(if result == IdempotencyResult::Ended { Err(Refusal::RequestEnded) } else { Ok(result) })
+        if result == IdempotencyResult::Ended { Err(Refusal::RequestEnded) } else { Ok(Some(result)) }
     }
 
     /// An orphaned hold gets its full lease from now. Any other keeps its deadline; as its first attempt may have been
     /// answered, no attempt can be cancelled any more.
-    fn return_hold(&mut self, name: &Name, token: Token, attempt: HoldKey) -> Outcome {
+    fn return_hold(&mut self, name: &Name, token: Token, attempt: HoldKey) -> CommandResult {
         let is_orphaned = self.locks.hold(name, token).is_some_and(|hold| hold.state() == DeliveryState::Orphaned);
         self.confirm_hold(name, token, is_orphaned.then_some(attempt));
-        match self.locks.hold(name, token) {
-            Some(hold) => Outcome::Acquired(hold.to_grant()),
-            None => Outcome::Refused(Refusal::Broken("an idempotency key without its hold")),
-        }
+        let hold = self.locks.hold(name, token).ok_or(Refusal::Broken("an idempotency key without its hold"))?;
+        Ok(Outcome::Acquired(hold.to_grant()))
     }
 
-    fn resume_wait(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire, key: HoldKey) -> Outcome {
-        if let Err(refusal) = self.header.limits.check_acquire(acquire) {
-            return Outcome::Refused(refusal);
-        }
+    fn resume_wait(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire, key: HoldKey) -> CommandResult {
+        self.header.limits.check_acquire(acquire)?;
         if acquire.wait.is_none() {
-            return Outcome::Refused(Refusal::RequestReused);
+            return Err(Refusal::RequestReused);
         }
-        match self.place_of_key(&acquire.name, key) {
-            Some(place) => self.replace_waiter(effects, id, acquire, place, place),
-            None => Outcome::Refused(Refusal::Broken("an idempotency key without its waiter")),
-        }
+        let place = self.place_of_key(&acquire.name, key);
+        let place = place.ok_or(Refusal::Broken("an idempotency key without its waiter"))?;
+        self.replace_waiter(effects, id, acquire, place, place)
     }
 
     /// Whether one more key can be remembered.
@@ -100,13 +100,19 @@ pub(super) enum Reentered {
 impl Table {
     /// A hold of the label stays, is never shortened and gets a new token. A waiter keeps its place in order of arrival,
     /// with the new timeout and priority.
-    pub(super) fn reenter(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> Option<Outcome> {
-        Some(match self.reentered(acquire)? {
+    pub(super) fn reenter(
+        &mut self,
+        effects: &mut Effects,
+        id: CommandId,
+        acquire: &Acquire,
+        reentered: Reentered,
+    ) -> CommandResult {
+        match reentered {
             Reentered::Hold(token) => self.extend_hold(effects, acquire, token),
             Reentered::Waiter(place) => {
                 self.replace_waiter(effects, id, acquire, place, (Reverse(acquire.priority), place.1))
             }
-        })
+        }
     }
 
     /// The hold or the place of the same owner label that this acquire goes on with.
@@ -128,14 +134,11 @@ impl Table {
         acquire: &Acquire,
         place: Place,
         new_place: Place,
-    ) -> Outcome {
-        let checked = self.check_waiting_key(acquire, Some(place));
-        if let Err(refusal) = checked.and_then(|()| self.check_waiter_growth(acquire, place)) {
-            return Outcome::Refused(refusal);
-        }
-        let Some(waiter) = self.remove_waiter(&acquire.name, place) else {
-            return Outcome::Refused(Refusal::Broken("a waiter vanished while it asked again"));
-        };
+    ) -> CommandResult {
+        self.check_waiting_key(acquire, Some(place))?;
+        self.check_waiter_growth(acquire, place)?;
+        let waiter = self.remove_waiter(&acquire.name, place);
+        let waiter = waiter.ok_or(Refusal::Broken("a waiter vanished while it asked again"))?;
         self.report_wait_end(effects, &waiter, WaitEnd::Cancelled);
         let replacement = Waiter { since: waiter.since, caller: waiter.caller, ..self.waiter(id, acquire) };
         let outcome = self.enqueue(acquire, new_place, replacement);
@@ -144,12 +147,10 @@ impl Table {
         outcome
     }
 
-    fn extend_hold(&mut self, effects: &mut Effects, acquire: &Acquire, token: Token) -> Outcome {
-        if let Err(refusal) = self.check_hold_growth(acquire, token) {
-            return Outcome::Refused(refusal);
-        }
-        let vanished = || Outcome::Refused(Refusal::Broken("a hold vanished while it was re-entered"));
-        let Some(before) = self.locks.hold(&acquire.name, token) else { return vanished() };
+    fn extend_hold(&mut self, effects: &mut Effects, acquire: &Acquire, token: Token) -> CommandResult {
+        const VANISHED: Refusal = Refusal::Broken("a hold vanished while it was re-entered");
+        self.check_hold_growth(acquire, token)?;
+        let before = self.locks.hold(&acquire.name, token).ok_or(VANISHED)?;
         let (caller, usage, idempotency_id) = (before.caller, before.usage(&acquire.name), before.idempotency_id());
         let deadline = before.deadline.max(self.lease_end(acquire.lease_ms));
         let delivery = self.delivery_after_reentry(acquire);
@@ -160,7 +161,7 @@ impl Table {
                 hold.metadata = acquire.metadata.clone();
             }
         });
-        let Some(hold) = changed else { return vanished() };
+        let hold = changed.ok_or(VANISHED)?;
         let grant = hold.to_grant();
         effects.granted(acquire.name.clone(), hold, Some(token));
         self.usages.remove(caller, usage);
@@ -170,7 +171,7 @@ impl Table {
             let result = IdempotencyResult::Hold { name: acquire.name.clone(), token: new_token };
             self.record_result(key, acquire.caller, result);
         }
-        Outcome::Acquired(grant)
+        Ok(Outcome::Acquired(grant))
     }
 
     /// An earlier answer may have named the hold, so no lost attempt ends it.

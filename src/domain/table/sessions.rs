@@ -1,6 +1,6 @@
 //! Sessions are opened and closed.
 
-use super::{Effects, Table};
+use super::{CommandResult, Effects, Table};
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{Caller, IdempotencyKey, SessionId};
 use crate::domain::limits::Feature;
@@ -16,23 +16,20 @@ impl Table {
         idle_timeout_ms: u64,
         key: Option<IdempotencyKey>,
         caller: Caller,
-    ) -> Outcome {
+    ) -> CommandResult {
         let key = key.filter(|_| self.supports(Feature::Clusters));
-        match key.and_then(|key| self.recall(key)) {
-            Some(Ok(IdempotencyResult::Session(session))) => {
+        match key.map_or(Ok(None), |key| self.recall(key))? {
+            Some(IdempotencyResult::Session(session)) => {
                 self.sessions.touch(session, self.header.now);
-                return Outcome::SessionOpened { session };
+                return Ok(Outcome::SessionOpened { session });
             }
-            Some(Ok(_)) => return Outcome::Refused(Refusal::RequestReused),
-            Some(Err(refusal)) => return Outcome::Refused(refusal),
+            Some(_) => return Err(Refusal::RequestReused),
             None => {}
         }
         if self.sessions.get(id).is_some() {
-            return Outcome::Refused(Refusal::SessionExists);
+            return Err(Refusal::SessionExists);
         }
-        if let Err(refusal) = self.check_opening(key, caller) {
-            return Outcome::Refused(refusal);
-        }
+        self.check_opening(key, caller)?;
         let (deadline, idempotency_id) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
         let session = Session { idle_timeout_ms, deadline, ended: false, idempotency_id, caller, holds: 0, waiters: 0 };
         self.sessions.insert(id, session);
@@ -40,7 +37,7 @@ impl Table {
         if let Some(key) = key {
             self.record_result(key, caller, IdempotencyResult::Session(id));
         }
-        Outcome::SessionOpened { session: id }
+        Ok(Outcome::SessionOpened { session: id })
     }
 
     /// Whether this caller may have one more session.
@@ -53,12 +50,12 @@ impl Table {
         self.check_usage(caller, Usage::of_new_session(key.is_some()))
     }
 
-    pub(super) fn close_session(&mut self, effects: &mut Effects, id: SessionId) -> Outcome {
+    pub(super) fn close_session(&mut self, effects: &mut Effects, id: SessionId) -> CommandResult {
         if !self.sessions.is_live(id) {
-            return Outcome::Refused(Refusal::SessionUnknown);
+            return Err(Refusal::SessionUnknown);
         }
         self.end_session(effects, id, false);
-        Outcome::SessionClosed
+        Ok(Outcome::SessionClosed)
     }
 
     pub(super) fn end_session(&mut self, effects: &mut Effects, id: SessionId, idle: bool) {

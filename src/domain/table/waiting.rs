@@ -1,6 +1,6 @@
 //! The queue: how a wait begins, and how it ends, with a grant or without; and how holds enter the table.
 
-use super::{Effects, Table, Vacancy};
+use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::{Acquire, Wait};
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 
 /// Waits.
 impl Table {
-    pub(super) fn wait(&mut self, id: CommandId, acquire: &Acquire) -> Outcome {
+    pub(super) fn wait(&mut self, id: CommandId, acquire: &Acquire) -> CommandResult {
         let place = self.last_place(acquire.priority);
         let waiter = self.waiter(id, acquire);
         self.enqueue(acquire, place, waiter)
@@ -47,18 +47,16 @@ impl Table {
         }
     }
 
-    pub(super) fn enqueue(&mut self, acquire: &Acquire, place: Place, waiter: Waiter) -> Outcome {
-        let Some((name, _)) = self.locks.get_key_value(&acquire.name) else {
-            return Outcome::Refused(Refusal::Broken("a waiter for a free lock"));
-        };
-        let name = name.clone();
+    pub(super) fn enqueue(&mut self, acquire: &Acquire, place: Place, waiter: Waiter) -> CommandResult {
+        let known = self.locks.get_key_value(&acquire.name);
+        let name = known.ok_or(Refusal::Broken("a waiter for a free lock"))?.0.clone();
         let is_attached = waiter.answered_by().is_some();
         self.add_waiter(&name, place, waiter);
         let position = self.locks.get(&name).map_or(0, |lock| lock.queue().ahead(&place)) as u32;
         if let Some(key) = acquire.idempotency_key {
             self.record_result(key, acquire.caller, IdempotencyResult::Waiter { name, key: acquire.key });
         }
-        if is_attached { Outcome::Waiting { position } } else { Outcome::Enqueued { position } }
+        Ok(if is_attached { Outcome::Waiting { position } } else { Outcome::Enqueued { position } })
     }
 
     pub(super) fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) {
@@ -95,13 +93,11 @@ impl Table {
         effects.wait_ended(waiter, why);
     }
 
-    pub(super) fn cancel_wait(&mut self, effects: &mut Effects, name: &Name, label: &str) -> Outcome {
-        let Some(place) = self.place_of_label(name, label) else {
-            return Outcome::Refused(Refusal::NotWaiting);
-        };
+    pub(super) fn cancel_wait(&mut self, effects: &mut Effects, name: &Name, label: &str) -> CommandResult {
+        let place = self.place_of_label(name, label).ok_or(Refusal::NotWaiting)?;
         let vacancy = self.end_wait(effects, name, place, WaitEnd::Cancelled);
         self.grant_waiters(effects, name, vacancy);
-        Outcome::Cancelled
+        Ok(Outcome::Cancelled)
     }
 
     pub(super) fn place_of_label(&self, name: &Name, label: &str) -> Option<Place> {
