@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Deserializer};
 
 use super::{Failure, exit, output_queue};
-use crate::client::{Client, ClientBuilder, ClientError, Trust};
+use crate::client::{Client, ClientBuilder, ClientError, NO_TIMEOUT, Trust};
 use crate::config::{Secret, secret_file, toml_errors};
 
 /// Where a service started without any flags is.
@@ -22,8 +22,6 @@ pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// When a terminal shows what the command waits for.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
-/// For calls of any length.
-const NO_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The user's file, below `$XDG_CONFIG_HOME` or `~/.config`.
 const FILE: &str = "latchd.toml";
 /// The certificate that a server without one makes in its `tls.dev_dir`.

@@ -13,8 +13,8 @@ use super::core::{Client, Credential};
 use super::error::ClientError;
 use super::retry::{Backoff, RefusedConnections, RetryPolicy};
 
-/// Longer than any stream.
-const NO_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
+/// For calls of any length: longer than any stream.
+pub const NO_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
 const SESSION_COOKIE: &str = "ldlm-session";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 

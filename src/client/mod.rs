@@ -22,6 +22,7 @@ mod wire;
 
 pub use admin::{BackupError, Cluster, ForcedRelease, Holder, Lock, LockQuery, Member, SessionEntry};
 pub use builder::ClientBuilder;
+pub use call::NO_TIMEOUT;
 pub use core::{Client, Notice};
 pub use error::ClientError;
 pub use events::{Event, EventQuery, Events, StreamItem};

@@ -70,14 +70,7 @@ fn sha256<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
 }
 
 fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut sum = [0; 32];
-    for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |index: usize| char::from(pair[index]).to_digit(16);
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
-    Some(sum)
+    let is_hex = text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let half = |text: &str| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes);
+    is_hex.then(|| [half(&text[..32])?, half(&text[32..])?].concat().try_into().ok())?
 }

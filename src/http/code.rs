@@ -1,4 +1,4 @@
-//! The one error table: the name of each failure, its HTTP status, and whether a retry may help.
+//! The one error table: the name of each failure, its status in HTTP and in gRPC, and whether a retry may help.
 //!
 //! No mapping into it has a wildcard arm: a new refusal or engine error does not compile until it has a code.
 
@@ -11,14 +11,16 @@ use axum::http::StatusCode;
 pub struct Row {
     pub name: &'static str,
     pub status: StatusCode,
+    /// UNAVAILABLE means that nothing was done: clients retry on their own.
+    pub grpc: tonic::Code,
     /// The same request may succeed later, and sending it again does no harm.
     pub retryable: bool,
     pub title: &'static str,
 }
 
-/// Declares each code once: variant, name, status, whether it is retryable, title.
+/// Declares each code once: variant, name, status in HTTP and in gRPC, whether it is retryable, title.
 macro_rules! codes {
-    ($($variant:ident = $name:literal, $status:ident, $retryable:literal, $title:literal;)*) => {
+    ($($variant:ident = $name:literal, $status:ident, $grpc:ident, $retryable:literal, $title:literal;)*) => {
         /// Every way in which a request can fail. The names are part of the interface and never change.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Code {
@@ -32,7 +34,8 @@ macro_rules! codes {
             pub const fn row(self) -> Row {
                 match self {
                     $(Code::$variant => {
-                        Row { name: $name, status: StatusCode::$status, retryable: $retryable, title: $title }
+                        let (status, grpc) = (StatusCode::$status, tonic::Code::$grpc);
+                        Row { name: $name, status, grpc, retryable: $retryable, title: $title }
                     })*
                 }
             }
@@ -41,72 +44,76 @@ macro_rules! codes {
 }
 
 codes! {
-    MalformedBody = "malformed-body", BAD_REQUEST, false, "The body cannot be read";
-    InvalidField = "invalid-field", BAD_REQUEST, false, "A field has a value that is not accepted";
-    LimitExceeded = "limit-exceeded", BAD_REQUEST, false, "A field is beyond its limit";
-    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, false, "The body is too large";
-    BodyTimeout = "body-timeout", REQUEST_TIMEOUT, true, "The body took too long to arrive";
-    HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, false, "The request's head is too large";
-    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, false, "The body has the wrong content type";
-    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, false, "This path does not have this method";
-    NotFound = "not-found", NOT_FOUND, false, "There is nothing at this path";
-    CredentialMissing = "credential-missing", UNAUTHORIZED, false, "A credential is needed";
-    CredentialWrong = "credential-wrong", UNAUTHORIZED, false, "The credential is not known";
-    TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, true, "Too many failed attempts";
-    Forbidden = "forbidden", FORBIDDEN, false, "The credential lacks the right for this";
-    CrossSite = "cross-site", FORBIDDEN, false, "A page of another site may not do this";
-    BadHost = "bad-host", BAD_REQUEST, false, "The Host header is missing or repeated";
-    UnknownHost = "unknown-host", MISDIRECTED_REQUEST, false, "The request is for another host";
-    SessionUnknown = "session-unknown", UNAUTHORIZED, false, "The session is not known or has ended";
-    SessionExists = "session-exists", CONFLICT, true, "The session exists already";
-    NoSuchSession = "no-such-session", CONFLICT, false, "There is no session to close";
-    SessionOfAnother = "session-of-another", FORBIDDEN, false, "The session was opened with another credential";
-    Held = "held", CONFLICT, true, "The lock is held";
-    WaitTimedOut = "wait-timed-out", CONFLICT, true, "The wait timed out";
-    WaitCancelled = "wait-cancelled", SERVICE_UNAVAILABLE, true, "The wait was cut short, and nothing was taken";
-    SizeMismatch = "size-mismatch", CONFLICT, false, "The lock is in use with another size";
-    NoSuchLock = "no-such-lock", NOT_FOUND, false, "Nothing is held under this name";
-    WrongKey = "wrong-key", NOT_FOUND, false, "The key matches no hold of this lock";
-    NotOwner = "not-owner", CONFLICT, false, "This owner has no hold of this lock";
-    TokenMismatch = "token-mismatch", CONFLICT, false, "The owner's hold has another token";
-    NotWaiting = "not-waiting", NOT_FOUND, false, "This owner does not wait for this lock";
-    RequestReused = "request-reused", UNPROCESSABLE_ENTITY, false, "The idempotency key belongs to another request";
-    RequestEnded = "request-ended", GONE, false, "The hold or session of this request has ended";
-    NoLease = "no-lease", CONFLICT, false, "The hold has no lease to renew";
-    QueueFull = "queue-full", TOO_MANY_REQUESTS, true, "Too many wait for this lock";
-    SessionHoldsFull = "session-holds-full", TOO_MANY_REQUESTS, true, "The session has too many holds";
-    HoldsFull = "holds-full", SERVICE_UNAVAILABLE, true, "The service has too many holds";
-    SessionsFull = "sessions-full", SERVICE_UNAVAILABLE, true, "The service has too many sessions";
-    RequestsFull = "requests-full", SERVICE_UNAVAILABLE, true, "The service keeps too many idempotency keys";
-    TableFull = "table-full", SERVICE_UNAVAILABLE, true, "The lock table has reached its memory limit";
-    ShareFull = "share-full", TOO_MANY_REQUESTS, true, "The caller's quota is used up";
-    ReadersFull = "readers-full", SERVICE_UNAVAILABLE, true, "Too many event subscribers";
-    AddressFull = "address-full", TOO_MANY_REQUESTS, true, "This address has used up its share";
-    ConnectionsFull = "connections-full", SERVICE_UNAVAILABLE, true, "Too many connections";
-    TokensExhausted = "tokens-exhausted", SERVICE_UNAVAILABLE, false, "No fencing token is left";
-    NotLeader = "not-leader", SERVICE_UNAVAILABLE, true, "This node does not lead";
-    NoQuorum = "no-quorum", SERVICE_UNAVAILABLE, true, "The cluster has no quorum";
-    ShuttingDown = "shutting-down", SERVICE_UNAVAILABLE, true, "The server is shutting down";
-    OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE, false, "The outcome is unknown";
-    StorageFailed = "storage-failed", SERVICE_UNAVAILABLE, false, "The log cannot be written";
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE, true, "Too many requests wait for the log";
-    DiskNearlyFull = "disk-nearly-full", SERVICE_UNAVAILABLE, true, "The data disk is nearly full";
-    DiskFull = "disk-full", SERVICE_UNAVAILABLE, true, "The data disk is full";
-    NodeWiped = "node-wiped", SERVICE_UNAVAILABLE, true, "This node has lost its data";
-    NodeRemoved = "node-removed", SERVICE_UNAVAILABLE, true, "This node is no member of its cluster any more";
-    RunsAlone = "runs-alone", CONFLICT, false, "This node runs alone";
-    NoSuchMember = "no-such-member", NOT_FOUND, false, "No member of the cluster has this id";
-    MemberExists = "member-exists", CONFLICT, false, "The node is a member already";
-    MemberUnreachable = "member-unreachable", CONFLICT, true, "The node cannot be added now";
-    MemberBehind = "member-behind", CONFLICT, true, "The node has not caught up with the log";
-    WouldLoseQuorum = "would-lose-quorum", CONFLICT, false, "The cluster would lose its quorum";
-    MembershipBusy = "membership-busy", CONFLICT, true, "Another change of the membership is under way";
-    Internal = "internal", INTERNAL_SERVER_ERROR, false, "A defect of the server";
+    MalformedBody = "malformed-body", BAD_REQUEST, InvalidArgument, false, "The body cannot be read";
+    InvalidField = "invalid-field", BAD_REQUEST, InvalidArgument, false, "A field has a value that is not accepted";
+    LimitExceeded = "limit-exceeded", BAD_REQUEST, InvalidArgument, false, "A field is beyond its limit";
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, ResourceExhausted, false, "The body is too large";
+    BodyTimeout = "body-timeout", REQUEST_TIMEOUT, DeadlineExceeded, true, "The body took too long to arrive";
+    HeadTooLarge = "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, ResourceExhausted, false, "The request's head is too large";
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, InvalidArgument, false, "The body has the wrong content type";
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, Unimplemented, false, "This path does not have this method";
+    NotFound = "not-found", NOT_FOUND, Unimplemented, false, "There is nothing at this path";
+    CredentialMissing = "credential-missing", UNAUTHORIZED, Unauthenticated, false, "A credential is needed";
+    CredentialWrong = "credential-wrong", UNAUTHORIZED, Unauthenticated, false, "The credential is not known";
+    TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many failed attempts";
+    Forbidden = "forbidden", FORBIDDEN, PermissionDenied, false, "The credential lacks the right for this";
+    CrossSite = "cross-site", FORBIDDEN, PermissionDenied, false, "A page of another site may not do this";
+    BadHost = "bad-host", BAD_REQUEST, InvalidArgument, false, "The Host header is missing or repeated";
+    UnknownHost = "unknown-host", MISDIRECTED_REQUEST, InvalidArgument, false, "The request is for another host";
+    SessionUnknown = "session-unknown", UNAUTHORIZED, FailedPrecondition, false, "The session is not known or has ended";
+    SessionExists = "session-exists", CONFLICT, AlreadyExists, true, "The session exists already";
+    NoSuchSession = "no-such-session", CONFLICT, NotFound, false, "There is no session to close";
+    SessionOfAnother = "session-of-another", FORBIDDEN, PermissionDenied, false, "The session was opened with another credential";
+    Held = "held", CONFLICT, FailedPrecondition, true, "The lock is held";
+    WaitTimedOut = "wait-timed-out", CONFLICT, DeadlineExceeded, true, "The wait timed out";
+    WaitCancelled = "wait-cancelled", SERVICE_UNAVAILABLE, Unavailable, true, "The wait was cut short, and nothing was taken";
+    SizeMismatch = "size-mismatch", CONFLICT, FailedPrecondition, false, "The lock is in use with another size";
+    NoSuchLock = "no-such-lock", NOT_FOUND, NotFound, false, "Nothing is held under this name";
+    WrongKey = "wrong-key", NOT_FOUND, NotFound, false, "The key matches no hold of this lock";
+    NotOwner = "not-owner", CONFLICT, FailedPrecondition, false, "This owner has no hold of this lock";
+    TokenMismatch = "token-mismatch", CONFLICT, FailedPrecondition, false, "The owner's hold has another token";
+    NotWaiting = "not-waiting", NOT_FOUND, NotFound, false, "This owner does not wait for this lock";
+    RequestReused = "request-reused", UNPROCESSABLE_ENTITY, InvalidArgument, false, "The idempotency key belongs to another request";
+    RequestEnded = "request-ended", GONE, FailedPrecondition, false, "The hold or session of this request has ended";
+    NoLease = "no-lease", CONFLICT, FailedPrecondition, false, "The hold has no lease to renew";
+    QueueFull = "queue-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many wait for this lock";
+    SessionHoldsFull = "session-holds-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The session has too many holds";
+    HoldsFull = "holds-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many holds";
+    SessionsFull = "sessions-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many sessions";
+    RequestsFull = "requests-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service keeps too many idempotency keys";
+    TableFull = "table-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The lock table has reached its memory limit";
+    ShareFull = "share-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The caller's quota is used up";
+    ReadersFull = "readers-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "Too many event subscribers";
+    AddressFull = "address-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "This address has used up its share";
+    ConnectionsFull = "connections-full", SERVICE_UNAVAILABLE, Unavailable, true, "Too many connections";
+    TokensExhausted = "tokens-exhausted", SERVICE_UNAVAILABLE, ResourceExhausted, false, "No fencing token is left";
+    NotLeader = "not-leader", SERVICE_UNAVAILABLE, Unavailable, true, "This node does not lead";
+    NoQuorum = "no-quorum", SERVICE_UNAVAILABLE, Unavailable, true, "The cluster has no quorum";
+    ShuttingDown = "shutting-down", SERVICE_UNAVAILABLE, Unavailable, true, "The server is shutting down";
+    OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE, Unknown, false, "The outcome is unknown";
+    StorageFailed = "storage-failed", SERVICE_UNAVAILABLE, Internal, false, "The log cannot be written";
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, Unavailable, true, "Too many requests wait for the log";
+    DiskNearlyFull = "disk-nearly-full", SERVICE_UNAVAILABLE, Unavailable, true, "The data disk is nearly full";
+    DiskFull = "disk-full", SERVICE_UNAVAILABLE, Unavailable, true, "The data disk is full";
+    NodeWiped = "node-wiped", SERVICE_UNAVAILABLE, Unavailable, true, "This node has lost its data";
+    NodeRemoved = "node-removed", SERVICE_UNAVAILABLE, Unavailable, true, "This node is no member of its cluster any more";
+    RunsAlone = "runs-alone", CONFLICT, FailedPrecondition, false, "This node runs alone";
+    NoSuchMember = "no-such-member", NOT_FOUND, NotFound, false, "No member of the cluster has this id";
+    MemberExists = "member-exists", CONFLICT, AlreadyExists, false, "The node is a member already";
+    MemberUnreachable = "member-unreachable", CONFLICT, FailedPrecondition, true, "The node cannot be added now";
+    MemberBehind = "member-behind", CONFLICT, FailedPrecondition, true, "The node has not caught up with the log";
+    WouldLoseQuorum = "would-lose-quorum", CONFLICT, FailedPrecondition, false, "The cluster would lose its quorum";
+    MembershipBusy = "membership-busy", CONFLICT, Aborted, true, "Another change of the membership is under way";
+    Internal = "internal", INTERNAL_SERVER_ERROR, Internal, false, "A defect of the server";
 }
 
 impl Code {
     pub const fn status(self) -> StatusCode {
         self.row().status
+    }
+
+    pub const fn grpc(self) -> tonic::Code {
+        self.row().grpc
     }
 
     pub const fn has_retry_after(self) -> bool {

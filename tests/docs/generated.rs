@@ -4,7 +4,6 @@ use super::markdown::{Page, files, root};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
 use latchd::http::code::Code;
-use latchd::http::grpc::status::grpc;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -139,7 +138,7 @@ fn fields_are_those_of_the_openapi_document() {
 fn statuses_are_those_of_the_error_table() {
     let mut by_status: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for code in Code::ALL {
-        let status = format!("`{:?}`", grpc(*code));
+        let status = format!("`{:?}`", code.grpc());
         by_status.entry(status).or_default().push(format!("`{}`", code.row().name));
     }
     let rows = by_status.iter().map(|(status, codes)| row(&[status, &codes.join(", ")]));

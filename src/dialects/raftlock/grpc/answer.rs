@@ -109,7 +109,7 @@ pub fn error_detail(fault: &Fault) -> Result<ErrorDetail, Status> {
 /// A status, with the detail by which RaftLock's Go client decides whether it sends the request again.
 pub fn status(fault: &Fault) -> Status {
     let failure = Failure::from_fault(fault, &NAMES);
-    let code = crate::http::grpc::status::grpc(failure.code);
+    let code = failure.code.grpc();
     match (fault, failure.code) {
         (Fault::Engine(EngineError::NoQuorum | EngineError::NotLeader), _) | (_, Code::NotLeader) => {
             Status::new(code, "server: no leader available in the cluster")
@@ -129,7 +129,7 @@ pub fn status(fault: &Fault) -> Status {
 }
 
 pub fn permission_denied(failure: Failure) -> Status {
-    let code = crate::http::grpc::status::grpc(failure.code);
+    let code = failure.code.grpc();
     detailed(code, ErrorCode::PermissionDenied, &failure.detail, &[])
 }
 
