@@ -209,7 +209,7 @@ async fn nearly_full_disk_refuses_only_new_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn early_refusals_write_no_log_entry() {
+async fn preflight_refusals_write_no_log_entry() {
     let engine = start(None).await;
     let before = engine.overview().stats.entries;
     let too_long = "x".repeat(limits().name_bytes_max as usize + 1);

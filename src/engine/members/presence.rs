@@ -87,7 +87,7 @@ fn reason_of(refusal: &Refusal) -> String {
              remove`, then add it again"
                 .to_owned()
         }
-        other => format!("{other:?}"),
+        _ => "the leader's table has no place for another node".to_owned(),
     }
 }
 
@@ -95,11 +95,6 @@ fn reason_of(refusal: &Refusal) -> String {
 static DOWN: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
 
 impl ClusterMembers {
-    /// A leadership of this node begins: it has heard no node yet.
-    pub fn begin_supervision(&self) {
-        self.liveness.forget_all();
-    }
-
     /// Declares nodes down that have been silent for too long, and raises the feature level when all support it.
     pub fn supervise(&self, age: Duration) {
         let up = self.other_nodes_that_are_up();

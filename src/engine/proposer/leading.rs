@@ -31,7 +31,7 @@ impl Proposer {
     pub async fn lead(&mut self, term: u64) {
         let alone = self.health.is_alone();
         if self.open_leadership(alone).await {
-            self.members.begin_supervision();
+            self.members.liveness.forget_all();
             self.queue.set_leading(Some(self.epoch));
             self.health.set_leads(true);
             match self.standalone.clone() {

@@ -1,5 +1,5 @@
-//! Acquiring, releasing and renewing holds, and places in the queue that no request waits on. A hold is given back if its
-//! answer cannot reach the client that asked for it: a closed connection cancels the wait.
+//! Acquiring, releasing and renewing holds, and places in the queue that no request waits on. A hold is released if
+//! its answer cannot reach the client that asked for it: a closed connection cancels the wait.
 
 use super::submitter::{Submitter, unexpected};
 use crate::domain::time::round_up_ms;
@@ -9,7 +9,7 @@ use crate::engine::error::{EngineError, Fault};
 use arcstr::ArcStr;
 use std::time::Duration;
 
-/// A granted hold. It is given back when this is dropped before its answer has reached the kernel.
+/// A granted hold. It is released when this is dropped before its answer has reached the kernel.
 pub struct Granted {
     pub key: HoldKey,
     pub token: Token,
@@ -36,9 +36,9 @@ pub struct Renewed {
 pub struct GrantGuard(Option<Box<dyn FnOnce() + Send>>);
 
 impl GrantGuard {
-    /// `give_back` runs unless the answer is delivered.
-    pub fn new(give_back: impl FnOnce() + Send + 'static) -> GrantGuard {
-        GrantGuard(Some(Box::new(give_back)))
+    /// `undo` runs unless the answer is delivered.
+    pub fn new(undo: impl FnOnce() + Send + 'static) -> GrantGuard {
+        GrantGuard(Some(Box::new(undo)))
     }
 
     /// The kernel has the answer: from here on the lease or the session ends the hold.
@@ -49,8 +49,8 @@ impl GrantGuard {
 
 impl Drop for GrantGuard {
     fn drop(&mut self) {
-        if let Some(give_back) = self.0.take() {
-            give_back();
+        if let Some(undo) = self.0.take() {
+            undo();
         }
     }
 }
@@ -75,13 +75,13 @@ impl Submitter {
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let command = Command::Acquire(Box::new(acquire));
         self.check_capacity(&command)?;
-        self.refuse_early(&command).await?;
+        self.preflight(&command).await?;
         let receiver = self.submit(command)?;
         let (queue, cancelled) = (self.queue.clone(), name.clone());
         let guard = GrantGuard::new(move || queue.cancel(cancelled, key));
         let pending = PendingAcquire { receiver, guard };
         let asked = self.clock.age();
-        self.take_turn().await;
+        self.propose_if_standalone().await;
         let (delivery, answer) = pending.answered().await;
         if answer.as_ref().is_ok_and(is_end_of_wait) {
             self.wait_time.observe_duration(self.clock.age().saturating_sub(asked));
@@ -147,8 +147,8 @@ impl Submitter {
 
     /// When a hold ends that was just granted to this session: with its lease, or with its session if that is sooner.
     ///
-    /// The session was seen no earlier than the grant, so the busy table is asked only if the lease is longer than the idle
-    /// timeout.
+    /// The session was seen at the grant or later, so it ends before the lease only if its idle timeout is shorter. Only then
+    /// is the busy table asked.
     fn end_of(&self, name: &Name, grant: &Grant, session: Option<SessionId>, now: Timestamp) -> Option<Timestamp> {
         let Some(session) = session else { return grant.deadline };
         let idle_ms = round_up_ms(self.reader.idle_timeout_of(session));

@@ -36,13 +36,13 @@ impl Submitter {
 
     /// Runs a command, unless the table shows that it would be refused.
     pub(super) async fn run(&self, command: Command) -> Result<Outcome, Fault> {
-        self.refuse_early(&command).await?;
+        self.preflight(&command).await?;
         Ok(self.propose(command).await?)
     }
 
     pub(super) async fn propose(&self, command: Command) -> Result<Outcome, EngineError> {
         let receiver = self.submit(command)?;
-        self.take_turn().await;
+        self.propose_if_standalone().await;
         match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
             Answered::Outcome(outcome) => Ok(outcome),
             Answered::GrantedAfterWait { grant, .. } => Ok(Outcome::Acquired(grant)),
@@ -57,7 +57,7 @@ impl Submitter {
 
     /// On a node without peers, takes what waits into the log: after the other requests that this thread has read, so that
     /// their commands share the entry and its flush.
-    pub(super) async fn take_turn(&self) {
+    pub(super) async fn propose_if_standalone(&self) {
         if self.raft.has_no_peers() {
             // Also where the request ends early.
             let _append = OnDrop(|| self.raft.append_pending());
@@ -67,11 +67,11 @@ impl Submitter {
 }
 
 impl Submitter {
-    /// Refuses what would be refused, without an entry, and as fresh as if it had one: the table that refuses has
+    /// Refuses without an entry what would be refused, and as fresh as if it had one: the table that refuses has
     /// everything that was answered before this call, on any node. The session that asks counts as seen, as with an entry.
-    pub(super) async fn refuse_early(&self, command: &Command) -> Result<(), Fault> {
+    pub(super) async fn preflight(&self, command: &Command) -> Result<(), Fault> {
         self.health.check_may_serve()?;
-        match self.check_name_and_preflight(command)? {
+        match self.preflight_here(command)? {
             None => Ok(()),
             // In a box: otherwise every request would carry what only this path needs.
             Some(_) => Box::pin(self.refuse_after_barrier(command)).await,
@@ -84,23 +84,19 @@ impl Submitter {
         }
         // Another node may have changed it meanwhile.
         self.reader.read_barrier(Consistency::Linearizable).await?;
-        let Some(refusal) = self.preflight(command) else { return Ok(()) };
+        let Some(refusal) = self.host.table().preflight(command, self.clock.now()) else { return Ok(()) };
         let acquire = if let Command::Acquire(acquire) = command { Some(&**acquire) } else { None };
-        self.host.note_early_refusal(&refusal, acquire);
+        self.host.note_preflight_refusal(&refusal, acquire);
         Err(refusal.into())
     }
 
-    /// Both under one lock of the table.
-    fn check_name_and_preflight(&self, command: &Command) -> Result<Option<Refusal>, Fault> {
+    /// Also checks the name, under the same lock of the table.
+    fn preflight_here(&self, command: &Command) -> Result<Option<Refusal>, Fault> {
         let table = self.host.table();
         if let Some(name) = command.name() {
             self.limits().check_name(name)?;
         }
         Ok(table.preflight(command, self.clock.now()))
-    }
-
-    fn preflight(&self, command: &Command) -> Option<Refusal> {
-        self.host.table().preflight(command, self.clock.now())
     }
 }
 

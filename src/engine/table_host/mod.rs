@@ -7,7 +7,9 @@ mod counters;
 mod debug_log;
 mod ended_holds;
 mod host;
+mod idle_timeouts;
 mod pending_requests;
+mod proposed_entry;
 
 pub use counters::Stats;
 pub use ended_holds::EndedHold;
