@@ -35,11 +35,6 @@ impl Engine {
         Ok(Engine { parts, consistency: Consistency::Linearizable })
     }
 
-    /// Announces to probes that this node will end; everything is served as before.
-    pub fn announce_drain(&self) {
-        self.parts.submitter.drain.enter(DrainPhase::Announced);
-    }
-
     /// Ends every wait with an answer and refuses new holds; releases and renewals still pass.
     pub fn close(&self) {
         self.parts.close();
@@ -57,16 +52,16 @@ impl Engine {
     }
 
     pub fn is_drain_announced(&self) -> bool {
-        self.parts.submitter.drain.has_reached(DrainPhase::Announced)
+        self.parts.submitter.options.drain.has_reached(DrainPhase::Announced)
     }
 
     pub fn is_closing(&self) -> bool {
-        self.parts.submitter.drain.has_reached(DrainPhase::Closing)
+        self.parts.submitter.options.drain.has_reached(DrainPhase::Closing)
     }
 
     /// Resolves when this node closes: answers without an end must end now, or they hold the drain up.
     pub async fn closing(&self) {
-        self.parts.submitter.drain.reached(DrainPhase::Closing).await;
+        self.parts.submitter.options.drain.reached(DrainPhase::Closing).await;
     }
 }
 

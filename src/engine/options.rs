@@ -2,6 +2,7 @@
 
 use super::command_queue::BatchBounds;
 use super::events::EventOptions;
+use crate::base::Drain;
 use crate::base::config_value::{bytes, positive};
 use crate::domain::Limits;
 use crate::raft::{Accept, PeerFiles, StableStore, Transport};
@@ -20,6 +21,7 @@ pub struct EngineOptions {
     pub session_idle_timeout: Duration,
     pub events: EventOptions,
     pub cluster: ClusterOptions,
+    pub drain: Drain,
 }
 
 /// `[storage]`: the log, its snapshots and its batches.

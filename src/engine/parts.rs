@@ -46,7 +46,7 @@ pub struct Parts {
 
 impl Parts {
     pub fn close(&self) {
-        self.submitter.drain.enter(DrainPhase::Closing);
+        self.submitter.options.drain.enter(DrainPhase::Closing);
         self.host.requests.close();
         self.events.end();
     }

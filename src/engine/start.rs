@@ -15,7 +15,6 @@ use super::reads::{ReadBarrier, TableReader};
 use super::requests::Submitter;
 use super::state_machine::StateMachine;
 use super::table_host::TableHost;
-use crate::base::Drain;
 use crate::base::clock::check_wall_clock;
 use crate::base::histogram::{Histogram, WAIT_SECONDS};
 use crate::base::random::random_u64;
@@ -172,9 +171,9 @@ impl Wiring {
 
     fn submitter(&self, reader: &Arc<TableReader>, disk_space: &Arc<DiskSpace>) -> Submitter {
         let Wiring { options, raft, host, queue, clock, health, .. } = self.clone();
-        let (reader, disk_space, drain) = (reader.clone(), disk_space.clone(), Drain::default());
+        let (reader, disk_space) = (reader.clone(), disk_space.clone());
         let wait_time = Histogram::new(WAIT_SECONDS);
-        Submitter { options, raft, host, queue, clock, health, reader, disk_space, drain, wait_time }
+        Submitter { options, raft, host, queue, clock, health, reader, disk_space, wait_time }
     }
 }
 

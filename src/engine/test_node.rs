@@ -88,5 +88,6 @@ fn options() -> EngineOptions {
         session_idle_timeout: Duration::from_secs(60),
         events: event_options(1_000, 10),
         cluster,
+        drain: crate::base::Drain::default(),
     }
 }

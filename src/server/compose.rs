@@ -2,6 +2,7 @@
 
 use super::system_limits::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
+use crate::base::Drain;
 use crate::config::access::KeyConfig;
 use crate::config::{ClusterConfig, Config, Secret};
 use crate::domain::Limits;
@@ -13,7 +14,7 @@ use std::time::Duration;
 const VERIFICATIONS_AT_ONCE: usize = 1;
 
 /// How the engine is started.
-pub fn engine_options(config: &Config) -> EngineOptions {
+pub fn engine_options(config: &Config, drain: Drain) -> EngineOptions {
     EngineOptions {
         data_dir: (!config.in_memory).then(|| config.data_dir.clone()),
         storage: config.storage.clone(),
@@ -21,6 +22,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         session_idle_timeout: config.sessions.idle_timeout,
         events: config.events,
         cluster: cluster_options(&config.cluster),
+        drain,
     }
 }
 

@@ -15,7 +15,7 @@ use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
-use super::serve::bounded;
+use super::serve::with_limits;
 use crate::base::Drain;
 use crate::config::listen::Scheme;
 use crate::config::{Config, ServerConfig};
@@ -69,7 +69,7 @@ impl ProbeListener {
             let acceptor =
                 EdgeAcceptor { scheme: Scheme::Http, links: Arc::clone(&links), context: Arc::clone(&context), edge };
             let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
-            let http = bounded(http, &self.config, 0)
+            let http = with_limits(http, &self.config, 0)
                 .map(|inner| HttpAcceptor { inner, header_bytes_max: self.config.header_bytes_max });
             let make = router.clone().into_make_service();
             serving.spawn(async move { drop(http.serve(make).await) });

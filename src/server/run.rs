@@ -36,7 +36,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let listening = Listening::open(&config, reload.requests())?;
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;
-    let engine = Engine::start(compose::engine_options(&config)).await?;
+    let engine = Engine::start(compose::engine_options(&config, drain.clone())).await?;
     let declarations = router::declarations();
     let app = App::new(engine.clone(), access, Catalog::of(&declarations), &config);
     let (routes, labels) = router::compose(&declarations, &app, &config);
@@ -71,7 +71,6 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
 /// 7. Idle connections are closed, the others when their requests are finished.
 async fn shut_down(drain: Drain, engine: Engine, delay: Duration) {
     drain.reached(DrainPhase::Announced).await;
-    engine.announce_drain();
     notify_stopping();
     tokio::time::sleep(delay).await;
     let others = engine.transfer_leadership().await;
@@ -83,7 +82,6 @@ async fn shut_down(drain: Drain, engine: Engine, delay: Duration) {
         tokio::time::sleep(ACCEPT_DELAY).await;
     }
     engine.close();
-    drain.enter(DrainPhase::Closing);
 }
 
 /// Tells the service manager, if there is one (systemd's `Type=notify`), that everything is bound and read back. With or

@@ -166,7 +166,7 @@ impl HttpServer {
         let (links, context) = (Arc::clone(&self.links), Arc::clone(&self.context));
         let edge = EdgeAcceptor { scheme, links, context, edge };
         let http = Server::from_listener(arrivals).handle(handle.clone()).acceptor(edge);
-        let http = bounded(http, &self.config.server, self.config.locks.waiters_per_lock_max);
+        let http = with_limits(http, &self.config.server, self.config.locks.waiters_per_lock_max);
         let make = self.router.clone().into_make_service();
         let header_bytes_max = self.config.server.header_bytes_max;
         match &self.tls {
@@ -189,9 +189,9 @@ impl HttpServer {
     }
 }
 
-/// The bounds on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
+/// The limits on what hyper reads before we are asked. Of its own timers only HTTP/2's pings are on: the sweep bounds
 /// connections, but it cannot tell a peer that holds a lock in silence from one that is gone.
-pub fn bounded<T: Address, A>(mut http: Server<T, A>, config: &ServerConfig, waiters_max: u64) -> Server<T, A> {
+pub fn with_limits<T: Address, A>(mut http: Server<T, A>, config: &ServerConfig, waiters_max: u64) -> Server<T, A> {
     let builder = http.http_builder();
     builder.http1().max_buf_size(config.header_bytes_max).header_read_timeout(None);
     // Beyond this the library sends no error body; `edge/admit.rs` sends one for what is above the limit itself.

@@ -82,7 +82,7 @@ async fn ask(router: &Router, method: &str, target: &str, body: impl Into<Body>)
 async fn declared_dialect_is_found_everywhere() {
     let env = vec![("LATCHD_IN_MEMORY".to_owned(), "true".to_owned())];
     let config = Config::load(Inputs { env, ..Inputs::default() }).expect("valid settings");
-    let engine = Engine::start(compose::engine_options(&config)).await.expect("started");
+    let engine = Engine::start(compose::engine_options(&config, Default::default())).await.expect("started");
     let access = compose::access(&config).expect("no credentials");
     let mut declarations = router::declarations();
     declarations.retain(|declaration| declaration.label != "kufuli");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The defaults, in memory or in a directory, without limits that depend on the machine or on who asks.
 pub fn options(data_dir: Option<&Path>) -> EngineOptions {
-    let defaults = engine_options(&Config::default());
+    let defaults = engine_options(&Config::default(), Default::default());
     let storage = StorageOptions { min_free_bytes: 0, ..defaults.storage.clone() };
     EngineOptions { data_dir: data_dir.map(Path::to_path_buf), storage, limits: limits(), ..defaults }
 }

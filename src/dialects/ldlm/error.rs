@@ -9,8 +9,8 @@ use std::borrow::Cow;
 pub struct LockError {
     pub code: ErrorCode,
     pub message: Cow<'static, str>,
-    /// A bound of ours that was exceeded, which LDLM does not have.
-    pub bound: Option<Box<Failure>>,
+    /// A limit of ours that was exceeded, which LDLM does not have.
+    pub limit: Option<Box<Failure>>,
 }
 
 pub const LEASE_NOT_POSITIVE: LockError = LockError::new(ErrorCode::Unknown, "lock timeout must be greater than 0");
@@ -26,7 +26,7 @@ pub const HOLD_LOST: LockError = LockError::new(ErrorCode::Unknown, "lock does n
 
 impl LockError {
     const fn new(code: ErrorCode, message: &'static str) -> LockError {
-        LockError { code, message: Cow::Borrowed(message), bound: None }
+        LockError { code, message: Cow::Borrowed(message), limit: None }
     }
 }
 
@@ -35,7 +35,7 @@ impl From<Failure> for LockError {
     fn from(failure: Failure) -> LockError {
         let is_size = matches!(failure.field, Some("size" | "lock size"));
         let code = if is_size { ErrorCode::InvalidLockSize } else { ErrorCode::Unknown };
-        LockError { code, message: failure.detail.clone(), bound: Some(Box::new(failure)) }
+        LockError { code, message: failure.detail.clone(), limit: Some(Box::new(failure)) }
     }
 }
 

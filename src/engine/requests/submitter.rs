@@ -2,7 +2,7 @@
 //! disk, is refused without a log entry.
 
 use crate::base::histogram::Histogram;
-use crate::base::{Drain, DrainPhase, OnDrop};
+use crate::base::{DrainPhase, OnDrop};
 use crate::domain::{Command, Limits, Outcome, Refusal};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::{AnswerReceiver, Answered, CommandQueue};
@@ -24,7 +24,6 @@ pub struct Submitter {
     pub health: Arc<NodeHealth>,
     pub reader: Arc<TableReader>,
     pub disk_space: Arc<DiskSpace>,
-    pub drain: Drain,
     /// From asking for a lock until it was granted, or the wait for it ended.
     pub wait_time: Histogram,
 }
@@ -103,7 +102,7 @@ impl Submitter {
 impl Submitter {
     /// New holds and sessions need a server that stays, a disk with free space, and room in the table.
     pub(super) fn check_capacity(&self, command: &Command) -> Result<(), Fault> {
-        if self.drain.has_reached(DrainPhase::Closing) {
+        if self.options.drain.has_reached(DrainPhase::Closing) {
             return Err(EngineError::ShuttingDown.into());
         }
         self.health.check_writable()?;

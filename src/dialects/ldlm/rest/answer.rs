@@ -72,7 +72,7 @@ fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
         body.extend_from_slice(error.code.as_str_name().as_bytes());
         body.extend_from_slice(b"\",\"message\":");
         push_string(&mut body, &error.message);
-        error.bound.iter().for_each(|failure| push_bound(&mut body, failure));
+        error.limit.iter().for_each(|failure| push_limit(&mut body, failure));
         body.push(b'}');
     }
     body.push(b'}');
@@ -80,7 +80,7 @@ fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {
 }
 
 /// The limit that was exceeded, in fields of ours after LDLM's.
-fn push_bound(body: &mut Vec<u8>, failure: &Failure) {
+fn push_limit(body: &mut Vec<u8>, failure: &Failure) {
     for (name, text) in [(",\"field\":", failure.field), (",\"config_key\":", failure.config_key)] {
         if let Some(text) = text {
             body.extend_from_slice(name.as_bytes());
