@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Failure, exit};
 use crate::config::access::PlainCredentials;
-use crate::config::log::{LogFormat, LogLevel};
+use crate::config::log::LogLevel;
 use crate::config::{Config, FlagValue, Inputs, LogConfig, Secret, SecretFile, Source};
 use crate::telemetry::logs::{self, Logging};
 
@@ -205,14 +205,10 @@ fn start_logging(config: &LogConfig) -> Result<(), Failure> {
         LogLevel::Debug => tracing::Level::DEBUG,
         LogLevel::Trace => tracing::Level::TRACE,
     };
-    let format = match config.format {
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
     // https://no-color.org: any text but the empty one.
     let colours = std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
     let file = config.file();
-    let started = logs::start(Logging { level, format, file, colours });
+    let started = logs::start(Logging { level, format: config.format, file, colours });
     started.map_err(|error| match file {
         Some(file) => format!("log.file: {} cannot be opened ({error})", file.display()),
         None => format!("logging cannot be started: {error}"),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::env;
 use super::inputs::Inputs;
+use crate::base::config_value::LogFormat;
 
 const FORMAT: &str = "log.format";
 
@@ -51,12 +52,4 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
-}
-
-/// Lines for people or for machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
 }

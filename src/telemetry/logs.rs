@@ -11,20 +11,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::lines::{self, Destination, LineQueue};
 use crate::base::FLUSH_TARGET;
+use crate::base::config_value::LogFormat;
 use crate::base::request_id;
-
-/// How lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Json,
-}
 
 /// What is logged, how, and where to.
 #[derive(Clone, Copy, Debug)]
 pub struct Logging<'a> {
     pub level: Level,
-    pub format: Format,
+    pub format: LogFormat,
     /// `None` for stderr.
     pub file: Option<&'a Path>,
     /// Whether a terminal gets colours.
@@ -37,7 +31,7 @@ const ON_STDOUT: &str = "latchd::on_stdout";
 struct Outputs {
     log: Arc<LineQueue>,
     stdout: Arc<LineQueue>,
-    format: Format,
+    format: LogFormat,
 }
 
 static OUTPUTS: OnceLock<Outputs> = OnceLock::new();
@@ -59,8 +53,8 @@ pub fn start(logging: Logging<'_>) -> io::Result<()> {
     let base = base.log_internal_errors(false);
     // It fails only when logging is already set up, as in a test process.
     let _ = match logging.format {
-        Format::Text => base.with_ansi(colours).try_init(),
-        Format::Json => base.json().flatten_event(true).try_init(),
+        LogFormat::Text => base.with_ansi(colours).try_init(),
+        LogFormat::Json => base.json().flatten_event(true).try_init(),
     };
     drop(OUTPUTS.set(Outputs { log, stdout, format: logging.format }));
     Ok(())
@@ -91,7 +85,7 @@ pub fn announce(urls: &str) {
     let version = env!("CARGO_PKG_VERSION");
     let line = format!("latchd {version} listening on {urls}");
     match OUTPUTS.get() {
-        Some(Outputs { format: Format::Json, .. }) => tracing::info!(target: ON_STDOUT, version, urls, "{line}"),
+        Some(Outputs { format: LogFormat::Json, .. }) => tracing::info!(target: ON_STDOUT, version, urls, "{line}"),
         Some(Outputs { stdout, .. }) => stdout.push(format!("{line}\n").as_bytes()),
         None => {}
     }
@@ -100,7 +94,7 @@ pub fn announce(urls: &str) {
 /// Tells why nothing is served, after which the process ends.
 pub fn tell_failure(message: &str) {
     match OUTPUTS.get() {
-        Some(Outputs { format: Format::Json, .. }) => tracing::error!(target: FLUSH_TARGET, "{message}"),
+        Some(Outputs { format: LogFormat::Json, .. }) => tracing::error!(target: FLUSH_TARGET, "{message}"),
         Some(Outputs { log, .. }) => log.push(format!("latchd: {message}\n").as_bytes()),
         None => {}
     }
@@ -138,13 +132,13 @@ fn filter(level: Level) -> EnvFilter {
 struct Writers {
     log: Arc<LineQueue>,
     stdout: Arc<LineQueue>,
-    format: Format,
+    format: LogFormat,
 }
 
 /// Puts what one event says into a queue.
 struct Writer<'a> {
     queue: &'a LineQueue,
-    format: Format,
+    format: LogFormat,
     settles: bool,
 }
 
@@ -181,10 +175,10 @@ impl io::Write for Writer<'_> {
 }
 
 /// The line of a request with the request's id. A span would say it too, but every request would pay for one.
-fn with_request_id(line: &[u8], format: Format, id: &str) -> Vec<u8> {
+fn with_request_id(line: &[u8], format: LogFormat, id: &str) -> Vec<u8> {
     let (end, field) = match format {
-        Format::Text => ("\n", format!(" request_id={id}")),
-        Format::Json => ("}\n", format!(",\"request_id\":\"{id}\"")),
+        LogFormat::Text => ("\n", format!(" request_id={id}")),
+        LogFormat::Json => ("}\n", format!(",\"request_id\":\"{id}\"")),
     };
     let begin = line.strip_suffix(end.as_bytes()).unwrap_or(line);
     [begin, field.as_bytes(), end.as_bytes()].concat()
@@ -198,8 +192,8 @@ mod tests {
     fn request_id_is_the_last_field_of_a_line() {
         let line =
             |line: &str, format| String::from_utf8(with_request_id(line.as_bytes(), format, "a-1")).expect("UTF-8");
-        assert_eq!(line("INFO hello who=you\n", Format::Text), "INFO hello who=you request_id=a-1\n");
-        assert_eq!(line("{\"level\":\"INFO\"}\n", Format::Json), "{\"level\":\"INFO\",\"request_id\":\"a-1\"}\n");
+        assert_eq!(line("INFO hello who=you\n", LogFormat::Text), "INFO hello who=you request_id=a-1\n");
+        assert_eq!(line("{\"level\":\"INFO\"}\n", LogFormat::Json), "{\"level\":\"INFO\",\"request_id\":\"a-1\"}\n");
     }
 
     #[test]

@@ -21,15 +21,12 @@ pub struct Metrics {
     pub request_seconds: Histogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
-    /// Connections ended because of a flood of HTTP/2 frames.
     pub connections_flooded: Counter,
     pub tls_failures: Counter,
     process: ProcessMetrics,
     /// Names without our prefix.
     bare: Registry,
-    /// Log entries that each other node lacks.
     pub peer_lag: Gauges<NodeLabels>,
-    /// When the certificates in use end.
     pub certificate_expiry: Gauges<CertificateLabels>,
 }
 

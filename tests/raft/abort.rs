@@ -4,7 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use latchd::telemetry::logs::{self, Format, Logging};
+use latchd::base::config_value::LogFormat;
+use latchd::telemetry::logs::{self, Logging};
 
 use super::support::{on_disk, start};
 
@@ -16,7 +17,7 @@ const SIGABRT: i32 = 6;
 #[tokio::test]
 async fn child_writes_until_disk_refuses() {
     let Ok(dir) = std::env::var(DIR) else { return };
-    let logging = Logging { level: tracing::Level::ERROR, format: Format::Text, file: None, colours: false };
+    let logging = Logging { level: tracing::Level::ERROR, format: LogFormat::Text, file: None, colours: false };
     logs::start(logging).expect("a log");
     let (node, _) = start(on_disk(Path::new(&dir))).await.expect("a node");
     for number in 0.. {

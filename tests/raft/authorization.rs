@@ -3,7 +3,8 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use latchd::telemetry::logs::{self, Format, Logging};
+use latchd::base::config_value::LogFormat;
+use latchd::telemetry::logs::{self, Logging};
 
 use super::impostor::{APPEND, Impostor, SNAPSHOT_BEGIN, TAKE_OVER, VOTE, append_request, log_id, vote, vote_request};
 use super::network::{MemoryNetwork, Node, SOON, address, leader, memory, others, stop, three};
@@ -125,7 +126,7 @@ const CHILD: &str = "LATCHD_TEST_BROKEN_NODE";
 fn is_child() -> bool {
     let is_child = std::env::var_os(CHILD).is_some();
     if is_child {
-        let logging = Logging { level: tracing::Level::ERROR, format: Format::Text, file: None, colours: false };
+        let logging = Logging { level: tracing::Level::ERROR, format: LogFormat::Text, file: None, colours: false };
         logs::start(logging).expect("a log");
     }
     is_child

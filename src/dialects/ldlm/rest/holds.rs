@@ -61,7 +61,7 @@ pub async fn unlock(State(app): State<AppState>, request: Request) -> Response {
     handle(&app, request, release).await
 }
 
-/// Declares a path under which a lease is started anew.
+/// Declares a path under which a lease is renewed.
 macro_rules! renewal {
     ($name:ident at $path:literal, $summary:literal) => {
         #[doc = $summary]
@@ -71,26 +71,10 @@ macro_rules! renewal {
         #[utoipa::path(
             post,
             path = $path,
-            request_body(
-                content = RenewRequest,
-                example = json!({
-                    "name": "deploy/production",
-                    "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e",
-                    "lock_timeout_seconds": 30,
-                }),
-            ),
+            request_body(content = RenewRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "lock_timeout_seconds": 30})),
             responses(
-                (
-                    status = 200,
-                    description = "Renewed, or not: `locked` tells, and `error` says why.",
-                    body = LockAnswer,
-                    headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry.")),
-                ),
-                (
-                    status = 401,
-                    description = "No credential (then without a body), or no session cookie, or its session has ended.",
-                    body = SessionError,
-                ),
+                (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+                (status = 401, description = "No credential (then without a body), or no session cookie, or its session has ended.", body = SessionError),
                 HoldErrors,
             ),
             security(("session" = [])),
@@ -102,8 +86,8 @@ macro_rules! renewal {
 }
 
 // As in a comment, with a space before the text.
-renewal!(renew at "/v1/renew", " Start a lease anew");
-renewal!(refresh_lock at "/v1/refreshlock", " Start a lease anew (older name)");
+renewal!(renew at "/v1/renew", " Renew a lease");
+renewal!(refresh_lock at "/v1/refreshlock", " Renew a lease (older name)");
 
 /// Credential and cookie first, then method and body, then the operation; a living session's cookie goes with all.
 async fn handle(
