@@ -28,12 +28,10 @@ pub enum Credential {
         role: Role,
         prefixes: Vec<String>,
     },
-    /// An argon2id hash as a PHC string (`$argon2id$v=19$...`).
+    /// An argon2id hash as a PHC string (`$argon2id$v=19$...`), with the admin role.
     PasswordHash {
         name: String,
         phc: String,
-        role: Role,
-        prefixes: Vec<String>,
     },
     /// From the command line, with the admin role: kept as its digest.
     PlainKey {
@@ -63,21 +61,21 @@ impl Credential {
             Credential::ApiKey { name, sha256, role, prefixes } => {
                 Ok((Identity::new(&name, role, &prefixes), Proof::Key(not_empty(&name, sha256)?)))
             }
-            Credential::PasswordHash { name, phc, role, prefixes } => {
+            Credential::PasswordHash { name, phc } => {
                 let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
                 let hash = Password::parse(&phc).map_err(problem)?;
-                let identity = Identity::from_secret(&phc, &name, role, &prefixes);
+                let identity = Identity::from_secret(&phc, &name);
                 Ok((identity, Proof::Password { hash: Box::new(hash), plain: None }))
             }
             Credential::PlainKey { name, secret } => {
-                let identity = Identity::from_secret(&name, &name, Role::Admin, &[]);
+                let identity = Identity::from_secret(&name, &name);
                 Ok((identity, Proof::Key(not_empty(&name, sha256(&secret))?)))
             }
             Credential::PlainPassword { name, secret } => {
                 let plain = not_empty(&name, sha256(&secret))?;
                 let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
                 let hash = Box::new(Password::parse(&hash_password(&secret)?).map_err(problem)?);
-                let identity = Identity::from_secret(&name, &name, Role::Admin, &[]);
+                let identity = Identity::from_secret(&name, &name);
                 Ok((identity, Proof::Password { hash, plain: Some(plain) }))
             }
         }

@@ -2,7 +2,7 @@
 
 use super::digest::{Sha256Digest, sha256};
 use serde::Deserialize;
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
 /// What a caller may do, before prefixes narrow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -14,22 +14,6 @@ pub enum Role {
     Admin,
     /// Reads only.
     ReadOnly,
-}
-
-impl Role {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Role::Client => "client",
-            Role::Admin => "admin",
-            Role::ReadOnly => "read-only",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// A recognised caller. Cheap to clone: one reference count, because every request on every core takes it.
@@ -65,11 +49,11 @@ impl Identity {
         Identity::known(name, role, prefixes, credential, name.as_bytes())
     }
 
-    /// The caller of a credential without a name of its own, identified by `what`. The numbers in such names may change,
+    /// The admin with a credential without a name of its own, identified by `what`. The numbers in such names may change,
     /// so idempotency keys are scoped to `what` instead.
-    pub(super) fn from_secret(what: &str, name: &str, role: Role, prefixes: &[String]) -> Identity {
+    pub(super) fn from_secret(what: &str, name: &str) -> Identity {
         let digest = sha256(&format!("latchd credential {what}"));
-        Identity::known(name, role, prefixes, number(&digest), &digest)
+        Identity::known(name, Role::Admin, &[], number(&digest), &digest)
     }
 
     /// The caller of a server without credentials.

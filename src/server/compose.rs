@@ -64,12 +64,8 @@ pub fn access(config: &Config) -> Result<Access, AccessError> {
 
 fn credentials(config: &Config) -> Vec<Credential> {
     let keys = config.access.keys.iter().map(api_key);
-    let passwords = named("password", &config.access.passwords).map(|(name, phc)| Credential::PasswordHash {
-        name,
-        phc,
-        role: Role::Admin,
-        prefixes: Vec::new(),
-    });
+    let passwords =
+        named("password", &config.access.passwords).map(|(name, phc)| Credential::PasswordHash { name, phc });
     let plain_keys =
         named("command-line-key", &config.plain.api_keys).map(|(name, secret)| Credential::PlainKey { name, secret });
     let plain_passwords = named("command-line-password", &config.plain.passwords)

@@ -38,7 +38,7 @@ fn phc(password: &str) -> String {
 }
 
 fn password(name: &str, secret: &str) -> Credential {
-    Credential::PasswordHash { name: name.to_owned(), phc: phc(secret), role: Role::Client, prefixes: Vec::new() }
+    Credential::PasswordHash { name: name.to_owned(), phc: phc(secret) }
 }
 
 fn key(name: &str, secret: &str, role: Role, prefixes: &[&str]) -> Credential {

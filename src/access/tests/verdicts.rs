@@ -79,12 +79,7 @@ fn unusable_password_hashes_are_refused_by_name() {
         (format!("$argon2id$v=19$m=300000,t=1,p=1{PHC_TAIL}"), "300000 KiB"),
     ];
     for (phc, problem) in rows {
-        let credential = Credential::PasswordHash {
-            name: "ops".to_owned(),
-            phc: phc.clone(),
-            role: Role::Admin,
-            prefixes: Vec::new(),
-        };
+        let credential = Credential::PasswordHash { name: "ops".to_owned(), phc: phc.clone() };
         let error = Access::new(vec![credential], options());
         let message = error.expect_err(&phc).to_string();
         assert!(message.contains("credential `ops`") && message.contains(problem), "{message}");
@@ -119,7 +114,7 @@ fn options_have_a_least_value() {
 fn made_hashes_are_accepted_and_salted() {
     let phc = hash_password("pass").unwrap();
     assert_ne!(phc, hash_password("pass").unwrap());
-    let credential = Credential::PasswordHash { name: "ops".to_owned(), phc, role: Role::Admin, prefixes: Vec::new() };
+    let credential = Credential::PasswordHash { name: "ops".to_owned(), phc };
     let access = access(vec![credential]);
     assert_eq!(access.check_here(&["Pass"], ip(HOME), START), Verdict::Wrong);
     assert_eq!(name(access.check_here(&["pass"], ip(HOME), START)), "ops");
@@ -140,11 +135,11 @@ fn each_role_has_its_rights() {
     let rows = [(Role::Client, true, false), (Role::Admin, true, true), (Role::ReadOnly, false, false)];
     for (role, may_take, is_admin) in rows {
         let identity = Identity::new("x", role, &[]);
-        assert_eq!(identity.may_take("any"), may_take, "{role}");
-        assert_eq!(identity.may_write(), may_take, "{role}");
-        assert_eq!(identity.is_admin(), is_admin, "{role}");
-        assert_eq!(identity.may_administer("any"), is_admin, "{role}");
-        assert!(identity.may_read("any"), "{role}");
+        assert_eq!(identity.may_take("any"), may_take, "{role:?}");
+        assert_eq!(identity.may_write(), may_take, "{role:?}");
+        assert_eq!(identity.is_admin(), is_admin, "{role:?}");
+        assert_eq!(identity.may_administer("any"), is_admin, "{role:?}");
+        assert!(identity.may_read("any"), "{role:?}");
     }
 }
 
