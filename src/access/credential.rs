@@ -160,5 +160,5 @@ pub fn hash_password(password: &str) -> Result<String, AccessError> {
 
 /// The SHA-256 of a key as 64 hexadecimal digits.
 pub fn hash_key(key: &str) -> String {
-    sha256(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::base::codec::hex(&sha256(key))
 }

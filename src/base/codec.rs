@@ -165,6 +165,11 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// Two lower-case digits for each byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Declares an enum that stands for bytes in a format: the byte of each variant, the array `ALL`, and the way back, `from_u8`.
 macro_rules! byte_enum {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $byte:literal,)* }) => {

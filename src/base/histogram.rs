@@ -6,10 +6,10 @@ use std::time::Duration;
 /// Upper bounds in seconds: from a flush that a disk's cache answers up to a disk that hangs.
 pub const FLUSH_SECONDS: &[f64] =
     &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Of a wait for a lock: from a grant at once to the longest that a client waits for.
+/// Upper bounds of a wait for a lock: from a grant at once to the longest that a client waits for.
 pub const WAIT_SECONDS: &[f64] =
     &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0];
-/// Of a request: from a grant in memory up to the longest wait worth telling apart.
+/// Upper bounds of a request: from a grant in memory up to the longest wait worth telling apart.
 pub const REQUEST_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
 /// Upper bounds of sizes of a batch.
@@ -58,7 +58,7 @@ impl Histogram {
 }
 
 impl Default for Histogram {
-    /// Of flushes, and of what takes about as long.
+    /// With the bounds of flushes.
     fn default() -> Histogram {
         Histogram::new(FLUSH_SECONDS)
     }

@@ -1,6 +1,7 @@
 //! Identifiers of locks, sessions, holds, waiters, nodes, commands and callers.
 
 use crate::base::byte_enum;
+use crate::base::codec::hex;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -57,7 +58,7 @@ impl SessionId {
     /// random bits cannot be found from a digest.
     pub fn handle(self) -> String {
         let digest = Sha256::new_with_prefix(b"latchd session ").chain_update(self.0).finalize();
-        digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest[..6])
     }
 }
 

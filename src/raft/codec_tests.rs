@@ -6,15 +6,12 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use openraft::{BasicNode, CommittedLeaderId};
 
+use crate::base::codec::hex;
 use crate::raft::codec::{Wire, decode, encode};
 use crate::raft::log::record::{Record, RecordedState};
 use crate::raft::types::{
     EntryPayload, LogEntry, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta,
 };
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn plain(spaced: &str) -> String {
     spaced.replace(' ', "")

@@ -119,10 +119,10 @@ pub struct Incoming {
 }
 
 /// The part of accepting a connection that may take long: awaited beside the next `accept`, and given up after a while.
-pub type Handshake = BoxFuture<'static, io::Result<Arrival>>;
+pub type Handshake = BoxFuture<'static, io::Result<AcceptedConnection>>;
 
 /// A connection that can be used, and the certificate of its other end.
-pub struct Arrival {
+pub struct AcceptedConnection {
     pub stream: Stream,
     /// `None` if the transport has none: then the node id in the hello is not verified.
     pub certificate: Option<PeerCertificate>,

@@ -47,8 +47,8 @@ pub use bootstrap::bootstrap_from_snapshot;
 pub use data_dir::directory::free_bytes;
 pub use error::{MemberError, MembershipError, NodeStartError, ProposeError, ReadError, TransferError};
 pub use interface::{
-    Arrival, ByteStream, Frozen, Handshake, Incoming, LogChange, Machine, PeerService, StableStore, StoredEntry,
-    StoredLog, Stream, Transport,
+    AcceptedConnection, ByteStream, Frozen, Handshake, Incoming, LogChange, Machine, PeerService, StableStore,
+    StoredEntry, StoredLog, Stream, Transport,
 };
 pub use leadership::Leadership;
 pub use measurements::Progress;

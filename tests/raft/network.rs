@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use latchd::base::BoxFuture;
 use latchd::raft::{
-    Arrival, Handshake, Incoming, NodeStartError, PeerOptions, PeerService, RaftNode, RaftOptions, Store, Stream,
-    Transport,
+    AcceptedConnection, Handshake, Incoming, NodeStartError, PeerOptions, PeerService, RaftNode, RaftOptions, Store,
+    Stream, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -89,7 +89,7 @@ impl Transport for MemoryTransport {
         Box::pin(async {
             let stream = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
             let handshake: Handshake =
-                Box::pin(async move { Ok(Arrival { stream: Box::new(stream), certificate: None }) });
+                Box::pin(async move { Ok(AcceptedConnection { stream: Box::new(stream), certificate: None }) });
             Ok(Incoming { address: None, handshake })
         })
     }

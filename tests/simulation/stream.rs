@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use latchd::base::BoxFuture;
-use latchd::raft::{Arrival, Handshake, Incoming, Stream, Transport};
+use latchd::raft::{AcceptedConnection, Handshake, Incoming, Stream, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -86,7 +86,7 @@ impl Transport for Line {
         Box::pin(async {
             let end = self.accepted.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
             let handshake: Handshake =
-                Box::pin(async move { Ok(Arrival { stream: Box::new(end), certificate: None }) });
+                Box::pin(async move { Ok(AcceptedConnection { stream: Box::new(end), certificate: None }) });
             Ok(Incoming { address: None, handshake })
         })
     }

@@ -84,9 +84,6 @@ impl Acquire {
     }
 
     fn key_usage(&self) -> Usage {
-        match self.idempotency_key {
-            Some(_) => Usage::of_idempotency_key(Some(&self.name)),
-            None => Usage::default(),
-        }
+        self.idempotency_key.map_or_else(Usage::default, |_| Usage::of_idempotency_key(Some(&self.name)))
     }
 }

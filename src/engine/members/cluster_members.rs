@@ -34,7 +34,7 @@ pub struct ClusterView {
     pub has_quorum: bool,
     /// The replicated feature level.
     pub level: u32,
-    /// Of the node that answers.
+    /// The last entry that the node that answers has applied.
     pub applied_index: u64,
     /// Ordered by node id.
     pub members: Vec<MemberView>,

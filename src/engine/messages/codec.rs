@@ -6,7 +6,7 @@ use crate::domain::{Entry, Incarnation, StoreId, Timestamp};
 
 /// Raised when a message changes its shape. A node answers an unknown version with `Reply::NotUnderstood`.
 pub const VERSION: u8 = 1;
-/// Of a node's address; the same bound as in the log.
+/// The limit of a node's address, as in the log.
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// The only format of messages.

@@ -1,6 +1,7 @@
 //! Reads of this node's table, each with the consistency that the caller asks for.
 
 use super::read_barrier::ReadBarrier;
+use crate::base::codec::hex;
 use crate::domain::view::LockView;
 use crate::domain::{Name, SessionId, Timestamp};
 use crate::engine::cluster_clock::ClusterClock;
@@ -91,6 +92,6 @@ impl TableReader {
         let mut whole = Vec::new();
         frozen.write_to(&mut whole).expect("a vector takes everything");
         let digest = Sha256::digest(&whole);
-        (index, digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        (index, hex(&digest[..16]))
     }
 }

@@ -7,12 +7,13 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::base::codec::hex;
 use crate::raft::data_dir::directory::{replace_file, sync_dir};
 use crate::raft::error::NodeStartError;
 use crate::raft::log::position;
 
 pub const FILE: &str = "store-id";
-/// Of older releases, without a checksum; still read.
+/// The first line in older releases, without a checksum; still read.
 const FIRST_PREFIX: &str = "latchd store 1";
 const PREFIX: &str = "latchd store 2";
 /// The id of the only node, before there was this file.
@@ -86,8 +87,7 @@ fn mark_unused(dir: &Path) -> io::Result<()> {
 }
 
 fn write(dir: &Path, node: u64, id: &[u8; 16]) -> io::Result<()> {
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = format!("{PREFIX} node {node} id {hex}");
+    let text = format!("{PREFIX} node {node} id {}", hex(id));
     replace_file(&dir.join(FILE), &format!("{text} crc32 {:08x}", crc32fast::hash(text.as_bytes())))?;
     sync_dir(dir)
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use openraft::{BasicNode, CommittedLeaderId};
 
+use crate::base::codec::hex;
 use crate::raft::codec::{Wire, decode, decode_prefix, encode};
 use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
 use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply, SnapshotBegin};
@@ -90,10 +91,6 @@ fn examples() -> Vec<(&'static str, Frame)> {
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/frames/v1-{name}.hex"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -12,7 +12,7 @@ use crate::base::address_group::AddressGroup;
 use crate::mutants::planted;
 use crate::raft::types::NodeId;
 
-/// Of connections without a hello, or of nodes that are no members.
+/// Connections without a hello, or of nodes that are no members.
 const UNAUTHENTICATED_MAX: usize = 128;
 const UNAUTHENTICATED_OF_ADDRESS_MAX: usize = 32;
 /// A member has two connections to each node, one more for a snapshot, and for a moment those that it has lost.
@@ -25,11 +25,12 @@ pub struct ConnectionSlots(Arc<Mutex<Slots>>);
 #[derive(Default)]
 struct Slots {
     next: u64,
-    unauthenticated: VecDeque<Connection>,
-    members: BTreeMap<NodeId, VecDeque<Connection>>,
+    unauthenticated: VecDeque<Occupant>,
+    members: BTreeMap<NodeId, VecDeque<Occupant>>,
 }
 
-struct Connection {
+/// A connection that has a slot.
+struct Occupant {
     slot: u64,
     address: Option<AddressGroup>,
     task: AbortHandle,
@@ -61,7 +62,7 @@ impl ConnectionSlots {
         taken.next += 1;
         // While this is locked: the task may end before it has a slot to give back.
         let task = start(Slot { number, slots: self.clone() });
-        taken.unauthenticated.push_back(Connection { slot: number, address, task });
+        taken.unauthenticated.push_back(Occupant { slot: number, address, task });
     }
 }
 

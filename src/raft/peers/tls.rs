@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::base::BoxFuture;
-use crate::raft::interface::{Arrival, Handshake, Incoming, Stream, Transport};
+use crate::raft::interface::{AcceptedConnection, Handshake, Incoming, Stream, Transport};
 use crate::raft::peers::certificate::PeerCertificate;
 
 const PROTOCOL: &[u8] = b"latchd-peer";
@@ -128,7 +128,7 @@ impl Transport for TlsTransport {
                 // The verifier requires one; without it this node would accept any host.
                 let own = shown.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no certificate"))?;
                 let certificate = Some(PeerCertificate::new(own.clone().into_owned()));
-                Ok(Arrival { stream: Box::new(stream), certificate })
+                Ok(AcceptedConnection { stream: Box::new(stream), certificate })
             });
             Ok(Incoming { address: Some(from.ip()), handshake })
         })

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
+use crate::base::codec::hex;
 use crate::raft::snapshot::file::{open_snapshot, snapshot_writer};
 use crate::raft::types::{StoredMembership, snapshot_meta};
 
@@ -28,7 +29,7 @@ fn snapshot_file_has_golden_bytes() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("s");
     write(&path, b"locks");
-    let found: String = fs::read(&path).expect("the file").iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex(&fs::read(&path).expect("the file"));
     let header = "4c41544348534e50 00000001 0000000c a5 00 00 a4 00000000 00000000 9cf0190e";
     let chunk = "00000005 dc1a8e24 6c6f636b73";
     let trailer = "00000000 00000001 0000000000000005 1cc426a3";

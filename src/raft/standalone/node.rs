@@ -53,20 +53,20 @@ pub struct State {
     pub leader: Option<CommittedLeaderId<NodeId>>,
     waiting: VecDeque<Proposal>,
     /// The entry whose flush is under way.
-    in_flight: Option<(LogEntry, Origin)>,
+    in_flight: Option<(LogEntry, Requester)>,
     closed: bool,
 }
 
 /// What became an entry, or will.
 struct Proposal {
     payload: EntryPayload,
-    origin: Origin,
+    requester: Requester,
 }
 
-enum Origin {
-    /// Proposed by name: a task waits for its index.
-    Proposed(oneshot::Sender<u64>),
-    /// Taken from the source at this age of the process.
+enum Requester {
+    /// A task that waits for the index.
+    Task(oneshot::Sender<u64>),
+    /// The source, from which it was taken at this age of the process.
     Source(Duration),
 }
 
@@ -85,7 +85,7 @@ impl State {
         self.leader?;
         let began = process_age();
         let payload = source?.next()?;
-        Some(Proposal { payload: EntryPayload::Normal(payload), origin: Origin::Source(began) })
+        Some(Proposal { payload: EntryPayload::Normal(payload), requester: Requester::Source(began) })
     }
 
     /// The first entry of a new log has the id that openraft gives it.
@@ -141,22 +141,22 @@ impl Standalone {
     }
 
     fn append(self: &Arc<Self>, state: &mut State, proposal: Proposal) {
-        let Proposal { payload, origin } = proposal;
+        let Proposal { payload, requester } = proposal;
         let entry = LogEntry { log_id: state.next_id(), payload };
         state.last = Some(entry.log_id);
-        planted!("answer-before-flush" => return self.apply_unflushed(state, entry, origin));
+        planted!("answer-before-flush" => return self.apply_unflushed(state, entry, requester));
         let this = self.clone();
         match state.log.append(&entry, move || this.flushed()) {
-            true => state.in_flight = Some((entry, origin)),
-            false => self.apply(state, entry, origin),
+            true => state.in_flight = Some((entry, requester)),
+            false => self.apply(state, entry, requester),
         }
     }
 
     /// A planted bug.
     #[cfg(feature = "mutants")]
-    fn apply_unflushed(&self, state: &mut State, entry: LogEntry, origin: Origin) {
+    fn apply_unflushed(&self, state: &mut State, entry: LogEntry, requester: Requester) {
         state.log.append(&entry, || ());
-        self.apply(state, entry, origin);
+        self.apply(state, entry, requester);
     }
 
     /// The entry under way is on disk.
@@ -164,15 +164,15 @@ impl Standalone {
         {
             let mut state = self.state.lock();
             let Some(state) = state.as_mut() else { return };
-            if let Some((entry, origin)) = state.in_flight.take() {
-                self.apply(state, entry, origin);
+            if let Some((entry, requester)) = state.in_flight.take() {
+                self.apply(state, entry, requester);
             }
         }
         self.flush_ended.notify_waiters();
         self.append_pending();
     }
 
-    fn apply(&self, state: &mut State, entry: LogEntry, origin: Origin) {
+    fn apply(&self, state: &mut State, entry: LogEntry, requester: Requester) {
         let index = entry.log_id.index;
         let changes_members = matches!(entry.payload, EntryPayload::Membership(_));
         state.machine.apply_entry(entry);
@@ -180,9 +180,9 @@ impl Standalone {
             *self.membership.lock() = Arc::new(state.machine.membership().clone());
         }
         state.machine.announce();
-        match origin {
-            Origin::Proposed(answer) => _ = answer.send(index),
-            Origin::Source(began) => {
+        match requester {
+            Requester::Task(answer) => _ = answer.send(index),
+            Requester::Source(began) => {
                 let took = process_age().saturating_sub(began);
                 self.source.get().inspect(|source| source.applied(took));
             }
@@ -202,7 +202,7 @@ impl Standalone {
         let (answer, applied) = oneshot::channel();
         match self.state.lock().as_mut() {
             Some(state) if !state.closed => {
-                state.waiting.push_back(Proposal { payload, origin: Origin::Proposed(answer) });
+                state.waiting.push_back(Proposal { payload, requester: Requester::Task(answer) });
             }
             _ => return Err(ProposeError::ShuttingDown),
         }
