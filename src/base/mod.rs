@@ -1,4 +1,4 @@
-//! Clock, randomness, the byte codec, histograms, a bounded map, groups of addresses, the id of the current request, the phase of
+//! Clock, randomness, the byte codec, values and URLs of the configuration, histograms, a bounded map, groups of addresses, the id of the current request, the phase of
 //! the drain, and a limit on repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
@@ -12,6 +12,7 @@ pub mod config_value;
 mod drain;
 pub mod fatal;
 pub mod histogram;
+pub mod listen_url;
 mod log_rate_limit;
 pub mod random;
 pub mod request_id;

@@ -1,7 +1,7 @@
 //! What is allowed and yet worth a warning at each start: who else can reach the service, and how.
 
 use super::Config;
-use super::listen::Scheme;
+use crate::base::listen_url::Scheme;
 
 /// Fewer characters than this can be guessed, given time.
 const API_KEY_CHARACTERS: usize = 16;
@@ -41,7 +41,7 @@ mod tests {
 
     fn warnings(text: &str, api_key: Option<&str>) -> Vec<String> {
         let mut config = Config::load(Inputs::default()).expect("the defaults");
-        config.listen = text.split(' ').map(|url| super::super::listen::ListenUrl::parse(url).expect(url)).collect();
+        config.listen = text.split(' ').map(|url| crate::base::listen_url::ListenUrl::parse(url).expect(url)).collect();
         config.plain.api_keys.extend(api_key.map(super::super::Secret::new));
         config.warnings()
     }

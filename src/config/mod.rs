@@ -1,11 +1,11 @@
 //! Configuration: plain validated structs, one file per concern, read from one merged document. What the engine is
-//! started with (`storage`, `events`) is read into its own structs.
+//! started with (`storage`, `events`, `cluster`) is read into its own structs.
 //!
 //! Defaults (the `config.toml` at the top of the repository, compiled in) <- file <- environment <- flags. No room
 //! below `cli` and `server` reads the environment; each gets the values that it needs.
 
 pub mod access;
-pub mod cluster;
+mod cluster;
 pub mod compat;
 pub mod env;
 mod error;
@@ -13,7 +13,6 @@ mod exposure;
 mod inputs;
 mod layers;
 pub mod limits;
-pub mod listen;
 pub mod log;
 pub mod secret_file;
 pub mod server;
@@ -26,12 +25,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use self::access::AccessConfig;
-pub use self::cluster::ClusterConfig;
 pub use self::compat::CompatConfig;
 pub use self::error::ConfigError;
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{LocksConfig, QuotasConfig, SessionsConfig};
-pub use self::listen::ListenUrl;
 pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::ServerConfig;
@@ -41,9 +38,10 @@ pub use self::tls::TlsConfig;
 use self::access::PlainCredentials;
 use self::layers::Layers;
 pub use crate::base::config_value::Secret;
+pub use crate::base::listen_url::{ListenUrl, Scheme};
 use crate::domain::Limits;
-use crate::engine::StorageOptions;
 use crate::engine::events::EventOptions;
+use crate::engine::{ClusterOptions, StorageOptions};
 
 /// The document of defaults: every key, its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
@@ -63,7 +61,7 @@ pub struct Config {
     pub quotas: QuotasConfig,
     pub storage: StorageOptions,
     pub events: EventOptions,
-    pub cluster: ClusterConfig,
+    pub cluster: ClusterOptions,
     pub compat: CompatConfig,
     pub log: LogConfig,
     /// From `--password`, `--api-key` and their variables; no key of the document.
@@ -116,7 +114,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let conflict = |text: String| Err(ConfigError::Conflict(text));
         self.tls.check()?;
-        self.cluster.check()?;
+        cluster::check(&self.cluster)?;
         if self.listen.is_empty() {
             return conflict("listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443".to_owned());
         }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::listen::{ListenUrl, Scheme};
+use super::{ListenUrl, Scheme};
 use crate::base::config_value::{bytes, duration, positive, positive_duration};
 
 /// Connection handling.

@@ -10,6 +10,7 @@
 
 mod backup;
 mod cluster_clock;
+pub mod cluster_options;
 mod command_queue;
 mod digests;
 mod disk_space;
@@ -31,10 +32,11 @@ mod table_host;
 mod test_node;
 
 pub use backup::{Backup, BackupCounts, BackupError, RestoreOptions, backup_reader, backup_writer, check, restore};
+pub use cluster_options::ClusterOptions;
 pub use error::{EngineError, Fault};
 pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};
-pub use options::{ClusterOptions, EngineOptions, StorageOptions};
+pub use options::{EngineOptions, StorageOptions};
 pub use parts::Overview;
 pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
 pub use requests::{GrantGuard, Granted, Released, Renewed};

@@ -1,14 +1,13 @@
 //! How an engine is started, alone or in a cluster.
 
+use super::cluster_options::ClusterOptions;
 use super::command_queue::BatchBounds;
 use super::events::EventOptions;
 use crate::base::Drain;
 use crate::base::config_value::{bytes, positive};
 use crate::domain::Limits;
-use crate::raft::{Accept, PeerFiles, StableStore, Transport};
+use crate::raft::{Accept, StableStore, Transport};
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,10 @@ pub struct EngineOptions {
     pub events: EventOptions,
     pub cluster: ClusterOptions,
     pub drain: Drain,
+    /// Used instead of `cluster.peer_listen`.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Used instead of a data directory.
+    pub store: Option<Arc<dyn StableStore>>,
 }
 
 /// `[storage]`: the log, its snapshots and its batches.
@@ -58,32 +61,4 @@ impl StorageOptions {
     pub(super) fn accept(&self) -> Accept {
         Accept { empty: self.accept_empty, lost_end: self.accept_lost_end }
     }
-}
-
-/// What this node is called among others, and how it talks to them.
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    pub node_id: u64,
-    /// Where other nodes reach this one; `None` runs alone.
-    pub listen: Option<SocketAddr>,
-    /// The URL under which other nodes find this one.
-    pub advertise: String,
-    /// The nodes that bootstrap the cluster, this one among them; empty if this node begins alone or is added later.
-    pub peers: BTreeMap<u64, String>,
-    pub tls: Option<PeerFiles>,
-    /// Used instead of `listen` and `tls`.
-    pub transport: Option<Arc<dyn Transport>>,
-    /// Used instead of a data directory.
-    pub store: Option<Arc<dyn StableStore>>,
-    pub heartbeat: Duration,
-    pub election_min: Duration,
-    pub election_max: Duration,
-    /// Requests are refused with "no quorum" after this long without one.
-    pub no_quorum_after: Duration,
-    /// A command that was handed on this long ago gets "outcome unknown".
-    pub outcome_wait: Duration,
-    /// A node that is not heard for this long is declared down.
-    pub node_down_after: Duration,
-    /// How often, in cluster time, nodes compare their tables; the same on all of them.
-    pub compare_every: Duration,
 }

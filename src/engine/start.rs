@@ -7,7 +7,7 @@ use super::digests::{DigestComparison, DigestLog, DigestVotes, take_digests};
 use super::disk_space::DiskSpace;
 use super::events::{EventLog, EventSource};
 use super::members::{ClusterMembers, NodeHealth, watch_for_removal, watch_node_state};
-use super::options::{ClusterOptions, EngineOptions};
+use super::options::EngineOptions;
 use super::parts::Parts;
 use super::peer_service::{EngineService, RequestHandler};
 use super::proposer::{Proposer, QueuedEntries, UnsettledCommands};
@@ -179,7 +179,7 @@ impl Wiring {
 
 fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> {
     let cluster = &options.cluster;
-    let store = match (&cluster.store, &options.data_dir) {
+    let store = match (&options.store, &options.data_dir) {
         (Some(store), _) => Store::Stable(store.clone()),
         (None, None) => Store::Memory,
         (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.storage.fsync },
@@ -191,19 +191,20 @@ fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> 
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,
-        peers: peer_options(cluster)?,
+        peers: peer_options(options)?,
         may_begin: check_wall_clock(options.storage.trust_clock),
         accept: options.storage.accept(),
     })
 }
 
 /// The way to other nodes, listening already. `None` for a node that runs alone.
-fn peer_options(cluster: &ClusterOptions) -> Result<Option<PeerOptions>, NodeStartError> {
-    let transport: Arc<dyn Transport> = match (&cluster.transport, cluster.listen, &cluster.tls) {
+fn peer_options(options: &EngineOptions) -> Result<Option<PeerOptions>, NodeStartError> {
+    let cluster = &options.cluster;
+    let transport: Arc<dyn Transport> = match (&options.transport, cluster.listen(), cluster.tls()) {
         (Some(transport), _, _) => transport.clone(),
-        (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files.clone())?),
+        (None, Some(listen), Some(files)) => Arc::new(TlsTransport::bind(listen, files)?),
         (None, _, _) => return Ok(None),
     };
-    let (advertise, initial) = (cluster.advertise.clone(), cluster.peers.clone());
-    Ok(Some(PeerOptions { advertise, initial, transport }))
+    let advertise = cluster.advertise().map(ToString::to_string).unwrap_or_default();
+    Ok(Some(PeerOptions { advertise, initial: cluster.peer_urls(), transport }))
 }

@@ -1,11 +1,12 @@
 //! One node in memory, whose tasks do not run: what the parts are tested on.
 
+use super::cluster_options::ClusterOptions;
 use super::command_queue::AnswerReceiver;
 use super::events::EventOptions;
-use super::options::{ClusterOptions, EngineOptions, StorageOptions};
+use super::options::{EngineOptions, StorageOptions};
 use super::start::Wiring;
 use crate::domain::{Caller, Command, Dialect, EndReason, Event, Limits, SessionId, Timestamp, Token};
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bounds on events and subscriptions, for a log that no API serves.
@@ -67,12 +68,12 @@ fn options() -> EngineOptions {
     };
     let cluster = ClusterOptions {
         node_id: 1,
-        listen: None,
-        advertise: String::new(),
-        peers: BTreeMap::new(),
-        tls: None,
-        transport: None,
-        store: None,
+        peer_listen: None,
+        advertise: None,
+        peers: Vec::new(),
+        peer_ca: PathBuf::new(),
+        peer_cert: PathBuf::new(),
+        peer_key: PathBuf::new(),
         heartbeat: Duration::from_millis(100),
         election_min: Duration::from_millis(250),
         election_max: Duration::from_millis(400),
@@ -89,5 +90,7 @@ fn options() -> EngineOptions {
         events: event_options(1_000, 10),
         cluster,
         drain: crate::base::Drain::default(),
+        transport: None,
+        store: None,
     }
 }

@@ -20,7 +20,7 @@ use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, ParseErrorStream, is_prox
 use super::socket;
 use super::tracked::Tracked;
 use crate::access::AddressPool;
-use crate::config::listen::Scheme;
+use crate::config::Scheme;
 use crate::http::address_limits;
 use crate::http::connection::ClientAddr;
 use crate::telemetry::Metrics;

@@ -4,10 +4,9 @@ use super::system_limits::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
 use crate::base::Drain;
 use crate::config::access::KeyConfig;
-use crate::config::{ClusterConfig, Config, Secret};
+use crate::config::{Config, Secret};
 use crate::domain::Limits;
-use crate::engine::{ClusterOptions, EngineOptions, PeerFiles};
-use std::path::Path;
+use crate::engine::EngineOptions;
 use std::time::Duration;
 
 /// Each keeps a core busy.
@@ -21,29 +20,10 @@ pub fn engine_options(config: &Config, drain: Drain) -> EngineOptions {
         limits: Limits { table_bytes_max: table_bytes_max(config.locks.table_bytes_max), ..config.limits() },
         session_idle_timeout: config.sessions.idle_timeout,
         events: config.events,
-        cluster: cluster_options(&config.cluster),
+        cluster: config.cluster.clone(),
         drain,
-    }
-}
-
-fn cluster_options(cluster: &ClusterConfig) -> ClusterOptions {
-    let peers = cluster.peers.iter().map(|peer| (peer.node, peer.url.to_string()));
-    let tls = cluster.tls().map(|files| files.map(Path::to_owned)).map(|[ca, cert, key]| PeerFiles { ca, cert, key });
-    ClusterOptions {
-        node_id: cluster.node_id,
-        listen: cluster.listen(),
-        advertise: cluster.advertise().map(ToString::to_string).unwrap_or_default(),
-        peers: peers.collect(),
-        tls,
         transport: None,
         store: None,
-        heartbeat: cluster.heartbeat,
-        election_min: cluster.election_min,
-        election_max: cluster.election_max,
-        no_quorum_after: cluster.no_quorum_after,
-        outcome_wait: cluster.outcome_wait,
-        node_down_after: cluster.node_down_after,
-        compare_every: cluster.compare_every,
     }
 }
 

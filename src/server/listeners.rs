@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use super::socket;
 use crate::config::ListenUrl;
-use crate::config::listen::Scheme;
+use crate::config::Scheme;
 
 /// How often a port that is free on one address of a host name is given up because another one has it taken.
 const FREE_PORT_TRIES: usize = 16;

@@ -17,7 +17,7 @@ use super::link::Links;
 use super::listeners::{BindError, Bound};
 use super::serve::with_limits;
 use crate::base::Drain;
-use crate::config::listen::Scheme;
+use crate::config::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::http::problem::problem;
 use crate::http::{Code, Failure};

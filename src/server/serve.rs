@@ -24,7 +24,7 @@ use super::tls::{Served, Tls, TlsError};
 use super::workers::{Inbox, Recipient, Workers, hand_out};
 use crate::access::Addresses;
 use crate::base::{Drain, DrainPhase};
-use crate::config::listen::Scheme;
+use crate::config::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
 

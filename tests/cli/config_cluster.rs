@@ -1,7 +1,8 @@
 //! `[cluster]`: its settings, and conflicts between them.
 
 use super::config_layers::Given;
-use std::path::Path;
+use latchd::engine::PeerFiles;
+use std::path::PathBuf;
 
 const LISTEN: &str = "https://10.0.0.1:9443";
 const PEERS: &str = "1=https://10.0.0.1:9443,2=https://10.0.0.2:9443,3=https://10.0.0.3:9443";
@@ -30,7 +31,8 @@ fn node_without_peer_listen_runs_alone() {
     let cluster = node("2").load().expect("valid").cluster;
     assert_eq!(cluster.listen(), Some("10.0.0.1:9443".parse().expect("an address")));
     assert_eq!(cluster.advertise().expect("a URL").to_string(), "https://10.0.0.2:9443", "its own entry");
-    assert_eq!(cluster.tls(), Some(["ca.pem", "node1.pem", "node1.key"].map(Path::new)));
+    let [ca, cert, key] = ["ca.pem", "node1.pem", "node1.key"].map(PathBuf::from);
+    assert_eq!(cluster.tls(), Some(PeerFiles { ca, cert, key }));
     assert_eq!(cluster.peers.iter().map(|peer| peer.node).collect::<Vec<_>>(), [1, 2, 3]);
 }
 

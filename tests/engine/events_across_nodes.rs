@@ -7,11 +7,12 @@ use std::time::Duration;
 use latchd::domain::{Limits, Proof};
 use latchd::engine::events::GapReason;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions};
+use latchd::raft::StableStore;
 
 use super::events_kit::{begun, everything, gap, next, read, said, step};
-use super::service::{ask, hold, options};
+use super::service::{ask, hold, options, peers};
 use crate::domain::kit::limits;
-use crate::raft::network::{MemoryNetwork, SOON, address, list};
+use crate::raft::network::{MemoryNetwork, SOON};
 use crate::simulation::disk::SimulatedDisk;
 
 const ALL: [u64; 3] = [1, 2, 3];
@@ -45,16 +46,14 @@ impl Cluster {
         let (transport, disk) = (self.network.transport(id), self.disks[id as usize - 1].clone());
         let cluster = ClusterOptions {
             node_id: id,
-            advertise: address(id),
-            peers: list(&ALL),
-            transport: Some(transport),
-            store: Some(Arc::new(disk)),
+            peers: peers(&ALL),
             election_min: Duration::from_millis(600),
             election_max: Duration::from_secs(1),
             compare_every: Duration::from_millis(500),
             ..options(None).cluster
         };
-        let mut options = EngineOptions { cluster, limits, ..options(None) };
+        let (transport, store) = (Some(transport), Some(Arc::new(disk) as Arc<dyn StableStore>));
+        let mut options = EngineOptions { cluster, limits, transport, store, ..options(None) };
         options.storage.snapshot_log_bytes = 4_000;
         Engine::start(options).await.expect("a node")
     }

@@ -1,10 +1,12 @@
 //! The engine through its facade: grants, waits, expiry, sessions, drain, restart.
 
 use crate::domain::kit::limits;
+use crate::raft::network::address;
 use arcstr::ArcStr;
-use latchd::config::Config;
+use latchd::config::{Config, ListenUrl};
 use latchd::domain::view::LockFilter;
 use latchd::domain::{Acquire, Caller, Dialect, Proof, Refusal, SessionId, Wait};
+use latchd::engine::cluster_options::Peer;
 use latchd::engine::{Engine, EngineError, EngineOptions, Fault, Granted, StorageOptions};
 use latchd::server::compose::engine_options;
 use std::path::Path;
@@ -15,6 +17,11 @@ pub fn options(data_dir: Option<&Path>) -> EngineOptions {
     let defaults = engine_options(&Config::default(), Default::default());
     let storage = StorageOptions { min_free_bytes: 0, ..defaults.storage.clone() };
     EngineOptions { data_dir: data_dir.map(Path::to_path_buf), storage, limits: limits(), ..defaults }
+}
+
+/// Nodes that form a cluster, at the addresses that they have on a network in memory.
+pub fn peers(nodes: &[u64]) -> Vec<Peer> {
+    nodes.iter().map(|node| Peer { node: *node, url: ListenUrl::parse(&address(*node)).expect("a URL") }).collect()
 }
 
 pub async fn start(data_dir: Option<&Path>) -> Engine {

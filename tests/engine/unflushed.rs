@@ -17,7 +17,7 @@ const SYNC: Duration = Duration::from_millis(300);
 
 async fn on_slow_disk() -> Engine {
     let mut options: EngineOptions = options(None);
-    options.cluster.store = Some(Arc::new(SimulatedDisk::new(SYNC)));
+    options.store = Some(Arc::new(SimulatedDisk::new(SYNC)));
     Engine::start(options).await.expect("a node alone")
 }
 

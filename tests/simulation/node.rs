@@ -6,11 +6,11 @@
 //! its timers are due at once. What this does not cover: threads that are stopped one by one, and a disk that works on
 //! while its process is stopped.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use latchd::config::ListenUrl;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions, StorageOptions};
 use latchd::raft::Transport;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -135,7 +135,6 @@ pub fn simulated_runtime() -> Runtime {
 }
 
 fn options(node: u64, initial: &[u64], transport: Option<Arc<dyn Transport>>, disk: &SimulatedDisk) -> EngineOptions {
-    let peers: BTreeMap<u64, String> = initial.iter().map(|node| (*node, address(*node))).collect();
     let defaults = service::options(None);
     EngineOptions {
         storage: StorageOptions {
@@ -148,12 +147,12 @@ fn options(node: u64, initial: &[u64], transport: Option<Arc<dyn Transport>>, di
         session_idle_timeout: Duration::from_secs(3600),
         cluster: ClusterOptions {
             node_id: node,
-            advertise: address(node),
-            peers,
-            transport,
-            store: Some(Arc::new(disk.clone())),
+            advertise: ListenUrl::parse(&address(node)),
+            peers: service::peers(initial),
             ..defaults.cluster
         },
+        transport,
+        store: Some(Arc::new(disk.clone())),
         ..defaults
     }
 }

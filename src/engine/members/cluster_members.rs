@@ -78,7 +78,7 @@ impl ClusterMembers {
 
     /// The other nodes: the configured ones, and the members as this node last knew them, whose addresses win.
     pub(super) fn others(&self) -> BTreeMap<u64, String> {
-        let mut others = self.options.cluster.peers.clone();
+        let mut others = self.options.cluster.peer_urls();
         others.extend(self.raft.members().into_iter().map(|member| (member.node, member.address)));
         others.remove(&self.health.node());
         others.retain(|_, address| !address.is_empty());

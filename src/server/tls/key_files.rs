@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::config::listen::Scheme;
+use crate::config::Scheme;
 
 /// Read by the group or by all.
 const READ_BY_OTHERS: u32 = 0o044;
@@ -20,7 +20,7 @@ pub fn warn(config: &Config) {
 fn found(config: &Config, own_user: u32) -> Vec<String> {
     let wants_tls = config.listen.iter().any(|url| url.scheme == Scheme::Https);
     let served = config.tls.pair().filter(|_| wants_tls).map(|(_, key)| ("tls.key", key));
-    let of_nodes = config.cluster.tls().map(|[_, _, key]| ("cluster.peer_key", key));
+    let of_nodes = config.cluster.tls().map(|_| ("cluster.peer_key", &*config.cluster.peer_key));
     let keys = served.into_iter().chain(of_nodes);
     let mut lines: Vec<String> = keys.filter_map(|(setting, key)| open_to_others(setting, key)).collect();
     if wants_tls && config.tls.pair().is_none() {

@@ -1,6 +1,7 @@
 //! The compose files: one node, and a cluster.
 
 use super::{accepted, certified, check_commands, check_node, check_patience, configured, file, strings, text, yaml};
+use latchd::engine::PeerFiles;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -72,7 +73,7 @@ fn three_nodes_of_compose_form_one_cluster() {
         let service = &services[&format!("latchd-{id}")];
         let config = configured(&compose_variables(service));
         check_node(&config, id, &certified);
-        let [_, cert, key] = config.cluster.tls().expect("certificates");
+        let PeerFiles { cert, key, .. } = config.cluster.tls().expect("certificates");
         assert!(cert.ends_with(format!("node{id}.pem")) && key.ends_with(format!("node{id}.key")), "{cert:?} {key:?}");
         assert!(service["depends_on"]["certs"]["condition"] == "service_completed_successfully");
         check_service(service);

@@ -2,6 +2,7 @@
 
 use super::{accepted, certified, check_commands, check_node, check_patience, configured, strings, text, yaml};
 use latchd::config::Config;
+use latchd::engine::PeerFiles;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -95,8 +96,8 @@ fn check_secrets(pod: &Value, config: &Config, id: u64) {
             format!("{folder}/{path}")
         })
         .collect();
-    let wanted = config.cluster.tls().expect("certificates").map(|file| file.display().to_string());
-    assert_eq!(seen, BTreeSet::from(wanted));
+    let PeerFiles { ca, cert, key } = config.cluster.tls().expect("certificates");
+    assert_eq!(seen, BTreeSet::from([ca, cert, key].map(|file| file.display().to_string())));
 }
 
 #[test]

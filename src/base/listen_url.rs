@@ -1,4 +1,4 @@
-//! `listen`: URLs whose scheme chooses the transport.
+//! URLs to listen on, whose scheme chooses the transport.
 
 use std::fmt;
 use std::net::IpAddr;
