@@ -8,7 +8,7 @@ mod session;
 use super::error::{self, LockError};
 use super::proto::{self, LockRequest, LockResponse, RenewRequest, TryLockRequest, UnlockRequest, UnlockResponse};
 use crate::config::Config;
-use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Wait};
+use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Token, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{may_take, may_use};
 use crate::http::grpc::unary::{self, Reply, unary_route};
@@ -89,13 +89,7 @@ async fn take(
     };
     match call.app.engine.acquire(acquire).await {
         Ok(hold) => {
-            let message = LockResponse {
-                locked: true,
-                name,
-                key: key::dashed(hold.key),
-                error: None,
-                fencing_token: hold.token.0,
-            };
+            let message = locked(name, key::dashed(hold.key), hold.token);
             Ok(Reply { message, delivery: Some(hold.delivery) })
         }
         Err(fault) => not_acquired(call, name, key, fault).map(Reply::from),
@@ -170,14 +164,7 @@ async fn renew(call: &Call<'_>, asked: RenewRequest) -> Result<Reply<LockRespons
     match call.app.engine.renew(name.clone(), None, Proof::Key(key), ms(asked.lock_timeout_seconds)).await {
         Ok(renewed) => {
             keep_session(call, &name, key).await;
-            let message = LockResponse {
-                locked: true,
-                name: asked.name,
-                key: asked.key,
-                error: None,
-                fencing_token: renewed.token.0,
-            };
-            Ok(message.into())
+            Ok(locked(asked.name, asked.key, renewed.token).into())
         }
         // The same for a hold without a lease: LDLM's clients know no other answer, and renew no such hold.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey | Refusal::NoLease)) => {
@@ -204,6 +191,10 @@ fn error_in_answer(fault: &Fault) -> Result<LockError, Status> {
         }
         Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) => Err(failure.into()),
     }
+}
+
+fn locked(name: String, key: String, token: Token) -> LockResponse {
+    LockResponse { locked: true, name, key, error: None, fencing_token: token.0 }
 }
 
 fn not_locked(name: String, key: String, error: Option<LockError>) -> LockResponse {
