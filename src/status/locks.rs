@@ -2,91 +2,98 @@
 
 use super::html::Html;
 use super::human::{Count, Grouped, Span};
-use super::view::{Hold, Lock, View};
+use super::view::View;
+use crate::domain::view::{HoldView, LockView};
+use crate::domain::{Dialect, Timestamp};
+use crate::engine::LockPage;
 use std::time::Duration;
+
+/// The titles of the dialects.
+pub type Titles<'a> = &'a dyn Fn(Dialect) -> &'static str;
+
+/// The holds shown of one lock; a semaphore may have thousands.
+const HOLDS_SHOWN: usize = 8;
 
 /// A lease that ends this soon is shown as such.
 const SOON: Duration = Duration::from_secs(10);
 
-pub fn tables(html: &mut Html, view: &View) {
-    if !view.contended.is_empty() {
+pub fn tables(html: &mut Html, view: &View, titles: Titles<'_>) {
+    if let Some(contended) = &view.contended {
         html.raw("<h2>Contended");
-        if view.more_contended {
-            html.raw(" <span class=\"quiet\">the first ").text(view.contended.len()).raw(" by name</span>");
+        if contended.next.is_some() {
+            html.raw(" <span class=\"quiet\">the first ").text(contended.locks.len()).raw(" by name</span>");
         }
         html.raw("</h2>\n");
-        table(html, &view.contended);
+        table(html, contended, titles);
     }
-    if !view.others.is_empty() {
-        html.raw(if view.contended.is_empty() { "<h2>Locks</h2>\n" } else { "<h2>Other locks</h2>\n" });
-        table(html, &view.others);
+    if !view.others.locks.is_empty() {
+        html.raw(if view.contended.is_none() { "<h2>Locks</h2>\n" } else { "<h2>Other locks</h2>\n" });
+        table(html, &view.others, titles);
     }
     pages(html, view);
 }
 
 fn pages(html: &mut Html, view: &View) {
-    if view.next.is_none() && view.query.after.is_none() {
+    if view.others.next.is_none() && view.query.after.is_none() {
         return;
     }
     html.raw("<p class=\"pages\">");
     if view.query.after.is_some() {
         html.raw("<a href=\"/status?prefix=").url_part(&view.query.prefix).raw("\">First page</a> ");
     }
-    if let Some(next) = &view.next {
+    if let Some(next) = &view.others.next {
         html.raw("<a rel=\"next\" href=\"/status?prefix=").url_part(&view.query.prefix);
         html.raw("&amp;after=").url_part(next).raw("\">Next page</a>");
     }
     html.raw("</p>\n");
 }
 
-fn table(html: &mut Html, locks: &[Lock]) {
+fn table(html: &mut Html, page: &LockPage, titles: Titles<'_>) {
     html.raw("<div class=\"frame\"><table class=\"rows locks\"><thead><tr><th>Lock</th><th>Held by</th>");
     html.raw("<th class=\"number\">Held for</th><th class=\"number\">Ends in</th>");
     html.raw("<th class=\"number\">Token</th><th class=\"number\">Waiting</th></tr></thead><tbody>\n");
-    locks.iter().for_each(|lock| rows(html, lock));
+    page.locks.iter().for_each(|lock| rows(html, lock, page.now, titles));
     html.raw("</tbody></table></div>\n");
 }
 
 /// One row for each hold; the first names the lock.
-fn rows(html: &mut Html, lock: &Lock) {
+fn rows(html: &mut Html, lock: &LockView, now: Timestamp, titles: Titles<'_>) {
     let class = if lock.waiters > 0 { "busy" } else { "" };
     html.raw("<tr class=\"").raw(class).raw("\"><td>");
     html.raw("<bdi class=\"name\">").text(if lock.name.is_empty() { "(empty name)" } else { &*lock.name });
     html.raw("</bdi>");
     if lock.size > 1 {
-        html.raw("<span class=\"via\">").text(lock.holds.len() + lock.holds_not_shown).raw(" of ");
+        html.raw("<span class=\"via\">").text(lock.holds.len()).raw(" of ");
         html.text(Grouped(lock.size.into())).raw(" held</span>");
     }
     html.raw("</td>");
     match lock.holds.first() {
-        Some(first) => hold(html, first),
-        None => no_hold(html),
+        Some(first) => hold(html, first, now, titles),
+        None => {
+            html.raw("<td class=\"quiet\">nobody at this moment</td><td></td><td></td><td></td>");
+        }
     }
     html.raw("<td class=\"number\" data-label=\"Waiting\">");
     if lock.waiters > 0 {
         html.raw("<span class=\"queue\">").text(Grouped(lock.waiters.into())).raw("</span>");
     }
     html.raw("</td></tr>\n");
-    for other in lock.holds.iter().skip(1) {
+    for other in lock.holds.iter().take(HOLDS_SHOWN).skip(1) {
         html.raw("<tr class=\"same ").raw(class).raw("\"><td></td>");
-        hold(html, other);
+        hold(html, other, now, titles);
         html.raw("<td></td></tr>\n");
     }
-    if lock.holds_not_shown > 0 {
+    if lock.holds.len() > HOLDS_SHOWN {
         html.raw("<tr class=\"same ").raw(class).raw("\"><td></td><td class=\"quiet\" colspan=\"5\">and ");
-        html.text(Count(lock.holds_not_shown as u64, "more hold")).raw("</td></tr>\n");
+        html.text(Count((lock.holds.len() - HOLDS_SHOWN) as u64, "more hold")).raw("</td></tr>\n");
     }
 }
 
-fn no_hold(html: &mut Html) {
-    html.raw("<td class=\"quiet\">nobody at this moment</td><td></td><td></td><td></td>");
-}
-
-fn hold(html: &mut Html, hold: &Hold) {
+fn hold(html: &mut Html, hold: &HoldView, now: Timestamp, titles: Titles<'_>) {
     html.raw("<td>");
     if !hold.metadata.is_empty() {
         html.raw("<dl class=\"facts\">");
-        for (key, value) in &hold.metadata {
+        for (key, value) in hold.metadata.iter() {
             html.raw("<div><dt><bdi>").text(key).raw("</bdi></dt><dd><bdi>").text(value).raw("</bdi></dd></div>");
         }
         html.raw("</dl>");
@@ -96,17 +103,18 @@ fn hold(html: &mut Html, hold: &Hold) {
         html.raw("owner <bdi>").text(label).raw("</bdi>, ");
     }
     if let Some(session) = &hold.session {
-        html.raw("session <span class=\"handle\">").text(session).raw("</span>, ");
+        html.raw("session <span class=\"handle\">").text(session.handle()).raw("</span>, ");
     }
-    html.raw("via ").raw(hold.dialect).raw("</span></td>");
-    html.raw("<td class=\"number\" data-label=\"Held for\">").text(Span(hold.held_for)).raw("</td>");
+    html.raw("via ").raw(titles(hold.dialect)).raw("</span></td>");
+    html.raw("<td class=\"number\" data-label=\"Held for\">").text(Span(now.since(hold.since))).raw("</td>");
     html.raw("<td class=\"number\" data-label=\"Ends in\">");
-    match hold.remaining {
+    match hold.ends.map(|end| end.since(now)) {
         Some(left) if left < SOON => html.raw("<span class=\"soon\">").text(Span(left)).raw("</span>"),
         Some(left) => html.text(Span(left)),
         None => html.raw("<span class=\"quiet\">when released</span>"),
     };
-    if hold.with_session {
+    // Its session ends sooner than its lease.
+    if hold.ends != hold.deadline {
         html.raw(" <span class=\"quiet\">with its session</span>");
     }
     html.raw("</td><td class=\"number\" data-label=\"Token\">").text(hold.token.0).raw("</td>");

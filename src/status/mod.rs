@@ -16,4 +16,4 @@ mod tests;
 
 pub use docs::{docs_page, errors_page};
 pub use page::{page, trouble_page};
-pub use view::{PageQuery, View, gather};
+pub use view::{PageQuery, gather};

@@ -2,18 +2,21 @@
 
 use super::html::{Html, fill};
 use super::human::{Count, Grouped, Span};
-use super::locks;
-use super::view::{Session, View, Whole};
+use super::locks::{self, Titles};
+use super::view::{View, Whole};
+use crate::domain::Timestamp;
+use crate::domain::view::{Counts, SessionView};
 use crate::engine::{ClusterView, MemberRole, MemberView};
+use std::time::Duration;
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 
 /// The whole page.
-pub fn page(view: &View) -> String {
-    let (mut title, mut prefix) = (Html::default(), Html::default());
-    title.text(Title(view));
+pub fn page(view: &View, titles: Titles<'_>) -> String {
+    let (mut shown_title, mut prefix) = (Html::default(), Html::default());
+    shown_title.text(title(view));
     prefix.text(&view.query.prefix);
-    fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view))])
+    fill(TEMPLATE, vec![("title", shown_title), ("prefix", prefix), ("body", body(view, titles))])
 }
 
 /// The page if the state cannot be read now; it reloads by itself. A viewer with the right to see the state also sees the
@@ -29,33 +32,28 @@ pub fn trouble_page(why: &str, cluster: Option<&ClusterView>) -> String {
     fill(TEMPLATE, vec![("title", title), ("prefix", Html::default()), ("body", body)])
 }
 
-struct Title<'a>(&'a View);
-
-impl std::fmt::Display for Title<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0.whole {
-            _ if !self.0.ready => f.write_str("not ready · latchd"),
-            Some(whole) if whole.counts.waiters > 0 => {
-                write!(f, "{}, {} waiting · latchd", Count(whole.counts.locks, "lock"), whole.counts.waiters)
-            }
-            Some(whole) => write!(f, "{} · latchd", Count(whole.counts.locks, "lock")),
-            None => f.write_str("Locks · latchd"),
-        }
+fn title(view: &View) -> String {
+    let locks = |counts: &Counts| Count(counts.locks, "lock");
+    match view.whole.as_ref().map(|whole| &whole.counts) {
+        _ if !view.ready => "not ready · latchd".to_owned(),
+        Some(counts) if counts.waiters > 0 => format!("{}, {} waiting · latchd", locks(counts), counts.waiters),
+        Some(counts) => format!("{} · latchd", locks(counts)),
+        None => "Locks · latchd".to_owned(),
     }
 }
 
-fn body(view: &View) -> Html {
+fn body(view: &View, titles: Titles<'_>) -> Html {
     let mut html = Html::default();
     state(&mut html, view);
     if let Some(whole) = &view.whole {
         figures(&mut html, whole);
     }
-    if view.contended.is_empty() && view.others.is_empty() && view.query.after.is_none() {
+    if view.contended.is_none() && view.others.locks.is_empty() && view.query.after.is_none() {
         nothing(&mut html, view);
     } else {
-        locks::tables(&mut html, view);
+        locks::tables(&mut html, view, titles);
     }
-    if let Some(whole) = view.whole.as_ref().filter(|whole| !whole.sessions.is_empty()) {
+    if let Some(whole) = view.whole.as_ref().filter(|whole| !whole.sessions.sessions.is_empty()) {
         sessions(&mut html, whole);
     }
     members(&mut html, &view.cluster);
@@ -68,7 +66,7 @@ fn state(html: &mut Html, view: &View) {
         true => html.raw("Ready"),
         false => html.raw("<span class=\"off\">Not ready</span>: starting, stopping, or without a leader"),
     };
-    html.raw(" · up ").text(Span(view.uptime)).raw(" · latchd ").text(view.version).raw("</p>\n");
+    html.raw(" · up ").text(Span(view.uptime)).raw(" · latchd ").text(env!("CARGO_PKG_VERSION")).raw("</p>\n");
 }
 
 fn figures(html: &mut Html, whole: &Whole) {
@@ -110,7 +108,7 @@ fn example(html: &mut Html, view: &View) {
 
 fn sessions(html: &mut Html, whole: &Whole) {
     html.raw("<h2>Sessions");
-    let shown = whole.sessions.len() as u64;
+    let shown = whole.sessions.sessions.len() as u64;
     if shown < whole.counts.sessions {
         html.raw(" <span class=\"quiet\">first ").text(shown).raw(" of ").text(Grouped(whole.counts.sessions));
         html.raw("</span>");
@@ -120,18 +118,19 @@ fn sessions(html: &mut Html, whole: &Whole) {
         "<th class=\"number\">Holds</th><th class=\"number\">Waits</th><th class=\"number\">Ends if idle for</th>",
     );
     html.raw("<th class=\"number\">Ends in</th></tr></thead><tbody>\n");
-    whole.sessions.iter().for_each(|session| session_row(html, session));
+    whole.sessions.sessions.iter().for_each(|session| session_row(html, session, whole.sessions.now));
     html.raw("</tbody></table></div>\n");
 }
 
-fn session_row(html: &mut Html, session: &Session) {
-    html.raw("<tr><td><span class=\"handle\">").text(&session.handle).raw("</span></td>");
+fn session_row(html: &mut Html, session: &SessionView, now: Timestamp) {
+    let idle_timeout = Duration::from_millis(session.idle_timeout_ms);
+    html.raw("<tr><td><span class=\"handle\">").text(session.session.handle()).raw("</span></td>");
     html.raw("<td class=\"number\" data-label=\"Holds\">").text(Grouped(session.holds.into())).raw("</td>");
     html.raw("<td class=\"number\" data-label=\"Waits\">").text(Grouped(session.waiters.into())).raw("</td>");
-    html.raw("<td class=\"number\" data-label=\"Ends if idle for\">").text(Span(session.idle_timeout)).raw("</td>");
+    html.raw("<td class=\"number\" data-label=\"Ends if idle for\">").text(Span(idle_timeout)).raw("</td>");
     html.raw("<td class=\"number\" data-label=\"Ends in\">");
-    match session.ends_in {
-        Some(left) => html.text(Span(left)),
+    match session.deadline {
+        Some(deadline) => html.text(Span(deadline.since(now))),
         None => html.raw("in a request"),
     };
     html.raw("</td></tr>\n");
@@ -161,11 +160,16 @@ fn members(html: &mut Html, cluster: &ClusterView) {
 }
 
 fn member_row(html: &mut Html, member: &MemberView, this: u64) {
+    let role = match member.role {
+        MemberRole::Leader => "leader",
+        MemberRole::Follower => "follower",
+        MemberRole::Learner => "learner, without a vote",
+    };
     html.raw("<tr><td><span class=\"name\">").text(member.node).raw("</span>");
     if member.node == this {
         html.raw(" <span class=\"quiet\">this one</span>");
     }
-    html.raw("</td><td data-label=\"Role\">").raw(role(member.role)).raw("</td><td data-label=\"State\">");
+    html.raw("</td><td data-label=\"Role\">").raw(role).raw("</td><td data-label=\"State\">");
     html.raw(if member.up { "up" } else { "<span class=\"down\">down</span>" });
     html.raw("</td><td class=\"number\" data-label=\"Log entries behind\">");
     match member.lag_entries {
@@ -173,12 +177,4 @@ fn member_row(html: &mut Html, member: &MemberView, this: u64) {
         None => html.raw("<span class=\"quiet\">the leader knows</span>"),
     };
     html.raw("</td><td data-label=\"Address\"><bdi>").text(&member.address).raw("</bdi></td></tr>\n");
-}
-
-fn role(role: MemberRole) -> &'static str {
-    match role {
-        MemberRole::Leader => "leader",
-        MemberRole::Follower => "follower",
-        MemberRole::Learner => "learner, without a vote",
-    }
 }

@@ -1,25 +1,36 @@
 //! Tests of the status page.
 
-use super::page::{page, trouble_page};
-use super::view::{Hold, Lock, PageQuery, Session, View, Whole};
-use crate::domain::Token;
-use crate::domain::view::Counts;
-use crate::engine::{ClusterView, MemberRole, MemberView, NodeState};
+use super::page::trouble_page;
+use super::view::{PageQuery, View, Whole};
+use crate::domain::view::{Counts, HoldView, LockView, SessionView};
+use crate::domain::{Dialect, HoldKey, SessionId, Timestamp, Token};
+use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, SessionPage};
 use std::time::Duration;
+
+const NOW: Timestamp = Timestamp(61_000);
+
+fn page(view: &View) -> String {
+    super::page(view, &Dialect::as_str)
+}
 
 fn view() -> View {
     View {
         query: PageQuery { origin: "https://127.0.0.1:8443".into(), ..PageQuery::default() },
-        version: "0.1.0",
         ready: true,
         uptime: Duration::from_secs(185),
         cluster: cluster(&[1]),
-        whole: Some(Whole { counts: Counts::default(), sessions: Vec::new() }),
-        contended: Vec::new(),
-        more_contended: false,
-        others: Vec::new(),
-        next: None,
+        whole: Some(whole(Counts::default(), Vec::new())),
+        contended: None,
+        others: listing(Vec::new()),
     }
+}
+
+fn whole(counts: Counts, sessions: Vec<SessionView>) -> Whole {
+    Whole { counts, sessions: SessionPage { sessions, next: None, now: NOW } }
+}
+
+fn listing(locks: Vec<LockView>) -> LockPage {
+    LockPage { locks, next: None, now: NOW }
 }
 
 fn cluster(nodes: &[u64]) -> ClusterView {
@@ -42,34 +53,31 @@ fn cluster(nodes: &[u64]) -> ClusterView {
     }
 }
 
-fn hold() -> Hold {
-    Hold {
+fn hold() -> HoldView {
+    HoldView {
+        key: HoldKey([7; 16]),
         token: Token(77_001),
-        dialect: "sessions v1",
-        session: Some("a1b2c3d4e5f6".into()),
+        dialect: Dialect::Kufuli,
+        session: Some(SessionId([1; 16])),
         label: None,
-        metadata: vec![("host".into(), "web-1".into())],
-        held_for: Duration::from_secs(61),
-        remaining: Some(Duration::from_secs(59)),
-        with_session: false,
+        since: Timestamp(0),
+        deadline: Some(Timestamp(120_000)),
+        ends: Some(Timestamp(120_000)),
+        metadata: [("host", "web-1")].into_iter().collect(),
     }
 }
 
-fn lock(name: &str, waiters: u32) -> Lock {
-    Lock { name: name.into(), size: 1, waiters, holds: vec![hold()], holds_not_shown: 0 }
+fn lock(name: &str, waiters: u32) -> LockView {
+    LockView { name: name.into(), size: 1, waiters, holds: vec![hold()] }
 }
 
 #[test]
-fn empty_page_shows_an_example() {
-    let shown = page(&view());
+fn empty_page_shows_an_example_with_a_credential_if_one_is_needed() {
+    let mut view = view();
+    let shown = page(&view);
     assert!(shown.contains("Nothing is locked"));
     assert!(shown.contains("curl -k -c jar -X POST https://127.0.0.1:8443/session"), "{shown}");
     assert!(!shown.contains("-u :PASSWORD"));
-}
-
-#[test]
-fn example_has_a_credential_if_one_is_needed() {
-    let mut view = view();
     view.query.needs_credential = true;
     assert!(page(&view).contains("curl -k -u :PASSWORD -c jar"));
 }
@@ -89,9 +97,9 @@ fn names_labels_and_metadata_cannot_become_markup() {
     let mut view = view();
     let mut lock = lock(hostile, 1);
     lock.holds[0].label = Some(hostile.into());
-    lock.holds[0].metadata = vec![(hostile.into(), hostile.into())];
-    view.contended = vec![lock];
-    view.next = Some(hostile.into());
+    lock.holds[0].metadata = [(hostile, hostile)].into_iter().collect();
+    view.contended = Some(listing(vec![lock]));
+    view.others.next = Some(hostile.into());
     let shown = page(&view);
     assert!(!shown.contains("<script>alert"), "{shown}");
     assert_eq!(shown.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count(), 4);
@@ -110,12 +118,9 @@ fn page_has_no_inline_code_and_no_foreign_links() {
 #[test]
 fn contended_locks_come_first() {
     let mut view = view();
-    view.whole = Some(Whole {
-        counts: Counts { locks: 2, holds: 2, waiters: 3, sessions: 1, remembered_sizes: 0, idempotency_keys: 0 },
-        sessions: vec![],
-    });
-    view.contended = vec![lock("zebra", 3)];
-    view.others = vec![lock("apple", 0)];
+    view.whole = Some(whole(Counts { locks: 2, waiters: 3, ..Counts::default() }, Vec::new()));
+    view.contended = Some(listing(vec![lock("zebra", 3)]));
+    view.others = listing(vec![lock("apple", 0)]);
     let shown = page(&view);
     assert!(shown.find("zebra").unwrap() < shown.find("apple").unwrap());
     assert!(shown.contains("<span class=\"queue\">3</span>"));
@@ -126,40 +131,32 @@ fn contended_locks_come_first() {
 #[test]
 fn semaphore_shows_the_number_of_unlisted_holds() {
     let mut view = view();
-    view.others = vec![Lock { size: 1_000, holds_not_shown: 40, holds: vec![hold(), hold()], ..lock("pool", 0) }];
+    view.others = listing(vec![LockView { size: 1_000, holds: vec![hold(); 48], ..lock("pool", 0) }]);
     let shown = page(&view);
-    assert!(shown.contains("42 of 1\u{202f}000 held"));
+    assert!(shown.contains("48 of 1\u{202f}000 held"));
     assert!(shown.contains("and 40 more holds"));
+    assert_eq!(shown.matches("web-1").count(), 8);
 }
 
 #[test]
 fn hold_without_a_lease_shows_what_ends_it() {
     let mut view = view();
-    let (with_session, mut without) = (hold(), hold());
-    without.session = None;
-    view.others = vec![Lock {
-        size: 2,
-        holds: vec![Hold { with_session: true, ..with_session }, Hold { remaining: None, ..without }],
-        ..lock("migration", 0)
-    }];
+    let with_session = HoldView { deadline: None, ..hold() };
+    let without = HoldView { session: None, deadline: None, ends: None, ..hold() };
+    view.others = listing(vec![LockView { size: 2, holds: vec![with_session, without], ..lock("migration", 0) }]);
     let shown = page(&view);
-    assert!(shown.contains("with its session"));
-    assert!(shown.contains("when released"));
+    assert_eq!(shown.matches("with its session").count(), 1);
+    assert!(shown.contains("59 s") && shown.contains("when released"), "{shown}");
 }
 
 #[test]
 fn sessions_are_shown_by_their_handles() {
     let mut view = view();
-    let session = Session {
-        handle: "a1b2c3d4e5f6".into(),
-        holds: 2,
-        waiters: 0,
-        idle_timeout: Duration::from_secs(600),
-        ends_in: None,
-    };
-    view.whole = Some(Whole { counts: Counts { sessions: 1, ..Counts::default() }, sessions: vec![session] });
+    let session = SessionId([1; 16]);
+    let row = SessionView { session, idle_timeout_ms: 600_000, deadline: None, holds: 2, waiters: 0 };
+    view.whole = Some(whole(Counts { sessions: 1, ..Counts::default() }, vec![row]));
     let shown = page(&view);
-    assert!(shown.contains("a1b2c3d4e5f6"));
+    assert!(shown.contains(&session.handle()));
     assert!(shown.contains("in a request"));
     assert!(shown.contains("10 min 0 s"));
 }

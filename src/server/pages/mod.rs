@@ -175,7 +175,8 @@ async fn page(State(app): State<AppState>, request: Request) -> Response {
 }
 
 async fn shown(app: &AppState, viewer: &Identity, query: PageQuery) -> Result<String, Fault> {
-    Ok(status::page(&status::gather(&app.engine, viewer, query, |dialect| app.catalog.title(dialect)).await?))
+    let view = status::gather(&app.engine, viewer, query).await?;
+    Ok(status::page(&view, &|dialect| app.catalog.title(dialect)))
 }
 
 /// The page for a failure. A browser asks for a password if one is missing, and the page reloads by itself.
