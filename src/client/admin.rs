@@ -221,7 +221,7 @@ impl Client {
     /// only its end shows that it is complete.
     pub async fn backup(&self, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), BackupError> {
         let call = Call::new(Method::GET, "/v1/backup");
-        let mut response = self.with_notice(self.recorded(self.open(&call, self.once().attempt))).await?;
+        let (_, mut response) = self.with_notice(self.open_endless(&call, self.retry_policy().attempt)).await?;
         let mut bytes = 0;
         loop {
             let next =

@@ -88,7 +88,8 @@ impl Answer {
 impl Client {
     /// Sends a call until it is answered. A final refusal is not repeated.
     pub(super) async fn send(&self, call: &Call, policy: RetryPolicy) -> Result<Answer, ClientError> {
-        self.with_notice(self.repeat(call, policy)).await
+        let answered = self.with_notice(self.repeat(policy, || self.attempt(call, policy.attempt))).await;
+        answered.map(|(answer, earlier)| Answer { earlier, ..answer })
     }
 
     /// Does the work, and calls the client's notice if that takes long.
@@ -104,7 +105,12 @@ impl Client {
         work.await
     }
 
-    async fn repeat(&self, call: &Call, policy: RetryPolicy) -> Result<Answer, ClientError> {
+    /// Repeats an attempt at one URL after the other; with whether an earlier one may have succeeded without an answer.
+    pub(super) async fn repeat<T, A: Future<Output = Result<T, ClientError>>>(
+        &self,
+        policy: RetryPolicy,
+        attempt: impl Fn() -> A,
+    ) -> Result<(T, bool), ClientError> {
         let mut backoff = Backoff::new(policy.delay_max);
         let mut tried = 0;
         let mut earlier = false;
@@ -113,8 +119,8 @@ impl Client {
         let mut refused = RefusedConnections::new();
         let urls = self.0.bases.len();
         loop {
-            let error = match self.attempt(call, policy.attempt).await {
-                Ok(answer) => return Ok(Answer { earlier, ..answer }),
+            let error = match attempt().await {
+                Ok(answer) => return Ok((answer, earlier)),
                 Err(error) => error,
             };
             earlier |= !error.is_refused_connection();
@@ -144,31 +150,26 @@ impl Client {
     /// One attempt at the current URL.
     pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
-        let url = self.url_of(&call.path).to_string();
         let attempt = self.recorded(async {
-            let response = self.open(call, timeout).await?;
+            let (url, response) = self.open(call, timeout).await?;
             let headers = response.headers().clone();
             let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
-            Ok((headers, text))
+            Ok(Answer { sent, earlier: false, url, headers, text })
         });
-        let (headers, text) = attempt.await?;
-        Ok(Answer { sent, earlier: false, url, headers, text })
+        attempt.await
     }
 
     /// An attempt at the current URL, whose end is recorded.
-    pub(super) async fn recorded<T>(
-        &self,
-        attempt: impl Future<Output = Result<T, ClientError>>,
-    ) -> Result<T, ClientError> {
-        let at = self.0.next_url.load(Ordering::Relaxed);
+    async fn recorded<T>(&self, attempt: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let at = self.url_index();
         self.0.attempts.begin(at);
         let attempted = attempt.await;
         self.0.attempts.end(at, attempted.as_ref().err());
         attempted
     }
 
-    /// A successful answer of the current URL, without its body.
-    pub(super) async fn open(&self, call: &Call, timeout: Duration) -> Result<Response, ClientError> {
+    /// A successful answer of the current URL, without its body; with the URL.
+    async fn open(&self, call: &Call, timeout: Duration) -> Result<(String, Response), ClientError> {
         let url = self.url_of(&call.path).to_string();
         let sent = self.request(call).timeout(timeout).send().await.map_err(|reason| unreachable(&url, reason));
         let is_refused = sent.as_ref().is_err_and(ClientError::is_refused_connection);
@@ -177,7 +178,7 @@ impl Client {
         let response = sent?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         if status.is_success() {
-            return Ok(response);
+            return Ok((url, response));
         }
         let mut body = response.text().await.map_err(|reason| unreachable(&url, reason))?;
         if status == StatusCode::UNAUTHORIZED && body.trim().is_empty() {
@@ -195,16 +196,11 @@ impl Client {
         serde_json::json!({ "detail": detail }).to_string()
     }
 
-    /// As [`Client::open`], for an answer without an end; with its URL.
+    /// As [`Client::open`], for an answer of any length: only its head has to come in time.
     pub(super) async fn open_endless(&self, call: &Call, timeout: Duration) -> Result<(String, Response), ClientError> {
         let url = self.url_of(&call.path).to_string();
-        let opened = self.recorded(async {
-            match tokio::time::timeout(timeout, self.open(call, NO_TIMEOUT)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(ClientError::TimedOut { url: url.clone() }),
-            }
-        });
-        opened.await.map(|response| (url, response))
+        let opened = tokio::time::timeout(timeout, self.open(call, NO_TIMEOUT));
+        self.recorded(async { opened.await.unwrap_or(Err(ClientError::TimedOut { url })) }).await
     }
 
     /// The call as a request to the current URL, with the credential and the session.
@@ -232,11 +228,14 @@ impl Client {
     }
 
     fn url_of(&self, path: &str) -> Url {
-        let bases = &self.0.bases;
-        let base = &bases[self.0.next_url.load(Ordering::Relaxed) % bases.len()];
+        let base = &self.0.bases[self.url_index()];
         let mut url = base.clone();
         url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
         url
+    }
+
+    fn url_index(&self) -> usize {
+        self.0.next_url.load(Ordering::Relaxed) % self.0.bases.len()
     }
 
     pub(super) fn use_next_url(&self) {

@@ -12,7 +12,7 @@ use super::error::ClientError;
 use super::retry::RetryPolicy;
 
 /// The longest delay between two rounds of attempts.
-pub(super) const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// One client: its connections, its credential and its session. A clone is the same client.
 #[derive(Clone)]
@@ -115,15 +115,11 @@ impl AttemptLog {
     }
 
     pub fn begin(&self, at: usize) {
-        let mut attempts = self.0.lock();
-        let count = attempts.len();
-        attempts[at % count].pending = true;
+        self.0.lock()[at].pending = true;
     }
 
     pub fn end(&self, at: usize, error: Option<&ClientError>) {
-        let mut attempts = self.0.lock();
-        let count = attempts.len();
-        attempts[at % count] = LastAttempt { pending: false, error: error.map(ToString::to_string) };
+        self.0.lock()[at] = LastAttempt { pending: false, error: error.map(ToString::to_string) };
     }
 
     /// The last error of each URL; `silence` introduces URLs without an answer, such as "no answer in time from".
@@ -149,7 +145,7 @@ mod tests {
         attempts.begin(0);
         attempts.end(0, Some(&ClientError::TimedOut { url: "http://a:1/x".to_owned() }));
         attempts.begin(0);
-        attempts.begin(4);
+        attempts.begin(1);
         let expected = "http://a:1/x cannot be reached: no answer in time; no answer from http://b:2";
         assert_eq!(attempts.errors(&urls, "no answer from"), expected);
         attempts.end(0, None);

@@ -94,14 +94,6 @@ impl ClientError {
         }
     }
 
-    /// The status that a node refused with.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            ClientError::Refused { status, .. } => Some(status.as_u16()),
-            _ => None,
-        }
-    }
-
     /// `None` if the call should not be retried; else the delay that the service asks for, if any.
     pub(super) fn retry_hint(&self) -> Option<Option<Duration>> {
         match self {

@@ -14,9 +14,6 @@ use serde::{Deserialize, Serialize};
 use sse_stream::{Sse, SseByteStream};
 
 use super::call::Call;
-use super::clock::Moment;
-use super::core::RETRY_DELAY_MAX;
-use super::retry::Backoff;
 use super::{Client, ClientError, Lock};
 
 /// A stream without any byte for this long is dead; the service sends a heartbeat every 15 s by default.
@@ -38,12 +35,20 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    fn matches(&self, event: &Event) -> bool {
+    /// Reads an event, and checks that it is about the locks that were asked for.
+    fn read(&self, json: String, url: &str) -> Result<Event, ClientError> {
+        let event: Event = serde_json::from_str(&json)
+            .map_err(|reason| ClientError::Unintelligible { url: url.to_owned(), reason })?;
         let mut names = event.name.iter().chain(event.locks.iter().map(|lock| &lock.name));
-        names.all(|name| match &self.name {
+        let is_asked_for = names.all(|name| match &self.name {
             Some(asked) => name == asked,
             None => name.starts_with(&self.prefix),
-        })
+        });
+        if !is_asked_for {
+            let what = "the stream tells of other locks, as one does that ignores `name` or `prefix`";
+            return Err(ClientError::WrongResponse { url: url.to_owned(), what: what.to_owned() });
+        }
+        Ok(Event { json, ..event })
     }
 
     fn call(&self) -> Call {
@@ -112,38 +117,34 @@ impl Events {
     pub async fn next(&mut self) -> Result<StreamItem, ClientError> {
         loop {
             let Some(open) = &mut self.stream else {
-                let connected = match self.has_begun() {
-                    true => self.connect().await,
-                    false => self.client.with_notice(self.connect()).await,
-                };
-                match connected {
+                match self.connect().await {
                     Ok(open) => self.stream = Some(open),
                     Err(error) if !self.has_begun() || !error.is_unavailable() => return Err(error),
+                    Err(_) if self.interrupted => {}
                     Err(error) => {
-                        if !std::mem::replace(&mut self.interrupted, true) {
-                            return Ok(StreamItem::Interrupted(error.to_string()));
-                        }
+                        self.interrupted = true;
+                        return Ok(StreamItem::Interrupted(error.to_string()));
                     }
                 }
                 continue;
             };
-            match open.next().await? {
-                Message::Event(event) if event.event == "dropped" => {
-                    let why = event.why.as_deref().unwrap_or("no reason given");
-                    return Ok(self.interrupt(format!("the service ended the stream: {why}")));
-                }
-                Message::Event(event) if !self.query.matches(&event) => {
-                    let what = "the stream tells of other locks, as one does that ignores `name` or `prefix`";
-                    return Err(ClientError::WrongResponse { url: open.url.clone(), what: what.to_owned() });
-                }
-                Message::Event(event) => {
-                    self.interrupted = false;
-                    self.query.after = Some(event.id.clone());
-                    return Ok(StreamItem::Event(event));
-                }
-                Message::Position(id) => self.query.after = Some(id),
-                Message::End(reason) => return Ok(self.interrupt(reason)),
+            let (id, json) = match open.next().await {
+                Ok(Sse { id, data, .. }) => (id, data),
+                Err(reason) => return Ok(self.interrupt(reason)),
+            };
+            let Some(json) = json else {
+                // No event up to this id matches the query.
+                self.query.after = id.or_else(|| self.query.after.take());
+                continue;
+            };
+            let event = self.query.read(json, &open.url)?;
+            if event.event == "dropped" {
+                let why = event.why.as_deref().unwrap_or("no reason given");
+                return Ok(self.interrupt(format!("the service ended the stream: {why}")));
             }
+            self.interrupted = false;
+            self.query.after = Some(event.id.clone());
+            return Ok(StreamItem::Event(Box::new(event)));
         }
     }
 
@@ -160,32 +161,14 @@ impl Events {
 
     /// Opens a stream at the first node that answers, within the client's retry policy.
     async fn connect(&self) -> Result<OpenStream, ClientError> {
-        let call = self.query.call();
-        let policy = self.client.retry_policy();
-        let mut backoff = Backoff::new(RETRY_DELAY_MAX);
-        loop {
-            let error = match self.client.open_endless(&call, policy.attempt).await {
-                Ok((url, response)) if is_event_stream(&response) => {
-                    return Ok(OpenStream { url, blocks: Blocks::new(response.bytes_stream()) });
-                }
-                Ok((url, _)) => {
-                    return Err(ClientError::WrongResponse { url, what: "it is no stream of events".to_owned() });
-                }
-                Err(error) => error,
-            };
-            // Another node may have a certificate that can be trusted.
-            let asked_for = match error.retry_hint() {
-                Some(asked_for) => asked_for,
-                None if error.is_misconfigured() && self.client.urls() > 1 => None,
-                None => return Err(error),
-            };
-            self.client.use_next_url();
-            let next = Moment::now().after(backoff.next(asked_for));
-            if next >= policy.until {
-                return Err(error);
-            }
-            next.wait().await;
+        let (call, policy) = (self.query.call(), self.client.retry_policy());
+        let opening = self.client.repeat(policy, || self.client.open_endless(&call, policy.attempt));
+        let opened = if self.has_begun() { opening.await } else { self.client.with_notice(opening).await };
+        let ((url, response), _) = opened?;
+        if !is_event_stream(&response) {
+            return Err(ClientError::WrongResponse { url, what: "it is no stream of events".to_owned() });
         }
+        Ok(OpenStream::new(url, response.bytes_stream()))
     }
 }
 
@@ -194,63 +177,16 @@ fn is_event_stream(response: &Response) -> bool {
     content_type.is_some_and(|value| value.starts_with("text/event-stream"))
 }
 
-#[derive(Debug)]
-enum Message {
-    Event(Box<Event>),
-    /// No event up to this id matches the query.
-    Position(String),
-    /// The stream ended, for this reason.
-    End(String),
-}
-
+/// A stream of server-sent events. The parser has no bound, so this counts the bytes between blocks.
 struct OpenStream {
     url: String,
-    blocks: Blocks,
-}
-
-impl OpenStream {
-    async fn next(&mut self) -> Result<Message, ClientError> {
-        loop {
-            let block = match tokio::time::timeout(SILENCE_TIMEOUT, self.blocks.next()).await {
-                Ok(Some(Ok(block))) => block,
-                Ok(Some(Err(error))) => return Ok(Message::End(self.describe(&error))),
-                Ok(None) => return Ok(Message::End(format!("{} ended the stream", self.url))),
-                Err(_) => return Ok(Message::End(format!("{} is silent", self.url))),
-            };
-            match block {
-                Sse { data: Some(json), .. } => {
-                    let event = serde_json::from_str::<Event>(&json)
-                        .map_err(|reason| ClientError::Unintelligible { url: self.url.clone(), reason })?;
-                    return Ok(Message::Event(Box::new(Event { json, ..event })));
-                }
-                Sse { id: Some(id), .. } => return Ok(Message::Position(id)),
-                _ => {}
-            }
-        }
-    }
-
-    fn describe(&self, error: &sse_stream::Error) -> String {
-        tracing::debug!(%error, "the stream broke off");
-        match is_too_long(error) {
-            true => "an event is too long".to_owned(),
-            false => format!("the connection to {} was lost", self.url),
-        }
-    }
-}
-
-fn is_too_long(error: &sse_stream::Error) -> bool {
-    let sse_stream::Error::Body(cause) = error else { return false };
-    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
-}
-
-/// The blocks of a stream of server-sent events. The parser has no bound, so this counts the bytes between blocks.
-struct Blocks {
     parser: SseByteStream<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>>,
     unparsed: Arc<AtomicUsize>,
 }
 
-impl Blocks {
+impl OpenStream {
     fn new<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        url: String,
         bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Self {
         let unparsed = Arc::new(AtomicUsize::new(0));
@@ -260,13 +196,30 @@ impl Blocks {
             let total = count.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
             if total > EVENT_BYTES_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(chunk) }
         });
-        Self { parser: SseByteStream::new(Box::pin(bounded)), unparsed }
+        Self { url, parser: SseByteStream::new(Box::pin(bounded)), unparsed }
     }
 
-    async fn next(&mut self) -> Option<Result<Sse, sse_stream::Error>> {
-        let block = self.parser.next().await;
+    /// The next block, or why the stream ended.
+    async fn next(&mut self) -> Result<Sse, String> {
+        let block = tokio::time::timeout(SILENCE_TIMEOUT, self.parser.next()).await;
         self.unparsed.store(0, Ordering::Relaxed);
-        block
+        match block {
+            Ok(Some(block)) => block.map_err(|error| self.describe(&error)),
+            Ok(None) => Err(format!("{} ended the stream", self.url)),
+            Err(_) => Err(format!("{} is silent", self.url)),
+        }
+    }
+
+    fn describe(&self, error: &sse_stream::Error) -> String {
+        tracing::debug!(%error, "the stream broke off");
+        let cause = match error {
+            sse_stream::Error::Body(cause) => cause.downcast_ref::<io::Error>(),
+            _ => None,
+        };
+        match cause.map(io::Error::kind) {
+            Some(io::ErrorKind::FileTooLarge) => "an event is too long".to_owned(),
+            _ => format!("the connection to {} was lost", self.url),
+        }
     }
 }
 
@@ -274,8 +227,9 @@ impl Blocks {
 mod tests {
     use super::*;
 
-    fn blocks(chunks: Vec<Vec<u8>>) -> Blocks {
-        Blocks::new(futures_util::stream::iter(chunks.into_iter().map(|chunk| io::Result::Ok(Bytes::from(chunk)))))
+    fn stream_of(chunks: Vec<Vec<u8>>) -> OpenStream {
+        let chunks = chunks.into_iter().map(|chunk| io::Result::Ok(Bytes::from(chunk)));
+        OpenStream::new("https://a".to_owned(), futures_util::stream::iter(chunks))
     }
 
     #[tokio::test]
@@ -283,10 +237,9 @@ mod tests {
         let stream = "retry: 1000\nid: 1-0\nevent: started\ndata: {}\n\n: heartbeat\nid: 4-0\n\n: nothing\n\nid: 5-1\r\n\
                       data:x\r\n\r\ndata: y";
         for size in 1..stream.len() {
-            let mut blocks = blocks(stream.as_bytes().chunks(size).map(<[u8]>::to_vec).collect());
+            let mut stream = stream_of(stream.as_bytes().chunks(size).map(<[u8]>::to_vec).collect());
             let mut parsed = Vec::new();
-            while let Some(block) = blocks.next().await {
-                let Sse { id, data, .. } = block.expect("a block");
+            while let Ok(Sse { id, data, .. }) = stream.next().await {
                 parsed.push((id.expect("an id"), data.unwrap_or_default()));
             }
             let expected =
@@ -298,10 +251,9 @@ mod tests {
     #[tokio::test]
     async fn event_beyond_the_size_limit_is_refused() {
         let longest = [b"data: ".to_vec(), vec![b'x'; EVENT_BYTES_MAX - 8], b"\n\n".to_vec()];
-        let mut blocks = blocks([&longest[..], &longest[..2], &[b"xxx".to_vec()]].concat());
-        blocks.next().await.expect("a block").expect("within the limit");
-        let error = blocks.next().await.expect("a result").expect_err("beyond the limit");
-        assert!(is_too_long(&error), "{error}");
-        assert!(blocks.next().await.is_none());
+        let mut stream = stream_of([&longest[..], &longest[..2], &[b"xxx".to_vec()]].concat());
+        stream.next().await.expect("within the limit");
+        assert_eq!(stream.next().await.expect_err("beyond the limit"), "an event is too long");
+        assert_eq!(stream.next().await.expect_err("the end"), "https://a ended the stream");
     }
 }

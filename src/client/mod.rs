@@ -28,6 +28,5 @@ pub use error::ClientError;
 pub use events::{Event, EventQuery, Events, StreamItem};
 pub use hold::{AcquiredLock, HoldStatus, Keeper};
 pub use printable::{is_treacherous, printable};
-pub use retry::RetryPolicy;
 pub use trust::Trust;
 pub use wire::{LockError, LockRequest, LockResult, Session, UnlockResult};

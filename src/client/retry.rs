@@ -6,7 +6,7 @@ use super::clock::Moment;
 
 /// How long a call is repeated while no node answers, and how its attempts are paced.
 #[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
+pub(super) struct RetryPolicy {
     /// No attempt begins after this moment, but each URL is tried once in any case.
     pub until: Moment,
     /// The timeout of one attempt.
