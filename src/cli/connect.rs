@@ -228,6 +228,16 @@ pub fn explain(error: ClientError) -> Failure {
     Failure::new(if error.is_misconfigured() { exit::CONFIG } else { exit::FAILURE }, message)
 }
 
+/// As [`explain`], with an exit code that also says whether any node of the service answered.
+pub fn refused(error: ClientError) -> Failure {
+    let code = match &error {
+        error if error.is_misconfigured() => exit::CONFIG,
+        error if error.is_unavailable() => exit::UNREACHABLE,
+        _ => exit::REFUSED,
+    };
+    Failure { code, ..explain(error) }
+}
+
 /// Shows what the command waits for, if a person does.
 fn notice(known: &str) {
     if std::io::stderr().is_terminal() {

@@ -1,7 +1,9 @@
 //! `latchd locks` lists locks with their holders, and how many wait; `latchd sessions` lists the sessions.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use clap::Args;
-use serde::Serialize;
 
 use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain};
 use super::output::{NOTHING, Output, Span, Table, holder, print, span};
@@ -48,11 +50,6 @@ Examples:
   latchd locks --contended --prefix deploy/
   latchd locks --output json | jq -r '.locks[] | select(.queue_length > 10) | .name'";
 
-#[derive(Serialize)]
-struct LocksAnswer {
-    locks: Vec<Lock>,
-}
-
 impl Locks {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(ADMIN_TIMEOUT)?;
@@ -69,7 +66,7 @@ impl Locks {
                 "keys are shown to admins only: this credential has not the admin role, or not for all of these",
             );
         }
-        print(output, &LocksAnswer { locks }, |answer| locks_table(&answer.locks, keys))
+        print(output, &BTreeMap::from([("locks", &locks)]), &locks_table(&locks, keys))
     }
 }
 
@@ -91,30 +88,27 @@ fn empty_listing(query: &LockQuery, is_limited: bool) -> String {
     format!("nothing to show: {which}{seen}")
 }
 
-const HEADINGS: [&str; 7] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN"];
+const HEADINGS: [&str; 8] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN", "KEY"];
 
+/// A row for each hold. The keys are in the last column.
 fn locks_table(locks: &[Lock], keys: bool) -> Table {
-    let mut table = Table::new(HEADINGS.into_iter().chain(keys.then_some("KEY")));
-    for mut row in locks.iter().flat_map(rows) {
-        row.truncate(HEADINGS.len() + usize::from(keys));
-        table.cells(row);
+    let columns = if keys { HEADINGS.len() } else { HEADINGS.len() - 1 };
+    let mut table = Table::new(&HEADINGS[..columns]);
+    for lock in locks {
+        let held = format!("{}/{}", lock.holders.len(), lock.size);
+        let mut row = |[holder, since, left, token, key]: [&dyn Display; 5]| {
+            let cells: [&dyn Display; 8] = [&lock.name, &held, &lock.queue_length, holder, since, left, token, key];
+            table.row(&cells[..columns]);
+        };
+        if lock.holders.is_empty() {
+            row([&NOTHING; 5]);
+        }
+        for hold in &lock.holders {
+            let (since, left) = (Span(hold.held_for_seconds), span(hold.remaining_seconds));
+            row([&holder(hold), &since, &left, &hold.fencing_token, &hold.key.as_deref().unwrap_or(NOTHING)]);
+        }
     }
     table
-}
-
-/// A row for each hold, with the key last.
-fn rows(lock: &Lock) -> Vec<Vec<String>> {
-    let whole = [lock.name.clone(), format!("{}/{}", lock.holders.len(), lock.size), lock.queue_length.to_string()];
-    let row = |rest: [String; 5]| whole.iter().cloned().chain(rest).collect();
-    if lock.holders.is_empty() {
-        return vec![row([NOTHING; 5].map(str::to_owned))];
-    }
-    let held = lock.holders.iter().map(|hold| {
-        let key = hold.key.clone().unwrap_or_else(|| NOTHING.to_owned());
-        let since = Span(hold.held_for_seconds).to_string();
-        row([holder(hold), since, span(hold.remaining_seconds), hold.fencing_token.to_string(), key])
-    });
-    held.collect()
 }
 
 #[derive(Debug, Args)]
@@ -138,11 +132,6 @@ Examples:
   latchd sessions
   latchd sessions --output json | jq '.sessions | map(.holds) | add'";
 
-#[derive(Serialize)]
-struct SessionsAnswer {
-    sessions: Vec<SessionEntry>,
-}
-
 impl Sessions {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(ADMIN_TIMEOUT)?;
@@ -151,15 +140,15 @@ impl Sessions {
             output_queue::note("no sessions");
             return Ok(());
         }
-        print(self.output, &SessionsAnswer { sessions }, |answer| sessions_table(&answer.sessions))
+        print(self.output, &BTreeMap::from([("sessions", &sessions)]), &sessions_table(&sessions))
     }
 }
 
 fn sessions_table(sessions: &[SessionEntry]) -> Table {
-    let mut table = Table::new(["SESSION", "HOLDS", "WAITING", "IDLE TIMEOUT", "ENDS IN"]);
+    let mut table = Table::new(&["SESSION", "HOLDS", "WAITING", "IDLE TIMEOUT", "ENDS IN"]);
     for entry in sessions {
         let idle_timeout = Span(entry.idle_timeout_seconds);
-        table.row([&entry.session, &entry.holds, &entry.waiters, &idle_timeout, &span(entry.remaining_seconds)]);
+        table.row(&[&entry.session, &entry.holds, &entry.waiters, &idle_timeout, &span(entry.remaining_seconds)]);
     }
     table
 }

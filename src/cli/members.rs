@@ -80,10 +80,11 @@ impl Members {
         } else if !cluster.has_quorum {
             output_queue::note(format!("node {} knows no leader with a quorum: nothing is granted", cluster.node));
         }
-        match self.action {
-            Action::List => return print(self.output, &cluster, table),
-            _ => report(self.output, &cluster, |cluster| table(cluster).to_string()),
+        let table = table(&cluster);
+        if let Action::List = self.action {
+            return print(self.output, &cluster, &table);
         }
+        report(self.output, &cluster, &table);
         Ok(())
     }
 }
@@ -116,12 +117,12 @@ async fn settled(client: &Client, mut cluster: Cluster, node: u64) -> Result<Clu
 }
 
 fn table(cluster: &Cluster) -> Table {
-    let mut table = Table::new(["NODE", "ROLE", "STATE", "LAG", "ADDRESS"]);
+    let mut table = Table::new(&["NODE", "ROLE", "STATE", "LAG", "ADDRESS"]);
     for member in &cluster.members {
         let lag = member.lag_entries.map_or_else(|| "?".to_owned(), |entries| entries.to_string());
         let state = if member.up { "up" } else { "down" };
         let address = if member.address.is_empty() { "-" } else { &member.address };
-        table.row([&member.node, &member.role, &state, &lag, &address]);
+        table.row(&[&member.node, &member.role, &state, &lag, &address]);
     }
     table
 }

@@ -22,37 +22,26 @@ pub enum Output {
 /// The widest column. A longer cell is not cut; it moves the rest of its row.
 const COLUMN_MAX: usize = 40;
 
-/// Rows under headings; each column is as wide as its widest cell, up to [`COLUMN_MAX`].
-pub struct Table {
-    headings: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
-}
+/// Headings and rows; each column is as wide as its widest cell, up to [`COLUMN_MAX`].
+pub struct Table(Vec<Vec<String>>);
 
 impl Table {
-    pub fn new(headings: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { headings: headings.into_iter().collect(), rows: Vec::new() }
+    pub fn new(headings: &[&str]) -> Self {
+        Self(vec![headings.iter().map(ToString::to_string).collect()])
     }
 
     /// Adds a row with a cell for each heading.
-    pub fn row<const N: usize>(&mut self, cells: [&dyn Display; N]) {
-        self.cells(cells.iter().map(ToString::to_string));
-    }
-
-    /// Adds a row of any length; it needs as many cells as there are headings.
-    pub fn cells(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
-        debug_assert_eq!(cells.len(), self.headings.len());
-        self.rows.push(cells);
+    pub fn row(&mut self, cells: &[&dyn Display]) {
+        debug_assert_eq!(cells.len(), self.0[0].len());
+        self.0.push(cells.iter().map(|cell| printable(&cell.to_string())).collect());
     }
 }
 
 impl Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headings: Vec<String> = self.headings.iter().map(|&heading| heading.to_owned()).collect();
-        let lines = || std::iter::once(&headings).chain(&self.rows);
-        let width = |at: usize| lines().map(|cells| cells[at].chars().count()).max().unwrap_or_default();
-        let widths: Vec<usize> = (0..headings.len()).map(|at| width(at).min(COLUMN_MAX)).collect();
-        for cells in lines() {
+        let width = |at: usize| self.0.iter().map(|cells| cells[at].chars().count()).max().unwrap_or_default();
+        let widths: Vec<usize> = (0..self.0[0].len()).map(|at| width(at).min(COLUMN_MAX)).collect();
+        for cells in &self.0 {
             let mut line = String::new();
             for (cell, width) in cells.iter().zip(&widths) {
                 write!(line, "{cell:width$}  ")?;
@@ -64,21 +53,21 @@ impl Display for Table {
 }
 
 /// Prints the table, or the value as JSON.
-pub fn print<T: Serialize>(output: Output, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), Failure> {
-    write(&rendered(output, value, |value| table(value).to_string())?)
+pub fn print(output: Output, value: &impl Serialize, table: &Table) -> Result<(), Failure> {
+    write(&rendered(output, value, table)?)
 }
 
 /// Reports finished work as text or as JSON; a failure to write it is no failure of the work.
-pub fn report<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) {
+pub fn report(output: Output, value: &impl Serialize, text: &impl Display) {
     match rendered(output, value, text) {
         Ok(text) => output_queue::report(text),
         Err(failure) => output_queue::note(failure.message),
     }
 }
 
-fn rendered<T: Serialize>(output: Output, value: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
+fn rendered(output: Output, value: &impl Serialize, text: &impl Display) -> Result<String, Failure> {
     Ok(match output {
-        Output::Table => text(value),
+        Output::Table => text.to_string(),
         Output::Json => escaped(serde_json::to_string_pretty(value).map_err(Failure::from_error)?) + "\n",
     })
 }
@@ -156,18 +145,18 @@ mod tests {
 
     #[test]
     fn columns_fit_their_widest_cell_and_control_characters_are_escaped() {
-        let mut table = Table::new(["NODE", "NAME"]);
-        table.row([&1, &"日本"]);
-        table.row([&23_456, &"a\u{1b}[31m\n"]);
+        let mut table = Table::new(&["NODE", "NAME"]);
+        table.row(&[&1, &"日本"]);
+        table.row(&[&23_456, &"a\u{1b}[31m\n"]);
         assert_eq!(table.to_string(), "NODE   NAME\n1      日本\n23456  a\\u{1b}[31m\\n\n");
     }
 
     #[test]
     fn long_cell_moves_only_its_own_row() {
         let long = "x".repeat(500);
-        let mut table = Table::new(["NAME", "HELD"]);
-        table.row([&long, &"1/1"]);
-        table.row([&"short", &"1/1"]);
+        let mut table = Table::new(&["NAME", "HELD"]);
+        table.row(&[&long, &"1/1"]);
+        table.row(&[&"short", &"1/1"]);
         let expected = format!("{:40}  HELD\n{long}  1/1\n{:40}  1/1\n", "NAME", "short");
         assert_eq!(table.to_string(), expected);
     }

@@ -163,14 +163,11 @@ impl Serve {
         set("--peer-key", "cluster.peer_key", self.peer_key);
         set("--log-format", "log.format", self.log_format);
         let plain = PlainCredentials { passwords: self.password.into_iter().collect(), api_keys: self.api_key };
-        let secret_file = |flag: &str, is_password| {
-            let source = Source::Flag(flag.to_owned());
-            move |path| SecretFile { source: source.clone(), is_password, path }
-        };
-        let keys = self.api_key_file.into_iter().map(secret_file("--api-key-file", false));
-        let secret_files =
-            self.password_file.into_iter().map(secret_file("--password-file", true)).chain(keys).collect();
-        Inputs { file: self.config, env: environment(), flags, plain, secret_files }
+        let secret =
+            |flag: &str, is_password, path| SecretFile { source: Source::Flag(flag.into()), is_password, path };
+        let password = self.password_file.into_iter().map(|path| secret("--password-file", true, path));
+        let keys = self.api_key_file.into_iter().map(|path| secret("--api-key-file", false, path));
+        Inputs { file: self.config, env: environment(), flags, plain, secret_files: password.chain(keys).collect() }
     }
 }
 

@@ -74,7 +74,7 @@ impl Unlock {
             }
         })?;
         let answer = Answer { name: self.name, released };
-        report(self.output, &answer, sentences);
+        report(self.output, &answer, &sentences(&answer));
         Ok(())
     }
 

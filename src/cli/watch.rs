@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::connect::{Connect, block_on, explain};
+use super::connect::{Connect, block_on, refused};
 use super::output::{Output, escaped, offer};
-use super::{Failure, exit, output_queue};
-use crate::client::{ClientError, Event, EventQuery, Events, Lock, StreamItem, printable};
+use super::{Failure, output_queue};
+use crate::client::{Event, EventQuery, Events, Holder, Lock, StreamItem, printable};
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -77,15 +77,6 @@ impl Watch {
     }
 }
 
-fn refused(error: ClientError) -> Failure {
-    let unavailable = error.is_unavailable();
-    match explain(error) {
-        failure if failure.code == exit::CONFIG => failure,
-        failure if unavailable => Failure { code: exit::UNREACHABLE, ..failure },
-        failure => Failure { code: exit::REFUSED, ..failure },
-    }
-}
-
 /// An event as text; a state has a line for each hold.
 fn lines(event: &Event, watched: Option<&str>) -> String {
     match event.event.as_str() {
@@ -136,7 +127,7 @@ fn state(event: &Event, watched: Option<&str>) -> String {
 fn held(lock: &Lock) -> String {
     let name = printable(&lock.name);
     let waiting = if lock.queue_length > 0 { format!("  {} waiting", lock.queue_length) } else { String::new() };
-    let line = |hold: &crate::client::Holder| {
+    let line = |hold: &Holder| {
         let left = hold.remaining_seconds.map_or(String::new(), |seconds| format!("  ends in {seconds:.1} s"));
         let (token, since, dialect) = (hold.fencing_token, hold.held_for_seconds, printable(&hold.dialect));
         format!("{:<13}  {name}  token {token}  for {since:.1} s{left}  via {dialect}{waiting}\n", "held")

@@ -35,11 +35,6 @@ pub fn new_authority() -> Result<(Authority, Pair), rcgen::Error> {
     Ok((Issuer::new(params, key), pair))
 }
 
-/// An issuer needs only its name and its key, not its certificate.
-pub fn authority_of(key: KeyPair) -> Authority {
-    Issuer::new(authority_params(), key)
-}
-
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "latchd peer authority");
@@ -106,7 +101,8 @@ impl Folder<'_> {
         let pem = fs::read_to_string(&path)
             .map_err(|error| format!("{} cannot be read ({error}): {what_to_do}", path.display()))?;
         let key = KeyPair::from_pem(&pem).map_err(|error| format!("{} is no private key: {error}", path.display()))?;
-        Ok(authority_of(key))
+        // An issuer needs only its name and its key, not its certificate.
+        Ok(Issuer::new(authority_params(), key))
     }
 
     /// Writes the pair of a node, the key first: a certificate without a key would look complete.

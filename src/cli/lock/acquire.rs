@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::connect::explain;
+use super::super::connect::refused;
 use super::super::output::{Span, holder};
 use super::super::{Failure, exit};
 use super::arguments::Lock;
@@ -42,7 +42,7 @@ pub(super) async fn acquire(
     let begun = Moment::now();
     let cut = asked.wait.map(|wait| begun.after(wait.max(FIRST_ANSWER_TIMEOUT)).after(RESULT_GRACE));
     let attempt = tokio::select! {
-        attempt = attempt(client, asked, begun) => attempt.map_err(failed),
+        attempt = attempt(client, asked, begun) => attempt.map_err(refused),
         () = async { match cut { Some(cut) => cut.wait().await, None => std::future::pending().await } } => match client.never_connected() {
             true => Err(Failure::new(exit::UNREACHABLE, no_answer("no node answered within --wait", &client.last_errors()))),
             false => Ok(Attempt::NoAnswer(client.last_errors())),
@@ -111,15 +111,6 @@ async fn attempt_in(
     };
     let hold = client.acquire(&request).await?;
     Ok(hold.map_or(Attempt::TimedOut, |hold| Attempt::Held(session, hold)))
-}
-
-fn failed(error: ClientError) -> Failure {
-    let code = match &error {
-        error if error.is_misconfigured() => exit::CONFIG,
-        error if error.is_unavailable() => exit::UNREACHABLE,
-        _ => exit::REFUSED,
-    };
-    Failure { code, ..explain(error) }
 }
 
 fn no_answer(what: &str, last_errors: &str) -> String {

@@ -51,9 +51,7 @@ impl ExecChild {
             Some((program, arguments)) if !variables.is_empty() => {
                 let error = Command::new(program).args(arguments).envs(variables).exec();
                 // `exec` failed after SIGPIPE was reset for the command; the message below must not end the process.
-                let mut broken_pipe = SigSet::empty();
-                broken_pipe.add(Blockable::SIGPIPE);
-                broken_pipe.thread_block().map_err(|error| os(error.to_string()))?;
+                SigSet::from(Blockable::SIGPIPE).thread_block().map_err(|error| os(error.to_string()))?;
                 Err(refused(program, &error))
             }
             // The lock was not acquired; the parent reports it.

@@ -1,7 +1,6 @@
 //! The process group of the command and everything it starts. This process also reaps the orphans that it inherits.
 
 use std::ffi::OsString;
-use std::fmt::{self, Display};
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -33,13 +32,13 @@ pub(super) enum Change {
     Stopped(Signal),
 }
 
-/// The processes of the group that still live.
+/// The processes of the group that still live, by number and name.
 pub(super) enum Remaining {
     None,
     /// This user may signal them.
-    Ours(Vec<Member>),
+    Ours(Vec<String>),
     /// This user may signal none of them.
-    Untouchable(Vec<Member>),
+    Untouchable(Vec<String>),
 }
 
 impl Group {
@@ -118,27 +117,14 @@ fn change(status: WaitStatus) -> Option<Change> {
     }
 }
 
-/// A living process of the group.
-#[derive(Debug)]
-pub(super) struct Member {
-    pid: i32,
-    name: String,
-}
-
-impl Display for Member {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.pid, self.name)
-    }
-}
-
-/// The number of visible processes of the group, with zombies, and those that live.
-fn members(group: Pid) -> (usize, Vec<Member>) {
+/// The number of visible processes of the group, with zombies, and the numbers and names of those that live.
+fn members(group: Pid) -> (usize, Vec<String>) {
     let processes = all_processes().into_iter().flatten().flatten();
     // A process may end at any time.
     let stats = processes.filter_map(|process| process.stat().ok());
     let visible: Vec<Stat> = stats.filter(|stat| stat.pgrp == group.as_raw_nonzero().get()).collect();
     let living = visible.iter().filter(|stat| !matches!(stat.state, 'Z' | 'X'));
-    (visible.len(), living.map(|stat| Member { pid: stat.pid, name: stat.comm.clone() }).collect())
+    (visible.len(), living.map(|stat| format!("{} ({})", stat.pid, stat.comm)).collect())
 }
 
 #[cfg(test)]

@@ -33,9 +33,7 @@ impl Signals {
     /// that is how `nohup` and shells protect what they start.
     pub fn listen() -> std::io::Result<Signals> {
         // The caller may have blocked it, and then the end of the command would not be noticed.
-        let mut child = SigSet::empty();
-        child.add(Blockable::SIGCHLD);
-        child.thread_unblock()?;
+        SigSet::from(Blockable::SIGCHLD).thread_unblock()?;
         let (send, receive) = mpsc::unbounded_channel();
         let ignored = ignored();
         let wanted = PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal.as_raw() - 1)) == 0);
@@ -84,9 +82,7 @@ pub(super) struct Terminal {
 impl Terminal {
     pub fn open() -> Terminal {
         // This signal would stop a background process that takes the terminal back.
-        let mut stops = SigSet::empty();
-        stops.add(Blockable::SIGTTOU);
-        let is_blocked = stops.thread_block().is_ok();
+        let is_blocked = SigSet::from(Blockable::SIGTTOU).thread_block().is_ok();
         Terminal { tty: tty().filter(|_| is_blocked), lent: false }
     }
 

@@ -204,7 +204,6 @@ impl Supervisor<'_> {
             Remaining::Ours(left) => (left, "KILL has not ended it yet"),
             Remaining::Untouchable(left) => (left, "this user may not signal it"),
         };
-        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
         let left = if left.is_empty() { "its processes are not to be seen".to_owned() } else { left.join(", ") };
         output_queue::note(format!(
             "the command still runs without its lock, because {why}: {left}; the lock is not released but left to \
