@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
 use super::{Failure, output_queue};
-use crate::client::{BackupError, Client};
+use crate::client::{BackupError, Client, NO_TIMEOUT};
 use crate::server::offline::{BackupCounts, RestoreOptions, check, check_address, restore};
 
 /// The bytes between two updates of the progress line.
@@ -39,7 +39,7 @@ Examples:
 
 impl Backup {
     pub fn run(self) -> Result<(), Failure> {
-        let client = self.connect.client(None)?;
+        let client = self.connect.client(NO_TIMEOUT)?;
         if self.file == Path::new(STDOUT) {
             return to_stdout(&client);
         }
@@ -97,20 +97,19 @@ fn draft_of(file: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn take(client: &Client, draft: &Path, target: &Path) -> Result<BackupCounts, Failure> {
-    let unwritable = |path: &Path, error: io::Error| format!("{} cannot be written: {error}", path.display());
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(draft);
-    let mut out = BufWriter::new(file.map_err(|error| unwritable(draft, error))?);
+    let mut out = BufWriter::new(file.map_err(|error| Failure::unwritable(draft, error))?);
     let mut progress = Progress::default();
     let receiving = receive(client, &mut out, &mut |bytes| progress.reached(bytes));
     progress.end();
     receiving?;
-    let file = out.into_inner().map_err(|error| unwritable(draft, error.into_error()))?;
-    file.sync_all().map_err(|error| unwritable(draft, error))?;
+    let file = out.into_inner().map_err(|error| Failure::unwritable(draft, error.into_error()))?;
+    file.sync_all().map_err(|error| Failure::unwritable(draft, error))?;
     let contents = check(draft).map_err(Failure::from_error)?;
-    fs::rename(draft, target).map_err(|error| unwritable(target, error))?;
+    fs::rename(draft, target).map_err(|error| Failure::unwritable(target, error))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(folder, error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Failure::unwritable(folder, error))?;
     Ok(contents)
 }
 

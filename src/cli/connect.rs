@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Deserializer};
 
 use super::{Failure, exit, output_queue};
-use crate::client::{Client, ClientBuilder, ClientError, NO_TIMEOUT, Trust};
+use crate::client::{Client, ClientBuilder, ClientError, Trust};
 use crate::config::{Secret, secret_file, toml_errors};
 
 /// Where a service started without any flags is.
@@ -64,9 +64,9 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// A client whose calls take at most `timeout`; `None` leaves them unbounded.
-    pub fn client(&self, timeout: impl Into<Option<Duration>>) -> Result<Client, Failure> {
-        let builder = self.builder()?.timeout(timeout.into().unwrap_or(NO_TIMEOUT));
+    /// A client whose calls take at most `timeout`.
+    pub fn client(&self, timeout: Duration) -> Result<Client, Failure> {
+        let builder = self.builder()?.timeout(timeout);
         builder.unreachable_timeout(UNREACHABLE_TIMEOUT).notice(NOTICE_DELAY, notice).build().map_err(Failure::config)
     }
 
@@ -77,9 +77,8 @@ impl Connect {
 
     /// A client without a credential, for probes.
     pub fn probe(&self, url: &str) -> Result<ClientBuilder, Failure> {
-        let layers = self.layers()?;
-        let (url, ca, api_key, password) = (Some(url.to_owned()), None, None, None);
-        Connect { url, ca, api_key, password, ..layers }.into_builder()
+        let Connect { client_cert, client_key, .. } = self.layers()?;
+        Connect { url: Some(url.to_owned()), client_cert, client_key, ..Connect::default() }.into_builder()
     }
 
     /// The settings, for subcommands that add their own.
@@ -211,21 +210,15 @@ fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::
 
 /// The failure with the service's own message, if it sent one.
 pub fn explain(error: ClientError) -> Failure {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: Option<String>,
-        /// The field of sessions v1.
-        message: Option<String>,
-    }
-    let message = match &error {
-        ClientError::Refused { status, body, .. } => match serde_json::from_str::<Problem>(body) {
-            Ok(Problem { detail: Some(text), .. }) => format!("{text} ({})", status.as_u16()),
-            Ok(Problem { message: Some(text), .. }) if status.as_u16() == 403 => format!("{text} (403)"),
-            _ => error.to_string(),
-        },
-        other => other.to_string(),
+    let own = match &error {
+        ClientError::Refused { status, .. } => {
+            let of_sessions_v1 = || error.field("message").filter(|_| status.as_u16() == 403);
+            error.field("detail").or_else(of_sessions_v1).map(|text| format!("{text} ({})", status.as_u16()))
+        }
+        _ => None,
     };
-    Failure::new(if error.is_misconfigured() { exit::CONFIG } else { exit::FAILURE }, message)
+    let code = if error.is_misconfigured() { exit::CONFIG } else { exit::FAILURE };
+    Failure::new(code, own.unwrap_or_else(|| error.to_string()))
 }
 
 /// As [`explain`], with an exit code that also says whether any node of the service answered.
@@ -296,6 +289,12 @@ mod tests {
         assert!(refused.contains("api_key_file"), "{refused}");
         let refused = layer("api_key_file = '/nonexistent'").into_builder().expect_err("refused").message;
         assert!(refused.contains("/nonexistent cannot be used"), "{refused}");
+    }
+
+    #[test]
+    fn probe_reads_no_credential() {
+        let probe = layer("api_key_file = '/nonexistent'").probe("https://127.0.0.1:1");
+        assert!(probe.is_ok(), "the file is not read");
     }
 
     #[test]

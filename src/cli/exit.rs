@@ -1,5 +1,8 @@
 //! Exit codes, and the failure of a subcommand that ends with one. Codes of sysexits.h are used where one fits.
 
+use std::io;
+use std::path::Path;
+
 pub const SUCCESS: u8 = 0;
 /// Refused, no answer, or output that cannot be written.
 pub const FAILURE: u8 = 1;
@@ -45,6 +48,10 @@ impl Failure {
 
     pub fn config(error: impl std::fmt::Display) -> Failure {
         Failure::new(CONFIG, error.to_string())
+    }
+
+    pub fn unwritable(path: &Path, error: io::Error) -> Failure {
+        format!("{} cannot be written: {error}", path.display()).into()
     }
 
     pub fn from_error(error: impl std::fmt::Display) -> Failure {

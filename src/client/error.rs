@@ -13,10 +13,8 @@ use super::wire::LockError;
 pub enum ClientError {
     #[error("{0} is not an http or https URL")]
     BadUrl(String),
-    #[error("{path} cannot be used as a certificate authority: {reason}")]
-    BadAuthority { path: String, reason: String },
-    #[error("{path} cannot be used as a client certificate: {reason}")]
-    BadClientCertificate { path: String, reason: String },
+    #[error("{path} cannot be used as a {purpose}: {reason}")]
+    BadCertificate { path: String, purpose: &'static str, reason: String },
     #[error("{url} cannot be reached: {}{}", innermost(.reason), advice(.url, .reason))]
     Unreachable { url: String, reason: reqwest::Error },
     #[error("{url} cannot be reached: no answer in time")]
@@ -63,16 +61,20 @@ impl ClientError {
 
     /// Whether a node refused with this status and such a text in this field.
     fn says(&self, expected: StatusCode, field: &str, is_such: impl FnOnce(&str) -> bool) -> bool {
-        let ClientError::Refused { status, body, .. } = self else { return false };
-        *status == expected && text_field(body, field).is_some_and(|text| is_such(&text))
+        matches!(self, ClientError::Refused { status, .. } if *status == expected)
+            && self.field(field).is_some_and(|text| is_such(&text))
+    }
+
+    /// A text in the JSON that a node refused with.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let ClientError::Refused { body, .. } = self else { return None };
+        let document: serde_json::Value = serde_json::from_str(body).ok()?;
+        document.get(name)?.as_str().map(str::to_owned)
     }
 
     /// The `code` of a problem document of the service; a 404 of a proxy or of another server has none.
     pub fn code(&self) -> Option<String> {
-        let ClientError::Refused { body, .. } = self else { return None };
-        let code = text_field(body, "code")?;
-        let is_ours = text_field(body, "type").is_some_and(|kind| kind == format!("/docs/errors#{code}"));
-        is_ours.then_some(code)
+        self.field("code").filter(|code| self.field("type") == Some(format!("/docs/errors#{code}")))
     }
 
     /// Whether the hold that was named is not there (any more).
@@ -83,9 +85,7 @@ impl ClientError {
     /// Whether the client's own settings are at fault.
     pub fn is_misconfigured(&self) -> bool {
         match self {
-            ClientError::BadUrl(_) | ClientError::BadAuthority { .. } | ClientError::BadClientCertificate { .. } => {
-                true
-            }
+            ClientError::BadUrl(_) | ClientError::BadCertificate { .. } => true,
             ClientError::Unreachable { url, reason } => tls_error::is_permanent(reason) || is_no_http(url, reason),
             ClientError::Refused { url, status, body, .. } => {
                 *status == StatusCode::BAD_REQUEST && url.starts_with("http:") && wants_https(body)
@@ -153,18 +153,12 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
     if lost.iter().any(|end| text.contains(end)) { "the connection was lost".to_owned() } else { text }
 }
 
-fn text_field(body: &str, field: &str) -> Option<String> {
-    let document: serde_json::Value = serde_json::from_str(body).ok()?;
-    document.get(field)?.as_str().map(str::to_owned)
-}
-
 /// The sentence in an error body of any shape; else the first 300 characters of the body.
 fn sentence(body: &str) -> String {
     let document: Option<serde_json::Value> = serde_json::from_str(body).ok();
-    let sentence = document.as_ref().and_then(|document| {
-        let sentences = ["detail", "message", "error"].iter();
-        sentences.filter_map(|field| document.get(field)).find_map(|value| value.as_str())
-    });
+    let sentence = document
+        .as_ref()
+        .and_then(|document| ["detail", "message", "error"].iter().find_map(|field| document.get(field)?.as_str()));
     let text = sentence.unwrap_or(body).trim();
     if text.is_empty() {
         return "no reason given".to_owned();
@@ -182,12 +176,8 @@ mod tests {
 
     fn refused_by(url: &str, status: u16, body: &str) -> ClientError {
         let status = StatusCode::from_u16(status).expect("a status");
-        ClientError::Refused {
-            url: url.to_owned(),
-            status,
-            body: body.to_owned(),
-            retry_after: Some(Duration::from_secs(2)),
-        }
+        let retry_after = Some(Duration::from_secs(2));
+        ClientError::Refused { url: url.to_owned(), status, body: body.to_owned(), retry_after }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which server certificates a client accepts, and which certificate it sends.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -68,11 +69,14 @@ fn with_client_certificate(
     certificate: &Path,
     key: &Path,
 ) -> Result<ClientConfig, ClientError> {
-    let bad =
-        |path: &Path, reason: String| ClientError::BadClientCertificate { path: path.display().to_string(), reason };
-    let chain = certificates(certificate).map_err(|error| bad(certificate, error.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
-    config.with_client_auth_cert(chain, private).map_err(|error| bad(certificate, error.to_string()))
+    let bad = |path, reason: &dyn Display| bad(path, "client certificate", reason);
+    let chain = certificates(certificate).map_err(|error| bad(certificate, &error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
+    config.with_client_auth_cert(chain, private).map_err(|error| bad(certificate, &error))
+}
+
+fn bad(path: &Path, purpose: &'static str, reason: &dyn Display) -> ClientError {
+    ClientError::BadCertificate { path: path.display().to_string(), purpose, reason: reason.to_string() }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
@@ -88,17 +92,17 @@ struct CertificateFile {
 
 impl CertificateFile {
     fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<CertificateFile, ClientError> {
-        let bad = |reason: String| ClientError::BadAuthority { path: path.display().to_string(), reason };
-        let certificates = certificates(path).map_err(|error| bad(error.to_string()))?;
+        let bad = |reason: &dyn Display| bad(path, "certificate authority", reason);
+        let certificates = certificates(path).map_err(|error| bad(&error))?;
         if certificates.is_empty() {
-            return Err(bad("it holds no PEM certificate".to_owned()));
+            return Err(bad(&"it holds no PEM certificate"));
         }
         let mut roots = RootCertStore::empty();
         for certificate in &certificates {
-            roots.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+            roots.add(certificate.clone()).map_err(|error| bad(&error))?;
         }
         let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
-        Ok(CertificateFile { certificates, chains: chains.map_err(|error| bad(error.to_string()))? })
+        Ok(CertificateFile { certificates, chains: chains.map_err(|error| bad(&error))? })
     }
 
     fn verify(

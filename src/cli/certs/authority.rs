@@ -114,7 +114,7 @@ impl Folder<'_> {
     /// Writes a file that does not exist.
     pub fn create(&self, name: &str, pem: &str, mode: u32) -> Result<(), Failure> {
         let path = self.path(name);
-        write_new(&path, pem, mode).map_err(|error| unwritable(&path, &error))
+        write_new(&path, pem, mode).map_err(|error| Failure::unwritable(&path, error))
     }
 
     /// Replaces files. All new ones are written before the first is renamed, so that a full disk changes nothing.
@@ -122,7 +122,7 @@ impl Folder<'_> {
         let drafts = files.iter().map(|(name, ..)| self.path(&format!("{name}.new"))).collect::<Vec<_>>();
         let written = files.iter().zip(&drafts).try_for_each(|((_, pem, mode), draft)| {
             drop(fs::remove_file(draft));
-            write_new(draft, pem, *mode).map_err(|error| unwritable(draft, &error))
+            write_new(draft, pem, *mode).map_err(|error| Failure::unwritable(draft, error))
         });
         if written.is_err() {
             drafts.iter().for_each(|draft| drop(fs::remove_file(draft)));
@@ -130,7 +130,7 @@ impl Folder<'_> {
         }
         for ((name, ..), draft) in files.iter().zip(&drafts) {
             let path = self.path(name);
-            fs::rename(draft, &path).map_err(|error| unwritable(&path, &error))?;
+            fs::rename(draft, &path).map_err(|error| Failure::unwritable(&path, error))?;
         }
         Ok(())
     }
@@ -140,10 +140,6 @@ fn write_new(path: &Path, pem: &str, mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()
-}
-
-pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    format!("{} cannot be written: {error}", path.display()).into()
 }
 
 pub fn cert_name(id: u64) -> String {

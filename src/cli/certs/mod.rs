@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, output_queue};
 use authority::{
-    Authority, CA_CERT, CA_KEY, CA_YEARS, Folder, NODE_YEARS, cert_name, key_name, new_authority, node_pair, unwritable,
+    Authority, CA_CERT, CA_KEY, CA_YEARS, Folder, NODE_YEARS, cert_name, key_name, new_authority, node_pair,
 };
 use renew::{OfAuthority, Renew};
 
@@ -104,7 +104,7 @@ impl Nodes {
     fn make(&self, is_new: bool) -> Result<String, Failure> {
         let (folder, by_id) = (Folder(&self.dir), self.by_id());
         check_absent(&self.dir, is_new, by_id.keys())?;
-        fs::create_dir_all(&self.dir).map_err(|error| unwritable(&self.dir, &error))?;
+        fs::create_dir_all(&self.dir).map_err(|error| Failure::unwritable(&self.dir, error))?;
         let authority = if is_new { begin(&folder)? } else { folder.authority()? };
         for (id, hosts) in &by_id {
             folder.create_pair(*id, &node_pair(&authority, *id, hosts).map_err(Failure::from_error)?)?;

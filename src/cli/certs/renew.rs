@@ -38,20 +38,16 @@ pub struct OfAuthority {
 impl Renew {
     /// New keys and certificates for the names of the old ones.
     pub fn run(&self) -> Result<String, Failure> {
-        let folder = Folder(&self.dir);
+        let (folder, dir) = (Folder(&self.dir), self.dir.display());
         let known = folder.nodes()?;
         let asked: BTreeSet<u64> = self.nodes.iter().copied().collect();
         if let Some(missing) = asked.iter().find(|id| !known.contains(id)) {
-            let dir = self.dir.display();
-            return Err(
-                format!("node {missing} has no certificate in {dir}: `latchd certs add` makes its first one").into()
-            );
+            let what_to_do = "`latchd certs add` makes its first one";
+            return Err(format!("node {missing} has no certificate in {dir}: {what_to_do}").into());
         }
         let chosen = if asked.is_empty() { known } else { asked };
         if chosen.is_empty() {
-            return Err(
-                format!("{} has no node's certificate: `latchd certs init` makes them", self.dir.display()).into()
-            );
+            return Err(format!("{dir} has no node's certificate: `latchd certs init` makes them").into());
         }
         let authority = folder.authority()?;
         let mut pairs: Vec<(u64, Pair)> = Vec::new();
@@ -65,9 +61,8 @@ impl Renew {
         folder.replace(&files.collect::<Vec<_>>())?;
         let ids: Vec<String> = pairs.iter().map(|(id, _)| id.to_string()).collect();
         Ok(format!(
-            "Renewed in {} for {NODE_YEARS} years: node {}.\nGive each node its own pair in the place of the old one: \
+            "Renewed in {dir} for {NODE_YEARS} years: node {}.\nGive each node its own pair in the place of the old one: \
              it is used from the next connection on, without a restart.\n",
-            self.dir.display(),
             ids.join(", node ")
         ))
     }
@@ -102,16 +97,14 @@ impl OfAuthority {
     pub fn retire(&self) -> Result<String, Failure> {
         let folder = Folder(&self.dir);
         let pem = folder.read(CA_CERT)?;
-        let end = "-----END CERTIFICATE-----";
-        let newest = pem.split_inclusive(end).next().filter(|first| first.ends_with(end));
-        let newest = newest.map(|first| format!("{first}\n"));
-        let newest = newest.filter(|_| described(pem.as_bytes()).len() > 1).ok_or_else(|| {
-            let path = folder.path(CA_CERT);
-            format!(
+        if described(pem.as_bytes()).len() < 2 {
+            return Err(format!(
                 "{} holds one authority, so there is none to retire: `latchd certs rotate` makes a new one",
-                path.display()
+                folder.path(CA_CERT).display()
             )
-        })?;
+            .into());
+        }
+        let newest: String = pem.split_inclusive("-----END CERTIFICATE-----").take(1).chain(["\n"]).collect();
         for id in folder.nodes()? {
             if !is_from(&newest, &folder.read(&cert_name(id))?) {
                 return Err(format!(
@@ -139,16 +132,12 @@ fn hosts(folder: &Folder<'_>, id: u64) -> Result<Vec<String>, Failure> {
 /// Checks that ca.pem trusts the new pairs: its key may be another one.
 fn check_trusted(folder: &Folder<'_>, pairs: &[(u64, Pair)]) -> Result<(), Failure> {
     let authorities = folder.read(CA_CERT)?;
-    match pairs.iter().all(|(_, pair)| is_from(&authorities, &pair.cert)) {
-        true => Ok(()),
-        false => Err(format!(
-            "{} is not the key of {}, or that has expired: nothing was changed. `latchd certs rotate` makes a new \
-             authority",
-            folder.path(CA_KEY).display(),
-            folder.path(CA_CERT).display()
-        )
-        .into()),
+    if pairs.iter().all(|(_, pair)| is_from(&authorities, &pair.cert)) {
+        return Ok(());
     }
+    let (key, cert) = (folder.path(CA_KEY), folder.path(CA_CERT));
+    let what = format!("{} is not the key of {}, or that has expired", key.display(), cert.display());
+    Err(format!("{what}: nothing was changed. `latchd certs rotate` makes a new authority").into())
 }
 
 /// Whether one of the authorities has signed the certificate, and both are valid now.
