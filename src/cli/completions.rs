@@ -1,7 +1,7 @@
 //! `latchd completions`: scripts that complete command lines in a shell.
 
-use clap::{Args, ValueEnum};
-use clap_complete::{Generator as _, aot};
+use clap::Args;
+use clap_complete::{Generator as _, Shell};
 
 use super::Failure;
 use super::output::write;
@@ -10,14 +10,8 @@ use super::output::write;
 #[command(after_help = EXAMPLES)]
 pub struct Completions {
     /// The shell that will read it
-    shell: Shell,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Shell {
-    Bash,
-    Zsh,
-    Fish,
+    #[arg(value_parser = ["bash", "zsh", "fish"])]
+    shell: String,
 }
 
 const EXAMPLES: &str = "The script goes to stdout; where shells look for it:
@@ -38,17 +32,13 @@ const BASH_END_OF_OPTIONS: &str = "    for i in \"${COMP_WORDS[@]:0:COMP_CWORD}\
 
 impl Completions {
     pub fn run(self, whole: &clap::Command) -> Result<(), Failure> {
-        let command = shown(whole);
+        let shell: Shell = self.shell.parse().map_err(Failure::usage)?;
         let mut script = Vec::new();
-        match self.shell {
-            Shell::Bash => aot::Bash.generate(&command, &mut script),
-            Shell::Zsh => aot::Zsh.generate(&command, &mut script),
-            Shell::Fish => aot::Fish.generate(&command, &mut script),
-        }
+        shell.generate(&shown(whole), &mut script);
         let script = String::from_utf8(script).map_err(Failure::from_error)?;
-        match self.shell {
+        match shell {
             Shell::Bash => write(&script.replacen(BASH_BEGIN, &format!("{BASH_BEGIN}{BASH_END_OF_OPTIONS}"), 1)),
-            Shell::Zsh | Shell::Fish => write(&script),
+            _ => write(&script),
         }
     }
 }

@@ -116,10 +116,9 @@ impl Unlock {
 fn choices(holders: &[Holder]) -> String {
     let line = |hold: &Holder| {
         let key = hold.key.as_deref().unwrap_or("(shown to admins)");
-        printable(&format!("--key {key}   token {}, {}", hold.fencing_token, holder(hold)))
+        format!("\n  {}", printable(&format!("--key {key}   token {}, {}", hold.fencing_token, holder(hold))))
     };
-    let lines: Vec<String> = holders.iter().map(|hold| format!("\n  {}", line(hold))).collect();
-    format!("end all of them with --all, or choose one:{}", lines.concat())
+    format!("end all of them with --all, or choose one:{}", holders.iter().map(line).collect::<String>())
 }
 
 /// Releases a hold in a session of its own, which the key permits.
@@ -130,22 +129,19 @@ async fn release(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>, F
     let _ = client.close_session().await;
     match unlocked.map_err(explain)?.error {
         None => Ok(vec![Ended { fencing_token: None, waiter_granted: None }]),
-        Some(error) => Err(format!(
-            "{:?} was not unlocked: {}; it may have been released or have expired",
-            printable(name),
-            printable(&error.message)
-        )
-        .into()),
+        Some(error) => {
+            let (name, why) = (printable(name), printable(&error.message));
+            Err(format!("{name:?} was not unlocked: {why}; it may have been released or have expired").into())
+        }
     }
 }
 
 /// A key of any dialect in the form of sessions v1.
 fn dashed(key: &str) -> String {
     let hex = key.split('.').next().unwrap_or(key);
-    let is_hex = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match is_hex.then(|| uuid::Uuid::try_parse(hex).ok()).flatten() {
-        Some(key) => key.hyphenated().to_string(),
-        None => key.to_owned(),
+    match uuid::Uuid::try_parse(hex) {
+        Ok(uuid) if hex.len() == 32 => uuid.hyphenated().to_string(),
+        _ => key.to_owned(),
     }
 }
 

@@ -137,14 +137,12 @@ impl LockQuery {
     fn call(&self) -> Call {
         // The name is in the query: proxies change paths, and a 404 from a wrong address is no free lock.
         let call = Call::new(Method::GET, "/v1/locks");
-        let mut call = match &self.name {
+        let call = match &self.name {
             Some(name) => call.query("name", name),
             None => call.query("prefix", &self.prefix),
         };
-        for (field, _) in [("held", self.held), ("contended", self.contended)].into_iter().filter(|(_, on)| *on) {
-            call = call.query(field, "true");
-        }
-        call
+        let flags = [("held", self.held), ("contended", self.contended)].into_iter().filter(|(_, on)| *on);
+        flags.fold(call, |call, (field, _)| call.query(field, "true"))
     }
 }
 
@@ -163,12 +161,6 @@ pub struct Cluster {
     pub members: Vec<Member>,
 }
 
-impl Cluster {
-    fn serves(&self) -> bool {
-        self.standing_detail.is_none() && self.has_quorum
-    }
-}
-
 /// One node of the cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
@@ -182,16 +174,17 @@ pub struct Member {
 impl Client {
     /// The members: from the first URL whose node is a member with a quorum, else from the first that answers.
     pub async fn cluster(&self) -> Result<Cluster, ClientError> {
+        let serves = |cluster: &Cluster| cluster.standing_detail.is_none() && cluster.has_quorum;
         let call = Call::new(Method::GET, "/v1/cluster");
         let first: Cluster = self.send(&call, self.retry_policy()).await?.read()?;
-        if first.serves() {
+        if serves(&first) {
             return Ok(first);
         }
         for _ in 1..self.0.bases.len() {
             self.use_next_url();
             let answer = self.attempt(&call, self.retry_policy().attempt).await;
             match answer.and_then(|answer| answer.read::<Cluster>()) {
-                Ok(cluster) if cluster.serves() => return Ok(cluster),
+                Ok(cluster) if serves(&cluster) => return Ok(cluster),
                 _ => {}
             }
         }

@@ -215,7 +215,7 @@ impl Client {
             Some(Credential::ApiKey(key)) => request.bearer_auth(key),
             None => request,
         };
-        if let Some(session) = &*self.session() {
+        if let Some(session) = &*self.0.session.lock() {
             request = request.header(COOKIE, format!("{SESSION_COOKIE}={session}"));
         }
         for (name, value) in &call.headers {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use reqwest::Url;
 
 use super::clock::Moment;
@@ -90,10 +90,6 @@ impl Client {
     /// A policy that tries each URL once.
     pub(super) fn once(&self) -> RetryPolicy {
         RetryPolicy { until: Moment::now(), ..self.retry_policy() }
-    }
-
-    pub(super) fn session(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.session.lock()
     }
 }
 

@@ -132,12 +132,9 @@ const SESSION_IDLE: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldStatus {
     /// Held until this moment at least, by this machine's clock, unless another client ends it.
-    Held {
-        until: Moment,
-    },
-    Lost {
-        reason: String,
-    },
+    Held(Moment),
+    /// For this reason.
+    Lost(String),
 }
 
 /// Renews a hold in the background until this is dropped, or the hold is lost.
@@ -152,7 +149,7 @@ impl Keeper {
     pub fn start(client: &Client, session: &Session, hold: &AcquiredLock) -> Option<Keeper> {
         let (lease, until) = (hold.lease?, hold.until?);
         let idle = session.idle_timeout.unwrap_or(SESSION_IDLE);
-        let (sender, status) = watch::channel(HoldStatus::Held { until });
+        let (sender, status) = watch::channel(HoldStatus::Held(until));
         let renewal = Renewal { client: client.clone(), hold: hold.clone(), lease, idle, status: sender };
         Some(Keeper { status, task: tokio::spawn(renewal.run(until)) })
     }
@@ -187,11 +184,11 @@ impl Renewal {
             match self.renew(until).await {
                 Ok(renewed) => until = renewed,
                 Err(reason) => {
-                    self.status.send_replace(HoldStatus::Lost { reason });
+                    self.status.send_replace(HoldStatus::Lost(reason));
                     return;
                 }
             }
-            self.status.send_replace(HoldStatus::Held { until });
+            self.status.send_replace(HoldStatus::Held(until));
         }
     }
 

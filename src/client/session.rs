@@ -30,20 +30,20 @@ impl Client {
         let session: Session = answer.read()?;
         let idle_timeout = wire::idle_timeout(session.idle_timeout_seconds, &answer.headers);
         let session = Session { idle_timeout, ..session };
-        *self.session() = Some(session.session_id.clone());
+        *self.0.session.lock() = Some(session.session_id.clone());
         Ok(session)
     }
 
     /// Ends the session, if one is open, and all its holds.
     pub async fn close_session(&self) -> Result<(), ClientError> {
-        if self.session().is_none() {
+        if self.0.session.lock().is_none() {
             return Ok(());
         }
         let closed = self.send(&Call::new(Method::DELETE, "/session"), self.retry_policy()).await.map(drop);
         // It may have ended by itself, or the answer to a first attempt was lost.
         let gone = matches!(&closed, Err(error) if error.is_session_not_found());
         if closed.is_ok() || gone {
-            *self.session() = None;
+            *self.0.session.lock() = None;
         }
         if gone { Ok(()) } else { closed }
     }

@@ -40,6 +40,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 /// A request for a lock. Only the name has no default.
 #[derive(Clone, Debug, Default, Serialize)]
+#[must_use]
 pub struct LockRequest {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,21 +62,18 @@ impl LockRequest {
     }
 
     /// How many may hold it at once.
-    #[must_use]
     pub fn size(mut self, size: u32) -> Self {
         self.size = Some(size);
         self
     }
 
     /// Ends by itself after this long unless renewed.
-    #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lock_timeout_seconds = Some(lease.as_secs_f64());
         self
     }
 
     /// Waits in the queue for up to this long; zero tries once.
-    #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait_timeout_seconds = (!wait.is_zero()).then_some(wait.as_secs_f64());
         self.for_ever = false;
@@ -83,7 +81,6 @@ impl LockRequest {
     }
 
     /// Waits in the queue without a limit.
-    #[must_use]
     pub fn wait_for_ever(mut self) -> Self {
         self.wait_timeout_seconds = Some(WAIT_MAX.as_secs_f64());
         self.for_ever = true;
@@ -91,7 +88,6 @@ impl LockRequest {
     }
 
     /// Adds metadata, which listings of holders show.
-    #[must_use]
     pub fn metadata(mut self, key: &str, value: &str) -> Self {
         self.metadata.insert(key.to_owned(), value.to_owned());
         self

@@ -7,6 +7,13 @@ use std::fmt::{self, Display, Write};
 pub struct Html(String);
 
 impl Html {
+    /// Content alone.
+    pub fn of(content: impl Display) -> Html {
+        let mut html = Html::default();
+        html.text(content);
+        html
+    }
+
     /// Markup: a literal, so never anything that a client sent.
     pub fn raw(&mut self, markup: &'static str) -> &mut Html {
         self.0.push_str(markup);

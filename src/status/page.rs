@@ -13,23 +13,20 @@ const TEMPLATE: &str = include_str!("assets/page.html");
 
 /// The whole page.
 pub fn page(view: &View, titles: Titles<'_>) -> String {
-    let (mut shown_title, mut prefix) = (Html::default(), Html::default());
-    shown_title.text(title(view));
-    prefix.text(&view.query.prefix);
-    fill(TEMPLATE, vec![("title", shown_title), ("prefix", prefix), ("body", body(view, titles))])
+    let (title, prefix) = (Html::of(title(view)), Html::of(&view.query.prefix));
+    fill(TEMPLATE, vec![("title", title), ("prefix", prefix), ("body", body(view, titles))])
 }
 
 /// The page if the state cannot be read now; it reloads by itself. A viewer with the right to see the state also sees the
 /// cluster, which may be the reason.
 pub fn trouble_page(why: &str, cluster: Option<&ClusterView>) -> String {
-    let (mut title, mut body) = (Html::default(), Html::default());
-    title.raw("No view · latchd");
+    let mut body = Html::default();
     body.raw("<section class=\"empty\"><h2>The locks cannot be shown</h2><p>").text(why);
     body.raw(".</p></section>\n");
     if let Some(cluster) = cluster {
         members(&mut body, cluster);
     }
-    fill(TEMPLATE, vec![("title", title), ("prefix", Html::default()), ("body", body)])
+    fill(TEMPLATE, vec![("title", Html::of("No view · latchd")), ("prefix", Html::default()), ("body", body)])
 }
 
 fn title(view: &View) -> String {

@@ -10,7 +10,7 @@ use super::arguments::Lock;
 use super::group::Group;
 use super::job_control::Signals;
 use crate::client::clock::Moment;
-use crate::client::{AcquiredLock, Client, ClientError, Lock as HeldLock, Session};
+use crate::client::{AcquiredLock, Client, ClientError, Holder, Lock as HeldLock, Session};
 
 /// How long the first answer may take if the wait is shorter.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
@@ -29,7 +29,7 @@ enum Attempt {
     /// No answer arrived in time; with the last errors.
     NoAnswer(String),
     /// The holders wait for this attempt to end.
-    Deadlock(Seen),
+    Deadlock(HeldLock),
 }
 
 /// Acquires the lock; a signal ends the wait.
@@ -67,7 +67,11 @@ pub(super) async fn acquire(
 /// Why the lock was not acquired. Asks for its holders until `end`.
 async fn reason(client: &Client, name: &str, attempt: Attempt, end: Moment) -> String {
     if let Attempt::Deadlock(seen) = attempt {
-        return deadlock(name, &seen);
+        return format!(
+            "{name:?} is held by the `latchd lock` that this command runs under ({}): to wait for it is a deadlock \
+             with oneself",
+            names(&seen.holders)
+        );
     }
     match (timeout_at(end, seen(client, name)).await.flatten(), attempt) {
         (None, Attempt::NoAnswer(errors)) => no_answer(&format!("{name:?} was not acquired within --wait"), &errors),
@@ -101,7 +105,7 @@ async fn attempt_in(
             return Ok(Attempt::Held(session, hold));
         }
         match seen(client, asked.name()).await {
-            Some(seen) if seen.is_deadlock(&tokens) => return Ok(Attempt::Deadlock(seen)),
+            Some(seen) if is_deadlock(&seen, &tokens) => return Ok(Attempt::Deadlock(seen)),
             _ => {}
         }
     }
@@ -125,55 +129,36 @@ async fn timeout_at<T>(end: Moment, work: impl Future<Output = T>) -> Option<T> 
     }
 }
 
-/// A lock with at least one holder.
-struct Seen(HeldLock);
-
-impl Seen {
-    /// Whether waiting cannot end: every holder of the lock waits for this process.
-    fn is_deadlock(&self, tokens: &[u64]) -> bool {
-        let HeldLock { holders, size, .. } = &self.0;
-        holders.len() >= *size as usize && holders.iter().all(|hold| tokens.contains(&hold.fencing_token))
-    }
-
-    fn names(&self) -> String {
-        let since = |seconds: f64| Span(seconds).to_string();
-        let holders = &self.0.holders;
-        let named =
-            holders.iter().take(NAMED_MAX).map(|hold| format!("{} for {}", holder(hold), since(hold.held_for_seconds)));
-        let more = holders.len().saturating_sub(NAMED_MAX);
-        named.chain((more > 0).then(|| format!("{more} more"))).collect::<Vec<_>>().join("; ")
-    }
+/// Whether waiting cannot end: every holder of the lock waits for this process.
+fn is_deadlock(seen: &HeldLock, tokens: &[u64]) -> bool {
+    seen.holders.len() >= seen.size as usize && seen.holders.iter().all(|hold| tokens.contains(&hold.fencing_token))
 }
 
 /// The lock, if it has a holder and the service shows it.
-async fn seen(client: &Client, name: &str) -> Option<Seen> {
+async fn seen(client: &Client, name: &str) -> Option<HeldLock> {
     // Only for a message, so errors are ignored; the credential may lack the right.
-    client.show_lock(name).await.ok()?.filter(|lock| !lock.holders.is_empty()).map(Seen)
+    client.show_lock(name).await.ok()?.filter(|lock| !lock.holders.is_empty())
 }
 
-fn refusal(name: &str, seen: Option<&Seen>) -> String {
+fn names(holders: &[Holder]) -> String {
+    let named = |hold: &Holder| format!("{} for {}", holder(hold), Span(hold.held_for_seconds));
+    let more = holders.len().saturating_sub(NAMED_MAX);
+    let more = (more > 0).then(|| format!("{more} more"));
+    holders.iter().take(NAMED_MAX).map(named).chain(more).collect::<Vec<_>>().join("; ")
+}
+
+fn refusal(name: &str, seen: Option<&HeldLock>) -> String {
     let Some(seen) = seen else {
         return format!("{name:?} was held, or waited for, by somebody else; who, the service does not say any more");
     };
-    let waiting = match seen.0.queue_length {
+    let waiting = match seen.queue_length {
         0 => "nobody waits for it".to_owned(),
         1 => "1 waits for it".to_owned(),
         several => format!("{several} wait for it"),
     };
-    format!("{name:?} is held by somebody else: {}; {waiting}", seen.names())
+    format!("{name:?} is held by somebody else: {}; {waiting}", names(&seen.holders))
 }
 
-/// Why a lock that is held around this command is not waited for.
-fn deadlock(name: &str, seen: &Seen) -> String {
-    format!(
-        "{name:?} is held by the `latchd lock` that this command runs under ({}): to wait for it is a deadlock with \
-         oneself",
-        seen.names()
-    )
-}
-
-const NAME: &str = "LATCHD_LOCK_NAME";
-const KEY: &str = "LATCHD_LOCK_KEY";
 const TOKEN: &str = "LATCHD_FENCING_TOKEN";
 /// The fencing tokens of all holds around the command, the outermost first.
 const TOKENS: &str = "LATCHD_FENCING_TOKENS";
@@ -182,7 +167,8 @@ const TOKENS: &str = "LATCHD_FENCING_TOKENS";
 pub(super) fn variables(hold: &AcquiredLock) -> [(&'static str, String); 4] {
     let token = hold.fencing_token.to_string();
     let around: Vec<String> = tokens().iter().map(u64::to_string).chain([token.clone()]).collect();
-    [(NAME, hold.name.clone()), (KEY, hold.key.clone()), (TOKEN, token), (TOKENS, around.join(","))]
+    let (name, key) = (hold.name.clone(), hold.key.clone());
+    [("LATCHD_LOCK_NAME", name), ("LATCHD_LOCK_KEY", key), (TOKEN, token), (TOKENS, around.join(","))]
 }
 
 /// The tokens of the holds that this process runs under.

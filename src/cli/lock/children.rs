@@ -52,7 +52,9 @@ impl ExecChild {
                 let error = Command::new(program).args(arguments).envs(variables).exec();
                 // `exec` failed after SIGPIPE was reset for the command; the message below must not end the process.
                 SigSet::from(Blockable::SIGPIPE).thread_block().map_err(|error| os(error.to_string()))?;
-                Err(refused(program, &error))
+                let is_missing = error.kind() == ErrorKind::NotFound;
+                let code = if is_missing { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE };
+                Err(Failure::new(code, format!("{} cannot be run: {error}", program.to_string_lossy())))
             }
             // The lock was not acquired; the parent reports it.
             _ => Ok(exit::NOT_ACQUIRED),
@@ -69,14 +71,6 @@ impl ExecChild {
         let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(text.split(char::from(SEPARATOR)).filter_map(pair).collect())
     }
-}
-
-fn refused(program: &OsString, error: &std::io::Error) -> Failure {
-    let code = match error.kind() {
-        ErrorKind::NotFound => exit::NOT_FOUND,
-        _ => exit::NOT_EXECUTABLE,
-    };
-    Failure::new(code, format!("{} cannot be run: {error}", program.to_string_lossy()))
 }
 
 /// The line that dismisses the guard.

@@ -35,7 +35,8 @@ impl Signals {
         // The caller may have blocked it, and then the end of the command would not be noticed.
         SigSet::from(Blockable::SIGCHLD).thread_unblock()?;
         let (send, receive) = mpsc::unbounded_channel();
-        let ignored = ignored();
+        // A bit for each signal that this process was started to ignore.
+        let ignored = Process::myself().and_then(|process| process.status()).map_or(0, |status| status.sigign);
         let wanted = PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal.as_raw() - 1)) == 0);
         for number in wanted.chain([Signal::CHILD]) {
             let mut stream = signal(SignalKind::from_raw(number.as_raw()))?;
@@ -64,12 +65,6 @@ impl Signals {
             }
         }
     }
-}
-
-/// A bit for each signal that this process was started to ignore.
-fn ignored() -> u64 {
-    let status = Process::myself().and_then(|process| process.status());
-    status.map_or(0, |status| status.sigign)
 }
 
 /// The controlling terminal, if there is one.

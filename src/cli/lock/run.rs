@@ -25,33 +25,34 @@ fn os_error(what: &str) -> impl FnOnce(std::io::Error) -> Failure {
 impl Lock {
     /// Runs the command under the lock; returns its exit code, or one of ours.
     pub fn run(self) -> Result<u8, Failure> {
-        run(&self.named()?)
+        let asked = &self.named()?;
+        // First, before anything changes that processes inherit.
+        let mut group = Group::prepare(&asked.command).map_err(os_error("the command cannot be started"))?;
+        let retry_for = asked.wait.unwrap_or_default().saturating_add(RETRY_FOR);
+        let client = asked.connect.builder()?.retry_for(retry_for).default_metadata(!asked.no_default_metadata);
+        let client = client.build().map_err(Failure::config)?;
+        // On this thread, because the kernel ties the command's life to the thread that started it.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(os_error("no runtime can be made"))?;
+        let ended = runtime.block_on(async {
+            let mut signals = Signals::listen().map_err(os_error("signals cannot be listened for"))?;
+            let (session, hold) = acquire(&client, asked, &mut signals, &mut group).await?;
+            let outcome = hold_and_run(&client, &session, &hold, asked, &mut signals, &mut group).await;
+            let was_held = tokio::select! {
+                was_held = release(&client, &hold, outcome.as_ref().ok()) => was_held,
+                // A second signal leaves the release to the lease.
+                _ = signals.end(&mut group) => true,
+            };
+            Ok(match outcome? {
+                // The exit code of a failed command stays.
+                Outcome::Ended(0) if !was_held => exit::LOST,
+                outcome => outcome.code(),
+            })
+        });
+        // A slow name lookup may still block a thread.
+        runtime.shutdown_background();
+        ended
     }
-}
-
-fn run(asked: &Lock) -> Result<u8, Failure> {
-    // First, before anything changes that processes inherit.
-    let mut group = Group::prepare(&asked.command).map_err(os_error("the command cannot be started"))?;
-    let retry_for = asked.wait.unwrap_or_default().saturating_add(RETRY_FOR);
-    let client = asked.connect.builder()?.retry_for(retry_for).default_metadata(!asked.no_default_metadata);
-    let client = client.build().map_err(Failure::config)?;
-    // On this thread, because the kernel ties the command's life to the thread that started it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(os_error("no runtime can be made"))?;
-    let ended = runtime.block_on(async {
-        let mut signals = Signals::listen().map_err(os_error("signals cannot be listened for"))?;
-        let (session, hold) = acquire(&client, asked, &mut signals, &mut group).await?;
-        let outcome = hold_and_run(&client, &session, &hold, asked, &mut signals, &mut group).await;
-        let was_held = tokio::select! {
-            was_held = release(&client, &hold, outcome.as_ref().ok()) => was_held,
-            // A second signal leaves the release to the lease.
-            _ = signals.end(&mut group) => true,
-        };
-        outcome.map(|outcome| if was_held { outcome.code() } else { outcome.unprotected().code() })
-    });
-    // A slow name lookup may still block a thread.
-    runtime.shutdown_background();
-    ended
 }
 
 async fn hold_and_run(
@@ -86,11 +87,11 @@ async fn hold_and_run(
 /// Releases the lock; whether it was held until now, as far as is known.
 async fn release(client: &Client, hold: &AcquiredLock, outcome: Option<&Outcome>) -> bool {
     let released = async {
-        let (_, was_held) = match client.release(&hold.name, &hold.key).await {
-            Err(error) if error.is_session_unknown() => return Ok(false),
-            answered => answered?,
-        };
-        if was_held { client.close_session().await.map(|()| true) } else { Ok(false) }
+        match client.release(&hold.name, &hold.key).await {
+            Ok((_, true)) => client.close_session().await.map(|()| true),
+            Err(error) if !error.is_session_unknown() => Err(error),
+            _ => Ok(false),
+        }
     };
     let failure = match outcome {
         // The lease protects the processes that still run.

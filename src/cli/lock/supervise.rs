@@ -18,7 +18,6 @@ const GROUP_INTERVAL: Duration = Duration::from_millis(20);
 /// A process that has not ended this long after KILL hangs in the kernel.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The command ended with this exit code, under its lock.
     Ended(u8),
@@ -35,11 +34,6 @@ impl Outcome {
             Outcome::Lost => exit::LOST,
             Outcome::StillRunning => exit::STILL_RUNNING,
         }
-    }
-
-    /// The outcome if the lock was lost before its release: the exit code of a failed command stays.
-    pub fn unprotected(self) -> Outcome {
-        if self == Outcome::Ended(0) { Outcome::Lost } else { self }
     }
 }
 
@@ -110,8 +104,8 @@ impl Supervisor<'_> {
     fn deadlines(&mut self, phase: &mut Phase) -> Deadlines {
         let status = self.status.borrow_and_update().clone();
         match status {
-            HoldStatus::Held { until } => Deadlines::new(until, self.lease),
-            HoldStatus::Lost { reason } => {
+            HoldStatus::Held(until) => Deadlines::new(until, self.lease),
+            HoldStatus::Lost(reason) => {
                 let now = Moment::now();
                 let deadlines = Deadlines { term: now, kill: now.after(grace(self.lease)) };
                 if matches!(phase, Phase::Running) {

@@ -8,9 +8,7 @@ const TEMPLATE: &str = include_str!("../assets/docs.html");
 
 /// The page around what is shown.
 pub fn framed(title: &'static str, body: Html) -> String {
-    let mut shown_title = Html::default();
-    shown_title.raw(title);
-    fill(TEMPLATE, vec![("title", shown_title), ("body", body)])
+    fill(TEMPLATE, vec![("title", Html::of(title)), ("body", body)])
 }
 
 /// A text of the document; empty where it is missing.
