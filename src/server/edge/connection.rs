@@ -82,9 +82,6 @@ where
         let version = request.version();
         let in_flight = InFlight::begin(&self.link, version);
         let has_body = !http_body::Body::is_end_stream(request.body());
-        // HTTP/2 has its own way to say it, which closing the connection uses.
-        let closes = version != Version::HTTP_2
-            && (self.context.drain.has_reached(DrainPhase::Announced) || self.link.probes_only.is_some());
         let (head, body) = request.into_parts();
         let (body, rest) = match has_body && version != Version::HTTP_2 {
             true => {
@@ -96,14 +93,7 @@ where
         Answering {
             answer: self.inner.call(Request::from_parts(head, body)),
             answered: None,
-            tail: Tail {
-                rest,
-                version,
-                has_body,
-                body_timeout: self.context.body_timeout,
-                link: Arc::clone(&self.link),
-            },
-            closes,
+            tail: Tail { rest, version, has_body, link: Arc::clone(&self.link), context: Arc::clone(&self.context) },
             in_flight: Some(in_flight),
         }
     }
@@ -116,8 +106,6 @@ pin_project! {
         // The answer, while the rest of the body is looked at.
         answered: Option<Response<Body>>,
         tail: Tail,
-        // The answer says that the connection ends.
-        closes: bool,
         // Taken along by the answer.
         in_flight: Option<InFlight>,
     }
@@ -140,7 +128,7 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answerin
         let (Some(mut response), Some(in_flight)) = (this.answered.take(), this.in_flight.take()) else {
             return Poll::Pending;
         };
-        if ends || *this.closes {
+        if ends || this.tail.is_last() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Poll::Ready(Ok(until_sent(response, in_flight)))
@@ -153,12 +141,18 @@ struct Tail {
     rest: Option<UnreadBody>,
     version: Version,
     has_body: bool,
-    /// For how long the rest may come late.
-    body_timeout: Duration,
     link: Arc<Link>,
+    context: Arc<EdgeContext>,
 }
 
 impl Tail {
+    /// Whether the answer is to say that the connection ends. HTTP/2 has its own way to say it, which closing the connection
+    /// uses.
+    fn is_last(&self) -> bool {
+        let drains = || self.context.drain.has_reached(DrainPhase::Announced);
+        self.version != Version::HTTP_2 && (self.link.probes_only.is_some() || drains())
+    }
+
     /// Whether the connection has to end, for what is left of the body. What comes yet is read in the background.
     fn poll_ends(&mut self, status: StatusCode, context: &mut Context<'_>) -> Poll<bool> {
         let Some(rest) = &mut self.rest else {
@@ -172,7 +166,7 @@ impl Tail {
             // It has taken too long already.
             BodyState::Late(_) if status == StatusCode::REQUEST_TIMEOUT => Poll::Ready(true),
             BodyState::Late(rest) => {
-                let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), self.body_timeout);
+                let (in_flight, timeout) = (InFlight::begin(&self.link, self.version), self.context.body_timeout);
                 tokio::spawn(async move {
                     // A client that sends the rest too slowly has no connection to lose.
                     let _ = tokio::time::timeout(timeout, discard_late(rest)).await;
