@@ -31,7 +31,7 @@ pub struct IdempotencyRecord {
     pub until: Timestamp,
 }
 
-/// What a request got.
+/// What a request was given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IdempotencyResult {
     Session(SessionId),
@@ -48,7 +48,7 @@ pub enum IdempotencyResult {
     Ended,
 }
 
-/// The records by request, and those of ended requests by the time at which they are dropped.
+/// The records by idempotency id, and those with an ended result by the time at which they are dropped.
 #[derive(Default)]
 pub struct IdempotencyKeys {
     records: CowMap<IdempotencyId, IdempotencyRecord>,
@@ -100,7 +100,7 @@ impl IdempotencyKeys {
         self.records.insert(id, record).is_none()
     }
 
-    /// Records a request's result, or that the request was repeated: its time starts again.
+    /// Records a result, or that the request was repeated: its time starts again.
     pub fn keep(&mut self, id: IdempotencyId, result: IdempotencyResult, until: Timestamp, usages: &mut Usages) {
         let Some(record) = self.records.get_mut(&id) else { return };
         if record.result == IdempotencyResult::Ended {

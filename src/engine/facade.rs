@@ -122,7 +122,7 @@ impl Engine {
 
     /// Acquires a hold, or waits for it. Dropping the future cancels the wait.
     ///
-    /// A hold whose lease is over before the answer can leave is given back and answered as not acquired.
+    /// A hold whose lease is over before the answer can leave is released and answered as not acquired.
     pub fn acquire(&self, acquire: Acquire) -> impl Future<Output = Result<Granted, Fault>> + Send + '_ {
         self.parts.submitter.acquire(acquire)
     }
