@@ -96,11 +96,8 @@ impl ClientError {
 
     /// `None` if the call should not be retried; else the delay that the service asks for, if any.
     pub(super) fn retry_hint(&self) -> Option<Option<Duration>> {
-        match self {
-            ClientError::Refused { retry_after, .. } if self.is_unavailable() => Some(*retry_after),
-            ClientError::Unreachable { .. } | ClientError::TimedOut { .. } if self.is_unavailable() => Some(None),
-            _ => None,
-        }
+        let asked_for = if let ClientError::Refused { retry_after, .. } = self { *retry_after } else { None };
+        self.is_unavailable().then_some(asked_for)
     }
 
     /// Whether no connection was made.

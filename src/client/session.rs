@@ -41,11 +41,11 @@ impl Client {
         }
         let closed = self.send(&Call::new(Method::DELETE, "/session"), self.retry_policy()).await.map(drop);
         // It may have ended by itself, or the answer to a first attempt was lost.
-        let gone = matches!(&closed, Err(error) if error.is_session_not_found());
-        if closed.is_ok() || gone {
-            *self.0.session.lock() = None;
+        if closed.as_ref().is_err_and(|error| !error.is_session_not_found()) {
+            return closed;
         }
-        if gone { Ok(()) } else { closed }
+        *self.0.session.lock() = None;
+        Ok(())
     }
 
     /// Sends one request for a lock; [`Client::acquire`] also checks the lease and outlasts a failover.

@@ -111,10 +111,8 @@ fn sessions(html: &mut Html, whole: &Whole) {
         html.raw("</span>");
     }
     html.raw("</h2>\n<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Session</th>");
-    html.raw(
-        "<th class=\"number\">Holds</th><th class=\"number\">Waits</th><th class=\"number\">Ends if idle for</th>",
-    );
-    html.raw("<th class=\"number\">Ends in</th></tr></thead><tbody>\n");
+    html.raw("<th class=\"number\">Holds</th><th class=\"number\">Waits</th>");
+    html.raw("<th class=\"number\">Ends if idle for</th><th class=\"number\">Ends in</th></tr></thead><tbody>\n");
     whole.sessions.sessions.iter().for_each(|session| session_row(html, session, whole.sessions.now));
     html.raw("</tbody></table></div>\n");
 }
@@ -145,10 +143,8 @@ fn members(html: &mut Html, cluster: &ClusterView) {
     };
     html.raw("</span></h2>\n");
     if !cluster.has_quorum {
-        html.raw(
-            "<p class=\"state\"><span class=\"off\">No quorum</span>: nothing is granted until more than half of ",
-        );
-        html.raw("the members with a vote reach each other again</p>\n");
+        html.raw("<p class=\"state\"><span class=\"off\">No quorum</span>: nothing is granted until more than ");
+        html.raw("half of the members with a vote reach each other again</p>\n");
     }
     html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Node</th><th>Role</th><th>State</th>");
     html.raw("<th class=\"number\">Log entries behind</th><th>Address</th></tr></thead><tbody>\n");

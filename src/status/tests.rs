@@ -117,11 +117,9 @@ fn page_has_no_inline_code_and_no_foreign_links() {
 
 #[test]
 fn contended_locks_come_first() {
-    let mut view = view();
-    view.whole = Some(whole(Counts { locks: 2, waiters: 3, ..Counts::default() }, Vec::new()));
-    view.contended = Some(listing(vec![lock("zebra", 3)]));
-    view.others = listing(vec![lock("apple", 0)]);
-    let shown = page(&view);
+    let whole = Some(whole(Counts { locks: 2, waiters: 3, ..Counts::default() }, Vec::new()));
+    let (contended, others) = (Some(listing(vec![lock("zebra", 3)])), listing(vec![lock("apple", 0)]));
+    let shown = page(&View { whole, contended, others, ..view() });
     assert!(shown.find("zebra").unwrap() < shown.find("apple").unwrap());
     assert!(shown.contains("<span class=\"queue\">3</span>"));
     assert!(shown.contains("<title>2 locks, 3 waiting · latchd</title>"));
@@ -130,9 +128,8 @@ fn contended_locks_come_first() {
 
 #[test]
 fn semaphore_shows_the_number_of_unlisted_holds() {
-    let mut view = view();
-    view.others = listing(vec![LockView { size: 1_000, holds: vec![hold(); 48], ..lock("pool", 0) }]);
-    let shown = page(&view);
+    let others = listing(vec![LockView { size: 1_000, holds: vec![hold(); 48], ..lock("pool", 0) }]);
+    let shown = page(&View { others, ..view() });
     assert!(shown.contains("48 of 1\u{202f}000 held"));
     assert!(shown.contains("and 40 more holds"));
     assert_eq!(shown.matches("web-1").count(), 8);
@@ -140,22 +137,20 @@ fn semaphore_shows_the_number_of_unlisted_holds() {
 
 #[test]
 fn hold_without_a_lease_shows_what_ends_it() {
-    let mut view = view();
     let with_session = HoldView { deadline: None, ..hold() };
     let without = HoldView { session: None, deadline: None, ends: None, ..hold() };
-    view.others = listing(vec![LockView { size: 2, holds: vec![with_session, without], ..lock("migration", 0) }]);
-    let shown = page(&view);
+    let others = listing(vec![LockView { size: 2, holds: vec![with_session, without], ..lock("migration", 0) }]);
+    let shown = page(&View { others, ..view() });
     assert_eq!(shown.matches("with its session").count(), 1);
     assert!(shown.contains("59 s") && shown.contains("when released"), "{shown}");
 }
 
 #[test]
 fn sessions_are_shown_by_their_handles() {
-    let mut view = view();
     let session = SessionId([1; 16]);
     let row = SessionView { session, idle_timeout_ms: 600_000, deadline: None, holds: 2, waiters: 0 };
-    view.whole = Some(whole(Counts { sessions: 1, ..Counts::default() }, vec![row]));
-    let shown = page(&view);
+    let whole = Some(whole(Counts { sessions: 1, ..Counts::default() }, vec![row]));
+    let shown = page(&View { whole, ..view() });
     assert!(shown.contains(&session.handle()));
     assert!(shown.contains("in a request"));
     assert!(shown.contains("10 min 0 s"));
@@ -163,9 +158,7 @@ fn sessions_are_shown_by_their_handles() {
 
 #[test]
 fn title_shows_that_the_server_is_not_ready() {
-    let mut view = view();
-    view.ready = false;
-    assert!(page(&view).contains("<title>not ready · latchd</title>"));
+    assert!(page(&View { ready: false, ..view() }).contains("<title>not ready · latchd</title>"));
 }
 
 #[test]

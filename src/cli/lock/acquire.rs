@@ -43,7 +43,7 @@ pub(super) async fn acquire(
     let cut = asked.wait.map(|wait| begun.after(wait.max(FIRST_ANSWER_TIMEOUT)).after(RESULT_GRACE));
     let attempt = tokio::select! {
         attempt = attempt(client, asked, begun) => attempt.map_err(refused),
-        () = async { match cut { Some(cut) => cut.wait().await, None => std::future::pending().await } } => match client.never_connected() {
+        () = cut.unwrap_or(begun).wait(), if cut.is_some() => match client.never_connected() {
             true => Err(Failure::new(exit::UNREACHABLE, no_answer("no node answered within --wait", &client.last_errors()))),
             false => Ok(Attempt::NoAnswer(client.last_errors())),
         },

@@ -38,7 +38,7 @@ impl Outcome {
 }
 
 /// When a command is ended if its lease is not renewed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct Deadlines {
     term: Moment,
     kill: Moment,
@@ -58,7 +58,7 @@ fn grace(lease: Duration) -> Duration {
 }
 
 enum Phase {
-    Running,
+    Running(Deadlines),
     /// TERM was sent; KILL follows at this moment.
     Ending(Moment),
     /// KILL was sent; a process that lives at this moment cannot be ended.
@@ -76,21 +76,19 @@ pub(super) struct Supervisor<'a> {
 impl Supervisor<'_> {
     /// Returns when the command has ended; where the lock was lost, when its whole group has.
     pub async fn run(mut self) -> Outcome {
-        let mut phase = Phase::Running;
-        let mut deadlines = self.deadlines(&mut phase);
+        let mut phase = self.running();
         loop {
-            let next = match &phase {
-                Phase::Running => deadlines.term,
-                Phase::Ending(end) | Phase::Killed(end) => *end,
+            let next = match phase {
+                Phase::Running(Deadlines { term: end, .. }) | Phase::Ending(end) | Phase::Killed(end) => end,
             };
             // Deadlines first, because they may have passed during a suspension.
             tokio::select! {
                 biased;
-                () = next.wait() => match self.end(&phase, deadlines) {
+                () = next.wait() => match self.end(&phase) {
                     Some(next) => phase = next,
                     None => return self.give_up(),
                 },
-                () = next_change(&mut self.status) => deadlines = self.deadlines(&mut phase),
+                () = next_change(&mut self.status), if matches!(phase, Phase::Running(_)) => phase = self.running(),
                 signal = self.signals.next() => {
                     if let Some(code) = self.handle(signal) {
                         return self.ended(code, phase).await;
@@ -100,32 +98,28 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The deadlines that follow from the lock's status; a lost lock ends the command now.
-    fn deadlines(&mut self, phase: &mut Phase) -> Deadlines {
+    /// The phase of a running command, by the lock's status; a lost lock ends the command now.
+    fn running(&mut self) -> Phase {
         let status = self.status.borrow_and_update().clone();
         match status {
-            HoldStatus::Held(until) => Deadlines::new(until, self.lease),
+            HoldStatus::Held(until) => Phase::Running(Deadlines::new(until, self.lease)),
             HoldStatus::Lost(reason) => {
-                let now = Moment::now();
-                let deadlines = Deadlines { term: now, kill: now.after(grace(self.lease)) };
-                if matches!(phase, Phase::Running) {
-                    self.signal(Signal::TERM);
-                    *phase = Phase::Ending(deadlines.kill);
-                    output_queue::note(format!("the lock is lost: {reason}; the command gets TERM"));
-                }
-                deadlines
+                let kill = Moment::now().after(grace(self.lease));
+                self.signal(Signal::TERM);
+                output_queue::note(format!("the lock is lost: {reason}; the command gets TERM"));
+                Phase::Ending(kill)
             }
         }
     }
 
     /// The next phase when the deadline of a phase has passed; `None` after the last.
-    fn end(&self, phase: &Phase, deadlines: Deadlines) -> Option<Phase> {
+    fn end(&self, phase: &Phase) -> Option<Phase> {
         match phase {
-            Phase::Running => {
+            Phase::Running(Deadlines { kill, .. }) => {
                 self.signal(Signal::TERM);
                 let what = "its lease could not be renewed in time";
                 output_queue::note(format!("{what}; the command gets TERM before the lock can be somebody else's"));
-                Some(Phase::Ending(deadlines.kill))
+                Some(Phase::Ending(*kill))
             }
             Phase::Ending(_) => {
                 let now = Moment::now();
@@ -173,7 +167,7 @@ impl Supervisor<'_> {
 
     async fn ended(self, code: u8, phase: Phase) -> Outcome {
         let kill = match phase {
-            Phase::Running => return Outcome::Ended(code),
+            Phase::Running(_) => return Outcome::Ended(code),
             Phase::Ending(kill) => kill,
             Phase::Killed(_) => Moment::now(),
         };

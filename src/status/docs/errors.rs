@@ -7,11 +7,10 @@ use serde_json::Value;
 /// The page of errors, from the document's `x-error-codes`.
 pub fn errors_page(document: &Value) -> String {
     let mut html = Html::default();
-    html.raw(
-        "<h1>Errors</h1>\n<p>An endpoint of latchd's own answers an error as <code>application/problem+json</code>, ",
-    );
-    html.raw("and its <code>type</code> points into this table. <code>code</code> is stable. <code>retryable</code> ");
-    html.raw("means that the same request may succeed later and that sending it again does no harm.</p>\n");
+    html.raw("<h1>Errors</h1>\n<p>An endpoint of latchd's own answers an error as ");
+    html.raw("<code>application/problem+json</code>, and its <code>type</code> points into this table. ");
+    html.raw("<code>code</code> is stable. <code>retryable</code> means that the same request may succeed later and ");
+    html.raw("that sending it again does no harm.</p>\n");
     html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Code</th><th>Status</th><th>Retryable</th>");
     html.raw("<th>Meaning and what to do</th></tr></thead><tbody>\n");
     list(&document["x-error-codes"]).iter().for_each(|row| error(&mut html, row));
