@@ -58,7 +58,7 @@ codes! {
     TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many failed attempts";
     Forbidden = "forbidden", FORBIDDEN, PermissionDenied, false, "The credential lacks the right for this";
     CrossSite = "cross-site", FORBIDDEN, PermissionDenied, false, "A page of another site may not do this";
-    BadHost = "bad-host", BAD_REQUEST, InvalidArgument, false, "The Host header is missing or repeated";
+    BadHost = "bad-host", BAD_REQUEST, InvalidArgument, false, "The host of the request is missing or not valid";
     UnknownHost = "unknown-host", MISDIRECTED_REQUEST, InvalidArgument, false, "The request is for another host";
     SessionUnknown = "session-unknown", UNAUTHORIZED, FailedPrecondition, false, "The session is not known or has ended";
     SessionExists = "session-exists", CONFLICT, AlreadyExists, true, "The session exists already";
@@ -84,7 +84,7 @@ codes! {
     TableFull = "table-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The lock table has reached its memory limit";
     ShareFull = "share-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The caller's quota is used up";
     ReadersFull = "readers-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "Too many event subscribers";
-    AddressFull = "address-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "This address has used up its share";
+    AddressFull = "address-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many such requests, from this address or from all";
     ConnectionsFull = "connections-full", SERVICE_UNAVAILABLE, Unavailable, true, "Too many connections";
     TokensExhausted = "tokens-exhausted", SERVICE_UNAVAILABLE, ResourceExhausted, false, "No fencing token is left";
     NotLeader = "not-leader", SERVICE_UNAVAILABLE, Unavailable, true, "This node does not lead";

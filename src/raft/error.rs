@@ -147,12 +147,12 @@ pub enum NodeStartError {
     )]
     PeersNeeded { node_id: u64, voters: usize },
     #[error(
-        "node {node_id} was removed from the cluster of {} whose data is here. To add it again, set cluster.peer_listen and \
+        "node {node_id} is not, or no longer, a member of the cluster of {} whose data is here. To add it, set cluster.peer_listen and \
          its certificates, start it, and ask another node to `latchd members add {node_id} URL`; to use it for something \
          else, empty its data directory",
         nodes(members)
     )]
-    RemovedMember { node_id: u64, members: Vec<u64> },
+    NotMember { node_id: u64, members: Vec<u64> },
     #[error("the data directory {} is not empty: a backup is restored into a new one", dir.display())]
     NotEmpty { dir: PathBuf },
     #[error("{}: {source}", path.display())]

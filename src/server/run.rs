@@ -67,8 +67,8 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
 /// 3. Leadership is transferred, so that no client waits for an election.
 /// 4. If there are other nodes, clients have [`RECONNECT_DELAY`] longer to connect to them.
 /// 5. The listeners close; connections that were just accepted have [`ACCEPT_DELAY`] for their first request.
-/// 6. The engine answers all waits and accepts no new ones.
-/// 7. Idle connections are closed, the others when their requests are finished.
+/// 6. The engine accepts no new waits and answers those it has; idle connections are closed, the others when their requests
+///    are finished.
 async fn shut_down(drain: Drain, engine: Engine, delay: Duration) {
     drain.reached(DrainPhase::Announced).await;
     notify_stopping();

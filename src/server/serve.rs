@@ -54,7 +54,7 @@ pub enum StartError {
          files (ulimit -n)"
     )]
     Workers { count: usize, reason: io::Error },
-    #[error("cannot start the server runtime: {0}")]
+    #[error("the server cannot run: {0}")]
     Runtime(io::Error),
 }
 

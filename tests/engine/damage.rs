@@ -116,7 +116,6 @@ async fn damaged_snapshot_is_refused_with_file_offset_and_advice() {
     start(on_disk(dir.path())).await.expect("the undamaged file").0.shutdown().await;
 }
 
-/// A copy of its directory would lack what the node has acknowledged since, and its vote would make the others lose that.
 #[tokio::test]
 async fn position_that_cannot_be_opened_is_named() {
     let dir = used_dir().await;
@@ -126,6 +125,7 @@ async fn position_that_cannot_be_opened_is_named() {
     assert!(matches!(&error, NodeStartError::Io { path, .. } if *path == file), "{error}");
 }
 
+/// A copy of its directory would lack what the node has acknowledged since, and its vote would make the others lose that.
 #[tokio::test]
 async fn damaged_node_with_peers_is_advised_to_be_replaced() {
     let dir = tempfile::tempdir().expect("a temporary directory");

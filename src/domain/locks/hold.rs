@@ -23,6 +23,7 @@ pub struct Hold {
     pub delivery: Delivery,
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Hold>() == 96);
 
 #[derive(Clone, Debug, PartialEq, Eq)]

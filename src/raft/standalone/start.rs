@@ -62,7 +62,7 @@ fn check_only_voter(node_id: NodeId, membership: &StoredMembership) -> Result<()
     match members.contains(&node_id) {
         true if voters == [node_id] => Ok(()),
         true => Err(NodeStartError::PeersNeeded { node_id, voters: voters.len() }),
-        false => Err(NodeStartError::RemovedMember { node_id, members }),
+        false => Err(NodeStartError::NotMember { node_id, members }),
     }
 }
 
