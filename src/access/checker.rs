@@ -156,7 +156,7 @@ impl Access {
             // A panic must not leave the others waiting.
             let judged = catch_unwind(AssertUnwindSafe(|| self.verify(&turn.secret))).unwrap_or(Judged::NotNow);
             if let Judged::Right(credential) = judged {
-                self.proved.write().get_or_insert((turn.address, credential), ());
+                self.note_proved(turn.address, credential);
             }
             turn.end(judged);
         }
@@ -236,6 +236,10 @@ impl Access {
         (all_known && !must_take_turns).then_some(Judged::Wrong)
     }
 
+    fn note_proved(&self, address: AddressGroup, credential: usize) {
+        self.proved.write().get_or_insert((address, credential), ());
+    }
+
     /// Keys are too long to be guessed. A password opens where it has opened before, and where no address guesses.
     fn opens_here(&self, credential: usize, address: AddressGroup, now: Duration) -> bool {
         if !self.passwords.has(credential) || self.proved.read().contains(&(address, credential)) {
@@ -243,7 +247,7 @@ impl Access {
         }
         let opens = !self.throttle.is_throttling(address, now);
         if opens {
-            self.proved.write().get_or_insert((address, credential), ());
+            self.note_proved(address, credential);
         }
         opens
     }
@@ -274,7 +278,7 @@ impl Access {
         let judged = verified.await.unwrap_or(Judged::NotNow);
         attempt.is_judged = true;
         if let Judged::Right(credential) = judged {
-            self.proved.write().get_or_insert((address, credential), ());
+            self.note_proved(address, credential);
         }
         judged
     }

@@ -21,7 +21,7 @@ impl AddressGroup {
         self.0
     }
 
-    /// No two groups have the same: what is reserved at the begin of IPv6 stands for IPv4. Never 0.
+    /// No two groups have the same: what is reserved at the beginning of IPv6 stands for IPv4. Never 0.
     pub fn number(self) -> u64 {
         const IPV4: u64 = 0xffff << 32;
         match self.0 {

@@ -1,5 +1,5 @@
-//! Clock, randomness, the byte codec, values and URLs of the configuration, histograms, a bounded map, groups of addresses, the id of the current request, the phase of
-//! the drain, and a limit on repeated log lines.
+//! Clock, randomness, the byte codec, values and URLs of the configuration, histograms, a bounded map, groups of
+//! addresses, the id of the current request, the phase of the drain, and a limit on repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 

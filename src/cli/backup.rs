@@ -11,6 +11,7 @@ use clap::Args;
 use super::connect::{Connect, block_on, explain};
 use super::{Failure, output_queue};
 use crate::client::{BackupError, Client, NO_TIMEOUT};
+use crate::config::NODE_ID_MAX;
 use crate::server::offline::{BackupCounts, RestoreOptions, check, check_address, restore};
 
 /// The bytes between two updates of the progress line.
@@ -134,9 +135,6 @@ impl Progress {
     }
 }
 
-/// JSON numbers below this are exact in every language.
-const NODE_END: u64 = 1 << 53;
-
 #[derive(Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub struct Restore {
@@ -153,7 +151,7 @@ pub struct Restore {
     #[arg(long)]
     drop_holds: bool,
     /// The node that starts from it, as the first of a new cluster
-    #[arg(long, value_name = "ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..NODE_END))]
+    #[arg(long, value_name = "ID", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..NODE_ID_MAX + 1))]
     node_id: u64,
     /// Begin although the clock of this machine reads a time before this release or beyond 2100
     #[arg(long)]

@@ -40,6 +40,7 @@ use self::layers::Layers;
 pub use crate::base::config_value::Secret;
 pub use crate::base::listen_url::{ListenUrl, Scheme};
 use crate::domain::Limits;
+pub use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::events::EventOptions;
 use crate::engine::{ClusterOptions, StorageOptions};
 

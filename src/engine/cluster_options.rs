@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The largest node id: what JSON numbers hold exactly in every language.
-const NODE_ID_MAX: u64 = (1 << 53) - 1;
+pub const NODE_ID_MAX: u64 = (1 << 53) - 1;
 
 /// A node alone has nothing here but its id.
 #[derive(Clone, Debug, Deserialize)]

@@ -147,9 +147,9 @@ pub enum NodeStartError {
     )]
     PeersNeeded { node_id: u64, voters: usize },
     #[error(
-        "node {node_id} is not, or no longer, a member of the cluster of {} whose data is here. To add it, set cluster.peer_listen and \
-         its certificates, start it, and ask another node to `latchd members add {node_id} URL`; to use it for something \
-         else, empty its data directory",
+        "node {node_id} is not, or no longer, a member of the cluster of {} whose data is here. To add it, set \
+         cluster.peer_listen and its certificates, start it, and ask another node to `latchd members add {node_id} URL`; \
+         to use it for something else, empty its data directory",
         nodes(members)
     )]
     NotMember { node_id: u64, members: Vec<u64> },

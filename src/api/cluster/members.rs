@@ -1,6 +1,7 @@
 //! The members of the cluster, and changes of them.
 
 use crate::access::Identity;
+use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::{ClusterView, MemberRole, MemberView, NodeState, check_address};
 use crate::http::auth::identify;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
@@ -16,9 +17,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const RIGHT: &str = "change the members of the cluster";
-
-/// The largest id that JSON numbers hold exactly in every language.
-const NODE_MAX: u64 = (1 << 53) - 1;
 
 /// The node to add.
 #[derive(Deserialize, ToSchema)]
@@ -156,11 +154,11 @@ fn node_in(captured: &Captured) -> Result<u64, Failure> {
 }
 
 fn node(id: u64) -> Result<u64, Failure> {
-    if (1..=NODE_MAX).contains(&id) { Ok(id) } else { Err(no_node()) }
+    if (1..=NODE_ID_MAX).contains(&id) { Ok(id) } else { Err(no_node()) }
 }
 
 fn no_node() -> Failure {
-    Failure::field("node", format!("node must be a whole number from 1 to {NODE_MAX}"))
+    Failure::field("node", format!("node must be a whole number from 1 to {NODE_ID_MAX}"))
 }
 
 /// The cluster, as the node that answers sees it.
