@@ -2,6 +2,7 @@
 //!
 //! Errors over HTTP are problem documents. Keys are shown to admins only, session ids never.
 
+mod answer;
 pub mod cluster;
 mod events;
 pub mod grpc;

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::respond;
 use crate::base::request_id;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,17 +40,6 @@ pub struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0f8fad5bd9cb469fa16570867728950e")]
     request_id: Option<String>,
-}
-
-/// The answer of an endpoint of ours: JSON or a problem. Neither may be cached.
-pub fn answer(attempt: Result<impl Serialize, Failure>) -> Response {
-    uncached(attempt.map(|body| respond::json(StatusCode::OK, respond::to_json(&body))))
-}
-
-/// An answer of any form, or a problem. Neither may be cached.
-pub fn uncached(attempt: Result<Response, Failure>) -> Response {
-    let response = attempt.unwrap_or_else(|failure| problem(&failure));
-    respond::with_header(response, header::CACHE_CONTROL, "no-store")
 }
 
 pub fn problem(failure: &Failure) -> Response {

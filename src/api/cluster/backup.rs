@@ -1,15 +1,14 @@
 //! `GET /v1/backup`: the whole state as a stream. It holds every key and session id, so it is for operators alone.
 
 use super::members::operator;
+use crate::api::answer::{Answer, uncached};
 use crate::http::endpoint::{CREDENTIAL, errors};
-use crate::http::problem::uncached;
 use crate::http::respond::{with_body, with_header};
 use crate::http::{AppState, Code, Failure, Problem};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
 use futures_util::stream;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -26,16 +25,12 @@ errors!(BackupErrors: Problem<'_>, [Code::Forbidden, Code::NotLeader, Code::NoQu
     responses((status = 200, description = "The backup.", content_type = "application/octet-stream"), BackupErrors),
 )]
 // An error midway cuts the answer off. The format has an end mark, so a part is never taken for the whole.
-pub async fn backup(State(app): State<AppState>, head: Parts) -> Response {
-    uncached(begin(&app, &head).await)
-}
-
-async fn begin(app: &AppState, head: &Parts) -> Result<Response, Failure> {
-    let actor = operator(app, head, "take a backup").await?;
+pub async fn backup(State(app): State<AppState>, head: Parts) -> Answer {
+    let actor = operator(&app, &head, "take a backup").await?;
     let backup = app.engine.backup().await.map_err(Failure::of)?;
     let actor = &*actor.name;
     tracing::info!(actor, "{actor} takes a backup");
     let chunks = stream::unfold(backup, async |mut backup| backup.next().await.map(|chunk| (chunk, backup)));
     let response = with_body(StatusCode::OK, Some(BYTES), Body::from_stream(chunks));
-    Ok(with_header(response, header::CONTENT_DISPOSITION, "attachment; filename=\"latchd.backup\""))
+    Ok(uncached(with_header(response, header::CONTENT_DISPOSITION, "attachment; filename=\"latchd.backup\"")))
 }

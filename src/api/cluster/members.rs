@@ -1,18 +1,16 @@
 //! The members of the cluster, and changes of them.
 
 use crate::access::Identity;
+use crate::api::answer::{Answer, answer};
 use crate::engine::cluster_options::NODE_ID_MAX;
-use crate::engine::{ClusterView, MemberRole, MemberView, NodeState, check_address};
+use crate::engine::{ClusterView, MemberView, NodeState, check_address};
 use crate::http::auth::identify;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::describe_non_json;
-use crate::http::problem::answer;
 use crate::http::query::{Captured, capture};
 use crate::http::{AppState, Code, Failure, Problem};
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -52,13 +50,9 @@ errors!(RemoveErrors: Problem<'_>, CHANGE, WRITE, [Code::WouldLoseQuorum], CREDE
     path = "/v1/cluster",
     responses((status = 200, description = "The cluster, as this node sees it.", body = Cluster), ShowErrors),
 )]
-pub async fn show_cluster(State(app): State<AppState>, head: Parts) -> Response {
-    answer(show(&app, &head).await)
-}
-
-async fn show(app: &AppState, head: &Parts) -> Result<Cluster, Failure> {
-    identify(app, head).await?;
-    cluster(app).await
+pub async fn show_cluster(State(app): State<AppState>, head: Parts) -> Answer {
+    identify(&app, &head).await?;
+    cluster(&app).await
 }
 
 /// Add a node without a vote
@@ -71,14 +65,10 @@ async fn show(app: &AppState, head: &Parts) -> Result<Cluster, Failure> {
     request_body(content = AddMemberRequest, example = json!({"node": 4, "address": "https://10.0.0.4:9443"})),
     responses((status = 200, description = "The node is a learner.", body = Cluster), AddErrors),
 )]
-pub async fn add_member(State(app): State<AppState>, request: Request) -> Response {
+pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer {
     let (head, body) = request.into_parts();
-    answer(add(&app, &head, body).await)
-}
-
-async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failure> {
-    let actor = operator(app, head, RIGHT).await?;
-    let body = app.body(head, body).await?;
+    let actor = operator(&app, &head, RIGHT).await?;
+    let body = app.body(&head, body).await?;
     let asked = serde_json::from_slice::<AddMemberRequest>(&body);
     let asked = asked.map_err(|error| {
         let error = describe_non_json(&body).map_or_else(|| error.to_string(), str::to_owned);
@@ -91,7 +81,7 @@ async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failur
     app.engine.add_member(node, address.clone()).await.map_err(Failure::of)?;
     let by = &*actor.name;
     tracing::warn!(actor = by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
-    cluster(app).await
+    cluster(&app).await
 }
 
 /// Give a node a vote
@@ -103,17 +93,13 @@ async fn add(app: &AppState, head: &Parts, body: Body) -> Result<Cluster, Failur
     params(("node" = u64, Path, description = "The id of the node.", minimum = 1, example = 4)),
     responses((status = 200, description = "The node has a vote.", body = Cluster), PromoteErrors),
 )]
-pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
-    answer(promote(&app, &captured, &head).await)
-}
-
-async fn promote(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cluster, Failure> {
-    let actor = operator(app, head, RIGHT).await?;
-    let node = node_in(captured)?;
+pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
+    let actor = operator(&app, &head, RIGHT).await?;
+    let node = node_in(&captured)?;
     app.engine.promote_member(node).await.map_err(Failure::of)?;
     let by = &*actor.name;
     tracing::warn!(actor = by, node, "{by} gave node {node} a vote");
-    cluster(app).await
+    cluster(&app).await
 }
 
 /// Take a node out of the cluster
@@ -126,17 +112,13 @@ async fn promote(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cl
     params(("node" = u64, Path, description = "The id of the node.", minimum = 1, example = 4)),
     responses((status = 200, description = "The node is no member any more.", body = Cluster), RemoveErrors),
 )]
-pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
-    answer(remove(&app, &captured, &head).await)
-}
-
-async fn remove(app: &AppState, captured: &Captured, head: &Parts) -> Result<Cluster, Failure> {
-    let actor = operator(app, head, RIGHT).await?;
-    let node = node_in(captured)?;
+pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
+    let actor = operator(&app, &head, RIGHT).await?;
+    let node = node_in(&captured)?;
     app.engine.remove_member(node).await.map_err(Failure::of)?;
     let by = &*actor.name;
     tracing::warn!(actor = by, node, "{by} removed node {node} from the cluster");
-    cluster(app).await
+    cluster(&app).await
 }
 
 /// The caller, who must be an admin of every name: the right to change the cluster and to see its whole state.
@@ -145,8 +127,8 @@ pub async fn operator(app: &AppState, head: &Parts, right: &'static str) -> Resu
     if actor.is_admin() && actor.sees_every_name() { Ok(actor) } else { Err(Failure::forbidden(right, None)) }
 }
 
-async fn cluster(app: &AppState) -> Result<Cluster, Failure> {
-    Ok(Cluster::from(app.engine.cluster().await))
+async fn cluster(app: &AppState) -> Answer {
+    answer(&Cluster::from(app.engine.cluster().await))
 }
 
 fn node_in(captured: &Captured) -> Result<u64, Failure> {
@@ -218,14 +200,12 @@ impl From<ClusterView> for Cluster {
             has_quorum: view.has_quorum,
             feature_level: view.level,
             applied_index: view.applied_index,
-            members: view.members.into_iter().map(Member::from).collect(),
+            members: view.members.into_iter().map(member).collect(),
         }
     }
 }
 
-impl From<MemberView> for Member {
-    fn from(member: MemberView) -> Member {
-        let MemberView { node, address, role, up, lag_entries } = member;
-        Member { node, address, role: MemberRole::as_str(role), up, lag_entries }
-    }
+fn member(view: MemberView) -> Member {
+    let MemberView { node, address, role, up, lag_entries } = view;
+    Member { node, address, role: role.as_str(), up, lag_entries }
 }

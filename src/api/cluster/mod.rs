@@ -15,17 +15,15 @@ pub static DECLARATION: Declaration = Declaration {
     dialect: None,
     services: &[],
     routes: |app, _| check_parameters(routes(), app).with_state(AppState::clone(app)),
-    documentation: Some(&DOCUMENTATION),
-};
-
-const DOCUMENTATION: Documentation = Documentation {
-    chapter: Chapter::Own,
-    tag: "Operating the cluster",
-    about: "Who belongs to the cluster, changes of that, and the backup. Any credential may read; the rest needs the admin \
-        role without a limit to name prefixes. `latchd members`, `latchd backup` and `latchd restore` are the same on the \
-        command line.",
-    endpoints: || routes().into_endpoints(),
-    schemas: |_| (),
+    documentation: Some(&Documentation {
+        chapter: Chapter::Own,
+        tag: "Operating the cluster",
+        about: "Who belongs to the cluster, changes of that, and the backup. Any credential may read; the rest needs the \
+            admin role without a limit to name prefixes. `latchd members`, `latchd backup` and `latchd restore` are the \
+            same on the command line.",
+        endpoints: || routes().into_endpoints(),
+        schemas: |_| (),
+    }),
 };
 
 fn routes() -> Routes<AppState> {

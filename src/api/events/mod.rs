@@ -7,20 +7,18 @@ mod stream;
 
 use super::inspect::query;
 use crate::access::Identity;
+use crate::api::answer::{Answer, uncached};
 use crate::config::Config;
 use crate::engine::Consistency;
-use crate::engine::events::{EventFilter, EventId, NameFilter, SubscriptionsFull};
+use crate::engine::events::{EventFilter, EventId, EventOptions, NameFilter, SubscriptionsFull};
 use crate::http::auth::{identify_and_touch, may_read};
 use crate::http::endpoint::{CREDENTIAL, errors};
-use crate::http::problem::uncached;
 use crate::http::respond::{with_body, with_header};
 use crate::http::{AppState, ClientInfo, Code, Failure, Problem, Query};
 use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use stream::StreamSettings;
 use utoipa::IntoParams;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -33,13 +31,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[derive(Clone)]
 pub struct Events {
     app: AppState,
-    settings: StreamSettings,
+    options: EventOptions,
 }
 
 impl Events {
     pub fn new(app: &AppState, config: &Config) -> Events {
-        let (heartbeat, slow_reader_after) = (config.events.heartbeat, config.events.slow_reader_after);
-        Events { app: AppState::clone(app), settings: StreamSettings { heartbeat, slow_reader_after } }
+        Events { app: AppState::clone(app), options: config.events }
     }
 }
 
@@ -51,7 +48,7 @@ impl FromRef<Events> for AppState {
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "`begin` reads the query itself")]
+#[expect(dead_code, reason = "`read_events` reads the query itself")]
 struct EventsParameters {
     /// Only this lock; not together with `prefix`.
     #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
@@ -95,20 +92,16 @@ errors!(EventsErrors: Problem<'_>, REFUSED, CREDENTIAL);
         EventsErrors,
     ),
 )]
-pub async fn read_events(State(Events { app, settings }): State<Events>, head: Parts) -> Response {
-    uncached(begin(&app, settings, &head).await)
-}
-
-async fn begin(app: &AppState, settings: StreamSettings, head: &Parts) -> Result<Response, Failure> {
+pub async fn read_events(State(Events { app, options }): State<Events>, head: Parts) -> Answer {
     let asked = Query::of(&head.uri);
     // A browser's EventSource sends no headers of its own.
     let auth = asked.text("auth")?;
-    let viewer = identify_and_touch(app, head, auth.as_deref()).await?;
+    let viewer = identify_and_touch(&app, &head, auth.as_deref()).await?;
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
-    let wanted = wanted(app, asked, &viewer, &prefix)?;
-    let (after, with_state) = (last_event_id(head)?, query::flag(asked, "state")?.unwrap_or_default());
+    let wanted = wanted(&app, asked, &viewer, &prefix)?;
+    let (after, with_state) = (last_event_id(&head)?, query::flag(asked, "state")?.unwrap_or_default());
     if app.engine.is_closing() {
-        return Err(Code::ShuttingDown.into());
+        return Err(Failure::from(Code::ShuttingDown).into());
     }
     // A local check, which fails on a node that lost its disk.
     let here = app.engine.with_consistency(Consistency::Stale).read_barrier().await;
@@ -120,9 +113,9 @@ async fn begin(app: &AppState, settings: StreamSettings, head: &Parts) -> Result
     // The URL of all locks, for a state that has no room for them.
     let full_listing = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     let connection = head.extensions.get::<ClientInfo>().map(|info| info.connection.clone());
-    let body = stream::body(reader, full_listing, settings, connection);
+    let body = stream::body(reader, full_listing, options, connection);
     let response = with_body(StatusCode::OK, Some(EVENT_STREAM), body);
-    Ok(with_header(response, X_ACCEL_BUFFERING, "no"))
+    Ok(uncached(with_header(response, X_ACCEL_BUFFERING, "no")))
 }
 
 fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> Result<EventFilter, Failure> {

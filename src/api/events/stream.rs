@@ -4,7 +4,7 @@
 //! these few chunks, and delays no other.
 
 use super::schema::{self, DropReason};
-use crate::engine::events::{EventId, Subscription, Update};
+use crate::engine::events::{EventId, EventOptions, Subscription, Update};
 use crate::http::connection::Connection;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -21,25 +21,17 @@ const CHUNKS: usize = 4;
 /// How long a reader that is dropped may take to fetch its last event.
 const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
-#[derive(Clone, Copy, Debug)]
-pub struct StreamSettings {
-    /// A stream without an event for this long shows that it lives.
-    pub heartbeat: Duration,
-    /// A reader that takes nothing for this long is dropped.
-    pub slow_reader_after: Duration,
-}
-
 /// The body of an answer, which ends with its reader. `full_listing` is the URL of all locks, for a state that has no room for them.
 pub fn body(
     reader: Subscription,
     full_listing: String,
-    settings: StreamSettings,
+    options: EventOptions,
     connection: Option<Arc<Connection>>,
 ) -> Body {
     let (chunks, taken) = mpsc::channel(CHUNKS);
     let (last, ending) = oneshot::channel();
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
-    let stream = Stream { chunks, full_listing, settings };
+    let stream = Stream { chunks, full_listing, options };
     tokio::spawn(async move {
         let StreamEnd::Dropped(why) = stream.run(reader).await else { return };
         let mut last_event = Vec::new();
@@ -69,7 +61,7 @@ pub fn body(
 struct Stream {
     chunks: mpsc::Sender<Bytes>,
     full_listing: String,
-    settings: StreamSettings,
+    options: EventOptions,
 }
 
 enum StreamEnd {
@@ -102,7 +94,7 @@ impl Stream {
     /// The next step to send; heartbeats meanwhile.
     async fn next(&self, reader: &mut Subscription) -> Result<Update, StreamEnd> {
         let mut place = reader.last_id();
-        let mut silence = pin!(sleep(self.settings.heartbeat));
+        let mut silence = pin!(sleep(self.options.heartbeat));
         loop {
             let step = {
                 let mut next = pin!(reader.next());
@@ -112,7 +104,7 @@ impl Stream {
                         () = self.chunks.closed() => return Err(StreamEnd::Closed),
                         () = &mut silence => {
                             self.send(heartbeat(place)).await?;
-                            silence.set(sleep(self.settings.heartbeat));
+                            silence.set(sleep(self.options.heartbeat));
                         }
                         step = &mut next => break step,
                     }
@@ -126,7 +118,7 @@ impl Stream {
     }
 
     async fn send(&self, chunk: Bytes) -> Result<(), StreamEnd> {
-        match tokio::time::timeout(self.settings.slow_reader_after, self.chunks.send(chunk)).await {
+        match tokio::time::timeout(self.options.slow_reader_after, self.chunks.send(chunk)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(StreamEnd::Closed),
             Err(_) => Err(StreamEnd::Dropped(DropReason::SlowReader)),

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::http::app::Readiness;
 use crate::http::delivery::with_trailers;
 use crate::http::grpc::frame;
-use crate::http::grpc::unary::{failed, not_grpc, respond};
+use crate::http::grpc::unary::{failed, not_grpc, refused, respond};
 use crate::http::{AppState, Catalog, Declaration, GrpcService, Routes};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -39,36 +39,24 @@ fn routes(app: &AppState, _: &Config) -> Routes {
 }
 
 /// Whether a service is served now; the empty name is the whole server.
-async fn check(State(app): State<AppState>, request: Request) -> Response {
+async fn check(State(app): State<AppState>, request: Request) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
-    if let Some(refusal) = not_grpc(&head) {
-        return refusal;
-    }
-    let asked = match public_message::<HealthCheckRequest>(&app, &head, body).await {
-        Ok(asked) => asked,
-        Err(status) => return failed(&status),
-    };
+    not_grpc(&head).map_or(Ok(()), Err)?;
+    let asked: HealthCheckRequest = public_message(&app, &head, body).await?;
     if !is_checked(&app.catalog, &asked.service) {
-        return failed(&Status::not_found("unknown service"));
+        return Err(failed(&Status::not_found("unknown service")));
     }
     let answer = frame::encode(&answer(serving(app.engine.is_ready())));
-    respond(with_trailers(answer, frame::ok_trailers(), None))
+    Ok(respond(with_trailers(answer, frame::ok_trailers(), None)))
 }
 
 /// The same now and at every change.
-async fn watch(State(app): State<AppState>, request: Request) -> Response {
+async fn watch(State(app): State<AppState>, request: Request) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
-    if let Some(refusal) = not_grpc(&head) {
-        return refusal;
-    }
-    let place = match stream_place(&head.extensions) {
-        Ok(place) => place,
-        Err(failure) => return failed(&failure.into()),
-    };
-    match public_message::<HealthCheckRequest>(&app, &head, body).await {
-        Ok(asked) => respond(frame::stream(until_the_end(asked.service, &app, place))),
-        Err(status) => failed(&status),
-    }
+    not_grpc(&head).map_or(Ok(()), Err)?;
+    let place = stream_place(&head.extensions).map_err(refused)?;
+    let asked: HealthCheckRequest = public_message(&app, &head, body).await?;
+    Ok(respond(frame::stream(until_the_end(asked.service, &app, place))))
 }
 
 /// Ends with its call, at its maximum age if places are scarce, or with this process, which must not wait for it.

@@ -9,9 +9,11 @@ pub mod reflection;
 use crate::access::{AddressPool, Place};
 use crate::http::address_limits::take_place;
 use crate::http::grpc::frame;
+use crate::http::grpc::unary::{failed, refused};
 use crate::http::{AppState, Failure};
 use axum::body::Body;
 use axum::http::{Extensions, request::Parts};
+use axum::response::Response;
 use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +25,10 @@ const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// How often a stream beyond its age is checked again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// The message of a request that needs no credential.
-async fn public_message<Asked: Message + Default>(app: &AppState, head: &Parts, body: Body) -> Result<Asked, Status> {
-    frame::decode(&app.message_up_to(head, body, MESSAGE_BYTES_MAX as u64).await?)
+/// The message of a request that needs no credential, or the answer to one that is not read.
+async fn public_message<Asked: Message + Default>(app: &AppState, head: &Parts, body: Body) -> Result<Asked, Response> {
+    let bytes = app.message_up_to(head, body, MESSAGE_BYTES_MAX as u64).await.map_err(refused)?;
+    frame::decode(&bytes).map_err(|status| failed(&status))
 }
 
 /// A place for one stream, released when it is dropped; `None` for a call in process.

@@ -42,7 +42,7 @@ pub static DECLARATION: Declaration = Declaration {
 };
 
 fn routes(app: &AppState, _: &Config) -> Routes {
-    let reflection = Reflection { index: Index::of(&app.catalog), app: AppState::clone(app) };
+    let reflection = Reflection { index: Arc::new(Index::of(&app.catalog)), app: AppState::clone(app) };
     let service = ServerReflectionServer::new(reflection).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let old = MapRequest::new(service.clone(), |mut request: Request| {
         *request.uri_mut() = Uri::from_static(PATH);
@@ -54,16 +54,15 @@ fn routes(app: &AppState, _: &Config) -> Routes {
 /// The service.
 #[derive(Clone)]
 struct Reflection {
-    index: Index,
+    index: Arc<Index>,
     app: AppState,
 }
 
 /// The descriptors by file and by symbol.
-#[derive(Clone)]
 struct Index {
-    files: Arc<HashMap<String, Vec<u8>>>,
+    files: HashMap<String, Vec<u8>>,
     /// The file of each symbol.
-    symbols: Arc<HashMap<String, String>>,
+    symbols: HashMap<String, String>,
     catalog: Arc<Catalog>,
 }
 
@@ -78,7 +77,7 @@ impl Index {
                 files.insert(name, file.encode_to_vec());
             }
         }
-        Index { files: Arc::new(files), symbols: Arc::new(symbols), catalog: Arc::clone(catalog) }
+        Index { files, symbols, catalog: Arc::clone(catalog) }
     }
 
     fn answer(&self, request: ServerReflectionRequest) -> Result<ServerReflectionResponse, Status> {
@@ -132,7 +131,7 @@ impl ServerReflection for Reflection {
         request: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let place = stream_place(request.extensions())?;
-        let index = self.index.clone();
+        let index = Arc::clone(&self.index);
         let age = Box::pin(stream_age(&self.app, place.as_ref()));
         let answers = request.into_inner().map(move |asked| {
             let _until_the_end = &place;

@@ -2,19 +2,17 @@
 
 use super::query::{HoldName, NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
-use crate::access::Identity;
+use crate::api::answer::{Answer, answer};
 use crate::domain::{HoldKey, Name, Token};
 use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
-use crate::http::problem::answer;
 use crate::http::query::Captured;
 use crate::http::unknown_fields::UnknownFields;
 use crate::http::{App, AppState, Code, Failure, Problem, Query};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::response::Response;
 use serde::Deserialize;
 use std::borrow::Cow;
 use utoipa::{IntoParams, ToSchema};
@@ -60,10 +58,10 @@ const _: () = assert!(REASON_BYTES_MAX == 256, "the limit in the document");
     request_body(content = Option<ForceReleaseRequest>, example = json!({"reason": "the worker hangs, ticket 4411"})),
     responses((status = 200, description = "The hold was ended.", body = ForcedRelease), ForceErrors),
 )]
-pub async fn force_release(State(app): State<AppState>, captured: Captured, request: Request) -> Response {
+pub async fn force_release(State(app): State<AppState>, captured: Captured, request: Request) -> Answer {
     let (head, body) = request.into_parts();
     let hold = hold_in_path(&app, &captured);
-    answer(release(&app, hold, &head, body).await)
+    release(&app, hold, &head, body).await
 }
 
 /// End another client's hold, of a lock with any name
@@ -82,28 +80,24 @@ pub async fn force_release(State(app): State<AppState>, captured: Captured, requ
     request_body(content = Option<ForceReleaseRequest>, example = json!({"reason": "the worker hangs, ticket 4411"})),
     responses((status = 200, description = "The hold was ended.", body = ForcedRelease), ForceErrors),
 )]
-pub async fn force_release_by_name(State(app): State<AppState>, request: Request) -> Response {
+pub async fn force_release_by_name(State(app): State<AppState>, request: Request) -> Answer {
     let (head, body) = request.into_parts();
     let hold = hold_in_query(&app, Query::of(&head.uri));
-    answer(release(&app, hold, &head, body).await)
+    release(&app, hold, &head, body).await
 }
 
-async fn release(
-    app: &AppState,
-    hold: Result<HoldName, Failure>,
-    head: &Parts,
-    body: Body,
-) -> Result<ForcedRelease, Failure> {
+async fn release(app: &AppState, hold: Result<HoldName, Failure>, head: &Parts, body: Body) -> Answer {
     let actor = identify_and_touch(app, head, None).await?;
     let (name, key) = hold?;
     if !actor.may_administer(&name) {
-        return Err(Failure::forbidden("force the release of", Some(&name)));
+        return Err(Failure::forbidden("force the release of", Some(&name)).into());
     }
     let reason = reason(app, head, body).await?;
     let token = token_of(app, &name, key).await?;
     let released = app.engine.force_release(name.clone(), key).await.map_err(Failure::of)?;
-    log_forced_release(&actor, &name, token, &reason);
-    Ok(ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
+    let (actor, lock, number) = (&*actor.name, &*name, token.0);
+    tracing::warn!(actor, ?lock, token = number, ?reason, "{actor} forced the release of {lock:?}: {reason:?}");
+    answer(&ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
 }
 
 /// The token identifies the hold in the log without revealing its key.
@@ -112,11 +106,6 @@ async fn token_of(app: &App, name: &Name, key: HoldKey) -> Result<Token, Failure
     let lock = lock.ok_or_else(|| Failure::from(Code::NoSuchLock))?;
     let hold = lock.holds.iter().find(|hold| hold.key == key);
     hold.map(|hold| hold.token).ok_or_else(|| Failure::from(Code::WrongKey))
-}
-
-fn log_forced_release(actor: &Identity, name: &str, token: Token, reason: &str) {
-    let (actor, token) = (&*actor.name, token.0);
-    tracing::warn!(actor, lock = ?name, token, reason = ?reason, "{actor} forced the release of {name:?}: {reason:?}");
 }
 
 async fn reason(app: &App, head: &Parts, body: Body) -> Result<String, Failure> {

@@ -4,23 +4,23 @@ use super::query::{ConsistencyQuery, NameInPath, PageQuery, lock_name, lock_name
 use super::schema::{Lock, LockList, SessionList};
 use super::{listing_json, query};
 use crate::access::Identity;
+use crate::api::answer::{Answer, uncached};
 use crate::domain::Name;
-use crate::domain::view::{LockFilter, LockView};
+use crate::domain::view::LockFilter;
+use crate::engine::LockPage;
 use crate::http::auth::{identify_and_touch, may_read};
 use crate::http::endpoint::{CREDENTIAL, READ, errors};
-use crate::http::problem::uncached;
 use crate::http::query::Captured;
 use crate::http::respond::HoldsSecrets;
 use crate::http::{AppState, Code, Failure, Problem, Query, json_stream};
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::response::Response;
 use std::sync::Arc;
 use utoipa::IntoParams;
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "`locks` reads the query itself")]
+#[expect(dead_code, reason = "`list_locks` reads the query itself")]
 struct LocksQuery {
     /// Only this lock; not together with `prefix` or `cursor`.
     #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
@@ -47,20 +47,8 @@ errors!(SessionsErrors: Problem<'_>, [Code::InvalidField, Code::Forbidden], CRED
     params(LocksQuery, PageQuery, ConsistencyQuery),
     responses((status = 200, description = "One page of locks.", body = LockList), ListErrors),
 )]
-pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Response {
-    uncached(locks(&app, &head).await)
-}
-
-/// The keys of holds are secrets.
-fn marked(mut response: Response, sees_keys: bool) -> Response {
-    if sees_keys {
-        response.extensions_mut().insert(HoldsSecrets);
-    }
-    response
-}
-
-async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
-    let viewer = identify_and_touch(app, head, None).await?;
+pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Answer {
+    let viewer = identify_and_touch(&app, &head, None).await?;
     let asked = Query::of(&head.uri);
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let filter = LockFilter {
@@ -68,41 +56,49 @@ async fn locks(app: &AppState, head: &Parts) -> Result<Response, Failure> {
         held: query::flag(asked, "held")?,
         contended: query::flag(asked, "contended")?,
     };
-    if let Some(name) = lock_name_in_query(app, asked)? {
-        return only(app, head, viewer, &name, &filter).await;
-    }
-    let after = query::cursor(asked, query::read_name)?.map(Name::from);
-    let limit = query::limit(asked)?;
-    let engine = app.engine.with_consistency(query::consistency(asked)?);
-    let page = engine.locks(filter, after, limit).await.map_err(Failure::of)?;
+    let page = match lock_name_in_query(&app, asked)? {
+        Some(name) => only(&app, asked, &viewer, &name, &filter).await?,
+        None => {
+            let after = query::cursor(asked, query::read_name)?.map(Name::from);
+            let limit = query::limit(asked)?;
+            let engine = app.engine.with_consistency(query::consistency(asked)?);
+            engine.locks(filter, after, limit).await.map_err(Failure::of)?
+        }
+    };
     let next = page.next.as_deref().map(query::after_name);
-    let sees_keys = viewer.is_admin();
+    let shows_keys = viewer.is_admin();
     let json = listing_json::locks(page.locks, next, page.now, viewer, Arc::clone(&app.catalog));
-    Ok(marked(json_stream::answer(head, json)?, sees_keys))
+    listing(&head, json, shows_keys)
 }
 
 /// `GET /v1/locks?name=`: a page with this lock, or an empty one if it is free.
 async fn only(
     app: &AppState,
-    head: &Parts,
-    viewer: Identity,
+    asked: Query<'_>,
+    viewer: &Identity,
     name: &Name,
     filter: &LockFilter,
-) -> Result<Response, Failure> {
-    let asked = Query::of(&head.uri);
+) -> Result<LockPage, Failure> {
     for field in ["prefix", "cursor"] {
         if asked.text(field)?.is_some() {
             return Err(Failure::field("name", format!("name and {field} exclude each other: give one of them")));
         }
     }
     query::limit(asked)?;
-    may_read(&viewer, name)?;
+    may_read(viewer, name)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
     let (lock, now) = engine.lock(name).await.map_err(Failure::of)?;
-    let locks: Vec<LockView> = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
-    let sees_keys = viewer.is_admin();
-    let json = listing_json::locks(locks, None, now, viewer, Arc::clone(&app.catalog));
-    Ok(marked(json_stream::answer(head, json)?, sees_keys))
+    let locks = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
+    Ok(LockPage { locks, next: None, now })
+}
+
+/// The keys of holds are secrets.
+fn listing(head: &Parts, json: impl Iterator<Item = Vec<u8>> + Send + 'static, shows_keys: bool) -> Answer {
+    let mut response = json_stream::answer(head, json)?;
+    if shows_keys {
+        response.extensions_mut().insert(HoldsSecrets);
+    }
+    Ok(uncached(response))
 }
 
 /// Show one lock
@@ -118,19 +114,15 @@ async fn only(
         ShowErrors,
     ),
 )]
-pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Parts) -> Response {
-    uncached(lock(&app, captured, &head).await)
-}
-
-async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Response, Failure> {
-    let viewer = identify_and_touch(app, head, None).await?;
-    let name = lock_name(app, &captured)?;
+pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
+    let viewer = identify_and_touch(&app, &head, None).await?;
+    let name = lock_name(&app, &captured)?;
     may_read(&viewer, &name)?;
     let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
     let (lock, now) = engine.lock(&name).await.map_err(Failure::of)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
     let json = listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog));
-    Ok(marked(json_stream::answer(head, json)?, viewer.is_admin()))
+    listing(&head, json, viewer.is_admin())
 }
 
 /// List sessions
@@ -142,20 +134,16 @@ async fn lock(app: &AppState, captured: Captured, head: &Parts) -> Result<Respon
     params(PageQuery, ConsistencyQuery),
     responses((status = 200, description = "One page of sessions.", body = SessionList), SessionsErrors),
 )]
-pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Response {
-    uncached(sessions(&app, &head).await)
-}
-
-async fn sessions(app: &AppState, head: &Parts) -> Result<Response, Failure> {
-    let viewer = identify_and_touch(app, head, None).await?;
+pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Answer {
+    let viewer = identify_and_touch(&app, &head, None).await?;
     if !viewer.sees_every_name() {
         // The holds of a session may have any name, so its counts would reveal others.
-        return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None));
+        return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None).into());
     }
     let asked = Query::of(&head.uri);
     let after = query::cursor(asked, query::read_session)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
     let page = engine.sessions(after, query::limit(asked)?).await.map_err(Failure::of)?;
     let next = page.next.map(query::after_session);
-    json_stream::answer(head, listing_json::sessions(page.sessions, next, page.now))
+    listing(&head, listing_json::sessions(page.sessions, next, page.now), false)
 }

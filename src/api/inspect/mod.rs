@@ -18,17 +18,15 @@ pub static DECLARATION: Declaration = Declaration {
     dialect: None,
     services: &[],
     routes: |app, config| check_parameters(routes(), app).with_state(Events::new(app, config)),
-    documentation: Some(&DOCUMENTATION),
-};
-
-const DOCUMENTATION: Documentation = Documentation {
-    chapter: Chapter::Own,
-    tag: "Reading and repairing",
-    about: "Who holds what, which sessions there are, and the forced release of a hold. A credential that is limited to name \
-        prefixes sees only those names. Keys are shown to admins only, session ids to nobody: a session is named by a handle \
-        that is made from its id.",
-    endpoints: || routes().into_endpoints(),
-    schemas: |_| (),
+    documentation: Some(&Documentation {
+        chapter: Chapter::Own,
+        tag: "Reading and repairing",
+        about: "Who holds what, which sessions there are, and the forced release of a hold. A credential that is limited \
+            to name prefixes sees only those names. Keys are shown to admins only, session ids to nobody: a session is \
+            named by a handle that is made from its id.",
+        endpoints: || routes().into_endpoints(),
+        schemas: |_| (),
+    }),
 };
 
 fn routes() -> Routes<Events> {

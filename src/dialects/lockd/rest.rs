@@ -53,16 +53,14 @@ pub static DECLARATION: Declaration = Declaration {
         let max_hold_ms = config.locks.max_hold().map(round_up_ms);
         routes().with_state(Lockd { app: AppState::clone(app), max_hold_ms })
     },
-    documentation: Some(&DOCUMENTATION),
-};
-
-const DOCUMENTATION: Documentation = Documentation {
-    chapter: Chapter::Predecessor,
-    tag: "Lock by name",
-    about: "lockd's REST interface: the path is the lock. It has no owner and no lease, so anybody may release what was \
-        taken here, and a hold ends only by a release, by `locks.max_hold` where that is set, or by force.",
-    endpoints: || routes().into_endpoints(),
-    schemas: add_schema::<NamedLockError>,
+    documentation: Some(&Documentation {
+        chapter: Chapter::Predecessor,
+        tag: "Lock by name",
+        about: "lockd's REST interface: the path is the lock. It has no owner and no lease, so anybody may release what \
+            was taken here, and a hold ends only by a release, by `locks.max_hold` where that is set, or by force.",
+        endpoints: || routes().into_endpoints(),
+        schemas: add_schema::<NamedLockError>,
+    }),
 };
 
 #[derive(Clone)]

@@ -30,9 +30,10 @@ pub struct EventOptions {
     pub buffer_events_max: usize,
     #[serde(deserialize_with = "positive")]
     pub readers_max: usize,
-    /// The API sends these.
+    /// The API shows that a stream lives after so long without an event.
     #[serde(deserialize_with = "positive_duration")]
     pub heartbeat: Duration,
+    /// The API drops a reader that takes nothing for this long.
     #[serde(deserialize_with = "positive_duration")]
     pub slow_reader_after: Duration,
 }

@@ -33,16 +33,15 @@ pub static DECLARATION: Declaration = Declaration {
     }),
     services: &[],
     routes: |app, config| routes().with_state(GetLock::new(app, config)),
-    documentation: Some(&DOCUMENTATION),
-};
-
-const DOCUMENTATION: Documentation = Documentation {
-    chapter: Chapter::Predecessor,
-    tag: "GET_LOCK style",
-    about: "DoubleDutch's three endpoints: parameters in the query string, the password or API key as `auth` there or in a \
-        header. The `sessiontoken` shows the right to release. A request with a session cookie ties its hold to that session.",
-    endpoints: || routes().into_endpoints(),
-    schemas: add_schema::<ErrorAnswer>,
+    documentation: Some(&Documentation {
+        chapter: Chapter::Predecessor,
+        tag: "GET_LOCK style",
+        about: "DoubleDutch's three endpoints: parameters in the query string, the password or API key as `auth` there \
+            or in a header. The `sessiontoken` shows the right to release. A request with a session cookie ties its hold \
+            to that session.",
+        endpoints: || routes().into_endpoints(),
+        schemas: add_schema::<ErrorAnswer>,
+    }),
 };
 
 fn routes() -> Routes<GetLock> {

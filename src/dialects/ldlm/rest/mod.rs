@@ -38,17 +38,15 @@ pub static DECLARATION: Declaration = Declaration {
         let idle_ms_max = round_up_ms(config.sessions.idle_timeout_max);
         routes().with_state(Sessions { app: AppState::clone(app), idle_ms_max })
     },
-    documentation: Some(&DOCUMENTATION),
-};
-
-const DOCUMENTATION: Documentation = Documentation {
-    chapter: Chapter::Native,
-    tag: "Sessions v1",
-    about: "The native dialect, and that of LDLM's REST clients. Open a session, keep its cookie, take locks with it, and \
-        everything is released when the session ends: when it is deleted, or when nothing was heard from it for \
-        `sessions.idle_timeout`. What LDLM answers as 200 with an `error` object stays so.",
-    endpoints: || routes().into_endpoints(),
-    schemas: add_schema::<GatewayError>,
+    documentation: Some(&Documentation {
+        chapter: Chapter::Native,
+        tag: "Sessions v1",
+        about: "The native dialect, and that of LDLM's REST clients. Open a session, keep its cookie, take locks with \
+            it, and everything is released when the session ends: when it is deleted, or when nothing was heard from it \
+            for `sessions.idle_timeout`. What LDLM answers as 200 with an `error` object stays so.",
+        endpoints: || routes().into_endpoints(),
+        schemas: add_schema::<GatewayError>,
+    }),
 };
 
 fn routes() -> Routes<Sessions> {

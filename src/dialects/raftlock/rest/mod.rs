@@ -35,16 +35,14 @@ pub static DECLARATION: Declaration = Declaration {
         let default_ttl_ms = round_up_ms(config.locks.lock_unlock_ttl);
         routes().with_state(LockUnlock { app: AppState::clone(app), default_ttl_ms })
     },
-    documentation: Some(&DOCUMENTATION),
-};
-
-const DOCUMENTATION: Documentation = Documentation {
-    chapter: Chapter::Predecessor,
-    tag: "Lock/unlock JSON",
-    about: "The REST interface that RaftLock's README describes: `resource` and `ttl` in, a `lock_id` out, which alone shows \
-        the right to unlock.",
-    endpoints: || routes().into_endpoints(),
-    schemas: add_schema::<ErrorAnswer<'_>>,
+    documentation: Some(&Documentation {
+        chapter: Chapter::Predecessor,
+        tag: "Lock/unlock JSON",
+        about: "The REST interface that RaftLock's README describes: `resource` and `ttl` in, a `lock_id` out, which \
+            alone shows the right to unlock.",
+        endpoints: || routes().into_endpoints(),
+        schemas: add_schema::<ErrorAnswer<'_>>,
+    }),
 };
 
 #[derive(Clone)]
