@@ -11,7 +11,9 @@ use bytes::Bytes;
 use openraft::{BasicNode, CommittedLeaderId};
 
 use crate::base::codec::{Decoder, Encode};
-use crate::raft::types::{EntryPayload, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta};
+use crate::raft::types::{
+    EntryPayload, LogEntry, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta,
+};
 
 const TAG_LOG_ID: u8 = 0xA1;
 const TAG_VOTE: u8 = 0xA2;
@@ -187,6 +189,25 @@ impl Wire for bool {
         Ok(input.flag()?)
     }
 }
+
+/// A struct is its fields, in this order.
+macro_rules! wire_struct {
+    ($type:ty { $($field:ident),+ }) => {
+        impl Wire for $type {
+            fn put(&self, out: &mut impl Encode) -> io::Result<()> {
+                $(self.$field.put(out)?;)+
+                Ok(())
+            }
+
+            fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
+                Ok(Self { $($field: Wire::get(input)?),+ })
+            }
+        }
+    };
+}
+pub(in crate::raft) use wire_struct;
+
+wire_struct!(LogEntry { log_id, payload });
 
 fn put_len(len: usize, out: &mut impl Encode) -> io::Result<()> {
     let len = u32::try_from(len).ok().filter(|len| *len <= MAX_MEMBERS);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 
 use crate::raft::data_dir::directory::{self, DataDir};
@@ -16,12 +16,14 @@ use crate::raft::membership::node_state::NodeState;
 use crate::raft::monitors::Monitors;
 use crate::raft::peers::connections::Peers;
 use crate::raft::standalone::Standalone;
+use crate::raft::storage::Released;
 use crate::raft::types::{NodeId, Raft, StoredMembership};
 
 /// A running node; clones are the same node.
 #[derive(Clone)]
 pub struct RaftNode {
     pub(in crate::raft) parts: Arc<NodeParts>,
+    pub(in crate::raft) closed: Arc<Mutex<Released>>,
 }
 
 /// What a running node consists of.
@@ -33,8 +35,6 @@ pub(in crate::raft) struct NodeParts {
     pub(in crate::raft) monitors: Monitors,
     pub(in crate::raft) store_id: [u8; 16],
     pub(in crate::raft) store_was_empty: bool,
-    /// Ends when the stores are closed and the data directory is free.
-    pub(in crate::raft) closed: tokio::sync::Mutex<mpsc::Receiver<()>>,
     pub(in crate::raft) data_dir: Option<PathBuf>,
     /// They hold openraft, which would otherwise outlive the last handle on this node.
     pub(in crate::raft) tasks: Vec<AbortHandle>,
@@ -175,7 +175,7 @@ impl RaftNode {
             Consensus::Standalone(node) => node.shutdown().await,
         }
         // Nothing is sent: this ends when the last store is gone.
-        self.parts.closed.lock().await.recv().await;
+        self.closed.lock().await.recv().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::mutants::planted;
 use crate::raft::bootstrap::{bootstrap_or_rejoin, cluster};
@@ -41,35 +41,38 @@ impl RaftNode {
         let kept_bytes = if options.peers.is_some() { options.snapshot_log_bytes } else { 0 };
         let monitors = Monitors::new(options.snapshot_log_bytes, kept_bytes);
         let opened = storage::open(&options, Box::new(machine), &monitors).await;
-        let stores = opened.map_err(|e| if options.peers.is_some() { e.among_peers(options.node_id) } else { e })?;
-        if let (true, Err(implausible)) = (stores.empty, options.may_begin) {
-            return Err(refuse(stores, implausible.into()).await);
-        }
-        match options.peers.clone() {
-            Some(peers) => compose(options, peers, stores, monitors, service).await,
-            None => compose_standalone(options, stores, monitors).await,
+        let (stores, mut released) =
+            opened.map_err(|e| if options.peers.is_some() { e.among_peers(options.node_id) } else { e })?;
+        let composed = match (options.peers.clone(), options.may_begin) {
+            (_, Err(implausible)) if stores.empty => {
+                drop(stores);
+                Err(implausible.into())
+            }
+            (Some(peers), _) => compose(options, peers, stores, monitors, service).await,
+            (None, _) => compose_standalone(options, stores, monitors).await,
+        };
+        match composed {
+            Ok(parts) => Ok(RaftNode { parts: Arc::new(parts), closed: Arc::new(Mutex::new(released)) }),
+            Err(refused) => {
+                // The caller may want the directory right away.
+                released.recv().await;
+                Err(refused)
+            }
         }
     }
 }
 
 async fn compose_standalone(
     options: RaftOptions,
-    mut stores: OpenStores,
+    stores: OpenStores,
     monitors: Monitors,
-) -> Result<RaftNode, NodeStartError> {
+) -> Result<NodeParts, NodeStartError> {
     let log = match (stores.log, &options.store) {
         (OpenLog::Memory(_), Store::Memory) => StandaloneLog::None(monitors.log.clone()),
         (OpenLog::Memory(log), _) => StandaloneLog::Memory(log),
         (OpenLog::Disk(log), _) => StandaloneLog::Disk(log),
     };
-    let (node, lead) = match standalone::start(options.node_id, log, stores.machine).await {
-        Ok(started) => started,
-        Err(refused) => {
-            // The caller may want the directory right away.
-            stores.released.recv().await;
-            return Err(refused);
-        }
-    };
+    let (node, lead) = standalone::start(options.node_id, log, stores.machine).await?;
     let mut parts = NodeParts {
         id: options.node_id,
         leadership: node.leadership.subscribe(),
@@ -77,7 +80,6 @@ async fn compose_standalone(
         monitors,
         store_id: stores.id,
         store_was_empty: stores.empty,
-        closed: tokio::sync::Mutex::new(stores.released),
         data_dir: options.store.data_dir(),
         tasks: Vec::new(),
         consensus: Consensus::Standalone(node.clone()),
@@ -85,15 +87,7 @@ async fn compose_standalone(
     parts.spawn(lead);
     parts.spawn(standalone::take_snapshots(node, parts.monitors.snapshots.clone()));
     parts.watch_data_dir(stores.data_dir.upgrade());
-    Ok(RaftNode { parts: Arc::new(parts) })
-}
-
-/// Closes the stores of a node that may not start: the caller may want the directory right away.
-async fn refuse(stores: OpenStores, why: NodeStartError) -> NodeStartError {
-    let OpenStores { log, machine, mut released, .. } = stores;
-    drop((log, machine));
-    released.recv().await;
-    why
+    Ok(parts)
 }
 
 /// Connects the parts of a node with peers on the stores that were opened, and starts their tasks.
@@ -103,8 +97,8 @@ async fn compose(
     stores: OpenStores,
     monitors: Monitors,
     service: Arc<dyn PeerService>,
-) -> Result<RaftNode, NodeStartError> {
-    let OpenStores { log, machine, id: store_id, empty, mut released, data_dir, lost } = stores;
+) -> Result<NodeParts, NodeStartError> {
+    let OpenStores { log, machine, id: store_id, empty, data_dir, lost } = stores;
     let local = Arc::new(LocalNode {
         node_id: options.node_id,
         store_id,
@@ -125,9 +119,7 @@ async fn compose(
     let _ = local.raft.set(raft.clone());
     let lost = planted!("lost-end-forgotten", lost => None);
     if let Err(refused) = bootstrap_or_rejoin(&raft, options.node_id, &with, lost.is_some()).await {
-        // The caller may want the directory right away.
         drop(raft.shutdown().await);
-        released.recv().await;
         return Err(refused);
     }
     let lost_end = Arc::new(LostEnd::new(options.node_id, lost));
@@ -139,7 +131,7 @@ async fn compose(
         false => lost_end.state(&raft),
     };
     let advertise = with.advertise.clone();
-    let cluster = InCluster { raft, advertise, peers: peers.clone(), elections, lost_end };
+    let cluster = InCluster { raft, advertise, peers, elections, lost_end };
     let mut parts = NodeParts {
         id: options.node_id,
         leadership: leadership::watch_leadership(&cluster.raft, monitors.log.clone()),
@@ -147,21 +139,19 @@ async fn compose(
         monitors,
         store_id,
         store_was_empty: empty,
-        closed: tokio::sync::Mutex::new(released),
         data_dir: options.store.data_dir(),
         tasks: Vec::new(),
         consensus: Consensus::Openraft(cluster.clone()),
     };
     parts.watch_data_dir(data_dir.upgrade());
-    parts.join_peers(&cluster, with, local, bootstraps);
-    Ok(RaftNode { parts: Arc::new(parts) })
+    parts.join_peers(&cluster, with, bootstraps);
+    Ok(parts)
 }
 
 impl NodeParts {
-    fn join_peers(&mut self, cluster: &InCluster, options: PeerOptions, local: Arc<LocalNode>, bootstraps: bool) {
+    fn join_peers(&mut self, cluster: &InCluster, options: PeerOptions, bootstraps: bool) {
         let (raft, peers) = (&cluster.raft, &cluster.peers);
         let server = PeerServer {
-            local,
             peers: peers.clone(),
             raft: raft.clone(),
             elections: cluster.elections.clone(),

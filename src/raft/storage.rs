@@ -11,8 +11,9 @@ use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
 use crate::raft::interface::{Machine, StableStore};
 use crate::raft::log::check;
-use crate::raft::log::disk::{DiskLog, LogSpan};
+use crate::raft::log::disk::DiskLog;
 use crate::raft::log::memory::MemoryLog;
+use crate::raft::log::record::RecordedState;
 use crate::raft::monitors::Monitors;
 use crate::raft::options::{Accept, RaftOptions, Store};
 use crate::raft::snapshot::directory::SnapshotDir;
@@ -29,8 +30,6 @@ pub struct OpenStores {
     pub id: [u8; 16],
     /// Whether nothing had been stored before.
     pub empty: bool,
-    /// Ends when the stores are closed and the data directory is free.
-    pub released: mpsc::Receiver<()>,
     pub data_dir: Weak<DataDir>,
     /// The newest entry that was on disk once, if the log has lost it.
     pub lost: Option<LogId>,
@@ -41,16 +40,19 @@ pub enum OpenLog {
     Disk(DiskLog),
 }
 
+/// What ends when the stores are closed and the data directory is free.
+pub type Released = mpsc::Receiver<()>;
+
 /// Opens the store of a node, and restores the machine from the newest snapshot in it.
 pub async fn open(
     options: &RaftOptions,
     machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores, NodeStartError> {
+) -> Result<(OpenStores, Released), NodeStartError> {
     let (id, accept) = (options.node_id, options.accept);
     match options.store.clone() {
-        Store::Memory => open_memory(id, machine, monitors),
-        Store::Stable(store) => open_stable(&store, id, machine, monitors),
+        Store::Memory => open_in_memory(None, id, machine, monitors),
+        Store::Stable(store) => open_in_memory(Some(store), id, machine, monitors),
         Store::Disk { dir, fsync } => {
             let monitors = monitors.clone();
             let open = move || open_disk(&dir, fsync, accept, id, machine, &monitors);
@@ -59,27 +61,21 @@ pub async fn open(
     }
 }
 
-fn open_memory(node_id: NodeId, machine: Box<dyn Machine>, monitors: &Monitors) -> Result<OpenStores, NodeStartError> {
-    let (lock, released) = DataDirLock::new(None);
-    let machine = StateMachine::new(machine, SnapshotStore::OnDemand, monitors.clone(), lock);
-    let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
-    let log = OpenLog::Memory(MemoryLog::new(monitors.log.clone()).of(node_id));
-    Ok(OpenStores { log, machine, id: random_id(), empty: true, released, data_dir: Weak::new(), lost: None })
-}
-
-pub fn open_stable(
-    store: &Arc<dyn StableStore>,
+pub fn open_in_memory(
+    store: Option<Arc<dyn StableStore>>,
     node_id: NodeId,
     machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores, NodeStartError> {
+) -> Result<(OpenStores, Released), NodeStartError> {
     let (lock, released) = DataDirLock::new(None);
-    let log = MemoryLog::on(store.clone(), monitors.log.clone()).map_err(NodeStartError::engine)?;
-    let empty = log.is_empty() && store.snapshot().is_none();
-    let machine = StateMachine::new(machine, SnapshotStore::Stable(store.clone()), monitors.clone(), lock);
+    let log = MemoryLog::open(store.clone(), Some(node_id), monitors.log.clone()).map_err(NodeStartError::engine)?;
+    let id = store.as_ref().map_or_else(random_id, |store| store.id());
+    let empty = log.is_empty() && store.as_ref().is_none_or(|store| store.snapshot().is_none());
+    let snapshots = store.map_or(SnapshotStore::OnDemand, SnapshotStore::Stable);
+    let machine = StateMachine::new(machine, snapshots, monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
-    let (lost, id) = (log.lost_end(), store.id());
-    Ok(OpenStores { log: OpenLog::Memory(log.of(node_id)), machine, id, empty, released, data_dir: Weak::new(), lost })
+    let lost = log.lost_end();
+    Ok((OpenStores { log: OpenLog::Memory(log), machine, id, empty, data_dir: Weak::new(), lost }, released))
 }
 
 /// Blocks for as long as reading the directory takes.
@@ -90,7 +86,7 @@ fn open_disk(
     node_id: NodeId,
     machine: Box<dyn Machine>,
     monitors: &Monitors,
-) -> Result<OpenStores, NodeStartError> {
+) -> Result<(OpenStores, Released), NodeStartError> {
     let data_dir = Arc::new(DataDir::open(dir)?);
     check_quarantine(dir, node_id)?;
     let (log_dir, snapshot_dir) = (data_dir.log.clone(), data_dir.snapshot.clone());
@@ -98,10 +94,10 @@ fn open_disk(
     check::check_and_cut(&log_dir)?;
     let snapshots = Arc::new(SnapshotDir::open(&snapshot_dir)?);
     let stored = snapshots.current();
-    let log = DiskLog::open(&log_dir, fsync, monitors.log.clone(), lock.clone())?;
-    let span = log.span();
-    check_fit(&log_dir, &span, stored.as_ref())?;
-    let empty = span.vote.is_none() && span.last.is_none() && stored.is_none();
+    let log = DiskLog::open(&log_dir, Some(node_id), fsync, monitors.log.clone(), lock.clone())?;
+    check_fit(&log_dir, &log, stored.as_ref())?;
+    let RecordedState { vote, last, .. } = log.state();
+    let empty = vote.is_none() && last.is_none() && stored.is_none();
     match empty {
         true => store_id::check_not_emptied(dir, node_id, accept.empty)?,
         false => store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?,
@@ -111,7 +107,7 @@ fn open_disk(
     }
     let lost = if empty { None } else { log.lost_end() };
     if let Some(lost) = lost {
-        log_lost_end(dir, span.last, lost, accept);
+        log_lost_end(dir, last, lost, accept);
     }
     if empty || accept.lost_end {
         log.accept_lost_end(empty).map_err(|e| NodeStartError::io(dir, e))?;
@@ -129,7 +125,7 @@ fn open_disk(
             NodeStartError::damaged(&file, e.offset, e.reason)
         })?;
     let data_dir = Arc::downgrade(&data_dir);
-    Ok(OpenStores { log: OpenLog::Disk(log.of(node_id)), machine, id, empty, released, data_dir, lost })
+    Ok((OpenStores { log: OpenLog::Disk(log), machine, id, empty, data_dir, lost }, released))
 }
 
 fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
@@ -146,19 +142,19 @@ fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {
 }
 
 /// The log must begin where the snapshot ends, or before, and there must be a log if there is a snapshot.
-fn check_fit(log_dir: &Path, span: &LogSpan, stored: Option<&KeptSnapshot>) -> Result<(), NodeStartError> {
+fn check_fit(log_dir: &Path, log: &DiskLog, stored: Option<&KeptSnapshot>) -> Result<(), NodeStartError> {
     let covered = stored.and_then(|stored| stored.meta.last_log_id).map(|id| id.index);
-    let purged = span.purged.map(|id| id.index);
+    let purged = log.purged_index();
     let index = |index: Option<u64>| index.map_or_else(|| "the first one".to_owned(), |index| format!("entry {index}"));
     let reason = match stored {
-        _ if !span.complete => format!("entries from {} on are missing", index(purged.map(|purged| purged + 1))),
+        _ if !log.is_complete() => format!("entries from {} on are missing", index(purged.map(|purged| purged + 1))),
         None if purged.is_some() => {
             format!("it begins after {}, and the snapshot up to there is missing", index(purged))
         }
         Some(_) if purged > covered => {
             format!("it begins after {}, and the newest snapshot goes up to {} only", index(purged), index(covered))
         }
-        Some(_) if span.vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
+        Some(_) if log.state().vote.is_none() => "it holds no vote, but there is a snapshot".to_owned(),
         _ => return Ok(()),
     };
     Err(NodeStartError::damaged(log_dir, 0, reason))

@@ -51,7 +51,8 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, ()> for OnMemory {
         let monitors = Monitors::new(u64::MAX, 0);
         let (lock, _) = DataDirLock::new(None);
         let machine = StateMachine::new(Box::<Collector>::default(), SnapshotStore::OnDemand, monitors.clone(), lock);
-        Ok(((), MemoryLog::new(monitors.log), machine.expect("nothing to restore")))
+        let log = MemoryLog::open(None, None, monitors.log).expect("nothing to read");
+        Ok(((), log, machine.expect("nothing to restore")))
     }
 }
 
@@ -61,8 +62,8 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, ()> for OnStableStore {
     async fn build(&self) -> Result<((), MemoryLog, StateMachine), StorageError> {
         let disk: Arc<dyn StableStore> = Arc::new(SimulatedDisk::new(Duration::ZERO));
         let monitors = Monitors::new(u64::MAX, 0);
-        let stores =
-            storage::open_stable(&disk, 1, Box::<Collector>::default(), &monitors).expect("nothing to restore");
+        let opened = storage::open_in_memory(Some(disk), 1, Box::<Collector>::default(), &monitors);
+        let (stores, _) = opened.expect("nothing to restore");
         let OpenLog::Memory(log) = stores.log else { panic!("not a log in memory") };
         Ok(((), log, stores.machine))
     }
@@ -78,7 +79,7 @@ impl StoreBuilder<TypeConfig, DiskLog, StateMachine, TempDir> for OnDisk {
         let log_dir = data_dir.log.clone();
         let (lock, _) = DataDirLock::new(Some(Arc::new(data_dir)));
         let monitors = Monitors::new(u64::MAX, 0);
-        let log = DiskLog::open(&log_dir, true, monitors.log.clone(), lock.clone()).expect("an empty log");
+        let log = DiskLog::open(&log_dir, None, true, monitors.log.clone(), lock.clone()).expect("an empty log");
         let machine =
             StateMachine::new(Box::<Collector>::default(), snapshots, monitors, lock).expect("nothing to restore");
         Ok((dir, log, machine))

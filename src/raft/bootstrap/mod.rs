@@ -75,7 +75,7 @@ fn write(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn 
     SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| NodeStartError::io(&snapshot_dir, e))?;
     let log_dir = data_dir.log.clone();
     let (lock, mut released) = DataDirLock::new(Some(Arc::new(data_dir)));
-    let log = DiskLog::open(&log_dir, true, Arc::default(), lock)?;
+    let log = DiskLog::open(&log_dir, None, true, Arc::default(), lock)?;
     let begun = log.accept_lost_end(true).and_then(|()| log.start_after(&Vote::new(TERM, node_id), at));
     begun.map_err(|e| NodeStartError::io(&log_dir, e))?;
     store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;

@@ -19,7 +19,7 @@ use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
 fn open(dir: &Path) -> DiskLog {
     check_and_cut(dir).expect("a sound log");
     let (lock, _) = DataDirLock::new(None);
-    DiskLog::open(dir, true, Arc::default(), lock).expect("an open log")
+    DiskLog::open(dir, None, true, Arc::default(), lock).expect("an open log")
 }
 
 fn log_id(term: u64, index: u64) -> LogId {
@@ -326,7 +326,7 @@ async fn unfinished_new_log_file_is_removed() {
         set_len(&chunks(torn.path())[1], -1);
         let log = open(torn.path());
         assert_eq!(chunks(torn.path()).len(), 2);
-        assert_eq!(log.span().last, Some(log_id(1, 6)));
+        assert_eq!(log.state().last, Some(log_id(1, 6)));
     }
 }
 
@@ -334,7 +334,7 @@ async fn unfinished_new_log_file_is_removed() {
 async fn missing_first_log_file_leaves_log_incomplete() {
     let dir = three_chunks().await;
     fs::remove_file(&chunks(dir.path())[0]).expect("a missing file");
-    assert!(!open(dir.path()).span().complete);
+    assert!(!open(dir.path()).is_complete());
 }
 
 fn flip(path: &Path, at: usize) {

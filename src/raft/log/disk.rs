@@ -21,11 +21,10 @@ use crate::raft::data_dir::space::Closing;
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
 use crate::raft::log::log_files::LogFiles;
-use crate::raft::log::monitor::{FlushTimer, LogMonitor};
+use crate::raft::log::monitor::LogMonitor;
 use crate::raft::log::position::{self, DurablePosition};
 use crate::raft::log::range::{index_range, one_message};
 use crate::raft::log::record::{Record, RecordedState};
-use crate::raft::log::writer::{OnFlushed, Waiter};
 use crate::raft::types::{
     LogEntry, LogFlushed, LogId, LogState, NodeId, StorageError, TypeConfig, Vote, vote_at_start,
 };
@@ -36,7 +35,7 @@ pub struct DiskLog {
     log: Arc<Mutex<LogFiles>>,
     sync: bool,
     monitor: Arc<LogMonitor>,
-    /// The node that runs on this log.
+    /// The node that runs on this log, if one does.
     own: Option<NodeId>,
     data_dir: Arc<Path>,
     position: Arc<DurablePosition>,
@@ -48,6 +47,7 @@ impl DiskLog {
     /// Opens the log in `dir`, which `check.rs` has found sound: nothing is cut or repaired here.
     pub fn open(
         dir: &Path,
+        own: Option<NodeId>,
         sync: bool,
         monitor: Arc<LogMonitor>,
         lock: Arc<DataDirLock>,
@@ -59,19 +59,13 @@ impl DiskLog {
         let position = DurablePosition::open(&data_dir);
         let position = Arc::new(position.map_err(|e| NodeStartError::io(&data_dir.join(position::FILE), e))?);
         let log = Arc::new(Mutex::new(log));
-        Ok(Self { log, sync, monitor, own: None, data_dir, position, used: Arc::default() })
+        Ok(Self { log, sync, monitor, own, data_dir, position, used: Arc::default() })
     }
 
-    /// The same log as that of `node`, which is about to run on it.
-    pub fn of(self, node: NodeId) -> Self {
-        Self { own: Some(node), ..self }
-    }
-
-    pub fn span(&self) -> LogSpan {
+    /// Whether the entries follow those that were purged without a gap.
+    pub fn is_complete(&self) -> bool {
         let log = self.log.lock();
-        let (state, next) = (log.state(), log.next_kept());
-        let complete = state.last <= state.purged || log.id_at(next).is_some();
-        LogSpan { vote: state.vote, purged: state.purged, last: state.last, complete }
+        log.state().last <= log.state().purged || log.id_at(log.next_kept()).is_some()
     }
 
     pub fn purged_index(&self) -> Option<u64> {
@@ -103,10 +97,10 @@ impl DiskLog {
         let missing = planted!("vote-given-twice", self.position.lost_vote(self.state().vote) => None);
         let Some(vote) = missing else { return Ok(()) };
         tracing::warn!(%vote, "the log has lost the vote of this node: it is put back");
-        self.change_blocking(&[Record::Vote(vote)], self.sync)
+        self.change([Record::Vote(vote)], self.sync)?.blocking_recv().map_err(io::Error::other)
     }
 
-    fn state(&self) -> RecordedState {
+    pub fn state(&self) -> RecordedState {
         self.log.lock().state()
     }
 
@@ -117,31 +111,36 @@ impl DiskLog {
 
     /// Makes an empty log one whose entries up to `at` are in a snapshot. Blocks until it is on disk.
     pub fn start_after(self, vote: &Vote, at: LogId) -> io::Result<()> {
-        self.change_blocking(&[Record::Vote(*vote), Record::Purge(at)], true)
+        self.change([Record::Vote(*vote), Record::Purge(at)], true)?.blocking_recv().map_err(io::Error::other)
     }
 
-    /// Writes records, and blocks until they are on disk.
-    fn change_blocking(&self, records: &[Record], sync: bool) -> io::Result<()> {
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut log = self.log.lock();
-            records.iter().try_for_each(|record| log.append(record.clone()))?;
-            log.flush(sync, Waiter::Change(sender));
-        }
-        receiver.blocking_recv().map_err(io::Error::other)
+    /// Writes records. What is returned resolves when everything is on disk.
+    fn change(&self, records: impl IntoIterator<Item = Record>, sync: bool) -> io::Result<oneshot::Receiver<()>> {
+        let (sender, on_disk) = oneshot::channel();
+        let mut log = self.log.lock();
+        records.into_iter().try_for_each(|record| log.append(record))?;
+        // Who waits is gone when the node shuts down; the write is safe all the same.
+        log.flush(sync, Some(Box::new(|| _ = sender.send(()))));
+        Ok(on_disk)
     }
 
     /// Appends, and calls `flushed` when the entries are on disk.
-    pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: OnFlushed) {
+    pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: impl FnOnce() + Send + 'static) {
         let mut log = self.log.lock();
         // What a snapshot has replaced is not stored again.
         let next = log.next_kept();
-        let timer = FlushTimer::begin(&self.monitor);
+        let began = self.monitor.flush_began();
         let mut entries = entries.into_iter().filter(|entry| entry.log_id.index >= next);
-        let appended = entries.try_for_each(|entry| log.append_entry(entry));
+        let appended = entries.try_for_each(|entry| log.append(Record::Append(entry)));
         appended.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
         let last = log.state().last;
-        log.flush(self.sync, Waiter::Append(flushed, timer, last.map(|last| (last, self.position.clone()))));
+        let (monitor, position) = (self.monitor.clone(), self.position.clone());
+        let on_disk = move || {
+            monitor.flush_ended(began);
+            last.into_iter().for_each(|last| position.advance(last));
+            flushed();
+        };
+        log.flush(self.sync, Some(Box::new(on_disk)));
         self.monitor.set_last_index(last.map_or(0, |id| id.index));
     }
 
@@ -152,27 +151,11 @@ impl DiskLog {
 
     /// Writes a record, if there is one, and waits until everything is on disk.
     async fn change_and_wait(&self, record: Option<Record>, sync: bool) {
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut log = self.log.lock();
-            let appended = record.map_or(Ok(()), |record| log.append(record));
-            appended.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
-            log.flush(sync, Waiter::Change(sender));
-        }
-        if receiver.await.is_err() {
+        let on_disk = self.change(record, sync).unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
+        if on_disk.await.is_err() {
             fatal::abort("cannot write the log", &"the log's writer has stopped");
         }
     }
-}
-
-/// What the log holds at the start of a node.
-#[derive(Debug)]
-pub struct LogSpan {
-    pub vote: Option<Vote>,
-    pub purged: Option<LogId>,
-    pub last: Option<LogId>,
-    /// Whether the entries follow `purged` without a gap.
-    pub complete: bool,
 }
 
 impl RaftLogReader<TypeConfig> for DiskLog {
@@ -250,7 +233,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     {
         let room = self.until_writable().await;
         room.map_err(|e| StorageIOError::write_logs(AnyError::new(&e)))?;
-        self.append_entries(entries, Box::new(|| callback.log_io_completed(Ok(()))));
+        self.append_entries(entries, || callback.log_io_completed(Ok(())));
         Ok(())
     }
 
@@ -271,7 +254,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         let mut log = self.log.lock();
         if Some(log_id) > log.state().purged {
             log.append(Record::Purge(log_id)).unwrap_or_else(|error| fatal::abort("cannot purge the log", &error));
-            log.flush(true, Waiter::None);
+            log.flush(true, None);
         }
         Ok(())
     }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::io;
 
+use crate::raft::log::range::payload_bytes;
 use crate::raft::log::record::{Record, RecordedState};
-use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
+use crate::raft::types::{LogEntry, LogId};
 
 /// Entries beyond this are read back from their file.
 const CACHE_BYTES: usize = 4 << 20;
@@ -41,7 +42,10 @@ impl LogIndex {
     /// Whether a record may follow the others. What was refused must not be written.
     pub fn check(&self, record: &Record) -> io::Result<()> {
         match record {
-            Record::Vote(vote) => self.check_vote(vote),
+            Record::Vote(vote) => {
+                let is_older = self.state.vote.is_some_and(|stored| *vote < stored);
+                refuse(is_older, "an older vote", vote)
+            }
             Record::Append(entry) => self.check_append(entry.log_id),
             Record::Committed(id) => {
                 refuse(Some(*id) < self.state.committed || Some(*id) > self.state.last, "a committed entry", id)
@@ -53,12 +57,7 @@ impl LogIndex {
         }
     }
 
-    fn check_vote(&self, vote: &Vote) -> io::Result<()> {
-        let is_older = self.state.vote.is_some_and(|stored| *vote < stored);
-        refuse(is_older, "an older vote", vote)
-    }
-
-    pub fn check_append(&self, id: LogId) -> io::Result<()> {
+    fn check_append(&self, id: LogId) -> io::Result<()> {
         // The first entry may have any index: those before it are in a snapshot.
         let is_next = self.state.last.is_none_or(|last| id > last && id.index == last.index + 1);
         refuse(!is_next, "an entry that does not follow the last one", &id)
@@ -76,7 +75,7 @@ impl LogIndex {
         }
     }
 
-    pub fn push(&mut self, entry: LogEntry, at: u64, bytes: usize) {
+    fn push(&mut self, entry: LogEntry, at: u64, bytes: usize) {
         let id = entry.log_id;
         self.state.last = Some(id);
         self.places.push_back(Place { id, at, bytes: bytes as u32 });
@@ -147,12 +146,5 @@ fn refuse(is_refused: bool, what: &str, value: &impl std::fmt::Debug) -> io::Res
     match is_refused {
         true => Err(io::Error::other(format!("the log was given {what}: {value:?}"))),
         false => Ok(()),
-    }
-}
-
-fn payload_bytes(entry: &LogEntry) -> usize {
-    match &entry.payload {
-        EntryPayload::Normal(bytes) => bytes.len(),
-        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
     }
 }

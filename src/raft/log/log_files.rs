@@ -11,8 +11,8 @@ use std::sync::Arc;
 use crate::raft::data_dir::directory::{DataDirLock, sync_dir};
 use crate::raft::log::index::{LogIndex, Place};
 use crate::raft::log::log_file::{self, FILE_BYTES, OpenFile};
-use crate::raft::log::record::{Record, RecordedState, put_entry};
-use crate::raft::log::writer::{Step, Waiter, Writer};
+use crate::raft::log::record::{Record, RecordedState};
+use crate::raft::log::writer::{OnFlushed, Step, Writer};
 use crate::raft::types::{LogEntry, LogId};
 
 pub struct LogFiles {
@@ -71,52 +71,37 @@ impl LogFiles {
         self.index.check(&record)?;
         let before = self.pending.len();
         record.put(&mut self.pending)?;
-        let is_purge = matches!(record, Record::Purge(_));
-        let (at, bytes) = (self.end, self.pending.len() - before);
-        self.index.apply(record, at, bytes);
-        self.grow(bytes)?;
-        if is_purge {
-            self.find_purged();
+        let bytes = self.pending.len() - before;
+        self.index.apply(record, self.end, bytes);
+        self.index.trim(self.writer.written());
+        self.end += bytes as u64;
+        if self.end - self.start >= FILE_BYTES {
+            self.begin_file()?;
         }
+        self.find_purged();
         Ok(())
     }
 
-    /// Appends an entry, to be written with the next flush.
-    pub fn append_entry(&mut self, entry: LogEntry) -> io::Result<()> {
-        self.index.check_append(entry.log_id)?;
-        let before = self.pending.len();
-        put_entry(&entry, &mut self.pending)?;
-        let bytes = self.pending.len() - before;
-        self.index.push(entry, self.end, bytes);
-        self.index.trim(self.writer.written());
-        self.grow(bytes)
-    }
-
-    fn grow(&mut self, bytes: usize) -> io::Result<()> {
-        self.end += bytes as u64;
-        if self.end - self.start < FILE_BYTES {
-            return Ok(());
-        }
-        self.hand_over(true, Waiter::None);
+    fn begin_file(&mut self) -> io::Result<()> {
+        self.hand_over(true, None);
         self.writer.send(Step::NextFile { start: self.end });
         self.full.push_back((self.start, self.state().last));
         self.start = self.end;
         Record::State(self.state()).put(&mut self.pending)?;
         self.end += self.pending.len() as u64;
-        self.find_purged();
         Ok(())
     }
 
-    /// Has everything written, and flushed if `sync` says so; then `waiter` is notified.
-    pub fn flush(&mut self, sync: bool, waiter: Waiter) {
-        self.hand_over(sync, waiter);
+    /// Has everything written, and flushed if `sync` says so; then `flushed` is called.
+    pub fn flush(&mut self, sync: bool, flushed: Option<OnFlushed>) {
+        self.hand_over(sync, flushed);
         if sync && !self.purged.is_empty() {
             self.writer.send(Step::Remove(take(&mut self.purged)));
         }
     }
 
-    fn hand_over(&mut self, sync: bool, waiter: Waiter) {
-        self.writer.send(Step::Write { bytes: take(&mut self.pending), sync, waiter });
+    fn hand_over(&mut self, sync: bool, flushed: Option<OnFlushed>) {
+        self.writer.send(Step::Write { bytes: take(&mut self.pending), sync, flushed });
     }
 
     fn find_purged(&mut self) {
@@ -147,7 +132,7 @@ impl LogFiles {
 impl Drop for LogFiles {
     fn drop(&mut self) {
         if !self.pending.is_empty() {
-            self.hand_over(true, Waiter::None);
+            self.hand_over(true, None);
         }
     }
 }

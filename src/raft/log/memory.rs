@@ -29,7 +29,7 @@ use crate::raft::types::{
 pub struct MemoryLog {
     contents: Arc<Mutex<LogContents>>,
     monitor: Arc<LogMonitor>,
-    /// The node that runs on this log.
+    /// The node that runs on this log, if one does.
     own: Option<NodeId>,
     stable: Option<StableWriter>,
 }
@@ -48,33 +48,24 @@ struct LogContents {
 #[derive(Clone)]
 struct StableWriter {
     store: Arc<dyn StableStore>,
-    waiters: mpsc::UnboundedSender<Waiter>,
-}
-
-/// What waits until a change is synced.
-enum Waiter {
-    Append(OnFlushed),
-    Caller(oneshot::Sender<()>),
+    waiters: mpsc::UnboundedSender<OnFlushed>,
 }
 
 impl MemoryLog {
-    pub fn new(monitor: Arc<LogMonitor>) -> Self {
-        Self { contents: Arc::default(), monitor, own: None, stable: None }
-    }
-
-    /// Goes on where an earlier node on the same store has ended.
-    pub fn on(store: Arc<dyn StableStore>, monitor: Arc<LogMonitor>) -> io::Result<Self> {
-        let contents = LogContents::read(store.load())?;
+    /// On a store, goes on where an earlier node on it has ended.
+    pub fn open(
+        store: Option<Arc<dyn StableStore>>,
+        own: Option<NodeId>,
+        monitor: Arc<LogMonitor>,
+    ) -> io::Result<Self> {
+        let contents = store.as_ref().map(|store| LogContents::read(store.load())).transpose()?.unwrap_or_default();
         monitor.set_last_index(contents.last().map_or(0, |id| id.index));
-        let (waiters, queue) = mpsc::unbounded_channel();
-        tokio::spawn(sync_all(store.clone(), queue));
-        let stable = Some(StableWriter { store, waiters });
-        Ok(Self { contents: Arc::new(Mutex::new(contents)), monitor, own: None, stable })
-    }
-
-    /// The same log as that of `node`, which is about to run on it.
-    pub fn of(self, node: NodeId) -> Self {
-        Self { own: Some(node), ..self }
+        let stable = store.map(|store| {
+            let (waiters, queue) = mpsc::unbounded_channel();
+            tokio::spawn(sync_all(store.clone(), queue));
+            StableWriter { store, waiters }
+        });
+        Ok(Self { contents: Arc::new(Mutex::new(contents)), monitor, own, stable })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -92,16 +83,16 @@ impl MemoryLog {
         contents.lost.filter(|lost| contents.last() < Some(*lost))
     }
 
-    /// Writes a change to the store, if there is one, and notifies `waiter` when it is synced.
-    fn write(&self, change: impl FnOnce() -> LogChange, waiter: Waiter) {
-        let Some(stable) = &self.stable else { return waiter.notify() };
+    /// Writes a change to the store, if there is one, and calls `synced` when it is synced.
+    fn write(&self, change: impl FnOnce() -> LogChange, synced: impl FnOnce() + Send + 'static) {
+        let Some(stable) = &self.stable else { return synced() };
         stable.store.write(change());
         // Where the task that syncs is gone, so is the node.
-        drop(stable.waiters.send(waiter));
+        drop(stable.waiters.send(Box::new(synced)));
     }
 
     /// Appends, and calls `flushed` when the store has synced the entries; at once without a store.
-    pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: OnFlushed) {
+    pub fn append_entries(&self, entries: impl IntoIterator<Item = LogEntry>, flushed: impl FnOnce() + Send + 'static) {
         let appended = {
             let mut log = self.contents.lock();
             let before = log.entries.len();
@@ -112,12 +103,13 @@ impl MemoryLog {
             let is_stored = self.stable.is_some();
             log.entries.range(before..).filter(|_| is_stored).map(stored).collect()
         };
-        self.write(|| LogChange::Append(appended), Waiter::Append(flushed));
+        self.write(|| LogChange::Append(appended), flushed);
     }
 
     async fn write_and_wait(&self, change: impl FnOnce() -> LogChange) {
         let (sender, synced) = oneshot::channel();
-        self.write(change, Waiter::Caller(sender));
+        // Who waits is gone when the node shuts down.
+        self.write(change, || _ = sender.send(()));
         drop(synced.await);
     }
 
@@ -162,25 +154,15 @@ fn stored(entry: &LogEntry) -> StoredEntry {
     StoredEntry { index: entry.log_id.index, id: encode(&entry.log_id), payload: encode(&entry.payload) }
 }
 
-impl Waiter {
-    fn notify(self) {
-        match self {
-            Waiter::Append(flushed) => flushed(),
-            // The waiter is gone when the node shuts down.
-            Waiter::Caller(sender) => drop(sender.send(())),
-        }
-    }
-}
-
 /// Everything that waits at one moment shares a sync, as on a real disk.
-async fn sync_all(store: Arc<dyn StableStore>, mut queue: mpsc::UnboundedReceiver<Waiter>) {
+async fn sync_all(store: Arc<dyn StableStore>, mut queue: mpsc::UnboundedReceiver<OnFlushed>) {
     while let Some(first) = queue.recv().await {
         let mut waiters = vec![first];
         while let Ok(next) = queue.try_recv() {
             waiters.push(next);
         }
         store.sync().await;
-        waiters.into_iter().for_each(Waiter::notify);
+        waiters.into_iter().for_each(|synced| synced());
     }
 }
 
@@ -239,7 +221,7 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        self.append_entries(entries, Box::new(|| callback.log_io_completed(Ok(()))));
+        self.append_entries(entries, || callback.log_io_completed(Ok(())));
         Ok(())
     }
 

@@ -32,6 +32,19 @@ impl LogMonitor {
     pub fn set_last_index(&self, index: u64) {
         self.last_index.store(index, Relaxed);
     }
+
+    /// Returns the age of the process, for `flush_ended`.
+    pub fn flush_began(&self) -> Duration {
+        let now = process_age();
+        self.stall.begin(now);
+        now
+    }
+
+    pub fn flush_ended(&self, began: Duration) {
+        let now = process_age();
+        self.flushes.observe_duration(now.saturating_sub(began));
+        self.stall.end(now);
+    }
 }
 
 /// Warns while a flush takes long: it delays every answer, and another leader is elected before it ends. Runs for ever.
@@ -86,26 +99,6 @@ impl FlushStall {
             0 => Duration::ZERO,
             since => now.saturating_sub(Duration::from_millis(since - 1)),
         }
-    }
-}
-
-/// A flush under way.
-pub struct FlushTimer {
-    began: Duration,
-    monitor: Arc<LogMonitor>,
-}
-
-impl FlushTimer {
-    pub fn begin(monitor: &Arc<LogMonitor>) -> Self {
-        let began = process_age();
-        monitor.stall.begin(began);
-        Self { began, monitor: monitor.clone() }
-    }
-
-    pub fn end(self) {
-        let now = process_age();
-        self.monitor.flushes.observe_duration(now.saturating_sub(self.began));
-        self.monitor.stall.end(now);
     }
 }
 

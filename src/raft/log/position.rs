@@ -32,11 +32,7 @@ pub fn reached(data_dir: &Path) -> Option<Option<LogId>> {
 
 /// From now on the log is expected to reach this entry, also after a power loss.
 pub fn expect(data_dir: &Path, last: LogId) -> io::Result<()> {
-    let position = DurablePosition::open(data_dir)?;
-    let mut durable = position.durable.lock();
-    durable.last = durable.last.max(Some(last));
-    position.write(&durable)?;
-    position.file.sync_data()
+    DurablePosition::open(data_dir)?.change(|durable| durable.last = durable.last.max(Some(last)))
 }
 
 /// The content of the file.
@@ -101,16 +97,17 @@ impl DurablePosition {
 
     /// The log is about to be truncated after this entry: the leader has other entries there.
     pub fn truncate_to(&self, last: Option<LogId>) -> io::Result<()> {
-        let mut durable = self.durable.lock();
-        durable.last = last;
-        self.write(&durable)?;
-        self.file.sync_data()
+        self.change(|durable| durable.last = last)
     }
 
     /// Forgets what was on disk.
     pub fn reset(&self) -> io::Result<()> {
+        self.change(|durable| *durable = Durable::default())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Durable)) -> io::Result<()> {
         let mut durable = self.durable.lock();
-        *durable = Durable::default();
+        change(&mut durable);
         self.write(&durable)?;
         self.file.sync_data()
     }

@@ -29,16 +29,20 @@ pub fn one_message(
     let (mut message, mut bytes) = (Vec::new(), 0);
     for entry in entries {
         let entry = entry?;
-        bytes += match &entry.payload {
-            EntryPayload::Normal(payload) => payload.len(),
-            EntryPayload::Blank | EntryPayload::Membership(_) => 0,
-        };
+        bytes += payload_bytes(&entry);
         if bytes > MESSAGE_BYTES && !message.is_empty() {
             break;
         }
         message.push(entry);
     }
     Ok(message)
+}
+
+pub fn payload_bytes(entry: &LogEntry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(bytes) => bytes.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    }
 }
 
 #[cfg(test)]

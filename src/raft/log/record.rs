@@ -9,7 +9,7 @@ use std::io;
 
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::raft::codec::{LOG_ID_BYTES, PAYLOAD_HEADER_BYTES, Wire, payload_len};
-use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
+use crate::raft::types::{LogEntry, LogId, Vote};
 
 const VOTE: u32 = 0;
 const APPEND: u32 = 1;
@@ -52,13 +52,14 @@ impl Record {
         let start = out.len();
         match self {
             Record::Vote(vote) => put(VOTE, vote, out),
-            Record::Append(entry) => return put_entry(entry, out),
+            Record::Append(entry) => put(APPEND, entry, out),
             Record::Committed(id) => put(COMMITTED, id, out),
             Record::Truncate(last) => put(TRUNCATE, last, out),
             Record::Purge(id) => put(PURGE, id, out),
             Record::State(state) => put_state(state, out),
         }?;
-        put_checksum(start, out);
+        let checksum = crc32fast::hash(&out[start..]);
+        out.put_be_u64(checksum.into());
         Ok(())
     }
 
@@ -67,10 +68,7 @@ impl Record {
         let mut input = Decoder(bytes);
         let record = match input.be_u32()? {
             VOTE => Record::Vote(Wire::get(&mut input)?),
-            APPEND => {
-                let log_id = LogId::get(&mut input)?;
-                Record::Append(LogEntry { log_id, payload: EntryPayload::get(&mut input)? })
-            }
+            APPEND => Record::Append(Wire::get(&mut input)?),
             COMMITTED => Record::Committed(Wire::get(&mut input)?),
             TRUNCATE => Record::Truncate(Wire::get(&mut input)?),
             PURGE => Record::Purge(Wire::get(&mut input)?),
@@ -83,15 +81,6 @@ impl Record {
         }
         Ok((record, body + CHECKSUM_BYTES))
     }
-}
-
-/// Appends an entry, without a copy of its payload.
-pub fn put_entry(entry: &LogEntry, out: &mut Vec<u8>) -> io::Result<()> {
-    let start = out.len();
-    put(APPEND, &entry.log_id, out)?;
-    entry.payload.put(out)?;
-    put_checksum(start, out);
-    Ok(())
 }
 
 fn put(kind: u32, value: &impl Wire, out: &mut Vec<u8>) -> io::Result<()> {
@@ -120,11 +109,6 @@ fn get_state(input: &mut Decoder<'_>) -> io::Result<RecordedState> {
         false => Ok(state),
         true => Err(DecodeError::Unknown { what: "data in a state", value: 1 }.into()),
     }
-}
-
-fn put_checksum(start: usize, out: &mut Vec<u8>) {
-    let checksum = crc32fast::hash(&out[start..]);
-    out.put_be_u64(checksum.into());
 }
 
 /// The length of an entry's record, where the part of it that says so is intact.

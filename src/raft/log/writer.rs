@@ -8,48 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
-
 use crate::base::fatal;
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::{DataDirLock, sync_dir};
 use crate::raft::log::log_file::{self, OpenFile};
-use crate::raft::log::monitor::FlushTimer;
-use crate::raft::log::position::DurablePosition;
-use crate::raft::types::LogId;
 
-/// Called when an append is on disk.
+/// Called when a write is on disk. A failed write ends the process first.
 pub type OnFlushed = Box<dyn FnOnce() + Send>;
-
-/// What waits for a write to be on disk. A failed write ends the process first.
-pub enum Waiter {
-    /// Called after an append; the timer measures it, and the position moves up to its last entry.
-    Append(OnFlushed, FlushTimer, Option<(LogId, Arc<DurablePosition>)>),
-    Change(oneshot::Sender<()>),
-    None,
-}
-
-impl Waiter {
-    fn notify(self) {
-        match self {
-            Waiter::Append(flushed, timer, reached) => {
-                timer.end();
-                reached.into_iter().for_each(|(last, position)| position.advance(last));
-                flushed();
-            }
-            // The waiter is gone when the node shuts down; the write is safe all the same.
-            Waiter::Change(sender) => drop(sender.send(())),
-            Waiter::None => {}
-        }
-    }
-}
 
 /// What the thread does, in order.
 pub enum Step {
     Write {
         bytes: Vec<u8>,
         sync: bool,
-        waiter: Waiter,
+        flushed: Option<OnFlushed>,
     },
     /// The next bytes belong to the file that begins here.
     NextFile {
@@ -113,14 +85,14 @@ impl WriterTask {
     fn run(mut self, arriving: &Receiver<Step>) {
         let mut filled = self.fill();
         while let Ok(first) = arriving.recv() {
-            let mut waiters = Vec::new();
+            let mut flushed = Vec::new();
             let mut purged = Vec::new();
-            let result = filled.and(self.take(first, arriving, &mut waiters, &mut purged));
+            let result = filled.and(self.take(first, arriving, &mut flushed, &mut purged));
             let result = planted!("failed-flush-ignored", result => Ok(()));
             result.unwrap_or_else(|error| fatal::abort("cannot write the log", &error));
             #[cfg(feature = "mutants")]
             std::thread::sleep(crate::mutants::flush_delay());
-            waiters.into_iter().for_each(Waiter::notify);
+            flushed.into_iter().for_each(|notify| notify());
             filled = self.remove(&purged).and_then(|()| self.fill());
         }
         // What follows the last record is cut again at the next start, if it cannot be cut now.
@@ -137,15 +109,15 @@ impl WriterTask {
         &mut self,
         first: Step,
         arriving: &Receiver<Step>,
-        waiters: &mut Vec<Waiter>,
+        on_flushed: &mut Vec<OnFlushed>,
         purged: &mut Vec<PathBuf>,
     ) -> io::Result<()> {
         let mut is_sync = false;
         let mut next = Some(first);
         while let Some(step) = next {
             match step {
-                Step::Write { bytes, sync, waiter } => {
-                    waiters.push(waiter);
+                Step::Write { bytes, sync, flushed } => {
+                    on_flushed.extend(flushed);
                     is_sync |= sync;
                     self.file.write(&bytes)?;
                     self.written.fetch_add(bytes.len() as u64, Ordering::Release);

@@ -109,20 +109,15 @@ impl LocalNode {
 
 /// Refuses a node that is no member. A node that this one does not know is looked up at the known members: this node may
 /// have been away while the members changed, and only the new leader would tell it.
-pub async fn authorize(
-    local: &LocalNode,
-    peers: &Peers,
-    vouched: &VouchedMembers,
-    remote: &RemoteNode,
-) -> io::Result<()> {
+pub async fn authorize(peers: &Peers, vouched: &VouchedMembers, remote: &RemoteNode) -> io::Result<()> {
     planted!("non-members-accepted" => return Ok(()));
-    if local.is_member(remote.node) {
+    if peers.local.is_member(remote.node) {
         return Ok(());
     }
     let address = match vouched.remembered(remote.node) {
         Some(known) => known,
         None => {
-            let address = ask_members(local, peers, remote.node).await;
+            let address = ask_members(peers, remote.node).await;
             vouched.remember(remote.node, address.clone());
             address
         }
@@ -134,8 +129,8 @@ pub async fn authorize(
 }
 
 /// The address of `node`, if any other member knows it as one.
-async fn ask_members(local: &LocalNode, peers: &Peers, node: NodeId) -> Option<String> {
-    let mut asked = JoinSet::new();
+async fn ask_members(peers: &Peers, node: NodeId) -> Option<String> {
+    let (local, mut asked) = (&peers.local, JoinSet::new());
     for (member, known) in local.membership().nodes().filter(|(member, _)| **member != local.node_id) {
         let connection = peers.raft_connection(*member, &known.addr);
         let ask = async move { connection.request(MessageKind::Members, Bytes::new()).await };

@@ -19,7 +19,7 @@ use crate::raft::monitors::Monitors;
 use crate::raft::peers::authorization::{RemoteNode, VouchedMembers, authorize};
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::frame::{Frame, MessageKind};
-use crate::raft::peers::hello::{LocalNode, log_refused};
+use crate::raft::peers::hello::log_refused;
 use crate::raft::peers::message::SnapshotBegin;
 use crate::raft::peers::slots::Slot;
 use crate::raft::peers::snapshot::Receiving;
@@ -102,18 +102,18 @@ impl IncomingConnection {
 
     /// The connection of a member has a member's slot from its first request on, even if that is a call.
     fn take_members_slot(&mut self) {
-        if !self.has_members_slot && self.server.local.membership().get_node(&self.remote.node).is_some() {
+        if !self.has_members_slot && self.server.peers.local.membership().get_node(&self.remote.node).is_some() {
             self.slot.assign_to_member(self.remote.node);
             self.has_members_slot = true;
         }
     }
 
     async fn check_authorized(&self) -> io::Result<()> {
-        let PeerServer { local, peers, vouched, elections, .. } = &self.server;
+        let PeerServer { peers, vouched, elections, .. } = &self.server;
         if elections.is_retired() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this node takes no part any more"));
         }
-        authorize(local, peers, vouched, &self.remote).await
+        authorize(peers, vouched, &self.remote).await
     }
 
     async fn receive_snapshot(&mut self, kind: MessageKind, body: Bytes) -> io::Result<Bytes> {
@@ -122,7 +122,7 @@ impl IncomingConnection {
         match kind {
             MessageKind::SnapshotBegin => {
                 let begin: SnapshotBegin = decode(&body)?;
-                self.server.local.check_vote(self.remote.node, &begin.vote, true)?;
+                self.server.peers.local.check_vote(self.remote.node, &begin.vote, true)?;
                 self.receiving = Some(Receiving::begin(raft, begin).await?);
             }
             MessageKind::SnapshotChunk => {
@@ -151,7 +151,6 @@ fn answered(kind: MessageKind, request: u64, answer: io::Result<Bytes>) -> Frame
 /// What answering takes.
 #[derive(Clone)]
 pub struct PeerServer {
-    pub local: Arc<LocalNode>,
     pub peers: Peers,
     pub raft: Raft,
     pub elections: Arc<Elections>,
@@ -168,15 +167,15 @@ impl PeerServer {
             MessageKind::TransferLeadership => {
                 Ok(encode(&self.elections.accept_transfer(&self.raft, from, decode(&body)?).await))
             }
-            MessageKind::Call => Ok(self.local.service.call(from, body).await),
+            MessageKind::Call => Ok(self.peers.local.service.call(from, body).await),
             // For a node whose own list may be older.
-            MessageKind::Members => Ok(encode(&self.local.membership())),
+            MessageKind::Members => Ok(encode(&self.peers.local.membership())),
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a request")),
         }
     }
 
     async fn vote(&self, from: NodeId, request: VoteRequest<NodeId>) -> io::Result<Bytes> {
-        self.local.check_vote(from, &request.vote, false)?;
+        self.peers.local.check_vote(from, &request.vote, false)?;
         if !self.elections.may_vote_for(&self.raft, request.last_log_id) {
             let (vote, last_log_id) = (self.raft.metrics().borrow().vote, None);
             return Ok(encode(&VoteResponse { vote, vote_granted: false, last_log_id }));
@@ -190,7 +189,7 @@ impl PeerServer {
     }
 
     async fn append(&self, from: NodeId, request: AppendEntriesRequest<TypeConfig>) -> io::Result<Bytes> {
-        self.local.check_vote(from, &request.vote, true)?;
+        self.peers.local.check_vote(from, &request.vote, true)?;
         self.check_applied(from, &request);
         let _hearing = self.elections.hear();
         let answer = self.raft.append_entries(request).await.map_err(io::Error::other)?;
@@ -213,7 +212,10 @@ impl PeerServer {
         let is_newest = applied.last_id().is_none_or(|last| last.leader_id.term <= term)
             && self.raft.metrics().borrow().vote <= request.vote;
         if is_newest && !planted!("other-entries-believed") {
-            fatal::abort("a broken invariant", &ConflictingEntries { from, theirs, own, node: self.local.node_id });
+            fatal::abort(
+                "a broken invariant",
+                &ConflictingEntries { from, theirs, own, node: self.peers.local.node_id },
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
 use crate::base::codec::{Decoder, Encode};
-use crate::raft::codec::{Wire, invalid};
+use crate::raft::codec::{Wire, invalid, wire_struct};
 use crate::raft::types::{LogEntry, NodeId, SnapshotMeta, TypeConfig, Vote};
 
 /// A longer list of members is damage.
@@ -100,24 +100,7 @@ impl Wire for HelloReply {
     }
 }
 
-/// A struct is its fields, in this order.
-macro_rules! wire_struct {
-    ($type:ty { $($field:ident),+ }) => {
-        impl Wire for $type {
-            fn put(&self, out: &mut impl Encode) -> io::Result<()> {
-                $(self.$field.put(out)?;)+
-                Ok(())
-            }
-
-            fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
-                Ok(Self { $($field: Wire::get(input)?),+ })
-            }
-        }
-    };
-}
-
 wire_struct!(AppendEntriesRequest<TypeConfig> { vote, prev_log_id, leader_commit, entries });
-wire_struct!(LogEntry { log_id, payload });
 wire_struct!(VoteRequest<NodeId> { vote, last_log_id });
 wire_struct!(VoteResponse<NodeId> { vote_granted, vote, last_log_id });
 wire_struct!(SnapshotBegin { vote, meta });

@@ -56,7 +56,7 @@ pub async fn listen(server: PeerServer, transport: Arc<dyn Transport>) {
 }
 
 async fn serve(server: PeerServer, handshake: Handshake, slot: Slot) {
-    let local = server.local.clone();
+    let local = server.peers.local.clone();
     let hello = async move {
         let mut arrival = handshake.await?;
         Ok((local.receive(&mut arrival.stream, arrival.certificate.as_ref()).await?, arrival))

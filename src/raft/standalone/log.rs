@@ -43,7 +43,7 @@ impl StandaloneLog {
             monitor.set_last_index(entry.log_id.index);
             return false;
         }
-        ask!(self, none: (), log => log.append_entries([entry.clone()], Box::new(flushed)));
+        ask!(self, none: (), log => log.append_entries([entry.clone()], flushed));
         true
     }
 
