@@ -1,7 +1,7 @@
 //! Why the engine could not answer. What the table itself refuses is a [`Refusal`].
 
 use crate::domain::Refusal;
-use crate::raft::{DivergedNode, MemberError, ProposeError, RemovedNode, WipedNode};
+use crate::raft::{MemberError, NodeState, ProposeError};
 
 /// Few, because each needs its own words in every dialect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -27,13 +27,13 @@ pub enum EngineError {
     #[error("the data disk is full: nothing is changed until there is room")]
     DiskFull,
     /// Its disk was lost: an operator must remove this node and add it again.
-    #[error("{0}")]
-    Wiped(WipedNode),
-    #[error("{0}")]
-    Removed(RemovedNode),
+    #[error("{}", NodeState::Wiped { node: *.0 })]
+    Wiped(u64),
+    #[error("{}", NodeState::Removed { node: *.0 })]
+    Removed(u64),
     /// The table of this node is not that of the others.
-    #[error("{0}")]
-    Differs(DivergedNode),
+    #[error("{}", NodeState::Diverged { node: *.0 })]
+    Differs(u64),
 }
 
 impl From<ProposeError> for EngineError {

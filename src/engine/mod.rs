@@ -42,4 +42,4 @@ pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
 pub use requests::{GrantGuard, Granted, Released, Renewed};
 pub use table_host::{EndedHold, Stats};
 
-pub use crate::raft::{Accept, MemberError, NodeStartError, NodeState, PeerFiles, RemovedNode, WipedNode};
+pub use crate::raft::{Accept, MemberError, NodeStartError, NodeState, PeerFiles};

@@ -53,7 +53,7 @@ pub use interface::{
 pub use leadership::Leadership;
 pub use measurements::Progress;
 pub use membership::changes::Member;
-pub use membership::node_state::{DivergedNode, NodeState, RemovedNode, WipedNode};
+pub use membership::node_state::NodeState;
 pub use node::RaftNode;
 pub use options::{Accept, PeerOptions, RaftOptions, Store};
 pub use peers::certificate::PeerCertificate;

@@ -6,7 +6,7 @@ use crate::engine::command_queue::CommandQueue;
 use crate::engine::members::NodeHealth;
 use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, TableDigest, Verdict, ask};
 use crate::engine::table_host::TableHost;
-use crate::raft::{DivergedNode, RaftNode};
+use crate::raft::{NodeState, RaftNode};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl DigestComparison {
             return;
         }
         self.host.counters.count_broken();
-        tracing::error!(index, "{}", DivergedNode { node: self.health.node() });
+        tracing::error!(index, "{}", NodeState::Diverged { node: self.health.node() });
         self.raft.quarantine();
         self.queue.request_transfer();
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::error::EngineError;
-use crate::raft::{DivergedNode, NodeState, RaftNode, RemovedNode, WipedNode};
+use crate::raft::{NodeState, RaftNode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -140,15 +140,14 @@ impl NodeHealth {
 
     /// Every request is checked here: a node without its disk would answer from an empty table.
     pub fn check_may_serve(&self) -> Result<(), EngineError> {
-        let node = self.node;
         if self.wiped.load(Ordering::Relaxed) {
-            return Err(EngineError::Wiped(WipedNode { node }));
+            return Err(EngineError::Wiped(self.node));
         }
         if self.is_removed() {
-            return Err(EngineError::Removed(RemovedNode { node }));
+            return Err(EngineError::Removed(self.node));
         }
         match self.is_diverged() {
-            true => Err(EngineError::Differs(DivergedNode { node })),
+            true => Err(EngineError::Differs(self.node)),
             false => Ok(()),
         }
     }
@@ -194,7 +193,7 @@ mod tests {
         assert!(health.is_alone() && health.is_ready() && health.check_may_serve().is_ok());
         let removed = NodeState::Removed { node: 1 };
         assert_eq!(health.note_state(&removed), Some(MembershipChange::Removed));
-        assert_eq!(health.check_may_serve(), Err(EngineError::Removed(RemovedNode { node: 1 })));
+        assert_eq!(health.check_may_serve(), Err(EngineError::Removed(1)));
         assert!(!health.is_in_contact());
         assert_eq!(health.note_state(&removed), None);
         assert_eq!(health.note_state(&NodeState::Member), Some(MembershipChange::AddedAgain));

@@ -11,7 +11,7 @@ use crate::engine::command_queue::Answered;
 use crate::engine::error::EngineError;
 use crate::engine::events::EventLog;
 use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, ask_at};
-use crate::raft::{NodeState, RemovedNode};
+use crate::raft::NodeState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl ClusterMembers {
             // A leader that was deposed and does not know it must not say who is a member.
             _ if !self.health.has_quorum() => Reply::NoQuorum,
             Request::Present { level, .. } if *level < LEVEL_OF_NOT_MEMBER => {
-                Reply::NotAccepted { reason: RemovedNode { node: from }.to_string() }
+                Reply::NotAccepted { reason: NodeState::Removed { node: from }.to_string() }
             }
             Request::Present { .. } => Reply::NotMember,
             _ => Reply::NotLeader,
@@ -171,7 +171,7 @@ pub async fn watch_node_state(members: Arc<ClusterMembers>, events: Arc<EventLog
         match members.health.note_state(&state) {
             Some(MembershipChange::Removed) => {
                 tracing::error!("{state}");
-                let error = EngineError::Removed(RemovedNode { node: members.health.node() });
+                let error = EngineError::Removed(members.health.node());
                 members.queue.refuse_waiting(error);
                 members.host.requests.abandon(error);
                 events.wake();

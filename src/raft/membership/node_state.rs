@@ -88,41 +88,25 @@ impl fmt::Display for NodeState {
                  loss with disks that lie, start each node with --accept-lost-end (storage.accept_lost_end = true), which \
                  gives up what was answered since"
             ),
-            NodeState::Wiped { node } => WipedNode { node: *node }.fmt(f),
-            NodeState::Removed { node } => RemovedNode { node: *node }.fmt(f),
-            NodeState::Diverged { node } => DivergedNode { node: *node }.fmt(f),
+            NodeState::Wiped { node } => write!(
+                f,
+                "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it may \
+                 neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members add {node} \
+                 URL`"
+            ),
+            NodeState::Removed { node } => write!(
+                f,
+                "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to \
+                 `latchd members add {node} URL` again, which keeps its data"
+            ),
+            NodeState::Diverged { node } => write!(
+                f,
+                "the table of node {node} is not what the other nodes have at the same place of the log, as when a disk has \
+                 lost what it acknowledged, so it may neither vote nor serve: {}",
+                replace_advice(*node)
+            ),
         }
     }
-}
-
-/// Advice for the operator of a node whose disk was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the cluster knows node {node} with another data directory, so what this node acknowledged is lost and it may \
-     neither vote nor serve: ask another node to `latchd members remove {node}`, then to `latchd members add {node} URL`"
-)]
-pub struct WipedNode {
-    pub node: u64,
-}
-
-/// Advice for the operator of a removed node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "node {node} is no member of its cluster any more, so it serves nothing: stop it, or ask another node to `latchd \
-     members add {node} URL` again, which keeps its data"
-)]
-pub struct RemovedNode {
-    pub node: u64,
-}
-
-/// Advice for the operator of a node whose state differs from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the table of node {node} is not what the other nodes have at the same place of the log, as when a disk has lost what \
-     it acknowledged, so it may neither vote nor serve: {}", replace_advice(*node)
-)]
-pub struct DivergedNode {
-    pub node: u64,
 }
 
 fn list_of(nodes: &[u64]) -> String {
