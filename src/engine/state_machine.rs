@@ -26,7 +26,7 @@ impl Machine for StateMachine {
         }
     }
 
-    fn freeze(&self) -> Box<dyn Frozen> {
+    fn freeze(&self) -> Frozen {
         let frozen = self.host.freeze();
         Box::new(move |out: &mut dyn Write| frozen.write_to(out))
     }

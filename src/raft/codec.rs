@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use bytes::Bytes;
-use openraft::{BasicNode, CommittedLeaderId};
+use openraft::BasicNode;
 
 use crate::base::codec::{Decoder, Encode};
 use crate::raft::types::{
-    EntryPayload, LogEntry, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta,
+    EntryPayload, LogEntry, LogId, Membership, SnapshotMeta, StoredMembership, Vote, log_id, snapshot_meta,
 };
 
 const TAG_LOG_ID: u8 = 0xA1;
@@ -49,8 +49,7 @@ impl Wire for LogId {
 
     fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
         expect_tag(input, TAG_LOG_ID, "log id")?;
-        let leader = CommittedLeaderId::new(input.be_u64()?, input.be_u64()?);
-        Ok(LogId::new(leader, input.be_u64()?))
+        Ok(log_id(input.be_u64()?, input.be_u64()?, input.be_u64()?))
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use openraft::{BasicNode, CommittedLeaderId};
+use openraft::BasicNode;
 
 use crate::base::codec::hex;
 use crate::raft::codec::{Wire, decode, encode};
 use crate::raft::log::record::{Record, RecordedState};
 use crate::raft::types::{
-    EntryPayload, LogEntry, LogId, Membership, SnapshotMeta, StoredMembership, Vote, snapshot_meta,
+    EntryPayload, LogEntry, Membership, SnapshotMeta, StoredMembership, Vote, log_id, snapshot_meta,
 };
 
 fn plain(spaced: &str) -> String {
@@ -26,10 +26,6 @@ fn golden<T: Wire + Debug>(value: &T, expected: &str) {
     for len in 0..bytes.len() {
         decode::<T>(&bytes[..len]).expect_err("a part of it");
     }
-}
-
-fn log_id(term: u64, node_id: u64, index: u64) -> LogId {
-    LogId::new(CommittedLeaderId::new(term, node_id), index)
 }
 
 fn membership() -> Membership {

@@ -17,22 +17,14 @@ pub trait Machine: Send + 'static {
     fn apply(&mut self, index: u64, payload: &[u8]);
 
     /// A consistent view, cheap to take; it is encoded later on another thread while `apply` goes on.
-    fn freeze(&self) -> Box<dyn Frozen>;
+    fn freeze(&self) -> Frozen;
 
     /// Replaces the state with the one in `snapshot`, which is that after the entry at `index`.
     fn restore(&mut self, index: u64, snapshot: &mut dyn io::Read) -> Result<(), String>;
 }
 
-/// A state that no longer changes.
-pub trait Frozen: Send {
-    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()>;
-}
-
-impl<F: Fn(&mut dyn io::Write) -> io::Result<()> + Send> Frozen for F {
-    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        self(out)
-    }
-}
+/// Writes a state that no longer changes.
+pub type Frozen = Box<dyn Fn(&mut dyn io::Write) -> io::Result<()> + Send>;
 
 /// What the user of this room does for other nodes.
 pub trait PeerService: Send + Sync + 'static {

@@ -98,12 +98,11 @@ impl Applied {
 
 #[cfg(test)]
 mod tests {
-    use openraft::CommittedLeaderId;
-
     use super::*;
+    use crate::raft::types::log_id;
 
     fn id(term: u64, index: u64) -> LogId {
-        LogId::new(CommittedLeaderId::new(term, 1), index)
+        log_id(term, 1, index)
     }
 
     #[test]

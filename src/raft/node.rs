@@ -9,7 +9,6 @@ use tokio::task::AbortHandle;
 use crate::raft::data_dir::directory::{self, DataDir};
 use crate::raft::data_dir::removal;
 use crate::raft::election::elections::Elections;
-use crate::raft::election::lost_end::LostEnd;
 use crate::raft::leadership::Leadership;
 use crate::raft::log::monitor;
 use crate::raft::membership::node_state::NodeState;
@@ -35,6 +34,7 @@ pub(in crate::raft) struct NodeParts {
     pub(in crate::raft) monitors: Monitors,
     pub(in crate::raft) store_id: [u8; 16],
     pub(in crate::raft) store_was_empty: bool,
+    /// Set where it is watched.
     pub(in crate::raft) data_dir: Option<PathBuf>,
     /// They hold openraft, which would otherwise outlive the last handle on this node.
     pub(in crate::raft) tasks: Vec<AbortHandle>,
@@ -53,7 +53,6 @@ pub(in crate::raft) struct InCluster {
     pub(in crate::raft) advertise: String,
     pub(in crate::raft) peers: Peers,
     pub(in crate::raft) elections: Arc<Elections>,
-    pub(in crate::raft) lost_end: Arc<LostEnd>,
 }
 
 impl RaftNode {
@@ -105,7 +104,7 @@ impl RaftNode {
             let then = match (&*now, removed) {
                 (NodeState::Member | NodeState::LostEnd { .. }, true) => NodeState::Removed { node },
                 // The log may still lack its end; the task that waits for it goes on.
-                (NodeState::Removed { .. }, false) => cluster.lost_end.state(&cluster.raft),
+                (NodeState::Removed { .. }, false) => cluster.elections.lost_end.state(&cluster.raft),
                 _ => return false,
             };
             *now = then;
@@ -198,6 +197,7 @@ impl NodeParts {
         if let Some(data_dir) = data_dir {
             self.spawn(monitor::warn_of_stalls(self.monitors.log.clone()));
             self.spawn(removal::watch(&data_dir));
+            self.data_dir = Some(data_dir.dir.clone());
         }
     }
 }

@@ -24,15 +24,6 @@ pub enum Store {
     Stable(Arc<dyn StableStore>),
 }
 
-impl Store {
-    pub(in crate::raft) fn data_dir(&self) -> Option<PathBuf> {
-        match self {
-            Store::Disk { dir, .. } => Some(dir.clone()),
-            Store::Memory | Store::Stable(_) => None,
-        }
-    }
-}
-
 /// How a node is started.
 #[derive(Debug, Clone)]
 pub struct RaftOptions {

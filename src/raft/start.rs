@@ -80,7 +80,7 @@ async fn compose_standalone(
         monitors,
         store_id: stores.id,
         store_was_empty: stores.empty,
-        data_dir: options.store.data_dir(),
+        data_dir: None,
         tasks: Vec::new(),
         consensus: Consensus::Standalone(node.clone()),
     };
@@ -131,7 +131,7 @@ async fn compose(
         false => lost_end.state(&raft),
     };
     let advertise = with.advertise.clone();
-    let cluster = InCluster { raft, advertise, peers, elections, lost_end };
+    let cluster = InCluster { raft, advertise, peers, elections };
     let mut parts = NodeParts {
         id: options.node_id,
         leadership: leadership::watch_leadership(&cluster.raft, monitors.log.clone()),
@@ -139,7 +139,7 @@ async fn compose(
         monitors,
         store_id,
         store_was_empty: empty,
-        data_dir: options.store.data_dir(),
+        data_dir: None,
         tasks: Vec::new(),
         consensus: Consensus::Openraft(cluster.clone()),
     };
@@ -160,7 +160,7 @@ impl NodeParts {
         };
         self.spawn(policy::take_snapshots(raft.clone(), self.monitors.snapshots.clone()));
         if self.state.borrow().has_lost_end() {
-            self.spawn(cluster.lost_end.clone().recover(raft.clone(), self.state.clone()));
+            self.spawn(cluster.elections.lost_end.clone().recover(raft.clone(), self.state.clone()));
         }
         self.spawn(server::listen(server, options.transport));
         self.spawn(cluster.elections.clone().run(raft.clone(), peers.clone()));

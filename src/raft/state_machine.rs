@@ -39,7 +39,7 @@ impl StateMachine {
         monitors: Monitors,
         lock: Arc<DataDirLock>,
     ) -> Result<Self, UnreadableSnapshot> {
-        let current = snapshots.current().map_err(|e| UnreadableSnapshot::new(0, e.to_string()))?;
+        let current = snapshots.current().map_err(|e| UnreadableSnapshot { offset: 0, reason: e.to_string() })?;
         let mut this = Self {
             machine: Mutex::new(machine),
             applied: None,
@@ -57,10 +57,10 @@ impl StateMachine {
 
     fn start_from(&mut self, kept: &KeptSnapshot) -> Result<(), UnreadableSnapshot> {
         let index = last_index(&kept.meta);
-        let mut reader = kept.reader().map_err(|e| UnreadableSnapshot::new(0, e.to_string()))?;
+        let mut reader = kept.reader().map_err(|e| UnreadableSnapshot { offset: 0, reason: e.to_string() })?;
         let restored = self.machine.get_mut().restore(index, &mut reader);
-        restored.map_err(|reason| UnreadableSnapshot::new(reader.offset(), reason))?;
-        reader.verify_rest().map_err(|e| UnreadableSnapshot::new(reader.offset(), e.to_string()))?;
+        let restored = restored.and_then(|()| reader.verify_rest().map_err(|e| e.to_string()));
+        restored.map_err(|reason| UnreadableSnapshot { offset: reader.offset(), reason })?;
         self.restored(&kept.meta);
         self.monitors.applied.announce(index);
         self.monitors.snapshots.ended(index, kept.bytes);
@@ -113,13 +113,8 @@ impl StateMachine {
             SnapshotStore::OnDemand => None,
             store => Some((store.clone(), self.machine.get_mut().freeze())),
         };
-        let before = match &self.snapshots {
-            SnapshotStore::Directory(dir) => dir.current().map(|kept| kept.meta).unwrap_or_default(),
-            SnapshotStore::OnDemand | SnapshotStore::Stable(_) => SnapshotMeta::default(),
-        };
         SnapshotBuilder {
             meta: self.meta(),
-            before,
             task: Mutex::new(task),
             policy: self.monitors.snapshots.clone(),
             _lock: self.lock.clone(),
@@ -143,12 +138,6 @@ impl StateMachine {
 pub struct UnreadableSnapshot {
     pub offset: u64,
     pub reason: String,
-}
-
-impl UnreadableSnapshot {
-    fn new(offset: u64, reason: String) -> Self {
-        Self { offset, reason }
-    }
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
@@ -200,7 +189,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         match &self.snapshots {
             SnapshotStore::OnDemand if self.snapshot_taken => {
                 let meta = self.meta();
-                let file = encode_file(&meta, self.machine.get_mut().freeze().as_ref()).map_err(failed)?;
+                let file = encode_file(&meta, &self.machine.get_mut().freeze()).map_err(failed)?;
                 Ok(Some(Snapshot { meta, snapshot: Box::new(SnapshotBody::Memory(file)) }))
             }
             store => Ok(store.current().map_err(failed)?.map(Snapshot::from)),

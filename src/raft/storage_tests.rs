@@ -33,7 +33,7 @@ impl Machine for Collector {
         self.0.extend(payload);
     }
 
-    fn freeze(&self) -> Box<dyn Frozen> {
+    fn freeze(&self) -> Frozen {
         let bytes = self.0.clone();
         Box::new(move |out: &mut dyn io::Write| out.write_all(&bytes))
     }

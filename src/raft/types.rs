@@ -43,6 +43,11 @@ pub enum SnapshotBody {
     OnDemand,
 }
 
+/// The entry at `index` that `node` wrote while it led in `term`.
+pub fn log_id(term: u64, node: NodeId, index: u64) -> LogId {
+    LogId::new(openraft::CommittedLeaderId::new(term, node), index)
+}
+
 /// The last entry that a snapshot covers.
 pub fn last_index(meta: &SnapshotMeta) -> u64 {
     meta.last_log_id.map_or(0, |id| id.index)

@@ -1,6 +1,6 @@
 //! Snapshots bound the size of the log, on disk and in memory, and restore the state.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -18,8 +18,9 @@ impl Machine for Counter {
         self.0.fetch_add(1, SeqCst);
     }
 
-    fn freeze(&self) -> Box<dyn Frozen> {
-        Box::new(FrozenCounter(self.0.load(SeqCst)))
+    fn freeze(&self) -> Frozen {
+        let count = self.0.load(SeqCst);
+        Box::new(move |out| out.write_all(&count.to_be_bytes()))
     }
 
     fn restore(&mut self, _index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
@@ -27,14 +28,6 @@ impl Machine for Counter {
         snapshot.read_exact(&mut bytes).map_err(|e| e.to_string())?;
         self.0.store(u64::from_be_bytes(bytes), SeqCst);
         Ok(())
-    }
-}
-
-struct FrozenCounter(u64);
-
-impl Frozen for FrozenCounter {
-    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        out.write_all(&self.0.to_be_bytes())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A state machine that records what was applied, and nodes that drive it.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -28,8 +28,14 @@ impl Machine for Journal {
         self.0.lock().expect("no panic while locked").push(payload.to_vec());
     }
 
-    fn freeze(&self) -> Box<dyn Frozen> {
-        Box::new(FrozenJournal(self.entries()))
+    fn freeze(&self) -> Frozen {
+        let entries = self.entries();
+        Box::new(move |out| {
+            entries.iter().try_for_each(|entry| {
+                out.write_all(&(entry.len() as u32).to_be_bytes())?;
+                out.write_all(entry)
+            })
+        })
     }
 
     fn restore(&mut self, _index: u64, snapshot: &mut dyn Read) -> Result<(), String> {
@@ -43,18 +49,6 @@ impl Machine for Journal {
             rest = &tail[len..];
         }
         *self.0.lock().expect("no panic while locked") = entries;
-        Ok(())
-    }
-}
-
-struct FrozenJournal(Vec<Vec<u8>>);
-
-impl Frozen for FrozenJournal {
-    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        for entry in &self.0 {
-            out.write_all(&(entry.len() as u32).to_be_bytes())?;
-            out.write_all(entry)?;
-        }
         Ok(())
     }
 }

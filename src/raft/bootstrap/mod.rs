@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use openraft::{BasicNode, CommittedLeaderId};
+use openraft::BasicNode;
 
 use crate::raft::data_dir::directory::{DataDir, DataDirLock};
 use crate::raft::data_dir::store_id;
@@ -16,7 +16,7 @@ use crate::raft::error::NodeStartError;
 use crate::raft::log::disk::DiskLog;
 use crate::raft::options::PeerOptions;
 use crate::raft::snapshot::directory::SnapshotDir;
-use crate::raft::types::{LogId, Membership, NodeId, Raft, StoredMembership, Vote, snapshot_meta};
+use crate::raft::types::{Membership, NodeId, Raft, StoredMembership, Vote, log_id, snapshot_meta};
 
 /// Bootstraps a cluster of one on an empty store, unless the node has others to form a cluster with, and has an only voter
 /// stand for election at once.
@@ -53,21 +53,15 @@ pub fn bootstrap_from_snapshot(
     index: u64,
     content: &mut dyn Read,
 ) -> Result<(), NodeStartError> {
-    let mut found = match fs::read_dir(dir) {
-        Ok(found) => found,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return write(dir, node_id, address, index, content),
+    match fs::read_dir(dir).map(|mut found| found.next()) {
+        Ok(None) => {}
+        Ok(Some(_)) => return Err(NodeStartError::NotEmpty { dir: dir.to_owned() }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(NodeStartError::io(dir, e)),
-    };
-    match found.next() {
-        Some(_) => Err(NodeStartError::NotEmpty { dir: dir.to_owned() }),
-        None => write(dir, node_id, address, index, content),
     }
-}
-
-fn write(dir: &Path, node_id: u64, address: &str, index: u64, content: &mut dyn Read) -> Result<(), NodeStartError> {
     let data_dir = DataDir::open(dir)?;
     store_id::open(dir, node_id, true)?;
-    let at = LogId::new(CommittedLeaderId::new(TERM, node_id), index);
+    let at = log_id(TERM, node_id, index);
     let members = BTreeMap::from([(node_id, BasicNode { addr: address.to_owned() })]);
     let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
     let meta = snapshot_meta(Some(at), StoredMembership::new(Some(at), membership));

@@ -46,7 +46,7 @@ pub struct Elections {
     paused: AtomicBool,
     /// This node neither leads nor stands for election any more.
     retired: AtomicBool,
-    lost_end: Arc<LostEnd>,
+    pub lost_end: Arc<LostEnd>,
     log: Arc<LogMonitor>,
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::raft::data_dir::directory::sync_dir;
 use crate::raft::error::NodeStartError;
@@ -22,30 +22,31 @@ const SECTOR_BYTES: usize = 512;
 /// The log is flushed before the node acts on it: the process that wrote it may have been killed before its own flush,
 /// so that parts of it may be in the page cache only.
 pub fn check_and_cut(dir: &Path) -> Result<(), NodeStartError> {
-    let mut files = log_files(dir)?;
+    let mut starts = log_file::starts(dir).map_err(|e| NodeStartError::io(dir, e))?;
     let mut begun = Vec::new();
-    while let Some(last) = files.pop() {
-        let bytes = read(&last.path)?;
+    while let Some(start) = starts.pop() {
+        let path = log_file::path(dir, start);
+        let bytes = read(&path)?;
         let good = good_bytes(&bytes);
         if let Some(error) = good.error
             && !is_zero(&bytes[good.bytes..])
         {
-            if let Some(newest) = refuse_unless_torn(&last.path, &bytes, good.bytes, &error)? {
+            if let Some(newest) = refuse_unless_torn(&path, &bytes, good.bytes, &error)? {
                 // Another node may count on it: this one is to know that it had it.
                 let file = data_dir(dir).join(position::FILE);
                 position::expect(data_dir(dir), newest).map_err(|e| NodeStartError::io(&file, e))?;
             }
             let torn_bytes = bytes.len() - good.bytes;
-            tracing::warn!(file = %last.path.display(), offset = good.bytes, torn_bytes, "the log has a torn end");
+            tracing::warn!(file = %path.display(), offset = good.bytes, torn_bytes, "the log has a torn end");
         }
         if good.bytes > 0 {
-            check_earlier(&files, last.start)?;
-            cut(&last.path, good.bytes, bytes.len())?;
+            check_earlier(dir, &starts, start)?;
+            cut(&path, good.bytes, bytes.len())?;
             sync_dir(dir).map_err(|e| NodeStartError::io(dir, e))?;
             break;
         }
         // A file is created before the one before it is complete: its end may be torn too.
-        begun.push(last.path);
+        begun.push(path);
     }
     for path in begun {
         fs::remove_file(&path).and_then(|()| sync_dir(dir)).map_err(|e| NodeStartError::io(&path, e))?;
@@ -53,36 +54,26 @@ pub fn check_and_cut(dir: &Path) -> Result<(), NodeStartError> {
     Ok(())
 }
 
-#[derive(Debug)]
-struct LogFile {
-    start: u64,
-    path: PathBuf,
-}
-
-fn log_files(dir: &Path) -> Result<Vec<LogFile>, NodeStartError> {
-    let starts = log_file::starts(dir).map_err(|e| NodeStartError::io(dir, e))?;
-    Ok(starts.into_iter().map(|start| LogFile { start, path: log_file::path(dir, start) }).collect())
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, NodeStartError> {
     fs::read(path).map_err(|e| NodeStartError::io(path, e))
 }
 
 /// Every file but the last must be good to its end, which is where the next one starts.
-fn check_earlier(files: &[LogFile], mut next_start: u64) -> Result<(), NodeStartError> {
-    for file in files.iter().rev() {
-        let bytes = read(&file.path)?;
+fn check_earlier(dir: &Path, starts: &[u64], mut next_start: u64) -> Result<(), NodeStartError> {
+    for start in starts.iter().rev() {
+        let path = log_file::path(dir, *start);
+        let bytes = read(&path)?;
         let good = good_bytes(&bytes);
         if let Some(error) = good.error {
-            return Err(NodeStartError::damaged(&file.path, good.bytes as u64, error.to_string()));
+            return Err(NodeStartError::damaged(&path, good.bytes as u64, error.to_string()));
         }
-        if file.start + bytes.len() as u64 != next_start {
-            let reason =
-                format!("the log goes on at {next_start}, this file ends at {}", file.start + bytes.len() as u64);
-            return Err(NodeStartError::damaged(&file.path, bytes.len() as u64, reason));
+        let end = start + bytes.len() as u64;
+        if end != next_start {
+            let reason = format!("the log goes on at {next_start}, this file ends at {end}");
+            return Err(NodeStartError::damaged(&path, bytes.len() as u64, reason));
         }
-        next_start = file.start;
-        sync(&file.path)?;
+        next_start = *start;
+        sync(&path)?;
     }
     Ok(())
 }

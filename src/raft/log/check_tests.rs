@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use openraft::RaftLogReader;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
-use openraft::{CommittedLeaderId, RaftLogReader};
 use tempfile::TempDir;
 
 use crate::raft::data_dir::directory::DataDirLock;
@@ -14,7 +14,7 @@ use crate::raft::error::NodeStartError;
 use crate::raft::log::check::{check_and_cut, good_bytes};
 use crate::raft::log::disk::DiskLog;
 use crate::raft::log::position;
-use crate::raft::types::{EntryPayload, LogEntry, LogId, Vote};
+use crate::raft::types::{self, EntryPayload, LogEntry, LogId, Vote};
 
 fn open(dir: &Path) -> DiskLog {
     check_and_cut(dir).expect("a sound log");
@@ -23,7 +23,7 @@ fn open(dir: &Path) -> DiskLog {
 }
 
 fn log_id(term: u64, index: u64) -> LogId {
-    LogId::new(CommittedLeaderId::new(term, 1), index)
+    types::log_id(term, 1, index)
 }
 
 fn entry(term: u64, index: u64, text: &str) -> LogEntry {

@@ -10,10 +10,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use openraft::CommittedLeaderId;
 use parking_lot::Mutex;
 
-use crate::raft::types::{LogId, Vote};
+use crate::raft::types::{LogId, Vote, log_id};
 
 pub const FILE: &str = "position";
 const PREFIX: &str = "latchd position 2";
@@ -140,7 +139,7 @@ fn parse(text: &str) -> Option<Durable> {
     let numbers = |text: &str| text.split(' ').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>();
     let ([term, node, index], [vote_term, vote_node]) =
         (numbers(last)?.try_into().ok()?, numbers(vote)?.try_into().ok()?);
-    let last = LogId::new(CommittedLeaderId::new(term, node), index);
+    let last = log_id(term, node, index);
     Some(Durable {
         last: (last != LogId::default()).then_some(last),
         vote: (vote_term > 0).then(|| Vote::new(vote_term, vote_node)),
@@ -152,7 +151,7 @@ mod tests {
     use super::*;
 
     fn id(term: u64, index: u64) -> LogId {
-        LogId::new(CommittedLeaderId::new(term, 1), index)
+        log_id(term, 1, index)
     }
 
     fn open(dir: &tempfile::TempDir) -> DurablePosition {

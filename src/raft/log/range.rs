@@ -48,17 +48,18 @@ pub fn payload_bytes(entry: &LogEntry) -> usize {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use openraft::CommittedLeaderId;
 
     use super::*;
-    use crate::raft::types::LogId;
+    use crate::raft::types::log_id;
 
     #[test]
     fn message_is_bounded_by_bytes_and_never_empty() {
         let entries = |sizes: &[usize]| {
             let entry = |(index, size): (usize, &usize)| {
-                let log_id = LogId::new(CommittedLeaderId::new(1, 1), index as u64);
-                Ok(LogEntry { log_id, payload: EntryPayload::Normal(Bytes::from(vec![0; *size])) })
+                Ok(LogEntry {
+                    log_id: log_id(1, 1, index as u64),
+                    payload: EntryPayload::Normal(Bytes::from(vec![0; *size])),
+                })
             };
             sizes.iter().enumerate().map(entry).collect::<Vec<_>>().into_iter()
         };

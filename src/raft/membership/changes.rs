@@ -11,7 +11,6 @@ use openraft::{BasicNode, ChangeMembers, ServerState};
 use crate::raft::error::{MemberError, MembershipError};
 use crate::raft::node::RaftNode;
 use crate::raft::peers::hello::DialError;
-use crate::raft::peers::message::Hello;
 use crate::raft::types::{NodeId, Raft};
 
 /// A learner this close behind counts as caught up: new entries keep coming.
@@ -72,20 +71,20 @@ impl RaftNode {
     /// Adds a node as a learner, which gets the log and does not vote. Resolves when it has caught up; the caller may bound
     /// the wait.
     pub async fn add_learner(&self, node: u64, address: String) -> Result<(), MembershipError> {
-        self.add(node, address, |hello| hello.empty).await
+        self.add(node, address, false).await
     }
 
     /// The same for a node that is known to have been a member: its log is a part of this one, or is truncated to be one.
     pub async fn add_former(&self, node: u64, address: String) -> Result<(), MembershipError> {
-        self.add(node, address, |_| true).await
+        self.add(node, address, true).await
     }
 
-    async fn add(&self, node: u64, address: String, is_fit: impl Fn(&Hello) -> bool) -> Result<(), MembershipError> {
+    async fn add(&self, node: u64, address: String, may_hold_data: bool) -> Result<(), MembershipError> {
         self.check_leads()?;
         if let Some(member) = self.members().into_iter().find(|member| member.node == node) {
             return Err(MemberError::AlreadyMember { node, address: member.address }.into());
         }
-        self.check_newcomer(node, &address, is_fit).await?;
+        self.check_newcomer(node, &address, may_hold_data).await?;
         self.publish_own_address().await?;
         let nodes = BTreeMap::from([(node, BasicNode { addr: address })]);
         self.change(ChangeMembers::AddNodes(nodes)).await?;
@@ -172,17 +171,12 @@ impl RaftNode {
     }
 
     /// Refuses a node of another cluster: its other log, and perhaps a later term, would do harm.
-    async fn check_newcomer(
-        &self,
-        node: u64,
-        address: &str,
-        is_fit: impl Fn(&Hello) -> bool,
-    ) -> Result<(), MembershipError> {
+    async fn check_newcomer(&self, node: u64, address: &str, may_hold_data: bool) -> Result<(), MembershipError> {
         let dialer = self.peers().ok_or(MemberError::Alone)?.dialer(node, address);
         let dialled = tokio::time::timeout(DIAL_TIMEOUT, dialer.dial()).await.unwrap_or(Err(DialError::Slow));
         let address = address.to_owned();
         match dialled {
-            Ok((_, hello)) if is_fit(&hello) => Ok(()),
+            Ok((_, hello)) if hello.empty || may_hold_data => Ok(()),
             Ok(_) => Err(MembershipError::NotEmpty { node, address }),
             Err(error) => {
                 let reason = format!("{error}; when it runs there, ask again: `latchd members add {node} {address}`");

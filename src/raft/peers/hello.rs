@@ -95,10 +95,7 @@ impl LocalNode {
             true => self.check(&hello),
             false => Err(HelloRefusal::OtherNode { found: self.node_id }),
         };
-        let answer = match judged {
-            Ok(()) => HelloReply::Hello(self.hello(hello.from)),
-            Err(refusal) => HelloReply::Refused(refusal),
-        };
+        let answer: HelloReply = judged.map(|()| self.hello(hello.from));
         Frame::answer(MessageKind::Hello, frame.request, encode(&answer)).write(stream).await?;
         if let Err(refusal) = judged {
             log_refused(hello.from, &refusal);
@@ -123,10 +120,7 @@ impl Dialer {
         let mut stream = self.transport.connect(&self.address).await?;
         Frame::request(MessageKind::Hello, 0, encode(&self.local.hello(self.node))).write(&mut stream).await?;
         let answer = Frame::read(&mut stream, MAX_HELLO).await?;
-        let hello = match decode_prefix(&answer.body)? {
-            HelloReply::Hello(hello) => hello,
-            HelloReply::Refused(refusal) => return Err(DialError::Refused(refusal)),
-        };
+        let hello = decode_prefix::<HelloReply>(&answer.body)?.map_err(DialError::Refused)?;
         if hello.from != self.node {
             return Err(DialError::Mistaken(HelloRefusal::OtherNode { found: hello.from }));
         }

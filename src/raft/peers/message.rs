@@ -28,11 +28,7 @@ pub struct Hello {
 }
 
 /// The answer to a hello.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HelloReply {
-    Hello(Hello),
-    Refused(HelloRefusal),
-}
+pub type HelloReply = Result<Hello, HelloRefusal>;
 
 /// Why a node refuses a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,26 +71,26 @@ impl Wire for Hello {
 impl Wire for HelloReply {
     fn put(&self, out: &mut impl Encode) -> io::Result<()> {
         match self {
-            HelloReply::Hello(hello) => {
+            Ok(hello) => {
                 out.put_u8(0);
                 return hello.put(out);
             }
-            HelloReply::Refused(HelloRefusal::Protocol { oldest, newest }) => out.put_bytes(&[1, *oldest, *newest]),
-            HelloReply::Refused(HelloRefusal::OtherNode { found }) => {
+            Err(HelloRefusal::Protocol { oldest, newest }) => out.put_bytes(&[1, *oldest, *newest]),
+            Err(HelloRefusal::OtherNode { found }) => {
                 out.put_u8(2);
                 out.put_be_u64(*found);
             }
-            HelloReply::Refused(HelloRefusal::OtherStore) => out.put_u8(3),
+            Err(HelloRefusal::OtherStore) => out.put_u8(3),
         }
         Ok(())
     }
 
     fn get(input: &mut Decoder<'_>) -> io::Result<Self> {
         Ok(match input.u8()? {
-            0 => HelloReply::Hello(Hello::get(input)?),
-            1 => HelloReply::Refused(HelloRefusal::Protocol { oldest: input.u8()?, newest: input.u8()? }),
-            2 => HelloReply::Refused(HelloRefusal::OtherNode { found: input.be_u64()? }),
-            3 => HelloReply::Refused(HelloRefusal::OtherStore),
+            0 => Ok(Hello::get(input)?),
+            1 => Err(HelloRefusal::Protocol { oldest: input.u8()?, newest: input.u8()? }),
+            2 => Err(HelloRefusal::OtherNode { found: input.be_u64()? }),
+            3 => Err(HelloRefusal::OtherStore),
             other => return Err(invalid(format!("unknown reply {other} to a hello"))),
         })
     }

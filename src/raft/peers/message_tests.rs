@@ -8,20 +8,16 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use openraft::BasicNode;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
-use openraft::{BasicNode, CommittedLeaderId};
 
 use crate::base::codec::hex;
 use crate::raft::codec::{Wire, decode, decode_prefix, encode};
 use crate::raft::peers::frame::{Frame, MAX_BODY, MessageKind};
 use crate::raft::peers::message::{Hello, HelloRefusal, HelloReply, SnapshotBegin};
 use crate::raft::types::{
-    EntryPayload, LogEntry, LogId, Membership, StoredMembership, TypeConfig, Vote, snapshot_meta,
+    EntryPayload, LogEntry, Membership, StoredMembership, TypeConfig, Vote, log_id, snapshot_meta,
 };
-
-fn log_id(term: u64, node: u64, index: u64) -> LogId {
-    LogId::new(CommittedLeaderId::new(term, node), index)
-}
 
 fn hello() -> Hello {
     let store = std::array::from_fn(|at| at as u8);
@@ -50,7 +46,7 @@ fn entries() -> AppendEntriesRequest<TypeConfig> {
 fn examples() -> Vec<(&'static str, Frame)> {
     let request = |kind, body| Frame::request(kind, 258, body);
     let answer = |kind, body| Frame::answer(kind, 258, body);
-    let refused = |refusal| answer(MessageKind::Hello, encode(&HelloReply::Refused(refusal)));
+    let refused = |refusal| answer(MessageKind::Hello, encode(&HelloReply::Err(refusal)));
     let applied = Some(log_id(2, 1, 258));
     let begin = SnapshotBegin {
         vote: Vote::new_committed(2, 1),
@@ -60,7 +56,7 @@ fn examples() -> Vec<(&'static str, Frame)> {
     let given = VoteResponse { vote: Vote::new(3, 2), vote_granted: true, last_log_id: applied };
     vec![
         ("hello", request(MessageKind::Hello, encode(&hello()))),
-        ("hello-answer", answer(MessageKind::Hello, encode(&HelloReply::Hello(hello())))),
+        ("hello-answer", answer(MessageKind::Hello, encode(&HelloReply::Ok(hello())))),
         ("hello-answer-protocol", refused(HelloRefusal::Protocol { oldest: 1, newest: 2 })),
         ("hello-answer-other-node", refused(HelloRefusal::OtherNode { found: 9 })),
         ("hello-answer-other-store", refused(HelloRefusal::OtherStore)),
@@ -129,9 +125,9 @@ fn comes_back<T: Wire + Debug>(message: &T) {
 #[test]
 fn partial_messages_are_refused() {
     comes_back(&hello());
-    comes_back(&HelloReply::Hello(hello()));
-    comes_back(&HelloReply::Refused(HelloRefusal::OtherNode { found: 9 }));
-    comes_back(&HelloReply::Refused(HelloRefusal::Protocol { oldest: 1, newest: 2 }));
+    comes_back(&HelloReply::Ok(hello()));
+    comes_back(&HelloReply::Err(HelloRefusal::OtherNode { found: 9 }));
+    comes_back(&HelloReply::Err(HelloRefusal::Protocol { oldest: 1, newest: 2 }));
     comes_back(&entries());
     comes_back(&AppendEntriesResponse::PartialSuccess(Some(log_id(1, 2, 3))));
     comes_back(&AppendEntriesResponse::HigherVote(Vote::new(3, 2)));

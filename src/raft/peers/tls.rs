@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::base::BoxFuture;
+use crate::base::listen_url::{ListenUrl, Scheme};
 use crate::raft::interface::{AcceptedConnection, Handshake, Incoming, Stream, Transport};
 use crate::raft::peers::certificate::PeerCertificate;
 
@@ -159,13 +160,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 /// The parts of `https://host:port`.
 pub fn host_and_port(address: &str) -> io::Result<(String, u16)> {
-    let parts = || {
-        let authority = address.strip_prefix("https://")?;
-        let (host, port) = authority.strip_suffix('/').unwrap_or(authority).rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        Some((host.to_owned(), port.parse().ok()?))
-    };
-    parts().ok_or_else(|| {
+    let url = ListenUrl::parse(address).filter(|url| url.scheme == Scheme::Https);
+    url.map(|url| (url.host, url.port)).ok_or_else(|| {
         let reason = format!("{address:?} is no address of a node, which looks like https://10.0.0.1:9443");
         io::Error::new(io::ErrorKind::InvalidInput, reason)
     })

@@ -47,12 +47,12 @@ impl SnapshotDir {
     }
 
     /// Writes the frozen state and makes it the current snapshot. Blocks for as long as the disk takes.
-    pub fn write(&self, meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<KeptSnapshot> {
+    pub fn write(&self, meta: &SnapshotMeta, frozen: &Frozen) -> io::Result<KeptSnapshot> {
         let aside = self.dir.join(ASIDE);
         let written = (|| {
             let file = SparingFile { file: File::create(&aside)?, dir: &self.dir };
             let mut writer = snapshot_writer(file, meta, |out| out.file.sync_data())?;
-            frozen.write_to(&mut writer)?;
+            frozen(&mut writer)?;
             writer.finish()
         })();
         if let Err(error) = written {

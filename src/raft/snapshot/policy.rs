@@ -1,5 +1,5 @@
 //! When a snapshot is taken, and how much of the log stays behind it; asks openraft for both. A node without peers is asked
-//! in `standalone/snapshots.rs`.
+//! in `standalone/start.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,6 +49,15 @@ struct Marks {
     at: VecDeque<(u64, u64)>,
 }
 
+/// What is to be done.
+pub enum SnapshotStep {
+    Take,
+    /// Up to this entry, which a snapshot covers.
+    PurgeLog {
+        upto: u64,
+    },
+}
+
 impl SnapshotPolicy {
     pub fn new(snapshot_log_bytes: u64, kept_bytes: u64) -> Self {
         Self { snapshot_log_bytes, kept_bytes, ..Self::default() }
@@ -78,13 +87,8 @@ impl SnapshotPolicy {
         }
     }
 
-    /// Whether a snapshot was requested that has not begun.
-    pub fn is_wanted(&self) -> bool {
-        self.wanted.load(Relaxed)
-    }
-
     /// Resolves soon after a snapshot was requested, has begun or has ended.
-    pub async fn changed(&self) {
+    async fn changed(&self) {
         self.changed.notified().await;
     }
 
@@ -117,9 +121,23 @@ impl SnapshotPolicy {
         self.unfit.load(Relaxed)
     }
 
-    /// Requests a snapshot again that did not fit.
-    pub fn retry(&self) {
-        self.wanted.store(true, Relaxed);
+    /// Waits until a snapshot is to be taken, or the log purged, whose last purged entry is given.
+    pub async fn next_step(&self, purged: Option<u64>) -> SnapshotStep {
+        loop {
+            if self.wanted.load(Relaxed) {
+                return SnapshotStep::Take;
+            }
+            if let Some(upto) = self.purge_upto().filter(|upto| Some(*upto) > purged) {
+                return SnapshotStep::PurgeLog { upto };
+            }
+            if self.is_unfit() {
+                // A snapshot that is requested meanwhile waits as long.
+                tokio::time::sleep(UNFIT_RETRY_DELAY).await;
+                self.wanted.store(true, Relaxed);
+            } else {
+                self.changed().await;
+            }
+        }
     }
 
     /// How much space the next snapshot takes, and the log until then.
@@ -133,7 +151,7 @@ impl SnapshotPolicy {
     }
 
     /// The last entry that need not be kept behind the newest snapshot.
-    pub fn purge_upto(&self) -> Option<u64> {
+    fn purge_upto(&self) -> Option<u64> {
         let covered = self.index.load(Relaxed).checked_sub(KEPT_ENTRIES)?;
         if self.kept_bytes == 0 {
             return Some(covered);
@@ -162,25 +180,16 @@ impl SnapshotPolicy {
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// After a snapshot that did not fit.
-pub const UNFIT_RETRY_DELAY: Duration = Duration::from_secs(2);
+const UNFIT_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// openraft drops a request that arrives before it has noticed the end of the last build, or while a follower is sent
 /// what should be purged, so that asking once is not enough.
 pub async fn take_snapshots(raft: Raft, policy: Arc<SnapshotPolicy>) {
     loop {
         let purged = raft.data_metrics().borrow().purged.map(|id| id.index);
-        let asked = if policy.is_wanted() {
-            raft.trigger().snapshot().await
-        } else if let Some(upto) = policy.purge_upto().filter(|upto| Some(*upto) > purged) {
-            raft.trigger().purge_log(upto).await
-        } else if policy.is_unfit() {
-            // A snapshot that is requested meanwhile waits as long.
-            tokio::time::sleep(UNFIT_RETRY_DELAY).await;
-            policy.retry();
-            continue;
-        } else {
-            policy.changed().await;
-            continue;
+        let asked = match policy.next_step(purged).await {
+            SnapshotStep::Take => raft.trigger().snapshot().await,
+            SnapshotStep::PurgeLog { upto } => raft.trigger().purge_log(upto).await,
         };
         if asked.is_err() {
             return;

@@ -63,33 +63,31 @@ impl SnapshotStore {
 }
 
 /// A frozen state as a snapshot file in memory.
-pub fn encode_file(meta: &SnapshotMeta, frozen: &dyn Frozen) -> io::Result<Bytes> {
+pub fn encode_file(meta: &SnapshotMeta, frozen: &Frozen) -> io::Result<Bytes> {
     let mut writer = snapshot_writer(Vec::new(), meta, |_| Ok(()))?;
-    frozen.write_to(&mut writer)?;
+    frozen(&mut writer)?;
     Ok(writer.finish()?.into())
 }
 
 pub struct SnapshotBuilder {
     pub meta: SnapshotMeta,
-    /// What the snapshot before this one covers.
-    pub before: SnapshotMeta,
     /// What is left to write, and where; nothing on a node without a disk. Never contended: openraft wants shared
     /// references to be sendable.
-    pub task: Mutex<Option<(SnapshotStore, Box<dyn Frozen>)>>,
+    pub task: Mutex<Option<(SnapshotStore, Frozen)>>,
     pub policy: Arc<SnapshotPolicy>,
     pub _lock: Arc<DataDirLock>,
 }
 
 impl SnapshotBuilder {
-    async fn write_to_disk(&self, dir: Arc<SnapshotDir>, frozen: Box<dyn Frozen>) -> Result<Snapshot, StorageError> {
-        let meta = self.meta.clone();
+    async fn write_to_disk(&self, dir: Arc<SnapshotDir>, frozen: Frozen) -> Result<Snapshot, StorageError> {
+        let (meta, to) = (self.meta.clone(), dir.clone());
         let write = move || {
             let _guard = AbortOnPanic("cannot write a snapshot");
-            dir.write(&meta, frozen.as_ref())
+            to.write(&meta, &frozen)
         };
         let kept = match tokio::task::spawn_blocking(write).await {
             Ok(Ok(kept)) => kept,
-            Ok(Err(error)) if does_not_fit(&error) => return Ok(self.keep_previous(&error)),
+            Ok(Err(error)) if does_not_fit(&error) => return Ok(self.keep_previous(&dir, &error)),
             Ok(Err(error)) => fatal::abort("cannot write a snapshot", &error),
             // The runtime is going down and never ran it; the snapshot before is still in place.
             Err(error) => Err(StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&error)))?,
@@ -101,7 +99,7 @@ impl SnapshotBuilder {
     }
 
     /// The log is not purged, and the snapshot is tried again: openraft does not act on the one before.
-    fn keep_previous(&self, error: &io::Error) -> Snapshot {
+    fn keep_previous(&self, dir: &SnapshotDir, error: &io::Error) -> Snapshot {
         tracing::error!(
             %error,
             "a snapshot does not fit on the data disk: the one before it and the log are kept, new locks are refused \
@@ -109,7 +107,8 @@ impl SnapshotBuilder {
         );
         self.policy.did_not_fit();
         planted!("unfit-snapshot-counts" => self.policy.ended(last_index(&self.meta), 0));
-        Snapshot { meta: self.before.clone(), snapshot: Box::new(SnapshotBody::OnDemand) }
+        let meta = dir.current().map(|kept| kept.meta).unwrap_or_default();
+        Snapshot { meta, snapshot: Box::new(SnapshotBody::OnDemand) }
     }
 }
 
@@ -122,7 +121,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             Some((SnapshotStore::Stable(store), frozen)) => {
                 let failed =
                     |e: io::Error| StorageIOError::write_snapshot(Some(self.meta.signature()), AnyError::new(&e));
-                let file = encode_file(&self.meta, frozen.as_ref()).map_err(failed)?;
+                let file = encode_file(&self.meta, &frozen).map_err(failed)?;
                 store.save_snapshot(file.clone());
                 let kept = KeptSnapshot::in_memory(file).map_err(failed)?;
                 self.policy.ended(index, kept.bytes);

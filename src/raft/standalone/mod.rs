@@ -13,10 +13,8 @@
 
 mod log;
 mod node;
-mod snapshots;
 mod start;
 
 pub use log::StandaloneLog;
 pub use node::{EntrySource, Standalone};
-pub use snapshots::take_snapshots;
-pub use start::start;
+pub use start::{start, take_snapshots};

@@ -1,12 +1,14 @@
-//! The start of a node without peers: it applies what its log holds, and then leads in a term of its own.
+//! The start of a node without peers: it applies what its log holds, and then leads in a term of its own; and its snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use openraft::{BasicNode, CommittedLeaderId};
+use openraft::{BasicNode, CommittedLeaderId, RaftSnapshotBuilder};
 
+use crate::base::fatal;
 use crate::raft::error::NodeStartError;
 use crate::raft::leadership::Leadership;
+use crate::raft::snapshot::policy::{SnapshotPolicy, SnapshotStep};
 use crate::raft::standalone::log::StandaloneLog;
 use crate::raft::standalone::node::{Standalone, State};
 use crate::raft::state_machine::StateMachine;
@@ -80,5 +82,26 @@ async fn lead(node: Arc<Standalone>, mut log: StandaloneLog, term: u64, is_new: 
     node.begin_leadership(CommittedLeaderId::new(term, id));
     if node.write(EntryPayload::Blank).await.is_ok() {
         node.leadership.send_replace(Leadership { is_leader: true, term, leader: Some(id) });
+    }
+}
+
+/// Takes snapshots, and purges the log that they cover. Runs until the node has stopped.
+pub async fn take_snapshots(node: Arc<Standalone>, policy: Arc<SnapshotPolicy>) {
+    let mut purged = None;
+    loop {
+        match policy.next_step(purged).await {
+            SnapshotStep::Take => {
+                let Some(mut builder) = node.snapshot_builder() else { return };
+                // It fails only while the runtime goes down: every other error has ended the process.
+                if builder.build_snapshot().await.is_err() {
+                    return;
+                }
+            }
+            SnapshotStep::PurgeLog { upto } => {
+                let Some(mut log) = node.log() else { return };
+                log.purge(upto).await.unwrap_or_else(|error| fatal::abort("cannot purge the log", &error));
+                purged = Some(upto);
+            }
+        }
     }
 }
