@@ -5,17 +5,14 @@
 //! those of other dialects. `locks.max_hold` bounds the holds of both.
 
 use super::proto::{self, LockName, LockResult, LockState};
-use super::release_by_name;
+use super::{Lockd, NAMES, release_by_name};
 use crate::config::Config;
-use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name, Refusal};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{may_read, may_take};
 use crate::http::grpc::unary::{Call, Reply, unary_route};
-use crate::http::{AppState, Declaration, Failure, FieldNames, GrpcService, HoldDialect, Routes};
+use crate::http::{AppState, Declaration, Failure, GrpcService, HoldDialect, Routes};
 use tonic::Status;
-
-const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
 
 pub static DECLARATION: Declaration = Declaration {
     label: "lockd_grpc",
@@ -25,23 +22,15 @@ pub static DECLARATION: Declaration = Declaration {
     documentation: None,
 };
 
-#[derive(Clone)]
-struct Locking {
-    app: AppState,
-    /// The lease of a hold; `None`: it has no end of its own.
-    max_hold_ms: Option<u64>,
-}
-
 fn routes(app: &AppState, config: &Config) -> Routes {
-    let max_hold_ms = config.locks.max_hold().map(round_up_ms);
     Routes::new()
-        .route("/lockapi.Locking/IsLocked", unary_route!(Locking, is_locked))
-        .route("/lockapi.Locking/Lock", unary_route!(Locking, lock))
-        .route("/lockapi.Locking/Unlock", unary_route!(Locking, unlock))
-        .with_state(Locking { app: AppState::clone(app), max_hold_ms })
+        .route("/lockapi.Locking/IsLocked", unary_route!(Lockd, is_locked))
+        .route("/lockapi.Locking/Lock", unary_route!(Lockd, lock))
+        .route("/lockapi.Locking/Unlock", unary_route!(Lockd, unlock))
+        .with_state(Lockd::new(app, config))
 }
 
-async fn is_locked(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockState>, Status> {
+async fn is_locked(call: &Call<'_, Lockd>, asked: LockName) -> Result<Reply<LockState>, Status> {
     may_read(&call.identity, &asked.name)?;
     let (lock, _) = call.app.engine.lock(&Name::from(&*asked.name)).await.map_err(explain)?;
     let is_locked = lock.is_some_and(|lock| !lock.holds.is_empty());
@@ -49,7 +38,7 @@ async fn is_locked(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<Lo
 }
 
 /// Releases a lock, whichever client took it.
-async fn unlock(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockResult>, Status> {
+async fn unlock(call: &Call<'_, Lockd>, asked: LockName) -> Result<Reply<LockResult>, Status> {
     may_take(&call.identity, &asked.name)?;
     let released = release_by_name(&call.app.engine, &asked.name, Dialect::LockdGrpc);
     let success = released.await.map_err(explain)?;
@@ -57,7 +46,7 @@ async fn unlock(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockR
 }
 
 /// Takes a lock if it is free.
-async fn lock(call: &Call<'_, Locking>, asked: LockName) -> Result<Reply<LockResult>, Status> {
+async fn lock(call: &Call<'_, Lockd>, asked: LockName) -> Result<Reply<LockResult>, Status> {
     may_take(&call.identity, &asked.name)?;
     let acquire = Acquire {
         lease_ms: call.state.max_hold_ms,

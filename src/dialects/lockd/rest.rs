@@ -4,9 +4,8 @@
 //! `max_hold` or a forced release ends abandoned holds. Bodies and query strings are ignored, as lockd does,
 //! except for parameters that look like a lease or a wait.
 
-use super::release_by_name;
+use super::{Lockd, NAMES, release_by_name};
 use crate::access::Identity;
-use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Dialect, Name};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{caller, identify_and_touch, may_read, may_take};
@@ -16,7 +15,7 @@ use crate::http::endpoint::{
 };
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::unknown_fields::check_misplaced;
-use crate::http::{AppState, Code, Declaration, Failure, FieldNames, HoldDialect, Query, Routes, respond};
+use crate::http::{AppState, Code, Declaration, Failure, HoldDialect, Query, Routes, respond};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
@@ -25,7 +24,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use utoipa::{IntoParams, ToSchema};
 
 const NAME_BYTES_MAX: usize = 128;
-const NAMES: FieldNames = FieldNames { name: "name", size: "size", lease: "max_hold", wait: "wait" };
 /// Parameters of other dialects, which are refused: a client would expect them to work.
 const FOREIGN: [&str; 10] = [
     "ttl",
@@ -49,10 +47,7 @@ pub static DECLARATION: Declaration = Declaration {
     label: "lock_by_name",
     dialect: Some(HoldDialect { id: Dialect::LockdRest, title: "lock by name", write_key: |key, _| key.to_string() }),
     services: &[],
-    routes: |app, config| {
-        let max_hold_ms = config.locks.max_hold().map(round_up_ms);
-        routes().with_state(Lockd { app: AppState::clone(app), max_hold_ms })
-    },
+    routes: |app, config| routes().with_state(Lockd::new(app, config)),
     documentation: Some(&Documentation {
         chapter: Chapter::Predecessor,
         tag: "Lock by name",
@@ -62,13 +57,6 @@ pub static DECLARATION: Declaration = Declaration {
         schemas: add_schema::<NamedLockError>,
     }),
 };
-
-#[derive(Clone)]
-struct Lockd {
-    app: AppState,
-    /// The lease of a hold; `None`: it has no end of its own.
-    max_hold_ms: Option<u64>,
-}
 
 fn routes() -> Routes<Lockd> {
     Routes::new()

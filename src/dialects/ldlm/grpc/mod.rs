@@ -99,7 +99,7 @@ async fn take(
 /// A proxy may send several clients over one connection, and they would be one holder.
 fn check_direct(call: &Call<'_>) -> Result<(), Failure> {
     let via_proxy = call.client_info().is_some_and(|info| info.via_proxy);
-    if !via_proxy || call.state.allow_via_proxy {
+    if !via_proxy || call.state.config.connections_via_proxy {
         return Ok(());
     }
     let why = "LDLM's sessions are connections, and a proxy may share one among clients, who would then be one holder: \

@@ -20,12 +20,7 @@ const CLOSE_RETRY: Duration = Duration::from_millis(500);
 /// All of them, by their connections.
 pub struct ConnectionSessions {
     pub app: AppState,
-    /// How long holds outlive the process that their connection led to.
-    loss_grace: Duration,
-    /// Holds stay when their connection ends, as long as this process lives.
-    no_clear_on_disconnect: bool,
-    /// Also where a proxy stands between, which may give one connection to several clients.
-    pub allow_via_proxy: bool,
+    pub config: SessionsConfig,
     by_connection: Arc<ByConnection>,
 }
 
@@ -33,53 +28,31 @@ pub struct ConnectionSessions {
 #[derive(Default)]
 struct ByConnection(Mutex<HashMap<u64, Arc<ConnectionSession>>>);
 
-/// The session of one connection, once it is open.
+/// The session of one connection.
+#[derive(Default)]
 struct ConnectionSession {
-    state: watch::Sender<State>,
+    /// `None` while it is being opened.
+    opened: watch::Sender<Option<Result<SessionId, Fault>>>,
     /// Becomes true when the connection has ended.
     ended: watch::Sender<bool>,
-}
-
-#[derive(Clone, PartialEq)]
-enum State {
-    Opening,
-    Open(SessionId),
-    /// It could not be opened.
-    Failed(Fault),
-}
-
-impl Default for ConnectionSession {
-    fn default() -> ConnectionSession {
-        ConnectionSession { state: watch::Sender::new(State::Opening), ended: watch::Sender::new(false) }
-    }
 }
 
 impl ConnectionSession {
     /// Another may be opened in its place.
     fn has_failed(&self) -> bool {
-        matches!(*self.state.borrow(), State::Failed(_))
+        matches!(*self.opened.borrow(), Some(Err(_)))
     }
 
     async fn opened(&self) -> Result<SessionId, Fault> {
-        let mut state = self.state.subscribe();
-        let settled = state.wait_for(|state| *state != State::Opening).await;
-        match settled.as_deref() {
-            Ok(State::Open(session)) => Ok(*session),
-            Ok(State::Failed(fault)) => Err(fault.clone()),
-            Ok(State::Opening) | Err(_) => Err(EngineError::ShuttingDown.into()),
-        }
+        let mut opened = self.opened.subscribe();
+        let opened = opened.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
+        opened.unwrap_or_else(|| Err(EngineError::ShuttingDown.into()))
     }
 }
 
 impl ConnectionSessions {
     pub fn new(app: &AppState, config: &SessionsConfig) -> ConnectionSessions {
-        ConnectionSessions {
-            app: AppState::clone(app),
-            loss_grace: config.connection_loss_grace,
-            no_clear_on_disconnect: config.no_clear_on_disconnect,
-            allow_via_proxy: config.connections_via_proxy,
-            by_connection: Arc::default(),
-        }
+        ConnectionSessions { app: AppState::clone(app), config: config.clone(), by_connection: Arc::default() }
     }
 
     /// The session of this connection, opened now, as this caller's, if there is none yet.
@@ -88,18 +61,13 @@ impl ConnectionSessions {
         connection: &Arc<Connection>,
         caller: Caller,
     ) -> Result<SessionId, Fault> {
-        let session = self.get_or_open(connection, caller);
         // If there is none, the connection has closed meanwhile: no client waits for the answer.
-        session.ok_or(Refusal::WaitCancelled)?.opened().await
-    }
-
-    fn get_or_open(self: &Arc<Self>, connection: &Arc<Connection>, caller: Caller) -> Option<Arc<ConnectionSession>> {
-        let (session, is_new) = self.by_connection.get_or_add(connection)?;
+        let (session, is_new) = self.by_connection.get_or_add(connection).ok_or(Refusal::WaitCancelled)?;
         if is_new {
             let (sessions, connection) = (Arc::clone(self), Arc::clone(connection));
             tokio::spawn(Keeper { sessions, connection, session: Arc::clone(&session) }.keep(caller));
         }
-        Some(session)
+        session.opened().await
     }
 }
 
@@ -139,16 +107,12 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self, caller: Caller) {
-        let grace = self.sessions.loss_grace;
-        match self.sessions.app.engine.open_session_for(grace, None, caller).await {
-            Ok(session) => {
-                self.session.state.send_replace(State::Open(session));
-                self.while_connected(session).await;
-                self.close(session).await;
-            }
-            Err(fault) => {
-                self.session.state.send_replace(State::Failed(fault));
-            }
+        let grace = self.sessions.config.connection_loss_grace;
+        let opened = self.sessions.app.engine.open_session_for(grace, None, caller).await;
+        self.session.opened.send_replace(Some(opened.clone()));
+        if let Ok(session) = opened {
+            self.while_connected(session).await;
+            self.close(session).await;
         }
     }
 
@@ -182,12 +146,12 @@ impl Keeper {
 
     /// Three sightings in a grace: a late one costs no session.
     fn touch_interval(&self) -> Duration {
-        self.sessions.loss_grace / 3
+        self.sessions.config.connection_loss_grace / 3
     }
 
     async fn close(&self, session: SessionId) {
         let engine = &self.sessions.app.engine;
-        if self.sessions.no_clear_on_disconnect {
+        if self.sessions.config.no_clear_on_disconnect {
             while engine.session_has_holds(session) && !engine.is_closing() {
                 tokio::time::sleep(self.touch_interval()).await;
                 self.touch(session).await;
@@ -213,7 +177,7 @@ mod tests {
         for _ in 0..100 {
             let (session, is_new) = sessions.get_or_add(&connection).expect("the connection is open");
             assert!(is_new, "the one before has failed");
-            session.state.send_replace(State::Failed(EngineError::ShuttingDown.into()));
+            session.opened.send_replace(Some(Err(EngineError::ShuttingDown.into())));
         }
         assert_eq!(Arc::strong_count(&sessions), 2, "each hook holds the map");
         let (last, _) = sessions.get_or_add(&connection).expect("the connection is open");

@@ -2,7 +2,7 @@
 
 use super::answer;
 use super::in_session::{Rejection, RequestInSession, check_grpc_timeout, method_not_allowed};
-use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, Timeout, UnlockRequest};
+use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, UnlockRequest};
 use super::schema::{GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, UnlockAnswer};
 use crate::dialects::ldlm::error;
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
@@ -137,11 +137,9 @@ async fn acquire(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response,
         session: Some(caller.session),
         size: u32::try_from(asked.size).expect("a size that is not positive is objected to above"),
         remembers_size: true,
-        lease_ms: match asked.lock_timeout {
-            Timeout::Ms(ms) => Some(ms),
-            Timeout::Absent | Timeout::Zero | Timeout::Negative | Timeout::TooLong => None,
-        },
-        wait: wait(asked.wait_timeout),
+        lease_ms: asked.lock_timeout.ms(),
+        // LDLM's REST interface never waits. Under gRPC 0 means to wait without end; here it means not to wait.
+        wait: asked.wait_timeout.ms().map(|timeout_ms| Wait::Attached { timeout_ms }),
         metadata: asked.metadata,
         idempotency_key: request,
         caller: auth::caller(&caller.identity, caller.head),
@@ -153,14 +151,6 @@ async fn acquire(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response,
             Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
         }
         Err(fault) => not_acquired(&name, key, fault, has_key),
-    }
-}
-
-/// LDLM's REST interface never waits. Under gRPC 0 means to wait without end; here it means not to wait.
-fn wait(asked: Timeout) -> Option<Wait> {
-    match asked {
-        Timeout::Absent | Timeout::Negative | Timeout::Zero | Timeout::TooLong => None,
-        Timeout::Ms(timeout_ms) => Some(Wait::Attached { timeout_ms }),
     }
 }
 

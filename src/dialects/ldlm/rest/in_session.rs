@@ -7,8 +7,9 @@ use crate::engine::Fault;
 use crate::http::auth::{identify, may_use};
 use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::grpc::unary::{GRPC_TIMEOUT, parse_timeout};
+use crate::http::respond::with_header;
 use crate::http::{AppState, Code, Failure};
-use axum::http::{HeaderValue, header, request::Parts};
+use axum::http::{header, request::Parts};
 use axum::response::Response;
 
 /// A request with a valid credential and a readable cookie. The engine knows whether its session lives.
@@ -82,9 +83,8 @@ impl<'a> RequestInSession<'a> {
 
 /// The answer to a method that a path does not have. LDLM answered 501.
 pub fn method_not_allowed(allowed: &'static str) -> Response {
-    let mut response = answer::failure(&Failure::new(Code::MethodNotAllowed, "Method Not Allowed"));
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
+    let response = answer::failure(&Failure::new(Code::MethodNotAllowed, "Method Not Allowed"));
+    with_header(response, header::ALLOW, allowed)
 }
 
 /// A `Grpc-Timeout` header must be digits and a unit, as the gateway demands; it bounds nothing here.

@@ -44,6 +44,12 @@ pub enum Timeout {
     TooLong,
 }
 
+impl Timeout {
+    pub fn ms(self) -> Option<u64> {
+        if let Timeout::Ms(ms) = self { Some(ms) } else { None }
+    }
+}
+
 // No field has a `default` in its schema: generators would make it a required one.
 #[derive(Debug, ToSchema)]
 pub struct LockRequest<'a> {

@@ -34,10 +34,7 @@ pub fn acquire(asked: &AcquireRequest) -> Result<(), Status> {
     span("timeout", asked.wait_timeout.as_ref(), TIMEOUT_MAX)?;
     priority(asked.priority)?;
     metadata(&asked.metadata)?;
-    if asked.request_id.len() > REQUEST_ID_BYTES_MAX {
-        let text = format!("request_id length cannot exceed {REQUEST_ID_BYTES_MAX} characters");
-        return Err(invalid("request_id", &format!("len:{}", asked.request_id.len()), &text));
-    }
+    length("request_id", "request_id", &asked.request_id, REQUEST_ID_BYTES_MAX)?;
     span("ttl", asked.ttl.as_ref(), ACQUIRE_TTL_MAX)
 }
 
@@ -49,17 +46,13 @@ pub fn release(asked: &ReleaseRequest) -> Result<(), Status> {
 pub fn renew(asked: &RenewRequest) -> Result<(), Status> {
     lock_and_client(&asked.lock_id, &asked.client_id)?;
     positive_version(asked.version)?;
-    if asked.new_ttl.is_none() {
-        return Err(invalid("new_ttl", "<nil>", "new_ttl is required"));
-    }
+    checked(asked.new_ttl.is_some(), "new_ttl", "<nil>", "new_ttl is required")?;
     span("ttl", asked.new_ttl.as_ref(), TTL_MAX)
 }
 
 pub fn enqueue(asked: &EnqueueWaiterRequest) -> Result<(), Status> {
     lock_and_client(&asked.lock_id, &asked.client_id)?;
-    if asked.timeout.is_none() {
-        return Err(invalid("timeout", "<nil>", "timeout is required for enqueue waiter"));
-    }
+    checked(asked.timeout.is_some(), "timeout", "<nil>", "timeout is required for enqueue waiter")?;
     span("timeout", asked.timeout.as_ref(), TIMEOUT_MAX)?;
     priority(asked.priority)?;
     version(asked.version)
@@ -75,7 +68,7 @@ pub fn list(asked: &GetLocksRequest) -> Result<(), Status> {
         filter(wanted)?;
     }
     checked(asked.limit >= 0, "limit", asked.limit, "limit cannot be negative")?;
-    checked(asked.limit <= PAGE_MAX, "limit", asked.limit, &format!("limit cannot exceed {PAGE_MAX}"))?;
+    checked(asked.limit <= PAGE_MAX, "limit", asked.limit, format_args!("limit cannot exceed {PAGE_MAX}"))?;
     checked(asked.offset >= 0, "offset", asked.offset, "offset cannot be negative")
 }
 
@@ -89,9 +82,7 @@ fn lock_and_client(lock_id: &str, client_id: &str) -> Result<(), Status> {
 }
 
 fn identifier(field: &'static str, id: &str) -> Result<(), Status> {
-    if id.is_empty() {
-        return Err(invalid(field, id, &format!("{field} cannot be empty")));
-    }
+    checked(!id.is_empty(), field, id, format_args!("{field} cannot be empty"))?;
     if id.len() > ID_BYTES_MAX {
         let text = format!("{field} must be a non-empty string with length <= {ID_BYTES_MAX} characters");
         return Err(invalid(field, &format!("len:{}", id.len()), &text));
@@ -126,8 +117,18 @@ fn version(version: i64) -> Result<(), Status> {
     checked(version >= 0, "version", version, "version cannot be negative")
 }
 
-fn checked(is_sound: bool, field: &str, value: impl ToString, text: &str) -> Result<(), Status> {
-    if is_sound { Ok(()) } else { Err(invalid(field, &value.to_string(), text)) }
+fn checked(is_sound: bool, field: &str, value: impl ToString, text: impl ToString) -> Result<(), Status> {
+    if is_sound { Ok(()) } else { Err(invalid(field, &value.to_string(), &text.to_string())) }
+}
+
+/// `what` is its name in the message, `field` in the detail.
+fn length(what: &str, field: &str, text: &str, bytes_max: usize) -> Result<(), Status> {
+    checked(
+        text.len() <= bytes_max,
+        field,
+        format_args!("len:{}", text.len()),
+        format_args!("{what} length cannot exceed {bytes_max} characters"),
+    )
 }
 
 fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Status> {
@@ -136,39 +137,24 @@ fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Status> {
         return Err(invalid("metadata", &format!("entry_count: {}", metadata.len()), &text));
     }
     for (key, value) in metadata {
-        if key.is_empty() {
-            return Err(invalid("metadata.key", "", "metadata key cannot be empty"));
-        }
-        if key.len() > METADATA_KEY_BYTES_MAX {
-            let text = format!("metadata key length cannot exceed {METADATA_KEY_BYTES_MAX} characters");
-            return Err(invalid("metadata.key", &format!("len:{}", key.len()), &text));
-        }
-        if value.len() > METADATA_VALUE_BYTES_MAX {
-            let text = format!("metadata value length cannot exceed {METADATA_VALUE_BYTES_MAX} characters");
-            return Err(invalid("metadata.value", &format!("len:{}", value.len()), &text));
-        }
+        checked(!key.is_empty(), "metadata.key", "", "metadata key cannot be empty")?;
+        length("metadata key", "metadata.key", key, METADATA_KEY_BYTES_MAX)?;
+        length("metadata value", "metadata.value", value, METADATA_VALUE_BYTES_MAX)?;
     }
     Ok(())
 }
 
 fn filter(filter: &LockFilter) -> Result<(), Status> {
-    for (name, field, pattern) in [
-        ("lock_id_pattern", "filter.lock_id_pattern", &filter.lock_id_pattern),
-        ("owner_id_pattern", "filter.owner_id_pattern", &filter.owner_id_pattern),
-    ] {
-        if pattern.len() > PATTERN_BYTES_MAX {
-            let text = format!("{name} too long (max {PATTERN_BYTES_MAX})");
-            return Err(invalid(field, &format!("len:{}", pattern.len()), &text));
-        }
+    let refused = |name: &str, value: &str, text: &str| Err(invalid(&format!("filter.{name}"), value, text));
+    let patterns = [("lock_id_pattern", &filter.lock_id_pattern), ("owner_id_pattern", &filter.owner_id_pattern)];
+    if let Some((name, long)) = patterns.iter().find(|(_, pattern)| pattern.len() > PATTERN_BYTES_MAX) {
+        let text = format!("{name} too long (max {PATTERN_BYTES_MAX})");
+        return refused(name, &format!("len:{}", long.len()), &text);
     }
-    for (name, field, at) in [
-        ("expires_before", "filter.expires_before", &filter.expires_before),
-        ("expires_after", "filter.expires_after", &filter.expires_after),
-    ] {
-        let is_sound = |at: &Moment| SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos);
-        if !at.as_ref().is_none_or(is_sound) {
-            return Err(invalid(field, "", &format!("invalid timestamp for {name}")));
-        }
+    let is_sound = |at: &Moment| SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos);
+    let moments = [("expires_before", &filter.expires_before), ("expires_after", &filter.expires_after)];
+    if let Some((name, _)) = moments.iter().find(|(_, at)| !at.as_ref().is_none_or(is_sound)) {
+        return refused(name, "", &format!("invalid timestamp for {name}"));
     }
     metadata(&filter.metadata_filter).map_err(|status| invalid("filter.metadata_filter", "", status.message()))
 }

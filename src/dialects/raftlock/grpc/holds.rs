@@ -15,7 +15,6 @@ use crate::http::grpc::unary::Reply;
 use crate::http::idempotency::owners_key;
 use arcstr::ArcStr;
 use prost::Message;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::Status;
 
@@ -76,34 +75,25 @@ fn own_key() -> IdempotencyKey {
     IdempotencyKey { id: IdempotencyId(Engine::new_key().0), body: BodyDigest([0; 16]) }
 }
 
+/// With the lock as this node's table has it; as it was granted if it has ended meanwhile.
 fn acquired(call: &Call<'_>, asked: &AcquireRequest, granted: Granted) -> Reply<AcquireResponse> {
-    let lock = held(call, &asked.lock_id, &asked.client_id, &granted, &asked.metadata);
+    let (engine, calendar) = (&call.app.engine, Calendar::of(call.app));
+    let lock = match engine.local_hold(&Name::from(&*asked.lock_id), granted.key) {
+        Some(hold) => answer::lock(&asked.lock_id, &hold, calendar),
+        None => {
+            let left = u64::try_from(granted.expires_in.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+            Lock {
+                lock_id: asked.lock_id.clone(),
+                owner_id: asked.client_id.clone(),
+                version: answer::version(granted.token.0),
+                acquired_at: Some(calendar.moment(engine.now())),
+                expires_at: Some(calendar.moment(engine.now().after_ms(left))),
+                metadata: asked.metadata.clone(),
+            }
+        }
+    };
     let message = AcquireResponse { acquired: true, lock: Some(lock), ..AcquireResponse::default() };
     Reply { message, delivery: Some(granted.delivery) }
-}
-
-/// The lock as this node's table has it; as it was granted if it has ended meanwhile.
-fn held(
-    call: &Call<'_>,
-    lock_id: &str,
-    client_id: &str,
-    granted: &Granted,
-    metadata: &BTreeMap<String, String>,
-) -> Lock {
-    let calendar = Calendar::of(call.app);
-    if let Some(hold) = call.app.engine.local_hold(&Name::from(lock_id), granted.key) {
-        return answer::lock(lock_id, &hold, calendar);
-    }
-    let now = call.app.engine.now();
-    let left = granted.expires_in.unwrap_or_default();
-    Lock {
-        lock_id: lock_id.to_owned(),
-        owner_id: client_id.to_owned(),
-        version: answer::version(granted.token.0),
-        acquired_at: Some(calendar.moment(now)),
-        expires_at: Some(calendar.moment(now.after_ms(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))),
-        metadata: metadata.clone(),
-    }
 }
 
 fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Result<AcquireResponse, Status> {

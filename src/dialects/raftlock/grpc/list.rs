@@ -34,23 +34,15 @@ pub async fn show_lock(call: &Call<'_>, asked: GetLockInfoRequest) -> Result<Rep
     let (lock, _) = read.map_err(|fault| answer::status(&fault))?;
     let calendar = Calendar::of(call.app);
     let last = call.app.engine.last_ended_hold(&Name::from(&*asked.lock_id));
-    let answer = match (lock, last) {
-        (Some(lock), _) => {
-            let mut room = ANSWER_BYTES;
-            let lock_info = Some(info(call, &lock, asked.include_waiters, calendar, &mut room));
-            GetLockInfoResponse { lock_info, error: None }
-        }
+    let mut room = ANSWER_BYTES;
+    let lock_info = match lock {
+        Some(lock) => Some(info(call, &lock, asked.include_waiters, calendar, &mut room)),
         // RaftLock shows a lock that was held without its owner; only one that it never heard of is not found.
-        (None, Some(last)) => {
-            let lock_info = Some(without_owner(asked.lock_id, last, calendar));
-            GetLockInfoResponse { lock_info, error: None }
-        }
-        (None, None) => {
-            let error = Some(error(ErrorCode::LockNotFound, "lockmanager: lock not found"));
-            GetLockInfoResponse { lock_info: None, error }
-        }
+        None => last.map(|last| without_owner(asked.lock_id, last, calendar)),
     };
-    Ok(answer.into())
+    let not_found = || error(ErrorCode::LockNotFound, "lockmanager: lock not found");
+    let error = lock_info.is_none().then(not_found);
+    Ok(GetLockInfoResponse { lock_info, error }.into())
 }
 
 /// In the order of their names, so that pages fit together.
