@@ -11,6 +11,7 @@ pub mod codec;
 pub mod config_value;
 mod drain;
 pub mod fatal;
+pub mod header_fields;
 pub mod histogram;
 pub mod listen_url;
 mod log_rate_limit;

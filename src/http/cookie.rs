@@ -4,6 +4,7 @@
 //! cookie is read and written here.
 
 use super::key;
+use crate::base::header_fields;
 use crate::domain::SessionId;
 use axum::http::{HeaderMap, HeaderValue, header};
 use std::cell::RefCell;
@@ -27,7 +28,7 @@ pub enum RequestCookie {
 
 /// The first session cookie among a request's headers.
 pub fn request_cookie(headers: &HeaderMap) -> RequestCookie {
-    for line in headers.get_all(header::COOKIE) {
+    for line in header_fields::values(headers, header::COOKIE) {
         let line = line.as_bytes();
         // Clients of sessions carry nothing else.
         if let Some(value) = session_in(line).filter(|value| !value.contains(&b';')) {
@@ -77,7 +78,9 @@ pub fn session(session: SessionId, idle: Duration, is_tls: bool) -> HeaderValue 
         }
         let attributes =
             kept.get_or_insert_with(|| Attributes { max_age_seconds, text: attributes(is_tls, max_age_seconds) });
-        [NAME, "=", id, &attributes.text].concat()
+        let mut text = Vec::with_capacity(NAME.len() + 1 + id.len() + attributes.text.len());
+        [NAME, "=", id, &attributes.text].iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+        text
     });
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
 }

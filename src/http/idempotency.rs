@@ -5,6 +5,7 @@
 
 use super::failure::Failure;
 use crate::access::Identity;
+use crate::base::header_fields;
 use crate::domain::ids::{BodyDigest, IdempotencyId};
 use crate::domain::{IdempotencyKey, SessionId};
 use axum::http::HeaderName;
@@ -55,7 +56,7 @@ pub fn owners_key(identity: &Identity, owner: &str, key: &str, body: &[u8]) -> I
 
 fn header(head: &Parts) -> Result<Option<&str>, Failure> {
     let refused = |detail: &'static str| Failure::field("Idempotency-Key", detail);
-    let mut values = head.headers.get_all(HEADER).iter();
+    let mut values = header_fields::values(&head.headers, HEADER);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(key), None) => key.to_str().map(Some).map_err(|_| refused("Idempotency-Key must be visible ASCII")),

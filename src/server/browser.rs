@@ -6,15 +6,15 @@
 //! here (DNS rebinding).
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
+use super::fields::{Fields, SEC_FETCH_MODE, SEC_FETCH_SITE};
 use crate::config::Config;
 use crate::http::{Code, Failure};
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The only path that changes something for a GET: DoubleDutch's, whose clients cannot ask otherwise.
@@ -44,17 +44,30 @@ impl BrowserGuard {
     }
 
     /// Whether the request may go on. `proxied`: what it says of the host that a proxy was asked for is believed.
-    pub fn check<B>(&self, request: &Request<B>, proxied: bool) -> Result<(), Failure> {
-        let headers = request.headers();
-        let host = host_of(request.uri(), headers, request.version())?;
+    /// `checked`: a host that passed before, on the same connection.
+    pub fn check<B>(
+        &self,
+        request: &Request<B>,
+        fields: &Fields<'_>,
+        proxied: bool,
+        checked: &OnceLock<HeaderValue>,
+    ) -> Result<(), Failure> {
+        let from_browser = fields.browser && changes_something(request.method(), request.uri().path());
+        let in_header = fields.only_host().filter(|_| request.uri().authority().is_none());
+        if !from_browser && in_header.is_some() && in_header == checked.get() {
+            return Ok(());
+        }
+        let host = host_of(request.uri(), fields, request.version())?;
         if let (Some(host), Some(hosts)) = (&host, &self.hosts) {
             knows(hosts, host)?;
         }
-        if !changes_something(request.method(), request.uri().path()) {
+        // Later requests of the connection name the same host, as a rule.
+        in_header.map(|host| checked.set(host.clone()));
+        if !from_browser {
             return Ok(());
         }
-        let asked = headers.get(FORWARDED_HOST).filter(|_| proxied).and_then(authority).or(host);
-        from_own_page(headers, asked.as_ref())
+        let asked = request.headers().get(FORWARDED_HOST).filter(|_| proxied).and_then(authority).or(host);
+        from_own_page(request.headers(), asked.as_ref())
     }
 
     /// What browsers are asked to do on later connections. `https`: the connection is TLS that ends here.
@@ -64,19 +77,18 @@ impl BrowserGuard {
 }
 
 /// The one host that the request is for. HTTP/1.0 may leave it out.
-fn host_of(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, Failure> {
+fn host_of(uri: &Uri, fields: &Fields<'_>, version: Version) -> Result<Option<Authority>, Failure> {
     let bad = |detail: &'static str| Err(Failure::new(Code::BadHost, detail));
     if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return bad("the request is for another scheme: send it to http:// or https://");
     }
-    let mut lines = headers.get_all(header::HOST).iter();
-    let in_header = match (lines.next(), lines.next()) {
-        (Some(line), None) => match authority(line) {
+    let in_header = match fields.hosts {
+        [Some(line), None] => match authority(line) {
             Some(host) => Some(host),
             None => return bad("the Host header must be a name or an address, with a port if it is not the usual one"),
         },
-        (None, _) => None,
-        (Some(_), Some(_)) => return bad("the request has more than one Host header"),
+        [None, _] => None,
+        [Some(_), Some(_)] => return bad("the request has more than one Host header"),
     };
     match (uri.authority(), in_header) {
         (Some(target), Some(host)) if version == Version::HTTP_2 && *target != host => {

@@ -2,15 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use super::fields::{FORWARDED, FORWARDED_FOR, FORWARDED_PROTO};
 use crate::http::connection::ClientAddr;
-
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The networks whose word is taken.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +52,6 @@ impl TrustedProxies {
         }
         leftmost
     }
-}
-
-/// Whether a proxy, trusted or not, has left its mark.
-pub fn names_a_proxy(headers: &HeaderMap) -> bool {
-    [FORWARDED_FOR, FORWARDED, FORWARDED_PROTO, REAL_IP, header::VIA].iter().any(|name| headers.contains_key(name))
 }
 
 /// The nearest proxy's word on the scheme, in the form of RFC 7239.

@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -54,6 +55,8 @@ pub struct Link {
     begun: u64,
     _place: Option<Place>,
     pub connection: Arc<Connection>,
+    /// The `Host` of a request that was found in order.
+    pub checked_host: OnceLock<HeaderValue>,
     /// Requests being handled or answered.
     requests: AtomicU32,
     /// The tick at which the present phase began: head, idle or lingering.
@@ -134,6 +137,7 @@ impl Links {
             begun: self.tick.load(Relaxed),
             _place: place,
             connection: Arc::default(),
+            checked_host: OnceLock::new(),
             requests: AtomicU32::new(0),
             since: AtomicU64::new(self.tick.load(Relaxed)),
             in_head: AtomicBool::new(true),

@@ -7,6 +7,7 @@ mod certificates;
 pub mod compose;
 pub mod edge;
 mod engine_metrics;
+mod fields;
 pub mod forwarded;
 mod http2;
 mod link;

@@ -136,6 +136,29 @@ fn missing_or_repeated_host_is_a_bad_request() {
 }
 
 #[test]
+fn later_request_of_a_connection_is_checked_like_the_first() {
+    let server = Spec::in_memory().start();
+    let target = "/openapi.json";
+    for (later, expected) in [
+        (format!("GET {target} HTTP/1.1\r\nhost: locks\r\n"), "200"),
+        (format!("GET {target} HTTP/1.1\r\nhost: evil.example\r\n"), "421"),
+        (format!("GET {target} HTTP/1.1\r\nhost: locks\r\nhost: evil.example\r\n"), "400"),
+        (format!("GET {target} HTTP/1.1\r\n"), "400"),
+        (format!("GET http://evil.example{target} HTTP/1.1\r\nhost: locks\r\n"), "421"),
+        ("POST /session HTTP/1.1\r\nhost: locks\r\norigin: http://evil.example\r\n".to_owned(), "403"),
+    ] {
+        let mut stream = TcpStream::connect(server.http()).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        let first = "GET /livez HTTP/1.1\r\nhost: locks\r\n\r\n";
+        stream.write_all(format!("{first}{later}connection: close\r\n\r\n").as_bytes()).expect("both are taken");
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("two answers");
+        let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect();
+        assert_eq!(statuses, ["200", expected], "{later}");
+    }
+}
+
+#[test]
 fn answers_have_browser_security_headers() {
     let server = Spec::in_memory().start();
     for (mut client, is_tls) in [(Client::tls(&server), true), (Client::plain(&server), false)] {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use super::super::forwarded::names_a_proxy;
+use super::super::fields::Fields;
 use super::super::link::Link;
 use super::super::parse_errors::head_too_large;
 use super::super::probes::{LIVE, READY};
@@ -54,8 +54,15 @@ impl<S> Admit<S> {
     }
 
     /// A place for the request until its caller is known, or why it is refused.
-    fn admit(&self, request: &Request<Body>, client: ClientAddr, has_body: bool) -> Result<Arc<Unidentified>, Failure> {
-        check_head(request, self.context.header_bytes_max)?;
+    fn admit(
+        &self,
+        request: &Request<Body>,
+        fields: &Fields<'_>,
+        client: ClientAddr,
+        has_body: bool,
+    ) -> Result<Arc<Unidentified>, Failure> {
+        let text_bytes = fields.bytes + target_bytes(request);
+        check_head(request, text_bytes, self.context.header_bytes_max)?;
         let is_probe = PROBES.contains(&request.uri().path());
         if let Some(pool) = self.link.probes_only
             && !is_probe
@@ -63,13 +70,13 @@ impl<S> Admit<S> {
             self.link.metrics().connections_refused.inc();
             return Err(self.refusal(&self.link.address, pool));
         }
-        self.context.browsers.check(request, self.proxied)?;
+        self.context.browsers.check(request, fields, self.proxied, &self.link.checked_host)?;
         let address = self.link.address_of(client.ip);
         // A probe uses the place of its connection, and is answered at once.
         if is_probe && !has_body {
             return Ok(Arc::new(Unidentified::free(&address, has_body)));
         }
-        match Unidentified::begin(&address, request.headers().len(), text_bytes(request), has_body) {
+        match Unidentified::begin(&address, request.headers().len(), text_bytes, has_body) {
             Some(unidentified) => Ok(Arc::new(unidentified)),
             None => Err(self.refusal(&address, AddressPool::UnidentifiedBytes)),
         }
@@ -82,7 +89,7 @@ impl<S> Admit<S> {
 
 /// Checks a head under HTTP/2, where the library sends no error body and counts no fields. Under HTTP/1 it does count
 /// them, and `parse_errors.rs` adds the error body.
-fn check_head(request: &Request<Body>, header_bytes_max: usize) -> Result<(), Failure> {
+fn check_head(request: &Request<Body>, text_bytes: usize, header_bytes_max: usize) -> Result<(), Failure> {
     if request.version() != Version::HTTP_2 {
         return Ok(());
     }
@@ -93,16 +100,14 @@ fn check_head(request: &Request<Body>, header_bytes_max: usize) -> Result<(), Fa
         let detail = format!("the request has {fields} header fields, and at most {FIELDS_MAX} are allowed");
         return too_large(FIELDS_MAX, detail);
     }
-    if text_bytes(request) + fields * FIELD_OVERHEAD > header_bytes_max {
+    if text_bytes + fields * FIELD_OVERHEAD > header_bytes_max {
         return too_large(header_bytes_max, head_too_large(header_bytes_max));
     }
     Ok(())
 }
 
-/// The bytes of a request's target and fields.
-fn text_bytes(request: &Request<Body>) -> usize {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() + target
+fn target_bytes(request: &Request<Body>) -> usize {
+    request.uri().path_and_query().map_or(0, |target| target.as_str().len())
 }
 
 /// A refusal, as a gRPC status for requests that speak gRPC.
@@ -125,14 +130,15 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let client = self.client(&request);
         let has_body = !http_body::Body::is_end_stream(request.body());
-        let unidentified = match self.admit(&request, client, has_body) {
+        let fields = Fields::of(request.headers());
+        let unidentified = match self.admit(&request, &fields, client, has_body) {
             Ok(unidentified) => unidentified,
             Err(failure) => return Admitted::Refused { refusal: Some(refused(request.headers(), failure)) },
         };
         let info = ClientInfo {
             client,
             connection: Arc::clone(&self.link.connection),
-            via_proxy: self.proxied || names_a_proxy(request.headers()),
+            via_proxy: self.proxied || fields.proxy,
             unidentified: Arc::clone(&unidentified),
         };
         request.extensions_mut().insert(info);

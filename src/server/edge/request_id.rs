@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tower::Service;
 
+use crate::base::header_fields;
 use crate::base::request_id::{self, CurrentId};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,7 +24,7 @@ const LENGTH_MAX: usize = 128;
 /// The id that a request brings, unless it is too long, has other characters than ids usually have, or is not the only
 /// one.
 fn taken(headers: &HeaderMap) -> Option<CurrentId> {
-    let mut ids = headers.get_all(X_REQUEST_ID).iter();
+    let mut ids = header_fields::values(headers, X_REQUEST_ID);
     let id = ids.next().filter(|id| is_fit(id) && ids.next().is_none())?;
     Some(CurrentId::Taken(id.clone()))
 }

@@ -19,6 +19,8 @@ use axum::http::{HeaderMap, header};
 use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 
+use crate::base::header_fields;
+
 /// How much is discarded to keep a connection, or a stream of HTTP/2: more than any client sends before it reads an answer.
 const BYTES_MAX: usize = 1 << 20;
 /// How much is discarded after the answer, when the client does not wait for it.
@@ -74,7 +76,7 @@ pub fn watched(body: Body, headers: &HeaderMap) -> (Body, UnreadBody) {
     let rest = UnreadBody {
         slot: Arc::clone(&slot),
         body: None,
-        asks_first: headers.contains_key(header::EXPECT),
+        asks_first: header_fields::values(headers, header::EXPECT).next().is_some(),
         left: BYTES_MAX,
         looks: 0,
         is_too_much: false,

@@ -2,6 +2,7 @@
 
 use super::answer::{self, SessionError};
 use crate::access::Identity;
+use crate::base::header_fields;
 use crate::domain::{Refusal, SessionId};
 use crate::engine::Fault;
 use crate::http::auth::{identify, may_use};
@@ -57,10 +58,13 @@ impl<'a> RequestInSession<'a> {
     pub async fn answer(&self, outcome: Result<Response, Rejection>) -> Response {
         match outcome {
             Ok(response) => self.with_cookie(response),
-            Err(Rejection::BeforeSession(response)) => match self.app.engine.touch_session(self.session).await {
-                Ok(()) => self.with_cookie(*response),
-                Err(fault) => self.refused(&fault),
-            },
+            // In a box: most requests do not come here.
+            Err(Rejection::BeforeSession(response)) => {
+                match Box::pin(self.app.engine.touch_session(self.session)).await {
+                    Ok(()) => self.with_cookie(*response),
+                    Err(fault) => self.refused(&fault),
+                }
+            }
             Err(Rejection::AfterSession(fault)) => self.refused(&fault),
         }
     }
@@ -89,9 +93,8 @@ pub fn method_not_allowed(allowed: &'static str) -> Response {
 
 /// A `Grpc-Timeout` header must be digits and a unit, as the gateway demands; it bounds nothing here.
 pub fn check_grpc_timeout(head: &Parts) -> Result<(), Failure> {
-    let Some(value) = head.headers.get(GRPC_TIMEOUT).filter(|value| parse_timeout(value.as_bytes()).is_none()) else {
-        return Ok(());
-    };
+    let timeout = header_fields::values(&head.headers, GRPC_TIMEOUT).next();
+    let Some(value) = timeout.filter(|value| parse_timeout(value.as_bytes()).is_none()) else { return Ok(()) };
     let shown = String::from_utf8_lossy(value.as_bytes());
     Err(Failure::field("Grpc-Timeout", format!("invalid grpc-timeout: {shown}")))
 }
