@@ -123,8 +123,8 @@ impl Engine {
     /// Acquires a hold, or waits for it. Dropping the future cancels the wait.
     ///
     /// A hold whose lease is over before the answer can leave is released and answered as not acquired.
-    pub fn acquire(&self, acquire: Acquire) -> impl Future<Output = Result<Granted, Fault>> + Send + '_ {
-        self.parts.submitter.acquire(acquire)
+    pub fn acquire(&self, acquire: impl Into<Box<Acquire>>) -> impl Future<Output = Result<Granted, Fault>> + Send {
+        self.parts.submitter.acquire(acquire.into())
     }
 
     /// Waits in the queue under an owner label, without a request that waits. Says how many waiters are ahead, or `None`

@@ -75,15 +75,23 @@ impl App {
     }
 
     /// As `body`, for gRPC, whose messages have a flag for compression of their own.
-    pub(crate) async fn message(&self, head: &Parts, body: Body) -> Result<Bytes, Failure> {
-        self.message_up_to(head, body, self.settings.body_limits.bytes_max).await
+    pub(crate) fn message(&self, head: &Parts, body: Body) -> impl Future<Output = Result<Bytes, Failure>> {
+        self.message_up_to(head, body, self.settings.body_limits.bytes_max)
     }
 
     /// The same with a bound of its own.
     pub(crate) async fn message_up_to(&self, head: &Parts, body: Body, bytes_max: u64) -> Result<Bytes, Failure> {
         let limits = self.settings.body_limits;
         let limits = BodyLimits { bytes_max: bytes_max.min(limits.bytes_max), ..limits };
-        let read = body::read(body, limits).await.map_err(|error| match error {
+        let read = body::read(body, limits).await.map_err(|error| self.unread(error))?;
+        if let Some(info) = head.extensions.get::<ClientInfo>() {
+            info.unidentified.body_received();
+        }
+        Ok(read)
+    }
+
+    fn unread(&self, error: BodyError) -> Failure {
+        match error {
             BodyError::TooLarge { limit_bytes } if limit_bytes < self.settings.body_limits.bytes_max => {
                 let detail = format!("the message must be at most {limit_bytes} bytes long");
                 Failure::new(Code::BodyTooLarge, detail).with_limit(limit_bytes)
@@ -93,11 +101,7 @@ impl App {
                 Failure::new(Code::BodyTimeout, error.to_string()).set_by("server.body_timeout")
             }
             BodyError::Disconnected => Failure::new(Code::MalformedBody, error.to_string()),
-        })?;
-        if let Some(info) = head.extensions.get::<ClientInfo>() {
-            info.unidentified.body_received();
         }
-        Ok(read)
     }
 }
 

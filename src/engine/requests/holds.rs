@@ -7,6 +7,7 @@ use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refu
 use crate::engine::command_queue::{Answer, AnswerReceiver, Answered};
 use crate::engine::error::{EngineError, Fault};
 use arcstr::ArcStr;
+use futures_util::FutureExt as _;
 use std::time::Duration;
 
 /// A granted hold. It is released when this is dropped before its answer has reached the kernel.
@@ -70,10 +71,11 @@ impl PendingAcquire {
 }
 
 impl Submitter {
-    pub async fn acquire(&self, acquire: Acquire) -> Result<Granted, Fault> {
+    // In a box at once: what a future has as an argument it keeps to its end.
+    pub async fn acquire(&self, acquire: Box<Acquire>) -> Result<Granted, Fault> {
         self.limits().check_acquire(&acquire)?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
-        let command = Command::Acquire(Box::new(acquire));
+        let command = Command::Acquire(acquire);
         self.check_capacity(&command)?;
         self.preflight(&command).await?;
         let receiver = self.submit(command)?;
@@ -83,26 +85,38 @@ impl Submitter {
         let asked = self.clock.age();
         self.propose_if_standalone().await;
         let (delivery, answer) = pending.answered().await;
-        if answer.as_ref().is_ok_and(is_end_of_wait) {
-            self.wait_time.observe_duration(self.clock.age().saturating_sub(asked));
+        let (mut grant, delivery, unconfirmed) = self.granted(answer, delivery, asked)?;
+        if unconfirmed {
+            // In a box: only nodes with peers come here.
+            grant = Box::pin(self.confirm(name.clone(), grant, session)).await?;
         }
-        let grant = match answer? {
-            Answered::Outcome(Outcome::Acquired(grant)) => grant,
-            Answered::GrantedAfterWait { grant, unconfirmed: false } => grant,
-            Answered::GrantedAfterWait { grant, unconfirmed: true } => {
-                self.confirm(name.clone(), grant, session).await?
-            }
-            Answered::Outcome(other) => {
-                delivery.delivered();
-                return Err(unexpected(other));
-            }
-        };
         let now = self.clock.now();
         if grant.deadline.is_some_and(|deadline| deadline.is_past(now)) {
             return Err(Refusal::WaitTimedOut.into());
         }
         let expires_in = self.end_of(&name, &grant, session, now).map(|end| end.since(now));
         Ok(Granted { key: grant.key, token: grant.token, expires_in, delivery })
+    }
+
+    /// The grant in an answer to what was asked at this age of the process, and whether it is to be confirmed. An answer without
+    /// one leaves nothing to cancel.
+    fn granted(
+        &self,
+        answer: Answer,
+        delivery: GrantGuard,
+        asked: Duration,
+    ) -> Result<(Grant, GrantGuard, bool), Fault> {
+        if answer.as_ref().is_ok_and(is_end_of_wait) {
+            self.wait_time.observe_duration(self.clock.age().saturating_sub(asked));
+        }
+        match answer? {
+            Answered::Outcome(Outcome::Acquired(grant)) => Ok((grant, delivery, false)),
+            Answered::GrantedAfterWait { grant, unconfirmed } => Ok((grant, delivery, unconfirmed)),
+            Answered::Outcome(other) => {
+                delivery.delivered();
+                Err(unexpected(other))
+            }
+        }
     }
 
     /// Among several nodes a grant after a wait is confirmed before it is answered: if this node is declared down in
@@ -119,11 +133,11 @@ impl Submitter {
     }
 
     /// Runs a command that releases a hold.
-    pub async fn release(&self, command: Command) -> Result<Released, Fault> {
-        match self.run(command).await? {
+    pub fn release(&self, command: Command) -> impl Future<Output = Result<Released, Fault>> {
+        self.run(command).map(|outcome| match outcome? {
             Outcome::Released { waiter_granted } => Ok(Released { waiter_granted }),
             other => Err(unexpected(other)),
-        }
+        })
     }
 
     pub async fn renew(

@@ -53,8 +53,8 @@ impl Submitter {
         if checked != Err(Refusal::SessionUnknown) {
             return Ok(checked?);
         }
-        // It may have been opened on another node.
-        self.reader.read_barrier(Consistency::Linearizable).await?;
+        // It may have been opened on another node. In a box: most requests do not come here.
+        Box::pin(self.reader.read_barrier(Consistency::Linearizable)).await?;
         Ok(self.host.table().check_session_of(session, caller)?)
     }
 }

@@ -34,17 +34,23 @@ impl Submitter {
     }
 
     /// Runs a command, unless the table shows that it would be refused.
-    pub(super) async fn run(&self, command: Command) -> Result<Outcome, Fault> {
-        self.preflight(&command).await?;
-        Ok(self.propose(command).await?)
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its argument twice")]
+    pub(super) fn run(&self, command: Command) -> impl Future<Output = Result<Outcome, Fault>> {
+        async move {
+            self.preflight(&command).await?;
+            Ok(self.propose(command).await?)
+        }
     }
 
-    pub(super) async fn propose(&self, command: Command) -> Result<Outcome, EngineError> {
-        let receiver = self.submit(command)?;
-        self.propose_if_standalone().await;
-        match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
-            Answered::Outcome(outcome) => Ok(outcome),
-            Answered::GrantedAfterWait { grant, .. } => Ok(Outcome::Acquired(grant)),
+    pub(super) fn propose(&self, command: Command) -> impl Future<Output = Result<Outcome, EngineError>> {
+        let submitted = self.submit(command);
+        async {
+            let receiver = submitted?;
+            self.propose_if_standalone().await;
+            match receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))? {
+                Answered::Outcome(outcome) => Ok(outcome),
+                Answered::GrantedAfterWait { grant, .. } => Ok(Outcome::Acquired(grant)),
+            }
         }
     }
 
