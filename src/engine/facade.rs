@@ -103,7 +103,7 @@ impl Engine {
 
     /// Whether anything would be lost if this session ended, as far as this node knows.
     pub fn session_has_holds(&self, session: SessionId) -> bool {
-        self.parts.host.table().holds_of(session) > 0
+        self.parts.reader.host.table().holds_of(session) > 0
     }
 }
 
@@ -176,7 +176,7 @@ impl Engine {
 
     /// Cluster time: a deadline minus this is what remains.
     pub fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+        self.parts.reader.clock.now()
     }
 
     /// One lock, `None` if it is free; with the cluster time of the view.
@@ -201,7 +201,7 @@ impl Engine {
 
     /// A lock as far as this node knows; no leader is asked.
     pub fn local_lock(&self, name: &Name) -> Option<LockView> {
-        self.parts.host.table().lock_view(name, self.now())
+        self.parts.reader.host.table().lock_view(name, self.now())
     }
 
     /// A hold as far as this node knows.
@@ -211,12 +211,12 @@ impl Engine {
 
     /// Who waits for a lock as far as this node knows, in the order of their turns.
     pub fn local_waiters(&self, name: &Name) -> Vec<WaiterView> {
-        self.parts.host.table().waiters_view(name, self.now())
+        self.parts.reader.host.table().waiters_view(name, self.now())
     }
 
     /// The last hold of a lock that is free now, if this process has seen it end and a dialect shows it.
     pub fn last_ended_hold(&self, name: &Name) -> Option<EndedHold> {
-        self.parts.host.ended_holds.of(name)
+        self.parts.reader.host.ended_holds.of(name)
     }
 
     /// The index up to which this node has applied the log, and a digest of its table there: equal on all nodes at equal
@@ -294,10 +294,10 @@ impl Engine {
 
     /// The PEM text of each file with certificates for the other nodes, by its configuration key. Reads the files.
     pub fn peer_certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
-        self.parts.raft.peer_certificates()
+        self.parts.reader.raft.peer_certificates()
     }
 
     fn health(&self) -> &NodeHealth {
-        &self.parts.health
+        &self.parts.reader.health
     }
 }

@@ -1,20 +1,18 @@
 //! The parts of a running engine, how it ends, and the service in numbers.
 
 use super::backup::Backups;
-use super::cluster_clock::ClusterClock;
-use super::command_queue::CommandQueue;
 use super::disk_space::DiskSpace;
 use super::error::EngineError;
 use super::events::{EventLog, EventSource};
-use super::members::{ClusterMembers, NodeHealth};
+use super::members::ClusterMembers;
 use super::peer_service::RequestHandler;
 use super::reads::TableReader;
 use super::requests::Submitter;
-use super::table_host::{Stats, TableHost};
+use super::table_host::Stats;
 use crate::base::DrainPhase;
 use crate::base::histogram::{Distribution, Histogram};
 use crate::domain::view::Counts;
-use crate::raft::{Progress, RaftNode};
+use crate::raft::Progress;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,11 +22,6 @@ use tokio::task::AbortHandle;
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Parts {
-    pub raft: RaftNode,
-    pub host: Arc<TableHost>,
-    pub queue: Arc<CommandQueue>,
-    pub clock: Arc<ClusterClock>,
-    pub health: Arc<NodeHealth>,
     pub members: Arc<ClusterMembers>,
     pub reader: Arc<TableReader>,
     pub events: Arc<EventLog>,
@@ -47,52 +40,53 @@ pub struct Parts {
 impl Parts {
     pub fn close(&self) {
         self.submitter.options.drain.enter(DrainPhase::Closing);
-        self.host.requests.close();
+        self.reader.host.requests.close();
         self.events.end();
     }
 
     pub async fn transfer_leadership(&self) -> bool {
-        if self.health.is_alone() || !self.health.leads() {
-            return !self.health.is_alone();
+        let ClusterMembers { raft, queue, health, .. } = &*self.members;
+        if health.is_alone() || !health.leads() {
+            return !health.is_alone();
         }
-        self.queue.request_transfer();
-        let mut leadership = self.raft.leadership();
+        queue.request_transfer();
+        let mut leadership = raft.leadership();
         let taken = leadership.wait_for(|now| !now.is_leader && now.leader.is_some());
         drop(tokio::time::timeout(TRANSFER_TIMEOUT, taken).await);
         true
     }
 
     pub async fn stop(&self) {
-        self.queue.close(EngineError::ShuttingDown);
+        self.members.queue.close(EngineError::ShuttingDown);
         self.events.end();
         self.stop.send_replace(true);
-        self.raft.shutdown().await;
+        self.members.raft.shutdown().await;
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 
     pub fn overview(&self) -> Overview {
-        let leadership = self.raft.current_leadership();
+        let TableReader { raft, host, clock, health, .. } = &*self.reader;
         let (counts, table_bytes, table_bytes_max) = {
-            let table = self.host.table();
+            let table = host.table();
             (table.counts(), table.bytes(), table.limits().table_bytes_max)
         };
         Overview {
             counts,
             table_bytes,
             table_bytes_max,
-            stats: self.host.counters.read(),
-            leader: self.health.leads(),
-            term: leadership.term,
-            log: self.raft.progress(),
+            stats: host.counters.read(),
+            leader: health.leads(),
+            term: raft.current_leadership().term,
+            log: raft.progress(),
             disk_nearly_full: self.disk_space.is_nearly_full(),
             disk_reserve_bytes: self.disk_space.reserve_bytes(),
             event_readers: self.events.subscription_count(),
-            batch: self.host.batch_sizes.read(),
+            batch: host.batch_sizes.read(),
             commit: self.commit_time.read(),
             wait: self.submitter.wait_time.read(),
-            flush: self.raft.flushes(),
-            flush_stalled: self.raft.flush_stalled(),
-            uptime: self.clock.age(),
+            flush: raft.flushes(),
+            flush_stalled: raft.flush_stalled(),
+            uptime: clock.age(),
         }
     }
 }

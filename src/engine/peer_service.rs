@@ -1,16 +1,14 @@
 //! What this node answers to the engines of others.
 
-use super::cluster_clock::ClusterClock;
-use super::command_queue::CommandQueue;
 use super::digests::DigestComparison;
 use super::error::EngineError;
-use super::members::{ClusterMembers, NodeHealth};
+use super::members::ClusterMembers;
 use super::messages::{Reply, Request, decode, encode};
 use super::table_host::TableHost;
 use crate::base::{BoxFuture, KeyedLogRateLimit, clock};
 use crate::domain::{Body, Entry, Incarnation, NodeId, StoreId};
 use crate::mutants::planted;
-use crate::raft::{PeerService, RaftNode};
+use crate::raft::PeerService;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -61,25 +59,21 @@ impl PeerService for EngineService {
 
 /// The parts of the engine that other nodes ask.
 pub struct RequestHandler {
-    pub raft: RaftNode,
-    pub host: Arc<TableHost>,
-    pub queue: Arc<CommandQueue>,
-    pub clock: Arc<ClusterClock>,
-    pub health: Arc<NodeHealth>,
     pub members: Arc<ClusterMembers>,
     pub comparison: Arc<DigestComparison>,
 }
 
 impl RequestHandler {
     async fn answer(&self, from: u64, request: Request) -> Reply {
-        let leads = self.health.leads();
+        let ClusterMembers { raft, host, health, .. } = &*self.members;
+        let leads = health.leads();
         if request == Request::Identify {
-            return Reply::Identity { table_id: self.host.table().table_id(), leads };
+            return Reply::Identity { table_id: host.table().table_id(), leads };
         }
         if !leads {
             return Reply::NotLeader;
         }
-        if !self.raft.is_member(from) {
+        if !raft.is_member(from) {
             return self.members.answer_non_member(from, &request);
         }
         match request {
@@ -96,8 +90,9 @@ impl RequestHandler {
     }
 
     async fn read_index(&self) -> Reply {
-        match self.raft.read_index().await {
-            Ok(index) if self.health.leads() => Reply::ReadIndex { index, now: self.clock.now() },
+        let ClusterMembers { raft, clock, health, .. } = &*self.members;
+        match raft.read_index().await {
+            Ok(index) if health.leads() => Reply::ReadIndex { index, now: clock.now() },
             Ok(_) => Reply::NotLeader,
             Err(_) => Reply::NoQuorum,
         }
@@ -110,9 +105,10 @@ impl RequestHandler {
             return Reply::NotUnderstood;
         }
         self.members.note_heard(from);
-        planted!("forward-twice" => commands.iter().for_each(|submitted| drop(self.queue.submit_as_leader(submitted.command.clone()))));
-        match self.queue.forward(commands, touches) {
-            Ok(epoch) => Reply::Accepted { epoch, now: self.clock.now() },
+        let ClusterMembers { queue, clock, .. } = &*self.members;
+        planted!("forward-twice" => commands.iter().for_each(|submitted| drop(queue.submit_as_leader(submitted.command.clone()))));
+        match queue.forward(commands, touches) {
+            Ok(epoch) => Reply::Accepted { epoch, now: clock.now() },
             Err(EngineError::Overloaded) => Reply::Busy,
             Err(_) => Reply::NotLeader,
         }

@@ -27,8 +27,9 @@ use tokio::task::JoinHandle;
 
 pub async fn start(options: EngineOptions) -> Result<Parts, NodeStartError> {
     let parts = Wiring::start(options).await?.parts();
-    if parts.raft.has_no_peers() {
-        parts.raft.unless_disk_full(parts.health.until_leading()).await;
+    let ClusterMembers { raft, health, .. } = &*parts.members;
+    if raft.has_no_peers() {
+        raft.unless_disk_full(health.until_leading()).await;
     }
     Ok(parts)
 }
@@ -78,8 +79,9 @@ impl Wiring {
     }
 
     fn parts(self) -> Parts {
-        let comparison = Arc::new(self.comparison());
-        let handler = Arc::new(self.handler(&comparison));
+        let (members, digests, votes) = (self.members.clone(), self.digests.clone(), DigestVotes::default());
+        let comparison = Arc::new(DigestComparison { members: members.clone(), digests, votes });
+        let handler = Arc::new(RequestHandler { members, comparison: comparison.clone() });
         self.service.serve(&handler);
         let reader = self.reader();
         let disk_space = Arc::new(DiskSpace::new(self.raft.clone(), self.options.storage.min_free_bytes));
@@ -98,16 +100,11 @@ impl Wiring {
             tasks.push(tokio::spawn(disk_space.clone().watch(dir.clone())));
         }
         let submitter = self.submitter(&reader, &disk_space);
-        let Wiring { raft, host, events, clock, queue, health, members, commit_time, .. } = self;
+        let Wiring { events, members, commit_time, .. } = self;
         Parts {
             event_source: Arc::new(EventSource { log: events.clone(), reader: reader.clone() }),
             backups: Backups::new(reader.clone()),
             submitter,
-            raft,
-            host,
-            queue,
-            clock,
-            health,
             members,
             reader,
             events,
@@ -117,16 +114,6 @@ impl Wiring {
             stop,
             tasks: tasks.iter().map(JoinHandle::abort_handle).collect(),
         }
-    }
-
-    fn comparison(&self) -> DigestComparison {
-        let Wiring { raft, host, queue, clock, health, digests, .. } = self.clone();
-        DigestComparison { raft, host, queue, clock, health, digests, votes: DigestVotes::default() }
-    }
-
-    fn handler(&self, comparison: &Arc<DigestComparison>) -> RequestHandler {
-        let Wiring { raft, host, queue, clock, health, members, .. } = self.clone();
-        RequestHandler { raft, host, queue, clock, health, members, comparison: comparison.clone() }
     }
 
     pub fn proposer(&self) -> Proposer {
@@ -146,10 +133,8 @@ impl Wiring {
             events,
             digests,
             commit_time,
-            limits: options.limits,
             bounds: options.storage.batch(),
-            no_quorum_after: options.cluster.no_quorum_after,
-            outcome_wait: options.cluster.outcome_wait,
+            options,
             epoch: 0,
         }
     }

@@ -1,12 +1,9 @@
 //! Each follower asks the leader about its digests; a node that differs from the majority is quarantined.
 
 use super::digest_log::DigestLog;
-use crate::engine::cluster_clock::ClusterClock;
-use crate::engine::command_queue::CommandQueue;
-use crate::engine::members::NodeHealth;
+use crate::engine::members::ClusterMembers;
 use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, TableDigest, Verdict, ask};
-use crate::engine::table_host::TableHost;
-use crate::raft::{NodeState, RaftNode};
+use crate::raft::NodeState;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +13,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 const TRIES: u32 = 50;
 
 pub struct DigestComparison {
-    pub raft: RaftNode,
-    pub host: Arc<TableHost>,
-    pub queue: Arc<CommandQueue>,
-    pub clock: Arc<ClusterClock>,
-    pub health: Arc<NodeHealth>,
+    pub members: Arc<ClusterMembers>,
     pub digests: Arc<DigestLog>,
     pub votes: DigestVotes,
 }
@@ -36,10 +29,11 @@ impl DigestComparison {
         if (own.every_ms, own.level) != (theirs.every_ms, theirs.level) {
             return Verdict::Agrees;
         }
-        let voters: Vec<u64> = self.raft.members().iter().filter(|one| one.voter).map(|one| one.node).collect();
-        let own = Vote { node: self.health.node(), digest: own.digest };
+        let ClusterMembers { raft, clock, health, .. } = &*self.members;
+        let voters: Vec<u64> = raft.members().iter().filter(|one| one.voter).map(|one| one.node).collect();
+        let own = Vote { node: health.node(), digest: own.digest };
         let other = Vote { node: from, digest: theirs.digest };
-        let (of_other, of_own) = self.votes.judge(theirs.index, own, other, &voters, self.clock.age());
+        let (of_other, of_own) = self.votes.judge(theirs.index, own, other, &voters, clock.age());
         if of_own == Verdict::Differs {
             self.quarantine(theirs.index);
         }
@@ -48,14 +42,15 @@ impl DigestComparison {
 
     /// Tells the leader each digest of this node, until one differs. Runs until it is aborted.
     pub async fn ask_leader(self: Arc<Self>) {
+        let ClusterMembers { raft, health, .. } = &*self.members;
         let mut newest = self.digests.newest();
         while newest.changed().await.is_ok() {
             let Some(digest) = *newest.borrow_and_update() else { continue };
             for _ in 0..TRIES {
-                let answer = match self.health.leader() {
-                    Some(leader) => ask(&self.raft, leader, &Request::Compare(digest), ASK_TIMEOUT).await,
+                let answer = match health.leader() {
+                    Some(leader) => ask(raft, leader, &Request::Compare(digest), ASK_TIMEOUT).await,
                     // This leader takes its own digests, and the others come to it.
-                    None if self.health.leads() => break,
+                    None if health.leads() => break,
                     None => None,
                 };
                 match answer {
@@ -75,13 +70,14 @@ impl DigestComparison {
     /// The table was not that of the others at `index`: no answer comes from it any more, and this node neither leads
     /// nor votes.
     fn quarantine(&self, index: u64) {
-        if !self.health.note_diverged() {
+        let ClusterMembers { raft, host, queue, health, .. } = &*self.members;
+        if !health.note_diverged() {
             return;
         }
-        self.host.counters.count_broken();
-        tracing::error!(index, "{}", NodeState::Diverged { node: self.health.node() });
-        self.raft.quarantine();
-        self.queue.request_transfer();
+        host.counters.count_broken();
+        tracing::error!(index, "{}", NodeState::Diverged { node: health.node() });
+        raft.quarantine();
+        queue.request_transfer();
     }
 }
 

@@ -35,10 +35,6 @@ impl DigestLog {
         }
     }
 
-    pub fn every_ms(&self) -> u64 {
-        self.every_ms
-    }
-
     /// Whether an entry that moves cluster time from `before` to `after` is the first of its interval.
     pub fn begins_interval(&self, before: Timestamp, after: Timestamp) -> bool {
         self.every_ms > 0 && before.0 / self.every_ms != after.0 / self.every_ms
@@ -97,7 +93,7 @@ const BYTES_AT_A_TIME: usize = 64 << 10;
 pub async fn take_digests(digests: Arc<DigestLog>) {
     loop {
         let (index, frozen) = digests.next().await;
-        let digest = digest_of(&frozen, digests.every_ms()).await;
+        let digest = digest_of(&frozen, digests.every_ms).await;
         digests.keep(index, digest);
     }
 }

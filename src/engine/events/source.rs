@@ -56,7 +56,7 @@ impl EventSource {
             }
             NameFilter::Under(prefixes) => {
                 // If this fails, no other listing runs.
-                let _turn = self.reader.wait_for_listing_turn().await;
+                let _turn = self.reader.listings.acquire().await.ok();
                 let (frozen, id, now) = {
                     let (table, id) = self.table_and_last_id();
                     (table.freeze(), id, self.reader.clock.now())

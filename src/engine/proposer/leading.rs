@@ -47,7 +47,7 @@ impl Proposer {
     async fn open_leadership(&mut self, alone: bool) -> bool {
         let start = LeaderStart {
             first_token: first_token_of(self.host.table().epoch()),
-            limits: self.limits,
+            limits: self.options.limits,
             node: NodeId(self.health.node()),
             incarnation: self.unsettled.incarnation(),
             store: StoreId(self.raft.store_id()),

@@ -3,7 +3,7 @@
 
 use super::unsettled_commands::UnsettledCommands;
 use crate::base::histogram::Histogram;
-use crate::domain::{Body, Entry, Timestamp};
+use crate::domain::{Body, Entry};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::{BatchBounds, CommandQueue};
 use crate::engine::table_host::TableHost;
@@ -68,12 +68,6 @@ impl QueuedEntries {
         self.wakes_at_ms.store(u64::MAX, Ordering::Relaxed);
         self.tick_requested.store(true, Ordering::Relaxed);
     }
-
-    fn wake_for_deadline(&self, next: Option<Timestamp>) {
-        if next.is_some_and(|deadline| deadline.0 < self.wakes_at_ms.load(Ordering::Relaxed)) {
-            self.queue.wake();
-        }
-    }
 }
 
 impl EntrySource for QueuedEntries {
@@ -97,6 +91,8 @@ impl EntrySource for QueuedEntries {
     fn applied(&self, took: Duration) {
         self.commit_time.observe_duration(took);
         let next = self.host.table().next_deadline();
-        self.wake_for_deadline(next);
+        if next.is_some_and(|deadline| deadline.0 < self.wakes_at_ms.load(Ordering::Relaxed)) {
+            self.queue.wake();
+        }
     }
 }

@@ -3,12 +3,12 @@
 use super::queued_entries::QueuedEntries;
 use super::unsettled_commands::UnsettledCommands;
 use crate::base::histogram::Histogram;
-use crate::domain::Limits;
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::{BatchBounds, CommandQueue};
 use crate::engine::digests::DigestLog;
 use crate::engine::events::EventLog;
 use crate::engine::members::{ClusterMembers, NodeHealth};
+use crate::engine::options::EngineOptions;
 use crate::engine::table_host::TableHost;
 use crate::raft::RaftNode;
 use std::sync::Arc;
@@ -33,13 +33,8 @@ pub struct Proposer {
     pub digests: Arc<DigestLog>,
     /// From proposing an entry until it is applied.
     pub commit_time: Arc<Histogram>,
-    /// The limits that a leadership of this node puts into the table.
-    pub limits: Limits,
+    pub options: Arc<EngineOptions>,
     pub bounds: BatchBounds,
-    /// A command that waits this long for a quorum is refused.
-    pub no_quorum_after: Duration,
-    /// A command that was handed on this long ago gets "outcome unknown".
-    pub outcome_wait: Duration,
     pub unsettled: UnsettledCommands,
     /// On a node without peers, where those who submit commands propose them.
     pub standalone: Option<Arc<QueuedEntries>>,
@@ -51,8 +46,8 @@ impl Proposer {
     /// Counts one tick: requests that have waited too long are refused, or get "outcome unknown".
     pub fn count_waiting(&self) {
         let ticks = |bound: Duration| (bound.as_millis() / TICK.as_millis()).max(2) as u64 - 1;
-        self.queue.tick(ticks(self.no_quorum_after));
-        self.host.requests.tick(ticks(self.outcome_wait));
+        self.queue.tick(ticks(self.options.cluster.no_quorum_after));
+        self.host.requests.tick(ticks(self.options.cluster.outcome_wait));
     }
 }
 

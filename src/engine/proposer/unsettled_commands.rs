@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 pub struct UnsettledCommands {
     host: Arc<TableHost>,
-    incarnation: Incarnation,
     /// The number of the last own command.
     sequence: u64,
     /// Oldest first: own commands, and after a failed proposal also those that other nodes forwarded.
@@ -17,12 +16,11 @@ pub struct UnsettledCommands {
 
 impl UnsettledCommands {
     pub fn new(host: Arc<TableHost>) -> UnsettledCommands {
-        let incarnation = host.requests.incarnation();
-        UnsettledCommands { host, incarnation, sequence: 0, commands: VecDeque::new() }
+        UnsettledCommands { host, sequence: 0, commands: VecDeque::new() }
     }
 
     pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
+        self.host.requests.incarnation()
     }
 
     pub fn next_sequence(&self) -> u64 {
@@ -34,11 +32,11 @@ impl UnsettledCommands {
         if queued.is_empty() {
             return;
         }
-        let first = self.next_sequence();
+        let (incarnation, first) = (self.incarnation(), self.next_sequence());
         self.sequence += queued.len() as u64;
         let mut answers: Vec<(u64, AnswerSender)> = Vec::with_capacity(queued.len());
         for (queued, sequence) in queued.into_iter().zip(first..) {
-            let id = CommandId { incarnation: self.incarnation, sequence };
+            let id = CommandId { incarnation, sequence };
             commands.push(Submitted { id, command: queued.command });
             answers.extend(queued.answer.map(|answer| (sequence, answer)));
         }
@@ -73,13 +71,13 @@ impl UnsettledCommands {
 
     /// Other nodes send their commands again to the next leader.
     pub fn forget_those_of_others(&mut self) {
-        self.commands.retain(|submitted| submitted.id.incarnation == self.incarnation);
+        let own = self.incarnation();
+        self.commands.retain(|submitted| submitted.id.incarnation == own);
     }
 
     /// Forgets what needs no sending again.
     pub fn forget_settled(&mut self) {
-        let settled = self.host.requests.settled();
-        let own = self.incarnation;
+        let (own, settled) = (self.incarnation(), self.host.requests.settled());
         while self.commands.front().is_some_and(|first| first.id.incarnation == own && first.id.sequence <= settled) {
             self.commands.pop_front();
         }

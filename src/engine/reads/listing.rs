@@ -59,11 +59,6 @@ impl TableReader {
         page.await.map_err(|_| EngineError::ShuttingDown.into())
     }
 
-    /// Waits without a read barrier.
-    pub async fn wait_for_listing_turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.listings.acquire().await.ok()
-    }
-
     async fn listing_turn(&self, consistency: Consistency) -> Result<SemaphorePermit<'_>, Fault> {
         let turn = self.listings.acquire().await.map_err(|_| EngineError::ShuttingDown)?;
         self.read_barrier(consistency).await?;
