@@ -40,7 +40,7 @@ const DURATION: &str = "a duration like 250ms, 30s, 10m or 24h";
 
 /// Reads a duration such as `250ms` or `10m`. For `#[serde(deserialize_with)]`.
 pub fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = text_of(from, DURATION)?;
+    let text = String::deserialize(from).map_err(|_| de::Error::custom(format!("expected {DURATION}, in quotes")))?;
     humantime::parse_duration(&text).map_err(|_| de::Error::custom(format!("expected {DURATION}")))
 }
 
@@ -111,10 +111,6 @@ fn parse_bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(unit)
-}
-
-fn text_of<'de, D: Deserializer<'de>>(from: D, expected: &str) -> Result<String, D::Error> {
-    String::deserialize(from).map_err(|_| de::Error::custom(format!("expected {expected}, in quotes")))
 }
 
 #[cfg(test)]

@@ -95,7 +95,8 @@ pub fn ip(url: &ListenUrl) -> Option<IpAddr> {
 
 const ACCEPTED: &str = "a URL like https://10.0.0.1:9443 with https and a port";
 
-fn peer_url(text: &str) -> Option<ListenUrl> {
+/// The URL of a node, whose scheme and port are those that nodes listen on.
+pub fn peer_url(text: &str) -> Option<ListenUrl> {
     ListenUrl::parse(text).filter(|url| url.scheme == Scheme::Https && url.port != 0)
 }
 

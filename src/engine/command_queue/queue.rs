@@ -33,12 +33,8 @@ impl CommandQueue {
 
     /// Refuses everything from now on, and what waits.
     pub fn close(&self, error: EngineError) {
-        let refused = {
-            let mut waiting = self.waiting.lock();
-            waiting.closed = Some(error);
-            std::mem::take(&mut waiting.commands)
-        };
-        refused.into_iter().for_each(|queued| queued.refuse(error));
+        self.waiting.lock().closed = Some(error);
+        self.refuse_waiting(error);
     }
 
     /// Refuses what waits, and nothing that comes later.

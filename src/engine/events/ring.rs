@@ -34,15 +34,9 @@ pub enum GapReason {
     UnknownId,
 }
 
-/// What follows an id.
-#[derive(Debug)]
-pub enum RingRead {
-    /// The next events that pass the filter, and the id up to which the ring was searched: the same id again if there
-    /// is nothing new.
-    Events(Vec<PublishedEvent>, EventId),
-    /// Events after the id are gone, or no event has it.
-    Gap(GapReason),
-}
+/// What follows an id: the next events that pass the filter, and the id up to which the ring was searched, the same again
+/// if there is nothing new. Or events after the id are gone.
+pub type RingRead = Result<(Vec<PublishedEvent>, EventId), GapReason>;
 
 /// Whether a subscriber can continue after an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,9 +122,7 @@ impl Ring {
 
     /// What follows an id: looks at most at `scan_max` events and takes at most `take_max`.
     pub fn after(&self, id: EventId, filter: &EventFilter, scan_max: usize, take_max: usize) -> RingRead {
-        if let Err(why) = self.check_kept(id) {
-            return RingRead::Gap(why);
-        }
+        self.check_kept(id)?;
         let start = self.events.partition_point(|event| event.id <= id);
         let mut seen = self.events.range(start..).take(scan_max);
         let (mut taken, mut last) = (Vec::new(), id);
@@ -144,7 +136,7 @@ impl Ring {
             }
         }
         let all = self.events.back().is_none_or(|newest| newest.id <= last);
-        RingRead::Events(taken, if all { last.max(self.end) } else { last })
+        Ok((taken, if all { last.max(self.end) } else { last }))
     }
 
     fn check_kept(&self, id: EventId) -> Result<(), GapReason> {
@@ -176,10 +168,8 @@ mod tests {
     }
 
     fn after(ring: &Ring, id: EventId, prefix: &str) -> (Vec<EventId>, EventId) {
-        match ring.after(id, &under(prefix), 100, 100) {
-            RingRead::Events(events, next) => (events.into_iter().map(|event| event.id).collect(), next),
-            RingRead::Gap(why) => panic!("a gap: {why:?}"),
-        }
+        let (events, next) = ring.after(id, &under(prefix), 100, 100).expect("no gap");
+        (events.into_iter().map(|event| event.id).collect(), next)
     }
 
     #[test]
@@ -198,9 +188,9 @@ mod tests {
     fn read_is_bounded_and_continues_where_it_ended() {
         let mut ring = Ring::new(10);
         ring.append(1, vec![released("a"), released("b"), released("a"), released("a")]);
-        let look = |id, scan, take| match ring.after(id, &under("a"), scan, take) {
-            RingRead::Events(events, next) => (events.len(), next),
-            RingRead::Gap(why) => panic!("a gap: {why:?}"),
+        let look = |id, scan, take| {
+            let (events, next) = ring.after(id, &under("a"), scan, take).expect("no gap");
+            (events.len(), next)
         };
         assert_eq!(look(id(0, 0), 2, 9), (1, id(1, 2)));
         assert_eq!(look(id(1, 1), 1, 9), (0, id(1, 2)), "nothing matches, but it was passed");
@@ -214,7 +204,7 @@ mod tests {
         (1..=4).for_each(|index| ring.append(index, vec![released("a")]));
         assert_eq!(after(&ring, id(2, 1), ""), (vec![id(3, 1), id(4, 1)], id(5, 0)));
         assert_eq!(ring.status_of(id(2, 1)), IdStatus::Kept);
-        assert!(matches!(ring.after(id(1, 1), &under(""), 9, 9), RingRead::Gap(GapReason::TooOld)));
+        assert_eq!(ring.after(id(1, 1), &under(""), 9, 9), Err(GapReason::TooOld));
         assert_eq!(ring.status_of(id(2, 0)), IdStatus::Missing(GapReason::TooOld));
     }
 
@@ -227,7 +217,7 @@ mod tests {
         assert_eq!(ring.status_of(id(8, 0)), IdStatus::Kept);
         ring.append(8, vec![released("a")]);
         assert_eq!(after(&ring, id(8, 0), ""), (vec![id(8, 1)], id(9, 0)));
-        assert!(matches!(ring.after(id(7, 5), &under(""), 9, 9), RingRead::Gap(GapReason::Snapshot)));
+        assert_eq!(ring.after(id(7, 5), &under(""), 9, 9), Err(GapReason::Snapshot));
     }
 
     #[test]

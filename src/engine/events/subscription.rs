@@ -2,7 +2,7 @@
 
 use super::event::{EventFilter, EventId, PublishedEvent};
 use super::log::{SubscriptionSlot, SubscriptionsFull};
-use super::ring::{GapReason, IdStatus, RingRead};
+use super::ring::{GapReason, IdStatus};
 use super::source::{CurrentState, EventSource};
 use crate::engine::reads::Consistency;
 use std::sync::Arc;
@@ -121,9 +121,9 @@ impl Subscription {
 
     async fn read(&mut self, id: EventId) -> Option<Update> {
         match self.source.log.after(id, &self.filter) {
-            RingRead::Gap(reason) => self.gap(reason).await,
-            RingRead::Events(_, next) if next == id => self.wait().await,
-            RingRead::Events(events, next) => {
+            Err(reason) => self.gap(reason).await,
+            Ok((_, next)) if next == id => self.wait().await,
+            Ok((events, next)) => {
                 self.position = Position::At(next);
                 if events.is_empty() {
                     // Many subscriptions that find nothing must not keep a thread from everything else.

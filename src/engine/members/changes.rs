@@ -2,6 +2,7 @@
 
 use super::cluster_members::ClusterMembers;
 use crate::domain::{Command, NodeId};
+use crate::engine::cluster_options::peer_url;
 use crate::engine::error::{EngineError, Fault};
 use crate::engine::messages::{Change, Reply, Request, ask, ask_at};
 use crate::raft::{MemberError, MembershipError, ReadError};
@@ -63,13 +64,12 @@ impl ClusterMembers {
         if let Err(error) = changed {
             return reply_to(error);
         }
-        match change {
-            Change::Remove { node } => match self.record(Command::ForgetNode { node: NodeId(node) }).await {
-                Ok(()) => Reply::Changed,
-                Err(reply) => reply,
-            },
-            Change::Add { .. } | Change::Promote { .. } => Reply::Changed,
+        if let Change::Remove { node } = change
+            && let Err(reply) = self.record(Command::ForgetNode { node: NodeId(node) }).await
+        {
+            return reply;
         }
+        Reply::Changed
     }
 
     fn is_in_table(&self, node: u64) -> bool {
@@ -125,19 +125,7 @@ fn reply_to(error: MembershipError) -> Reply {
 
 /// Accepts an `https` URL with host and port.
 pub fn check_address(address: &str) -> Result<(), MemberError> {
-    let authority = address.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let is_name = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-    };
-    let is_host = |host: &str| match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_name(host),
-    };
-    let parts = authority.and_then(|authority| authority.rsplit_once(':'));
-    match parts {
-        Some((host, port)) if is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
-        _ => Err(MemberError::BadAddress(address.to_owned())),
-    }
+    peer_url(address).map(drop).ok_or_else(|| MemberError::BadAddress(address.to_owned()))
 }
 
 #[cfg(test)]
