@@ -42,7 +42,7 @@ impl RaftNode {
     pub fn purged_index(&self) -> Option<u64> {
         match (self.raft(), self.standalone()) {
             (Some(raft), _) => raft.data_metrics().borrow().purged.map(|id| id.index),
-            (None, standalone) => standalone?.purged_index(),
+            (None, standalone) => standalone?.log()?.purged_index(),
         }
     }
 

@@ -79,9 +79,7 @@ impl RngCore for Random {
     }
 
     fn fill_bytes(&mut self, out: &mut [u8]) {
-        for chunk in out.chunks_mut(8) {
-            chunk.copy_from_slice(&random::random_u64().to_le_bytes()[..chunk.len()]);
-        }
+        rand_core::impls::fill_bytes_via_next(self, out);
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rand_core::Error> {

@@ -122,7 +122,7 @@ async fn compose(
         drop(raft.shutdown().await);
         return Err(refused);
     }
-    let lost_end = Arc::new(LostEnd::new(options.node_id, lost));
+    let lost_end = Arc::new(LostEnd { node_id: options.node_id, newest: lost });
     let elections = Arc::new(Elections::new(&options, lost_end.clone(), monitors.log.clone()));
     let bootstraps = empty && with.has_others(options.node_id);
     let awaits = local.initial.iter().copied().filter(|node| *node != options.node_id).collect();

@@ -20,7 +20,7 @@ use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::file::KeptSnapshot;
 use crate::raft::snapshot::store::SnapshotStore;
 use crate::raft::state_machine::StateMachine;
-use crate::raft::types::{LogId, NodeId};
+use crate::raft::types::{LogId, NodeId, SnapshotBody};
 
 /// The open stores of a node.
 pub struct OpenStores {
@@ -121,7 +121,10 @@ fn open_disk(
     let id = store_id::open(dir, node_id, empty)?;
     let machine =
         StateMachine::new(machine, SnapshotStore::Directory(snapshots), monitors.clone(), lock).map_err(|e| {
-            let file = stored.and_then(|stored| stored.path().map(Path::to_owned)).unwrap_or(snapshot_dir);
+            let file = match stored.map(|stored| stored.body) {
+                Some(SnapshotBody::File(path)) => path,
+                _ => snapshot_dir,
+            };
             NodeStartError::damaged(&file, e.offset, e.reason)
         })?;
     let data_dir = Arc::downgrade(&data_dir);

@@ -49,7 +49,13 @@ impl DiskSpace {
             _ if planted!("full-disk-written") => false,
             // A limit on the size of one file says nothing about the disk.
             Err(error) if does_not_fit(&error) && error.kind() != io::ErrorKind::FileTooLarge => {
-                self.report_full(dir, &error);
+                if !self.is_full() {
+                    tracing::error!(
+                        %error, dir = %dir.display(),
+                        "the data disk is full: only requests that need no disk are served, until there is space \
+                         (storage.min_free_bytes)"
+                    );
+                }
                 true
             }
             // The write itself will report any other error.
@@ -58,15 +64,6 @@ impl DiskSpace {
         self.found.store(!full, Relaxed);
         if self.full.send_replace(full) && !full {
             tracing::info!(dir = %dir.display(), "the data disk has space again: the log is written");
-        }
-    }
-
-    fn report_full(&self, dir: &Path, error: &io::Error) {
-        if !*self.full.borrow() {
-            tracing::error!(
-                %error, dir = %dir.display(),
-                "the data disk is full: only requests that need no disk are served, until there is space (storage.min_free_bytes)"
-            );
         }
     }
 

@@ -12,16 +12,12 @@ use crate::raft::types::{LogId, NodeId, Raft};
 /// What the log had lost when the node started.
 #[derive(Debug)]
 pub struct LostEnd {
-    node_id: NodeId,
+    pub node_id: NodeId,
     /// The newest entry that this node has acknowledged, if its log lacked it.
-    newest: Option<LogId>,
+    pub newest: Option<LogId>,
 }
 
 impl LostEnd {
-    pub fn new(node_id: NodeId, newest: Option<LogId>) -> LostEnd {
-        LostEnd { node_id, newest }
-    }
-
     /// The newest entry that this node has acknowledged, while its log lacks it. What is lost may include that others belong
     /// to the cluster, so only a node without peers leads with such a log.
     pub fn missing(&self, raft: &Raft) -> Option<LogId> {

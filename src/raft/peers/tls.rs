@@ -128,7 +128,7 @@ impl Transport for TlsTransport {
                 let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
                 // The verifier requires one; without it this node would accept any host.
                 let own = shown.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no certificate"))?;
-                let certificate = Some(PeerCertificate::new(own.clone().into_owned()));
+                let certificate = Some(PeerCertificate(own.clone().into_owned()));
                 Ok(AcceptedConnection { stream: Box::new(stream), certificate })
             });
             Ok(Incoming { address: Some(from.ip()), handshake })

@@ -88,13 +88,6 @@ impl KeptSnapshot {
         Ok(KeptSnapshot { meta, body: SnapshotBody::Memory(file), bytes })
     }
 
-    pub fn path(&self) -> Option<&Path> {
-        match &self.body {
-            SnapshotBody::File(path) => Some(path),
-            SnapshotBody::Memory(_) | SnapshotBody::OnDemand => None,
-        }
-    }
-
     /// The content.
     pub fn reader(&self) -> io::Result<ChunkReader<Box<dyn Read>>> {
         let file: Box<dyn Read> = match &self.body {

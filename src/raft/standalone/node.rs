@@ -144,19 +144,15 @@ impl Standalone {
         let Proposal { payload, requester } = proposal;
         let entry = LogEntry { log_id: state.next_id(), payload };
         state.last = Some(entry.log_id);
-        planted!("answer-before-flush" => return self.apply_unflushed(state, entry, requester));
+        planted!("answer-before-flush" => {
+            state.log.append(&entry, || ());
+            return self.apply(state, entry, requester);
+        });
         let this = self.clone();
         match state.log.append(&entry, move || this.flushed()) {
             true => state.in_flight = Some((entry, requester)),
             false => self.apply(state, entry, requester),
         }
-    }
-
-    /// A planted bug.
-    #[cfg(feature = "mutants")]
-    fn apply_unflushed(&self, state: &mut State, entry: LogEntry, requester: Requester) {
-        state.log.append(&entry, || ());
-        self.apply(state, entry, requester);
     }
 
     /// The entry under way is on disk.
@@ -223,11 +219,6 @@ impl Standalone {
     /// Freezes the machine's state after the last applied entry, for a snapshot; `None` when the node has stopped.
     pub fn snapshot_builder(&self) -> Option<SnapshotBuilder> {
         self.with_state(|state| state.machine.snapshot_builder())
-    }
-
-    /// The last entry that is no longer in the log.
-    pub fn purged_index(&self) -> Option<u64> {
-        self.with_state(|state| state.log.purged_index()).flatten()
     }
 
     pub fn log(&self) -> Option<StandaloneLog> {
