@@ -1,12 +1,11 @@
 //! One node in memory, whose tasks do not run: what the parts are tested on.
 
-use super::cluster_options::ClusterOptions;
 use super::command_queue::AnswerReceiver;
 use super::events::EventOptions;
 use super::options::{EngineOptions, StorageOptions};
 use super::start::Wiring;
 use crate::domain::{Caller, Command, Dialect, EndReason, Event, Limits, SessionId, Timestamp, Token};
-use std::path::PathBuf;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// Bounds on events and subscriptions, for a log that no API serves.
@@ -53,44 +52,23 @@ pub fn released(name: &str, token: u64, dialect: Dialect) -> Event {
     }
 }
 
-/// A node that runs alone, in memory.
+/// A node that runs alone, in memory, with the defaults.
 fn options() -> EngineOptions {
-    let storage = StorageOptions {
-        fsync: false,
-        min_free_bytes: 0,
-        snapshot_log_bytes: 8 << 20,
-        batch_commands_max: 10,
-        batch_bytes_max: 1 << 20,
-        queue_commands_max: 100,
-        trust_clock: true,
-        accept_empty: false,
-        accept_lost_end: false,
-    };
-    let cluster = ClusterOptions {
-        node_id: 1,
-        peer_listen: None,
-        advertise: None,
-        peers: Vec::new(),
-        peer_ca: PathBuf::new(),
-        peer_cert: PathBuf::new(),
-        peer_key: PathBuf::new(),
-        heartbeat: Duration::from_millis(100),
-        election_min: Duration::from_millis(250),
-        election_max: Duration::from_millis(400),
-        no_quorum_after: Duration::from_secs(2),
-        outcome_wait: Duration::from_secs(5),
-        node_down_after: Duration::from_secs(2),
-        compare_every: Duration::from_secs(10),
-    };
     EngineOptions {
         data_dir: None,
-        storage,
+        storage: StorageOptions { trust_clock: true, ..defaults("storage") },
         limits: Limits { sessions_max: 10, ..Limits::default() },
         session_idle_timeout: Duration::from_secs(60),
         events: event_options(1_000, 10),
-        cluster,
+        cluster: defaults("cluster"),
         drain: crate::base::Drain::default(),
         transport: None,
         store: None,
     }
+}
+
+/// A section of `config.toml`.
+fn defaults<T: DeserializeOwned>(section: &str) -> T {
+    let document: toml::Table = include_str!("../../config.toml").parse().expect("TOML");
+    document[section].clone().try_into().expect(section)
 }
