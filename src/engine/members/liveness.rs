@@ -35,12 +35,8 @@ impl NodeLiveness {
         let mut ages = self.nodes.lock();
         let was_paused = ages.checked.is_some_and(|checked| now.saturating_sub(checked) * 2 > silence);
         ages.checked = Some(now);
-        let mut heard = BTreeMap::new();
-        for node in nodes {
-            let last = ages.heard.get(&node).copied().filter(|_| !was_paused).unwrap_or(now);
-            heard.insert(node, last);
-        }
-        ages.heard = heard;
+        let last = |node| ages.heard.get(&node).copied().filter(|_| !was_paused).unwrap_or(now);
+        ages.heard = nodes.map(|node| (node, last(node))).collect();
         ages.heard.iter().filter(|(_, last)| now.saturating_sub(**last) >= silence).map(|(node, _)| *node).collect()
     }
 }

@@ -3,7 +3,7 @@
 use super::codec::Version1;
 use super::request::Verdict;
 use crate::base::codec::{DecodeError, Decoder, Encode};
-use crate::base::value::{Value, record, variants};
+use crate::base::value::{Value, variants};
 use crate::domain::Timestamp;
 use crate::raft::MemberError;
 
@@ -107,66 +107,45 @@ impl Value<Version1> for Vec<MemberLine> {
     }
 }
 
-/// The shape of every member error: what is not part of it is 0, or empty.
-#[derive(Default)]
-struct ErrorFields {
-    kind: u8,
-    node: u64,
-    lag_entries: u64,
-    address: String,
-    reason: String,
-}
-
-record!(ErrorFields { kind, node, lag_entries, address, reason } in Version1);
-
+/// Older releases know no number of its own for the only voter: it is this error with a lag, which they ignore.
 const WOULD_LOSE_QUORUM: u8 = 7;
 const ONLY_VOTER: u64 = 1;
 
-/// Declares the number of each member error and where its parts are, once for both directions.
-macro_rules! member_errors {
-    ($($kind:literal = $variant:ident { $($part:tt: $field:ident),* },)+) => {
-        impl ErrorFields {
-            fn of(error: MemberError) -> ErrorFields {
-                match error {
-                    // Older releases know no kind of its own for it, and ignore the lag of this one.
-                    MemberError::LastVoter(node) => {
-                        ErrorFields { kind: WOULD_LOSE_QUORUM, node, lag_entries: ONLY_VOTER, ..ErrorFields::default() }
-                    }
-                    $(MemberError::$variant { $($part: $field),* } => {
-                        ErrorFields { kind: $kind, $($field,)* ..ErrorFields::default() }
-                    })+
-                }
-            }
-
-            fn error(self) -> Result<MemberError, DecodeError> {
-                Ok(match self.kind {
-                    WOULD_LOSE_QUORUM if self.lag_entries == ONLY_VOTER => MemberError::LastVoter(self.node),
-                    $($kind => MemberError::$variant { $($part: self.$field),* },)+
-                    value => return Err(DecodeError::Unknown { what: "reason", value: value.into() }),
-                })
-            }
-        }
-    };
-}
-
-member_errors! {
-    0 = Alone {},
-    1 = BadAddress { 0: address },
-    2 = Unknown { 0: node },
-    3 = AlreadyMember { node: node, address: address },
-    4 = AlreadyVoter { 0: node },
-    5 = Unreachable { node: node, address: address, reason: reason },
-    6 = NotCaughtUp { node: node, lag_entries: lag_entries },
-    7 = WouldLoseQuorum { 0: node },
-    8 = Busy {},
-}
-
+/// A number, then the parts of every member error: what is not part of it is 0, or empty.
 impl Value<Version1> for MemberError {
     fn put(&self, out: &mut Vec<u8>, format: Version1) {
-        ErrorFields::of(self.clone()).put(out, format);
+        let (kind, node, lag_entries, address, reason) = match self {
+            MemberError::Alone => (0, 0, 0, "", ""),
+            MemberError::BadAddress(address) => (1, 0, 0, address.as_str(), ""),
+            MemberError::Unknown(node) => (2, *node, 0, "", ""),
+            MemberError::AlreadyMember { node, address } => (3, *node, 0, address.as_str(), ""),
+            MemberError::AlreadyVoter(node) => (4, *node, 0, "", ""),
+            MemberError::Unreachable { node, address, reason } => (5, *node, 0, address.as_str(), reason.as_str()),
+            MemberError::NotCaughtUp { node, lag_entries } => (6, *node, *lag_entries, "", ""),
+            MemberError::LastVoter(node) => (WOULD_LOSE_QUORUM, *node, ONLY_VOTER, "", ""),
+            MemberError::WouldLoseQuorum(node) => (WOULD_LOSE_QUORUM, *node, 0, "", ""),
+            MemberError::Busy => (8, 0, 0, "", ""),
+        };
+        out.put_u8(kind);
+        [node, lag_entries].into_iter().for_each(|number| out.put_be_u64(number));
+        [address, reason].into_iter().for_each(|text| text.to_owned().put(out, format));
     }
 
     fn get(input: &mut Decoder<'_>, format: Version1) -> Result<Self, DecodeError> {
-        ErrorFields::get(input, format)?.error()
+        let (kind, node, lag_entries) = (input.u8()?, input.be_u64()?, input.be_u64()?);
+        let (address, reason) = (Value::get(input, format)?, Value::get(input, format)?);
+        Ok(match kind {
+            0 => MemberError::Alone,
+            1 => MemberError::BadAddress(address),
+            2 => MemberError::Unknown(node),
+            3 => MemberError::AlreadyMember { node, address },
+            4 => MemberError::AlreadyVoter(node),
+            5 => MemberError::Unreachable { node, address, reason },
+            6 => MemberError::NotCaughtUp { node, lag_entries },
+            WOULD_LOSE_QUORUM if lag_entries == ONLY_VOTER => MemberError::LastVoter(node),
+            WOULD_LOSE_QUORUM => MemberError::WouldLoseQuorum(node),
+            8 => MemberError::Busy,
+            value => return Err(DecodeError::Unknown { what: "reason", value: value.into() }),
+        })
     }
 }

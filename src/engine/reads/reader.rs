@@ -42,10 +42,8 @@ impl TableReader {
     /// Resolves when this node's table holds everything that was answered before this call, on any node.
     pub async fn read_barrier(&self, consistency: Consistency) -> Result<(), EngineError> {
         self.health.check_may_serve()?;
-        if self.stands_still() {
-            return Ok(());
-        }
-        if consistency == Consistency::Stale || (self.health.leads() && self.health.is_alone()) {
+        let is_own_quorum = || self.health.leads() && self.health.is_alone();
+        if self.stands_still() || consistency == Consistency::Stale || is_own_quorum() {
             return Ok(());
         }
         self.barrier.wait(self.options.cluster.no_quorum_after.mul_f32(0.9)).await
