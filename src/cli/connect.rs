@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use rustix::process::geteuid;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{Failure, exit, output_queue};
 use crate::client::{Client, ClientBuilder, ClientError, Trust};
@@ -49,14 +49,12 @@ pub struct Connect {
     client_key: Option<PathBuf>,
     /// API key (also LATCHD_API_KEY, which other users of this machine cannot see)
     #[arg(long, global = true, value_name = "KEY", conflicts_with = "password", value_parser = secret)]
-    #[serde(default, deserialize_with = "read_secret")]
     api_key: Option<Secret>,
     /// File that holds the API key (also LATCHD_API_KEY_FILE)
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["api_key", "password", "password_file"])]
     api_key_file: Option<PathBuf>,
     /// Password (also LATCHD_PASSWORD, which other users of this machine cannot see)
     #[arg(long, global = true, value_name = "PASSWORD", value_parser = secret)]
-    #[serde(default, deserialize_with = "read_secret")]
     password: Option<Secret>,
     /// File that holds the password (also LATCHD_PASSWORD_FILE)
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["api_key", "password"])]
@@ -202,10 +200,6 @@ fn given(what: &str, plain: Option<Secret>, file: Option<PathBuf>) -> Result<Opt
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
-}
-
-fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
-    String::deserialize(from).map(|text| Some(Secret::new(text)))
 }
 
 /// The failure with the service's own message, if it sent one.

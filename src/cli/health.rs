@@ -9,8 +9,7 @@ use clap::Args;
 use super::connect::{Connect, block_on, explain};
 use super::{Failure, output_queue, serve};
 use crate::client::{Client, ClientError, Trust, printable};
-use crate::config::Scheme;
-use crate::config::{Config, Inputs, ListenUrl};
+use crate::config::{Config, Inputs, ListenUrl, Scheme};
 
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -150,13 +150,13 @@ impl Client {
     /// One attempt at the current URL.
     pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
-        let attempt = self.recorded(async {
+        let attempt = async {
             let (url, response) = self.open(call, timeout).await?;
             let headers = response.headers().clone();
             let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
             Ok(Answer { sent, earlier: false, url, headers, text })
-        });
-        attempt.await
+        };
+        self.recorded(attempt).await
     }
 
     /// An attempt at the current URL, whose end is recorded.

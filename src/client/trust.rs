@@ -104,26 +104,6 @@ impl CertificateFile {
         let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
         Ok(CertificateFile { certificates, chains: chains.map_err(|error| bad(&error))? })
     }
-
-    fn verify(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.chains.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            // The dates were checked before the signature and the usage; the name was not.
-            Err(Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_),
-            )) if self.certificates.contains(certificate) => {
-                rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            other => other,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -146,7 +126,15 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let mut verdict = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         if let Some(file) = &self.file {
-            verdict = file.verify(certificate, intermediates, name, ocsp, now);
+            verdict = match file.chains.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+                // The dates were checked before the signature and the usage; the name was not.
+                Err(Error::InvalidCertificate(
+                    CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_),
+                )) if file.certificates.contains(certificate) => ParsedCertificate::try_from(certificate)
+                    .and_then(|parsed| rustls::client::verify_server_name(&parsed, name))
+                    .map(|()| ServerCertVerified::assertion()),
+                other => other,
+            };
         }
         let read = || rustls_platform_verifier::Verifier::new(Arc::clone(&self.provider)).ok();
         let system = self.system.as_ref().filter(|_| verdict.is_err() && !self.accept_any);

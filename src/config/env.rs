@@ -2,8 +2,7 @@
 
 use super::access::PlainCredentials;
 use super::layers::{Layers, nearest};
-use super::source::Source;
-use super::{ConfigError, SecretFile};
+use super::{ConfigError, SecretFile, Source};
 use crate::base::config_value::Secret;
 
 /// Prefix of every variable that is ours.

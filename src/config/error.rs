@@ -1,6 +1,6 @@
 //! What is wrong with the configuration, in words with which the reader can fix it at once.
 
-use super::source::Source;
+use std::fmt;
 
 /// A refused configuration. The message names the source, the key, the value and what is accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,4 +24,24 @@ pub enum ConfigError {
 
 fn shown(key: &str, value: Option<&str>) -> String {
     value.map_or_else(|| format!("the value of {key}"), |value| format!("{key} = {value}"))
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Default,
+    File(String),
+    Env(String),
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("built-in defaults"),
+            Self::File(path) => write!(f, "file {path}"),
+            Self::Env(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
 }

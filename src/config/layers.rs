@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::error::ConfigError;
-use super::source::Source;
+use super::error::{ConfigError, Source};
 use super::toml_errors::{self, accepted};
 
 /// The merged document.
@@ -43,11 +42,14 @@ impl Layers {
 
     /// Lays the text of a configuration file over what is there.
     pub fn file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
-        let table: Table = text.parse().map_err(|error: toml::de::Error| not_toml(path, text, &error))?;
+        let table: Table = text.parse().map_err(|error| {
+            let (line, reason) = (toml_errors::line(text, &error), toml_errors::syntax(&error));
+            ConfigError::NotToml { file: path.to_owned(), line, reason }
+        })?;
         let source = Source::File(path.to_owned());
         for (name, value) in table {
             match value {
-                Value::Table(section) if self.is_section(&name) => {
+                Value::Table(section) if self.document.get(&name).is_some_and(Value::is_table) => {
                     for (key, value) in section {
                         self.set(&format!("{name}.{key}"), value, source.clone())?;
                     }
@@ -64,7 +66,8 @@ impl Layers {
     /// Sets one key from a text, read as the kind of value that the key has.
     pub fn text(&mut self, key: &str, text: &str, source: Source) -> Result<(), ConfigError> {
         let value = match self.known.get(key) {
-            Some(kind) => typed(kind, text).map_err(|accepted| bad_value(key, &source, text, accepted))?,
+            Some(kind) => typed(kind, text)
+                .map_err(|accepted| bad_value(key, key, source.clone(), format!("{text:?}"), accepted.to_owned()))?,
             None => Value::String(text.to_owned()),
         };
         self.set(key, value, source)
@@ -93,7 +96,7 @@ impl Layers {
             let source = self.sources.get(&key).cloned().unwrap_or(Source::Default);
             let value = self.value(&key).map(Value::to_string).unwrap_or_default();
             let accepted = accepted(error.inner().message());
-            bad_value_at(&path, &key, source, value, accepted)
+            bad_value(&path, &key, source, value, accepted)
         })
     }
 
@@ -108,10 +111,6 @@ impl Layers {
         let sections = self.document.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str());
         let nearest = format!("[{}]", nearest(&name, sections));
         ConfigError::UnknownKey { source, key: format!("[{name}]"), nearest }
-    }
-
-    fn is_section(&self, name: &str) -> bool {
-        self.document.get(name).is_some_and(Value::is_table)
     }
 }
 
@@ -146,16 +145,7 @@ fn covers(key: &str, path: &str) -> bool {
     path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-fn bad_value(key: &str, source: &Source, value: &str, accepted: &str) -> ConfigError {
-    bad_value_at(key, key, source.clone(), format!("{value:?}"), accepted.to_owned())
-}
-
-fn bad_value_at(path: &str, key: &str, source: Source, value: String, accepted: String) -> ConfigError {
+fn bad_value(path: &str, key: &str, source: Source, value: String, accepted: String) -> ConfigError {
     let secret = matches!(key, "access.passwords" | "access.keys");
     ConfigError::BadValue { source, key: path.to_owned(), value: (!secret).then_some(value), accepted }
-}
-
-fn not_toml(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let (line, reason) = (toml_errors::line(text, error), toml_errors::syntax(error));
-    ConfigError::NotToml { file: path.to_owned(), line, reason }
 }

@@ -6,8 +6,6 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use crate::base::config_value::{bytes, duration, percent, positive, positive_duration};
-use crate::domain::Limits;
-use crate::domain::time::round_up_ms;
 
 /// Sessions.
 #[derive(Clone, Debug, Deserialize)]
@@ -90,28 +88,5 @@ impl LocksConfig {
     /// The bound on a lock-by-name hold, when there is one.
     pub fn max_hold(&self) -> Option<Duration> {
         (!self.max_hold.is_zero()).then_some(self.max_hold)
-    }
-}
-
-/// What the lock table itself enforces of all this.
-pub fn table_limits(sessions: &SessionsConfig, locks: &LocksConfig, quotas: &QuotasConfig) -> Limits {
-    Limits {
-        name_bytes_max: locks.name_bytes_max as u64,
-        metadata_entries_max: locks.metadata_entries_max as u64,
-        metadata_key_bytes_max: locks.metadata_key_bytes_max as u64,
-        metadata_value_bytes_max: locks.metadata_value_bytes_max as u64,
-        wait_ms_max: round_up_ms(locks.wait_max),
-        lease_ms_max: round_up_ms(locks.lease_max),
-        size_max: locks.size_max.into(),
-        waiters_per_lock_max: locks.waiters_per_lock_max,
-        holds_max: locks.holds_max,
-        sessions_max: sessions.count_max,
-        holds_per_session_max: sessions.holds_max,
-        remembered_sizes_max: locks.remembered_sizes_max,
-        remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
-        requests_max: locks.requests_max,
-        table_bytes_max: locks.table_bytes_max,
-        credential_share: u64::from(quotas.credential_percent) * 10,
-        address_share: u64::from(quotas.address_percent) * 10,
     }
 }

@@ -6,7 +6,6 @@
 
 pub mod access;
 mod cluster;
-pub mod compat;
 pub mod env;
 mod error;
 mod exposure;
@@ -16,7 +15,6 @@ pub mod limits;
 pub mod log;
 pub mod secret_file;
 pub mod server;
-mod source;
 pub mod tls;
 pub mod toml_errors;
 
@@ -25,14 +23,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use self::access::AccessConfig;
-pub use self::compat::CompatConfig;
-pub use self::error::ConfigError;
+pub use self::error::{ConfigError, Source};
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{LocksConfig, QuotasConfig, SessionsConfig};
 pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
-pub use self::server::ServerConfig;
-pub use self::source::Source;
+pub use self::server::{CompatConfig, ServerConfig};
 pub use self::tls::TlsConfig;
 
 use self::access::PlainCredentials;
@@ -40,6 +36,7 @@ use self::layers::Layers;
 pub use crate::base::config_value::Secret;
 pub use crate::base::listen_url::{ListenUrl, Scheme};
 use crate::domain::Limits;
+use crate::domain::time::round_up_ms;
 pub use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::events::EventOptions;
 use crate::engine::{ClusterOptions, StorageOptions};
@@ -102,9 +99,28 @@ impl Config {
         Ok(Self { plain, ..layers.read()? })
     }
 
-    /// The limits of the lock table.
+    /// What the lock table itself enforces.
     pub fn limits(&self) -> Limits {
-        limits::table_limits(&self.sessions, &self.locks, &self.quotas)
+        let Config { sessions, locks, quotas, .. } = self;
+        Limits {
+            name_bytes_max: locks.name_bytes_max as u64,
+            metadata_entries_max: locks.metadata_entries_max as u64,
+            metadata_key_bytes_max: locks.metadata_key_bytes_max as u64,
+            metadata_value_bytes_max: locks.metadata_value_bytes_max as u64,
+            wait_ms_max: round_up_ms(locks.wait_max),
+            lease_ms_max: round_up_ms(locks.lease_max),
+            size_max: locks.size_max.into(),
+            waiters_per_lock_max: locks.waiters_per_lock_max,
+            holds_max: locks.holds_max,
+            sessions_max: sessions.count_max,
+            holds_per_session_max: sessions.holds_max,
+            remembered_sizes_max: locks.remembered_sizes_max,
+            remembered_size_idle_ms: round_up_ms(locks.remembered_size_idle),
+            requests_max: locks.requests_max,
+            table_bytes_max: locks.table_bytes_max,
+            credential_share: u64::from(quotas.credential_percent) * 10,
+            address_share: u64::from(quotas.address_percent) * 10,
+        }
     }
 
     /// Whether any password or key is configured.

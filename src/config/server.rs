@@ -1,4 +1,4 @@
-//! `[server]`: bounds on connections and requests, and who is believed about addresses.
+//! `[server]`: bounds on connections and requests, and who is believed about addresses. `[compat]`: ways of older servers.
 
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub drain_timeout: Duration,
+}
+
+/// Ways of older servers that are off unless they are needed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompatConfig {
+    pub ignore_unknown_fields: bool,
+    pub release_without_credential: bool,
 }
 
 impl ServerConfig {

@@ -48,15 +48,14 @@ pub fn start(logging: Logging<'_>) -> io::Result<()> {
     let colours = logging.colours && destination.is_terminal();
     let log = lines::start("latchd-log", destination)?;
     let stdout = lines::start("latchd-stdout", Destination::stdout()?)?;
-    let writers = Writers { log: Arc::clone(&log), stdout: Arc::clone(&stdout), format: logging.format };
-    let base = fmt().with_env_filter(filter(logging.level)).with_writer(writers).with_target(false);
+    let outputs = OUTPUTS.get_or_init(|| Outputs { log, stdout, format: logging.format });
+    let base = fmt().with_env_filter(filter(logging.level)).with_writer(outputs).with_target(false);
     let base = base.log_internal_errors(false);
     // It fails only when logging is already set up, as in a test process.
     let _ = match logging.format {
         LogFormat::Text => base.with_ansi(colours).try_init(),
         LogFormat::Json => base.json().flatten_event(true).try_init(),
     };
-    drop(OUTPUTS.set(Outputs { log, stdout, format: logging.format }));
     Ok(())
 }
 
@@ -129,12 +128,6 @@ fn filter(level: Level) -> EnvFilter {
     EnvFilter::new(format!("{libraries},openraft=off,latchd={ours},{ON_STDOUT}=info"))
 }
 
-struct Writers {
-    log: Arc<LineQueue>,
-    stdout: Arc<LineQueue>,
-    format: LogFormat,
-}
-
 /// Puts what one event says into a queue.
 struct Writer<'a> {
     queue: &'a LineQueue,
@@ -142,7 +135,7 @@ struct Writer<'a> {
     settles: bool,
 }
 
-impl<'a> MakeWriter<'a> for Writers {
+impl<'a> MakeWriter<'a> for &'static Outputs {
     type Writer = Writer<'a>;
 
     fn make_writer(&'a self) -> Writer<'a> {
@@ -150,10 +143,8 @@ impl<'a> MakeWriter<'a> for Writers {
     }
 
     fn make_writer_for(&'a self, about: &Metadata<'_>) -> Writer<'a> {
-        match about.target() {
-            ON_STDOUT => Writer { queue: &self.stdout, format: self.format, settles: false },
-            target => Writer { queue: &self.log, format: self.format, settles: target == FLUSH_TARGET },
-        }
+        let queue = if about.target() == ON_STDOUT { &self.stdout } else { &self.log };
+        Writer { queue, format: self.format, settles: about.target() == FLUSH_TARGET }
     }
 }
 

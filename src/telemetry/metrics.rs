@@ -1,16 +1,19 @@
 //! Every metric of the service, with Prometheus' own names and base units. No lock name, user or address is a label.
 
-use prometheus_client::encoding::text;
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::gauges::{CertificateLabels, Gauges, NodeLabels};
 use super::logs;
 use super::process::ProcessMetrics;
 use super::requests::{Requests, RouteLabels};
-use crate::base::histogram::{Histogram, REQUEST_SECONDS};
+use crate::base::histogram::{Distribution, Histogram, REQUEST_SECONDS};
 
 /// The counters and gauges that the rooms add to, and the registry that shows them. What others count is read when it is shown.
 #[derive(Debug)]
@@ -47,35 +50,39 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts requests under these labels.
     pub fn new(labels: RouteLabels) -> Self {
-        let mut shown = Shown(registry());
+        let (mut shown, mut bare) = (registry(), Registry::default());
         let requests = Requests::new(labels);
-        shown.0.register("http_requests", "Answered requests", requests.family.clone());
+        shown.register("http_requests", "Answered requests", requests.family.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        shown.0.register("build", "What runs here", build);
-        let mut bare = Registry::default();
-        let process = ProcessMetrics::registered(&mut bare);
+        shown.register("build", "What runs here", build);
         Self {
             requests,
             request_seconds: Histogram::new(REQUEST_SECONDS),
-            connections: shown.gauge("connections", "Open connections"),
-            connections_refused: shown
-                .counter("connections_refused", "Connections and requests refused by a connection limit"),
-            connections_flooded: shown
-                .counter("connections_flooded", "Connections ended because their HTTP/2 frames did nothing but cost"),
-            tls_failures: shown.counter("tls_failures", "TLS handshakes with clients that failed"),
+            connections: registered(&mut shown, "connections", "Open connections"),
+            connections_refused: registered(
+                &mut shown,
+                "connections_refused",
+                "Connections and requests refused by a connection limit",
+            ),
+            connections_flooded: registered(
+                &mut shown,
+                "connections_flooded",
+                "Connections ended because their HTTP/2 frames did nothing but cost",
+            ),
+            tls_failures: registered(&mut shown, "tls_failures", "TLS handshakes with clients that failed"),
             peer_lag: Gauges::registered(
-                &mut shown.0,
+                &mut shown,
                 "peer_lag_entries",
                 "Log entries that another node lacks; only the leader knows and shows it",
             ),
             certificate_expiry: Gauges::registered(
-                &mut shown.0,
+                &mut shown,
                 "certificate_expiry_timestamp_seconds",
                 "When a certificate in use ends, in seconds since 1970, by the configuration key of its file",
             ),
-            process,
+            process: ProcessMetrics::registered(&mut bare),
             bare,
-            registry: shown.0,
+            registry: shown,
         }
     }
 
@@ -93,20 +100,21 @@ impl Metrics {
     }
 }
 
-/// Registers as it makes. The encoder adds `_total` to the name of a counter.
-struct Shown(Registry);
+/// A new metric that the registry shows. The encoder adds `_total` to the name of a counter.
+fn registered<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
 
-impl Shown {
-    fn counter(&mut self, name: &str, help: &str) -> Counter {
-        let counter = Counter::default();
-        self.0.register(name, help, counter.clone());
-        counter
+impl EncodeMetric for Distribution {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let count = self.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(self.sum, count, &self.buckets, None)
     }
 
-    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
-        let gauge = Gauge::default();
-        self.0.register(name, help, gauge.clone());
-        gauge
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
     }
 }
 

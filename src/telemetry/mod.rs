@@ -3,7 +3,6 @@
 //! A log message can be read alone, and carries its values again as fields. No secret, token or key is ever logged.
 
 pub mod gauges;
-mod histogram;
 mod lines;
 pub mod logs;
 pub mod metrics;

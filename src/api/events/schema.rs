@@ -142,18 +142,16 @@ pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, fu
 }
 
 /// The end of a stream.
-pub fn dropped(out: &mut Vec<u8>, why: DropReason) {
-    out.extend_from_slice(RETRY.as_bytes());
-    write(out, None, "dropped", &Dropped { event: "dropped", why: why.as_str() });
+pub fn dropped(why: DropReason) -> Vec<u8> {
+    let mut out = RETRY.as_bytes().to_vec();
+    write(&mut out, None, "dropped", &Dropped { event: "dropped", why: why.as_str() });
+    out
 }
 
 /// Shows that the stream lives, and moves the client's last id along with what was not for it.
-pub fn heartbeat(out: &mut Vec<u8>, place: Option<EventId>) {
-    out.extend_from_slice(b": heartbeat\n");
-    if let Some(place) = place {
-        out.extend_from_slice(format!("id: {place}\n").as_bytes());
-    }
-    out.push(b'\n');
+pub fn heartbeat(place: Option<EventId>) -> String {
+    let id = place.map_or(String::new(), |place| format!("id: {place}\n"));
+    format!(": heartbeat\n{id}\n")
 }
 
 fn write(out: &mut Vec<u8>, id: Option<EventId>, event: &str, data: &impl Serialize) {

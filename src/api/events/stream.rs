@@ -4,7 +4,7 @@
 //! these few chunks, and delays no other.
 
 use super::schema::{self, DropReason};
-use crate::engine::events::{EventId, EventOptions, Subscription, Update};
+use crate::engine::events::{EventOptions, Subscription, Update};
 use crate::http::connection::Connection;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -34,9 +34,7 @@ pub fn body(
     let stream = Stream { chunks, full_listing, options };
     tokio::spawn(async move {
         let StreamEnd::Dropped(why) = stream.run(reader).await else { return };
-        let mut last_event = Vec::new();
-        schema::dropped(&mut last_event, why);
-        if last.send(last_event.into()).is_err() {
+        if last.send(schema::dropped(why).into()).is_err() {
             return;
         }
         if tokio::time::timeout(LAST_EVENT_TIMEOUT, body_gone).await.is_err() {
@@ -103,7 +101,7 @@ impl Stream {
                         biased;
                         () = self.chunks.closed() => return Err(StreamEnd::Closed),
                         () = &mut silence => {
-                            self.send(heartbeat(place)).await?;
+                            self.send(schema::heartbeat(place).into()).await?;
                             silence.set(sleep(self.options.heartbeat));
                         }
                         step = &mut next => break step,
@@ -136,10 +134,4 @@ impl Stream {
         }
         out.into()
     }
-}
-
-fn heartbeat(place: Option<EventId>) -> Bytes {
-    let mut out = Vec::new();
-    schema::heartbeat(&mut out, place);
-    out.into()
 }

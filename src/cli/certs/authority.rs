@@ -105,16 +105,12 @@ impl Folder<'_> {
         Ok(Issuer::new(authority_params(), key))
     }
 
-    /// Writes the pair of a node, the key first: a certificate without a key would look complete.
-    pub fn create_pair(&self, id: u64, pair: &Pair) -> Result<(), Failure> {
-        self.create(&key_name(id), &pair.key, 0o600)?;
-        self.create(&cert_name(id), &pair.cert, 0o644)
-    }
-
-    /// Writes a file that does not exist.
-    pub fn create(&self, name: &str, pem: &str, mode: u32) -> Result<(), Failure> {
-        let path = self.path(name);
-        write_new(&path, pem, mode).map_err(|error| Failure::unwritable(&path, error))
+    /// Writes files that do not exist, the key first: a certificate without a key would look complete.
+    pub fn create(&self, cert: &str, key: &str, pair: &Pair) -> Result<(), Failure> {
+        [(key, &pair.key, 0o600), (cert, &pair.cert, 0o644)].iter().try_for_each(|(name, pem, mode)| {
+            let path = self.path(name);
+            write_new(&path, pem, *mode).map_err(|error| Failure::unwritable(&path, error))
+        })
     }
 
     /// Replaces files. All new ones are written before the first is renamed, so that a full disk changes nothing.

@@ -107,7 +107,8 @@ impl Nodes {
         fs::create_dir_all(&self.dir).map_err(|error| Failure::unwritable(&self.dir, error))?;
         let authority = if is_new { begin(&folder)? } else { folder.authority()? };
         for (id, hosts) in &by_id {
-            folder.create_pair(*id, &node_pair(&authority, *id, hosts).map_err(Failure::from_error)?)?;
+            let pair = node_pair(&authority, *id, hosts).map_err(Failure::from_error)?;
+            folder.create(&cert_name(*id), &key_name(*id), &pair)?;
         }
         Ok(next_steps(&self.dir, &by_id))
     }
@@ -151,8 +152,7 @@ fn check_absent<'a>(dir: &Path, is_new: bool, ids: impl Iterator<Item = &'a u64>
 
 fn begin(folder: &Folder<'_>) -> Result<Authority, Failure> {
     let (authority, pair) = new_authority().map_err(Failure::from_error)?;
-    folder.create(CA_KEY, &pair.key, 0o600)?;
-    folder.create(CA_CERT, &pair.cert, 0o644)?;
+    folder.create(CA_CERT, CA_KEY, &pair)?;
     Ok(authority)
 }
 

@@ -88,7 +88,7 @@ impl Supervisor<'_> {
                     Some(next) => phase = next,
                     None => return self.give_up(),
                 },
-                () = next_change(&mut self.status), if matches!(phase, Phase::Running(_)) => phase = self.running(),
+                Ok(()) = self.status.changed(), if matches!(phase, Phase::Running(_)) => phase = self.running(),
                 signal = self.signals.next() => {
                     if let Some(code) = self.handle(signal) {
                         return self.ended(code, phase).await;
@@ -198,13 +198,6 @@ impl Supervisor<'_> {
              the end of its lease"
         ));
         Outcome::StillRunning
-    }
-}
-
-/// The next change of the status; never returns after the last one.
-async fn next_change(status: &mut watch::Receiver<HoldStatus>) {
-    if status.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -47,10 +47,8 @@ impl Destination {
 
     /// A server in the background may write to its terminal whatever `stty tostop` says: it would be stopped otherwise.
     pub(super) fn prepare_thread(&self) {
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGTTOU);
         // It fails for numbers that are no signals.
-        let _ = signals.thread_block();
+        let _ = SigSet::from(Signal::SIGTTOU).thread_block();
     }
 
     /// Writes one line; returns whether all of it has gone out.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 /// A destination that takes no line for this long is not waited for any longer.
 const STUCK_AFTER: Duration = Duration::from_millis(250);
@@ -42,7 +42,7 @@ impl LineQueue {
 
     /// Takes a line in, or counts it as lost where there is no room. Never waits for the destination.
     pub fn push(&self, line: &[u8]) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.bytes + line.len() > self.bytes_max {
             state.lost += 1;
             return;
@@ -56,19 +56,19 @@ impl LineQueue {
 
     /// Lines that found no room, or could not be written.
     pub fn lost(&self) -> u64 {
-        self.state().lost
+        self.state.lock().lost
     }
 
     /// Has the destination opened anew, before the lines that come from now on.
     pub fn reopen(&self) {
-        self.state().reopen = true;
+        self.state.lock().reopen = true;
         self.changed.notify_all();
     }
 
     /// Waits until all that was taken in so far is written, for the last lines of a process; gives up on a destination
     /// that takes nothing.
     pub fn flush(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let last = state.accepted;
         for _ in 0..PERIODS_MAX {
             let before = state.ended;
@@ -80,7 +80,7 @@ impl LineQueue {
     }
 
     pub(super) fn next(&self) -> Next {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         loop {
             if std::mem::take(&mut state.reopen) {
                 return Next::Reopen;
@@ -93,16 +93,12 @@ impl LineQueue {
     }
 
     pub(super) fn ended(&self, line: &[u8], written: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.bytes -= line.len();
         state.ended += 1;
         state.lost += u64::from(!written);
         drop(state);
         self.changed.notify_all();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 }
 

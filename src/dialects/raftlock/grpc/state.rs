@@ -71,13 +71,10 @@ impl Rates {
 }
 
 fn measured(samples: &VecDeque<Sample>) -> Rates {
-    let (Some(first), Some(last)) = (samples.front(), samples.back()) else {
+    let (Some(first), Some(last), 2..) = (samples.front(), samples.back(), samples.len()) else {
         return Rates::default();
     };
     let seconds = INTERVAL.as_secs_f64() * (samples.len() - 1) as f64;
-    if seconds == 0.0 {
-        return Rates::default();
-    }
     let per_second = |count: u64| count as f64 / seconds;
     let ended = ended(&last.stats) - ended(&first.stats);
     // Little's law: as many holds as there are on average take as long as it takes for so many to end.
