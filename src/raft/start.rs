@@ -11,20 +11,20 @@ use crate::raft::election::lost_end::LostEnd;
 use crate::raft::error::NodeStartError;
 use crate::raft::interface::{Machine, PeerService};
 use crate::raft::leadership;
+use crate::raft::log::node_log::NodeLog;
 use crate::raft::membership::changes;
 use crate::raft::membership::node_state::NodeState;
 use crate::raft::monitors::Monitors;
 use crate::raft::node::{Consensus, InCluster, NodeParts, RaftNode};
-use crate::raft::options::{PeerOptions, RaftOptions, Store};
+use crate::raft::options::{PeerOptions, RaftOptions};
 use crate::raft::peers::authorization::VouchedMembers;
-use crate::raft::peers::client::Network;
 use crate::raft::peers::connections::Peers;
 use crate::raft::peers::hello::LocalNode;
 use crate::raft::peers::incoming::PeerServer;
 use crate::raft::peers::server;
 use crate::raft::snapshot::policy;
-use crate::raft::standalone::{self, StandaloneLog};
-use crate::raft::storage::{self, OpenLog, OpenStores};
+use crate::raft::standalone;
+use crate::raft::storage::{self, OpenStores};
 use crate::raft::types::Raft;
 
 impl RaftNode {
@@ -67,12 +67,7 @@ async fn compose_standalone(
     stores: OpenStores,
     monitors: Monitors,
 ) -> Result<NodeParts, NodeStartError> {
-    let log = match (stores.log, &options.store) {
-        (OpenLog::Memory(_), Store::Memory) => StandaloneLog::None(monitors.log.clone()),
-        (OpenLog::Memory(log), _) => StandaloneLog::Memory(log),
-        (OpenLog::Disk(log), _) => StandaloneLog::Disk(log),
-    };
-    let (node, lead) = standalone::start(options.node_id, log, stores.machine).await?;
+    let (node, lead) = standalone::start(options.node_id, stores.log, stores.machine).await?;
     let mut parts = NodeParts {
         id: options.node_id,
         leadership: node.leadership.subscribe(),
@@ -109,10 +104,10 @@ async fn compose(
     });
     let peers = Peers::new(local.clone(), with.transport.clone());
     let config = Arc::new(options.openraft_config().map_err(NodeStartError::engine)?);
-    let (id, network) = (options.node_id, Network(peers.clone()));
+    let (id, network) = (options.node_id, peers.clone());
     let raft = match log {
-        OpenLog::Memory(log) => Raft::new(id, config, network, log, machine).await,
-        OpenLog::Disk(log) => Raft::new(id, config, network, log, machine).await,
+        NodeLog::Memory(log) => Raft::new(id, config, network, log, machine).await,
+        NodeLog::Disk(log) => Raft::new(id, config, network, log, machine).await,
     };
     let raft = raft.map_err(NodeStartError::engine)?;
     // Cannot be set already: it was made above.

@@ -62,7 +62,6 @@ impl StateMachine {
         let restored = restored.and_then(|()| reader.verify_rest().map_err(|e| e.to_string()));
         restored.map_err(|reason| UnreadableSnapshot { offset: reader.offset(), reason })?;
         self.restored(&kept.meta);
-        self.monitors.applied.announce(index);
         self.monitors.snapshots.ended(index, kept.bytes);
         Ok(())
     }
@@ -70,6 +69,7 @@ impl StateMachine {
     fn restored(&mut self, meta: &SnapshotMeta) {
         (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
         self.monitors.applied.restored(self.applied);
+        self.announce();
     }
 
     /// Applies the next entry of the log.
@@ -178,7 +178,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         restored.map_err(|reason| StorageIOError::write_state_machine(AnyError::error(reason)))?;
         self.restored(meta);
         self.snapshot_taken = true;
-        self.monitors.applied.announce(index);
         self.monitors.snapshots.started();
         self.monitors.snapshots.ended(index, kept.bytes);
         Ok(())

@@ -13,6 +13,7 @@ use crate::raft::interface::{Machine, StableStore};
 use crate::raft::log::check;
 use crate::raft::log::disk::DiskLog;
 use crate::raft::log::memory::MemoryLog;
+use crate::raft::log::node_log::NodeLog;
 use crate::raft::log::record::RecordedState;
 use crate::raft::monitors::Monitors;
 use crate::raft::options::{Accept, RaftOptions, Store};
@@ -24,7 +25,7 @@ use crate::raft::types::{LogId, NodeId, SnapshotBody};
 
 /// The open stores of a node.
 pub struct OpenStores {
-    pub log: OpenLog,
+    pub log: NodeLog,
     pub machine: StateMachine,
     /// The store id.
     pub id: [u8; 16],
@@ -33,11 +34,6 @@ pub struct OpenStores {
     pub data_dir: Weak<DataDir>,
     /// The newest entry that was on disk once, if the log has lost it.
     pub lost: Option<LogId>,
-}
-
-pub enum OpenLog {
-    Memory(MemoryLog),
-    Disk(DiskLog),
 }
 
 /// What ends when the stores are closed and the data directory is free.
@@ -75,7 +71,7 @@ pub fn open_in_memory(
     let machine = StateMachine::new(machine, snapshots, monitors.clone(), lock);
     let machine = machine.map_err(|e| NodeStartError::Engine(e.reason))?;
     let lost = log.lost_end();
-    Ok((OpenStores { log: OpenLog::Memory(log), machine, id, empty, data_dir: Weak::new(), lost }, released))
+    Ok((OpenStores { log: NodeLog::Memory(log), machine, id, empty, data_dir: Weak::new(), lost }, released))
 }
 
 /// Blocks for as long as reading the directory takes.
@@ -128,7 +124,7 @@ fn open_disk(
             NodeStartError::damaged(&file, e.offset, e.reason)
         })?;
     let data_dir = Arc::downgrade(&data_dir);
-    Ok((OpenStores { log: OpenLog::Disk(log), machine, id, empty, data_dir, lost }, released))
+    Ok((OpenStores { log: NodeLog::Disk(log), machine, id, empty, data_dir, lost }, released))
 }
 
 fn log_lost_end(dir: &Path, last: Option<LogId>, lost: LogId, accept: Accept) {

@@ -11,11 +11,12 @@ use crate::raft::data_dir::directory::{DataDir, DataDirLock};
 use crate::raft::interface::{Frozen, Machine, StableStore};
 use crate::raft::log::disk::DiskLog;
 use crate::raft::log::memory::MemoryLog;
+use crate::raft::log::node_log::NodeLog;
 use crate::raft::monitors::Monitors;
 use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::store::SnapshotStore;
 use crate::raft::state_machine::StateMachine;
-use crate::raft::storage::{self, OpenLog};
+use crate::raft::storage;
 use crate::raft::types::{StorageError, TypeConfig};
 
 #[path = "../../tests/simulation/disk.rs"]
@@ -64,7 +65,7 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, ()> for OnStableStore {
         let monitors = Monitors::new(u64::MAX, 0);
         let opened = storage::open_in_memory(Some(disk), 1, Box::<Collector>::default(), &monitors);
         let (stores, _) = opened.expect("nothing to restore");
-        let OpenLog::Memory(log) = stores.log else { panic!("not a log in memory") };
+        let NodeLog::Memory(log) = stores.log else { panic!("not a log in memory") };
         Ok(((), log, stores.machine))
     }
 }

@@ -20,9 +20,8 @@ fn store_bootstrapped_from_snapshot_starts_with_its_state() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let content = snapshot(&["a", "b"]);
-    bootstrap_from_snapshot(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect("seeded");
-    let again =
-        bootstrap_from_snapshot(&data, 1, "https://a:1", 1 << 50, &mut content.as_slice()).expect_err("it is there");
+    bootstrap_from_snapshot(&data, 1, "https://a:1", 1 << 50, content.clone()).expect("seeded");
+    let again = bootstrap_from_snapshot(&data, 1, "https://a:1", 1 << 50, content.clone()).expect_err("it is there");
     assert!(matches!(again, NodeStartError::NotEmpty { .. }), "{again}");
     let runtime = runtime();
     for expected in [&["a", "b", "c"][..], &["a", "b", "c", "c"]] {

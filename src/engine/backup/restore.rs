@@ -85,7 +85,7 @@ pub fn restore(backup: &Path, options: &RestoreOptions) -> Result<BackupCounts, 
     let trial = Table::restore(&mut bytes.as_slice());
     let trial = trial.map_err(|error| BackupError::Damaged { path: backup.to_owned(), reason: error.to_string() })?;
     check_sound(trial).map_err(|reason| BackupError::Damaged { path: backup.to_owned(), reason })?;
-    bootstrap_from_snapshot(&options.data_dir, options.node_id, &options.advertise, first, &mut bytes.as_slice())?;
+    bootstrap_from_snapshot(&options.data_dir, options.node_id, &options.advertise, first, bytes)?;
     Ok(BackupCounts::of(&table, contents.bytes))
 }
 

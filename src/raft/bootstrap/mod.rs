@@ -4,7 +4,7 @@ pub mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use openraft::BasicNode;
 use crate::raft::data_dir::directory::{DataDir, DataDirLock};
 use crate::raft::data_dir::store_id;
 use crate::raft::error::NodeStartError;
+use crate::raft::interface::Frozen;
 use crate::raft::log::disk::DiskLog;
 use crate::raft::options::PeerOptions;
 use crate::raft::snapshot::directory::SnapshotDir;
@@ -51,7 +52,7 @@ pub fn bootstrap_from_snapshot(
     node_id: u64,
     address: &str,
     index: u64,
-    content: &mut dyn Read,
+    content: Vec<u8>,
 ) -> Result<(), NodeStartError> {
     match fs::read_dir(dir).map(|mut found| found.next()) {
         Ok(None) => {}
@@ -66,7 +67,8 @@ pub fn bootstrap_from_snapshot(
     let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
     let meta = snapshot_meta(Some(at), StoredMembership::new(Some(at), membership));
     let snapshot_dir = data_dir.snapshot.clone();
-    SnapshotDir::open(&snapshot_dir)?.write_from(&meta, content).map_err(|e| NodeStartError::io(&snapshot_dir, e))?;
+    let content: Frozen = Box::new(move |out| out.write_all(&content));
+    SnapshotDir::open(&snapshot_dir)?.write(&meta, &content).map_err(|e| NodeStartError::io(&snapshot_dir, e))?;
     let log_dir = data_dir.log.clone();
     let (lock, mut released) = DataDirLock::new(Some(Arc::new(data_dir)));
     let log = DiskLog::open(&log_dir, None, true, Arc::default(), lock)?;

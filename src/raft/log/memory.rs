@@ -28,7 +28,7 @@ use crate::raft::types::{
 #[derive(Clone)]
 pub struct MemoryLog {
     contents: Arc<Mutex<LogContents>>,
-    monitor: Arc<LogMonitor>,
+    pub monitor: Arc<LogMonitor>,
     /// The node that runs on this log, if one does.
     own: Option<NodeId>,
     stable: Option<StableWriter>,
@@ -68,6 +68,10 @@ impl MemoryLog {
         Ok(Self { contents: Arc::new(Mutex::new(contents)), monitor, own, stable })
     }
 
+    pub fn has_store(&self) -> bool {
+        self.stable.is_some()
+    }
+
     pub fn is_empty(&self) -> bool {
         let contents = self.contents.lock();
         contents.vote.is_none() && contents.last().is_none()
@@ -100,8 +104,7 @@ impl MemoryLog {
             let next = log.purged.map_or(0, |id| id.index + 1);
             log.entries.extend(entries.into_iter().filter(|entry| entry.log_id.index >= next));
             self.monitor.set_last_index(log.last().map_or(0, |last| last.index));
-            let is_stored = self.stable.is_some();
-            log.entries.range(before..).filter(|_| is_stored).map(stored).collect()
+            log.entries.range(before..).filter(|_| self.has_store()).map(stored).collect()
         };
         self.write(|| LogChange::Append(appended), flushed);
     }

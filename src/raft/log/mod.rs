@@ -9,6 +9,7 @@ pub mod log_file;
 mod log_files;
 pub mod memory;
 pub mod monitor;
+pub mod node_log;
 pub mod position;
 mod range;
 pub mod record;

@@ -29,19 +29,15 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// A snapshot that a node refuses is sent again at once.
 static NOT_RECEIVED: KeyedLogRateLimit<NodeId> = KeyedLogRateLimit::new(64);
 
-/// The other nodes.
-#[derive(Clone)]
-pub struct Network(pub Peers);
-
 #[derive(Debug, thiserror::Error)]
 #[error("it answers with term {0}, which is too far beyond the last known one")]
 struct ImplausibleTerm(u64);
 
-impl RaftNetworkFactory<TypeConfig> for Network {
+impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> PeerClient {
-        PeerClient { connection: self.0.raft_connection(target, &node.addr), dialer: self.0.dialer(target, &node.addr) }
+        PeerClient { connection: self.raft_connection(target, &node.addr), dialer: self.dialer(target, &node.addr) }
     }
 }
 

@@ -63,15 +63,6 @@ impl SnapshotDir {
         self.adopt(&aside, meta)
     }
 
-    /// The same for a state that is encoded already.
-    pub fn write_from(&self, meta: &SnapshotMeta, content: &mut dyn io::Read) -> io::Result<KeptSnapshot> {
-        let aside = self.dir.join(ASIDE);
-        let mut writer = snapshot_writer(File::create(&aside)?, meta, |file| file.sync_data())?;
-        io::copy(content, &mut writer)?;
-        writer.finish()?;
-        self.adopt(&aside, meta)
-    }
-
     /// The path at which a snapshot from another node is assembled.
     pub fn incoming(&self) -> PathBuf {
         let number = self.received.fetch_add(1, Relaxed);

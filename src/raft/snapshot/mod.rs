@@ -2,7 +2,5 @@
 
 pub mod directory;
 pub mod file;
-#[cfg(test)]
-mod file_tests;
 pub mod policy;
 pub mod store;

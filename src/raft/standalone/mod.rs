@@ -11,10 +11,8 @@
 //!
 //! What may not live here: anything about other nodes.
 
-mod log;
 mod node;
 mod start;
 
-pub use log::StandaloneLog;
 pub use node::{EntrySource, Standalone};
 pub use start::{start, take_snapshots};

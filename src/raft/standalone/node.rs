@@ -15,8 +15,8 @@ use crate::base::fatal::AbortOnPanic;
 use crate::mutants::planted;
 use crate::raft::error::{ProposeError, ReadError};
 use crate::raft::leadership::Leadership;
+use crate::raft::log::node_log::NodeLog;
 use crate::raft::snapshot::store::SnapshotBuilder;
-use crate::raft::standalone::log::StandaloneLog;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{EntryPayload, LogEntry, LogId, NodeId, StoredMembership};
 
@@ -46,7 +46,7 @@ pub struct Standalone {
 
 pub struct State {
     pub machine: StateMachine,
-    pub log: StandaloneLog,
+    pub log: NodeLog,
     /// The last entry that was appended.
     pub last: Option<LogId>,
     /// The leadership of this process, once it may write.
@@ -71,7 +71,7 @@ enum Requester {
 }
 
 impl State {
-    pub fn new(machine: StateMachine, log: StandaloneLog, last: Option<LogId>) -> State {
+    pub fn new(machine: StateMachine, log: NodeLog, last: Option<LogId>) -> State {
         State { machine, log, last, leader: None, waiting: VecDeque::new(), in_flight: None, closed: false }
     }
 
@@ -221,7 +221,7 @@ impl Standalone {
         self.with_state(|state| state.machine.snapshot_builder())
     }
 
-    pub fn log(&self) -> Option<StandaloneLog> {
+    pub fn log(&self) -> Option<NodeLog> {
         self.with_state(|state| state.log.clone())
     }
 

@@ -8,8 +8,8 @@ use openraft::{BasicNode, CommittedLeaderId, RaftSnapshotBuilder};
 use crate::base::fatal;
 use crate::raft::error::NodeStartError;
 use crate::raft::leadership::Leadership;
+use crate::raft::log::node_log::NodeLog;
 use crate::raft::snapshot::policy::{SnapshotPolicy, SnapshotStep};
-use crate::raft::standalone::log::StandaloneLog;
 use crate::raft::standalone::node::{Standalone, State};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{EntryPayload, LogId, Membership, NodeId, StorageError, StoredMembership, Vote};
@@ -18,7 +18,7 @@ use crate::raft::types::{EntryPayload, LogId, Membership, NodeId, StorageError, 
 /// that has it lead.
 pub async fn start(
     id: NodeId,
-    mut log: StandaloneLog,
+    mut log: NodeLog,
     mut machine: StateMachine,
 ) -> Result<(Arc<Standalone>, impl Future<Output = ()> + Send + 'static), NodeStartError> {
     let (state, vote) = log.state().await.map_err(NodeStartError::engine)?;
@@ -42,11 +42,7 @@ pub async fn start(
     Ok((node, lead))
 }
 
-async fn apply_log(
-    log: &mut StandaloneLog,
-    machine: &mut StateMachine,
-    last: Option<LogId>,
-) -> Result<(), StorageError> {
+async fn apply_log(log: &mut NodeLog, machine: &mut StateMachine, last: Option<LogId>) -> Result<(), StorageError> {
     let end = last.map_or(0, |last| last.index + 1);
     let mut next = machine.applied().map_or(0, |id| id.index + 1);
     while next < end {
@@ -69,7 +65,7 @@ fn check_only_voter(node_id: NodeId, membership: &StoredMembership) -> Result<()
 }
 
 /// A new leadership has a term of its own: the log may have lost its end since the last one.
-async fn lead(node: Arc<Standalone>, mut log: StandaloneLog, term: u64, is_new: bool) {
+async fn lead(node: Arc<Standalone>, mut log: NodeLog, term: u64, is_new: bool) {
     let id = node.id;
     if is_new {
         let nodes = BTreeMap::from([(id, BasicNode { addr: String::new() })]);
