@@ -16,6 +16,8 @@ pub struct Session {
     pub idle_timeout_ms: u64,
     /// When it ends unless it is touched. Kept, but not watched, while one of its requests waits.
     pub deadline: Timestamp,
+    /// The deadline under which it is watched: this one or an earlier one. Not in a snapshot.
+    pub watched: Timestamp,
     /// It counts as gone everywhere, and is removed once its holds and waiters are.
     pub ended: bool,
     /// The request whose retry is given this session again.
@@ -30,11 +32,15 @@ pub struct Session {
 #[derive(Default)]
 pub struct Sessions {
     map: CowMap<SessionId, Session>,
-    /// Idle timeouts by their end; a session that waits has none.
+    /// Sessions by the deadline under which they are watched; a session that waits is not.
     idle: BTreeSet<(Timestamp, SessionId)>,
     /// Ended sessions that may still have holds or waiters.
     ended: BTreeSet<SessionId>,
 }
+
+/// A session is watched under its new deadline once that is so much later, as a part of the idle timeout: most touches
+/// then leave the order of the sessions alone, which is most of what a touch costs.
+const WATCH_STEP: u64 = 8;
 
 impl Session {
     /// When it ends unless it is used. A session that waits is not idle: its time starts when the wait ends, which may
@@ -78,14 +84,30 @@ impl Sessions {
         self.map.freeze()
     }
 
-    /// When the first idle session ends.
+    /// When the first idle session may end; no session ends before.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.idle.first().map(|(end, _)| *end)
     }
 
-    /// A session that has been idle for too long.
-    pub fn due(&self, now: Timestamp) -> Option<SessionId> {
-        self.idle.first().filter(|(end, _)| end.is_past(now)).map(|(_, id)| *id)
+    /// The session that has been idle for too long, the one with the earliest deadline first. What was touched since it is
+    /// watched goes back to its place.
+    pub fn due(&mut self, now: Timestamp) -> Option<SessionId> {
+        while let Some((watched, id)) = self.idle.first().copied().filter(|(end, _)| end.is_past(now)) {
+            match self.map.get(&id) {
+                Some(session) if session.deadline == watched => return Some(id),
+                Some(_) => self.watch(id),
+                None => _ = self.idle.pop_first(),
+            }
+        }
+        None
+    }
+
+    /// Watches a session under its present deadline.
+    fn watch(&mut self, id: SessionId) {
+        let Some(session) = self.map.get_mut(&id) else { return };
+        self.idle.remove(&(session.watched, id));
+        session.watched = session.deadline;
+        self.idle.insert((session.watched, id));
     }
 
     /// An ended session that is not removed yet.
@@ -95,12 +117,14 @@ impl Sessions {
 
     /// Adds a session; whether it is new.
     pub fn insert(&mut self, id: SessionId, session: Session) -> bool {
-        if session.ended {
+        let ended = session.ended;
+        let is_new = self.map.insert(id, session).is_none();
+        if ended {
             self.ended.insert(id);
         } else {
-            self.idle.insert((session.deadline, id));
+            self.watch(id);
         }
-        self.map.insert(id, session).is_none()
+        is_new
     }
 
     /// Restarts the idle time. An ended session stays ended.
@@ -110,12 +134,11 @@ impl Sessions {
         if session.ended || session.deadline == deadline {
             return;
         }
-        let is_idle = self.idle.remove(&(session.deadline, id));
-        if let Some(session) = self.map.get_mut(&id) {
-            session.deadline = deadline;
-        }
-        if is_idle {
-            self.idle.insert((deadline, id));
+        let Some(session) = self.map.get_mut(&id) else { return };
+        session.deadline = deadline;
+        let lag_ms = deadline.0.saturating_sub(session.watched.0);
+        if session.waiters == 0 && lag_ms > session.idle_timeout_ms / WATCH_STEP {
+            self.watch(id);
         }
     }
 
@@ -123,7 +146,7 @@ impl Sessions {
     pub fn mark_ended(&mut self, id: SessionId) -> Option<&mut Session> {
         let session = self.map.get_mut(&id)?;
         session.ended = true;
-        self.idle.remove(&(session.deadline, id));
+        self.idle.remove(&(session.watched, id));
         self.ended.insert(id);
         Some(session)
     }
@@ -149,7 +172,7 @@ impl Sessions {
     pub fn add_waiter(&mut self, id: SessionId) {
         if let Some(session) = self.map.get_mut(&id) {
             session.waiters = session.waiters.saturating_add(1);
-            self.idle.remove(&(session.deadline, id));
+            self.idle.remove(&(session.watched, id));
         }
     }
 
@@ -159,7 +182,7 @@ impl Sessions {
         session.waiters = session.waiters.saturating_sub(1);
         if session.waiters == 0 && !session.ended {
             session.deadline = now.after_ms(session.idle_timeout_ms);
-            self.idle.insert((session.deadline, id));
+            self.watch(id);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::cmp::Reverse;
 record!(NodeRecord { incarnation, last_sequence, up, store, level } in Format);
 
 record! {
-    Session { idle_timeout_ms, deadline, ended, idempotency_id, caller; holds: 0, waiters: 0 } in Format
+    Session { idle_timeout_ms, deadline, ended, idempotency_id, caller; watched: Timestamp(0), holds: 0, waiters: 0 } in Format
 }
 
 record!(IdempotencyRecord { body, until, caller, result } in Format);

@@ -31,7 +31,8 @@ impl Table {
         }
         self.check_opening(key, caller)?;
         let (deadline, idempotency_id) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
-        let session = Session { idle_timeout_ms, deadline, ended: false, idempotency_id, caller, holds: 0, waiters: 0 };
+        let (watched, ended, holds, waiters) = (deadline, false, 0, 0);
+        let session = Session { idle_timeout_ms, deadline, watched, ended, idempotency_id, caller, holds, waiters };
         self.sessions.insert(id, session);
         self.usages.add(caller, Usage::SESSION);
         if let Some(key) = key {

@@ -83,9 +83,8 @@ impl State {
             return Some(proposal);
         }
         self.leader?;
-        let began = process_age();
-        let payload = source?.next()?;
-        Some(Proposal { payload: EntryPayload::Normal(payload), requester: Requester::Source(began) })
+        let payload = EntryPayload::Normal(source?.next()?);
+        Some(Proposal { payload, requester: Requester::Source(process_age()) })
     }
 
     /// The first entry of a new log has the id that openraft gives it.

@@ -19,7 +19,8 @@ fn snapshot_plus_rest_of_log_equals_whole_log() {
             let restored =
                 Table::restore(&mut bytes.as_slice()).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert!(snapshot(&restored) == bytes, "the restored table has another snapshot");
-            prop_assert_eq!(restored.next_deadline(), table.next_deadline());
+            // A touched session may be watched under an earlier deadline; in a restored table none is.
+            prop_assert!(restored.next_deadline() >= table.next_deadline());
             prop_assert_eq!(restored.counts(), table.counts());
             let (table, told) = apply_all(table, after);
             let (restored, told_by_restored) = apply_all(restored, after);
