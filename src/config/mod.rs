@@ -147,7 +147,10 @@ impl Config {
                 return conflict(format!("locks.{key} is longer than locks.lease_max: shorten it or raise lease_max"));
             }
         }
-        if !self.server.trusted_proxies.is_empty() && !self.access.allow_anonymous && !self.has_credentials() {
+        if self.access.allow_anonymous || self.has_credentials() {
+            return Ok(());
+        }
+        if !self.server.trusted_proxies.is_empty() {
             return conflict(
                 "server.trusted_proxies is set, so clients come from elsewhere, but no credential is configured: set \
                  --password or --api-key (or access.passwords, access.keys in the file), or allow anybody with \
@@ -155,14 +158,13 @@ impl Config {
                     .to_owned(),
             );
         }
-        let open = self.listen.iter().find(|url| !url.is_loopback());
-        match open {
-            Some(url) if !self.access.allow_anonymous && !self.has_credentials() => conflict(format!(
+        match self.listen.iter().find(|url| !url.is_loopback()) {
+            Some(url) => conflict(format!(
                 "listen = {url} is reachable from other machines, but no credential is configured: set \
                  --password or --api-key (or access.passwords, access.keys in the file), listen on 127.0.0.1 only, \
                  or allow anybody with --allow-anonymous"
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

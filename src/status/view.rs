@@ -58,8 +58,7 @@ pub async fn gather(engine: &Engine, viewer: &Identity, query: PageQuery) -> Res
     let others = engine.locks(others, after, LOCKS_SHOWN).await?;
     let whole = match viewer.sees_every_name() {
         true => {
-            let sessions = engine.sessions(None, SESSIONS_SHOWN).await?;
-            Some(Whole { counts: engine.overview().counts, sessions })
+            Some(Whole { sessions: engine.sessions(None, SESSIONS_SHOWN).await?, counts: engine.overview().counts })
         }
         false => None,
     };

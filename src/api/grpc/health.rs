@@ -4,9 +4,10 @@
 
 use super::proto::health_check_response::ServingStatus;
 use super::proto::{self, HealthCheckRequest, HealthCheckResponse};
-use super::{public_message, stream_age, stream_aged, stream_place};
-use crate::access::Place;
+use super::{public_message, stream_age, stream_aged};
+use crate::access::{AddressPool, Place};
 use crate::config::Config;
+use crate::http::address_limits::take_place;
 use crate::http::app::Readiness;
 use crate::http::delivery::with_trailers;
 use crate::http::grpc::frame;
@@ -54,7 +55,7 @@ async fn check(State(app): State<AppState>, request: Request) -> Result<Response
 async fn watch(State(app): State<AppState>, request: Request) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
     not_grpc(&head).map_or(Ok(()), Err)?;
-    let place = stream_place(&head.extensions).map_err(refused)?;
+    let place = take_place(&head.extensions, AddressPool::PublicStreams).map_err(refused)?;
     let asked: HealthCheckRequest = public_message(&app, &head, body).await?;
     Ok(respond(frame::stream(until_the_end(asked.service, &app, place))))
 }

@@ -7,12 +7,11 @@ pub mod proto;
 pub mod reflection;
 
 use crate::access::{AddressPool, Place};
-use crate::http::address_limits::take_place;
+use crate::http::AppState;
 use crate::http::grpc::frame;
 use crate::http::grpc::unary::{failed, refused};
-use crate::http::{AppState, Failure};
 use axum::body::Body;
-use axum::http::{Extensions, request::Parts};
+use axum::http::request::Parts;
 use axum::response::Response;
 use prost::Message;
 use std::sync::Arc;
@@ -29,11 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 async fn public_message<Asked: Message + Default>(app: &AppState, head: &Parts, body: Body) -> Result<Asked, Response> {
     let bytes = app.message_up_to(head, body, MESSAGE_BYTES_MAX as u64).await.map_err(refused)?;
     frame::decode(&bytes).map_err(|status| failed(&status))
-}
-
-/// A place for one stream, released when it is dropped; `None` for a call in process.
-fn stream_place(request: &Extensions) -> Result<Option<Place>, Failure> {
-    take_place(request, AddressPool::PublicStreams)
 }
 
 /// Completes when a stream that begins now has lasted as long as it may, and others need its place: a client that checks

@@ -3,8 +3,10 @@
 //! Both versions of the service are served by one: their messages are the same on the wire. An unknown
 //! name is answered with an error message, as the protocol wants it, and the stream goes on.
 
-use super::{MESSAGE_BYTES_MAX, stream_age, stream_aged, stream_place};
+use super::{MESSAGE_BYTES_MAX, stream_age, stream_aged};
+use crate::access::AddressPool;
 use crate::config::Config;
+use crate::http::address_limits::take_place;
 use crate::http::{AppState, Catalog, Declaration, GrpcService, Routes};
 use axum::extract::Request;
 use axum::http::Uri;
@@ -130,7 +132,7 @@ impl ServerReflection for Reflection {
         &self,
         request: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        let place = stream_place(request.extensions())?;
+        let place = take_place(request.extensions(), AddressPool::PublicStreams)?;
         let index = Arc::clone(&self.index);
         let age = Box::pin(stream_age(&self.app, place.as_ref()));
         let answers = request.into_inner().map(move |asked| {

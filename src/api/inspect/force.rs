@@ -13,14 +13,13 @@ use crate::http::{App, AppState, Code, Failure, Problem, Query};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use serde::Deserialize;
 use std::borrow::Cow;
 use utoipa::{IntoParams, ToSchema};
 
 const REASON_BYTES_MAX: usize = 256;
 
 /// The body, where the reason is not in the query.
-#[derive(Deserialize, ToSchema)]
+#[derive(ToSchema)]
 pub struct ForceReleaseRequest {
     /// Why the hold is ended; written to the log with the caller's name.
     #[schema(min_length = 1, max_length = 256, example = "the worker hangs, ticket 4411")]

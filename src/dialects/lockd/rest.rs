@@ -109,11 +109,7 @@ async fn lock_by_name(State(state): State<Lockd>, request: Request) -> Response 
     if !is_one_segment(name) {
         return page_not_found();
     }
-    let answered = match checked(name) {
-        Ok(name) => answer(&state, &head, name).await,
-        Err(failure) => Err(failure),
-    };
-    answered.unwrap_or_else(|failure| fail(&failure))
+    answer(&state, &head, name).await.unwrap_or_else(|failure| fail(&failure))
 }
 
 /// Whether lockd's router would clean this path to one below `/lock/`.
@@ -146,8 +142,8 @@ fn is_one_segment(name: &[u8]) -> bool {
     !name.is_empty() && !name.contains(&b'/')
 }
 
-async fn answer(state: &Lockd, head: &Parts, name: &str) -> Result<Response, Failure> {
-    let app = &state.app;
+async fn answer(state: &Lockd, head: &Parts, name: &[u8]) -> Result<Response, Failure> {
+    let (app, name) = (&state.app, checked(name)?);
     let identity = identify_and_touch(app, head, None).await?;
     match head.method {
         Method::POST => lock(state, head, &identity, name).await,
@@ -170,8 +166,8 @@ async fn answer(state: &Lockd, head: &Parts, name: &str) -> Result<Response, Fai
 )]
 async fn is_locked(app: &AppState, identity: &Identity, name: &str) -> Result<Response, Failure> {
     may_read(identity, name)?;
-    let (lock, _) = app.engine.lock(&Name::from(name)).await.map_err(|fault| explain(&fault))?;
-    if lock.is_some_and(|lock| !lock.holds.is_empty()) { Ok(done()) } else { Ok(not_found()) }
+    let (lock, _) = app.engine.lock(&Name::from(name)).await.map_err(explain)?;
+    Ok(found(lock.is_some_and(|lock| !lock.holds.is_empty())))
 }
 
 /// Take a lock
@@ -199,15 +195,10 @@ async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> R
         caller: caller(identity, head),
         ..Acquire::new(Name::from(name), Engine::new_key(), Dialect::LockdRest)
     };
-    match app.engine.acquire(acquire).await {
-        Ok(hold) => {
-            let body = body_of_grant(head, hold.delivery, DONE.into());
-            let mut response = respond::with_body(StatusCode::OK, Some(JSON), body);
-            response.headers_mut().insert(FENCING_TOKEN, hold.token.0.into());
-            Ok(response)
-        }
-        Err(fault) => Err(explain(&fault)),
-    }
+    let hold = app.engine.acquire(acquire).await.map_err(explain)?;
+    let mut response = json(StatusCode::OK, body_of_grant(head, hold.delivery, DONE.into()));
+    response.headers_mut().insert(FENCING_TOKEN, hold.token.0.into());
+    Ok(response)
 }
 
 /// Release a lock
@@ -227,11 +218,7 @@ async fn lock(state: &Lockd, head: &Parts, identity: &Identity, name: &str) -> R
 )]
 async fn unlock(app: &AppState, identity: &Identity, name: &str) -> Result<Response, Failure> {
     may_take(identity, name)?;
-    match release_by_name(&app.engine, name, Dialect::LockdRest).await {
-        Ok(true) => Ok(done()),
-        Ok(false) => Ok(not_found()),
-        Err(fault) => Err(explain(&fault)),
-    }
+    release_by_name(&app.engine, name, Dialect::LockdRest).await.map(found).map_err(explain)
 }
 
 /// lockd's rules for names, in its order and with its messages.
@@ -253,8 +240,8 @@ fn checked(name: &[u8]) -> Result<&str, Failure> {
 }
 
 /// A fault, with the message of lockd if it has one.
-fn explain(fault: &Fault) -> Failure {
-    let failure = Failure::from_fault(fault, &NAMES);
+fn explain(fault: Fault) -> Failure {
+    let failure = Failure::from_fault(&fault, &NAMES);
     let words = match failure.code {
         Code::Held | Code::WaitTimedOut | Code::SizeMismatch => "Lock conflict",
         Code::NotLeader | Code::NoQuorum => "Not currently in LEADER state",
@@ -271,12 +258,12 @@ fn json(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
     respond::with_body(status, Some(JSON), body)
 }
 
-fn done() -> Response {
-    json(StatusCode::OK, DONE)
-}
-
-fn not_found() -> Response {
-    json(StatusCode::NOT_FOUND, "{\"error\":\"Not Found\"}\n")
+/// Whether there is a hold, or was one to release.
+fn found(is_found: bool) -> Response {
+    match is_found {
+        true => json(StatusCode::OK, DONE),
+        false => json(StatusCode::NOT_FOUND, "{\"error\":\"Not Found\"}\n"),
+    }
 }
 
 /// The answer of lockd's router to unknown paths and methods.

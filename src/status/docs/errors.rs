@@ -26,18 +26,3 @@ fn error(html: &mut Html, row: &Value) {
     inline(html, text(&row["advice"]));
     html.raw("</span></td></tr>\n");
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn each_error_has_its_anchor() {
-        let row = json!({"code": "held", "status": 409, "retryable": true, "title": "Held", "advice": "Wait `a` bit."});
-        let shown = errors_page(&json!({"x-error-codes": [row]}));
-        assert!(shown.contains("<tr id=\"held\">"));
-        assert!(shown.contains("Wait <code>a</code> bit."));
-        assert!(shown.contains(">409<"));
-    }
-}

@@ -13,8 +13,6 @@ pub use queue::LineQueue;
 use std::io;
 use std::sync::Arc;
 
-use queue::Next;
-
 /// Lines that may wait, in bytes: some seconds of the busiest log.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
@@ -30,17 +28,16 @@ fn write_all(queue: &LineQueue, mut destination: Destination) {
     destination.prepare_thread();
     let mut told = 0;
     loop {
-        match queue.next() {
-            Next::Line(line) => {
-                let written = destination.write(&line);
-                queue.ended(&line, written);
-                let lost = queue.lost();
-                if written && lost > told {
-                    told = lost;
-                    tracing::warn!(lost, "{lost} log lines were lost so far: nobody took them in time");
-                }
-            }
-            Next::Reopen => destination.reopen(),
+        let Some(line) = queue.next() else {
+            destination.reopen();
+            continue;
+        };
+        let written = destination.write(&line);
+        queue.ended(&line, written);
+        let lost = queue.lost();
+        if written && lost > told {
+            told = lost;
+            tracing::warn!(lost, "{lost} log lines were lost so far: nobody took them in time");
         }
     }
 }

@@ -29,12 +29,6 @@ struct State {
     reopen: bool,
 }
 
-/// What the writing thread does next.
-pub(super) enum Next {
-    Line(Vec<u8>),
-    Reopen,
-}
-
 impl LineQueue {
     pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, state: Mutex::default(), changed: Condvar::new() }
@@ -79,17 +73,11 @@ impl LineQueue {
         }
     }
 
-    pub(super) fn next(&self) -> Next {
+    /// The next line, once there is one; `None`: first the destination is to be opened anew.
+    pub(super) fn next(&self) -> Option<Vec<u8>> {
         let mut state = self.state.lock();
-        loop {
-            if std::mem::take(&mut state.reopen) {
-                return Next::Reopen;
-            }
-            match state.lines.pop_front() {
-                Some(line) => return Next::Line(line),
-                None => self.changed.wait(&mut state),
-            }
-        }
+        self.changed.wait_while(&mut state, |state| !state.reopen && state.lines.is_empty());
+        if std::mem::take(&mut state.reopen) { None } else { state.lines.pop_front() }
     }
 
     pub(super) fn ended(&self, line: &[u8], written: bool) {
@@ -111,7 +99,7 @@ mod tests {
         let queue = LineQueue::new(10);
         [b"12345".as_slice(), b"6789", b"too long", b"x", b"y"].iter().for_each(|line| queue.push(line));
         assert_eq!(queue.lost(), 2);
-        let Next::Line(line) = queue.next() else { panic!("a line is first") };
+        let line = queue.next().expect("a line is first");
         assert_eq!(line, b"12345");
         queue.push(b"still none");
         assert_eq!(queue.lost(), 3, "a line that is being written takes room");

@@ -3,7 +3,8 @@
 use crate::config::Config;
 use crate::domain::time::round_up_ms;
 use crate::http::{AppState, Code, Failure, FieldNames, respond};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -59,12 +60,21 @@ pub fn text(state: &GetLock, status: StatusCode, body: &'static str) -> Response
     with_common_headers(state, respond::with_body(status, None, body))
 }
 
-/// A method that the path does not have, or `OPTIONS`, which asks for those it has.
-pub fn other_method(state: &GetLock, is_options: bool, allowed: &'static str) -> Response {
-    let response = if is_options {
-        text(state, StatusCode::NO_CONTENT, "")
-    } else {
-        text(state, StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed\r\n")
+/// Answers the methods that are `allowed`. `OPTIONS`, the first of them, asks which those are; HEAD of a path that does not
+/// name it must not take a lock.
+pub async fn answer(
+    state: &GetLock,
+    request: Request,
+    allowed: &'static str,
+    attempt: impl AsyncFnOnce(&GetLock, &Parts) -> Result<Response, Failure>,
+) -> Response {
+    let (head, _) = request.into_parts();
+    let response = match head.method.as_str() {
+        "OPTIONS" => text(state, StatusCode::NO_CONTENT, ""),
+        method if allowed.split(", ").any(|known| known == method) => {
+            return attempt(state, &head).await.unwrap_or_else(|refused| failure(state, &refused));
+        }
+        _ => text(state, StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed\r\n"),
     };
     respond::with_header(response, header::ALLOW, allowed)
 }

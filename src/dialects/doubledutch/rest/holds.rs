@@ -14,7 +14,7 @@ use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::check_query;
 use crate::http::{Code, Failure, Query, key};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header, request::Parts};
+use axum::http::{StatusCode, header, request::Parts};
 use axum::response::Response;
 
 const AT_GETLOCK: CredentialMessages = CredentialMessages {
@@ -51,11 +51,7 @@ errors!(ReleaseErrors: ErrorAnswer, [Code::TooManyAttempts], WRITE, [Code::Forbi
 )]
 // Routed for every method: a router's GET would answer HEAD too, and HEAD must never take a lock.
 pub async fn get_lock(State(state): State<GetLock>, request: Request) -> Response {
-    let (head, _) = request.into_parts();
-    if head.method != Method::GET {
-        return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, GET");
-    }
-    try_get_lock(&state, &head).await.unwrap_or_else(|failure| answer::failure(&state, &failure))
+    answer::answer(&state, request, "OPTIONS, GET", try_get_lock).await
 }
 
 async fn try_get_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure> {
@@ -163,11 +159,7 @@ fn taken(state: &GetLock, head: &Parts, name: &str, hold: Granted) -> Response {
     ),
 )]
 pub async fn release_lock(State(state): State<GetLock>, request: Request) -> Response {
-    let (head, _) = request.into_parts();
-    if head.method != Method::DELETE {
-        return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, DELETE");
-    }
-    try_release_lock(&state, &head).await.unwrap_or_else(|failure| answer::failure(&state, &failure))
+    answer::answer(&state, request, "OPTIONS, DELETE", try_release_lock).await
 }
 
 async fn try_release_lock(state: &GetLock, head: &Parts) -> Result<Response, Failure> {

@@ -18,7 +18,7 @@ use crate::http::unknown_fields::check_query;
 use crate::http::{Code, Declaration, Failure, HoldDialect, Query, Routes};
 use answer::{CredentialMessages, GetLock, NAMES};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, request::Parts};
+use axum::http::{StatusCode, request::Parts};
 use axum::response::Response;
 use axum::routing::any;
 use schema::{ErrorAnswer, OtherHold, OwnHold, StatusAnswer, StatusError, StatusQuery};
@@ -87,11 +87,7 @@ errors!(StatusErrors: ErrorAnswer, [Code::TooManyAttempts], WRITE);
 )]
 // The router hands requests for HTML to the status page.
 async fn status(State(state): State<GetLock>, request: Request) -> Response {
-    let (head, _) = request.into_parts();
-    if !matches!(head.method, Method::GET | Method::HEAD) {
-        return answer::other_method(&state, head.method == Method::OPTIONS, "OPTIONS, HEAD, GET");
-    }
-    try_status(&state, &head).await.unwrap_or_else(|failure| answer::failure(&state, &failure))
+    answer::answer(&state, request, "OPTIONS, HEAD, GET", try_status).await
 }
 
 async fn try_status(state: &GetLock, head: &Parts) -> Result<Response, Failure> {

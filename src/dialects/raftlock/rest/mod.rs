@@ -126,9 +126,7 @@ async fn try_lock(state: &LockUnlock, head: &Parts, body: Body) -> Result<Respon
 async fn try_unlock(app: &AppState, head: &Parts, body: Body) -> Result<Response, Failure> {
     let (identity, body) = read(app, head, body).await?;
     let asked = UnlockRequest::parse(&body, app.settings.unknown_fields)?;
-    let Some((key, name)) = key::from_lock_id(&asked.lock_id) else {
-        return Err(unknown_lock_id());
-    };
+    let (key, name) = key::from_lock_id(&asked.lock_id).ok_or_else(unknown_lock_id)?;
     may_take(&identity, &name)?;
     match app.engine.release(Name::from(name), None, Proof::Key(key)).await {
         Ok(_) => {
