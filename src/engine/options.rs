@@ -6,7 +6,7 @@ use super::events::EventOptions;
 use crate::base::Drain;
 use crate::base::config_value::{bytes, positive};
 use crate::domain::Limits;
-use crate::raft::{Accept, StableStore, Transport};
+use crate::raft::{StableStore, Transport};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,9 +56,5 @@ impl StorageOptions {
     pub(super) fn batch(&self) -> BatchBounds {
         let bytes_max = usize::try_from(self.batch_bytes_max).unwrap_or(usize::MAX);
         BatchBounds { commands_max: self.batch_commands_max, bytes_max }
-    }
-
-    pub(super) fn accept(&self) -> Accept {
-        Accept { empty: self.accept_empty, lost_end: self.accept_lost_end }
     }
 }

@@ -19,7 +19,7 @@ use crate::base::clock::check_wall_clock;
 use crate::base::histogram::{Histogram, WAIT_SECONDS};
 use crate::base::random::random_u64;
 use crate::domain::Incarnation;
-use crate::raft::{NodeStartError, PeerOptions, RaftNode, RaftOptions, Store, TlsTransport, Transport};
+use crate::raft::{Accept, NodeStartError, PeerOptions, RaftNode, RaftOptions, Store, TlsTransport, Transport};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -163,22 +163,22 @@ impl Wiring {
 }
 
 fn raft_options(options: &EngineOptions) -> Result<RaftOptions, NodeStartError> {
-    let cluster = &options.cluster;
+    let (cluster, storage) = (&options.cluster, &options.storage);
     let store = match (&options.store, &options.data_dir) {
         (Some(store), _) => Store::Stable(store.clone()),
         (None, None) => Store::Memory,
-        (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: options.storage.fsync },
+        (None, Some(dir)) => Store::Disk { dir: dir.clone(), fsync: storage.fsync },
     };
     Ok(RaftOptions {
         node_id: cluster.node_id,
         store,
-        snapshot_log_bytes: options.storage.snapshot_log_bytes,
+        snapshot_log_bytes: storage.snapshot_log_bytes,
         heartbeat: cluster.heartbeat,
         election_min: cluster.election_min,
         election_max: cluster.election_max,
         peers: peer_options(options)?,
-        may_begin: check_wall_clock(options.storage.trust_clock),
-        accept: options.storage.accept(),
+        may_begin: check_wall_clock(storage.trust_clock),
+        accept: Accept { empty: storage.accept_empty, lost_end: storage.accept_lost_end },
     })
 }
 

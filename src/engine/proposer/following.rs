@@ -47,7 +47,7 @@ impl Proposer {
             let removed = self.health.is_removed();
             if removed {
                 // The table has forgotten their numbers with this node: sent again, they would be applied twice.
-                self.unsettled.clear();
+                self.unsettled.commands.clear();
             }
             tokio::time::sleep(if removed { TICK } else { RETRY_DELAY }).await;
             self.count(&mut stream);
@@ -90,14 +90,14 @@ impl Proposer {
 
     /// Numbers what waits, as far as there is room for what may have to be sent again. Returns the touches.
     fn take_batch(&mut self) -> Vec<SessionId> {
-        if self.unsettled.len() >= self.bounds.commands_max * 4 {
+        if self.unsettled.commands.len() >= self.bounds.commands_max * 4 {
             return Vec::new();
         }
         let batch = self.queue.next(self.bounds);
         let mut commands = Vec::with_capacity(batch.queued.len());
         self.unsettled.number(batch.queued, &mut commands);
         self.host.counters.count_forwarded(commands.len());
-        self.unsettled.add(commands);
+        self.unsettled.commands.extend(commands);
         if batch.more_touches {
             self.queue.wake();
         }

@@ -87,7 +87,7 @@ impl Proposer {
             // Requests that are about to arrive come along: fewer entries, and no delay if there are none.
             tokio::task::yield_now().await;
             let batch = self.next_batch();
-            let is_idle = !batch.has_commands() && self.unsettled.is_empty() && !batch.more_touches;
+            let is_idle = !batch.has_commands() && self.unsettled.commands.is_empty() && !batch.more_touches;
             if !is_idle || self.tick_is_due() {
                 if !self.propose(batch).await {
                     return;
@@ -117,7 +117,7 @@ impl Proposer {
 
     /// Commands of a failed proposal go first and alone: they are older than anything that waits.
     fn next_batch(&mut self) -> Batch {
-        if self.unsettled.is_empty() { self.queue.next(self.bounds) } else { Batch::default() }
+        if self.unsettled.commands.is_empty() { self.queue.next(self.bounds) } else { Batch::default() }
     }
 
     pub(super) fn tick_is_due(&self) -> bool {
@@ -147,7 +147,7 @@ impl Proposer {
 
     /// Proposes one entry and waits until it is applied here; false when the leadership must be opened anew.
     async fn propose(&mut self, batch: Batch) -> bool {
-        let mut commands: Vec<Submitted> = self.unsettled.take_all();
+        let mut commands: Vec<Submitted> = self.unsettled.commands.drain(..).collect();
         let again = commands.len();
         let leaders_own = batch.leaders_own.len();
         let first_of_leader = self.unsettled.next_sequence();
@@ -184,7 +184,8 @@ impl Proposer {
             self.host.requests.fail(own.map(|submitted| submitted.id.sequence), error);
             return;
         }
-        self.unsettled.replace(commands);
+        self.unsettled.commands = commands.into();
+        self.unsettled.forget_settled();
     }
 
     /// Waits for the log, and counts meanwhile how long others wait behind it.

@@ -57,7 +57,7 @@ impl Proposer {
         loop {
             let now = *leadership.borrow_and_update();
             if self.health.is_removed() {
-                self.unsettled.clear();
+                self.unsettled.commands.clear();
             }
             if !now.is_leader {
                 self.unsettled.forget_those_of_others();

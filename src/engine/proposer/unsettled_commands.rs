@@ -11,7 +11,7 @@ pub struct UnsettledCommands {
     /// The number of the last own command.
     sequence: u64,
     /// Oldest first: own commands, and after a failed proposal also those that other nodes forwarded.
-    commands: VecDeque<Submitted>,
+    pub commands: VecDeque<Submitted>,
 }
 
 impl UnsettledCommands {
@@ -41,32 +41,6 @@ impl UnsettledCommands {
             answers.extend(queued.answer.map(|answer| (sequence, answer)));
         }
         self.host.requests.register(first..=self.sequence, answers.into_iter());
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.commands.len()
-    }
-
-    pub fn take_all(&mut self) -> Vec<Submitted> {
-        self.commands.drain(..).collect()
-    }
-
-    /// Keeps these commands instead of those that were kept before.
-    pub fn replace(&mut self, commands: Vec<Submitted>) {
-        self.commands = commands.into();
-        self.forget_settled();
-    }
-
-    pub fn add(&mut self, commands: Vec<Submitted>) {
-        self.commands.extend(commands);
-    }
-
-    pub fn clear(&mut self) {
-        self.commands.clear();
     }
 
     /// Other nodes send their commands again to the next leader.
@@ -111,11 +85,10 @@ mod tests {
         unsettled.number(vec![close(1), close(2), close(3)], &mut commands);
         assert_eq!(sequences(&commands), [1, 2, 3]);
         let second = commands[1].id;
-        unsettled.add(commands);
+        unsettled.commands.extend(commands);
         assert_eq!(sequences(&unsettled.after(1, 1)), [2]);
         host.requests.answer(&mut Applied { outcomes: vec![(second, Outcome::SessionClosed)], events: Vec::new() });
         unsettled.forget_settled();
-        assert_eq!(sequences(&unsettled.take_all()), [3]);
-        assert!(unsettled.is_empty());
+        assert_eq!(sequences(unsettled.commands.make_contiguous()), [3]);
     }
 }

@@ -99,10 +99,18 @@ mod tests {
 
     /// A connection that stays until it is closed.
     fn come(slots: &ConnectionSlots, address: IpAddr) -> tokio::task::JoinHandle<()> {
+        come_and(slots, address, |_| ())
+    }
+
+    fn come_and(
+        slots: &ConnectionSlots,
+        address: IpAddr,
+        act: impl FnOnce(&Slot) + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
         let mut started = None;
         slots.admit(Some(address), |slot| {
             let task = tokio::spawn(async move {
-                let _slot = slot;
+                act(&slot);
                 std::future::pending().await
             });
             let handle = task.abort_handle();
@@ -140,21 +148,12 @@ mod tests {
     async fn member_keeps_its_slot_while_unauthenticated_ones_come() {
         let slots = ConnectionSlots::default();
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let mut member = None;
-        slots.admit(Some(numbered(1)), |slot| {
-            let task = tokio::spawn(async move {
-                slot.assign_to_member(2);
-                sender.send(()).expect("the test waits");
-                std::future::pending::<()>().await;
-                drop(slot);
-            });
-            let handle = task.abort_handle();
-            member = Some(task);
-            handle
+        let member = come_and(&slots, numbered(1), |slot| {
+            slot.assign_to_member(2);
+            sender.send(()).expect("the test waits");
         });
         receiver.await.expect("it has a member's slot");
         (0..4 * UNAUTHENTICATED_MAX).for_each(|_| drop(come(&slots, numbered(1))));
-        let member = member.expect("started");
         assert!(!member.is_finished());
         member.abort();
         drop(member.await);
