@@ -50,8 +50,7 @@ fn read(value: &[u8]) -> RequestCookie {
     if bare.is_empty() {
         return RequestCookie::Empty;
     }
-    let session = std::str::from_utf8(bare).ok().and_then(key::session_from_hex);
-    session.map_or(RequestCookie::Unreadable, RequestCookie::Session)
+    key::session_from_hex(bare).map_or(RequestCookie::Unreadable, RequestCookie::Session)
 }
 
 /// The attributes after the session id, the same for all sessions of one idle time.

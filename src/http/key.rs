@@ -27,16 +27,16 @@ pub fn session_hex(session: SessionId, buffer: &mut [u8; 32]) -> &str {
 
 /// Reads what [`dashed`] wrote.
 pub fn from_dashed(text: &str) -> Option<HoldKey> {
-    parse(text, 36).map(HoldKey)
+    parse(text.as_bytes(), 36).map(HoldKey)
 }
 
 /// Reads 32 lower-case hex digits as a key.
 pub fn from_hex(text: &str) -> Option<HoldKey> {
-    parse(text, 32).map(HoldKey)
+    parse(text.as_bytes(), 32).map(HoldKey)
 }
 
 /// Reads 32 lower-case hex digits as a session id.
-pub fn session_from_hex(text: &str) -> Option<SessionId> {
+pub fn session_from_hex(text: &[u8]) -> Option<SessionId> {
     parse(text, 32).map(SessionId)
 }
 
@@ -55,9 +55,9 @@ pub fn from_lock_id(text: &str) -> Option<(HoldKey, String)> {
     Some((from_hex(key)?, String::from_utf8(name).ok()?))
 }
 
-fn parse(text: &str, length: usize) -> Option<[u8; 16]> {
-    let is_lower = text.len() == length && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-    is_lower.then(|| Uuid::try_parse(text).ok()).flatten().map(Uuid::into_bytes)
+fn parse(text: &[u8], length: usize) -> Option<[u8; 16]> {
+    let is_lower = text.len() == length && !text.iter().any(u8::is_ascii_uppercase);
+    is_lower.then(|| Uuid::try_parse_ascii(text).ok()).flatten().map(Uuid::into_bytes)
 }
 
 #[cfg(test)]

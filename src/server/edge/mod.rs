@@ -28,6 +28,8 @@ use request_id::RequestIds;
 
 pub use connection::{Clock, EdgeContext};
 
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// A client that has the value of one of these has the rights of its owner.
 static SECRET_HEADERS: LazyLock<Arc<[HeaderName]>> = LazyLock::new(|| {
     let x_api_key = HeaderName::from_static("x-api-key");
@@ -82,7 +84,7 @@ fn span(request: &Request<Body>) -> tracing::Span {
 fn with_security_headers(mut response: Response<Body>, strict_transport: Option<&HeaderValue>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
-    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), SAME_ORIGIN);
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, SAME_ORIGIN);
     strict_transport.map(|value| headers.insert(header::STRICT_TRANSPORT_SECURITY, value.clone()));
     response
 }

@@ -1,10 +1,10 @@
 //! The bodies of sessions v1, written by hand: LDLM's fields in its order, then ours.
 
 use crate::dialects::ldlm::error::LockError;
-use crate::domain::{SessionId, Token};
+use crate::domain::{HoldKey, SessionId, Token};
 use crate::engine::Fault;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
-use crate::http::{Code, Failure, FieldNames};
+use crate::http::{Code, Failure, FieldNames, key};
 use axum::response::Response;
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ pub fn from_fault(fault: &Fault) -> Failure {
 }
 
 /// A hold, new or renewed.
-pub fn locked(name: &str, key: &str, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
+pub fn locked(name: &str, key: HoldKey, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
     let mut body = start("{\"locked\":true,\"name\":", name);
-    push_key(&mut body, key);
-    body.extend_from_slice(b",\"fencing_token\":");
+    body.extend_from_slice(b",\"key\":\"");
+    body.extend_from_slice(key::dashed_in(key, &mut [0; 36]).as_bytes());
+    body.extend_from_slice(b"\",\"fencing_token\":");
     push_number(&mut body, token.0);
     body.extend_from_slice(b",\"expires_in_seconds\":");
     push_seconds(&mut body, expires_in);
@@ -31,7 +32,8 @@ pub fn locked(name: &str, key: &str, token: Token, expires_in: Option<Duration>)
 /// No hold: plain contention has no error. The key is text that LDLM fills with a useless one.
 pub fn not_locked(name: &str, key: &str, error: Option<LockError>) -> Vec<u8> {
     let mut body = start("{\"locked\":false,\"name\":", name);
-    push_key(&mut body, key);
+    body.extend_from_slice(b",\"key\":");
+    push_string(&mut body, key);
     finish(body, error)
 }
 
@@ -59,11 +61,6 @@ fn start(opening: &str, name: &str) -> Vec<u8> {
     body.extend_from_slice(opening.as_bytes());
     push_string(&mut body, name);
     body
-}
-
-fn push_key(body: &mut Vec<u8>, key: &str) {
-    body.extend_from_slice(b",\"key\":");
-    push_string(body, key);
 }
 
 fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {

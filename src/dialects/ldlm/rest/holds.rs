@@ -126,7 +126,7 @@ async fn acquire(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response,
     let (name, key, has_key) = (acquire.name.clone(), acquire.key, acquire.idempotency_key.is_some());
     match caller.app.engine.acquire(acquire).await {
         Ok(hold) => {
-            let body = answer::locked(&name, key::dashed_in(hold.key, &mut [0; 36]), hold.token, hold.expires_in);
+            let body = answer::locked(&name, hold.key, hold.token, hold.expires_in);
             Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
         }
         Err(fault) => not_acquired(&name, key, fault, has_key),
@@ -210,7 +210,7 @@ async fn renew_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Respon
     let key = key::from_dashed(&asked_key).unwrap_or(key::NO_KEY);
     let renewed = caller.app.engine.renew(name.clone(), Some(caller.session), Proof::Key(key), lease_ms);
     match renewed.await {
-        Ok(renewed) => Ok(ok(answer::locked(&name, &asked_key, renewed.token, Some(renewed.expires_in)))),
+        Ok(renewed) => Ok(ok(answer::locked(&name, renewed.key, renewed.token, Some(renewed.expires_in)))),
         // `locked: false` means that the hold is lost, and nothing else: its holder stops its work.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {
             Ok(ok(answer::not_locked(&name, &asked_key, Some(error::HOLD_LOST))))
