@@ -3,7 +3,7 @@
 use crate::http::endpoint::Endpoint;
 use crate::http::problem::problem;
 use crate::http::unknown_fields::{UnknownFields, check_query};
-use crate::http::{AppState, Failure, Query, Routes};
+use crate::http::{AppState, Query, Routes};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
@@ -28,20 +28,15 @@ where
     routes.map(|route| route.layer(from_fn_with_state(Arc::clone(&known), check)))
 }
 
-async fn check(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
-    match known.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(failure) => problem(&failure),
+async fn check(State(known): State<Arc<Known>>, request: Request, next: Next) -> Result<Response, Response> {
+    let uri = request.uri();
+    if let Some(names) = uri.query().and_then(|_| known.names(uri.path(), request.method())) {
+        check_query(Query::of(uri), &names, known.unknown_fields).map_err(|failure| problem(&failure))?;
     }
+    Ok(next.run(request).await)
 }
 
 impl Known {
-    fn check(&self, request: &Request) -> Result<(), Failure> {
-        let uri = request.uri();
-        let names = uri.query().and_then(|_| self.names(uri.path(), request.method()));
-        names.map_or(Ok(()), |names| check_query(Query::of(uri), &names, self.unknown_fields))
-    }
-
     /// The parameters that a query of this method may have at this path; `None` if neither is described.
     fn names(&self, path: &str, method: &Method) -> Option<Vec<&str>> {
         // HEAD takes the parameters of GET.

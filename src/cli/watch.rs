@@ -50,29 +50,25 @@ Examples:
 
 impl Watch {
     pub fn run(self) -> Result<(), Failure> {
-        let client = self.connect.client(Duration::from_secs(10))?;
-        let query = EventQuery {
-            name: self.name.clone(),
-            prefix: self.prefix.clone().unwrap_or_default(),
-            after: self.after.clone(),
-            state: true,
-        };
-        block_on(self.print(client.events(query)))
+        let Watch { name, prefix, after, output, connect } = self;
+        let client = connect.client(Duration::from_secs(10))?;
+        let query = EventQuery { name: name.clone(), prefix: prefix.unwrap_or_default(), after, state: true };
+        block_on(print(client.events(query), output, name.as_deref()))
     }
+}
 
-    async fn print(&self, mut events: Events) -> Result<(), Failure> {
-        loop {
-            let text = match events.next().await.map_err(refused)? {
-                StreamItem::Interrupted(reason) => {
-                    output_queue::note(format!("{reason}; asking the next node, to go on from there"));
-                    continue;
-                }
-                StreamItem::Event(event) if self.output == Output::Json => escaped(event.json) + "\n",
-                StreamItem::Event(event) => lines(&event, self.name.as_deref()),
-            };
-            if !offer(&text)? {
-                return Ok(());
+async fn print(mut events: Events, output: Output, watched: Option<&str>) -> Result<(), Failure> {
+    loop {
+        let text = match events.next().await.map_err(refused)? {
+            StreamItem::Interrupted(reason) => {
+                output_queue::note(format!("{reason}; asking the next node, to go on from there"));
+                continue;
             }
+            StreamItem::Event(event) if output == Output::Json => escaped(event.json) + "\n",
+            StreamItem::Event(event) => lines(&event, watched),
+        };
+        if !offer(&text)? {
+            return Ok(());
         }
     }
 }

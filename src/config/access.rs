@@ -46,13 +46,6 @@ pub struct PlainCredentials {
     pub api_keys: Vec<Secret>,
 }
 
-impl PlainCredentials {
-    /// Whether none was given.
-    pub fn is_empty(&self) -> bool {
-        self.passwords.is_empty() && self.api_keys.is_empty()
-    }
-}
-
 fn passwords<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
     const EXPECTED: &str = "expected argon2id PHC strings ($argon2id$v=19$...); `latchd hash password` makes them";
     let texts = Vec::<String>::deserialize(from).map_err(|_| de::Error::custom(EXPECTED))?;

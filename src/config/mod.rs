@@ -125,7 +125,8 @@ impl Config {
 
     /// Whether any password or key is configured.
     pub fn has_credentials(&self) -> bool {
-        !(self.access.passwords.is_empty() && self.access.keys.is_empty() && self.plain.is_empty())
+        let has_hashes = !self.access.passwords.is_empty() || !self.access.keys.is_empty();
+        has_hashes || !self.plain.passwords.is_empty() || !self.plain.api_keys.is_empty()
     }
 
     fn check(&self) -> Result<(), ConfigError> {

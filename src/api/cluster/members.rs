@@ -75,7 +75,7 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
         let detail = format!("the body must be {{\"node\": 4, \"address\": \"https://10.0.0.4:9443\"}}: {error}");
         Failure::new(Code::MalformedBody, detail)
     })?;
-    let node = node(asked.node)?;
+    let node = node(Some(asked.node))?;
     let address = asked.address;
     check_address(&address).map_err(|error| Failure::of(error.into()))?;
     app.engine.add_member(node, address.clone()).await.map_err(Failure::of)?;
@@ -95,7 +95,7 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
 )]
 pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
-    let node = node_in(&captured)?;
+    let node = node(capture(&captured, "node")?.parse().ok())?;
     app.engine.promote_member(node).await.map_err(Failure::of)?;
     let by = &*actor.name;
     tracing::warn!(actor = by, node, "{by} gave node {node} a vote");
@@ -114,7 +114,7 @@ pub async fn promote_member(State(app): State<AppState>, captured: Captured, hea
 )]
 pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
-    let node = node_in(&captured)?;
+    let node = node(capture(&captured, "node")?.parse().ok())?;
     app.engine.remove_member(node).await.map_err(Failure::of)?;
     let by = &*actor.name;
     tracing::warn!(actor = by, node, "{by} removed node {node} from the cluster");
@@ -131,16 +131,10 @@ async fn cluster(app: &AppState) -> Answer {
     answer(&Cluster::from(app.engine.cluster().await))
 }
 
-fn node_in(captured: &Captured) -> Result<u64, Failure> {
-    capture(captured, "node")?.parse().map_err(|_| no_node()).and_then(node)
-}
-
-fn node(id: u64) -> Result<u64, Failure> {
-    if (1..=NODE_ID_MAX).contains(&id) { Ok(id) } else { Err(no_node()) }
-}
-
-fn no_node() -> Failure {
-    Failure::field("node", format!("node must be a whole number from 1 to {NODE_ID_MAX}"))
+/// The id of a node; `None` is no number.
+fn node(id: Option<u64>) -> Result<u64, Failure> {
+    let refused = || Failure::field("node", format!("node must be a whole number from 1 to {NODE_ID_MAX}"));
+    id.filter(|id| (1..=NODE_ID_MAX).contains(id)).ok_or_else(refused)
 }
 
 /// The cluster, as the node that answers sees it.

@@ -8,7 +8,6 @@ mod stream;
 use super::inspect::query;
 use crate::access::Identity;
 use crate::api::answer::{Answer, uncached};
-use crate::config::Config;
 use crate::engine::Consistency;
 use crate::engine::events::{EventFilter, EventId, EventOptions, NameFilter, SubscriptionsFull};
 use crate::http::auth::{identify_and_touch, may_read};
@@ -30,14 +29,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The state of the stream, and of the routes beside it.
 #[derive(Clone)]
 pub struct Events {
-    app: AppState,
-    options: EventOptions,
-}
-
-impl Events {
-    pub fn new(app: &AppState, config: &Config) -> Events {
-        Events { app: AppState::clone(app), options: config.events }
-    }
+    pub app: AppState,
+    pub options: EventOptions,
 }
 
 impl FromRef<Events> for AppState {

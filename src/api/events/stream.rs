@@ -71,8 +71,7 @@ enum StreamEnd {
 impl Stream {
     /// Until the body is gone or the reader is dropped.
     async fn run(self, mut reader: Subscription) -> StreamEnd {
-        let ended = reader.ended();
-        let mut ended = pin!(ended);
+        let mut ended = pin!(reader.ended());
         loop {
             let chunk = match self.next(&mut reader).await {
                 Ok(Update::Ended) => return StreamEnd::Dropped(DropReason::ShuttingDown),

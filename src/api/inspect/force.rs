@@ -1,6 +1,6 @@
 //! The forced release: an admin ends another client's hold. The log keeps the admin's name and the reason.
 
-use super::query::{HoldName, NameInPath, hold_in_path, hold_in_query};
+use super::query::{NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
 use crate::api::answer::{Answer, answer};
 use crate::domain::{HoldKey, Name, Token};
@@ -85,7 +85,7 @@ pub async fn force_release_by_name(State(app): State<AppState>, request: Request
     release(&app, hold, &head, body).await
 }
 
-async fn release(app: &AppState, hold: Result<HoldName, Failure>, head: &Parts, body: Body) -> Answer {
+async fn release(app: &AppState, hold: Result<(Name, HoldKey), Failure>, head: &Parts, body: Body) -> Answer {
     let actor = identify_and_touch(app, head, None).await?;
     let (name, key) = hold?;
     if !actor.may_administer(&name) {

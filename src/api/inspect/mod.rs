@@ -11,13 +11,15 @@ use super::known_parameters::check_parameters;
 use crate::http::compression::compressed;
 use crate::http::declaration::{delete, get};
 use crate::http::endpoint::{Chapter, Documentation};
-use crate::http::{Declaration, Routes};
+use crate::http::{AppState, Declaration, Routes};
 
 pub static DECLARATION: Declaration = Declaration {
     label: "inspect",
     dialect: None,
     services: &[],
-    routes: |app, config| check_parameters(routes(), app).with_state(Events::new(app, config)),
+    routes: |app, config| {
+        check_parameters(routes(), app).with_state(Events { app: AppState::clone(app), options: config.events })
+    },
     documentation: Some(&Documentation {
         chapter: Chapter::Own,
         tag: "Reading and repairing",

@@ -24,8 +24,6 @@ pub struct NameInPath {
     name: String,
 }
 
-pub type HoldName = (Name, HoldKey);
-
 pub fn lock_name(app: &App, captured: &Captured) -> Result<Name, Failure> {
     checked_name(app, &capture(captured, "name")?)
 }
@@ -36,14 +34,14 @@ pub fn lock_name_in_query(app: &App, query: Query<'_>) -> Result<Option<Name>, F
     name.map(|name| checked_name(app, &name)).transpose()
 }
 
-pub fn hold_in_path(app: &App, captured: &Captured) -> Result<HoldName, Failure> {
+pub fn hold_in_path(app: &App, captured: &Captured) -> Result<(Name, HoldKey), Failure> {
     let name = lock_name(app, captured)?;
     let key = read_key(&capture(captured, "key")?, &name);
     Ok((name, key))
 }
 
 /// The hold that a query names, which it has to.
-pub fn hold_in_query(app: &App, query: Query<'_>) -> Result<HoldName, Failure> {
+pub fn hold_in_query(app: &App, query: Query<'_>) -> Result<(Name, HoldKey), Failure> {
     let missing = |field| Failure::field(field, format!("{field} must be given in the query"));
     let name = lock_name_in_query(app, query)?.ok_or_else(|| missing("name"))?;
     let key = query.text("key")?.ok_or_else(|| missing("key"))?;
@@ -143,12 +141,8 @@ pub fn consistency(query: Query<'_>) -> Result<Consistency, Failure> {
 
 /// `cursor`, as `read` understands it.
 pub fn cursor<T>(query: Query<'_>, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Failure> {
-    let Some(text) = query.text("cursor")? else {
-        return Ok(None);
-    };
-    let understood =
-        read(&text).ok_or_else(|| Failure::field("cursor", "cursor must be a next_cursor of this listing"));
-    understood.map(Some)
+    let refused = || Failure::field("cursor", "cursor must be a next_cursor of this listing");
+    query.text("cursor")?.map(|text| read(&text).ok_or_else(refused)).transpose()
 }
 
 /// The version of the format of cursors.

@@ -72,16 +72,13 @@ pub async fn answer(
     let response = match head.method.as_str() {
         "OPTIONS" => text(state, StatusCode::NO_CONTENT, ""),
         method if allowed.split(", ").any(|known| known == method) => {
-            return attempt(state, &head).await.unwrap_or_else(|refused| failure(state, &refused));
+            let failed =
+                |failure: Failure| failure_with(state, failure.code.status(), &failure, "error", &failure.detail);
+            return attempt(state, &head).await.unwrap_or_else(failed);
         }
         _ => text(state, StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed\r\n"),
     };
     respond::with_header(response, header::ALLOW, allowed)
-}
-
-/// `{"error": …, "servername": …}`, with the field and the limit where there is one.
-pub fn failure(state: &GetLock, failure: &Failure) -> Response {
-    failure_with(state, failure.code.status(), failure, "error", &failure.detail)
 }
 
 /// DoubleDutch's messages for missing and wrong credentials, which differ from path to path.
@@ -105,6 +102,7 @@ pub fn unauthorized(state: &GetLock, denied: &Failure, words: CredentialMessages
     response
 }
 
+/// `{"error": …, "servername": …}`, with the field and the limit where there is one.
 fn failure_with(state: &GetLock, status: StatusCode, failure: &Failure, key: &str, text: &str) -> Response {
     let mut body = Map::new();
     body.insert(key.to_owned(), text.into());

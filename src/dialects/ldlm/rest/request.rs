@@ -179,9 +179,7 @@ impl<'a> RenewRequest<'a> {
             lock_timeout: timeout(lock_timeout, lease_field(limits))?,
         })
     }
-}
 
-impl RenewRequest<'_> {
     /// The new lease. A request without a hold or a lease is invalid, whatever the state of the hold.
     pub fn lease_ms(&self, limits: &Limits) -> Result<u64, Failure> {
         for (field, value) in [(&NAME, &self.name), (&KEY, &self.key)] {

@@ -4,7 +4,7 @@ use super::check::detailed;
 use crate::base::clock;
 use crate::dialects::raftlock::proto::{ErrorCode, ErrorDetail, Lock};
 use crate::domain::view::HoldView;
-use crate::domain::{Dialect, Metadata, Refusal, Timestamp};
+use crate::domain::{Dialect, Refusal, Timestamp};
 use crate::engine::{EngineError, Fault};
 use crate::http::{AppState, Code, Failure, FieldNames};
 use prost_types::{Duration as Span, Timestamp as Moment};
@@ -51,7 +51,7 @@ pub fn lock(lock_id: &str, hold: &HoldView, calendar: Calendar) -> Lock {
         version: version(hold.token.0),
         acquired_at: Some(calendar.moment(hold.since)),
         expires_at: hold.ends.map(|end| calendar.moment(end)),
-        metadata: map(&hold.metadata),
+        metadata: hold.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     }
 }
 
@@ -66,10 +66,6 @@ pub fn owner_id(label: Option<&str>, dialect: Dialect) -> String {
 /// Tokens stay below 2^53.
 pub fn version(token: u64) -> i64 {
     i64::try_from(token).unwrap_or(i64::MAX)
-}
-
-pub fn map(metadata: &Metadata) -> BTreeMap<String, String> {
-    metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 pub fn error(code: ErrorCode, message: impl Into<String>) -> ErrorDetail {

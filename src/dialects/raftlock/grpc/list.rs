@@ -110,7 +110,8 @@ impl Search {
         // The table counts places that are kept for lost requests, too.
         let waits = || self.engine.local_waiters(&lock.name).iter().any(|waiter| !waiter.orphaned);
         self.identity.may_read(&lock.name)
-            && describes(&self.wanted, lock, self.calendar)
+            && matches(&self.wanted.lock_id_pattern, &lock.name)
+            && (asks_nothing_of_holds(&self.wanted) || any_hold(&self.wanted, lock, self.calendar))
             && (!self.wanted.only_contested || waits())
     }
 }
@@ -164,10 +165,6 @@ fn waiters(call: &Call<'_>, name: &Name, calendar: Calendar) -> Vec<WaiterInfo> 
         position: i32::try_from(waiter.position).unwrap_or(i32::MAX),
     });
     shown.collect()
-}
-
-fn describes(filter: &LockFilter, lock: &LockView, calendar: Calendar) -> bool {
-    matches(&filter.lock_id_pattern, &lock.name) && (asks_nothing_of_holds(filter) || any_hold(filter, lock, calendar))
 }
 
 fn asks_nothing_of_holds(filter: &LockFilter) -> bool {
