@@ -184,6 +184,5 @@ impl Restore {
 }
 
 fn address(text: &str) -> Result<String, String> {
-    check_address(text).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
+    check_address(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -25,7 +25,8 @@ static STDOUT: StreamWriter = StreamWriter(OnceLock::new());
 /// Queues a message for people on stderr, without characters that control a terminal.
 pub fn note(message: impl Display) {
     let lines: Vec<String> = message.to_string().split('\n').map(printable).collect();
-    STDERR.enqueue(format!("latchd: {}\n", lines.join("\n")), write_to_stderr, io::stderr());
+    let write = |text: &[u8]| drop(io::stderr().write_all(text));
+    STDERR.enqueue(format!("latchd: {}\n", lines.join("\n")), write, io::stderr());
 }
 
 /// Queues the report of finished work for stdout.
@@ -38,10 +39,6 @@ pub fn flush() {
     // Writing to stdout may queue a message for stderr.
     STDOUT.flush();
     STDERR.flush();
-}
-
-fn write_to_stderr(text: &[u8]) {
-    let _ = io::stderr().write_all(text);
 }
 
 fn write_to_stdout(text: &[u8]) {

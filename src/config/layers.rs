@@ -55,7 +55,9 @@ impl Layers {
                     }
                 }
                 Value::Table(_) if !self.known.contains_key(&name) => {
-                    return Err(self.unknown_section(name, source));
+                    let sections = self.document.iter().filter(|(_, value)| value.is_table());
+                    let nearest = format!("[{}]", nearest(&name, sections.map(|(name, _)| name.as_str())));
+                    return Err(ConfigError::UnknownKey { source, key: format!("[{name}]"), nearest });
                 }
                 value => self.set(&name, value, source.clone())?,
             }
@@ -105,12 +107,6 @@ impl Layers {
             Some((section, key)) => self.document.get(section)?.get(key),
             None => self.document.get(key),
         }
-    }
-
-    fn unknown_section(&self, name: String, source: Source) -> ConfigError {
-        let sections = self.document.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str());
-        let nearest = format!("[{}]", nearest(&name, sections));
-        ConfigError::UnknownKey { source, key: format!("[{name}]"), nearest }
     }
 }
 

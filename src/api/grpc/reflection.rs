@@ -7,7 +7,7 @@ use super::{MESSAGE_BYTES_MAX, stream_age, stream_aged};
 use crate::access::AddressPool;
 use crate::config::Config;
 use crate::http::address_limits::take_place;
-use crate::http::{AppState, Catalog, Declaration, GrpcService, Routes};
+use crate::http::{AppState, Declaration, GrpcService, Routes};
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::routing::any_service;
@@ -44,8 +44,7 @@ pub static DECLARATION: Declaration = Declaration {
 };
 
 fn routes(app: &AppState, _: &Config) -> Routes {
-    let reflection = Reflection { index: Arc::new(Index::of(&app.catalog)), app: AppState::clone(app) };
-    let service = ServerReflectionServer::new(reflection).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let service = ServerReflectionServer::new(Reflection::of(app)).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let old = MapRequest::new(service.clone(), |mut request: Request| {
         *request.uri_mut() = Uri::from_static(PATH);
         request
@@ -53,25 +52,19 @@ fn routes(app: &AppState, _: &Config) -> Routes {
     Routes::new().route(PATH, any_service(service)).route(OLD_PATH, any_service(old))
 }
 
-/// The service.
+/// The service, with the descriptors by file and by symbol.
 #[derive(Clone)]
 struct Reflection {
-    index: Arc<Index>,
+    files: Arc<HashMap<String, Vec<u8>>>,
+    /// The file of each symbol.
+    symbols: Arc<HashMap<String, String>>,
     app: AppState,
 }
 
-/// The descriptors by file and by symbol.
-struct Index {
-    files: HashMap<String, Vec<u8>>,
-    /// The file of each symbol.
-    symbols: HashMap<String, String>,
-    catalog: Arc<Catalog>,
-}
-
-impl Index {
-    fn of(catalog: &Arc<Catalog>) -> Index {
+impl Reflection {
+    fn of(app: &AppState) -> Reflection {
         let (mut files, mut symbols) = (HashMap::new(), HashMap::new());
-        for service in &catalog.services {
+        for service in &app.catalog.services {
             let set = FileDescriptorSet::decode(service.descriptors).expect("the compiled-in descriptors are sound");
             for file in set.file {
                 let name = file.name().to_owned();
@@ -79,7 +72,7 @@ impl Index {
                 files.insert(name, file.encode_to_vec());
             }
         }
-        Index { files, symbols, catalog: Arc::clone(catalog) }
+        Reflection { files: Arc::new(files), symbols: Arc::new(symbols), app: AppState::clone(app) }
     }
 
     fn answer(&self, request: ServerReflectionRequest) -> Result<ServerReflectionResponse, Status> {
@@ -113,7 +106,7 @@ impl Index {
     }
 
     fn services(&self) -> Answer {
-        let service = self.catalog.services.iter().map(|service| ServiceResponse { name: service.name.to_owned() });
+        let service = self.app.catalog.services.iter().map(|service| ServiceResponse { name: service.name.to_owned() });
         Answer::ListServicesResponse(ListServiceResponse { service: service.collect() })
     }
 
@@ -133,11 +126,11 @@ impl ServerReflection for Reflection {
         request: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let place = take_place(request.extensions(), AddressPool::PublicStreams)?;
-        let index = Arc::clone(&self.index);
+        let reflection = self.clone();
         let age = Box::pin(stream_age(&self.app, place.as_ref()));
         let answers = request.into_inner().map(move |asked| {
             let _until_the_end = &place;
-            asked.and_then(|asked| index.answer(asked))
+            asked.and_then(|asked| reflection.answer(asked))
         });
         let answers = stream::unfold(Some((answers, age)), |open| async move {
             let (mut answers, mut age) = open?;

@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 
@@ -43,12 +42,6 @@ impl Destination {
 
     pub fn is_terminal(&self) -> bool {
         self.file.is_terminal()
-    }
-
-    /// A server in the background may write to its terminal whatever `stty tostop` says: it would be stopped otherwise.
-    pub(super) fn prepare_thread(&self) {
-        // It fails for numbers that are no signals.
-        let _ = SigSet::from(Signal::SIGTTOU).thread_block();
     }
 
     /// Writes one line; returns whether all of it has gone out.

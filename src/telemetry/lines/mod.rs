@@ -13,6 +13,8 @@ pub use queue::LineQueue;
 use std::io;
 use std::sync::Arc;
 
+use nix::sys::signal::{SigSet, Signal};
+
 /// Lines that may wait, in bytes: some seconds of the busiest log.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
@@ -25,7 +27,9 @@ pub fn start(name: &str, destination: Destination) -> io::Result<Arc<LineQueue>>
 }
 
 fn write_all(queue: &LineQueue, mut destination: Destination) {
-    destination.prepare_thread();
+    // A server in the background may write to its terminal whatever `stty tostop` says: it would be stopped otherwise.
+    // It fails for numbers that are no signals.
+    let _ = SigSet::from(Signal::SIGTTOU).thread_block();
     let mut told = 0;
     loop {
         let Some(line) = queue.next() else {

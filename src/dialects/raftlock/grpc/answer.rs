@@ -125,8 +125,7 @@ pub fn status(fault: &Fault) -> Status {
 }
 
 pub fn permission_denied(failure: Failure) -> Status {
-    let code = failure.code.grpc();
-    detailed(code, ErrorCode::PermissionDenied, &failure.detail, &[])
+    detailed(failure.code.grpc(), ErrorCode::PermissionDenied, &failure.detail, &[])
 }
 
 #[cfg(test)]

@@ -44,11 +44,8 @@ pub struct Rates {
     pub expired: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Sample {
-    holds: u64,
-    stats: Stats,
-}
+/// The holds at a moment, and what had happened until then.
+type Sample = (u64, Stats);
 
 impl Rates {
     /// Measures until all receivers are dropped.
@@ -58,7 +55,7 @@ impl Rates {
             let mut samples = VecDeque::with_capacity(WINDOW + 1);
             while !sender.is_closed() {
                 let overview = engine.overview();
-                samples.push_back(Sample { holds: overview.counts.holds, stats: overview.stats });
+                samples.push_back((overview.counts.holds, overview.stats));
                 if samples.len() > WINDOW + 1 {
                     samples.pop_front();
                 }
@@ -71,20 +68,20 @@ impl Rates {
 }
 
 fn measured(samples: &VecDeque<Sample>) -> Rates {
-    let (Some(first), Some(last), 2..) = (samples.front(), samples.back(), samples.len()) else {
+    let (Some((_, first)), Some((_, last)), 2..) = (samples.front(), samples.back(), samples.len()) else {
         return Rates::default();
     };
     let seconds = INTERVAL.as_secs_f64() * (samples.len() - 1) as f64;
     let per_second = |count: u64| count as f64 / seconds;
-    let ended = ended(&last.stats) - ended(&first.stats);
+    let ended = ended(last) - ended(first);
     // Little's law: as many holds as there are on average take as long as it takes for so many to end.
-    let holds = samples.iter().map(|sample| sample.holds as f64).sum::<f64>() / samples.len() as f64;
+    let holds = samples.iter().map(|(holds, _)| *holds as f64).sum::<f64>() / samples.len() as f64;
     let average_hold = (ended > 0).then(|| Duration::from_secs_f64(holds / per_second(ended)));
     Rates {
         average_hold,
-        acquisitions_per_second: per_second(last.stats.grants - first.stats.grants),
-        releases_per_second: per_second(last.stats.releases - first.stats.releases),
-        expired: last.stats.expirations - first.stats.expirations,
+        acquisitions_per_second: per_second(last.grants - first.grants),
+        releases_per_second: per_second(last.releases - first.releases),
+        expired: last.expirations - first.expirations,
     }
 }
 
@@ -97,7 +94,7 @@ mod tests {
     use super::*;
 
     fn sample(holds: u64, grants: u64, releases: u64, expirations: u64) -> Sample {
-        Sample { holds, stats: Stats { grants, releases, expirations, ..Stats::default() } }
+        (holds, Stats { grants, releases, expirations, ..Stats::default() })
     }
 
     #[test]
