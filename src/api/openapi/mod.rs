@@ -69,9 +69,7 @@ fn document(documentation: &[&Documentation], name_bytes_max: usize) -> OpenApi 
 /// The document as it is served and committed.
 pub fn json(documentation: &[&Documentation], name_bytes_max: usize) -> String {
     let document = document(documentation, name_bytes_max);
-    let mut text = document.to_pretty_json().expect("the document is made of strings and numbers");
-    text.push('\n');
-    text
+    document.to_pretty_json().expect("the document is made of strings and numbers") + "\n"
 }
 
 fn tag(described: &Documentation) -> Tag {

@@ -3,15 +3,12 @@
 //! The document is handed in as JSON, so that this page shows exactly what a generated client is made from.
 
 mod endpoint;
-mod errors;
 mod parts;
 mod schema;
 
 use super::html::Html;
-use parts::{framed, list, paragraph, text};
+use parts::{framed, inline, list, paragraph, text};
 use serde_json::Value;
-
-pub use errors::errors_page;
 
 const METHODS: [&str; 3] = ["get", "post", "delete"];
 
@@ -26,6 +23,30 @@ pub fn docs_page(document: &Value) -> String {
     }
     schema::named_schemas(&mut html, document);
     framed("API · latchd", html)
+}
+
+/// The page of every error with its status and what to do about it, from the document's `x-error-codes`. The anchors are what
+/// problem types point at.
+pub fn errors_page(document: &Value) -> String {
+    let mut html = Html::default();
+    html.raw("<h1>Errors</h1>\n<p>An endpoint of latchd's own answers an error as ");
+    html.raw("<code>application/problem+json</code>, and its <code>type</code> points into this table. ");
+    html.raw("<code>code</code> is stable. <code>retryable</code> means that the same request may succeed later and ");
+    html.raw("that sending it again does no harm.</p>\n");
+    html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Code</th><th>Status</th><th>Retryable</th>");
+    html.raw("<th>Meaning and what to do</th></tr></thead><tbody>\n");
+    list(&document["x-error-codes"]).iter().for_each(|row| error(&mut html, row));
+    html.raw("</tbody></table></div>\n");
+    framed("Errors · latchd", html)
+}
+
+fn error(html: &mut Html, row: &Value) {
+    html.raw("<tr id=\"").text(text(&row["code"])).raw("\"><td><code>").text(text(&row["code"])).raw("</code></td>");
+    html.raw("<td data-label=\"Status\">").text(&row["status"]).raw("</td><td data-label=\"Retryable\">");
+    html.raw(if row["retryable"] == true { "yes" } else { "no" }).raw("</td><td>");
+    html.text(text(&row["title"])).raw(".<span class=\"via\">");
+    inline(html, text(&row["advice"]));
+    html.raw("</span></td></tr>\n");
 }
 
 fn contents(html: &mut Html, document: &Value) {

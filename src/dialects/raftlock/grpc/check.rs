@@ -282,11 +282,14 @@ mod tests {
 
     #[test]
     fn refusal_has_field_and_value_in_a_detail() {
-        let status = acquire(&AcquireRequest { ttl: seconds(0, 500_000_000), ..asked() }).expect_err("refused");
-        let carried = RpcStatus::decode(status.details()).expect("sound");
-        let detail = ErrorDetail::decode(&*carried.details[0].value).expect("sound");
-        assert_eq!(detail.code(), ErrorCode::InvalidArgument);
-        assert_eq!(detail.details["field"], "ttl");
-        assert_eq!(detail.details["value"], "500ms");
+        let long = AcquireRequest { request_id: "k".repeat(129), ..asked() };
+        let short = AcquireRequest { ttl: seconds(0, 500_000_000), ..asked() };
+        for (asked, field, value) in [(short, "ttl", "500ms"), (long, "request_id", "len:129")] {
+            let status = acquire(&asked).expect_err("refused");
+            let carried = RpcStatus::decode(status.details()).expect("sound");
+            let detail = ErrorDetail::decode(&*carried.details[0].value).expect("sound");
+            assert_eq!(detail.code(), ErrorCode::InvalidArgument);
+            assert_eq!((&*detail.details["field"], &*detail.details["value"]), (field, value));
+        }
     }
 }

@@ -58,7 +58,9 @@ async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> 
         if acquire.idempotency_key.is_some() {
             return engine.acquire(Acquire { wait, ..acquire }).await;
         }
-        match engine.acquire(Acquire { wait, idempotency_key: Some(own_key()), ..acquire.clone() }).await {
+        // A key that no other request has.
+        let own_key = IdempotencyKey { id: IdempotencyId(Engine::new_key().0), body: BodyDigest([0; 16]) };
+        match engine.acquire(Acquire { wait, idempotency_key: Some(own_key), ..acquire.clone() }).await {
             // A wait without a key loses its place with its request, which is better than no wait.
             Err(Fault::Refused(
                 Refusal::IdempotencyKeysFull { .. } | Refusal::ShareFull { pool: Pool::IdempotencyKeys, .. },
@@ -68,11 +70,6 @@ async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> 
     };
     let waited = tokio::time::timeout(Duration::from_millis(timeout_ms), waits).await;
     waited.unwrap_or_else(|_| Err(Refusal::WaitTimedOut.into()))
-}
-
-/// A key that no other request has.
-fn own_key() -> IdempotencyKey {
-    IdempotencyKey { id: IdempotencyId(Engine::new_key().0), body: BodyDigest([0; 16]) }
 }
 
 /// With the lock as this node's table has it; as it was granted if it has ended meanwhile.

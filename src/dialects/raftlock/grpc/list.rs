@@ -128,7 +128,6 @@ fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calen
     });
     let fitting = if include_waiters { fitting.count() } else { 0 };
     waiters.truncate(fitting);
-    let waiters_info = waiters;
     let shown = lock.holds.first().map(|hold| answer::lock(&lock.name, hold, calendar)).unwrap_or_default();
     LockInfo {
         lock_id: lock.name.to_string(),
@@ -137,7 +136,7 @@ fn info(call: &Call<'_>, lock: &LockView, include_waiters: bool, calendar: Calen
         acquired_at: shown.acquired_at,
         expires_at: shown.expires_at,
         waiter_count,
-        waiters_info,
+        waiters_info: waiters,
         metadata: shown.metadata,
         last_modified_at: shown.acquired_at,
     }

@@ -7,7 +7,7 @@ use crate::dialects::raftlock::proto::{
     BackoffAdvice, BackoffAdviceRequest, BackoffAdviceResponse, CancelWaitRequest, CancelWaitResponse,
     EnqueueWaiterRequest, EnqueueWaiterResponse, ErrorCode,
 };
-use crate::domain::view::LockView;
+use crate::domain::view::{HoldView, LockView};
 use crate::domain::{Acquire, Dialect, Name, Wait};
 use crate::engine::Engine;
 use crate::http::AppState;
@@ -40,10 +40,14 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
         ..Acquire::new(name.clone(), Engine::new_key(), Dialect::RaftLockGrpc)
     };
     let answer = match engine.enqueue(acquire).await {
-        Ok(None) => enqueued(0, Duration::ZERO),
-        Ok(Some(position)) => {
-            let estimate = lock_now(call.app, &name).map(|lock| estimate(call, &lock, position));
-            enqueued(position, estimate.unwrap_or_default())
+        Ok(place) => {
+            let estimate = place.and_then(|position| Some(estimate(call, &lock_now(call.app, &name)?, position)));
+            EnqueueWaiterResponse {
+                enqueued: true,
+                position: i32::try_from(place.unwrap_or(0)).unwrap_or(i32::MAX),
+                estimated_wait_duration: Some(span(estimate.unwrap_or_default())),
+                error: None,
+            }
         }
         Err(fault) => EnqueueWaiterResponse { error: Some(error_detail(&fault)?), ..EnqueueWaiterResponse::default() },
     };
@@ -52,19 +56,8 @@ pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Rep
 
 async fn holds_it(engine: &Engine, name: &Name, client_id: &str) -> Result<bool, Status> {
     let (lock, _) = engine.lock(name).await.map_err(|fault| answer::status(&fault))?;
-    let own = |hold: &crate::domain::view::HoldView| {
-        hold.dialect == Dialect::RaftLockGrpc && hold.label.as_deref() == Some(client_id)
-    };
+    let own = |hold: &HoldView| hold.dialect == Dialect::RaftLockGrpc && hold.label.as_deref() == Some(client_id);
     Ok(lock.is_some_and(|lock| lock.holds.iter().any(own)))
-}
-
-fn enqueued(position: u32, estimate: Duration) -> EnqueueWaiterResponse {
-    EnqueueWaiterResponse {
-        enqueued: true,
-        position: i32::try_from(position).unwrap_or(i32::MAX),
-        estimated_wait_duration: Some(span(estimate)),
-        error: None,
-    }
 }
 
 pub async fn cancel(call: &Call<'_>, asked: CancelWaitRequest) -> Result<Reply<CancelWaitResponse>, Status> {
