@@ -13,7 +13,7 @@ use axum_server::accept::Accept;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::edge::{Edge, EdgeContext, Layers};
+use super::edge::{Edge, EdgeContext};
 use super::http2::Guarded;
 use super::link::{Link, Links};
 use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, ParseErrorStream, is_proxy_header};
@@ -56,7 +56,7 @@ pub struct EdgeAcceptor<F> {
 impl<F, L> Accept<TcpStream, Router> for EdgeAcceptor<F>
 where
     F: Fn(Router, Arc<Link>, Arc<EdgeContext>) -> Edge<L> + Clone + Send + Sync + 'static,
-    L: Layers,
+    L: Send + 'static,
 {
     type Stream = Tracked;
     type Service = Edge<L>;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -30,9 +29,9 @@ impl<S> Accounting<S> {
     }
 }
 
-impl<S, B> Service<Request<Body>> for Accounting<S>
+impl<S, A, B> Service<Request<A>> for Accounting<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
 {
     type Response = Response<B>;
     type Error = Infallible;
@@ -42,7 +41,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<A>) -> Self::Future {
         let (label, method) = (self.metrics.requests.labels.of(request.uri().path()), method_name(request.method()));
         let begun = (self.clock)();
         let answer = self.inner.call(request);

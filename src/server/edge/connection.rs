@@ -16,6 +16,7 @@ use tower::Service;
 use super::super::browser::BrowserGuard;
 use super::super::forwarded::TrustedProxies;
 use super::super::link::Link;
+use super::RequestBody;
 use super::unread_body::{BodyState, UnreadBody, discard_late, watched};
 use crate::base::{Drain, DrainPhase};
 use crate::http::respond::until_sent;
@@ -66,9 +67,10 @@ impl<S> OnConnection<S> {
     }
 }
 
-impl<S> Service<Request<Body>> for OnConnection<S>
+impl<S, B> Service<Request<B>> for OnConnection<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    B: RequestBody,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -78,17 +80,17 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let version = request.version();
         let in_flight = InFlight::begin(&self.link, version);
-        let has_body = !http_body::Body::is_end_stream(request.body());
+        let has_body = !request.body().is_end_stream();
         let (head, body) = request.into_parts();
         let (body, rest) = match has_body && version != Version::HTTP_2 {
             true => {
                 let (body, rest) = watched(body, &head.headers);
                 (body, Some(rest))
             }
-            false => (body, None),
+            false => (Body::new(body), None),
         };
         Answering {
             answer: self.inner.call(Request::from_parts(head, body)),

@@ -11,9 +11,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
+use axum::{BoxError, Router};
 use tower::{Service, ServiceBuilder};
 use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 use tower_http::trace::TraceLayer;
@@ -49,7 +49,7 @@ pub struct Edge<S> {
 /// Layers that are missing here on purpose: each dialect bounds bodies itself (`http/body.rs`), because each has its
 /// own error body for one that is too large or too late; waiting for a lock is no reason to time out; and only the routes
 /// that need it compress (`http/compression.rs`).
-pub fn edge(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<impl Layers> {
+pub fn edge<B: RequestBody>(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<impl Layers<B>> {
     let clock = context.clock;
     let strict_transport = context.browsers.strict_transport(link.peer.https);
     let metrics = link.metrics();
@@ -76,7 +76,7 @@ pub fn edge(router: Router, link: Arc<Link>, context: Arc<EdgeContext>) -> Edge<
 /// A span costs 0.5 to 0.7 µs, which is 3 % of the processor time of a `POST /v1/lock` (20 µs), so spans, and the marks on
 /// headers that no span may show, are there at the levels `debug` and `trace` only; log lines have the request's id at
 /// every level. The path may hold a key, and stays out.
-fn span(request: &Request<Body>) -> tracing::Span {
+fn span<B>(request: &Request<B>) -> tracing::Span {
     tracing::debug_span!("request", method = %request.method(), version = ?request.version())
 }
 
@@ -99,25 +99,25 @@ impl<S> Edge<S> {
     }
 }
 
-pub trait Layers:
-    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+/// A body as the HTTP library has it. It is put into a box once, by the layer that watches what is left of it.
+pub trait RequestBody: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static> RequestBody for B {}
+
+pub trait Layers<B>:
+    Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
 }
 
-impl<S> Layers for S where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+impl<S, B> Layers<B> for S where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + 'static
 {
 }
 
-impl<S, B> Service<Request<B>> for Edge<S>
-where
-    S: Layers,
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
+impl<S: Layers<B>, B> Service<Request<B>> for Edge<S> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = S::Future;
@@ -127,6 +127,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> S::Future {
-        self.layers.call(request.map(Body::new))
+        self.layers.call(request)
     }
 }

@@ -7,7 +7,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
@@ -46,9 +45,9 @@ pin_project! {
     }
 }
 
-impl<S, B> Service<Request<Body>> for RequestIds<S>
+impl<S, A, B> Service<Request<A>> for RequestIds<S>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<A>, Response = Response<B>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -58,7 +57,7 @@ where
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<A>) -> Self::Future {
         let id = taken(request.headers()).unwrap_or_else(CurrentId::make);
         WithId { response: request_id::scope(id, || self.0.call(request)) }
     }

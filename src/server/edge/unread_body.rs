@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, header};
 use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 
+use super::RequestBody;
 use crate::base::header_fields;
 
 /// How much is discarded to keep a connection, or a stream of HTTP/2: more than any client sends before it reads an answer.
@@ -31,8 +32,8 @@ const LOOKS: u8 = 3;
 const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A body that hands over its unread rest when it is dropped.
-struct WatchedBody {
-    body: Option<Body>,
+struct WatchedBody<B: RequestBody> {
+    body: Option<B>,
     /// Takes the rest; without one it is discarded in the background.
     slot: Option<Arc<Slot>>,
 }
@@ -71,7 +72,7 @@ pub enum BodyState {
 }
 
 /// The body for the handler, and what will be left of it.
-pub fn watched(body: Body, headers: &HeaderMap) -> (Body, UnreadBody) {
+pub fn watched(body: impl RequestBody, headers: &HeaderMap) -> (Body, UnreadBody) {
     let slot = Arc::<Slot>::default();
     let rest = UnreadBody {
         slot: Arc::clone(&slot),
@@ -156,7 +157,7 @@ async fn discard(mut rest: Body, bytes_max: usize) {
     }
 }
 
-impl http_body::Body for WatchedBody {
+impl<B: RequestBody> http_body::Body for WatchedBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -176,17 +177,17 @@ impl http_body::Body for WatchedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.body.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        self.body.as_ref().map_or(SizeHint::with_exact(0), B::size_hint)
     }
 }
 
-impl Drop for WatchedBody {
+impl<B: RequestBody> Drop for WatchedBody<B> {
     fn drop(&mut self) {
-        let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        let Some(rest) = self.body.take().filter(|body| !body.is_end_stream()).map(Body::new) else { return };
         if let Some(slot) = &self.slot {
             *slot.rest.lock() = Some(rest);
         // Outside a runtime nothing is served, and no client waits for an answer.
