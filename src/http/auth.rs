@@ -7,10 +7,10 @@ use super::cookie::{RequestCookie, request_cookie};
 use super::failure::Failure;
 use crate::access::{Identity, Verdict, presented_in_headers};
 use crate::base::address_group::AddressGroup;
-use crate::base::clock;
+use crate::base::{clock, header_fields};
 use crate::domain::{Caller, Refusal, SessionId};
 use crate::engine::Fault;
-use axum::http::{HeaderName, header, request::Parts};
+use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use std::sync::Arc;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -27,7 +27,7 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
         unidentified.iter().for_each(|request| request.anonymous_caller());
         return Ok(app.access.anonymous(is_on_this_machine(head)).clone());
     }
-    let bytes = |name: HeaderName| head.headers.get(name).map(|value| value.as_bytes());
+    let bytes = |name: HeaderName| header_fields::values(&head.headers, name).next().map(HeaderValue::as_bytes);
     let in_headers = presented_in_headers(bytes(header::AUTHORIZATION), bytes(X_API_KEY));
     let mut secrets = [""; 3];
     let mut count = 0;
