@@ -1,10 +1,13 @@
 //! A full data disk: reads are served, writes are refused with an explanation, and all is served again when there is space.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::kit::{Caller, home, json_of, until};
 use crate::cluster::disk::SmallDisk;
 use crate::support::client::Client;
+use crate::support::process::run_to_end;
 use crate::support::spec::Spec;
 
 const SMALL: &str = "[storage]\nmin_free_bytes = \"4KiB\"\nsnapshot_log_bytes = \"64KiB\"\n";
@@ -89,4 +92,30 @@ fn node_waiting_for_disk_space_stops_on_request() {
     assert_eq!(Client::plain(&server).get("/readyz").status, 503);
     let ended = server.stop();
     assert!(ended.status.success(), "{} {}", ended.status, ended.stderr);
+}
+
+#[test]
+fn restore_on_full_disk_leaves_nothing_and_succeeds_later() {
+    let home = home();
+    let (backup, dir) = (home.path().join("backup"), home.path().join("disk/data"));
+    let mut server = Spec::durable(&home.path().join("old")).start();
+    Caller::open(&server).take("kept", &json!({}));
+    let url = format!("http://{}", server.http());
+    let backup = backup.display().to_string();
+    assert_eq!(run_to_end(&["backup", &backup, "--url", &url]).status.code(), Some(0));
+    server.kill();
+    let disk = SmallDisk::mount(&home.path().join("disk"));
+    let restore = || run_to_end(&["restore", &backup, "--data-dir", &dir.display().to_string()]);
+    for room in [0, 64 << 10, 1 << 20] {
+        disk.fill_but(room);
+        let refused = restore();
+        let told = refused.stderr;
+        assert!(refused.status.code() == Some(1) && (told.contains("space")), "{room}: {told}");
+        assert!(fs::read_dir(&dir).map_or(true, |mut left| left.next().is_none()), "{room} bytes: something is left");
+        disk.empty();
+    }
+    let restored = restore();
+    assert_eq!(restored.status.code(), Some(0), "{}", restored.stderr);
+    let server = Spec::durable(&dir).start();
+    assert_eq!(json_of(&Client::plain(&server).get("/v1/locks/kept"))["name"], "kept");
 }

@@ -46,7 +46,8 @@ pub async fn bootstrap_or_rejoin(
 const TERM: u64 = 1;
 
 /// Writes a new data directory with `content` as the machine's snapshot, taken at the entry `index`, and `node_id` as the
-/// only member. Blocks, and must not be called on a thread of the runtime. A directory that is not empty is refused.
+/// only member. Blocks, and must not be called on a thread of the runtime. A directory that is not empty is refused, and one
+/// that cannot be filled is left empty: otherwise it would start as a service without locks.
 pub fn bootstrap_from_snapshot(
     dir: &Path,
     node_id: u64,
@@ -60,6 +61,18 @@ pub fn bootstrap_from_snapshot(
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(NodeStartError::io(dir, e)),
     }
+    fill(dir, node_id, address, index, content).inspect_err(|_| clear(dir))
+}
+
+fn clear(dir: &Path) {
+    let Ok(made) = fs::read_dir(dir) else { return };
+    for path in made.filter_map(|entry| Some(entry.ok()?.path())) {
+        // What cannot be removed stays: the error that is told is the first one.
+        drop(fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)));
+    }
+}
+
+fn fill(dir: &Path, node_id: u64, address: &str, index: u64, content: Vec<u8>) -> Result<(), NodeStartError> {
     let data_dir = DataDir::open(dir)?;
     store_id::open(dir, node_id, true)?;
     let at = log_id(TERM, node_id, index);

@@ -120,7 +120,11 @@ fn probe(dir: &Path) -> io::Result<()> {
 /// Refuses a write that would leave the log without space.
 pub fn check_spares(dir: &Path, bytes: usize) -> io::Result<()> {
     match free_bytes(dir)? < bytes as u64 + LEFT_BYTES {
-        true => Err(io::Error::new(io::ErrorKind::StorageFull, "it would leave no space for the log")),
+        true => {
+            let left = LEFT_BYTES >> 20;
+            let why = format!("it would leave less than {left} MiB of the disk for the log: free some space");
+            Err(io::Error::new(io::ErrorKind::StorageFull, why))
+        }
         false => Ok(()),
     }
 }
