@@ -38,9 +38,9 @@ pub struct Sessions {
     ended: BTreeSet<SessionId>,
 }
 
-/// A session is watched under its new deadline once that is so much later, as a part of the idle timeout: most touches
-/// then leave the order of the sessions alone, which is most of what a touch costs.
-const WATCH_STEP: u64 = 8;
+/// A session is watched under its new deadline once that is an eighth of its idle timeout later: most touches then leave the
+/// order of the sessions alone, which is most of what a touch costs.
+const LAG_DIVISOR: u64 = 8;
 
 impl Session {
     /// When it ends unless it is used. A session that waits is not idle: its time starts when the wait ends, which may
@@ -93,11 +93,11 @@ impl Sessions {
     /// watched goes back to its place.
     pub fn due(&mut self, now: Timestamp) -> Option<SessionId> {
         while let Some((watched, id)) = self.idle.first().copied().filter(|(end, _)| end.is_past(now)) {
-            match self.map.get(&id) {
-                Some(session) if session.deadline == watched => return Some(id),
-                Some(_) => self.watch(id),
-                None => _ = self.idle.pop_first(),
+            if self.map.get(&id).is_some_and(|session| session.deadline == watched) {
+                return Some(id);
             }
+            self.idle.pop_first();
+            self.watch(id);
         }
         None
     }
@@ -136,8 +136,10 @@ impl Sessions {
         }
         let Some(session) = self.map.get_mut(&id) else { return };
         session.deadline = deadline;
+        // Only a forged snapshot has a deadline that a touch brings forward.
+        let is_early = deadline < session.watched;
         let lag_ms = deadline.0.saturating_sub(session.watched.0);
-        if session.waiters == 0 && lag_ms > session.idle_timeout_ms / WATCH_STEP {
+        if session.waiters == 0 && (is_early || lag_ms > session.idle_timeout_ms / LAG_DIVISOR) {
             self.watch(id);
         }
     }
@@ -184,5 +186,62 @@ impl Sessions {
             session.deadline = now.after_ms(session.idle_timeout_ms);
             self.watch(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: SessionId = SessionId([1; 16]);
+    const IDLE_MS: u64 = 80;
+
+    fn sessions(deadline: u64) -> Sessions {
+        let mut sessions = Sessions::default();
+        let (deadline, watched) = (Timestamp(deadline), Timestamp(0));
+        let (idempotency_id, caller) = (None, Caller::NOBODY);
+        let session = Session {
+            idle_timeout_ms: IDLE_MS,
+            deadline,
+            watched,
+            ended: false,
+            idempotency_id,
+            caller,
+            holds: 0,
+            waiters: 0,
+        };
+        sessions.insert(ID, session);
+        sessions
+    }
+
+    /// The moment from which on it is due.
+    fn ends(sessions: &mut Sessions) -> Option<u64> {
+        (0..1_000).find(|now| sessions.due(Timestamp(*now)) == Some(ID))
+    }
+
+    #[test]
+    fn touched_session_ends_when_idle_for_its_timeout() {
+        for touched in 0..=IDLE_MS {
+            let mut sessions = sessions(IDLE_MS);
+            (0..=touched).for_each(|now| sessions.touch(ID, Timestamp(now)));
+            assert_eq!(ends(&mut sessions), Some(touched + IDLE_MS + 1), "touched until {touched}");
+        }
+    }
+
+    #[test]
+    fn session_is_watched_again_when_its_deadline_is_an_eighth_later() {
+        let lag = IDLE_MS / LAG_DIVISOR;
+        for (touched, watched) in [(1, IDLE_MS), (lag, IDLE_MS), (lag + 1, IDLE_MS + lag + 1)] {
+            let mut sessions = sessions(IDLE_MS);
+            sessions.touch(ID, Timestamp(touched));
+            assert_eq!(sessions.next_deadline(), Some(Timestamp(watched)), "touched at {touched}");
+        }
+    }
+
+    #[test]
+    fn touch_brings_a_forged_deadline_forward() {
+        let mut sessions = sessions(1_000_000);
+        sessions.touch(ID, Timestamp(10));
+        assert_eq!(ends(&mut sessions), Some(10 + IDLE_MS + 1));
     }
 }

@@ -127,12 +127,12 @@ fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String>
     same("counts", counts, played.table.counts())?;
     same("now", reference.now, played.table.now())?;
     let (latest, found) = (next_deadline(reference, None), played.table.next_deadline());
-    let in_bounds = found <= latest && found >= next_deadline(reference, Some(WATCH_STEP));
+    let in_bounds = found <= latest && found >= next_deadline(reference, Some(LAG_DIVISOR));
     if in_bounds { Ok(()) } else { same("next deadline", latest, found) }
 }
 
-/// A session may be watched under an earlier deadline than it has, by this part of its idle timeout.
-const WATCH_STEP: u64 = 8;
+/// A session may be watched under a deadline that is an eighth of its idle timeout earlier than its own.
+pub const LAG_DIVISOR: u64 = 8;
 
 fn next_deadline(reference: &Reference, step: Option<u64>) -> Option<Timestamp> {
     let leases = reference.holds.iter().filter_map(|hold| hold.deadline);

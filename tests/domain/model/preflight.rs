@@ -33,13 +33,12 @@ fn copy(table: &Table) -> Table {
     Table::restore(&mut bytes.as_slice()).expect("what was written")
 }
 
-/// Everything visible of a table except the number of the last command. Of a restored one, because a touched session may be
-/// watched under an earlier deadline than it has.
+/// Everything visible of a table except the number of the last command. The next deadline is that of a restored copy,
+/// because a touched session may be watched under an earlier deadline than its own.
 fn seen(table: &Table) -> String {
-    let table = copy(table);
     let frozen = table.freeze();
     let locks: Vec<_> = frozen.locks(&Default::default(), None, table.now()).collect();
-    let (counts, token, due) = (table.counts(), table.last_token(), table.next_deadline());
+    let (counts, token, due) = (table.counts(), table.last_token(), copy(table).next_deadline());
     format!("{locks:?} {:?} {counts:?} {token:?} {due:?}", frozen.sessions_after(None, 99))
 }
 
