@@ -20,6 +20,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The only path that changes something for a GET: DoubleDutch's, whose clients cannot ask otherwise.
 const TAKES_ON_GET: &str = "/getlock";
 
+/// Longer ones are checked at each request.
+const HOST_BYTES_MAX: usize = 255;
+
 /// What every answer tells a browser: not to guess types, and to show the answer to no other site.
 pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 pub const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
@@ -61,8 +64,12 @@ impl BrowserGuard {
         if let (Some(host), Some(hosts)) = (&host, &self.hosts) {
             knows(hosts, host)?;
         }
-        // Later requests of the connection name the same host, as a rule.
-        in_header.map(|host| checked.set(host.clone()));
+        // Later requests of the connection name the same host, as a rule. A copy: the field itself keeps the whole head.
+        let copy =
+            in_header.filter(|host| host.len() <= HOST_BYTES_MAX).map(|host| HeaderValue::from_bytes(host.as_bytes()));
+        if let Some(Ok(copy)) = copy {
+            checked.get_or_init(|| copy);
+        }
         if !from_browser {
             return Ok(());
         }
@@ -161,4 +168,24 @@ fn is_of(origin: &HeaderValue, host: Option<&Authority>) -> bool {
     };
     let named = origin.host().unwrap_or_default().eq_ignore_ascii_case(host.host());
     named && origin.port_u16().unwrap_or(usual) == host.port_u16().unwrap_or(usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+
+    #[test]
+    fn checked_host_does_not_keep_the_head() {
+        let head = Bytes::from("locks.example".repeat(1_000));
+        let host = HeaderValue::from_maybe_shared(head.slice(..13)).expect("a host");
+        let request = Request::builder().uri("/livez").header(header::HOST, &host).body(()).expect("a request");
+        let checked = OnceLock::new();
+        let fields = Fields::of(request.headers());
+        assert!(BrowserGuard::default().check(&request, &fields, false, &checked).is_ok());
+        assert_eq!(checked.get(), Some(&host));
+        drop((fields.hosts, host));
+        drop(request);
+        assert!(head.try_into_mut().is_ok(), "nothing else holds the head");
+    }
 }

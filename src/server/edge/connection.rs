@@ -16,8 +16,7 @@ use tower::Service;
 use super::super::browser::BrowserGuard;
 use super::super::forwarded::TrustedProxies;
 use super::super::link::Link;
-use super::RequestBody;
-use super::unread_body::{BodyState, UnreadBody, discard_late, watched};
+use super::unread_body::{BodyState, RequestBody, UnreadBody, discard_late, watched};
 use crate::base::{Drain, DrainPhase};
 use crate::http::respond::until_sent;
 

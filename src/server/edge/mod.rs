@@ -11,9 +11,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::Router;
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
-use axum::{BoxError, Router};
 use tower::{Service, ServiceBuilder};
 use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 use tower_http::trace::TraceLayer;
@@ -25,6 +25,7 @@ use admit::Admit;
 use connection::OnConnection;
 use panics::CatchPanics;
 use request_id::RequestIds;
+use unread_body::RequestBody;
 
 pub use connection::{Clock, EdgeContext};
 
@@ -98,11 +99,6 @@ impl<S> Edge<S> {
         self.clock
     }
 }
-
-/// A body as the HTTP library has it. It is put into a box once, by the layer that watches what is left of it.
-pub trait RequestBody: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static {}
-
-impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static> RequestBody for B {}
 
 pub trait Layers<B>:
     Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static

@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tower::Service;
 
-use crate::base::header_fields;
 use crate::base::request_id::{self, CurrentId};
+use crate::http::header_fields;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

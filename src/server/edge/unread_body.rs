@@ -14,13 +14,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::BoxError;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
-use super::RequestBody;
-use crate::base::header_fields;
+use crate::http::header_fields;
 
 /// How much is discarded to keep a connection, or a stream of HTTP/2: more than any client sends before it reads an answer.
 const BYTES_MAX: usize = 1 << 20;
@@ -30,6 +29,11 @@ const LATE_BYTES_MAX: usize = 16 << 20;
 const LOOKS: u8 = 3;
 /// For the rest of a stream of HTTP/2.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A body as the HTTP library has it. Under HTTP/1 it is put into a box once, by the layer that watches what is left of it.
+pub trait RequestBody: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static> RequestBody for B {}
 
 /// A body that hands over its unread rest when it is dropped.
 struct WatchedBody<B: RequestBody> {
