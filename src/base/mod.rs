@@ -11,7 +11,6 @@ pub mod codec;
 pub mod config_value;
 mod drain;
 pub mod fatal;
-pub mod header_fields;
 pub mod histogram;
 pub mod listen_url;
 mod log_rate_limit;

@@ -148,6 +148,12 @@ impl Config {
                 return conflict(format!("locks.{key} is longer than locks.lease_max: shorten it or raise lease_max"));
             }
         }
+        self.check_exposure()
+    }
+
+    /// Whoever needs no credential must be on this machine.
+    fn check_exposure(&self) -> Result<(), ConfigError> {
+        let conflict = |text: String| Err(ConfigError::Conflict(text));
         if self.access.allow_anonymous || self.has_credentials() {
             return Ok(());
         }

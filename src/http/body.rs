@@ -2,7 +2,7 @@
 
 use super::code::Code;
 use super::failure::Failure;
-use crate::base::header_fields;
+use super::header_fields;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -93,15 +93,15 @@ impl PartialBody {
     }
 
     fn push(&mut self, chunk: Bytes) -> Result<(), BodyError> {
-        let length = self.first.len().max(self.joined.len()) + chunk.len();
+        let length = self.first.len() + self.joined.len() + chunk.len();
         if length as u64 > self.bytes_max {
             return Err(self.too_large());
         }
-        if self.first.is_empty() {
+        if length == chunk.len() {
             self.first = chunk;
         } else {
             if self.joined.is_empty() {
-                self.joined.extend_from_slice(&self.first);
+                self.joined.extend_from_slice(&std::mem::take(&mut self.first));
             }
             self.joined.extend_from_slice(&chunk);
         }
@@ -121,11 +121,30 @@ impl PartialBody {
 mod tests {
     use super::*;
     use futures_util::{StreamExt, stream};
+    use http_body::Frame;
 
     const LIMITS: BodyLimits = BodyLimits { bytes_max: 8, timeout: Duration::from_millis(20) };
 
     fn chunks(parts: &'static [&'static str]) -> Body {
         Body::from_stream(stream::iter(parts).map(|part| Ok::<_, std::io::Error>(Bytes::from_static(part.as_bytes()))))
+    }
+
+    #[tokio::test]
+    async fn limit_counts_all_chunks() {
+        assert_eq!(read(chunks(&["123", "4", "5678"]), LIMITS).await, Ok(Bytes::from("12345678")));
+        let too_large = Err(BodyError::TooLarge { limit_bytes: 8 });
+        assert_eq!(read(chunks(&["1234", "567", "89"]), LIMITS).await, too_large);
+        assert_eq!(read(chunks(&["1"; 9]), LIMITS).await, too_large);
+        assert_eq!(read(chunks(&["1"; 8]), LIMITS).await, Ok(Bytes::from("11111111")));
+    }
+
+    #[tokio::test]
+    async fn trailers_are_left_out_and_an_error_ends_the_body() {
+        let data = || Ok(Frame::data(Bytes::from_static(b"12")));
+        let frames = |last| Body::new(http_body_util::StreamBody::new(stream::iter([data(), data(), last])));
+        let trailers = Ok(Frame::trailers(HeaderMap::new()));
+        assert_eq!(read(frames(trailers), LIMITS).await, Ok(Bytes::from("1212")));
+        assert_eq!(read(frames(Err(std::io::Error::other("broken"))), LIMITS).await, Err(BodyError::Disconnected));
     }
 
     #[tokio::test]

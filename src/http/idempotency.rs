@@ -4,8 +4,8 @@
 //! keeps a digest of it and one of the request, so that another request under the same key is recognised.
 
 use super::failure::Failure;
+use super::header_fields;
 use crate::access::Identity;
-use crate::base::header_fields;
 use crate::domain::ids::{BodyDigest, IdempotencyId};
 use crate::domain::{IdempotencyKey, SessionId};
 use axum::http::HeaderName;

@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod failed_logins;
 pub mod failure;
 pub mod grpc;
+pub mod header_fields;
 pub mod idempotency;
 pub mod json_object;
 pub mod json_stream;

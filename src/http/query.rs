@@ -17,7 +17,7 @@ impl<'a> Query<'a> {
 
     /// The names of all parameters, as they stand there.
     pub fn names(self) -> impl Iterator<Item = &'a str> {
-        let names = self.0.split_terminator('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+        let names = self.0.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
         names.filter(|name| !name.is_empty())
     }
 

@@ -34,7 +34,7 @@ pub(in crate::raft) struct NodeParts {
     pub(in crate::raft) monitors: Monitors,
     pub(in crate::raft) store_id: [u8; 16],
     pub(in crate::raft) store_was_empty: bool,
-    /// Set where it is watched.
+    /// `None` in memory, and where nobody watches for its removal.
     pub(in crate::raft) data_dir: Option<PathBuf>,
     /// They hold openraft, which would otherwise outlive the last handle on this node.
     pub(in crate::raft) tasks: Vec<AbortHandle>,

@@ -2,12 +2,12 @@
 
 use super::answer::{self, SessionError};
 use crate::access::Identity;
-use crate::base::header_fields;
 use crate::domain::{Refusal, SessionId};
 use crate::engine::Fault;
 use crate::http::auth::{identify, may_use};
 use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::grpc::unary::{GRPC_TIMEOUT, parse_timeout};
+use crate::http::header_fields;
 use crate::http::respond::with_header;
 use crate::http::{AppState, Code, Failure};
 use axum::http::{header, request::Parts};
