@@ -43,8 +43,16 @@ pub struct Problem<'a> {
 }
 
 pub fn problem(failure: &Failure) -> Response {
+    let mut response = respond::json(failure.code.status(), document(failure));
+    let content_type = HeaderValue::from_static(PROBLEM_JSON);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    respond::with_failure_headers(response, failure)
+}
+
+/// The JSON of a failure.
+pub fn document(failure: &Failure) -> Vec<u8> {
     let row = failure.code.row();
-    let body = Problem {
+    respond::to_json(&Problem {
         r#type: format!("/docs/errors#{}", row.name),
         title: row.title,
         status: row.status.as_u16(),
@@ -55,9 +63,5 @@ pub fn problem(failure: &Failure) -> Response {
         limit: failure.limit,
         config_key: failure.config_key,
         request_id: request_id::current(),
-    };
-    let mut response = respond::json(row.status, respond::to_json(&body));
-    let content_type = HeaderValue::from_static(PROBLEM_JSON);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    respond::with_failure_headers(response, failure)
+    })
 }

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http::problem::PROBLEM_JSON;
+use crate::http::problem::{PROBLEM_JSON, document};
+use crate::http::{Code, Failure};
 
 /// How the two versions of the PROXY protocol begin.
 const PROXY_V1: &[u8] = b"PROXY ";
@@ -27,6 +28,10 @@ pub fn is_proxy_header(begin: &[u8]) -> bool {
 /// A whole HTTP/1.1 answer that closes the connection.
 pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {
     let body = serde_json::json!({"type": "about:blank", "title": title, "status": status, "detail": detail});
+    whole_answer(status, title, &body.to_string())
+}
+
+fn whole_answer(status: u16, title: &str, body: &str) -> Vec<u8> {
     let body = format!("{body}\n");
     let head = format!(
         "HTTP/1.1 {status} {title}\r\ncontent-type: {PROBLEM_JSON}\r\nconnection: close\r\n\
@@ -36,8 +41,14 @@ pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-pub fn head_too_large(limit: usize) -> String {
-    format!("the request line and headers must be at most {limit} bytes long (server.header_bytes_max)")
+/// How many header fields a request may have. The HTTP library counts them under HTTP/1.
+pub const FIELDS_MAX: usize = 100;
+
+/// Under HTTP/1 it is not known which of the two limits is exceeded.
+pub fn head_too_large(bytes_max: usize) -> Failure {
+    let detail =
+        format!("the request line and headers must be at most {bytes_max} bytes long, in at most {FIELDS_MAX} fields");
+    Failure::new(Code::HeadTooLarge, detail).with_limit(bytes_max as u64).set_by("server.header_bytes_max")
 }
 
 /// A connection whose empty error answers are replaced.
@@ -68,8 +79,11 @@ impl<S> ParseErrorStream<S> {
             return None;
         }
         Some(match status {
-            b"431" => refusal(431, "Request Header Fields Too Large", &head_too_large(self.header_bytes_max)),
-            b"414" => refusal(414, "URI Too Long", &head_too_large(self.header_bytes_max)),
+            b"431" => {
+                let document = document(&head_too_large(self.header_bytes_max));
+                whole_answer(431, "Request Header Fields Too Large", &String::from_utf8_lossy(&document))
+            }
+            b"414" => refusal(414, "URI Too Long", &head_too_large(self.header_bytes_max).detail),
             _ if self.proxied => refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE),
             _ => refusal(
                 400,

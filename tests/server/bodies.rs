@@ -120,11 +120,12 @@ async fn oversized_or_malformed_head_gets_an_answer() {
             let answer = post_raw(&rig, request.as_bytes(), tls).await;
             assert_eq!(answer.status, status, "{} bytes, tls {tls}: {answer:?}", request.len());
             let naming = match status {
-                431 => "server.header_bytes_max",
+                431 => "16384 bytes long, in at most 100 fields (server.header_bytes_max)",
                 400 => "no HTTP request that can be read",
                 _ => "",
             };
             assert!(answer.body.contains(naming), "{} bytes, tls {tls}: {answer:?}", request.len());
+            assert_eq!(answer.body.contains("head-too-large"), status == 431, "{answer:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use tower::Service;
 
 use super::super::fields::Fields;
 use super::super::link::Link;
-use super::super::parse_errors::head_too_large;
+use super::super::parse_errors::{FIELDS_MAX, head_too_large};
 use super::super::probes::{LIVE, READY};
 use super::connection::EdgeContext;
 use super::unread_body::drained_on_drop;
@@ -25,8 +25,6 @@ use crate::http::respond::until_sent;
 use crate::http::{ClientInfo, Code, Failure, address_limits, grpc};
 
 const PROBES: [&str; 3] = [LIVE, READY, health::CHECK];
-/// The limit of header fields, as under HTTP/1.
-const FIELDS_MAX: usize = 100;
 /// What a field counts besides its text (RFC 9113, 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
@@ -93,17 +91,13 @@ fn check_head(request: &Request<Body>, text_bytes: usize, header_bytes_max: usiz
     if request.version() != Version::HTTP_2 {
         return Ok(());
     }
-    let too_large =
-        |limit: usize, detail: String| Err(Failure::new(Code::HeadTooLarge, detail).with_limit(limit as u64));
     let fields = request.headers().len();
     if fields > FIELDS_MAX {
         let detail = format!("the request has {fields} header fields, and at most {FIELDS_MAX} are allowed");
-        return too_large(FIELDS_MAX, detail);
+        return Err(Failure::new(Code::HeadTooLarge, detail).with_limit(FIELDS_MAX as u64));
     }
-    if text_bytes + fields * FIELD_OVERHEAD > header_bytes_max {
-        return too_large(header_bytes_max, head_too_large(header_bytes_max));
-    }
-    Ok(())
+    let is_too_large = text_bytes + fields * FIELD_OVERHEAD > header_bytes_max;
+    if is_too_large { Err(head_too_large(header_bytes_max)) } else { Ok(()) }
 }
 
 fn target_bytes(request: &Request<Body>) -> usize {

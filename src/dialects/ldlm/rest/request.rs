@@ -143,7 +143,7 @@ pub struct UnlockRequest<'a> {
     /// UTF-8 without NUL.
     #[schema(value_type = String, format = "lock-name")]
     pub name: Cow<'a, str>,
-    /// Shows the right to renew and to release; a UUID.
+    /// Shows the right to renew and to release; a UUID, to be sent as it came.
     #[schema(value_type = String)]
     pub key: Cow<'a, str>,
 }
@@ -161,7 +161,7 @@ pub struct RenewRequest<'a> {
     /// UTF-8 without NUL.
     #[schema(value_type = String, format = "lock-name")]
     pub name: Cow<'a, str>,
-    /// Shows the right to renew and to release; a UUID.
+    /// Shows the right to renew and to release; a UUID, to be sent as it came.
     #[schema(value_type = String)]
     pub key: Cow<'a, str>,
     /// The new lease, from now; must be greater than 0.

@@ -30,7 +30,7 @@ pub struct SessionError {
 pub struct LockAnswer {
     locked: bool,
     name: String,
-    /// Shows the right to renew and to release; a UUID.
+    /// Shows the right to renew and to release; a UUID, to be sent as it came.
     key: String,
     /// Where locked: higher than every token given before, in the whole service.
     #[schema(required = false)]
