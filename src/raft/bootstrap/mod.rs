@@ -75,6 +75,8 @@ fn clear(dir: &Path) {
 fn fill(dir: &Path, node_id: u64, address: &str, index: u64, content: Vec<u8>) -> Result<(), NodeStartError> {
     let data_dir = DataDir::open(dir)?;
     store_id::open(dir, node_id, true)?;
+    // First: a directory in which this was cut short is refused by a start, as one that was emptied.
+    store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;
     let at = log_id(TERM, node_id, index);
     let members = BTreeMap::from([(node_id, BasicNode { addr: address.to_owned() })]);
     let membership = Membership::new(vec![BTreeSet::from([node_id])], members);
@@ -87,8 +89,22 @@ fn fill(dir: &Path, node_id: u64, address: &str, index: u64, content: Vec<u8>) -
     let log = DiskLog::open(&log_dir, None, true, Arc::default(), lock)?;
     let begun = log.accept_lost_end(true).and_then(|()| log.start_after(&Vote::new(TERM, node_id), at));
     begun.map_err(|e| NodeStartError::io(&log_dir, e))?;
-    store_id::mark_used(dir).map_err(|e| NodeStartError::io(dir, e))?;
     // Nothing is sent: this ends when the log is closed and the directory is free.
     released.blocking_recv();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_of_an_unfinished_restore_does_not_start_as_a_new_service() {
+        let home = tempfile::tempdir().expect("a directory");
+        // No snapshot can be written beside it.
+        fs::create_dir_all(home.path().join("snapshot/aside.tmp")).expect("a directory");
+        assert!(fill(home.path(), 1, "https://127.0.0.1:9443", 7, Vec::new()).is_err());
+        let started = store_id::check_not_emptied(home.path(), 1, false);
+        assert!(matches!(started, Err(NodeStartError::Emptied { .. })), "{started:?}");
+    }
 }
