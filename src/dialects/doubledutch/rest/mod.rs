@@ -13,7 +13,7 @@ use crate::domain::{Dialect, Name, Timestamp};
 use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{Chapter, Documentation, Either, WRITE, add_schema, errors};
 use crate::http::json_stream::{self, listed};
-use crate::http::respond::{push_string, to_json};
+use crate::http::respond::{push_string, seconds, to_json};
 use crate::http::unknown_fields::check_query;
 use crate::http::{Code, Declaration, Failure, HoldDialect, Query, Routes};
 use answer::{CredentialMessages, GetLock, NAMES};
@@ -142,7 +142,7 @@ impl Found {
         }
         self.bytes += name.len() + ROW_BYTES;
         let name = name.clone();
-        let remaining = hold.ends.map(|end| end.since(now).as_secs_f64());
+        let remaining = hold.ends.map(|end| seconds(end.since(now)));
         if hold.dialect == Dialect::DoubleDutch {
             let key = identity.may_administer(&name).then_some(hold.key);
             self.own.push(OwnHold { token: hold.token, lockname: name, sessiontoken: key, remaining });
