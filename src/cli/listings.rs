@@ -6,7 +6,7 @@ use std::fmt::Display;
 use clap::Args;
 
 use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain};
-use super::output::{NOTHING, Output, Span, Table, holder, print, span};
+use super::output::{NOTHING, Output, Span, Table, holder, print, span, waiter};
 use super::{Failure, output_queue};
 use crate::client::{Lock, LockQuery, SessionEntry};
 
@@ -25,6 +25,9 @@ pub struct Locks {
     /// Only locks with a waiter
     #[arg(long)]
     contended: bool,
+    /// Why a request for this lock waits: who holds it, and who is ahead in its queue
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "prefix", "held", "contended", "keys"])]
+    why: Option<String>,
     /// Shows the keys of the holds too, which `latchd unlock` takes; needs the admin role
     #[arg(long)]
     keys: bool,
@@ -41,12 +44,14 @@ how many that may; HOLDER is what the holder says of itself (its owner label and
 is left of its lease.
 
 With --output json: {\"locks\": [{\"name\", \"size\", \"queue_length\", \"holders\": [{\"fencing_token\", \"dialect\",
-\"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\", \"key\"}]}]}. Fields are added at
-times, none is taken away; \"key\" is there for admins.
+\"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\", \"key\"}], \"waiters\": [{\"position\",
+\"dialect\", \"waiting_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\"}]}]}. Fields are added at
+times, none is taken away; \"key\" is there for admins, \"waiters\" with a NAME.
 
 Examples:
   latchd locks
   latchd locks deploy/production
+  latchd locks --why deploy/production
   latchd locks --contended --prefix deploy/
   latchd locks --output json | jq -r '.locks[] | select(.queue_length > 10) | .name'";
 
@@ -54,7 +59,8 @@ impl Locks {
     pub fn run(self) -> Result<(), Failure> {
         let client = self.connect.client(ADMIN_TIMEOUT)?;
         let is_limited = self.connect.has_credential()?;
-        let Locks { name, prefix, held, contended, keys, output, .. } = self;
+        let Locks { name, prefix, held, contended, keys, output, why, .. } = self;
+        let (name, explains) = (why.clone().or(name), why.is_some());
         let query = LockQuery { name, prefix, held, contended };
         let locks = block_on(async { client.locks(&query).await.map_err(explain) })?;
         if locks.is_empty() && output == Output::Table {
@@ -66,8 +72,34 @@ impl Locks {
                 "keys are shown to admins only: this credential has not the admin role, or not for all of these",
             );
         }
-        print(output, &BTreeMap::from([("locks", &locks)]), &locks_table(&locks, keys))
+        let table = match locks.first().filter(|_| explains) {
+            Some(lock) => queue_table(lock),
+            None => locks_table(&locks, keys),
+        };
+        print(output, &BTreeMap::from([("locks", &locks)]), &table)
     }
+}
+
+/// A row for each holder and each waiter, in the order of their turns.
+fn queue_table(lock: &Lock) -> Table {
+    let mut table = Table::new(&["PLACE", "WHO", "FOR", "LEFT", "TOKEN"]);
+    for hold in &lock.holders {
+        let (since, left) = (Span(hold.held_for_seconds), span(hold.remaining_seconds));
+        table.row(&[&"holds", &holder(hold), &since, &left, &hold.fencing_token]);
+    }
+    let shown = lock.waiters.as_deref().unwrap_or_default();
+    for (place, who) in (1..).zip(shown) {
+        let (since, left) = (Span(who.waiting_for_seconds), Span(who.remaining_seconds));
+        table.row(&[&place, &waiter(who), &since, &left, &NOTHING]);
+    }
+    match lock.waiters {
+        None if lock.queue_length > 0 => {
+            output_queue::note("the service is an older one, which does not tell who waits")
+        }
+        Some(_) if shown.len() == WAITERS_SHOWN => output_queue::note("more may wait: the first 1000 are shown"),
+        _ => {}
+    }
+    table
 }
 
 /// The message for an empty listing. A credential may be limited to some names.
@@ -87,6 +119,9 @@ fn empty_listing(query: &LockQuery, is_limited: bool) -> String {
     let seen = if is_limited { ", as far as this credential may see" } else { "" };
     format!("nothing to show: {which}{seen}")
 }
+
+/// As many as the service shows.
+const WAITERS_SHOWN: usize = 1_000;
 
 const HEADINGS: [&str; 8] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN", "KEY"];
 

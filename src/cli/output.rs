@@ -1,5 +1,6 @@
 //! The output of commands on stdout: tables for people, JSON for scripts.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::{Failure, output_queue};
-use crate::client::{Holder, is_treacherous, printable};
+use crate::client::{Holder, Waiter, is_treacherous, printable};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -130,9 +131,18 @@ pub fn span(seconds: Option<f64>) -> String {
 
 /// The owner and the metadata of a holder, or else its session.
 pub fn holder(holder: &Holder) -> String {
-    let metadata = holder.metadata.iter().map(|(key, value)| format!("{key}={value}"));
-    let texts: Vec<String> = holder.owner.iter().cloned().chain(metadata).collect();
-    match (texts.is_empty(), &holder.session) {
+    who(&holder.owner, &holder.metadata, &holder.session)
+}
+
+/// The same of a waiter.
+pub fn waiter(waiter: &Waiter) -> String {
+    who(&waiter.owner, &waiter.metadata, &waiter.session)
+}
+
+fn who(owner: &Option<String>, metadata: &BTreeMap<String, String>, session: &Option<String>) -> String {
+    let metadata = metadata.iter().map(|(key, value)| format!("{key}={value}"));
+    let texts: Vec<String> = owner.iter().cloned().chain(metadata).collect();
+    match (texts.is_empty(), session) {
         (false, _) => texts.join(" "),
         (true, Some(session)) => format!("session {session}"),
         (true, None) => NOTHING.to_owned(),

@@ -37,6 +37,24 @@ pub struct Lock {
     pub queue_length: u32,
     /// Oldest first.
     pub holders: Vec<Holder>,
+    /// In the order of their turns, at most a thousand. `None` unless one lock was asked for, and from older services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiters: Option<Vec<Waiter>>,
+}
+
+/// A waiter, as listings show it.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Waiter {
+    /// How many waiters are ahead of it.
+    pub position: u32,
+    pub dialect: String,
+    pub waiting_for_seconds: f64,
+    /// Until it gives up.
+    pub remaining_seconds: f64,
+    /// The handle of its session.
+    pub session: Option<String>,
+    pub owner: Option<String>,
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// A hold, as listings show it.

@@ -14,6 +14,8 @@ pub struct LockView {
     pub size: u32,
     pub holds: Vec<HoldView>,
     pub waiters: u32,
+    /// Who waits, in order of their turns, where that was asked for.
+    pub queue: Option<Vec<WaiterView>>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,7 +106,7 @@ impl LockView {
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && is_owned(&waiter.owner);
         let waiters = lock.queue().iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
         let is_in_use = !holds.is_empty() || waiters > 0;
-        is_in_use.then(|| LockView { name: name.clone(), size: lock.size(), holds, waiters })
+        is_in_use.then(|| LockView { name: name.clone(), size: lock.size(), holds, waiters, queue: None })
     }
 
     /// About how many bytes a listing needs for it.

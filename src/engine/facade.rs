@@ -184,6 +184,11 @@ impl Engine {
         Ok(self.parts.reader.lock(name, self.consistency).await?)
     }
 
+    /// The same with its queue.
+    pub async fn lock_with_queue(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
+        Ok(self.parts.reader.lock_with_queue(name, self.consistency).await?)
+    }
+
     /// Locks, ordered by name.
     pub async fn locks(
         &self,

@@ -68,7 +68,7 @@ fn hold() -> HoldView {
 }
 
 fn lock(name: &str, waiters: u32) -> LockView {
-    LockView { name: name.into(), size: 1, waiters, holds: vec![hold()] }
+    LockView { name: name.into(), size: 1, waiters, holds: vec![hold()], queue: None }
 }
 
 #[test]

@@ -31,6 +31,17 @@ fn steady(text: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// The session of the only waiter for `deploy/production`.
+fn shown_waiter(server: &Server) -> String {
+    let shown = operate(server, &["locks", "deploy/production", "--output", "json"]).stdout;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    let waiter = &shown["locks"][0]["waiters"][0];
+    assert_eq!((&waiter["position"], &waiter["dialect"]), (&json!(0), &json!("sessions-v1")), "{shown}");
+    assert!(waiter["remaining_seconds"].as_f64().is_some_and(|left| (3_600.0..=3_630.0).contains(&left)), "{waiter}");
+    assert!(waiter.get("key").is_none(), "{waiter}");
+    waiter["session"].as_str().expect("a handle").to_owned()
+}
+
 #[test]
 fn locks_are_listed_with_holders_and_waiters() {
     // A hold without a lease ends with its session.
@@ -42,7 +53,7 @@ fn locks_are_listed_with_holders_and_waiters() {
     let (_, first) = take(&mut one, json!({"name": "gpu", "size": 3}));
     let (_, second) = take(&mut two, json!({"name": "gpu", "size": 3}));
     let waiting = std::thread::spawn(move || {
-        take(&mut two, json!({"name": "deploy/production", "lock_timeout_seconds": 60, "wait_timeout_seconds": 60}))
+        take(&mut two, json!({"name": "deploy/production", "lock_timeout_seconds": 60, "wait_timeout_seconds": 3630}))
     });
     until("the wait", || one.get("/v1/locks/deploy%2Fproduction").json()["queue_length"] == 1);
     let sessions = operate(&server, &["locks", "--output", "json"]);
@@ -60,6 +71,19 @@ gpu                2/3   0        session {}  0.0s  2h0m   {second}
         handle(1),
     );
     assert_eq!(steady(&table.stdout), expected, "{}", table.stderr);
+
+    let why = operate(&server, &["locks", "--why", "deploy/production"]);
+    let waiter = shown_waiter(&server);
+    let expected = format!(
+        "\
+PLACE  WHO                   FOR   LEFT  TOKEN
+holds  host=web-1 pid=77     0.0s  1h0m  {production}
+1      session {waiter}  0.0s  1h0m  -
+",
+    );
+    assert_eq!(steady(&why.stdout), expected, "{}", why.stderr);
+    let nobody = operate(&server, &["locks", "--why", "nobody"]);
+    assert!(nobody.stderr.contains("nobody holds \"nobody\" or waits for it"), "{}", nobody.stderr);
 
     let contended = operate(&server, &["locks", "--contended", "--keys"]).stdout;
     assert!(contended.lines().next().is_some_and(|line| line.ends_with("TOKEN             KEY")), "{contended}");

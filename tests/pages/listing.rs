@@ -64,6 +64,7 @@ fn lock_is_shown_with_holder_and_queue() {
     let taken = body(&client.post("/v1/lock", &asked));
     let shown = body(&client.get("/v1/locks/a%2Fb%20c"));
     assert_eq!((&shown["name"], &shown["size"], &shown["queue_length"]), (&json!("a/b c"), &json!(1), &json!(0)));
+    assert_eq!(shown["waiters"], json!([]));
     let holder = &shown["holders"][0];
     assert_eq!(holder["fencing_token"], taken["fencing_token"]);
     assert_eq!(holder["metadata"], json!({"host": "web-1"}));
@@ -72,6 +73,38 @@ fn lock_is_shown_with_holder_and_queue() {
     assert!((50.0..=60.0).contains(&remaining), "{remaining}");
     client.post("/v1/unlock", &json!({"name": "a/b c", "key": taken["key"]}));
     problem(&client.get("/v1/locks/a%2Fb%20c"), 404, "no-such-lock");
+}
+
+#[test]
+fn waiters_of_one_lock_are_shown_in_order_and_to_those_who_may_read_it() {
+    let server = Spec::in_memory().start();
+    let mut holder = with_session(Client::plain(&server));
+    let key = lock(&mut holder, "why");
+    let mut watcher = Client::plain(&server);
+    let mut waiting = Vec::new();
+    for number in 1..=3 {
+        let mut waiter = with_session(Client::plain(&server));
+        let asked = json!({"name": "why", "wait_timeout_seconds": 30, "metadata": {"number": number.to_string()}});
+        waiting.push(std::thread::spawn(move || {
+            let taken = body(&waiter.post("/v1/lock", &asked));
+            waiter.post("/v1/unlock", &json!({"name": "why", "key": taken["key"]}));
+        }));
+        while body(&watcher.get("/v1/locks/why"))["queue_length"] != number {
+            std::thread::yield_now();
+        }
+    }
+    let shown = body(&watcher.get("/v1/locks?name=why"))["locks"][0].clone();
+    assert_eq!(body(&watcher.get("/v1/locks/why"))["waiters"][2]["metadata"], shown["waiters"][2]["metadata"]);
+    let places: Vec<_> = shown["waiters"]
+        .as_array()
+        .expect("waiters")
+        .iter()
+        .map(|waiter| (waiter["position"].clone(), waiter["metadata"]["number"].clone()))
+        .collect();
+    assert_eq!(places, [(json!(0), json!("1")), (json!(1), json!("2")), (json!(2), json!("3"))]);
+    assert!(body(&watcher.get("/v1/locks?prefix=why"))["locks"][0].get("waiters").is_none(), "a page shows none");
+    holder.post("/v1/unlock", &json!({"name": "why", "key": key}));
+    waiting.into_iter().for_each(|waiting| waiting.join().expect("it was granted"));
 }
 
 #[test]

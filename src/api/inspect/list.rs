@@ -87,7 +87,7 @@ async fn only(
     query::limit(asked)?;
     may_read(viewer, name)?;
     let engine = app.engine.with_consistency(query::consistency(asked)?);
-    let (lock, now) = engine.lock(name).await.map_err(Failure::of)?;
+    let (lock, now) = engine.lock_with_queue(name).await.map_err(Failure::of)?;
     let locks = lock.into_iter().filter(|lock| filter.accepts(lock)).collect();
     Ok(LockPage { locks, next: None, now })
 }
@@ -110,7 +110,7 @@ fn listing(head: &Parts, json: impl Iterator<Item = Vec<u8>> + Send + 'static, s
     path = "/v1/locks/{name}",
     params(NameInPath, ConsistencyQuery),
     responses(
-        (status = 200, description = "The lock, its holders and the length of its queue.", body = Lock),
+        (status = 200, description = "The lock, its holders and who waits for it.", body = Lock),
         ShowErrors,
     ),
 )]
@@ -119,7 +119,7 @@ pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Pa
     let name = lock_name(&app, &captured)?;
     may_read(&viewer, &name)?;
     let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
-    let (lock, now) = engine.lock(&name).await.map_err(Failure::of)?;
+    let (lock, now) = engine.lock_with_queue(&name).await.map_err(Failure::of)?;
     let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
     let json = listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog));
     listing(&head, json, viewer.is_admin())

@@ -1,6 +1,6 @@
 //! The listings and a lock in detail as pieces of JSON: the same as their types in `schema.rs`, without ever being whole.
 
-use super::schema::{Hold, Session};
+use super::schema::{Hold, Session, Waiter};
 use crate::access::Identity;
 use crate::domain::Timestamp;
 use crate::domain::view::{LockView, SessionView};
@@ -40,7 +40,11 @@ pub fn lock(
         let key = catalog.as_ref().map(|catalog| catalog.written_key(hold.dialect, hold.key, &name));
         to_json(&Hold::new(&hold, now, key))
     });
-    once(head).chain(holders).chain(once(b"]}".to_vec()))
+    let waiters = view.queue.map(|queue| {
+        let shown = Waiter::shown(queue.into_iter());
+        once(b"],\"waiters\":[".to_vec()).chain(listed(shown, move |waiter| to_json(&Waiter::new(&waiter, now))))
+    });
+    once(head).chain(holders).chain(waiters.into_iter().flatten()).chain(once(b"]}".to_vec()))
 }
 
 pub fn sessions(
@@ -64,7 +68,7 @@ mod tests {
     use super::super::schema::{Lock, LockList, SessionList};
     use super::*;
     use crate::access::Role;
-    use crate::domain::view::HoldView;
+    use crate::domain::view::{HoldView, WaiterView};
     use crate::domain::{Dialect, HoldKey, Metadata, SessionId, Token};
     use crate::http::catalog::HoldDialect;
 
@@ -83,7 +87,38 @@ mod tests {
             ends: Some(Timestamp(4_500)),
             metadata: [("host", "web-1")].into_iter().collect::<Metadata>(),
         };
-        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2 }
+        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2, queue: None }
+    }
+
+    fn waiter(position: u32, orphaned: bool) -> WaiterView {
+        WaiterView {
+            key: KEY,
+            label: Some("w".into()),
+            session: None,
+            dialect: Dialect::RaftLockRest,
+            since: Timestamp(2_000),
+            deadline: Timestamp(3_500),
+            priority: 0,
+            position,
+            metadata: Metadata::default(),
+            orphaned,
+        }
+    }
+
+    #[test]
+    fn shown_waiters_have_no_keys_and_leave_out_lost_requests() {
+        let queue = Some(vec![waiter(0, true), waiter(0, false), waiter(1, false)]);
+        let view = LockView { queue, ..lock_of(Dialect::LdlmRest) };
+        let admin = Identity::anonymous(Role::Admin);
+        let shown: serde_json::Value =
+            serde_json::from_str(&text(lock(view, NOW, &admin, Arc::default()))).expect("JSON");
+        let waiter = |position| {
+            serde_json::json!({
+                "position": position, "dialect": "lock-unlock", "waiting_for_seconds": 1.0, "remaining_seconds": 0.5,
+                "session": null, "owner": "w", "metadata": {},
+            })
+        };
+        assert_eq!(shown["waiters"], serde_json::json!([waiter(0), waiter(1)]));
     }
 
     fn text(pieces: impl Iterator<Item = Vec<u8>>) -> String {
@@ -132,7 +167,8 @@ mod tests {
     #[test]
     fn streamed_json_equals_the_serialised_types() {
         let catalog = Arc::new(Catalog::default());
-        let views = [lock_of(Dialect::LdlmRest), lock_of(Dialect::RaftLockRest)];
+        let queue = Some(vec![waiter(0, false), waiter(1, true), waiter(1, false)]);
+        let views = [LockView { queue, ..lock_of(Dialect::LdlmRest) }, lock_of(Dialect::RaftLockRest)];
         for role in [Role::Client, Role::Admin] {
             let viewer = Identity::anonymous(role);
             let whole = |view: &LockView| Lock::new(view, NOW, viewer.is_admin().then_some(&catalog));

@@ -1,7 +1,7 @@
 //! The bodies of answers.
 
-use crate::domain::Timestamp;
-use crate::domain::view::{HoldView, LockView, SessionView};
+use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
+use crate::domain::{Metadata, Timestamp};
 use crate::http::Catalog;
 use crate::http::respond::seconds;
 use serde::Serialize;
@@ -29,6 +29,33 @@ pub struct Lock {
     queue_length: u32,
     /// Oldest first.
     holders: Vec<Hold>,
+    /// In the order of their turns, at most a thousand. There if one lock was asked for. Waiters whose request was lost are
+    /// not shown: they are passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiters: Option<Vec<Waiter>>,
+}
+
+/// How many waiters are shown.
+const WAITERS_MAX: usize = 1_000;
+
+/// A waiter, as others may see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Waiter)]
+pub struct Waiter {
+    /// How many waiters are ahead of it.
+    position: u32,
+    /// The dialect through which it waits.
+    #[schema(example = "sessions-v1")]
+    dialect: &'static str,
+    waiting_for_seconds: f64,
+    /// Until it gives up.
+    remaining_seconds: f64,
+    /// The handle of the session that waits; null without a session.
+    #[schema(example = "a1b2c3d4e5f6")]
+    session: Option<String>,
+    /// The owner's label, in dialects that have them.
+    owner: Option<String>,
+    metadata: BTreeMap<String, String>,
 }
 
 /// A hold, as others may see it.
@@ -96,8 +123,35 @@ impl Lock {
             size: lock.size,
             queue_length: lock.waiters,
             holders: lock.holds.iter().map(|hold| Hold::new(hold, now, key(hold))).collect(),
+            waiters: lock
+                .queue
+                .as_deref()
+                .map(|queue| Waiter::shown(queue.iter().cloned()).map(|waiter| Waiter::new(&waiter, now)).collect()),
         }
     }
+}
+
+impl Waiter {
+    /// Those of a queue that are shown.
+    pub fn shown(queue: impl Iterator<Item = WaiterView>) -> impl Iterator<Item = WaiterView> {
+        queue.filter(|waiter| !waiter.orphaned).take(WAITERS_MAX)
+    }
+
+    pub fn new(waiter: &WaiterView, now: Timestamp) -> Waiter {
+        Waiter {
+            position: waiter.position,
+            dialect: waiter.dialect.as_str(),
+            waiting_for_seconds: seconds(now.since(waiter.since)),
+            remaining_seconds: seconds(waiter.deadline.since(now)),
+            session: waiter.session.map(|session| session.handle()),
+            owner: waiter.label.as_deref().map(str::to_owned),
+            metadata: shown_metadata(&waiter.metadata),
+        }
+    }
+}
+
+fn shown_metadata(metadata: &Metadata) -> BTreeMap<String, String> {
+    metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 impl Hold {
@@ -110,7 +164,7 @@ impl Hold {
             remaining_seconds: hold.ends.map(|end| seconds(end.since(now))),
             session: hold.session.map(|session| session.handle()),
             owner: hold.label.as_deref().map(str::to_owned),
-            metadata: hold.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            metadata: shown_metadata(&hold.metadata),
             key,
         }
     }

@@ -69,6 +69,18 @@ impl TableReader {
         Ok((self.host.table().lock_view(name, now), now))
     }
 
+    /// The same with its queue.
+    pub async fn lock_with_queue(
+        &self,
+        name: &Name,
+        consistency: Consistency,
+    ) -> Result<(Option<LockView>, Timestamp), EngineError> {
+        self.read_barrier(consistency).await?;
+        let (now, table) = (self.clock.now(), self.host.table());
+        let lock = table.lock_view(name, now);
+        Ok((lock.map(|lock| LockView { queue: Some(table.waiters_view(name, now)), ..lock }), now))
+    }
+
     /// How long this session lives without a request; the configured time for one that this node does not know.
     pub fn idle_timeout_of(&self, session: SessionId) -> Duration {
         let usual = self.options.session_idle_timeout;
