@@ -88,16 +88,17 @@ fn queue_table(lock: &Lock) -> Table {
         table.row(&[&"holds", &holder(hold), &since, &left, &hold.fencing_token]);
     }
     let shown = lock.waiters.as_deref().unwrap_or_default();
-    for (place, who) in (1..).zip(shown) {
+    for who in shown {
         let (since, left) = (Span(who.waiting_for_seconds), Span(who.remaining_seconds));
-        table.row(&[&place, &waiter(who), &since, &left, &NOTHING]);
+        table.row(&[&(who.position + 1), &waiter(who), &since, &left, &NOTHING]);
     }
+    let hidden = (lock.queue_length as usize).saturating_sub(shown.len());
     match lock.waiters {
-        None if lock.queue_length > 0 => {
-            output_queue::note("the service is an older one, which does not tell who waits")
-        }
-        Some(_) if shown.len() == WAITERS_SHOWN => output_queue::note("more may wait: the first 1000 are shown"),
-        _ => {}
+        _ if hidden == 0 => {}
+        None => output_queue::note("the service is an older one, which does not tell who waits"),
+        Some(_) => output_queue::note(format!(
+            "{hidden} more are in the queue: after these, or passed over because their request was lost"
+        )),
     }
     table
 }
@@ -119,9 +120,6 @@ fn empty_listing(query: &LockQuery, is_limited: bool) -> String {
     let seen = if is_limited { ", as far as this credential may see" } else { "" };
     format!("nothing to show: {which}{seen}")
 }
-
-/// As many as the service shows.
-const WAITERS_SHOWN: usize = 1_000;
 
 const HEADINGS: [&str; 8] = ["NAME", "HELD", "WAITING", "HOLDER", "FOR", "LEASE", "TOKEN", "KEY"];
 
