@@ -13,8 +13,10 @@ pub trait Value<F: Copy>: Sized {
     }
 
     fn put_optional(value: Option<&Self>, out: &mut Vec<u8>, format: F) {
-        out.put_flag(value.is_some());
-        value.into_iter().for_each(|value| value.put(out, format));
+        if Self::is_in(format) {
+            out.put_flag(value.is_some());
+            value.into_iter().for_each(|value| value.put(out, format));
+        }
     }
 
     fn get_optional(input: &mut Decoder<'_>, format: F) -> Result<Option<Self>, DecodeError> {

@@ -74,6 +74,12 @@ pub struct LocksConfig {
     /// 0: a part of the memory that there is.
     #[serde(deserialize_with = "bytes")]
     pub table_bytes_max: u64,
+    #[serde(deserialize_with = "positive")]
+    pub names_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub lock_delay_max: Duration,
+    #[serde(deserialize_with = "positive")]
+    pub deadlock_search_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub get_lock_lifetime: Duration,
     #[serde(deserialize_with = "positive_duration")]
@@ -82,6 +88,26 @@ pub struct LocksConfig {
     pub kufuli_wait: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub kufuli_max_lock_span: Duration,
+}
+
+/// Elections.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElectionsConfig {
+    #[serde(deserialize_with = "positive")]
+    pub value_bytes_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub reliable_max: Duration,
+}
+
+/// The marks of resources that are protected by fencing tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FencesConfig {
+    #[serde(deserialize_with = "positive")]
+    pub marks_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub mark_idle: Duration,
 }
 
 impl LocksConfig {

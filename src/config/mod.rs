@@ -25,7 +25,7 @@ use serde::Deserialize;
 pub use self::access::AccessConfig;
 pub use self::error::{ConfigError, Source};
 pub use self::inputs::{FlagValue, Inputs};
-pub use self::limits::{LocksConfig, QuotasConfig, SessionsConfig};
+pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig};
 pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::{CompatConfig, ServerConfig};
@@ -56,6 +56,8 @@ pub struct Config {
     pub server: ServerConfig,
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,
+    pub elections: ElectionsConfig,
+    pub fences: FencesConfig,
     pub quotas: QuotasConfig,
     pub storage: StorageOptions,
     pub events: EventOptions,
@@ -101,7 +103,7 @@ impl Config {
 
     /// What the lock table itself enforces.
     pub fn limits(&self) -> Limits {
-        let Config { sessions, locks, quotas, .. } = self;
+        let Config { sessions, locks, elections, fences, quotas, .. } = self;
         Limits {
             name_bytes_max: locks.name_bytes_max as u64,
             metadata_entries_max: locks.metadata_entries_max as u64,
@@ -120,6 +122,13 @@ impl Config {
             table_bytes_max: locks.table_bytes_max,
             credential_share: u64::from(quotas.credential_percent) * 10,
             address_share: u64::from(quotas.address_percent) * 10,
+            names_max: locks.names_max,
+            lock_delay_ms_max: round_up_ms(locks.lock_delay_max),
+            value_bytes_max: elections.value_bytes_max,
+            election_reliable_ms: round_up_ms(elections.reliable_max),
+            deadlock_search_max: locks.deadlock_search_max,
+            marks_max: fences.marks_max,
+            mark_idle_ms: round_up_ms(fences.mark_idle),
         }
     }
 

@@ -2,16 +2,18 @@
 //!
 //! Integers are varints, ids are 16 raw bytes, texts follow their length. The byte of a variant is never reused.
 
-use super::command::{Acquire, Command, Metadata, Proof, Wait};
+use super::command::{Acquire, Command, Metadata, Proof, Upgrade, Wait};
 use super::ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
     SessionId, StoreId, Token, WaiterId,
 };
 use super::limits::{Feature, Limits};
+use super::terms::Terms;
 use super::time::Timestamp;
 use crate::base::byte_enum;
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::{Value, plain, record, variants};
+use std::sync::Arc;
 
 byte_enum! {
     /// The version byte of an entry or snapshot.
@@ -26,6 +28,8 @@ byte_enum! {
         TableIds = 4,
         /// Entries and snapshots that name callers.
         Callers = 5,
+        /// Entries and snapshots with modes, weights, sets of names and marks.
+        Modes = 6,
     }
 }
 
@@ -33,6 +37,7 @@ impl Format {
     /// Nodes of older releases may have to read a snapshot of a table below their level.
     pub fn of_snapshot(level: u32) -> Format {
         let newest_first = [
+            (Feature::Modes, Format::Modes),
             (Feature::Callers, Format::Callers),
             (Feature::TableIds, Format::TableIds),
             (Feature::EventOrigins, Format::EventOrigins),
@@ -65,15 +70,19 @@ record!(IdempotencyKey { id, body } in Format from Format::Clusters);
 record! {
     Acquire {
         name, key, dialect, session, label, reentrant, size, remembers_size, lease_ms, wait, priority, metadata,
-        idempotency_key, caller
+        idempotency_key, caller, terms
     } in Format
 }
+
+record!(Upgrade { name, session, key, attempt, wait, caller } in Format);
+record!(Terms { weight, lock_delay_ms, names, value } in Format from Format::Modes);
 
 variants! {
     Proof in Format as "proof",
     0 = Key(key),
     1 = TakenBy(dialect),
     2 = Label { label, token },
+    3 = OfNames { key, names },
 }
 
 variants! {
@@ -90,7 +99,38 @@ variants! {
     9 = NodeUp { node, incarnation, store, level },
     10 = NodeDown { node, incarnation },
     11 = ForgetNode { node },
-    12 = RaiseLevel { level },
+    12 = RaiseLevel { level, limits },
+    13 = Downgrade { name, session, key },
+    14 = Upgrade(upgrade),
+    15 = Transfer { name, session, key, to, new_key },
+    16 = Resize { name, size },
+    17 = SetValue { name, session, key, value },
+    18 = RaiseMark { resource, token, caller },
+}
+
+impl<T: Value<Format>> Value<Format> for Vec<T> {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        out.put_varint(self.len() as u64);
+        self.iter().for_each(|value| value.put(out, format));
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        (0..input.count(1)?).map(|_| T::get(input, format)).collect()
+    }
+}
+
+impl<T: Value<Format>> Value<Format> for Arc<T> {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        (**self).put(out, format);
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        T::get(input, format).map(Arc::new)
+    }
+
+    fn is_in(format: Format) -> bool {
+        T::is_in(format)
+    }
 }
 
 impl<T: Value<Format>> Value<Format> for Box<T> {
@@ -124,6 +164,7 @@ impl Value<Format> for Wait {
         let (variant, timeout_ms) = match self {
             Wait::Attached { timeout_ms } => (1, timeout_ms),
             Wait::Detached { timeout_ms } => (2, timeout_ms),
+            Wait::Guarded { timeout_ms } => (3, timeout_ms),
         };
         out.put_u8(variant);
         timeout_ms.put(out, format);
@@ -145,6 +186,7 @@ impl Value<Format> for Wait {
             0 => None,
             1 => Some(Wait::Attached { timeout_ms: Value::get(input, format)? }),
             2 => Some(Wait::Detached { timeout_ms: Value::get(input, format)? }),
+            3 if format >= Format::Modes => Some(Wait::Guarded { timeout_ms: Value::get(input, format)? }),
             value => return Err(DecodeError::Unknown { what: "wait", value: value.into() }),
         })
     }
@@ -207,11 +249,17 @@ fn limit_count(format: Format) -> usize {
     match format {
         Format::SingleNode => 13,
         Format::Clusters | Format::EventOrigins | Format::TableIds => 14,
-        Format::Callers => Limits::COUNT,
+        Format::Callers => Limits::COUNT_BEFORE_MODES,
+        Format::Modes => Limits::COUNT,
     }
 }
 
 impl Value<Format> for Limits {
+    /// As what a raised level brings with it.
+    fn is_in(format: Format) -> bool {
+        format >= Format::Modes
+    }
+
     fn put(&self, out: &mut Vec<u8>, format: Format) {
         self.values().iter().take(limit_count(format)).for_each(|value| out.put_varint(*value));
     }

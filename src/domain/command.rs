@@ -1,6 +1,9 @@
 //! Commands: what clients and nodes ask of the table.
 
+use super::codec::Format;
 use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
+use super::limits::{Feature, Limits};
+use super::terms::Terms;
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +73,54 @@ pub enum Command {
     /// Raises the feature level, once every node supports it.
     RaiseLevel {
         level: u32,
+        /// The limits from here on, among them those that the new level has; since the level of modes.
+        limits: Option<Limits>,
     },
+    /// Makes an exclusive hold a shared one, with a new token.
+    Downgrade {
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+    },
+    Upgrade(Box<Upgrade>),
+    /// Gives a hold to another session, with a new key and a new token.
+    Transfer {
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+        to: SessionId,
+        new_key: HoldKey,
+    },
+    /// Changes how many holds a counted lock may have at once.
+    Resize {
+        name: Name,
+        size: u32,
+    },
+    /// Changes the value of an election's hold.
+    SetValue {
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+        value: ArcStr,
+    },
+    /// Raises the high-water mark of a resource to this token.
+    RaiseMark {
+        resource: Name,
+        token: Token,
+        caller: Caller,
+    },
+}
+
+/// A request to make a shared hold an exclusive one, with a new token. It waits before all others.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Upgrade {
+    pub name: Name,
+    pub session: Option<SessionId>,
+    pub key: HoldKey,
+    /// By which the wait is cancelled; the hold stays.
+    pub attempt: HoldKey,
+    pub wait: Option<Wait>,
+    pub caller: Caller,
 }
 
 /// A request for a hold.
@@ -86,7 +136,7 @@ pub struct Acquire {
     pub label: Option<ArcStr>,
     /// An acquire of a label that already has the lock keeps its hold instead of competing with it.
     pub reentrant: bool,
-    /// How many holds the lock may have at once.
+    /// How many holds the lock may have at once, [`SHARED`](super::SHARED) for a shared hold.
     pub size: u32,
     /// LDLM's rule: the size of an idle lock is remembered, and later acquires must agree.
     pub remembers_size: bool,
@@ -98,6 +148,8 @@ pub struct Acquire {
     /// A retry under the same key is given the same hold, or takes over the same place in the queue.
     pub idempotency_key: Option<IdempotencyKey>,
     pub caller: Caller,
+    /// What it asks for beyond one place in one lock.
+    pub terms: Option<Arc<Terms>>,
 }
 
 /// Metadata of a hold: a small map of strings that its holder chose. An empty map takes no memory. Shared, because views and
@@ -133,12 +185,14 @@ pub enum Wait {
     Attached { timeout_ms: u64 },
     /// The owner label waits, and finds out by asking again.
     Detached { timeout_ms: u64 },
+    /// As attached, and refused if the wait would be part of a deadlock.
+    Guarded { timeout_ms: u64 },
 }
 
 impl Wait {
     pub fn timeout_ms(self) -> u64 {
         match self {
-            Wait::Attached { timeout_ms } | Wait::Detached { timeout_ms } => timeout_ms,
+            Wait::Attached { timeout_ms } | Wait::Detached { timeout_ms } | Wait::Guarded { timeout_ms } => timeout_ms,
         }
     }
 }
@@ -153,6 +207,11 @@ pub enum Proof {
     Label {
         label: ArcStr,
         token: Option<Token>,
+    },
+    /// The key of a hold of several names, and all of these names in any order.
+    OfNames {
+        key: HoldKey,
+        names: Vec<Name>,
     },
 }
 
@@ -174,7 +233,17 @@ impl Acquire {
             metadata: Metadata::default(),
             idempotency_key: None,
             caller: Caller::NOBODY,
+            terms: None,
         }
+    }
+
+    /// The names that it asks for, each with its size.
+    pub fn places(&self) -> impl Iterator<Item = (&Name, u32)> {
+        Terms::places(self.terms.as_deref(), &self.name, self.size)
+    }
+
+    pub fn weight(&self) -> u32 {
+        self.terms.as_ref().map_or(1, |terms| terms.weight)
     }
 }
 
@@ -183,7 +252,12 @@ impl Command {
     pub fn session(&self) -> Option<SessionId> {
         match self {
             Command::Acquire(acquire) => acquire.session,
-            Command::Release { session, .. } | Command::Renew { session, .. } => *session,
+            Command::Upgrade(upgrade) => upgrade.session,
+            Command::Release { session, .. }
+            | Command::Renew { session, .. }
+            | Command::Downgrade { session, .. }
+            | Command::Transfer { session, .. }
+            | Command::SetValue { session, .. } => *session,
             Command::OpenSession { .. }
             | Command::CloseSession { .. }
             | Command::Cancel { .. }
@@ -193,7 +267,9 @@ impl Command {
             | Command::NodeUp { .. }
             | Command::NodeDown { .. }
             | Command::ForgetNode { .. }
-            | Command::RaiseLevel { .. } => None,
+            | Command::RaiseLevel { .. }
+            | Command::Resize { .. }
+            | Command::RaiseMark { .. } => None,
         }
     }
 
@@ -201,7 +277,8 @@ impl Command {
     pub fn caller(&self) -> Caller {
         match self {
             Command::Acquire(acquire) => acquire.caller,
-            Command::OpenSession { caller, .. } => *caller,
+            Command::Upgrade(upgrade) => upgrade.caller,
+            Command::OpenSession { caller, .. } | Command::RaiseMark { caller, .. } => *caller,
             _ => Caller::NOBODY,
         }
     }
@@ -232,13 +309,74 @@ impl Command {
             | Command::Cancel { name, .. }
             | Command::ForceRelease { name, .. }
             | Command::ConfirmDelivery { name, .. }
-            | Command::CancelWait { name, .. } => Some(name),
+            | Command::CancelWait { name, .. }
+            | Command::Downgrade { name, .. }
+            | Command::Transfer { name, .. }
+            | Command::Resize { name, .. }
+            | Command::SetValue { name, .. } => Some(name),
+            Command::Upgrade(upgrade) => Some(&upgrade.name),
             Command::OpenSession { .. }
             | Command::CloseSession { .. }
             | Command::NodeUp { .. }
             | Command::NodeDown { .. }
             | Command::ForgetNode { .. }
-            | Command::RaiseLevel { .. } => None,
+            | Command::RaiseLevel { .. }
+            | Command::RaiseMark { .. } => None,
+        }
+    }
+
+    /// The locks that it concerns besides [`Command::name`].
+    pub fn other_names(&self) -> impl Iterator<Item = &Name> {
+        let of_acquire = match self {
+            Command::Acquire(acquire) => acquire.terms.as_ref().map_or(&[][..], |terms| &terms.names),
+            _ => &[],
+        };
+        of_acquire.iter().skip(1).map(|(name, _)| name)
+    }
+}
+
+/// Formats and levels.
+impl Command {
+    /// Whether only tables at the level of modes can carry it out.
+    pub fn needs_modes(&self) -> bool {
+        match self {
+            Command::Acquire(acquire) => acquire.terms.is_some() || acquire.size == super::SHARED,
+            Command::Release { proof, .. } | Command::Renew { proof, .. } => matches!(proof, Proof::OfNames { .. }),
+            Command::Downgrade { .. }
+            | Command::Upgrade(_)
+            | Command::Transfer { .. }
+            | Command::Resize { .. }
+            | Command::SetValue { .. }
+            | Command::RaiseMark { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The oldest format that can say all of it.
+    pub(super) fn format(&self) -> Format {
+        let is_guarded = |wait: &Option<Wait>| matches!(wait, Some(Wait::Guarded { .. }));
+        let is_new = match self {
+            Command::Acquire(acquire) => acquire.terms.is_some() || is_guarded(&acquire.wait),
+            Command::RaiseLevel { limits, .. } => limits.is_some(),
+            command => command.needs_modes(),
+        };
+        match self.caller() {
+            _ if is_new => Format::Modes,
+            Caller::NOBODY => Format::Clusters,
+            _ => Format::Callers,
+        }
+    }
+
+    /// Drops what nodes of a table at this level may not be able to read, and do not need.
+    pub(super) fn limit_to_level(&mut self, level: u32) {
+        if level < Feature::Callers as u32 {
+            self.forget_caller();
+        }
+        if let Command::Acquire(acquire) = self
+            && level < Feature::Modes as u32
+            && let Some(Wait::Guarded { timeout_ms }) = acquire.wait
+        {
+            acquire.wait = Some(Wait::Attached { timeout_ms });
         }
     }
 }

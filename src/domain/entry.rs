@@ -2,7 +2,7 @@
 
 use super::codec::Format;
 use super::command::{Command, Proof};
-use super::ids::{Caller, CommandId, HoldKey, Incarnation, NodeId, SessionId, StoreId};
+use super::ids::{CommandId, HoldKey, Incarnation, NodeId, SessionId, StoreId};
 use super::limits::{Feature, Limits};
 use super::time::Timestamp;
 use crate::base::codec::{DecodeError, Decoder, Encode};
@@ -94,25 +94,28 @@ impl Entry {
 
     /// The entry without what nodes of a table at this level may not be able to read, and do not need.
     pub fn for_level(mut self, level: u32) -> Entry {
-        if level >= Feature::Callers as u32 {
+        if level >= Feature::Modes as u32 {
             return self;
         }
         match &mut self.body {
-            Body::LeaderStart(start) => start.limits = start.limits.without_shares(),
-            Body::Batch { commands, .. } => commands.iter_mut().for_each(|submitted| submitted.command.forget_caller()),
+            Body::LeaderStart(start) => start.limits = start.limits.for_level(level),
+            Body::Batch { commands, .. } => {
+                commands.iter_mut().for_each(|submitted| submitted.command.limit_to_level(level))
+            }
         }
         self
     }
 
     /// The oldest format that can say all of it.
     fn format(&self) -> Format {
-        let names_callers = match &self.body {
-            Body::LeaderStart(start) => start.limits.have_shares(),
+        match &self.body {
+            Body::LeaderStart(start) if start.limits.have_modes() => Format::Modes,
+            Body::LeaderStart(start) if start.limits.have_shares() => Format::Callers,
+            Body::LeaderStart(_) => Format::Clusters,
             Body::Batch { commands, .. } => {
-                commands.iter().any(|submitted| submitted.command.caller() != Caller::NOBODY)
+                commands.iter().map(|submitted| submitted.command.format()).max().unwrap_or(Format::Clusters)
             }
-        };
-        if names_callers { Format::Callers } else { Format::Clusters }
+        }
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
@@ -157,7 +160,10 @@ fn get_batch(input: &mut Decoder, format: Format) -> Result<Body, DecodeError> {
 
 fn get_command(input: &mut Decoder, format: Format) -> Result<Command, DecodeError> {
     if format != Format::SingleNode || input.0.first() != Some(&RENEW) {
-        return Value::get(input, format);
+        let command = Command::get(input, format)?;
+        let is_in_format = format >= Format::Modes || command.format() < Format::Modes;
+        let unknown = DecodeError::Unknown { what: "command in this entry version", value: (format as u8).into() };
+        return is_in_format.then_some(command).ok_or(unknown);
     }
     // A renewal named the key alone.
     input.u8()?;

@@ -3,9 +3,11 @@
 use super::command::{Acquire, Metadata};
 use super::ids::Caller;
 use super::refusal::{Field, Pool, Refusal, ShareOf};
+use super::terms::{SHARED, Terms};
+use std::collections::BTreeSet;
 
 /// The highest feature level that this program supports.
-pub const FEATURE_LEVEL: u32 = Feature::Callers as u32;
+pub const FEATURE_LEVEL: u32 = Feature::Modes as u32;
 
 /// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
 /// one. Each feature has the level from which on there is it; level 1 is a single node.
@@ -21,6 +23,9 @@ pub enum Feature {
     RaisedTokens = 5,
     /// A session belongs to the credential that opened it, the table has a limit in bytes, and each caller has a share.
     Callers = 6,
+    /// Holds are shared, have weights, or are of several names at once; they are upgraded, transferred and delayed.
+    /// Resources have high-water marks of tokens.
+    Modes = 7,
 }
 
 /// Declares the limits once; each leadership sets them. Their order is that of the formats: append, never reorder.
@@ -34,6 +39,8 @@ macro_rules! limits {
 
         impl Limits {
             pub(super) const COUNT: usize = [$(stringify!($limit)),*].len();
+            /// How many there were below the level of modes.
+            pub(super) const COUNT_BEFORE_MODES: usize = 17;
 
             pub(super) fn values(&self) -> [u64; Limits::COUNT] {
                 [$(self.$limit),*]
@@ -70,6 +77,18 @@ limits! {
     credential_share,
     /// The share of that for one group of addresses, in thousandths; 0: all.
     address_share,
+    /// Names in one request; 0 below the level of modes, as all that follow.
+    names_max,
+    lock_delay_ms_max,
+    value_bytes_max,
+    /// How long a lookup of a leader can be relied on, at most.
+    election_reliable_ms,
+    /// Waits that are followed in the search for a deadlock.
+    deadlock_search_max,
+    /// Resources whose high-water mark is remembered.
+    marks_max,
+    /// How long a mark is remembered after its last use.
+    mark_idle_ms,
 }
 
 /// The smallest share of a small pool: with less, no caller could do anything.
@@ -79,9 +98,9 @@ impl Limits {
     /// Checks what needs no other state. Called before a command is proposed and again when it is applied.
     pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
         self.check_name(&acquire.name)?;
-        check_max(Field::Size, u64::from(acquire.size), self.size_max)?;
-        if acquire.size == 0 {
-            return Err(Refusal::ZeroSize);
+        self.check_size(acquire.size)?;
+        if let Some(terms) = &acquire.terms {
+            self.check_terms(terms, acquire)?;
         }
         self.check_lease(acquire.lease_ms)?;
         if let Some(wait) = acquire.wait {
@@ -97,6 +116,49 @@ impl Limits {
     /// Without the limits that tables below the level of callers do not have.
     pub(super) fn without_shares(self) -> Limits {
         Limits { table_bytes_max: 0, credential_share: 0, address_share: 0, ..self }
+    }
+
+    /// Without the limits that tables below the level of modes do not have.
+    pub(super) fn without_modes(self) -> Limits {
+        let mut values = self.values();
+        values[Limits::COUNT_BEFORE_MODES..].fill(0);
+        Limits::from_values(values)
+    }
+
+    pub(super) fn have_modes(&self) -> bool {
+        *self != self.without_modes()
+    }
+
+    pub fn check_size(&self, size: u32) -> Result<(), Refusal> {
+        if size == 0 {
+            return Err(Refusal::ZeroSize);
+        }
+        if size == SHARED && self.have_modes() { Ok(()) } else { check_max(Field::Size, size.into(), self.size_max) }
+    }
+
+    fn check_terms(&self, terms: &Terms, acquire: &Acquire) -> Result<(), Refusal> {
+        if terms.weight == 0 || terms.weight > acquire.size {
+            return Err(Refusal::WeightAboveSize { size: acquire.size });
+        }
+        check_max(Field::LockDelay, terms.lock_delay_ms, self.lock_delay_ms_max)?;
+        let first = terms.names.first();
+        if first.is_some_and(|(name, size)| *name != acquire.name || *size != acquire.size) {
+            return Err(Refusal::Broken("names of which the first is another"));
+        }
+        check_max(Field::Names, terms.names.len() as u64, self.names_max)?;
+        check_max(Field::Value, terms.value.as_ref().map_or(0, |value| value.len() as u64), self.value_bytes_max)?;
+        let mut seen = BTreeSet::new();
+        terms.names.iter().try_for_each(|(name, size)| {
+            self.check_name(name)?;
+            self.check_size(*size)?;
+            if seen.insert(name) { Ok(()) } else { Err(Refusal::NameTwice) }
+        })
+    }
+
+    /// The limits that a table of this level has.
+    pub(super) fn for_level(self, level: u32) -> Limits {
+        let limits = if level >= Feature::Modes as u32 { self } else { self.without_modes() };
+        if level >= Feature::Callers as u32 { limits } else { limits.without_shares() }
     }
 
     pub(super) fn have_shares(&self) -> bool {
@@ -145,6 +207,6 @@ fn part(thousandths: u64) -> Option<u64> {
     (1..1_000).contains(&thousandths).then_some(thousandths)
 }
 
-fn check_max(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {
+pub(super) fn check_max(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {
     if value <= limit { Ok(()) } else { Err(Refusal::LimitExceeded { field, limit }) }
 }

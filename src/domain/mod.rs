@@ -17,6 +17,7 @@ mod idempotency;
 pub mod ids;
 mod limits;
 mod locks;
+mod marks;
 mod nodes;
 mod outcome;
 mod refusal;
@@ -24,22 +25,24 @@ mod remembered_sizes;
 mod sessions;
 mod snapshot;
 mod table;
+mod terms;
 pub mod time;
 mod usage;
 pub mod view;
 
-pub use command::{Acquire, Command, Metadata, Proof, Wait};
+pub use command::{Acquire, Command, Metadata, Proof, Upgrade, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
     SessionId, StoreId, Token, WaiterId,
 };
-pub use limits::{FEATURE_LEVEL, Limits};
+pub use limits::{FEATURE_LEVEL, Feature, Limits};
 pub use nodes::NodeRecord;
 pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd};
-pub use refusal::{Field, HeldBy, Pool, Refusal, ShareOf};
+pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};
 pub use table::Table;
+pub use terms::{SHARED, Terms};
 pub use time::Timestamp;
 pub use usage::{Usage, Usages};

@@ -39,8 +39,19 @@ pub enum Outcome {
     },
     Released {
         waiter_granted: bool,
+        /// All names of a hold of several.
+        names: Vec<Name>,
     },
     Renewed(Grant),
+    /// The hold is exclusive or shared now, or has another owner; with its new token, and then perhaps a new key.
+    Changed(Grant),
+    Resized {
+        size: u32,
+    },
+    ValueSet(Grant),
+    MarkRaised {
+        mark: Token,
+    },
     /// The acquire is undone, whether it waited, was granted, or was already gone.
     Cancelled,
     /// The hold exists, and now counts as delivered.
@@ -104,6 +115,8 @@ pub enum Event {
         session: SessionId,
         idle: bool,
     },
+    /// The search for a deadlock met its limit, so the wait began without an answer.
+    DeadlockSearchCut,
     /// A broken invariant: reported and counted, never fatal.
     Broken(&'static str),
 }
@@ -113,6 +126,8 @@ pub enum WaitEnd {
     TimedOut,
     Cancelled,
     SessionEnded,
+    /// The hold that was to become exclusive.
+    HoldEnded,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,4 +137,6 @@ pub enum EndReason {
     Forced,
     SessionEnded,
     Cancelled,
+    /// Another session has it now, under another key.
+    Transferred,
 }

@@ -1,9 +1,10 @@
 //! Why the table refuses a command. A refusal is an answer, not an error.
 
 use super::command::Metadata;
-use super::ids::Token;
+use super::ids::{Name, NodeId, SessionId, Token};
 use super::time::Timestamp;
 use crate::base::byte_enum;
+use arcstr::ArcStr;
 
 /// What a limit applies to; each dialect has its own name for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,10 @@ pub enum Field {
     MetadataEntries,
     MetadataKey,
     MetadataValue,
+    Names,
+    LockDelay,
+    /// Of the leader of an election.
+    Value,
 }
 
 byte_enum! {
@@ -46,6 +51,9 @@ impl Field {
             Field::MetadataEntries => "locks.metadata_entries_max",
             Field::MetadataKey => "locks.metadata_key_bytes_max",
             Field::MetadataValue => "locks.metadata_value_bytes_max",
+            Field::Names => "locks.names_max",
+            Field::LockDelay => "locks.lock_delay_max",
+            Field::Value => "elections.value_bytes_max",
         }
     }
 }
@@ -72,6 +80,7 @@ impl Refusal {
             Refusal::SessionsFull { .. } => Pool::Sessions.config_key(),
             Refusal::IdempotencyKeysFull { .. } => Pool::IdempotencyKeys.config_key(),
             Refusal::TableFull { .. } => Pool::Bytes.config_key(),
+            Refusal::MarksFull { .. } => "fences.marks_max",
             Refusal::ShareFull { whose: ShareOf::Credential, .. } => "quotas.credential_percent",
             Refusal::ShareFull { whose: ShareOf::Address, .. } => "quotas.address_percent",
             _ => return None,
@@ -156,8 +165,70 @@ pub enum Refusal {
     LevelRefused {
         level: u32,
     },
+    /// Some node does not support this yet.
+    NotYet {
+        /// The feature level that it needs.
+        level: u32,
+        /// A node that lacks the level, if one is recorded.
+        node: Option<NodeId>,
+    },
+    /// A weight of 0, or above the size.
+    WeightAboveSize {
+        size: u32,
+    },
+    /// A waiter's weight is above the new size.
+    SizeBelowWeight {
+        weight: u32,
+    },
+    /// The request has a name twice.
+    NameTwice,
+    /// The key belongs to a hold of other names, or of more.
+    OtherNames {
+        names: Vec<Name>,
+    },
+    /// The wait would be part of a deadlock: each waits for what the next one holds or is ahead in, and the last for the first.
+    WouldDeadlock {
+        cycle: Vec<Blocked>,
+    },
+    /// Another holder waits to be the only one: neither could succeed.
+    UpgradePending,
+    /// The lock is counted, or the hold has several names or is that of an election.
+    NotConvertible,
+    /// The session that was to get the hold is not known or has ended.
+    TargetUnknown,
+    /// Only counted locks have a size to change.
+    NotCounted,
+    /// The hold was not taken by an election.
+    NotElected,
+    /// An election without a lease.
+    NoElectionLease,
+    /// A lower token than the mark of the resource.
+    TokenBelowMark {
+        mark: Token,
+    },
+    /// No such token was ever issued.
+    TokenNotIssued,
+    MarksFull {
+        limit: u64,
+    },
     /// A broken invariant; nothing was changed.
     Broken(&'static str),
+}
+
+/// Who is in the way of whom: one edge of a cycle of waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blocked {
+    pub name: Name,
+    /// Holds the lock, or is ahead in its queue.
+    pub by: Party,
+    pub waiter: Party,
+}
+
+/// A holder or waiter that can be told from others.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Party {
+    Session(SessionId),
+    Label(ArcStr),
 }
 
 /// What a refused caller may know of the holders and waiters in its way.
@@ -168,6 +239,7 @@ pub struct HeldBy {
     pub deadline: Option<Timestamp>,
     /// The metadata of the oldest hold.
     pub metadata: Metadata,
+    /// The token of the oldest hold; of the last one while its end delays the next; 0 if others that wait are in the way.
     pub token: Token,
     pub waiters: u32,
 }

@@ -20,6 +20,8 @@ pub struct Session {
     pub watched: Timestamp,
     /// It counts as gone everywhere, and is removed once its holds and waiters are.
     pub ended: bool,
+    /// It ended because it was idle for too long: its end is not a clean one.
+    pub timed_out: Option<TimedOut>,
     /// The request whose retry is given this session again.
     pub idempotency_id: Option<IdempotencyId>,
     /// Who opened it.
@@ -28,6 +30,9 @@ pub struct Session {
     pub holds: u32,
     pub waiters: u32,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimedOut;
 
 #[derive(Default)]
 pub struct Sessions {
@@ -145,9 +150,9 @@ impl Sessions {
     }
 
     /// Marks a session ended and returns it: from here on its holds count as free and its waiters as gone.
-    pub fn mark_ended(&mut self, id: SessionId) -> Option<&mut Session> {
+    pub fn mark_ended(&mut self, id: SessionId, timed_out: Option<TimedOut>) -> Option<&mut Session> {
         let session = self.map.get_mut(&id)?;
-        session.ended = true;
+        (session.ended, session.timed_out) = (true, timed_out);
         self.idle.remove(&(session.watched, id));
         self.ended.insert(id);
         Some(session)
@@ -205,6 +210,7 @@ mod tests {
             deadline,
             watched,
             ended: false,
+            timed_out: None,
             idempotency_id,
             caller,
             holds: 0,

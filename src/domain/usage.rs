@@ -7,6 +7,7 @@ use super::command::Metadata;
 use super::ids::Caller;
 use super::limits::Limits;
 use super::refusal::{Pool, Refusal, ShareOf};
+use super::terms::Terms;
 use std::collections::BTreeMap;
 
 /// A lock, counted with each of its holds and waiters: nearly all have one hold.
@@ -16,6 +17,9 @@ const HOLD_BYTES: u64 = 400;
 const WAITER_BYTES: u64 = 1_600;
 const SESSION_BYTES: u64 = 200;
 const IDEMPOTENCY_KEY_BYTES: u64 = 240;
+/// Terms and the bookkeeping of a hold that has them; names and values are counted by their lengths.
+const TERMS_BYTES: u64 = 200;
+const MARK_BYTES: u64 = 200;
 /// A text with its own allocation.
 const TEXT_BYTES: u64 = 32;
 /// The tree of a hold's metadata, and each of its entries.
@@ -51,6 +55,17 @@ impl Usage {
 
     pub fn of_waiter(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
         Usage { holds: 1, bytes: WAITER_BYTES + of_lock(name, label, metadata), ..Usage::NOTHING }
+    }
+
+    /// With what a hold or waiter was asked to be besides a plain one.
+    pub fn with_terms(self, terms: Option<&Terms>) -> Usage {
+        let bytes = terms.map_or(0, |terms| TERMS_BYTES + terms.text_bytes());
+        Usage { bytes: self.bytes.saturating_add(bytes), ..self }
+    }
+
+    /// A resource with its high-water mark.
+    pub fn of_mark(resource: &str) -> Usage {
+        Usage { bytes: MARK_BYTES + resource.len() as u64, ..Usage::NOTHING }
     }
 
     /// An idempotency key, with the name of the lock that the request was given.

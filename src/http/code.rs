@@ -68,6 +68,15 @@ codes! {
     WaitTimedOut = "wait-timed-out", CONFLICT, DeadlineExceeded, true, "The wait timed out";
     WaitCancelled = "wait-cancelled", SERVICE_UNAVAILABLE, Unavailable, true, "The wait was cut short, and nothing was taken";
     SizeMismatch = "size-mismatch", CONFLICT, FailedPrecondition, false, "The lock is in use with another size";
+    WouldDeadlock = "would-deadlock", CONFLICT, Aborted, false, "The wait would be part of a deadlock";
+    UpgradePending = "upgrade-pending", CONFLICT, Aborted, false, "Another holder waits to be the only one";
+    NotConvertible = "not-convertible", CONFLICT, FailedPrecondition, false, "This hold cannot be changed in this way";
+    OtherNames = "other-names", CONFLICT, FailedPrecondition, false, "The hold has other names";
+    NotCounted = "not-counted", CONFLICT, FailedPrecondition, false, "The lock is not counted";
+    SizeBelowWeight = "size-below-weight", CONFLICT, FailedPrecondition, false, "A waiter weighs more than the new size";
+    NotElected = "not-elected", CONFLICT, FailedPrecondition, false, "The hold is not that of an election";
+    TargetUnknown = "target-unknown", CONFLICT, FailedPrecondition, false, "The session that was to get the hold is not known or has ended";
+    TokenBelowMark = "token-below-mark", CONFLICT, FailedPrecondition, false, "A newer token was accepted before";
     NoSuchLock = "no-such-lock", NOT_FOUND, NotFound, false, "Nothing is held under this name";
     WrongKey = "wrong-key", NOT_FOUND, NotFound, false, "The key matches no hold of this lock";
     NotOwner = "not-owner", CONFLICT, FailedPrecondition, false, "This owner has no hold of this lock";
@@ -81,12 +90,14 @@ codes! {
     HoldsFull = "holds-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many holds";
     SessionsFull = "sessions-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many sessions";
     RequestsFull = "requests-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service keeps too many idempotency keys";
+    MarksFull = "marks-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service remembers too many resources";
     TableFull = "table-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The lock table has reached its memory limit";
     ShareFull = "share-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The caller's quota is used up";
     ReadersFull = "readers-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "Too many event subscribers";
     AddressFull = "address-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many such requests, from this address or from all";
     ConnectionsFull = "connections-full", SERVICE_UNAVAILABLE, Unavailable, true, "Too many connections";
     TokensExhausted = "tokens-exhausted", SERVICE_UNAVAILABLE, ResourceExhausted, false, "No fencing token is left";
+    NotYet = "not-yet", SERVICE_UNAVAILABLE, Unavailable, true, "Not all nodes support this yet";
     NotLeader = "not-leader", SERVICE_UNAVAILABLE, Unavailable, true, "This node does not lead";
     NoQuorum = "no-quorum", SERVICE_UNAVAILABLE, Unavailable, true, "The cluster has no quorum";
     ShuttingDown = "shutting-down", SERVICE_UNAVAILABLE, Unavailable, true, "The server is shutting down";
@@ -131,7 +142,24 @@ impl From<&Refusal> for Code {
             Refusal::WaitTimedOut => Code::WaitTimedOut,
             Refusal::WaitCancelled => Code::WaitCancelled,
             Refusal::SizeMismatch { .. } => Code::SizeMismatch,
-            Refusal::ZeroSize | Refusal::NulInName | Refusal::UnboundedHold => Code::InvalidField,
+            Refusal::ZeroSize
+            | Refusal::NulInName
+            | Refusal::UnboundedHold
+            | Refusal::WeightAboveSize { .. }
+            | Refusal::NameTwice
+            | Refusal::NoElectionLease
+            | Refusal::TokenNotIssued => Code::InvalidField,
+            Refusal::NotYet { .. } => Code::NotYet,
+            Refusal::SizeBelowWeight { .. } => Code::SizeBelowWeight,
+            Refusal::OtherNames { .. } => Code::OtherNames,
+            Refusal::WouldDeadlock { .. } => Code::WouldDeadlock,
+            Refusal::UpgradePending => Code::UpgradePending,
+            Refusal::NotConvertible => Code::NotConvertible,
+            Refusal::TargetUnknown => Code::TargetUnknown,
+            Refusal::NotCounted => Code::NotCounted,
+            Refusal::NotElected => Code::NotElected,
+            Refusal::TokenBelowMark { .. } => Code::TokenBelowMark,
+            Refusal::MarksFull { .. } => Code::MarksFull,
             Refusal::NoSuchLock => Code::NoSuchLock,
             Refusal::WrongKey => Code::WrongKey,
             Refusal::NotOwner => Code::NotOwner,
@@ -217,6 +245,9 @@ impl FieldNames {
             Field::Lease => self.lease,
             Field::Wait => self.wait,
             Field::MetadataEntries | Field::MetadataKey | Field::MetadataValue => "metadata",
+            Field::Names => "names",
+            Field::LockDelay => "lock_delay_seconds",
+            Field::Value => "value",
         }
     }
 }

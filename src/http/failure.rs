@@ -1,7 +1,7 @@
 //! A failed request before a dialect formats it: a code of the error table, a message, and the field at fault.
 
 use super::code::{Code, FieldNames};
-use crate::domain::{Field, Pool, Refusal, ShareOf};
+use crate::domain::{Field, Pool, Refusal, SHARED, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
 use std::borrow::Cow;
 
@@ -16,13 +16,23 @@ pub struct Failure {
     pub limit: Option<u64>,
     /// The key of `config.toml` that sets this bound; its detail names it too.
     pub config_key: Option<&'static str>,
+    /// The high-water mark of the resource, above the token of the request.
+    pub mark: Option<u64>,
     pub retry_after_seconds: Option<u32>,
 }
 
 impl Failure {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Failure {
         let retry_after_seconds = code.has_retry_after().then_some(1);
-        Failure { code, detail: detail.into(), field: None, limit: None, config_key: None, retry_after_seconds }
+        Failure {
+            code,
+            detail: detail.into(),
+            field: None,
+            limit: None,
+            config_key: None,
+            mark: None,
+            retry_after_seconds,
+        }
     }
 
     /// The same, naming the key of `config.toml` that sets the bound.
@@ -104,11 +114,39 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
             code,
             "the session was opened with another credential: ask with that one, or open a session of your own",
         ),
+        Refusal::SizeMismatch { size: SHARED } => Failure::new(code, "the lock is in shared use, and not counted"),
         Refusal::SizeMismatch { size } => Failure::new(code, format!("the lock is in use with size {size}")),
+        Refusal::WeightAboveSize { size: SHARED } => Failure::field("weight", "a shared hold has no weight"),
+        Refusal::WeightAboveSize { size } => {
+            Failure::field("weight", format!("weight must be from 1 to the size, {size}"))
+        }
+        Refusal::SizeBelowWeight { weight } => Failure::new(
+            code,
+            format!("a waiter of weight {weight} could never be granted the lock with a smaller {size}"),
+        ),
+        Refusal::NameTwice => Failure::field("names", "names must not contain a name twice"),
+        Refusal::OtherNames { names } if names.is_empty() => Failure::new(code, "the hold is of this name alone"),
+        Refusal::OtherNames { names } => Failure::new(
+            code,
+            format!(
+                "the hold has {} names: give all of them in names, because it ends and is renewed as a whole",
+                names.len()
+            ),
+        ),
+        Refusal::NoElectionLease => Failure::field(lease, format!("{lease} is needed: a leader has a lease")),
+        Refusal::TokenNotIssued => Failure::field("token", "no such token was ever issued by this service"),
+        Refusal::TokenBelowMark { mark } => {
+            Failure { mark: Some(mark.0), ..Failure::new(code, format!("token {} was accepted before", mark.0)) }
+        }
+        Refusal::NotYet { level, node } => {
+            let whose = node.map_or_else(|| "a member of the cluster".to_owned(), |node| format!("node {node}"));
+            Failure::new(code, format!("this needs feature level {level}, which {whose} lacks: upgrade it first"))
+        }
         Refusal::QueueFull { limit }
         | Refusal::HoldsFull { limit }
         | Refusal::SessionHoldsFull { limit }
         | Refusal::SessionsFull { limit }
+        | Refusal::MarksFull { limit }
         | Refusal::IdempotencyKeysFull { limit } => {
             Failure::new(code, format!("{title}: at most {limit} are allowed")).with_limit(*limit)
         }
@@ -145,7 +183,9 @@ fn limit_exceeded(field: Field, limit: u64, names: &FieldNames) -> Failure {
     let detail = match field {
         Field::Name => format!("{name} must be at most {limit} bytes long"),
         Field::Size => format!("{name} must be at most {limit}"),
-        Field::Lease | Field::Wait => {
+        Field::Names => format!("{name} must have at most {limit} entries"),
+        Field::Value => format!("{name} must be at most {limit} bytes long"),
+        Field::Lease | Field::Wait | Field::LockDelay => {
             let detail = format!("{name} must be at most {} seconds", Seconds(limit));
             return Failure::limit(name, limit / 1000, detail);
         }

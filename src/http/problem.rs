@@ -36,6 +36,9 @@ pub struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "locks.lease_max")]
     config_key: Option<&'a str>,
+    /// The highest token that was accepted for the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<u64>,
     /// The `x-request-id` of the answer, which the server's log lines have too.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0f8fad5bd9cb469fa16570867728950e")]
@@ -62,6 +65,7 @@ pub fn document(failure: &Failure) -> Vec<u8> {
         field: failure.field,
         limit: failure.limit,
         config_key: failure.config_key,
+        mark: failure.mark,
         request_id: request_id::current(),
     })
 }

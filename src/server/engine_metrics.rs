@@ -38,6 +38,13 @@ fn register_counters(shown: &mut Registry, stats: &Stats) {
         ("waits", "Acquires that were put in a queue", stats.waits),
         ("refusals", "Commands refused", stats.refusals),
         ("wait_timeouts", "Waits that ended by their timeout", stats.wait_timeouts),
+        ("transfers", "Holds that another session got by a transfer", stats.transfers),
+        ("deadlocks", "Waits that were refused because they would have closed a cycle", stats.deadlocks),
+        (
+            "deadlock_searches_cut",
+            "Searches for a deadlock that met locks.deadlock_search_max",
+            stats.deadlock_searches_cut,
+        ),
         ("renewals", "Leases renewed", stats.renewals),
         ("releases", "Holds released by their owners", stats.releases),
         ("expirations", "Holds that ended with their lease", stats.expirations),

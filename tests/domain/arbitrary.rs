@@ -7,12 +7,13 @@ use super::model::{driver, for_all};
 use arcstr::ArcStr;
 use latchd::domain::{
     Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, IdempotencyId, IdempotencyKey,
-    Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SessionId, StoreId, Submitted, Table, Timestamp,
-    Token, Wait,
+    Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SHARED, SessionId, StoreId, Submitted, Table,
+    Terms, Timestamp, Token, Upgrade, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::sync::Arc;
 
 #[test]
 fn random_entries_and_snapshots_never_panic() {
@@ -99,7 +100,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    vec(number(), 17).prop_map(|numbers| Limits {
+    vec(number(), 24).prop_map(|numbers| Limits {
         name_bytes_max: numbers[0],
         metadata_entries_max: numbers[1],
         metadata_key_bytes_max: numbers[2],
@@ -117,6 +118,13 @@ fn limits() -> impl Strategy<Value = Limits> {
         table_bytes_max: numbers[14],
         credential_share: numbers[15],
         address_share: numbers[16],
+        names_max: numbers[17],
+        lock_delay_ms_max: numbers[18],
+        value_bytes_max: numbers[19],
+        election_reliable_ms: numbers[20],
+        deadlock_search_max: numbers[21],
+        marks_max: numbers[22],
+        mark_idle_ms: numbers[23],
     })
 }
 
@@ -146,16 +154,28 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, incarnation, store, level)| Command::NodeUp { node, incarnation, store, level }),
         1 => (node(), run()).prop_map(|(node, incarnation)| Command::NodeDown { node, incarnation }),
         1 => node().prop_map(|node| Command::ForgetNode { node }),
-        1 => level().prop_map(|level| Command::RaiseLevel { level }),
+        1 => (level(), prop::option::of(limits())).prop_map(|(level, limits)| Command::RaiseLevel { level, limits }),
+        2 => (text(), caller(), key()).prop_map(|(name, session, key)| Command::Downgrade { name, session, key }),
+        2 => (text(), caller(), key(), key(), wait(), asker()).prop_map(|(name, session, key, attempt, wait, caller)| {
+            Command::Upgrade(Box::new(Upgrade { name, session, key, attempt, wait, caller }))
+        }),
+        1 => (text(), caller(), key(), session(), key())
+            .prop_map(|(name, session, key, to, new_key)| Command::Transfer { name, session, key, to, new_key }),
+        1 => (text(), size()).prop_map(|(name, size)| Command::Resize { name, size }),
+        1 => (text(), caller(), key(), text())
+            .prop_map(|(name, session, key, value)| Command::SetValue { name, session, key, value }),
+        1 => (text(), number().prop_map(Token), asker())
+            .prop_map(|(resource, token, caller)| Command::RaiseMark { resource, token, caller }),
     ]
 }
 
 fn acquire() -> impl Strategy<Value = Acquire> {
     let owner = (prop::option::of(session()), prop::option::of(text()), any::<bool>());
-    let size = (prop_oneof![4 => 0..3_u32, 1 => Just(u32::MAX)], any::<bool>());
-    let wait = prop::option::of((any::<bool>(), number()));
-    let rest = (prop::option::of(number()), wait, any::<i32>(), vec((text(), text()), 0..2), request(), asker());
-    (text(), key(), dialect(), owner, size, rest).prop_map(|(name, key, dialect, owner, size, rest)| Acquire {
+    let size = (size(), any::<bool>());
+    let priority = prop_oneof![3 => Just(0), 1 => any::<i32>()];
+    let rest = (prop::option::of(number()), wait(), priority, vec((text(), text()), 0..2), request(), asker());
+    let places = (text(), key(), dialect(), terms());
+    (places, owner, size, rest).prop_map(|((name, key, dialect, terms), owner, size, rest)| Acquire {
         name,
         key,
         dialect,
@@ -165,15 +185,39 @@ fn acquire() -> impl Strategy<Value = Acquire> {
         size: size.0,
         remembers_size: size.1,
         lease_ms: rest.0,
-        wait: rest.1.map(|(detached, timeout_ms)| match detached {
-            true => Wait::Detached { timeout_ms },
-            false => Wait::Attached { timeout_ms },
-        }),
+        wait: rest.1,
         priority: rest.2,
         metadata: Metadata::from_iter(rest.3.iter().map(|(key, value)| (&**key, &**value))),
         idempotency_key: rest.4,
         caller: rest.5,
+        // Only a forged entry names a hold by another name than the first of its names.
+        terms: terms.map(Arc::new),
     })
+}
+
+fn size() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => 0..4_u32, 2 => Just(SHARED)]
+}
+
+fn wait() -> impl Strategy<Value = Option<Wait>> {
+    let wait = (0..3_u8, number()).prop_map(|(how, timeout_ms)| match how {
+        0 => Wait::Detached { timeout_ms },
+        1 => Wait::Attached { timeout_ms },
+        _ => Wait::Guarded { timeout_ms },
+    });
+    prop::option::of(wait)
+}
+
+fn terms() -> impl Strategy<Value = Option<Terms>> {
+    let weight = prop_oneof![3 => Just(1_u32), 1 => 0..4_u32, 1 => Just(u32::MAX)];
+    let names = prop_oneof![2 => Just(Vec::new()), 2 => vec((text(), size()), 0..4)];
+    let terms = (weight, prop_oneof![2 => Just(0), 1 => number()], names, prop::option::of(text()));
+    prop::option::of(terms.prop_map(|(weight, lock_delay_ms, names, value)| Terms {
+        weight,
+        lock_delay_ms,
+        names,
+        value,
+    }))
 }
 
 fn proof() -> impl Strategy<Value = Proof> {
@@ -181,6 +225,7 @@ fn proof() -> impl Strategy<Value = Proof> {
         key().prop_map(Proof::Key),
         dialect().prop_map(Proof::TakenBy),
         (text(), prop::option::of(number().prop_map(Token))).prop_map(|(label, token)| Proof::Label { label, token }),
+        (key(), vec(text(), 0..3)).prop_map(|(key, names)| Proof::OfNames { key, names }),
     ]
 }
 
@@ -210,7 +255,7 @@ fn store() -> impl Strategy<Value = StoreId> {
 }
 
 fn level() -> impl Strategy<Value = u32> {
-    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..7_u32, 1 => Just(u32::MAX)]
+    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..8_u32, 1 => Just(u32::MAX)]
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {

@@ -72,7 +72,7 @@ fn reentry_confirms_delivery() {
     assert_eq!(ended(&bench.run(node_down(2, RUN_OF_2)).1), []);
     let proof = Proof::Label { label: "x".into(), token: None };
     let released = bench.outcome(Command::Release { name: name("a"), session: None, proof });
-    assert_eq!(released, Outcome::Released { waiter_granted: false });
+    assert_eq!(released, Outcome::Released { waiter_granted: false, names: Vec::new() });
 }
 
 #[test]

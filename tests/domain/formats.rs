@@ -20,7 +20,7 @@ fn upgrade(table: &mut Table) -> Vec<String> {
     let next_run = Incarnation(5);
     let commands = [
         node_up(2, Incarnation(2)),
-        Command::RaiseLevel { level: 2 },
+        Command::RaiseLevel { level: 2, limits: None },
         acquire(ask("c", 20).request(1).lease_ms(100)),
         acquire(ask("c", 21).request(1).lease_ms(100)),
         acquire(ask("b", 22).request(2).lease_ms(100).wait_ms(100)),
@@ -57,9 +57,9 @@ fn unknown_format_versions_are_refused() {
     bytes[0] = 3;
     assert_eq!(Entry::decode(&bytes), Err(DecodeError::Unknown { what: "entry version", value: 3 }));
     let mut bytes = golden("v5", "snapshot");
-    bytes[0] = 6;
+    bytes[0] = 7;
     let error = Table::restore(&mut bytes.as_slice()).err().expect("an error");
-    let unknown = DecodeError::Unknown { what: "snapshot version", value: 6 };
+    let unknown = DecodeError::Unknown { what: "snapshot version", value: 7 };
     assert!(matches!(error, SnapshotError::Damaged { error, .. } if error == unknown), "{error}");
 }
 

@@ -86,6 +86,13 @@ pub fn limits() -> Limits {
         remembered_sizes_max: 10_000,
         remembered_size_idle_ms: 300_000,
         requests_max: 1_000_000,
+        names_max: 64,
+        lock_delay_ms_max: 600_000,
+        value_bytes_max: 4_096,
+        election_reliable_ms: 1_000,
+        deadlock_search_max: 10_000,
+        marks_max: 1_000,
+        mark_idle_ms: 600_000,
         ..Limits::default()
     }
 }

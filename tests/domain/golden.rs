@@ -5,18 +5,19 @@
 
 use super::kit::{
     Asking, Bench, RUN, acquire, ask, caller, cancel, cancel_wait, close, confirm, force, key, limits, name, node_down,
-    release, renew, request, session, snapshot, start, store,
+    release, renew, request, session, snapshot, start, store, upgrade,
 };
 use latchd::domain::{
     Acquire, Body, Caller, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord,
-    Proof, StoreId, Submitted, Table, Timestamp, Token, view::Counts,
+    Proof, SHARED, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait, view::Counts,
 };
 use std::path::PathBuf;
 
 #[test]
 fn entries_match_golden_bytes() {
     let mut entries: Vec<_> = one_node_entries(Some(request(1, 2))).into_iter().chain(cluster_entries()).collect();
-    entries.push(("leader-start", leader_start(LeaderStart { confirm: true, level: 2, ..start(Incarnation(7)) })));
+    let start = LeaderStart { limits: older_limits(), confirm: true, level: 2, ..start(Incarnation(7)) };
+    entries.push(("leader-start", leader_start(start)));
     for (file, entry) in entries {
         check("v2", file, &entry.encode());
         assert_eq!(Entry::decode(&golden("v2", file)), Ok(entry), "{file} is read as another entry");
@@ -25,7 +26,7 @@ fn entries_match_golden_bytes() {
 
 #[test]
 fn entries_with_callers_match_golden_bytes() {
-    let limits = Limits { table_bytes_max: 1 << 30, credential_share: 500, address_share: 250, ..limits() };
+    let limits = Limits { table_bytes_max: 1 << 30, credential_share: 500, address_share: 250, ..older_limits() };
     let entries = [
         ("open-session", entry_of(open_by(1, Some(request(1, 2)), caller(1 << 63, 0xffff_0a00_0001)))),
         ("acquire", entry_of(acquire(full_ask().request(3).by(caller(0, 1))))),
@@ -41,8 +42,50 @@ fn entries_with_callers_match_golden_bytes() {
 }
 
 #[test]
+fn entries_with_modes_match_golden_bytes() {
+    let (name, session, key, limits) = (name("a"), Some(session(1)), key(1), limits());
+    let names = vec![name.clone(), "b".into()];
+    let terms = |terms: &mut Terms| {
+        (terms.weight, terms.lock_delay_ms, terms.value) = (2, 7_000, Some("node-1".into()));
+        terms.names = vec![("größe".into(), 7), ("b".into(), SHARED)];
+    };
+    let wait = Some(Wait::Guarded { timeout_ms: 5_000 });
+    let ask = full_ask().terms(terms).edit(|ask| (ask.size, ask.wait) = (7, wait));
+    let by_names = Proof::OfNames { key, names };
+    let (to, new_key, caller) = (latchd::domain::SessionId([9; 16]), super::kit::key(2), caller(1, 2));
+    let upgrade = Upgrade { name: name.clone(), session, key, attempt: new_key, wait, caller };
+    let commands = [
+        ("acquire", acquire(ask)),
+        ("release-names", Command::Release { name: name.clone(), session, proof: by_names }),
+        ("raise-level", Command::RaiseLevel { level: 7, limits: Some(limits) }),
+        ("downgrade", Command::Downgrade { name: name.clone(), session, key }),
+        ("upgrade", Command::Upgrade(Box::new(upgrade))),
+        ("transfer", Command::Transfer { name: name.clone(), session, key, to, new_key }),
+        ("resize", Command::Resize { name: name.clone(), size: 3 }),
+        ("set-value", Command::SetValue { name: name.clone(), session, key, value: "node-2".into() }),
+        ("raise-mark", Command::RaiseMark { resource: name, token: Token(1 << 50), caller }),
+    ];
+    let mut entries: Vec<_> = commands.into_iter().map(|(file, command)| (file, entry_of(command))).collect();
+    entries.push(("leader-start", leader_start(LeaderStart { level: 7, ..start(Incarnation(7)) })));
+    for (file, entry) in entries {
+        check("v6", file, &entry.encode());
+        assert_eq!(Entry::decode(&golden("v6", file)), Ok(entry.clone()), "{file} is read as another entry");
+        assert_eq!(entry.encode()[0], 6, "{file}");
+    }
+}
+
+#[test]
+fn guarded_wait_is_a_plain_one_for_older_nodes() {
+    let wait = |wait| entry_of(acquire(ask("a", 1).lease_ms(1).edit(|ask| ask.wait = Some(wait))));
+    let guarded = wait(Wait::Guarded { timeout_ms: 300 });
+    let plain = wait(Wait::Attached { timeout_ms: 300 });
+    assert_eq!((guarded.encode()[0], plain.encode()[0]), (6, 2));
+    assert_eq!(guarded.for_level(6), plain);
+}
+
+#[test]
 fn snapshots_match_golden_bytes() {
-    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6)] {
+    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
@@ -60,7 +103,7 @@ fn single_node_entries_are_still_read() {
     // It named two incarnations, of which the first was the node's own.
     let meant = LeaderStart {
         first_token: 1 << 50,
-        limits: limits(),
+        limits: older_limits(),
         node: NodeId(1),
         incarnation: Incarnation(7),
         store: StoreId::UNKNOWN,
@@ -142,7 +185,7 @@ fn cluster_entries() -> Vec<(&'static str, Entry)> {
         ("node-up", node_up_at(2, Incarnation(8))),
         ("node-down", node_down(2, Incarnation(8))),
         ("forget-node", Command::ForgetNode { node: NodeId(2) }),
-        ("raise-level", Command::RaiseLevel { level: 2 }),
+        ("raise-level", Command::RaiseLevel { level: 2, limits: None }),
     ];
     commands.map(|(file, command)| (file, entry_of(command))).into()
 }
@@ -212,6 +255,9 @@ fn cluster_table(level: u32) -> Table {
     if level >= 6 {
         with_callers(&mut bench);
     }
+    if level >= 7 {
+        with_modes(&mut bench);
+    }
     bench.table
 }
 
@@ -222,6 +268,38 @@ fn with_callers(bench: &mut Bench) {
     bench.queued(ask("g", 14).request(8).lease_ms(30_000).wait_ms(60_000).by(caller(0, 7)));
     bench.acquired(ask("h", 15).request(9).by(caller(1, 2)));
     bench.outcome(release("h", 15));
+}
+
+/// Shared and exclusive holds that change, weights, several names, a delay, an election and a mark.
+fn with_modes(bench: &mut Bench) {
+    bench.open(5, 5);
+    bench.acquired(ask("shared", 20).shared());
+    bench.acquired(ask("shared", 21).shared().lease_ms(30_000));
+    bench.queued(upgrade("shared", 20, 22, Some(60_000)));
+    bench.queued(ask("shared", 23).lease_ms(30_000).wait_ms(60_000));
+    bench.acquired(ask("counted", 24).size(5).terms(|terms| terms.weight = 3));
+    bench.outcome(Command::Resize { name: name("counted"), size: 4 });
+    bench.acquired(ask("set-1", 25).names(&[("set-1", 1), ("set-2", SHARED)]).lease_ms(30_000));
+    bench.queued(ask("set-2", 26).names(&[("set-2", 1), ("set-3", 1)]).lease_ms(30_000).wait_ms(60_000));
+    bench.acquired(ask("delayed", 27).session(5).terms(|terms| terms.lock_delay_ms = 60_000));
+    bench.acquired(ask("elected", 28).lease_ms(30_000).terms(|terms| terms.value = Some("node-1".into())));
+    let token = bench.table.last_token();
+    bench.outcome(Command::RaiseMark { resource: name("invoices"), token, caller: caller(1, 0) });
+    bench.pass_ms(6).tick();
+}
+
+/// The limits of a table below the level of modes.
+fn older_limits() -> Limits {
+    Limits {
+        names_max: 0,
+        lock_delay_ms_max: 0,
+        value_bytes_max: 0,
+        election_reliable_ms: 0,
+        deadlock_search_max: 0,
+        marks_max: 0,
+        mark_idle_ms: 0,
+        ..limits()
+    }
 }
 
 fn open_by(number: u8, request: Option<latchd::domain::IdempotencyKey>, caller: Caller) -> Command {

@@ -4,8 +4,9 @@ pub use super::fuzzed::limits;
 use latchd::domain::{
     Acquire, Applied, Body, BodyDigest, Caller, Command, CommandId, Dialect, EndReason, Entry, Event, FEATURE_LEVEL,
     Grant, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, LeaderStart, Limits, Name, NodeId, Outcome, Proof,
-    Refusal, SessionId, StoreId, Submitted, Table, Timestamp, Token, Wait,
+    Refusal, SHARED, SessionId, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait,
 };
+use std::sync::Arc;
 
 /// The first token of every table in these tests.
 pub const FIRST_TOKEN: u64 = 1_000;
@@ -132,8 +133,8 @@ impl Bench {
     }
 
     /// Waits in the queue. Returns the id that the event of the wait's end will name.
-    pub fn queued(&mut self, acquire: Acquire) -> CommandId {
-        let outcome = self.outcome(acquire);
+    pub fn queued(&mut self, command: impl IntoCommand) -> CommandId {
+        let outcome = self.outcome(command);
         assert!(matches!(outcome, Outcome::Waiting { .. } | Outcome::Enqueued { .. }), "not queued: {outcome:?}");
         self.last_id()
     }
@@ -231,6 +232,26 @@ pub trait Asking: Sized {
     fn size(self, size: u32) -> Self {
         self.edit(|ask| ask.size = size)
     }
+    fn shared(self) -> Self {
+        self.size(SHARED)
+    }
+    /// All of these names, each with its size, or none.
+    fn names(self, names: &[(&str, u32)]) -> Self {
+        let names: Vec<(Name, u32)> = names.iter().map(|(name, size)| ((*name).into(), *size)).collect();
+        let size = names[0].1;
+        self.size(size).terms(|terms| terms.names = names)
+    }
+    fn terms(self, change: impl FnOnce(&mut Terms)) -> Self {
+        self.edit(|ask| {
+            let mut terms = ask.terms.take().map_or_else(Terms::default, |terms| (*terms).clone());
+            change(&mut terms);
+            ask.terms = Some(Arc::new(terms));
+        })
+    }
+    /// Refused if the wait would be part of a deadlock.
+    fn guarded_ms(self, timeout_ms: u64) -> Self {
+        self.edit(|ask| ask.wait = Some(Wait::Guarded { timeout_ms }))
+    }
     /// As LDLM's clients acquire: the size is binding and remembered.
     fn ldlm(self, size: u32) -> Self {
         self.size(size).edit(|ask| (ask.remembers_size, ask.dialect) = (true, Dialect::LdlmRest))
@@ -286,6 +307,24 @@ pub fn acquire(acquire: Acquire) -> Command {
 
 pub fn release(lock: &str, key_number: u64) -> Command {
     Command::Release { name: name(lock), session: None, proof: Proof::Key(key(key_number)) }
+}
+
+/// Releases a hold of several names.
+pub fn release_names(names: &[&str], key_number: u64) -> Command {
+    let all = names.iter().map(|name| Name::from(*name)).collect();
+    let proof = Proof::OfNames { key: key(key_number), names: all };
+    Command::Release { name: name(names[0]), session: None, proof }
+}
+
+/// Asks that the hold with the first key becomes exclusive; the second one is that of the wait.
+pub fn upgrade(lock: &str, key_number: u64, attempt: u64, wait_ms: Option<u64>) -> Command {
+    let wait = wait_ms.map(|timeout_ms| Wait::Guarded { timeout_ms });
+    let (key, attempt) = (key(key_number), key(attempt));
+    Command::Upgrade(Box::new(Upgrade { name: name(lock), session: None, key, attempt, wait, caller: Caller::NOBODY }))
+}
+
+pub fn downgrade(lock: &str, key_number: u64) -> Command {
+    Command::Downgrade { name: name(lock), session: None, key: key(key_number) }
 }
 
 pub fn renew(lock: &str, key_number: u64, lease_ms: u64) -> Command {

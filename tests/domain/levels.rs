@@ -6,7 +6,7 @@ use super::kit::{
 };
 use latchd::domain::{Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal, Table};
 
-const RAISE: Command = Command::RaiseLevel { level: 2 };
+const RAISE: Command = Command::RaiseLevel { level: 2, limits: None };
 
 /// A table that a leader of level 1 opened.
 fn old() -> Bench {
@@ -30,7 +30,10 @@ fn level_rises_when_every_node_supports_it() {
     bench.outcome(node_up(2, Incarnation(2)));
     assert_eq!(bench.outcome(RAISE), Outcome::LevelRaised { level: 2 });
     assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 2 });
-    assert_eq!(bench.refused(Command::RaiseLevel { level: FEATURE_LEVEL + 1 }), Refusal::LevelRefused { level: 2 });
+    assert_eq!(
+        bench.refused(Command::RaiseLevel { level: FEATURE_LEVEL + 1, limits: None }),
+        Refusal::LevelRefused { level: 2 }
+    );
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn table_has_event_origin_from_level_3_on() {
     assert_eq!(bench.table.event_origin(), origin);
     let mut old = old();
     assert_eq!(
-        old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL }),
+        old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: None }),
         Outcome::LevelRaised { level: FEATURE_LEVEL }
     );
     assert_eq!(old.table.event_origin(), 0, "its earlier event ids had none");
@@ -72,7 +75,7 @@ fn table_has_table_id_from_level_4_on() {
     assert_eq!(bench.table.table_id(), 5);
     assert_eq!(Bench::started(run(0xabcd_0000_0000_0000)).table.table_id(), 1, "0 is that of older tables");
     let mut old = Bench::started(LeaderStart { level: 3, ..run(7) });
-    old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL });
+    old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: None });
     assert_eq!(old.table.table_id(), 0, "its earlier event ids had none");
     assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").table_id(), 0);
 }
@@ -90,7 +93,7 @@ fn every_leadership_raises_tokens_from_level_5_on() {
     }
     let mut raised = Bench::started(LeaderStart { level: 4, ..start(RUN) });
     raised.lead(start(RUN));
-    raised.outcome(Command::RaiseLevel { level: 5 });
+    raised.outcome(Command::RaiseLevel { level: 5, limits: None });
     raised.lead(high());
     assert_eq!(raised.acquired(ask("a", 1)).token.0, 1 << 40);
 }
@@ -114,7 +117,7 @@ fn session_belongs_to_its_credential_from_level_6_on() {
     let mut raised = Bench::started(LeaderStart { level: 5, ..start(RUN) });
     raised.outcome(open_as(1, ci));
     raised.lead(start(RUN));
-    raised.outcome(Command::RaiseLevel { level: 6 });
+    raised.outcome(Command::RaiseLevel { level: 6, limits: None });
     raised.outcome(open_as(2, ci));
     assert_eq!(
         raised.table.check_session_of(session(1), other),

@@ -11,7 +11,7 @@ fn label(label: &str, token: Option<u64>) -> Command {
     release_by(Proof::Label { label: label.into(), token: token.map(Token) })
 }
 
-const RELEASED: Outcome = Outcome::Released { waiter_granted: false };
+const RELEASED: Outcome = Outcome::Released { waiter_granted: false, names: Vec::new() };
 
 #[test]
 fn key_releases_only_its_own_hold_once() {
@@ -74,7 +74,7 @@ fn release_reports_whether_a_waiter_was_granted() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
-    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: true });
+    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: true, names: Vec::new() });
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn force_release_grants_to_the_next_waiter() {
     assert_eq!(bench.refused(force("a", 3)), Refusal::WrongKey);
     assert_eq!(bench.refused(force("b", 1)), Refusal::NoSuchLock);
     let (outcome, events) = bench.run(force("a", 1));
-    assert_eq!(outcome, Outcome::Released { waiter_granted: true });
+    assert_eq!(outcome, Outcome::Released { waiter_granted: true, names: Vec::new() });
     assert_eq!(ended(&events), [(token, EndReason::Forced)]);
     assert!(matches!(&events[1], Event::WaiterGranted { command, .. } if *command == waiting));
 }

@@ -39,8 +39,8 @@ fn acquire_of_smaller_size_waits_until_the_lock_is_free() {
     assert!(matches!(bench.refused(ask("a", 3)), Refusal::Held(_)), "there is room, but not for size 1");
     bench.queued(ask("a", 4).lease_ms(1_000).wait_ms(1_000));
     assert!(matches!(bench.refused(ask("a", 5).ldlm(3)), Refusal::Held(_)), "nobody overtakes a waiter");
-    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: false });
-    assert_eq!(bench.outcome(release("a", 2)), Outcome::Released { waiter_granted: true });
+    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: false, names: Vec::new() });
+    assert_eq!(bench.outcome(release("a", 2)), Outcome::Released { waiter_granted: true, names: Vec::new() });
     let view = bench.table.lock_view(&super::kit::name("a"), bench.table.now()).expect("it is held");
     assert_eq!((view.size, view.holds.len()), (1, 1));
 }

@@ -55,7 +55,7 @@ fn waiter_is_not_granted_after_the_last_token() {
     bench.acquired(ask("a", 1));
     bench.queued(waiting(2));
     bench.acquired(ask("b", 3));
-    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: false });
+    assert_eq!(bench.outcome(release("a", 1)), Outcome::Released { waiter_granted: false, names: Vec::new() });
     assert_eq!(bench.seen("a"), (0, 1));
     bench.pass_ms(1_001).expire_all();
     assert!(bench.table.lock_view(&name("a"), bench.table.now()).is_none());

@@ -208,6 +208,7 @@ fn ended(why: EndReason) -> (&'static str, Option<&'static str>) {
         EndReason::Released => ("released", Some("released")),
         EndReason::SessionEnded => ("released", Some("session-ended")),
         EndReason::Cancelled => ("released", Some("undelivered")),
+        EndReason::Transferred => ("released", Some("transferred")),
     }
 }
 

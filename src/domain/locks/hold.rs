@@ -3,9 +3,11 @@
 use crate::domain::command::Metadata;
 use crate::domain::ids::{Caller, Dialect, HoldKey, IdempotencyId, Incarnation, Name, SessionId, Token};
 use crate::domain::outcome::Grant;
+use crate::domain::terms::Terms;
 use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};
 use crate::domain::usage::Usage;
 use arcstr::ArcStr;
+use std::sync::Arc;
 
 /// In 96 bytes, which an allocator hands out whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +36,10 @@ pub enum Owner {
     Label(ArcStr),
 }
 
-/// Whether the client knows of its hold. As small as a pointer, because most holds are answered at once.
+/// Whether the client knows of its hold. As small as a pointer, because most holds are plain, and answered at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
-    /// Confirmed, with nothing to remember: one request acquired it and was answered.
+    /// Confirmed, with nothing to remember: one request acquired it, without terms, and was answered.
     Answered,
     Tracked(Box<Tracked>),
 }
@@ -53,6 +55,7 @@ pub struct Tracked {
     pub attempt: Option<HoldKey>,
     /// The lease that was asked for.
     pub lease_ms: Option<u64>,
+    pub terms: Option<Arc<Terms>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +97,42 @@ impl Hold {
         self.deadline.moment().into_iter().chain(session_end).min()
     }
 
+    /// Of its part under this name.
     pub fn usage(&self, name: &Name) -> Usage {
-        Usage::of_hold(name, self.owner.label().map(|label| &**label), &self.metadata)
+        Usage::of_hold(name, self.owner.label().map(|label| &**label), &self.metadata).with_terms(self.terms())
+    }
+
+    pub fn terms(&self) -> Option<&Terms> {
+        self.tracked().and_then(|tracked| tracked.terms.as_deref())
+    }
+
+    pub fn shared_terms(&self) -> Option<Arc<Terms>> {
+        self.tracked().and_then(|tracked| tracked.terms.clone())
+    }
+
+    /// How many places it takes.
+    pub fn weight(&self) -> u32 {
+        self.terms().map_or(1, |terms| terms.weight)
+    }
+
+    /// The names of a hold of several; empty for any other.
+    pub fn names(&self) -> &[(Name, u32)] {
+        self.terms().map_or(&[], |terms| &terms.names)
+    }
+
+    /// What the leader of an election says about itself; `None` for any other hold.
+    pub fn value(&self) -> Option<&ArcStr> {
+        self.terms().and_then(|terms| terms.value.as_ref())
+    }
+
+    /// All its names.
+    pub fn places<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Name> {
+        Terms::places(self.terms(), name, 0).map(|(name, _)| name)
+    }
+
+    /// Whether indexes find it under this name.
+    pub fn is_led_by(&self, name: &Name) -> bool {
+        self.names().first().is_none_or(|(first, _)| first == name)
     }
 
     pub fn tracked(&self) -> Option<&Tracked> {
@@ -130,7 +167,7 @@ impl Hold {
     pub fn confirm(&mut self, attempt: Option<HoldKey>) {
         let Delivery::Tracked(tracked) = &mut self.delivery else { return };
         (tracked.state, tracked.attempt) = (DeliveryState::Confirmed, attempt);
-        if tracked.idempotency_id.is_none() && attempt == Some(self.key) {
+        if tracked.idempotency_id.is_none() && attempt == Some(self.key) && tracked.terms.is_none() {
             self.delivery = Delivery::Answered;
         }
     }

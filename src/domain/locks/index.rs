@@ -1,9 +1,12 @@
 //! Indexes over all holds and waiters: by deadline, session, key and incarnation. Derived, so never in a snapshot.
+//!
+//! A hold or waiter of several names is found under the first of them.
 
 use super::hold::Hold;
 use super::waiter::{Place, Waiter};
 use crate::domain::ids::{HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
 use crate::domain::time::Timestamp;
+use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -21,7 +24,13 @@ pub struct Index {
     pub attached: BTreeMap<(Incarnation, WaiterId), (Name, Place)>,
     /// Holds that an incarnation was granted and has not confirmed.
     pub unconfirmed: BTreeMap<(Incarnation, Token), Name>,
+    /// Waiters with an owner label.
+    pub waiters_labelled: BTreeSet<(ArcStr, WaiterId, Name)>,
+    /// Locks whose last hold's end delays the next grant, by when that is over.
+    pub delays: BTreeSet<(Timestamp, Name)>,
+    /// A hold or waiter of several names counts once for each.
     pub hold_count: u64,
+    pub waiter_count: u64,
 }
 
 /// The keys under which a hold is found.
@@ -33,7 +42,10 @@ pub struct HoldKeys {
 }
 
 impl HoldKeys {
-    pub fn of(hold: &Hold) -> HoldKeys {
+    pub fn of(name: &Name, hold: &Hold) -> HoldKeys {
+        if !hold.is_led_by(name) {
+            return HoldKeys::default();
+        }
         HoldKeys {
             lease: hold.deadline.moment().map(|end| (end, hold.token)),
             session: hold.owner.session().map(|session| (session, hold.token)),
@@ -45,12 +57,12 @@ impl HoldKeys {
 impl Index {
     pub fn add_hold(&mut self, name: &Name, hold: &Hold) {
         self.hold_count += 1;
-        self.move_hold(name, HoldKeys::default(), HoldKeys::of(hold));
+        self.move_hold(name, HoldKeys::default(), HoldKeys::of(name, hold));
     }
 
     pub fn remove_hold(&mut self, name: &Name, hold: &Hold) {
         self.hold_count = self.hold_count.saturating_sub(1);
-        self.move_hold(name, HoldKeys::of(hold), HoldKeys::default());
+        self.move_hold(name, HoldKeys::of(name, hold), HoldKeys::default());
     }
 
     /// A hold has changed. Inlined: adding and removing a hold are the same with nothing on one side.
@@ -62,21 +74,35 @@ impl Index {
     }
 
     pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: &Waiter) {
+        self.waiter_count += 1;
+        if !waiter.is_led_by(name) {
+            return;
+        }
         self.waits.insert((waiter.deadline, place.1), name.clone());
         self.waiting_keys.insert(waiter.key, (name.clone(), place));
         if let Some(session) = waiter.owner.session() {
             self.waiters_of.insert((session, place.1), name.clone());
+        }
+        if let Some(label) = waiter.owner.label() {
+            self.waiters_labelled.insert((label.clone(), place.1, name.clone()));
         }
         if let Some(command) = waiter.answered_by() {
             self.attached.insert((command.incarnation, place.1), (name.clone(), place));
         }
     }
 
-    pub fn remove_waiter(&mut self, place: Place, waiter: &Waiter) {
+    pub fn remove_waiter(&mut self, name: &Name, place: Place, waiter: &Waiter) {
+        self.waiter_count = self.waiter_count.saturating_sub(1);
+        if !waiter.is_led_by(name) {
+            return;
+        }
         self.waits.remove(&(waiter.deadline, place.1));
         self.waiting_keys.remove(&waiter.key);
         if let Some(session) = waiter.owner.session() {
             self.waiters_of.remove(&(session, place.1));
+        }
+        if let Some(label) = waiter.owner.label() {
+            self.waiters_labelled.remove(&(label.clone(), place.1, name.clone()));
         }
         if let Some(command) = waiter.answered_by() {
             self.attached.remove(&(command.incarnation, place.1));

@@ -7,12 +7,14 @@ mod lock;
 mod waiter;
 
 pub use hold::{Delivery, DeliveryState, Hold, Owner, Tracked};
-pub use lock::{Lock, Queue};
+pub use lock::{Lock, Queue, Rare};
 pub use waiter::{Orphan, Place, Waiter, WaiterState};
 
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
 use super::ids::{HoldKey, Incarnation, Name, SessionId, Token, WaiterId};
+use super::terms::remembered_size;
 use super::time::{Deadline, Timestamp};
+use arcstr::ArcStr;
 use index::{HoldKeys, Index};
 use std::collections::BTreeSet;
 
@@ -39,7 +41,7 @@ impl Locks {
     }
 
     pub fn waiter_count(&self) -> u64 {
-        self.index.waiting_keys.len() as u64
+        self.index.waiter_count
     }
 
     pub fn get(&self, name: &Name) -> Option<&Lock> {
@@ -63,23 +65,38 @@ impl Locks {
         self.map.freeze()
     }
 
-    /// The end of the first lease or wait.
+    /// The end of the first lease, wait or delay.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let lease = self.index.leases.first_key_value().map(|((end, _), _)| *end);
         let wait = self.index.waits.first_key_value().map(|((end, _), _)| *end);
-        lease.into_iter().chain(wait).min()
+        let delay = self.index.delays.first().map(|(end, _)| *end);
+        lease.into_iter().chain(wait).chain(delay).min()
     }
 
-    /// A lock with a lease or wait that has ended, leases first.
+    /// A lock with a lease, wait or delay that has ended, leases first.
     pub fn due(&self, now: Timestamp) -> Option<&Name> {
         let lease = self.index.leases.first_key_value().filter(|((end, _), _)| end.is_past(now));
         let wait = || self.index.waits.first_key_value().filter(|((end, _), _)| end.is_past(now));
-        lease.map(|(_, name)| name).or_else(|| wait().map(|(_, name)| name))
+        let delay = || self.index.delays.first().filter(|(end, _)| end.is_past(now));
+        let lease_or_wait = lease.map(|(_, name)| name).or_else(|| wait().map(|(_, name)| name));
+        lease_or_wait.or_else(|| delay().map(|(_, name)| name))
     }
 
-    /// How many leases and waits may expire.
-    pub fn deadline_counts(&self) -> (usize, usize) {
-        (self.index.leases.len(), self.index.waits.len())
+    /// How many leases, waits and delays may expire.
+    pub fn deadline_counts(&self) -> (usize, usize, usize) {
+        (self.index.leases.len(), self.index.waits.len(), self.index.delays.len())
+    }
+
+    /// What a session waits for: the number of each wait, and a name of it.
+    pub fn waits_of(&self, session: SessionId) -> impl Iterator<Item = (WaiterId, &Name)> {
+        let range = (session, WaiterId(0))..=(session, WaiterId(u64::MAX));
+        self.index.waiters_of.range(range).map(|((_, id), name)| (*id, name))
+    }
+
+    /// The same for an owner label.
+    pub fn waits_of_label(&self, label: &ArcStr) -> impl Iterator<Item = (WaiterId, &Name)> {
+        let of_label = self.index.waiters_labelled.range((label.clone(), WaiterId(0), Name::new())..);
+        of_label.take_while(move |(of, _, _)| of == label).map(|(_, id, name)| (*id, name))
     }
 
     /// The lock of some hold or waiter of this session, holds first.
@@ -110,18 +127,31 @@ impl Locks {
     }
 }
 
-/// Writing.
+/// Writing. A hold or waiter of several names changes under all of them at once.
 impl Locks {
     /// Adds a lock from a snapshot; whether it is new.
     pub fn insert(&mut self, name: Name, lock: Lock) -> bool {
         lock.holds.iter().for_each(|hold| self.index.add_hold(&name, hold));
         lock.queue.iter().for_each(|(place, waiter)| self.index.add_waiter(&name, *place, waiter));
+        lock.delay().into_iter().for_each(|(until, _)| _ = self.index.delays.insert((until, name.clone())));
         self.map.insert(name, lock).is_none()
     }
 
-    pub fn add_hold(&mut self, name: Name, size: u32, size_to_remember: u32, hold: Hold) {
-        let next_deadline = hold.deadline;
-        let lock = Lock { size, size_to_remember, next_deadline, holds: vec![hold], queue: Queue::default() };
+    pub fn add_hold(&mut self, name: Name, size: u32, remembers_size: bool, hold: Hold) {
+        match hold.shared_terms().filter(|terms| !terms.names.is_empty()) {
+            None => self.add_part_of_hold(name, size, remembers_size, hold),
+            Some(terms) => terms
+                .names
+                .iter()
+                .for_each(|(name, size)| self.add_part_of_hold(name.clone(), *size, remembers_size, hold.clone())),
+        }
+    }
+
+    fn add_part_of_hold(&mut self, name: Name, size: u32, remembers_size: bool, hold: Hold) {
+        let (next_deadline, extra_weight) = (hold.deadline, u64::from(hold.weight().saturating_sub(1)));
+        let rare = (extra_weight > 0).then(|| Box::new(Rare { extra_weight, ..Rare::default() }));
+        let size_to_remember = if remembers_size { remembered_size(size) } else { 0 };
+        let lock = Lock { size, size_to_remember, next_deadline, holds: vec![hold], queue: Queue::default(), rare };
         let (name, lock) = self.map.upsert(name, lock, Lock::merge);
         if let Some(hold) = lock.holds.last() {
             self.index.add_hold(&name, hold);
@@ -129,11 +159,24 @@ impl Locks {
     }
 
     pub fn remove_hold(&mut self, name: &Name, token: Token) -> Option<Hold> {
+        let hold = self.remove_part_of_hold(name, token)?;
+        self.remove_other_parts(name, &hold);
+        Some(hold)
+    }
+
+    fn remove_part_of_hold(&mut self, name: &Name, token: Token) -> Option<Hold> {
         let lock = self.map.get_mut(name)?;
         let at = lock.holds.iter().position(|hold| hold.token == token)?;
         let hold = lock.holds.remove(at);
+        lock.weight_removed(hold.weight());
         self.index.remove_hold(name, &hold);
         Some(hold)
+    }
+
+    fn remove_other_parts(&mut self, name: &Name, hold: &Hold) {
+        for (other, _) in hold.names().iter().filter(|(other, _)| other != name) {
+            self.remove_part_of_hold(other, hold.token);
+        }
     }
 
     /// Removes the holds for which there is a reason, and gives them with it. One pass: thousands may end together.
@@ -145,44 +188,114 @@ impl Locks {
         let Some(lock) = self.map.get_mut(name) else { return Vec::new() };
         let ended = lock.holds.extract_if(.., |hold| has_reason(hold));
         let removed: Vec<_> = ended.filter_map(|hold| reason(&hold).map(|reason| (hold, reason))).collect();
-        removed.iter().for_each(|(hold, _)| self.index.remove_hold(name, hold));
+        removed.iter().for_each(|(hold, _)| lock.weight_removed(hold.weight()));
+        for (hold, _) in &removed {
+            self.index.remove_hold(name, hold);
+            self.remove_other_parts(name, hold);
+        }
         removed
     }
 
     /// Changes a hold; its indexes follow.
-    pub fn change_hold(&mut self, name: &Name, token: Token, change: impl FnOnce(&mut Hold)) -> Option<&Hold> {
+    pub fn change_hold(&mut self, name: &Name, token: Token, mut change: impl FnMut(&mut Hold)) -> Option<&Hold> {
+        let terms = self.hold(name, token)?.shared_terms();
+        let names = terms.iter().flat_map(|terms| &terms.names).map(|(other, _)| other);
+        for other in names.filter(|other| *other != name) {
+            self.change_part_of_hold(other, token, &mut change);
+        }
+        self.change_part_of_hold(name, token, change)
+    }
+
+    fn change_part_of_hold(&mut self, name: &Name, token: Token, change: impl FnOnce(&mut Hold)) -> Option<&Hold> {
         let (name, lock) = self.map.get_key_value_mut(name)?;
         let hold = lock.holds.iter_mut().find(|hold| hold.token == token)?;
-        let before = HoldKeys::of(hold);
+        let before = HoldKeys::of(name, hold);
         change(hold);
-        self.index.move_hold(name, before, HoldKeys::of(hold));
+        self.index.move_hold(name, before, HoldKeys::of(name, hold));
         lock.next_deadline = lock.next_deadline.min(hold.deadline);
         Some(hold)
     }
 
-    /// Adds a waiter to the queue of a lock that exists; whether it does.
-    pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) -> bool {
-        let Some((name, lock)) = self.map.get_key_value_mut(name) else { return false };
+    pub fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) {
+        match waiter.terms.clone().filter(|terms| !terms.names.is_empty()) {
+            None => self.add_part_of_waiter(name, place, waiter),
+            Some(terms) => terms.names.iter().for_each(|(name, size)| {
+                self.add_part_of_waiter(name, place, Waiter { size: *size, ..waiter.clone() })
+            }),
+        }
+    }
+
+    /// A waiter for several names may wait in the queue of a lock that is free.
+    fn add_part_of_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) {
+        if self.map.get(name).is_none() {
+            self.map.insert(name.clone(), Lock::new(waiter.size, 0, Vec::new(), Queue::default(), None));
+        }
+        let Some((name, lock)) = self.map.get_key_value_mut(name) else { return };
         self.index.add_waiter(name, place, &waiter);
         lock.next_deadline = lock.next_deadline.min(Deadline::at(waiter.deadline));
         lock.queue.insert(place, waiter);
-        true
     }
 
     pub fn remove_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
+        let waiter = self.remove_part_of_waiter(name, place)?;
+        for (other, _) in waiter.names().iter().filter(|(other, _)| other != name) {
+            self.remove_part_of_waiter(other, place);
+        }
+        Some(waiter)
+    }
+
+    fn remove_part_of_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
         let waiter = self.map.get_mut(name)?.queue.remove(&place)?;
-        self.index.remove_waiter(place, &waiter);
+        self.index.remove_waiter(name, place, &waiter);
         Some(waiter)
     }
 
     /// The request of a waiter is lost; the time for a retry ends at `until`.
     pub fn orphan_waiter(&mut self, name: &Name, place: Place, until: Timestamp) {
-        let Some((name, lock)) = self.map.get_key_value_mut(name) else { return };
-        let Some(waiter) = lock.queue.get_mut(&place) else { return };
-        self.index.remove_waiter(place, waiter);
+        let Some(mut waiter) = self.remove_waiter(name, place) else { return };
         waiter.orphan(until);
-        self.index.add_waiter(name, place, waiter);
-        lock.next_deadline = lock.next_deadline.min(Deadline::at(waiter.deadline));
+        self.add_waiter(name, place, waiter);
+    }
+
+    /// Another number of holds may have the lock; the waiters that asked for the size before ask for the new one.
+    pub fn resize(&mut self, name: &Name, size: u32) {
+        let Some(lock) = self.map.get_mut(name) else { return };
+        let before = std::mem::replace(&mut lock.size, size);
+        if lock.size_to_remember == before {
+            lock.size_to_remember = size;
+        }
+        lock.queue.values_mut().filter(|waiter| waiter.size == before).for_each(|waiter| waiter.size = size);
+        lock.change_rare(|rare| rare.is_resized = true);
+    }
+
+    /// A shared lock becomes exclusive, or an exclusive one shared.
+    pub fn convert(&mut self, name: &Name, size: u32) {
+        if let Some(lock) = self.map.get_mut(name) {
+            lock.size = size;
+        }
+    }
+
+    /// Nobody is granted the lock before `until`: the hold with this token ended. An earlier, longer delay stays.
+    pub fn delay(&mut self, name: &Name, until: Timestamp, token: Token) {
+        let Some((name, lock)) = self.map.get_key_value_mut(name) else { return };
+        if lock.delay().is_some_and(|(before, _)| before >= until) {
+            return;
+        }
+        lock.delay().into_iter().for_each(|(before, _)| _ = self.index.delays.remove(&(before, name.clone())));
+        lock.change_rare(|rare| rare.delay = Some((until, token)));
+        lock.next_deadline = lock.next_deadline.min(Deadline::at(until));
+        self.index.delays.insert((until, name.clone()));
+    }
+
+    /// Ends a delay that is over.
+    pub fn end_delay(&mut self, name: &Name, now: Timestamp) {
+        let Some((until, _)) = self.get(name).and_then(Lock::delay).filter(|(until, _)| until.is_past(now)) else {
+            return;
+        };
+        self.index.delays.remove(&(until, name.clone()));
+        if let Some(lock) = self.map.get_mut(name) {
+            lock.change_rare(|rare| rare.delay = None);
+        }
     }
 
     /// Removes a lock that has neither holds nor waiters.
@@ -197,12 +310,14 @@ impl Locks {
         }
     }
 
-    /// Drops the first lease or wait from its index: its lock does not have it.
+    /// Drops the first lease, wait or delay from its index: its lock does not have it.
     pub fn drop_due(&mut self, now: Timestamp) {
         if self.index.leases.first_key_value().is_some_and(|((end, _), _)| end.is_past(now)) {
             self.index.leases.pop_first();
-        } else {
+        } else if self.index.waits.first_key_value().is_some_and(|((end, _), _)| end.is_past(now)) {
             self.index.waits.pop_first();
+        } else {
+            self.index.delays.pop_first();
         }
     }
 
@@ -231,7 +346,7 @@ mod tests {
             caller: Caller::NOBODY,
             delivery,
         };
-        locks.add_hold(name.clone(), 1, 0, hold);
+        locks.add_hold(name.clone(), 1, false, hold);
         (locks, name)
     }
 
@@ -250,6 +365,8 @@ mod tests {
             dialect: Dialect::LdlmRest,
             idempotency_id: None,
             caller: Caller::NOBODY,
+            terms: None,
+            upgrades: None,
         }
     }
 
@@ -261,7 +378,7 @@ mod tests {
             assert_eq!(locks.next_deadline(), Some(deadline));
             assert!(locks.get(&name).is_some_and(|lock| !lock.next_deadline().is_past(Timestamp(10))));
         }
-        assert_eq!(locks.deadline_counts(), (1, 0));
+        assert_eq!(locks.deadline_counts(), (1, 0, 0));
         locks.remove_hold(&name, Token(1));
         assert_eq!((locks.next_deadline(), locks.hold_count()), (None, 0));
     }
@@ -270,7 +387,8 @@ mod tests {
     fn confirmed_hold_leaves_the_index_of_unconfirmed_ones() {
         let incarnation = Incarnation(7);
         let state = DeliveryState::Unconfirmed(incarnation);
-        let tracked = Tracked { state, idempotency_id: None, attempt: Some(HoldKey([1; 16])), lease_ms: None };
+        let tracked =
+            Tracked { state, idempotency_id: None, attempt: Some(HoldKey([1; 16])), lease_ms: None, terms: None };
         let (mut locks, name) = lock_with(Timestamp(10), Delivery::Tracked(Box::new(tracked)));
         assert_eq!(locks.unconfirmed_by(incarnation).collect::<Vec<_>>(), [(&name, Token(1))]);
         let hold = locks.change_hold(&name, Token(1), |hold| hold.confirm(Some(hold.key)));
@@ -282,7 +400,7 @@ mod tests {
     fn orphaned_waiter_is_answered_by_no_incarnation() {
         let (mut locks, name) = lock_with(Timestamp(100), Delivery::Answered);
         let (place, incarnation) = ((std::cmp::Reverse(0), WaiterId(0)), Incarnation(7));
-        assert!(locks.add_waiter(&name, place, waiter(CommandId { incarnation, sequence: 1 })));
+        locks.add_waiter(&name, place, waiter(CommandId { incarnation, sequence: 1 }));
         assert_eq!(locks.attached_to(incarnation).count(), 1);
         locks.orphan_waiter(&name, place, Timestamp(40));
         assert_eq!((locks.attached_to(incarnation).count(), locks.waiter_count()), (0, 1));

@@ -2,10 +2,12 @@
 
 use super::hold::Owner;
 use crate::domain::command::Metadata;
-use crate::domain::ids::{Caller, CommandId, Dialect, HoldKey, IdempotencyId, Incarnation, Name, WaiterId};
+use crate::domain::ids::{Caller, CommandId, Dialect, HoldKey, IdempotencyId, Incarnation, Name, Token, WaiterId};
+use crate::domain::terms::Terms;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// A waiter's place: the smallest is next.
 pub type Place = (Reverse<i32>, WaiterId);
@@ -28,6 +30,9 @@ pub struct Waiter {
     /// The request whose retry takes over this place.
     pub idempotency_id: Option<IdempotencyId>,
     pub caller: Caller,
+    pub terms: Option<Arc<Terms>>,
+    /// The shared hold that waits to become exclusive.
+    pub upgrades: Option<Token>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +79,28 @@ impl Waiter {
         };
     }
 
+    /// Of its part under this name.
     pub fn usage(&self, name: &Name) -> Usage {
-        Usage::of_waiter(name, self.owner.label().map(|label| &**label), &self.metadata)
+        let terms = self.terms.as_deref();
+        Usage::of_waiter(name, self.owner.label().map(|label| &**label), &self.metadata).with_terms(terms)
+    }
+
+    pub fn weight(&self) -> u32 {
+        self.terms.as_ref().map_or(1, |terms| terms.weight)
+    }
+
+    /// The names of a wait for several; empty for any other.
+    pub fn names(&self) -> &[(Name, u32)] {
+        self.terms.as_ref().map_or(&[], |terms| &terms.names)
+    }
+
+    /// All its names, each with its size.
+    pub fn places<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = (&'a Name, u32)> {
+        Terms::places(self.terms.as_deref(), name, self.size)
+    }
+
+    /// Whether indexes find it under this name.
+    pub fn is_led_by(&self, name: &Name) -> bool {
+        self.names().first().is_none_or(|(first, _)| first == name)
     }
 }

@@ -8,6 +8,7 @@ use super::cow_map::{FrozenMap, SHARDS, ShardKey};
 use super::idempotency::IdempotencyRecord;
 use super::ids::{IdempotencyId, Name, SessionId};
 use super::locks::Lock;
+use super::marks::Mark;
 use super::sessions::Session;
 use super::table::{Header, Table};
 use super::time::Timestamp;
@@ -26,6 +27,7 @@ pub struct FrozenTable {
     sessions: FrozenMap<SessionId, Session>,
     remembered_sizes: FrozenMap<Name, (u32, Timestamp)>,
     idempotency_keys: FrozenMap<IdempotencyId, IdempotencyRecord>,
+    marks: FrozenMap<Name, Mark>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,7 @@ impl Table {
             sessions: self.sessions.freeze(),
             remembered_sizes: self.remembered_sizes.freeze(),
             idempotency_keys: self.idempotency_keys.freeze(),
+            marks: self.marks.freeze(),
         }
     }
 
@@ -66,6 +69,9 @@ impl FrozenTable {
         put_all(&self.sessions, &mut buffer, out, format)?;
         put_all(&self.remembered_sizes, &mut buffer, out, format)?;
         put_all(&self.idempotency_keys, &mut buffer, out, format)?;
+        if format >= Format::Modes {
+            put_all(&self.marks, &mut buffer, out, format)?;
+        }
         put_all(&self.locks, &mut buffer, out, format)?;
         out.write_all(&buffer)
     }
@@ -170,7 +176,7 @@ impl FrozenTable {
 
     /// How many records all parts have together.
     pub fn records(&self) -> usize {
-        self.record_counts().into_iter().sum()
+        self.record_counts().sum()
     }
 
     /// A number that rises by one in each such span of cluster time, and with each leadership.
@@ -181,7 +187,7 @@ impl FrozenTable {
     /// The header of the table, and how many records of each kind there are.
     pub fn put_summary(&self, out: &mut Vec<u8>) {
         self.header.put(out, self.format());
-        self.record_counts().into_iter().for_each(|count| out.put_varint(count as u64));
+        self.record_counts().for_each(|count| out.put_varint(count as u64));
     }
 
     /// The records of one part.
@@ -190,10 +196,13 @@ impl FrozenTable {
         self.sessions.part(part).for_each(|(id, session)| put_record(id, session, out, format));
         self.remembered_sizes.part(part).for_each(|(name, size)| put_record(name, size, out, format));
         self.idempotency_keys.part(part).for_each(|(id, record)| put_record(id, record, out, format));
+        self.marks.part(part).for_each(|(resource, mark)| put_record(resource, mark, out, format));
         self.locks.part(part).for_each(|(name, lock)| put_record(name, lock, out, format));
     }
 
-    fn record_counts(&self) -> [usize; 4] {
-        [self.sessions.len(), self.remembered_sizes.len(), self.idempotency_keys.len(), self.locks.len()]
+    /// Below the level of modes there are no marks.
+    fn record_counts(&self) -> impl Iterator<Item = usize> {
+        let counts = [self.sessions.len(), self.remembered_sizes.len(), self.idempotency_keys.len(), self.locks.len()];
+        counts.into_iter().chain((self.format() >= Format::Modes).then_some(self.marks.len()))
     }
 }

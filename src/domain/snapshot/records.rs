@@ -6,9 +6,12 @@ use crate::domain::codec::Format;
 use crate::domain::command::Wait;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, Incarnation};
-use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Queue, Tracked, Waiter, WaiterState};
+use crate::domain::locks::{
+    Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Queue, Rare, Tracked, Waiter, WaiterState,
+};
+use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
-use crate::domain::sessions::Session;
+use crate::domain::sessions::{Session, TimedOut};
 use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};
 use crate::mutants::planted;
 use std::cmp::Reverse;
@@ -16,8 +19,26 @@ use std::cmp::Reverse;
 record!(NodeRecord { incarnation, last_sequence, up, store, level } in Format);
 
 record! {
-    Session { idle_timeout_ms, deadline, ended, idempotency_id, caller; watched: Timestamp(0), holds: 0, waiters: 0 } in Format
+    Session {
+        idle_timeout_ms, deadline, ended, timed_out, idempotency_id, caller; watched: Timestamp(0), holds: 0, waiters: 0
+    } in Format
 }
+
+/// Only its presence is encoded.
+impl Value<Format> for TimedOut {
+    fn put(&self, _: &mut Vec<u8>, _: Format) {}
+
+    fn get(_: &mut Decoder, _: Format) -> Result<Self, DecodeError> {
+        Ok(TimedOut)
+    }
+
+    fn is_in(format: Format) -> bool {
+        format >= Format::Modes
+    }
+}
+
+record!(Mark { token, caller, until } in Format);
+record!(Rare { delay, is_resized; extra_weight: 0 } in Format from Format::Modes);
 
 record!(IdempotencyRecord { body, until, caller, result } in Format);
 
@@ -70,6 +91,7 @@ impl Value<Format> for Lock {
             place.put(out, format);
             waiter.put(out, format);
         });
+        self.kept().put(out, format);
     }
 
     fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
@@ -83,7 +105,7 @@ impl Value<Format> for Lock {
         for _ in 0..input.count(30)? {
             queue.insert(Value::get(input, format)?, Value::get(input, format)?);
         }
-        Ok(Lock::new(size, size_to_remember, holds, queue))
+        Ok(Lock::new(size, size_to_remember, holds, queue, Value::get(input, format)?))
     }
 }
 
@@ -113,6 +135,7 @@ impl Value<Format> for Tracked {
         self.attempt.put(out, format);
         self.lease_ms.put(out, format);
         out.put_flag(is_orphaned);
+        self.terms.put(out, format);
     }
 
     fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
@@ -125,7 +148,7 @@ impl Value<Format> for Tracked {
             (None, true) => DeliveryState::Orphaned,
             (Some(_), true) => return Err(DecodeError::Unmatched("an orphaned hold")),
         };
-        Ok(Tracked { state, idempotency_id, attempt, lease_ms })
+        Ok(Tracked { state, idempotency_id, attempt, lease_ms, terms: Value::get(input, format)? })
     }
 
     fn is_in(format: Format) -> bool {
@@ -169,6 +192,10 @@ impl Value<Format> for Waiter {
         self.idempotency_id.put(out, format);
         out.put_flag(self.is_orphaned());
         self.caller.put(out, format);
+        self.terms.put(out, format);
+        if format >= Format::Modes {
+            self.upgrades.put(out, format);
+        }
     }
 
     fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
@@ -177,7 +204,7 @@ impl Value<Format> for Waiter {
         let wait = Wait::get(input, format)?;
         let mut waiter = Waiter {
             state: match wait {
-                Wait::Attached { .. } => WaiterState::Attached(command),
+                Wait::Attached { .. } | Wait::Guarded { .. } => WaiterState::Attached(command),
                 Wait::Detached { .. } => WaiterState::Detached(command),
             },
             key,
@@ -192,15 +219,20 @@ impl Value<Format> for Waiter {
             dialect: Value::get(input, format)?,
             idempotency_id: Value::get(input, format)?,
             caller: Caller::NOBODY,
+            terms: None,
+            upgrades: None,
         };
         if format >= Format::Clusters && input.flag()? {
             waiter.state = WaiterState::Orphaned(match (wait, command.sequence) {
-                (Wait::Attached { .. }, 0) => Orphan::Unconfirmed(command.incarnation),
-                (Wait::Attached { .. }, _) => Orphan::Attached(command),
+                (Wait::Attached { .. } | Wait::Guarded { .. }, 0) => Orphan::Unconfirmed(command.incarnation),
+                (Wait::Attached { .. } | Wait::Guarded { .. }, _) => Orphan::Attached(command),
                 (Wait::Detached { .. }, _) => Orphan::Detached(command),
             });
         }
-        waiter.caller = Value::get(input, format)?;
+        (waiter.caller, waiter.terms) = (Value::get(input, format)?, Value::get(input, format)?);
+        if format >= Format::Modes {
+            waiter.upgrades = Value::get(input, format)?;
+        }
         Ok(waiter)
     }
 }

@@ -6,11 +6,13 @@ use crate::domain::codec::Format;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId};
 use crate::domain::locks::Lock;
+use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
 use crate::domain::sessions::Session;
 use crate::domain::table::{Header, Table};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
+use std::collections::BTreeMap;
 
 pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let byte = input.u8()?;
@@ -28,14 +30,22 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
             table.add_idempotency_key(Value::get(input, format)?, Value::get(input, format)?)?;
         }
     }
+    if format >= Format::Modes {
+        for _ in 0..input.count(4)? {
+            table.add_mark(Value::get(input, format)?, Value::get(input, format)?)?;
+        }
+    }
     let mut kept = table.check_results_of_sessions()?;
+    let mut parts = Parts::default();
     for _ in 0..input.count(4)? {
         let (name, lock) = (Name::get(input, format)?, Lock::get(input, format)?);
         table.check_counters(&lock)?;
         kept += table.check_results_of_lock(&name, &lock)?;
+        parts.note(&name, &lock)?;
         table.add_lock(name, lock)?;
     }
     input.end()?;
+    parts.check()?;
     // A record of something that does not exist would never be removed.
     let is_matched = kept == table.idempotency_keys.live_count();
     if is_matched { Ok(table) } else { Err(DecodeError::Unmatched("an idempotency key")) }
@@ -100,6 +110,17 @@ impl Table {
         if is_new { Ok(()) } else { Err(DecodeError::Twice("an idempotency key")) }
     }
 
+    fn add_mark(&mut self, resource: Name, mark: Mark) -> Result<(), DecodeError> {
+        if mark.token.0 >= self.header.next_token {
+            return Err(DecodeError::Range);
+        }
+        if self.marks.get(&resource).is_some() {
+            return Err(DecodeError::Twice("a mark"));
+        }
+        self.marks.raise(resource, mark, &mut self.usages);
+        Ok(())
+    }
+
     fn add_lock(&mut self, name: Name, lock: Lock) -> Result<(), DecodeError> {
         for hold in lock.holds() {
             self.usages.add(hold.caller, hold.usage(&name));
@@ -120,10 +141,10 @@ impl Table {
     }
 
     fn check_results_of_lock(&self, name: &Name, lock: &Lock) -> Result<usize, DecodeError> {
-        let holds = lock.holds().iter().filter_map(|hold| {
+        let holds = lock.holds().iter().filter(|hold| hold.is_led_by(name)).filter_map(|hold| {
             Some((hold.idempotency_id()?, IdempotencyResult::Hold { name: name.clone(), token: hold.token }))
         });
-        let waiters = lock.queue().iter().filter_map(|(_, waiter)| {
+        let waiters = lock.queue().iter().filter(|(_, waiter)| waiter.is_led_by(name)).filter_map(|(_, waiter)| {
             Some((waiter.idempotency_id?, IdempotencyResult::Waiter { name: name.clone(), key: waiter.key }))
         });
         self.check_results(holds.chain(waiters))
@@ -143,6 +164,31 @@ impl Table {
             let matches = self.idempotency_keys.get(id).is_some_and(|record| record.result == result);
             if matches { Ok(count + 1) } else { Err(DecodeError::Unmatched("an idempotency key")) }
         })
+    }
+}
+
+/// The parts of holds and waiters of several names that are still to come, by the first name and the token or number: each
+/// lock that one of them names has a part of it.
+#[derive(Default)]
+struct Parts(BTreeMap<(Name, bool, u64), isize>);
+
+impl Parts {
+    fn note(&mut self, name: &Name, lock: &Lock) -> Result<(), DecodeError> {
+        let holds = lock.holds().iter().map(|hold| (hold.names(), false, hold.token.0));
+        let waiters = lock.queue().iter().map(|(place, waiter)| (waiter.names(), true, place.1.0));
+        for (names, is_waiter, number) in holds.chain(waiters).filter(|(names, ..)| !names.is_empty()) {
+            if names.iter().filter(|(own, _)| own == name).count() != 1 {
+                return Err(DecodeError::Unmatched("a hold or waiter of several names"));
+            }
+            let missing = self.0.entry((names[0].0.clone(), is_waiter, number)).or_insert(names.len() as isize);
+            *missing -= 1;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        let is_whole = self.0.values().all(|missing| *missing == 0);
+        if is_whole { Ok(()) } else { Err(DecodeError::Unmatched("a hold or waiter of several names")) }
     }
 }
 

@@ -3,17 +3,24 @@
 use super::{CommandResult, Effects, Table};
 use crate::domain::command::Acquire;
 use crate::domain::idempotency::IdempotencyResult;
-use crate::domain::ids::{CommandId, Token};
+use crate::domain::ids::{CommandId, Name, Token};
 use crate::domain::limits::Feature;
 use crate::domain::locks::{Lock, Owner, Place, Waiter, WaiterState};
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::{HeldBy, Refusal};
+use crate::domain::terms::{SHARED, sizes_agree};
 use crate::domain::time::Timestamp;
+
+/// The highest priority that an acquire can have: upgrades alone are above it.
+const PRIORITY_MAX: i32 = i32::MAX - 1;
 
 impl Table {
     /// What has expired of the lock was removed just before, so everything in it counts.
     pub(super) fn acquire(&mut self, effects: &mut Effects, id: CommandId, mut acquire: Acquire) -> CommandResult {
         acquire.idempotency_key = acquire.idempotency_key.filter(|_| self.supports(Feature::Clusters));
+        if self.supports(Feature::Modes) {
+            acquire.priority = acquire.priority.min(PRIORITY_MAX);
+        }
         if let Some(outcome) = self.retry_acquire(effects, id, &acquire)? {
             return Ok(outcome);
         }
@@ -24,22 +31,35 @@ impl Table {
         }
         match self.check_free(&acquire, self.header.now)? {
             true => Ok(self.take(effects, id, acquire)),
-            false => self.wait(id, &acquire),
+            false => {
+                self.check_deadlock(effects, &acquire)?;
+                self.wait(id, &acquire)
+            }
         }
     }
 
     /// Whether such a hold can exist at all.
     pub(super) fn check_grantable(&self, acquire: &Acquire) -> Result<(), Refusal> {
         self.header.limits.check_acquire(acquire)?;
+        let is_election = acquire.terms.as_ref().is_some_and(|terms| terms.value.is_some());
+        if is_election && acquire.lease_ms.is_none() {
+            return Err(Refusal::NoElectionLease);
+        }
         if self.header.next_token >= Token::END { Err(Refusal::TokensExhausted) } else { Ok(()) }
     }
 
     /// Whether it gets the lock at once (`true`) or has to wait.
     pub(super) fn check_free(&self, acquire: &Acquire, now: Timestamp) -> Result<bool, Refusal> {
-        let lock = self.locks.get(&acquire.name);
-        self.check_size(lock, acquire)?;
-        let free = lock.is_none_or(|lock| lock.has_room(acquire.size) && lock.queue().lets_pass(acquire.priority));
-        if !free && acquire.wait.is_none() {
+        let weight = acquire.weight();
+        let mut in_the_way = None;
+        for (name, size) in acquire.places() {
+            let lock = self.locks.get(name);
+            self.check_size(lock, name, size, acquire.remembers_size)?;
+            let free = |lock: &Lock| lock.has_room(size, weight) && lock.queue().lets_pass(acquire.priority);
+            in_the_way = in_the_way.or(lock.filter(|lock| !free(lock)));
+        }
+        let free = in_the_way.is_none();
+        if let Some(lock) = in_the_way.filter(|_| acquire.wait.is_none()) {
             return Err(self.held(lock, now));
         }
         self.check_counts(acquire, free)?;
@@ -48,32 +68,33 @@ impl Table {
     }
 
     /// LDLM's clients get an error when they disagree about the size, also about that of an idle lock.
-    fn check_size(&self, lock: Option<&Lock>, acquire: &Acquire) -> Result<(), Refusal> {
-        if !acquire.remembers_size {
+    fn check_size(&self, lock: Option<&Lock>, name: &Name, size: u32, remembers_size: bool) -> Result<(), Refusal> {
+        if !remembers_size && size != SHARED {
             return Ok(());
         }
-        let size = match lock {
+        let known = match lock {
             Some(lock) => Some(lock.size()),
-            None => self.remembered_sizes.size(&acquire.name),
+            None => self.remembered_sizes.size(name),
         };
-        match size {
-            Some(size) if size != acquire.size => Err(Refusal::SizeMismatch { size }),
+        match known {
+            Some(known) if !sizes_agree(known, size) => Err(Refusal::SizeMismatch { size: known }),
             _ => Ok(()),
         }
     }
 
     fn check_counts(&self, acquire: &Acquire, free: bool) -> Result<(), Refusal> {
         let limits = &self.header.limits;
-        if self.locks.hold_count() + self.locks.waiter_count() >= limits.holds_max {
+        let more = acquire.places().count() as u64;
+        if self.locks.hold_count() + self.locks.waiter_count() + more > limits.holds_max {
             return Err(Refusal::HoldsFull { limit: limits.holds_max });
         }
         if let Some(session) = acquire.session.and_then(|id| self.sessions.get(id))
-            && u64::from(session.holds) + u64::from(session.waiters) >= limits.holds_per_session_max
+            && u64::from(session.holds) + u64::from(session.waiters) + more > limits.holds_per_session_max
         {
             return Err(Refusal::SessionHoldsFull { limit: limits.holds_per_session_max });
         }
-        let waiters = || self.locks.get(&acquire.name).map_or(0, |lock| lock.queue().len() as u64);
-        if !free && waiters() >= limits.waiters_per_lock_max {
+        let waiters = |name: &Name| self.locks.get(name).map_or(0, |lock| lock.queue().len() as u64);
+        if !free && acquire.places().any(|(name, _)| waiters(name) >= limits.waiters_per_lock_max) {
             return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
         }
         if free { Ok(()) } else { self.check_waiting_key(acquire, None) }
@@ -100,10 +121,8 @@ impl Table {
         Outcome::Acquired(grant)
     }
 
-    fn held(&self, lock: Option<&Lock>, now: Timestamp) -> Refusal {
-        let Some((lock, oldest)) = lock.and_then(|lock| Some((lock, lock.holds().first()?))) else {
-            return Refusal::Broken("a queue without a hold");
-        };
+    pub(super) fn held(&self, lock: &Lock, now: Timestamp) -> Refusal {
+        let Some(oldest) = lock.holds().first() else { return free_but_not_yet(lock, now) };
         Refusal::Held(Box::new(HeldBy {
             since: oldest.since.into(),
             deadline: lock.holds().iter().filter_map(|hold| self.end_of(hold, now)).min(),
@@ -112,6 +131,18 @@ impl Table {
             waiters: lock.queue().len() as u32,
         }))
     }
+}
+
+/// Why a lock without a hold is not granted: its last hold's end delays that, or a waiter for several names is first.
+fn free_but_not_yet(lock: &Lock, now: Timestamp) -> Refusal {
+    let first = lock.queue().first().map(|(_, waiter)| waiter);
+    Refusal::Held(Box::new(HeldBy {
+        since: first.map_or(now, |waiter| waiter.since),
+        deadline: lock.delay().map(|(until, _)| until),
+        metadata: first.map(|waiter| waiter.metadata.clone()).unwrap_or_default(),
+        token: lock.delay().map_or(Token(0), |(_, token)| token),
+        waiters: lock.queue().len() as u32,
+    }))
 }
 
 impl Acquire {

@@ -62,7 +62,7 @@ impl Table {
         } else if self.supports(Feature::RaisedTokens) {
             self.raise_tokens(index, start.first_token);
         }
-        self.header.limits = if self.records_callers() { start.limits } else { start.limits.without_shares() };
+        self.header.limits = start.limits.for_level(self.header.level);
         self.header.confirm = start.confirm;
         self.touch_all_sessions();
         // The election vouches for the leader, so it is recorded unchecked.
@@ -112,9 +112,13 @@ impl Table {
         {
             return Err(Refusal::SessionUnknown);
         }
+        if command.needs_modes() && !self.supports(Feature::Modes) {
+            return Err(self.not_yet(Feature::Modes));
+        }
         if let Some(name) = command.name() {
             self.expire_lock(effects, &name.clone());
         }
+        command.other_names().for_each(|name| self.expire_lock(effects, name));
         match command {
             Command::OpenSession { session, idle_timeout_ms, idempotency_key, caller } => {
                 self.open_session(session, idle_timeout_ms, idempotency_key, caller)
@@ -138,8 +142,23 @@ impl Table {
                 let known = self.header.nodes.forget(node);
                 self.node_lost(effects, known)
             }
-            Command::RaiseLevel { level } => self.raise_level(level),
+            Command::RaiseLevel { level, limits } => self.raise_level(level, limits),
+            Command::Downgrade { name, key, .. } => self.downgrade(effects, &name, key),
+            Command::Upgrade(upgrade) => self.upgrade(effects, id, &upgrade),
+            Command::Transfer { name, key, to, new_key, .. } => self.transfer(effects, &name, key, to, new_key),
+            Command::Resize { name, size } => self.resize(effects, &name, size),
+            Command::SetValue { name, key, value, .. } => self.set_value(&name, key, value),
+            Command::RaiseMark { resource, token, caller } => self.raise_mark(resource, token, caller),
         }
+    }
+}
+
+impl Table {
+    /// The refusal of what needs a higher feature level.
+    pub(super) fn not_yet(&self, feature: Feature) -> Refusal {
+        let level = feature as u32;
+        let lacking = self.header.nodes.all().iter().find(|(_, record)| record.level < level);
+        Refusal::NotYet { level, node: lacking.map(|(node, _)| *node) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::Proof;
 use crate::domain::idempotency::{IdempotencyResult, ORPHAN_MS};
 use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
-use crate::domain::locks::{DeliveryState, Orphan, Place, Waiter, WaiterState};
+use crate::domain::locks::{DeliveryState, Hold, Orphan, Place, Waiter, WaiterState};
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
 
 impl Table {
@@ -31,18 +31,29 @@ impl Table {
         });
     }
 
+    /// The client has shown its key.
+    pub(super) fn client_knows(&mut self, name: &Name, token: Token) {
+        if let Some(tracked) = self.locks.hold(name, token).and_then(Hold::tracked) {
+            // With an idempotency key several attempts may have been answered, and at least one was.
+            let attempt = tracked.attempt.filter(|_| tracked.idempotency_id.is_none());
+            self.confirm_hold(name, token, attempt);
+        }
+    }
+
     /// The request of a waiter is lost. With an idempotency key its place is kept for a retry.
     pub(super) fn lose_waiter(&mut self, effects: &mut Effects, name: &Name, place: Place, why: WaitEnd) -> Vacancy {
         let until = self.header.now.after_ms(ORPHAN_MS);
         match self.locks.get(name).and_then(|lock| lock.queue().get(&place)) {
             Some(waiter) if waiter.idempotency_id.is_none() => return self.end_wait(effects, name, place, why),
             Some(waiter) if !waiter.is_orphaned() => {
+                let vacancy = Vacancy::among(waiter.names());
                 effects.wait_ended(waiter, why);
                 self.locks.orphan_waiter(name, place, until);
+                return vacancy;
             }
             _ => {}
         }
-        Vacancy
+        Vacancy::default()
     }
 
     /// No client will hear of a hold. With an idempotency key it is kept for a retry.
@@ -55,7 +66,7 @@ impl Table {
             }
             _ => {}
         }
-        Vacancy
+        Vacancy::default()
     }
 
     /// The node that was granted a hold died before it confirmed, and other waiters must not wait for its client. The
@@ -67,15 +78,16 @@ impl Table {
         token: Token,
         dead: Incarnation,
     ) -> Vacancy {
-        let Some((name, lock)) = self.locks.get_key_value(name) else { return Vacancy };
+        let Some((name, lock)) = self.locks.get_key_value(name) else { return Vacancy::default() };
         let (name, size) = (name.clone(), lock.size());
-        let Some(hold) = self.locks.hold(&name, token) else { return Vacancy };
+        let Some(hold) = self.locks.hold(&name, token) else { return Vacancy::default() };
         let Some(id) = hold.idempotency_id().filter(|_| self.locks.waiting(hold.key).is_none()) else {
             return self.end_hold(effects, &name, token, EndReason::Cancelled);
         };
-        let Some(hold) = self.locks.remove_hold(&name, token) else { return Vacancy };
-        self.hold_removed(effects, &name, &hold, EndReason::Cancelled);
+        let Some(hold) = self.locks.remove_hold(&name, token) else { return Vacancy::default() };
+        let vacancy = self.hold_removed(effects, &name, &hold, EndReason::Cancelled);
         let lease_ms = hold.tracked().and_then(|tracked| tracked.lease_ms);
+        let terms = hold.shared_terms();
         let waiter = Waiter {
             state: WaiterState::Orphaned(Orphan::Unconfirmed(dead)),
             key: hold.key,
@@ -90,10 +102,12 @@ impl Table {
             dialect: hold.dialect,
             idempotency_id: Some(id),
             caller: hold.caller,
+            terms,
+            upgrades: None,
         };
         self.keep_result(id, IdempotencyResult::Waiter { name: name.clone(), key: hold.key });
         let place = self.last_place(i32::MAX);
         self.add_waiter(&name, place, waiter);
-        Vacancy
+        vacancy
     }
 }

@@ -3,33 +3,72 @@
 use super::{Effects, Table, Vacancy};
 use crate::domain::ids::{Name, Token};
 use crate::domain::locks::Hold;
-use crate::domain::outcome::{EndReason, Event};
+use crate::domain::outcome::{EndReason, Event, WaitEnd};
+use crate::mutants::planted;
 
 impl Table {
     pub(super) fn end_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
-        if let Some(hold) = self.locks.remove_hold(name, token) {
-            self.hold_ended(effects, name, &hold, why);
+        match self.locks.remove_hold(name, token) {
+            Some(hold) => self.hold_ended(effects, name, &hold, why),
+            None => Vacancy::default(),
         }
-        Vacancy
     }
 
-    /// After a hold was removed from its lock.
-    pub(super) fn hold_ended(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
+    /// After a hold was removed from its locks.
+    pub(super) fn hold_ended(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) -> Vacancy {
         if let Some(id) = hold.idempotency_id() {
             self.idempotency_keys.end(id, &mut self.usages);
         }
-        self.hold_removed(effects, name, hold, why);
+        self.hold_removed(effects, name, hold, why)
     }
 
     /// As [`Table::hold_ended`], but the idempotency record stays.
-    pub(super) fn hold_removed(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) {
-        effects.budget = effects.budget.saturating_sub(1);
-        self.usages.remove(hold.caller, hold.usage(name));
-        if let Some(session) = hold.owner.session() {
-            self.sessions.remove_hold(session);
-        }
+    pub(super) fn hold_removed(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) -> Vacancy {
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
         let (since, deadline) = (hold.since.into(), hold.deadline.moment());
-        effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
+        for name in hold.places(name) {
+            effects.budget = effects.budget.saturating_sub(1);
+            self.usages.remove(hold.caller, hold.usage(name));
+            session.into_iter().for_each(|session| self.sessions.remove_hold(session));
+            effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
+            self.delay_next(name, hold, why);
+        }
+        self.end_upgrade(effects, name, hold.token);
+        Vacancy::among(hold.names())
+    }
+
+    /// Its owner may not know yet that the hold has ended, or somebody may rely on who leads.
+    fn delay_next(&mut self, name: &Name, hold: &Hold, why: EndReason) {
+        let Some(terms) = hold.terms() else { return };
+        let now = self.header.now;
+        if self.is_unclean(hold, why) && terms.lock_delay_ms > 0 && !planted!("lock-delay-forgotten") {
+            self.locks.delay(name, now.after_ms(terms.lock_delay_ms), hold.token);
+        }
+        let relied_on_until =
+            hold.deadline.moment().map(|end| end.min(now.after_ms(self.header.limits.election_reliable_ms)));
+        if let Some(until) = relied_on_until.filter(|until| terms.value.is_some() && *until >= now) {
+            self.locks.delay(name, until, hold.token);
+        }
+    }
+
+    /// A release, also by an operator, and a session that is closed are clean ends.
+    fn is_unclean(&self, hold: &Hold, why: EndReason) -> bool {
+        let session = || hold.owner.session().and_then(|session| self.sessions.get(session));
+        match why {
+            EndReason::Expired => true,
+            EndReason::SessionEnded => session().is_some_and(|session| session.timed_out.is_some()),
+            // No client has heard of a cancelled hold.
+            EndReason::Released | EndReason::Forced | EndReason::Transferred | EndReason::Cancelled => false,
+        }
+    }
+
+    /// A hold that has ended, or has another token, is not waited for any more to become exclusive.
+    pub(super) fn end_upgrade(&mut self, effects: &mut Effects, name: &Name, token: Token) {
+        let upgrade = self.locks.get(name).and_then(|lock| lock.queue().upgrade());
+        let place = upgrade.filter(|(_, waiter)| waiter.upgrades == Some(token)).map(|(place, _)| *place);
+        if let Some(place) = place {
+            // What comes next grants the lock to its waiters.
+            self.end_wait(effects, name, place, WaitEnd::HoldEnded).without_waiters();
+        }
     }
 }

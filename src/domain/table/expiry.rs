@@ -4,6 +4,7 @@ use super::{Effects, Table, Vacancy};
 use crate::domain::ids::{Name, SessionId};
 use crate::domain::locks::{Hold, Place, Waiter};
 use crate::domain::outcome::{EndReason, Event, WaitEnd};
+use crate::domain::sessions::TimedOut;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 
@@ -17,6 +18,7 @@ impl Table {
             self.locks.next_deadline(),
             self.sessions.next_deadline(),
             self.idempotency_keys.next_deadline(),
+            self.marks.next_deadline(),
             self.remembered_sizes.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -28,7 +30,7 @@ impl Table {
         let now = self.header.now;
         if sessions_may_end {
             while let Some(session) = self.sessions.due(now).filter(|_| effects.spend()) {
-                self.end_session(effects, session, true);
+                self.end_session(effects, session, Some(TimedOut));
             }
         }
         while let Some(name) = self.locks.due(now).cloned().filter(|_| effects.spend()) {
@@ -39,6 +41,9 @@ impl Table {
             effects.budget -= 1;
         }
         while effects.budget > 0 && self.idempotency_keys.remove_due(now, &mut self.usages) {
+            effects.budget -= 1;
+        }
+        while effects.budget > 0 && self.marks.forget_due(now, &mut self.usages) {
             effects.budget -= 1;
         }
     }
@@ -75,13 +80,14 @@ impl Table {
         }
     }
 
-    /// Ends holds whose lease has expired, waits that have timed out and what belongs to ended sessions, and grants the lock
-    /// to its waiters. Called before a command looks at the lock, too.
+    /// Ends holds whose lease has expired, waits that have timed out, a delay that is over and what belongs to ended sessions,
+    /// and grants the lock to its waiters. Called before a command looks at the lock, too.
     pub(super) fn expire_lock(&mut self, effects: &mut Effects, name: &Name) {
         let Some(lock) = self.locks.get(name) else { return };
         if !lock.next_deadline().is_past(self.header.now) && self.sessions.first_ended().is_none() {
             return;
         }
+        self.locks.end_delay(name, self.header.now);
         let vacancy = self.remove_ended_holds(effects, name);
         self.grant_waiters(effects, name, vacancy);
         if let Some(vacancy) = self.remove_ended_waits(effects, name) {
@@ -99,17 +105,20 @@ impl Table {
             let session = hold.owner.session()?;
             (!sessions.is_live(session)).then_some(EndReason::SessionEnded)
         };
+        let mut vacancy = Vacancy::default();
         for (hold, why) in self.locks.remove_holds(name, reason) {
-            self.hold_ended(effects, name, &hold, why);
+            vacancy = vacancy.and(self.hold_ended(effects, name, &hold, why));
         }
-        Vacancy
+        vacancy
     }
 
     fn remove_ended_waits(&mut self, effects: &mut Effects, name: &Name) -> Option<Vacancy> {
         let queue = self.locks.get(name)?.queue().iter();
         let ended = queue.filter_map(|(place, waiter)| Some((*place, self.reason_of_wait_end(waiter)?)));
         let ended: Vec<(Place, WaitEnd)> = ended.collect();
-        ended.into_iter().fold(None, |_, (place, why)| Some(self.end_wait(effects, name, place, why)))
+        ended.into_iter().fold(None, |vacancy: Option<Vacancy>, (place, why)| {
+            Some(vacancy.unwrap_or_default().and(self.end_wait(effects, name, place, why)))
+        })
     }
 
     fn reason_of_wait_end(&self, waiter: &Waiter) -> Option<WaitEnd> {

@@ -20,7 +20,7 @@ impl Table {
         let names: Vec<Name> = self.locks.names().cloned().collect();
         names.iter().for_each(|name| self.end_all_waits(&mut effects, name));
         if !keep_sessions {
-            self.sessions.live_ids().into_iter().for_each(|id| self.end_session(&mut effects, id, false));
+            self.sessions.live_ids().into_iter().for_each(|id| self.end_session(&mut effects, id, None));
         }
         names.iter().for_each(|name| self.end_or_confirm_holds(&mut effects, name, keep_holds));
         self.clear_ended_sessions(&mut effects);

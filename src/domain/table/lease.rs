@@ -21,12 +21,9 @@ impl Table {
     pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> CommandResult {
         self.header.limits.check_lease(Some(lease_ms))?;
         let hold = self.find_hold(name, proof)?;
+        proof.check_names(hold)?;
         let token = hold.token;
-        if let Some(tracked) = hold.tracked() {
-            // With an idempotency key several attempts may have been answered, and at least one was.
-            let attempt = tracked.attempt.filter(|_| tracked.idempotency_id.is_none());
-            self.confirm_hold(name, token, attempt);
-        }
+        self.client_knows(name, token);
         if self.locks.hold(name, token).is_some_and(|hold| hold.deadline == Deadline::NEVER) {
             return Err(Refusal::NoLease);
         }

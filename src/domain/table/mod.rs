@@ -3,24 +3,29 @@
 
 mod acquire;
 mod apply;
+mod convert;
+mod deadlock;
 mod delivery;
 mod ending;
 mod expiry;
 mod from_backup;
 mod lease;
+mod marks;
 mod nodes;
 mod preflight;
 mod quota;
 mod release;
 mod retry;
 mod sessions;
+mod transfer;
 mod views;
 mod waiting;
 
 use crate::domain::idempotency::IdempotencyKeys;
-use crate::domain::ids::Token;
+use crate::domain::ids::{Name, Token};
 use crate::domain::limits::{Feature, Limits};
 use crate::domain::locks::Locks;
+use crate::domain::marks::Marks;
 use crate::domain::nodes::Nodes;
 use crate::domain::outcome::{Event, Outcome};
 use crate::domain::refusal::Refusal;
@@ -37,6 +42,7 @@ pub struct Table {
     pub(super) sessions: Sessions,
     pub(super) remembered_sizes: RememberedSizes,
     pub(super) idempotency_keys: IdempotencyKeys,
+    pub(super) marks: Marks,
     pub(super) usages: Usages,
 }
 
@@ -69,7 +75,11 @@ struct Effects {
 
 /// Room may have become free in a lock, or another waiter may be first: the lock has to be granted to its waiters.
 #[must_use = "pass it to `Table::grant_waiters`"]
-struct Vacancy;
+#[derive(Default)]
+struct Vacancy {
+    /// The same in these locks: a hold or a waiter of several names left.
+    others: Vec<Name>,
+}
 
 impl Effects {
     /// Takes one unit of the budget; whether there was one.
@@ -81,6 +91,16 @@ impl Effects {
 }
 
 impl Vacancy {
+    /// After a hold or waiter of these names left.
+    fn among(names: &[(Name, u32)]) -> Vacancy {
+        Vacancy { others: names.iter().map(|(name, _)| name.clone()).collect() }
+    }
+
+    fn and(mut self, more: Vacancy) -> Vacancy {
+        self.others.extend(more.others);
+        self
+    }
+
     /// The lock has no waiters that could be granted it.
     fn without_waiters(self) {}
 }

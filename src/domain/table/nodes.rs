@@ -2,6 +2,7 @@
 
 use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::ids::{Incarnation, Name, NodeId, StoreId, Token};
+use crate::domain::limits::Limits;
 use crate::domain::locks::Place;
 use crate::domain::outcome::{Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
@@ -32,11 +33,14 @@ impl Table {
         Ok(Outcome::NodeRecorded)
     }
 
-    pub(super) fn raise_level(&mut self, level: u32) -> CommandResult {
+    pub(super) fn raise_level(&mut self, level: u32, limits: Option<Limits>) -> CommandResult {
         if level <= self.header.level || !self.header.nodes.all_support(level) {
             return Err(Refusal::LevelRefused { level: self.header.level });
         }
         self.header.level = level;
+        if let Some(limits) = limits {
+            self.header.limits = limits.for_level(level);
+        }
         Ok(Outcome::LevelRaised { level })
     }
 
@@ -52,12 +56,12 @@ impl Table {
             let unconfirmed: Vec<(Name, Token)> = unconfirmed.map(|(name, token)| (name.clone(), token)).collect();
             for (name, token) in unconfirmed {
                 let vacancy = self.requeue_unconfirmed(effects, &name, token, dead);
-                vacancies.insert(name, vacancy);
+                vacancies.entry(name).or_default().others.extend(vacancy.others);
             }
             let attached: Vec<(Name, Place)> = self.locks.attached_to(dead).cloned().collect();
             for (name, place) in attached {
                 let vacancy = self.lose_waiter(effects, &name, place, WaitEnd::Cancelled);
-                vacancies.insert(name, vacancy);
+                vacancies.entry(name).or_default().others.extend(vacancy.others);
             }
         }
         // Only now, or a waiter of another dead incarnation could be granted the lock.

@@ -21,6 +21,9 @@ impl Table {
         {
             return Some(Refusal::SessionUnknown);
         }
+        if command.needs_modes() && !self.supports(Feature::Modes) {
+            return self.is_opened().then(|| self.not_yet(Feature::Modes));
+        }
         match command {
             Command::Acquire(_) | Command::OpenSession { .. } if !self.is_opened() => None,
             Command::Acquire(acquire) => self.preflight_acquire(acquire, now),
@@ -28,12 +31,20 @@ impl Table {
                 self.preflight_open(*session, *idempotency_key, *caller, now)
             }
             Command::CloseSession { session } => (!self.sessions.is_live(*session)).then_some(Refusal::SessionUnknown),
-            Command::Release { name, proof, .. } => self.find_hold(name, proof).err(),
+            Command::Release { name, proof, .. } => {
+                self.find_hold(name, proof).and_then(|hold| proof.check_names(hold)).err()
+            }
             Command::ForceRelease { name, key } => self.find_hold(name, &Proof::Key(*key)).err(),
             Command::Renew { name, proof, lease_ms, .. } => self.preflight_renew(name, proof, *lease_ms),
             Command::CancelWait { name, label } => {
                 self.place_of_label(name, label).is_none().then_some(Refusal::NotWaiting)
             }
+            Command::Downgrade { name, key, .. } => self.find_convertible(name, *key).err(),
+            Command::Upgrade(upgrade) => self.plan_upgrade(upgrade, now).err(),
+            Command::Transfer { name, key, to, .. } => self.check_transfer(name, *key, *to).err(),
+            Command::Resize { name, size } => self.check_resize(name, *size).err(),
+            Command::SetValue { name, key, value, .. } => self.check_value(name, *key, value).err(),
+            Command::RaiseMark { resource, token, caller } => self.check_mark(resource, *token, *caller, now).err(),
             Command::Cancel { .. }
             | Command::ConfirmDelivery { .. }
             | Command::NodeUp { .. }
@@ -97,7 +108,8 @@ impl Table {
 
     fn preflight_renew(&self, name: &Name, proof: &Proof, lease_ms: u64) -> Option<Refusal> {
         let lease = if self.is_opened() { self.header.limits.check_lease(Some(lease_ms)) } else { Ok(()) };
-        match lease.and_then(|()| self.find_hold(name, proof)) {
+        let found = lease.and_then(|()| self.find_hold(name, proof));
+        match found.and_then(|hold| proof.check_names(hold).map(|()| hold)) {
             // The table records that the client knows of a tracked hold, even if it has no lease.
             Ok(hold) => (hold.deadline == Deadline::NEVER && hold.tracked().is_none()).then_some(Refusal::NoLease),
             Err(refusal) => Some(refusal),

@@ -2,7 +2,7 @@
 
 use super::Table;
 use crate::domain::command::{Acquire, Command};
-use crate::domain::ids::{Caller, Token};
+use crate::domain::ids::{Caller, Name, Token};
 use crate::domain::locks::Place;
 use crate::domain::refusal::Refusal;
 use crate::domain::usage::{Usage, Usages};
@@ -69,6 +69,7 @@ impl Command {
     pub fn min_bytes(&self) -> u64 {
         match self {
             Command::Acquire(acquire) => acquire.usage(true).bytes,
+            Command::RaiseMark { resource, .. } => Usage::of_mark(resource).bytes,
             Command::OpenSession { idempotency_key, .. } => Usage::of_new_session(idempotency_key.is_some()).bytes,
             _ => 0,
         }
@@ -80,7 +81,8 @@ impl Acquire {
     pub(super) fn usage(&self, granted: bool) -> Usage {
         let label = self.label.as_deref().filter(|_| self.session.is_none());
         let of = if granted { Usage::of_hold } else { Usage::of_waiter };
-        of(&self.name, label, &self.metadata).and(self.key_usage())
+        let part = |(name, _): (&Name, u32)| of(name, label, &self.metadata).with_terms(self.terms.as_deref());
+        self.places().map(part).fold(self.key_usage(), Usage::and)
     }
 
     fn key_usage(&self) -> Usage {

@@ -7,6 +7,7 @@ use crate::domain::locks::Hold;
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
+use std::collections::BTreeSet;
 
 impl Table {
     /// By its owner, or by an operator.
@@ -17,11 +18,16 @@ impl Table {
         proof: &Proof,
         why: EndReason,
     ) -> CommandResult {
-        let token = self.find_hold(name, proof)?.token;
+        let hold = self.find_hold(name, proof)?;
+        if why == EndReason::Released {
+            proof.check_names(hold)?;
+        }
+        let (token, names) = (hold.token, hold.names().iter().map(|(name, _)| name.clone()).collect());
         let vacancy = self.end_hold(effects, name, token, why);
         // Usually there are no waiters.
-        let waiter_granted = !self.forget_unused(name) && self.grant_waiters(effects, name, vacancy);
-        Ok(Outcome::Released { waiter_granted })
+        let is_done = self.forget_unused(name) && vacancy.others.is_empty();
+        let waiter_granted = !is_done && self.grant_waiters(effects, name, vacancy);
+        Ok(Outcome::Released { waiter_granted, names })
     }
 
     /// Undoes an acquire by its key, whether it waits or was granted.
@@ -55,7 +61,7 @@ impl Table {
 impl Proof {
     fn matches(&self, hold: &Hold) -> bool {
         match self {
-            Proof::Key(key) => hold.key == *key,
+            Proof::Key(key) | Proof::OfNames { key, .. } => hold.key == *key,
             Proof::TakenBy(dialect) => hold.dialect == *dialect,
             Proof::Label { label, token } => {
                 hold.owner.has_label(label) && token.is_none_or(|token| token == hold.token)
@@ -63,10 +69,21 @@ impl Proof {
         }
     }
 
+    /// A hold of several names is renewed and released by all of them, or not at all.
+    pub(super) fn check_names(&self, hold: &Hold) -> Result<(), Refusal> {
+        let all: BTreeSet<&Name> = hold.names().iter().map(|(name, _)| name).collect();
+        let agree = match self {
+            Proof::OfNames { names, .. } if all.is_empty() => names.len() == 1,
+            Proof::OfNames { names, .. } => names.len() == all.len() && names.iter().all(|name| all.contains(name)),
+            Proof::Key(_) | Proof::TakenBy(_) | Proof::Label { .. } => all.is_empty(),
+        };
+        if agree { Ok(()) } else { Err(Refusal::OtherNames { names: all.into_iter().cloned().collect() }) }
+    }
+
     /// Why it matches none of these holds.
     fn refusal(&self, holds: &[Hold]) -> Refusal {
         match self {
-            Proof::Key(_) | Proof::TakenBy(_) => Refusal::WrongKey,
+            Proof::Key(_) | Proof::OfNames { .. } | Proof::TakenBy(_) => Refusal::WrongKey,
             Proof::Label { label, .. } if holds.iter().any(|hold| hold.owner.has_label(label)) => {
                 Refusal::TokenMismatch
             }

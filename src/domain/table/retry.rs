@@ -8,8 +8,10 @@ use crate::domain::limits::Feature;
 use crate::domain::locks::{Delivery, DeliveryState, Owner, Place, Tracked, Waiter};
 use crate::domain::outcome::{Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
+use crate::domain::terms::Terms;
 use crate::mutants::planted;
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// Retries, by idempotency key.
 impl Table {
@@ -66,7 +68,10 @@ impl Table {
         }
         let place = self.place_of_key(&acquire.name, key);
         let place = place.ok_or(Refusal::Broken("an idempotency key without its waiter"))?;
-        self.replace_waiter(effects, id, acquire, place, place)
+        let waiter = self.locks.get(&acquire.name).and_then(|lock| lock.queue().get(&place));
+        // The lock may have another size since.
+        let size = waiter.map_or(acquire.size, |waiter| waiter.size);
+        self.replace_waiter(effects, id, &Acquire { size, ..acquire.clone() }, place, place)
     }
 
     /// Whether one more key can be remembered.
@@ -139,11 +144,12 @@ impl Table {
         self.check_waiter_growth(acquire, place)?;
         let waiter = self.remove_waiter(&acquire.name, place);
         let waiter = waiter.ok_or(Refusal::Broken("a waiter vanished while it asked again"))?;
+        let vacancy = Vacancy::among(waiter.names());
         self.report_wait_end(effects, &waiter, WaitEnd::Cancelled);
         let replacement = Waiter { since: waiter.since, caller: waiter.caller, ..self.waiter(id, acquire) };
         let outcome = self.enqueue(acquire, new_place, replacement);
         // Another waiter may be first now, and fit.
-        self.grant_waiters(effects, &acquire.name, Vacancy);
+        self.grant_waiters(effects, &acquire.name, vacancy);
         outcome
     }
 
@@ -153,10 +159,11 @@ impl Table {
         let before = self.locks.hold(&acquire.name, token).ok_or(VANISHED)?;
         let (caller, usage, idempotency_id) = (before.caller, before.usage(&acquire.name), before.idempotency_id());
         let deadline = before.deadline.max(self.lease_end(acquire.lease_ms));
-        let delivery = self.delivery_after_reentry(acquire);
+        let delivery = self.delivery_after_reentry(acquire, before.shared_terms());
+        self.end_upgrade(effects, &acquire.name, token);
         let new_token = self.issue_token();
         let changed = self.locks.change_hold(&acquire.name, token, |hold| {
-            (hold.token, hold.deadline, hold.delivery) = (new_token, deadline, delivery);
+            (hold.token, hold.deadline, hold.delivery) = (new_token, deadline, delivery.clone());
             if !acquire.metadata.is_empty() {
                 hold.metadata = acquire.metadata.clone();
             }
@@ -175,11 +182,11 @@ impl Table {
     }
 
     /// An earlier answer may have named the hold, so no lost attempt ends it.
-    fn delivery_after_reentry(&self, acquire: &Acquire) -> Delivery {
+    fn delivery_after_reentry(&self, acquire: &Acquire, terms: Option<Arc<Terms>>) -> Delivery {
         if !self.supports(Feature::Clusters) {
             return Delivery::Answered;
         }
         let (state, idempotency_id) = (DeliveryState::Confirmed, acquire.idempotency_key.map(|key| key.id));
-        Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt: None, lease_ms: acquire.lease_ms }))
+        Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt: None, lease_ms: acquire.lease_ms, terms }))
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::ids::{Caller, IdempotencyKey, SessionId};
 use crate::domain::limits::Feature;
 use crate::domain::outcome::{Event, Outcome};
 use crate::domain::refusal::Refusal;
-use crate::domain::sessions::Session;
+use crate::domain::sessions::{Session, TimedOut};
 use crate::domain::usage::Usage;
 
 impl Table {
@@ -31,8 +31,9 @@ impl Table {
         }
         self.check_opening(key, caller)?;
         let (deadline, idempotency_id) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
-        let (watched, ended, holds, waiters) = (deadline, false, 0, 0);
-        let session = Session { idle_timeout_ms, deadline, watched, ended, idempotency_id, caller, holds, waiters };
+        let (watched, ended, timed_out, holds, waiters) = (deadline, false, None, 0, 0);
+        let session =
+            Session { idle_timeout_ms, deadline, watched, ended, timed_out, idempotency_id, caller, holds, waiters };
         self.sessions.insert(id, session);
         self.usages.add(caller, Usage::SESSION);
         if let Some(key) = key {
@@ -55,15 +56,16 @@ impl Table {
         if !self.sessions.is_live(id) {
             return Err(Refusal::SessionUnknown);
         }
-        self.end_session(effects, id, false);
+        self.end_session(effects, id, None);
         Ok(Outcome::SessionClosed)
     }
 
-    pub(super) fn end_session(&mut self, effects: &mut Effects, id: SessionId, idle: bool) {
-        let Some(session) = self.sessions.mark_ended(id) else { return };
+    pub(super) fn end_session(&mut self, effects: &mut Effects, id: SessionId, timed_out: Option<TimedOut>) {
+        let timed_out_kept = timed_out.filter(|_| self.supports(Feature::Modes));
+        let Some(session) = self.sessions.mark_ended(id, timed_out_kept) else { return };
         if let Some(id) = session.idempotency_id.take() {
             self.idempotency_keys.end(id, &mut self.usages);
         }
-        effects.events.push(Event::SessionEnded { session: id, idle });
+        effects.events.push(Event::SessionEnded { session: id, idle: timed_out.is_some() });
     }
 }

@@ -4,7 +4,7 @@ use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::{Acquire, Wait};
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
-use crate::domain::locks::{Delivery, DeliveryState, Hold, Place, Tracked, Waiter, WaiterState};
+use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Place, Tracked, Waiter, WaiterState};
 use crate::domain::outcome::{Event, Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
 use std::cmp::Reverse;
@@ -26,7 +26,9 @@ impl Table {
 
     pub(super) fn waiter(&self, command: CommandId, acquire: &Acquire) -> Waiter {
         let (state, timeout_ms) = match acquire.wait {
-            Some(Wait::Attached { timeout_ms }) => (WaiterState::Attached(command), timeout_ms),
+            Some(Wait::Attached { timeout_ms } | Wait::Guarded { timeout_ms }) => {
+                (WaiterState::Attached(command), timeout_ms)
+            }
             Some(Wait::Detached { timeout_ms }) => (WaiterState::Detached(command), timeout_ms),
             None => (WaiterState::Detached(command), 1),
         };
@@ -44,15 +46,18 @@ impl Table {
             dialect: acquire.dialect,
             idempotency_id: acquire.idempotency_key.map(|key| key.id),
             caller: acquire.caller,
+            terms: acquire.terms.clone(),
+            upgrades: None,
         }
     }
 
     pub(super) fn enqueue(&mut self, acquire: &Acquire, place: Place, waiter: Waiter) -> CommandResult {
         let known = self.locks.get_key_value(&acquire.name);
-        let name = known.ok_or(Refusal::Broken("a waiter for a free lock"))?.0.clone();
+        let name = known.map_or_else(|| acquire.name.clone(), |(known, _)| known.clone());
         let is_attached = waiter.answered_by().is_some();
         self.add_waiter(&name, place, waiter);
-        let position = self.locks.get(&name).map_or(0, |lock| lock.queue().ahead(&place)) as u32;
+        let ahead = |(name, _)| self.locks.get(name).map_or(0, |lock| lock.queue().ahead(&place));
+        let position = acquire.places().map(ahead).max().unwrap_or(0) as u32;
         if let Some(key) = acquire.idempotency_key {
             self.record_result(key, acquire.caller, IdempotencyResult::Waiter { name, key: acquire.key });
         }
@@ -60,29 +65,30 @@ impl Table {
     }
 
     pub(super) fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) {
-        let (caller, usage, session) = (waiter.caller, waiter.usage(name), waiter.owner.session());
-        if self.locks.add_waiter(name, place, waiter) {
-            self.usages.add(caller, usage);
-            session.into_iter().for_each(|session| self.sessions.add_waiter(session));
+        for (name, _) in waiter.places(name) {
+            self.usages.add(waiter.caller, waiter.usage(name));
+            waiter.owner.session().into_iter().for_each(|session| self.sessions.add_waiter(session));
         }
+        self.locks.add_waiter(name, place, waiter);
     }
 
     /// Removes a waiter from everything except its idempotency key.
     pub(super) fn remove_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
         let waiter = self.locks.remove_waiter(name, place)?;
-        self.usages.remove(waiter.caller, waiter.usage(name));
-        if let Some(session) = waiter.owner.session() {
-            self.sessions.remove_waiter(session, self.header.now);
+        for (name, _) in waiter.places(name) {
+            self.usages.remove(waiter.caller, waiter.usage(name));
+            if let Some(session) = waiter.owner.session() {
+                self.sessions.remove_waiter(session, self.header.now);
+            }
         }
         Some(waiter)
     }
 
     pub(super) fn end_wait(&mut self, effects: &mut Effects, name: &Name, place: Place, why: WaitEnd) -> Vacancy {
-        if let Some(waiter) = self.remove_waiter(name, place) {
-            effects.budget = effects.budget.saturating_sub(1);
-            self.report_wait_end(effects, &waiter, why);
-        }
-        Vacancy
+        let Some(waiter) = self.remove_waiter(name, place) else { return Vacancy::default() };
+        effects.budget = effects.budget.saturating_sub(1);
+        self.report_wait_end(effects, &waiter, why);
+        Vacancy::among(waiter.names())
     }
 
     /// A wait without a grant is reported, and its idempotency key forgotten: the request may be made again.
@@ -114,10 +120,21 @@ impl Table {
 impl Table {
     /// Grants the lock to its next waiters while there is room, and forgets a lock that is unused. Whether there was a
     /// grant. A waiter whose own timeout ends in the same entry still gets its turn: the room was free before.
-    pub(super) fn grant_waiters(&mut self, effects: &mut Effects, name: &Name, _: Vacancy) -> bool {
+    pub(super) fn grant_waiters(&mut self, effects: &mut Effects, name: &Name, vacancy: Vacancy) -> bool {
+        let mut others = vacancy.others;
+        let mut granted = self.grant_queue(effects, name, &mut others);
+        while let Some(other) = others.pop() {
+            granted |= self.grant_queue(effects, &other, &mut others);
+        }
+        granted
+    }
+
+    /// The same for one lock. Adds the locks in whose queues another waiter is first now.
+    fn grant_queue(&mut self, effects: &mut Effects, name: &Name, others: &mut Vec<Name>) -> bool {
         let mut granted = false;
         while let Some((place, is_gone)) = self.next_in_queue(name) {
             let Some(waiter) = self.remove_waiter(name, place) else { break };
+            others.extend(waiter.names().iter().filter(|(other, _)| other != name).map(|(other, _)| other.clone()));
             if is_gone {
                 self.report_wait_end(effects, &waiter, WaitEnd::SessionEnded);
             } else {
@@ -134,14 +151,33 @@ impl Table {
         let lock = self.locks.get(name)?;
         let (place, waiter) = lock.queue().first()?;
         let is_gone = waiter.owner.session().is_some_and(|session| !self.sessions.is_live(session));
-        let fits = lock.has_room(waiter.size) && self.header.next_token < Token::END;
-        (is_gone || fits).then_some((*place, is_gone))
+        let fits = || self.header.next_token < Token::END && self.fits(name, lock, place, waiter);
+        (is_gone || fits()).then_some((*place, is_gone))
+    }
+
+    /// Whether the first waiter of this lock gets what it waits for: the lock, or all its locks, or to be the only holder.
+    fn fits(&self, name: &Name, lock: &Lock, place: &Place, waiter: &Waiter) -> bool {
+        if let Some(token) = waiter.upgrades {
+            return lock.is_only(token);
+        }
+        if waiter.names().is_empty() {
+            return lock.has_room(waiter.size, waiter.weight());
+        }
+        waiter.places(name).all(|(name, size)| {
+            self.locks.get(name).is_some_and(|lock| {
+                lock.has_room(size, 1) && lock.queue().first().is_some_and(|(first, _)| first == place)
+            })
+        })
     }
 
     fn grant(&mut self, effects: &mut Effects, name: &Name, waiter: Waiter) {
+        if let Some(token) = waiter.upgrades {
+            return self.grant_upgrade(effects, name, &waiter, token);
+        }
         let (answered_by, idempotency_id) = (waiter.answered_by(), waiter.idempotency_id);
         let (size, remembers_size) = (waiter.size, waiter.remembers_size);
         let hold = self.hold_of(waiter);
+        let name = hold.names().first().map_or_else(|| name.clone(), |(first, _)| first.clone());
         let (grant, unconfirmed) = (hold.to_grant(), hold.unconfirmed().is_some());
         if let Some(id) = idempotency_id {
             self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: grant.token });
@@ -149,7 +185,7 @@ impl Table {
         if let Some(command) = answered_by {
             effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed });
         }
-        self.add_hold(effects, name.clone(), size, remembers_size, hold);
+        self.add_hold(effects, name, size, remembers_size, hold);
     }
 
     /// The hold that this waiter is granted now.
@@ -172,32 +208,38 @@ impl Table {
             Some(command) if self.confirms_deliveries() => DeliveryState::Unconfirmed(command.incarnation),
             _ => DeliveryState::Confirmed,
         };
-        if state == DeliveryState::Confirmed && waiter.idempotency_id.is_none() {
+        if state == DeliveryState::Confirmed && waiter.idempotency_id.is_none() && waiter.terms.is_none() {
             return Delivery::Answered;
         }
         let (idempotency_id, attempt, lease_ms) = (waiter.idempotency_id, Some(waiter.key), waiter.lease_ms);
-        Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt, lease_ms }))
+        Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt, lease_ms, terms: waiter.terms.clone() }))
     }
 
     pub(super) fn add_hold(&mut self, effects: &mut Effects, name: Name, size: u32, remembers_size: bool, hold: Hold) {
-        effects.granted(name.clone(), &hold, None);
-        if remembers_size {
-            self.remembered_sizes.forget(&name);
+        for name in hold.places(&name) {
+            effects.granted(name.clone(), &hold, None);
+            if remembers_size {
+                self.remembered_sizes.forget(name);
+            }
+            self.usages.add(hold.caller, hold.usage(name));
+            hold.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
         }
-        self.usages.add(hold.caller, hold.usage(&name));
-        hold.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
-        self.locks.add_hold(name, size, if remembers_size { size } else { 0 }, hold);
+        self.locks.add_hold(name, size, remembers_size, hold);
     }
 
     /// Drops a lock without holds and waiters, and remembers its size if a client wants that. Whether it was unused.
     pub(super) fn forget_unused(&mut self, name: &Name) -> bool {
         let Some(lock) = self.locks.remove_unused(name) else { return false };
         if lock.size_to_remember() > 0 {
-            let limits = &self.header.limits;
-            let until = self.header.now.after_ms(limits.remembered_size_idle_ms);
-            self.remembered_sizes.remember(name, lock.size_to_remember(), until, limits.remembered_sizes_max);
+            self.remember_size(name, lock.size_to_remember());
         }
         true
+    }
+
+    pub(super) fn remember_size(&mut self, name: &Name, size: u32) {
+        let limits = &self.header.limits;
+        let until = self.header.now.after_ms(limits.remembered_size_idle_ms);
+        self.remembered_sizes.remember(name, size, until, limits.remembered_sizes_max);
     }
 }
 

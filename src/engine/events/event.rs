@@ -32,7 +32,7 @@ impl LockEvent {
             // They concern the requests of one node; the grant itself is published by `Granted`.
             Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => None,
             // A defect may show on one node only.
-            Event::Broken(_) => None,
+            Event::Broken(_) | Event::DeadlockSearchCut => None,
         }
     }
 }

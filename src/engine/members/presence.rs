@@ -6,7 +6,7 @@
 use super::cluster_members::ClusterMembers;
 use super::node_health::MembershipChange;
 use crate::base::{KeyedLogRateLimit, clock};
-use crate::domain::{Command, FEATURE_LEVEL, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use crate::domain::{Command, FEATURE_LEVEL, Feature, Incarnation, Limits, NodeId, Outcome, Refusal, StoreId};
 use crate::engine::command_queue::Answered;
 use crate::engine::error::EngineError;
 use crate::engine::events::EventLog;
@@ -123,9 +123,17 @@ impl ClusterMembers {
         if level > table.level() {
             drop(table);
             tracing::info!(level, "every member supports a higher feature level: it is raised");
-            drop(self.queue.submit_as_leader(Command::RaiseLevel { level }));
+            drop(
+                self.queue
+                    .submit_as_leader(Command::RaiseLevel { level, limits: limits_of_level(level, &self.options) }),
+            );
         }
     }
+}
+
+/// Nodes below the level of modes could not read them.
+fn limits_of_level(level: u32, options: &crate::engine::EngineOptions) -> Option<Limits> {
+    (level >= Feature::Modes as u32).then_some(options.limits)
 }
 
 const CHECK_EVERY: Duration = Duration::from_millis(500);

@@ -23,6 +23,8 @@ pub struct Granted {
 pub struct Released {
     /// A waiter holds the lock now.
     pub waiter_granted: bool,
+    /// All names of a hold of several.
+    pub names: Vec<Name>,
 }
 
 pub struct Renewed {
@@ -135,7 +137,7 @@ impl Submitter {
     /// Runs a command that releases a hold.
     pub fn release(&self, command: Command) -> impl Future<Output = Result<Released, Fault>> {
         self.run(command).map(|outcome| match outcome? {
-            Outcome::Released { waiter_granted } => Ok(Released { waiter_granted }),
+            Outcome::Released { waiter_granted, names } => Ok(Released { waiter_granted, names }),
             other => Err(unexpected(other)),
         })
     }

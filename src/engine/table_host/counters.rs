@@ -45,6 +45,9 @@ counters! {
     forced_releases,
     session_releases,
     undelivered_grants,
+    transfers,
+    deadlocks,
+    deadlock_searches_cut,
     sessions_opened,
     sessions_closed,
     sessions_idled_out,
@@ -66,6 +69,9 @@ impl Counters {
 
     pub fn count_refusal(&self, refusal: &Refusal) {
         add(&self.refusals, 1);
+        if let Refusal::WouldDeadlock { .. } = refusal {
+            add(&self.deadlocks, 1);
+        }
         self.count_full(refusal);
     }
 
@@ -87,6 +93,10 @@ impl Counters {
             Outcome::Acquired(_)
             | Outcome::SessionClosed
             | Outcome::Released { .. }
+            | Outcome::Changed(_)
+            | Outcome::Resized { .. }
+            | Outcome::ValueSet(_)
+            | Outcome::MarkRaised { .. }
             | Outcome::Cancelled
             | Outcome::Confirmed
             | Outcome::NodeRecorded
@@ -102,6 +112,7 @@ impl Counters {
             Event::HoldEnded { why, .. } => add(self.counter_of(*why), 1),
             Event::SessionEnded { idle: true, .. } => add(&self.sessions_idled_out, 1),
             Event::SessionEnded { idle: false, .. } => add(&self.sessions_closed, 1),
+            Event::DeadlockSearchCut => add(&self.deadlock_searches_cut, 1),
             Event::Broken(what) => {
                 add(&self.broken_invariants, 1);
                 tracing::error!(what, "a broken invariant: please report this");
@@ -116,6 +127,7 @@ impl Counters {
             EndReason::Forced => &self.forced_releases,
             EndReason::SessionEnded => &self.session_releases,
             EndReason::Cancelled => &self.undelivered_grants,
+            EndReason::Transferred => &self.transfers,
         }
     }
 }

@@ -87,8 +87,8 @@ impl DebugLog {
                 let (session, why) = (session.handle(), if *idle { "nothing was heard of it" } else { "closed" });
                 tracing::debug!(session, why, "session {session} has ended: {why}");
             }
-            // Logged as an error where events are counted.
-            Event::Broken(_) => {}
+            // Counted, and a defect is logged there as an error.
+            Event::Broken(_) | Event::DeadlockSearchCut => {}
         }
     }
 }
@@ -130,6 +130,7 @@ fn end_of_hold(why: EndReason) -> &'static str {
         EndReason::Forced => "ended by an operator",
         EndReason::SessionEnded => "its session has ended",
         EndReason::Cancelled => "its answer could not be delivered",
+        EndReason::Transferred => "another session has it now",
     }
 }
 
@@ -138,5 +139,6 @@ fn end_of_wait(why: WaitEnd) -> &'static str {
         WaitEnd::TimedOut => "timed out",
         WaitEnd::Cancelled => "given up",
         WaitEnd::SessionEnded => "its session has ended",
+        WaitEnd::HoldEnded => "its hold has ended",
     }
 }

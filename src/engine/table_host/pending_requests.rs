@@ -189,6 +189,7 @@ fn outcome_of_end(why: WaitEnd) -> Outcome {
         WaitEnd::TimedOut => Refusal::WaitTimedOut,
         WaitEnd::Cancelled => Refusal::WaitCancelled,
         WaitEnd::SessionEnded => Refusal::SessionUnknown,
+        WaitEnd::HoldEnded => Refusal::WrongKey,
     })
 }
 

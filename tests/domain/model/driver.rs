@@ -70,6 +70,13 @@ pub fn limits(tight: bool) -> Limits {
         table_bytes_max: 0,
         credential_share: 0,
         address_share: 0,
+        names_max: 3,
+        lock_delay_ms_max: 60,
+        value_bytes_max: 4,
+        election_reliable_ms: 7,
+        deadlock_search_max: 1_000,
+        marks_max: if tight { 1 } else { 2 },
+        mark_idle_ms: 40,
     }
 }
 
@@ -167,7 +174,7 @@ impl Driver {
                 Command::NodeDown { node: id(node), incarnation: self.run_of(*node, false, *belated) }
             }
             Verb::Forget { node } => Command::ForgetNode { node: id(node) },
-            Verb::Raise { level } => Command::RaiseLevel { level: *level },
+            Verb::Raise { level } => Command::RaiseLevel { level: *level, limits: None },
             verb => unreachable!("{verb:?} is a client's"),
         }
     }
@@ -192,6 +199,7 @@ impl Driver {
             metadata: wanted.metadata.iter().copied().collect(),
             idempotency_key: wanted.request.map(|(id, body)| kit::request(id, body)),
             caller: caller(wanted.by),
+            terms: None,
         };
         self.keys.push((acquire.name.clone(), acquire.key));
         acquire

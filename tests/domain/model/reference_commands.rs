@@ -265,7 +265,7 @@ impl Reference {
     fn end_one(&mut self, name: &Name, why: EndReason, proof: &Proof) -> Result<Outcome, Refusal> {
         let token = self.find(name, proof)?;
         self.end_hold(token, why);
-        Ok(Outcome::Released { waiter_granted: self.grant_waiters(name) })
+        Ok(Outcome::Released { waiter_granted: self.grant_waiters(name), names: Vec::new() })
     }
 
     pub fn find(&self, name: &Name, proof: &Proof) -> Result<Token, Refusal> {
@@ -313,7 +313,7 @@ impl Reference {
 
 fn opens(proof: &Proof, hold: &Hold) -> bool {
     match proof {
-        Proof::Key(key) => hold.key == *key,
+        Proof::Key(key) | Proof::OfNames { key, .. } => hold.key == *key,
         Proof::TakenBy(dialect) => hold.dialect == *dialect,
         Proof::Label { label, token } => {
             hold.owner.session.is_none()
@@ -327,6 +327,6 @@ fn opens(proof: &Proof, hold: &Hold) -> bool {
 fn in_queue(ask: &Acquire, position: u32) -> Outcome {
     match ask.wait {
         Some(Wait::Detached { .. }) => Outcome::Enqueued { position },
-        Some(Wait::Attached { .. }) | None => Outcome::Waiting { position },
+        Some(Wait::Attached { .. } | Wait::Guarded { .. }) | None => Outcome::Waiting { position },
     }
 }

@@ -33,7 +33,7 @@ impl Reference {
                 self.bury_the_dead();
                 Ok(Outcome::NodeRecorded)
             }
-            Command::RaiseLevel { level } => {
+            Command::RaiseLevel { level, .. } => {
                 if level <= self.level || self.nodes.values().any(|node| node.level < level) {
                     return Err(Refusal::LevelRefused { level: self.level });
                 }

@@ -1,0 +1,161 @@
+//! Downgrade and upgrade: an exclusive hold becomes shared, or a shared one exclusive. The key stays, the token is new.
+
+use super::{CommandResult, Effects, Table, Vacancy};
+use crate::domain::command::{Proof, Upgrade, Wait};
+use crate::domain::idempotency::IdempotencyResult;
+use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
+use crate::domain::limits::check_max;
+use crate::domain::locks::{Hold, Place, Waiter, WaiterState};
+use crate::domain::outcome::{Event, Grant, Outcome, WaitEnd};
+use crate::domain::refusal::{Field, Refusal};
+use crate::domain::terms::SHARED;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
+use crate::mutants::planted;
+use std::cmp::Reverse;
+
+const VANISHED: Refusal = Refusal::Broken("a hold vanished while it changed its mode");
+
+/// What an upgrade comes to.
+pub(super) enum UpgradePlan {
+    /// The hold is exclusive already: the answer to an earlier request may be lost.
+    Done,
+    AtOnce,
+    /// Instead of an earlier wait of the same hold, if there is one.
+    Wait(Option<Place>),
+}
+
+impl Table {
+    /// Never waits, and lets the readers in that are first in the queue. A shared hold stays as it is.
+    pub(super) fn downgrade(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> CommandResult {
+        let hold = self.find_convertible(name, key)?;
+        let token = hold.token;
+        let grant =
+            if self.size_of(name) == SHARED { hold.to_grant() } else { self.convert(effects, name, token, SHARED)? };
+        self.client_knows(name, grant.token);
+        self.grant_waiters(effects, name, Vacancy::default());
+        Ok(Outcome::Changed(grant))
+    }
+
+    /// Waits before all that wait already, because they wait for this hold too.
+    pub(super) fn upgrade(&mut self, effects: &mut Effects, id: CommandId, upgrade: &Upgrade) -> CommandResult {
+        let plan = self.plan_upgrade(upgrade, self.header.now)?;
+        let hold = self.find_convertible(&upgrade.name, upgrade.key)?;
+        let (token, grant) = (hold.token, hold.to_grant());
+        let (owner, dialect) = (hold.owner.clone(), hold.dialect);
+        match plan {
+            UpgradePlan::Done => Ok(Outcome::Changed(grant)),
+            UpgradePlan::AtOnce => {
+                let grant = self.convert(effects, &upgrade.name, token, 1)?;
+                self.client_knows(&upgrade.name, grant.token);
+                Ok(Outcome::Changed(grant))
+            }
+            UpgradePlan::Wait(earlier) => {
+                self.check_deadlock_of_upgrade(effects, upgrade, &owner, token)?;
+                self.client_knows(&upgrade.name, token);
+                if let Some(place) = earlier {
+                    self.end_wait(effects, &upgrade.name, place, WaitEnd::Cancelled).without_waiters();
+                }
+                let place = earlier.unwrap_or((Reverse(i32::MAX), WaiterId(self.header.next_waiter)));
+                self.header.next_waiter += u64::from(earlier.is_none());
+                let timeout_ms = upgrade.wait.map_or(1, Wait::timeout_ms);
+                let waiter = Waiter {
+                    state: WaiterState::Attached(id),
+                    key: upgrade.attempt,
+                    since: self.header.now,
+                    timeout_ms,
+                    deadline: self.header.now.after_ms(timeout_ms),
+                    owner,
+                    size: 1,
+                    remembers_size: false,
+                    lease_ms: None,
+                    metadata: Default::default(),
+                    dialect,
+                    idempotency_id: None,
+                    caller: upgrade.caller,
+                    terms: None,
+                    upgrades: Some(token),
+                };
+                self.add_waiter(&upgrade.name, place, waiter);
+                Ok(Outcome::Waiting { position: 0 })
+            }
+        }
+    }
+
+    pub(super) fn plan_upgrade(&self, upgrade: &Upgrade, now: Timestamp) -> Result<UpgradePlan, Refusal> {
+        let limits = &self.header.limits;
+        check_max(Field::Wait, upgrade.wait.map_or(0, Wait::timeout_ms), limits.wait_ms_max)?;
+        let hold = self.find_convertible(&upgrade.name, upgrade.key)?;
+        let lock = self.locks.get(&upgrade.name).ok_or(VANISHED)?;
+        if lock.size() == 1 {
+            return Ok(UpgradePlan::Done);
+        }
+        let pending = lock.queue().upgrade();
+        let is_own = |waiter: &Waiter| waiter.upgrades == Some(hold.token);
+        if pending.is_some_and(|(_, waiter)| !is_own(waiter)) && !planted!("second-upgrade-waits") {
+            return Err(Refusal::UpgradePending);
+        }
+        if lock.is_only(hold.token) {
+            return Ok(UpgradePlan::AtOnce);
+        }
+        if upgrade.wait.is_none() {
+            return Err(self.held(lock, now));
+        }
+        let earlier = pending.map(|(place, _)| *place);
+        if earlier.is_none() {
+            self.check_upgrade_counts(upgrade, hold, lock.queue().len() as u64)?;
+        }
+        let is_taken = |(_, place): &(Name, Place)| Some(*place) != earlier;
+        if self.locks.waiting(upgrade.attempt).is_some_and(is_taken) {
+            return Err(Refusal::Broken("two waiters with one key"));
+        }
+        Ok(UpgradePlan::Wait(earlier))
+    }
+
+    fn check_upgrade_counts(&self, upgrade: &Upgrade, hold: &Hold, waiters: u64) -> Result<(), Refusal> {
+        let limits = &self.header.limits;
+        if waiters >= limits.waiters_per_lock_max {
+            return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
+        }
+        if self.locks.hold_count() + self.locks.waiter_count() >= limits.holds_max {
+            return Err(Refusal::HoldsFull { limit: limits.holds_max });
+        }
+        let label = hold.owner.label().map(|label| &**label);
+        self.check_usage(upgrade.caller, Usage::of_waiter(&upgrade.name, label, &Default::default()))
+    }
+
+    pub(super) fn grant_upgrade(&mut self, effects: &mut Effects, name: &Name, waiter: &Waiter, token: Token) {
+        let Ok(grant) = self.convert(effects, name, token, 1) else { return };
+        if let Some(command) = waiter.answered_by() {
+            effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed: false });
+        }
+    }
+
+    /// The hold with this key, if it can be shared or exclusive: one of one name, not counted, not that of an election.
+    pub(super) fn find_convertible(&self, name: &Name, key: HoldKey) -> Result<&Hold, Refusal> {
+        let hold = self.find_hold(name, &Proof::Key(key))?;
+        let is_counted = self.locks.get(name).is_some_and(|lock| lock.is_counted());
+        let is_convertible = !is_counted && hold.names().is_empty() && hold.value().is_none();
+        if is_convertible { Ok(hold) } else { Err(Refusal::NotConvertible) }
+    }
+
+    fn size_of(&self, name: &Name) -> u32 {
+        self.locks.get(name).map_or(1, |lock| lock.size())
+    }
+
+    /// Gives the lock another size, and its hold a new token.
+    fn convert(&mut self, effects: &mut Effects, name: &Name, token: Token, size: u32) -> Result<Grant, Refusal> {
+        if self.header.next_token >= Token::END {
+            return Err(Refusal::TokensExhausted);
+        }
+        let new_token = self.issue_token();
+        self.locks.convert(name, size);
+        let hold = self.locks.change_hold(name, token, |hold| hold.token = new_token).ok_or(VANISHED)?;
+        effects.granted(name.clone(), hold, Some(token));
+        let (grant, idempotency_id) = (hold.to_grant(), hold.idempotency_id());
+        if let Some(id) = idempotency_id {
+            self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: new_token });
+        }
+        Ok(grant)
+    }
+}
