@@ -2,12 +2,13 @@
 //!
 //! Integers are varints, ids are 16 raw bytes, texts follow their length. The byte of a variant is never reused.
 
-use super::command::{Acquire, Command, Metadata, Proof, Upgrade, Wait};
+use super::command::{Acquire, Command, Proof, Upgrade, Wait};
 use super::ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
     SessionId, StoreId, Token, WaiterId,
 };
 use super::limits::{Feature, Limits};
+use super::metadata::Metadata;
 use super::terms::Terms;
 use super::time::Timestamp;
 use crate::base::byte_enum;

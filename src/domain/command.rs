@@ -1,11 +1,10 @@
 //! Commands: what clients and nodes ask of the table.
 
-use super::codec::Format;
 use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
-use super::limits::{Feature, Limits};
+use super::limits::Limits;
+use super::metadata::Metadata;
 use super::terms::Terms;
 use arcstr::ArcStr;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A change to one lock, one session or one node's record. Lease, wait and idle times in milliseconds.
@@ -74,7 +73,7 @@ pub enum Command {
     RaiseLevel {
         level: u32,
         /// The limits from here on, among them those that the new level has; since the level of modes.
-        limits: Option<Limits>,
+        limits: Option<Box<Limits>>,
     },
     /// Makes an exclusive hold a shared one, with a new token.
     Downgrade {
@@ -150,32 +149,6 @@ pub struct Acquire {
     pub caller: Caller,
     /// What it asks for beyond one place in one lock.
     pub terms: Option<Arc<Terms>>,
-}
-
-/// Metadata of a hold: a small map of strings that its holder chose. An empty map takes no memory. Shared, because views and
-/// snapshots copy holds.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Metadata(Option<Arc<BTreeMap<Box<str>, Box<str>>>>);
-
-impl Metadata {
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|map| map.iter()).map(|(key, value)| (&**key, &**value))
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |map| map.len())
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Metadata {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Metadata {
-        let map: BTreeMap<_, _> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        Metadata((!map.is_empty()).then(|| Arc::new(map)))
-    }
 }
 
 /// How an acquire waits in the queue.
@@ -332,51 +305,5 @@ impl Command {
             _ => &[],
         };
         of_acquire.iter().skip(1).map(|(name, _)| name)
-    }
-}
-
-/// Formats and levels.
-impl Command {
-    /// Whether only tables at the level of modes can carry it out.
-    pub fn needs_modes(&self) -> bool {
-        match self {
-            Command::Acquire(acquire) => acquire.terms.is_some() || acquire.size == super::SHARED,
-            Command::Release { proof, .. } | Command::Renew { proof, .. } => matches!(proof, Proof::OfNames { .. }),
-            Command::Downgrade { .. }
-            | Command::Upgrade(_)
-            | Command::Transfer { .. }
-            | Command::Resize { .. }
-            | Command::SetValue { .. }
-            | Command::RaiseMark { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// The oldest format that can say all of it.
-    pub(super) fn format(&self) -> Format {
-        let is_guarded = |wait: &Option<Wait>| matches!(wait, Some(Wait::Guarded { .. }));
-        let is_new = match self {
-            Command::Acquire(acquire) => acquire.terms.is_some() || is_guarded(&acquire.wait),
-            Command::RaiseLevel { limits, .. } => limits.is_some(),
-            command => command.needs_modes(),
-        };
-        match self.caller() {
-            _ if is_new => Format::Modes,
-            Caller::NOBODY => Format::Clusters,
-            _ => Format::Callers,
-        }
-    }
-
-    /// Drops what nodes of a table at this level may not be able to read, and do not need.
-    pub(super) fn limit_to_level(&mut self, level: u32) {
-        if level < Feature::Callers as u32 {
-            self.forget_caller();
-        }
-        if let Command::Acquire(acquire) = self
-            && level < Feature::Modes as u32
-            && let Some(Wait::Guarded { timeout_ms }) = acquire.wait
-        {
-            acquire.wait = Some(Wait::Attached { timeout_ms });
-        }
     }
 }

@@ -1,10 +1,8 @@
 //! The limits and the feature level that apply consults. They are replicated: apply reads no configuration.
 
-use super::command::{Acquire, Metadata};
 use super::ids::Caller;
 use super::refusal::{Field, Pool, Refusal, ShareOf};
-use super::terms::{SHARED, Terms};
-use std::collections::BTreeSet;
+use super::terms::SHARED;
 
 /// The highest feature level that this program supports.
 pub const FEATURE_LEVEL: u32 = Feature::Modes as u32;
@@ -95,24 +93,6 @@ limits! {
 const SHARE_MIN: u64 = 8;
 
 impl Limits {
-    /// Checks what needs no other state. Called before a command is proposed and again when it is applied.
-    pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
-        self.check_name(&acquire.name)?;
-        self.check_size(acquire.size)?;
-        if let Some(terms) = &acquire.terms {
-            self.check_terms(terms, acquire)?;
-        }
-        self.check_lease(acquire.lease_ms)?;
-        if let Some(wait) = acquire.wait {
-            check_max(Field::Wait, wait.timeout_ms(), self.wait_ms_max)?;
-            let ends_by_itself = acquire.lease_ms.is_some() || acquire.session.is_some();
-            if !ends_by_itself {
-                return Err(Refusal::UnboundedHold);
-            }
-        }
-        self.check_metadata(&acquire.metadata)
-    }
-
     /// Without the limits that tables below the level of callers do not have.
     pub(super) fn without_shares(self) -> Limits {
         Limits { table_bytes_max: 0, credential_share: 0, address_share: 0, ..self }
@@ -134,25 +114,6 @@ impl Limits {
             return Err(Refusal::ZeroSize);
         }
         if size == SHARED && self.have_modes() { Ok(()) } else { check_max(Field::Size, size.into(), self.size_max) }
-    }
-
-    fn check_terms(&self, terms: &Terms, acquire: &Acquire) -> Result<(), Refusal> {
-        if terms.weight == 0 || terms.weight > acquire.size {
-            return Err(Refusal::WeightAboveSize { size: acquire.size });
-        }
-        check_max(Field::LockDelay, terms.lock_delay_ms, self.lock_delay_ms_max)?;
-        let first = terms.names.first();
-        if first.is_some_and(|(name, size)| *name != acquire.name || *size != acquire.size) {
-            return Err(Refusal::Broken("names of which the first is another"));
-        }
-        check_max(Field::Names, terms.names.len() as u64, self.names_max)?;
-        check_max(Field::Value, terms.value.as_ref().map_or(0, |value| value.len() as u64), self.value_bytes_max)?;
-        let mut seen = BTreeSet::new();
-        terms.names.iter().try_for_each(|(name, size)| {
-            self.check_name(name)?;
-            self.check_size(*size)?;
-            if seen.insert(name) { Ok(()) } else { Err(Refusal::NameTwice) }
-        })
     }
 
     /// The limits that a table of this level has.
@@ -191,14 +152,6 @@ impl Limits {
     /// Refuses a lease above the maximum lease (`locks.lease_max`).
     pub fn check_lease(&self, lease_ms: Option<u64>) -> Result<(), Refusal> {
         lease_ms.map_or(Ok(()), |lease| check_max(Field::Lease, lease, self.lease_ms_max))
-    }
-
-    fn check_metadata(&self, metadata: &Metadata) -> Result<(), Refusal> {
-        check_max(Field::MetadataEntries, metadata.len() as u64, self.metadata_entries_max)?;
-        metadata.iter().try_for_each(|(key, value)| {
-            check_max(Field::MetadataKey, key.len() as u64, self.metadata_key_bytes_max)?;
-            check_max(Field::MetadataValue, value.len() as u64, self.metadata_value_bytes_max)
-        })
     }
 }
 

@@ -9,15 +9,18 @@
 //! `refusal`, `limits`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`, `idempotency`,
 //! `remembered_sizes`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
 
+mod checks;
 mod codec;
 pub mod command;
 mod cow_map;
 mod entry;
 mod idempotency;
 pub mod ids;
+mod levels;
 mod limits;
 mod locks;
 mod marks;
+mod metadata;
 mod nodes;
 mod outcome;
 mod refusal;
@@ -30,7 +33,7 @@ pub mod time;
 mod usage;
 pub mod view;
 
-pub use command::{Acquire, Command, Metadata, Proof, Upgrade, Wait};
+pub use command::{Acquire, Command, Proof, Upgrade, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
@@ -38,6 +41,7 @@ pub use ids::{
     SessionId, StoreId, Token, WaiterId,
 };
 pub use limits::{FEATURE_LEVEL, Feature, Limits};
+pub use metadata::Metadata;
 pub use nodes::NodeRecord;
 pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd};
 pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};

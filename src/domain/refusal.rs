@@ -1,7 +1,7 @@
 //! Why the table refuses a command. A refusal is an answer, not an error.
 
-use super::command::Metadata;
 use super::ids::{Name, NodeId, SessionId, Token};
+use super::metadata::Metadata;
 use super::time::Timestamp;
 use crate::base::byte_enum;
 use arcstr::ArcStr;

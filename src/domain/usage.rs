@@ -3,9 +3,9 @@
 //! The bytes are an estimate: for each thing a figure that includes its part of trees, indexes and allocations, and
 //! the lengths of its texts. The change that a command makes is known without looking at anything else.
 
-use super::command::Metadata;
 use super::ids::Caller;
 use super::limits::Limits;
+use super::metadata::Metadata;
 use super::refusal::{Pool, Refusal, ShareOf};
 use super::terms::Terms;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! What readers see: locks and sessions without ended holds and waiters.
 
-use super::command::Metadata;
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::locks::{Hold, Lock, Owner, Waiter};
+use super::metadata::Metadata;
 use super::sessions::Session;
 use super::time::Timestamp;
 use arcstr::ArcStr;

@@ -80,7 +80,7 @@ impl RequestHandler {
             Request::Present { incarnation, store, level } => {
                 self.members.present(from, incarnation, store, level).await
             }
-            Request::Forward { incarnation, entry } => self.queue_forwarded(from, incarnation, entry),
+            Request::Forward { incarnation, entry } => self.queue_forwarded(from, incarnation, *entry),
             Request::ReadIndex => self.read_index().await,
             Request::Change(change) => self.members.make_change(change).await,
             Request::Compare(digest) => Reply::Compared(self.comparison.judge(from, &digest)),

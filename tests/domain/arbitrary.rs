@@ -154,7 +154,7 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, incarnation, store, level)| Command::NodeUp { node, incarnation, store, level }),
         1 => (node(), run()).prop_map(|(node, incarnation)| Command::NodeDown { node, incarnation }),
         1 => node().prop_map(|node| Command::ForgetNode { node }),
-        1 => (level(), prop::option::of(limits())).prop_map(|(level, limits)| Command::RaiseLevel { level, limits }),
+        1 => (level(), prop::option::of(limits().prop_map(Box::new))).prop_map(|(level, limits)| Command::RaiseLevel { level, limits }),
         2 => (text(), caller(), key()).prop_map(|(name, session, key)| Command::Downgrade { name, session, key }),
         2 => (text(), caller(), key(), key(), wait(), asker()).prop_map(|(name, session, key, attempt, wait, caller)| {
             Command::Upgrade(Box::new(Upgrade { name, session, key, attempt, wait, caller }))

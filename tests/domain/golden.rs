@@ -57,7 +57,7 @@ fn entries_with_modes_match_golden_bytes() {
     let commands = [
         ("acquire", acquire(ask)),
         ("release-names", Command::Release { name: name.clone(), session, proof: by_names }),
-        ("raise-level", Command::RaiseLevel { level: 7, limits: Some(limits) }),
+        ("raise-level", Command::RaiseLevel { level: 7, limits: Some(Box::new(limits)) }),
         ("downgrade", Command::Downgrade { name: name.clone(), session, key }),
         ("upgrade", Command::Upgrade(Box::new(upgrade))),
         ("transfer", Command::Transfer { name: name.clone(), session, key, to, new_key }),

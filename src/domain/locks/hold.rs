@@ -1,7 +1,7 @@
 //! One hold of a lock, and how far its grant has come on the way to the client.
 
-use crate::domain::command::Metadata;
 use crate::domain::ids::{Caller, Dialect, HoldKey, IdempotencyId, Incarnation, Name, SessionId, Token};
+use crate::domain::metadata::Metadata;
 use crate::domain::outcome::Grant;
 use crate::domain::terms::Terms;
 use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};

@@ -1,8 +1,8 @@
 //! One waiter in the queue of a lock.
 
 use super::hold::Owner;
-use crate::domain::command::Metadata;
 use crate::domain::ids::{Caller, CommandId, Dialect, HoldKey, IdempotencyId, Incarnation, Name, Token, WaiterId};
+use crate::domain::metadata::Metadata;
 use crate::domain::terms::Terms;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;

@@ -142,7 +142,7 @@ impl Table {
                 let known = self.header.nodes.forget(node);
                 self.node_lost(effects, known)
             }
-            Command::RaiseLevel { level, limits } => self.raise_level(level, limits),
+            Command::RaiseLevel { level, limits } => self.raise_level(level, limits.as_deref()),
             Command::Downgrade { name, key, .. } => self.downgrade(effects, &name, key),
             Command::Upgrade(upgrade) => self.upgrade(effects, id, &upgrade),
             Command::Transfer { name, key, to, new_key, .. } => self.transfer(effects, &name, key, to, new_key),

@@ -33,7 +33,7 @@ impl Table {
         Ok(Outcome::NodeRecorded)
     }
 
-    pub(super) fn raise_level(&mut self, level: u32, limits: Option<Limits>) -> CommandResult {
+    pub(super) fn raise_level(&mut self, level: u32, limits: Option<&Limits>) -> CommandResult {
         if level <= self.header.level || !self.header.nodes.all_support(level) {
             return Err(Refusal::LevelRefused { level: self.header.level });
         }

@@ -132,8 +132,8 @@ impl ClusterMembers {
 }
 
 /// Nodes below the level of modes could not read them.
-fn limits_of_level(level: u32, options: &crate::engine::EngineOptions) -> Option<Limits> {
-    (level >= Feature::Modes as u32).then_some(options.limits)
+fn limits_of_level(level: u32, options: &crate::engine::EngineOptions) -> Option<Box<Limits>> {
+    (level >= Feature::Modes as u32).then(|| Box::new(options.limits))
 }
 
 const CHECK_EVERY: Duration = Duration::from_millis(500);

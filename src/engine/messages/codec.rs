@@ -68,12 +68,12 @@ impl Value<Version1> for String {
 }
 
 /// The last field of a message: all that is left.
-impl Value<Version1> for Entry {
+impl Value<Version1> for Box<Entry> {
     fn put(&self, out: &mut Vec<u8>, _: Version1) {
         out.put_bytes(&self.encode());
     }
 
     fn get(input: &mut Decoder<'_>, _: Version1) -> Result<Self, DecodeError> {
-        Entry::decode(std::mem::take(&mut input.0))
+        Entry::decode(std::mem::take(&mut input.0)).map(Box::new)
     }
 }

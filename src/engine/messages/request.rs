@@ -14,7 +14,7 @@ pub enum Request {
     /// "I am this process, and I am alive." Repeated; the leader answers when the table has the node.
     Present { incarnation: Incarnation, store: StoreId, level: u32 },
     /// Commands and touches, as an entry without a stamp. Answered when queued, not when committed.
-    Forward { incarnation: Incarnation, entry: Entry },
+    Forward { incarnation: Incarnation, entry: Box<Entry> },
     /// Up to which index must a node have applied the log to answer what is asked now?
     ReadIndex,
     /// A change of the membership.

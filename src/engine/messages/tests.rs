@@ -14,7 +14,7 @@ fn requests() -> Vec<Request> {
     let body = Body::Batch { touches: vec![SessionId([3; 16])], more_touches: false, commands };
     vec![
         Request::Present { incarnation, store: StoreId([5; 16]), level: 2 },
-        Request::Forward { incarnation, entry: Entry { at: Timestamp(0), epoch: 0, body } },
+        Request::Forward { incarnation, entry: Box::new(Entry { at: Timestamp(0), epoch: 0, body }) },
         Request::ReadIndex,
         Request::Change(Change::Add { node: 4, address: "https://10.0.0.4:9443".to_owned() }),
         Request::Change(Change::Promote { node: 4 }),

@@ -71,7 +71,7 @@ impl Proposer {
         }
         let last = commands.last().map(|submitted| submitted.id.sequence);
         let body = Body::Batch { touches, more_touches: false, commands };
-        let entry = self.host.for_all_nodes(Entry { at: Default::default(), epoch: 0, body });
+        let entry = Box::new(self.host.for_all_nodes(Entry { at: Default::default(), epoch: 0, body }));
         let request = Request::Forward { incarnation: self.unsettled.incarnation(), entry };
         let answer = ask(&self.raft, stream.leader, &request, ASK_TIMEOUT).await;
         self.put_back_touches(&request, answer.as_ref());
@@ -106,8 +106,9 @@ impl Proposer {
 
     /// Touches that the leader did not accept are queued again.
     fn put_back_touches(&self, request: &Request, answer: Option<&Reply>) {
-        if let (Request::Forward { entry: Entry { body: Body::Batch { touches, .. }, .. }, .. }, false) =
-            (request, matches!(answer, Some(Reply::Accepted { .. })))
+        if let Request::Forward { entry, .. } = request
+            && let Body::Batch { touches, .. } = &entry.body
+            && !matches!(answer, Some(Reply::Accepted { .. }))
         {
             touches.iter().for_each(|session| self.queue.touch(*session));
         }
