@@ -40,13 +40,14 @@ pub struct Locks {
 
 const LOCKS_HELP: &str = "\
 One row for each hold, in the order of the locks' names, the oldest hold first. HELD is how many hold the lock, and of
-how many that may; HOLDER is what the holder says of itself (its owner label and metadata), or its session; LEASE is what
+how many that may, or that they share it; HOLDER is what the holder says of itself (its owner label and metadata), or its session; LEASE is what
 is left of its lease.
 
-With --output json: {\"locks\": [{\"name\", \"size\", \"queue_length\", \"holders\": [{\"fencing_token\", \"dialect\",
-\"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\", \"key\"}], \"waiters\": [{\"position\",
-\"dialect\", \"waiting_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\"}]}]}. Fields are added at
-times, none is taken away; \"key\" is there for admins, \"waiters\" with a NAME.
+With --output json: {\"locks\": [{\"name\", \"size\", \"mode\", \"delayed_for_seconds\", \"queue_length\", \"holders\":
+[{\"fencing_token\", \"dialect\", \"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\",
+\"weight\", \"name_count\", \"value\", \"key\"}], \"waiters\": [{\"position\", \"dialect\", \"waiting_for_seconds\",
+\"remaining_seconds\", \"session\", \"owner\", \"metadata\", \"mode\", \"weight\", \"name_count\"}]}]}. Fields are added
+at times, none is taken away; \"key\" is there for admins, \"waiters\" with a NAME.
 
 Examples:
   latchd locks
@@ -82,15 +83,20 @@ impl Locks {
 
 /// A row for each holder and each waiter, in the order of their turns.
 fn queue_table(lock: &Lock) -> Table {
-    let mut table = Table::new(&["PLACE", "WHO", "FOR", "LEFT", "TOKEN"]);
+    let mut table = Table::new(&["PLACE", "MODE", "WHO", "FOR", "LEFT", "TOKEN"]);
+    let mode = |mode: &str| if mode.is_empty() { NOTHING.to_owned() } else { mode.to_owned() };
     for hold in &lock.holders {
         let (since, left) = (Span(hold.held_for_seconds), span(hold.remaining_seconds));
-        table.row(&[&"holds", &holder(hold), &since, &left, &hold.fencing_token]);
+        table.row(&[&"holds", &mode(&lock.mode), &holder(hold), &since, &left, &hold.fencing_token]);
+    }
+    if lock.delayed_for_seconds.is_some() {
+        let left = span(lock.delayed_for_seconds);
+        table.row(&[&"delayed", &NOTHING, &"its last hold ended uncleanly", &NOTHING, &left, &NOTHING]);
     }
     let shown = lock.waiters.as_deref().unwrap_or_default();
     for who in shown {
         let (since, left) = (Span(who.waiting_for_seconds), Span(who.remaining_seconds));
-        table.row(&[&(who.position + 1), &waiter(who), &since, &left, &NOTHING]);
+        table.row(&[&(who.position + 1), &mode(&who.mode), &waiter(who), &since, &left, &NOTHING]);
     }
     let hidden = (lock.queue_length as usize).saturating_sub(shown.len());
     match lock.waiters {
@@ -128,7 +134,10 @@ fn locks_table(locks: &[Lock], keys: bool) -> Table {
     let columns = if keys { HEADINGS.len() } else { HEADINGS.len() - 1 };
     let mut table = Table::new(&HEADINGS[..columns]);
     for lock in locks {
-        let held = format!("{}/{}", lock.holders.len(), lock.size);
+        let held = match lock.mode.as_str() {
+            "shared" => format!("{} shared", lock.holders.len()),
+            _ => format!("{}/{}", lock.holders.len(), lock.size),
+        };
         let mut row = |[holder, since, left, token, key]: [&dyn Display; 5]| {
             let cells: [&dyn Display; 8] = [&lock.name, &held, &lock.queue_length, holder, since, left, token, key];
             table.row(&cells[..columns]);

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::{Failure, output_queue};
-use crate::client::{Holder, Waiter, is_treacherous, printable};
+use crate::client::{Holder, ShownTerms, Waiter, is_treacherous, printable};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -131,12 +131,21 @@ pub fn span(seconds: Option<f64>) -> String {
 
 /// The owner and the metadata of a holder, or else its session.
 pub fn holder(holder: &Holder) -> String {
-    who(&holder.owner, &holder.metadata, &holder.session)
+    who(&holder.owner, &holder.metadata, &holder.session) + &terms(&holder.terms)
 }
 
 /// The same of a waiter.
 pub fn waiter(waiter: &Waiter) -> String {
-    who(&waiter.owner, &waiter.metadata, &waiter.session)
+    who(&waiter.owner, &waiter.metadata, &waiter.session) + &terms(&waiter.terms)
+}
+
+/// What a hold is beyond one place in one lock.
+fn terms(terms: &ShownTerms) -> String {
+    let leads = terms.value.iter().map(|value| format!("leads as {value}"));
+    let weight = terms.weight.iter().map(|weight| format!("weight {weight}"));
+    let names = terms.name_count.iter().map(|count| format!("one of {count} names"));
+    let all: Vec<String> = leads.chain(weight).chain(names).collect();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
 }
 
 fn who(owner: &Option<String>, metadata: &BTreeMap<String, String>, session: &Option<String>) -> String {

@@ -33,7 +33,14 @@ pub struct LockQuery {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Lock {
     pub name: String,
+    /// How many holds it has room for; 4294967295 if it is shared.
     pub size: u32,
+    /// `exclusive`, `shared` or `counted`; empty from services that do not know it.
+    #[serde(default)]
+    pub mode: String,
+    /// Until somebody may be granted it, after a hold that ended uncleanly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delayed_for_seconds: Option<f64>,
     pub queue_length: u32,
     /// Oldest first.
     pub holders: Vec<Holder>,
@@ -55,6 +62,25 @@ pub struct Waiter {
     pub session: Option<String>,
     pub owner: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    /// What it asks for: `exclusive`, `shared`, `counted` or `upgrade`; empty from services that do not know it.
+    #[serde(default)]
+    pub mode: String,
+    #[serde(flatten)]
+    pub terms: ShownTerms,
+}
+
+/// What a hold is, or a waiter asks for, beyond one place in one lock.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct ShownTerms {
+    /// How many places of a counted lock it takes, if not 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// How many names it has, if not 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_count: Option<u32>,
+    /// What the leader of an election says about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 /// A hold, as listings show it.
@@ -69,6 +95,8 @@ pub struct Holder {
     pub session: Option<String>,
     pub owner: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub terms: ShownTerms,
     /// Shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,

@@ -20,7 +20,9 @@ mod tls_error;
 mod trust;
 mod wire;
 
-pub use admin::{BackupError, Cluster, ForcedRelease, Holder, Lock, LockQuery, Member, SessionEntry, Waiter};
+pub use admin::{
+    BackupError, Cluster, ForcedRelease, Holder, Lock, LockQuery, Member, SessionEntry, ShownTerms, Waiter,
+};
 pub use builder::ClientBuilder;
 pub use call::NO_TIMEOUT;
 pub use core::{Client, Notice};

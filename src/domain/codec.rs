@@ -120,6 +120,17 @@ impl<T: Value<Format>> Value<Format> for Vec<T> {
     }
 }
 
+impl<T: Value<Format>> Value<Format> for Box<[T]> {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        out.put_varint(self.len() as u64);
+        self.iter().for_each(|value| value.put(out, format));
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        Vec::get(input, format).map(Vec::into_boxed_slice)
+    }
+}
+
 impl<T: Value<Format>> Value<Format> for Arc<T> {
     fn put(&self, out: &mut Vec<u8>, format: Format) {
         (**self).put(out, format);

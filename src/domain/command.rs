@@ -184,7 +184,7 @@ pub enum Proof {
     /// The key of a hold of several names, and all of these names in any order.
     OfNames {
         key: HoldKey,
-        names: Vec<Name>,
+        names: Box<[Name]>,
     },
 }
 

@@ -184,11 +184,11 @@ pub enum Refusal {
     NameTwice,
     /// The key belongs to a hold of other names, or of more.
     OtherNames {
-        names: Vec<Name>,
+        names: Box<[Name]>,
     },
     /// The wait would be part of a deadlock: each waits for what the next one holds or is ahead in, and the last for the first.
     WouldDeadlock {
-        cycle: Vec<Blocked>,
+        cycle: Box<[Blocked]>,
     },
     /// Another holder waits to be the only one: neither could succeed.
     UpgradePending,
@@ -222,6 +222,16 @@ pub struct Blocked {
     /// Holds the lock, or is ahead in its queue.
     pub by: Party,
     pub waiter: Party,
+}
+
+impl Party {
+    /// The handle of a session, or the owner label.
+    pub fn shown(&self) -> String {
+        match self {
+            Party::Session(session) => session.handle(),
+            Party::Label(label) => label.to_string(),
+        }
+    }
 }
 
 /// A holder or waiter that can be told from others.

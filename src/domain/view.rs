@@ -4,8 +4,40 @@ use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::locks::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
 use super::sessions::Session;
+use super::terms::{SHARED, Terms};
 use super::time::Timestamp;
 use arcstr::ArcStr;
+use std::sync::Arc;
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By one.
+    Exclusive,
+    /// By any number.
+    Shared,
+    /// By as many as its size says.
+    Counted,
+}
+
+impl Mode {
+    pub fn of(size: u32) -> Mode {
+        match size {
+            1 => Mode::Exclusive,
+            SHARED => Mode::Shared,
+            _ => Mode::Counted,
+        }
+    }
+
+    /// The name in JSON, and in listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Exclusive => "exclusive",
+            Mode::Shared => "shared",
+            Mode::Counted => "counted",
+        }
+    }
+}
 
 /// A lock with its live holds, oldest first.
 #[derive(Clone, Debug)]
@@ -14,6 +46,8 @@ pub struct LockView {
     pub size: u32,
     pub holds: Vec<HoldView>,
     pub waiters: u32,
+    /// Until then nobody is granted it: a hold ended uncleanly.
+    pub delayed_until: Option<Timestamp>,
     /// Who waits, in order of their turns, where that was asked for.
     pub queue: Option<Vec<WaiterView>>,
 }
@@ -31,6 +65,7 @@ pub struct HoldView {
     /// When it ends unless its owner renews it, with its lease or with its session; `None` if never.
     pub ends: Option<Timestamp>,
     pub metadata: Metadata,
+    pub terms: Option<Arc<Terms>>,
 }
 
 /// A live waiter, and its place in the queue.
@@ -48,6 +83,11 @@ pub struct WaiterView {
     /// How many are ahead.
     pub position: u32,
     pub metadata: Metadata,
+    /// What it asks for.
+    pub size: u32,
+    pub terms: Option<Arc<Terms>>,
+    /// It holds the lock with others, and waits to be the only one.
+    pub upgrades: bool,
     /// Its request was lost; its place is kept for a retry.
     pub orphaned: bool,
 }
@@ -105,8 +145,15 @@ impl LockView {
         let holds: Vec<HoldView> = live_holds.map(|hold| HoldView::of(hold, session_end(hold))).collect();
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && is_owned(&waiter.owner);
         let waiters = lock.queue().iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
-        let is_in_use = !holds.is_empty() || waiters > 0;
-        is_in_use.then(|| LockView { name: name.clone(), size: lock.size(), holds, waiters, queue: None })
+        let delayed_until = lock.delay().map(|(until, _)| until).filter(|until| !until.is_past(now));
+        let is_in_use = !holds.is_empty() || waiters > 0 || delayed_until.is_some();
+        let (name, size) = (name.clone(), lock.size());
+        is_in_use.then(|| LockView { name, size, holds, waiters, delayed_until, queue: None })
+    }
+
+    /// How it is held: a lock without holds as it was last.
+    pub fn mode(&self) -> Mode {
+        Mode::of(self.size)
     }
 
     /// About how many bytes a listing needs for it.
@@ -128,13 +175,15 @@ impl HoldView {
             deadline: hold.deadline.moment(),
             ends: hold.end_time(session_end),
             metadata: hold.metadata.clone(),
+            terms: hold.shared_terms(),
         }
     }
 
     fn shown_bytes(&self) -> usize {
         const ROW_BYTES: usize = 250;
         let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
-        ROW_BYTES + self.label.as_deref().map_or(0, str::len) + metadata
+        let value = self.terms.as_ref().map_or(0, |terms| terms.text_bytes() as usize);
+        ROW_BYTES + self.label.as_deref().map_or(0, str::len) + metadata + value
     }
 }
 
@@ -164,6 +213,9 @@ impl WaiterView {
             priority,
             position,
             metadata: waiter.metadata.clone(),
+            size: waiter.size,
+            terms: waiter.terms.clone(),
+            upgrades: waiter.upgrades.is_some(),
             orphaned: waiter.is_orphaned(),
         }
     }

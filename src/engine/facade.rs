@@ -8,12 +8,14 @@ use super::messages::Change;
 use super::options::EngineOptions;
 use super::parts::{Overview, Parts};
 use super::reads::{Consistency, LockPage, PageLimit, SessionPage};
-use super::requests::{Granted, Released, Renewed};
+use super::requests::{Changed, Granted, Released, Renewed};
 use super::start::start;
 use super::table_host::EndedHold;
 use crate::base::DrainPhase;
 use crate::domain::view::{HoldView, LockFilter, LockView, WaiterView};
-use crate::domain::{Acquire, Caller, Command, HoldKey, IdempotencyKey, Limits, Name, Proof, SessionId, Timestamp};
+use crate::domain::{
+    Acquire, Caller, Command, HoldKey, IdempotencyKey, Limits, Name, Proof, SessionId, Timestamp, Upgrade,
+};
 use crate::raft::NodeStartError;
 use arcstr::ArcStr;
 use std::sync::Arc;
@@ -159,6 +161,31 @@ impl Engine {
         lease_ms: u64,
     ) -> impl Future<Output = Result<Renewed, Fault>> + Send + '_ {
         self.parts.submitter.renew(name, session, proof, lease_ms)
+    }
+}
+
+/// Changes of a hold.
+impl Engine {
+    /// Makes an exclusive hold a shared one; its key stays.
+    pub async fn downgrade(&self, name: Name, session: Option<SessionId>, key: HoldKey) -> Result<Changed, Fault> {
+        self.parts.submitter.downgrade(name, session, key).await
+    }
+
+    /// Makes a shared hold the only one, or waits for that before all others. Dropping the future ends the wait, and the
+    /// hold stays.
+    pub async fn upgrade(&self, upgrade: Upgrade) -> Result<Changed, Fault> {
+        self.parts.submitter.upgrade(upgrade).await
+    }
+
+    /// Gives a hold to another session, under a new key.
+    pub async fn transfer(
+        &self,
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+        to: SessionId,
+    ) -> Result<Changed, Fault> {
+        self.parts.submitter.transfer(name, session, key, to, Engine::new_key()).await
     }
 }
 

@@ -39,7 +39,7 @@ pub use members::{ClusterView, MemberRole, MemberView, check_address};
 pub use options::{EngineOptions, StorageOptions};
 pub use parts::Overview;
 pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
-pub use requests::{GrantGuard, Granted, Released, Renewed};
+pub use requests::{Changed, GrantGuard, Granted, Released, Renewed};
 pub use table_host::{EndedHold, Stats};
 
 pub use crate::raft::{Accept, MemberError, NodeStartError, NodeState, PeerFiles};

@@ -7,7 +7,7 @@ use super::code::Code;
 use super::failure::Failure;
 use super::unknown_fields::{UnknownFields, unknown_field};
 use crate::domain::Metadata;
-use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +32,7 @@ pub enum Value<'a> {
     Number(f64),
     Text(Cow<'a, str>),
     Map(Metadata),
+    List(Vec<Value<'a>>),
 }
 
 /// Whether anything may follow the object.
@@ -93,7 +94,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Unset => Ok(None),
             Value::Text(text) => Ok(Some(text)),
-            Value::Number(_) | Value::Map(_) => Err(wrong(field, "a string")),
+            Value::Number(_) | Value::Map(_) | Value::List(_) => Err(wrong(field, "a string")),
         }
     }
 
@@ -103,7 +104,7 @@ impl<'a> Value<'a> {
             Value::Unset => Ok(None),
             Value::Number(number) => Ok(Some(number)),
             Value::Text(text) => text.parse().map(Some).map_err(|_| wrong(field, "a number")),
-            Value::Map(_) => Err(wrong(field, "a number")),
+            Value::Map(_) | Value::List(_) => Err(wrong(field, "a number")),
         }
     }
 
@@ -111,7 +112,15 @@ impl<'a> Value<'a> {
         match self {
             Value::Unset => Ok(Metadata::default()),
             Value::Map(map) => Ok(map),
-            Value::Number(_) | Value::Text(_) => Err(wrong(field, "an object of strings")),
+            Value::Number(_) | Value::Text(_) | Value::List(_) => Err(wrong(field, "an object of strings")),
+        }
+    }
+
+    pub fn list(self, field: &'static str) -> Result<Option<Vec<Value<'a>>>, Failure> {
+        match self {
+            Value::Unset => Ok(None),
+            Value::List(list) => Ok(Some(list)),
+            Value::Number(_) | Value::Text(_) | Value::Map(_) => Err(wrong(field, "a list")),
         }
     }
 }
@@ -204,7 +213,7 @@ impl<'de> Visitor<'de> for ValueSeed {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, a number or an object of strings")
+        f.write_str("a string, a number, a list or an object of strings")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Value<'de>, E> {
@@ -229,6 +238,14 @@ impl<'de> Visitor<'de> for ValueSeed {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value<'de>, E> {
         Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(ValueSeed)? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value<'de>, A::Error> {

@@ -24,6 +24,12 @@ impl DurationField {
         DurationField { name, zero: true, limit_ms: limits.wait_ms_max, config_key: Field::Wait.config_key() }
     }
 
+    /// A delay of the next grant; 0: none.
+    pub const fn lock_delay(name: &'static str, limits: &Limits) -> DurationField {
+        let (limit_ms, config_key) = (limits.lock_delay_ms_max, Field::LockDelay.config_key());
+        DurationField { name, zero: true, limit_ms, config_key }
+    }
+
     /// Milliseconds, rounded up. The refusal of anything outside the bounds names field and bounds.
     pub fn ms(self, seconds: f64) -> Result<u64, Failure> {
         let limit_seconds = self.limit_ms as f64 / 1000.0;

@@ -3,8 +3,8 @@
 use super::html::Html;
 use super::human::{Count, Grouped, Span};
 use super::view::View;
-use crate::domain::view::{HoldView, LockView};
-use crate::domain::{Dialect, Timestamp};
+use crate::domain::view::{HoldView, LockView, Mode};
+use crate::domain::{Dialect, Terms, Timestamp};
 use crate::engine::LockPage;
 use std::time::Duration;
 
@@ -62,7 +62,9 @@ fn rows(html: &mut Html, lock: &LockView, now: Timestamp, titles: Titles<'_>) {
     html.raw("<tr class=\"").raw(class).raw("\"><td>");
     html.raw("<bdi class=\"name\">").text(if lock.name.is_empty() { "(empty name)" } else { &*lock.name });
     html.raw("</bdi>");
-    if lock.size > 1 {
+    if lock.mode() == Mode::Shared && !lock.holds.is_empty() {
+        html.raw("<span class=\"via\">").text(Grouped(lock.holds.len() as u64)).raw(" share it</span>");
+    } else if lock.size > 1 && lock.mode() == Mode::Counted {
         html.raw("<span class=\"via\">").text(lock.holds.len()).raw(" of ");
         html.text(Grouped(lock.size.into())).raw(" held</span>");
     }
@@ -70,7 +72,11 @@ fn rows(html: &mut Html, lock: &LockView, now: Timestamp, titles: Titles<'_>) {
     match lock.holds.first() {
         Some(first) => hold(html, first, now, titles),
         None => {
-            html.raw("<td class=\"quiet\">nobody at this moment</td><td></td><td></td><td></td>");
+            html.raw("<td class=\"quiet\">nobody at this moment");
+            if let Some(until) = lock.delayed_until {
+                html.raw(", delayed for ").text(Span(until.since(now)));
+            }
+            html.raw("</td><td></td><td></td><td></td>");
         }
     }
     html.raw("<td class=\"number\" data-label=\"Waiting\">");
@@ -89,6 +95,19 @@ fn rows(html: &mut Html, lock: &LockView, now: Timestamp, titles: Titles<'_>) {
     }
 }
 
+/// What a hold is beyond one place in one lock.
+fn terms(html: &mut Html, terms: &Terms) {
+    if let Some(value) = &terms.value {
+        html.raw("leads as <bdi>").text(value).raw("</bdi>, ");
+    }
+    if terms.weight != 1 {
+        html.raw("weight ").text(terms.weight).raw(", ");
+    }
+    if terms.names.len() > 1 {
+        html.raw("one of ").text(terms.names.len()).raw(" names, ");
+    }
+}
+
 fn hold(html: &mut Html, hold: &HoldView, now: Timestamp, titles: Titles<'_>) {
     html.raw("<td>");
     if !hold.metadata.is_empty() {
@@ -99,6 +118,7 @@ fn hold(html: &mut Html, hold: &HoldView, now: Timestamp, titles: Titles<'_>) {
         html.raw("</dl>");
     }
     html.raw("<span class=\"via\">");
+    hold.terms.iter().for_each(|shown| terms(html, shown));
     if let Some(label) = &hold.label {
         html.raw("owner <bdi>").text(label).raw("</bdi>, ");
     }

@@ -3,8 +3,9 @@
 use super::page::trouble_page;
 use super::view::{PageQuery, View, Whole};
 use crate::domain::view::{Counts, HoldView, LockView, SessionView};
-use crate::domain::{Dialect, HoldKey, SessionId, Timestamp, Token};
+use crate::domain::{Dialect, HoldKey, SHARED, SessionId, Terms, Timestamp, Token};
 use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, SessionPage};
+use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(61_000);
@@ -64,11 +65,12 @@ fn hold() -> HoldView {
         deadline: Some(Timestamp(120_000)),
         ends: Some(Timestamp(120_000)),
         metadata: [("host", "web-1")].into_iter().collect(),
+        terms: None,
     }
 }
 
 fn lock(name: &str, waiters: u32) -> LockView {
-    LockView { name: name.into(), size: 1, waiters, holds: vec![hold()], queue: None }
+    LockView { name: name.into(), size: 1, waiters, holds: vec![hold()], delayed_until: None, queue: None }
 }
 
 #[test]
@@ -184,4 +186,23 @@ fn page_without_a_quorum_shows_the_cluster_instead() {
     let shown = trouble_page("no quorum", Some(&cluster));
     assert!(shown.contains("without a leader") && shown.contains("No quorum"), "{shown}");
     assert!(!trouble_page("a credential is needed", None).contains("10.0.0."));
+}
+
+#[test]
+fn shared_lock_shows_its_mode_and_terms() {
+    let leader = Terms { value: Some("<b>node-1</b>".into()), ..Terms::default() };
+    let whole = Terms { weight: 3, names: vec![("a".into(), 1), ("b".into(), 1)], ..Terms::default() };
+    let with = |terms: Terms| HoldView { terms: Some(Arc::new(terms)), ..hold() };
+    let shared = LockView { size: SHARED, holds: vec![with(leader), with(whole)], ..lock("report", 0) };
+    let delayed = LockView { holds: Vec::new(), delayed_until: Some(Timestamp(NOW.0 + 4_000)), ..lock("wal", 0) };
+    let page = page(&View { others: listing(vec![shared, delayed]), ..view() });
+    for text in [
+        "2 share it",
+        "leads as <bdi>&lt;b&gt;node-1&lt;/b&gt;</bdi>",
+        "weight 3",
+        "one of 2 names",
+        "delayed for 4.0 s",
+    ] {
+        assert!(page.contains(text), "{text} is not in {page}");
+    }
 }

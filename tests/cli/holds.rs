@@ -76,9 +76,9 @@ gpu                2/3   0        session {}  0.0s  2h0m   {second}
     let waiter = shown_waiter(&server);
     let expected = format!(
         "\
-PLACE  WHO                   FOR   LEFT  TOKEN
-holds  host=web-1 pid=77     0.0s  1h0m  {production}
-1      session {waiter}  0.0s  1h0m  -
+PLACE  MODE       WHO                   FOR   LEFT  TOKEN
+holds  exclusive  host=web-1 pid=77     0.0s  1h0m  {production}
+1      exclusive  session {waiter}  0.0s  1h0m  -
 ",
     );
     assert_eq!(steady(&why.stdout), expected, "{}", why.stderr);

@@ -225,7 +225,7 @@ fn proof() -> impl Strategy<Value = Proof> {
         key().prop_map(Proof::Key),
         dialect().prop_map(Proof::TakenBy),
         (text(), prop::option::of(number().prop_map(Token))).prop_map(|(label, token)| Proof::Label { label, token }),
-        (key(), vec(text(), 0..3)).prop_map(|(key, names)| Proof::OfNames { key, names }),
+        (key(), vec(text(), 0..3)).prop_map(|(key, names)| Proof::OfNames { key, names: names.into() }),
     ]
 }
 

@@ -51,7 +51,7 @@ fn entries_with_modes_match_golden_bytes() {
     };
     let wait = Some(Wait::Guarded { timeout_ms: 5_000 });
     let ask = full_ask().terms(terms).edit(|ask| (ask.size, ask.wait) = (7, wait));
-    let by_names = Proof::OfNames { key, names };
+    let by_names = Proof::OfNames { key, names: names.into() };
     let (to, new_key, caller) = (latchd::domain::SessionId([9; 16]), super::kit::key(2), caller(1, 2));
     let upgrade = Upgrade { name: name.clone(), session, key, attempt: new_key, wait, caller };
     let commands = [

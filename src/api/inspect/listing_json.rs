@@ -6,7 +6,7 @@ use crate::domain::Timestamp;
 use crate::domain::view::{LockView, SessionView};
 use crate::http::Catalog;
 use crate::http::json_stream::listed;
-use crate::http::respond::{push_string, to_json};
+use crate::http::respond::{push_string, seconds, to_json};
 use std::iter::once;
 use std::sync::Arc;
 
@@ -34,7 +34,12 @@ pub fn lock(
     let catalog = viewer.may_administer(&view.name).then_some(catalog);
     let mut head = b"{\"name\":".to_vec();
     push_string(&mut head, &view.name);
-    head.extend(format!(",\"size\":{},\"queue_length\":{},\"holders\":[", view.size, view.waiters).bytes());
+    head.extend(format!(",\"size\":{},\"mode\":\"{}\"", view.size, view.mode().as_str()).bytes());
+    if let Some(until) = view.delayed_until {
+        head.extend_from_slice(b",\"delayed_for_seconds\":");
+        head.append(&mut to_json(&seconds(until.since(now))));
+    }
+    head.extend(format!(",\"queue_length\":{},\"holders\":[", view.waiters).bytes());
     let name = view.name;
     let holders = listed(view.holds, move |hold| {
         let key = catalog.as_ref().map(|catalog| catalog.written_key(hold.dialect, hold.key, &name));
@@ -69,7 +74,7 @@ mod tests {
     use super::*;
     use crate::access::Role;
     use crate::domain::view::{HoldView, WaiterView};
-    use crate::domain::{Dialect, HoldKey, Metadata, SessionId, Token};
+    use crate::domain::{Dialect, HoldKey, Metadata, SHARED, SessionId, Terms, Token};
     use crate::http::catalog::HoldDialect;
 
     const NOW: Timestamp = Timestamp(3_000);
@@ -86,8 +91,9 @@ mod tests {
             deadline: Some(Timestamp(9_000)),
             ends: Some(Timestamp(4_500)),
             metadata: [("host", "web-1")].into_iter().collect::<Metadata>(),
+            terms: None,
         };
-        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2, queue: None }
+        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2, delayed_until: None, queue: None }
     }
 
     fn waiter(position: u32, orphaned: bool) -> WaiterView {
@@ -101,6 +107,9 @@ mod tests {
             priority: 0,
             position,
             metadata: Metadata::default(),
+            size: 1,
+            terms: None,
+            upgrades: false,
             orphaned,
         }
     }
@@ -115,7 +124,7 @@ mod tests {
         let waiter = |position| {
             serde_json::json!({
                 "position": position, "dialect": "lock-unlock", "waiting_for_seconds": 1.0, "remaining_seconds": 0.5,
-                "session": null, "owner": "w", "metadata": {},
+                "session": null, "owner": "w", "metadata": {}, "mode": "exclusive",
             })
         };
         assert_eq!(shown["waiters"], serde_json::json!([waiter(0), waiter(1)]));
@@ -143,7 +152,7 @@ mod tests {
         assert_eq!(
             shown,
             serde_json::json!({
-                "name": "ops/a", "size": 1, "queue_length": 2,
+                "name": "ops/a", "size": 1, "mode": "exclusive", "queue_length": 2,
                 "holders": [{
                     "fencing_token": 7, "dialect": "sessions-v1", "held_for_seconds": 2.0, "remaining_seconds": 1.5,
                     "session": handle, "owner": null, "metadata": {"host": "web-1"},
@@ -168,7 +177,10 @@ mod tests {
     fn streamed_json_equals_the_serialised_types() {
         let catalog = Arc::new(Catalog::default());
         let queue = Some(vec![waiter(0, false), waiter(1, true), waiter(1, false)]);
-        let views = [LockView { queue, ..lock_of(Dialect::LdlmRest) }, lock_of(Dialect::RaftLockRest)];
+        let terms = Terms { weight: 3, names: vec![("a".into(), 1), ("b".into(), 1)], ..Terms::default() };
+        let mut rich = lock_of(Dialect::RaftLockRest);
+        (rich.size, rich.delayed_until, rich.holds[0].terms) = (SHARED, Some(Timestamp(4_000)), Some(Arc::new(terms)));
+        let views = [LockView { queue, ..lock_of(Dialect::LdlmRest) }, rich];
         for role in [Role::Client, Role::Admin] {
             let viewer = Identity::anonymous(role);
             let whole = |view: &LockView| Lock::new(view, NOW, viewer.is_admin().then_some(&catalog));

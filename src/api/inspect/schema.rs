@@ -1,7 +1,7 @@
 //! The bodies of answers.
 
-use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
-use crate::domain::{Metadata, Timestamp};
+use crate::domain::view::{HoldView, LockView, Mode, SessionView, WaiterView};
+use crate::domain::{Metadata, Terms, Timestamp};
 use crate::http::Catalog;
 use crate::http::respond::seconds;
 use serde::Serialize;
@@ -23,8 +23,14 @@ pub struct LockList {
 pub struct Lock {
     #[schema(example = "deploy/production")]
     name: String,
-    /// How many holds the lock has room for.
+    /// How many holds the lock has room for; 4294967295 if it is shared.
     size: u32,
+    /// `exclusive`, `shared` or `counted`.
+    #[schema(example = "exclusive")]
+    mode: &'static str,
+    /// Until somebody may be granted it, where a hold with a `lock_delay_seconds` ended uncleanly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed_for_seconds: Option<f64>,
     /// How many wait for it.
     queue_length: u32,
     /// Oldest first.
@@ -56,6 +62,27 @@ pub struct Waiter {
     /// The owner's label, in dialects that have them.
     owner: Option<String>,
     metadata: BTreeMap<String, String>,
+    /// `exclusive`, `shared` or `counted`: what it asks for; `upgrade` if it holds the lock with others and waits to be the
+    /// only one.
+    #[schema(example = "exclusive")]
+    mode: &'static str,
+    #[serde(flatten)]
+    #[schema(inline)]
+    terms: ShownTerms,
+}
+
+/// What a hold is, or a waiter asks for, beyond one place in one lock.
+#[derive(Serialize, ToSchema)]
+pub struct ShownTerms {
+    /// How many places of a counted lock it takes. There if not 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
+    /// How many names it has. There if not 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_count: Option<u32>,
+    /// What the leader of an election says about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
 }
 
 /// A hold, as others may see it.
@@ -76,6 +103,9 @@ pub struct Hold {
     /// The owner's label, in dialects that have them.
     owner: Option<String>,
     metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    #[schema(inline)]
+    terms: ShownTerms,
     /// The key as its dialect writes it. Shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -121,6 +151,8 @@ impl Lock {
         Lock {
             name: lock.name.to_string(),
             size: lock.size,
+            mode: lock.mode().as_str(),
+            delayed_for_seconds: lock.delayed_until.map(|until| seconds(until.since(now))),
             queue_length: lock.waiters,
             holders: lock.holds.iter().map(|hold| Hold::new(hold, now, key(hold))).collect(),
             waiters: lock
@@ -146,6 +178,20 @@ impl Waiter {
             session: waiter.session.map(|session| session.handle()),
             owner: waiter.label.as_deref().map(str::to_owned),
             metadata: shown_metadata(&waiter.metadata),
+            mode: if waiter.upgrades { "upgrade" } else { Mode::of(waiter.size).as_str() },
+            terms: ShownTerms::of(waiter.terms.as_deref()),
+        }
+    }
+}
+
+impl ShownTerms {
+    /// The other names are not told: the viewer may not be allowed to see them.
+    fn of(terms: Option<&Terms>) -> ShownTerms {
+        let name_count = terms.map_or(0, |terms| terms.names.len() as u32);
+        ShownTerms {
+            weight: terms.map(|terms| terms.weight).filter(|weight| *weight != 1),
+            name_count: Some(name_count).filter(|count| *count > 1),
+            value: terms.and_then(|terms| terms.value.as_ref()).map(|value| value.to_string()),
         }
     }
 }
@@ -165,6 +211,7 @@ impl Hold {
             session: hold.session.map(|session| session.handle()),
             owner: hold.label.as_deref().map(str::to_owned),
             metadata: shown_metadata(&hold.metadata),
+            terms: ShownTerms::of(hold.terms.as_deref()),
             key,
         }
     }

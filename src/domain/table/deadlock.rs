@@ -161,7 +161,7 @@ impl WaitFor<'_> {
 
 fn conclude(effects: &mut Effects, found: Option<Found>) -> Result<(), Refusal> {
     match found {
-        Some(Found::Cycle(cycle)) => Err(Refusal::WouldDeadlock { cycle }),
+        Some(Found::Cycle(cycle)) => Err(Refusal::WouldDeadlock { cycle: cycle.into() }),
         Some(Found::Cut) => {
             effects.events.push(Event::DeadlockSearchCut);
             Ok(())

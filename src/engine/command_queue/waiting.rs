@@ -1,6 +1,6 @@
 //! The content of the queue: commands with the requests that wait for them, and the order in which batches are taken.
 
-use crate::domain::{Command, Grant, HoldKey, Name, Outcome, SessionId, Submitted};
+use crate::domain::{Command, Grant, HoldKey, Name, Outcome, Proof, SessionId, Submitted};
 use crate::engine::error::EngineError;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -60,11 +60,18 @@ impl BatchBounds {
 
 /// About how many bytes a command takes in an entry.
 pub(super) fn size_hint(command: &Command) -> usize {
-    let metadata = match command {
-        Command::Acquire(acquire) => acquire.metadata.iter().map(|(key, value)| key.len() + value.len() + 4).sum(),
+    let more = match command {
+        Command::Acquire(acquire) => {
+            let metadata: usize = acquire.metadata.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
+            metadata + acquire.terms.as_ref().map_or(0, |terms| terms.text_bytes() as usize)
+        }
+        Command::SetValue { value, .. } => value.len(),
+        Command::Release { proof: Proof::OfNames { names, .. }, .. }
+        | Command::Renew { proof: Proof::OfNames { names, .. }, .. } => names.iter().map(|name| name.len()).sum(),
+        Command::RaiseMark { resource, .. } => resource.len(),
         _ => 0,
     };
-    64 + command.name().map_or(0, |name| name.len()) + metadata
+    64 + command.name().map_or(0, |name| name.len()) + more
 }
 
 /// Room that a command will take in the table, for as long as it waits for the log.

@@ -103,8 +103,14 @@ mod tests {
 
     #[test]
     fn page_ends_with_the_row_that_reaches_a_bound() {
-        let lock =
-            |name: String| LockView { name: name.as_str().into(), size: 1, holds: Vec::new(), waiters: 1, queue: None };
+        let lock = |name: String| LockView {
+            name: name.as_str().into(),
+            size: 1,
+            holds: Vec::new(),
+            waiters: 1,
+            delayed_until: None,
+            queue: None,
+        };
         let names = |rows, bytes| {
             let mut matching = (0..9).map(|at| lock(format!("{at}").repeat(400)));
             fitting(&mut matching, PageLimit { rows, bytes }).len()

@@ -27,6 +27,13 @@ pub struct Released {
     pub names: Vec<Name>,
 }
 
+/// A hold that is shared or exclusive now, or has another owner.
+pub struct Changed {
+    pub key: HoldKey,
+    pub token: Token,
+    pub expires_in: Option<Duration>,
+}
+
 pub struct Renewed {
     pub key: HoldKey,
     pub token: Token,

@@ -2,9 +2,10 @@
 //!
 //! What may not live here: HTTP, dialects, and anything about other nodes.
 
+mod changes;
 mod holds;
 mod sessions;
 mod submitter;
 
-pub use holds::{GrantGuard, Granted, Released, Renewed};
+pub use holds::{Changed, GrantGuard, Granted, Released, Renewed};
 pub use submitter::Submitter;

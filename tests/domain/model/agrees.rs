@@ -57,6 +57,7 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
                     since: hold.since,
                     deadline: hold.deadline,
                     metadata: hold.metadata,
+                    terms: None,
                 })
             })
             .collect();

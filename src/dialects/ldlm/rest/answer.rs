@@ -1,7 +1,7 @@
 //! The bodies of sessions v1, written by hand: LDLM's fields in its order, then ours.
 
 use crate::dialects::ldlm::error::LockError;
-use crate::domain::{HoldKey, SessionId, Token};
+use crate::domain::{Blocked, HoldKey, Name, SessionId, Token};
 use crate::engine::Fault;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
 use crate::http::{Code, Failure, FieldNames, key};
@@ -17,8 +17,18 @@ pub fn from_fault(fault: &Fault) -> Failure {
 }
 
 /// A hold, new or renewed.
-pub fn locked(name: &str, key: HoldKey, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
-    let mut body = start("{\"locked\":true,\"name\":", name);
+pub fn locked(name: &str, names: &[Name], key: HoldKey, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
+    let body = start("{\"locked\":true,\"name\":", name);
+    held(body, names, key, token, expires_in)
+}
+
+/// A hold that another session has now.
+pub fn transferred(name: &str, key: HoldKey, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
+    held(start("{\"transferred\":true,\"name\":", name), &[], key, token, expires_in)
+}
+
+fn held(mut body: Vec<u8>, names: &[Name], key: HoldKey, token: Token, expires_in: Option<Duration>) -> Vec<u8> {
+    push_names(&mut body, names);
     body.extend_from_slice(b",\"key\":\"");
     body.extend_from_slice(key::dashed_in(key, &mut [0; 36]).as_bytes());
     body.extend_from_slice(b"\",\"fencing_token\":");
@@ -37,8 +47,35 @@ pub fn not_locked(name: &str, key: &str, error: Option<LockError>) -> Vec<u8> {
     finish(body, error)
 }
 
-pub fn unlocked(name: &str) -> Vec<u8> {
-    finish(start("{\"unlocked\":true,\"name\":", name), None)
+/// No hold, because the wait would have closed a cycle. The names that the caller may not see are not told.
+pub fn would_deadlock(name: &str, key: &str, cycle: &[Blocked], may_see: impl Fn(&str) -> bool) -> Vec<u8> {
+    let mut body = start("{\"locked\":false,\"name\":", name);
+    body.extend_from_slice(b",\"key\":");
+    push_string(&mut body, key);
+    body.extend_from_slice(b",\"error\":{\"code\":\"WouldDeadlock\",\"message\":");
+    push_string(&mut body, Code::WouldDeadlock.row().title);
+    body.extend_from_slice(b"},\"cycle\":[");
+    for (at, Blocked { name, by, waiter }) in cycle.iter().enumerate() {
+        body.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
+        if may_see(name) {
+            push_string(&mut body, name)
+        } else {
+            body.extend_from_slice(b"null")
+        }
+        body.extend_from_slice(b",\"held_by\":");
+        push_string(&mut body, &by.shown());
+        body.extend_from_slice(b",\"waited_for_by\":");
+        push_string(&mut body, &waiter.shown());
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+pub fn unlocked(name: &str, names: &[Name]) -> Vec<u8> {
+    let mut body = start("{\"unlocked\":true,\"name\":", name);
+    push_names(&mut body, names);
+    finish(body, None)
 }
 
 pub fn not_unlocked(name: &str, error: LockError) -> Vec<u8> {
@@ -61,6 +98,18 @@ fn start(opening: &str, name: &str) -> Vec<u8> {
     body.extend_from_slice(opening.as_bytes());
     push_string(&mut body, name);
     body
+}
+
+/// The names of a hold of several.
+fn push_names(body: &mut Vec<u8>, names: &[Name]) {
+    if names.is_empty() {
+        return;
+    }
+    for (at, name) in names.iter().enumerate() {
+        body.extend_from_slice(if at == 0 { b",\"names\":[" } else { b"," });
+        push_string(body, name);
+    }
+    body.push(b']');
 }
 
 fn finish(mut body: Vec<u8>, error: Option<LockError>) -> Vec<u8> {

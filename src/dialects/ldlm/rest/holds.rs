@@ -1,11 +1,14 @@
 //! `/v1/lock`, `/v1/unlock` and `/v1/renew` (alias `/v1/refreshlock`): the hot path of the service.
 
 use super::answer;
+use super::fields::{FIELDS, IN_BODY};
 use super::in_session::{Rejection, RequestInSession, check_grpc_timeout, method_not_allowed};
-use super::request::{FIELDS, IN_BODY, LockRequest, RenewRequest, UnlockRequest};
-use super::schema::{GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, UnlockAnswer};
+use super::request;
+use super::schema::{
+    GatewayError, IN_SESSION, LockAnswer, LockRequest, MESSAGE, RenewRequest, SessionError, UnlockAnswer, UnlockRequest,
+};
 use crate::dialects::ldlm::error;
-use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, Wait};
+use crate::domain::{Acquire, Dialect, Field, HoldKey, Name, Proof, Refusal, SHARED, Terms, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{self, may_take};
 use crate::http::delivery::granted;
@@ -24,7 +27,8 @@ errors!(HoldErrors: GatewayError, BODY, MESSAGE, WRITE, IN_SESSION);
 
 /// Take a lock
 ///
-/// Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come first served,
+/// With `mode` any number of holders share it, or one has it alone; with `names` all of several locks are taken at once, or
+/// none. Without `wait_timeout_seconds` it tries once. With it the request waits in the lock's queue, first come first served,
 /// and leaves it when the time is over or the connection closes. Without `lock_timeout_seconds` the hold lives as long as
 /// its session. A value beyond a limit is reported in `error`; where the limit is one of a pool and the request has an
 /// idempotency key, by a status.
@@ -94,7 +98,7 @@ renewal!(refresh_lock at "/v1/refreshlock", " Renew a lease (older name)");
 ///
 /// What is asked for is made by functions that are not async, because a future keeps what it has seen: it is moved twice, and
 /// from 1 KiB on the allocator takes a slower way.
-fn handle<O>(app: AppState, request: Request, operation: O) -> impl Future<Output = Response>
+pub fn handle<O>(app: AppState, request: Request, operation: O) -> impl Future<Output = Response>
 where
     O: AsyncFnOnce(&RequestInSession<'_>, &[u8]) -> Result<Response, Rejection>,
 {
@@ -124,42 +128,53 @@ async fn post_body(caller: &RequestInSession<'_>, body: Body) -> Result<Bytes, R
 async fn acquire(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let acquire = asked_acquire(caller, body)?;
     let (name, key, has_key) = (acquire.name.clone(), acquire.key, acquire.idempotency_key.is_some());
+    let terms = acquire.terms.clone();
     match caller.app.engine.acquire(acquire).await {
         Ok(hold) => {
-            let body = answer::locked(&name, hold.key, hold.token, hold.expires_in);
+            let names = names_of(terms.as_deref());
+            let body = answer::locked(&name, &names, hold.key, hold.token, hold.expires_in);
             Ok(granted(caller.head, hold.delivery, StatusCode::OK, body))
         }
-        Err(fault) => not_acquired(&name, key, fault, has_key),
+        Err(fault) => not_acquired(caller, &name, key, fault, has_key),
     }
 }
 
 fn asked_acquire(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Box<Acquire>, Rejection> {
     let limits = caller.app.engine.limits();
-    let asked = LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
+    let asked = request::LockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let key = Engine::new_key();
     if let Some((error, has_key)) = asked.invalid() {
         let mut buffer = [0; 36];
         let key = if has_key { key::dashed_in(key, &mut buffer) } else { "" };
-        return Err(Rejection::before_session(ok(answer::not_locked(&asked.name, key, Some(error)))));
+        return Err(Rejection::before_session(ok(answer::not_locked(&asked.places.name, key, Some(error)))));
     }
     if let Some(failure) = asked.limit_exceeded(&limits) {
-        return Err(Rejection::before_session(beyond_limit(&asked.name, key, failure)));
+        return Err(Rejection::before_session(beyond_limit(&asked.places.name, key, failure)));
     }
-    may_take(&caller.identity, &asked.name)?;
+    asked.places.all_names().try_for_each(|name| may_take(&caller.identity, name))?;
     let scope = Scope { identity: &caller.identity, session: Some(caller.session) };
     let request = request_key(caller.head, asked.request_id.as_deref(), &scope, body)?;
     Ok(Box::new(Acquire {
         session: Some(caller.session),
-        size: u32::try_from(asked.size).expect("a size that is not positive is objected to above"),
+        size: match asked.places.is_shared {
+            true => SHARED,
+            false => u32::try_from(asked.places.size).expect("a size that is not positive is objected to above"),
+        },
         remembers_size: true,
         lease_ms: asked.lock_timeout.ms(),
         // LDLM's REST interface never waits. Under gRPC 0 means to wait without end; here it means not to wait.
-        wait: asked.wait_timeout.ms().map(|timeout_ms| Wait::Attached { timeout_ms }),
+        wait: asked.wait_timeout.ms().map(|timeout_ms| Wait::Guarded { timeout_ms }),
         metadata: asked.metadata,
         idempotency_key: request,
         caller: auth::caller(&caller.identity, caller.head),
-        ..Acquire::new(Name::from(&*asked.name), key, Dialect::LdlmRest)
+        terms: asked.places.terms(),
+        ..Acquire::new(Name::from(&*asked.places.name), key, Dialect::LdlmRest)
     }))
+}
+
+/// Of a hold of several names, all of them.
+fn names_of(terms: Option<&Terms>) -> Vec<Name> {
+    terms.map_or_else(Vec::new, |terms| terms.names.iter().map(|(name, _)| name.clone()).collect())
 }
 
 /// A limit is reported in `error`, where LDLM's clients look.
@@ -167,13 +182,27 @@ fn beyond_limit(name: &str, key: HoldKey, failure: Failure) -> Response {
     ok(answer::not_locked(name, key::dashed_in(key, &mut [0; 36]), Some(failure.into())))
 }
 
-fn not_acquired(name: &str, key: HoldKey, fault: Fault, has_key: bool) -> Result<Response, Rejection> {
+pub fn not_acquired(
+    caller: &RequestInSession<'_>,
+    name: &str,
+    key: HoldKey,
+    fault: Fault,
+    has_key: bool,
+) -> Result<Response, Rejection> {
     let failure = answer::from_fault(&fault);
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(error::WAIT_TIMED_OUT),
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error::SIZE_MISMATCH),
         Fault::Refused(Refusal::ZeroSize) => Some(error::SIZE_NOT_POSITIVE),
+        Fault::Refused(Refusal::WouldDeadlock { cycle }) => {
+            let (key, may_see) = (key::dashed(key), |name: &str| caller.identity.may_read(name));
+            return Ok(ok(answer::would_deadlock(name, &key, cycle, may_see)));
+        }
+        // LDLM's clients do not have these fields.
+        Fault::Refused(Refusal::LimitExceeded { field: Field::Names | Field::LockDelay | Field::Value, .. }) => {
+            return Err(rejected(fault));
+        }
         Fault::Refused(Refusal::LimitExceeded { .. }) => {
             // Refused before the engine checked the session.
             return Err(Rejection::before_session(beyond_limit(name, key, failure)));
@@ -191,7 +220,7 @@ async fn release(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response,
     let (name, proof) = asked_release(caller, body)?;
     let released = caller.app.engine.release(name.clone(), Some(caller.session), proof);
     let error = match released.await {
-        Ok(_) => return Ok(ok(answer::unlocked(&name))),
+        Ok(released) => return Ok(ok(answer::unlocked(&name, &released.names))),
         Err(Fault::Refused(Refusal::NoSuchLock)) => error::NO_SUCH_LOCK,
         Err(Fault::Refused(Refusal::WrongKey)) => error::WRONG_KEY,
         Err(fault) => return Err(rejected(fault)),
@@ -200,17 +229,18 @@ async fn release(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response,
 }
 
 fn asked_release(caller: &RequestInSession<'_>, body: &[u8]) -> Result<(Name, Proof), Rejection> {
-    let asked = UnlockRequest::parse(body, caller.app.settings.unknown_fields)?;
-    may_take(&caller.identity, &asked.name)?;
-    Ok((Name::from(&*asked.name), Proof::Key(key::from_dashed(&asked.key).unwrap_or(key::NO_KEY))))
+    let limits = caller.app.engine.limits();
+    let request::UnlockRequest(asked) =
+        request::UnlockRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
+    asked.all_names().try_for_each(|name| may_take(&caller.identity, name))?;
+    Ok((Name::from(&*asked.name), asked.proof()))
 }
 
 async fn renew_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response, Rejection> {
-    let (name, asked_key, lease_ms) = asked_renewal(caller, body)?;
-    let key = key::from_dashed(&asked_key).unwrap_or(key::NO_KEY);
-    let renewed = caller.app.engine.renew(name.clone(), Some(caller.session), Proof::Key(key), lease_ms);
+    let (name, proof, asked_key, lease_ms) = asked_renewal(caller, body)?;
+    let renewed = caller.app.engine.renew(name.clone(), Some(caller.session), proof, lease_ms);
     match renewed.await {
-        Ok(renewed) => Ok(ok(answer::locked(&name, renewed.key, renewed.token, Some(renewed.expires_in)))),
+        Ok(renewed) => Ok(ok(answer::locked(&name, &[], renewed.key, renewed.token, Some(renewed.expires_in)))),
         // `locked: false` means that the hold is lost, and nothing else: its holder stops its work.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => {
             Ok(ok(answer::not_locked(&name, &asked_key, Some(error::HOLD_LOST))))
@@ -220,12 +250,14 @@ async fn renew_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Respon
     }
 }
 
-fn asked_renewal<'a>(caller: &RequestInSession<'_>, body: &'a [u8]) -> Result<(Name, Cow<'a, str>, u64), Rejection> {
+type Renewal<'a> = (Name, Proof, Cow<'a, str>, u64);
+
+fn asked_renewal<'a>(caller: &RequestInSession<'_>, body: &'a [u8]) -> Result<Renewal<'a>, Rejection> {
     let limits = caller.app.engine.limits();
-    let asked = RenewRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
+    let asked = request::RenewRequest::parse(body, &limits, caller.app.settings.unknown_fields)?;
     let lease_ms = asked.lease_ms(&limits)?;
-    may_take(&caller.identity, &asked.name)?;
-    Ok((Name::from(&*asked.name), asked.key, lease_ms))
+    asked.hold.all_names().try_for_each(|name| may_take(&caller.identity, name))?;
+    Ok((Name::from(&*asked.hold.name), asked.hold.proof(), asked.hold.key, lease_ms))
 }
 
 /// The hold is there, and its session keeps it.
@@ -236,12 +268,12 @@ fn no_lease() -> Failure {
 }
 
 /// The engine checks lengths and the like before it looks at the session; those refusals come before the session's.
-fn rejected(fault: Fault) -> Rejection {
+pub fn rejected(fault: Fault) -> Rejection {
     let failure = answer::from_fault(&fault);
     if failure.code.status() == StatusCode::BAD_REQUEST { failure.into() } else { Rejection::AfterSession(fault) }
 }
 
-fn ok(body: Vec<u8>) -> Response {
+pub fn ok(body: Vec<u8>) -> Response {
     respond::json(StatusCode::OK, body)
 }
 

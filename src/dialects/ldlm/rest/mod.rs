@@ -1,11 +1,14 @@
 //! Sessions v1, the native dialect: LDLM's REST interface with its cookie, byte for byte, minus its defects.
 //!
-//! Beyond LDLM: `wait_timeout_seconds` and `metadata` on `/v1/lock`, fractions of a second, `fencing_token` and
+//! Beyond LDLM: modes, weights, lock delays and several names; upgrade, downgrade and transfer; `wait_timeout_seconds` and `metadata` on `/v1/lock`, fractions of a second, `fencing_token` and
 //! `expires_in_seconds` in answers, `/v1/renew` and `/v1/refreshlock` side by side.
 
 mod answer;
+mod changes;
+mod fields;
 mod holds;
 mod in_session;
+mod places;
 mod request;
 mod schema;
 
@@ -25,8 +28,9 @@ use axum::extract::{FromRef, Request, State};
 use axum::http::{Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use axum::routing::any;
+use fields::{FIELDS, IN_BODY};
 use in_session::{Rejection, RequestInSession};
-use request::{FIELDS, IN_BODY, SessionRequest};
+use request::SessionRequest;
 use schema::{GatewayError, IN_SESSION, MESSAGE, SessionAnswer};
 use std::time::Duration;
 
@@ -57,6 +61,9 @@ fn routes() -> Routes<Sessions> {
         .described::<holds::__path_unlock>(any(holds::unlock))
         .described::<holds::__path_renew>(any(holds::renew))
         .described::<holds::__path_refresh_lock>(any(holds::refresh_lock))
+        .described::<changes::__path_downgrade>(any(changes::downgrade))
+        .described::<changes::__path_upgrade>(any(changes::upgrade))
+        .described::<changes::__path_transfer>(any(changes::transfer))
         .uncounted("/v1/lock/", any(not_found))
         .uncounted("/v1/unlock/", any(not_found))
         .uncounted("/v1/renew/", any(not_found))

@@ -1,94 +1,38 @@
 //! The messages of sessions v1: names as LDLM has them, fractions of a second, waiting and metadata added.
 
+use super::fields::{
+    IDLE_TIMEOUT, KEY, LOCK_DELAY, LOCK_TIMEOUT, METADATA, MODE, NAME, NAMES, REQUEST_ID, SIZE, Timeout, WAIT_TIMEOUT,
+    WEIGHT, int32, lease_field, text, timeout, wait_field,
+};
+use super::places::{Given, Places, read_names};
 use crate::dialects::ldlm::error::{self, LockError};
-use crate::domain::{Limits, Metadata};
+use crate::domain::{Limits, Metadata, Name, Proof};
 use crate::http::json_object::{FieldName, Trailing, Value, describe_non_json, parse};
 use crate::http::seconds::DurationField;
 use crate::http::unknown_fields::UnknownFields;
-use crate::http::{Code, Failure};
+use crate::http::{Code, Failure, key};
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
-const NAME: FieldName = FieldName::word("name");
-const KEY: FieldName = FieldName::word("key");
-const SIZE: FieldName = FieldName::word("size");
-const LOCK_TIMEOUT: FieldName = FieldName { name: "lock_timeout_seconds", alias: "lockTimeoutSeconds" };
-const WAIT_TIMEOUT: FieldName = FieldName { name: "wait_timeout_seconds", alias: "waitTimeoutSeconds" };
-const IDLE_TIMEOUT: FieldName = FieldName { name: "idle_timeout_seconds", alias: "idleTimeoutSeconds" };
-const METADATA: FieldName = FieldName::word("metadata");
-const REQUEST_ID: FieldName = FieldName { name: "request_id", alias: "requestId" };
-
-/// All fields that any of the messages has.
-pub const FIELDS: [&str; 8] = [
-    NAME.name,
-    KEY.name,
-    SIZE.name,
-    LOCK_TIMEOUT.name,
-    WAIT_TIMEOUT.name,
-    METADATA.name,
-    REQUEST_ID.name,
-    IDLE_TIMEOUT.name,
-];
-
-pub const IN_BODY: &str = "send it as a field of the JSON body";
-
-/// A duration as asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Timeout {
-    Absent,
-    Negative,
-    /// 0, which means without end to LDLM.
-    Zero,
-    Ms(u64),
-    /// Longer than the limit allows.
-    TooLong,
-}
-
-impl Timeout {
-    pub fn ms(self) -> Option<u64> {
-        if let Timeout::Ms(ms) = self { Some(ms) } else { None }
-    }
-}
-
-// No field has a `default` in its schema: generators would make it a required one.
-#[derive(Debug, ToSchema)]
+/// A request for a lock; `schema.rs` describes its fields.
+#[derive(Debug)]
 pub struct LockRequest<'a> {
-    /// UTF-8 without NUL.
-    #[schema(value_type = String, format = "lock-name")]
-    pub name: Cow<'a, str>,
-    /// The lease. Absent or 0: as long as the session.
-    #[schema(rename = "lock_timeout_seconds", value_type = f64, required = false)]
+    pub places: Places<'a>,
     pub lock_timeout: Timeout,
-    /// How long to wait in the queue. Absent or 0: try once.
-    #[schema(rename = "wait_timeout_seconds", value_type = f64, required = false)]
     pub wait_timeout: Timeout,
-    /// How many may hold the lock at once. Absent: 1.
-    #[schema(required = false)]
-    pub size: i32,
-    /// What others may know about the holder.
-    #[schema(value_type = BTreeMap<String, String>, required = false)]
     pub metadata: Metadata,
-    /// The same as the header `Idempotency-Key`.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 255)]
     pub request_id: Option<Cow<'a, str>>,
-}
-
-const fn lease_field(limits: &Limits) -> DurationField {
-    DurationField { zero: true, ..DurationField::lease(LOCK_TIMEOUT.name, limits) }
-}
-
-const fn wait_field(limits: &Limits) -> DurationField {
-    DurationField::wait(WAIT_TIMEOUT.name, limits)
 }
 
 impl<'a> LockRequest<'a> {
     pub fn parse(body: &'a [u8], limits: &Limits, unknown: UnknownFields) -> Result<LockRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 6] = [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA, REQUEST_ID];
-        let [name, size, lock_timeout, wait_timeout, metadata, request_id] =
+        static FIELDS: [FieldName; 10] =
+            [NAME, SIZE, LOCK_TIMEOUT, WAIT_TIMEOUT, METADATA, REQUEST_ID, NAMES, MODE, WEIGHT, LOCK_DELAY];
+        let [name, size, lock_timeout, wait_timeout, metadata, request_id, names, mode, weight, lock_delay] =
             parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        let (name, size) = (name.text(NAME.name)?, int32(size)?);
         Ok(LockRequest {
-            name: text(name, &NAME)?,
-            size: int32(size)?.unwrap_or(1),
+            places: Given { name, names, mode, weight, lock_delay, size }.read(limits)?,
             lock_timeout: timeout(lock_timeout, lease_field(limits))?,
             wait_timeout: timeout(wait_timeout, wait_field(limits))?,
             metadata: metadata.map(METADATA.name)?,
@@ -106,7 +50,12 @@ impl<'a> LockRequest<'a> {
     /// `error` object, as LDLM does.
     pub fn invalid(&self) -> Option<(LockError, bool)> {
         let is_negative = |timeout| timeout == Timeout::Negative;
-        error::invalid(is_negative(self.lock_timeout), is_negative(self.wait_timeout), &self.name, self.size)
+        error::invalid(
+            is_negative(self.lock_timeout),
+            is_negative(self.wait_timeout),
+            &self.places.name,
+            self.places.size,
+        )
     }
 }
 
@@ -138,51 +87,72 @@ impl SessionRequest {
     }
 }
 
-#[derive(Debug, ToSchema)]
-pub struct UnlockRequest<'a> {
-    /// UTF-8 without NUL.
-    #[schema(value_type = String, format = "lock-name")]
+/// Which hold: one name, or all names of a hold of several, and its key.
+#[derive(Debug)]
+pub struct HoldOfRequest<'a> {
+    /// The first name, or the only one.
     pub name: Cow<'a, str>,
-    /// Shows the right to renew and to release; a UUID, to be sent as it came.
-    #[schema(value_type = String)]
+    /// If `names` was given.
+    pub names: Option<Vec<Cow<'a, str>>>,
     pub key: Cow<'a, str>,
 }
 
-impl<'a> UnlockRequest<'a> {
-    pub fn parse(body: &'a [u8], unknown: UnknownFields) -> Result<UnlockRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 2] = [NAME, KEY];
-        let [name, key] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
-        Ok(UnlockRequest { name: text(name, &NAME)?, key: text(key, &KEY)? })
+impl<'a> HoldOfRequest<'a> {
+    fn read(name: Value<'a>, names: Value<'a>, key: Value<'a>, limits: &Limits) -> Result<HoldOfRequest<'a>, Failure> {
+        let (name, names) = (name.text(NAME.name)?, read_names(names, limits)?);
+        if name.is_some() && names.is_some() {
+            return Err(Failure::field(NAMES.name, "names goes without name"));
+        }
+        let first = names.as_ref().and_then(|names| names.first().cloned());
+        Ok(HoldOfRequest { name: name.or(first).unwrap_or_default(), names, key: text(key, &KEY)? })
+    }
+
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.names.as_deref().unwrap_or(std::slice::from_ref(&self.name));
+        names.iter().map(|name| &**name)
+    }
+
+    pub fn proof(&self) -> Proof {
+        let key = key::from_dashed(&self.key).unwrap_or(key::NO_KEY);
+        match &self.names {
+            Some(names) if names.len() > 1 => {
+                Proof::OfNames { key, names: names.iter().map(|name| Name::from(&**name)).collect() }
+            }
+            _ => Proof::Key(key),
+        }
     }
 }
 
-#[derive(Debug, ToSchema)]
+#[derive(Debug)]
+pub struct UnlockRequest<'a>(pub HoldOfRequest<'a>);
+
+impl<'a> UnlockRequest<'a> {
+    pub fn parse(body: &'a [u8], limits: &Limits, unknown: UnknownFields) -> Result<UnlockRequest<'a>, Failure> {
+        static FIELDS: [FieldName; 3] = [NAME, KEY, NAMES];
+        let [name, key, names] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        HoldOfRequest::read(name, names, key, limits).map(UnlockRequest)
+    }
+}
+
+#[derive(Debug)]
 pub struct RenewRequest<'a> {
-    /// UTF-8 without NUL.
-    #[schema(value_type = String, format = "lock-name")]
-    pub name: Cow<'a, str>,
-    /// Shows the right to renew and to release; a UUID, to be sent as it came.
-    #[schema(value_type = String)]
-    pub key: Cow<'a, str>,
-    /// The new lease, from now; must be greater than 0.
-    #[schema(rename = "lock_timeout_seconds", value_type = f64)]
+    pub hold: HoldOfRequest<'a>,
     pub lock_timeout: Timeout,
 }
 
 impl<'a> RenewRequest<'a> {
     pub fn parse(body: &'a [u8], limits: &Limits, unknown: UnknownFields) -> Result<RenewRequest<'a>, Failure> {
-        static FIELDS: [FieldName; 3] = [NAME, KEY, LOCK_TIMEOUT];
-        let [name, key, lock_timeout] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
+        static FIELDS: [FieldName; 4] = [NAME, KEY, LOCK_TIMEOUT, NAMES];
+        let [name, key, lock_timeout, names] = parse(body, &FIELDS, Trailing::Ignored, unknown)?;
         Ok(RenewRequest {
-            name: text(name, &NAME)?,
-            key: text(key, &KEY)?,
+            hold: HoldOfRequest::read(name, names, key, limits)?,
             lock_timeout: timeout(lock_timeout, lease_field(limits))?,
         })
     }
 
     /// The new lease. A request without a hold or a lease is invalid, whatever the state of the hold.
     pub fn lease_ms(&self, limits: &Limits) -> Result<u64, Failure> {
-        for (field, value) in [(&NAME, &self.name), (&KEY, &self.key)] {
+        for (field, value) in [(&NAME, &self.hold.name), (&KEY, &self.hold.key)] {
             if value.is_empty() {
                 return Err(Failure::field(field.name, format!("{} is needed to renew a hold", field.name)));
             }
@@ -199,42 +169,6 @@ impl<'a> RenewRequest<'a> {
             }
         }
     }
-}
-
-fn text<'a>(value: Value<'a>, field: &FieldName) -> Result<Cow<'a, str>, Failure> {
-    Ok(value.text(field.name)?.unwrap_or_default())
-}
-
-/// A whole number of 32 bits: `3`, `"3"`, `2.0` and `1e0` are.
-fn int32(value: Value<'_>) -> Result<Option<i32>, Failure> {
-    let Some(number) = value.number(SIZE.name)? else {
-        return Ok(None);
-    };
-    let fits = number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
-    if fits {
-        Ok(Some(number as i32))
-    } else {
-        let limit = i32::MAX;
-        let detail = format!("invalid value for int32 field size: {number:e}, it must be a whole number up to {limit}");
-        Err(Failure::field(SIZE.name, detail))
-    }
-}
-
-fn timeout(value: Value<'_>, field: DurationField) -> Result<Timeout, Failure> {
-    let Some(seconds) = value.number(field.name)? else {
-        return Ok(Timeout::Absent);
-    };
-    // A negative int32 keeps LDLM's own answer; anything below that is not a number of seconds.
-    if (f64::from(i32::MIN)..0.0).contains(&seconds) {
-        return Ok(Timeout::Negative);
-    }
-    if field.is_beyond(seconds) {
-        return Ok(Timeout::TooLong);
-    }
-    Ok(match field.ms(seconds)? {
-        0 => Timeout::Zero,
-        ms => Timeout::Ms(ms),
-    })
 }
 
 #[cfg(test)]
@@ -257,7 +191,7 @@ mod tests {
             r#"{"name":"a","size":3.0,"lock_timeout_seconds":2.4999,"wait_timeout_seconds":1.0,"unknown":[{"x":null}]}"#,
         ] {
             let request = lock(body).expect("read");
-            assert_eq!((&*request.name, request.size), ("a", 3), "{body}");
+            assert_eq!((&*request.places.name, request.places.size), ("a", 3), "{body}");
             assert_eq!(
                 (request.lock_timeout, request.wait_timeout),
                 (Timeout::Ms(2_500), Timeout::Ms(1_000)),
@@ -270,7 +204,8 @@ mod tests {
     fn absent_null_zero_and_negative_differ() {
         for body in ["", " \n", "{}", r#"{"name":null,"size":null,"lock_timeout_seconds":null,"metadata":null}"#] {
             let request = lock(body).expect("read");
-            assert_eq!((&*request.name, request.size, request.lock_timeout), ("", 1, Timeout::Absent));
+            let Places { name, size, .. } = &request.places;
+            assert_eq!((&**name, *size, request.lock_timeout), ("", 1, Timeout::Absent));
             assert_eq!(request.invalid(), Some((error::NAME_EMPTY, true)));
         }
         let timeout =
@@ -311,9 +246,9 @@ mod tests {
     #[test]
     fn fields_of_other_messages_are_unknown() {
         let body = br#"{"name":"a","key":"k","size":"abc"}"#;
-        let refused = UnlockRequest::parse(body, UnknownFields::Refuse).expect_err("refused");
+        let refused = UnlockRequest::parse(body, &limits(), UnknownFields::Refuse).expect_err("refused");
         assert!(refused.detail.contains("\"size\" is not known"), "{refused:?}");
-        let request = UnlockRequest::parse(body, UnknownFields::Ignore).expect("read");
+        let UnlockRequest(request) = UnlockRequest::parse(body, &limits(), UnknownFields::Ignore).expect("read");
         assert_eq!((&*request.name, &*request.key), ("a", "k"));
         let renew =
             RenewRequest::parse(br#"{"lockTimeoutSeconds":3}"#, &limits(), UnknownFields::Refuse).expect("read");

@@ -3,6 +3,8 @@
 
 use crate::http::Code;
 use crate::http::endpoint::ErrorShape;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Errors of every request of this dialect with a message, besides credential and session.
@@ -21,6 +23,142 @@ pub struct SessionAnswer {
     idle_timeout_seconds: f64,
 }
 
+// No field has a `default` in its schema: generators would make it a required one.
+/// What to take: `name`, or `names` for several, all or none.
+#[derive(ToSchema)]
+pub struct LockRequest {
+    /// UTF-8 without NUL.
+    #[schema(format = "lock-name", required = false)]
+    name: String,
+    /// Several names under one key, one token and one lease, all or none: from 1 to `locks.names_max`, none of them twice.
+    /// Each is a name, or an object with a name and a mode of its own.
+    #[schema(required = false)]
+    names: Vec<NameOrPlace>,
+    /// `shared` by any number of holders, or `exclusive`, the default. Not together with `size`.
+    #[schema(inline, required = false)]
+    mode: LockMode,
+    /// The lease. Absent or 0: as long as the session.
+    #[schema(required = false)]
+    lock_timeout_seconds: f64,
+    /// How long to wait in the queue. Absent or 0: try once.
+    #[schema(required = false)]
+    wait_timeout_seconds: f64,
+    /// How many may hold the lock at once, a counted one. Absent: 1.
+    #[schema(required = false)]
+    size: i32,
+    /// How many of the places of a counted lock the hold takes. Absent: 1.
+    #[schema(required = false)]
+    weight: u32,
+    /// For how long nobody is granted the lock after an unclean end of this hold: when its lease expires, or its session was
+    /// idle for too long. Absent: not at all.
+    #[schema(required = false)]
+    lock_delay_seconds: f64,
+    /// What others may know about the holder.
+    #[schema(required = false)]
+    metadata: BTreeMap<String, String>,
+    /// The same as the header `Idempotency-Key`.
+    #[schema(required = false, min_length = 1, max_length = 255)]
+    request_id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum LockMode {
+    Exclusive,
+    Shared,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum NameOrPlace {
+    Name(String),
+    Place(NameWithMode),
+}
+
+#[derive(Serialize, ToSchema)]
+struct NameWithMode {
+    name: String,
+    #[schema(inline, required = false)]
+    mode: LockMode,
+}
+
+/// Which hold to release: `name`, or all `names` of a hold of several.
+#[derive(ToSchema)]
+pub struct UnlockRequest {
+    /// UTF-8 without NUL.
+    #[schema(format = "lock-name", required = false)]
+    name: String,
+    /// All names of the hold, in any order.
+    #[schema(required = false)]
+    names: Vec<String>,
+    /// Shows the right to renew and to release; a UUID, to be sent as it came.
+    key: String,
+}
+
+/// Which hold to renew: `name`, or all `names` of a hold of several.
+#[derive(ToSchema)]
+pub struct RenewRequest {
+    /// UTF-8 without NUL.
+    #[schema(format = "lock-name", required = false)]
+    name: String,
+    /// All names of the hold, in any order.
+    #[schema(required = false)]
+    names: Vec<String>,
+    /// Shows the right to renew and to release; a UUID, to be sent as it came.
+    key: String,
+    /// The new lease, from now; must be greater than 0.
+    lock_timeout_seconds: f64,
+}
+
+#[derive(ToSchema)]
+pub struct DowngradeRequest {
+    #[schema(format = "lock-name")]
+    name: String,
+    key: String,
+}
+
+#[derive(ToSchema)]
+pub struct UpgradeRequest {
+    #[schema(format = "lock-name")]
+    name: String,
+    key: String,
+    /// How long to wait to be the only holder. Absent or 0: try once.
+    #[schema(required = false)]
+    wait_timeout_seconds: f64,
+}
+
+#[derive(ToSchema)]
+pub struct TransferRequest {
+    /// The lock; of a hold of several names, any of them.
+    #[schema(format = "lock-name")]
+    name: String,
+    key: String,
+    /// The id of the session that gets the hold, opened with the same credential.
+    to_session: String,
+}
+
+#[derive(ToSchema)]
+pub struct TransferAnswer {
+    transferred: bool,
+    name: String,
+    /// The new key: the old one is worth nothing any more.
+    key: String,
+    /// The new token, higher than every token given before.
+    fencing_token: u64,
+    expires_in_seconds: Option<f64>,
+}
+
+/// One step of a deadlock.
+#[derive(ToSchema)]
+pub struct BlockedBy {
+    /// The lock; null if this credential may not see it.
+    name: Option<String>,
+    /// Who holds it or is ahead in its queue: the handle of a session, or an owner label.
+    held_by: String,
+    /// Who waits for it.
+    waited_for_by: String,
+}
+
 #[derive(ToSchema)]
 pub struct SessionError {
     error: String,
@@ -29,7 +167,11 @@ pub struct SessionError {
 #[derive(ToSchema)]
 pub struct LockAnswer {
     locked: bool,
+    /// The first of several names.
     name: String,
+    /// Where several were asked for.
+    #[schema(required = false)]
+    names: Vec<String>,
     /// Shows the right to renew and to release; a UUID, to be sent as it came.
     key: String,
     /// Where locked: higher than every token given before, in the whole service.
@@ -40,6 +182,9 @@ pub struct LockAnswer {
     expires_in_seconds: Option<f64>,
     #[schema(required = false)]
     error: LockError,
+    /// With the error `WouldDeadlock`: who is in the way of whom, each waiting for the next, and the last for the first.
+    #[schema(required = false)]
+    cycle: Vec<BlockedBy>,
 }
 
 #[derive(ToSchema)]
@@ -75,6 +220,7 @@ enum LockErrorCode {
     LockWaitTimeout,
     LockSizeMismatch,
     InvalidLockSize,
+    WouldDeadlock,
 }
 
 /// The error shape of LDLM's gateway.
