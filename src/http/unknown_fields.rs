@@ -61,8 +61,10 @@ fn refuse(what: &str, given: &str, known: &[&str]) -> Failure {
 
 fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = given.to_lowercase().replace('-', "_");
+    // One character is no misspelling of anything.
+    let known = known.iter().filter(|_| plain.chars().nth(1).is_some());
     let similarity = |name: &str| strsim::jaro_winkler(&plain, name);
-    let scored = known.iter().map(|name| (similarity(name), *name));
+    let scored = known.map(|name| (similarity(name), *name));
     scored.filter(|(score, _)| *score >= SIMILARITY_MIN).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }
 
@@ -97,6 +99,7 @@ mod tests {
         }
         assert_eq!(nearest("zzz", &FIELDS), None);
         assert_eq!(nearest("", &FIELDS), None);
+        assert_eq!(nearest("_", &["to_session"]), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod lock_by_name;
 mod lock_unlock;
 mod session_ends;
 mod sessions_v1;
+mod sessions_v1_modes;
 mod sessions_v1_sessions;
 mod strict;
 mod waiting;

@@ -176,13 +176,33 @@ fn renewed(caller: &mut Caller, path: &str, asked: &Asked) -> bool {
     caller.in_session(&asked.cookie).asks("POST", path, &body)
 }
 
-const SESSIONS_V1: [Verb; 5] = [
+fn shared_by_session(admin: &mut Caller, name: &str) -> (String, String) {
+    let (_, cookie) = session(admin, name);
+    let taken = admin.http.post("/v1/lock", &json!({"name": name, "mode": "shared"})).json();
+    (taken["key"].as_str().expect("a key").to_owned(), cookie)
+}
+
+fn changed(caller: &mut Caller, path: &str, asked: &Asked) -> bool {
+    let body = json!({"name": asked.name, "key": asked.proof});
+    caller.in_session(&asked.cookie).asks("POST", path, &body)
+}
+
+const SESSIONS_V1: [Verb; 9] = [
     changes("DELETE /session", session, |caller, asked| {
         caller.in_session(&asked.cookie).asks("DELETE", "/session", &Value::Null)
     }),
     changes("POST /v1/lock", session, |caller, asked| {
         let body = json!({"name": asked.name, "lock_timeout_seconds": 600});
         caller.in_session(&asked.cookie).asks("POST", "/v1/lock", &body)
+    }),
+    changes("POST /v1/lock of several names", session, |caller, asked| {
+        caller.in_session(&asked.cookie).asks("POST", "/v1/lock", &json!({"names": ["part/own", asked.name]}))
+    }),
+    changes("POST /v1/downgrade", held_by_session, |caller, asked| changed(caller, "/v1/downgrade", asked)),
+    changes("POST /v1/upgrade", shared_by_session, |caller, asked| changed(caller, "/v1/upgrade", asked)),
+    changes("POST /v1/transfer", held_by_session, |caller, asked| {
+        let body = json!({"name": asked.name, "key": asked.proof, "to_session": asked.cookie});
+        caller.in_session(&asked.cookie).asks("POST", "/v1/transfer", &body)
     }),
     changes("POST /v1/unlock", held_by_session, |caller, asked| {
         let body = json!({"name": asked.name, "key": asked.proof});
