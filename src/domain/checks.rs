@@ -4,7 +4,7 @@ use super::command::Acquire;
 use super::limits::{Limits, check_max};
 use super::metadata::Metadata;
 use super::refusal::{Field, Refusal};
-use super::terms::Terms;
+use super::terms::{SHARED, Terms};
 use std::collections::BTreeSet;
 
 impl Limits {
@@ -27,9 +27,7 @@ impl Limits {
     }
 
     fn check_terms(&self, terms: &Terms, acquire: &Acquire) -> Result<(), Refusal> {
-        if terms.weight == 0 || terms.weight > acquire.size {
-            return Err(Refusal::WeightAboveSize { size: acquire.size });
-        }
+        check_weight(terms.weight, acquire.size)?;
         check_max(Field::LockDelay, terms.lock_delay_ms, self.lock_delay_ms_max)?;
         let first = terms.names.first();
         if first.is_some_and(|(name, size)| *name != acquire.name || *size != acquire.size) {
@@ -41,6 +39,7 @@ impl Limits {
         terms.names.iter().try_for_each(|(name, size)| {
             self.check_name(name)?;
             self.check_size(*size)?;
+            check_weight(terms.weight, *size)?;
             if seen.insert(name) { Ok(()) } else { Err(Refusal::NameTwice) }
         })
     }
@@ -52,4 +51,10 @@ impl Limits {
             check_max(Field::MetadataValue, value.len() as u64, self.metadata_value_bytes_max)
         })
     }
+}
+
+/// A hold takes its weight of each of its names. Shared ones do not compete for places.
+fn check_weight(weight: u32, size: u32) -> Result<(), Refusal> {
+    let fits = weight == 1 || (size != SHARED && (1..=size).contains(&weight));
+    if fits { Ok(()) } else { Err(Refusal::WeightAboveSize { size }) }
 }

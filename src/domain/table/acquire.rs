@@ -10,6 +10,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::refusal::{HeldBy, Refusal};
 use crate::domain::terms::{SHARED, sizes_agree};
 use crate::domain::time::Timestamp;
+use crate::mutants::planted;
 
 /// The highest priority that an acquire can have: upgrades alone are above it.
 const PRIORITY_MAX: i32 = i32::MAX - 1;
@@ -55,7 +56,9 @@ impl Table {
         for (name, size) in acquire.places() {
             let lock = self.locks.get(name);
             self.check_size(lock, name, size, acquire.remembers_size)?;
-            let free = |lock: &Lock| lock.has_room(size, weight) && lock.queue().lets_pass(acquire.priority);
+            let overtakes = size == SHARED && planted!("reader-overtakes-writer");
+            let is_next = |lock: &Lock| lock.queue().lets_pass(acquire.priority) || overtakes;
+            let free = |lock: &Lock| lock.has_room(size, weight) && is_next(lock);
             in_the_way = in_the_way.or(lock.filter(|lock| !free(lock)));
         }
         let free = in_the_way.is_none();
