@@ -136,7 +136,7 @@ fn names_in_opposite_orders_never_block_each_other() {
 fn names_are_released_and_renewed_as_a_whole() {
     let mut bench = Bench::new();
     bench.acquired(wait("a", 1).names(&AB));
-    let other_names = Refusal::OtherNames { names: names(&["a", "b"]) };
+    let other_names = Refusal::OtherNames { names: names(&["a", "b"]).into() };
     for wrong in [&["a"][..], &["b"], &["a", "a"], &["a", "c"], &["a", "b", "c"], &["a", "b", "a"]] {
         assert_eq!(bench.refused(release_names(wrong, 1)), other_names, "{wrong:?}");
         assert_eq!(bench.refused(renew_names(wrong, 1, 5)), other_names, "{wrong:?}");
@@ -163,9 +163,9 @@ fn names_are_released_and_renewed_as_a_whole() {
 fn hold_of_one_name_is_released_by_that_name() {
     let mut bench = Bench::new();
     bench.acquired(ask("a", 1));
-    let no_names = Refusal::OtherNames { names: Vec::new() };
+    let no_names = Refusal::OtherNames { names: Box::default() };
     assert_eq!(bench.refused(release_names(&["a", "b"], 1)), no_names);
-    let proof = Proof::OfNames { key: key(1), names: names(&["b"]) };
+    let proof = Proof::OfNames { key: key(1), names: names(&["b"]).into() };
     assert_eq!(bench.refused(Command::Release { name: name("a"), session: None, proof }), no_names);
     assert!(matches!(bench.outcome(release_names(&["a"], 1)), Outcome::Released { .. }));
 }

@@ -21,7 +21,7 @@ impl Table {
     pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> CommandResult {
         self.header.limits.check_lease(Some(lease_ms))?;
         let hold = self.find_hold(name, proof)?;
-        proof.check_names(hold)?;
+        proof.check_names(name, hold)?;
         let token = hold.token;
         self.client_knows(name, token);
         if self.locks.hold(name, token).is_some_and(|hold| hold.deadline == Deadline::NEVER) {

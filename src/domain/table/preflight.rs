@@ -32,7 +32,7 @@ impl Table {
             }
             Command::CloseSession { session } => (!self.sessions.is_live(*session)).then_some(Refusal::SessionUnknown),
             Command::Release { name, proof, .. } => {
-                self.find_hold(name, proof).and_then(|hold| proof.check_names(hold)).err()
+                self.find_hold(name, proof).and_then(|hold| proof.check_names(name, hold)).err()
             }
             Command::ForceRelease { name, key } => self.find_hold(name, &Proof::Key(*key)).err(),
             Command::Renew { name, proof, lease_ms, .. } => self.preflight_renew(name, proof, *lease_ms),
@@ -109,7 +109,7 @@ impl Table {
     fn preflight_renew(&self, name: &Name, proof: &Proof, lease_ms: u64) -> Option<Refusal> {
         let lease = if self.is_opened() { self.header.limits.check_lease(Some(lease_ms)) } else { Ok(()) };
         let found = lease.and_then(|()| self.find_hold(name, proof));
-        match found.and_then(|hold| proof.check_names(hold).map(|()| hold)) {
+        match found.and_then(|hold| proof.check_names(name, hold).map(|()| hold)) {
             // The table records that the client knows of a tracked hold, even if it has no lease.
             Ok(hold) => (hold.deadline == Deadline::NEVER && hold.tracked().is_none()).then_some(Refusal::NoLease),
             Err(refusal) => Some(refusal),

@@ -20,7 +20,7 @@ impl Table {
     ) -> CommandResult {
         let hold = self.find_hold(name, proof)?;
         if why == EndReason::Released {
-            proof.check_names(hold)?;
+            proof.check_names(name, hold)?;
         }
         let (token, names) = (hold.token, hold.names().iter().map(|(name, _)| name.clone()).collect());
         let vacancy = self.end_hold(effects, name, token, why);
@@ -70,14 +70,16 @@ impl Proof {
     }
 
     /// A hold of several names is renewed and released by all of them, or not at all.
-    pub(super) fn check_names(&self, hold: &Hold) -> Result<(), Refusal> {
-        let all: BTreeSet<&Name> = hold.names().iter().map(|(name, _)| name).collect();
+    pub(super) fn check_names(&self, name: &Name, hold: &Hold) -> Result<(), Refusal> {
         let agree = match self {
-            Proof::OfNames { names, .. } if all.is_empty() => names.len() == 1,
-            Proof::OfNames { names, .. } => names.len() == all.len() && names.iter().all(|name| all.contains(name)),
-            Proof::Key(_) | Proof::TakenBy(_) | Proof::Label { .. } => all.is_empty(),
+            Proof::OfNames { names, .. } => {
+                let (all, given): (BTreeSet<_>, BTreeSet<_>) = (hold.places(name).collect(), names.iter().collect());
+                names.len() == all.len() && given == all
+            }
+            Proof::Key(_) | Proof::TakenBy(_) | Proof::Label { .. } => hold.names().is_empty(),
         };
-        if agree { Ok(()) } else { Err(Refusal::OtherNames { names: all.into_iter().cloned().collect() }) }
+        let all = || hold.names().iter().map(|(name, _)| name).collect::<BTreeSet<_>>().into_iter().cloned().collect();
+        if agree { Ok(()) } else { Err(Refusal::OtherNames { names: all() }) }
     }
 
     /// Why it matches none of these holds.
