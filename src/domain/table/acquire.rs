@@ -12,8 +12,8 @@ use crate::domain::terms::{SHARED, sizes_agree};
 use crate::domain::time::Timestamp;
 use crate::mutants::planted;
 
-/// The highest priority that an acquire can have: upgrades alone are above it.
-const PRIORITY_MAX: i32 = i32::MAX - 1;
+/// The highest priority that an acquire can have: requests that a dead node lost are above it, and upgrades above all.
+const PRIORITY_MAX: i32 = i32::MAX - 2;
 
 impl Table {
     /// What has expired of the lock was removed just before, so everything in it counts.

@@ -4,6 +4,7 @@ use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::Proof;
 use crate::domain::idempotency::{IdempotencyResult, ORPHAN_MS};
 use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
+use crate::domain::limits::Feature;
 use crate::domain::locks::{DeliveryState, Hold, Orphan, Place, Waiter, WaiterState};
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
 
@@ -106,7 +107,9 @@ impl Table {
             upgrades: None,
         };
         self.keep_result(id, IdempotencyResult::Waiter { name: name.clone(), key: hold.key });
-        let place = self.last_place(i32::MAX);
+        // An upgrade cannot wait behind it, because it waits for the hold that is upgraded.
+        let priority = if self.supports(Feature::Modes) { i32::MAX - 1 } else { i32::MAX };
+        let place = self.last_place(priority);
         self.add_waiter(&name, place, waiter);
         vacancy
     }
