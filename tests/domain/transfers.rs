@@ -162,10 +162,7 @@ fn transfer_of_an_orphaned_hold_gives_it_its_lease() {
 
 #[test]
 fn transfer_after_the_last_token_is_refused() {
-    let start = latchd::domain::LeaderStart {
-        first_token: latchd::domain::Token::END - 1,
-        ..super::kit::start(RUN)
-    };
+    let start = latchd::domain::LeaderStart { first_token: latchd::domain::Token::END - 1, ..super::kit::start(RUN) };
     let mut bench = Bench::started(start);
     bench.open(2, LONG_MS);
     bench.acquired(ask("a", 1));

@@ -26,7 +26,9 @@ fn only_reader_is_upgraded_at_once_with_a_new_token() {
     let Outcome::Changed(after) = outcome else { panic!("not upgraded: {outcome:?}") };
     assert_eq!((after.key, after.since, after.deadline), (before.key, before.since, before.deadline));
     assert!(after.token > before.token);
-    assert!(matches!(&events[..], [Event::Granted { token, replaces: Some(old), .. }] if *token == after.token && *old == before.token));
+    assert!(
+        matches!(&events[..], [Event::Granted { token, replaces: Some(old), .. }] if *token == after.token && *old == before.token)
+    );
     assert!(matches!(bench.refused(ask("a", 3).shared()), Refusal::Held(_)), "it is alone");
     assert_eq!(bench.changed(upgrade("a", 1, 8, None)), after, "again: the answer may be lost");
     bench.restored();
@@ -177,7 +179,10 @@ fn limits_hold_for_a_waiting_upgrade() {
     };
     let too_long = Refusal::LimitExceeded { field: Field::Wait, limit: 5 };
     assert_eq!(limited(|limits| limits.wait_ms_max = 5).refused(upgrade("a", 1, 7, Some(6))), too_long);
-    assert_eq!(limited(|limits| limits.holds_max = 2).refused(upgrade("a", 1, 7, WAIT)), Refusal::HoldsFull { limit: 2 });
+    assert_eq!(
+        limited(|limits| limits.holds_max = 2).refused(upgrade("a", 1, 7, WAIT)),
+        Refusal::HoldsFull { limit: 2 }
+    );
     let mut bench = limited(|limits| limits.waiters_per_lock_max = 1);
     bench.queued(wait("a", 3));
     assert_eq!(bench.refused(upgrade("a", 1, 7, WAIT)), Refusal::QueueFull { limit: 1 });

@@ -62,13 +62,14 @@ impl Table {
         }
     }
 
-    /// A hold that has ended, or has another token, is not waited for any more to become exclusive.
-    pub(super) fn end_upgrade(&mut self, effects: &mut Effects, name: &Name, token: Token) {
+    /// A hold that has ended, or has another token, is not waited for any more to become exclusive. Whether it was: then
+    /// another waiter is first, and the lock has to be granted to its waiters.
+    pub(super) fn end_upgrade(&mut self, effects: &mut Effects, name: &Name, token: Token) -> bool {
         let upgrade = self.locks.get(name).and_then(|lock| lock.queue().upgrade());
         let place = upgrade.filter(|(_, waiter)| waiter.upgrades == Some(token)).map(|(place, _)| *place);
         if let Some(place) = place {
-            // What comes next grants the lock to its waiters.
             self.end_wait(effects, name, place, WaitEnd::HoldEnded).without_waiters();
         }
+        place.is_some()
     }
 }

@@ -160,7 +160,7 @@ impl Table {
         let (caller, usage, idempotency_id) = (before.caller, before.usage(&acquire.name), before.idempotency_id());
         let deadline = before.deadline.max(self.lease_end(acquire.lease_ms));
         let delivery = self.delivery_after_reentry(acquire, before.shared_terms());
-        self.end_upgrade(effects, &acquire.name, token);
+        let is_next_first = self.end_upgrade(effects, &acquire.name, token);
         let new_token = self.issue_token();
         let changed = self.locks.change_hold(&acquire.name, token, |hold| {
             (hold.token, hold.deadline, hold.delivery) = (new_token, deadline, delivery.clone());
@@ -177,6 +177,9 @@ impl Table {
         if let Some(key) = acquire.idempotency_key {
             let result = IdempotencyResult::Hold { name: acquire.name.clone(), token: new_token };
             self.record_result(key, acquire.caller, result);
+        }
+        if is_next_first {
+            self.grant_waiters(effects, &acquire.name, Vacancy::default());
         }
         Ok(Outcome::Acquired(grant))
     }

@@ -22,20 +22,26 @@ impl Table {
         to: SessionId,
         new_key: HoldKey,
     ) -> CommandResult {
-        let before = self.check_transfer(name, key, to)?.clone();
+        const VANISHED: Refusal = Refusal::Broken("a hold vanished while it was transferred");
+        let token = self.check_transfer(name, key, to)?.token;
+        self.client_knows(name, token);
+        let before = self.locks.hold(name, token).ok_or(VANISHED)?.clone();
         let new_key = planted!("transfer-keeps-key", new_key => key);
         let (now, new_token) = (self.header.now, self.issue_token());
-        self.end_upgrade(effects, name, before.token);
+        let is_next_first = self.end_upgrade(effects, name, token);
         if let Some(id) = before.idempotency_id() {
             self.idempotency_keys.end(id, &mut self.usages);
         }
         let delivery = delivery_after_transfer(&before);
-        let changed = self.locks.change_hold(name, before.token, |hold| {
+        let changed = self.locks.change_hold(name, token, |hold| {
             (hold.key, hold.token, hold.since) = (new_key, new_token, now.into());
             (hold.owner, hold.delivery) = (Owner::Session(to), delivery.clone());
         });
-        let after = changed.ok_or(Refusal::Broken("a hold vanished while it was transferred"))?.clone();
+        let after = changed.ok_or(VANISHED)?.clone();
         self.account_for_transfer(effects, name, &before, &after);
+        if is_next_first {
+            self.grant_waiters(effects, name, Vacancy::default());
+        }
         Ok(Outcome::Changed(after.to_grant()))
     }
 
