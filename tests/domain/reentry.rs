@@ -94,3 +94,21 @@ fn reentering_without_wait_keeps_the_waiter() {
     assert!(matches!(bench.refused(ask("a", 2).reentrant("x").lease_ms(100)), Refusal::Held(_)));
     assert_eq!(bench.seen("a"), (1, 1));
 }
+
+#[test]
+fn hold_or_wait_of_several_names_is_not_reentered() {
+    let mut bench = Bench::new();
+    let names = [("a", 1), ("b", 1)];
+    bench.acquired(ask("a", 1).names(&names).reentrant("x").lease_ms(100));
+    bench.queued(ask("a", 2).names(&names).reentrant("y").lease_ms(100).wait_ms(100));
+    for lock in ["a", "b"] {
+        let again = ask(lock, 3).reentrant("x").lease_ms(100).metadata(&[("who", "x")]);
+        assert!(matches!(bench.refused(again.clone().request(1)), Refusal::Held(_)), "{lock}");
+        assert!(matches!(bench.refused(again.names(&[(lock, 1), ("c", 1)])), Refusal::Held(_)), "{lock}");
+    }
+    bench.queued(ask("b", 4).reentrant("y").lease_ms(100).wait_ms(100));
+    assert_eq!((bench.seen("a"), bench.seen("b")), ((1, 1), (1, 2)));
+    bench.restored();
+    bench.acquired(ask("d", 5).reentrant("x").lease_ms(100));
+    assert!(matches!(bench.refused(ask("d", 6).names(&[("d", 1), ("e", 1)]).reentrant("x")), Refusal::Held(_)));
+}

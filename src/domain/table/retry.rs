@@ -120,14 +120,16 @@ impl Table {
         }
     }
 
-    /// The hold or the place of the same owner label that this acquire goes on with.
+    /// The hold or the place of the same owner label that this acquire goes on with. Neither has several names.
     pub(super) fn reentered(&self, acquire: &Acquire) -> Option<Reentered> {
-        let owner = Some(acquire.owner()).filter(|owner| acquire.reentrant && matches!(owner, Owner::Label(_)))?;
+        let is_reentrant = acquire.reentrant && acquire.terms.as_ref().is_none_or(|terms| terms.names.is_empty());
+        let owner = Some(acquire.owner()).filter(|owner| is_reentrant && matches!(owner, Owner::Label(_)))?;
         let lock = self.locks.get(&acquire.name)?;
-        if let Some(hold) = lock.holds().iter().find(|hold| hold.owner == owner) {
+        if let Some(hold) = lock.holds().iter().find(|hold| hold.owner == owner && hold.names().is_empty()) {
             return Some(Reentered::Hold(hold.token));
         }
-        let (place, _) = lock.queue().iter().find(|(_, waiter)| acquire.wait.is_some() && waiter.owner == owner)?;
+        let is_own = |waiter: &Waiter| waiter.owner == owner && waiter.names().is_empty() && waiter.upgrades.is_none();
+        let (place, _) = lock.queue().iter().find(|(_, waiter)| acquire.wait.is_some() && is_own(waiter))?;
         Some(Reentered::Waiter(*place))
     }
 
