@@ -150,7 +150,10 @@ fn reader_is_not_upgraded_during_the_delay_of_another() {
     bench.outcome(cancel("a", 3));
     assert_eq!(grants(&bench.pass_ms(100).tick()), []);
     let events = bench.pass_ms(1).tick();
-    assert_eq!(grants(&events).iter().map(|(command, grant)| (*command, grant.key)).collect::<Vec<_>>(), [(waiting, key(2))]);
+    assert_eq!(
+        grants(&events).iter().map(|(command, grant)| (*command, grant.key)).collect::<Vec<_>>(),
+        [(waiting, key(2))]
+    );
     assert_eq!(bench.table.lock_view(&name("a"), bench.table.now()).map(|view| view.size), Some(1));
 }
 

@@ -96,9 +96,14 @@ impl Lock {
         self.size == size && self.weight_held() + u64::from(weight) <= u64::from(size)
     }
 
-    /// Whether the hold with this token is the only one, and so may become exclusive.
+    /// Whether the hold with this token is the only one.
     pub fn is_only(&self, token: Token) -> bool {
         matches!(self.holds.as_slice(), [hold] if hold.token == token)
+    }
+
+    /// Whether that hold may become exclusive: not while another that has ended may still be relied on.
+    pub fn may_upgrade(&self, token: Token) -> bool {
+        self.is_only(token) && self.delay().is_none()
     }
 
     pub fn is_unused(&self) -> bool {
@@ -107,6 +112,10 @@ impl Lock {
 
     /// Adds the hold of a lock that was just made for it: the newest hold decides the size.
     pub(super) fn merge(&mut self, granted: Lock) {
+        if self.size != granted.size {
+            self.rare.iter_mut().for_each(|rare| rare.is_resized = false);
+            self.drop_empty_rare();
+        }
         self.size = granted.size;
         if granted.size_to_remember > 0 {
             self.size_to_remember = granted.size_to_remember;
@@ -192,6 +201,10 @@ impl Queue {
 
     pub(in crate::domain) fn insert(&mut self, place: Place, waiter: Waiter) {
         self.0.get_or_insert_default().insert(place, waiter);
+    }
+
+    pub(super) fn get_mut(&mut self, place: &Place) -> Option<&mut Waiter> {
+        self.0.as_mut().and_then(|queue| queue.get_mut(place))
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Waiter> {

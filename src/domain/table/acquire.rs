@@ -136,8 +136,8 @@ impl Table {
     }
 }
 
-/// Why a lock without a hold is not granted: its last hold's end delays that, or a waiter for several names is first.
-fn free_but_not_yet(lock: &Lock, now: Timestamp) -> Refusal {
+/// Why a lock without another hold is not granted: its last hold's end delays that, or a waiter for several names is first.
+pub(super) fn free_but_not_yet(lock: &Lock, now: Timestamp) -> Refusal {
     let first = lock.queue().first().map(|(_, waiter)| waiter);
     Refusal::Held(Box::new(HeldBy {
         since: first.map_or(now, |waiter| waiter.since),

@@ -1,5 +1,6 @@
 //! Downgrade and upgrade: an exclusive hold becomes shared, or a shared one exclusive. The key stays, the token is new.
 
+use super::acquire::free_but_not_yet;
 use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::{Proof, Upgrade, Wait};
 use crate::domain::idempotency::IdempotencyResult;
@@ -95,11 +96,12 @@ impl Table {
         if pending.is_some_and(|(_, waiter)| !is_own(waiter)) && !planted!("second-upgrade-waits") {
             return Err(Refusal::UpgradePending);
         }
-        if lock.is_only(hold.token) {
+        if lock.may_upgrade(hold.token) {
             return Ok(UpgradePlan::AtOnce);
         }
         if upgrade.wait.is_none() {
-            return Err(self.held(lock, now));
+            let is_delayed = lock.is_only(hold.token);
+            return Err(if is_delayed { free_but_not_yet(lock, now) } else { self.held(lock, now) });
         }
         let earlier = pending.map(|(place, _)| *place);
         if earlier.is_none() {

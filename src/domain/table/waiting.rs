@@ -159,7 +159,7 @@ impl Table {
     /// Whether the first waiter of this lock gets what it waits for: the lock, or all its locks, or to be the only holder.
     fn fits(&self, name: &Name, lock: &Lock, place: &Place, waiter: &Waiter) -> bool {
         if let Some(token) = waiter.upgrades {
-            return lock.is_only(token);
+            return lock.may_upgrade(token);
         }
         if waiter.names().is_empty() || planted!("set-granted-in-parts") {
             return lock.has_room(waiter.size, waiter.weight());
