@@ -33,6 +33,12 @@ impl Terms {
         single.into_iter().chain(names.iter().map(|(name, size)| (name, *size)))
     }
 
+    /// With another size of one of the names.
+    pub fn with_size(&self, name: &Name, size: u32) -> Terms {
+        let names = self.names.iter().map(|(own, of)| (own.clone(), if own == name { size } else { *of }));
+        Terms { names: names.collect(), ..self.clone() }
+    }
+
     /// The memory that they take besides the hold's own.
     pub fn text_bytes(&self) -> u64 {
         let names: usize = self.names.iter().map(|(name, _)| name.len()).sum();

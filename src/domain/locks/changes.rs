@@ -2,7 +2,9 @@
 
 use super::{Lock, Locks};
 use crate::domain::ids::{Name, Token};
+use crate::domain::terms::Terms;
 use crate::domain::time::{Deadline, Timestamp};
+use std::sync::Arc;
 
 impl Locks {
     /// Another number of holds may have the lock; the waiters that asked for the size before ask for the new one.
@@ -14,6 +16,27 @@ impl Locks {
         }
         lock.queue.values_mut().filter(|waiter| waiter.size == before).for_each(|waiter| waiter.size = size);
         lock.change_rare(|rare| rare.is_resized = true);
+        self.resize_in_terms(name, before, size);
+    }
+
+    /// Holds and waiters of several names say the size of each of them.
+    fn resize_in_terms(&mut self, name: &Name, before: u32, size: u32) {
+        let Some(lock) = self.map.get(name) else { return };
+        let resized = |terms: &Terms| {
+            terms.names.contains(&(name.clone(), before)).then(|| Arc::new(terms.with_size(name, size)))
+        };
+        let holds = lock.holds.iter().filter_map(|hold| Some((hold.token, resized(hold.terms()?)?)));
+        let waiters = lock.queue.iter().filter_map(|(place, waiter)| Some((*place, resized(waiter.terms.as_ref()?)?)));
+        let (holds, waiters): (Vec<_>, Vec<_>) = (holds.collect(), waiters.collect());
+        for (token, terms) in holds {
+            self.change_hold(name, token, |hold| hold.set_terms(terms.clone()));
+        }
+        for (place, terms) in waiters {
+            for (other, _) in &terms.names {
+                let waiter = self.map.get_mut(other).and_then(|lock| lock.queue.get_mut(&place));
+                waiter.into_iter().for_each(|waiter| waiter.terms = Some(terms.clone()));
+            }
+        }
     }
 
     /// A shared lock becomes exclusive, or an exclusive one shared.

@@ -110,6 +110,13 @@ impl Hold {
         self.tracked().and_then(|tracked| tracked.terms.clone())
     }
 
+    /// Changes the terms of a hold that has some.
+    pub fn set_terms(&mut self, terms: Arc<Terms>) {
+        if let Delivery::Tracked(tracked) = &mut self.delivery {
+            tracked.terms = Some(terms);
+        }
+    }
+
     /// How many places it takes.
     pub fn weight(&self) -> u32 {
         self.terms().map_or(1, |terms| terms.weight)

@@ -69,9 +69,10 @@ impl Table {
         let place = self.place_of_key(&acquire.name, key);
         let place = place.ok_or(Refusal::Broken("an idempotency key without its waiter"))?;
         let waiter = self.locks.get(&acquire.name).and_then(|lock| lock.queue().get(&place));
-        // The lock may have another size since.
-        let size = waiter.map_or(acquire.size, |waiter| waiter.size);
-        self.replace_waiter(effects, id, &Acquire { size, ..acquire.clone() }, place, place)
+        let waiter = waiter.ok_or(Refusal::Broken("a waiter whose lock does not have it"))?;
+        // Its locks may have other sizes since.
+        let (size, terms) = (waiter.size, waiter.terms.clone());
+        self.replace_waiter(effects, id, &Acquire { size, terms, ..acquire.clone() }, place, place)
     }
 
     /// Whether one more key can be remembered.

@@ -97,7 +97,8 @@ impl Table {
         if !lock.is_counted() {
             return Err(Refusal::NotCounted);
         }
-        match lock.queue().iter().map(|(_, waiter)| waiter.weight()).max() {
+        let waiters = lock.queue().iter().filter(|(_, waiter)| waiter.size == lock.size());
+        match waiters.map(|(_, waiter)| waiter.weight()).max() {
             Some(weight) if weight > size => Err(Refusal::SizeBelowWeight { weight }),
             _ => Ok(()),
         }
@@ -109,11 +110,7 @@ impl Table {
         let terms = before.shared_terms().unwrap_or_default();
         let terms = Arc::new(Terms { value: Some(value), ..(*terms).clone() });
         self.client_knows(name, before.token);
-        let changed = self.locks.change_hold(name, before.token, |hold| {
-            if let Delivery::Tracked(tracked) = &mut hold.delivery {
-                tracked.terms = Some(terms.clone());
-            }
-        });
+        let changed = self.locks.change_hold(name, before.token, |hold| hold.set_terms(terms.clone()));
         let after = changed.ok_or(Refusal::Broken("a hold vanished while its value changed"))?;
         self.usages.remove(before.caller, before.usage(name));
         self.usages.add(after.caller, after.usage(name));
