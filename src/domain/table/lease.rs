@@ -17,17 +17,20 @@ impl Table {
         })
     }
 
-    /// The new lease may be shorter than what was left.
+    /// The new lease may be shorter than what was left, but for as long as lookups of a leader may be relied on.
     pub(super) fn renew(&mut self, name: &Name, proof: &Proof, lease_ms: u64) -> CommandResult {
         self.header.limits.check_lease(Some(lease_ms))?;
         let hold = self.find_hold(name, proof)?;
         proof.check_names(name, hold)?;
         let token = hold.token;
         self.client_knows(name, token);
-        if self.locks.hold(name, token).is_some_and(|hold| hold.deadline == Deadline::NEVER) {
+        let hold = self.locks.hold(name, token).ok_or(Refusal::WrongKey)?;
+        if hold.deadline == Deadline::NEVER {
             return Err(Refusal::NoLease);
         }
-        let deadline = self.lease_end(Some(lease_ms));
+        let reliable = Deadline::at(self.header.now.after_ms(self.header.limits.election_reliable_ms));
+        let relied_on_until = hold.value().map(|_| hold.deadline.min(reliable));
+        let deadline = relied_on_until.into_iter().fold(self.lease_end(Some(lease_ms)), Deadline::max);
         let renewed = self.locks.change_hold(name, token, |hold| hold.deadline = deadline);
         renewed.map(|hold| Outcome::Renewed(hold.to_grant())).ok_or(Refusal::WrongKey)
     }
