@@ -33,7 +33,7 @@ impl Table {
         match self.check_free(&acquire, self.header.now)? {
             true => Ok(self.take(effects, id, acquire)),
             false => {
-                self.check_deadlock(effects, &acquire)?;
+                self.check_deadlock(effects, &acquire, self.next_place(acquire.priority))?;
                 self.wait(id, &acquire)
             }
         }

@@ -4,7 +4,7 @@ use super::acquire::free_but_not_yet;
 use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::{Proof, Upgrade, Wait};
 use crate::domain::idempotency::IdempotencyResult;
-use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
+use crate::domain::ids::{CommandId, HoldKey, Name, Token};
 use crate::domain::limits::check_max;
 use crate::domain::locks::{Hold, Place, Waiter, WaiterState};
 use crate::domain::outcome::{Event, Grant, Outcome, WaitEnd};
@@ -13,7 +13,6 @@ use crate::domain::terms::SHARED;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use crate::mutants::planted;
-use std::cmp::Reverse;
 
 const VANISHED: Refusal = Refusal::Broken("a hold vanished while it changed its mode");
 
@@ -52,12 +51,12 @@ impl Table {
                 Ok(Outcome::Changed(grant))
             }
             UpgradePlan::Wait(earlier) => {
-                self.check_deadlock_of_upgrade(effects, upgrade, &owner, token)?;
+                let place = earlier.unwrap_or_else(|| self.next_place(i32::MAX));
+                self.check_deadlock_of_upgrade(effects, upgrade, &owner, token, place)?;
                 self.client_knows(&upgrade.name, token);
                 if let Some(place) = earlier {
                     self.end_wait(effects, &upgrade.name, place, WaitEnd::Cancelled).without_waiters();
                 }
-                let place = earlier.unwrap_or((Reverse(i32::MAX), WaiterId(self.header.next_waiter)));
                 self.header.next_waiter += u64::from(earlier.is_none());
                 let timeout_ms = upgrade.wait.map_or(1, Wait::timeout_ms);
                 let waiter = Waiter {

@@ -1,15 +1,18 @@
 //! Deadlocks: before a wait begins, the search for a cycle of owners that each wait for the next.
 //!
-//! An edge leads from an owner that waits to each owner without whose leave the wait cannot end: a holder whose places are
-//! needed, and every waiter ahead. So the first wait that closes a cycle finds it, and no later grant can make one.
+//! An edge leads from an owner that waits to each owner without whose leave the wait cannot end: one that holds so many places
+//! that the others are not enough, and every waiter ahead, also one that is about to overtake. So the first wait that closes a
+//! cycle finds it, and no later grant can make one.
 //! Threads of one program may share a session, so a session does not wait for itself.
 
 use super::{Effects, Table};
 use crate::domain::command::{Acquire, Upgrade, Wait};
 use crate::domain::ids::{Name, Token, WaiterId};
-use crate::domain::locks::{Hold, Lock, Owner, Waiter};
+use crate::domain::limits::Feature;
+use crate::domain::locks::{Hold, Lock, Owner, Place};
 use crate::domain::outcome::Event;
 use crate::domain::refusal::{Blocked, Party, Refusal};
+use crate::domain::terms::SHARED;
 use crate::mutants::planted;
 use std::collections::BTreeMap;
 
@@ -19,14 +22,16 @@ struct WaitFor<'a> {
     size: u32,
     weight: u32,
     upgrades: Option<Token>,
-    /// Whether a waiter is ahead of it.
-    is_behind: &'a dyn Fn(&crate::domain::locks::Place) -> bool,
+    place: Place,
 }
 
 /// A depth-first search: owners that were seen, each with who waits for it and for which name.
 struct Search<'a> {
     table: &'a Table,
     newcomer: Party,
+    /// The locks that it will wait for, and its place in their queues: it may be ahead of others.
+    names: Vec<&'a Name>,
+    place: Place,
     seen: BTreeMap<Party, (Party, Name)>,
     to_visit: Vec<Party>,
     steps_left: u64,
@@ -39,16 +44,13 @@ enum Found {
 }
 
 impl Table {
-    /// Refuses a guarded acquire whose wait would close a cycle.
-    pub(super) fn check_deadlock(&self, effects: &mut Effects, acquire: &Acquire) -> Result<(), Refusal> {
-        let Some(mut search) = self.search_for(acquire.wait, &acquire.owner()) else { return Ok(()) };
-        // Its place will be the last of its priority.
-        let is_behind = |place: &crate::domain::locks::Place| place.0.0 >= acquire.priority;
-        let found = acquire.places().find_map(|(name, size)| {
-            let wait = WaitFor { name, size, weight: acquire.weight(), upgrades: None, is_behind: &is_behind };
-            search.follow(&search.newcomer.clone(), &wait)
-        });
-        conclude(effects, found.or_else(|| search.run()))
+    /// Refuses a guarded acquire whose wait in this place would close a cycle.
+    pub(super) fn check_deadlock(&self, effects: &mut Effects, acquire: &Acquire, place: Place) -> Result<(), Refusal> {
+        let names = || acquire.places().map(|(name, _)| name).collect();
+        let Some(mut search) = self.search_for(acquire.wait, &acquire.owner(), names, place) else { return Ok(()) };
+        let (weight, upgrades) = (acquire.weight(), None);
+        let waits = acquire.places().map(|(name, size)| WaitFor { name, size, weight, upgrades, place });
+        search.conclude(effects, waits)
     }
 
     /// The same for an upgrade.
@@ -58,28 +60,50 @@ impl Table {
         upgrade: &Upgrade,
         owner: &Owner,
         token: Token,
+        place: Place,
     ) -> Result<(), Refusal> {
-        let Some(mut search) = self.search_for(upgrade.wait, owner) else { return Ok(()) };
         let (name, upgrades) = (&upgrade.name, Some(token));
-        let wait = WaitFor { name, size: 1, weight: 1, upgrades, is_behind: &|_| false };
-        let found = search.follow(&search.newcomer.clone(), &wait);
-        conclude(effects, found.or_else(|| search.run()))
+        let Some(mut search) = self.search_for(upgrade.wait, owner, || vec![name], place) else { return Ok(()) };
+        search.conclude(effects, [WaitFor { name, size: 1, weight: 1, upgrades, place }].into_iter())
     }
 
     /// `None` if the wait is not guarded, or nobody can wait for its owner.
-    fn search_for(&self, wait: Option<Wait>, owner: &Owner) -> Option<Search<'_>> {
-        let is_guarded = matches!(wait, Some(Wait::Guarded { .. }));
+    fn search_for<'a>(
+        &'a self,
+        wait: Option<Wait>,
+        owner: &Owner,
+        names: impl FnOnce() -> Vec<&'a Name>,
+        place: Place,
+    ) -> Option<Search<'a>> {
+        let is_guarded = matches!(wait, Some(Wait::Guarded { .. })) && self.supports(Feature::Modes);
         let newcomer = party_of(owner).filter(|_| is_guarded && !planted!("deadlock-missed"))?;
         let session = owner.session().and_then(|session| self.sessions.get(session));
         if session.is_some_and(|session| session.holds == 0 && session.waiters == 0) {
             return None;
         }
-        let steps_left = self.header.limits.deadlock_search_max;
-        Some(Search { table: self, newcomer, seen: BTreeMap::new(), to_visit: Vec::new(), steps_left })
+        let (steps_left, names) = (self.header.limits.deadlock_search_max, names());
+        Some(Search { table: self, newcomer, names, place, seen: BTreeMap::new(), to_visit: Vec::new(), steps_left })
     }
 }
 
 impl Search<'_> {
+    /// Searches from these waits of the newcomer on.
+    fn conclude<'a>(
+        &mut self,
+        effects: &mut Effects,
+        mut waits: impl Iterator<Item = WaitFor<'a>>,
+    ) -> Result<(), Refusal> {
+        let newcomer = self.newcomer.clone();
+        match waits.find_map(|wait| self.follow(&newcomer, &wait)).or_else(|| self.run()) {
+            Some(Found::Cycle(cycle)) => Err(Refusal::WouldDeadlock { cycle: cycle.into() }),
+            Some(Found::Cut) => {
+                effects.events.push(Event::DeadlockSearchCut);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn run(&mut self) -> Option<Found> {
         while let Some(party) = self.to_visit.pop() {
             if let Some(found) = self.visit(&party) {
@@ -102,9 +126,8 @@ impl Search<'_> {
                 return None;
             }
             waiter.places(name).find_map(|(name, size)| {
-                let is_behind = |other: &crate::domain::locks::Place| other < place;
-                let (weight, upgrades) = (waiter.weight(), waiter.upgrades);
-                self.follow(party, &WaitFor { name, size, weight, upgrades, is_behind: &is_behind })
+                let (weight, upgrades, place) = (waiter.weight(), waiter.upgrades, *place);
+                self.follow(party, &WaitFor { name, size, weight, upgrades, place })
             })
         })
     }
@@ -112,11 +135,13 @@ impl Search<'_> {
     /// Notes everybody without whose leave this wait cannot end.
     fn follow(&mut self, party: &Party, wait: &WaitFor<'_>) -> Option<Found> {
         let lock = self.table.locks.get(wait.name)?;
-        let holders = lock.holds().iter().filter(|hold| wait.needs_end_of(lock, hold)).map(|hold| &hold.owner);
-        let is_ahead = |waiter: &Waiter| !waiter.is_orphaned();
-        let queue = lock.queue().iter().take_while(|(place, _)| (wait.is_behind)(place));
-        let ahead = queue.filter(|(_, waiter)| is_ahead(waiter)).map(|(_, waiter)| &waiter.owner);
-        for by in holders.chain(ahead).filter_map(party_of) {
+        let weights = wait.weights_beside(lock);
+        let holders = lock.holds().iter().filter(|hold| wait.needs_end_of(lock, hold, &weights));
+        let queue = lock.queue().iter().take_while(|(place, _)| **place < wait.place);
+        let ahead = queue.filter(|(_, waiter)| !waiter.is_orphaned()).map(|(_, waiter)| &waiter.owner);
+        let overtakes = *party != self.newcomer && self.place < wait.place && self.names.contains(&wait.name);
+        let newcomer = overtakes.then(|| self.newcomer.clone());
+        for by in holders.map(|hold| &hold.owner).chain(ahead).filter_map(party_of).chain(newcomer) {
             if self.steps_left == 0 {
                 return Some(Found::Cut);
             }
@@ -149,24 +174,27 @@ impl Search<'_> {
 }
 
 impl WaitFor<'_> {
-    /// Whether there is no room as long as this hold lasts, even if all others end.
-    fn needs_end_of(&self, lock: &Lock, hold: &Hold) -> bool {
+    /// What each owner holds of the places among which it waits for some.
+    fn weights_beside(&self, lock: &Lock) -> BTreeMap<Party, u64> {
+        let mut weights = BTreeMap::new();
+        let is_counted = self.upgrades.is_none() && lock.size() == self.size && self.size != SHARED;
+        for hold in lock.holds().iter().filter(|_| is_counted) {
+            let party = party_of(&hold.owner);
+            party.into_iter().for_each(|party| *weights.entry(party).or_default() += u64::from(hold.weight()));
+        }
+        weights
+    }
+
+    /// Whether there is no room as long as the owner of this hold keeps what it has, even if all others leave.
+    fn needs_end_of(&self, lock: &Lock, hold: &Hold, weights: &BTreeMap<Party, u64>) -> bool {
         match self.upgrades {
             Some(token) => hold.token != token,
             None if lock.size() != self.size => true,
-            None => u64::from(hold.weight()) + u64::from(self.weight) > u64::from(self.size),
+            None => {
+                let held = party_of(&hold.owner).and_then(|party| weights.get(&party)).copied().unwrap_or(0);
+                held + u64::from(self.weight) > u64::from(self.size)
+            }
         }
-    }
-}
-
-fn conclude(effects: &mut Effects, found: Option<Found>) -> Result<(), Refusal> {
-    match found {
-        Some(Found::Cycle(cycle)) => Err(Refusal::WouldDeadlock { cycle: cycle.into() }),
-        Some(Found::Cut) => {
-            effects.events.push(Event::DeadlockSearchCut);
-            Ok(())
-        }
-        None => Ok(()),
     }
 }
 

@@ -71,8 +71,13 @@ impl Table {
         let waiter = self.locks.get(&acquire.name).and_then(|lock| lock.queue().get(&place));
         let waiter = waiter.ok_or(Refusal::Broken("a waiter whose lock does not have it"))?;
         // Its locks may have other sizes since.
-        let (size, terms) = (waiter.size, waiter.terms.clone());
-        self.replace_waiter(effects, id, &Acquire { size, terms, ..acquire.clone() }, place, place)
+        let (size, terms, is_orphaned) = (waiter.size, waiter.terms.clone(), waiter.is_orphaned());
+        let acquire = Acquire { size, terms, ..acquire.clone() };
+        if is_orphaned {
+            // Others passed it over, and may wait for its owner since.
+            self.check_deadlock(effects, &acquire, place)?;
+        }
+        self.replace_waiter(effects, id, &acquire, place, place)
     }
 
     /// Whether one more key can be remembered.
@@ -116,7 +121,9 @@ impl Table {
         match reentered {
             Reentered::Hold(token) => self.extend_hold(effects, acquire, token),
             Reentered::Waiter(place) => {
-                self.replace_waiter(effects, id, acquire, place, (Reverse(acquire.priority), place.1))
+                let new_place = (Reverse(acquire.priority), place.1);
+                self.check_deadlock(effects, acquire, new_place)?;
+                self.replace_waiter(effects, id, acquire, place, new_place)
             }
         }
     }

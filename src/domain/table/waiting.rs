@@ -19,8 +19,13 @@ impl Table {
     }
 
     /// The place behind all others of this priority.
+    pub(super) fn next_place(&self, priority: i32) -> Place {
+        (Reverse(priority), WaiterId(self.header.next_waiter))
+    }
+
+    /// The same, taken.
     pub(super) fn last_place(&mut self, priority: i32) -> Place {
-        let place = (Reverse(priority), WaiterId(self.header.next_waiter));
+        let place = self.next_place(priority);
         self.header.next_waiter += 1;
         place
     }
