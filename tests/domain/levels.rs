@@ -1,10 +1,13 @@
 //! The feature level: apply does only what every node supports.
 
 use super::kit::{
-    Asking, Bench, FIRST_TOKEN, RUN, ask, caller, cancel, granted, node_up, open_as, release, session, snapshot, start,
-    store,
+    Asking, Bench, FIRST_TOKEN, RUN, acquire, ask, caller, cancel, downgrade, granted, limits, node_up, open_as,
+    release, release_names, session, snapshot, start, store, upgrade,
 };
-use latchd::domain::{Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, NodeId, Outcome, Refusal, Table};
+use super::kit_modes::{raise_mark, renew_names, resize, set_value, transfer};
+use latchd::domain::{
+    Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Outcome, Refusal, Table, Terms,
+};
 
 const RAISE: Command = Command::RaiseLevel { level: 2, limits: None };
 
@@ -171,4 +174,80 @@ fn cancel_ends_a_reentered_hold_only_below_level_2() {
         assert_eq!(bench.seen(lock), (usize::from(raised), 0));
         bench.outcome(RAISE);
     }
+}
+
+/// Every command that only tables at level 7 can carry out.
+fn commands_of_modes() -> Vec<Command> {
+    let with_terms = |change: fn(&mut Terms)| acquire(ask("free", 9).lease_ms(9).terms(change));
+    vec![
+        acquire(ask("free", 9).shared()),
+        acquire(ask("a", 9).shared().lease_ms(9).wait_ms(9)),
+        with_terms(|_| {}),
+        with_terms(|terms| terms.lock_delay_ms = 1),
+        with_terms(|terms| terms.value = Some("x".into())),
+        acquire(ask("free", 9).names(&[("free", 1), ("other", 1)])),
+        release_names(&["a"], 1),
+        renew_names(&["a"], 1, 9),
+        downgrade("a", 1),
+        upgrade("a", 1, 9, Some(9)),
+        transfer("a", 1, 1, 9),
+        resize("counted", 3),
+        set_value("a", 1, "x"),
+        raise_mark("r", FIRST_TOKEN),
+    ]
+}
+
+/// A table that was opened at this level, with an exclusive lock, a counted one and a session. Node 2 lacks level 7.
+fn before_modes(level: u32) -> Bench {
+    let mut bench = Bench::started(LeaderStart { level, ..start(RUN) });
+    bench.lead(start(RUN));
+    bench.outcome(Command::NodeUp { node: NodeId(2), incarnation: Incarnation(2), store: store(2), level: 6 });
+    bench.open(1, 1_000);
+    bench.acquired(ask("a", 1).lease_ms(100));
+    bench.acquired(ask("counted", 2).size(2).lease_ms(100));
+    bench
+}
+
+#[test]
+fn modes_are_refused_below_level_7_and_change_nothing() {
+    for (level, node) in (1..=6).flat_map(|level| [(level, Some(NodeId(2))), (level, None)]) {
+        let (mut bench, mut other) = (before_modes(level), before_modes(level));
+        if node.is_none() {
+            [&mut bench, &mut other].into_iter().for_each(|bench| _ = bench.outcome(node_up(2, Incarnation(2))));
+        }
+        for command in commands_of_modes() {
+            let what = format!("level {level}: {command:?}");
+            let not_yet = Refusal::NotYet { level: 7, node };
+            assert_eq!(bench.table.preflight(&command, bench.table.now()).as_ref(), Some(&not_yet), "{what}");
+            assert_eq!(bench.run(command), (Outcome::Refused(not_yet), Vec::new()), "{what}");
+            other.refused(release("nothing", 1));
+            assert_eq!(bench.snapshot(), other.snapshot(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn raised_level_sets_its_limits() {
+    let new = Limits { names_max: 3, lock_delay_ms_max: 9, name_bytes_max: 5, table_bytes_max: 1 << 40, ..limits() };
+    let mut bench = before_modes(5);
+    let before = *bench.table.limits();
+    assert_eq!((before.names_max, before.lock_delay_ms_max, before.marks_max), (0, 0, 0));
+    let raise = |level| Command::RaiseLevel { level, limits: Some(Box::new(new)) };
+    assert_eq!(bench.refused(raise(7)), Refusal::LevelRefused { level: 5 }, "node 2 is older");
+    assert_eq!(*bench.table.limits(), before);
+    assert_eq!(bench.outcome(raise(6)), Outcome::LevelRaised { level: 6 });
+    let at_6 = Limits { name_bytes_max: 5, table_bytes_max: 1 << 40, ..before };
+    assert_eq!(*bench.table.limits(), at_6, "without those of level 7");
+    bench.outcome(node_up(2, Incarnation(2)));
+    assert_eq!(bench.outcome(raise(7)), Outcome::LevelRaised { level: 7 });
+    assert_eq!(*bench.table.limits(), new);
+    bench.restored();
+    bench.outcome(release("a", 1));
+    for command in commands_of_modes() {
+        assert!(!matches!(bench.outcome(command.clone()), Outcome::Refused(Refusal::NotYet { .. })), "{command:?}");
+    }
+    let mut without = before_modes(6);
+    without.outcome(node_up(2, Incarnation(2)));
+    without.outcome(Command::RaiseLevel { level: 7, limits: None });
+    assert_eq!(without.table.limits().names_max, 0, "until the next leader sets them");
 }

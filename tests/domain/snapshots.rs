@@ -114,3 +114,69 @@ fn request_and_its_result_must_match() {
         assert_eq!(error(&bytes), DecodeError::Unmatched("an idempotency key"));
     }
 }
+
+const IN_PARTS: DecodeError = DecodeError::Unmatched("a hold or waiter of several names");
+
+/// All before the records of the two locks of this table, and the records.
+fn two_locks(bench: &Bench) -> (Vec<u8>, [Vec<u8>; 2]) {
+    let length = Bench::new().snapshot().len();
+    let mut before = bench.snapshot();
+    let records = before.split_off(length);
+    assert_eq!(before.pop(), Some(2), "the count of locks");
+    let restored = |at: &usize| restore(&[&before[..], &[2], &records[*at..], &records[..*at]].concat()).is_ok();
+    let middle = (1..records.len()).find(restored).expect("one begins where the other ends");
+    let (first, second) = records.split_at(middle);
+    (before, [first.to_vec(), second.to_vec()])
+}
+
+/// The table with these records of locks.
+fn with(before: &[u8], records: &[&[u8]]) -> Vec<u8> {
+    [before, &[records.len() as u8], &records.concat()].concat()
+}
+
+#[test]
+fn hold_of_several_names_must_be_in_each_of_its_locks_once() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).names(&[("a", 1), ("b", 1)]));
+    let (before, [a, b]) = two_locks(&bench);
+    assert!(restore(&with(&before, &[&b, &a])).is_ok());
+    assert_eq!(error(&with(&before, &[&a])), IN_PARTS);
+    assert_eq!(error(&with(&before, &[&b])), IN_PARTS);
+    // A name of one letter, two sizes and the count of holds are before the hold; counts of zero behind.
+    let twice = |record: &[u8]| {
+        let (head, hold, end) = (&record[..4], &record[5..record.len() - 2], &record[record.len() - 2..]);
+        assert_eq!((record[4], end), (1, &[0, 0][..]));
+        [head, &[2], hold, hold, end].concat()
+    };
+    assert_eq!(error(&with(&before, &[&twice(&a)])), IN_PARTS, "twice in one, and not in the other");
+    assert_eq!(error(&with(&before, &[&twice(&a), &b])), IN_PARTS);
+    assert_eq!(error(&with(&before, &[&a, &twice(&b)])), IN_PARTS);
+}
+
+#[test]
+fn parts_of_a_hold_of_several_names_must_be_equal() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).names(&[("a", 1), ("b", 1)]).lease_ms(100));
+    let (before, [a, b]) = two_locks(&bench);
+    // The key, and the end of the lease behind key, token and time.
+    for at in [5, 5 + 15, 5 + 16 + 2 + 1 + 1] {
+        let mut other = b.clone();
+        other[at] ^= 1;
+        assert_eq!(error(&with(&before, &[&a, &other])), IN_PARTS, "byte {at}");
+    }
+}
+
+#[test]
+fn waiter_for_several_names_must_be_in_each_of_its_queues() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("b", 9));
+    bench.queued(ask("a", 0x55).names(&[("a", 1), ("b", 1)]).lease_ms(100).wait_ms(100));
+    let (before, [a, b]) = two_locks(&bench);
+    assert!(restore(&with(&before, &[&b, &a])).is_ok());
+    assert_eq!(error(&with(&before, &[&a])), IN_PARTS);
+    assert_eq!(error(&with(&before, &[&b])), IN_PARTS);
+    let key = (0..a.len()).find(|at| a[*at] == 0x55).expect("the key of the wait");
+    let mut other = a.clone();
+    other[key] ^= 1;
+    assert_eq!(error(&with(&before, &[&other, &b])), IN_PARTS, "another key");
+}

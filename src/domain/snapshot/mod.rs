@@ -1,5 +1,6 @@
 //! A frozen table: the whole state as bytes, which are equal where the states are equal, and listings of it.
 
+mod parts;
 mod records;
 mod restore;
 

@@ -1,5 +1,6 @@
 //! A snapshot is read back; a state that no table can have is refused.
 
+use super::parts::Parts;
 use crate::base::codec::{DecodeError, Decoder};
 use crate::base::value::Value;
 use crate::domain::codec::Format;
@@ -12,7 +13,6 @@ use crate::domain::sessions::Session;
 use crate::domain::table::{Header, Table};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
-use std::collections::BTreeMap;
 
 pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let byte = input.u8()?;
@@ -164,31 +164,6 @@ impl Table {
             let matches = self.idempotency_keys.get(id).is_some_and(|record| record.result == result);
             if matches { Ok(count + 1) } else { Err(DecodeError::Unmatched("an idempotency key")) }
         })
-    }
-}
-
-/// The parts of holds and waiters of several names that are still to come, by the first name and the token or number: each
-/// lock that one of them names has a part of it.
-#[derive(Default)]
-struct Parts(BTreeMap<(Name, bool, u64), isize>);
-
-impl Parts {
-    fn note(&mut self, name: &Name, lock: &Lock) -> Result<(), DecodeError> {
-        let holds = lock.holds().iter().map(|hold| (hold.names(), false, hold.token.0));
-        let waiters = lock.queue().iter().map(|(place, waiter)| (waiter.names(), true, place.1.0));
-        for (names, is_waiter, number) in holds.chain(waiters).filter(|(names, ..)| !names.is_empty()) {
-            if names.iter().filter(|(own, _)| own == name).count() != 1 {
-                return Err(DecodeError::Unmatched("a hold or waiter of several names"));
-            }
-            let missing = self.0.entry((names[0].0.clone(), is_waiter, number)).or_insert(names.len() as isize);
-            *missing -= 1;
-        }
-        Ok(())
-    }
-
-    fn check(&self) -> Result<(), DecodeError> {
-        let is_whole = self.0.values().all(|missing| *missing == 0);
-        if is_whole { Ok(()) } else { Err(DecodeError::Unmatched("a hold or waiter of several names")) }
     }
 }
 
