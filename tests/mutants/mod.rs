@@ -87,6 +87,15 @@ caught! {
     gap_hidden_is_caught: "gap-hidden" by "engine::events::dropped_events_are_a_gap_with_the_current_state";
     waiters_of_dead_nodes_kept_is_caught: "waiters-of-dead-nodes-kept"
         by "domain::leadership::only_attached_waiters_of_dead_incarnations_leave";
+    reader_overtakes_writer_is_caught: "reader-overtakes-writer"
+        by "domain::modes::reader_does_not_overtake_a_waiting_writer";
+    set_granted_in_parts_is_caught: "set-granted-in-parts"
+        by "domain::names::waiter_of_names_is_granted_once_it_heads_all_queues";
+    second_upgrade_waits_is_caught: "second-upgrade-waits" by "domain::upgrades::second_upgrade_is_refused_at_once";
+    lock_delay_forgotten_is_caught: "lock-delay-forgotten" by "domain::delays::expired_hold_delays_the_next_grant";
+    transfer_keeps_key_is_caught: "transfer-keeps-key"
+        by "domain::transfers::transferred_hold_has_a_new_key_and_token_and_the_same_lease";
+    deadlock_missed_is_caught: "deadlock-missed" by "domain::deadlocks::two_sessions_with_two_locks_are_a_deadlock";
 }
 
 pub fn expect_red(mutant: &str, test: &str) {

@@ -171,7 +171,8 @@ impl Reference {
             wait: Wait::Attached { timeout_ms: ORPHAN_MS },
             deadline: self.now.after_ms(ORPHAN_MS),
             owner: hold.owner,
-            priority: i32::MAX,
+            // Upgrades, which came later, are before it.
+            priority: if self.level >= 7 { i32::MAX - 1 } else { i32::MAX },
             size: 1,
             remembers_size: false,
             lease_ms: hold.lease_ms,
