@@ -1,8 +1,10 @@
 //! Quotas: the byte limit of the table, and each caller's share of each pool.
 
 use super::kit::{
-    Asking, Bench, RUN, acquire, ask, caller, cancel, close, open_as, release, renew, request, snapshot, start,
+    Asking, Bench, FIRST_TOKEN, RUN, acquire, ask, caller, cancel, close, open_as, release, renew, request, snapshot,
+    start,
 };
+use super::kit_modes::raise_mark;
 use latchd::domain::{Acquire, Caller, Command, LeaderStart, Limits, Outcome, Pool, Refusal, ShareOf, Table};
 
 const CI: Caller = Caller { credential: 1, address: 1 };
@@ -200,6 +202,9 @@ fn quota_counts_commands_on_their_way_to_the_log() {
     let new = acquire(one(3));
     assert_eq!(bench.table.check_quota(&new, 1), Ok(()));
     assert_eq!(bench.table.check_quota(&new, 9_500), Err(Refusal::TableFull { limit: 10_000 }));
+    assert!(matches!(bench.outcome(raise_mark("marked", FIRST_TOKEN)), Outcome::MarkRaised { .. }));
+    assert_eq!(bench.table.check_quota(&raise_mark("marked", FIRST_TOKEN), 1 << 40), Ok(()), "it adds nothing");
+    assert!(bench.table.check_quota(&raise_mark("new", FIRST_TOKEN), 10_000).is_err());
     let retry = acquire(ask("kept", 9).edit(|ask| ask.idempotency_key = Some(request(1, 0))));
     for passes in [retry, release("kept", 1), renew("kept", 1, 9), close(1), cancel("kept", 1)] {
         assert_eq!(bench.table.check_quota(&passes, 1 << 40), Ok(()), "{passes:?}");
