@@ -217,6 +217,20 @@ fn search_that_meets_its_limit_lets_the_wait_begin() {
 }
 
 #[test]
+fn search_counts_also_those_that_wait_for_nobody() {
+    for (limit, is_cut) in [(3, true), (4, false)] {
+        let mut bench = Bench::with_limits(|limits| limits.deadlock_search_max = limit);
+        bench.open(1, LONG_MS);
+        hold(&mut bench, 1, ask("of-1", 1));
+        bench.acquired(ask("a", 2).size(2));
+        bench.acquired(ask("a", 3).size(2));
+        (4..=5).for_each(|key| _ = bench.queued(wait("a", key).size(2)));
+        let (_, events) = bench.run(guarded("a", 6).size(2).session(1));
+        assert_eq!(events == [Event::DeadlockSearchCut], is_cut, "holds and waiters are looked at, up to {limit}");
+    }
+}
+
+#[test]
 fn retry_of_a_lost_request_is_refused_if_its_wait_is_part_of_a_deadlock_now() {
     let mut bench = bench();
     hold(&mut bench, 1, ask("a", 1));

@@ -136,44 +136,53 @@ impl Search<'_> {
     fn follow(&mut self, party: &Party, wait: &WaitFor<'_>) -> Option<Found> {
         let lock = self.table.locks.get(wait.name)?;
         let weights = wait.weights_beside(lock);
-        let holders = lock.holds().iter().filter(|hold| wait.needs_end_of(lock, hold, &weights));
-        let queue = lock.queue().iter().take_while(|(place, _)| **place < wait.place);
-        let ahead = queue.filter(|(_, waiter)| !waiter.is_orphaned()).map(|(_, waiter)| &waiter.owner);
-        let overtakes = *party != self.newcomer && self.place < wait.place && self.names.contains(&wait.name);
-        let newcomer = overtakes.then(|| self.newcomer.clone());
-        for by in holders.map(|hold| &hold.owner).chain(ahead).filter_map(party_of).chain(newcomer) {
+        let holds = if wait.is_beside_all(lock) { &[] } else { lock.holds() };
+        let holders = holds.iter().map(|hold| (wait.needs_end_of(lock, hold, &weights), &hold.owner));
+        let ahead = lock.queue().iter().take_while(|(place, _)| **place < wait.place);
+        let ahead = ahead.map(|(_, waiter)| (!waiter.is_orphaned(), &waiter.owner));
+        for (is_in_the_way, owner) in holders.chain(ahead) {
+            // Who is not in the way costs time, too.
             if self.steps_left == 0 {
                 return Some(Found::Cut);
             }
             self.steps_left -= 1;
-            if by == *party {
-                continue;
-            }
-            if by == self.newcomer {
-                return Some(Found::Cycle(self.cycle(party, wait.name, by)));
-            }
-            if !self.seen.contains_key(&by) {
-                self.seen.insert(by.clone(), (party.clone(), wait.name.clone()));
-                self.to_visit.push(by);
+            match party_of(owner).filter(|by| is_in_the_way && by != party) {
+                Some(by) if by == self.newcomer => return Some(self.cycle(party, wait.name)),
+                Some(by) => self.note(by, party, wait.name),
+                None => {}
             }
         }
-        None
+        let overtakes = *party != self.newcomer && self.place < wait.place && self.names.contains(&wait.name);
+        overtakes.then(|| self.cycle(party, wait.name))
+    }
+
+    /// This one is waited for.
+    fn note(&mut self, by: Party, party: &Party, name: &Name) {
+        if !self.seen.contains_key(&by) {
+            self.seen.insert(by.clone(), (party.clone(), name.clone()));
+            self.to_visit.push(by);
+        }
     }
 
     /// From the newcomer to the owner that waits for it.
-    fn cycle(&self, last: &Party, name: &Name, newcomer: Party) -> Vec<Blocked> {
-        let mut cycle = vec![Blocked { name: name.clone(), by: newcomer, waiter: last.clone() }];
+    fn cycle(&self, last: &Party, name: &Name) -> Found {
+        let mut cycle = vec![Blocked { name: name.clone(), by: self.newcomer.clone(), waiter: last.clone() }];
         let mut by = last;
         while let Some((waiter, name)) = self.seen.get(by) {
             cycle.push(Blocked { name: name.clone(), by: by.clone(), waiter: waiter.clone() });
             by = waiter;
         }
         cycle.reverse();
-        cycle
+        Found::Cycle(cycle)
     }
 }
 
 impl WaitFor<'_> {
+    /// Whether it is a reader among readers.
+    fn is_beside_all(&self, lock: &Lock) -> bool {
+        self.upgrades.is_none() && [lock.size(), self.size] == [SHARED; 2]
+    }
+
     /// What each owner holds of the places among which it waits for some.
     fn weights_beside(&self, lock: &Lock) -> BTreeMap<Party, u64> {
         let mut weights = BTreeMap::new();
