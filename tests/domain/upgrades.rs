@@ -183,6 +183,10 @@ fn limits_hold_for_a_waiting_upgrade() {
         limited(|limits| limits.holds_max = 2).refused(upgrade("a", 1, 7, WAIT)),
         Refusal::HoldsFull { limit: 2 }
     );
+    let mut bench = limited(|limits| limits.holds_per_session_max = 1);
+    bench.open(1, LONG_MS);
+    bench.acquired(ask("a", 3).shared().session(1));
+    assert_eq!(bench.refused(upgrade("a", 3, 7, WAIT)), Refusal::SessionHoldsFull { limit: 1 });
     let mut bench = limited(|limits| limits.waiters_per_lock_max = 1);
     bench.queued(wait("a", 3));
     assert_eq!(bench.refused(upgrade("a", 1, 7, WAIT)), Refusal::QueueFull { limit: 1 });
@@ -241,4 +245,24 @@ fn nothing_changes_after_the_last_token() {
     assert_eq!(bench.refused(upgrade("a", 1, 7, None)), Refusal::TokensExhausted);
     assert_eq!(bench.refused(downgrade("b", 2)), Refusal::TokensExhausted);
     assert_eq!(size(&bench), SHARED);
+}
+
+#[test]
+fn orphaned_hold_that_changes_its_mode_gets_its_lease() {
+    let changes: [(bool, fn() -> latchd::domain::Command); 4] = [
+        (true, || upgrade("a", 1, 7, None)),
+        (true, || downgrade("a", 1)),
+        (false, || upgrade("a", 1, 7, None)),
+        (false, || downgrade("a", 1)),
+    ];
+    for (is_shared, change) in changes {
+        let mut bench = Bench::new();
+        let ask = ask("a", 1).request(1).lease_ms(LONG_MS);
+        bench.acquired(if is_shared { ask.shared() } else { ask });
+        bench.outcome(cancel("a", 1));
+        let grant = bench.changed(change());
+        assert_eq!(grant.deadline.map(|end| end.0), Some(LONG_MS), "who has the key was answered");
+        bench.pass_ms(latchd::domain::ORPHAN_MS + 1).tick();
+        assert!(bench.is_held_by("a", &[1]));
+    }
 }

@@ -7,7 +7,7 @@ use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token};
 use crate::domain::limits::check_max;
 use crate::domain::locks::{Hold, Place, Waiter, WaiterState};
-use crate::domain::outcome::{Event, Grant, Outcome, WaitEnd};
+use crate::domain::outcome::{Event, Outcome, WaitEnd};
 use crate::domain::refusal::{Field, Refusal};
 use crate::domain::terms::SHARED;
 use crate::domain::time::Timestamp;
@@ -30,25 +30,22 @@ impl Table {
     pub(super) fn downgrade(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> CommandResult {
         let hold = self.find_convertible(name, key)?;
         let token = hold.token;
-        let grant =
-            if self.size_of(name) == SHARED { hold.to_grant() } else { self.convert(effects, name, token, SHARED)? };
-        self.client_knows(name, grant.token);
+        let token = if self.size_of(name) == SHARED { token } else { self.convert(effects, name, token, SHARED)? };
+        let outcome = self.changed(name, token);
         self.grant_waiters(effects, name, Vacancy::default());
-        Ok(Outcome::Changed(grant))
+        outcome
     }
 
     /// Waits before all that wait already, because they wait for this hold too.
     pub(super) fn upgrade(&mut self, effects: &mut Effects, id: CommandId, upgrade: &Upgrade) -> CommandResult {
         let plan = self.plan_upgrade(upgrade, self.header.now)?;
         let hold = self.find_convertible(&upgrade.name, upgrade.key)?;
-        let (token, grant) = (hold.token, hold.to_grant());
-        let (owner, dialect) = (hold.owner.clone(), hold.dialect);
+        let (token, owner, dialect) = (hold.token, hold.owner.clone(), hold.dialect);
         match plan {
-            UpgradePlan::Done => Ok(Outcome::Changed(grant)),
+            UpgradePlan::Done => self.changed(&upgrade.name, token),
             UpgradePlan::AtOnce => {
-                let grant = self.convert(effects, &upgrade.name, token, 1)?;
-                self.client_knows(&upgrade.name, grant.token);
-                Ok(Outcome::Changed(grant))
+                let token = self.convert(effects, &upgrade.name, token, 1)?;
+                self.changed(&upgrade.name, token)
             }
             UpgradePlan::Wait(earlier) => {
                 let place = earlier.unwrap_or_else(|| self.next_place(i32::MAX));
@@ -121,13 +118,19 @@ impl Table {
         if self.locks.hold_count() + self.locks.waiter_count() >= limits.holds_max {
             return Err(Refusal::HoldsFull { limit: limits.holds_max });
         }
+        if let Some(session) = hold.owner.session().and_then(|id| self.sessions.get(id))
+            && u64::from(session.holds) + u64::from(session.waiters) >= limits.holds_per_session_max
+        {
+            return Err(Refusal::SessionHoldsFull { limit: limits.holds_per_session_max });
+        }
         let label = hold.owner.label().map(|label| &**label);
         self.check_usage(upgrade.caller, Usage::of_waiter(&upgrade.name, label, &Default::default()))
     }
 
     pub(super) fn grant_upgrade(&mut self, effects: &mut Effects, name: &Name, waiter: &Waiter, token: Token) {
-        let Ok(grant) = self.convert(effects, name, token, 1) else { return };
-        if let Some(command) = waiter.answered_by() {
+        let Ok(token) = self.convert(effects, name, token, 1) else { return };
+        let grant = self.locks.hold(name, token).map(Hold::to_grant);
+        if let (Some(command), Some(grant)) = (waiter.answered_by(), grant) {
             effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed: false });
         }
     }
@@ -144,8 +147,14 @@ impl Table {
         self.locks.get(name).map_or(1, |lock| lock.size())
     }
 
+    /// The answer to who has shown the key.
+    fn changed(&mut self, name: &Name, token: Token) -> CommandResult {
+        self.client_knows(name, token);
+        self.locks.hold(name, token).map(|hold| Outcome::Changed(hold.to_grant())).ok_or(VANISHED)
+    }
+
     /// Gives the lock another size, and its hold a new token.
-    fn convert(&mut self, effects: &mut Effects, name: &Name, token: Token, size: u32) -> Result<Grant, Refusal> {
+    fn convert(&mut self, effects: &mut Effects, name: &Name, token: Token, size: u32) -> Result<Token, Refusal> {
         if self.header.next_token >= Token::END {
             return Err(Refusal::TokensExhausted);
         }
@@ -153,10 +162,9 @@ impl Table {
         self.locks.convert(name, size);
         let hold = self.locks.change_hold(name, token, |hold| hold.token = new_token).ok_or(VANISHED)?;
         effects.granted(name.clone(), hold, Some(token));
-        let (grant, idempotency_id) = (hold.to_grant(), hold.idempotency_id());
-        if let Some(id) = idempotency_id {
+        if let Some(id) = hold.idempotency_id() {
             self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: new_token });
         }
-        Ok(grant)
+        Ok(new_token)
     }
 }
