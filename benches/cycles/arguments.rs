@@ -58,6 +58,8 @@ pub enum Part {
     Cycles,
     /// The same over gRPC, beside HTTP.
     Grpc,
+    /// One name that a part of the clients share, and several names at once.
+    Modes,
     /// One lock, eight clients that wait for it.
     Handoff,
     /// Memory per held lock, a snapshot of them, their expiry in one burst.

@@ -1,6 +1,6 @@
 //! `make bench`: how fast latchd answers, beside a bare HTTP echo and Redis measured by the same client in the same run.
 //!
-//! Each part is a module: uncontended cycles, the same over gRPC, hand-off of a contended lock, a table that holds a
+//! Each part is a module: uncontended cycles, the same over gRPC, modes and several names, hand-off of a contended lock, a table that holds a
 //! million locks, and what many cycles leave behind.
 //! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
 
@@ -15,6 +15,7 @@ mod history;
 mod http2;
 mod ldlm;
 mod load;
+mod modes;
 mod redis;
 mod report;
 mod servers;
@@ -52,6 +53,9 @@ async fn measure(arguments: &Arguments) {
     }
     if arguments.part(Part::Grpc) {
         grpc::run(arguments).await;
+    }
+    if arguments.part(Part::Modes) {
+        modes::run(arguments).await;
     }
     if arguments.part(Part::Handoff) {
         handoff::run(arguments).await;

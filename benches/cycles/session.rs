@@ -85,6 +85,13 @@ impl Session {
         granted(&mut self.wire, &request.bytes).await
     }
 
+    /// Gives a hold back with a request of its own: several names.
+    pub async fn unlock_with(&mut self, body: &str) -> io::Result<()> {
+        let request = Template::new("/v1/unlock", &self.cookie, body);
+        let answer = self.wire.exchange(&request.bytes).await?;
+        expect(answer.status, answer.body, br#""unlocked":true"#)
+    }
+
     /// Gives a hold another lease.
     pub async fn renew(&mut self, name: &[u8; NAME_BYTES], key: &Key, lease_seconds: f64) -> io::Result<()> {
         let (name, key) = (String::from_utf8_lossy(name), String::from_utf8_lossy(key));
