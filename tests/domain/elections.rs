@@ -59,7 +59,8 @@ fn value_above_the_limit_or_the_share_is_refused() {
 
 #[test]
 fn every_end_delays_the_next_leader() {
-    let ends: [(&str, fn(&mut Bench)); 4] = [
+    type End = fn(&mut Bench);
+    let ends: [(&str, End); 4] = [
         ("released", |bench| _ = bench.outcome(release("a", 1))),
         ("session closed", |bench| _ = bench.outcome(close(1))),
         ("forced", |bench| _ = bench.outcome(force("a", 1))),

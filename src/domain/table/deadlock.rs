@@ -2,7 +2,8 @@
 //!
 //! An edge leads from an owner that waits to each owner without whose leave the wait cannot end: one that holds so many places
 //! that the others are not enough, and every waiter ahead, also one that is about to overtake. So the first wait that closes a
-//! cycle finds it, and no later grant can make one.
+//! cycle finds it, and no later grant to a waiter can make one: only a hold that overtakes without a wait, a transfer or a
+//! smaller size can.
 //! Threads of one program may share a session, so a session does not wait for itself.
 
 use super::{Effects, Table};
