@@ -46,7 +46,7 @@ pub use nodes::NodeRecord;
 pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd};
 pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};
-pub use table::Table;
+pub use table::{LeaderView, Table};
 pub use terms::{SHARED, Terms};
 pub use time::Timestamp;
 pub use usage::{Usage, Usages};

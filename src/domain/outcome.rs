@@ -3,6 +3,7 @@
 use super::ids::{CommandId, Dialect, HoldKey, Name, SessionId, Token};
 use super::refusal::Refusal;
 use super::time::Timestamp;
+use arcstr::ArcStr;
 
 /// Everything that one entry did.
 #[derive(Debug, Default)]
@@ -87,6 +88,16 @@ pub enum Event {
         replaces: Option<Token>,
         session: Option<SessionId>,
         dialect: Dialect,
+        /// What the new leader of an election says about itself; `None` for any other hold.
+        value: Option<ArcStr>,
+    },
+    /// The leader of an election says something else about itself.
+    ValueChanged {
+        name: Name,
+        token: Token,
+        value: ArcStr,
+        session: Option<SessionId>,
+        dialect: Dialect,
     },
     /// An attached waiter got the lock: answers the request of `command`.
     WaiterGranted {
@@ -110,6 +121,8 @@ pub enum Event {
         since: Timestamp,
         /// When its lease would have ended.
         deadline: Option<Timestamp>,
+        /// It was that of a leader.
+        is_election: bool,
     },
     SessionEnded {
         session: SessionId,

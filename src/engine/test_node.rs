@@ -49,6 +49,7 @@ pub fn released(name: &str, token: u64, dialect: Dialect) -> Event {
         dialect,
         since: Timestamp(1),
         deadline: Some(Timestamp(9)),
+        is_election: false,
     }
 }
 

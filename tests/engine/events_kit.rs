@@ -70,6 +70,7 @@ pub async fn silent(reader: &mut Subscription) {
 pub fn said(events: &[PublishedEvent]) -> Vec<String> {
     let say = |event: &PublishedEvent| match &event.event {
         LockEvent::Granted { name, .. } => format!("granted {name}"),
+        LockEvent::ValueChanged { name, value, .. } => format!("value {value} {name}"),
         LockEvent::HoldEnded { name, why, .. } => format!("{why:?} {name}").to_lowercase(),
         LockEvent::SessionEnded { idle, .. } => format!("session {}", if *idle { "idle" } else { "closed" }),
     };

@@ -10,7 +10,7 @@ use crate::access::Identity;
 use crate::api::answer::{Answer, uncached};
 use crate::engine::Consistency;
 use crate::engine::events::{EventFilter, EventId, EventOptions, NameFilter, SubscriptionsFull};
-use crate::http::auth::{identify_and_touch, may_read};
+use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{CREDENTIAL, errors};
 use crate::http::respond::{with_body, with_header};
 use crate::http::{AppState, ClientInfo, Code, Failure, Problem, Query};
@@ -43,9 +43,13 @@ impl FromRef<Events> for AppState {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "`read_events` reads the query itself")]
 struct EventsParameters {
-    /// Only this lock; not together with `prefix`.
+    /// Only this lock; not together with `prefix` or `election`.
     #[param(format = "lock-name", min_length = 1, example = "deploy/production")]
     name: Option<String>,
+    /// Only the leaders of this election: `elected`, `value-changed`, and `resigned`, `expired` or `forced`. A `state` or
+    /// `gap` event says who leads.
+    #[param(format = "lock-name", min_length = 1, example = "database/primary")]
+    election: Option<String>,
     /// Only locks whose name starts with this, and no sessions.
     prefix: Option<String>,
     /// Begins with a `state` event: the locks as they are.
@@ -69,8 +73,8 @@ errors!(EventsErrors: Problem<'_>, REFUSED, CREDENTIAL);
 
 /// Follow what happens
 ///
-/// Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token, and
-/// `session-ended`. The first event (`started`) says after which id it goes on. Ids are the same on every node: a client
+/// Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token,
+/// `value-changed` of leaders, and `session-ended`. The first event (`started`) says after which id it goes on. Ids are the same on every node: a client
 /// that sends the last one as `Last-Event-ID` to any node misses nothing. Where that cannot be, because the id is older than
 /// what is kept or a node took over a snapshot, a `gap` event has the present state, and what follows its id is sent. A
 /// comment every `events.heartbeat` shows that the stream lives. A reader that takes nothing for
@@ -92,6 +96,7 @@ pub async fn read_events(State(Events { app, options }): State<Events>, head: Pa
     let viewer = identify_and_touch(&app, &head, auth.as_deref()).await?;
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
     let wanted = wanted(&app, asked, &viewer, &prefix)?;
+    let of_election = wanted.names.is_election();
     let (after, with_state) = (last_event_id(&head)?, query::flag(asked, "state")?.unwrap_or_default());
     if app.engine.is_closing() {
         return Err(Failure::from(Code::ShuttingDown).into());
@@ -106,27 +111,28 @@ pub async fn read_events(State(Events { app, options }): State<Events>, head: Pa
     // The URL of all locks, for a state that has no room for them.
     let full_listing = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     let connection = head.extensions.get::<ClientInfo>().map(|info| info.connection.clone());
-    let body = stream::body(reader, full_listing, options, connection);
+    let body = stream::body(reader, of_election, full_listing, options, connection);
     let response = with_body(StatusCode::OK, Some(EVENT_STREAM), body);
     Ok(uncached(with_header(response, X_ACCEL_BUFFERING, "no")))
 }
 
 fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> Result<EventFilter, Failure> {
-    let Some(name) = asked.text("name")? else {
-        let prefixes = viewer.prefixes_under(prefix);
-        if prefixes.is_empty() {
-            return Err(Failure::forbidden("see any lock whose name starts with this prefix", None));
-        }
-        // As in listings: the holds of a session may have any name.
-        let sessions = prefix.is_empty() && viewer.sees_every_name();
-        return Ok(EventFilter { names: NameFilter::Under(prefixes), sessions });
-    };
-    if asked.text("prefix")?.is_some() {
-        return Err(Failure::field("name", "name and prefix exclude each other: give one of them"));
+    let (name, election) = (asked.text("name")?, asked.text("election")?);
+    let given = [name.is_some(), election.is_some(), asked.text("prefix")?.is_some()];
+    if given.into_iter().filter(|given| *given).count() > 1 {
+        return Err(Failure::field("name", "name, election and prefix exclude each other: give one of them"));
     }
-    let name = query::checked_name(app, &name)?;
-    may_read(viewer, &name)?;
-    Ok(EventFilter { names: NameFilter::One(name), sessions: false })
+    let names = match (name, election) {
+        (Some(name), _) => NameFilter::One(query::readable_name(app, viewer, "name", &name)?),
+        (None, Some(name)) => NameFilter::Election(query::readable_name(app, viewer, "election", &name)?),
+        (None, None) => NameFilter::Under(viewer.prefixes_under(prefix)),
+    };
+    if names == NameFilter::Under(Vec::new()) {
+        return Err(Failure::forbidden("see any lock whose name starts with this prefix", None));
+    }
+    // As in listings: the holds of a session may have any name.
+    let sessions = matches!(names, NameFilter::Under(_)) && prefix.is_empty() && viewer.sees_every_name();
+    Ok(EventFilter { names, sessions })
 }
 
 fn last_event_id(head: &Parts) -> Result<Option<EventId>, Failure> {

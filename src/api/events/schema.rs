@@ -19,7 +19,8 @@ const STATE_BYTES_MAX: usize = 256 << 10;
 #[derive(Serialize, ToSchema, Default)]
 #[schema(as = Event)]
 pub struct Event<'a> {
-    /// `started`, `granted`, `released`, `expired`, `forced` or `session-ended`; the same as the event's type.
+    /// `started`, `granted`, `released`, `expired`, `forced`, `value-changed` or `session-ended`; with `election`, `elected`
+    /// instead of `granted` and `resigned` instead of `released`. The same as the event's type.
     #[schema(example = "expired")]
     event: &'static str,
     /// The same on every node; pass the last one as `Last-Event-ID`.
@@ -34,7 +35,11 @@ pub struct Event<'a> {
     /// The token that this hold had before: its owner asked again.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<u64>,
-    /// Of `released`: `released` by its owner, `session-ended`, or `undelivered`: its client never got the answer. Of
+    /// What the leader of an election says about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "10.0.0.7:5432")]
+    value: Option<&'a str>,
+    /// Of `released` and `resigned`: `released` by its owner, `session-ended`, or `undelivered`: its client never got the answer. Of
     /// `session-ended`: `closed` or `idle`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "idle")]
@@ -63,10 +68,22 @@ pub struct StateEvent {
     why: Option<&'static str>,
     /// In the order of their names, without keys.
     locks: Vec<Lock>,
+    /// With `election`: who leads; absent where nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leader: Option<EventLeader>,
     /// Where all locks are, if there are more than these.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/v1/locks?prefix=")]
     rest: Option<String>,
+}
+
+/// The leader in a state.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventLeader)]
+pub struct EventLeader {
+    #[schema(example = "10.0.0.7:5432")]
+    value: String,
+    fencing_token: u64,
 }
 
 /// The last event of a stream that the server ends.
@@ -87,6 +104,7 @@ impl ToSchema for EventStream {
     fn schemas(schemas: &mut Schemas) {
         add_schema::<Event<'_>>(schemas);
         add_schema::<StateEvent>(schemas);
+        add_schema::<EventLeader>(schemas);
         add_schema::<Dropped>(schemas);
     }
 }
@@ -122,8 +140,14 @@ pub fn started(out: &mut Vec<u8>, id: EventId) {
     write(out, Some(id), "started", &Event { event: "started", id: id.to_string(), ..Event::default() });
 }
 
-pub fn happened(out: &mut Vec<u8>, published: &PublishedEvent) {
-    let event = event(published);
+/// A stream of an election has words of its own.
+pub fn happened(out: &mut Vec<u8>, published: &PublishedEvent, of_election: bool) {
+    let mut event = event(published);
+    event.event = match event.event {
+        "granted" if of_election => "elected",
+        "released" if of_election => "resigned",
+        other => other,
+    };
     write(out, Some(published.id), event.event, &event);
 }
 
@@ -138,7 +162,9 @@ pub fn state(out: &mut Vec<u8>, state: &CurrentState, why: Option<GapReason>, fu
     });
     let rest = (!all).then(|| full_listing.to_owned());
     out.extend_from_slice(RETRY.as_bytes());
-    write(out, Some(state.id), event, &StateEvent { event, id: state.id.to_string(), why, locks, rest });
+    let leader = state.leader.as_ref();
+    let leader = leader.map(|leader| EventLeader { value: leader.value.to_string(), fencing_token: leader.token.0 });
+    write(out, Some(state.id), event, &StateEvent { event, id: state.id.to_string(), why, locks, leader, rest });
 }
 
 /// The end of a stream.
@@ -168,17 +194,28 @@ fn event(published: &PublishedEvent) -> Event<'_> {
     let id = published.id.to_string();
     let handle = |session: &SessionId| session.handle();
     match &published.event {
-        LockEvent::Granted { name, token, replaces, session, dialect } => Event {
+        LockEvent::Granted { name, token, replaces, session, dialect, value } => Event {
             event: "granted",
             id,
             name: Some(name),
             fencing_token: Some(token.0),
             replaces: replaces.map(|token| token.0),
+            value: value.as_deref(),
             dialect: Some(dialect.as_str()),
             session: session.as_ref().map(handle),
             ..Event::default()
         },
-        LockEvent::HoldEnded { name, token, why, session, dialect } => {
+        LockEvent::ValueChanged { name, token, value, session, dialect } => Event {
+            event: "value-changed",
+            id,
+            name: Some(name),
+            fencing_token: Some(token.0),
+            value: Some(value),
+            dialect: Some(dialect.as_str()),
+            session: session.as_ref().map(handle),
+            ..Event::default()
+        },
+        LockEvent::HoldEnded { name, token, why, session, dialect, .. } => {
             let (event, why) = ended(*why);
             Event {
                 event,

@@ -24,6 +24,7 @@ const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The body of an answer, which ends with its reader. `full_listing` is the URL of all locks, for a state that has no room for them.
 pub fn body(
     reader: Subscription,
+    of_election: bool,
     full_listing: String,
     options: EventOptions,
     connection: Option<Arc<Connection>>,
@@ -31,7 +32,7 @@ pub fn body(
     let (chunks, taken) = mpsc::channel(CHUNKS);
     let (last, ending) = oneshot::channel();
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
-    let stream = Stream { chunks, full_listing, options };
+    let stream = Stream { chunks, of_election, full_listing, options };
     tokio::spawn(async move {
         let StreamEnd::Dropped(why) = stream.run(reader).await else { return };
         if last.send(schema::dropped(why).into()).is_err() {
@@ -58,6 +59,7 @@ pub fn body(
 
 struct Stream {
     chunks: mpsc::Sender<Bytes>,
+    of_election: bool,
     full_listing: String,
     options: EventOptions,
 }
@@ -128,7 +130,9 @@ impl Stream {
             Update::Begun(id) => schema::started(&mut out, *id),
             Update::State(state) => schema::state(&mut out, state, None, &self.full_listing),
             Update::Gap(why, state) => schema::state(&mut out, state, Some(*why), &self.full_listing),
-            Update::Events(events, _) => events.iter().for_each(|event| schema::happened(&mut out, event)),
+            Update::Events(events, _) => {
+                events.iter().for_each(|event| schema::happened(&mut out, event, self.of_election));
+            }
             Update::Passed(_) | Update::Ended => {}
         }
         out.into()

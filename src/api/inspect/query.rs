@@ -4,11 +4,12 @@
 //! A path cannot carry every name: clients and proxies resolve `.` and `..` and may decode `%2F`. So each endpoint with a
 //! name in its path has a form with `?name=`.
 
-use crate::access::Seal;
+use crate::access::{Identity, Seal};
 use crate::domain::{HoldKey, Name, SessionId};
 use crate::engine::{Consistency, Fault};
+use crate::http::auth::may_read;
 use crate::http::query::{Captured, capture};
-use crate::http::{App, Failure, Query, key};
+use crate::http::{App, Failure, FieldNames, Query, key};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::borrow::Cow;
@@ -51,8 +52,22 @@ pub fn hold_in_query(app: &App, query: Query<'_>) -> Result<(Name, HoldKey), Fai
 
 /// A name within its limits.
 pub fn checked_name(app: &App, name: &str) -> Result<Name, Failure> {
-    app.engine.limits().check_name(name).map_err(|refusal| Failure::of(Fault::Refused(refusal)))?;
+    checked_name_in(app, "name", name)
+}
+
+/// The same of another field.
+pub fn checked_name_in(app: &App, field: &'static str, name: &str) -> Result<Name, Failure> {
+    let names = FieldNames { name: field, size: "size", lease: "lease", wait: "wait" };
+    let checked = app.engine.limits().check_name(name);
+    checked.map_err(|refusal| Failure::from_fault(&Fault::Refused(refusal), &names))?;
     Ok(name.into())
+}
+
+/// The same, of a lock that the caller may see.
+pub fn readable_name(app: &App, viewer: &Identity, field: &'static str, name: &str) -> Result<Name, Failure> {
+    let name = checked_name_in(app, field, name)?;
+    may_read(viewer, &name)?;
+    Ok(name)
 }
 
 /// A key in any format that a dialect or this listing gave out. Any other text opens nothing.

@@ -180,8 +180,8 @@ impl Hold {
     }
 
     /// The request is lost, and the time for a retry ends at `until`.
-    pub fn orphan(&mut self, until: Timestamp) {
-        self.deadline = self.deadline.min(Deadline::at(until));
+    pub fn orphan(&mut self, until: Deadline) {
+        self.deadline = self.deadline.min(until);
         if let Delivery::Tracked(tracked) = &mut self.delivery {
             tracked.state = DeliveryState::Orphaned;
         }

@@ -147,7 +147,7 @@ impl Table {
             Command::Upgrade(upgrade) => self.upgrade(effects, id, &upgrade),
             Command::Transfer { name, key, to, new_key, .. } => self.transfer(effects, &name, key, to, new_key),
             Command::Resize { name, size } => self.resize(effects, &name, size),
-            Command::SetValue { name, key, value, .. } => self.set_value(&name, key, value),
+            Command::SetValue { name, key, value, .. } => self.set_value(effects, &name, key, value),
             Command::RaiseMark { resource, token, caller } => self.raise_mark(resource, token, caller),
         }
     }

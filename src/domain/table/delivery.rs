@@ -7,6 +7,7 @@ use crate::domain::ids::{HoldKey, Incarnation, Name, Token};
 use crate::domain::limits::Feature;
 use crate::domain::locks::{DeliveryState, Hold, Orphan, Place, Waiter, WaiterState};
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
+use crate::domain::time::Deadline;
 
 impl Table {
     /// The hold's node has the grant and is about to answer.
@@ -59,7 +60,8 @@ impl Table {
 
     /// No client will hear of a hold. With an idempotency key it is kept for a retry.
     pub(super) fn lose_hold(&mut self, effects: &mut Effects, name: &Name, token: Token, why: EndReason) -> Vacancy {
-        let until = self.header.now.after_ms(ORPHAN_MS);
+        let relied_on_until = self.relied_on_until(name, token);
+        let until = Deadline::at(self.header.now.after_ms(ORPHAN_MS)).max(relied_on_until);
         match self.locks.hold(name, token) {
             Some(hold) if hold.idempotency_id().is_none() => return self.end_hold(effects, name, token, why),
             Some(hold) if hold.state() != DeliveryState::Orphaned => {

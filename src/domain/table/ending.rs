@@ -24,13 +24,12 @@ impl Table {
 
     /// As [`Table::hold_ended`], but the idempotency record stays.
     pub(super) fn hold_removed(&mut self, effects: &mut Effects, name: &Name, hold: &Hold, why: EndReason) -> Vacancy {
-        let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        let (since, deadline) = (hold.since.into(), hold.deadline.moment());
+        let session = hold.owner.session();
         for name in hold.places(name) {
             effects.budget = effects.budget.saturating_sub(1);
             self.usages.remove(hold.caller, hold.usage(name));
             session.into_iter().for_each(|session| self.sessions.remove_hold(session));
-            effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
+            effects.ended(name.clone(), hold, why);
             self.delay_next(name, hold, why);
         }
         self.end_upgrade(effects, name, hold.token);
@@ -71,5 +70,13 @@ impl Table {
             self.end_wait(effects, name, place, WaitEnd::HoldEnded).without_waiters();
         }
         place.is_some()
+    }
+}
+
+impl Effects {
+    pub(super) fn ended(&mut self, name: Name, hold: &Hold, why: EndReason) {
+        let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
+        let (since, deadline, is_election) = (hold.since.into(), hold.deadline.moment(), hold.value().is_some());
+        self.events.push(Event::HoldEnded { name, token, why, session, dialect, since, deadline, is_election });
     }
 }

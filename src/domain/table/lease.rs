@@ -28,9 +28,7 @@ impl Table {
         if hold.deadline == Deadline::NEVER {
             return Err(Refusal::NoLease);
         }
-        let reliable = Deadline::at(self.header.now.after_ms(self.header.limits.election_reliable_ms));
-        let relied_on_until = hold.value().map(|_| hold.deadline.min(reliable));
-        let deadline = relied_on_until.into_iter().fold(self.lease_end(Some(lease_ms)), Deadline::max);
+        let deadline = self.lease_end(Some(lease_ms)).max(self.relied_on_until(name, token));
         let renewed = self.locks.change_hold(name, token, |hold| hold.deadline = deadline);
         renewed.map(|hold| Outcome::Renewed(hold.to_grant())).ok_or(Refusal::WrongKey)
     }

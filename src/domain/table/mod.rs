@@ -9,6 +9,7 @@ mod delivery;
 mod ending;
 mod expiry;
 mod from_backup;
+mod leader;
 mod lease;
 mod marks;
 mod nodes;
@@ -20,6 +21,8 @@ mod sessions;
 mod transfer;
 mod views;
 mod waiting;
+
+pub use leader::LeaderView;
 
 use crate::domain::idempotency::IdempotencyKeys;
 use crate::domain::ids::{Name, Token};

@@ -61,14 +61,13 @@ impl Table {
     }
 
     fn account_for_transfer(&mut self, effects: &mut Effects, name: &Name, before: &Hold, after: &Hold) {
-        let (token, session, dialect) = (before.token, before.owner.session(), before.dialect);
-        let (since, deadline, why) = (before.since.into(), before.deadline.moment(), EndReason::Transferred);
+        let session = before.owner.session();
         for name in before.places(name) {
             self.usages.remove(before.caller, before.usage(name));
             self.usages.add(after.caller, after.usage(name));
             session.into_iter().for_each(|session| self.sessions.remove_hold(session));
             after.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
-            effects.events.push(Event::HoldEnded { name: name.clone(), token, why, session, dialect, since, deadline });
+            effects.ended(name.clone(), before, EndReason::Transferred);
             effects.granted(name.clone(), after, None);
         }
     }
@@ -105,15 +104,23 @@ impl Table {
     }
 
     /// Changes what the leader of an election says about itself.
-    pub(super) fn set_value(&mut self, name: &Name, key: HoldKey, value: ArcStr) -> CommandResult {
+    pub(super) fn set_value(
+        &mut self,
+        effects: &mut Effects,
+        name: &Name,
+        key: HoldKey,
+        value: ArcStr,
+    ) -> CommandResult {
         let before = self.check_value(name, key, &value)?.clone();
         let terms = before.shared_terms().unwrap_or_default();
-        let terms = Arc::new(Terms { value: Some(value), ..(*terms).clone() });
+        let terms = Arc::new(Terms { value: Some(value.clone()), ..(*terms).clone() });
         self.client_knows(name, before.token);
         let changed = self.locks.change_hold(name, before.token, |hold| hold.set_terms(terms.clone()));
         let after = changed.ok_or(Refusal::Broken("a hold vanished while its value changed"))?;
         self.usages.remove(before.caller, before.usage(name));
         self.usages.add(after.caller, after.usage(name));
+        let (name, token, session) = (name.clone(), after.token, after.owner.session());
+        effects.events.push(Event::ValueChanged { name, token, value, session, dialect: after.dialect });
         Ok(Outcome::ValueSet(after.to_grant()))
     }
 

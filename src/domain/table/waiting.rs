@@ -258,6 +258,7 @@ impl Effects {
 
     pub(super) fn granted(&mut self, name: Name, hold: &Hold, replaces: Option<Token>) {
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        self.events.push(Event::Granted { name, token, replaces, session, dialect });
+        let value = hold.value().cloned();
+        self.events.push(Event::Granted { name, token, replaces, session, dialect, value });
     }
 }

@@ -1,14 +1,33 @@
 //! One event as subscribers see it, its id, and the filter that says which events a subscriber gets.
 
 use crate::domain::{Dialect, EndReason, Event, Name, SessionId, Token};
+use arcstr::ArcStr;
 use std::fmt;
 use std::str::FromStr;
 
 /// What happened to a lock or a session, for everybody who may see it: holds are named by their tokens.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LockEvent {
-    Granted { name: Name, token: Token, replaces: Option<Token>, session: Option<SessionId>, dialect: Dialect },
-    HoldEnded { name: Name, token: Token, why: EndReason, session: Option<SessionId>, dialect: Dialect },
+    Granted {
+        name: Name,
+        token: Token,
+        replaces: Option<Token>,
+        session: Option<SessionId>,
+        dialect: Dialect,
+        /// Of the leader of an election.
+        value: Option<ArcStr>,
+    },
+    /// The leader of an election has another value.
+    ValueChanged { name: Name, token: Token, value: ArcStr, session: Option<SessionId>, dialect: Dialect },
+    HoldEnded {
+        name: Name,
+        token: Token,
+        why: EndReason,
+        session: Option<SessionId>,
+        dialect: Dialect,
+        /// It was that of a leader.
+        is_election: bool,
+    },
     SessionEnded { session: SessionId, idle: bool },
 }
 
@@ -22,17 +41,37 @@ impl LockEvent {
     /// What is published of a table's event. It must follow from the log alone, because event ids count what is published.
     pub fn of(event: Event) -> Option<LockEvent> {
         match event {
-            Event::Granted { name, token, replaces, session, dialect } => {
-                Some(LockEvent::Granted { name, token, replaces, session, dialect })
+            Event::Granted { name, token, replaces, session, dialect, value } => {
+                Some(LockEvent::Granted { name, token, replaces, session, dialect, value })
             }
-            Event::HoldEnded { name, token, why, session, dialect, .. } => {
-                Some(LockEvent::HoldEnded { name, token, why, session, dialect })
+            Event::ValueChanged { name, token, value, session, dialect } => {
+                Some(LockEvent::ValueChanged { name, token, value, session, dialect })
+            }
+            Event::HoldEnded { name, token, why, session, dialect, is_election, .. } => {
+                Some(LockEvent::HoldEnded { name, token, why, session, dialect, is_election })
             }
             Event::SessionEnded { session, idle } => Some(LockEvent::SessionEnded { session, idle }),
             // They concern the requests of one node; the grant itself is published by `Granted`.
             Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => None,
             // A defect may show on one node only.
             Event::Broken(_) | Event::DeadlockSearchCut => None,
+        }
+    }
+
+    /// What it takes besides its place: names are shared with the table, values seldom are.
+    pub fn value_bytes(&self) -> usize {
+        match self {
+            LockEvent::Granted { value: Some(value), .. } | LockEvent::ValueChanged { value, .. } => value.len(),
+            LockEvent::Granted { value: None, .. } | LockEvent::HoldEnded { .. } | LockEvent::SessionEnded { .. } => 0,
+        }
+    }
+
+    fn is_of_election(&self) -> bool {
+        match self {
+            LockEvent::Granted { value, .. } => value.is_some(),
+            LockEvent::ValueChanged { .. } => true,
+            LockEvent::HoldEnded { is_election, .. } => *is_election,
+            LockEvent::SessionEnded { .. } => false,
         }
     }
 }
@@ -49,6 +88,8 @@ pub struct EventFilter {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NameFilter {
     One(Name),
+    /// This one, and of its holds only those of leaders.
+    Election(Name),
     /// The locks whose names start with any of these. No prefix contains another, and they are sorted.
     Under(Vec<String>),
 }
@@ -56,16 +97,26 @@ pub enum NameFilter {
 impl EventFilter {
     pub fn matches(&self, event: &LockEvent) -> bool {
         match event {
-            LockEvent::Granted { name, .. } | LockEvent::HoldEnded { name, .. } => self.names.contains(name),
+            LockEvent::Granted { name, .. }
+            | LockEvent::ValueChanged { name, .. }
+            | LockEvent::HoldEnded { name, .. } => self.names.contains(name) && self.names.accepts(event),
             LockEvent::SessionEnded { .. } => self.sessions,
         }
     }
 }
 
 impl NameFilter {
+    pub fn is_election(&self) -> bool {
+        matches!(self, NameFilter::Election(_))
+    }
+
+    fn accepts(&self, event: &LockEvent) -> bool {
+        !self.is_election() || event.is_of_election()
+    }
+
     fn contains(&self, name: &Name) -> bool {
         match self {
-            NameFilter::One(one) => one == name,
+            NameFilter::One(one) | NameFilter::Election(one) => one == name,
             NameFilter::Under(prefixes) => prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())),
         }
     }

@@ -5,12 +5,16 @@ use crate::domain::Event;
 use crate::mutants::planted;
 use std::collections::VecDeque;
 
+/// What the values of leaders may take: the oldest events go sooner where values are long and change often.
+const VALUE_BYTES_MAX: usize = 16 << 20;
+
 /// Leaderships whose ids are told from those that were lost before them.
 const JUMPS_MAX: usize = 64;
 
 pub struct Ring {
     events: VecDeque<PublishedEvent>,
     max: usize,
+    value_bytes: usize,
     /// Every event after this id and up to `end` is kept.
     floor: EventId,
     end: EventId,
@@ -53,6 +57,7 @@ impl Ring {
         Ring {
             events: VecDeque::with_capacity(max),
             max: max.max(1),
+            value_bytes: 0,
             floor: begin,
             end: begin,
             jumps: VecDeque::new(),
@@ -74,10 +79,12 @@ impl Ring {
         }
         let published = events.into_iter().filter_map(LockEvent::of);
         for (position, event) in (1..).zip(published) {
-            if self.events.len() >= self.max
+            self.value_bytes += event.value_bytes();
+            while (self.events.len() >= self.max || self.value_bytes > VALUE_BYTES_MAX)
                 && let Some(oldest) = self.events.pop_front()
             {
                 self.floor = oldest.id;
+                self.value_bytes -= oldest.event.value_bytes();
             }
             self.events.push_back(PublishedEvent { id: EventId { index, position, table_id: self.table_id }, event });
         }
@@ -97,6 +104,7 @@ impl Ring {
     pub fn restored(&mut self, index: u64, table_id: u64) {
         self.table_id = table_id;
         self.events.clear();
+        self.value_bytes = 0;
         self.jumps.clear();
         self.end = EventId::after_entry(index, table_id);
         (self.floor, self.restored) = (self.end, self.end);

@@ -3,7 +3,7 @@
 use super::event::{EventId, NameFilter};
 use super::log::EventLog;
 use crate::domain::view::{LockFilter, LockView};
-use crate::domain::{FrozenTable, Table, Timestamp};
+use crate::domain::{FrozenTable, LeaderView, Table, Timestamp};
 use crate::engine::reads::TableReader;
 use parking_lot::RwLockReadGuard;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct CurrentState {
     pub locks: Vec<LockView>,
     /// There are more than one state shows.
     pub more: bool,
+    /// The leader, where an election was asked for.
+    pub leader: Option<LeaderView>,
     /// Cluster time of the view.
     pub now: Timestamp,
 }
@@ -48,11 +50,13 @@ impl EventSource {
     /// The state of this node's table now.
     pub async fn current_state(&self, names: &NameFilter) -> CurrentState {
         match names {
-            NameFilter::One(name) => {
+            NameFilter::One(name) | NameFilter::Election(name) => {
                 let (table, id) = self.table_and_last_id();
                 let now = self.reader.clock.now();
                 let locks = table.lock_view(name, now).into_iter().collect();
-                CurrentState { id, locks, more: false, now }
+                // Nobody is told to rely on it: a state may be late.
+                let leader = names.is_election().then(|| table.leader_view(name, now, now)).flatten();
+                CurrentState { id, locks, more: false, leader, now }
             }
             NameFilter::Under(prefixes) => {
                 // If this fails, no other listing runs.
@@ -65,7 +69,7 @@ impl EventSource {
                 let listed = self.reader.blocking.spawn_blocking(move || list(&frozen, &filter, now)).await;
                 // Only the end of the runtime cuts it off.
                 let (locks, more) = listed.unwrap_or((Vec::new(), true));
-                CurrentState { id, locks, more, now }
+                CurrentState { id, locks, more, leader: None, now }
             }
         }
     }

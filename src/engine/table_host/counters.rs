@@ -108,7 +108,7 @@ impl Counters {
         match event {
             Event::Granted { .. } => add(&self.grants, 1),
             Event::WaiterEnded { why: WaitEnd::TimedOut, .. } => add(&self.wait_timeouts, 1),
-            Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => {}
+            Event::ValueChanged { .. } | Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => {}
             Event::HoldEnded { why, .. } => add(self.counter_of(*why), 1),
             Event::SessionEnded { idle: true, .. } => add(&self.sessions_idled_out, 1),
             Event::SessionEnded { idle: false, .. } => add(&self.sessions_closed, 1),

@@ -75,6 +75,10 @@ impl DebugLog {
                 let (token, session, why) = (token.0, session.map(SessionId::handle), end_of_hold(*why));
                 tracing::debug!(lock = ?name, token, why, ?dialect, session, "the hold {token} of {name:?} has ended: {why}");
             }
+            Event::ValueChanged { name, token, session, dialect, .. } => {
+                let (token, session) = (token.0, session.map(SessionId::handle));
+                tracing::debug!(lock = ?name, token, ?dialect, session, "the leader {token} of {name:?} has another value");
+            }
             Event::WaiterGranted { command, .. } => drop(self.waits.remove(command)),
             Event::WaiterEnded { command, why } => {
                 let (name, why) = (self.waits.remove(command), end_of_wait(*why));

@@ -271,7 +271,7 @@ impl Reference {
     pub fn end_hold(&mut self, token: Token, why: EndReason) {
         let Some(at) = self.holds.iter().position(|hold| hold.token == token) else { return };
         let Hold { name, owner, dialect, since, deadline, .. } = self.holds.remove(at);
-        self.expect(Event::HoldEnded { name, token, why, session: owner.session, dialect, since, deadline });
+        self.expect(Event::HoldEnded { name, token, why, session: owner.session, dialect, since, deadline, is_election: false });
     }
 
     pub fn end_wait(&mut self, key: HoldKey, why: WaitEnd) {
@@ -303,7 +303,8 @@ impl Reference {
         owner: &Owner,
         dialect: Dialect,
     ) {
-        self.expect(Event::Granted { name: name.clone(), token, replaces, session: owner.session, dialect });
+        let (session, value) = (owner.session, None);
+        self.expect(Event::Granted { name: name.clone(), token, replaces, session, dialect, value });
     }
 
     fn expect(&mut self, event: Event) {
