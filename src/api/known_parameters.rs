@@ -50,6 +50,7 @@ impl Known {
 fn known_at(endpoint: &Endpoint) -> (String, Method, Vec<String>) {
     let method = match endpoint.method {
         HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
         HttpMethod::Delete => Method::DELETE,
         _ => Method::GET,
     };

@@ -4,7 +4,9 @@
 
 mod answer;
 pub mod cluster;
+pub mod elections;
 mod events;
+pub mod fencing;
 pub mod grpc;
 pub mod inspect;
 mod known_parameters;
@@ -12,5 +14,11 @@ pub mod openapi;
 
 use crate::http::Declaration;
 
-pub static ALL: [&Declaration; 4] =
-    [&inspect::DECLARATION, &cluster::DECLARATION, &grpc::health::DECLARATION, &grpc::reflection::DECLARATION];
+pub static ALL: [&Declaration; 6] = [
+    &elections::DECLARATION,
+    &fencing::DECLARATION,
+    &inspect::DECLARATION,
+    &cluster::DECLARATION,
+    &grpc::health::DECLARATION,
+    &grpc::reflection::DECLARATION,
+];

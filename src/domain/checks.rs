@@ -12,7 +12,8 @@ impl Limits {
     pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
         self.check_name(&acquire.name)?;
         self.check_size(acquire.size)?;
-        if let Some(terms) = &acquire.terms {
+        // A table without modes refuses all terms, for another reason.
+        if let Some(terms) = acquire.terms.as_ref().filter(|_| self.have_modes()) {
             self.check_terms(terms, acquire)?;
         }
         self.check_lease(acquire.lease_ms)?;

@@ -14,11 +14,14 @@ pub struct ClusterClock {
     process: Stopwatch,
     /// Cluster time minus this process's age, in milliseconds.
     offset_ms: AtomicU64,
+    /// A lower bound of the stamp of the entry that is on its way into this leader's table; the end of time without one.
+    unapplied_ms: AtomicU64,
 }
 
 impl ClusterClock {
     pub fn start() -> ClusterClock {
-        ClusterClock { process: Stopwatch::start(), offset_ms: AtomicU64::new(0) }
+        let (offset_ms, unapplied_ms) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        ClusterClock { process: Stopwatch::start(), offset_ms, unapplied_ms }
     }
 
     /// Since this process started.
@@ -42,6 +45,24 @@ impl ClusterClock {
     /// At most the present moment on the leader: a stamp is never later than what it stamps.
     pub fn now(&self) -> Timestamp {
         Timestamp(self.offset_ms.load(Ordering::Relaxed).wrapping_add(self.age_ms()))
+    }
+
+    /// The stamp of an entry that is made now. There is one at a time, until [`ClusterClock::stamp_applied`].
+    pub fn stamp(&self) -> Timestamp {
+        // First, so that who finds no entry here has looked at the clock before this one does.
+        self.unapplied_ms.store(self.now().0, Ordering::SeqCst);
+        self.now()
+    }
+
+    /// The entry that was stamped last is in the table.
+    pub fn stamp_applied(&self) {
+        self.unapplied_ms.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// On the leader: no entry that is not in its table at this moment has an earlier stamp.
+    pub fn unapplied_from(&self) -> Timestamp {
+        let now = self.now();
+        now.min(Timestamp(self.unapplied_ms.load(Ordering::SeqCst)))
     }
 
     /// How long until `deadline` has strictly passed.
@@ -84,6 +105,19 @@ mod tests {
         assert!((5_000_000..5_001_000).contains(&now.0), "{now:?}");
         clock.resume_at(Timestamp(0));
         assert!(clock.now().0 < 1_000);
+    }
+
+    #[test]
+    fn entry_on_its_way_holds_back_what_readers_may_count_from() {
+        let clock = ClusterClock::start();
+        clock.resume_at(Timestamp(1_000));
+        let stamp = clock.stamp();
+        while clock.now() == stamp {
+            std::hint::spin_loop();
+        }
+        assert!(clock.unapplied_from() <= stamp);
+        clock.stamp_applied();
+        assert!(clock.unapplied_from() > stamp);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use super::table_host::EndedHold;
 use crate::base::DrainPhase;
 use crate::domain::view::{HoldView, LockFilter, LockView, WaiterView};
 use crate::domain::{
-    Acquire, Caller, Command, HoldKey, IdempotencyKey, Limits, Name, Proof, SessionId, Timestamp, Upgrade,
+    Acquire, Caller, Command, HoldKey, IdempotencyKey, LeaderView, Limits, Name, Proof, SessionId, Timestamp, Token,
+    Upgrade,
 };
 use crate::raft::NodeStartError;
 use arcstr::ArcStr;
@@ -187,6 +188,30 @@ impl Engine {
     ) -> Result<Changed, Fault> {
         self.parts.submitter.transfer(name, session, key, to, Engine::new_key()).await
     }
+
+    /// The leader with this key says something else about itself.
+    pub async fn set_value(
+        &self,
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+        value: ArcStr,
+    ) -> Result<Changed, Fault> {
+        self.parts.submitter.set_value(name, session, key, value).await
+    }
+}
+
+/// Changes of a lock or a resource.
+impl Engine {
+    /// Changes how many holds a counted lock may have; the size as it is then.
+    pub async fn resize(&self, name: Name, size: u32) -> Result<u32, Fault> {
+        self.parts.submitter.resize(name, size).await
+    }
+
+    /// Raises the high-water mark of a resource to this token, unless a higher one was accepted; the mark as it is then.
+    pub async fn raise_mark(&self, resource: Name, token: Token, caller: Caller) -> Result<Token, Fault> {
+        self.parts.submitter.raise_mark(resource, token, caller).await
+    }
 }
 
 /// Reads.
@@ -214,6 +239,23 @@ impl Engine {
     /// The same with its queue.
     pub async fn lock_with_queue(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
         Ok(self.parts.reader.lock_with_queue(name, self.consistency).await?)
+    }
+
+    /// The tokens of the holds that a lock has, linearizable.
+    pub async fn live_tokens(&self, name: &Name) -> Result<Vec<Token>, Fault> {
+        self.parts.reader.read_point().await?;
+        Ok(self.parts.reader.host.table().live_tokens(name, self.now()))
+    }
+
+    /// The leader of an election, linearizable; `None` without one.
+    pub async fn leader(&self, name: &Name) -> Result<Option<LeaderView>, Fault> {
+        Ok(self.parts.reader.leader(name).await?)
+    }
+
+    /// Whether the hold with this key is that of a leader, linearizable; `None` if there is no such hold.
+    pub async fn is_election(&self, name: &Name, key: HoldKey) -> Result<Option<bool>, Fault> {
+        self.parts.reader.read_point().await?;
+        Ok(self.parts.reader.host.table().is_election(name, key))
     }
 
     /// Locks, ordered by name.

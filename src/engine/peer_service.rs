@@ -6,7 +6,7 @@ use super::members::ClusterMembers;
 use super::messages::{Reply, Request, decode, encode};
 use super::table_host::TableHost;
 use crate::base::{BoxFuture, KeyedLogRateLimit, clock};
-use crate::domain::{Body, Entry, Incarnation, NodeId, StoreId};
+use crate::domain::{Body, Entry, Incarnation, NodeId, StoreId, Timestamp};
 use crate::mutants::planted;
 use crate::raft::PeerService;
 use bytes::Bytes;
@@ -81,7 +81,13 @@ impl RequestHandler {
                 self.members.present(from, incarnation, store, level).await
             }
             Request::Forward { incarnation, entry } => self.queue_forwarded(from, incarnation, *entry),
-            Request::ReadIndex => self.read_index().await,
+            Request::ReadIndex => {
+                self.read_point().await.map_or_else(|no| no, |(index, now, _)| Reply::ReadIndex { index, now })
+            }
+            Request::ReadPoint => self
+                .read_point()
+                .await
+                .map_or_else(|no| no, |(index, now, entries_from)| Reply::ReadPoint { index, now, entries_from }),
             Request::Change(change) => self.members.make_change(change).await,
             Request::Compare(digest) => Reply::Compared(self.comparison.judge(from, &digest)),
             Request::Members => Reply::Members { members: self.members.member_lines() },
@@ -89,12 +95,13 @@ impl RequestHandler {
         }
     }
 
-    async fn read_index(&self) -> Reply {
+    async fn read_point(&self) -> Result<(u64, Timestamp, Timestamp), Reply> {
         let ClusterMembers { raft, clock, health, .. } = &*self.members;
+        let entries_from = clock.unapplied_from();
         match raft.read_index().await {
-            Ok(index) if health.leads() => Reply::ReadIndex { index, now: clock.now() },
-            Ok(_) => Reply::NotLeader,
-            Err(_) => Reply::NoQuorum,
+            Ok(index) if health.leads() => Ok((index, clock.now(), entries_from)),
+            Ok(_) => Err(Reply::NotLeader),
+            Err(_) => Err(Reply::NoQuorum),
         }
     }
 

@@ -145,7 +145,7 @@ impl Wiring {
     }
 
     pub fn barrier(&self) -> Arc<ReadBarrier> {
-        Arc::new(ReadBarrier::new(self.raft.clone(), self.clock.clone(), self.health.clone()))
+        Arc::new(ReadBarrier::new(self.raft.clone(), self.clock.clone(), self.host.clone(), self.health.clone()))
     }
 
     pub fn reader(&self) -> Arc<TableReader> {

@@ -75,6 +75,7 @@ codes! {
     NotCounted = "not-counted", CONFLICT, FailedPrecondition, false, "The lock is not counted";
     SizeBelowWeight = "size-below-weight", CONFLICT, FailedPrecondition, false, "A waiter weighs more than the new size";
     NotElected = "not-elected", CONFLICT, FailedPrecondition, false, "The hold is not that of an election";
+    NoElectedLeader = "no-elected-leader", NOT_FOUND, NotFound, true, "Nobody leads this election";
     TargetUnknown = "target-unknown", CONFLICT, FailedPrecondition, false, "The session that was to get the hold is not known or has ended";
     TokenBelowMark = "token-below-mark", CONFLICT, FailedPrecondition, false, "A newer token was accepted before";
     NoSuchLock = "no-such-lock", NOT_FOUND, NotFound, false, "Nothing is held under this name";

@@ -131,7 +131,7 @@ macro_rules! one_method {
         }
     )*};
 }
-one_method!(get post delete);
+one_method!(get post put delete);
 
 /// The answer to a method that a path of ours does not have; the router adds which it has.
 pub async fn method_not_allowed(method: Method) -> Response {

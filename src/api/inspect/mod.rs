@@ -1,15 +1,16 @@
-//! Reading and repairing: who holds what, which sessions there are, and the forced release of a hold.
+//! Reading and repairing: who holds what, which sessions there are, the forced release of a hold, and another size.
 
 mod force;
 mod list;
 mod listing_json;
 pub mod query;
 pub mod schema;
+mod size;
 
 use super::events::{self, Events};
 use super::known_parameters::check_parameters;
 use crate::http::compression::compressed;
-use crate::http::declaration::{delete, get};
+use crate::http::declaration::{delete, get, put};
 use crate::http::endpoint::{Chapter, Documentation};
 use crate::http::{AppState, Declaration, Routes};
 
@@ -23,7 +24,7 @@ pub static DECLARATION: Declaration = Declaration {
     documentation: Some(&Documentation {
         chapter: Chapter::Own,
         tag: "Reading and repairing",
-        about: "Who holds what, which sessions there are, and the forced release of a hold. A credential that is limited \
+        about: "Who holds what, which sessions there are, the forced release of a hold, and another size of a lock. A credential that is limited \
             to name prefixes sees only those names. Keys are shown to admins only, session ids to nobody: a session is \
             named by a handle that is made from its id.",
         endpoints: || routes().into_endpoints(),
@@ -37,6 +38,8 @@ fn routes() -> Routes<Events> {
         .described::<list::__path_show_lock>(compressed(get(list::show_lock)))
         .described::<force::__path_force_release>(delete(force::force_release))
         .described::<force::__path_force_release_by_name>(delete(force::force_release_by_name))
+        .described::<size::__path_resize>(put(size::resize))
+        .described::<size::__path_resize_by_name>(put(size::resize_by_name))
         .described::<list::__path_list_sessions>(compressed(get(list::list_sessions)))
         .uncounted(events::PATH, get(events::read_events))
         .also::<events::__path_read_events>()

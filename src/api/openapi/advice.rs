@@ -47,6 +47,7 @@ advice! {
     NotCounted => "Only a lock that was taken with a `size` has one to change.",
     SizeBelowWeight => "Wait until that waiter is gone, or choose a larger size.",
     NotElected => "Campaign with `POST /v1/elections/{name}` for a hold with a value.",
+    NoElectedLeader => "Ask again later, or follow `GET /v1/events?election=`: the last leader has ended, and the next is not elected yet.",
     TargetUnknown => "Have the other side open a session, and send its id.",
     TokenBelowMark => "Do not write: a newer holder has. Stop, and take the lock again.",
     NoSuchLock => "The hold was released, or its lease or its session has ended. Do not rely on it any more.",

@@ -18,7 +18,13 @@ pub enum LockEvent {
         value: Option<ArcStr>,
     },
     /// The leader of an election has another value.
-    ValueChanged { name: Name, token: Token, value: ArcStr, session: Option<SessionId>, dialect: Dialect },
+    ValueChanged {
+        name: Name,
+        token: Token,
+        value: ArcStr,
+        session: Option<SessionId>,
+        dialect: Dialect,
+    },
     HoldEnded {
         name: Name,
         token: Token,
@@ -28,7 +34,10 @@ pub enum LockEvent {
         /// It was that of a leader.
         is_election: bool,
     },
-    SessionEnded { session: SessionId, idle: bool },
+    SessionEnded {
+        session: SessionId,
+        idle: bool,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug)]

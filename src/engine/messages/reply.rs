@@ -25,6 +25,12 @@ pub enum Reply {
         index: u64,
         now: Timestamp,
     },
+    /// No entry after `index` has an earlier stamp than `entries_from`.
+    ReadPoint {
+        index: u64,
+        now: Timestamp,
+        entries_from: Timestamp,
+    },
     Changed,
     /// Proposed; whether it was applied was not seen.
     OutcomeUnknown,
@@ -66,6 +72,7 @@ variants! {
     12 = NotMember,
     13 = Identity { table_id, leads },
     14 = Compared(verdict),
+    15 = ReadPoint { index, now, entries_from },
 }
 
 /// One member as the leader sees it.

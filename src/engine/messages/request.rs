@@ -17,6 +17,9 @@ pub enum Request {
     Forward { incarnation: Incarnation, entry: Box<Entry> },
     /// Up to which index must a node have applied the log to answer what is asked now?
     ReadIndex,
+    /// The same, and from which time on the entries after it are stamped. Asked only at the level of modes, because older
+    /// nodes do not know it.
+    ReadPoint,
     /// A change of the membership.
     Change(Change),
     /// Who is a member, and how far behind each is.
@@ -42,6 +45,7 @@ variants! {
     7 = Members,
     8 = Identify,
     9 = Compare(digest),
+    10 = ReadPoint,
     _ = Change,
 }
 

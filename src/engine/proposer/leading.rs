@@ -69,6 +69,8 @@ impl Proposer {
         };
         self.epoch = epoch;
         self.clock.resume_at(now);
+        // What this node proposed before is in the table, or was lost.
+        self.clock.stamp_applied();
         tracing::info!(epoch, "this node leads");
         true
     }
@@ -155,10 +157,11 @@ impl Proposer {
         commands.extend(batch.forwarded);
         self.unsettled.number(batch.queued, &mut commands);
         let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };
-        let entry = Entry { at: self.clock.now(), epoch: self.epoch, body };
+        let entry = Entry { at: self.clock.stamp(), epoch: self.epoch, body };
         let payload = self.host.encode(entry);
         planted!("answer-before-commit" => return self.answer_before_commit(payload));
-        let error = match self.commit(payload.clone()).await {
+        let committed = self.commit(payload.clone()).await.inspect(|()| self.clock.stamp_applied());
+        let error = match committed {
             Ok(()) if !self.host.has_refused_entry() => return true,
             Ok(()) => EngineError::NotLeader,
             Err(error) => {

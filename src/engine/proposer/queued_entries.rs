@@ -85,10 +85,11 @@ impl EntrySource for QueuedEntries {
         numbering.commands.number(batch.leaders_own, &mut commands);
         numbering.commands.number(batch.queued, &mut commands);
         let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };
-        Some(self.host.encode(Entry { at: self.clock.now(), epoch, body }))
+        Some(self.host.encode(Entry { at: self.clock.stamp(), epoch, body }))
     }
 
     fn applied(&self, took: Duration) {
+        self.clock.stamp_applied();
         self.commit_time.observe_duration(took);
         let next = self.host.table().next_deadline();
         if next.is_some_and(|deadline| deadline.0 < self.wakes_at_ms.load(Ordering::Relaxed)) {

@@ -2,10 +2,12 @@
 //!
 //! One round to the leader and its quorum serves all reads that wait at that moment.
 
+use crate::domain::{Feature, Timestamp};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::error::EngineError;
 use crate::engine::members::NodeHealth;
 use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, ask};
+use crate::engine::table_host::TableHost;
 use crate::raft::RaftNode;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -15,28 +17,31 @@ use tokio::sync::{Notify, oneshot};
 /// After a round that found no leader or no quorum.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-type WaitingRead = oneshot::Sender<()>;
+/// Resolves with a time from which on all entries are stamped that the table lacks.
+type WaitingRead = oneshot::Sender<Timestamp>;
 
 pub struct ReadBarrier {
     raft: RaftNode,
     clock: Arc<ClusterClock>,
+    host: Arc<TableHost>,
     health: Arc<NodeHealth>,
     waiting: Mutex<Vec<WaitingRead>>,
     arrived: Notify,
 }
 
 impl ReadBarrier {
-    pub fn new(raft: RaftNode, clock: Arc<ClusterClock>, health: Arc<NodeHealth>) -> ReadBarrier {
-        ReadBarrier { raft, clock, health, waiting: Mutex::default(), arrived: Notify::new() }
+    pub fn new(raft: RaftNode, clock: Arc<ClusterClock>, host: Arc<TableHost>, health: Arc<NodeHealth>) -> ReadBarrier {
+        ReadBarrier { raft, clock, host, health, waiting: Mutex::default(), arrived: Notify::new() }
     }
 
-    /// Resolves when this node's table holds everything that was answered before this call, on any node.
-    pub async fn wait(&self, bound: Duration) -> Result<(), EngineError> {
+    /// Resolves when this node's table holds everything that was answered before this call, on any node; with a time before
+    /// which no entry is stamped that it lacks.
+    pub async fn wait(&self, bound: Duration) -> Result<Timestamp, EngineError> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.lock().push(sender);
         self.arrived.notify_one();
         match tokio::time::timeout(bound, receiver).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(entries_from)) => Ok(entries_from),
             Ok(Err(_)) => Err(EngineError::ShuttingDown),
             Err(_) => Err(EngineError::NoQuorum),
         }
@@ -52,7 +57,7 @@ impl ReadBarrier {
                 continue;
             }
             match tokio::time::timeout(ASK_TIMEOUT, self.round()).await {
-                Ok(Some(())) => waiting.into_iter().for_each(|read| _ = read.send(())),
+                Ok(Some(entries_from)) => waiting.into_iter().for_each(|read| _ = read.send(entries_from)),
                 Ok(None) | Err(_) => {
                     self.put_back(waiting);
                     tokio::time::sleep(RETRY_DELAY).await;
@@ -72,25 +77,29 @@ impl ReadBarrier {
     }
 
     /// Everything that was answered before this call is applied here when it returns.
-    async fn round(&self) -> Option<()> {
+    async fn round(&self) -> Option<Timestamp> {
         if self.health.leads() {
+            let entries_from = self.clock.unapplied_from();
             let index = self.raft.read_index().await.ok()?;
             self.raft.applied(index).await;
-            return Some(());
+            return Some(entries_from);
         }
         let leader = self.health.leader()?;
         let asked = self.clock.age();
-        match ask(&self.raft, leader, &Request::ReadIndex, ASK_TIMEOUT).await? {
-            Reply::ReadIndex { index, now } => {
-                self.raft.applied(index).await;
-                // If this node has begun to lead meanwhile, it has its own time.
-                if !self.health.leads() {
-                    self.clock.follow(now, asked);
-                }
-                Some(())
-            }
-            _ => None,
+        let has_modes = self.host.table().level() >= Feature::Modes as u32;
+        let request = if has_modes { Request::ReadPoint } else { Request::ReadIndex };
+        let (index, now, entries_from) = match ask(&self.raft, leader, &request, ASK_TIMEOUT).await? {
+            Reply::ReadPoint { index, now, entries_from } => (index, now, entries_from),
+            // Of an older leader: nothing is known of what is on its way.
+            Reply::ReadIndex { index, now } => (index, now, Timestamp(0)),
+            _ => return None,
+        };
+        self.raft.applied(index).await;
+        // If this node has begun to lead meanwhile, it has its own time.
+        if !self.health.leads() {
+            self.clock.follow(now, asked);
         }
+        Some(entries_from)
     }
 }
 
@@ -109,11 +118,11 @@ mod tests {
         let round = async {
             let waiting = std::mem::take(&mut *barrier.waiting.lock());
             assert_eq!(waiting.len(), 3);
-            assert_eq!(barrier.round().await, Some(()));
-            waiting.into_iter().for_each(|read| _ = read.send(()));
+            let entries_from = barrier.round().await.expect("it leads");
+            waiting.into_iter().for_each(|read| _ = read.send(entries_from));
         };
         let (reads, ()) = tokio::join!(reads, round);
-        assert_eq!(reads, (Ok(()), Ok(()), Ok(())));
+        assert!(reads.0.is_ok() && reads.0 == reads.1 && reads.1 == reads.2, "{reads:?}");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use super::read_barrier::ReadBarrier;
 use crate::base::codec::hex;
 use crate::domain::view::LockView;
-use crate::domain::{Name, SessionId, Timestamp};
+use crate::domain::{LeaderView, Name, SessionId, Timestamp};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::error::EngineError;
 use crate::engine::members::NodeHealth;
@@ -41,10 +41,22 @@ pub struct TableReader {
 impl TableReader {
     /// Resolves when this node's table holds everything that was answered before this call, on any node.
     pub async fn read_barrier(&self, consistency: Consistency) -> Result<(), EngineError> {
+        match consistency {
+            Consistency::Linearizable => self.read_point().await.map(drop),
+            Consistency::Stale => {
+                self.health.check_may_serve()?;
+                self.stands_still();
+                Ok(())
+            }
+        }
+    }
+
+    /// As a linearizable [`TableReader::read_barrier`]; with a time before which no entry is stamped that the table lacks.
+    pub async fn read_point(&self) -> Result<Timestamp, EngineError> {
         self.health.check_may_serve()?;
         let is_own_quorum = || self.health.leads() && self.health.is_alone();
-        if self.stands_still() || consistency == Consistency::Stale || is_own_quorum() {
-            return Ok(());
+        if self.stands_still() || is_own_quorum() {
+            return Ok(self.clock.unapplied_from());
         }
         self.barrier.wait(self.options.cluster.no_quorum_after.mul_f32(0.9)).await
     }
@@ -79,6 +91,13 @@ impl TableReader {
         let (now, table) = (self.clock.now(), self.host.table());
         let lock = table.lock_view(name, now);
         Ok((lock.map(|lock| LockView { queue: Some(table.waiters_view(name, now)), ..lock }), now))
+    }
+
+    /// The leader of an election; `None` without one.
+    pub async fn leader(&self, name: &Name) -> Result<Option<LeaderView>, EngineError> {
+        let entries_from = self.read_point().await?;
+        let (now, table) = (self.clock.now(), self.host.table());
+        Ok(table.leader_view(name, now, entries_from))
     }
 
     /// How long this session lives without a request; the configured time for one that this node does not know.

@@ -1,10 +1,11 @@
-//! Changes of a hold that go on with it: downgrade, upgrade, transfer.
+//! Changes of a hold that go on with it: downgrade, upgrade, transfer, another value of a leader.
 
 use super::holds::{Changed, GrantGuard};
 use super::submitter::{Submitter, unexpected};
 use crate::domain::{Command, Grant, HoldKey, Name, Outcome, SessionId, Upgrade};
 use crate::engine::command_queue::Answered;
 use crate::engine::error::{EngineError, Fault};
+use arcstr::ArcStr;
 
 impl Submitter {
     pub async fn downgrade(&self, name: Name, session: Option<SessionId>, key: HoldKey) -> Result<Changed, Fault> {
@@ -44,6 +45,20 @@ impl Submitter {
     ) -> Result<Changed, Fault> {
         match self.run(Command::Transfer { name: name.clone(), session, key, to, new_key }).await? {
             Outcome::Changed(grant) => Ok(self.changed(&name, &grant)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The leader with this key says something else about itself.
+    pub async fn set_value(
+        &self,
+        name: Name,
+        session: Option<SessionId>,
+        key: HoldKey,
+        value: ArcStr,
+    ) -> Result<Changed, Fault> {
+        match self.run(Command::SetValue { name: name.clone(), session, key, value }).await? {
+            Outcome::ValueSet(grant) => Ok(self.changed(&name, &grant)),
             other => Err(unexpected(other)),
         }
     }

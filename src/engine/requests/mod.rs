@@ -5,6 +5,7 @@
 mod changes;
 mod holds;
 mod sessions;
+mod settings;
 mod submitter;
 
 pub use holds::{Changed, GrantGuard, Granted, Released, Renewed};

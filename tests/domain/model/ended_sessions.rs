@@ -50,7 +50,11 @@ fn no_wait_is_left(waiting: &mut BTreeMap<CommandId, SessionId>, played: &Played
                     return Err(format!("{command:?} was granted after its session's end"));
                 }
             }
-            Event::Granted { .. } | Event::ValueChanged { .. } | Event::HoldEnded { .. } | Event::DeadlockSearchCut | Event::Broken(_) => {}
+            Event::Granted { .. }
+            | Event::ValueChanged { .. }
+            | Event::HoldEnded { .. }
+            | Event::DeadlockSearchCut
+            | Event::Broken(_) => {}
         }
     }
     match waiting.iter().find(|(_, session)| ended.contains(session)) {

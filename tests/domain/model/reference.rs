@@ -271,7 +271,16 @@ impl Reference {
     pub fn end_hold(&mut self, token: Token, why: EndReason) {
         let Some(at) = self.holds.iter().position(|hold| hold.token == token) else { return };
         let Hold { name, owner, dialect, since, deadline, .. } = self.holds.remove(at);
-        self.expect(Event::HoldEnded { name, token, why, session: owner.session, dialect, since, deadline, is_election: false });
+        self.expect(Event::HoldEnded {
+            name,
+            token,
+            why,
+            session: owner.session,
+            dialect,
+            since,
+            deadline,
+            is_election: false,
+        });
     }
 
     pub fn end_wait(&mut self, key: HoldKey, why: WaitEnd) {

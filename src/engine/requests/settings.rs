@@ -1,0 +1,22 @@
+//! Changes of what is no hold: the size of a lock, the mark of a resource.
+
+use super::submitter::{Submitter, unexpected};
+use crate::domain::{Caller, Command, Name, Outcome, Token};
+use crate::engine::error::Fault;
+
+impl Submitter {
+    pub async fn resize(&self, name: Name, size: u32) -> Result<u32, Fault> {
+        match self.run(Command::Resize { name, size }).await? {
+            Outcome::Resized { size } => Ok(size),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Raises the high-water mark of a resource; the mark as it is then.
+    pub async fn raise_mark(&self, resource: Name, token: Token, caller: Caller) -> Result<Token, Fault> {
+        match self.run(Command::RaiseMark { resource, token, caller }).await? {
+            Outcome::MarkRaised { mark } => Ok(mark),
+            other => Err(unexpected(other)),
+        }
+    }
+}
