@@ -17,6 +17,7 @@ mod golden;
 mod idempotency;
 pub mod kit;
 mod kit_modes;
+mod leaders;
 mod leadership;
 mod levels;
 mod limits;

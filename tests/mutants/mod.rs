@@ -85,6 +85,8 @@ caught! {
     tables_not_compared_is_caught: "tables-not-compared"
         by "engine::comparing::node_whose_table_differs_is_quarantined";
     gap_hidden_is_caught: "gap-hidden" by "engine::events::dropped_events_are_a_gap_with_the_current_state";
+    stale_leader_answer_is_caught: "stale-leader-answer"
+        by "domain::leaders::nobody_else_is_elected_while_an_answer_can_be_relied_on";
     waiters_of_dead_nodes_kept_is_caught: "waiters-of-dead-nodes-kept"
         by "domain::leadership::only_attached_waiters_of_dead_incarnations_leave";
     reader_overtakes_writer_is_caught: "reader-overtakes-writer"

@@ -5,13 +5,16 @@ mod cluster_metrics;
 mod compression;
 mod credentials;
 pub mod document;
+mod elections;
 mod errors;
 mod events;
+mod fencing;
 mod force;
 mod html;
 mod listing;
 pub mod names;
 mod service;
+mod sizes;
 
 use crate::support::client::Client;
 use crate::support::http::Response;

@@ -1,6 +1,8 @@
 //! Every verb of every dialect, asked by those who may not: nothing is done, nothing reaches the log, and an admin who asks
 //! for the very same is served.
 
+mod elections;
+
 use super::rights::{KEY, PART, READER, keys, metric, with};
 use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;

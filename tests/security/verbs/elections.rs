@@ -1,0 +1,87 @@
+//! The verbs of elections, fences and sizes.
+
+use super::{Asked, Caller, Verb, changes, check, held_by_session, reads, session};
+use serde_json::{Value, json};
+
+fn leads(admin: &mut Caller, name: &str) -> (String, String) {
+    let (_, cookie) = session(admin, name);
+    let asked = json!({"value": "me", "lease_seconds": 600});
+    let elected = admin.http.post(&format!("/v1/elections/{name}"), &asked).json();
+    (elected["key"].as_str().expect("a key").to_owned(), cookie)
+}
+
+fn token_held(admin: &mut Caller, name: &str) -> (String, String) {
+    let (_, cookie) = held_by_session(admin, name);
+    let shown = admin.http.get(&format!("/v1/locks/{name}")).json();
+    (shown["holders"][0]["fencing_token"].to_string(), cookie)
+}
+
+fn counted(admin: &mut Caller, name: &str) -> (String, String) {
+    session(admin, name);
+    assert!(admin.asks("POST", "/v1/lock", &json!({"name": name, "size": 2})));
+    Default::default()
+}
+
+fn marked(caller: &mut Caller, asked: &Asked) -> bool {
+    let token: u64 = asked.proof.parse().expect("a number");
+    caller.asks("POST", "/v1/fence", &json!({"resource": asked.name, "token": token}))
+}
+
+const ELECTIONS: [Verb; 8] = [
+    changes("POST /v1/elections/{name}", session, |caller, asked| {
+        let body = json!({"value": "me", "lease_seconds": 600});
+        caller.in_session(&asked.cookie).asks("POST", &format!("/v1/elections/{}", asked.name), &body)
+    }),
+    changes("POST /v1/elections", session, |caller, asked| {
+        let body = json!({"value": "me", "lease_seconds": 600});
+        caller.in_session(&asked.cookie).asks("POST", &format!("/v1/elections?name={}", asked.name), &body)
+    }),
+    changes("PUT /v1/elections/{name}", leads, |caller, asked| {
+        let body = json!({"key": asked.proof, "value": "other"});
+        caller.in_session(&asked.cookie).asks("PUT", &format!("/v1/elections/{}", asked.name), &body)
+    }),
+    changes("PUT /v1/elections", leads, |caller, asked| {
+        let body = json!({"key": asked.proof, "value": "other"});
+        caller.in_session(&asked.cookie).asks("PUT", &format!("/v1/elections?name={}", asked.name), &body)
+    }),
+    changes("DELETE /v1/elections/{name}", leads, |caller, asked| {
+        let target = format!("/v1/elections/{}?key={}", asked.name, asked.proof);
+        caller.in_session(&asked.cookie).asks("DELETE", &target, &Value::Null)
+    }),
+    changes("DELETE /v1/elections", leads, |caller, asked| {
+        let target = format!("/v1/elections?name={}&key={}", asked.name, asked.proof);
+        caller.in_session(&asked.cookie).asks("DELETE", &target, &Value::Null)
+    }),
+    reads("GET /v1/elections/{name}", leads, |caller, asked| {
+        caller.asks("GET", &format!("/v1/elections/{}", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/elections", leads, |caller, asked| {
+        caller.asks("GET", &format!("/v1/elections?name={}", asked.name), &Value::Null)
+    }),
+];
+
+const FENCES_AND_SIZES: [Verb; 5] = [
+    reads("GET /v1/locks/{name}/fence", token_held, |caller, asked| {
+        caller.asks("GET", &format!("/v1/locks/{}/fence?token={}", asked.name, asked.proof), &Value::Null)
+    }),
+    reads("GET /v1/fence", token_held, |caller, asked| {
+        caller.asks("GET", &format!("/v1/fence?name={}&token={}", asked.name, asked.proof), &Value::Null)
+    }),
+    changes("POST /v1/fence", token_held, marked),
+    changes("PUT /v1/locks/{name}/size", counted, |caller, asked| {
+        caller.asks("PUT", &format!("/v1/locks/{}/size", asked.name), &json!({"size": 3}))
+    }),
+    changes("PUT /v1/size", counted, |caller, asked| {
+        caller.asks("PUT", &format!("/v1/size?name={}", asked.name), &json!({"size": 3}))
+    }),
+];
+
+#[test]
+fn elections_need_the_right_role() {
+    check(&ELECTIONS);
+}
+
+#[test]
+fn fences_and_sizes_need_the_right_role() {
+    check(&FENCES_AND_SIZES);
+}
