@@ -6,6 +6,7 @@ mod damage;
 mod events;
 mod events_across_nodes;
 mod events_kit;
+mod leaders;
 mod levels;
 mod limits_across_nodes;
 mod refusals;

@@ -216,6 +216,25 @@ mod tests {
         assert_eq!(ring.status_of(id(2, 0)), IdStatus::Missing(GapReason::TooOld));
     }
 
+    /// Long values cost the oldest events their places, and their readers get a gap.
+    #[test]
+    fn values_of_leaders_have_a_bound_of_their_own() {
+        let mut ring = Ring::new(1_000);
+        let value = arcstr::ArcStr::from("x".repeat(VALUE_BYTES_MAX / 4));
+        let changed = || {
+            let (name, token, session) = ("a".into(), crate::domain::Token(1), None);
+            Event::ValueChanged { name, token, value: value.clone(), session, dialect: Dialect::LdlmRest }
+        };
+        ring.append(1, vec![released("a")]);
+        (2..=5).for_each(|index| ring.append(index, vec![changed()]));
+        assert_eq!(after(&ring, id(0, 0), "").0.len(), 5);
+        ring.append(6, vec![changed()]);
+        assert_eq!(ring.status_of(id(1, 1)), IdStatus::Missing(GapReason::TooOld));
+        assert_eq!(after(&ring, id(2, 1), "").0, [3, 4, 5, 6].map(|index| id(index, 1)));
+        (7..20).for_each(|index| ring.append(index, vec![released("a")]));
+        assert_eq!(after(&ring, id(2, 1), "").0.len(), 17, "only values are bounded");
+    }
+
     #[test]
     fn snapshot_leaves_no_events_before_it() {
         let mut ring = Ring::new(9);
