@@ -1,9 +1,9 @@
 //! A candidate campaigns: it takes the lock of the election, or waits for it.
 
-use super::in_session::{Candidate, in_session};
+use super::asked::{NAMES, election_in_path, election_in_query};
+use super::in_session::{Candidate, IN_SESSION, in_session};
 use super::request::CampaignRequest;
 use super::schema::{Elected, NotElected};
-use super::{NAMES, election_in_path, election_in_query};
 use crate::api::answer::Answer;
 use crate::api::inspect::query::NameInPath;
 use crate::domain::{Acquire, Dialect, Name, Refusal, Terms, Wait};
@@ -21,14 +21,6 @@ use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const IN_SESSION: [Code; 6] = [
-    Code::SessionUnknown,
-    Code::SessionOfAnother,
-    Code::InvalidField,
-    Code::LimitExceeded,
-    Code::Forbidden,
-    Code::UnsupportedMediaType,
-];
 const CAMPAIGN: [Code; 6] = [
     Code::SizeMismatch,
     Code::WouldDeadlock,

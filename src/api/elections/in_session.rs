@@ -12,6 +12,16 @@ use axum::extract::Request;
 use axum::http::{header, request::Parts};
 use axum::response::Response;
 
+/// Errors of every such request, besides those of the credential.
+pub const IN_SESSION: [Code; 6] = [
+    Code::SessionUnknown,
+    Code::SessionOfAnother,
+    Code::InvalidField,
+    Code::LimitExceeded,
+    Code::Forbidden,
+    Code::UnsupportedMediaType,
+];
+
 /// A request with a valid credential and a readable cookie. The engine knows whether its session lives.
 pub struct Candidate<'a> {
     pub app: &'a AppState,

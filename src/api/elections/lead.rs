@@ -1,10 +1,9 @@
 //! A leader changes its value, and resigns.
 
-use super::campaign::IN_SESSION;
-use super::in_session::{Candidate, in_session};
+use super::asked::{NAMES, election_in_path, election_in_query};
+use super::in_session::{Candidate, IN_SESSION, in_session};
 use super::request::{SetValueRequest, leaders_key};
 use super::schema::{Elected, Resigned};
-use super::{NAMES, election_in_path, election_in_query};
 use crate::api::answer::Answer;
 use crate::api::inspect::query::NameInPath;
 use crate::domain::{HoldKey, Name, Proof, Refusal};

@@ -1,7 +1,7 @@
 //! Who leads, and for how long that can be relied on.
 
+use super::asked::{election_in_path, election_in_query};
 use super::schema::Leader;
-use super::{election_in_path, election_in_query};
 use crate::access::Identity;
 use crate::api::answer::{Answer, answer};
 use crate::api::inspect::query::NameInPath;

@@ -3,6 +3,7 @@
 //! The hold of a leader belongs to a session and has a lease, and is renewed by `POST /v1/renew` as any other. What may not
 //! live here: the rule for how long an answer can be relied on, which is the table's (`src/domain/table/leader.rs`).
 
+mod asked;
 mod campaign;
 mod in_session;
 mod lead;
@@ -10,13 +11,10 @@ mod lookup;
 mod request;
 mod schema;
 
-use super::inspect::query::{lock_name, lock_name_in_query};
 use super::known_parameters::check_parameters;
-use crate::domain::Name;
 use crate::http::declaration::get;
 use crate::http::endpoint::{Chapter, Documentation};
-use crate::http::query::Captured;
-use crate::http::{App, AppState, Declaration, Failure, FieldNames, Query, Routes};
+use crate::http::{AppState, Declaration, Routes};
 
 pub static DECLARATION: Declaration = Declaration {
     label: "elections",
@@ -49,16 +47,4 @@ fn routes() -> Routes<AppState> {
         .also::<campaign::__path_campaign_by_name>()
         .also::<lead::__path_set_value_by_name>()
         .also::<lead::__path_resign_by_name>()
-}
-
-const NAMES: FieldNames =
-    FieldNames { name: "name", size: "size", lease: "lease_seconds", wait: "wait_timeout_seconds" };
-
-fn election_in_path(app: &App, captured: &Captured) -> Result<Name, Failure> {
-    lock_name(app, captured)
-}
-
-fn election_in_query(app: &App, query: Query<'_>) -> Result<Name, Failure> {
-    let name = lock_name_in_query(app, query)?.filter(|name| !name.is_empty());
-    name.ok_or_else(|| Failure::field("name", "name must be given in the query, and not be empty"))
 }

@@ -1,6 +1,6 @@
 //! The bodies of candidates and leaders.
 
-use super::NAMES;
+use super::asked::NAMES;
 use crate::domain::{Field, HoldKey, Limits, Metadata};
 use crate::http::idempotency::FIELD as REQUEST_ID;
 use crate::http::json_object::{FieldName, Trailing, Value, parse};

@@ -10,7 +10,7 @@ use super::html::Html;
 use parts::{framed, inline, list, paragraph, text};
 use serde_json::Value;
 
-const METHODS: [&str; 3] = ["get", "post", "delete"];
+const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 /// The page of all endpoints, grouped by dialect.
 pub fn docs_page(document: &Value) -> String {
