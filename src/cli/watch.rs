@@ -103,6 +103,7 @@ fn details(event: &Event) -> String {
     };
     add("token ", event.fencing_token.map(|token| token.to_string()));
     add("instead of ", event.replaces.map(|token| token.to_string()));
+    add("value ", event.value.clone());
     add("", event.why.clone().filter(|why| *why != event.event));
     add("session ", event.session.clone());
     add("via ", event.dialect.clone());
@@ -146,6 +147,8 @@ mod tests {
     fn event_is_one_line_without_control_characters() {
         let granted = r#"{"event":"granted","id":"1-1","name":"a\u001b[2Jb","fencing_token":7,"session":"ab"}"#;
         assert_eq!(lines(&event(granted), None), "granted        a\\u{1b}[2Jb  token 7  session ab\n");
+        let moved = r#"{"event":"value-changed","id":"1-1","name":"a","fencing_token":7,"value":"b\u001b[2Jc"}"#;
+        assert_eq!(lines(&event(moved), None), "value-changed  a  token 7  value b\\u{1b}[2Jc\n");
         let released = r#"{"event":"released","id":"1-1","name":"a","fencing_token":7,"why":"session-ended"}"#;
         assert_eq!(lines(&event(released), None), "released       a  token 7  session-ended\n");
         let released = r#"{"event":"released","id":"1-1","name":"a","fencing_token":7,"why":"released"}"#;

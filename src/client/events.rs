@@ -68,7 +68,7 @@ impl EventQuery {
 /// An event, or the current locks.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Event {
-    /// `started`, `state`, `gap`, `granted`, `released`, `expired`, `forced`, `session-ended` or `dropped`.
+    /// `started`, `state`, `gap`, `granted`, `released`, `expired`, `forced`, `value-changed`, `session-ended` or `dropped`.
     pub event: String,
     #[serde(default)]
     pub id: String,
@@ -76,6 +76,8 @@ pub struct Event {
     pub fencing_token: Option<u64>,
     /// The token that the hold had before.
     pub replaces: Option<u64>,
+    /// What the leader of an election says about itself.
+    pub value: Option<String>,
     pub why: Option<String>,
     pub dialect: Option<String>,
     /// The handle of the session.

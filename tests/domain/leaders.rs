@@ -1,7 +1,9 @@
 //! Who leads, and for how long that can be relied on: whatever becomes of the leader, nobody else is elected before.
 
 use super::kit::*;
-use latchd::domain::{Acquire, Event, HoldKey, LeaderView, Outcome, Timestamp, Token};
+use latchd::domain::{
+    Acquire, Command, Event, HoldKey, LeaderStart, LeaderView, Outcome, Refusal, Terms, Timestamp, Token,
+};
 use std::time::Duration;
 
 const RELIABLE_MS: u64 = 300;
@@ -18,7 +20,7 @@ fn with_reliable(ms: u64) -> Bench {
 }
 
 fn candidate(number: u8) -> Acquire {
-    let lead = |terms: &mut latchd::domain::Terms| terms.value = Some(format!("candidate {number}").into());
+    let lead = |terms: &mut Terms| terms.value = Some(format!("candidate {number}").into());
     ask("primary", number.into()).ldlm(1).session(number).lease_ms(1_000).terms(lead)
 }
 
@@ -106,12 +108,7 @@ const ENDS: [End; 9] = [
         bench.run(release("primary", 1));
     }),
     ("another value, and a release", |bench| {
-        bench.run(latchd::domain::Command::SetValue {
-            name: name("primary"),
-            session: None,
-            key: key(1),
-            value: "moved".into(),
-        });
+        bench.run(Command::SetValue { name: name("primary"), session: None, key: key(1), value: "moved".into() });
         bench.run(release("primary", 1));
     }),
     ("nothing", |_| {}),
@@ -161,6 +158,16 @@ fn long_lease_of_a_lost_request_is_relied_on() {
     assert!(until.is_past(bench.table.now()), "elected at {:?}, relied on until {until:?}", bench.table.now());
 }
 
+/// The limits of such a table are 0, and are not the reason that a candidate is told.
+#[test]
+fn table_of_an_older_level_has_no_elections() {
+    let mut bench = Bench::started(LeaderStart { level: 6, ..start(RUN) });
+    bench.open(1, 600_000);
+    assert_eq!(bench.table.limits().check_acquire(&candidate(1)), Ok(()));
+    assert!(matches!(bench.refused(candidate(1)), Refusal::NotYet { level: 7, .. }));
+    assert_eq!(told(&bench), None);
+}
+
 #[test]
 fn each_change_of_the_leader_is_an_event_with_its_value() {
     let mut bench = bench();
@@ -172,8 +179,7 @@ fn each_change_of_the_leader_is_an_event_with_its_value() {
         _ => None,
     };
     assert_eq!(value(&events[0]).as_deref(), Some("candidate 1"));
-    let moved =
-        latchd::domain::Command::SetValue { name: name("primary"), session: None, key: key(1), value: "moved".into() };
+    let moved = Command::SetValue { name: name("primary"), session: None, key: key(1), value: "moved".into() };
     let (_, events) = bench.run(moved);
     assert_eq!(events.iter().filter_map(value).collect::<Vec<_>>(), ["moved"]);
     let (_, events) = bench.run(release("primary", 1));
