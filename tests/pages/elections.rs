@@ -8,6 +8,8 @@ use crate::support::spec::Spec;
 use crate::support::sse::Events;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 fn candidate(server: &Server) -> Client {
@@ -87,6 +89,30 @@ fn wait_that_times_out_names_the_leader() {
     lock(&mut other, "a lock");
     let lost = body(&two.post("/v1/elections/a%20lock", &asked));
     assert_eq!((&lost["elected"], &lost["leader"]), (&json!(false), &json!(null)), "a hold that leads nothing");
+}
+
+#[test]
+fn candidate_that_hangs_up_leaves_the_queue() {
+    let server = Spec::in_memory().start();
+    let (mut one, two, mut observer) = (candidate(&server), candidate(&server), Client::plain(&server));
+    let elected = campaign(&mut one, "primary", "one");
+    let asked = json!({"value": "two", "lease_seconds": 60, "wait_timeout_seconds": 60}).to_string();
+    let cookie = two.cookie("ldlm-session").expect("a session");
+    let head = format!(
+        "POST /v1/elections/primary HTTP/1.1\r\nHost: localhost\r\nCookie: ldlm-session={cookie}\r\nContent-Length: {}",
+        asked.len()
+    );
+    let mut socket = TcpStream::connect(server.http()).expect("the server listens");
+    socket.write_all(format!("{head}\r\n\r\n{asked}").as_bytes()).expect("it reads");
+    let mut until_waiting = |count: u64| {
+        while body(&observer.get("/v1/locks/primary"))["queue_length"] != count {
+            std::thread::yield_now();
+        }
+    };
+    until_waiting(1);
+    drop(socket);
+    until_waiting(0);
+    assert_eq!(body(&observer.get("/v1/elections/primary"))["fencing_token"], elected["fencing_token"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every verb of every dialect, asked by those who may not: nothing is done, nothing reaches the log, and an admin who asks
 //! for the very same is served.
 
-mod elections;
+mod own;
 
 use super::rights::{KEY, PART, READER, keys, metric, with};
 use crate::support::client::Client;
@@ -239,25 +239,6 @@ const OTHER_HTTP: [Verb; 7] = [
     }),
 ];
 
-const OWN: [Verb; 7] = [
-    reads("GET /v1/locks/{name}", held_by_name, |caller, asked| {
-        caller.asks("GET", &format!("/v1/locks/{}", asked.name), &Value::Null)
-    }),
-    reads("GET /v1/locks?name=", held_by_name, |caller, asked| {
-        caller.asks("GET", &format!("/v1/locks?name={}", asked.name), &Value::Null)
-    }),
-    reads("GET /v1/sessions", nothing, |caller, _| caller.asks("GET", "/v1/sessions", &Value::Null)),
-    reads("GET /metrics", nothing, |caller, _| caller.asks("GET", "/metrics", &Value::Null)),
-    changes("DELETE /v1/locks/{name}/holds/{key}", held_in_get_lock, |caller, asked| {
-        caller.asks("DELETE", &format!("/v1/locks/{}/holds/{}?reason=x", asked.name, asked.proof), &Value::Null)
-    }),
-    changes("DELETE /v1/holds", held_in_get_lock, |caller, asked| {
-        let target = format!("/v1/holds?name={}&key={}&reason=x", asked.name, asked.proof);
-        caller.asks("DELETE", &target, &Value::Null)
-    }),
-    changes("GET /v1/backup", nothing, |caller, _| caller.asks("GET", "/v1/backup", &Value::Null)),
-];
-
 const LDLM: [Verb; 5] = [
     changes("ldlm Lock", nothing, |caller, asked| {
         let asked = LockRequest { name: asked.name.into(), lock_timeout_seconds: Some(600), ..Default::default() };
@@ -371,11 +352,6 @@ fn session_requests_need_the_right_role() {
 #[test]
 fn other_http_dialects_need_the_right_role() {
     check(&OTHER_HTTP);
-}
-
-#[test]
-fn own_api_needs_the_right_role() {
-    check(&OWN);
 }
 
 #[test]

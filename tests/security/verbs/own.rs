@@ -1,7 +1,28 @@
-//! The verbs of elections, fences and sizes.
+//! The verbs of latchd's own API.
 
-use super::{Asked, Caller, Verb, changes, check, held_by_session, reads, session};
+use super::{
+    Asked, Caller, Verb, changes, check, held_by_name, held_by_session, held_in_get_lock, nothing, reads, session,
+};
 use serde_json::{Value, json};
+
+const OWN: [Verb; 7] = [
+    reads("GET /v1/locks/{name}", held_by_name, |caller, asked| {
+        caller.asks("GET", &format!("/v1/locks/{}", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/locks?name=", held_by_name, |caller, asked| {
+        caller.asks("GET", &format!("/v1/locks?name={}", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/sessions", nothing, |caller, _| caller.asks("GET", "/v1/sessions", &Value::Null)),
+    reads("GET /metrics", nothing, |caller, _| caller.asks("GET", "/metrics", &Value::Null)),
+    changes("DELETE /v1/locks/{name}/holds/{key}", held_in_get_lock, |caller, asked| {
+        caller.asks("DELETE", &format!("/v1/locks/{}/holds/{}?reason=x", asked.name, asked.proof), &Value::Null)
+    }),
+    changes("DELETE /v1/holds", held_in_get_lock, |caller, asked| {
+        let target = format!("/v1/holds?name={}&key={}&reason=x", asked.name, asked.proof);
+        caller.asks("DELETE", &target, &Value::Null)
+    }),
+    changes("GET /v1/backup", nothing, |caller, _| caller.asks("GET", "/v1/backup", &Value::Null)),
+];
 
 fn leads(admin: &mut Caller, name: &str) -> (String, String) {
     let (_, cookie) = session(admin, name);
@@ -75,6 +96,11 @@ const FENCES_AND_SIZES: [Verb; 5] = [
         caller.asks("PUT", &format!("/v1/size?name={}", asked.name), &json!({"size": 3}))
     }),
 ];
+
+#[test]
+fn own_api_needs_the_right_role() {
+    check(&OWN);
+}
 
 #[test]
 fn elections_need_the_right_role() {
