@@ -75,10 +75,12 @@ pages! {
     kufuli_runs_as_written: "docs/dialects/kufuli.md" on 47,
     ldlm_runs_as_written: "docs/dialects/ldlm.md" on 48,
     lockd_runs_as_written: "docs/dialects/lockd.md" on 49,
+    locks_run_as_written: "docs/locks.md" on 57,
     operations_run_as_written: "docs/operations.md" on 50,
     python_client_runs_as_written: "clients/python/README.md" on 51,
     raftlock_runs_as_written: "docs/dialects/raftlock.md" on 52,
     retries_run_as_written: "docs/retries.md" on 53,
+    use_cases_run_as_written: "docs/use-cases.md" on 58,
 }
 
 #[test]
