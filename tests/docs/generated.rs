@@ -127,7 +127,7 @@ fn fields(document: &Value, path: &str) -> String {
 fn fields_are_those_of_the_openapi_document() {
     let document = document();
     let mut made = String::new();
-    for path in ["/session", "/v1/lock", "/v1/renew", "/v1/unlock"] {
+    for path in ["/session", "/v1/lock", "/v1/renew", "/v1/unlock", "/v1/upgrade", "/v1/downgrade", "/v1/transfer"] {
         let rows = fields(&document, path);
         write!(made, "`POST {path}`\n\n{}{rows}\n", head(&["in", "field", "meaning"])).expect("text can be written");
     }

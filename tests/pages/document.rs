@@ -65,3 +65,21 @@ fn references_resolve_and_operation_ids_are_unique() {
     names.dedup();
     assert_eq!(names.len(), count);
 }
+
+/// The types of all schemas that one value has to meet, in each part of the document.
+fn combined(part: &serde_json::Value, found: &mut Vec<Vec<String>>) {
+    if let Some(all) = part["allOf"].as_array() {
+        found.push(all.iter().map(|schema| schema["type"].to_string()).collect());
+    }
+    let fields = part.as_object().into_iter().flat_map(|object| object.values());
+    fields.chain(part.as_array().into_iter().flatten()).for_each(|part| combined(part, found));
+}
+
+/// A description of a field whose schema is inline becomes a second one, of an object.
+#[test]
+fn combined_schemas_are_of_one_type() {
+    let mut found = Vec::new();
+    combined(&serde_json::from_str(&document()).expect("JSON"), &mut found);
+    assert!(!found.is_empty());
+    found.iter().for_each(|types| assert!(types.windows(2).all(|pair| pair[0] == pair[1]), "no value is of {types:?}"));
+}

@@ -34,7 +34,7 @@ pub struct LockRequest {
     /// Each is a name, or an object with a name and a mode of its own.
     #[schema(required = false)]
     names: Vec<NameOrPlace>,
-    /// `shared` by any number of holders, or `exclusive`, the default. Not together with `size`.
+    // Its description is that of the enum: one here would be a second schema, which a string does not fit.
     #[schema(inline, required = false)]
     mode: LockMode,
     /// The lease. Absent or 0: as long as the session.
@@ -61,6 +61,7 @@ pub struct LockRequest {
     request_id: String,
 }
 
+/// `shared` by any number of holders, or `exclusive`, the default. Not together with `size`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum LockMode {
@@ -112,15 +113,19 @@ pub struct RenewRequest {
 
 #[derive(ToSchema)]
 pub struct DowngradeRequest {
+    /// The lock.
     #[schema(format = "lock-name")]
     name: String,
+    /// The key of the hold, which stays.
     key: String,
 }
 
 #[derive(ToSchema)]
 pub struct UpgradeRequest {
+    /// The lock.
     #[schema(format = "lock-name")]
     name: String,
+    /// The key of the hold, which stays.
     key: String,
     /// How long to wait to be the only holder. Absent or 0: try once.
     #[schema(required = false)]
@@ -132,6 +137,7 @@ pub struct TransferRequest {
     /// The lock; of a hold of several names, any of them.
     #[schema(format = "lock-name")]
     name: String,
+    /// The key of the hold, of no use afterwards.
     key: String,
     /// The id of the session that gets the hold, opened with the same credential.
     to_session: String,
