@@ -11,8 +11,9 @@ use crate::client::{Client, ForcedRelease, Holder, printable};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Unlock {
-    /// The lock
-    name: String,
+    /// The lock; with --key all of a hold of several, in any order
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
     /// The key of the hold, as its owner was given it (LATCHD_LOCK_KEY under `latchd lock`)
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
@@ -34,13 +35,14 @@ pub struct Unlock {
 
 const HELP: &str = "\
 Whoever held the lock is not asked and may not notice: only a resource that compares fencing tokens refuses it from then
-on. A lock with several holds needs --key, for the one to end, or --all.
+on. A lock with several holds needs --key, for the one to end, or --all. A hold of several locks ends in all of them.
 
 With --output json: {\"name\", \"released\": [{\"fencing_token\", \"waiter_granted\"}]}, one for each hold that was ended;
-both are null for a hold that was released by its key.
+both are null for a hold that was released by its key. \"name\" is the first that was given.
 
 Examples:
   latchd unlock nightly --key 6f0c2b1e-8a54-4f0e-9d53-0b1b9f3c2a10
+  latchd unlock accounts/7 accounts/9 --key \"$LATCHD_LOCK_KEY\"
   latchd unlock deploy/production --force --reason 'web-1 is gone, OPS-7'
   latchd unlock gpu --force --all --reason 'the rack is off'
   latchd unlock --force --reason 'a test' -- -x    a name that begins with a hyphen";
@@ -63,19 +65,26 @@ impl Unlock {
         if self.key.is_none() && !self.force {
             let own = "--key <KEY> to release a hold of your own";
             let other = "--force --reason <TEXT> to end one of somebody else (needs the admin role)";
-            return Err(Failure::usage(format!("say how to unlock {:?}: {own}, or {other}", printable(&self.name))));
+            return Err(Failure::usage(format!("say how to unlock {:?}: {own}, or {other}", printable(self.name()))));
+        }
+        if self.force && self.names.len() > 1 {
+            return Err(Failure::usage("--force goes with one name: of a hold of several locks, any of them will do"));
         }
         let client = self.connect.client(ADMIN_TIMEOUT)?;
         let released = block_on(async {
             match (&self.reason, &self.key) {
                 (Some(reason), key) => self.force(&client, reason, key.as_deref()).await,
-                (None, Some(key)) => release(&client, &self.name, key).await,
+                (None, Some(key)) => release(&client, &self.names, key).await,
                 (None, None) => Err("--key or --force is needed".to_owned().into()),
             }
         })?;
-        let answer = Answer { name: self.name, released };
+        let answer = Answer { name: self.name().to_owned(), released };
         report(self.output, &answer, &sentences(&answer));
         Ok(())
+    }
+
+    fn name(&self) -> &str {
+        self.names.first().map(String::as_str).unwrap_or_default()
     }
 
     async fn force(&self, client: &Client, reason: &str, key: Option<&str>) -> Result<Vec<Ended>, Failure> {
@@ -85,7 +94,7 @@ impl Unlock {
         };
         let mut released = Vec::new();
         for key in keys {
-            match client.force_release(&self.name, &key, reason).await {
+            match client.force_release(self.name(), &key, reason).await {
                 Ok(ForcedRelease { fencing_token, waiter_granted, .. }) => {
                     released.push(Ended { fencing_token: Some(fencing_token), waiter_granted: Some(waiter_granted) })
                 }
@@ -99,8 +108,8 @@ impl Unlock {
 
     /// The keys of the holds to end.
     async fn keys(&self, client: &Client) -> Result<Vec<String>, Failure> {
-        let shown = printable(&self.name);
-        let lock = client.show_lock(&self.name).await.map_err(explain)?;
+        let shown = printable(self.name());
+        let lock = client.show_lock(self.name()).await.map_err(explain)?;
         let holders = lock.map(|lock| lock.holders).unwrap_or_default();
         match holders.as_slice() {
             [] => return Err(format!("nobody holds {shown:?}").into()),
@@ -122,15 +131,15 @@ fn choices(holders: &[Holder]) -> String {
 }
 
 /// Releases a hold in a session of its own, which the key permits.
-async fn release(client: &Client, name: &str, key: &str) -> Result<Vec<Ended>, Failure> {
+async fn release(client: &Client, names: &[String], key: &str) -> Result<Vec<Ended>, Failure> {
     client.open_session().await.map_err(explain)?;
-    let unlocked = client.unlock(name, &dashed(key)).await;
+    let unlocked = client.unlock_all(names, &dashed(key)).await;
     // A failure is harmless: the session holds nothing and expires.
     let _ = client.close_session().await;
     match unlocked.map_err(explain)?.error {
         None => Ok(vec![Ended { fencing_token: None, waiter_granted: None }]),
         Some(error) => {
-            let (name, why) = (printable(name), printable(&error.message));
+            let (name, why) = (printable(&names.join(", ")), printable(&error.message));
             Err(format!("{name:?} was not unlocked: {why}; it may have been released or have expired").into())
         }
     }

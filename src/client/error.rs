@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 
 use super::printable::printable;
 use super::tls_error;
-use super::wire::LockError;
+use super::wire::{BlockedBy, LockError};
 
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,12 @@ pub enum ClientError {
     /// The service understood and will not do it.
     #[error("{}", .0.message)]
     Rejected(LockError),
+    /// The service will not wait, because the wait could not end.
+    #[error("to wait would be a deadlock: {}", cycle(.0))]
+    WouldDeadlock(Vec<BlockedBy>),
+    /// What was asked for is newer than the service.
+    #[error("{url} is an older service, which does not know `{field}`: upgrade it, or do without")]
+    Older { url: String, field: &'static str },
     #[error("{url} sent an invalid response: {reason}")]
     Unintelligible { url: String, reason: serde_json::Error },
     /// An answer to something else: from another server, or through a proxy that changes requests or mixes answers.
@@ -94,6 +100,18 @@ impl ClientError {
         }
     }
 
+    /// The same, or that the service is too old to know one of these fields.
+    pub(super) fn or_older(self, mut fields: impl Iterator<Item = &'static str>) -> ClientError {
+        let message = self.field("message").or_else(|| self.field("detail")).unwrap_or_default();
+        let unknown = fields.find(|field| message.contains(&unknown_field(field)));
+        match (self, unknown) {
+            (ClientError::Refused { url, status: StatusCode::BAD_REQUEST, .. }, Some(field)) => {
+                ClientError::Older { url, field }
+            }
+            (other, _) => other,
+        }
+    }
+
     /// `None` if the call should not be retried; else the delay that the service asks for, if any.
     pub(super) fn retry_hint(&self) -> Option<Option<Duration>> {
         let asked_for = if let ClientError::Refused { retry_after, .. } = self { *retry_after } else { None };
@@ -114,6 +132,20 @@ impl ClientError {
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, ClientError::Unreachable { reason, .. } if reason.is_timeout() && !reason.is_connect())
     }
+}
+
+/// The words of a service that does not know a field.
+fn unknown_field(field: &str) -> String {
+    format!("the field {field:?} is not known")
+}
+
+/// Who waits for what, and who has it.
+fn cycle(steps: &[BlockedBy]) -> String {
+    let step = |BlockedBy { name, held_by, waited_for_by }: &BlockedBy| {
+        let name = name.as_ref().map_or_else(|| "another lock".to_owned(), |name| format!("{name:?}"));
+        format!("{waited_for_by} waits for {name}, which {held_by} has")
+    };
+    printable(&steps.iter().map(step).collect::<Vec<_>>().join("; "))
 }
 
 /// What servers answer to plain HTTP on a port of TLS: latchd and those in Go, nginx, Apache.

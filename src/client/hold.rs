@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::call::Answer;
 use super::clock::Moment;
+use super::names::Names;
 use super::retry::RetryPolicy;
 use super::wire::{LockRequest, LockResult, Session};
 use super::{Client, ClientError};
@@ -21,11 +23,14 @@ const RESULT_GRACE: Duration = Duration::from_secs(5);
 
 /// The error code of a wait that ended without the lock.
 const WAIT_TIMEOUT: &str = "LockWaitTimeout";
+/// That of a wait that could not end.
+const WOULD_DEADLOCK: &str = "WouldDeadlock";
 
-/// A lock that is held.
+/// A lock that is held, or several as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AcquiredLock {
-    pub name: String,
+    /// The only one, or all of them.
+    pub names: Vec<String>,
     /// Opens the hold: a secret of its owner.
     pub key: String,
     /// Larger than the token of every earlier hold of any lock.
@@ -49,14 +54,17 @@ impl Client {
                 Ok(answer) => answer,
                 // The hold of an earlier attempt ended before its answer arrived.
                 Err(error) if error.is_request_ended() && !is_over() => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.or_older(request.newer_fields())),
             };
             if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
                 if let Some(shorter) = request.shortened(error) {
                     request = Cow::Owned(shorter);
                     continue;
                 }
-                return Err(ClientError::Rejected(error.clone()));
+                return Err(match &*error.code {
+                    WOULD_DEADLOCK => ClientError::WouldDeadlock(result.cycle),
+                    _ => ClientError::Rejected(error.clone()),
+                });
             }
             if let Some(hold) = self.with_fresh_lease(&request, result, sent).await? {
                 return Ok(Some(hold));
@@ -79,7 +87,7 @@ impl Client {
         loop {
             let policy = self.policy_for(request, ends);
             let error = match self.send(&call, policy).await {
-                Ok(answer) => return Ok((answer.about(request.name())?, answer.sent)),
+                Ok(answer) => return Ok((granted(&answer, request.names())?, answer.sent)),
                 Err(error) => error,
             };
             // A server accepted a request that timed out.
@@ -117,11 +125,22 @@ impl Client {
         // A hold of an earlier attempt has less than its lease left.
         let until = lease.map(|lease| sent.after(result.lasts(lease)));
         let Some(fencing_token) = result.fencing_token.filter(|_| result.locked) else { return Ok(None) };
-        let hold = AcquiredLock { name: request.name().to_owned(), key: result.key, fencing_token, lease, until };
+        let hold = AcquiredLock { names: request.names().all(), key: result.key, fencing_token, lease, until };
         let is_worn = |lease: &Duration| until.is_some_and(|until| until.left() < *lease / 4 * 3);
         let Some(lease) = lease.filter(is_worn) else { return Ok(Some(hold)) };
-        let (renewed, sent) = self.renew_with(&hold.name, &hold.key, lease, self.retry_policy()).await?;
+        let (renewed, sent) = self.renew_with(request.names(), &hold.key, lease, self.retry_policy()).await?;
         Ok(renewed.locked.then(|| AcquiredLock { until: Some(sent.after(renewed.lasts(lease))), ..hold }))
+    }
+}
+
+/// The answer to a request for these; an older service may have ignored most of them.
+fn granted(answer: &Answer, names: &Names) -> Result<LockResult, ClientError> {
+    let result: LockResult = answer.about(names.first())?;
+    match names {
+        Names::Names(names) if result.locked && result.names != *names => {
+            Err(answer.wrong_response("it does not name all the locks"))
+        }
+        _ => Ok(result),
     }
 }
 
@@ -150,7 +169,8 @@ impl Keeper {
         let (lease, until) = (hold.lease?, hold.until?);
         let idle = session.idle_timeout.unwrap_or(SESSION_IDLE);
         let (sender, status) = watch::channel(HoldStatus::Held(until));
-        let renewal = Renewal { client: client.clone(), hold: hold.clone(), lease, idle, status: sender };
+        let (names, key) = (hold.names.clone().into(), hold.key.clone());
+        let renewal = Renewal { client: client.clone(), names, key, lease, idle, status: sender };
         Some(Keeper { status, task: tokio::spawn(renewal.run(until)) })
     }
 
@@ -168,7 +188,8 @@ impl Drop for Keeper {
 
 struct Renewal {
     client: Client,
-    hold: AcquiredLock,
+    names: Names,
+    key: String,
     lease: Duration,
     idle: Duration,
     status: watch::Sender<HoldStatus>,
@@ -200,7 +221,7 @@ impl Renewal {
             delay_max: (self.lease / 10).min(Duration::from_secs(2)),
         };
         loop {
-            let error = match self.client.renew_with(&self.hold.name, &self.hold.key, self.lease, policy).await {
+            let error = match self.client.renew_with(&self.names, &self.key, self.lease, policy).await {
                 Ok((renewed, sent)) if renewed.locked => return Ok(sent.after(renewed.lasts(self.lease))),
                 Ok(_) => return Err("the service says that the hold has ended".to_owned()),
                 Err(error) if error.is_session_unknown() => return Err("its session has ended".to_owned()),

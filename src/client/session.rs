@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
 
 use super::call::Call;
 use super::clock::Moment;
 use super::core::Client;
 use super::error::ClientError;
+use super::hold::AcquiredLock;
+use super::names::{HoldRequest, Names};
 use super::retry::RetryPolicy;
 use super::wire::{self, LockRequest, LockResult, Session, UnlockResult};
 
@@ -52,7 +53,7 @@ impl Client {
     pub async fn lock(&self, request: &LockRequest) -> Result<LockResult, ClientError> {
         let call = self.call_for(request);
         let attempt = request.longest_wait().saturating_add(self.0.settings.attempt_timeout);
-        self.send(&call, RetryPolicy { attempt, ..self.retry_policy() }).await?.about(request.name())
+        self.send(&call, RetryPolicy { attempt, ..self.retry_policy() }).await?.about(request.names().first())
     }
 
     /// The call for a lock, with an idempotency key.
@@ -62,35 +63,44 @@ impl Client {
     }
 
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {
-        self.release(name, key).await.map(|(result, _)| result)
+        self.release(&name.into(), key).await.map(|(result, _)| result)
     }
 
-    /// As [`Client::unlock`], with whether it was held until now: an earlier attempt whose answer was lost may have
+    /// Releases a hold of several locks, or of one.
+    pub async fn unlock_all(&self, names: &[String], key: &str) -> Result<UnlockResult, ClientError> {
+        self.release(&names.to_vec().into(), key).await.map(|(result, _)| result)
+    }
+
+    /// As [`Client::unlock_all`], with whether it was held until now: an earlier attempt whose answer was lost may have
     /// released it.
-    pub async fn release(&self, name: &str, key: &str) -> Result<(UnlockResult, bool), ClientError> {
-        let call = Call::new(Method::POST, "/v1/unlock").json(&json!({ "name": name, "key": key }));
-        let answer = self.send(&call, self.retry_policy()).await?;
-        let result: UnlockResult = answer.about(name)?;
+    pub async fn release_hold(&self, hold: &AcquiredLock) -> Result<(UnlockResult, bool), ClientError> {
+        self.release(&hold.names.clone().into(), &hold.key).await
+    }
+
+    async fn release(&self, names: &Names, key: &str) -> Result<(UnlockResult, bool), ClientError> {
+        let body = HoldRequest { names, key, lock_timeout_seconds: None };
+        let answer = self.send(&Call::new(Method::POST, "/v1/unlock").json(&body), self.retry_policy()).await?;
+        let result: UnlockResult = answer.about(names.first())?;
         let was_held = result.unlocked || answer.earlier;
         Ok((result, was_held))
     }
 
     /// Starts the lease of a hold again, with this length.
     pub async fn renew(&self, name: &str, key: &str, lease: Duration) -> Result<LockResult, ClientError> {
-        self.renew_with(name, key, lease, self.retry_policy()).await.map(|(result, _)| result)
+        self.renew_with(&name.into(), key, lease, self.retry_policy()).await.map(|(result, _)| result)
     }
 
     /// As [`Client::renew`], with the moment before the request was sent, from which the lease counts.
     pub(super) async fn renew_with(
         &self,
-        name: &str,
+        names: &Names,
         key: &str,
         lease: Duration,
         policy: RetryPolicy,
     ) -> Result<(LockResult, Moment), ClientError> {
-        let body = json!({ "name": name, "key": key, "lock_timeout_seconds": lease.as_secs_f64() });
+        let body = HoldRequest { names, key, lock_timeout_seconds: Some(lease.as_secs_f64()) };
         let answer = self.send(&Call::new(Method::POST, "/v1/renew").json(&body), policy).await?;
-        let result: LockResult = answer.about(name)?;
+        let result: LockResult = answer.about(names.first())?;
         if result.locked && result.key != key {
             return Err(answer.wrong_response("it speaks of another hold of the lock"));
         }

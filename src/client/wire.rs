@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
+use super::names::Names;
 
 /// The service's default of `locks.metadata_entries_max`.
 const METADATA_ENTRIES: usize = 32;
@@ -38,13 +39,20 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     seconds.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// A request for a lock. Only the name has no default.
+/// A request for a lock, or for several. Only the name has no default.
 #[derive(Clone, Debug, Default, Serialize)]
 #[must_use]
 pub struct LockRequest {
-    name: String,
+    #[serde(flatten)]
+    names: Names,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_delay_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lock_timeout_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +66,31 @@ pub struct LockRequest {
 impl LockRequest {
     /// Tries once, without a lease: the hold ends with its session.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self { names: Names::Name(name.into()), ..Self::default() }
+    }
+
+    /// As [`LockRequest::new`], for all of these under one key and one token, or none.
+    pub fn of_all(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        Self { names: names.into(), ..Self::default() }
+    }
+
+    /// Shares the lock with all who ask so.
+    pub fn shared(mut self) -> Self {
+        self.mode = Some("shared");
+        self
+    }
+
+    /// How many of the places of a counted lock it takes; goes with a size.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
+    /// For how long nobody is granted the lock after an unclean end of the hold.
+    pub fn lock_delay(mut self, delay: Duration) -> Self {
+        self.lock_delay_seconds = Some(delay.as_secs_f64());
+        self
     }
 
     /// How many may hold it at once.
@@ -103,8 +135,20 @@ impl LockRequest {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Those of its fields that services did not always know.
+    pub(super) fn newer_fields(&self) -> impl Iterator<Item = &'static str> {
+        let is_several = matches!(self.names, Names::Names(_));
+        let given = [
+            ("names", is_several),
+            ("mode", self.mode.is_some()),
+            ("weight", self.weight.is_some()),
+            ("lock_delay_seconds", self.lock_delay_seconds.is_some()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(field, _)| field)
     }
 
     pub(super) fn lease_asked(&self) -> Option<Duration> {
@@ -138,11 +182,28 @@ impl LockRequest {
 pub struct LockResult {
     pub locked: bool,
     pub name: String,
+    /// Of a hold of several, all of them.
+    #[serde(default)]
+    pub names: Vec<String>,
     #[serde(default)]
     pub key: String,
     pub error: Option<LockError>,
     pub fencing_token: Option<u64>,
     pub expires_in_seconds: Option<f64>,
+    /// With the error `WouldDeadlock`.
+    #[serde(default)]
+    pub cycle: Vec<BlockedBy>,
+}
+
+/// One step of a deadlock: who waits for whom. Whoever is waited for waits in the next step, and in the last one for the
+/// first.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct BlockedBy {
+    /// The lock; `None` if this credential may not see it.
+    pub name: Option<String>,
+    /// Who holds it or is ahead in its queue: the handle of a session, or an owner label.
+    pub held_by: String,
+    pub waited_for_by: String,
 }
 
 impl LockResult {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use latchd::client::{Client, LockRequest, Trust};
+use latchd::client::{Client, ClientError, LockRequest, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -121,4 +121,31 @@ async fn hold_lost_before_its_answer_is_acquired_again() {
     let request = LockRequest::new("untold").lease(Duration::from_millis(500)).wait(Duration::from_secs(10));
     let hold = client.acquire(&request).await.expect("an answer").expect("the lock");
     assert!(!hold.until.expect("a lease").has_come());
+}
+
+#[tokio::test]
+async fn wait_that_closes_a_cycle_is_refused_with_its_steps() {
+    let server = Spec::in_memory().api_key(KEY).start();
+    let (first, second) = (client(&server), client(&server));
+    for client in [&first, &second] {
+        client.open_session().await.expect("a session");
+    }
+    first.acquire(&LockRequest::of_all(["a", "c"]).shared()).await.expect("an answer").expect("the locks");
+    second.acquire(&LockRequest::new("b")).await.expect("an answer").expect("the lock");
+    let waits =
+        async |client: &Client, name: &str| client.acquire(&LockRequest::new(name).wait(Duration::from_secs(20))).await;
+    let waiting = waits(&second, "a");
+    let closing = async {
+        while first.show_lock("a").await.expect("an answer").is_none_or(|lock| lock.queue_length == 0) {
+            tokio::task::yield_now().await;
+        }
+        let refused = waits(&first, "b").await.expect_err("a deadlock");
+        let ClientError::WouldDeadlock(steps) = &refused else { panic!("{refused}") };
+        let names: Vec<_> = steps.iter().map(|step| step.name.as_deref().expect("a name")).collect();
+        assert_eq!(names, ["b", "a"]);
+        assert_eq!((&steps[0].held_by, &steps[1].held_by), (&steps[1].waited_for_by, &steps[0].waited_for_by));
+        first.close_session().await.expect("closed");
+    };
+    let (granted, ()) = tokio::join!(waiting, closing);
+    assert!(granted.expect("an answer").is_some(), "the other's wait went on");
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::super::connect::refused;
 use super::super::output::{Span, holder};
 use super::super::{Failure, exit};
-use super::arguments::Lock;
+use super::arguments::{Lock, quoted, were};
+use super::deadlock;
 use super::group::Group;
 use super::job_control::Signals;
 use crate::client::clock::Moment;
-use crate::client::{AcquiredLock, Client, ClientError, Holder, Lock as HeldLock, Session};
+use crate::client::{AcquiredLock, BlockedBy, Client, ClientError, Holder, Lock as HeldLock, Session};
 
 /// How long the first answer may take if the wait is shorter.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
@@ -28,8 +29,10 @@ enum Attempt {
     TimedOut,
     /// No answer arrived in time; with the last errors.
     NoAnswer(String),
-    /// The holders wait for this attempt to end.
-    Deadlock(HeldLock),
+    /// The holders wait for this attempt to end, in these words.
+    DeadlockWithOneself(String),
+    /// The service refused to wait, because that could not end.
+    Deadlock(Vec<BlockedBy>),
 }
 
 /// Acquires the lock; a signal ends the wait.
@@ -49,7 +52,7 @@ pub(super) async fn acquire(
         },
         signal = signals.end(group) => {
             let code = exit::SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or_default());
-            Err(Failure::new(code, format!("the wait for {:?} was ended by a signal", asked.name())))
+            Err(Failure::new(code, format!("the wait for {} was ended by a signal", quoted(asked.names()))))
         }
     };
     if let Ok(Attempt::Held(session, hold)) = attempt {
@@ -60,23 +63,27 @@ pub(super) async fn acquire(
     timeout_at(end, client.close_session()).await;
     Err(match attempt {
         Err(failure) => failure,
-        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, reason(client, asked.name(), attempt, end).await),
+        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, reason(client, asked.names(), attempt, end).await),
     })
 }
 
-/// Why the lock was not acquired. Asks for its holders until `end`.
-async fn reason(client: &Client, name: &str, attempt: Attempt, end: Moment) -> String {
-    if let Attempt::Deadlock(seen) = attempt {
-        return format!(
-            "{name:?} is held by the `latchd lock` that this command runs under ({}): to wait for it is a deadlock \
-             with oneself",
-            names(&seen.holders)
-        );
+/// Why the locks were not acquired. Asks for their holders until `end`.
+async fn reason(client: &Client, names: &[String], attempt: Attempt, end: Moment) -> String {
+    if let Attempt::Deadlock(steps) = attempt {
+        let found = timeout_at(end, deadlock::cycle(client, &steps)).await;
+        return found.unwrap_or_else(|| ClientError::WouldDeadlock(steps).to_string());
     }
-    match (timeout_at(end, seen(client, name)).await.flatten(), attempt) {
-        (None, Attempt::NoAnswer(errors)) => no_answer(&format!("{name:?} was not acquired within --wait"), &errors),
+    if let Attempt::DeadlockWithOneself(why) = attempt {
+        return why;
+    }
+    let found = timeout_at(end, all_seen(client, names)).await.unwrap_or_default();
+    match (found.as_slice(), attempt) {
+        ([], Attempt::NoAnswer(errors)) => no_answer(&format!("{} not acquired within --wait", were(names)), &errors),
         // Without an answer it may still have stood in the queue.
-        (seen, _) => refusal(name, seen.as_ref()),
+        ([], _) => {
+            format!("{} held, or waited for, by somebody else; who, the service does not say any more", were(names))
+        }
+        (found, _) => found.iter().map(refusal).collect::<Vec<_>>().join("; "),
     }
 }
 
@@ -87,6 +94,7 @@ async fn attempt(client: &Client, asked: &Lock, begun: Moment) -> Result<Attempt
         match attempt_in(session, client, asked, end).await {
             // The service has no memory of it, after a restart with an empty state.
             Err(error) if error.is_session_unknown() => {}
+            Err(ClientError::WouldDeadlock(steps)) => return Ok(Attempt::Deadlock(steps)),
             attempted => return attempted,
         }
     }
@@ -104,9 +112,11 @@ async fn attempt_in(
         if let Some(hold) = client.acquire(&asked.request().wait(Duration::ZERO)).await? {
             return Ok(Attempt::Held(session, hold));
         }
-        match seen(client, asked.name()).await {
-            Some(seen) if is_deadlock(&seen, &tokens) => return Ok(Attempt::Deadlock(seen)),
-            _ => {}
+        let wait = end.map(Moment::left);
+        for seen in all_seen(client, asked.names()).await {
+            if let Some(why) = deadlock::with_oneself(&seen, asked.need(), &tokens, wait) {
+                return Ok(Attempt::DeadlockWithOneself(why));
+            }
         }
     }
     let request = match end {
@@ -129,34 +139,37 @@ async fn timeout_at<T>(end: Moment, work: impl Future<Output = T>) -> Option<T> 
     }
 }
 
-/// Whether waiting cannot end: every holder of the lock waits for this process.
-fn is_deadlock(seen: &HeldLock, tokens: &[u64]) -> bool {
-    seen.holders.len() >= seen.size as usize && seen.holders.iter().all(|hold| tokens.contains(&hold.fencing_token))
+/// Those of the locks that somebody has or has just lost, and that the service shows.
+async fn all_seen(client: &Client, names: &[String]) -> Vec<HeldLock> {
+    let mut found = Vec::new();
+    for name in names {
+        // Only for a message, so errors are ignored; the credential may lack the right.
+        let is_taken = |lock: &HeldLock| !lock.holders.is_empty() || lock.delayed_for_seconds.is_some();
+        found.extend(client.show_lock(name).await.ok().flatten().filter(is_taken));
+    }
+    found
 }
 
-/// The lock, if it has a holder and the service shows it.
-async fn seen(client: &Client, name: &str) -> Option<HeldLock> {
-    // Only for a message, so errors are ignored; the credential may lack the right.
-    client.show_lock(name).await.ok()?.filter(|lock| !lock.holders.is_empty())
-}
-
-fn names(holders: &[Holder]) -> String {
+/// Who they are and since when they hold it.
+pub(super) fn described(holders: &[Holder]) -> String {
     let named = |hold: &Holder| format!("{} for {}", holder(hold), Span(hold.held_for_seconds));
     let more = holders.len().saturating_sub(NAMED_MAX);
     let more = (more > 0).then(|| format!("{more} more"));
     holders.iter().take(NAMED_MAX).map(named).chain(more).collect::<Vec<_>>().join("; ")
 }
 
-fn refusal(name: &str, seen: Option<&HeldLock>) -> String {
-    let Some(seen) = seen else {
-        return format!("{name:?} was held, or waited for, by somebody else; who, the service does not say any more");
-    };
+fn refusal(seen: &HeldLock) -> String {
     let waiting = match seen.queue_length {
         0 => "nobody waits for it".to_owned(),
         1 => "1 waits for it".to_owned(),
         several => format!("{several} wait for it"),
     };
-    format!("{name:?} is held by somebody else: {}; {waiting}", names(&seen.holders))
+    match seen.delayed_for_seconds {
+        Some(left) if seen.holders.is_empty() => {
+            format!("{:?} was lost by its holder, whose lock delay lasts {} more; {waiting}", seen.name, Span(left))
+        }
+        _ => format!("{:?} is held by somebody else: {}; {waiting}", seen.name, described(&seen.holders)),
+    }
 }
 
 const TOKEN: &str = "LATCHD_FENCING_TOKEN";
@@ -164,11 +177,17 @@ const TOKEN: &str = "LATCHD_FENCING_TOKEN";
 const TOKENS: &str = "LATCHD_FENCING_TOKENS";
 
 /// The environment of a command that runs under this hold.
-pub(super) fn variables(hold: &AcquiredLock) -> [(&'static str, String); 4] {
+pub(super) fn variables(hold: &AcquiredLock) -> [(&'static str, String); 5] {
     let token = hold.fencing_token.to_string();
     let around: Vec<String> = tokens().iter().map(u64::to_string).chain([token.clone()]).collect();
-    let (name, key) = (hold.name.clone(), hold.key.clone());
-    [("LATCHD_LOCK_NAME", name), ("LATCHD_LOCK_KEY", key), (TOKEN, token), (TOKENS, around.join(","))]
+    let (first, all) = (hold.names.first().cloned().unwrap_or_default(), serde_json::json!(hold.names).to_string());
+    [
+        ("LATCHD_LOCK_NAME", first),
+        ("LATCHD_LOCK_NAMES", all),
+        ("LATCHD_LOCK_KEY", hold.key.clone()),
+        (TOKEN, token),
+        (TOKENS, around.join(",")),
+    ]
 }
 
 /// The tokens of the holds that this process runs under.

@@ -7,6 +7,7 @@
 mod acquire;
 mod arguments;
 mod children;
+mod deadlock;
 mod group;
 mod job_control;
 mod supervise;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use super::{Failure, exit, output_queue};
 use crate::client::{AcquiredLock, Client, Keeper, Session};
 use acquire::{acquire, variables};
+use arguments::{quoted, were};
 use children::Guard;
 use group::Group;
 use job_control::{Signals, Terminal};
@@ -100,7 +102,7 @@ async fn hold_and_run(
 /// Releases the lock; whether it was held until now, as far as is known.
 async fn release(client: &Client, hold: &AcquiredLock, outcome: Option<&Outcome>) -> bool {
     let released = async {
-        match client.release(&hold.name, &hold.key).await {
+        match client.release_hold(hold).await {
             Ok((_, true)) => client.close_session().await.map(|()| true),
             Err(error) if !error.is_session_unknown() => Err(error),
             _ => Ok(false),
@@ -117,8 +119,8 @@ async fn release(client: &Client, hold: &AcquiredLock, outcome: Option<&Outcome>
             Ok(Ok(true)) => return true,
             Ok(Ok(false)) => {
                 let what =
-                    "was lost while the command ran: the service says that the hold had ended before it was released";
-                output_queue::note(format!("{:?} {what}", hold.name));
+                    "lost while the command ran: the service says that the hold had ended before it was released";
+                output_queue::note(format!("{} {what}", were(&hold.names)));
                 let _ = tokio::time::timeout(CLEANUP_TIMEOUT, client.close_session()).await;
                 return false;
             }
@@ -126,7 +128,7 @@ async fn release(client: &Client, hold: &AcquiredLock, outcome: Option<&Outcome>
             Err(_) => format!("no answer within {} s", RELEASE_TIMEOUT.as_secs()),
         },
     };
-    let what = "could not be released, it is free when its lease has ended";
-    output_queue::note(format!("{:?} {what}: {failure}", hold.name));
+    let what = "could not be released, and will be free when the lease has ended";
+    output_queue::note(format!("{} {what}: {failure}", quoted(&hold.names)));
     true
 }

@@ -7,6 +7,7 @@ mod inherited;
 pub mod job;
 mod killed;
 mod lost;
+mod modes;
 mod signals;
 mod terminal;
 mod unstarted;
