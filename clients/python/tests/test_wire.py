@@ -57,7 +57,7 @@ def test_holder_is_named_without_control_characters() -> None:
     [
         (asked.session, {"session_id": "0a"}, [{}, {"session_id": ""}, {"session_id": 5}]),
         (
-            asked.lock("a"),
+            asked.lock(("a",)),
             {"locked": True, "name": "a", "key": "k", "fencing_token": 7},
             [
                 {"locked": True, "name": "b", "key": "k", "fencing_token": 7},
@@ -69,6 +69,20 @@ def test_holder_is_named_without_control_characters() -> None:
                 {"name": "a"},
                 {},
             ],
+        ),
+        (
+            asked.lock(("a", "b")),
+            {"locked": True, "name": "a", "names": ["a", "b"], "key": "k", "fencing_token": 7},
+            [
+                {"locked": True, "name": "a", "key": "k", "fencing_token": 7},
+                {"locked": True, "name": "a", "names": ["a"], "key": "k", "fencing_token": 7},
+                {"locked": False, "name": "b"},
+            ],
+        ),
+        (
+            asked.transfer("a"),
+            {"transferred": True, "name": "a", "key": "k", "fencing_token": 7},
+            [{"name": "b", "key": "k", "fencing_token": 7}, {"name": "a", "key": "k"}, {"name": "a"}],
         ),
         (
             asked.renewal("a", "k"),

@@ -7,12 +7,14 @@
 A hold is renewed by a thread of its own. `errors` says what can go wrong.
 """
 
+from .changing import Transferred
 from .client import Client
-from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable, WrongProcess
+from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock, WrongProcess
 from .hold import Hold
-from .wire import Holder, LockInfo
+from .wire import BlockedBy, Holder, LockInfo
 
 __all__ = [
+    "BlockedBy",
     "Client",
     "Hold",
     "Holder",
@@ -21,6 +23,8 @@ __all__ = [
     "LockLost",
     "NotAcquired",
     "Refused",
+    "Transferred",
     "Unreachable",
+    "WouldDeadlock",
     "WrongProcess",
 ]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
 
 from . import asked, clock
-from .errors import CutShort, HoldEnded, Refused, SessionEnded
+from .errors import CutShort, HoldEnded, Refused, SessionEnded, WouldDeadlock
 from .service import Service
 from .transport import Answer, Call, Patience
-from .wire import WAIT_TIMEOUT, Granted, Session, lease_end, longest_wait
+from .wanted import Wanted
+from .wire import WAIT_TIMEOUT, Granted, Json, Session, deadlock, lease_end, longest_wait
 
 #: The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
 #: request has the same idempotency key, and so keeps the place in the queue.
-_SLICE_SECONDS = 50.0
+SLICE_SECONDS = 50.0
 #: How long after the end of a wait its result may still arrive.
 _RESULT_GRACE_SECONDS = 0.3
 #: The shortest time limit of a call that tries once, and of a wait.
@@ -57,19 +57,21 @@ class Wait:
         )
 
 
-def acquire(service: Service, wanted: Mapping[str, object], lease: float, wait: Wait) -> Granted | None:
+def acquire(service: Service, wanted: Wanted, wait: Wait) -> Granted | None:
     """The hold; None: the wait ended without it."""
     sessions = 0
     while True:
         # Time may be left: the service limits waits, and a lease may expire before its grant arrives.
         # Absent means to try once. 0 has meant other things.
         seconds = min(clock.left(wait.over), service.longest_wait)
-        body = {**wanted, "wait_timeout_seconds": max(0.001, round(seconds, 3))} if seconds > 0 else wanted
+        body = dict(wanted.body)
+        if seconds > 0:
+            body["wait_timeout_seconds"] = max(0.001, round(seconds, 3))
         session = service.open(wait.patience(service))
         sessions += 1
         try:
-            answer = _ask(service, body, session, wait)
-            granted = _trusted(service, body, lease, answer, session, wait)
+            answer = _ask(service, wanted, body, session, wait)
+            granted = _trusted(service, wanted, answer, session, wait)
         except SessionEnded:
             service.end(session, "its session has ended")
             if sessions >= _SESSIONS_MAX:
@@ -90,35 +92,33 @@ def acquire(service: Service, wanted: Mapping[str, object], lease: float, wait: 
             return granted
 
 
-def _ask(service: Service, body: Mapping[str, object], session: Session, wait: Wait) -> Answer:
+def _ask(service: Service, wanted: Wanted, body: Json, session: Session, wait: Wait) -> Answer:
     """Sends requests under one idempotency key until one has an answer."""
-    check = asked.lock(str(body["name"]))
-    call = Call("POST", "/v1/lock", dict(body), session.id, str(uuid.uuid4()), check)
+    call = Call("POST", "/v1/lock", body, session.id, str(uuid.uuid4()), asked.lock(wanted.names))
     while True:
         waits = "wait_timeout_seconds" in body
         try:
-            return service.transport.send(call, wait.patience(service, _SLICE_SECONDS if waits else None))
+            return service.transport.send(call, wait.patience(service, SLICE_SECONDS if waits else None))
         except CutShort:
             if not waits or clock.left(wait.ends) == 0:
                 raise
 
 
-def _trusted(
-    service: Service, body: Mapping[str, object], lease: float, answer: Answer, session: Session, wait: Wait
-) -> Granted | None:
+def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session, wait: Wait) -> Granted | None:
     """The hold, with most of its lease left. A wait may have been granted at any time since it began, so a lease
     that may be older is renewed first."""
     told = answer.body
     error = told.get("error")
+    if (cycle := deadlock(told)) is not None:
+        raise WouldDeadlock(wanted.names[0], cycle)
     if isinstance(error, dict) and error.get("code") != WAIT_TIMEOUT:
-        raise Refused(f"{body['name']!r}: {error.get('message')}", 200, str(error.get("code")))
+        raise Refused(f"{wanted.shown}: {error.get('message')}", 200, str(error.get("code")))
     if not told["locked"]:
         return None
-    longest = min(lease, session.idle_seconds)
+    longest = min(wanted.lease, session.idle_seconds)
     until = lease_end(told, longest, answer.sent)
-    granted = Granted(
-        str(told["name"]), str(told["key"]), int(told["fencing_token"]), lease, answer.sent, until, session
-    )
+    key, token = str(told["key"]), int(told["fencing_token"])
+    granted = Granted(wanted.names, key, token, wanted.lease, answer.sent, until, session)
     if clock.left(until) >= longest * 3 / 4:
         return granted
     # It takes its time even where the wait is just over.

@@ -15,11 +15,14 @@ def session(body: Json) -> str | None:
     return None if _is_text(body.get("session_id")) else "it names no session"
 
 
-def lock(name: str) -> Check:
+def lock(names: tuple[str, ...]) -> Check:
     def wrong(body: Json) -> str | None:
         if body.get("locked") is True and not (_is_text(body.get("key")) and _is_token(body.get("fencing_token"))):
             return "it has no key and fencing token"
-        return _flag(body, "locked") or _name(body, name)
+        if body.get("locked") is True and len(names) > 1 and body.get("names") != list(names):
+            # A service may ignore what it does not know.
+            return "it does not name all the locks"
+        return _flag(body, "locked") or _name(body, names[0])
 
     return wrong
 
@@ -29,6 +32,15 @@ def renewal(name: str, key: str) -> Check:
         if body.get("locked") is True and body.get("key") != key:
             return "it is about another hold"
         return _flag(body, "locked") or _name(body, name)
+
+    return wrong
+
+
+def transfer(name: str) -> Check:
+    def wrong(body: Json) -> str | None:
+        if not (_is_text(body.get("key")) and _is_token(body.get("fencing_token"))):
+            return "it has no key and fencing token"
+        return _name(body, name)
 
     return wrong
 

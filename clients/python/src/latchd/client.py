@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
-from . import clock
+from . import clock, enclosing
 from .acquiring import Wait, acquire
+from .adopting import adopt
+from .changing import Transferred
 from .errors import CutShort, LatchdError, NotAcquired
 from .hold import Hold
 from .identity import described
 from .service import Service
 from .transport import Patience
-from .wire import LockInfo
+from .wanted import Mode, Names, Wanted
+from .wire import Granted, LockInfo
 
 #: The time limit for asking who holds a lock that was not acquired.
 _LOOK_SECONDS = 1.0
-_FOREVER = float("inf")
 
 
 class Client:
@@ -62,50 +64,89 @@ class Client:
 
     def lock(
         self,
-        name: str,
+        name: Names,
         *,
         wait: float | None = None,
         lease: float = 30.0,
-        size: int = 1,
+        size: int | None = None,
+        mode: Mode | None = None,
+        weight: int | None = None,
+        lock_delay: float | None = None,
         metadata: Mapping[str, str] | None = None,
         on_lost: Callable[[Hold], object] | None = None,
     ) -> Hold:
         """Takes a lock, waiting for it for so many seconds: as long as it takes without `wait`, not at all with 0.
 
-        It stays taken for `lease` seconds after it could last be renewed, which a thread does at a third of that.
-        `size` is how many may hold it at once; all who use it have to say the same number. `metadata` is shown to
-        whoever asks who holds it, beside that of the client. `on_lost` is called, in another thread, when the hold is
-        lost.
+        Several, in a list or a tuple, are taken all at once or none, under one token; each is a name, or a name and its
+        mode. With the mode "shared" any number may hold the lock who take it so; else one has it alone.
 
-        Raises `NotAcquired` if it was not to be had in that time, which tells who holds it or that no answer came,
-        `Unreachable` if no node is there or can work now, `Refused` if the service will not do it. Whatever the
-        service does, the wait has ended a second after `wait`; without a wait it takes two seconds at most.
+        It stays taken for `lease` seconds after it could last be renewed, which a thread does at a third of that.
+        `size` is how many may hold it at once, 1 unless given; all who use it have to say the same number. `weight` is
+        how many of those places this hold takes. Nobody is granted a lock for `lock_delay` seconds after it is lost.
+        `metadata` is shown to whoever asks who holds it, beside that of the client. `on_lost` is called, in another
+        thread, when the hold is lost.
+
+        Raises `NotAcquired` if it was not to be had in that time, which tells who holds it or that no answer came;
+        `WouldDeadlock`, which is one of these, if the wait could not end; `Unreachable` if no node is there or can work
+        now; `Refused` if the service will not do it. Whatever the service does, the wait has ended a second after
+        `wait`; without a wait it takes two seconds at most.
         """
-        if wait != 0 and size == 1 and _is_enclosing(name):
-            # It would wait for itself.
-            if (found := self._look(name)) and _is_held_by_enclosing(found):
-                raise self._not_acquired(name, found)
+        wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
+        if wait != 0 and size in (None, 1):
+            self._refuse_own_deadlock(wanted)
         try:
-            hold = self._acquire(name, wait, lease, size, metadata, on_lost)
+            hold = self._acquire(wanted, wait, metadata, on_lost)
         except CutShort as error:
             if not wait:
                 raise
-            raise NotAcquired(name, [], 0, str(error)) from error
+            raise NotAcquired(wanted.names[0], [], 0, str(error)) from error
         if hold is None:
-            raise self._not_acquired(name, self._look(name))
+            raise self._not_acquired(wanted)
         return hold
+
+    def read_lock(
+        self,
+        name: Names,
+        *,
+        wait: float | None = None,
+        lease: float = 30.0,
+        lock_delay: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
+    ) -> Hold:
+        """As `lock`, shared with all who take it so."""
+        return self.lock(
+            name, wait=wait, lease=lease, mode="shared", lock_delay=lock_delay, metadata=metadata, on_lost=on_lost
+        )
 
     def try_lock(
         self,
-        name: str,
+        name: Names,
         *,
         lease: float = 30.0,
-        size: int = 1,
+        size: int | None = None,
+        mode: Mode | None = None,
+        weight: int | None = None,
+        lock_delay: float | None = None,
         metadata: Mapping[str, str] | None = None,
         on_lost: Callable[[Hold], object] | None = None,
     ) -> Hold | None:
-        """Takes a lock if it is free now; else None."""
-        return self._acquire(name, 0, lease, size, metadata, on_lost)
+        """Takes a lock, or several, if all are free now; else None."""
+        wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
+        return self._acquire(wanted, 0, metadata, on_lost)
+
+    def session_id(self) -> str:
+        """The id of its session, opened now if there is none; for `Hold.transfer` in another client. It is a secret."""
+        self._service.here()
+        return self._service.open().id
+
+    def adopt(
+        self, given: Transferred, *, lease: float = 30.0, on_lost: Callable[[Hold], object] | None = None
+    ) -> Hold:
+        """Goes on with a hold that `Hold.transfer` has given to the session of this client. Raises `LockLost` if it has
+        ended since."""
+        self._service.here()
+        return self._begun(adopt(self._service, given, lease), on_lost)
 
     def show(self, name: str) -> LockInfo | None:
         """The holders of a lock and its number of waiters; None if it has neither."""
@@ -129,24 +170,20 @@ class Client:
 
     def _acquire(
         self,
-        name: str,
+        wanted: Wanted,
         wait: float | None,
-        lease: float,
-        size: int,
         metadata: Mapping[str, str] | None,
         on_lost: Callable[[Hold], object] | None,
     ) -> Hold | None:
-        if not 0 < lease < _FOREVER:
-            raise ValueError(f"lease must be a number of seconds above 0, not {lease}")
         if wait is not None and not 0 <= wait:
             raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
         self._service.here()
-        wanted: dict[str, object] = {"name": name, "size": size, "lock_timeout_seconds": lease}
         if shown := described(self._metadata, metadata):
-            wanted["metadata"] = shown
-        granted = acquire(self._service, wanted, lease, Wait.of(wait, self._service.patience))
-        if granted is None:
-            return None
+            wanted = dataclasses.replace(wanted, body={**wanted.body, "metadata": shown})
+        granted = acquire(self._service, wanted, Wait.of(wait, self._service.patience))
+        return None if granted is None else self._begun(granted, on_lost)
+
+    def _begun(self, granted: Granted, on_lost: Callable[[Hold], object] | None) -> Hold:
         hold = Hold(self._service, granted, on_lost)
         hold._begin()
         return hold
@@ -159,24 +196,23 @@ class Client:
         except LatchdError:
             return None
 
-    def _not_acquired(self, name: str, found: LockInfo | None) -> NotAcquired:
-        if found is None:
-            return NotAcquired(name, [], 0)
+    def _refuse_own_deadlock(self, wanted: Wanted) -> None:
+        for name, shared in wanted.places:
+            # It would wait for itself.
+            if name in enclosing.names() and (found := self._look(name)) and enclosing.is_in_the_way(found, shared):
+                raise self._held(found, shared)
+
+    def _not_acquired(self, wanted: Wanted) -> NotAcquired:
+        for name, shared in wanted.places:
+            if (found := self._look(name)) is not None and found.holders:
+                return self._held(found, shared)
+        return NotAcquired(wanted.names[0], [], 0)
+
+    def _held(self, found: LockInfo, shared: bool) -> NotAcquired:
         note = ""
         own = self._service.tokens()
-        if _is_held_by_enclosing(found):
+        if enclosing.is_in_the_way(found, shared):
             note = "held by the `latchd lock` that this program runs under: a deadlock with oneself"
         elif own & {holder.fencing_token for holder in found.holders}:
             note = "held by this client itself"
-        return NotAcquired(name, found.holders, found.queue_length, note)
-
-
-
-def _is_enclosing(name: str) -> bool:
-    """Whether this program runs under `latchd lock` of that name."""
-    return os.environ.get("LATCHD_LOCK_NAME") == name
-
-
-def _is_held_by_enclosing(found: LockInfo) -> bool:
-    token = os.environ.get("LATCHD_FENCING_TOKEN")
-    return _is_enclosing(found.name) and any(str(holder.fencing_token) == token for holder in found.holders)
+        return NotAcquired(found.name, found.holders, found.queue_length, note)

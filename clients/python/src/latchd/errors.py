@@ -6,7 +6,7 @@ import os
 import typing
 
 if typing.TYPE_CHECKING:
-    from .wire import Holder
+    from .wire import BlockedBy, Holder
 
 
 class LatchdError(Exception):
@@ -30,6 +30,16 @@ class NotAcquired(LatchdError):
             held = "; ".join(str(holder) for holder in holders[:3])
             message += f": held by {held}{more}; {queue_length} {'waits' if queue_length == 1 else 'wait'} for it"
         super().__init__(message + (f" ({note})" if note else ""))
+
+
+class WouldDeadlock(NotAcquired):
+    """The service will not wait, because the wait could not end: each of these waits for the next one, and the last for
+    the first. Release something, or take all of the locks at once."""
+
+    def __init__(self, name: str, cycle: list[BlockedBy]) -> None:
+        #: Who waits for what, and who has it.
+        self.cycle = cycle
+        super().__init__(name, [], 0, f"to wait would be a deadlock: {'; '.join(map(str, cycle))}")
 
 
 class LockLost(LatchdError):
@@ -71,6 +81,10 @@ class Refused(LatchdError):
         #: The service's name for it, such as `LockSizeMismatch`, where it has one.
         self.code = code
         super().__init__(message)
+
+
+class HoldGone(Refused):
+    """There is no such hold any more. Handled inside this package."""
 
 
 class SessionEnded(Refused):

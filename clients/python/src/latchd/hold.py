@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import collections.abc
+import contextlib
 import logging
 import types
 import typing
 import warnings
 from collections.abc import Callable
 
-from . import clock
-from .errors import LatchdError, LockLost, SessionEnded, Unreachable
+from . import changing, clock
+from .acquiring import Wait
+from .changing import Transferred
+from .errors import HoldGone, LatchdError, LockLost, NotAcquired, SessionEnded, Unreachable, WouldDeadlock
 from .keeper import TOO_LATE, Keeper
 from .service import Service
 from .wire import Granted
@@ -32,15 +36,22 @@ class Hold:
     """
 
     def __init__(self, service: Service, granted: Granted, on_lost: Callable[[Hold], object] | None) -> None:
+        #: Of several, the first.
         self.name = granted.name
+        #: All of them.
+        self.names = granted.names
         #: Opens the hold: a secret of its owner.
         self.key = granted.key
-        #: Larger than that of every earlier hold of any lock. Hand it to whatever the lock protects.
-        self.fencing_token = granted.fencing_token
         #: How long it stays taken after it could last be renewed, in seconds; less where its session ends sooner.
         self.lease = granted.lease
         self._on_lost = on_lost
         self._keeper = Keeper(service, granted)
+
+    @property
+    def fencing_token(self) -> int:
+        """Larger than that of every earlier hold of any lock. Hand it to whatever the lock protects. An upgrade and a
+        downgrade give a new one."""
+        return self._keeper.granted.fencing_token
 
     @property
     def lost(self) -> bool:
@@ -77,6 +88,38 @@ class Hold:
             raise LockLost(self.name, self._reason())
         self._give_back()
 
+    def downgrade(self) -> None:
+        """Shares a lock that is held exclusively, and lets those in at once that wait to share it."""
+        with self._changing() as keeper:
+            keeper.granted = changing.downgrade(keeper.service, keeper.granted)
+
+    def upgrade(self, wait: float | None = None) -> None:
+        """Makes the holder of a shared lock the only one, before all that wait already; waits as `Client.lock` does.
+
+        Raises `NotAcquired` if others still share it then, `WouldDeadlock` or `Refused` if one of them wants the same,
+        and `LockLost` if the hold has ended. Unless it is lost, it stays as it was.
+        """
+        if wait is not None and not 0 <= wait:
+            raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
+        with self._changing() as keeper:
+            changed = changing.upgrade(keeper.service, keeper.granted, Wait.of(wait, keeper.service.patience))
+            if isinstance(changed, list):
+                raise WouldDeadlock(self.name, changed)
+            if changed is None:
+                raise NotAcquired(self.name, [], 0, "others share it")
+            keeper.granted = changed
+
+    def transfer(self, session: str) -> Transferred:
+        """Gives the hold to another session, by the `session_id` of its client, which goes on with `Client.adopt`. Here
+        it counts as released.
+
+        Where no answer comes, the other side may have it: then it is found to be lost with its next renewal.
+        """
+        with self._changing() as keeper, keeper.handover:
+            transferred = changing.transfer(keeper.service, keeper.granted, session)
+            keeper.end()
+        return transferred
+
     def __enter__(self) -> Hold:
         return self
 
@@ -108,6 +151,21 @@ class Hold:
 
     def _begin(self) -> None:
         self._keeper.begin(self)
+
+    @contextlib.contextmanager
+    def _changing(self) -> collections.abc.Iterator[Keeper]:
+        """A change of a hold that is there."""
+        keeper = self._keeper
+        self.check()
+        if keeper.ended.is_set():
+            raise RuntimeError(f"the hold of {self.name!r} is released")
+        try:
+            yield keeper
+        except SessionEnded:
+            keeper.lose("its session has ended")
+        except HoldGone:
+            keeper.lose("the service says that it has ended")
+        self.check()
 
     def _state(self) -> str:
         if not self._keeper.is_of_this_process():

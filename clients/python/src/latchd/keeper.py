@@ -39,6 +39,8 @@ class Keeper:
         #: The lease as it was last granted: a session may end sooner.
         self._term = granted.until - granted.sent
         self._guard = threading.Lock()
+        #: Held while another session is given the hold: until that is known, an end of it is no loss.
+        self.handover = threading.Lock()
         self._process = process.current()
         self._hold: weakref.ref[Holding] | None = None
 
@@ -159,6 +161,9 @@ class Keeper:
                 clock.wait(self.ended, min(clock.now() + pause, deadline))
                 continue
             if not answer.body["locked"]:
+                with self.handover:
+                    if self.ended.is_set():
+                        break
                 raise _Lost("the service says that it has ended")
             self._extend(answer.sent, lease_end(answer.body, self.granted.longest, answer.sent))
             return answer.sent

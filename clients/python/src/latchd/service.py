@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from . import asked, clock, process
 from .errors import CutShort, LatchdError, Refused
 from .transport import Answer, Call, Patience, Transport
+from .wanted import of_hold
 from .wire import Granted, LockInfo, Session
 
 log = logging.getLogger("latchd")
@@ -133,13 +134,13 @@ class Service:
             self.keepers.discard(keeper)
 
     def renew(self, hold: Granted, patience: Patience) -> Answer:
-        body = {"name": hold.name, "key": hold.key, "lock_timeout_seconds": hold.lease}
+        body = {**of_hold(hold.names), "key": hold.key, "lock_timeout_seconds": hold.lease}
         check = asked.renewal(hold.name, hold.key)
         return self.transport.send(Call("POST", "/v1/renew", body, hold.session.id, check=check), patience)
 
     def unlock(self, hold: Granted, until: float, attempt: float | None = None) -> Answer:
         """No attempt begins after that moment: by then it has ended by itself."""
-        body = {"name": hold.name, "key": hold.key}
+        body = {**of_hold(hold.names), "key": hold.key}
         call = Call("POST", "/v1/unlock", body, hold.session.id, check=asked.release(hold.name))
         usual = self.usual()
         return self.transport.send(call, Patience(min(until, usual.until), attempt or self.timeout))

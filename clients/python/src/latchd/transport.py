@@ -18,14 +18,16 @@ import requests
 from . import clock, process
 from .asked import Check
 from .connections import Adapter, reading_until
-from .errors import CutShort, HoldEnded, Refused, SessionEnded, Unreachable, WrongProcess
-from .wire import COOKIE, Json, sentence
+from .errors import CutShort, HoldEnded, HoldGone, Refused, SessionEnded, Unreachable, WrongProcess
+from .wire import COOKIE, Json, is_of_older_service, sentence
 
 _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.05
 #: Statuses that say "not now".
 _PASSING = (429, 502, 503, 504)
 _PROBLEM = "application/problem+json"
+#: In the words of sessions v1, which has this shape of errors from gRPC.
+_NOT_FOUND = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,6 +249,8 @@ def _failure(url: str, response: requests.Response, body: Json | None, unauthori
     status = response.status_code
     said = unauthorized if status == 401 and not response.text.strip() else sentence(body, response.text)
     message = f"{url} answered {status}: {said}"
+    if status in (400, 404) and is_of_older_service(said):
+        return Refused(f"{message}; the service is older than what is asked of it", status)
     if status in _PASSING:
         retry_after = response.headers.get("Retry-After", "")
         return Unreachable(message, float(retry_after) if retry_after.isdigit() else 0.0)
@@ -257,6 +261,8 @@ def _failure(url: str, response: requests.Response, body: Json | None, unauthori
     is_problem = body is not None and response.headers.get("Content-Type", "").startswith(_PROBLEM)
     if body is not None and is_problem and str(body.get("type")).startswith("/docs/errors#"):
         return Refused(message, status, str(body.get("code")))
+    if status == 404 and body is not None and body.get("code") == _NOT_FOUND and "message" in body:
+        return HoldGone(message, status)
     if status == 410 and body is not None and isinstance(body.get("code"), int) and "message" in body:
         return HoldEnded(message, status)
     return Refused(message, status)

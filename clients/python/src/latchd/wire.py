@@ -18,6 +18,9 @@ COOKIE = "ldlm-session"
 #: The error code of a wait that ended without the lock.
 WAIT_TIMEOUT = "LockWaitTimeout"
 
+#: That of a wait that could not end.
+WOULD_DEADLOCK = "WouldDeadlock"
+
 #: How long a session lives without a request where the service does not say so: its default.
 _IDLE_SECONDS = 600.0
 
@@ -65,11 +68,29 @@ class LockInfo:
     queue_length: int
     #: Oldest first.
     holders: list[Holder]
+    #: `exclusive`, `shared` or `counted`; empty from services that do not know it.
+    mode: str = ""
 
     @classmethod
     def of(cls, found: Json) -> LockInfo:
         holders = [Holder.of(holder) for holder in found["holders"]]
-        return cls(str(found["name"]), int(found["size"]), int(found["queue_length"]), holders)
+        return cls(str(found["name"]), int(found["size"]), int(found["queue_length"]), holders, str(found.get("mode", "")))
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockedBy:
+    """One step of a deadlock: who waits for whom. Whoever is waited for waits in the next step, and in the last one for
+    the first."""
+
+    #: The lock; None where this credential may not see it.
+    name: str | None
+    #: Who holds it or is ahead in its queue: the handle of a session, or an owner label.
+    held_by: str
+    waited_for_by: str
+
+    def __str__(self) -> str:
+        name = "another lock" if self.name is None else repr(self.name)
+        return printable(f"{self.waited_for_by} waits for {name}, which {self.held_by} has")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +115,8 @@ class Session:
 class Granted:
     """A hold as the service gave it."""
 
-    name: str
+    #: The only one, or all of them.
+    names: tuple[str, ...]
     key: str
     fencing_token: int
     #: As it was asked for, in seconds.
@@ -104,6 +126,11 @@ class Granted:
     #: Until when it is certain.
     until: float
     session: Session
+
+    @property
+    def name(self) -> str:
+        """The only one, or the first."""
+        return self.names[0]
 
     @property
     def longest(self) -> float:
@@ -140,6 +167,22 @@ def sentence(body: Json | None, text: str) -> str:
         if body is not None and isinstance(body.get(field), str):
             return str(body[field])
     return text.strip()[:300] or "no reason given"
+
+
+def deadlock(body: Json) -> list[BlockedBy] | None:
+    """The deadlock that an answer refuses."""
+    error = body.get("error")
+    if not isinstance(error, dict) or error.get("code") != WOULD_DEADLOCK:
+        return None
+    return [
+        BlockedBy(step.get("name"), str(step["held_by"]), str(step["waited_for_by"])) for step in body.get("cycle", [])
+    ]
+
+
+def is_of_older_service(said: str) -> bool:
+    """Whether these are the words of a service that is older than what was asked of it."""
+    fields = r'the field "(names|mode|weight|lock_delay_seconds)" is not known'
+    return re.search(fields + "|there is nothing at \\S*/v1/(upgrade|downgrade|transfer|elections)", said) is not None
 
 
 def longest_wait(refusal: str) -> float | None:
