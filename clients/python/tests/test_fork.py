@@ -109,14 +109,14 @@ def test_child_has_its_own_session_and_connections(shared: Server) -> None:
             return [fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")
                     and stat.S_ISSOCK(os.stat(f"/proc/self/fd/{fd}").st_mode)]
         hold = client.lock("parents")
-        parents = client._service.session.id
+        parents = client.session_id()
         assert len(sockets()) == 1
         child = os.fork()
         if child == 0:
             assert sockets() == [], "the parent's connections are closed here"
             assert client.try_lock("parents") is None
             own = client.lock("childs")
-            assert client._service.session.id != parents
+            assert client.session_id() != parents
             with client.lock("another"):
                 pass
             client.close()

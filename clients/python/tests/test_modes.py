@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import threading
 import time
 import typing
 from collections.abc import Iterator
@@ -175,20 +176,53 @@ def test_renewal_during_a_transfer_reports_no_loss(shared: Server, other: Client
         assert not told and not hold.lost
 
 
-def test_deadlock_is_refused_with_its_cycle(client: Client, other: Client) -> None:
-    with client.lock("left", wait=0), concurrent.futures.ThreadPoolExecutor() as pool:
-        right = other.lock("right", wait=0)
-        waiting = pool.submit(other.lock, "left", wait=20)
-        until_waiting(client, "left", 1)
-        with pytest.raises(WouldDeadlock, match="waits for 'right'") as refused:
-            client.lock("right", wait=20)
+@pytest.mark.parametrize("is_same_client", [False, True])
+def test_deadlock_of_threads_is_refused_with_its_cycle(client: Client, other: Client, is_same_client: bool) -> None:
+    others = client if is_same_client else other
+    left, right = f"left-{is_same_client}", f"right-{is_same_client}"
+
+    def take_both() -> None:
+        with others.lock(right, wait=0), others.lock(left, wait=20):
+            pass
+
+    with client.lock(left, wait=0) as hold, concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(take_both)
+        until_waiting(client, left, 1)
+        with pytest.raises(WouldDeadlock, match=f"waits for '{right}'") as refused:
+            client.lock(right, wait=20)
         one, two = refused.value.cycle
-        assert (one.name, two.name) == ("right", "left")
+        assert (one.name, two.name) == (right, left)
         assert (one.held_by, two.held_by) == (two.waited_for_by, one.waited_for_by)
-        right.release()
-        client.lock("right", wait=5).release()
-        client.close()
-        waiting.result(timeout=20).release()
+        assert not hold.lost
+        hold.release()
+        waiting.result(timeout=20)
+
+
+def test_threads_of_one_client_that_only_wait_are_no_deadlock(client: Client, other: Client) -> None:
+    one, two = "thread-one", "thread-two"
+    held = client.lock(one, wait=0)
+    with other.lock(two, wait=0), concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.lock, two, wait=20)
+        until_waiting(client, two, 1)
+        crossing = pool.submit(other.lock, one, wait=20)
+        until_waiting(client, one, 1)
+        held.release()
+        crossing.result(timeout=20).release()
+    waiting.result(timeout=20).release()
+
+
+def test_free_session_goes_to_the_next_thread(client: Client) -> None:
+    ids: set[str] = set()
+
+    def use(count: int) -> None:
+        with client.lock(f"each-{count}", wait=5) as hold:
+            ids.add(hold._keeper.granted.session.id)
+
+    for count in range(5):
+        thread = threading.Thread(target=use, args=[count])
+        thread.start()
+        thread.join()
+    assert len(ids) == 1
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_ended_session_loses_holds_and_is_reopened(server: Server, tmp_path: pat
     ended = client._service.open()
     # Ended by somebody else, as idle ones are by the service.
     stranger = Client(server.url)
-    stranger._service.session = ended
+    stranger._service.sessions.add(ended)
     stranger.close()
     with client.lock("next", wait=0) as hold:
         assert not hold.lost

@@ -92,12 +92,17 @@ def test_last_error_is_reported_after_the_wait(shared: Server, wait: float) -> N
         Client(between.url).lock("a", wait=wait)
 
 
-def test_wait_for_another_threads_session_ends_in_time(shared: Server) -> None:
-    with Between(shared, lambda path, status, content: pause()) as between:
+def test_wait_beside_a_thread_that_gets_no_session_ends_in_time(shared: Server) -> None:
+    asked = threading.Event()
+
+    def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float] | None:
+        asked.set()
+        return pause()
+
+    with Between(shared, answer) as between:
         client = Client(between.url, patience=20)
         threading.Thread(target=lambda: pytest.raises(Unreachable, client.lock, "a"), daemon=True).start()
-        while not client._service.opening.locked():
-            time.sleep(0.001)
+        asked.wait(10)
         begun = time.monotonic()
         with pytest.raises(NotAcquired):
             client.lock("a", wait=1.2)

@@ -11,7 +11,8 @@ from .wire import Granted, lease_end
 
 def adopt(service: Service, given: Transferred, lease: float) -> Granted:
     """The hold with a new lease."""
-    session = service.open()
+    if (session := service.find(given.session)) is None:
+        raise LockLost(given.names[0], "the session that it was given to is none of this client, or has ended")
     now = clock.now()
     hold = Granted(given.names, given.key, given.fencing_token, lease, now, now, session)
     try:

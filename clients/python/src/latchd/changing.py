@@ -15,9 +15,11 @@ from .wire import WAIT_TIMEOUT, BlockedBy, Granted, deadlock
 
 @dataclasses.dataclass(frozen=True)
 class Transferred:
-    """A hold that another session has now; `Client.adopt` takes it up there. Its key is a secret."""
+    """A hold that another session has now; `Client.adopt` takes it up there. Session and key are secrets."""
 
     names: tuple[str, ...]
+    #: The session that has it.
+    session: str = dataclasses.field(repr=False)
     key: str = dataclasses.field(repr=False)
     fencing_token: int
     #: Until it ends if the other side does not renew it.
@@ -60,7 +62,7 @@ def transfer(service: Service, hold: Granted, session: str) -> Transferred:
     call = _call(hold, "/v1/transfer", {"to_session": session}, asked.transfer(hold.name))
     answer = service.transport.send(call, service.usual()).body
     left = answer.get("expires_in_seconds")
-    return Transferred(hold.names, str(answer["key"]), int(answer["fencing_token"]), left)
+    return Transferred(hold.names, session, str(answer["key"]), int(answer["fencing_token"]), left)
 
 
 def _call(hold: Granted, path: str, more: dict[str, typing.Any], check: asked.Check) -> Call:

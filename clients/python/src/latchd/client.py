@@ -34,8 +34,8 @@ class Client:
 
     `metadata` is shown to whoever asks who holds a lock of this client: host, pid and user unless it is given.
 
-    Threads may share a client. It has one session, opened with the first lock; `close` ends it and gives back
-    whatever is still held. A forked child that uses it has connections, a session and holds of its own.
+    Threads may share a client. Each that holds a lock or waits for one has a session, which the next may have after it;
+    so deadlocks among threads are found as well. `close` ends all sessions and gives back whatever is still held. A forked child that uses it has connections, a session and holds of its own.
     """
 
     def __init__(
@@ -136,7 +136,8 @@ class Client:
         return self._acquire(wanted, 0, metadata, on_lost)
 
     def session_id(self) -> str:
-        """The id of its session, opened now if there is none; for `Hold.transfer` in another client. It is a secret."""
+        """The id of a session of this client, opened now if there is none; for `Hold.transfer` in another one. It is a
+        secret."""
         self._service.here()
         return self._service.open().id
 
@@ -154,7 +155,7 @@ class Client:
         return self._service.show(name, self._service.usual())
 
     def close(self) -> None:
-        """Ends the session; whatever is still held is free, and lost to its holders."""
+        """Ends its sessions; whatever is still held is free, and lost to its holders."""
         self._service.close()
 
     def __enter__(self) -> Client:
@@ -180,8 +181,9 @@ class Client:
         self._service.here()
         if shown := described(self._metadata, metadata):
             wanted = dataclasses.replace(wanted, body={**wanted.body, "metadata": shown})
-        granted = acquire(self._service, wanted, Wait.of(wait, self._service.patience))
-        return None if granted is None else self._begun(granted, on_lost)
+        with self._service.sessions.in_use():
+            granted = acquire(self._service, wanted, Wait.of(wait, self._service.patience))
+            return None if granted is None else self._begun(granted, on_lost)
 
     def _begun(self, granted: Granted, on_lost: Callable[[Hold], object] | None) -> Hold:
         hold = Hold(self._service, granted, on_lost)

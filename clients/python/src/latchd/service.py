@@ -1,22 +1,23 @@
-"""The session of one client, its holds, and the calls about a hold."""
+"""The sessions of one client, its holds, and the calls about a hold."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import typing
 import uuid
 import weakref
-from collections.abc import Iterator
 
 from . import asked, clock, process
-from .errors import CutShort, LatchdError, Refused
+from .errors import LatchdError, Refused
+from .sessions import Sessions
 from .transport import Answer, Call, Patience, Transport
 from .wanted import of_hold
 from .wire import Granted, LockInfo, Session
 
 log = logging.getLogger("latchd")
+
+_CLOSED = "the client is closed"
 
 
 class Renewing(typing.Protocol):
@@ -28,7 +29,7 @@ class Renewing(typing.Protocol):
 
 
 class Service:
-    """Its session is opened with the first lock. A forked child begins with a session and connections of its own."""
+    """Sessions are opened with the first locks. A forked child begins with sessions and connections of its own."""
 
     def __init__(
         self,
@@ -52,9 +53,8 @@ class Service:
 
     def _belong(self) -> None:
         """Begins without a session and holds, in this process."""
-        self.opening = threading.Lock()
         self.guard = threading.Lock()
-        self.session: Session | None = None
+        self.sessions = Sessions()
         self.keepers: set[Renewing] = set()
         self._process = process.current()
 
@@ -69,56 +69,52 @@ class Service:
             self.begin_anew()
 
     def close(self) -> None:
-        """Ends the session; its holds are lost."""
+        """Ends the sessions; their holds are lost."""
         self.here()
         with self.guard:
-            session, self.session, self.closed = self.session, None, True
-        if session is None:
-            return
-        self.end(session, "its client was closed")
+            sessions, self.closed = self.sessions.take_all(), True
+        for session in sessions:
+            self.end(session, "its client was closed")
+            self._delete(session)
+        self.transport.close()
+
+    def _delete(self, session: Session) -> None:
         try:
             self.transport.send(Call("DELETE", "/session", session=session.id), self.usual())
         except Refused:
             pass  # It has ended by itself, or an answer was lost.
         except LatchdError as error:
             log.warning("the session could not be ended and ends by itself: %s", error)
-        self.transport.close()
 
     def open(self, patience: Patience | None = None) -> Session:
-        """The session of this client, opened now if there is none. One thread opens it and the others wait."""
-        patience = patience or self.usual()
-        with self._alone_in_opening(patience):
-            with self.guard:
-                if self.closed:
-                    raise RuntimeError("the client is closed")
-                if self.session is not None:
-                    return self.session
-            answer = self.transport.send(
-                Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session), patience
-            )
-            session = Session.of(answer.body, answer.headers)
-            with self.guard:
-                self.session = session
-            return session
-
-    @contextlib.contextmanager
-    def _alone_in_opening(self, patience: Patience) -> Iterator[None]:
-        opening = self.opening
-        if not opening.acquire(timeout=min(clock.left(patience.ends), threading.TIMEOUT_MAX)):
-            raise CutShort("another thread was still opening the session")
-        try:
-            yield
-        finally:
-            opening.release()
+        """The session of this thread, opened now if there is none."""
+        with self.guard:
+            if self.closed:
+                raise RuntimeError(_CLOSED)
+            if (found := self.sessions.mine([keeper.granted.session for keeper in self.keepers])) is not None:
+                return found
+        call = Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session)
+        answer = self.transport.send(call, patience or self.usual())
+        session = Session.of(answer.body, answer.headers)
+        with self.guard:
+            if not self.closed:
+                self.sessions.add(session)
+                return session
+        self._delete(session)
+        raise RuntimeError(_CLOSED)
 
     def end(self, session: Session, why: str) -> None:
         """A session is no more: its holds are lost before another one is opened."""
         with self.guard:
-            if self.session is session:
-                self.session = None
+            self.sessions.remove(session)
             keepers = [keeper for keeper in self.keepers if keeper.granted.session is session]
         for keeper in keepers:
             keeper.lose(why)
+
+    def find(self, id: str) -> Session | None:
+        """One of the sessions of this client."""
+        with self.guard:
+            return self.sessions.find(id)
 
     def add(self, keeper: Renewing) -> None:
         with self.guard:
