@@ -201,14 +201,14 @@ def test_deadlock_of_threads_is_refused_with_its_cycle(client: Client, other: Cl
 def test_threads_of_one_client_that_only_wait_are_no_deadlock(client: Client, other: Client) -> None:
     one, two = "thread-one", "thread-two"
     held = client.lock(one, wait=0)
-    with other.lock(two, wait=0), concurrent.futures.ThreadPoolExecutor() as pool:
+    with concurrent.futures.ThreadPoolExecutor() as pool, other.lock(two, wait=0):
         waiting = pool.submit(client.lock, two, wait=20)
         until_waiting(client, two, 1)
         crossing = pool.submit(other.lock, one, wait=20)
         until_waiting(client, one, 1)
         held.release()
         crossing.result(timeout=20).release()
-    waiting.result(timeout=20).release()
+    assert waiting.result().fencing_token > held.fencing_token
 
 
 def test_free_session_goes_to_the_next_thread(client: Client) -> None:

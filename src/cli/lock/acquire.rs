@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use super::super::connect::refused;
-use super::super::output::{Span, holder};
+use super::super::output::Span;
 use super::super::{Failure, exit};
-use super::arguments::{Lock, quoted, were};
+use super::arguments::Lock;
 use super::deadlock;
+use super::described::{described, quoted, were};
 use super::group::Group;
 use super::job_control::Signals;
 use crate::client::clock::Moment;
-use crate::client::{AcquiredLock, BlockedBy, Client, ClientError, Holder, Lock as HeldLock, Session};
+use crate::client::{AcquiredLock, BlockedBy, Client, ClientError, Lock as HeldLock, Session};
 
 /// How long the first answer may take if the wait is shorter.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
@@ -19,9 +20,6 @@ const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
 const RESULT_GRACE: Duration = Duration::from_millis(250);
 /// How long leaving the queue and asking for the holders may take together.
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Holders that a message names.
-const NAMED_MAX: usize = 3;
 
 enum Attempt {
     Held(Session, AcquiredLock),
@@ -148,14 +146,6 @@ async fn all_seen(client: &Client, names: &[String]) -> Vec<HeldLock> {
         found.extend(client.show_lock(name).await.ok().flatten().filter(is_taken));
     }
     found
-}
-
-/// Who they are and since when they hold it.
-pub(super) fn described(holders: &[Holder]) -> String {
-    let named = |hold: &Holder| format!("{} for {}", holder(hold), Span(hold.held_for_seconds));
-    let more = holders.len().saturating_sub(NAMED_MAX);
-    let more = (more > 0).then(|| format!("{more} more"));
-    holders.iter().take(NAMED_MAX).map(named).chain(more).collect::<Vec<_>>().join("; ")
 }
 
 fn refusal(seen: &HeldLock) -> String {

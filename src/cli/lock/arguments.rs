@@ -135,22 +135,6 @@ impl Lock {
     }
 }
 
-/// Names in a message.
-pub(super) fn quoted(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [name] => format!("{name:?}"),
-        [first @ .., last] => {
-            let first: Vec<String> = first.iter().map(|name| format!("{name:?}")).collect();
-            format!("{} and {last:?}", first.join(", "))
-        }
-    }
-}
-
-pub(super) fn were(names: &[String]) -> String {
-    format!("{} {}", quoted(names), if names.len() > 1 { "were" } else { "was" })
-}
-
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration like 250ms, 30s, 10m or 24h".to_owned())
 }

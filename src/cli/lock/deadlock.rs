@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::client::{BlockedBy, Client, Holder, Lock, Waiter};
 
 use super::super::output::{holder, waiter};
-use super::acquire::described;
+use super::described::described;
 
 /// What is asked for of a lock.
 #[derive(Clone, Copy, Debug)]
