@@ -7,6 +7,7 @@ mod connect;
 mod exit;
 mod hash;
 mod health;
+mod leader;
 mod listings;
 mod lock;
 mod members;
@@ -38,6 +39,10 @@ enum Command {
     Health(health::Health),
     /// Runs a command while holding a lock
     Lock(Box<lock::Lock>),
+    /// Runs a command while leading an election
+    Elect(Box<lock::Elect>),
+    /// Shows who leads an election
+    Leader(leader::Leader),
     /// Shows who holds which locks, and how many wait
     Locks(listings::Locks),
     /// Shows the live sessions
@@ -86,6 +91,7 @@ impl Command {
     fn run(self) -> Result<u8, Failure> {
         let done = match self {
             Command::Health(health) => health.run(),
+            Command::Leader(leader) => leader.run(),
             Command::Locks(locks) => locks.run(),
             Command::Sessions(sessions) => sessions.run(),
             Command::Unlock(unlock) => unlock.run(),
@@ -98,6 +104,7 @@ impl Command {
             Command::Completions(completions) => completions.run(&Cli::command()),
             Command::Serve(serve) => return Ok(serve.run()),
             Command::Lock(lock) => return lock.run(),
+            Command::Elect(elect) => return elect.run(),
             Command::ExecChild(child) => return child.run(),
             Command::GuardChild(guard) => return guard.run(),
         };

@@ -52,7 +52,8 @@ impl Watch {
     pub fn run(self) -> Result<(), Failure> {
         let Watch { name, prefix, after, output, connect } = self;
         let client = connect.client(Duration::from_secs(10))?;
-        let query = EventQuery { name: name.clone(), prefix: prefix.unwrap_or_default(), after, state: true };
+        let prefix = prefix.unwrap_or_default();
+        let query = EventQuery { name: name.clone(), prefix, after, state: true, ..EventQuery::default() };
         block_on(print(client.events(query), output, name.as_deref()))
     }
 }

@@ -53,6 +53,7 @@ impl ClientError {
     pub fn is_session_unknown(&self) -> bool {
         // A refused credential is a 401 too, and so is the page of a proxy that wants a login.
         self.says(StatusCode::UNAUTHORIZED, "error", |error| error.starts_with("session cookie "))
+            || self.is(StatusCode::UNAUTHORIZED, "session-unknown")
     }
 
     /// Whether the session to be closed was not there.
@@ -62,7 +63,7 @@ impl ClientError {
 
     /// Whether a repeated request got a hold that has ended since, in the words of sessions v1.
     pub(super) fn is_request_ended(&self) -> bool {
-        self.says(StatusCode::GONE, "message", |_| true)
+        self.says(StatusCode::GONE, "message", |_| true) || self.is(StatusCode::GONE, "request-ended")
     }
 
     /// Whether a node refused with this status and such a text in this field.
@@ -81,6 +82,20 @@ impl ClientError {
     /// The `code` of a problem document of the service; a 404 of a proxy or of another server has none.
     pub fn code(&self) -> Option<String> {
         self.field("code").filter(|code| self.field("type") == Some(format!("/docs/errors#{code}")))
+    }
+
+    /// Whether it is a problem document of this status and code.
+    pub(super) fn is(&self, expected: StatusCode, code: &str) -> bool {
+        matches!(self, ClientError::Refused { status, .. } if *status == expected)
+            && self.code().as_deref() == Some(code)
+    }
+
+    /// The limit that a problem document names, as other answers have it in themselves.
+    pub(super) fn limit(&self) -> Option<LockError> {
+        let ClientError::Refused { body, status: StatusCode::BAD_REQUEST, .. } = self else { return None };
+        let document: serde_json::Value = serde_json::from_str(body).ok()?;
+        let limit = document.get("limit")?.as_f64();
+        Some(LockError { code: self.code()?, message: self.field("detail")?, field: self.field("field"), limit })
     }
 
     /// Whether the hold that was named is not there (any more).
@@ -103,12 +118,15 @@ impl ClientError {
     /// The same, or that the service is too old to know one of these fields.
     pub(super) fn or_older(self, mut fields: impl Iterator<Item = &'static str>) -> ClientError {
         let message = self.field("message").or_else(|| self.field("detail")).unwrap_or_default();
-        let unknown = fields.find(|field| message.contains(&unknown_field(field)));
-        match (self, unknown) {
-            (ClientError::Refused { url, status: StatusCode::BAD_REQUEST, .. }, Some(field)) => {
-                ClientError::Older { url, field }
-            }
-            (other, _) => other,
+        let is_no_path = self.is(StatusCode::NOT_FOUND, "not-found") && message.contains("/v1/elections");
+        let is_unknown =
+            |field: &&str| message.contains(&unknown_field(field)) || (is_no_path && *field == "elections");
+        match (fields.find(is_unknown), self) {
+            (
+                Some(field),
+                ClientError::Refused { url, status: StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND, .. },
+            ) => ClientError::Older { url, field },
+            (_, other) => other,
         }
     }
 

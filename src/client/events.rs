@@ -26,6 +26,8 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 pub struct EventQuery {
     /// Only of this lock.
     pub name: Option<String>,
+    /// Only of the leaders of this election.
+    pub election: Option<String>,
     /// Only of locks with this prefix; if empty, of all locks, and the ends of sessions.
     pub prefix: String,
     /// Only events after this id; without one, events from now on.
@@ -40,7 +42,7 @@ impl EventQuery {
         let event: Event = serde_json::from_str(&json)
             .map_err(|reason| ClientError::Unintelligible { url: url.to_owned(), reason })?;
         let mut names = event.name.iter().chain(event.locks.iter().map(|lock| &lock.name));
-        let is_asked_for = names.all(|name| match &self.name {
+        let is_asked_for = names.all(|name| match self.name.as_ref().or(self.election.as_ref()) {
             Some(asked) => name == asked,
             None => name.starts_with(&self.prefix),
         });
@@ -53,9 +55,10 @@ impl EventQuery {
 
     fn call(&self) -> Call {
         let call = Call::new(Method::GET, "/v1/events");
-        let call = match &self.name {
-            Some(name) => call.query("name", name),
-            None => call.query("prefix", &self.prefix),
+        let call = match (&self.name, &self.election) {
+            (Some(name), _) => call.query("name", name),
+            (None, Some(name)) => call.query("election", name),
+            (None, None) => call.query("prefix", &self.prefix),
         };
         match &self.after {
             Some(id) => call.header("Last-Event-ID", id),
@@ -85,11 +88,20 @@ pub struct Event {
     /// In `state` and `gap`.
     #[serde(default)]
     pub locks: Vec<Lock>,
+    /// In those of an election, unless nobody leads.
+    pub leader: Option<EventLeader>,
     /// The URL of the full listing, if not all locks fit.
     pub rest: Option<String>,
     /// As the service wrote it.
     #[serde(skip)]
     pub json: String,
+}
+
+/// The leader in a state.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct EventLeader {
+    pub value: String,
+    pub fencing_token: u64,
 }
 
 /// What [`Events::next`] returns.

@@ -54,7 +54,13 @@ impl Client {
                 Ok(answer) => answer,
                 // The hold of an earlier attempt ended before its answer arrived.
                 Err(error) if error.is_request_ended() && !is_over() => continue,
-                Err(error) => return Err(error.or_older(request.newer_fields())),
+                Err(error) => match error.limit().and_then(|error| request.shortened(&error)) {
+                    Some(shorter) => {
+                        request = Cow::Owned(shorter);
+                        continue;
+                    }
+                    None => return Err(error.or_older(request.newer_fields())),
+                },
             };
             if let Some(error) = result.error.as_ref().filter(|error| error.code != WAIT_TIMEOUT) {
                 if let Some(shorter) = request.shortened(error) {

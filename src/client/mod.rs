@@ -10,6 +10,7 @@ mod builder;
 mod call;
 pub mod clock;
 mod core;
+mod election;
 mod error;
 mod events;
 mod hold;
@@ -27,8 +28,9 @@ pub use admin::{
 pub use builder::ClientBuilder;
 pub use call::NO_TIMEOUT;
 pub use core::{Client, Notice};
+pub use election::Leader;
 pub use error::ClientError;
-pub use events::{Event, EventQuery, Events, StreamItem};
+pub use events::{Event, EventLeader, EventQuery, Events, StreamItem};
 pub use hold::{AcquiredLock, HoldStatus, Keeper};
 pub use printable::{is_treacherous, printable};
 pub use trust::Trust;

@@ -58,8 +58,7 @@ impl Client {
 
     /// The call for a lock, with an idempotency key.
     pub(super) fn call_for(&self, request: &LockRequest) -> Call {
-        let request = request.clone().with_default_metadata(&self.0.metadata);
-        Call::new(Method::POST, "/v1/lock").json(&request).once()
+        request.clone().with_default_metadata(&self.0.metadata).call().once()
     }
 
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {

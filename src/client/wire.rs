@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::clock::Moment;
+use super::election::{self, Campaign};
 use super::names::Names;
 
 /// The service's default of `locks.metadata_entries_max`.
@@ -61,6 +64,9 @@ pub struct LockRequest {
     metadata: BTreeMap<String, String>,
     #[serde(skip)]
     for_ever: bool,
+    /// Of a candidate in an election.
+    #[serde(skip)]
+    value: Option<String>,
 }
 
 impl LockRequest {
@@ -73,6 +79,11 @@ impl LockRequest {
     pub fn of_all(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         Self { names: names.into(), ..Self::default() }
+    }
+
+    /// Campaigns in an election with this value; needs a lease.
+    pub fn campaign(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { value: Some(value.into()), ..Self::new(name) }
     }
 
     /// Shares the lock with all who ask so.
@@ -139,6 +150,14 @@ impl LockRequest {
         &self.names
     }
 
+    /// The call for it.
+    pub(super) fn call(&self) -> Call {
+        let Some(value) = &self.value else { return Call::new(Method::POST, "/v1/lock").json(self) };
+        let (lease_seconds, wait_timeout_seconds) = (self.lock_timeout_seconds, self.wait_timeout_seconds);
+        let campaign = Campaign { value, lease_seconds, wait_timeout_seconds, metadata: &self.metadata };
+        Call::new(Method::POST, election::PATH).query("name", self.names.first()).json(&campaign)
+    }
+
     /// Those of its fields that services did not always know.
     pub(super) fn newer_fields(&self) -> impl Iterator<Item = &'static str> {
         let is_several = matches!(self.names, Names::Names(_));
@@ -147,6 +166,7 @@ impl LockRequest {
             ("mode", self.mode.is_some()),
             ("weight", self.weight.is_some()),
             ("lock_delay_seconds", self.lock_delay_seconds.is_some()),
+            ("elections", self.value.is_some()),
         ];
         given.into_iter().filter(|(_, is_given)| *is_given).map(|(field, _)| field)
     }
@@ -177,9 +197,10 @@ impl LockRequest {
     }
 }
 
-/// Answer to lock and renew.
+/// Answer to lock, renew and a campaign.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LockResult {
+    #[serde(alias = "elected")]
     pub locked: bool,
     pub name: String,
     /// Of a hold of several, all of them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::connect::refused;
 use super::super::output::Span;
 use super::super::{Failure, exit};
-use super::arguments::Lock;
+use super::asked::Asked;
 use super::deadlock;
 use super::described::{described, quoted, were};
 use super::group::Group;
@@ -36,7 +36,7 @@ enum Attempt {
 /// Acquires the lock; a signal ends the wait.
 pub(super) async fn acquire(
     client: &Client,
-    asked: &Lock,
+    asked: &Asked,
     signals: &mut Signals,
     group: &mut Group,
 ) -> Result<(Session, AcquiredLock), Failure> {
@@ -50,7 +50,7 @@ pub(super) async fn acquire(
         },
         signal = signals.end(group) => {
             let code = exit::SIGNAL.saturating_add(u8::try_from(signal.as_raw()).unwrap_or_default());
-            Err(Failure::new(code, format!("the wait for {} was ended by a signal", quoted(asked.names()))))
+            Err(Failure::new(code, format!("the wait for {} was ended by a signal", quoted(&asked.names))))
         }
     };
     if let Ok(Attempt::Held(session, hold)) = attempt {
@@ -61,7 +61,7 @@ pub(super) async fn acquire(
     timeout_at(end, client.close_session()).await;
     Err(match attempt {
         Err(failure) => failure,
-        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, reason(client, asked.names(), attempt, end).await),
+        Ok(attempt) => Failure::new(exit::NOT_ACQUIRED, reason(client, &asked.names, attempt, end).await),
     })
 }
 
@@ -85,7 +85,7 @@ async fn reason(client: &Client, names: &[String], attempt: Attempt, end: Moment
     }
 }
 
-async fn attempt(client: &Client, asked: &Lock, begun: Moment) -> Result<Attempt, ClientError> {
+async fn attempt(client: &Client, asked: &Asked, begun: Moment) -> Result<Attempt, ClientError> {
     let end = asked.wait.map(|wait| begun.after(wait));
     loop {
         let session = client.open_session().await?;
@@ -101,25 +101,25 @@ async fn attempt(client: &Client, asked: &Lock, begun: Moment) -> Result<Attempt
 async fn attempt_in(
     session: Session,
     client: &Client,
-    asked: &Lock,
+    asked: &Asked,
     end: Option<Moment>,
 ) -> Result<Attempt, ClientError> {
     let tokens = tokens();
     if !tokens.is_empty() {
         // Under another `latchd lock`: do not wait before it is known who holds the lock.
-        if let Some(hold) = client.acquire(&asked.request().wait(Duration::ZERO)).await? {
+        if let Some(hold) = client.acquire(&asked.request.clone().wait(Duration::ZERO)).await? {
             return Ok(Attempt::Held(session, hold));
         }
         let wait = end.map(Moment::left);
-        for seen in all_seen(client, asked.names()).await {
-            if let Some(why) = deadlock::with_oneself(&seen, asked.need(), &tokens, wait) {
+        for seen in all_seen(client, &asked.names).await {
+            if let Some(why) = deadlock::with_oneself(&seen, asked.need, &tokens, wait) {
                 return Ok(Attempt::DeadlockWithOneself(why));
             }
         }
     }
     let request = match end {
-        Some(end) => asked.request().wait(end.left()),
-        None => asked.request().wait_for_ever(),
+        Some(end) => asked.request.clone().wait(end.left()),
+        None => asked.request.clone().wait_for_ever(),
     };
     let hold = client.acquire(&request).await?;
     Ok(hold.map_or(Attempt::TimedOut, |hold| Attempt::Held(session, hold)))

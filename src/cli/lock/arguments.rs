@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::super::Failure;
 use super::super::connect::Connect;
+use super::asked::{Asked, duration, lease, names_behind_dashes, pair};
 use super::deadlock::Need;
 use crate::client::LockRequest;
 
@@ -34,7 +35,7 @@ pub struct Lock {
     pub(super) wait: Option<Duration>,
     /// How long the lock stays taken after this process could last renew it; renewed at a third of it
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
-    pub(super) lease: Duration,
+    lease: Duration,
     /// Metadata that listings show with the hold, beside `host`, `pid` and `user`; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
@@ -93,16 +94,8 @@ Examples:
 impl Lock {
     /// Finds names that begin with a hyphen: a first `--` ends the options then, and a second one begins the command.
     pub(super) fn named(mut self) -> Result<Lock, Failure> {
-        let is_name = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
-        // The first word may be `--`, as a name.
-        let dashes = self.command.iter().skip(1).position(|word| word == "--").map(|at| at + 1);
-        if let (true, Some(dashes), Some(first)) = (self.names.is_empty(), dashes, self.command.first())
-            && is_name(first)
-            && self.command.len() > dashes + 1
-        {
-            let names = self.command.drain(..=dashes).take(dashes).map(OsString::into_string);
-            let names = names.collect::<Result<Vec<_>, _>>();
-            self.names = names.map_err(|name| Failure::usage(format!("{} is not UTF-8", name.to_string_lossy())))?;
+        if self.names.is_empty() {
+            self.names = names_behind_dashes(&mut self.command)?;
         }
         match self.names.as_slice() {
             [] => Err(Failure::usage(format!("<NAME> is missing\n\nUsage: {USAGE}"))),
@@ -112,17 +105,17 @@ impl Lock {
         }
     }
 
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            names: self.names.clone(),
+            need: if self.shared { Need::Shared } else { Need::Places(self.weight.unwrap_or(1)) },
+            request: self.request(),
+            wait: self.wait,
+            lease: self.lease,
+        }
     }
 
-    /// What it needs of each lock.
-    pub(super) fn need(&self) -> Need {
-        if self.shared { Need::Shared } else { Need::Places(self.weight.unwrap_or(1)) }
-    }
-
-    /// The request, without the wait.
-    pub(super) fn request(&self) -> LockRequest {
+    fn request(&self) -> LockRequest {
         let mut request = LockRequest::of_all(&self.names).lease(self.lease);
         request = match (self.shared, self.names.len()) {
             (true, _) => request.shared(),
@@ -133,19 +126,4 @@ impl Lock {
         request = self.lock_delay.into_iter().fold(request, LockRequest::lock_delay);
         self.metadata.iter().fold(request, |request, (key, value)| request.metadata(key, value))
     }
-}
-
-pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "expected a duration like 250ms, 30s, 10m or 24h".to_owned())
-}
-
-/// Less than a second is too short to end a command with TERM.
-fn lease(text: &str) -> Result<Duration, String> {
-    let lease = duration(text)?;
-    if lease < Duration::from_secs(1) { Err("a lease must be at least 1s long".to_owned()) } else { Ok(lease) }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }

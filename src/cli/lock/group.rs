@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use procfs::process::{Stat, all_processes};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
@@ -53,6 +54,14 @@ impl Group {
         // The standard library cannot wait for stopped children.
         let child = launcher.process_group(0).spawn()?;
         Ok(Group { leader: Pid::from_child(&child), pipe: Some(ours), change: None })
+    }
+
+    /// The same for a further command, with the signal mask that the first one inherited.
+    pub fn prepare_again(command: &[OsString], inherited: &SigSet) -> io::Result<Group> {
+        let own = inherited.thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let group = Group::prepare(command);
+        own.thread_set_mask()?;
+        group
     }
 
     /// Starts the command with these variables.

@@ -26,7 +26,14 @@ const PASSED_ON: [Signal; 9] = [
     Signal::CONT,
 ];
 
-pub(super) struct Signals(mpsc::UnboundedReceiver<Signal>);
+/// Those that ask a process to end.
+const ENDING: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
+
+pub(super) struct Signals {
+    received: mpsc::UnboundedReceiver<Signal>,
+    /// Whether one of them asked this process to end.
+    asked_to_end: bool,
+}
 
 impl Signals {
     /// Receives signals from now on. Signals that were ignored already stay ignored, for this process and the command:
@@ -43,22 +50,29 @@ impl Signals {
             let send = send.clone();
             tokio::spawn(async move { while stream.recv().await.is_some() && send.send(number).is_ok() {} });
         }
-        Ok(Signals(receive))
+        Ok(Signals { received: receive, asked_to_end: false })
     }
 
     pub async fn next(&mut self) -> Signal {
-        match self.0.recv().await {
-            Some(signal) => signal,
+        match self.received.recv().await {
+            Some(signal) => {
+                self.asked_to_end |= ENDING.contains(&signal);
+                signal
+            }
             // The senders end with the runtime.
             None => std::future::pending().await,
         }
+    }
+
+    pub fn asked_to_end(&self) -> bool {
+        self.asked_to_end
     }
 
     /// The first signal that asks this process to end. Meanwhile it stops when it is asked to.
     pub async fn end(&mut self, group: &mut Group) -> Signal {
         loop {
             match self.next().await {
-                signal @ (Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT) => return signal,
+                signal if ENDING.contains(&signal) => return signal,
                 Signal::CHILD => group.reap(),
                 Signal::TSTP => stop_the_job(),
                 _ => {}
