@@ -1,6 +1,7 @@
 //! `latchd lock` as scripts meet it: the built binary around small shell commands.
 
 mod counter;
+mod elect;
 mod exit_codes;
 mod first_process;
 mod inherited;

@@ -9,6 +9,7 @@ A hold is renewed by a thread of its own. `errors` says what can go wrong.
 
 from .changing import Transferred
 from .client import Client
+from .election import Leader, Leadership
 from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock, WrongProcess
 from .hold import Hold
 from .wire import BlockedBy, Holder, LockInfo
@@ -19,6 +20,8 @@ __all__ = [
     "Hold",
     "Holder",
     "LatchdError",
+    "Leader",
+    "Leadership",
     "LockInfo",
     "LockLost",
     "NotAcquired",

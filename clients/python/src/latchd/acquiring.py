@@ -82,6 +82,8 @@ def acquire(service: Service, wanted: Wanted, wait: Wait) -> Granted | None:
                 raise
             continue
         except Refused as error:
+            if error.code == "would-deadlock":
+                raise WouldDeadlock(wanted.names[0], []) from error
             # The service may be set to a shorter one, and says so in the one way or the other.
             longest = longest_wait(str(error)) if error.status in (200, 400) else None
             if longest is None or not 0 < longest < seconds:
@@ -94,7 +96,9 @@ def acquire(service: Service, wanted: Wanted, wait: Wait) -> Granted | None:
 
 def _ask(service: Service, wanted: Wanted, body: Json, session: Session, wait: Wait) -> Answer:
     """Sends requests under one idempotency key until one has an answer."""
-    call = Call("POST", "/v1/lock", body, session.id, str(uuid.uuid4()), asked.lock(wanted.names))
+    is_election = wanted.path != "/v1/lock"
+    check = asked.elected(wanted.names[0]) if is_election else asked.lock(wanted.names)
+    call = Call("POST", wanted.path, body, session.id, str(uuid.uuid4()), check, wanted.query)
     while True:
         waits = "wait_timeout_seconds" in body
         try:
@@ -113,7 +117,7 @@ def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session,
         raise WouldDeadlock(wanted.names[0], cycle)
     if isinstance(error, dict) and error.get("code") != WAIT_TIMEOUT:
         raise Refused(f"{wanted.shown}: {error.get('message')}", 200, str(error.get("code")))
-    if not told["locked"]:
+    if not told.get("locked", told.get("elected")):
         return None
     longest = min(wanted.lease, session.idle_seconds)
     until = lease_end(told, longest, answer.sent)

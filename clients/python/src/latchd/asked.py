@@ -36,6 +36,17 @@ def renewal(name: str, key: str) -> Check:
     return wrong
 
 
+def elected(name: str) -> Check:
+    """Of a campaign or a leader's request."""
+
+    def wrong(body: Json) -> str | None:
+        if body.get("elected") is True and not (_is_text(body.get("key")) and _is_token(body.get("fencing_token"))):
+            return "it has no key and fencing token"
+        return _flag(body, "elected") or _name(body, name)
+
+    return wrong
+
+
 def transfer(name: str) -> Check:
     def wrong(body: Json) -> str | None:
         if not (_is_text(body.get("key")) and _is_token(body.get("fencing_token"))):

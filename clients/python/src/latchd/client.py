@@ -11,6 +11,7 @@ from . import clock, enclosing
 from .acquiring import Wait, acquire
 from .adopting import adopt
 from .changing import Transferred
+from .election import Leader, Leadership, campaign, look_up
 from .errors import CutShort, LatchdError, NotAcquired
 from .hold import Hold
 from .identity import described
@@ -21,6 +22,8 @@ from .wire import Granted, LockInfo
 
 #: The time limit for asking who holds a lock that was not acquired.
 _LOOK_SECONDS = 1.0
+
+_Made = typing.TypeVar("_Made", bound=Hold)
 
 
 class Client:
@@ -94,15 +97,7 @@ class Client:
         wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
         if wait != 0 and size in (None, 1):
             self._refuse_own_deadlock(wanted)
-        try:
-            hold = self._acquire(wanted, wait, metadata, on_lost)
-        except CutShort as error:
-            if not wait:
-                raise
-            raise NotAcquired(wanted.names[0], [], 0, str(error)) from error
-        if hold is None:
-            raise self._not_acquired(wanted)
-        return hold
+        return self._must(wanted, wait, metadata, lambda granted: Hold(self._service, granted, on_lost))
 
     def read_lock(
         self,
@@ -133,7 +128,29 @@ class Client:
     ) -> Hold | None:
         """Takes a lock, or several, if all are free now; else None."""
         wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
-        return self._acquire(wanted, 0, metadata, on_lost)
+        return self._acquire(wanted, 0, metadata, lambda granted: Hold(self._service, granted, on_lost))
+
+    def elect(
+        self,
+        name: str,
+        value: str,
+        *,
+        wait: float | None = None,
+        lease: float = 10.0,
+        metadata: Mapping[str, str] | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
+    ) -> Leadership:
+        """Campaigns in an election, and leads it from then on, until the end of its block or until the lead is lost.
+        `value` is what `leader` says about this process, to everybody. The rest is as of `lock`: an election is one."""
+        wanted = campaign(name, value, lease)
+        if wait != 0:
+            self._refuse_own_deadlock(wanted)
+        return self._must(wanted, wait, metadata, lambda granted: Leadership(self._service, granted, on_lost, value))
+
+    def leader(self, name: str) -> Leader | None:
+        """Who leads an election, and for how long nobody else can; None if nobody leads."""
+        self._service.here()
+        return look_up(self._service, name, self._service.usual())
 
     def session_id(self) -> str:
         """The id of a session of this client, opened now if there is none; for `Hold.transfer` in another one. It is a
@@ -147,7 +164,7 @@ class Client:
         """Goes on with a hold that `Hold.transfer` has given to the session of this client. Raises `LockLost` if it has
         ended since."""
         self._service.here()
-        return self._begun(adopt(self._service, given, lease), on_lost)
+        return _begun(Hold(self._service, adopt(self._service, given, lease), on_lost))
 
     def show(self, name: str) -> LockInfo | None:
         """The holders of a lock and its number of waiters; None if it has neither."""
@@ -169,13 +186,30 @@ class Client:
     def __reduce__(self) -> typing.NoReturn:
         raise TypeError("a Client belongs to its process: make one in each")
 
+    def _must(
+        self,
+        wanted: Wanted,
+        wait: float | None,
+        metadata: Mapping[str, str] | None,
+        make: Callable[[Granted], _Made],
+    ) -> _Made:
+        try:
+            hold = self._acquire(wanted, wait, metadata, make)
+        except CutShort as error:
+            if not wait:
+                raise
+            raise NotAcquired(wanted.names[0], [], 0, str(error)) from error
+        if hold is None:
+            raise self._not_acquired(wanted)
+        return hold
+
     def _acquire(
         self,
         wanted: Wanted,
         wait: float | None,
         metadata: Mapping[str, str] | None,
-        on_lost: Callable[[Hold], object] | None,
-    ) -> Hold | None:
+        make: Callable[[Granted], _Made],
+    ) -> _Made | None:
         if wait is not None and not 0 <= wait:
             raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
         self._service.here()
@@ -183,12 +217,7 @@ class Client:
             wanted = dataclasses.replace(wanted, body={**wanted.body, "metadata": shown})
         with self._service.sessions.in_use():
             granted = acquire(self._service, wanted, Wait.of(wait, self._service.patience))
-            return None if granted is None else self._begun(granted, on_lost)
-
-    def _begun(self, granted: Granted, on_lost: Callable[[Hold], object] | None) -> Hold:
-        hold = Hold(self._service, granted, on_lost)
-        hold._begin()
-        return hold
+            return None if granted is None else _begun(make(granted))
 
     def _look(self, name: str) -> LockInfo | None:
         """The same for a message; None if it takes long."""
@@ -218,3 +247,8 @@ class Client:
         elif own & {holder.fencing_token for holder in found.holders}:
             note = "held by this client itself"
         return NotAcquired(found.name, found.holders, found.queue_length, note)
+
+
+def _begun(hold: _Made) -> _Made:
+    hold._begin()
+    return hold

@@ -37,9 +37,10 @@ class WouldDeadlock(NotAcquired):
     the first. Release something, or take all of the locks at once."""
 
     def __init__(self, name: str, cycle: list[BlockedBy]) -> None:
-        #: Who waits for what, and who has it.
+        #: Who waits for what, and who has it; empty for a campaign in an election.
         self.cycle = cycle
-        super().__init__(name, [], 0, f"to wait would be a deadlock: {'; '.join(map(str, cycle))}")
+        steps = ": " + "; ".join(map(str, cycle)) if cycle else ""
+        super().__init__(name, [], 0, f"to wait would be a deadlock{steps}")
 
 
 class LockLost(LatchdError):

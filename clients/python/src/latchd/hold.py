@@ -20,6 +20,8 @@ from .wire import Granted
 
 log = logging.getLogger("latchd")
 
+_Self = typing.TypeVar("_Self", bound="Hold")
+
 #: The time limit for releasing a hold that is lost.
 _FAREWELL_SECONDS = 0.5
 
@@ -120,7 +122,7 @@ class Hold:
             keeper.end()
         return transferred
 
-    def __enter__(self) -> Hold:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(

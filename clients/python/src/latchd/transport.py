@@ -260,9 +260,18 @@ def _failure(url: str, response: requests.Response, body: Json | None, unauthori
     # Of latchd's own, and no page of a proxy for a wrong path.
     is_problem = body is not None and response.headers.get("Content-Type", "").startswith(_PROBLEM)
     if body is not None and is_problem and str(body.get("type")).startswith("/docs/errors#"):
-        return Refused(message, status, str(body.get("code")))
+        return _problem(message, status, str(body.get("code")))
     if status == 404 and body is not None and body.get("code") == _NOT_FOUND and "message" in body:
         return HoldGone(message, status)
     if status == 410 and body is not None and isinstance(body.get("code"), int) and "message" in body:
         return HoldEnded(message, status)
     return Refused(message, status)
+
+
+def _problem(message: str, status: int, code: str) -> Refused:
+    """Of a problem document."""
+    if (status, code) == (401, "session-unknown"):
+        return SessionEnded(message, status, code)
+    if (status, code) == (410, "request-ended"):
+        return HoldEnded(message, status, code)
+    return Refused(message, status, code)

@@ -21,6 +21,9 @@ class Wanted:
     places: tuple[tuple[str, bool], ...]
     lease: float
     body: Mapping[str, object]
+    #: Where it is asked for.
+    path: str = "/v1/lock"
+    query: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
