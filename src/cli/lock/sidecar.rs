@@ -90,10 +90,12 @@ impl Sidecar {
 
     async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let head = tokio::time::timeout(TIMEOUT, head(&mut stream)).await??;
-        let text = match head.split_whitespace().take(2).collect::<Vec<_>>().as_slice() {
-            ["GET", "/leader"] => self.leader().await,
-            [_, "/leader"] => answer("405 Method Not Allowed", "Allow: GET\r\n", r#"{"error":"only GET"}"#),
-            [_, _] => answer("404 Not Found", "", r#"{"error":"only /leader is here"}"#),
+        let text = match head.split_whitespace().take(3).collect::<Vec<_>>().as_slice() {
+            ["GET", "/leader", _] => self.leader().await,
+            [_, "/leader", _] => answer("405 Method Not Allowed", "Allow: GET\r\n", r#"{"error":"only GET"}"#),
+            [_, _, version] if version.starts_with("HTTP/") => {
+                answer("404 Not Found", "", r#"{"error":"only /leader is here"}"#)
+            }
             _ => answer("400 Bad Request", "", r#"{"error":"this is no request"}"#),
         };
         tokio::time::timeout(TIMEOUT, stream.write_all(text.as_bytes())).await??;
@@ -101,12 +103,10 @@ impl Sidecar {
     }
 
     async fn leader(&self) -> String {
-        let found = match self.look_up().await {
-            Ok(found) => found,
-            Err(error) => {
-                let body = serde_json::json!({ "name": self.name, "error": error.to_string() });
-                return answer("503 Service Unavailable", "", &body.to_string());
-            }
+        let found = match tokio::time::timeout(TIMEOUT, self.look_up()).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return self.unknown(&error.to_string()),
+            Err(_) => return self.unknown("no answer in time"),
         };
         let (leader, until) = found.map_or((None, None), |(leader, until)| (Some(leader), Some(until)));
         let token = leader.as_ref().map(|leader| leader.fencing_token);
@@ -118,6 +118,11 @@ impl Sidecar {
             reliable_for_seconds: until.map_or(Duration::ZERO, Moment::left).as_secs_f64(),
         };
         answer("200 OK", "", &serde_json::to_string(&body).expect("our own answers are JSON"))
+    }
+
+    fn unknown(&self, why: &str) -> String {
+        let body = serde_json::json!({ "name": self.name, "error": why });
+        answer("503 Service Unavailable", "", &body.to_string())
     }
 
     /// The last answer as long as nobody else can be elected, then the next.
