@@ -119,6 +119,18 @@ def test_upgrade_waits_to_be_alone_and_goes_on_under_a_new_token(client: Client,
         counted.upgrade(wait=0)
 
 
+def test_upgrade_outlasts_the_services_longest_wait() -> None:
+    server = Server(environment={"LATCHD_LOCKS_WAIT_MAX": "300ms"})
+    try:
+        with Client(server.url) as client, Client(server.url) as other:
+            hold, reader = client.read_lock("long-upgrade"), other.read_lock("long-upgrade")
+            threading.Timer(1.0, reader.release).start()
+            hold.upgrade()
+            assert other.try_lock("long-upgrade", mode="shared") is None
+    finally:
+        server.end()
+
+
 @pytest.mark.parametrize("change", ["upgrade", "downgrade"])
 def test_change_of_a_hold_that_was_ended_loses_it(server: Server, change: str) -> None:
     told: list[Hold] = []

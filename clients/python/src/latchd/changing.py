@@ -10,7 +10,7 @@ from .acquiring import SLICE_SECONDS, Wait
 from .errors import CutShort, Refused
 from .service import Service
 from .transport import Answer, Call
-from .wire import WAIT_TIMEOUT, BlockedBy, Granted, deadlock
+from .wire import WAIT_TIMEOUT, BlockedBy, Granted, deadlock, longest_wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,13 @@ def upgrade(service: Service, hold: Granted, wait: Wait) -> Granted | list[Block
             # The next attempt takes the place of this one.
             if not body or clock.left(wait.ends) == 0:
                 raise
+            continue
+        except Refused as refused:
+            # The service may be set to a shorter one.
+            longest = longest_wait(str(refused)) if refused.status == 400 else None
+            if longest is None or not 0 < longest < seconds:
+                raise
+            service.longest_wait = longest
             continue
         if answer.body["locked"]:
             return _changed(hold, answer)
