@@ -162,8 +162,7 @@ class Keeper:
                 continue
             if not answer.body["locked"]:
                 with self.handover:
-                    if self.ended.is_set():
-                        break
+                    pass  # If it was handed over meanwhile, nothing is lost any more.
                 raise _Lost("the service says that it has ended")
             self._extend(answer.sent, lease_end(answer.body, self.granted.longest, answer.sent))
             return answer.sent
