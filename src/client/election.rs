@@ -1,6 +1,5 @@
-//! Elections: what a candidate asks for, and who leads.
+//! Elections: who leads.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -24,17 +23,6 @@ pub struct Leader {
     pub fencing_token: u64,
     /// For how long nobody else is elected after the request was sent.
     pub reliable_for_seconds: f64,
-}
-
-/// The body of a campaign.
-#[derive(Serialize)]
-pub(super) struct Campaign<'a> {
-    pub value: &'a str,
-    pub lease_seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wait_timeout_seconds: Option<f64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: &'a BTreeMap<String, String>,
 }
 
 impl Client {

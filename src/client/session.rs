@@ -7,6 +7,7 @@ use reqwest::Method;
 use super::call::Call;
 use super::clock::Moment;
 use super::core::Client;
+use super::election;
 use super::error::ClientError;
 use super::hold::AcquiredLock;
 use super::names::{HoldRequest, Names};
@@ -58,7 +59,13 @@ impl Client {
 
     /// The call for a lock, with an idempotency key.
     pub(super) fn call_for(&self, request: &LockRequest) -> Call {
-        request.clone().with_default_metadata(&self.0.metadata).call().once()
+        let request = request.clone().with_default_metadata(&self.0.metadata);
+        match request.campaign_body() {
+            None => Call::new(Method::POST, "/v1/lock").json(&request).once(),
+            Some(body) => {
+                Call::new(Method::POST, election::PATH).query("name", request.names().first()).json(&body).once()
+            }
+        }
     }
 
     pub async fn unlock(&self, name: &str, key: &str) -> Result<UnlockResult, ClientError> {

@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::Method;
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
 use super::clock::Moment;
-use super::election::{self, Campaign};
 use super::names::Names;
 
 /// The service's default of `locks.metadata_entries_max`.
@@ -150,12 +147,14 @@ impl LockRequest {
         &self.names
     }
 
-    /// The call for it.
-    pub(super) fn call(&self) -> Call {
-        let Some(value) = &self.value else { return Call::new(Method::POST, "/v1/lock").json(self) };
-        let (lease_seconds, wait_timeout_seconds) = (self.lock_timeout_seconds, self.wait_timeout_seconds);
-        let campaign = Campaign { value, lease_seconds, wait_timeout_seconds, metadata: &self.metadata };
-        Call::new(Method::POST, election::PATH).query("name", self.names.first()).json(&campaign)
+    /// The body for an election.
+    pub(super) fn campaign_body(&self) -> Option<Campaign<'_>> {
+        Some(Campaign {
+            value: self.value.as_deref()?,
+            lease_seconds: self.lock_timeout_seconds,
+            wait_timeout_seconds: self.wait_timeout_seconds,
+            metadata: &self.metadata,
+        })
     }
 
     /// Those of its fields that services did not always know.
@@ -195,6 +194,17 @@ impl LockRequest {
         let is_shorter = limit > 0.0 && self.wait_timeout_seconds.is_some_and(|asked| limit < asked);
         is_shorter.then(|| LockRequest { wait_timeout_seconds: Some(limit), ..self.clone() })
     }
+}
+
+/// The body of a campaign.
+#[derive(Serialize)]
+pub(super) struct Campaign<'a> {
+    pub value: &'a str,
+    pub lease_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_timeout_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: &'a BTreeMap<String, String>,
 }
 
 /// Answer to lock, renew and a campaign.
