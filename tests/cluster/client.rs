@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::bodies::{self, seconds};
 use super::fleet::Addresses;
 use super::history::{Answer, Ask, Nanos, Op, Recorder};
+use super::target::Target;
 use super::tries::{ANSWER_WITHIN, GIVE_UP_AFTER, PAUSE, Tries, Wanted};
 use super::wire::{self, Silence, Wire};
 use crate::proof::random::Random;
@@ -15,7 +17,7 @@ const COOKIE: &str = "ldlm-session";
 
 #[derive(Clone, Debug)]
 pub struct Hold {
-    pub name: String,
+    pub target: Target,
     pub key: String,
     pub token: u64,
 }
@@ -23,7 +25,7 @@ pub struct Hold {
 pub struct Client<'a> {
     number: u64,
     nodes: Addresses,
-    recorder: &'a Recorder,
+    pub recorder: &'a Recorder,
     random: Random,
     node: u64,
     wire: Wire,
@@ -62,13 +64,15 @@ impl<'a> Client<'a> {
         &mut self.random
     }
 
-    /// Acquires a lock. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
-    pub fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
+    /// Acquires a lock, or several at once. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
+    pub fn acquire(&mut self, target: impl Into<Target>, wanted: Wanted, id: u64) -> Option<Hold> {
+        let target = target.into();
         if !self.has_session() {
             return None;
         }
         let key = format!("{}-{id}-{}", self.number, self.random.next());
-        let mut body = json!({"name": name, "lock_timeout_seconds": seconds(wanted.lease_ms)});
+        let mut body = bodies::acquire(&target);
+        body["lock_timeout_seconds"] = json!(seconds(wanted.lease_ms));
         if let Some(wait_ms) = wanted.wait_ms {
             body["wait_timeout_seconds"] = json!(seconds(wait_ms));
         }
@@ -88,12 +92,13 @@ impl<'a> Client<'a> {
         };
         let Wanted { lease_ms, wait_ms, keyed, .. } = wanted;
         if answer == Answer::Ended && tries.failed.is_none() {
+            let name = &target.name;
             self.recorder.complain(format!("client {}, {name}: ended, but nothing was asked before", self.number));
         }
-        let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
+        let op = self.op(id, &target, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
         let ops = tries.acquired(op, answer, || self.recorder.number());
         ops.into_iter().for_each(|op| self.recorder.op(op));
-        let hold = hold_key.map(|(key, token)| Hold { name: name.to_owned(), key, token });
+        let hold = hold_key.map(|(key, token)| Hold { target, key, token });
         if hold.is_none() && tries.lost.is_some() {
             self.abandon();
         }
@@ -104,7 +109,7 @@ impl<'a> Client<'a> {
     /// Releases a hold, and retries until there is an answer: a repeated release does no harm.
     pub fn release(&mut self, hold: &Hold) {
         self.held.retain(|held| held.token != hold.token);
-        let body = json!({"name": hold.name, "key": hold.key});
+        let body = bodies::of_hold(&hold.target, &hold.key);
         let mut tries = Tries::new(self.recorder.now());
         let answer = loop {
             let answer = match self.send(&wire::Ask::post("/v1/unlock", &body), ANSWER_WITHIN) {
@@ -126,8 +131,7 @@ impl<'a> Client<'a> {
             std::thread::sleep(PAUSE);
         };
         let given_up = !matches!(answer, Answer::Released | Answer::NotHeld) && tries.are_over(self.recorder.now());
-        let op = self.op(self.recorder.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
-        self.recorder.op(Op { answer, ..op });
+        self.note(&hold.target, Ask::Release { token: hold.token }, tries.call, answer);
         if given_up {
             self.abandon();
         }
@@ -135,7 +139,8 @@ impl<'a> Client<'a> {
 
     /// Renews a lease, without a retry.
     pub fn renew(&mut self, hold: &Hold, lease_ms: u64) {
-        let body = json!({"name": hold.name, "key": hold.key, "lock_timeout_seconds": seconds(lease_ms)});
+        let mut body = bodies::of_hold(&hold.target, &hold.key);
+        body["lock_timeout_seconds"] = json!(seconds(lease_ms));
         let call = self.recorder.now();
         let (answer, _) = self.locked("/v1/renew", &body, &[], ANSWER_WITHIN);
         let answer = match answer {
@@ -143,30 +148,22 @@ impl<'a> Client<'a> {
             Answer::Contended => Answer::NotHeld,
             other => other,
         };
-        let op = self.op(self.recorder.number(), &hold.name, Ask::Renew { token: hold.token, lease_ms }, call);
-        self.recorder.op(Op { answer, ..op });
+        self.note(&hold.target, Ask::Renew { token: hold.token, lease_ms }, call, answer);
     }
 
     /// Reads a lock; `None` if no answer came.
     pub fn read(&mut self, name: &str) -> Option<(Option<u64>, u64)> {
         let call = self.recorder.now();
         let answer = match self.send(&wire::Ask::get(&format!("/v1/locks/{name}")), ANSWER_WITHIN) {
-            Ok(answer) if answer.status == 404 => Answer::Seen { token: None, waiters: 0 },
-            Ok(answer) => self.judge(&answer, |body| {
-                let token = body["holders"].as_array()?.first().map(|hold| hold["fencing_token"].as_u64());
-                Some(Answer::Seen {
-                    token: token.map_or(Some(None), |token| token.map(Some))?,
-                    waiters: body["queue_length"].as_u64()?,
-                })
-            }),
+            Ok(answer) if answer.status == 404 => Answer::Seen { token: None, others: Vec::new(), waiters: 0 },
+            Ok(answer) => self.judge(&answer, bodies::seen),
             Err(silence) => unanswered(&silence),
         };
         let seen = match &answer {
-            Answer::Seen { token, waiters } => Some((*token, *waiters)),
+            Answer::Seen { token, waiters, .. } => Some((*token, *waiters)),
             _ => None,
         };
-        let op = self.op(self.recorder.number(), name, Ask::Read, call);
-        self.recorder.op(Op { answer, ..op });
+        self.note(&name.into(), Ask::Read, call, answer);
         if seen.is_none() {
             self.move_on();
         }
@@ -177,9 +174,8 @@ impl<'a> Client<'a> {
     pub fn abandon(&mut self) {
         let began = Instant::now();
         for hold in std::mem::take(&mut self.held) {
-            let now = self.recorder.now();
-            let op = self.op(self.recorder.number(), &hold.name, Ask::Release { token: hold.token }, now);
-            self.recorder.op(Op { answer: Answer::Unknown("its session is closed".to_owned()), ..op });
+            let (ask, answer) = (Ask::Release { token: hold.token }, "its session is closed".to_owned());
+            self.note(&hold.target, ask, self.recorder.now(), Answer::Unknown(answer));
         }
         while self.session.is_some() && began.elapsed() < GIVE_UP_AFTER {
             let ask = wire::Ask { method: "DELETE", target: "/session", headers: &[], body: None };
@@ -238,7 +234,7 @@ impl<'a> Client<'a> {
     }
 
     /// An answer in our words: `read` for the bodies of 200, everything else is refused or unknown.
-    fn judge(&mut self, answer: &Response, read: impl FnOnce(&Value) -> Option<Answer>) -> Answer {
+    pub fn judge(&mut self, answer: &Response, read: impl FnOnce(&Value) -> Option<Answer>) -> Answer {
         let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         let text = format!("{} {}", answer.status, answer.text());
         match answer.status {
@@ -257,7 +253,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn send(&mut self, ask: &wire::Ask<'_>, within: Duration) -> Result<Response, Silence> {
+    pub fn send(&mut self, ask: &wire::Ask<'_>, within: Duration) -> Result<Response, Silence> {
         let cookie = self.session.as_ref().map(|session| format!("{COOKIE}={session}"));
         let mut headers = ask.headers.to_vec();
         headers.extend(cookie.as_deref().map(|cookie| ("Cookie", cookie)));
@@ -269,20 +265,26 @@ impl<'a> Client<'a> {
         result
     }
 
-    fn op(&self, id: u64, name: &str, ask: Ask, call: Nanos) -> Op {
+    fn op(&self, id: u64, target: &Target, ask: Ask, call: Nanos) -> Op {
         let (client, node, end) = (self.number, self.node, self.recorder.now());
-        let answer = Answer::Unknown(String::new());
-        Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0, asked_again: 0 }
+        let (answer, target) = (Answer::Unknown(String::new()), target.clone());
+        Op { id, client, node, target, ask, call, end, answer, lost_for: 0, asked_again: 0 }
+    }
+
+    pub fn note(&self, target: &Target, ask: Ask, call: Nanos, answer: Answer) {
+        let op = self.op(self.recorder.number(), target, ask, call);
+        self.recorder.op(Op { answer, ..op });
+    }
+
+    /// A hold goes on with another token.
+    pub fn replace(&mut self, hold: &Hold, by: &Hold) {
+        self.held.iter_mut().filter(|held| held.token == hold.token).for_each(|held| *held = by.clone());
     }
 }
 
-fn unanswered(silence: &Silence) -> Answer {
+pub fn unanswered(silence: &Silence) -> Answer {
     match silence {
         Silence::NotSent(_) => Answer::Refused(silence.to_string()),
         Silence::Lost(_) => Answer::Unknown(silence.to_string()),
     }
-}
-
-fn seconds(ms: u64) -> f64 {
-    std::time::Duration::from_millis(ms).as_secs_f64()
 }

@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::target::{Mode, Target};
+
 /// Nanoseconds since the run began, by the monotonic clock of the process that drives all clients.
 pub type Nanos = u64;
 
@@ -29,6 +31,12 @@ pub enum Ask {
         token: u64,
         lease_ms: u64,
     },
+    /// Another mode for a hold; for a shared one that is to be the only one, with a wait or without.
+    Convert {
+        token: u64,
+        to: Mode,
+        wait_ms: Option<u64>,
+    },
     Read,
 }
 
@@ -45,11 +53,18 @@ pub enum Answer {
     Ended,
     Released,
     Renewed,
-    /// To a release or a renewal: the key opens nothing.
+    /// The hold has another mode, and another token.
+    Converted {
+        token: u64,
+    },
+    /// To a release, a renewal or a conversion: the key opens nothing.
     NotHeld,
     /// Who holds it, and how many wait.
     Seen {
         token: Option<u64>,
+        /// The tokens besides the first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<u64>,
         waiters: u64,
     },
     /// Nothing was done, and the server said so.
@@ -65,7 +80,8 @@ pub struct Op {
     pub client: u64,
     /// The node that was asked last.
     pub node: u64,
-    pub name: String,
+    #[serde(flatten)]
+    pub target: Target,
     pub ask: Ask,
     pub call: Nanos,
     pub end: Nanos,
@@ -82,6 +98,14 @@ impl Op {
     pub fn granted(&self) -> Option<u64> {
         match (&self.ask, &self.answer) {
             (Ask::Acquire { .. }, Answer::Granted { token }) => Some(*token),
+            _ => None,
+        }
+    }
+
+    /// The token that is new with this answer.
+    pub fn new_token(&self) -> Option<u64> {
+        match &self.answer {
+            Answer::Granted { token } | Answer::Converted { token } => Some(*token),
             _ => None,
         }
     }
@@ -226,14 +250,27 @@ mod tests {
         recorder.run(7, 3, "reading back");
         recorder.fault("none");
         let ask = Ask::Acquire { lease_ms: 5, wait_ms: None, keyed: true };
-        let answer = Answer::Granted { token: 9 };
-        let (client, node, name) = (1, 2, "a".to_owned());
-        recorder.op(Op { id: 0, client, node, name, ask, call: 1, end: 2, answer, lost_for: 0, asked_again: 0 });
+        let (client, node, answer) = (1, 2, Answer::Granted { token: 9 });
+        let target = Target::several([("a".to_owned(), Mode::Exclusive), ("b".to_owned(), Mode::Shared)]);
+        let op = Op { id: 0, client, node, target, ask, call: 1, end: 2, answer, lost_for: 0, asked_again: 0 };
+        recorder.op(op.clone());
+        let answer = Answer::Seen { token: Some(9), others: vec![10], waiters: 0 };
+        recorder.op(Op { target: "b".into(), ask: Ask::Read, answer, ..op });
         recorder.queued(0, 3);
         recorder.complain("nothing");
         let (noted, complaints) = recorder.finish();
         let again = read(file.path());
         assert_eq!((again.ops, again.queued), (noted.ops, noted.queued));
         assert_eq!(complaints, ["nothing"]);
+    }
+
+    /// Such a line was written when every lock was exclusive.
+    #[test]
+    fn history_of_an_older_run_is_read() {
+        let line = r#"{"op":{"id":4,"client":1,"node":2,"name":"a","ask":"read","call":1,"end":2,"answer":{"seen":{"token":3,"waiters":0}},"lost_for":0}}"#;
+        let Line::Op(op) = serde_json::from_str(line).expect("it is read") else { panic!("an operation") };
+        assert_eq!(op.target, "a".into());
+        assert_eq!(op.answer, Answer::Seen { token: Some(3), others: Vec::new(), waiters: 0 });
+        assert_eq!(serde_json::to_string(&op).expect("JSON").matches("others").count(), 0);
     }
 }

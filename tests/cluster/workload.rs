@@ -1,13 +1,15 @@
-//! What the clients of a run do: cycles on names that are checked in full, leases that run out, reads, and queues.
+//! What the clients of a run do: cycles on names that are checked in full, leases that run out, conversions, reads, and
+//! queues.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::checks::LINEARIZABLE;
+use super::choices::{self, Names};
 use super::client::{Client, Hold};
 use super::fleet::Addresses;
 use super::history::Recorder;
+use super::target::{Mode, Target};
 use super::tries::Wanted;
 use crate::proof::random::Random;
 
@@ -17,8 +19,8 @@ pub const CLIENTS: u64 = 16;
 const QUEUE: u64 = 4;
 /// Longer than any run.
 const WHOLE_RUN_MS: u64 = 36_000_000;
-/// Names under load at a time; few, so that clients meet.
-const NAMES: usize = 6;
+/// Names of locks with short leases; few, so that clients meet.
+const LEASED: usize = 6;
 /// Uses of a name before a new one takes its place; a use is at most four operations, and some are under way.
 const USES_PER_NAME: u32 = 32;
 const BETWEEN: Duration = Duration::from_millis(20);
@@ -28,12 +30,12 @@ pub struct Workload<'a> {
     pub nodes: Addresses,
     pub recorder: &'a Recorder,
     pub stop: AtomicBool,
-    names: Mutex<[(u32, u32); NAMES]>,
+    names: Mutex<Names>,
 }
 
 impl<'a> Workload<'a> {
     pub fn new(nodes: Addresses, recorder: &'a Recorder) -> Self {
-        Self { nodes, recorder, stop: AtomicBool::new(false), names: Mutex::new([(0, 0); NAMES]) }
+        Self { nodes, recorder, stop: AtomicBool::new(false), names: Mutex::default() }
     }
 
     /// Runs all clients while `meanwhile` does.
@@ -67,28 +69,30 @@ impl<'a> Workload<'a> {
         client.abandon();
     }
 
-    /// A name that is checked in full: its lease outlives the run.
+    /// What is checked in full: its lease outlives the run.
     fn checked(&self, client: &mut Client<'_>) {
-        let name = self.name(client.random().below(NAMES));
+        let target = self.names.lock().expect("no client panics").choose(client.random(), USES_PER_NAME);
         let wait_ms = [None, None, Some(100), Some(600)][client.random().below(4)];
         if client.random().below(4) == 0 {
-            client.read(&name);
+            client.read(&target.name);
         }
-        let Some(hold) = self.take(client, &name, WHOLE_RUN_MS, wait_ms) else { return };
+        let Some(hold) = self.take(client, &target, WHOLE_RUN_MS, wait_ms) else { return };
         match client.random().below(6) {
             0 => client.renew(&hold, WHOLE_RUN_MS),
-            1 => drop(client.read(&name)),
+            1 => drop(client.read(&target.name)),
             _ => {}
         }
-        client.release(&hold);
+        if let Some(hold) = converted(client, hold) {
+            client.release(&hold);
+        }
     }
 
-    /// A name with a short lease, which is given back, renewed, or left to run out.
+    /// With a short lease, which is given back, renewed, converted, or left to run out.
     fn leased(&self, client: &mut Client<'_>) {
-        let name = format!("lease-{}", client.random().below(NAMES));
+        let target = choices::leased(client.random(), LEASED);
         let lease_ms = 200 + client.random().below(600) as u64;
-        let Some(hold) = self.take(client, &name, lease_ms, Some(2500)) else { return };
-        match client.random().below(4) {
+        let Some(hold) = self.take(client, &target, lease_ms, Some(2500)) else { return };
+        match client.random().below(5) {
             0 => client.release(&hold),
             1 => {
                 std::thread::sleep(Duration::from_millis(lease_ms / 2));
@@ -96,27 +100,17 @@ impl<'a> Workload<'a> {
             }
             2 => {
                 std::thread::sleep(Duration::from_millis(lease_ms * 9 / 10));
-                client.read(&name);
+                client.read(&target.name);
             }
+            3 => drop(converted(client, hold)),
             _ => {}
         }
     }
 
-    fn take(&self, client: &mut Client<'_>, name: &str, lease_ms: u64, wait_ms: Option<u64>) -> Option<Hold> {
+    fn take(&self, client: &mut Client<'_>, target: &Target, lease_ms: u64, wait_ms: Option<u64>) -> Option<Hold> {
         let keyed = client.random().below(2) == 0;
         let patience = Duration::from_millis(4000 + wait_ms.unwrap_or(0));
-        client.acquire(name, Wanted { lease_ms, wait_ms, keyed, patience }, self.recorder.number())
-    }
-
-    /// The name in a slot; after so many uses the slot gets a new one, because long histories take too long to check.
-    fn name(&self, slot: usize) -> String {
-        let mut names = self.names.lock().expect("no client panics");
-        let (generation, uses) = &mut names[slot];
-        *uses += 1;
-        if *uses > USES_PER_NAME {
-            (*generation, *uses) = (*generation + 1, 1);
-        }
-        format!("{LINEARIZABLE}{slot}-{generation}")
+        client.acquire(target.clone(), Wanted { lease_ms, wait_ms, keyed, patience }, self.recorder.number())
     }
 
     /// Builds a queue of clients one by one, lets it run down, and begins anew.
@@ -140,8 +134,9 @@ impl<'a> Workload<'a> {
                 // Some give a request up and ask again under its key: that must not cost the place either.
                 let patience = Duration::from_millis([3000, 25_000][random.below(2)]);
                 let mut client = Client::new(1001 + place, &self.nodes, self.recorder, random.fork());
+                let target = choices::queued(random, name);
                 scope.spawn(move || {
-                    if let Some(hold) = client.acquire(name, keyed(patience), id) {
+                    if let Some(hold) = client.acquire(target, keyed(patience), id) {
                         client.release(&hold);
                     }
                     client.abandon();
@@ -151,7 +146,10 @@ impl<'a> Workload<'a> {
                 }
                 self.recorder.queued(id, self.recorder.now());
             }
-            first.release(&hold);
+            // Those readers go on together that are first in the queue.
+            let shares = random.below(3) == 0;
+            let hold = if shares { first.convert(&hold, Mode::Shared, None) } else { Some(hold) };
+            hold.iter().for_each(|hold| first.release(hold));
         });
     }
 
@@ -167,6 +165,14 @@ impl<'a> Workload<'a> {
         }
         false
     }
+}
+
+/// Converts a hold, perhaps; and perhaps back. `None` if it is not known what became of it.
+fn converted(client: &mut Client<'_>, mut hold: Hold) -> Option<Hold> {
+    while let Some((to, wait_ms)) = choices::conversion(client.random(), &hold.target) {
+        hold = client.convert(&hold, to, wait_ms)?;
+    }
+    Some(hold)
 }
 
 /// Ends the load when it goes out of scope.

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
+use super::invariants::AskedNames;
 use super::network::Network;
+use super::world::World;
 use crate::cluster::history::{History, Nanos, Op, Queued};
+use crate::cluster::target::Target;
 
 pub struct CallLog {
     began: Instant,
@@ -14,16 +17,18 @@ pub struct CallLog {
     next: AtomicU64,
     over: AtomicBool,
     inner: Mutex<(History, Vec<String>)>,
+    names: AskedNames,
 }
 
 impl CallLog {
-    pub fn new(began: Instant, network: &Network) -> Arc<CallLog> {
+    pub fn new(world: &World) -> Arc<CallLog> {
         Arc::new(CallLog {
-            began,
-            network: network.clone(),
+            began: world.clients_began(),
+            network: world.network.clone(),
             next: AtomicU64::new(0),
             over: AtomicBool::new(false),
             inner: Mutex::default(),
+            names: world.invariants.names.clone(),
         })
     }
 
@@ -34,6 +39,11 @@ impl CallLog {
 
     pub fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Its locks are looked at from now on.
+    pub fn is_asked_for(&self, target: &Target) {
+        self.names.add(target);
     }
 
     pub fn op(&self, op: Op) {

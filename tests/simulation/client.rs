@@ -3,22 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::domain::{
-    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Name, Proof, Refusal, SessionId, Wait,
-};
+use latchd::domain::{BodyDigest, Caller, HoldKey, IdempotencyId, IdempotencyKey, Name, Refusal, SessionId};
 use latchd::engine::{Engine, EngineError, Fault, GrantGuard};
 use tokio::time::{Instant, sleep};
 
 use super::call_log::CallLog;
 use super::endpoints::{Endpoints, NoAnswer};
 use super::node::DRIFT_MAX_PPM;
+use super::requests;
 use crate::cluster::history::{Answer, Ask, Nanos, Op};
+use crate::cluster::target::Target;
 use crate::cluster::tries::{ANSWER_WITHIN, GIVE_UP_AFTER, PAUSE, Tries, Wanted};
 use crate::proof::random::Random;
 
 #[derive(Clone, Debug)]
 pub struct Hold {
-    pub name: String,
+    pub target: Target,
     pub key: HoldKey,
     pub token: u64,
 }
@@ -30,7 +30,7 @@ pub struct Client {
     nodes: Vec<u64>,
     pub random: Random,
     node: u64,
-    session: Option<SessionId>,
+    pub session: Option<SessionId>,
     /// The holds of the session that were not released, even if their leases may be over.
     held: Vec<Hold>,
 }
@@ -57,15 +57,17 @@ impl Client {
         self.node = node;
     }
 
-    /// Acquires a lock. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
-    pub async fn acquire(&mut self, name: &str, wanted: Wanted, id: u64) -> Option<Hold> {
+    /// Acquires a lock, or several at once. `None` if it was not granted, or if that is unknown: then the session is closed, which releases it.
+    pub async fn acquire(&mut self, target: impl Into<Target>, wanted: Wanted, id: u64) -> Option<Hold> {
+        let target = target.into();
+        self.call_log.is_asked_for(&target);
         let session = self.session().await?;
         let request = IdempotencyKey { id: IdempotencyId(self.bytes()), body: BodyDigest([7; 16]) };
         let request = wanted.keyed.then_some(request);
         let mut tries = Tries::new(self.call_log.now());
         let (answer, key) = loop {
             tries.begin(self.call_log.now());
-            let (answer, key) = self.locked(name, wanted, session, request).await;
+            let (answer, key) = self.locked(&target, wanted, session, request).await;
             let again = wanted.keyed && matches!(answer, Answer::Unknown(_) | Answer::Refused(_));
             tries.end(self.call_log.now(), &answer);
             if !again || tries.are_over(self.call_log.now()) {
@@ -76,14 +78,14 @@ impl Client {
         };
         let lease_ms = certain_ms(wanted.lease_ms);
         let Wanted { wait_ms, keyed, .. } = wanted;
-        let op = self.op(id, name, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
+        let op = self.op(id, &target, Ask::Acquire { lease_ms, wait_ms, keyed }, tries.call);
         let token = match &answer {
             Answer::Granted { token } => Some(*token),
             _ => None,
         };
         let ops = tries.acquired(op, answer, || self.call_log.number());
         ops.into_iter().for_each(|op| self.call_log.op(op));
-        let hold = key.zip(token).map(|(key, token)| Hold { name: name.to_owned(), key, token });
+        let hold = key.zip(token).map(|(key, token)| Hold { target, key, token });
         if hold.is_none() && tries.lost.is_some() {
             self.abandon().await;
         }
@@ -93,18 +95,12 @@ impl Client {
 
     async fn locked(
         &mut self,
-        name: &str,
+        target: &Target,
         wanted: Wanted,
         session: SessionId,
         request: Option<IdempotencyKey>,
     ) -> (Answer, Option<HoldKey>) {
-        let acquire = Acquire {
-            session: Some(session),
-            lease_ms: Some(wanted.lease_ms),
-            wait: wanted.wait_ms.map(|timeout_ms| Wait::Attached { timeout_ms }),
-            idempotency_key: request,
-            ..Acquire::new(Name::from(name), HoldKey(self.bytes()), Dialect::LdlmRest)
-        };
+        let acquire = requests::acquire(target, wanted, session, HoldKey(self.bytes()), request);
         let granted = self.ask(wanted.patience, async move |engine| match engine.acquire(acquire).await {
             Ok(granted) => (Ok((granted.key, granted.token.0)), Some(granted.delivery)),
             Err(fault) => (Err(fault), None),
@@ -118,7 +114,9 @@ impl Client {
 
     fn not_acquired(&self, fault: Fault) -> Answer {
         match fault {
-            Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut) => Answer::Contended,
+            Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::WouldDeadlock { .. }) => {
+                Answer::Contended
+            }
             // It may have been granted, to a node that was declared down or that drains.
             Fault::Refused(Refusal::WaitCancelled | Refusal::RequestEnded)
             | Fault::Engine(EngineError::ShuttingDown | EngineError::Removed(_)) => {
@@ -133,7 +131,7 @@ impl Client {
         self.held.retain(|held| held.token != hold.token);
         let mut tries = Tries::new(self.call_log.now());
         let (answer, given_up) = loop {
-            let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
+            let (name, session, proof) = (hold.name(), self.session, requests::proof(hold));
             let released =
                 self.ask(ANSWER_WITHIN, async move |engine| (engine.release(name, session, proof).await, None));
             let answer = match released.await {
@@ -154,8 +152,7 @@ impl Client {
             }
             sleep(PAUSE).await;
         };
-        let op = self.op(self.call_log.number(), &hold.name, Ask::Release { token: hold.token }, tries.call);
-        self.call_log.op(Op { answer, ..op });
+        self.note(&hold.target, Ask::Release { token: hold.token }, tries.call, answer);
         if given_up {
             self.abandon().await;
         }
@@ -164,7 +161,7 @@ impl Client {
     /// Renews a lease, without a retry.
     pub async fn renew(&mut self, hold: &Hold, lease_ms: u64) {
         let call = self.call_log.now();
-        let (name, session, proof) = (Name::from(hold.name.as_str()), self.session, Proof::Key(hold.key));
+        let (name, session, proof) = (hold.name(), self.session, requests::proof(hold));
         let renewed =
             self.ask(ANSWER_WITHIN, async move |engine| (engine.renew(name, session, proof, lease_ms).await, None));
         let answer = match renewed.await {
@@ -174,8 +171,7 @@ impl Client {
             Err(no_answer) => unanswered(&no_answer),
         };
         let ask = Ask::Renew { token: hold.token, lease_ms: certain_ms(lease_ms) };
-        let op = self.op(self.call_log.number(), &hold.name, ask, call);
-        self.call_log.op(Op { answer, ..op });
+        self.note(&hold.target, ask, call, answer);
     }
 
     /// Reads a lock; `None` if no answer came.
@@ -184,19 +180,15 @@ impl Client {
         let wanted = Name::from(name);
         let seen = self.ask(ANSWER_WITHIN, async move |engine| (engine.lock(&wanted).await, None));
         let answer = match seen.await {
-            Ok(Ok((lock, _))) => Answer::Seen {
-                token: lock.as_ref().and_then(|lock| lock.holds.first()).map(|hold| hold.token.0),
-                waiters: lock.map_or(0, |lock| u64::from(lock.waiters)),
-            },
+            Ok(Ok((lock, _))) => requests::seen(lock),
             Ok(Err(fault)) => self.failed(fault),
             Err(no_answer) => unanswered(&no_answer),
         };
         let seen = match &answer {
-            Answer::Seen { token, waiters } => Some((*token, *waiters)),
+            Answer::Seen { token, waiters, .. } => Some((*token, *waiters)),
             _ => None,
         };
-        let op = self.op(self.call_log.number(), name, Ask::Read, call);
-        self.call_log.op(Op { answer, ..op });
+        self.note(&name.into(), Ask::Read, call, answer);
         if seen.is_none() {
             self.move_on();
         }
@@ -207,9 +199,8 @@ impl Client {
     pub async fn abandon(&mut self) {
         let began = Instant::now();
         for hold in std::mem::take(&mut self.held) {
-            let op =
-                self.op(self.call_log.number(), &hold.name, Ask::Release { token: hold.token }, self.call_log.now());
-            self.call_log.op(Op { answer: Answer::Unknown("its session is closed".to_owned()), ..op });
+            let (ask, answer) = (Ask::Release { token: hold.token }, "its session is closed".to_owned());
+            self.note(&hold.target, ask, self.call_log.now(), Answer::Unknown(answer));
         }
         while let Some(session) = self.session.filter(|_| began.elapsed() < GIVE_UP_AFTER) {
             let closed = self.ask(ANSWER_WITHIN, async move |engine| (engine.close_session(session).await, None));
@@ -242,7 +233,7 @@ impl Client {
         self.session
     }
 
-    async fn ask<T, F>(&mut self, patience: Duration, what: impl FnOnce(Engine) -> F) -> Result<T, NoAnswer>
+    pub async fn ask<T, F>(&mut self, patience: Duration, what: impl FnOnce(Engine) -> F) -> Result<T, NoAnswer>
     where
         T: Send + 'static,
         F: Future<Output = (T, Option<GrantGuard>)> + Send + 'static,
@@ -252,11 +243,12 @@ impl Client {
     }
 
     /// An error that is not an answer about the lock.
-    fn failed(&self, fault: Fault) -> Answer {
+    pub fn failed(&self, fault: Fault) -> Answer {
         match fault {
             Fault::Engine(EngineError::OutcomeUnknown) => Answer::Unknown("outcome unknown".to_owned()),
             Fault::Engine(error) => Answer::Refused(error.to_string()),
             Fault::Refused(Refusal::UnknownIncarnation) => Answer::Refused("unknown origin".to_owned()),
+            Fault::Refused(Refusal::NotYet { .. }) => Answer::Refused("the level is too low".to_owned()),
             other => {
                 self.call_log.complain(format!("client {} at node {} was answered {other:?}", self.number, self.node));
                 Answer::Unknown(format!("{other:?}"))
@@ -264,14 +256,31 @@ impl Client {
         }
     }
 
-    fn bytes(&mut self) -> [u8; 16] {
+    pub fn bytes(&mut self) -> [u8; 16] {
         (u128::from(self.random.next()) << 64 | u128::from(self.random.next())).to_le_bytes()
     }
 
-    fn op(&self, id: u64, name: &str, ask: Ask, call: Nanos) -> Op {
+    fn op(&self, id: u64, target: &Target, ask: Ask, call: Nanos) -> Op {
         let (client, node, end) = (self.number, self.node, self.call_log.now());
-        let answer = Answer::Unknown(String::new());
-        Op { id, client, node, name: name.to_owned(), ask, call, end, answer, lost_for: 0, asked_again: 0 }
+        let (answer, target) = (Answer::Unknown(String::new()), target.clone());
+        Op { id, client, node, target, ask, call, end, answer, lost_for: 0, asked_again: 0 }
+    }
+
+    pub fn note(&self, target: &Target, ask: Ask, call: Nanos, answer: Answer) {
+        let op = self.op(self.call_log.number(), target, ask, call);
+        self.call_log.op(Op { answer, ..op });
+    }
+
+    /// A hold goes on with another token.
+    pub fn replace(&mut self, hold: &Hold, by: &Hold) {
+        self.held.iter_mut().filter(|held| held.token == hold.token).for_each(|held| *held = by.clone());
+    }
+}
+
+impl Hold {
+    /// The first, if there are several.
+    pub fn name(&self) -> Name {
+        Name::from(self.target.name.as_str())
     }
 }
 
@@ -281,7 +290,7 @@ fn certain_ms(lease_ms: u64) -> u64 {
     (lease_ms * part / 1_000_000).saturating_sub(2)
 }
 
-fn unanswered(no_answer: &NoAnswer) -> Answer {
+pub fn unanswered(no_answer: &NoAnswer) -> Answer {
     match no_answer {
         NoAnswer::NotSent => Answer::Refused("nobody listens".to_owned()),
         NoAnswer::Lost => Answer::Unknown("no answer".to_owned()),

@@ -2,7 +2,7 @@
 //! a seed.
 //!
 //! `world.rs` drives nodes (`node.rs`), network (`network.rs`) and clients (`client.rs`, `workload.rs`) step by step on
-//! one thread; `faults.rs` and `members.rs` inject faults; the checkers are those of `tests/cluster`. `SIM_SEED=N` replays one
+//! one thread, and `invariants.rs` looks at every table after each step; `faults.rs` and `members.rs` inject faults; the checkers are those of `tests/cluster`. `SIM_SEED=N` replays one
 //! seed, `SIM_SEEDS=N` runs so many of them, from `SIM_FROM` on.
 //!
 //! Everything in `src/engine` and openraft runs as in production; the transport, the disk, the clocks and the randomness
@@ -11,17 +11,20 @@
 
 mod call_log;
 mod client;
+mod conversion;
 mod directed;
 pub mod disk;
 mod endpoints;
 mod event;
 pub mod faults;
 mod forger;
+mod invariants;
 mod link_conditions;
 mod members;
 mod network;
 mod node;
 mod planted;
+mod requests;
 pub mod run;
 pub mod seeds;
 mod stream;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use latchd::config::ListenUrl;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions, StorageOptions};
 use latchd::raft::Transport;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio::time::Instant;
 
 use super::disk::SimulatedDisk;
@@ -112,6 +112,11 @@ impl Node {
     /// The engine of a process that has come up.
     pub fn engine(&self) -> Option<&Engine> {
         self.run.as_ref()?.engine.get()
+    }
+
+    /// Until this is dropped, time on this thread is that of its process, if it runs.
+    pub fn enter(&self) -> Option<EnterGuard<'_>> {
+        self.run.as_ref().map(|run| run.runtime.enter())
     }
 
     /// Where its process runs, and its engine as soon as there is one.

@@ -58,7 +58,7 @@ pub fn run(shape: Shape) -> Report {
     if !formed {
         complaints.push(format!("no leader within {FORMED_WITHIN} ms"));
     }
-    let call_log = CallLog::new(world.clients_began(), &world.network);
+    let call_log = CallLog::new(&world);
     let clients = workload::begin(&world, &call_log, &nodes, &mut random);
     let mut operators = Operators::default();
     hit(&mut world, &mut operators, &shape, &mut random);
@@ -74,6 +74,7 @@ pub fn run(shape: Shape) -> Report {
     // Judged when no call is under way: a release that has not been answered yet may have let the next holder in.
     let (history, told) = call_log.take();
     complaints.extend(told);
+    complaints.extend(world.invariants.complaints());
     complaints.extend(checks::quick(&history));
     // The long search says nothing new of a run that has failed.
     if complaints.is_empty() {

@@ -1,4 +1,5 @@
-//! What the clients of a simulated run do: cycles on names that are checked in full, leases that run out, and queues.
+//! What the clients of a simulated run do: cycles on names that are checked in full, leases that run out,
+//! conversions, and queues.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use tokio::time::sleep;
 use super::call_log::CallLog;
 use super::client::{Client, Hold};
 use super::world::World;
-use crate::cluster::checks::LINEARIZABLE;
+use crate::cluster::choices;
+use crate::cluster::target::{Mode, Target};
 use crate::cluster::tries::Wanted;
 use crate::proof::random::Random;
 
@@ -19,13 +21,13 @@ const CLIENTS: u64 = 10;
 const QUEUE: u64 = 3;
 /// Longer than any run.
 const WHOLE_RUN_MS: u64 = 36_000_000;
-/// Names under load at a time; few, so that clients meet.
-const NAMES: usize = 4;
+/// Names of locks with short leases; few, so that clients meet.
+const LEASED: usize = 4;
 /// Uses of a name before a new one takes its place: long histories take too long to check.
 const USES_PER_NAME: u32 = 24;
 const BETWEEN_MS: usize = 300;
 
-type Names = Arc<Mutex<[(u32, u32); NAMES]>>;
+type Names = Arc<Mutex<choices::Names>>;
 
 /// Sets all clients to work until the call log is closed; each ends when it has given everything back.
 pub fn begin(world: &World, call_log: &Arc<CallLog>, nodes: &[u64], random: &mut Random) -> Vec<JoinHandle<()>> {
@@ -50,28 +52,30 @@ async fn cycles(mut client: Client, names: Names) {
     client.abandon().await;
 }
 
-/// A name that is checked in full: its lease outlives the run.
+/// What is checked in full: its lease outlives the run.
 async fn checked(client: &mut Client, names: &Names) {
-    let name = name(names, client.random.below(NAMES));
+    let target = names.lock().expect("no client panics").choose(&mut client.random, USES_PER_NAME);
     let wait_ms = [None, None, Some(100), Some(600)][client.random.below(4)];
     if client.random.below(4) == 0 {
-        client.read(&name).await;
+        client.read(&target.name).await;
     }
-    let Some(hold) = take(client, &name, WHOLE_RUN_MS, wait_ms).await else { return };
+    let Some(hold) = take(client, &target, WHOLE_RUN_MS, wait_ms).await else { return };
     match client.random.below(6) {
         0 => client.renew(&hold, WHOLE_RUN_MS).await,
-        1 => drop(client.read(&name).await),
+        1 => drop(client.read(&target.name).await),
         _ => {}
     }
-    client.release(&hold).await;
+    if let Some(hold) = converted(client, hold).await {
+        client.release(&hold).await;
+    }
 }
 
-/// A name with a short lease, which is given back, renewed, or left to run out.
+/// With a short lease, which is given back, renewed, converted, or left to run out.
 async fn leased(client: &mut Client) {
-    let name = format!("lease-{}", client.random.below(NAMES));
+    let target = choices::leased(&mut client.random, LEASED);
     let lease_ms = 200 + client.random.below(600) as u64;
-    let Some(hold) = take(client, &name, lease_ms, Some(2500)).await else { return };
-    match client.random.below(4) {
+    let Some(hold) = take(client, &target, lease_ms, Some(2500)).await else { return };
+    match client.random.below(5) {
         0 => client.release(&hold).await,
         1 => {
             sleep(Duration::from_millis(lease_ms / 2)).await;
@@ -79,28 +83,26 @@ async fn leased(client: &mut Client) {
         }
         2 => {
             sleep(Duration::from_millis(lease_ms * 9 / 10)).await;
-            client.read(&name).await;
+            client.read(&target.name).await;
         }
+        3 => drop(converted(client, hold).await),
         _ => {}
     }
 }
 
-async fn take(client: &mut Client, name: &str, lease_ms: u64, wait_ms: Option<u64>) -> Option<Hold> {
+/// Converts a hold, perhaps; and perhaps back. `None` if it is not known what became of it.
+async fn converted(client: &mut Client, mut hold: Hold) -> Option<Hold> {
+    while let Some((to, wait_ms)) = choices::conversion(&mut client.random, &hold.target) {
+        hold = client.convert(&hold, to, wait_ms).await?;
+    }
+    Some(hold)
+}
+
+async fn take(client: &mut Client, target: &Target, lease_ms: u64, wait_ms: Option<u64>) -> Option<Hold> {
     let keyed = client.random.below(2) == 0;
     let patience = Duration::from_millis([300, 4000][client.random.below(2)] + wait_ms.unwrap_or(0));
     let id = client.call_log.number();
-    client.acquire(name, Wanted { lease_ms, wait_ms, keyed, patience }, id).await
-}
-
-/// The name in a slot; after so many uses the slot gets a new one.
-fn name(names: &Names, slot: usize) -> String {
-    let mut names = names.lock().expect("no client panics");
-    let (generation, uses) = &mut names[slot];
-    *uses += 1;
-    if *uses > USES_PER_NAME {
-        (*generation, *uses) = (*generation + 1, 1);
-    }
-    format!("{LINEARIZABLE}{slot}-{generation}")
+    client.acquire(target.clone(), Wanted { lease_ms, wait_ms, keyed, patience }, id).await
 }
 
 /// Builds a queue of clients one by one, lets it run down, and begins anew.
@@ -128,9 +130,9 @@ async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Clie
         let id = first.call_log.number();
         // Some give a request up and ask again under its key: that must not cost the place either.
         let patience = Duration::from_millis([3000, 25_000][client.random.below(2)]);
-        let name_of = name.to_owned();
+        let target = choices::queued(&mut client.random, name);
         asked.push(tokio::spawn(async move {
-            if let Some(hold) = client.acquire(&name_of, keyed(patience), id).await {
+            if let Some(hold) = client.acquire(target, keyed(patience), id).await {
                 client.release(&hold).await;
             }
             client.abandon().await;
@@ -141,7 +143,12 @@ async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Clie
             first.call_log.queued(id);
         }
     }
-    first.release(&hold).await;
+    // Those readers go on together that are first in the queue.
+    let shares = first.random.below(3) == 0;
+    let hold = if shares { first.convert(&hold, Mode::Shared, None).await } else { Some(hold) };
+    if let Some(hold) = hold {
+        first.release(&hold).await;
+    }
     for client in asked {
         left.extend(client.await);
     }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::endpoints::Endpoints;
+use super::invariants::Invariants;
 use super::network::{Millis, Network};
 use super::node::{DRIFT_MAX_PPM, Node, simulated_runtime};
 use super::trace::Trace;
@@ -26,6 +27,7 @@ pub struct World {
     pub network: Network,
     pub nodes: BTreeMap<u64, Node>,
     pub endpoints: Endpoints,
+    pub invariants: Invariants,
     /// A disk has lost synced data. A second loss would be more than a cluster of three can survive.
     pub disk_was_lost: bool,
     clients: Runtime,
@@ -54,6 +56,7 @@ impl World {
             network,
             nodes: BTreeMap::new(),
             endpoints: Endpoints::default(),
+            invariants: Invariants::default(),
             disk_was_lost: false,
             clients,
             clients_began,
@@ -71,6 +74,7 @@ impl World {
         let range = 2 * usize::try_from(DRIFT_MAX_PPM).expect("small") + 1;
         let drift_ppm = self.random.below(range) as i64 - DRIFT_MAX_PPM;
         self.note(&format!("node {node} starts, its clock off by {drift_ppm} ppm"));
+        self.invariants.forget(node);
         let it = self.nodes.get_mut(&node).expect("a known node");
         it.start(self.now, &self.network, drift_ppm);
         self.endpoints.open(node, it);
@@ -107,6 +111,7 @@ impl World {
         self.network.advance(self.now);
         for node in self.nodes.values_mut() {
             node.drive(self.now);
+            self.invariants.look(node);
         }
         let ended = self.nodes.values().filter(|node| node.run.is_some() && node.has_ended.load(Relaxed));
         let ended: Vec<u64> = ended.map(|node| node.id).collect();

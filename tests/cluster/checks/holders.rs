@@ -1,26 +1,28 @@
-//! No lock has two holders: intervals in which a hold was certainly there never overlap.
+//! Holders of a lock go together at each moment: one alone, or shared ones, or counted ones whose weights fit.
 //!
-//! Certain is from the moment its grant was answered until its release was sent or its lease may have ended.
+//! A hold counts from the moment its grant was answered until its release was sent or its lease may have ended; what it is
+//! converted to, from the answer on. A hold of several names counts in each of them.
 
-use super::kit::{holds, show};
+use super::kit::{Hold, holds, show};
 use crate::cluster::history::{History, Nanos};
+use crate::cluster::target::Mode;
 
 pub fn check(history: &History) -> Vec<String> {
+    holds(history).iter().flat_map(|(name, holds)| check_name(name, holds)).collect()
+}
+
+fn check_name(name: &str, holds: &[Hold<'_>]) -> Vec<String> {
+    let spells = |hold| Hold::spells(hold).map(move |(from, until, mode)| (from, until, mode, hold));
+    let mut spells: Vec<(Nanos, Nanos, Mode, &Hold<'_>)> = holds.iter().flat_map(spells).collect();
+    spells.sort_by_key(|(from, ..)| *from);
     let mut complaints = Vec::new();
-    for holds in holds(history).values() {
-        let mut certain: Vec<_> = holds.iter().map(|hold| (hold.grant.end, hold.certain_until(), hold)).collect();
-        certain.retain(|(from, until, _)| from < until);
-        certain.sort_by_key(|(from, ..)| *from);
-        let mut latest: Option<(Nanos, &super::kit::Hold<'_>)> = None;
-        for (from, until, hold) in certain {
-            if let Some((held_until, before)) = latest
-                && from < held_until
-            {
-                complaints.push(format!("two holders:\n  {}\n  {}", show(before.grant), show(hold.grant)));
-            }
-            if latest.is_none_or(|(held_until, _)| until > held_until) {
-                latest = Some((until, hold));
-            }
+    let mut present: Vec<(Nanos, Nanos, Mode, &Hold<'_>)> = Vec::new();
+    for spell in spells {
+        present.retain(|(_, until, ..)| *until > spell.0);
+        present.push(spell);
+        if !Mode::go_together(present.iter().map(|(_, _, mode, _)| *mode)) {
+            let shown = present.iter().map(|(_, _, mode, hold)| format!("\n  {mode:?} {}", show(hold.grant)));
+            complaints.push(format!("holders of {name} that do not go together:{}", shown.collect::<String>()));
         }
     }
     complaints
@@ -30,6 +32,7 @@ pub fn check(history: &History) -> Vec<String> {
 mod tests {
     use super::super::kit::Script;
     use super::check;
+    use crate::cluster::target::{Mode, Target};
 
     #[test]
     fn hold_may_follow_sent_release_or_expired_lease() {
@@ -63,5 +66,49 @@ mod tests {
             )
             .grant("a", (50, 60), 2);
         assert_eq!(check(&renewed.0).len(), 1, "the renewal holds it until 90 ms");
+    }
+
+    fn several(modes: [Mode; 2]) -> Target {
+        Target::several([("a".to_owned(), modes[0]), ("b".to_owned(), modes[1])])
+    }
+
+    #[test]
+    fn readers_go_together_and_a_writer_with_nobody() {
+        let readers = || Script::default().share("a", (0, 10), 1).share("a", (5, 20), 2);
+        assert_eq!(check(&readers().0), Vec::<String>::new());
+        assert_eq!(check(&readers().grant("a", (30, 40), 3).0).len(), 1);
+        let released = readers().release("a", (25, 60), 1).lost_release("a", (26, 60), 2);
+        assert_eq!(check(&released.grant("a", (20, 30), 3).0), Vec::<String>::new());
+        assert_eq!(check(&Script::default().grant("a", (0, 10), 1).share("a", (20, 30), 2).0).len(), 1);
+    }
+
+    #[test]
+    fn counted_holds_fit_into_the_size_by_weight() {
+        let place = |weight| Target::new("a", Mode::Counted { size: 4, weight });
+        let full = || Script::default().grant(place(3), (0, 10), 1).grant(place(1), (5, 20), 2);
+        assert_eq!(check(&full().0), Vec::<String>::new());
+        assert_eq!(check(&full().grant(place(1), (30, 40), 3).0).len(), 1);
+    }
+
+    #[test]
+    fn set_is_held_in_each_of_its_names() {
+        let set = || Script::default().grant(several([Mode::Exclusive, Mode::Shared]), (0, 10), 1);
+        assert_eq!(check(&set().share("b", (20, 30), 2).0), Vec::<String>::new());
+        assert_eq!(check(&set().share("a", (20, 30), 2).0).len(), 1);
+        assert_eq!(check(&set().grant("b", (20, 30), 2).0).len(), 1);
+        let given_back = set().release(several([Mode::Exclusive, Mode::Shared]), (15, 50), 1);
+        assert_eq!(check(&given_back.grant("a", (12, 20), 2).grant("b", (12, 20), 3).0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn conversion_counts_from_its_answer_and_is_shared_until_then() {
+        let upgraded = || Script::default().share("a", (0, 10), 1).convert("a", (20, 40), (1, 3), Mode::Exclusive);
+        assert_eq!(check(&upgraded().share("a", (5, 12), 2).release("a", (30, 35), 2).0), Vec::<String>::new());
+        assert_eq!(check(&upgraded().share("a", (5, 12), 2).0).len(), 1);
+        assert_eq!(check(&upgraded().grant("a", (22, 30), 2).0).len(), 2, "while it waits, and after that");
+        let downgraded = || Script::default().grant("a", (0, 10), 1).convert("a", (20, 40), (1, 2), Mode::Shared);
+        assert_eq!(check(&downgraded().share("a", (22, 30), 3).0), Vec::<String>::new());
+        assert_eq!(check(&downgraded().share("a", (12, 15), 3).0).len(), 1);
+        assert_eq!(check(&downgraded().grant("a", (50, 60), 3).0).len(), 1);
     }
 }

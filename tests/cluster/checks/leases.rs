@@ -2,27 +2,35 @@
 
 use super::kit::{Hold, holds, show};
 use crate::cluster::history::{Answer, Ask, History, Op};
+use crate::cluster::target::Mode;
 
 pub fn check(history: &History) -> Vec<String> {
     let holds = holds(history);
     let mut complaints = Vec::new();
     for op in &history.ops {
-        let Some(of_name) = holds.get(op.name.as_str()) else { continue };
-        let early = of_name.iter().filter(|hold| {
-            hold.grant.id != op.id && hold.grant.end < op.call && op.end < hold.certain_until() && denies(hold, op)
-        });
-        complaints.extend(early.map(|hold| format!("ended early:\n  {}\n  {}", show(hold.grant), show(op))));
+        for (name, mode) in op.target.places() {
+            let early = holds.get(name).into_iter().flatten().filter(|hold| {
+                let is_certain = hold.grant.end < op.call && op.end < hold.certain_until();
+                hold.grant.id != op.id && is_certain && denies(hold, op, mode)
+            });
+            complaints.extend(early.map(|hold| format!("ended early:\n  {}\n  {}", show(hold.grant), show(op))));
+        }
     }
     complaints
 }
 
-/// Whether this answer says that the hold is not there.
-fn denies(hold: &Hold<'_>, op: &Op) -> bool {
+/// Whether this answer about the same name, asked for in this mode, says that the hold is not there.
+fn denies(hold: &Hold<'_>, op: &Op, mode: Mode) -> bool {
     match (&op.ask, &op.answer) {
-        (Ask::Acquire { .. }, Answer::Granted { token }) => *token > hold.token,
-        (Ask::Renew { token, .. }, Answer::NotHeld) => *token == hold.token,
+        (Ask::Acquire { .. }, Answer::Granted { token }) => {
+            *token > hold.token && !Mode::go_together([hold.mode, mode])
+        }
+        (Ask::Renew { token, .. } | Ask::Convert { token, .. }, Answer::NotHeld) => *token == hold.token,
         // A lease may end late: who reads while it is over is told so, and a renewal may still find it.
-        (Ask::Read, Answer::Seen { token, .. }) => *token != Some(hold.token) && !hold.may_have_lapsed_for(op),
+        (Ask::Read, Answer::Seen { token, others, .. }) => {
+            let is_seen = *token == Some(hold.token) || others.contains(&hold.token);
+            !is_seen && !hold.may_have_lapsed_for(op)
+        }
         _ => false,
     }
 }
@@ -32,6 +40,7 @@ mod tests {
     use super::super::kit::Script;
     use super::check;
     use crate::cluster::history::{Answer, Ask};
+    use crate::cluster::target::{Mode, Target};
 
     #[test]
     fn lease_may_end_at_client_clock_expiry() {
@@ -77,5 +86,28 @@ mod tests {
             .read("a", (30, 40), None)
             .lease("a", (30, 45), 2, 100);
         assert_eq!(check(&released.0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn reader_ends_early_for_a_writer_and_not_for_a_reader() {
+        let shared = || Script::default().lease(Target::new("a", Mode::Shared), (0, 10), 1, 100);
+        assert_eq!(check(&shared().share("a", (20, 30), 2).see("a", (40, 50), &[1, 2]).0), Vec::<String>::new());
+        assert_eq!(check(&shared().share("a", (20, 30), 2).see("a", (40, 50), &[2]).0).len(), 1);
+        assert_eq!(check(&shared().lease("a", (20, 99), 2, 1).0).len(), 1);
+    }
+
+    #[test]
+    fn converted_hold_keeps_its_lease_under_its_new_token() {
+        let shared = Script::default().lease("a", (0, 10), 1, 100).convert("a", (20, 30), (1, 2), Mode::Shared);
+        let refused = Ask::Convert { token: 2, to: Mode::Exclusive, wait_ms: None };
+        let lost = shared.op("a", refused, (40, 50), Answer::NotHeld);
+        assert_eq!(check(&lost.see("a", (60, 70), &[1]).see("a", (25, 28), &[]).0).len(), 2);
+    }
+
+    #[test]
+    fn set_ends_early_in_each_of_its_names() {
+        let set = Target::several(["a", "b"].map(|name| (name.to_owned(), Mode::Exclusive)));
+        let seen = Script::default().lease(set, (0, 10), 1, 100).read("a", (20, 30), Some(1)).read("b", (20, 30), None);
+        assert_eq!(check(&seen.0).len(), 1);
     }
 }

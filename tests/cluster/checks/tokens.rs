@@ -9,7 +9,7 @@ use crate::cluster::history::{History, Nanos, Op};
 const JSON_SAFE: u64 = 1 << 53;
 
 pub fn check(history: &History) -> Vec<String> {
-    let grants: Vec<(&Op, u64)> = history.ops.iter().filter_map(|op| Some((op, op.granted()?))).collect();
+    let grants: Vec<(&Op, u64)> = history.ops.iter().filter_map(|op| Some((op, op.new_token()?))).collect();
     let mut complaints = twice_or_too_large(&grants);
     let mut answers: Vec<(Nanos, u64, &Op)> = grants.iter().map(|(op, token)| (op.end, *token, *op)).collect();
     let mut calls: Vec<(Nanos, u64, &Op)> = grants.iter().map(|(op, token)| (op.call, *token, *op)).collect();
@@ -50,6 +50,7 @@ fn twice_or_too_large(grants: &[(&Op, u64)]) -> Vec<String> {
 mod tests {
     use super::super::kit::Script;
     use super::check;
+    use crate::cluster::target::Mode;
 
     #[test]
     fn overlapping_requests_may_get_tokens_in_any_order() {
@@ -65,5 +66,15 @@ mod tests {
         assert_eq!(check(&again.0).len(), 1);
         let large = Script::default().grant("a", (0, 20), 1 << 53);
         assert_eq!(check(&large.0).len(), 1);
+    }
+
+    #[test]
+    fn conversion_gives_a_token_above_all_earlier_ones() {
+        let converted = |token| {
+            let held = Script::default().grant("a", (0, 20), 5).grant("b", (30, 40), 6);
+            held.convert("a", (50, 60), (5, token), Mode::Shared)
+        };
+        assert_eq!(check(&converted(7).0), Vec::<String>::new());
+        assert_eq!(check(&converted(6).0).len(), 2, "given twice, and too low");
     }
 }
