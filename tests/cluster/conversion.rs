@@ -13,9 +13,8 @@ use super::tries::{ANSWER_WITHIN, PAUSE, Tries};
 use super::wire;
 
 /// What is left of a hold after this answer: with its new token, as it was, or nothing.
-pub fn left<H: Clone>(hold: &H, answer: &Answer, is_lost: bool, converted: impl FnOnce(u64) -> H) -> Option<H> {
+pub fn left<H: Clone>(hold: &H, answer: &Answer, converted: impl FnOnce(u64) -> H) -> Option<H> {
     match answer {
-        _ if is_lost => None,
         Answer::Converted { token } => Some(converted(*token)),
         Answer::Contended | Answer::NotHeld => Some(hold.clone()),
         _ => None,
@@ -48,13 +47,15 @@ impl Client<'_> {
         let ask = Ask::Convert { token: hold.token, to, wait_ms };
         let is_lost = tries.lost.is_some() || matches!(answer, Answer::Refused(_));
         self.note(&hold.target, ask, tries.call, noted(answer.clone(), is_lost));
-        let target = || Target::new(&hold.target.name, to);
-        let left = left(hold, &answer, is_lost, |token| Hold { target: target(), token, ..hold.clone() });
-        match &left {
-            Some(left) => self.replace(hold, left),
-            None => self.abandon(),
+        let goes_on = left(hold, &answer, |token| {
+            let target = Target::new(&hold.target.name, to);
+            Hold { target, token, ..hold.clone() }
+        });
+        goes_on.iter().for_each(|left| self.replace(hold, left));
+        if is_lost {
+            self.abandon();
         }
-        left
+        goes_on.filter(|_| !is_lost)
     }
 
     fn converted(&mut self, hold: &Hold, to: Mode, wait_ms: Option<u64>) -> Answer {

@@ -29,13 +29,15 @@ impl Client {
         let is_lost = tries.lost.is_some() || matches!(answer, Answer::Refused(_));
         let ask = Ask::Convert { token: hold.token, to, wait_ms };
         self.note(&hold.target, ask, tries.call, noted(answer.clone(), is_lost));
-        let target = || Target::new(&hold.target.name, to);
-        let left = left(hold, &answer, is_lost, |token| Hold { target: target(), token, ..hold.clone() });
-        match &left {
-            Some(left) => self.replace(hold, left),
-            None => self.abandon().await,
+        let goes_on = left(hold, &answer, |token| {
+            let target = Target::new(&hold.target.name, to);
+            Hold { target, token, ..hold.clone() }
+        });
+        goes_on.iter().for_each(|left| self.replace(hold, left));
+        if is_lost {
+            self.abandon().await;
         }
-        left
+        goes_on.filter(|_| !is_lost)
     }
 
     async fn converted(&mut self, hold: &Hold, to: Mode, wait_ms: Option<u64>) -> Answer {

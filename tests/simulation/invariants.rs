@@ -31,7 +31,7 @@ pub struct Invariants {
 struct Seen {
     /// Up to where it had applied the log.
     index: u64,
-    /// The tokens of long leases, and the highest of all.
+    /// All tokens, and the highest.
     tokens: BTreeSet<u64>,
     highest: u64,
     /// The modes that locks had when these tokens were their newest.
@@ -95,7 +95,7 @@ impl Seen {
         for (lock, hold) in locks.iter().flat_map(|lock| lock.holds.iter().map(move |hold| (lock, hold))) {
             self.highest = self.highest.max(hold.token.0);
             let is_long = hold.deadline.is_some_and(|deadline| deadline.since(hold.since) >= LONG_LEASE);
-            if is_long && self.tokens.insert(hold.token.0) && hold.token.0 <= before {
+            if self.tokens.insert(hold.token.0) && is_long && hold.token.0 <= before {
                 wrong.push(format!("{} is granted with token {}, after {before}", lock.name, hold.token.0));
             }
         }
