@@ -65,10 +65,17 @@ pub fn leased(random: &mut Random, names: usize) -> Target {
     }
 }
 
-/// What one who waits in a queue asks for.
-pub fn queued(random: &mut Random, name: &str) -> Target {
+/// What the first of a queue asks for, who has the lock before the others come.
+pub fn opening(random: &mut Random, name: &str) -> Target {
+    Target::new(name, [Mode::Exclusive, Mode::Shared][random.below(2)])
+}
+
+/// What one who waits in a queue asks for. Behind a reader there is no queue before a writer has come.
+pub fn queued(random: &mut Random, opening: &Target, place: u64) -> Target {
+    let name = &opening.name;
     match random.below(6) {
-        0 => Target::several([(format!("{name}-too"), mode(random)), (name.to_owned(), mode(random))]),
+        _ if opening.mode == Mode::Shared && place == 1 => name.into(),
+        0 => Target::several([(format!("{name}-too"), mode(random)), (name.clone(), mode(random))]),
         _ => Target::new(name, [Mode::Exclusive, Mode::Shared][random.below(2)]),
     }
 }

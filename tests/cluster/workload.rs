@@ -9,7 +9,7 @@ use super::choices::{self, Names};
 use super::client::{Client, Hold};
 use super::fleet::Addresses;
 use super::history::Recorder;
-use super::target::{Mode, Target};
+use super::target::Target;
 use super::tries::Wanted;
 use crate::proof::random::Random;
 
@@ -127,14 +127,16 @@ impl<'a> Workload<'a> {
 
     fn queue(&self, first: &mut Client<'_>, name: &str, random: &mut Random) {
         let keyed = |patience| Wanted { lease_ms: WHOLE_RUN_MS, wait_ms: Some(20_000), keyed: true, patience };
-        let Some(hold) = first.acquire(name, keyed(Duration::from_secs(5)), self.recorder.number()) else { return };
+        let opening = choices::opening(random, name);
+        let number = self.recorder.number();
+        let Some(hold) = first.acquire(opening.clone(), keyed(Duration::from_secs(5)), number) else { return };
         std::thread::scope(|scope| {
             for place in 0..QUEUE {
                 let id = self.recorder.number();
                 // Some give a request up and ask again under its key: that must not cost the place either.
                 let patience = Duration::from_millis([3000, 25_000][random.below(2)]);
                 let mut client = Client::new(1001 + place, &self.nodes, self.recorder, random.fork());
-                let target = choices::queued(random, name);
+                let target = choices::queued(random, &opening, place + 1);
                 scope.spawn(move || {
                     if let Some(hold) = client.acquire(target, keyed(patience), id) {
                         client.release(&hold);
@@ -146,10 +148,9 @@ impl<'a> Workload<'a> {
                 }
                 self.recorder.queued(id, self.recorder.now());
             }
-            // Those readers go on together that are first in the queue.
-            let shares = random.below(3) == 0;
-            let hold = if shares { first.convert(&hold, Mode::Shared, None) } else { Some(hold) };
-            hold.iter().for_each(|hold| first.release(hold));
+            if let Some(hold) = converted(first, hold) {
+                first.release(&hold);
+            }
         });
     }
 

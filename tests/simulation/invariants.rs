@@ -23,7 +23,8 @@ pub struct AskedNames(Arc<Mutex<BTreeSet<Name>>>);
 pub struct Invariants {
     pub names: AskedNames,
     seen: BTreeMap<u64, Seen>,
-    complaints: Vec<String>,
+    /// Each once, with where it was seen.
+    complaints: BTreeMap<String, String>,
 }
 
 /// What one process has shown.
@@ -65,12 +66,14 @@ impl Invariants {
         drop(names);
         let wrong = locks.iter().flat_map(|lock| seen.exclusion(lock).into_iter().chain(wholeness(engine, lock)));
         let wrong: Vec<String> = wrong.collect();
-        let wrong = wrong.into_iter().chain(seen.rise(&locks));
-        self.complaints.extend(wrong.map(|what| format!("node {} at entry {index}: {what}", node.id)));
+        for what in wrong.into_iter().chain(seen.rise(&locks)) {
+            self.complaints.entry(what).or_insert_with(|| format!("first at node {}, entry {index}", node.id));
+        }
     }
 
     pub fn complaints(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.complaints)
+        let complaints = std::mem::take(&mut self.complaints);
+        complaints.into_iter().map(|(what, at)| format!("{what}, {at}")).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use super::call_log::CallLog;
 use super::client::{Client, Hold};
 use super::world::World;
 use crate::cluster::choices;
-use crate::cluster::target::{Mode, Target};
+use crate::cluster::target::Target;
 use crate::cluster::tries::Wanted;
 use crate::proof::random::Random;
 
@@ -119,7 +119,8 @@ async fn queues(mut first: Client, mut waiting: Vec<Client>) {
 async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Client> {
     let keyed = |patience| Wanted { lease_ms: WHOLE_RUN_MS, wait_ms: Some(20_000), keyed: true, patience };
     let id = first.call_log.number();
-    let Some(hold) = first.acquire(name, keyed(Duration::from_secs(5)), id).await else { return waiting };
+    let opening = choices::opening(&mut first.random, name);
+    let Some(hold) = first.acquire(opening.clone(), keyed(Duration::from_secs(5)), id).await else { return waiting };
     let (mut asked, mut left) = (Vec::new(), Vec::new());
     let mut goes_on = true;
     for (place, mut client) in (1..).zip(waiting) {
@@ -130,7 +131,7 @@ async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Clie
         let id = first.call_log.number();
         // Some give a request up and ask again under its key: that must not cost the place either.
         let patience = Duration::from_millis([3000, 25_000][client.random.below(2)]);
-        let target = choices::queued(&mut client.random, name);
+        let target = choices::queued(&mut client.random, &opening, place);
         asked.push(tokio::spawn(async move {
             if let Some(hold) = client.acquire(target, keyed(patience), id).await {
                 client.release(&hold).await;
@@ -143,10 +144,7 @@ async fn queue(first: &mut Client, waiting: Vec<Client>, name: &str) -> Vec<Clie
             first.call_log.queued(id);
         }
     }
-    // Those readers go on together that are first in the queue.
-    let shares = first.random.below(3) == 0;
-    let hold = if shares { first.convert(&hold, Mode::Shared, None).await } else { Some(hold) };
-    if let Some(hold) = hold {
+    if let Some(hold) = converted(first, hold).await {
         first.release(&hold).await;
     }
     for client in asked {
