@@ -87,13 +87,26 @@ impl Table {
         if !lock.next_deadline().is_past(self.header.now) && self.sessions.first_ended().is_none() {
             return;
         }
-        self.locks.end_delay(name, self.header.now);
-        let vacancy = self.remove_ended_holds(effects, name);
-        self.grant_waiters(effects, name, vacancy);
+        self.grant_what_is_free(effects, name);
+        self.names_timed_out(name).iter().for_each(|other| self.grant_what_is_free(effects, other));
         if let Some(vacancy) = self.remove_ended_waits(effects, name) {
             self.grant_waiters(effects, name, vacancy);
         }
         self.locks.recompute_next_deadline(name);
+    }
+
+    fn grant_what_is_free(&mut self, effects: &mut Effects, name: &Name) {
+        self.locks.end_delay(name, self.header.now);
+        let vacancy = self.remove_ended_holds(effects, name);
+        self.grant_waiters(effects, name, vacancy);
+    }
+
+    /// The names of the waits for several that have timed out: the other locks may be free, too.
+    fn names_timed_out(&self, name: &Name) -> Vec<Name> {
+        let Some(lock) = self.locks.get(name) else { return Vec::new() };
+        let is_over = |waiter: &Waiter| self.reason_of_wait_end(waiter) == Some(WaitEnd::TimedOut);
+        let over = lock.queue().iter().filter(|(_, waiter)| !waiter.names().is_empty() && is_over(waiter));
+        over.flat_map(|(_, waiter)| waiter.names()).map(|(other, _)| other.clone()).collect()
     }
 
     fn remove_ended_holds(&mut self, effects: &mut Effects, name: &Name) -> Vacancy {
