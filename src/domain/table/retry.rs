@@ -5,10 +5,10 @@ use crate::domain::command::Acquire;
 use crate::domain::idempotency::{IDEMPOTENCY_KEY_KEPT_MS, IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, HoldKey, IdempotencyId, IdempotencyKey, Name, Token};
 use crate::domain::limits::Feature;
-use crate::domain::locks::{Delivery, DeliveryState, Owner, Place, Tracked, Waiter};
+use crate::domain::locks::{Delivery, DeliveryState, Hold, Owner, Place, Tracked, Waiter};
 use crate::domain::outcome::{Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
-use crate::domain::terms::Terms;
+use crate::domain::terms::{SHARED, Terms};
 use crate::mutants::planted;
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -119,7 +119,10 @@ impl Table {
         reentered: Reentered,
     ) -> CommandResult {
         match reentered {
-            Reentered::Hold(token) => self.extend_hold(effects, acquire, token),
+            Reentered::Hold(token) => {
+                self.check_reentry(acquire, token)?;
+                self.extend_hold(effects, acquire, token)
+            }
             Reentered::Waiter(place) => {
                 let new_place = (Reverse(acquire.priority), place.1);
                 self.check_deadlock(effects, acquire, new_place)?;
@@ -139,6 +142,18 @@ impl Table {
         let is_own = |waiter: &Waiter| waiter.owner == owner && waiter.names().is_empty() && waiter.upgrades.is_none();
         let (place, _) = lock.queue().iter().find(|(_, waiter)| acquire.wait.is_some() && is_own(waiter))?;
         Some(Reentered::Waiter(*place))
+    }
+
+    /// Whether the hold that is reentered is what the acquire asks for, or more.
+    fn check_reentry(&self, acquire: &Acquire, token: Token) -> Result<(), Refusal> {
+        let size = self.locks.get(&acquire.name).map_or(acquire.size, |lock| lock.size());
+        if size == SHARED && acquire.size != SHARED {
+            return Err(Refusal::SizeMismatch { size });
+        }
+        let elects = acquire.terms.as_ref().is_some_and(|terms| terms.value.is_some());
+        let hold = self.locks.hold(&acquire.name, token);
+        let is_enough = |hold: &Hold| hold.weight() >= acquire.weight() && hold.value().is_some() == elects;
+        if hold.is_none_or(is_enough) { Ok(()) } else { Err(Refusal::NotConvertible) }
     }
 
     /// The new request waits instead of the one before.
