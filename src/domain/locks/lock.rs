@@ -194,6 +194,10 @@ impl Queue {
         foremost.into_iter().find(|(_, waiter)| waiter.upgrades.is_some())
     }
 
+    pub fn last(&self) -> Option<&Place> {
+        self.0.as_ref().and_then(|queue| queue.keys().next_back())
+    }
+
     /// How many are ahead of this place.
     pub fn ahead(&self, place: &Place) -> usize {
         self.0.as_ref().map_or(0, |queue| queue.range(..place).count())

@@ -10,7 +10,7 @@ use super::{Effects, Table};
 use crate::domain::command::{Acquire, Upgrade, Wait};
 use crate::domain::ids::{Name, Token, WaiterId};
 use crate::domain::limits::Feature;
-use crate::domain::locks::{Hold, Lock, Owner, Place};
+use crate::domain::locks::{Hold, Lock, Owner, Place, Waiter};
 use crate::domain::outcome::Event;
 use crate::domain::refusal::{Blocked, Party, Refusal};
 use crate::domain::terms::SHARED;
@@ -33,6 +33,8 @@ struct Search<'a> {
     /// The locks that it will wait for, and its place in their queues: it may be ahead of others.
     names: Vec<&'a Name>,
     place: Place,
+    /// Whether it will be ahead of any.
+    overtakes: bool,
     seen: BTreeMap<Party, (Party, Name)>,
     to_visit: Vec<Party>,
     steps_left: u64,
@@ -79,11 +81,24 @@ impl Table {
         let is_guarded = matches!(wait, Some(Wait::Guarded { .. })) && self.supports(Feature::Modes);
         let newcomer = party_of(owner).filter(|_| is_guarded && !planted!("deadlock-missed"))?;
         let session = owner.session().and_then(|session| self.sessions.get(session));
-        if session.is_some_and(|session| session.holds == 0 && session.waiters == 0) {
+        let has_nothing = session.is_some_and(|session| session.holds == 0 && session.waiters == 0);
+        let names = names();
+        let overtakes = names.iter().any(|name| self.overtakes(name, place, &newcomer));
+        if has_nothing && !overtakes {
             return None;
         }
-        let (steps_left, names) = (self.header.limits.deadlock_search_max, names());
-        Some(Search { table: self, newcomer, names, place, seen: BTreeMap::new(), to_visit: Vec::new(), steps_left })
+        let (steps_left, seen, to_visit) = (self.header.limits.deadlock_search_max, BTreeMap::new(), Vec::new());
+        Some(Search { table: self, newcomer, names, place, overtakes, seen, to_visit, steps_left })
+    }
+
+    /// Whether another owner that waits already would come to wait for this place, too.
+    fn overtakes(&self, name: &Name, own: Place, newcomer: &Party) -> bool {
+        let Some(lock) = self.locks.get(name) else { return false };
+        let is_other = |owner: &Owner| party_of(owner).is_some_and(|party| party != *newcomer);
+        let is_overtaken = |(place, waiter): (&Place, &Waiter)| {
+            *place > own && place.1 != own.1 && !waiter.is_orphaned() && is_other(&waiter.owner)
+        };
+        lock.queue().last().is_some_and(|last| *last > own) && lock.queue().iter().any(is_overtaken)
     }
 }
 
@@ -95,7 +110,10 @@ impl Search<'_> {
         mut waits: impl Iterator<Item = WaitFor<'a>>,
     ) -> Result<(), Refusal> {
         let newcomer = self.newcomer.clone();
-        match waits.find_map(|wait| self.follow(&newcomer, &wait)).or_else(|| self.run()) {
+        let found = waits.find_map(|wait| self.follow(&newcomer, &wait)).or_else(|| self.run());
+        // Who comes to wait for the newcomer waits for its earlier waits, too.
+        let found = found.or_else(|| if self.overtakes { self.visit(&newcomer) } else { None }).or_else(|| self.run());
+        match found {
             Some(Found::Cycle(cycle)) => Err(Refusal::WouldDeadlock { cycle: cycle.into() }),
             Some(Found::Cut) => {
                 effects.events.push(Event::DeadlockSearchCut);
@@ -121,9 +139,10 @@ impl Search<'_> {
             Party::Session(session) => table.locks.waits_of(*session).collect(),
             Party::Label(label) => table.locks.waits_of_label(label).collect(),
         };
-        waits.into_iter().find_map(|(id, name)| {
+        let replaced = self.place.1;
+        waits.into_iter().filter(|(id, _)| *id != replaced).find_map(|(id, name)| {
             let (place, waiter) = table.locks.get(name)?.queue().iter().find(|(place, _)| place.1 == id)?;
-            if waiter.is_orphaned() {
+            if waiter.is_orphaned() || waiter.deadline.is_past(table.header.now) {
                 return None;
             }
             waiter.places(name).find_map(|(name, size)| {
@@ -135,19 +154,25 @@ impl Search<'_> {
 
     /// Notes everybody without whose leave this wait cannot end.
     fn follow(&mut self, party: &Party, wait: &WaitFor<'_>) -> Option<Found> {
-        let lock = self.table.locks.get(wait.name)?;
+        let table = self.table;
+        let lock = table.locks.get(wait.name)?;
         let weights = wait.weights_beside(lock);
         let holds = if wait.is_beside_all(lock) { &[] } else { lock.holds() };
-        let holders = holds.iter().map(|hold| (wait.needs_end_of(lock, hold, &weights), &hold.owner));
+        let holders = holds.iter().map(|hold| {
+            (wait.needs_end_of(lock, hold, &weights) && !hold.deadline.is_past(table.header.now), &hold.owner)
+        });
         let ahead = lock.queue().iter().take_while(|(place, _)| **place < wait.place);
-        let ahead = ahead.map(|(_, waiter)| (!waiter.is_orphaned(), &waiter.owner));
+        let replaced = self.place.1;
+        let ahead = ahead.map(|(place, waiter)| (place.1 != replaced && !waiter.is_orphaned(), &waiter.owner));
         for (is_in_the_way, owner) in holders.chain(ahead) {
             // Who is not in the way costs time, too.
             if self.steps_left == 0 {
                 return Some(Found::Cut);
             }
             self.steps_left -= 1;
-            match party_of(owner).filter(|by| is_in_the_way && by != party) {
+            // What belongs to an ended session is over, even if it is not removed yet.
+            let is_live = owner.session().is_none_or(|session| table.sessions.is_live(session));
+            match party_of(owner).filter(|by| is_in_the_way && is_live && by != party) {
                 Some(by) if by == self.newcomer => return Some(self.cycle(party, wait.name)),
                 Some(by) => self.note(by, party, wait.name),
                 None => {}
