@@ -32,7 +32,7 @@ impl Table {
         if let Some(id) = before.idempotency_id() {
             self.idempotency_keys.end(id, &mut self.usages);
         }
-        let delivery = delivery_after_transfer(&before);
+        let delivery = delivery_after_transfer(&before, new_key);
         let changed = self.locks.change_hold(name, token, |hold| {
             (hold.key, hold.token, hold.since) = (new_key, new_token, now.into());
             (hold.owner, hold.delivery) = (Owner::Session(to), delivery.clone());
@@ -117,10 +117,12 @@ impl Table {
         self.client_knows(name, before.token);
         let changed = self.locks.change_hold(name, before.token, |hold| hold.set_terms(terms.clone()));
         let after = changed.ok_or(Refusal::Broken("a hold vanished while its value changed"))?;
-        self.usages.remove(before.caller, before.usage(name));
-        self.usages.add(after.caller, after.usage(name));
-        let (name, token, session) = (name.clone(), after.token, after.owner.session());
-        effects.events.push(Event::ValueChanged { name, token, value, session, dialect: after.dialect });
+        let (token, session, dialect) = (after.token, after.owner.session(), after.dialect);
+        for name in before.places(name) {
+            self.usages.remove(before.caller, before.usage(name));
+            self.usages.add(after.caller, after.usage(name));
+            effects.events.push(Event::ValueChanged { name: name.clone(), token, value: value.clone(), session, dialect });
+        }
         Ok(Outcome::ValueSet(after.to_grant()))
     }
 
@@ -135,12 +137,12 @@ impl Table {
 }
 
 /// The request that transferred the hold is answered, and no other may be given it.
-fn delivery_after_transfer(hold: &Hold) -> Delivery {
+fn delivery_after_transfer(hold: &Hold, new_key: HoldKey) -> Delivery {
     let lease_ms = hold.tracked().and_then(|tracked| tracked.lease_ms);
     let terms = hold.shared_terms();
     if terms.is_none() {
         return Delivery::Answered;
     }
-    let (state, idempotency_id, attempt) = (DeliveryState::Confirmed, None, None);
+    let (state, idempotency_id, attempt) = (DeliveryState::Confirmed, None, Some(new_key));
     Delivery::Tracked(Box::new(Tracked { state, idempotency_id, attempt, lease_ms, terms }))
 }
