@@ -27,12 +27,13 @@ pub struct Leader {
 }
 
 const HELP: &str = "\
-VALUE is what the leader says of itself, TOKEN rises from leader to leader, and for RELIABLE FOR nobody else is elected, from
-now on. The exit code is 1 if nobody leads, or if the service refused or did not answer.
+VALUE is what the leader says of itself, TOKEN rises from leader to leader, and for RELIABLE FOR nobody else is
+elected, from now on. The exit code is 1 if nobody leads, or if the service refused or did not answer.
 
-With --output json: {\"name\", \"value\", \"fencing_token\", \"reliable_for_seconds\"}. With --watch, an object a line, as the
-service wrote it: its \"event\" is `elected`, `value-changed`, `resigned`, `expired` or `forced`; `state` is how it begins, and
-`gap` says that events are missing; both have a \"leader\" unless nobody leads. Fields are added at times, none is taken away.
+With --output json: {\"name\", \"value\", \"fencing_token\", \"reliable_for_seconds\"}. With --watch, an object a line,
+as the service wrote it: its \"event\" is `elected`, `value-changed`, `resigned`, `expired` or `forced`; `state` is how
+it begins, and `gap` says that events are missing; both have a \"leader\" unless nobody leads. Fields are added at
+times, none is taken away.
 
 Examples:
   latchd leader scheduler

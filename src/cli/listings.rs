@@ -40,8 +40,8 @@ pub struct Locks {
 
 const LOCKS_HELP: &str = "\
 One row for each hold, in the order of the locks' names, the oldest hold first. HELD is how many hold the lock, and of
-how many that may, or that they share it; HOLDER is what the holder says of itself (its owner label and metadata), or its session; LEASE is what
-is left of its lease.
+how many that may, or that they share it; HOLDER is what the holder says of itself (its owner label and metadata), or
+its session; LEASE is what is left of its lease.
 
 With --output json: {\"locks\": [{\"name\", \"size\", \"mode\", \"delayed_for_seconds\", \"queue_length\", \"holders\":
 [{\"fencing_token\", \"dialect\", \"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\",

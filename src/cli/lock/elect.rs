@@ -59,11 +59,11 @@ const USAGE: &str = "latchd elect [OPTIONS] <NAME> -- <COMMAND>...";
 
 const HELP: &str = "\
 The command runs while this process leads, as under `latchd lock`: with the same variables in its environment, of which
-LATCHD_FENCING_TOKEN rises from leader to leader, with the same signals passed on, and ended in time if the lead is lost or
-cannot be renewed. When it ends, this process resigns. `latchd leader NAME` asks who leads.
+LATCHD_FENCING_TOKEN rises from leader to leader, with the same signals passed on, and ended in time if the lead is lost
+or cannot be renewed. When it ends, this process resigns. `latchd leader NAME` asks who leads.
 
-With --forever it campaigns again then, waits while no node of the service answers, and ends when it gets TERM, INT, HUP or
-QUIT, or when the command cannot be run.
+With --forever it campaigns again then, waits while no node of the service answers, and ends when it gets TERM, INT, HUP
+or QUIT, or when the command cannot be run.
 
 With --serve it answers `GET /leader` from the beginning, also while another one leads: {\"name\", \"leader\", \"value\",
 \"fencing_token\", \"reliable_for_seconds\"}. \"leader\" says whether it is this process; value and token are null if
