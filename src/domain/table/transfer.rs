@@ -121,7 +121,13 @@ impl Table {
         for name in before.places(name) {
             self.usages.remove(before.caller, before.usage(name));
             self.usages.add(after.caller, after.usage(name));
-            effects.events.push(Event::ValueChanged { name: name.clone(), token, value: value.clone(), session, dialect });
+            effects.events.push(Event::ValueChanged {
+                name: name.clone(),
+                token,
+                value: value.clone(),
+                session,
+                dialect,
+            });
         }
         Ok(Outcome::ValueSet(after.to_grant()))
     }
