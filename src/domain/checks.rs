@@ -10,10 +10,15 @@ use std::collections::BTreeSet;
 impl Limits {
     /// Called before a command is proposed and again when it is applied.
     pub fn check_acquire(&self, acquire: &Acquire) -> Result<(), Refusal> {
+        // A table without modes refuses all terms, for another reason.
+        self.check_acquire_with(acquire, acquire.terms.as_deref().filter(|_| self.have_modes()))
+    }
+
+    /// The same with these terms.
+    pub(super) fn check_acquire_with(&self, acquire: &Acquire, terms: Option<&Terms>) -> Result<(), Refusal> {
         self.check_name(&acquire.name)?;
         self.check_size(acquire.size)?;
-        // A table without modes refuses all terms, for another reason.
-        if let Some(terms) = acquire.terms.as_ref().filter(|_| self.have_modes()) {
+        if let Some(terms) = terms {
             self.check_terms(terms, acquire)?;
         }
         self.check_lease(acquire.lease_ms)?;

@@ -41,7 +41,7 @@ impl Table {
 
     /// Whether such a hold can exist at all.
     pub(super) fn check_grantable(&self, acquire: &Acquire) -> Result<(), Refusal> {
-        self.header.limits.check_acquire(acquire)?;
+        self.header.limits.check_acquire_with(acquire, acquire.terms.as_deref())?;
         let is_election = acquire.terms.as_ref().is_some_and(|terms| terms.value.is_some());
         if is_election && acquire.lease_ms.is_none() {
             return Err(Refusal::NoElectionLease);

@@ -62,7 +62,7 @@ impl Table {
     }
 
     fn resume_wait(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire, key: HoldKey) -> CommandResult {
-        self.header.limits.check_acquire(acquire)?;
+        self.header.limits.check_acquire_with(acquire, acquire.terms.as_deref())?;
         if acquire.wait.is_none() {
             return Err(Refusal::RequestReused);
         }
