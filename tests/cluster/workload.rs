@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::choices::{self, Names};
 use super::client::{Client, Hold};
@@ -23,6 +23,8 @@ const WHOLE_RUN_MS: u64 = 36_000_000;
 const LEASED: usize = 6;
 /// Uses of a name before a new one takes its place; a use is at most four operations, and some are under way.
 const USES_PER_NAME: u32 = 32;
+/// Shorter than the patience of those who wait: who asks again might have lost the place, and proves nothing.
+const QUEUED_WITHIN: Duration = Duration::from_secs(2);
 const BETWEEN: Duration = Duration::from_millis(20);
 
 /// Shared by all clients of a run.
@@ -156,7 +158,8 @@ impl<'a> Workload<'a> {
 
     /// Waits until so many wait; false when that takes too long to be worth it.
     fn sees_queue_of(&self, client: &mut Client<'_>, name: &str, length: u64) -> bool {
-        for _ in 0..300 {
+        let deadline = Instant::now() + QUEUED_WITHIN;
+        while Instant::now() < deadline {
             match client.read(name) {
                 Some((Some(_), waiters)) if waiters >= length => return true,
                 // Nobody can come into a queue that is not there.
