@@ -23,6 +23,7 @@ mod levels;
 mod limits;
 mod marks;
 pub mod model;
+mod model_cases;
 mod modes;
 mod names;
 mod nodes;

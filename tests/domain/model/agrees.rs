@@ -6,7 +6,7 @@ use super::script::{NAMES, SESSIONS, steps};
 use super::{CASES, for_all_scripts_of};
 use crate::domain::kit::session;
 use latchd::domain::view::{Counts, HoldView};
-use latchd::domain::{Name, Timestamp};
+use latchd::domain::{Body, Name, Timestamp};
 
 #[test]
 fn table_agrees_with_naive_model() {
@@ -17,6 +17,7 @@ fn table_agrees_with_naive_model() {
             compare_locks(&reference, played)?;
             compare_waiters(&reference, played)?;
             compare_sessions(&reference, played)?;
+            nobody_is_left_waiting(&reference, played)?;
             compare_nodes(&reference, played)?;
             compare_numbers(&reference, played)
         }
@@ -39,13 +40,15 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
             reference.holds_of(&name).filter(|hold| hold.deadline.is_none_or(|deadline| now <= deadline)).collect();
         let waiters = reference.waiters_of(&name).filter(|waiter| now <= waiter.deadline).count() as u32;
         let view = played.table.lock_view(&name, now);
-        same("shown at all", !holds.is_empty() || waiters > 0, view.is_some())?;
+        let delayed = reference.delays.get(&name).map(|(until, _)| *until).filter(|until| now <= *until);
+        same("shown at all", !holds.is_empty() || waiters > 0 || delayed.is_some(), view.is_some())?;
         let Some(view) = view else { continue };
         same("size", reference.sizes.get(&name), Some(&view.size))?;
         same("waiters", waiters, view.waiters)?;
+        same("delay", delayed, view.delayed_until)?;
         let expected: Vec<String> = holds
-            .into_iter()
-            .cloned()
+            .iter()
+            .map(|hold| (*hold).clone())
             .map(|hold| {
                 shown(&HoldView {
                     ends: reference.end_of(&hold),
@@ -61,6 +64,10 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
                 })
             })
             .collect();
+        let claims = holds.iter().map(|hold| hold.claim.terms()).collect();
+        let terms =
+            view.holds.iter().map(|hold| hold.terms.as_deref().cloned().unwrap_or_default()).collect::<Vec<_>>();
+        same("terms", claims, terms)?;
         same("holds", expected, view.holds.iter().map(shown).collect())?;
     }
     Ok(())
@@ -69,8 +76,8 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
 fn compare_waiters(reference: &Reference, played: &Played) -> Result<(), String> {
     let now = reference.now;
     for name in NAMES.map(Name::from) {
-        let mut waiting: Vec<_> = reference.waiters_of(&name).filter(|waiter| now <= waiter.deadline).collect();
-        waiting.sort_by_key(|waiter| std::cmp::Reverse(waiter.priority));
+        let line = reference.line().into_iter();
+        let waiting: Vec<_> = line.filter(|waiter| waiter.claim.has(&name) && now <= waiter.deadline).collect();
         // Orphaned waiters do not count as ahead.
         let ahead = |at: usize| waiting[..at].iter().filter(|waiter| !waiter.orphaned).count() as u32;
         let shown =
@@ -79,8 +86,22 @@ fn compare_waiters(reference: &Reference, played: &Played) -> Result<(), String>
         let views = played.table.waiters_view(&name, now);
         let actual = views.iter().map(|view| (view.key.0, view.since, view.deadline, view.priority, view.position));
         same("waiters in line", expected, actual.collect())?;
+        let claims = waiting.iter().map(|waiter| (waiter.upgrades.is_some(), waiter.claim.terms())).collect();
+        let terms = views.iter().map(|view| (view.upgrades, view.terms.as_deref().cloned().unwrap_or_default()));
+        same("what is waited for", claims, terms.collect::<Vec<_>>())?;
     }
     Ok(())
+}
+
+/// After a batch, nobody waits for what is free.
+fn nobody_is_left_waiting(reference: &Reference, played: &Played) -> Result<(), String> {
+    let mut waiters = reference.waiters.iter().filter(|waiter| !waiter.orphaned);
+    match waiters.find(|waiter| reference.can_be_granted(waiter)) {
+        Some(left) if matches!(played.entry.body, Body::Batch { .. }) && played.applied.is_ok() => {
+            Err(format!("{:?} could be granted, and waits", left.claim.places))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
@@ -98,15 +119,15 @@ fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
 
 /// Shows the whole key, which its `Debug` hides.
 fn shown(hold: &HoldView) -> String {
-    format!("{} {hold:?}", hold.key)
+    let plain = HoldView { terms: None, ..hold.clone() };
+    format!("{} {plain:?}", hold.key)
 }
 
 fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String> {
     for id in (0..SESSIONS).map(session) {
         let expected = reference.sessions.get(&id).map(|session| {
-            let waits = reference.waits_of(id);
-            let deadline = (waits == 0).then(|| session.seen.after_ms(session.idle_timeout_ms));
-            let holds = reference.holds.iter().filter(|hold| hold.owner.session == Some(id)).count();
+            let deadline = (reference.waits_of(id) == 0).then(|| session.seen.after_ms(session.idle_timeout_ms));
+            let (holds, waits) = reference.counts(Some(id));
             (session.idle_timeout_ms, deadline, holds as u32, waits as u32)
         });
         let actual = played.table.session_view(id);
@@ -117,11 +138,12 @@ fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String
 }
 
 fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String> {
+    let (holds, waiters) = reference.counts(None);
     let counts = Counts {
         idempotency_keys: reference.requests.len() as u64,
         locks: reference.names().len() as u64,
-        holds: reference.holds.len() as u64,
-        waiters: reference.waiters.len() as u64,
+        holds: holds as u64,
+        waiters: waiters as u64,
         sessions: reference.sessions.len() as u64,
         remembered_sizes: reference.idle_sizes.len() as u64,
     };
@@ -143,5 +165,8 @@ fn next_deadline(reference: &Reference, step: Option<u64>) -> Option<Timestamp> 
     let idle = idle.map(|(_, session)| session.seen.after_ms(session.idle_timeout_ms - early(session)));
     let keys =
         reference.requests.iter().filter(|(id, _)| !reference.made_something(**id)).map(|(_, (_, until))| *until);
-    leases.chain(waits).chain(idle).chain(keys).chain(reference.idle_sizes.iter().map(|(until, ..)| *until)).min()
+    let kept = reference.idle_sizes.iter().map(|(until, ..)| *until);
+    let delays = reference.delays.values().map(|(until, _)| *until);
+    let marks = reference.marks.values().map(|(_, until)| *until);
+    leases.chain(waits).chain(idle).chain(keys).chain(kept).chain(delays).chain(marks).min()
 }

@@ -33,7 +33,7 @@ fn no_wait_is_left(waiting: &mut BTreeMap<CommandId, SessionId>, played: &Played
     if let (Body::Batch { commands, .. }, Ok(applied)) = (&played.entry.body, played.applied) {
         for (submitted, (id, outcome)) in commands.iter().zip(&applied.outcomes) {
             if let (Command::Acquire(ask), Outcome::Waiting { .. }) = (&submitted.command, outcome)
-                && let (Some(session), Some(Wait::Attached { .. })) = (ask.session, ask.wait)
+                && let (Some(session), Some(Wait::Attached { .. } | Wait::Guarded { .. })) = (ask.session, ask.wait)
             {
                 waiting.insert(*id, session);
             }

@@ -41,7 +41,10 @@ impl Line {
     /// Detached waiters end without an event, and reentering ones keep an older place: neither is followed.
     fn arrive(&mut self, id: CommandId, ask: &Acquire) {
         let asks_again = ask.reentrant && ask.label.is_some() && ask.session.is_none();
-        if matches!(ask.wait, Some(Wait::Attached { .. })) && !asks_again && ask.idempotency_key.is_none() {
+        if matches!(ask.wait, Some(Wait::Attached { .. } | Wait::Guarded { .. }))
+            && !asks_again
+            && ask.idempotency_key.is_none()
+        {
             self.waiting.push(Waiting { id, ask: ask.clone(), entry: self.entries });
         }
     }
@@ -68,7 +71,8 @@ impl Line {
             let longer = *place < at && waiting.ask.priority == granted.ask.priority;
             // Some of this entry's waiters may have arrived after this grant.
             let higher = waiting.entry < self.entries && waiting.ask.priority > granted.ask.priority;
-            waiting.ask.name == granted.ask.name && (longer || higher)
+            let meets = waiting.ask.places().any(|(name, _)| granted.ask.places().any(|(own, _)| own == name));
+            meets && (longer || higher)
         });
         match overtaken {
             Some((_, waiting)) => Err(format!("{:?} was granted before {:?}", granted.ask, waiting.ask)),

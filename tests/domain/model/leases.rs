@@ -41,7 +41,8 @@ fn fresh_keys() -> impl Strategy<Value = Vec<Step>> {
 struct Promised(BTreeMap<Token, Promise>);
 
 struct Promise {
-    name: Name,
+    /// Under which it has not ended yet.
+    names: BTreeSet<Name>,
     key: HoldKey,
     deadline: Option<Timestamp>,
     /// The attempts that were answered with it and whose answers were not lost. Without any, it may end at any time.
@@ -55,9 +56,15 @@ impl Promised {
         let mut grants: Vec<(&Name, &Grant, Option<HoldKey>)> = Vec::new();
         let commands = if let Body::Batch { commands, .. } = &played.entry.body { &commands[..] } else { &[] };
         for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
-            if let (Command::Acquire(ask), Outcome::Acquired(grant)) = (&submitted.command, outcome) {
-                long_enough(ask, grant, played.table.now())?;
-                grants.push((&ask.name, grant, Some(ask.key)));
+            match (&submitted.command, outcome) {
+                (Command::Acquire(ask), Outcome::Acquired(grant)) => {
+                    long_enough(ask, grant, played.table.now())?;
+                    grants.push((&ask.name, grant, Some(ask.key)));
+                }
+                (command, Outcome::Changed(grant)) => {
+                    grants.extend(command.name().map(|name| (name, grant, Some(grant.key))));
+                }
+                _ => {}
             }
         }
         grants.extend(applied.events.iter().filter_map(|event| match event {
@@ -70,7 +77,7 @@ impl Promised {
         grants.extend(silent.iter().map(|(name, grant)| (name, grant, None)));
         // Tokens tell the order of the grants; a retry is given an older one again.
         grants.sort_by_key(|(_, grant, _)| grant.token);
-        grants.into_iter().for_each(|(name, grant, answered)| self.grant(name, grant, answered));
+        grants.into_iter().for_each(|(name, grant, answered)| self.grant(played, name, grant, answered));
         for (submitted, (_, outcome)) in commands.iter().zip(&applied.outcomes) {
             if let (Command::Renew { lease_ms, .. }, Outcome::Renewed(Grant { deadline, .. })) =
                 (&submitted.command, outcome)
@@ -84,19 +91,26 @@ impl Promised {
     }
 
     /// A label that reenters has the same hold under a new token.
-    fn grant(&mut self, name: &Name, grant: &Grant, answered: Option<HoldKey>) {
+    fn grant(&mut self, played: &Played, name: &Name, grant: &Grant, answered: Option<HoldKey>) {
         let Grant { key, token, deadline, .. } = *grant;
-        let before = self.0.remove(&token).map_or_else(BTreeSet::new, |promise| promise.answers);
+        let before = self.0.remove(&token);
+        let told = played.events().iter().filter_map(|event| match event {
+            Event::Granted { name, token: granted, .. } => Some(name.clone()).filter(|_| *granted == token),
+            _ => None,
+        });
+        let known = before.iter().flat_map(|promise| promise.names.clone());
+        let names = known.chain(told).chain([name.clone()]).collect();
+        let before = before.map_or_else(BTreeSet::new, |promise| promise.answers);
         let is_reentry = self.0.values().any(|promise| promise.key == key);
         self.0.retain(|_, promise| promise.key != key);
         let answered = answered.map(|attempt| if is_reentry { key } else { attempt });
         let answers = before.into_iter().chain(answered).collect();
-        self.0.insert(token, Promise { name: name.clone(), key, deadline, answers, at_least: false });
+        self.0.insert(token, Promise { names, key, deadline, answers, at_least: false });
     }
 
     fn note_other(&mut self, command: &Command, outcome: &Outcome) {
         match (command, outcome) {
-            (_, Outcome::Renewed(grant)) => {
+            (_, Outcome::Renewed(grant) | Outcome::ValueSet(grant)) => {
                 let renewed = self.0.get_mut(&grant.token);
                 if let Some(promise) = renewed {
                     (promise.deadline, promise.at_least) = (grant.deadline, false);
@@ -105,14 +119,22 @@ impl Promised {
                 }
             }
             (Command::ConfirmDelivery { name, key }, Outcome::Confirmed) => {
-                let confirmed = self.0.values_mut().find(|promise| promise.name == *name && promise.key == *key);
+                let confirmed = self.0.values_mut().find(|promise| promise.names.contains(name) && promise.key == *key);
                 if let Some(promise) = confirmed {
                     promise.answers.insert(*key);
                     promise.at_least = true;
                 }
             }
+            (Command::Upgrade(ask), Outcome::Waiting { .. }) => {
+                let known =
+                    self.0.values_mut().find(|promise| promise.names.contains(&ask.name) && promise.key == ask.key);
+                if let Some(promise) = known {
+                    promise.answers.insert(ask.key);
+                    promise.at_least = true;
+                }
+            }
             (Command::Cancel { name, key }, Outcome::Cancelled) => {
-                let lost = self.0.values_mut().filter(|promise| promise.name == *name);
+                let lost = self.0.values_mut().filter(|promise| promise.names.contains(name));
                 lost.for_each(|promise| _ = promise.answers.remove(key));
             }
             _ => {}
@@ -123,14 +145,14 @@ impl Promised {
         let now = played.table.now();
         for event in played.events() {
             let Event::HoldEnded { name, token, why, .. } = event else { continue };
-            let Some(promise) = self.0.remove(token) else {
+            let Some(promise) = self.0.get_mut(token) else {
                 return match came_and_went(played, *token) {
                     true => Ok(()),
                     false => Err(format!("{token:?} ended, unknown or twice")),
                 };
             };
-            if promise.name != *name {
-                return Err(format!("{token:?} is of {}, not of {name}", promise.name));
+            if !promise.names.remove(name) {
+                return Err(format!("{token:?} is of {:?}, not of {name}", promise.names));
             }
             let is_early = promise.deadline.is_none_or(|deadline| now <= deadline);
             if *why == EndReason::Expired && is_early && !promise.answers.is_empty() {
@@ -138,6 +160,9 @@ impl Promised {
             }
             if *why == EndReason::Cancelled && !promise.answers.is_empty() {
                 return Err(format!("{token:?} was taken back, although it was answered"));
+            }
+            if promise.names.is_empty() {
+                self.0.remove(token);
             }
         }
         Ok(())
@@ -153,16 +178,18 @@ impl Promised {
         {
             return Err(format!("{token:?} was due at {:?} and is not told ended at {now:?}", promise.deadline));
         }
-        let mut seen: BTreeSet<Token> = BTreeSet::new();
+        let mut seen: BTreeSet<(Token, Name)> = BTreeSet::new();
         for name in NAMES.map(Name::from) {
             let view = played.table.lock_view(&name, now);
-            seen.extend(view.iter().flat_map(|view| view.holds.iter().map(|hold| hold.token)));
+            seen.extend(view.iter().flat_map(|view| view.holds.iter().map(|hold| (hold.token, name.clone()))));
         }
-        if let Some((token, _)) = told().find(|(token, promise)| !due(promise) && !seen.contains(token)) {
+        let is_whole =
+            |token: &Token, promise: &Promise| promise.names.iter().all(|name| seen.contains(&(*token, name.clone())));
+        if let Some((token, _)) = told().find(|(token, promise)| !due(promise) && !is_whole(token, promise)) {
             return Err(format!("{token:?} is promised and not seen"));
         }
-        match seen.iter().find(|token| !self.0.contains_key(token)) {
-            Some(token) => Err(format!("{token:?} is seen, and was never granted")),
+        match seen.iter().find(|(token, name)| !self.0.get(token).is_some_and(|known| known.names.contains(name))) {
+            Some((token, name)) => Err(format!("{token:?} of {name} is seen, and was never granted")),
             None => Ok(()),
         }
     }

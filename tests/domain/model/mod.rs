@@ -8,7 +8,10 @@
 //! ```
 
 mod agrees;
+mod busy;
 mod capacity;
+mod choices;
+mod concrete;
 pub mod driver;
 mod encodings;
 mod ended_sessions;
@@ -17,9 +20,6 @@ mod leases;
 mod listings;
 mod preflight;
 mod reference;
-mod reference_commands;
-mod reference_nodes;
-mod reference_requests;
 mod replays;
 pub mod script;
 mod snapshots;

@@ -3,7 +3,7 @@
 use super::script::steps;
 use super::usage::bounded;
 use super::{driver, for_all};
-use latchd::domain::{Applied, Body, Command, Entry, Outcome, Refusal, Table};
+use latchd::domain::{Applied, Body, Command, Entry, HeldBy, Outcome, Refusal, Table};
 use proptest::prelude::*;
 use std::cell::Cell;
 
@@ -46,6 +46,13 @@ fn refused_as_predicted(applied: &Applied, predicted: Refusal) -> Result<bool, T
     match &applied.outcomes[0].1 {
         // It comes from an earlier incarnation, or for the second time.
         Outcome::Duplicate | Outcome::Refused(Refusal::UnknownIncarnation) => Ok(false),
+        Outcome::Refused(Refusal::Held(by)) => {
+            // The entry touches sessions first, so their holds end later than was known.
+            let deadline = if let Refusal::Held(known) = &predicted { known.deadline } else { None };
+            prop_assert!(deadline <= by.deadline, "{by:?} ends before {deadline:?}");
+            prop_assert_eq!(Refusal::Held(Box::new(HeldBy { deadline, ..(**by).clone() })), predicted);
+            Ok(true)
+        }
         outcome => {
             prop_assert_eq!(outcome, &Outcome::Refused(predicted));
             Ok(true)

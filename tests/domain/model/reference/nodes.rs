@@ -1,7 +1,7 @@
 //! Nodes in the reference model.
 
-use super::reference::Reference;
-use latchd::domain::{Command, Incarnation, NodeId, Outcome, Refusal, StoreId};
+use super::Reference;
+use latchd::domain::{Command, Incarnation, Limits, Name, NodeId, Outcome, Refusal, StoreId};
 
 pub struct Node {
     pub run: Incarnation,
@@ -33,15 +33,36 @@ impl Reference {
                 self.bury_the_dead();
                 Ok(Outcome::NodeRecorded)
             }
-            Command::RaiseLevel { level, .. } => {
+            Command::RaiseLevel { level, ref limits } => {
                 if level <= self.level || self.nodes.values().any(|node| node.level < level) {
                     return Err(Refusal::LevelRefused { level: self.level });
                 }
                 self.level = level;
+                limits.iter().for_each(|limits| self.set_limits(limits));
                 Ok(Outcome::LevelRaised { level })
             }
             _ => Err(Refusal::Broken("not a leader's command")),
         }
+    }
+
+    /// Below level 7 the limits that came with it are 0.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        let without = Limits {
+            names_max: 0,
+            lock_delay_ms_max: 0,
+            value_bytes_max: 0,
+            election_reliable_ms: 0,
+            deadlock_search_max: 0,
+            marks_max: 0,
+            mark_idle_ms: 0,
+            ..*limits
+        };
+        self.limits = if self.has_modes() { *limits } else { without };
+    }
+
+    /// The first node that lacks what level 7 brings.
+    pub fn not_yet(&self) -> Refusal {
+        Refusal::NotYet { level: 7, node: self.nodes.iter().find(|(_, node)| node.level < 7).map(|(id, _)| *id) }
     }
 
     pub fn record(&mut self, node: NodeId, run: Incarnation, store: StoreId, level: u32) {
@@ -55,21 +76,21 @@ impl Reference {
 
     /// Requests of dead incarnations leave first; then free locks are granted.
     fn bury_the_dead(&mut self) {
-        let mut left = std::collections::BTreeSet::new();
+        let mut left: Vec<Name> = Vec::new();
         for waiter in self.waiters.clone().into_iter().filter(|waiter| waiter.is_attached()) {
             if !self.is_up(waiter.command.incarnation) {
                 self.lose_wait(waiter.key);
-                left.insert(waiter.name);
+                left.extend(waiter.claim.names());
             }
         }
-        let unheard = self.holds.iter().filter_map(|hold| Some((hold.unconfirmed?, hold.token, hold.name.clone())));
+        let unheard = self.holds.iter().filter_map(|hold| Some((hold.unconfirmed?, hold.token, hold.claim.names())));
         let mut unheard: Vec<_> = unheard.filter(|(run, ..)| !self.is_up(*run)).collect();
         unheard.sort();
-        for (dead, token, name) in unheard {
+        for (dead, token, names) in unheard {
             self.take_back(token, dead);
-            left.insert(name);
+            left.extend(names);
         }
-        left.iter().for_each(|name| _ = self.grant_waiters(name));
+        self.grant(left);
     }
 
     fn is_up(&self, run: Incarnation) -> bool {

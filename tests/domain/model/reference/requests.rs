@@ -1,6 +1,6 @@
 //! Lost requests and their retries in the reference model.
 
-use super::reference::{Reference, Waiter};
+use super::{Claim, Reference, Waiter};
 use latchd::domain::{
     Acquire, CommandId, EndReason, Grant, HoldKey, IDEMPOTENCY_KEY_KEPT_MS, IdempotencyId, IdempotencyKey, Incarnation,
     Name, ORPHAN_MS, Outcome, Proof, Refusal, SessionId, Token, Wait, WaitEnd,
@@ -61,24 +61,30 @@ impl Reference {
         Some(made.ok_or(Refusal::RequestEnded))
     }
 
-    pub fn answer_again(&mut self, id: CommandId, ask: &Acquire) -> Option<Result<Outcome, Refusal>> {
+    pub fn answer_again(&mut self, id: CommandId, ask: &Acquire, actual: &Outcome) -> Option<Result<Outcome, Refusal>> {
         let made = self.recall(ask.idempotency_key?)?;
         Some(made.and_then(|made| match made {
-            Made::Hold(at) if self.holds[at].name == ask.name => Ok(Outcome::Acquired(self.claim(at, ask.key))),
-            Made::Waiter(at) if self.waiters[at].name == ask.name => {
+            Made::Hold(at) if *self.holds[at].claim.first() == ask.name => {
+                Ok(Outcome::Acquired(self.give_again(at, ask.key)))
+            }
+            Made::Waiter(at) if *self.waiters[at].claim.first() == ask.name => {
                 self.check_limits(ask)?;
                 if ask.wait.is_none() {
                     return Err(Refusal::RequestReused);
                 }
-                let priority = self.waiters[at].priority;
-                self.wait_anew(at, id, &Acquire { priority, ..ask.clone() })
+                let Waiter { priority, claim, orphaned, .. } = self.waiters[at].clone();
+                let anew = Waiter { claim, ..self.waiter(id, &Acquire { priority, ..ask.clone() }) };
+                if orphaned {
+                    self.check_deadlock(&anew, Some(at), actual)?;
+                }
+                self.wait_anew(at, anew, ask)
             }
             _ => Err(Refusal::RequestReused),
         }))
     }
 
     /// Gives the same hold again. If the attempt before was lost, only this one counts as answered.
-    fn claim(&mut self, at: usize, attempt: HoldKey) -> Grant {
+    fn give_again(&mut self, at: usize, attempt: HoldKey) -> Grant {
         let token = self.holds[at].token;
         let is_only = self.holds[at].orphaned;
         self.revive(token);
@@ -101,8 +107,7 @@ impl Reference {
     /// A renewal confirms the hold, even if the answer to some attempt was lost.
     pub fn heard_of(&mut self, token: Token) {
         self.revive(token);
-        let hold = self.holds.iter_mut().find(|hold| hold.token == token);
-        if let Some(hold) = hold.filter(|hold| hold.request.is_some()) {
+        if let Some(hold) = self.hold_mut(token).filter(|hold| hold.request.is_some()) {
             hold.attempt = None;
         }
     }
@@ -118,10 +123,10 @@ impl Reference {
         let own = self
             .waiters_of(name)
             .filter(|waiter| waiter.owner.session.is_none() && waiter.owner.label.as_deref() == Some(label));
-        let first = own.min_by_key(|waiter| std::cmp::Reverse(waiter.priority));
-        let key = first.ok_or(Refusal::NotWaiting)?.key;
+        let first = own.min_by_key(|waiter| std::cmp::Reverse(waiter.priority)).ok_or(Refusal::NotWaiting)?;
+        let (key, names) = (first.key, first.claim.names());
         self.end_wait(key, WaitEnd::Cancelled);
-        self.grant_waiters(name);
+        self.grant(names);
         Ok(Outcome::Cancelled)
     }
 
@@ -158,22 +163,25 @@ impl Reference {
     /// The node of an unconfirmed hold is dead: the lock is free for others, and a retry in time is first in the queue.
     pub fn take_back(&mut self, token: Token, dead: Incarnation) {
         let Some(hold) = self.holds.iter().find(|hold| hold.token == token).cloned() else { return };
+        let size_of = |(name, size): &(Name, u32)| (name.clone(), self.sizes.get(name).copied().unwrap_or(*size));
+        let claim = Claim { places: hold.claim.places.iter().map(size_of).collect(), ..hold.claim };
         self.end_hold(token, EndReason::Cancelled);
         if hold.request.is_none() || self.waiters.iter().any(|waiter| waiter.key == hold.key) {
             return;
         }
         hold.request.into_iter().for_each(|request| self.keep_request(request));
+        // Only an upgrade is before it.
+        let priority = if self.has_modes() { i32::MAX - 1 } else { i32::MAX };
         self.waiters.push(Waiter {
-            name: hold.name,
+            claim,
+            upgrades: None,
             key: hold.key,
             command: CommandId { incarnation: dead, sequence: 0 },
             since: hold.since,
             wait: Wait::Attached { timeout_ms: ORPHAN_MS },
             deadline: self.now.after_ms(ORPHAN_MS),
             owner: hold.owner,
-            // Upgrades, which came later, are before it.
-            priority: if self.level >= 7 { i32::MAX - 1 } else { i32::MAX },
-            size: 1,
+            priority,
             remembers_size: false,
             lease_ms: hold.lease_ms,
             metadata: hold.metadata,
@@ -186,7 +194,7 @@ impl Reference {
     /// The attempt that acquired a hold was lost, and nobody was told of the hold.
     pub fn lose_hold(&mut self, token: Token) {
         let until = self.now.after_ms(ORPHAN_MS);
-        let Some(hold) = self.holds.iter_mut().find(|hold| hold.token == token) else { return };
+        let Some(hold) = self.hold_mut(token) else { return };
         if hold.request.is_none() {
             return self.end_hold(token, EndReason::Cancelled);
         }
