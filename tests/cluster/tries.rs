@@ -26,7 +26,9 @@ pub struct Wanted {
 /// The requests of one operation.
 pub struct Tries {
     pub call: Nanos,
-    pub last_call: Nanos,
+    /// Of the last one, where there was more than one.
+    last_call: Option<Nanos>,
+    is_first: bool,
     /// When the first of them was seen lost: it may have been carried out.
     pub lost: Option<Nanos>,
     /// When the first of them was seen lost or refused.
@@ -35,11 +37,12 @@ pub struct Tries {
 
 impl Tries {
     pub fn new(call: Nanos) -> Self {
-        Self { call, last_call: call, lost: None, failed: None }
+        Self { call, last_call: None, is_first: true, lost: None, failed: None }
     }
 
     pub fn begin(&mut self, at: Nanos) {
-        self.last_call = at;
+        // Not the time of the first: by a real clock it is later than the beginning, and would look like a second request.
+        self.last_call = (!std::mem::take(&mut self.is_first)).then_some(at);
     }
 
     pub fn end(&mut self, at: Nanos, answer: &Answer) {
@@ -59,15 +62,40 @@ impl Tries {
     /// What to note of an acquire. A request that was lost may be carried out later even where a later one with the same
     /// key was refused, so it is then an operation of its own, numbered by `number`.
     pub fn acquired(&self, op: Op, answer: Answer, number: impl FnOnce() -> u64) -> Vec<Op> {
-        let lost_for = self.failed.map_or(0, |failed| self.last_call.saturating_sub(failed));
-        let asked_again = if self.last_call > self.call { self.last_call } else { 0 };
+        let last_call = self.last_call.unwrap_or(self.call);
+        let lost_for = self.failed.map_or(0, |failed| last_call.saturating_sub(failed));
+        let asked_again = self.last_call.unwrap_or(0);
         let op = Op { lost_for, asked_again, ..op };
         match answer {
             Answer::Contended | Answer::Refused(_) if self.lost.is_some() => {
                 let why = Answer::Unknown("lost, and asked again in vain".to_owned());
-                vec![Op { id: number(), answer: why, ..op.clone() }, Op { call: self.last_call, answer, ..op }]
+                vec![Op { id: number(), answer: why, ..op.clone() }, Op { call: last_call, answer, ..op }]
             }
             answer => vec![Op { answer, ..op }],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::history::Ask;
+
+    #[test]
+    fn only_second_request_counts_as_asked_again() {
+        let noted = |tries: &Tries| {
+            let (ask, answer) = (Ask::Acquire { lease_ms: 5, wait_ms: None, keyed: true }, Answer::Contended);
+            let target = "a".into();
+            let op =
+                Op { id: 0, client: 0, node: 0, target, ask, call: 10, end: 90, answer, lost_for: 0, asked_again: 0 };
+            let ops = tries.acquired(op, Answer::Granted { token: 1 }, || 1);
+            (ops[0].asked_again, ops[0].lost_for)
+        };
+        let mut tries = Tries::new(10);
+        tries.begin(11);
+        assert_eq!(noted(&tries), (0, 0));
+        tries.end(20, &Answer::Unknown("cut".to_owned()));
+        tries.begin(35);
+        assert_eq!(noted(&tries), (35, 15));
     }
 }
