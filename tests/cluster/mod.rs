@@ -19,6 +19,7 @@ mod counter;
 mod departures;
 mod dialects;
 pub mod disk;
+mod elections;
 mod events;
 mod failover;
 pub mod faults;
