@@ -183,6 +183,19 @@ fn session_does_not_wait_for_itself() {
     waits(&mut bench, 1, guarded("c", 6).names(&[("c", 1), ("b", 1), ("a", 1)]));
 }
 
+/// One thread of it holds the lock, and gives it back.
+#[test]
+fn session_does_not_wait_for_itself_through_others_that_want_the_same_lock() {
+    let mut bench = bench();
+    hold(&mut bench, 1, ask("a", 1));
+    waits(&mut bench, 2, guarded("a", 2));
+    waits(&mut bench, 1, guarded("a", 3));
+    waits(&mut bench, 2, guarded("a", 4));
+    hold(&mut bench, 2, ask("b", 5));
+    let other = guarded("b", 6).session(1);
+    assert_eq!(cycle(&mut bench, other), ["1 waits for 2 in b", "2 waits for 1 in a"]);
+}
+
 #[test]
 fn wait_that_is_not_guarded_or_has_no_owner_is_never_refused() {
     let mut bench = bench();

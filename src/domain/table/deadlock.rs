@@ -4,7 +4,9 @@
 //! that the others are not enough, and every waiter ahead, also one that is about to overtake. So the first wait that closes a
 //! cycle finds it, and no later grant to a waiter can make one: only a hold that overtakes without a wait, a transfer or a
 //! smaller size can.
-//! Threads of one program may share a session, so a session does not wait for itself.
+//!
+//! Threads of one program may share a session, so a session does not wait for itself: neither directly, nor through others
+//! that wait for the very name that it asks for. What one thread has there it gives back, and the others go on.
 
 use super::{Effects, Table};
 use crate::domain::command::{Acquire, Upgrade, Wait};
@@ -173,6 +175,7 @@ impl Search<'_> {
             // What belongs to an ended session is over, even if it is not removed yet.
             let is_live = owner.session().is_none_or(|session| table.sessions.is_live(session));
             match party_of(owner).filter(|by| is_in_the_way && is_live && by != party) {
+                Some(by) if by == self.newcomer && self.names.contains(&wait.name) => {}
                 Some(by) if by == self.newcomer => return Some(self.cycle(party, wait.name)),
                 Some(by) => self.note(by, party, wait.name),
                 None => {}

@@ -35,7 +35,9 @@ impl Reference {
         }
         let closes = self.closes_a_cycle(asked, &newcomer);
         let named = match actual {
-            Outcome::Refused(Refusal::WouldDeadlock { cycle }) if self.is_real(cycle, &newcomer) => cycle.clone(),
+            Outcome::Refused(Refusal::WouldDeadlock { cycle }) if self.is_real(cycle, asked, &newcomer) => {
+                cycle.clone()
+            }
             _ => Box::default(),
         };
         self.waiters = all;
@@ -51,12 +53,12 @@ impl Reference {
         let own = |waiter: &&Waiter| {
             waiter.key == asked.key || (overtakes && party(&waiter.owner).as_ref() == Some(newcomer))
         };
-        let starts = self.waiters.iter().filter(own).flat_map(|waiter| self.blockers(waiter));
+        let starts = self.waiters.iter().filter(own).flat_map(|waiter| self.blockers(waiter, asked));
         let mut seen = BTreeSet::new();
-        starts.map(|(_, by)| by).collect::<Vec<_>>().iter().any(|by| self.leads_to(by, newcomer, &mut seen))
+        starts.map(|(_, by)| by).collect::<Vec<_>>().iter().any(|by| self.leads_to(by, asked, newcomer, &mut seen))
     }
 
-    fn leads_to(&self, from: &Party, goal: &Party, seen: &mut BTreeSet<Party>) -> bool {
+    fn leads_to(&self, from: &Party, asked: &Waiter, goal: &Party, seen: &mut BTreeSet<Party>) -> bool {
         if from == goal {
             return true;
         }
@@ -64,23 +66,24 @@ impl Reference {
             return false;
         }
         let own = self.waiters.iter().filter(|waiter| party(&waiter.owner).as_ref() == Some(from));
-        let next: Vec<(Name, Party)> = own.flat_map(|waiter| self.blockers(waiter)).collect();
-        next.iter().any(|(_, by)| self.leads_to(by, goal, seen))
+        let next: Vec<(Name, Party)> = own.flat_map(|waiter| self.blockers(waiter, asked)).collect();
+        next.iter().any(|(_, by)| self.leads_to(by, asked, goal, seen))
     }
 
     /// Each edge is there, each leads to the next, and the last to the newcomer.
-    fn is_real(&self, cycle: &[Blocked], newcomer: &Party) -> bool {
+    fn is_real(&self, cycle: &[Blocked], asked: &Waiter, newcomer: &Party) -> bool {
         let is_edge = |Blocked { name, by, waiter: from }: &Blocked| {
             let own = self.waiters.iter().filter(|waiter| party(&waiter.owner).as_ref() == Some(from));
-            own.flat_map(|waiter| self.blockers(waiter)).any(|edge| edge == (name.clone(), by.clone()))
+            own.flat_map(|waiter| self.blockers(waiter, asked)).any(|edge| edge == (name.clone(), by.clone()))
         };
         let is_chain = cycle.windows(2).all(|pair| pair[0].by == pair[1].waiter);
         let ends = [cycle.first().map(|first| &first.waiter), cycle.last().map(|last| &last.by)];
         cycle.iter().all(is_edge) && is_chain && ends == [Some(newcomer); 2]
     }
 
-    /// Those without whose leave this wait cannot end, each with the name for which it waits.
-    fn blockers(&self, waiter: &Waiter) -> Vec<(Name, Party)> {
+    /// Those without whose leave this wait cannot end, each with the name for which it waits. What the newcomer has under the
+    /// names that it asks for belongs to another thread of it, which gives it back.
+    fn blockers(&self, waiter: &Waiter, asked: &Waiter) -> Vec<(Name, Party)> {
         if waiter.orphaned {
             return Vec::new();
         }
@@ -95,10 +98,12 @@ impl Reference {
                 Some(own) => own != hold.token,
                 None => !self.modes_agree(name, *size, held_by(&hold.owner) + u64::from(waiter.claim.weight)),
             };
-            let holders = self.holds_of(name).filter(|hold| is_in_the_way(hold));
+            let is_threads = |owner: &Owner| party(owner) == party(&asked.owner) && asked.claim.has(name);
+            let holders = self.holds_of(name).filter(|hold| is_in_the_way(hold) && !is_threads(&hold.owner));
             let line = self.line();
             let ahead = line.into_iter().take_while(|other| other.key != waiter.key);
             let ahead = ahead.filter(|other| other.claim.has(name) && !other.orphaned);
+            let ahead = ahead.filter(|other| other.key == asked.key || !is_threads(&other.owner));
             let owners = holders.map(|hold| &hold.owner).chain(ahead.map(|other| &other.owner));
             let others = owners.filter(|owner| **owner != waiter.owner && !self.is_gone(owner)).filter_map(party);
             all.extend(others.map(|by| (name.clone(), by)));
