@@ -104,6 +104,8 @@ fn details(event: &Event) -> String {
     };
     add("token ", event.fencing_token.map(|token| token.to_string()));
     add("instead of ", event.replaces.map(|token| token.to_string()));
+    add("", event.mode.clone().filter(|mode| mode != "exclusive"));
+    add("weight ", event.weight.map(|weight| weight.to_string()));
     add("value ", event.value.clone());
     add("", event.why.clone().filter(|why| *why != event.event));
     add("session ", event.session.clone());

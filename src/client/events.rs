@@ -79,6 +79,9 @@ pub struct Event {
     pub fencing_token: Option<u64>,
     /// The token that the hold had before.
     pub replaces: Option<u64>,
+    /// `exclusive`, `shared` or `counted`.
+    pub mode: Option<String>,
+    pub weight: Option<u32>,
     /// What the leader of an election says about itself.
     pub value: Option<String>,
     pub why: Option<String>,

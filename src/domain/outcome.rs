@@ -84,10 +84,13 @@ pub enum Event {
     Granted {
         name: Name,
         token: Token,
-        /// The earlier token of the same hold: its owner label acquired it again.
+        /// The earlier token of the same hold: its owner label acquired it again, or it changed its mode.
         replaces: Option<Token>,
         session: Option<SessionId>,
         dialect: Dialect,
+        /// Of the lock, which tells how it is held, and how much of that the hold takes.
+        size: u32,
+        weight: u32,
         /// What the new leader of an election says about itself; `None` for any other hold.
         value: Option<ArcStr>,
     },

@@ -32,14 +32,21 @@ pub struct Event<'a> {
     /// Names the hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     fencing_token: Option<u64>,
-    /// The token that this hold had before: its owner asked again.
+    /// The token that this hold had before: its owner asked again, or it was upgraded or downgraded.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<u64>,
+    /// How the lock is held from now on: `exclusive`, `shared` or `counted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "exclusive")]
+    mode: Option<&'static str>,
+    /// How many places of a counted lock the hold takes. There if not 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
     /// What the leader of an election says about itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "10.0.0.7:5432")]
     value: Option<&'a str>,
-    /// Of `released` and `resigned`: `released` by its owner, `session-ended`, or `undelivered`: its client never got the answer. Of
+    /// Of `released` and `resigned`: `released` by its owner, `session-ended`, `transferred` to another session, or `undelivered`: its client never got the answer. Of
     /// `session-ended`: `closed` or `idle`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "idle")]
@@ -194,12 +201,14 @@ fn event(published: &PublishedEvent) -> Event<'_> {
     let id = published.id.to_string();
     let handle = |session: &SessionId| session.handle();
     match &published.event {
-        LockEvent::Granted { name, token, replaces, session, dialect, value } => Event {
+        LockEvent::Granted { name, token, replaces, session, dialect, mode, weight, value } => Event {
             event: "granted",
             id,
             name: Some(name),
             fencing_token: Some(token.0),
             replaces: replaces.map(|token| token.0),
+            mode: Some(mode.as_str()),
+            weight: Some(*weight).filter(|weight| *weight != 1),
             value: value.as_deref(),
             dialect: Some(dialect.as_str()),
             session: session.as_ref().map(handle),

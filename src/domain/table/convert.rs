@@ -161,7 +161,7 @@ impl Table {
         let new_token = self.issue_token();
         self.locks.convert(name, size);
         let hold = self.locks.change_hold(name, token, |hold| hold.token = new_token).ok_or(VANISHED)?;
-        effects.granted(name.clone(), hold, Some(token));
+        effects.granted(name.clone(), hold, size, Some(token));
         if let Some(id) = hold.idempotency_id() {
             self.keep_result(id, IdempotencyResult::Hold { name: name.clone(), token: new_token });
         }

@@ -187,6 +187,7 @@ impl Table {
         let delivery = self.delivery_after_reentry(acquire, before.shared_terms());
         let is_next_first = self.end_upgrade(effects, &acquire.name, token);
         let new_token = self.issue_token();
+        let size = self.locks.get(&acquire.name).map_or(acquire.size, |lock| lock.size());
         let changed = self.locks.change_hold(&acquire.name, token, |hold| {
             (hold.token, hold.deadline, hold.delivery) = (new_token, deadline, delivery.clone());
             if !acquire.metadata.is_empty() {
@@ -195,7 +196,7 @@ impl Table {
         });
         let hold = changed.ok_or(VANISHED)?;
         let grant = hold.to_grant();
-        effects.granted(acquire.name.clone(), hold, Some(token));
+        effects.granted(acquire.name.clone(), hold, size, Some(token));
         self.usages.remove(caller, usage);
         self.usages.add(caller, hold.usage(&acquire.name));
         idempotency_id.into_iter().for_each(|id| self.idempotency_keys.end(id, &mut self.usages));

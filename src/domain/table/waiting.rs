@@ -7,6 +7,7 @@ use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Place, Tracked, Waiter, WaiterState};
 use crate::domain::outcome::{Event, Outcome, WaitEnd};
 use crate::domain::refusal::Refusal;
+use crate::domain::terms::Terms;
 use crate::mutants::planted;
 use std::cmp::Reverse;
 
@@ -222,8 +223,8 @@ impl Table {
     }
 
     pub(super) fn add_hold(&mut self, effects: &mut Effects, name: Name, size: u32, remembers_size: bool, hold: Hold) {
-        for name in hold.places(&name) {
-            effects.granted(name.clone(), &hold, None);
+        for (name, size) in Terms::places(hold.terms(), &name, size) {
+            effects.granted(name.clone(), &hold, size, None);
             if remembers_size {
                 self.remembered_sizes.forget(name);
             }
@@ -256,9 +257,10 @@ impl Effects {
         }
     }
 
-    pub(super) fn granted(&mut self, name: Name, hold: &Hold, replaces: Option<Token>) {
+    /// Under one of its names, and the size of that lock.
+    pub(super) fn granted(&mut self, name: Name, hold: &Hold, size: u32, replaces: Option<Token>) {
         let (token, session, dialect) = (hold.token, hold.owner.session(), hold.dialect);
-        let value = hold.value().cloned();
-        self.events.push(Event::Granted { name, token, replaces, session, dialect, value });
+        let (weight, value) = (hold.weight(), hold.value().cloned());
+        self.events.push(Event::Granted { name, token, replaces, session, dialect, size, weight, value });
     }
 }

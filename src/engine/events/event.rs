@@ -1,5 +1,6 @@
 //! One event as subscribers see it, its id, and the filter that says which events a subscriber gets.
 
+use crate::domain::view::Mode;
 use crate::domain::{Dialect, EndReason, Event, Name, SessionId, Token};
 use arcstr::ArcStr;
 use std::fmt;
@@ -14,6 +15,8 @@ pub enum LockEvent {
         replaces: Option<Token>,
         session: Option<SessionId>,
         dialect: Dialect,
+        mode: Mode,
+        weight: u32,
         /// Of the leader of an election.
         value: Option<ArcStr>,
     },
@@ -50,8 +53,9 @@ impl LockEvent {
     /// What is published of a table's event. It must follow from the log alone, because event ids count what is published.
     pub fn of(event: Event) -> Option<LockEvent> {
         match event {
-            Event::Granted { name, token, replaces, session, dialect, value } => {
-                Some(LockEvent::Granted { name, token, replaces, session, dialect, value })
+            Event::Granted { name, token, replaces, session, dialect, size, weight, value } => {
+                let mode = Mode::of(size);
+                Some(LockEvent::Granted { name, token, replaces, session, dialect, mode, weight, value })
             }
             Event::ValueChanged { name, token, value, session, dialect } => {
                 Some(LockEvent::ValueChanged { name, token, value, session, dialect })

@@ -175,7 +175,7 @@ pub struct LockAnswer {
     locked: bool,
     /// The first of several names.
     name: String,
-    /// Where several were asked for.
+    /// Where several were taken; a renewal does not repeat them.
     #[schema(required = false)]
     names: Vec<String>,
     /// Shows the right to renew and to release; a UUID, to be sent as it came.

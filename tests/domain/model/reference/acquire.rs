@@ -200,6 +200,8 @@ impl Reference {
             replaces: Some(replaces),
             session: owner.session,
             dialect,
+            size: self.sizes.get(&ask.name).copied().unwrap_or(1),
+            weight: claim.weight,
             value: claim.value,
         });
         self.note_request(ask.idempotency_key);

@@ -29,10 +29,10 @@ impl Reference {
     pub fn convert(&mut self, token: Token, size: u32, new_token: Token) {
         let Some(hold) = self.hold_mut(token) else { return };
         hold.token = new_token;
-        let Hold { claim, owner, dialect, request, .. } = hold.clone();
+        let Hold { claim, request, .. } = hold.clone();
         request.into_iter().for_each(|request| self.keep_request(request));
         self.sizes.insert(claim.first().clone(), size);
-        self.expect_token(claim.first(), new_token, Some(token), &owner, dialect);
+        self.expect_token(claim.first(), new_token, Some(token));
     }
 
     pub fn downgrade(&mut self, name: &Name, key: HoldKey, actual: &Outcome) -> Result<Outcome, Refusal> {
@@ -141,13 +141,13 @@ impl Reference {
         hold.owner = Owner { session: Some(to), label: None };
         // No retry is given it any more.
         hold.request = None;
-        let Hold { claim, deadline, owner, .. } = hold.clone();
+        let Hold { claim, deadline, .. } = hold.clone();
         let Hold { owner: Owner { session, .. }, dialect, since, .. } = before;
         let why = EndReason::Transferred;
         for name in claim.names() {
             let (ended, is_election) = (name.clone(), false);
             self.expect(Event::HoldEnded { name: ended, token, why, session, dialect, since, deadline, is_election });
-            self.expect_token(&name, new_token, None, &owner, dialect);
+            self.expect_token(&name, new_token, None);
         }
         let grant = self.grant_of(new_token);
         self.grant(claim.names());

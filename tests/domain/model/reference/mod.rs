@@ -209,10 +209,13 @@ impl Reference {
         }
     }
 
-    fn expect_token(&mut self, name: &Name, token: Token, replaces: Option<Token>, owner: &Owner, dialect: Dialect) {
+    /// The hold has this token now.
+    fn expect_token(&mut self, name: &Name, token: Token, replaces: Option<Token>) {
         self.last_token = self.last_token.max(token.0);
-        let (name, session, value) = (name.clone(), owner.session, None);
-        self.expect(Event::Granted { name, token, replaces, session, dialect, value });
+        let Some(Hold { owner, dialect, claim, .. }) = self.hold_mut(token).cloned() else { return };
+        let (name, session, value, weight) = (name.clone(), owner.session, None, claim.weight);
+        let size = self.sizes.get(&name).copied().unwrap_or(1);
+        self.expect(Event::Granted { name, token, replaces, session, dialect, size, weight, value });
     }
 
     fn expect(&mut self, event: Event) {

@@ -109,11 +109,12 @@ impl Reference {
 
     /// `asked` is granted, at once or after a wait.
     pub fn add_hold(&mut self, asked: Waiter, token: Token, has_waited: bool) -> Grant {
-        for (name, _) in &asked.claim.places {
+        for (name, size) in &asked.claim.places {
             self.last_token = self.last_token.max(token.0);
             let (name, session, dialect) = (name.clone(), asked.owner.session, asked.dialect);
             let (replaces, value) = (None, asked.claim.value.clone());
-            self.expect(Event::Granted { name, token, replaces, session, dialect, value });
+            let (size, weight) = (*size, asked.claim.weight);
+            self.expect(Event::Granted { name, token, replaces, session, dialect, size, weight, value });
         }
         for (name, size) in &asked.claim.places {
             if self.sizes.insert(name.clone(), *size) != Some(*size) {
