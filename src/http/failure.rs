@@ -1,6 +1,7 @@
 //! A failed request before a dialect formats it: a code of the error table, a message, and the field at fault.
 
 use super::code::{Code, FieldNames};
+use super::deadlock::BlockedBy;
 use crate::domain::{Field, Pool, Refusal, SHARED, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
 use std::borrow::Cow;
@@ -16,12 +17,25 @@ pub struct Failure {
     pub limit: Option<u64>,
     /// The key of `config.toml` that sets this bound; its detail names it too.
     pub config_key: Option<&'static str>,
-    /// The high-water mark of the resource, above the token of the request.
-    pub mark: Option<u64>,
+    /// What few failures have.
+    pub more: Option<Box<More>>,
     pub retry_after_seconds: Option<u32>,
 }
 
+/// In a box: a request carries room for its failure.
+#[derive(Clone, PartialEq, Debug)]
+pub struct More {
+    /// The high-water mark of the resource, above the token of the request.
+    pub mark: Option<u64>,
+    /// Who is in the way of whom, where a wait would be part of a deadlock.
+    pub cycle: Option<Vec<BlockedBy>>,
+}
+
 impl Failure {
+    pub fn with(self, more: More) -> Failure {
+        Failure { more: Some(Box::new(more)), ..self }
+    }
+
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Failure {
         let retry_after_seconds = code.has_retry_after().then_some(1);
         Failure {
@@ -30,7 +44,7 @@ impl Failure {
             field: None,
             limit: None,
             config_key: None,
-            mark: None,
+            more: None,
             retry_after_seconds,
         }
     }
@@ -135,9 +149,8 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
         ),
         Refusal::NoElectionLease => Failure::field(lease, format!("{lease} is needed: a leader has a lease")),
         Refusal::TokenNotIssued => Failure::field("token", "no such token was ever issued by this service"),
-        Refusal::TokenBelowMark { mark } => {
-            Failure { mark: Some(mark.0), ..Failure::new(code, format!("token {} was accepted before", mark.0)) }
-        }
+        Refusal::TokenBelowMark { mark } => Failure::new(code, format!("token {} was accepted before", mark.0))
+            .with(More { mark: Some(mark.0), cycle: None }),
         Refusal::NotYet { level, node } => {
             let whose = node.map_or_else(|| "a member of the cluster".to_owned(), |node| format!("node {node}"));
             Failure::new(code, format!("this needs feature level {level}, which {whose} lacks: upgrade it first"))

@@ -14,6 +14,7 @@ pub mod code;
 pub mod compression;
 pub mod connection;
 pub mod cookie;
+pub mod deadlock;
 pub mod declaration;
 pub mod delivery;
 pub mod endpoint;

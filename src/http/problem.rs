@@ -1,5 +1,6 @@
 //! RFC 9457 problem documents: the error shape of every endpoint that is ours alone.
 
+use super::deadlock::BlockedBy;
 use super::failure::Failure;
 use super::respond;
 use crate::base::request_id;
@@ -39,6 +40,10 @@ pub struct Problem<'a> {
     /// The highest token that was accepted for the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     mark: Option<u64>,
+    /// Who is in the way of whom, each waiting for the next, and the last for the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<BlockedBy>>)]
+    cycle: Option<&'a [BlockedBy]>,
     /// The `x-request-id` of the answer, which the server's log lines have too.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0f8fad5bd9cb469fa16570867728950e")]
@@ -65,7 +70,8 @@ pub fn document(failure: &Failure) -> Vec<u8> {
         field: failure.field,
         limit: failure.limit,
         config_key: failure.config_key,
-        mark: failure.mark,
+        mark: failure.more.as_ref().and_then(|more| more.mark),
+        cycle: failure.more.as_ref().and_then(|more| more.cycle.as_deref()),
         request_id: request_id::current(),
     })
 }

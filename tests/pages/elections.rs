@@ -234,6 +234,29 @@ fn bad_requests_name_field_and_limit_and_change_nothing() {
 }
 
 #[test]
+fn candidate_whose_wait_would_be_a_deadlock_is_told_the_cycle() {
+    let server = Spec::in_memory().start();
+    let (mut one, mut two) = (candidate(&server), candidate(&server));
+    campaign(&mut one, "primary", "one");
+    campaign(&mut two, "standby", "two");
+    let waiting = json!({"value": "x", "lease_seconds": 60, "wait_timeout_seconds": 60});
+    let mut observer = Client::plain(&server);
+    let waiter = std::thread::spawn({
+        let waiting = waiting.clone();
+        move || one.post("/v1/elections/standby", &waiting)
+    });
+    while observer.get("/v1/locks?name=standby").json()["locks"][0]["queue_length"] != 1 {
+        std::thread::yield_now();
+    }
+    let refused = two.post("/v1/elections/primary", &waiting);
+    problem(&refused, 409, "would-deadlock");
+    let names: Vec<Value> = (0..2).map(|at| refused.json()["cycle"][at]["name"].clone()).collect();
+    assert_eq!(names, [json!("primary"), json!("standby")], "{}", refused.text());
+    two.delete("/session");
+    assert_eq!(waiter.join().expect("it lives").json()["elected"], true);
+}
+
+#[test]
 fn candidate_needs_a_session_that_lives() {
     let server = Spec::in_memory().start();
     let mut nobody = Client::plain(&server);

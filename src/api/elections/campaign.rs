@@ -9,8 +9,10 @@ use crate::api::inspect::query::NameInPath;
 use crate::domain::{Acquire, Dialect, Name, Refusal, Terms, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{self, may_take};
+use crate::http::deadlock::BlockedBy;
 use crate::http::delivery::granted;
 use crate::http::endpoint::{BODY, CREDENTIAL, Either, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
+use crate::http::failure::More;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::query::Captured;
 use crate::http::respond::{json, to_json};
@@ -90,8 +92,16 @@ async fn elect(candidate: &Candidate<'_>, name: Name, body: &[u8]) -> Result<Res
             let leader = engine.leader(&name).await.map_err(Failure::of)?;
             Ok(json(StatusCode::OK, to_json(&NotElected::new(&name, leader))))
         }
-        Err(fault) => Err(Failure::from_fault(&fault, &NAMES)),
+        Err(fault) => Err(not_elected(candidate, &fault)),
     }
+}
+
+/// A deadlock is told whole.
+fn not_elected(candidate: &Candidate<'_>, fault: &Fault) -> Failure {
+    let failure = Failure::from_fault(fault, &NAMES);
+    let Fault::Refused(Refusal::WouldDeadlock { cycle }) = fault else { return failure };
+    let cycle = BlockedBy::all(cycle, |name| candidate.identity.may_read(name));
+    failure.with(More { mark: None, cycle: Some(cycle) })
 }
 
 fn asked(candidate: &Candidate<'_>, name: Name, body: &[u8]) -> Result<Box<Acquire>, Failure> {

@@ -1,8 +1,9 @@
 //! The bodies of sessions v1, written by hand: LDLM's fields in its order, then ours.
 
 use crate::dialects::ldlm::error::LockError;
-use crate::domain::{Blocked, HoldKey, Name, SessionId, Token};
+use crate::domain::{HoldKey, Name, SessionId, Token};
 use crate::engine::Fault;
+use crate::http::deadlock::BlockedBy;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
 use crate::http::{Code, Failure, FieldNames, key};
 use axum::response::Response;
@@ -47,28 +48,16 @@ pub fn not_locked(name: &str, key: &str, error: Option<LockError>) -> Vec<u8> {
     finish(body, error)
 }
 
-/// No hold, because the wait would have closed a cycle. The names that the caller may not see are not told.
-pub fn would_deadlock(name: &str, key: &str, cycle: &[Blocked], may_see: impl Fn(&str) -> bool) -> Vec<u8> {
+/// No hold, because the wait would have closed a cycle.
+pub fn would_deadlock(name: &str, key: &str, cycle: &[BlockedBy]) -> Vec<u8> {
     let mut body = start("{\"locked\":false,\"name\":", name);
     body.extend_from_slice(b",\"key\":");
     push_string(&mut body, key);
     body.extend_from_slice(b",\"error\":{\"code\":\"WouldDeadlock\",\"message\":");
     push_string(&mut body, Code::WouldDeadlock.row().title);
-    body.extend_from_slice(b"},\"cycle\":[");
-    for (at, Blocked { name, by, waiter }) in cycle.iter().enumerate() {
-        body.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
-        if may_see(name) {
-            push_string(&mut body, name)
-        } else {
-            body.extend_from_slice(b"null")
-        }
-        body.extend_from_slice(b",\"held_by\":");
-        push_string(&mut body, &by.shown());
-        body.extend_from_slice(b",\"waited_for_by\":");
-        push_string(&mut body, &waiter.shown());
-        body.push(b'}');
-    }
-    body.extend_from_slice(b"]}");
+    body.extend_from_slice(b"},\"cycle\":");
+    body.append(&mut respond::to_json(&cycle));
+    body.push(b'}');
     body
 }
 

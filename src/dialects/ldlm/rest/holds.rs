@@ -11,6 +11,7 @@ use crate::dialects::ldlm::error;
 use crate::domain::{Acquire, Dialect, Field, HoldKey, Name, Proof, Refusal, SHARED, Terms, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{self, may_take};
+use crate::http::deadlock::BlockedBy;
 use crate::http::delivery::granted;
 use crate::http::endpoint::{BODY, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
 use crate::http::idempotency::{Scope, request_key};
@@ -196,8 +197,8 @@ pub fn not_acquired(
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error::SIZE_MISMATCH),
         Fault::Refused(Refusal::ZeroSize) => Some(error::SIZE_NOT_POSITIVE),
         Fault::Refused(Refusal::WouldDeadlock { cycle }) => {
-            let (key, may_see) = (key::dashed(key), |name: &str| caller.identity.may_read(name));
-            return Ok(ok(answer::would_deadlock(name, &key, cycle, may_see)));
+            let cycle = BlockedBy::all(cycle, |name| caller.identity.may_read(name));
+            return Ok(ok(answer::would_deadlock(name, &key::dashed(key), &cycle)));
         }
         // LDLM's clients do not have these fields.
         Fault::Refused(Refusal::LimitExceeded { field: Field::Names | Field::LockDelay | Field::Value, .. }) => {

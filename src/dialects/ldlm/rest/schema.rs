@@ -2,6 +2,7 @@
 #![expect(dead_code, reason = "the hot path writes these shapes without them")]
 
 use crate::http::Code;
+use crate::http::deadlock::BlockedBy;
 use crate::http::endpoint::ErrorShape;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -152,17 +153,6 @@ pub struct TransferAnswer {
     /// The new token, higher than every token given before.
     fencing_token: u64,
     expires_in_seconds: Option<f64>,
-}
-
-/// One step of a deadlock.
-#[derive(ToSchema)]
-pub struct BlockedBy {
-    /// The lock; null if this credential may not see it.
-    name: Option<String>,
-    /// Who holds it or is ahead in its queue: the handle of a session, or an owner label.
-    held_by: String,
-    /// Who waits for it.
-    waited_for_by: String,
 }
 
 #[derive(ToSchema)]
