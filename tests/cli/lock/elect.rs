@@ -155,7 +155,8 @@ fn sidecar_says_whether_its_own_process_leads() {
     force_out(&server);
     wait_until("the second one leads", || {
         let told = told(&two);
-        assert!(told["leader"] == (told["value"] == "two"), "{told}");
+        // It may have won before it knows.
+        assert!(told["leader"] != true || told["value"] == "two", "{told}");
         told["leader"] == true
     });
     drop(server);

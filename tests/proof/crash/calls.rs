@@ -142,7 +142,9 @@ impl Caller {
 
 /// Contention, or a wait that ran out: anything else with `locked: false` is a surprise here.
 fn is_plain_refusal(body: &Value) -> bool {
-    body["error"].is_null() || body["error"]["code"] == "LockWaitTimeout"
+    let code = &body["error"]["code"];
+    // Each worker holds one of two locks while it waits for the other.
+    code.is_null() || code == "LockWaitTimeout" || code == "WouldDeadlock"
 }
 
 fn expect(answer: &Response, status: u16) -> Result<Value, Trouble> {
