@@ -49,6 +49,7 @@ fn start_on_full_disk_serves_reads_and_recovers() {
     disk.empty();
     until("it is ready again by itself", || caller.readiness().0 == 200);
     assert_eq!(caller.renew("kept", &key).status, 200);
+    until("it has seen the free space", || caller.metric("latchd_disk_nearly_full") == 0.0);
     caller.take("other", &json!({}));
     assert_eq!(json_of(&caller.give_back("kept", &key))["unlocked"], true);
 }

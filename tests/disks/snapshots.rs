@@ -57,6 +57,7 @@ async fn unfit_snapshot_keeps_previous_and_is_retried() {
         entries += 1;
     }
     until("one that does not fit", || node.is_snapshot_unfit()).await;
+    until("its part is removed", || snapshots(&dir).len() == 1).await;
     let (before, files) = (node.progress().snapshot_index, snapshots(&dir));
     assert_eq!((before > 0, files.len()), (true, 1), "the one before is there, and no part: {files:?}");
     propose(&node, 5).await;

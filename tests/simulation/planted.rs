@@ -25,7 +25,7 @@ fn isolated_leader_grants_nothing() {
 
 #[test]
 fn power_loss_of_a_node_alone_takes_back_no_answer() {
-    survive(1..9, |seed| Shape { only: Some(Fault::Crash { power: true }), ..shape_alone(seed) });
+    survive(1..25, |seed| Shape { only: Some(Fault::Crash { power: true }), ..shape_alone(seed) });
 }
 
 #[test]
