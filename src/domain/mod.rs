@@ -5,9 +5,9 @@
 //!
 //! What may not live here: async code, I/O, clocks, randomness, configuration, unordered maps.
 //!
-//! From the bottom up: values (`ids`, `time`), what is asked and answered (`command`, `outcome`,
-//! `refusal`, `limits`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`, `idempotency`,
-//! `remembered_sizes`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
+//! From the bottom up: values (`ids`, `time`, `metadata`, `terms`), what is asked and answered (`command`, `outcome`,
+//! `refusal`, `limits`, `checks`, `levels`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`,
+//! `idempotency`, `remembered_sizes`, `marks`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
 
 mod checks;
 mod codec;
