@@ -60,7 +60,7 @@ impl Leader {
         let found = block_on(async { client.leader(&self.name).await.map_err(explain) })?;
         let (leader, until) =
             found.ok_or_else(|| Failure::from(format!("nobody leads {:?}", printable(&self.name))))?;
-        let reliable_for_seconds = Moment::left(until).as_secs_f64();
+        let reliable_for_seconds = until.seconds_left();
         let (name, value, fencing_token) = (&*self.name, &*leader.value, leader.fencing_token);
         let mut table = Table::new(&["VALUE", "TOKEN", "RELIABLE FOR"]);
         table.row(&[&value, &fencing_token, &Span(reliable_for_seconds)]);

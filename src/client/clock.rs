@@ -40,6 +40,11 @@ impl Moment {
         self.since(Moment::now())
     }
 
+    /// The same as the service tells times: in whole milliseconds, and none more than there is.
+    pub fn seconds_left(self) -> f64 {
+        Duration::from_millis(u64::try_from(self.left().as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
+    }
+
     pub fn has_come(self) -> bool {
         Moment::now() >= self
     }

@@ -1,6 +1,6 @@
 //! Tells other processes of this machine who leads: `GET /leader` over plain HTTP/1.1, one request for each connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,12 @@ impl Sidecar {
 
     async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let head = tokio::time::timeout(TIMEOUT, head(&mut stream)).await??;
+        // A page of another site whose name leads here could read the answer.
+        let is_for_us = !stream.local_addr()?.ip().is_loopback() || names_this_machine(&head);
         let text = match head.split_whitespace().take(3).collect::<Vec<_>>().as_slice() {
+            [_, "/leader", _] if !is_for_us => {
+                answer("421 Misdirected Request", "", r#"{"error":"Host must be an IP address or localhost"}"#)
+            }
             ["GET", "/leader", _] => self.leader().await,
             [_, "/leader", _] => answer("405 Method Not Allowed", "Allow: GET\r\n", r#"{"error":"only GET"}"#),
             [_, _, version] if version.starts_with("HTTP/") => {
@@ -115,7 +120,7 @@ impl Sidecar {
             leader: token.is_some_and(|token| self.leads_under(token)),
             value: leader.map(|leader| leader.value),
             fencing_token: token,
-            reliable_for_seconds: until.map_or(Duration::ZERO, Moment::left).as_secs_f64(),
+            reliable_for_seconds: until.map_or(0.0, Moment::seconds_left),
         };
         answer("200 OK", "", &serde_json::to_string(&body).expect("our own answers are JSON"))
     }
@@ -157,6 +162,18 @@ async fn head(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
+/// Whether the `Host` of a request, if it has one, is an address or `localhost`, and no name that anybody can register.
+fn names_this_machine(head: &str) -> bool {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut hosts = fields.filter(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.trim());
+    hosts.all(|host| {
+        let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        without_port.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok()
+            || without_port.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    })
+}
+
 fn answer(status: &str, headers: &str, body: &str) -> String {
     let fixed = "Content-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n";
     format!("HTTP/1.1 {status}\r\n{fixed}{headers}Content-Length: {}\r\n\r\n{body}", body.len())
@@ -165,6 +182,17 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn host_of_another_name_is_not_this_machine() {
+        for host in ["127.0.0.1:4040", "localhost", "LocalHost:4040", "[::1]:4040", "[::1]"] {
+            assert!(names_this_machine(&format!("GET /leader HTTP/1.1\r\nHost: {host}\r\n\r\n")), "{host}");
+        }
+        assert!(names_this_machine("GET /leader HTTP/1.0\r\n\r\n"), "a request without Host comes from no browser");
+        for host in ["evil.example:4040", "localhost.evil.example", "", "127.0.0.1.evil.example"] {
+            assert!(!names_this_machine(&format!("GET /leader HTTP/1.1\r\nhost: {host}\r\n\r\n")), "{host}");
+        }
+    }
 
     #[test]
     fn port_alone_means_this_machine() {

@@ -110,8 +110,12 @@ fn candidate_for_ever_outlasts_a_service_that_is_away() {
 
 /// The status and the body of a request to the side-car.
 fn asked(address: &str, request: &str) -> (String, String) {
+    asked_of(address, address, request)
+}
+
+fn asked_of(host: &str, address: &str, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.write_all(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).expect("sent");
+    stream.write_all(format!("{request} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).expect("sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
@@ -151,6 +155,7 @@ fn sidecar_says_whether_its_own_process_leads() {
     for (request, status) in [("POST /leader", "405"), ("GET /", "404"), ("nonsense", "400")] {
         assert_eq!(asked(&one, request).0, status, "{request}");
     }
+    assert_eq!(asked_of("rebound.example", &one, "GET /leader").0, "421");
     drop(first);
     force_out(&server);
     wait_until("the second one leads", || {
