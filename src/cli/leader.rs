@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::connect::{ADMIN_TIMEOUT, Connect, block_on, explain, refused};
 use super::output::{Output, Span, Table, escaped, offer, print};
 use super::{Failure, output_queue};
-use crate::client::clock::Moment;
 use crate::client::{Event, EventQuery, Events, StreamItem, printable};
 
 #[derive(Debug, Args)]

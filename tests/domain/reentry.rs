@@ -1,6 +1,7 @@
 //! Reentry: the same owner label acquires again. The hold stays, is never shortened, and gets a new token.
 
-use super::kit::{Asking, Bench, ask, key, name, release};
+use super::kit::{Asking, Bench, ask, key, name, release, upgrade};
+use super::kit_modes::{LONG_MS, wait, wait_ends};
 use latchd::domain::{Event, Outcome, Refusal, Timestamp, Token, WaitEnd};
 
 #[test]
@@ -111,4 +112,19 @@ fn hold_or_wait_of_several_names_is_not_reentered() {
     bench.restored();
     bench.acquired(ask("d", 5).reentrant("x").lease_ms(100));
     assert!(matches!(bench.refused(ask("d", 6).names(&[("d", 1), ("e", 1)]).reentrant("x")), Refusal::Held(_)));
+}
+
+#[test]
+fn reentry_ends_the_wait_for_an_upgrade_and_lets_the_next_reader_in() {
+    let mut bench = Bench::new();
+    bench.acquired(ask("a", 1).shared().reentrant("x").lease_ms(LONG_MS));
+    bench.acquired(ask("a", 2).shared().lease_ms(LONG_MS));
+    assert_eq!(bench.outcome(upgrade("a", 1, 7, Some(LONG_MS))), Outcome::Waiting { position: 0 });
+    let upgrading = bench.last_id();
+    bench.queued(wait("a", 3).shared());
+    let (outcome, events) = bench.run(ask("a", 4).shared().reentrant("x").lease_ms(LONG_MS));
+    assert!(matches!(outcome, Outcome::Acquired(_)), "{outcome:?}");
+    assert_eq!(wait_ends(&events), [(upgrading, WaitEnd::HoldEnded)]);
+    assert_eq!(bench.seen("a"), (3, 0), "nothing is in the way of the third reader");
+    bench.restored();
 }
