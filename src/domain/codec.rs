@@ -31,6 +31,8 @@ byte_enum! {
         Callers = 5,
         /// Entries and snapshots with modes, weights, sets of names and marks.
         Modes = 6,
+        /// Entries and snapshots that may name the dialects of Terraform and Redis.
+        MoreDialects = 7,
     }
 }
 
@@ -38,6 +40,7 @@ impl Format {
     /// Nodes of older releases may have to read a snapshot of a table below their level.
     pub fn of_snapshot(level: u32) -> Format {
         let newest_first = [
+            (Feature::MoreDialects, Format::MoreDialects),
             (Feature::Modes, Format::Modes),
             (Feature::Callers, Format::Callers),
             (Feature::TableIds, Format::TableIds),
@@ -204,10 +207,17 @@ impl Value<Format> for Wait {
     }
 }
 
-plain!(Format, Dialect, |out, dialect| out.put_u8(*dialect as u8), |input| {
-    let byte = input.u8()?;
-    Dialect::from_u8(byte).ok_or(DecodeError::Unknown { what: "dialect", value: byte.into() })
-});
+impl Value<Format> for Dialect {
+    fn put(&self, out: &mut Vec<u8>, _: Format) {
+        out.put_u8(*self as u8);
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        let byte = input.u8()?;
+        let known = Dialect::from_u8(byte).filter(|dialect| format >= dialect.format());
+        known.ok_or(DecodeError::Unknown { what: "dialect", value: byte.into() })
+    }
+}
 
 impl Value<Format> for Metadata {
     fn put(&self, out: &mut Vec<u8>, _: Format) {
@@ -262,7 +272,7 @@ fn limit_count(format: Format) -> usize {
         Format::SingleNode => 13,
         Format::Clusters | Format::EventOrigins | Format::TableIds => 14,
         Format::Callers => Limits::COUNT_BEFORE_MODES,
-        Format::Modes => Limits::COUNT,
+        Format::Modes | Format::MoreDialects => Limits::COUNT,
     }
 }
 

@@ -161,7 +161,7 @@ fn get_batch(input: &mut Decoder, format: Format) -> Result<Body, DecodeError> {
 fn get_command(input: &mut Decoder, format: Format) -> Result<Command, DecodeError> {
     if format != Format::SingleNode || input.0.first() != Some(&RENEW) {
         let command = Command::get(input, format)?;
-        let is_in_format = format >= Format::Modes || command.format() < Format::Modes;
+        let is_in_format = command.format() <= format.max(Format::Callers);
         let unknown = DecodeError::Unknown { what: "command in this entry version", value: (format as u8).into() };
         return is_in_format.then_some(command).ok_or(unknown);
     }

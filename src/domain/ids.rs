@@ -160,6 +160,10 @@ dialects! {
     LockdGrpc = 6, "lockd-grpc";
     /// RaftLock's gRPC service.
     RaftLockGrpc = 7, "raftlock";
+    /// Terraform's and OpenTofu's `http` backend.
+    Terraform = 8, "terraform";
+    /// The lock commands and scripts of Redis.
+    Redis = 9, "redis";
 }
 
 #[cfg(test)]

@@ -2,13 +2,31 @@
 
 use super::codec::Format;
 use super::command::{Command, Proof, Wait};
-use super::ids::Caller;
+use super::ids::{Caller, Dialect};
 use super::limits::Feature;
 use super::terms::SHARED;
 
 impl Command {
+    /// The newest feature that a table must have to carry it out; `None` if every table can.
+    pub fn needed_feature(&self) -> Option<Feature> {
+        let of_dialect = self.dialect().and_then(Dialect::needed_feature);
+        of_dialect.or_else(|| self.needs_modes().then_some(Feature::Modes))
+    }
+
+    /// The dialect that it names.
+    fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Command::Acquire(acquire) => Some(acquire.dialect),
+            Command::Release { proof, .. } | Command::Renew { proof, .. } => match proof {
+                Proof::TakenBy(dialect) => Some(*dialect),
+                Proof::Key(_) | Proof::Label { .. } | Proof::OfNames { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether only tables at the level of modes can carry it out.
-    pub fn needs_modes(&self) -> bool {
+    fn needs_modes(&self) -> bool {
         match self {
             Command::Acquire(acquire) => acquire.terms.is_some() || acquire.size == SHARED,
             Command::Release { proof, .. } | Command::Renew { proof, .. } => matches!(proof, Proof::OfNames { .. }),
@@ -24,6 +42,10 @@ impl Command {
 
     /// The oldest format that can say all of it.
     pub(super) fn format(&self) -> Format {
+        self.dialect().map_or(Format::Clusters, Dialect::format).max(self.format_besides_dialect())
+    }
+
+    fn format_besides_dialect(&self) -> Format {
         let is_guarded = |wait: &Option<Wait>| matches!(wait, Some(Wait::Guarded { .. }));
         let is_new = match self {
             Command::Acquire(acquire) => acquire.terms.is_some() || is_guarded(&acquire.wait),
@@ -48,5 +70,16 @@ impl Command {
         {
             acquire.wait = Some(Wait::Attached { timeout_ms });
         }
+    }
+}
+
+impl Dialect {
+    fn needed_feature(self) -> Option<Feature> {
+        matches!(self, Dialect::Terraform | Dialect::Redis).then_some(Feature::MoreDialects)
+    }
+
+    /// The oldest format that has its byte.
+    pub(super) fn format(self) -> Format {
+        self.needed_feature().map_or(Format::SingleNode, |_| Format::MoreDialects)
     }
 }

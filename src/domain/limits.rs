@@ -5,11 +5,11 @@ use super::refusal::{Field, Pool, Refusal, ShareOf};
 use super::terms::SHARED;
 
 /// The highest feature level that this program supports.
-pub const FEATURE_LEVEL: u32 = Feature::Modes as u32;
+pub const FEATURE_LEVEL: u32 = Feature::MoreDialects as u32;
 
 /// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
 /// one. Each feature has the level from which on there is it; level 1 is a single node.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Feature {
     /// Nodes come and go, deliveries are confirmed, idempotency keys are remembered.
     Clusters = 2,
@@ -24,6 +24,8 @@ pub enum Feature {
     /// Holds are shared, have weights, or are of several names at once; they are upgraded, transferred and delayed.
     /// Resources have high-water marks of tokens.
     Modes = 7,
+    /// Holds are taken through the dialects of Terraform and Redis, whose bytes older releases cannot read.
+    MoreDialects = 8,
 }
 
 /// Declares the limits once; each leadership sets them. Their order is that of the formats: append, never reorder.

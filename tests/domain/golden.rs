@@ -7,6 +7,7 @@ use super::kit::{
     Asking, Bench, RUN, acquire, ask, caller, cancel, cancel_wait, close, confirm, force, key, limits, name, node_down,
     release, renew, request, session, snapshot, start, store, upgrade,
 };
+use latchd::base::codec::DecodeError;
 use latchd::domain::{
     Acquire, Body, Caller, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord,
     Proof, SHARED, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait, view::Counts,
@@ -75,6 +76,24 @@ fn entries_with_modes_match_golden_bytes() {
 }
 
 #[test]
+fn entries_with_later_dialects_match_golden_bytes() {
+    let taken_by_redis = Command::Release { name: name("a"), session: None, proof: Proof::TakenBy(Dialect::Redis) };
+    let entries = [
+        ("acquire", entry_of(acquire(ask("a", 1).label("id").dialect(Dialect::Terraform).by(caller(1, 2))))),
+        ("release-by-dialect", entry_of(taken_by_redis)),
+    ];
+    for (file, entry) in entries {
+        let bytes = entry.encode();
+        check("v7", file, &bytes);
+        assert_eq!(Entry::decode(&golden("v7", file)), Ok(entry), "{file} is read as another entry");
+        // A node of an older release says so instead of that the entry is damaged.
+        assert_eq!(bytes[0], 7, "{file}");
+        let claims_6: Vec<u8> = std::iter::once(6).chain(bytes[1..].iter().copied()).collect();
+        assert!(matches!(Entry::decode(&claims_6), Err(DecodeError::Unknown { what: "dialect", .. })), "{file}");
+    }
+}
+
+#[test]
 fn guarded_wait_is_a_plain_one_for_older_nodes() {
     let wait = |wait| entry_of(acquire(ask("a", 1).lease_ms(1).edit(|ask| ask.wait = Some(wait))));
     let guarded = wait(Wait::Guarded { timeout_ms: 300 });
@@ -85,7 +104,7 @@ fn guarded_wait_is_a_plain_one_for_older_nodes() {
 
 #[test]
 fn snapshots_match_golden_bytes() {
-    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7)] {
+    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7), ("v7", 8)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
@@ -257,6 +276,10 @@ fn cluster_table(level: u32) -> Table {
     }
     if level >= 7 {
         with_modes(&mut bench);
+    }
+    if level >= 8 {
+        bench.acquired(ask("state", 30).label("id").dialect(Dialect::Terraform));
+        bench.queued(ask("state", 31).lease_ms(9).wait_ms(60_000).dialect(Dialect::Redis));
     }
     bench.table
 }

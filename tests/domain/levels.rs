@@ -6,7 +6,8 @@ use super::kit::{
 };
 use super::kit_modes::{raise_mark, renew_names, resize, set_value, transfer};
 use latchd::domain::{
-    Caller, Command, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Outcome, Refusal, Table, Terms,
+    Caller, Command, Dialect, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Outcome, Proof, Refusal, Table,
+    Terms, Timestamp,
 };
 
 const RAISE: Command = Command::RaiseLevel { level: 2, limits: None };
@@ -222,6 +223,28 @@ fn modes_are_refused_below_level_7_and_change_nothing() {
             assert_eq!(bench.run(command), (Outcome::Refused(not_yet), Vec::new()), "{what}");
             other.refused(release("nothing", 1));
             assert_eq!(bench.snapshot(), other.snapshot(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn later_dialects_are_refused_below_level_8_and_change_nothing() {
+    for dialect in [Dialect::Terraform, Dialect::Redis] {
+        let by_dialect = Command::Release { name: "a".into(), session: None, proof: Proof::TakenBy(dialect) };
+        for command in [acquire(ask("free", 9).dialect(dialect).lease_ms(9)), by_dialect] {
+            for level in 1..=7 {
+                let (mut bench, mut other) = (before_modes(level), before_modes(level));
+                let not_yet = Refusal::NotYet { level: 8, node: Some(NodeId(2)) };
+                // Also while something is due, because an older leader could not read the command.
+                for now in [bench.table.now(), Timestamp(u64::MAX)] {
+                    assert_eq!(bench.table.preflight(&command, now).as_ref(), Some(&not_yet), "level {level}");
+                }
+                assert_eq!(bench.run(command.clone()), (Outcome::Refused(not_yet), Vec::new()), "level {level}");
+                other.refused(release("nothing", 1));
+                assert_eq!(bench.snapshot(), other.snapshot(), "level {level}: {command:?}");
+            }
+            let mut bench = Bench::new();
+            assert!(!matches!(bench.outcome(command), Outcome::Refused(Refusal::NotYet { .. })));
         }
     }
 }

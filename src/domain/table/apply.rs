@@ -107,13 +107,11 @@ impl Table {
         if !self.records_callers() {
             command.forget_caller();
         }
+        self.check_supported(&command)?;
         if let Some(session) = command.session()
             && !self.sessions.is_live(session)
         {
             return Err(Refusal::SessionUnknown);
-        }
-        if command.needs_modes() && !self.supports(Feature::Modes) {
-            return Err(self.not_yet(Feature::Modes));
         }
         if let Some(name) = command.name() {
             self.expire_lock(effects, &name.clone());
@@ -154,11 +152,12 @@ impl Table {
 }
 
 impl Table {
-    /// The refusal of what needs a higher feature level.
-    pub(super) fn not_yet(&self, feature: Feature) -> Refusal {
+    /// Refuses what needs a higher feature level.
+    pub(super) fn check_supported(&self, command: &Command) -> Result<(), Refusal> {
+        let Some(feature) = command.needed_feature().filter(|feature| !self.supports(*feature)) else { return Ok(()) };
         let level = feature as u32;
         let lacking = self.header.nodes.all().iter().find(|(_, record)| record.level < level);
-        Refusal::NotYet { level, node: lacking.map(|(node, _)| *node) }
+        Err(Refusal::NotYet { level, node: lacking.map(|(node, _)| *node) })
     }
 }
 

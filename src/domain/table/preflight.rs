@@ -13,6 +13,10 @@ use crate::domain::time::{Deadline, Timestamp};
 impl Table {
     /// Why this command would be refused at this moment of cluster time; `None` if it is not certain to be.
     pub fn preflight(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
+        // Before anything else: an older leader could not even read the command.
+        if let Err(refusal) = self.check_supported(command) {
+            return self.is_opened().then_some(refusal);
+        }
         if self.next_deadline().is_some_and(|deadline| deadline.is_past(now)) {
             return None;
         }
@@ -20,9 +24,6 @@ impl Table {
             && !self.sessions.is_live(session)
         {
             return Some(Refusal::SessionUnknown);
-        }
-        if command.needs_modes() && !self.supports(Feature::Modes) {
-            return self.is_opened().then(|| self.not_yet(Feature::Modes));
         }
         match command {
             Command::Acquire(_) | Command::OpenSession { .. } if !self.is_opened() => None,

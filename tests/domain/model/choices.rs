@@ -76,7 +76,7 @@ fn up() -> impl Strategy<Value = Verb> {
 }
 
 fn raise() -> impl Strategy<Value = Verb> {
-    let levels = prop_oneof![1 => 0..2_u32, 3 => Just(2), 1 => Just(3), 5 => Just(FEATURE_LEVEL)];
+    let levels = prop_oneof![1 => 0..2_u32, 3 => Just(2), 1 => Just(3), 1 => Just(7), 5 => Just(FEATURE_LEVEL)];
     (levels, prop::option::weighted(0.9, rarely())).prop_map(|(level, limits)| Verb::Raise { level, limits })
 }
 
@@ -106,7 +106,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     let metadata = prop_oneof![6 => Just(Vec::new()), 1 => vec(prop::sample::select(&METADATA[..]), 0..4)];
     let key = prop::option::weighted(0.1, 0..3_u8);
     let rest = (priority(), metadata, request(), by(), prop::option::weighted(0.5, extras()));
-    (name(), key, 0..4_u8, owner, size, lease, wait, rest).prop_map(
+    (name(), key, dialect(), owner, size, lease, wait, rest).prop_map(
         |(name, key, dialect, owner, size, lease_ms, wait, (priority, metadata, request, by, extras))| Wanted {
             name,
             key,
@@ -125,6 +125,11 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             by,
         },
     )
+}
+
+/// Some of those of level 1, and those of level 8.
+fn dialect() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => 0..4_u8, 1 => 8..10_u8]
 }
 
 fn size() -> impl Strategy<Value = u32> {
@@ -178,7 +183,7 @@ pub fn shown() -> impl Strategy<Value = Shown> {
     prop_oneof![
         6 => key().prop_map(Shown::Key),
         4 => (key_of_hold(), mistake()).prop_map(|(key, mistake)| Shown::OfNames(key, mistake)),
-        1 => (0..4_u8).prop_map(Shown::TakenBy),
+        1 => dialect().prop_map(Shown::TakenBy),
         2 => label.prop_map(|(label, token)| Shown::Label(label, token)),
     ]
 }

@@ -247,7 +247,7 @@ pub fn node() -> impl Strategy<Value = u8> {
 }
 
 pub fn level() -> impl Strategy<Value = u32> {
-    prop_oneof![1 => Just(1_u32), 4 => Just(2), 8 => Just(FEATURE_LEVEL)]
+    prop_oneof![1 => Just(1_u32), 4 => Just(2), 2 => Just(7), 8 => Just(FEATURE_LEVEL)]
 }
 
 fn batch() -> impl Strategy<Value = Batch> {

@@ -3,8 +3,8 @@
 use super::requests::Made;
 use super::{Hold, Reference, Session};
 use latchd::domain::{
-    Command, EndReason, Field, Grant, HoldKey, IdempotencyKey, Name, Outcome, Proof, Refusal, SHARED, SessionId,
-    Submitted, Token,
+    Command, Dialect, EndReason, Field, Grant, HoldKey, IdempotencyKey, Name, Outcome, Proof, Refusal, SHARED,
+    SessionId, Submitted, Token,
 };
 use std::collections::BTreeSet;
 
@@ -22,11 +22,12 @@ impl Reference {
                 }
             }
         }
+        let needed = needed_level(command);
+        if self.level < needed {
+            return Outcome::Refused(self.not_yet(needed));
+        }
         if command.session().is_some_and(|session| !self.is_live(session)) {
             return Outcome::Refused(Refusal::SessionUnknown);
-        }
-        if needs_modes(command) && !self.has_modes() {
-            return Outcome::Refused(self.not_yet());
         }
         let others = match command {
             Command::Acquire(ask) => ask.terms.iter().flat_map(|terms| &terms.names).skip(1).collect(),
@@ -173,6 +174,21 @@ fn opens(proof: &Proof, hold: &Hold) -> bool {
                 && hold.owner.label.as_ref() == Some(label)
                 && token.is_none_or(|token| token == hold.token)
         }
+    }
+}
+
+/// The feature level that brings it.
+fn needed_level(command: &Command) -> u32 {
+    let dialect = match command {
+        Command::Acquire(ask) => ask.dialect,
+        Command::Release { proof: Proof::TakenBy(dialect), .. } => *dialect,
+        Command::Renew { proof: Proof::TakenBy(dialect), .. } => *dialect,
+        _ => Dialect::LdlmRest,
+    };
+    match dialect {
+        Dialect::Terraform | Dialect::Redis => 8,
+        _ if needs_modes(command) => 7,
+        _ => 0,
     }
 }
 

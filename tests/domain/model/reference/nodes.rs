@@ -60,9 +60,9 @@ impl Reference {
         self.limits = if self.has_modes() { *limits } else { without };
     }
 
-    /// The first node that lacks what level 7 brings.
-    pub fn not_yet(&self) -> Refusal {
-        Refusal::NotYet { level: 7, node: self.nodes.iter().find(|(_, node)| node.level < 7).map(|(id, _)| *id) }
+    /// With the first node that lacks what this level brings.
+    pub fn not_yet(&self, level: u32) -> Refusal {
+        Refusal::NotYet { level, node: self.nodes.iter().find(|(_, node)| node.level < level).map(|(id, _)| *id) }
     }
 
     pub fn record(&mut self, node: NodeId, run: Incarnation, store: StoreId, level: u32) {
