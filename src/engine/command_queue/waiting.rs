@@ -115,9 +115,10 @@ impl Queued {
         self.answer.map(|answer| answer.send(Err(error)));
     }
 
-    /// Its caller is gone.
-    pub fn is_abandoned_acquire(&self) -> bool {
-        matches!(self.command, Command::Acquire(_)) && self.answer.as_ref().is_some_and(|answer| answer.is_closed())
+    /// Its caller is gone, and nobody would hear of what it waits for.
+    pub fn is_abandoned_wait(&self) -> bool {
+        matches!(self.command, Command::Acquire(_) | Command::Upgrade(_))
+            && self.answer.as_ref().is_some_and(|answer| answer.is_closed())
     }
 }
 
@@ -186,7 +187,7 @@ impl Waiting {
         while !bounds.are_reached(batch, *bytes)
             && let Some(queued) = self.commands.pop_front()
         {
-            if !queued.is_abandoned_acquire() {
+            if !queued.is_abandoned_wait() {
                 *bytes += size_hint(&queued.command);
                 batch.queued.push(queued);
             }

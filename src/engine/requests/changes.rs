@@ -1,10 +1,10 @@
 //! Changes of a hold that go on with it: downgrade, upgrade, transfer, another value of a leader.
 
-use super::holds::{Changed, GrantGuard};
+use super::holds::{Changed, PendingWait};
 use super::submitter::{Submitter, unexpected};
 use crate::domain::{Command, Grant, HoldKey, Name, Outcome, SessionId, Upgrade};
 use crate::engine::command_queue::Answered;
-use crate::engine::error::{EngineError, Fault};
+use crate::engine::error::Fault;
 use arcstr::ArcStr;
 
 impl Submitter {
@@ -22,10 +22,10 @@ impl Submitter {
         self.check_capacity(&command)?;
         self.preflight(&command).await?;
         let receiver = self.submit(command)?;
-        let (queue, cancelled) = (self.queue.clone(), name.clone());
-        let guard = GrantGuard::new(move || queue.cancel(cancelled, attempt));
+        let pending = PendingWait::new(&self.queue, receiver, name.clone(), attempt);
         self.propose_if_standalone().await;
-        let answer = receiver.await.unwrap_or(Err(EngineError::OutcomeUnknown))?;
+        let (guard, answer) = pending.answered().await;
+        let answer = answer?;
         guard.delivered();
         match answer {
             Answered::Outcome(Outcome::Changed(grant)) | Answered::GrantedAfterWait { grant, .. } => {

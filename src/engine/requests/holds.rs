@@ -4,10 +4,11 @@
 use super::submitter::{Submitter, unexpected};
 use crate::domain::time::round_up_ms;
 use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
-use crate::engine::command_queue::{Answer, AnswerReceiver, Answered};
+use crate::engine::command_queue::{Answer, AnswerReceiver, Answered, CommandQueue};
 use crate::engine::error::{EngineError, Fault};
 use arcstr::ArcStr;
 use futures_util::FutureExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A granted hold. It is released when this is dropped before its answer has reached the kernel.
@@ -65,15 +66,21 @@ impl Drop for GrantGuard {
     }
 }
 
-/// An acquire that waits for its outcome; dropping it cancels the acquire.
-struct PendingAcquire {
+/// An acquire or an upgrade that waits for its outcome; dropping it cancels the wait.
+pub(super) struct PendingWait {
     // Dropped before the guard cancels: `CommandQueue::next` relies on this order.
     receiver: AnswerReceiver,
     guard: GrantGuard,
 }
 
-impl PendingAcquire {
-    async fn answered(mut self) -> (GrantGuard, Answer) {
+impl PendingWait {
+    /// `key` is the new key of an acquire, or the attempt of an upgrade.
+    pub fn new(queue: &Arc<CommandQueue>, receiver: AnswerReceiver, name: Name, key: HoldKey) -> PendingWait {
+        let queue = Arc::clone(queue);
+        PendingWait { receiver, guard: GrantGuard::new(move || queue.cancel(name, key)) }
+    }
+
+    pub async fn answered(mut self) -> (GrantGuard, Answer) {
         let answer = (&mut self.receiver).await.unwrap_or(Err(EngineError::OutcomeUnknown));
         (self.guard, answer)
     }
@@ -88,9 +95,7 @@ impl Submitter {
         self.check_capacity(&command)?;
         self.preflight(&command).await?;
         let receiver = self.submit(command)?;
-        let (queue, cancelled) = (self.queue.clone(), name.clone());
-        let guard = GrantGuard::new(move || queue.cancel(cancelled, key));
-        let pending = PendingAcquire { receiver, guard };
+        let pending = PendingWait::new(&self.queue, receiver, name.clone(), key);
         let asked = self.clock.age();
         self.propose_if_standalone().await;
         let (delivery, answer) = pending.answered().await;
@@ -215,25 +220,40 @@ fn is_end_of_wait(answer: &Answered) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::command_queue::{BatchBounds, CommandQueue};
+    use crate::domain::{Caller, Dialect, Upgrade};
+    use crate::engine::command_queue::BatchBounds;
     use crate::engine::test_node::open_session;
-    use std::sync::Arc;
 
     const BOUNDS: BatchBounds = BatchBounds { commands_max: 10, bytes_max: 1 << 10 };
+    const KEY: HoldKey = HoldKey([1; 16]);
 
-    fn cancels_after(end: impl FnOnce(PendingAcquire)) -> usize {
+    /// What the log gets of this command once `end` has ended the wait for its answer.
+    fn taken_after(command: Command, end: impl FnOnce(PendingWait)) -> Vec<Command> {
         let queue = Arc::new(CommandQueue::new(1));
-        let receiver = queue.submit(open_session(1)).expect("room");
-        let cancelled = queue.clone();
-        let guard = GrantGuard::new(move || cancelled.cancel("deploy".into(), HoldKey([1; 16])));
-        end(PendingAcquire { receiver, guard });
-        let batch = queue.next(BOUNDS);
-        batch.queued.iter().filter(|queued| matches!(queued.command, Command::Cancel { .. })).count()
+        let receiver = queue.submit(command).expect("room");
+        end(PendingWait::new(&queue, receiver, "deploy".into(), KEY));
+        queue.next(BOUNDS).queued.into_iter().map(|queued| queued.command).collect()
     }
 
     #[test]
-    fn only_an_undelivered_acquire_is_cancelled() {
-        assert_eq!(cancels_after(drop), 1);
-        assert_eq!(cancels_after(|pending| pending.guard.delivered()), 0);
+    fn only_an_undelivered_wait_is_cancelled() {
+        let cancels = |end: fn(PendingWait)| {
+            let taken = taken_after(open_session(1), end);
+            taken.iter().filter(|command| matches!(command, Command::Cancel { .. })).count()
+        };
+        assert_eq!(cancels(drop), 1);
+        assert_eq!(cancels(|pending| pending.guard.delivered()), 0);
+    }
+
+    #[test]
+    fn queued_wait_whose_caller_is_gone_is_not_begun() {
+        let name = Name::from("deploy");
+        let acquire = Command::Acquire(Box::new(Acquire::new(name.clone(), KEY, Dialect::LdlmRest)));
+        let (session, wait, caller) = (None, None, Caller::NOBODY);
+        let upgrade = Upgrade { name, session, key: HoldKey([2; 16]), attempt: KEY, wait, caller };
+        for command in [acquire, Command::Upgrade(Box::new(upgrade))] {
+            let taken = taken_after(command, drop);
+            assert!(matches!(&taken[..], [Command::Cancel { key: KEY, .. }]), "{taken:?}");
+        }
     }
 }
